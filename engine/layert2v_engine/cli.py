@@ -1,0 +1,40 @@
+"""`layert2v-engine`: the engine without a server. Each command family lives in its module under `commands`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from layert2v_engine.commands import COMMAND_FAMILIES
+from layert2v_engine.errors import EngineError
+
+EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; commands carry their function in `run`."""
+    parser = argparse.ArgumentParser(
+        prog="layert2v-engine", description="Generate, train, import and inspect layer stacks."
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for family in COMMAND_FAMILIES:
+        family.add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 on success, 1 when a check found a problem, 2 on an error, 130 when interrupted."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args) or 0)
+    except EngineError as error:
+        print(f"layert2v-engine: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("layert2v-engine: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,7 @@
+"""The command families of `layert2v-engine`; each has `add_parser(subparsers)`."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+COMMAND_FAMILIES: tuple[ModuleType, ...] = ()

@@ -1,0 +1,77 @@
+"""What can go wrong in the engine, as one tree.
+
+EngineError
+├── InvalidSpec        a request that no model here can fulfil (carries the field violations)
+├── ModelNotFound      no checkpoint of that name or folder
+├── BadCheckpoint      a checkpoint folder that cannot be read or does not fit together
+├── Cancelled          the caller asked to stop
+├── DiskFull           the output did not fit on the disk
+└── OutOfMemory        the request did not fit into memory
+
+Every error has a `reason` for programs (UPPER_SNAKE), a sentence for people and a hint that says what to do.
+Nothing here knows gRPC, jobs or files of a particular format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from layert2v.spec import FieldViolation
+
+
+class EngineError(Exception):
+    """Root of the tree; raised as such only by sub-packages that have no better word."""
+
+    reason = "ENGINE_ERROR"
+
+    def __init__(self, message: str, hint: str = "", *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if reason is not None:
+            self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class InvalidSpec(EngineError):
+    """A request outside the limits of its model."""
+
+    reason = "INVALID_SPEC"
+
+    def __init__(self, violations: Sequence[FieldViolation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__("; ".join(f"{v.field}: {v.message}" for v in violations))
+
+
+class ModelNotFound(EngineError):
+    """No checkpoint of that name or folder."""
+
+    reason = "MODEL_NOT_FOUND"
+
+
+class BadCheckpoint(EngineError):
+    """A checkpoint that cannot be read or whose parts do not fit together."""
+
+    reason = "BAD_CHECKPOINT"
+
+
+class Cancelled(EngineError):
+    """The caller asked to stop; nothing half-written is left behind."""
+
+    reason = "CANCELLED"
+
+
+class DiskFull(EngineError):
+    """The output did not fit on the disk."""
+
+    reason = "DISK_FULL"
+
+
+class OutOfMemory(EngineError):
+    """The request did not fit into memory."""
+
+    reason = "OUT_OF_MEMORY"
