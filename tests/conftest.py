@@ -1,0 +1,39 @@
+"""What every test may ask for: the folders of shared material, and a quiet, repeatable torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def _folder(variable: str, default: Path) -> Path:
+    folder = Path(os.environ.get(variable, default))
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent; set {variable} to the folder that holds it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """Sample clips and reference dumps, kept outside the repository; skips where they are absent."""
+    return _folder("LAYERT2V_SHARED", REPOSITORY.parent / "shared")
+
+
+@pytest.fixture(scope="session")
+def parity_dir() -> Path:
+    """Reference dumps of the authors' network; skips where they are absent."""
+    return _folder("LAYERT2V_PARITY", REPOSITORY.parent / "shared" / "parity")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_torch_thread() -> None:
+    """One thread: the same sums in the same order everywhere, and no fight for two cores."""
+    try:
+        import torch
+    except ModuleNotFoundError:  # the contract's and the client's tests run without torch
+        return
+    torch.set_num_threads(1)
