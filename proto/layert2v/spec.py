@@ -1,0 +1,262 @@
+"""Requests and the models that can answer them, with one pure validation.
+
+Knows the rules of a request, not how pictures are made: client, server and engine all call the
+same ``validate`` against the ``ModelInfo`` that the engine published.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from layert2v.errors import SpecError
+from layert2v.strict import Fields
+
+MAX_PROMPT_CHARS = 2000
+MAX_SEED = 2**63 - 1  # fits a signed 64-bit column and a protobuf int64
+MAX_FRAME = 999_999
+MAX_FPS = 240.0
+
+
+@dataclass(frozen=True)
+class GenerateSpec:
+    """What the artist asks for.
+
+    ``0`` in ``width``, ``height``, ``frames``, ``fps`` and ``steps``, a negative ``guidance`` and
+    ``seed`` None mean "the model's default"; ``resolve`` fills them in. ``foreground_prompts`` may
+    be empty: the engine then takes the foreground out of ``prompt``. ``colorspace`` is one of
+    ``ModelInfo.colorspaces`` and is what the EXR files are written in. ``guidance`` is the
+    classifier-free scale.
+    """
+
+    prompt: str
+    background_prompt: str = ""
+    foreground_prompts: tuple[str, ...] = ()
+    negative_prompt: str = ""
+    width: int = 0
+    height: int = 0
+    frames: int = 0
+    fps: float = 0.0
+    seed: int | None = None
+    steps: int = 0
+    guidance: float = -1.0
+    model: str = "mini"
+    colorspace: str = "lin_rec709_scene"
+    start_frame: int = 1001
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What one model can do; all ranges include both ends.
+
+    Sizes are pixels and multiples of ``size_step``; frame counts are ``1 + k * frames_step``.
+    ``vocabulary`` maps a kind (subject, action, place, time) to the words the model has seen.
+    ``colorspaces`` are the names a request may use for its output.
+    """
+
+    name: str
+    title: str
+    digest: str
+    width_range: tuple[int, int]
+    height_range: tuple[int, int]
+    size_step: int
+    frames_range: tuple[int, int]
+    frames_step: int
+    max_foregrounds: int
+    default_width: int
+    default_height: int
+    default_frames: int
+    default_fps: float
+    default_steps: int
+    default_guidance: float
+    steps_range: tuple[int, int]
+    guidance_range: tuple[float, float]
+    source_colorspace: str = "srgb_rec709_scene"
+    abilities: tuple[str, ...] = ("generate",)
+    vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    colorspaces: tuple[str, ...] = ("lin_rec709_scene",)
+
+
+@dataclass(frozen=True)
+class FieldViolation:
+    """One wrong field, and a sentence that says what it must be."""
+
+    field: str
+    message: str
+
+
+def validate(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
+    """Everything that keeps ``model`` from answering ``spec``; empty when nothing does."""
+    found = [*_prompts(spec, model), *_size(spec, model), *_time(spec, model)]
+    if spec.seed is not None and not 0 <= spec.seed <= MAX_SEED:
+        found.append(FieldViolation("seed", f"The seed must be between 0 and {MAX_SEED}."))
+    if spec.steps != 0:
+        found += _between("steps", "The number of steps", spec.steps, model.steps_range)
+    if not math.isfinite(spec.guidance):
+        found.append(FieldViolation("guidance", "The guidance must be a finite number."))
+    elif spec.guidance >= 0:
+        found += _between("guidance", "The guidance", spec.guidance, model.guidance_range)
+    if spec.model != model.name:
+        found.append(
+            FieldViolation("model", f"This is the model {model.name!r}, not {spec.model!r}.")
+        )
+    if spec.colorspace not in model.colorspaces:
+        offered = ", ".join(model.colorspaces)
+        found.append(FieldViolation("colorspace", f"The colour space must be one of: {offered}."))
+    return found
+
+
+def resolve(spec: GenerateSpec, model: ModelInfo, seed: int) -> GenerateSpec:
+    """The request with every default filled in; ``seed`` is used where the artist gave none."""
+    return replace(
+        spec,
+        width=spec.width or model.default_width,
+        height=spec.height or model.default_height,
+        frames=spec.frames or model.default_frames,
+        fps=spec.fps or model.default_fps,
+        steps=spec.steps or model.default_steps,
+        guidance=spec.guidance if spec.guidance >= 0 else model.default_guidance,
+        seed=seed if spec.seed is None else spec.seed,
+    )
+
+
+def spec_to_json(spec: GenerateSpec) -> dict[str, Any]:
+    """The request as JSON values."""
+    return {**asdict(spec), "foreground_prompts": list(spec.foreground_prompts)}
+
+
+def spec_from_json(value: Any) -> GenerateSpec:
+    """Read what ``spec_to_json`` wrote. Raises ``SpecError`` for any other shape."""
+    fields = Fields(value, "", SpecError)
+    spec = GenerateSpec(
+        prompt=fields.text("prompt"),
+        background_prompt=fields.text("background_prompt"),
+        foreground_prompts=fields.texts("foreground_prompts"),
+        negative_prompt=fields.text("negative_prompt"),
+        width=fields.integer("width"),
+        height=fields.integer("height"),
+        frames=fields.integer("frames"),
+        fps=fields.number("fps"),
+        seed=fields.optional_integer("seed"),
+        steps=fields.integer("steps"),
+        guidance=fields.number("guidance"),
+        model=fields.text("model"),
+        colorspace=fields.text("colorspace"),
+        start_frame=fields.integer("start_frame"),
+    )
+    fields.done()
+    return spec
+
+
+def model_to_json(model: ModelInfo) -> dict[str, Any]:
+    """The model description as JSON values."""
+    plain = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in vars(model).items()
+    }
+    plain["vocabulary"] = {kind: list(words) for kind, words in model.vocabulary.items()}
+    return plain
+
+
+def model_from_json(value: Any) -> ModelInfo:
+    """Read what ``model_to_json`` wrote. Raises ``SpecError`` for any other shape."""
+    fields = Fields(value, "", SpecError)
+    model = ModelInfo(
+        name=fields.text("name"),
+        title=fields.text("title"),
+        digest=fields.text("digest"),
+        width_range=fields.integer_pair("width_range"),
+        height_range=fields.integer_pair("height_range"),
+        size_step=fields.integer("size_step"),
+        frames_range=fields.integer_pair("frames_range"),
+        frames_step=fields.integer("frames_step"),
+        max_foregrounds=fields.integer("max_foregrounds"),
+        default_width=fields.integer("default_width"),
+        default_height=fields.integer("default_height"),
+        default_frames=fields.integer("default_frames"),
+        default_fps=fields.number("default_fps"),
+        default_steps=fields.integer("default_steps"),
+        default_guidance=fields.number("default_guidance"),
+        steps_range=fields.integer_pair("steps_range"),
+        guidance_range=fields.number_pair("guidance_range"),
+        source_colorspace=fields.text("source_colorspace"),
+        abilities=fields.texts("abilities"),
+        vocabulary=fields.texts_by_name("vocabulary"),
+        colorspaces=fields.texts("colorspaces"),
+    )
+    fields.done()
+    return model
+
+
+def _prompts(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
+    found: list[FieldViolation] = []
+    if not spec.prompt.strip():
+        found.append(FieldViolation("prompt", "Write a prompt that says what should be seen."))
+    named = [
+        ("prompt", spec.prompt),
+        ("background_prompt", spec.background_prompt),
+        ("negative_prompt", spec.negative_prompt),
+    ]
+    named += [(f"foreground_prompts[{k}]", text) for k, text in enumerate(spec.foreground_prompts)]
+    for name, text in named:
+        if len(text) > MAX_PROMPT_CHARS:
+            message = f"The text must be at most {MAX_PROMPT_CHARS} characters, not {len(text)}."
+            found.append(FieldViolation(name, message))
+    for k, text in enumerate(spec.foreground_prompts):
+        if not text.strip():
+            message = "A foreground prompt must say something; leave it out otherwise."
+            found.append(FieldViolation(f"foreground_prompts[{k}]", message))
+    if len(spec.foreground_prompts) > model.max_foregrounds:
+        message = (
+            f"{model.title} makes at most {model.max_foregrounds} foreground layer(s), "
+            f"not {len(spec.foreground_prompts)}."
+        )
+        found.append(FieldViolation("foreground_prompts", message))
+    return found
+
+
+def _size(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
+    found: list[FieldViolation] = []
+    for name, value, limits in (
+        ("width", spec.width, model.width_range),
+        ("height", spec.height, model.height_range),
+    ):
+        if value == 0:
+            continue
+        found += _between(name, f"The {name}", value, limits)
+        if value % model.size_step:
+            message = f"The {name} must be a multiple of {model.size_step} pixels, not {value}."
+            found.append(FieldViolation(name, message))
+    return found
+
+
+def _time(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
+    found: list[FieldViolation] = []
+    if spec.frames != 0:
+        found += _between("frames", "The number of frames", spec.frames, model.frames_range)
+        if (spec.frames - 1) % model.frames_step:
+            below = spec.frames - (spec.frames - 1) % model.frames_step
+            message = (
+                f"The number of frames must be 1 plus a multiple of {model.frames_step}, "
+                f"such as {max(below, 1)} or {below + model.frames_step}."
+            )
+            found.append(FieldViolation("frames", message))
+    if not (math.isfinite(spec.fps) and (spec.fps == 0 or 1 <= spec.fps <= MAX_FPS)):
+        message = f"The frame rate must be between 1 and {MAX_FPS:g} frames per second."
+        found.append(FieldViolation("fps", message))
+    last = spec.start_frame + (spec.frames or model.default_frames) - 1
+    if not (spec.start_frame >= 0 and last <= MAX_FRAME):
+        message = f"The frame numbers must lie between 0 and {MAX_FRAME}."
+        found.append(FieldViolation("start_frame", message))
+    return found
+
+
+def _between(
+    name: str, subject: str, value: float, limits: tuple[float, float]
+) -> list[FieldViolation]:
+    low, high = limits
+    if low <= value <= high:
+        return []
+    return [FieldViolation(name, f"{subject} must be between {low:g} and {high:g}, not {value:g}.")]
