@@ -1,0 +1,180 @@
+"""Video to latents and back, frame group by frame group.
+
+`VideoAutoencoder` is what the rest of the engine asks for. `PatchAutoencoder` fills it for the small models: a linear
+encoder over blocks of 8x8 pixels x 4 frames, fitted by principal components, and a convolutional decoder trained on the
+frozen latents. No state passes between latent frames, so decoding a stream piece by piece equals decoding it whole.
+`WanAutoencoder` fills it with diffusers' `AutoencoderKLWan`, whose causal cache is carried from group to group.
+Knows nothing of layers, prompts or files; which stream a latent belongs to is the caller's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol, cast
+
+import torch
+from diffusers import AutoencoderKLWan, ModelMixin
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from torch import Tensor, nn
+
+
+class VideoAutoencoder(Protocol):
+    """Latents [B, C, F, h, w] for videos [B, 3, T, H, W] in -1..1; T = 1 + temporal_factor * (F - 1)."""
+
+    spatial_factor: int
+    temporal_factor: int
+    latent_channels: int
+
+    def encode_video(self, video: Tensor) -> Tensor:
+        """Latents of a whole video; sides must divide by `spatial_factor`."""
+
+    def decode_groups(self, latents: Tensor) -> Iterator[Tensor]:
+        """Decoded frames [B, 3, t, H, W] per latent frame: first one frame, then `temporal_factor` each."""
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside an identity; the second starts at zero, so a new block changes nothing."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(8, width)
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(cast(Tensor, self.conv2.bias))
+
+    def forward(self, x: Tensor) -> Tensor:  # [N, W, h, w] -> same
+        return x + self.conv2(nn.functional.silu(self.conv1(nn.functional.silu(self.norm(x)))))
+
+
+class PatchDecoder(nn.Module):
+    """Linear inverse of the encoder plus a residual image from a small upsampling network (2D, per latent frame)."""
+
+    def __init__(self, channels: int, patch: int, frames: int, widths: tuple[int, ...], blocks: int) -> None:
+        super().__init__()
+        self.patch, self.frames = patch, frames
+        self.linear = nn.Conv2d(channels, 3 * frames * patch * patch, 1)
+        self.stem = nn.Conv2d(channels, widths[0], 3, padding=1)
+        self.stages = nn.ModuleList(nn.Sequential(*(ResidualBlock(w) for _ in range(blocks))) for w in widths)
+        self.ups = nn.ModuleList(
+            nn.Conv2d(a, 4 * b, 3, padding=1) for a, b in zip(widths, widths[1:], strict=False)
+        )
+        rest = patch // 2 ** (len(widths) - 1)  # what one pixel shuffle has to make up at the end
+        self.head = nn.Conv2d(widths[-1], 3 * frames * rest * rest, 3, padding=1)
+        self.rest = rest
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(cast(Tensor, self.head.bias))
+
+    def forward(self, z: Tensor) -> Tensor:  # [N, C, h, w] -> [N, 3, frames, H, W]
+        x = self.stem(z)
+        for i, stage in enumerate(self.stages):
+            x = stage(x)
+            if i < len(self.ups):
+                x = nn.functional.pixel_shuffle(self.ups[i](x), 2)
+        detail = nn.functional.pixel_shuffle(self.head(x), self.rest)
+        video = nn.functional.pixel_shuffle(self.linear(z), self.patch).float() + detail.float()
+        return video.unflatten(1, (3, self.frames))
+
+
+class PatchAutoencoder(ModelMixin, ConfigMixin):
+    """Small video autoencoder: `spatial_factor` px x `temporal_factor` frames to `latent_channels` numbers.
+
+    The first latent frame holds the first frame of the video repeated, the convention of causal video autoencoders
+    (frames = 1 + k * temporal_factor). The encoder is linear: it is fitted in seconds, keeps large-scale brightness in
+    its first channels, and stays frozen, so the decoder can be trained on without touching latents already in use.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        latent_channels: int = 24,
+        spatial_factor: int = 8,
+        temporal_factor: int = 4,
+        decoder_widths: tuple[int, ...] = (192, 96, 48),
+        decoder_blocks: int = 2,
+    ) -> None:
+        super().__init__()
+        self.latent_channels = latent_channels
+        self.spatial_factor = spatial_factor
+        self.temporal_factor = temporal_factor
+        self.encoder = nn.Conv2d(3 * temporal_factor * spatial_factor**2, latent_channels, 1)
+        self.decoder = PatchDecoder(
+            latent_channels, spatial_factor, temporal_factor, tuple(decoder_widths), decoder_blocks
+        )
+
+    def groups(self, video: Tensor) -> Tensor:
+        """Video [B, 3, T, H, W] cut into frame groups [B, F, 3, t, H, W], the first frame repeated t times."""
+        if (video.shape[2] - 1) % self.temporal_factor:
+            raise ValueError(f"{video.shape[2]} frames are not 1 + a multiple of {self.temporal_factor}.")
+        first = video[:, :, :1].expand(-1, -1, self.temporal_factor, -1, -1)
+        video = torch.cat([first, video[:, :, 1:]], dim=2)
+        return video.unflatten(2, (-1, self.temporal_factor)).transpose(1, 2)
+
+    def patches(self, groups: Tensor) -> Tensor:
+        """Frame groups [N, 3, t, H, W] as columns [N, 3*t*p*p, H/p, W/p]."""
+        # unshuffle + 1x1 instead of a stride-8 convolution: the latter is wrong in bfloat16 on some CPUs (torch 2.13)
+        return nn.functional.pixel_unshuffle(groups.flatten(1, 2), self.spatial_factor)
+
+    def encode_video(self, video: Tensor) -> Tensor:
+        groups = self.groups(video)
+        latents = self.encoder(self.patches(groups.flatten(0, 1)))
+        return cast(Tensor, latents.unflatten(0, groups.shape[:2]).transpose(1, 2))
+
+    def decode_groups(self, latents: Tensor) -> Iterator[Tensor]:
+        for index in range(latents.shape[2]):
+            frames = self.decoder(latents[:, :, index])
+            yield frames.mean(2, keepdim=True) if index == 0 else frames
+
+    @torch.no_grad()
+    def fit_encoder(self, columns: Tensor) -> Tensor:
+        """Set encoder and linear decoder to the principal components of `columns` [N, 3*t*p*p].
+
+        Returns the standard deviation of each component [C], largest first.
+        """
+        mean = columns.mean(0)
+        _, singular, basis = torch.svd_lowrank(columns - mean, q=self.latent_channels + 8, niter=4)
+        basis = basis[:, : self.latent_channels]  # [D, C]
+        linear = self.decoder.linear
+        self.encoder.weight.copy_(basis.T[:, :, None, None])
+        cast(Tensor, self.encoder.bias).copy_(-(mean @ basis))
+        linear.weight.copy_(basis[:, :, None, None])
+        cast(Tensor, linear.bias).copy_(mean)
+        return singular[: self.latent_channels] / len(columns) ** 0.5
+
+
+class WanAutoencoder:
+    """`AutoencoderKLWan` behind the same interface; latents normalised with the checkpoint's own statistics."""
+
+    def __init__(self, vae: AutoencoderKLWan) -> None:
+        self.vae = vae
+        config = cast(Any, vae.config)
+        self.latent_channels: int = config.z_dim
+        self.spatial_factor: int = config.scale_factor_spatial
+        self.temporal_factor: int = config.scale_factor_temporal
+        self._mean = torch.tensor(config.latents_mean).view(1, -1, 1, 1, 1)
+        self._std = torch.tensor(config.latents_std).view(1, -1, 1, 1, 1)
+
+    def encode_video(self, video: Tensor) -> Tensor:
+        latents = self.vae.encode(video).latent_dist.mode()
+        return cast(Tensor, (latents - self._mean.to(latents)) / self._std.to(latents))
+
+    def decode_groups(self, latents: Tensor) -> Iterator[Tensor]:
+        vae = cast(Any, self.vae)
+        latents = latents * self._std.to(latents) + self._mean.to(latents)
+        vae.clear_cache()
+        x = vae.post_quant_conv(latents)
+        for index in range(latents.shape[2]):
+            vae._conv_idx = [0]
+            group = vae.decoder(
+                x[:, :, index : index + 1],
+                feat_cache=vae._feat_map,
+                feat_idx=vae._conv_idx,
+                first_chunk=index == 0,
+            )
+            yield group.clamp(-1, 1)
+        vae.clear_cache()
+
+
+def decode_video(autoencoder: VideoAutoencoder, latents: Tensor) -> Tensor:
+    """The whole video [B, 3, T, H, W] of `latents`, for training, tests and short clips."""
+    return torch.cat(list(autoencoder.decode_groups(latents)), dim=2)

@@ -1,0 +1,85 @@
+"""Stage 1 of the paper: the autoencoder learns mattes without forgetting colour (arXiv 2508.04228, "alpha-mask VAE").
+
+The encoder stays frozen. A small trained projection moves matte latents to where the transformer and decoder find them
+easy (`MatteProjection`), and low-rank updates of the decoder's convolutions (`add_lora`, `merge_lora`) turn a copy of
+the colour decoder into one that draws crisp mattes. Cast shadows are opacities too and take the same way.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, cast
+
+import torch
+from diffusers import ModelMixin
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from torch import Tensor, nn
+
+from layert2v_engine.model.autoencoder import ResidualBlock
+
+
+class MatteProjection(ModelMixin, ConfigMixin):
+    """Latents [B, C, F, h, w] of a matte to projected latents of the same shape: z + tanh(gate) * h(z), gate 0 at start."""
+
+    @register_to_config
+    def __init__(self, latent_channels: int = 24, width: int = 64, blocks: int = 2) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(latent_channels, width, 3, padding=1)
+        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+        self.head = nn.Conv2d(width, latent_channels, 3, padding=1)
+        self.gate = nn.Parameter(torch.zeros(1))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        frames = latents.transpose(1, 2).flatten(0, 1)  # [B*F, C, h, w]: no state between latent frames
+        moved = frames + torch.tanh(self.gate) * self.head(self.blocks(self.stem(frames)))
+        return cast(Tensor, moved.unflatten(0, (len(latents), -1)).transpose(1, 2))
+
+
+class LoRAConv2d(nn.Module):
+    """A frozen convolution plus scale * up(down(x)); `up` starts at zero, so it starts equal to its base."""
+
+    def __init__(self, base: nn.Conv2d, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.scale = alpha / rank
+        kernel, padding = cast(Any, base.kernel_size), cast(Any, base.padding)
+        self.down = nn.Conv2d(base.in_channels, rank, kernel, base.stride, padding, bias=False)
+        self.up = nn.Conv2d(rank, base.out_channels, 1, bias=False)
+        nn.init.kaiming_uniform_(self.down.weight, a=5**0.5)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.base(x) + self.scale * self.up(self.down(x)))
+
+
+def add_lora(decoder: nn.Module, *, rank: int, alpha: float) -> nn.Module:
+    """A copy of `decoder` in which every convolution carries a trainable low-rank update and all else is frozen."""
+    adapted = copy.deepcopy(decoder).requires_grad_(False)
+    for name, module in list(adapted.named_modules()):
+        if isinstance(module, nn.Conv2d):
+            parent = adapted.get_submodule(name.rpartition(".")[0])
+            setattr(parent, name.rpartition(".")[2], LoRAConv2d(module, min(rank, module.out_channels), alpha))
+    return adapted
+
+
+def lora_state(adapted: nn.Module) -> dict[str, Tensor]:
+    """The trained part only: `<conv>.down.weight`, `<conv>.up.weight` and the scale as a 1-element tensor."""
+    state: dict[str, Tensor] = {}
+    for name, module in adapted.named_modules():
+        if isinstance(module, LoRAConv2d):
+            state[f"{name}.down.weight"] = module.down.weight.detach().clone()
+            state[f"{name}.up.weight"] = module.up.weight.detach().clone()
+            state[f"{name}.scale"] = torch.tensor([module.scale])
+    return state
+
+
+@torch.no_grad()
+def merge_lora(decoder: nn.Module, state: dict[str, Tensor]) -> nn.Module:
+    """A copy of `decoder` with the updates of `lora_state` folded into its weights: W + scale * up @ down, exact."""
+    merged = copy.deepcopy(decoder)
+    for name in sorted({key.rsplit(".", 2)[0] for key in state if key.endswith(".down.weight")}):
+        conv = cast(nn.Conv2d, merged.get_submodule(name))
+        down, up = state[f"{name}.down.weight"].float(), state[f"{name}.up.weight"].float()
+        update = torch.einsum("or,rikl->oikl", up[:, :, 0, 0], down) * state[f"{name}.scale"].float()
+        conv.weight.add_(update.to(conv.weight))
+    return merged

