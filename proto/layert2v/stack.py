@@ -132,7 +132,7 @@ class Stack:
 
     def files(self) -> tuple[FileRecord, ...]:
         """Every file the manifest names, in manifest order, the manifest itself left out."""
-        sequences = (*self.layers, *self.flats)
+        sequences: tuple[Layer | Flat, ...] = (*self.layers, *self.flats)
         latents = () if self.latents is None else (self.latents,)
         return (*(f for s in sequences for f in s.files), *latents, *self.previews)
 
@@ -309,7 +309,7 @@ def is_safe_path(path: str) -> bool:
 
 
 def _check_layers(stack: Stack) -> None:
-    sequences = (*stack.layers, *stack.flats)
+    sequences: tuple[Layer | Flat, ...] = (*stack.layers, *stack.flats)
     names = [sequence.name for sequence in sequences]
     if len(set(names)) != len(names):
         raise ManifestError("LAYER_TWICE", f"Two layers share a name: {', '.join(names)}.")

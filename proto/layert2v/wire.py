@@ -1,0 +1,118 @@
+"""What server and client must agree on beyond the messages: spec and model on the wire, constants.
+
+Knows the two shapes of the same request and model, dataclass and message, and nothing else of
+either side.
+"""
+
+from __future__ import annotations
+
+from layert2v.spec import GenerateSpec, ModelInfo
+from layert2v.v1 import jobs_pb2, server_pb2
+
+ERROR_TRAILER = "layert2v-error-bin"  # a serialised ErrorDetail in the trailing metadata
+TOKEN_METADATA = "authorization"  # noqa: S105  "Bearer <token>"
+CHUNK_BYTES = 1024 * 1024  # best or within noise of the best on TCP and unix sockets
+MAX_CHUNK_BYTES = 2 * CHUNK_BYTES
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024 + 64 * 1024  # gRPC's default and some slack for its headers
+MAX_PREVIEW_BYTES = 64 * 1024
+
+
+def spec_to_message(spec: GenerateSpec) -> jobs_pb2.GenerateSpec:
+    """The request as a message; None and a negative guidance become unset fields."""
+    return jobs_pb2.GenerateSpec(
+        prompt=spec.prompt,
+        background_prompt=spec.background_prompt,
+        foreground_prompts=spec.foreground_prompts,
+        negative_prompt=spec.negative_prompt,
+        width=spec.width,
+        height=spec.height,
+        frames=spec.frames,
+        fps=spec.fps,
+        seed=spec.seed,
+        steps=spec.steps,
+        guidance=spec.guidance if spec.guidance >= 0 else None,
+        model=spec.model,
+        colorspace=spec.colorspace,
+        start_frame=spec.start_frame,
+    )
+
+
+def spec_from_message(message: jobs_pb2.GenerateSpec) -> GenerateSpec:
+    """The request in a message; fields that were left out take the defaults of ``GenerateSpec``."""
+    plain = GenerateSpec(prompt=message.prompt)
+    return GenerateSpec(
+        prompt=message.prompt,
+        background_prompt=message.background_prompt,
+        foreground_prompts=tuple(message.foreground_prompts),
+        negative_prompt=message.negative_prompt,
+        width=message.width,
+        height=message.height,
+        frames=message.frames,
+        fps=message.fps,
+        seed=message.seed if message.HasField("seed") else None,
+        steps=message.steps,
+        guidance=message.guidance if message.HasField("guidance") else plain.guidance,
+        model=message.model or plain.model,
+        colorspace=message.colorspace or plain.colorspace,
+        start_frame=message.start_frame if message.HasField("start_frame") else plain.start_frame,
+    )
+
+
+def model_to_message(model: ModelInfo) -> server_pb2.Model:
+    """The model description as a message."""
+    return server_pb2.Model(
+        name=model.name,
+        title=model.title,
+        digest=model.digest,
+        width_range=_int_range(model.width_range),
+        height_range=_int_range(model.height_range),
+        size_step=model.size_step,
+        frames_range=_int_range(model.frames_range),
+        frames_step=model.frames_step,
+        max_foregrounds=model.max_foregrounds,
+        default_width=model.default_width,
+        default_height=model.default_height,
+        default_frames=model.default_frames,
+        default_fps=model.default_fps,
+        default_steps=model.default_steps,
+        default_guidance=model.default_guidance,
+        steps_range=_int_range(model.steps_range),
+        guidance_range=server_pb2.DoubleRange(
+            min=model.guidance_range[0], max=model.guidance_range[1]
+        ),
+        source_colorspace=model.source_colorspace,
+        abilities=model.abilities,
+        vocabulary={k: server_pb2.Words(words=v) for k, v in model.vocabulary.items()},
+        colorspaces=model.colorspaces,
+    )
+
+
+def model_from_message(message: server_pb2.Model) -> ModelInfo:
+    """The model description in a message."""
+    return ModelInfo(
+        name=message.name,
+        title=message.title,
+        digest=message.digest,
+        width_range=(message.width_range.min, message.width_range.max),
+        height_range=(message.height_range.min, message.height_range.max),
+        size_step=message.size_step,
+        frames_range=(message.frames_range.min, message.frames_range.max),
+        frames_step=message.frames_step,
+        max_foregrounds=message.max_foregrounds,
+        default_width=message.default_width,
+        default_height=message.default_height,
+        default_frames=message.default_frames,
+        default_fps=message.default_fps,
+        default_steps=message.default_steps,
+        default_guidance=message.default_guidance,
+        steps_range=(message.steps_range.min, message.steps_range.max),
+        guidance_range=(message.guidance_range.min, message.guidance_range.max),
+        source_colorspace=message.source_colorspace,
+        abilities=tuple(message.abilities),
+        vocabulary={k: tuple(v.words) for k, v in message.vocabulary.items()},
+        colorspaces=tuple(message.colorspaces),
+    )
+
+
+def _int_range(ends: tuple[int, int]) -> server_pb2.IntRange:
+    return server_pb2.IntRange(min=ends[0], max=ends[1])
