@@ -1,0 +1,121 @@
+"""The streams a model denoises together: their order, their roles, and which prompts each one hears.
+
+Knows names and indices only: no tensors, no sizes. Everything that touches the network speaks of a
+`StreamLayout`, so a scene with three foregrounds is a longer list and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+GLOBAL_PROMPT = "global"
+BACKGROUND_PROMPT = "background"
+
+
+class StreamRole(StrEnum):
+    """What a stream shows; the network learns one modulation row for each."""
+
+    composite = "composite"
+    background = "background"
+    foreground = "foreground"
+    matte = "matte"
+    shadow = "shadow"
+
+
+# The streams that belong to one foreground, in the order they are serialised.
+FOREGROUND_ROLES = (StreamRole.foreground, StreamRole.matte, StreamRole.shadow)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stream:
+    """One latent sequence. `foreground` counts from 1 and is set for foreground, matte and shadow."""
+
+    role: StreamRole
+    foreground: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.role in FOREGROUND_ROLES) != (self.foreground is not None):
+            raise ValueError(f"{self.role}: a foreground number belongs to {FOREGROUND_ROLES} only")
+        if self.foreground is not None and self.foreground < 1:
+            raise ValueError(f"foregrounds count from 1, not {self.foreground}")
+
+    @property
+    def name(self) -> str:
+        """`composite`, `background`, `foreground_01`, `matte_01`, `shadow_01`, ..."""
+        return self.role.value if self.foreground is None else f"{self.role}_{self.foreground:02d}"
+
+
+@dataclass(frozen=True)
+class StreamLayout:
+    """Streams in the order they are serialised along latent time.
+
+    Prompts are ordered `global`, `foreground_01` .. `foreground_KK`, `background`.
+    """
+
+    streams: tuple[Stream, ...]
+
+    def __post_init__(self) -> None:
+        if not self.streams or len(set(self.names)) != len(self.streams):
+            raise ValueError(f"a layout needs one or more different streams, not {self.names}")
+
+    @classmethod
+    def for_foregrounds(cls, count: int, *, shadows: bool = True) -> StreamLayout:
+        """Composite, background, then foreground, matte (and shadow) for each of `count` foregrounds."""
+        roles = FOREGROUND_ROLES if shadows else FOREGROUND_ROLES[:2]
+        layers = tuple(
+            Stream(role=role, foreground=k) for k in range(1, count + 1) for role in roles
+        )
+        flat = (Stream(role=StreamRole.composite), Stream(role=StreamRole.background))
+        return cls(flat + layers)
+
+    def __len__(self) -> int:
+        return len(self.streams)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(stream.name for stream in self.streams)
+
+    @cached_property
+    def foregrounds(self) -> int:
+        """The highest foreground number, 0 for a scene without one."""
+        return max((stream.foreground or 0 for stream in self.streams), default=0)
+
+    @cached_property
+    def prompts(self) -> tuple[str, ...]:
+        """Names of the prompts this layout is conditioned on, in their order."""
+        subjects = (f"foreground_{k:02d}" for k in range(1, self.foregrounds + 1))
+        return (GLOBAL_PROMPT, *subjects, BACKGROUND_PROMPT)
+
+    def visibility(self) -> tuple[tuple[int, ...], ...]:
+        """For each stream the indices of the prompts it hears.
+
+        The composite hears all, the background global + background, and a foreground with its
+        matte and shadow global + its own prompt.
+        """
+        return tuple(self._heard_by(stream) for stream in self.streams)
+
+    def _heard_by(self, stream: Stream) -> tuple[int, ...]:
+        if stream.role is StreamRole.composite:
+            return tuple(range(len(self.prompts)))
+        if stream.foreground is None:
+            return (0, len(self.prompts) - 1)
+        return (0, stream.foreground)
+
+    def index(self, name: str) -> int:
+        """Position of the stream called `name`. Raises ValueError when there is none."""
+        return self.names.index(name)
+
+    def rows(self, names: Sequence[str]) -> tuple[int, ...]:
+        """The LayerAdaLN row of each stream in a checkpoint whose rows are called `names`.
+
+        A row named after the stream (`foreground_02`) wins over its role's row (`foreground`).
+        Raises ValueError when the checkpoint knows neither.
+        """
+        order = list(names)
+        return tuple(
+            order.index(stream.name if stream.name in order else stream.role.value)
+            for stream in self.streams
+        )

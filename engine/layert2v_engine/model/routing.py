@@ -1,0 +1,168 @@
+"""Attention for streams: rotary self-attention over all of them, and text attention routed by prompt.
+
+Keys and values of the text are projected once per prompt. Streams that hear the same prompts share one
+attention call over exactly those prompts, so no [queries x keys] mask exists anywhere; padding inside a
+prompt is hidden by a mask over keys alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
+from torch import Tensor
+from torch.nn import functional as F
+
+# Up to here plain matrix products beat the CPU flash kernel, whose bf16 backward alone takes a third of a
+# training step at a few hundred tokens; beyond it the [queries x keys] scores cost too much memory.
+MATMUL_ATTENTION_KEYS = 2048
+
+Rotary = tuple[Tensor, Tensor]  # cosines and sines, each [1, N, 1, head_dim / 2] in float32
+
+
+class Route(NamedTuple):
+    """Streams that hear the same prompts, and those prompts."""
+
+    streams: tuple[int, ...]
+    prompts: tuple[int, ...]
+
+
+class TextContext(NamedTuple):
+    """What a block's text attention reads: states [B, P, L, D], mask [B, P, L] or None, and who hears what."""
+
+    states: Tensor
+    mask: Tensor | None
+    routes: tuple[Route, ...]
+
+
+def plan_routes(visibility: Sequence[Sequence[int]]) -> tuple[Route, ...]:
+    """Group streams by the prompts they hear, in order of first appearance."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for stream, prompts in enumerate(visibility):
+        groups.setdefault(tuple(prompts), []).append(stream)
+    return tuple(Route(tuple(streams), prompts) for prompts, streams in groups.items())
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, backend: AttentionBackendName | None
+) -> Tensor:
+    """Softmax attention of query [B, N, H, d] over key, value [B, M, H, d]; mask [B, M] is true at real keys.
+
+    Every row of the mask needs at least one real key.
+    """
+    keys = None if mask is None else mask[:, None, None, :]
+    if query.device.type == "cpu" and torch.is_grad_enabled() and key.shape[1] <= MATMUL_ATTENTION_KEYS:
+        return _matmul_attention(query, key, value, keys)
+    if keys is not None:  # flash kernels refuse masks
+        backend = AttentionBackendName.NATIVE
+    out: Tensor = dispatch_attention_fn(query, key, value, attn_mask=keys, backend=backend)
+    return out
+
+
+def _matmul_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    scale = query.shape[-1] ** -0.5
+    scores = (query.transpose(1, 2) * scale) @ key.permute(0, 2, 3, 1)  # [B, H, N, M]
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    weights = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
+    return (weights @ value.transpose(1, 2)).transpose(1, 2)
+
+
+def rotate(x: Tensor, rotary: Rotary) -> Tensor:
+    """Turn the interleaved pairs of x [B, N, H, d] by their position's angles; computed in float32."""
+    cos, sin = rotary
+    even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
+    turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1)
+    return turned.flatten(-2).type_as(x)
+
+
+def split_heads(x: Tensor, norm: torch.nn.RMSNorm | None, heads: int) -> Tensor:
+    """[..., H * d] -> [..., H, d], normalised over all heads together in float32 first (as Wan does)."""
+    if norm is not None:
+        shape = (x.shape[-1],)
+        x = F.rms_norm(x.float(), shape, norm.weight.float(), norm.eps).type_as(x)
+    return x.unflatten(-1, (heads, -1))
+
+
+class StreamAttnProcessor:
+    """Self-attention over the tokens of all streams."""
+
+    # Names that diffusers sets through `set_attention_backend` and `enable_parallelism`.
+    _attention_backend: AttentionBackendName | None = None
+    _parallel_config: Any = None
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,  # [B, N, D]
+        encoder_hidden_states: None = None,
+        attention_mask: None = None,
+        rotary_emb: Rotary | None = None,
+    ) -> Tensor:
+        if attn.fused_projections:
+            query, key, value = attn.to_qkv(hidden_states).chunk(3, dim=-1)
+        else:
+            query, key, value = (p(hidden_states) for p in (attn.to_q, attn.to_k, attn.to_v))
+        query = split_heads(query, attn.norm_q, attn.heads)
+        key = split_heads(key, attn.norm_k, attn.heads)
+        value = split_heads(value, None, attn.heads)
+        if rotary_emb is not None:
+            query, key = rotate(query, rotary_emb), rotate(key, rotary_emb)
+        out = attend(query, key, value, None, self._attention_backend)
+        projected: Tensor = attn.to_out[0](out.flatten(2))
+        return projected
+
+
+class RoutedTextAttnProcessor:
+    """Text attention in which each stream reads only the prompts it hears."""
+
+    _attention_backend: AttentionBackendName | None = None
+    _parallel_config: Any = None
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,  # [B, S * n, D]
+        encoder_hidden_states: TextContext,
+        attention_mask: None = None,
+        rotary_emb: None = None,
+    ) -> Tensor:
+        text = encoder_hidden_states
+        if attn.fused_projections:
+            key, value = attn.to_kv(text.states).chunk(2, dim=-1)
+        else:
+            key, value = attn.to_k(text.states), attn.to_v(text.states)
+        query = split_heads(attn.to_q(hidden_states), attn.norm_q, attn.heads)
+        key = split_heads(key, attn.norm_k, attn.heads)  # [B, P, L, H, d]
+        value = split_heads(value, None, attn.heads)
+        out = self._routed(query, key, value, text)
+        projected: Tensor = attn.to_out[0](out.flatten(2))
+        return projected
+
+    def _routed(self, query: Tensor, key: Tensor, value: Tensor, text: TextContext) -> Tensor:
+        order = [stream for route in text.routes for stream in route.streams]
+        query = query.unflatten(1, (len(order), -1))  # [B, S, n, H, d]
+        parts = []
+        for streams, prompts in text.routes:
+            heard = None if text.mask is None else _pick(text.mask, prompts).flatten(1)
+            part = attend(
+                _pick(query, streams).flatten(1, 2),
+                _pick(key, prompts).flatten(1, 2),
+                _pick(value, prompts).flatten(1, 2),
+                heard,
+                self._attention_backend,
+            )
+            parts.append(part.unflatten(1, (len(streams), -1)))
+        out = torch.cat(parts, 1)
+        back = sorted(range(len(order)), key=order.__getitem__)
+        return _pick(out, back).flatten(1, 2)
+
+
+def _pick(x: Tensor, indices: Sequence[int]) -> Tensor:
+    """x[:, indices], as a view where the indices run on without a gap."""
+    first, last = indices[0], indices[-1]
+    if list(indices) == list(range(first, last + 1)):
+        return x[:, first : last + 1]
+    return torch.stack([x[:, i] for i in indices], 1)

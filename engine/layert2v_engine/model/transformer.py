@@ -1,0 +1,267 @@
+"""Wan's video transformer with layers: the streams of one scene denoised on one shared trajectory.
+
+Same blocks and weights as diffusers' `WanTransformer3DModel`. What is new: one time per stream, a learned
+modulation per role (LayerAdaLN), text routed prompt by prompt, and rotary positions that run on from stream
+to stream. With one stream and a zero modulation it is the stock network. Sources: LayerT2V (arXiv 2508.04228),
+Wan 2.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from diffusers import WanTransformer3DModel
+from diffusers.configuration_utils import register_to_config
+from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
+from diffusers.models.transformers.transformer_wan import WanTransformerBlock
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from layert2v_engine.layout import StreamRole
+from layert2v_engine.model.routing import (
+    Rotary,
+    RoutedTextAttnProcessor,
+    StreamAttnProcessor,
+    TextContext,
+    plan_routes,
+)
+
+ROTARY_THETA = 10000.0
+
+
+class StreamRotary(nn.Module):
+    """Rotary angles of every token.
+
+    `dims` are the even numbers of head dimensions given to (stream, time, height, width). With 0 for the stream,
+    streams are told apart by time alone: stream s, latent frame k sits at s * frames_per_stream + frame_offset + k.
+    """
+
+    def __init__(self, dims: tuple[int, int, int, int], positions: int) -> None:
+        super().__init__()
+        self.dims = dims
+        for i, width in enumerate(dims):
+            frequencies = 1.0 / ROTARY_THETA ** (torch.arange(0, width, 2, dtype=torch.float64) / width)
+            angles = torch.outer(torch.arange(positions), frequencies)
+            self.register_buffer(f"cos_{i}", angles.cos().float(), persistent=False)
+            self.register_buffer(f"sin_{i}", angles.sin().float(), persistent=False)
+
+    def forward(self, streams: int, grid: tuple[int, int, int], offset: int, stride: int) -> Rotary:
+        """Cosines and sines [1, S * f * h * w, 1, head_dim / 2] of S streams of grid (f, h, w) tokens."""
+        frames, height, width = grid
+        device = self.cos_1.device
+        stream = torch.arange(streams, device=device)
+        time = (offset + torch.arange(frames, device=device)).expand(streams, frames)
+        if not self.dims[0]:
+            time = time + stream[:, None] * stride
+        axes = (
+            (stream, (streams, 1, 1, 1)),
+            (time, (streams, frames, 1, 1)),
+            (torch.arange(height, device=device), (1, 1, height, 1)),
+            (torch.arange(width, device=device), (1, 1, 1, width)),
+        )
+        shape = (streams, frames, height, width, -1)
+
+        def table(name: str) -> Tensor:
+            parts = [
+                self.get_buffer(f"{name}_{i}")[index].reshape(*where, -1).expand(shape)
+                for i, (index, where) in enumerate(axes)
+            ]
+            return torch.cat(parts, -1).flatten(0, 3)[None, :, None]
+
+        return table("cos"), table("sin")
+
+
+def _matmul_dtype(x: Tensor) -> torch.dtype:
+    """The type a linear layer will work in: under autocast the residual stream stays float32."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+
+class LayeredWanBlock(WanTransformerBlock):  # type: ignore[misc]
+    """Wan's block with one modulation per stream, broadcast over its tokens, and routed text."""
+
+    def __init__(self, dim: int, ffn_dim: int, heads: int, qk_norm: str | None, cross_attn_norm: bool, eps: float):
+        super().__init__(dim, ffn_dim, heads, qk_norm, cross_attn_norm, eps)
+        self.attn1.set_processor(StreamAttnProcessor())
+        self.attn2.set_processor(RoutedTextAttnProcessor())
+
+    def forward(
+        self,
+        hidden_states: Tensor,  # [B, S * n, D]
+        encoder_hidden_states: TextContext,
+        temb: Tensor,  # [B, S, 6, D] float32
+        rotary_emb: Rotary,
+    ) -> Tensor:
+        streams, dtype = temb.shape[1], _matmul_dtype(hidden_states)
+        modulation = (self.scale_shift_table.unsqueeze(0) + temb).unsqueeze(3).unbind(2)
+        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation  # each [B, S, 1, D]
+
+        x = hidden_states.unflatten(1, (streams, -1))  # [B, S, n, D]
+        h = (self.norm1(x.float()) * (1 + scale) + shift).to(dtype)
+        h = self.attn1(h.flatten(1, 2), None, None, rotary_emb).unflatten(1, (streams, -1))
+        x = (x.float() + h * gate).type_as(x)
+
+        h = self.norm2(x.float()).to(dtype)
+        x = x + self.attn2(h.flatten(1, 2), encoder_hidden_states).unflatten(1, (streams, -1))
+
+        h = (self.norm3(x.float()) * (1 + ffn_scale) + ffn_shift).to(dtype)
+        x = (x.float() + self.ffn(h).float() * ffn_gate).type_as(x)
+        return x.flatten(1, 2)
+
+
+class LayeredWanTransformer3DModel(WanTransformer3DModel):  # type: ignore[misc]
+    """Wan's transformer over the streams of a scene.
+
+    Beside Wan's own arguments (without the image ones, which are accepted and unused):
+
+    roles: names of the LayerAdaLN rows; a role (`foreground`) or one stream of it (`foreground_02`).
+    rope_dims: head dimensions for (stream, time, height, width); None is Wan's own split, streams in series.
+    position_grid: rows and columns of a learned table of absolute positions, resized to the token grid; None is
+        Wan, which has none.
+    """
+
+    _repeated_blocks = ("LayeredWanBlock",)
+    _no_split_modules = ("LayeredWanBlock",)
+    _keep_in_fp32_modules = (*WanTransformer3DModel._keep_in_fp32_modules, "layer_modulation", "position_table")
+    _cp_plan = None  # Wan's plan splits the sequence without regard to streams
+
+    @register_to_config
+    def __init__(
+        self,
+        patch_size: Sequence[int] = (1, 2, 2),
+        num_attention_heads: int = 40,
+        attention_head_dim: int = 128,
+        in_channels: int = 16,
+        out_channels: int = 16,
+        text_dim: int = 4096,
+        freq_dim: int = 256,
+        ffn_dim: int = 13824,
+        num_layers: int = 40,
+        cross_attn_norm: bool = True,
+        qk_norm: str | None = "rms_norm_across_heads",
+        eps: float = 1e-6,
+        image_dim: int | None = None,
+        added_kv_proj_dim: int | None = None,
+        rope_max_seq_len: int = 1024,
+        pos_embed_seq_len: int | None = None,
+        roles: Sequence[str] = tuple(StreamRole),
+        rope_dims: Sequence[int] | None = None,
+        position_grid: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(
+            patch_size=tuple(patch_size),
+            num_attention_heads=num_attention_heads,
+            attention_head_dim=attention_head_dim,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            text_dim=text_dim,
+            freq_dim=freq_dim,
+            num_layers=0,  # the blocks are ours
+            rope_max_seq_len=rope_max_seq_len,
+        )
+        self.register_to_config(num_layers=num_layers, ffn_dim=ffn_dim)
+        dim = num_attention_heads * attention_head_dim
+        self.blocks = nn.ModuleList(
+            LayeredWanBlock(dim, ffn_dim, num_attention_heads, qk_norm, cross_attn_norm, eps)
+            for _ in range(num_layers)
+        )
+        self.rope = StreamRotary(_rotary_dims(attention_head_dim, rope_dims), rope_max_seq_len)
+        self.layer_modulation = nn.Parameter(torch.zeros(len(roles), 6, dim))
+        self.position_table = nn.Parameter(torch.zeros(*position_grid, dim)) if position_grid else None
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        timestep: Tensor,
+        encoder_hidden_states: Tensor,
+        *,
+        roles: Sequence[int],
+        visibility: Sequence[Sequence[int]],
+        prompt_mask: Tensor | None = None,
+        frame_offset: int = 0,
+        frames_per_stream: int | None = None,
+        return_dict: bool = True,
+    ) -> Transformer2DModelOutput | tuple[Tensor]:
+        """Predict for latents [B, S, C, F, H, W] a tensor of the same shape.
+
+        timestep: [B] or one per stream [B, S], 0 (clean) to 1000 (noise).
+        encoder_hidden_states: [B, P, L, text_dim], prompts apart.
+        roles: the LayerAdaLN row of each stream. visibility: the prompts each stream hears.
+        prompt_mask: [B, P, L], true at real tokens; None attends to padding too, as Wan does.
+        frame_offset, frames_per_stream: rotary positions in latent frames; a still trained for frame 2 of clips of 3
+            is (2, 3). The default is a whole clip.
+        """
+        batch, streams, _, frames, height, width = hidden_states.shape
+        patch = self.config.patch_size
+        grid = (frames // patch[0], height // patch[1], width // patch[2])
+        if timestep.ndim == 1:
+            timestep = timestep[:, None].expand(batch, streams)
+
+        x = self._embed(hidden_states, grid)
+        time, modulation = self._time(timestep)
+        modulation = modulation + self.layer_modulation[list(roles)]
+        states = self.condition_embedder.text_embedder(encoder_hidden_states)
+        text = TextContext(states, prompt_mask, plan_routes(visibility))
+        rotary = self.rope(streams, grid, frame_offset, frames_per_stream or grid[0])
+
+        for block in self.blocks:
+            if torch.is_grad_enabled() and self.gradient_checkpointing:
+                x = self._gradient_checkpointing_func(block, x, text, modulation, rotary)
+            else:
+                x = block(x, text, modulation, rotary)
+
+        shift, scale = (self.scale_shift_table.unsqueeze(0) + time.unsqueeze(2)).chunk(2, dim=2)
+        y = self.norm_out(x.float()).unflatten(1, (streams, -1)) * (1 + scale) + shift
+        y = self.proj_out(y.to(_matmul_dtype(x)))  # [B, S, n, patch * C]
+        y = y.view(batch, streams, *grid, *patch, -1).permute(0, 1, 8, 2, 5, 3, 6, 4, 7)
+        sample = y.flatten(7, 8).flatten(5, 6).flatten(3, 4)
+        return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
+
+    def _embed(self, latents: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        """Latents [B, S, C, F, H, W] to tokens [B, S * n, D]; under autocast in float32, as the residual stream."""
+        batch = latents.shape[0]
+        x = self.patch_embedding(latents.flatten(0, 1))  # [B * S, D, f, h, w]
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.float()
+        if self.position_table is not None:
+            x = x + self._positions(grid).to(x.dtype)[:, None]
+        return x.flatten(2).transpose(1, 2).reshape(batch, -1, x.shape[1])
+
+    def _positions(self, grid: tuple[int, int, int]) -> Tensor:
+        """The learned positions [D, h, w] at the token grid's size."""
+        table = self.position_table.permute(2, 0, 1)
+        if table.shape[1:] == grid[1:]:
+            return table
+        resized: Tensor = F.interpolate(table[None], grid[1:], mode="bicubic", align_corners=False)[0]
+        return resized
+
+    def _time(self, timestep: Tensor) -> tuple[Tensor, Tensor]:
+        """Times [B, S] to their embedding [B, S, D] and modulation [B, S, 6, D], in float32 also under autocast."""
+        embedder = self.condition_embedder
+        with torch.autocast(timestep.device.type, enabled=False):
+            waves = embedder.timesteps_proj(timestep.flatten()).unflatten(0, timestep.shape)
+            time = embedder.time_embedder(waves.to(embedder.time_embedder.linear_1.weight.dtype))
+            time = time.to(embedder.time_proj.weight.dtype)
+            modulation = embedder.time_proj(embedder.act_fn(time))
+        return time, modulation.unflatten(2, (6, -1)).float()
+
+
+def _rotary_dims(head_dim: int, dims: Sequence[int] | None) -> tuple[int, int, int, int]:
+    if dims is None:
+        side = 2 * (head_dim // 6)
+        return 0, head_dim - 2 * side, side, side
+    stream, time, height, width = dims
+    if stream + time + height + width != head_dim or any(d % 2 for d in dims):
+        raise ValueError(f"rope_dims {tuple(dims)} must be even and add up to {head_dim}")
+    return stream, time, height, width
+
+
+# Exact classes are looked up, so the caches do not find a subclass of Wan's block by themselves.
+TransformerBlockRegistry.register(
+    model_class=LayeredWanBlock,
+    metadata=TransformerBlockMetadata(
+        return_hidden_states_index=0, return_encoder_hidden_states_index=None
+    ),
+)
