@@ -19,7 +19,7 @@ def _folder(variable: str, default: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """Sample clips and reference dumps, kept outside the repository; skips where they are absent."""
+    """Sample clips and reference dumps kept outside the repository; skips where absent."""
     return _folder("LAYERT2V_SHARED", REPOSITORY.parent / "shared")
 
 
