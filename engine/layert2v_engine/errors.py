@@ -6,7 +6,10 @@ EngineError
 ├── BadCheckpoint      a checkpoint folder that cannot be read or does not fit together
 ├── Cancelled          the caller asked to stop
 ├── DiskFull           the output did not fit on the disk
-└── OutOfMemory        the request did not fit into memory
+├── OutOfMemory        the request did not fit into memory
+├── ColorError         a colour configuration or colour space that cannot be used
+├── FootageError       a video or image sequence that cannot be read or does not fit the others
+└── StackError         a layer stack on disk that cannot be read, written or made
 
 Every error has a `reason` for programs (UPPER_SNAKE), a sentence for people and a hint that says what to do.
 Nothing here knows gRPC, jobs or files of a particular format.
@@ -75,3 +78,21 @@ class OutOfMemory(EngineError):
     """The request did not fit into memory."""
 
     reason = "OUT_OF_MEMORY"
+
+
+class ColorError(EngineError):
+    """A colour configuration or colour space that cannot be used."""
+
+    reason = "COLORSPACE_UNUSABLE"
+
+
+class FootageError(EngineError):
+    """A video or image sequence that cannot be read or does not fit the others."""
+
+    reason = "FOOTAGE_UNUSABLE"
+
+
+class StackError(EngineError):
+    """A layer stack on disk that cannot be read, written or made."""
+
+    reason = "STACK_UNUSABLE"

@@ -1,0 +1,77 @@
+"""Files that appear whole or not at all, and the records that a manifest keeps of them.
+
+Knows paths, bytes and full disks, not what the files hold.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from layert2v.stack import FileRecord
+from layert2v_engine.errors import DiskFull, StackError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_PROBE_BYTES = 1 << 20
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` to write to; it becomes `path` when the block ends well.
+
+    Hosts poll folders, so a half-written picture must never carry the final name. The name starts
+    with a dot and ends in `.part`: no host takes it for a frame. Raises `DiskFull` or `StackError`
+    for an `OSError` inside the block; whatever goes wrong, the temporary file is gone.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as problem:
+        raise write_error(path, problem) from problem
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_error(path: Path, problem: OSError) -> DiskFull | StackError:
+    """The engine's error for a failed write."""
+    if problem.errno in _FULL:
+        return DiskFull(
+            f"The disk is full: {path} could not be written.",
+            "Free some space or choose another folder, then try again.",
+        )
+    return StackError(
+        f"{path} could not be written: {problem.strerror or problem}.",
+        "Check that the folder exists and that you may write to it.",
+        reason="WRITE_FAILED",
+    )
+
+
+def explain_failed_write(path: Path, size_bytes: int, detail: str) -> DiskFull | StackError:
+    """Why a library could not write `size_bytes` to `path` when all it says is `detail`.
+
+    Picture libraries drop the system's error number, so the same write is tried plainly once more.
+    """
+    try:
+        with path.open("wb", buffering=0) as file:
+            left = size_bytes
+            while left > 0:
+                left -= file.write(bytes(min(left, _PROBE_BYTES)))
+            os.fsync(file.fileno())
+    except OSError as problem:
+        return write_error(path, problem)
+    return StackError(f"{path} could not be written: {detail}.", reason="WRITE_FAILED")
+
+
+def record(path: Path, folder: Path) -> FileRecord:
+    """Size and SHA-256 of `path`, named relative to `folder`."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileRecord(
+        path=path.relative_to(folder).as_posix(), size_bytes=path.stat().st_size, sha256=digest
+    )
