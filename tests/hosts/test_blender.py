@@ -1,0 +1,83 @@
+"""A layer stack in Blender's compositor equals numpy's over of the same files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import PyOpenColorIO as ocio
+import pytest
+
+from hosts.pictures import Image, over, read_rgba, small_stack
+from layert2v.stack import Stack, frame_path, read
+
+pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCRIPT = Path(__file__).with_name("blender_comp.py")
+TOLERANCE = 1e-6
+
+
+@pytest.fixture(scope="module", params=["4.5", "5.0"])
+def blender(request: pytest.FixtureRequest) -> Path:
+    python = REPOSITORY / f".venv-bpy-{request.param}" / "bin" / "python"
+    if not python.is_file():
+        pytest.fail(f"{python} is absent; `make test-hosts` installs it")
+    return python
+
+
+def render(blender: Path, folder: Path, out: Path) -> Stack:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "proto")}
+    command = [blender, SCRIPT, folder, out]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return read(folder)
+
+
+def frames(stack: Stack) -> range:
+    return range(stack.start_frame, stack.start_frame + stack.frames)
+
+
+def delivered(stack: Stack, folder: Path, frame: int) -> dict[str, Image]:
+    sequences = (*stack.layers, *stack.flats)
+    return {one.name: read_rgba(folder / frame_path(one.pattern, frame)) for one in sequences}
+
+
+def largest_difference(stack: Stack, folder: Path, out: Path) -> float:
+    """Over all frames and over every layer, flat and the comp that Blender made."""
+    worst = 0.0
+    for frame in frames(stack):
+        expected = delivered(stack, folder, frame)
+        expected["over"] = over([expected[layer.name] for layer in stack.layers])
+        for name, pixels in expected.items():
+            seen = read_rgba(out / f"{name}.{frame:04d}.exr")
+            worst = max(worst, float(np.abs(seen - pixels).max()))
+    return worst
+
+
+@pytest.mark.parametrize("start_frame", [1, 1001])
+def test_a_small_stack_composites_to_the_same_pixels(
+    blender: Path, tmp_path: Path, start_frame: int
+) -> None:
+    folder, out = tmp_path / "stack", tmp_path / "out"
+    small_stack(folder, colorspace="lin_rec709_scene", start_frame=start_frame)
+    stack = render(blender, folder, out)
+    assert largest_difference(stack, folder, out) <= TOLERANCE
+    first, second = (read_rgba(out / f"over.{frame:04d}.exr") for frame in frames(stack)[:2])
+    assert np.abs(first - second).max() > 0.01  # so a wrong frame would have been seen
+
+
+def test_the_stack_s_colour_space_is_set_and_not_guessed(blender: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "stack", tmp_path / "out"
+    stack = small_stack(folder, colorspace="lin_ap1_scene", start_frame=1001)
+    render(blender, folder, out)
+    config = ocio.Config.CreateFromBuiltinConfig("ocio://default")
+    to_blender = config.getProcessor("lin_ap1_scene", "lin_rec709_scene").getDefaultCPUProcessor()
+    expected = delivered(stack, folder, 1001)["bg"]
+    unconverted = expected.copy()
+    to_blender.apply(ocio.PackedImageDesc(expected, stack.width, stack.height, 4))
+    seen = read_rgba(out / "bg.1001.exr")
+    # 4.5 rounds the matrix in its own configuration: 1.7e-3 at 9.8; 5.0 is 1.5e-7 off.
+    assert np.abs(seen - expected).max() < 5e-3 < np.abs(unconverted - expected).max()
