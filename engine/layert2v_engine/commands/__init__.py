@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-COMMAND_FAMILIES: tuple[ModuleType, ...] = ()
+from layert2v_engine.commands import learning
+
+COMMAND_FAMILIES: tuple[ModuleType, ...] = (learning,)

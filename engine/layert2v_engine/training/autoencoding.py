@@ -1,0 +1,190 @@
+"""The two phases of stage 1: a decoder for frozen linear latents, then its adaptation to mattes and shadows.
+
+Sources: arXiv 2508.04228 (frozen encoder, trained projection, LoRA on the decoder) and its code for the matte loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from layert2v_engine.evaluation.mattes import matte_errors
+from layert2v_engine.evaluation.sheets import save_grid
+from layert2v_engine.model.autoencoder import PatchAutoencoder, decode_video
+from layert2v_engine.model.matte import MatteProjection, add_lora
+from layert2v_engine.training.data import ClipSet
+
+COLOUR_STREAMS, COLOUR_SHARES = (0, 1, 2), (0.45, 0.2, 0.35)
+OPACITY_STREAMS = (3, 4)
+FIT_SHARES = (0.25, 0.2, 0.25, 0.2, 0.1)  # all five streams share one encoder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChunkConfig:
+    """What a batch of frame groups looks like."""
+
+    batch: int = 12
+    crop: int = 64  # pixels
+    latent_noise: float = 0.08  # the transformer's latents are never exact
+    seed: int = 0
+
+
+class ChunkSampler:
+    """Random crops of frame groups [B, 3, t, crop, crop] in -1..1 of chosen streams."""
+
+    def __init__(self, clips: ClipSet, autoencoder: PatchAutoencoder, config: ChunkConfig) -> None:
+        self.clips, self.autoencoder, self.config = clips, autoencoder, config
+        self.rng = torch.Generator().manual_seed(config.seed)
+
+    def groups(self, count: int, streams: tuple[int, ...], shares: tuple[float, ...]) -> Tensor:
+        """Whole frame groups [count, 3, t, H, W]; one in three is the group of a first frame."""
+        rows = torch.randint(len(self.clips.labels), (count,), generator=self.rng)
+        picks = torch.multinomial(torch.tensor(shares), count, replacement=True, generator=self.rng)
+        chosen = []
+        for row, pick in zip(rows, picks.tolist(), strict=True):
+            video = self.clips.streams(row[None])[:, streams[pick]]
+            groups = self.autoencoder.groups(video)[0]
+            chosen.append(groups[int(torch.randint(len(groups), (), generator=self.rng))])
+        return torch.stack(chosen)
+
+    def crops(self, streams: tuple[int, ...], shares: tuple[float, ...]) -> Tensor:
+        """A batch of crops on the grid of the latents."""
+        groups = self.groups(self.config.batch, streams, shares)
+        step, crop = self.autoencoder.spatial_factor, self.config.crop
+        cut = []
+        for group in groups:
+            y, x = (
+                step * int(torch.randint((side - crop) // step + 1, (), generator=self.rng))
+                for side in group.shape[-2:]
+            )
+            cut.append(group[..., y : y + crop, x : x + crop])
+        return torch.stack(cut)
+
+    def encode(self, chunks: Tensor) -> Tensor:
+        """Frozen latents [B, C, h, w] with training noise."""
+        with torch.no_grad():
+            latents = self.autoencoder.encoder(self.autoencoder.patches(chunks))
+            noise = torch.randn(latents.shape, generator=self.rng)
+            return cast(Tensor, latents + self.config.latent_noise * noise)
+
+
+def fit(autoencoder: PatchAutoencoder, clips: ClipSet, *, chunks: int = 1500) -> Tensor:
+    """Fit the linear encoder on random chunks of all streams; returns its component deviations [C]."""
+    sampler = ChunkSampler(clips, autoencoder, ChunkConfig())
+    columns = [
+        autoencoder.patches(sampler.groups(50, tuple(range(5)), FIT_SHARES)).permute(0, 2, 3, 1).flatten(0, 2)
+        for _ in range(chunks // 50)
+    ]
+    return autoencoder.fit_encoder(torch.cat(columns))
+
+
+class DecoderPhase:
+    """Teach the decoder's residual network to undo the linear blur and blocks, on colour streams."""
+
+    name = "autoencoder"
+
+    def __init__(self, autoencoder: PatchAutoencoder, clips: ClipSet, held_out: ClipSet, config: ChunkConfig) -> None:
+        self.autoencoder, self.held_out = autoencoder, held_out
+        autoencoder.encoder.requires_grad_(False)
+        self.model: nn.Module = autoencoder
+        self.sampler = ChunkSampler(clips, autoencoder, config)
+
+    def loss(self, step: int, share: float) -> Tensor:
+        """Charbonnier on pixels plus their gradients, so edges count."""
+        del step, share
+        target = self.sampler.crops(COLOUR_STREAMS, COLOUR_SHARES)
+        latents = self.sampler.encode(target)
+        with torch.autocast("cpu", torch.bfloat16):
+            drawn = self.autoencoder.decoder(latents)
+        error = drawn - target
+        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+        return (error.square() + 1e-4).sqrt().mean() + 0.5 * edges
+
+    def validate(self) -> dict[str, float]:
+        """PSNR in dB of a round trip per colour stream, and of the linear part alone."""
+        videos = self.held_out.streams(torch.arange(len(self.held_out.labels)))
+        figures: dict[str, float] = {}
+        for stream, name in zip(COLOUR_STREAMS, ("composite", "background", "foreground"), strict=True):
+            latents = self.autoencoder.encode_video(videos[:, stream])
+            figures[f"psnr_{name}"] = psnr(decode_video(self.autoencoder, latents), videos[:, stream])
+        return figures
+
+    def sample(self, path: Path) -> None:
+        """Originals above their round trips."""
+        video = self.held_out.streams(torch.arange(8))[:, 0]
+        drawn = decode_video(self.autoencoder, self.autoencoder.encode_video(video))
+        save_grid([video[:, :, 4] * 0.5 + 0.5, drawn[:, :, 4] * 0.5 + 0.5], path)
+
+
+class MattePhase:
+    """Train projection and decoder LoRA on mattes and cast shadows."""
+
+    name = "matte"
+
+    def __init__(
+        self,
+        autoencoder: PatchAutoencoder,
+        clips: ClipSet,
+        held_out: ClipSet,
+        config: ChunkConfig,
+        *,
+        rank: int,
+        alpha: float,
+    ) -> None:
+        self.autoencoder = autoencoder.requires_grad_(False)
+        self.held_out = held_out
+        self.projection = MatteProjection(autoencoder.latent_channels)
+        self.decoder = add_lora(autoencoder.decoder, rank=rank, alpha=alpha)
+        self.model: nn.Module = nn.ModuleDict({"projection": self.projection, "decoder": self.decoder})
+        self.sampler = ChunkSampler(clips, autoencoder, config)
+
+    def loss(self, step: int, share: float) -> Tensor:
+        """Smooth L1 plus an L1 that weighs edges of the true matte threefold (weights of the authors' stage 1)."""
+        del step, share
+        target = self.sampler.crops(OPACITY_STREAMS, (0.7, 0.3))
+        latents = self.sampler.encode(target)
+        with torch.autocast("cpu", torch.bfloat16):
+            projected = self.projection(latents[:, :, None])[:, :, 0]
+            drawn = self.decoder(projected)
+        drawn, target = drawn.mean(1), target.mean(1)
+        edge = nn.functional.pad(target.diff(dim=-1).abs(), (0, 1))
+        edge = edge + nn.functional.pad(target.diff(dim=-2).abs(), (0, 0, 0, 1))
+        weight = 1 + 2 * edge / edge.amax().clamp_min(1e-3)
+        return nn.functional.smooth_l1_loss(drawn, target) + (weight * (drawn - target).abs()).mean()
+
+    def decode(self, latents: Tensor, decoder: nn.Module) -> Tensor:
+        """Opacities [B, T, H, W] in 0..1 from latents [B, C, F, h, w]: the channel mean."""
+        groups = [decoder(latents[:, :, i]).mean(1) * 0.5 + 0.5 for i in range(latents.shape[2])]
+        groups[0] = groups[0].mean(1, keepdim=True)
+        return torch.cat(groups, dim=1).clamp(0, 1)
+
+    def validate(self) -> dict[str, float]:
+        """Matting errors of the adapted decoder and, for comparison, of the plain one."""
+        videos = self.held_out.streams(torch.arange(len(self.held_out.labels)))
+        figures: dict[str, float] = {}
+        for stream, name in zip(OPACITY_STREAMS, ("matte", "shadow"), strict=True):
+            latents = self.autoencoder.encode_video(videos[:, stream])
+            truth = videos[:, stream, 0] * 0.5 + 0.5
+            adapted = matte_errors(self.decode(self.projection(latents), self.decoder), truth)
+            plain = matte_errors(self.decode(latents, self.autoencoder.decoder), truth)
+            figures |= {f"{name}_{k}": v for k, v in adapted.items()}
+            figures |= {f"{name}_plain_{k}": v for k, v in plain.items()}
+        return figures
+
+    def sample(self, path: Path) -> None:
+        """True mattes, the plain decoder's, the adapted decoder's; frame 4."""
+        video = self.held_out.streams(torch.arange(8))[:, 3]
+        latents = self.autoencoder.encode_video(video)
+        plain = self.decode(latents, self.autoencoder.decoder)[:, 4:5]
+        adapted = self.decode(self.projection(latents), self.decoder)[:, 4:5]
+        rows = [video[:, :1, 4] * 0.5 + 0.5, plain, adapted]
+        save_grid([row.expand(-1, 3, -1, -1) for row in rows], path)
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of videos in -1..1."""
+    return float(10 * torch.log10(4 / (a.float() - b).square().mean().clamp_min(1e-12)))

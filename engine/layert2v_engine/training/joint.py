@@ -1,0 +1,137 @@
+"""Stage 2 of the paper: all streams of a scene on one trajectory, first as stills, then as clips.
+
+Stills are single latent frames at their positions inside a clip: five times cheaper, and shapes are learned there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from layert2v_engine.layout import StreamLayout
+from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.training.data import CaptionStates, LatentSet
+from layert2v_engine.training.objective import (
+    ObjectiveConfig,
+    coverage_weights,
+    flow_loss,
+    sample_times,
+)
+from layert2v_engine.world.captions import canonical, captions
+from layert2v_engine.world.clips import Label
+
+VALIDATION_TIMES = (0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JointConfig:
+    """What a batch of the joint stage looks like."""
+
+    batch: int = 16
+    still_share: float = 1.0  # share of steps on single latent frames
+    still_batch: int = 16
+    prompt_drop: float = 0.1  # all prompts of a sample
+    layer_prompt_drop: float = 0.07  # each prompt on its own
+    compile: bool = True
+    seed: int = 0
+
+
+class Sampler(Protocol):
+    """Draws a contact sheet with the weights in training; given by the stage, which knows decoder and sampling."""
+
+    def __call__(self, model: LayeredWanTransformer3DModel, path: Path, frame: int | None) -> None: ...
+
+
+class JointPhase:
+    """Rectified flow over all streams with mixed per-stream noise."""
+
+    def __init__(
+        self,
+        name: str,
+        model: LayeredWanTransformer3DModel,
+        layout: StreamLayout,
+        latents: LatentSet,
+        held_out: LatentSet,
+        texts: CaptionStates,
+        sampler: Sampler,
+        config: JointConfig,
+        objective: ObjectiveConfig,
+    ) -> None:
+        self.name, self.layout, self.config, self.objective = name, layout, config, objective
+        self.transformer = model
+        self.model: nn.Module = model
+        self.latents, self.held_out, self.texts, self.sampler = latents, held_out, texts, sampler
+        self.frames = latents.latents.shape[3]
+        self.rng = torch.Generator().manual_seed(config.seed)
+        self.caption_rng = Random(config.seed)
+        if config.compile:
+            for block in model.blocks:
+                cast(nn.Module, block).compile(dynamic=False)
+
+    def loss(self, step: int, share: float) -> Tensor:
+        """Flow-matching loss of a random batch of stills or clips."""
+        del step, share
+        still = bool(torch.rand((), generator=self.rng) < self.config.still_share)
+        size = self.config.still_batch if still else self.config.batch
+        rows = torch.randint(len(self.latents.labels), (size,), generator=self.rng)
+        frame = int(torch.randint(self.frames, (), generator=self.rng)) if still else None
+        batch = self.latents.batch(rows, frame)
+        noise = torch.randn(batch.latents.shape, generator=self.rng)
+        times, active = sample_times(size, self.layout, self.objective, self.rng)
+        prompts = [self._captions(self.latents.labels[row]) for row in rows.tolist()]
+        velocity = self._predict(batch.latents, noise, times, prompts, frame)
+        weights = coverage_weights(self.layout, batch.matte, batch.shadow, self.objective)
+        return flow_loss(velocity, batch.latents, noise, weights, active)
+
+    def validate(self) -> dict[str, float]:
+        """Unweighted velocity error on held-out seeds, whole and per stream, with fixed noise and first captions."""
+        frame = self.frames // 2 if self.config.still_share == 1 else None
+        rows = torch.arange(len(self.held_out.labels))
+        latents = self.held_out.batch(rows, frame).latents
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(7))
+        prompts = [canonical(label) for label in self.held_out.labels]
+        errors = []
+        for time in VALIDATION_TIMES:
+            times = torch.full((len(rows), len(self.layout)), time)
+            velocity = self._predict(latents, noise, times, prompts, frame)
+            errors.append((velocity.float() - (noise - latents)).square().mean(dim=(0, 2, 3, 4, 5)))
+        per_time_stream = torch.stack(errors)
+        figures = {"loss": float(per_time_stream.mean())}
+        figures |= {f"loss_t{t}": float(e) for t, e in zip(VALIDATION_TIMES, per_time_stream.mean(1), strict=True)}
+        per_stream = per_time_stream.mean(0)
+        return figures | {f"loss_{n}": float(e) for n, e in zip(self.layout.names, per_stream, strict=True)}
+
+    def sample(self, path: Path) -> None:
+        """Fixed prompts, as stills while only stills are trained: a still model smears when asked for clips."""
+        self.sampler(self.transformer, path, 1 if self.config.still_share == 1 else None)
+
+    def _predict(
+        self, latents: Tensor, noise: Tensor, times: Tensor, prompts: list[tuple[str, ...]], frame: int | None
+    ) -> Tensor:
+        mix = times[:, :, None, None, None, None]
+        states, mask = self.texts.batch(prompts)
+        with torch.autocast("cpu", torch.bfloat16):
+            (velocity,) = self.transformer(
+                (1 - mix) * latents + mix * noise,
+                times * 1000,
+                states,
+                roles=self.layout.rows(self.transformer.config.roles),
+                visibility=self.layout.visibility,
+                prompt_mask=mask,
+                frame_offset=frame or 0,
+                frames_per_stream=self.frames,
+                return_dict=False,
+            )
+        return cast(Tensor, velocity)
+
+    def _captions(self, label: Label) -> tuple[str, ...]:
+        """Global, foreground, background captions with some dropped, so guidance has something to guide away from."""
+        words = captions(label, self.caption_rng)
+        if self.caption_rng.random() < self.config.prompt_drop:
+            return ("",) * len(words)
+        return tuple("" if self.caption_rng.random() < self.config.layer_prompt_drop else w for w in words)

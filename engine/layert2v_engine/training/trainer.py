@@ -1,0 +1,232 @@
+"""The loop every stage shares: a time budget, Muon and AdamW, an averaged copy of the weights, resume, logs.
+
+A `Phase` says what to learn; the trainer knows nothing of video or text. Learning rates follow the share of the budget
+that is spent, so the same phase runs for a minute as a rehearsal or for hours. State is safetensors and JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainerConfig:
+    """How one phase is optimised. `budget_s` counts training time only, not validation or samples."""
+
+    budget_s: float = 60.0
+    lr: float = 1e-3
+    muon_lr: float = 0.0  # 0: AdamW for everything
+    weight_decay: float = 0.01
+    warmup_steps: int = 60
+    flat_share: float = 0.6  # then linear decay to 2 %
+    clip_norm: float = 1.0
+    ema: float = 0.999
+    log_every: int = 50
+    validate_every_s: float = 120.0
+    save_every_s: float = 120.0
+
+
+class Phase(Protocol):
+    """Something to learn."""
+
+    name: str
+    model: nn.Module  # its parameters that require gradients are trained
+
+    def loss(self, step: int, share: float) -> Tensor:
+        """The loss of the next batch; `share` is the spent part of the budget in 0..1."""
+
+    def validate(self) -> dict[str, float]:
+        """Figures on held-out material, called with the averaged weights in place."""
+
+    def sample(self, path: Path) -> None:
+        """A picture of what the averaged weights can do, written to `path` (PNG)."""
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its state is saved and `--resume` goes on from there."""
+
+
+class Trainer:
+    """Runs one phase until its budget is spent."""
+
+    def __init__(self, phase: Phase, config: TrainerConfig, folder: Path) -> None:
+        self.phase, self.config, self.folder = phase, config, folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.parameters = {n: p for n, p in phase.model.named_parameters() if p.requires_grad}
+        self.average = {n: p.detach().clone() for n, p in self.parameters.items()}
+        self.optimizers = _optimizers(self.parameters, config)
+        self._base_lrs = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
+        self.step, self.spent_s = 0, 0.0
+        self.writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def run(self) -> None:
+        """Train, validate and save; raises `Stopped` after a termination signal, with the state saved."""
+        last_validated = last_saved = self.spent_s
+        losses: list[float] = []
+        with _termination() as terminated:
+            while self.spent_s < self.config.budget_s:
+                began = time.monotonic()
+                losses.append(self._step())
+                self.spent_s += time.monotonic() - began
+                if self.step % self.config.log_every == 0 or self.step in (1, 5, 20):
+                    self._log(losses)
+                    losses = []
+                if terminated():
+                    self.save()
+                    raise Stopped(f"{self.phase.name} stopped at step {self.step}")
+                if self.spent_s - last_saved > self.config.save_every_s:
+                    last_saved = self.spent_s
+                    self.save()
+                if self.spent_s - last_validated > self.config.validate_every_s:
+                    last_validated = self.spent_s
+                    self._validate(f"{self.step:06d}")
+        self.save()
+        self._validate("final")
+
+    def apply_average(self) -> None:
+        """Leave the averaged weights in the model: what is exported and what a next phase starts from."""
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(self.average[name])
+
+    def save(self) -> None:
+        """Weights, averages and optimiser state, replaced atomically."""
+        tensors = {f"model.{n}": p.detach() for n, p in self.parameters.items()}
+        tensors |= {f"average.{n}": p for n, p in self.average.items()}
+        for i, optimizer in enumerate(self.optimizers):
+            for row, entries in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{i}.{row}.{k}": torch.as_tensor(v) for k, v in entries.items()}
+        partial = self.folder / "state.safetensors.part"
+        save_file({k: v.contiguous() for k, v in tensors.items()}, partial)
+        partial.replace(self.folder / "state.safetensors")
+        counters = {"step": self.step, "spent_s": self.spent_s}
+        (self.folder / "state.json").write_text(json.dumps(counters))
+
+    def resume(self) -> bool:
+        """Go on from `save`; false when there is nothing to go on from."""
+        if not (self.folder / "state.json").exists():
+            return False
+        counters = json.loads((self.folder / "state.json").read_text())
+        self.step, self.spent_s = counters["step"], counters["spent_s"]
+        tensors = load_file(self.folder / "state.safetensors")
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(tensors[f"model.{name}"])
+                self.average[name].copy_(tensors[f"average.{name}"])
+        for i, optimizer in enumerate(self.optimizers):
+            state = optimizer.state_dict()
+            for key, value in tensors.items():
+                kind, _, rest = key.partition(".")
+                if kind == "optimizer" and rest.startswith(f"{i}."):
+                    _, row, entry = rest.split(".", 2)
+                    state["state"].setdefault(int(row), {})[entry] = value
+            optimizer.load_state_dict(state)
+        return True
+
+    def _step(self) -> float:
+        share = min(self.spent_s / self.config.budget_s, 1.0)
+        factor = _lr_factor(self.step, share, self.config)
+        for optimizer, bases in zip(self.optimizers, self._base_lrs, strict=True):
+            for group, base in zip(optimizer.param_groups, bases, strict=True):
+                group["lr"] = base * factor
+            optimizer.zero_grad(set_to_none=True)
+        loss = self.phase.loss(self.step, share)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip_norm)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.step += 1
+        decay = min(self.config.ema, (self.step + 1) / (self.step + 20))  # short memory at the start
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.values()), list(self.parameters.values()), 1 - decay)
+        return float(loss.detach())
+
+    def _log(self, losses: list[float]) -> None:
+        loss = sum(losses) / len(losses)
+        rate = self.step / max(self.spent_s, 1e-9)
+        self.writer.add_scalar(f"{self.phase.name}/loss", loss, self.step)
+        logger.info(
+            "phase=%s step=%d spent_s=%.0f/%.0f loss=%.4f steps_per_s=%.2f",
+            self.phase.name, self.step, self.spent_s, self.config.budget_s, loss, rate,
+        )  # fmt: skip
+
+    def _validate(self, tag: str) -> None:
+        with self._averaged(), torch.no_grad(), torch.compiler.set_stance("force_eager"):
+            figures = self.phase.validate()
+            self.phase.sample(self.folder / f"sample_{tag}.png")
+        for name, value in figures.items():
+            self.writer.add_scalar(f"{self.phase.name}/{name}", value, self.step)
+        self.writer.flush()
+        with (self.folder / "validation.jsonl").open("a") as log:
+            log.write(json.dumps({"step": self.step, "spent_s": round(self.spent_s), **figures}) + "\n")
+        rounded = {k: round(v, 4) for k, v in figures.items()}
+        logger.info("phase=%s step=%d validation=%s", self.phase.name, self.step, rounded)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        current = {n: p.detach().clone() for n, p in self.parameters.items()}
+        self.phase.model.eval()
+        self.apply_average()
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, parameter in self.parameters.items():
+                    parameter.copy_(current[name])
+            self.phase.model.train()
+
+
+def _optimizers(parameters: dict[str, nn.Parameter], config: TrainerConfig) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the transformer blocks when asked for, AdamW for the rest."""
+    matrices = [p for n, p in parameters.items() if p.dim() == 2 and "blocks." in n and config.muon_lr > 0]
+    taken = {id(p) for p in matrices}
+    rest = [p for p in parameters.values() if id(p) not in taken]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(rest, config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay)
+    ]
+    if matrices:
+        muon = torch.optim.Muon(
+            matrices, lr=config.muon_lr, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"
+        )
+        optimizers.append(muon)
+    return optimizers
+
+
+def _lr_factor(step: int, share: float, config: TrainerConfig) -> float:
+    warmup = min(1.0, (step + 1) / max(config.warmup_steps, 1))
+    if share < config.flat_share:
+        return warmup
+    return warmup * max(0.02, (1 - share) / (1 - config.flat_share))
+
+
+@contextmanager
+def _termination() -> Iterator[Callable[[], bool]]:
+    """Turns SIGINT and SIGTERM into a flag for as long as the block runs."""
+    asked = False
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+
+    previous = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
