@@ -26,6 +26,7 @@ MANIFEST_NAME = "stack.json"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.#-]*")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows
 _HASHES = re.compile(r"#+")
 _SOURCES = ("generated", "imported", "plate")
 _FLATS = ("comp", "ref")
@@ -305,7 +306,11 @@ def _read_history(fields: Fields) -> HistoryEntry:
 
 def is_safe_path(path: str) -> bool:
     """Whether ``path`` is relative, plain and stays inside its folder on every system."""
-    return all(_SEGMENT.fullmatch(part) and not part.endswith(".") for part in path.split("/"))
+    parts = path.split("/")
+    return all(
+        _SEGMENT.fullmatch(part) and not part.endswith(".") and not _DEVICE.fullmatch(part)
+        for part in parts
+    )
 
 
 def _check_layers(stack: Stack) -> None:

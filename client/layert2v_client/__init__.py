@@ -1,0 +1,75 @@
+"""The client of LayerT2V: talk to a server, follow jobs, bring layer stacks home.
+
+    with connect("render01:7433", token=token) as client:
+        job = client.submit(GenerateSpec(prompt="a red fox running through a snowy forest"))
+        for update in job.watch():
+            print(update.status.progress)
+        folder = job.download(Path("fox"))
+
+Synchronous and made for threads. Knows the contract, not the server and not the engine; needs no
+torch and no numpy, so that it can live inside a host.
+"""
+
+from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
+from layert2v_client.client import Client, connect
+from layert2v_client.connection import Tls
+from layert2v_client.embedded import EmbeddedServer
+from layert2v_client.errors import (
+    AccessDenied,
+    ClientError,
+    EmbeddedServerFailed,
+    InvalidRequest,
+    JobCancelled,
+    JobFailed,
+    NotFound,
+    NotPossible,
+    ServerBusy,
+    ServerFault,
+    ServerUnavailable,
+    TransferFailed,
+)
+from layert2v_client.jobs import Job, Watch
+from layert2v_client.types import (
+    Artifact,
+    Device,
+    JobProblem,
+    JobState,
+    JobStatus,
+    Preview,
+    Progress,
+    ServerInfo,
+    Update,
+)
+
+__all__ = [
+    "AccessDenied",
+    "Artifact",
+    "Client",
+    "ClientError",
+    "Device",
+    "EmbeddedServer",
+    "EmbeddedServerFailed",
+    "FieldViolation",
+    "GenerateSpec",
+    "InvalidRequest",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "JobProblem",
+    "JobState",
+    "JobStatus",
+    "ModelInfo",
+    "NotFound",
+    "NotPossible",
+    "Preview",
+    "Progress",
+    "ServerBusy",
+    "ServerFault",
+    "ServerInfo",
+    "ServerUnavailable",
+    "Tls",
+    "TransferFailed",
+    "Update",
+    "Watch",
+    "connect",
+]

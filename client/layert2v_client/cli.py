@@ -1,0 +1,340 @@
+"""The command line ``layert2v``: generate, jobs, watch, cancel, fetch, info.
+
+Results go to stdout, progress and complaints to stderr. Without a server it starts one for the
+call and speaks to it in the same way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import count, islice
+from pathlib import Path
+from typing import TextIO
+
+import layert2v
+from layert2v import stack
+from layert2v.errors import ContractError
+from layert2v_client.arguments import (
+    EXIT_INPUT,
+    Parser,
+    add_generate_options,
+    positive,
+    spec_of,
+)
+from layert2v_client.client import Client, connect
+from layert2v_client.config import ClientConfig, load_config
+from layert2v_client.embedded import EmbeddedServer
+from layert2v_client.errors import (
+    AccessDenied,
+    ClientError,
+    EmbeddedServerFailed,
+    InvalidRequest,
+    JobCancelled,
+    NotFound,
+    ServerUnavailable,
+)
+from layert2v_client.jobs import Job, require_success
+from layert2v_client.terminal import ProgressLine, duration, show_status, size
+from layert2v_client.types import JobStatus
+
+EXIT_FAILED = 1
+EXIT_UNREACHABLE = 3
+EXIT_INTERRUPTED = 130
+
+EPILOG = f"""\
+exit codes:
+  0    done
+  {EXIT_FAILED}    the job or the transfer failed
+  {EXIT_INPUT}    wrong input: an option, a name, a token
+  {EXIT_UNREACHABLE}    the server does not answer or did not start
+  {EXIT_INTERRUPTED}  interrupted or cancelled
+
+environment:
+  LAYERT2V_CONFIG   a TOML file with a table [client]: server, token, data, models, tls,
+                    tls_authority, tls_certificate, tls_key
+  LAYERT2V_TOKEN    the token for the server
+"""
+OPTION_OF_FIELD = {
+    "prompt": "PROMPT",
+    "background_prompt": "--background",
+    "foreground_prompts": "--foreground",
+    "negative_prompt": "--negative",
+    "width": "--size",
+    "height": "--size",
+    "start_frame": "--start-frame",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command with the process's own environment and streams; returns the exit code."""
+    options = parser().parse_args(arguments)
+    # A closed terminal and a polite kill cancel the job like Ctrl-C does.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+    return run(options, os.environ, sys.stdout, sys.stderr)
+
+
+def run(
+    options: argparse.Namespace, environment: Mapping[str, str], out: TextIO, err: TextIO
+) -> int:
+    """Run a parsed command; every complaint becomes a sentence on ``err`` and an exit code."""
+    line = ProgressLine(err)
+    command: Callable[..., None] = options.command
+    try:
+        command(options, load_config(environment), out, line)
+    except KeyboardInterrupt:
+        line.say("Interrupted.")
+        return EXIT_INTERRUPTED
+    except JobCancelled as problem:
+        line.say(problem.message)
+        return EXIT_INTERRUPTED
+    except (ClientError, ContractError) as problem:
+        complain(problem, line)
+        if isinstance(problem, (InvalidRequest, NotFound, AccessDenied)):
+            return EXIT_INPUT
+        away = isinstance(problem, (ServerUnavailable, EmbeddedServerFailed))
+        return EXIT_UNREACHABLE if away else EXIT_FAILED
+    return 0
+
+
+def complain(problem: ClientError | ContractError, line: ProgressLine) -> None:
+    """What went wrong, what to do, and which options are meant."""
+    line.say(" ".join(filter(None, (f"layert2v: {problem.message}", problem.hint))))
+    if isinstance(problem, InvalidRequest):
+        for violation in problem.violations:
+            field = violation.field.partition("[")[0]
+            line.say(f"  {OPTION_OF_FIELD.get(field, f'--{field}')}: {violation.message}")
+
+
+def generate(
+    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+) -> None:
+    """A prompt to a stack folder; an interruption cancels the job."""
+    folder = options.out or free_folder(options.prompt)
+    with output_folder(folder), server(options, config, line) as client:
+        spec = spec_of(options)
+        request_id = uuid.uuid4()
+        try:
+            job = client.submit(spec, request_id)
+            line.say(f"job {job.name}")
+            require_success(follow(job, line))
+        except KeyboardInterrupt:
+            line.say("Cancelling the job ...")
+            job = client.submit(spec, request_id)  # the same id: the job that may just have begun
+            job.cancel()
+            follow(job, line)
+            raise JobCancelled("INTERRUPTED", "The job is cancelled.") from None
+        download(job, folder, line)
+    describe(folder, out, line)
+
+
+def jobs(
+    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+) -> None:
+    """A table of the newest jobs."""
+    with server(options, config, line) as client:
+        rows = list(islice(client.jobs(), options.limit))
+    line.clear()
+    width = max((len(row.name) for row in rows), default=0)
+    for row in rows:
+        created = "" if row.created is None else f"{row.created.astimezone():%Y-%m-%d %H:%M}"
+        prompt = re.sub(r"\s+", " ", row.spec.prompt)[:60]
+        out.write(f"{row.name:<{width}}  {row.state.value:<10}  {created}  {prompt}\n")
+
+
+def watch(
+    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+) -> None:
+    """Follow a job to its end; an interruption leaves it alone."""
+    with server(options, config, line) as client:
+        job = client.job(options.job)
+        try:
+            status = follow(job, line)
+        except KeyboardInterrupt:
+            line.say("Stopped watching; the job is left alone.")
+            raise
+        require_success(status)
+    out.write(f"{status.state.value}\n")
+
+
+def cancel(
+    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+) -> None:
+    """Stop a job and wait until it has stopped."""
+    with server(options, config, line) as client:
+        job = client.job(options.job)
+        job.cancel()
+        status = follow(job, line)
+    out.write(f"{status.state.value}\n")
+
+
+def fetch(
+    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+) -> None:
+    """Bring the stack of a finished job; goes on where an earlier call stopped."""
+    with server(options, config, line) as client:
+        job = client.job(options.job)
+        folder = options.out or free_folder(job.status().spec.prompt)
+        download(job, folder, line)
+    describe(folder, out, line)
+
+
+def info(
+    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+) -> None:
+    """What the server is and what its models can do."""
+    with server(options, config, line) as client:
+        found = client.info()
+    line.clear()
+    out.write(f"LayerT2V server {found.version}\n")
+    out.write(f"disk     {size(found.used_bytes)} used, {size(found.free_bytes)} free\n")
+    for device in found.devices:
+        memory = f", {size(device.memory_bytes)}" if device.memory_bytes else ""
+        out.write(f"device   {device.name}{memory}, {'ready' if device.ready else 'not ready'}\n")
+    for model in found.models:
+        (low_w, high_w), (low_h, high_h) = model.width_range, model.height_range
+        low, high = model.frames_range
+        out.write(
+            f"model    {model.name}: {model.title}\n"
+            f"  size        {model.default_width}x{model.default_height}, from {low_w}x{low_h} "
+            f"to {high_w}x{high_h} in steps of {model.size_step}\n"
+            f"  frames      {model.default_frames}, from {low} to {high} in steps of "
+            f"{model.frames_step}, {model.default_fps:g} fps\n"
+            f"  steps       {model.default_steps}, guidance {model.default_guidance:g}\n"
+            f"  foregrounds up to {model.max_foregrounds}\n"
+            f"  colorspaces {', '.join(model.colorspaces)}\n"
+        )
+        for kind, words in model.vocabulary.items():
+            out.write(f"  {kind:<11} {', '.join(words)}\n")
+
+
+@contextmanager
+def server(
+    options: argparse.Namespace, config: ClientConfig, line: ProgressLine
+) -> Iterator[Client]:
+    """The server that was named, or one of this call's own."""
+    address = options.server or config.server
+    if address:
+        tls = config.tls if options.tls is None else options.tls
+        with connect(address, options.token or config.token or None, tls) as client:
+            yield client
+        return
+    line.show("server", "starting an embedded server")
+    with EmbeddedServer(config.data, models=config.models) as own, connect(own.address) as client:
+        line.clear()
+        yield client
+
+
+def follow(job: Job, line: ProgressLine) -> JobStatus:
+    """Show a job until it has ended; returns how."""
+    with job.watch(previews=False) as updates:
+        for update in updates:
+            show_status(line, update.status)
+    line.clear()
+    return update.status
+
+
+def download(job: Job, folder: Path, line: ProgressLine) -> None:
+    """Fetch a stack with a bar."""
+
+    def report(done: int, total: int) -> None:
+        line.show("fetch", f"fetching {size(done)} of {size(total)}", done / max(total, 1))
+
+    job.download(folder, report=report)
+    line.clear()
+
+
+def describe(folder: Path, out: TextIO, line: ProgressLine) -> None:
+    """How the prompt was understood, on stderr, and where the stack is, on stdout."""
+    made = stack.read(folder)
+    if made.understood:
+        line.say(f"understood as: {made.understood}")
+    for warning in made.warnings:
+        line.say(f"warning: {warning}")
+    line.say(
+        f"{made.width}x{made.height}, {made.frames} frames, {duration(made.frames / made.fps)}, "
+        f"seed {made.seed}, {made.colorspace}: {', '.join(layer.name for layer in made.layers)}"
+    )
+    out.write(f"{folder}\n")
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[None]:
+    """Refuse a folder that has something in it before any work is done; leave no empty one."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = any(folder.iterdir())
+    except OSError as problem:
+        raise InvalidRequest(
+            "OUTPUT_INVALID",
+            f"{folder} cannot be made: {problem.strerror}.",
+            "Choose another folder with --out.",
+        ) from problem
+    if taken:
+        raise InvalidRequest(
+            "OUTPUT_NOT_EMPTY",
+            f"{folder} has something in it.",
+            "Choose a new or an empty folder with --out.",
+        )
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # not empty: as it should be
+            folder.rmdir()
+
+
+def free_folder(prompt: str) -> Path:
+    """A folder of the current one that does not exist yet, named after the prompt."""
+    words = re.sub(r"[^a-z0-9]+", "_", prompt.lower()).strip("_")[:40].strip("_") or "stack"
+    return next(path for path in (Path(f"{words}_{k:03d}") for k in count(1)) if not path.exists())
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    root = Parser(
+        prog="layert2v",
+        description="A prompt becomes a scene-linear EXR layer stack.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    root.add_argument("--version", action="version", version=f"layert2v {layert2v.__version__}")
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+    line = Parser(add_help=False)
+    line.add_argument("--server", metavar="HOST:PORT", help="default: an embedded server")
+    line.add_argument("--token", help="default: LAYERT2V_TOKEN")
+    line.add_argument(
+        "--tls",
+        action=argparse.BooleanOptionalAction,
+        help="default: TLS to every machine but this one",
+    )
+
+    def add(command: Callable[..., None], summary: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            command.__name__, parents=[line], help=summary, description=summary, epilog=EPILOG
+        )
+        sub.formatter_class = argparse.RawDescriptionHelpFormatter
+        sub.set_defaults(command=command)
+        return sub
+
+    add_generate_options(add(generate, "make a layer stack from a prompt"))
+    listing = add(jobs, "list the newest jobs")
+    listing.add_argument("--limit", type=positive, default=20, metavar="N")
+    for command, summary in (
+        (watch, "follow a job to its end"),
+        (cancel, "stop a job"),
+        (fetch, "bring the stack of a finished job"),
+    ):
+        sub = add(command, summary)
+        sub.add_argument("job", metavar="JOB", help="its name, as generate and jobs show it")
+        if command is fetch:
+            sub.add_argument("--out", type=Path, metavar="DIR", help="default: after the prompt")
+    add(info, "what the server and its models can do")
+    return root

@@ -1,0 +1,96 @@
+"""The front door: ``connect`` and what can be asked of a server."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+
+from layert2v.spec import GenerateSpec
+from layert2v.v1 import jobs_pb2, server_pb2
+from layert2v_client.connection import Connection, Tls, check_address, is_this_machine
+from layert2v_client.convert import (
+    create_request,
+    info_from_message,
+    state_to_number,
+    status_from_message,
+)
+from layert2v_client.jobs import Job
+from layert2v_client.types import JobState, JobStatus, ServerInfo
+
+PAGE_SIZE = 100
+
+
+def connect(address: str, token: str | None = None, tls: Tls | bool | None = None) -> Client:
+    """A client for the server at ``address``, ``HOST:PORT`` or ``unix:PATH``.
+
+    ``tls`` None means plain to this machine and TLS to any other; True and False choose, and a
+    ``Tls`` names certificates. Nothing is sent yet: a server that is away shows at the first call.
+    Raises ``InvalidRequest`` for a malformed address or a certificate that cannot be read.
+    """
+    check_address(address)
+    if tls is None:
+        tls = not is_this_machine(address)
+    if isinstance(tls, bool):
+        tls = Tls() if tls else None
+    return Client(Connection(address, token, tls))
+
+
+class Client:
+    """What can be asked of a server. May be used from several threads, and in a ``with`` block."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the line to the server; jobs go on."""
+        self._connection.close()
+
+    def info(self) -> ServerInfo:
+        """What the server is and can do. Raises ``ClientError``."""
+        request = server_pb2.GetServerInfoRequest()
+        answer = self._connection.call(self._connection.server.GetServerInfo, request)
+        return info_from_message(answer)
+
+    def submit(self, spec: GenerateSpec, request_id: uuid.UUID | None = None) -> Job:
+        """Ask for a job; it is queued when this returns.
+
+        The same ``request_id`` again gives the same job, so a caller that may be restarted in
+        between keeps its own. Raises ``InvalidRequest`` with the wrong fields, or ``ClientError``.
+        """
+        request = create_request(spec, request_id or uuid.uuid4())
+        answer = self._connection.call(self._connection.jobs.CreateJob, request)
+        return Job(self._connection, answer.name)
+
+    def job(self, name: str) -> Job:
+        """The job called ``name``; nothing is asked yet."""
+        return Job(self._connection, name)
+
+    def jobs(self, states: Sequence[JobState] = ()) -> Iterator[JobStatus]:
+        """All jobs, newest first, fetched page by page; ``states`` keeps only some.
+
+        Raises ``ClientError``.
+        """
+        token = ""
+        while True:
+            request = jobs_pb2.ListJobsRequest(
+                page_size=PAGE_SIZE,
+                page_token=token,
+                states=[state_to_number(state) for state in states],
+            )
+            answer = self._connection.call(self._connection.jobs.ListJobs, request)
+            yield from (status_from_message(job) for job in answer.jobs)
+            token = answer.next_page_token
+            if not token:
+                return

@@ -1,0 +1,199 @@
+"""One line to one server: address, TLS, token, limits, deadlines, and what is tried again.
+
+Knows how to call, not what is called. gRPC repeats calls that are harmless to repeat; streams that
+were cut are taken up again by their callers, with ``Patience``.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+
+import layert2v
+from layert2v.v1 import artifacts_pb2_grpc, jobs_pb2_grpc, server_pb2_grpc
+from layert2v.wire import MAX_MESSAGE_BYTES, TOKEN_METADATA
+from layert2v_client.convert import error_from_rpc
+from layert2v_client.errors import ClientError, InvalidRequest, NotPossible
+
+CALL_TIMEOUT_S = 20.0
+PATIENCE_S = 60.0
+
+_REPEATABLE = {
+    # CreateJob may be repeated because it carries a request_id.
+    "layert2v.v1.JobService": ("CreateJob", "GetJob", "ListJobs", "CancelJob"),
+    "layert2v.v1.ArtifactService": ("ListArtifacts", "QueryWrite"),
+    "layert2v.v1.ServerService": ("GetServerInfo",),
+}
+_SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [
+                {"service": service, "method": method}
+                for service, methods in _REPEATABLE.items()
+                for method in methods
+            ],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+_OPTIONS = [
+    ("grpc.primary_user_agent", f"layert2v-client/{layert2v.__version__}"),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # Servers answer pings above one a minute, or without calls, by hanging up.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 0),
+    # gRPC's own back-off grows to two minutes: too long for an artist whose server was restarted.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Otherwise a proxy from the environment gets even calls to this machine.
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+]
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How to trust the server and, with ``certificate`` and ``key``, how to be trusted. PEM files.
+
+    ``authority`` is the certificate that signed the server's; None means the common public ones.
+    """
+
+    authority: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class Connection:
+    """A channel with its stubs. May be used from several threads; ``close`` ends it."""
+
+    def __init__(self, address: str, token: str | None, tls: Tls | None) -> None:
+        self.address = address
+        self._closed = False
+        self._metadata = ((TOKEN_METADATA, f"Bearer {token}"),) if token else ()
+        if tls is None:
+            self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        else:
+            self._channel = grpc.secure_channel(address, _credentials(tls), options=_OPTIONS)
+        self.jobs: Any = jobs_pb2_grpc.JobServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self.artifacts: Any = artifacts_pb2_grpc.ArtifactServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self.server: Any = server_pb2_grpc.ServerServiceStub(self._channel)  # type: ignore[no-untyped-call]
+
+    def call(
+        self, method: Callable[..., R], request: object, timeout_s: float = CALL_TIMEOUT_S
+    ) -> R:
+        """Ask and wait for the answer. Raises ``ClientError``."""
+        self._check_open()
+        try:
+            return method(request, timeout=timeout_s, metadata=self._metadata)
+        except grpc.RpcError as problem:
+            raise self._explain(problem) from problem
+
+    def stream(
+        self, method: Callable[..., R], request: object, timeout_s: float | None = None
+    ) -> R:
+        """Start a stream; ``read`` gives its messages, its ``cancel`` ends it from any thread."""
+        self._check_open()
+        return method(request, timeout=timeout_s, metadata=self._metadata)
+
+    def read(self, stream: Any) -> Iterator[Any]:
+        """The messages of a stream. Raises ``ClientError`` where it breaks."""
+        try:
+            yield from stream
+        except grpc.RpcError as problem:
+            raise self._explain(problem) from problem
+        finally:
+            stream.cancel()
+
+    def close(self) -> None:
+        """End the line; streams that are open break."""
+        self._closed = True
+        self._channel.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise NotPossible("CONNECTION_CLOSED", "The connection was closed.")
+
+    def _explain(self, problem: grpc.RpcError) -> ClientError:
+        self._check_open()
+        error = error_from_rpc(problem)
+        if error.reason == "SERVER_UNAVAILABLE":
+            error.message = f"The server at {self.address} does not answer."
+            error.args = (error.message,)
+        return error
+
+
+class Patience:
+    """How long to go on after the line was cut. Every ``renew`` starts it anew.
+
+    ``stop`` wakes it: a pause that was stopped returns at once.
+    """
+
+    def __init__(self, limit_s: float, stop: threading.Event) -> None:
+        self._limit_s = limit_s
+        self._stop = stop
+        self.renew()
+
+    def renew(self) -> None:
+        """Something arrived."""
+        self._until = time.monotonic() + self._limit_s
+        self._pause_s = 0.2
+
+    def pause(self, problem: ClientError) -> None:
+        """Wait a little before the next try. Raises ``problem`` when patience has run out."""
+        if time.monotonic() + self._pause_s > self._until:
+            raise problem
+        self._stop.wait(self._pause_s)
+        self._pause_s = min(2 * self._pause_s, 2.0)
+
+
+def check_address(address: str) -> str:
+    """``host:port`` or ``unix:PATH`` as it is. Raises ``InvalidRequest`` for anything else."""
+    host, colon, port = address.rpartition(":")
+    if address.startswith("unix:") and len(address) > len("unix:"):
+        return address
+    if not (host and colon and port.isdigit() and 0 < int(port) < 65536) or "/" in host:
+        raise InvalidRequest(
+            "ADDRESS_INVALID",
+            f"{address!r} is no server address.",
+            "Write it as HOST:PORT, such as render01:7433.",
+        )
+    return address
+
+
+def is_this_machine(address: str) -> bool:
+    """Whether the address cannot leave this machine."""
+    host = address.rpartition(":")[0]
+    return address.startswith(("unix:", "127.")) or host in ("localhost", "[::1]")
+
+
+def _credentials(tls: Tls) -> Any:
+    try:
+        return grpc.ssl_channel_credentials(
+            *(
+                None if p is None else p.read_bytes()
+                for p in (tls.authority, tls.key, tls.certificate)
+            )
+        )
+    except OSError as problem:
+        raise InvalidRequest(
+            "CERTIFICATE_UNREADABLE",
+            f"The certificate file {problem.filename} cannot be read.",
+            "Check the tls entries of the configuration file.",
+        ) from problem

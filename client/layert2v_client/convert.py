@@ -1,0 +1,203 @@
+"""Messages to data: the only file of the client that knows what the wire looks like.
+
+Specs and models, which both sides convert, are in ``layert2v.wire``.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timezone
+from typing import Any
+
+import grpc
+
+from layert2v.spec import FieldViolation, GenerateSpec
+from layert2v.v1 import artifacts_pb2, errors_pb2, jobs_pb2, server_pb2
+from layert2v.wire import ERROR_TRAILER, model_from_message, spec_from_message, spec_to_message
+from layert2v_client.errors import (
+    AccessDenied,
+    ClientError,
+    InvalidRequest,
+    NotFound,
+    NotPossible,
+    ServerBusy,
+    ServerFault,
+    ServerUnavailable,
+)
+from layert2v_client.types import (
+    Artifact,
+    Device,
+    JobProblem,
+    JobState,
+    JobStatus,
+    Preview,
+    Progress,
+    ServerInfo,
+    Update,
+)
+
+_STATES = {
+    jobs_pb2.JOB_STATE_QUEUED: JobState.queued,
+    jobs_pb2.JOB_STATE_RUNNING: JobState.running,
+    jobs_pb2.JOB_STATE_CANCELLING: JobState.cancelling,
+    jobs_pb2.JOB_STATE_SUCCEEDED: JobState.succeeded,
+    jobs_pb2.JOB_STATE_FAILED: JobState.failed,
+    jobs_pb2.JOB_STATE_CANCELLED: JobState.cancelled,
+}
+_NUMBERS = {state: number for number, state in _STATES.items()}
+
+_ERRORS: dict[Any, type[ClientError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
+    grpc.StatusCode.OUT_OF_RANGE: InvalidRequest,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.FAILED_PRECONDITION: NotPossible,
+    grpc.StatusCode.ABORTED: NotPossible,
+    grpc.StatusCode.ALREADY_EXISTS: NotPossible,
+    grpc.StatusCode.UNAUTHENTICATED: AccessDenied,
+    grpc.StatusCode.PERMISSION_DENIED: AccessDenied,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ServerBusy,
+    grpc.StatusCode.UNAVAILABLE: ServerUnavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: ServerUnavailable,
+}
+# For an answer without ErrorDetail: it comes from gRPC itself, not from a LayerT2V server.
+_PLAIN = {
+    ServerUnavailable: (
+        "SERVER_UNAVAILABLE",
+        "The server does not answer.",
+        "Check its address, that it runs, and whether it expects TLS.",
+    ),
+    AccessDenied: (
+        "ACCESS_DENIED",
+        "The server did not accept the token.",
+        "Give the token with --token or in LAYERT2V_TOKEN.",
+    ),
+}
+
+
+def create_request(spec: GenerateSpec, request_id: uuid.UUID) -> jobs_pb2.CreateJobRequest:
+    """The message that asks for a job. Raises ``InvalidRequest`` where the wire cannot hold it."""
+    try:
+        message = spec_to_message(spec)
+    except (ValueError, TypeError) as problem:
+        raise InvalidRequest(
+            "SPEC_INVALID",
+            f"The request holds a number that is too large or text that is not Unicode: {problem}.",
+        ) from problem
+    return jobs_pb2.CreateJobRequest(request_id=str(request_id), spec=message)
+
+
+def state_to_number(state: JobState) -> jobs_pb2.JobState:
+    """The number of a state on the wire."""
+    return _NUMBERS[state]
+
+
+def status_from_message(message: jobs_pb2.Job) -> JobStatus:
+    """A job at one revision."""
+    return JobStatus(
+        name=message.name,
+        state=_STATES.get(message.state, JobState.unknown),
+        revision=message.revision,
+        spec=spec_from_message(message.spec),
+        progress=_progress(message.progress) if message.HasField("progress") else None,
+        queue_position=message.queue_position if message.HasField("queue_position") else None,
+        problem=_problem(message.error) if message.HasField("error") else None,
+        attempt=message.attempt,
+        max_attempts=message.max_attempts,
+        created=_time(message, "create_time"),
+        started=_time(message, "start_time"),
+        ended=_time(message, "end_time"),
+        artifact_count=message.artifact_count,
+        artifact_bytes=message.artifact_bytes,
+        local_path=message.local_path,
+        owner=message.owner,
+    )
+
+
+def update_from_message(message: jobs_pb2.JobUpdate) -> Update:
+    """One message of a watch."""
+    preview = None
+    if message.HasField("preview"):
+        preview = Preview(message.preview.media_type, message.preview.data)
+    return Update(status_from_message(message.job), preview)
+
+
+def artifact_from_message(message: artifacts_pb2.Artifact) -> Artifact:
+    """One file of a job."""
+    return Artifact(
+        name=message.name,
+        path=message.path,
+        size_bytes=message.size_bytes,
+        sha256=message.sha256,
+        media_type=message.media_type,
+    )
+
+
+def info_from_message(message: server_pb2.ServerInfo) -> ServerInfo:
+    """What a server is and can do."""
+    return ServerInfo(
+        version=message.version,
+        models=tuple(model_from_message(model) for model in message.models),
+        capabilities=tuple(message.capabilities),
+        max_open_jobs=message.limits.max_open_jobs,
+        max_upload_bytes=message.limits.max_upload_bytes,
+        used_bytes=message.storage.used_bytes,
+        free_bytes=message.storage.free_bytes,
+        devices=tuple(
+            Device(device.name, device.memory_bytes, device.ready) for device in message.devices
+        ),
+    )
+
+
+def error_from_rpc(problem: Any) -> ClientError:
+    """The client's error for a failed call (a ``grpc.RpcError`` that is also a ``grpc.Call``)."""
+    kind = _ERRORS.get(problem.code(), ServerFault)
+    detail = _detail(problem)
+    if detail is None:
+        plain = (
+            f"GRPC_{problem.code().name}",
+            f"The server answered {problem.code().name}: {problem.details() or 'no details'}.",
+            "",
+        )
+        return kind(*_PLAIN.get(kind, plain))
+    if kind is InvalidRequest:
+        violations = _violations(detail.violations)
+        return InvalidRequest(detail.reason, detail.message, detail.hint, violations)
+    if kind is ServerBusy:
+        wait_s = detail.retry_after_s if detail.HasField("retry_after_s") else None
+        return ServerBusy(detail.reason, detail.message, detail.hint, wait_s)
+    return kind(detail.reason, detail.message, detail.hint)
+
+
+def _detail(problem: Any) -> errors_pb2.ErrorDetail | None:
+    for key, value in problem.trailing_metadata() or ():
+        if key == ERROR_TRAILER:
+            return errors_pb2.ErrorDetail.FromString(value)
+    return None
+
+
+def _progress(message: jobs_pb2.Progress) -> Progress:
+    return Progress(
+        stage=message.stage,
+        done=message.done,
+        total=message.total,
+        fraction=message.fraction,
+        eta_s=message.eta_s if message.HasField("eta_s") else None,
+        message=message.message,
+    )
+
+
+def _problem(message: errors_pb2.ErrorDetail) -> JobProblem:
+    return JobProblem(
+        message.reason, message.message, message.hint, _violations(message.violations)
+    )
+
+
+def _violations(messages: Any) -> tuple[FieldViolation, ...]:
+    return tuple(FieldViolation(message.field, message.message) for message in messages)
+
+
+def _time(message: jobs_pb2.Job, field: str) -> datetime | None:
+    if not message.HasField(field):
+        return None
+    moment: datetime = getattr(message, field).ToDatetime(tzinfo=timezone.utc)
+    return moment

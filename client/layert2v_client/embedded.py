@@ -1,0 +1,120 @@
+"""A server of one's own: a child process on this machine, for as long as it is needed.
+
+Knows the command line of ``layert2v_server`` and the line it prints when it is ready; never
+imports it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from layert2v_client.errors import EmbeddedServerFailed
+
+READY_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 15.0
+LOG_NAME = "server.log"
+
+
+class EmbeddedServer:
+    """A running server child. In a ``with`` block, or ended by ``stop``.
+
+    Jobs and their files stay in ``data``; a later server with the same folder finds them again.
+    Raises ``EmbeddedServerFailed`` where it does not start.
+    """
+
+    def __init__(
+        self, data: Path, *, models: Path | None = None, timeout_s: float = READY_TIMEOUT_S
+    ) -> None:
+        command = [sys.executable, "-m", "layert2v_server", "serve"]
+        command += ["--address", "127.0.0.1:0", "--data", str(data)]
+        command += [] if models is None else ["--models", str(models)]
+        self.log = data / LOG_NAME
+        try:
+            data.mkdir(parents=True, exist_ok=True)
+            with self.log.open("ab") as log:
+                # Its own session: Ctrl-C in a terminal must reach the job first, not the server.
+                self._process = subprocess.Popen(  # noqa: S603
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    start_new_session=True,
+                )
+        except OSError as problem:
+            raise EmbeddedServerFailed(
+                "EMBEDDED_SERVER_FAILED", f"The embedded server cannot start: {problem}."
+            ) from problem
+        try:
+            self.address = self._wait_until_ready(timeout_s)
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self) -> EmbeddedServer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server."""
+        return self._process.pid
+
+    def stop(self) -> None:
+        """End the server: politely, then not."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _wait_until_ready(self, timeout_s: float) -> str:
+        addresses: queue.Queue[str | None] = queue.Queue()
+        # The thread goes on reading to the end, so that the server never waits for a full pipe.
+        threading.Thread(target=_listen, args=(self._process, addresses), daemon=True).start()
+        try:
+            address = addresses.get(timeout=timeout_s)
+        except queue.Empty:
+            raise self._failure(f"did not start within {timeout_s:g} seconds") from None
+        if address is None:
+            raise self._failure(f"ended at once: {self._last_words()}")
+        return address
+
+    def _failure(self, what: str) -> EmbeddedServerFailed:
+        return EmbeddedServerFailed(
+            "EMBEDDED_SERVER_FAILED",
+            f"The embedded server {what}.",
+            f"Read {self.log}, or use a running server with --server.",
+        )
+
+    def _last_words(self) -> str:
+        self._process.wait(STOP_TIMEOUT_S)
+        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return lines[-1].strip().rstrip(".") if lines else "it said nothing"
+
+
+def _listen(process: subprocess.Popen[str], addresses: queue.Queue[str | None]) -> None:
+    """Pass on the address of the ready line, and None at the end of the output."""
+    with process.stdout or io.StringIO() as lines:
+        for line in lines:
+            with suppress(ValueError, KeyError, TypeError):  # some other line
+                addresses.put(json.loads(line)["address"])
+    addresses.put(None)

@@ -1,0 +1,161 @@
+"""A job on a server: ask, follow, cancel, fetch. Knows only its name; the server has the truth."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from layert2v.v1 import jobs_pb2
+from layert2v_client import transfer
+from layert2v_client.connection import PATIENCE_S, Connection, Patience
+from layert2v_client.convert import status_from_message, update_from_message
+from layert2v_client.errors import ClientError, JobCancelled, JobFailed, ServerUnavailable
+from layert2v_client.types import JobState, JobStatus, Update
+
+
+class Job:
+    """A job by its name, which may be kept and used again in another process."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection = connection
+        self.name = name
+
+    def status(self) -> JobStatus:
+        """The job as it is now. Raises ``NotFound`` or another ``ClientError``."""
+        request = jobs_pb2.GetJobRequest(name=self.name)
+        return status_from_message(self._connection.call(self._connection.jobs.GetJob, request))
+
+    def cancel(self) -> JobStatus:
+        """Ask the job to stop; it may still be cancelling when this returns.
+
+        Harmless where it has ended. Raises ``ClientError``.
+        """
+        request = jobs_pb2.CancelJobRequest(name=self.name)
+        return status_from_message(self._connection.call(self._connection.jobs.CancelJob, request))
+
+    def delete(self) -> None:
+        """Forget the job and its files. Raises ``NotPossible`` while it runs."""
+        request = jobs_pb2.DeleteJobRequest(name=self.name)
+        self._connection.call(self._connection.jobs.DeleteJob, request)
+
+    def watch(
+        self, *, from_revision: int = 0, previews: bool = True, patience_s: float = PATIENCE_S
+    ) -> Watch:
+        """Follow the job to its end.
+
+        A line that was cut, also by a restart of the server, is taken up again for up to
+        ``patience_s`` seconds. ``from_revision`` is the last revision the caller has seen.
+        """
+        return Watch(self._connection, self.name, from_revision, previews, patience_s)
+
+    def wait(self, *, patience_s: float = PATIENCE_S) -> JobStatus:
+        """Follow the job to success. Raises ``JobFailed``, ``JobCancelled`` or ``ClientError``."""
+        with self.watch(previews=False, patience_s=patience_s) as watch:
+            for update in watch:
+                if update.status.state.is_final:
+                    return require_success(update.status)
+        return require_success(self.status())
+
+    def download(self, folder: Path, *, report: Callable[[int, int], None] | None = None) -> Path:
+        """Bring the job's stack into ``folder``; what is there already is not fetched again.
+
+        ``report`` hears bytes done and bytes in all. Raises ``NotPossible`` where the job has not
+        succeeded, ``TransferFailed`` where a file cannot be stored as it should, ``ClientError``.
+        """
+        return transfer.download(self._connection, self.status(), folder, report=report)
+
+
+class Watch:
+    """The updates of a job, from now until it has ended. ``close`` ends it from any thread.
+
+    Iterating raises ``NotFound``, ``ServerUnavailable`` when the server stays away, or another
+    ``ClientError``. The job itself is left alone in every case.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        name: str,
+        from_revision: int,
+        previews: bool,
+        patience_s: float,
+    ) -> None:
+        self._connection = connection
+        self._name = name
+        self._revision = from_revision
+        self._previews = previews
+        self._stop = threading.Event()
+        self._patience = Patience(patience_s, self._stop)
+        self._stream: Any = None
+        self._updates = self._follow()
+
+    def __iter__(self) -> Iterator[Update]:
+        return self
+
+    def __next__(self) -> Update:
+        return next(self._updates)
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop following; a thread that waits for the next update finds the watch at its end."""
+        self._stop.set()
+        if self._stream is not None:
+            self._stream.cancel()
+
+    def _follow(self) -> Iterator[Update]:
+        self._patience.renew()
+        while not self._stop.is_set():
+            try:
+                for update in self._attach():
+                    yield update
+                    if update.status.state.is_final:
+                        return
+                problem = ServerUnavailable("WATCH_ENDED", "The server ended the watch.")
+            except ServerUnavailable as cut:
+                problem = cut
+            except ClientError:
+                if self._stop.is_set():
+                    return
+                raise
+            self._patience.pause(problem)
+
+    def _attach(self) -> Iterator[Update]:
+        request = jobs_pb2.WatchJobRequest(
+            name=self._name, from_revision=self._revision, previews=self._previews
+        )
+        self._stream = self._connection.stream(self._connection.jobs.WatchJob, request)
+        if self._stop.is_set():  # closed while the stream was being made
+            self._stream.cancel()
+        for message in self._connection.read(self._stream):
+            update = update_from_message(message)
+            self._patience.renew()
+            seen = update.status.revision == self._revision
+            if seen and update.preview is None and not update.status.state.is_final:
+                continue
+            self._revision = update.status.revision
+            yield update
+
+
+def require_success(status: JobStatus) -> JobStatus:
+    """``status`` where the job succeeded. Raises ``JobFailed`` or ``JobCancelled``."""
+    if status.state is JobState.cancelled:
+        raise JobCancelled("JOB_CANCELLED", "The job was cancelled.")
+    if status.state is JobState.failed:
+        problem = status.problem
+        if problem is None:
+            raise JobFailed("JOB_FAILED", "The job failed, and the server does not say why.")
+        raise JobFailed(problem.reason, problem.message, problem.hint)
+    return status

@@ -1,0 +1,92 @@
+"""Progress for people: a bar where there is a terminal, a line now and then where there is none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from layert2v_client.types import JobState, JobStatus
+
+BAR_CELLS = 24
+QUIET_S = 5.0  # between two lines of a log that say nothing new but a number
+
+
+class ProgressLine:
+    """Shows one thing at a time on ``stream``; ``clock`` gives seconds."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._is_terminal = stream.isatty()
+        self._shown = ""
+        self._stage = ""
+        self._said_at = float("-inf")
+
+    def show(self, stage: str, text: str, fraction: float | None = None) -> None:
+        """``text`` about ``stage``; ``fraction`` from 0 to 1 draws a bar."""
+        bar = "" if fraction is None else f"  {_bar(fraction)} {fraction:4.0%}"
+        line = f"{text}{bar}"
+        if self._is_terminal:
+            self._stream.write(f"\r{line:<{len(self._shown)}}")
+            self._stream.flush()
+            self._shown = line
+        elif stage != self._stage or self._clock() - self._said_at >= QUIET_S:
+            percent = "" if fraction is None else f" ({fraction:.0%})"
+            self._stream.write(f"{text}{percent}\n")
+            self._stream.flush()
+            self._said_at = self._clock()
+        self._stage = stage
+
+    def say(self, text: str) -> None:
+        """A line that stays, above the bar."""
+        self.clear()
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Take the bar away."""
+        if self._shown:
+            self._stream.write(f"\r{'':<{len(self._shown)}}\r")
+            self._stream.flush()
+            self._shown = ""
+
+
+def show_status(line: ProgressLine, status: JobStatus) -> None:
+    """One job's state on the progress line."""
+    if status.state is JobState.queued:
+        ahead = status.queue_position
+        line.show("queued", f"queued, {ahead} ahead" if ahead else "queued")
+    elif status.state is JobState.cancelling:
+        line.show("cancelling", "cancelling")
+    elif status.state is JobState.running and status.progress is not None:
+        progress = status.progress
+        count = f" {progress.done}/{progress.total}" if progress.total else ""
+        left = "" if progress.eta_s is None else f", {duration(progress.eta_s)} left"
+        words = f" {progress.message}" if progress.message else ""
+        line.show(progress.stage, f"{progress.stage}{count}{left}{words}", progress.fraction)
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``3:05`` or ``1:03:05``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def size(count: int) -> str:
+    """Bytes for people: ``999 B``, ``1.4 MB``."""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def _bar(fraction: float) -> str:
+    full = round(min(max(fraction, 0.0), 1.0) * BAR_CELLS)
+    return "[" + "#" * full + "." * (BAR_CELLS - full) + "]"

@@ -1,0 +1,124 @@
+"""What the client tells its callers: jobs, progress, files and servers as frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
+
+
+class JobState(str, Enum):
+    """The life of a job; ``unknown`` is a state that only a newer server knows."""
+
+    unknown = "unknown"
+    queued = "queued"
+    running = "running"
+    cancelling = "cancelling"
+    succeeded = "succeeded"
+    failed = "failed"
+    cancelled = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a job stays in this state."""
+        return self in (JobState.succeeded, JobState.failed, JobState.cancelled)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a running job is.
+
+    ``done`` and ``total`` count steps or frames of ``stage`` (load, text, denoise, decode, write);
+    ``fraction`` runs from 0 to 1 over the whole job, ``eta_s`` is seconds to its end or None.
+    """
+
+    stage: str
+    done: int
+    total: int
+    fraction: float
+    eta_s: float | None
+    message: str
+
+
+@dataclass(frozen=True)
+class JobProblem:
+    """Why a job failed."""
+
+    reason: str
+    message: str
+    hint: str
+    violations: tuple[FieldViolation, ...]
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """A job as it was at one revision. Times are UTC; ``queue_position`` counts jobs ahead."""
+
+    name: str
+    state: JobState
+    revision: int
+    spec: GenerateSpec
+    progress: Progress | None
+    queue_position: int | None
+    problem: JobProblem | None
+    attempt: int
+    max_attempts: int
+    created: datetime | None
+    started: datetime | None
+    ended: datetime | None
+    artifact_count: int
+    artifact_bytes: int
+    local_path: str
+    owner: str
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A small picture of unfinished work."""
+
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Update:
+    """One message of a watch."""
+
+    status: JobStatus
+    preview: Preview | None
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One file of a job; ``path`` is where it belongs in the stack folder."""
+
+    name: str
+    path: str
+    size_bytes: int
+    sha256: str
+    media_type: str
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a worker of the server computes on."""
+
+    name: str
+    memory_bytes: int
+    ready: bool
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """What a server is and can do; the first model is its default."""
+
+    version: str
+    models: tuple[ModelInfo, ...]
+    capabilities: tuple[str, ...]
+    max_open_jobs: int
+    max_upload_bytes: int
+    used_bytes: int
+    free_bytes: int
+    devices: tuple[Device, ...]
