@@ -1,1 +1,1 @@
-"""Pictures: compositing, colour, EXR files and whole layer stacks on disk. Knows no model and no job."""
+"""Pictures: compositing, colour, EXR files, layer stacks on disk. Knows no model and no job."""

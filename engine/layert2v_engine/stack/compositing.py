@@ -44,7 +44,7 @@ def flatten(layers: Iterable[Tensor]) -> Tensor:
 
 
 def premultiply(pixels: Tensor) -> Tensor:
-    """Straight `[..., 4]` to premultiplied. Do it after linearising: before, soft edges go wrong."""
+    """Straight `[..., 4]` to premultiplied; after linearising, else soft edges go wrong."""
     alpha = pixels[..., 3:]
     return torch.cat((pixels[..., :3] * alpha, alpha), dim=-1)
 

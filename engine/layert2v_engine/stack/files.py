@@ -52,20 +52,16 @@ def write_error(path: Path, problem: OSError) -> DiskFull | StackError:
     )
 
 
-def explain_failed_write(path: Path, size_bytes: int, detail: str) -> DiskFull | StackError:
-    """Why a library could not write `size_bytes` to `path` when all it says is `detail`.
+def write_plainly(path: Path, size_bytes: int) -> None:
+    """Write `size_bytes` zeros to `path`, to learn from the `OSError` why a library could not.
 
-    Picture libraries drop the system's error number, so the same write is tried plainly once more.
+    Picture libraries drop the system's error number.
     """
-    try:
-        with path.open("wb", buffering=0) as file:
-            left = size_bytes
-            while left > 0:
-                left -= file.write(bytes(min(left, _PROBE_BYTES)))
-            os.fsync(file.fileno())
-    except OSError as problem:
-        return write_error(path, problem)
-    return StackError(f"{path} could not be written: {detail}.", reason="WRITE_FAILED")
+    with path.open("wb", buffering=0) as file:
+        left = size_bytes
+        while left > 0:
+            left -= file.write(bytes(min(left, _PROBE_BYTES)))
+        os.fsync(file.fileno())
 
 
 def record(path: Path, folder: Path) -> FileRecord:

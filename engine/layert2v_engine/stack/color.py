@@ -1,0 +1,297 @@
+"""Colour spaces by name and colour transforms on tensors.
+
+OpenColorIO decides what a transform is. Where it comes down to curves and matrices, torch carries
+it out on whatever device the pixels are on; anything else goes through OCIO on the CPU. OCIO's
+environment variables are never read: the colour of a stack must not depend on the machine.
+Knows no files but configurations.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PyOpenColorIO as ocio
+import torch
+from torch import Tensor
+
+from layert2v_engine.errors import ColorError
+
+logger = logging.getLogger(__name__)
+
+# A full name, because "default" means another config in every OCIO release. This one is the newest
+# that OCIO 2.5 and 2.6 both carry.
+PINNED_CONFIG = "studio-config-v4.0.0_aces-v2.0_ocio-v2.5"
+
+# What the hosts' own configs call these; matched by name where a config cannot be matched by maths.
+_HOST_NAMES = {
+    "srgb_rec709_scene": ("sRGB",),
+    "lin_rec709_scene": ("Linear Rec.709", "Linear"),
+    "lin_rec2020_scene": ("Linear Rec.2020",),
+}
+UNKNOWN_ID = "unknown"
+
+# Half has 11 significant bits; a compiled transform may be off by a thirtieth of its last one.
+_TOLERANCE = 2.0**-16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ColorSpace:
+    """A colour space of one config.
+
+    `interop_id` is its Color Interop Forum id, `unknown` where no standard space matches.
+    """
+
+    name: str
+    interop_id: str
+    linear: bool
+
+
+class ColorTransform:
+    """Converts `[..., 3, H, W]` tensors; returns float32 on the device of its input.
+
+    `compiled` says whether torch does the work. A compiled transform has been compared with OCIO's
+    own CPU result over negative, ordinary and bright values before it is used.
+    """
+
+    def __init__(self, processor: ocio.Processor) -> None:
+        optimized = processor.getOptimizedProcessor(ocio.OPTIMIZATION_LOSSLESS)
+        self._cpu = optimized.getOptimizedCPUProcessor(
+            ocio.BIT_DEPTH_F32, ocio.BIT_DEPTH_F32, ocio.OPTIMIZATION_LOSSLESS
+        )
+        self._steps = _compile(optimized)
+        if self._steps is not None and not self._agrees():
+            logger.warning("color_compile_mismatch cache_id=%s", processor.getCacheID())
+            self._steps = None
+
+    @property
+    def compiled(self) -> bool:
+        """Whether torch does the work on the device of the pixels."""
+        return self._steps is not None
+
+    def __call__(self, rgb: Tensor) -> Tensor:
+        if self._steps is None:
+            return self.on_cpu(rgb)
+        pixels = rgb.float().flatten(-2)  # [..., 3, H*W]
+        for step in self._steps:
+            pixels = step(pixels)
+        return pixels.reshape(rgb.shape)
+
+    def on_cpu(self, rgb: Tensor) -> Tensor:
+        """The same through OCIO's CPU processor, whatever the transform is made of."""
+        pixels = rgb.detach().float().movedim(-3, -1).cpu().contiguous().clone().numpy()
+        flat = pixels.reshape(1, -1, 3)
+        self._cpu.apply(ocio.PackedImageDesc(flat, flat.shape[1], 1, 3))
+        return torch.from_numpy(pixels).movedim(-1, -3).to(rgb.device)
+
+    def _agrees(self) -> bool:
+        axis = torch.tensor([-0.25, -0.01, 0.0, 0.001, 0.02, 0.04, 0.1, 0.4, 0.75, 1.0, 1.5, 8.0])
+        probe = torch.cartesian_prod(axis, axis, axis).T.reshape(3, 1, -1)
+        expected = self.on_cpu(probe)
+        scale = expected.abs().amax(dim=0).clamp_min(2.0**-6)
+        return bool(((self(probe) - expected).abs() <= _TOLERANCE * scale).all())
+
+
+class ColorConfig:
+    """An OCIO configuration: the pinned built-in one or a host's own."""
+
+    def __init__(self, config: ocio.Config, label: str) -> None:
+        self._config = config
+        self.label = label
+        self._pinned = ocio.Config.CreateFromBuiltinConfig(PINNED_CONFIG)
+
+    @classmethod
+    def load(cls, source: str | Path | None = None) -> ColorConfig:
+        """The pinned config, a built-in one (`ocio://NAME`) or a `.ocio` / `.ocioz` file.
+
+        Raises `ColorError` with reason `CONFIG_UNREADABLE`.
+        """
+        name = str(source) if source else f"ocio://{PINNED_CONFIG}"
+        try:
+            if name.startswith("ocio://"):
+                config = ocio.Config.CreateFromBuiltinConfig(name.removeprefix("ocio://"))
+            else:
+                config = ocio.Config.CreateFromFile(name)
+        except (ocio.Exception, ocio.ExceptionMissingFile) as problem:
+            raise ColorError(
+                f"The OCIO config {name} cannot be read: {problem}",
+                "Give a .ocio or .ocioz file, or the name of a built-in config.",
+                reason="CONFIG_UNREADABLE",
+            ) from problem
+        return cls(config, Path(name).name)
+
+    def find(self, name: str) -> ColorSpace:
+        """A colour space by its name here, an alias, a role, or an interop id.
+
+        A name of the pinned config also finds the space of this config that means the same.
+        Raises `ColorError` with reason `COLORSPACE_UNKNOWN`.
+        """
+        own = self._own_name(name)
+        if own is None:
+            known = {alias for space in self._config.getColorSpaces() for alias in _names(space)}
+            near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+            hint = f"Did you mean {' or '.join(near)}?" if near else "See `layert2v-engine ocio`."
+            raise ColorError(
+                f"The colour space {name} is not in {self.label}.",
+                hint,
+                reason="COLORSPACE_UNKNOWN",
+            )
+        return ColorSpace(
+            name=own,
+            interop_id=self._interop_id(own),
+            linear=self._config.isColorSpaceLinear(own, ocio.REFERENCE_SPACE_SCENE),
+        )
+
+    def find_linear(self, name: str) -> ColorSpace:
+        """`find`, for a space that layers may be delivered in.
+
+        Raises `ColorError` with reason `COLORSPACE_NOT_LINEAR`: over is only right in linear light.
+        """
+        space = self.find(name)
+        if not space.linear:
+            raise ColorError(
+                f"{space.name} is not a scene-linear colour space, and layers are.",
+                "Choose one such as lin_rec709_scene or ACEScg.",
+                reason="COLORSPACE_NOT_LINEAR",
+            )
+        return space
+
+    def spaces(self) -> tuple[ColorSpace, ...]:
+        """Every active colour space, in the order of the config."""
+        return tuple(self.find(space.getName()) for space in self._config.getColorSpaces())
+
+    def transform(self, source: str, target: str) -> ColorTransform:
+        """From `source` to `target`. A standard source that this config lacks is taken from the
+        pinned config and joined through the interchange roles. Raises `ColorError`."""
+        own_source, own_target = self._own_name(source), self.find(target).name
+        outside = self._pinned.getColorSpace(source)
+        try:
+            if own_source is None and outside is not None:
+                processor = ocio.Config.GetProcessorFromConfigs(
+                    self._pinned, outside.getName(), self._config, own_target
+                )
+            else:
+                processor = self._config.getProcessor(self.find(source).name, own_target)
+        except ocio.Exception as problem:
+            message = f"There is no way from {source} to {target} in {self.label}: {problem}"
+            raise ColorError(message, reason="COLORSPACE_UNREACHABLE") from problem
+        return ColorTransform(processor)
+
+    def _own_name(self, name: str) -> str | None:
+        found = self._config.getColorSpace(name)
+        if found is not None:
+            return str(found.getName())
+        standard = self._pinned.getColorSpace(name)
+        if standard is None:
+            return None
+        for alias in (*_names(standard), *_HOST_NAMES.get(standard.getInteropID(), ())):
+            found = self._config.getColorSpace(alias)
+            if found is not None:
+                return str(found.getName())
+        try:
+            same = ocio.Config.IdentifyBuiltinColorSpace(
+                self._config, self._pinned, standard.getName()
+            )
+        except ocio.Exception:  # how OCIO says that nothing matches
+            return None
+        return str(same) or None
+
+    def _interop_id(self, own_name: str) -> str:
+        own = str(self._config.getColorSpace(own_name).getInteropID())
+        if own:
+            return own
+        try:
+            name = ocio.Config.LocateBuiltinColorSpace(self._config, own_name, self._pinned)
+        except ocio.Exception:  # no interchange role to compare by
+            name = ""
+        standard = self._pinned.getColorSpace(name) if name else None
+        return str(standard.getInteropID()) if standard else UNKNOWN_ID
+
+
+def _names(space: ocio.ColorSpace) -> list[str]:
+    return [space.getName(), *space.getAliases()]
+
+
+_Step = Callable[[Tensor], Tensor]
+
+
+def _compile(processor: ocio.Processor) -> tuple[_Step, ...] | None:
+    """The processor as torch steps on `[..., 3, N]`, or None where it holds anything else."""
+    steps = []
+    for op in processor.createGroupTransform():
+        step = _compile_step(op)
+        if step is None:
+            return None
+        steps.append(step)
+    return tuple(steps)
+
+
+def _compile_step(op: ocio.Transform) -> _Step | None:
+    inverse = op.getDirection() == ocio.TRANSFORM_DIR_INVERSE
+    if isinstance(op, ocio.MatrixTransform):
+        return _matrix_step(
+            np.array(op.getMatrix()).reshape(4, 4), np.array(op.getOffset()), inverse
+        )
+    if isinstance(op, ocio.ExponentWithLinearTransform):
+        gammas, offsets = set(op.getGamma()[:3]), set(op.getOffset()[:3])
+        if len(gammas) == 1 and len(offsets) == 1 and min(offsets) > 0.0 and min(gammas) > 1.0:
+            mirrored = op.getNegativeStyle() == ocio.NEGATIVE_MIRROR
+            return _curve_step(gammas.pop(), offsets.pop(), inverse, mirrored)
+    if isinstance(op, ocio.ExponentTransform) and len(set(op.getValue()[:3])) == 1:
+        gamma = op.getValue()[0]
+        return _power_step(1.0 / gamma if inverse else gamma, op.getNegativeStyle())
+    return None
+
+
+def _matrix_step(matrix: np.ndarray, offset: np.ndarray, inverse: bool) -> _Step | None:
+    if matrix[:3, 3].any() or matrix[3, :3].any():
+        return None  # alpha takes part in the colour; a layer's alpha must not
+    linear, shift = matrix[:3, :3], offset[:3]
+    if inverse:
+        linear = np.linalg.inv(linear)
+        shift = -linear @ shift
+    weights = torch.tensor(linear, dtype=torch.float32)
+    bias = torch.tensor(shift, dtype=torch.float32)[:, None]
+
+    def step(pixels: Tensor) -> Tensor:
+        return weights.to(pixels.device) @ pixels + bias.to(pixels.device)
+
+    return step
+
+
+def _curve_step(gamma: float, offset: float, inverse: bool, mirrored: bool) -> _Step:
+    """The monitor curve of sRGB and its kin: a power with a straight toe, joined without a step.
+
+    OCIO breaks where value and slope meet (0.0393 for sRGB), not at the rounded 0.04045 of the
+    standard; the two differ by less than half's rounding.
+    """
+    toe = offset / (gamma - 1.0)
+    slope = ((toe + offset) / (1.0 + offset)) ** gamma / toe
+    knee = toe * slope
+
+    def decode(pixels: Tensor) -> Tensor:
+        power = ((pixels.clamp_min(0.0) + offset) / (1.0 + offset)).pow(gamma)
+        return torch.where(pixels > toe, power, pixels * slope)
+
+    def encode(pixels: Tensor) -> Tensor:
+        power = pixels.clamp_min(0.0).pow(1.0 / gamma) * (1.0 + offset) - offset
+        return torch.where(pixels > knee, power, pixels / slope)
+
+    curve = encode if inverse else decode
+    return (lambda pixels: curve(pixels.abs()).copysign(pixels)) if mirrored else curve
+
+
+def _power_step(gamma: float, negatives: ocio.NegativeStyle) -> _Step | None:
+    def power(pixels: Tensor) -> Tensor:
+        return pixels.clamp_min(0.0).pow(gamma)
+
+    steps: dict[ocio.NegativeStyle, _Step] = {
+        ocio.NEGATIVE_CLAMP: power,
+        ocio.NEGATIVE_MIRROR: lambda pixels: power(pixels.abs()).copysign(pixels),
+        ocio.NEGATIVE_PASS_THRU: lambda pixels: torch.where(pixels > 0.0, power(pixels), pixels),
+    }
+    return steps.get(negatives)

@@ -1,0 +1,221 @@
+"""Pictures of a stack for people: a contact sheet and a movie of the comp, both plain sRGB.
+
+Previews are colorimetric: what the model painted is what they show, no view transform in between.
+Reads finished frames; knows no model and writes no manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from layert2v.stack import Flat, Layer, Stack, frame_path
+from layert2v_engine.stack import exr
+from layert2v_engine.stack.color import ColorConfig, ColorTransform
+from layert2v_engine.stack.compositing import over
+from layert2v_engine.stack.files import appearing
+
+FOLDER = "preview"
+CONTACT = f"{FOLDER}/contact.png"
+MOVIE = f"{FOLDER}/preview.mp4"
+VIEWER = f"{FOLDER}/viewer.html"
+DISPLAY_SPACE = "srgb_rec709_scene"
+
+# A light and a dark square on which white hair and black shadows both show; linear light.
+_CHECKER = (0.16, 0.24)
+_CHECKER_PX = 8
+_MOVIE_LINES = 360  # smaller clips are enlarged by a whole factor to about this
+_BT709, _LIMITED_RANGE = 1, 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SheetStyle:
+    """Measures in pixels and colours of the contact sheet."""
+
+    columns: int = 5
+    cell_width: int = 256
+    label_width: int = 210
+    gap: int = 10
+    margin: int = 24
+    line: int = 18
+    background: str = "#15171a"
+    text: str = "#e6e6e3"
+    quiet: str = "#8d939b"
+
+
+def write_previews(folder: Path, stack: Stack, to_display: ColorTransform) -> list[Path]:
+    """Write contact sheet and movie; returns their paths. Raises `DiskFull` or `StackError`."""
+    return [
+        write_contact_sheet(folder, stack, to_display),
+        write_movie(folder, stack, to_display),
+    ]
+
+
+def remove_previews(folder: Path) -> None:
+    """Remove whatever this module and the viewer write."""
+    for name in (CONTACT, MOVIE, VIEWER):
+        (folder / name).unlink(missing_ok=True)
+
+
+def display_transform(stack: Stack, config: ColorConfig, colorspace: str = "") -> ColorTransform:
+    """From the colour of the stack (or `colorspace`, where its id is `unknown`) to sRGB."""
+    return config.transform(colorspace or stack.colorspace, DISPLAY_SPACE)
+
+
+def load(folder: Path, sequence: Layer | Flat, frame: int) -> Tensor:
+    """One frame of a layer or flat, half `[H, W, 4]`."""
+    return exr.read(folder / frame_path(sequence.pattern, frame))
+
+
+def to_bytes(pixels: Tensor, to_display: ColorTransform) -> np.ndarray:
+    """Linear colour `[H, W, 3]` or more channels, the rest ignored, as sRGB bytes `[H, W, 3]`."""
+    shown = to_display(pixels[..., :3].float().movedim(-1, 0)).movedim(0, -1)
+    return (shown.clamp(0.0, 1.0) * 255.0).round().to(torch.uint8).contiguous().numpy()
+
+
+def over_checker(pixels: Tensor) -> Tensor:
+    """Premultiplied linear `[H, W, 4]` over a checkerboard; opaque pixels are unchanged."""
+    rows, columns = (torch.arange(size) // _CHECKER_PX for size in pixels.shape[:2])
+    dark, light = _CHECKER
+    squares = dark + (light - dark) * ((rows[:, None] + columns) % 2).float()
+    board = torch.stack((squares, squares, squares, torch.ones_like(squares)), dim=-1)
+    return over(pixels.float(), board)
+
+
+def write_movie(folder: Path, stack: Stack, to_display: ColorTransform) -> Path:
+    """The comp as H.264, limited range, BT.709 matrix and tags; returns its path."""
+    path = folder / MOVIE
+    factor = max(1, round(_MOVIE_LINES / stack.height))
+    size = (stack.width * factor, stack.height * factor)
+    with appearing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=exr.rate(stack.fps))
+        # 4:2:0 needs even sizes; the last row or column is repeated.
+        stream.width, stream.height = (side + side % 2 for side in size)
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": "16", "preset": "medium"}
+        context = stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = _LIMITED_RANGE
+        context.sample_aspect_ratio = Fraction(stack.pixel_aspect).limit_denominator(1000)
+        for image in _comp_images(folder, stack, to_display):
+            container.mux(stream.encode(_video_frame(image.resize(size, Image.Resampling.BICUBIC))))
+        container.mux(stream.encode())
+    return path
+
+
+def write_contact_sheet(
+    folder: Path, stack: Stack, to_display: ColorTransform, style: SheetStyle | None = None
+) -> Path:
+    """A PNG with a row for comp, each layer from top to bottom, and ref; returns its path."""
+    style = style or SheetStyle()
+    rows: list[Layer | Flat] = [stack.flat("comp"), *reversed(stack.layers)]
+    rows += [flat for flat in stack.flats if flat.name == "ref"]
+    frames = _sampled(stack, style.columns)
+    cell = (style.cell_width, round(style.cell_width * stack.height / stack.width))
+    top = style.margin + 4 * style.line
+    left = style.margin + style.label_width
+    width = left + len(frames) * (cell[0] + style.gap) - style.gap + style.margin
+    row_height = max(cell[1], 4 * style.line)
+    height = top + len(rows) * (row_height + style.gap) - style.gap + style.margin
+    sheet = Image.new("RGB", (width, height), style.background)
+    draw = ImageDraw.Draw(sheet)
+    _draw_header(draw, stack, style, width)
+    for column, frame in enumerate(frames):
+        x = left + column * (cell[0] + style.gap)
+        draw.text((x, top - style.line), str(frame), fill=style.quiet, font=_font(12))
+        for row, sequence in enumerate(rows):
+            shown = to_bytes(over_checker(load(folder, sequence, frame)), to_display)
+            image = Image.fromarray(shown).resize(cell, Image.Resampling.LANCZOS)
+            sheet.paste(image, (x, top + row * (row_height + style.gap)))
+    for row, sequence in enumerate(rows):
+        _draw_label(draw, sequence, top + row * (row_height + style.gap), style)
+    with appearing(folder / CONTACT) as temporary:
+        sheet.save(temporary, format="PNG")
+    return folder / CONTACT
+
+
+def describe(sequence: Layer | Flat) -> str:
+    """What a row of a preview shows, in a few words."""
+    if isinstance(sequence, Layer):
+        words = sequence.role.value
+        return f"{words} of {sequence.caster}" if sequence.caster else words
+    return "linear over of the layers" if sequence.name == "comp" else "full video, for reference"
+
+
+def summary(stack: Stack) -> str:
+    """Format, range and colour of a stack in one line."""
+    last = stack.start_frame + stack.frames - 1
+    return (
+        f"{stack.width} x {stack.height}   {stack.start_frame}-{last} at {stack.fps:g} fps   "
+        f"{stack.colorspace}   {stack.model or stack.layers[0].source}"
+    )
+
+
+def _comp_images(folder: Path, stack: Stack, to_display: ColorTransform) -> Iterator[Image.Image]:
+    comp = stack.flat("comp")
+    for frame in range(stack.start_frame, stack.start_frame + stack.frames):
+        yield Image.fromarray(to_bytes(load(folder, comp, frame), to_display))
+
+
+def _video_frame(image: Image.Image) -> av.VideoFrame:
+    pixels = np.asarray(image)
+    rows, columns = (side % 2 for side in pixels.shape[:2])
+    even = np.pad(pixels, ((0, rows), (0, columns), (0, 0)), mode="edge")
+    # Without the destination named, the matrix would be BT.601 whatever the tags say.
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24").reformat(
+        format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
+    )
+
+
+def _sampled(stack: Stack, count: int) -> list[int]:
+    """Up to `count` frame numbers from first to last, evenly spread."""
+    count = min(count, stack.frames)
+    steps = max(count - 1, 1)
+    return [stack.start_frame + round(i * (stack.frames - 1) / steps) for i in range(count)]
+
+
+def _draw_header(draw: ImageDraw.ImageDraw, stack: Stack, style: SheetStyle, width: int) -> None:
+    x, y = style.margin, style.margin - 6
+    draw.text((x, y), stack.name, fill=style.text, font=_font(20))
+    right = width - style.margin
+    draw.text((right, y + 6), summary(stack), fill=style.quiet, font=_font(12), anchor="ra")
+    lines = _wrapped(stack.prompt, _font(14), right - x)[:1]
+    if lines:
+        draw.text((x, y + 30), lines[0], fill=style.quiet, font=_font(14))
+
+
+def _draw_label(
+    draw: ImageDraw.ImageDraw, sequence: Layer | Flat, y: int, style: SheetStyle
+) -> None:
+    x = style.margin
+    draw.text((x, y - 2), sequence.name, fill=style.text, font=_font(15))
+    lines = [describe(sequence)]
+    prompt = sequence.prompt if isinstance(sequence, Layer) else ""
+    lines += _wrapped(prompt, _font(12), style.label_width - 16)[:2]
+    for number, line in enumerate(lines, start=1):
+        draw.text((x, y + 2 + number * style.line), line, fill=style.quiet, font=_font(12))
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont)  # noqa: S101  Pillow with FreeType, as in every wheel
+    return font
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Lines of whole words; what is cut off at the end of a single line shows as dots."""
+    lines: list[str] = []
+    for word in text.split():
+        joined = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(joined) <= width:
+            lines[-1] = joined
+        else:
+            lines.append(word)
+    return lines
