@@ -1,0 +1,1 @@
+"""The gRPC services: message to domain and back, and nothing else."""

@@ -1,0 +1,164 @@
+"""ArtifactService: files of jobs in checked chunks, from any offset, and uploads the other way."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+from typing import TypeAlias
+
+import grpc
+
+from layert2v.v1 import artifacts_pb2, artifacts_pb2_grpc
+from layert2v.wire import MAX_CHUNK_BYTES
+from layert2v_server.api.border import caller
+from layert2v_server.api.convert import (
+    artifact_place,
+    artifact_to_message,
+    job_id,
+    page_size,
+    page_start,
+)
+from layert2v_server.errors import (
+    ArtifactNotFound,
+    ChecksumWrong,
+    InvalidArgument,
+    OffsetOutOfRange,
+    UploadBusy,
+)
+from layert2v_server.jobs.board import JobBoard
+from layert2v_server.store.artifacts import ArtifactStore, read_chunks
+from layert2v_server.store.uploads import Upload, UploadStore
+
+Context: TypeAlias = grpc.aio.ServicerContext
+_UPLOADS = "uploads/"
+
+
+class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
+    """Files of the caller's jobs, and files that the caller brings."""
+
+    def __init__(self, board: JobBoard, artifacts: ArtifactStore, uploads: UploadStore) -> None:
+        self._board = board
+        self._store = board.store
+        self._artifacts = artifacts
+        self._uploads = uploads
+        self._writing: set[str] = set()
+
+    async def ListArtifacts(
+        self, request: artifacts_pb2.ListArtifactsRequest, context: Context
+    ) -> artifacts_pb2.ListArtifactsResponse:
+        job = await self._own_job(job_id(request.job))
+        start = page_start(request.page_token) or 0
+        size = page_size(request.page_size, default=500, most=2000)
+        files = await self._board.ask(self._store.artifacts, job, start=start, size=size + 1)
+        return artifacts_pb2.ListArtifactsResponse(
+            artifacts=[
+                artifact_to_message(job, start + index, file)
+                for index, file in enumerate(files[:size])
+            ],
+            next_page_token=str(start + size) if len(files) > size else "",
+        )
+
+    async def ReadArtifact(
+        self, request: artifacts_pb2.ReadArtifactRequest, context: Context
+    ) -> AsyncGenerator[artifacts_pb2.ReadArtifactResponse, None]:
+        path, size_bytes, sha256 = await self._find(request.name)
+        offset = request.offset
+        if not 0 <= offset <= size_bytes or request.limit < 0:
+            raise OffsetOutOfRange(f"The file has {size_bytes} bytes; there is none at {offset}.")
+        wanted = min(request.limit or size_bytes, size_bytes - offset)
+        # Compressing EXR again costs time and saves nothing.
+        context.set_compression(grpc.Compression.NoCompression)
+        answer = artifacts_pb2.ReadArtifactResponse(size_bytes=size_bytes, sha256=sha256)
+        chunks = read_chunks(path, offset, wanted)
+        data = await asyncio.to_thread(next, chunks, b"")
+        while True:
+            answer.chunk.CopyFrom(
+                artifacts_pb2.Chunk(offset=offset, data=data, crc32=zlib.crc32(data))
+            )
+            yield answer
+            offset += len(data)
+            data = await asyncio.to_thread(next, chunks, b"")
+            if not data:
+                return
+            answer = artifacts_pb2.ReadArtifactResponse()
+
+    async def WriteArtifact(
+        self,
+        request_iterator: AsyncIterator[artifacts_pb2.WriteArtifactRequest],
+        context: Context,
+    ) -> artifacts_pb2.WriteArtifactResponse:
+        first = await anext(request_iterator, None)
+        if first is None or first.WhichOneof("step") != "begin":
+            raise InvalidArgument("An upload starts with begin.")
+        upload = Upload(
+            id=first.begin.upload_id,
+            owner=caller(),
+            size_bytes=first.begin.size_bytes,
+            sha256=first.begin.sha256,
+            media_type=first.begin.media_type,
+        )
+        if upload.id in self._writing:
+            raise UploadBusy
+        self._writing.add(upload.id)
+        try:
+            return await self._receive(upload, request_iterator)
+        finally:
+            self._writing.discard(upload.id)
+
+    async def QueryWrite(
+        self, request: artifacts_pb2.QueryWriteRequest, context: Context
+    ) -> artifacts_pb2.QueryWriteResponse:
+        committed = await asyncio.to_thread(self._uploads.committed, request.upload_id, caller())
+        answer = artifacts_pb2.QueryWriteResponse(committed_bytes=committed)
+        if await asyncio.to_thread(self._uploads.path(request.upload_id).exists):
+            upload = await asyncio.to_thread(self._uploads.find, request.upload_id, caller())
+            answer.artifact.CopyFrom(_upload_to_message(upload))
+        return answer
+
+    async def _receive(
+        self, upload: Upload, steps: AsyncIterator[artifacts_pb2.WriteArtifactRequest]
+    ) -> artifacts_pb2.WriteArtifactResponse:
+        committed = await asyncio.to_thread(self._uploads.begin, upload)
+        async for step in steps:
+            if step.WhichOneof("step") == "finish":
+                await asyncio.to_thread(self._uploads.finish, upload)
+                return artifacts_pb2.WriteArtifactResponse(
+                    committed_bytes=upload.size_bytes, artifact=_upload_to_message(upload)
+                )
+            if step.WhichOneof("step") != "chunk" or len(step.chunk.data) > MAX_CHUNK_BYTES:
+                raise InvalidArgument(f"A step is a chunk of at most {MAX_CHUNK_BYTES} bytes.")
+            if zlib.crc32(step.chunk.data) != step.chunk.crc32:
+                raise ChecksumWrong("A chunk arrived damaged.", "Go on from the committed size.")
+            committed = await asyncio.to_thread(
+                self._uploads.append, upload, step.chunk.offset, step.chunk.data
+            )
+        return artifacts_pb2.WriteArtifactResponse(committed_bytes=committed)
+
+    async def _find(self, name: str) -> tuple[Path, int, str]:
+        """Path, size and hash of a file that the caller may read. Raises `ArtifactNotFound`."""
+        if name.startswith(_UPLOADS):
+            identity = name.removeprefix(_UPLOADS)
+            upload = await asyncio.to_thread(self._uploads.find, identity, caller())
+            return self._uploads.path(identity), upload.size_bytes, upload.sha256
+        job, position = artifact_place(name)
+        await self._own_job(job)
+        file = await self._board.ask(self._store.artifact, job, position)
+        return self._artifacts.stack_folder(job) / file.path, file.size_bytes, file.sha256
+
+    async def _own_job(self, identity: str) -> str:
+        job = await self._board.ask(self._store.get, identity)
+        if job.owner != caller():
+            raise ArtifactNotFound(identity)
+        return job.id
+
+
+def _upload_to_message(upload: Upload) -> artifacts_pb2.Artifact:
+    return artifacts_pb2.Artifact(
+        name=f"{_UPLOADS}{upload.id}",
+        path=upload.id,
+        size_bytes=upload.size_bytes,
+        sha256=upload.sha256,
+        media_type=upload.media_type,
+    )

@@ -1,0 +1,80 @@
+"""The border that every call crosses: who calls, and what they hear when something goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from layert2v.wire import TOKEN_METADATA
+from layert2v_server.api.errors import abort
+from layert2v_server.auth import LOCAL_USER, Callers
+from layert2v_server.errors import ServerError
+
+_HEALTH = "/grpc.health."
+
+_caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default=LOCAL_USER)
+_log = logging.getLogger(__name__)
+
+
+def caller() -> str:
+    """The user of the present call."""
+    return _caller.get()
+
+
+class Border(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc comes without types
+    """Identifies the caller and turns errors into answers. Health checks pass freely."""
+
+    def __init__(self, callers: Callers) -> None:
+        self._callers = callers
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[Any], Awaitable[Any]],
+        handler_call_details: Any,
+    ) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is None or handler_call_details.method.startswith(_HEALTH):
+            return handler
+        authorization = dict(handler_call_details.invocation_metadata or ()).get(TOKEN_METADATA, "")
+        inner = handler.unary_unary or handler.stream_unary or handler.unary_stream
+        codec = (handler.request_deserializer, handler.response_serializer)
+
+        async def answer(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            async with self._crossing(context, authorization):
+                return await inner(request, context)
+
+        async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+            async with (
+                self._crossing(context, authorization),
+                contextlib.aclosing(inner(request, context)) as messages,
+            ):
+                async for message in messages:
+                    yield message
+
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(stream, *codec)
+        if handler.stream_unary is not None:
+            return grpc.stream_unary_rpc_method_handler(answer, *codec)
+        return grpc.unary_unary_rpc_method_handler(answer, *codec)
+
+    @contextlib.asynccontextmanager
+    async def _crossing(
+        self, context: grpc.aio.ServicerContext, authorization: str
+    ) -> AsyncIterator[None]:
+        try:
+            _caller.set(self._callers.identify(authorization))
+            yield
+        except ServerError as error:
+            await abort(context, error)
+        except grpc.aio.AbortError:
+            raise
+        except Exception:  # the border to the callers: they must not see our insides
+            _log.exception("a call failed unexpectedly")
+            await abort(
+                context, ServerError("The server made a mistake.", "Its log has the details.")
+            )

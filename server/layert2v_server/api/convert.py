@@ -1,0 +1,132 @@
+"""Jobs, files and names between the server's words and the messages. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from pathlib import PurePosixPath
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from layert2v.stack import FileRecord
+from layert2v.v1 import artifacts_pb2, errors_pb2, jobs_pb2
+from layert2v.wire import spec_to_message
+from layert2v_server.errors import ArtifactNotFound, InvalidArgument, JobNotFound
+from layert2v_server.jobs.job import Job, Progress
+from layert2v_server.jobs.state import State
+
+STATES = {
+    State.QUEUED: jobs_pb2.JOB_STATE_QUEUED,
+    State.RUNNING: jobs_pb2.JOB_STATE_RUNNING,
+    State.CANCELLING: jobs_pb2.JOB_STATE_CANCELLING,
+    State.SUCCEEDED: jobs_pb2.JOB_STATE_SUCCEEDED,
+    State.FAILED: jobs_pb2.JOB_STATE_FAILED,
+    State.CANCELLED: jobs_pb2.JOB_STATE_CANCELLED,
+}
+_STATES = {number: state for state, number in STATES.items()}
+
+MEDIA_TYPES = {
+    ".exr": "image/x-exr",
+    ".png": "image/png",
+    ".mp4": "video/mp4",
+    ".json": "application/json",
+    ".html": "text/html",
+}
+
+
+def job_to_message(job: Job, *, max_attempts: int, local_path: str = "") -> jobs_pb2.Job:
+    """One snapshot as a message."""
+    message = jobs_pb2.Job(
+        name=f"jobs/{job.id}",
+        state=STATES[job.state],
+        revision=job.revision,
+        spec=spec_to_message(job.spec),
+        progress=_progress(job.progress),
+        queue_position=job.queue_position,
+        attempt=job.attempt,
+        max_attempts=max_attempts,
+        create_time=_time(job.created),
+        start_time=_time(job.started),
+        end_time=_time(job.finished),
+        artifact_count=job.artifact_count,
+        artifact_bytes=job.artifact_bytes,
+        local_path=local_path,
+        owner=job.owner,
+    )
+    if job.failure is not None:
+        failure = job.failure
+        message.error.CopyFrom(
+            errors_pb2.ErrorDetail(
+                reason=failure.reason, message=failure.message, hint=failure.hint
+            )
+        )
+    return message
+
+
+def states_from_message(request: jobs_pb2.ListJobsRequest) -> tuple[State, ...]:
+    """The states that a list asks for. Raises `InvalidArgument` for one that does not exist."""
+    try:
+        return tuple(_STATES[number] for number in request.states)
+    except KeyError as error:
+        raise InvalidArgument(f"There is no job state with the number {error.args[0]}.") from None
+
+
+def job_id(name: str) -> str:
+    """The id in a job's name. Raises `JobNotFound`."""
+    collection, _, identity = name.partition("/")
+    if collection != "jobs" or not identity or "/" in identity:
+        raise JobNotFound(name)
+    return identity
+
+
+def artifact_to_message(job: str, position: int, file: FileRecord) -> artifacts_pb2.Artifact:
+    """One file of a job as a message. Its name is a number: no path ever comes back to us."""
+    suffix = PurePosixPath(file.path).suffix
+    return artifacts_pb2.Artifact(
+        name=f"jobs/{job}/artifacts/{position}",
+        path=file.path,
+        size_bytes=file.size_bytes,
+        sha256=file.sha256,
+        media_type=MEDIA_TYPES.get(suffix, "application/octet-stream"),
+    )
+
+
+def artifact_place(name: str) -> tuple[str, int]:
+    """The job id and the position in an artifact's name. Raises `ArtifactNotFound`."""
+    match name.split("/"):
+        case ["jobs", job, "artifacts", position] if position.isdecimal() and len(position) < 10:
+            return job, int(position)
+    raise ArtifactNotFound(name)
+
+
+def page_size(wanted: int, *, default: int, most: int) -> int:
+    """The size of a page. Raises `InvalidArgument` for a negative one."""
+    if wanted < 0:
+        raise InvalidArgument("The page size must not be negative.")
+    return min(wanted or default, most)
+
+
+def page_start(token: str) -> int | None:
+    """The number in a page token, None for the first page. Raises `InvalidArgument`."""
+    if not token:
+        return None
+    if not (token.isdecimal() and len(token) < 19):
+        raise InvalidArgument("This page token was not made by this server.")
+    return int(token)
+
+
+def _progress(progress: Progress) -> jobs_pb2.Progress:
+    return jobs_pb2.Progress(
+        stage=progress.stage,
+        done=progress.done,
+        total=progress.total,
+        fraction=progress.fraction,
+        eta_s=progress.eta_s,
+        message=progress.message,
+    )
+
+
+def _time(seconds: float | None) -> Timestamp | None:
+    if seconds is None:
+        return None
+    whole = math.floor(seconds)
+    return Timestamp(seconds=whole, nanos=int((seconds - whole) * 1e9))

@@ -1,0 +1,54 @@
+"""Domain errors as gRPC errors: one table of codes, one trailer with reason, sentence and hint."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import grpc
+
+from layert2v.v1 import errors_pb2
+from layert2v.wire import ERROR_TRAILER
+from layert2v_server import errors
+from layert2v_server.errors import ServerError
+
+CODES: dict[type[ServerError], grpc.StatusCode] = {
+    errors.AccessDenied: grpc.StatusCode.UNAUTHENTICATED,
+    errors.JobNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.ArtifactNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.JobBusy: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.InvalidTransition: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.RequestReused: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.SpecRejected: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.OffsetOutOfRange: grpc.StatusCode.OUT_OF_RANGE,
+    errors.ChecksumWrong: grpc.StatusCode.DATA_LOSS,
+    errors.TooManyJobs: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.DiskFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.UploadBusy: grpc.StatusCode.UNAVAILABLE,
+    errors.EngineNotReady: grpc.StatusCode.UNAVAILABLE,
+    errors.Stopping: grpc.StatusCode.UNAVAILABLE,
+}
+RETRY_AFTER_S: dict[type[ServerError], float] = {
+    errors.TooManyJobs: 30.0,
+    errors.UploadBusy: 0.5,
+    errors.EngineNotReady: 5.0,
+    errors.Stopping: 2.0,
+}
+
+
+async def abort(context: grpc.aio.ServicerContext, error: ServerError) -> NoReturn:
+    """End the call with `error`."""
+    code = CODES.get(type(error), grpc.StatusCode.INTERNAL)
+    detail = errors_pb2.ErrorDetail(
+        reason=error.reason,
+        message=error.message,
+        hint=error.hint,
+        violations=[
+            errors_pb2.FieldViolation(field=violation.field, message=violation.message)
+            for violation in getattr(error, "violations", ())
+        ],
+        retry_after_s=RETRY_AFTER_S.get(type(error)),
+    )
+    trailer = ((ERROR_TRAILER, detail.SerializeToString()),)
+    await context.abort(code, error.message, trailing_metadata=trailer)
+    raise AssertionError("abort always raises")

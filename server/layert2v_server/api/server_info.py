@@ -1,0 +1,63 @@
+"""ServerService: what this server is and can do."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+
+import grpc
+
+import layert2v
+from layert2v.v1 import server_pb2, server_pb2_grpc
+from layert2v.wire import MAX_MESSAGE_BYTES, model_to_message
+from layert2v_server.executors.base import Executor
+from layert2v_server.jobs.board import JobBoard
+from layert2v_server.store.artifacts import ArtifactStore
+from layert2v_server.store.uploads import UploadStore
+
+CAPABILITIES = ("previews", "upload")
+
+
+class ServerService(server_pb2_grpc.ServerServiceServicer):
+    """Answers at once from what the workers told when they were last up."""
+
+    def __init__(
+        self,
+        board: JobBoard,
+        artifacts: ArtifactStore,
+        uploads: UploadStore,
+        executors: Sequence[Executor],
+    ) -> None:
+        self._board = board
+        self._artifacts = artifacts
+        self._uploads = uploads
+        self._executors = executors
+
+    async def GetServerInfo(
+        self, request: server_pb2.GetServerInfoRequest, context: grpc.aio.ServicerContext
+    ) -> server_pb2.ServerInfo:
+        store = self._board.store
+        models = await self._board.ask(store.models)
+        disk = await asyncio.to_thread(shutil.disk_usage, self._artifacts.root)
+        return server_pb2.ServerInfo(
+            version=layert2v.__version__,
+            models=[model_to_message(model) for model in models],
+            capabilities=CAPABILITIES,
+            limits=server_pb2.Limits(
+                max_message_bytes=MAX_MESSAGE_BYTES,
+                max_open_jobs=store.max_open_jobs,
+                max_upload_bytes=self._uploads.max_bytes,
+            ),
+            storage=server_pb2.Storage(
+                used_bytes=await self._board.ask(store.used_bytes), free_bytes=disk.free
+            ),
+            devices=[_device(executor) for executor in self._executors],
+        )
+
+
+def _device(executor: Executor) -> server_pb2.Device:
+    told = executor.told
+    if told is None:
+        return server_pb2.Device(name=executor.name)
+    return server_pb2.Device(name=told.device, memory_bytes=told.memory_bytes, ready=True)

@@ -1,0 +1,98 @@
+"""`layert2v-server`: serve, show the settings, make tokens."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import layert2v
+from layert2v_server.auth import make_token
+from layert2v_server.config import Config, load_config, show_config
+from layert2v_server.errors import ServerError
+
+EXIT_ERROR = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 after a clean stop, 2 where the server refuses to start."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args) or 0)
+    except ServerError as error:
+        print(f"layert2v-server: {error.message} {error.hint}".rstrip(), file=sys.stderr)
+        return EXIT_ERROR
+
+
+def _serve(args: argparse.Namespace) -> None:
+    config = _config(args)
+    if args.show_config:
+        print(show_config(config))
+        return
+    logging.basicConfig(
+        level=args.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+    # Alembic tells its life story at every start.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    from layert2v_server.serve import (
+        serve,
+    )  # gRPC and SQLAlchemy: half a second that --help can do without
+
+    asyncio.run(serve(config, _announce))
+
+
+def _announce(event: dict[str, Any]) -> None:
+    print(json.dumps(event), flush=True)
+
+
+def _token(args: argparse.Namespace) -> None:
+    token, line = make_token(args.name)
+    print(f"token for {args.name}:       {token}")
+    print(f"line for the token file: {line}")
+
+
+def _config(args: argparse.Namespace) -> Config:
+    named = args.config or os.environ.get("LAYERT2V_CONFIG")
+    overrides = {
+        name: getattr(args, name)
+        for name in ("address", "data", "models", "engine", "token_file")
+        if getattr(args, name) is not None
+    }
+    if args.device:
+        overrides["devices"] = tuple(args.device)
+    return load_config(Path(named) if named else None, overrides)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="layert2v-server", description="Serve layer stacks.")
+    parser.add_argument("--version", action="version", version=layert2v.__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="take jobs and run them until SIGTERM")
+    serve.set_defaults(run=_serve)
+    serve.add_argument("--config", type=Path, help="TOML file with a [server] table")
+    serve.add_argument("--address", help="HOST:PORT or unix:PATH; port 0 takes a free one")
+    serve.add_argument("--data", type=Path, help="folder of jobs and results, on a local disk")
+    serve.add_argument("--models", type=Path, help="folder of checkpoints")
+    serve.add_argument("--device", action="append", help="auto, cpu, cuda:0, ...; repeat for more")
+    serve.add_argument("--engine", help="module:Class that the workers load instead of LayerT2V's")
+    serve.add_argument("--token-file", type=Path, help="who may call; see the command token")
+    serve.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    serve.add_argument("--show-config", action="store_true", help="print the settings and end")
+
+    token = commands.add_parser("token", help="make a token and its line for the token file")
+    token.set_defaults(run=_token)
+    token.add_argument("name", help="whom the token is for")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

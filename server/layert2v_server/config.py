@@ -1,0 +1,130 @@
+"""The server's settings: one dataclass, filled from a TOML file and then from the command line.
+
+The file is named by --config or LAYERT2V_CONFIG; its table `[server]` holds the fields of `Config`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from layert2v_server.errors import ConfigError
+
+DEFAULT_PORT = 7433
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """How to serve. Times are seconds, sizes MiB; None and empty mean what the comment says."""
+
+    address: str = f"127.0.0.1:{DEFAULT_PORT}"  # HOST:PORT or unix:PATH; port 0 takes a free one
+    data: Path = Path.home() / ".layert2v"  # jobs and results, on a local disk
+    models: Path | None = None  # checkpoints; none: those that come with the engine
+    engine: str = ""  # module:Class that the workers load; empty: LayerT2V's own
+    devices: tuple[str, ...] = ("auto",)  # one worker each: auto, cpu, cuda:0, ...
+    token_file: Path | None = None  # lines "NAME SHA256"; none: no token is asked for
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_authority: Path | None = None  # callers must show a certificate signed by it
+    tell_paths: bool | None = None  # say where stacks lie; none: only to callers on this machine
+    max_attempts: int = 3
+    max_open_jobs: int = 100  # waiting or running, for each user
+    max_upload_mib: int = 4096  # one file
+    min_free_mib: int = 256  # a job starts only above this
+    lease_s: float = 30.0  # a worker that is silent for so long is given up
+    heartbeat_s: float = 1.0
+    cancel_grace_s: float = 10.0  # then a worker that does not stop is killed
+    drain_s: float = 2.0  # open calls may take so long when the server stops
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the address."""
+        return is_local(self.address)
+
+
+def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
+    """The settings of a file with `overrides` on top. Raises `ConfigError`."""
+    table = {} if path is None else _server_table(path)
+    known = {field.name for field in dataclasses.fields(Config)}
+    unknown = sorted(table.keys() - known)
+    if unknown:
+        raise ConfigError(f"[server] knows no setting {unknown[0]!r}.", "See --show-config.")
+    config = Config(**{name: _value(name, value) for name, value in table.items()})
+    return check(dataclasses.replace(config, **overrides))
+
+
+def check(config: Config) -> Config:
+    """The settings, if they make sense together. Raises `ConfigError`."""
+    if not config.devices:
+        raise ConfigError("There must be at least one device.")
+    for name in ("max_attempts", "lease_s", "heartbeat_s", "cancel_grace_s", "max_open_jobs"):
+        if getattr(config, name) <= 0:
+            raise ConfigError(f"{name} must be greater than 0.")
+    if config.heartbeat_s * 3 > config.lease_s:
+        raise ConfigError("lease_s must be at least three times heartbeat_s.")
+    if (config.tls_certificate is None) != (config.tls_key is None):
+        raise ConfigError("tls_certificate and tls_key belong together.")
+    if config.tls_client_authority is not None and config.tls_certificate is None:
+        raise ConfigError("tls_client_authority needs tls_certificate and tls_key.")
+    if not (config.is_local or config.token_file or config.tls_client_authority):
+        raise ConfigError(
+            f"The address {config.address} can be reached from other machines, so the server "
+            "must know its callers: give it --token-file, or TLS with tls_client_authority.",
+        )
+    return config
+
+
+def show_config(config: Config) -> str:
+    """The settings as the TOML that would give them; what is not set is a comment."""
+    lines = ["[server]"]
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if value is None:
+            lines.append(f"# {field.name} is not set")
+        else:
+            plain = str(value) if isinstance(value, Path) else value
+            # A JSON string, number, boolean or list of strings is also TOML.
+            lines.append(f"{field.name} = {json.dumps(plain)}")
+    return "\n".join(lines)
+
+
+def is_local(address: str) -> bool:
+    """Whether an address cannot be reached from other machines."""
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _server_table(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("server", {})
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"The settings in {path} cannot be read: {error}.") from error
+    if not isinstance(table, dict):
+        raise ConfigError(f"In {path}, server must be a table.")
+    return table
+
+
+def _value(name: str, value: Any) -> Any:
+    """A TOML value as the type of its field; the annotations are text and say which."""
+    wanted = next(str(field.type) for field in dataclasses.fields(Config) if field.name == name)
+    wanted, kind = wanted.removesuffix(" | None"), type(value).__name__
+    if wanted == kind:
+        return value
+    if (wanted, kind) == ("float", "int"):
+        return float(value)
+    if (wanted, kind) == ("Path", "str"):
+        return Path(value).expanduser()
+    if (wanted, kind) == ("tuple[str, ...]", "list") and all(isinstance(v, str) for v in value):
+        return tuple(value)
+    raise ConfigError(f"The setting {name} has a value of the wrong kind: {value!r}.")

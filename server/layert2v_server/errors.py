@@ -1,0 +1,184 @@
+"""What can go wrong in the server, as one tree.
+
+ServerError
+├── AccessDenied         the caller is not known
+├── JobNotFound          no job of that name
+├── ArtifactNotFound     the job has no artifact of that path
+├── JobBusy              the job must end before it can be deleted
+├── InvalidTransition    a job in this state does not allow that step
+├── RequestReused        the request id was used before for another request
+├── TooManyJobs          one user has too many jobs open
+├── SpecRejected         a request outside the limits of its model (carries the field violations)
+├── InvalidArgument      a malformed name, page token, offset or chunk
+├── OffsetOutOfRange     a read or an upload beside the bytes that are there
+├── ChecksumWrong        bytes that arrived are not the bytes that were sent
+├── UploadBusy           another call is writing the same file
+├── EngineNotReady       no worker has told yet what it can do
+├── DiskFull             the data folder has no room left
+├── WorkerLost           a worker process ended or fell silent in the middle of a job
+├── Stopping             the server is shutting down
+└── ConfigError          a setting that the server refuses to start with
+
+Every error has a `reason` for programs (UPPER_SNAKE), a sentence for people and a hint that says
+what to do. No message holds a path or a traceback of the server; those stay in its log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from layert2v.spec import FieldViolation
+
+
+class ServerError(Exception):
+    """Root of the tree."""
+
+    reason = "SERVER_ERROR"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class AccessDenied(ServerError):
+    """The caller is not known."""
+
+    reason = "ACCESS_DENIED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server does not know this token.", "Ask whoever runs the server for a token."
+        )
+
+
+class JobNotFound(ServerError):
+    """No job of that name."""
+
+    reason = "JOB_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no job {name!r}.", "List the jobs to see those that exist.")
+
+
+class ArtifactNotFound(ServerError):
+    """The job has no artifact of that path."""
+
+    reason = "ARTIFACT_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no artifact {name!r}.", "List the artifacts of the job first.")
+
+
+class JobBusy(ServerError):
+    """The job must end before it can be deleted."""
+
+    reason = "JOB_BUSY"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The job {name!r} is still running.", "Cancel it first, then delete it.")
+
+
+class InvalidTransition(ServerError):
+    """A job in this state does not allow that step."""
+
+    reason = "INVALID_TRANSITION"
+
+
+class RequestReused(ServerError):
+    """The request id was used before for another request."""
+
+    reason = "REQUEST_ID_REUSED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This request id was already used for a different request.",
+            "Make a new random id for every new request; repeat an id only to repeat its request.",
+        )
+
+
+class TooManyJobs(ServerError):
+    """One user has too many jobs open."""
+
+    reason = "TOO_MANY_JOBS"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"There are already {limit} jobs of yours waiting or running.",
+            "Wait for one to end, or cancel one.",
+        )
+
+
+class SpecRejected(ServerError):
+    """A request outside the limits of its model."""
+
+    reason = "INVALID_SPEC"
+
+    def __init__(self, violations: Sequence[FieldViolation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__(" ".join(violation.message for violation in violations))
+
+
+class InvalidArgument(ServerError):
+    """A malformed name, page token, offset or chunk."""
+
+    reason = "INVALID_ARGUMENT"
+
+
+class OffsetOutOfRange(ServerError):
+    """A read or an upload beside the bytes that are there."""
+
+    reason = "OFFSET_OUT_OF_RANGE"
+
+
+class ChecksumWrong(ServerError):
+    """Bytes that arrived are not the bytes that were sent."""
+
+    reason = "CHECKSUM_WRONG"
+
+
+class UploadBusy(ServerError):
+    """Another call is writing the same file."""
+
+    reason = "UPLOAD_BUSY"
+
+    def __init__(self) -> None:
+        super().__init__("Another call is still sending this file.", "Try again in a moment.")
+
+
+class EngineNotReady(ServerError):
+    """No worker has told yet what it can do."""
+
+    reason = "ENGINE_NOT_READY"
+
+
+class DiskFull(ServerError):
+    """The data folder has no room left."""
+
+    reason = "DISK_FULL"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server's disk is full.", "Delete old jobs or free some space, then submit again."
+        )
+
+
+class WorkerLost(ServerError):
+    """A worker process ended or fell silent in the middle of a job."""
+
+    reason = "WORKER_CRASHED"
+
+
+class Stopping(ServerError):
+    """The server is shutting down; queued and running jobs go on when it is started again."""
+
+    reason = "SERVER_STOPPING"
+
+    def __init__(self) -> None:
+        super().__init__("The server is shutting down.", "Connect again when it is back.")
+
+
+class ConfigError(ServerError):
+    """A setting that the server refuses to start with."""
+
+    reason = "INVALID_CONFIG"

@@ -1,0 +1,199 @@
+"""Put the parts together, serve until told to stop, and take them apart in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+
+from layert2v.v1 import artifacts_pb2_grpc, jobs_pb2_grpc, server_pb2_grpc
+from layert2v.wire import MAX_MESSAGE_BYTES
+from layert2v_server.api.artifacts import ArtifactService
+from layert2v_server.api.border import Border
+from layert2v_server.api.jobs import JobService
+from layert2v_server.api.server_info import ServerService
+from layert2v_server.auth import Callers, read_callers
+from layert2v_server.config import Config
+from layert2v_server.errors import ConfigError
+from layert2v_server.executors.base import Executor
+from layert2v_server.executors.process import ProcessExecutor, worker_command
+from layert2v_server.jobs.board import JobBoard
+from layert2v_server.jobs.intake import Intake
+from layert2v_server.scheduler import Scheduler
+from layert2v_server.store.artifacts import ArtifactStore
+from layert2v_server.store.database import disk_full_as_error, exclusive_use, open_database
+from layert2v_server.store.jobs import JobStore
+from layert2v_server.store.uploads import UploadStore
+
+MIB = 1 << 20
+MAX_SEED = 2**31  # of those the server draws: short enough to be typed again
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # With the default two servers share a port without a word.
+    ("grpc.so_reuseport", 0),
+    # Clients ping once a minute; the default answer to that is to hang up.
+    ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
+    ("grpc.max_concurrent_streams", 1000),
+    ("grpc.max_metadata_size", 16_384),
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """The running server's parts, for the services."""
+
+    board: JobBoard
+    artifacts: ArtifactStore
+    uploads: UploadStore
+    executors: tuple[Executor, ...]
+
+
+async def serve(config: Config, announce: Callable[[dict[str, Any]], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `announce` hears the event `ready` when calls are taken.
+
+    Raises `ConfigError` where the settings, the data folder or the address cannot be used.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    callers = read_callers(config.token_file)
+    async with _parts(config, process_executors(config)) as parts:
+        scheduler = Scheduler(parts.board, parts.artifacts, parts.executors, lease_s=config.lease_s)
+        async with _listening(config, parts, callers) as address:
+            scheduler.start()
+            announce({"event": "ready", "address": address, "pid": os.getpid()})
+            _log.info("serving address=%s", address)
+            try:
+                await _first(stop.wait(), scheduler.broken())
+            finally:
+                _log.info("stopping")
+                await scheduler.close()
+    _log.info("stopped")
+
+
+def process_executors(config: Config) -> tuple[Executor, ...]:
+    """One worker process for each device."""
+    return tuple(
+        ProcessExecutor(
+            device,
+            worker_command(
+                engine=config.engine,
+                models="" if config.models is None else str(config.models),
+                device=device,
+                heartbeat_s=config.heartbeat_s,
+            ),
+            silence_s=config.lease_s,
+            cancel_grace_s=config.cancel_grace_s,
+        )
+        for device in config.devices
+    )
+
+
+@contextlib.asynccontextmanager
+async def _parts(config: Config, executors: tuple[Executor, ...]) -> AsyncGenerator[Parts, None]:
+    data = config.data.expanduser().resolve()
+    try:
+        with disk_full_as_error():
+            data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"The data folder {data} cannot be made.") from error
+    with exclusive_use(data / "server.lock"):
+        engine = open_database(data / "jobs.sqlite3")
+        try:
+            store = JobStore(
+                engine, max_attempts=config.max_attempts, max_open_jobs=config.max_open_jobs
+            )
+            artifacts = ArtifactStore(data / "jobs", min_free_bytes=config.min_free_mib * MIB)
+            uploads = UploadStore(data / "uploads", max_bytes=config.max_upload_mib * MIB)
+            store.void_leases()  # we hold the lock: whoever gave them is gone, its workers with it
+            artifacts.delete_unknown(store.ids())
+            yield Parts(
+                board=JobBoard(store), artifacts=artifacts, uploads=uploads, executors=executors
+            )
+        finally:
+            engine.dispose()
+
+
+@contextlib.asynccontextmanager
+async def _listening(config: Config, parts: Parts, callers: Callers) -> AsyncGenerator[str, None]:
+    server = grpc.aio.server(interceptors=[Border(callers)], options=_OPTIONS)
+    checks = _add_services(server, config, parts)
+    address = _bind(server, config)
+    await server.start()
+    await checks.set("", health_pb2.HealthCheckResponse.SERVING)
+    try:
+        yield address
+    finally:
+        await checks.enter_graceful_shutdown()
+        await parts.board.close()  # watchers leave; they come back with their revision
+        await server.stop(config.drain_s)
+
+
+def _add_services(server: Any, config: Config, parts: Parts) -> health.HealthServicer:
+    board, artifacts, uploads = parts.board, parts.artifacts, parts.uploads
+    intake = Intake(board, artifacts, parts.executors, lambda: secrets.randbelow(MAX_SEED))
+    tell_paths = config.is_local if config.tell_paths is None else config.tell_paths
+    jobs = JobService(board, intake, artifacts, tell_paths=tell_paths)
+    jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)  # type: ignore[no-untyped-call]
+    files = ArtifactService(board, artifacts, uploads)
+    artifacts_pb2_grpc.add_ArtifactServiceServicer_to_server(files, server)  # type: ignore[no-untyped-call]
+    info = ServerService(board, artifacts, uploads, parts.executors)
+    server_pb2_grpc.add_ServerServiceServicer_to_server(info, server)  # type: ignore[no-untyped-call]
+    checks = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    return checks
+
+
+def _bind(server: Any, config: Config) -> str:
+    """Listen; returns the address with the port that was taken. Raises `ConfigError`."""
+    try:
+        if config.tls_certificate is None:
+            port = server.add_insecure_port(config.address)
+        else:
+            port = server.add_secure_port(config.address, _credentials(config))
+    except RuntimeError as error:
+        raise ConfigError(f"The address {config.address} cannot be used.") from error
+    if config.address.startswith("unix:"):
+        Path(config.address.removeprefix("unix:")).chmod(0o600)
+        return config.address
+    return f"{config.address.rpartition(':')[0]}:{port}"
+
+
+def _credentials(config: Config) -> Any:
+    files = (config.tls_key, config.tls_certificate, config.tls_client_authority)
+    try:
+        key, certificate, authority = (file and file.read_bytes() for file in files)
+    except OSError as error:
+        raise ConfigError(f"The TLS file {error.filename} cannot be read.") from error
+    return grpc.ssl_server_credentials(
+        [(key, certificate)],
+        root_certificates=authority,
+        require_client_auth=authority is not None,
+    )
+
+
+async def _first(*waits: Any) -> None:
+    """Wait for the first of several; its error is raised."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            await task
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,102 @@
+"""The SQLite file under the job store: how it is opened, migrated and locked for one server.
+
+The file must lie on a local disk, and only the server process opens it: workers talk to the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+
+from layert2v_server.errors import ConfigError, DiskFull
+
+BUSY_TIMEOUT_S = 10
+
+
+def open_database(path: Path) -> Engine:
+    """Open `path`, made and migrated to the newest schema where needed."""
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    with writing(engine) as connection:
+        migrate(connection)
+    return engine
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the schema of an open connection to the newest version."""
+    config = Config()
+    config.set_main_option("script_location", "layert2v_server.store:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+@contextlib.contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A consistent view that never waits for a writer."""
+    with engine.execution_options(read_only=True).begin() as connection:
+        yield connection
+
+
+@contextlib.contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One durable transaction. Raises `DiskFull` where the disk cannot take it."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise DiskFull from error
+        raise
+
+
+@contextlib.contextmanager
+def disk_full_as_error() -> Iterator[None]:
+    """Turn the system's word for a full disk into `DiskFull`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull from error
+        raise
+
+
+@contextlib.contextmanager
+def exclusive_use(path: Path) -> Iterator[None]:
+    """Hold `path` as a lock that the system gives back when this process ends, however it ends.
+
+    Raises `ConfigError` while another server holds it.
+    """
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+    try:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            raise ConfigError(
+                "Another server is using this data folder.",
+                "Stop it, or give this one a folder of its own with --data.",
+            ) from error
+        yield
+    finally:
+        connection.close()
+
+
+def _configure(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin where `_begin` says so
+    # FULL: an accepted job survives a power cut; some 300 commits a second are plenty here.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    # IMMEDIATE takes the write lock first: what reads and then writes cannot be overtaken.
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -1,0 +1,389 @@
+"""The job table: every change of a job is one durable transaction here.
+
+All state changes go through the table of `jobs.state`. An attempt number fences its job: what a
+worker of an earlier attempt still has to say is refused. A method that may change something returns
+what changed, and something false where nothing did. Blocking; the server calls it in threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, delete, func, insert, select, update
+
+from layert2v.spec import (
+    GenerateSpec,
+    ModelInfo,
+    model_from_json,
+    model_to_json,
+    spec_from_json,
+    spec_to_json,
+)
+from layert2v.stack import FileRecord
+from layert2v_server.errors import (
+    ArtifactNotFound,
+    InvalidTransition,
+    JobBusy,
+    JobNotFound,
+    RequestReused,
+    TooManyJobs,
+)
+from layert2v_server.jobs.job import Failure, Job, Progress
+from layert2v_server.jobs.state import TERMINAL, State, Step, after
+from layert2v_server.store.database import reading, writing
+from layert2v_server.store.tables import artifacts, jobs, models
+
+_ahead = jobs.alias("ahead")
+_QUEUE_POSITION = (
+    select(func.count())
+    .select_from(_ahead)
+    .where(_ahead.c.state == State.QUEUED, _ahead.c.sequence < jobs.c.sequence)
+    .correlate(jobs)
+    .scalar_subquery()
+    .label("ahead")
+)
+_JOB: Select[Any] = select(jobs, _QUEUE_POSITION)
+
+
+class JobStore:
+    """Jobs, their artifacts and the known models; `clock` gives seconds since 1970."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        max_attempts: int = 3,
+        max_open_jobs: int = 100,
+        clock: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        self._engine = engine
+        self.max_attempts = max_attempts
+        self.max_open_jobs = max_open_jobs
+        self._clock = clock
+        self._new_id = new_id
+
+    # --- requests -----------------------------------------------------------------------------
+
+    def find_request(self, owner: str, request_id: str, asked: GenerateSpec) -> Job | None:
+        """The job that `owner` made with this request id, if any.
+
+        Raises `RequestReused` where that job was asked for with other words.
+        """
+        with reading(self._engine) as connection:
+            return self._request(connection, owner, request_id, asked)
+
+    def create(self, owner: str, request_id: str, asked: GenerateSpec, spec: GenerateSpec) -> Job:
+        """Add a job; the same request id again returns the first job in its present state.
+
+        `asked` is the request as it came, `spec` the same with every default filled in.
+        Raises `RequestReused` and `TooManyJobs`.
+        """
+        with writing(self._engine) as connection:
+            known = self._request(connection, owner, request_id, asked)
+            if known is not None:
+                return known
+            open_jobs = select(func.count()).where(
+                jobs.c.owner == owner, jobs.c.state.not_in(TERMINAL)
+            )
+            if connection.execute(open_jobs).scalar_one() >= self.max_open_jobs:
+                raise TooManyJobs(self.max_open_jobs)
+            job_id = self._new_id()
+            connection.execute(
+                insert(jobs).values(
+                    id=job_id,
+                    owner=owner,
+                    request_id=request_id,
+                    request_digest=_digest(asked),
+                    spec=spec_to_json(spec),
+                    state=State.QUEUED,
+                    revision=1,
+                    attempt=0,
+                    created=self._clock(),
+                    worker="",
+                    lease_until=0.0,
+                    progress=asdict(Progress()),
+                    preview_revision=0,
+                    artifact_count=0,
+                    artifact_bytes=0,
+                )
+            )
+            return _get(connection, job_id)
+
+    def get(self, job_id: str) -> Job:
+        """The present snapshot. Raises `JobNotFound`."""
+        with reading(self._engine) as connection:
+            return _get(connection, job_id)
+
+    def page(
+        self,
+        owner: str,
+        *,
+        size: int,
+        before: int | None = None,
+        states: Collection[State] = (),
+    ) -> tuple[list[Job], int | None]:
+        """Up to `size` jobs of `owner`, newest first, and the `before` of the next page, if any."""
+        query = _JOB.where(jobs.c.owner == owner).order_by(jobs.c.sequence.desc()).limit(size + 1)
+        if before is not None:
+            query = query.where(jobs.c.sequence < before)
+        if states:
+            query = query.where(jobs.c.state.in_(states))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query).all()
+        following = rows[size - 1].sequence if len(rows) > size else None
+        return [_job(row) for row in rows[:size]], following
+
+    def cancel(self, job_id: str) -> Job:
+        """Ask for the job to stop. Raises `JobNotFound`."""
+        with writing(self._engine) as connection:
+            job = _get(connection, job_id)
+            if job.ended or job.state is State.CANCELLING:
+                return job
+            return self._move(connection, job, Step.CANCEL)
+
+    def delete(self, job_id: str) -> Job:
+        """Forget an ended job. Raises `JobNotFound` and `JobBusy`."""
+        with writing(self._engine) as connection:
+            job = _get(connection, job_id)
+            if not job.ended:
+                raise JobBusy(job_id)
+            connection.execute(delete(jobs).where(jobs.c.id == job_id))
+            return job
+
+    def ids(self) -> set[str]:
+        """The ids of all jobs."""
+        with reading(self._engine) as connection:
+            return set(connection.execute(select(jobs.c.id)).scalars())
+
+    # --- work ---------------------------------------------------------------------------------
+
+    def claim(self, worker: str, lease_s: float) -> Job | None:
+        """Give the job at the head of the queue to `worker`; None where the queue is empty."""
+        with writing(self._engine) as connection:
+            head = _JOB.where(jobs.c.state == State.QUEUED).order_by(jobs.c.sequence).limit(1)
+            row = connection.execute(head).first()
+            if row is None:
+                return None
+            job = _job(row)
+            return self._move(
+                connection,
+                job,
+                Step.START,
+                attempt=job.attempt + 1,
+                worker=worker,
+                lease_until=self._clock() + lease_s,
+                started=self._clock(),
+                progress=asdict(Progress()),
+            )
+
+    def renew(self, job_id: str, attempt: int, lease_s: float) -> None:
+        """The worker of this attempt is alive: its lease runs for another `lease_s` seconds."""
+        with writing(self._engine) as connection:
+            self._held(connection, job_id, attempt)
+            lease_until = self._clock() + lease_s
+            connection.execute(
+                update(jobs).where(jobs.c.id == job_id).values(lease_until=lease_until)
+            )
+
+    def progress(
+        self, job_id: str, attempt: int, progress: Progress, *, new_preview: bool = False
+    ) -> Job:
+        """Record how far an attempt is. Raises `InvalidTransition` where it lost the job."""
+        with writing(self._engine) as connection:
+            job = self._held(connection, job_id, attempt)
+            revision = job.revision + 1
+            values: dict[str, Any] = {"progress": asdict(progress), "revision": revision}
+            if new_preview:
+                values["preview_revision"] = revision
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+            return _get(connection, job_id)
+
+    def succeed(
+        self, job_id: str, attempt: int, files: Sequence[FileRecord], *, new_preview: bool = False
+    ) -> Job:
+        """The attempt is done and its files are in place, named in manifest order."""
+        with writing(self._engine) as connection:
+            job = self._held(connection, job_id, attempt)
+            connection.execute(
+                insert(artifacts),
+                [
+                    {"job_id": job_id, "position": position, **asdict(file)}
+                    for position, file in enumerate(files)
+                ],
+            )
+            progress = Progress(stage="write", done=len(files), total=len(files), fraction=1.0)
+            values: dict[str, Any] = {
+                "artifact_count": len(files),
+                "artifact_bytes": sum(file.size_bytes for file in files),
+                "progress": asdict(progress),
+            }
+            if new_preview:
+                values["preview_revision"] = job.revision + 1
+            return self._move(connection, job, Step.SUCCEED, **values)
+
+    def fail(self, job_id: str, attempt: int, failure: Failure) -> Job:
+        """The attempt cannot be done, and neither could another one."""
+        with writing(self._engine) as connection:
+            job = self._held(connection, job_id, attempt)
+            return self._move(connection, job, Step.FAIL, failure=asdict(failure))
+
+    def stopped(self, job_id: str, attempt: int) -> Job:
+        """The worker stopped because somebody had asked for it."""
+        with writing(self._engine) as connection:
+            return self._move(connection, self._held(connection, job_id, attempt), Step.STOP)
+
+    def give_back(self, job_id: str, attempt: int) -> Job:
+        """The server drains: the job returns to the queue as if this attempt had never begun."""
+        with writing(self._engine) as connection:
+            job = self._held(connection, job_id, attempt)
+            return self._move(connection, job, Step.REQUEUE, attempt=job.attempt - 1)
+
+    def lost(self, job_id: str, attempt: int, failure: Failure) -> Job:
+        """The worker is gone: run the job again; after the last attempt fail it with `failure`."""
+        with writing(self._engine) as connection:
+            return self._lost(connection, self._held(connection, job_id, attempt), failure)
+
+    def void_leases(self) -> None:
+        """Let every lease end now: the server that gave them is known to be gone."""
+        with writing(self._engine) as connection:
+            connection.execute(update(jobs).values(lease_until=0.0))
+
+    def expire(self, failure: Failure) -> list[Job]:
+        """Treat the worker of every lease that ran out as lost; returns the jobs this concerned."""
+        running = jobs.c.state.in_((State.RUNNING, State.CANCELLING))
+        query = _JOB.where(running, jobs.c.lease_until <= self._clock())
+        with writing(self._engine) as connection:
+            expired = [_job(row) for row in connection.execute(query)]
+            return [self._lost(connection, job, failure) for job in expired]
+
+    # --- artifacts and models -------------------------------------------------------------------
+
+    def artifact(self, job_id: str, position: int) -> FileRecord:
+        """One file of a job. Raises `ArtifactNotFound`."""
+        query = select(artifacts).where(
+            artifacts.c.job_id == job_id, artifacts.c.position == position
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            raise ArtifactNotFound(f"{job_id}/{position}")
+        return FileRecord(path=row.path, size_bytes=row.size_bytes, sha256=row.sha256)
+
+    def artifacts(self, job_id: str, *, start: int, size: int) -> list[FileRecord]:
+        """Up to `size` files of a job from position `start` on."""
+        query = (
+            select(artifacts)
+            .where(artifacts.c.job_id == job_id, artifacts.c.position >= start)
+            .order_by(artifacts.c.position)
+            .limit(size)
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(query).all()
+        return [FileRecord(path=r.path, size_bytes=r.size_bytes, sha256=r.sha256) for r in rows]
+
+    def used_bytes(self) -> int:
+        """The size of all published stacks together."""
+        with reading(self._engine) as connection:
+            return int(connection.execute(select(func.sum(jobs.c.artifact_bytes))).scalar() or 0)
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """What the workers told last; empty before the very first worker was up."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(models.c.info).order_by(models.c.position))
+            return tuple(model_from_json(info) for info in rows.scalars())
+
+    def remember_models(self, known: Sequence[ModelInfo]) -> Sequence[ModelInfo]:
+        """Keep what a worker told."""
+        rows = [
+            {"position": position, "info": model_to_json(model)}
+            for position, model in enumerate(known)
+        ]
+        with writing(self._engine) as connection:
+            connection.execute(delete(models))
+            if rows:
+                connection.execute(insert(models), rows)
+        return known
+
+    # --- inside a transaction -------------------------------------------------------------------
+
+    def _request(
+        self, connection: Connection, owner: str, request_id: str, asked: GenerateSpec
+    ) -> Job | None:
+        query = _JOB.where(jobs.c.owner == owner, jobs.c.request_id == request_id)
+        row = connection.execute(query).first()
+        if row is not None and row.request_digest != _digest(asked):
+            raise RequestReused
+        return None if row is None else _job(row)
+
+    def _held(self, connection: Connection, job_id: str, attempt: int) -> Job:
+        job = _get(connection, job_id)
+        if job.ended or job.state is State.QUEUED or job.attempt != attempt:
+            raise InvalidTransition(f"Attempt {attempt} does not hold the job any more.")
+        return job
+
+    def _lost(self, connection: Connection, job: Job, failure: Failure) -> Job:
+        if job.state is State.RUNNING and job.attempt >= self.max_attempts:
+            return self._move(connection, job, Step.FAIL, failure=asdict(failure))
+        return self._move(connection, job, Step.REQUEUE)
+
+    def _move(self, connection: Connection, job: Job, step: Step, **values: Any) -> Job:
+        state = after(job.state, step)
+        if state in TERMINAL:
+            values["finished"] = self._clock()
+        elif state is State.QUEUED:
+            values["progress"] = asdict(Progress())
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.id == job.id)
+            .values(state=state, revision=job.revision + 1, **values)
+        )
+        if State.QUEUED in (job.state, state):
+            self._tell_queue(connection)
+        return _get(connection, job.id)
+
+    def _tell_queue(self, connection: Connection) -> None:
+        # Everybody who waits has another place now, and a watcher only hears of new revisions.
+        connection.execute(
+            update(jobs).where(jobs.c.state == State.QUEUED).values(revision=jobs.c.revision + 1)
+        )
+
+
+def _get(connection: Connection, job_id: str) -> Job:
+    row = connection.execute(_JOB.where(jobs.c.id == job_id)).first()
+    if row is None:
+        raise JobNotFound(job_id)
+    return _job(row)
+
+
+def _job(row: Any) -> Job:
+    state = State(row.state)
+    return Job(
+        id=row.id,
+        owner=row.owner,
+        spec=spec_from_json(row.spec),
+        state=state,
+        revision=row.revision,
+        attempt=row.attempt,
+        queue_position=row.ahead if state is State.QUEUED else None,
+        created=row.created,
+        started=row.started,
+        finished=row.finished,
+        worker=row.worker,
+        lease_until=row.lease_until,
+        progress=Progress(**row.progress),
+        preview_revision=row.preview_revision,
+        failure=None if row.failure is None else Failure(**row.failure),
+        artifact_count=row.artifact_count,
+        artifact_bytes=row.artifact_bytes,
+    )
+
+
+def _digest(spec: GenerateSpec) -> str:
+    return hashlib.sha256(json.dumps(spec_to_json(spec), sort_keys=True).encode()).hexdigest()

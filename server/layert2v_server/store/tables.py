@@ -1,0 +1,64 @@
+"""The tables of the job store. The migrations make them; a test compares the two."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("sequence", Integer, primary_key=True),  # queue order, and the order of pages
+    Column("id", Text, nullable=False, unique=True),
+    Column("owner", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("request_digest", Text, nullable=False),
+    Column("spec", JSON, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("finished", Float),
+    Column("worker", Text, nullable=False),
+    Column("lease_until", Float, nullable=False),
+    Column("progress", JSON, nullable=False),
+    Column("preview_revision", Integer, nullable=False),
+    Column("failure", JSON(none_as_null=True)),
+    Column("artifact_count", Integer, nullable=False),
+    Column("artifact_bytes", Integer, nullable=False),
+    # One user's ids say nothing about another's jobs.
+    UniqueConstraint("owner", "request_id", name="one_job_per_request"),
+    Index("jobs_by_state", "state", "sequence"),
+    sqlite_autoincrement=True,  # a deleted job's number never comes back: page tokens stay true
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("sha256", Text, nullable=False),
+)
+
+# What the workers told about themselves, kept so that nobody has to wait for a worker to start.
+models = Table(
+    "models",
+    metadata,
+    Column("position", Integer, primary_key=True),
+    Column("info", JSON, nullable=False),
+)

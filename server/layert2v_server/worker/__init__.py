@@ -1,0 +1,1 @@
+"""The other end of an executor: the process that loads an engine, and the messages it speaks."""

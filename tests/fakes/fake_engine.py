@@ -1,0 +1,227 @@
+"""An engine without a model: real files, real pace, and whatever misfortune a test asks for.
+
+A test steers it through the negative prompt, which holds the JSON of a `Behaviour`. It runs in a
+real worker process, given as `--engine fakes.fake_engine:FakeEngine`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from layert2v import stack as manifest
+from layert2v.spec import GenerateSpec, ModelInfo, spec_to_json
+from layert2v.stack import FileRecord, Flat, HistoryEntry, Layer, Role, Stack
+from PIL import Image
+
+ENGINE = "fakes.fake_engine:FakeEngine"
+
+MODEL = ModelInfo(
+    name="mini",
+    title="Fake Mini",
+    digest="0" * 64,
+    width_range=(32, 256),
+    height_range=(32, 256),
+    size_step=16,
+    frames_range=(1, 17),
+    frames_step=4,
+    max_foregrounds=2,
+    default_width=64,
+    default_height=64,
+    default_frames=5,
+    default_fps=12.0,
+    default_steps=4,
+    default_guidance=3.0,
+    steps_range=(1, 1000),
+    guidance_range=(0.0, 20.0),
+    vocabulary={"subject": ("fox", "owl"), "place": ("forest",)},
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behaviour:
+    """How a job goes. `fault` is one of "", refuse, crash, blunder, oom, deaf, silent."""
+
+    step_s: float = 0.0
+    frame_s: float = 0.0
+    frame_bytes: int = 1000
+    fault: str = ""
+
+    def text(self) -> str:
+        """What goes into the negative prompt."""
+        return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeProgress:
+    """The shape of an engine's progress."""
+
+    stage: str
+    done: int
+    total: int
+    fraction: float
+    message: str = ""
+    eta_s: float | None = None
+    preview: Path | None = None
+
+
+class FakeError(Exception):
+    """The shape of an engine's error."""
+
+    def __init__(self, reason: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.reason, self.message, self.hint = reason, message, hint
+
+
+class FakeEngine:
+    """Writes layers of hash bytes: the same spec gives the same files."""
+
+    def __init__(self, models: Path | None, device: str) -> None:
+        print(f"a library prints on {device}")  # must not disturb the worker's messages
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        return (MODEL,)
+
+    def generate(
+        self,
+        spec: GenerateSpec,
+        folder: Path,
+        *,
+        report: Callable[[FakeProgress], None],
+        cancelled: Callable[[], bool],
+    ) -> Stack:
+        asked = spec.negative_prompt
+        behaviour = Behaviour(**json.loads(asked)) if asked else Behaviour()
+        for step in range(spec.steps):
+            _stop_if(cancelled)
+            time.sleep(behaviour.step_s)
+            report(_progress("denoise", step + 1, spec.steps, 0.0))
+        _suffer(behaviour.fault)
+        painter = _Painter(spec, folder, behaviour, report, cancelled)
+        stack = _stack(spec, painter)
+        manifest.write(stack, folder)
+        return stack
+
+
+class _Painter:
+    """Writes the frames of one sequence after the other."""
+
+    def __init__(
+        self,
+        spec: GenerateSpec,
+        folder: Path,
+        behaviour: Behaviour,
+        report: Callable[[FakeProgress], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self._spec, self._folder, self._behaviour = spec, folder, behaviour
+        self._report, self._cancelled = report, cancelled
+        self._done = 0
+
+    def sequence(self, name: str) -> tuple[FileRecord, ...]:
+        first = self._spec.start_frame
+        return tuple(self._frame(name, first + k) for k in range(self._spec.frames))
+
+    def contact_sheet(self) -> FileRecord:
+        return self._record("preview/contact.png", _png(self._folder / "preview", "contact.png"))
+
+    def _frame(self, name: str, frame: int) -> FileRecord:
+        _stop_if(self._cancelled)
+        time.sleep(self._behaviour.frame_s)
+        path = manifest.frame_path(manifest.layer_pattern(name, 1), frame)
+        target = self._folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        seed = f"{self._spec.seed}/{path}".encode()
+        target.write_bytes(hashlib.shake_128(seed).digest(self._behaviour.frame_bytes))
+        preview = _png(self._folder / "preview", "first.png") if self._done == 0 else None
+        self._done += 1
+        total = 5 * self._spec.frames
+        self._report(_progress("decode", self._done, total, 0.5, preview))
+        return self._record(path, target)
+
+    def _record(self, path: str, target: Path) -> FileRecord:
+        data = target.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        return FileRecord(path=path, size_bytes=len(data), sha256=digest)
+
+
+def _progress(
+    stage: str, done: int, total: int, start: float, preview: Path | None = None
+) -> FakeProgress:
+    fraction = start + 0.5 * done / total
+    return FakeProgress(stage=stage, done=done, total=total, fraction=fraction, preview=preview)
+
+
+def _stop_if(cancelled: Callable[[], bool]) -> None:
+    if cancelled():
+        raise FakeError("CANCELLED", "The job was cancelled.")
+
+
+def _suffer(fault: str) -> None:
+    if fault == "refuse":
+        raise FakeError("NO_SUCH_WORD", "The model does not know this word.", "Use another word.")
+    if fault == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "blunder":
+        raise RuntimeError("a secret detail in /home/somebody")
+    if fault == "oom":
+        raise MemoryError
+    if fault == "deaf":
+        time.sleep(120)
+    if fault == "silent":
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _png(folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (64, 64), (200, 90, 20)).save(folder / name)
+    return folder / name
+
+
+def _stack(spec: GenerateSpec, painter: _Painter) -> Stack:
+    created = "2026-01-01T00:00:00Z"
+    return Stack(
+        name="shot",
+        width=spec.width,
+        height=spec.height,
+        pixel_aspect=1.0,
+        fps=spec.fps,
+        start_frame=spec.start_frame,
+        frames=spec.frames,
+        colorspace=spec.colorspace,
+        layers=tuple(_layers(spec, painter)),
+        flats=tuple(
+            Flat(name, 1, manifest.layer_pattern(name, 1), painter.sequence(name))
+            for name in ("comp", "ref")
+        ),
+        prompt=spec.prompt,
+        negative_prompt=spec.negative_prompt,
+        seed=spec.seed or 0,
+        model=spec.model,
+        model_digest=MODEL.digest,
+        understood=spec.prompt,
+        warnings=(),
+        latents=None,
+        previews=(painter.contact_sheet(),),
+        history=(HistoryEntry("generate", created, {"bg": 1}, spec_to_json(spec)),),
+        created=created,
+        generator="fake",
+    )
+
+
+def _layers(spec: GenerateSpec, painter: _Painter) -> Iterator[Layer]:
+    names = (
+        ("bg", Role.background, None),
+        ("shadow_01", Role.shadow, "fg_01"),
+        ("fg_01", Role.foreground, None),
+    )
+    for name, role, caster in names:
+        pattern = manifest.layer_pattern(name, 1)
+        files = painter.sequence(name)
+        yield Layer(name, role, 1, pattern, spec.prompt, spec.seed or 0, caster, files)

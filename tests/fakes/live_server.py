@@ -1,0 +1,189 @@
+"""A real server with real workers on loopback, as a child process that a test may kill."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psutil
+from layert2v.v1 import (
+    artifacts_pb2,
+    artifacts_pb2_grpc,
+    errors_pb2,
+    jobs_pb2,
+    jobs_pb2_grpc,
+    server_pb2_grpc,
+)
+from layert2v.wire import ERROR_TRAILER
+
+from fakes.fake_engine import ENGINE, Behaviour
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ENDED = frozenset(
+    {
+        jobs_pb2.JOB_STATE_SUCCEEDED,
+        jobs_pb2.JOB_STATE_FAILED,
+        jobs_pb2.JOB_STATE_CANCELLED,
+    }
+)
+CALL_TIMEOUT_S = 20.0
+PATIENCE_S = 40.0  # for what takes a second on a quiet machine
+
+# Fast enough for a test, slow enough for a busy machine.
+QUICK = {"heartbeat_s": 0.2, "lease_s": 5.0, "cancel_grace_s": 1.0, "min_free_mib": 0}
+
+
+class LiveServer:
+    """One server process on `data`; `settings` go into the `[server]` table of its TOML file."""
+
+    def __init__(self, data: Path, **settings: Any) -> None:
+        self.data = data
+        data.parent.mkdir(parents=True, exist_ok=True)
+        table = {"engine": ENGINE, "devices": ["cpu"], **QUICK, **settings}
+        config = data.parent / f"{data.name}.toml"
+        lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
+        config.write_text("\n".join(["[server]", *lines]))
+        command = [sys.executable, "-m", "layert2v_server", "serve", "--config", str(config)]
+        command += ["--address", "127.0.0.1:0", "--data", str(data)]
+        self.log = data.parent / f"{data.name}.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, env=_environment(), text=True
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"the server did not start:\n{self.log.read_text()}"
+        self.ready = json.loads(line)
+        self.connect()
+
+    def connect(self, token: str = "") -> None:
+        """Make the stubs; with a token, for the user it stands for."""
+        self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._channel = grpc.insecure_channel(self.ready["address"])
+        self.jobs: Any = jobs_pb2_grpc.JobServiceStub(self._channel)
+        self.files: Any = artifacts_pb2_grpc.ArtifactServiceStub(self._channel)
+        self.info: Any = server_pb2_grpc.ServerServiceStub(self._channel)
+
+    def call(self, method: Callable[..., Any], request: Any) -> Any:
+        """One unary call."""
+        return method(request, timeout=CALL_TIMEOUT_S, metadata=self.metadata)
+
+    def submit(self, *, request_id: str = "", prompt: str = "a fox", **spec: Any) -> Any:
+        """Create a job; `behaviour` steers the fake engine."""
+        behaviour = spec.pop("behaviour", Behaviour())
+        spec = {"prompt": prompt, "negative_prompt": behaviour.text(), **spec}
+        request = jobs_pb2.CreateJobRequest(
+            request_id=request_id or str(uuid.uuid4()), spec=jobs_pb2.GenerateSpec(**spec)
+        )
+        return self.call(self.jobs.CreateJob, request)
+
+    def get(self, name: str) -> Any:
+        """The job as it is now."""
+        return self.call(self.jobs.GetJob, jobs_pb2.GetJobRequest(name=name))
+
+    def cancel(self, name: str) -> Any:
+        """Ask the job to stop."""
+        return self.call(self.jobs.CancelJob, jobs_pb2.CancelJobRequest(name=name))
+
+    def watch(self, name: str, *, revision: int = 0, previews: bool = False) -> Any:
+        """The stream of updates."""
+        request = jobs_pb2.WatchJobRequest(name=name, from_revision=revision, previews=previews)
+        return self.jobs.WatchJob(request, timeout=PATIENCE_S, metadata=self.metadata)
+
+    def wait(self, name: str, until: Callable[[Any], bool]) -> Any:
+        """Watch the job until a condition holds; returns it as it was then."""
+        updates = self.watch(name)
+        try:
+            for update in updates:
+                if until(update.job):
+                    return update.job
+        finally:
+            updates.cancel()
+        raise AssertionError(f"the job ended before:\n{update.job}")
+
+    def end(self, name: str) -> Any:
+        """Wait for the end of the job."""
+        return self.wait(name, lambda job: job.state in ENDED)
+
+    def artifacts(self, name: str) -> list[Any]:
+        """The files of a job."""
+        request = artifacts_pb2.ListArtifactsRequest(job=name)
+        return list(self.call(self.files.ListArtifacts, request).artifacts)
+
+    def read(self, name: str, *, offset: int = 0, limit: int = 0) -> list[Any]:
+        """All messages of one read."""
+        request = artifacts_pb2.ReadArtifactRequest(name=name, offset=offset, limit=limit)
+        return list(
+            self.files.ReadArtifact(request, timeout=CALL_TIMEOUT_S, metadata=self.metadata)
+        )
+
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes of this server."""
+        return psutil.Process(self.process.pid).children()
+
+    def worker(self) -> psutil.Process:
+        """The worker process, once it is there."""
+        until(lambda: bool(self.workers()))
+        return self.workers()[0]
+
+    def leftovers(self) -> list[Path]:
+        """Files of attempts that never became a stack."""
+        return [path for path in self.data.glob("jobs/*/attempt_*/**/*") if path.is_file()]
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self._gone()
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self._gone()
+
+    def _gone(self) -> int:
+        status = self.process.wait(PATIENCE_S)
+        self._channel.close()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return status
+
+
+@contextlib.contextmanager
+def live_server(data: Path, **settings: Any) -> Iterator[LiveServer]:
+    """A server for the length of a block."""
+    server = LiveServer(data, **settings)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
+    """Wait for something that no message tells."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def detail(error: grpc.RpcError) -> errors_pb2.ErrorDetail:
+    """What a failed call carries."""
+    trailers = dict(error.trailing_metadata())  # type: ignore[attr-defined]
+    return errors_pb2.ErrorDetail.FromString(trailers[ERROR_TRAILER])
+
+
+def _environment() -> dict[str, str]:
+    folders = [REPOSITORY / name for name in ("tests", "proto", "server", "engine")]
+    paths = os.pathsep.join(str(folder) for folder in folders)
+    return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
