@@ -179,7 +179,7 @@ def _render_figure(job: _FigureJob) -> tuple[Figure, Bytes]:
     )  # fmt: skip
     beside = job.width / 2 - (right - left) / 2 * scale - _WANDER * job.width  # room for the shadow to fall into
     lean = min(rng.uniform(0.35, 0.55), beside / (top * scale))
-    sun = (job.sun_side * lean, 1.0, -rng.uniform(0.2, 0.4))
+    sun = (job.sun_side * lean, 1.0, -rng.uniform(0.4, 0.6))
     with torch.inference_mode():
         frames = torch.stack([tracer.render(body, pose, view, sun) for pose in range(body.poses)])
     used = (frames[:, 3:5].amax((0, 1, 2)) > 0.02).nonzero()[:, 0]

@@ -136,6 +136,7 @@ class Build:
     sock: Colour
     muzzle_colour: Colour
     slope: float = 0.0  # how much higher the shoulders are than the hips
+    lean: float = 0.18  # how far the neck comes down in a run
     spots: bool = False
 
     def varied(self, rng: np.random.Generator) -> Build:
@@ -165,7 +166,7 @@ def _quadruped(s: Sculpt, build: Build, gait: Gait, running: bool) -> Joints:
     s.limb(rear, front, (build.hips, build.chest), build.coat, spots=build.spots)
     for index, offset in enumerate(gait.offsets):
         _leg(s, build, gait, front if index < 2 else rear, index, offset)
-    angle = build.neck_angle - (0.18 if running else 0.0) + 0.05 * _wave(0.2)
+    angle = build.neck_angle - (build.lean if running else 0.0) + 0.05 * _wave(0.2)
     base = front + _at(build.chest * 0.35, build.chest * 0.35, 0)
     skull = base + _at(build.neck * np.cos(angle), build.neck * np.sin(angle), 0)
     s.limb(base, skull, build.neck_radii, build.coat, spots=build.spots)
@@ -185,7 +186,8 @@ def _leg(s: Sculpt, build: Build, gait: Gait, joint: Point, index: int, offset: 
     foot = _at(joint[:, 0] + x * build.leg, y * build.leg + build.shin, top[:, 2])
     reach = foot - top
     far = np.linalg.norm(reach, axis=-1, keepdims=True)
-    half = np.maximum(0.53 * build.leg * 1.04, far / 2)
+    standing = build.leg + 0.05 * build.hips - build.shin
+    half = np.maximum(0.52 * standing, far / 2)
     bend = np.sqrt(half**2 - far**2 / 4)
     across = np.stack([-reach[:, 1], reach[:, 0], np.zeros(PHASES)], -1) / far
     knee = top + reach / 2 + across * bend * (1 if is_front else -1)
@@ -201,8 +203,8 @@ def _eyes(s: Sculpt, at: Point, across: float, radius: float) -> None:
 
 
 FOX = Build(
-    length=0.92, chest=0.21, hips=0.19, leg=0.52, thigh=0.13, shin=0.07, neck=0.30, neck_angle=0.75, neck_radii=(0.18, 0.14),
-    skull=0.20, muzzle=0.36, muzzle_angle=-0.22, muzzle_radii=(0.13, 0.05),
+    length=0.76, chest=0.20, hips=0.18, leg=0.66, thigh=0.125, shin=0.072, neck=0.32, neck_angle=0.80, neck_radii=(0.18, 0.15),
+    skull=0.22, muzzle=0.38, muzzle_angle=-0.22, muzzle_radii=(0.13, 0.05),
     coat=(226, 106, 34), sock=(60, 38, 32), muzzle_colour=(245, 226, 204),
 )  # fmt: skip
 
@@ -214,21 +216,21 @@ def _fox(s: Sculpt, rng: np.random.Generator, action: str) -> float:
     s.limb(j.front + _at(0.12, -0.1, 0), j.skull + _at(0.06, -0.14, 0), (0.15, 0.10), (246, 232, 214))
     s.ball(j.nose, 0.06, DARK)
     for side in (1, -1):
-        root = j.skull + _at(-0.05, 0.12, side * 0.11)
-        s.limb(root, root + _at(-0.05, 0.25, side * 0.03), (0.095, 0.025), (150, 62, 26), flat=1.5)
+        root = j.skull + _at(-0.06, 0.14, side * 0.12)
+        s.limb(root, root + _at(-0.05, 0.28, side * 0.03), (0.105, 0.025), (150, 62, 26), flat=1.5)
     _eyes(s, j.skull + _at(0.12, 0.06, 0), 0.145, 0.045)
     sway = 0.10 * _wave(0.6)
-    middle = j.rear + _at(-0.48, (0.02 if running else -0.12) + sway, 0)
-    tip = middle + _at(-0.40, 0.10 + sway, 0)
+    middle = j.rear + _at(-0.42, (0.02 if running else -0.14) + sway, 0)
+    tip = middle + _at(-0.30, 0.10 + sway, 0)
     s.limb(j.rear + _at(-0.1, 0.05, 0), middle, (0.08, 0.17), (214, 96, 30))
-    s.limb(middle, tip, (0.17, 0.10), (214, 96, 30))
-    s.limb(tip, tip + _at(-0.14, 0.05, 0), (0.115, 0.03), (250, 244, 234))
+    s.limb(middle, tip, (0.17, 0.12), (214, 96, 30))
+    s.limb(tip, tip + _at(-0.14, 0.05, 0), (0.125, 0.03), (250, 244, 234))
     return build.leg * gait.stride / gait.duty
 
 
 BEAR = Build(
-    length=1.0, chest=0.40, hips=0.41, leg=0.56, thigh=0.23, shin=0.145, neck=0.36, neck_angle=0.10, neck_radii=(0.32, 0.25),
-    skull=0.27, muzzle=0.34, muzzle_angle=-0.25, muzzle_radii=(0.17, 0.12),
+    length=0.86, chest=0.38, hips=0.38, leg=0.72, thigh=0.21, shin=0.135, neck=0.42, neck_angle=0.18, neck_radii=(0.30, 0.25),
+    skull=0.28, muzzle=0.40, muzzle_angle=-0.30, muzzle_radii=(0.17, 0.115),
     coat=(104, 66, 40), sock=(74, 46, 30), muzzle_colour=(176, 132, 92),
 )  # fmt: skip
 
@@ -237,12 +239,11 @@ def _bear(s: Sculpt, rng: np.random.Generator, action: str) -> float:
     gait = replace(_GAITS[action], stride=0.7 * _GAITS[action].stride, lift=0.8 * _GAITS[action].lift)
     build = BEAR.varied(rng)
     j = _quadruped(s, build, gait, action == "running")
-    s.ball(j.front + _at(-0.05, 0.22, 0), 0.30, (96, 60, 36))
+    s.ball(j.front + _at(-0.04, 0.20, 0), 0.31, (96, 60, 36))
     for side in (1, -1):
         s.ball(j.skull + _at(-0.06, 0.27, side * 0.19), 0.115, (84, 52, 32), flat=1.4)
     s.ball(j.nose + _at(0.08, 0.05, 0), 0.075, DARK)
     _eyes(s, j.skull + _at(0.16, 0.09, 0), 0.20, 0.05)
-    s.ball(j.rear + _at(-0.42, 0.05, 0), 0.09, build.coat)
     return build.leg * gait.stride / gait.duty
 
 
@@ -274,7 +275,7 @@ def _horse(s: Sculpt, rng: np.random.Generator, action: str) -> float:
 
 
 ELEPHANT = Build(
-    length=0.86, chest=0.50, hips=0.48, leg=0.74, thigh=0.22, shin=0.175, neck=0.34, neck_angle=0.45, neck_radii=(0.42, 0.34),
+    length=0.80, chest=0.46, hips=0.45, leg=0.92, thigh=0.20, shin=0.165, neck=0.44, neck_angle=0.35, neck_radii=(0.38, 0.30),
     skull=0.36, muzzle=0.22, muzzle_angle=-0.9, muzzle_radii=(0.26, 0.18),
     coat=(142, 144, 154), sock=(130, 132, 142), muzzle_colour=(142, 144, 154),
 )  # fmt: skip
@@ -285,15 +286,15 @@ def _elephant(s: Sculpt, rng: np.random.Generator, action: str) -> float:
     build = ELEPHANT.varied(rng)
     j = _quadruped(s, build, gait, action == "running")
     swing = 0.08 * _wave(0.3)
-    trunk = [j.nose, j.nose + _at(0.22, -0.26, 0), j.nose + _at(0.30 + swing, -0.58, 0), j.nose + _at(0.50 + 1.5 * swing, -0.70, 0)]
-    for a, b, radii in zip(trunk, trunk[1:], ((0.17, 0.135), (0.135, 0.105), (0.105, 0.085)), strict=False):
+    trunk = [j.nose, j.nose + _at(0.17, -0.30, 0), j.nose + _at(0.22 + swing, -0.66, 0), j.nose + _at(0.42 + 1.5 * swing, -0.82, 0)]
+    for a, b, radii in zip(trunk, trunk[1:], ((0.17, 0.13), (0.13, 0.105), (0.105, 0.085)), strict=False):
         s.limb(a, b, radii, (132, 134, 144))
     for side in (1, -1):
         tusk = j.nose + _at(0.04, -0.06, side * 0.17)
         s.limb(tusk, tusk + _at(0.34, -0.06, side * 0.04), (0.055, 0.03), (250, 244, 226))
         flap = 0.04 * _wave(0.2)
-        ear = j.skull + _at(-0.26, 0.0, side * 0.36)
-        s.limb(ear + _at(0, 0.12, 0), ear + _at(-0.08, -0.16, side * flap), (0.30, 0.22), (166, 158, 164), flat=3.0)
+        ear = j.skull + _at(-0.30, -0.13, side * 0.40)
+        s.limb(ear + _at(0, 0.14, 0), ear + _at(-0.08 + flap, -0.30, 0), (0.33, 0.20), (176, 160, 166), flat=3.0)
     _eyes(s, j.skull + _at(0.20, 0.06, 0), 0.29, 0.05)
     root = j.rear + _at(-0.46, 0.1, 0)
     s.limb(root, root + _at(-0.10 + 0.5 * swing, -0.46, 0), (0.05, 0.04), (120, 122, 132))
@@ -301,7 +302,7 @@ def _elephant(s: Sculpt, rng: np.random.Generator, action: str) -> float:
 
 
 RABBIT = Build(
-    length=0.50, chest=0.22, hips=0.33, leg=0.30, thigh=0.13, shin=0.075, neck=0.24, neck_angle=0.75, neck_radii=(0.18, 0.17),
+    length=0.48, chest=0.22, hips=0.31, leg=0.36, thigh=0.13, shin=0.075, neck=0.24, neck_angle=0.75, neck_radii=(0.18, 0.17),
     skull=0.215, muzzle=0.16, muzzle_angle=-0.25, muzzle_radii=(0.15, 0.11),
     coat=(206, 202, 200), sock=(226, 224, 222), muzzle_colour=(232, 230, 228),
 )  # fmt: skip
@@ -327,7 +328,7 @@ def _rabbit(s: Sculpt, rng: np.random.Generator, action: str) -> float:
 
 GIRAFFE = Build(
     length=0.66, chest=0.27, hips=0.22, leg=1.0, thigh=0.15, shin=0.095, neck=1.22, neck_angle=1.12, neck_radii=(0.21, 0.115),
-    skull=0.14, muzzle=0.30, muzzle_angle=-0.45, muzzle_radii=(0.13, 0.085), slope=0.10,
+    skull=0.14, muzzle=0.30, muzzle_angle=-0.45, muzzle_radii=(0.13, 0.085), slope=0.10, lean=0.03,
     coat=(240, 204, 128), sock=(244, 222, 170), muzzle_colour=(236, 206, 150), spots=True,
 )  # fmt: skip
 
@@ -392,8 +393,8 @@ def _car(s: Sculpt, rng: np.random.Generator, colour: int) -> float:
     glass: Colour = (178, 222, 244)
     s.box(_at(0, base + 0.22 + shake, 0), (1.06, 0.215, 0.42), paint, rounding=0.13)
     s.box(_at(-0.12, roof + shake, 0), (0.56, 0.24, 0.36), paint, rounding=0.09, taper=0.55)
-    for x, w in ((-0.37, 0.19), (0.11, 0.19)):
-        s.box(_at(x, roof + 0.015 + shake, 0), (w, 0.15, 0.375), glass, rounding=0.03, taper=0.3 if x < 0 else 0.55)
+    for x in (-0.335, 0.095):
+        s.box(_at(x, roof + 0.015 + shake, 0), (0.19, 0.155, 0.375), glass, rounding=0.03)
     s.ball(_at(1.02, base + 0.27 + shake, 0.28), 0.085, (255, 246, 190))
     s.ball(_at(-1.04, base + 0.27 + shake, 0.30), 0.07, (140, 16, 20))
     for x in (1.0, -1.0):
@@ -417,7 +418,7 @@ _MAKERS: dict[str, Callable[[Sculpt, np.random.Generator, str], float]] = {
 # Share of the canvas (width, height) that the figure must fit into over its whole cycle.
 SIZES: dict[str, tuple[float, float]] = {
     "fox": (0.68, 0.60), "bear": (0.62, 0.60), "horse": (0.66, 0.68), "elephant": (0.66, 0.66),
-    "rabbit": (0.50, 0.62), "penguin": (0.50, 0.70), "giraffe": (0.60, 0.76), "car": (0.68, 0.60),
+    "rabbit": (0.56, 0.66), "penguin": (0.50, 0.70), "giraffe": (0.60, 0.76), "car": (0.68, 0.60),
 }  # fmt: skip
 
 # Radians every individual of a species is turned to the viewer before jitter.

@@ -41,7 +41,7 @@ class Light:
 
 LIGHTS: tuple[Light, ...] = (
     Light(zenith=(52, 120, 214), low=(186, 222, 246), disc=(1.0, 0.95, 0.78), ground=(1.0, 0.98, 0.92), figure=(1.0, 0.99, 0.96), height=0.14, shadow=0.62, contact=0.55, bank=0.55),
-    Light(zenith=(84, 64, 128), low=(255, 150, 70), disc=(1.0, 0.62, 0.20), ground=(0.86, 0.50, 0.32), figure=(1.0, 0.72, 0.54), height=0.36, shadow=0.55, contact=0.55, bank=0.50),
+    Light(zenith=(84, 64, 128), low=(255, 150, 70), disc=(1.0, 0.62, 0.20), ground=(0.86, 0.56, 0.40), figure=(1.0, 0.72, 0.54), height=0.36, shadow=0.55, contact=0.55, bank=0.50),
     Light(zenith=(8, 12, 38), low=(30, 44, 96), disc=(0.90, 0.93, 1.0), ground=(0.085, 0.115, 0.23), figure=(0.36, 0.43, 0.68), height=0.15, shadow=0.50, contact=0.55, bank=0.25),
     Light(zenith=(146, 154, 164), low=(206, 210, 214), disc=(0.0, 0.0, 0.0), ground=(0.52, 0.55, 0.58), figure=(0.74, 0.77, 0.80), height=0.15, shadow=0.12, contact=0.50, bank=0.90),
 )  # fmt: skip
@@ -275,7 +275,7 @@ def _beach(c: Canvas) -> None:
     waves = 0.85 + 0.35 * c.noise(14, 3, stretch=7)
     c.paint(c.below(_HORIZON - 0.02), water * waves[..., None])
     if any(c.light.disc):
-        glitter = np.exp(-(((c.x - c.sun) / 0.12) ** 2)) * (c.noise(24, 2, stretch=6) > 0.55) * (c.y < 0.63)
+        glitter = np.exp(-(((c.x - c.sun) / 0.12) ** 2)) * (c.noise(40, 1, stretch=5) > 0.62) * (c.y < 0.63)
         c.paint(glitter.astype(np.float32) * c.below(_HORIZON) * 0.6, np.array(c.light.disc, np.float32) * 0.9)
     shore = 0.635 - 0.02 * c.skyline(2.5, 2)
     c.paint(c.below(shore - 0.022), linear(240, 248, 250) * c.lit)
