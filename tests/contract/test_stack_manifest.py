@@ -1,0 +1,202 @@
+"""The manifest: what is written comes back, and what is wrong is refused with a reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from fakes.documents import stacks
+from layert2v import stack
+from layert2v.errors import ManifestError
+from layert2v.stack import FileRecord, Flat, HistoryEntry, Layer, Role, Stack
+
+
+def sequence(name: str) -> dict[str, Any]:
+    pattern = stack.layer_pattern(name, 1)
+    files = tuple(FileRecord(stack.frame_path(pattern, k), 8, "ab" * 32) for k in (1001, 1002))
+    return {"name": name, "version": 1, "pattern": pattern, "files": files}
+
+
+def layer(name: str, role: Role, caster: str | None = None) -> Layer:
+    return Layer(**sequence(name), role=role, prompt="a fox", seed=7, caster=caster)
+
+
+@pytest.fixture
+def plain() -> Stack:
+    return Stack(
+        name="fox",
+        width=96,
+        height=64,
+        pixel_aspect=1.0,
+        fps=12.0,
+        start_frame=1001,
+        frames=2,
+        colorspace="lin_rec709_scene",
+        layers=(
+            layer("bg", Role.background),
+            layer("shadow_01", Role.shadow, "fg_01"),
+            layer("fg_01", Role.foreground),
+        ),
+        flats=(Flat(**sequence("comp")), Flat(**sequence("ref"))),
+        prompt="a red fox in snow",
+        negative_prompt="",
+        seed=7,
+        model="mini",
+        model_digest="0" * 64,
+        understood="fox, snow",
+        warnings=("'red' is far from what the model knows",),
+        latents=FileRecord("latents/v001.safetensors", 4, "cd" * 32),
+        previews=(FileRecord("preview/contact.png", 4, "cd" * 32),),
+        history=(HistoryEntry("generate", "2026-01-02T03:04:05Z", {"bg": 1}, {"seed": 7}),),
+        created="2026-01-02T03:04:05Z",
+        generator="layert2v 0.1.0",
+    )
+
+
+def edited(plain: Stack, edit: Callable[[dict[str, Any]], object]) -> str:
+    document = json.loads(stack.dumps(plain))
+    edit(document)
+    return json.dumps(document)
+
+
+@given(stacks())
+def test_round_trip(made: Stack) -> None:
+    assert stack.loads(stack.dumps(made)) == made
+
+
+def test_names_and_paths() -> None:
+    assert stack.layer_folder("fg_01", 2) == "fg_01/v002"
+    assert stack.layer_pattern("bg", 1) == "bg/v001/bg_v001.####.exr"
+    assert stack.frame_path("bg/v001/bg_v001.####.exr", 7) == "bg/v001/bg_v001.0007.exr"
+    assert stack.frame_path("a.##.exr", 12345) == "a.12345.exr"
+
+
+def test_lookup_and_all_files(plain: Stack) -> None:
+    assert plain.layer("fg_01").role is Role.foreground
+    assert plain.flat("ref").version == 1
+    assert len(plain.files()) == 5 * 2 + 1 + 1
+    assert len(replace(plain, latents=None).files()) == 5 * 2 + 1
+    with pytest.raises(KeyError):
+        plain.layer("fg_02")
+
+
+WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
+    "missing": (lambda d: d.pop("fps"), "FIELD_MISSING", "fps is missing"),
+    "unknown": (lambda d: d.update(colour=1), "FIELD_UNKNOWN", "Unknown field: colour"),
+    "unknown inside": (lambda d: d["layers"][1].update(blend="add"), "FIELD_UNKNOWN", "layers[1]"),
+    "text for number": (lambda d: d.update(width="96"), "FIELD_TYPE", "width must be a whole"),
+    "truth for number": (lambda d: d.update(frames=True), "FIELD_TYPE", "frames must be a whole"),
+    "number for text": (lambda d: d.update(prompt=3), "FIELD_TYPE", "prompt must be text"),
+    "object for list": (lambda d: d.update(layers={}), "FIELD_TYPE", "layers must be a list"),
+    "list for object": (lambda d: d.update(latents=[]), "FIELD_TYPE", "latents must be an object"),
+    "list for history": (
+        lambda d: d["history"][0].update(spec=[]),
+        "FIELD_TYPE",
+        "history[0].spec must be an object",
+    ),
+    "text for fps": (lambda d: d.update(fps="24"), "FIELD_TYPE", "fps must be a number"),
+    "half a character": (lambda d: d.update(prompt="\ud800"), "FIELD_VALUE", "not Unicode"),
+    "huge number": (lambda d: d.update(fps=10**400), "FIELD_VALUE", "fps must be a finite"),
+    "no width": (lambda d: d.update(width=0), "FIELD_VALUE", "width must be 1 or more"),
+    "no time": (lambda d: d.update(fps=0), "FIELD_VALUE", "fps must be greater than 0"),
+    "negative seed": (lambda d: d.update(seed=-1), "FIELD_VALUE", "seed must be 0 or more"),
+    "schema 0": (lambda d: d.update(schema_version=0), "FIELD_VALUE", "must be 1 or more"),
+    "role": (lambda d: d["layers"][0].update(role="sky"), "FIELD_VALUE", "layers[0].role"),
+    "source": (lambda d: d["layers"][0].update(source="web"), "FIELD_VALUE", "one of generated"),
+    "layer called comp": (lambda d: d["layers"][0].update(name="comp"), "FIELD_VALUE", "not comp"),
+    "layer name": (lambda d: d["layers"][0].update(name="Sky/1"), "FIELD_VALUE", "lower-case"),
+    "flat name": (lambda d: d["flats"][0].update(name="bg"), "FIELD_VALUE", "one of comp, ref"),
+    "hash": (lambda d: d["latents"].update(sha256="AB"), "FIELD_VALUE", "latents.sha256"),
+    "pattern": (lambda d: d["flats"][0].update(pattern="a.exr"), "FIELD_VALUE", "one run of #"),
+    "other document": (lambda d: d.update(schema="x"), "NOT_A_STACK", "not a layer stack"),
+    "same name": (lambda d: d["layers"].append(d["layers"][0]), "LAYER_TWICE", "share a name"),
+    "no caster": (lambda d: d["layers"][1].update(caster=None), "CASTER_UNKNOWN", "shadow_01"),
+    "wrong caster": (lambda d: d["layers"][1].update(caster="bg"), "CASTER_UNKNOWN", "caster"),
+    "cast by none": (lambda d: d["layers"][0].update(caster="bg"), "CASTER_UNKNOWN", "no shadow"),
+    "frame missing": (lambda d: d["layers"][0]["files"].pop(), "FRAMES_WRONG", "one file per"),
+    "frame order": (lambda d: d["flats"][0]["files"].reverse(), "FRAMES_WRONG", "1001.exr"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_refused(plain: Stack, case: str) -> None:
+    edit, reason, words = WRONG[case]
+    with pytest.raises(ManifestError) as caught:
+        stack.loads(edited(plain, edit))
+    assert caught.value.reason == reason
+    assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../x",
+        "/etc/x",
+        "a/../x",
+        "a//x",
+        "",
+        "a\\x",
+        "C:/x",
+        "a/.x",
+        "a/x.",
+        "nul",
+        "a/COM1.exr",
+        "a b",
+    ],
+)
+def test_paths_that_leave_the_folder_or_no_system_can_hold(plain: Stack, path: str) -> None:
+    with pytest.raises(ManifestError, match="relative path"):
+        stack.loads(edited(plain, lambda d: d["latents"].update(path=path)))
+
+
+def test_a_newer_schema_is_refused_politely_before_its_fields(plain: Stack) -> None:
+    text = edited(plain, lambda d: d.update(schema_version=2, depth_layers=[]))
+    with pytest.raises(ManifestError) as caught:
+        stack.loads(text)
+    assert caught.value.reason == "SCHEMA_TOO_NEW"
+    assert "version 2" in caught.value.message
+    assert "Update LayerT2V" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]x", '{"a": NaN}', '{"a": 1, "a": 2}', "[" * 100_000])
+def test_text_that_is_not_json(text: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        stack.loads(text)
+    assert caught.value.reason == "JSON_INVALID"
+
+
+def test_a_wrong_stack_is_not_written(plain: Stack, tmp_path: Path) -> None:
+    with pytest.raises(ManifestError):
+        stack.write(replace(plain, fps=float("nan")), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_write_and_read(plain: Stack, tmp_path: Path) -> None:
+    path = stack.write(plain, tmp_path)
+    assert path == tmp_path / "stack.json"
+    assert stack.write(plain, tmp_path) == path
+    assert stack.read(tmp_path) == plain
+    assert [file.name for file in tmp_path.iterdir()] == ["stack.json"]
+
+
+def test_a_manifest_that_cannot_appear_leaves_nothing_half(plain: Stack, tmp_path: Path) -> None:
+    (tmp_path / "stack.json").mkdir()
+    with pytest.raises(OSError):
+        stack.write(plain, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["stack.json"]
+
+
+def test_folders_without_a_readable_manifest(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError) as missing:
+        stack.read(tmp_path)
+    assert missing.value.reason == "MANIFEST_NOT_FOUND"
+    (tmp_path / "stack.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(ManifestError) as unreadable:
+        stack.read(tmp_path)
+    assert unreadable.value.reason == "MANIFEST_UNREADABLE"
