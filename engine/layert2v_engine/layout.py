@@ -1,4 +1,4 @@
-"""The streams a model denoises together: their order, their roles, and which prompts each one hears.
+"""The streams a model denoises together: their order, their roles and the prompts each one hears.
 
 Knows names and indices only: no tensors, no sizes. Everything that touches the network speaks of a
 `StreamLayout`, so a scene with three foregrounds is a longer list and nothing else.
@@ -31,7 +31,7 @@ FOREGROUND_ROLES = (StreamRole.foreground, StreamRole.matte, StreamRole.shadow)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stream:
-    """One latent sequence. `foreground` counts from 1 and is set for foreground, matte and shadow."""
+    """One latent sequence; `foreground`, for the roles that belong to one, counts from 1."""
 
     role: StreamRole
     foreground: int | None = None
@@ -63,7 +63,7 @@ class StreamLayout:
 
     @classmethod
     def for_foregrounds(cls, count: int, *, shadows: bool = True) -> StreamLayout:
-        """Composite, background, then foreground, matte (and shadow) for each of `count` foregrounds."""
+        """Composite, background, then foreground, matte (and shadow) for each foreground."""
         roles = FOREGROUND_ROLES if shadows else FOREGROUND_ROLES[:2]
         layers = tuple(
             Stream(role=role, foreground=k) for k in range(1, count + 1) for role in roles

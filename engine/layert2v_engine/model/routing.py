@@ -1,8 +1,8 @@
-"""Attention for streams: rotary self-attention over all of them, and text attention routed by prompt.
+"""Attention for streams: rotary self-attention over all of them, text attention prompt by prompt.
 
-Keys and values of the text are projected once per prompt. Streams that hear the same prompts share one
-attention call over exactly those prompts, so no [queries x keys] mask exists anywhere; padding inside a
-prompt is hidden by a mask over keys alone.
+Keys and values of the text are projected once per prompt. Streams that hear the same prompts share
+one attention call over exactly those prompts, so no [queries x keys] mask exists anywhere; padding
+inside a prompt is hidden by a mask over keys alone.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_a
 from torch import Tensor
 from torch.nn import functional as F
 
-# Up to here plain matrix products beat the CPU flash kernel, whose bf16 backward alone takes a third of a
-# training step at a few hundred tokens; beyond it the [queries x keys] scores cost too much memory.
+# Up to here plain matrix products beat the CPU flash kernel, whose bf16 backward alone takes a
+# third of a training step at a few hundred tokens; beyond it the scores cost too much memory.
 MATMUL_ATTENTION_KEYS = 2048
 
 Rotary = tuple[Tensor, Tensor]  # cosines and sines, each [1, N, 1, head_dim / 2] in float32
@@ -30,7 +30,7 @@ class Route(NamedTuple):
 
 
 class TextContext(NamedTuple):
-    """What a block's text attention reads: states [B, P, L, D], mask [B, P, L] or None, and who hears what."""
+    """What text attention reads: states [B, P, L, D], mask [B, P, L] or None, who hears what."""
 
     states: Tensor
     mask: Tensor | None
@@ -46,14 +46,22 @@ def plan_routes(visibility: Sequence[Sequence[int]]) -> tuple[Route, ...]:
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, backend: AttentionBackendName | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    backend: AttentionBackendName | None,
 ) -> Tensor:
-    """Softmax attention of query [B, N, H, d] over key, value [B, M, H, d]; mask [B, M] is true at real keys.
+    """Softmax attention of query [B, N, H, d] over key and value [B, M, H, d].
 
-    Every row of the mask needs at least one real key.
+    mask: [B, M], true at real keys, at least one of them in each row.
     """
     keys = None if mask is None else mask[:, None, None, :]
-    if query.device.type == "cpu" and torch.is_grad_enabled() and key.shape[1] <= MATMUL_ATTENTION_KEYS:
+    if (
+        query.device.type == "cpu"
+        and torch.is_grad_enabled()
+        and key.shape[1] <= MATMUL_ATTENTION_KEYS
+    ):
         return _matmul_attention(query, key, value, keys)
     if keys is not None:  # flash kernels refuse masks
         backend = AttentionBackendName.NATIVE
@@ -71,15 +79,18 @@ def _matmul_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | 
 
 
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:
-    """Turn the interleaved pairs of x [B, N, H, d] by their position's angles; computed in float32."""
+    """Turn the interleaved pairs of x [B, N, H, d] by their position's angles; computed in float32.
+
+    The result keeps the first halves of all pairs together: scores do not mind an order that
+    queries and keys share, and writing without interleaving vectorises.
+    """
     cos, sin = rotary
     even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
-    turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1)
-    return turned.flatten(-2).type_as(x)
+    return torch.cat((even * cos - odd * sin, even * sin + odd * cos), -1).type_as(x)
 
 
 def split_heads(x: Tensor, norm: torch.nn.RMSNorm | None, heads: int) -> Tensor:
-    """[..., H * d] -> [..., H, d], normalised over all heads together in float32 first (as Wan does)."""
+    """[..., H * d] -> [..., H, d], normalised over all heads in float32 first, as in Wan."""
     if norm is not None:
         shape = (x.shape[-1],)
         x = F.rms_norm(x.float(), shape, norm.weight.float(), norm.eps).type_as(x)

@@ -1,9 +1,9 @@
 """Wan's video transformer with layers: the streams of one scene denoised on one shared trajectory.
 
-Same blocks and weights as diffusers' `WanTransformer3DModel`. What is new: one time per stream, a learned
-modulation per role (LayerAdaLN), text routed prompt by prompt, and rotary positions that run on from stream
-to stream. With one stream and a zero modulation it is the stock network. Sources: LayerT2V (arXiv 2508.04228),
-Wan 2.1.
+Same blocks and weights as diffusers' `WanTransformer3DModel`. What is new: one time per stream, a
+learned modulation per role (LayerAdaLN), text routed prompt by prompt, and rotary positions that
+run on from stream to stream. With one stream and a zero modulation it is the stock network.
+Sources: LayerT2V (arXiv 2508.04228), Wan 2.1.
 """
 
 from __future__ import annotations
@@ -34,23 +34,26 @@ ROTARY_THETA = 10000.0
 class StreamRotary(nn.Module):
     """Rotary angles of every token.
 
-    `dims` are the even numbers of head dimensions given to (stream, time, height, width). With 0 for the stream,
-    streams are told apart by time alone: stream s, latent frame k sits at s * frames_per_stream + frame_offset + k.
+    `dims` are the (even) head dimensions given to stream, time, height and width. With 0 for the
+    stream, streams are told apart by time alone: stream s, latent frame k sits at
+    s * frames_per_stream + frame_offset + k.
     """
 
     def __init__(self, dims: tuple[int, int, int, int], positions: int) -> None:
         super().__init__()
         self.dims = dims
         for i, width in enumerate(dims):
-            frequencies = 1.0 / ROTARY_THETA ** (torch.arange(0, width, 2, dtype=torch.float64) / width)
+            frequencies = 1.0 / ROTARY_THETA ** (
+                torch.arange(0, width, 2, dtype=torch.float64) / width
+            )
             angles = torch.outer(torch.arange(positions), frequencies)
             self.register_buffer(f"cos_{i}", angles.cos().float(), persistent=False)
             self.register_buffer(f"sin_{i}", angles.sin().float(), persistent=False)
 
     def forward(self, streams: int, grid: tuple[int, int, int], offset: int, stride: int) -> Rotary:
-        """Cosines and sines [1, S * f * h * w, 1, head_dim / 2] of S streams of grid (f, h, w) tokens."""
+        """Cosines and sines [1, S * f * h * w, 1, head_dim / 2] of S grids of (f, h, w) tokens."""
         frames, height, width = grid
-        device = self.cos_1.device
+        device = self.get_buffer("cos_1").device
         stream = torch.arange(streams, device=device)
         time = (offset + torch.arange(frames, device=device)).expand(streams, frames)
         if not self.dims[0]:
@@ -79,10 +82,18 @@ def _matmul_dtype(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
-class LayeredWanBlock(WanTransformerBlock):  # type: ignore[misc]
+class LayeredWanBlock(WanTransformerBlock):
     """Wan's block with one modulation per stream, broadcast over its tokens, and routed text."""
 
-    def __init__(self, dim: int, ffn_dim: int, heads: int, qk_norm: str | None, cross_attn_norm: bool, eps: float):
+    def __init__(
+        self,
+        dim: int,
+        ffn_dim: int,
+        heads: int,
+        qk_norm: str | None,
+        cross_attn_norm: bool,
+        eps: float,
+    ):
         super().__init__(dim, ffn_dim, heads, qk_norm, cross_attn_norm, eps)
         self.attn1.set_processor(StreamAttnProcessor())
         self.attn2.set_processor(RoutedTextAttnProcessor())
@@ -111,20 +122,25 @@ class LayeredWanBlock(WanTransformerBlock):  # type: ignore[misc]
         return x.flatten(1, 2)
 
 
-class LayeredWanTransformer3DModel(WanTransformer3DModel):  # type: ignore[misc]
+class LayeredWanTransformer3DModel(WanTransformer3DModel):
     """Wan's transformer over the streams of a scene.
 
     Beside Wan's own arguments (without the image ones, which are accepted and unused):
 
-    roles: names of the LayerAdaLN rows; a role (`foreground`) or one stream of it (`foreground_02`).
-    rope_dims: head dimensions for (stream, time, height, width); None is Wan's own split, streams in series.
-    position_grid: rows and columns of a learned table of absolute positions, resized to the token grid; None is
-        Wan, which has none.
+    roles: names of the LayerAdaLN rows, a role (`foreground`) or one stream (`foreground_02`).
+    rope_dims: head dimensions for stream, time, height and width; None is Wan's own split with the
+        streams in series.
+    position_grid: rows and columns of a learned table of absolute positions, resized to the token
+        grid; None is Wan, which has none.
     """
 
     _repeated_blocks = ("LayeredWanBlock",)
     _no_split_modules = ("LayeredWanBlock",)
-    _keep_in_fp32_modules = (*WanTransformer3DModel._keep_in_fp32_modules, "layer_modulation", "position_table")
+    _keep_in_fp32_modules = (
+        *WanTransformer3DModel._keep_in_fp32_modules,
+        "layer_modulation",
+        "position_table",
+    )
     _cp_plan = None  # Wan's plan splits the sequence without regard to streams
 
     @register_to_config
@@ -169,7 +185,9 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):  # type: ignore[misc]
         )
         self.rope = StreamRotary(_rotary_dims(attention_head_dim, rope_dims), rope_max_seq_len)
         self.layer_modulation = nn.Parameter(torch.zeros(len(roles), 6, dim))
-        self.position_table = nn.Parameter(torch.zeros(*position_grid, dim)) if position_grid else None
+        self.position_table = (
+            nn.Parameter(torch.zeros(*position_grid, dim)) if position_grid else None
+        )
 
     def forward(
         self,
@@ -190,8 +208,8 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):  # type: ignore[misc]
         encoder_hidden_states: [B, P, L, text_dim], prompts apart.
         roles: the LayerAdaLN row of each stream. visibility: the prompts each stream hears.
         prompt_mask: [B, P, L], true at real tokens; None attends to padding too, as Wan does.
-        frame_offset, frames_per_stream: rotary positions in latent frames; a still trained for frame 2 of clips of 3
-            is (2, 3). The default is a whole clip.
+        frame_offset, frames_per_stream: rotary positions in latent frames; a still that stands for
+            frame 2 of a clip of 3 is (2, 3). The default is a whole clip.
         """
         batch, streams, _, frames, height, width = hidden_states.shape
         patch = self.config.patch_size
@@ -220,25 +238,17 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):  # type: ignore[misc]
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
 
     def _embed(self, latents: Tensor, grid: tuple[int, int, int]) -> Tensor:
-        """Latents [B, S, C, F, H, W] to tokens [B, S * n, D]; under autocast in float32, as the residual stream."""
+        """Latents [B, S, C, F, H, W] to tokens [B, S * n, D], in float32 under autocast."""
         batch = latents.shape[0]
         x = self.patch_embedding(latents.flatten(0, 1))  # [B * S, D, f, h, w]
         if torch.is_autocast_enabled(x.device.type):
             x = x.float()
         if self.position_table is not None:
-            x = x + self._positions(grid).to(x.dtype)[:, None]
+            x = x + _resized(self.position_table, grid[1:]).to(x.dtype)
         return x.flatten(2).transpose(1, 2).reshape(batch, -1, x.shape[1])
 
-    def _positions(self, grid: tuple[int, int, int]) -> Tensor:
-        """The learned positions [D, h, w] at the token grid's size."""
-        table = self.position_table.permute(2, 0, 1)
-        if table.shape[1:] == grid[1:]:
-            return table
-        resized: Tensor = F.interpolate(table[None], grid[1:], mode="bicubic", align_corners=False)[0]
-        return resized
-
     def _time(self, timestep: Tensor) -> tuple[Tensor, Tensor]:
-        """Times [B, S] to their embedding [B, S, D] and modulation [B, S, 6, D], in float32 also under autocast."""
+        """Times [B, S] to embedding [B, S, D] and modulation [B, S, 6, D], never under autocast."""
         embedder = self.condition_embedder
         with torch.autocast(timestep.device.type, enabled=False):
             waves = embedder.timesteps_proj(timestep.flatten()).unflatten(0, timestep.shape)
@@ -246,6 +256,14 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):  # type: ignore[misc]
             time = time.to(embedder.time_proj.weight.dtype)
             modulation = embedder.time_proj(embedder.act_fn(time))
         return time, modulation.unflatten(2, (6, -1)).float()
+
+
+def _resized(table: Tensor, grid: tuple[int, int]) -> Tensor:
+    """A table [h, w, D] at the size of a token grid, as [D, 1, h, w]."""
+    image = table.permute(2, 0, 1)
+    if image.shape[1:] != grid:
+        image = F.interpolate(image[None], grid, mode="bicubic")[0]
+    return image[:, None]
 
 
 def _rotary_dims(head_dim: int, dims: Sequence[int] | None) -> tuple[int, int, int, int]:
