@@ -266,7 +266,12 @@ class StackWriter:
     def _write_pixels(self, sequence: Sequence, index: int, pixels: Tensor) -> FileRecord:
         path = self._path(sequence, index)
         role = sequence.role.value if sequence.role else sequence.name
-        own = {"layer": sequence.name, "role": role, "seed": str(sequence.seed)}
+        own = {
+            "layer": sequence.name,
+            "role": role,
+            "seed": str(sequence.seed),
+            "source": sequence.source,
+        }
         tags = Tags(
             colorspace=self.format.colorspace,
             fps=self.format.fps,
