@@ -1,6 +1,6 @@
 """Build a bank of the picture world if there is none, and write contact sheets of it as PNG.
 
-    python scripts/world_gallery.py BANK_FOLDER OUT_FOLDER
+python scripts/world_gallery.py BANK_FOLDER OUT_FOLDER
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image, ImageDraw
+
 from layert2v_engine.world.captions import canonical
 from layert2v_engine.world.clips import Clip, World, build_bank
 from layert2v_engine.world.vocabulary import ABILITIES, PLACES, SUBJECTS, TIMES, Label, is_painted
-from PIL import Image, ImageDraw
 
 
 def _bar(stage: str, done: int, total: int) -> None:
@@ -36,8 +37,12 @@ def save(rows: list[tuple[str, torch.Tensor]], path: Path, zoom: int = 2) -> Non
     tiles = []
     for caption, row in rows:
         pixels = (row.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-        image = Image.fromarray(np.ascontiguousarray(pixels)).resize((row.shape[2] * zoom, row.shape[1] * zoom), Image.Resampling.LANCZOS)
-        ImageDraw.Draw(image).text((4, 2), caption, fill=(255, 255, 255), stroke_width=1, stroke_fill=(0, 0, 0))
+        image = Image.fromarray(np.ascontiguousarray(pixels)).resize(
+            (row.shape[2] * zoom, row.shape[1] * zoom), Image.Resampling.LANCZOS
+        )
+        ImageDraw.Draw(image).text(
+            (4, 2), caption, fill=(255, 255, 255), stroke_width=1, stroke_fill=(0, 0, 0)
+        )
         tiles.append(np.asarray(image))
     Image.fromarray(np.concatenate(tiles, 0)).save(path)
 
@@ -52,7 +57,12 @@ def main() -> None:
     torch.set_num_threads(1)
     if not (options.bank / "world.json").exists():
         start = time.perf_counter()
-        build_bank(options.bank, creatures_per_species=options.creatures, plates_per_scene=options.plates, report=_bar)
+        build_bank(
+            options.bank,
+            creatures_per_species=options.creatures,
+            plates_per_scene=options.plates,
+            report=_bar,
+        )
         sys.stderr.write(f"\nbank built in {time.perf_counter() - start:.0f} s\n")
     world = World(options.bank)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -66,7 +76,9 @@ def main() -> None:
             )  # fmt: skip
             clip = world.clip(s * 10 + k, label=label)
             rows.append((canonical(label)[0], strip(clip)))
-            shapes.append((SUBJECTS[s].name, torch.cat(list(1 - clip.matte[::2]), -1).expand(3, -1, -1)))
+            shapes.append(
+                (SUBJECTS[s].name, torch.cat(list(1 - clip.matte[::2]), -1).expand(3, -1, -1))
+            )
     save(rows, options.out / "clips.png")
     save(shapes, options.out / "silhouettes.png")
     start = time.perf_counter()

@@ -1,7 +1,8 @@
-"""Sentences about a label: one for the whole picture, one for the foreground, one for the background.
+"""Sentences about a label: one for the whole picture, one for its figure, one for its place.
 
-Every sentence comes from an enumerable grammar, so text states can be computed once for all of them. In a global sentence at
-most one word is a synonym, which keeps the grammar small. Knows words only: standard library.
+Every sentence comes from an enumerable grammar, so text states can be computed once for all of
+them. In a global sentence at most one word is a synonym, which keeps the grammar small. Knows words
+only: standard library.
 """
 
 from __future__ import annotations
@@ -12,18 +13,26 @@ from functools import lru_cache
 
 from .vocabulary import ACTIONS, COLOURS, PLACES, SUBJECTS, TIMES, Label, Word, labels
 
-_WAY = ("through", "through", "across", "along", "across", "along")  # by place, for something that moves
+_WAY = (
+    "through",
+    "through",
+    "across",
+    "along",
+    "across",
+    "along",
+)  # by place, for something that moves
 _AT = ("in", "in", "in", "on", "in", "on")
 _DEFINITE = ("woods", "seaside")
 _PLURAL = ("sand dunes",)
 _OWN_VERBS = {("penguin", "walking"): ("waddling",), ("horse", "running"): ("galloping",)}
-_CANONICAL_SHARE = 0.35  # of sampled captions use the first template, which is also what the engine's planner writes
+# Share of sampled captions that use the first template, as `canonical` does.
+_CANONICAL_SHARE = 0.35
 
 Sentences = tuple[str, str, str]
 
 
 def captions(label: Label, rng: random.Random) -> Sentences:
-    """A random (global, foreground, background) for the label; the same state of `rng` gives the same sentences."""
+    """A random (global, foreground, background); the same `rng` state gives the same sentences."""
     picks = []
     for options in _sentences(label):
         picks.append(options[0] if rng.random() < _CANONICAL_SHARE else rng.choice(options))
@@ -38,7 +47,9 @@ def canonical(label: Label) -> Sentences:
 
 def all_texts() -> tuple[str, ...]:
     """Every sentence the grammar can produce, sorted."""
-    return tuple(sorted({text for label in labels() for options in _sentences(label) for text in options}))
+    return tuple(
+        sorted({text for label in labels() for options in _sentences(label) for text in options})
+    )
 
 
 def with_article(noun: str) -> str:
@@ -62,7 +73,10 @@ def _figures(label: Label) -> tuple[str, ...]:
     if label.colour < 0:
         return nouns
     colours = COLOURS[label.colour].spoken
-    return (*(f"{colours[0]} {noun}" for noun in nouns), *(f"{colour} {nouns[0]}" for colour in colours[1:]))
+    return (
+        *(f"{colours[0]} {noun}" for noun in nouns),
+        *(f"{colour} {nouns[0]}" for colour in colours[1:]),
+    )
 
 
 def _verbs(label: Label) -> tuple[str, ...]:

@@ -1,310 +1,164 @@
-"""The figures of the world: eight subjects as posable bodies with gaits.
+"""The figures of the world: eight subjects as posable bodies.
 
-Knows anatomy and movement; drawing is `tracer`. One gait cycle is PHASES poses. Feet follow a closed path: straight back
-along the ground while they carry (so a background panned by `Body.advance` per cycle does not slide), lifted while they swing.
+Knows what each species looks like and how it carries itself; `anatomy` moves it, `tracer` draws it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
+from .anatomy import (
+    CYCLE,
+    DARK,
+    GAITS,
+    HOP,
+    WALK,
+    Build,
+    Colour,
+    Point,
+    Sculpt,
+    at,
+    eyes,
+    quadruped,
+    shade,
+    wave,
+)
 from .tracer import Body
 from .vocabulary import COLOURS, SUBJECTS
 
-PHASES = 12
-
-Array = NDArray[np.float64]
-Point = Array  # [PHASES, 3]
-Colour = tuple[int, int, int]
-
-_CYCLE = np.arange(PHASES) / PHASES
-DARK: Colour = (30, 26, 28)
-
-
-def _at(x: object, y: object, z: object) -> Point:
-    """A point per phase from numbers or [PHASES] arrays."""
-    return np.stack(np.broadcast_arrays(x, y, z, _CYCLE)[:3], -1).astype(float)
-
-
-def _wave(shift: float = 0.0, times: int = 1) -> Array:
-    return np.sin(2 * math.pi * (times * _CYCLE + shift))
-
-
-@dataclass(kw_only=True)
-class Sculpt:
-    """Collects primitives and turns them into a Body."""
-
-    capsules: list[tuple[Point, Point, float, float, float, Colour, bool]] = field(default_factory=list)
-    boxes: list[tuple[Point, tuple[float, float, float], float, float, Colour]] = field(default_factory=list)
-    spot_colour: Colour = DARK
-    sharpness: float = 30.0
-
-    def limb(
-        self, a: Point, b: Point, radii: tuple[float, float], colour: Colour, *, flat: float = 1.0, spots: bool = False
-    ) -> None:
-        self.capsules.append((a, b, *radii, flat, colour, spots))
-
-    def ball(self, at: Point, radius: float, colour: Colour, *, flat: float = 1.0) -> None:
-        self.limb(at, at + (1e-3, 0, 0), (radius, radius), colour, flat=flat)
-
-    def box(
-        self, at: Point, half: tuple[float, float, float], colour: Colour, *, rounding: float = 0.05, taper: float = 0.0
-    ) -> None:
-        self.boxes.append((at, half, rounding, taper, colour))
-
-    def body(self, advance: float) -> Body:
-        """The finished body; needs at least one capsule."""
-        start, end, r0, r1, flat, coats, spots = zip(*self.capsules, strict=True)
-        box = list(zip(*self.boxes, strict=True)) or [(), (), (), (), ()]
-        paint = [*coats, *box[4]]
-        return Body(
-            start=_tensor(np.stack(start, 1)),
-            end=_tensor(np.stack(end, 1)),
-            radius=_tensor([r0, r1]).T.contiguous(),
-            flatten=_tensor(flat),
-            box_centre=_tensor(np.stack(box[0], 1) if self.boxes else np.zeros((PHASES, 0, 3))),
-            box_half=_tensor(box[1]).reshape(-1, 3),
-            box_round=_tensor(box[2]),
-            box_taper=_tensor(box[3]),
-            colour=_tensor(paint) / 255,
-            spotted=_tensor([*spots, *([False] * len(self.boxes))]),
-            spot_colour=_tensor(self.spot_colour) / 255,
-            sharpness=self.sharpness,
-            advance=advance,
-        )
-
-
-def _tensor(values: object) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(values, dtype=np.float32))
-
-
-def _shade(colour: Colour, by: float) -> Colour:
-    r, g, b = (round(c * by) for c in colour)
-    return r, g, b
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gait:
-    """How four feet take turns; lengths in leg lengths."""
-
-    duty: float  # share of the cycle a foot carries
-    stride: float  # ground covered by a carrying foot
-    lift: float
-    bob: float
-    pitch: float
-    offsets: tuple[float, float, float, float]  # front near, front far, hind near, hind far
-
-    def foot(self, offset: float) -> tuple[Array, Array]:
-        """Forward and upward position of a foot around its rest position, per phase."""
-        p = (_CYCLE + offset) % 1.0
-        swing = np.clip((p - self.duty) / (1 - self.duty), 0, 1)
-        carried = 0.5 - p / self.duty
-        x = np.where(p < self.duty, carried, -0.5 * np.cos(math.pi * swing))
-        return x * self.stride, np.sin(math.pi * swing) * self.lift
-
-
-WALK = Gait(duty=0.62, stride=0.72, lift=0.16, bob=0.02, pitch=0.0, offsets=(0.0, 0.5, 0.75, 0.25))
-RUN = Gait(duty=0.40, stride=0.80, lift=0.42, bob=0.06, pitch=0.06, offsets=(0.0, 0.14, 0.5, 0.62))
-HOP = Gait(duty=0.48, stride=0.80, lift=0.40, bob=0.16, pitch=0.14, offsets=(0.0, 0.06, 0.48, 0.50))
-_GAITS = {"walking": WALK, "running": RUN, "hopping": HOP}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Build:
-    """Proportions of a four-legged body, in units."""
-
-    length: float  # shoulder to hip
-    chest: float
-    hips: float
-    leg: float
-    thigh: float
-    shin: float
-    neck: float
-    neck_angle: float
-    neck_radii: tuple[float, float]
-    skull: float
-    muzzle: float
-    muzzle_angle: float
-    muzzle_radii: tuple[float, float]
-    coat: Colour
-    sock: Colour
-    muzzle_colour: Colour
-    slope: float = 0.0  # how much higher the shoulders are than the hips
-    lean: float = 0.18  # how far the neck comes down in a run
-    spots: bool = False
-
-    def varied(self, rng: np.random.Generator) -> Build:
-        """The same species, a slightly different individual."""
-        f = rng.uniform(0.96, 1.04, 4)
-        return replace(
-            self, length=self.length * f[0], leg=self.leg * f[1], chest=self.chest * f[2], hips=self.hips * f[2], neck=self.neck * f[3]
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Joints:
-    """Where species details attach."""
-
-    rear: Point
-    front: Point
-    skull: Point
-    nose: Point
-    neck_base: Point
-
-
-def _quadruped(s: Sculpt, build: Build, gait: Gait, running: bool) -> Joints:
-    bob, pitch = gait.bob * build.leg * _wave(0.1, 2 if not running else 1), gait.pitch * _wave(0.30)
-    height = build.leg + 0.3 * build.hips + bob
-    rear = _at(-build.length / 2, height - pitch, 0)
-    front = _at(build.length / 2, height + pitch + build.slope, 0)
-    s.limb(rear, front, (build.hips, build.chest), build.coat, spots=build.spots)
-    for index, offset in enumerate(gait.offsets):
-        _leg(s, build, gait, front if index < 2 else rear, index, offset)
-    angle = build.neck_angle - (build.lean if running else 0.0) + 0.05 * _wave(0.2)
-    base = front + _at(build.chest * 0.35, build.chest * 0.35, 0)
-    skull = base + _at(build.neck * np.cos(angle), build.neck * np.sin(angle), 0)
-    s.limb(base, skull, build.neck_radii, build.coat, spots=build.spots)
-    s.ball(skull, build.skull, build.coat)
-    tilt = build.muzzle_angle + (0.15 if running else 0.0)
-    nose = skull + _at(build.muzzle * math.cos(tilt), build.muzzle * math.sin(tilt), 0)
-    s.limb(skull, nose, build.muzzle_radii, build.muzzle_colour)
-    return Joints(rear=rear, front=front, skull=skull, nose=nose, neck_base=base)
-
-
-def _leg(s: Sculpt, build: Build, gait: Gait, joint: Point, index: int, offset: float) -> None:
-    """Two-joint leg by inverse kinematics: the foot's path is given, the knee follows."""
-    near, is_front = index % 2 == 0, index < 2
-    width = 0.55 * (build.chest if is_front else build.hips)
-    x, y = gait.foot(offset)
-    top = joint + _at(0, -0.25 * build.hips, width if near else -width)
-    foot = _at(joint[:, 0] + x * build.leg, y * build.leg + build.shin, top[:, 2])
-    reach = foot - top
-    far = np.linalg.norm(reach, axis=-1, keepdims=True)
-    standing = build.leg + 0.05 * build.hips - build.shin
-    half = np.maximum(0.52 * standing, far / 2)
-    bend = np.sqrt(half**2 - far**2 / 4)
-    across = np.stack([-reach[:, 1], reach[:, 0], np.zeros(PHASES)], -1) / far
-    knee = top + reach / 2 + across * bend * (1 if is_front else -1)
-    tone = 1.0 if near else 0.66
-    s.limb(top, knee, (build.thigh, build.shin * 1.15), _shade(build.coat, tone), spots=build.spots and near)
-    s.limb(knee, foot, (build.shin * 1.05, build.shin), _shade(build.sock, tone))
-    s.ball(foot + _at(build.shin * 0.5, 0, 0), build.shin, _shade(build.sock, tone))
-
-
-def _eyes(s: Sculpt, at: Point, across: float, radius: float) -> None:
-    for side in (1, -1):
-        s.ball(at + _at(0, 0, side * across), radius, DARK)
-
-
 FOX = Build(
-    length=0.76, chest=0.20, hips=0.18, leg=0.66, thigh=0.125, shin=0.072, neck=0.32, neck_angle=0.80, neck_radii=(0.18, 0.15),
-    skull=0.22, muzzle=0.38, muzzle_angle=-0.22, muzzle_radii=(0.13, 0.05),
-    coat=(226, 106, 34), sock=(60, 38, 32), muzzle_colour=(245, 226, 204),
+    length=0.76, chest=0.20, hips=0.18, leg=0.66, thigh=0.125, shin=0.072, neck=0.32,
+    neck_angle=0.80, neck_radii=(0.18, 0.15), skull=0.22, muzzle=0.38, muzzle_angle=-0.22,
+    muzzle_radii=(0.13, 0.05), coat=(226, 106, 34), sock=(60, 38, 32),
+    muzzle_colour=(245, 226, 204),
 )  # fmt: skip
 
 
 def _fox(s: Sculpt, rng: np.random.Generator, action: str) -> float:
-    gait, running = _GAITS[action], action == "running"
+    gait, running = GAITS[action], action == "running"
     build = FOX.varied(rng)
-    j = _quadruped(s, build, gait, running)
-    s.limb(j.front + _at(0.12, -0.1, 0), j.skull + _at(0.06, -0.14, 0), (0.15, 0.10), (246, 232, 214))
+    j = quadruped(s, build, gait, running)
+    s.limb(j.front + at(0.12, -0.1, 0), j.skull + at(0.06, -0.14, 0), (0.15, 0.10), (246, 232, 214))
     s.ball(j.nose, 0.06, DARK)
     for side in (1, -1):
-        root = j.skull + _at(-0.06, 0.14, side * 0.12)
-        s.limb(root, root + _at(-0.05, 0.28, side * 0.03), (0.105, 0.025), (150, 62, 26), flat=1.5)
-    _eyes(s, j.skull + _at(0.12, 0.06, 0), 0.145, 0.045)
-    sway = 0.10 * _wave(0.6)
-    middle = j.rear + _at(-0.42, (0.02 if running else -0.14) + sway, 0)
-    tip = middle + _at(-0.30, 0.10 + sway, 0)
-    s.limb(j.rear + _at(-0.1, 0.05, 0), middle, (0.08, 0.17), (214, 96, 30))
+        root = j.skull + at(-0.06, 0.14, side * 0.12)
+        s.limb(root, root + at(-0.05, 0.28, side * 0.03), (0.105, 0.025), (150, 62, 26), flat=1.5)
+    eyes(s, j.skull + at(0.12, 0.06, 0), 0.145, 0.045)
+    sway = 0.10 * wave(0.6)
+    middle = j.rear + at(-0.42, (0.02 if running else -0.14) + sway, 0)
+    tip = middle + at(-0.30, 0.10 + sway, 0)
+    s.limb(j.rear + at(-0.1, 0.05, 0), middle, (0.08, 0.17), (214, 96, 30))
     s.limb(middle, tip, (0.17, 0.12), (214, 96, 30))
-    s.limb(tip, tip + _at(-0.14, 0.05, 0), (0.125, 0.03), (250, 244, 234))
+    s.limb(tip, tip + at(-0.14, 0.05, 0), (0.125, 0.03), (250, 244, 234))
     return build.leg * gait.stride / gait.duty
 
 
 BEAR = Build(
-    length=0.86, chest=0.38, hips=0.38, leg=0.72, thigh=0.21, shin=0.135, neck=0.42, neck_angle=0.18, neck_radii=(0.30, 0.25),
-    skull=0.28, muzzle=0.40, muzzle_angle=-0.30, muzzle_radii=(0.17, 0.115),
-    coat=(104, 66, 40), sock=(74, 46, 30), muzzle_colour=(176, 132, 92),
+    length=0.86, chest=0.38, hips=0.38, leg=0.72, thigh=0.21, shin=0.135, neck=0.42,
+    neck_angle=0.18, neck_radii=(0.30, 0.25), skull=0.28, muzzle=0.40, muzzle_angle=-0.30,
+    muzzle_radii=(0.17, 0.115), coat=(104, 66, 40), sock=(74, 46, 30),
+    muzzle_colour=(176, 132, 92),
 )  # fmt: skip
 
 
 def _bear(s: Sculpt, rng: np.random.Generator, action: str) -> float:
-    gait = replace(_GAITS[action], stride=0.7 * _GAITS[action].stride, lift=0.8 * _GAITS[action].lift)
+    gait = replace(GAITS[action], stride=0.7 * GAITS[action].stride, lift=0.8 * GAITS[action].lift)
     build = BEAR.varied(rng)
-    j = _quadruped(s, build, gait, action == "running")
-    s.ball(j.front + _at(-0.04, 0.20, 0), 0.31, (96, 60, 36))
+    j = quadruped(s, build, gait, action == "running")
+    s.ball(j.front + at(-0.04, 0.20, 0), 0.31, (96, 60, 36))
     for side in (1, -1):
-        s.ball(j.skull + _at(-0.06, 0.27, side * 0.19), 0.115, (84, 52, 32), flat=1.4)
-    s.ball(j.nose + _at(0.08, 0.05, 0), 0.075, DARK)
-    _eyes(s, j.skull + _at(0.16, 0.09, 0), 0.20, 0.05)
+        s.ball(j.skull + at(-0.06, 0.27, side * 0.19), 0.115, (84, 52, 32), flat=1.4)
+    s.ball(j.nose + at(0.08, 0.05, 0), 0.075, DARK)
+    eyes(s, j.skull + at(0.16, 0.09, 0), 0.20, 0.05)
     return build.leg * gait.stride / gait.duty
 
 
 HORSE = Build(
-    length=1.0, chest=0.29, hips=0.29, leg=0.86, thigh=0.16, shin=0.082, neck=0.66, neck_angle=0.98, neck_radii=(0.22, 0.14),
-    skull=0.16, muzzle=0.44, muzzle_angle=-0.75, muzzle_radii=(0.15, 0.095),
-    coat=(150, 82, 44), sock=(96, 54, 34), muzzle_colour=(140, 76, 42),
+    length=1.0, chest=0.29, hips=0.29, leg=0.86, thigh=0.16, shin=0.082, neck=0.66,
+    neck_angle=0.98, neck_radii=(0.22, 0.14), skull=0.16, muzzle=0.44, muzzle_angle=-0.75,
+    muzzle_radii=(0.15, 0.095), coat=(150, 82, 44), sock=(96, 54, 34),
+    muzzle_colour=(140, 76, 42),
 )  # fmt: skip
 
 
 def _horse(s: Sculpt, rng: np.random.Generator, action: str) -> float:
-    gait, running = _GAITS[action], action == "running"
+    gait, running = GAITS[action], action == "running"
     build = HORSE.varied(rng)
-    j = _quadruped(s, build, gait, running)
+    j = quadruped(s, build, gait, running)
     mane: Colour = (44, 30, 26)
-    s.limb(j.neck_base + _at(-0.22, 0.16, 0), j.skull + _at(-0.14, 0.08, 0), (0.07, 0.10), mane, flat=1.3)
-    s.ball(j.skull + _at(0.05, 0.13, 0), 0.07, mane)
+    s.limb(
+        j.neck_base + at(-0.22, 0.16, 0),
+        j.skull + at(-0.14, 0.08, 0),
+        (0.07, 0.10),
+        mane,
+        flat=1.3,
+    )
+    s.ball(j.skull + at(0.05, 0.13, 0), 0.07, mane)
     for side in (1, -1):
-        root = j.skull + _at(-0.04, 0.12, side * 0.08)
-        s.limb(root, root + _at(0.0, 0.17, 0), (0.05, 0.02), build.coat)
-    _eyes(s, j.skull + _at(0.07, 0.03, 0), 0.14, 0.04)
-    flow = 0.08 * _wave(0.5)
-    root = j.rear + _at(-0.24, 0.14, 0)
-    middle = root + (_at(-0.36, -0.02 + flow, 0) if running else _at(-0.18, -0.22 + flow, 0))
-    tip = middle + (_at(-0.34, -0.14 + flow, 0) if running else _at(-0.06, -0.42 + flow, 0))
+        root = j.skull + at(-0.04, 0.12, side * 0.08)
+        s.limb(root, root + at(0.0, 0.17, 0), (0.05, 0.02), build.coat)
+    eyes(s, j.skull + at(0.07, 0.03, 0), 0.14, 0.04)
+    flow = 0.08 * wave(0.5)
+    root = j.rear + at(-0.24, 0.14, 0)
+    middle = root + (at(-0.36, -0.02 + flow, 0) if running else at(-0.18, -0.22 + flow, 0))
+    tip = middle + (at(-0.34, -0.14 + flow, 0) if running else at(-0.06, -0.42 + flow, 0))
     s.limb(root, middle, (0.06, 0.10), mane)
     s.limb(middle, tip, (0.10, 0.05), mane)
     return build.leg * gait.stride / gait.duty
 
 
 ELEPHANT = Build(
-    length=0.80, chest=0.46, hips=0.45, leg=0.92, thigh=0.20, shin=0.165, neck=0.44, neck_angle=0.35, neck_radii=(0.38, 0.30),
-    skull=0.36, muzzle=0.22, muzzle_angle=-0.9, muzzle_radii=(0.26, 0.18),
-    coat=(142, 144, 154), sock=(130, 132, 142), muzzle_colour=(142, 144, 154),
+    length=0.80, chest=0.46, hips=0.45, leg=0.92, thigh=0.20, shin=0.165, neck=0.44,
+    neck_angle=0.35, neck_radii=(0.38, 0.30), skull=0.36, muzzle=0.22, muzzle_angle=-0.9,
+    muzzle_radii=(0.26, 0.18), coat=(142, 144, 154), sock=(130, 132, 142),
+    muzzle_colour=(142, 144, 154),
 )  # fmt: skip
 
 
 def _elephant(s: Sculpt, rng: np.random.Generator, action: str) -> float:
-    gait = replace(_GAITS[action], stride=0.62 * _GAITS[action].stride, lift=0.55 * _GAITS[action].lift)
+    gait = replace(
+        GAITS[action], stride=0.62 * GAITS[action].stride, lift=0.55 * GAITS[action].lift
+    )
     build = ELEPHANT.varied(rng)
-    j = _quadruped(s, build, gait, action == "running")
-    swing = 0.08 * _wave(0.3)
-    trunk = [j.nose, j.nose + _at(0.17, -0.30, 0), j.nose + _at(0.22 + swing, -0.66, 0), j.nose + _at(0.42 + 1.5 * swing, -0.82, 0)]
-    for a, b, radii in zip(trunk, trunk[1:], ((0.17, 0.13), (0.13, 0.105), (0.105, 0.085)), strict=False):
+    j = quadruped(s, build, gait, action == "running")
+    swing = 0.08 * wave(0.3)
+    trunk = [
+        j.nose,
+        j.nose + at(0.17, -0.30, 0),
+        j.nose + at(0.22 + swing, -0.66, 0),
+        j.nose + at(0.42 + 1.5 * swing, -0.82, 0),
+    ]
+    for a, b, radii in zip(
+        trunk, trunk[1:], ((0.17, 0.13), (0.13, 0.105), (0.105, 0.085)), strict=False
+    ):
         s.limb(a, b, radii, (132, 134, 144))
     for side in (1, -1):
-        tusk = j.nose + _at(0.04, -0.06, side * 0.17)
-        s.limb(tusk, tusk + _at(0.34, -0.06, side * 0.04), (0.055, 0.03), (250, 244, 226))
-        flap = 0.04 * _wave(0.2)
-        ear = j.skull + _at(-0.30, -0.13, side * 0.40)
-        s.limb(ear + _at(0, 0.14, 0), ear + _at(-0.08 + flap, -0.30, 0), (0.33, 0.20), (176, 160, 166), flat=3.0)
-    _eyes(s, j.skull + _at(0.20, 0.06, 0), 0.29, 0.05)
-    root = j.rear + _at(-0.46, 0.1, 0)
-    s.limb(root, root + _at(-0.10 + 0.5 * swing, -0.46, 0), (0.05, 0.04), (120, 122, 132))
+        tusk = j.nose + at(0.04, -0.06, side * 0.17)
+        s.limb(tusk, tusk + at(0.34, -0.06, side * 0.04), (0.055, 0.03), (250, 244, 226))
+        flap = 0.04 * wave(0.2)
+        ear = j.skull + at(-0.30, -0.13 if side > 0 else -0.28, side * 0.40)
+        s.limb(
+            ear + at(0, 0.14, 0),
+            ear + at(-0.08 + flap, -0.30, 0),
+            (0.33, 0.20),
+            (176, 160, 166),
+            flat=3.0,
+        )
+    eyes(s, j.skull + at(0.20, 0.06, 0), 0.29, 0.05)
+    root = j.rear + at(-0.46, 0.1, 0)
+    s.limb(root, root + at(-0.10 + 0.5 * swing, -0.46, 0), (0.05, 0.04), (120, 122, 132))
     return build.leg * gait.stride / gait.duty
 
 
 RABBIT = Build(
-    length=0.48, chest=0.22, hips=0.31, leg=0.36, thigh=0.13, shin=0.075, neck=0.24, neck_angle=0.75, neck_radii=(0.18, 0.17),
-    skull=0.215, muzzle=0.16, muzzle_angle=-0.25, muzzle_radii=(0.15, 0.11),
-    coat=(206, 202, 200), sock=(226, 224, 222), muzzle_colour=(232, 230, 228),
+    length=0.48, chest=0.22, hips=0.31, leg=0.36, thigh=0.13, shin=0.075, neck=0.24,
+    neck_angle=0.75, neck_radii=(0.18, 0.17), skull=0.215, muzzle=0.16, muzzle_angle=-0.25,
+    muzzle_radii=(0.15, 0.11), coat=(206, 202, 200), sock=(226, 224, 222),
+    muzzle_colour=(232, 230, 228),
 )  # fmt: skip
 
 
@@ -312,44 +166,58 @@ def _rabbit(s: Sculpt, rng: np.random.Generator, action: str) -> float:
     running = action == "running"
     gait = replace(HOP, stride=1.1, lift=0.6, pitch=0.10) if running else HOP
     build = RABBIT.varied(rng)
-    j = _quadruped(s, build, gait, False)
-    s.ball(j.rear + _at(-0.02, 0.02, 0.16), 0.27, (196, 192, 190))
-    lean = (0.34 if running else 0.14) + 0.06 * _wave(0.4)
+    j = quadruped(s, build, gait, False)
+    s.ball(j.rear + at(-0.02, 0.02, 0.16), 0.27, (196, 192, 190))
+    lean = (0.34 if running else 0.14) + 0.06 * wave(0.4)
     for side, tone in ((1, 1.0), (-1, 0.8)):
-        root = j.skull + _at(-0.06, 0.14, side * 0.09)
-        tip = root + _at(-lean - 0.05 * side, 0.56 - 0.4 * lean, side * 0.05)
-        s.limb(root, tip, (0.075, 0.07), _shade(build.coat, tone), flat=1.4)
-        s.limb(root + _at(0.02, 0.1, side * 0.05), tip + _at(0.02, -0.06, side * 0.05), (0.035, 0.03), (236, 160, 164), flat=1.4)
-    s.ball(j.nose + _at(0.09, 0.03, 0), 0.045, (226, 120, 130))
-    _eyes(s, j.skull + _at(0.10, 0.07, 0), 0.175, 0.05)
-    s.ball(j.rear + _at(-0.36, 0.05, 0), 0.135, (252, 252, 252))
+        root = j.skull + at(-0.06, 0.14, side * 0.09)
+        tip = root + at(-lean - 0.05 * side, 0.56 - 0.4 * lean, side * 0.05)
+        s.limb(root, tip, (0.075, 0.07), shade(build.coat, tone), flat=1.4)
+        s.limb(
+            root + at(0.02, 0.1, side * 0.05),
+            tip + at(0.02, -0.06, side * 0.05),
+            (0.035, 0.03),
+            (236, 160, 164),
+            flat=1.4,
+        )
+    s.ball(j.nose + at(0.09, 0.03, 0), 0.045, (226, 120, 130))
+    eyes(s, j.skull + at(0.10, 0.07, 0), 0.175, 0.05)
+    s.ball(j.rear + at(-0.36, 0.05, 0), 0.135, (252, 252, 252))
     return build.leg * gait.stride / gait.duty
 
 
 GIRAFFE = Build(
-    length=0.66, chest=0.27, hips=0.22, leg=1.0, thigh=0.15, shin=0.095, neck=1.22, neck_angle=1.12, neck_radii=(0.21, 0.115),
-    skull=0.14, muzzle=0.30, muzzle_angle=-0.45, muzzle_radii=(0.13, 0.085), slope=0.10, lean=0.03,
-    coat=(240, 204, 128), sock=(244, 222, 170), muzzle_colour=(236, 206, 150), spots=True,
+    length=0.66, chest=0.27, hips=0.22, leg=1.0, thigh=0.15, shin=0.095, neck=1.22,
+    neck_angle=1.12, neck_radii=(0.21, 0.115), skull=0.14, muzzle=0.30, muzzle_angle=-0.45,
+    muzzle_radii=(0.13, 0.085), slope=0.10, lean=0.03, coat=(240, 204, 128), sock=(244, 222, 170),
+    muzzle_colour=(236, 206, 150), spots=True,
 )  # fmt: skip
 
 
 def _giraffe(s: Sculpt, rng: np.random.Generator, action: str) -> float:
-    gait, running = _GAITS[action], action == "running"
+    gait, running = GAITS[action], action == "running"
     gait = replace(gait, stride=0.75 * gait.stride, lift=0.8 * gait.lift)
     build = GIRAFFE.varied(rng)
     s.spot_colour = (150, 84, 36)
-    j = _quadruped(s, build, gait, running)
-    s.limb(j.neck_base + _at(-0.2, 0.12, 0), j.skull + _at(-0.13, 0.0, 0), (0.04, 0.045), (150, 92, 44))
+    j = quadruped(s, build, gait, running)
+    s.limb(
+        j.neck_base + at(-0.2, 0.12, 0), j.skull + at(-0.13, 0.0, 0), (0.04, 0.045), (150, 92, 44)
+    )
     for side in (1, -1):
-        root = j.skull + _at(-0.02, 0.10, side * 0.07)
-        s.limb(root, root + _at(-0.03, 0.15, 0), (0.03, 0.03), (226, 190, 120))
-        s.ball(root + _at(-0.03, 0.17, 0), 0.05, (70, 44, 30))
-        s.limb(root + _at(-0.06, -0.06, side * 0.04), root + _at(-0.18, -0.02, side * 0.12), (0.04, 0.03), (226, 190, 120))
-    _eyes(s, j.skull + _at(0.07, 0.03, 0), 0.12, 0.045)
-    tail = j.rear + _at(-0.22, 0.05, 0)
-    tip = tail + _at(-0.14 + 0.06 * _wave(0.4), -0.48, 0)
+        root = j.skull + at(-0.02, 0.10, side * 0.07)
+        s.limb(root, root + at(-0.03, 0.15, 0), (0.03, 0.03), (226, 190, 120))
+        s.ball(root + at(-0.03, 0.17, 0), 0.05, (70, 44, 30))
+        s.limb(
+            root + at(-0.06, -0.06, side * 0.04),
+            root + at(-0.18, -0.02, side * 0.12),
+            (0.04, 0.03),
+            (226, 190, 120),
+        )
+    eyes(s, j.skull + at(0.07, 0.03, 0), 0.12, 0.045)
+    tail = j.rear + at(-0.22, 0.05, 0)
+    tip = tail + at(-0.14 + 0.06 * wave(0.4), -0.48, 0)
     s.limb(tail, tip, (0.04, 0.035), (226, 190, 120))
-    s.limb(tip, tip + _at(0, -0.12, 0), (0.055, 0.05), (60, 40, 30))
+    s.limb(tip, tip + at(0, -0.12, 0), (0.055, 0.05), (60, 40, 30))
     return build.leg * gait.stride / gait.duty
 
 
@@ -358,26 +226,31 @@ def _penguin(s: Sculpt, rng: np.random.Generator, action: str) -> float:
     fat, tall = rng.uniform(0.96, 1.04, 2)
     black, white, orange = (36, 40, 54), (250, 250, 248), (248, 150, 32)
     gait = replace(WALK, stride=0.26, lift=0.12)
-    roll, rise = 0.09 * _wave(0.05), 0.03 * np.abs(_wave(0.05))
+    roll, rise = 0.09 * wave(0.05), 0.03 * np.abs(wave(0.05))
 
     def up(x: float, y: float, z: float) -> Point:
-        """A point of the upper body, rocked about the feet (in the plane of the picture and across)."""
-        return _at(x + 0.6 * roll * y, y * tall + rise, z + roll * y)
+        """A point of the upper body, rocked about the feet."""
+        return at(x + 0.6 * roll * y, y * tall + rise, z + roll * y)
 
     s.limb(up(-0.03, 0.50, 0), up(0.0, 0.98, 0), (0.40 * fat, 0.29 * fat), black)
     s.limb(up(0.13, 0.46, 0.10), up(0.12, 0.96, 0.07), (0.325 * fat, 0.225 * fat), white)
     s.ball(up(0.05, 1.42, 0), 0.27, black)
     s.ball(up(0.13, 1.37, 0.12), 0.155, white)
     s.limb(up(0.27, 1.42, 0.04), up(0.52, 1.38, 0.06), (0.085, 0.03), orange)
-    _eyes(s, up(0.17, 1.48, 0.02), 0.225, 0.05)
-    swing = 0.10 * _wave(0.3)
+    eyes(s, up(0.17, 1.48, 0.02), 0.225, 0.05)
+    swing = 0.10 * wave(0.3)
     for side, shift in ((1, swing), (-1, -swing)):
-        s.limb(up(-0.08, 1.05, side * 0.33), up(-0.20, 0.52, side * 0.50) + _at(shift, 0, 0), (0.10, 0.06), (28, 32, 46))
-    s.limb(up(-0.30, 0.30, 0), _at(-0.52, 0.12, 0), (0.14, 0.04), black)
+        s.limb(
+            up(-0.08, 1.05, side * 0.33),
+            up(-0.20, 0.52, side * 0.50) + at(shift, 0, 0),
+            (0.10, 0.06),
+            (28, 32, 46),
+        )
+    s.limb(up(-0.30, 0.30, 0), at(-0.52, 0.12, 0), (0.14, 0.04), black)
     for side, offset in ((1, 0.0), (-1, 0.5)):
         x, y = gait.foot(offset)
-        foot = _at(x + 0.02, y + 0.06, side * 0.2)
-        s.limb(foot, foot + _at(0.24, -0.005, side * 0.02), (0.085, 0.06), orange)
+        foot = at(x + 0.02, y + 0.06, side * 0.2)
+        s.limb(foot, foot + at(0.24, -0.005, side * 0.02), (0.085, 0.06), orange)
     return gait.stride / gait.duty
 
 
@@ -387,25 +260,25 @@ _PAINTS: tuple[Colour, ...] = ((222, 34, 30), (36, 84, 214), (250, 204, 24))
 def _car(s: Sculpt, rng: np.random.Generator, colour: int) -> float:
     paint = _PAINTS[colour]
     wheel, base = 0.235, 0.23 * rng.uniform(0.97, 1.03)
-    shake = 0.012 * _wave(0, 2)
+    shake = 0.012 * wave(0, 2)
     roof = 0.76 * rng.uniform(0.96, 1.04)
     s.sharpness = 60.0
     glass: Colour = (178, 222, 244)
-    s.box(_at(0, base + 0.22 + shake, 0), (1.06, 0.215, 0.42), paint, rounding=0.13)
-    s.box(_at(-0.12, roof + shake, 0), (0.56, 0.24, 0.36), paint, rounding=0.09, taper=0.55)
+    s.box(at(0, base + 0.22 + shake, 0), (1.06, 0.215, 0.42), paint, rounding=0.13)
+    s.box(at(-0.12, roof + shake, 0), (0.56, 0.24, 0.36), paint, rounding=0.09, taper=0.55)
     for x in (-0.335, 0.095):
-        s.box(_at(x, roof + 0.015 + shake, 0), (0.19, 0.155, 0.375), glass, rounding=0.03)
-    s.ball(_at(1.02, base + 0.27 + shake, 0.28), 0.085, (255, 246, 190))
-    s.ball(_at(-1.04, base + 0.27 + shake, 0.30), 0.07, (140, 16, 20))
+        s.box(at(x, roof + 0.015 + shake, 0), (0.19, 0.155, 0.375), glass, rounding=0.03)
+    s.ball(at(1.02, base + 0.27 + shake, 0.28), 0.085, (255, 246, 190))
+    s.ball(at(-1.04, base + 0.27 + shake, 0.30), 0.07, (140, 16, 20))
     for x in (1.0, -1.0):
-        s.box(_at(x, base + 0.08 + shake, 0), (0.11, 0.05, 0.43), (96, 98, 104), rounding=0.04)
+        s.box(at(x, base + 0.08 + shake, 0), (0.11, 0.05, 0.43), (96, 98, 104), rounding=0.04)
     for x in (-0.62, 0.64):
         for z in (0.36, -0.36):
-            s.ball(_at(x, wheel, z), wheel, (34, 34, 38), flat=2.2)
-        s.ball(_at(x, wheel, 0.42), 0.12, (208, 210, 216), flat=1.6)
+            s.ball(at(x, wheel, z), wheel, (34, 34, 38), flat=2.2)
+        s.ball(at(x, wheel, 0.42), 0.12, (208, 210, 216), flat=1.6)
         for spoke in range(3):
-            turn = -2 * math.pi * (_CYCLE + spoke / 3)
-            rim = _at(x + 0.105 * np.cos(turn), wheel + 0.105 * np.sin(turn), 0.485)
+            turn = -2 * math.pi * (CYCLE + spoke / 3)
+            rim = at(x + 0.105 * np.cos(turn), wheel + 0.105 * np.sin(turn), 0.485)
             s.ball(rim, 0.036, (60, 60, 66))
     return 2 * math.pi * wheel
 
@@ -430,7 +303,7 @@ def turn_of(subject: int) -> float:
 
 
 def body(subject: int, action: str, colour: int, rng: np.random.Generator) -> Body:
-    """An individual of the subject in PHASES poses of the action; `colour` indexes COLOURS for painted subjects."""
+    """An individual in PHASES poses of the action; painted subjects take an index of COLOURS."""
     sculpt = Sculpt()
     name = SUBJECTS[subject].name
     if name == "car":

@@ -1,7 +1,7 @@
-"""Background plates: six places at four times of day, drawn from seeds, wider than the frame so that a camera can pan.
+"""Background plates: six places at four times of day, wider than the frame so a camera can pan.
 
-Knows pictures without figures. Everything is painted as daylight albedo in linear light and then lit by the time of day;
-the horizon and the ground where figures stand keep nearly the same height in all places.
+Knows pictures without figures. Surfaces have a daylight albedo and are lit by the time of day; the
+horizon and the ground where figures stand keep nearly the same height in all places.
 """
 
 from __future__ import annotations
@@ -14,116 +14,30 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from .canvas import Array, Canvas, Generator, linear
+from .light import LIGHTS
 from .vocabulary import PLACES, TIMES
 
 OVERSCAN = 1.5  # plate width over frame width
 _SUPERSAMPLE = 2
 _HORIZON = 0.46  # of the height
 
-Array = NDArray[np.float32]
-Generator = np.random.Generator
-
-
-@dataclass(frozen=True, kw_only=True)
-class Light:
-    """A time of day. Sky colours are display-referred 0..255; the rest is scene-linear."""
-
-    zenith: tuple[int, int, int]
-    low: tuple[int, int, int]
-    disc: tuple[float, float, float]
-    ground: tuple[float, float, float]  # what a white ground reflects
-    figure: tuple[float, float, float]  # multiplies the neutrally lit figure
-    height: float  # of sun or moon above the top of the frame's sky, share of the height
-    shadow: float  # opacity of a cast shadow
-    contact: float  # opacity of the shadow right under the feet
-    bank: float  # how much cloud
-
-
-LIGHTS: tuple[Light, ...] = (
-    Light(zenith=(52, 120, 214), low=(186, 222, 246), disc=(1.0, 0.95, 0.78), ground=(1.0, 0.98, 0.92), figure=(1.0, 0.99, 0.96), height=0.14, shadow=0.62, contact=0.55, bank=0.55),
-    Light(zenith=(84, 64, 128), low=(255, 150, 70), disc=(1.0, 0.62, 0.20), ground=(0.86, 0.56, 0.40), figure=(1.0, 0.72, 0.54), height=0.36, shadow=0.55, contact=0.55, bank=0.50),
-    Light(zenith=(8, 12, 38), low=(30, 44, 96), disc=(0.90, 0.93, 1.0), ground=(0.085, 0.115, 0.23), figure=(0.36, 0.43, 0.68), height=0.15, shadow=0.50, contact=0.55, bank=0.25),
-    Light(zenith=(146, 154, 164), low=(206, 210, 214), disc=(0.0, 0.0, 0.0), ground=(0.52, 0.55, 0.58), figure=(0.74, 0.77, 0.80), height=0.15, shadow=0.12, contact=0.50, bank=0.90),
-)  # fmt: skip
 _NIGHT = next(i for i, word in enumerate(TIMES) if word.name == "night")
-
-
-def linear(r: float, g: float, b: float) -> Array:
-    """A display-referred 0..255 colour in linear light."""
-    x = np.array([r, g, b], np.float32) / 255
-    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plate:
-    """A finished background: display-referred uint8 [H, W, 3] and which side its light comes from (-1 left, +1 right)."""
+    """A finished background, display-referred, and the side of its light (-1 left, +1 right)."""
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8]  # [H, W * OVERSCAN, 3]
     sun_side: int
-
-
-class Canvas:
-    """A linear-light picture with soft-edged painting; lengths are shares of the height."""
-
-    def __init__(self, width: int, height: int, light: Light, sun: float, rng: Generator) -> None:
-        self.w, self.h, self.light, self.sun, self.rng = width, height, light, sun, rng
-        self.rgb = np.zeros((height, width, 3), np.float32)
-        self.y = ((np.arange(height, dtype=np.float32) + 0.5) / height)[:, None]
-        self.x = ((np.arange(width, dtype=np.float32) + 0.5) / height)[None]
-        self.span = width / height
-        self.haze = linear(*light.low)
-        self.lit = np.array(light.ground, np.float32)
-
-    def noise(self, cells: float, octaves: int, stretch: float = 1.0) -> Array:
-        """Smooth noise 0..1; `cells` per height, wider than high when stretch > 1."""
-        out, total = np.zeros((self.h, self.w), np.float32), 0.0
-        for octave in range(octaves):
-            n = cells * 2**octave
-            rows, columns = max(2, round(n)) + 1, max(2, round(n * self.span / stretch)) + 1
-            lattice = torch.from_numpy(self.rng.random((1, 1, rows, columns), np.float32))
-            size = (self.h, self.w)
-            out += functional.interpolate(lattice, size, mode="bicubic", align_corners=True)[0, 0].numpy() * 0.5**octave
-            total += 0.5**octave
-        return np.clip(out / total, 0, 1)
-
-    def skyline(self, cells: float, octaves: int = 3, rough: float = 0.5) -> Array:
-        """A line of heights 0..1 over the columns."""
-        out, total = np.zeros(self.w, np.float32), 0.0
-        for octave in range(octaves):
-            n = max(2, round(cells * self.span * 2**octave)) + 2
-            knots = self.rng.random(n)
-            t = np.linspace(0, n - 1.001, self.w)
-            i, f = t.astype(int), t % 1
-            f = f * f * (3 - 2 * f)
-            out += (knots[i] * (1 - f) + knots[i + 1] * f).astype(np.float32) * rough**octave
-            total += rough**octave
-        return out / total
-
-    def below(self, line: Array | float) -> Array:
-        """Soft mask of everything below a line."""
-        return np.clip((self.y - line) * self.h + 0.5, 0, 1) + 0 * self.x
-
-    def soft(self, inside: Array) -> Array:
-        """Soft mask from a signed distance in shares of the height, positive inside."""
-        return np.clip(inside * self.h + 0.5, 0, 1)
-
-    def paint(self, mask: Array, colour: Array) -> None:
-        """Colour [3] or [H, W, 3] (linear, already lit) where the mask [H, W] is set."""
-        self.rgb += (colour - self.rgb) * mask[..., None]
-
-    def stamp(self, cx: float, top: float, half: float, bottom: float) -> tuple[slice, slice]:
-        """Rows and columns of a local window."""
-        x0, x1 = int(max(0, (cx - half) * self.h)), int(min(self.w, (cx + half) * self.h + 1))
-        return slice(max(0, int(top * self.h)), int(min(self.h, bottom * self.h + 1))), slice(x0, max(x0, x1))
-
-    def fill(self, window: tuple[slice, slice], mask: Array, colour: Array) -> None:
-        area = self.rgb[window]
-        area += (colour - area) * mask[..., None]
 
 
 def _sky(c: Canvas, night: bool) -> None:
     t = np.clip(c.y / _HORIZON, 0, 1) ** 1.2
-    c.rgb[:] = (linear(*c.light.zenith) * (1 - t[..., None]) + c.haze * t[..., None]) + 0 * c.x[..., None]
+    c.rgb[:] = (linear(*c.light.zenith) * (1 - t[..., None]) + c.haze * t[..., None]) + 0 * c.x[
+        ..., None
+    ]
     if night:
         stars = (c.rng.random((c.h, c.w)) > 0.9965).astype(np.float32)
         stars = np.maximum(stars, np.roll(stars, 1, 1) * 0.8)
@@ -141,7 +55,15 @@ def _sky(c: Canvas, night: bool) -> None:
     c.paint(clouds * (1 - 0.5 * t), white)
 
 
-def _ground(c: Canvas, line: Array | float, albedo: Array, *, cells: float = 7, contrast: float = 0.5, haze: float = 0.25) -> None:
+def _ground(
+    c: Canvas,
+    line: Array | float,
+    albedo: Array,
+    *,
+    cells: float = 7,
+    contrast: float = 0.5,
+    haze: float = 0.25,
+) -> None:
     """Textured ground from a line to the bottom, fading to haze far away."""
     start = float(np.mean(line))
     depth = np.clip((c.y - start) / (1 - start), 0, 1)
@@ -151,7 +73,9 @@ def _ground(c: Canvas, line: Array | float, albedo: Array, *, cells: float = 7, 
     c.paint(c.below(line), near * (1 - fade) + c.haze * fade)
 
 
-def _hills(c: Canvas, base: float, rise: float, albedo: Array, *, cells: float, haze: float) -> None:
+def _hills(
+    c: Canvas, base: float, rise: float, albedo: Array, *, cells: float, haze: float
+) -> None:
     line = base - rise * c.skyline(cells, 2, 0.3)
     shade = 0.9 + 0.25 * (c.noise(6, 3, stretch=2) - 0.5)
     c.paint(c.below(line), albedo * c.lit * shade[..., None] * (1 - haze) + c.haze * haze)
@@ -200,18 +124,24 @@ def _tree(c: Canvas, cx: float, base: float, height: float, haze: float, leaf: A
         c.fill(window, mask, leaf * c.lit * tone * (1 - haze) + c.haze * haze)
 
 
-def _stand(c: Canvas, count: int, near: float, far: float, size: float) -> list[tuple[float, float, float, float]]:
+def _stand(
+    c: Canvas, count: int, near: float, far: float, size: float
+) -> list[tuple[float, float, float, float]]:
     """Trees back to front: column, base, height, haze."""
     depths = np.sort(c.rng.random(count))
     out = []
     for z in depths:
         height = size * (0.6 + 0.4 * z) * c.rng.uniform(0.85, 1.15)
-        out.append((c.rng.uniform(0, c.span), far + (near - far) * float(z), height, 0.35 * (1 - float(z))))
+        out.append(
+            (c.rng.uniform(0, c.span), far + (near - far) * float(z), height, 0.35 * (1 - float(z)))
+        )
     return out
 
 
 def _forest(c: Canvas) -> None:
-    c.paint(c.below(0.24 - 0.08 * c.skyline(9, 3)), linear(66, 104, 62) * c.lit * 0.7 + c.haze * 0.18)
+    c.paint(
+        c.below(0.24 - 0.08 * c.skyline(9, 3)), linear(66, 104, 62) * c.lit * 0.7 + c.haze * 0.18
+    )
     _ground(c, 0.55, linear(112, 128, 66), contrast=0.7, haze=0.1)
     leaves = (linear(74, 128, 52), linear(96, 146, 54), linear(56, 108, 56))
     for cx, base, height, haze in _stand(c, 26, 0.64, 0.54, 0.56):
@@ -219,7 +149,9 @@ def _forest(c: Canvas) -> None:
 
 
 def _snowy_forest(c: Canvas) -> None:
-    c.paint(c.below(0.36 - 0.06 * c.skyline(9, 3)), linear(120, 146, 160) * c.lit * 0.8 + c.haze * 0.15)
+    c.paint(
+        c.below(0.36 - 0.06 * c.skyline(9, 3)), linear(120, 146, 160) * c.lit * 0.8 + c.haze * 0.15
+    )
     _ground(c, 0.54 - 0.02 * c.skyline(3, 2), linear(240, 244, 250), contrast=0.22, haze=0.1)
     for cx, base, height, haze in _stand(c, 30, 0.63, 0.54, 0.56):
         _pine(c, cx, base, height, haze, snow=True)
@@ -238,7 +170,10 @@ def _cactus(c: Canvas, cx: float, base: float, height: float) -> None:
     arms = [bar(0, 0, 0, height)]
     for side, level in ((-1, 0.40), (1, 0.52)):
         out = side * height * 0.27
-        arms += [bar(0, level * height, out, level * height), bar(out, level * height, out, (level + 0.30) * height)]
+        arms += [
+            bar(0, level * height, out, level * height),
+            bar(out, level * height, out, (level + 0.30) * height),
+        ]
     tone = _side_light(c, cx, px + 0 * py, height * 0.3)[..., None]
     c.fill(window, c.soft(np.maximum.reduce(arms)), linear(62, 118, 66) * c.lit * tone)
 
@@ -259,7 +194,11 @@ def _desert(c: Canvas) -> None:
 def _palm(c: Canvas, cx: float, base: float, height: float) -> None:
     lean = c.rng.uniform(-0.10, 0.10)
     up = np.clip((base - c.y) / height, 0, 1)
-    stem = c.soft(0.016 - np.abs(c.x - cx - lean * up**1.5)) * c.soft(base - c.y) * c.soft(c.y - base + height)
+    stem = (
+        c.soft(0.016 - np.abs(c.x - cx - lean * up**1.5))
+        * c.soft(base - c.y)
+        * c.soft(c.y - base + height)
+    )
     c.paint(stem, linear(136, 100, 66) * c.lit)
     hx, hy = cx + lean, base - height
     for angle in np.linspace(-0.35, math.pi + 0.35, 7) + c.rng.uniform(-0.1, 0.1):
@@ -275,22 +214,41 @@ def _beach(c: Canvas) -> None:
     waves = 0.85 + 0.35 * c.noise(14, 3, stretch=7)
     c.paint(c.below(_HORIZON - 0.02), water * waves[..., None])
     if any(c.light.disc):
-        glitter = np.exp(-(((c.x - c.sun) / 0.12) ** 2)) * (c.noise(40, 1, stretch=5) > 0.62) * (c.y < 0.63)
-        c.paint(glitter.astype(np.float32) * c.below(_HORIZON) * 0.6, np.array(c.light.disc, np.float32) * 0.9)
+        glitter = (
+            np.exp(-(((c.x - c.sun) / 0.12) ** 2))
+            * (c.noise(40, 1, stretch=5) > 0.62)
+            * (c.y < 0.63)
+        )
+        c.paint(
+            glitter.astype(np.float32) * c.below(_HORIZON) * 0.6,
+            np.array(c.light.disc, np.float32) * 0.9,
+        )
     shore = 0.635 - 0.02 * c.skyline(2.5, 2)
     c.paint(c.below(shore - 0.022), linear(240, 248, 250) * c.lit)
     _ground(c, shore, linear(240, 216, 164), contrast=0.2, haze=0.0)
     wet = np.clip(1 - np.abs(c.y - shore - 0.02) / 0.03, 0, 1) * 0.45
     c.paint(wet, linear(196, 166, 118) * c.lit)
     for side in (0.12, 0.88):
-        _palm(c, c.span * (side + c.rng.uniform(-0.08, 0.08)), c.rng.uniform(0.70, 0.74), c.rng.uniform(0.44, 0.54))
+        _palm(
+            c,
+            c.span * (side + c.rng.uniform(-0.08, 0.08)),
+            c.rng.uniform(0.70, 0.74),
+            c.rng.uniform(0.44, 0.54),
+        )
 
 
 def _meadow(c: Canvas) -> None:
     _hills(c, 0.50, 0.16, linear(112, 158, 92), cells=0.9, haze=0.3)
     _hills(c, 0.58, 0.12, linear(112, 172, 70), cells=1.1, haze=0.08)
     for _ in range(int(c.rng.integers(2, 5))):
-        _tree(c, c.rng.uniform(0, c.span), c.rng.uniform(0.52, 0.56), c.rng.uniform(0.14, 0.20), 0.12, linear(72, 130, 54))
+        _tree(
+            c,
+            c.rng.uniform(0, c.span),
+            c.rng.uniform(0.52, 0.56),
+            c.rng.uniform(0.14, 0.20),
+            0.12,
+            linear(72, 130, 54),
+        )
     _ground(c, 0.58, linear(116, 180, 62), cells=10, contrast=0.5, haze=0.05)
     blossoms = (linear(252, 250, 244), linear(250, 214, 50), linear(236, 92, 120))
     for _ in range(130):
@@ -301,38 +259,68 @@ def _meadow(c: Canvas) -> None:
         c.fill(window, mask, blossoms[int(c.rng.integers(3))] * c.lit)
 
 
-def _building(c: Canvas, x0: float, x1: float, top: float, foot: float, wall: Array, lamps: float) -> None:
+def _building(
+    c: Canvas, x0: float, x1: float, top: float, foot: float, wall: Array, lamps: float
+) -> None:
     """A block with a grid of windows, some of them lit."""
-    window = (slice(max(0, int(top * c.h)), int(foot * c.h)), slice(int(x0 * c.h), int(min(c.w, x1 * c.h))))
+    window = (
+        slice(max(0, int(top * c.h)), int(foot * c.h)),
+        slice(int(x0 * c.h), int(min(c.w, x1 * c.h))),
+    )
     if window[1].start >= window[1].stop:
         return
     px, py = (c.x[:, window[1]] - x0) / 0.062, (c.y[window[0]] - top) / 0.075
     c.fill(window, np.ones((py.shape[0], px.shape[1]), np.float32), wall * c.lit)
     across, margin = int((x1 - x0) / 0.062), 0.0
     cell_x, cell_y = np.clip(px.astype(int), 0, 63), np.clip(py.astype(int), 0, 63)
-    glass = ((px % 1 > 0.28) & (px % 1 < 0.86) & (py % 1 > 0.30) & (py % 1 < 0.84) & (px > margin) & (px < across)).astype(np.float32)
+    glass = (
+        (px % 1 > 0.28)
+        & (px % 1 < 0.86)
+        & (py % 1 > 0.30)
+        & (py % 1 < 0.84)
+        & (px > margin)
+        & (px < across)
+    ).astype(np.float32)
     on = c.rng.random((64, 64))[cell_y, cell_x] < lamps
     dark, bright = linear(70, 96, 124) * c.lit, linear(255, 212, 120) * 0.9
     c.fill(window, glass, np.where(on[..., None], bright, dark))
 
 
 def _city(c: Canvas, lamps: float) -> None:
-    walls = (linear(176, 122, 98), linear(168, 160, 150), linear(128, 138, 154), linear(198, 176, 138), linear(150, 98, 84))
+    walls = (
+        linear(176, 122, 98),
+        linear(168, 160, 150),
+        linear(128, 138, 154),
+        linear(198, 176, 138),
+        linear(150, 98, 84),
+    )
     for row, (low, high, haze) in enumerate(((0.10, 0.26, 0.35), (0.22, 0.42, 0.0))):
         x = -c.rng.uniform(0, 0.2)
         while x < c.span:
             width = float(c.rng.uniform(0.19, 0.34))
             wall = walls[int(c.rng.integers(len(walls)))] * (1 - haze) + haze * c.haze
-            _building(c, max(0.0, x), x + width, float(c.rng.uniform(low, high)), 0.645, wall, lamps)
+            _building(
+                c, max(0.0, x), x + width, float(c.rng.uniform(low, high)), 0.645, wall, lamps
+            )
             x += width + (0.03 if row == 0 else float(c.rng.choice([0.008, 0.10])))
     _ground(c, 0.64, linear(176, 172, 166), contrast=0.12, haze=0.0)
     _ground(c, 0.725, linear(92, 94, 100), contrast=0.2, haze=0.0)
     c.paint(c.below(0.715) * (1 - c.below(0.73)), linear(214, 210, 200) * c.lit)
-    dash = (np.abs((c.x / 0.34) % 1 - 0.5) < 0.27).astype(np.float32) * c.below(0.945) * (1 - c.below(0.968))
+    dash = (
+        (np.abs((c.x / 0.34) % 1 - 0.5) < 0.27).astype(np.float32)
+        * c.below(0.945)
+        * (1 - c.below(0.968))
+    )
     c.paint(dash, linear(240, 226, 150) * c.lit)
 
 
-_PAINTERS = {"forest": _forest, "snowy forest": _snowy_forest, "desert": _desert, "beach": _beach, "meadow": _meadow}
+_PAINTERS = {
+    "forest": _forest,
+    "snowy forest": _snowy_forest,
+    "desert": _desert,
+    "beach": _beach,
+    "meadow": _meadow,
+}
 
 
 def plate(place: int, time: int, *, width: int, height: int, rng: Generator) -> Plate:
@@ -348,5 +336,7 @@ def plate(place: int, time: int, *, width: int, height: int, rng: Generator) -> 
         _PAINTERS[name](canvas)
     picture = torch.from_numpy(np.clip(canvas.rgb, 0, 1)).permute(2, 0, 1)[None]
     small = functional.avg_pool2d(picture, _SUPERSAMPLE)[0].permute(1, 2, 0).numpy()
-    display = np.where(small <= 0.0031308, small * 12.92, 1.055 * np.maximum(small, 0.0031308) ** (1 / 2.4) - 0.055)
+    display = np.where(
+        small <= 0.0031308, small * 12.92, 1.055 * np.maximum(small, 0.0031308) ** (1 / 2.4) - 0.055
+    )
     return Plate(pixels=(np.clip(display, 0, 1) * 255).round().astype(np.uint8), sun_side=side)

@@ -1,7 +1,7 @@
 """Ray marching of soft bodies: capsules and boxes in, straight colour, alpha and ground shadow out.
 
-Knows geometry and light, not animals. Body axes: x forward, y up, z to the viewer's side, ground at y = 0.
-The camera is orthographic, a little above the ground; yaw turns the body, not the light.
+Knows geometry and shading, not animals. Body axes: x forward, y up, z to the viewer's side, ground
+at y = 0. The camera is orthographic, a little above the ground; yaw turns the body, not the light.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from .light import decode_srgb, encode_srgb
 
 SUPERSAMPLE = 2
 ELEVATION = 0.22  # radians the camera looks down: enough to lay a visible shadow on the ground
@@ -60,7 +62,9 @@ class Posed:
 
     def __init__(self, body: Body, pose: int) -> None:
         a, b, flat = body.start[pose], body.end[pose], body.flatten
-        metric = torch.stack([torch.ones_like(flat), torch.ones_like(flat), flat * flat], -1)  # [K,3]
+        metric = torch.stack(
+            [torch.ones_like(flat), torch.ones_like(flat), flat * flat], -1
+        )  # [K,3]
         along = (b - a) * metric
         self._metric, self._along, self._a = metric.T, along.T, (a * metric).T
         self._length2 = ((b - a) * along).sum(-1).clamp_min(1e-8)
@@ -100,7 +104,9 @@ class Camera:
     def __init__(self, view: View) -> None:
         self._view = view
         c, s = math.cos(view.yaw), math.sin(view.yaw)
-        self._to_body = torch.tensor([[c, 0.0, -s], [0.0, 1.0, 0.0], [s, 0.0, c]])  # row vector @ this
+        self._to_body = torch.tensor(
+            [[c, 0.0, -s], [0.0, 1.0, 0.0], [s, 0.0, c]]
+        )  # row vector @ this
         ce, se = math.cos(ELEVATION), math.sin(ELEVATION)
         self.right = self.turn(torch.tensor([1.0, 0.0, 0.0]))
         self.up = self.turn(torch.tensor([0.0, ce, -se]))
@@ -132,18 +138,11 @@ def extent(body: Body, yaw: float) -> tuple[float, float, float, float]:
         boxes = camera.project(body.box_centre[:, :, None] + body.box_half[:, None] * corners)
         low.append(boxes.amin((0, 1, 2)))
         high.append(boxes.amax((0, 1, 2)))
-    (left, bottom), (right, top) = torch.stack(low).amin(0).tolist(), torch.stack(high).amax(0).tolist()
+    (left, bottom), (right, top) = (
+        torch.stack(low).amin(0).tolist(),
+        torch.stack(high).amax(0).tolist(),
+    )
     return left, right, bottom, top
-
-
-def decode_srgb(x: Tensor) -> Tensor:
-    """Display-referred sRGB 0..1 to scene-linear."""
-    return torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
-
-
-def encode_srgb(x: Tensor) -> Tensor:
-    """Scene-linear 0..1 to display-referred sRGB."""
-    return torch.where(x <= 0.0031308, x * 12.92, 1.055 * x.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)
 
 
 def render(body: Body, pose: int, view: View, sun: tuple[float, float, float]) -> Tensor:
@@ -179,28 +178,45 @@ def _window(body: Body, view: View) -> tuple[int, int, int, int]:
 
 
 def _march(posed: Posed, origins: Tensor, forward: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance along each ray where it ends, and how near it ever came to the body."""
+    """Distance along each ray where it comes nearest to the body, and how near that is."""
     t = torch.full((len(origins),), _START - 2.2)
-    nearest = torch.full_like(t, 9.0)
+    nearest, where = torch.full_like(t, 9.0), t.clone()
     live = torch.arange(len(origins))
     for _ in range(_MARCH_STEPS):
         d = posed.distance(origins[live] + t[live, None] * forward)
+        nearer = live[d < nearest[live]]
         nearest[live] = torch.minimum(nearest[live], d)
+        where[nearer] = t[nearer]
         t[live] += d.clamp(-0.1, 0.7)
         live = live[(d > _HIT / 4) & (t[live] < _FAR)]
         if not len(live):
             break
-    return t, nearest
+    return where, nearest
+
+
+def _gradient(posed: Posed, points: Tensor) -> Tensor:
+    """Gradient of the distance field at points [N, 3]."""
+    step = 0.012
+    corners = torch.tensor([[1.0, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]])
+    field = posed.distance((points[:, None] + step * corners).reshape(-1, 3)).reshape(-1, 4)
+    return field @ corners / (4 * step)
 
 
 def _figure(body: Body, posed: Posed, camera: Camera, view: View, light: Tensor) -> Tensor:
     x0, y0, x1, y1 = _window(body, view)
     origins = camera.origins(*_grid(x0, y0, x1, y1, SUPERSAMPLE))
     t, nearest = _march(posed, origins, camera.forward)
-    cover = (1 - (nearest - _HIT) * view.scale * SUPERSAMPLE).clamp(0, 1)
-    seen = torch.nonzero(cover > 0)[:, 0]
-    colour = torch.zeros(len(origins), 3)
-    colour[seen] = _shade(body, posed, origins[seen] + t[seen, None] * camera.forward, camera, light)
+    pixels = view.scale * SUPERSAMPLE
+    seen = torch.nonzero((nearest - _HIT) * pixels < 1)[:, 0]
+    points = origins[seen] + t[seen, None] * camera.forward
+    gradient = _gradient(posed, points)
+    # Flattened parts understate their distance; the gradient tells by how much.
+    miss = (nearest[seen] - _HIT).clamp_min(0) / gradient.norm(dim=-1).clamp(0.1, 1.0)
+    cover, colour = torch.zeros(len(origins)), torch.zeros(len(origins), 3)
+    cover[seen] = (1 - miss * pixels).clamp(0, 1)
+    colour[seen] = _shade(
+        body, posed, points, functional.normalize(gradient, dim=-1), camera, light
+    )
     samples = torch.cat([colour * cover[:, None], cover[:, None]], -1).T
     shape = (1, 4, (y1 - y0) * SUPERSAMPLE, (x1 - x0) * SUPERSAMPLE)
     small = functional.avg_pool2d(samples.reshape(shape), SUPERSAMPLE)[0]
@@ -210,12 +226,10 @@ def _figure(body: Body, posed: Posed, camera: Camera, view: View, light: Tensor)
     return out
 
 
-def _shade(body: Body, posed: Posed, points: Tensor, camera: Camera, light: Tensor) -> Tensor:
+def _shade(
+    body: Body, posed: Posed, points: Tensor, normal: Tensor, camera: Camera, light: Tensor
+) -> Tensor:
     """Scene-linear colour of surface points [N, 3] under sun, sky and a fill from the camera."""
-    step = 0.012
-    corners = torch.tensor([[1.0, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]])
-    field = posed.distance((points[:, None] + step * corners).reshape(-1, 3)).reshape(-1, 4)
-    normal = functional.normalize(field @ corners, dim=-1)
     weight = torch.softmax(posed.parts(points) * -80, -1)
     albedo = weight @ decode_srgb(body.colour)
     spots = (weight @ body.spotted * _patches(points)).unsqueeze(-1)
@@ -237,7 +251,9 @@ def _patches(points: Tensor) -> Tensor:
             corner = cell.floor() + torch.tensor([dx, dy])
             wobble = 0.28 * torch.sin(corner @ torch.tensor([[12.9, 4.1], [7.7, 9.3]]))
             d = (cell - corner - 0.5 - wobble).norm(dim=-1)
-            best = torch.stack([torch.minimum(best[0], d), torch.minimum(best[1], torch.maximum(best[0], d))])
+            best = torch.stack(
+                [torch.minimum(best[0], d), torch.minimum(best[1], torch.maximum(best[0], d))]
+            )
     return ((best[1] - best[0] - 0.16) * 10).clamp(0, 1)
 
 

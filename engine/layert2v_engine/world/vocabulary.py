@@ -38,7 +38,14 @@ SUBJECTS: tuple[Word, ...] = (
 )
 
 PLACES: tuple[Word, ...] = (
-    _word("snowy forest", "snow-covered forest", "winter forest", "snowy woods", "winter woods", "snow"),
+    _word(
+        "snowy forest",
+        "snow-covered forest",
+        "winter forest",
+        "snowy woods",
+        "winter woods",
+        "snow",
+    ),
     _word("forest", "woods", "woodland", "trees", "grove", "jungle"),
     _word("desert", "sand dunes", "sandy desert", "dunes", "sahara"),
     _word("beach", "seaside", "sandy beach", "shore", "seashore", "coast", "sea"),
@@ -47,7 +54,9 @@ PLACES: tuple[Word, ...] = (
 )
 
 TIMES: tuple[Word, ...] = (
-    _word("sunny day", "clear day", "bright day", "daytime", "daylight", "noon", "sunshine", "sunny"),
+    _word(
+        "sunny day", "clear day", "bright day", "daytime", "daylight", "noon", "sunshine", "sunny"
+    ),
     _word("sunset", "dusk", "sundown", "evening", "twilight", "golden hour"),
     _word("night", "midnight", "moonlight", "nighttime", "moonlit"),
     _word("overcast day", "cloudy day", "grey day", "overcast", "cloudy", "gloomy"),
@@ -89,7 +98,7 @@ def is_painted(subject: int) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Label:
-    """What a clip shows: indices into SUBJECTS, PLACES, TIMES and COLOURS (-1: natural colour), and a name of ACTIONS."""
+    """What a clip shows: indices into the words (colour -1: natural) and the name of an action."""
 
     subject: int
     place: int

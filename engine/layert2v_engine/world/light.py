@@ -1,0 +1,58 @@
+"""Light: the sRGB curve, and what each time of day does to sky, ground, figures and shadows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def decode_srgb(x: Tensor) -> Tensor:
+    """Display-referred sRGB 0..1 to scene-linear."""
+    return torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
+
+
+def encode_srgb(x: Tensor) -> Tensor:
+    """Scene-linear 0..1 to display-referred sRGB."""
+    return torch.where(
+        x <= 0.0031308, x * 12.92, 1.055 * x.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Light:
+    """A time of day. Sky colours are display-referred 0..255; the rest is scene-linear."""
+
+    zenith: tuple[int, int, int]
+    low: tuple[int, int, int]
+    disc: tuple[float, float, float]
+    ground: tuple[float, float, float]  # what a white ground reflects
+    figure: tuple[float, float, float]  # multiplies the neutrally lit figure
+    height: float  # of sun or moon from the top, share of the height
+    shadow: float  # opacity of a cast shadow
+    contact: float  # opacity of the shadow right under the feet
+    bank: float  # how much cloud
+
+
+LIGHTS: tuple[Light, ...] = (
+    Light(
+        zenith=(52, 120, 214), low=(186, 222, 246), disc=(1.0, 0.95, 0.78),
+        ground=(1.0, 0.98, 0.92), figure=(1.0, 0.99, 0.96), height=0.14, shadow=0.62,
+        contact=0.55, bank=0.55,
+    ),
+    Light(
+        zenith=(84, 64, 128), low=(255, 150, 70), disc=(1.0, 0.62, 0.20),
+        ground=(0.86, 0.56, 0.40), figure=(1.0, 0.72, 0.54), height=0.36, shadow=0.55,
+        contact=0.55, bank=0.50,
+    ),
+    Light(
+        zenith=(8, 12, 38), low=(30, 44, 96), disc=(0.90, 0.93, 1.0), ground=(0.085, 0.115, 0.23),
+        figure=(0.42, 0.48, 0.72), height=0.15, shadow=0.50, contact=0.55, bank=0.25,
+    ),
+    Light(
+        zenith=(146, 154, 164), low=(206, 210, 214), disc=(0.0, 0.0, 0.0),
+        ground=(0.52, 0.55, 0.58), figure=(0.74, 0.77, 0.80), height=0.15, shadow=0.12,
+        contact=0.50, bank=0.90,
+    ),
+)  # fmt: skip
