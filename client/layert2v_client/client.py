@@ -19,6 +19,8 @@ from layert2v_client.jobs import Job
 from layert2v_client.types import JobState, JobStatus, ServerInfo
 
 PAGE_SIZE = 100
+# A server whose engine is still loading says so after 15 s, and gRPC asks it five times.
+SUBMIT_TIMEOUT_S = 90.0
 
 
 def connect(address: str, token: str | None = None, tls: Tls | bool | None = None) -> Client:
@@ -70,7 +72,7 @@ class Client:
         between keeps its own. Raises ``InvalidRequest`` with the wrong fields, or ``ClientError``.
         """
         request = create_request(spec, request_id or uuid.uuid4())
-        answer = self._connection.call(self._connection.jobs.CreateJob, request)
+        answer = self._connection.call(self._connection.jobs.CreateJob, request, SUBMIT_TIMEOUT_S)
         return Job(self._connection, answer.name)
 
     def job(self, name: str) -> Job:

@@ -41,6 +41,7 @@ class EmbeddedServer:
         try:
             data.mkdir(parents=True, exist_ok=True)
             with self.log.open("ab") as log:
+                self._log_start = log.tell()  # what earlier servers said comes before
                 # Its own session: Ctrl-C in a terminal must reach the job first, not the server.
                 self._process = subprocess.Popen(  # noqa: S603
                     command,
@@ -107,8 +108,11 @@ class EmbeddedServer:
 
     def _last_words(self) -> str:
         self._process.wait(STOP_TIMEOUT_S)
-        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1].strip().rstrip(".") if lines else "it said nothing"
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            lines = log.read().decode(errors="replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()] or ["it said nothing"]
+        return said[-1].removeprefix("layert2v-server: ").rstrip(".")
 
 
 def _listen(process: subprocess.Popen[str], addresses: queue.Queue[str | None]) -> None:

@@ -123,7 +123,10 @@ class Watch:
                     yield update
                     if update.status.state.is_final:
                         return
-                problem = ServerUnavailable("WATCH_ENDED", "The server ended the watch.")
+                status = Job(self._connection, self._name).status()
+                if status.state.is_final:  # and seen: the watch began at its last revision
+                    return
+                problem = ServerUnavailable("WATCH_ENDED", "The server ends the watch early.")
             except ServerUnavailable as cut:
                 problem = cut
             except ClientError:
@@ -142,8 +145,7 @@ class Watch:
         for message in self._connection.read(self._stream):
             update = update_from_message(message)
             self._patience.renew()
-            seen = update.status.revision == self._revision
-            if seen and update.preview is None and not update.status.state.is_final:
+            if update.status.revision == self._revision and update.preview is None:
                 continue
             self._revision = update.status.revision
             yield update

@@ -33,10 +33,13 @@ def test_the_surface() -> None:
 
 
 def round_trip(python: Path | str) -> str:
-    path = f"import sys; sys.path[:0] = [{str(REPOSITORY / 'proto')!r}, {str(REPOSITORY / 'client')!r}]"
     program = Path(__file__).with_name("round_trip.py")
-    code = f"{path}; import runpy; runpy.run_path({str(program)!r}, run_name='__main__')"
-    done = subprocess.run([python, "-W", "error", "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        [python, "-W", "error", program],
+        env={"PYTHONPATH": f"{REPOSITORY / 'proto'}:{REPOSITORY / 'client'}"},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

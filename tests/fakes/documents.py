@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
@@ -28,9 +28,7 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 positives = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 seeds = st.integers(0, MAX_SEED)
 digests = st.integers(0, 2**256 - 1).map(lambda value: f"{value:064x}")
-moments = st.datetimes(
-    datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(timezone.utc)
-)
+moments = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))
 
 specs = st.builds(
     GenerateSpec,

@@ -56,7 +56,7 @@ class ScriptedServer(
     artifacts_pb2_grpc.ArtifactServiceServicer,
     server_pb2_grpc.ServerServiceServicer,
 ):
-    """Plays a ``Script`` on a port of this machine; ``start`` again on the same port is a restart."""
+    """Plays a ``Script`` on a port of this machine; a second ``start`` takes the same port."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -129,7 +129,7 @@ class ScriptedServer(
         cuts = self.script.cut_watches_after
         cut = cuts.pop(0) if cuts else None
         later = [u for u in self.script.updates if u.job.revision > request.from_revision]
-        for number, update in enumerate(later or self.script.updates[-1:]):
+        for number, update in enumerate(later):
             if number == cut:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the line was cut")
             self.script.jobs[request.name].CopyFrom(update.job)
