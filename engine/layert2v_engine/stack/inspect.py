@@ -1,0 +1,271 @@
+"""An independent look at a finished stack: what its files really hold, and whether that is right.
+
+Reads with the OpenEXR library and computes with numpy; the writer uses OpenImageIO and torch. What
+both sides get wrong in the same way is not found here. Changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenEXR
+
+from layert2v.stack import FileRecord, Flat, Layer, Role, Stack, frame_path
+from layert2v_engine.stack.exr import RGBA, rate
+from layert2v_engine.stack.pack import packed_channels, packed_pattern, packed_sequences
+
+_HALF_MAX = np.float32(65504.0)
+
+
+@dataclass(kw_only=True, slots=True)
+class Range:
+    """Smallest and largest finite value seen; `low` > `high` as long as there was none."""
+
+    low: float = float("inf")
+    high: float = float("-inf")
+
+    def include(self, values: np.ndarray) -> None:
+        """Widen to hold the finite ones of `values`."""
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            self.low = min(self.low, float(finite.min()))
+            self.high = max(self.high, float(finite.max()))
+
+    def __str__(self) -> str:
+        return f"{self.low:.3f} .. {self.high:.3f}" if self.low <= self.high else "-"
+
+
+@dataclass(kw_only=True, slots=True)
+class SequenceReport:
+    """What the files of one layer or flat hold."""
+
+    name: str
+    role: str
+    frames: int = 0
+    channels: str = ""
+    pixels: str = ""
+    compression: str = ""
+    colorspace: str = ""
+    alpha: Range = field(default_factory=Range)
+    color: Range = field(default_factory=Range)
+    not_finite: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(kw_only=True, slots=True)
+class Report:
+    """The whole inspection. The stack is right when `problems` is empty.
+
+    `comp_exact` counts frames whose comp is the over of their layers to the bit; `comp_error` and
+    `comp_alpha_error` are the largest differences. `packed` counts packed frames, None if there
+    are none.
+    """
+
+    stack: Stack
+    sequences: list[SequenceReport] = field(default_factory=list)
+    comp_exact: int = 0
+    comp_error: float = 0.0
+    comp_alpha_error: float = 0.0
+    hashes_right: int = 0
+    packed: int | None = None
+    problems: list[str] = field(default_factory=list)
+
+
+def inspect(folder: Path, stack: Stack) -> Report:
+    """Read every file of the stack in `folder`; damage is reported, not raised."""
+    report = Report(stack=stack)
+    for file in stack.files():
+        _check_bytes(folder, file, report)
+    for flat in stack.flats:
+        report.sequences.append(_inspect_sequence(folder, stack, flat, report))
+    for layer in stack.layers:
+        report.sequences.append(_inspect_sequence(folder, stack, layer, report))
+        _check_role(layer, report)
+    for frame in range(stack.start_frame, stack.start_frame + stack.frames):
+        _recomposite(folder, stack, frame, report)
+    _check_packed(folder, stack, report)
+    leftovers = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.part"))
+    report.problems += [f"{name} is left over from an interrupted write." for name in leftovers]
+    return report
+
+
+def over(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """`top` over `bottom`, premultiplied float32 `[H, W, 4]`."""
+    result: np.ndarray = top + bottom * (np.float32(1.0) - top[..., 3:])
+    return result
+
+
+def _check_bytes(folder: Path, file: FileRecord, report: Report) -> None:
+    path = folder / file.path
+    if not path.is_file():
+        report.problems.append(f"{file.path} is missing.")
+        return
+    with path.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    if digest == file.sha256 and path.stat().st_size == file.size_bytes:
+        report.hashes_right += 1
+    else:
+        report.problems.append(f"{file.path} is not the file that was delivered: its hash differs.")
+
+
+def _inspect_sequence(
+    folder: Path, stack: Stack, sequence: Layer | Flat, report: Report
+) -> SequenceReport:
+    role = sequence.role.value if isinstance(sequence, Layer) else "flat"
+    found = SequenceReport(name=sequence.name, role=role)
+    for index, file in enumerate(sequence.files):
+        opened = _open(folder / file.path)
+        if opened is None:
+            if (folder / file.path).is_file():
+                report.problems.append(f"{file.path} cannot be read.")
+            continue
+        header, planes = opened
+        frame = stack.start_frame + index
+        complaints = _file_problems(header, planes, stack, frame)
+        report.problems += [f"{file.path} {complaint}." for complaint in complaints]
+        if tuple(sorted(planes)) != tuple(sorted(RGBA)):
+            report.problems.append(f"{file.path} has channels {' '.join(planes)}, not R G B A.")
+            continue
+        _measure(found, header, planes)
+    if found.not_finite:
+        report.problems.append(
+            f"{sequence.name} has {found.not_finite} values that are not numbers."
+        )
+    if found.alpha.low < 0.0 or found.alpha.high > 1.0:
+        report.problems.append(f"{sequence.name} has alpha outside 0 to 1: {found.alpha}.")
+    found.size_bytes = sum(file.size_bytes for file in sequence.files)
+    return found
+
+
+def _measure(found: SequenceReport, header: dict[str, Any], planes: dict[str, np.ndarray]) -> None:
+    found.frames += 1
+    found.channels = " ".join(channel for channel in RGBA if channel in planes)
+    found.pixels = "/".join(sorted({_type_name(plane) for plane in planes.values()}))
+    found.compression = _codec(header)
+    found.colorspace = str(header.get("colorInteropID", "-"))
+    found.alpha.include(planes["A"])
+    for channel in "RGB":
+        found.color.include(planes[channel])
+    found.not_finite += sum(int((~np.isfinite(plane)).sum()) for plane in planes.values())
+
+
+def _check_role(layer: Layer, report: Report) -> None:
+    found = report.sequences[-1]
+    if layer.role is Role.background and found.frames and found.alpha.low < 1.0:
+        report.problems.append(f"The background {layer.name} is not opaque: alpha {found.alpha}.")
+
+
+def _file_problems(
+    header: dict[str, Any], planes: dict[str, np.ndarray], stack: Stack, frame: int
+) -> Iterator[str]:
+    window = (0, 0, stack.width - 1, stack.height - 1)
+    for name in ("dataWindow", "displayWindow"):
+        found = tuple(int(value) for corner in header[name] for value in corner)
+        if found != window:
+            yield f"has {name} {found}, not {window}"
+    expected = {
+        "colorInteropID": stack.colorspace,
+        "framesPerSecond": rate(stack.fps),
+        "imageCounter": frame,
+        "pixelAspectRatio": float(np.float32(stack.pixel_aspect)),
+        "type": OpenEXR.scanlineimage,
+        "lineOrder": OpenEXR.INCREASING_Y,
+    }
+    for name, value in expected.items():
+        if header.get(name) != value:
+            yield f"says {name} {header.get(name)}, not {value}"
+    for name in ("view", "multiView", "chromaticities"):
+        if name in header:
+            yield f"has the attribute {name}, which hosts read in different ways"
+    if OpenEXR.checkColorMetadata(header):
+        yield "has colour attributes that contradict each other"
+    if any(plane.dtype != np.float16 for plane in planes.values()):
+        yield "is not half float"
+
+
+def _recomposite(folder: Path, stack: Stack, frame: int, report: Report) -> None:
+    comp = _rgba(folder / frame_path(stack.flat("comp").pattern, frame))
+    pixels: np.ndarray | None = None
+    for layer in stack.layers:
+        picture = _rgba(folder / frame_path(layer.pattern, frame))
+        if comp is None or picture is None or picture.shape != comp.shape:
+            return  # reported where the file was looked at
+        top = picture.astype(np.float32)
+        pixels = top if pixels is None else over(top, pixels)
+    if comp is None or pixels is None:
+        return
+    expected = pixels.clip(-_HALF_MAX, _HALF_MAX).astype(np.float16)
+    if np.array_equal(expected, comp):
+        report.comp_exact += 1
+        return
+    error = np.abs(expected.astype(np.float32) - comp.astype(np.float32))
+    report.comp_error = max(report.comp_error, float(error[..., :3].max()))
+    report.comp_alpha_error = max(report.comp_alpha_error, float(error[..., 3].max()))
+    report.problems.append(
+        f"The comp of frame {frame} is not the over of its layers: "
+        f"colour is off by up to {error[..., :3].max():.4g}, alpha by {error[..., 3].max():.4g}."
+    )
+
+
+def _check_packed(folder: Path, stack: Stack, report: Report) -> None:
+    pattern = packed_pattern(stack)
+    if not (folder / pattern).parent.is_dir():
+        return
+    report.packed = 0
+    for frame in range(stack.start_frame, stack.start_frame + stack.frames):
+        name = frame_path(pattern, frame)
+        opened = _open(folder / name)
+        if opened is None:
+            report.problems.append(f"{name} is missing or cannot be read.")
+            continue
+        report.packed += 1
+        header, planes = opened
+        complaints = [*_file_problems(header, planes, stack, frame)]
+        if set(planes) != set(packed_channels(stack)):
+            complaints.append("has other channels than the stack has layers")
+        else:
+            complaints += _packed_differences(folder, planes, stack, frame)
+        report.problems += [f"{name} {complaint}." for complaint in complaints]
+
+
+def _packed_differences(
+    folder: Path, planes: dict[str, np.ndarray], stack: Stack, frame: int
+) -> Iterator[str]:
+    for number, sequence in enumerate(packed_sequences(stack)):
+        picture = _rgba(folder / frame_path(sequence.pattern, frame))
+        if picture is None:
+            continue  # reported where the file was looked at
+        names = packed_channels(stack)[4 * number : 4 * number + 4]
+        packed = np.stack([planes[name] for name in names], axis=-1)
+        if not np.array_equal(packed, picture):
+            yield f"holds other pixels than {sequence.name}"
+
+
+def _open(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+    """Header and planes by channel name of a single-part file, or None if it cannot be read."""
+    try:
+        file = OpenEXR.File(str(path), separate_channels=True)
+        planes = {name: channel.pixels for name, channel in file.channels().items()}
+        return dict(file.header()), planes
+    except (RuntimeError, ValueError, TypeError, OSError):  # whatever the binding makes of damage
+        return None
+
+
+def _rgba(path: Path) -> np.ndarray | None:
+    opened = _open(path)
+    if opened is None or not set(RGBA) <= set(opened[1]):
+        return None
+    return np.stack([opened[1][channel] for channel in RGBA], axis=-1)
+
+
+def _type_name(plane: np.ndarray) -> str:
+    return {"float16": "half", "float32": "float"}.get(plane.dtype.name, plane.dtype.name)
+
+
+def _codec(header: dict[str, Any]) -> str:
+    return str(header["compression"]).rpartition(".")[2].removesuffix("_COMPRESSION").lower()
