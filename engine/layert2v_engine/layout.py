@@ -89,6 +89,7 @@ class StreamLayout:
         subjects = (f"foreground_{k:02d}" for k in range(1, self.foregrounds + 1))
         return (GLOBAL_PROMPT, *subjects, BACKGROUND_PROMPT)
 
+    @cached_property
     def visibility(self) -> tuple[tuple[int, ...], ...]:
         """For each stream the indices of the prompts it hears.
 

@@ -28,7 +28,7 @@ def test_a_scene_may_do_without_shadows_or_foregrounds() -> None:
 def test_each_stream_hears_the_global_prompt_and_its_own() -> None:
     layout = StreamLayout.for_foregrounds(2, shadows=False)
     assert layout.prompts == ("global", "foreground_01", "foreground_02", "background")
-    assert layout.visibility() == ((0, 1, 2, 3), (0, 3), (0, 1), (0, 1), (0, 2), (0, 2))
+    assert layout.visibility == ((0, 1, 2, 3), (0, 3), (0, 1), (0, 1), (0, 2), (0, 2))
 
 
 def test_rows_follow_the_checkpoint_and_fall_back_to_the_role() -> None:

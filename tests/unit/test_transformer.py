@@ -102,7 +102,7 @@ class DenseText:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("visibility", [LAYOUT.visibility(), ((0, 2), (0, 1), (0, 2), (1,))])
+@pytest.mark.parametrize("visibility", [LAYOUT.visibility, ((0, 2), (0, 1), (0, 2), (1,))])
 def test_routed_text_is_attention_under_a_dense_mask(pair, scene, visibility) -> None:
     (_, layered), (latents, text) = pair, scene
     layered.layer_modulation.normal_(std=0.2)
@@ -121,7 +121,7 @@ def test_routed_text_is_attention_under_a_dense_mask(pair, scene, visibility) ->
 def test_padding_of_a_prompt_is_not_heard(pair, scene) -> None:
     (_, layered), (latents, text) = pair, scene
     mask = torch.arange(24).expand(2, 3, 24) < 10
-    arguments = {"roles": range(4), "visibility": LAYOUT.visibility(), "prompt_mask": mask}
+    arguments = {"roles": range(4), "visibility": LAYOUT.visibility, "prompt_mask": mask}
     time = torch.tensor([700.0, 300.0])
     before = layered(latents, time, text, **arguments).sample
     after = layered(latents, time, text.masked_fill(~mask[..., None], 9.0), **arguments).sample
@@ -134,7 +134,7 @@ def forward(
     latents, text = scene
     time = torch.tensor([[900.0, 0.0, 500.0, 500.0], [0.0, 300.0, 0.0, 999.0]])
     mask = torch.arange(24).expand(2, 3, 24) < 10
-    arguments = {"roles": range(4), "visibility": LAYOUT.visibility(), "prompt_mask": mask} | more
+    arguments = {"roles": range(4), "visibility": LAYOUT.visibility, "prompt_mask": mask} | more
     return model(latents, time, text, **arguments).sample
 
 
@@ -212,7 +212,7 @@ def test_two_foregrounds_share_a_row_until_one_has_its_own(scene) -> None:
     roles = ("composite", "background", "foreground", "matte", "foreground_02")
     model = LayeredWanTransformer3DModel(**TINY, roles=roles).eval()
     rows = layout.rows(model.config.roles)
-    out = model(latents, torch.tensor([500.0]), text, roles=rows, visibility=layout.visibility())
+    out = model(latents, torch.tensor([500.0]), text, roles=rows, visibility=layout.visibility)
     assert rows == (0, 1, 2, 3, 4, 3)
     assert out.sample.shape == latents.shape
 
