@@ -21,6 +21,7 @@ demo: setup  ## PROMPT="..." to an EXR layer stack in OUT
 	@scripts/demo "$$PROMPT" "$$OUT"
 
 test: setup  ## every test that needs neither Blender nor a GPU
+	@scripts/setup oldest
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-hosts: setup  ## a layer stack in Blender 4.5 and 5.0 against numpy
