@@ -113,7 +113,7 @@ def build_bank(
 ) -> None:
     """Render figures and plates into `folder` (created). `report` hears (stage, done, total).
 
-    Raises ValueError when there are too few creatures to cover every action, light side and colour.
+    There is at least one creature for every action, side of the light and colour of a species.
     """
     folder.mkdir(parents=True, exist_ok=True)
     size = {"width": width, "height": height}
@@ -146,11 +146,7 @@ def _figure_jobs(seed: int, per_species: int, width: int, height: int) -> Iterat
             for side in (-1, 1)
             for action in ABILITIES[subject]
         ]
-        if per_species < len(looks):
-            raise ValueError(
-                f"creatures_per_species must be at least {len(looks)}, not {per_species}"
-            )
-        for k in range(per_species):
+        for k in range(max(per_species, len(looks))):
             action, side, colour = looks[k % len(looks)]
             yield _FigureJob(
                 subject=subject,

@@ -213,7 +213,7 @@ def _figure(body: Body, posed: Posed, camera: Camera, view: View, light: Tensor)
     # Flattened parts understate their distance; the gradient tells by how much.
     miss = (nearest[seen] - _HIT).clamp_min(0) / gradient.norm(dim=-1).clamp(0.1, 1.0)
     cover, colour = torch.zeros(len(origins)), torch.zeros(len(origins), 3)
-    cover[seen] = (1 - miss * pixels).clamp(0, 1)
+    cover[seen] = torch.where(miss > 0, (0.5 - miss * pixels).clamp_min(0), 1)
     colour[seen] = _shade(
         body, posed, points, functional.normalize(gradient, dim=-1), camera, light
     )
