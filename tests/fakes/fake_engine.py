@@ -10,15 +10,17 @@ import hashlib
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from layert2v import stack as manifest
 from layert2v.spec import GenerateSpec, ModelInfo, spec_to_json
 from layert2v.stack import FileRecord, Flat, HistoryEntry, Layer, Role, Stack
-from PIL import Image
 
 ENGINE = "fakes.fake_engine:FakeEngine"
 
@@ -83,7 +85,7 @@ class FakeEngine:
     """Writes layers of hash bytes: the same spec gives the same files."""
 
     def __init__(self, models: Path | None, device: str) -> None:
-        print(f"a library prints on {device}")  # must not disturb the worker's messages
+        sys.stdout.write("a library prints\n")  # must not disturb the worker's messages
 
     def models(self) -> tuple[ModelInfo, ...]:
         return (MODEL,)

@@ -16,6 +16,8 @@ from typing import Any
 
 import grpc
 import psutil
+
+from fakes.fake_engine import ENGINE, Behaviour
 from layert2v.v1 import (
     artifacts_pb2,
     artifacts_pb2_grpc,
@@ -25,8 +27,6 @@ from layert2v.v1 import (
     server_pb2_grpc,
 )
 from layert2v.wire import ERROR_TRAILER
-
-from fakes.fake_engine import ENGINE, Behaviour
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENDED = frozenset(
@@ -62,7 +62,9 @@ class LiveServer:
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, f"the server did not start:\n{self.log.read_text()}"
+        if not line:
+            self.process.communicate(timeout=PATIENCE_S)
+            raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
         self.ready = json.loads(line)
         self.connect()
 

@@ -34,21 +34,27 @@ RETRY_AFTER_S: dict[type[ServerError], float] = {
     errors.EngineNotReady: 5.0,
     errors.Stopping: 2.0,
 }
+# What a caller sent may come back in a message, and headers have little room.
+MAX_TEXT_CHARS = 400
+MAX_VIOLATIONS = 8
 
 
 async def abort(context: grpc.aio.ServicerContext, error: ServerError) -> NoReturn:
     """End the call with `error`."""
     code = CODES.get(type(error), grpc.StatusCode.INTERNAL)
+    message = error.message[:MAX_TEXT_CHARS]
     detail = errors_pb2.ErrorDetail(
         reason=error.reason,
-        message=error.message,
+        message=message,
         hint=error.hint,
         violations=[
-            errors_pb2.FieldViolation(field=violation.field, message=violation.message)
-            for violation in getattr(error, "violations", ())
+            errors_pb2.FieldViolation(
+                field=violation.field, message=violation.message[:MAX_TEXT_CHARS]
+            )
+            for violation in getattr(error, "violations", ())[:MAX_VIOLATIONS]
         ],
         retry_after_s=RETRY_AFTER_S.get(type(error)),
     )
     trailer = ((ERROR_TRAILER, detail.SerializeToString()),)
-    await context.abort(code, error.message, trailing_metadata=trailer)
+    await context.abort(code, message, trailing_metadata=trailer)
     raise AssertionError("abort always raises")

@@ -1,10 +1,11 @@
 """The life of a job in one table. Knows neither the database nor the workers.
 
 QUEUED --start--> RUNNING --succeed--> SUCCEEDED
-  ^                | |  \---fail-----> FAILED
-  +----requeue-----+ cancel
+  ^                | | |
+  +----requeue-----+ | +--fail-------> FAILED
+                   cancel
                      v
-                  CANCELLING --stop--> CANCELLED
+                 CANCELLING --stop---> CANCELLED
 """
 
 from __future__ import annotations

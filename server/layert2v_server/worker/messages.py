@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """Make the stack of `spec` (JSON of GenerateSpec) in `folder`, previews at the path `preview`."""
+    """Make the stack of `spec` (a GenerateSpec as JSON) in `folder`; `preview` is a file name."""
 
     job: str
     spec: dict[str, Any]

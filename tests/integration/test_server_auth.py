@@ -1,0 +1,106 @@
+"""Who may call: tokens in metadata, jobs of one's own, certificates."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from fakes.live_server import LiveServer, detail, live_server
+from layert2v.v1 import artifacts_pb2, jobs_pb2, jobs_pb2_grpc, server_pb2
+from layert2v_server.auth import make_token
+
+ANNA, ANNA_LINE = make_token("anna")
+BERT, BERT_LINE = make_token("bert")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    folder = tmp_path_factory.mktemp("auth")
+    (folder / "tokens").write_text(f"{ANNA_LINE}\n{BERT_LINE}\n")
+    with live_server(folder / "data", token_file=str(folder / "tokens")) as server:
+        yield server
+
+
+@pytest.mark.parametrize("token", ["", "wrong", ANNA + "x", ANNA[:-1]])
+def test_strangers_hear_nothing(server: LiveServer, token: str) -> None:
+    server.connect(token)
+    calls = (
+        lambda: server.call(server.info.GetServerInfo, server_pb2.GetServerInfoRequest()),
+        lambda: server.call(server.jobs.ListJobs, jobs_pb2.ListJobsRequest()),
+        lambda: list(server.watch("jobs/" + "0" * 32)),
+        lambda: server.call(server.files.WriteArtifact, iter(())),
+    )
+    for call in calls:
+        with pytest.raises(grpc.RpcError) as caught:
+            call()
+        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert detail(caught.value).reason == "ACCESS_DENIED"
+
+
+def test_health_needs_no_token(server: LiveServer) -> None:
+    with grpc.insecure_channel(server.ready["address"]) as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check
+        assert check(health_pb2.HealthCheckRequest(), timeout=5).status == 1
+
+
+def test_everybody_has_their_own_jobs(server: LiveServer) -> None:
+    server.connect(ANNA)
+    job = server.end(server.submit().name)
+    file = server.artifacts(job.name)[0]
+    assert job.owner == "anna"
+    server.connect(BERT)
+    assert not server.call(server.jobs.ListJobs, jobs_pb2.ListJobsRequest()).jobs
+    for call in (
+        lambda: server.get(job.name),
+        lambda: server.cancel(job.name),
+        lambda: list(server.watch(job.name)),
+        lambda: server.read(file.name),
+        lambda: server.call(
+            server.files.ListArtifacts, artifacts_pb2.ListArtifactsRequest(job=job.name)
+        ),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            call()
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_tokens_stay_out_of_the_log(server: LiveServer) -> None:
+    server.connect(ANNA)
+    server.call(server.jobs.ListJobs, jobs_pb2.ListJobsRequest())
+    assert ANNA not in server.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which makes the test certificate, is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    key, pem = folder / "key.pem", folder / "cert.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-keyout", str(key), "-out", str(pem), "-days", "2"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return key, pem
+
+
+def test_certificates_on_both_sides(certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    key, pem = certificate
+    settings = {"tls_certificate": str(pem), "tls_key": str(key), "tls_client_authority": str(pem)}
+    with live_server(tmp_path / "data", **settings) as server:
+        address = server.ready["address"]
+        mutual = grpc.ssl_channel_credentials(pem.read_bytes(), key.read_bytes(), pem.read_bytes())
+        with grpc.secure_channel(address, mutual) as channel:
+            jobs = jobs_pb2_grpc.JobServiceStub(channel)
+            assert not jobs.ListJobs(jobs_pb2.ListJobsRequest(), timeout=10).jobs
+        stranger = grpc.ssl_channel_credentials(pem.read_bytes())
+        with grpc.secure_channel(address, stranger) as channel:
+            jobs = jobs_pb2_grpc.JobServiceStub(channel)
+            with pytest.raises(grpc.RpcError) as caught:
+                jobs.ListJobs(jobs_pb2.ListJobsRequest(), timeout=5)
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

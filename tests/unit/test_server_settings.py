@@ -1,0 +1,129 @@
+"""Settings and callers: what the server refuses to start with, and whom it lets in."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from layert2v_server.auth import LOCAL_USER, Callers, make_token, read_callers
+from layert2v_server.cli import main
+from layert2v_server.config import Config, check, is_local, load_config, show_config
+from layert2v_server.errors import AccessDenied, ConfigError
+
+
+def test_a_file_and_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        '[server]\ndata = "/x"\nlease_s = 60\ndevices = ["cpu"]\n[client]\nserver = "a"'
+    )
+    config = load_config(file, {"data": Path("/y")})
+    assert (config.data, config.lease_s, config.devices) == (Path("/y"), 60.0, ("cpu",))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[server]\nleese_s = 1",
+        '[server]\nlease_s = "long"',
+        "[server]\ntell_paths = 1",
+        "[server]\ndevices = [1]",
+        "[server]\nmax_attempts = 0",
+        "[server]\nmax_attempts = true",
+        "[server]\nlease_s = 1",
+        "[server]\ndevices = []",
+        '[server]\ntls_key = "k"',
+        '[server]\ntls_client_authority = "ca"',
+        "server = 3",
+        "no toml",
+    ],
+)
+def test_wrong_settings_are_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError):
+        load_config(file, {})
+
+
+def test_shown_settings_can_be_read_back(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    config = Config(data=tmp_path, devices=("cuda:0", "cuda:1"), tell_paths=False)
+    file.write_text(show_config(config))
+    assert load_config(file, {}) == config
+    assert "token_file" not in tomllib.loads(show_config(config))["server"]
+
+
+@pytest.mark.parametrize(
+    ("address", "local"),
+    [
+        ("127.0.0.1:7433", True),
+        ("127.9.9.9:1", True),
+        ("localhost:7433", True),
+        ("[::1]:7433", True),
+        ("unix:/run/layert2v", True),
+        ("0.0.0.0:7433", False),
+        ("[::]:7433", False),
+        ("10.0.0.1:7433", False),
+        ("render01:7433", False),
+        ("localhost.example:7433", False),
+    ],
+)
+def test_which_addresses_stay_on_this_machine(address: str, local: bool) -> None:
+    assert is_local(address) == local
+
+
+def test_other_machines_need_a_token_or_certificates() -> None:
+    with pytest.raises(ConfigError, match="token-file"):
+        check(Config(address="0.0.0.0:7433"))
+    check(Config(address="0.0.0.0:7433", token_file=Path("tokens")))
+    pem = Path("x.pem")
+    with pytest.raises(ConfigError):
+        check(Config(address="0.0.0.0:7433", tls_certificate=pem, tls_key=pem))
+    check(
+        Config(address="0.0.0.0:7433", tls_certificate=pem, tls_key=pem, tls_client_authority=pem)
+    )
+
+
+def test_the_refusal_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--address", "0.0.0.0:0", "--data", str(tmp_path)]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.count("\n") == 0
+    assert said.endswith(".")
+
+
+def test_the_settings_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--data", str(tmp_path), "--device", "cpu", "--show-config"]) == 0
+    assert tomllib.loads(capsys.readouterr().out)["server"]["data"] == str(tmp_path)
+
+
+def test_without_tokens_everybody_is_the_local_user() -> None:
+    assert read_callers(None).identify("") == LOCAL_USER
+
+
+def test_a_token_says_who_calls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["token", "anna"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    token, line = first.split()[-1], second.partition(": ")[2]
+    _, other = make_token("bert")
+    file = tmp_path / "tokens"
+    file.write_text(f"# who may call\n{line}\n\n{other}\n")
+    callers = read_callers(file)
+    assert callers.identify(f"Bearer {token}") == "anna"
+    for wrong in ("", token, f"Basic {token}", f"Bearer {token}x", "Bearer ", "Bearer \xff"):
+        with pytest.raises(AccessDenied):
+            callers.identify(wrong)
+
+
+@pytest.mark.parametrize("text", ["", "# nobody\n", "anna\n", "anna 123\n", f"a b {'0' * 64}\n"])
+def test_a_token_file_must_be_right(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(text)
+    with pytest.raises(ConfigError):
+        read_callers(file)
+
+
+def test_names_are_plain() -> None:
+    with pytest.raises(ConfigError):
+        make_token("anna the first\n")
+    assert Callers({}).identify("anything") == LOCAL_USER
