@@ -35,7 +35,7 @@ class EmbeddedServer:
         self, data: Path, *, models: Path | None = None, timeout_s: float = READY_TIMEOUT_S
     ) -> None:
         command = [sys.executable, "-m", "layert2v_server", "serve"]
-        command += ["--address", "127.0.0.1:0", "--data", str(data)]
+        command += ["--address", "127.0.0.1:0", "--data", str(data), "--until-stdin-ends"]
         command += [] if models is None else ["--models", str(models)]
         self.log = data / LOG_NAME
         try:
@@ -45,7 +45,7 @@ class EmbeddedServer:
                 # Its own session: Ctrl-C in a terminal must reach the job first, not the server.
                 self._process = subprocess.Popen(  # noqa: S603
                     command,
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,  # it ends with this process, however that ends
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
@@ -86,6 +86,8 @@ class EmbeddedServer:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     def _wait_until_ready(self, timeout_s: float) -> str:
         addresses: queue.Queue[str | None] = queue.Queue()

@@ -46,7 +46,8 @@ def _serve(args: argparse.Namespace) -> None:
         serve,
     )  # gRPC and SQLAlchemy: half a second that --help can do without
 
-    asyncio.run(serve(config, _announce))
+    lifeline = sys.stdin.fileno() if args.until_stdin_ends else None
+    asyncio.run(serve(config, _announce, lifeline))
 
 
 def _announce(event: dict[str, Any]) -> None:
@@ -85,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--device", action="append", help="auto, cpu, cuda:0, ...; repeat for more")
     serve.add_argument("--engine", help="module:Class that the workers load instead of LayerT2V's")
     serve.add_argument("--token-file", type=Path, help="who may call; see the command token")
+    serve.add_argument(
+        "--until-stdin-ends",
+        action="store_true",
+        help="stop also when the input ends, as it does when the starting program dies",
+    )
     serve.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     serve.add_argument("--show-config", action="store_true", help="print the settings and end")
 

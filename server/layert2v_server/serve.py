@@ -63,14 +63,19 @@ class Parts:
     executors: tuple[Executor, ...]
 
 
-async def serve(config: Config, announce: Callable[[dict[str, Any]], None]) -> None:
+async def serve(
+    config: Config, announce: Callable[[dict[str, Any]], None], lifeline: int | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT; `announce` hears the event `ready` when calls are taken.
 
-    Raises `ConfigError` where the settings, the data folder or the address cannot be used.
+    `lifeline` is a file descriptor whose end also ends the server. Raises `ConfigError` where the
+    settings, the data folder or the address cannot be used.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if lifeline is not None:
+        _stop_at_end(lifeline, stop)
     callers = read_callers(config.token_file)
     async with _parts(config, process_executors(config)) as parts:
         scheduler = Scheduler(parts.board, parts.artifacts, parts.executors, lease_s=config.lease_s)
@@ -84,6 +89,17 @@ async def serve(config: Config, announce: Callable[[dict[str, Any]], None]) -> N
                 _log.info("stopping")
                 await scheduler.close()
     _log.info("stopped")
+
+
+def _stop_at_end(lifeline: int, stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        if not os.read(lifeline, 4096):
+            loop.remove_reader(lifeline)
+            stop.set()
+
+    loop.add_reader(lifeline, read)
 
 
 def process_executors(config: Config) -> tuple[Executor, ...]:

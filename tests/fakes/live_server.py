@@ -46,7 +46,7 @@ QUICK = {"heartbeat_s": 0.2, "lease_s": 5.0, "cancel_grace_s": 1.0, "min_free_mi
 class LiveServer:
     """One server process on `data`; `settings` go into the `[server]` table of its TOML file."""
 
-    def __init__(self, data: Path, **settings: Any) -> None:
+    def __init__(self, data: Path, *, address: str = "127.0.0.1:0", **settings: Any) -> None:
         self.data = data
         data.parent.mkdir(parents=True, exist_ok=True)
         table = {"engine": ENGINE, "devices": ["cpu"], **QUICK, **settings}
@@ -54,7 +54,7 @@ class LiveServer:
         lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
         config.write_text("\n".join(["[server]", *lines]))
         command = [sys.executable, "-m", "layert2v_server", "serve", "--config", str(config)]
-        command += ["--address", "127.0.0.1:0", "--data", str(data)]
+        command += ["--address", address, "--data", str(data)]
         self.log = data.parent / f"{data.name}.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

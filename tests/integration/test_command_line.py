@@ -1,0 +1,133 @@
+"""`layert2v` as a process with a server of its own: what an artist types, what is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fakes.fake_engine import ENGINE, Behaviour
+from fakes.live_server import QUICK, REPOSITORY
+from layert2v import stack
+from layert2v_client import EmbeddedServer, EmbeddedServerFailed, connect
+
+TIMEOUT_S = 60
+PROGRAM = "import sys; from layert2v_client.cli import main; sys.exit(main())"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A configuration with the fake engine, and a folder for the jobs."""
+    server = {"engine": ENGINE, "devices": ["cpu"], **QUICK}
+    lines = ["[server]", *(f"{name} = {json.dumps(value)}" for name, value in server.items())]
+    lines += ["[client]", f"data = {json.dumps(str(tmp_path / 'data'))}"]
+    config = tmp_path / "layert2v.toml"
+    config.write_text("\n".join(lines), encoding="utf-8")
+    folders = [REPOSITORY / name for name in ("tests", "proto", "client", "server", "engine")]
+    path = os.pathsep.join(str(folder) for folder in folders)
+    return {**os.environ, "LAYERT2V_CONFIG": str(config), "PYTHONPATH": path}
+
+
+def start(environment: dict[str, str], folder: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *words],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(environment: dict[str, str], folder: Path, *words: str) -> tuple[int, str, str]:
+    process = start(environment, folder, *words)
+    out, err = process.communicate(timeout=TIMEOUT_S)
+    return process.returncode, out, err
+
+
+def servers_on(folder: Path) -> list[psutil.Process]:
+    """The server processes that use a data folder."""
+    wanted = str(folder / "data")
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if wanted in (process.info["cmdline"] or ()) and "serve" in process.info["cmdline"]
+    ]
+
+
+def test_generate_then_look_back(environment: dict[str, str], tmp_path: Path) -> None:
+    """Each call has a server of its own; jobs and stacks stay."""
+    words = ("generate", "a red fox", "--seed", "7", "--frames", "5", "--out", "fox")
+    code, out, err = run(environment, tmp_path, *words)
+    assert (code, out) == (0, "fox\n"), err
+    made = stack.read(tmp_path / "fox")
+    assert (made.seed, made.frames, made.prompt) == (7, 5, "a red fox")
+    code, out, _ = run(environment, tmp_path, "jobs")
+    assert (code, "succeeded" in out) == (0, True)
+    name = out.split()[0]
+    assert run(environment, tmp_path, "fetch", name, "--out", "again")[:2] == (0, "again\n")
+    assert stack.read(tmp_path / "again") == made
+    assert servers_on(tmp_path) == []
+
+
+def test_ctrl_c_cancels_the_job_and_ends_the_server(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    slow = Behaviour(step_s=0.05).text()
+    words = ("generate", "a fox", "--steps", "1000", "--negative", slow, "--out", "fox")
+    process = start(environment, tmp_path, *words)
+    said = ""
+    while "denoise" not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, out) == (130, "")
+    assert "The job is cancelled." in err
+    assert not (tmp_path / "fox").exists()
+    assert servers_on(tmp_path) == []
+    assert "cancelled" in run(environment, tmp_path, "jobs")[1]
+
+
+def test_a_client_that_is_killed_takes_its_server_along(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    process = start(
+        environment, tmp_path, "generate", "a fox", "--negative", Behaviour(step_s=9).text()
+    )
+    while "job " not in process.stderr.readline():
+        assert process.poll() is None
+    process.kill()
+    process.communicate(timeout=TIMEOUT_S)
+    deadline = time.monotonic() + TIMEOUT_S
+    while servers_on(tmp_path):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_an_embedded_server_tells_why_it_did_not_start(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with EmbeddedServer(tmp_path / "data") as first:
+        assert first.address.startswith("127.0.0.1:")
+        with pytest.raises(EmbeddedServerFailed, match="Another server") as caught:
+            EmbeddedServer(tmp_path / "data")
+        assert str(first.log) in caught.value.hint
+        with connect(first.address) as client:
+            assert client.info().version
+    assert not psutil.pid_exists(first.pid)
+    first.stop()  # twice is once
+    with pytest.raises(EmbeddedServerFailed, match="cannot start"):
+        EmbeddedServer(tmp_path / "layert2v.toml" / "data")
+    with pytest.raises(EmbeddedServerFailed, match=r"within 0\.01 seconds"):
+        EmbeddedServer(tmp_path / "data", timeout_s=0.01)
