@@ -12,51 +12,15 @@ import pytest
 from hypothesis import given
 
 from fakes.documents import stacks
+from fakes.example_stack import example_stack
 from layert2v import stack
 from layert2v.errors import ManifestError
-from layert2v.stack import FileRecord, Flat, HistoryEntry, Layer, Role, Stack
-
-
-def sequence(name: str) -> dict[str, Any]:
-    pattern = stack.layer_pattern(name, 1)
-    files = tuple(FileRecord(stack.frame_path(pattern, k), 8, "ab" * 32) for k in (1001, 1002))
-    return {"name": name, "version": 1, "pattern": pattern, "files": files}
-
-
-def layer(name: str, role: Role, caster: str | None = None) -> Layer:
-    return Layer(**sequence(name), role=role, prompt="a fox", seed=7, caster=caster)
+from layert2v.stack import Role, Stack
 
 
 @pytest.fixture
 def plain() -> Stack:
-    return Stack(
-        name="fox",
-        width=96,
-        height=64,
-        pixel_aspect=1.0,
-        fps=12.0,
-        start_frame=1001,
-        frames=2,
-        colorspace="lin_rec709_scene",
-        layers=(
-            layer("bg", Role.background),
-            layer("shadow_01", Role.shadow, "fg_01"),
-            layer("fg_01", Role.foreground),
-        ),
-        flats=(Flat(**sequence("comp")), Flat(**sequence("ref"))),
-        prompt="a red fox in snow",
-        negative_prompt="",
-        seed=7,
-        model="mini",
-        model_digest="0" * 64,
-        understood="fox, snow",
-        warnings=("'red' is far from what the model knows",),
-        latents=FileRecord("latents/v001.safetensors", 4, "cd" * 32),
-        previews=(FileRecord("preview/contact.png", 4, "cd" * 32),),
-        history=(HistoryEntry("generate", "2026-01-02T03:04:05Z", {"bg": 1}, {"seed": 7}),),
-        created="2026-01-02T03:04:05Z",
-        generator="layert2v 0.1.0",
-    )
+    return example_stack()
 
 
 def edited(plain: Stack, edit: Callable[[dict[str, Any]], object]) -> str:

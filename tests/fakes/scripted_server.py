@@ -35,8 +35,9 @@ class Script:
     jobs: dict[str, jobs_pb2.Job] = field(default_factory=dict)
     updates: list[jobs_pb2.JobUpdate] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
+    promised: dict[str, bytes] = field(default_factory=dict)  # listed so, but sent as in files
     info: server_pb2.ServerInfo = field(default_factory=server_pb2.ServerInfo)
-    token: str = ""
+    word: str = ""  # the token that callers must show
     page: int = 2
     chunk_bytes: int = 4
     refuse: list[tuple[Any, errors_pb2.ErrorDetail | None]] = field(default_factory=list)
@@ -91,9 +92,7 @@ class ScriptedServer(
 
     def GetJob(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.Job:
         self._admit(context)
-        if request.name not in self.script.jobs:
-            refuse(context, grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND", "There is no such job.")
-        return self.script.jobs[request.name]
+        return self._job(request.name, context)
 
     def ListJobs(
         self, request: jobs_pb2.ListJobsRequest, context: Context
@@ -125,6 +124,7 @@ class ScriptedServer(
         self, request: jobs_pb2.WatchJobRequest, context: Context
     ) -> Iterator[jobs_pb2.JobUpdate]:
         self._admit(context)
+        job = self._job(request.name, context)
         self.script.watched_from.append(request.from_revision)
         cuts = self.script.cut_watches_after
         cut = cuts.pop(0) if cuts else None
@@ -132,14 +132,15 @@ class ScriptedServer(
         for number, update in enumerate(later):
             if number == cut:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the line was cut")
-            self.script.jobs[request.name].CopyFrom(update.job)
+            job.CopyFrom(update.job)
             yield update
 
     def ListArtifacts(
         self, request: artifacts_pb2.ListArtifactsRequest, context: Context
     ) -> artifacts_pb2.ListArtifactsResponse:
         self._admit(context)
-        artifacts = [artifact(path, data) for path, data in self.script.files.items()]
+        files = {**self.script.files, **self.script.promised}
+        artifacts = [artifact(path, data) for path, data in files.items()]
         rows, token = self._page(artifacts, request.page_token)
         return artifacts_pb2.ListArtifactsResponse(artifacts=rows, next_page_token=token)
 
@@ -170,13 +171,18 @@ class ScriptedServer(
 
     def _admit(self, context: Context) -> None:
         metadata = dict(context.invocation_metadata())
-        if self.script.token and metadata.get(TOKEN_METADATA) != f"Bearer {self.script.token}":
+        if self.script.word and metadata.get(TOKEN_METADATA) != f"Bearer {self.script.word}":
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
         if self.script.refuse:
             code, detail = self.script.refuse.pop(0)
             if detail is not None:
                 context.set_trailing_metadata([(ERROR_TRAILER, detail.SerializeToString())])
             context.abort(code, "scripted")
+
+    def _job(self, name: str, context: Context) -> jobs_pb2.Job:
+        if name not in self.script.jobs:
+            refuse(context, grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND", "There is no such job.")
+        return self.script.jobs[name]
 
     def _page(self, rows: list[Any], token: str) -> tuple[list[Any], str]:
         start = int(token or 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 from typing import Any
 
@@ -145,8 +146,6 @@ def test_violations_and_waiting_times_are_kept() -> None:
 
 @pytest.mark.parametrize("spec", [GenerateSpec("fox", width=2**40), GenerateSpec("fox \udce9")])
 def test_what_the_wire_cannot_hold(spec: GenerateSpec) -> None:
-    import uuid
-
     with pytest.raises(errors.InvalidRequest) as caught:
         convert.create_request(spec, uuid.UUID(int=0))
     assert caught.value.reason == "SPEC_INVALID"

