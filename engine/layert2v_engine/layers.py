@@ -28,7 +28,9 @@ class StreamDecoder:
     `mean` and `std` are [S, C], one row per stream of the layout; `opacity` is the mask-adapted autoencoder.
     """
 
-    def __init__(self, colour: VideoAutoencoder, opacity: VideoAutoencoder, mean: Tensor, std: Tensor) -> None:
+    def __init__(
+        self, colour: VideoAutoencoder, opacity: VideoAutoencoder, mean: Tensor, std: Tensor
+    ) -> None:
         self._colour, self._opacity = colour, opacity
         self._mean, self._std = mean[:, :, None, None, None], std[:, :, None, None, None]
 
@@ -66,7 +68,9 @@ def decode_layers(
 ) -> Iterator[LayerFrames]:
     """Whitened latents [B, S, C, F, h, w] to layers, one frame group at a time (first one frame, then t each)."""
     groups = {
-        name: (decoder.opacity if name.startswith(("matte", "shadow")) else decoder.colour)(latents[:, i], i)
+        name: (decoder.opacity if name.startswith(("matte", "shadow")) else decoder.colour)(
+            latents[:, i], i
+        )
         for i, name in enumerate(layout.names)
     }
     for _ in range(latents.shape[3]):
@@ -83,7 +87,9 @@ def decode_layers(
                 )
             )
         yield LayerFrames(
-            composite=frame["composite"], background=frame["background"], foregrounds=tuple(foregrounds)
+            composite=frame["composite"],
+            background=frame["background"],
+            foregrounds=tuple(foregrounds),
         )
 
 

@@ -20,10 +20,23 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Train in the paper's stages. Progress goes to the log and to TensorBoard files in the run.",
         epilog="example: layert2v-engine train autoencoder matte joint --run runs/mini --budget 20m",
     )
-    train.add_argument("stages", nargs="+", choices=STAGE_NAMES, metavar="STAGE", help=", ".join(STAGE_NAMES))
-    train.add_argument("--run", dest="run_folder", metavar="DIR", type=Path, required=True, help="folder of the run; made, or gone on with")
-    train.add_argument("--configs", type=Path, help="folder of <stage>.toml files; default: the Mini's")
-    train.add_argument("--budget", help="training time per phase instead of the file's, such as 90s, 20m or 1h")
+    train.add_argument(
+        "stages", nargs="+", choices=STAGE_NAMES, metavar="STAGE", help=", ".join(STAGE_NAMES)
+    )
+    train.add_argument(
+        "--run",
+        dest="run_folder",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder of the run; made, or gone on with",
+    )
+    train.add_argument(
+        "--configs", type=Path, help="folder of <stage>.toml files; default: the Mini's"
+    )
+    train.add_argument(
+        "--budget", help="training time per phase instead of the file's, such as 90s, 20m or 1h"
+    )
     train.add_argument("--threads", type=int, default=0, help="CPU threads; default: all")
     train.set_defaults(run=_train)
 
@@ -35,7 +48,9 @@ def duration(text: str) -> float:
         return float(number) * _UNITS[unit]
     except ValueError:
         raise EngineError(
-            f"{text!r} is not a duration.", "Write for example 90s, 20m or 1h.", reason="BAD_DURATION"
+            f"{text!r} is not a duration.",
+            "Write for example 90s, 20m or 1h.",
+            reason="BAD_DURATION",
         ) from None
 
 

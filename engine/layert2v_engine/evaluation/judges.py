@@ -57,7 +57,11 @@ class Judges:
 
     def save(self, path: Path) -> None:
         """All members in one safetensors file."""
-        tensors = {f"{kind}.{n}": v for kind, judge in self.members.items() for n, v in judge.state_dict().items()}
+        tensors = {
+            f"{kind}.{n}": v
+            for kind, judge in self.members.items()
+            for n, v in judge.state_dict().items()
+        }
         save_file(tensors, path)
 
     @classmethod
@@ -67,12 +71,16 @@ class Judges:
         panel = _new_panel()
         for kind, judge in panel.items():
             prefix = f"{kind}."
-            judge.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+            judge.load_state_dict(
+                {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            )
             judge.eval()
         return cls(members=panel)
 
 
-def train_judges(clips: ClipSet, *, seconds: float, seed: int, report: Callable[[str], None]) -> Judges:
+def train_judges(
+    clips: ClipSet, *, seconds: float, seed: int, report: Callable[[str], None]
+) -> Judges:
     """Train the panel on pixels for `seconds` of wall time, divided evenly."""
     torch.manual_seed(seed)
     panel = _new_panel()
@@ -98,11 +106,19 @@ def judge_accuracy(judges: Judges, clips: ClipSet) -> dict[str, float]:
         "place": pixels[:, COMPOSITE],
         "time": pixels[:, COMPOSITE],
     }
-    return {k: float((judges.name(k, v) == truth(k, clips.labels)).float().mean()) for k, v in views.items()}
+    return {
+        k: float((judges.name(k, v) == truth(k, clips.labels)).float().mean())
+        for k, v in views.items()
+    }
 
 
 def _new_panel() -> dict[str, Judge]:
-    classes = {"subject": len(SUBJECTS), "silhouette": len(SUBJECTS), "place": len(PLACES), "time": len(TIMES)}
+    classes = {
+        "subject": len(SUBJECTS),
+        "silhouette": len(SUBJECTS),
+        "place": len(PLACES),
+        "time": len(TIMES),
+    }
     return {kind: Judge(1 if kind == "silhouette" else 3, classes[kind]) for kind in KINDS}
 
 
@@ -136,7 +152,9 @@ def _view(kind: str, pixels: Tensor, rng: torch.Generator) -> Tensor:
 def _roughen(pictures: Tensor, rng: torch.Generator) -> Tensor:
     """Blur and noise like a decoder's, so a judge does not hang on the last bit of sharpness."""
     if torch.rand((), generator=rng) < 0.5:
-        pictures = nn.functional.avg_pool2d(pictures, 3, stride=1, padding=1, count_include_pad=False)
+        pictures = nn.functional.avg_pool2d(
+            pictures, 3, stride=1, padding=1, count_include_pad=False
+        )
     shift = torch.randint(-4, 5, (2,), generator=rng).tolist()
     pictures = torch.roll(pictures, shift, dims=(-2, -1))
     return pictures + 0.04 * torch.randn(pictures.shape, generator=rng)

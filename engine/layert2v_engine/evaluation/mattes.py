@@ -38,7 +38,12 @@ def _gradient_error(matte: Plane, truth: Plane) -> float:
 
 
 def _connectivity_error(matte: Plane, truth: Plane) -> float:
-    return float(np.abs(_connectedness(matte, truth, matte) - _connectedness(matte, truth, truth)).sum()) / 1e3
+    return (
+        float(
+            np.abs(_connectedness(matte, truth, matte) - _connectedness(matte, truth, truth)).sum()
+        )
+        / 1e3
+    )
 
 
 def _connectedness(matte: Plane, truth: Plane, plane: Plane) -> Plane:

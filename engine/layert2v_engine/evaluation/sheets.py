@@ -33,7 +33,12 @@ def save_grid(rows: Sequence[Tensor], path: Path, *, scale: int = 2) -> None:
 
 
 def save_captioned(
-    rows: Sequence[Tensor], captions: Sequence[str], columns: Sequence[str], path: Path, *, scale: int = 1
+    rows: Sequence[Tensor],
+    captions: Sequence[str],
+    columns: Sequence[str],
+    path: Path,
+    *,
+    scale: int = 1,
 ) -> None:
     """One captioned row of pictures [N, 3, H, W] per caption, column titles on top."""
     lines = [_line(row, scale) for row in rows]

@@ -25,13 +25,15 @@ class MatteProjection(ModelMixin, ConfigMixin):
     def __init__(self, latent_channels: int = 24, width: int = 64, blocks: int = 2) -> None:
         super().__init__()
         self.stem = nn.Conv2d(latent_channels, width, 3, padding=1)
-        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+        self.body = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
         self.head = nn.Conv2d(width, latent_channels, 3, padding=1)
         self.gate = nn.Parameter(torch.zeros(1))
 
     def forward(self, latents: Tensor) -> Tensor:
-        frames = latents.transpose(1, 2).flatten(0, 1)  # [B*F, C, h, w]: no state between latent frames
-        moved = frames + torch.tanh(self.gate) * self.head(self.blocks(self.stem(frames)))
+        frames = latents.transpose(1, 2).flatten(
+            0, 1
+        )  # [B*F, C, h, w]: no state between latent frames
+        moved = frames + torch.tanh(self.gate) * self.head(self.body(self.stem(frames)))
         return cast(Tensor, moved.unflatten(0, (len(latents), -1)).transpose(1, 2))
 
 
@@ -58,7 +60,11 @@ def add_lora(decoder: nn.Module, *, rank: int, alpha: float) -> nn.Module:
     for name, module in list(adapted.named_modules()):
         if isinstance(module, nn.Conv2d):
             parent = adapted.get_submodule(name.rpartition(".")[0])
-            setattr(parent, name.rpartition(".")[2], LoRAConv2d(module, min(rank, module.out_channels), alpha))
+            setattr(
+                parent,
+                name.rpartition(".")[2],
+                LoRAConv2d(module, min(rank, module.out_channels), alpha),
+            )
     return adapted
 
 
@@ -80,6 +86,8 @@ def merge_lora(decoder: nn.Module, state: dict[str, Tensor]) -> nn.Module:
     for name in sorted({key.rsplit(".", 2)[0] for key in state if key.endswith(".down.weight")}):
         conv = cast(nn.Conv2d, merged.get_submodule(name))
         down, up = state[f"{name}.down.weight"].float(), state[f"{name}.up.weight"].float()
-        update = torch.einsum("or,rikl->oikl", up[:, :, 0, 0], down) * state[f"{name}.scale"].float()
+        update = (
+            torch.einsum("or,rikl->oikl", up[:, :, 0, 0], down) * state[f"{name}.scale"].float()
+        )
         conv.weight.add_(update.to(conv.weight))
     return merged

@@ -76,7 +76,9 @@ def fit(autoencoder: PatchAutoencoder, clips: ClipSet, *, chunks: int = 1500) ->
     """Fit the linear encoder on random chunks of all streams; returns its component deviations [C]."""
     sampler = ChunkSampler(clips, autoencoder, ChunkConfig())
     columns = [
-        autoencoder.patches(sampler.groups(50, tuple(range(5)), FIT_SHARES)).permute(0, 2, 3, 1).flatten(0, 2)
+        autoencoder.patches(sampler.groups(50, tuple(range(5)), FIT_SHARES))
+        .permute(0, 2, 3, 1)
+        .flatten(0, 2)
         for _ in range(chunks // 50)
     ]
     return autoencoder.fit_encoder(torch.cat(columns))
@@ -87,7 +89,9 @@ class DecoderPhase:
 
     name = "autoencoder"
 
-    def __init__(self, autoencoder: PatchAutoencoder, clips: ClipSet, held_out: ClipSet, config: ChunkConfig) -> None:
+    def __init__(
+        self, autoencoder: PatchAutoencoder, clips: ClipSet, held_out: ClipSet, config: ChunkConfig
+    ) -> None:
         self.autoencoder, self.held_out = autoencoder, held_out
         autoencoder.encoder.requires_grad_(False)
         self.model: nn.Module = autoencoder
@@ -108,9 +112,13 @@ class DecoderPhase:
         """PSNR in dB of a round trip per colour stream, and of the linear part alone."""
         videos = self.held_out.streams(torch.arange(len(self.held_out.labels)))
         figures: dict[str, float] = {}
-        for stream, name in zip(COLOUR_STREAMS, ("composite", "background", "foreground"), strict=True):
+        for stream, name in zip(
+            COLOUR_STREAMS, ("composite", "background", "foreground"), strict=True
+        ):
             latents = self.autoencoder.encode_video(videos[:, stream])
-            figures[f"psnr_{name}"] = psnr(decode_video(self.autoencoder, latents), videos[:, stream])
+            figures[f"psnr_{name}"] = psnr(
+                decode_video(self.autoencoder, latents), videos[:, stream]
+            )
         return figures
 
     def sample(self, path: Path) -> None:
@@ -139,7 +147,9 @@ class MattePhase:
         self.held_out = held_out
         self.projection = MatteProjection(autoencoder.latent_channels)
         self.decoder = add_lora(autoencoder.decoder, rank=rank, alpha=alpha)
-        self.model: nn.Module = nn.ModuleDict({"projection": self.projection, "decoder": self.decoder})
+        self.model: nn.Module = nn.ModuleDict(
+            {"projection": self.projection, "decoder": self.decoder}
+        )
         self.sampler = ChunkSampler(clips, autoencoder, config)
 
     def loss(self, step: int, share: float) -> Tensor:
@@ -154,7 +164,9 @@ class MattePhase:
         edge = nn.functional.pad(target.diff(dim=-1).abs(), (0, 1))
         edge = edge + nn.functional.pad(target.diff(dim=-2).abs(), (0, 0, 0, 1))
         weight = 1 + 2 * edge / edge.amax().clamp_min(1e-3)
-        return nn.functional.smooth_l1_loss(drawn, target) + (weight * (drawn - target).abs()).mean()
+        return (
+            nn.functional.smooth_l1_loss(drawn, target) + (weight * (drawn - target).abs()).mean()
+        )
 
     def decode(self, latents: Tensor, decoder: nn.Module) -> Tensor:
         """Opacities [B, T, H, W] in 0..1 from latents [B, C, F, h, w]: the channel mean."""

@@ -7,9 +7,11 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from layert2v_engine.errors import EngineError
+
+T = TypeVar("T")
 
 
 class BadConfig(EngineError):
@@ -18,27 +20,39 @@ class BadConfig(EngineError):
     reason = "BAD_CONFIG"
 
 
-def load_config[T](kind: type[T], stage: str, folder: Path | None = None) -> T:
+def load_config(kind: type[T], stage: str, folder: Path | None = None) -> T:
     """Read `<stage>.toml` from `folder`, or from the configurations shipped for the Mini."""
     if folder is None:
-        text = resources.files("layert2v_engine.training").joinpath("mini", f"{stage}.toml").read_text()
+        text = (
+            resources.files("layert2v_engine.training")
+            .joinpath("mini", f"{stage}.toml")
+            .read_text()
+        )
     else:
         path = folder / f"{stage}.toml"
         if not path.exists():
-            raise BadConfig(f"There is no {path}.", "Copy the shipped configuration of that stage and edit it.")
+            raise BadConfig(
+                f"There is no {path}.", "Copy the shipped configuration of that stage and edit it."
+            )
         text = path.read_text()
     try:
         return _build(kind, tomllib.loads(text), stage)
     except tomllib.TOMLDecodeError as error:
-        raise BadConfig(f"{stage}.toml is not valid TOML: {error}.", "Correct that line.") from error
+        raise BadConfig(
+            f"{stage}.toml is not valid TOML: {error}.", "Correct that line."
+        ) from error
 
 
-def _build[T](kind: type[T], values: dict[str, Any], where: str) -> T:
+def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
     hints = get_type_hints(kind)
     unknown = sorted(set(values) - set(hints))
     if unknown:
-        raise BadConfig(f"{where} has no setting {unknown[0]!r}.", f"It knows {', '.join(sorted(hints))}.")
-    return kind(**{name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()})
+        raise BadConfig(
+            f"{where} has no setting {unknown[0]!r}.", f"It knows {', '.join(sorted(hints))}."
+        )
+    return kind(
+        **{name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()}
+    )
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

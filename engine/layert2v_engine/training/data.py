@@ -53,7 +53,9 @@ class ClipSet:
     def streams(self, rows: Tensor) -> Tensor:
         """Videos [B, 5, 3, T, H, W] in -1..1; matte and shadow repeated over three channels."""
         pixels = self.pixels[rows].float() / 127.5 - 1
-        return torch.stack([pixels[:, part].expand(-1, 3, -1, -1, -1) for part in STREAM_CHANNELS], dim=1)
+        return torch.stack(
+            [pixels[:, part].expand(-1, 3, -1, -1, -1) for part in STREAM_CHANNELS], dim=1
+        )
 
 
 class LatentBatch(NamedTuple):
@@ -75,7 +77,11 @@ class LatentSet:
     def save(self, path: Path) -> None:
         """Write as one safetensors file, complete or not at all."""
         partial = path.with_suffix(".part")
-        tensors = {"latents": self.latents, "coverage": self.coverage, "labels": _labels_to_tensor(self.labels)}
+        tensors = {
+            "latents": self.latents,
+            "coverage": self.coverage,
+            "labels": _labels_to_tensor(self.labels),
+        }
         save_file(tensors, partial)
         partial.replace(path)
 
@@ -93,7 +99,10 @@ class LatentSet:
         """Rows as float32; with `frame`, that single latent frame (a still)."""
         latents, coverage = self.latents[rows].float(), self.coverage[rows].float()
         if frame is not None:
-            latents, coverage = latents[:, :, :, frame : frame + 1], coverage[:, :, frame : frame + 1]
+            latents, coverage = (
+                latents[:, :, :, frame : frame + 1],
+                coverage[:, :, frame : frame + 1],
+            )
         return LatentBatch(latents, coverage[:, 0], coverage[:, 1])
 
 
@@ -152,7 +161,9 @@ def render_clips(
 
 
 @torch.no_grad()
-def encode_streams(autoencoder: PatchAutoencoder, projection: MatteProjection, videos: Tensor) -> Tensor:
+def encode_streams(
+    autoencoder: PatchAutoencoder, projection: MatteProjection, videos: Tensor
+) -> Tensor:
     """Videos [B, 5, 3, T, H, W] to unwhitened latents [B, 5, C, F, h, w]; matte and shadow through the projection."""
     batch, streams = videos.shape[:2]
     latents = autoencoder.encode_video(videos.flatten(0, 1))
@@ -175,7 +186,11 @@ def fit_whitening(latents: Tensor, component_std: Tensor) -> Whitening:
 
 @torch.no_grad()
 def encode_clips(
-    clips: ClipSet, autoencoder: PatchAutoencoder, projection: MatteProjection, whitening: Whitening, report: Report
+    clips: ClipSet,
+    autoencoder: PatchAutoencoder,
+    projection: MatteProjection,
+    whitening: Whitening,
+    report: Report,
 ) -> LatentSet:
     """Latents and coverage of all clips."""
     latents, coverage = [], []
@@ -184,7 +199,9 @@ def encode_clips(
         rows = torch.arange(start, min(start + 16, count))
         videos = clips.streams(rows)
         latents.append(whitening.apply(encode_streams(autoencoder, projection, videos)).half())
-        opacities = clips.pixels[rows][:, [MATTE_CHANNEL, SHADOW_CHANNEL]].float() / 255  # [b, 2, T, H, W]
+        opacities = (
+            clips.pixels[rows][:, [MATTE_CHANNEL, SHADOW_CHANNEL]].float() / 255
+        )  # [b, 2, T, H, W]
         groups = autoencoder.groups(opacities)  # [b, F, 2, t, H, W]
         pooled = torch.nn.functional.avg_pool2d(groups.mean(3).flatten(0, 1), factor)
         coverage.append(pooled.unflatten(0, groups.shape[:2]).transpose(1, 2).half())
@@ -235,5 +252,6 @@ def _labels_to_tensor(labels: Sequence[Label]) -> Tensor:
 
 def _labels_from_tensor(rows: Tensor) -> tuple[Label, ...]:
     return tuple(
-        Label(subject=s, place=p, time=t, colour=c, action=_ACTION_NAMES[a]) for s, p, t, c, a in rows.tolist()
+        Label(subject=s, place=p, time=t, colour=c, action=_ACTION_NAMES[a])
+        for s, p, t, c, a in rows.tolist()
     )

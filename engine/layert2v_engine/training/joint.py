@@ -44,7 +44,9 @@ class JointConfig:
 class Sampler(Protocol):
     """Draws a contact sheet with the weights in training; given by the stage, which knows decoder and sampling."""
 
-    def __call__(self, model: LayeredWanTransformer3DModel, path: Path, frame: int | None) -> None: ...
+    def __call__(
+        self, model: LayeredWanTransformer3DModel, path: Path, frame: int | None
+    ) -> None: ...
 
 
 class JointPhase:
@@ -102,16 +104,26 @@ class JointPhase:
             errors.append((velocity.float() - (noise - latents)).square().mean(dim=(0, 2, 3, 4, 5)))
         per_time_stream = torch.stack(errors)
         figures = {"loss": float(per_time_stream.mean())}
-        figures |= {f"loss_t{t}": float(e) for t, e in zip(VALIDATION_TIMES, per_time_stream.mean(1), strict=True)}
+        figures |= {
+            f"loss_t{t}": float(e)
+            for t, e in zip(VALIDATION_TIMES, per_time_stream.mean(1), strict=True)
+        }
         per_stream = per_time_stream.mean(0)
-        return figures | {f"loss_{n}": float(e) for n, e in zip(self.layout.names, per_stream, strict=True)}
+        return figures | {
+            f"loss_{n}": float(e) for n, e in zip(self.layout.names, per_stream, strict=True)
+        }
 
     def sample(self, path: Path) -> None:
         """Fixed prompts, as stills while only stills are trained: a still model smears when asked for clips."""
         self.sampler(self.transformer, path, 1 if self.config.still_share == 1 else None)
 
     def _predict(
-        self, latents: Tensor, noise: Tensor, times: Tensor, prompts: list[tuple[str, ...]], frame: int | None
+        self,
+        latents: Tensor,
+        noise: Tensor,
+        times: Tensor,
+        prompts: list[tuple[str, ...]],
+        frame: int | None,
     ) -> Tensor:
         mix = times[:, :, None, None, None, None]
         states, mask = self.texts.batch(prompts)
@@ -134,4 +146,6 @@ class JointPhase:
         words = captions(label, self.caption_rng)
         if self.caption_rng.random() < self.config.prompt_drop:
             return ("",) * len(words)
-        return tuple("" if self.caption_rng.random() < self.config.layer_prompt_drop else w for w in words)
+        return tuple(
+            "" if self.caption_rng.random() < self.config.layer_prompt_drop else w for w in words
+        )

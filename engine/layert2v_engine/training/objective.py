@@ -23,7 +23,9 @@ class ObjectiveConfig:
     clean_share: float = 0.5  # share of samples with a clean subset
     time_mean: float = 0.3  # t = sigmoid(N(time_mean, time_std))
     time_std: float = 1.0
-    nearly_clean: float = 0.03  # a third of the clean streams get this much noise, so re-encoded plates work
+    nearly_clean: float = (
+        0.03  # a third of the clean streams get this much noise, so re-encoded plates work
+    )
     coverage_weight: float = 3.0  # extra weight where a layer is not empty
     empty_weight: float = 0.4  # weight of empty parts of foreground, matte and shadow
 
@@ -49,10 +51,14 @@ def clean_subsets(layout: StreamLayout) -> list[list[int]]:
     return subsets
 
 
-def sample_times(batch: int, layout: StreamLayout, config: ObjectiveConfig, rng: torch.Generator) -> Times:
+def sample_times(
+    batch: int, layout: StreamLayout, config: ObjectiveConfig, rng: torch.Generator
+) -> Times:
     """Draw noise levels for a batch: shared, or shared over the streams outside a clean subset."""
     streams = len(layout.streams)
-    shared = torch.sigmoid(config.time_mean + config.time_std * torch.randn(batch, 1, generator=rng))
+    shared = torch.sigmoid(
+        config.time_mean + config.time_std * torch.randn(batch, 1, generator=rng)
+    )
     times = shared.repeat(1, streams)
     active = torch.ones(batch, streams)
     subsets = clean_subsets(layout)
@@ -65,7 +71,9 @@ def sample_times(batch: int, layout: StreamLayout, config: ObjectiveConfig, rng:
     return Times(times, active)
 
 
-def coverage_weights(layout: StreamLayout, matte: Tensor, shadow: Tensor, config: ObjectiveConfig) -> Tensor:
+def coverage_weights(
+    layout: StreamLayout, matte: Tensor, shadow: Tensor, config: ObjectiveConfig
+) -> Tensor:
     """Loss weights [B, S, 1, F, h, w] from matte and shadow coverage [B, F, h, w] of one foreground, mean 1 per stream.
 
     Foreground, matte and shadow are mostly empty; unweighted, a model learns emptiness first.
@@ -84,7 +92,9 @@ def coverage_weights(layout: StreamLayout, matte: Tensor, shadow: Tensor, config
     return weights / weights.mean(dim=(0, 2, 3, 4, 5), keepdim=True)
 
 
-def flow_loss(velocity: Tensor, clean: Tensor, noise: Tensor, weights: Tensor, active: Tensor) -> Tensor:
+def flow_loss(
+    velocity: Tensor, clean: Tensor, noise: Tensor, weights: Tensor, active: Tensor
+) -> Tensor:
     """Weighted mean of (velocity - (noise - clean))^2 over the active streams; latents [B, S, C, F, h, w]."""
     error = (velocity.float() - (noise - clean)) ** 2
     weights = weights * active[:, :, None, None, None, None]

@@ -111,7 +111,9 @@ class Trainer:
         tensors |= {f"average.{n}": p for n, p in self.average.items()}
         for i, optimizer in enumerate(self.optimizers):
             for row, entries in optimizer.state_dict()["state"].items():
-                tensors |= {f"optimizer.{i}.{row}.{k}": torch.as_tensor(v) for k, v in entries.items()}
+                tensors |= {
+                    f"optimizer.{i}.{row}.{k}": torch.as_tensor(v) for k, v in entries.items()
+                }
         partial = self.folder / "state.safetensors.part"
         save_file({k: v.contiguous() for k, v in tensors.items()}, partial)
         partial.replace(self.folder / "state.safetensors")
@@ -152,9 +154,13 @@ class Trainer:
         for optimizer in self.optimizers:
             optimizer.step()
         self.step += 1
-        decay = min(self.config.ema, (self.step + 1) / (self.step + 20))  # short memory at the start
+        decay = min(
+            self.config.ema, (self.step + 1) / (self.step + 20)
+        )  # short memory at the start
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.values()), list(self.parameters.values()), 1 - decay)
+            torch._foreach_lerp_(
+                list(self.average.values()), list(self.parameters.values()), 1 - decay
+            )
         return float(loss.detach())
 
     def _log(self, losses: list[float]) -> None:
@@ -174,7 +180,9 @@ class Trainer:
             self.writer.add_scalar(f"{self.phase.name}/{name}", value, self.step)
         self.writer.flush()
         with (self.folder / "validation.jsonl").open("a") as log:
-            log.write(json.dumps({"step": self.step, "spent_s": round(self.spent_s), **figures}) + "\n")
+            log.write(
+                json.dumps({"step": self.step, "spent_s": round(self.spent_s), **figures}) + "\n"
+            )
         rounded = {k: round(v, 4) for k, v in figures.items()}
         logger.info("phase=%s step=%d validation=%s", self.phase.name, self.step, rounded)
 
@@ -192,9 +200,13 @@ class Trainer:
             self.phase.model.train()
 
 
-def _optimizers(parameters: dict[str, nn.Parameter], config: TrainerConfig) -> list[torch.optim.Optimizer]:
+def _optimizers(
+    parameters: dict[str, nn.Parameter], config: TrainerConfig
+) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the transformer blocks when asked for, AdamW for the rest."""
-    matrices = [p for n, p in parameters.items() if p.dim() == 2 and "blocks." in n and config.muon_lr > 0]
+    matrices = [
+        p for n, p in parameters.items() if p.dim() == 2 and "blocks." in n and config.muon_lr > 0
+    ]
     taken = {id(p) for p in matrices}
     rest = [p for p in parameters.values() if id(p) not in taken]
     optimizers: list[torch.optim.Optimizer] = [

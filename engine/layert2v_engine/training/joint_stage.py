@@ -1,0 +1,138 @@
+"""Stage 2 in a run folder: latents, the transformer phase by phase, and the checkpoint the engine loads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from layert2v_engine.layout import StreamLayout, StreamRole
+from layert2v_engine.model.autoencoder import PatchAutoencoder
+from layert2v_engine.model.matte import MatteProjection
+from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.training.data import (
+    CaptionStates,
+    ClipSet,
+    LatentSet,
+    Whitening,
+    encode_clips,
+    encode_streams,
+    fit_whitening,
+    render_clips,
+)
+from layert2v_engine.training.joint import JointConfig, JointPhase
+from layert2v_engine.training.objective import ObjectiveConfig
+from layert2v_engine.training.sheet import SheetSampler
+from layert2v_engine.training.stages import needed_from, report, train_phase
+from layert2v_engine.training.trainer import TrainerConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JointPhaseConfig:
+    """One [[phases]] entry of joint.toml."""
+
+    name: str
+    joint: JointConfig = field(default_factory=JointConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JointStage:
+    """joint.toml"""
+
+    clips: int = 6000
+    max_tokens: int = 20
+    transformer: dict[str, Any] = field(default_factory=dict)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    phases: tuple[JointPhaseConfig, ...] = ()
+
+
+def run_joint(run: Path, config: JointStage, budget_s: float | None) -> None:
+    """The transformer, phase by phase; a checkpoint the engine loads is written after each."""
+    autoencoder = PatchAutoencoder.from_pretrained(
+        needed_from(run / "autoencoder" / "model", "autoencoder")
+    )
+    projection = MatteProjection.from_pretrained(needed_from(run / "matte" / "projection", "matte"))
+    latents, held_out, whitening = _latents(run, config, autoencoder, projection)
+    texts = CaptionStates.encode_all(config.max_tokens, report)
+    layout = StreamLayout.for_foregrounds(1)
+    model = new_transformer(config, autoencoder.latent_channels)
+    sampler = SheetSampler(run, layout, whitening, texts, latents.latents.shape[3:])
+    for entry in config.phases:
+        folder = run / f"joint_{entry.name}"
+        if (folder / "average.safetensors").exists():
+            model.load_state_dict(load_file(folder / "average.safetensors"))
+            continue
+        phase = JointPhase(
+            entry.name,
+            model,
+            layout,
+            latents,
+            held_out,
+            texts,
+            sampler,
+            entry.joint,
+            config.objective,
+        )
+        train_phase(phase, entry.trainer, folder, budget_s)
+        save_file(
+            {k: v.contiguous() for k, v in model.state_dict().items()},
+            folder / "average.safetensors",
+        )
+
+
+def _latents(
+    run: Path, config: JointStage, autoencoder: PatchAutoencoder, projection: MatteProjection
+) -> tuple[LatentSet, LatentSet, Whitening]:
+    """Latents of `config.clips` clips, rendered in blocks so that pixels never pile up."""
+    held_out = ClipSet.load(run / "held_out.safetensors")
+    known = ClipSet.load(run / "clips.safetensors")
+    if (run / "whitening.safetensors").exists():
+        whitening = Whitening(**load_file(run / "whitening.safetensors"))
+    else:
+        sample = encode_streams(autoencoder, projection, known.streams(torch.arange(400)))
+        components = load_file(run / "autoencoder" / "components.safetensors")["component_std"]
+        whitening = fit_whitening(sample, components)
+        save_file({"mean": whitening.mean, "std": whitening.std}, run / "whitening.safetensors")
+
+    def encode(clips: ClipSet) -> LatentSet:
+        return encode_clips(clips, autoencoder, projection, whitening, report)
+
+    path = run / "latents.safetensors"
+    if path.exists():
+        return LatentSet.load(path), encode(held_out), whitening
+    blocks, frames = [encode(known)], known.pixels.shape[2]
+    done = len(known.labels)
+    while done < config.clips:
+        count = min(1000, config.clips - done)
+        fresh = render_clips(
+            run / "world", count, first_seed=done, frames=frames, processes=2, report=report
+        )
+        blocks.append(encode(fresh))
+        done += count
+    latents = LatentSet(
+        latents=torch.cat([b.latents for b in blocks]),
+        coverage=torch.cat([b.coverage for b in blocks]),
+        labels=tuple(label for b in blocks for label in b.labels),
+    )
+    latents.save(path)
+    return latents, encode(held_out), whitening
+
+
+def new_transformer(config: JointStage, channels: int) -> LayeredWanTransformer3DModel:
+    torch.manual_seed(0)
+    model = LayeredWanTransformer3DModel(
+        in_channels=channels, out_channels=channels, text_dim=384, **config.transformer
+    )
+    # A network trained from scratch tells roles apart from the first step; a fine-tuned Wan starts at zero instead.
+    nn.init.normal_(model.layer_modulation, std=0.02)
+    if model.position_table is not None:
+        nn.init.normal_(model.position_table, std=0.02)
+    nn.init.zeros_(model.proj_out.weight)
+    nn.init.zeros_(model.proj_out.bias)
+    assert tuple(model.config.roles) == tuple(StreamRole)
+    return model

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import torch
+from layert2v_engine.layout import StreamLayout
+from layert2v_engine.training.objective import (
+    ObjectiveConfig,
+    clean_subsets,
+    coverage_weights,
+    flow_loss,
+    sample_times,
+)
+
+LAYOUT = StreamLayout.for_foregrounds(1)
+
+
+def test_about_half_of_the_samples_have_a_clean_subset() -> None:
+    times, active = sample_times(400, LAYOUT, ObjectiveConfig(), torch.Generator().manual_seed(0))
+    mixed = (active == 0).any(1)
+    assert 0.4 < mixed.float().mean() < 0.6
+    assert times[active == 0].max() <= ObjectiveConfig().nearly_clean
+    shared = times[~mixed]
+    assert torch.equal(shared, shared[:, :1].expand_as(shared))
+
+
+def test_every_clean_subset_leaves_something_to_draw() -> None:
+    for layout in (
+        LAYOUT,
+        StreamLayout.for_foregrounds(2),
+        StreamLayout.for_foregrounds(1, shadows=False),
+    ):
+        subsets = clean_subsets(layout)
+        assert all(0 < len(subset) < len(layout) for subset in subsets)
+        assert [layout.index("background")] in subsets
+
+
+def test_clean_streams_carry_no_loss() -> None:
+    clean, noise = torch.zeros(1, 5, 2, 1, 4, 4), torch.randn(1, 5, 2, 1, 4, 4)
+    velocity = noise.clone()
+    velocity[:, 1] = 100.0
+    weights = coverage_weights(
+        LAYOUT, torch.ones(1, 1, 4, 4), torch.zeros(1, 1, 4, 4), ObjectiveConfig()
+    )
+    active = torch.tensor([[1.0, 0.0, 1.0, 1.0, 1.0]])
+    assert flow_loss(velocity, clean, noise, weights, active) == 0
+
+
+def test_weights_average_one_and_rise_with_coverage() -> None:
+    matte = torch.zeros(2, 1, 4, 4)
+    matte[..., :2] = 1
+    weights = coverage_weights(LAYOUT, matte, matte, ObjectiveConfig())
+    torch.testing.assert_close(weights.mean(dim=(0, 2, 3, 4, 5)), torch.ones(5))
+    foreground = weights[:, LAYOUT.index("foreground_01"), 0, 0]
+    assert (foreground[..., :2] > 5 * foreground[..., 2:]).all()

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from layert2v_engine.training.autoencoding import psnr
+from layert2v_engine.training.config import BadConfig, load_config
+from layert2v_engine.training.stages import STAGES, JointStage
+from layert2v_engine.training.trainer import Trainer, TrainerConfig
+from torch import Tensor, nn
+
+
+class Line:
+    """Learn y = 3x with a block matrix (Muon) and a bias (AdamW)."""
+
+    name = "line"
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.model = nn.ModuleDict({"blocks": nn.ModuleList([nn.Linear(4, 4)])})
+
+    def loss(self, step: int, share: float) -> Tensor:
+        x = torch.randn(16, 4, generator=torch.Generator().manual_seed(step))
+        return (self.model["blocks"][0](x) - 3 * x).square().mean()
+
+    def validate(self) -> dict[str, float]:
+        return {"error": float(self.loss(10_000, 1.0).detach())}
+
+    def sample(self, path: Path) -> None:
+        path.write_bytes(b"")
+
+
+def trained(folder: Path, budget_s: float) -> Trainer:
+    config = TrainerConfig(budget_s=budget_s, lr=0.05, muon_lr=0.05, warmup_steps=5, ema=0.9)
+    trainer = Trainer(Line(), config, folder)
+    trainer.resume()
+    trainer.run()
+    return trainer
+
+
+def test_a_run_learns_logs_and_leaves_its_state(tmp_path: Path) -> None:
+    trainer = trained(tmp_path, 0.8)
+    trainer.apply_average()
+    assert trainer.phase.validate()["error"] < 1.0
+    assert {"state.json", "state.safetensors", "validation.jsonl"} <= {
+        p.name for p in tmp_path.iterdir()
+    }
+
+
+def test_resume_goes_on_with_the_same_weights_and_optimiser(tmp_path: Path) -> None:
+    first = trained(tmp_path, 0.3)
+    again = Trainer(Line(), first.config, tmp_path)
+    assert again.resume()
+    assert (again.step, again.spent_s) == (first.step, first.spent_s)
+    for name, parameter in first.parameters.items():
+        assert torch.equal(again.parameters[name], parameter)
+        assert torch.equal(again.average[name], first.average[name])
+    assert [len(o.state_dict()["state"]) for o in again.optimizers] == [1, 1]
+
+
+def test_every_shipped_configuration_is_understood() -> None:
+    for stage, (kind, _) in STAGES.items():
+        assert load_config(kind, stage) is not None
+
+
+def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
+    (tmp_path / "joint.toml").write_text("clipz = 3\n")
+    with pytest.raises(BadConfig, match="joint has no setting 'clipz'"):
+        load_config(JointStage, "joint", tmp_path)
+
+
+def test_psnr_of_a_tenth_of_the_range() -> None:
+    assert psnr(torch.zeros(4), torch.full((4,), 0.2)) == pytest.approx(20.0, abs=0.01)
