@@ -37,6 +37,11 @@ _LEVEL_SHARE = 0.01
 _DIVIDE_FLOOR = 0.02
 _TRUST_FROM, _TRUST_TO = 0.02, 0.5
 _FILL_SIGMA_PX = 1.5
+# A matte that ends before its foreground does turns the division into a bright fringe; the solid
+# pixels beside an edge bound its colour. Costs 0.0002 of mean error where the matte is right.
+_SOLID = 0.95
+_BESIDE_PX = 2
+_BRIGHTER_BY = 0.05
 
 _LUMA = (0.2126, 0.7152, 0.0722)
 
@@ -162,7 +167,7 @@ def straighten(rgb: Tensor, alpha: Tensor, black: Tensor) -> Tensor:
 
     All values are display-encoded, as the premultiplication was. Colour is divided by alpha. Where
     alpha is thin, so that the division would blow up the codec's noise, the alpha-weighted mean
-    of the neighbourhood fades in.
+    of the neighbourhood fades in. No edge gets brighter than the solid foreground beside it.
     """
     premultiplied = (rgb - (1.0 - alpha) * black[:, None, None]).clamp_min(0.0)
     own = premultiplied / alpha.clamp_min(_DIVIDE_FLOOR)
@@ -170,7 +175,17 @@ def straighten(rgb: Tensor, alpha: Tensor, black: Tensor) -> Tensor:
     beside = blurred[:3] / blurred[3:].clamp_min(1e-3)
     trust = ((alpha - _TRUST_FROM) / (_TRUST_TO - _TRUST_FROM)).clamp(0.0, 1.0)
     trust = trust * trust * (3.0 - 2.0 * trust)
-    return (beside + trust * (own - beside)).clamp(0.0, 1.0)
+    straight = beside + trust * (own - beside)
+    return torch.minimum(straight, _brightest_beside(premultiplied, alpha)).clamp(0.0, 1.0)
+
+
+def _brightest_beside(premultiplied: Tensor, alpha: Tensor) -> Tensor:
+    """What the colour of each pixel may not exceed, `[3, H, W]`; infinite far from solid pixels."""
+    solid = (alpha >= _SOLID).to(premultiplied.dtype)[None]
+    near = F.max_pool2d(
+        torch.cat((premultiplied * solid, solid))[None], 2 * _BESIDE_PX + 1, 1, _BESIDE_PX
+    )[0]
+    return torch.where(near[3:] > 0.0, near[:3] + _BRIGHTER_BY, torch.inf)
 
 
 class _ForegroundClip(NamedTuple):
@@ -328,11 +343,14 @@ def _common_fps(clips: _Clips) -> float:
 
 
 def _warnings(clips: _Clips) -> tuple[str, ...]:
+    """One sentence for all files about which the same was assumed."""
+    files: dict[tuple[str, ...], list[str]] = {}
+    for _, clip in clips.all:
+        if clip.info.assumed:
+            files.setdefault(clip.info.assumed, []).append(clip.path.name)
     return tuple(
-        f"{clip.path.name} does not say how its colours are stored: "
-        f"taken as {' and '.join(clip.info.assumed)}."
-        for _, clip in clips.all
-        if clip.info.assumed
+        f"Colours taken as {' and '.join(assumed)}, which no tag says: {', '.join(names)}."
+        for assumed, names in files.items()
     )
 
 

@@ -1,0 +1,115 @@
+"""A stack as one HTML file: play, step, switch layers, look at alpha; no server and no network.
+
+Frames are embedded as small WebP pictures, colour above and alpha below, so that the browser's own
+premultiplication cannot touch them; the page composites in linear light as `compositing` does.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from layert2v.stack import Flat, Layer, Stack
+from layert2v_engine.stack.color import ColorTransform
+from layert2v_engine.stack.compositing import unpremultiply
+from layert2v_engine.stack.files import appearing
+from layert2v_engine.stack.preview import VIEWER, describe, load, summary, to_bytes
+
+_LONGEST_SIDE = 512
+# Small stacks are embedded without loss; bigger ones would make the page heavy.
+_LOSSLESS_PIXELS = 2_000_000
+_WEBP_QUALITY = 88
+
+
+def write_viewer(folder: Path, stack: Stack, to_display: ColorTransform) -> Path:
+    """Write the viewer beside the other previews; returns its path. Raises `DiskFull`."""
+    size = _embedded_size(stack)
+    refs = [flat for flat in stack.flats if flat.name == "ref"]
+    pixels = size[0] * size[1] * stack.frames * (len(stack.layers) + len(refs))
+    lossless = pixels <= _LOSSLESS_PIXELS
+
+    def embedded(sequence: Layer | Flat) -> dict[str, Any]:
+        frames = _frames(folder, stack, sequence, size, to_display)
+        return {
+            "name": sequence.name,
+            "role": describe(sequence),
+            "prompt": sequence.prompt if isinstance(sequence, Layer) else "",
+            "frames": [_data_url(frame, lossless) for frame in frames],
+        }
+
+    data = {
+        "name": stack.name,
+        "prompt": stack.prompt,
+        "facts": summary(stack),
+        "width": size[1],
+        "height": size[0],
+        "pixelAspect": stack.pixel_aspect,
+        "fps": stack.fps,
+        "startFrame": stack.start_frame,
+        "frames": stack.frames,
+        "layers": [embedded(layer) for layer in stack.layers],
+        "ref": embedded(refs[0]) if refs else None,
+    }
+    template = resources.files(__package__).joinpath("viewer.html").read_text(encoding="utf-8")
+    safe = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
+    page = template.replace("{{TITLE}}", html.escape(stack.name)).replace("{{DATA}}", safe)
+    with appearing(folder / VIEWER) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return folder / VIEWER
+
+
+def _embedded_size(stack: Stack) -> tuple[int, int]:
+    """Height and width of an embedded picture."""
+    scale = min(1.0, _LONGEST_SIDE / max(stack.width, stack.height))
+    return max(1, round(stack.height * scale)), max(1, round(stack.width * scale))
+
+
+def _frames(
+    folder: Path,
+    stack: Stack,
+    sequence: Layer | Flat,
+    size: tuple[int, int],
+    to_display: ColorTransform,
+) -> Iterator[np.ndarray]:
+    for frame in range(stack.start_frame, stack.start_frame + stack.frames):
+        yield _two_halves(_shrunk(load(folder, sequence, frame).float(), size), to_display)
+
+
+def _shrunk(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resample premultiplied linear `[H, W, 4]`, the only state in which that is right."""
+    if tuple(pixels.shape[:2]) == size:
+        return pixels
+    planes = pixels.movedim(-1, 0)[None]
+    small = F.interpolate(planes, size=size, mode="bilinear", antialias=True, align_corners=False)
+    return small[0].movedim(0, -1)
+
+
+def _two_halves(pixels: Tensor, to_display: ColorTransform) -> np.ndarray:
+    """Straight sRGB above alpha, `[2 * H, W, 3]`; only the colour where all is opaque."""
+    straight = unpremultiply(pixels)
+    color = to_bytes(straight, to_display)
+    alpha = straight[..., 3:].clamp(0.0, 1.0)
+    if bool((alpha == 1.0).all()):
+        return color
+    grey = (alpha * 255.0).round().to(torch.uint8).numpy().repeat(3, axis=-1)
+    return np.concatenate((color, grey))
+
+
+def _data_url(pixels: np.ndarray, lossless: bool) -> str:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(
+        out, format="WEBP", lossless=lossless, quality=_WEBP_QUALITY, method=4
+    )
+    return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode("ascii")
