@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("blender_comp.py")
 TOLERANCE = 1e-6
+SAMPLE = "0hy8oo_w57g_0042"
+PROMPT = "a red fox running through a snowy forest at sunset"
 
 
 @pytest.fixture(scope="module", params=["4.5", "5.0"])
@@ -28,11 +31,41 @@ def blender(request: pytest.FixtureRequest) -> Path:
     return python
 
 
-def render(blender: Path, folder: Path, out: Path) -> Stack:
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "proto")}
-    command = [blender, SCRIPT, folder, out]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def run(*command: str | Path, **extra: str) -> None:
+    done = subprocess.run(
+        command, env={**os.environ, **extra}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def program(name: str) -> Path:
+    """A console script of the environment that runs the tests."""
+    return Path(sys.executable).with_name(name)
+
+
+@pytest.fixture(scope="module")
+def imported(shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ordinary 8-bit films as a stack."""
+    clip, folder = shared_dir / "samples" / SAMPLE, tmp_path_factory.mktemp("imported") / "stack"
+    films = {
+        "--full": "full_video", "--background": "background",
+        "--foreground": "foreground", "--matte": "mask",
+    }  # fmt: skip
+    arguments = [part for option, film in films.items() for part in (option, clip / f"{film}.mp4")]
+    run(program("layert2v-engine"), "import", *arguments, "--out", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make demo` makes."""
+    folder = tmp_path_factory.mktemp("generated") / "stack"
+    run(program("layert2v"), "generate", PROMPT, "--out", folder)
+    return folder
+
+
+def render(blender: Path, folder: Path, out: Path) -> Stack:
+    run(blender, SCRIPT, folder, out, PYTHONPATH=str(REPOSITORY / "proto"))
     return read(folder)
 
 
@@ -67,6 +100,16 @@ def test_a_small_stack_composites_to_the_same_pixels(
     assert largest_difference(stack, folder, out) <= TOLERANCE
     first, second = (read_rgba(out / f"over.{frame:04d}.exr") for frame in frames(stack)[:2])
     assert np.abs(first - second).max() > 0.01  # so a wrong frame would have been seen
+
+
+@pytest.mark.parametrize("source", ["imported", "generated"])
+def test_a_delivered_stack_composites_to_the_same_pixels(
+    blender: Path, tmp_path: Path, source: str, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue(source)
+    stack = render(blender, folder, tmp_path)
+    assert [layer.name for layer in stack.layers][:1] == ["bg"]
+    assert largest_difference(stack, folder, tmp_path) <= TOLERANCE
 
 
 def test_the_stack_s_colour_space_is_set_and_not_guessed(blender: Path, tmp_path: Path) -> None:
