@@ -1,0 +1,163 @@
+"""Noise levels of a run, and the solvers that walk down them.
+
+Rectified flow: x = (1 - sigma) * clean + sigma * noise, sigma from about 1 to 0. A solver sees the
+estimate of the clean latents only, so it serves v- and x-predicting networks alike. Knows nothing
+of streams or prompts. Sources: DPM-Solver++ (arXiv 2211.01095), UniPC (arXiv 2302.04867).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+TIME_SCALE = 1000.0  # what the network calls the time of pure noise
+# Where solvers that need log(1 - sigma) start: a step of the 1000 Wan was trained with.
+NEARLY_NOISE = 0.999
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """Falling noise levels, one more than there are steps; the last is 0.
+
+    `whole_times` rounds the times shown to the network down to whole numbers, as LayerT2V does.
+    """
+
+    sigmas: tuple[float, ...]
+    whole_times: bool = False
+
+    @classmethod
+    def shifted(
+        cls, steps: int, *, shift: float, first: float = 1.0, whole_times: bool = False
+    ) -> Schedule:
+        """Even levels from `first` to 0, pushed to noise by s -> shift * s / (1 + (shift - 1) * s).
+
+        Raises ValueError for less than one step or a shift that is not positive.
+        """
+        if steps < 1 or shift <= 0:
+            raise ValueError(f"a schedule needs steps and a positive shift, not {steps}, {shift}")
+        even = (first * (1 - i / steps) for i in range(steps + 1))
+        sigmas = torch.tensor([shift * s / (1 + (shift - 1) * s) for s in even])
+        return cls(sigmas=tuple(sigmas.tolist()), whole_times=whole_times)
+
+    @property
+    def steps(self) -> int:
+        return len(self.sigmas) - 1
+
+    def time(self, step: int) -> float:
+        """What the network is told at the start of a step, 0..1000."""
+        time = float(torch.tensor(self.sigmas[step]) * TIME_SCALE)  # 0.9 is 900 in float32 only
+        return math.floor(time) if self.whole_times else time
+
+
+class Solver(Protocol):
+    """One run's way down a schedule; keeps what it has seen, so a new run needs a new one."""
+
+    def step(self, index: int, sample: Tensor, clean: Tensor) -> Tensor:
+        """The sample at level `index + 1`, from the one at `index` and its estimate of clean."""
+
+
+class Euler:
+    """Straight steps towards the estimate."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._sigmas = schedule.sigmas
+
+    def step(self, index: int, sample: Tensor, clean: Tensor) -> Tensor:
+        return clean + (sample - clean) * (self._sigmas[index + 1] / self._sigmas[index])
+
+
+class DpmPlusPlus:
+    """DPM-Solver++ of second order, multistep with midpoints; the last step is of first order."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._sigmas = schedule.sigmas
+        self._previous: Tensor | None = None
+
+    def step(self, index: int, sample: Tensor, clean: Tensor) -> Tensor:
+        now, then = self._sigmas[index], self._sigmas[index + 1]
+        stride = _log_snr(then) - _log_snr(now)
+        growth = (1 - then) * -math.expm1(-stride)
+        out = sample * (then / now) + clean * growth
+        if self._previous is not None and then > 0:
+            before = _log_snr(now) - _log_snr(self._sigmas[index - 1])
+            out = out + (clean - self._previous) * (0.5 * growth * stride / before)
+        self._previous = clean
+        return out
+
+
+class UniPC:
+    """UniPC of second order (B2): predicts like a multistep solver and corrects the step before."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._sigmas = schedule.sigmas
+        self._last: tuple[Tensor, Tensor] | None = None  # corrected sample and estimate of clean
+        self._older: Tensor | None = None  # the estimate before that
+
+    def step(self, index: int, sample: Tensor, clean: Tensor) -> Tensor:
+        if self._last is None:
+            out, _ = self._straight(index, sample, clean)
+        else:
+            sample = self._corrected(index - 1, *self._last, clean)
+            out, growth = self._straight(index, sample, clean)
+            if self._sigmas[index + 1] > 0:
+                out = out + (clean - self._last[1]) * (0.5 * growth / self._ratio(index))
+            self._older = self._last[1]
+        self._last = sample, clean
+        return out
+
+    def _straight(self, index: int, sample: Tensor, clean: Tensor) -> tuple[Tensor, float]:
+        """A step of first order from level `index`, and the weight of clean in it."""
+        now, then = self._sigmas[index : index + 2]
+        growth = (1 - then) * -math.expm1(_log_snr(now) - _log_snr(then))
+        return sample * (then / now) + clean * growth, growth
+
+    def _ratio(self, index: int) -> float:
+        """Length of the step to `index` over that of the step from it, in log SNR."""
+        before, now, then = (_log_snr(s) for s in self._sigmas[index - 1 : index + 2])
+        return (now - before) / (then - now)
+
+    def _corrected(self, index: int, start: Tensor, last: Tensor, clean: Tensor) -> Tensor:
+        """The step from level `index` again, now that the estimate at its end is known."""
+        out, growth = self._straight(index, start, last)
+        if self._older is None:
+            return out + (clean - last) * (0.5 * growth)
+        # Weights of the two differences: UniPC's 2 x 2 system for order two.
+        stride = _log_snr(self._sigmas[index + 1]) - _log_snr(self._sigmas[index])
+        unit = -math.expm1(-stride)
+        linear = (1 - unit / stride) / unit
+        quadratic = (1 - 2 * (1 - unit / stride) / stride) / unit
+        back = self._ratio(index)
+        older = (linear - quadratic) / (1 + back)
+        slope = (last - self._older) / back
+        return out + (slope * older + (clean - last) * (linear - older)) * growth
+
+
+def _log_snr(sigma: float) -> float:
+    """log((1 - sigma) / sigma), with its limits at 0 and 1."""
+    if sigma in (0.0, 1.0):
+        return math.inf if sigma == 0.0 else -math.inf
+    return math.log((1 - sigma) / sigma)
+
+
+SOLVERS: dict[str, tuple[Callable[[Schedule], Solver], float]] = {
+    "euler": (Euler, 1.0),
+    "dpm++": (DpmPlusPlus, 1.0),
+    "unipc": (UniPC, NEARLY_NOISE),
+}
+
+
+def new_run(
+    solver: str, steps: int, *, shift: float, whole_times: bool = False
+) -> tuple[Schedule, Solver]:
+    """The schedule and a fresh solver of one run; `solver` is a key of SOLVERS.
+
+    Raises KeyError for another solver, ValueError for wrong steps or shift.
+    """
+    build, first = SOLVERS[solver]
+    schedule = Schedule.shifted(steps, shift=shift, first=first, whole_times=whole_times)
+    return schedule, build(schedule)

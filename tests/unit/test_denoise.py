@@ -1,0 +1,149 @@
+"""The denoising loop, its guidance and its noise, against networks whose answer is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from layert2v_engine.errors import Cancelled
+from layert2v_engine.layout import StreamLayout
+from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.sampling.denoise import Step, denoise, scene_predictor, stream_noise
+from layert2v_engine.sampling.guidance import Conditioning, Guidance, guided, join
+from layert2v_engine.sampling.schedule import new_run
+
+LAYOUT = StreamLayout.for_foregrounds(1)
+SHAPE = (4, 2, 6, 8)
+NOISE = stream_noise(LAYOUT, SHAPE, seed=3)
+PLAIN = Guidance()
+
+
+def words(value: float = 1.0, length: int = 5) -> Conditioning:
+    return Conditioning(torch.full((1, 3, length, 8), value), None)
+
+
+def towards_the_words(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
+    """The velocity of a network certain that every latent is the mean of its prompts."""
+    goal = text.states.mean(dim=(1, 2, 3))[:, None, None, None, None, None]
+    sigma = (times / 1000).clamp_min(1e-6)[:, :, None, None, None, None]
+    return (latents - goal) / sigma
+
+
+def run(predict=towards_the_words, solver: str = "euler", **more) -> Tensor:
+    steps = new_run(solver, 4, shift=3.0)
+    arguments = {"prompts": words(), "negative": words(0.0), "guidance": PLAIN} | more
+    return denoise(predict, NOISE, steps, **arguments)
+
+
+@pytest.mark.parametrize("solver", ["euler", "unipc", "dpm++"])
+def test_the_loop_arrives_where_the_network_points(solver: str) -> None:
+    torch.testing.assert_close(run(solver=solver), torch.ones_like(NOISE), atol=1e-5, rtol=0)
+
+
+def test_a_network_that_predicts_clean_arrives_too() -> None:
+    out = run(lambda latents, times, text: torch.full_like(latents, 0.3), predicts_clean=True)
+    torch.testing.assert_close(out, torch.full_like(NOISE, 0.3), atol=1e-6, rtol=0)
+
+
+def test_guidance_goes_beyond_the_prompts() -> None:
+    out = run(guidance=Guidance(scale=3.0))
+    torch.testing.assert_close(out, torch.full_like(NOISE, 3.0), atol=1e-5, rtol=0)
+
+
+def test_guidance_outside_its_interval_is_a_single_forward() -> None:
+    sizes: list[int] = []
+
+    def predict(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
+        sizes.append(len(latents))
+        return towards_the_words(latents, times, text)
+
+    run(predict, guidance=Guidance(scale=3.0, interval=(0.6, 0.95)))
+    assert sizes == [1, 2, 2, 1]  # levels 1, 0.9, 0.75, 0.5
+
+
+@pytest.mark.parametrize("solver", ["euler", "unipc"])
+def test_frozen_streams_are_shown_clean_and_stay_to_the_bit(solver: str) -> None:
+    clean, seen = torch.randn(NOISE.shape), []
+
+    def predict(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
+        seen.append(times[0].tolist())
+        assert torch.equal(latents[:, [1, 3]], clean[:, [1, 3]])
+        return towards_the_words(latents, times, text)
+
+    out = run(predict, solver=solver, frozen=(1, 3), clean=clean)
+    assert torch.equal(out[:, [1, 3]], clean[:, [1, 3]])
+    torch.testing.assert_close(out[:, 0], torch.ones_like(out[:, 0]), atol=1e-5, rtol=0)
+    assert all(times[1] == times[3] == 0 and times[0] > 0 for times in seen)
+
+
+def test_every_step_is_reported_with_its_estimate() -> None:
+    steps: list[Step] = []
+    run(on_step=steps.append)
+    assert [(step.done, step.total) for step in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    torch.testing.assert_close(steps[0].estimate, torch.ones_like(NOISE), atol=1e-5, rtol=0)
+
+
+def test_a_report_that_raises_ends_the_run() -> None:
+    seen: list[int] = []
+
+    def stop(step: Step) -> None:
+        seen.append(step.done)
+        if step.done == 2:
+            raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        run(on_step=stop)
+    assert seen == [1, 2]
+
+
+def test_a_stream_keeps_its_noise_whatever_the_others_are() -> None:
+    alone = stream_noise(StreamLayout.for_foregrounds(0), SHAPE, seed=3)
+    many = stream_noise(StreamLayout.for_foregrounds(2), SHAPE, seed=3)
+    assert torch.equal(NOISE[:, :2], alone)
+    assert torch.equal(many[:, :5], NOISE)
+    assert not torch.equal(many[:, 2], many[:, 5])
+    assert not torch.equal(stream_noise(LAYOUT, SHAPE, seed=4), NOISE)
+
+
+def test_prompts_of_two_lengths_join_under_a_mask() -> None:
+    both = join(words(1.0, 5), words(2.0, 3))
+    assert both.states.shape == (2, 3, 5, 8)
+    assert both.mask is not None
+    assert both.mask.sum(-1).tolist() == [[5, 5, 5], [3, 3, 3]]
+    assert join(words(), words()).mask is None
+
+
+@pytest.fixture(scope="module")
+def network() -> LayeredWanTransformer3DModel:
+    torch.manual_seed(0)
+    return LayeredWanTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=16,
+        in_channels=4,
+        out_channels=4,
+        text_dim=8,
+        freq_dim=32,
+        ffn_dim=64,
+        num_layers=2,
+        rope_max_seq_len=64,
+    ).eval()
+
+
+@torch.no_grad()
+def test_guidance_in_one_batch_equals_two_forwards(network) -> None:
+    predict = scene_predictor(network, LAYOUT)
+    prompts = Conditioning(torch.randn(1, 3, 5, 8), torch.arange(5).expand(1, 3, 5) < 4)
+    negative = Conditioning(torch.randn(1, 3, 3, 8), None)
+    times = torch.full((1, len(LAYOUT)), 600.0)
+    told, untold = (predict(NOISE, times, text) for text in (prompts, negative))
+    together = guided(predict, NOISE, times, 2.5, prompts, negative)
+    torch.testing.assert_close(together, untold + 2.5 * (told - untold), atol=1e-5, rtol=0)
+
+
+def test_the_same_seed_draws_the_same_latents(network) -> None:
+    predict = scene_predictor(network, LAYOUT, autocast=torch.bfloat16)
+    text, guidance = words(0.1), Guidance(scale=2.0)
+    first, second = (run(predict, prompts=text, guidance=guidance) for _ in range(2))
+    assert first.dtype == torch.float32
+    assert torch.equal(first, second)
