@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -91,6 +92,16 @@ def test_cancel_in_mid_job(client: Client) -> None:
         job.wait()
     with pytest.raises(NotPossible, match="is cancelled"):
         job.download(Path("never"))
+
+
+def test_a_watch_is_closed_from_another_thread(client: Client) -> None:
+    job = client.submit(spec(Behaviour(step_s=0.1), steps=1000))
+    watch = job.watch()
+    threading.Timer(0.5, watch.close).start()
+    assert all(not update.status.state.is_final for update in watch)
+    job.cancel()
+    with pytest.raises(JobCancelled):
+        job.wait()
 
 
 def test_a_failure_says_why_and_what_to_do(client: Client) -> None:
