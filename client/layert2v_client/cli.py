@@ -327,14 +327,9 @@ def parser() -> argparse.ArgumentParser:
     add_generate_options(add(generate, "make a layer stack from a prompt"))
     listing = add(jobs, "list the newest jobs")
     listing.add_argument("--limit", type=positive, default=20, metavar="N")
-    for command, summary in (
-        (watch, "follow a job to its end"),
-        (cancel, "stop a job"),
-        (fetch, "bring the stack of a finished job"),
-    ):
-        sub = add(command, summary)
+    fetching = add(fetch, "bring the stack of a finished job")
+    fetching.add_argument("--out", type=Path, metavar="DIR", help="default: after the prompt")
+    for sub in (add(watch, "follow a job to its end"), add(cancel, "stop a job"), fetching):
         sub.add_argument("job", metavar="JOB", help="its name, as generate and jobs show it")
-        if command is fetch:
-            sub.add_argument("--out", type=Path, metavar="DIR", help="default: after the prompt")
     add(info, "what the server and its models can do")
     return root
