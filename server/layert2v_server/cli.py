@@ -42,9 +42,8 @@ def _serve(args: argparse.Namespace) -> None:
     )
     # Alembic tells its life story at every start.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    from layert2v_server.serve import (
-        serve,
-    )  # gRPC and SQLAlchemy: half a second that --help can do without
+    # gRPC and SQLAlchemy take half a second, which --help and token can do without.
+    from layert2v_server.serve import serve
 
     lifeline = sys.stdin.fileno() if args.until_stdin_ends else None
     asyncio.run(serve(config, _announce, lifeline))

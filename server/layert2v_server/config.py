@@ -36,6 +36,7 @@ class Config:
     max_attempts: int = 3
     max_open_jobs: int = 100  # waiting or running, for each user
     max_upload_mib: int = 4096  # one file
+    keep_uploads_days: float = 7.0  # of those that nobody touched; looked at when the server starts
     min_free_mib: int = 256  # a job starts only above this
     lease_s: float = 30.0  # a worker that is silent for so long is given up
     heartbeat_s: float = 1.0

@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import signal
+import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +139,7 @@ async def _parts(config: Config, executors: tuple[Executor, ...]) -> AsyncGenera
             uploads = UploadStore(data / "uploads", max_bytes=config.max_upload_mib * MIB)
             store.void_leases()  # we hold the lock: whoever gave them is gone, its workers with it
             artifacts.delete_unknown(store.ids())
+            uploads.forget_older(time.time() - config.keep_uploads_days * 86400)
             yield Parts(
                 board=JobBoard(store), artifacts=artifacts, uploads=uploads, executors=executors
             )

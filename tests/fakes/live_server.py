@@ -58,7 +58,7 @@ class LiveServer:
         self.log = data.parent / f"{data.name}.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, env=_environment(), text=True
+                command, stdout=subprocess.PIPE, stderr=log, env=environment(), text=True
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -185,7 +185,8 @@ def detail(error: grpc.RpcError) -> errors_pb2.ErrorDetail:
     return errors_pb2.ErrorDetail.FromString(trailers[ERROR_TRAILER])
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """The environment in which a server process finds the rooms and the fakes."""
     folders = [REPOSITORY / name for name in ("tests", "proto", "server", "engine")]
     paths = os.pathsep.join(str(folder) for folder in folders)
     return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}

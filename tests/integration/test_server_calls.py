@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import time
 import uuid
 import zlib
@@ -14,9 +16,11 @@ import grpc
 import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from fakes.fake_engine import Behaviour
-from fakes.live_server import LiveServer, detail, live_server
+from fakes.fake_engine import ENGINE, Behaviour
+from fakes.live_server import LiveServer, detail, environment, live_server
 from layert2v.stack import read
 from layert2v.v1 import artifacts_pb2, jobs_pb2, server_pb2
 
@@ -321,6 +325,44 @@ def test_prompts_stay_out_of_the_log(server: LiveServer) -> None:
 def test_a_second_server_keeps_off_the_folder(server: LiveServer) -> None:
     with pytest.raises(AssertionError, match="Another server is using this data folder"):
         LiveServer(server.data.parent / "data")
+
+
+def test_a_server_of_one_program_ends_with_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "layert2v_server", "serve", "--until-stdin-ends"]
+    command += ["--address", "127.0.0.1:0", "--data", str(tmp_path), "--engine", ENGINE]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **pipes, env=environment()) as process:
+        assert process.stdout is not None
+        assert b"ready" in process.stdout.readline()
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+SPECS = st.builds(
+    jobs_pb2.GenerateSpec,
+    prompt=st.text(max_size=30) | st.just("x" * 3000),
+    foreground_prompts=st.lists(st.text(max_size=5), max_size=4),
+    width=st.integers(-(2**31), 2**31 - 1) | st.just(64),
+    frames=st.integers(-9, 99),
+    fps=st.floats(),
+    seed=st.none() | st.integers(-(2**63), 2**63 - 1),
+    steps=st.integers(-3, 9),
+    guidance=st.none() | st.floats(),
+    colorspace=st.sampled_from(["", "lin_rec709_scene", "nonsense"]),
+    start_frame=st.none() | st.integers(-5, 2**31 - 1),
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(spec=SPECS)
+def test_no_request_makes_the_server_stumble(server: LiveServer, spec: Any) -> None:
+    request = jobs_pb2.CreateJobRequest(request_id=str(uuid.uuid4()), spec=spec)
+    answer = server.jobs.CreateJob.future(request, timeout=20)
+    if answer.code() is grpc.StatusCode.OK:
+        server.cancel(answer.result().name)
+    else:
+        assert answer.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert detail(answer).violations
 
 
 def test_a_stopped_server_ends_calls_quickly(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import uuid
 from pathlib import Path
 
@@ -138,6 +139,15 @@ def test_an_upload_goes_on_where_it_stopped(uploads: UploadStore, upload: Upload
     again.finish(upload)
     assert again.path(upload.id).read_bytes() == DATA
     assert again.committed(upload.id, "anna") == len(DATA)
+
+
+def test_old_uploads_are_forgotten(uploads: UploadStore, upload: Upload) -> None:
+    uploads.begin(upload)
+    uploads.append(upload, 0, DATA[:4])
+    uploads.forget_older(time.time() - 60)
+    assert uploads.committed(upload.id, "anna") == 4
+    uploads.forget_older(time.time() + 60)
+    assert list(uploads.root.iterdir()) == []
 
 
 @pytest.mark.parametrize(("offset", "data"), [(1, b"x"), (0, DATA + b"x"), (-1, b"x")])

@@ -139,7 +139,10 @@ class ProcessExecutor(Executor):
         return message
 
     def _alive(self) -> bool:
-        return self._process is not None and self._process.returncode is None
+        process = self._process
+        if process is None or process.stdout is None:
+            return False
+        return process.returncode is None and not process.stdout.at_eof()
 
     async def _send(self, message: Message) -> None:
         process = self._process

@@ -124,6 +124,14 @@ class UploadStore:
             )
         part.rename(whole)
 
+    def forget_older(self, than: float) -> None:
+        """Remove uploads that nobody touched since the time `than`, in seconds since 1970."""
+        for note in self.root.glob("*.json"):
+            files = list(self.root.glob(f"{note.stem}.*"))
+            if max(file.stat().st_mtime for file in files) < than:
+                for file in files:
+                    file.unlink()
+
     def path(self, upload_id: str) -> Path:
         """Where the whole file is, once it is whole."""
         return self._path(upload_id, "bin")

@@ -35,7 +35,7 @@ from layert2v_server.worker.messages import (
 )
 from layert2v_server.worker.runner import Engine, run_job
 
-DEFAULT_ENGINE = "layert2v_engine.pipeline:Engine"
+DEFAULT_ENGINE = "layert2v_engine.engine:Engine"
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,95 @@
+"""A disk that really is full: a small file system of the test's own, where it may mount one."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from fakes.fake_engine import Behaviour
+from fakes.live_server import LiveServer, detail, live_server, until
+from layert2v.v1 import jobs_pb2
+
+pytestmark = pytest.mark.chaos
+
+MIB = 1 << 20
+SUCCEEDED, FAILED = jobs_pb2.JOB_STATE_SUCCEEDED, jobs_pb2.JOB_STATE_FAILED
+Mount = Callable[[int], Path]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Mount]:
+    """Mounts a file system of so many MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(size_mib: int) -> Path:
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", str(folder)]
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=20)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("only root can mount the small file system that this test fills")
+        return folder
+
+    yield mount
+    if folder.is_mount():
+        subprocess.run(["umount", str(folder)], check=True, capture_output=True, timeout=20)
+
+
+def files(server: LiveServer) -> list[str]:
+    return [path.name for path in server.data.glob("jobs/**/*") if path.is_file()]
+
+
+def fill(ballast: Path) -> None:
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def test_the_disk_fills_while_layers_are_written(small_disk: Mount) -> None:
+    disk = small_disk(8)
+    with live_server(disk / "data") as server:
+        large = Behaviour(frame_bytes=MIB)
+        job = server.end(server.submit(behaviour=large, frames=5).name)
+        assert (job.state, job.error.reason, job.attempt) == (FAILED, "DISK_FULL", 1)
+        assert "disk" in job.error.message
+        assert job.error.hint
+        assert server.artifacts(job.name) == []
+        assert set(files(server)) <= {"preview.png"}
+        assert server.end(server.submit().name).state == SUCCEEDED
+
+
+def test_the_disk_is_full_before_the_job_starts(small_disk: Mount) -> None:
+    disk = small_disk(16)
+    with live_server(disk / "data", min_free_mib=4) as server:
+        first = server.submit(behaviour=Behaviour(step_s=0.1), steps=10)
+        second = server.submit()
+        server.wait(first.name, lambda job: job.progress.done > 0)
+        (disk / "ballast").write_bytes(bytes(12 * MIB))
+        assert server.end(first.name).state == SUCCEEDED
+        job = server.end(second.name)
+        assert (job.state, job.error.reason) == (FAILED, "DISK_FULL")
+        with pytest.raises(grpc.RpcError) as caught:
+            server.submit()
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert detail(caught.value).reason == "DISK_FULL"
+        (disk / "ballast").unlink()
+        assert server.end(server.submit().name).state == SUCCEEDED
+
+
+def test_somebody_else_fills_the_disk_to_the_last_byte(small_disk: Mount) -> None:
+    disk = small_disk(8)
+    with live_server(disk / "data") as server:
+        server.end(server.submit().name)
+        job = server.submit(behaviour=Behaviour(step_s=0.1), steps=10)
+        fill(disk / "ballast")
+        until(lambda: "waiting for room" in server.log.read_text())
+        assert server.get(job.name).state not in (SUCCEEDED, FAILED)
+        (disk / "ballast").unlink()
+        ended = server.end(job.name)
+        assert (ended.state, ended.error.reason) == (FAILED, "DISK_FULL")
+        assert server.end(server.submit().name).state == SUCCEEDED

@@ -1,0 +1,181 @@
+"""kill -9 of all that can be killed: nothing is lost, nothing runs twice, nothing is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psutil
+import pytest
+
+from fakes.fake_engine import Behaviour
+from fakes.live_server import LiveServer, live_server, until
+from layert2v.stack import read
+from layert2v.v1 import jobs_pb2
+
+pytestmark = pytest.mark.chaos
+
+SLOW = Behaviour(step_s=0.05, frame_s=0.02)
+RUNNING, CANCELLED = jobs_pb2.JOB_STATE_RUNNING, jobs_pb2.JOB_STATE_CANCELLED
+SUCCEEDED, FAILED = jobs_pb2.JOB_STATE_SUCCEEDED, jobs_pb2.JOB_STATE_FAILED
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with live_server(tmp_path_factory.mktemp("kills") / "data", cancel_grace_s=30.0) as server:
+        yield server
+
+
+def stage(name: str, at_least: int = 1) -> Callable[[Any], bool]:
+    return lambda job: job.progress.stage == name and job.progress.done >= at_least
+
+
+@pytest.mark.parametrize("where", ["denoise", "decode"])
+def test_the_worker_is_killed_in_mid_job(server: LiveServer, where: str) -> None:
+    job = server.submit(behaviour=SLOW, steps=8)
+    server.wait(job.name, stage(where))
+    first = server.worker()
+    first.kill()
+    job = server.end(job.name)
+    assert (job.state, job.attempt) == (SUCCEEDED, 2)
+    assert server.worker().pid != first.pid
+    stack = read(Path(job.local_path))
+    assert [f.path for f in stack.files()] == [a.path for a in server.artifacts(job.name)][:-1]
+    assert server.leftovers() == []
+
+
+def test_both_attempts_make_the_same_files(server: LiveServer) -> None:
+    calm = server.end(server.submit(seed=5).name)
+    job = server.submit(seed=5, behaviour=SLOW)
+    server.wait(job.name, stage("decode"))
+    server.worker().kill()
+    shaken = server.end(job.name)
+    frames = [
+        {f.path: f.sha256 for f in server.artifacts(j.name) if f.path.endswith(".exr")}
+        for j in (calm, shaken)
+    ]
+    assert shaken.attempt == 2
+    assert frames[0] == frames[1]
+
+
+def test_a_job_that_kills_its_workers_does_not_loop(server: LiveServer) -> None:
+    poison = server.submit(behaviour=Behaviour(fault="crash"))
+    honest = server.submit()
+    job = server.end(poison.name)
+    assert (job.state, job.error.reason, job.attempt) == (FAILED, "WORKER_CRASHED", 3)
+    assert job.error.hint
+    assert server.end(honest.name).state == SUCCEEDED
+    assert server.leftovers() == []
+
+
+def test_an_idle_worker_is_killed(server: LiveServer) -> None:
+    server.end(server.submit().name)
+    idle = server.worker()
+    idle.kill()
+    idle.wait(30)  # it is gone when the server has seen that it is
+    job = server.end(server.submit().name)
+    assert (job.state, job.attempt) == (SUCCEEDED, 1)
+
+
+@pytest.mark.parametrize("where", ["denoise", "decode"])
+def test_cancel_takes_effect_within_two_seconds(server: LiveServer, where: str) -> None:
+    steps = 1000 if where == "denoise" else 2
+    job = server.submit(behaviour=Behaviour(step_s=0.05, frame_s=0.2), steps=steps, frames=17)
+    bystander = server.submit()
+    server.wait(job.name, stage(where))
+    worker = server.worker()
+    asked = time.monotonic()
+    server.cancel(job.name)
+    job = server.end(job.name)
+    assert time.monotonic() - asked < 2
+    assert job.state == CANCELLED
+    assert server.artifacts(job.name) == []
+    assert server.end(bystander.name).state == SUCCEEDED
+    assert server.worker() == worker
+    assert server.leftovers() == []
+
+
+def test_a_worker_that_does_not_speak_or_listen_is_killed(tmp_path: Path) -> None:
+    settings = {"lease_s": 1.0, "max_attempts": 1, "cancel_grace_s": 0.3}
+    with live_server(tmp_path / "data", **settings) as server:
+        job = server.end(server.submit(behaviour=Behaviour(fault="silent")).name)
+        assert (job.state, job.error.reason) == (FAILED, "WORKER_CRASHED")
+        job = server.submit(behaviour=Behaviour(fault="deaf"))
+        server.wait(job.name, lambda job: job.state == RUNNING)
+        deaf = server.worker()
+        server.cancel(job.name)
+        assert server.end(job.name).state == CANCELLED
+        assert server.end(server.submit().name).state == SUCCEEDED
+        assert server.worker() != deaf
+
+
+@pytest.mark.parametrize("where", ["denoise", "decode"])
+def test_the_server_is_killed_in_mid_job(tmp_path: Path, where: str) -> None:
+    first = LiveServer(tmp_path / "data")
+    before = first.end(first.submit().name)
+    running = first.submit(request_id="6fa459ea-ee8a-3ca4-894e-db77e160355e", behaviour=SLOW)
+    waiting = first.submit()
+    seen = first.wait(running.name, stage(where))
+    orphan = first.worker()
+    first.kill()
+    until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
+    with live_server(tmp_path / "data") as second:
+        again = second.submit(request_id="6fa459ea-ee8a-3ca4-894e-db77e160355e", behaviour=SLOW)
+        assert (again.name, again.spec) == (running.name, running.spec)
+        updates = [u.job for u in second.watch(running.name, revision=seen.revision)]
+        assert all(job.revision > seen.revision for job in updates)
+        assert (updates[-1].state, updates[-1].attempt) == (SUCCEEDED, 2)
+        read(Path(updates[-1].local_path))
+        assert second.end(waiting.name).state == SUCCEEDED
+        assert second.get(before.name) == before
+        assert second.read(second.artifacts(before.name)[3].name)[0].size_bytes == 1000
+        assert second.leftovers() == []
+
+
+def test_a_job_cancelled_before_the_kill_does_not_come_back(tmp_path: Path) -> None:
+    first = LiveServer(tmp_path / "data", cancel_grace_s=60.0)
+    job = first.submit(behaviour=Behaviour(fault="deaf"))
+    first.wait(job.name, lambda job: job.state == RUNNING)
+    first.cancel(job.name)
+    first.kill()
+    with live_server(tmp_path / "data") as second:
+        assert second.end(job.name).state == CANCELLED
+
+
+def test_server_and_worker_are_killed_over_and_over(tmp_path: Path) -> None:
+    server = LiveServer(tmp_path / "data", max_attempts=20)
+    jobs = [server.submit(behaviour=SLOW, frames=1).name for _ in range(4)]
+    for kill in range(4):
+        time.sleep(0.15 * kill)
+        victim = server.worker().pid if kill % 2 else server.process.pid
+        os.kill(victim, signal.SIGKILL)
+        if victim == server.process.pid:
+            server.kill()
+            server = LiveServer(tmp_path / "data", max_attempts=20)
+    ended = [server.end(name) for name in jobs]
+    assert [job.state for job in ended] == [SUCCEEDED] * 4
+    for job in ended:
+        assert len(server.artifacts(job.name)) == len(read(Path(job.local_path)).files()) + 1
+    assert server.leftovers() == []
+    assert server.stop() == 0
+
+
+def test_a_polite_stop_gives_the_job_back(tmp_path: Path) -> None:
+    first = LiveServer(tmp_path / "data")
+    job = first.submit(behaviour=SLOW, steps=20)
+    first.wait(job.name, stage("denoise"))
+    watch = first.watch(job.name)
+    next(watch)
+    first.process.send_signal(signal.SIGTERM)
+    with pytest.raises(grpc.RpcError) as caught:
+        list(watch)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert first.stop() == 0
+    with live_server(tmp_path / "data") as second:
+        job = second.end(job.name)
+        assert (job.state, job.attempt) == (SUCCEEDED, 1)
