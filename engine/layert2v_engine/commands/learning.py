@@ -1,8 +1,9 @@
-"""`layert2v-engine train` and `evaluate`."""
+"""`layert2v-engine train`, `export` and `evaluate`."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 from pathlib import Path
 
@@ -13,7 +14,7 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add both commands."""
+    """Add the three commands."""
     train = subparsers.add_parser(
         "train",
         help="train a model, stage by stage; a stopped run goes on where it was",
@@ -39,6 +40,31 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     train.add_argument("--threads", type=int, default=0, help="CPU threads; default: all")
     train.set_defaults(run=_train)
+    export = subparsers.add_parser(
+        "export",
+        help="write the checkpoint of a run as a model folder",
+        epilog="example: layert2v-engine export --run runs/mini --out models/mini",
+    )
+    export.add_argument("--run", dest="run_folder", metavar="DIR", type=Path, required=True)
+    export.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="model folder; replaced"
+    )
+    export.add_argument("--phase", default="clips", help="phase of the joint stage; default: clips")
+    export.add_argument("--configs", type=Path, help="folder of <stage>.toml files")
+    export.set_defaults(run=_export)
+    evaluate = subparsers.add_parser(
+        "evaluate",
+        help="measure a model: prompts, judges, contact sheets",
+        description="Judges are trained on the clips of a run folder the first time.",
+        epilog="example: layert2v-engine evaluate mini --run runs/mini --out out/evaluation",
+    )
+    evaluate.add_argument("model", help="name of a shipped model, or a model folder")
+    evaluate.add_argument("--run", dest="run_folder", metavar="DIR", type=Path, required=True)
+    evaluate.add_argument("--out", metavar="DIR", type=Path, required=True)
+    evaluate.add_argument("--count", type=int, default=48, help="prompts seen in training")
+    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--judge-budget", default="240s", help="training time of new judges")
+    evaluate.set_defaults(run=_evaluate)
 
 
 def duration(text: str) -> float:
@@ -58,7 +84,13 @@ def _train(args: argparse.Namespace) -> int:
     import torch  # heavy, and not needed to print a help text
 
     from layert2v_engine.training.config import load_config
-    from layert2v_engine.training.stages import STAGES
+    from layert2v_engine.training.joint_stage import JointStage, run_joint
+    from layert2v_engine.training.stages import (
+        AutoencoderStage,
+        MatteStage,
+        run_autoencoder,
+        run_matte,
+    )
     from layert2v_engine.training.trainer import Stopped
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -66,11 +98,51 @@ def _train(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     budget_s = duration(args.budget) if args.budget else None
     args.run_folder.mkdir(parents=True, exist_ok=True)
+    run, configs = args.run_folder, args.configs
+    stages = {
+        "autoencoder": lambda: run_autoencoder(
+            run, load_config(AutoencoderStage, "autoencoder", configs), budget_s
+        ),
+        "matte": lambda: run_matte(run, load_config(MatteStage, "matte", configs), budget_s),
+        "joint": lambda: run_joint(run, load_config(JointStage, "joint", configs), budget_s),
+    }
     for name in args.stages:
-        kind, run_stage = STAGES[name]
         try:
-            run_stage(args.run_folder, load_config(kind, name, args.configs), budget_s)
+            stages[name]()
         except Stopped as stopped:
             logging.info("%s; call the same command again to go on", stopped)
             return 130
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from layert2v_engine.training.config import load_config
+    from layert2v_engine.training.export import export
+    from layert2v_engine.training.joint_stage import JointStage
+    from layert2v_engine.training.stages import AutoencoderStage
+
+    world = load_config(AutoencoderStage, "autoencoder", args.configs).world
+    joint = load_config(JointStage, "joint", args.configs)
+    export(args.run_folder, args.out, joint, world, args.phase)
+    print(args.out)
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from layert2v_engine.evaluation.judges import Judges, judge_accuracy, train_judges
+    from layert2v_engine.evaluation.report import report
+    from layert2v_engine.pipeline import LayeredPipeline
+    from layert2v_engine.training.data import ClipSet
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    pipeline = LayeredPipeline.from_pretrained(args.model)
+    judges_path = args.run_folder / "judges.safetensors"
+    if not judges_path.exists():
+        clips = ClipSet.load(args.run_folder / "clips.safetensors")
+        seconds = duration(args.judge_budget)
+        train_judges(clips, seconds=seconds, seed=5, report=logging.info).save(judges_path)
+    judges = Judges.load(judges_path)
+    own = judge_accuracy(judges, ClipSet.load(args.run_folder / "held_out.safetensors"))
+    figures = report(pipeline, judges, own, args.out, count=args.count, seed=args.seed)
+    print(json.dumps(figures, indent=2))
     return 0

@@ -50,12 +50,16 @@ class ResidualBlock(nn.Module):
 class PatchDecoder(nn.Module):
     """Linear inverse of the encoder plus a residual image from a small upsampling network (2D, per latent frame)."""
 
-    def __init__(self, channels: int, patch: int, frames: int, widths: tuple[int, ...], blocks: int) -> None:
+    def __init__(
+        self, channels: int, patch: int, frames: int, widths: tuple[int, ...], blocks: int
+    ) -> None:
         super().__init__()
         self.patch, self.frames = patch, frames
         self.linear = nn.Conv2d(channels, 3 * frames * patch * patch, 1)
         self.stem = nn.Conv2d(channels, widths[0], 3, padding=1)
-        self.stages = nn.ModuleList(nn.Sequential(*(ResidualBlock(w) for _ in range(blocks))) for w in widths)
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(ResidualBlock(w) for _ in range(blocks))) for w in widths
+        )
         self.ups = nn.ModuleList(
             nn.Conv2d(a, 4 * b, 3, padding=1) for a, b in zip(widths, widths[1:], strict=False)
         )
@@ -105,7 +109,9 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     def groups(self, video: Tensor) -> Tensor:
         """Video [B, 3, T, H, W] cut into frame groups [B, F, 3, t, H, W], the first frame repeated t times."""
         if (video.shape[2] - 1) % self.temporal_factor:
-            raise ValueError(f"{video.shape[2]} frames are not 1 + a multiple of {self.temporal_factor}.")
+            raise ValueError(
+                f"{video.shape[2]} frames are not 1 + a multiple of {self.temporal_factor}."
+            )
         first = video[:, :, :1].expand(-1, -1, self.temporal_factor, -1, -1)
         video = torch.cat([first, video[:, :, 1:]], dim=2)
         return video.unflatten(2, (-1, self.temporal_factor)).transpose(1, 2)

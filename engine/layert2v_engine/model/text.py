@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, cast
 import torch
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer, UMT5EncoderModel
+from transformers.utils import logging as transformers_logging
 
 from layert2v_engine.errors import BadCheckpoint
 
@@ -35,11 +36,15 @@ class TextEncoder(Protocol):
     def encode(self, prompts: Sequence[str]) -> TextStates:
         """States and mask of the prompts, in order."""
 
+    def sentence_vectors(self, texts: Sequence[str]) -> Tensor:
+        """One unit vector [N, D] per text, for comparing meanings."""
+
 
 class _TransformersEncoder:
     """A tokenizer and an encoder from a local folder."""
 
     def __init__(self, model: Any, tokenizer: Any, *, width: int, max_tokens: int) -> None:
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.width = width
@@ -54,20 +59,14 @@ class _TransformersEncoder:
             max_length=self.max_tokens,
             return_tensors="pt",
         )
-        inputs = {k: v.to(self.model.device) for k, v in batch.items() if k in ("input_ids", "attention_mask")}
+        inputs = {
+            k: v.to(self.model.device)
+            for k, v in batch.items()
+            if k in ("input_ids", "attention_mask")
+        }
         mask = inputs["attention_mask"].bool()
         states = self.model(**inputs).last_hidden_state.float()
         return TextStates(states * mask[..., None], mask)
-
-
-class MiniLMTextEncoder(_TransformersEncoder):
-    """all-MiniLM-L6-v2, 384 numbers per token; also gives one vector per text for word similarity."""
-
-    def __init__(self, folder: Path | None = None, *, max_tokens: int = 24) -> None:
-        folder = folder or minilm_folder()
-        model = AutoModel.from_pretrained(folder, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        super().__init__(model, tokenizer, width=model.config.hidden_size, max_tokens=max_tokens)
 
     def sentence_vectors(self, texts: Sequence[str]) -> Tensor:
         """One unit vector [N, D] per text: the mean over its tokens."""
@@ -76,13 +75,25 @@ class MiniLMTextEncoder(_TransformersEncoder):
         return torch.nn.functional.normalize(mean, dim=-1)
 
 
+class MiniLMTextEncoder(_TransformersEncoder):
+    """all-MiniLM-L6-v2, 384 numbers per token."""
+
+    def __init__(self, folder: Path | None = None, *, max_tokens: int = 24) -> None:
+        folder = folder or minilm_folder()
+        model = AutoModel.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        super().__init__(model, tokenizer, width=model.config.hidden_size, max_tokens=max_tokens)
+
+
 class UMT5TextEncoder(_TransformersEncoder):
     """Wan's text encoder, from the `text_encoder` and `tokenizer` folders of a checkpoint."""
 
     def __init__(self, folder: Path, *, max_tokens: int = 512) -> None:
         model = UMT5EncoderModel.from_pretrained(folder / "text_encoder", local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        super().__init__(model, tokenizer, width=cast(Any, model.config).d_model, max_tokens=max_tokens)
+        super().__init__(
+            model, tokenizer, width=cast(Any, model.config).d_model, max_tokens=max_tokens
+        )
 
 
 def minilm_folder() -> Path:
@@ -95,5 +106,7 @@ def minilm_folder() -> Path:
         ) from None
     found = sorted(root.rglob("model.safetensors"))
     if not found:
-        raise BadCheckpoint("The MiniLM package holds no model.safetensors.", "Run `make setup` again.")
+        raise BadCheckpoint(
+            "The MiniLM package holds no model.safetensors.", "Run `make setup` again."
+        )
     return found[0].parent

@@ -99,7 +99,13 @@ class SheetSampler:
     ) -> Tensor:
         all_frames, height, width = self.latent_shape
         count = len(labels)
-        shape = (len(self.layout), model.config.in_channels, 1 if frame else all_frames, height, width)
+        shape = (
+            len(self.layout),
+            model.config.in_channels,
+            1 if frame else all_frames,
+            height,
+            width,
+        )
         noise = torch.randn(count, *shape, generator=torch.Generator().manual_seed(SEED))
         predict = scene_predictor(
             model,

@@ -33,7 +33,7 @@ from layert2v_server.worker.messages import (
     decode,
     encode,
 )
-from layert2v_server.worker.runner import Engine, run_job
+from layert2v_server.worker.runner import Engine, run_job, without_paths
 
 DEFAULT_ENGINE = "layert2v_engine.engine:Engine"
 
@@ -158,8 +158,8 @@ def _broken(error: Exception) -> Broken:
             message="The engine is not installed beside this server.",
             hint="Install LayerT2V with its engine extra.",
         )
-    message = str(getattr(error, "message", "The engine could not be started."))
-    hint = str(getattr(error, "hint", "The server's log has the details."))
+    message = without_paths(str(getattr(error, "message", "The engine could not be started.")))
+    hint = without_paths(str(getattr(error, "hint", "The server's log has the details.")))
     return Broken(reason=reason, message=message, hint=hint)
 
 

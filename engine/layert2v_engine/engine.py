@@ -1,0 +1,248 @@
+"""What a server or a command line drives: finds models, reports progress, listens for a stop, writes stacks.
+
+Knows requests, progress and folders; how a picture is drawn is the business of `pipeline`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
+from layert2v.stack import Role, Stack
+from layert2v_engine.errors import Cancelled, InvalidSpec, ModelNotFound, OutOfMemory
+from layert2v_engine.layers import LayerFrames
+from layert2v_engine.layout import StreamLayout
+from layert2v_engine.model.checkpoint import read_index
+from layert2v_engine.pipeline import LayeredPipeline, find_models
+from layert2v_engine.prompts import PromptPlan
+from layert2v_engine.sampling.denoise import Step
+from layert2v_engine.stack.deliver import Provenance, StackWriter
+
+# Share of a job's time per stage, measured on two cores with the Mini; only the bar depends on it.
+STAGE_SHARES = {"load": 0.25, "text": 0.05, "denoise": 0.5, "decode": 0.15, "write": 0.05}
+PREVIEW_NAME = "progress.png"
+NEW_SEEDS = 2**31  # short enough to be read aloud
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a job is: `done` of `total` in its stage, `fraction` in 0..1 over the whole job.
+
+    stage: load, text, denoise, decode or write. `preview` is a picture (PNG) to show meanwhile.
+    """
+
+    stage: str
+    done: int
+    total: int
+    message: str = ""
+    preview: Path | None = None
+    fraction: float = 0.0
+    eta_s: float | None = None
+
+
+class Engine:
+    """Models by name, and layer stacks from them. Keeps the last used model in memory."""
+
+    def __init__(self, models: Path | None = None, device: str = "cpu") -> None:
+        self._folders = find_models(models)
+        self._device = device
+        self._loaded: tuple[str, LayeredPipeline] | None = None
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """What can be asked for."""
+        return tuple(read_index(folder).info for folder in self._folders.values())
+
+    def generate(
+        self,
+        spec: GenerateSpec,
+        folder: Path,
+        *,
+        report: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
+    ) -> Stack:
+        """Write the stack a request asks for into `folder` (created).
+
+        Raises InvalidSpec, ModelNotFound, BadCheckpoint, Cancelled, DiskFull, OutOfMemory or
+        StackError; then no manifest and no half-written file is left in the folder.
+        """
+        job = _Job(folder, report, cancelled)
+        try:
+            return self._generate(spec, job)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise OutOfMemory(
+                "There was not enough memory for this request.",
+                "Ask for fewer frames, a smaller size or fewer foregrounds.",
+            ) from error
+        finally:
+            job.remove_preview()
+
+    def _generate(self, spec: GenerateSpec, job: _Job) -> Stack:
+        job.tell("load", 0, 1, f"loading {spec.model}")
+        pipeline = self._pipeline(spec.model)
+        violations = validate(spec, pipeline.info)
+        if violations:
+            raise InvalidSpec(violations)
+        spec = resolve(spec, pipeline.info, secrets.randbelow(NEW_SEEDS))
+        job.tell("text", 0, 1, "reading the prompt")
+        plan = pipeline.plan(spec)
+        job.tell("text", 1, 1, f"understood as: {plan.understood}")
+
+        def on_step(step: Step) -> None:
+            job.show(_first_picture(pipeline, step) if _worth_a_look(step) else None)
+            job.tell("denoise", step.done, step.total)
+
+        job.tell("denoise", 0, spec.steps)
+        latents = pipeline.sample(spec, plan, on_step)
+        return _deliver(pipeline, spec, plan, latents, job)
+
+    def _pipeline(self, name: str) -> LayeredPipeline:
+        if self._loaded is None or self._loaded[0] != name:
+            if name not in self._folders:
+                known = ", ".join(self._folders) or "none"
+                raise ModelNotFound(
+                    f"There is no model called {name!r} here.", f"Models here: {known}."
+                )
+            self._loaded = None  # two models at once may not fit
+            pipeline = LayeredPipeline.from_pretrained(self._folders[name], device=self._device)
+            self._loaded = (name, pipeline)
+        return self._loaded[1]
+
+
+class _Job:
+    """The caller's side of one request: progress, previews, and the wish to stop."""
+
+    def __init__(
+        self, folder: Path, report: Callable[[Progress], None], cancelled: Callable[[], bool]
+    ) -> None:
+        self.folder = folder
+        self._report, self._cancelled = report, cancelled
+        self._began = time.monotonic()
+        self._preview: Path | None = None
+
+    def tell(self, stage: str, done: int, total: int, message: str = "") -> None:
+        """Report progress. Raises Cancelled when the caller wants to stop."""
+        if self._cancelled():
+            raise Cancelled("The job was cancelled.")
+        stages = list(STAGE_SHARES)
+        before = sum(STAGE_SHARES[s] for s in stages[: stages.index(stage)])
+        fraction = before + STAGE_SHARES[stage] * done / total
+        spent = time.monotonic() - self._began
+        eta_s = spent * (1 - fraction) / fraction if fraction > 0.1 else None
+        self._report(
+            Progress(
+                stage=stage,
+                done=done,
+                total=total,
+                message=message,
+                preview=self._preview,
+                fraction=min(fraction, 1.0),
+                eta_s=eta_s,
+            )
+        )
+
+    def show(self, picture: Tensor | None) -> None:
+        """Make a picture [3, H, W] in 0..1 the preview of the reports to come."""
+        if picture is None:
+            return
+        path = self.folder / "preview" / PREVIEW_NAME
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = (picture.clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()
+        partial = path.with_suffix(".part")
+        Image.fromarray(pixels).save(partial, format="PNG")
+        partial.replace(path)
+        self._preview = path
+
+    def remove_preview(self) -> None:
+        """Take the preview back: a finished stack has better ones."""
+        if self._preview is not None:
+            self._preview.unlink(missing_ok=True)
+            for folder in (self._preview.parent, self.folder):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+
+
+def _worth_a_look(step: Step) -> bool:
+    """About three previews while denoising, the first as soon as something can be seen."""
+    return step.done < step.total and step.done % max(step.total // 4, 1) == 0
+
+
+@torch.no_grad()
+def _first_picture(pipeline: LayeredPipeline, step: Step) -> Tensor:
+    """The first frame [3, H, W] of the full video, as far as it can be told."""
+    foregrounds = (step.estimate.shape[1] - 2) // 3
+    frames = next(pipeline.decode(step.estimate[:, :, :, :1], foregrounds))
+    return frames.composite[0, :, 0]
+
+
+def _deliver(
+    pipeline: LayeredPipeline, spec: GenerateSpec, plan: PromptPlan, latents: Tensor, job: _Job
+) -> Stack:
+    assert spec.seed is not None
+    info = pipeline.info
+    with StackWriter(
+        job.folder,
+        name=job.folder.name,
+        width=spec.width,
+        height=spec.height,
+        fps=spec.fps,
+        start_frame=spec.start_frame,
+        frames=spec.frames,
+        colorspace=spec.colorspace,
+        source_colorspace=info.source_colorspace,
+        shadow_domain=pipeline.config.shadow_domain,
+    ) as writer:
+        _declare_layers(writer, plan, spec.seed)
+        index = 0
+        for group in pipeline.decode(latents, len(plan.foregrounds)):
+            for t in range(group.composite.shape[2]):
+                _write_frame(writer, group, t, index)
+                index += 1
+                job.tell("decode", index, spec.frames)
+        _save_latents(writer, plan, latents)
+        return writer.finish(
+            Provenance(
+                prompt=spec.prompt,
+                negative_prompt=spec.negative_prompt,
+                seed=spec.seed,
+                model=info.name,
+                model_digest=info.digest,
+                understood=plan.understood,
+                warnings=plan.warnings,
+                spec=spec_to_json(spec),
+            ),
+            progress=lambda done, total: job.tell("write", done, total),
+        )
+
+
+def _declare_layers(writer: StackWriter, plan: PromptPlan, seed: int) -> None:
+    writer.add_layer("bg", Role.background, prompt=plan.background, seed=seed)
+    for number, prompt in enumerate(plan.foregrounds, 1):
+        name = f"fg_{number:02d}"
+        writer.add_layer(f"shadow_{number:02d}", Role.shadow, prompt=prompt, seed=seed, caster=name)
+        writer.add_layer(name, Role.foreground, prompt=prompt, seed=seed)
+
+
+def _write_frame(writer: StackWriter, group: LayerFrames, t: int, index: int) -> None:
+    writer.write_ref(index, group.composite[0, :, t])
+    writer.write_frame("bg", index, group.background[0, :, t])
+    for number, actor in enumerate(group.foregrounds, 1):
+        if actor.shadow is not None:
+            writer.write_frame(f"shadow_{number:02d}", index, None, actor.shadow[0, 0, t])
+        writer.write_frame(f"fg_{number:02d}", index, actor.colour[0, :, t], actor.alpha[0, 0, t])
+
+
+def _save_latents(writer: StackWriter, plan: PromptPlan, latents: Tensor) -> None:
+    """Whitened latents by stream name, float16: what a re-render starts from."""
+    names = StreamLayout.for_foregrounds(len(plan.foregrounds)).names
+    tensors = {name: latents[0, i].half().cpu().contiguous() for i, name in enumerate(names)}
+    writer.latents_path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, writer.latents_path)

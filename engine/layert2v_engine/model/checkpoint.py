@@ -1,0 +1,239 @@
+"""Checkpoint folders: diffusers' layout, safetensors only, with what a model can do in its index.
+
+    <model>/model_index.json     the parts (folder -> library, class) and our declarations
+    <model>/transformer/         config.json and weights, in pieces that any file host takes
+    <model>/autoencoder/ ...     further parts, each with its own config.json
+
+Knows folders and declarations, not how a part is used. Weights in other people's layouts are read
+by `model.official`.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers import WanTransformer3DModel
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from layert2v.errors import SpecError
+from layert2v.spec import ModelInfo, model_from_json, model_to_json
+from layert2v.strict import Fields, parse
+from layert2v_engine.errors import BadCheckpoint, ModelNotFound
+from layert2v_engine.layout import StreamLayout
+from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+
+INDEX = "model_index.json"
+FORMAT = 1
+MAX_SHARD = "14MB"  # repositories and mail take files below 15 MB
+CLEAN_CONDITIONING = "clean_conditioning"  # ability: trained with some streams clean at time 0
+
+_CHOICES = {
+    "prediction": ("v", "x"),
+    "times": ("real", "whole"),
+    "routing": ("layered",),
+    "shadow_domain": ("linear", "display"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Whitening:
+    """What latents of one role are normalised with, per channel: z = (latent - mean) / std."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointConfig:
+    """What a checkpoint declares about itself.
+
+    info: limits, defaults and abilities, as published; its digest is that of the files.
+    whitening: latent statistics by role (`foreground`) or stream (`foreground_02`).
+    prediction: what the network's output is, noise - clean (`v`) or clean latents (`x`).
+    times: noise levels as `real` numbers 0..1000, or `whole` ones as LayerT2V shows them.
+    routing: who hears which prompt; `layered` is `StreamLayout.visibility`.
+    text_encoder, text_tokens: `minilm` or `umt5`, and the length prompts are padded to.
+    solver, shift, guidance_interval: how the model likes to be sampled.
+    frames_per_stream: latent frames between the rotary positions of two streams; 0 is the clip's.
+    shadow_domain: light a shadow's opacity takes away, in `linear` or `display` values.
+    matte_colour: the grey (0..1, display-referred) that foregrounds were drawn over.
+    """
+
+    info: ModelInfo
+    whitening: Mapping[str, Whitening]
+    prediction: str = "v"
+    times: str = "real"
+    routing: str = "layered"
+    text_encoder: str = "minilm"
+    text_tokens: int = 512
+    solver: str = "unipc"
+    shift: float = 1.0
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    frames_per_stream: int = 0
+    shadow_domain: str = "linear"
+    matte_colour: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise BadCheckpoint(
+                    f"The checkpoint's {name} must be one of {', '.join(known)}.",
+                    "Use the engine version that the checkpoint was made for.",
+                )
+        if len({len(s) for w in self.whitening.values() for s in (w.mean, w.std)}) != 1:
+            raise BadCheckpoint("The latent statistics of the roles differ in length.")
+
+    def statistics(self, layout: StreamLayout) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation [S, C] of the latents of each stream."""
+        names = list(self.whitening)
+        chosen = [self.whitening[names[row]] for row in layout.rows(names)]
+        return torch.tensor([w.mean for w in chosen]), torch.tensor([w.std for w in chosen])
+
+
+def write_index(config: CheckpointConfig, folder: Path) -> CheckpointConfig:
+    """Write the index of a folder whose parts are complete; returns it with their digest."""
+    config = replace(config, info=replace(config.info, digest=digest(folder)))
+    index: dict[str, Any] = {
+        "_class_name": "LayerT2VPipeline",
+        "_diffusers_version": diffusers.__version__,
+        **{path.parent.name: _part(path) for path in sorted(folder.glob("*/config.json"))},
+        "layert2v": _to_json(config),
+    }
+    part = folder / f"{INDEX}.part"
+    part.write_text(json.dumps(index, indent=2) + "\n")
+    part.replace(folder / INDEX)
+    return config
+
+
+def read_index(folder: Path) -> CheckpointConfig:
+    """The declarations of a checkpoint folder.
+
+    Raises ModelNotFound where there is no index, BadCheckpoint where it cannot be understood.
+    """
+    path = folder / INDEX
+    if not path.is_file():
+        raise ModelNotFound(
+            f"{folder} is not a model folder: it has no {INDEX}.", "Name a folder with one."
+        )
+    try:
+        index = Fields(parse(path.read_text(), SpecError), "", SpecError)
+        return _from_json(index.raw("layert2v"))
+    except SpecError as problem:
+        raise BadCheckpoint(
+            f"{path} cannot be read: {problem.message}", "Export the checkpoint again."
+        ) from problem
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files of a checkpoint but its index."""
+    whole = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.parent != folder):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        whole.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return whole.hexdigest()
+
+
+def save_transformer(
+    model: LayeredWanTransformer3DModel, folder: Path, *, dtype: torch.dtype | None = None
+) -> None:
+    """Write config and weights in small pieces, as `dtype` if given; the model stays as it is."""
+    kept = model if dtype is None else copy.deepcopy(model).to(dtype)
+    kept.save_pretrained(folder, max_shard_size=MAX_SHARD)
+
+
+def load_transformer(
+    folder: Path, *, dtype: torch.dtype = torch.float32
+) -> LayeredWanTransformer3DModel:
+    """A layered transformer from its own folder or from a stock Wan one, ready for inference.
+
+    What a stock folder lacks starts at zero, where it changes nothing. Raises ModelNotFound,
+    BadCheckpoint.
+    """
+    if not (folder / "config.json").is_file():
+        raise ModelNotFound(
+            f"There is no transformer in {folder}.", "Name the folder of config.json."
+        )
+    try:
+        model: LayeredWanTransformer3DModel = LayeredWanTransformer3DModel.from_pretrained(
+            folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
+        raise BadCheckpoint(
+            f"The transformer in {folder} cannot be loaded: {problem}",
+            "Copy the folder again, whole and unchanged.",
+        ) from problem
+    _fill_missing(model, folder)
+    return model.eval()
+
+
+def _fill_missing(model: LayeredWanTransformer3DModel, folder: Path) -> None:
+    """Zero parameters for those that diffusers left without data, if they are ours."""
+    stock = model.config["_class_name"] == WanTransformer3DModel.__name__
+    for name, parameter in list(model.named_parameters()):
+        if not parameter.is_meta:
+            continue
+        if not stock or name not in ("layer_modulation", "position_table"):
+            raise BadCheckpoint(f"The transformer in {folder} lacks {name}.", "Copy it again.")
+        setattr(model, name, nn.Parameter(torch.zeros(parameter.shape)))
+
+
+def _part(config: Path) -> list[str]:
+    """Library and class of a part, as diffusers notes them."""
+    name = json.loads(config.read_text()).get("_class_name", "")
+    library = "diffusers" if hasattr(diffusers, name) else "layert2v_engine"
+    return [library, name]
+
+
+def _to_json(config: CheckpointConfig) -> dict[str, Any]:
+    plain = {f.name: getattr(config, f.name) for f in fields(config)}
+    plain["info"] = model_to_json(config.info)
+    plain["whitening"] = {
+        role: {"mean": list(w.mean), "std": list(w.std)} for role, w in config.whitening.items()
+    }
+    return {"format": FORMAT, **plain}
+
+
+def _from_json(value: Any) -> CheckpointConfig:
+    index = Fields(value, "layert2v", SpecError)
+    if index.integer("format") != FORMAT:
+        raise index.wrong("format", f"{FORMAT}; this engine knows no other")
+    config = CheckpointConfig(
+        info=model_from_json(index.raw("info")),
+        whitening={
+            role: Whitening(mean=_numbers(entry, "mean"), std=_numbers(entry, "std"))
+            for role, entry in (
+                (role, Fields(entry, f"whitening.{role}", SpecError))
+                for role, entry in index.mapping("whitening").items()
+            )
+        },
+        prediction=index.text("prediction"),
+        times=index.text("times"),
+        routing=index.text("routing"),
+        text_encoder=index.text("text_encoder"),
+        text_tokens=index.integer("text_tokens"),
+        solver=index.text("solver"),
+        shift=index.number("shift"),
+        guidance_interval=index.number_pair("guidance_interval"),
+        frames_per_stream=index.integer("frames_per_stream"),
+        shadow_domain=index.text("shadow_domain"),
+        matte_colour=index.number("matte_colour"),
+    )
+    index.done()
+    return config
+
+
+def _numbers(entry: Fields, key: str) -> tuple[float, ...]:
+    values = entry.raw(key)
+    if not isinstance(values, list) or not all(isinstance(v, int | float) for v in values):
+        raise entry.wrong(key, "a list of numbers")
+    return tuple(float(v) for v in values)

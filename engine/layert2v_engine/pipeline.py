@@ -1,0 +1,184 @@
+"""One checkpoint, ready to draw: a request to prompts, prompts to latents, latents to layers.
+
+Knows networks and pictures; files other than its own checkpoint, progress bars and jobs are the
+business of `engine`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLWan
+from safetensors.torch import load_file
+from torch import Tensor
+
+from layert2v.spec import GenerateSpec, ModelInfo
+from layert2v_engine.errors import BadCheckpoint, ModelNotFound
+from layert2v_engine.layers import LayerFrames, StreamDecoder, decode_layers
+from layert2v_engine.layout import StreamLayout
+from layert2v_engine.model.autoencoder import PatchAutoencoder, VideoAutoencoder, WanAutoencoder
+from layert2v_engine.model.checkpoint import (
+    INDEX,
+    CheckpointConfig,
+    load_transformer,
+    read_index,
+)
+from layert2v_engine.model.matte import merge_lora
+from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
+from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.prompts import PromptPlan, PromptPlanner
+from layert2v_engine.sampling.denoise import Step, denoise, no_report, scene_predictor, stream_noise
+from layert2v_engine.sampling.guidance import Conditioning, Guidance
+from layert2v_engine.sampling.schedule import new_run
+
+DECODER_LORA = Path("matte") / "decoder_lora.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """The networks of one checkpoint."""
+
+    transformer: LayeredWanTransformer3DModel
+    colour: VideoAutoencoder
+    opacity: VideoAutoencoder  # the same, its decoder adapted to mattes
+    text: TextEncoder
+
+
+class LayeredPipeline:
+    """Draws layer stacks with one checkpoint."""
+
+    def __init__(self, config: CheckpointConfig, parts: Parts, device: torch.device) -> None:
+        self.config, self.parts, self.device = config, parts, device
+        vectors = parts.text.sentence_vectors
+        self._planner = PromptPlanner(config.info.vocabulary, vectors)
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path, *, device: str = "cpu") -> LayeredPipeline:
+        """Load a checkpoint folder, or a model shipped with the engine by its name.
+
+        Raises ModelNotFound, BadCheckpoint.
+        """
+        folder = Path(model)
+        if not (folder / INDEX).is_file():
+            shipped = find_models(None)
+            if str(model) not in shipped:
+                raise ModelNotFound(
+                    f"There is no model called {str(model)!r} here.",
+                    f"Name a model folder, or one of: {', '.join(shipped) or 'none'}.",
+                )
+            folder = shipped[str(model)]
+        config = read_index(folder)
+        place = torch.device(device)
+        return cls(config, _load_parts(folder, config, place), place)
+
+    @property
+    def info(self) -> ModelInfo:
+        """Limits, defaults and abilities."""
+        return self.config.info
+
+    def plan(self, spec: GenerateSpec) -> PromptPlan:
+        """What each layer will be told."""
+        return self._planner.plan(spec)
+
+    def sample(
+        self, spec: GenerateSpec, plan: PromptPlan, on_step: Callable[[Step], None] = no_report
+    ) -> Tensor:
+        """Whitened latents [1, S, C, F, h, w] of a resolved request; the same for the same seed."""
+        config, colour = self.config, self.parts.colour
+        layout = StreamLayout.for_foregrounds(len(plan.foregrounds))
+        if spec.seed is None:
+            raise ValueError("the request has no seed; resolve it first")
+        frames = 1 + (spec.frames - 1) // colour.temporal_factor
+        size = (spec.height // colour.spatial_factor, spec.width // colour.spatial_factor)
+        predict = scene_predictor(
+            self.parts.transformer,
+            layout,
+            frames_per_stream=config.frames_per_stream or None,
+            autocast=_autocast(self.device),
+        )
+        return denoise(
+            predict,
+            stream_noise(layout, (colour.latent_channels, frames, *size), spec.seed).to(
+                self.device
+            ),
+            new_run(
+                config.solver, spec.steps, shift=config.shift, whole_times=config.times == "whole"
+            ),
+            self._conditioning([plan.whole, *plan.foregrounds, plan.background]),
+            self._conditioning([plan.negative] * len(layout.prompts)),
+            Guidance(scale=spec.guidance, interval=config.guidance_interval),
+            predicts_clean=config.prediction == "x",
+            on_step=on_step,
+        )
+
+    def decode(self, latents: Tensor, foregrounds: int) -> Iterator[LayerFrames]:
+        """Layers of latents [1, S, C, F, h, w], one frame group at a time."""
+        layout = StreamLayout.for_foregrounds(foregrounds)
+        mean, std = (values.to(latents) for values in self.config.statistics(layout))
+        decoder = StreamDecoder(self.parts.colour, self.parts.opacity, mean, std)
+        return decode_layers(latents, layout, decoder, matte_colour=self.config.matte_colour)
+
+    def _conditioning(self, prompts: list[str]) -> Conditioning:
+        states, mask = self.parts.text.encode(prompts)
+        return Conditioning(states[None].to(self.device), mask[None].to(self.device))
+
+
+def find_models(folder: Path | None) -> Mapping[str, Path]:
+    """Model folders by name: those in `folder`, before those shipped with the engine."""
+    shipped = Path(str(resources.files("layert2v_engine"))) / "checkpoints"
+    found: dict[str, Path] = {}
+    for root in (folder, shipped):
+        if root is not None and root.is_dir():
+            for index in sorted(root.glob(f"*/{INDEX}")):
+                found.setdefault(read_index(index.parent).info.name, index.parent)
+    return found
+
+
+def _load_parts(folder: Path, config: CheckpointConfig, device: torch.device) -> Parts:
+    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    transformer = load_transformer(folder / "transformer", dtype=dtype).to(device)
+    colour, opacity = _load_autoencoders(folder, device)
+    text: TextEncoder
+    if config.text_encoder == "umt5":
+        text = UMT5TextEncoder(folder, max_tokens=config.text_tokens)
+    else:
+        text = MiniLMTextEncoder(max_tokens=config.text_tokens)
+    return Parts(transformer=transformer, colour=colour, opacity=opacity, text=text)
+
+
+def _load_autoencoders(
+    folder: Path, device: torch.device
+) -> tuple[VideoAutoencoder, VideoAutoencoder]:
+    """The colour autoencoder, and its copy with the matte adaptation folded in where there is one."""
+    kind = json.loads((folder / "autoencoder" / "config.json").read_text()).get("_class_name")
+    if kind == AutoencoderKLWan.__name__:
+        vae = AutoencoderKLWan.from_pretrained(folder / "autoencoder", local_files_only=True)
+        wan = WanAutoencoder(vae.to(device).eval().requires_grad_(False))
+        return wan, wan
+    if kind != PatchAutoencoder.__name__:
+        raise BadCheckpoint(
+            f"The autoencoder in {folder} is a {kind}, which this engine does not know.",
+            "Use the engine version that the checkpoint was made for.",
+        )
+    colour = PatchAutoencoder.from_pretrained(folder / "autoencoder", local_files_only=True)
+    colour = colour.float().to(device).eval().requires_grad_(False)
+    opacity = copy.copy(colour)
+    opacity._modules = dict(colour._modules)
+    if (folder / DECODER_LORA).is_file():
+        state = load_file(folder / DECODER_LORA, device=str(device))
+        opacity.decoder = merge_lora(colour.decoder, state)
+    return colour, opacity
+
+
+def _autocast(device: torch.device) -> torch.dtype | None:
+    """bfloat16 where the processor multiplies it itself; elsewhere it only costs precision."""
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return torch.bfloat16 if able.get("amx_bf16") or able.get("avx512_bf16") else None
+    return torch.bfloat16
