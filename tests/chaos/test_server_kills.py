@@ -167,7 +167,7 @@ def test_server_and_worker_are_killed_over_and_over(tmp_path: Path) -> None:
 
 def test_a_polite_stop_gives_the_job_back(tmp_path: Path) -> None:
     first = LiveServer(tmp_path / "data")
-    job = first.submit(behaviour=SLOW, steps=20)
+    job = first.submit(behaviour=SLOW, steps=8)
     first.wait(job.name, stage("denoise"))
     watch = first.watch(job.name)
     next(watch)

@@ -125,6 +125,7 @@ class _Painter:
         self._spec, self._folder, self._behaviour = spec, folder, behaviour
         self._report, self._cancelled = report, cancelled
         self._done = 0
+        self._first: Path | None = None
 
     def sequence(self, name: str) -> tuple[FileRecord, ...]:
         first = self._spec.start_frame
@@ -141,10 +142,10 @@ class _Painter:
         target.parent.mkdir(parents=True, exist_ok=True)
         seed = f"{self._spec.seed}/{path}".encode()
         target.write_bytes(hashlib.shake_128(seed).digest(self._behaviour.frame_bytes))
-        preview = _png(self._folder / "preview", "first.png") if self._done == 0 else None
+        self._first = self._first or _png(self._folder / "preview", "first.png")
         self._done += 1
         total = 5 * self._spec.frames
-        self._report(_progress("decode", self._done, total, 0.5, preview))
+        self._report(_progress("decode", self._done, total, 0.5, self._first))
         return self._record(path, target)
 
     def _record(self, path: str, target: Path) -> FileRecord:

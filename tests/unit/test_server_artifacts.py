@@ -43,7 +43,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 def test_a_finished_attempt_becomes_the_stack(store: ArtifactStore) -> None:
     store.publish(JOB, 1, [record("bg/bg.1001.exr")])
     assert (store.stack_folder(JOB) / "bg" / "bg.1001.exr").read_bytes() == DATA
-    assert not store.attempt_folder(JOB, 1).exists()
+    assert not store.attempt_folder(JOB, 1).parent.exists()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_link_is_no_file(store: ArtifactStore, tmp_path: Path) -> None:
 
 def test_a_new_attempt_finds_nothing_old(store: ArtifactStore) -> None:
     store.publish(JOB, 1, [record("bg/bg.1001.exr")])
-    store.attempt_folder(JOB, 2).mkdir()
+    store.attempt_folder(JOB, 2).mkdir(parents=True)
     store.preview_path(JOB).write_bytes(b"png")
     store.prepare(JOB)
     assert [path.name for path in (store.root / JOB).iterdir()] == ["preview.png"]

@@ -50,7 +50,7 @@ class Fragile(InlineExecutor):
     async def run(self, run: Run) -> AsyncGenerator[Report, None]:
         self.losses -= 1
         if self.losses >= 0:
-            Path(run.folder).mkdir()
+            Path(run.folder).mkdir(parents=True)
             yield Alive(job=run.job)
             raise WorkerLost("The worker process ended unexpectedly.")
         async with contextlib.aclosing(super().run(run)) as reports:

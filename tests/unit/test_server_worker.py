@@ -134,6 +134,20 @@ def test_a_full_disk_is_seen_behind_other_errors() -> None:
         assert (ending.reason, ending.last) == ("DISK_FULL", False)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("/data/jobs/1/stack/bg.exr could not be written.", "bg.exr could not be written."),
+        ("There is no model in '/models/wan'.", "There is no model in 'wan'."),
+        ("Use 24 or 12.5 frames/s and/or 3/4.", "Use 24 or 12.5 frames/s and/or 3/4."),
+    ],
+)
+def test_callers_do_not_learn_our_paths(text: str, told: str) -> None:
+    ending = ending_for("j", FakeError("X", text))
+    assert isinstance(ending, Failed)
+    assert ending.message == told
+
+
 def test_an_engine_error_keeps_its_words() -> None:
     ending = ending_for("j", FakeError("NO_SUCH_WORD", "Unknown word.", "Use another."))
     assert ending == Failed(

@@ -64,6 +64,12 @@ class Intake:
             ) from None
 
     def _raise_problem(self) -> None:
+        if any(
+            executor.told is not None and not executor.told.models for executor in self._executors
+        ):
+            raise EngineNotReady(
+                "This server has no model.", "Start it with --models and a folder of checkpoints."
+            )
         problems = [executor.problem for executor in self._executors]
         if all(problem is not None for problem in problems):
             for problem in problems:

@@ -1,8 +1,8 @@
 """The folders of results: one per job, filled by a worker, published whole or not at all.
 
-    <root>/<job id>/attempt_1/     what a worker is writing; nobody else looks in
-    <root>/<job id>/stack/         the published stack
-    <root>/<job id>/preview.png    the newest picture of unfinished work
+    <root>/<job id>/attempt_1/stack/   what a worker is writing; nobody else looks in
+    <root>/<job id>/stack/             the published stack
+    <root>/<job id>/preview.png        the newest picture of unfinished work
 
 Paths here are made of ids and numbers of our own and of paths that a worker reported, never of a
 client's words. Blocking; the server calls it in threads.
@@ -35,7 +35,7 @@ class ArtifactStore:
 
     def attempt_folder(self, job_id: str, attempt: int) -> Path:
         """Where the worker of one attempt writes its stack; made by the worker."""
-        return self._job(job_id) / f"attempt_{attempt}"
+        return self._job(job_id) / f"attempt_{attempt}" / _STACK
 
     def stack_folder(self, job_id: str) -> Path:
         """Where the published stack is."""
@@ -67,6 +67,7 @@ class ArtifactStore:
                 raise WorkerLost("The worker reported a file of another size.")
         try:
             folder.rename(self.stack_folder(job_id))
+            folder.parent.rmdir()
         except OSError as error:
             raise WorkerLost("The finished stack could not be put in its place.") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from layert2v_server.worker.messages import Ending, Failed, Finished, Progressed
 from layert2v_server.worker.preview import offer_preview
 
 MIN_REPORT_INTERVAL_S = 0.25  # four updates a second are as many as a person can follow
+
+_ABSOLUTE_PATH = re.compile(r"(?<![\w.])(?:/[^\s/'\"]+)*/([^\s/'\"]+)")
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +107,8 @@ def ending_for(job: str, error: Exception) -> Failed | Stopped:
             last=False,
         )
     if reason:
-        message, hint = str(getattr(error, "message", error)), str(getattr(error, "hint", ""))
+        message = without_paths(str(getattr(error, "message", error)))
+        hint = without_paths(str(getattr(error, "hint", "")))
         # After it ran out of memory a process is not trusted with another job.
         last = reason == "OUT_OF_MEMORY"
         return Failed(job=job, reason=reason, message=message, hint=hint, last=last)
@@ -116,6 +120,11 @@ def ending_for(job: str, error: Exception) -> Failed | Stopped:
         reason, message = "ENGINE_CRASHED", "The engine stopped with an unexpected error."
         hint = "The server's log has the details."
     return Failed(job=job, reason=reason, message=message, hint=hint, last=True)
+
+
+def without_paths(text: str) -> str:
+    """Text for a caller, who must not learn where things lie here: of each path the last name."""
+    return _ABSOLUTE_PATH.sub(r"\1", text)
 
 
 def _is_disk_full(error: BaseException | None) -> bool:
@@ -134,11 +143,10 @@ class _Reporter:
         self._send = send
         self._stage = ""
         self._next_s = 0.0
+        self._shown: tuple[Path, int] | None = None
 
     def report(self, progress: EngineProgress) -> None:
-        preview = progress.preview is not None and offer_preview(
-            progress.preview, Path(self._run.preview)
-        )
+        preview = progress.preview is not None and self._show(progress.preview)
         now = time.monotonic()
         if not (preview or progress.stage != self._stage or now >= self._next_s):
             return
@@ -155,3 +163,14 @@ class _Reporter:
                 preview=preview,
             )
         )
+
+    def _show(self, picture: Path) -> bool:
+        """Pass a picture on unless it is the one that was passed on last."""
+        try:
+            version = (picture, picture.stat().st_mtime_ns)
+        except OSError:
+            return False
+        if version == self._shown:
+            return False
+        self._shown = version
+        return offer_preview(picture, Path(self._run.preview))
