@@ -1,4 +1,6 @@
-"""`layert2v-engine`: the engine without a server. Each command family lives in its module under `commands`."""
+"""`layert2v-engine`: the engine without a server. Each command family lives in its module under
+`commands`.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 on success, 1 when a check found a problem, 2 on an error, 130 when interrupted."""
+    """Run one command; 0 on success, 1 when a check found a problem, 2 on an error, 130 when
+    interrupted.
+    """
     args = build_parser().parse_args(argv)
     try:
         return int(args.run(args) or 0)

@@ -1,4 +1,5 @@
-"""What a server or a command line drives: finds models, reports progress, listens for a stop, writes stacks.
+"""What a server or a command line drives: finds models, reports progress, listens for a stop,
+writes stacks.
 
 Knows requests, progress and folders; how a picture is drawn is the business of `pipeline`.
 """
@@ -186,8 +187,7 @@ def _first_picture(pipeline: LayeredPipeline, step: Step) -> Tensor:
 def _deliver(
     pipeline: LayeredPipeline, spec: GenerateSpec, plan: PromptPlan, latents: Tensor, job: _Job
 ) -> Stack:
-    assert spec.seed is not None
-    info = pipeline.info
+    info, seed = pipeline.info, spec.seed or 0
     with StackWriter(
         job.folder,
         name=job.folder.name,
@@ -198,9 +198,9 @@ def _deliver(
         frames=spec.frames,
         colorspace=spec.colorspace,
         source_colorspace=info.source_colorspace,
-        shadow_domain=pipeline.config.shadow_domain,
+        shadow_domain="linear" if pipeline.config.shadow_domain == "linear" else "display",
     ) as writer:
-        _declare_layers(writer, plan, spec.seed)
+        _declare_layers(writer, plan, seed)
         index = 0
         for group in pipeline.decode(latents, len(plan.foregrounds)):
             for t in range(group.composite.shape[2]):
@@ -212,7 +212,7 @@ def _deliver(
             Provenance(
                 prompt=spec.prompt,
                 negative_prompt=spec.negative_prompt,
-                seed=spec.seed,
+                seed=seed,
                 model=info.name,
                 model_digest=info.digest,
                 understood=plan.understood,

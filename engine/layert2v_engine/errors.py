@@ -11,8 +11,8 @@ EngineError
 ├── FootageError       a video or image sequence that cannot be read or does not fit the others
 └── StackError         a layer stack on disk that cannot be read, written or made
 
-Every error has a `reason` for programs (UPPER_SNAKE), a sentence for people and a hint that says what to do.
-Nothing here knows gRPC, jobs or files of a particular format.
+Every error has a `reason` for programs (UPPER_SNAKE), a sentence for people and a hint that says
+what to do. Nothing here knows gRPC, jobs or files of a particular format.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Latents of all streams to frames of layers: split by stream first, then decoded latent frame by latent frame.
+"""Latents of all streams to frames of layers: split by stream first, then decoded latent frame by
+latent frame.
 
-A serialised latent must never be decoded in one go: neighbouring streams would leak into each other. Colour streams go
-through the colour decoder, mattes and shadows through the mask-adapted one. Pictures here are display-referred, as the
-model draws them; opacities are linear.
+A serialised latent must never be decoded in one go: neighbouring streams would leak into each
+other. Colour streams go through the colour decoder, mattes and shadows through the mask-adapted
+one. Pictures here are display-referred, as the model draws them; opacities are linear.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from layert2v_engine.model.autoencoder import VideoAutoencoder
 
 # Below this alpha the division by alpha amplifies decoder noise more than it restores colour.
 ALPHA_FLOOR = 1 / 32
-# Decoders leave a faint veil where a layer is empty and a faint hole where it is solid; both ends are pulled in.
+# Decoders leave a faint veil where a layer is empty and a faint hole where it is solid; both ends
+# are pulled in.
 EMPTY_BELOW, SOLID_ABOVE = 0.03, 0.97
 
 
 class StreamDecoder:
     """Decodes whitened latents of single streams.
 
-    `mean` and `std` are [S, C], one row per stream of the layout; `opacity` is the mask-adapted autoencoder.
+    `mean` and `std` are [S, C], one row per stream of the layout; `opacity` is the mask-adapted
+    autoencoder.
     """
 
     def __init__(
@@ -40,14 +43,18 @@ class StreamDecoder:
             yield (group.float() * 0.5 + 0.5).clamp(0, 1)
 
     def opacity(self, latents: Tensor, stream: int) -> Iterator[Tensor]:
-        """Latents [B, C, F, h, w] to frame groups [B, 1, t, H, W] in 0..1: the mean of the decoded channels."""
+        """Latents [B, C, F, h, w] to frame groups [B, 1, t, H, W] in 0..1: the mean of the decoded
+        channels.
+        """
         for group in self._opacity.decode_groups(latents * self._std[stream] + self._mean[stream]):
             yield (group.float().mean(1, keepdim=True) * 0.5 + 0.5).clamp(0, 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ForegroundFrames:
-    """One foreground: straight colour [B, 3, t, H, W], alpha and linear shadow opacity [B, 1, t, H, W]."""
+    """One foreground: straight colour [B, 3, t, H, W], alpha and linear shadow opacity [B, 1, t, H,
+    W].
+    """
 
     colour: Tensor
     alpha: Tensor
@@ -66,7 +73,9 @@ class LayerFrames:
 def decode_layers(
     latents: Tensor, layout: StreamLayout, decoder: StreamDecoder, *, matte_colour: float
 ) -> Iterator[LayerFrames]:
-    """Whitened latents [B, S, C, F, h, w] to layers, one frame group at a time (first one frame, then t each)."""
+    """Whitened latents [B, S, C, F, h, w] to layers, one frame group at a time (first one frame,
+    then t each).
+    """
     groups = {
         name: (decoder.opacity if name.startswith(("matte", "shadow")) else decoder.colour)(
             latents[:, i], i
@@ -99,6 +108,8 @@ def clean_opacity(opacity: Tensor) -> Tensor:
 
 
 def unmatte(drawn: Tensor, alpha: Tensor, matte_colour: float) -> Tensor:
-    """Straight colour in 0..1 of a foreground drawn over a flat `matte_colour`; free where alpha is 0."""
+    """Straight colour in 0..1 of a foreground drawn over a flat `matte_colour`; free where alpha is
+    0.
+    """
     straight = (drawn - matte_colour * (1 - alpha)) / alpha.clamp_min(ALPHA_FLOOR)
     return torch.where(alpha > 0, straight, drawn).clamp(0, 1)

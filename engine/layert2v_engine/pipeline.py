@@ -155,7 +155,7 @@ def _load_parts(folder: Path, config: CheckpointConfig, device: torch.device) ->
 def _load_autoencoders(
     folder: Path, device: torch.device
 ) -> tuple[VideoAutoencoder, VideoAutoencoder]:
-    """The colour autoencoder, and its copy with the matte adaptation folded in where there is one."""
+    """The colour autoencoder, and its copy with the matte adaptation folded in."""
     kind = json.loads((folder / "autoencoder" / "config.json").read_text()).get("_class_name")
     if kind == AutoencoderKLWan.__name__:
         vae = AutoencoderKLWan.from_pretrained(folder / "autoencoder", local_files_only=True)

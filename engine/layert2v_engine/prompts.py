@@ -1,8 +1,9 @@
 """One sentence to a prompt per layer, and an honest account of how it was understood.
 
-A model with a closed vocabulary was trained on a small grammar, so the planner looks for its words (names, synonyms,
-inflections, then nearest in meaning) and writes the sentences the model knows; whatever it had to guess or leave out
-becomes a warning. A model without a vocabulary gets the artist's own words. Knows text only: meaning comes as vectors.
+A model with a closed vocabulary was trained on a small grammar, so the planner looks for its words
+(names, synonyms, inflections, then nearest in meaning) and writes the sentences the model knows;
+whatever it had to guess or leave out becomes a warning. A model without a vocabulary gets the
+artist's own words. Knows text only: meaning comes as vectors.
 """
 
 from __future__ import annotations
@@ -20,14 +21,18 @@ from layert2v_engine.world.vocabulary import Label, Word
 
 Vectors = Callable[[Sequence[str]], Tensor]  # texts to unit vectors [N, D]
 
-# Cosine of all-MiniLM-L6-v2 below which two words have little in common (stallion-horse 0.66, vixen-fox 0.44).
+# Cosine of all-MiniLM-L6-v2 below which two words have little in common (stallion-horse 0.66,
+# vixen-fox 0.44).
 NEAR_ENOUGH = 0.45
 
 FIGURE_KINDS = ("subject", "colour", "action")
 
 _STOP_WORDS = frozenset(
-    "a an and the of in on at by to with for from into onto through across along over under near its his her their it is "
-    "are was very while there one some this that as during inside around past day time scene video shot view".split()
+    """
+    a an and the of in on at by to with for from into onto through across along over under near its
+    his her their it is are was very while there one some this that as during inside around past day
+    time scene video shot view
+    """.split()
 )
 
 
@@ -44,7 +49,9 @@ class PromptPlan:
 
 
 class PromptPlanner:
-    """Plans prompts for one model; `vocabulary` maps subject, action, place, time and colour to the words it was shown."""
+    """Plans prompts for one model; `vocabulary` maps subject, action, place, time and colour to the
+    words it was shown.
+    """
 
     def __init__(self, vocabulary: Mapping[str, Sequence[str]], vectors: Vectors) -> None:
         self._vectors = vectors
@@ -92,13 +99,17 @@ class PromptPlanner:
         )
 
     def _look(self, kind: str, texts: dict[str, str], part: str, elsewhere: str) -> Word | None:
-        """A name, synonym or inflection of `kind`, taken out of its text; else one said anywhere in the prompt."""
+        """A name, synonym or inflection of `kind`, taken out of its text; else one said anywhere in
+        the prompt.
+        """
         part = part if part in texts else "figure"
         found, texts[part] = _take(self._words[kind], texts[part])
         return found or _take(self._words[kind], elsewhere)[0]
 
     def _guess(self, kind: str, texts: dict[str, str], part: str, warnings: list[str]) -> Word:
-        """The word nearest in meaning to one that is left in the text, else the first word of the kind."""
+        """The word nearest in meaning to one that is left in the text, else the first word of the
+        kind.
+        """
         words = self._words[kind]
         part = part if part in texts else "figure"
         candidates = _content(texts[part])
@@ -200,7 +211,9 @@ def _take(words: Sequence[Word], text: str) -> tuple[Word | None, str]:
 
 
 def _forms(word: Word) -> set[str]:
-    """Names and simple inflections: plurals of nouns, and for "running" also run, runs; for "racing" race, races."""
+    """Names and simple inflections: plurals of nouns, and for "running" also run, runs; for
+    "racing" race, races.
+    """
     forms = {word.name, *word.synonyms}
     for name in tuple(forms):
         forms |= {f"{name}s", f"{name}es"}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
+
 from layert2v_engine.model.autoencoder import PatchAutoencoder, WanAutoencoder, decode_video
 from layert2v_engine.model.matte import MatteProjection, add_lora, lora_state, merge_lora
 
@@ -31,7 +32,7 @@ def test_decoding_group_by_group_equals_decoding_each_latent_frame_apart(
     latents = autoencoder.encode_video(video())
     whole = decode_video(autoencoder, latents)
     assert whole.shape == video().shape
-    last = list(autoencoder.decode_groups(latents[:, :, 2:]))[0]
+    last = next(autoencoder.decode_groups(latents[:, :, 2:]))
     torch.testing.assert_close(whole[:, :, 5:].mean(2, keepdim=True), last)
 
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from fakes.tiny_model import write_tiny_model
+from layert2v import stack as manifest
+from layert2v.spec import GenerateSpec
 from layert2v_engine.engine import Engine, Progress
 from layert2v_engine.errors import Cancelled, InvalidSpec, ModelNotFound
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.stack.inspect import inspect
-
-from layert2v import stack as manifest
-from layert2v.spec import GenerateSpec
 
 SPEC = GenerateSpec(prompt="a red fox running through a forest at night", model="tiny", seed=3)
 
@@ -36,7 +36,9 @@ def stop_at(stage: str) -> tuple[Callable[[Progress], None], Callable[[], bool]]
     return (lambda p: reached.append(p.stage)), (lambda: stage in reached)
 
 
-def test_a_prompt_becomes_a_stack_that_a_second_library_confirms(models: Path, tmp_path: Path) -> None:
+def test_a_prompt_becomes_a_stack_that_a_second_library_confirms(
+    models: Path, tmp_path: Path
+) -> None:
     seen: list[Progress] = []
     stack = Engine(models).generate(SPEC, tmp_path / "fox", report=seen.append, cancelled=never)
     assert [layer.name for layer in stack.layers] == ["bg", "shadow_01", "fg_01"]
@@ -49,7 +51,9 @@ def test_a_prompt_becomes_a_stack_that_a_second_library_confirms(models: Path, t
     assert any(p.preview for p in seen)
 
 
-def test_the_same_seed_draws_the_same_bytes_and_another_seed_does_not(models: Path, tmp_path: Path) -> None:
+def test_the_same_seed_draws_the_same_bytes_and_another_seed_does_not(
+    models: Path, tmp_path: Path
+) -> None:
     engine = Engine(models)
 
     def hashes(name: str, seed: int) -> list[str]:
@@ -76,7 +80,9 @@ def test_a_seed_is_chosen_and_recorded_when_none_is_given(models: Path, tmp_path
     assert stack.history[0].spec["seed"] == stack.seed
 
 
-def test_what_the_model_cannot_do_is_refused_before_anything_is_written(models: Path, tmp_path: Path) -> None:
+def test_what_the_model_cannot_do_is_refused_before_anything_is_written(
+    models: Path, tmp_path: Path
+) -> None:
     spec = GenerateSpec(prompt="a fox", model="tiny", width=40)
     with pytest.raises(InvalidSpec, match="multiple of 16"):
         Engine(models).generate(spec, tmp_path / "fox", report=ignore, cancelled=never)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from layert2v_engine.evaluation.mattes import matte_errors
 
 

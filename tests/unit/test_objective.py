@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import torch
+
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.training.objective import (
     ObjectiveConfig,

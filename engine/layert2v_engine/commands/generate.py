@@ -11,7 +11,7 @@ from layert2v.spec import GenerateSpec
 from layert2v_engine.errors import EngineError
 
 if TYPE_CHECKING:
-    from layert2v_engine.pipeline import Progress
+    from layert2v_engine.engine import Progress
 
 BAR_WIDTH = 30
 
@@ -45,7 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _generate(args: argparse.Namespace) -> int:
-    from layert2v_engine.pipeline import Engine  # heavy, and not needed to print a help text
+    from layert2v_engine.engine import Engine  # heavy, and not needed to print a help text
 
     width, height = _size(args.size)
     spec = GenerateSpec(
@@ -73,7 +73,7 @@ def _generate(args: argparse.Namespace) -> int:
 
 
 def _models(args: argparse.Namespace) -> int:
-    from layert2v_engine.pipeline import Engine
+    from layert2v_engine.engine import Engine
 
     for model in Engine(args.models).models():
         size = f"{model.default_width}x{model.default_height}, {model.default_frames} frames"

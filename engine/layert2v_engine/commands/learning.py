@@ -18,8 +18,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train = subparsers.add_parser(
         "train",
         help="train a model, stage by stage; a stopped run goes on where it was",
-        description="Train in the paper's stages. Progress goes to the log and to TensorBoard files in the run.",
-        epilog="example: layert2v-engine train autoencoder matte joint --run runs/mini --budget 20m",
+        description="Progress goes to the log and to TensorBoard files in the run.",
+        epilog="example: layert2v-engine train autoencoder matte joint --run runs/mini",
     )
     train.add_argument(
         "stages", nargs="+", choices=STAGE_NAMES, metavar="STAGE", help=", ".join(STAGE_NAMES)

@@ -1,8 +1,9 @@
 """Small classifiers trained on the world's clips, which say what a generated picture shows.
 
-Three judges: one sees colour pictures and names place and time, one sees colour and names the subject, one sees
-silhouettes alone and names the subject, since colour by itself fools a judge. They are trained here, from clips the
-generator never saw, and report their own accuracy; the first model of the project they know nothing about.
+Three judges: one sees colour pictures and names place and time, one sees colour and names the
+subject, one sees silhouettes alone and names the subject, since colour by itself fools a judge.
+They are trained here, from clips the generator never saw, and report their own accuracy; the first
+model of the project they know nothing about.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -31,7 +33,7 @@ class Judge(nn.Module):
         super().__init__()
         widths = (channels, width, 2 * width, 3 * width, 4 * width)
         steps: list[nn.Module] = []
-        for a, b in zip(widths, widths[1:], strict=False):
+        for a, b in pairwise(widths):
             steps += [nn.Conv2d(a, b, 3, stride=2, padding=1), nn.GroupNorm(8, b), nn.SiLU()]
         # A grid of cells, not one average: a silhouette is told by where its parts are.
         self.features = nn.Sequential(*steps, nn.AdaptiveAvgPool2d((3, 4)), nn.Flatten())
@@ -126,7 +128,7 @@ def _train(judge: Judge, kind: str, clips: ClipSet, seconds: float, seed: int) -
     rng = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(judge.parameters(), 1e-3, weight_decay=0.02)
     answers = truth(kind, clips.labels)
-    began, right, seen = time.monotonic(), 0.0, 0
+    began, right, seen = time.monotonic(), 0.0, 0.0
     while time.monotonic() - began < seconds:
         rows = torch.randint(len(answers), (32,), generator=rng)
         frame = int(torch.randint(clips.pixels.shape[2], (), generator=rng))
@@ -134,7 +136,7 @@ def _train(judge: Judge, kind: str, clips: ClipSet, seconds: float, seed: int) -
         logits = judge(_roughen(pictures, rng))
         loss = nn.functional.cross_entropy(logits, answers[rows], label_smoothing=0.05)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         right = 0.98 * right + float((logits.argmax(-1) == answers[rows]).float().sum())
         seen = 0.98 * seen + len(rows)
@@ -142,7 +144,9 @@ def _train(judge: Judge, kind: str, clips: ClipSet, seconds: float, seed: int) -
 
 
 def _view(kind: str, pixels: Tensor, rng: torch.Generator) -> Tensor:
-    """What a judge looks at: scenes with or without their subject, subjects with or without their scene."""
+    """What a judge looks at: scenes with or without their subject, subjects with or without their
+    scene.
+    """
     if kind == "silhouette":
         return pixels[:, MATTE_CHANNEL : MATTE_CHANNEL + 1]
     alone = BACKGROUND if kind in ("place", "time") else FOREGROUND

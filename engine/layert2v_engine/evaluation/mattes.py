@@ -1,10 +1,14 @@
-"""Matting errors against a true matte, as the matting literature defines them (Rhemann et al., CVPR 2009).
+"""Matting errors against a true matte, as the matting literature defines them (Rhemann et al., CVPR
+2009).
 
-SAD is in thousands of pixels per frame, MSE is the mean squared error x 1000, the gradient error is the sum of squared
-differences of Gaussian gradients (sigma 1.4) / 1000 per frame, connectivity counts disconnected opacity / 1000 per frame.
+SAD is in thousands of pixels per frame, MSE is the mean squared error x 1000, the gradient error is
+the sum of squared differences of Gaussian gradients (sigma 1.4) / 1000 per frame, connectivity
+counts disconnected opacity / 1000 per frame.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,10 +51,12 @@ def _connectivity_error(matte: Plane, truth: Plane) -> float:
 
 
 def _connectedness(matte: Plane, truth: Plane, plane: Plane) -> Plane:
-    """How opaque each pixel is connected to the common opaque body; differences under 0.15 do not count."""
+    """How opaque each pixel is connected to the common opaque body; differences under 0.15 do not
+    count.
+    """
     reached = np.full(plane.shape, -1.0, np.float32)
     levels = np.linspace(0, 1, 11, dtype=np.float32)
-    for lower, upper in zip(levels[:-1], levels[1:], strict=True):
+    for lower, upper in pairwise(levels):
         components, count = label((matte >= upper) & (truth >= upper))
         body = np.zeros(plane.shape, bool)
         if count:

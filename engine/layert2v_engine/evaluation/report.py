@@ -1,7 +1,8 @@
 """What a model can do, measured: prompts drawn from the world, generated, judged, laid out.
 
-Half of the figures need no judge: how well the layers add up to the model's own full video, how much
-a matte covers, whether a shadow lies under its caster. The others are what small classifiers see.
+Half of the figures need no judge: how well the layers add up to the model's own full video, how
+much a matte covers, whether a shadow lies under its caster. The others are what small classifiers
+see.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from layert2v_engine.evaluation.sheets import checkerboard, save_captioned
 from layert2v_engine.layers import ForegroundFrames, LayerFrames
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.world.captions import canonical
-from layert2v_engine.world.tracer import decode_srgb, encode_srgb
+from layert2v_engine.world.light import decode_srgb, encode_srgb
 from layert2v_engine.world.vocabulary import Label, is_held_out, labels
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Shot:
 
 def draw_labels(count: int, seed: int, *, held_out: bool) -> list[Label]:
     """`count` labels, every subject equally often, seen in training or held out of it."""
-    rng = Random(seed)
+    rng = Random(seed)  # noqa: S311 - prompts, not secrets
     pool = [y for y in labels() if is_held_out(y.subject, y.place, y.time) == held_out]
     subjects = sorted({y.subject for y in pool})
     drawn = []

@@ -1,4 +1,6 @@
-"""Contact sheets of tensors: what a trainer shows and an evaluation ships. Knows pictures and captions only."""
+"""Contact sheets of tensors: what a trainer shows and an evaluation ships. Knows pictures and
+captions only.
+"""
 
 from __future__ import annotations
 

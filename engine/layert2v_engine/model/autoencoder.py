@@ -1,15 +1,17 @@
 """Video to latents and back, frame group by frame group.
 
-`VideoAutoencoder` is what the rest of the engine asks for. `PatchAutoencoder` fills it for the small models: a linear
-encoder over blocks of 8x8 pixels x 4 frames, fitted by principal components, and a convolutional decoder trained on the
-frozen latents. No state passes between latent frames, so decoding a stream piece by piece equals decoding it whole.
-`WanAutoencoder` fills it with diffusers' `AutoencoderKLWan`, whose causal cache is carried from group to group.
-Knows nothing of layers, prompts or files; which stream a latent belongs to is the caller's business.
+`VideoAutoencoder` is what the rest of the engine asks for. `PatchAutoencoder` fills it for the
+small models: a linear encoder over blocks of 8x8 pixels x 4 frames, fitted by principal components,
+and a convolutional decoder trained on the frozen latents. No state passes between latent frames, so
+decoding a stream piece by piece equals decoding it whole. `WanAutoencoder` fills it with diffusers'
+`AutoencoderKLWan`, whose causal cache is carried from group to group. Knows nothing of layers,
+prompts or files; which stream a latent belongs to is the caller's business.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, Protocol, cast
 
 import torch
@@ -19,7 +21,9 @@ from torch import Tensor, nn
 
 
 class VideoAutoencoder(Protocol):
-    """Latents [B, C, F, h, w] for videos [B, 3, T, H, W] in -1..1; T = 1 + temporal_factor * (F - 1)."""
+    """Latents [B, C, F, h, w] for videos [B, 3, T, H, W] in -1..1; T = 1 + temporal_factor * (F -
+    1).
+    """
 
     spatial_factor: int
     temporal_factor: int
@@ -29,11 +33,15 @@ class VideoAutoencoder(Protocol):
         """Latents of a whole video; sides must divide by `spatial_factor`."""
 
     def decode_groups(self, latents: Tensor) -> Iterator[Tensor]:
-        """Decoded frames [B, 3, t, H, W] per latent frame: first one frame, then `temporal_factor` each."""
+        """Decoded frames [B, 3, t, H, W] per latent frame: first one frame, then `temporal_factor`
+        each.
+        """
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside an identity; the second starts at zero, so a new block changes nothing."""
+    """Two 3x3 convolutions beside an identity; the second starts at zero, so a new block changes
+    nothing.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -48,7 +56,9 @@ class ResidualBlock(nn.Module):
 
 
 class PatchDecoder(nn.Module):
-    """Linear inverse of the encoder plus a residual image from a small upsampling network (2D, per latent frame)."""
+    """Linear inverse of the encoder plus a residual image from a small upsampling network (2D, per
+    latent frame).
+    """
 
     def __init__(
         self, channels: int, patch: int, frames: int, widths: tuple[int, ...], blocks: int
@@ -60,9 +70,7 @@ class PatchDecoder(nn.Module):
         self.stages = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(w) for _ in range(blocks))) for w in widths
         )
-        self.ups = nn.ModuleList(
-            nn.Conv2d(a, 4 * b, 3, padding=1) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.ups = nn.ModuleList(nn.Conv2d(a, 4 * b, 3, padding=1) for a, b in pairwise(widths))
         rest = patch // 2 ** (len(widths) - 1)  # what one pixel shuffle has to make up at the end
         self.head = nn.Conv2d(widths[-1], 3 * frames * rest * rest, 3, padding=1)
         self.rest = rest
@@ -81,11 +89,13 @@ class PatchDecoder(nn.Module):
 
 
 class PatchAutoencoder(ModelMixin, ConfigMixin):
-    """Small video autoencoder: `spatial_factor` px x `temporal_factor` frames to `latent_channels` numbers.
+    """Small video autoencoder: `spatial_factor` px x `temporal_factor` frames to `latent_channels`
+    numbers.
 
-    The first latent frame holds the first frame of the video repeated, the convention of causal video autoencoders
-    (frames = 1 + k * temporal_factor). The encoder is linear: it is fitted in seconds, keeps large-scale brightness in
-    its first channels, and stays frozen, so the decoder can be trained on without touching latents already in use.
+    The first latent frame holds the first frame of the video repeated, the convention of causal
+    video autoencoders (frames = 1 + k * temporal_factor). The encoder is linear: it is fitted in
+    seconds, keeps large-scale brightness in its first channels, and stays frozen, so the decoder
+    can be trained on without touching latents already in use.
     """
 
     @register_to_config
@@ -107,7 +117,9 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         )
 
     def groups(self, video: Tensor) -> Tensor:
-        """Video [B, 3, T, H, W] cut into frame groups [B, F, 3, t, H, W], the first frame repeated t times."""
+        """Video [B, 3, T, H, W] cut into frame groups [B, F, 3, t, H, W], the first frame repeated
+        t times.
+        """
         if (video.shape[2] - 1) % self.temporal_factor:
             raise ValueError(
                 f"{video.shape[2]} frames are not 1 + a multiple of {self.temporal_factor}."
@@ -118,7 +130,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
 
     def patches(self, groups: Tensor) -> Tensor:
         """Frame groups [N, 3, t, H, W] as columns [N, 3*t*p*p, H/p, W/p]."""
-        # unshuffle + 1x1 instead of a stride-8 convolution: the latter is wrong in bfloat16 on some CPUs (torch 2.13)
+        # unshuffle + 1x1 instead of a stride-8 convolution: the latter is wrong in bfloat16 on some
+        # CPUs (torch 2.13)
         return nn.functional.pixel_unshuffle(groups.flatten(1, 2), self.spatial_factor)
 
     def encode_video(self, video: Tensor) -> Tensor:
@@ -149,7 +162,9 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
 
 
 class WanAutoencoder:
-    """`AutoencoderKLWan` behind the same interface; latents normalised with the checkpoint's own statistics."""
+    """`AutoencoderKLWan` behind the same interface; latents normalised with the checkpoint's own
+    statistics.
+    """
 
     def __init__(self, vae: AutoencoderKLWan) -> None:
         self.vae = vae

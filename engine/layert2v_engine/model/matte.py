@@ -1,8 +1,10 @@
-"""Stage 1 of the paper: the autoencoder learns mattes without forgetting colour (arXiv 2508.04228, "alpha-mask VAE").
+"""Stage 1 of the paper: the autoencoder learns mattes without forgetting colour (arXiv 2508.04228,
+"alpha-mask VAE").
 
-The encoder stays frozen. A small trained projection moves matte latents to where the transformer and decoder find them
-easy (`MatteProjection`), and low-rank updates of the decoder's convolutions (`add_lora`, `merge_lora`) turn a copy of
-the colour decoder into one that draws crisp mattes. Cast shadows are opacities too and take the same way.
+The encoder stays frozen. A small trained projection moves matte latents to where the transformer
+and decoder find them easy (`MatteProjection`), and low-rank updates of the decoder's convolutions
+(`add_lora`, `merge_lora`) turn a copy of the colour decoder into one that draws crisp mattes. Cast
+shadows are opacities too and take the same way.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from layert2v_engine.model.autoencoder import ResidualBlock
 
 
 class MatteProjection(ModelMixin, ConfigMixin):
-    """Latents [B, C, F, h, w] of a matte to projected latents of the same shape: z + tanh(gate) * h(z), gate 0 at start."""
+    """Latents [B, C, F, h, w] of a matte to projected latents of the same shape: z + tanh(gate) *
+    h(z), gate 0 at start.
+    """
 
     @register_to_config
     def __init__(self, latent_channels: int = 24, width: int = 64, blocks: int = 2) -> None:
@@ -38,14 +42,18 @@ class MatteProjection(ModelMixin, ConfigMixin):
 
 
 class LoRAConv2d(nn.Module):
-    """A frozen convolution plus scale * up(down(x)); `up` starts at zero, so it starts equal to its base."""
+    """A frozen convolution plus scale * up(down(x)); `up` starts at zero, so it starts equal to its
+    base.
+    """
 
     def __init__(self, base: nn.Conv2d, rank: int, alpha: float) -> None:
         super().__init__()
         self.base = base.requires_grad_(False)
         self.scale = alpha / rank
-        kernel, padding = cast(Any, base.kernel_size), cast(Any, base.padding)
-        self.down = nn.Conv2d(base.in_channels, rank, kernel, base.stride, padding, bias=False)
+        kernel, stride, padding = (
+            cast(Any, x) for x in (base.kernel_size, base.stride, base.padding)
+        )
+        self.down = nn.Conv2d(base.in_channels, rank, kernel, stride, padding, bias=False)
         self.up = nn.Conv2d(rank, base.out_channels, 1, bias=False)
         nn.init.kaiming_uniform_(self.down.weight, a=5**0.5)
         nn.init.zeros_(self.up.weight)
@@ -55,7 +63,9 @@ class LoRAConv2d(nn.Module):
 
 
 def add_lora(decoder: nn.Module, *, rank: int, alpha: float) -> nn.Module:
-    """A copy of `decoder` in which every convolution carries a trainable low-rank update and all else is frozen."""
+    """A copy of `decoder` in which every convolution carries a trainable low-rank update and all
+    else is frozen.
+    """
     adapted = copy.deepcopy(decoder).requires_grad_(False)
     for name, module in list(adapted.named_modules()):
         if isinstance(module, nn.Conv2d):
@@ -69,7 +79,9 @@ def add_lora(decoder: nn.Module, *, rank: int, alpha: float) -> nn.Module:
 
 
 def lora_state(adapted: nn.Module) -> dict[str, Tensor]:
-    """The trained part only: `<conv>.down.weight`, `<conv>.up.weight` and the scale as a 1-element tensor."""
+    """The trained part only: `<conv>.down.weight`, `<conv>.up.weight` and the scale as a 1-element
+    tensor.
+    """
     state: dict[str, Tensor] = {}
     for name, module in adapted.named_modules():
         if isinstance(module, LoRAConv2d):
@@ -81,7 +93,9 @@ def lora_state(adapted: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def merge_lora(decoder: nn.Module, state: dict[str, Tensor]) -> nn.Module:
-    """A copy of `decoder` with the updates of `lora_state` folded into its weights: W + scale * up @ down, exact."""
+    """A copy of `decoder` with the updates of `lora_state` folded into its weights: W + scale * up
+    @ down, exact.
+    """
     merged = copy.deepcopy(decoder)
     for name in sorted({key.rsplit(".", 2)[0] for key in state if key.endswith(".down.weight")}):
         conv = cast(nn.Conv2d, merged.get_submodule(name))

@@ -1,7 +1,8 @@
-"""Prompts to token states, each prompt apart: which stream may hear which prompt is decided elsewhere.
+"""Prompts to token states, each prompt apart: which stream may hear which prompt is decided
+elsewhere.
 
-`TextEncoder` is what the engine asks for; MiniLM (small models) and UMT5 (Wan) fill it. Nothing is downloaded: MiniLM
-comes from an installed Python package, UMT5 from a checkpoint folder.
+`TextEncoder` is what the engine asks for; MiniLM (small models) and UMT5 (Wan) fill it. Nothing is
+downloaded: MiniLM comes from an installed Python package, UMT5 from a checkpoint folder.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class TextStates(NamedTuple):
 
 
 class TextEncoder(Protocol):
-    """Token states for prompts, padded to a common length; an empty prompt is encoded like any other text."""
+    """Token states for prompts, padded to a common length; an empty prompt is encoded like any
+    other text.
+    """
 
     width: int
 
@@ -44,7 +47,7 @@ class _TransformersEncoder:
     """A tokenizer and an encoder from a local folder."""
 
     def __init__(self, model: Any, tokenizer: Any, *, width: int, max_tokens: int) -> None:
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        transformers_logging.disable_progress_bar()
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.width = width

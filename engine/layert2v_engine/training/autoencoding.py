@@ -1,6 +1,8 @@
-"""The two phases of stage 1: a decoder for frozen linear latents, then its adaptation to mattes and shadows.
+"""The two phases of stage 1: a decoder for frozen linear latents, then its adaptation to mattes and
+shadows.
 
-Sources: arXiv 2508.04228 (frozen encoder, trained projection, LoRA on the decoder) and its code for the matte loss.
+Sources: arXiv 2508.04228 (frozen encoder, trained projection, LoRA on the decoder) and its code for
+the matte loss.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ class ChunkSampler:
 
 
 def fit(autoencoder: PatchAutoencoder, clips: ClipSet, *, chunks: int = 1500) -> Tensor:
-    """Fit the linear encoder on random chunks of all streams; returns its component deviations [C]."""
+    """Fit the linear encoder on chunks of all streams; returns its component deviations [C]."""
     sampler = ChunkSampler(clips, autoencoder, ChunkConfig())
     columns = [
         autoencoder.patches(sampler.groups(50, tuple(range(5)), FIT_SHARES))
@@ -85,7 +87,7 @@ def fit(autoencoder: PatchAutoencoder, clips: ClipSet, *, chunks: int = 1500) ->
 
 
 class DecoderPhase:
-    """Teach the decoder's residual network to undo the linear blur and blocks, on colour streams."""
+    """Teach the decoder's residual network to undo linear blur and blocks, on colour streams."""
 
     name = "autoencoder"
 
@@ -153,7 +155,9 @@ class MattePhase:
         self.sampler = ChunkSampler(clips, autoencoder, config)
 
     def loss(self, step: int, share: float) -> Tensor:
-        """Smooth L1 plus an L1 that weighs edges of the true matte threefold (weights of the authors' stage 1)."""
+        """Smooth L1 plus an L1 that weighs edges of the true matte threefold (weights of the
+        authors' stage 1).
+        """
         del step, share
         target = self.sampler.crops(OPACITY_STREAMS, (0.7, 0.3))
         latents = self.sampler.encode(target)

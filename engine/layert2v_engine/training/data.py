@@ -1,7 +1,9 @@
-"""Training material in memory: rendered clips as bytes, their latents, and the token states of every caption.
+"""Training material in memory: rendered clips as bytes, their latents, and the token states of
+every caption.
 
-Clips come from the procedural world, rendered by all cores once; latents are encoded once and kept, because the
-encoder is frozen from then on. Everything on disk is safetensors. Knows nothing of optimisers or losses.
+Clips come from the procedural world, rendered by all cores once; latents are encoded once and kept,
+because the encoder is frozen from then on. Everything on disk is safetensors. Knows nothing of
+optimisers or losses.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ _ACTION_NAMES = [word.name for word in ACTIONS]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipSet:
-    """`pixels` uint8 [N, 11, T, H, W]: composite, background, foreground (3 channels each), matte, shadow."""
+    """`pixels` uint8 [N, 11, T, H, W]: composite, background, foreground (3 channels each), matte,
+    shadow.
+    """
 
     pixels: Tensor
     labels: tuple[Label, ...]
@@ -164,7 +168,9 @@ def render_clips(
 def encode_streams(
     autoencoder: PatchAutoencoder, projection: MatteProjection, videos: Tensor
 ) -> Tensor:
-    """Videos [B, 5, 3, T, H, W] to unwhitened latents [B, 5, C, F, h, w]; matte and shadow through the projection."""
+    """Videos [B, 5, 3, T, H, W] to unwhitened latents [B, 5, C, F, h, w]; matte and shadow through
+    the projection.
+    """
     batch, streams = videos.shape[:2]
     latents = autoencoder.encode_video(videos.flatten(0, 1))
     opacity = torch.tensor([stream >= 3 for stream in range(streams)]).repeat(batch)
@@ -173,9 +179,11 @@ def encode_streams(
 
 
 def fit_whitening(latents: Tensor, component_std: Tensor) -> Whitening:
-    """Statistics of latents [N, S, C, F, h, w]; coarse components keep more variance, so they leave the noise first.
+    """Statistics of latents [N, S, C, F, h, w]; coarse components keep more variance, so they leave
+    the noise first.
 
-    The exponent 0.4 and the floor were measured to learn well on this autoencoder (std 0.6 to 2.3 after scaling).
+    The exponent 0.4 and the floor were measured to learn well on this autoencoder (std 0.6 to 2.3
+    after scaling).
     """
     mean = latents.mean(dim=(0, 3, 4, 5))
     std = latents.std(dim=(0, 3, 4, 5))
@@ -209,19 +217,17 @@ def encode_clips(
     return LatentSet(latents=torch.cat(latents), coverage=torch.cat(coverage), labels=clips.labels)
 
 
-_worker_world: World | None = None  # one world per worker process, set by its initialiser
+_worker_worlds: list[World] = []  # one per worker process, filled by its initialiser
 
 
 def _start_worker(world: Path) -> None:
-    global _worker_world  # noqa: PLW0603
     torch.set_num_threads(1)
-    _worker_world = World(world)
+    _worker_worlds[:] = [World(world)]
 
 
 def _render_one(job: tuple[int, int]) -> tuple[Any, Label]:
-    assert _worker_world is not None
     seed, frames = job
-    return clip_bytes(_worker_world.clip(seed, frames=frames))
+    return clip_bytes(_worker_worlds[0].clip(seed, frames=frames))
 
 
 def clip_bytes(clip: Clip) -> tuple[Any, Label]:

@@ -1,10 +1,12 @@
 """Stage 2 of the paper: all streams of a scene on one trajectory, first as stills, then as clips.
 
-Stills are single latent frames at their positions inside a clip: five times cheaper, and shapes are learned there.
+Stills are single latent frames at their positions inside a clip: five times cheaper, and shapes are
+learned there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -42,7 +44,9 @@ class JointConfig:
 
 
 class Sampler(Protocol):
-    """Draws a contact sheet with the weights in training; given by the stage, which knows decoder and sampling."""
+    """Draws a contact sheet with the weights in training; given by the stage, which knows decoder
+    and sampling.
+    """
 
     def __call__(
         self, model: LayeredWanTransformer3DModel, path: Path, frame: int | None
@@ -70,10 +74,10 @@ class JointPhase:
         self.latents, self.held_out, self.texts, self.sampler = latents, held_out, texts, sampler
         self.frames = latents.latents.shape[3]
         self.rng = torch.Generator().manual_seed(config.seed)
-        self.caption_rng = Random(config.seed)
+        self.caption_rng = Random(config.seed)  # noqa: S311 - captions, not secrets
         if config.compile:
             for block in model.blocks:
-                cast(nn.Module, block).compile(dynamic=False)
+                block.compile(dynamic=False)
 
     def loss(self, step: int, share: float) -> Tensor:
         """Flow-matching loss of a random batch of stills or clips."""
@@ -91,7 +95,9 @@ class JointPhase:
         return flow_loss(velocity, batch.latents, noise, weights, active)
 
     def validate(self) -> dict[str, float]:
-        """Unweighted velocity error on held-out seeds, whole and per stream, with fixed noise and first captions."""
+        """Unweighted velocity error on held-out seeds, whole and per stream, with fixed noise and
+        first captions.
+        """
         frame = self.frames // 2 if self.config.still_share == 1 else None
         rows = torch.arange(len(self.held_out.labels))
         latents = self.held_out.batch(rows, frame).latents
@@ -114,7 +120,9 @@ class JointPhase:
         }
 
     def sample(self, path: Path) -> None:
-        """Fixed prompts, as stills while only stills are trained: a still model smears when asked for clips."""
+        """Fixed prompts, as stills while only stills are trained: a still model smears when asked
+        for clips.
+        """
         self.sampler(self.transformer, path, 1 if self.config.still_share == 1 else None)
 
     def _predict(
@@ -122,7 +130,7 @@ class JointPhase:
         latents: Tensor,
         noise: Tensor,
         times: Tensor,
-        prompts: list[tuple[str, ...]],
+        prompts: Sequence[tuple[str, ...]],
         frame: int | None,
     ) -> Tensor:
         mix = times[:, :, None, None, None, None]
@@ -142,7 +150,9 @@ class JointPhase:
         return cast(Tensor, velocity)
 
     def _captions(self, label: Label) -> tuple[str, ...]:
-        """Global, foreground, background captions with some dropped, so guidance has something to guide away from."""
+        """Global, foreground, background captions with some dropped, so guidance has something to
+        guide away from.
+        """
         words = captions(label, self.caption_rng)
         if self.caption_rng.random() < self.config.prompt_drop:
             return ("",) * len(words)

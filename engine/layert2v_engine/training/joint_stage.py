@@ -1,4 +1,6 @@
-"""Stage 2 in a run folder: latents, the transformer phase by phase, and the checkpoint the engine loads."""
+"""Stage 2 in a run folder: latents, the transformer phase by phase, and the checkpoint the engine
+loads.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from layert2v_engine.layout import StreamLayout, StreamRole
+from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte import MatteProjection
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
@@ -128,11 +130,11 @@ def new_transformer(config: JointStage, channels: int) -> LayeredWanTransformer3
     model = LayeredWanTransformer3DModel(
         in_channels=channels, out_channels=channels, text_dim=384, **config.transformer
     )
-    # A network trained from scratch tells roles apart from the first step; a fine-tuned Wan starts at zero instead.
+    # A network trained from scratch tells roles apart from the first step; a fine-tuned Wan starts
+    # at zero instead.
     nn.init.normal_(model.layer_modulation, std=0.02)
     if model.position_table is not None:
         nn.init.normal_(model.position_table, std=0.02)
     nn.init.zeros_(model.proj_out.weight)
     nn.init.zeros_(model.proj_out.bias)
-    assert tuple(model.config.roles) == tuple(StreamRole)
     return model

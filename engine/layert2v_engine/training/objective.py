@@ -1,8 +1,10 @@
-"""What the joint stage minimises: rectified flow with one time per stream (arXiv 2508.04228, 2407.01392).
+"""What the joint stage minimises: rectified flow with one time per stream (arXiv 2508.04228,
+2407.01392).
 
-x_t = (1 - t) x_0 + t noise, target v = noise - x_0. Half of the samples share one time over all streams (joint
-generation); in the other half a random subset of streams is clean, at time 0 or nearly so, and carries no loss: the
-model learns to draw some layers around others that are given, which is what re-rendering needs.
+x_t = (1 - t) x_0 + t noise, target v = noise - x_0. Half of the samples share one time over all
+streams (joint generation); in the other half a random subset of streams is clean, at time 0 or
+nearly so, and carries no loss: the model learns to draw some layers around others that are given,
+which is what re-rendering needs.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ class Times(NamedTuple):
 
 
 def clean_subsets(layout: StreamLayout) -> list[list[int]]:
-    """The subsets of streams an artist would freeze: a plate, an actor, an actor with its shadow, a whole comp."""
+    """The subsets of streams an artist would freeze: a plate, an actor, an actor with its shadow, a
+    whole comp.
+    """
     background, composite = layout.index("background"), layout.index("composite")
     subsets = [[background], [composite]]
     for number in range(1, layout.foregrounds + 1):
@@ -74,7 +78,8 @@ def sample_times(
 def coverage_weights(
     layout: StreamLayout, matte: Tensor, shadow: Tensor, config: ObjectiveConfig
 ) -> Tensor:
-    """Loss weights [B, S, 1, F, h, w] from matte and shadow coverage [B, F, h, w] of one foreground, mean 1 per stream.
+    """Loss weights [B, S, 1, F, h, w] from matte and shadow coverage [B, F, h, w] of one
+    foreground, mean 1 per stream.
 
     Foreground, matte and shadow are mostly empty; unweighted, a model learns emptiness first.
     """
@@ -95,7 +100,9 @@ def coverage_weights(
 def flow_loss(
     velocity: Tensor, clean: Tensor, noise: Tensor, weights: Tensor, active: Tensor
 ) -> Tensor:
-    """Weighted mean of (velocity - (noise - clean))^2 over the active streams; latents [B, S, C, F, h, w]."""
+    """Weighted mean of (velocity - (noise - clean))^2 over the active streams; latents [B, S, C, F,
+    h, w].
+    """
     error = (velocity.float() - (noise - clean)) ** 2
     weights = weights * active[:, :, None, None, None, None]
     return (error * weights).sum() / weights.expand_as(error).sum().clamp_min(1.0)

@@ -1,4 +1,6 @@
-"""What a transformer in training can do so far: fixed prompts, sampled, decoded and laid out on one sheet."""
+"""What a transformer in training can do so far: fixed prompts, sampled, decoded and laid out on one
+sheet.
+"""
 
 from __future__ import annotations
 
@@ -51,11 +53,13 @@ def load_decoder(run: Path, whitening: Whitening) -> StreamDecoder:
 
 
 def layer_row(frames: list[LayerFrames], row: int) -> Tensor:
-    """The pictures [7, 3, H, W] of one sheet row: first and last frame, then the layers of the first."""
+    """The pictures [7, 3, H, W] of one sheet row: first and last frame, then the layers of the
+    first.
+    """
     first, last = frames[0], frames[-1]
     actor = first.foregrounds[0]
-    assert actor.shadow is not None
-    colour, alpha, shadow = actor.colour[row, :, 0], actor.alpha[row, :, 0], actor.shadow[row, :, 0]
+    drawn = torch.zeros_like(actor.alpha) if actor.shadow is None else actor.shadow
+    colour, alpha, shadow = actor.colour[row, :, 0], actor.alpha[row, :, 0], drawn[row, :, 0]
     background = first.background[row, :, 0]
     checker = checkerboard(*alpha.shape[-2:])
     over = colour * alpha + background * (1 - shadow) * (1 - alpha)

@@ -1,7 +1,9 @@
-"""Stage 1 in a run folder: world, pixels, autoencoder and matte adaptation, each from its own TOML file.
+"""Stage 1 in a run folder: world, pixels, autoencoder and matte adaptation, each from its own TOML
+file.
 
-A run folder holds everything: world/, clips, autoencoder/, matte/, latents, one folder per phase of the joint stage.
-Every stage skips what an earlier call finished and resumes what it left; `checkpoint/` is what the engine loads.
+A run folder holds everything: world/, clips, autoencoder/, matte/, latents, one folder per phase of
+the joint stage. Every stage skips what an earlier call finished and resumes what it left;
+`checkpoint/` is what the engine loads.
 """
 
 from __future__ import annotations

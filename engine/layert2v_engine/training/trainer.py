@@ -1,7 +1,9 @@
-"""The loop every stage shares: a time budget, Muon and AdamW, an averaged copy of the weights, resume, logs.
+"""The loop every stage shares: a time budget, Muon and AdamW, an averaged copy of the weights,
+resume, logs.
 
-A `Phase` says what to learn; the trainer knows nothing of video or text. Learning rates follow the share of the budget
-that is spent, so the same phase runs for a minute as a rehearsal or for hours. State is safetensors and JSON.
+A `Phase` says what to learn; the trainer knows nothing of video or text. Learning rates follow the
+share of the budget that is spent, so the same phase runs for a minute as a rehearsal or for hours.
+State is safetensors and JSON.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainerConfig:
-    """How one phase is optimised. `budget_s` counts training time only, not validation or samples."""
+    """How one phase is optimised. `budget_s` counts training time, not validation or samples."""
 
     budget_s: float = 60.0
     lr: float = 1e-3
@@ -76,7 +78,9 @@ class Trainer:
         self.writer = SummaryWriter(str(folder / "tensorboard"))
 
     def run(self) -> None:
-        """Train, validate and save; raises `Stopped` after a termination signal, with the state saved."""
+        """Train, validate and save; raises `Stopped` after a termination signal, with the state
+        saved.
+        """
         last_validated = last_saved = self.spent_s
         losses: list[float] = []
         with _termination() as terminated:
@@ -100,7 +104,9 @@ class Trainer:
         self._validate("final")
 
     def apply_average(self) -> None:
-        """Leave the averaged weights in the model: what is exported and what a next phase starts from."""
+        """Leave the averaged weights in the model: what is exported and what a next phase starts
+        from.
+        """
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 parameter.copy_(self.average[name])
@@ -149,7 +155,7 @@ class Trainer:
                 group["lr"] = base * factor
             optimizer.zero_grad(set_to_none=True)
         loss = self.phase.loss(self.step, share)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip_norm)
         for optimizer in self.optimizers:
             optimizer.step()
