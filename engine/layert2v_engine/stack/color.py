@@ -165,21 +165,22 @@ class ColorConfig:
         return tuple(self.find(space.getName()) for space in self._config.getColorSpaces())
 
     def transform(self, source: str, target: str) -> ColorTransform:
-        """From `source` to `target`. A standard source that this config lacks is taken from the
+        """From `source` to `target`. A standard space that this config lacks is taken from the
         pinned config and joined through the interchange roles. Raises `ColorError`."""
-        own_source, own_target = self._own_name(source), self.find(target).name
-        outside = self._pinned.getColorSpace(source)
+        start, end = self._locate(source), self._locate(target)
         try:
-            if own_source is None and outside is not None:
-                processor = ocio.Config.GetProcessorFromConfigs(
-                    self._pinned, outside.getName(), self._config, own_target
-                )
-            else:
-                processor = self._config.getProcessor(self.find(source).name, own_target)
+            processor = ocio.Config.GetProcessorFromConfigs(*start, *end)
         except ocio.Exception as problem:
             message = f"There is no way from {source} to {target} in {self.label}: {problem}"
             raise ColorError(message, reason="COLORSPACE_UNREACHABLE") from problem
         return ColorTransform(processor)
+
+    def _locate(self, name: str) -> tuple[ocio.Config, str]:
+        """The config that has the space `name`, and its name there."""
+        standard = self._pinned.getColorSpace(name)
+        if standard is not None and self._own_name(name) is None:
+            return self._pinned, standard.getName()
+        return self._config, self.find(name).name
 
     def _own_name(self, name: str) -> str | None:
         found = self._config.getColorSpace(name)

@@ -9,7 +9,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from layert2v.stack import FileRecord
@@ -35,7 +35,8 @@ def appearing(path: Path) -> Iterator[Path]:
     except OSError as problem:
         raise write_error(path, problem) from problem
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # not there, or never could be
+            temporary.unlink()
 
 
 def write_error(path: Path, problem: OSError) -> DiskFull | StackError:
