@@ -178,7 +178,8 @@ def load_transformer(
 
 def _fill_missing(model: LayeredWanTransformer3DModel, folder: Path) -> None:
     """Zero parameters for those that diffusers left without data, if they are ours."""
-    stock = model.config["_class_name"] == WanTransformer3DModel.__name__
+    written_by = json.loads((folder / "config.json").read_text())["_class_name"]
+    stock = written_by == WanTransformer3DModel.__name__
     for name, parameter in list(model.named_parameters()):
         if not parameter.is_meta:
             continue

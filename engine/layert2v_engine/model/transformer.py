@@ -9,6 +9,7 @@ Sources: LayerT2V (arXiv 2508.04228), Wan 2.1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -134,13 +135,13 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
         grid; None is Wan, which has none.
     """
 
-    _repeated_blocks = ("LayeredWanBlock",)
-    _no_split_modules = ("LayeredWanBlock",)
-    _keep_in_fp32_modules = (
+    _repeated_blocks: ClassVar = ["LayeredWanBlock"]
+    _no_split_modules: ClassVar = ["LayeredWanBlock"]
+    _keep_in_fp32_modules: ClassVar = [
         *WanTransformer3DModel._keep_in_fp32_modules,
         "layer_modulation",
         "position_table",
-    )
+    ]
     _cp_plan = None  # Wan's plan splits the sequence without regard to streams
 
     @register_to_config
