@@ -186,9 +186,8 @@ def _draw_header(draw: ImageDraw.ImageDraw, stack: Stack, style: SheetStyle, wid
     draw.text((x, y), stack.name, fill=style.text, font=_font(20))
     right = width - style.margin
     draw.text((right, y + 6), summary(stack), fill=style.quiet, font=_font(12), anchor="ra")
-    lines = _wrapped(stack.prompt, _font(14), right - x)[:1]
-    if lines:
-        draw.text((x, y + 30), lines[0], fill=style.quiet, font=_font(14))
+    for line in _wrapped(stack.prompt, _font(14), right - x, limit=1):
+        draw.text((x, y + 30), line, fill=style.quiet, font=_font(14))
 
 
 def _draw_label(
@@ -198,7 +197,7 @@ def _draw_label(
     draw.text((x, y - 2), sequence.name, fill=style.text, font=_font(15))
     lines = [describe(sequence)]
     prompt = sequence.prompt if isinstance(sequence, Layer) else ""
-    lines += _wrapped(prompt, _font(12), style.label_width - 16)[:2]
+    lines += _wrapped(prompt, _font(12), style.label_width - 32, limit=2)
     for number, line in enumerate(lines, start=1):
         draw.text((x, y + 2 + number * style.line), line, fill=style.quiet, font=_font(12))
 
@@ -209,13 +208,16 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return font
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """Lines of whole words; what is cut off at the end of a single line shows as dots."""
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int, limit: int) -> list[str]:
+    """At most `limit` lines of whole words; dots show that there is more."""
     lines: list[str] = []
     for word in text.split():
         joined = f"{lines[-1]} {word}" if lines else word
         if lines and font.getlength(joined) <= width:
             lines[-1] = joined
-        else:
+        elif len(lines) < limit:
             lines.append(word)
+        else:
+            lines[-1] += " ..."
+            break
     return lines
