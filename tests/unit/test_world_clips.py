@@ -87,7 +87,7 @@ def test_the_linear_over_of_the_layers_is_the_composite(world: clips.World) -> N
 def test_a_figure_is_whole_and_its_shadow_touches_it(world: clips.World, label: Label) -> None:
     clip = world.clip(5, label=label, frames=anatomy.PHASES)
     edges = [x[..., sl] for x in (clip.matte, clip.shadow) for sl in (0, -1)]
-    edges += [clip.matte[..., 0, :], clip.matte[..., -1, :]]
+    edges += [clip.matte[..., 0, :], clip.matte[..., -1, :], clip.shadow[..., -1, :]]
     assert max(float(edge.max()) for edge in edges) < 0.05
     assert 0.04 < float(clip.matte.mean()) < 0.45
     solid = clip.matte[:, 0] > 0.5

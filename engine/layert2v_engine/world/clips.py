@@ -8,6 +8,7 @@ JSON index.
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -31,6 +32,8 @@ from .vocabulary import is_held_out as is_held_out
 FORMAT = 1
 _GROUND = 0.86  # of the height: where figures stand
 _WANDER = 0.05  # of the width: how far a figure may stand off the centre
+# How much longer a soft shadow is than that of a point light, share of the height of the figure.
+_PENUMBRA = 0.26
 _INDEX, _FIGURES, _PLATES = "world.json", "figures.safetensors", "plates.safetensors"
 
 Bytes = NDArray[np.uint8]
@@ -188,11 +191,7 @@ def _render_figure(job: _FigureJob) -> tuple[Figure, Bytes]:
         width=job.width, height=job.height, centre=job.width / 2 - (left + right) / 2 * scale,
         ground=_GROUND * job.height, scale=scale, yaw=yaw,
     )  # fmt: skip
-    beside = (
-        job.width / 2 - (right - left) / 2 * scale - _WANDER * job.width
-    )  # room for the shadow to fall into
-    lean = min(rng.uniform(0.35, 0.55), beside / (top * scale))
-    sun = (job.sun_side * lean, 1.0, -rng.uniform(0.4, 0.6))
+    sun = _sun(job, rng, view, body)
     with torch.inference_mode():
         frames = torch.stack([tracer.render(body, pose, view, sun) for pose in range(body.poses)])
     used = (frames[:, 3:5].amax((0, 1, 2)) > 0.02).nonzero()[:, 0]
@@ -204,14 +203,26 @@ def _render_figure(job: _FigureJob) -> tuple[Figure, Bytes]:
     return entry, (frames * 255).round().byte().numpy()
 
 
+def _sun(
+    job: _FigureJob, rng: Generator, view: tracer.View, body: tracer.Body
+) -> tuple[float, float, float]:
+    """Where the light comes from: as low as drawn, as far as the shadow stays in the frame."""
+    left, right, _, top = tracer.extent(body, view.yaw)
+    beside = job.width * (0.5 - _WANDER) - (right - left) / 2 * view.scale
+    sideways = min(rng.uniform(0.35, 0.55), beside / (top * view.scale))
+    below = (job.height - 1 - view.ground) / (view.scale * math.sin(tracer.ELEVATION))
+    near = float((body.end[..., 2] + body.radius[:, 1] / body.flatten).max())
+    forward = (below - near) / top - _PENUMBRA
+    return job.sun_side * sideways, 1.0, -min(rng.uniform(0.4, 0.6), forward)
+
+
 def _render_plate(job: _PlateJob) -> tuple[Scene, Bytes]:
     """One plate as uint8 [3, H, W * OVERSCAN]."""
     plate = places.plate(
         job.place, job.time, width=job.width, height=job.height, rng=np.random.default_rng(job.seed)
     )
-    return Scene(place=job.place, time=job.time, sun_side=plate.sun_side), np.ascontiguousarray(
-        plate.pixels.transpose(2, 0, 1)
-    )
+    scene = Scene(place=job.place, time=job.time, sun_side=plate.sun_side)
+    return scene, np.ascontiguousarray(plate.pixels.transpose(2, 0, 1))
 
 
 # ---- compositing clips

@@ -146,7 +146,7 @@ def _elephant(s: Sculpt, rng: np.random.Generator, action: str) -> float:
             ear + at(-0.08 + flap, -0.30, 0),
             (0.33, 0.20),
             (176, 160, 166),
-            flat=3.0,
+            flat=2.0,
         )
     eyes(s, j.skull + at(0.20, 0.06, 0), 0.29, 0.05)
     root = j.rear + at(-0.46, 0.1, 0)
