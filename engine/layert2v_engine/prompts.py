@@ -32,7 +32,7 @@ _STOP_WORDS = frozenset(
     a an and the of in on at by to with for from into onto through across along over under near its
     his her their it is are was very while there one some this that as during inside around past day
     time scene video shot view
-    """.split()
+    """.split()  # noqa: SIM905
 )
 
 

@@ -1,10 +1,11 @@
-"""A whole checkpoint with random weights: draws nothing one would look at, through every real part."""
+"""A real checkpoint with random weights, small enough to draw a clip in a second."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
 from layert2v.spec import ModelInfo
 from layert2v_engine.layout import StreamRole
@@ -15,19 +16,10 @@ from layert2v_engine.model.checkpoint import (
     save_transformer,
     write_index,
 )
+from layert2v_engine.model.matte import MatteProjection, add_lora, lora_state
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 
 CHANNELS = 4
-TRANSFORMER = {
-    "in_channels": CHANNELS,
-    "out_channels": CHANNELS,
-    "num_attention_heads": 2,
-    "attention_head_dim": 16,
-    "text_dim": 384,
-    "freq_dim": 32,
-    "ffn_dim": 64,
-    "num_layers": 2,
-}
 INFO = ModelInfo(
     name="mini",
     title="Tiny",
@@ -37,30 +29,53 @@ INFO = ModelInfo(
     size_step=16,
     frames_range=(1, 17),
     frames_step=4,
-    max_foregrounds=2,
-    default_width=32,
+    max_foregrounds=1,
+    default_width=48,
     default_height=32,
     default_frames=5,
     default_fps=12.0,
-    default_steps=2,
+    default_steps=3,
     default_guidance=2.0,
     steps_range=(1, 500),
-    guidance_range=(1.0, 8.0),
-    vocabulary={"subject": ("fox",), "action": ("running",), "place": ("forest",), "time": ("day",)},
-    colorspaces=("lin_rec709_scene", "acescg_ap1_scene"),
+    guidance_range=(1.0, 10.0),
+    abilities=("generate", "clean_conditioning"),
+    | {"action": ("running", "driving"), "colour": ("red", "blue")},
+    colorspaces=("lin_rec709_scene", "lin_ap1_scene"),
 )
 
 
 def write_tiny_model(folder: Path) -> Path:
     """Make a folder of checkpoints that holds the one; returns it, for `--models`."""
-    model = folder / INFO.name
     torch.manual_seed(0)
-    save_transformer(LayeredWanTransformer3DModel(**TRANSFORMER), model / "transformer")
-    autoencoder = PatchAutoencoder(
-        latent_channels=CHANNELS, decoder_widths=(16, 8), decoder_blocks=1
+    out = folder / INFO.name
+    transformer = LayeredWanTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=16,
+        in_channels=CHANNELS,
+        out_channels=CHANNELS,
+        text_dim=384,
+        freq_dim=32,
+        ffn_dim=64,
+        num_layers=2,
+        rope_max_seq_len=64,
     )
-    autoencoder.save_pretrained(model / "autoencoder")
-    plain = Whitening(mean=(0.0,) * CHANNELS, std=(1.0,) * CHANNELS)
-    whitening = {role.value: plain for role in StreamRole}
-    write_index(CheckpointConfig(info=INFO, whitening=whitening, text_tokens=32), model)
+    save_transformer(transformer, out / "transformer")
+    autoencoder = PatchAutoencoder(
+        latent_channels=CHANNELS, decoder_widths=(16, 8, 8), decoder_blocks=1
+    )
+    autoencoder.save_pretrained(out / "autoencoder")
+    MatteProjection(CHANNELS, width=16).save_pretrained(out / "matte")
+    lora = add_lora(autoencoder.decoder, rank=2, alpha=2.0)
+    save_file(lora_state(lora), out / "matte" / "decoder_lora.safetensors")
+    flat = Whitening(mean=(0.0,) * CHANNELS, std=(1.0,) * CHANNELS)
+    config = CheckpointConfig(
+        info=INFO,
+        whitening={role.value: flat for role in StreamRole},
+        text_tokens=16,
+        solver="euler",
+        shift=2.0,
+        frames_per_stream=3,
+        matte_colour=0.5,
+    )
+    write_index(config, out)
     return folder

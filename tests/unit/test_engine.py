@@ -13,14 +13,12 @@ from layert2v_engine.errors import Cancelled, InvalidSpec, ModelNotFound
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.stack.inspect import inspect
 
-SPEC = GenerateSpec(prompt="a red fox running through a forest at night", model="tiny", seed=3)
+SPEC = GenerateSpec(prompt="a red fox running through a forest at night", model="mini", seed=3)
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    write_tiny_model(folder)
-    return folder
+    return write_tiny_model(tmp_path_factory.mktemp("models"))
 
 
 def never() -> bool:
@@ -74,7 +72,7 @@ def test_a_cancelled_job_leaves_nothing(models: Path, tmp_path: Path, stage: str
 
 
 def test_a_seed_is_chosen_and_recorded_when_none_is_given(models: Path, tmp_path: Path) -> None:
-    spec = GenerateSpec(prompt="a fox", model="tiny")
+    spec = GenerateSpec(prompt="a fox", model="mini")
     stack = Engine(models).generate(spec, tmp_path / "fox", report=ignore, cancelled=never)
     assert stack.seed >= 0
     assert stack.history[0].spec["seed"] == stack.seed
@@ -83,7 +81,7 @@ def test_a_seed_is_chosen_and_recorded_when_none_is_given(models: Path, tmp_path
 def test_what_the_model_cannot_do_is_refused_before_anything_is_written(
     models: Path, tmp_path: Path
 ) -> None:
-    spec = GenerateSpec(prompt="a fox", model="tiny", width=40)
+    spec = GenerateSpec(prompt="a fox", model="mini", width=40)
     with pytest.raises(InvalidSpec, match="multiple of 16"):
         Engine(models).generate(spec, tmp_path / "fox", report=ignore, cancelled=never)
     assert not (tmp_path / "fox").exists()
@@ -91,7 +89,7 @@ def test_what_the_model_cannot_do_is_refused_before_anything_is_written(
 
 def test_an_unknown_model_names_the_known_ones(models: Path, tmp_path: Path) -> None:
     spec = GenerateSpec(prompt="a fox", model="sora")
-    with pytest.raises(ModelNotFound, match="tiny"):
+    with pytest.raises(ModelNotFound, match="mini"):
         Engine(models).generate(spec, tmp_path / "fox", report=ignore, cancelled=never)
     with pytest.raises(ModelNotFound, match="no model called 'nobody'"):
         LayeredPipeline.from_pretrained("nobody")
