@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from diffusers import AutoencoderKLWan
+from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -128,6 +130,42 @@ def import_official(base: Path, adapter: Path | None = None) -> LayeredWanTransf
     if adapter is not None:
         state = merge_adapter(state, adapter)
     return transformer_from_official(state, config)
+
+
+def autoencoder_from_official(
+    state: Mapping[str, Tensor], config: Mapping[str, Any]
+) -> AutoencoderKLWan:
+    """Wan's video autoencoder from weights under the authors' names. Raises BadCheckpoint."""
+    autoencoder = AutoencoderKLWan(
+        base_dim=config["dim"],
+        z_dim=config["z_dim"],
+        dim_mult=list(config["dim_mult"]),
+        num_res_blocks=config["num_res_blocks"],
+        attn_scales=list(config["attn_scales"]),
+        temperal_downsample=list(config["temperal_downsample"]),
+    )
+    try:
+        autoencoder.load_state_dict(convert_wan_vae_to_diffusers(dict(state)))
+    except RuntimeError as problem:
+        raise BadCheckpoint(f"The autoencoder's weights do not fit: {problem}") from problem
+    return autoencoder.eval()
+
+
+def fold_mask_lora(
+    state: Mapping[str, Tensor], lora: Mapping[str, Tensor], scale: float
+) -> dict[str, Tensor]:
+    """Autoencoder weights whose decoder draws mattes: the authors' convolution LoRA worked in.
+
+    A causal convolution to few channels and a 1x1x1 one back are one convolution, W + scale * U D.
+    Both mappings use the authors' names, those of `lora` with `model.` in front.
+    """
+    folded = dict(state)
+    for key, down in lora.items():
+        if key.endswith(".lora_down.weight"):
+            name = key.removeprefix("model.").replace("lora_down.", "")
+            up = lora[key.replace("lora_down", "lora_up")].flatten(1)  # [out, r, 1, 1, 1]
+            folded[name] = folded[name] + scale * (up @ down.flatten(1)).view_as(folded[name])
+    return folded
 
 
 def _adapter_scale(config: Mapping[str, Any]) -> float:
