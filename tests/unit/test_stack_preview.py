@@ -123,8 +123,8 @@ def page(folder: Path, **changes: str) -> tuple[Stack, str]:
 def test_the_viewer_needs_nothing_but_itself(tmp_path: Path) -> None:
     _, text = page(tmp_path)
     assert "default-src 'none'" in text
-    assert not re.findall(r"(?:src|href)\s*=\s*[\"']?(?!data:)\w", text)
-    assert "http" not in re.sub(r"http-equiv", "", text)
+    assert not re.findall(r"<[^>]*\b(?:src|href)\s*=", text)
+    assert "://" not in text
     assert "{{" not in text
 
 
@@ -159,12 +159,8 @@ def test_the_page_composites_what_the_files_hold(tmp_path: Path) -> None:
     flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000"]
     profile = f"--user-data-dir={tmp_path / 'profile'}"
     address = (tmp_path / "probe.html").as_uri()
-    done = subprocess.run(
-        [browser, *flags, profile, "--dump-dom", address],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = [browser, *flags, profile, "--dump-dom", address]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     seen = json.loads(done.stdout.partition('id="probe">')[2].partition("</pre>")[0])
     shots = {name: np.array(v).reshape(HEIGHT, WIDTH, 4)[..., :3] for name, v in seen.items()}
     for name, frame in (("comp", 1001), ("next", 1002)):
