@@ -39,6 +39,7 @@ INFO = ModelInfo(
     steps_range=(1, 500),
     guidance_range=(1.0, 10.0),
     abilities=("generate", "clean_conditioning"),
+    vocabulary={"subject": ("fox", "car"), "place": ("forest",), "time": ("night", "sunset")}
     | {"action": ("running", "driving"), "colour": ("red", "blue")},
     colorspaces=("lin_rec709_scene", "lin_ap1_scene"),
 )
