@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from layert2v.spec import GenerateSpec
+from layert2v_engine.model.text import MiniLMTextEncoder
+from layert2v_engine.prompts import PromptPlan, PromptPlanner
+from layert2v_engine.world import vocabulary as world
+
+WORDS = {
+    "subject": [w.name for w in world.SUBJECTS],
+    "action": [w.name for w in world.ACTIONS],
+    "place": [w.name for w in world.PLACES],
+    "time": [w.name for w in world.TIMES],
+    "colour": [w.name for w in world.COLOURS],
+}
+
+
+@pytest.fixture(scope="module")
+def planner() -> PromptPlanner:
+    return PromptPlanner(WORDS, MiniLMTextEncoder().sentence_vectors)
+
+
+def nothing_alike(texts: Sequence[str]) -> torch.Tensor:
+    return torch.zeros(len(texts), 4)
+
+
+def plan(planner: PromptPlanner, prompt: str, **fields: object) -> PromptPlan:
+    return planner.plan(GenerateSpec(prompt=prompt, **fields))  # type: ignore[arg-type]
+
+
+def test_a_sentence_becomes_a_prompt_per_layer(planner: PromptPlanner) -> None:
+    made = plan(planner, "a red fox running through a snowy forest at sunset")
+    assert made.whole == "a fox running through a snowy forest at sunset"
+    assert made.foregrounds == ("a fox running",)
+    assert made.background == "a snowy forest at sunset"
+    assert made.understood == "fox, running, snowy forest, sunset"
+    assert made.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "understood"),
+    [
+        ("Elephants walk by the sea, cloudy", "elephant, walking, beach, overcast day"),
+        ("a blue car drives downtown at midnight", "blue car, driving, city street, night"),
+        ("at dusk, a bunny hops over the dunes", "rabbit, hopping, desert, sunset"),
+        ("penguin, meadow, night", "penguin, walking, meadow, night"),
+    ],
+)
+def test_synonyms_and_inflections_are_known(
+    planner: PromptPlanner, prompt: str, understood: str
+) -> None:
+    assert plan(planner, prompt).understood == understood
+
+
+def test_a_layers_own_prompt_wins_over_the_sentence(planner: PromptPlanner) -> None:
+    made = plan(
+        planner,
+        "a fox in a forest at night",
+        foreground_prompts=("a giraffe running",),
+        background_prompt="a desert on a sunny day",
+    )
+    assert made.understood == "giraffe, running, desert, sunny day"
+    made = plan(planner, "a fox in a forest at night", background_prompt="the beach")
+    assert made.understood == "fox, running, beach, night"
+
+
+def test_an_unknown_word_near_a_known_one_is_taken_and_told(planner: PromptPlanner) -> None:
+    made = plan(planner, "a donkey in a meadow at dawn")
+    assert made.understood.startswith("horse")
+    assert any('Took "donkey" for the subject "horse"' in w for w in made.warnings)
+
+
+def test_far_words_are_told_and_the_known_ones_named() -> None:
+    made = plan(PromptPlanner(WORDS, nothing_alike), "a shiny spaceship over Mars")
+    assert made.understood == "fox, running, snowy forest, sunny day"
+    assert any("Found no subject" in w and "giraffe" in w for w in made.warnings)
+    assert any('"shiny", "spaceship", "mars"' in w for w in made.warnings)
+
+
+def test_a_second_subject_is_told_not_dropped_in_silence(planner: PromptPlanner) -> None:
+    made = plan(planner, "a fox and a bear in a meadow at night")
+    assert made.foregrounds == ("a fox running",)
+    assert any("not also bear" in w for w in made.warnings)
+
+
+def test_what_a_subject_cannot_do_is_told(planner: PromptPlanner) -> None:
+    made = plan(planner, "a blue fox driving through the woods at night")
+    assert made.understood == "fox, running, forest, night"
+    assert any("is not driving" in w for w in made.warnings)
+    assert any("one colour" in w for w in made.warnings)
+
+
+def test_a_model_without_vocabulary_gets_the_artists_words() -> None:
+    made = plan(PromptPlanner({}, nothing_alike), "a shiny spaceship", negative_prompt="blur")
+    assert made.whole == made.background == "a shiny spaceship"
+    assert made.foregrounds == ("a shiny spaceship",)
+    assert made.negative == "blur"
