@@ -6,6 +6,7 @@ import pytest
 import torch
 from diffusers import FirstBlockCacheConfig, WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
+from peft import LoraConfig
 from torch import Tensor
 
 from layert2v_engine.layout import StreamLayout
@@ -235,3 +236,13 @@ def test_fused_projections_change_nothing(pair, scene) -> None:
         block.attn1.fuse_projections()
         block.attn2.fuse_projections()
     torch.testing.assert_close(forward(layered, scene), plain, atol=1e-6, rtol=0)
+
+
+def test_a_low_rank_adapter_trains_alone_and_is_saved(pair, scene, tmp_path) -> None:
+    layered = pair[1]
+    plain = forward(layered, scene).detach()
+    layered.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_k", "to_v", "to_out.0"]))
+    torch.testing.assert_close(forward(layered, scene).detach(), plain, atol=1e-6, rtol=0)
+    assert all("lora" in name for name in gradients(layered, scene))
+    layered.save_lora_adapter(tmp_path, weight_name="lora.safetensors")
+    assert (tmp_path / "lora.safetensors").stat().st_size > 0
