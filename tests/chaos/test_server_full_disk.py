@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, detail, live_server, until
+from fakes.small_disk import small_disk
 from layert2v.v1 import jobs_pb2
 
 pytestmark = pytest.mark.chaos
@@ -22,22 +22,16 @@ Mount = Callable[[int], Path]
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Mount]:
+def mount(tmp_path: Path) -> Iterator[Mount]:
     """Mounts a file system of so many MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
+    with contextlib.ExitStack() as stack:
 
-    def mount(size_mib: int) -> Path:
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", str(folder)]
-        try:
-            subprocess.run(command, check=True, capture_output=True, timeout=20)
-        except (OSError, subprocess.CalledProcessError):
-            pytest.skip("only root can mount the small file system that this test fills")
-        return folder
+        def mount(size_mib: int) -> Path:
+            if not stack.enter_context(small_disk(tmp_path / "disk", size_mib)):
+                pytest.skip("only root can mount the small file system that this test fills")
+            return tmp_path / "disk"
 
-    yield mount
-    if folder.is_mount():
-        subprocess.run(["umount", str(folder)], check=True, capture_output=True, timeout=20)
+        yield mount
 
 
 def files(server: LiveServer) -> list[str]:
@@ -50,8 +44,8 @@ def fill(ballast: Path) -> None:
             file.write(bytes(4096))
 
 
-def test_the_disk_fills_while_layers_are_written(small_disk: Mount) -> None:
-    disk = small_disk(8)
+def test_the_disk_fills_while_layers_are_written(mount: Mount) -> None:
+    disk = mount(8)
     with live_server(disk / "data") as server:
         large = Behaviour(frame_bytes=MIB)
         job = server.end(server.submit(behaviour=large, frames=5).name)
@@ -63,8 +57,8 @@ def test_the_disk_fills_while_layers_are_written(small_disk: Mount) -> None:
         assert server.end(server.submit().name).state == SUCCEEDED
 
 
-def test_the_disk_is_full_before_the_job_starts(small_disk: Mount) -> None:
-    disk = small_disk(16)
+def test_the_disk_is_full_before_the_job_starts(mount: Mount) -> None:
+    disk = mount(16)
     with live_server(disk / "data", min_free_mib=4) as server:
         first = server.submit(behaviour=Behaviour(step_s=0.1), steps=10)
         second = server.submit()
@@ -81,8 +75,8 @@ def test_the_disk_is_full_before_the_job_starts(small_disk: Mount) -> None:
         assert server.end(server.submit().name).state == SUCCEEDED
 
 
-def test_somebody_else_fills_the_disk_to_the_last_byte(small_disk: Mount) -> None:
-    disk = small_disk(8)
+def test_somebody_else_fills_the_disk_to_the_last_byte(mount: Mount) -> None:
+    disk = mount(8)
     with live_server(disk / "data") as server:
         server.end(server.submit().name)
         job = server.submit(behaviour=Behaviour(step_s=0.1), steps=10)

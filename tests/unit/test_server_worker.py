@@ -128,7 +128,8 @@ def test_a_full_disk_is_seen_behind_other_errors() -> None:
     full = OSError(errno.ENOSPC, "no space")
     wrapped = RuntimeError("cannot write")
     wrapped.__cause__ = full
-    for error in (full, wrapped, FakeError("DISK_FULL", "full")):
+    foreign = RuntimeError("I/O error: No space left on device (os error 28)")
+    for error in (full, wrapped, foreign, FakeError("DISK_FULL", "full")):
         ending = ending_for("j", error)
         assert isinstance(ending, Failed)
         assert (ending.reason, ending.last) == ("DISK_FULL", False)

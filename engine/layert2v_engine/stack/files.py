@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from layert2v_engine.errors import DiskFull, StackError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _PROBE_BYTES = 1 << 20
+_CROWD = 4
 
 
 @contextmanager
@@ -56,8 +58,11 @@ def write_error(path: Path, problem: OSError) -> DiskFull | StackError:
 def write_plainly(path: Path, size_bytes: int) -> None:
     """Write `size_bytes` zeros to `path`, to learn from the `OSError` why a library could not.
 
-    Picture libraries drop the system's error number.
+    Picture libraries drop the system's error number. Where others write at the same time, one that
+    failed has given its room back by now: a disk with room for a few such files only is full.
     """
+    if shutil.disk_usage(path.parent).free < _CROWD * size_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with path.open("wb", buffering=0) as file:
         left = size_bytes
         while left > 0:

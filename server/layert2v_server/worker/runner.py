@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
+import os
 import re
 import shutil
 import time
@@ -130,6 +131,8 @@ def without_paths(text: str) -> str:
 def _is_disk_full(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if os.strerror(errno.ENOSPC) in str(error):  # libraries in Rust and C++ give the text alone
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -1,0 +1,115 @@
+"""The real engine behind the real server: a tiny random checkpoint, in a real worker process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.live_server import LiveServer, live_server
+from fakes.small_disk import small_disk
+from fakes.tiny_model import INFO, write_tiny_model
+from layert2v.stack import read
+from layert2v.v1 import jobs_pb2, server_pb2
+from layert2v_engine.stack.inspect import inspect
+
+SMALL_DISK_MIB = 20
+PROMPT = "a red fox running through a forest at night"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    folder = tmp_path_factory.mktemp("engine")
+    models = write_tiny_model(folder / "models")
+    settings = {"engine": "", "models": str(models), "lease_s": 30.0, "cancel_grace_s": 30.0}
+    with (
+        small_disk(folder / "disk", SMALL_DISK_MIB),
+        live_server(folder / "disk" / "data", **settings) as server,
+    ):
+        yield server
+
+
+def submit(server: LiveServer, **spec: Any) -> Any:
+    return server.submit(prompt=PROMPT, negative_prompt="", **spec)
+
+
+def at(stage: str) -> Any:
+    return lambda job: job.progress.stage == stage and job.progress.done > 0
+
+
+@pytest.fixture(scope="module")
+def done(server: LiveServer) -> list[Any]:
+    return list(server.watch(submit(server, seed=3).name, previews=True))
+
+
+def test_a_prompt_becomes_a_stack_that_a_second_library_confirms(
+    server: LiveServer, done: list[Any]
+) -> None:
+    job = done[-1].job
+    assert job.state == jobs_pb2.JOB_STATE_SUCCEEDED, job.error
+    stack = read(Path(job.local_path))
+    assert not inspect(Path(job.local_path), stack).problems
+    assert [layer.name for layer in stack.layers] == ["bg", "shadow_01", "fg_01"]
+    assert stack.name == "stack"
+    names = [file.path for file in server.artifacts(job.name)]
+    assert names == [*(file.path for file in stack.files()), "stack.json"]
+    present = {p for p in Path(job.local_path).rglob("*") if p.is_file()}
+    assert {p.relative_to(job.local_path).as_posix() for p in present} == set(names)
+
+
+def test_its_progress_and_previews_are_watched(done: list[Any]) -> None:
+    stages = {update.job.progress.stage for update in done}
+    assert {"load", "decode"} <= stages
+    fractions = [update.job.progress.fraction for update in done]
+    assert fractions == sorted(fractions)
+    assert done[-1].preview.data.startswith(b"\x89PNG")
+
+
+def test_the_model_is_told(server: LiveServer, done: list[Any]) -> None:
+    info = server.call(server.info.GetServerInfo, server_pb2.GetServerInfoRequest())
+    (model,) = info.models
+    assert (model.name, model.max_foregrounds) == (INFO.name, INFO.max_foregrounds)
+    assert len(model.digest) == 64
+
+
+def test_the_same_seed_makes_the_same_pictures_in_a_new_worker(
+    server: LiveServer, done: list[Any]
+) -> None:
+    job = submit(server, seed=3, steps=INFO.default_steps)
+    server.wait(job.name, at("denoise"))
+    server.worker().kill()
+    again = server.end(job.name)
+    assert (again.state, again.attempt) == (jobs_pb2.JOB_STATE_SUCCEEDED, 2)
+    first, second = (read(Path(j.local_path)) for j in (done[-1].job, again))
+    for name in ("bg", "fg_01", "shadow_01"):
+        assert first.layer(name).files == second.layer(name).files
+
+
+@pytest.mark.parametrize("stage", ["denoise", "decode"])
+def test_cancel_takes_effect_within_two_seconds(server: LiveServer, stage: str) -> None:
+    long = {"steps": 500} if stage == "denoise" else {"steps": 1, "frames": 17, "width": 256}
+    job = submit(server, **long, **({"height": 256} if stage == "decode" else {}))
+    server.wait(job.name, at(stage))
+    asked = time.monotonic()
+    server.cancel(job.name)
+    job = server.end(job.name)
+    assert time.monotonic() - asked < 2
+    assert job.state == jobs_pb2.JOB_STATE_CANCELLED
+    assert server.leftovers() == []
+
+
+def test_a_full_disk_is_a_clear_failure(server: LiveServer) -> None:
+    if not server.data.parent.is_mount():
+        pytest.skip("only root can mount the small file system that this test fills")
+    job = server.end(submit(server, steps=1, frames=17, width=256, height=256).name)
+    assert (job.state, job.error.reason) == (jobs_pb2.JOB_STATE_FAILED, "DISK_FULL")
+    assert server.leftovers() == []
+    assert server.end(submit(server).name).state == jobs_pb2.JOB_STATE_SUCCEEDED
+
+
+def test_one_foreground_too_many_is_refused_before_any_work(server: LiveServer) -> None:
+    with pytest.raises(Exception, match="foreground"):
+        submit(server, foreground_prompts=["a fox", "a car"])
