@@ -87,7 +87,7 @@ def write_video(
     codec: str,
     options: Mapping[str, str] | None = None,
     fps: int = 24,
-    **tags: int,
+    **tags: Any,
 ) -> Path:
     """Encode `frames` as they are; `tags` are FFmpeg's numbers, such as `colorspace=1`."""
     pictures = list(frames)
@@ -97,7 +97,8 @@ def write_video(
         stream.pix_fmt, stream.options = pictures[0].format.name, dict(options or {})
         for name, value in tags.items():
             setattr(stream.codec_context, name, value)
-        for picture in pictures:
+        for index, picture in enumerate(pictures):
+            picture.pts = index
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
     return path

@@ -32,7 +32,7 @@ MATRICES = {
 # FFmpeg's AVColorSpace, AVColorTransferCharacteristic and AVColorRange numbers.
 _MATRIX_TAGS = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-_FULL_RANGE, _LIMITED_RANGE = 2, 1
+_UNSPECIFIED, _LIMITED_RANGE, _FULL_RANGE = 2, 1, 2
 
 # Packed or interleaved layouts and the planar one that holds the same samples.
 _REPACKED = {
@@ -244,17 +244,24 @@ def _container(path: Path) -> av.container.InputContainer:
 def _open_video(path: Path, matrix: str | None, full_range: bool | None) -> Clip:
     with _container(path) as container:
         stream = container.streams.video[0]
+        outer = _color_tags(stream.codec_context)
         frames = sum(1 for packet in container.demux(stream) if packet.size)
         fps, aspect = stream.average_rate or stream.guessed_rate, stream.sample_aspect_ratio
     with _container(path) as container:
         first = next(_decode(path, container), None)
     if first is None:
         raise _broken(path, "there are no frames in it")
-    transfer = _HDR_TRANSFERS.get(int(first.color_trc))
+    # A ProRes picture often says nothing where the file around it does.
+    inner = _color_tags(first)
+    tags = _ColorTags(*(own or around for own, around in zip(inner, outer, strict=True)))
+    transfer = _HDR_TRANSFERS.get(tags.transfer)
     if transfer is not None:
         raise FootageError(
             f"{path} is {transfer} video.", "Convert it to SDR first.", reason="FOOTAGE_HDR"
         )
+    said_range = tags.range
+    if full_range is not None:
+        said_range = _FULL_RANGE if full_range else _LIMITED_RANGE
     assumed: list[str] = []
     info = ClipInfo(
         width=first.width,
@@ -263,33 +270,47 @@ def _open_video(path: Path, matrix: str | None, full_range: bool | None) -> Clip
         fps=float(fps) if fps else None,
         pixel_aspect=float(aspect) if aspect else 1.0,
         pixel_format=first.format.name,
-        matrix=_matrix(first, matrix, assumed),
-        full_range=_range(first, full_range, assumed),
+        matrix=_matrix(first, matrix or _MATRIX_TAGS.get(tags.matrix), assumed),
+        full_range=_range(first, said_range, assumed),
         assumed=tuple(assumed),
     )
     return Clip(path, info)
 
 
-def _matrix(frame: av.VideoFrame, override: str | None, assumed: list[str]) -> str:
+class _ColorTags(NamedTuple):
+    """FFmpeg's numbers, 0 where nothing is said."""
+
+    matrix: int
+    transfer: int
+    range: int
+
+
+def _color_tags(source: av.VideoFrame | av.VideoCodecContext) -> _ColorTags:
+    matrix, transfer = int(source.colorspace), int(source.color_trc)
+    return _ColorTags(
+        matrix=0 if matrix == _UNSPECIFIED else matrix,
+        transfer=0 if transfer == _UNSPECIFIED else transfer,
+        range=int(source.color_range),
+    )
+
+
+def _matrix(frame: av.VideoFrame, said: str | None, assumed: list[str]) -> str:
     if frame.format.is_rgb:
         return "rgb"
-    named = override or _MATRIX_TAGS.get(int(frame.colorspace))
-    if named is None:
-        named = "bt709" if frame.height >= 720 else "bt601"
-        if not _GRAY.fullmatch(frame.format.name):
-            assumed.append(f"{named} matrix")
-    return named
+    if said is not None:
+        return said
+    usual = "bt709" if frame.height >= 720 else "bt601"
+    if not _GRAY.fullmatch(frame.format.name):
+        assumed.append(f"{usual} matrix")
+    return usual
 
 
-def _range(frame: av.VideoFrame, override: bool | None, assumed: list[str]) -> bool:
+def _range(frame: av.VideoFrame, said: int, assumed: list[str]) -> bool:
     if frame.format.is_rgb or frame.format.name.startswith("yuvj"):
         return True
-    if override is not None:
-        return override
-    tag = int(frame.color_range)
-    if tag not in (_LIMITED_RANGE, _FULL_RANGE):
+    if said not in (_LIMITED_RANGE, _FULL_RANGE):
         assumed.append("limited range")
-    return tag == _FULL_RANGE
+    return said == _FULL_RANGE
 
 
 def _decode(path: Path, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:

@@ -150,7 +150,7 @@ def is_complete(path: Path) -> bool:
             (last,) = struct.unpack_from("<Q", data, first - 8)
             _, size = _CHUNK_HEADER.unpack_from(data, last)
             return bool(table < first <= last and last + _CHUNK_HEADER.size + size == len(data))
-        except (struct.error, ValueError, IndexError):
+        except (struct.error, ValueError, IndexError, OverflowError):
             return False
 
 
