@@ -164,11 +164,10 @@ def test_every_parameter_learns_and_checkpointing_changes_nothing(pair, scene) -
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch.compile looks at it itself
-def test_blocks_compile_whole_and_change_nothing(pair, scene) -> None:
+def test_a_block_compiles_whole_and_changes_nothing(pair, scene) -> None:
     layered = pair[1]
     plain = forward(layered, scene).detach()
-    for block in layered.blocks:
-        block.compile(fullgraph=True, dynamic=False, backend="aot_eager")
+    layered.blocks[1].compile(fullgraph=True, dynamic=False, backend="aot_eager")
     torch.testing.assert_close(forward(layered, scene).detach(), plain, atol=2e-6, rtol=0)
     with torch.autocast("cpu", torch.bfloat16):
         half = forward(layered, scene).detach()
