@@ -163,6 +163,7 @@ def test_every_parameter_learns_and_checkpointing_changes_nothing(pair, scene) -
         torch.testing.assert_close(gradient, plain[name], atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch.compile looks at it itself
 def test_a_block_compiles_whole_and_changes_nothing(pair, scene) -> None:
     layered = pair[1]
