@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,29 @@ def test_a_host_config_without_srgb_is_joined_through_the_interchange_role(
     made = studio.transform("srgb_rec709_scene", "Show Linear")(gradient())
     wanted = pinned.transform("srgb_rec709_scene", "lin_ap1_scene")(gradient())
     torch.testing.assert_close(made, wanted, atol=1e-6, rtol=0)
+
+
+@pytest.fixture
+def coarse_matmul() -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.usefixtures("coarse_matmul")
+def test_colour_keeps_its_precision_where_the_model_gave_it_up(pinned: ColorConfig) -> None:
+    convert = pinned.transform("srgb_rec709_scene", "lin_ap1_scene")
+    torch.testing.assert_close(convert(gradient()), convert.on_cpu(gradient()), atol=1e-6, rtol=0)
+
+
+@pytest.mark.gpu
+def test_colour_on_cuda_is_colour_on_the_cpu(pinned: ColorConfig) -> None:
+    for source, target in COMPILED:
+        convert = pinned.transform(source, target)
+        made = convert(wide_values().cuda())
+        assert made.is_cuda
+        torch.testing.assert_close(made.cpu(), convert(wide_values()), atol=2e-6, rtol=2e-6)
 
 
 def test_an_unknown_source_is_a_clear_error(pinned: ColorConfig) -> None:

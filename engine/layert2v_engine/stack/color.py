@@ -255,11 +255,16 @@ def _matrix_step(matrix: np.ndarray, offset: np.ndarray, inverse: bool) -> _Step
     if inverse:
         linear = np.linalg.inv(linear)
         shift = -linear @ shift
-    weights = torch.tensor(linear, dtype=torch.float32)
-    bias = torch.tensor(shift, dtype=torch.float32)[:, None]
+    rows = [[float(weight) for weight in row] for row in linear]
+    offsets = [float(value) for value in shift]
 
     def step(pixels: Tensor) -> Tensor:
-        return weights.to(pixels.device) @ pixels + bias.to(pixels.device)
+        # Not a matmul: those may run in TF32 or bfloat16, as the model's owner has set them.
+        red, green, blue = pixels.unbind(-2)
+        mixed = [row[0] * red + row[1] * green + row[2] * blue for row in rows]
+        return torch.stack(
+            [each + by if by else each for each, by in zip(mixed, offsets, strict=True)], dim=-2
+        )
 
     return step
 
