@@ -20,8 +20,7 @@ from torch import Tensor
 
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte import MatteProjection
-from layert2v_engine.model.text import MiniLMTextEncoder
-from layert2v_engine.world.captions import all_texts
+from layert2v_engine.model.text import TextEncoder
 from layert2v_engine.world.clips import Clip, Label, World
 from layert2v_engine.world.vocabulary import ACTIONS
 
@@ -123,29 +122,23 @@ class Whitening:
 
 
 class CaptionStates:
-    """Token states of every string the caption grammar can produce, encoded once."""
+    """Token states of captions, each encoded once when it first comes up, kept as float16."""
 
-    def __init__(self, texts: Sequence[str], states: Tensor, mask: Tensor) -> None:
-        self._row = {text: row for row, text in enumerate(texts)}
-        self._states, self._mask = states, mask
-
-    @classmethod
-    def encode_all(cls, max_tokens: int, report: Report) -> CaptionStates:
-        """Encode the whole grammar and the empty prompt."""
-        encoder = MiniLMTextEncoder(max_tokens=max_tokens)
-        texts = ["", *sorted(set(all_texts()) - {""})]
-        states, masks = [], []
-        for start in range(0, len(texts), 64):
-            part = encoder.encode(texts[start : start + 64])
-            states.append(part.states.half())
-            masks.append(part.mask)
-            report("captions", start + len(part.mask), len(texts))
-        return cls(texts, torch.cat(states), torch.cat(masks))
+    def __init__(self, encoder: TextEncoder) -> None:
+        self._encoder = encoder
+        self._known: dict[str, tuple[Tensor, Tensor]] = {}
 
     def batch(self, prompts: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
         """States [B, P, L, D] and mask [B, P, L] for B rows of P prompts."""
-        rows = torch.tensor([[self._row[text] for text in row] for row in prompts])
-        return self._states[rows].float(), self._mask[rows]
+        texts = [text for row in prompts for text in row]
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            states, mask = self._encoder.encode(new)
+            self._known |= dict(zip(new, zip(states.half(), mask, strict=True), strict=True))
+        states = torch.stack([self._known[text][0] for text in texts]).float()
+        mask = torch.stack([self._known[text][1] for text in texts])
+        shape = (len(prompts), len(prompts[0]))
+        return states.unflatten(0, shape), mask.unflatten(0, shape)
 
 
 def render_clips(

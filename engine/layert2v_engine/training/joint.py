@@ -53,6 +53,16 @@ class Sampler(Protocol):
     ) -> None: ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Material:
+    """What a joint phase learns from, the same for all phases."""
+
+    layout: StreamLayout
+    latents: LatentSet
+    held_out: LatentSet
+    texts: CaptionStates
+
+
 class JointPhase:
     """Rectified flow over all streams with mixed per-stream noise."""
 
@@ -60,19 +70,17 @@ class JointPhase:
         self,
         name: str,
         model: LayeredWanTransformer3DModel,
-        layout: StreamLayout,
-        latents: LatentSet,
-        held_out: LatentSet,
-        texts: CaptionStates,
+        material: Material,
         sampler: Sampler,
         config: JointConfig,
         objective: ObjectiveConfig,
     ) -> None:
-        self.name, self.layout, self.config, self.objective = name, layout, config, objective
+        self.name, self.config, self.objective = name, config, objective
         self.transformer = model
         self.model: nn.Module = model
-        self.latents, self.held_out, self.texts, self.sampler = latents, held_out, texts, sampler
-        self.frames = latents.latents.shape[3]
+        self.sampler, self.layout, self.texts = sampler, material.layout, material.texts
+        self.latents, self.held_out = material.latents, material.held_out
+        self.frames = self.latents.latents.shape[3]
         self.rng = torch.Generator().manual_seed(config.seed)
         self.caption_rng = Random(config.seed)  # noqa: S311 - captions, not secrets
         if config.compile:

@@ -15,6 +15,7 @@ from torch import nn
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte import MatteProjection
+from layert2v_engine.model.text import MiniLMTextEncoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.training.data import (
     CaptionStates,
@@ -26,11 +27,13 @@ from layert2v_engine.training.data import (
     fit_whitening,
     render_clips,
 )
-from layert2v_engine.training.joint import JointConfig, JointPhase
+from layert2v_engine.training.joint import JointConfig, JointPhase, Material
 from layert2v_engine.training.objective import ObjectiveConfig
 from layert2v_engine.training.sheet import SheetSampler
 from layert2v_engine.training.stages import needed_from, report, train_phase
 from layert2v_engine.training.trainer import TrainerConfig
+
+WHITENING_CLIPS = 400  # latent statistics settle long before
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,37 +57,35 @@ class JointStage:
 
 
 def run_joint(run: Path, config: JointStage, budget_s: float | None) -> None:
-    """The transformer, phase by phase; a checkpoint the engine loads is written after each."""
+    """The transformer, phase by phase; each starts from the averaged weights of the one before."""
     autoencoder = PatchAutoencoder.from_pretrained(
         needed_from(run / "autoencoder" / "model", "autoencoder")
     )
     projection = MatteProjection.from_pretrained(needed_from(run / "matte" / "projection", "matte"))
-    latents, held_out, whitening = _latents(run, config, autoencoder, projection)
-    texts = CaptionStates.encode_all(config.max_tokens, report)
-    layout = StreamLayout.for_foregrounds(1)
     model = new_transformer(config, autoencoder.latent_channels)
-    sampler = SheetSampler(run, layout, whitening, texts, latents.latents.shape[3:])
+    waiting = []
     for entry in config.phases:
-        folder = run / f"joint_{entry.name}"
-        if (folder / "average.safetensors").exists():
-            model.load_state_dict(load_file(folder / "average.safetensors"))
-            continue
-        phase = JointPhase(
-            entry.name,
-            model,
-            layout,
-            latents,
-            held_out,
-            texts,
-            sampler,
-            entry.joint,
-            config.objective,
-        )
-        train_phase(phase, entry.trainer, folder, budget_s)
-        save_file(
-            {k: v.contiguous() for k, v in model.state_dict().items()},
-            folder / "average.safetensors",
-        )
+        if average_path(run, entry.name).exists():
+            model.load_state_dict(load_file(average_path(run, entry.name)))
+        else:
+            waiting.append(entry)
+    if not waiting:
+        return
+    latents, held_out, whitening = _latents(run, config, autoencoder, projection)
+    texts = CaptionStates(MiniLMTextEncoder(max_tokens=config.max_tokens))
+    layout = StreamLayout.for_foregrounds(1)
+    sampler = SheetSampler(run, layout, whitening, texts, latents.latents.shape[3:])
+    material = Material(layout=layout, latents=latents, held_out=held_out, texts=texts)
+    for entry in waiting:
+        phase = JointPhase(entry.name, model, material, sampler, entry.joint, config.objective)
+        train_phase(phase, entry.trainer, average_path(run, entry.name).parent, budget_s)
+        weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+        save_file(weights, average_path(run, entry.name))
+
+
+def average_path(run: Path, phase: str) -> Path:
+    """Where a finished phase leaves its averaged weights."""
+    return run / f"joint_{phase}" / "average.safetensors"
 
 
 def _latents(
@@ -96,7 +97,8 @@ def _latents(
     if (run / "whitening.safetensors").exists():
         whitening = Whitening(**load_file(run / "whitening.safetensors"))
     else:
-        sample = encode_streams(autoencoder, projection, known.streams(torch.arange(400)))
+        rows = torch.arange(min(WHITENING_CLIPS, len(known.labels)))
+        sample = encode_streams(autoencoder, projection, known.streams(rows))
         components = load_file(run / "autoencoder" / "components.safetensors")["component_std"]
         whitening = fit_whitening(sample, components)
         save_file({"mean": whitening.mean, "std": whitening.std}, run / "whitening.safetensors")

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from layert2v.spec import GenerateSpec, resolve
+from layert2v_engine.evaluation.judges import Judges, judge_accuracy, train_judges
+from layert2v_engine.evaluation.report import draw_labels, report
+from layert2v_engine.model.autoencoder import PatchAutoencoder
+from layert2v_engine.model.matte import MatteProjection
+from layert2v_engine.pipeline import LayeredPipeline
+from layert2v_engine.training.autoencoding import ChunkConfig
+from layert2v_engine.training.data import (
+    STREAM_CHANNELS,
+    ClipSet,
+    encode_clips,
+    encode_streams,
+    fit_whitening,
+    render_clips,
+)
+from layert2v_engine.training.export import export
+from layert2v_engine.training.joint import JointConfig
+from layert2v_engine.training.joint_stage import JointPhaseConfig, JointStage, run_joint
+from layert2v_engine.training.stages import (
+    AutoencoderStage,
+    ClipCounts,
+    MatteStage,
+    MissingStage,
+    WorldConfig,
+    run_autoencoder,
+    run_matte,
+)
+from layert2v_engine.training.trainer import TrainerConfig
+from layert2v_engine.world.vocabulary import is_held_out
+
+WORLD = WorldConfig(
+    width=64, height=48, frames=5, creatures_per_species=12, plates_per_scene=1, processes=1
+)
+AUTOENCODER = AutoencoderStage(
+    world=WORLD,
+    clips=ClipCounts(train=24, held_out=8),
+    autoencoder={"latent_channels": 8, "decoder_widths": (16, 8), "decoder_blocks": 1},
+    chunks=ChunkConfig(batch=2, crop=32),
+    trainer=TrainerConfig(budget_s=0.2),
+)
+MATTE = MatteStage(
+    rank=2, chunks=ChunkConfig(batch=2, crop=32), trainer=TrainerConfig(budget_s=0.2)
+)
+TRANSFORMER = {
+    "num_attention_heads": 2,
+    "attention_head_dim": 16,
+    "ffn_dim": 32,
+    "num_layers": 1,
+    "freq_dim": 32,
+    "rope_max_seq_len": 64,
+    "position_grid": [3, 4],
+}
+PHASES = tuple(
+    JointPhaseConfig(
+        name=name,
+        joint=JointConfig(batch=2, still_batch=2, still_share=share, compile=False),
+        trainer=TrainerConfig(budget_s=0.2, muon_lr=1e-3),
+    )
+    for name, share in (("stills", 1.0), ("clips", 0.15))
+)
+JOINT = JointStage(clips=24, max_tokens=20, transformer=TRANSFORMER, phases=PHASES)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every stage, each for a fraction of a second."""
+    folder = tmp_path_factory.mktemp("run")
+    run_autoencoder(folder, AUTOENCODER, None)
+    run_matte(folder, MATTE, None)
+    run_joint(folder, JOINT, None)
+    return folder
+
+
+def test_a_run_ends_in_a_checkpoint_that_draws(run: Path, tmp_path: Path) -> None:
+    export(run, tmp_path / "mini", JOINT, WORLD, "clips")
+    pipeline = LayeredPipeline.from_pretrained(tmp_path / "mini")
+    spec = resolve(GenerateSpec(prompt="a bear in a desert at night", steps=2), pipeline.info, 1)
+    plan = pipeline.plan(spec)
+    frames = list(pipeline.decode(pipeline.sample(spec, plan), 1))
+    assert [f.composite.shape[2] for f in frames] == [1, 4]
+    assert frames[0].composite.shape[-2:] == (48, 64)
+
+
+def test_the_report_has_figures_and_sheets(run: Path, tmp_path: Path) -> None:
+    export(run, tmp_path / "mini", JOINT, WORLD, "stills")
+    clips = ClipSet.load(run / "clips.safetensors")
+    train_judges(clips, seconds=0.4, seed=0, report=lambda line: None).save(tmp_path / "j")
+    judges = Judges.load(tmp_path / "j")
+    own = judge_accuracy(judges, clips)
+    assert set(own) == {"subject", "silhouette", "place", "time"}
+    pipeline = LayeredPipeline.from_pretrained(tmp_path / "mini")
+    figures = report(pipeline, judges, own, tmp_path / "out", count=2, seed=0)
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == figures
+    assert {"contact_seen.png", "contact_held_out.png"} <= {
+        p.name for p in (tmp_path / "out").iterdir()
+    }
+
+
+def test_finished_phases_are_not_trained_again(run: Path) -> None:
+    weights = run / "joint_clips" / "average.safetensors"
+    before = weights.stat().st_mtime_ns
+    run_joint(run, JOINT, None)
+    assert weights.stat().st_mtime_ns == before
+
+
+def test_a_stage_names_the_one_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(MissingStage, match="autoencoder"):
+        run_matte(tmp_path, MATTE, None)
+
+
+def test_the_same_seeds_render_the_same_clips(run: Path) -> None:
+    kept = ClipSet.load(run / "clips.safetensors")
+    again = render_clips(
+        run / "world", 3, first_seed=5, frames=5, processes=1, report=lambda *_: None
+    )
+    assert torch.equal(again.pixels, kept.pixels[5:8])
+    assert again.labels == kept.labels[5:8]
+
+
+def test_whitened_latents_keep_coarse_channels_larger(run: Path) -> None:
+    clips = ClipSet.load(run / "clips.safetensors")
+    autoencoder = PatchAutoencoder.from_pretrained(run / "autoencoder" / "fit")
+    projection = MatteProjection(8)
+    latents = encode_streams(autoencoder, projection, clips.streams(torch.arange(24)))
+    whitening = fit_whitening(latents, torch.linspace(10, 1, 8))
+    encoded = encode_clips(clips, autoencoder, projection, whitening, lambda *_: None)
+    spread = encoded.latents.float().std(dim=(0, 1, 3, 4, 5))
+    assert encoded.latents.shape == (24, len(STREAM_CHANNELS), 8, 2, 6, 8)
+    assert encoded.coverage.shape == (24, 2, 2, 6, 8)
+    assert spread[0] > spread[-1]
+
+
+def test_held_out_labels_were_never_trained() -> None:
+    for held_out in (True, False):
+        drawn = draw_labels(16, 0, held_out=held_out)
+        assert all(is_held_out(y.subject, y.place, y.time) == held_out for y in drawn)
+    assert len({y.subject for y in draw_labels(16, 0, held_out=False)}) == 8
