@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import OpenEXR
 import torch
 
 from layert2v.stack import Role
@@ -28,8 +29,6 @@ ULP = 1
 
 def measure(folder: Path) -> dict[str, Any]:
     """Headers and pixels of a small stack, and colours through every delivered space."""
-    import OpenEXR
-
     ramp = torch.linspace(0, 1, 12).reshape(1, 3, 4)
     with StackWriter(
         folder,

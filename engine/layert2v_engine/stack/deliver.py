@@ -35,8 +35,8 @@ ShadowDomain = Literal["linear", "display"]
 
 LATENTS = "latents/v001.safetensors"
 
-# Two encoders keep up with any decoder measured here; frames waiting beyond this hold the decoder
-# back, so that a slow disk costs time and not memory.
+# Encoding and hashing leave Python's lock alone, so that a second core can take them while the
+# caller decodes. Frames waiting beyond this hold the caller back: a slow disk costs time, not memory.
 WORKERS = 2
 WAITING_FRAMES = 4
 

@@ -1,0 +1,162 @@
+"""Layer writing against bare OpenImageIO, for each compression, in the same run.
+
+Rates are MB of uncompressed half pixels per second of CPU, so that a busy machine does not decide;
+the two sides take turns. The baseline opens, writes and closes a file with OpenImageIO and nothing
+else. `layer` adds what a delivered frame needs: tags, the temporary name, the check that the file
+is whole, its SHA-256. `frame` is the way from a decoded float picture: colour, premultiplication
+and rounding as well. `read` is our reading against OpenImageIO's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import OpenImageIO as oiio
+import torch
+from torch import Tensor
+
+from layert2v.stack import Role
+from layert2v_engine.stack import exr
+from layert2v_engine.stack.color import ColorConfig
+from layert2v_engine.stack.compositing import premultiply, to_half
+from layert2v_engine.stack.deliver import StackWriter
+from layert2v_engine.stack.exr import COMPRESSIONS, ExrOptions, Tags
+from layert2v_engine.stack.files import record
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--size", default="832x480", help="width x height")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--compression", nargs="*", default=list(COMPRESSIONS))
+    args = parser.parse_args()
+    width, height = (int(side) for side in args.size.split("x"))
+    torch.set_num_threads(1)
+    straight = picture(height, width)
+    print(f"{width} x {height} RGBA half, {width * height * 8 / 1e6:.2f} MB a frame")
+    print("MB per CPU second; ratios are to bare OpenImageIO writing, the last to its reading")
+    titles = ("codec", "file MB", "bare", "layer", "ratio", "frame", "ratio", "read", "ratio")
+    print(" ".join(title.rjust(8) for title in titles))
+    with tempfile.TemporaryDirectory() as folder:
+        for codec in args.compression:
+            print(compare(Path(folder), straight, codec, args.rounds))
+        print(overlap(Path(folder), straight, args.rounds))
+
+
+def picture(height: int, width: int) -> Tensor:
+    """Straight display-referred `[4, H, W]` with the spectrum of a photograph and a soft matte."""
+    generator = torch.Generator().manual_seed(0)
+    fy = torch.fft.fftfreq(height)[:, None]
+    fx = torch.fft.rfftfreq(width)[None]
+    weight = 1 / torch.hypot(fy, fx).clamp_min(1 / max(height, width)) ** 1.15
+    noise = torch.randn(4, height, width, generator=generator)
+    smooth = torch.fft.irfft2(torch.fft.rfft2(noise) * weight, s=(height, width))
+    low, high = smooth.amin((1, 2), keepdim=True), smooth.amax((1, 2), keepdim=True)
+    made = (smooth - low) / (high - low) + 0.004 * noise
+    made[3] = ((made[3] - 0.5) * 12 + 0.5).clamp(0, 1)
+    return made
+
+
+def compare(folder: Path, straight: Tensor, codec: str, rounds: int) -> str:
+    """One row of the table."""
+    options, path = ExrOptions(compression=codec), folder / "layer.exr"
+    tags = Tags(colorspace="lin_ap1_scene", fps=24, frame=1001, comments="a red fox")
+    linearise = ColorConfig.load().transform("srgb_rec709_scene", "lin_ap1_scene")
+
+    def convert() -> Tensor:
+        colour = torch.cat((linearise(straight[:3]), straight[3:])).movedim(0, -1)
+        return to_half(premultiply(colour))
+
+    def layer(pixels: Tensor) -> None:
+        exr.write(path, pixels, tags, options)
+        record(path, folder)
+
+    half = convert().contiguous()
+    array = half.numpy()
+    works: list[Callable[[], object]] = [
+        lambda: bare_write(folder / "bare.exr", array, codec),
+        lambda: layer(half),
+        lambda: layer(convert()),
+        lambda: bare_read(path),
+        lambda: exr.read(path),
+    ]
+    bare, plain, frame, bare_read_s, read = cpu_seconds(works, rounds)
+    megabytes = array.nbytes / 1e6
+    cells = [
+        f"{path.stat().st_size / 1e6:.2f}",
+        f"{megabytes / bare:.0f}",
+        f"{megabytes / plain:.0f}",
+        f"{bare / plain:.2f}",
+        f"{megabytes / frame:.0f}",
+        f"{bare / frame:.2f}",
+        f"{megabytes / read:.0f}",
+        f"{bare_read_s / read:.2f}",
+    ]
+    return " ".join(cell.rjust(8) for cell in (codec, *cells))
+
+
+def overlap(folder: Path, straight: Tensor, rounds: int) -> str:
+    """Wall time of delivering a stack of one layer, with one and with two writing threads."""
+    height, width = straight.shape[1:]
+    walls: dict[int, float] = {}
+    for number in range(rounds):
+        for workers in (1, 2):
+            writer = StackWriter(
+                folder / f"stack_{number}_{workers}",
+                name="bench",
+                width=width,
+                height=height,
+                fps=24,
+                start_frame=1001,
+                frames=8,
+                colorspace="lin_ap1_scene",
+                workers=workers,
+            )
+            start = time.perf_counter()
+            with writer:
+                writer.add_layer("bg", Role.background)
+                for index in range(8):
+                    writer.write_frame("bg", index, straight[:3])
+                writer.finish()
+            walls[workers] = min(walls.get(workers, np.inf), time.perf_counter() - start)
+    ratio = walls[1] / walls[2]
+    return (
+        f"8 frames, comp and previews: {walls[1]:.2f} s with 1 writing thread, x {ratio:.2f} with 2"
+    )
+
+
+def cpu_seconds(works: list[Callable[[], object]], rounds: int) -> list[float]:
+    """The least CPU time of each work, taking turns."""
+    best = [np.inf] * len(works)
+    for _ in range(rounds + 1):  # the first round warms up and may win nothing
+        for number, work in enumerate(works):
+            start = time.process_time()
+            work()
+            best[number] = min(best[number], time.process_time() - start)
+    return best
+
+
+def bare_write(path: Path, array: np.ndarray, codec: str) -> None:
+    """What OpenImageIO needs to write these pixels, and nothing else."""
+    spec = oiio.ImageSpec(array.shape[1], array.shape[0], 4, "half")
+    spec.attribute("compression", codec)
+    out = oiio.ImageOutput.create(str(path))
+    if out is None or not (out.open(str(path), spec) and out.write_image(array) and out.close()):
+        raise SystemExit(f"OpenImageIO cannot write {codec}: {oiio.geterror()}")
+
+
+def bare_read(path: Path) -> np.ndarray:
+    """What OpenImageIO needs to read them."""
+    file = oiio.ImageInput.open(str(path))
+    pixels: np.ndarray = file.read_image("half")
+    file.close()
+    return pixels
+
+
+if __name__ == "__main__":
+    main()
