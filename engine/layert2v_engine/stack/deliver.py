@@ -36,7 +36,7 @@ ShadowDomain = Literal["linear", "display"]
 LATENTS = "latents/v001.safetensors"
 
 # Encoding and hashing leave Python's lock alone, so that a second core can take them while the
-# caller decodes. Frames waiting beyond this hold the caller back: a slow disk costs time, not memory.
+# caller decodes. Frames waiting beyond that hold the caller back: slow disks cost time, not memory.
 WORKERS = 2
 WAITING_FRAMES = 4
 
