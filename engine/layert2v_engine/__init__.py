@@ -1,1 +1,1 @@
-"""The engine: turns a request into a layer stack. Knows torch and EXR; knows no gRPC, no jobs, no database."""
+"""From a request to a layer stack. Knows torch and EXR; knows no gRPC, no jobs, no database."""
