@@ -15,8 +15,10 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLWan
+from diffusers.utils import logging as diffusers_logging
 from safetensors.torch import load_file
 from torch import Tensor
+from transformers.utils import logging as transformers_logging
 
 from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
@@ -141,6 +143,8 @@ def find_models(folder: Path | None) -> Mapping[str, Path]:
 
 
 def _load_parts(folder: Path, config: CheckpointConfig, device: torch.device) -> Parts:
+    diffusers_logging.disable_progress_bar()  # the caller shows progress
+    transformers_logging.disable_progress_bar()
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     transformer = load_transformer(folder / "transformer", dtype=dtype).to(device)
     colour, opacity = _load_autoencoders(folder, device)

@@ -94,6 +94,10 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _show(progress: Progress) -> None:
+    if not sys.stderr.isatty():
+        if progress.message:
+            print(f"{progress.fraction:4.0%} {progress.message}", file=sys.stderr)
+        return
     filled = round(BAR_WIDTH * progress.fraction)
     bar = "#" * filled + "." * (BAR_WIDTH - filled)
     step = f"{progress.stage} {progress.done}/{progress.total}"

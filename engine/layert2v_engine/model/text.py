@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, Protocol, cast
 import torch
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer, UMT5EncoderModel
-from transformers.utils import logging as transformers_logging
 
 from layert2v_engine.errors import BadCheckpoint
 
@@ -47,7 +46,6 @@ class _TransformersEncoder:
     """A tokenizer and an encoder from a local folder."""
 
     def __init__(self, model: Any, tokenizer: Any, *, width: int, max_tokens: int) -> None:
-        transformers_logging.disable_progress_bar()
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.width = width
