@@ -6,6 +6,7 @@ Knows requests, progress and folders; how a picture is drawn is the business of 
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from layert2v_engine.stack.deliver import Provenance, StackWriter
 # Share of a job's time per stage, measured on two cores with the Mini; only the bar depends on it.
 STAGE_SHARES = {"load": 0.25, "text": 0.05, "denoise": 0.5, "decode": 0.15, "write": 0.05}
 PREVIEW_NAME = "progress.png"
+NAME_LENGTH = 40
 NEW_SEEDS = 2**31  # short enough to be read aloud
 
 
@@ -171,6 +173,12 @@ class _Job:
                     folder.rmdir()
 
 
+def stack_name(prompt: str) -> str:
+    """The first words of a prompt as a name that files and nodes can carry."""
+    words = re.findall(r"[a-z0-9]+", prompt.lower())
+    return "_".join(words)[:NAME_LENGTH].strip("_") or "stack"
+
+
 def _worth_a_look(step: Step) -> bool:
     """About three previews while denoising, the first as soon as something can be seen."""
     return step.done < step.total and step.done % max(step.total // 4, 1) == 0
@@ -190,7 +198,7 @@ def _deliver(
     info, seed = pipeline.info, spec.seed or 0
     with StackWriter(
         job.folder,
-        name=job.folder.name,
+        name=stack_name(spec.prompt),
         width=spec.width,
         height=spec.height,
         fps=spec.fps,

@@ -8,7 +8,7 @@ import pytest
 from fakes.tiny_model import write_tiny_model
 from layert2v import stack as manifest
 from layert2v.spec import GenerateSpec
-from layert2v_engine.engine import Engine, Progress
+from layert2v_engine.engine import Engine, Progress, stack_name
 from layert2v_engine.errors import Cancelled, InvalidSpec, ModelNotFound
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.stack.inspect import inspect
@@ -42,6 +42,7 @@ def test_a_prompt_becomes_a_stack_that_a_second_library_confirms(
     assert [layer.name for layer in stack.layers] == ["bg", "shadow_01", "fg_01"]
     assert (stack.seed, stack.frames, stack.understood) == (3, 5, "fox, running, forest, night")
     assert manifest.read(tmp_path / "fox") == stack
+    assert stack.name == "a_red_fox_running_through_a_forest_at_ni"
     assert not inspect(tmp_path / "fox", stack).problems
     fractions = [p.fraction for p in seen]
     assert fractions == sorted(fractions)
@@ -93,3 +94,8 @@ def test_an_unknown_model_names_the_known_ones(models: Path, tmp_path: Path) -> 
         Engine(models).generate(spec, tmp_path / "fox", report=ignore, cancelled=never)
     with pytest.raises(ModelNotFound, match="no model called 'nobody'"):
         LayeredPipeline.from_pretrained("nobody")
+
+
+def test_a_stack_is_named_after_its_prompt() -> None:
+    assert stack_name('A "red" fox [python {1}]\n') == "a_red_fox_python_1"
+    assert stack_name("\U0001f98a") == "stack"
