@@ -60,6 +60,14 @@ class ForegroundFrames:
     alpha: Tensor
     shadow: Tensor | None
 
+    def cpu(self) -> ForegroundFrames:
+        """The same in CPU memory."""
+        return ForegroundFrames(
+            colour=self.colour.cpu(),
+            alpha=self.alpha.cpu(),
+            shadow=None if self.shadow is None else self.shadow.cpu(),
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerFrames:
@@ -68,6 +76,14 @@ class LayerFrames:
     composite: Tensor
     background: Tensor
     foregrounds: tuple[ForegroundFrames, ...]
+
+    def cpu(self) -> LayerFrames:
+        """The same in CPU memory, for pictures and figures."""
+        return LayerFrames(
+            composite=self.composite.cpu(),
+            background=self.background.cpu(),
+            foregrounds=tuple(actor.cpu() for actor in self.foregrounds),
+        )
 
 
 def decode_layers(

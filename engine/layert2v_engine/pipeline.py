@@ -150,9 +150,9 @@ def _load_parts(folder: Path, config: CheckpointConfig, device: torch.device) ->
     colour, opacity = _load_autoencoders(folder, device)
     text: TextEncoder
     if config.text_encoder == "umt5":
-        text = UMT5TextEncoder(folder, max_tokens=config.text_tokens)
+        text = UMT5TextEncoder(folder, max_tokens=config.text_tokens, dtype=dtype).to(device)
     else:
-        text = MiniLMTextEncoder(max_tokens=config.text_tokens)
+        text = MiniLMTextEncoder(max_tokens=config.text_tokens).to(device)
     return Parts(transformer=transformer, colour=colour, opacity=opacity, text=text)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from layert2v_engine.errors import EngineError
 
 STAGE_NAMES = ("autoencoder", "matte", "joint")
+DEVICE_HELP = "auto (a GPU if there is one), cpu, cuda, cuda:1, ..."
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -38,11 +39,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train.add_argument(
         "--budget", help="training time per phase instead of the file's, such as 90s, 20m or 1h"
     )
+    train.add_argument("--device", default="auto", help=DEVICE_HELP)
     train.add_argument("--threads", type=int, default=0, help="CPU threads; default: all")
     train.set_defaults(run=_train)
     export = subparsers.add_parser(
         "export",
-        help="write the checkpoint of a run as a model folder",
+        help="write the checkpoint of a run, even of an unfinished one, as a model folder",
         epilog="example: layert2v-engine export --run runs/mini --out models/mini",
     )
     export.add_argument("--run", dest="run_folder", metavar="DIR", type=Path, required=True)
@@ -64,6 +66,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument("--count", type=int, default=48, help="prompts seen in training")
     evaluate.add_argument("--seed", type=int, default=0)
     evaluate.add_argument("--judge-budget", default="240s", help="training time of new judges")
+    evaluate.add_argument("--device", default="auto", help=DEVICE_HELP)
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -83,6 +86,7 @@ def duration(text: str) -> float:
 def _train(args: argparse.Namespace) -> int:
     import torch  # heavy, and not needed to print a help text
 
+    from layert2v_engine.devices import pick_device
     from layert2v_engine.training.config import load_config
     from layert2v_engine.training.joint_stage import JointStage, run_joint
     from layert2v_engine.training.stages import (
@@ -97,14 +101,20 @@ def _train(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     budget_s = duration(args.budget) if args.budget else None
+    device = pick_device(args.device)
+    logging.info("device=%s", device)
     args.run_folder.mkdir(parents=True, exist_ok=True)
     run, configs = args.run_folder, args.configs
     stages = {
         "autoencoder": lambda: run_autoencoder(
-            run, load_config(AutoencoderStage, "autoencoder", configs), budget_s
+            run, load_config(AutoencoderStage, "autoencoder", configs), budget_s, device
         ),
-        "matte": lambda: run_matte(run, load_config(MatteStage, "matte", configs), budget_s),
-        "joint": lambda: run_joint(run, load_config(JointStage, "joint", configs), budget_s),
+        "matte": lambda: run_matte(
+            run, load_config(MatteStage, "matte", configs), budget_s, device
+        ),
+        "joint": lambda: run_joint(
+            run, load_config(JointStage, "joint", configs), budget_s, device
+        ),
     }
     for name in args.stages:
         try:
@@ -129,13 +139,14 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
+    from layert2v_engine.devices import pick_device
     from layert2v_engine.evaluation.judges import Judges, judge_accuracy, train_judges
     from layert2v_engine.evaluation.report import report
     from layert2v_engine.pipeline import LayeredPipeline
     from layert2v_engine.training.data import ClipSet
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    pipeline = LayeredPipeline.from_pretrained(args.model)
+    pipeline = LayeredPipeline.from_pretrained(args.model, device=str(pick_device(args.device)))
     judges_path = args.run_folder / "judges.safetensors"
     if not judges_path.exists():
         clips = ClipSet.load(args.run_folder / "clips.safetensors")

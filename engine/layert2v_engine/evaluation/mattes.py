@@ -20,9 +20,7 @@ Plane = NDArray[np.float32]
 
 def matte_errors(matte: Tensor, truth: Tensor) -> dict[str, float]:
     """Mean errors over all frames of mattes [B, T, H, W] in 0..1."""
-    pairs = list(
-        zip(matte.flatten(0, 1).float().numpy(), truth.flatten(0, 1).float().numpy(), strict=True)
-    )
+    pairs = list(zip(*(x.flatten(0, 1).float().cpu().numpy() for x in (matte, truth)), strict=True))
     errors = [(a - b) for a, b in pairs]
     return {
         "sad": float(np.mean([np.abs(e).sum() for e in errors])) / 1e3,

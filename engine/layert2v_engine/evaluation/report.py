@@ -66,7 +66,7 @@ def generate_shot(pipeline: LayeredPipeline, label: Label, seed: int) -> Shot:
     spec = resolve(GenerateSpec(prompt=caption, model=pipeline.info.name), pipeline.info, seed)
     plan = pipeline.plan(spec)
     latents = pipeline.sample(spec, plan, lambda step: None)
-    groups = list(pipeline.decode(latents, len(plan.foregrounds)))
+    groups = [group.cpu() for group in pipeline.decode(latents, len(plan.foregrounds))]
     layers = _joined(groups)
     return Shot(
         label=label,

@@ -59,6 +59,8 @@ def save_captioned(
 
 
 def _line(pictures: Tensor, scale: int) -> Image.Image:
-    strip = pictures.detach().float().clamp(0, 1).permute(2, 0, 3, 1).flatten(1, 2)  # [H, N*W, 3]
+    strip = (
+        pictures.detach().float().cpu().clamp(0, 1).permute(2, 0, 3, 1).flatten(1, 2)
+    )  # [H, N*W, 3]
     image = Image.fromarray((strip.numpy() * 255).round().astype(np.uint8))
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.BICUBIC)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, Self, cast
 
 import torch
 from torch import Tensor
@@ -51,6 +51,11 @@ class _TransformersEncoder:
         self.width = width
         self.max_tokens = max_tokens
 
+    def to(self, device: torch.device) -> Self:
+        """With its weights on `device`, where the states it makes will be."""
+        self.model.to(device)
+        return self
+
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> TextStates:
         batch = self.tokenizer(
@@ -89,8 +94,12 @@ class MiniLMTextEncoder(_TransformersEncoder):
 class UMT5TextEncoder(_TransformersEncoder):
     """Wan's text encoder, from the `text_encoder` and `tokenizer` folders of a checkpoint."""
 
-    def __init__(self, folder: Path, *, max_tokens: int = 512) -> None:
-        model = UMT5EncoderModel.from_pretrained(folder / "text_encoder", local_files_only=True)
+    def __init__(
+        self, folder: Path, *, max_tokens: int = 512, dtype: torch.dtype = torch.float32
+    ) -> None:
+        model = UMT5EncoderModel.from_pretrained(
+            folder / "text_encoder", torch_dtype=dtype, local_files_only=True
+        )
         tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         super().__init__(
             model, tokenizer, width=cast(Any, model.config).d_model, max_tokens=max_tokens

@@ -14,11 +14,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from layert2v_engine.devices import Dice, mixed_precision
 from layert2v_engine.evaluation.mattes import matte_errors
 from layert2v_engine.evaluation.sheets import save_grid
 from layert2v_engine.model.autoencoder import PatchAutoencoder, decode_video
 from layert2v_engine.model.matte import MatteProjection, add_lora
-from layert2v_engine.training.data import ClipSet
+from layert2v_engine.training.data import STREAM_PLANES, ClipSet
 
 COLOUR_STREAMS, COLOUR_SHARES = (0, 1, 2), (0.45, 0.2, 0.35)
 OPACITY_STREAMS = (3, 4)
@@ -36,42 +37,65 @@ class ChunkConfig:
 
 
 class ChunkSampler:
-    """Random crops of frame groups [B, 3, t, crop, crop] in -1..1 of chosen streams."""
+    """Random crops of frame groups [B, 3, t, crop, crop] in -1..1 of chosen streams, where the
+    autoencoder is.
+    """
 
     def __init__(self, clips: ClipSet, autoencoder: PatchAutoencoder, config: ChunkConfig) -> None:
         self.clips, self.autoencoder, self.config = clips, autoencoder, config
-        self.rng = torch.Generator().manual_seed(config.seed)
+        self.device = autoencoder.device
+        self.dice = Dice(config.seed, self.device)
 
     def groups(self, count: int, streams: tuple[int, ...], shares: tuple[float, ...]) -> Tensor:
         """Whole frame groups [count, 3, t, H, W]; one in three is the group of a first frame."""
-        rows = torch.randint(len(self.clips.labels), (count,), generator=self.rng)
-        picks = torch.multinomial(torch.tensor(shares), count, replacement=True, generator=self.rng)
-        chosen = []
-        for row, pick in zip(rows, picks.tolist(), strict=True):
-            video = self.clips.streams(row[None])[:, streams[pick]]
-            groups = self.autoencoder.groups(video)[0]
-            chosen.append(groups[int(torch.randint(len(groups), (), generator=self.rng))])
-        return torch.stack(chosen)
+        corners = torch.zeros(count, 2, dtype=torch.long)
+        size = self.clips.pixels.shape[-2:]
+        return self._cut(self._draw(count, streams, shares), corners, (size[0], size[1]))
 
     def crops(self, streams: tuple[int, ...], shares: tuple[float, ...]) -> Tensor:
         """A batch of crops on the grid of the latents."""
-        groups = self.groups(self.config.batch, streams, shares)
+        drawn = self._draw(self.config.batch, streams, shares)
         step, crop = self.autoencoder.spatial_factor, self.config.crop
-        cut = []
-        for group in groups:
-            y, x = (
-                step * int(torch.randint((side - crop) // step + 1, (), generator=self.rng))
-                for side in group.shape[-2:]
-            )
-            cut.append(group[..., y : y + crop, x : x + crop])
-        return torch.stack(cut)
+        corners = [
+            [step * self.dice.index((side - crop) // step + 1) for side in self.clips.size]
+            for _ in range(self.config.batch)
+        ]
+        return self._cut(drawn, torch.tensor(corners), (crop, crop))
 
     def encode(self, chunks: Tensor) -> Tensor:
         """Frozen latents [B, C, h, w] with training noise."""
         with torch.no_grad():
             latents = self.autoencoder.encoder(self.autoencoder.patches(chunks))
-            noise = torch.randn(latents.shape, generator=self.rng)
+            noise = self.dice.noise(latents.shape)
             return cast(Tensor, latents + self.config.latent_noise * noise)
+
+    def _draw(self, count: int, streams: tuple[int, ...], shares: tuple[float, ...]) -> Tensor:
+        """Clip, stream and frame group [count, 3] of each chunk."""
+        rows = self.dice.indices(len(self.clips.labels), count)
+        picks = torch.multinomial(
+            torch.tensor(shares), count, replacement=True, generator=self.dice.choices
+        )
+        groups = 1 + (self.clips.pixels.shape[2] - 1) // self.autoencoder.temporal_factor
+        places = [self.dice.index(groups) for _ in range(count)]
+        return torch.stack([rows, torch.tensor(streams)[picks], torch.tensor(places)], dim=1)
+
+    def _cut(self, drawn: Tensor, corners: Tensor, size: tuple[int, int]) -> Tensor:
+        """The chunks `drawn` [B, 3] from their upper left `corners` [B, 2], in one gather."""
+        rows, streams, groups = drawn.unbind(1)
+        t = self.autoencoder.temporal_factor
+        channels = STREAM_PLANES[streams]  # [B, 3]
+        frames = (t * (groups[:, None] - 1) + torch.arange(1, t + 1)).clamp_min(0)  # [B, t]
+        ys, xs = (corners[:, i, None] + torch.arange(side) for i, side in enumerate(size))
+        where = (
+            rows[:, None, None, None, None],
+            channels[:, :, None, None, None],
+            frames[:, None, :, None, None],
+            ys[:, None, None, :, None],
+            xs[:, None, None, None, :],
+        )
+        home = self.clips.pixels.device
+        pixels = self.clips.pixels[tuple(index.to(home) for index in where)]
+        return pixels.to(self.device).float() / 127.5 - 1
 
 
 def fit(autoencoder: PatchAutoencoder, clips: ClipSet, *, chunks: int = 1500) -> Tensor:
@@ -104,7 +128,7 @@ class DecoderPhase:
         del step, share
         target = self.sampler.crops(COLOUR_STREAMS, COLOUR_SHARES)
         latents = self.sampler.encode(target)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision(target.device):
             drawn = self.autoencoder.decoder(latents)
         error = drawn - target
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
@@ -112,7 +136,9 @@ class DecoderPhase:
 
     def validate(self) -> dict[str, float]:
         """PSNR in dB of a round trip per colour stream, and of the linear part alone."""
-        videos = self.held_out.streams(torch.arange(len(self.held_out.labels)))
+        videos = self.held_out.streams(
+            torch.arange(len(self.held_out.labels)), self.autoencoder.device
+        )
         figures: dict[str, float] = {}
         for stream, name in zip(
             COLOUR_STREAMS, ("composite", "background", "foreground"), strict=True
@@ -125,7 +151,7 @@ class DecoderPhase:
 
     def sample(self, path: Path) -> None:
         """Originals above their round trips."""
-        video = self.held_out.streams(torch.arange(8))[:, 0]
+        video = self.held_out.streams(torch.arange(8), self.autoencoder.device)[:, 0]
         drawn = decode_video(self.autoencoder, self.autoencoder.encode_video(video))
         save_grid([video[:, :, 4] * 0.5 + 0.5, drawn[:, :, 4] * 0.5 + 0.5], path)
 
@@ -147,8 +173,9 @@ class MattePhase:
     ) -> None:
         self.autoencoder = autoencoder.requires_grad_(False)
         self.held_out = held_out
-        self.projection = MatteProjection(autoencoder.latent_channels)
-        self.decoder = add_lora(autoencoder.decoder, rank=rank, alpha=alpha)
+        device = autoencoder.device
+        self.projection = MatteProjection(autoencoder.latent_channels).to(device)
+        self.decoder = add_lora(autoencoder.decoder, rank=rank, alpha=alpha).to(device)
         self.model: nn.Module = nn.ModuleDict(
             {"projection": self.projection, "decoder": self.decoder}
         )
@@ -161,7 +188,7 @@ class MattePhase:
         del step, share
         target = self.sampler.crops(OPACITY_STREAMS, (0.7, 0.3))
         latents = self.sampler.encode(target)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision(target.device):
             projected = self.projection(latents[:, :, None])[:, :, 0]
             drawn = self.decoder(projected)
         drawn, target = drawn.mean(1), target.mean(1)
@@ -180,7 +207,9 @@ class MattePhase:
 
     def validate(self) -> dict[str, float]:
         """Matting errors of the adapted decoder and, for comparison, of the plain one."""
-        videos = self.held_out.streams(torch.arange(len(self.held_out.labels)))
+        videos = self.held_out.streams(
+            torch.arange(len(self.held_out.labels)), self.autoencoder.device
+        )
         figures: dict[str, float] = {}
         for stream, name in zip(OPACITY_STREAMS, ("matte", "shadow"), strict=True):
             latents = self.autoencoder.encode_video(videos[:, stream])
@@ -193,7 +222,7 @@ class MattePhase:
 
     def sample(self, path: Path) -> None:
         """True mattes, the plain decoder's, the adapted decoder's; frame 4."""
-        video = self.held_out.streams(torch.arange(8))[:, 3]
+        video = self.held_out.streams(torch.arange(8), self.autoencoder.device)[:, 3]
         latents = self.autoencoder.encode_video(video)
         plain = self.decode(latents, self.autoencoder.decoder)[:, 4:5]
         adapted = self.decode(self.projection(latents), self.decoder)[:, 4:5]

@@ -9,15 +9,18 @@ optimisers or losses.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.pool import Pool
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from layert2v_engine.devices import CPU, fits
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte import MatteProjection
 from layert2v_engine.model.text import TextEncoder
@@ -27,6 +30,8 @@ from layert2v_engine.world.vocabulary import ACTIONS
 Report = Callable[[str, int, int], None]
 
 STREAM_CHANNELS = (slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 10), slice(10, 11))
+# The same as three planes per stream: matte and shadow repeated.
+STREAM_PLANES = torch.tensor([[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 9, 9], [10, 10, 10]])
 MATTE_CHANNEL, SHADOW_CHANNEL = 9, 10
 HELD_OUT_SEED = 10_000_000  # seeds from here on never occur in training
 _ACTION_NAMES = [word.name for word in ACTIONS]
@@ -53,9 +58,20 @@ class ClipSet:
         tensors = load_file(path)
         return cls(pixels=tensors["pixels"], labels=_labels_from_tensor(tensors["labels"]))
 
-    def streams(self, rows: Tensor) -> Tensor:
-        """Videos [B, 5, 3, T, H, W] in -1..1; matte and shadow repeated over three channels."""
-        pixels = self.pixels[rows].float() / 127.5 - 1
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[-2], self.pixels.shape[-1]
+
+    def to(self, device: torch.device) -> ClipSet:
+        """With the pixels on `device` if they fit there, else as it is."""
+        return replace(self, pixels=self.pixels.to(device)) if fits(self.pixels, device) else self
+
+    def streams(self, rows: Tensor, device: torch.device = CPU) -> Tensor:
+        """Videos [B, 5, 3, T, H, W] in -1..1 on `device`; matte and shadow repeated over three
+        channels.
+        """
+        pixels = self.pixels[rows.to(self.pixels.device)].to(device).float() / 127.5 - 1
         return torch.stack(
             [pixels[:, part].expand(-1, 3, -1, -1, -1) for part in STREAM_CHANNELS], dim=1
         )
@@ -98,14 +114,20 @@ class LatentSet:
             labels=_labels_from_tensor(tensors["labels"]),
         )
 
-    def batch(self, rows: Tensor, frame: int | None = None) -> LatentBatch:
-        """Rows as float32; with `frame`, that single latent frame (a still)."""
-        latents, coverage = self.latents[rows].float(), self.coverage[rows].float()
-        if frame is not None:
-            latents, coverage = (
-                latents[:, :, :, frame : frame + 1],
-                coverage[:, :, frame : frame + 1],
-            )
+    def to(self, device: torch.device) -> LatentSet:
+        """With latents and coverage on `device` if they fit there, else as it is."""
+        if not fits(self.latents, device):
+            return self
+        return replace(self, latents=self.latents.to(device), coverage=self.coverage.to(device))
+
+    def batch(
+        self, rows: Tensor, frame: int | None = None, device: torch.device = CPU
+    ) -> LatentBatch:
+        """Rows as float32 on `device`; with `frame`, that single latent frame (a still)."""
+        rows = rows.to(self.latents.device)
+        frames = slice(None) if frame is None else slice(frame, frame + 1)
+        latents = self.latents[:, :, :, frames][rows].to(device).float()
+        coverage = self.coverage[:, :, frames][rows].to(device).float()
         return LatentBatch(latents, coverage[:, 0], coverage[:, 1])
 
 
@@ -116,45 +138,88 @@ class Whitening:
     mean: Tensor
     std: Tensor
 
+    def to(self, device: torch.device) -> Whitening:
+        """The same on `device`."""
+        return Whitening(mean=self.mean.to(device), std=self.std.to(device))
+
     def apply(self, latents: Tensor) -> Tensor:
         """Latents [B, S, C, F, h, w] to whitened ones."""
         return (latents - self.mean[:, :, None, None, None]) / self.std[:, :, None, None, None]
 
 
 class CaptionStates:
-    """Token states of captions, each encoded once when it first comes up, kept as float16."""
+    """Token states of captions, each encoded once when it first comes up; kept as float16 where the
+    encoder leaves them.
+    """
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
-        self._known: dict[str, tuple[Tensor, Tensor]] = {}
+        self._rows: dict[str, int] = {}
+        self._states, self._mask = torch.empty(0), torch.empty(0)  # [N, L, D], [N, L]
 
     def batch(self, prompts: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
         """States [B, P, L, D] and mask [B, P, L] for B rows of P prompts."""
         texts = [text for row in prompts for text in row]
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        if new:
-            states, mask = self._encoder.encode(new)
-            self._known |= dict(zip(new, zip(states.half(), mask, strict=True), strict=True))
-        states = torch.stack([self._known[text][0] for text in texts]).float()
-        mask = torch.stack([self._known[text][1] for text in texts])
+        self._learn([text for text in dict.fromkeys(texts) if text not in self._rows])
+        rows = torch.tensor([self._rows[text] for text in texts]).to(self._states.device)
         shape = (len(prompts), len(prompts[0]))
+        states, mask = self._states[rows].float(), self._mask[rows]
         return states.unflatten(0, shape), mask.unflatten(0, shape)
+
+    def _learn(self, texts: Sequence[str]) -> None:
+        if not texts:
+            return
+        states, mask = self._encoder.encode(texts)
+        known = len(self._rows)
+        self._rows |= {text: known + i for i, text in enumerate(texts)}
+        self._states = torch.cat([self._states, states.half()]) if known else states.half()
+        self._mask = torch.cat([self._mask, mask]) if known else mask
+
+
+class Renderer:
+    """Draws clips of a world on `processes` cores (0: all it may use); its workers start once, when
+    it is entered.
+    """
+
+    def __init__(self, world: Path, processes: int) -> None:
+        self._world = world
+        self._processes = processes or len(os.sched_getaffinity(0))
+        self._pool: Pool | None = None
+
+    def __enter__(self) -> Self:
+        if self._processes > 1:
+            self._pool = multiprocessing.get_context("spawn").Pool(
+                self._processes, initializer=_start_worker, initargs=(self._world,)
+            )
+        else:
+            _worker_worlds[:] = [World(self._world)]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.terminate()
+
+    def clips(self, count: int, *, first_seed: int, frames: int, report: Report) -> ClipSet:
+        """`count` training clips with consecutive seeds, in order."""
+        jobs = [(seed, frames) for seed in range(first_seed, first_seed + count)]
+        drawn = self._pool.imap(_render_one, jobs, 16) if self._pool else map(_render_one, jobs)
+        pixels, labels = torch.empty(0, dtype=torch.uint8), []
+        for row, (bytes_, label) in enumerate(drawn):
+            if row == 0:
+                pixels = torch.empty(count, *bytes_.shape, dtype=torch.uint8)
+            pixels[row] = torch.from_numpy(bytes_)
+            labels.append(label)
+            if row % 100 == 99 or row == count - 1:
+                report("clips", row + 1, count)
+        return ClipSet(pixels=pixels, labels=tuple(labels))
 
 
 def render_clips(
     world: Path, count: int, *, first_seed: int, frames: int, processes: int, report: Report
 ) -> ClipSet:
-    """Render `count` training clips with consecutive seeds, in order, on `processes` cores."""
-    first = World(world).clip(first_seed, frames=frames)
-    height, width = first.composite.shape[-2:]
-    pixels = torch.empty(count, 11, frames, height, width, dtype=torch.uint8)
-    labels: list[Label] = []
-    for row, (bytes_, label) in enumerate(_rendered(world, count, first_seed, frames, processes)):
-        pixels[row] = torch.from_numpy(bytes_)
-        labels.append(label)
-        if row % 100 == 99 or row == count - 1:
-            report("clips", row + 1, count)
-    return ClipSet(pixels=pixels, labels=tuple(labels))
+    """Clips from a renderer for this once."""
+    with Renderer(world, processes) as renderer:
+        return renderer.clips(count, first_seed=first_seed, frames=frames, report=report)
 
 
 @torch.no_grad()
@@ -166,7 +231,7 @@ def encode_streams(
     """
     batch, streams = videos.shape[:2]
     latents = autoencoder.encode_video(videos.flatten(0, 1))
-    opacity = torch.tensor([stream >= 3 for stream in range(streams)]).repeat(batch)
+    opacity = (torch.arange(streams, device=videos.device) >= 3).repeat(batch)
     latents[opacity] = projection(latents[opacity])
     return latents.unflatten(0, (batch, streams))
 
@@ -193,16 +258,16 @@ def encode_clips(
     whitening: Whitening,
     report: Report,
 ) -> LatentSet:
-    """Latents and coverage of all clips."""
+    """Latents and coverage of all clips in CPU memory, encoded where the autoencoder is."""
     latents, coverage = [], []
+    device = autoencoder.device
     count, factor = len(clips.labels), autoencoder.spatial_factor
     for start in range(0, count, 16):
         rows = torch.arange(start, min(start + 16, count))
-        videos = clips.streams(rows)
-        latents.append(whitening.apply(encode_streams(autoencoder, projection, videos)).half())
-        opacities = (
-            clips.pixels[rows][:, [MATTE_CHANNEL, SHADOW_CHANNEL]].float() / 255
-        )  # [b, 2, T, H, W]
+        videos = clips.streams(rows, device)
+        encoded = whitening.apply(encode_streams(autoencoder, projection, videos))
+        latents.append(encoded.half().cpu())
+        opacities = clips.pixels[rows][:, [MATTE_CHANNEL, SHADOW_CHANNEL]].float() / 255
         groups = autoencoder.groups(opacities)  # [b, F, 2, t, H, W]
         pooled = torch.nn.functional.avg_pool2d(groups.mean(3).flatten(0, 1), factor)
         coverage.append(pooled.unflatten(0, groups.shape[:2]).transpose(1, 2).half())
@@ -210,7 +275,7 @@ def encode_clips(
     return LatentSet(latents=torch.cat(latents), coverage=torch.cat(coverage), labels=clips.labels)
 
 
-_worker_worlds: list[World] = []  # one per worker process, filled by its initialiser
+_worker_worlds: list[World] = []  # the world of this process, set before it renders
 
 
 def _start_worker(world: Path) -> None:
@@ -228,19 +293,6 @@ def clip_bytes(clip: Clip) -> tuple[Any, Label]:
     parts = (clip.composite, clip.background, clip.foreground, clip.matte, clip.shadow)
     stacked = torch.cat([torch.as_tensor(part) for part in parts], dim=1).transpose(0, 1)
     return (stacked * 255).round().clamp(0, 255).byte().numpy(), clip.label
-
-
-def _rendered(
-    world: Path, count: int, first_seed: int, frames: int, processes: int
-) -> Iterator[tuple[Any, Label]]:
-    jobs = [(seed, frames) for seed in range(first_seed, first_seed + count)]
-    if processes <= 1:
-        local = World(world)
-        yield from (clip_bytes(local.clip(seed, frames=length)) for seed, length in jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(processes, initializer=_start_worker, initargs=(world,)) as pool:
-        yield from pool.imap(_render_one, jobs, chunksize=16)
 
 
 def _labels_to_tensor(labels: Sequence[Label]) -> Tensor:

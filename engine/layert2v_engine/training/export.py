@@ -19,9 +19,9 @@ from layert2v_engine.model.checkpoint import (
     write_index,
 )
 from layert2v_engine.model.matte import MatteProjection
-from layert2v_engine.training.joint_stage import JointStage, average_path, new_transformer
+from layert2v_engine.training.joint_stage import JointStage, averages, new_transformer
 from layert2v_engine.training.sheet import MATTE_COLOUR, SHIFT
-from layert2v_engine.training.stages import WorldConfig, needed_from
+from layert2v_engine.training.stages import WorldConfig
 from layert2v_engine.world import vocabulary
 
 TITLE = "LayerT2V Mini v0 (illustrated)"
@@ -62,11 +62,13 @@ def mini_info(world: WorldConfig, temporal_factor: int) -> ModelInfo:
 
 
 def export(run: Path, out: Path, config: JointStage, world: WorldConfig, phase: str) -> None:
-    """Write the checkpoint of a finished phase of the joint stage into `out` (replaced)."""
-    weights = needed_from(average_path(run, phase), "joint")
+    """Write the checkpoint of a phase of the joint stage into `out` (replaced), the weights as they
+    were last saved.
+    """
+    weights = averages(run, phase)
     autoencoder = PatchAutoencoder.from_pretrained(run / "autoencoder" / "model")
     model = new_transformer(config, autoencoder.latent_channels)
-    model.load_state_dict(load_file(weights))
+    model.load_state_dict(weights)
     if out.exists():
         shutil.rmtree(out)
     save_transformer(model, out / "transformer", dtype=torch.float16)

@@ -15,6 +15,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from layert2v_engine.devices import Dice, mixed_precision
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.training.data import CaptionStates, LatentSet
@@ -81,7 +82,8 @@ class JointPhase:
         self.sampler, self.layout, self.texts = sampler, material.layout, material.texts
         self.latents, self.held_out = material.latents, material.held_out
         self.frames = self.latents.latents.shape[3]
-        self.rng = torch.Generator().manual_seed(config.seed)
+        self.device = model.device
+        self.dice = Dice(config.seed, self.device)
         self.caption_rng = Random(config.seed)  # noqa: S311 - captions, not secrets
         if config.compile:
             for block in model.blocks:
@@ -90,13 +92,14 @@ class JointPhase:
     def loss(self, step: int, share: float) -> Tensor:
         """Flow-matching loss of a random batch of stills or clips."""
         del step, share
-        still = bool(torch.rand((), generator=self.rng) < self.config.still_share)
+        still = self.dice.chance(self.config.still_share)
         size = self.config.still_batch if still else self.config.batch
-        rows = torch.randint(len(self.latents.labels), (size,), generator=self.rng)
-        frame = int(torch.randint(self.frames, (), generator=self.rng)) if still else None
-        batch = self.latents.batch(rows, frame)
-        noise = torch.randn(batch.latents.shape, generator=self.rng)
-        times, active = sample_times(size, self.layout, self.objective, self.rng)
+        rows = self.dice.indices(len(self.latents.labels), size)
+        frame = self.dice.index(self.frames) if still else None
+        batch = self.latents.batch(rows, frame, self.device)
+        noise = self.dice.noise(batch.latents.shape)
+        drawn = sample_times(size, self.layout, self.objective, self.dice.choices)
+        times, active = (each.to(self.device) for each in drawn)
         prompts = [self._captions(self.latents.labels[row]) for row in rows.tolist()]
         velocity = self._predict(batch.latents, noise, times, prompts, frame)
         weights = coverage_weights(self.layout, batch.matte, batch.shadow, self.objective)
@@ -108,12 +111,12 @@ class JointPhase:
         """
         frame = self.frames // 2 if self.config.still_share == 1 else None
         rows = torch.arange(len(self.held_out.labels))
-        latents = self.held_out.batch(rows, frame).latents
-        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(7))
+        latents = self.held_out.batch(rows, frame, self.device).latents
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(7)).to(latents)
         prompts = [canonical(label) for label in self.held_out.labels]
         errors = []
         for time in VALIDATION_TIMES:
-            times = torch.full((len(rows), len(self.layout)), time)
+            times = torch.full((len(rows), len(self.layout)), time, device=self.device)
             velocity = self._predict(latents, noise, times, prompts, frame)
             errors.append((velocity.float() - (noise - latents)).square().mean(dim=(0, 2, 3, 4, 5)))
         per_time_stream = torch.stack(errors)
@@ -143,7 +146,7 @@ class JointPhase:
     ) -> Tensor:
         mix = times[:, :, None, None, None, None]
         states, mask = self.texts.batch(prompts)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision(self.device):
             (velocity,) = self.transformer(
                 (1 - mix) * latents + mix * noise,
                 times * 1000,

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
+from layert2v_engine.devices import CPU
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte import MatteProjection
@@ -21,11 +22,11 @@ from layert2v_engine.training.data import (
     CaptionStates,
     ClipSet,
     LatentSet,
+    Renderer,
     Whitening,
     encode_clips,
     encode_streams,
     fit_whitening,
-    render_clips,
 )
 from layert2v_engine.training.joint import JointConfig, JointPhase, Material
 from layert2v_engine.training.objective import ObjectiveConfig
@@ -34,6 +35,7 @@ from layert2v_engine.training.stages import needed_from, report, train_phase
 from layert2v_engine.training.trainer import TrainerConfig
 
 WHITENING_CLIPS = 400  # latent statistics settle long before
+BLOCK = 1000  # clips
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,32 +52,32 @@ class JointStage:
     """joint.toml"""
 
     clips: int = 6000
+    processes: int = 2  # that render them; 0: all cores
     max_tokens: int = 20
     transformer: dict[str, Any] = field(default_factory=dict)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     phases: tuple[JointPhaseConfig, ...] = ()
 
 
-def run_joint(run: Path, config: JointStage, budget_s: float | None) -> None:
+def run_joint(
+    run: Path, config: JointStage, budget_s: float | None, device: torch.device = CPU
+) -> None:
     """The transformer, phase by phase; each starts from the averaged weights of the one before."""
     autoencoder = PatchAutoencoder.from_pretrained(
         needed_from(run / "autoencoder" / "model", "autoencoder")
-    )
+    ).to(device)
     projection = MatteProjection.from_pretrained(needed_from(run / "matte" / "projection", "matte"))
-    model = new_transformer(config, autoencoder.latent_channels)
-    waiting = []
-    for entry in config.phases:
-        if average_path(run, entry.name).exists():
-            model.load_state_dict(load_file(average_path(run, entry.name)))
-        else:
-            waiting.append(entry)
+    model = new_transformer(config, autoencoder.latent_channels).to(device)
+    waiting = _waiting(run, config, model)
     if not waiting:
         return
-    latents, held_out, whitening = _latents(run, config, autoencoder, projection)
-    texts = CaptionStates(MiniLMTextEncoder(max_tokens=config.max_tokens))
+    latents, held_out, whitening = _latents(run, config, autoencoder, projection.to(device))
+    texts = CaptionStates(MiniLMTextEncoder(max_tokens=config.max_tokens).to(device))
     layout = StreamLayout.for_foregrounds(1)
-    sampler = SheetSampler(run, layout, whitening, texts, latents.latents.shape[3:])
-    material = Material(layout=layout, latents=latents, held_out=held_out, texts=texts)
+    sampler = SheetSampler(run, layout, whitening.to(device), texts, latents.latents.shape[3:])
+    material = Material(
+        layout=layout, latents=latents.to(device), held_out=held_out.to(device), texts=texts
+    )
     for entry in waiting:
         phase = JointPhase(entry.name, model, material, sampler, entry.joint, config.objective)
         train_phase(phase, entry.trainer, average_path(run, entry.name).parent, budget_s)
@@ -88,19 +90,52 @@ def average_path(run: Path, phase: str) -> Path:
     return run / f"joint_{phase}" / "average.safetensors"
 
 
+def averages(run: Path, phase: str) -> dict[str, Tensor]:
+    """The averaged weights of a phase, finished or not."""
+    path = average_path(run, phase)
+    if path.exists():
+        return load_file(path)
+    state = load_file(needed_from(path.with_name("state.safetensors"), "joint"))
+    return {
+        name.removeprefix("average."): tensor
+        for name, tensor in state.items()
+        if name.startswith("average.")
+    }
+
+
+def _waiting(
+    run: Path, config: JointStage, model: LayeredWanTransformer3DModel
+) -> list[JointPhaseConfig]:
+    """The phases still to be trained, the model holding what the one before them left.
+
+    A phase that was begun means that those before it are done.
+    """
+    waiting: list[JointPhaseConfig] = []
+    for entry in reversed(config.phases):
+        path = average_path(run, entry.name)
+        if path.exists():
+            model.load_state_dict(load_file(path))
+            break
+        waiting.insert(0, entry)
+        if (path.parent / "state.json").exists():
+            break
+    return waiting
+
+
 def _latents(
     run: Path, config: JointStage, autoencoder: PatchAutoencoder, projection: MatteProjection
 ) -> tuple[LatentSet, LatentSet, Whitening]:
     """Latents of `config.clips` clips, rendered in blocks so that pixels never pile up."""
+    device = autoencoder.device
     held_out = ClipSet.load(run / "held_out.safetensors")
     known = ClipSet.load(run / "clips.safetensors")
     if (run / "whitening.safetensors").exists():
-        whitening = Whitening(**load_file(run / "whitening.safetensors"))
+        whitening = Whitening(**load_file(run / "whitening.safetensors")).to(device)
     else:
         rows = torch.arange(min(WHITENING_CLIPS, len(known.labels)))
-        sample = encode_streams(autoencoder, projection, known.streams(rows))
+        sample = encode_streams(autoencoder, projection, known.streams(rows, device))
         components = load_file(run / "autoencoder" / "components.safetensors")["component_std"]
-        whitening = fit_whitening(sample, components)
+        whitening = fit_whitening(sample, components.to(device))
         save_file({"mean": whitening.mean, "std": whitening.std}, run / "whitening.safetensors")
 
     def encode(clips: ClipSet) -> LatentSet:
@@ -111,13 +146,12 @@ def _latents(
         return LatentSet.load(path), encode(held_out), whitening
     blocks, frames = [encode(known)], known.pixels.shape[2]
     done = len(known.labels)
-    while done < config.clips:
-        count = min(1000, config.clips - done)
-        fresh = render_clips(
-            run / "world", count, first_seed=done, frames=frames, processes=2, report=report
-        )
-        blocks.append(encode(fresh))
-        done += count
+    with Renderer(run / "world", config.processes) as renderer:
+        while done < config.clips:
+            count = min(BLOCK, config.clips - done)
+            fresh = renderer.clips(count, first_seed=done, frames=frames, report=report)
+            blocks.append(encode(fresh))
+            done += count
     latents = LatentSet(
         latents=torch.cat([b.latents for b in blocks]),
         coverage=torch.cat([b.coverage for b in blocks]),

@@ -44,10 +44,13 @@ def fixed_labels() -> list[Label]:
 
 
 def load_decoder(run: Path, whitening: Whitening) -> StreamDecoder:
-    """The decoders a run folder holds: colour, and the one adapted to mattes."""
-    colour = PatchAutoencoder.from_pretrained(run / "autoencoder" / "model").eval()
+    """The decoders a run folder holds: colour, and the one adapted to mattes, where the statistics
+    are.
+    """
+    device = whitening.mean.device
+    colour = PatchAutoencoder.from_pretrained(run / "autoencoder" / "model").eval().to(device)
     opacity = copy.deepcopy(colour)
-    lora = load_file(run / "matte" / "decoder_lora.safetensors")
+    lora = load_file(run / "matte" / "decoder_lora.safetensors", device=str(device))
     opacity.decoder = merge_lora(colour.decoder, lora)
     return StreamDecoder(colour, opacity, whitening.mean, whitening.std)
 
@@ -94,7 +97,8 @@ class SheetSampler:
     def __call__(self, model: LayeredWanTransformer3DModel, path: Path, frame: int | None) -> None:
         labels = fixed_labels()
         latents = self._sample(model, labels, frame)
-        frames = list(decode_layers(latents, self.layout, self.decoder, matte_colour=MATTE_COLOUR))
+        layers = decode_layers(latents, self.layout, self.decoder, matte_colour=MATTE_COLOUR)
+        frames = [group.cpu() for group in layers]
         rows = [layer_row(frames, row) for row in range(len(labels))]
         save_captioned(rows, [canonical(label)[0] for label in labels], COLUMNS, path)
 
@@ -120,7 +124,7 @@ class SheetSampler:
         )
         return denoise(
             predict,
-            noise,
+            noise.to(model.device),
             new_run("euler", STEPS, shift=SHIFT),
             Conditioning(*self.texts.batch([canonical(label) for label in labels])),
             Conditioning(*self.texts.batch([("", "", "")] * count)),

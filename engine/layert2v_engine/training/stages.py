@@ -13,17 +13,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 
+from layert2v_engine.devices import CPU
 from layert2v_engine.errors import EngineError
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte import lora_state
 from layert2v_engine.training.autoencoding import ChunkConfig, DecoderPhase, MattePhase, fit
-from layert2v_engine.training.data import (
-    HELD_OUT_SEED,
-    ClipSet,
-    render_clips,
-)
+from layert2v_engine.training.data import HELD_OUT_SEED, ClipSet, render_clips
 from layert2v_engine.training.trainer import Phase, Trainer, TrainerConfig
 from layert2v_engine.world.clips import build_bank
 
@@ -39,7 +37,7 @@ class WorldConfig:
     frames: int = 9
     creatures_per_species: int = 24
     plates_per_scene: int = 40
-    processes: int = 2
+    processes: int = 2  # 0: all cores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,14 +75,16 @@ class MissingStage(EngineError):
     reason = "MISSING_STAGE"
 
 
-def run_autoencoder(run: Path, config: AutoencoderStage, budget_s: float | None) -> None:
+def run_autoencoder(
+    run: Path, config: AutoencoderStage, budget_s: float | None, device: torch.device = CPU
+) -> None:
     """World, pixels, linear fit, decoder."""
     folder = run / "autoencoder"
-    clips, held_out = _pixels(run, config)
+    clips, held_out = (each.to(device) for each in _pixels(run, config))
     if (folder / "fit").exists():
-        autoencoder = PatchAutoencoder.from_pretrained(folder / "fit")
+        autoencoder = PatchAutoencoder.from_pretrained(folder / "fit").to(device)
     else:
-        autoencoder = PatchAutoencoder(**config.autoencoder)
+        autoencoder = PatchAutoencoder(**config.autoencoder).to(device)
         save_file(
             {"component_std": fit(autoencoder, clips)},
             made_folder(folder) / "components.safetensors",
@@ -95,15 +95,16 @@ def run_autoencoder(run: Path, config: AutoencoderStage, budget_s: float | None)
     autoencoder.save_pretrained(folder / "model")
 
 
-def run_matte(run: Path, config: MatteStage, budget_s: float | None) -> None:
+def run_matte(
+    run: Path, config: MatteStage, budget_s: float | None, device: torch.device = CPU
+) -> None:
     """Projection and decoder LoRA on the frozen autoencoder."""
     folder = run / "matte"
     autoencoder = PatchAutoencoder.from_pretrained(
         needed_from(run / "autoencoder" / "model", "autoencoder")
-    )
+    ).to(device)
     clips, held_out = (
-        ClipSet.load(run / "clips.safetensors"),
-        ClipSet.load(run / "held_out.safetensors"),
+        ClipSet.load(run / f"{name}.safetensors").to(device) for name in ("clips", "held_out")
     )
     phase = MattePhase(
         autoencoder, clips, held_out, config.chunks, rank=config.rank, alpha=config.alpha

@@ -82,7 +82,7 @@ class Trainer:
         saved.
         """
         last_validated = last_saved = self.spent_s
-        losses: list[float] = []
+        losses: list[Tensor] = []
         with _termination() as terminated:
             while self.spent_s < self.config.budget_s:
                 began = time.monotonic()
@@ -121,13 +121,17 @@ class Trainer:
                     f"optimizer.{i}.{row}.{k}": torch.as_tensor(v) for k, v in entries.items()
                 }
         partial = self.folder / "state.safetensors.part"
-        save_file({k: v.contiguous() for k, v in tensors.items()}, partial)
+        save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, partial)
         partial.replace(self.folder / "state.safetensors")
         counters = {"step": self.step, "spent_s": self.spent_s}
         (self.folder / "state.json").write_text(json.dumps(counters))
 
     def resume(self) -> bool:
-        """Go on from `save`; false when there is nothing to go on from."""
+        """Go on from `save`; false when there is nothing to go on from.
+
+        Of a run that was packed for a journey only the averages are left: they are the weights, and
+        the optimisers start anew.
+        """
         if not (self.folder / "state.json").exists():
             return False
         counters = json.loads((self.folder / "state.json").read_text())
@@ -135,8 +139,9 @@ class Trainer:
         tensors = load_file(self.folder / "state.safetensors")
         with torch.no_grad():
             for name, parameter in self.parameters.items():
-                parameter.copy_(tensors[f"model.{name}"])
-                self.average[name].copy_(tensors[f"average.{name}"])
+                average = tensors[f"average.{name}"]
+                parameter.copy_(tensors.get(f"model.{name}", average))
+                self.average[name].copy_(average)
         for i, optimizer in enumerate(self.optimizers):
             state = optimizer.state_dict()
             for key, value in tensors.items():
@@ -147,7 +152,7 @@ class Trainer:
             optimizer.load_state_dict(state)
         return True
 
-    def _step(self) -> float:
+    def _step(self) -> Tensor:
         share = min(self.spent_s / self.config.budget_s, 1.0)
         factor = _lr_factor(self.step, share, self.config)
         for optimizer, bases in zip(self.optimizers, self._base_lrs, strict=True):
@@ -167,10 +172,10 @@ class Trainer:
             torch._foreach_lerp_(
                 list(self.average.values()), list(self.parameters.values()), 1 - decay
             )
-        return float(loss.detach())
+        return loss.detach()
 
-    def _log(self, losses: list[float]) -> None:
-        loss = sum(losses) / len(losses)
+    def _log(self, losses: list[Tensor]) -> None:
+        loss = float(torch.stack(losses).mean())
         rate = self.step / max(self.spent_s, 1e-9)
         self.writer.add_scalar(f"{self.phase.name}/loss", loss, self.step)
         logger.info(
@@ -215,8 +220,15 @@ def _optimizers(
     ]
     taken = {id(p) for p in matrices}
     rest = [p for p in parameters.values() if id(p) not in taken]
+    on_gpu = all(p.is_cuda for p in rest)  # where one kernel for all tensors pays
     optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(rest, config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay)
+        torch.optim.AdamW(
+            rest,
+            config.lr,
+            betas=(0.9, 0.98),
+            weight_decay=config.weight_decay,
+            fused=on_gpu or None,
+        )
     ]
     if matrices:
         muon = torch.optim.Muon(
