@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fakes.live_server import LiveServer, live_server
+from fakes.live_server import LiveServer, live_server, until
 from fakes.small_disk import small_disk
 from fakes.tiny_model import INFO, write_tiny_model
 from layert2v.stack import read
@@ -29,7 +29,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         small_disk(folder / "disk", SMALL_DISK_MIB),
         live_server(folder / "disk" / "data", **settings) as server,
     ):
+        # A cold start of torch and diffusers can outlast what the server lets one call wait.
+        until(lambda: bool(told(server).models), timeout_s=240)
         yield server
+
+
+def told(server: LiveServer) -> Any:
+    return server.call(server.info.GetServerInfo, server_pb2.GetServerInfoRequest())
 
 
 def submit(server: LiveServer, **spec: Any) -> Any:
@@ -69,8 +75,7 @@ def test_its_progress_and_previews_are_watched(done: list[Any]) -> None:
 
 
 def test_the_model_is_told(server: LiveServer, done: list[Any]) -> None:
-    info = server.call(server.info.GetServerInfo, server_pb2.GetServerInfoRequest())
-    (model,) = info.models
+    (model,) = told(server).models
     assert (model.name, model.max_foregrounds) == (INFO.name, INFO.max_foregrounds)
     assert len(model.digest) == 64
 
