@@ -59,7 +59,7 @@ def test_a_prompt_becomes_a_stack_that_a_second_library_confirms(
     stack = read(Path(job.local_path))
     assert not inspect(Path(job.local_path), stack).problems
     assert [layer.name for layer in stack.layers] == ["bg", "shadow_01", "fg_01"]
-    assert stack.name == "stack"
+    assert stack.name == "a_red_fox_running_through_a_forest_at_ni"
     names = [file.path for file in server.artifacts(job.name)]
     assert names == [*(file.path for file in stack.files()), "stack.json"]
     present = {p for p in Path(job.local_path).rglob("*") if p.is_file()}
