@@ -27,7 +27,7 @@ test: setup  ## every test that needs neither Blender nor a GPU
 test-hosts: setup  ## a layer stack in Blender 4.5 and 5.0 against numpy
 	@scripts/setup bpy-4.5
 	@scripts/setup bpy-5.0
-	@$(BIN)/python -m pytest -m host $(ARGS)
+	@$(BIN)/python -m pytest -m host tests/hosts $(ARGS)
 
 test-gpu: setup  ## what needs a CUDA device
 	@$(BIN)/python -m pytest -m gpu $(ARGS)
