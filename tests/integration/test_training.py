@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from layert2v.spec import GenerateSpec, resolve
-from layert2v_engine.evaluation.judges import Judges, judge_accuracy, train_judges
+from layert2v_engine.evaluation.judges import (
+    Judges,
+    judge_accuracy,
+    judge_clips,
+    train_judges,
+)
 from layert2v_engine.evaluation.report import draw_labels, report
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte import MatteProjection
@@ -94,8 +99,10 @@ def test_the_report_has_figures_and_sheets(run: Path, tmp_path: Path) -> None:
     clips = ClipSet.load(run / "clips.safetensors")
     train_judges(clips, seconds=0.4, seed=0, report=lambda line: None).save(tmp_path / "j")
     judges = Judges.load(tmp_path / "j")
-    own = judge_accuracy(judges, clips)
-    assert set(own) == {"subject", "silhouette", "place", "time"}
+    fresh = judge_clips(run / "world", train=4, test=2, frames=5)
+    own = {name: judge_accuracy(judges, fresh[name]) for name in ("seen", "held_out")}
+    assert set(own["held_out"]) == {"subject", "silhouette", "place", "time"}
+    assert all(is_held_out(y.subject, y.place, y.time) for y in fresh["held_out"].labels)
     pipeline = LayeredPipeline.from_pretrained(tmp_path / "mini")
     figures = report(pipeline, judges, own, tmp_path / "out", count=2, seed=0)
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == figures

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 from pathlib import Path
 
 from layert2v_engine.errors import EngineError
 
-STAGE_NAMES = ("autoencoder", "matte", "joint")
+STAGE_NAMES = ("prepare", "autoencoder", "matte", "joint")
 DEVICE_HELP = "auto (a GPU if there is one), cpu, cuda, cuda:1, ..."
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -19,7 +20,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train = subparsers.add_parser(
         "train",
         help="train a model, stage by stage; a stopped run goes on where it was",
-        description="Progress goes to the log and to TensorBoard files in the run.",
+        description="Progress goes to the log and to TensorBoard files in the run. `prepare` makes "
+        "what can be carried to another machine: world and token states of the captions.",
         epilog="example: layert2v-engine train autoencoder matte joint --run runs/mini",
     )
     train.add_argument(
@@ -65,6 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument("--out", metavar="DIR", type=Path, required=True)
     evaluate.add_argument("--count", type=int, default=48, help="prompts seen in training")
     evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--judge-clips", type=int, default=1400, help="clips for new judges")
     evaluate.add_argument("--judge-budget", default="240s", help="training time of new judges")
     evaluate.add_argument("--device", default="auto", help=DEVICE_HELP)
     evaluate.set_defaults(run=_evaluate)
@@ -74,13 +77,16 @@ def duration(text: str) -> float:
     """Seconds of `90s`, `20m`, `1h` or a plain number of seconds."""
     number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
     try:
-        return float(number) * _UNITS[unit]
+        seconds = float(number) * _UNITS[unit]
     except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
         raise EngineError(
             f"{text!r} is not a duration.",
             "Write for example 90s, 20m or 1h.",
             reason="BAD_DURATION",
-        ) from None
+        )
+    return seconds
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -88,7 +94,7 @@ def _train(args: argparse.Namespace) -> int:
 
     from layert2v_engine.devices import pick_device
     from layert2v_engine.training.config import load_config
-    from layert2v_engine.training.joint_stage import JointStage, run_joint
+    from layert2v_engine.training.joint_stage import JointStage, run_joint, run_prepare
     from layert2v_engine.training.stages import (
         AutoencoderStage,
         MatteStage,
@@ -106,6 +112,11 @@ def _train(args: argparse.Namespace) -> int:
     args.run_folder.mkdir(parents=True, exist_ok=True)
     run, configs = args.run_folder, args.configs
     stages = {
+        "prepare": lambda: run_prepare(
+            run,
+            load_config(AutoencoderStage, "autoencoder", configs),
+            load_config(JointStage, "joint", configs),
+        ),
         "autoencoder": lambda: run_autoencoder(
             run, load_config(AutoencoderStage, "autoencoder", configs), budget_s, device
         ),
@@ -140,20 +151,28 @@ def _export(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from layert2v_engine.devices import pick_device
-    from layert2v_engine.evaluation.judges import Judges, judge_accuracy, train_judges
+    from layert2v_engine.evaluation.judges import (
+        Judges,
+        judge_accuracy,
+        judge_clips,
+        train_judges,
+    )
     from layert2v_engine.evaluation.report import report
     from layert2v_engine.pipeline import LayeredPipeline
-    from layert2v_engine.training.data import ClipSet
+    from layert2v_engine.training.stages import needed_from
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     pipeline = LayeredPipeline.from_pretrained(args.model, device=str(pick_device(args.device)))
+    world = needed_from(args.run_folder / "world", "autoencoder")
     judges_path = args.run_folder / "judges.safetensors"
-    if not judges_path.exists():
-        clips = ClipSet.load(args.run_folder / "clips.safetensors")
+    known = judges_path.exists()
+    frames = pipeline.info.default_frames
+    clips = judge_clips(world, train=8 if known else args.judge_clips, test=64, frames=frames)
+    if not known:
         seconds = duration(args.judge_budget)
-        train_judges(clips, seconds=seconds, seed=5, report=logging.info).save(judges_path)
+        train_judges(clips["train"], seconds=seconds, seed=5, report=logging.info).save(judges_path)
     judges = Judges.load(judges_path)
-    own = judge_accuracy(judges, ClipSet.load(args.run_folder / "held_out.safetensors"))
+    own = {name: judge_accuracy(judges, clips[name]) for name in ("seen", "held_out")}
     figures = report(pipeline, judges, own, args.out, count=args.count, seed=args.seed)
     print(json.dumps(figures, indent=2))
     return 0

@@ -1,9 +1,9 @@
-"""Small classifiers trained on the world's clips, which say what a generated picture shows.
+"""Small classifiers trained on clips of the world, which say what a generated picture shows.
 
 Three judges: one sees colour pictures and names place and time, one sees colour and names the
 subject, one sees silhouettes alone and names the subject, since colour by itself fools a judge.
-They are trained here, from clips the generator never saw, and report their own accuracy; the first
-model of the project they know nothing about.
+They are trained here, on seeds the generator never saw, and report their own accuracy, also on
+scenes that were held out of its training.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from layert2v_engine.training.data import MATTE_CHANNEL, ClipSet
+from layert2v_engine.training.data import JUDGE_SEED, MATTE_CHANNEL, ClipSet, Renderer
 from layert2v_engine.world.clips import Label
 from layert2v_engine.world.vocabulary import PLACES, SUBJECTS, TIMES
 
@@ -97,6 +97,28 @@ def truth(kind: str, labels: Sequence[Label]) -> Tensor:
     """The right answers [N] of a judge."""
     field = "subject" if kind == "silhouette" else kind
     return torch.tensor([getattr(label, field) for label in labels])
+
+
+def judge_clips(world: Path, *, train: int, test: int, frames: int) -> dict[str, ClipSet]:
+    """Fresh clips for judges: `train`, of all scenes, and two tests, `seen` and `held_out` as the
+    generator's training has it.
+    """
+    with Renderer(world, processes=1) as renderer:
+
+        def draw(first: int, count: int, held_out: bool) -> ClipSet:
+            seed = JUDGE_SEED + first
+            return renderer.clips(
+                count, first_seed=seed, frames=frames, report=lambda *_: None, held_out=held_out
+            )
+
+        usual, rare = draw(0, train - train // 4, False), draw(train, train // 4, True)
+        return {
+            "train": ClipSet(
+                pixels=torch.cat([usual.pixels, rare.pixels]), labels=usual.labels + rare.labels
+            ),
+            "seen": draw(2 * train, test, False),
+            "held_out": draw(3 * train, test, True),
+        }
 
 
 def judge_accuracy(judges: Judges, clips: ClipSet) -> dict[str, float]:

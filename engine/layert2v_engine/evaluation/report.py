@@ -108,7 +108,7 @@ def measure(shots: Sequence[Shot], judges: Judges) -> dict[str, float]:
 def report(
     pipeline: LayeredPipeline,
     judges: Judges,
-    judge_figures: dict[str, float],
+    judge_figures: dict[str, dict[str, float]],
     out: Path,
     *,
     count: int,

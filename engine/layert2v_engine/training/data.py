@@ -8,6 +8,7 @@ optimisers or losses.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -34,6 +36,7 @@ STREAM_CHANNELS = (slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 10), slice(10
 STREAM_PLANES = torch.tensor([[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 9, 9], [10, 10, 10]])
 MATTE_CHANNEL, SHADOW_CHANNEL = 9, 10
 HELD_OUT_SEED = 10_000_000  # seeds from here on never occur in training
+JUDGE_SEED = 20_000_000  # seeds from here on are seen by judges only
 _ACTION_NAMES = [word.name for word in ACTIONS]
 
 
@@ -152,28 +155,56 @@ class CaptionStates:
     encoder leaves them.
     """
 
-    def __init__(self, encoder: TextEncoder) -> None:
+    def __init__(self, encoder: TextEncoder | None) -> None:
         self._encoder = encoder
         self._rows: dict[str, int] = {}
         self._states, self._mask = torch.empty(0), torch.empty(0)  # [N, L, D], [N, L]
 
+    def save(self, path: Path) -> None:
+        """Write what is known, real tokens only; a machine that has the file needs no encoder."""
+        mask = self._mask.cpu()
+        partial = path.with_suffix(".part")
+        tensors = {"states": self._states.cpu()[mask], "mask": mask.byte()}
+        save_file(tensors, partial, {"texts": json.dumps(list(self._rows))})
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device) -> CaptionStates:
+        """Read what `save` wrote; captions it does not hold are KeyErrors."""
+        known = cls(None)
+        with safe_open(path, "pt") as file:
+            states, mask = file.get_tensor("states"), file.get_tensor("mask").bool()
+            texts = json.loads(file.metadata()["texts"])
+        known._rows = {text: row for row, text in enumerate(texts)}
+        padded = states.new_zeros(*mask.shape, states.shape[-1])
+        padded[mask] = states
+        known._states, known._mask = padded.to(device), mask.to(device)
+        return known
+
     def batch(self, prompts: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
         """States [B, P, L, D] and mask [B, P, L] for B rows of P prompts."""
         texts = [text for row in prompts for text in row]
-        self._learn([text for text in dict.fromkeys(texts) if text not in self._rows])
+        self.learn(texts)
         rows = torch.tensor([self._rows[text] for text in texts]).to(self._states.device)
         shape = (len(prompts), len(prompts[0]))
         states, mask = self._states[rows].float(), self._mask[rows]
         return states.unflatten(0, shape), mask.unflatten(0, shape)
 
-    def _learn(self, texts: Sequence[str]) -> None:
-        if not texts:
+    def learn(self, texts: Sequence[str]) -> None:
+        """Encode those that are not known yet."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._rows]
+        if not new or self._encoder is None:
             return
-        states, mask = self._encoder.encode(texts)
+        states, mask = self._encoder.encode(new)
         known = len(self._rows)
-        self._rows |= {text: known + i for i, text in enumerate(texts)}
+        self._rows |= {text: known + i for i, text in enumerate(new)}
         self._states = torch.cat([self._states, states.half()]) if known else states.half()
         self._mask = torch.cat([self._mask, mask]) if known else mask
+
+
+def cores(processes: int) -> int:
+    """As many, or for 0 all that this process may use."""
+    return processes or len(os.sched_getaffinity(0))
 
 
 class Renderer:
@@ -183,7 +214,7 @@ class Renderer:
 
     def __init__(self, world: Path, processes: int) -> None:
         self._world = world
-        self._processes = processes or len(os.sched_getaffinity(0))
+        self._processes = cores(processes)
         self._pool: Pool | None = None
 
     def __enter__(self) -> Self:
@@ -199,9 +230,14 @@ class Renderer:
         if self._pool is not None:
             self._pool.terminate()
 
-    def clips(self, count: int, *, first_seed: int, frames: int, report: Report) -> ClipSet:
-        """`count` training clips with consecutive seeds, in order."""
-        jobs = [(seed, frames) for seed in range(first_seed, first_seed + count)]
+    def clips(
+        self, count: int, *, first_seed: int, frames: int, report: Report, held_out: bool = False
+    ) -> ClipSet:
+        """`count` clips with consecutive seeds, in order: of the scenes that are trained on, or of
+        those held out.
+        """
+        seeds = range(first_seed, first_seed + count)
+        jobs = [(seed, frames, held_out) for seed in seeds]
         drawn = self._pool.imap(_render_one, jobs, 16) if self._pool else map(_render_one, jobs)
         pixels, labels = torch.empty(0, dtype=torch.uint8), []
         for row, (bytes_, label) in enumerate(drawn):
@@ -283,9 +319,9 @@ def _start_worker(world: Path) -> None:
     _worker_worlds[:] = [World(world)]
 
 
-def _render_one(job: tuple[int, int]) -> tuple[Any, Label]:
-    seed, frames = job
-    return clip_bytes(_worker_worlds[0].clip(seed, frames=frames))
+def _render_one(job: tuple[int, int, bool]) -> tuple[Any, Label]:
+    seed, frames, held_out = job
+    return clip_bytes(_worker_worlds[0].clip(seed, frames=frames, held_out=held_out))
 
 
 def clip_bytes(clip: Clip) -> tuple[Any, Label]:
