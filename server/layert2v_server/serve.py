@@ -138,6 +138,7 @@ async def _parts(config: Config, executors: tuple[Executor, ...]) -> AsyncGenera
             artifacts = ArtifactStore(data / "jobs", min_free_bytes=config.min_free_mib * MIB)
             uploads = UploadStore(data / "uploads", max_bytes=config.max_upload_mib * MIB)
             store.void_leases()  # we hold the lock: whoever gave them is gone, its workers with it
+            store.remember_models(())  # the checkpoints may be others now: our workers will tell
             artifacts.delete_unknown(store.ids())
             uploads.forget_older(time.time() - config.keep_uploads_days * 86400)
             yield Parts(

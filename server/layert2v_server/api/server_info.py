@@ -20,7 +20,7 @@ CAPABILITIES = ("previews", "upload")
 
 
 class ServerService(server_pb2_grpc.ServerServiceServicer):
-    """Answers at once from what the workers told when they were last up."""
+    """Answers at once; no models until the first worker of this server is up."""
 
     def __init__(
         self,

@@ -294,13 +294,13 @@ class JobStore:
             return int(connection.execute(select(func.sum(jobs.c.artifact_bytes))).scalar() or 0)
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """What the workers told last; empty before the very first worker was up."""
+        """What this server's workers told last; empty before the first one was up."""
         with reading(self._engine) as connection:
             rows = connection.execute(select(models.c.info).order_by(models.c.position))
             return tuple(model_from_json(info) for info in rows.scalars())
 
     def remember_models(self, known: Sequence[ModelInfo]) -> Sequence[ModelInfo]:
-        """Keep what a worker told."""
+        """Keep what a worker told in place of what was known before."""
         rows = [
             {"position": position, "info": model_to_json(model)}
             for position, model in enumerate(known)

@@ -55,7 +55,7 @@ artifacts = Table(
     Column("sha256", Text, nullable=False),
 )
 
-# What the workers told about themselves, kept so that nobody has to wait for a worker to start.
+# What the running server's workers told about themselves; a restarted worker is not waited for.
 models = Table(
     "models",
     metadata,
