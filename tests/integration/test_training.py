@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from layert2v.spec import GenerateSpec, resolve
+from layert2v_engine.errors import EngineError
 from layert2v_engine.evaluation.judges import (
     Judges,
     judge_accuracy,
@@ -92,6 +93,17 @@ def test_a_run_ends_in_a_checkpoint_that_draws(run: Path, tmp_path: Path) -> Non
     frames = list(pipeline.decode(pipeline.sample(spec, plan), 1))
     assert [f.composite.shape[2] for f in frames] == [1, 4]
     assert frames[0].composite.shape[-2:] == (48, 64)
+
+
+def test_export_replaces_a_model_and_nothing_else(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letter.txt").write_text("dear")
+    with pytest.raises(EngineError, match="holds no model"):
+        export(run, tmp_path / "home", JOINT, WORLD, "clips")
+    assert (tmp_path / "home" / "letter.txt").read_text() == "dear"
+    for _ in range(2):
+        export(run, tmp_path / "mini", JOINT, WORLD, "clips")
+    assert [p.name for p in tmp_path.iterdir() if p.suffix == ".part"] == []
 
 
 def test_the_report_has_figures_and_sheets(run: Path, tmp_path: Path) -> None:

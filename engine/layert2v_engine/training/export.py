@@ -9,10 +9,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from layert2v.spec import ModelInfo
+from layert2v_engine.errors import EngineError
 from layert2v_engine.layout import StreamRole
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.checkpoint import (
     CLEAN_CONDITIONING,
+    INDEX,
     CheckpointConfig,
     Whitening,
     save_transformer,
@@ -62,15 +64,19 @@ def mini_info(world: WorldConfig, temporal_factor: int) -> ModelInfo:
 
 
 def export(run: Path, out: Path, config: JointStage, world: WorldConfig, phase: str) -> None:
-    """Write the checkpoint of a phase of the joint stage into `out` (replaced), the weights as they
-    were last saved.
+    """Write the checkpoint of a phase of the joint stage into `out`, the weights as they were last
+    saved. An older checkpoint there is replaced; anything else is left alone, and refused.
     """
+    if out.exists() and not (out / INDEX).is_file() and any(out.iterdir()):
+        raise EngineError(
+            f"{out} is not empty and holds no model.", "Name a new folder.", reason="NOT_A_MODEL"
+        )
+    target, out = out, out.with_name(f"{out.name}.part")
     weights = averages(run, phase)
     autoencoder = PatchAutoencoder.from_pretrained(run / "autoencoder" / "model")
     model = new_transformer(config, autoencoder.latent_channels)
     model.load_state_dict(weights)
-    if out.exists():
-        shutil.rmtree(out)
+    shutil.rmtree(out, ignore_errors=True)  # what an interrupted export left
     save_transformer(model, out / "transformer", dtype=torch.float16)
     autoencoder.half().save_pretrained(out / "autoencoder")
     MatteProjection.from_pretrained(run / "matte" / "projection").half().save_pretrained(
@@ -100,3 +106,6 @@ def export(run: Path, out: Path, config: JointStage, world: WorldConfig, phase: 
         ),
         out,
     )
+    if target.exists():
+        shutil.rmtree(target)
+    out.rename(target)
