@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
@@ -23,11 +25,13 @@ from layert2v.stack import Role, Stack
 from layert2v_engine.errors import Cancelled, InvalidSpec, ModelNotFound, OutOfMemory
 from layert2v_engine.layers import LayerFrames
 from layert2v_engine.layout import StreamLayout
-from layert2v_engine.model.checkpoint import read_index
+from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.prompts import PromptPlan
 from layert2v_engine.sampling.denoise import Step
 from layert2v_engine.stack.deliver import Provenance, StackWriter
+from layert2v_engine.stack.files import appearing
+from layert2v_engine.stack.preview import FOLDER
 
 # Share of a job's time per stage, measured on two cores with the Mini; only the bar depends on it.
 STAGE_SHARES = {"load": 0.25, "text": 0.05, "denoise": 0.5, "decode": 0.15, "write": 0.05}
@@ -77,43 +81,52 @@ class Engine:
         Raises InvalidSpec, ModelNotFound, BadCheckpoint, Cancelled, DiskFull, OutOfMemory or
         StackError; then no manifest and no half-written file is left in the folder.
         """
-        job = _Job(folder, report, cancelled)
         try:
-            return self._generate(spec, job)
+            return self._generate(spec, _Job(folder, report, cancelled))
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise OutOfMemory(
                 "There was not enough memory for this request.",
                 "Ask for fewer frames, a smaller size or fewer foregrounds.",
             ) from error
-        finally:
-            job.remove_preview()
 
     def _generate(self, spec: GenerateSpec, job: _Job) -> Stack:
-        job.tell("load", 0, 1, f"loading {spec.model}")
-        pipeline = self._pipeline(spec.model)
-        violations = validate(spec, pipeline.info)
-        if violations:
-            raise InvalidSpec(violations)
-        spec = resolve(spec, pipeline.info, secrets.randbelow(NEW_SEEDS))
-        job.tell("text", 0, 1, "reading the prompt")
-        plan = pipeline.plan(spec)
-        job.tell("text", 1, 1, f"understood as: {plan.understood}")
+        config = self._config(spec.model)
+        spec = _accepted(spec, config.info)
+        # The folder is claimed first: one that cannot be used must not cost the time of a model.
+        with _open_writer(job.folder, spec, config) as writer, closing(job):
+            job.tell("load", 0, 1, f"loading {spec.model}")
+            pipeline = self._pipeline(spec.model)
+            job.tell("load", 1, 1)
+            job.tell("text", 0, 1, "reading the prompt")
+            plan = pipeline.plan(spec)
+            job.tell("text", 1, 1, f"understood as: {plan.understood}")
 
-        def on_step(step: Step) -> None:
-            job.show(_first_picture(pipeline, step) if _worth_a_look(step) else None)
-            job.tell("denoise", step.done, step.total)
+            def on_step(step: Step) -> None:
+                if _worth_a_look(step):
+                    job.show(pipeline.first_frame(step.estimate))
+                job.tell("denoise", step.done, step.total)
 
-        job.tell("denoise", 0, spec.steps)
-        latents = pipeline.sample(spec, plan, on_step)
-        return _deliver(pipeline, spec, plan, latents, job)
+            job.tell("denoise", 0, spec.steps)
+            latents = pipeline.sample(spec, plan, on_step)
+            _declare_layers(writer, plan, spec.seed or 0)
+            _write_layers(writer, pipeline.decode(latents, len(plan.foregrounds)), job)
+            _save_latents(writer, plan, latents)
+            provenance = _provenance(pipeline.info, spec, plan)
+            return writer.finish(provenance, progress=partial(job.tell, "write"))
+
+    def _config(self, name: str) -> CheckpointConfig:
+        """What a model declares: that of the weights in memory, if it is there."""
+        if self._loaded is not None and self._loaded[0] == name:
+            return self._loaded[1].config
+        if name not in self._folders:
+            known = ", ".join(self._folders) or "none"
+            raise ModelNotFound(
+                f"There is no model called {name!r} here.", f"Models here: {known}."
+            )
+        return read_index(self._folders[name])
 
     def _pipeline(self, name: str) -> LayeredPipeline:
         if self._loaded is None or self._loaded[0] != name:
-            if name not in self._folders:
-                known = ", ".join(self._folders) or "none"
-                raise ModelNotFound(
-                    f"There is no model called {name!r} here.", f"Models here: {known}."
-                )
             self._loaded = None  # two models at once may not fit
             pipeline = LayeredPipeline.from_pretrained(self._folders[name], device=self._device)
             self._loaded = (name, pipeline)
@@ -152,25 +165,18 @@ class _Job:
             )
         )
 
-    def show(self, picture: Tensor | None) -> None:
+    def show(self, picture: Tensor) -> None:
         """Make a picture [3, H, W] in 0..1 the preview of the reports to come."""
-        if picture is None:
-            return
-        path = self.folder / "preview" / PREVIEW_NAME
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = self.folder / FOLDER / PREVIEW_NAME
         pixels = (picture.clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()
-        partial = path.with_suffix(".part")
-        Image.fromarray(pixels).save(partial, format="PNG")
-        partial.replace(path)
+        with appearing(path) as temporary:
+            Image.fromarray(pixels).save(temporary, format="PNG")
         self._preview = path
 
-    def remove_preview(self) -> None:
-        """Take the preview back: a finished stack has better ones."""
+    def close(self) -> None:
+        """Take the preview back: a finished stack has better ones, an aborted one has none."""
         if self._preview is not None:
             self._preview.unlink(missing_ok=True)
-            for folder in (self._preview.parent, self.folder):
-                if folder.is_dir() and not any(folder.iterdir()):
-                    folder.rmdir()
 
 
 def stack_name(prompt: str) -> str:
@@ -184,20 +190,17 @@ def _worth_a_look(step: Step) -> bool:
     return step.done < step.total and step.done % max(step.total // 4, 1) == 0
 
 
-@torch.no_grad()
-def _first_picture(pipeline: LayeredPipeline, step: Step) -> Tensor:
-    """The first frame [3, H, W] of the full video, as far as it can be told."""
-    foregrounds = (step.estimate.shape[1] - 2) // 3
-    frames = next(pipeline.decode(step.estimate[:, :, :, :1], foregrounds))
-    return frames.composite[0, :, 0]
+def _accepted(spec: GenerateSpec, info: ModelInfo) -> GenerateSpec:
+    """The request with everything filled in. Raises InvalidSpec for one the model cannot answer."""
+    violations = validate(spec, info)
+    if violations:
+        raise InvalidSpec(violations)
+    return resolve(spec, info, secrets.randbelow(NEW_SEEDS))
 
 
-def _deliver(
-    pipeline: LayeredPipeline, spec: GenerateSpec, plan: PromptPlan, latents: Tensor, job: _Job
-) -> Stack:
-    info, seed = pipeline.info, spec.seed or 0
-    with StackWriter(
-        job.folder,
+def _open_writer(folder: Path, spec: GenerateSpec, config: CheckpointConfig) -> StackWriter:
+    return StackWriter(
+        folder,
         name=stack_name(spec.prompt),
         width=spec.width,
         height=spec.height,
@@ -205,30 +208,22 @@ def _deliver(
         start_frame=spec.start_frame,
         frames=spec.frames,
         colorspace=spec.colorspace,
-        source_colorspace=info.source_colorspace,
-        shadow_domain="linear" if pipeline.config.shadow_domain == "linear" else "display",
-    ) as writer:
-        _declare_layers(writer, plan, seed)
-        index = 0
-        for group in pipeline.decode(latents, len(plan.foregrounds)):
-            for t in range(group.composite.shape[2]):
-                _write_frame(writer, group, t, index)
-                index += 1
-                job.tell("decode", index, spec.frames)
-        _save_latents(writer, plan, latents)
-        return writer.finish(
-            Provenance(
-                prompt=spec.prompt,
-                negative_prompt=spec.negative_prompt,
-                seed=seed,
-                model=info.name,
-                model_digest=info.digest,
-                understood=plan.understood,
-                warnings=plan.warnings,
-                spec=spec_to_json(spec),
-            ),
-            progress=lambda done, total: job.tell("write", done, total),
-        )
+        source_colorspace=config.info.source_colorspace,
+        shadow_domain=config.shadow_domain,
+    )
+
+
+def _provenance(info: ModelInfo, spec: GenerateSpec, plan: PromptPlan) -> Provenance:
+    return Provenance(
+        prompt=spec.prompt,
+        negative_prompt=spec.negative_prompt,
+        seed=spec.seed or 0,
+        model=info.name,
+        model_digest=info.digest,
+        understood=plan.understood,
+        warnings=plan.warnings,
+        spec=spec_to_json(spec),
+    )
 
 
 def _declare_layers(writer: StackWriter, plan: PromptPlan, seed: int) -> None:
@@ -237,6 +232,15 @@ def _declare_layers(writer: StackWriter, plan: PromptPlan, seed: int) -> None:
         name = f"fg_{number:02d}"
         writer.add_layer(f"shadow_{number:02d}", Role.shadow, prompt=prompt, seed=seed, caster=name)
         writer.add_layer(name, Role.foreground, prompt=prompt, seed=seed)
+
+
+def _write_layers(writer: StackWriter, groups: Iterable[LayerFrames], job: _Job) -> None:
+    index = 0
+    for group in groups:
+        for t in range(group.composite.shape[2]):
+            _write_frame(writer, group, t, index)
+            index += 1
+            job.tell("decode", index, writer.format.frames)
 
 
 def _write_frame(writer: StackWriter, group: LayerFrames, t: int, index: int) -> None:
@@ -252,5 +256,5 @@ def _save_latents(writer: StackWriter, plan: PromptPlan, latents: Tensor) -> Non
     """Whitened latents by stream name, float16: what a re-render starts from."""
     names = StreamLayout.for_foregrounds(len(plan.foregrounds)).names
     tensors = {name: latents[0, i].half().cpu().contiguous() for i, name in enumerate(names)}
-    writer.latents_path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, writer.latents_path)
+    with appearing(writer.latents_path) as temporary:
+        temporary.write_bytes(save(tensors))

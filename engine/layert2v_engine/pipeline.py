@@ -122,9 +122,22 @@ class LayeredPipeline:
     def decode(self, latents: Tensor, foregrounds: int) -> Iterator[LayerFrames]:
         """Layers of latents [1, S, C, F, h, w], one frame group at a time."""
         layout = StreamLayout.for_foregrounds(foregrounds)
-        mean, std = (values.to(latents) for values in self.config.statistics(layout))
-        decoder = StreamDecoder(self.parts.colour, self.parts.opacity, mean, std)
+        decoder = self._decoder(layout, latents)
         return decode_layers(latents, layout, decoder, matte_colour=self.config.matte_colour)
+
+    @torch.no_grad()
+    def first_frame(self, latents: Tensor) -> Tensor:
+        """The first frame [3, H, W] of the full video in 0..1; decodes nothing else of the latents
+        [1, S, C, F, h, w].
+        """
+        layout = StreamLayout.for_foregrounds(0)  # the composite comes first in every layout
+        stream = layout.index("composite")
+        decoder = self._decoder(layout, latents)
+        return next(decoder.colour(latents[:, stream, :, :1], stream))[0, :, 0]
+
+    def _decoder(self, layout: StreamLayout, latents: Tensor) -> StreamDecoder:
+        mean, std = (values.to(latents) for values in self.config.statistics(layout))
+        return StreamDecoder(self.parts.colour, self.parts.opacity, mean, std)
 
     def _conditioning(self, prompts: list[str]) -> Conditioning:
         states, mask = self.parts.text.encode(prompts)
@@ -175,8 +188,7 @@ def _load_autoencoders(
     opacity = copy.copy(colour)
     opacity._modules = dict(colour._modules)
     if (folder / DECODER_LORA).is_file():
-        state = load_file(folder / DECODER_LORA, device=str(device))
-        opacity.decoder = merge_lora(colour.decoder, state)
+        opacity.decoder = merge_lora(colour.decoder, load_file(folder / DECODER_LORA))
     return colour, opacity
 
 

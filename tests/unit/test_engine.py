@@ -4,12 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from fakes.tiny_model import write_tiny_model
 from layert2v import stack as manifest
 from layert2v.spec import GenerateSpec
 from layert2v_engine.engine import Engine, Progress, stack_name
-from layert2v_engine.errors import Cancelled, InvalidSpec, ModelNotFound
+from layert2v_engine.errors import Cancelled, InvalidSpec, ModelNotFound, StackError
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.stack.inspect import inspect
 
@@ -99,3 +100,37 @@ def test_an_unknown_model_names_the_known_ones(models: Path, tmp_path: Path) -> 
 def test_a_stack_is_named_after_its_prompt() -> None:
     assert stack_name('A "red" fox [python {1}]\n') == "a_red_fox_python_1"
     assert stack_name("\U0001f98a") == "stack"
+
+
+def test_a_folder_that_cannot_be_used_is_refused_before_any_work(
+    models: Path, tmp_path: Path
+) -> None:
+    seen: list[Progress] = []
+    engine = Engine(models)
+    engine.generate(SPEC, tmp_path / "fox", report=ignore, cancelled=never)
+    before = sorted(tmp_path.rglob("*"))
+    (tmp_path / "file").touch()
+    for folder, sentence in (
+        (tmp_path / "fox", "already a layer stack"),
+        (tmp_path / "file" / "fox", "Not a directory"),
+        (Path("/proc"), "could not be written"),
+    ):
+        with pytest.raises(StackError, match=sentence):
+            engine.generate(SPEC, folder, report=seen.append, cancelled=never)
+    assert seen == []
+    assert sorted(tmp_path.rglob("*")) == sorted([*before, tmp_path / "file"])
+
+
+def test_every_stage_is_counted_to_its_end(models: Path, tmp_path: Path) -> None:
+    last: dict[str, Progress] = {}
+    Engine(models).generate(
+        SPEC, tmp_path / "fox", report=lambda p: last.update({p.stage: p}), cancelled=never
+    )
+    assert [p.stage for p in last.values() if p.done != p.total] == ["write"]  # then the previews
+
+
+def test_the_first_frame_is_that_of_the_full_decode(models: Path) -> None:
+    pipeline = LayeredPipeline.from_pretrained(models / "mini")
+    latents = torch.randn(1, 5, 4, 2, 4, 6, generator=torch.Generator().manual_seed(1))
+    full = next(pipeline.decode(latents, 1)).composite[0, :, 0]
+    assert torch.equal(pipeline.first_frame(latents), full)

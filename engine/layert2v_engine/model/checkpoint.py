@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import diffusers
 import torch
@@ -30,6 +30,7 @@ from layert2v.strict import Fields, parse
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.stack.compositing import ShadowDomain
 
 INDEX = "model_index.json"
 FORMAT = 1
@@ -40,7 +41,7 @@ _CHOICES = {
     "prediction": ("v", "x"),
     "times": ("real", "whole"),
     "routing": ("layered",),
-    "shadow_domain": ("linear", "display"),
+    "shadow_domain": get_args(ShadowDomain),
 }
 
 
@@ -79,7 +80,7 @@ class CheckpointConfig:
     shift: float = 1.0
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     frames_per_stream: int = 0
-    shadow_domain: str = "linear"
+    shadow_domain: ShadowDomain = "linear"
     matte_colour: float = 0.0
 
     def __post_init__(self) -> None:
@@ -226,7 +227,7 @@ def _from_json(value: Any) -> CheckpointConfig:
         shift=index.number("shift"),
         guidance_interval=index.number_pair("guidance_interval"),
         frames_per_stream=index.integer("frames_per_stream"),
-        shadow_domain=index.text("shadow_domain"),
+        shadow_domain=cast(ShadowDomain, index.text("shadow_domain")),
         matte_colour=index.number("matte_colour"),
     )
     index.done()

@@ -7,11 +7,15 @@ otherwise. Nothing here knows a file or a colour space.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 HALF_MAX = 65504.0
+
+# The light that a shadow's opacity is meant for: linear, or that of a display-encoded picture.
+ShadowDomain = Literal["linear", "display"]
 
 # Darkening by opacity s in a display-encoded picture equals linear opacity 1 - (1 - s)^2.2: mean
 # error 0.004 against 0.05 for s used unchanged. The sRGB curve is 2.2 closely enough for shadows.

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -24,14 +25,18 @@ from layert2v.stack import MANIFEST_NAME, FileRecord, Role, Stack, frame_path, l
 from layert2v_engine.errors import StackError
 from layert2v_engine.stack import exr, manifest, preview
 from layert2v_engine.stack.color import ColorConfig
-from layert2v_engine.stack.compositing import flatten, premultiply, shadow_to_linear, to_half
+from layert2v_engine.stack.compositing import (
+    ShadowDomain,
+    flatten,
+    premultiply,
+    shadow_to_linear,
+    to_half,
+)
 from layert2v_engine.stack.exr import ExrOptions, Tags
 from layert2v_engine.stack.files import record, write_error
 from layert2v_engine.stack.manifest import VERSION, Format, Provenance, Sequence
 
-__all__ = ["Provenance", "ShadowDomain", "StackWriter"]
-
-ShadowDomain = Literal["linear", "display"]
+__all__ = ["Provenance", "StackWriter"]
 
 LATENTS = "latents/v001.safetensors"
 
@@ -96,8 +101,7 @@ class StackWriter:
         self._layers: dict[str, Sequence] = {}
         self._comp, self._ref = Sequence(name="comp"), Sequence(name="ref")
         self._waiting: deque[tuple[Sequence, int, Future[FileRecord]]] = deque()
-        self._made_folder = not folder.exists()
-        self._claim_folder()
+        self._made_folder = self._claim_folder()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="exr")
         self._open = True
 
@@ -207,19 +211,24 @@ class StackWriter:
         if self._made_folder:
             _remove_empty(self.folder, self.folder.parent)
 
-    def _claim_folder(self) -> None:
-        if (self.folder / MANIFEST_NAME).exists():
-            raise StackError(
-                f"There is already a layer stack in {self.folder}.",
-                "Choose another folder; nothing is overwritten.",
-                reason="STACK_EXISTS",
-            )
+    def _claim_folder(self) -> bool:
+        """Make sure that a stack can be written here; returns whether the folder is new."""
         try:
+            if (self.folder / MANIFEST_NAME).exists():
+                raise StackError(
+                    f"There is already a layer stack in {self.folder}.",
+                    "Choose another folder; nothing is overwritten.",
+                    reason="STACK_EXISTS",
+                )
+            new = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=self.folder):
+                pass  # a folder that is there may still be one that nobody can write to
+            for flat in (self._comp, self._ref):
+                self._clear_leftovers(flat)
         except OSError as problem:
             raise write_error(self.folder, problem) from problem
-        for flat in (self._comp, self._ref):
-            self._clear_leftovers(flat)
+        return new
 
     def _clear_leftovers(self, sequence: Sequence) -> None:
         """Remove frames of this name; those of a writer that was killed would pass for new ones."""

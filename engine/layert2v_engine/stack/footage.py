@@ -20,7 +20,8 @@ from layert2v.stack import Role, Stack
 from layert2v_engine.errors import FootageError
 from layert2v_engine.stack.clips import Clip, open_clip
 from layert2v_engine.stack.color import ColorConfig
-from layert2v_engine.stack.deliver import Provenance, ShadowDomain, StackWriter
+from layert2v_engine.stack.compositing import ShadowDomain
+from layert2v_engine.stack.deliver import Provenance, StackWriter
 from layert2v_engine.stack.exr import ExrOptions
 
 _T = TypeVar("_T")
