@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
 from layert2v.stack import Role, Stack
-from layert2v_engine.errors import Cancelled, InvalidSpec, ModelNotFound, OutOfMemory
+from layert2v_engine.errors import BadCheckpoint, Cancelled, InvalidSpec, ModelNotFound, OutOfMemory
 from layert2v_engine.layers import LayerFrames
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
@@ -65,8 +65,12 @@ class Engine:
         self._loaded: tuple[str, LayeredPipeline] | None = None
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """What can be asked for."""
-        return tuple(read_index(folder).info for folder in self._folders.values())
+        """What can be asked for: the models whose index can be read."""
+        readable = []
+        for folder in self._folders.values():
+            with suppress(BadCheckpoint):  # logged when it was found, raised when asked for
+                readable.append(read_index(folder).info)
+        return tuple(readable)
 
     def generate(
         self,

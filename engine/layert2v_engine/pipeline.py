@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -29,6 +30,7 @@ from layert2v_engine.model.checkpoint import (
     INDEX,
     CheckpointConfig,
     load_transformer,
+    loading,
     read_index,
 )
 from layert2v_engine.model.matte import merge_lora
@@ -40,6 +42,8 @@ from layert2v_engine.sampling.guidance import Conditioning, Guidance
 from layert2v_engine.sampling.schedule import new_run
 
 DECODER_LORA = Path("matte") / "decoder_lora.safetensors"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,13 +149,25 @@ class LayeredPipeline:
 
 
 def find_models(folder: Path | None) -> Mapping[str, Path]:
-    """Model folders by name: those in `folder`, before those shipped with the engine."""
+    """Model folders by name: those in `folder`, before those shipped with the engine.
+
+    One whose index cannot be read goes by the name of its folder, so that whoever asks for it
+    learns why. Raises ModelNotFound where there is no `folder`.
+    """
+    if folder is not None and not folder.is_dir():
+        raise ModelNotFound(
+            f"There is no folder {folder}.", "Name a folder that holds model folders."
+        )
     shipped = Path(str(resources.files("layert2v_engine"))) / "checkpoints"
     found: dict[str, Path] = {}
     for root in (folder, shipped):
-        if root is not None and root.is_dir():
-            for index in sorted(root.glob(f"*/{INDEX}")):
-                found.setdefault(read_index(index.parent).info.name, index.parent)
+        for index in sorted(root.glob(f"*/{INDEX}")) if root is not None else ():
+            try:
+                name = read_index(index.parent).info.name
+            except BadCheckpoint as problem:
+                _log.warning("model=%s skipped: %s", index.parent.name, problem)
+                name = index.parent.name
+            found.setdefault(name, index.parent)
     return found
 
 
@@ -160,12 +176,14 @@ def _load_parts(folder: Path, config: CheckpointConfig, device: torch.device) ->
     transformers_logging.disable_progress_bar()
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     transformer = load_transformer(folder / "transformer", dtype=dtype).to(device)
-    colour, opacity = _load_autoencoders(folder, device)
+    with loading(f"The autoencoder of {folder}"):
+        colour, opacity = _load_autoencoders(folder, device)
     text: TextEncoder
-    if config.text_encoder == "umt5":
-        text = UMT5TextEncoder(folder, max_tokens=config.text_tokens, dtype=dtype).to(device)
-    else:
-        text = MiniLMTextEncoder(max_tokens=config.text_tokens).to(device)
+    with loading(f"The text encoder of {folder}"):
+        if config.text_encoder == "umt5":
+            text = UMT5TextEncoder(folder, max_tokens=config.text_tokens, dtype=dtype).to(device)
+        else:
+            text = MiniLMTextEncoder(max_tokens=config.text_tokens).to(device)
     return Parts(transformer=transformer, colour=colour, opacity=opacity, text=text)
 
 
@@ -175,7 +193,9 @@ def _load_autoencoders(
     """The colour autoencoder, and its copy with the matte adaptation folded in."""
     kind = json.loads((folder / "autoencoder" / "config.json").read_text()).get("_class_name")
     if kind == AutoencoderKLWan.__name__:
-        vae = AutoencoderKLWan.from_pretrained(folder / "autoencoder", local_files_only=True)
+        vae = AutoencoderKLWan.from_pretrained(
+            folder / "autoencoder", use_safetensors=True, local_files_only=True
+        )
         wan = WanAutoencoder(vae.to(device).eval().requires_grad_(False))
         return wan, wan
     if kind != PatchAutoencoder.__name__:
@@ -183,7 +203,9 @@ def _load_autoencoders(
             f"The autoencoder in {folder} is a {kind}, which this engine does not know.",
             "Use the engine version that the checkpoint was made for.",
         )
-    colour = PatchAutoencoder.from_pretrained(folder / "autoencoder", local_files_only=True)
+    colour = PatchAutoencoder.from_pretrained(
+        folder / "autoencoder", use_safetensors=True, local_files_only=True
+    )
     colour = colour.float().to(device).eval().requires_grad_(False)
     opacity = copy.copy(colour)
     opacity._modules = dict(colour._modules)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -126,11 +127,31 @@ def read_index(folder: Path) -> CheckpointConfig:
             f"{folder} is not a model folder: it has no {INDEX}.", "Name a folder with one."
         )
     try:
-        index = Fields(parse(path.read_text(), SpecError), "", SpecError)
+        index = Fields(parse(path.read_text("utf-8"), SpecError), "", SpecError)
         return _from_json(index.raw("layert2v"))
-    except SpecError as problem:
+    except (SpecError, OSError, UnicodeDecodeError) as problem:
         raise BadCheckpoint(
-            f"{path} cannot be read: {problem.message}", "Export the checkpoint again."
+            f"{path} cannot be read: {problem}", "Export the checkpoint again."
+        ) from problem
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """Make a BadCheckpoint of whatever libraries say about files that are missing, damaged, of
+    another format (only safetensors are read) or of another shape.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:  # a RuntimeError too, and no fault of the files
+        raise
+    except (
+        *(OSError, ValueError, LookupError, AttributeError, TypeError, RuntimeError),
+        SafetensorError,
+    ) as problem:
+        detail = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+        raise BadCheckpoint(
+            f"{what} cannot be loaded: {detail}",
+            "Copy the model folder again, whole and unchanged.",
         ) from problem
 
 
@@ -164,16 +185,11 @@ def load_transformer(
         raise ModelNotFound(
             f"There is no transformer in {folder}.", "Name the folder of config.json."
         )
-    try:
+    with loading(f"The transformer in {folder}"):
         model: LayeredWanTransformer3DModel = LayeredWanTransformer3DModel.from_pretrained(
             folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
-        raise BadCheckpoint(
-            f"The transformer in {folder} cannot be loaded: {problem}",
-            "Copy the folder again, whole and unchanged.",
-        ) from problem
-    _fill_missing(model, folder)
+        _fill_missing(model, folder)
     return model.eval()
 
 

@@ -86,7 +86,7 @@ class MiniLMTextEncoder(_TransformersEncoder):
 
     def __init__(self, folder: Path | None = None, *, max_tokens: int = 24) -> None:
         folder = folder or minilm_folder()
-        model = AutoModel.from_pretrained(folder, local_files_only=True)
+        model = AutoModel.from_pretrained(folder, use_safetensors=True, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         super().__init__(model, tokenizer, width=model.config.hidden_size, max_tokens=max_tokens)
 
@@ -98,7 +98,10 @@ class UMT5TextEncoder(_TransformersEncoder):
         self, folder: Path, *, max_tokens: int = 512, dtype: torch.dtype = torch.float32
     ) -> None:
         model = UMT5EncoderModel.from_pretrained(
-            folder / "text_encoder", torch_dtype=dtype, local_files_only=True
+            folder / "text_encoder",
+            torch_dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         super().__init__(
