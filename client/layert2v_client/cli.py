@@ -1,7 +1,7 @@
-"""The command line ``layert2v``: generate, jobs, watch, cancel, fetch, info.
+"""The command line ``layert2v``: generate, jobs, watch, cancel, fetch, delete, info.
 
-Results go to stdout, progress and complaints to stderr. Without a server it starts one for the
-call and speaks to it in the same way.
+Results go to stdout, progress and complaints to stderr. Where no server is named, ``generate`` and
+``info`` start one for the call and speak to it in the same way.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -30,7 +31,7 @@ from layert2v_client.arguments import (
 )
 from layert2v_client.client import Client, connect
 from layert2v_client.config import ClientConfig, load_config
-from layert2v_client.embedded import EmbeddedServer
+from layert2v_client.embedded import server_for_one_call
 from layert2v_client.errors import (
     AccessDenied,
     ClientError,
@@ -39,14 +40,17 @@ from layert2v_client.errors import (
     JobCancelled,
     NotFound,
     ServerUnavailable,
+    TransferFailed,
 )
 from layert2v_client.jobs import Job, require_success
-from layert2v_client.terminal import ProgressLine, duration, show_status, size
-from layert2v_client.types import JobStatus
+from layert2v_client.terminal import ProgressLine, duration, show_start, show_status, size
+from layert2v_client.types import JobStatus, ServerInfo
 
 EXIT_FAILED = 1
 EXIT_UNREACHABLE = 3
 EXIT_INTERRUPTED = 130
+ENGINE_START_S = 90.0
+RESUBMIT_S = 3.0
 
 EPILOG = f"""\
 exit codes:
@@ -86,22 +90,22 @@ def run(
     options: argparse.Namespace, environment: Mapping[str, str], out: TextIO, err: TextIO
 ) -> int:
     """Run a parsed command; every complaint becomes a sentence on ``err`` and an exit code."""
-    line = ProgressLine(err)
     command: Callable[..., None] = options.command
-    try:
-        command(options, load_config(environment), out, line)
-    except KeyboardInterrupt:
-        line.say("Interrupted.")
-        return EXIT_INTERRUPTED
-    except JobCancelled as problem:
-        line.say(problem.message)
-        return EXIT_INTERRUPTED
-    except (ClientError, ContractError) as problem:
-        complain(problem, line)
-        if isinstance(problem, (InvalidRequest, NotFound, AccessDenied)):
-            return EXIT_INPUT
-        away = isinstance(problem, (ServerUnavailable, EmbeddedServerFailed))
-        return EXIT_UNREACHABLE if away else EXIT_FAILED
+    with ProgressLine(err) as line:
+        try:
+            command(options, load_config(environment), out, line)
+        except KeyboardInterrupt:
+            line.say("Interrupted.")
+            return EXIT_INTERRUPTED
+        except JobCancelled as problem:
+            line.say(problem.message)
+            return EXIT_INTERRUPTED
+        except (ClientError, ContractError) as problem:
+            complain(problem, line)
+            if isinstance(problem, (InvalidRequest, NotFound, AccessDenied)):
+                return EXIT_INPUT
+            away = isinstance(problem, (ServerUnavailable, EmbeddedServerFailed))
+            return EXIT_UNREACHABLE if away else EXIT_FAILED
     return 0
 
 
@@ -125,14 +129,21 @@ def generate(
         try:
             job = client.submit(spec, request_id)
             line.say(f"job {job.name}")
-            require_success(follow(job, line))
+            status = require_success(follow(job, line))
         except KeyboardInterrupt:
             line.say("Cancelling the job ...")
-            job = client.submit(spec, request_id)  # the same id: the job that may just have begun
-            job.cancel()
-            follow(job, line)
+            with suppress(ServerUnavailable):  # the engine is still starting: nothing has begun
+                # The same id: the job that may just have begun.
+                job = client.submit(spec, request_id, timeout_s=RESUBMIT_S)
+                job.cancel()
+                follow(job, line)
             raise JobCancelled("INTERRUPTED", "The job is cancelled.") from None
-        download(job, folder, line)
+        try:
+            download(job, folder, line)
+        except TransferFailed:
+            if status.local_path:
+                line.say(f"The stack itself is made and stays in {status.local_path}.")
+            raise
     describe(folder, out, line)
 
 
@@ -192,7 +203,7 @@ def info(
 ) -> None:
     """What the server is and what its models can do."""
     with server(options, config, line) as client:
-        found = client.info()
+        found = told(client, line, 0.0 if named(options, config) else ENGINE_START_S)
     line.clear()
     out.write(f"LayerT2V server {found.version}\n")
     out.write(f"disk     {size(found.used_bytes)} used, {size(found.free_bytes)} free\n")
@@ -221,16 +232,38 @@ def server(
     options: argparse.Namespace, config: ClientConfig, line: ProgressLine
 ) -> Iterator[Client]:
     """The server that was named, or one of this call's own."""
-    address = options.server or config.server
+    address = named(options, config)
     if address:
         tls = config.tls if options.tls is None else options.tls
         with connect(address, options.token or config.token or None, tls) as client:
             yield client
-        return
-    line.show("server", "starting an embedded server")
-    with EmbeddedServer(config.data, models=config.models) as own, connect(own.address) as client:
-        line.clear()
-        yield client
+    elif options.command in (generate, info):
+        show_start(line)
+        with server_for_one_call(config.data, models=config.models) as own:
+            with connect(own.address) as client:
+                yield client
+    else:
+        raise InvalidRequest(
+            "SERVER_MISSING",
+            "No server is named, and the embedded server of a call keeps no jobs.",
+            "Name one with --server HOST:PORT; layert2v-server serve starts one.",
+        )
+
+
+def named(options: argparse.Namespace, config: ClientConfig) -> str:
+    """The address of the server to use; empty where none is named."""
+    return str(options.server or config.server)
+
+
+def told(client: Client, line: ProgressLine, patience_s: float) -> ServerInfo:
+    """What the server says once it knows its models, or when patience has run out."""
+    until = time.monotonic() + patience_s
+    while True:
+        found = client.info()
+        if found.models or time.monotonic() >= until:
+            return found
+        show_start(line)
+        time.sleep(0.2)
 
 
 def follow(job: Job, line: ProgressLine) -> JobStatus:
@@ -308,7 +341,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"layert2v {layert2v.__version__}")
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     line = Parser(add_help=False)
-    line.add_argument("--server", metavar="HOST:PORT", help="default: an embedded server")
+    line.add_argument("--server", metavar="HOST:PORT", help="default of generate and info: an embedded one")
     line.add_argument("--token", help="default: LAYERT2V_TOKEN")
     line.add_argument(
         "--tls",

@@ -65,14 +65,20 @@ class Client:
         answer = self._connection.call(self._connection.server.GetServerInfo, request)
         return info_from_message(answer)
 
-    def submit(self, spec: GenerateSpec, request_id: uuid.UUID | None = None) -> Job:
+    def submit(
+        self,
+        spec: GenerateSpec,
+        request_id: uuid.UUID | None = None,
+        *,
+        timeout_s: float = SUBMIT_TIMEOUT_S,
+    ) -> Job:
         """Ask for a job; it is queued when this returns.
 
         The same ``request_id`` again gives the same job, so a caller that may be restarted in
         between keeps its own. Raises ``InvalidRequest`` with the wrong fields, or ``ClientError``.
         """
         request = create_request(spec, request_id or uuid.uuid4())
-        answer = self._connection.call(self._connection.jobs.CreateJob, request, SUBMIT_TIMEOUT_S)
+        answer = self._connection.call(self._connection.jobs.CreateJob, request, timeout_s)
         return Job(self._connection, answer.name)
 
     def job(self, name: str) -> Job:

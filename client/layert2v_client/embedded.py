@@ -9,19 +9,25 @@ from __future__ import annotations
 import io
 import json
 import queue
+import shutil
 import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from layert2v_client.errors import EmbeddedServerFailed
+from layert2v_client.errors import EmbeddedServerFailed, InvalidRequest, JobCancelled
 
 READY_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 15.0
 LOG_NAME = "server.log"
+CALLS_NAME = "calls"
+KEEP_FAILED_S = 7 * 86400.0
 
 
 class EmbeddedServer:
@@ -53,7 +59,9 @@ class EmbeddedServer:
                 )
         except OSError as problem:
             raise EmbeddedServerFailed(
-                "EMBEDDED_SERVER_FAILED", f"The embedded server cannot start: {problem}."
+                "EMBEDDED_SERVER_FAILED",
+                f"The embedded server cannot start: {problem.strerror} ({problem.filename}).",
+                "Name another folder as data in the [client] table of LAYERT2V_CONFIG.",
             ) from problem
         try:
             self.address = self._wait_until_ready(timeout_s)
@@ -115,6 +123,32 @@ class EmbeddedServer:
             lines = log.read().decode(errors="replace").split("\n")
         said = [line.strip() for line in lines if line.strip()] or ["it said nothing"]
         return said[-1].removeprefix("layert2v-server: ").rstrip(".")
+
+
+@contextmanager
+def server_for_one_call(root: Path, *, models: Path | None = None) -> Iterator[EmbeddedServer]:
+    """A server on a data folder of its own below ``root``, so that calls do not meet.
+
+    The folder goes with the call. After a failure it stays for a week, with the log and a stack
+    that could not be fetched; later calls clear it away. Raises ``EmbeddedServerFailed``.
+    """
+    calls = root / CALLS_NAME
+    _forget_old(calls)
+    data = calls / f"{time.strftime('%Y%m%d_%H%M%S')}_{uuid.uuid4().hex[:8]}"
+    try:
+        with EmbeddedServer(data, models=models) as server:
+            yield server
+    except (InvalidRequest, JobCancelled, KeyboardInterrupt):
+        shutil.rmtree(data, ignore_errors=True)
+        raise
+    shutil.rmtree(data, ignore_errors=True)
+
+
+def _forget_old(calls: Path) -> None:
+    for folder in calls.glob("*_*"):
+        with suppress(OSError):  # another call may be clearing away the same one
+            if folder.stat().st_mtime < time.time() - KEEP_FAILED_S:
+                shutil.rmtree(folder)
 
 
 def _listen(process: subprocess.Popen[str], addresses: queue.Queue[str | None]) -> None:

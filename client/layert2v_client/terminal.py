@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from types import TracebackType
 from typing import TextIO
 
 from layert2v_client.types import JobState, JobStatus
@@ -13,24 +15,45 @@ QUIET_S = 5.0  # between two lines of a log that say nothing new but a number
 
 
 class ProgressLine:
-    """Shows one thing at a time on ``stream``; ``clock`` gives seconds."""
+    """Shows one thing at a time on ``stream``; ``clock`` gives seconds.
+
+    A terminal also sees the seconds since this object was made. In a ``with`` block they run on
+    while nothing is reported.
+    """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
         self._is_terminal = stream.isatty()
+        self._began = clock()
+        self._text = ""
         self._shown = ""
         self._stage = ""
         self._said_at = float("-inf")
+        self._drawing = threading.RLock()
+        self._ended = threading.Event()
+
+    def __enter__(self) -> ProgressLine:
+        if self._is_terminal:
+            threading.Thread(target=self._tick, name="progress", daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self.clear()
 
     def show(self, stage: str, text: str, fraction: float | None = None) -> None:
         """``text`` about ``stage``; ``fraction`` from 0 to 1 draws a bar."""
-        bar = "" if fraction is None else f"  {_bar(fraction)} {fraction:4.0%}"
-        line = f"{text}{bar}"
         if self._is_terminal:
-            self._stream.write(f"\r{line:<{len(self._shown)}}")
-            self._stream.flush()
-            self._shown = line
+            bar = "" if fraction is None else f"  {_bar(fraction)} {fraction:4.0%}"
+            with self._drawing:
+                self._text = f"{text}{bar}"
+                self._draw()
         elif stage != self._stage or self._clock() - self._said_at >= QUIET_S:
             percent = "" if fraction is None else f" ({fraction:.0%})"
             self._stream.write(f"{text}{percent}\n")
@@ -40,31 +63,55 @@ class ProgressLine:
 
     def say(self, text: str) -> None:
         """A line that stays, above the bar."""
-        self.clear()
-        self._stream.write(f"{text}\n")
-        self._stream.flush()
+        with self._drawing:
+            shown = self._text
+            self.clear()
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
+            self._text = shown
 
     def clear(self) -> None:
         """Take the bar away."""
-        if self._shown:
-            self._stream.write(f"\r{'':<{len(self._shown)}}\r")
-            self._stream.flush()
-            self._shown = ""
+        with self._drawing:
+            self._text = ""
+            if self._shown:
+                self._stream.write(f"\r{'':<{len(self._shown)}}\r")
+                self._stream.flush()
+                self._shown = ""
+
+    def _draw(self) -> None:
+        line = f"{self._text}  {duration(self._clock() - self._began)}"
+        self._stream.write(f"\r{line:<{len(self._shown)}}")
+        self._stream.flush()
+        self._shown = line
+
+    def _tick(self) -> None:
+        while not self._ended.wait(1.0):
+            with self._drawing:
+                if self._text:
+                    self._draw()
 
 
 def show_status(line: ProgressLine, status: JobStatus) -> None:
     """One job's state on the progress line."""
+    progress = status.progress
     if status.state is JobState.queued:
         ahead = status.queue_position
-        line.show("queued", f"queued, {ahead} ahead" if ahead else "queued")
+        line.show("queued", f"queued, {ahead} ahead" if ahead else "queued", 0.0)
     elif status.state is JobState.cancelling:
         line.show("cancelling", "cancelling")
-    elif status.state is JobState.running and status.progress is not None:
-        progress = status.progress
+    elif status.state is JobState.running and progress is not None and progress.stage:
         count = f" {progress.done}/{progress.total}" if progress.total else ""
         left = "" if progress.eta_s is None else f", {duration(progress.eta_s)} left"
         words = f" {progress.message}" if progress.message else ""
         line.show(progress.stage, f"{progress.stage}{count}{left}{words}", progress.fraction)
+    elif status.state is JobState.running:
+        show_start(line)
+
+
+def show_start(line: ProgressLine) -> None:
+    """Nothing has been reported yet, but something is going on."""
+    line.show("start", "starting the engine", 0.0)
 
 
 def duration(seconds: float) -> str:

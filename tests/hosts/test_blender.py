@@ -59,8 +59,10 @@ def imported(shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make demo` makes."""
-    folder = tmp_path_factory.mktemp("generated") / "stack"
-    run(program("layert2v"), "generate", PROMPT, "--out", folder)
+    place = tmp_path_factory.mktemp("generated")
+    config, folder = place / "layert2v.toml", place / "stack"
+    config.write_text(f"[client]\ndata = '{place / 'data'}'\n", encoding="utf-8")
+    run(program("layert2v"), "generate", PROMPT, "--out", folder, LAYERT2V_CONFIG=str(config))
     return folder
 
 

@@ -53,28 +53,48 @@ def run(environment: dict[str, str], folder: Path, *words: str) -> tuple[int, st
 
 
 def servers_on(folder: Path) -> list[psutil.Process]:
-    """The server processes that use a data folder."""
+    """The server processes that use a folder in a data folder."""
     wanted = str(folder / "data")
     return [
         process
         for process in psutil.process_iter(["cmdline"])
-        if wanted in (process.info["cmdline"] or ()) and "serve" in process.info["cmdline"]
+        if wanted in " ".join(process.info["cmdline"] or ()) and "serve" in process.info["cmdline"]
     ]
 
 
-def test_generate_then_look_back(environment: dict[str, str], tmp_path: Path) -> None:
-    """Each call has a server of its own; jobs and stacks stay."""
-    words = ("generate", "a red fox", "--seed", "7", "--frames", "5", "--out", "fox")
-    code, out, err = run(environment, tmp_path, *words)
-    assert (code, out) == (0, "fox\n"), err
-    made = stack.read(tmp_path / "fox")
-    assert (made.seed, made.frames, made.prompt) == (7, 5, "a red fox")
-    code, out, _ = run(environment, tmp_path, "jobs")
-    assert (code, "succeeded" in out) == (0, True)
-    name = out.split()[0]
-    assert run(environment, tmp_path, "fetch", name, "--out", "again")[:2] == (0, "again\n")
-    assert stack.read(tmp_path / "again") == made
-    assert servers_on(tmp_path) == []
+def left_behind(folder: Path) -> list[Path]:
+    """The data folders of calls that are over."""
+    return list((folder / "data" / "calls").iterdir())
+
+
+def test_two_calls_at_once_leave_their_stacks_and_nothing_else(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    calls = {
+        name: start(environment, tmp_path, "generate", f"a red {name}", "--seed", "7", "--out", name)
+        for name in ("fox", "owl")
+    }
+    for name, call in calls.items():
+        out, err = call.communicate(timeout=TIMEOUT_S)
+        assert (call.returncode, out) == (0, f"{name}\n"), err
+        assert "starting the engine (0%)" in err
+        made = stack.read(tmp_path / name)
+        assert (made.seed, made.frames, made.prompt) == (7, 5, f"a red {name}")
+    assert servers_on(tmp_path) == left_behind(tmp_path) == []
+
+
+def test_what_a_call_leaves_after_a_failure_is_cleared_away_a_week_later(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    refused = ("generate", "a fox", "--negative", Behaviour(fault="refuse").text())
+    assert run(environment, tmp_path, *refused)[0] == 1
+    (left,) = left_behind(tmp_path)
+    assert (left / "server.log").exists()
+    week_ago = time.time() - 7.1 * 86400
+    os.utime(left, (week_ago, week_ago))
+    code, out, err = run(environment, tmp_path, "info")
+    assert (code, "model    mini: Fake Mini" in out) == (0, True), err
+    assert left_behind(tmp_path) == []
 
 
 def test_ctrl_c_cancels_the_job_and_ends_the_server(
@@ -93,8 +113,7 @@ def test_ctrl_c_cancels_the_job_and_ends_the_server(
     assert (process.returncode, out) == (130, "")
     assert "The job is cancelled." in err
     assert not (tmp_path / "fox").exists()
-    assert servers_on(tmp_path) == []
-    assert "cancelled" in run(environment, tmp_path, "jobs")[1]
+    assert servers_on(tmp_path) == left_behind(tmp_path) == []
 
 
 def test_a_client_that_is_killed_takes_its_server_along(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
+import time
 
 import pytest
 
 from layert2v.spec import GenerateSpec
-from layert2v_client.terminal import ProgressLine, duration, show_status, size
+from layert2v_client.terminal import ProgressLine, duration, show_start, show_status, size
 from layert2v_client.types import JobState, JobStatus, Progress
 
 
@@ -33,13 +35,25 @@ def status(
 
 
 def test_a_terminal_has_one_line_that_changes() -> None:
-    terminal = Terminal()
-    line = ProgressLine(terminal)
+    terminal, clock = Terminal(), Clock()
+    line = ProgressLine(terminal, clock)
+    clock.now = 65.0
     line.show("denoise", "denoise 1/2", 0.5)
     line.show("fetch", "short")
     line.say("done")
-    bar = "denoise 1/2  [############............]  50%"
-    assert terminal.getvalue() == f"\r{bar}\r{'short':<{len(bar)}}\r     \rdone\n"
+    bar, short = "denoise 1/2  [############............]  50%  1:05", "short  1:05"
+    assert terminal.getvalue() == (
+        f"\r{bar}\r{short:<{len(bar)}}\r{'':<{len(short)}}\rdone\n"
+    )
+
+
+def test_the_seconds_run_on_while_nothing_is_reported() -> None:
+    terminal = Terminal()
+    with ProgressLine(terminal) as line:
+        show_start(line)
+        while not re.search(r"0%  [1-9]", terminal.getvalue()):
+            time.sleep(0.05)
+    assert terminal.getvalue().endswith(" \r")
 
 
 def test_a_log_gets_a_line_for_each_stage_and_one_now_and_then() -> None:
@@ -56,10 +70,11 @@ def test_a_log_gets_a_line_for_each_stage_and_one_now_and_then() -> None:
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        (status(JobState.queued, ahead=3), "queued, 3 ahead"),
-        (status(JobState.queued, ahead=0), "queued"),
+        (status(JobState.queued, ahead=3), "queued, 3 ahead (0%)"),
+        (status(JobState.queued, ahead=0), "queued (0%)"),
         (status(JobState.cancelling), "cancelling"),
-        (status(JobState.running), ""),
+        (status(JobState.running), "starting the engine (0%)"),
+        (status(JobState.running, Progress("", 0, 0, 0.0, None, "")), "starting the engine (0%)"),
         (status(JobState.running, Progress("load", 0, 0, 0.0, None, "Mini")), "load Mini (0%)"),
         (
             status(JobState.running, Progress("decode", 3, 9, 0.75, 61.0, "")),
