@@ -225,8 +225,9 @@ def _size(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
     ):
         if value == 0:
             continue
-        found += _between(name, f"The {name}", value, limits)
-        if value % model.size_step:
+        outside = _between(name, f"The {name}", value, limits)
+        found += outside
+        if not outside and value % model.size_step:
             message = f"The {name} must be a multiple of {model.size_step} pixels, not {value}."
             found.append(FieldViolation(name, message))
     return found
@@ -235,8 +236,9 @@ def _size(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
 def _time(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
     found: list[FieldViolation] = []
     if spec.frames != 0:
-        found += _between("frames", "The number of frames", spec.frames, model.frames_range)
-        if (spec.frames - 1) % model.frames_step:
+        outside = _between("frames", "The number of frames", spec.frames, model.frames_range)
+        found += outside
+        if not outside and (spec.frames - 1) % model.frames_step:
             below = spec.frames - (spec.frames - 1) % model.frames_step
             message = (
                 f"The number of frames must be 1 plus a multiple of {model.frames_step}, "
@@ -259,4 +261,5 @@ def _between(
     low, high = limits
     if low <= value <= high:
         return []
-    return [FieldViolation(name, f"{subject} must be between {low:g} and {high:g}, not {value:g}.")]
+    allowed = f"{low:g}" if low == high else f"between {low:g} and {high:g}"
+    return [FieldViolation(name, f"{subject} must be {allowed}, not {value:g}.")]

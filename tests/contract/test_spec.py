@@ -83,6 +83,13 @@ def test_one_wrong_field_one_sentence(change: dict[str, Any], field: str, words:
     assert words in violation.message
 
 
+def test_a_model_of_one_size_says_which() -> None:
+    fixed = replace(MINI, width_range=(112, 112), frames_range=(9, 9))
+    wide, long = validate(GenerateSpec("a fox", width=100, frames=8), fixed)
+    assert wide.message == "The width must be 112, not 100."
+    assert long.message == "The number of frames must be 9, not 8."
+
+
 def test_every_wrong_field_is_named_at_once() -> None:
     found = validate(GenerateSpec("", width=1, frames=2, seed=-1), MINI)
     assert {violation.field for violation in found} == {"prompt", "width", "frames", "seed"}
