@@ -30,6 +30,7 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # 
 _HASHES = re.compile(r"#+")
 _SOURCES = ("generated", "imported", "plate")
 _FLATS = ("comp", "ref")
+_WAY_OUT = f"Make the stack again, or restore its {MANIFEST_NAME}."
 
 _S = TypeVar("_S", "Layer", "Flat")
 
@@ -198,9 +199,14 @@ def read(folder: Path) -> Stack:
             "Choose the folder of a finished layer stack.",
         ) from problem
     except (OSError, UnicodeDecodeError) as problem:
-        message = f"{path} cannot be read: {problem}."
-        raise ManifestError("MANIFEST_UNREADABLE", message) from problem
-    return loads(text)
+        why = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
+        message = f"{path} cannot be read: {why}."
+        raise ManifestError("MANIFEST_UNREADABLE", message, _WAY_OUT) from problem
+    try:
+        return loads(text)
+    except ManifestError as problem:
+        message = f"{path} cannot be used. {problem.message}"
+        raise ManifestError(problem.reason, message, problem.hint or _WAY_OUT) from problem
 
 
 def write(stack: Stack, folder: Path) -> Path:

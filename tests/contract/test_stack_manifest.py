@@ -164,3 +164,13 @@ def test_folders_without_a_readable_manifest(tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as unreadable:
         stack.read(tmp_path)
     assert unreadable.value.reason == "MANIFEST_UNREADABLE"
+
+
+def test_a_damaged_manifest_is_named_with_a_way_out(tmp_path: Path) -> None:
+    path = tmp_path / stack.MANIFEST_NAME
+    path.write_text('{"schema": ')
+    with pytest.raises(ManifestError) as damaged:
+        stack.read(tmp_path)
+    assert damaged.value.reason == "JSON_INVALID"
+    assert str(damaged.value).startswith(f"{path} cannot be used. The text is not valid JSON")
+    assert damaged.value.hint == "Make the stack again, or restore its stack.json."
