@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
-from layert2v.spec import GenerateSpec
+from layert2v.spec import MAX_FRAME, MAX_SEED, GenerateSpec
 
 EXIT_INPUT = 2
 
@@ -37,7 +37,7 @@ def add_generate_options(sub: argparse.ArgumentParser) -> None:
     add("--size", type=frame_size, default=(0, 0), metavar="WxH", help="pixels, such as 96x96")
     add("--frames", type=positive, default=0, metavar="N", help="number of frames")
     add("--fps", type=number, default=0.0, metavar="N", help="frames a second")
-    add("--seed", type=whole, metavar="N", help="the same seed gives the same pictures")
+    add("--seed", type=seed_number, metavar="N", help="the same seed gives the same pictures")
     add("--steps", type=positive, default=0, metavar="N", help="denoising steps")
     add("--guidance", type=number, default=-1.0, metavar="X", help="classifier-free scale")
     add("--model", default=plain.model, metavar="NAME", help="default: %(default)s")
@@ -49,7 +49,7 @@ def add_generate_options(sub: argparse.ArgumentParser) -> None:
     )
     add(
         "--start-frame",
-        type=whole,
+        type=frame_number,
         default=plain.start_frame,
         metavar="N",
         help="number of the first frame; default: %(default)s",
@@ -64,11 +64,14 @@ def frame_size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def whole(text: str) -> int:
-    """A whole number from 0."""
-    if not re.fullmatch(r"\d{1,19}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 0 on")
-    return int(text)
+def seed_number(text: str) -> int:
+    """A whole number that a seed can be."""
+    return _whole(text, MAX_SEED)
+
+
+def frame_number(text: str) -> int:
+    """A whole number that a frame can have."""
+    return _whole(text, MAX_FRAME)
 
 
 def positive(text: str) -> int:
@@ -104,3 +107,12 @@ def spec_of(options: argparse.Namespace) -> GenerateSpec:
         colorspace=options.colorspace,
         start_frame=options.start_frame,
     )
+
+
+def _whole(text: str, most: int) -> int:
+    if not re.fullmatch(r"[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 0 on")
+    # As text first: Python refuses to read numbers of thousands of digits.
+    if len(text.lstrip("0")) > len(str(most)) or int(text) > most:
+        raise argparse.ArgumentTypeError(f"{text!r} must be at most {most}")
+    return int(text)

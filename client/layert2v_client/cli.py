@@ -111,11 +111,13 @@ def run(
 
 def complain(problem: ClientError | ContractError, line: ProgressLine) -> None:
     """What went wrong, what to do, and which options are meant."""
-    line.say(" ".join(filter(None, (f"layert2v: {problem.message}", problem.hint))))
-    if isinstance(problem, InvalidRequest):
-        for violation in problem.violations:
-            field = violation.field.partition("[")[0]
-            line.say(f"  {OPTION_OF_FIELD.get(field, f'--{field}')}: {violation.message}")
+    violations = problem.violations if isinstance(problem, InvalidRequest) else ()
+    # The server's sentence says the same as the violations, without the options.
+    message = "The request cannot be met:" if violations else problem.message
+    line.say(" ".join(filter(None, (f"layert2v: {message}", problem.hint))))
+    for violation in violations:
+        field = violation.field.partition("[")[0]
+        line.say(f"  {OPTION_OF_FIELD.get(field, f'--{field}')}: {violation.message}")
 
 
 def generate(
@@ -185,6 +187,16 @@ def cancel(
         job.cancel()
         status = follow(job, line)
     out.write(f"{status.state.value}\n")
+
+
+def delete(
+    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+) -> None:
+    """Forget jobs that have ended, with their files on the server."""
+    with server(options, config, line) as client:
+        for name in options.job:
+            client.job(name).delete()
+            out.write(f"{name}\n")
 
 
 def fetch(
@@ -362,6 +374,8 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("--limit", type=positive, default=20, metavar="N")
     fetching = add(fetch, "bring the stack of a finished job")
     fetching.add_argument("--out", type=Path, metavar="DIR", help="default: after the prompt")
+    deleting = add(delete, "forget jobs that have ended, with their files on the server")
+    deleting.add_argument("job", metavar="JOB", nargs="+", help="names, as jobs shows them")
     for sub in (add(watch, "follow a job to its end"), add(cancel, "stop a job"), fetching):
         sub.add_argument("job", metavar="JOB", help="its name, as generate and jobs show it")
     add(info, "what the server and its models can do")

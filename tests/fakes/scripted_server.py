@@ -117,6 +117,7 @@ class ScriptedServer(
         self, request: jobs_pb2.DeleteJobRequest, context: Context
     ) -> jobs_pb2.DeleteJobResponse:
         self._admit(context)
+        self._job(request.name, context)
         del self.script.jobs[request.name]
         return jobs_pb2.DeleteJobResponse()
 

@@ -75,6 +75,9 @@ def test_every_option_reaches_the_server(ready: ScriptedServer) -> None:
         (["--fps", "fast"], "argument --fps: 'fast' must be a number from 0 on"),
         (["--seed", "-1"], "argument --seed: '-1' must be a whole number from 0 on"),
         (["--seed", "1.5"], "argument --seed: '1.5' must be a whole number from 0 on"),
+        (["--seed", "9" * 20], f"argument --seed: '{'9' * 20}' must be at most {2**63 - 1}"),
+        (["--seed", "9" * 19], f"argument --seed: '{'9' * 19}' must be at most {2**63 - 1}"),
+        (["--start-frame", "1000000"], "--start-frame: '1000000' must be at most 999999"),
         (["--colour", "x"], "unrecognized arguments: --colour x"),
     ],
 )
@@ -102,7 +105,7 @@ def test_wrong_fields_are_told_by_their_options(ready: ScriptedServer) -> None:
     code, out, err = call("generate", "a fox", "--server", ready.address)
     assert (code, out) == (2, "")
     assert err.splitlines() == [
-        "layert2v: The request cannot be answered.",
+        "layert2v: The request cannot be met:",
         "  --size: The width must be even.",
         "  --foreground: Say something.",
         "  --steps: Fewer.",
@@ -158,6 +161,22 @@ def test_watch_cancel_and_fetch(ready: ScriptedServer) -> None:
     code, out, _ = call("fetch", NAME, "--server", ready.address, "--out", "again")
     assert (code, out) == (0, "again\n")
     assert Path("again/bg/a.exr").read_bytes() == b"pixels"
+
+
+def test_delete(ready: ScriptedServer) -> None:
+    for k in (1, 2, 3):
+        ready.script.jobs[f"jobs/{k}"] = jobs_pb2.Job(name=f"jobs/{k}")
+    words = ("delete", "jobs/1", "jobs/3", "--server", ready.address)
+    assert call(*words)[:2] == (0, "jobs/1\njobs/3\n")
+    assert list(ready.script.jobs) == ["jobs/2"]
+    code, _, err = call(*words)
+    assert (code, err) == (2, "layert2v: There is no such job.\n")
+
+
+@pytest.mark.parametrize("command", ["jobs", "watch", "cancel", "fetch", "delete"])
+def test_a_command_about_earlier_jobs_needs_a_server(command: str) -> None:
+    code, _, err = call(command, *([] if command == "jobs" else [NAME]))
+    assert (code, "--server HOST:PORT" in err) == (2, True)
 
 
 def test_fetch_names_the_folder_after_the_prompt(ready: ScriptedServer) -> None:
