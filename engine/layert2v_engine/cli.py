@@ -7,18 +7,30 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
+import layert2v
 from layert2v_engine.commands import COMMAND_FAMILIES
 from layert2v_engine.errors import EngineError
 
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 
 
+class Parser(argparse.ArgumentParser):
+    """Says one sentence about a wrong option instead of the whole usage; so do its commands."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with the sentence."""
+        self.exit(EXIT_ERROR, f"{self.prog}: {message}. See {self.prog} --help.\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; commands carry their function in `run`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="layert2v-engine", description="Generate, train, import and inspect layer stacks."
     )
+    version = f"%(prog)s {layert2v.__version__}"
+    parser.add_argument("--version", action="version", version=version)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for family in COMMAND_FAMILIES:
         family.add_parser(subparsers)

@@ -9,15 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from layert2v_engine.errors import EngineError
+from layert2v_engine.errors import BadDevice
 
 CPU = torch.device("cpu")
-
-
-class BadDevice(EngineError):
-    """A device was asked for that torch does not have here."""
-
-    reason = "BAD_DEVICE"
 
 
 def pick_device(wanted: str = "auto") -> torch.device:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,13 +22,21 @@ from torch import Tensor
 
 from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
 from layert2v.stack import Role, Stack
-from layert2v_engine.errors import BadCheckpoint, Cancelled, InvalidSpec, ModelNotFound, OutOfMemory
+from layert2v_engine.errors import (
+    BadCheckpoint,
+    Cancelled,
+    ColorError,
+    InvalidSpec,
+    ModelNotFound,
+    OutOfMemory,
+)
 from layert2v_engine.layers import LayerFrames
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.prompts import PromptPlan
 from layert2v_engine.sampling.denoise import Step
+from layert2v_engine.stack.color import ColorConfig
 from layert2v_engine.stack.deliver import Provenance, StackWriter
 from layert2v_engine.stack.files import appearing
 from layert2v_engine.stack.preview import FOLDER
@@ -196,10 +204,24 @@ def _worth_a_look(step: Step) -> bool:
 
 def _accepted(spec: GenerateSpec, info: ModelInfo) -> GenerateSpec:
     """The request with everything filled in. Raises InvalidSpec for one the model cannot answer."""
+    spec = replace(spec, colorspace=_offered(spec.colorspace, info.colorspaces))
     violations = validate(spec, info)
     if violations:
         raise InvalidSpec(violations)
     return resolve(spec, info, secrets.randbelow(NEW_SEEDS))
+
+
+def _offered(colorspace: str, offered: Collection[str]) -> str:
+    """The one of the colour spaces `offered` that is meant by a name, an alias or an interop id;
+    what was given, where there is none.
+    """
+    if colorspace in offered:
+        return colorspace
+    try:
+        found = ColorConfig.load().find(colorspace).interop_id
+    except ColorError:
+        return colorspace
+    return found if found in offered else colorspace
 
 
 def _open_writer(folder: Path, spec: GenerateSpec, config: CheckpointConfig) -> StackWriter:

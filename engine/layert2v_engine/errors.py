@@ -4,6 +4,7 @@ EngineError
 ├── InvalidSpec        a request that no model here can fulfil (carries the field violations)
 ├── ModelNotFound      no checkpoint of that name or folder
 ├── BadCheckpoint      a checkpoint folder that cannot be read or does not fit together
+├── BadDevice          a device that torch does not have here
 ├── Cancelled          the caller asked to stop
 ├── DiskFull           the output did not fit on the disk
 ├── OutOfMemory        the request did not fit into memory
@@ -60,6 +61,12 @@ class BadCheckpoint(EngineError):
     """A checkpoint that cannot be read or whose parts do not fit together."""
 
     reason = "BAD_CHECKPOINT"
+
+
+class BadDevice(EngineError):
+    """A device that torch does not have here."""
+
+    reason = "BAD_DEVICE"
 
 
 class Cancelled(EngineError):

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from layert2v.spec import GenerateSpec
-from layert2v_engine.errors import EngineError
+from layert2v_engine.commands.learning import DEVICE_HELP
+from layert2v_engine.errors import EngineError, InvalidSpec
 
 if TYPE_CHECKING:
     from layert2v_engine.engine import Progress
 
 BAR_WIDTH = 30
+OPTIONS = MappingProxyType(  # those that are not called like their field
+    {
+        "prompt": "PROMPT",
+        "background_prompt": "--background",
+        "foreground_prompts": "--foreground",
+        "negative_prompt": "--negative",
+        "width": "--size",
+        "height": "--size",
+        "start_frame": "--start-frame",
+    }
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,15 +42,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     generate.add_argument("--foreground", action="append", default=[], metavar="PROMPT")
     generate.add_argument("--background", default="", metavar="PROMPT")
     generate.add_argument("--negative", default="", metavar="PROMPT")
-    generate.add_argument("--size", default="0x0", metavar="WxH")
-    generate.add_argument("--frames", type=int, default=0)
-    generate.add_argument("--fps", type=float, default=0.0)
-    generate.add_argument("--seed", type=int)
-    generate.add_argument("--steps", type=int, default=0)
-    generate.add_argument("--guidance", type=float, default=-1.0)
-    generate.add_argument("--model", default="mini")
-    generate.add_argument("--colorspace", default="lin_rec709_scene")
-    generate.add_argument("--start-frame", type=int, default=1001)
+    generate.add_argument("--size", type=_size, default=(0, 0), metavar="WxH")
+    generate.add_argument("--frames", type=_positive, default=0, metavar="N")
+    generate.add_argument("--fps", type=_number, default=0.0, metavar="N")
+    generate.add_argument("--seed", type=_whole, metavar="N", help="default: chosen and recorded")
+    generate.add_argument("--steps", type=_positive, default=0, metavar="N")
+    generate.add_argument("--guidance", type=_number, default=-1.0, metavar="X")
+    generate.add_argument("--model", default="mini", metavar="NAME", help="default: %(default)s")
+    generate.add_argument(
+        "--colorspace",
+        default="lin_rec709_scene",
+        metavar="NAME",
+        help="of the layers: a name, an alias or an interop id; default: %(default)s",
+    )
+    generate.add_argument("--start-frame", type=_whole, default=1001, metavar="N")
+    generate.add_argument("--device", default="auto", help=DEVICE_HELP)
     generate.set_defaults(run=_generate)
     models = subparsers.add_parser("models", help="list the models and their limits")
     models.set_defaults(run=_models)
@@ -45,10 +65,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _generate(args: argparse.Namespace) -> int:
-    from layert2v_engine.engine import Engine  # heavy, and not needed to print a help text
+    from layert2v_engine.devices import pick_device  # heavy, and not needed for a help text
+    from layert2v_engine.engine import Engine
 
-    width, height = _size(args.size)
-    spec = GenerateSpec(
+    engine = Engine(args.models, str(pick_device(args.device)))
+    try:
+        stack = engine.generate(_spec(args), args.out, report=_show, cancelled=lambda: False)
+    except InvalidSpec as problem:
+        raise _in_options(problem) from problem
+    finally:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # below the bar
+    print(f"understood as: {stack.understood}", file=sys.stderr)
+    for warning in stack.warnings:
+        print(f"note: {warning}", file=sys.stderr)
+    print(args.out)
+    return 0
+
+
+def _spec(args: argparse.Namespace) -> GenerateSpec:
+    width, height = args.size
+    return GenerateSpec(
         prompt=args.prompt,
         background_prompt=args.background,
         foreground_prompts=tuple(args.foreground),
@@ -64,12 +101,15 @@ def _generate(args: argparse.Namespace) -> int:
         colorspace=args.colorspace,
         start_frame=args.start_frame,
     )
-    stack = Engine(args.models).generate(spec, args.out, report=_show, cancelled=lambda: False)
-    print(f"\nunderstood as: {stack.understood}", file=sys.stderr)
-    for warning in stack.warnings:
-        print(f"note: {warning}", file=sys.stderr)
-    print(args.out)
-    return 0
+
+
+def _in_options(problem: InvalidSpec) -> EngineError:
+    """The complaints about fields as one line per option."""
+    lines = ["The request cannot be met:"]
+    for violation in problem.violations:
+        field = violation.field.partition("[")[0]
+        lines.append(f"  {OPTIONS.get(field, f'--{field}')}: {violation.message}")
+    return EngineError("\n".join(lines), reason=problem.reason)
 
 
 def _models(args: argparse.Namespace) -> int:
@@ -83,13 +123,34 @@ def _models(args: argparse.Namespace) -> int:
     return 0
 
 
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 0 on")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 on")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number from 0 on")
+    return number
+
+
 def _size(text: str) -> tuple[int, int]:
     try:
-        width, height = (int(side) for side in text.lower().split("x"))
-    except ValueError:
-        raise EngineError(
-            f"{text!r} is not a size.", "Write width x height, such as 112x80.", reason="BAD_SIZE"
-        ) from None
+        width, height = map(_positive, text.lower().split("x"))
+    except (ValueError, argparse.ArgumentTypeError):
+        message = f"write {text!r} as WIDTHxHEIGHT, such as 112x80"
+        raise argparse.ArgumentTypeError(message) from None
     return width, height
 
 
