@@ -45,7 +45,10 @@ def read_callers(path: Path | None) -> Callers:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise ConfigError(f"The token file {path} cannot be read.") from error
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(
+            f"The token file {path} cannot be read: {why}.", "Name another one with --token-file."
+        ) from error
     digests = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
@@ -65,7 +68,10 @@ def read_callers(path: Path | None) -> Callers:
 def make_token(name: str) -> tuple[str, str]:
     """A new token for `name`, and the line of the token file that lets it in."""
     if not _NAME.fullmatch(name):
-        raise ConfigError("A name has up to 64 letters, digits and the signs _ . @ -")
+        raise ConfigError(
+            f"{name!r} is no name for a caller.",
+            "Use up to 64 letters, digits and the signs _ . @ - in it.",
+        )
     token = secrets.token_urlsafe(32)
     return token, f"{name} {_digest(token)}"
 

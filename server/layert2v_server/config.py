@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from typing import Any
 from layert2v_server.errors import ConfigError
 
 DEFAULT_PORT = 7433
+
+_ADDRESS = re.compile(r"unix:.+|(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):\d{1,5}")
+_DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu)(:\d{1,3})?")
+_HELP = "Correct it; layert2v-server serve --show-config lists every setting."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,30 +60,46 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
     known = {field.name for field in dataclasses.fields(Config)}
     unknown = sorted(table.keys() - known)
     if unknown:
-        raise ConfigError(f"[server] knows no setting {unknown[0]!r}.", "See --show-config.")
+        raise ConfigError(f"[server] knows no setting {unknown[0]!r}.", _HELP)
     config = Config(**{name: _value(name, value) for name, value in table.items()})
     return check(dataclasses.replace(config, **overrides))
 
 
 def check(config: Config) -> Config:
     """The settings, if they make sense together. Raises `ConfigError`."""
-    if not config.devices:
-        raise ConfigError("There must be at least one device.")
+    _check_names(config)
     for name in ("max_attempts", "lease_s", "heartbeat_s", "cancel_grace_s", "max_open_jobs"):
         if getattr(config, name) <= 0:
-            raise ConfigError(f"{name} must be greater than 0.")
+            raise ConfigError(f"{name} must be greater than 0.", _HELP)
     if config.heartbeat_s * 3 > config.lease_s:
-        raise ConfigError("lease_s must be at least three times heartbeat_s.")
+        raise ConfigError("lease_s must be at least three times heartbeat_s.", _HELP)
     if (config.tls_certificate is None) != (config.tls_key is None):
-        raise ConfigError("tls_certificate and tls_key belong together.")
+        raise ConfigError("tls_certificate and tls_key belong together.", "Set both, or neither.")
     if config.tls_client_authority is not None and config.tls_certificate is None:
-        raise ConfigError("tls_client_authority needs tls_certificate and tls_key.")
+        raise ConfigError(
+            "tls_client_authority needs tls_certificate and tls_key.", "Set all three."
+        )
     if not (config.is_local or config.token_file or config.tls_client_authority):
         raise ConfigError(
             f"The address {config.address} can be reached from other machines, so the server "
-            "must know its callers: give it --token-file, or TLS with tls_client_authority.",
+            "must know its callers.",
+            "Give it --token-file, or TLS with tls_client_authority.",
         )
     return config
+
+
+def _check_names(config: Config) -> None:
+    if not _ADDRESS.fullmatch(config.address):
+        raise ConfigError(
+            f"{config.address!r} is no address to serve on.",
+            f"Write it as HOST:PORT, such as 127.0.0.1:{DEFAULT_PORT}, or as unix:PATH.",
+        )
+    unknown = [device for device in config.devices if not _DEVICE.fullmatch(device)]
+    if unknown or not config.devices:
+        raise ConfigError(
+            f"There is no device {unknown[0]!r}." if unknown else "There must be a device.",
+            "Use auto, cpu, cuda or, for the second GPU, cuda:1.",
+        )
 
 
 def show_config(config: Config) -> str:
@@ -109,10 +130,17 @@ def is_local(address: str) -> bool:
 def _server_table(path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8")).get("server", {})
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"The settings in {path} cannot be read: {error}.") from error
+    except OSError as error:
+        raise ConfigError(
+            f"The settings in {path} cannot be read: {error.strerror}.",
+            "Name another file with --config or LAYERT2V_CONFIG.",
+        ) from error
+    except ValueError as error:
+        raise ConfigError(
+            f"The settings in {path} are not TOML: {error}.", "Correct the file."
+        ) from error
     if not isinstance(table, dict):
-        raise ConfigError(f"In {path}, server must be a table.")
+        raise ConfigError(f"In {path}, server must be a table.", "Begin it with a line [server].")
     return table
 
 
@@ -128,4 +156,4 @@ def _value(name: str, value: Any) -> Any:
         return Path(value).expanduser()
     if (wanted, kind) == ("tuple[str, ...]", "list") and all(isinstance(v, str) for v in value):
         return tuple(value)
-    raise ConfigError(f"The setting {name} has a value of the wrong kind: {value!r}.")
+    raise ConfigError(f"The setting {name} has a value of the wrong kind: {value!r}.", _HELP)

@@ -58,7 +58,7 @@ class JobNotFound(ServerError):
     reason = "JOB_NOT_FOUND"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"There is no job {name!r}.", "List the jobs to see those that exist.")
+        super().__init__(f"There is no job {name!r}.", "See those that exist with: layert2v jobs")
 
 
 class ArtifactNotFound(ServerError):

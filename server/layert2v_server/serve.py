@@ -100,7 +100,13 @@ def _stop_at_end(lifeline: int, stop: asyncio.Event) -> None:
             loop.remove_reader(lifeline)
             stop.set()
 
-    loop.add_reader(lifeline, read)
+    try:
+        loop.add_reader(lifeline, read)
+    except OSError as error:  # files and /dev/null have no end that could be waited for
+        raise ConfigError(
+            "The end of this standard input cannot be waited for.",
+            "Give --until-stdin-ends a pipe as input, or leave it out.",
+        ) from error
 
 
 def process_executors(config: Config) -> tuple[Executor, ...]:
@@ -128,7 +134,10 @@ async def _parts(config: Config, executors: tuple[Executor, ...]) -> AsyncGenera
         with disk_full_as_error():
             data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"The data folder {data} cannot be made.") from error
+        raise ConfigError(
+            f"The data folder {data} cannot be made: {error.strerror}.",
+            "Name a folder on a local disk with --data.",
+        ) from error
     with exclusive_use(data / "server.lock"):
         engine = open_database(data / "jobs.sqlite3")
         try:
@@ -186,7 +195,10 @@ def _bind(server: Any, config: Config) -> str:
         else:
             port = server.add_secure_port(config.address, _credentials(config))
     except RuntimeError as error:
-        raise ConfigError(f"The address {config.address} cannot be used.") from error
+        raise ConfigError(
+            f"The address {config.address} cannot be used.",
+            "Another program may have its port; choose another one with --address.",
+        ) from error
     if config.address.startswith("unix:"):
         Path(config.address.removeprefix("unix:")).chmod(0o600)
         return config.address
@@ -198,7 +210,10 @@ def _credentials(config: Config) -> Any:
     try:
         key, certificate, authority = (file and file.read_bytes() for file in files)
     except OSError as error:
-        raise ConfigError(f"The TLS file {error.filename} cannot be read.") from error
+        raise ConfigError(
+            f"The TLS file {error.filename} cannot be read: {error.strerror}.",
+            "Correct tls_certificate, tls_key and tls_client_authority.",
+        ) from error
     return grpc.ssl_server_credentials(
         [(key, certificate)],
         root_certificates=authority,

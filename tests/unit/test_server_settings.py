@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -33,6 +35,9 @@ def test_a_file_and_the_command_line(tmp_path: Path) -> None:
         "[server]\nmax_attempts = true",
         "[server]\nlease_s = 1",
         "[server]\ndevices = []",
+        '[server]\ndevices = ["tpu"]',
+        '[server]\naddress = "foo"',
+        '[server]\naddress = "unix:"',
         '[server]\ntls_key = "k"',
         '[server]\ntls_client_authority = "ca"',
         "server = 3",
@@ -42,8 +47,41 @@ def test_a_file_and_the_command_line(tmp_path: Path) -> None:
 def test_wrong_settings_are_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config.toml"
     file.write_text(text)
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError) as caught:
         load_config(file, {})
+    assert caught.value.hint.endswith(".")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    for read in (read_callers, lambda file: load_config(file, {})):
+        with pytest.raises(ConfigError, match="cannot be read: No such file or directory") as caught:
+            read(tmp_path / "nowhere")
+        assert caught.value.hint
+
+
+def test_an_address_without_a_port_is_told_how_to_be_written() -> None:
+    with pytest.raises(ConfigError, match="no address to serve on") as caught:
+        check(Config(address="foo"))
+    assert "HOST:PORT" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--until-stdin-ends"], "standard input cannot be waited for"),
+        (["--data", "/dev/null/data"], "cannot be made: Not a directory"),
+    ],
+)
+def test_what_the_system_refuses_is_one_sentence(
+    tmp_path: Path, words: list[str], sentence: str
+) -> None:
+    command = [sys.executable, "-m", "layert2v_server", "serve", "--address", "127.0.0.1:0"]
+    command += ["--data", str(tmp_path), *words]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert sentence in done.stderr
 
 
 def test_shown_settings_can_be_read_back(tmp_path: Path) -> None:
@@ -74,7 +112,7 @@ def test_which_addresses_stay_on_this_machine(address: str, local: bool) -> None
 
 
 def test_other_machines_need_a_token_or_certificates() -> None:
-    with pytest.raises(ConfigError, match="token-file"):
+    with pytest.raises(ConfigError, match="must know its callers"):
         check(Config(address="0.0.0.0:7433"))
     check(Config(address="0.0.0.0:7433", token_file=Path("tokens")))
     pem = Path("x.pem")
