@@ -64,7 +64,7 @@ def _client_table(path: Path) -> dict[str, Any]:
     try:
         table = toml.loads(path.read_text(encoding="utf-8")).get("client", {})
     except (OSError, ValueError) as problem:
-        raise _wrong(str(path), str(problem)) from problem
+        raise _wrong(str(path), getattr(problem, "strerror", None) or str(problem)) from problem
     if not isinstance(table, dict):
         raise _wrong(str(path), "client must be a table")
     return table

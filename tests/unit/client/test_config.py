@@ -55,7 +55,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: str) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match="cannot be used"):
+    with pytest.raises(InvalidRequest, match="cannot be used: No such file"):
         load_config({"LAYERT2V_CONFIG": str(tmp_path / "none.toml")})
 
 
