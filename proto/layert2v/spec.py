@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from layert2v.errors import SpecError
@@ -18,6 +19,16 @@ MAX_PROMPT_CHARS = 2000
 MAX_SEED = 2**63 - 1  # fits a signed 64-bit column and a protobuf int64
 MAX_FRAME = 999_999
 MAX_FPS = 240.0
+
+# What artists call the spaces, in the sentence that refuses such a name; requests use the ids.
+_COLORSPACE_TITLES = MappingProxyType(
+    {
+        "lin_rec709_scene": "Linear Rec.709 (sRGB)",
+        "lin_ap1_scene": "ACEScg",
+        "lin_ap0_scene": "ACES2065-1",
+        "lin_rec2020_scene": "Linear Rec.2020",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -103,7 +114,7 @@ def validate(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
             FieldViolation("model", f"This is the model {model.name!r}, not {spec.model!r}.")
         )
     if spec.colorspace not in model.colorspaces:
-        offered = ", ".join(model.colorspaces)
+        offered = ", ".join(_titled(name) for name in model.colorspaces)
         found.append(FieldViolation("colorspace", f"The colour space must be one of: {offered}."))
     return found
 
@@ -253,6 +264,11 @@ def _time(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
         message = f"The frame numbers must lie between 0 and {MAX_FRAME}."
         found.append(FieldViolation("start_frame", message))
     return found
+
+
+def _titled(colorspace: str) -> str:
+    title = _COLORSPACE_TITLES.get(colorspace)
+    return colorspace if title is None else f"{colorspace} = {title}"
 
 
 def _between(

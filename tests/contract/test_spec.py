@@ -72,7 +72,7 @@ def test_resolve_fills_every_default_and_keeps_what_was_given() -> None:
         ({"guidance": 21.0}, "guidance", "between 0 and 20"),
         ({"guidance": float("nan")}, "guidance", "finite"),
         ({"model": "wan"}, "model", "'mini'"),
-        ({"colorspace": "sRGB"}, "colorspace", "lin_rec709_scene, lin_ap1_scene"),
+        ({"colorspace": "ACEScg"}, "colorspace", "lin_ap1_scene = ACEScg"),
         ({"start_frame": -1}, "start_frame", "between 0 and 999999"),
         ({"start_frame": 999_992}, "start_frame", "between 0 and 999999"),
     ],
