@@ -251,9 +251,9 @@ def server(
             yield client
     elif options.command in (generate, info):
         show_start(line)
-        with server_for_one_call(config.data, models=config.models) as own:
-            with connect(own.address) as client:
-                yield client
+        starting = server_for_one_call(config.data, models=config.models)
+        with starting as own, connect(own.address) as client:
+            yield client
     else:
         raise InvalidRequest(
             "SERVER_MISSING",
@@ -353,7 +353,9 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"layert2v {layert2v.__version__}")
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     line = Parser(add_help=False)
-    line.add_argument("--server", metavar="HOST:PORT", help="default of generate and info: an embedded one")
+    line.add_argument(
+        "--server", metavar="HOST:PORT", help="default of generate and info: an embedded one"
+    )
     line.add_argument("--token", help="default: LAYERT2V_TOKEN")
     line.add_argument(
         "--tls",

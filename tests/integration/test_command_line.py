@@ -71,7 +71,7 @@ def test_two_calls_at_once_leave_their_stacks_and_nothing_else(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     calls = {
-        name: start(environment, tmp_path, "generate", f"a red {name}", "--seed", "7", "--out", name)
+        name: start(environment, tmp_path, "generate", f"a red {name}", "--seed=7", "--out", name)
         for name in ("fox", "owl")
     }
     for name, call in calls.items():

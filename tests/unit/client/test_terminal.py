@@ -42,9 +42,7 @@ def test_a_terminal_has_one_line_that_changes() -> None:
     line.show("fetch", "short")
     line.say("done")
     bar, short = "denoise 1/2  [############............]  50%  1:05", "short  1:05"
-    assert terminal.getvalue() == (
-        f"\r{bar}\r{short:<{len(bar)}}\r{'':<{len(short)}}\rdone\n"
-    )
+    assert terminal.getvalue() == f"\r{bar}\r{short:<{len(bar)}}\r{'':<{len(short)}}\rdone\n"
 
 
 def test_the_seconds_run_on_while_nothing_is_reported() -> None:
