@@ -21,7 +21,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "train",
         help="train a model, stage by stage; a stopped run goes on where it was",
         description="Progress goes to the log and to TensorBoard files in the run. `prepare` makes "
-        "what can be carried to another machine: world and token states of the captions.",
+        "what can be carried to another machine: the world and the text encoder.",
         epilog="example: layert2v-engine train autoencoder matte joint --run runs/mini",
     )
     train.add_argument(

@@ -8,7 +8,6 @@ optimisers or losses.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -155,45 +153,22 @@ class CaptionStates:
     encoder leaves them.
     """
 
-    def __init__(self, encoder: TextEncoder | None) -> None:
+    def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
         self._rows: dict[str, int] = {}
         self._states, self._mask = torch.empty(0), torch.empty(0)  # [N, L, D], [N, L]
 
-    def save(self, path: Path) -> None:
-        """Write what is known, real tokens only; a machine that has the file needs no encoder."""
-        mask = self._mask.cpu()
-        partial = path.with_suffix(".part")
-        tensors = {"states": self._states.cpu()[mask], "mask": mask.byte()}
-        save_file(tensors, partial, {"texts": json.dumps(list(self._rows))})
-        partial.replace(path)
-
-    @classmethod
-    def load(cls, path: Path, device: torch.device) -> CaptionStates:
-        """Read what `save` wrote; captions it does not hold are KeyErrors."""
-        known = cls(None)
-        with safe_open(path, "pt") as file:
-            states, mask = file.get_tensor("states"), file.get_tensor("mask").bool()
-            texts = json.loads(file.metadata()["texts"])
-        known._rows = {text: row for row, text in enumerate(texts)}
-        padded = states.new_zeros(*mask.shape, states.shape[-1])
-        padded[mask] = states
-        known._states, known._mask = padded.to(device), mask.to(device)
-        return known
-
     def batch(self, prompts: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
         """States [B, P, L, D] and mask [B, P, L] for B rows of P prompts."""
         texts = [text for row in prompts for text in row]
-        self.learn(texts)
+        self._learn([text for text in dict.fromkeys(texts) if text not in self._rows])
         rows = torch.tensor([self._rows[text] for text in texts]).to(self._states.device)
         shape = (len(prompts), len(prompts[0]))
         states, mask = self._states[rows].float(), self._mask[rows]
         return states.unflatten(0, shape), mask.unflatten(0, shape)
 
-    def learn(self, texts: Sequence[str]) -> None:
-        """Encode those that are not known yet."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._rows]
-        if not new or self._encoder is None:
+    def _learn(self, new: Sequence[str]) -> None:
+        if not new:
             return
         states, mask = self._encoder.encode(new)
         known = len(self._rows)

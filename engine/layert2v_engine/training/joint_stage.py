@@ -4,6 +4,7 @@ loads.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from layert2v_engine.devices import CPU
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte import MatteProjection
-from layert2v_engine.model.text import MiniLMTextEncoder
+from layert2v_engine.model.text import MiniLMTextEncoder, save_for_captions
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.training.data import (
     CaptionStates,
@@ -31,11 +32,19 @@ from layert2v_engine.training.data import (
 from layert2v_engine.training.joint import JointConfig, JointPhase, Material
 from layert2v_engine.training.objective import ObjectiveConfig
 from layert2v_engine.training.sheet import SheetSampler
-from layert2v_engine.training.stages import needed_from, report, train_phase
+from layert2v_engine.training.stages import (
+    AutoencoderStage,
+    build_world,
+    needed_from,
+    report,
+    train_phase,
+)
 from layert2v_engine.training.trainer import TrainerConfig
+from layert2v_engine.world.captions import all_texts
 
 WHITENING_CLIPS = 400  # latent statistics settle long before
 BLOCK = 1000  # clips
+TEXT_ENCODER = "text_encoder"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +81,7 @@ def run_joint(
     if not waiting:
         return
     latents, held_out, whitening = _latents(run, config, autoencoder, projection.to(device))
-    texts = CaptionStates(MiniLMTextEncoder(max_tokens=config.max_tokens).to(device))
+    texts = _texts(run, config, device)
     layout = StreamLayout.for_foregrounds(1)
     sampler = SheetSampler(run, layout, whitening.to(device), texts, latents.latents.shape[3:])
     material = Material(
@@ -83,6 +92,21 @@ def run_joint(
         train_phase(phase, entry.trainer, average_path(run, entry.name).parent, budget_s)
         weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
         save_file(weights, average_path(run, entry.name))
+
+
+def run_prepare(run: Path, first: AutoencoderStage, config: JointStage) -> None:
+    """World and text encoder: what takes CPU time and an installed package, as files to carry."""
+    build_world(run, first.world)
+    if not (run / TEXT_ENCODER).exists():
+        encoder = MiniLMTextEncoder(max_tokens=config.max_tokens)
+        save_for_captions(encoder, all_texts(), run / TEXT_ENCODER)
+
+
+def _texts(run: Path, config: JointStage, device: torch.device) -> CaptionStates:
+    """With the run's own encoder if it was prepared, else the installed one."""
+    prepared = run / TEXT_ENCODER
+    folder = prepared if prepared.exists() else None
+    return CaptionStates(MiniLMTextEncoder(folder, max_tokens=config.max_tokens).to(device))
 
 
 def average_path(run: Path, phase: str) -> Path:
@@ -144,14 +168,7 @@ def _latents(
     path = run / "latents.safetensors"
     if path.exists():
         return LatentSet.load(path), encode(held_out), whitening
-    blocks, frames = [encode(known)], known.pixels.shape[2]
-    done = len(known.labels)
-    with Renderer(run / "world", config.processes) as renderer:
-        while done < config.clips:
-            count = min(BLOCK, config.clips - done)
-            fresh = renderer.clips(count, first_seed=done, frames=frames, report=report)
-            blocks.append(encode(fresh))
-            done += count
+    blocks = [encode(known), *map(encode, _more_clips(run, config, known))]
     latents = LatentSet(
         latents=torch.cat([b.latents for b in blocks]),
         coverage=torch.cat([b.coverage for b in blocks]),
@@ -159,6 +176,18 @@ def _latents(
     )
     latents.save(path)
     return latents, encode(held_out), whitening
+
+
+def _more_clips(run: Path, config: JointStage, known: ClipSet) -> Iterator[ClipSet]:
+    """The clips after the known ones, block by block."""
+    starts = range(len(known.labels), config.clips, BLOCK)
+    if not starts:
+        return
+    with Renderer(run / "world", config.processes) as renderer:
+        for start in starts:
+            count = min(BLOCK, config.clips - start)
+            frames = known.pixels.shape[2]
+            yield renderer.clips(count, first_seed=start, frames=frames, report=report)
 
 
 def new_transformer(config: JointStage, channels: int) -> LayeredWanTransformer3DModel:

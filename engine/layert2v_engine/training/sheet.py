@@ -50,7 +50,7 @@ def load_decoder(run: Path, whitening: Whitening) -> StreamDecoder:
     device = whitening.mean.device
     colour = PatchAutoencoder.from_pretrained(run / "autoencoder" / "model").eval().to(device)
     opacity = copy.deepcopy(colour)
-    lora = load_file(run / "matte" / "decoder_lora.safetensors", device=str(device))
+    lora = load_file(run / "matte" / "decoder_lora.safetensors")
     opacity.decoder = merge_lora(colour.decoder, lora)
     return StreamDecoder(colour, opacity, whitening.mean, whitening.std)
 

@@ -21,7 +21,7 @@ from layert2v_engine.errors import EngineError
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte import lora_state
 from layert2v_engine.training.autoencoding import ChunkConfig, DecoderPhase, MattePhase, fit
-from layert2v_engine.training.data import HELD_OUT_SEED, ClipSet, render_clips
+from layert2v_engine.training.data import HELD_OUT_SEED, ClipSet, cores, render_clips
 from layert2v_engine.training.trainer import Phase, Trainer, TrainerConfig
 from layert2v_engine.world.clips import build_bank
 
@@ -80,6 +80,9 @@ def run_autoencoder(
 ) -> None:
     """World, pixels, linear fit, decoder."""
     folder = run / "autoencoder"
+    if _carried(folder, "model"):
+        _pixels(run, config)
+        return
     clips, held_out = (each.to(device) for each in _pixels(run, config))
     if (folder / "fit").exists():
         autoencoder = PatchAutoencoder.from_pretrained(folder / "fit").to(device)
@@ -100,6 +103,8 @@ def run_matte(
 ) -> None:
     """Projection and decoder LoRA on the frozen autoencoder."""
     folder = run / "matte"
+    if _carried(folder, "projection"):
+        return
     autoencoder = PatchAutoencoder.from_pretrained(
         needed_from(run / "autoencoder" / "model", "autoencoder")
     ).to(device)
@@ -127,20 +132,31 @@ def train_phase(phase: Phase, config: TrainerConfig, folder: Path, budget_s: flo
     phase.model.eval()
 
 
+def _carried(folder: Path, result: str) -> bool:
+    """Whether a stage came here finished, without the state it could be trained on from."""
+    return (folder / result).exists() and not (folder / "state.json").exists()
+
+
+def build_world(run: Path, world: WorldConfig) -> None:
+    """Render the bank of figures and plates, unless it is there."""
+    if (run / "world").exists():
+        return
+    partial = run / "world.part"
+    build_bank(
+        partial,
+        width=world.width,
+        height=world.height,
+        creatures_per_species=world.creatures_per_species,
+        plates_per_scene=world.plates_per_scene,
+        processes=cores(world.processes),
+        report=report,
+    )
+    partial.rename(run / "world")
+
+
 def _pixels(run: Path, config: AutoencoderStage) -> tuple[ClipSet, ClipSet]:
     world = config.world
-    if not (run / "world").exists():
-        partial = run / "world.part"
-        build_bank(
-            partial,
-            width=world.width,
-            height=world.height,
-            creatures_per_species=world.creatures_per_species,
-            plates_per_scene=world.plates_per_scene,
-            processes=world.processes,
-            report=report,
-        )
-        partial.rename(run / "world")
+    build_world(run, world)
     sets = {}
     for name, count, seed in (
         ("clips", config.clips.train, 0),

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from fakes.tiny_run import AUTOENCODER, JOINT, MATTE, write_clips
+from layert2v_engine.training.joint_stage import average_path, averages, run_joint
+from layert2v_engine.training.stages import run_autoencoder, run_matte
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "long_run.py"
+
+
+@pytest.fixture(scope="module")
+def long_run() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("long_run", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    write_clips(folder)
+    run_autoencoder(folder, AUTOENCODER, None)
+    run_matte(folder, MATTE, None)
+    run_joint(folder, JOINT, None)
+    average_path(folder, "clips").unlink()  # as if clips were still being trained
+    return folder
+
+
+def test_a_run_goes_on_from_its_pieces(run: Path, tmp_path: Path, long_run: ModuleType) -> None:
+    long_run.write_pieces(long_run.light(run), tmp_path / "out")
+    long_run.unpack(tmp_path / "out", tmp_path / "again")
+    write_clips(tmp_path / "again")
+    before = averages(run, "clips")["patch_embedding.weight"]
+    after = averages(tmp_path / "again", "clips")["patch_embedding.weight"]
+    assert torch.equal(before.half(), after)
+    run_autoencoder(tmp_path / "again", AUTOENCODER, 1.0)
+    run_matte(tmp_path / "again", MATTE, 1.0)
+    run_joint(tmp_path / "again", JOINT, 0.1)
+    assert average_path(tmp_path / "again", "clips").exists()
+    assert not average_path(tmp_path / "again", "stills").exists()
+
+
+def test_pieces_hold_the_newest_weights_only(run: Path, long_run: ModuleType) -> None:
+    names = [name for name, _ in long_run.light(run)]
+    assert "joint_clips/state.safetensors" in names
+    assert "autoencoder/model/diffusion_pytorch_model.safetensors" in names
+    assert not [n for n in names if "stills/average" in n or "clips.safetensors" in n]
+    assert not [n for n in names if n.startswith(("autoencoder/state", "autoencoder/fit"))]
+
+
+def test_small_pieces_replace_the_old_ones(
+    run: Path, tmp_path: Path, long_run: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(long_run, "PIECE_BYTES", 100_000)
+    long_run.write_pieces(long_run.light(run), tmp_path)
+    pieces = sorted(tmp_path.glob("run.tar.??"))
+    assert len(pieces) > 2
+    assert all(piece.stat().st_size <= 100_000 for piece in pieces)
+    long_run.write_pieces(iter([("note", b"short")]), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["run.tar.00"]
+
+
+def test_a_trainer_runs_on_its_own(tmp_path: Path, long_run: ModuleType) -> None:
+    run, out = tmp_path / "run", tmp_path / "out"
+    code = long_run.train_for(run, out, 120, None, ["matte", "--device", "cpu"])
+    assert code == 2  # there is no autoencoder to train on
+    assert "Train the stage `autoencoder`" in (out / "train.log").read_text()
