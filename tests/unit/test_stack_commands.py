@@ -94,6 +94,20 @@ def test_a_folder_without_a_stack_is_status_2(
     assert "There is no stack.json" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("length", [0, 100, 600])
+def test_a_damaged_frame_is_one_clean_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], length: int
+) -> None:
+    write_stack(tmp_path)
+    comp = tmp_path / "comp/v001/comp_v001.1001.exr"
+    comp.write_bytes(comp.read_bytes()[:length])
+    assert main(["preview", str(tmp_path)]) == 2
+    said = capfd.readouterr().err
+    assert f"{comp} cannot be read as a layer: " in said
+    assert "EXR_ERR" not in said
+    assert said.count("\n") == 1
+
+
 def test_preview_writes_all_three_and_the_manifest_knows_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

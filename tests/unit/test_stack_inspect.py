@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,6 +139,18 @@ def test_a_damaged_file_is_reported_and_the_rest_is_looked_at(stack: Path, conte
     report = look(stack)
     assert f"{FG} cannot be read." in report.problems
     assert report.comp_exact == 1
+
+
+def test_a_file_cut_short_is_one_complaint_and_no_noise(
+    stack: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = (stack / FG).read_bytes()
+    for damaged in (whole[:100], whole[: len(whole) // 2], whole[:400] + bytes(len(whole) - 400)):
+        (stack / FG).write_bytes(damaged)
+        assert f"{FG} cannot be read." in look(stack).problems
+    assert capfd.readouterr() == ("", "")
+    os.write(2, b"the terminal is back")
+    assert capfd.readouterr().err == "the terminal is back"
 
 
 def test_a_missing_file_is_reported_once(stack: Path) -> None:

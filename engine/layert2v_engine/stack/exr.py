@@ -7,6 +7,7 @@ on a full disk it reports a good write of an empty file. Knows one picture at a 
 from __future__ import annotations
 
 import mmap
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -210,9 +211,12 @@ def _timecode(frame: int, fps: int) -> int | None:
     return sum((value // 10 << 4 | value % 10) << 8 * place for place, value in enumerate(fields))
 
 
-def _unreadable(path: Path, detail: str) -> StackError:
+def _unreadable(path: Path, complaint: str) -> StackError:
+    # The first line has the cause; EXR's own begin with the path and a code for programmers.
+    detail = (complaint.strip() or "no reason given").splitlines()[0]
+    detail = re.sub(r"^EXR Error \(.*?\): EXR_ERR_\w+ ", "", detail).rstrip(".")
     return StackError(
-        f"{path} cannot be read as a layer: {detail.strip().rstrip('.')}.",
+        f"{path} cannot be read as a layer: {detail}.",
         "Check that the file is whole, or make the stack again.",
         reason="FRAME_UNREADABLE",
     )

@@ -7,7 +7,10 @@ both sides get wrong in the same way is not found here. Changes nothing.
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,8 +87,9 @@ def inspect(folder: Path, stack: Stack) -> Report:
     for flat in stack.flats:
         report.sequences.append(_inspect_sequence(folder, stack, flat, report))
     for layer in stack.layers:
-        report.sequences.append(_inspect_sequence(folder, stack, layer, report))
-        _check_role(layer, report)
+        found = _inspect_sequence(folder, stack, layer, report)
+        report.sequences.append(found)
+        _check_role(layer, found, report)
     for frame in range(stack.start_frame, stack.start_frame + stack.frames):
         _recomposite(folder, stack, frame, report)
     _check_packed(folder, stack, report)
@@ -154,8 +158,7 @@ def _measure(found: SequenceReport, header: dict[str, Any], planes: dict[str, np
     found.not_finite += sum(int((~np.isfinite(plane)).sum()) for plane in planes.values())
 
 
-def _check_role(layer: Layer, report: Report) -> None:
-    found = report.sequences[-1]
+def _check_role(layer: Layer, found: SequenceReport, report: Report) -> None:
     if layer.role is Role.background and found.frames and found.alpha.low < 1.0:
         report.problems.append(f"The background {layer.name} is not opaque: alpha {found.alpha}.")
 
@@ -249,11 +252,29 @@ def _packed_differences(
 def _open(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
     """Header and planes by channel name of a single-part file, or None if it cannot be read."""
     try:
-        file = OpenEXR.File(str(path), separate_channels=True)
+        with _silence():
+            file = OpenEXR.File(str(path), separate_channels=True)
         planes = {name: channel.pixels for name, channel in file.channels().items()}
         return dict(file.header()), planes
     except (RuntimeError, ValueError, TypeError, OSError):  # whatever the binding makes of damage
         return None
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep OpenEXR from the terminal: what it raises it also prints, its binding on Python's stdout
+    and the library on the process's stderr. Not for a program whose other threads print meanwhile.
+    """
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _rgba(path: Path) -> np.ndarray | None:
