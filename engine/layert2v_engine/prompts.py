@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from torch import Tensor
 
@@ -20,18 +21,39 @@ from layert2v_engine.world.captions import canonical
 from layert2v_engine.world.vocabulary import Label, Word
 
 Vectors = Callable[[Sequence[str]], Tensor]  # texts to unit vectors [N, D]
+Words = Sequence[Word]
 
-# Cosine of all-MiniLM-L6-v2 below which two words have little in common (stallion-horse 0.66,
-# vixen-fox 0.44).
-NEAR_ENOUGH = 0.45
+# Cosine of all-MiniLM-L6-v2 below which two phrases have little in common.
+NEAR_ENOUGH = 0.475
+LONGEST_PHRASE = 3  # words: "sun goes down"
 
-FIGURE_KINDS = ("subject", "colour", "action")
+_TABLES: dict[str, Words] = {
+    "place": world.PLACES,
+    "time": world.TIMES,  # before colours: "golden hour"
+    "subject": world.SUBJECTS,  # before colours: "red fox"
+    "colour": world.COLOURS,
+    "action": world.ACTIONS,
+}
+# More names to compare meanings with, where those of the vocabulary lead astray: vectors put
+# opposites of one kind (morning, evening) side by side.
+_ALSO_NEAR = {
+    "horse": ("zebra", "donkey"),
+    "fox": ("dog", "wolf"),
+    "snowy forest": ("ice", "frost"),
+    "meadow": ("prairie", "savanna"),
+    "sunny day": ("morning", "midday"),
+    "sunset": ("dawn", "sun goes down", "setting sun"),
+    "night": ("darkness", "stars"),
+    "overcast day": ("rain", "fog", "dark clouds"),
+}
+_SCENE_KINDS = ("place", "time")
+_GAP = " | "  # where a word was taken out; no phrase reaches across
 
 _STOP_WORDS = frozenset(
     """
     a an and the of in on at by to with for from into onto through across along over under near its
     his her their it is are was very while there one some this that as during inside around past day
-    time scene video shot view
+    time scene video shot view behind under up down out off
     """.split()  # noqa: SIM905
 )
 
@@ -54,40 +76,19 @@ class PromptPlanner:
     """
 
     def __init__(self, vocabulary: Mapping[str, Sequence[str]], vectors: Vectors) -> None:
-        self._vectors = vectors
-        tables = {
-            "subject": world.SUBJECTS,
-            "action": world.ACTIONS,
-            "place": world.PLACES,
-            "time": world.TIMES,
-            "colour": world.COLOURS,
-        }
+        self._vectors = lru_cache(maxsize=32)(vectors)  # the model's own names come every time
         self._words = {
             kind: tuple(word for word in words if word.name in vocabulary.get(kind, ()))
-            for kind, words in tables.items()
+            for kind, words in _TABLES.items()
         }
 
     def plan(self, spec: GenerateSpec) -> PromptPlan:
         """Prompts for a request that already passed validation."""
         if not self._words["subject"]:
             return _verbatim(spec)
-        warnings: list[str] = []
-        figure = spec.foreground_prompts[0] if spec.foreground_prompts else spec.prompt
-        texts = {"figure": figure, "scene": spec.background_prompt or spec.prompt}
-        if texts["figure"] == texts["scene"]:
-            texts = {"figure": figure}  # one sentence speaks of both
-        elsewhere = "" if len(texts) == 1 else spec.prompt
-        found = {
-            kind: self._look(kind, texts, "figure" if kind in FIGURE_KINDS else "scene", elsewhere)
-            for kind in ("place", "time", "subject", "colour", "action")
-        }
-        subject = found["subject"] or self._guess("subject", texts, "figure", warnings)
-        place = found["place"] or self._guess("place", texts, "scene", warnings)
-        time = found["time"] or self._guess("time", texts, "scene", warnings)
-        action, colour = found["action"], found["colour"]
-        label = self._label(subject, action, place, time, colour, warnings)
-        self._mention_company(texts, subject, warnings)
-        self._mention_leftovers(texts, warnings)
+        reading = _Reading(spec, self._words, self._vectors)
+        label = _label(reading)
+        reading.tell_what_is_left()
         whole, foreground, background = canonical(label)
         return PromptPlan(
             whole=whole,
@@ -95,85 +96,113 @@ class PromptPlanner:
             background=background,
             negative=spec.negative_prompt,
             understood=_account(label),
-            warnings=tuple(warnings),
+            warnings=tuple(reading.warnings),
         )
 
-    def _look(self, kind: str, texts: dict[str, str], part: str, elsewhere: str) -> Word | None:
-        """A name, synonym or inflection of `kind`, taken out of its text; else one said anywhere in
-        the prompt.
-        """
-        part = part if part in texts else "figure"
-        found, texts[part] = _take(self._words[kind], texts[part])
-        return found or _take(self._words[kind], elsewhere)[0]
 
-    def _guess(self, kind: str, texts: dict[str, str], part: str, warnings: list[str]) -> Word:
-        """The word nearest in meaning to one that is left in the text, else the first word of the
-        kind.
-        """
-        words = self._words[kind]
-        part = part if part in texts else "figure"
-        candidates = _content(texts[part])
-        if candidates:
-            names = [(word, name) for word in words for name in word.spoken]
-            cosines = self._vectors(candidates) @ self._vectors([name for _, name in names]).T
-            best = int(cosines.argmax())
-            said, word = candidates[best // len(names)], names[best % len(names)][0]
-            if float(cosines.flatten()[best]) >= NEAR_ENOUGH:
-                texts[part] = re.sub(
-                    rf"\b{re.escape(said)}\b", " ", texts[part], flags=re.IGNORECASE
-                )
-                warnings.append(
-                    f'Took "{said}" for the {kind} "{word.name}", the nearest this model knows.'
-                )
-                return word
+class _Reading:
+    """The texts of a request while they are read: what was understood is taken out of them."""
+
+    def __init__(self, spec: GenerateSpec, words: Mapping[str, Words], vectors: Vectors) -> None:
+        self.words, self._vectors = words, vectors
+        self.warnings: list[str] = []
+        figure = spec.foreground_prompts[0] if spec.foreground_prompts else spec.prompt
+        scene = spec.background_prompt or spec.prompt
+        self._texts = {"figure": figure, "scene": scene}
+        self._elsewhere = spec.prompt
+        if figure == scene:  # one sentence speaks of both
+            self._texts, self._elsewhere = {"figure": figure}, ""
+        self.found = {kind: self._find(kind) for kind in words}
+
+    def nearest(self, kind: str, words: Words) -> Word | None:
+        """The word nearest in meaning to a phrase that is left in the text, if it is near."""
+        part = self._part(kind)
+        phrases = _phrases(self._texts[part])
+        if not phrases or not words:
+            return None
+        names = [(w, n) for w in words for n in (w.name, *w.synonyms, *_ALSO_NEAR.get(w.name, ()))]
+        cosines = self._vectors(tuple(phrases)) @ self._vectors(tuple(name for _, name in names)).T
+        best = int(cosines.argmax())
+        if float(cosines.flatten()[best]) < NEAR_ENOUGH:
+            return None
+        said, word = phrases[best // len(names)], names[best % len(names)][0]
+        self._texts[part] = _without(self._texts[part], (said,))
+        self.warnings.append(
+            f'Took "{said}" for the {kind} "{word.name}", the nearest this model knows.'
+        )
+        return word
+
+    def first(self, kind: str) -> Word:
+        """What is shown where nothing was understood."""
+        words = self.words[kind]
         known = ", ".join(word.name for word in words)
-        warnings.append(
+        self.warnings.append(
             f'Found no {kind} this model knows, so it shows "{words[0].name}"; it knows {known}.'
         )
         return words[0]
 
-    def _label(
-        self,
-        subject: Word,
-        action: Word | None,
-        place: Word,
-        time: Word,
-        colour: Word | None,
-        warnings: list[str],
-    ) -> Label:
-        index = world.SUBJECTS.index(subject)
-        able = world.ABILITIES[index]
-        if action is not None and action.name not in able:
-            warnings.append(
-                f"A {subject.name} of this model is not {action.name}; it is {able[0]}."
-            )
-        painted = world.is_painted(index)
-        if colour is not None and not painted:
-            warnings.append(
-                f"A {subject.name} has one colour in this model, so {colour.name!r} is left out."
-            )
-        shade = world.COLOURS.index(colour) if colour is not None else 0
-        return Label(
-            subject=index,
-            place=world.PLACES.index(place),
-            time=world.TIMES.index(time),
-            colour=shade if painted else -1,
-            action=action.name if action is not None and action.name in able else able[0],
+    def tell_what_is_left(self) -> None:
+        """Warn of known words that had no room, and of unknown ones."""
+        for kind, chosen in self.found.items():
+            part = self._part(kind)
+            other, self._texts[part] = _take(self.words[kind], self._texts[part])
+            if other is not None and chosen is not None:
+                self.warnings.append(
+                    f"This model shows one {kind}: {chosen.name}, not also {other.name}."
+                )
+        left = dict.fromkeys(token for text in self._texts.values() for token in _content(text))
+        if left:
+            quoted = ", ".join(f'"{token}"' for token in left)
+            self.warnings.append(f"This model does not know {quoted}, and left that out.")
+
+    def _find(self, kind: str) -> Word | None:
+        """A word of `kind` said in its text, else anywhere in the prompt."""
+        part = self._part(kind)
+        found, self._texts[part] = _take(self.words[kind], self._texts[part])
+        return found or _take(self.words[kind], self._elsewhere)[0]
+
+    def _part(self, kind: str) -> str:
+        return "scene" if kind in _SCENE_KINDS and "scene" in self._texts else "figure"
+
+
+def _label(reading: _Reading) -> Label:
+    """What to show, with a warning wherever that is not what was said."""
+    found, words = reading.found, reading.words
+    action, colour = found["action"], found["colour"]
+    subject = (
+        found["subject"]
+        or reading.nearest("subject", _able(words["subject"], action))
+        or reading.first("subject")
+    )
+    place = found["place"] or reading.nearest("place", words["place"]) or reading.first("place")
+    time = found["time"] or reading.nearest("time", words["time"]) or reading.first("time")
+    index = world.SUBJECTS.index(subject)
+    able = world.ABILITIES[index]
+    if action is None and len(able) > 1:
+        action = reading.nearest("action", [w for w in words["action"] if w.name in able])
+    if action is not None and action.name not in able:
+        reading.warnings.append(
+            f"A {subject.name} of this model is not {action.name}; it is {able[0]}."
         )
+    painted = world.is_painted(index)
+    if colour is not None and not painted:
+        reading.warnings.append(
+            f"A {subject.name} has one colour in this model, so {colour.name!r} is left out."
+        )
+    shade = world.COLOURS.index(colour) if colour is not None else 0
+    return Label(
+        subject=index,
+        place=world.PLACES.index(place),
+        time=world.TIMES.index(time),
+        colour=shade if painted else -1,
+        action=action.name if action is not None and action.name in able else able[0],
+    )
 
-    def _mention_company(self, texts: dict[str, str], subject: Word, warnings: list[str]) -> None:
-        others = tuple(word for word in self._words["subject"] if word != subject)
-        other, texts["figure"] = _take(others, texts["figure"])
-        if other is not None:
-            warnings.append(
-                f"This model draws one foreground: {subject.name}, not also {other.name}."
-            )
 
-    def _mention_leftovers(self, texts: dict[str, str], warnings: list[str]) -> None:
-        unknown = list(dict.fromkeys(token for text in texts.values() for token in _content(text)))
-        if unknown:
-            quoted = ", ".join(f'"{token}"' for token in unknown)
-            warnings.append(f"This model does not know {quoted}, and left that out.")
+def _able(subjects: Words, action: Word | None) -> Words:
+    """The subjects that can do `action`."""
+    abilities = dict(zip(world.SUBJECTS, world.ABILITIES, strict=True))
+    return [word for word in subjects if action is None or action.name in abilities[word]]
 
 
 def _verbatim(spec: GenerateSpec) -> PromptPlan:
@@ -196,36 +225,64 @@ def _account(label: Label) -> str:
     )
 
 
-def _take(words: Sequence[Word], text: str) -> tuple[Word | None, str]:
-    """The earliest word found in `text`, by its longest form there, and the text without it."""
-    best: tuple[int, int, Word] | None = None
-    for word in words:
-        for form in _forms(word):
-            match = re.search(rf"\b{re.escape(form)}\b", text, flags=re.IGNORECASE)
-            if match and (best is None or (match.start(), -len(form)) < (best[0], -best[1])):
-                best = (match.start(), len(form), word)
-    if best is None:
-        return None, text
-    start, length, word = best
-    return word, f"{text[:start]} {text[start + length :]}"
+def _take(words: Words, text: str) -> tuple[Word | None, str]:
+    """The word said first in `text`, and the text without it; names count before inflections, so a
+    race car may drive.
 
-
-def _forms(word: Word) -> set[str]:
-    """Names and simple inflections: plurals of nouns, and for "running" also run, runs; for
-    "racing" race, races.
+    A word whose name holds the first one's says the same more exactly: a forest in the snow is a
+    snowy forest.
     """
-    forms = {word.name, *word.synonyms}
-    for name in tuple(forms):
-        forms |= {f"{name}s", f"{name}es"}
+    for forms in (_names, _forms):
+        matches = {word: _pattern(forms(word)).search(text) for word in words}
+        starts = {word: match.start() for word, match in matches.items() if match}
+        if starts:
+            first = min(starts, key=lambda word: starts[word])
+            exact = next((w for w in starts if first.name in w.name and w != first), first)
+            return exact, _without(_without(text, _forms(exact)), _forms(first))
+    return None, text
+
+
+def _names(word: Word) -> tuple[str, ...]:
+    """Names and their plurals."""
+    names = (word.name, *word.synonyms)
+    return tuple(
+        form for n in names for form in (n, f"{n}s", f"{n}es", f"{n.removesuffix('y')}ies")
+    )
+
+
+def _forms(word: Word) -> tuple[str, ...]:
+    """Names, and the simple inflections of verbs: run, runs of running, races, raced of racing."""
+    forms = list(_names(word))
+    for name in (word.name, *word.synonyms):
         if name.endswith("ing"):
             stem = name[:-3]
-            forms |= {
-                base + end
-                for base in (stem, stem[:-1], f"{stem}e")
-                if len(base) > 2
-                for end in ("", "s")
-            }
-    return forms
+            for base in (stem, stem[:-1], f"{stem}e"):
+                if len(base) > 2:
+                    forms += [base, f"{base}s", f"{base}es", f"{base}ed", f"{base}d"]
+            forms.append(f"{stem}ed")
+    return tuple(forms)
+
+
+@lru_cache(maxsize=256)
+def _pattern(forms: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = sorted(forms, key=len, reverse=True)
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b", re.IGNORECASE)
+
+
+def _without(text: str, forms: tuple[str, ...]) -> str:
+    return _pattern(forms).sub(_GAP, text)
+
+
+def _phrases(text: str) -> list[str]:
+    """Runs of up to LONGEST_PHRASE words that begin and end with a word that means something."""
+    phrases = []
+    for run in re.findall(r"[a-z-]+(?: [a-z-]+)*", text.lower()):
+        words = run.split()
+        for start in range(len(words)):
+            for end in range(start + 1, min(start + LONGEST_PHRASE, len(words)) + 1):
+                if words[start] not in _STOP_WORDS and words[end - 1] not in _STOP_WORDS:
+                    phrases.append(" ".join(words[start:end]))
+    return list(dict.fromkeys(phrases))
 
 
 def _content(text: str) -> list[str]:

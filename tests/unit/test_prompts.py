@@ -48,12 +48,16 @@ def test_a_sentence_becomes_a_prompt_per_layer(planner: PromptPlanner) -> None:
         ("a blue car drives downtown at midnight", "blue car, driving, city street, night"),
         ("at dusk, a bunny hops over the dunes", "rabbit, hopping, desert, sunset"),
         ("penguin, meadow, night", "penguin, walking, meadow, night"),
+        ("bunnies jumped in a field at noon", "rabbit, hopping, meadow, sunny day"),
+        ("a navy blue sedan in town at night", "blue car, driving, city street, night"),
+        ("a fox walking in the forest, in the snow, at dusk", "fox, walking, snowy forest, sunset"),
     ],
 )
 def test_synonyms_and_inflections_are_known(
     planner: PromptPlanner, prompt: str, understood: str
 ) -> None:
-    assert plan(planner, prompt).understood == understood
+    made = plan(planner, prompt)
+    assert (made.understood, made.warnings) == (understood, ())
 
 
 def test_a_layers_own_prompt_wins_over_the_sentence(planner: PromptPlanner) -> None:
@@ -79,6 +83,24 @@ def test_far_words_are_told_and_the_known_ones_named() -> None:
     assert made.understood == "fox, running, snowy forest, sunny day"
     assert any("Found no subject" in w and "giraffe" in w for w in made.warnings)
     assert any('"shiny", "spaceship", "mars"' in w for w in made.warnings)
+
+
+def test_a_name_counts_before_an_inflection(planner: PromptPlanner) -> None:
+    made = plan(planner, "a race car driving on the beach at sunset")
+    assert made.understood == "red car, driving, beach, sunset"
+
+
+def test_a_phrase_is_taken_as_one_and_the_nearest_can_do_what_is_asked(
+    planner: PromptPlanner,
+) -> None:
+    made = plan(planner, "a cat walking down an alley under a grey sky")
+    assert made.understood == "fox, walking, city street, overcast day"
+    assert any('"grey sky"' in w for w in made.warnings)
+
+
+def test_a_second_place_is_told_as_known(planner: PromptPlanner) -> None:
+    made = plan(planner, "a bear in a meadow by the sea at night")
+    assert made.warnings == ("This model shows one place: meadow, not also beach.",)
 
 
 def test_a_second_subject_is_told_not_dropped_in_silence(planner: PromptPlanner) -> None:
