@@ -1,6 +1,6 @@
 """Train on a machine that is borrowed by the minute: start detached, bring back what matters.
 
-    long_run.py pack RUN DIR            world and text encoder of a prepared run, for the way there
+    long_run.py pack RUN DIR [PART ...] world and text encoder of a prepared run, for the way there
     long_run.py train RUN DIR --seconds N [--carried DIR] -- STAGE ... [options of `train`]
     long_run.py unpack DIR RUN          pieces to a run folder again, for export or for going on
 
@@ -43,6 +43,8 @@ def main() -> int:
         each = commands.add_parser(name)
         each.add_argument(first, type=Path)
         each.add_argument(second, type=Path)
+        if name == "pack":
+            each.add_argument("parts", nargs="*", default=PREPARED)
     train = commands.add_parser("train")
     train.add_argument("run", type=Path)
     train.add_argument("folder", type=Path)
@@ -51,7 +53,7 @@ def main() -> int:
     train.add_argument("options", nargs="+", metavar="STAGE")
     args = parser.parse_args()
     if args.command == "pack":
-        files = ((p, p.relative_to(args.run)) for top in PREPARED for p in _files(args.run / top))
+        files = ((p, p.relative_to(args.run)) for top in args.parts for p in _files(args.run / top))
         write_pieces(((str(name), path.read_bytes()) for path, name in files), args.folder, "xz")
     elif args.command == "unpack":
         unpack(args.folder, args.run)
@@ -97,9 +99,7 @@ def light(run: Path) -> Iterator[tuple[str, bytes]]:
     for path in _files(run):
         name = path.relative_to(run)
         stage, folder = name.parts[0], path.parent
-        if LEFT_BEHIND & set(name.parts) or path.suffix == ".part":
-            continue
-        if path.suffix == ".png" and path != max(folder.glob("*.png"), key=os.path.getmtime):
+        if LEFT_BEHIND & set(name.parts) or path.suffix in (".part", ".png"):
             continue
         if path.stem == "state" and stage in FINISHED and (folder / FINISHED[stage]).exists():
             continue

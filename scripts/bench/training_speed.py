@@ -1,0 +1,93 @@
+"""Samples per second and peak memory of the joint stage's steps, on noise, for a device.
+
+Everything a step costs is in it: captions, noise, forward, backward, both optimisers. Compiling is
+not. Example: python scripts/bench/training_speed.py --still-batches 256 512 --batches 96 192
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import warnings
+from pathlib import Path
+
+import torch
+
+from layert2v_engine.devices import pick_device
+from layert2v_engine.layout import StreamLayout
+from layert2v_engine.model.text import MiniLMTextEncoder
+from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.training.config import load_config
+from layert2v_engine.training.data import CaptionStates, LatentSet
+from layert2v_engine.training.joint import JointConfig, JointPhase, Material
+from layert2v_engine.training.joint_stage import JointStage, new_transformer
+from layert2v_engine.training.stages import AutoencoderStage
+from layert2v_engine.training.trainer import Trainer, TrainerConfig
+from layert2v_engine.world.vocabulary import labels
+
+CLIPS = 64
+SHIPPED = Path("engine/layert2v_engine/training/mini_v1")
+
+
+def main() -> None:
+    """Print one line per batch."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--configs", type=Path, default=SHIPPED)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--still-batches", type=int, nargs="*", default=[512])
+    parser.add_argument("--batches", type=int, nargs="*", default=[192])
+    parser.add_argument("--seconds", type=float, default=10.0, help="per line")
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--text-encoder", type=Path, help="folder, where none is installed")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore", category=UserWarning)
+    device = pick_device(args.device)
+    stage = load_config(JointStage, "joint", args.configs)
+    encoder = MiniLMTextEncoder(args.text_encoder, max_tokens=stage.max_tokens).to(device)
+    first = load_config(AutoencoderStage, "autoencoder", args.configs)
+    material = noise(first, CaptionStates(encoder), device)
+    channels = material.latents.latents.shape[2]
+    for share, batches in ((1.0, args.still_batches), (0.0, args.batches)):
+        for batch in batches:
+            model = new_transformer(stage, channels).to(device)
+            joint = JointConfig(
+                batch=batch, still_batch=batch, still_share=share, compile=not args.no_compile
+            )
+            phase = JointPhase("speed", model, material, no_sheet, joint, stage.objective)
+            print(measure(phase, batch, args.seconds, device), flush=True)
+
+
+def noise(first: AutoencoderStage, texts: CaptionStates, device: torch.device) -> Material:
+    """Material of the right shapes."""
+    world, codec = first.world, first.autoencoder
+    frames = 1 + (world.frames - 1) // codec["temporal_factor"]
+    size = (world.height // codec["spatial_factor"], world.width // codec["spatial_factor"])
+    layout = StreamLayout.for_foregrounds(1)
+    latents = LatentSet(
+        latents=torch.randn(CLIPS, len(layout), codec["latent_channels"], frames, *size).half(),
+        coverage=torch.rand(CLIPS, 2, frames, *size).half(),
+        labels=tuple(labels()[:CLIPS]),
+    ).to(device)
+    return Material(layout=layout, latents=latents, held_out=latents, texts=texts)
+
+
+def measure(phase: JointPhase, batch: int, seconds: float, device: torch.device) -> str:
+    """Steps for `seconds`, after as long a warm-up."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = TrainerConfig(budget_s=seconds, muon_lr=1e-3)
+        trainer = Trainer(phase, config, Path(folder))
+        trainer.run()
+        trainer.step, trainer.spent_s = 0, 0.0
+        trainer.run()
+    kind = "stills" if phase.config.still_share else "clips"
+    rate = trainer.step * batch / trainer.spent_s
+    peak = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0.0
+    return f"{kind} batch={batch} samples_per_s={rate:.1f} peak_gib={peak:.1f} device={device}"
+
+
+def no_sheet(model: LayeredWanTransformer3DModel, path: Path, frame: int | None) -> None:
+    """Speed needs no pictures."""
+
+
+if __name__ == "__main__":
+    main()
