@@ -26,6 +26,9 @@ class Line:
         x = torch.randn(16, 4, generator=torch.Generator().manual_seed(step))
         return (self.model["blocks"][0](x) - 3 * x).square().mean()
 
+    def reseed(self, step: int) -> None:
+        self.reseeded_at = step
+
     def validate(self) -> dict[str, float]:
         return {"error": float(self.loss(10_000, 1.0).detach())}
 
@@ -55,6 +58,7 @@ def test_resume_goes_on_with_the_same_weights_and_optimiser(tmp_path: Path) -> N
     again = Trainer(Line(), first.config, tmp_path)
     assert again.resume()
     assert (again.step, again.spent_s) == (first.step, first.spent_s)
+    assert again.phase.reseeded_at == first.step
     for name, parameter in first.parameters.items():
         assert torch.equal(again.parameters[name], parameter)
         assert torch.equal(again.average[name], first.average[name])

@@ -134,6 +134,10 @@ class DecoderPhase:
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         return (error.square() + 1e-4).sqrt().mean() + 0.5 * edges
 
+    def reseed(self, step: int) -> None:
+        """Other crops and noise than those before `step`."""
+        self.sampler.dice = Dice(self.sampler.config.seed + step, self.sampler.device)
+
     def validate(self) -> dict[str, float]:
         """PSNR in dB of a round trip per colour stream, and of the linear part alone."""
         videos = self.held_out.streams(
@@ -204,6 +208,10 @@ class MattePhase:
         groups = [decoder(latents[:, :, i]).mean(1) * 0.5 + 0.5 for i in range(latents.shape[2])]
         groups[0] = groups[0].mean(1, keepdim=True)
         return torch.cat(groups, dim=1).clamp(0, 1)
+
+    def reseed(self, step: int) -> None:
+        """Other crops and noise than those before `step`."""
+        self.sampler.dice = Dice(self.sampler.config.seed + step, self.sampler.device)
 
     def validate(self) -> dict[str, float]:
         """Matting errors of the adapted decoder and, for comparison, of the plain one."""

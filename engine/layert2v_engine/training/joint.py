@@ -105,6 +105,11 @@ class JointPhase:
         weights = coverage_weights(self.layout, batch.matte, batch.shadow, self.objective)
         return flow_loss(velocity, batch.latents, noise, weights, active)
 
+    def reseed(self, step: int) -> None:
+        """Other batches, noise and captions than those before `step`."""
+        self.dice = Dice(self.config.seed + step, self.device)
+        self.caption_rng = Random(self.config.seed + step)  # noqa: S311 - captions, not secrets
+
     def validate(self) -> dict[str, float]:
         """Unweighted velocity error on held-out seeds, whole and per stream, with fixed noise and
         first captions.

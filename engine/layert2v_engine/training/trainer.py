@@ -53,6 +53,9 @@ class Phase(Protocol):
     def loss(self, step: int, share: float) -> Tensor:
         """The loss of the next batch; `share` is the spent part of the budget in 0..1."""
 
+    def reseed(self, step: int) -> None:
+        """Draw other batches than those before `step`: a resumed run must not repeat its start."""
+
     def validate(self) -> dict[str, float]:
         """Figures on held-out material, called with the averaged weights in place."""
 
@@ -124,7 +127,9 @@ class Trainer:
         save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, partial)
         partial.replace(self.folder / "state.safetensors")
         counters = {"step": self.step, "spent_s": self.spent_s}
-        (self.folder / "state.json").write_text(json.dumps(counters))
+        partial = self.folder / "state.json.part"
+        partial.write_text(json.dumps(counters))
+        partial.replace(self.folder / "state.json")
 
     def resume(self) -> bool:
         """Go on from `save`; false when there is nothing to go on from.
@@ -136,6 +141,7 @@ class Trainer:
             return False
         counters = json.loads((self.folder / "state.json").read_text())
         self.step, self.spent_s = counters["step"], counters["spent_s"]
+        self.phase.reseed(self.step)
         tensors = load_file(self.folder / "state.safetensors")
         with torch.no_grad():
             for name, parameter in self.parameters.items():
