@@ -1,0 +1,159 @@
+"""Time of a job of the shipped model: whole, per denoising step, per decoded stream; peak memory.
+
+A whole job comes first, in a fresh process, so that the peak is its own. Then the step is taken in
+turns in four ways; the baseline is float32 with the two passes of guidance one after the other. CPU
+seconds do not depend on how busy the machine is, and ratios are of them; wall seconds also show
+what threads bring.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from layert2v.spec import GenerateSpec, resolve
+from layert2v_engine.engine import Engine
+from layert2v_engine.layers import StreamDecoder
+from layert2v_engine.layout import StreamLayout
+from layert2v_engine.pipeline import LayeredPipeline
+from layert2v_engine.sampling.denoise import scene_predictor, stream_noise
+from layert2v_engine.sampling.guidance import Conditioning, Predictor, guided
+
+PROMPT = "a red fox running through a snowy forest at sunset"
+BASELINE = "float32, two passes"
+LAYOUT = StreamLayout.for_foregrounds(1)
+
+
+class Seconds(NamedTuple):
+    """What something took."""
+
+    wall: float
+    cpu: float
+
+
+def taken(work: Callable[[], object]) -> Seconds:
+    """Run it once."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def best(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, Seconds]:
+    """The least time of each, taking turns; the first round warms up."""
+    runs = {name: [taken(work)] for name, work in works.items()}
+    for _ in range(rounds):
+        for name, work in works.items():
+            runs[name].append(taken(work))
+    return {name: Seconds(*map(min, zip(*times, strict=True))) for name, times in runs.items()}
+
+
+def jobs(model: str) -> None:
+    """Whole jobs: with loading, and again with the model in memory."""
+    spec, engine = GenerateSpec(prompt=PROMPT, seed=1, model=model), Engine()
+    for name in ("job, model not loaded", "job, model in memory"):
+        with tempfile.TemporaryDirectory() as folder:
+            row(name, taken(lambda out=folder: draw(engine, spec, Path(out))))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{'peak memory of the process':28}{peak:9.0f} MB")
+
+
+def draw(engine: Engine, spec: GenerateSpec, folder: Path) -> None:
+    """One stack."""
+    engine.generate(spec, folder / "stack", report=lambda _: None, cancelled=lambda: False)
+
+
+def steps(pipeline: LayeredPipeline, spec: GenerateSpec) -> dict[str, Callable[[], object]]:
+    """One guided denoising step in four ways."""
+    noise = latents(pipeline, spec)
+    times = torch.full((1, len(LAYOUT)), 500.0)
+    plan = pipeline.plan(spec)
+    told, untold = (
+        Conditioning(states[None], mask[None])
+        for states, mask in map(
+            pipeline.parts.text.encode,
+            ([plan.whole, *plan.foregrounds, plan.background], [""] * len(LAYOUT.prompts)),
+        )
+    )
+
+    def twice(predict: Predictor) -> Tensor:
+        first, second = predict(noise, times, told), predict(noise, times, untold)
+        return second + spec.guidance * (first - second)
+
+    works: dict[str, Callable[[], object]] = {}
+    for name, dtype in (("float32", None), ("bfloat16", torch.bfloat16)):
+        predict = scene_predictor(
+            pipeline.parts.transformer,
+            LAYOUT,
+            frames_per_stream=pipeline.config.frames_per_stream or None,
+            autocast=dtype,
+        )
+        works[f"{name}, two passes"] = lambda p=predict: twice(p)
+        works[f"{name}, one batch"] = lambda p=predict: guided(
+            p, noise, times, spec.guidance, told, untold
+        )
+    return works
+
+
+def decoding(pipeline: LayeredPipeline, spec: GenerateSpec) -> dict[str, Callable[[], object]]:
+    """One stream of the clip through either decoder."""
+    mean, std = pipeline.config.statistics(LAYOUT)
+    decoder = StreamDecoder(pipeline.parts.colour, pipeline.parts.opacity, mean, std)
+    stream = latents(pipeline, spec)[:, 0]
+    return {
+        "decode a colour stream": lambda: list(decoder.colour(stream, 0)),
+        "decode a matte": lambda: list(decoder.opacity(stream, 3)),
+    }
+
+
+def latents(pipeline: LayeredPipeline, spec: GenerateSpec) -> Tensor:
+    """Noise [1, S, C, F, h, w] of the request's size."""
+    colour = pipeline.parts.colour
+    frames = 1 + (spec.frames - 1) // colour.temporal_factor
+    size = (spec.height // colour.spatial_factor, spec.width // colour.spatial_factor)
+    return stream_noise(LAYOUT, (colour.latent_channels, frames, *size), 1)
+
+
+def row(name: str, seconds: Seconds, ratio: float | None = None) -> None:
+    """One line of the table."""
+    tail = "" if ratio is None else f"  x{ratio:.2f}"
+    print(f"{name:28}{seconds.wall:9.3f} s wall{seconds.cpu:9.3f} s CPU{tail}")
+
+
+@torch.no_grad()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=8)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads[0])
+    able = torch.cpu.get_capabilities()
+    bfloat16 = [name for name in ("avx512_bf16", "amx_bf16") if able.get(name)]
+    print(f"torch {torch.__version__}, bfloat16 in hardware: {', '.join(bfloat16) or 'no'}")
+    print(f"\nwhole jobs, {args.threads[0]} thread(s)")
+    jobs(args.model)
+    pipeline = LayeredPipeline.from_pretrained(args.model)
+    spec = resolve(GenerateSpec(prompt=PROMPT, model=args.model), pipeline.info, 1)
+    for threads in args.threads:
+        torch.set_num_threads(threads)
+        print(
+            f"\n{spec.width} x {spec.height}, {spec.frames} frames, {len(LAYOUT)} streams,"
+            f" {threads} thread(s), best of {args.rounds}; a job has {spec.steps} steps"
+        )
+        times = best(steps(pipeline, spec), args.rounds)
+        for name, seconds in times.items():
+            row(f"step, {name}", seconds, times[BASELINE].cpu / seconds.cpu)
+        for name, seconds in best(decoding(pipeline, spec), args.rounds).items():
+            row(name, seconds)
+
+
+if __name__ == "__main__":
+    main()
