@@ -73,15 +73,17 @@ def export(run: Path, out: Path, config: JointStage, world: WorldConfig, phase: 
         )
     target, out = out, out.with_name(f"{out.name}.part")
     weights = averages(run, phase)
-    autoencoder = PatchAutoencoder.from_pretrained(run / "autoencoder" / "model")
+    autoencoder = PatchAutoencoder.from_pretrained(
+        run / "autoencoder" / "model", use_safetensors=True
+    )
     model = new_transformer(config, autoencoder.latent_channels)
     model.load_state_dict(weights)
     shutil.rmtree(out, ignore_errors=True)  # what an interrupted export left
     save_transformer(model, out / "transformer", dtype=torch.float16)
     autoencoder.half().save_pretrained(out / "autoencoder")
-    MatteProjection.from_pretrained(run / "matte" / "projection").half().save_pretrained(
-        out / "matte"
-    )
+    MatteProjection.from_pretrained(
+        run / "matte" / "projection", use_safetensors=True
+    ).half().save_pretrained(out / "matte")
     lora = load_file(run / "matte" / "decoder_lora.safetensors")
     halves = {k: v if k.endswith("scale") else v.half() for k, v in lora.items()}
     save_file(halves, out / "matte" / "decoder_lora.safetensors")

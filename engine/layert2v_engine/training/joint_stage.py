@@ -73,9 +73,11 @@ def run_joint(
 ) -> None:
     """The transformer, phase by phase; each starts from the averaged weights of the one before."""
     autoencoder = PatchAutoencoder.from_pretrained(
-        needed_from(run / "autoencoder" / "model", "autoencoder")
+        needed_from(run / "autoencoder" / "model", "autoencoder"), use_safetensors=True
     ).to(device)
-    projection = MatteProjection.from_pretrained(needed_from(run / "matte" / "projection", "matte"))
+    projection = MatteProjection.from_pretrained(
+        needed_from(run / "matte" / "projection", "matte"), use_safetensors=True
+    )
     model = new_transformer(config, autoencoder.latent_channels).to(device)
     waiting = _waiting(run, config, model)
     if not waiting:

@@ -48,7 +48,11 @@ def load_decoder(run: Path, whitening: Whitening) -> StreamDecoder:
     are.
     """
     device = whitening.mean.device
-    colour = PatchAutoencoder.from_pretrained(run / "autoencoder" / "model").eval().to(device)
+    colour = (
+        PatchAutoencoder.from_pretrained(run / "autoencoder" / "model", use_safetensors=True)
+        .eval()
+        .to(device)
+    )
     opacity = copy.deepcopy(colour)
     lora = load_file(run / "matte" / "decoder_lora.safetensors")
     opacity.decoder = merge_lora(colour.decoder, lora)

@@ -85,7 +85,9 @@ def run_autoencoder(
         return
     clips, held_out = (each.to(device) for each in _pixels(run, config))
     if (folder / "fit").exists():
-        autoencoder = PatchAutoencoder.from_pretrained(folder / "fit").to(device)
+        autoencoder = PatchAutoencoder.from_pretrained(folder / "fit", use_safetensors=True).to(
+            device
+        )
     else:
         autoencoder = PatchAutoencoder(**config.autoencoder).to(device)
         save_file(
@@ -106,7 +108,7 @@ def run_matte(
     if _carried(folder, "projection"):
         return
     autoencoder = PatchAutoencoder.from_pretrained(
-        needed_from(run / "autoencoder" / "model", "autoencoder")
+        needed_from(run / "autoencoder" / "model", "autoencoder"), use_safetensors=True
     ).to(device)
     clips, held_out = (
         ClipSet.load(run / f"{name}.safetensors").to(device) for name in ("clips", "held_out")
