@@ -5,6 +5,8 @@ EngineError
 ├── ModelNotFound      no checkpoint of that name or folder
 ├── BadCheckpoint      a checkpoint folder that cannot be read or does not fit together
 ├── BadDevice          a device that torch does not have here
+├── BadConfig          a training configuration its stage does not understand
+├── MissingStage       a training stage asked for before the one it builds on
 ├── Cancelled          the caller asked to stop
 ├── DiskFull           the output did not fit on the disk
 ├── OutOfMemory        the request did not fit into memory
@@ -67,6 +69,18 @@ class BadDevice(EngineError):
     """A device that torch does not have here."""
 
     reason = "BAD_DEVICE"
+
+
+class BadConfig(EngineError):
+    """A training configuration that does not say what its stage understands."""
+
+    reason = "BAD_CONFIG"
+
+
+class MissingStage(EngineError):
+    """A training stage was asked for before the one it builds on."""
+
+    reason = "MISSING_STAGE"
 
 
 class Cancelled(EngineError):

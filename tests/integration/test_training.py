@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from layert2v.spec import GenerateSpec, resolve
-from layert2v_engine.errors import EngineError
+from layert2v_engine.errors import EngineError, MissingStage
 from layert2v_engine.evaluation.judges import (
     Judges,
     judge_accuracy,
@@ -34,7 +34,6 @@ from layert2v_engine.training.stages import (
     AutoencoderStage,
     ClipCounts,
     MatteStage,
-    MissingStage,
     WorldConfig,
     run_autoencoder,
     run_matte,

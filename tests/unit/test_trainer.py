@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from layert2v_engine.errors import BadConfig
 from layert2v_engine.training.autoencoding import psnr
-from layert2v_engine.training.config import BadConfig, load_config
+from layert2v_engine.training.config import load_config
 from layert2v_engine.training.joint_stage import JointStage
 from layert2v_engine.training.stages import AutoencoderStage, MatteStage
 from layert2v_engine.training.trainer import Trainer, TrainerConfig

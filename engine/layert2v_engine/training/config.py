@@ -9,15 +9,9 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from layert2v_engine.errors import EngineError
+from layert2v_engine.errors import BadConfig
 
 T = TypeVar("T")
-
-
-class BadConfig(EngineError):
-    """A training configuration that does not say what its stage understands."""
-
-    reason = "BAD_CONFIG"
 
 
 def load_config(kind: type[T], stage: str, folder: Path | None = None) -> T:

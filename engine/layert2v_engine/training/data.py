@@ -133,15 +133,15 @@ class LatentSet:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Whitening:
+class StreamWhitening:
     """Per role and channel: z = (latent - mean) / std; [S, C] each."""
 
     mean: Tensor
     std: Tensor
 
-    def to(self, device: torch.device) -> Whitening:
+    def to(self, device: torch.device) -> StreamWhitening:
         """The same on `device`."""
-        return Whitening(mean=self.mean.to(device), std=self.std.to(device))
+        return StreamWhitening(mean=self.mean.to(device), std=self.std.to(device))
 
     def apply(self, latents: Tensor) -> Tensor:
         """Latents [B, S, C, F, h, w] to whitened ones."""
@@ -247,7 +247,7 @@ def encode_streams(
     return latents.unflatten(0, (batch, streams))
 
 
-def fit_whitening(latents: Tensor, component_std: Tensor) -> Whitening:
+def fit_whitening(latents: Tensor, component_std: Tensor) -> StreamWhitening:
     """Statistics of latents [N, S, C, F, h, w]; coarse components keep more variance, so they leave
     the noise first.
 
@@ -258,7 +258,7 @@ def fit_whitening(latents: Tensor, component_std: Tensor) -> Whitening:
     std = latents.std(dim=(0, 3, 4, 5))
     scale = component_std**0.4
     scale = scale / scale.square().mean().sqrt()
-    return Whitening(mean=mean, std=(std.square() + 0.01).sqrt() / scale)
+    return StreamWhitening(mean=mean, std=(std.square() + 0.01).sqrt() / scale)
 
 
 @torch.no_grad()
@@ -266,7 +266,7 @@ def encode_clips(
     clips: ClipSet,
     autoencoder: PatchAutoencoder,
     projection: MatteProjection,
-    whitening: Whitening,
+    whitening: StreamWhitening,
     report: Report,
 ) -> LatentSet:
     """Latents and coverage of all clips in CPU memory, encoded where the autoencoder is."""

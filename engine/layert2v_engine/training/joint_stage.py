@@ -24,7 +24,7 @@ from layert2v_engine.training.data import (
     ClipSet,
     LatentSet,
     Renderer,
-    Whitening,
+    StreamWhitening,
     encode_clips,
     encode_streams,
     fit_whitening,
@@ -150,13 +150,13 @@ def _waiting(
 
 def _latents(
     run: Path, config: JointStage, autoencoder: PatchAutoencoder, projection: MatteProjection
-) -> tuple[LatentSet, LatentSet, Whitening]:
+) -> tuple[LatentSet, LatentSet, StreamWhitening]:
     """Latents of `config.clips` clips, rendered in blocks so that pixels never pile up."""
     device = autoencoder.device
     held_out = ClipSet.load(run / "held_out.safetensors")
     known = ClipSet.load(run / "clips.safetensors")
     if (run / "whitening.safetensors").exists():
-        whitening = Whitening(**load_file(run / "whitening.safetensors")).to(device)
+        whitening = StreamWhitening(**load_file(run / "whitening.safetensors")).to(device)
     else:
         rows = torch.arange(min(WHITENING_CLIPS, len(known.labels)))
         sample = encode_streams(autoencoder, projection, known.streams(rows, device))

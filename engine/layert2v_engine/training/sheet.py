@@ -20,7 +20,7 @@ from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.sampling.denoise import denoise, scene_predictor
 from layert2v_engine.sampling.guidance import Conditioning, Guidance
 from layert2v_engine.sampling.schedule import new_run
-from layert2v_engine.training.data import CaptionStates, Whitening
+from layert2v_engine.training.data import CaptionStates, StreamWhitening
 from layert2v_engine.world.captions import canonical
 from layert2v_engine.world.vocabulary import ABILITIES, SUBJECTS, Label, is_painted
 
@@ -43,7 +43,7 @@ def fixed_labels() -> list[Label]:
     ]
 
 
-def load_decoder(run: Path, whitening: Whitening) -> StreamDecoder:
+def load_decoder(run: Path, whitening: StreamWhitening) -> StreamDecoder:
     """The decoders a run folder holds: colour, and the one adapted to mattes, where the statistics
     are.
     """
@@ -90,7 +90,7 @@ class SheetSampler:
         self,
         run: Path,
         layout: StreamLayout,
-        whitening: Whitening,
+        whitening: StreamWhitening,
         texts: CaptionStates,
         latent_shape: tuple[int, ...],
     ) -> None:

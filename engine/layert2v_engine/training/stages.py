@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from layert2v_engine.devices import CPU
-from layert2v_engine.errors import EngineError
+from layert2v_engine.errors import MissingStage
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte import lora_state
 from layert2v_engine.training.autoencoding import ChunkConfig, DecoderPhase, MattePhase, fit
@@ -67,12 +67,6 @@ class MatteStage:
     alpha: float = 16.0
     chunks: ChunkConfig = field(default_factory=ChunkConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
-
-
-class MissingStage(EngineError):
-    """A stage was asked for before the one it builds on."""
-
-    reason = "MISSING_STAGE"
 
 
 def run_autoencoder(
