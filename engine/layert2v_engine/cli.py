@@ -42,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 on success, 1 when a check found a problem, 2 on an error, 130 when
     interrupted.
     """
-    # Before torch is loaded: threads that wait by spinning made a clip take 13.3 instead of 10.2 s on
-    # two cores with one busy, and gained nothing on idle ones.
+    # Before torch is loaded: threads that wait by spinning made a clip take 13.3 instead of 10.2 s
+    # on two cores with one busy, and gained nothing on idle ones.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     args = build_parser().parse_args(argv)
     try:
