@@ -103,6 +103,7 @@ def test_export_replaces_a_model_and_nothing_else(run: Path, tmp_path: Path) -> 
     for _ in range(2):
         export(run, tmp_path / "mini", JOINT, WORLD, "clips")
     assert [p.name for p in tmp_path.iterdir() if p.suffix == ".part"] == []
+    assert all(str(run) not in p.read_text() for p in (tmp_path / "mini").rglob("*.json"))
 
 
 def test_the_report_has_figures_and_sheets(run: Path, tmp_path: Path) -> None:
