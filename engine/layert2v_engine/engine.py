@@ -31,7 +31,7 @@ from layert2v_engine.errors import (
     OutOfMemory,
 )
 from layert2v_engine.layers import LayerFrames
-from layert2v_engine.layout import StreamLayout
+from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.prompts import PromptPlan
@@ -122,7 +122,7 @@ class Engine:
             latents = pipeline.sample(spec, plan, on_step)
             _declare_layers(writer, plan, spec.seed or 0)
             _write_layers(writer, pipeline.decode(latents, len(plan.foregrounds)), job)
-            _save_latents(writer, plan, latents)
+            _save_latents(writer, plan, latents, pipeline.info.digest)
             provenance = _provenance(pipeline.info, spec, plan)
             return writer.finish(provenance, progress=partial(job.tell, "write"))
 
@@ -278,9 +278,21 @@ def _write_frame(writer: StackWriter, group: LayerFrames, t: int, index: int) ->
         writer.write_frame(f"fg_{number:02d}", index, actor.colour[0, :, t], actor.alpha[0, 0, t])
 
 
-def _save_latents(writer: StackWriter, plan: PromptPlan, latents: Tensor) -> None:
-    """Whitened latents by stream name, float16: what a re-render starts from."""
-    names = StreamLayout.for_foregrounds(len(plan.foregrounds)).names
-    tensors = {name: latents[0, i].half().cpu().contiguous() for i, name in enumerate(names)}
-    with appearing(writer.latents_path) as temporary:
-        temporary.write_bytes(save(tensors))
+def _save_latents(writer: StackWriter, plan: PromptPlan, latents: Tensor, digest: str) -> None:
+    """Whitened latents [C, F, h, w] by layer and stream role, float16: what a re-render starts
+    from."""
+    layers: dict[str, dict[str, Tensor]] = {}
+    for index, stream in enumerate(StreamLayout.for_foregrounds(len(plan.foregrounds)).streams):
+        tensor = latents[0, index].half().cpu().contiguous()
+        layers.setdefault(_layer_name(stream), {})[stream.role.value] = tensor
+    for name, tensors in layers.items():
+        with appearing(writer.latents_path(name)) as temporary:
+            temporary.write_bytes(save(tensors, {"model_digest": digest}))
+
+
+def _layer_name(stream: Stream) -> str:
+    """The layer that a stream is drawn for; the composite is kept as `ref`."""
+    if stream.foreground is None:
+        return "bg" if stream.role is StreamRole.background else "ref"
+    prefix = "shadow" if stream.role is StreamRole.shadow else "fg"
+    return f"{prefix}_{stream.foreground:02d}"

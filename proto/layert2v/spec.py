@@ -104,11 +104,11 @@ def validate(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
     if spec.seed is not None and not 0 <= spec.seed <= MAX_SEED:
         found.append(FieldViolation("seed", f"The seed must be between 0 and {MAX_SEED}."))
     if spec.steps != 0:
-        found += _between("steps", "The number of steps", spec.steps, model.steps_range)
+        found += between("steps", "The number of steps", spec.steps, model.steps_range)
     if not math.isfinite(spec.guidance):
         found.append(FieldViolation("guidance", "The guidance must be a finite number."))
     elif spec.guidance >= 0:
-        found += _between("guidance", "The guidance", spec.guidance, model.guidance_range)
+        found += between("guidance", "The guidance", spec.guidance, model.guidance_range)
     if spec.model != model.name:
         found.append(
             FieldViolation("model", f"This is the model {model.name!r}, not {spec.model!r}.")
@@ -131,6 +131,17 @@ def resolve(spec: GenerateSpec, model: ModelInfo, seed: int) -> GenerateSpec:
         guidance=spec.guidance if spec.guidance >= 0 else model.default_guidance,
         seed=seed if spec.seed is None else spec.seed,
     )
+
+
+def between(
+    name: str, subject: str, value: float, limits: tuple[float, float]
+) -> list[FieldViolation]:
+    """What is wrong with a ``value`` outside ``limits``; empty when nothing is."""
+    low, high = limits
+    if low <= value <= high:
+        return []
+    allowed = f"{low:g}" if low == high else f"between {low:g} and {high:g}"
+    return [FieldViolation(name, f"{subject} must be {allowed}, not {value:g}.")]
 
 
 def spec_to_json(spec: GenerateSpec) -> dict[str, Any]:
@@ -236,7 +247,7 @@ def _size(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
     ):
         if value == 0:
             continue
-        outside = _between(name, f"The {name}", value, limits)
+        outside = between(name, f"The {name}", value, limits)
         found += outside
         if not outside and value % model.size_step:
             message = f"The {name} must be a multiple of {model.size_step} pixels, not {value}."
@@ -247,7 +258,7 @@ def _size(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
 def _time(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
     found: list[FieldViolation] = []
     if spec.frames != 0:
-        outside = _between("frames", "The number of frames", spec.frames, model.frames_range)
+        outside = between("frames", "The number of frames", spec.frames, model.frames_range)
         found += outside
         if not outside and (spec.frames - 1) % model.frames_step:
             below = spec.frames - (spec.frames - 1) % model.frames_step
@@ -269,13 +280,3 @@ def _time(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
 def _titled(colorspace: str) -> str:
     title = _COLORSPACE_TITLES.get(colorspace)
     return colorspace if title is None else f"{colorspace} = {title}"
-
-
-def _between(
-    name: str, subject: str, value: float, limits: tuple[float, float]
-) -> list[FieldViolation]:
-    low, high = limits
-    if low <= value <= high:
-        return []
-    allowed = f"{low:g}" if low == high else f"between {low:g} and {high:g}"
-    return [FieldViolation(name, f"{subject} must be {allowed}, not {value:g}.")]

@@ -2,6 +2,9 @@
 
 Knows names, ranges, hashes and history; does not open a picture. Paths in a manifest are always
 relative to the stack folder, with forward slashes, and cannot leave it.
+
+A stack has states, numbered from 1: one entry of its history each. ``stack.json`` is the newest;
+every state's whole manifest is also kept as ``history/v001.json``, ``history/v002.json``, ...
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +24,7 @@ from layert2v.errors import ManifestError
 from layert2v.strict import Fields, parse
 
 SCHEMA = "layert2v.stack"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST_NAME = "stack.json"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -32,7 +36,7 @@ _SOURCES = ("generated", "imported", "plate")
 _FLATS = ("comp", "ref")
 _WAY_OUT = f"Make the stack again, or restore its {MANIFEST_NAME}."
 
-_S = TypeVar("_S", "Layer", "Flat")
+_S = TypeVar("_S", bound="Layer | Flat")
 
 
 class Role(str, Enum):
@@ -83,13 +87,18 @@ class Flat:
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One thing that was done: when (ISO 8601, UTC), what versions it made, from what request."""
+    """One thing that was done: when (ISO 8601, UTC), what versions it made, from what request.
+
+    Its place in the history, counted from 1, is the number of the state it made; ``parent`` is the
+    state it started from, 0 for the first.
+    """
 
     action: str
     created: str
     versions: Mapping[str, int]
     spec: Mapping[str, Any]
     note: str = ""
+    parent: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,7 @@ class Stack:
 
     ``frames`` counts frames from ``start_frame``; sizes are pixels. ``understood`` says how the
     prompt was read, ``warnings`` where it may not have been. ``latents`` is what a re-render
-    starts from, and may be absent.
+    starts from, one file per version of a layer or of ref; some or all may be absent.
     """
 
     name: str
@@ -118,7 +127,7 @@ class Stack:
     model_digest: str
     understood: str
     warnings: tuple[str, ...]
-    latents: FileRecord | None
+    latents: tuple[FileRecord, ...]
     previews: tuple[FileRecord, ...]
     history: tuple[HistoryEntry, ...]
     created: str
@@ -132,11 +141,24 @@ class Stack:
         """The flattened sequence called ``name``. Raises ``KeyError``."""
         return _named(self.flats, name)
 
+    @property
+    def state(self) -> int:
+        """The number of this state."""
+        return len(self.history)
+
+    def sequences(self) -> tuple[Layer | Flat, ...]:
+        """Layers, then flats."""
+        return (*self.layers, *self.flats)
+
+    def latents_of(self, name: str) -> FileRecord | None:
+        """The latents of a layer or flat in the version it has here. Raises ``KeyError``."""
+        path = latents_path(name, _named(self.sequences(), name).version)
+        return next((file for file in self.latents if file.path == path), None)
+
     def files(self) -> tuple[FileRecord, ...]:
-        """Every file the manifest names, in manifest order, the manifest itself left out."""
-        sequences: tuple[Layer | Flat, ...] = (*self.layers, *self.flats)
-        latents = () if self.latents is None else (self.latents,)
-        return (*(f for s in sequences for f in s.files), *latents, *self.previews)
+        """Every file the manifest names, in manifest order, the manifests themselves left out."""
+        pictures = (file for sequence in self.sequences() for file in sequence.files)
+        return (*pictures, *self.latents, *self.previews)
 
 
 def layer_folder(name: str, version: int) -> str:
@@ -147,6 +169,26 @@ def layer_folder(name: str, version: int) -> str:
 def layer_pattern(name: str, version: int) -> str:
     """The file pattern of one version of a layer, such as ``bg/v001/bg_v001.####.exr``."""
     return f"{layer_folder(name, version)}/{name}_v{version:03d}.####.exr"
+
+
+def latents_path(name: str, version: int) -> str:
+    """The latents of one version of a layer, such as ``latents/bg_v001.safetensors``."""
+    return f"latents/{name}_v{version:03d}.safetensors"
+
+
+def state_path(state: int) -> str:
+    """Where the manifest of one state is kept, such as ``history/v001.json``."""
+    return f"history/v{state:03d}.json"
+
+
+def next_version(stack: Stack, name: str) -> int:
+    """The version that a new make of a layer, of comp or of ref gets.
+
+    One more than any state has, also a state that nobody works on any more: its files are kept.
+    """
+    made = [entry.versions.get(name, 0) for entry in stack.history]
+    now = [each.version for each in stack.sequences() if each.name == name]
+    return 1 + max((*made, *now), default=0)
 
 
 def frame_path(pattern: str, frame: int) -> str:
@@ -181,53 +223,104 @@ def loads(text: str) -> Stack:
         )
     if version < 1:
         raise fields.wrong("schema_version", "1 or more")
-    stack = _read_stack(fields)
+    stack = _read_stack(fields, version)
     fields.done()
     _check_layers(stack)
+    _check_history(stack)
     return stack
 
 
 def read(folder: Path) -> Stack:
     """Read ``folder/stack.json``. Raises ``ManifestError``."""
     path = folder / MANIFEST_NAME
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as problem:
+    if not path.exists():
         raise ManifestError(
             "MANIFEST_NOT_FOUND",
             f"There is no {MANIFEST_NAME} in {folder}.",
             "Choose the folder of a finished layer stack.",
-        ) from problem
+        )
+    return _read(path)
+
+
+def read_state(folder: Path, state: int = 0) -> Stack:
+    """A state of the stack in ``folder`` as it was; 0 is the newest. Raises ``ManifestError``."""
+    newest = read(folder)
+    if state in (0, newest.state):
+        return newest
+    path = folder / state_path(state)
+    if not (0 < state < newest.state and path.exists()):
+        raise ManifestError(
+            "STATE_NOT_FOUND",
+            f"There is no state v{state:03d} in {folder}; the newest is v{newest.state:03d}.",
+            "Choose one that its history names.",
+        )
+    return _read(path)
+
+
+def read_start(folder: Path, state: int = 0) -> Stack:
+    """What a new state starts from: the layers of ``state`` (0 is the newest) and all history.
+
+    Raises ``ManifestError``.
+    """
+    return replace(read_state(folder, state), history=read(folder).history)
+
+
+def write(stack: Stack, folder: Path) -> Path:
+    """Write ``folder/stack.json`` and keep it as the manifest of its state; returns its path.
+
+    Both appear whole or not at all, ``stack.json`` last. Raises ``ManifestError`` for a wrong
+    stack and ``OSError`` where the folder cannot be written.
+    """
+    path, kept = folder / MANIFEST_NAME, folder / state_path(stack.state)
+    text, known = dumps(stack), kept.exists()
+    _keep_former(stack, folder)
+    try:
+        _appear(kept, text)
+        _appear(path, text)
+    except BaseException:
+        if not known:
+            kept.unlink(missing_ok=True)
+        with suppress(OSError):  # others are kept there
+            kept.parent.rmdir()
+        raise
+    return path
+
+
+def _keep_former(stack: Stack, folder: Path) -> None:
+    """Keep the state before, where it was written before states were."""
+    path = folder / state_path(stack.state - 1)
+    if stack.state > 1 and not path.exists() and (folder / MANIFEST_NAME).exists():
+        former = read(folder)
+        if former.state == stack.state - 1:
+            _appear(path, dumps(former))
+
+
+def _appear(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=".stack-", suffix=".tmp", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # mkstemp makes it private; a stack is shared like its pictures
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path) -> Stack:
+    try:
+        return loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as problem:
         why = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
         message = f"{path} cannot be read: {why}."
         raise ManifestError("MANIFEST_UNREADABLE", message, _WAY_OUT) from problem
-    try:
-        return loads(text)
     except ManifestError as problem:
         message = f"{path} cannot be used. {problem.message}"
         raise ManifestError(problem.reason, message, problem.hint or _WAY_OUT) from problem
-
-
-def write(stack: Stack, folder: Path) -> Path:
-    """Write ``folder/stack.json`` so that it appears whole or not at all; returns its path.
-
-    Raises ``ManifestError`` for a wrong stack and ``OSError`` where the folder cannot be written.
-    """
-    data = dumps(stack).encode()
-    descriptor, name = tempfile.mkstemp(prefix=".stack-", suffix=".tmp", dir=folder)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp makes it private; a stack is shared like its pictures
-        temporary.replace(folder / MANIFEST_NAME)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return folder / MANIFEST_NAME
 
 
 def _named(sequences: tuple[_S, ...], name: str) -> _S:
@@ -237,7 +330,7 @@ def _named(sequences: tuple[_S, ...], name: str) -> _S:
     raise KeyError(name)
 
 
-def _read_stack(fields: Fields) -> Stack:
+def _read_stack(fields: Fields, version: int) -> Stack:
     return Stack(
         name=fields.text("name"),
         width=_positive(fields, "width"),
@@ -256,9 +349,9 @@ def _read_stack(fields: Fields) -> Stack:
         model_digest=fields.text("model_digest"),
         understood=fields.text("understood"),
         warnings=fields.texts("warnings"),
-        latents=fields.optional_record("latents", _read_file),
+        latents=_read_latents(fields, version),
         previews=fields.records("previews", _read_file),
-        history=fields.records("history", _read_history),
+        history=_read_history(fields, version),
         created=fields.text("created"),
         generator=fields.text("generator"),
     )
@@ -300,13 +393,28 @@ def _read_file(fields: Fields) -> FileRecord:
     return FileRecord(path=path, size_bytes=_count(fields, "size_bytes"), sha256=digest)
 
 
-def _read_history(fields: Fields) -> HistoryEntry:
+def _read_latents(fields: Fields, version: int) -> tuple[FileRecord, ...]:
+    if version > 1:
+        return fields.records("latents", _read_file)
+    fields.optional_record("latents", _read_file)
+    return ()  # one file for all layers, which no later version could share
+
+
+def _read_history(fields: Fields, version: int) -> tuple[HistoryEntry, ...]:
+    if version > 1:
+        return fields.records("history", lambda one: _read_entry(one, one.integer("parent")))
+    entries = fields.records("history", lambda one: _read_entry(one, 0))
+    return tuple(replace(entry, parent=former) for former, entry in enumerate(entries))
+
+
+def _read_entry(fields: Fields, parent: int) -> HistoryEntry:
     return HistoryEntry(
         action=fields.text("action"),
         created=fields.text("created"),
         versions=fields.integers_by_name("versions"),
         spec=fields.mapping("spec"),
         note=fields.text("note"),
+        parent=parent,
     )
 
 
@@ -320,7 +428,7 @@ def is_safe_path(path: str) -> bool:
 
 
 def _check_layers(stack: Stack) -> None:
-    sequences: tuple[Layer | Flat, ...] = (*stack.layers, *stack.flats)
+    sequences = stack.sequences()
     names = [sequence.name for sequence in sequences]
     if len(set(names)) != len(names):
         raise ManifestError("LAYER_TWICE", f"Two layers share a name: {', '.join(names)}.")
@@ -339,6 +447,16 @@ def _check_layers(stack: Stack) -> None:
             raise ManifestError(
                 "FRAMES_WRONG",
                 f"{sequence.name} must list one file per frame, {expected[0]} to {expected[-1]}.",
+            )
+
+
+def _check_history(stack: Stack) -> None:
+    if not stack.history:
+        raise ManifestError("HISTORY_WRONG", "The history must say how the stack was made.")
+    for former, entry in enumerate(stack.history):
+        if not 0 <= entry.parent <= former:
+            raise ManifestError(
+                "HISTORY_WRONG", f"history[{former}].parent must be a state before its own."
             )
 
 

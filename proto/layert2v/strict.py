@@ -117,6 +117,18 @@ class Fields:
         inner = Fields(self.mapping(key), self.name(key), self._error)
         return {k: inner.texts(k) for k in list(inner._left)}
 
+    def text_by_name(self, key: str) -> dict[str, str]:
+        """An object whose values are strings."""
+        where = self.name(key)
+        return {k: self._text(f"{where}.{k}", v) for k, v in self.mapping(key).items()}
+
+    def truth(self, key: str) -> bool:
+        """True or false."""
+        value = self.raw(key)
+        if not isinstance(value, bool):
+            raise self._error("FIELD_TYPE", f"{self.name(key)} must be true or false.")
+        return value
+
     def records(self, key: str, read: Callable[[Fields], T]) -> tuple[T, ...]:
         """A list of objects, each read strictly by ``read``."""
         return tuple(self._record(where, item, read) for where, item in self._items(key))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -111,6 +112,14 @@ _entries = st.builds(
     spec=st.dictionaries(texts, _json, max_size=2),
     note=texts,
 )
+_histories = st.lists(_entries, min_size=1, max_size=3).flatmap(
+    lambda entries: st.tuples(
+        *(
+            st.integers(0, former).map(lambda parent, entry=entry: replace(entry, parent=parent))
+            for former, entry in enumerate(entries)
+        )
+    )
+)
 
 
 @st.composite
@@ -154,9 +163,9 @@ def stacks(draw: Any) -> Stack:
         model_digest=draw(texts),
         understood=draw(texts),
         warnings=draw(st.lists(texts, max_size=2).map(tuple)),
-        latents=draw(st.none() | _files),
+        latents=draw(st.lists(_files, max_size=2).map(tuple)),
         previews=draw(st.lists(_files, max_size=2).map(tuple)),
-        history=draw(st.lists(_entries, max_size=2).map(tuple)),
+        history=draw(_histories),
         created=draw(texts),
         generator=draw(texts),
     )

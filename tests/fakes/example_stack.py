@@ -50,7 +50,7 @@ def example_stack() -> Stack:
         model_digest="0" * 64,
         understood="fox, snow",
         warnings=("'red' is far from what the model knows",),
-        latents=FileRecord("latents/v001.safetensors", 4, "cd" * 32),
+        latents=(FileRecord("latents/bg_v001.safetensors", 4, "cd" * 32),),
         previews=(FileRecord("preview/contact.png", 4, "cd" * 32),),
         history=(HistoryEntry("generate", "2026-01-02T03:04:05Z", {"bg": 1}, {"seed": 7}),),
         created="2026-01-02T03:04:05Z",

@@ -210,7 +210,7 @@ def _stack(spec: GenerateSpec, painter: _Painter) -> Stack:
         model_digest=MODEL.digest,
         understood=spec.prompt,
         warnings=(),
-        latents=None,
+        latents=(),
         previews=(painter.contact_sheet(),),
         history=(HistoryEntry("generate", created, {"bg": 1}, spec_to_json(spec)),),
         created=created,

@@ -34,8 +34,8 @@ def make(folder: Path, progress: Callable[[int, int], None] | None = None, **opt
 def test_leaving_without_finish_leaves_nothing(tmp_path: Path) -> None:
     with writer(tmp_path / "s") as made:
         fill(made)
-        made.latents_path.parent.mkdir()
-        made.latents_path.write_bytes(b"latents")
+        made.latents_path("bg").parent.mkdir()
+        made.latents_path("bg").write_bytes(b"latents")
     assert not (tmp_path / "s").exists()
 
 

@@ -143,7 +143,8 @@ def test_the_manifest_lists_every_file_with_its_hash(tmp_path: Path) -> None:
     assert contract.read(tmp_path / "s") == made
     on_disk = {path for path in (tmp_path / "s").rglob("*") if path.is_file()}
     named = {tmp_path / "s" / file.path for file in made.files()}
-    assert on_disk == named | {tmp_path / "s" / "stack.json"}
+    manifests = {tmp_path / "s" / name for name in ("stack.json", contract.state_path(1))}
+    assert on_disk == named | manifests
     for file in made.files():
         data = (tmp_path / "s" / file.path).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (file.size_bytes, file.sha256)
@@ -176,12 +177,12 @@ def test_frames_may_come_in_any_order_and_files_do_not_depend_on_it(tmp_path: Pa
 
 def test_latents_saved_beside_are_recorded(tmp_path: Path) -> None:
     with writer(tmp_path / "s") as made:
-        made.latents_path.parent.mkdir()
-        made.latents_path.write_bytes(b"latents")
+        made.latents_path("bg").parent.mkdir()
+        made.latents_path("bg").write_bytes(b"latents")
         fill(made)
         stack = made.finish()
-    assert stack.latents is not None
-    assert stack.latents.path == "latents/v001.safetensors"
+    assert [file.path for file in stack.latents] == ["latents/bg_v001.safetensors"]
+    assert stack.latents_of("bg") == stack.latents[0]
 
 
 def test_a_stack_needs_no_ref(tmp_path: Path) -> None:

@@ -21,7 +21,16 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from layert2v.stack import MANIFEST_NAME, FileRecord, Role, Stack, frame_path, layer_folder
+from layert2v.stack import (
+    MANIFEST_NAME,
+    FileRecord,
+    Role,
+    Stack,
+    frame_path,
+    latents_path,
+    layer_folder,
+    state_path,
+)
 from layert2v_engine.errors import StackError
 from layert2v_engine.stack import exr, manifest, preview
 from layert2v_engine.stack.color import ColorConfig
@@ -37,8 +46,6 @@ from layert2v_engine.stack.files import record, write_error
 from layert2v_engine.stack.manifest import VERSION, Format, Provenance, Sequence
 
 __all__ = ["Provenance", "StackWriter"]
-
-LATENTS = "latents/v001.safetensors"
 
 # Encoding and hashing leave Python's lock alone, so that a second core can take them while the
 # caller decodes. Frames waiting beyond that hold the caller back: slow disks cost time, not memory.
@@ -117,10 +124,10 @@ class StackWriter:
         if self._open:
             self.abort()
 
-    @property
-    def latents_path(self) -> Path:
-        """Where the caller may save what a re-render starts from, for `finish` to record."""
-        return self.folder / LATENTS
+    def latents_path(self, name: str) -> Path:
+        """Where the caller may save what a re-render of a layer or of `ref` starts from, for
+        `finish` to record."""
+        return self.folder / latents_path(name, VERSION)
 
     def add_layer(
         self,
@@ -188,7 +195,8 @@ class StackWriter:
         self._pool.shutdown()
         report(frames, frames + 1)
         flats = [flat for flat in (self._comp, self._ref) if flat.files]
-        latents = record(self.latents_path, self.folder) if self.latents_path.exists() else None
+        saved = [self.latents_path(name) for name in (*self._layers, self._ref.name)]
+        latents = tuple(record(path, self.folder) for path in saved if path.exists())
         stack = manifest.compose(self.format, self._layers.values(), flats, provenance, latents)
         made = preview.write_previews(self.folder, stack, self._to_display)
         stack = replace(stack, previews=tuple(record(path, self.folder) for path in made))
@@ -203,10 +211,12 @@ class StackWriter:
         sequences = (*self._layers.values(), self._comp, self._ref)
         for sequence in sequences:
             self._clear_leftovers(sequence)
-        self.latents_path.unlink(missing_ok=True)
+            self.latents_path(sequence.name).unlink(missing_ok=True)
+        (self.folder / state_path(1)).unlink(missing_ok=True)
         preview.remove_previews(self.folder)
         folders = [layer_folder(sequence.name, VERSION) for sequence in sequences]
-        for folder in (*folders, str(Path(LATENTS).parent), preview.FOLDER):
+        others = (str(Path(latents_path("", VERSION)).parent), str(Path(state_path(1)).parent))
+        for folder in (*folders, *others, preview.FOLDER):
             _remove_empty(self.folder / folder, self.folder)
         if self._made_folder:
             _remove_empty(self.folder, self.folder.parent)

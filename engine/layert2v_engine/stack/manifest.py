@@ -109,7 +109,7 @@ def compose(
     layers: Iterable[Sequence],
     flats: Iterable[Sequence],
     provenance: Provenance,
-    latents: FileRecord | None,
+    latents: tuple[FileRecord, ...],
 ) -> Stack:
     """The manifest of complete sequences, still without previews."""
     made = tuple(layer.layer() for layer in layers)

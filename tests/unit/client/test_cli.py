@@ -233,7 +233,7 @@ def test_the_token_comes_from_the_environment_or_the_option(ready: ScriptedServe
 
 def test_a_manifest_from_the_future(ready: ScriptedServer) -> None:
     manifest = ready.script.files["stack.json"]
-    ready.script.files["stack.json"] = manifest.replace(b'version": 1', b'version": 9', 1)
+    ready.script.files["stack.json"] = manifest.replace(b'version": 2', b'version": 9', 1)
     code, _, err = call("generate", "a fox", "--server", ready.address)
     assert code == 1
     assert "Update LayerT2V to open it." in err
