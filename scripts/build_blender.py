@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the Blender extension: one zip for each platform, each checked by Blender's own tool.
 
-    scripts/build_blender.py [PLATFORM ...]        without a name: all four
+    scripts/build_blender.py [--into FOLDER] [PLATFORM ...]      without a name: all four
 
 A zip holds the add-on, grpcio and protobuf for Python 3.11 (Blender 4.2 to 5.0) and 3.13 (5.1 on),
 and the contract with the client as one more wheel. The wheels come through pip, by the versions and
@@ -10,10 +10,12 @@ hashes of requirements/blender.txt, and stay in build/blender between runs.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -48,21 +50,28 @@ packages = ["layert2v", "layert2v_client"]
 """
 
 
-def main(platforms: list[str]) -> None:
-    unknown = sorted(set(platforms) - set(PLATFORMS))
-    if unknown:
-        sys.exit(f"build_blender: no platform {unknown[0]}; there are {', '.join(PLATFORMS)}")
-    client = build_client()
-    for platform in platforms or PLATFORMS:
-        wheels = [*bundled_wheels(platform), client]
-        archive = build_extension(platform, wheels)
-        print(f"{archive.relative_to(ROOT)}  {archive.stat().st_size / 1e6:.1f} MB", flush=True)
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description="Build the Blender extension.")
+    parser.add_argument("platforms", nargs="*", metavar="PLATFORM", help=", ".join(PLATFORMS))
+    parser.add_argument("--into", type=Path, default=BUILD, help="folder of the zips")
+    options = parser.parse_args(arguments)
+    for platform in options.platforms:
+        if platform not in PLATFORMS:
+            parser.error(f"no platform {platform}; there are {', '.join(PLATFORMS)}")
+    with tempfile.TemporaryDirectory() as scratch:
+        client = build_client(Path(scratch))
+        for platform in options.platforms or PLATFORMS:
+            stage = Path(scratch, platform)
+            archive = build_extension(
+                platform, [*bundled_wheels(platform), client], stage, options.into.resolve()
+            )
+            print(f"{archive}  {archive.stat().st_size / 1e6:.1f} MB", flush=True)
 
 
-def build_client() -> Path:
+def build_client(scratch: Path) -> Path:
     """The wheel of proto/ and client/ as they are in the tree."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    stage = fresh(BUILD / "client")
+    stage = scratch / "client"
     for package in ("proto/layert2v", "client/layert2v_client"):
         copy(ROOT / package, stage / Path(package).name)
     shutil.copy(ROOT / "LICENSE", stage)
@@ -77,10 +86,12 @@ def bundled_wheels(platform: str) -> list[Path]:
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     folder = BUILD / "wheels" / f"{platform}-{digest[:12]}"
     if not folder.is_dir():
-        partial = fresh(folder.with_suffix(".part"))
-        for python in PYTHONS:
-            download(platform, python, partial)
-        partial.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            partial = Path(scratch, "wheels")
+            for python in PYTHONS:
+                download(platform, python, partial)
+            partial.rename(folder)
     return sorted(folder.glob("*.whl"))
 
 
@@ -94,9 +105,7 @@ def download(platform: str, python: str, folder: Path) -> None:
     )  # fmt: skip
 
 
-def build_extension(platform: str, wheels: list[Path]) -> Path:
-    stage = fresh(BUILD / "stage" / platform)
-    source = stage / "source"
+def build_extension(platform: str, wheels: list[Path], source: Path, target: Path) -> Path:
     copy(ADDON, source)
     (source / "wheels").mkdir()
     for wheel in wheels:
@@ -105,7 +114,8 @@ def build_extension(platform: str, wheels: list[Path]) -> Path:
     text = manifest.read_text(encoding="utf-8")
     manifest.write_text(with_wheels(text, platform, wheels), encoding="utf-8")
     identity = tomllib.loads(text)
-    archive = BUILD / f"{identity['id']}-{identity['version']}-{platform}.zip"
+    target.mkdir(parents=True, exist_ok=True)
+    archive = target / f"{identity['id']}-{identity['version']}-{platform}.zip"
     run(blender_tool(), "build", "--source-dir", source, "--output-filepath", archive)
     run(blender_tool(), "validate", archive)
     return archive
@@ -130,12 +140,6 @@ def blender_tool() -> Path:
 
 def copy(source: Path, target: Path) -> None:
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-
-
-def fresh(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
 
 
 def run(*arguments: str | Path) -> None:

@@ -1,0 +1,34 @@
+"""What the scripts inside Blender share: this profile's extension, and an answer to the test."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import bpy
+
+EXTENSION = "bl_ext.user_default.layert2v"
+
+
+def enable() -> None:
+    """As ticking its box does."""
+    bpy.ops.preferences.addon_enable(module=EXTENSION)
+    assert EXTENSION in bpy.context.preferences.addons, f"{EXTENSION} cannot be enabled"
+
+
+def disable() -> None:
+    bpy.ops.preferences.addon_disable(module=EXTENSION)
+
+
+def empty_scene() -> bpy.types.Scene:
+    """A scene with nothing in it that composites on the CPU: exact, and without a display."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    scene.render.compositor_device = "CPU"
+    scene.render.compositor_precision = "FULL"
+    return scene
+
+
+def answer(**values: Any) -> None:
+    """Hand values to the test; the last line that begins with ANSWER counts."""
+    print("ANSWER", json.dumps(values), flush=True)

@@ -1,0 +1,36 @@
+"""Every Blender there is, with the extension built from this tree installed in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hosts.lab import PYTHONS, Blender, blender_python, build_extension
+
+
+@pytest.fixture(scope="session")
+def extension_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The extension for this machine."""
+    return build_extension(tmp_path_factory.mktemp("extension"))
+
+
+@pytest.fixture(scope="session", params=list(PYTHONS))
+def bare_blender(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Blender:
+    """A Blender with an empty profile."""
+    version: str = request.param
+    python = blender_python(version)
+    if not python.is_file():
+        message = f"{python} is absent; `make test-hosts` makes it with Python {PYTHONS[version]}"
+        # Python 3.11 is what the project itself needs; another one may be missing on a machine.
+        (pytest.fail if PYTHONS[version] == "3.11" else pytest.skip)(message)
+    return Blender(version, python, tmp_path_factory.mktemp(f"profile-{version}"))
+
+
+@pytest.fixture(scope="session")
+def blender(bare_blender: Blender, extension_zip: Path) -> Blender:
+    """A Blender whose profile has the extension; scripts enable it with ``blender_lab``."""
+    bare_blender.run("blender_install.py", extension_zip)
+    return bare_blender
