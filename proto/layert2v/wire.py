@@ -6,6 +6,9 @@ either side.
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
+from layert2v.rerender import Donor, Plate, RerenderSpec
 from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v.v1 import jobs_pb2, server_pb2
 
@@ -15,6 +18,7 @@ CHUNK_BYTES = 1024 * 1024  # best or within noise of the best on TCP and unix so
 MAX_CHUNK_BYTES = 2 * CHUNK_BYTES
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024 + 64 * 1024  # gRPC's default and some slack for its headers
 MAX_PREVIEW_BYTES = 64 * 1024
+MAX_FIND_FILES = 20_000  # hashes in one question: less than half of a message
 
 
 def spec_to_message(spec: GenerateSpec) -> jobs_pb2.GenerateSpec:
@@ -56,6 +60,61 @@ def spec_from_message(message: jobs_pb2.GenerateSpec) -> GenerateSpec:
         colorspace=message.colorspace or plain.colorspace,
         start_frame=message.start_frame if message.HasField("start_frame") else plain.start_frame,
     )
+
+
+def rerender_to_message(spec: RerenderSpec) -> jobs_pb2.RerenderSpec:
+    """The wish to change a stack as a message; None and a negative guidance become unset."""
+    return jobs_pb2.RerenderSpec(
+        action=spec.action,
+        layers=spec.layers,
+        frozen=spec.frozen,
+        prompts=dict(spec.prompts),
+        above=spec.above,
+        plate=None if spec.plate is None else jobs_pb2.Plate(**asdict(spec.plate)),
+        donor=None if spec.donor is None else jobs_pb2.Donor(**asdict(spec.donor)),
+        masks=dict(spec.masks),
+        at=spec.at,
+        seed=spec.seed,
+        strength=spec.strength,
+        steps=spec.steps,
+        guidance=spec.guidance if spec.guidance >= 0 else None,
+        model=spec.model,
+    )
+
+
+def rerender_from_message(message: jobs_pb2.RerenderSpec) -> RerenderSpec:
+    """The wish in a message; fields that were left out take the defaults of ``RerenderSpec``."""
+    plain = RerenderSpec(action=message.action, layers=tuple(message.layers))
+    return RerenderSpec(
+        action=message.action,
+        layers=tuple(message.layers),
+        frozen=tuple(message.frozen),
+        prompts=dict(message.prompts),
+        above=message.above,
+        plate=_plate(message.plate) if message.HasField("plate") else None,
+        donor=_donor(message.donor) if message.HasField("donor") else None,
+        masks=dict(message.masks),
+        at=message.at,
+        seed=message.seed if message.HasField("seed") else None,
+        strength=message.strength if message.HasField("strength") else plain.strength,
+        steps=message.steps,
+        guidance=message.guidance if message.HasField("guidance") else plain.guidance,
+        model=message.model,
+    )
+
+
+def _plate(message: jobs_pb2.Plate) -> Plate:
+    plain = Plate(input=message.input, colorspace=message.colorspace)
+    return Plate(
+        input=message.input,
+        colorspace=message.colorspace,
+        alpha=message.alpha or plain.alpha,
+        fit=message.fit or plain.fit,
+    )
+
+
+def _donor(message: jobs_pb2.Donor) -> Donor:
+    return Donor(input=message.input, layer=message.layer, with_shadow=message.with_shadow)
 
 
 def model_to_message(model: ModelInfo) -> server_pb2.Model:

@@ -26,7 +26,7 @@ def test_the_surface() -> None:
             *("CreateJob", "GetJob", "ListJobs", "CancelJob", "DeleteJob", "WatchJob")
         ],
         "layert2v.v1.ArtifactService": [
-            *("ListArtifacts", "ReadArtifact", "WriteArtifact", "QueryWrite")
+            *("ListArtifacts", "ReadArtifact", "WriteArtifact", "QueryWrite", "FindFiles")
         ],
         "layert2v.v1.ServerService": ["GetServerInfo"],
     }

@@ -35,6 +35,11 @@ class ArtifactServiceStub(object):
                 request_serializer=layert2v_dot_v1_dot_artifacts__pb2.QueryWriteRequest.SerializeToString,
                 response_deserializer=layert2v_dot_v1_dot_artifacts__pb2.QueryWriteResponse.FromString,
                 )
+        self.FindFiles = channel.unary_unary(
+                '/layert2v.v1.ArtifactService/FindFiles',
+                request_serializer=layert2v_dot_v1_dot_artifacts__pb2.FindFilesRequest.SerializeToString,
+                response_deserializer=layert2v_dot_v1_dot_artifacts__pb2.FindFilesResponse.FromString,
+                )
 
 
 class ArtifactServiceServicer(object):
@@ -71,6 +76,13 @@ class ArtifactServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindFiles(self, request, context):
+        """Which files need not be brought again: those of the caller's own jobs and uploads are here.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ArtifactServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -93,6 +105,11 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
                     servicer.QueryWrite,
                     request_deserializer=layert2v_dot_v1_dot_artifacts__pb2.QueryWriteRequest.FromString,
                     response_serializer=layert2v_dot_v1_dot_artifacts__pb2.QueryWriteResponse.SerializeToString,
+            ),
+            'FindFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindFiles,
+                    request_deserializer=layert2v_dot_v1_dot_artifacts__pb2.FindFilesRequest.FromString,
+                    response_serializer=layert2v_dot_v1_dot_artifacts__pb2.FindFilesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -170,5 +187,22 @@ class ArtifactService(object):
         return grpc.experimental.unary_unary(request, target, '/layert2v.v1.ArtifactService/QueryWrite',
             layert2v_dot_v1_dot_artifacts__pb2.QueryWriteRequest.SerializeToString,
             layert2v_dot_v1_dot_artifacts__pb2.QueryWriteResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def FindFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/layert2v.v1.ArtifactService/FindFiles',
+            layert2v_dot_v1_dot_artifacts__pb2.FindFilesRequest.SerializeToString,
+            layert2v_dot_v1_dot_artifacts__pb2.FindFilesResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

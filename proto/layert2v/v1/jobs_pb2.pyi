@@ -17,6 +17,12 @@ class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     JOB_STATE_SUCCEEDED: _ClassVar[JobState]
     JOB_STATE_FAILED: _ClassVar[JobState]
     JOB_STATE_CANCELLED: _ClassVar[JobState]
+
+class JobKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    JOB_KIND_UNSPECIFIED: _ClassVar[JobKind]
+    JOB_KIND_GENERATE: _ClassVar[JobKind]
+    JOB_KIND_RERENDER: _ClassVar[JobKind]
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_QUEUED: JobState
 JOB_STATE_RUNNING: JobState
@@ -24,6 +30,9 @@ JOB_STATE_CANCELLING: JobState
 JOB_STATE_SUCCEEDED: JobState
 JOB_STATE_FAILED: JobState
 JOB_STATE_CANCELLED: JobState
+JOB_KIND_UNSPECIFIED: JobKind
+JOB_KIND_GENERATE: JobKind
+JOB_KIND_RERENDER: JobKind
 
 class GenerateSpec(_message.Message):
     __slots__ = ("prompt", "background_prompt", "foreground_prompts", "negative_prompt", "width", "height", "frames", "fps", "seed", "steps", "guidance", "model", "colorspace", "start_frame")
@@ -57,6 +66,121 @@ class GenerateSpec(_message.Message):
     start_frame: int
     def __init__(self, prompt: _Optional[str] = ..., background_prompt: _Optional[str] = ..., foreground_prompts: _Optional[_Iterable[str]] = ..., negative_prompt: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frames: _Optional[int] = ..., fps: _Optional[float] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., guidance: _Optional[float] = ..., model: _Optional[str] = ..., colorspace: _Optional[str] = ..., start_frame: _Optional[int] = ...) -> None: ...
 
+class RerenderSpec(_message.Message):
+    __slots__ = ("action", "layers", "frozen", "prompts", "above", "plate", "donor", "masks", "at", "seed", "strength", "steps", "guidance", "model")
+    class PromptsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class MasksEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_FIELD_NUMBER: _ClassVar[int]
+    PROMPTS_FIELD_NUMBER: _ClassVar[int]
+    ABOVE_FIELD_NUMBER: _ClassVar[int]
+    PLATE_FIELD_NUMBER: _ClassVar[int]
+    DONOR_FIELD_NUMBER: _ClassVar[int]
+    MASKS_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    STRENGTH_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    GUIDANCE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    action: str
+    layers: _containers.RepeatedScalarFieldContainer[str]
+    frozen: _containers.RepeatedScalarFieldContainer[str]
+    prompts: _containers.ScalarMap[str, str]
+    above: str
+    plate: Plate
+    donor: Donor
+    masks: _containers.ScalarMap[str, str]
+    at: int
+    seed: int
+    strength: float
+    steps: int
+    guidance: float
+    model: str
+    def __init__(self, action: _Optional[str] = ..., layers: _Optional[_Iterable[str]] = ..., frozen: _Optional[_Iterable[str]] = ..., prompts: _Optional[_Mapping[str, str]] = ..., above: _Optional[str] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., donor: _Optional[_Union[Donor, _Mapping]] = ..., masks: _Optional[_Mapping[str, str]] = ..., at: _Optional[int] = ..., seed: _Optional[int] = ..., strength: _Optional[float] = ..., steps: _Optional[int] = ..., guidance: _Optional[float] = ..., model: _Optional[str] = ...) -> None: ...
+
+class Plate(_message.Message):
+    __slots__ = ("input", "colorspace", "alpha", "fit")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    COLORSPACE_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_FIELD_NUMBER: _ClassVar[int]
+    FIT_FIELD_NUMBER: _ClassVar[int]
+    input: str
+    colorspace: str
+    alpha: str
+    fit: str
+    def __init__(self, input: _Optional[str] = ..., colorspace: _Optional[str] = ..., alpha: _Optional[str] = ..., fit: _Optional[str] = ...) -> None: ...
+
+class Donor(_message.Message):
+    __slots__ = ("input", "layer", "with_shadow")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    WITH_SHADOW_FIELD_NUMBER: _ClassVar[int]
+    input: str
+    layer: str
+    with_shadow: bool
+    def __init__(self, input: _Optional[str] = ..., layer: _Optional[str] = ..., with_shadow: bool = ...) -> None: ...
+
+class RerenderRequest(_message.Message):
+    __slots__ = ("spec", "job", "manifest", "state", "inputs")
+    class InputsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: InputFiles
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[InputFiles, _Mapping]] = ...) -> None: ...
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    spec: RerenderSpec
+    job: str
+    manifest: str
+    state: str
+    inputs: _containers.MessageMap[str, InputFiles]
+    def __init__(self, spec: _Optional[_Union[RerenderSpec, _Mapping]] = ..., job: _Optional[str] = ..., manifest: _Optional[str] = ..., state: _Optional[str] = ..., inputs: _Optional[_Mapping[str, InputFiles]] = ...) -> None: ...
+
+class InputFiles(_message.Message):
+    __slots__ = ("list", "job", "manifest")
+    LIST_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    list: FileList
+    job: str
+    manifest: str
+    def __init__(self, list: _Optional[_Union[FileList, _Mapping]] = ..., job: _Optional[str] = ..., manifest: _Optional[str] = ...) -> None: ...
+
+class FileList(_message.Message):
+    __slots__ = ("files",)
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    files: _containers.RepeatedCompositeFieldContainer[InputFile]
+    def __init__(self, files: _Optional[_Iterable[_Union[InputFile, _Mapping]]] = ...) -> None: ...
+
+class InputFile(_message.Message):
+    __slots__ = ("path", "size_bytes", "sha256")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    size_bytes: int
+    sha256: str
+    def __init__(self, path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
+
 class Progress(_message.Message):
     __slots__ = ("stage", "done", "total", "fraction", "eta_s", "message")
     STAGE_FIELD_NUMBER: _ClassVar[int]
@@ -74,7 +198,7 @@ class Progress(_message.Message):
     def __init__(self, stage: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., fraction: _Optional[float] = ..., eta_s: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("name", "state", "revision", "spec", "progress", "queue_position", "error", "attempt", "max_attempts", "create_time", "start_time", "end_time", "artifact_count", "artifact_bytes", "local_path", "owner")
+    __slots__ = ("name", "state", "revision", "spec", "progress", "queue_position", "error", "attempt", "max_attempts", "create_time", "start_time", "end_time", "artifact_count", "artifact_bytes", "local_path", "owner", "kind", "rerender", "source")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +215,9 @@ class Job(_message.Message):
     ARTIFACT_BYTES_FIELD_NUMBER: _ClassVar[int]
     LOCAL_PATH_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    RERENDER_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: JobState
     revision: int
@@ -107,7 +234,10 @@ class Job(_message.Message):
     artifact_bytes: int
     local_path: str
     owner: str
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., revision: _Optional[int] = ..., spec: _Optional[_Union[GenerateSpec, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., queue_position: _Optional[int] = ..., error: _Optional[_Union[_errors_pb2.ErrorDetail, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., artifact_count: _Optional[int] = ..., artifact_bytes: _Optional[int] = ..., local_path: _Optional[str] = ..., owner: _Optional[str] = ...) -> None: ...
+    kind: JobKind
+    rerender: RerenderSpec
+    source: str
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., revision: _Optional[int] = ..., spec: _Optional[_Union[GenerateSpec, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., queue_position: _Optional[int] = ..., error: _Optional[_Union[_errors_pb2.ErrorDetail, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., artifact_count: _Optional[int] = ..., artifact_bytes: _Optional[int] = ..., local_path: _Optional[str] = ..., owner: _Optional[str] = ..., kind: _Optional[_Union[JobKind, str]] = ..., rerender: _Optional[_Union[RerenderSpec, _Mapping]] = ..., source: _Optional[str] = ...) -> None: ...
 
 class Preview(_message.Message):
     __slots__ = ("media_type", "data")
@@ -118,12 +248,14 @@ class Preview(_message.Message):
     def __init__(self, media_type: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class CreateJobRequest(_message.Message):
-    __slots__ = ("request_id", "spec")
+    __slots__ = ("request_id", "spec", "rerender")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
+    RERENDER_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     spec: GenerateSpec
-    def __init__(self, request_id: _Optional[str] = ..., spec: _Optional[_Union[GenerateSpec, _Mapping]] = ...) -> None: ...
+    rerender: RerenderRequest
+    def __init__(self, request_id: _Optional[str] = ..., spec: _Optional[_Union[GenerateSpec, _Mapping]] = ..., rerender: _Optional[_Union[RerenderRequest, _Mapping]] = ...) -> None: ...
 
 class GetJobRequest(_message.Message):
     __slots__ = ("name",)
