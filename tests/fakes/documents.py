@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from layert2v.rerender import Donor, Plate, RerenderSpec
 from layert2v.spec import MAX_SEED, FieldViolation, GenerateSpec, ModelInfo
 from layert2v.stack import (
     FileRecord,
@@ -47,6 +48,25 @@ specs = st.builds(
     model=texts.filter(bool),
     colorspace=texts.filter(bool),
     start_frame=int32s,
+)
+
+rerenders = st.builds(
+    RerenderSpec,
+    action=texts,
+    layers=st.lists(texts, max_size=3).map(tuple),
+    frozen=st.lists(texts, max_size=3).map(tuple),
+    prompts=st.dictionaries(texts, texts, max_size=3),
+    above=texts,
+    plate=st.none()
+    | st.builds(Plate, texts, texts, alpha=texts.filter(bool), fit=texts.filter(bool)),
+    donor=st.none() | st.builds(Donor, texts, texts, st.booleans()),
+    masks=st.dictionaries(texts, texts, max_size=3),
+    at=int32s,
+    seed=st.none() | seeds,
+    strength=numbers,
+    steps=int32s,
+    guidance=st.just(-1.0) | st.floats(min_value=0, allow_infinity=False),
+    model=texts,
 )
 
 _ranges = st.tuples(int32s, int32s)

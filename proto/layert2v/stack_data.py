@@ -1,0 +1,193 @@
+"""What a layer stack is: frozen data, and the paths that its files have.
+
+Knows neither JSON nor disks. Paths are relative to the stack folder, with forward slashes, and
+cannot leave it. Use it through ``layert2v.stack``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+HASHES = re.compile(r"#+")  # the frame number in a pattern
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.#-]*")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows
+
+_S = TypeVar("_S", bound="Layer | Flat")
+
+
+class Role(str, Enum):
+    """What a layer is; a shadow belongs to the foreground that casts it."""
+
+    background = "background"
+    foreground = "foreground"
+    shadow = "shadow"
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One file of the stack: its relative path, its size and the SHA-256 of its bytes in hex."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One RGBA sequence: premultiplied, scene-linear, half float, one file per frame in order.
+
+    ``pattern`` is the path with ``####`` for the frame number. ``caster`` names the foreground of
+    a shadow and is None for other roles. ``source`` is ``generated``, ``imported`` or ``plate``.
+    """
+
+    name: str
+    role: Role
+    version: int
+    pattern: str
+    prompt: str
+    seed: int
+    caster: str | None
+    files: tuple[FileRecord, ...]
+    source: str = "generated"
+
+
+@dataclass(frozen=True)
+class Flat:
+    """``comp``, the linear over of the layers, or ``ref``, the model's own full video."""
+
+    name: str
+    version: int
+    pattern: str
+    files: tuple[FileRecord, ...]
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One thing that was done: when (ISO 8601, UTC), what versions it made, from what request.
+
+    Its place in the history, counted from 1, is the number of the state it made; ``parent`` is the
+    state it started from, 0 for the first.
+    """
+
+    action: str
+    created: str
+    versions: Mapping[str, int]
+    spec: Mapping[str, Any]
+    note: str = ""
+    parent: int = 0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A layer stack. ``layers`` run from bottom to top; ``colorspace`` is an OCIO interop id.
+
+    ``frames`` counts frames from ``start_frame``; sizes are pixels. ``understood`` says how the
+    prompt was read, ``warnings`` where it may not have been. ``latents`` is what a re-render
+    starts from, one file per version of a layer or of ref; some or all may be absent.
+    """
+
+    name: str
+    width: int
+    height: int
+    pixel_aspect: float
+    fps: float
+    start_frame: int
+    frames: int
+    colorspace: str
+    layers: tuple[Layer, ...]
+    flats: tuple[Flat, ...]
+    prompt: str
+    negative_prompt: str
+    seed: int
+    model: str
+    model_digest: str
+    understood: str
+    warnings: tuple[str, ...]
+    latents: tuple[FileRecord, ...]
+    previews: tuple[FileRecord, ...]
+    history: tuple[HistoryEntry, ...]
+    created: str
+    generator: str
+
+    def layer(self, name: str) -> Layer:
+        """The layer called ``name``. Raises ``KeyError``."""
+        return _named(self.layers, name)
+
+    def flat(self, name: str) -> Flat:
+        """The flattened sequence called ``name``. Raises ``KeyError``."""
+        return _named(self.flats, name)
+
+    @property
+    def state(self) -> int:
+        """The number of this state."""
+        return len(self.history)
+
+    def sequences(self) -> tuple[Layer | Flat, ...]:
+        """Layers, then flats."""
+        return (*self.layers, *self.flats)
+
+    def latents_of(self, name: str) -> FileRecord | None:
+        """The latents of a layer or flat in the version it has here. Raises ``KeyError``."""
+        path = latents_path(name, _named(self.sequences(), name).version)
+        return next((file for file in self.latents if file.path == path), None)
+
+    def files(self) -> tuple[FileRecord, ...]:
+        """Every file the manifest names, in manifest order, the manifests themselves left out."""
+        pictures = (file for sequence in self.sequences() for file in sequence.files)
+        return (*pictures, *self.latents, *self.previews)
+
+
+def layer_folder(name: str, version: int) -> str:
+    """The folder of one version of a layer, such as ``bg/v001``."""
+    return f"{name}/v{version:03d}"
+
+
+def layer_pattern(name: str, version: int) -> str:
+    """The file pattern of one version of a layer, such as ``bg/v001/bg_v001.####.exr``."""
+    return f"{layer_folder(name, version)}/{name}_v{version:03d}.####.exr"
+
+
+def latents_path(name: str, version: int) -> str:
+    """The latents of one version of a layer, such as ``latents/bg_v001.safetensors``."""
+    return f"latents/{name}_v{version:03d}.safetensors"
+
+
+def state_path(state: int) -> str:
+    """Where the manifest of one state is kept, such as ``history/v001.json``."""
+    return f"history/v{state:03d}.json"
+
+
+def frame_path(pattern: str, frame: int) -> str:
+    """The path of one frame: the run of ``#`` becomes the number, padded to its width."""
+    return HASHES.sub(lambda run: f"{frame:0{len(run[0])}d}", pattern, count=1)
+
+
+def next_version(stack: Stack, name: str) -> int:
+    """The version that a new make of a layer, of comp or of ref gets.
+
+    One more than any state has, also a state that nobody works on any more: its files are kept.
+    """
+    made = [entry.versions.get(name, 0) for entry in stack.history]
+    now = [each.version for each in stack.sequences() if each.name == name]
+    return 1 + max((*made, *now), default=0)
+
+
+def is_safe_path(path: str) -> bool:
+    """Whether ``path`` is relative, plain and stays inside its folder on every system."""
+    parts = path.split("/")
+    return all(
+        _SEGMENT.fullmatch(part) and not part.endswith(".") and not _DEVICE.fullmatch(part)
+        for part in parts
+    )
+
+
+def _named(sequences: tuple[_S, ...], name: str) -> _S:
+    for sequence in sequences:
+        if sequence.name == name:
+            return sequence
+    raise KeyError(name)

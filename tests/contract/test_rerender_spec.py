@@ -1,0 +1,227 @@
+"""Requests that change a stack: what they touch, what is refused, and that nothing gets lost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from fakes.documents import rerenders
+from fakes.example_stack import example_stack, layer, sequence
+from layert2v import rerender, wire
+from layert2v.errors import SpecError
+from layert2v.rerender import (
+    Donor,
+    Plate,
+    RerenderSpec,
+    followers,
+    needs_model,
+    resolve_rerender,
+    validate_donor,
+    validate_rerender,
+)
+from layert2v.spec import MAX_SEED, ModelInfo
+from layert2v.stack import FileRecord, Flat, HistoryEntry, Role, Stack
+from layert2v.v1 import jobs_pb2
+
+MINI = ModelInfo(
+    *("mini", "Mini", "0" * 64, (64, 256), (64, 128), 16, (1, 33), 1, 2, 96, 96, 9, 12.0, 30, 4.0),
+    *((1, 100), (0.0, 20.0)),
+)
+STACK = example_stack()
+FOX = RerenderSpec("regenerate", ("fg_01",))
+PLATE = RerenderSpec("replace", ("bg",), plate=Plate("mine", "ACEScg"))
+DONOR = RerenderSpec("replace", ("fg_01",), donor=Donor("other", "fg_01"))
+NEW = RerenderSpec("add", ("fg_02",), prompts={"fg_02": "an owl"})
+
+
+def with_owl() -> Stack:
+    """The example with a second foreground on top."""
+    owl = (layer("shadow_02", Role.shadow, "fg_02"), layer("fg_02", Role.foreground))
+    return replace(STACK, layers=(*STACK.layers, *owl))
+
+
+@given(rerenders)
+def test_json_round_trip(spec: RerenderSpec) -> None:
+    text = json.dumps(rerender.rerender_to_json(spec))
+    assert rerender.rerender_from_json(json.loads(text)) == spec
+
+
+@given(rerenders)
+def test_message_round_trip(spec: RerenderSpec) -> None:
+    data = wire.rerender_to_message(spec).SerializeToString()
+    assert wire.rerender_from_message(jobs_pb2.RerenderSpec.FromString(data)) == spec
+
+
+def test_an_empty_message_means_the_defaults() -> None:
+    plain = wire.rerender_from_message(jobs_pb2.RerenderSpec(action="remove", layers=["fg_01"]))
+    assert plain == RerenderSpec("remove", ("fg_01",))
+    plate = wire.rerender_from_message(jobs_pb2.RerenderSpec(plate=jobs_pb2.Plate(input="a")))
+    assert plate.plate == Plate("a", "")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"extra": 1}, "Unknown field: extra"),
+        ({"prompts": {"fg_01": 3}}, "prompts.fg_01 must be text"),
+        ({"donor": {"input": "a", "layer": "bg", "with_shadow": 1}}, "must be true or false"),
+        ({"plate": []}, "plate must be an object"),
+    ],
+)
+def test_other_json_is_refused(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        rerender.rerender_from_json({**rerender.rerender_to_json(FOX), **change})
+
+
+@pytest.mark.parametrize(
+    ("spec", "drawn"),
+    [
+        (FOX, ("shadow_01", "ref")),
+        (replace(FOX, frozen=("shadow_01",)), ("ref",)),
+        (replace(FOX, layers=("fg_01", "shadow_01")), ("ref",)),
+        (RerenderSpec("regenerate", ("bg",)), ("ref",)),
+        (RerenderSpec("regenerate", ("shadow_01",)), ("ref",)),
+        (PLATE, ()),
+        (replace(PLATE, layers=("fg_01",)), ("shadow_01", "ref")),
+        (replace(PLATE, layers=("fg_01",), frozen=("shadow_01",)), ()),
+        (DONOR, ("shadow_01", "ref")),
+        (replace(DONOR, donor=Donor("other", "fg_01", with_shadow=True)), ()),
+        (NEW, ("shadow_02", "ref")),
+        (replace(NEW, frozen=("shadow_02",)), ("ref",)),
+        (RerenderSpec("remove", ("fg_01",)), ()),
+        (RerenderSpec("reorder", ("bg", "fg_01")), ()),
+    ],
+)
+def test_what_follows(spec: RerenderSpec, drawn: tuple[str, ...]) -> None:
+    assert followers(spec, STACK) == drawn
+    assert needs_model(spec, STACK) == bool(drawn)
+    assert validate_rerender(spec, STACK, MINI) == []
+
+
+WRONG: list[tuple[RerenderSpec, str, str]] = [
+    (RerenderSpec("paint", ("bg",)), "action", "one of: regenerate"),
+    (RerenderSpec("regenerate", ()), "layers", "at least one"),
+    (RerenderSpec("regenerate", ("bg", "bg")), "layers", "each layer once"),
+    (RerenderSpec("regenerate", ("fg_02",)), "layers", "no layer 'fg_02'; there are: bg, shadow_"),
+    (replace(FOX, frozen=("fg_07",)), "frozen", "no layer 'fg_07'"),
+    (replace(FOX, frozen=("fg_01",)), "frozen", "frozen and changed"),
+    (replace(FOX, above="bg"), "above", "Only a new layer"),
+    (replace(FOX, prompts={"bg": "snow"}), "prompts[bg]", "drawn are: fg_01, shadow_01"),
+    (replace(FOX, prompts={"fg_01": " "}), "prompts[fg_01]", "say something"),
+    (replace(FOX, prompts={"fg_01": "x" * 2001}), "prompts[fg_01]", "at most 2000"),
+    (replace(FOX, masks={"bg": "m"}), "masks[bg]", "takes no mask"),
+    (replace(FOX, masks={"fg_01": "../x"}), "inputs", "lower-case letters"),
+    (replace(FOX, at=2), "at", "no state v002; the newest is v001"),
+    (replace(FOX, at=-1), "at", "no state"),
+    (replace(FOX, seed=MAX_SEED + 1), "seed", "between 0"),
+    (replace(FOX, strength=0.0), "strength", "above 0"),
+    (replace(FOX, strength=float("nan")), "strength", "above 0"),
+    (replace(FOX, steps=101), "steps", "between 1 and 100"),
+    (replace(FOX, guidance=21.0), "guidance", "between 0 and 20"),
+    (replace(FOX, guidance=float("nan")), "guidance", "finite"),
+    (replace(FOX, plate=PLATE.plate), "plate", "regenerate takes no pictures"),
+    (RerenderSpec("replace", ("bg",)), "plate", "either a plate or"),
+    (replace(PLATE, donor=DONOR.donor), "plate", "either a plate or"),
+    (replace(NEW, plate=PLATE.plate, donor=DONOR.donor), "plate", "not both"),
+    (replace(PLATE, layers=("shadow_01",)), "layers", "Exactly one background or foreground"),
+    (replace(PLATE, layers=("bg", "fg_01")), "layers", "Exactly one"),
+    (replace(PLATE, plate=Plate("mine", "ACEScg", alpha="none")), "plate.alpha", "premultiplied"),
+    (replace(PLATE, plate=Plate("mine", "ACEScg", fit="crop")), "plate.fit", "exact, fit"),
+    (replace(PLATE, plate=Plate("mine", "")), "plate.colorspace", "which colour space"),
+    (replace(PLATE, strength=0.5), "strength", "drawn again"),
+    (replace(NEW, layers=("owl",)), "layers", "must be called fg_02"),
+    (replace(NEW, prompts={}), "prompts[fg_02]", "Write a prompt"),
+    (replace(NEW, above="shadow_01"), "above", "choose from: bg, fg_01"),
+    (replace(NEW, masks={"fg_02": "m"}), "masks[fg_02]", "takes no mask"),
+    (RerenderSpec("remove", ("bg",)), "layers", "cannot be removed"),
+    (RerenderSpec("reorder", ("fg_01",)), "layers", "from bottom to top: bg, fg_01"),
+    (RerenderSpec("reorder", ("fg_01", "bg")), "layers", "stays at the bottom"),
+]
+
+
+@pytest.mark.parametrize(("spec", "field", "words"), WRONG)
+def test_one_wrong_field_one_sentence(spec: RerenderSpec, field: str, words: str) -> None:
+    (found,) = validate_rerender(spec, STACK, MINI)
+    assert found.field == field
+    assert words in found.message
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (None, "'mini' is not here"),
+        (replace(MINI, abilities=("video_to_layers",)), "cannot draw layers"),
+        (replace(MINI, width_range=(128, 256)), "cannot draw 96 x 64 pixels and 2 frames"),
+        (replace(MINI, size_step=64), "cannot draw 96 x 64"),
+        (replace(MINI, frames_step=4), "cannot draw 96 x 64 pixels and 2 frames"),
+    ],
+)
+def test_a_model_that_cannot(model: ModelInfo | None, words: str) -> None:
+    (found,) = validate_rerender(FOX, STACK, model)
+    assert (found.field, words in found.message) == ("model", True)
+    assert validate_rerender(PLATE, STACK, model) == []
+
+
+def test_a_model_with_fewer_foregrounds_changes_one_after_another() -> None:
+    small, stack = replace(MINI, max_foregrounds=1), with_owl()
+    for layers in (("fg_01",), ("fg_02",), ("shadow_02",), ("bg",), ("bg", "fg_01")):
+        assert validate_rerender(RerenderSpec("regenerate", layers), stack, small) == []
+    for layers in (("fg_01", "fg_02"), ("bg", "fg_02"), ("fg_01", "shadow_02")):
+        (found,) = validate_rerender(RerenderSpec("regenerate", layers), stack, small)
+        assert "one after another" in found.message
+
+
+@pytest.mark.parametrize(
+    ("donor", "field", "words"),
+    [
+        (Donor("other", "fg_09"), "donor.layer", "has no layer 'fg_09'; it has: bg, shadow_01"),
+        (Donor("other", "bg"), "donor.layer", "must be a foreground, but bg is a background"),
+        (Donor("other", "fg_01", with_shadow=True), "donor.with_shadow", "has no shadow"),
+    ],
+)
+def test_a_donor_that_cannot_give(donor: Donor, field: str, words: str) -> None:
+    bare = replace(STACK, layers=(STACK.layers[0], STACK.layers[2]))
+    other = bare if donor.with_shadow else STACK
+    (found,) = validate_donor(replace(DONOR, donor=donor), STACK, other)
+    assert (found.field, words in found.message) == (field, True)
+    assert validate_donor(DONOR, STACK, STACK) == validate_donor(FOX, STACK, STACK) == []
+
+
+def test_resolve_fills_every_default_and_keeps_what_was_given() -> None:
+    full = resolve_rerender(replace(FOX, guidance=0.0), STACK, MINI, seed=11)
+    assert (full.at, full.model, full.seed, full.steps, full.guidance) == (1, "mini", 11, 30, 0.0)
+    assert resolve_rerender(replace(full, seed=0), STACK, MINI, seed=11).seed == 0
+    assert resolve_rerender(PLATE, STACK, None, seed=11).steps == 0
+
+
+def test_a_name_that_any_state_had_is_not_used_for_something_else() -> None:
+    had = HistoryEntry("add", "2026-01-02T03:04:05Z", {"fg_07": 1}, {}, parent=1)
+    assert rerender.next_foreground(STACK) == "fg_02"
+    assert rerender.next_foreground(replace(STACK, history=(*STACK.history, had))) == "fg_08"
+
+
+def test_the_files_that_are_needed() -> None:
+    needed = {file.path for file in rerender.source_files(FOX, STACK)}
+    assert len(needed) == 3 * 2 + 1  # three layers, and the latents of one
+    assert not any(path.startswith(("comp", "ref", "preview")) for path in needed)
+    kept = {file.path for file in rerender.source_files(PLATE, STACK)}
+    assert {path.split("/")[0] for path in kept - needed} == {"ref"}
+
+
+def test_the_files_a_donor_gives() -> None:
+    latents = FileRecord("latents/fg_01_v001.safetensors", 4, "cd" * 32)
+    stack = replace(STACK, latents=(latents,), flats=(Flat(**sequence("comp")),))
+    alone = {file.path.split("/")[0] for file in rerender.donor_files(Donor("a", "fg_01"), stack)}
+    assert alone == {"fg_01", "latents"}
+    both = rerender.donor_files(Donor("a", "fg_01", with_shadow=True), stack)
+    assert {file.path.split("/")[0] for file in both} == {"fg_01", "latents", "shadow_01"}
+
+
+def test_every_key_once() -> None:
+    spec = replace(FOX, masks={"fg_01": "m", "shadow_01": "m"})
+    assert rerender.input_keys(spec) == ("m",)
+    assert rerender.input_keys(replace(DONOR, masks={"shadow_01": "m"})) == ("other", "m")
