@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fakes.live_server import LiveServer, live_server
 from hosts.lab import PYTHONS, Blender, blender_python, build_extension
 
 
@@ -34,3 +36,10 @@ def blender(bare_blender: Blender, extension_zip: Path) -> Blender:
     """A Blender whose profile has the extension; scripts enable it with ``blender_lab``."""
     bare_blender.run("blender_install.py", extension_zip)
     return bare_blender
+
+
+@pytest.fixture(scope="session")
+def mini_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server process with the real engine and the Mini, for tests that only ask it for jobs."""
+    with live_server(tmp_path_factory.mktemp("server") / "data", engine="") as server:
+        yield server
