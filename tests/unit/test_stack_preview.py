@@ -64,7 +64,7 @@ def test_previews_show_the_colours_that_came_in(tmp_path: Path, colorspace: str)
 def test_the_movie_is_tagged_and_coloured_as_bt709(tmp_path: Path) -> None:
     """FFmpeg's own conversion would use the BT.601 matrix under a BT.709 tag."""
     made = write_stack(tmp_path, width=64, height=48)
-    clip = open_clip(tmp_path / preview.MOVIE)
+    clip = open_clip(tmp_path / preview.folder_of(1) / preview.MOVIE)
     assert (clip.info.matrix, clip.info.full_range, clip.info.assumed) == ("bt709", False, ())
     assert clip.info.frames == made.frames
     wanted = preview.to_bytes(preview.load(tmp_path, made.flat("comp"), 1001), transform(made))
@@ -75,7 +75,7 @@ def test_the_movie_is_tagged_and_coloured_as_bt709(tmp_path: Path) -> None:
 
 def test_the_movie_carries_all_colour_tags(tmp_path: Path) -> None:
     write_stack(tmp_path)
-    with av.open(str(tmp_path / preview.MOVIE)) as container:
+    with av.open(str(tmp_path / preview.folder_of(1) / preview.MOVIE)) as container:
         context = container.streams.video[0].codec_context
         tags = (context.colorspace, context.color_primaries, context.color_trc)
         assert ([int(tag) for tag in tags], context.name) == ([1, 1, 1], "h264")
@@ -84,7 +84,7 @@ def test_the_movie_carries_all_colour_tags(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(27, 19), (401, 363), (1, 1)])
 def test_odd_sizes_make_a_movie(tmp_path: Path, size: tuple[int, int]) -> None:
     write_stack(tmp_path, width=size[0], height=size[1], frames=1)
-    assert open_clip(tmp_path / preview.MOVIE).info.frames == 1
+    assert open_clip(tmp_path / preview.folder_of(1) / preview.MOVIE).info.frames == 1
 
 
 @pytest.mark.parametrize(("frames", "columns"), [(1, 1), (3, 3), (17, 5)])
@@ -93,7 +93,7 @@ def test_the_contact_sheet_has_a_column_for_frames_from_first_to_last(
 ) -> None:
     write_stack(tmp_path, frames=frames)
     style = preview.SheetStyle()
-    with Image.open(tmp_path / preview.CONTACT) as sheet:
+    with Image.open(tmp_path / preview.folder_of(1) / preview.CONTACT) as sheet:
         cells = sheet.width - 2 * style.margin - style.label_width + style.gap
         assert cells // (style.cell_width + style.gap) == columns
 
@@ -111,7 +111,7 @@ def test_long_prompts_and_missing_refs_fit_the_sheet(tmp_path: Path) -> None:
     layers = tuple(replace(layer, prompt="a very long prompt " * 40) for layer in made.layers)
     plain = replace(made, prompt="word " * 400, layers=layers, flats=made.flats[:1])
     preview.write_contact_sheet(tmp_path, plain, transform(made))
-    with Image.open(tmp_path / preview.CONTACT) as sheet:
+    with Image.open(tmp_path / preview.folder_of(1) / preview.CONTACT) as sheet:
         assert sheet.mode == "RGB"
 
 

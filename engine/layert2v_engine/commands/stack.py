@@ -36,7 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     preview = subparsers.add_parser(
         "preview",
         help="make contact sheet, movie and a self-contained HTML viewer",
-        description="Write preview/contact.png, preview.mp4 and viewer.html into the stack.",
+        description="Write contact.png, preview.mp4 and viewer.html into preview/ of the stack.",
     )
     preview.add_argument("stack", type=Path, metavar="STACK", help="folder of the stack")
     _add_config(preview)

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -68,6 +69,45 @@ def write_plainly(path: Path, size_bytes: int) -> None:
         while left > 0:
             left -= file.write(bytes(min(left, _PROBE_BYTES)))
         os.fsync(file.fileno())
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes of this system from changing the stack in `folder` meanwhile.
+
+    Raises `StackError` with reason `STACK_BUSY`. Nothing is left in the folder, also by a process
+    that was killed. Where folders cannot be locked (Windows, some network disks) nothing is done.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError(
+                f"Another program is changing the stack in {folder}.",
+                "Wait until it is done, then try again.",
+                reason="STACK_BUSY",
+            ) from None
+        except OSError:  # no locks on this disk
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_empty(folder: Path, root: Path) -> None:
+    """Remove `folder` and its parents below `root` as long as nothing is in them."""
+    while folder != root:
+        if folder.is_dir():
+            if any(folder.iterdir()):
+                return
+            folder.rmdir()
+        folder = folder.parent
 
 
 def record(path: Path, folder: Path) -> FileRecord:

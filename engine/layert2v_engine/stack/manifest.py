@@ -5,8 +5,8 @@ Knows names and records, not pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,13 @@ from layert2v.stack import (
     Role,
     Stack,
     layer_pattern,
+    read_start,
 )
 from layert2v.stack import read as read_manifest
 from layert2v.stack import write as write_manifest
 from layert2v_engine.errors import StackError
 from layert2v_engine.stack.exr import GENERATOR
 from layert2v_engine.stack.files import write_error
-
-VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,12 +60,18 @@ class Format:
     frames: int
     colorspace: str
 
+    @classmethod
+    def of(cls, stack: Stack) -> Format:
+        """That of a stack that is there."""
+        return cls(**{each.name: getattr(stack, each.name) for each in fields(cls)})
+
 
 @dataclass(kw_only=True, slots=True)
 class Sequence:
     """A layer, or a flat (`role` None), while its frames are being written."""
 
     name: str
+    version: int = 1
     role: Role | None = None
     prompt: str = ""
     seed: int = 0
@@ -78,7 +83,7 @@ class Sequence:
     @property
     def pattern(self) -> str:
         """Where the frames are, relative to the stack."""
-        return layer_pattern(self.name, VERSION)
+        return layer_pattern(self.name, self.version)
 
     def layer(self) -> Layer:
         """The record of a complete layer."""
@@ -87,7 +92,7 @@ class Sequence:
         return Layer(
             name=self.name,
             role=self.role,
-            version=VERSION,
+            version=self.version,
             pattern=self.pattern,
             prompt=self.prompt,
             seed=self.seed,
@@ -98,30 +103,30 @@ class Sequence:
 
     def flat(self) -> Flat:
         """The record of a complete flat."""
-        return Flat(name=self.name, version=VERSION, pattern=self.pattern, files=self._ordered())
+        return Flat(name=self.name, version=self.version, pattern=self.pattern, files=self._ordered())
 
     def _ordered(self) -> tuple[FileRecord, ...]:
         return tuple(self.files[index] for index in sorted(self.files))
 
 
-def compose(
-    format: Format,
-    layers: Iterable[Sequence],
-    flats: Iterable[Sequence],
-    provenance: Provenance,
-    latents: tuple[FileRecord, ...],
-) -> Stack:
-    """The manifest of complete sequences, still without previews."""
-    made = tuple(layer.layer() for layer in layers)
-    flattened = tuple(flat.flat() for flat in flats)
-    versions = {layer.name: VERSION for layer in made} | {flat.name: VERSION for flat in flattened}
-    done = HistoryEntry(
-        action=provenance.action,
-        created=provenance.created,
-        versions=versions,
-        spec=provenance.spec,
-        note=provenance.note,
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What a state consists of, all of it complete; `made` are the names that are new in it."""
+
+    layers: tuple[Layer, ...]
+    flats: tuple[Flat, ...]
+    latents: tuple[FileRecord, ...]
+    made: tuple[str, ...]
+
+    def versions(self) -> dict[str, int]:
+        """The versions that were made, by name."""
+        there: tuple[Layer | Flat, ...] = (*self.layers, *self.flats)
+        versions = {each.name: each.version for each in there}
+        return {name: versions[name] for name in self.made}
+
+
+def compose(format: Format, parts: Parts, provenance: Provenance) -> Stack:
+    """The manifest of a first state, still without previews."""
     return Stack(
         name=format.name,
         width=format.width,
@@ -131,8 +136,8 @@ def compose(
         start_frame=format.start_frame,
         frames=format.frames,
         colorspace=format.colorspace,
-        layers=made,
-        flats=flattened,
+        layers=parts.layers,
+        flats=parts.flats,
         prompt=provenance.prompt,
         negative_prompt=provenance.negative_prompt,
         seed=provenance.seed,
@@ -140,12 +145,55 @@ def compose(
         model_digest=provenance.model_digest,
         understood=provenance.understood,
         warnings=provenance.warnings,
-        latents=latents,
+        latents=parts.latents,
         previews=(),
-        history=(done,),
+        history=(_entry(parts, provenance, 0),),
         created=provenance.created,
         generator=GENERATOR,
     )
+
+
+def advance(base: Stack, parent: int, parts: Parts, provenance: Provenance) -> Stack:
+    """The manifest of the state after `base`, made from state `parent`, still without previews.
+
+    What the stack was asked for at first stays; model and understanding are those of the last run.
+    """
+    drawn = bool(provenance.model)
+    return replace(
+        base,
+        layers=parts.layers,
+        flats=parts.flats,
+        latents=parts.latents,
+        model=provenance.model if drawn else base.model,
+        model_digest=provenance.model_digest if drawn else base.model_digest,
+        understood=provenance.understood if drawn else base.understood,
+        warnings=provenance.warnings,
+        previews=(),
+        history=(*base.history, _entry(parts, provenance, parent)),
+        generator=GENERATOR,
+    )
+
+
+def _entry(parts: Parts, provenance: Provenance, parent: int) -> HistoryEntry:
+    return HistoryEntry(
+        action=provenance.action,
+        created=provenance.created,
+        versions=parts.versions(),
+        spec=provenance.spec,
+        note=provenance.note,
+        parent=parent,
+    )
+
+
+def start(folder: Path, state: int = 0) -> Stack:
+    """What a new state starts from: the layers of `state` (0 the newest) and the whole history.
+
+    Raises `StackError`.
+    """
+    try:
+        return read_start(folder, state)
+    except ManifestError as problem:
+        raise StackError(problem.message, problem.hint, reason=problem.reason) from problem
 
 
 def read(folder: Path) -> Stack:

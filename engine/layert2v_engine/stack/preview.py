@@ -24,9 +24,7 @@ from layert2v_engine.stack.compositing import over
 from layert2v_engine.stack.files import appearing
 
 FOLDER = "preview"
-CONTACT = f"{FOLDER}/contact.png"
-MOVIE = f"{FOLDER}/preview.mp4"
-VIEWER = f"{FOLDER}/viewer.html"
+CONTACT, MOVIE, VIEWER = "contact.png", "preview.mp4", "viewer.html"
 DISPLAY_SPACE = "srgb_rec709_scene"
 
 # A light and a dark square on which white hair and black shadows both show; linear light.
@@ -59,10 +57,15 @@ def write_previews(folder: Path, stack: Stack, to_display: ColorTransform) -> li
     ]
 
 
-def remove_previews(folder: Path) -> None:
-    """Remove whatever this module and the viewer write."""
+def folder_of(state: int) -> str:
+    """Where the previews of a state are, relative to the stack, such as `preview/v001`."""
+    return f"{FOLDER}/v{state:03d}"
+
+
+def remove_previews(folder: Path, state: int) -> None:
+    """Remove whatever this module and the viewer write of a state."""
     for name in (CONTACT, MOVIE, VIEWER):
-        (folder / name).unlink(missing_ok=True)
+        (folder / folder_of(state) / name).unlink(missing_ok=True)
 
 
 def display_transform(stack: Stack, config: ColorConfig, colorspace: str = "") -> ColorTransform:
@@ -92,7 +95,7 @@ def over_checker(pixels: Tensor) -> Tensor:
 
 def write_movie(folder: Path, stack: Stack, to_display: ColorTransform) -> Path:
     """The comp as H.264, limited range, BT.709 matrix and tags; returns its path."""
-    path = folder / MOVIE
+    path = folder / folder_of(stack.state) / MOVIE
     factor = max(1, round(_MOVIE_LINES / stack.height))
     size = (stack.width * factor, stack.height * factor)
     with appearing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
@@ -136,9 +139,10 @@ def write_contact_sheet(
             sheet.paste(image, (x, top + row * (row_height + style.gap)))
     for row, sequence in enumerate(rows):
         _draw_label(draw, sequence, top + row * (row_height + style.gap), style)
-    with appearing(folder / CONTACT) as temporary:
+    path = folder / folder_of(stack.state) / CONTACT
+    with appearing(path) as temporary:
         sheet.save(temporary, format="PNG")
-    return folder / CONTACT
+    return path
 
 
 def describe(sequence: Layer | Flat) -> str:

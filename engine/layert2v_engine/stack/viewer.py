@@ -25,7 +25,7 @@ from layert2v.stack import Flat, Layer, Stack
 from layert2v_engine.stack.color import ColorTransform
 from layert2v_engine.stack.compositing import unpremultiply
 from layert2v_engine.stack.files import appearing
-from layert2v_engine.stack.preview import VIEWER, describe, load, summary, to_bytes
+from layert2v_engine.stack.preview import VIEWER, describe, folder_of, load, summary, to_bytes
 
 _LONGEST_SIDE = 512
 # Small stacks are embedded without loss; bigger ones would make the page heavy.
@@ -65,9 +65,10 @@ def write_viewer(folder: Path, stack: Stack, to_display: ColorTransform) -> Path
     template = resources.files(__package__).joinpath("viewer.html").read_text(encoding="utf-8")
     safe = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
     page = template.replace("{{TITLE}}", html.escape(stack.name)).replace("{{DATA}}", safe)
-    with appearing(folder / VIEWER) as temporary:
+    path = folder / folder_of(stack.state) / VIEWER
+    with appearing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    return folder / VIEWER
+    return path
 
 
 def _embedded_size(stack: Stack) -> tuple[int, int]:
