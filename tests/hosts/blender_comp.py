@@ -4,7 +4,7 @@
 
 Writes OUT/<name>.<frame>.exr in 32-bit float: one sequence for each layer and flat as Blender read
 it, and one called ``over`` that the Alpha Over nodes made of the layers. Knows the manifest and
-bpy, no numpy and no engine. Blender 4.5 and 5.0 differ in three places; each is one function.
+bpy, no numpy and no engine. Blender 4 and 5 differ in three places; each is one function.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def image(
     picture = bpy.data.images.load(str(first))
     picture.source = "SEQUENCE"
     picture.alpha_mode = "PREMUL"
-    # Explicitly: 4.5 does not look at the file's tags, 5.0 looks at one of them.
+    # Explicitly: 4 does not look at the file's tags, 5 looks at one of them.
     picture.colorspace_settings.name = COLOR_SPACES[stack.colorspace]
     node = tree.nodes.new("CompositorNodeImage")
     node.image = picture
