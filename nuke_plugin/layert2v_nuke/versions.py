@@ -1,0 +1,67 @@
+"""Which versions of a stack's layers exist, and which were together.
+
+Reads manifests, opens no picture, knows no node. ``shown`` is what a node shows: layer to version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from layert2v import stack as manifest
+from layert2v.errors import ManifestError
+from layert2v.stack import Layer, Stack
+from layert2v_nuke.errors import BadRequest
+
+
+def states(folder: Path) -> Iterator[Stack]:
+    """All states that are still there, the newest first. Raises ``ManifestError``."""
+    newest = manifest.read(folder)
+    yield newest
+    for number in range(newest.state - 1, 0, -1):
+        try:
+            yield manifest.read_state(folder, number)
+        except ManifestError as problem:
+            if problem.reason != "STATE_NOT_FOUND":  # stacks of the first release kept one
+                raise
+
+
+def shown_in(stack: Stack) -> dict[str, int]:
+    """The versions of a state."""
+    return {layer.name: layer.version for layer in stack.layers}
+
+
+def existing(folder: Path, name: str) -> tuple[int, ...]:
+    """The versions of a layer that any state has, in order. Raises ``ManifestError``."""
+    found = {
+        layer.version for stack in states(folder) for layer in stack.layers if layer.name == name
+    }
+    return tuple(sorted(found))
+
+
+def with_shadow(folder: Path, name: str, version: int) -> tuple[Layer, ...]:
+    """A version of a layer, and of its shadow as it was beside it most recently.
+
+    Raises ``BadRequest`` where there is no such version, and ``ManifestError``.
+    """
+    for stack in states(folder):
+        if shown_in(stack).get(name) == version:
+            return tuple(layer for layer in stack.layers if name in (layer.name, layer.caster))
+    there = ", ".join(f"v{number:03d}" for number in existing(folder, name)) or "none"
+    raise BadRequest(
+        "VERSION_NOT_FOUND", f"There is no v{version:03d} of {name}.", f"There are: {there}."
+    )
+
+
+def state_shown(folder: Path, shown: Mapping[str, int]) -> Stack:
+    """The newest state with just these versions. Raises ``BadRequest`` and ``ManifestError``."""
+    for stack in states(folder):
+        if shown_in(stack) == dict(shown):
+            return stack
+    newest = manifest.read(folder)
+    together = ", ".join(f"{name} v{number:03d}" for name, number in shown_in(newest).items())
+    raise BadRequest(
+        "VERSIONS_MIXED",
+        "The versions that the node shows were never together, so nothing can start from them.",
+        f"Set them to those of one state, such as {together}.",
+    )

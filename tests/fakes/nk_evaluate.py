@@ -1,0 +1,219 @@
+"""Renders a `.nk` graph from its EXR files with numpy, by the documented meaning of each node.
+
+Independent of the plug-in: it knows classes, knobs and the rules by which Nuke names EXR channels.
+A picture is a mapping from channels such as `rgba.red` to float32 [H, W] over the whole format,
+and the box outside which it is black. Knobs that it does not know are errors.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import OpenEXR
+from numpy.typing import NDArray
+
+from fakes.nk_reader import Node, Word
+
+Plane = NDArray[np.float32]
+Box = tuple[int, int, int, int]  # x, y, right, top of the rows as they are in the file
+
+CHANNELS = ("red", "green", "blue", "alpha")
+COLOURS = {"r": "red", "red": "red", "g": "green", "green": "green",
+           "b": "blue", "blue": "blue", "a": "alpha", "alpha": "alpha"}  # fmt: skip
+IGNORED = {"name", "xpos", "ypos", "label", "tile_color", "note_font_size", "knobChanged",
+           "selected", "postage_stamp", "help"}  # fmt: skip
+SOURCES = {"file_type", "file", "format", "first", "last", "origfirst", "origlast", "origset",
+           "raw", "colorspace", "disable"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Picture:
+    channels: dict[str, Plane]
+    box: Box
+    shape: tuple[int, int]
+
+    def plane(self, channel: str) -> Plane:
+        return self.channels.get(channel, np.zeros(self.shape, np.float32))
+
+    def rgba(self) -> NDArray[np.float32]:
+        return self.layer("rgba")
+
+    def layer(self, name: str) -> NDArray[np.float32]:
+        return np.stack([self.plane(f"{name}.{channel}") for channel in CHANNELS], axis=-1)
+
+
+@dataclass
+class Evaluator:
+    """`group` and `user` say where expressions look; `outside` are the inputs of that group."""
+
+    frame: int
+    group: Node | None = None
+    outside: tuple[Picture | None, ...] = ()
+    known: dict[int, Picture | None] = field(default_factory=dict)
+
+    def render(self, node: Node | None) -> Picture | None:
+        if node is None:
+            return None
+        if id(node) not in self.known:
+            self.known[id(node)] = self._render(node)
+        return self.known[id(node)]
+
+    def _render(self, node: Node) -> Picture | None:
+        inputs = [self.render(one) for one in node.inputs]
+        if node.cls == "Group":
+            output = next(one for one in node.nodes if one.cls == "Output")
+            return Evaluator(self.frame, node, tuple(inputs)).render(output)
+        if node.cls == "Input":
+            number = int(node.knobs["number"].text)
+            return self.outside[number] if number < len(self.outside) else None
+        off = "disable" in node.knobs and bool(self.number(node.knobs["disable"]))
+        if node.cls == "Read":
+            assert not off, "what a disabled Read shows is not documented"
+            return self.read(node)
+        if off or node.cls in ("Output", "Dot", "NoOp"):
+            allowed(node, set(node.knobs))
+            return inputs[0]
+        return getattr(self, node.cls.lower())(node, inputs)
+
+    def number(self, word: Word) -> float:
+        """A number, a truth, or an expression of sums, ors and knobs of the group around."""
+        text = word.text.strip("{}") if word.kind == "braced" else word.text
+        if text in ("true", "false"):
+            return float(text == "true")
+        if word.kind != "braced":
+            return float(text)
+        text = re.sub(r"parent\.(\w+)", lambda found: str(self.knob(found[1])), text)
+        assert re.fullmatch(r"[\d.()|+\-]*", text), text
+        return float(eval(text.replace("||", " or ")))  # noqa: S307  # digits and brackets only
+
+    def knob(self, name: str) -> float:
+        assert self.group is not None, "parent of the root"
+        assert any(knob.name == name for knob in self.group.user_knobs), f"no knob {name}"
+        word = self.group.knobs.get(name)
+        return 0.0 if word is None else self.number(word)
+
+    def read(self, node: Node) -> Picture:
+        allowed(node, SOURCES)
+        first, last = (int(node.knobs[name].text) for name in ("first", "last"))
+        frame = min(max(self.frame, first), last)  # before and after hold
+        return read_exr(Path(node.knobs["file"].text % frame))
+
+    def merge2(self, node: Node, inputs: list[Picture | None]) -> Picture | None:
+        allowed(node, {"operation", "bbox", "disable", "mix", "also_merge", "output"})
+        below, above = inputs[0], inputs[1]
+        if above is None or below is None:
+            return below if above is None else above
+        operation = text(node, "operation", "over")
+        alpha, beta = above.plane("rgba.alpha"), below.plane("rgba.alpha")
+        channels = dict(below.channels)  # other layers come from B
+        for name in (f"rgba.{channel}" for channel in CHANNELS):
+            a, b = above.plane(name), below.plane(name)
+            channels[name] = {
+                "over": lambda a=a, b=b: a + b * (1 - alpha),
+                "under": lambda a=a, b=b: a * (1 - beta) + b,
+                "stencil": lambda b=b: b * (1 - alpha),
+                "multiply": lambda a=a, b=b: a * b,
+                "plus": lambda a=a, b=b: a + b,
+                "matte": lambda a=a, b=b: a * alpha + b * (1 - alpha),
+            }[operation]()
+        boxes = {"A": above.box, "B": below.box, "union": union(above.box, below.box)}
+        return boxed(replace(below, channels=channels), boxes[text(node, "bbox", "union")])
+
+    def copy(self, node: Node, inputs: list[Picture | None]) -> Picture:
+        pairs = {f"{side}{index}" for side in ("from", "to") for index in range(4)}
+        allowed(node, pairs | {"disable"})
+        below, above = inputs[0], inputs[1]
+        assert below is not None
+        assert above is not None
+        channels = dict(below.channels)
+        for index in range(4):
+            source, target = text(node, f"from{index}", "none"), text(node, f"to{index}", "none")
+            if "none" not in (source, target):
+                channels[target] = above.plane(source)
+        return boxed(replace(below, channels=channels), union(above.box, below.box))
+
+    def multiply(self, node: Node, inputs: list[Picture | None]) -> Picture | None:
+        allowed(node, {"channels", "value", "disable"})
+        if inputs[0] is None:
+            return None
+        assert text(node, "channels", "all") == "rgba"
+        value = np.float32(self.number(node.knobs["value"]))
+        scaled = {
+            name: plane * value if name.startswith("rgba.") else plane
+            for name, plane in inputs[0].channels.items()
+        }
+        return replace(inputs[0], channels=scaled)
+
+    def shuffle(self, node: Node, inputs: list[Picture | None]) -> Picture | None:
+        """The old Shuffle: `in` is a layer, red..alpha say what goes where in `out`."""
+        allowed(node, {"in", "out", *CHANNELS, "disable"})
+        if inputs[0] is None:
+            return None
+        source, target = text(node, "in", "rgba"), text(node, "out", "rgba")
+        channels = dict(inputs[0].channels)
+        for channel in CHANNELS:
+            taken = text(node, channel, channel)
+            constant = {"black": 0.0, "white": 1.0}.get(taken)
+            channels[f"{target}.{channel}"] = (
+                inputs[0].plane(f"{source}.{taken}")
+                if constant is None
+                else np.full(inputs[0].shape, constant, np.float32)
+            )
+        return replace(inputs[0], channels=channels)
+
+    def crop(self, node: Node, inputs: list[Picture | None]) -> Picture | None:
+        allowed(node, {"box", "disable"})
+        if inputs[0] is None:
+            return None
+        x, y, right, top = (int(float(part)) for part in node.knobs["box"].text.split())
+        return boxed(inputs[0], (x, y, right, top))
+
+
+def text(node: Node, knob: str, default: str) -> str:
+    return node.knobs[knob].text if knob in node.knobs else default
+
+
+def allowed(node: Node, known: set[str]) -> None:
+    unknown = set(node.knobs) - known - IGNORED
+    assert not unknown, f"{node.cls} {node.name} has knobs that nobody evaluates: {unknown}"
+
+
+def union(one: Box, other: Box) -> Box:
+    low, high = map(min, one[:2], other[:2]), map(max, one[2:], other[2:])
+    return (*low, *high)  # type: ignore[return-value]
+
+
+def boxed(picture: Picture, box: Box) -> Picture:
+    """Black outside the box."""
+    inside = np.zeros(picture.shape, bool)
+    inside[max(box[1], 0) : box[3], max(box[0], 0) : box[2]] = True
+    cut = {name: np.where(inside, plane, np.float32(0)) for name, plane in picture.channels.items()}
+    return replace(picture, channels=cut, box=box)
+
+
+def nuke_channel(name: str) -> str:
+    """Nuke's name of an EXR channel: two dots split, digits in front go, the rest becomes `_`."""
+    pieces = [re.sub(r"[^A-Za-z0-9]", "_", re.sub(r"^\d+", "", one)) for one in name.split(".", 2)]
+    pieces = [piece for piece in pieces if piece]
+    channel = COLOURS.get(pieces[-1].lower())
+    layer = "_".join(pieces[:-1]) or "rgba"
+    return f"{layer}.{channel or pieces[-1]}"
+
+
+def read_exr(path: Path) -> Picture:
+    """One part, placed into its display window; black outside its data window."""
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        header, channels = file.header(), file.channels()
+        (left, low), (right, high) = (map(int, corner) for corner in header["displayWindow"])
+        (x, y), (x_end, y_end) = (map(int, corner) for corner in header["dataWindow"])
+        shape = (high - low + 1, right - left + 1)
+        planes = {}
+        for name, channel in channels.items():
+            plane = np.zeros(shape, np.float32)
+            rows, columns = slice(y - low, y_end - low + 1), slice(x - left, x_end - left + 1)
+            plane[rows, columns] = np.asarray(channel.pixels, np.float32)
+            planes[nuke_channel(name)] = plane
+    return Picture(planes, (x - left, y - low, x_end - left + 1, y_end - low + 1), shape)
