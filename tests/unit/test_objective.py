@@ -26,6 +26,7 @@ def test_about_half_of_the_samples_have_a_clean_subset() -> None:
 def test_every_clean_subset_leaves_something_to_draw() -> None:
     for layout in (
         LAYOUT,
+        StreamLayout.for_foregrounds(0),
         StreamLayout.for_foregrounds(2),
         StreamLayout.for_foregrounds(1, shadows=False),
     ):
@@ -38,17 +39,41 @@ def test_clean_streams_carry_no_loss() -> None:
     clean, noise = torch.zeros(1, 5, 2, 1, 4, 4), torch.randn(1, 5, 2, 1, 4, 4)
     velocity = noise.clone()
     velocity[:, 1] = 100.0
-    weights = coverage_weights(
-        LAYOUT, torch.ones(1, 1, 4, 4), torch.zeros(1, 1, 4, 4), ObjectiveConfig()
-    )
+    weights = coverage_weights(LAYOUT, torch.ones(1, 2, 1, 4, 4), ObjectiveConfig())
     active = torch.tensor([[1.0, 0.0, 1.0, 1.0, 1.0]])
     assert flow_loss(velocity, clean, noise, weights, active) == 0
 
 
 def test_weights_average_one_and_rise_with_coverage() -> None:
-    matte = torch.zeros(2, 1, 4, 4)
-    matte[..., :2] = 1
-    weights = coverage_weights(LAYOUT, matte, matte, ObjectiveConfig())
+    coverage = torch.zeros(2, 2, 1, 4, 4)
+    coverage[..., :2] = 1
+    weights = coverage_weights(LAYOUT, coverage, ObjectiveConfig())
     torch.testing.assert_close(weights.mean(dim=(0, 2, 3, 4, 5)), torch.ones(5))
     foreground = weights[:, LAYOUT.index("foreground_01"), 0, 0]
     assert (foreground[..., :2] > 5 * foreground[..., 2:]).all()
+
+
+def test_each_layer_is_weighted_by_its_own_coverage() -> None:
+    layout = StreamLayout.for_foregrounds(2)
+    coverage = torch.zeros(1, 4, 1, 2, 4)
+    for part in range(4):  # matte_01, shadow_01, matte_02, shadow_02: a column each
+        coverage[:, part, ..., part] = 1
+    weights = coverage_weights(layout, coverage, ObjectiveConfig())[0, :, 0, 0, 0]
+    heaviest = [weights[layout.index(name)].argmax().item() for name in layout.names[2:]]
+    assert heaviest == [0, 0, 1, 2, 2, 3]
+    composite = weights[layout.index("composite")]
+    assert composite[0] == composite[2] > composite[1] == composite[3]
+
+
+def test_a_scene_without_foregrounds_is_weighted_evenly() -> None:
+    empty = StreamLayout.for_foregrounds(0)
+    weights = coverage_weights(empty, torch.zeros(2, 0, 3, 4, 4), ObjectiveConfig())
+    assert torch.equal(weights, torch.ones(2, 2, 1, 3, 4, 4))
+
+
+def test_with_two_foregrounds_all_but_one_layer_can_be_frozen() -> None:
+    layout = StreamLayout.for_foregrounds(2)
+    subsets = {tuple(sorted(layout.names[s] for s in x)) for x in clean_subsets(layout)}
+    second = ("background", "foreground_01", "matte_01", "shadow_01")
+    assert second in subsets
+    assert tuple(sorted(layout.names[2:])) in subsets

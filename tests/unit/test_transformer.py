@@ -178,8 +178,8 @@ def test_a_block_compiles_whole_and_changes_nothing(pair, scene) -> None:
 @torch.no_grad()
 def test_a_still_sits_where_its_frame_sits_in_a_clip(pair) -> None:
     rope = pair[1].rope
-    clip = torch.stack(rope(4, (3, 4, 4), 0, 3)).unflatten(2, (4, 3, 16))
-    still = torch.stack(rope(4, (1, 4, 4), 2, 3)).unflatten(2, (4, 1, 16))
+    clip = torch.stack(rope(range(4), (3, 4, 4), 0, 3)).unflatten(2, (4, 3, 16))
+    still = torch.stack(rope(range(4), (1, 4, 4), 2, 3)).unflatten(2, (4, 1, 16))
     torch.testing.assert_close(still, clip[:, :, :, 2:], atol=0, rtol=0)
 
 
@@ -187,7 +187,7 @@ def test_a_still_sits_where_its_frame_sits_in_a_clip(pair) -> None:
 def test_positions_of_the_stream_axis_do_not_move_time(scene) -> None:
     model = LayeredWanTransformer3DModel(**TINY, rope_dims=(4, 4, 4, 4)).eval()
     assert forward(model, scene).shape == scene[0].shape
-    cos, _ = model.rope(4, (3, 4, 4), 0, 3)
+    cos, _ = model.rope(range(4), (3, 4, 4), 0, 3)
     per_stream = cos.unflatten(1, (4, TOKENS))[..., 2:]  # without the stream's own dimensions
     torch.testing.assert_close(per_stream, per_stream[:, :1].expand_as(per_stream), atol=0, rtol=0)
 
@@ -246,3 +246,29 @@ def test_a_low_rank_adapter_trains_alone_and_is_saved(pair, scene, tmp_path) -> 
     assert all("lora" in name for name in gradients(layered, scene))
     layered.save_lora_adapter(tmp_path, weight_name="lora.safetensors")
     assert (tmp_path / "lora.safetensors").stat().st_size > 0
+
+
+@torch.no_grad()
+def test_frozen_streams_do_not_see_what_is_drawn(pair, scene) -> None:
+    (_, layered), (latents, _) = pair, scene
+    frozen = torch.tensor([[False, True, False, True], [False, False, False, True]])
+    other = latents.clone()
+    other[:, [0, 2]] += 1.0  # drawn in both samples
+    kept, changed = (forward(layered, (x, scene[1]), frozen=frozen) for x in (latents, other))
+    torch.testing.assert_close(kept[0, [1, 3]], changed[0, [1, 3]], atol=1e-6, rtol=0)
+    assert not torch.allclose(kept[1, 1], changed[1, 1])
+    everything = forward(layered, scene, frozen=torch.zeros_like(frozen))
+    torch.testing.assert_close(everything, forward(layered, scene), atol=1e-6, rtol=0)
+
+
+def test_training_attention_equals_inference_attention_one_way(pair, scene) -> None:
+    frozen = torch.tensor([[False, True, False, True], [False, False, False, True]])
+    trained = forward(pair[1], scene, frozen=frozen)
+    with torch.no_grad():
+        drawn = forward(pair[1], scene, frozen=frozen)
+    torch.testing.assert_close(trained.detach(), drawn, atol=2e-6, rtol=0)
+
+
+def test_positions_beyond_the_table_are_named(pair) -> None:
+    with pytest.raises(ValueError, match="rope_max_seq_len"):
+        pair[1].rope(range(11), (9, 4, 4), 0, 9)

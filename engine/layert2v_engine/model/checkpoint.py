@@ -43,7 +43,10 @@ _CHOICES = {
     "times": ("real", "whole"),
     "routing": ("layered",),
     "shadow_domain": get_args(ShadowDomain),
+    "frozen_attention": ("full", "one_way"),
 }
+# Declarations that the first checkpoints do not make, and what holds for them.
+_LATER = {"frozen_attention": "full"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +71,8 @@ class CheckpointConfig:
     frames_per_stream: latent frames between the rotary positions of two streams; 0 is the clip's.
     shadow_domain: light a shadow's opacity takes away, in `linear` or `display` values.
     matte_colour: the grey (0..1, display-referred) that foregrounds were drawn over.
+    frozen_attention: what clean streams saw in training: all others (`full`), or one another only
+        (`one_way`), so that their keys and values hold for a whole run.
     """
 
     info: ModelInfo
@@ -83,6 +88,7 @@ class CheckpointConfig:
     frames_per_stream: int = 0
     shadow_domain: ShadowDomain = "linear"
     matte_colour: float = 0.0
+    frozen_attention: str = "full"
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
@@ -226,6 +232,8 @@ def _to_json(config: CheckpointConfig) -> dict[str, Any]:
 
 
 def _from_json(value: Any) -> CheckpointConfig:
+    if isinstance(value, dict):
+        value = _LATER | value
     index = Fields(value, "layert2v", SpecError)
     if index.integer("format") != FORMAT:
         raise index.wrong("format", f"{FORMAT}; this engine knows no other")
@@ -249,6 +257,7 @@ def _from_json(value: Any) -> CheckpointConfig:
         frames_per_stream=index.integer("frames_per_stream"),
         shadow_domain=cast(ShadowDomain, index.text("shadow_domain")),
         matte_colour=index.number("matte_colour"),
+        frozen_attention=index.text("frozen_attention"),
     )
     index.done()
     return config

@@ -1,8 +1,9 @@
 """Attention for streams: rotary self-attention over all of them, text attention prompt by prompt.
 
 Keys and values of the text are projected once per prompt. Streams that hear the same prompts share
-one attention call over exactly those prompts, so no [queries x keys] mask exists anywhere; padding
-inside a prompt is hidden by a mask over keys alone.
+one attention call over exactly those prompts, so text needs no [queries x keys] mask; padding
+inside a prompt is hidden by a mask over keys alone. Which streams see which is a matrix of streams,
+and the keys and values of streams that see only each other can be kept from pass to pass.
 """
 
 from __future__ import annotations
@@ -37,6 +38,27 @@ class TextContext(NamedTuple):
     routes: tuple[Route, ...]
 
 
+class StreamMemory:
+    """Keys and values of frozen streams at one block: the first pass leaves its own here, every
+    later one attends to them beside its own.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[Tensor, Tensor] | None = None
+
+    def joined(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, M, H, d] to attend to, given those of the tokens at hand."""
+        if self._kept is None:
+            self._kept = key, value
+            return key, value
+        return torch.cat((self._kept[0], key), 1), torch.cat((self._kept[1], value), 1)
+
+
+def one_way(frozen: Tensor) -> Tensor:
+    """Which stream sees which [B, S, S], where `frozen` [B, S] streams see one another only."""
+    return ~frozen[:, :, None] | frozen[:, None, :]
+
+
 def plan_routes(visibility: Sequence[Sequence[int]]) -> tuple[Route, ...]:
     """Group streams by the prompts they hear, in order of first appearance."""
     groups: dict[tuple[int, ...], list[int]] = {}
@@ -54,18 +76,22 @@ def attend(
 ) -> Tensor:
     """Softmax attention of query [B, N, H, d] over key and value [B, M, H, d].
 
-    mask: [B, M], true at real keys, at least one of them in each row.
+    mask: [B, a, b], true where the a-th part of the queries sees the b-th part of the keys (parts
+    are equally long; [B, 1, M] hides single keys). Every query must see something.
     """
-    keys = None if mask is None else mask[:, None, None, :]
     if (
         query.device.type == "cpu"
         and torch.is_grad_enabled()
         and key.shape[1] <= MATMUL_ATTENTION_KEYS
     ):
-        return _matmul_attention(query, key, value, keys)
-    if keys is not None:  # flash kernels refuse masks
+        return _matmul_attention(query, key, value, mask)
+    dense = None
+    if mask is not None:  # flash kernels refuse masks
         backend = AttentionBackendName.NATIVE
-    out: Tensor = dispatch_attention_fn(query, key, value, attn_mask=keys, backend=backend)
+        dense = mask[:, None].repeat_interleave(key.shape[1] // mask.shape[2], 3)
+        if mask.shape[1] > 1:
+            dense = dense.repeat_interleave(query.shape[1] // mask.shape[1], 2)
+    out: Tensor = dispatch_attention_fn(query, key, value, attn_mask=dense, backend=backend)
     return out
 
 
@@ -73,7 +99,10 @@ def _matmul_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | 
     scale = query.shape[-1] ** -0.5
     scores = (query.transpose(1, 2) * scale) @ key.permute(0, 2, 3, 1)  # [B, H, N, M]
     if mask is not None:
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+        parts = scores.unflatten(3, (mask.shape[2], -1)).unflatten(2, (mask.shape[1], -1))
+        hidden = ~mask[:, None, :, None, :, None]  # broadcast: a mask of tokens never exists
+        parts = parts.masked_fill(hidden, torch.finfo(scores.dtype).min)
+        scores = parts.flatten(4, 5).flatten(2, 3)
     weights = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
     return (weights @ value.transpose(1, 2)).transpose(1, 2)
 
@@ -109,8 +138,9 @@ class StreamAttnProcessor:
         attn: Any,
         hidden_states: Tensor,  # [B, N, D]
         encoder_hidden_states: None = None,
-        attention_mask: None = None,
+        attention_mask: Tensor | None = None,  # [B, S, S]: which stream sees which
         rotary_emb: Rotary | None = None,
+        memory: StreamMemory | None = None,
     ) -> Tensor:
         if attn.fused_projections:
             query, key, value = attn.to_qkv(hidden_states).chunk(3, dim=-1)
@@ -121,7 +151,9 @@ class StreamAttnProcessor:
         value = split_heads(value, None, attn.heads)
         if rotary_emb is not None:
             query, key = rotate(query, rotary_emb), rotate(key, rotary_emb)
-        out = attend(query, key, value, None, self._attention_backend)
+        if memory is not None:
+            key, value = memory.joined(key, value)
+        out = attend(query, key, value, attention_mask, self._attention_backend)
         projected: Tensor = attn.to_out[0](out.flatten(2))
         return projected
 
@@ -157,7 +189,7 @@ class RoutedTextAttnProcessor:
         query = query.unflatten(1, (len(order), -1))  # [B, S, n, H, d]
         parts = []
         for streams, prompts in text.routes:
-            heard = None if text.mask is None else _pick(text.mask, prompts).flatten(1)
+            heard = None if text.mask is None else _pick(text.mask, prompts).flatten(1)[:, None]
             part = attend(
                 _pick(query, streams).flatten(1, 2),
                 _pick(key, prompts).flatten(1, 2),

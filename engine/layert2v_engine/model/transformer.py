@@ -25,7 +25,9 @@ from layert2v_engine.model.routing import (
     Rotary,
     RoutedTextAttnProcessor,
     StreamAttnProcessor,
+    StreamMemory,
     TextContext,
+    one_way,
     plan_routes,
 )
 
@@ -51,11 +53,23 @@ class StreamRotary(nn.Module):
             self.register_buffer(f"cos_{i}", angles.cos().float(), persistent=False)
             self.register_buffer(f"sin_{i}", angles.sin().float(), persistent=False)
 
-    def forward(self, streams: int, grid: tuple[int, int, int], offset: int, stride: int) -> Rotary:
-        """Cosines and sines [1, S * f * h * w, 1, head_dim / 2] of S grids of (f, h, w) tokens."""
+    def forward(
+        self, numbers: Sequence[int], grid: tuple[int, int, int], offset: int, stride: int
+    ) -> Rotary:
+        """Cosines and sines [1, S * f * h * w, 1, head_dim / 2] of the grids of (f, h, w) tokens
+        of the streams with these numbers.
+
+        Raises ValueError for more frames or streams than the table has positions for.
+        """
         frames, height, width = grid
-        device = self.get_buffer("cos_1").device
-        stream = torch.arange(streams, device=device)
+        streams, device = len(numbers), self.get_buffer("cos_1").device
+        last = offset + frames + (0 if self.dims[0] else max(numbers) * stride)
+        if max(last, height, width) > len(self.get_buffer("cos_1")):
+            raise ValueError(
+                f"{last} positions in time are more than this transformer has "
+                f"({len(self.get_buffer('cos_1'))}): raise rope_max_seq_len"
+            )
+        stream = torch.tensor(list(numbers), device=device)
         time = (offset + torch.arange(frames, device=device)).expand(streams, frames)
         if not self.dims[0]:
             time = time + stream[:, None] * stride
@@ -105,6 +119,8 @@ class LayeredWanBlock(WanTransformerBlock):
         encoder_hidden_states: TextContext,
         temb: Tensor,  # [B, S, 6, D] float32
         rotary_emb: Rotary,
+        seen: Tensor | None = None,  # [B, S, S]: which stream sees which
+        memory: StreamMemory | None = None,
     ) -> Tensor:
         streams, dtype = temb.shape[1], _matmul_dtype(hidden_states)
         modulation = (self.scale_shift_table.unsqueeze(0) + temb).unsqueeze(3).unbind(2)
@@ -112,7 +128,8 @@ class LayeredWanBlock(WanTransformerBlock):
 
         x = hidden_states.unflatten(1, (streams, -1))  # [B, S, n, D]
         h = (self.norm1(x.float()) * (1 + scale) + shift).to(dtype)
-        h = self.attn1(h.flatten(1, 2), None, None, rotary_emb).unflatten(1, (streams, -1))
+        h = self.attn1(h.flatten(1, 2), None, seen, rotary_emb, memory=memory)
+        h = h.unflatten(1, (streams, -1))
         x = (x.float() + h * gate).type_as(x)
 
         h = self.norm2(x.float()).to(dtype)
@@ -201,6 +218,9 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
         prompt_mask: Tensor | None = None,
         frame_offset: int = 0,
         frames_per_stream: int | None = None,
+        frozen: Tensor | None = None,
+        numbers: Sequence[int] | None = None,
+        memories: Sequence[StreamMemory] | None = None,
         return_dict: bool = True,
     ) -> Transformer2DModelOutput | tuple[Tensor]:
         """Predict for latents [B, S, C, F, H, W] a tensor of the same shape.
@@ -211,6 +231,11 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
         prompt_mask: [B, P, L], true at real tokens; None attends to padding too, as Wan does.
         frame_offset, frames_per_stream: rotary positions in latent frames; a still that stands for
             frame 2 of a clip of 3 is (2, 3). The default is a whole clip.
+        frozen: [B, S], true at streams that see one another only, while the rest sees all; None
+            lets every stream see all.
+        numbers: which streams of the scene these are, where they are not all of them.
+        memories: one per block. The first pass leaves its keys and values there, and those of
+            later passes, of other streams, attend to them.
         """
         batch, streams, _, frames, height, width = hidden_states.shape
         patch = self.config.patch_size
@@ -223,13 +248,16 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
         modulation = modulation + self.layer_modulation[list(roles)]
         states = self.condition_embedder.text_embedder(encoder_hidden_states)
         text = TextContext(states, prompt_mask, plan_routes(visibility))
-        rotary = self.rope(streams, grid, frame_offset, frames_per_stream or grid[0])
+        order = range(streams) if numbers is None else numbers
+        rotary = self.rope(order, grid, frame_offset, frames_per_stream or grid[0])
+        seen = None if frozen is None else one_way(frozen)
 
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
+            memory = memories[i] if memories else None
             if torch.is_grad_enabled() and self.gradient_checkpointing:
-                x = self._gradient_checkpointing_func(block, x, text, modulation, rotary)
+                x = self._gradient_checkpointing_func(block, x, text, modulation, rotary, seen)
             else:
-                x = block(x, text, modulation, rotary)
+                x = block(x, text, modulation, rotary, seen, memory)
 
         shift, scale = (self.scale_shift_table.unsqueeze(0) + time.unsqueeze(2)).chunk(2, dim=2)
         y = self.norm_out(x.float()).unflatten(1, (streams, -1)) * (1 + scale) + shift

@@ -30,6 +30,7 @@ class ObjectiveConfig:
     )
     coverage_weight: float = 3.0  # extra weight where a layer is not empty
     empty_weight: float = 0.4  # weight of empty parts of foreground, matte and shadow
+    one_way: bool = False  # clean streams see one another only (`frozen_attention` of a checkpoint)
 
 
 class Times(NamedTuple):
@@ -45,14 +46,23 @@ def clean_subsets(layout: StreamLayout) -> list[list[int]]:
     """
     background, composite = layout.index("background"), layout.index("composite")
     subsets = [[background], [composite]]
-    for number in range(1, layout.foregrounds + 1):
-        actor = [layout.index(f"foreground_{number:02d}"), layout.index(f"matte_{number:02d}")]
+    whole = [_layer(layout, number) for number in range(1, layout.foregrounds + 1)]
+    for layer in whole:
+        actor = layer[:2]
         subsets += [actor, [background, *actor]]
-        shadow = f"shadow_{number:02d}"
-        if any(stream.name == shadow for stream in layout.streams):
-            cast = layout.index(shadow)
-            subsets += [[*actor, cast], [background, cast], [background, *actor, cast]]
+        if len(layer) > 2:
+            subsets += [layer, [background, layer[2]], [background, *layer]]
+    if len(whole) > 1:  # all layers but one; all actors, for another world
+        for number in range(len(whole)):
+            others = [s for k, layer in enumerate(whole) if k != number for s in layer]
+            subsets += [[background, *others], [background, *others, *whole[number][:2]]]
+        subsets.append([s for layer in whole for s in layer])
     return subsets
+
+
+def _layer(layout: StreamLayout, number: int) -> list[int]:
+    """Foreground, matte and, if it has one, shadow of a foreground."""
+    return [s for s, stream in enumerate(layout.streams) if stream.foreground == number]
 
 
 def sample_times(
@@ -75,22 +85,24 @@ def sample_times(
     return Times(times, active)
 
 
-def coverage_weights(
-    layout: StreamLayout, matte: Tensor, shadow: Tensor, config: ObjectiveConfig
-) -> Tensor:
-    """Loss weights [B, S, 1, F, h, w] from matte and shadow coverage [B, F, h, w] of one
-    foreground, mean 1 per stream.
+def coverage_weights(layout: StreamLayout, coverage: Tensor, config: ObjectiveConfig) -> Tensor:
+    """Loss weights [B, S, 1, F, h, w] from the coverage of each matte and shadow [B, 2 K, F, h, w],
+    mean 1 per stream.
 
     Foreground, matte and shadow are mostly empty; unweighted, a model learns emptiness first.
     """
+    empty = coverage.new_zeros(len(coverage), 1, *coverage.shape[2:])
+    mattes = torch.cat([empty, coverage[:, 0::2]], 1)  # [B, 1 + K, F, h, w]
     per_stream = []
     for stream in layout.streams:
         if stream.role is StreamRole.background:
-            weight = torch.ones_like(matte)
+            weight = torch.ones_like(empty[:, 0])
         elif stream.role is StreamRole.composite:
-            weight = 1 + config.coverage_weight * matte
+            weight = 1 + config.coverage_weight * mattes.amax(1)
         else:
-            drawn = shadow if stream.role is StreamRole.shadow else matte
+            number = stream.foreground or 0
+            shadow = stream.role is StreamRole.shadow
+            drawn = coverage[:, 2 * number - 1] if shadow else mattes[:, number]
             weight = config.empty_weight + config.coverage_weight * drawn
         per_stream.append(weight)
     weights = torch.stack(per_stream, dim=1)[:, :, None]
