@@ -11,10 +11,10 @@ from layert2v_engine.prompts import PromptPlan, PromptPlanner
 from layert2v_engine.world import vocabulary as world
 
 WORDS = {
-    "subject": [w.name for w in world.SUBJECTS],
+    "subject": list(world.V0.subjects),
     "action": [w.name for w in world.ACTIONS],
-    "place": [w.name for w in world.PLACES],
-    "time": [w.name for w in world.TIMES],
+    "place": list(world.V0.places),
+    "time": list(world.V0.times),
     "colour": [w.name for w in world.COLOURS],
 }
 

@@ -19,10 +19,10 @@ from layert2v_engine.world import vocabulary as world
 GOLDEN = Path(__file__).parents[1] / "golden" / "prompts.json"
 SHARE = 60 / 68  # one below what was measured: a vector's last bits differ between processors
 WORDS = {
-    "subject": [w.name for w in world.SUBJECTS],
+    "subject": list(world.V0.subjects),
     "action": [w.name for w in world.ACTIONS],
-    "place": [w.name for w in world.PLACES],
-    "time": [w.name for w in world.TIMES],
+    "place": list(world.V0.places),
+    "time": list(world.V0.times),
     "colour": [w.name for w in world.COLOURS],
 }
 

@@ -1,25 +1,41 @@
-"""The picture world: banks repeat, figures are whole, layers add up in linear light."""
+"""Clips of the picture world: banks repeat, figures are whole, layers add up in linear light."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from layert2v_engine.world import anatomy, clips, creatures, places, tracer
-from layert2v_engine.world.light import decode_srgb, encode_srgb
-from layert2v_engine.world.vocabulary import ABILITIES, SUBJECTS, Label, is_held_out, is_painted
+from layert2v_engine.world import anatomy, clips
+from layert2v_engine.world.light import LIGHTS, decode_srgb
+from layert2v_engine.world.scenes import Actor, Scene, scene_of
+from layert2v_engine.world.vocabulary import (
+    ABILITIES,
+    DISTANCES,
+    PLACES,
+    SUBJECTS,
+    TIMES,
+    V0,
+    Label,
+    Selection,
+)
 
 WIDTH, HEIGHT = 56, 40
+SMALL = Selection(
+    subjects=("fox", "giraffe", "car"),
+    places=("meadow", "beach"),
+    times=("sunny day", "dawn", "snowfall"),
+    foregrounds=(0, 1, 2, 3),
+)
 
 
-def build(folder: Path, *, width: int, height: int, processes: int = 1) -> Path:
+def build(folder: Path, selection: Selection, *, width: int = WIDTH, processes: int = 1) -> Path:
     clips.build_bank(
         folder,
+        selection=selection,
         width=width,
-        height=height,
+        height=width * HEIGHT // WIDTH,
         creatures_per_species=1,
         plates_per_scene=1,
         processes=processes,
@@ -29,7 +45,7 @@ def build(folder: Path, *, width: int, height: int, processes: int = 1) -> Path:
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("bank"), width=WIDTH, height=HEIGHT)
+    return build(tmp_path_factory.mktemp("bank"), SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -37,108 +53,114 @@ def world(bank: Path) -> clips.World:
     return clips.World(bank)
 
 
-def one_of_each() -> list[Label]:
-    return [
-        Label(subject=s, place=s % 6, time=s % 4, colour=0 if is_painted(s) else -1, action=a)
-        for s in range(len(SUBJECTS))
-        for a in ABILITIES[s]
-    ]
-
-
-def test_a_clip_has_five_streams_in_range(world: clips.World) -> None:
-    clip = world.clip(1)
-    for name, channels in (
-        ("composite", 3),
-        ("background", 3),
-        ("foreground", 3),
-        ("matte", 1),
-        ("shadow", 1),
-    ):
-        stream = getattr(clip, name)
-        assert stream.shape == (9, channels, HEIGHT, WIDTH)
-        assert stream.dtype == torch.float32
-        assert stream.min() >= 0
-        assert stream.max() <= 1 + 1e-6
-    assert clip.matte.max() > 0.99
-    assert 0.1 < clip.shadow.max() < 1
+def test_every_stream_has_its_shape_and_range(world: clips.World) -> None:
+    for seed in range(8):
+        clip = world.clip(seed, frames=5)
+        assert len(clip.foregrounds) == len(clip.scene.actors)
+        streams = [(clip.composite, 3), (clip.background, 3)]
+        for fg in clip.foregrounds:
+            streams += [(fg.colour, 3), (fg.matte, 1), (fg.shadow, 1)]
+        for stream, channels in streams:
+            assert stream.shape == (5, channels, HEIGHT, WIDTH)
+            assert stream.dtype == torch.float32
+            assert stream.min() >= 0
+            assert stream.max() <= 1 + 1e-6
 
 
 def test_the_same_seed_gives_the_same_clip(world: clips.World, bank: Path) -> None:
     first, again, other = world.clip(7), clips.World(bank).clip(7), world.clip(8)
-    assert first.label == again.label
+    assert first.scene == again.scene
     assert torch.equal(first.composite, again.composite)
-    assert first.composite.shape != other.composite.shape or not torch.equal(
-        first.composite, other.composite
+    assert not torch.equal(first.composite, other.composite)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_the_linear_over_of_the_layers_is_the_composite(world: clips.World, count: int) -> None:
+    for seed in range(6):
+        clip = world.clip(seed, foregrounds=count)
+        over = decode_srgb(clip.background)
+        for fg in clip.foregrounds:
+            straight = (fg.colour - 0.5 * (1 - fg.matte)) / fg.matte.clamp_min(1e-6)
+            over = over * (1 - fg.shadow)
+            over = decode_srgb(straight.clamp(0, 1)) * fg.matte + over * (1 - fg.matte)
+        assert (over - decode_srgb(clip.composite)).abs().max() <= 2e-5
+
+
+def test_a_nearer_figure_covers_one_behind_it_which_stays_whole(world: clips.World) -> None:
+    """Two figures at one spot: the composite shows the upper, the layers keep both."""
+    far, near = (
+        Actor(subject=0, action="walking", spot="middle", distance=d) for d in ("far", "near")
     )
+    car = Actor(subject=7, colour=0, action="driving", spot="middle", distance="near")
+    scene = Scene(place=4, time=0, actors=(far, near, car), camera="still")
+    clip = world.clip(3, scene=scene)
+    alone = world.clip(3, scene=Scene(place=4, time=0, actors=(near,), camera="still"))
+    lower, upper = clip.foregrounds[1], clip.foregrounds[2]
+    both = (lower.matte > 0.99) & (upper.matte > 0.99)
+    assert int(both.sum()) > 20
+    shown = (clip.composite - upper.colour).abs().amax(1, keepdim=True)
+    assert shown[both].max() < 0.02
+    assert 0.4 < float(lower.matte.sum() / alone.foregrounds[0].matte.sum()) < 1
 
 
-def test_the_linear_over_of_the_layers_is_the_composite(world: clips.World) -> None:
-    for seed in range(12):
-        clip = world.clip(seed)
-        straight = (clip.foreground - 0.5 * (1 - clip.matte)) / clip.matte.clamp_min(1e-6)
-        under = decode_srgb(clip.background) * (1 - clip.shadow)
-        over = decode_srgb(straight.clamp(0, 1)) * clip.matte + under * (1 - clip.matte)
-        assert (over - decode_srgb(clip.composite)).abs().max() <= 1e-5
+@pytest.mark.parametrize("seed", range(12))
+def test_shadows_touch_the_feet_and_no_figure_loses_them(world: clips.World, seed: int) -> None:
+    clip = world.clip(seed, frames=anatomy.PHASES, foregrounds=1 + seed % 3)
+    for fg in clip.foregrounds:
+        assert fg.matte[..., 0, :].max() < 0.05
+        assert fg.matte[..., -1, :].max() < 0.05
+        for shape, shade in zip(fg.matte[:, 0] > 0.5, fg.shadow[:, 0], strict=True):
+            lowest = int(torch.nonzero(shape.any(1)).max())
+            columns = torch.nonzero(shape[lowest]).flatten()
+            left, right = max(0, int(columns[0]) - 1), int(columns[-1]) + 2
+            assert shade[lowest : lowest + 2, left:right].max() > 0.1
 
 
-@pytest.mark.parametrize(
-    "label", one_of_each(), ids=lambda x: f"{SUBJECTS[x.subject].name}-{x.action}"
-)
-def test_a_figure_is_whole_and_its_shadow_touches_it(world: clips.World, label: Label) -> None:
-    clip = world.clip(5, label=label, frames=anatomy.PHASES)
-    edges = [x[..., sl] for x in (clip.matte, clip.shadow) for sl in (0, -1)]
-    edges += [clip.matte[..., 0, :], clip.matte[..., -1, :], clip.shadow[..., -1, :]]
-    assert max(float(edge.max()) for edge in edges) < 0.05
-    assert 0.04 < float(clip.matte.mean()) < 0.45
-    solid = clip.matte[:, 0] > 0.5
-    for shape, shade in zip(solid, clip.shadow[:, 0], strict=True):
-        lowest = int(torch.nonzero(shape.any(1)).max())
-        columns = torch.nonzero(shape[lowest]).flatten()
-        below = shade[lowest : lowest + 2, max(0, int(columns[0]) - 1) : int(columns[-1]) + 2]
-        assert below.max() > 0.2
+def test_figures_are_ordered_by_distance_and_height(world: clips.World) -> None:
+    for seed in range(20):
+        clip = world.clip(seed, frames=1, foregrounds=3)
+        ranks = [DISTANCES.index(actor.distance) for actor in clip.scene.actors]
+        assert ranks == sorted(ranks)
 
 
-def test_labels_are_drawn_from_the_right_side_of_the_split(world: clips.World) -> None:
-    for held_out in (False, True):
-        for seed in range(30):
-            x = world.clip(seed, frames=1, held_out=held_out).label
-            assert is_held_out(x.subject, x.place, x.time) == held_out
-
-
-def test_the_shadow_falls_away_from_the_light(world: clips.World) -> None:
-    giraffe = next(i for i, word in enumerate(SUBJECTS) if word.name == "giraffe")
+def test_headings_are_mirrored_but_the_light_is_not(world: clips.World) -> None:
+    """Whichever way a giraffe goes, its shadow falls to the side away from the sun."""
     columns = torch.arange(WIDTH, dtype=torch.float32)
-    for entry, pixels in zip(world._figures, world._figure_pixels, strict=True):
-        if entry.subject == giraffe:
-            cast, figure = pixels[:, 4].float().sum((0, 1)), pixels[:, 3].float().sum((0, 1))
-            shift = (cast @ columns) / cast.sum() - (figure @ columns) / figure.sum()
-            assert shift * entry.sun_side < 0
+    sides = []
+    for heading in ("left", "right"):
+        actor = Actor(subject=6, action="walking", heading=heading, distance="near")
+        clip = world.clip(5, scene=Scene(place=4, time=0, actors=(actor,), camera="still"))
+        matte, shadow = (x.sum((0, 1, 2)) for x in (clip.matte, clip.shadow))
+        head = clip.matte[:, 0, : HEIGHT // 3].sum((0, 1))
+        middle = float((columns * matte).sum() / matte.sum())
+        assert (float((columns * head).sum() / head.sum()) > middle) == (heading == "right")
+        sides.append(float((columns * shadow).sum() / shadow.sum()) - middle)
+    assert sides[0] * sides[1] > 0
 
 
-def test_the_camera_keeps_pace_with_the_feet(world: clips.World) -> None:
-    """What a plate column shows moves left by the figure's advance per frame."""
-    ramp = torch.linspace(0, 255, round(WIDTH * places.OVERSCAN)).expand(3, HEIGHT, -1)
-    seen = world._panned(ramp, 1.5, 5, np.random.default_rng(0))
-    per_pixel = float(ramp[0, 0, 1] - ramp[0, 0, 0]) / 255
-    step = (seen[1:] - seen[:-1]).mean((1, 2, 3)) / per_pixel
-    assert torch.allclose(step, torch.full((4,), 1.5), atol=1e-3)
+def test_a_low_sun_throws_longer_shadows(world: clips.World) -> None:
+    def spread(time: int) -> float:
+        actor = Actor(subject=6, action="walking", distance="near")
+        clip = world.clip(1, scene=Scene(place=4, time=time, actors=(actor,), camera="still"))
+        return float((clip.shadow / LIGHTS[time].shadow > 0.3).any(0)[0].any(0).float().sum())
+
+    dawn = next(i for i, word in enumerate(TIMES) if word.name == "dawn")
+    assert spread(dawn) > 1.2 * spread(0)
 
 
-@pytest.mark.parametrize("subject", range(len(SUBJECTS)))
-def test_carrying_feet_move_back_at_the_pace_of_the_ground(subject: int) -> None:
-    """Of the parts that stay on the ground between two poses, one goes back by the advance."""
-    body = creatures.body(subject, ABILITIES[subject][0], 0, np.random.default_rng(0))
-    low = body.end[..., 1] - body.radius[:, 1] < 0.02
-    resting = low & low.roll(-1, 0)
-    moved = (body.end.roll(-1, 0) - body.end)[..., 0][resting]
-    pace = -body.advance / anatomy.PHASES
-    assert subject == 7 or (moved - pace).abs().min() < 0.02
+@pytest.mark.parametrize("held_out", [False, True])
+def test_scenes_are_drawn_from_the_right_side_of_the_split(
+    world: clips.World, held_out: bool
+) -> None:
+    for seed in range(30):
+        scene = world.clip(seed, frames=1, held_out=held_out, foregrounds=1 + seed % 3).scene
+        assert scene.held_out == held_out
 
 
 @pytest.mark.slow
 def test_banks_are_the_same_from_one_process_and_from_two(tmp_path: Path) -> None:
-    alone = build(tmp_path / "1", width=28, height=20)
-    together = build(tmp_path / "2", width=28, height=20, processes=2)
+    alone = build(tmp_path / "1", SMALL, width=28)
+    together = build(tmp_path / "2", SMALL, width=28, processes=2)
     for name in ("world.json", "figures.safetensors", "plates.safetensors"):
         assert (alone / name).read_bytes() == (together / name).read_bytes()
 
@@ -149,23 +171,18 @@ def test_a_bank_of_another_format_is_refused(tmp_path: Path) -> None:
         clips.World(tmp_path)
 
 
-def test_plates_are_bright_by_day_and_dark_at_night() -> None:
-    for place in range(6):
-        day, night = (
-            places.plate(place, t, width=28, height=20, rng=np.random.default_rng(1)).pixels.mean()
-            for t in (0, 2)
-        )
-        assert day > 1.5 * night
-
-
-def test_the_srgb_curve_returns() -> None:
-    x = torch.linspace(0, 1, 256)
-    assert torch.allclose(encode_srgb(decode_srgb(x)), x, atol=1e-6)
-
-
-def test_a_ball_is_drawn_as_a_disc_of_its_size() -> None:
-    sculpt = anatomy.Sculpt()
-    sculpt.ball(anatomy.at(0, 1, 0), 0.5, (200, 100, 50))
-    view = tracer.View(width=40, height=40, centre=20, ground=30, scale=20, yaw=0)
-    alpha = tracer.render(sculpt.body(1.0), 0, view, (0.3, 1, 0.2))[3]
-    assert float(alpha.sum()) == pytest.approx(np.pi * 10**2, rel=0.06)
+def test_the_world_of_mini_v0_stays_what_it_was(tmp_path: Path) -> None:
+    """One large figure that heads right in the middle, while the ground passes below it."""
+    fox = Selection(**{**V0.as_dict(), "subjects": ("fox",), "places": ("meadow",)})
+    world = clips.World(build(tmp_path / "v0", fox))
+    label = Label(subject=0, place=PLACES.index(PLACES[4]), time=0, action="running")
+    clip = world.clip(2, label=label)
+    assert clip.scene == scene_of(label, V0)
+    assert clip.label == label
+    share = clip.matte.mean()
+    assert 0.08 < float(share) < 0.3
+    centre = (clip.matte[:, 0].sum(1) @ torch.arange(WIDTH).float()) / clip.matte.sum((1, 2, 3))
+    assert centre.max() - centre.min() < 4
+    assert not torch.allclose(clip.background[0], clip.background[-1], atol=0.02)
+    assert SUBJECTS[0].name == "fox"
+    assert "running" in ABILITIES[0]

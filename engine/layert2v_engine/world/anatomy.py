@@ -46,6 +46,7 @@ class Sculpt:
         default_factory=list
     )
     spot_colour: Colour = DARK
+    pattern: str = "patches"
     sharpness: float = 30.0
 
     def limb(
@@ -93,6 +94,7 @@ class Sculpt:
             spot_colour=_tensor(self.spot_colour) / 255,
             sharpness=self.sharpness,
             advance=advance,
+            pattern=self.pattern,
         )
 
 

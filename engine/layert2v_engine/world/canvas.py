@@ -21,12 +21,20 @@ def linear(r: float, g: float, b: float) -> Array:
     return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
+def encoded(rgb: Array) -> Array:
+    """Linear light as a display-referred picture, 0..1."""
+    curve = 1.055 * np.maximum(rgb, 0.0031308) ** (1 / 2.4) - 0.055
+    return np.where(rgb <= 0.0031308, rgb * 12.92, curve)
+
+
 class Canvas:
     """A linear-light picture with soft-edged painting; lengths are shares of the height."""
 
     def __init__(self, width: int, height: int, light: Light, sun: float, rng: Generator) -> None:
         self.w, self.h, self.light, self.sun, self.rng = width, height, light, sun, rng
         self.rgb = np.zeros((height, width, 3), np.float32)
+        self.cover = np.zeros((height, width), np.float32)  # of the land
+        self.distance = self.rgb
         self.y = ((np.arange(height, dtype=np.float32) + 0.5) / height)[:, None]
         self.x = ((np.arange(width, dtype=np.float32) + 0.5) / height)[None]
         self.span = width / height
@@ -74,6 +82,7 @@ class Canvas:
     def paint(self, mask: Array, colour: Array) -> None:
         """Colour [3] or [H, W, 3] (linear, already lit) where the mask [H, W] is set."""
         self.rgb += (colour - self.rgb) * mask[..., None]
+        self.cover += (1 - self.cover) * mask
 
     def stamp(self, cx: float, top: float, half: float, bottom: float) -> tuple[slice, slice]:
         """Rows and columns of a local window."""
@@ -85,3 +94,17 @@ class Canvas:
     def fill(self, window: tuple[slice, slice], mask: Array, colour: Array) -> None:
         area = self.rgb[window]
         area += (colour - area) * mask[..., None]
+        self.cover[window] += (1 - self.cover[window]) * mask
+
+    def begin_land(self) -> None:
+        """What was painted so far is the distance; what follows is the land before it."""
+        self.distance, self.cover = self.rgb.copy(), np.zeros_like(self.cover)
+
+    def land(self) -> Array:
+        """The land's own straight colour; the picture's where there is none."""
+        behind = self.distance * (1 - self.cover[..., None])
+        return np.where(
+            self.cover[..., None] > 1e-3,
+            (self.rgb - behind) / np.maximum(self.cover[..., None], 1e-3),
+            self.rgb,
+        )

@@ -1,231 +1,101 @@
-"""Layered clips: a bank of rendered figures and plates on disk, composited on demand.
+"""Layered clips: figures, shadows and plates of a bank, composited on demand.
 
-Knows how layers add up: in scene-linear light, figure over shadow over plate, so the linear `over`
-of the layers of a clip is its composite. The bank holds uint8 tensors in safetensors files and one
-JSON index.
+Knows how layers add up: in scene-linear light, every figure over its shadow, from the farthest to
+the nearest, over the plate; so the linear `over` of the layers of a clip is its composite.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import multiprocessing
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+import random
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.numpy import save_file
 from torch import Tensor
+from torch.nn import functional
 
-from . import creatures, places, tracer
 from .anatomy import PHASES
-from .light import LIGHTS, decode_srgb, encode_srgb
-from .vocabulary import ABILITIES, COLOURS, PLACES, SUBJECTS, TIMES, is_painted, labels
+from .bank import Bank, Figure, Generator
+from .bank import build_bank as build_bank
+from .light import LIGHTS, Light, decode_srgb, encode_srgb
+from .scenes import Actor, Scene, draw, scene_of
+from .shots import DISTANCE, HORIZON, LAND, Shot, sample, shot
 from .vocabulary import Label as Label
 from .vocabulary import is_held_out as is_held_out
+from .weather import fallen
 
-FORMAT = 1
-_GROUND = 0.86  # of the height: where figures stand
-_WANDER = 0.05  # of the width: how far a figure may stand off the centre
-# How much longer a soft shadow is than that of a point light, share of the height of the figure.
-_PENUMBRA = 0.26
-_INDEX, _FIGURES, _PLATES = "world.json", "figures.safetensors", "plates.safetensors"
-
-Bytes = NDArray[np.uint8]
-Generator = np.random.Generator
-Report = Callable[[str, int, int], None]
-J = TypeVar("J")
-R = TypeVar("R")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """Index entry of one rendered gait cycle; lengths in pixels."""
-
-    subject: int
-    colour: int
-    action: str
-    sun_side: int
-    advance: float  # ground covered in one cycle
-    room_left: int  # free columns beside figure and shadow
-    room_right: int
+# By distance: size of a figure, and the band of the height its feet stand in.
+_STANDS = {"close": (1.0, 0.86, 0.86), "near": (0.85, 0.83, 0.87), "far": (0.66, 0.71, 0.76)}
+_CROWDED = {1: 1.0, 2: 0.76, 3: 0.66}  # size by the number of figures
+_SPOTS = {  # column of a figure, share of the width, by the number of figures
+    1: {"left": 0.34, "middle": 0.5, "right": 0.66},
+    2: {"left": 0.28, "right": 0.72},
+    3: {"left": 0.20, "middle": 0.5, "right": 0.80},
+}
+_WANDER = 0.04  # share of the width a figure may stand off its spot
+_FAINT = 1 / 255  # less cover than this is none: its colour could not be told
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
-    """Index entry of one plate."""
+class Foreground:
+    """One figure and its shadow, float32 0..1.
 
-    place: int
-    time: int
-    sun_side: int
+    `colour` is what it looks like unoccluded, display-referred, straight over mid-grey:
+    straight * matte + 0.5 * (1 - matte). `matte` and `shadow` are linear opacities, unoccluded too.
+    """
+
+    colour: Tensor  # [T, 3, H, W]
+    matte: Tensor  # [T, 1, H, W]
+    shadow: Tensor  # [T, 1, H, W]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
     """Streams of one clip, float32 0..1: display-referred sRGB pictures, linear opacities.
 
-    `foreground` is the straight colour over mid-grey: straight * matte + 0.5 * (1 - matte).
+    `composite` is, in linear light, every foreground over its own shadow, bottom to top over the
+    background.
     """
 
     composite: Tensor  # [T, 3, H, W]
     background: Tensor  # [T, 3, H, W]
-    foreground: Tensor  # [T, 3, H, W]
-    matte: Tensor  # [T, 1, H, W]
-    shadow: Tensor  # [T, 1, H, W]
-    label: Label
+    foregrounds: tuple[Foreground, ...]  # bottom to top
+    scene: Scene
 
+    @property
+    def label(self) -> Label:
+        """What the lowest foreground shows."""
+        return self.scene.label()
 
-# ---- building the bank
+    @property
+    def foreground(self) -> Tensor:
+        """Colour of the lowest foreground."""
+        return self.foregrounds[0].colour
+
+    @property
+    def matte(self) -> Tensor:
+        """Matte of the lowest foreground."""
+        return self.foregrounds[0].matte
+
+    @property
+    def shadow(self) -> Tensor:
+        """Shadow of the lowest foreground."""
+        return self.foregrounds[0].shadow
 
 
 @dataclass(frozen=True, kw_only=True)
-class _FigureJob:
-    subject: int
-    colour: int
-    action: str
-    sun_side: int
-    seed: tuple[int, ...]
-    width: int
-    height: int
+class _Take:
+    """An actor with the figure that plays it, its size on screen and where it walks."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class _PlateJob:
-    place: int
-    time: int
-    seed: tuple[int, ...]
-    width: int
-    height: int
-
-
-def build_bank(
-    folder: Path,
-    *,
-    seed: int = 0,
-    width: int = 112,
-    height: int = 80,
-    creatures_per_species: int = 24,
-    plates_per_scene: int = 48,
-    processes: int = 2,
-    report: Report = lambda stage, done, total: None,
-) -> None:
-    """Render figures and plates into `folder` (created). `report` hears (stage, done, total).
-
-    There is at least one creature for every action, side of the light and colour of a species.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    size = {"width": width, "height": height}
-    figure_jobs = list(_figure_jobs(seed, creatures_per_species, width, height))
-    plate_jobs = [
-        _PlateJob(place=p, time=t, seed=(seed, 1, p, t, k), **size)
-        for p in range(len(PLACES))
-        for t in range(len(TIMES))
-        for k in range(plates_per_scene)
-    ]
-    figures = list(_each(_render_figure, figure_jobs, processes, "figures", report))
-    scenes = list(_each(_render_plate, plate_jobs, processes, "plates", report))
-    save_file({"figures": np.stack([pixels for _, pixels in figures])}, folder / _FIGURES)
-    save_file({"plates": np.stack([pixels for _, pixels in scenes])}, folder / _PLATES)
-    index = {
-        "format": FORMAT,
-        "seed": seed,
-        **size,
-        "figures": [asdict(entry) for entry, _ in figures],
-        "plates": [asdict(entry) for entry, _ in scenes],
-    }
-    (folder / _INDEX).write_text(json.dumps(index), encoding="utf-8")
-
-
-def _figure_jobs(seed: int, per_species: int, width: int, height: int) -> Iterator[_FigureJob]:
-    for subject in range(len(SUBJECTS)):
-        looks = [
-            (action, side, colour)
-            for colour in (range(len(COLOURS)) if is_painted(subject) else (-1,))
-            for side in (-1, 1)
-            for action in ABILITIES[subject]
-        ]
-        for k in range(max(per_species, len(looks))):
-            action, side, colour = looks[k % len(looks)]
-            yield _FigureJob(
-                subject=subject,
-                colour=colour,
-                action=action,
-                sun_side=side,
-                seed=(seed, 0, subject, k),
-                width=width,
-                height=height,
-            )
-
-
-def _each(
-    work: Callable[[J], R], jobs: list[J], processes: int, stage: str, report: Report
-) -> Iterator[R]:
-    """Results in the order of the jobs, from this process or from several."""
-    if processes <= 1:
-        for done, job in enumerate(jobs, 1):
-            yield work(job)
-            report(stage, done, len(jobs))
-        return
-    with multiprocessing.get_context("spawn").Pool(processes, torch.set_num_threads, (1,)) as pool:
-        for done, result in enumerate(pool.imap(work, jobs, chunksize=4), 1):
-            yield result
-            report(stage, done, len(jobs))
-
-
-def _render_figure(job: _FigureJob) -> tuple[Figure, Bytes]:
-    """One gait cycle, uint8 [PHASES, 6, H, W]: straight RGB, alpha, cast and contact shadow."""
-    rng = np.random.default_rng(job.seed)
-    body = creatures.body(job.subject, job.action, job.colour, rng)
-    yaw = creatures.turn_of(job.subject) + rng.uniform(-0.07, 0.07)
-    left, right, bottom, top = tracer.extent(body, yaw)
-    share = creatures.SIZES[SUBJECTS[job.subject].name]
-    scale = min(
-        share[0] * job.width / (right - left), share[1] * job.height / (top - bottom)
-    ) * rng.uniform(0.94, 1.06)
-    view = tracer.View(
-        width=job.width, height=job.height, centre=job.width / 2 - (left + right) / 2 * scale,
-        ground=_GROUND * job.height, scale=scale, yaw=yaw,
-    )  # fmt: skip
-    sun = _sun(job, rng, view, body)
-    with torch.inference_mode():
-        frames = torch.stack([tracer.render(body, pose, view, sun) for pose in range(body.poses)])
-    used = (frames[:, 3:5].amax((0, 1, 2)) > 0.02).nonzero()[:, 0]
-    entry = Figure(
-        subject=job.subject, colour=job.colour, action=job.action, sun_side=job.sun_side,
-        advance=body.advance * scale,
-        room_left=int(used[0]), room_right=job.width - 1 - int(used[-1]),
-    )  # fmt: skip
-    return entry, (frames * 255).round().byte().numpy()
-
-
-def _sun(
-    job: _FigureJob, rng: Generator, view: tracer.View, body: tracer.Body
-) -> tuple[float, float, float]:
-    """Where the light comes from: as low as drawn, as far as the shadow stays in the frame."""
-    left, right, _, top = tracer.extent(body, view.yaw)
-    beside = job.width * (0.5 - _WANDER) - (right - left) / 2 * view.scale
-    sideways = min(rng.uniform(0.35, 0.55), beside / (top * view.scale))
-    below = (job.height - 1 - view.ground) / (view.scale * math.sin(tracer.ELEVATION))
-    near = float((body.end[..., 2] + body.radius[:, 1] / body.flatten).max())
-    forward = (below - near) / top - _PENUMBRA
-    return job.sun_side * sideways, 1.0, -min(rng.uniform(0.4, 0.6), forward)
-
-
-def _render_plate(job: _PlateJob) -> tuple[Scene, Bytes]:
-    """One plate as uint8 [3, H, W * OVERSCAN]."""
-    plate = places.plate(
-        job.place, job.time, width=job.width, height=job.height, rng=np.random.default_rng(job.seed)
-    )
-    scene = Scene(place=job.place, time=job.time, sun_side=plate.sun_side)
-    return scene, np.ascontiguousarray(plate.pixels.transpose(2, 0, 1))
-
-
-# ---- compositing clips
+    actor: Actor
+    figure: Figure
+    which: int
+    scale: float
+    column: float  # where it is in the middle of the clip
+    row: float
+    speed: float  # pixels of land a frame, to the right
+    phase: int
 
 
 class World:
@@ -235,113 +105,172 @@ class World:
     """
 
     def __init__(self, folder: Path) -> None:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        if index["format"] != FORMAT:
-            raise ValueError(
-                f"the bank in {folder} has format {index['format']}, this version reads {FORMAT}"
-            )
-        self.width, self.height = int(index["width"]), int(index["height"])
-        self._figures = [Figure(**entry) for entry in index["figures"]]
-        self._scenes = [Scene(**entry) for entry in index["plates"]]
-        self._figure_pixels = _read(folder / _FIGURES, "figures")
-        self._plate_pixels = _read(folder / _PLATES, "plates")
-        self._labels = {
-            out: [x for x in labels() if is_held_out(x.subject, x.place, x.time) == out]
-            for out in (True, False)
-        }
+        self._bank = Bank(folder)
+        self.selection = self._bank.selection
+        self.width, self.height = self._bank.width, self._bank.height
         ramp = torch.arange(256, dtype=torch.float32) / 255
-        self._linear = decode_srgb(ramp)
         tints = torch.tensor([light.figure for light in LIGHTS])  # [time, 3]
-        self._tinted = tints[:, :, None] * self._linear  # [time, 3, 256] scene-linear
+        self._tinted = tints[:, :, None] * decode_srgb(ramp)  # [time, 3, 256] scene-linear
 
     def clip(
-        self, seed: int, *, frames: int = 9, label: Label | None = None, held_out: bool = False
+        self,
+        seed: int,
+        *,
+        frames: int = 9,
+        scene: Scene | None = None,
+        label: Label | None = None,
+        held_out: bool = False,
+        foregrounds: int | None = None,
     ) -> Clip:
-        """The clip of a seed: of `label`, or of a random one (held out of training or not)."""
+        """The clip of a seed: of `scene`, of one figure as `label` says, or of a random scene.
+
+        A random scene is held out of training or not, and has as many `foregrounds` as the
+        selection allows or as asked for.
+        """
+        if scene is None and label is not None:
+            scene = scene_of(label, self.selection)
+        if scene is None:
+            chance = random.Random(seed)  # noqa: S311  chance, not secrets
+            scene = draw(chance, self.selection, held_out=held_out, foregrounds=foregrounds)
         rng = np.random.default_rng(seed)
-        label = label or self._draw(held_out, rng)
-        plate, side = self._plate(label, rng)
-        choices = [i for i, f in enumerate(self._figures) if _fits(f, label, side)]
-        which = choices[int(rng.integers(len(choices)))]
-        figure = self._figures[which]
-        cycle = (int(rng.integers(PHASES)) + np.arange(frames)) % PHASES
-        layers = self._placed(self._figure_pixels[which][torch.from_numpy(cycle)], figure, rng)
-        background = self._panned(plate, figure.advance / PHASES, frames, rng)
-        return self._compose(background, layers, label)
+        plate, side = self._plate(scene, rng)
+        takes = self._takes(scene, side, frames, rng)
+        pace = float(np.mean([take.speed for take in takes])) if takes else self._stroll(rng)
+        view = self._shot(scene.camera, pace, frames, plate.shape[-1])
+        takes = [self._kept_in_frame(take, view) for take in takes]
+        light = LIGHTS[scene.time]
+        background = self._seen_plate(plate, view, light, rng)
+        layers = [self._staged(take, view, scene.time) for take in takes]
+        return self._compose(background, layers, scene)
 
-    def _draw(self, held_out: bool, rng: Generator) -> Label:
-        """A random label; subjects are equally likely whatever their colours and actions."""
-        pool = self._labels[held_out]
-        present = sorted({x.subject for x in pool})
-        subject = present[int(rng.integers(len(present)))]
-        matching = [x for x in pool if x.subject == subject]
-        return matching[int(rng.integers(len(matching)))]
-
-    def _plate(self, label: Label, rng: Generator) -> tuple[Tensor, int]:
+    def _plate(self, scene: Scene, rng: Generator) -> tuple[Tensor, int]:
         """A plate of the scene, mirrored half of the time, and the side of its light."""
+        plates = self._bank.plates
         choices = [
-            i for i, s in enumerate(self._scenes) if (s.place, s.time) == (label.place, label.time)
+            i for i, p in enumerate(plates) if (p.place, p.time) == (scene.place, scene.time)
         ]
         which = choices[int(rng.integers(len(choices)))]
-        side = self._scenes[which].sun_side
-        pixels = self._plate_pixels[which]
+        pixels, side = self._bank.plate(which), plates[which].sun_side
         return (pixels.flip(-1), -side) if rng.random() < 0.5 else (pixels, side)
 
-    def _placed(self, layers: Tensor, figure: Figure, rng: Generator) -> Tensor:
-        """The figure's layers [T, 6, H, W] moved a little off the centre, kept in the frame."""
-        reach = round(_WANDER * self.width)
-        low, high = (
-            -min(reach, max(0, figure.room_left - 1)),
-            min(reach, max(0, figure.room_right - 1)),
-        )
-        shift = int(rng.integers(low, high + 1))
-        return layers.roll(shift, -1)
+    def _stroll(self, rng: Generator) -> float:
+        """Camera speed where there is no figure to follow, pixels a frame."""
+        return float(rng.uniform(-0.012, 0.012)) * self.width
 
-    def _panned(self, plate: Tensor, speed: float, frames: int, rng: Generator) -> Tensor:
-        """The window [T, 3, H, W], display 0..1, that moves over the plate by `speed` a frame."""
-        spare = plate.shape[-1] - self.width - 1
-        way = min(speed * (frames - 1), float(spare))
-        centre = spare / 2 + rng.uniform(-0.15, 0.15) * (spare - way)
-        starts = torch.linspace(centre - way / 2, centre + way / 2, frames)
-        whole = starts.floor().long()
-        wide = (
-            torch.stack([plate[..., x : x + self.width + 1] for x in whole.tolist()]).float() / 255
-        )
-        part = (starts - whole)[:, None, None, None]
-        return torch.lerp(wide[..., :-1], wide[..., 1:], part)
+    def _takes(self, scene: Scene, side: int, frames: int, rng: Generator) -> list[_Take]:
+        """A figure for every actor; among equally far ones a later actor stands lower."""
+        count = len(scene.actors)
+        rows = [_STANDS[actor.distance][1:] for actor in scene.actors]
+        shares = sorted(rng.random(count))
+        takes = []
+        for actor, (low, high), share in zip(scene.actors, rows, shares, strict=True):
+            which = self._figure(actor, scene, side, rng)
+            figure = self._bank.figures[which]
+            scale = _STANDS[actor.distance][0] * _CROWDED[count]
+            onwards = 1 if actor.heading == "right" else -1
+            column = _SPOTS[count][actor.spot] + rng.uniform(-_WANDER, _WANDER)
+            takes.append(
+                _Take(
+                    actor=actor, figure=figure, which=which, scale=scale,
+                    column=column * self.width, row=(low + (high - low) * share) * self.height,
+                    speed=onwards * figure.advance / PHASES * scale,
+                    phase=int(rng.integers(PHASES)),
+                )
+            )  # fmt: skip
+        return takes
 
-    def _compose(self, background: Tensor, layers: Tensor, label: Label) -> Clip:
-        light = LIGHTS[label.time]
-        index = layers[:, :3].int()
-        colour = torch.stack(
-            [self._tinted[label.time, c][index[:, c]] for c in range(3)], 1
-        )  # linear, lit by the scene
-        rest = layers[:, 3:].float() / 255
-        matte, cast, contact = rest[:, :1], rest[:, 1:2] * light.shadow, rest[:, 2:] * light.contact
-        shadow = 1 - (1 - cast) * (1 - contact)
-        under = decode_srgb(background) * (1 - shadow)
-        composite = encode_srgb(under + (colour - under) * matte)
-        foreground = torch.lerp(torch.tensor(0.5), encode_srgb(colour), matte)
+    def _figure(self, actor: Actor, scene: Scene, side: int, rng: Generator) -> int:
+        """A figure as the actor asks; mirrored ones need the light from their other side."""
+        lit_from = side if actor.heading == "right" else -side
+        wanted = (actor.subject, actor.colour, actor.action, lit_from, LIGHTS[scene.time].low_sun)
+        choices = [
+            i
+            for i, f in enumerate(self._bank.figures)
+            if (f.subject, f.colour, f.action, f.sun_side, f.low_sun) == wanted
+        ]
+        return choices[int(rng.integers(len(choices)))]
+
+    def _shot(self, camera: str, pace: float, frames: int, plate_width: int) -> Shot:
+        """The scene's camera, no faster than the plate is wide."""
+        fastest = (plate_width - self.width - 4) / max(frames - 1, 1)
+        speed = min(max(pace, -fastest), fastest)
+        return shot(camera, frames=frames, speed=speed, width=self.width, height=self.height)
+
+    def _kept_in_frame(self, take: _Take, view: Shot) -> _Take:
+        """The take, moved sideways so that the figure stays in the frame as far as it can."""
+        ahead, behind = take.figure.right * take.scale, take.figure.left * take.scale
+        left, right = (behind, ahead) if take.actor.heading == "right" else (ahead, behind)
+        steps = torch.arange(len(view.zoom)) - (len(view.zoom) - 1) / 2
+        drift = take.speed * steps - view.offset
+        half = self.width / 2 / view.zoom
+        low = float((self.width / 2 - half + left - drift).max())
+        high = float((self.width / 2 + half - right - drift).min())
+        column = (low + high) / 2 if low > high else min(max(take.column, low), high)
+        return replace(take, column=column)
+
+    def _seen_plate(self, plate: Tensor, view: Shot, light: Light, rng: Generator) -> Tensor:
+        """The plate as the camera sees it, display-referred [T, 3, H, W]."""
+        planes = plate.float() / 255
+        cover = planes[6:]
+        behind = self._seen(planes[:3], view, DISTANCE)
+        land = self._seen(torch.cat([planes[3:6] * cover, cover]), view, LAND)
+        seen = (land[:, :3] + behind * (1 - land[:, 3:])).clamp(0, 1)
+        drops = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        return fallen(seen, light.fall, view.offset, drops)
+
+    def _seen(self, plane: Tensor, view: Shot, depth: float) -> Tensor:
+        """What the camera sees of a plane as wide as a plate, [T, C, H, W]."""
+        offset, zoom = view.seen(depth)
+        x = plane.shape[-1] / 2 + offset - self.width / 2 / zoom
+        y = HORIZON * self.height * (1 - 1 / zoom)
+        extent = (plane.shape[-1], plane.shape[-2])
+        return sample(plane, x, y, 1 / zoom, (self.width, self.height), extent=extent)
+
+    def _staged(self, take: _Take, view: Shot, time: int) -> Tensor:
+        """The figure on its way through the frame, linear [T, 6, H, W]: premultiplied colour,
+        matte, cast and contact shadow.
+        """
+        frames = len(view.zoom)
+        cycle = (take.phase + torch.arange(frames)) % PHASES
+        pixels = self._bank.figure(take.which)[cycle]
+        column = take.figure.column
+        if take.actor.heading == "left":
+            pixels, column = pixels.flip(-1), pixels.shape[-1] - column
+        rest = pixels[:, 3:].float() / 255
+        index = pixels[:, :3].int()
+        lit = torch.stack([self._tinted[time, c][index[:, c]] for c in range(3)], 1)
+        layers = torch.cat([lit * rest[:, :1], rest], 1)
+        steps = torch.arange(frames) - (frames - 1) / 2
+        x, y = view.place(take.column + take.speed * steps, take.row)
+        step = 1 / (take.scale * view.zoom)
+        return sample(
+            _softened(layers, take.scale),
+            column - x * step, take.figure.row - y * step, step, (self.width, self.height),
+            extent=(layers.shape[-1], layers.shape[-2]),
+        )  # fmt: skip
+
+    def _compose(self, background: Tensor, layers: list[Tensor], scene: Scene) -> Clip:
+        light = LIGHTS[scene.time]
+        composite, foregrounds = decode_srgb(background), []
+        for layer in layers:
+            matte = torch.where(layer[:, 3:4] < _FAINT, 0, layer[:, 3:4])
+            colour = (layer[:, :3] / matte.clamp_min(_FAINT)).clamp(0, 1) * (matte > 0)
+            shadow = 1 - (1 - layer[:, 4:5] * light.shadow) * (1 - layer[:, 5:] * light.contact)
+            under = composite * (1 - shadow)
+            composite = under + (colour - under) * matte
+            shown = torch.lerp(torch.tensor(0.5), encode_srgb(colour), matte)
+            foregrounds.append(Foreground(colour=shown, matte=matte, shadow=shadow))
         return Clip(
-            composite=composite,
+            composite=encode_srgb(composite),
             background=background,
-            foreground=foreground,
-            matte=matte,
-            shadow=shadow,
-            label=label,
+            foregrounds=tuple(foregrounds),
+            scene=scene,
         )
 
 
-def _fits(figure: Figure, label: Label, sun_side: int) -> bool:
-    return (figure.subject, figure.colour, figure.action, figure.sun_side) == (
-        label.subject,
-        label.colour,
-        label.action,
-        sun_side,
-    )
-
-
-def _read(path: Path, name: str) -> Tensor:
-    with safe_open(path, framework="pt") as file:
-        tensor: Tensor = file.get_tensor(name)
-    return tensor
+def _softened(layers: Tensor, scale: float) -> Tensor:
+    """Layers [T, C, h, w] reduced so that no detail is lost when they are sampled at `scale`."""
+    if scale > 0.9:
+        return layers
+    size = [max(1, round(extent * scale)) for extent in layers.shape[-2:]]
+    return functional.interpolate(layers, size, mode="bilinear", antialias=True)

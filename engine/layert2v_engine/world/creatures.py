@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from . import cats, grazers
 from .anatomy import (
     CYCLE,
     DARK,
@@ -286,12 +287,16 @@ def _car(s: Sculpt, rng: np.random.Generator, colour: int) -> float:
 _MAKERS: dict[str, Callable[[Sculpt, np.random.Generator, str], float]] = {
     "fox": _fox, "bear": _bear, "horse": _horse, "elephant": _elephant,
     "rabbit": _rabbit, "giraffe": _giraffe, "penguin": _penguin,
+    "deer": grazers.deer, "cow": grazers.cow, "zebra": grazers.zebra, "camel": grazers.camel,
+    "pig": grazers.pig, "cat": cats.cat, "lion": cats.lion,
 }  # fmt: skip
 
 # Share of the canvas (width, height) that the figure must fit into over its whole cycle.
 SIZES: dict[str, tuple[float, float]] = {
     "fox": (0.68, 0.60), "bear": (0.62, 0.60), "horse": (0.66, 0.68), "elephant": (0.66, 0.66),
     "rabbit": (0.56, 0.66), "penguin": (0.50, 0.70), "giraffe": (0.60, 0.76), "car": (0.68, 0.60),
+    "deer": (0.62, 0.74), "cow": (0.68, 0.60), "zebra": (0.66, 0.66), "camel": (0.66, 0.70),
+    "pig": (0.60, 0.54), "cat": (0.58, 0.62), "lion": (0.70, 0.60),
 }  # fmt: skip
 
 # Radians every individual of a species is turned to the viewer before jitter.

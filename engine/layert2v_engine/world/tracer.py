@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from . import coats
 from .light import decode_srgb, encode_srgb
 
 SUPERSAMPLE = 2
@@ -40,6 +41,7 @@ class Body:
     spot_colour: Tensor  # [3] display-referred
     sharpness: float  # of the smooth union, per unit
     advance: float  # ground covered in one cycle of the T poses, units
+    pattern: str = "patches"  # of COATS, where `spotted`
 
     @property
     def poses(self) -> int:
@@ -238,29 +240,12 @@ def _shade(
     """Scene-linear colour of surface points [N, 3] under sun, sky and a fill from the camera."""
     weight = torch.softmax(posed.parts(points) * -80, -1)
     albedo = weight @ decode_srgb(body.colour)
-    spots = (weight @ body.spotted * _patches(points)).unsqueeze(-1)
+    spots = (weight @ body.spotted * coats.COATS[body.pattern](points)).unsqueeze(-1)
     albedo = albedo * (1 - spots) + decode_srgb(body.spot_colour) * spots
     facing = (normal @ -camera.forward).clamp(0, 1)
     sky = 0.5 + 0.5 * normal[:, 1]
     power = 0.10 + 0.30 * sky + 0.28 * facing + 0.62 * (normal @ light).clamp(0, 1)
     return (albedo * power[:, None]).clamp(0, 1)
-
-
-def _patches(points: Tensor) -> Tensor:
-    """Giraffe patches: cells of a jittered grid seen from the side, 1 inside and 0 in the seams."""
-    size = 0.235
-    cell = points[:, :2] / size
-    cell = torch.stack([cell[:, 0] + 0.5 * (cell[:, 1].floor() % 2), cell[:, 1]], -1)
-    best = torch.full((2, len(points)), 9.0)
-    for dx in (-1, 0, 1):
-        for dy in (-1, 0, 1):
-            corner = cell.floor() + torch.tensor([dx, dy])
-            wobble = 0.28 * torch.sin(corner @ torch.tensor([[12.9, 4.1], [7.7, 9.3]]))
-            d = (cell - corner - 0.5 - wobble).norm(dim=-1)
-            best = torch.stack(
-                [torch.minimum(best[0], d), torch.minimum(best[1], torch.maximum(best[0], d))]
-            )
-    return ((best[1] - best[0] - 0.16) * 10).clamp(0, 1)
 
 
 def _ground_shadow(posed: Posed, camera: Camera, view: View, light: Tensor) -> Tensor:

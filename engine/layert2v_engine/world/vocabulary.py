@@ -1,12 +1,14 @@
 """The words of the world as plain data: what can be shown, and what people may call it.
 
 Knows names and synonyms only; needs no numpy and no torch, so prompt planning can read it anywhere.
-The first two synonyms of a word (`Word.spoken`) also occur in training captions.
+The first two synonyms of a word (`Word.spoken`) also occur in training captions. Words are only
+ever appended: their positions are what labels and the held-out rule are made of.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +37,13 @@ SUBJECTS: tuple[Word, ...] = (
     _word("penguin", "emperor penguin", "king penguin"),
     _word("giraffe", "tall giraffe", "spotted giraffe", "camelopard"),
     _word("car", "automobile", "vehicle", "sedan", "motorcar", "hatchback"),
+    _word("deer", "stag", "buck", "reindeer", "elk"),
+    _word("cow", "dairy cow", "spotted cow", "bull", "cattle", "ox"),
+    _word("cat", "kitten", "tabby cat", "kitty", "pussycat"),
+    _word("lion", "male lion", "maned lion", "big cat"),
+    _word("zebra", "striped zebra", "plains zebra"),
+    _word("camel", "dromedary", "desert camel"),
+    _word("pig", "piglet", "pink pig", "hog", "swine"),
 )
 
 PLACES: tuple[Word, ...] = (
@@ -51,6 +60,10 @@ PLACES: tuple[Word, ...] = (
     _word("beach", "seaside", "sandy beach", "shore", "seashore", "coast", "sea"),
     _word("meadow", "grassy field", "green meadow", "field", "pasture", "grassland", "hills"),
     _word("city street", "downtown street", "street", "downtown", "city", "road", "town"),
+    _word("mountain lake", "lake", "lakeside", "lake shore"),
+    _word("red canyon", "canyon", "desert canyon", "gorge", "mesa"),
+    _word("village", "small village", "country village", "farm", "hamlet"),
+    _word("moon", "lunar surface", "moonscape", "surface of the moon"),
 )
 
 TIMES: tuple[Word, ...] = (
@@ -60,6 +73,9 @@ TIMES: tuple[Word, ...] = (
     _word("sunset", "dusk", "sundown", "evening", "twilight", "golden hour"),
     _word("night", "midnight", "moonlight", "nighttime", "moonlit"),
     _word("overcast day", "cloudy day", "grey day", "overcast", "cloudy", "gloomy"),
+    _word("dawn", "sunrise", "daybreak", "early morning", "first light"),
+    _word("rain", "pouring rain", "rainy day", "rainstorm", "rainy", "downpour"),
+    _word("snowfall", "falling snow", "snowstorm", "blizzard", "snowing"),
 )
 
 ACTIONS: tuple[Word, ...] = (
@@ -85,6 +101,13 @@ ABILITIES: tuple[tuple[str, ...], ...] = (
     ("walking",),
     ("walking", "running"),
     ("driving",),
+    ("walking", "running"),
+    ("walking", "running"),
+    ("walking", "running"),
+    ("walking", "running"),
+    ("running", "walking"),
+    ("walking", "running"),
+    ("walking", "running"),
 )
 
 # Subjects that come in the COLOURS; all others have one natural colour.
@@ -94,6 +117,61 @@ PAINTED: tuple[str, ...] = ("car",)
 def is_painted(subject: int) -> bool:
     """Whether the subject is offered in each of COLOURS."""
     return SUBJECTS[subject].name in PAINTED
+
+
+HEADINGS = ("left", "right")
+SPOTS = ("left", "middle", "right")
+DISTANCES = ("far", "near", "close")  # "close": one figure fills the frame
+CAMERAS = ("still", "follow", "push")
+
+
+def _positions(names: tuple[str, ...], words: tuple[Word, ...]) -> tuple[int, ...]:
+    order = [word.name for word in words]
+    return tuple(order.index(name) for name in names)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """The part of the world that a model learns, by names; `foregrounds` are the counts shown."""
+
+    subjects: tuple[str, ...] = tuple(word.name for word in SUBJECTS)
+    places: tuple[str, ...] = tuple(word.name for word in PLACES)
+    times: tuple[str, ...] = tuple(word.name for word in TIMES)
+    foregrounds: tuple[int, ...] = (1, 2, 3)
+    headings: tuple[str, ...] = HEADINGS
+    spots: tuple[str, ...] = SPOTS
+    distances: tuple[str, ...] = ("far", "near")
+    cameras: tuple[str, ...] = CAMERAS
+
+    def as_dict(self) -> dict[str, tuple[Any, ...]]:
+        """Plain data; `Selection(**it)` returns it."""
+        return asdict(self)
+
+    @property
+    def subject_indices(self) -> tuple[int, ...]:
+        return _positions(self.subjects, SUBJECTS)
+
+    @property
+    def place_indices(self) -> tuple[int, ...]:
+        return _positions(self.places, PLACES)
+
+    @property
+    def time_indices(self) -> tuple[int, ...]:
+        return _positions(self.times, TIMES)
+
+
+# What Mini v0 learned: one large figure that heads right in the middle, the camera following it.
+V0 = Selection(
+    subjects=tuple(word.name for word in SUBJECTS[:8]),
+    places=tuple(word.name for word in PLACES[:6]),
+    times=tuple(word.name for word in TIMES[:4]),
+    foregrounds=(1,),
+    headings=("right",),
+    spots=("middle",),
+    distances=("close",),
+    cameras=("follow",),
+)
+V1 = Selection()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,18 +185,24 @@ class Label:
     action: str = "walking"
 
 
+def happens(place: int, time: int) -> bool:
+    """Whether a place knows a time: there is no weather on the moon."""
+    return PLACES[place].name != "moon" or TIMES[time].name in ("sunny day", "sunset", "night")
+
+
 def is_held_out(subject: int, place: int, time: int) -> bool:
     """Whether this combination is kept out of training, to test composition (about one in ten)."""
     return (3 * subject + 5 * place + 7 * time) % 10 == 0
 
 
-def labels() -> tuple[Label, ...]:
-    """Everything the world can show."""
+def labels(selection: Selection = V0) -> tuple[Label, ...]:
+    """Every single figure that a selection of the world can show."""
     return tuple(
         Label(subject=s, place=p, time=t, colour=c, action=a)
-        for s in range(len(SUBJECTS))
-        for p in range(len(PLACES))
-        for t in range(len(TIMES))
+        for s in selection.subject_indices
+        for p in selection.place_indices
+        for t in selection.time_indices
+        if happens(p, t)
         for c in (range(len(COLOURS)) if is_painted(s) else (-1,))
         for a in ABILITIES[s]
     )

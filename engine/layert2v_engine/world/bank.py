@@ -1,0 +1,258 @@
+"""The bank: rendered figures and plates on disk, from which clips are composited.
+
+One gait cycle is rendered in PHASES poses for each side and height of the light, heading right; the
+compositor mirrors, scales and re-times it. Tensors are uint8 in safetensors files beside one JSON
+index. Knows how to render and store, not how layers add up.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from torch import Tensor
+
+from . import creatures, places, tracer
+from .light import LIGHTS
+from .vocabulary import ABILITIES, COLOURS, SUBJECTS, V0, Selection, happens, is_painted
+
+FORMAT = 2
+INDEX = "world.json"
+_FIGURES, _PLATES = "figures.safetensors", "plates.safetensors"
+# How much longer a soft shadow is than that of a point light, share of the height of the figure.
+_PENUMBRA = 0.26
+# How far a point one unit up throws its shadow sideways and towards the viewer: high and low light.
+_THROWS = {False: (0.45, 0.50), True: (1.00, 0.35)}
+
+Bytes = NDArray[np.uint8]
+Generator = np.random.Generator
+Report = Callable[[str, int, int], None]
+J = TypeVar("J")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """Index entry of one rendered gait cycle that heads right; lengths in pixels.
+
+    The origin is the spot on the ground under the body; left, right and top say how far the body
+    reaches from it over the whole cycle.
+    """
+
+    subject: int
+    colour: int
+    action: str
+    sun_side: int
+    low_sun: bool
+    advance: float  # ground covered in one cycle
+    column: float
+    row: float
+    left: float
+    right: float
+    top: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backdrop:
+    """Index entry of one plate."""
+
+    place: int
+    time: int
+    sun_side: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _FigureJob:
+    subject: int
+    colour: int
+    action: str
+    sun_side: int
+    low_sun: bool
+    seed: tuple[int, ...]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PlateJob:
+    place: int
+    time: int
+    seed: tuple[int, ...]
+    width: int
+    height: int
+
+
+def build_bank(
+    folder: Path,
+    *,
+    selection: Selection = V0,
+    seed: int = 0,
+    width: int = 112,
+    height: int = 80,
+    creatures_per_species: int = 24,
+    plates_per_scene: int = 48,
+    processes: int = 2,
+    report: Report = lambda stage, done, total: None,
+) -> None:
+    """Render what a selection needs into `folder` (created), for frames of width x height pixels.
+
+    There is at least one figure for every action, light and colour of a subject, however few
+    `creatures_per_species` asks for. `report` hears (stage, done, total).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    size = {"width": width, "height": height}
+    figure_jobs = list(_figure_jobs(selection, seed, creatures_per_species, width, height))
+    plate_jobs = [
+        _PlateJob(place=p, time=t, seed=(seed, 1, p, t, k), **size)
+        for p in selection.place_indices
+        for t in selection.time_indices
+        if happens(p, t)
+        for k in range(plates_per_scene)
+    ]
+    figures = list(_each(_render_figure, figure_jobs, processes, "figures", report))
+    plates = list(_each(_render_plate, plate_jobs, processes, "plates", report))
+    save_file({_key(i): pixels for i, (_, pixels) in enumerate(figures)}, folder / _FIGURES)
+    save_file({_key(i): pixels for i, (_, pixels) in enumerate(plates)}, folder / _PLATES)
+    index = {
+        "format": FORMAT,
+        "seed": seed,
+        **size,
+        "selection": selection.as_dict(),
+        "figures": [asdict(entry) for entry, _ in figures],
+        "plates": [asdict(entry) for entry, _ in plates],
+    }
+    (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
+
+
+class Bank:
+    """A bank on disk; tensors are read when asked for. Any number of processes may open one.
+
+    Raises FileNotFoundError when the folder holds no bank, ValueError when its format is another.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if index["format"] != FORMAT:
+            raise ValueError(
+                f"the bank in {folder} has format {index['format']}, this version reads {FORMAT}"
+            )
+        self.width, self.height = int(index["width"]), int(index["height"])
+        self.selection = Selection(**{k: tuple(v) for k, v in index["selection"].items()})
+        self.figures = tuple(Figure(**entry) for entry in index["figures"])
+        self.plates = tuple(Backdrop(**entry) for entry in index["plates"])
+        self._figure_file = safe_open(folder / _FIGURES, framework="pt")
+        self._plate_file = safe_open(folder / _PLATES, framework="pt")
+
+    def figure(self, which: int) -> Tensor:
+        """uint8 [PHASES, 6, h, w]: straight RGB, alpha, cast and contact shadow."""
+        tensor: Tensor = self._figure_file.get_tensor(_key(which))
+        return tensor
+
+    def plate(self, which: int) -> Tensor:
+        """uint8 [7, H, W * OVERSCAN]: display-referred distance RGB, land RGB over it, cover."""
+        tensor: Tensor = self._plate_file.get_tensor(_key(which))
+        return tensor
+
+
+def _key(which: int) -> str:
+    return f"{which:05d}"
+
+
+def _figure_jobs(
+    selection: Selection, seed: int, per_species: int, width: int, height: int
+) -> Iterator[_FigureJob]:
+    heights = sorted({LIGHTS[t].low_sun for t in selection.time_indices})
+    for subject in selection.subject_indices:
+        looks = [
+            (action, side, low, colour)
+            for colour in (range(len(COLOURS)) if is_painted(subject) else (-1,))
+            for low in heights
+            for side in (-1, 1)
+            for action in ABILITIES[subject]
+        ]
+        for k in range(max(per_species, len(looks))):
+            action, side, low, colour = looks[k % len(looks)]
+            yield _FigureJob(
+                subject=subject, colour=colour, action=action, sun_side=side, low_sun=low,
+                seed=(seed, 0, subject, k), width=width, height=height,
+            )  # fmt: skip
+
+
+def _each(
+    work: Callable[[J], R], jobs: list[J], processes: int, stage: str, report: Report
+) -> Iterator[R]:
+    """Results in the order of the jobs, from this process or from several."""
+    if processes <= 1:
+        for done, job in enumerate(jobs, 1):
+            yield work(job)
+            report(stage, done, len(jobs))
+        return
+    with multiprocessing.get_context("spawn").Pool(processes, torch.set_num_threads, (1,)) as pool:
+        for done, result in enumerate(pool.imap(work, jobs, chunksize=4), 1):
+            yield result
+            report(stage, done, len(jobs))
+
+
+def _render_figure(job: _FigureJob) -> tuple[Figure, Bytes]:
+    """One gait cycle, uint8 [PHASES, 6, h, w], cropped to what is drawn."""
+    rng = np.random.default_rng(job.seed)
+    body = creatures.body(job.subject, job.action, job.colour, rng)
+    yaw = creatures.turn_of(job.subject) + rng.uniform(-0.07, 0.07)
+    left, right, bottom, top = tracer.extent(body, yaw)
+    share = creatures.SIZES[SUBJECTS[job.subject].name]
+    scale = min(
+        share[0] * job.width / (right - left), share[1] * job.height / (top - bottom)
+    ) * rng.uniform(0.94, 1.06)
+    sideways, forward = _THROWS[job.low_sun]
+    beside = (sideways + _PENUMBRA) * top
+    near = float((body.end[..., 2] + body.radius[:, 1] / body.flatten).max())
+    below = (near + (forward + _PENUMBRA) * top) * math.sin(tracer.ELEVATION)
+    view = tracer.View(
+        width=math.ceil((right - left + 2 * beside) * scale) + 2,
+        height=math.ceil((top + below) * scale) + 3,
+        centre=(beside - left) * scale + 1,
+        ground=top * scale + 2,
+        scale=scale,
+        yaw=yaw,
+    )
+    sun = (job.sun_side * sideways, 1.0, -forward)
+    with torch.inference_mode():
+        frames = torch.stack([tracer.render(body, pose, view, sun) for pose in range(body.poses)])
+    return _cropped(frames, job, view, body.advance * scale)
+
+
+def _cropped(
+    frames: Tensor, job: _FigureJob, view: tracer.View, advance: float
+) -> tuple[Figure, Bytes]:
+    used = frames[:, 3:].amax((0, 1)) > 0.01
+    rows, columns = used.any(1).nonzero()[:, 0], used.any(0).nonzero()[:, 0]
+    y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    solid = frames[:, 3].amax(0) > 0.02
+    across, up = solid.any(0).nonzero()[:, 0], solid.any(1).nonzero()[:, 0]
+    entry = Figure(
+        subject=job.subject, colour=job.colour, action=job.action, sun_side=job.sun_side,
+        low_sun=job.low_sun, advance=advance, column=view.centre - x0, row=view.ground - y0,
+        left=view.centre - float(across[0]), right=float(across[-1]) + 1 - view.centre,
+        top=view.ground - float(up[0]),
+    )  # fmt: skip
+    pixels = (frames[..., y0:y1, x0:x1] * 255).round().byte().contiguous()
+    return entry, pixels.numpy()
+
+
+def _render_plate(job: _PlateJob) -> tuple[Backdrop, Bytes]:
+    """One plate as uint8 [7, H, W * OVERSCAN]."""
+    plate = places.plate(
+        job.place, job.time, width=job.width, height=job.height, rng=np.random.default_rng(job.seed)
+    )
+    entry = Backdrop(place=job.place, time=job.time, sun_side=plate.sun_side)
+    return entry, np.ascontiguousarray(plate.pixels.transpose(2, 0, 1))
