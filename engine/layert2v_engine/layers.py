@@ -1,5 +1,5 @@
-"""Latents of all streams to frames of layers: split by stream first, then decoded latent frame by
-latent frame.
+"""Latents of streams to frames of layers and back: split by stream first, then decoded latent frame
+by latent frame.
 
 A serialised latent must never be decoded in one go: neighbouring streams would leak into each
 other. Colour streams go through the colour decoder, mattes and shadows through the mask-adapted
@@ -8,7 +8,7 @@ one. Pictures here are display-referred, as the model draws them; opacities are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -92,30 +92,44 @@ def decode_layers(
     """Whitened latents [B, S, C, F, h, w] to layers, one frame group at a time (first one frame,
     then t each).
     """
-    groups = {
-        name: (decoder.opacity if name.startswith(("matte", "shadow")) else decoder.colour)(
-            latents[:, i], i
-        )
-        for i, name in enumerate(layout.names)
-    }
-    for _ in range(latents.shape[3]):
-        frame = {name: next(stream) for name, stream in groups.items()}
-        foregrounds = []
-        for number in range(1, layout.foregrounds + 1):
-            alpha = clean_opacity(frame[f"matte_{number:02d}"])
-            shadow = frame.get(f"shadow_{number:02d}")
-            foregrounds.append(
-                ForegroundFrames(
-                    colour=unmatte(frame[f"foreground_{number:02d}"], alpha, matte_colour),
-                    alpha=alpha,
-                    shadow=None if shadow is None else clean_opacity(shadow),
-                )
-            )
+    for frame in decode_streams(latents, layout, layout.names, decoder):
         yield LayerFrames(
             composite=frame["composite"],
             background=frame["background"],
-            foregrounds=tuple(foregrounds),
+            foregrounds=tuple(
+                foreground_frames(frame, number, matte_colour)
+                for number in range(1, layout.foregrounds + 1)
+            ),
         )
+
+
+def decode_streams(
+    latents: Tensor, layout: StreamLayout, names: Sequence[str], decoder: StreamDecoder
+) -> Iterator[dict[str, Tensor]]:
+    """Frames [B, 3 or 1, t, H, W] of some streams of whitened latents [B, S, C, F, h, w], by name,
+    one frame group at a time; the others are not decoded.
+    """
+    groups = {
+        name: (decoder.opacity if layout.shows_opacity(name) else decoder.colour)(
+            latents[:, layout.index(name)], layout.index(name)
+        )
+        for name in names
+    }
+    for _ in range(latents.shape[3]):
+        yield {name: next(stream) for name, stream in groups.items()}
+
+
+def foreground_frames(
+    frame: Mapping[str, Tensor], number: int, matte_colour: float
+) -> ForegroundFrames:
+    """One foreground of a decoded frame group; its shadow only if that was decoded."""
+    alpha = clean_opacity(frame[f"matte_{number:02d}"])
+    shadow = frame.get(f"shadow_{number:02d}")
+    return ForegroundFrames(
+        colour=unmatte(frame[f"foreground_{number:02d}"], alpha, matte_colour),
+        alpha=alpha,
+        shadow=None if shadow is None else clean_opacity(shadow),
+    )
 
 
 def clean_opacity(opacity: Tensor) -> Tensor:
@@ -129,3 +143,8 @@ def unmatte(drawn: Tensor, alpha: Tensor, matte_colour: float) -> Tensor:
     """
     straight = (drawn - matte_colour * (1 - alpha)) / alpha.clamp_min(ALPHA_FLOOR)
     return torch.where(alpha > 0, straight, drawn).clamp(0, 1)
+
+
+def matted(straight: Tensor, alpha: Tensor, matte_colour: float) -> Tensor:
+    """A foreground as the model is shown it: straight colour over a flat `matte_colour`."""
+    return straight * alpha + matte_colour * (1 - alpha)

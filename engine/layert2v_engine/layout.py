@@ -27,6 +27,7 @@ class StreamRole(StrEnum):
 
 # The streams that belong to one foreground, in the order they are serialised.
 FOREGROUND_ROLES = (StreamRole.foreground, StreamRole.matte, StreamRole.shadow)
+OPACITY_ROLES = (StreamRole.matte, StreamRole.shadow)  # one plane, not three colours
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +109,10 @@ class StreamLayout:
     def index(self, name: str) -> int:
         """Position of the stream called `name`. Raises ValueError when there is none."""
         return self.names.index(name)
+
+    def shows_opacity(self, name: str) -> bool:
+        """Whether the stream called `name` is a matte or a shadow."""
+        return self.streams[self.index(name)].role in OPACITY_ROLES
 
     def rows(self, names: Sequence[str]) -> tuple[int, ...]:
         """The LayerAdaLN row of each stream in a checkpoint whose rows are called `names`.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -23,25 +23,28 @@ from transformers.utils import logging as transformers_logging
 
 from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
-from layert2v_engine.layers import LayerFrames, StreamDecoder, decode_layers
+from layert2v_engine.layers import LayerFrames, StreamDecoder, decode_layers, decode_streams
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.autoencoder import PatchAutoencoder, VideoAutoencoder, WanAutoencoder
 from layert2v_engine.model.checkpoint import (
+    CLEAN_CONDITIONING,
     INDEX,
     CheckpointConfig,
     load_transformer,
     loading,
     read_index,
 )
-from layert2v_engine.model.matte import merge_lora
+from layert2v_engine.model.matte import MatteProjection, merge_lora
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.prompts import PromptPlan, PromptPlanner
-from layert2v_engine.sampling.denoise import Step, denoise, no_report, scene_predictor, stream_noise
+from layert2v_engine.sampling.cached import frozen_predictor
+from layert2v_engine.sampling.denoise import Given, Step, denoise, no_report, stream_noise
 from layert2v_engine.sampling.guidance import Conditioning, Guidance
 from layert2v_engine.sampling.schedule import new_run
 
-DECODER_LORA = Path("matte") / "decoder_lora.safetensors"
+MATTE = "matte"
+DECODER_LORA = Path(MATTE) / "decoder_lora.safetensors"
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +57,50 @@ class Parts:
     colour: VideoAutoencoder
     opacity: VideoAutoencoder  # the same, its decoder adapted to mattes
     text: TextEncoder
+    projection: MatteProjection | None = None  # where mattes and shadows are encoded to
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scene:
+    """One run of a model: what it is told, what is there already, and how far to go from that.
+
+    frames, height, width: of the clip, in frames and pixels.
+    given: whitened latents [C, F, h, w] by stream name; `frozen` names those that stay, the others
+        are where a run with `strength` below 1 (0..1, noise level) starts.
+    keep: how much of a stream stays as given, [F, h, w] in 0..1 by stream name.
+    noise: what the streams are called when their noise is drawn; their names in the layout if
+        empty.
+    """
+
+    layout: StreamLayout
+    plan: PromptPlan
+    frames: int
+    height: int
+    width: int
+    seed: int
+    steps: int
+    guidance: float
+    strength: float = 1.0
+    given: Mapping[str, Tensor] = field(default_factory=dict)
+    frozen: tuple[str, ...] = ()
+    keep: Mapping[str, Tensor] = field(default_factory=dict)
+    noise: tuple[str, ...] = ()
+
+    @classmethod
+    def new(cls, spec: GenerateSpec, plan: PromptPlan) -> Scene:
+        """Of a resolved request: nothing is there yet."""
+        if spec.seed is None:
+            raise ValueError("the request has no seed; resolve it first")
+        return cls(
+            layout=StreamLayout.for_foregrounds(len(plan.foregrounds)),
+            plan=plan,
+            frames=spec.frames,
+            height=spec.height,
+            width=spec.width,
+            seed=spec.seed,
+            steps=spec.steps,
+            guidance=spec.guidance,
+        )
 
 
 class LayeredPipeline:
@@ -92,42 +139,79 @@ class LayeredPipeline:
         """What each layer will be told."""
         return self._planner.plan(spec)
 
+    def plan_layers(self, figures: Sequence[str], scene: str, negative: str) -> PromptPlan:
+        """The same for layers that each have their own text, or none."""
+        return self._planner.plan_layers(figures, scene, negative)
+
     def sample(
         self, spec: GenerateSpec, plan: PromptPlan, on_step: Callable[[Step], None] = no_report
     ) -> Tensor:
         """Whitened latents [1, S, C, F, h, w] of a resolved request; the same for the same seed."""
-        config, colour = self.config, self.parts.colour
-        layout = StreamLayout.for_foregrounds(len(plan.foregrounds))
-        if spec.seed is None:
-            raise ValueError("the request has no seed; resolve it first")
-        frames = 1 + (spec.frames - 1) // colour.temporal_factor
-        size = (spec.height // colour.spatial_factor, spec.width // colour.spatial_factor)
-        predict = scene_predictor(
+        return self.draw(Scene.new(spec, plan), on_step)
+
+    def draw(self, scene: Scene, on_step: Callable[[Step], None] = no_report) -> Tensor:
+        """Whitened latents [1, S, C, F, h, w] of a scene; what is frozen stays to the bit."""
+        config, layout, plan = self.config, scene.layout, scene.plan
+        given = self._given(scene)
+        predict = frozen_predictor(
             self.parts.transformer,
             layout,
+            given.frozen,
+            attention=config.frozen_attention,
             frames_per_stream=config.frames_per_stream or None,
             autocast=_autocast(self.device),
         )
+        noise = stream_noise(scene.noise or layout.names, self.latent_shape(scene), scene.seed)
         return denoise(
             predict,
-            stream_noise(layout, (colour.latent_channels, frames, *size), spec.seed).to(
-                self.device
-            ),
+            noise.to(self.device),
             new_run(
-                config.solver, spec.steps, shift=config.shift, whole_times=config.times == "whole"
+                config.solver,
+                scene.steps,
+                shift=config.shift,
+                whole_times=config.times == "whole",
+                strength=scene.strength,
             ),
             self._conditioning([plan.whole, *plan.foregrounds, plan.background]),
             self._conditioning([plan.negative] * len(layout.prompts)),
-            Guidance(scale=spec.guidance, interval=config.guidance_interval),
+            Guidance(scale=scene.guidance, interval=config.guidance_interval),
             predicts_clean=config.prediction == "x",
+            given=given,
             on_step=on_step,
         )
+
+    def latent_shape(self, scene: Scene) -> tuple[int, int, int, int]:
+        """Channels, frames, rows and columns of the latents of one stream."""
+        colour = self.parts.colour
+        frames = 1 + (scene.frames - 1) // colour.temporal_factor
+        factor = colour.spatial_factor
+        return colour.latent_channels, frames, scene.height // factor, scene.width // factor
+
+    @torch.no_grad()
+    def encode(self, video: Tensor, layout: StreamLayout, stream: str) -> Tensor:
+        """Whitened latents [C, F, h, w] of what a stream shows: colour [T, 3, H, W] or opacity
+        [T, 1, H, W] in 0..1, display-referred like everything a model draws.
+        """
+        index = layout.index(stream)
+        planes = video.expand(-1, 3, -1, -1).movedim(1, 0)[None].to(self.device)
+        latents = self.parts.colour.encode_video(planes * 2 - 1).float()
+        if layout.shows_opacity(stream) and self.parts.projection is not None:
+            latents = self.parts.projection(latents)
+        mean, std = (each[index].to(latents) for each in self.config.statistics(layout))
+        white: Tensor = (latents[0] - mean[:, None, None, None]) / std[:, None, None, None]
+        return white
 
     def decode(self, latents: Tensor, foregrounds: int) -> Iterator[LayerFrames]:
         """Layers of latents [1, S, C, F, h, w], one frame group at a time."""
         layout = StreamLayout.for_foregrounds(foregrounds)
         decoder = self._decoder(layout, latents)
         return decode_layers(latents, layout, decoder, matte_colour=self.config.matte_colour)
+
+    def decode_streams(
+        self, latents: Tensor, layout: StreamLayout, names: Sequence[str]
+    ) -> Iterator[dict[str, Tensor]]:
+        """Frames of some streams of latents [1, S, C, F, h, w], one frame group at a time."""
+        return decode_streams(latents, layout, names, self._decoder(layout, latents))
 
     @torch.no_grad()
     def first_frame(self, latents: Tensor) -> Tensor:
@@ -142,6 +226,26 @@ class LayeredPipeline:
     def _decoder(self, layout: StreamLayout, latents: Tensor) -> StreamDecoder:
         mean, std = (values.to(latents) for values in self.config.statistics(layout))
         return StreamDecoder(self.parts.colour, self.parts.opacity, mean, std)
+
+    def _given(self, scene: Scene) -> Given:
+        """What is there of a scene as the loop takes it. A model that never saw clean streams is
+        shown all at one noise level; frozen ones are then kept wholly.
+        """
+        layout, (channels, *grid) = scene.layout, self.latent_shape(scene)
+        clean = torch.zeros(1, len(layout), channels, *grid)
+        keep = torch.zeros(len(layout), 1, *grid)
+        for name, latents in scene.given.items():
+            clean[:, layout.index(name)] = latents.float().cpu()
+        for name, mask in scene.keep.items():
+            keep[layout.index(name)] = mask
+        frozen = tuple(layout.index(name) for name in scene.frozen)
+        if CLEAN_CONDITIONING not in self.info.abilities:
+            keep[list(frozen)], frozen = 1.0, ()
+        return Given(
+            clean=clean.to(self.device),
+            frozen=frozen,
+            keep=keep.to(self.device) if keep.any() else None,
+        )
 
     def _conditioning(self, prompts: list[str]) -> Conditioning:
         states, mask = self.parts.text.encode(prompts)
@@ -178,13 +282,25 @@ def _load_parts(folder: Path, config: CheckpointConfig, device: torch.device) ->
     transformer = load_transformer(folder / "transformer", dtype=dtype).to(device)
     with loading(f"The autoencoder of {folder}"):
         colour, opacity = _load_autoencoders(folder, device)
+        projection = _load_projection(folder, device)
     text: TextEncoder
     with loading(f"The text encoder of {folder}"):
         if config.text_encoder == "umt5":
             text = UMT5TextEncoder(folder, max_tokens=config.text_tokens, dtype=dtype).to(device)
         else:
             text = MiniLMTextEncoder(max_tokens=config.text_tokens).to(device)
-    return Parts(transformer=transformer, colour=colour, opacity=opacity, text=text)
+    return Parts(
+        transformer=transformer, colour=colour, opacity=opacity, text=text, projection=projection
+    )
+
+
+def _load_projection(folder: Path, device: torch.device) -> MatteProjection | None:
+    if not (folder / MATTE / "config.json").is_file():
+        return None
+    projection: MatteProjection = MatteProjection.from_pretrained(
+        folder / MATTE, use_safetensors=True, local_files_only=True
+    )
+    return projection.float().to(device).eval().requires_grad_(False)
 
 
 def _load_autoencoders(

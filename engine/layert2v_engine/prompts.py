@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from torch import Tensor
@@ -98,6 +98,38 @@ class PromptPlanner:
             understood=_account(label),
             warnings=tuple(reading.warnings),
         )
+
+    def plan_layers(self, figures: Sequence[str], scene: str, negative: str = "") -> PromptPlan:
+        """Prompts for layers that each have their own text. One without, such as a plate nobody
+        described, is told nothing.
+        """
+        if not self._words["subject"]:
+            return _listed(figures, scene, negative, "; ", ())
+        read = [self._understand(figure, scene) for figure in figures or ("",)]
+        told = [canonical(label) for label, _ in read]
+        plan = _listed(
+            [each[1] if figure else "" for figure, each in zip(figures, told, strict=False)],
+            told[0][2] if scene else "",
+            negative,
+            ", ",
+            tuple(dict.fromkeys(warning for _, warnings in read for warning in warnings)),
+        )
+        if len(figures) == 1 and plan.whole:
+            return replace(plan, whole=told[0][0], understood=_account(read[0][0]))
+        return plan
+
+    def _understand(self, figure: str, scene: str) -> tuple[Label, list[str]]:
+        """What a figure in a scene shows, and warnings; what nothing is said of is left open."""
+        anything = {kind: words[0].name for kind, words in self._words.items() if words}
+        spec = GenerateSpec(
+            prompt="",
+            foreground_prompts=(figure or anything["subject"],),
+            background_prompt=scene or f"{anything['place']}, {anything['time']}",
+        )
+        reading = _Reading(spec, self._words, self._vectors)
+        label = _label(reading)
+        reading.tell_what_is_left()
+        return label, reading.warnings
 
 
 class _Reading:
@@ -214,6 +246,21 @@ def _verbatim(spec: GenerateSpec) -> PromptPlan:
         negative=spec.negative_prompt,
         understood=f"{', '.join(foregrounds)}; {spec.background_prompt or spec.prompt}",
         warnings=(),
+    )
+
+
+def _listed(
+    figures: Sequence[str], scene: str, negative: str, comma: str, warnings: tuple[str, ...]
+) -> PromptPlan:
+    """A plan of these texts; the whole picture is told them all, or nothing if one is missing."""
+    texts = (*figures, scene)
+    return PromptPlan(
+        whole=", ".join(texts) if all(texts) else "",
+        foregrounds=tuple(figures),
+        background=scene,
+        negative=negative,
+        understood=comma.join(text for text in texts if text),
+        warnings=warnings,
     )
 
 

@@ -118,7 +118,7 @@ def latents(pipeline: LayeredPipeline, spec: GenerateSpec) -> Tensor:
     colour = pipeline.parts.colour
     frames = 1 + (spec.frames - 1) // colour.temporal_factor
     size = (spec.height // colour.spatial_factor, spec.width // colour.spatial_factor)
-    return stream_noise(LAYOUT, (colour.latent_channels, frames, *size), 1)
+    return stream_noise(LAYOUT.names, (colour.latent_channels, frames, *size), 1)
 
 
 def row(name: str, seconds: Seconds, ratio: float | None = None) -> None:

@@ -9,13 +9,13 @@ from torch import Tensor
 from layert2v_engine.errors import Cancelled
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
-from layert2v_engine.sampling.denoise import Step, denoise, scene_predictor, stream_noise
+from layert2v_engine.sampling.denoise import Given, Step, denoise, scene_predictor, stream_noise
 from layert2v_engine.sampling.guidance import Conditioning, Guidance, guided, join
 from layert2v_engine.sampling.schedule import new_run
 
 LAYOUT = StreamLayout.for_foregrounds(1)
 SHAPE = (4, 2, 6, 8)
-NOISE = stream_noise(LAYOUT, SHAPE, seed=3)
+NOISE = stream_noise(LAYOUT.names, SHAPE, seed=3)
 PLAIN = Guidance()
 
 
@@ -71,7 +71,7 @@ def test_frozen_streams_are_shown_clean_and_stay_to_the_bit(solver: str) -> None
         assert torch.equal(latents[:, [1, 3]], clean[:, [1, 3]])
         return towards_the_words(latents, times, text)
 
-    out = run(predict, solver=solver, frozen=(1, 3), clean=clean)
+    out = run(predict, solver=solver, given=Given(clean=clean, frozen=(1, 3)))
     assert torch.equal(out[:, [1, 3]], clean[:, [1, 3]])
     torch.testing.assert_close(out[:, 0], torch.ones_like(out[:, 0]), atol=1e-5, rtol=0)
     assert all(times[1] == times[3] == 0 and times[0] > 0 for times in seen)
@@ -98,12 +98,12 @@ def test_a_report_that_raises_ends_the_run() -> None:
 
 
 def test_a_stream_keeps_its_noise_whatever_the_others_are() -> None:
-    alone = stream_noise(StreamLayout.for_foregrounds(0), SHAPE, seed=3)
-    many = stream_noise(StreamLayout.for_foregrounds(2), SHAPE, seed=3)
+    alone = stream_noise(StreamLayout.for_foregrounds(0).names, SHAPE, seed=3)
+    many = stream_noise(StreamLayout.for_foregrounds(2).names, SHAPE, seed=3)
     assert torch.equal(NOISE[:, :2], alone)
     assert torch.equal(many[:, :5], NOISE)
     assert not torch.equal(many[:, 2], many[:, 5])
-    assert not torch.equal(stream_noise(LAYOUT, SHAPE, seed=4), NOISE)
+    assert not torch.equal(stream_noise(LAYOUT.names, SHAPE, seed=4), NOISE)
 
 
 def test_prompts_of_two_lengths_join_under_a_mask() -> None:

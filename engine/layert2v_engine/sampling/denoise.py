@@ -1,12 +1,15 @@
 """The denoising loop: all streams of a scene from noise to clean latents on one trajectory.
 
-Frozen streams enter clean, are shown to the network at time 0, and leave bit for bit as they came.
+What is given of a scene stays. Frozen streams enter clean, are shown to the network at time 0, and
+leave bit for bit as they came. Kept regions follow the straight line from their noise to what is
+given, at the time of all others: that takes no training (arXiv 2201.09865, with fixed noise).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -15,7 +18,7 @@ from torch import Tensor
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.sampling.guidance import Conditioning, Guidance, Predictor, guided
-from layert2v_engine.sampling.schedule import Schedule, Solver
+from layert2v_engine.sampling.schedule import NEARLY_NOISE, Schedule, Solver
 
 
 class Step(NamedTuple):
@@ -24,6 +27,20 @@ class Step(NamedTuple):
     done: int
     total: int
     estimate: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Given:
+    """What is there of a scene before it is drawn.
+
+    clean: latents [B, S, C, F, h, w]; anything finite where nothing is given.
+    frozen: streams that stay as they are, for a model trained to see them so.
+    keep: [S, 1, F, h, w] in 0..1, how much of an active stream is to stay as given.
+    """
+
+    clean: Tensor
+    frozen: tuple[int, ...] = ()
+    keep: Tensor | None = None
 
 
 def no_report(step: Step) -> None:
@@ -40,26 +57,30 @@ def denoise(
     guidance: Guidance,
     *,
     predicts_clean: bool = False,
-    frozen: Sequence[int] = (),
-    clean: Tensor | None = None,
+    given: Given | None = None,
     on_step: Callable[[Step], None] = no_report,
 ) -> Tensor:
     """Clean latents [B, S, C, F, h, w] in the type of `noise`.
 
     predicts_clean: the network's output is the clean latents (x) rather than noise - clean (v).
-    frozen: streams taken from `clean` [B, S, C, F, h, w] as they are.
+    A run that starts below pure noise starts from noise mixed into what is `given`.
     on_step: called after each step; what it raises ends the run.
     """
     schedule, solver = run
+    given = given or Given(clean=torch.zeros_like(noise))
     active = torch.ones(noise.shape[1], device=noise.device)
-    active[list(frozen)] = 0
+    active[list(given.frozen)] = 0
     moves = active.bool()[:, None, None, None, None]  # [S, 1, 1, 1, 1]
-    x = noise if clean is None else torch.where(moves, noise, clean)
+    level = schedule.sigmas[0]
+    start = noise if level >= NEARLY_NOISE else torch.lerp(given.clean, noise, level)
+    x = torch.where(moves, start, given.clean)
 
     for i, sigma in enumerate(schedule.sigmas[:-1]):
         times = (active * schedule.time(i)).expand(len(x), -1)  # [B, S]
         out = guided(predict, x, times, guidance.at(sigma), prompts, negative).to(x.dtype)
         estimate = torch.where(moves, out if predicts_clean else x - sigma * out, x)
+        if given.keep is not None:  # a solver that is told where to arrive walks straight there
+            estimate = torch.lerp(estimate, given.clean, given.keep)
         x = torch.where(moves, solver.step(i, x, estimate), x)
         on_step(Step(i + 1, schedule.steps, estimate))
     return x
@@ -69,15 +90,20 @@ def scene_predictor(
     model: LayeredWanTransformer3DModel,
     layout: StreamLayout,
     *,
+    frozen: Sequence[int] = (),
     frame_offset: int = 0,
     frames_per_stream: int | None = None,
     autocast: torch.dtype | None = None,
 ) -> Predictor:
     """The network as the loop sees it, for the streams of one layout.
 
+    frozen: streams that see one another only, as a checkpoint of one-way attention knows clean
+        ones; `sampling.cached` draws the same for less.
     Raises ValueError when the checkpoint lacks a role of the layout.
     """
     roles = layout.rows(model.config.roles)
+    blind = torch.zeros(1, len(layout), dtype=torch.bool)
+    blind[:, list(frozen)] = True
 
     def predict(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
         with torch.autocast(latents.device.type, autocast, enabled=autocast is not None):
@@ -90,6 +116,7 @@ def scene_predictor(
                 prompt_mask=text.mask,
                 frame_offset=frame_offset,
                 frames_per_stream=frames_per_stream,
+                frozen=blind.expand(len(latents), -1).to(latents.device) if frozen else None,
                 return_dict=False,
             )[0]
         return out
@@ -97,13 +124,13 @@ def scene_predictor(
     return predict
 
 
-def stream_noise(layout: StreamLayout, shape: Sequence[int], seed: int) -> Tensor:
+def stream_noise(names: Sequence[str], shape: Sequence[int], seed: int) -> Tensor:
     """Noise [1, S, *shape], drawn for each stream apart from (seed, stream name).
 
     A stream keeps its noise whatever the other streams are. Drawn on the CPU, so that all devices
     start from the same numbers.
     """
-    return torch.stack([_noise(f"{seed}/{name}", shape) for name in layout.names])[None]
+    return torch.stack([_noise(f"{seed}/{name}", shape) for name in names])[None]
 
 
 def _noise(key: str, shape: Sequence[int]) -> Tensor:

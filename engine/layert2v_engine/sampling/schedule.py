@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -18,6 +18,8 @@ from torch import Tensor
 TIME_SCALE = 1000.0  # what the network calls the time of pure noise
 # Where solvers that need log(1 - sigma) start: a step of the 1000 Wan was trained with.
 NEARLY_NOISE = 0.999
+# A level this close (relatively) above the next one is that one: solvers divide by the distance.
+SAME_LEVEL = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +45,20 @@ class Schedule:
         even = (first * (1 - i / steps) for i in range(steps + 1))
         sigmas = torch.tensor([shift * s / (1 + (shift - 1) * s) for s in even])
         return cls(sigmas=tuple(sigmas.tolist()), whole_times=whole_times)
+
+    def below(self, level: float) -> Schedule:
+        """The rest of the way, from noise `level` in 0..1 on; all of it from a higher one.
+
+        Where a run starts that changes a picture only so far (arXiv 2108.01073). Chosen by level
+        and not by count, so that it means the same for every shift and number of steps. Raises
+        ValueError for a level that is not above 0.
+        """
+        if level <= 0:
+            raise ValueError(f"there is no way down from noise level {level}")
+        if level >= self.sigmas[0]:
+            return self
+        rest = (sigma for sigma in self.sigmas if sigma < level * (1 - SAME_LEVEL))
+        return replace(self, sigmas=(level, *rest))
 
     @property
     def steps(self) -> int:
@@ -152,12 +168,20 @@ SOLVERS: dict[str, tuple[Callable[[Schedule], Solver], float]] = {
 
 
 def new_run(
-    solver: str, steps: int, *, shift: float, whole_times: bool = False
+    solver: str,
+    steps: int,
+    *,
+    shift: float,
+    whole_times: bool = False,
+    strength: float = 1.0,
 ) -> tuple[Schedule, Solver]:
     """The schedule and a fresh solver of one run; `solver` is a key of SOLVERS.
 
-    Raises KeyError for another solver, ValueError for wrong steps or shift.
+    strength: the noise level to start from, 1 for a new picture. Raises KeyError for another
+    solver, ValueError for wrong steps, shift or strength.
     """
     build, first = SOLVERS[solver]
     schedule = Schedule.shifted(steps, shift=shift, first=first, whole_times=whole_times)
+    if strength < 1:
+        schedule = schedule.below(strength)
     return schedule, build(schedule)

@@ -103,7 +103,9 @@ class Sequence:
 
     def flat(self) -> Flat:
         """The record of a complete flat."""
-        return Flat(name=self.name, version=self.version, pattern=self.pattern, files=self._ordered())
+        return Flat(
+            name=self.name, version=self.version, pattern=self.pattern, files=self._ordered()
+        )
 
     def _ordered(self) -> tuple[FileRecord, ...]:
         return tuple(self.files[index] for index in sorted(self.files))

@@ -176,7 +176,7 @@ class StateWriter:
         self._files.write(self._ref, index, pixels if ready else self.pixels("", pixels, None))
 
     def pixels(self, layer: str, rgb: Tensor | None, alpha: Tensor | None) -> Tensor:
-        """What is delivered of a frame: half, premultiplied, scene-linear `[H, W, 4]` on the CPU."""
+        """What is delivered of a frame: half, premultiplied, linear `[H, W, 4]` on the CPU."""
         size = (self.format.height, self.format.width)
         given = rgb if rgb is not None else alpha
         device = None if given is None else given.device
@@ -185,9 +185,9 @@ class StateWriter:
         if color.shape != (3, *size) or coverage.shape != size:
             shapes = f"{tuple(color.shape)} and {tuple(coverage.shape)}"
             raise ValueError(f"want colour and alpha of {size}, not {shapes}")
-        if self._shadow_domain == "display" and layer in self._layers:
-            if self._layers[layer].role is Role.shadow and alpha is not None:
-                coverage = shadow_to_linear(coverage)
+        declared = self._layers.get(layer)
+        if declared and declared.role is Role.shadow and self._shadow_domain == "display":
+            coverage = shadow_to_linear(coverage)
         linear = color if rgb is None else self._linearise(color)
         straight = torch.cat((linear, coverage.clamp(0.0, 1.0)[None])).movedim(0, -1)
         return to_half(premultiply(straight)).cpu()
