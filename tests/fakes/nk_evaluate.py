@@ -24,7 +24,7 @@ CHANNELS = ("red", "green", "blue", "alpha")
 COLOURS = {"r": "red", "red": "red", "g": "green", "green": "green",
            "b": "blue", "blue": "blue", "a": "alpha", "alpha": "alpha"}  # fmt: skip
 IGNORED = {"name", "xpos", "ypos", "label", "tile_color", "note_font_size", "knobChanged",
-           "selected", "postage_stamp", "help"}  # fmt: skip
+           "postage_stamp", "z_order", "bdwidth", "bdheight"}  # fmt: skip
 SOURCES = {"file_type", "file", "format", "first", "last", "origfirst", "origlast", "origset",
            "raw", "colorspace", "disable"}  # fmt: skip
 
@@ -177,7 +177,8 @@ def text(node: Node, knob: str, default: str) -> str:
 
 
 def allowed(node: Node, known: set[str]) -> None:
-    unknown = set(node.knobs) - known - IGNORED
+    own = {knob.name for knob in node.user_knobs}
+    unknown = set(node.knobs) - known - IGNORED - own
     assert not unknown, f"{node.cls} {node.name} has knobs that nobody evaluates: {unknown}"
 
 

@@ -1,0 +1,347 @@
+"""The functions of the `nuke` module, and what an artist does to it in a test."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from fakes.fake_nuke.gui import Menu, Panel
+from fakes.fake_nuke.knobs import Knob, user_knob
+from fakes.fake_nuke.nodes import Group, Node, NodeState, Root
+from fakes.fake_nuke.rules import CHANNEL_NAMES, FACTS, FLAGS, USER_TYPES, Forbidden
+from fakes.fake_nuke.undo import History, Undo
+
+OCIO_SPACES = ("scene_linear\tscene_linear (ACES - ACEScg)", "ACES - ACEScg",
+               "Utility - Linear - sRGB", "Output - sRGB")  # fmt: skip
+NUKE_SPACES = ("linear", "sRGB", "rec709", "Cineon")
+
+
+class FakeNuke:
+    """One session. `spaces` are what the project's colour management offers to Reads."""
+
+    def __init__(
+        self, *, major: int = 15, gui: bool = True, spaces: tuple[str, ...] = NUKE_SPACES
+    ) -> None:
+        self.GUI = gui
+        self.NUKE_VERSION_MAJOR, self.NUKE_VERSION_STRING = major, f"{major}.0v4"
+        self.spaces, self.messages, self.executed = spaces, [], []
+        self.touched: set[tuple[str, str]] = set()
+        self.layers = {"rgba": list(CHANNEL_NAMES)}
+        self.births: dict[int, int] = {}
+        self.history, self.modified = History(self), False
+        self.Undo = Undo(self.history)
+        self.answers: dict[str, Any] = {}
+        self.renderer: Callable[[Node, str, int], None] | None = None
+        self._thread, self._dispatched, self._dispatching = threading.current_thread(), [], False
+        self._callbacks: dict[str, list[tuple[Callable[[], None], str]]] = {
+            kind: [] for kind in ("load", "close", "create", "destroy")
+        }
+        self._menus = {"Nuke": Menu(self, "Nuke"), "Nodes": Menu(self, "Nodes")}
+        self._this: list[tuple[NodeState | None, str]] = []
+        self.nodes = _Makers(self)
+        for name in USER_TYPES:
+            setattr(self, name, user_knob(self, name))
+        for name, value in FLAGS.items():
+            setattr(self, name, value)
+        self._new_project()
+
+    executed: list[str]
+    messages: list[str]
+    _dispatched: list[Callable[[], None]]
+
+    # What scripts call
+
+    def createNode(self, cls: str, knobs: str = "", inpanel: bool = True) -> Node:
+        if knobs:
+            raise Forbidden("knobs of createNode are TCL")
+        if inpanel and self._dispatching:
+            raise Forbidden("a panel must not open in a dispatched call")
+        selected = [one for one in self.contexts[-1].children if one.alive and one.selected]
+        made = self.make(cls)
+        if selected and made._state.most_inputs() > 0:
+            made.setInput(0, self.handle(selected[-1]))
+        for one in self.contexts[-1].children:
+            one.selected = one is made._state
+        return made
+
+    def toNode(self, name: str) -> Node | None:
+        self.main_thread("toNode")
+        state = self._root
+        for part in name.split("."):
+            found = [one for one in state.children if one.alive and one.name == part]
+            if not found:
+                return None
+            state = found[0]
+        return self.handle(state)
+
+    def allNodes(self, filter: str = "", group: Group | None = None) -> list[Node]:
+        self.main_thread("allNodes")
+        within = self.contexts[-1] if group is None else group._live()
+        return [
+            self.handle(one) for one in within.children if one.alive and filter in ("", one.cls)
+        ]
+
+    def selectedNodes(self) -> list[Node]:
+        self.main_thread("selectedNodes")
+        return [self.handle(one) for one in self._root.children if one.alive and one.selected]
+
+    def delete(self, node: Node) -> None:
+        state = node._live()
+        self.call_back("destroy", state)
+        self.do(lambda: self._bury(state), lambda: self._raise(state), "delete")
+
+    def root(self) -> Root:
+        self.main_thread("root")
+        return Root(self._root)
+
+    def thisNode(self) -> Node:
+        self.main_thread("thisNode")
+        state = self._this[-1][0]
+        assert state is not None
+        return self.handle(state)
+
+    def thisKnob(self) -> Knob:
+        node = self.thisNode()
+        return node[self._this[-1][1]]
+
+    def Layer(self, name: str, channels: list[str]) -> None:
+        """Make a layer known to the session; one that is known must be the same."""
+        self.main_thread("Layer")
+        short = [channel.removeprefix(f"{name}.") for channel in channels]
+        if self.layers.setdefault(name, short) != short:
+            raise Forbidden(f"the layer {name} has other channels")
+        if sum(map(len, self.layers.values())) > 1024:
+            raise RuntimeError("too many channels")
+
+    def getColorspaceList(self, knob: Knob) -> list[str]:
+        if knob.name() != "colorspace":
+            raise Forbidden("only colorspace knobs have such a list")
+        return list(self.spaces)
+
+    def execute(self, node: Node, first: int, last: int, step: int = 1) -> None:
+        if self.contexts[-1] is not self._root or node.Class() != "Write":
+            raise Forbidden("only a Write of the root is executed")
+        if self.renderer is None:
+            raise RuntimeError("Read error: no such file")
+        for frame in range(first, last + 1, step):
+            self.renderer(node, str(node["file"].value()) % frame, frame)
+
+    def executeInMainThread(
+        self, call: Callable[..., Any], args: Any = (), kwargs: Any = None
+    ) -> None:
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("executeInMainThread must not be called from the main thread")
+        if not self.GUI:
+            raise Forbidden("without an interface nobody serves dispatched calls")
+        self._dispatched.append(lambda: call(*args, **(kwargs or {})))
+
+    def message(self, text: str) -> None:
+        self.modal("message")
+        self.messages.append(text)
+
+    def getFilename(self, message: str, pattern: str = "", default: str = "") -> str | None:
+        self.modal("getFilename")
+        return self.answers.get(message)
+
+    def Panel(self, title: str) -> Panel:
+        self.modal("Panel")
+        return Panel(self, title)
+
+    def menu(self, name: str) -> Menu:
+        self.main_thread("menu")
+        if not self.GUI:
+            raise RuntimeError("there are no menus without an interface")
+        return self._menus[name]
+
+    toolbar = menu
+
+    def tprint(self, text: str) -> None:
+        self.messages.append(text)
+
+    def addOnScriptLoad(self, call: Callable[[], None]) -> None:
+        self._callbacks["load"].append((call, "*"))
+
+    def addOnScriptClose(self, call: Callable[[], None]) -> None:
+        self._callbacks["close"].append((call, "*"))
+
+    def addOnCreate(
+        self, call: Callable[[], None], args: Any = (), kwargs: Any = None, nodeClass: str = "*"
+    ) -> None:
+        self._callbacks["create"].append((call, nodeClass))
+
+    def addOnDestroy(
+        self, call: Callable[[], None], args: Any = (), kwargs: Any = None, nodeClass: str = "*"
+    ) -> None:
+        self._callbacks["destroy"].append((call, nodeClass))
+
+    # What the fake and the tests do
+
+    def main_thread(self, what: str) -> None:
+        if threading.current_thread() is not self._thread:
+            raise Forbidden(f"{what} off the main thread")
+
+    def modal(self, what: str) -> None:
+        self.main_thread(what)
+        if self._dispatching:
+            raise Forbidden(f"{what} in a dispatched call freezes Nuke")
+        if not self.GUI:
+            raise Forbidden(f"{what} without an interface")
+
+    def do(self, forward: Callable[[], Any], backward: Callable[[], Any], what: str) -> None:
+        forward()
+        self.modified = True
+        self.history.note(forward, backward, what)
+
+    def make(self, cls: str, name: str = "", *, call_back: bool = True) -> Node:
+        self.main_thread(cls)
+        if cls not in FACTS["classes"] or cls == "Root":
+            raise RuntimeError(f"{cls}: Unknown command")
+        parent = self.contexts[-1]
+        state = NodeState(self, cls, self.free_name(name or f"{cls}1", parent), parent)
+        state.alive = False
+        if state.cls == "Input":
+            knob = state.knob("number")
+            assert knob is not None
+            knob.value = sum(one.alive and one.cls == "Input" for one in parent.children)
+        parent.children.append(state)
+        self.do(lambda: self._raise(state), lambda: self._bury(state), "create")
+        if call_back:
+            self.call_back("create", state)
+        return self.handle(state)
+
+    def everything(self) -> Iterator[NodeState]:
+        """All living nodes, those in groups too."""
+        waiting = [self._root]
+        while waiting:
+            state = waiting.pop()
+            living = [one for one in state.children if one.alive]
+            yield from living
+            waiting += living
+
+    def handle(self, state: NodeState) -> Node:
+        return Group(state) if state.cls == "Group" else Node(state)
+
+    def free_name(self, name: str, parent: NodeState | None, own: NodeState | None = None) -> str:
+        siblings = parent.children if parent is not None else []
+        taken = {one.name for one in siblings if one.alive and one is not own}
+        stem, number = name.rstrip("0123456789"), 1
+        free = name
+        while free in taken:
+            free, number = f"{stem}{number}", number + 1
+        return free
+
+    def take_colorspace(self, name: str) -> str:
+        """A Read falls back to its default when it does not know the name."""
+        known = [space.split("\t")[0] for space in self.spaces]
+        return name if name in known else "default"
+
+    @property
+    def root_format(self) -> SimpleNamespace:
+        width, height, aspect = self._format
+        return SimpleNamespace(
+            width=lambda: width, height=lambda: height, pixelAspect=lambda: aspect
+        )
+
+    def project(self, **values: Any) -> None:
+        """The artist sets the project: knobs of Root, and `format` as width, height, aspect."""
+        self._format = values.pop("format", self._format)
+        for name, value in values.items():
+            knob = self._root.knob(name)
+            assert knob is not None, name
+            knob.value = value
+
+    def undo(self) -> str:
+        """Ctrl+Z: the name of the step that went."""
+        return self.history.undo()
+
+    def redo(self) -> None:
+        self.history.redo()
+
+    def press(self, node: Node, knob: str) -> None:
+        """The artist presses a button."""
+        self._run(node[knob]._state.code, node, knob)
+
+    def change(self, node: Node, knob: str, value: Any) -> None:
+        """The artist changes a knob while the panel is open."""
+        node[knob].setValue(value)
+        self._run(node["knobChanged"].value(), node, knob)
+
+    def serve(self) -> None:
+        """The event loop takes what other threads dispatched."""
+        waiting, self._dispatched = self._dispatched, []
+        for call in waiting:
+            self._dispatching = True
+            try:
+                call()
+            finally:
+                self._dispatching = False
+
+    def close_script(self) -> None:
+        for call, _ in self._callbacks["close"]:
+            call()
+        self._new_project()
+
+    def script_loaded(self) -> None:
+        for call, _ in self._callbacks["load"]:
+            call()
+
+    def dump(self) -> dict[str, Any]:
+        """The graph of the project."""
+        return {one.name: one.dump() for one in self._root.children if one.alive}
+
+    @contextmanager
+    def installed(self) -> Iterator[FakeNuke]:
+        """`import nuke` gives this."""
+        before = sys.modules.get("nuke")
+        sys.modules["nuke"] = self  # type: ignore[assignment]
+        try:
+            yield self
+        finally:
+            sys.modules.pop("nuke")
+            if before is not None:
+                sys.modules["nuke"] = before
+
+    def _new_project(self) -> None:
+        self._root = NodeState(self, "Root", "root", None)
+        self.contexts = [self._root]
+        self._format = (2048, 1556, 1.0)
+        self.history.forget()
+        self.modified = False
+
+    def _run(self, code: str, node: Node, knob: str) -> None:
+        self._this.append((node._state, knob))
+        try:
+            with self.installed():
+                exec(compile(code, f"<{knob}>", "exec"), {"nuke": self})  # noqa: S102
+        finally:
+            self._this.pop()
+
+    def _bury(self, state: NodeState) -> None:
+        state.alive = False
+
+    def _raise(self, state: NodeState) -> None:
+        state.alive = True
+        self.births[id(state)] = self.births.get(id(state), 0) + 1
+
+    def call_back(self, kind: str, state: NodeState) -> None:
+        self._this.append((state, ""))
+        try:
+            for call, cls in self._callbacks[kind]:
+                if cls in ("*", state.cls):
+                    call()
+        finally:
+            self._this.pop()
+
+
+class _Makers:
+    """`nuke.nodes`."""
+
+    def __init__(self, app: FakeNuke) -> None:
+        self._app = app
+
+    def __getattr__(self, cls: str) -> Callable[[], Node]:
+        return lambda: self._app.make(cls)

@@ -1,0 +1,90 @@
+"""Undo of the fake: named groups of steps, and stretches that are not noted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fakes.fake_nuke.rules import Forbidden
+
+Step = tuple[Callable[[], Any], Callable[[], Any], str]
+
+
+class History:
+    """What can be undone. Creations call back as in Nuke: onDestroy when they are undone."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.forget()
+
+    def forget(self) -> None:
+        self.done: list[tuple[str, list[Step]]] = []
+        self.undone: list[tuple[str, list[Step]]] = []
+        self.open: list[tuple[str, list[Step]]] = []
+        self.disabled = 0
+
+    def note(self, forward: Callable[[], Any], backward: Callable[[], Any], what: str) -> None:
+        if self.disabled:
+            return
+        self.undone.clear()
+        if self.open:
+            self.open[-1][1].append((forward, backward, what))
+        else:
+            self.done.append((what, [(forward, backward, what)]))
+
+    def undo(self) -> str:
+        if self.open or self.disabled:
+            raise Forbidden("an undo group is still open, or undo is off")
+        name, steps = self.done.pop()
+        before = list(self._app.everything())
+        for _, backward, _ in reversed(steps):
+            backward()
+        self.undone.append((name, steps))
+        self._tell(before)
+        return name
+
+    def redo(self) -> None:
+        name, steps = self.undone.pop()
+        for forward, _, _ in steps:
+            forward()
+        self.done.append((name, steps))
+
+    def _tell(self, before: list[Any]) -> None:
+        for state in before:
+            if not state.alive:
+                state.alive = True  # it is told before it goes
+                self._app.call_back("destroy", state)
+                state.alive = False
+
+
+class Undo:
+    """`nuke.Undo`."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    def begin(self, name: str = "") -> None:
+        self._history.open.append((name, []))
+
+    def end(self) -> None:
+        name, steps = self._history.open.pop()
+        if not steps:
+            return
+        if self._history.open:
+            self._history.open[-1][1].extend(steps)
+        elif not self._history.disabled:
+            self._history.done.append((name, steps))
+
+    def cancel(self) -> None:
+        """End the group and take back what was in it."""
+        _, steps = self._history.open.pop()
+        for _, backward, _ in reversed(steps):
+            backward()
+
+    def disable(self) -> None:
+        self._history.disabled += 1
+
+    def enable(self) -> None:
+        if self._history.disabled == 0:
+            raise Forbidden("undo was not off")
+        self._history.disabled -= 1
