@@ -61,3 +61,31 @@ def lion(s: Sculpt, rng: np.random.Generator, action: str) -> float:
         s.limb(a, b, (0.052, 0.045), build.coat)
     s.limb(points[-1], points[-1] + at(-0.14, 0.08, 0), (0.095, 0.06), mane)
     return build.leg * gait.stride / gait.duty
+
+
+TIGER = Build(
+    length=0.98, chest=0.27, hips=0.25, leg=0.58, thigh=0.16, shin=0.094, neck=0.34,
+    neck_angle=0.50, neck_radii=(0.24, 0.21), skull=0.25, muzzle=0.22, muzzle_angle=-0.28,
+    muzzle_radii=(0.17, 0.13), coat=(238, 134, 40), sock=(240, 150, 60),
+    muzzle_colour=(252, 244, 230), spots=True, lean=0.10,
+)  # fmt: skip
+
+
+def tiger(s: Sculpt, rng: np.random.Generator, action: str) -> float:
+    gait, build = GAITS[action], TIGER.varied(rng)
+    s.pattern, s.spot_colour = "stripes", (34, 24, 22)
+    j = quadruped(s, build, gait, action == "running")
+    s.limb(j.rear + at(0, -0.16, 0), j.front + at(0.02, -0.16, 0), (0.14, 0.16), (252, 240, 220))
+    s.ball(j.skull + at(0.05, -0.12, 0), 0.18, (252, 244, 230))
+    for side in (1, -1):
+        s.ball(j.skull + at(-0.05, 0.23, side * 0.17), 0.085, (226, 120, 34), flat=1.4)
+        s.ball(j.skull + at(0.0, 0.24, side * 0.19), 0.04, (250, 236, 220))
+    s.ball(j.nose + at(0.10, 0.06, 0), 0.05, (214, 110, 110))
+    eyes(s, j.skull + at(0.15, 0.09, 0), 0.165, 0.042)
+    curl = 0.07 * wave(0.3)
+    points = [j.rear + at(-0.18, 0.06, 0), j.rear + at(-0.50, -0.08 + curl, 0),
+              j.rear + at(-0.80, 0.16 + curl, 0)]  # fmt: skip
+    for k, (a, b) in enumerate(pairwise(points)):
+        s.limb(a, b, (0.062, 0.055), build.coat, spots=k == 0)
+    s.limb(points[-1], points[-1] + at(-0.06, 0.10, 0), (0.058, 0.045), (34, 24, 22))
+    return build.leg * gait.stride / gait.duty

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import cats, grazers
+from . import bipeds, canines, cats, grazers, heavy
 from .anatomy import (
     CYCLE,
     DARK,
@@ -288,7 +288,11 @@ _MAKERS: dict[str, Callable[[Sculpt, np.random.Generator, str], float]] = {
     "fox": _fox, "bear": _bear, "horse": _horse, "elephant": _elephant,
     "rabbit": _rabbit, "giraffe": _giraffe, "penguin": _penguin,
     "deer": grazers.deer, "cow": grazers.cow, "zebra": grazers.zebra, "camel": grazers.camel,
-    "pig": grazers.pig, "cat": cats.cat, "lion": cats.lion,
+    "pig": grazers.pig, "cat": cats.cat, "lion": cats.lion, "dog": canines.dog,
+    "wolf": canines.wolf, "tiger": cats.tiger, "sheep": heavy.sheep,
+    "rhinoceros": heavy.rhinoceros, "turtle": heavy.turtle, "crocodile": heavy.crocodile,
+    "kangaroo": bipeds.kangaroo, "ostrich": bipeds.ostrich, "chicken": bipeds.chicken,
+    "duck": bipeds.duck, "dinosaur": bipeds.dinosaur,
 }  # fmt: skip
 
 # Share of the canvas (width, height) that the figure must fit into over its whole cycle.
@@ -297,6 +301,10 @@ SIZES: dict[str, tuple[float, float]] = {
     "rabbit": (0.56, 0.66), "penguin": (0.50, 0.70), "giraffe": (0.60, 0.76), "car": (0.68, 0.60),
     "deer": (0.62, 0.74), "cow": (0.68, 0.60), "zebra": (0.66, 0.66), "camel": (0.66, 0.70),
     "pig": (0.60, 0.54), "cat": (0.58, 0.62), "lion": (0.70, 0.60),
+    "dog": (0.58, 0.60), "wolf": (0.68, 0.62), "tiger": (0.72, 0.58), "sheep": (0.58, 0.58),
+    "rhinoceros": (0.70, 0.60), "turtle": (0.58, 0.46), "crocodile": (0.80, 0.44),
+    "kangaroo": (0.64, 0.70), "ostrich": (0.58, 0.74), "chicken": (0.50, 0.60),
+    "duck": (0.54, 0.56), "dinosaur": (0.72, 0.66),
 }  # fmt: skip
 
 # Radians every individual of a species is turned to the viewer before jitter.

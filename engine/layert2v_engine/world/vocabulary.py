@@ -44,6 +44,18 @@ SUBJECTS: tuple[Word, ...] = (
     _word("zebra", "striped zebra", "plains zebra"),
     _word("camel", "dromedary", "desert camel"),
     _word("pig", "piglet", "pink pig", "hog", "swine"),
+    _word("dog", "puppy", "beagle", "hound", "doggy"),
+    _word("wolf", "grey wolf", "timber wolf", "coyote"),
+    _word("tiger", "striped tiger", "bengal tiger", "tigress"),
+    _word("sheep", "lamb", "woolly sheep", "ewe", "ram"),
+    _word("rhinoceros", "rhino", "horned rhino"),
+    _word("turtle", "tortoise", "green turtle"),
+    _word("crocodile", "alligator", "green crocodile", "gator", "croc"),
+    _word("kangaroo", "wallaby", "brown kangaroo"),
+    _word("ostrich", "running bird", "emu"),
+    _word("chicken", "hen", "white hen", "rooster"),
+    _word("duck", "mallard", "drake", "duckling"),
+    _word("dinosaur", "tyrannosaur", "green dinosaur", "t-rex", "dino"),
 )
 
 PLACES: tuple[Word, ...] = (
@@ -91,23 +103,28 @@ COLOURS: tuple[Word, ...] = (
     _word("yellow", "golden", "amber"),
 )
 
+_STRIDES = ("walking", "running")
+
 # What each subject can do, most natural first; same order as SUBJECTS.
 ABILITIES: tuple[tuple[str, ...], ...] = (
     ("running", "walking"),
-    ("walking", "running"),
+    _STRIDES,
     ("running", "walking"),
-    ("walking", "running"),
+    _STRIDES,
     ("hopping", "running"),
     ("walking",),
-    ("walking", "running"),
+    _STRIDES,
     ("driving",),
-    ("walking", "running"),
-    ("walking", "running"),
-    ("walking", "running"),
-    ("walking", "running"),
+    *[_STRIDES] * 4,
     ("running", "walking"),
-    ("walking", "running"),
-    ("walking", "running"),
+    *[_STRIDES] * 3,
+    ("running", "walking"),
+    *[_STRIDES] * 3,
+    ("walking",),
+    ("walking",),
+    ("hopping", "running"),
+    ("running", "walking"),
+    *[_STRIDES] * 3,
 )
 
 # Subjects that come in the COLOURS; all others have one natural colour.
