@@ -21,9 +21,13 @@ WAYS: dict[str, tuple[str, str]] = {
     "red canyon": ("through", "in"),
     "village": ("through", "in"),
     "moon": ("across", "on"),
+    "autumn forest": ("through", "in"),
+    "savanna": ("across", "in"),
+    "polar ice": ("across", "on"),
+    "farm": ("across", "on"),
 }
 _DEFINITE = ("woods", "seaside", "lakeside", "moon", "lunar surface")
-_PLURAL = ("sand dunes",)
+_BARE = ("sand dunes", "polar ice", "arctic ice")
 _WHEN = {
     "moonlight": "in the moonlight",
     "rain": "in the rain",
@@ -37,7 +41,7 @@ _OWN_VERBS = {("penguin", "walking"): ("waddling",), ("horse", "running"): ("gal
 
 def with_article(noun: str) -> str:
     """A noun with the article it takes: "an elephant", "the woods", "sand dunes"."""
-    if noun in _PLURAL:
+    if noun in _BARE:
         return noun
     if noun in _DEFINITE:
         return f"the {noun}"

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from . import landscapes, settlements
+from . import landscapes, settlements, wilds
 from .canvas import Array, Canvas, Generator, encoded
 from .light import LIGHTS
 from .scenery import sky
@@ -41,10 +41,14 @@ _PAINTERS = {
     "beach": landscapes.beach,
     "meadow": landscapes.meadow,
     "city street": settlements.city,
-    "mountain lake": landscapes.mountain_lake,
-    "red canyon": landscapes.red_canyon,
+    "mountain lake": wilds.mountain_lake,
+    "red canyon": wilds.red_canyon,
     "village": settlements.village,
-    "moon": landscapes.moon,
+    "moon": wilds.moon,
+    "autumn forest": wilds.autumn_forest,
+    "savanna": wilds.savanna,
+    "polar ice": wilds.polar_ice,
+    "farm": settlements.farm,
 }
 
 

@@ -85,3 +85,55 @@ def village(c: Canvas) -> None:
     path = linear(206, 178, 130)
     ground(c, 0.75 - 0.01 * c.skyline(2, 2), path, cells=7, contrast=0.25, haze=0.0)
     ground(c, 0.95 - 0.01 * c.skyline(2, 2), linear(116, 170, 80), cells=9, contrast=0.4, haze=0.0)
+
+
+def _barn(c: Canvas, cx: float, foot: float, size: float) -> None:
+    """A red barn with white trim and a crossed door, a silo beside it."""
+    red, trim = linear(176, 40, 34) * c.lit, linear(246, 242, 234) * c.lit
+    half, eaves, peak = size * 0.5, foot - size * 0.52, foot - size * 0.95
+    window = c.stamp(cx, peak - 0.05, half * 1.9, foot)
+    px, y = c.x[:, window[1]] - cx, c.y[window[0]]
+    silo = np.minimum(0.2 * half - np.abs(px - 1.42 * half), y - (peak + 0.05))
+    dome = 0.2 * half - np.hypot(px - 1.42 * half, y - (peak + 0.05))
+    tone = (0.95 + 0.3 * np.clip((px - 1.42 * half) / (0.3 * half), -1, 1))[..., None]
+    c.fill(window, c.soft(np.minimum(silo, foot - y)), linear(196, 200, 204) * c.lit * tone)
+    c.fill(window, c.soft(dome), linear(140, 148, 156) * c.lit * tone)
+    knee = eaves - 0.62 * (eaves - peak)
+    slope = np.where(
+        y < knee,
+        0.62 * half * np.clip((y - peak) / (knee - peak), 0, 1),
+        0.62 * half + 0.43 * half * np.clip((y - knee) / (eaves - knee), 0, 1),
+    )
+    roof = np.minimum(slope - np.abs(px), np.minimum(y - peak, foot - y))
+    c.fill(window, c.soft(roof + 0.018) * (y < eaves + 0.01), linear(92, 88, 92) * c.lit)
+    wall = np.minimum(np.minimum(slope, half) - np.abs(px) - 0.006, foot - y)
+    planks = (0.94 + 0.10 * (np.sin(px * 150) > 0.6))[..., None]
+    c.fill(window, c.soft(wall), red * planks)
+    door = np.minimum(0.34 * half - np.abs(px), y - (foot - 0.36 * size))
+    u, v = px / (0.34 * half), (y - foot + 0.18 * size) / (0.18 * size)
+    cross = np.minimum(np.abs(u - v), np.abs(u + v))
+    c.fill(window, c.soft(door + 0.012) * (y < foot), trim)
+    c.fill(window, c.soft(door) * (cross > 0.22) * (y < foot), red)
+    loft = 0.11 * size - np.hypot(px, (y - (eaves - 0.10 * size)))
+    glow = linear(255, 214, 120) * 0.9 if c.rng.random() < c.light.lamps else trim
+    c.fill(window, c.soft(loft), trim)
+    c.fill(window, c.soft(loft - 0.012), glow if c.light.lamps > 0.1 else red * 0.5)
+
+
+def farm(c: Canvas) -> None:
+    """A red barn with a silo, golden fields in rows, a rail fence."""
+    hills(c, 0.48, 0.10, linear(120, 166, 96), cells=1.0, haze=0.3)
+    c.begin_land()
+    ground(c, 0.50, linear(214, 186, 86), cells=9, contrast=0.25, haze=0.1)
+    rows = (np.sin((c.x - c.span / 2) / (c.y - 0.44 + 0.02) * 9) > 0.3) * c.below(0.505)
+    c.paint(rows * 0.35 * (1 - c.light.dusting), linear(150, 122, 52) * c.lit)
+    centre = c.span * (0.5 + c.rng.uniform(-0.13, 0.13))
+    for side in (-0.30, 0.34):
+        x = centre + c.span * side + c.rng.uniform(-0.05, 0.05)
+        tree(c, x, 0.61, c.rng.uniform(0.28, 0.38), 0.0, linear(76, 134, 58))
+    _barn(c, centre, 0.635, float(c.rng.uniform(0.48, 0.56)))
+    ground(c, 0.63, linear(128, 172, 78), cells=9, contrast=0.4, haze=0.0)
+    wood = linear(166, 128, 88) * c.lit
+    posts = (np.abs((c.x / 0.17) % 1 - 0.5) < 0.05) * c.below(0.625) * (1 - c.below(0.71))
+    rails = c.below(0.640) * (1 - c.below(0.652)) + c.below(0.672) * (1 - c.below(0.684))
+    c.paint(np.clip(posts + rails, 0, 1), wood)

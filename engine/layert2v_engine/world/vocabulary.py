@@ -74,8 +74,12 @@ PLACES: tuple[Word, ...] = (
     _word("city street", "downtown street", "street", "downtown", "city", "road", "town"),
     _word("mountain lake", "lake", "lakeside", "lake shore"),
     _word("red canyon", "canyon", "desert canyon", "gorge", "mesa"),
-    _word("village", "small village", "country village", "farm", "hamlet"),
+    _word("village", "small village", "country village", "hamlet"),
     _word("moon", "lunar surface", "moonscape", "surface of the moon"),
+    _word("autumn forest", "fall forest", "autumn woods", "autumn leaves"),
+    _word("savanna", "african savanna", "dry grassland", "savannah", "steppe"),
+    _word("polar ice", "arctic ice", "ice field", "arctic", "antarctica", "icebergs"),
+    _word("farm", "farmyard", "country farm", "barn", "ranch"),
 )
 
 TIMES: tuple[Word, ...] = (
