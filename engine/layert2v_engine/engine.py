@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
-from collections.abc import Callable, Collection, Iterable
-from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
-from PIL import Image
-from safetensors.torch import save
 from torch import Tensor
 
+from layert2v.rerender import RerenderSpec, needs_model
 from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
 from layert2v.stack import Role, Stack
 from layert2v_engine.errors import (
     BadCheckpoint,
-    Cancelled,
     ColorError,
     InvalidSpec,
     ModelNotFound,
@@ -34,34 +31,20 @@ from layert2v_engine.layers import LayerFrames
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.pipeline import LayeredPipeline, find_models
+from layert2v_engine.progress import Job, Progress
 from layert2v_engine.prompts import PromptPlan
+from layert2v_engine.rerender import Redrawing, worth_a_look
+from layert2v_engine.rerender_change import prepare, rearrange
+from layert2v_engine.rerender_streams import save_latents
 from layert2v_engine.sampling.denoise import Step
+from layert2v_engine.stack import manifest
 from layert2v_engine.stack.color import ColorConfig
-from layert2v_engine.stack.deliver import Provenance, StackWriter
-from layert2v_engine.stack.files import appearing
-from layert2v_engine.stack.preview import FOLDER
+from layert2v_engine.stack.deliver import Colours, Provenance, StackEditor, StackWriter
 
-# Share of a job's time per stage, measured on two cores with the Mini; only the bar depends on it.
-STAGE_SHARES = {"load": 0.25, "text": 0.05, "denoise": 0.5, "decode": 0.15, "write": 0.05}
-PREVIEW_NAME = "progress.png"
+__all__ = ["Engine", "Progress", "stack_name"]
+
 NAME_LENGTH = 40
 NEW_SEEDS = 2**31  # short enough to be read aloud
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """How far a job is: `done` of `total` in its stage, `fraction` in 0..1 over the whole job.
-
-    stage: load, text, denoise, decode or write. `preview` is a picture (PNG) to show meanwhile.
-    """
-
-    stage: str
-    done: int
-    total: int
-    message: str = ""
-    preview: Path | None = None
-    fraction: float = 0.0
-    eta_s: float | None = None
 
 
 class Engine:
@@ -93,15 +76,28 @@ class Engine:
         Raises InvalidSpec, ModelNotFound, BadCheckpoint, Cancelled, DiskFull, OutOfMemory or
         StackError; then no manifest and no half-written file is left in the folder.
         """
-        try:
-            return self._generate(spec, _Job(folder, report, cancelled))
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            raise OutOfMemory(
-                "There was not enough memory for this request.",
-                "Ask for fewer frames, a smaller size or fewer foregrounds.",
-            ) from error
+        with _enough_memory():
+            return self._generate(spec, Job(folder, report, cancelled))
 
-    def _generate(self, spec: GenerateSpec, job: _Job) -> Stack:
+    def rerender(
+        self,
+        spec: RerenderSpec,
+        folder: Path,
+        *,
+        inputs: Mapping[str, Path],
+        report: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
+    ) -> Stack:
+        """Write the state a request asks for into the stack in `folder`; nothing there is touched.
+
+        inputs: by key, the folder of a donor's stack, of a plate's or of a mask's pictures.
+        Raises what `generate` does, FootageError and ColorError; whatever was written is then taken
+        back.
+        """
+        with _enough_memory():
+            return self._rerender(spec, inputs, Job(folder, report, cancelled))
+
+    def _generate(self, spec: GenerateSpec, job: Job) -> Stack:
         config = self._config(spec.model)
         spec = _accepted(spec, config.info)
         # The folder is claimed first: one that cannot be used must not cost the time of a model.
@@ -114,7 +110,7 @@ class Engine:
             job.tell("text", 1, 1, f"understood as: {plan.understood}")
 
             def on_step(step: Step) -> None:
-                if _worth_a_look(step):
+                if worth_a_look(step):
                     job.show(pipeline.first_frame(step.estimate))
                 job.tell("denoise", step.done, step.total)
 
@@ -125,6 +121,27 @@ class Engine:
             _save_latents(writer, plan, latents, pipeline.info.digest)
             provenance = _provenance(pipeline.info, spec, plan)
             return writer.finish(provenance, progress=partial(job.tell, "write"))
+
+    def _rerender(self, spec: RerenderSpec, inputs: Mapping[str, Path], job: Job) -> Stack:
+        base = manifest.start(job.folder, spec.at)
+        name, config = spec.model or base.model, None
+        if needs_model(spec, base):
+            with suppress(ModelNotFound):  # said by the validation, with what else is wrong
+                config = self._config(name)
+        colours = Colours()
+        if config is not None:
+            source = config.info.source_colorspace
+            colours = Colours(source=source, shadow_domain=config.shadow_domain)
+        with StackEditor(job.folder, at=spec.at, colours=colours) as editor, closing(job):
+            info = config.info if config else None
+            seed = secrets.randbelow(NEW_SEEDS)
+            change = prepare(spec, job.folder, editor.base, inputs, info, seed)
+            if not change.draws:
+                return rearrange(change, editor, job)
+            job.tell("load", 0, 1, f"loading {name}")
+            pipeline = self._pipeline(name)
+            job.tell("load", 1, 1)
+            return Redrawing(change, editor, pipeline, job).carry_out()
 
     def _config(self, name: str) -> CheckpointConfig:
         """What a model declares: that of the weights in memory, if it is there."""
@@ -145,61 +162,21 @@ class Engine:
         return self._loaded[1]
 
 
-class _Job:
-    """The caller's side of one request: progress, previews, and the wish to stop."""
-
-    def __init__(
-        self, folder: Path, report: Callable[[Progress], None], cancelled: Callable[[], bool]
-    ) -> None:
-        self.folder = folder
-        self._report, self._cancelled = report, cancelled
-        self._began = time.monotonic()
-        self._preview: Path | None = None
-
-    def tell(self, stage: str, done: int, total: int, message: str = "") -> None:
-        """Report progress. Raises Cancelled when the caller wants to stop."""
-        if self._cancelled():
-            raise Cancelled("The job was cancelled.")
-        stages = list(STAGE_SHARES)
-        before = sum(STAGE_SHARES[s] for s in stages[: stages.index(stage)])
-        fraction = before + STAGE_SHARES[stage] * done / total
-        spent = time.monotonic() - self._began
-        eta_s = spent * (1 - fraction) / fraction if fraction > 0.1 else None
-        self._report(
-            Progress(
-                stage=stage,
-                done=done,
-                total=total,
-                message=message,
-                preview=self._preview,
-                fraction=min(fraction, 1.0),
-                eta_s=eta_s,
-            )
-        )
-
-    def show(self, picture: Tensor) -> None:
-        """Make a picture [3, H, W] in 0..1 the preview of the reports to come."""
-        path = self.folder / FOLDER / PREVIEW_NAME
-        pixels = (picture.clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()
-        with appearing(path) as temporary:
-            Image.fromarray(pixels).save(temporary, format="PNG")
-        self._preview = path
-
-    def close(self) -> None:
-        """Take the preview back: a finished stack has better ones, an aborted one has none."""
-        if self._preview is not None:
-            self._preview.unlink(missing_ok=True)
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise OutOfMemory(
+            "There was not enough memory for this request.",
+            "Ask for fewer frames, a smaller size or fewer foregrounds.",
+        ) from error
 
 
 def stack_name(prompt: str) -> str:
     """The first words of a prompt as a name that files and nodes can carry."""
     words = re.findall(r"[a-z0-9]+", prompt.lower())
     return "_".join(words)[:NAME_LENGTH].strip("_") or "stack"
-
-
-def _worth_a_look(step: Step) -> bool:
-    """About three previews while denoising, the first as soon as something can be seen."""
-    return step.done < step.total and step.done % max(step.total // 4, 1) == 0
 
 
 def _accepted(spec: GenerateSpec, info: ModelInfo) -> GenerateSpec:
@@ -260,7 +237,7 @@ def _declare_layers(writer: StackWriter, plan: PromptPlan, seed: int) -> None:
         writer.add_layer(name, Role.foreground, prompt=prompt, seed=seed)
 
 
-def _write_layers(writer: StackWriter, groups: Iterable[LayerFrames], job: _Job) -> None:
+def _write_layers(writer: StackWriter, groups: Iterable[LayerFrames], job: Job) -> None:
     index = 0
     for group in groups:
         for t in range(group.composite.shape[2]):
@@ -279,15 +256,12 @@ def _write_frame(writer: StackWriter, group: LayerFrames, t: int, index: int) ->
 
 
 def _save_latents(writer: StackWriter, plan: PromptPlan, latents: Tensor, digest: str) -> None:
-    """Whitened latents [C, F, h, w] by layer and stream role, float16: what a re-render starts
-    from."""
+    """Keep what a re-render starts from."""
     layers: dict[str, dict[str, Tensor]] = {}
     for index, stream in enumerate(StreamLayout.for_foregrounds(len(plan.foregrounds)).streams):
-        tensor = latents[0, index].half().cpu().contiguous()
-        layers.setdefault(_layer_name(stream), {})[stream.role.value] = tensor
+        layers.setdefault(_layer_name(stream), {})[stream.role.value] = latents[0, index]
     for name, tensors in layers.items():
-        with appearing(writer.latents_path(name)) as temporary:
-            temporary.write_bytes(save(tensors, {"model_digest": digest}))
+        save_latents(writer.latents_path(name), tensors, digest)
 
 
 def _layer_name(stream: Stream) -> str:

@@ -68,6 +68,11 @@ def shadow_to_linear(opacity: Tensor) -> Tensor:
     return 1.0 - (1.0 - opacity.clamp(0.0, 1.0)).pow(DISPLAY_GAMMA)
 
 
+def linear_to_shadow(alpha: Tensor) -> Tensor:
+    """The inverse: alpha for linear light as opacity for a display-encoded picture."""
+    return 1.0 - (1.0 - alpha.clamp(0.0, 1.0)).pow(1.0 / DISPLAY_GAMMA)
+
+
 def to_half(pixels: Tensor) -> Tensor:
     """Round to half; NaN becomes 0 and anything outside the half range its largest number."""
     finite = torch.nan_to_num(pixels.float(), nan=0.0, posinf=HALF_MAX, neginf=-HALF_MAX)

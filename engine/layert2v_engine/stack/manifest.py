@@ -169,7 +169,7 @@ def advance(base: Stack, parent: int, parts: Parts, provenance: Provenance) -> S
         model=provenance.model if drawn else base.model,
         model_digest=provenance.model_digest if drawn else base.model_digest,
         understood=provenance.understood if drawn else base.understood,
-        warnings=provenance.warnings,
+        warnings=provenance.warnings if drawn else base.warnings,
         previews=(),
         history=(*base.history, _entry(parts, provenance, parent)),
         generator=GENERATOR,

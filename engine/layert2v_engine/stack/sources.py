@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import OpenImageIO as oiio
@@ -24,8 +24,6 @@ from layert2v_engine.stack.color import ColorConfig
 from layert2v_engine.stack.compositing import premultiply, to_half
 from layert2v_engine.stack.manifest import Format
 from layert2v_engine.stack.pictures import Picture, find_pictures, picture_size, read_picture
-
-Alpha = Literal["premultiplied", "straight", "opaque"]
 
 FILTER = "lanczos3"
 # How far a kept region fades out into what is drawn around it.
@@ -106,9 +104,9 @@ class Fit:
 class PlateSource:
     """An artist's pictures as frames of a layer.
 
-    `colorspace` is any space of `config`. A single picture is held; a longer sequence is cut at its
-    end. Raises `FootageError` for pictures that are missing, too few or, without `fitted`, of
-    another size, and `ColorError`.
+    `colorspace` is any space of `config`, `alpha` one of `layert2v.rerender.ALPHAS`. A single
+    picture is held; a longer sequence is cut at its end. Raises `FootageError` for pictures that
+    are missing, too few or, without `fitted`, of another size, and `ColorError`.
     """
 
     def __init__(
@@ -118,7 +116,7 @@ class PlateSource:
         role: Role,
         *,
         colorspace: str,
-        alpha: Alpha = "premultiplied",
+        alpha: str = "premultiplied",
         fitted: bool = False,
         config: ColorConfig | None = None,
     ) -> None:
@@ -184,7 +182,7 @@ class DonorSource:
         config: ColorConfig | None = None,
     ) -> None:
         config = config or ColorConfig.load()
-        self._folder, self._layer = folder, layer
+        self._folder, self.layer = folder, layer
         self._number, counted = _counted(stack.frames, format.frames, "layer of the other stack")
         self._fit = Fit.of((stack.width, stack.height, stack.pixel_aspect), format, layer.role)
         self._to_linear = config.transform(stack.colorspace, format.colorspace)
@@ -198,7 +196,7 @@ class DonorSource:
         self.unchanged = not (recoloured or self._fit.changes or counted)
 
     def frame(self, index: int) -> Tensor:
-        path = self._folder / self._layer.files[self._number(index)].path
+        path = self._folder / self.layer.files[self._number(index)].path
         stored = exr.read(path).float()
         color = self._to_linear(stored[..., :3].movedim(-1, 0))
         pixels = self._fit.apply(_packed(color, stored[..., 3]))

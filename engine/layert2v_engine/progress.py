@@ -1,0 +1,90 @@
+"""How far a job is, and the caller's side of it: reports, previews, and the wish to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from PIL import Image
+from torch import Tensor
+
+from layert2v_engine.errors import Cancelled
+from layert2v_engine.stack.files import appearing
+from layert2v_engine.stack.preview import FOLDER
+
+# Share of a job's time per stage, measured on two cores with the Mini; only the bar depends on it.
+STAGE_SHARES: Mapping[str, float] = MappingProxyType(
+    {"load": 0.25, "text": 0.05, "denoise": 0.5, "decode": 0.15, "write": 0.05}
+)
+# Of one that no model takes part in.
+WRITING_SHARES: Mapping[str, float] = MappingProxyType({"decode": 0.6, "write": 0.4})
+PREVIEW_NAME = "progress.png"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a job is: `done` of `total` in its stage, `fraction` in 0..1 over the whole job.
+
+    stage: load, text, denoise, decode or write. `preview` is a picture (PNG) to show meanwhile.
+    """
+
+    stage: str
+    done: int
+    total: int
+    message: str = ""
+    preview: Path | None = None
+    fraction: float = 0.0
+    eta_s: float | None = None
+
+
+class Job:
+    """The caller's side of one request."""
+
+    def __init__(
+        self,
+        folder: Path,
+        report: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self.folder = folder
+        self.shares = STAGE_SHARES
+        self._report, self._cancelled = report, cancelled
+        self._began = time.monotonic()
+        self._preview: Path | None = None
+
+    def tell(self, stage: str, done: int, total: int, message: str = "") -> None:
+        """Report progress. Raises Cancelled when the caller wants to stop."""
+        if self._cancelled():
+            raise Cancelled("The job was cancelled.")
+        stages = list(self.shares)
+        before = sum(self.shares[s] for s in stages[: stages.index(stage)])
+        fraction = before + self.shares[stage] * done / total
+        spent = time.monotonic() - self._began
+        eta_s = spent * (1 - fraction) / fraction if fraction > 0.1 else None
+        self._report(
+            Progress(
+                stage=stage,
+                done=done,
+                total=total,
+                message=message,
+                preview=self._preview,
+                fraction=min(fraction, 1.0),
+                eta_s=eta_s,
+            )
+        )
+
+    def show(self, picture: Tensor) -> None:
+        """Make a picture [3, H, W] in 0..1 the preview of the reports to come."""
+        path = self.folder / FOLDER / PREVIEW_NAME
+        pixels = (picture.clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()
+        with appearing(path) as temporary:
+            Image.fromarray(pixels).save(temporary, format="PNG")
+        self._preview = path
+
+    def close(self) -> None:
+        """Take the preview back: a finished stack has better ones, an aborted one has none."""
+        if self._preview is not None:
+            self._preview.unlink(missing_ok=True)
