@@ -1,0 +1,21 @@
+"""LayerT2V in Blender: a prompt becomes a layer stack in the compositor, the scene or the sequencer.
+
+Layers of the house: ``panels`` and ``operators`` over ``session`` (requests) and ``library``
+(stacks), these over ``model`` (what a scene remembers), and ``compositor``, ``planes`` and
+``strips``, which know only a ``Shown`` stack. Only ``session`` and what it is given by the client
+speak to a server, and grpc is imported on first use.
+"""
+
+from . import model, operators, panels, preferences, session, thumbnails
+
+_MODULES = (preferences, model, thumbnails, operators, panels, session)
+
+
+def register() -> None:
+    for module in _MODULES:
+        module.register()
+
+
+def unregister() -> None:
+    for module in reversed(_MODULES):
+        module.unregister()
