@@ -44,6 +44,7 @@ from layert2v_client.errors import (
 )
 from layert2v_client.jobs import Job, require_success
 from layert2v_client.terminal import ProgressLine, duration, show_start, show_status, size
+from layert2v_client.transfer import Terms
 from layert2v_client.types import JobStatus, ServerInfo
 
 EXIT_FAILED = 1
@@ -293,7 +294,7 @@ def download(job: Job, folder: Path, line: ProgressLine) -> None:
     def report(done: int, total: int) -> None:
         line.show("fetch", f"fetching {size(done)} of {size(total)}", done / max(total, 1))
 
-    job.download(folder, report=report)
+    job.download(folder, Terms(report=report))
     line.clear()
 
 

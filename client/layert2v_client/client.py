@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
-from types import TracebackType
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType, TracebackType
 
+from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.v1 import jobs_pb2, server_pb2
 from layert2v_client.connection import Connection, Tls, check_address, is_this_machine
@@ -16,6 +17,8 @@ from layert2v_client.convert import (
     status_from_message,
 )
 from layert2v_client.jobs import Job
+from layert2v_client.rerenders import Input, Source, prepare
+from layert2v_client.transfer import Terms
 from layert2v_client.types import JobState, JobStatus, ServerInfo
 
 PAGE_SIZE = 100
@@ -59,6 +62,11 @@ class Client:
         """End the line to the server; jobs go on."""
         self._connection.close()
 
+    @property
+    def address(self) -> str:
+        """Of the server."""
+        return self._connection.address
+
     def info(self) -> ServerInfo:
         """What the server is and can do. Raises ``ClientError``."""
         request = server_pb2.GetServerInfoRequest()
@@ -77,7 +85,39 @@ class Client:
         The same ``request_id`` again gives the same job, so a caller that may be restarted in
         between keeps its own. Raises ``InvalidRequest`` with the wrong fields, or ``ClientError``.
         """
-        request = create_request(spec, request_id or uuid.uuid4())
+        return self.create(create_request(spec, request_id or uuid.uuid4()), timeout_s=timeout_s)
+
+    def rerender(
+        self,
+        stack: Source,
+        spec: RerenderSpec,
+        inputs: Mapping[str, Input] = MappingProxyType({}),
+        request_id: uuid.UUID | None = None,
+        terms: Terms | None = None,
+    ) -> Job:
+        """Ask for a change of a stack, a folder or a job's name; it is queued when this returns.
+
+        ``inputs`` has for each key of ``spec`` the pictures, or the donor: a folder or a job's
+        name. What the server lacks is brought first. ``Job.land`` brings the new state home.
+        Raises ``InvalidRequest`` with the wrong fields, ``ManifestError``, or ``ClientError``.
+        """
+        return self.create(self.prepare(stack, spec, inputs, request_id or uuid.uuid4(), terms))
+
+    def prepare(
+        self,
+        stack: Source,
+        spec: RerenderSpec,
+        inputs: Mapping[str, Input],
+        request_id: uuid.UUID,
+        terms: Terms | None = None,
+    ) -> jobs_pb2.CreateJobRequest:
+        """The first half of ``rerender``: check and upload; ``create`` is the other."""
+        return prepare(self._connection, stack, spec, inputs, request_id, terms or Terms())
+
+    def create(
+        self, request: jobs_pb2.CreateJobRequest, *, timeout_s: float = SUBMIT_TIMEOUT_S
+    ) -> Job:
+        """Ask for the job of ``request``; the same request again is the same job."""
         answer = self._connection.call(self._connection.jobs.CreateJob, request, timeout_s)
         return Job(self._connection, answer.name)
 

@@ -28,7 +28,7 @@ PATIENCE_S = 60.0
 _REPEATABLE = {
     # CreateJob may be repeated because it carries a request_id.
     "layert2v.v1.JobService": ("CreateJob", "GetJob", "ListJobs", "CancelJob"),
-    "layert2v.v1.ArtifactService": ("ListArtifacts", "QueryWrite"),
+    "layert2v.v1.ArtifactService": ("ListArtifacts", "QueryWrite", "FindFiles"),
     "layert2v.v1.ServerService": ("GetServerInfo",),
 }
 _SERVICE_CONFIG = {

@@ -13,7 +13,13 @@ import grpc
 
 from layert2v.spec import FieldViolation, GenerateSpec
 from layert2v.v1 import artifacts_pb2, errors_pb2, jobs_pb2, server_pb2
-from layert2v.wire import ERROR_TRAILER, model_from_message, spec_from_message, spec_to_message
+from layert2v.wire import (
+    ERROR_TRAILER,
+    model_from_message,
+    rerender_from_message,
+    spec_from_message,
+    spec_to_message,
+)
 from layert2v_client.errors import (
     AccessDenied,
     ClientError,
@@ -98,6 +104,8 @@ def status_from_message(message: jobs_pb2.Job) -> JobStatus:
         state=_STATES.get(message.state, JobState.unknown),
         revision=message.revision,
         spec=spec_from_message(message.spec),
+        rerender=rerender_from_message(message.rerender) if message.HasField("rerender") else None,
+        source=message.source,
         progress=_progress(message.progress) if message.HasField("progress") else None,
         queue_position=message.queue_position if message.HasField("queue_position") else None,
         problem=_problem(message.error) if message.HasField("error") else None,

@@ -21,9 +21,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from layert2v_client.errors import EmbeddedServerFailed, InvalidRequest, JobCancelled
+from layert2v_client.errors import EmbeddedServerFailed, InvalidRequest, JobCancelled, Stopped
 
 READY_TIMEOUT_S = 120.0
+READY_POLL_S = 0.1
 STOP_TIMEOUT_S = 15.0
 LOG_NAME = "server.log"
 CALLS_NAME = "calls"
@@ -34,13 +35,22 @@ class EmbeddedServer:
     """A running server child. In a ``with`` block, or ended by ``stop``.
 
     Jobs and their files stay in ``data``; a later server with the same folder finds them again.
-    Raises ``EmbeddedServerFailed`` where it does not start.
+    ``python`` is the interpreter that has the server, empty for this one. The server ends with
+    this process, or, where ``lifeline`` is given, at the end of that file descriptor. ``stop``
+    ends the waiting for it. Raises ``EmbeddedServerFailed`` where it does not start, ``Stopped``.
     """
 
     def __init__(
-        self, data: Path, *, models: Path | None = None, timeout_s: float = READY_TIMEOUT_S
+        self,
+        data: Path,
+        *,
+        models: Path | None = None,
+        python: str = "",
+        lifeline: int | None = None,
+        stop: threading.Event | None = None,
+        timeout_s: float = READY_TIMEOUT_S,
     ) -> None:
-        command = [sys.executable, "-m", "layert2v_server", "serve"]
+        command = [python or sys.executable, "-m", "layert2v_server", "serve"]
         command += ["--address", "127.0.0.1:0", "--data", str(data), "--until-stdin-ends"]
         command += [] if models is None else ["--models", str(models)]
         self.log = data / LOG_NAME
@@ -51,7 +61,8 @@ class EmbeddedServer:
                 # Its own session: Ctrl-C in a terminal must reach the job first, not the server.
                 self._process = subprocess.Popen(  # noqa: S603
                     command,
-                    stdin=subprocess.PIPE,  # it ends with this process, however that ends
+                    # A pipe ends with this process, however that ends.
+                    stdin=subprocess.PIPE if lifeline is None else lifeline,
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
@@ -64,7 +75,7 @@ class EmbeddedServer:
                 "Name another folder as data in the [client] table of LAYERT2V_CONFIG.",
             ) from problem
         try:
-            self.address = self._wait_until_ready(timeout_s)
+            self.address = self._wait_until_ready(timeout_s, stop or threading.Event())
         except BaseException:
             self.stop()
             raise
@@ -97,17 +108,20 @@ class EmbeddedServer:
         if self._process.stdin is not None:
             self._process.stdin.close()
 
-    def _wait_until_ready(self, timeout_s: float) -> str:
+    def _wait_until_ready(self, timeout_s: float, stop: threading.Event) -> str:
         addresses: queue.Queue[str | None] = queue.Queue()
         # The thread goes on reading to the end, so that the server never waits for a full pipe.
         threading.Thread(target=_listen, args=(self._process, addresses), daemon=True).start()
-        try:
-            address = addresses.get(timeout=timeout_s)
-        except queue.Empty:
-            raise self._failure(f"did not start within {timeout_s:g} seconds") from None
-        if address is None:
-            raise self._failure(f"ended at once: {self._last_words()}")
-        return address
+        until = time.monotonic() + timeout_s
+        while time.monotonic() < until:
+            with suppress(queue.Empty):
+                address = addresses.get(timeout=READY_POLL_S)
+                if address is None:
+                    raise self._failure(f"ended at once: {self._last_words()}")
+                return address
+            if stop.is_set():
+                raise Stopped
+        raise self._failure(f"did not start within {timeout_s:g} seconds")
 
     def _failure(self, what: str) -> EmbeddedServerFailed:
         return EmbeddedServerFailed(
@@ -152,9 +166,13 @@ def _forget_old(calls: Path) -> None:
 
 
 def _listen(process: subprocess.Popen[str], addresses: queue.Queue[str | None]) -> None:
-    """Pass on the address of the ready line, and None at the end of the output."""
+    """Pass on the address of the ready line, and None at the end of the output.
+
+    It also waits for the end of the process, whom nobody else may ask how it ended.
+    """
     with process.stdout or io.StringIO() as lines:
         for line in lines:
             with suppress(ValueError, KeyError, TypeError):  # some other line
                 addresses.put(json.loads(line)["address"])
     addresses.put(None)
+    process.wait()

@@ -11,7 +11,8 @@ ClientError
 ├── JobFailed              the job ended in an error
 ├── JobCancelled           the job was cancelled
 ├── TransferFailed         a file did not arrive as it should
-└── EmbeddedServerFailed   the server for this call did not start
+├── EmbeddedServerFailed   the server for this call did not start
+└── Stopped                the caller called it off
 
 Each has a ``reason`` for programs (UPPER_SNAKE), a sentence in ``message`` and a ``hint`` that
 says what to do, which may be empty.
@@ -90,3 +91,10 @@ class TransferFailed(ClientError):
 
 class EmbeddedServerFailed(ClientError):
     """The server for this call did not start."""
+
+
+class Stopped(ClientError):
+    """The caller called it off."""
+
+    def __init__(self) -> None:
+        super().__init__("STOPPED", "It was called off.")

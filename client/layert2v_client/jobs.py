@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from layert2v.stack import MANIFEST_NAME, Stack
 from layert2v.v1 import jobs_pb2
-from layert2v_client import transfer
+from layert2v_client import stacks, transfer
 from layert2v_client.connection import PATIENCE_S, Connection, Patience
 from layert2v_client.convert import status_from_message, update_from_message
 from layert2v_client.errors import ClientError, JobCancelled, JobFailed, ServerUnavailable
+from layert2v_client.transfer import Terms
 from layert2v_client.types import JobState, JobStatus, Update
 
 
@@ -59,13 +61,32 @@ class Job:
                     return require_success(update.status)
         return require_success(self.status())
 
-    def download(self, folder: Path, *, report: Callable[[int, int], None] | None = None) -> Path:
+    def download(self, folder: Path, terms: Terms | None = None) -> Path:
         """Bring the job's stack into ``folder``; what is there already is not fetched again.
 
-        ``report`` hears bytes done and bytes in all. Raises ``NotPossible`` where the job has not
-        succeeded, ``TransferFailed`` where a file cannot be stored as it should, ``ClientError``.
+        Raises ``NotPossible`` where the job has not succeeded, ``TransferFailed`` where a file
+        cannot be stored as it should, ``ClientError``.
         """
-        return transfer.download(self._connection, self.status(), folder, report=report)
+        return transfer.download(self._connection, self.status(), folder, terms)
+
+    def land(self, folder: Path, terms: Terms | None = None) -> Stack:
+        """Bring the state that a re-render made into the stack it started from; see ``stacks``.
+
+        Raises ``NotPossible`` where ``folder`` holds another stack or the job has not succeeded,
+        ``TransferFailed``, ``ManifestError``, or another ``ClientError``.
+        """
+        return stacks.land(self._connection, self.status(), folder, terms)
+
+    def retract(self, folder: Path) -> None:
+        """Remove what a ``download`` or ``land`` that was called off has brought to ``folder``.
+
+        A stack that is whole stays. Raises ``ClientError``.
+        """
+        status = self.status()
+        if status.rerender is not None and (folder / MANIFEST_NAME).exists():
+            stacks.forget(self._connection, status, folder)
+        else:
+            transfer.forget(self._connection, status, folder)
 
 
 class Watch:

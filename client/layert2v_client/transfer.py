@@ -7,9 +7,12 @@ Every chunk carries a CRC-32, every file a SHA-256. The manifest comes last, so 
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +21,13 @@ from layert2v.v1 import artifacts_pb2
 from layert2v.wire import CHUNK_BYTES
 from layert2v_client.connection import PATIENCE_S, Connection, Patience
 from layert2v_client.convert import artifact_from_message
-from layert2v_client.errors import ClientError, NotPossible, ServerUnavailable, TransferFailed
+from layert2v_client.errors import (
+    ClientError,
+    NotPossible,
+    ServerUnavailable,
+    Stopped,
+    TransferFailed,
+)
 from layert2v_client.types import Artifact, JobState, JobStatus
 
 PAGE_SIZE = 500
@@ -27,6 +36,30 @@ SEGMENT_BYTES = 16 * CHUNK_BYTES
 SEGMENT_TIMEOUT_S = 120.0
 
 Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How files travel.
+
+    ``report`` hears bytes done and bytes in all. ``patience_s`` is how long a cut line is taken up
+    again. ``path_map`` turns prefixes of the server's paths into this machine's. ``link`` allows
+    a hard link to a file of the server, where a copy would do. ``stop`` calls it off.
+    """
+
+    report: Report | None = None
+    patience_s: float = PATIENCE_S
+    path_map: tuple[tuple[str, str], ...] = ()
+    link: bool = False
+    stop: threading.Event | None = None
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A file of a job and where it goes."""
+
+    artifact: Artifact
+    target: Path
 
 
 def list_artifacts(connection: Connection, job: str) -> list[Artifact]:
@@ -43,34 +76,70 @@ def list_artifacts(connection: Connection, job: str) -> list[Artifact]:
 
 
 def download(
-    connection: Connection,
-    status: JobStatus,
-    folder: Path,
-    *,
-    report: Report | None = None,
-    patience_s: float = PATIENCE_S,
+    connection: Connection, status: JobStatus, folder: Path, terms: Terms | None = None
 ) -> Path:
     """Bring the stack of a finished job into ``folder``, which is made where it is missing.
 
-    Files that are there already are kept when they are the right ones. ``report`` hears bytes done
-    and bytes in all. Raises ``NotPossible``, ``TransferFailed`` or another ``ClientError``; after
-    any of them the same call goes on where it stopped.
+    Files that are there already are kept when they are the right ones. Raises ``NotPossible``,
+    ``TransferFailed`` or another ``ClientError``; after any of them the same call goes on where it
+    stopped.
     """
+    artifacts = artifacts_of(connection, status)
+    parcels = [Parcel(artifact, target_in(folder, artifact.path)) for artifact in artifacts]
+    deliver(connection, status, artifacts, parcels, terms or Terms())
+    return folder
+
+
+def artifacts_of(connection: Connection, status: JobStatus) -> list[Artifact]:
+    """The files of a finished job, the manifest last. Raises ``NotPossible``, ``ClientError``."""
     if status.state is not JobState.succeeded:
         raise NotPossible(
             "JOB_NOT_SUCCEEDED",
             f"The job is {status.state.value} and has no stack to fetch.",
             "Only a job that succeeded has files.",
         )
-    artifacts = list_artifacts(connection, status.name)
-    shared = _shared_folder(status.local_path, artifacts)
-    tally = _Tally(sum(artifact.size_bytes for artifact in artifacts), report)
-    for artifact in artifacts:
-        target = _target(folder, artifact)
-        if not _is_there(target, artifact):
-            _Delivery(connection, artifact, target, shared, patience_s).run(tally.advanced)
-        tally.finished(artifact.size_bytes)
-    return folder
+    return list_artifacts(connection, status.name)
+
+
+def deliver(
+    connection: Connection,
+    status: JobStatus,
+    artifacts: Sequence[Artifact],
+    parcels: Sequence[Parcel],
+    terms: Terms,
+) -> None:
+    """Bring ``parcels``, some of the job's ``artifacts``, in this order.
+
+    Raises ``TransferFailed``, ``Stopped`` or another ``ClientError``.
+    """
+    shared = _shared_folder(status.local_path, artifacts, terms.path_map)
+    tally = _Tally(sum(parcel.artifact.size_bytes for parcel in parcels), terms.report)
+    for parcel in parcels:
+        if not _is_there(parcel):
+            _Delivery(connection, parcel, shared, terms).run(tally.advanced)
+        tally.finished(parcel.artifact.size_bytes)
+
+
+def forget(connection: Connection, status: JobStatus, folder: Path) -> None:
+    """Remove what a download that was called off has brought; a whole stack stays.
+
+    Raises ``ClientError``.
+    """
+    if not (folder / MANIFEST_NAME).exists():
+        artifacts = artifacts_of(connection, status)
+        discard([Parcel(artifact, target_in(folder, artifact.path)) for artifact in artifacts])
+
+
+def discard(parcels: Sequence[Parcel]) -> None:
+    """Remove what has arrived of ``parcels``, and the folders that are empty then."""
+    for parcel in parcels:
+        if _is_right(parcel.target, parcel.artifact):
+            parcel.target.unlink()
+        _partial(parcel).unlink(missing_ok=True)
+    for folder in {parcel.target.parent for parcel in parcels}:
+        with suppress(OSError):  # not empty, or not there
+            folder.rmdir()
+            folder.parent.rmdir()
 
 
 class _Tally:
@@ -94,27 +163,23 @@ class _Delivery:
     """One file on its way: into a hidden partial file first, renamed when its hash is right."""
 
     def __init__(
-        self,
-        connection: Connection,
-        artifact: Artifact,
-        target: Path,
-        shared: Path | None,
-        patience_s: float,
+        self, connection: Connection, parcel: Parcel, shared: Path | None, terms: Terms
     ) -> None:
         self._connection = connection
-        self._artifact = artifact
-        self._target = target
+        self._artifact = parcel.artifact
+        self._target = parcel.target
+        self._partial = _partial(parcel)
         self._shared = shared
-        self._patience = Patience(patience_s, threading.Event())
+        self._link = terms.link
+        self._stop = terms.stop or threading.Event()
+        self._patience = Patience(terms.patience_s, self._stop)
 
     def run(self, advanced: Callable[[int], object]) -> None:
         """Deliver; ``advanced`` hears the bytes of this file that have arrived."""
-        artifact = self._artifact
-        # The hash in the name keeps a partial file from being continued with other content.
-        partial = self._target.with_name(f".{self._target.name}.{artifact.sha256[:12]}.part")
+        artifact, partial = self._artifact, self._partial
         try:
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            if self._shared is not None and self._copy(self._shared, partial) == artifact.sha256:
+            if self._shared is not None and self._copy(self._shared) == artifact.sha256:
                 advanced(artifact.size_bytes)
                 partial.replace(self._target)
                 return
@@ -135,18 +200,42 @@ class _Delivery:
             "The file is damaged on the server; run the job again.",
         )
 
-    def _copy(self, shared: Path, partial: Path) -> str:
+    def _copy(self, shared: Path) -> str:
         """Copy the file from the server's own folder; returns its hash, "" where it is not seen."""
+        source = shared / self._artifact.path
         digest = hashlib.sha256()
         try:
-            source = (shared / self._artifact.path).open("rb")
+            reading = source.open("rb")
         except OSError:
             return ""
-        with source, partial.open("wb") as file:
-            for block in _blocks(source):
-                digest.update(block)
-                file.write(block)
+        with reading:
+            self._partial.unlink(missing_ok=True)
+            if self._linked(source):
+                for block in _blocks(reading):
+                    digest.update(block)
+                if digest.hexdigest() != self._artifact.sha256:
+                    self._partial.unlink()  # or the server's own file would be written on
+                return digest.hexdigest()
+            with self._partial.open("wb") as file:
+                for block in _blocks(reading):
+                    self._go_on()
+                    digest.update(block)
+                    file.write(block)
         return digest.hexdigest()
+
+    def _linked(self, source: Path) -> bool:
+        """Whether the file could be linked: on the same disk, by somebody who may."""
+        if not self._link:
+            return False
+        try:
+            os.link(source, self._partial)
+        except OSError:
+            return False
+        return True
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
 
     def _receive(self, partial: Path, advanced: Callable[[int], object]) -> str:
         """Bring what is missing of the partial file; returns the hash of the whole."""
@@ -156,9 +245,11 @@ class _Delivery:
             for block in _blocks(file):
                 digest.update(block)
             while file.tell() < self._artifact.size_bytes:
+                self._go_on()
                 problem: ClientError
                 try:
                     for data in self._segment(file.tell()):
+                        self._go_on()
                         file.write(data)
                         digest.update(data)
                         advanced(file.tell())
@@ -192,53 +283,81 @@ class _Delivery:
             raise TransferFailed("FILE_SHORT", f"{self._artifact.path} ends early on the server.")
 
 
-def _shared_folder(local_path: str, artifacts: list[Artifact]) -> Path | None:
+def _shared_folder(
+    local_path: str, artifacts: Sequence[Artifact], path_map: tuple[tuple[str, str], ...]
+) -> Path | None:
     """The stack's folder on the server where this machine sees the same manifest there."""
-    folder = Path(local_path)
     manifests = [artifact for artifact in artifacts if artifact.path == MANIFEST_NAME]
-    if not (local_path and manifests and folder.is_absolute()):
-        return None
-    return folder if _has_content(folder / MANIFEST_NAME, manifests[0]) else None
+    for known in (local_path, *_mapped(local_path, path_map)):
+        folder = Path(known)
+        usable = known and manifests and folder.is_absolute()
+        if usable and _is_right(folder / MANIFEST_NAME, manifests[0]):
+            return folder
+    return None
 
 
-def _target(folder: Path, artifact: Artifact) -> Path:
+def _mapped(path: str, path_map: tuple[tuple[str, str], ...]) -> Iterator[str]:
+    """``path`` as this machine may know it. Both kinds of slashes end a prefix."""
+    for there, here in path_map:
+        prefix = there.rstrip("/\\")
+        rest = path[len(prefix) :]
+        if prefix and path.startswith(prefix) and (not rest or rest[0] in "/\\"):
+            yield str(Path(here, *rest.replace("\\", "/").split("/")[1:]))
+
+
+def target_in(folder: Path, path: str) -> Path:
     """Where a file goes. Raises ``TransferFailed`` for a path that would leave the folder."""
-    target = folder / artifact.path
+    target = folder / path
     inside = folder.resolve() in target.resolve().parents
-    if not (is_safe_path(artifact.path) and inside):
+    if not (is_safe_path(path) and inside):
         raise TransferFailed(
             "PATH_UNSAFE",
-            f"The server names a file outside the stack folder: {artifact.path!r}.",
+            f"The server names a file outside the stack folder: {path!r}.",
             "Nothing was written there. Do not trust this server.",
         )
     return target
 
 
-def _is_there(target: Path, artifact: Artifact) -> bool:
+def _partial(parcel: Parcel) -> Path:
+    # The hash in the name keeps a partial file from being continued with other content.
+    target = parcel.target
+    return target.with_name(f".{target.name}.{parcel.artifact.sha256[:12]}.part")
+
+
+def _is_there(parcel: Parcel) -> bool:
     """Whether the file is here already. Raises ``TransferFailed`` where another one is."""
-    if not target.exists():
+    if not parcel.target.exists():
         return False
-    if _has_content(target, artifact):
+    if _is_right(parcel.target, parcel.artifact):
         return True
     raise TransferFailed(
         "FILE_EXISTS",
-        f"{target} is another file already.",
+        f"{parcel.target} is another file already.",
         "Choose an empty folder; nothing is overwritten.",
     )
 
 
-def _has_content(path: Path, artifact: Artifact) -> bool:
-    """Whether ``path`` is a file with the artifact's bytes; one that cannot be read is not."""
-    digest = hashlib.sha256()
+def has_content(path: Path, size_bytes: int, sha256: str) -> bool:
+    """Whether ``path`` is a file with these bytes; one that cannot be read is not."""
     try:
-        if path.stat().st_size != artifact.size_bytes:
-            return False
-        with path.open("rb") as file:
-            for block in _blocks(file):
-                digest.update(block)
+        return path.stat().st_size == size_bytes and sha256_of(path) == sha256
     except OSError:
         return False
-    return digest.hexdigest() == artifact.sha256
+
+
+def sha256_of(path: Path, stop: threading.Event | None = None) -> str:
+    """The hash of a file. Raises ``OSError``, and ``Stopped`` when ``stop`` is set."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in _blocks(file):
+            if stop is not None and stop.is_set():
+                raise Stopped
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _is_right(path: Path, artifact: Artifact) -> bool:
+    return has_content(path, artifact.size_bytes, artifact.sha256)
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:

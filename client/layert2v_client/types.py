@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from layert2v.rerender import RerenderSpec
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
 
 
@@ -54,12 +55,18 @@ class JobProblem:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """A job as it was at one revision. Times are UTC; ``queue_position`` counts jobs ahead."""
+    """A job as it was at one revision. Times are UTC; ``queue_position`` counts jobs ahead.
+
+    ``rerender`` is set where the job changes a stack, and ``source`` says which; ``spec`` is then
+    without meaning.
+    """
 
     name: str
     state: JobState
     revision: int
     spec: GenerateSpec
+    rerender: RerenderSpec | None
+    source: str
     progress: Progress | None
     queue_position: int | None
     problem: JobProblem | None

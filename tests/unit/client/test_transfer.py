@@ -11,7 +11,7 @@ import pytest
 from fakes.scripted_server import Script
 from layert2v.v1 import jobs_pb2
 from layert2v_client import Client, Job, NotPossible, ServerUnavailable, TransferFailed, transfer
-from layert2v_client.transfer import SEGMENT_BYTES
+from layert2v_client.transfer import SEGMENT_BYTES, Terms
 
 FILES = {"stack.json": b"{}", "bg/v001/a.exr": b"0123456789" * 3, "empty": b"", "b": b"some"}
 
@@ -34,7 +34,8 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_everything_arrives_the_manifest_last(job: Job, script: Script, tmp_path: Path) -> None:
     heard: list[tuple[int, int]] = []
-    folder = job.download(tmp_path / "fox", report=lambda done, total: heard.append((done, total)))
+    terms = Terms(report=lambda done, total: heard.append((done, total)))
+    folder = job.download(tmp_path / "fox", terms)
     assert content(folder) == FILES
     assert script.read_from[-1][0] == "artifact:stack.json"
     assert heard[-1] == (36, 36)
@@ -65,7 +66,7 @@ def test_a_later_call_goes_on_with_the_partial_file(
 ) -> None:
     script.cut_reads_after = [3] + [0] * 9
     with pytest.raises(ServerUnavailable):
-        transfer.download(client._connection, job.status(), tmp_path, patience_s=0.3)
+        transfer.download(client._connection, job.status(), tmp_path, Terms(patience_s=0.3))
     (partial,) = (tmp_path / "bg" / "v001").iterdir()
     assert partial.read_bytes() == FILES["bg/v001/a.exr"][:12]
     script.cut_reads_after.clear()
@@ -96,11 +97,11 @@ def test_patience_with_damage_and_short_files_ends(
 ) -> None:
     script.damaged_reads = list(range(99))
     with pytest.raises(TransferFailed, match="damaged again"):
-        transfer.download(client._connection, job.status(), tmp_path, patience_s=0.3)
+        transfer.download(client._connection, job.status(), tmp_path, Terms(patience_s=0.3))
     script.damaged_reads = []
     script.promised = {"b": b"some more"}
     with pytest.raises(TransferFailed, match="ends early"):
-        transfer.download(client._connection, job.status(), tmp_path, patience_s=0.3)
+        transfer.download(client._connection, job.status(), tmp_path, Terms(patience_s=0.3))
 
 
 def test_nothing_of_the_artists_is_overwritten(job: Job, tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""What a session tells, kept, so that tests can wait for a moment and look back."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fakes.fake_engine import ENGINE
+from fakes.live_server import PATIENCE_S, QUICK
+from layert2v_client.events import TERMINAL, Event, JobChanged
+from layert2v_client.session import Session, SessionSettings
+
+E = TypeVar("E")
+
+
+class Followed:
+    """A session whose events are kept."""
+
+    def __init__(self, settings: SessionSettings) -> None:
+        self.session = Session(settings)
+        self.seen: list[Event] = []
+
+    def __enter__(self) -> Followed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.session.close()
+
+    def wait(self, kind: type[E], fits: Callable[[E], bool] = lambda event: True) -> E:
+        """The next event of a kind that fits; fails when a request ends another way before."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            for event in self.session.events(0.2):
+                self.seen.append(event)
+                if isinstance(event, kind) and fits(event):
+                    return event
+                assert not isinstance(event, TERMINAL), event
+        raise AssertionError(f"no {kind.__name__} in {self.seen[-5:]}")
+
+    def state(self, state: str) -> JobChanged:
+        """Wait until a request is in a state."""
+        return self.wait(JobChanged, lambda event: event.state == state)
+
+
+def fake_server_config(folder: Path, **settings: Any) -> Path:
+    """A configuration with which servers that others start have the engine of the tests."""
+    path = folder / "fake_server.toml"
+    table = {"engine": ENGINE, "devices": ["cpu"], **QUICK, **settings}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
+    path.write_text("\n".join(["[server]", *lines]))
+    return path
