@@ -63,6 +63,10 @@ class Dice:
         """Numbers [size] below `count`, on the CPU."""
         return torch.randint(count, (size,), generator=self.choices)
 
+    def pick(self, shares: Tensor) -> int:
+        """An index of `shares` [n], each as often as its share."""
+        return int(torch.multinomial(shares, 1, generator=self.choices))
+
     def chance(self, share: float) -> bool:
         """True in that share of calls."""
         return bool(torch.rand((), generator=self.choices) < share)

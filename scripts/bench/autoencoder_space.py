@@ -92,7 +92,7 @@ def quality(autoencoder: PatchAutoencoder, clips: ClipSet) -> list[float]:
     """PSNR of a round trip per stream, then of the composite through noisy latents."""
     encoded = []
     squares = torch.zeros(len(STREAMS) + 1)
-    batches = torch.arange(len(clips.labels)).split(8)
+    batches = torch.arange(len(clips.scenes)).split(8)
     for rows in batches:
         videos = clips.streams(rows)
         for stream in range(len(STREAMS)):
@@ -105,7 +105,7 @@ def quality(autoencoder: PatchAutoencoder, clips: ClipSet) -> list[float]:
     for latents, video in encoded:
         noise = NOISE * deviation * torch.randn(latents.shape, generator=generator)
         squares[-1] += error(autoencoder, latents + noise, video)
-    return (10 * torch.log10(4 * len(clips.labels) / squares)).tolist()
+    return (10 * torch.log10(4 * len(clips.scenes) / squares)).tolist()
 
 
 def error(autoencoder: PatchAutoencoder, latents: Tensor, video: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ def material(run: Path | None, bank: Path | None, train: int, held: int) -> tupl
 
 def part(clips: ClipSet, count: int) -> ClipSet:
     """The first clips of a set."""
-    return ClipSet(pixels=clips.pixels[:count].clone(), labels=clips.labels[:count])
+    return ClipSet(pixels=clips.pixels[:count].clone(), scenes=clips.scenes[:count])
 
 
 def drawn(bank: Path, count: int, seed: int) -> ClipSet:
@@ -184,7 +184,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     clips, held_out = material(args.run, args.bank, args.clips, args.held_out)
     print(
-        f"{len(clips.labels)} clips, {len(held_out.labels)} held out, {args.budget:.0f} CPU seconds"
+        f"{len(clips.scenes)} clips, {len(held_out.scenes)} held out, {args.budget:.0f} CPU seconds"
         f" per decoder at rate {args.lr:g}; PSNR in dB, `vs base` of comp, `decode s` per stream"
     )
     contestants = [Contestant(case, clips, held_out, args.lr) for case in CASES]

@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import torch
 
@@ -19,11 +21,17 @@ from layert2v_engine.model.text import MiniLMTextEncoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.training.config import load_config
 from layert2v_engine.training.data import CaptionStates, LatentSet
-from layert2v_engine.training.joint import JointConfig, JointPhase, Material
-from layert2v_engine.training.joint_stage import JointStage, new_transformer
+from layert2v_engine.training.joint import (
+    BATCH_STREAMS,
+    JointConfig,
+    JointPhase,
+    Material,
+    Scenes,
+)
+from layert2v_engine.training.joint_stage import JointStage, new_transformer, role_names
 from layert2v_engine.training.stages import AutoencoderStage
 from layert2v_engine.training.trainer import Trainer, TrainerConfig
-from layert2v_engine.world.vocabulary import labels
+from layert2v_engine.world.scenes import draw
 
 CLIPS = 64
 SHIPPED = Path("engine/layert2v_engine/training/mini_v1")
@@ -36,6 +44,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--still-batches", type=int, nargs="*", default=[512])
     parser.add_argument("--batches", type=int, nargs="*", default=[192])
+    parser.add_argument("--foregrounds", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10.0, help="per line")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--text-encoder", type=Path, help="folder, where none is installed")
@@ -45,30 +54,39 @@ def main() -> None:
     stage = load_config(JointStage, "joint", args.configs)
     encoder = MiniLMTextEncoder(args.text_encoder, max_tokens=stage.max_tokens).to(device)
     first = load_config(AutoencoderStage, "autoencoder", args.configs)
-    material = noise(first, CaptionStates(encoder), device)
-    channels = material.latents.latents.shape[2]
+    material = noise(first, CaptionStates(encoder), args.foregrounds, device)
+    channels = material.scenes[args.foregrounds].latents.latents.shape[2]
+    roles = role_names(args.foregrounds)
     for share, batches in ((1.0, args.still_batches), (0.0, args.batches)):
         for batch in batches:
-            model = new_transformer(stage, channels).to(device)
+            model = new_transformer(stage.transformer, channels, roles).to(device)
             joint = JointConfig(
-                batch=batch, still_batch=batch, still_share=share, compile=not args.no_compile
+                batch=batch,
+                still_batch=batch,
+                still_share=share,
+                foregrounds=(args.foregrounds,),
+                compile=not args.no_compile,
             )
             phase = JointPhase("speed", model, material, no_sheet, joint, stage.objective)
             print(measure(phase, batch, args.seconds, device), flush=True)
 
 
-def noise(first: AutoencoderStage, texts: CaptionStates, device: torch.device) -> Material:
+def noise(
+    first: AutoencoderStage, texts: CaptionStates, foregrounds: int, device: torch.device
+) -> Material:
     """Material of the right shapes."""
     world, codec = first.world, first.autoencoder
     frames = 1 + (world.frames - 1) // codec["temporal_factor"]
     size = (world.height // codec["spatial_factor"], world.width // codec["spatial_factor"])
-    layout = StreamLayout.for_foregrounds(1)
+    layout = StreamLayout.for_foregrounds(foregrounds)
+    rng = Random(0)  # noqa: S311 - scenes, not secrets
     latents = LatentSet(
         latents=torch.randn(CLIPS, len(layout), codec["latent_channels"], frames, *size).half(),
-        coverage=torch.rand(CLIPS, 2, frames, *size).half(),
-        labels=tuple(labels()[:CLIPS]),
+        coverage=torch.rand(CLIPS, 2 * foregrounds, frames, *size).half(),
+        scenes=tuple(draw(rng, foregrounds=foregrounds) for _ in range(CLIPS)),
     ).to(device)
-    return Material(layout=layout, latents=latents, held_out=latents, texts=texts)
+    scenes = Scenes(layout=layout, latents=latents, held_out=latents)
+    return Material(scenes={foregrounds: scenes}, texts=texts, stride=frames)
 
 
 def measure(phase: JointPhase, batch: int, seconds: float, device: torch.device) -> str:
@@ -80,12 +98,18 @@ def measure(phase: JointPhase, batch: int, seconds: float, device: torch.device)
         trainer.step, trainer.spent_s = 0, 0.0
         trainer.run()
     kind = "stills" if phase.config.still_share else "clips"
-    rate = trainer.step * batch / trainer.spent_s
+    share = BATCH_STREAMS / len(phase.scenes[0].layout)
+    rate = trainer.step * max(1, round(batch * share)) / trainer.spent_s
     peak = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0.0
     return f"{kind} batch={batch} samples_per_s={rate:.1f} peak_gib={peak:.1f} device={device}"
 
 
-def no_sheet(model: LayeredWanTransformer3DModel, path: Path, frame: int | None) -> None:
+def no_sheet(
+    model: LayeredWanTransformer3DModel,
+    path: Path,
+    frame: int | None,
+    foregrounds: Sequence[int],
+) -> None:
     """Speed needs no pictures."""
 
 

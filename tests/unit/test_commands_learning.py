@@ -42,7 +42,7 @@ def test_a_missing_configuration_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = refused(capsys, "--run", str(tmp_path), "--configs", str(tmp_path), "--device", "cpu")
-    assert "matte.toml" in said
+    assert "joint.toml" in said
 
 
 def test_a_stage_out_of_turn_names_the_one_before(

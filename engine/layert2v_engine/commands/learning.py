@@ -10,7 +10,7 @@ from pathlib import Path
 
 from layert2v_engine.errors import EngineError
 
-STAGE_NAMES = ("prepare", "autoencoder", "matte", "joint")
+STAGE_NAMES = ("prepare", "autoencoder", "matte", "joint", "multi")
 DEVICE_HELP = "auto (a GPU if there is one), cpu, cuda, cuda:1, ..."
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -41,6 +41,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train.add_argument(
         "--budget", help="training time per phase instead of the file's, such as 90s, 20m or 1h"
     )
+    train.add_argument(
+        "--start-from",
+        metavar="MODEL",
+        help="go on from a shipped model or a model folder instead of from nothing; its "
+        "autoencoder, matte adaptation and latent statistics are kept",
+    )
     train.add_argument("--device", default="auto", help=DEVICE_HELP)
     train.add_argument("--threads", type=int, default=0, help="CPU threads; default: all")
     train.set_defaults(run=_train)
@@ -53,7 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     export.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="model folder; replaced"
     )
-    export.add_argument("--phase", default="clips", help="phase of the joint stage; default: clips")
+    export.add_argument("--phase", default="clips", help="phase of the transformer; default: clips")
     export.add_argument("--configs", type=Path, help="folder of <stage>.toml files")
     export.set_defaults(run=_export)
     evaluate = subparsers.add_parser(
@@ -94,13 +100,20 @@ def _train(args: argparse.Namespace) -> int:
 
     from layert2v_engine.devices import pick_device
     from layert2v_engine.training.config import load_config
-    from layert2v_engine.training.joint_stage import JointStage, run_joint, run_prepare
+    from layert2v_engine.training.joint_stage import (
+        JointStage,
+        MultiStage,
+        run_joint,
+        run_multi,
+        run_prepare,
+    )
     from layert2v_engine.training.stages import (
         AutoencoderStage,
         MatteStage,
         run_autoencoder,
         run_matte,
     )
+    from layert2v_engine.training.start import adopt
     from layert2v_engine.training.trainer import Stopped
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -111,6 +124,8 @@ def _train(args: argparse.Namespace) -> int:
     logging.info("device=%s", device)
     args.run_folder.mkdir(parents=True, exist_ok=True)
     run, configs = args.run_folder, args.configs
+    if start := args.start_from or load_config(JointStage, "joint", configs).start:
+        adopt(run, start)
     stages = {
         "prepare": lambda: run_prepare(
             run,
@@ -126,6 +141,13 @@ def _train(args: argparse.Namespace) -> int:
         "joint": lambda: run_joint(
             run, load_config(JointStage, "joint", configs), budget_s, device
         ),
+        "multi": lambda: run_multi(
+            run,
+            load_config(JointStage, "joint", configs),
+            load_config(MultiStage, "multi", configs),
+            budget_s,
+            device,
+        ),
     }
     for name in args.stages:
         try:
@@ -139,12 +161,15 @@ def _train(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from layert2v_engine.training.config import load_config
     from layert2v_engine.training.export import export
-    from layert2v_engine.training.joint_stage import JointStage
+    from layert2v_engine.training.joint_stage import JointStage, MultiStage
     from layert2v_engine.training.stages import AutoencoderStage
 
     world = load_config(AutoencoderStage, "autoencoder", args.configs).world
     joint = load_config(JointStage, "joint", args.configs)
-    export(args.run_folder, args.out, joint, world, args.phase)
+    objective = joint.objective
+    if args.phase not in [entry.name for entry in joint.phases]:
+        objective = load_config(MultiStage, "multi", args.configs).objective
+    export(args.run_folder, args.out, joint, world, args.phase, objective)
     print(args.out)
     return 0
 

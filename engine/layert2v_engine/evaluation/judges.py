@@ -114,7 +114,7 @@ def judge_clips(world: Path, *, train: int, test: int, frames: int) -> dict[str,
         usual, rare = draw(0, train - train // 4, False), draw(train, train // 4, True)
         return {
             "train": ClipSet(
-                pixels=torch.cat([usual.pixels, rare.pixels]), labels=usual.labels + rare.labels
+                pixels=torch.cat([usual.pixels, rare.pixels]), scenes=usual.scenes + rare.scenes
             ),
             "seen": draw(2 * train, test, False),
             "held_out": draw(3 * train, test, True),

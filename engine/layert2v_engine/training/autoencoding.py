@@ -71,7 +71,7 @@ class ChunkSampler:
 
     def _draw(self, count: int, streams: tuple[int, ...], shares: tuple[float, ...]) -> Tensor:
         """Clip, stream and frame group [count, 3] of each chunk."""
-        rows = self.dice.indices(len(self.clips.labels), count)
+        rows = self.dice.indices(len(self.clips.scenes), count)
         picks = torch.multinomial(
             torch.tensor(shares), count, replacement=True, generator=self.dice.choices
         )
@@ -141,7 +141,7 @@ class DecoderPhase:
     def validate(self) -> dict[str, float]:
         """PSNR in dB of a round trip per colour stream, and of the linear part alone."""
         videos = self.held_out.streams(
-            torch.arange(len(self.held_out.labels)), self.autoencoder.device
+            torch.arange(len(self.held_out.scenes)), self.autoencoder.device
         )
         figures: dict[str, float] = {}
         for stream, name in zip(
@@ -216,7 +216,7 @@ class MattePhase:
     def validate(self) -> dict[str, float]:
         """Matting errors of the adapted decoder and, for comparison, of the plain one."""
         videos = self.held_out.streams(
-            torch.arange(len(self.held_out.labels)), self.autoencoder.device
+            torch.arange(len(self.held_out.scenes)), self.autoencoder.device
         )
         figures: dict[str, float] = {}
         for stream, name in zip(OPACITY_STREAMS, ("matte", "shadow"), strict=True):

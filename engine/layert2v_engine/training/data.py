@@ -18,72 +18,91 @@ from typing import Any, NamedTuple, Self
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from layert2v_engine.devices import CPU, fits
-from layert2v_engine.model.autoencoder import PatchAutoencoder
-from layert2v_engine.model.matte import MatteProjection
+from layert2v_engine.layout import FOREGROUND_ROLES, OPACITY_ROLES, StreamLayout, StreamRole
+from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.model.text import TextEncoder
 from layert2v_engine.world.clips import Clip, Label, World
-from layert2v_engine.world.vocabulary import ACTIONS
+from layert2v_engine.world.scenes import Scene, dumps, loads
 
 Report = Callable[[str, int, int], None]
 
-STREAM_CHANNELS = (slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 10), slice(10, 11))
-# The same as three planes per stream: matte and shadow repeated.
+# Of a clip with one foreground: three planes per stream, matte and shadow repeated.
 STREAM_PLANES = torch.tensor([[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 9, 9], [10, 10, 10]])
-MATTE_CHANNEL, SHADOW_CHANNEL = 9, 10
+FLAT_CHANNELS, LAYER_CHANNELS = 6, 5  # composite and background; foreground, matte and shadow
+MATTE_CHANNEL = 9  # of the lowest foreground
 HELD_OUT_SEED = 10_000_000  # seeds from here on never occur in training
 JUDGE_SEED = 20_000_000  # seeds from here on are seen by judges only
-_ACTION_NAMES = [word.name for word in ACTIONS]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipSet:
-    """`pixels` uint8 [N, 11, T, H, W]: composite, background, foreground (3 channels each), matte,
-    shadow.
+    """`pixels` uint8 [N, 6 + 5 K, T, H, W]: composite and background (3 channels each), then for
+    each of K foregrounds, bottom to top, foreground (3 channels), matte, shadow.
     """
 
     pixels: Tensor
-    labels: tuple[Label, ...]
+    scenes: tuple[Scene, ...]
 
     def save(self, path: Path) -> None:
         """Write as one safetensors file, complete or not at all."""
         partial = path.with_suffix(".part")
-        save_file({"pixels": self.pixels, "labels": _labels_to_tensor(self.labels)}, partial)
+        save_file({"pixels": self.pixels, "scenes": _scenes_to_tensor(self.scenes)}, partial)
         partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> ClipSet:
         """Read what `save` wrote."""
         tensors = load_file(path)
-        return cls(pixels=tensors["pixels"], labels=_labels_from_tensor(tensors["labels"]))
+        return cls(pixels=tensors["pixels"], scenes=_scenes_from_tensor(tensors["scenes"]))
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.pixels.shape[-2], self.pixels.shape[-1]
 
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """What the lowest foreground of each clip shows."""
+        return tuple(scene.label() for scene in self.scenes)
+
+    @property
+    def foregrounds(self) -> int:
+        """How many foregrounds each clip has."""
+        return (self.pixels.shape[1] - FLAT_CHANNELS) // LAYER_CHANNELS
+
     def to(self, device: torch.device) -> ClipSet:
         """With the pixels on `device` if they fit there, else as it is."""
         return replace(self, pixels=self.pixels.to(device)) if fits(self.pixels, device) else self
 
     def streams(self, rows: Tensor, device: torch.device = CPU) -> Tensor:
-        """Videos [B, 5, 3, T, H, W] in -1..1 on `device`; matte and shadow repeated over three
-        channels.
+        """Videos [B, 2 + 3 K, 3, T, H, W] in -1..1 on `device`; matte and shadow repeated over
+        three channels.
         """
         pixels = self.pixels[rows.to(self.pixels.device)].to(device).float() / 127.5 - 1
         return torch.stack(
-            [pixels[:, part].expand(-1, 3, -1, -1, -1) for part in STREAM_CHANNELS], dim=1
+            [
+                pixels[:, part].expand(-1, 3, -1, -1, -1)
+                for part in stream_channels(self.foregrounds)
+            ],
+            dim=1,
         )
+
+    def opacities(self, rows: Tensor, device: torch.device = CPU) -> Tensor:
+        """Mattes and shadows [B, 2 K, T, H, W] in 0..1: matte_01, shadow_01, matte_02, ..."""
+        kept = [part.start for part in stream_channels(self.foregrounds) if _single(part)]
+        return self.pixels[rows.to(self.pixels.device)][:, kept].to(device).float() / 255
 
 
 class LatentBatch(NamedTuple):
-    """Whitened latents [B, S, C, F, h, w] and coverage of matte and shadow [B, F, h, w] in 0..1."""
+    """Whitened latents [B, S, C, F, h, w] and coverage of mattes and shadows [B, 2 K, F, h, w] in
+    0..1, in the order of `ClipSet.opacities`.
+    """
 
     latents: Tensor
-    matte: Tensor
-    shadow: Tensor
+    coverage: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,8 +110,8 @@ class LatentSet:
     """Latents of N clips as the transformer sees them, float16."""
 
     latents: Tensor
-    coverage: Tensor  # [N, 2, F, h, w]
-    labels: tuple[Label, ...]
+    coverage: Tensor  # [N, 2 K, F, h, w]
+    scenes: tuple[Scene, ...]
 
     def save(self, path: Path) -> None:
         """Write as one safetensors file, complete or not at all."""
@@ -100,7 +119,7 @@ class LatentSet:
         tensors = {
             "latents": self.latents,
             "coverage": self.coverage,
-            "labels": _labels_to_tensor(self.labels),
+            "scenes": _scenes_to_tensor(self.scenes),
         }
         save_file(tensors, partial)
         partial.replace(path)
@@ -112,7 +131,7 @@ class LatentSet:
         return cls(
             latents=tensors["latents"],
             coverage=tensors["coverage"],
-            labels=_labels_from_tensor(tensors["labels"]),
+            scenes=_scenes_from_tensor(tensors["scenes"]),
         )
 
     def to(self, device: torch.device) -> LatentSet:
@@ -129,12 +148,12 @@ class LatentSet:
         frames = slice(None) if frame is None else slice(frame, frame + 1)
         latents = self.latents[:, :, :, frames][rows].to(device).float()
         coverage = self.coverage[:, :, frames][rows].to(device).float()
-        return LatentBatch(latents, coverage[:, 0], coverage[:, 1])
+        return LatentBatch(latents, coverage)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StreamWhitening:
-    """Per role and channel: z = (latent - mean) / std; [S, C] each."""
+    """Per role and channel, roles as in `StreamRole`: z = (latent - mean) / std; [5, C] each."""
 
     mean: Tensor
     std: Tensor
@@ -143,9 +162,33 @@ class StreamWhitening:
         """The same on `device`."""
         return StreamWhitening(mean=self.mean.to(device), std=self.std.to(device))
 
+    def of(self, layout: StreamLayout) -> StreamWhitening:
+        """The same by stream: [S, C] each."""
+        rows = list(layout.rows([role.value for role in StreamRole]))
+        return StreamWhitening(mean=self.mean[rows], std=self.std[rows])
+
     def apply(self, latents: Tensor) -> Tensor:
-        """Latents [B, S, C, F, h, w] to whitened ones."""
-        return (latents - self.mean[:, :, None, None, None]) / self.std[:, :, None, None, None]
+        """Latents [B, S, C, F, h, w] of a clip's streams to whitened ones."""
+        own = self.of(layout_of(latents.shape[1]))
+        return (latents - own.mean[:, :, None, None, None]) / own.std[:, :, None, None, None]
+
+
+def stream_channels(foregrounds: int) -> list[slice]:
+    """Where each stream of a clip is among its channels, in the order of a `StreamLayout`."""
+    parts = [slice(0, 3), slice(3, 6)]
+    for k in range(foregrounds):
+        first = FLAT_CHANNELS + k * LAYER_CHANNELS
+        parts += [slice(first, first + 3), slice(first + 3, first + 4), slice(first + 4, first + 5)]
+    return parts
+
+
+def layout_of(streams: int) -> StreamLayout:
+    """The layout of a clip with so many streams."""
+    return StreamLayout.for_foregrounds((streams - 2) // len(FOREGROUND_ROLES))
+
+
+def _single(part: slice) -> bool:
+    return bool(part.stop - part.start == 1)
 
 
 class CaptionStates:
@@ -206,23 +249,30 @@ class Renderer:
             self._pool.terminate()
 
     def clips(
-        self, count: int, *, first_seed: int, frames: int, report: Report, held_out: bool = False
+        self,
+        count: int,
+        *,
+        first_seed: int,
+        frames: int,
+        report: Report,
+        held_out: bool = False,
+        foregrounds: int = 1,
     ) -> ClipSet:
         """`count` clips with consecutive seeds, in order: of the scenes that are trained on, or of
         those held out.
         """
         seeds = range(first_seed, first_seed + count)
-        jobs = [(seed, frames, held_out) for seed in seeds]
+        jobs = [(seed, frames, held_out, foregrounds) for seed in seeds]
         drawn = self._pool.imap(_render_one, jobs, 16) if self._pool else map(_render_one, jobs)
-        pixels, labels = torch.empty(0, dtype=torch.uint8), []
-        for row, (bytes_, label) in enumerate(drawn):
+        pixels, scenes = torch.empty(0, dtype=torch.uint8), []
+        for row, (bytes_, scene) in enumerate(drawn):
             if row == 0:
                 pixels = torch.empty(count, *bytes_.shape, dtype=torch.uint8)
             pixels[row] = torch.from_numpy(bytes_)
-            labels.append(label)
+            scenes.append(scene)
             if row % 100 == 99 or row == count - 1:
                 report("clips", row + 1, count)
-        return ClipSet(pixels=pixels, labels=tuple(labels))
+        return ClipSet(pixels=pixels, scenes=tuple(scenes))
 
 
 def render_clips(
@@ -234,16 +284,16 @@ def render_clips(
 
 
 @torch.no_grad()
-def encode_streams(
-    autoencoder: PatchAutoencoder, projection: MatteProjection, videos: Tensor
-) -> Tensor:
-    """Videos [B, 5, 3, T, H, W] to unwhitened latents [B, 5, C, F, h, w]; matte and shadow through
-    the projection.
+def encode_streams(autoencoder: VideoAutoencoder, projection: nn.Module, videos: Tensor) -> Tensor:
+    """Videos [B, S, 3, T, H, W] to unwhitened latents [B, S, C, F, h, w]; mattes and shadows
+    through the projection.
     """
     batch, streams = videos.shape[:2]
     latents = autoencoder.encode_video(videos.flatten(0, 1))
-    opacity = (torch.arange(streams, device=videos.device) >= 3).repeat(batch)
-    latents[opacity] = projection(latents[opacity])
+    opaque = [s.role in OPACITY_ROLES for s in layout_of(streams).streams]
+    opacity = torch.tensor(opaque, device=videos.device).repeat(batch)
+    if any(opaque):
+        latents[opacity] = projection(latents[opacity])
     return latents.unflatten(0, (batch, streams))
 
 
@@ -264,26 +314,33 @@ def fit_whitening(latents: Tensor, component_std: Tensor) -> StreamWhitening:
 @torch.no_grad()
 def encode_clips(
     clips: ClipSet,
-    autoencoder: PatchAutoencoder,
-    projection: MatteProjection,
+    autoencoder: VideoAutoencoder,
+    projection: nn.Module,
     whitening: StreamWhitening,
     report: Report,
 ) -> LatentSet:
-    """Latents and coverage of all clips in CPU memory, encoded where the autoencoder is."""
+    """Latents and coverage of all clips in CPU memory, encoded where the statistics are."""
     latents, coverage = [], []
-    device = autoencoder.device
-    count, factor = len(clips.labels), autoencoder.spatial_factor
+    device = whitening.mean.device
+    count = len(clips.scenes)
     for start in range(0, count, 16):
         rows = torch.arange(start, min(start + 16, count))
         videos = clips.streams(rows, device)
         encoded = whitening.apply(encode_streams(autoencoder, projection, videos))
         latents.append(encoded.half().cpu())
-        opacities = clips.pixels[rows][:, [MATTE_CHANNEL, SHADOW_CHANNEL]].float() / 255
-        groups = autoencoder.groups(opacities)  # [b, F, 2, t, H, W]
-        pooled = torch.nn.functional.avg_pool2d(groups.mean(3).flatten(0, 1), factor)
-        coverage.append(pooled.unflatten(0, groups.shape[:2]).transpose(1, 2).half())
+        coverage.append(_pooled(clips.opacities(rows), autoencoder).half())
         report("latents", int(rows[-1]) + 1, count)
-    return LatentSet(latents=torch.cat(latents), coverage=torch.cat(coverage), labels=clips.labels)
+    return LatentSet(latents=torch.cat(latents), coverage=torch.cat(coverage), scenes=clips.scenes)
+
+
+def _pooled(opacities: Tensor, autoencoder: VideoAutoencoder) -> Tensor:
+    """Opacities [B, c, T, H, W] averaged to the grid of their latents [B, c, F, h, w]."""
+    t, side = autoencoder.temporal_factor, autoencoder.spatial_factor
+    frames, height, width = opacities.shape[2:]
+    later = opacities[:, :, 1:].unflatten(2, ((frames - 1) // t, t)).mean(3)
+    groups = torch.cat([opacities[:, :, :1], later], 2)
+    cells = groups.unflatten(4, (width // side, side)).unflatten(3, (height // side, side))
+    return cells.mean((4, 6))
 
 
 _worker_worlds: list[World] = []  # the world of this process, set before it renders
@@ -294,26 +351,25 @@ def _start_worker(world: Path) -> None:
     _worker_worlds[:] = [World(world)]
 
 
-def _render_one(job: tuple[int, int, bool]) -> tuple[Any, Label]:
-    seed, frames, held_out = job
-    return clip_bytes(_worker_worlds[0].clip(seed, frames=frames, held_out=held_out))
+def _render_one(job: tuple[int, int, bool, int]) -> tuple[Any, Scene]:
+    seed, frames, held_out, foregrounds = job
+    world = _worker_worlds[0]
+    clip = world.clip(seed, frames=frames, held_out=held_out, foregrounds=foregrounds)
+    return clip_bytes(clip), clip.scene
 
 
-def clip_bytes(clip: Clip) -> tuple[Any, Label]:
-    """One clip as uint8 [11, T, H, W] and its label."""
-    parts = (clip.composite, clip.background, clip.foreground, clip.matte, clip.shadow)
-    stacked = torch.cat([torch.as_tensor(part) for part in parts], dim=1).transpose(0, 1)
-    return (stacked * 255).round().clamp(0, 255).byte().numpy(), clip.label
+def clip_bytes(clip: Clip) -> Any:
+    """One clip as uint8 [6 + 5 K, T, H, W]."""
+    layers = [part for x in clip.foregrounds for part in (x.colour, x.matte, x.shadow)]
+    stacked = torch.cat([clip.composite, clip.background, *layers], dim=1).transpose(0, 1)
+    return (stacked * 255).round().clamp(0, 255).byte().numpy()
 
 
-def _labels_to_tensor(labels: Sequence[Label]) -> Tensor:
-    return torch.tensor(
-        [[y.subject, y.place, y.time, y.colour, _ACTION_NAMES.index(y.action)] for y in labels]
-    )
+def _scenes_to_tensor(scenes: Sequence[Scene]) -> Tensor:
+    """Lines of JSON as bytes, which fit into the same file."""
+    text = "\n".join(map(dumps, scenes))
+    return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
 
 
-def _labels_from_tensor(rows: Tensor) -> tuple[Label, ...]:
-    return tuple(
-        Label(subject=s, place=p, time=t, colour=c, action=_ACTION_NAMES[a])
-        for s, p, t, c, a in rows.tolist()
-    )
+def _scenes_from_tensor(text: Tensor) -> tuple[Scene, ...]:
+    return tuple(map(loads, bytes(text.tolist()).decode().splitlines()))

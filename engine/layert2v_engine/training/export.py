@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from layert2v.spec import ModelInfo
+from layert2v_engine.devices import CPU
 from layert2v_engine.errors import EngineError
 from layert2v_engine.layout import StreamRole
 from layert2v_engine.model.autoencoder import PatchAutoencoder
@@ -21,23 +22,36 @@ from layert2v_engine.model.checkpoint import (
     write_index,
 )
 from layert2v_engine.model.matte import MatteProjection
-from layert2v_engine.training.joint_stage import JointStage, averages, new_transformer
+from layert2v_engine.model.parts import load_autoencoder, load_projection
+from layert2v_engine.training.joint_stage import (
+    JointStage,
+    averages,
+    foregrounds_of,
+    new_transformer,
+    role_names,
+    text_tokens,
+)
+from layert2v_engine.training.objective import ObjectiveConfig
 from layert2v_engine.training.sheet import MATTE_COLOUR, SHIFT
 from layert2v_engine.training.stages import WorldConfig
+from layert2v_engine.training.start import START, network_settings, started
 from layert2v_engine.world import vocabulary
 
 TITLE = "LayerT2V Mini v0 (illustrated)"
 COLORSPACES = ("lin_rec709_scene", "lin_ap1_scene", "lin_ap0_scene", "lin_rec2020_scene")
 
 
-def mini_info(world: WorldConfig, temporal_factor: int) -> ModelInfo:
-    """What the Mini offers: the size it was trained at, and clips up to the trained length."""
+def mini_info(world: WorldConfig, temporal_factor: int, foregrounds: int) -> ModelInfo:
+    """What the Mini offers: the size it was trained at, clips up to the trained length, and as many
+    foregrounds as it has seen at once.
+    """
+    shown = world.selection
     words = {
-        "subject": vocabulary.SUBJECTS,
-        "action": vocabulary.ACTIONS,
-        "place": vocabulary.PLACES,
-        "time": vocabulary.TIMES,
-        "colour": vocabulary.COLOURS,
+        "subject": shown.subjects,
+        "action": tuple(word.name for word in vocabulary.ACTIONS),
+        "place": shown.places,
+        "time": shown.times,
+        "colour": tuple(word.name for word in vocabulary.COLOURS),
     }
     return ModelInfo(
         name="mini",
@@ -48,7 +62,7 @@ def mini_info(world: WorldConfig, temporal_factor: int) -> ModelInfo:
         size_step=16,
         frames_range=(1, world.frames),
         frames_step=temporal_factor,
-        max_foregrounds=1,
+        max_foregrounds=foregrounds,
         default_width=world.width,
         default_height=world.height,
         default_frames=world.frames,
@@ -58,40 +72,38 @@ def mini_info(world: WorldConfig, temporal_factor: int) -> ModelInfo:
         steps_range=(1, 200),
         guidance_range=(1.0, 15.0),
         abilities=("generate", CLEAN_CONDITIONING),
-        vocabulary={kind: tuple(w.name for w in table) for kind, table in words.items()},
+        vocabulary=words,
         colorspaces=COLORSPACES,
     )
 
 
-def export(run: Path, out: Path, config: JointStage, world: WorldConfig, phase: str) -> None:
-    """Write the checkpoint of a phase of the joint stage into `out`, the weights as they were last
-    saved. An older checkpoint there is replaced; anything else is left alone, and refused.
+def export(
+    run: Path,
+    out: Path,
+    config: JointStage,
+    world: WorldConfig,
+    phase: str,
+    objective: ObjectiveConfig | None = None,
+) -> None:
+    """Write the checkpoint of a phase into `out`, the weights as they were last saved. An older
+    checkpoint there is replaced; anything else is left alone, and refused.
+
+    objective: what that phase was trained with, where it is not that of the joint stage.
     """
+    objective = objective or config.objective
     if out.exists() and not (out / INDEX).is_file() and any(out.iterdir()):
         raise EngineError(
             f"{out} is not empty and holds no model.", "Name a new folder.", reason="NOT_A_MODEL"
         )
     target, out = out, out.with_name(f"{out.name}.part")
-    weights = averages(run, phase)
-    autoencoder = PatchAutoencoder.from_pretrained(
-        run / "autoencoder" / "model", use_safetensors=True
-    )
-    model = new_transformer(config, autoencoder.latent_channels)
-    model.load_state_dict(weights)
     shutil.rmtree(out, ignore_errors=True)  # what an interrupted export left
-    save_transformer(model, out / "transformer", dtype=torch.float16)
-    autoencoder.half().save_pretrained(out / "autoencoder")
-    MatteProjection.from_pretrained(
-        run / "matte" / "projection", use_safetensors=True
-    ).half().save_pretrained(out / "matte")
-    lora = load_file(run / "matte" / "decoder_lora.safetensors")
-    halves = {k: v if k.endswith("scale") else v.half() for k, v in lora.items()}
-    save_file(halves, out / "matte" / "decoder_lora.safetensors")
+    names, start = _write_parts(run, out, config, phase), started(run)
     statistics = load_file(run / "whitening.safetensors")
-    frames = 1 + (world.frames - 1) // autoencoder.temporal_factor
+    temporal_factor = load_autoencoder(out / "autoencoder", CPU).temporal_factor
+    foregrounds = foregrounds_of(len(names))
     write_index(
         CheckpointConfig(
-            info=mini_info(world, autoencoder.temporal_factor),
+            info=mini_info(world, temporal_factor, foregrounds),
             whitening={
                 role.value: Whitening(
                     mean=tuple(statistics["mean"][row].tolist()),
@@ -99,15 +111,43 @@ def export(run: Path, out: Path, config: JointStage, world: WorldConfig, phase: 
                 )
                 for row, role in enumerate(StreamRole)
             },
-            text_encoder="minilm",
-            text_tokens=config.max_tokens,
+            text_encoder="minilm" if start is None else start.text_encoder,
+            text_tokens=text_tokens(run, config),
             solver="euler",
             shift=SHIFT,
-            frames_per_stream=frames,
+            frames_per_stream=1 + (world.frames - 1) // temporal_factor,
             matte_colour=MATTE_COLOUR,
+            frozen_attention="one_way" if objective.one_way else "full",
         ),
         out,
     )
     if target.exists():
         shutil.rmtree(target)
     out.rename(target)
+
+
+def _write_parts(run: Path, out: Path, config: JointStage, phase: str) -> tuple[str, ...]:
+    """Networks of a run as parts of a checkpoint, in half precision; returns the names of the
+    LayerAdaLN rows.
+    """
+    weights = averages(run, phase)
+    autoencoder = load_autoencoder(run / "autoencoder" / "model", CPU)
+    names = role_names(foregrounds_of(len(weights["layer_modulation"])))
+    settings = network_settings(run, config.transformer)
+    model = new_transformer(settings, autoencoder.latent_channels, names)
+    model.load_state_dict(weights)
+    save_transformer(model, out / "transformer", dtype=torch.float16)
+    if isinstance(autoencoder, PatchAutoencoder):
+        autoencoder.half().save_pretrained(out / "autoencoder")
+    else:
+        shutil.copytree(run / "autoencoder" / "model", out / "autoencoder")
+    for part in ("text_encoder", "tokenizer"):  # of a start that brings its own
+        if (run / START / part).exists():
+            shutil.copytree(run / START / part, out / part)
+    projection = load_projection(run / "matte" / "projection", CPU)
+    if isinstance(projection, MatteProjection):
+        projection.half().save_pretrained(out / "matte")
+        lora = load_file(run / "matte" / "decoder_lora.safetensors")
+        halves = {k: v if k.endswith("scale") else v.half() for k, v in lora.items()}
+        save_file(halves, out / "matte" / "decoder_lora.safetensors")
+    return names

@@ -1,12 +1,14 @@
-"""Stage 2 of the paper: all streams of a scene on one trajectory, first as stills, then as clips.
+"""Stages 2 and 3 of the paper: all streams of a scene on one trajectory, first as stills, then as
+clips, first with one foreground, then with several.
 
 Stills are single latent frames at their positions inside a clip: five times cheaper, and shapes are
-learned there.
+learned there. Scenes with different numbers of foregrounds have different layouts, so a batch holds
+scenes with the same number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -18,26 +20,33 @@ from torch import Tensor, nn
 from layert2v_engine.devices import Dice, mixed_precision
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
-from layert2v_engine.training.data import CaptionStates, LatentSet
+from layert2v_engine.training.data import CaptionStates, LatentBatch, LatentSet
 from layert2v_engine.training.objective import (
     ObjectiveConfig,
     coverage_weights,
     flow_loss,
     sample_times,
 )
-from layert2v_engine.world.captions import canonical, captions
-from layert2v_engine.world.clips import Label
+from layert2v_engine.training.words import spoken
+from layert2v_engine.world.scenes import Scene
 
 VALIDATION_TIMES = (0.25, 0.5, 0.75, 0.95)
+REDRAW_TIME = 0.75  # where a stream drawn around frozen ones decides what it will be
+BATCH_STREAMS = 5  # what the batch sizes of a configuration are meant for
+SHAPES = 64  # of compiled blocks: numbers of foregrounds, stills and clips, with a margin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JointConfig:
-    """What a batch of the joint stage looks like."""
+    """What a batch looks like. Batch sizes are of scenes with one foreground; with more streams
+    they are smaller by as much, so that a step always takes about the same time.
+    """
 
     batch: int = 16
     still_share: float = 1.0  # share of steps on single latent frames
     still_batch: int = 16
+    foregrounds: tuple[int, ...] = (1,)  # how many a scene may have
+    shares: tuple[float, ...] = ()  # of steps with each of these; empty: the same for all
     prompt_drop: float = 0.1  # all prompts of a sample
     layer_prompt_drop: float = 0.07  # each prompt on its own
     compile: bool = True
@@ -50,18 +59,38 @@ class Sampler(Protocol):
     """
 
     def __call__(
-        self, model: LayeredWanTransformer3DModel, path: Path, frame: int | None
+        self,
+        model: LayeredWanTransformer3DModel,
+        path: Path,
+        frame: int | None,
+        foregrounds: Sequence[int],
     ) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Material:
-    """What a joint phase learns from, the same for all phases."""
+class Scenes:
+    """Clips with the same number of foregrounds."""
 
     layout: StreamLayout
     latents: LatentSet
     held_out: LatentSet
+
+    @property
+    def frames(self) -> int:
+        """Latent frames of a clip."""
+        return self.latents.latents.shape[3]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Material:
+    """What a phase learns from, the same for all phases.
+
+    stride: latent frames between the rotary positions of two streams.
+    """
+
+    scenes: Mapping[int, Scenes]  # by number of foregrounds
     texts: CaptionStates
+    stride: int
 
 
 class JointPhase:
@@ -79,31 +108,39 @@ class JointPhase:
         self.name, self.config, self.objective = name, config, objective
         self.transformer = model
         self.model: nn.Module = model
-        self.sampler, self.layout, self.texts = sampler, material.layout, material.texts
-        self.latents, self.held_out = material.latents, material.held_out
-        self.frames = self.latents.latents.shape[3]
+        self.sampler, self.texts, self.stride = sampler, material.texts, material.stride
+        self.scenes = [material.scenes[count] for count in config.foregrounds]
+        self.shares = torch.tensor(config.shares or (1.0,) * len(self.scenes))
         self.device = model.device
         self.dice = Dice(config.seed, self.device)
         self.caption_rng = Random(config.seed)  # noqa: S311 - captions, not secrets
         if config.compile:
+            torch._dynamo.config.recompile_limit = SHAPES
             for block in model.blocks:
                 block.compile(dynamic=False)
 
     def loss(self, step: int, share: float) -> Tensor:
         """Flow-matching loss of a random batch of stills or clips."""
         del step, share
+        scenes, batch, frame, rows = self._draw()
+        noise = self.dice.noise(batch.latents.shape)
+        drawn = sample_times(len(rows), scenes.layout, self.objective, self.dice.choices)
+        times, active = (each.to(self.device) for each in drawn)
+        prompts = [self._captions(scenes.latents.scenes[row]) for row in rows]
+        frozen = active == 0 if self.objective.one_way else None
+        velocity = self._predict(scenes.layout, batch.latents, noise, times, prompts, frame, frozen)
+        weights = coverage_weights(scenes.layout, batch.coverage, self.objective)
+        return flow_loss(velocity, batch.latents, noise, weights, active)
+
+    def _draw(self) -> tuple[Scenes, LatentBatch, int | None, list[int]]:
+        """Scenes with one number of foregrounds, a batch of them, its frame if still, its rows."""
+        scenes = self.scenes[self.dice.pick(self.shares)]
         still = self.dice.chance(self.config.still_share)
         size = self.config.still_batch if still else self.config.batch
-        rows = self.dice.indices(len(self.latents.labels), size)
-        frame = self.dice.index(self.frames) if still else None
-        batch = self.latents.batch(rows, frame, self.device)
-        noise = self.dice.noise(batch.latents.shape)
-        drawn = sample_times(size, self.layout, self.objective, self.dice.choices)
-        times, active = (each.to(self.device) for each in drawn)
-        prompts = [self._captions(self.latents.labels[row]) for row in rows.tolist()]
-        velocity = self._predict(batch.latents, noise, times, prompts, frame)
-        weights = coverage_weights(self.layout, batch.matte, batch.shadow, self.objective)
-        return flow_loss(velocity, batch.latents, noise, weights, active)
+        size = max(1, round(size * BATCH_STREAMS / len(scenes.layout)))
+        rows = self.dice.indices(len(scenes.latents.scenes), size)
+        frame = self.dice.index(scenes.frames) if still else None
+        return scenes, scenes.latents.batch(rows, frame, self.device), frame, rows.tolist()
 
     def reseed(self, step: int) -> None:
         """Other batches, noise and captions than those before `step`."""
@@ -111,43 +148,64 @@ class JointPhase:
         self.caption_rng = Random(self.config.seed + step)  # noqa: S311 - captions, not secrets
 
     def validate(self) -> dict[str, float]:
-        """Unweighted velocity error on held-out seeds, whole and per stream, with fixed noise and
-        first captions.
+        """Unweighted velocity error on held-out seeds with fixed noise and first captions: whole,
+        per time and stream, and of what is drawn around a frozen background or first actor.
+
+        With several numbers of foregrounds the names of all but the mean end in the number.
         """
-        frame = self.frames // 2 if self.config.still_share == 1 else None
-        rows = torch.arange(len(self.held_out.labels))
-        latents = self.held_out.batch(rows, frame, self.device).latents
+        found = [self._errors(scenes) for scenes in self.scenes]
+        if len(found) == 1:
+            return found[0]
+        named = {
+            f"{name}_{count}fg": value
+            for count, figures in zip(self.config.foregrounds, found, strict=True)
+            for name, value in figures.items()
+        }
+        return {"loss": sum(figures["loss"] for figures in found) / len(found), **named}
+
+    def _errors(self, scenes: Scenes) -> dict[str, float]:
+        layout = scenes.layout
+        still = self.config.still_share == 1
+        rows = torch.arange(len(scenes.held_out.scenes))
+        frame = scenes.frames // 2 if still else None
+        latents = scenes.held_out.batch(rows, frame, self.device).latents
         noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(7)).to(latents)
-        prompts = [canonical(label) for label in self.held_out.labels]
-        errors = []
-        for time in VALIDATION_TIMES:
-            times = torch.full((len(rows), len(self.layout)), time, device=self.device)
-            velocity = self._predict(latents, noise, times, prompts, frame)
-            errors.append((velocity.float() - (noise - latents)).square().mean(dim=(0, 2, 3, 4, 5)))
-        per_time_stream = torch.stack(errors)
-        figures = {"loss": float(per_time_stream.mean())}
+        prompts = [spoken(scene) for scene in scenes.held_out.scenes]
+
+        def errors(time: float, frozen: Sequence[int] = ()) -> Tensor:
+            times = torch.full((len(rows), len(layout)), time, device=self.device)
+            times[:, list(frozen)] = 0
+            blind = times == 0 if self.objective.one_way and frozen else None
+            velocity = self._predict(layout, latents, noise, times, prompts, frame, blind)
+            return (velocity.float() - (noise - latents)).square().mean(dim=(0, 2, 3, 4, 5))
+
+        table = torch.stack([errors(time) for time in VALIDATION_TIMES])
+        figures = {"loss": float(table.mean())}
         figures |= {
-            f"loss_t{t}": float(e)
-            for t, e in zip(VALIDATION_TIMES, per_time_stream.mean(1), strict=True)
+            f"loss_t{t}": float(e) for t, e in zip(VALIDATION_TIMES, table.mean(1), strict=True)
         }
-        per_stream = per_time_stream.mean(0)
-        return figures | {
-            f"loss_{n}": float(e) for n, e in zip(self.layout.names, per_stream, strict=True)
-        }
+        figures |= {f"loss_{n}": float(e) for n, e in zip(layout.names, table.mean(0), strict=True)}
+        for given, frozen in _given(layout).items():
+            drawn = [s for s in range(len(layout)) if s not in frozen]
+            figures[f"loss_given_{given}"] = float(errors(REDRAW_TIME, frozen)[drawn].mean())
+        return figures
 
     def sample(self, path: Path) -> None:
         """Fixed prompts, as stills while only stills are trained: a still model smears when asked
         for clips.
         """
-        self.sampler(self.transformer, path, 1 if self.config.still_share == 1 else None)
+        frame = 1 if self.config.still_share == 1 else None
+        self.sampler(self.transformer, path, frame, self.config.foregrounds)
 
     def _predict(
         self,
+        layout: StreamLayout,
         latents: Tensor,
         noise: Tensor,
         times: Tensor,
         prompts: Sequence[tuple[str, ...]],
         frame: int | None,
+        frozen: Tensor | None,
     ) -> Tensor:
         mix = times[:, :, None, None, None, None]
         states, mask = self.texts.batch(prompts)
@@ -156,22 +214,29 @@ class JointPhase:
                 (1 - mix) * latents + mix * noise,
                 times * 1000,
                 states,
-                roles=self.layout.rows(self.transformer.config.roles),
-                visibility=self.layout.visibility,
+                roles=layout.rows(self.transformer.config.roles),
+                visibility=layout.visibility,
                 prompt_mask=mask,
                 frame_offset=frame or 0,
-                frames_per_stream=self.frames,
+                frames_per_stream=self.stride,
+                frozen=frozen,
                 return_dict=False,
             )
         return cast(Tensor, velocity)
 
-    def _captions(self, label: Label) -> tuple[str, ...]:
-        """Global, foreground, background captions with some dropped, so guidance has something to
-        guide away from.
+    def _captions(self, scene: Scene) -> tuple[str, ...]:
+        """Captions of the whole, each foreground and the background with some dropped, so guidance
+        has something to guide away from.
         """
-        words = captions(label, self.caption_rng)
+        words = spoken(scene, self.caption_rng)
         if self.caption_rng.random() < self.config.prompt_drop:
             return ("",) * len(words)
         return tuple(
             "" if self.caption_rng.random() < self.config.layer_prompt_drop else w for w in words
         )
+
+
+def _given(layout: StreamLayout) -> dict[str, list[int]]:
+    """What is frozen in the figures about re-rendering."""
+    actor = [s for s, stream in enumerate(layout.streams) if stream.foreground == 1]
+    return {"background": [layout.index("background")]} | ({"actor": actor} if actor else {})

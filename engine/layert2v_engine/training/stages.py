@@ -24,6 +24,7 @@ from layert2v_engine.training.autoencoding import ChunkConfig, DecoderPhase, Mat
 from layert2v_engine.training.data import HELD_OUT_SEED, ClipSet, cores, render_clips
 from layert2v_engine.training.trainer import Phase, Trainer, TrainerConfig
 from layert2v_engine.world.clips import build_bank
+from layert2v_engine.world.vocabulary import V0, Selection
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class WorldConfig:
     creatures_per_species: int = 24
     plates_per_scene: int = 40
     processes: int = 2  # 0: all cores
+    selection: Selection = V0  # what there is in it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,6 +142,7 @@ def build_world(run: Path, world: WorldConfig) -> None:
     partial = run / "world.part"
     build_bank(
         partial,
+        selection=world.selection,
         width=world.width,
         height=world.height,
         creatures_per_species=world.creatures_per_species,

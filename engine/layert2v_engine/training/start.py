@@ -1,0 +1,90 @@
+"""Training that starts from a checkpoint: its parts, put where a run folder has its own.
+
+Autoencoder, matte adaptation and latent statistics are taken over unchanged, since the transformer
+knows no other latents; they are not trained again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from layert2v_engine.errors import BadCheckpoint, BadConfig
+from layert2v_engine.layout import StreamRole
+from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
+from layert2v_engine.pipeline import find_models
+
+START = "start"
+# What a longer or more crowded scene needs; it has no weights.
+FREE_SETTINGS = ("rope_max_seq_len",)
+
+
+def adopt(run: Path, checkpoint: str) -> None:
+    """Make a run folder in which training goes on from a model folder, or from a shipped model by
+    its name. Does nothing where that was done before.
+
+    Raises ModelNotFound, BadCheckpoint, and BadConfig where the run has begun with something else.
+    """
+    folder = Path(checkpoint)
+    if not folder.is_dir():
+        folder = find_models(None).get(checkpoint, folder)
+    config = read_index(folder)
+    kept = run / START
+    if kept.exists():
+        if read_index(kept).info.digest != config.info.digest:
+            raise BadConfig(f"{run} started from another model.", "Name another run folder.")
+        return
+    if (run / "autoencoder").exists() or (run / "whitening.safetensors").exists():
+        raise BadConfig(f"{run} has an autoencoder of its own already.", "Name another run folder.")
+    partial = run / f"{START}.part"
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(folder, partial)
+    shutil.copytree(partial / "autoencoder", run / "autoencoder" / "model")
+    if (partial / "matte").exists():
+        shutil.copytree(
+            partial / "matte",
+            run / "matte" / "projection",
+            ignore=shutil.ignore_patterns("decoder_lora.safetensors"),
+        )
+        shutil.copy(partial / "matte" / "decoder_lora.safetensors", run / "matte")
+    save_file(_statistics(config, folder), run / "whitening.safetensors")
+    partial.rename(kept)
+
+
+def started(run: Path) -> CheckpointConfig | None:
+    """What the model that a run started from declares; None for a run that started from nothing."""
+    return read_index(run / START) if (run / START).exists() else None
+
+
+def network_settings(run: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of the transformer to train: those of the start, or those `wanted`.
+
+    Raises BadConfig where both are given and differ.
+    """
+    if not (run / START).exists():
+        return wanted
+    path = run / START / "transformer" / "config.json"
+    settings = {k: v for k, v in json.loads(path.read_text()).items() if not k.startswith("_")}
+    for name, value in wanted.items():
+        if name not in FREE_SETTINGS and settings.get(name) != value:
+            raise BadConfig(
+                f"joint.transformer.{name} is {value!r}, but the start has {settings.get(name)!r}.",
+                "Leave it out: a start brings its own transformer.",
+            )
+    return settings | {name: wanted[name] for name in FREE_SETTINGS if name in wanted}
+
+
+def _statistics(config: CheckpointConfig, folder: Path) -> dict[str, torch.Tensor]:
+    """Mean and deviation by role [5, C]."""
+    if missing := [role.value for role in StreamRole if role.value not in config.whitening]:
+        raise BadCheckpoint(f"{folder} has no latent statistics of {', '.join(missing)}.")
+    chosen = [config.whitening[role.value] for role in StreamRole]
+    return {
+        "mean": torch.tensor([w.mean for w in chosen]),
+        "std": torch.tensor([w.std for w in chosen]),
+    }

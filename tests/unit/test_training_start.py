@@ -1,0 +1,116 @@
+"""Going on from a checkpoint, and scenes of several foregrounds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fakes.tiny_model import write_tiny_model
+from fakes.tiny_run import JOINT, MULTI, write_clips
+from layert2v_engine.errors import BadConfig, ModelNotFound
+from layert2v_engine.layout import StreamRole
+from layert2v_engine.model.checkpoint import load_transformer, read_index
+from layert2v_engine.pipeline import LayeredPipeline
+from layert2v_engine.training.export import export
+from layert2v_engine.training.joint_stage import (
+    averages,
+    foregrounds_of,
+    grown,
+    role_names,
+    run_joint,
+    run_multi,
+)
+from layert2v_engine.training.stages import WorldConfig, run_autoencoder, run_matte
+from layert2v_engine.training.start import adopt, network_settings
+
+WORLD = WorldConfig(width=64, height=48, frames=5)
+ON = replace(JOINT, transformer={}, objective=replace(JOINT.objective, one_way=True))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("models")) / "mini"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
+    """One step of every phase from the tiny checkpoint, up to two foregrounds."""
+    folder = tmp_path_factory.mktemp("run")
+    write_clips(folder)
+    adopt(folder, str(model))
+    run_joint(folder, ON, None)
+    run_multi(folder, ON, MULTI, None)
+    return folder
+
+
+def test_a_start_brings_its_own_statistics(run: Path, model: Path) -> None:
+    kept, declared = load_file(run / "whitening.safetensors"), read_index(model).whitening
+    for row, role in enumerate(StreamRole):
+        assert kept["mean"][row].tolist() == list(declared[role.value].mean)
+        assert kept["std"][row].tolist() == list(declared[role.value].std)
+
+
+def test_training_begins_with_the_weights_of_the_start(tmp_path: Path, model: Path) -> None:
+    write_clips(tmp_path)
+    adopt(tmp_path, str(model))
+    still = replace(ON.phases[0], trainer=replace(ON.phases[0].trainer, lr=0.0, muon_lr=0.0))
+    run_joint(tmp_path, replace(ON, phases=(still,)), None)
+    before = load_transformer(model / "transformer").state_dict()
+    for name, tensor in averages(tmp_path, still.name).items():
+        torch.testing.assert_close(tensor, before[name], atol=1e-6, rtol=0)
+
+
+def test_new_foregrounds_start_from_the_first() -> None:
+    table = torch.randn(5, 6, 4)
+    names = role_names(3)
+    rows = grown({"layer_modulation": table}, names)
+    assert foregrounds_of(len(rows)) == 3
+    for name, row in zip(names, rows, strict=True):
+        role = name if name in role_names(1) else name.rpartition("_")[0]
+        assert torch.equal(row, table[role_names(1).index(role)])
+    again = grown({"layer_modulation": rows}, role_names(4))
+    assert torch.equal(again[: len(rows)], rows)
+
+
+def test_what_was_trained_on_two_foregrounds_offers_two(run: Path, tmp_path: Path) -> None:
+    export(run, tmp_path / "two", ON, WORLD, "multi", MULTI.objective)
+    export(run, tmp_path / "one", ON, WORLD, "clips")
+    two, one = read_index(tmp_path / "two"), read_index(tmp_path / "one")
+    assert (two.info.max_foregrounds, one.info.max_foregrounds) == (2, 1)
+    assert (two.frozen_attention, one.frozen_attention) == ("full", "one_way")
+    pipeline = LayeredPipeline.from_pretrained(tmp_path / "two")
+    assert "shadow_02" in pipeline.parts.transformer.config.roles
+
+
+def test_scenes_are_measured_by_their_number_of_foregrounds(run: Path) -> None:
+    figures = (run / "joint_multi" / "validation.jsonl").read_text()
+    assert "loss_matte_02_2fg" in figures
+    assert "loss_given_actor_1fg" in figures
+    assert {p.name for p in (run / "joint_multi").glob("*.png")} == {
+        f"sample_final_{count}fg.png" for count in (0, 1, 2)
+    }
+
+
+def test_a_start_is_not_mixed_with_other_work(run: Path, model: Path, tmp_path: Path) -> None:
+    adopt(run, str(model))  # once more changes nothing
+    (tmp_path / "autoencoder").mkdir()
+    with pytest.raises(BadConfig, match="autoencoder of its own"):
+        adopt(tmp_path, str(model))
+    with pytest.raises(ModelNotFound):
+        adopt(tmp_path / "new", "no such model")
+    with pytest.raises(BadConfig, match=r"num_layers is 7"):
+        network_settings(run, {"num_layers": 7})
+    assert network_settings(run, {"rope_max_seq_len": 99})["rope_max_seq_len"] == 99
+
+
+def test_stages_of_the_start_are_not_trained(run: Path, model: Path) -> None:
+    from fakes.tiny_run import AUTOENCODER, MATTE
+
+    run_autoencoder(run, AUTOENCODER, None)
+    run_matte(run, MATTE, None)
+    assert not (run / "autoencoder" / "state.json").exists()
+    assert not (run / "matte" / "state.json").exists()
