@@ -11,14 +11,11 @@ is for tests alone. Linux; needs nm and objdump (binutils), xdotool, and import 
 from __future__ import annotations
 
 import ctypes
-import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import bpy
 
@@ -31,7 +28,7 @@ MAIN_LOOP = (
 
 
 class Window:
-    """Blender's first window, with the factory's scene in it. One per process; see ``leave``."""
+    """Blender's first window, with the factory's scene in it. One per process, to its end."""
 
     def __init__(self) -> None:
         with Path("/proc/self/maps").open(encoding="ascii") as maps:
@@ -103,11 +100,6 @@ class Window:
         return bpy.context.temp_override(
             window=window, screen=window.screen, area=area, region=region
         )
-
-    def leave(self) -> NoReturn:
-        """End the process: there is no way back to background mode."""
-        sys.stdout.flush()
-        os._exit(0)
 
     def _button(self, area: bpy.types.Area, region: bpy.types.Region) -> str:
         """The Python call of the button under the mouse; empty where there is none."""

@@ -55,7 +55,7 @@ class Blender:
         environment = {name: value for name, value in os.environ.items() if name not in hidden}
         environment |= {"PYTHONNOUSERSITE": "1", "BLENDER_USER_RESOURCES": str(self.profile)}
         return subprocess.Popen(
-            [self.python, SCRIPTS / script, *arguments],
+            [self.python, SCRIPTS / "blender_run.py", script, *arguments],
             env={**environment, **extra},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -64,7 +64,7 @@ class Blender:
         )
 
     def run(
-        self, script: str, *arguments: str | Path, timeout_s: float = 300, **extra: str
+        self, script: str, *arguments: str | Path, timeout_s: float = 120, **extra: str
     ) -> dict[str, Any]:
         """The same to its end; what it said last as JSON (``blender_lab.answer``)."""
         process = self.start(script, *arguments, **extra)
