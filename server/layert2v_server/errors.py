@@ -10,6 +10,10 @@ ServerError
 ├── TooManyJobs          one user has too many jobs open
 ├── SpecRejected         a request outside the limits of its model (carries the field violations)
 ├── InvalidArgument      a malformed name, page token, offset or chunk
+├── SourceNotFound       what a re-render starts from is not here any more
+├── InvalidSource        what a re-render starts from is no usable stack
+├── FilesMissing         files that a re-render needs are not here
+├── PictureRefused       a picture that was brought is not one that may be decoded
 ├── OffsetOutOfRange     a read or an upload beside the bytes that are there
 ├── ChecksumWrong        bytes that arrived are not the bytes that were sent
 ├── UploadBusy           another call is writing the same file
@@ -28,6 +32,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from layert2v.spec import FieldViolation
+
+_NAMES_SHOWN = 3
 
 
 class ServerError(Exception):
@@ -123,6 +129,47 @@ class InvalidArgument(ServerError):
     """A malformed name, page token, offset or chunk."""
 
     reason = "INVALID_ARGUMENT"
+
+
+class SourceNotFound(ServerError):
+    """What a re-render starts from is not here any more."""
+
+    reason = "SOURCE_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The layer stack of {name!r} is not on this server any more.",
+            "Start from the folder of the stack instead, if you still have it.",
+        )
+
+
+class InvalidSource(ServerError):
+    """What a re-render starts from is no usable stack."""
+
+    def __init__(self, reason: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.reason = reason
+
+
+class FilesMissing(ServerError):
+    """Files that a re-render needs are not here."""
+
+    reason = "FILES_MISSING"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        shown = ", ".join(names[:_NAMES_SHOWN])
+        more = len(names) - _NAMES_SHOWN
+        super().__init__(
+            f"Files of this request are not on the server: {shown}"
+            + (f" and {more} more." if more > 0 else "."),
+            "Upload them, then repeat the request.",
+        )
+
+
+class PictureRefused(ServerError):
+    """A picture that was brought is not one that may be decoded."""
+
+    reason = "PICTURE_REFUSED"
 
 
 class OffsetOutOfRange(ServerError):

@@ -9,14 +9,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
-from layert2v.spec import model_from_json, spec_to_json
+from layert2v.spec import model_from_json
 from layert2v.stack import FileRecord
 from layert2v_server.errors import (
     DiskFull,
     EngineNotReady,
+    FilesMissing,
     InvalidTransition,
     JobNotFound,
     ServerError,
+    SourceNotFound,
     Stopping,
     WorkerLost,
 )
@@ -24,6 +26,7 @@ from layert2v_server.executors.base import Executor
 from layert2v_server.jobs.board import JobBoard
 from layert2v_server.jobs.job import Failure, Job, Progress
 from layert2v_server.jobs.state import State
+from layert2v_server.jobs.wish import Kind, kind_of, spec_to_plain
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.worker.messages import Alive, Ending, Failed, Finished, Progressed, Run
 
@@ -118,14 +121,17 @@ class Scheduler:
             _log.warning("job=%s attempt=%d lost: %s", job.id, job.attempt, error.message)
             await self._clear(job)
             await self._settle(self._store.lost, job.id, job.attempt, _crash(error))
-        except DiskFull as error:
+        except (DiskFull, FilesMissing, SourceNotFound) as error:
             await self._clear(job)
             await self._settle(self._store.fail, job.id, job.attempt, _failure(error))
         except (InvalidTransition, JobNotFound):
             _log.warning("job=%s attempt=%d is not ours any more", job.id, job.attempt)
+        await self._release(job.id)
 
     async def _attempt(self, executor: Executor, job: Job) -> None:
         await asyncio.to_thread(self._artifacts.prepare, job.id)
+        if kind_of(job.spec) is Kind.RERENDER:
+            await asyncio.to_thread(self._artifacts.copy_source, job.id, job.attempt)
         ending = await self._follow(executor, job)
         if isinstance(ending, Finished):
             files = [FileRecord(**file) for file in ending.files]
@@ -146,8 +152,10 @@ class Scheduler:
         """Keep the job's record and lease up to date while it runs."""
         run = Run(
             job=job.id,
-            spec=spec_to_json(job.spec),
+            kind=kind_of(job.spec),
+            spec=spec_to_plain(job.spec),
             folder=str(self._artifacts.attempt_folder(job.id, job.attempt)),
+            source=str(self._artifacts.source_folder(job.id)),
             preview=str(self._artifacts.preview_path(job.id)),
         )
         canceller = asyncio.create_task(self._pass_on_cancel(executor, job.id))
@@ -189,6 +197,12 @@ class Scheduler:
                 if job.state is State.CANCELLING:
                     executor.cancel(job_id)
                     return
+
+    async def _release(self, job_id: str) -> None:
+        """Give up what a job started from, once it will not start again."""
+        with contextlib.suppress(JobNotFound):
+            if (await self._board.ask(self._store.get, job_id)).ended:
+                await asyncio.to_thread(self._artifacts.release, [job_id])
 
     async def _clear(self, job: Job) -> None:
         await asyncio.to_thread(self._artifacts.clear, job.id)

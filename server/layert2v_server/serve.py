@@ -31,9 +31,12 @@ from layert2v_server.executors.base import Executor
 from layert2v_server.executors.process import ProcessExecutor, worker_command
 from layert2v_server.jobs.board import JobBoard
 from layert2v_server.jobs.intake import Intake
+from layert2v_server.jobs.sources import Sources
+from layert2v_server.jobs.state import TERMINAL
 from layert2v_server.scheduler import Scheduler
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.database import disk_full_as_error, exclusive_use, open_database
+from layert2v_server.store.holdings import Holdings
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.uploads import UploadStore
 
@@ -61,6 +64,7 @@ class Parts:
     board: JobBoard
     artifacts: ArtifactStore
     uploads: UploadStore
+    holdings: Holdings
     executors: tuple[Executor, ...]
 
 
@@ -149,9 +153,14 @@ async def _parts(config: Config, executors: tuple[Executor, ...]) -> AsyncGenera
             store.void_leases()  # we hold the lock: whoever gave them is gone, its workers with it
             store.remember_models(())  # the checkpoints may be others now: our workers will tell
             artifacts.delete_unknown(store.ids())
+            artifacts.release(store.ids(TERMINAL))
             uploads.forget_older(time.time() - config.keep_uploads_days * 86400)
             yield Parts(
-                board=JobBoard(store), artifacts=artifacts, uploads=uploads, executors=executors
+                board=JobBoard(store),
+                artifacts=artifacts,
+                uploads=uploads,
+                holdings=Holdings(store, artifacts, uploads),
+                executors=executors,
             )
         finally:
             engine.dispose()
@@ -174,11 +183,12 @@ async def _listening(config: Config, parts: Parts, callers: Callers) -> AsyncGen
 
 def _add_services(server: Any, config: Config, parts: Parts) -> health.HealthServicer:
     board, artifacts, uploads = parts.board, parts.artifacts, parts.uploads
-    intake = Intake(board, artifacts, parts.executors, lambda: secrets.randbelow(MAX_SEED))
+    sources = Sources(board.store, artifacts, parts.holdings)
+    intake = Intake(board, artifacts, sources, parts.executors, lambda: secrets.randbelow(MAX_SEED))
     tell_paths = config.is_local if config.tell_paths is None else config.tell_paths
     jobs = JobService(board, intake, artifacts, tell_paths=tell_paths)
     jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)  # type: ignore[no-untyped-call]
-    files = ArtifactService(board, artifacts, uploads)
+    files = ArtifactService(board, artifacts, uploads, parts.holdings)
     artifacts_pb2_grpc.add_ArtifactServiceServicer_to_server(files, server)  # type: ignore[no-untyped-call]
     info = ServerService(board, artifacts, uploads, parts.executors)
     server_pb2_grpc.add_ServerServiceServicer_to_server(info, server)  # type: ignore[no-untyped-call]

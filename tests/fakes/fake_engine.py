@@ -12,13 +12,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from PIL import Image
 
+from fakes.fake_rerender import Changer, stages
 from layert2v import stack as manifest
+from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec, ModelInfo, spec_to_json
 from layert2v.stack import FileRecord, Flat, HistoryEntry, Layer, Role, Stack
 
@@ -109,6 +111,30 @@ class FakeEngine:
         stack = _stack(spec, painter)
         manifest.write(stack, folder)
         return stack
+
+    def rerender(
+        self,
+        spec: RerenderSpec,
+        folder: Path,
+        *,
+        inputs: Mapping[str, Path],
+        report: Callable[[FakeProgress], None],
+        cancelled: Callable[[], bool],
+    ) -> Stack:
+        asked = next((text for text in spec.prompts.values() if text.startswith("{")), "")
+        behaviour = Behaviour(**json.loads(asked)) if asked else Behaviour()
+        steps = stages(spec, folder)
+        for step in range(steps):
+            _stop_if(cancelled)
+            time.sleep(behaviour.step_s)
+            report(_progress("denoise", step + 1, steps, 0.0))
+        _suffer(behaviour.fault)
+
+        def tell(done: int, total: int) -> None:
+            _stop_if(cancelled)
+            report(_progress("decode", done, total, 0.5))
+
+        return Changer(spec, folder, inputs, tell, behaviour.frame_s).change()
 
 
 class _Painter:

@@ -24,11 +24,14 @@ from layert2v_server.executors.inline import InlineExecutor
 from layert2v_server.jobs.board import JobBoard
 from layert2v_server.jobs.intake import Intake
 from layert2v_server.jobs.job import Job
+from layert2v_server.jobs.sources import Sources
 from layert2v_server.jobs.state import State
 from layert2v_server.scheduler import Scheduler
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.database import open_database
+from layert2v_server.store.holdings import Holdings
 from layert2v_server.store.jobs import JobStore
+from layert2v_server.store.uploads import UploadStore
 from layert2v_server.worker.messages import Alive, Ready, Report, Run
 
 
@@ -67,7 +70,10 @@ class Shop:
         self.board = JobBoard(self.store)
         self.artifacts = ArtifactStore(folder / "jobs", min_free_bytes=min_free_bytes)
         self.scheduler = Scheduler(self.board, self.artifacts, [executor], lease_s=30.0)
-        self.intake = Intake(self.board, self.artifacts, [executor], lambda: 42)
+        uploads = UploadStore(folder / "uploads", max_bytes=100)
+        holdings = Holdings(self.store, self.artifacts, uploads)
+        sources = Sources(self.store, self.artifacts, holdings)
+        self.intake = Intake(self.board, self.artifacts, sources, [executor], lambda: 42)
 
     def put(self, behaviour: Behaviour | None = None, **spec: int) -> str:
         text = "" if behaviour is None else behaviour.text()
@@ -123,7 +129,7 @@ def test_jobs_run_one_after_the_other(shop: Shop) -> None:
         assert [job.state for job in ended] == [State.SUCCEEDED] * 2
         for job in ended:
             stack = read(shop.artifacts.stack_folder(job.id))
-            assert job.artifact_count == len(stack.files()) + 1
+            assert job.artifact_count == len(stack.files()) + 2  # and two manifests
         assert shop.store.models() == (MODEL,)
 
     play(shop, scene)

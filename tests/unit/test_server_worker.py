@@ -19,6 +19,7 @@ from layert2v import stack as manifest
 from layert2v.spec import GenerateSpec, spec_to_json
 from layert2v.stack import FileRecord
 from layert2v.wire import MAX_PREVIEW_BYTES
+from layert2v_server.jobs.wish import Kind
 from layert2v_server.worker.messages import (
     Alive,
     Cancel,
@@ -47,7 +48,15 @@ PROGRESS = st.builds(
     eta_s=st.none() | st.floats(0, 1e6),
     preview=st.booleans(),
 )
-RUN = st.builds(Run, job=TEXT, spec=st.dictionaries(TEXT, COUNT | TEXT), folder=TEXT, preview=TEXT)
+RUN = st.builds(
+    Run,
+    job=TEXT,
+    kind=TEXT,
+    spec=st.dictionaries(TEXT, COUNT | TEXT),
+    folder=TEXT,
+    source=TEXT,
+    preview=TEXT,
+)
 FAILED = st.builds(Failed, job=TEXT, reason=TEXT, message=TEXT, hint=TEXT, last=st.booleans())
 
 
@@ -75,8 +84,10 @@ def a_run(folder: Path, behaviour: Behaviour | None = None, **spec: Any) -> Run:
     )
     return Run(
         job="j",
+        kind=Kind.GENERATE,
         spec=spec_to_json(asked),
         folder=str(folder / "attempt_1"),
+        source=str(folder / "source"),
         preview=str(folder / "preview.png"),
     )
 
@@ -92,8 +103,8 @@ def test_a_job_ends_with_its_files(tmp_path: Path, engine: FakeEngine) -> None:
     assert isinstance(ending, Finished)
     stack = manifest.read(tmp_path / "attempt_1")
     files = [FileRecord(**file) for file in ending.files]
-    assert files[:-1] == list(stack.files())
-    assert files[-1].path == "stack.json"
+    assert files[:-2] == list(stack.files())
+    assert [file.path for file in files[-2:]] == ["history/v001.json", "stack.json"]
     assert all((tmp_path / "attempt_1" / f.path).stat().st_size == f.size_bytes for f in files)
     assert ending.preview
     assert (tmp_path / "preview.png").exists()

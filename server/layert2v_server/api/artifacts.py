@@ -11,7 +11,7 @@ from typing import TypeAlias
 import grpc
 
 from layert2v.v1 import artifacts_pb2, artifacts_pb2_grpc
-from layert2v.wire import MAX_CHUNK_BYTES
+from layert2v.wire import MAX_CHUNK_BYTES, MAX_FIND_FILES
 from layert2v_server.api.border import caller
 from layert2v_server.api.convert import (
     artifact_place,
@@ -29,6 +29,7 @@ from layert2v_server.errors import (
 )
 from layert2v_server.jobs.board import JobBoard
 from layert2v_server.store.artifacts import ArtifactStore, read_chunks
+from layert2v_server.store.holdings import Holdings
 from layert2v_server.store.uploads import Upload, UploadStore
 
 Context: TypeAlias = grpc.aio.ServicerContext
@@ -38,8 +39,15 @@ _UPLOADS = "uploads/"
 class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
     """Files of the caller's jobs, and files that the caller brings."""
 
-    def __init__(self, board: JobBoard, artifacts: ArtifactStore, uploads: UploadStore) -> None:
+    def __init__(
+        self,
+        board: JobBoard,
+        artifacts: ArtifactStore,
+        uploads: UploadStore,
+        holdings: Holdings,
+    ) -> None:
         self._board = board
+        self._holdings = holdings
         self._store = board.store
         self._artifacts = artifacts
         self._uploads = uploads
@@ -116,6 +124,17 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
             upload = await asyncio.to_thread(self._uploads.find, request.upload_id, caller())
             answer.artifact.CopyFrom(_upload_to_message(upload))
         return answer
+
+    async def FindFiles(
+        self, request: artifacts_pb2.FindFilesRequest, context: Context
+    ) -> artifacts_pb2.FindFilesResponse:
+        asked = tuple(dict.fromkeys(request.sha256))
+        if len(asked) > MAX_FIND_FILES:
+            raise InvalidArgument(f"At most {MAX_FIND_FILES} files can be looked for at once.")
+        held = await self._board.ask(self._holdings.find, caller(), asked)
+        return artifacts_pb2.FindFilesResponse(
+            missing=[sha256 for sha256 in asked if sha256 not in held]
+        )
 
     async def _receive(
         self, upload: Upload, steps: AsyncIterator[artifacts_pb2.WriteArtifactRequest]

@@ -7,12 +7,19 @@ from pathlib import PurePosixPath
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v.v1 import artifacts_pb2, errors_pb2, jobs_pb2
-from layert2v.wire import spec_to_message
+from layert2v.wire import (
+    rerender_from_message,
+    rerender_to_message,
+    spec_from_message,
+    spec_to_message,
+)
 from layert2v_server.errors import ArtifactNotFound, InvalidArgument, JobNotFound
 from layert2v_server.jobs.job import Job, Progress
 from layert2v_server.jobs.state import State
+from layert2v_server.jobs.wish import Brought, OwnJob, Pictures, RerenderWish, Source, Wish
 
 STATES = {
     State.QUEUED: jobs_pb2.JOB_STATE_QUEUED,
@@ -39,7 +46,6 @@ def job_to_message(job: Job, *, max_attempts: int, local_path: str = "") -> jobs
         name=f"jobs/{job.id}",
         state=STATES[job.state],
         revision=job.revision,
-        spec=spec_to_message(job.spec),
         progress=_progress(job.progress),
         queue_position=job.queue_position,
         attempt=job.attempt,
@@ -51,7 +57,14 @@ def job_to_message(job: Job, *, max_attempts: int, local_path: str = "") -> jobs
         artifact_bytes=job.artifact_bytes,
         local_path=local_path,
         owner=job.owner,
+        source=job.source,
     )
+    if isinstance(job.spec, GenerateSpec):
+        message.kind = jobs_pb2.JOB_KIND_GENERATE
+        message.spec.CopyFrom(spec_to_message(job.spec))
+    else:
+        message.kind = jobs_pb2.JOB_KIND_RERENDER
+        message.rerender.CopyFrom(rerender_to_message(job.spec))
     if job.failure is not None:
         failure = job.failure
         message.error.CopyFrom(
@@ -60,6 +73,37 @@ def job_to_message(job: Job, *, max_attempts: int, local_path: str = "") -> jobs
             )
         )
     return message
+
+
+def wish_from_message(request: jobs_pb2.CreateJobRequest) -> Wish:
+    """What a caller asks for. Raises `InvalidArgument` and `JobNotFound`."""
+    if request.WhichOneof("wish") != "rerender":
+        return spec_from_message(request.spec)
+    asked = request.rerender
+    if asked.WhichOneof("source") is None:
+        raise InvalidArgument("A re-render starts from a job or from a manifest.")
+    return RerenderWish(
+        spec=rerender_from_message(asked.spec),
+        source=_stack(asked.job, asked.manifest, asked.state),
+        inputs={key: _input(key, files) for key, files in asked.inputs.items()},
+    )
+
+
+def _stack(job: str, manifest: str, state: str = "") -> Source:
+    return OwnJob(id=job_id(job)) if job else Brought(manifest=manifest, state=state)
+
+
+def _input(key: str, files: jobs_pb2.InputFiles) -> Source | Pictures:
+    given = files.WhichOneof("files")
+    if given is None:
+        raise InvalidArgument(f"The input {key!r} has neither files nor a stack.")
+    if given != "list":
+        return _stack(files.job, files.manifest)
+    records = (
+        FileRecord(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256)
+        for file in files.list.files
+    )
+    return Pictures(files=tuple(records))
 
 
 def states_from_message(request: jobs_pb2.ListJobsRequest) -> tuple[State, ...]:

@@ -10,7 +10,6 @@ from typing import TypeAlias
 import grpc
 
 from layert2v.v1 import jobs_pb2, jobs_pb2_grpc
-from layert2v.wire import spec_from_message
 from layert2v_server.api.border import caller
 from layert2v_server.api.convert import (
     job_id,
@@ -18,6 +17,7 @@ from layert2v_server.api.convert import (
     page_size,
     page_start,
     states_from_message,
+    wish_from_message,
 )
 from layert2v_server.errors import InvalidArgument, JobNotFound
 from layert2v_server.jobs.board import JobBoard
@@ -46,8 +46,8 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             request_id = str(uuid.UUID(request.request_id))
         except ValueError:
             raise InvalidArgument("The request id must be a UUID.") from None
-        spec = spec_from_message(request.spec)
-        return self._message(await self._intake.submit(caller(), request_id, spec))
+        wish = wish_from_message(request)
+        return self._message(await self._intake.submit(caller(), request_id, wish))
 
     async def GetJob(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.Job:
         return self._message(await self._own(request.name))
@@ -69,7 +69,10 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
 
     async def CancelJob(self, request: jobs_pb2.CancelJobRequest, context: Context) -> jobs_pb2.Job:
         job = await self._own(request.name)
-        return self._message(await self._board.change(self._store.cancel, job.id))
+        job = await self._board.change(self._store.cancel, job.id)
+        if job.ended:  # otherwise its worker is still at it
+            await self._board.ask(self._artifacts.release, [job.id])
+        return self._message(job)
 
     async def DeleteJob(
         self, request: jobs_pb2.DeleteJobRequest, context: Context

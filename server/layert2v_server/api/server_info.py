@@ -16,7 +16,7 @@ from layert2v_server.jobs.board import JobBoard
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.uploads import UploadStore
 
-CAPABILITIES = ("previews", "upload")
+CAPABILITIES = ("previews", "upload", "rerender")
 
 
 class ServerService(server_pb2_grpc.ServerServiceServicer):

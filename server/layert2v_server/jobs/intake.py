@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Sequence
 
+from layert2v.rerender import resolve_rerender
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo, resolve, validate
 from layert2v_server.errors import DiskFull, EngineNotReady, SpecRejected
 from layert2v_server.executors.base import Executor
 from layert2v_server.jobs.board import JobBoard
 from layert2v_server.jobs.job import Job
+from layert2v_server.jobs.sources import Sources
+from layert2v_server.jobs.wish import RerenderWish, Wish
 from layert2v_server.store.artifacts import ArtifactStore
 
 PATIENCE_S = 15.0  # below the 20 s that a client gives a call
@@ -22,31 +26,58 @@ class Intake:
         self,
         board: JobBoard,
         artifacts: ArtifactStore,
+        sources: Sources,
         executors: Sequence[Executor],
         draw_seed: Callable[[], int],
     ) -> None:
         self._board = board
         self._artifacts = artifacts
+        self._sources = sources
         self._executors = executors
         self._draw_seed = draw_seed
 
-    async def submit(self, owner: str, request_id: str, asked: GenerateSpec) -> Job:
+    async def submit(self, owner: str, request_id: str, asked: Wish) -> Job:
         """Queue a request, once per request id.
 
-        Raises `SpecRejected`, `EngineNotReady`, `DiskFull`, `RequestReused` and `TooManyJobs`.
+        Raises `SpecRejected`, `EngineNotReady`, `DiskFull`, `RequestReused` and `TooManyJobs`; for
+        a re-render also `SourceNotFound`, `InvalidSource` and `FilesMissing`.
         """
         store = self._board.store
         known = await self._board.ask(store.find_request, owner, request_id, asked)
         if known is not None:
             return known
+        if isinstance(asked, RerenderWish):
+            return await self._rerender(owner, request_id, asked)
+        return await self._generate(owner, request_id, asked)
+
+    async def _generate(self, owner: str, request_id: str, asked: GenerateSpec) -> Job:
         model = _named(await self._models(), asked.model)
-        violations = validate(asked, model)
+        self._admit(validate(asked, model))
+        spec = resolve(asked, model, self._draw_seed())
+        return await self._board.change(self._board.store.create, owner, request_id, asked, spec)
+
+    async def _rerender(self, owner: str, request_id: str, asked: RerenderWish) -> Job:
+        store = self._board.store
+        opened = await self._board.ask(self._sources.open, owner, asked)
+        name = asked.spec.model or opened.start.model
+        model = next((model for model in await self._models() if model.name == name), None)
+        self._admit(opened.violations(model))
+        spec = resolve_rerender(asked.spec, opened.start, model, self._draw_seed())
+        job_id, queued = store.new_id(), None
+        try:
+            await self._board.ask(self._sources.stage, owner, opened, job_id)
+            create = functools.partial(store.create, source=opened.name, job_id=job_id)
+            queued = await self._board.change(create, owner, request_id, asked, spec)
+        finally:
+            if queued is None or queued.id != job_id:  # refused, or asked twice at the same time
+                await self._board.ask(self._artifacts.delete, job_id)
+        return queued
+
+    def _admit(self, violations: Sequence[FieldViolation]) -> None:
         if violations:
             raise SpecRejected(violations)
         if not self._artifacts.has_room():
             raise DiskFull
-        spec = resolve(asked, model, self._draw_seed())
-        return await self._board.change(store.create, owner, request_id, asked, spec)
 
     async def _models(self) -> tuple[ModelInfo, ...]:
         try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from layert2v.spec import GenerateSpec
 from layert2v_server.jobs.state import TERMINAL, State
+from layert2v_server.jobs.wish import Spec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,12 +37,13 @@ class Job:
     same pictures. `revision` grows with every change that a watcher may see. `attempt` counts the
     times a worker took the job. `queue_position` counts the jobs ahead, None outside the queue.
     `preview_revision` is the revision at which the preview picture last changed, 0 for none.
-    `artifact_bytes` is the size of all results together.
+    `artifact_bytes` is the size of all results together. `source` names what a re-render started
+    from: a job, or the stack that was brought.
     """
 
     id: str
     owner: str
-    spec: GenerateSpec
+    spec: Spec
     state: State
     revision: int
     attempt: int
@@ -57,6 +58,7 @@ class Job:
     failure: Failure | None
     artifact_count: int
     artifact_bytes: int
+    source: str = ""
 
     @property
     def ended(self) -> bool:

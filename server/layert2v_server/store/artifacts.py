@@ -1,28 +1,52 @@
 """The folders of results: one per job, filled by a worker, published whole or not at all.
 
+    <root>/<job id>/source/            what a re-render starts from, until the job has ended
     <root>/<job id>/attempt_1/stack/   what a worker is writing; nobody else looks in
     <root>/<job id>/stack/             the published stack
     <root>/<job id>/preview.png        the newest picture of unfinished work
 
 Paths here are made of ids and numbers of our own and of paths that a worker reported, never of a
-client's words. Blocking; the server calls it in threads.
+client's words; those of a source were checked before. Blocking; the server calls it in threads.
+
+Files that jobs share are hard links: unchanged layers take no new room, and a file is gone when the
+last job that has it is deleted.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from layert2v.stack import FileRecord, is_safe_path
 from layert2v.wire import CHUNK_BYTES, MAX_PREVIEW_BYTES
-from layert2v_server.errors import ArtifactNotFound, DiskFull, JobNotFound, WorkerLost
+from layert2v_server.errors import (
+    ArtifactNotFound,
+    DiskFull,
+    FilesMissing,
+    JobNotFound,
+    SourceNotFound,
+    WorkerLost,
+)
 from layert2v_server.store.database import disk_full_as_error
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
-_STACK, _PREVIEW = "stack", "preview.png"
+_STACK, _PREVIEW, _SOURCE = "stack", "preview.png", "source"
+BROUGHT = "brought.json"  # a list of the files of a source that a client brought
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Staged:
+    """What a re-render starts from, by place in the source folder: files that are here already,
+    texts to be written, and which of the files nobody looked into yet."""
+
+    files: Mapping[str, Path]
+    texts: Mapping[str, str]
+    brought: Sequence[str]
 
 
 class ArtifactStore:
@@ -44,6 +68,43 @@ class ArtifactStore:
     def preview_path(self, job_id: str) -> Path:
         """Where the worker puts the newest preview."""
         return self._job(job_id) / _PREVIEW
+
+    def source_folder(self, job_id: str) -> Path:
+        """Where `stage` puts what a re-render starts from."""
+        return self._job(job_id) / _SOURCE
+
+    def stage(self, job_id: str, staged: Staged) -> None:
+        """Lay ready what a re-render starts from, so that nothing else needs to stay.
+
+        Raises `FilesMissing` where a file went away meanwhile, and `DiskFull`.
+        """
+        folder = self.source_folder(job_id)
+        with disk_full_as_error():
+            folder.mkdir(parents=True)
+            for place, path in staged.files.items():
+                _link(path, folder / place)
+            texts = {**staged.texts, BROUGHT: json.dumps(list(staged.brought))}
+            for place, text in texts.items():
+                (folder / place).parent.mkdir(parents=True, exist_ok=True)
+                (folder / place).write_text(text, encoding="utf-8")
+
+    def copy_source(self, job_id: str, attempt: int) -> None:
+        """Give an attempt its own folder of the stack that a re-render starts from.
+
+        Raises `SourceNotFound` and `DiskFull`.
+        """
+        source, folder = self.source_folder(job_id) / _STACK, self.attempt_folder(job_id, attempt)
+        if not source.is_dir():
+            raise SourceNotFound(f"jobs/{job_id}")
+        with disk_full_as_error():
+            for path in source.rglob("*"):
+                if path.is_file():
+                    _link(path, folder / path.relative_to(source))
+
+    def release(self, job_ids: Iterable[str]) -> None:
+        """Forget what jobs that have ended started from."""
+        for job_id in job_ids:
+            shutil.rmtree(self.source_folder(job_id), ignore_errors=True)
 
     def prepare(self, job_id: str) -> None:
         """Make room for a new attempt: nothing of an earlier one stays. Raises `DiskFull`."""
@@ -72,10 +133,10 @@ class ArtifactStore:
             raise WorkerLost("The finished stack could not be put in its place.") from error
 
     def clear(self, job_id: str) -> None:
-        """Remove every attempt and any stack of the job, whole or half; the preview stays."""
+        """Remove every attempt and any stack of the job, whole or half; preview and source stay."""
         folder = self._job(job_id)
         for child in folder.iterdir() if folder.is_dir() else ():
-            if child.is_dir():
+            if child.is_dir() and child.name != _SOURCE:
                 shutil.rmtree(child, ignore_errors=True)  # an orphan may still be writing into it
 
     def delete(self, job_id: str) -> None:
@@ -108,6 +169,20 @@ class ArtifactStore:
         if not _JOB_ID.fullmatch(job_id):
             raise JobNotFound(job_id)
         return self.root / job_id
+
+
+def _link(path: Path, target: Path) -> None:
+    """Give a file another name; on disks without such names, copy it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        try:
+            os.link(path, target, follow_symlinks=False)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            shutil.copyfile(path, target, follow_symlinks=False)
+    except FileNotFoundError as error:
+        raise FilesMissing([target.name]) from error
 
 
 def read_chunks(path: Path, offset: int, size: int) -> Iterator[bytes]:

@@ -7,24 +7,15 @@ what changed, and something false where nothing did. Blocking; the server calls 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
-from layert2v.spec import (
-    GenerateSpec,
-    ModelInfo,
-    model_from_json,
-    model_to_json,
-    spec_from_json,
-    spec_to_json,
-)
+from layert2v.spec import ModelInfo, model_from_json, model_to_json
 from layert2v.stack import FileRecord
 from layert2v_server.errors import (
     ArtifactNotFound,
@@ -36,19 +27,12 @@ from layert2v_server.errors import (
 )
 from layert2v_server.jobs.job import Failure, Job, Progress
 from layert2v_server.jobs.state import TERMINAL, State, Step, after
+from layert2v_server.jobs.wish import Spec, Wish, digest
 from layert2v_server.store.database import reading, writing
+from layert2v_server.store.rows import JOB, job_of, new_row
 from layert2v_server.store.tables import artifacts, jobs, models
 
-_ahead = jobs.alias("ahead")
-_QUEUE_POSITION = (
-    select(func.count())
-    .select_from(_ahead)
-    .where(_ahead.c.state == State.QUEUED, _ahead.c.sequence < jobs.c.sequence)
-    .correlate(jobs)
-    .scalar_subquery()
-    .label("ahead")
-)
-_JOB: Select[Any] = select(jobs, _QUEUE_POSITION)
+_HASHES_AT_ONCE = 500  # SQLite takes some thousand parameters
 
 
 class JobStore:
@@ -67,11 +51,11 @@ class JobStore:
         self.max_attempts = max_attempts
         self.max_open_jobs = max_open_jobs
         self._clock = clock
-        self._new_id = new_id
+        self.new_id = new_id
 
     # --- requests -----------------------------------------------------------------------------
 
-    def find_request(self, owner: str, request_id: str, asked: GenerateSpec) -> Job | None:
+    def find_request(self, owner: str, request_id: str, asked: Wish) -> Job | None:
         """The job that `owner` made with this request id, if any.
 
         Raises `RequestReused` where that job was asked for with other words.
@@ -79,10 +63,20 @@ class JobStore:
         with reading(self._engine) as connection:
             return self._request(connection, owner, request_id, asked)
 
-    def create(self, owner: str, request_id: str, asked: GenerateSpec, spec: GenerateSpec) -> Job:
+    def create(
+        self,
+        owner: str,
+        request_id: str,
+        asked: Wish,
+        spec: Spec,
+        *,
+        source: str = "",
+        job_id: str = "",
+    ) -> Job:
         """Add a job; the same request id again returns the first job in its present state.
 
-        `asked` is the request as it came, `spec` the same with every default filled in.
+        `asked` is the request as it came, `spec` the same with every default filled in. The job
+        gets `job_id` where something was laid ready under it.
         Raises `RequestReused` and `TooManyJobs`.
         """
         with writing(self._engine) as connection:
@@ -94,24 +88,11 @@ class JobStore:
             )
             if connection.execute(open_jobs).scalar_one() >= self.max_open_jobs:
                 raise TooManyJobs(self.max_open_jobs)
-            job_id = self._new_id()
+            job_id = job_id or self.new_id()
+            row = new_row(job_id, spec, source, self._clock())
             connection.execute(
                 insert(jobs).values(
-                    id=job_id,
-                    owner=owner,
-                    request_id=request_id,
-                    request_digest=_digest(asked),
-                    spec=spec_to_json(spec),
-                    state=State.QUEUED,
-                    revision=1,
-                    attempt=0,
-                    created=self._clock(),
-                    worker="",
-                    lease_until=0.0,
-                    progress=asdict(Progress()),
-                    preview_revision=0,
-                    artifact_count=0,
-                    artifact_bytes=0,
+                    owner=owner, request_id=request_id, request_digest=digest(asked), **row
                 )
             )
             return _get(connection, job_id)
@@ -130,7 +111,7 @@ class JobStore:
         states: Collection[State] = (),
     ) -> tuple[list[Job], int | None]:
         """Up to `size` jobs of `owner`, newest first, and the `before` of the next page, if any."""
-        query = _JOB.where(jobs.c.owner == owner).order_by(jobs.c.sequence.desc()).limit(size + 1)
+        query = JOB.where(jobs.c.owner == owner).order_by(jobs.c.sequence.desc()).limit(size + 1)
         if before is not None:
             query = query.where(jobs.c.sequence < before)
         if states:
@@ -138,7 +119,7 @@ class JobStore:
         with reading(self._engine) as connection:
             rows = connection.execute(query).all()
         following = rows[size - 1].sequence if len(rows) > size else None
-        return [_job(row) for row in rows[:size]], following
+        return [job_of(row) for row in rows[:size]], following
 
     def cancel(self, job_id: str) -> Job:
         """Ask for the job to stop. Raises `JobNotFound`."""
@@ -157,21 +138,23 @@ class JobStore:
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
             return job
 
-    def ids(self) -> set[str]:
-        """The ids of all jobs."""
+    def ids(self, states: Collection[State] = tuple(State)) -> set[str]:
+        """The ids of all jobs in these states."""
         with reading(self._engine) as connection:
-            return set(connection.execute(select(jobs.c.id)).scalars())
+            return set(
+                connection.execute(select(jobs.c.id).where(jobs.c.state.in_(states))).scalars()
+            )
 
     # --- work ---------------------------------------------------------------------------------
 
     def claim(self, worker: str, lease_s: float) -> Job | None:
         """Give the job at the head of the queue to `worker`; None where the queue is empty."""
         with writing(self._engine) as connection:
-            head = _JOB.where(jobs.c.state == State.QUEUED).order_by(jobs.c.sequence).limit(1)
+            head = JOB.where(jobs.c.state == State.QUEUED).order_by(jobs.c.sequence).limit(1)
             row = connection.execute(head).first()
             if row is None:
                 return None
-            job = _job(row)
+            job = job_of(row)
             return self._move(
                 connection,
                 job,
@@ -258,9 +241,9 @@ class JobStore:
     def expire(self, failure: Failure) -> list[Job]:
         """Treat the worker of every lease that ran out as lost; returns the jobs this concerned."""
         running = jobs.c.state.in_((State.RUNNING, State.CANCELLING))
-        query = _JOB.where(running, jobs.c.lease_until <= self._clock())
+        query = JOB.where(running, jobs.c.lease_until <= self._clock())
         with writing(self._engine) as connection:
-            expired = [_job(row) for row in connection.execute(query)]
+            expired = [job_of(row) for row in connection.execute(query)]
             return [self._lost(connection, job, failure) for job in expired]
 
     # --- artifacts and models -------------------------------------------------------------------
@@ -288,10 +271,32 @@ class JobStore:
             rows = connection.execute(query).all()
         return [FileRecord(path=r.path, size_bytes=r.size_bytes, sha256=r.sha256) for r in rows]
 
-    def used_bytes(self) -> int:
-        """The size of all published stacks together."""
+    def holders(self, owner: str, hashes: Collection[str]) -> list[tuple[str, str, str]]:
+        """SHA-256, job id and path of every file of `owner` whose content is one of `hashes`."""
+        wanted = list(hashes)
+        query = select(artifacts.c.sha256, artifacts.c.job_id, artifacts.c.path).join(
+            jobs, jobs.c.id == artifacts.c.job_id
+        )
+        found: list[tuple[str, str, str]] = []
         with reading(self._engine) as connection:
-            return int(connection.execute(select(func.sum(jobs.c.artifact_bytes))).scalar() or 0)
+            for start in range(0, len(wanted), _HASHES_AT_ONCE):
+                some = wanted[start : start + _HASHES_AT_ONCE]
+                rows = connection.execute(
+                    query.where(jobs.c.owner == owner, artifacts.c.sha256.in_(some))
+                )
+                found += [(row.sha256, row.job_id, row.path) for row in rows]
+        return found
+
+    def used_bytes(self) -> int:
+        """The size of all published files; what several jobs of a user share counts once."""
+        each = (
+            select(jobs.c.owner, artifacts.c.sha256, artifacts.c.size_bytes)
+            .join(jobs, jobs.c.id == artifacts.c.job_id)
+            .distinct()
+            .subquery()
+        )
+        with reading(self._engine) as connection:
+            return int(connection.execute(select(func.sum(each.c.size_bytes))).scalar() or 0)
 
     def models(self) -> tuple[ModelInfo, ...]:
         """What this server's workers told last; empty before the first one was up."""
@@ -314,13 +319,13 @@ class JobStore:
     # --- inside a transaction -------------------------------------------------------------------
 
     def _request(
-        self, connection: Connection, owner: str, request_id: str, asked: GenerateSpec
+        self, connection: Connection, owner: str, request_id: str, asked: Wish
     ) -> Job | None:
-        query = _JOB.where(jobs.c.owner == owner, jobs.c.request_id == request_id)
+        query = JOB.where(jobs.c.owner == owner, jobs.c.request_id == request_id)
         row = connection.execute(query).first()
-        if row is not None and row.request_digest != _digest(asked):
+        if row is not None and row.request_digest != digest(asked):
             raise RequestReused
-        return None if row is None else _job(row)
+        return None if row is None else job_of(row)
 
     def _held(self, connection: Connection, job_id: str, attempt: int) -> Job:
         job = _get(connection, job_id)
@@ -356,34 +361,7 @@ class JobStore:
 
 
 def _get(connection: Connection, job_id: str) -> Job:
-    row = connection.execute(_JOB.where(jobs.c.id == job_id)).first()
+    row = connection.execute(JOB.where(jobs.c.id == job_id)).first()
     if row is None:
         raise JobNotFound(job_id)
-    return _job(row)
-
-
-def _job(row: Any) -> Job:
-    state = State(row.state)
-    return Job(
-        id=row.id,
-        owner=row.owner,
-        spec=spec_from_json(row.spec),
-        state=state,
-        revision=row.revision,
-        attempt=row.attempt,
-        queue_position=row.ahead if state is State.QUEUED else None,
-        created=row.created,
-        started=row.started,
-        finished=row.finished,
-        worker=row.worker,
-        lease_until=row.lease_until,
-        progress=Progress(**row.progress),
-        preview_revision=row.preview_revision,
-        failure=None if row.failure is None else Failure(**row.failure),
-        artifact_count=row.artifact_count,
-        artifact_bytes=row.artifact_bytes,
-    )
-
-
-def _digest(spec: GenerateSpec) -> str:
-    return hashlib.sha256(json.dumps(spec_to_json(spec), sort_keys=True).encode()).hexdigest()
+    return job_of(row)

@@ -25,7 +25,9 @@ jobs = Table(
     Column("owner", Text, nullable=False),
     Column("request_id", Text, nullable=False),
     Column("request_digest", Text, nullable=False),
-    Column("spec", JSON, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("spec", JSON, nullable=False),  # what it is depends on the kind
+    Column("source", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -53,6 +55,7 @@ artifacts = Table(
     Column("path", Text, nullable=False),
     Column("size_bytes", Integer, nullable=False),
     Column("sha256", Text, nullable=False),
+    Index("artifacts_by_content", "sha256"),
 )
 
 # What the running server's workers told about themselves; a restarted worker is not waited for.

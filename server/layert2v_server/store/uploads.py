@@ -46,6 +46,10 @@ class UploadStore:
         self.root = root.resolve()
         self.root.mkdir(parents=True, exist_ok=True)
         self.max_bytes = max_bytes
+        self._whole: dict[tuple[str, str], str] = {}  # owner and SHA-256 -> upload id
+        for note in self.root.glob("*.json"):
+            if note.with_suffix(".bin").exists():
+                self._remember(Upload(**json.loads(note.read_text(encoding="utf-8"))))
 
     def begin(self, upload: Upload) -> int:
         """Announce a file, or go on with it; returns the bytes that are already here.
@@ -72,6 +76,12 @@ class UploadStore:
         if upload.owner != owner:
             raise ArtifactNotFound(upload_id)
         return upload
+
+    def held(self, owner: str, sha256: str) -> Path | None:
+        """A whole file of `owner` with this content, if there is one."""
+        upload_id = self._whole.get((owner, sha256))
+        path = None if upload_id is None else self.path(upload_id)
+        return path if path is not None and path.is_file() else None
 
     def committed(self, upload_id: str, owner: str) -> int:
         """How many bytes are here; 0 for an unknown upload."""
@@ -110,6 +120,7 @@ class UploadStore:
         """
         whole, part = self.path(upload.id), self._path(upload.id, "part")
         if whole.exists():
+            self._remember(upload)
             return
         part.touch()
         here = part.stat().st_size
@@ -123,6 +134,7 @@ class UploadStore:
                 "The file that arrived is not the file that was sent.", "Send it again."
             )
         part.rename(whole)
+        self._remember(upload)
 
     def forget_older(self, than: float) -> None:
         """Remove uploads that nobody touched since the time `than`, in seconds since 1970."""
@@ -135,6 +147,9 @@ class UploadStore:
     def path(self, upload_id: str) -> Path:
         """Where the whole file is, once it is whole."""
         return self._path(upload_id, "bin")
+
+    def _remember(self, upload: Upload) -> None:
+        self._whole[upload.owner, upload.sha256] = upload.id
 
     def _path(self, upload_id: str, suffix: str) -> Path:
         if not _UUID.fullmatch(upload_id):

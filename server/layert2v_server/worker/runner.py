@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import logging
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
+from layert2v.rerender import RerenderSpec, rerender_from_json
 from layert2v.spec import GenerateSpec, ModelInfo, spec_from_json
 from layert2v.stack import MANIFEST_NAME, FileRecord, Stack
+from layert2v_server.jobs.wish import Kind
+from layert2v_server.store.artifacts import BROUGHT
+from layert2v_server.worker.check import check_pictures
 from layert2v_server.worker.messages import Ending, Failed, Finished, Progressed, Run, Stopped
 from layert2v_server.worker.preview import offer_preview
 
@@ -62,6 +67,16 @@ class Engine(Protocol):
         cancelled: Callable[[], bool],
     ) -> Stack: ...
 
+    def rerender(
+        self,
+        spec: RerenderSpec,
+        folder: Path,
+        *,
+        inputs: Mapping[str, Path],
+        report: Callable[[EngineProgress], None],
+        cancelled: Callable[[], bool],
+    ) -> Stack: ...
+
 
 def run_job(
     engine: Engine,
@@ -71,11 +86,8 @@ def run_job(
 ) -> Ending:
     """Make the stack that `run` asks for; after anything but success nothing of it is left."""
     folder = Path(run.folder)
-    reporter = _Reporter(run, send)
     try:
-        stack = engine.generate(
-            spec_from_json(run.spec), folder, report=reporter.report, cancelled=cancelled
-        )
+        stack = _make(engine, run, folder, _Reporter(run, send).report, cancelled)
         files = [asdict(file) for file in stack_files(stack, folder)]
         contact = [folder / file.path for file in stack.previews if file.path.endswith(".png")]
         preview = bool(contact) and offer_preview(contact[0], Path(run.preview))
@@ -85,13 +97,39 @@ def run_job(
         return ending_for(run.job, error)
 
 
-def stack_files(stack: Stack, folder: Path) -> Iterator[FileRecord]:
-    """Every file of a finished stack with its hash, in manifest order, the manifest last."""
-    yield from stack.files()
-    data = (folder / MANIFEST_NAME).read_bytes()
-    yield FileRecord(
-        path=MANIFEST_NAME, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
+def _make(
+    engine: Engine,
+    run: Run,
+    folder: Path,
+    report: Callable[[EngineProgress], None],
+    cancelled: Callable[[], bool],
+) -> Stack:
+    if run.kind == Kind.GENERATE:
+        return engine.generate(spec_from_json(run.spec), folder, report=report, cancelled=cancelled)
+    source = Path(run.source)
+    brought = json.loads((source / BROUGHT).read_text(encoding="utf-8"))
+    check_pictures([source / place for place in brought], cancelled)
+    folders = source.glob("inputs/*")
+    return engine.rerender(
+        rerender_from_json(run.spec),
+        folder,
+        inputs={path.name: path for path in folders},
+        report=report,
+        cancelled=cancelled,
     )
+
+
+def stack_files(stack: Stack, folder: Path) -> Iterator[FileRecord]:
+    """Every file of the newest state with its hash, in manifest order, then the manifests of all
+    states that are kept, its own last."""
+    yield from stack.files()
+    for path in (*sorted(folder.glob("history/v*.json")), folder / MANIFEST_NAME):
+        data = path.read_bytes()
+        yield FileRecord(
+            path=path.relative_to(folder).as_posix(),
+            size_bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
 
 
 def ending_for(job: str, error: Exception) -> Failed | Stopped:

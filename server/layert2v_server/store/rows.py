@@ -1,0 +1,69 @@
+"""Rows of the job table, read and written: the one place that knows how a job looks in SQL."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Select, func, select
+
+from layert2v_server.jobs.job import Failure, Job, Progress
+from layert2v_server.jobs.state import State
+from layert2v_server.jobs.wish import Kind, Spec, kind_of, spec_from_plain, spec_to_plain
+from layert2v_server.store.tables import jobs
+
+_ahead = jobs.alias("ahead")
+_QUEUE_POSITION = (
+    select(func.count())
+    .select_from(_ahead)
+    .where(_ahead.c.state == State.QUEUED, _ahead.c.sequence < jobs.c.sequence)
+    .correlate(jobs)
+    .scalar_subquery()
+    .label("ahead")
+)
+JOB: Select[Any] = select(jobs, _QUEUE_POSITION)
+
+
+def job_of(row: Any) -> Job:
+    """The snapshot in a row of `JOB`."""
+    state = State(row.state)
+    return Job(
+        id=row.id,
+        owner=row.owner,
+        spec=spec_from_plain(Kind(row.kind), row.spec),
+        source=row.source,
+        state=state,
+        revision=row.revision,
+        attempt=row.attempt,
+        queue_position=row.ahead if state is State.QUEUED else None,
+        created=row.created,
+        started=row.started,
+        finished=row.finished,
+        worker=row.worker,
+        lease_until=row.lease_until,
+        progress=Progress(**row.progress),
+        preview_revision=row.preview_revision,
+        failure=None if row.failure is None else Failure(**row.failure),
+        artifact_count=row.artifact_count,
+        artifact_bytes=row.artifact_bytes,
+    )
+
+
+def new_row(job_id: str, spec: Spec, source: str, created: float) -> dict[str, Any]:
+    """The values of a job that waits for its first attempt, without whose it is."""
+    return {
+        "id": job_id,
+        "kind": kind_of(spec),
+        "spec": spec_to_plain(spec),
+        "source": source,
+        "state": State.QUEUED,
+        "revision": 1,
+        "attempt": 0,
+        "created": created,
+        "worker": "",
+        "lease_until": 0.0,
+        "progress": asdict(Progress()),
+        "preview_revision": 0,
+        "artifact_count": 0,
+        "artifact_bytes": 0,
+    }

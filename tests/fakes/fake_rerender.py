@@ -1,0 +1,116 @@
+"""How the engine without a model changes a stack: new versions of hash bytes, real manifests.
+
+A test steers it through the prompt of a layer that is drawn, which holds the JSON of a `Behaviour`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from layert2v import stack as manifest
+from layert2v.rerender import (
+    RerenderSpec,
+    drawn,
+    followers,
+    needs_model,
+    rerender_to_json,
+    shadow_of,
+)
+from layert2v.stack import FileRecord, Flat, HistoryEntry, Layer, Role, Stack
+
+CREATED = "2026-01-02T00:00:00Z"
+
+
+class Changer:
+    """One change of the stack in `folder`, in place. `tell(done, total)` may raise to stop."""
+
+    def __init__(
+        self,
+        spec: RerenderSpec,
+        folder: Path,
+        inputs: Mapping[str, Path],
+        tell: Callable[[int, int], None],
+        frame_s: float,
+    ) -> None:
+        self.spec, self.folder, self.inputs = spec, folder, inputs
+        self.tell, self.frame_s = tell, frame_s
+        self.start = manifest.read_start(folder, spec.at)
+        self.versions: dict[str, int] = {}
+
+    def change(self) -> Stack:
+        """Write what is new, the manifest last."""
+        layers = [self._layer(layer) for layer in self._ordered()]
+        ref = [self.start.flat("ref")]
+        if "ref" in followers(self.spec, self.start):
+            ref = [self._flat("ref")]
+        stack = replace(self.start, layers=tuple(layers), flats=(self._flat("comp"), *ref))
+        entry = HistoryEntry(
+            self.spec.action, CREATED, self.versions, rerender_to_json(self.spec), "", self.spec.at
+        )
+        stack = replace(stack, history=(*self.start.history, entry))
+        manifest.write(stack, self.folder)
+        return stack
+
+    def _ordered(self) -> list[Layer]:
+        layers = list(self.start.layers)
+        if self.spec.action == "remove":
+            gone = {*self.spec.layers, *(shadow_of(n, self.start) for n in self.spec.layers)}
+            return [layer for layer in layers if layer.name not in gone]
+        if self.spec.action == "add":
+            (name,) = self.spec.layers
+            shadow = name.replace("fg_", "shadow_")
+            if shadow in drawn(self.spec, self.start):
+                layers.append(self._blank(shadow, Role.shadow, name))
+            layers.append(self._blank(name, Role.foreground, None))
+        return layers
+
+    def _blank(self, name: str, role: Role, caster: str | None) -> Layer:
+        return replace(self.start.layers[0], name=name, role=role, caster=caster, version=0)
+
+    def _layer(self, layer: Layer) -> Layer:
+        own = self.spec.layers if self.spec.action in ("regenerate", "replace", "add") else ()
+        if layer.name not in (*own, *drawn(self.spec, self.start)):
+            return layer
+        prompt = self.spec.prompts.get(layer.name, layer.prompt)
+        source = "plate" if self.spec.plate is not None and layer.name in own else "generated"
+        return replace(layer, prompt=prompt, source=source, **self._make(layer.name))
+
+    def _flat(self, name: str) -> Flat:
+        return Flat(name=name, **self._make(name))
+
+    def _make(self, name: str) -> dict[str, object]:
+        version = self.versions[name] = manifest.next_version(self.start, name)
+        pattern = manifest.layer_pattern(name, version)
+        frames = range(self.start.start_frame, self.start.start_frame + self.start.frames)
+        files = tuple(self._frame(name, manifest.frame_path(pattern, frame)) for frame in frames)
+        return {"version": version, "pattern": pattern, "files": files}
+
+    def _frame(self, name: str, path: str) -> FileRecord:
+        self.tell(len(self.versions), 2 + len(self.start.layers))
+        time.sleep(self.frame_s)
+        data = hashlib.shake_128(self._seed(name) + path.encode()).digest(1000)
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        assert not target.exists(), "nothing is overwritten"
+        target.write_bytes(data)
+        return FileRecord(path, len(data), hashlib.sha256(data).hexdigest())
+
+    def _seed(self, name: str) -> bytes:
+        """The seed, and for what takes its pixels from an input every byte of that."""
+        given = self.spec.plate or self.spec.donor
+        if name not in self.spec.layers or given is None:
+            return str(self.spec.seed).encode()
+        folder = self.inputs[given.input]
+        if self.spec.donor is None:
+            return b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
+        files = manifest.read(folder).layer(self.spec.donor.layer).files
+        return b"".join((folder / file.path).read_bytes() for file in files)
+
+
+def stages(spec: RerenderSpec, folder: Path) -> int:
+    """Steps before the first frame: those of a model, where one is needed."""
+    return spec.steps if needs_model(spec, manifest.read_start(folder, spec.at)) else 0
