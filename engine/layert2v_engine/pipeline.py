@@ -117,15 +117,7 @@ class LayeredPipeline:
 
         Raises ModelNotFound, BadCheckpoint.
         """
-        folder = Path(model)
-        if not (folder / INDEX).is_file():
-            shipped = find_models(None)
-            if str(model) not in shipped:
-                raise ModelNotFound(
-                    f"There is no model called {str(model)!r} here.",
-                    f"Name a model folder, or one of: {', '.join(shipped) or 'none'}.",
-                )
-            folder = shipped[str(model)]
+        folder = model_folder(model)
         config = read_index(folder)
         place = torch.device(device)
         return cls(config, _load_parts(folder, config, place), place)
@@ -250,6 +242,19 @@ class LayeredPipeline:
     def _conditioning(self, prompts: list[str]) -> Conditioning:
         states, mask = self.parts.text.encode(prompts)
         return Conditioning(states[None].to(self.device), mask[None].to(self.device))
+
+
+def model_folder(model: str | Path) -> Path:
+    """A checkpoint folder, or that of a shipped model by its name. Raises ModelNotFound."""
+    if (Path(model) / INDEX).is_file():
+        return Path(model)
+    shipped = find_models(None)
+    if str(model) not in shipped:
+        raise ModelNotFound(
+            f"There is no model called {str(model)!r} here.",
+            f"Name a model folder, or one of: {', '.join(shipped) or 'none'}.",
+        )
+    return shipped[str(model)]
 
 
 def find_models(folder: Path | None) -> Mapping[str, Path]:

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from layert2v_engine.commands import generate, learning, stack
+from layert2v_engine.commands import evaluation, generate, learning, stack
 
-COMMAND_FAMILIES: tuple[ModuleType, ...] = (generate, stack, learning)
+COMMAND_FAMILIES: tuple[ModuleType, ...] = (generate, stack, learning, evaluation)

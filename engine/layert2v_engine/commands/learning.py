@@ -1,9 +1,8 @@
-"""`layert2v-engine train`, `export` and `evaluate`."""
+"""`layert2v-engine train` and `export`."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import math
 from pathlib import Path
@@ -16,7 +15,7 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the three commands."""
+    """Add both commands."""
     train = subparsers.add_parser(
         "train",
         help="train a model, stage by stage; a stopped run goes on where it was",
@@ -62,21 +61,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     export.add_argument("--phase", default="clips", help="phase of the transformer; default: clips")
     export.add_argument("--configs", type=Path, help="folder of <stage>.toml files")
     export.set_defaults(run=_export)
-    evaluate = subparsers.add_parser(
-        "evaluate",
-        help="measure a model: prompts, judges, contact sheets",
-        description="Judges are trained on the clips of a run folder the first time.",
-        epilog="example: layert2v-engine evaluate mini --run runs/mini --out out/evaluation",
-    )
-    evaluate.add_argument("model", help="name of a shipped model, or a model folder")
-    evaluate.add_argument("--run", dest="run_folder", metavar="DIR", type=Path, required=True)
-    evaluate.add_argument("--out", metavar="DIR", type=Path, required=True)
-    evaluate.add_argument("--count", type=int, default=48, help="prompts seen in training")
-    evaluate.add_argument("--seed", type=int, default=0)
-    evaluate.add_argument("--judge-clips", type=int, default=1400, help="clips for new judges")
-    evaluate.add_argument("--judge-budget", default="240s", help="training time of new judges")
-    evaluate.add_argument("--device", default="auto", help=DEVICE_HELP)
-    evaluate.set_defaults(run=_evaluate)
 
 
 def duration(text: str) -> float:
@@ -171,33 +155,4 @@ def _export(args: argparse.Namespace) -> int:
         objective = load_config(MultiStage, "multi", args.configs).objective
     export(args.run_folder, args.out, joint, world, args.phase, objective)
     print(args.out)
-    return 0
-
-
-def _evaluate(args: argparse.Namespace) -> int:
-    from layert2v_engine.devices import pick_device
-    from layert2v_engine.evaluation.judges import (
-        Judges,
-        judge_accuracy,
-        judge_clips,
-        train_judges,
-    )
-    from layert2v_engine.evaluation.report import report
-    from layert2v_engine.pipeline import LayeredPipeline
-    from layert2v_engine.training.stages import needed_from
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    pipeline = LayeredPipeline.from_pretrained(args.model, device=str(pick_device(args.device)))
-    world = needed_from(args.run_folder / "world", "autoencoder")
-    judges_path = args.run_folder / "judges.safetensors"
-    known = judges_path.exists()
-    frames = pipeline.info.default_frames
-    clips = judge_clips(world, train=8 if known else args.judge_clips, test=64, frames=frames)
-    if not known:
-        seconds = duration(args.judge_budget)
-        train_judges(clips["train"], seconds=seconds, seed=5, report=logging.info).save(judges_path)
-    judges = Judges.load(judges_path)
-    own = {name: judge_accuracy(judges, clips[name]) for name in ("seen", "held_out")}
-    figures = report(pipeline, judges, own, args.out, count=args.count, seed=args.seed)
-    print(json.dumps(figures, indent=2))
     return 0

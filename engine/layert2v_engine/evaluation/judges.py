@@ -1,9 +1,9 @@
 """Small classifiers trained on clips of the world, which say what a generated picture shows.
 
-Three judges: one sees colour pictures and names place and time, one sees colour and names the
-subject, one sees silhouettes alone and names the subject, since colour by itself fools a judge.
-They are trained here, on seeds the generator never saw, and report their own accuracy, also on
-scenes that were held out of its training.
+Four name the subject, the subject by its silhouette alone (colour by itself fools a judge), the
+place and the time. Two only say whether there is anything of a kind in a layer where it does not
+belong: a figure in the background, scenery in a foreground. They are trained here, on seeds the
+generator never saw, and report their own accuracy, also on scenes held out of its training.
 """
 
 from __future__ import annotations
@@ -22,8 +22,13 @@ from layert2v_engine.training.data import JUDGE_SEED, MATTE_CHANNEL, ClipSet, Re
 from layert2v_engine.world.clips import Label
 from layert2v_engine.world.vocabulary import PLACES, SUBJECTS, TIMES
 
-KINDS = ("subject", "silhouette", "place", "time")
+NAMING = ("subject", "silhouette", "place", "time")
+PRESENCE = ("figure", "scenery")  # class 1: there is one
+KINDS = (*NAMING, *PRESENCE)
 COMPOSITE, BACKGROUND, FOREGROUND = slice(0, 3), slice(3, 6), slice(6, 9)
+# What shows a thing, and what does not: the full video against the background, and against a figure
+# alone over grey.
+_LESSONS = {"figure": (COMPOSITE, BACKGROUND), "scenery": (COMPOSITE, FOREGROUND)}
 
 
 class Judge(nn.Module):
@@ -124,16 +129,17 @@ def judge_clips(world: Path, *, train: int, test: int, frames: int) -> dict[str,
 def judge_accuracy(judges: Judges, clips: ClipSet) -> dict[str, float]:
     """Each judge's own accuracy on real clips."""
     pixels = clips.pixels.float() / 255
-    views = {
-        "subject": pixels[:, COMPOSITE],
-        "silhouette": pixels[:, MATTE_CHANNEL : MATTE_CHANNEL + 1],
-        "place": pixels[:, COMPOSITE],
-        "time": pixels[:, COMPOSITE],
-    }
-    return {
-        k: float((judges.name(k, v) == truth(k, clips.labels)).float().mean())
-        for k, v in views.items()
-    }
+    views = {kind: pixels[:, COMPOSITE] for kind in NAMING}
+    views["silhouette"] = pixels[:, MATTE_CHANNEL : MATTE_CHANNEL + 1]
+    figures = {k: _share(judges.name(k, v) == truth(k, clips.labels)) for k, v in views.items()}
+    for kind in PRESENCE:
+        with_it, without = (judges.name(kind, pixels[:, part]) for part in _LESSONS[kind])
+        figures[kind] = (_share(with_it == 1) + _share(without == 0)) / 2
+    return figures
+
+
+def _share(right: Tensor) -> float:
+    return float(right.float().mean())
 
 
 def _new_panel() -> dict[str, Judge]:
@@ -142,6 +148,8 @@ def _new_panel() -> dict[str, Judge]:
         "silhouette": len(SUBJECTS),
         "place": len(PLACES),
         "time": len(TIMES),
+        "figure": 2,
+        "scenery": 2,
     }
     return {kind: Judge(1 if kind == "silhouette" else 3, classes[kind]) for kind in KINDS}
 
@@ -149,18 +157,22 @@ def _new_panel() -> dict[str, Judge]:
 def _train(judge: Judge, kind: str, clips: ClipSet, seconds: float, seed: int) -> float:
     rng = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(judge.parameters(), 1e-3, weight_decay=0.02)
-    answers = truth(kind, clips.labels)
+    answers = None if kind in PRESENCE else truth(kind, clips.labels)
     began, right, seen = time.monotonic(), 0.0, 0.0
     while time.monotonic() - began < seconds:
-        rows = torch.randint(len(answers), (32,), generator=rng)
+        rows = torch.randint(len(clips.scenes), (32,), generator=rng)
         frame = int(torch.randint(clips.pixels.shape[2], (), generator=rng))
-        pictures = _view(kind, clips.pixels[rows][:, :, frame].float() / 255, rng)
+        pixels = clips.pixels[rows][:, :, frame].float() / 255
+        if answers is None:
+            pictures, wanted = _with_or_without(kind, pixels, rng)
+        else:
+            pictures, wanted = _view(kind, pixels, rng), answers[rows]
         logits = judge(_roughen(pictures, rng))
-        loss = nn.functional.cross_entropy(logits, answers[rows], label_smoothing=0.05)
+        loss = nn.functional.cross_entropy(logits, wanted, label_smoothing=0.05)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        right = 0.98 * right + float((logits.argmax(-1) == answers[rows]).float().sum())
+        right = 0.98 * right + float((logits.argmax(-1) == wanted).float().sum())
         seen = 0.98 * seen + len(rows)
     return right / max(seen, 1)
 
@@ -173,6 +185,13 @@ def _view(kind: str, pixels: Tensor, rng: torch.Generator) -> Tensor:
         return pixels[:, MATTE_CHANNEL : MATTE_CHANNEL + 1]
     alone = BACKGROUND if kind in ("place", "time") else FOREGROUND
     return pixels[:, COMPOSITE if torch.rand((), generator=rng) < 0.5 else alone]
+
+
+def _with_or_without(kind: str, pixels: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Pictures that hold a thing (answer 1) and pictures that do not, mixed."""
+    wanted = torch.randint(2, (len(pixels),), generator=rng)
+    with_it, without = (pixels[:, part] for part in _LESSONS[kind])
+    return torch.where(wanted.bool()[:, None, None, None], with_it, without), wanted
 
 
 def _roughen(pictures: Tensor, rng: torch.Generator) -> Tensor:

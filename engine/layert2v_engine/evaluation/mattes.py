@@ -11,9 +11,14 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, label
 from torch import Tensor
+
+from layert2v_engine.layers import clean_opacity
+from layert2v_engine.layout import StreamLayout
+from layert2v_engine.pipeline import LayeredPipeline
 
 Plane = NDArray[np.float32]
 
@@ -28,6 +33,20 @@ def matte_errors(matte: Tensor, truth: Tensor) -> dict[str, float]:
         "gradient": float(np.mean([_gradient_error(a, b) for a, b in pairs])),
         "connectivity": float(np.mean([_connectivity_error(a, b) for a, b in pairs])),
     }
+
+
+def round_trip(pipeline: LayeredPipeline, mattes: Tensor) -> Tensor:
+    """Mattes [B, T, H, W] in 0..1 as they come back from the autoencoder of a model."""
+    layout = StreamLayout.for_foregrounds(1)
+    name = "matte_01"
+    back = []
+    for matte in mattes:
+        latents = pipeline.encode(matte[:, None], layout, name)
+        whole = torch.zeros(1, len(layout), *latents.shape, device=latents.device)
+        whole[0, layout.index(name)] = latents
+        groups = pipeline.decode_streams(whole, layout, (name,))
+        back.append(torch.cat([clean_opacity(group[name])[0, 0] for group in groups]))
+    return torch.stack(back).cpu()
 
 
 def _gradient_error(matte: Plane, truth: Plane) -> float:

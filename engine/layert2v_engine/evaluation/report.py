@@ -1,230 +1,236 @@
-"""What a model can do, measured: prompts drawn from the world, generated, judged, laid out.
-
-Half of the figures need no judge: how well the layers add up to the model's own full video, how
-much a matte covers, whether a shadow lies under its caster. The others are what small classifiers
-see.
-"""
+"""What a model can do, measured: clips generated, judged, laid out."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from random import Random
 
 import numpy as np
 import torch
-from scipy.ndimage import label as connected
 from torch import Tensor
 
-from layert2v.spec import GenerateSpec, resolve
-from layert2v_engine.evaluation.judges import Judges
+from layert2v_engine.evaluation.cost import carried_size, generation_cost, largest_request
+from layert2v_engine.evaluation.judges import BACKGROUND, COMPOSITE
+from layert2v_engine.evaluation.layers import (
+    matte_figures,
+    psnr_db,
+    shadow_correlation,
+    shadow_reach,
+)
+from layert2v_engine.evaluation.material import Material
+from layert2v_engine.evaluation.mattes import matte_errors, round_trip
+from layert2v_engine.evaluation.motion import warped_error
 from layert2v_engine.evaluation.sheets import checkerboard, save_captioned
+from layert2v_engine.evaluation.shots import Shot, Wish, draw_wishes, generate
+from layert2v_engine.evaluation.table import table
+from layert2v_engine.evaluation.variety import nearest, spread
+from layert2v_engine.evaluation.verdicts import accuracy, impurity
 from layert2v_engine.layers import ForegroundFrames, LayerFrames
 from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.world.captions import canonical
-from layert2v_engine.world.light import decode_srgb, encode_srgb
-from layert2v_engine.world.vocabulary import Label, is_held_out, labels
+from layert2v_engine.training.data import MATTE_CHANNEL, ClipSet
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ("comp of layers", "full video", "last frame", "bg", "fg", "matte", "shadow")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shot:
-    """One generated clip, all frames, display-referred; what it was asked to show."""
-
-    label: Label
-    caption: str
-    held_out: bool
-    layers: LayerFrames
-    comp: Tensor  # [3, T, H, W] the linear over of the layers, display-encoded
-
-    @property
-    def actor(self) -> ForegroundFrames:
-        return self.layers.foregrounds[0]
-
-
-def draw_labels(count: int, seed: int, *, held_out: bool) -> list[Label]:
-    """`count` labels, every subject equally often, seen in training or held out of it."""
-    rng = Random(seed)  # noqa: S311 - prompts, not secrets
-    pool = [y for y in labels() if is_held_out(y.subject, y.place, y.time) == held_out]
-    subjects = sorted({y.subject for y in pool})
-    drawn = []
-    for k in range(count):
-        subject = subjects[k % len(subjects)]
-        drawn.append(rng.choice([y for y in pool if y.subject == subject]))
-    return drawn
-
-
-def generate_shot(pipeline: LayeredPipeline, label: Label, seed: int) -> Shot:
-    """One clip of a label at the model's defaults, through the prompt planner like any request."""
-    caption = canonical(label)[0]
-    spec = resolve(GenerateSpec(prompt=caption, model=pipeline.info.name), pipeline.info, seed)
-    plan = pipeline.plan(spec)
-    latents = pipeline.sample(spec, plan, lambda step: None)
-    groups = [group.cpu() for group in pipeline.decode(latents, len(plan.foregrounds))]
-    layers = _joined(groups)
-    return Shot(
-        label=label,
-        caption=caption,
-        held_out=is_held_out(label.subject, label.place, label.time),
-        layers=layers,
-        comp=recompose(layers),
-    )
-
-
-def recompose(layers: LayerFrames) -> Tensor:
-    """The linear over of the layers of the first clip, display-encoded [3, T, H, W]."""
-    comp = decode_srgb(layers.background[0])
-    for actor in layers.foregrounds:
-        if actor.shadow is not None:
-            comp = comp * (1 - actor.shadow[0])
-        comp = decode_srgb(actor.colour[0]) * actor.alpha[0] + comp * (1 - actor.alpha[0])
-    return encode_srgb(comp)
-
-
-def measure(shots: Sequence[Shot], judges: Judges) -> dict[str, float]:
-    """All figures over the shots; accuracies and shares are in 0..1, PSNR in dB."""
-    return {
-        "shots": float(len(shots)),
-        **_accuracy(shots, judges),
-        "recomposition_psnr_db": float(
-            np.mean([_psnr(s.comp, s.layers.composite[0]) for s in shots])
-        ),
-        "recomposition_psnr_worst_db": min(_psnr(s.comp, s.layers.composite[0]) for s in shots),
-        "coverage_mean": float(np.mean([float(s.actor.alpha.mean()) for s in shots])),
-        "matte_single_component_share": float(
-            np.mean([_one_component(s.actor.alpha) for s in shots])
-        ),
-        "matte_soft_pixel_share": float(np.mean([_soft(s.actor.alpha) for s in shots])),
-        "shadow_correlation": float(np.mean([_shadow_correlation(s) for s in shots])),
-    }
+Figures = dict[str, float]
+SHEET_ROWS = 24
+_SEEDS, _PROMPTS = 4, 6  # of the measure of variety
+_MATTE, _SHADOW = MATTE_CHANNEL, MATTE_CHANNEL + 1
 
 
 def report(
     pipeline: LayeredPipeline,
-    judges: Judges,
-    judge_figures: dict[str, dict[str, float]],
+    material: Material,
     out: Path,
     *,
+    model: Path,
+    wishes: Sequence[Wish] | None,
     count: int,
     seed: int,
-) -> dict[str, object]:
-    """Generate, measure, and write `report.json` and `contact.png` into `out`."""
-    out.mkdir(parents=True, exist_ok=True)
-    groups = {}
-    for name, held_out, size in (("seen", False, count), ("held_out", True, max(count // 3, 1))):
-        shots = []
-        for k, label in enumerate(draw_labels(size, seed, held_out=held_out)):
-            shots.append(generate_shot(pipeline, label, seed + k))
-            logger.info("evaluate=%s done=%d/%d %s", name, k + 1, size, shots[-1].caption)
-        groups[name] = shots
-    figures: dict[str, object] = {
+) -> str:
+    """Generate, measure, and write `report.json`, `table.md` and contact sheets into `out`; returns
+    the table. `model` is the folder of the pipeline's checkpoint; `wishes` are measured instead of
+    `count` drawn from the world, and then variety and cost are left out.
+    """
+    if wishes is None:
+        shots = drawn_groups(pipeline, material, count, seed)
+    else:
+        shots = {"seen": shoot(pipeline, wishes, "prompts", seed=seed)}
+    for name, group in shots.items():
+        for number, start in enumerate(range(0, len(group), SHEET_ROWS), 1):
+            save_sheet(group[start : start + SHEET_ROWS], out / f"contact_{name}_{number}.png")
+    groups = {name: measure(group, material) for name, group in shots.items()}
+    groups["real"] = measure_real(material.seen)
+    groups["motion"] = motion_ratios(groups["seen"], groups["real"])
+    groups["round_trip"] = measure_round_trip(pipeline, material.seen)
+    groups["size"] = carried_size(model)
+    if wishes is None:
+        groups["variety"] = measure_variety(pipeline, material, shots["seen"], seed)
+        request = largest_request(pipeline.info, shots["seen"][0].wish.prompt)
+        groups["cost"] = generation_cost(model.parent, request)
+    head: dict[str, object] = {
         "model": pipeline.info.name,
         "digest": pipeline.info.digest,
-        "judges": judge_figures,
-        **{name: measure(shots, judges) for name, shots in groups.items()},
+        "judges": material.judge_figures,
     }
-    (out / "report.json").write_text(json.dumps(figures, indent=2) + "\n")
-    for name, shots in groups.items():
-        save_sheet(shots[:24], out / f"contact_{name}.png")
-    return figures
+    return save_report(out, head, groups)
+
+
+def shoot(
+    pipeline: LayeredPipeline, wishes: Sequence[Wish], name: str, *, seed: int = 0
+) -> list[Shot]:
+    """One clip for each wish, on consecutive seeds."""
+    shots = []
+    for k, wish in enumerate(wishes):
+        shots.append(generate(pipeline, wish, seed + k))
+        logger.info("evaluate=%s done=%d/%d %s", name, k + 1, len(wishes), wish.prompt)
+    return shots
+
+
+def drawn_groups(
+    pipeline: LayeredPipeline, material: Material, count: int, seed: int
+) -> dict[str, list[Shot]]:
+    """Shots of prompts drawn from the world: of scenes trained on, held out of training, and with
+    two foregrounds where the model draws them.
+    """
+    third = max(count // 3, 1)
+    wishes = {
+        "seen": draw_wishes(material.selection, count, seed, held_out=False),
+        "held_out": draw_wishes(material.selection, third, seed, held_out=True),
+    }
+    if pipeline.info.max_foregrounds > 1:
+        wishes["two"] = draw_wishes(material.selection, third, seed, held_out=False, foregrounds=2)
+    return {name: shoot(pipeline, wanted, name, seed=seed) for name, wanted in wishes.items()}
+
+
+def measure(shots: Sequence[Shot], material: Material) -> Figures:
+    """All figures over the shots; accuracies and shares are in 0..1, PSNR in dB."""
+    actors = [(shot, actor) for shot in shots for actor in shot.actors]
+    psnr = [psnr_db(shot.comp, shot.layers.composite[0]) for shot in shots]
+    return {
+        "shots": float(len(shots)),
+        "recomposition_psnr_db": float(np.mean(psnr)),
+        "recomposition_psnr_worst_db": min(psnr),
+        **accuracy(shots, material.judges),
+        **impurity(shots, material.judges),
+        **_means([matte_figures(actor.alpha) for _, actor in actors]),
+        **_means([_shadow_figures(shot.layers, actor) for shot, actor in actors]),
+        "warped_error_comp": _mean([warped_error(shot.comp, shot.comp) for shot in shots]),
+        "warped_error_matte": _mean(
+            [warped_error(actor.alpha[0], shot.comp) for shot, actor in actors]
+        ),
+    }
+
+
+def measure_real(clips: ClipSet) -> Figures:
+    """The same of real clips with one foreground: the floor that no model gets below."""
+    figures = []
+    for row in range(len(clips.scenes)):
+        pixels = clips.pixels[row].float() / 255
+        matte, shadow = pixels[_MATTE : _MATTE + 1], pixels[_SHADOW : _SHADOW + 1]
+        colour = pixels[6:9]
+        actor = ForegroundFrames(colour=colour[None], alpha=matte[None], shadow=shadow[None])
+        layers = LayerFrames(
+            composite=pixels[COMPOSITE][None], background=pixels[BACKGROUND][None],
+            foregrounds=(actor,),
+        )  # fmt: skip
+        figures.append(
+            {
+                **matte_figures(actor.alpha),
+                **_shadow_figures(layers, actor),
+                "warped_error_comp": warped_error(pixels[COMPOSITE], pixels[COMPOSITE]),
+                "warped_error_matte": warped_error(matte, pixels[COMPOSITE]),
+            }
+        )
+    return _means(figures)
+
+
+def measure_variety(
+    pipeline: LayeredPipeline, material: Material, shots: Sequence[Shot], seed: int
+) -> Figures:
+    """How far seeds are apart, and clips from those the model was trained on."""
+    spreads = []
+    for wish in [shot.wish for shot in shots[:_PROMPTS]]:
+        clips = shoot(pipeline, [wish] * _SEEDS, "variety", seed=seed + 1000)
+        spreads.append(spread([clip.comp for clip in clips]))
+    trained, fresh = _composites(material.trained), _composites(material.seen)
+    return {
+        "between_seeds": _mean(spreads),
+        "to_training": float(nearest([shot.comp for shot in shots], trained).mean()),
+        "to_training_least": float(nearest([shot.comp for shot in shots], trained).min()),
+        "real_to_training": float(nearest(fresh, trained).mean()),
+        "real_to_training_least": float(nearest(fresh, trained).min()),
+    }
+
+
+def measure_round_trip(pipeline: LayeredPipeline, clips: ClipSet) -> Figures:
+    """Errors of real mattes that went through the autoencoder and came back."""
+    mattes = clips.pixels[:16, _MATTE].float() / 255
+    return matte_errors(round_trip(pipeline, mattes), mattes)
+
+
+def motion_ratios(generated: Mapping[str, float], real: Mapping[str, float]) -> Figures:
+    """Warping errors of generated clips over those of real ones."""
+    return {
+        f"{what}_ratio": generated[f"warped_error_{what}"] / real[f"warped_error_{what}"]
+        for what in ("comp", "matte")
+    }
 
 
 def save_sheet(shots: Sequence[Shot], path: Path) -> None:
     """One captioned row per shot: what an artist gets, and what it is made of."""
-    save_captioned([_row(s) for s in shots], [s.caption for s in shots], COLUMNS, path)
+    most = max(len(shot.layers.foregrounds) for shot in shots)
+    columns = ["comp of layers", "full video", "last frame", "bg"]
+    for number in range(1, most + 1):
+        columns += [f"{part} {number:02d}" for part in ("fg", "matte", "shadow")]
+    rows = [_row(shot, most) for shot in shots]
+    save_captioned(rows, [shot.wish.prompt for shot in shots], columns, path)
 
 
-def _row(shot: Shot) -> Tensor:
+def save_report(out: Path, figures: Mapping[str, object], groups: Mapping[str, Figures]) -> str:
+    """Write `report.json` and `table.md` into `out`; returns the table."""
+    text = table(groups)
+    (out / "report.json").write_text(json.dumps({**figures, **groups}, indent=2) + "\n")
+    (out / "table.md").write_text(text + "\n")
+    return text
+
+
+def _row(shot: Shot, most: int) -> Tensor:
     middle = shot.comp.shape[1] // 2
-    actor, checker = shot.actor, checkerboard(*shot.comp.shape[-2:])
-    alpha = actor.alpha[0, :, middle]
-    shadow = torch.zeros_like(alpha) if actor.shadow is None else actor.shadow[0, :, middle]
-    return torch.stack(
-        [
-            shot.comp[:, middle],
-            shot.layers.composite[0, :, middle],
-            shot.layers.composite[0, :, -1],
-            shot.layers.background[0, :, middle],
+    checker = checkerboard(*shot.comp.shape[-2:])
+    pictures = [
+        shot.comp[:, middle],
+        shot.layers.composite[0, :, middle],
+        shot.layers.composite[0, :, -1],
+        shot.layers.background[0, :, middle],
+    ]
+    for actor in shot.layers.foregrounds:
+        alpha = actor.alpha[0, :, middle]
+        shadow = torch.zeros_like(alpha) if actor.shadow is None else actor.shadow[0, :, middle]
+        pictures += [
             actor.colour[0, :, middle] * alpha + checker * (1 - alpha),
             alpha.expand(3, -1, -1),
             shadow.expand(3, -1, -1),
         ]
-    )
+    pictures += [torch.zeros_like(pictures[0])] * (3 * (most - len(shot.layers.foregrounds)))
+    return torch.stack(pictures)
 
 
-def _joined(groups: Sequence[LayerFrames]) -> LayerFrames:
-    def actor(number: int) -> ForegroundFrames:
-        parts = [group.foregrounds[number] for group in groups]
-        shadows = [part.shadow for part in parts if part.shadow is not None]
-        return ForegroundFrames(
-            colour=torch.cat([part.colour for part in parts], 2),
-            alpha=torch.cat([part.alpha for part in parts], 2),
-            shadow=torch.cat(shadows, 2) if shadows else None,
-        )
-
-    return LayerFrames(
-        composite=torch.cat([group.composite for group in groups], 2),
-        background=torch.cat([group.background for group in groups], 2),
-        foregrounds=tuple(actor(k) for k in range(len(groups[0].foregrounds))),
-    )
-
-
-def _accuracy(shots: Sequence[Shot], judges: Judges) -> dict[str, float]:
-    """Shares judged right: on the full video, on the silhouette, and on the layers apart."""
-    composite = torch.cat([s.layers.composite for s in shots])
-    background = torch.cat([s.layers.background for s in shots])
-    actor = torch.cat([s.actor.colour * s.actor.alpha + 0.5 * (1 - s.actor.alpha) for s in shots])
-    alpha = torch.cat([s.actor.alpha for s in shots])
-    views = {
-        "subject": ("subject", composite),
-        "subject_of_fg": ("subject", actor),
-        "subject_by_silhouette": ("silhouette", alpha),
-        "place": ("place", composite),
-        "place_of_bg": ("place", background),
-        "time": ("time", composite),
-        "time_of_bg": ("time", background),
+def _shadow_figures(layers: LayerFrames, actor: ForegroundFrames) -> Figures:
+    return {
+        "shadow_correlation": shadow_correlation(layers, actor),
+        "shadow_under_actor": shadow_reach(actor),
     }
-    figures = {}
-    for name, (kind, pictures) in views.items():
-        field = "subject" if kind == "silhouette" else kind
-        truth = torch.tensor([getattr(s.label, field) for s in shots])
-        figures[name] = float((judges.name(kind, pictures) == truth).float().mean())
-    return figures
 
 
-def _psnr(a: Tensor, b: Tensor) -> float:
-    return float(-10 * torch.log10((a - b).square().mean().clamp_min(1e-10)))
+def _composites(clips: ClipSet) -> list[Tensor]:
+    return [row[COMPOSITE].float() / 255 for row in clips.pixels]
 
 
-def _one_component(alpha: Tensor) -> float:
-    """Share of frames whose matte is one body (islands under 0.5 % of the frame do not count)."""
-    single = []
-    for plane in alpha[0, 0].numpy():
-        components, count = connected(plane > 0.5)
-        sizes = np.bincount(components.ravel())[1:] if count else np.zeros(0)
-        single.append((sizes > 0.005 * plane.size).sum() == 1)
-    return float(np.mean(single))
+def _means(rows: Sequence[Mapping[str, float]]) -> Figures:
+    return {name: _mean([row[name] for row in rows]) for name in rows[0]}
 
 
-def _soft(alpha: Tensor) -> float:
-    return float(((alpha > 0.05) & (alpha < 0.95)).float().mean())
-
-
-def _shadow_correlation(shot: Shot) -> float:
-    """Correlation of shadow opacity with the darkening of the full video against bg, outside fg."""
-    if shot.actor.shadow is None:
-        return 0.0
-    full, plate = (
-        decode_srgb(x[0]).mean(0) for x in (shot.layers.composite, shot.layers.background)
-    )
-    darkening = (1 - full / plate.clamp_min(0.02)).clamp(-1, 1)
-    outside = shot.actor.alpha[0, 0] < 0.05
-    pair = torch.stack([darkening[outside], shot.actor.shadow[0, 0][outside]])
-    correlation = torch.corrcoef(pair)[0, 1]
-    return 0.0 if correlation.isnan() else float(correlation)
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))

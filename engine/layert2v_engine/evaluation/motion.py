@@ -1,0 +1,55 @@
+"""How steady a clip is in time: each frame against the next one, warped back along the optical
+flow (warping error: Lai et al., "Learning blind video temporal consistency", ECCV 2018).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Plane = NDArray[np.float32]
+
+_RETURN = 0.5  # pixels a point may miss its start by, there and back, before it counts as hidden
+
+
+def warped_error(pictures: Tensor, along: Tensor) -> float:
+    """Mean absolute error of `pictures` [C, T, H, W] in 0..1 from frame to frame, along the optical
+    flow of the clip `along` [3, T, H, W]. Points that appear or vanish do not count.
+    """
+    frames = [np.ascontiguousarray(x) for x in pictures.movedim(1, 0).movedim(1, -1).numpy()]
+    grey = [(x * 255).round().astype(np.uint8) for x in along.mean(0).numpy()]
+    errors = []
+    for (here, there), (first, second) in zip(pairwise(frames), pairwise(grey), strict=True):
+        flow, seen = _flow(first, second)
+        moved = _warp(there, flow)
+        errors.append(float(np.abs(moved.reshape(here.shape) - here)[seen].mean()))
+    return float(np.mean(errors))
+
+
+def _flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[Plane, NDArray[np.bool_]]:
+    """Flow [H, W, 2] in pixels from the first frame to the second, and where it can be trusted."""
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search.setFinestScale(0)  # the pictures are small
+    nothing = np.zeros((*first.shape, 2), np.float32)  # what the flow is first taken to be
+    there = np.asarray(search.calc(first, second, nothing.copy()), dtype=np.float32)
+    back = np.asarray(search.calc(second, first, nothing), dtype=np.float32)
+    miss = np.linalg.norm(there + _warp(back, there), axis=-1)
+    height, width = first.shape
+    end = _grid(height, width) + there
+    inside = ((end >= 0) & (end <= (width - 1, height - 1))).all(-1)
+    return there, (miss < _RETURN) & inside
+
+
+def _warp(picture: Plane, flow: Plane) -> Plane:
+    x, y = np.moveaxis(_grid(*flow.shape[:2]) + flow, -1, 0)
+    warped = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, dtype=np.float32)
+
+
+def _grid(height: int, width: int) -> Plane:
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    return np.stack([x, y], -1).astype(np.float32)
