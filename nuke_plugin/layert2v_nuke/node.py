@@ -6,9 +6,10 @@ Knows no host: a node is a mapping from knob names to values. Text of the artist
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from layert2v.stack import Layer, Role, Stack
 from layert2v_nuke.colour import TITLES
@@ -114,6 +115,23 @@ def layer_knobs(stack: Stack) -> tuple[UserKnob, ...]:
 def is_layer_knob(name: str) -> bool:
     """Whether a knob belongs to a layer's tab, and goes when the layer goes."""
     return name.endswith(_OF_A_LAYER)
+
+
+def is_layer_value(name: str) -> bool:
+    """Whether a knob of a layer's tab holds something."""
+    return is_layer_knob(name) and not name.endswith(("_tab", "_rerender", "_plate"))
+
+
+def holds_value(knob: UserKnob) -> bool:
+    """Whether a knob holds something that a request may need."""
+    return knob.kind not in ("Tab_Knob", "PyScript_Knob", "Text_Knob")
+
+
+def shown(values: Mapping[str, Any]) -> dict[str, int]:
+    """The versions that the node shows."""
+    end = "_version"
+    found = {name: int(value) for name, value in values.items() if name.endswith(end)}
+    return {name[: -len(end)]: version for name, version in found.items()}
 
 
 def _tab(layer: Layer) -> tuple[UserKnob, ...]:

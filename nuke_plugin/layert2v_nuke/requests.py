@@ -75,7 +75,7 @@ def generate_spec(values: Values, project: Project, models: Models) -> GenerateS
         frames=snapped_frames(frames, model) if frames > 0 else 0,
         fps=wanted.fps,
         seed=seed(values["seed"]),
-        steps=values["steps"],
+        steps=int(values["steps"]),
         guidance=float(values["guidance"]),
         model=model.name,
         colorspace=_colour(values, project, model),
@@ -105,7 +105,7 @@ def rerender_spec(
         at=stack.state,
         seed=seed(values[f"{alone}seed"]),
         strength=float(values[f"{alone}strength"]) if alone else 1.0,
-        steps=values["steps"],
+        steps=int(values["steps"]),
         guidance=float(values["guidance"]),
     )
     return _checked(spec, stack, held, models)
@@ -121,7 +121,7 @@ def plate_spec(
         layers=(layer,),
         plate=Plate(input=PLATE, colorspace=colorspace, alpha=alpha, fit="fit"),
         at=stack.state,
-        steps=values["steps"],
+        steps=int(values["steps"]),
         guidance=float(values["guidance"]),
     )
     return _checked(spec, stack, _held(values, stack), models)
@@ -149,8 +149,9 @@ def seed(text: str) -> int | None:
 
 
 def _own_range(values: Values) -> Project:
-    last = values["start"] + values["frames"] - 1
-    return Project(values["width"], values["height"], values["start"], last, float(values["fps"]))
+    width, height, start = (int(values[name]) for name in ("width", "height", "start"))
+    last = start + int(values["frames"]) - 1
+    return Project(width, height, start, last, float(values["fps"]))
 
 
 def _model(values: Values, models: Models) -> ModelInfo:

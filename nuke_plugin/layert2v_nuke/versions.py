@@ -6,6 +6,7 @@ Reads manifests, opens no picture, knows no node. ``shown`` is what a node shows
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from layert2v import stack as manifest
@@ -51,6 +52,20 @@ def with_shadow(folder: Path, name: str, version: int) -> tuple[Layer, ...]:
     raise BadRequest(
         "VERSION_NOT_FOUND", f"There is no v{version:03d} of {name}.", f"There are: {there}."
     )
+
+
+def as_shown(folder: Path, shown: Mapping[str, int]) -> Stack:
+    """A stack with the versions that a node shows, from whatever states they are.
+
+    Raises ``BadRequest`` and ``ManifestError``.
+    """
+    base = next((one for one in states(folder) if set(shown_in(one)) == set(shown)), None)
+    base = base or manifest.read(folder)
+    layers = []
+    for layer in base.layers:
+        found = with_shadow(folder, layer.name, shown.get(layer.name, layer.version))
+        layers += [one for one in found if one.name == layer.name]
+    return replace(base, layers=tuple(layers))
 
 
 def state_shown(folder: Path, shown: Mapping[str, int]) -> Stack:

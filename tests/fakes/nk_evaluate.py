@@ -47,11 +47,12 @@ class Picture:
 
 @dataclass
 class Evaluator:
-    """`group` and `user` say where expressions look; `outside` are the inputs of that group."""
+    """`group` is where expressions look, `outside` its inputs; `project` the project's format."""
 
     frame: int
     group: Node | None = None
     outside: tuple[Picture | None, ...] = ()
+    project: tuple[int, int] = (0, 0)
     known: dict[int, Picture | None] = field(default_factory=dict)
 
     def render(self, node: Node | None) -> Picture | None:
@@ -65,7 +66,7 @@ class Evaluator:
         inputs = [self.render(one) for one in node.inputs]
         if node.cls == "Group":
             output = next(one for one in node.nodes if one.cls == "Output")
-            return Evaluator(self.frame, node, tuple(inputs)).render(output)
+            return Evaluator(self.frame, node, tuple(inputs), self.project).render(output)
         if node.cls == "Input":
             number = int(node.knobs["number"].text)
             return self.outside[number] if number < len(self.outside) else None
@@ -146,6 +147,16 @@ class Evaluator:
             for name, plane in inputs[0].channels.items()
         }
         return replace(inputs[0], channels=scaled)
+
+    def constant(self, node: Node, inputs: list[Picture | None]) -> Picture:
+        allowed(node, {"channels", "color"})
+        assert text(node, "channels", "all") == "rgba"
+        values = [float(part) for part in node.knobs["color"].text.split()]
+        planes = {
+            f"rgba.{channel}": np.full(self.project, value, np.float32)
+            for channel, value in zip(CHANNELS, values, strict=True)
+        }
+        return Picture(planes, (0, 0, self.project[1], self.project[0]), self.project)
 
     def shuffle(self, node: Node, inputs: list[Picture | None]) -> Picture | None:
         """The old Shuffle: `in` is a layer, red..alpha say what goes where in `out`."""

@@ -35,6 +35,7 @@ class FakeNuke:
         self.history, self.modified = History(self), False
         self.Undo = Undo(self.history)
         self.answers: dict[str, Any] = {}
+        self.sampler: Callable[[Node, str, float, float], float] | None = None
         self.renderer: Callable[[Node, str, int], None] | None = None
         self._thread, self._dispatched, self._dispatching = threading.current_thread(), [], False
         self._callbacks: dict[str, list[tuple[Callable[[], None], str]]] = {

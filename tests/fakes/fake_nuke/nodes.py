@@ -22,7 +22,7 @@ class NodeState:
     def knob(self, name: str) -> KnobState | None:
         if name not in self.knobs:
             known = class_knob(self.app, self, name)
-            if known is None or name in ("name", "selected"):
+            if known is None or (name in ("name", "selected") and self.cls != "Root"):
                 return None
             self.knobs[name] = known
         return self.knobs[name]
@@ -185,6 +185,20 @@ class Node:
 
     def ypos(self) -> int:
         return self._position("ypos")
+
+    def setXYpos(self, x: int, y: int) -> None:
+        self["xpos"].setValue(x)
+        self["ypos"].setValue(y)
+
+    def showControlPanel(self) -> None:
+        self._live().app.modal("showControlPanel")
+
+    def sample(self, channel: str, x: float, y: float) -> float:
+        """A pixel of what the node shows, rendered by the evaluator."""
+        state = self._live()
+        if state.app.sampler is None:
+            raise Forbidden("this session renders nothing")
+        return float(state.app.sampler(self, channel, x, y))
 
     def _position(self, name: str) -> int:
         knob = self._live().knob(name)

@@ -50,7 +50,7 @@ def runs_code(text: str) -> bool:
 def checked(kind: str, value: Any, enum: list[str] | None, where: str) -> Any:
     """The value as the knob keeps it. Raises `TypeError` and `ValueError` as strictly as can be."""
     wanted: dict[str, tuple[type, ...]] = {
-        "int": (int,), "rgba32": (int,), "float": (int, float), "color4": (int, float),
+        "int": (int,), "rgba32": (int,), "float": (int, float), "color4": (int, float, list, tuple),
         "bool": (bool,), "string": (str,), "file": (str,), "python": (str,), "enum": (str,),
         "channelset": (str,), "channel": (str,), "box4": (tuple, list), "layer": (str,),
     }  # fmt: skip
@@ -64,4 +64,6 @@ def checked(kind: str, value: Any, enum: list[str] | None, where: str) -> Any:
         raise TypeError(f"{where} cannot hold {value}")
     if kind == "enum" and enum is not None and value not in enum:
         raise ValueError(f"{where}: {value!r} is none of {enum}")
+    if kind == "color4" and isinstance(value, (list, tuple)):
+        return tuple(map(float, value))
     return float(value) if kind in ("float", "color4") else value

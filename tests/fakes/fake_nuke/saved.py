@@ -148,6 +148,8 @@ def _depth(state: NodeState, seen: set[int]) -> int:
 def _text(kind: str, value: Any) -> str:
     if kind == "bool":
         return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "{" + " ".join(map(repr, value)) + "}"
     if kind in NUMBERS:
         return repr(value)
     return _quoted(value)

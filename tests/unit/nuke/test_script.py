@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 
 from fakes.nk_evaluate import Evaluator, Picture, read_exr
 from fakes.nk_reader import Node, Script, Word, read
-from fakes.nk_stacks import again, delivered, frames, numpy_over, oiio_over, two_foregrounds
+from fakes.nk_stacks import again, delivered, frames, numpy_over, oiio_over
 from fakes.pictures import write_stack
 from layert2v import stack as manifest
 from layert2v_nuke import node
@@ -162,13 +163,17 @@ MUTATIONS = [
 
 
 @pytest.mark.parametrize("mutate", MUTATIONS)
-def test_a_wrong_graph_is_seen(tmp_path: Path, mutate: Callable[[Script], None]) -> None:
-    stack = two_foregrounds(tmp_path / "s")
-    again(tmp_path / "s", "fg_01")
-    made = read(script(open_comp(stack, tmp_path / "s", COLOUR)))
-    assert np.abs(comp(made, 1002).rgba() - numpy_over(stack, tmp_path / "s", 1002)).max() <= 1e-6
+def test_a_wrong_graph_is_seen(
+    foxes: Path, tmp_path: Path, mutate: Callable[[Script], None]
+) -> None:
+    folder = Path(shutil.copytree(foxes, tmp_path / "s"))
+    stack = manifest.read(folder)
+    again(folder, "fg_01")
+    made = read(script(open_comp(stack, folder, COLOUR)))
+    wanted = numpy_over(stack, folder, 1002)
+    assert np.abs(comp(made, 1002).rgba() - wanted).max() <= 1e-6
     mutate(made)
-    differs = np.abs(comp(made, 1002).rgba() - numpy_over(stack, tmp_path / "s", 1002))
+    differs = np.abs(comp(made, 1002).rgba() - wanted)
     assert differs.max() > 0.01
     if mutate is stencil:  # black shadows: only alpha tells
         assert differs[..., :3].max() <= 1e-6

@@ -1,0 +1,12 @@
+"""``nuke -t selfcheck.py [report.json]``: what the plug-in needs, asked of this Nuke."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import nuke
+
+from layert2v_nuke import selfcheck
+
+raise SystemExit(selfcheck.main(nuke, sys.argv[1:]))
