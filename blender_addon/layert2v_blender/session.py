@@ -63,14 +63,14 @@ class Request:
         return self.ended is None
 
     @property
-    def done(self) -> bool:
-        """Whether its stack is there."""
-        return type(self.ended).__name__ == "JobDone"
+    def outcome(self) -> str:
+        """The name of the event that ended it; empty before."""
+        return "" if self.ended is None else type(self.ended).__name__
 
     @property
     def failed(self) -> bool:
         """Whether it ended without a stack, and not because the artist wanted it to."""
-        return type(self.ended).__name__ in ("JobFailed", "JobUnknown")
+        return self.outcome in ("JobFailed", "JobUnknown")
 
     def record(self) -> str:
         """What is saved with the scene."""
@@ -140,7 +140,7 @@ class Desk:
             if request.id not in self.requests:
                 self.requests[request.id] = request
                 self._attach(request)
-            elif request.done:
+            elif request.outcome == "JobDone":
                 self._landed.append(request.id)
 
     def cancel(self, request_id: str) -> None:
