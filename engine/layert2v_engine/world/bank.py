@@ -1,6 +1,6 @@
 """The bank: rendered figures and plates on disk, from which clips are composited.
 
-One gait cycle is rendered in PHASES poses for each side and height of the light, heading right; the
+One cycle of every figure is rendered for each side and height of the light, heading right; the
 compositor mirrors, scales and re-times it. Tensors are uint8 in safetensors files beside one JSON
 index. Knows how to render and store, not how layers add up.
 """
@@ -8,7 +8,6 @@ index. Knows how to render and store, not how layers add up.
 from __future__ import annotations
 
 import json
-import math
 import multiprocessing
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -22,17 +21,13 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from . import creatures, places, tracer
+from . import figures, places
 from .light import LIGHTS
-from .vocabulary import ABILITIES, COLOURS, SUBJECTS, V0, Selection, happens, is_painted
+from .vocabulary import ABILITIES, SPRITE_INDICES, V0, Selection, happens, is_painted
 
 FORMAT = 2
 INDEX = "world.json"
 _FIGURES, _PLATES = "figures.safetensors", "plates.safetensors"
-# How much longer a soft shadow is than that of a point light, share of the height of the figure.
-_PENUMBRA = 0.26
-# How far a point one unit up throws its shadow sideways and towards the viewer: high and low light.
-_THROWS = {False: (0.45, 0.50), True: (1.00, 0.35)}
 
 Bytes = NDArray[np.uint8]
 Generator = np.random.Generator
@@ -45,8 +40,8 @@ R = TypeVar("R")
 class Figure:
     """Index entry of one rendered gait cycle that heads right; lengths in pixels.
 
-    The origin is the spot on the ground under the body; left, right and top say how far the body
-    reaches from it over the whole cycle.
+    The origin is the spot on the ground under the body; left and right say how far the body reaches
+    from it over the whole cycle.
     """
 
     subject: int
@@ -54,12 +49,12 @@ class Figure:
     action: str
     sun_side: int
     low_sun: bool
+    poses: int
     advance: float  # ground covered in one cycle
     column: float
     row: float
     left: float
     right: float
-    top: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +68,7 @@ class Backdrop:
 
 @dataclass(frozen=True, kw_only=True)
 class _FigureJob:
-    subject: int
-    colour: int
-    action: str
-    sun_side: int
-    low_sun: bool
+    look: figures.Look
     seed: tuple[int, ...]
     width: int
     height: int
@@ -107,7 +98,8 @@ def build_bank(
     """Render what a selection needs into `folder` (created), for frames of width x height pixels.
 
     There is at least one figure for every action, light and colour of a subject, however few
-    `creatures_per_species` asks for. `report` hears (stage, done, total).
+    `creatures_per_species` asks for; of a sprite, which has no individuals, just one. `report`
+    hears (stage, done, total).
     """
     folder.mkdir(parents=True, exist_ok=True)
     size = {"width": width, "height": height}
@@ -119,16 +111,16 @@ def build_bank(
         if happens(p, t)
         for k in range(plates_per_scene)
     ]
-    figures = list(_each(_render_figure, figure_jobs, processes, "figures", report))
+    drawn = list(_each(_render_figure, figure_jobs, processes, "figures", report))
     plates = list(_each(_render_plate, plate_jobs, processes, "plates", report))
-    save_file({_key(i): pixels for i, (_, pixels) in enumerate(figures)}, folder / _FIGURES)
+    save_file({_key(i): pixels for i, (_, pixels) in enumerate(drawn)}, folder / _FIGURES)
     save_file({_key(i): pixels for i, (_, pixels) in enumerate(plates)}, folder / _PLATES)
     index = {
         "format": FORMAT,
         "seed": seed,
         **size,
         "selection": selection.as_dict(),
-        "figures": [asdict(entry) for entry, _ in figures],
+        "figures": [asdict(entry) for entry, _ in drawn],
         "plates": [asdict(entry) for entry, _ in plates],
     }
     (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
@@ -154,7 +146,7 @@ class Bank:
         self._plate_file = safe_open(folder / _PLATES, framework="pt")
 
     def figure(self, which: int) -> Tensor:
-        """uint8 [PHASES, 6, h, w]: straight RGB, alpha, cast and contact shadow."""
+        """uint8 [poses, 6, h, w]: straight RGB, alpha, cast and contact shadow."""
         tensor: Tensor = self._figure_file.get_tensor(_key(which))
         return tensor
 
@@ -175,17 +167,18 @@ def _figure_jobs(
     for subject in selection.subject_indices:
         looks = [
             (action, side, low, colour)
-            for colour in (range(len(COLOURS)) if is_painted(subject) else (-1,))
+            for colour in (selection.colour_indices if is_painted(subject) else (-1,))
             for low in heights
             for side in (-1, 1)
             for action in ABILITIES[subject]
         ]
-        for k in range(max(per_species, len(looks))):
+        individuals = 0 if subject in SPRITE_INDICES else per_species
+        for k in range(max(individuals, len(looks))):
             action, side, low, colour = looks[k % len(looks)]
-            yield _FigureJob(
-                subject=subject, colour=colour, action=action, sun_side=side, low_sun=low,
-                seed=(seed, 0, subject, k), width=width, height=height,
-            )  # fmt: skip
+            look = figures.Look(
+                subject=subject, colour=colour, action=action, sun_side=side, low_sun=low
+            )
+            yield _FigureJob(look=look, seed=(seed, 0, subject, k), width=width, height=height)
 
 
 def _each(
@@ -204,46 +197,19 @@ def _each(
 
 
 def _render_figure(job: _FigureJob) -> tuple[Figure, Bytes]:
-    """One gait cycle, uint8 [PHASES, 6, h, w], cropped to what is drawn."""
-    rng = np.random.default_rng(job.seed)
-    body = creatures.body(job.subject, job.action, job.colour, rng)
-    yaw = creatures.turn_of(job.subject) + rng.uniform(-0.07, 0.07)
-    left, right, bottom, top = tracer.extent(body, yaw)
-    share = creatures.SIZES[SUBJECTS[job.subject].name]
-    scale = min(
-        share[0] * job.width / (right - left), share[1] * job.height / (top - bottom)
-    ) * rng.uniform(0.94, 1.06)
-    sideways, forward = _THROWS[job.low_sun]
-    beside = (sideways + _PENUMBRA) * top
-    near = float((body.end[..., 2] + body.radius[:, 1] / body.flatten).max())
-    below = (near + (forward + _PENUMBRA) * top) * math.sin(tracer.ELEVATION)
-    view = tracer.View(
-        width=math.ceil((right - left + 2 * beside) * scale) + 2,
-        height=math.ceil((top + below) * scale) + 3,
-        centre=(beside - left) * scale + 1,
-        ground=top * scale + 2,
-        scale=scale,
-        yaw=yaw,
-    )
-    sun = (job.sun_side * sideways, 1.0, -forward)
-    with torch.inference_mode():
-        frames = torch.stack([tracer.render(body, pose, view, sun) for pose in range(body.poses)])
-    return _cropped(frames, job, view, body.advance * scale)
-
-
-def _cropped(
-    frames: Tensor, job: _FigureJob, view: tracer.View, advance: float
-) -> tuple[Figure, Bytes]:
+    """One cycle, uint8 [poses, 6, h, w], cropped to what is drawn."""
+    look = job.look
+    drawn = figures.drawn(look, job.width, job.height, np.random.default_rng(job.seed))
+    frames = drawn.frames
     used = frames[:, 3:].amax((0, 1)) > 0.01
     rows, columns = used.any(1).nonzero()[:, 0], used.any(0).nonzero()[:, 0]
     y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    solid = frames[:, 3].amax(0) > 0.02
-    across, up = solid.any(0).nonzero()[:, 0], solid.any(1).nonzero()[:, 0]
+    across = (frames[:, 3].amax((0, 1)) > 0.02).nonzero()[:, 0]
     entry = Figure(
-        subject=job.subject, colour=job.colour, action=job.action, sun_side=job.sun_side,
-        low_sun=job.low_sun, advance=advance, column=view.centre - x0, row=view.ground - y0,
-        left=view.centre - float(across[0]), right=float(across[-1]) + 1 - view.centre,
-        top=view.ground - float(up[0]),
+        subject=look.subject, colour=look.colour, action=look.action, sun_side=look.sun_side,
+        low_sun=look.low_sun, poses=len(frames), advance=drawn.advance,
+        column=drawn.column - x0, row=drawn.row - y0,
+        left=drawn.column - float(across[0]), right=float(across[-1]) + 1 - drawn.column,
     )  # fmt: skip
     pixels = (frames[..., y0:y1, x0:x1] * 255).round().byte().contiguous()
     return entry, pixels.numpy()

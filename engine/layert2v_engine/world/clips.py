@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .anatomy import PHASES
 from .bank import Bank, Figure, Generator
 from .bank import build_bank as build_bank
 from .light import LIGHTS, Light, decode_srgb, encode_srgb
@@ -173,8 +172,8 @@ class World:
                 _Take(
                     actor=actor, figure=figure, which=which, scale=scale,
                     column=column * self.width, row=(low + (high - low) * share) * self.height,
-                    speed=onwards * figure.advance / PHASES * scale,
-                    phase=int(rng.integers(PHASES)),
+                    speed=onwards * figure.advance / figure.poses * scale,
+                    phase=int(rng.integers(figure.poses)),
                 )
             )  # fmt: skip
         return takes
@@ -231,7 +230,7 @@ class World:
         matte, cast and contact shadow.
         """
         frames = len(view.zoom)
-        cycle = (take.phase + torch.arange(frames)) % PHASES
+        cycle = (take.phase + torch.arange(frames)) % take.figure.poses
         pixels = self._bank.figure(take.which)[cycle]
         column = take.figure.column
         if take.actor.heading == "left":

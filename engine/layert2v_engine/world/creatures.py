@@ -255,7 +255,9 @@ def _penguin(s: Sculpt, rng: np.random.Generator, action: str) -> float:
     return gait.stride / gait.duty
 
 
-_PAINTS: tuple[Colour, ...] = ((222, 34, 30), (36, 84, 214), (250, 204, 24))
+_PAINTS: tuple[Colour, ...] = (
+    (222, 34, 30), (36, 84, 214), (250, 204, 24), (36, 148, 66), (242, 242, 244),
+)  # fmt: skip
 
 
 def _car(s: Sculpt, rng: np.random.Generator, colour: int) -> float:

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 
 from .vocabulary import (
     ABILITIES,
-    COLOURS,
     DISTANCES,
     V1,
     Label,
@@ -131,7 +130,7 @@ def _spots(rng: random.Random, selection: Selection, count: int) -> list[str]:
 def _actor(rng: random.Random, selection: Selection, subject: int, spot: str) -> Actor:
     return Actor(
         subject=subject,
-        colour=rng.randrange(len(COLOURS)) if is_painted(subject) else -1,
+        colour=rng.choice(selection.colour_indices) if is_painted(subject) else -1,
         action=rng.choice(ABILITIES[subject]),
         heading=rng.choice(selection.headings),
         spot=spot,

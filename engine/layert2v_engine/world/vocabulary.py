@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .sprite_words import SPRITES
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Word:
@@ -56,7 +58,11 @@ SUBJECTS: tuple[Word, ...] = (
     _word("chicken", "hen", "white hen", "rooster"),
     _word("duck", "mallard", "drake", "duckling"),
     _word("dinosaur", "tyrannosaur", "green dinosaur", "t-rex", "dino"),
+    *(Word(name=sprite.name, synonyms=sprite.synonyms) for sprite in SPRITES),
 )
+
+# Positions of the subjects that are one picture each; the others are bodies that walk.
+SPRITE_INDICES = range(len(SUBJECTS) - len(SPRITES), len(SUBJECTS))
 
 PLACES: tuple[Word, ...] = (
     _word(
@@ -99,12 +105,17 @@ ACTIONS: tuple[Word, ...] = (
     _word("walking", "strolling", "wandering", "waddling", "ambling", "marching"),
     _word("hopping", "bouncing", "jumping", "leaping", "bounding"),
     _word("driving", "cruising", "rolling", "speeding", "moving"),
+    _word("flying", "soaring", "gliding", "fluttering"),
+    _word("floating", "hovering", "drifting"),
+    _word("tumbling", "rolling along", "spinning"),
 )
 
 COLOURS: tuple[Word, ...] = (
     _word("red", "crimson", "scarlet"),
     _word("blue", "azure", "cobalt", "navy"),
     _word("yellow", "golden", "amber"),
+    _word("green", "emerald", "lime green"),
+    _word("white", "snow-white", "ivory"),
 )
 
 _STRIDES = ("walking", "running")
@@ -129,10 +140,11 @@ ABILITIES: tuple[tuple[str, ...], ...] = (
     ("hopping", "running"),
     ("running", "walking"),
     *[_STRIDES] * 3,
+    *((sprite.action,) for sprite in SPRITES),
 )
 
 # Subjects that come in the COLOURS; all others have one natural colour.
-PAINTED: tuple[str, ...] = ("car",)
+PAINTED: tuple[str, ...] = ("car", *(sprite.name for sprite in SPRITES if sprite.painted))
 
 
 def is_painted(subject: int) -> bool:
@@ -158,6 +170,7 @@ class Selection:
     subjects: tuple[str, ...] = tuple(word.name for word in SUBJECTS)
     places: tuple[str, ...] = tuple(word.name for word in PLACES)
     times: tuple[str, ...] = tuple(word.name for word in TIMES)
+    colours: tuple[str, ...] = tuple(word.name for word in COLOURS)
     foregrounds: tuple[int, ...] = (1, 2, 3)
     headings: tuple[str, ...] = HEADINGS
     spots: tuple[str, ...] = SPOTS
@@ -180,12 +193,17 @@ class Selection:
     def time_indices(self) -> tuple[int, ...]:
         return _positions(self.times, TIMES)
 
+    @property
+    def colour_indices(self) -> tuple[int, ...]:
+        return _positions(self.colours, COLOURS)
+
 
 # What Mini v0 learned: one large figure that heads right in the middle, the camera following it.
 V0 = Selection(
     subjects=tuple(word.name for word in SUBJECTS[:8]),
     places=tuple(word.name for word in PLACES[:6]),
     times=tuple(word.name for word in TIMES[:4]),
+    colours=tuple(word.name for word in COLOURS[:3]),
     foregrounds=(1,),
     headings=("right",),
     spots=("middle",),
@@ -224,6 +242,6 @@ def labels(selection: Selection = V0) -> tuple[Label, ...]:
         for p in selection.place_indices
         for t in selection.time_indices
         if happens(p, t)
-        for c in (range(len(COLOURS)) if is_painted(s) else (-1,))
+        for c in (selection.colour_indices if is_painted(s) else (-1,))
         for a in ABILITIES[s]
     )
