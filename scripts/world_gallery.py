@@ -1,90 +1,266 @@
-"""Build a bank of the picture world if there is none, and write contact sheets of it as PNG.
+"""Draw the contact sheets of the picture world and the page that shows them.
 
-python scripts/world_gallery.py BANK_FOLDER OUT_FOLDER
+python scripts/world_gallery.py [--docs docs] [--bank FOLDER]
+
+Without a bank, a small one is built in a temporary folder for the scenes (minutes).
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import sys
+import tempfile
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
+from torch import Tensor
 
-from layert2v_engine.world.captions import canonical
+from layert2v_engine.world import figures, places
 from layert2v_engine.world.clips import Clip, World, build_bank
-from layert2v_engine.world.vocabulary import ABILITIES, PLACES, SUBJECTS, TIMES, Label, is_painted
+from layert2v_engine.world.descriptions import describe
+from layert2v_engine.world.phrases import with_article
+from layert2v_engine.world.sprite_words import SPRITES
+from layert2v_engine.world.vocabulary import (
+    ABILITIES,
+    ACTIONS,
+    CAMERAS,
+    COLOURS,
+    PLACES,
+    SPRITE_INDICES,
+    SUBJECTS,
+    TIMES,
+    Selection,
+    Word,
+    happens,
+    is_painted,
+)
+
+CELL = (168, 120)
+GROUND = torch.tensor([0.56, 0.66, 0.52])[:, None, None]
+SCENES = Selection(
+    subjects=(
+        "fox", "cat", "elephant", "dinosaur", "ostrich", "car", "bicycle", "soccer ball", "owl",
+        "balloon",
+    ),
+    foregrounds=(0, 1, 2, 2, 3, 3),
+)  # fmt: skip
+
+Cell = tuple[str, Tensor]  # caption and picture [3, h, w], display-referred
 
 
-def _bar(stage: str, done: int, total: int) -> None:
-    if done == total or done % 20 == 0:
-        sys.stderr.write(f"\r{stage} {done}/{total}   ")
+def sheet(cells: Iterable[Cell], columns: int, path: Path) -> None:
+    """Write captioned pictures as one JPEG, left to right and top to bottom."""
+    tiles = [labelled(*cell) for cell in cells]
+    width, height = max(t.width for t in tiles), max(t.height for t in tiles)
+    rows = -(-len(tiles) // columns)
+    page = Image.new("RGB", (columns * width, rows * height), (40, 40, 40))
+    for k, tile in enumerate(tiles):
+        page.paste(tile, ((k % columns) * width, (k // columns) * height))
+    page.save(path, quality=86)
+    sys.stderr.write(f"{path.name} {page.width}x{page.height} {path.stat().st_size // 1000} kB\n")
 
 
-def strip(clip: Clip) -> torch.Tensor:
-    """Composite at three times, background, foreground, matte, shadow side by side, [3, H, 7W]."""
-    last = len(clip.composite) - 1
-    times = [clip.composite[i] for i in (0, last // 2, last)]
-    grey = [x[last // 2].expand(3, -1, -1) for x in (clip.matte, clip.shadow)]
-    return torch.cat([*times, clip.background[last // 2], clip.foreground[last // 2], *grey], -1)
+def labelled(caption: str, picture: Tensor) -> Image.Image:
+    pixels = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    tile = Image.new("RGB", (picture.shape[2], picture.shape[1] + 13), (24, 24, 24))
+    tile.paste(Image.fromarray(np.ascontiguousarray(pixels)), (0, 13))
+    ImageDraw.Draw(tile).text((3, 0), caption, fill=(235, 235, 235))
+    return tile
 
 
-def save(rows: list[tuple[str, torch.Tensor]], path: Path, zoom: int = 2) -> None:
-    """Stack captioned rows [3, H, W] into one PNG."""
-    tiles = []
-    for caption, row in rows:
-        pixels = (row.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-        image = Image.fromarray(np.ascontiguousarray(pixels)).resize(
-            (row.shape[2] * zoom, row.shape[1] * zoom), Image.Resampling.LANCZOS
-        )
-        ImageDraw.Draw(image).text(
-            (4, 2), caption, fill=(255, 255, 255), stroke_width=1, stroke_fill=(0, 0, 0)
-        )
-        tiles.append(np.asarray(image))
-    Image.fromarray(np.concatenate(tiles, 0)).save(path)
+def subject_cell(subject: int, colour: int = -1) -> Cell:
+    """Two poses of a subject on plain ground, and its silhouette."""
+    look = figures.Look(
+        subject=subject, colour=colour, action=ABILITIES[subject][0], sun_side=-1, low_sun=False
+    )
+    drawn = figures.drawn(look, *CELL, np.random.default_rng((7, subject)))
+    poses = drawn.frames[[0, len(drawn.frames) // 3]]
+    tiles = [centred(on_ground(pose), drawn) for pose in poses]
+    silhouette = (1 - poses[0][3]).expand(3, -1, -1)
+    tiles.append(centred(silhouette, drawn, fill=1.0))
+    name = SUBJECTS[subject].name
+    return (name if colour < 0 else f"{COLOURS[colour].name} {name}"), torch.cat(tiles, -1)
+
+
+def on_ground(pose: Tensor) -> Tensor:
+    alpha, cast, contact = pose[3], pose[4] * 0.6, pose[5] * 0.5
+    under = GROUND * (1 - cast) * (1 - contact)
+    return under * (1 - alpha) + pose[:3] * alpha
+
+
+def centred(picture: Tensor, drawn: figures.Drawn, fill: float | None = None) -> Tensor:
+    """The picture on a cell, with its origin in the middle near the lower edge."""
+    cell = torch.ones(3, CELL[1], CELL[0]) * (GROUND if fill is None else fill)
+    left, top = round(CELL[0] / 2 - drawn.column), round(CELL[1] * 0.86 - drawn.row)
+    x0, y0 = max(0, left), max(0, top)
+    part = picture[:, max(0, -top) : CELL[1] - top, max(0, -left) : CELL[0] - left]
+    cell[:, y0 : y0 + part.shape[1], x0 : x0 + part.shape[2]] = part
+    return cell
+
+
+def place_cells() -> Iterable[Cell]:
+    """Every place at every time it knows."""
+    for p, place in enumerate(PLACES):
+        for t, moment in enumerate(TIMES):
+            plate = torch.zeros(3, CELL[1], CELL[0])
+            if happens(p, t):
+                rng = np.random.default_rng((3, p, t))
+                pixels = places.plate(p, t, width=CELL[0], height=CELL[1], rng=rng).pixels
+                wide = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+                whole = wide[3:6] * wide[6:] + wide[:3] * (1 - wide[6:])
+                left = (whole.shape[2] - CELL[0]) // 2
+                plate = whole[:, :, left : left + CELL[0]]
+            yield f"{place.name}, {moment.name}", plate
+
+
+def scene_cell(clip: Clip, seed: int) -> Cell:
+    """Composite at three times, the background, then colour and shadow of every foreground."""
+    middle = len(clip.composite) // 2
+    tiles = [clip.composite[0], clip.composite[middle], clip.composite[-1], clip.background[middle]]
+    for k in range(3):
+        if k < len(clip.foregrounds):
+            fg = clip.foregrounds[k]
+            tiles += [fg.colour[middle], fg.shadow[middle].expand(3, -1, -1)]
+        else:
+            tiles += [torch.full_like(tiles[0], 0.16)] * 2
+    text = describe(clip.scene, random.Random(seed))  # noqa: S311  chance, not secrets
+    layers = "  |  ".join(("", *text.foregrounds))
+    return f"{text.whole}{layers}", torch.cat(tiles, -1)
+
+
+def page(speeds: Sequence[float], size: tuple[int, int]) -> str:
+    """The page as Markdown."""
+    walkers = [i for i in range(len(SUBJECTS)) if i not in SPRITE_INDICES]
+    animals = [
+        f"| {SUBJECTS[i].name}{' (painted)' if is_painted(i) else ''} | {synonyms(SUBJECTS[i])} | "
+        f"{', '.join(ABILITIES[i])} |"
+        for i in walkers
+    ]
+    sprites = [
+        f"| {action.name} | "
+        + ", ".join(s.name + ("*" if s.painted else "") for s in SPRITES if s.action == action.name)
+        + " |"
+        for action in ACTIONS
+        if any(s.action == action.name for s in SPRITES)
+    ]
+    return PAGE.format(
+        walkers=len(walkers), sprite_count=len(SPRITES), place_count=len(PLACES),
+        time_count=len(TIMES), animals="\n".join(animals), sprites="\n".join(sprites),
+        places=rows(PLACES), times=rows(TIMES), colours=", ".join(w.name for w in COLOURS),
+        cameras=", ".join(CAMERAS), width=size[0], height=size[1],
+        speeds=" / ".join(f"{speed:.0f}" for speed in speeds),
+    )  # fmt: skip
+
+
+def synonyms(word: Word) -> str:
+    return ", ".join(word.synonyms)
+
+
+def rows(words: Sequence[Word]) -> str:
+    return "\n".join(f"| {with_article(w.name)} | {synonyms(w)} |" for w in words)
+
+
+PAGE = """# The picture world
+
+Mini learns from clips that `layert2v_engine.world` draws: true layers, exact mattes, shadows
+from the light of the scene. This page and its pictures are written by
+`scripts/world_gallery.py`; no clip was picked. Why there is such a world at all: [decision
+0050](decisions/0050-a-world-of-our-own.md); why it became this one:
+[0056](decisions/0056-three-figures-in-a-scene.md),
+[0057](decisions/0057-sprites-in-the-repository.md),
+[0058](decisions/0058-planes-and-cameras.md).
+
+A model learns a `Selection` of it: which subjects, places, times, colours, how many figures,
+headings, spots, distances and cameras. `V0` is what Mini v0 learned, `V1` is everything below.
+
+## Scenes
+
+Composite at three times, background, then colour and shadow of every foreground, bottom to top.
+Foregrounds are stored unoccluded. Cameras: {cameras}. The caption is the sentence for the whole
+and, after the bars, one for each foreground.
+
+![Scenes](images/world_scenes.jpg)
+
+One thread composites {speeds} clips a second with 1 / 2 / 3 figures (9 frames, {width} x
+{height}).
+
+## {walkers} bodies with a gait
+
+Ray-marched from capsules and boxes; feet that carry stay on the ground. Two poses and the
+silhouette.
+
+![Animals](images/world_animals.jpg)
+
+| subject | also called | does |
+|---|---|---|
+{animals}
+
+## {sprite_count} sprites
+
+Pictures of Fluent Emoji (MIT, see THIRD_PARTY.md) that move as a whole. Those with * come in
+the colours {colours}.
+
+![Sprites](images/world_sprites.jpg)
+
+| how it moves | which |
+|---|---|
+{sprites}
+
+## {place_count} places, {time_count} times and weathers
+
+Two planes, the distance and the land; rain and snow fall behind the figures. There is no
+weather on the moon.
+
+![Places](images/world_places.jpg)
+
+| place | also called |
+|---|---|
+{places}
+
+| time | also called |
+|---|---|
+{times}
+"""
+
+
+def clips_per_second(world: World) -> list[float]:
+    speeds = []
+    for count in (1, 2, 3):
+        start = time.process_time()
+        for seed in range(40):
+            world.clip(seed, foregrounds=count)
+        speeds.append(40 / (time.process_time() - start))
+    return speeds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bank", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--creatures", type=int, default=24)
-    parser.add_argument("--plates", type=int, default=48)
+    parser.add_argument("--docs", type=Path, default=Path("docs"))
+    parser.add_argument("--bank", type=Path, help="a bank of the world to draw scenes from")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if not (options.bank / "world.json").exists():
-        start = time.perf_counter()
-        build_bank(
-            options.bank,
-            creatures_per_species=options.creatures,
-            plates_per_scene=options.plates,
-            report=_bar,
-        )
-        sys.stderr.write(f"\nbank built in {time.perf_counter() - start:.0f} s\n")
-    world = World(options.bank)
-    options.out.mkdir(parents=True, exist_ok=True)
-    rows, shapes = [], []
-    for s in range(len(SUBJECTS)):
-        actions = ABILITIES[s]
-        for k in range(2):
-            label = Label(
-                subject=s, place=(s + 3 * k) % len(PLACES), time=(s + 2 * k) % len(TIMES),
-                colour=(s + k) % 3 if is_painted(s) else -1, action=actions[k % len(actions)],
-            )  # fmt: skip
-            clip = world.clip(s * 10 + k, label=label)
-            rows.append((canonical(label)[0], strip(clip)))
-            shapes.append(
-                (SUBJECTS[s].name, torch.cat(list(1 - clip.matte[::2]), -1).expand(3, -1, -1))
-            )
-    save(rows, options.out / "clips.png")
-    save(shapes, options.out / "silhouettes.png")
-    start = time.perf_counter()
-    for seed in range(100):
-        world.clip(seed)
-    sys.stderr.write(f"{100 / (time.perf_counter() - start):.0f} clips/s on one thread\n")
+    images = options.docs / "images"
+    sheet((subject_cell(i) if not is_painted(i) else subject_cell(i, 0)
+           for i in range(SPRITE_INDICES.start)), 3, images / "world_animals.jpg")  # fmt: skip
+    sheet(
+        (subject_cell(i, k % len(COLOURS) if is_painted(i) else -1)
+         for k, i in enumerate(SPRITE_INDICES)), 4, images / "world_sprites.jpg")  # fmt: skip
+    sheet(place_cells(), len(TIMES), images / "world_places.jpg")
+    with tempfile.TemporaryDirectory() as folder:
+        bank = options.bank or Path(folder)
+        if options.bank is None:
+            build_bank(bank, selection=SCENES, width=112, height=80, creatures_per_species=1,
+                       plates_per_scene=1)  # fmt: skip
+        world = World(bank)
+        cells = [scene_cell(world.clip(seed, frames=13), seed) for seed in range(24)]
+        sheet(cells, 1, images / "world_scenes.jpg")
+        text = page(clips_per_second(world), (world.width, world.height))
+    (options.docs / "world.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -107,6 +107,13 @@ class World:
         self._bank = Bank(folder)
         self.selection = self._bank.selection
         self.width, self.height = self._bank.width, self._bank.height
+        self._figures: dict[tuple[object, ...], list[int]] = {}
+        for i, f in enumerate(self._bank.figures):
+            look = (f.subject, f.colour, f.action, f.sun_side, f.low_sun)
+            self._figures.setdefault(look, []).append(i)
+        self._plates: dict[tuple[int, int], list[int]] = {}
+        for i, p in enumerate(self._bank.plates):
+            self._plates.setdefault((p.place, p.time), []).append(i)
         ramp = torch.arange(256, dtype=torch.float32) / 255
         tints = torch.tensor([light.figure for light in LIGHTS])  # [time, 3]
         self._tinted = tints[:, :, None] * decode_srgb(ramp)  # [time, 3, 256] scene-linear
@@ -144,12 +151,9 @@ class World:
 
     def _plate(self, scene: Scene, rng: Generator) -> tuple[Tensor, int]:
         """A plate of the scene, mirrored half of the time, and the side of its light."""
-        plates = self._bank.plates
-        choices = [
-            i for i, p in enumerate(plates) if (p.place, p.time) == (scene.place, scene.time)
-        ]
+        choices = self._plates[scene.place, scene.time]
         which = choices[int(rng.integers(len(choices)))]
-        pixels, side = self._bank.plate(which), plates[which].sun_side
+        pixels, side = self._bank.plate(which), self._bank.plates[which].sun_side
         return (pixels.flip(-1), -side) if rng.random() < 0.5 else (pixels, side)
 
     def _stroll(self, rng: Generator) -> float:
@@ -182,11 +186,7 @@ class World:
         """A figure as the actor asks; mirrored ones need the light from their other side."""
         lit_from = side if actor.heading == "right" else -side
         wanted = (actor.subject, actor.colour, actor.action, lit_from, LIGHTS[scene.time].low_sun)
-        choices = [
-            i
-            for i, f in enumerate(self._bank.figures)
-            if (f.subject, f.colour, f.action, f.sun_side, f.low_sun) == wanted
-        ]
+        choices = self._figures[wanted]
         return choices[int(rng.integers(len(choices)))]
 
     def _shot(self, camera: str, pace: float, frames: int, plate_width: int) -> Shot:
