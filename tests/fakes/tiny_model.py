@@ -45,10 +45,13 @@ INFO = ModelInfo(
 )
 
 
-def write_tiny_model(folder: Path) -> Path:
-    """Make a folder of checkpoints that holds the one; returns it, for `--models`."""
+def write_tiny_model(folder: Path, info: ModelInfo = INFO, *, contrast: float = 1.0) -> Path:
+    """Make a folder of checkpoints that holds the one; returns it, for `--models`.
+
+    With more contrast its mattes have more of the empty and the solid.
+    """
     torch.manual_seed(0)
-    out = folder / INFO.name
+    out = folder / info.name
     transformer = LayeredWanTransformer3DModel(
         num_attention_heads=2,
         attention_head_dim=16,
@@ -64,13 +67,14 @@ def write_tiny_model(folder: Path) -> Path:
     autoencoder = PatchAutoencoder(
         latent_channels=CHANNELS, decoder_widths=(16, 8, 8), decoder_blocks=1
     )
+    autoencoder.decoder.linear.weight.data *= contrast
     autoencoder.save_pretrained(out / "autoencoder")
     MatteProjection(CHANNELS, width=16).save_pretrained(out / "matte")
     lora = add_lora(autoencoder.decoder, rank=2, alpha=2.0)
     save_file(lora_state(lora), out / "matte" / "decoder_lora.safetensors")
     flat = Whitening(mean=(0.0,) * CHANNELS, std=(1.0,) * CHANNELS)
     config = CheckpointConfig(
-        info=INFO,
+        info=info,
         whitening={role.value: flat for role in StreamRole},
         text_tokens=16,
         solver="euler",
