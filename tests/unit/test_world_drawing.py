@@ -8,21 +8,27 @@ import torch
 
 from layert2v_engine.world import anatomy, creatures, places, shots, tracer
 from layert2v_engine.world.light import decode_srgb, encode_srgb
-from layert2v_engine.world.vocabulary import ABILITIES, PLACES, SUBJECTS, V0
+from layert2v_engine.world.vocabulary import ABILITIES, PLACES, SPRITE_INDICES, SUBJECTS, V0
 
-ANIMALS = [i for i, word in enumerate(SUBJECTS) if word.name != "car"]
+GAITS = [
+    (i, action)
+    for i, word in enumerate(SUBJECTS[: SPRITE_INDICES.start])
+    if word.name != "car"
+    for action in ABILITIES[i]
+]
 
 
-@pytest.mark.parametrize("subject", ANIMALS, ids=lambda i: SUBJECTS[i].name)
-def test_carrying_feet_move_back_at_the_pace_of_the_ground(subject: int) -> None:
-    """Of the parts that stay on the ground between two poses, one goes back by the advance."""
-    for action in ABILITIES[subject]:
-        body = creatures.body(subject, action, 0, np.random.default_rng(0))
-        low = body.end[..., 1] - body.radius[:, 1] < 0.02
-        resting = low & low.roll(-1, 0)
-        moved = (body.end.roll(-1, 0) - body.end)[..., 0][resting]
-        pace = -body.advance / anatomy.PHASES
-        assert (moved - pace).abs().min() < 0.02
+@pytest.mark.parametrize(
+    ("subject", "action"), GAITS, ids=[f"{SUBJECTS[i].name}-{a}" for i, a in GAITS]
+)
+def test_feet_on_the_ground_stay_on_it(subject: int, action: str) -> None:
+    """Whatever rests from one pose to the next goes back by just the ground that is covered."""
+    body = creatures.body(subject, action, 0, np.random.default_rng(0))
+    low = body.end[..., 1] - body.radius[:, 1] < 0.012
+    resting = low & low.roll(-1, 0)
+    slide = (body.end.roll(-1, 0) - body.end)[..., 0] + body.advance / anatomy.PHASES
+    assert int(resting.any(1).sum()) >= 5
+    assert slide[resting].abs().max() < 0.02
 
 
 def test_planes_of_one_depth_move_together() -> None:

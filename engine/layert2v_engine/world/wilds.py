@@ -11,7 +11,7 @@ from .scenery import HORIZON, ground, hills, pine, stand, tree, trunk
 
 
 def mountain_lake(c: Canvas) -> None:
-    """Snow-capped peaks over still water, a grassy shore with firs at the sides."""
+    """Snow-capped peaks over still water, a grassy shore with pines at the sides."""
     for base, rise, haze, cells in ((0.47, 0.40, 0.42, 1.5), (0.47, 0.24, 0.20, 1.9)):
         line = base - rise * (1 - np.abs(2 * c.skyline(cells, 5, 0.5) - 1)) ** 1.3
         shade = 0.75 + 0.5 * (c.noise(7, 3) - 0.3)
