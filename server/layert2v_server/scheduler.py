@@ -152,7 +152,7 @@ class Scheduler:
         """Keep the job's record and lease up to date while it runs."""
         run = Run(
             job=job.id,
-            kind=kind_of(job.spec),
+            work=kind_of(job.spec),
             spec=spec_to_plain(job.spec),
             folder=str(self._artifacts.attempt_folder(job.id, job.attempt)),
             source=str(self._artifacts.source_folder(job.id)),

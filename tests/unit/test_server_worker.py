@@ -51,7 +51,7 @@ PROGRESS = st.builds(
 RUN = st.builds(
     Run,
     job=TEXT,
-    kind=TEXT,
+    work=TEXT,
     spec=st.dictionaries(TEXT, COUNT | TEXT),
     folder=TEXT,
     source=TEXT,
@@ -84,7 +84,7 @@ def a_run(folder: Path, behaviour: Behaviour | None = None, **spec: Any) -> Run:
     )
     return Run(
         job="j",
-        kind=Kind.GENERATE,
+        work=Kind.GENERATE,
         spec=spec_to_json(asked),
         folder=str(folder / "attempt_1"),
         source=str(folder / "source"),

@@ -161,7 +161,7 @@ class Sources:
         if job.state is not State.SUCCEEDED:
             raise InvalidSource(
                 "SOURCE_NOT_READY",
-                f"The job 'jobs/{job_id}' has no layer stack: it is {job.state.lower()}.",
+                f"There is no layer stack of 'jobs/{job_id}' yet: the job is {job.state.lower()}.",
                 "Start from a job that has succeeded.",
             )
         return self._artifacts.stack_folder(job_id)

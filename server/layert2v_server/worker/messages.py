@@ -14,14 +14,14 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """Do the job of `spec`, JSON of the kind's own spec; `preview` is a file name.
+    """Do the job of `spec`, JSON of a spec of the kind `work`; `preview` is a file name.
 
     A generation makes its stack in `folder`. A re-render finds one there and changes it in place;
     `source` has its other inputs.
     """
 
     job: str
-    kind: str
+    work: str
     spec: dict[str, Any]
     folder: str
     source: str

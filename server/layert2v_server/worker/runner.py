@@ -104,7 +104,7 @@ def _make(
     report: Callable[[EngineProgress], None],
     cancelled: Callable[[], bool],
 ) -> Stack:
-    if run.kind == Kind.GENERATE:
+    if run.work == Kind.GENERATE:
         return engine.generate(spec_from_json(run.spec), folder, report=report, cancelled=cancelled)
     source = Path(run.source)
     brought = json.loads((source / BROUGHT).read_text(encoding="utf-8"))
