@@ -20,7 +20,15 @@ from layert2v_engine.layers import ForegroundFrames, LayerFrames
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.world.descriptions import plain
 from layert2v_engine.world.scenes import Actor, Scene, draw
-from layert2v_engine.world.vocabulary import PLACES, SUBJECTS, TIMES, Selection, Word
+from layert2v_engine.world.vocabulary import (
+    PLACES,
+    SUBJECTS,
+    TIMES,
+    Selection,
+    Word,
+    happens,
+    is_held_out,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,9 +87,19 @@ def selection_of(info: ModelInfo) -> Selection:
 def draw_wishes(
     selection: Selection, count: int, seed: int, *, held_out: bool, foregrounds: int = 1
 ) -> list[Wish]:
-    """`count` wishes, every subject equally often first, of scenes trained on or held out."""
+    """`count` wishes of scenes trained on or held out, every subject that has any equally often."""
     rng = random.Random(seed)  # noqa: S311 - prompts, not secrets
-    order = selection.subject_indices
+    scenes = [
+        (place, time)
+        for place in selection.place_indices
+        for time in selection.time_indices
+        if happens(place, time)
+    ]
+    order = [
+        subject
+        for subject in selection.subject_indices
+        if any(is_held_out(subject, *scene) == held_out for scene in scenes)
+    ]
     wishes = []
     for k in range(count):
         while True:
