@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import bpy
@@ -18,6 +21,31 @@ def enable() -> None:
 
 def disable() -> None:
     bpy.ops.preferences.addon_disable(module=EXTENSION)
+
+
+def part(name: str) -> Any:
+    """A module of the extension; only after ``enable``."""
+    return importlib.import_module(f"{EXTENSION}.{name}")
+
+
+def use_server(address: str) -> None:
+    """What an artist writes into the preferences."""
+    bpy.context.preferences.addons[EXTENSION].preferences.server = address
+
+
+def connected() -> bool:
+    """Whether the server answers and has told its models."""
+    status = part("session").desk.status
+    return bool(getattr(status, "models", ()))
+
+
+def pump_until(condition: Callable[[], bool], timeout_s: float = 90) -> None:
+    """What the timer does in the interface, until something holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        part("session").pump()
+        time.sleep(0.02)
 
 
 def empty_scene() -> bpy.types.Scene:

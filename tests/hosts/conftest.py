@@ -10,6 +10,9 @@ import pytest
 from fakes.live_server import LiveServer, live_server
 from hosts.lab import PYTHONS, Blender, blender_python, build_extension
 
+# The real engine next to a Blender that draws in software: a worker may be silent for a while.
+PATIENT = {"heartbeat_s": 1.0, "lease_s": 120.0}
+
 
 @pytest.fixture(scope="session")
 def extension_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -41,5 +44,5 @@ def blender(bare_blender: Blender, extension_zip: Path) -> Blender:
 @pytest.fixture(scope="session")
 def mini_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """A server process with the real engine and the Mini, for tests that only ask it for jobs."""
-    with live_server(tmp_path_factory.mktemp("server") / "data", engine="") as server:
+    with live_server(tmp_path_factory.mktemp("server") / "data", engine="", **PATIENT) as server:
         yield server

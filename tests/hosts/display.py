@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -36,7 +37,9 @@ def display() -> Iterator[dict[str, str]]:
         if not number:
             pytest.skip(f"Xvfb ended with status {server.wait(START_TIMEOUT_S)}: no display")
         # Mesa in software, whatever graphics the machine has; X even where Wayland runs.
-        yield {"DISPLAY": f":{number}", "WAYLAND_DISPLAY": "", "LIBGL_ALWAYS_SOFTWARE": "1"}
+        screen = {"DISPLAY": f":{number}", "WAYLAND_DISPLAY": "", "LIBGL_ALWAYS_SOFTWARE": "1"}
+        with tempfile.TemporaryDirectory() as runtime:
+            yield {**screen, "XDG_RUNTIME_DIR": runtime}
     finally:
         server.terminate()
         server.wait(START_TIMEOUT_S)

@@ -74,7 +74,9 @@ class Blender:
             process.kill()
             output, _ = process.communicate()
             raise AssertionError(f"{script} did not end in {timeout_s:g} s:\n{output}") from None
+        # What fails while Blender draws or a timer ticks is printed and otherwise goes unnoticed.
         assert process.returncode == 0, output
+        assert "Traceback" not in output, output
         answers = [line for line in output.splitlines() if line.startswith("ANSWER ")]
         found: dict[str, Any] = json.loads(answers[-1].partition(" ")[2]) if answers else {}
         return found
