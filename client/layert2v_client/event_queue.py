@@ -34,6 +34,11 @@ class EventQueue:
             self._events[key] = event
             self._ready.notify_all()
 
+    def wake(self) -> None:
+        """Let whoever waits go on."""
+        with self._ready:
+            self._ready.notify_all()
+
     def take(self, timeout_s: float = 0.0) -> list[Event]:
         """All events, oldest first; waits up to ``timeout_s`` seconds for one."""
         with self._ready:

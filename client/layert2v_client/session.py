@@ -18,11 +18,14 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+from layert2v.errors import SpecError
 from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
+from layert2v.strict import Fields
 from layert2v_client import types
 from layert2v_client.cache import DEFAULT_ROOT, Cache, Removable
 from layert2v_client.client import Client, connect
@@ -59,6 +62,7 @@ __all__ = [
     "Preview",
     "Session",
     "SessionSettings",
+    "settings_from_json",
 ]
 
 PATIENCE_S = 5.0  # of a transfer; then the line says that the server is away
@@ -88,6 +92,26 @@ class SessionSettings:
     path_map: tuple[tuple[str, str], ...] = ()
     python: str = ""
     models: Path | None = None
+
+
+def settings_from_json(value: Any) -> SessionSettings:
+    """Settings as a host sends them; what is left out keeps its default. Raises ``SpecError``."""
+    plain = {**asdict(SessionSettings()), "cache": "", "models": "", "path_map": []}
+    Fields(value, "settings", SpecError)  # refuses what is no object
+    fields = Fields({**plain, **value}, "settings", SpecError)
+    cache, models = fields.text("cache"), fields.text("models")
+    settings = SessionSettings(
+        server=fields.text("server"),
+        token=fields.text("token"),
+        certificate=fields.text("certificate"),
+        cache=Path(cache) if cache else None,
+        cache_limit_bytes=fields.integer("cache_limit_bytes"),
+        path_map=_pairs(fields),
+        python=fields.text("python"),
+        models=Path(models) if models else None,
+    )
+    fields.done()
+    return settings
 
 
 class Session:
@@ -167,6 +191,7 @@ class Session:
         self._line.close()
         for errand in errands:
             errand.join()
+        self._queue.wake()
 
     def _set_out(self, request_id: str, wish: Wish, job: str = "") -> None:
         terms = Terms(
@@ -245,3 +270,13 @@ class Session:
             ended = 0.0 if status.ended is None else status.ended.timestamp()
             if ended < latest and status.name not in in_use:
                 yield Removable(ended, client.job(status.name).delete)
+
+
+def _pairs(fields: Fields) -> tuple[tuple[str, str], ...]:
+    pairs = fields.raw("path_map")
+    right = isinstance(pairs, list) and all(
+        isinstance(pair, list) and [type(text) for text in pair] == [str, str] for pair in pairs
+    )
+    if not right:
+        raise fields.wrong("path_map", "a list of pairs of prefixes")
+    return tuple((there, here) for there, here in pairs)

@@ -232,11 +232,12 @@ def servers() -> list[psutil.Process]:
 def test_a_local_server_comes_when_it_is_needed_and_goes(own_server: SessionSettings) -> None:
     with Followed(own_server) as followed:
         assert servers() == []
-        followed.session.generate(spec())
-        done = followed.wait(JobDone)
-        known = next(e for e in reversed(followed.seen) if isinstance(e, Connected))
+        followed.session.connect()
+        known = followed.wait(Connected, lambda event: event.models != ())
         assert known.models[0].title == "Fake Mini"
         assert len(servers()) == 1
+        followed.session.generate(spec())
+        done = followed.wait(JobDone)
     until(lambda: servers() == [])
     assert Path(done.stack).exists()
 

@@ -1,0 +1,104 @@
+"""The bridge as a real process, and a host that talks to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fakes.live_server import PATIENCE_S, REPOSITORY
+
+ENDS = ("JobDone", "JobFailed", "JobCancelled", "JobUnknown")
+
+
+class BridgeProcess:
+    """Lines in both directions; what the bridge says is kept in ``seen``."""
+
+    def __init__(self, *, log: Path, python: str = sys.executable, paths: tuple[str, ...] = ()):
+        folders = [*paths, *(str(REPOSITORY / name) for name in ("proto", "client"))]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
+        with log.open("ab") as errors:
+            self.process = subprocess.Popen(
+                [python, "-m", "layert2v_client.bridge"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environment,
+            )
+        self.seen: list[dict[str, Any]] = []
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        self._number = 0
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __enter__(self) -> BridgeProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def say(self, line: bytes) -> None:
+        """One line as it is."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + b"\n")
+        self.process.stdin.flush()
+
+    def ask(self, do: str, **values: Any) -> dict[str, Any]:
+        """Ask, and wait for the answer."""
+        self._number += 1
+        number = self._number
+        self.say(json.dumps({"id": number, "do": do, **values}).encode())
+        return self.wait(lambda message: message.get("id") == number)
+
+    def wait(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The next message that fits."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            message = self.next()
+            assert message is not None, f"the bridge ended after {self.seen[-5:]}"
+            if fits(message):
+                return message
+        raise AssertionError(f"nothing of that kind in {self.seen[-5:]}")
+
+    def event(self, name: str, **values: Any) -> dict[str, Any]:
+        """The next event of a name with these values; fails where a request ends otherwise."""
+
+        def fits(message: dict[str, Any]) -> bool:
+            right = message.get("event") == name and values.items() <= message.items()
+            assert right or message.get("event") not in ENDS, message
+            return right
+
+        return self.wait(fits)
+
+    def next(self) -> dict[str, Any] | None:
+        """The next message; None at the end."""
+        line = self._lines.get(timeout=PATIENCE_S)
+        if line is None:
+            return None
+        message: dict[str, Any] = json.loads(line)
+        self.seen.append(message)
+        return message
+
+    def end(self) -> int:
+        """Close its input, as a host that ends does; returns the exit code."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self.process.wait(PATIENCE_S)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
+        self._lines.put(None)

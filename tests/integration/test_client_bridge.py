@@ -1,0 +1,225 @@
+"""The bridge: real processes, real lines, and hosts that break off."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.bridge_process import BridgeProcess
+from fakes.fake_engine import Behaviour
+from fakes.live_server import LiveServer, live_server, until
+from layert2v import stack
+
+SLOW = Behaviour(step_s=0.05)
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with live_server(tmp_path_factory.mktemp("live") / "data") as server:
+        yield server
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Iterator[BridgeProcess]:
+    with BridgeProcess(log=tmp_path / "log") as process:
+        yield process
+
+
+def connect(bridge: BridgeProcess, server: LiveServer, cache: Path) -> None:
+    settings = {"server": server.ready["address"], "cache": str(cache)}
+    assert bridge.ask("connect", settings=settings)["ok"] == {}
+
+
+def spec(behaviour: Behaviour | None = None, **more: Any) -> dict[str, Any]:
+    told = (behaviour or Behaviour()).text()
+    return {"prompt": "a fox", "negative_prompt": told, "seed": 7, **more}
+
+
+def test_a_request_becomes_a_stack(bridge: BridgeProcess, live: LiveServer, tmp_path: Path) -> None:
+    hello = bridge.next()
+    assert hello is not None
+    assert (hello["hello"]["bridge"], hello["hello"]["pid"]) == (1, bridge.process.pid)
+    connect(bridge, live, tmp_path)
+    answer = bridge.ask("generate", spec=spec(), folder=str(tmp_path / "fox"))
+    done = bridge.event("JobDone", request_id=answer["ok"]["request_id"])
+    assert (done["folder"], done["state"]) == (str(tmp_path / "fox"), 1)
+    assert stack.read(tmp_path / "fox").seed == 7
+    told = bridge.ask("history", folder=str(tmp_path / "fox"))["ok"]["history"]
+    assert [entry["action"] for entry in told] == ["generate"]
+    assert bridge.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"rubbish", "JSON_INVALID"),
+        (b"[1]", "FIELD_TYPE"),
+        (b"\xff{}", "LINE_INVALID"),
+        (b'{"do": "ping"}', "FIELD_MISSING"),
+        (b'{"id": 1, "do": "sing"}', "VERB_UNKNOWN"),
+        (b'{"id": 1, "do": "ping", "loudly": true}', "FIELD_UNKNOWN"),
+        (b'{"id": 1, "do": "generate", "spec": {}}', "NOT_CONNECTED"),
+        (b'{"id": 1, "do": "connect", "settings": {"port": 1}}', "FIELD_UNKNOWN"),
+        (b'{"id": 1, "do": "connect", "settings": {"path_map": [1]}}', "FIELD_VALUE"),
+        (b'{"id": 1, "do": "history", "folder": "/nowhere"}', "MANIFEST_NOT_FOUND"),
+        (b'{"id": 1, "do": "ping", "x": "' + b"a" * (5 << 20) + b'"}', "LINE_TOO_LONG"),
+    ],
+)
+def test_one_error_for_one_wrong_line(bridge: BridgeProcess, line: bytes, reason: str) -> None:
+    bridge.say(line)
+    answer = bridge.wait(lambda message: "error" in message)
+    assert answer["error"]["reason"] == reason
+    assert answer["error"]["message"].endswith(".")
+    assert bridge.ask("ping")["ok"] == {}
+    assert sum("error" in message for message in bridge.seen) == 1
+
+
+def test_a_host_of_another_release_is_told(bridge: BridgeProcess) -> None:
+    bridge.say(b'{"hello": {"bridge": 1}}')
+    bridge.wait(lambda _: sum("hello" in message for message in bridge.seen) == 2)
+    bridge.say(b'{"hello": {"bridge": 99}}')
+    refusal = bridge.wait(lambda message: "error" in message)
+    assert refusal["error"]["reason"] == "BRIDGE_VERSION"
+    assert bridge.process.wait(20) == 2
+
+
+def test_beats_go_both_ways(bridge: BridgeProcess) -> None:
+    bridge.say(b'{"beat": 7}')
+    assert bridge.wait(lambda message: message.get("beat") == 7.0)
+    assert bridge.wait(lambda message: message.get("beat", 7.0) != 7.0)
+
+
+def test_prompts_arrive_as_they_are(
+    bridge: BridgeProcess, live: LiveServer, tmp_path: Path
+) -> None:
+    prompt = 'a "fox" [python 1] {x} $y \\n \n\t\u2028 \U0001f98a'
+    connect(bridge, live, tmp_path)
+    bridge.ask("generate", spec=spec(prompt=prompt), folder=str(tmp_path / "fox"))
+    bridge.event("JobDone")
+    assert stack.read(tmp_path / "fox").prompt == prompt
+
+
+def test_nothing_but_lines_on_stdout(tmp_path: Path) -> None:
+    """Prints of Python and of C both go to the log."""
+    site = tmp_path / "site"
+    site.mkdir()
+    noisy = "import os, threading, time\n"
+    noisy += "def shout(pipe):\n"
+    noisy += "    while os.fstat(1).st_ino == pipe:\n        time.sleep(0.1)\n"  # before main
+    noisy += "    print('py', flush=True)\n    os.write(1, b'c\\n')\n"
+    noisy += "threading.Thread(target=shout, args=(os.fstat(1).st_ino,), daemon=True).start()\n"
+    (site / "sitecustomize.py").write_text(noisy)
+    with BridgeProcess(log=tmp_path / "log", paths=(str(site),)) as bridge:
+        until(lambda: b"c\n" in (tmp_path / "log").read_bytes())
+        assert bridge.ask("ping")["ok"] == {}
+    assert b"py\n" in (tmp_path / "log").read_bytes()
+    assert all("hello" in message or "id" in message for message in bridge.seen)
+
+
+def test_the_bridge_is_killed_in_mid_job(live: LiveServer, tmp_path: Path) -> None:
+    with BridgeProcess(log=tmp_path / "log") as before:
+        connect(before, live, tmp_path)
+        folder = str(tmp_path / "fox")
+        before.ask("generate", spec=spec(SLOW, steps=80), folder=folder)
+        running = before.event("JobChanged", state="running")
+        before.kill()
+    with BridgeProcess(log=tmp_path / "log") as after:
+        connect(after, live, tmp_path)
+        after.ask("attach", request_id=running["request_id"], job=running["job"], folder=folder)
+        assert after.event("JobDone")["job"] == running["job"]
+    assert stack.read(tmp_path / "fox").frames == 5
+
+
+def test_a_host_that_ends_leaves_the_job_alone(live: LiveServer, tmp_path: Path) -> None:
+    with BridgeProcess(log=tmp_path / "log") as bridge:
+        connect(bridge, live, tmp_path)
+        bridge.ask("generate", spec=spec(SLOW, steps=60))
+        job = bridge.event("JobChanged", state="running")["job"]
+        assert bridge.end() == 0
+    assert live.end(job).state == 4
+
+
+def test_cancel(bridge: BridgeProcess, live: LiveServer, tmp_path: Path) -> None:
+    connect(bridge, live, tmp_path)
+    request = bridge.ask("generate", spec=spec(SLOW, steps=1000))["ok"]["request_id"]
+    bridge.event("JobChanged", state="running")
+    bridge.ask("cancel", request_id=request)
+    assert bridge.event("JobCancelled")["request_id"] == request
+
+
+def test_a_server_that_goes_and_comes_back(bridge: BridgeProcess, tmp_path: Path) -> None:
+    server = LiveServer(tmp_path / "data")
+    connect(bridge, server, tmp_path)
+    bridge.event("Connected")
+    bridge.ask("generate", spec=spec(SLOW, steps=80), folder=str(tmp_path / "fox"))
+    bridge.event("JobChanged", state="running")
+    server.kill()
+    assert bridge.event("Disconnected")["retry_in_s"] > 0
+    server = LiveServer(tmp_path / "data", address=server.ready["address"])
+    bridge.event("Connected")
+    bridge.event("JobDone")
+    assert server.stop() == 0
+
+
+def test_a_server_that_answers_slowly(bridge: BridgeProcess, tmp_path: Path) -> None:
+    """Stopped for some seconds, as on a busy machine: nobody is told that it is gone."""
+    with live_server(tmp_path / "data", lease_s=20.0) as server:
+        connect(bridge, server, tmp_path)
+        bridge.event("Connected")
+        bridge.ask("generate", spec=spec(SLOW, steps=100), folder=str(tmp_path / "fox"))
+        bridge.event("JobChanged", state="running")
+        os.kill(server.process.pid, 19)
+        time.sleep(4)
+        os.kill(server.process.pid, 18)
+        bridge.event("JobDone")
+    assert not [message for message in bridge.seen if message.get("event") == "Disconnected"]
+
+
+def test_two_bridges_on_one_server(live: LiveServer, tmp_path: Path) -> None:
+    with (
+        BridgeProcess(log=tmp_path / "log") as one,
+        BridgeProcess(log=tmp_path / "log") as other,
+    ):
+        for bridge in (one, other):
+            connect(bridge, live, tmp_path)
+        for name, bridge in (("one", one), ("other", other)):
+            bridge.ask("generate", spec=spec(prompt=name), folder=str(tmp_path / name))
+        for name, bridge in (("one", one), ("other", other)):
+            bridge.event("JobDone", folder=str(tmp_path / name))
+            assert stack.read(tmp_path / name).prompt == name
+
+
+def test_a_host_that_does_not_read_loses_no_end(live: LiveServer, tmp_path: Path) -> None:
+    """Progress waits, replaced by newer progress, while the pipe is full; the end arrives."""
+    command = [sys.executable, "-m", "layert2v_client.bridge"]
+    with (tmp_path / "log").open("wb") as log:
+        bridge = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    assert bridge.stdin is not None
+    assert bridge.stdout is not None
+    settings = {"server": live.ready["address"], "cache": str(tmp_path / "cache")}
+    say = [{"id": 0, "do": "connect", "settings": settings}]
+    say += [{"id": 1, "do": "generate", "spec": spec(), "folder": str(tmp_path / "fox")}]
+    # A history is long: some of them fill the pipe to the host.
+    bridge.stdin.write("".join(json.dumps(line) + "\n" for line in say))
+    bridge.stdin.flush()
+    until(lambda: (tmp_path / "fox" / "stack.json").exists())
+    ask = json.dumps({"id": 2, "do": "history", "folder": str(tmp_path / "fox")}) + "\n"
+    bridge.stdin.write(ask * 80)
+    bridge.stdin.flush()
+    bridge.stdin.close()
+    time.sleep(1)
+    with bridge.stdout as lines:
+        said = [json.loads(line) for line in lines]
+    assert bridge.wait(20) == 0
+    assert sum(message.get("id") == 2 for message in said) == 80
+    assert sum(message.get("event") == "JobDone" for message in said) == 1
