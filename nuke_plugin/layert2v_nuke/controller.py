@@ -198,7 +198,7 @@ class Controller:
 
     def _ask_rerender(self, uuid: str, spec: RerenderSpec, inputs: dict[str, list[str]]) -> None:
         folder = self.host.values(uuid)["folder"]
-        asked = {"do": "rerender", "stack_folder": folder, "spec": rerender_to_json(spec)}
+        asked = {"do": "rerender", "folder": folder, "spec": rerender_to_json(spec)}
         self._ask(uuid, {**asked, "inputs": inputs})
 
     def _ask(self, uuid: str, asked: dict[str, Any]) -> None:
@@ -276,8 +276,7 @@ class Controller:
         asked = json.loads(values["l2v_asked"])
         request, job = values["l2v_request"], values["l2v_job"]
         if job:
-            folder = asked.get("folder") or asked["stack_folder"]
-            self._send(uuid, "attach", request_id=request, job=job, folder=folder)
+            self._send(uuid, "attach", request_id=request, job=job, folder=asked["folder"])
         else:
             self._send(uuid, **asked, request_id=request)
 

@@ -43,7 +43,7 @@ class Preferences:
             "server": self.server,
             "token": self.token,
             "certificate": self.certificate,
-            "cache": self.cache or None,
+            "cache": self.cache,
             "cache_limit_bytes": int(self.cache_limit_gb * 1e9),
             "path_map": [list(pair) for pair in self.path_map],
             "python": self.server_python,

@@ -198,11 +198,14 @@ def definition(state: KnobState) -> tuple[Any, ...]:
     return (type_id, state.name, state.label, state.code, items, frozenset(flags))
 
 
-def exr_size(path: Path) -> tuple[int, int, float]:
-    """Width, height and pixel aspect from an EXR file's header."""
+def exr_size(path: Path) -> tuple[int, int, float] | None:
+    """Width, height and pixel aspect from an EXR file's header; None where it is none."""
     import struct
 
-    data = path.read_bytes()[8:4096]
+    data = path.read_bytes()[:4096]
+    if data[:4] != b"\x76\x2f\x31\x01":
+        return None
+    data = data[8:]
     found: dict[str, bytes] = {}
     while data[0]:
         name, data = data.split(b"\0", 1)

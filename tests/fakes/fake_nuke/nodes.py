@@ -37,8 +37,9 @@ class NodeState:
             "file_type": Path(path).suffix.removeprefix("."),
         }  # fmt: skip
         opened = Path(path % first)
-        if opened.exists():
-            width, height, aspect = exr_size(opened)
+        size = exr_size(opened) if opened.exists() else None
+        if size is not None:
+            width, height, aspect = size
             values["format"] = f"{width} {height} 0 0 {width} {height} {aspect:g} "
         for name, value in values.items():
             knob = self.knob(name)

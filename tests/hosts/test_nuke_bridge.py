@@ -1,0 +1,189 @@
+"""The plug-in on the strict fake, with the real bridge as a process and a real server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fakes.fake_engine import Behaviour
+from fakes.fake_nuke import FakeNuke
+from fakes.fake_nuke.saved import reopen, save
+from fakes.live_server import PATIENCE_S, LiveServer
+from layert2v import stack as manifest
+from layert2v_nuke import api
+from layert2v_nuke.host import Host
+from layert2v_nuke.preferences import Preferences
+
+pytestmark = pytest.mark.timeout(240)
+
+PATIENT = {"lease_s": 60.0}  # a busy machine may keep a worker waiting
+HOSTILE = 'a "fox" [python {nuke.quit()}] {unbalanced $env(HOME) back\\slash\nnew line 🦊'
+
+
+class Artist:
+    """One Nuke with the plug-in as it is installed, without an interface."""
+
+    def __init__(self, place: Path, server: str, nuke: FakeNuke | None = None) -> None:
+        self.nuke = nuke or FakeNuke(gui=False)
+        self.nuke.project(format=(64, 64, 1.0), first_frame=1001, last_frame=1005, fps=12.0)
+        chosen = Preferences(
+            server=server, python=sys.executable, stacks=str(place / "stacks"),
+            cache=str(place / "cache"),
+        )  # fmt: skip
+        self.session = api.start(Host(self.nuke), chosen)
+        self.controller, self.host = self.session.controller, self.session.host
+
+    def ask(self, behaviour: Behaviour, prompt: str = "a fox") -> str:
+        uuid = self.controller.create()
+        values = {"prompt": prompt, "negative": behaviour.text(), "steps": 4}
+        self.host.write(uuid, values)
+        self.controller.press(uuid, "generate")
+        return uuid
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 3 * PATIENCE_S
+        while not condition():
+            states = [self.host.status(uuid) for uuid in self.host.nodes()]
+            assert time.monotonic() < deadline, states
+            self.controller.pump()
+            time.sleep(0.01)
+
+    def is_(self, uuid: str, *lives: str) -> Callable[[], bool]:
+        return lambda: self.life(uuid) in lives
+
+    def life(self, uuid: str) -> str:
+        return str(self.host.values(uuid)["l2v_life"])
+
+    def bridge_pid(self) -> int:
+        return int(self.controller._connection._line.pid)  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[LiveServer]:
+    live = LiveServer(tmp_path / "data", **PATIENT)
+    yield live
+    live.stop()
+
+
+@pytest.fixture
+def artist(tmp_path: Path, server: LiveServer) -> Iterator[Artist]:
+    one = Artist(tmp_path, server.ready["address"])
+    yield one
+    one.controller.close()
+
+
+def shows(artist: Artist, uuid: str) -> manifest.Stack:
+    """The stack that the node shows, with every path on the disk."""
+    folder = Path(artist.host.values(uuid)["folder"])
+    (group,) = (one for one in artist.nuke.dump().values() if one["class"] == "Group")
+    for name in ("bg", "shadow_01", "fg_01"):
+        path = group["nodes"][f"Read_{name}"]["knobs"]["file"]
+        assert Path(path % 1001).is_file()
+    return manifest.read(folder)
+
+
+def test_from_prompt_to_layers_and_to_a_second_version(artist: Artist) -> None:
+    uuid = artist.ask(Behaviour(), HOSTILE)
+    artist.until(artist.is_(uuid, "done", "failed"))
+    assert shows(artist, uuid).prompt == HOSTILE
+    assert artist.nuke.executed == []
+    artist.controller.press(uuid, "rerender fg_01")
+    artist.until(artist.is_(uuid, "done", "failed"))
+    assert artist.host.values(uuid)["fg_01_version"] == 2, artist.host.status(uuid)
+    assert artist.host.values(uuid)["bg_version"] == 1
+
+
+def test_cancel_ends_the_job(artist: Artist) -> None:
+    uuid = artist.ask(Behaviour(step_s=0.5))
+    artist.until(artist.is_(uuid, "running"))
+    artist.controller.press(uuid, "cancel")
+    artist.until(artist.is_(uuid, "cancelled"))
+
+
+def test_what_the_engine_says_is_on_the_node(artist: Artist) -> None:
+    uuid = artist.ask(Behaviour(fault="refuse"))
+    artist.until(artist.is_(uuid, "failed"))
+    assert "does not know this word. Use another word." in artist.host.status(uuid)
+
+
+@pytest.mark.chaos
+def test_a_killed_bridge_comes_back_to_its_job(artist: Artist) -> None:
+    uuid = artist.ask(Behaviour(step_s=0.5))
+    artist.until(artist.is_(uuid, "running"))
+    first = artist.bridge_pid()
+    os.kill(first, signal.SIGKILL)
+    artist.until(artist.is_(uuid, "done", "failed"))
+    assert artist.life(uuid) == "done", artist.host.status(uuid)
+    assert artist.bridge_pid() != first
+
+
+@pytest.mark.chaos
+def test_a_restarted_server_goes_on_with_the_job(tmp_path: Path) -> None:
+    server = LiveServer(tmp_path / "data", **PATIENT)
+    address = server.ready["address"]
+    artist = Artist(tmp_path, address)
+    uuid = artist.ask(Behaviour(step_s=0.3))
+    artist.until(artist.is_(uuid, "running"))
+    server.kill()
+    server = LiveServer(tmp_path / "data", address=address, **PATIENT)
+    artist.until(artist.is_(uuid, "done", "failed"))
+    assert artist.life(uuid) == "done", artist.host.status(uuid)
+    artist.controller.close()
+    server.stop()
+
+
+@pytest.mark.chaos
+def test_a_server_that_does_not_answer_does_not_hold_nuke(
+    artist: Artist, server: LiveServer
+) -> None:
+    uuid = artist.ask(Behaviour(step_s=0.2))
+    artist.until(artist.is_(uuid, "running"))
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        for _ in range(100):  # each would wait for the server, if any did
+            artist.controller.pump()
+        artist.controller.press(uuid, "explode")
+        assert artist.host.status(uuid).startswith("There is no stack yet.")
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+    artist.until(artist.is_(uuid, "done", "failed"))
+    assert artist.life(uuid) == "done", artist.host.status(uuid)
+
+
+def test_a_closed_nuke_finds_its_job_again(tmp_path: Path, server: LiveServer) -> None:
+    before = Artist(tmp_path, server.ready["address"])
+    uuid = before.ask(Behaviour(step_s=0.2))
+    before.until(before.is_(uuid, "running"))
+    before.until(lambda: bool(before.host.values(uuid)["l2v_job"]))
+    text = save(before.nuke)
+    before.controller.close()
+    after = Artist(tmp_path, server.ready["address"])
+    after.nuke.addOnScriptLoad(after.controller.look)
+    reopen(after.nuke, text)
+    after.until(after.is_(uuid, "done", "failed"))
+    shows(after, uuid)
+    after.controller.close()
+
+
+def test_two_nukes_on_one_server_get_their_own(tmp_path: Path, server: LiveServer) -> None:
+    artists = [Artist(tmp_path / name, server.ready["address"]) for name in ("one", "two")]
+    asked = [one.ask(Behaviour(), f"a fox {index}") for index, one in enumerate(artists)]
+    for index, (one, uuid) in enumerate(zip(artists, asked, strict=True)):
+        one.until(one.is_(uuid, "done", "failed"))
+        assert shows(one, uuid).prompt == f"a fox {index}"
+        one.controller.close()
+
+
+def test_a_server_that_is_not_there_is_told_and_waited_for(tmp_path: Path) -> None:
+    artist = Artist(tmp_path, "127.0.0.1:1")
+    uuid = artist.ask(Behaviour())
+    artist.until(lambda: artist.host.status(uuid).startswith("Waiting"))
+    artist.controller.press(uuid, "cancel")
+    assert artist.life(uuid) == "cancelled"
+    artist.controller.close()
