@@ -67,13 +67,16 @@ class Blender:
         self, script: str, *arguments: str | Path, timeout_s: float = 120, **extra: str
     ) -> dict[str, Any]:
         """The same to its end; what it said last as JSON (``blender_lab.answer``)."""
-        process = self.start(script, *arguments, **extra)
+        return self.finish(self.start(script, *arguments, **extra), timeout_s=timeout_s)
+
+    def finish(self, process: subprocess.Popen[str], *, timeout_s: float) -> dict[str, Any]:
+        """Wait for a script's end and its answer."""
         try:
             output, _ = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             process.kill()
             output, _ = process.communicate()
-            raise AssertionError(f"{script} did not end in {timeout_s:g} s:\n{output}") from None
+            raise AssertionError(f"the script did not end in {timeout_s:g} s:\n{output}") from None
         # What fails while Blender draws or a timer ticks is printed and otherwise goes unnoticed.
         assert process.returncode == 0, output
         assert "Traceback" not in output, output

@@ -1,0 +1,65 @@
+"""A job that outlives its Blender, in two lives.
+
+python blender_reopen.py ask SERVER OUT      asks for a stack, saves, and is gone
+python blender_reopen.py again SERVER OUT    opens the file and finds the stack
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import blender_lab
+import blender_views
+import bpy
+
+FILE = "shot.blend"
+
+
+def ask(out: Path) -> None:
+    scene = bpy.context.scene
+    state = scene.layert2v
+    state.prompt, state.seed = "a white rabbit hopping on a beach", "3"
+    state.frames, state.own_sampling, state.steps = 5, True, 12
+    bpy.ops.wm.save_as_mainfile(filepath=str(out / FILE))  # new stacks go beside the file
+    blender_views.set_format(scene, 112, 80)
+    assert bpy.ops.layert2v.generate() == {"FINISHED"}
+    [request] = blender_lab.part("session").desk.requests.values()
+    blender_lab.pump_until(lambda: bool(request.job), 200)
+    bpy.ops.wm.save_mainfile()
+    blender_lab.answer(job=request.job, folder=request.folder, open=request.is_open)
+
+
+def again(out: Path) -> None:
+    bpy.ops.wm.open_mainfile(filepath=str(out / FILE))
+    scene = bpy.context.scene
+    waited_for = [saved.job for saved in scene.layert2v.requests]
+    blender_lab.pump_until(lambda: bool(scene.layert2v.stacks), 200)
+    folder = scene.layert2v.stacks[0].folder
+    blender_views.render_sockets(scene, out / "seen")
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(out / FILE))
+    scene = bpy.context.scene
+    blender_views.render_sockets(scene, out / "once_more")
+    blender_lab.answer(
+        waited_for=waited_for,
+        folder=bpy.path.abspath(folder),
+        stacks=len(scene.layert2v.stacks),
+        open=len(scene.layert2v.requests),
+    )
+
+
+def main(life: str, server: str, out: Path) -> None:
+    blender_lab.empty_scene()
+    blender_lab.enable()
+    blender_lab.use_server(server)
+    if life == "again":
+        again(out)
+        return
+    bpy.ops.layert2v.connect()
+    blender_lab.pump_until(blender_lab.connected)
+    ask(out)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
