@@ -174,6 +174,8 @@ def _order(named: list[Layer], stack: Stack) -> list[FieldViolation]:
         return [FieldViolation("layers", message)]
     if any(layer.role is Role.background for layer in named[1:]):
         return [FieldViolation("layers", "The background stays at the bottom.")]
+    if [layer.name for layer in named] == whole:
+        return [FieldViolation("layers", "The layers are in this order already.")]
     return []
 
 

@@ -45,7 +45,7 @@ def test_the_worker_is_killed_in_mid_job(server: LiveServer, where: str) -> None
     assert (job.state, job.attempt) == (SUCCEEDED, 2)
     assert server.worker().pid != first.pid
     stack = read(Path(job.local_path))
-    assert [f.path for f in stack.files()] == [a.path for a in server.artifacts(job.name)][:-1]
+    assert [f.path for f in stack.files()] == [a.path for a in server.artifacts(job.name)][:-2]
     assert server.leftovers() == []
 
 

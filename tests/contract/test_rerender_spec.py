@@ -93,13 +93,17 @@ def test_other_json_is_refused(change: dict[str, Any], words: str) -> None:
         (NEW, ("shadow_02", "ref")),
         (replace(NEW, frozen=("shadow_02",)), ("ref",)),
         (RerenderSpec("remove", ("fg_01",)), ()),
-        (RerenderSpec("reorder", ("bg", "fg_01")), ()),
     ],
 )
 def test_what_follows(spec: RerenderSpec, drawn: tuple[str, ...]) -> None:
     assert followers(spec, STACK) == drawn
     assert needs_model(spec, STACK) == bool(drawn)
     assert validate_rerender(spec, STACK, MINI) == []
+
+
+def test_a_new_order_needs_no_model() -> None:
+    upside_down = RerenderSpec("reorder", ("bg", "fg_02", "fg_01"))
+    assert validate_rerender(upside_down, with_owl(), None) == []
 
 
 WRONG: list[tuple[RerenderSpec, str, str]] = [
@@ -140,6 +144,7 @@ WRONG: list[tuple[RerenderSpec, str, str]] = [
     (RerenderSpec("remove", ("bg",)), "layers", "cannot be removed"),
     (RerenderSpec("reorder", ("fg_01",)), "layers", "from bottom to top: bg, fg_01"),
     (RerenderSpec("reorder", ("fg_01", "bg")), "layers", "stays at the bottom"),
+    (RerenderSpec("reorder", ("bg", "fg_01")), "layers", "in this order already"),
 ]
 
 

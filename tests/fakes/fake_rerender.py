@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from PIL import Image
+
 from layert2v import stack as manifest
 from layert2v.rerender import (
     RerenderSpec,
@@ -51,9 +53,17 @@ class Changer:
         entry = HistoryEntry(
             self.spec.action, CREATED, self.versions, rerender_to_json(self.spec), "", self.spec.at
         )
-        stack = replace(stack, history=(*self.start.history, entry))
+        stack = replace(stack, history=(*self.start.history, entry), previews=(self._sheet(),))
         manifest.write(stack, self.folder)
         return stack
+
+    def _sheet(self) -> FileRecord:
+        path = f"preview/v{self.start.state + 1:03d}/contact.png"
+        target = self.folder / path
+        target.parent.mkdir(parents=True)
+        Image.new("RGB", (64, 64), (20, 90, 200)).save(target)
+        data = target.read_bytes()
+        return FileRecord(path, len(data), hashlib.sha256(data).hexdigest())
 
     def _ordered(self) -> list[Layer]:
         layers = list(self.start.layers)

@@ -56,7 +56,7 @@ def test_it_tells_what_it_can_do(server: LiveServer) -> None:
     info = server.call(server.info.GetServerInfo, server_pb2.GetServerInfoRequest())
     assert [model.name for model in info.models] == ["mini"]
     assert [(device.name, device.ready) for device in info.devices] == [("cpu", True)]
-    assert set(info.capabilities) == {"previews", "upload"}
+    assert set(info.capabilities) == {"previews", "upload", "rerender"}
     assert info.storage.free_bytes > 0
 
 
@@ -78,8 +78,8 @@ def test_a_job_becomes_a_stack(server: LiveServer) -> None:
     assert (job.spec.seed, job.spec.steps, job.attempt) == (3, 4, 1)
     stack = read(Path(job.local_path))
     listed = server.artifacts(job.name)
-    assert [file.path for file in listed[:-1]] == [file.path for file in stack.files()]
-    assert listed[-1].path == "stack.json"
+    assert [file.path for file in listed[:-2]] == [file.path for file in stack.files()]
+    assert [file.path for file in listed[-2:]] == ["history/v001.json", "stack.json"]
     assert job.artifact_count == len(listed)
     assert job.artifact_bytes == sum(file.size_bytes for file in listed)
 

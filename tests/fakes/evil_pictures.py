@@ -1,0 +1,65 @@
+"""Pictures that nobody should open: deep, huge, cut off, or none at all."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import OpenEXR
+import OpenImageIO as oiio
+
+
+def plain(path: Path, width: int = 8, height: int = 6) -> Path:
+    """A good one."""
+    pixels = {"RGBA": np.full((height, width, 4), 0.25, dtype=np.float16)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    OpenEXR.File(header, pixels).write(str(path))
+    return path
+
+
+def cut_off(path: Path) -> Path:
+    """Its last bytes never arrived."""
+    data = plain(path, 64, 64).read_bytes()
+    path.write_bytes(data[:-9])
+    return path
+
+
+def claims(path: Path, width: int, height: int) -> Path:
+    """A small file whose header speaks of another size."""
+    data = bytearray(plain(path).read_bytes())
+    for name in (b"dataWindow\0box2i\0", b"displayWindow\0box2i\0"):
+        start = data.index(name) + len(name) + 4
+        struct.pack_into("<4i", data, start, 0, 0, width - 1, height - 1)
+    path.write_bytes(bytes(data))
+    return path
+
+
+def deep(path: Path) -> Path:
+    """Any number of samples a pixel."""
+    spec = oiio.ImageSpec(4, 4, 2, "float")
+    spec.channelnames = ("A", "Z")
+    spec.deep = True
+    samples = oiio.DeepData()
+    samples.init(spec)
+    for pixel in range(16):
+        samples.set_samples(pixel, 2)
+    out = oiio.ImageOutput.create("exr")
+    assert out.open(str(path), spec)
+    assert out.write_deep_image(samples)
+    out.close()
+    return path
+
+
+def wide(path: Path, channels: int) -> Path:
+    """Many channels."""
+    picture = oiio.ImageBuf(oiio.ImageSpec(2, 2, channels, "half"))
+    assert picture.write(str(path))
+    return path
+
+
+def none(path: Path) -> Path:
+    """Text under a picture's name."""
+    path.write_text("not a picture")
+    return path

@@ -1,0 +1,89 @@
+"""What a client says about re-renders, in messages: uploads, questions for files, wishes."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fakes.live_server import LiveServer
+from layert2v.rerender import RerenderSpec
+from layert2v.stack import MANIFEST_NAME, FileRecord
+from layert2v.v1 import artifacts_pb2, jobs_pb2
+from layert2v.wire import rerender_to_message
+
+FOX = RerenderSpec("regenerate", ("fg_01",))
+
+
+def upload(server: LiveServer, data: bytes) -> Any:
+    """Bring one file; returns its artifact."""
+    return server.call(server.files.WriteArtifact, _steps(data)).artifact
+
+
+def missing(server: LiveServer, hashes: Iterable[str]) -> list[str]:
+    """Which files the server does not hold for this caller."""
+    request = artifacts_pb2.FindFilesRequest(sha256=hashes)
+    return list(server.call(server.files.FindFiles, request).missing)
+
+
+def bring(server: LiveServer, folder: Path, files: Iterable[FileRecord]) -> int:
+    """Upload those files of a folder that are not there yet; returns how many that were."""
+    paths = {file.sha256: folder / file.path for file in files}
+    wanted = missing(server, paths)
+    for sha256 in wanted:
+        upload(server, paths[sha256].read_bytes())
+    return len(wanted)
+
+
+def rerender(
+    server: LiveServer,
+    spec: RerenderSpec,
+    source: str | Path,
+    *,
+    inputs: Mapping[str, jobs_pb2.InputFiles] | None = None,
+    state: str = "",
+    request_id: str = "",
+) -> Any:
+    """Create a job that changes a stack: that of a job, or the one in a folder."""
+    wish = jobs_pb2.RerenderRequest(spec=rerender_to_message(spec), inputs=inputs, state=state)
+    if isinstance(source, Path):
+        wish.manifest = (source / MANIFEST_NAME).read_text(encoding="utf-8")
+    else:
+        wish.job = source
+    request = jobs_pb2.CreateJobRequest(request_id=request_id or str(uuid.uuid4()), rerender=wish)
+    return server.call(server.jobs.CreateJob, request)
+
+
+def pictures(folder: Path) -> jobs_pb2.InputFiles:
+    """An input of all files in a folder."""
+    files = [
+        jobs_pb2.InputFile(path=path.name, size_bytes=path.stat().st_size, sha256=hash_of(path))
+        for path in sorted(folder.iterdir())
+    ]
+    return jobs_pb2.InputFiles(list=jobs_pb2.FileList(files=files))
+
+
+def records(folder: Path) -> list[FileRecord]:
+    """The same for `bring`."""
+    return [FileRecord(path.name, 0, hash_of(path)) for path in sorted(folder.iterdir())]
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _steps(data: bytes) -> Iterator[artifacts_pb2.WriteArtifactRequest]:
+    begin = artifacts_pb2.BeginWrite(
+        upload_id=str(uuid.uuid4()),
+        size_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        media_type="image/x-exr",
+    )
+    yield artifacts_pb2.WriteArtifactRequest(begin=begin)
+    chunk = artifacts_pb2.Chunk(offset=0, data=data, crc32=zlib.crc32(data))
+    yield artifacts_pb2.WriteArtifactRequest(chunk=chunk)
+    yield artifacts_pb2.WriteArtifactRequest(finish=artifacts_pb2.FinishWrite())

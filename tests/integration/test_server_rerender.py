@@ -1,0 +1,325 @@
+"""Jobs that change a stack, against a real server with a real worker process."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from fakes import evil_pictures
+from fakes.fake_engine import Behaviour
+from fakes.live_server import LiveServer, detail, live_server, until
+from fakes.pictures import write_stack
+from fakes.stack_requests import FOX, bring, missing, pictures, records, rerender, upload
+from layert2v import stack as manifest
+from layert2v.rerender import Donor, Plate, RerenderSpec, donor_files, source_files
+from layert2v.v1 import artifacts_pb2, jobs_pb2, server_pb2
+from layert2v.wire import rerender_from_message
+from layert2v_server.auth import make_token
+
+SUCCEEDED, FAILED = jobs_pb2.JOB_STATE_SUCCEEDED, jobs_pb2.JOB_STATE_FAILED
+CANCELLED = jobs_pb2.JOB_STATE_CANCELLED
+ANNA, ANNA_LINE = make_token("anna")
+BERT, BERT_LINE = make_token("bert")
+PLATE = RerenderSpec("replace", ("bg",), plate=Plate("mine", "ACEScg"))
+SLOW = Behaviour(step_s=0.05, frame_s=0.02)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    folder = tmp_path_factory.mktemp("rerender")
+    (folder / "tokens").write_text(f"{ANNA_LINE}\n{BERT_LINE}\n")
+    with live_server(folder / "data", token_file=str(folder / "tokens")) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def anna(server: LiveServer) -> None:
+    server.connect(ANNA)
+
+
+@pytest.fixture(scope="module")
+def fox(server: LiveServer) -> Any:
+    server.connect(ANNA)
+    return server.end(server.submit(seed=3).name)
+
+
+def refusal(call: Any) -> tuple[grpc.StatusCode, Any]:
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value.code(), detail(caught.value)
+
+
+def folder_of(job: Any) -> Path:
+    return Path(job.local_path)
+
+
+def slow(spec: RerenderSpec = FOX) -> RerenderSpec:
+    return replace(spec, prompts={spec.layers[0]: SLOW.text()}, steps=8)
+
+
+def test_one_layer_is_drawn_again_and_the_others_take_no_room(server: LiveServer, fox: Any) -> None:
+    job = server.end(rerender(server, FOX, fox.name).name)
+    assert (job.state, job.kind, job.source) == (SUCCEEDED, jobs_pb2.JOB_KIND_RERENDER, fox.name)
+    old, new = manifest.read(folder_of(fox)), manifest.read(folder_of(job))
+    assert new.layer("bg") == old.layer("bg")
+    versions = [new.layer(name).version for name in ("bg", "shadow_01", "fg_01")]
+    assert (versions, new.flat("comp").version) == ([1, 2, 2], 2)
+    for file in new.layer("bg").files:
+        inodes = [(folder_of(each) / file.path).stat().st_ino for each in (fox, job)]
+        assert inodes[0] == inodes[1]
+    filled = rerender_from_message(job.rerender)
+    assert (filled.at, filled.model, filled.steps) == (1, "mini", 4)
+    assert filled.seed is not None
+
+
+def test_its_artifacts_are_the_newest_state_and_all_manifests(server: LiveServer, fox: Any) -> None:
+    job = server.end(rerender(server, FOX, fox.name).name)
+    paths = [file.path for file in server.artifacts(job.name)]
+    stack = manifest.read(folder_of(job))
+    kept = ["history/v001.json", "history/v002.json", "stack.json"]
+    assert paths == [*(file.path for file in stack.files()), *kept]
+    assert manifest.read_state(folder_of(job), 1) == manifest.read(folder_of(fox))
+
+
+def test_a_change_of_a_change_and_back_to_the_first_state(server: LiveServer, fox: Any) -> None:
+    second = server.end(rerender(server, FOX, fox.name).name)
+    background = RerenderSpec("regenerate", ("bg",), at=1)
+    third = server.end(rerender(server, background, second.name).name)
+    assert third.state == SUCCEEDED, third.error
+    stack = manifest.read(folder_of(third))
+    assert [layer.version for layer in stack.layers] == [2, 1, 1]
+    assert [entry.parent for entry in stack.history] == [0, 1, 1]
+    assert stack.flat("comp").version == 3
+
+
+def test_the_same_spec_gives_the_same_files(server: LiveServer, fox: Any) -> None:
+    jobs = [server.end(rerender(server, replace(FOX, seed=9), fox.name).name) for _ in range(2)]
+    first, second = ([file.sha256 for file in server.artifacts(job.name)] for job in jobs)
+    assert first == second
+
+
+def test_one_request_is_one_job(server: LiveServer, fox: Any) -> None:
+    request_id = str(uuid.uuid4())
+    first = rerender(server, FOX, fox.name, request_id=request_id)
+    assert rerender(server, FOX, fox.name, request_id=request_id).name == first.name
+    other = replace(FOX, layers=("bg",))
+    code, error = refusal(lambda: rerender(server, other, fox.name, request_id=request_id))
+    assert (code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED")
+    server.end(first.name)
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "words"),
+    [
+        (replace(FOX, layers=("fg_05",)), "layers", "there are: bg, shadow_01, fg_01"),
+        (replace(FOX, at=7), "at", "no state v007"),
+        (replace(FOX, model="wan"), "model", "'wan' is not here"),
+        (PLATE, "inputs[mine]", "has none"),
+    ],
+)
+def test_wrong_fields_are_named_and_nothing_is_written(
+    server: LiveServer, fox: Any, spec: RerenderSpec, field: str, words: str
+) -> None:
+    before = sorted(server.data.glob("jobs/*"))
+    code, error = refusal(lambda: rerender(server, spec, fox.name))
+    assert (code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_SPEC")
+    assert error.violations[0].field == field
+    assert words in error.violations[0].message
+    assert sorted(server.data.glob("jobs/*")) == before
+
+
+def test_inputs_must_be_what_the_request_says(server: LiveServer, fox: Any, tmp_path: Path) -> None:
+    evil_pictures.plain(tmp_path / "a.exr")
+    mine, empty = pictures(tmp_path), jobs_pb2.InputFiles(list=jobs_pb2.FileList())
+    stack = jobs_pb2.InputFiles(job=fox.name)
+    for inputs, words in (
+        ({"mine": empty}, "no pictures in this input"),
+        ({"mine": stack}, "must be pictures"),
+        ({"mine": mine, "more": mine}, "names the input 'more'"),
+    ):
+        _, error = refusal(lambda inputs=inputs: rerender(server, PLATE, fox.name, inputs=inputs))
+        assert words in error.message
+    _, error = refusal(
+        lambda: rerender(server, PLATE, fox.name, inputs={"mine": jobs_pb2.InputFiles()})
+    )
+    assert error.reason == "INVALID_ARGUMENT"
+
+
+def test_a_source_that_is_gone_or_not_ready(server: LiveServer, fox: Any) -> None:
+    gone = server.end(server.submit().name)
+    server.call(server.jobs.DeleteJob, jobs_pb2.DeleteJobRequest(name=gone.name))
+    code, error = refusal(lambda: rerender(server, FOX, gone.name))
+    assert (code, error.reason) == (grpc.StatusCode.NOT_FOUND, "SOURCE_NOT_FOUND")
+    busy = server.submit(behaviour=SLOW)
+    code, error = refusal(lambda: rerender(server, FOX, busy.name))
+    assert (code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "SOURCE_NOT_READY")
+    assert server.end(busy.name).state == SUCCEEDED
+
+
+def test_a_source_may_be_deleted_once_the_job_waits(server: LiveServer) -> None:
+    first = server.end(server.submit().name)
+    busy = server.submit(behaviour=SLOW, steps=8)
+    waiting = rerender(server, FOX, first.name)
+    server.call(server.jobs.DeleteJob, jobs_pb2.DeleteJobRequest(name=first.name))
+    job = server.end(waiting.name)
+    assert job.state == SUCCEEDED, job.error
+    stack = manifest.read(folder_of(job))
+    assert all((folder_of(job) / file.path).is_file() for file in stack.files())
+    server.end(busy.name)
+
+
+def test_nobody_elses_files_are_found(server: LiveServer, fox: Any) -> None:
+    hashes = sorted({file.sha256 for file in server.artifacts(fox.name)})
+    assert missing(server, hashes) == []
+    mine = upload(server, b"anna's")
+    server.connect(BERT)
+    assert missing(server, [*hashes, mine.sha256]) == [*hashes, mine.sha256]
+    code, error = refusal(lambda: rerender(server, FOX, fox.name))
+    assert (code, error.reason) == (grpc.StatusCode.NOT_FOUND, "SOURCE_NOT_FOUND")
+    server.connect(ANNA)
+    assert missing(server, [mine.sha256, "0" * 64]) == ["0" * 64]
+
+
+def test_so_many_files_can_be_looked_for(server: LiveServer) -> None:
+    request = artifacts_pb2.FindFilesRequest(sha256=[f"{k:064x}" for k in range(20_001)])
+    code, _ = refusal(lambda: server.call(server.files.FindFiles, request))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert len(missing(server, request.sha256[:20_000])) == 20_000
+
+
+def test_a_stack_from_elsewhere(server: LiveServer, tmp_path: Path) -> None:
+    stack = write_stack(tmp_path / "s", width=64, height=64, frames=5)
+    code, error = refusal(lambda: rerender(server, FOX, tmp_path / "s"))
+    assert (code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "FILES_MISSING")
+    assert "stack/bg/v001/bg_v001.1001.exr" in error.message
+    assert "12 more" in error.message
+    assert bring(server, tmp_path / "s", source_files(FOX, stack)) == 15
+    assert bring(server, tmp_path / "s", source_files(FOX, stack)) == 0
+    job = server.end(rerender(server, FOX, tmp_path / "s").name)
+    assert (job.state, job.source) == (SUCCEEDED, "small"), job.error
+    assert manifest.read(folder_of(job)).layer("bg") == stack.layer("bg")
+
+
+def test_an_older_state_of_a_stack_from_elsewhere(server: LiveServer, tmp_path: Path) -> None:
+    first = write_stack(tmp_path / "s", width=64, height=64, frames=5)
+    entry = manifest.HistoryEntry("remove", "2026-01-02T03:04:05Z", {}, {}, parent=1)
+    second = replace(first, layers=first.layers[:1], history=(*first.history, entry))
+    manifest.write(second, tmp_path / "s")
+    bring(server, tmp_path / "s", source_files(FOX, first))
+    older = replace(FOX, at=1)
+    _, error = refusal(lambda: rerender(server, older, tmp_path / "s"))
+    assert error.reason == "STATE_NOT_FOUND"
+    kept = (tmp_path / "s" / "history" / "v001.json").read_text()
+    job = server.end(rerender(server, older, tmp_path / "s", state=kept).name)
+    assert job.state == SUCCEEDED, job.error
+    assert manifest.read(folder_of(job)).history[-1].parent == 1
+
+
+def test_a_manifest_that_is_none(server: LiveServer, tmp_path: Path) -> None:
+    (tmp_path / "stack.json").write_text('{"schema": "something"}')
+    code, error = refusal(lambda: rerender(server, FOX, tmp_path))
+    assert (code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "NOT_A_STACK")
+
+
+def test_a_plate_and_a_donor(server: LiveServer, fox: Any, tmp_path: Path) -> None:
+    plate = evil_pictures.plain(tmp_path / "plate" / "p.0001.exr")
+    bring(server, plate.parent, records(plate.parent))
+    given = {"mine": pictures(plate.parent)}
+    swapped = server.end(rerender(server, PLATE, fox.name, inputs=given).name)
+    assert swapped.state == SUCCEEDED, swapped.error
+    assert manifest.read(folder_of(swapped)).layer("bg").source == "plate"
+    owl = server.end(server.submit(seed=8).name)
+    spec = RerenderSpec("replace", ("fg_01",), donor=Donor("owl", "fg_01"))
+    mixed = rerender(server, spec, fox.name, inputs={"owl": jobs_pb2.InputFiles(job=owl.name)})
+    assert server.end(mixed.name).state == SUCCEEDED
+
+
+def test_a_donor_from_elsewhere(server: LiveServer, fox: Any, tmp_path: Path) -> None:
+    stack, donor = write_stack(tmp_path / "s"), Donor("other", "fg_01", with_shadow=True)
+    text = (tmp_path / "s" / "stack.json").read_text(encoding="utf-8")
+    inputs = {"other": jobs_pb2.InputFiles(manifest=text)}
+    assert bring(server, tmp_path / "s", donor_files(donor, stack)) > 0
+    spec = RerenderSpec("replace", ("fg_01",), donor=donor)
+    job = server.end(rerender(server, spec, fox.name, inputs=inputs).name)
+    assert job.state == SUCCEEDED, job.error
+    wrong = replace(spec, donor=Donor("other", "fg_09"))
+    _, error = refusal(lambda: rerender(server, wrong, fox.name, inputs=inputs))
+    assert "has no layer 'fg_09'; it has: bg, shadow_01, fg_01" in error.message
+
+
+@pytest.mark.parametrize("make", [evil_pictures.deep, evil_pictures.cut_off, evil_pictures.none])
+def test_a_picture_that_must_not_be_opened(
+    server: LiveServer, fox: Any, tmp_path: Path, make: Any
+) -> None:
+    make(tmp_path / "plate.exr")
+    bring(server, tmp_path, records(tmp_path))
+    job = server.end(rerender(server, PLATE, fox.name, inputs={"mine": pictures(tmp_path)}).name)
+    assert (job.state, job.error.reason, job.attempt) == (FAILED, "PICTURE_REFUSED", 1)
+    assert "plate.exr cannot be used" in job.error.message
+    assert server.artifacts(job.name) == []
+    until(lambda: source_folders(server, job.name) == [])
+
+
+def source_folders(server: LiveServer, name: str) -> list[Path]:
+    return list((server.data / name).glob("source"))
+
+
+def test_what_a_job_started_from_is_given_up(server: LiveServer, fox: Any) -> None:
+    done = server.end(rerender(server, FOX, fox.name).name)
+    until(lambda: source_folders(server, done.name) == [])
+    busy = server.submit(behaviour=SLOW, steps=8)
+    waiting = rerender(server, FOX, fox.name)
+    assert len(source_folders(server, waiting.name)) == 1
+    assert server.cancel(waiting.name).state == CANCELLED
+    assert source_folders(server, waiting.name) == []
+    server.end(busy.name)
+
+
+def test_cancelled_in_the_middle(server: LiveServer, fox: Any) -> None:
+    job = rerender(server, slow(), fox.name)
+    server.wait(job.name, lambda job: job.progress.stage == "decode")
+    server.cancel(job.name)
+    assert server.end(job.name).state == CANCELLED
+    until(lambda: server.leftovers() == source_folders(server, job.name) == [])
+    stack = manifest.read(folder_of(fox))
+    assert all((folder_of(fox) / file.path).is_file() for file in stack.files())
+
+
+@pytest.mark.parametrize("stage", ["denoise", "decode"])
+def test_the_worker_is_killed_in_mid_change(server: LiveServer, fox: Any, stage: str) -> None:
+    calm = server.end(rerender(server, replace(slow(), seed=5), fox.name).name)
+    job = rerender(server, replace(slow(), seed=5), fox.name)
+    server.wait(job.name, lambda job: job.progress.stage == stage)
+    server.worker().kill()
+    shaken = server.end(job.name)
+    assert (shaken.state, shaken.attempt) == (SUCCEEDED, 2)
+    files = [[(f.path, f.sha256) for f in server.artifacts(j.name)] for j in (calm, shaken)]
+    assert files[0] == files[1]
+    assert server.leftovers() == []
+
+
+def test_a_moved_result_is_a_source_by_content(
+    server: LiveServer, fox: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(folder_of(fox), tmp_path / "copy")
+    stack = manifest.read(tmp_path / "copy")
+    assert bring(server, tmp_path / "copy", source_files(FOX, stack)) == 0
+    job = server.end(rerender(server, FOX, tmp_path / "copy").name)
+    assert (job.state, job.source) == (SUCCEEDED, "shot"), job.error
+
+
+def test_shared_files_count_once(server: LiveServer, fox: Any) -> None:
+    def used() -> int:
+        info = server.call(server.info.GetServerInfo, server_pb2.GetServerInfoRequest())
+        return int(info.storage.used_bytes)
+
+    before = used()
+    job = server.end(rerender(server, replace(FOX, seed=77), fox.name).name)
+    assert used() - before < job.artifact_bytes
