@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from layert2v_engine.commands import evaluation, generate, learning, stack
+from layert2v_engine.commands import evaluation, generate, learning, rerender, stack
 
-COMMAND_FAMILIES: tuple[ModuleType, ...] = (generate, stack, learning, evaluation)
+COMMAND_FAMILIES: tuple[ModuleType, ...] = (generate, rerender, stack, learning, evaluation)

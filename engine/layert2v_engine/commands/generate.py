@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from layert2v.spec import GenerateSpec
-from layert2v_engine.commands.learning import DEVICE_HELP
-from layert2v_engine.errors import EngineError, InvalidSpec
+from layert2v_engine.commands.options import (
+    add_models,
+    add_sampling,
+    in_options,
+    number,
+    positive,
+    show,
+    whole,
+)
+from layert2v_engine.errors import InvalidSpec
 
-if TYPE_CHECKING:
-    from layert2v_engine.engine import Progress
-
-BAR_WIDTH = 30
 OPTIONS = MappingProxyType(  # those that are not called like their field
     {
         "prompt": "PROMPT",
@@ -43,11 +45,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     generate.add_argument("--background", default="", metavar="PROMPT")
     generate.add_argument("--negative", default="", metavar="PROMPT")
     generate.add_argument("--size", type=_size, default=(0, 0), metavar="WxH")
-    generate.add_argument("--frames", type=_positive, default=0, metavar="N")
-    generate.add_argument("--fps", type=_number, default=0.0, metavar="N")
-    generate.add_argument("--seed", type=_whole, metavar="N", help="default: chosen and recorded")
-    generate.add_argument("--steps", type=_positive, default=0, metavar="N")
-    generate.add_argument("--guidance", type=_number, default=-1.0, metavar="X")
+    generate.add_argument("--frames", type=positive, default=0, metavar="N")
+    generate.add_argument("--fps", type=number, default=0.0, metavar="N")
     generate.add_argument("--model", default="mini", metavar="NAME", help="default: %(default)s")
     generate.add_argument(
         "--colorspace",
@@ -55,13 +54,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="NAME",
         help="of the layers: a name, an alias or an interop id; default: %(default)s",
     )
-    generate.add_argument("--start-frame", type=_whole, default=1001, metavar="N")
-    generate.add_argument("--device", default="auto", help=DEVICE_HELP)
+    generate.add_argument("--start-frame", type=whole, default=1001, metavar="N")
+    add_sampling(generate)
     generate.set_defaults(run=_generate)
     models = subparsers.add_parser("models", help="list the models and their limits")
+    add_models(models)
     models.set_defaults(run=_models)
-    for parser in (generate, models):
-        parser.add_argument("--models", type=Path, metavar="DIR", help="folder of checkpoints")
 
 
 def _generate(args: argparse.Namespace) -> int:
@@ -70,9 +68,9 @@ def _generate(args: argparse.Namespace) -> int:
 
     engine = Engine(args.models, str(pick_device(args.device)))
     try:
-        stack = engine.generate(_spec(args), args.out, report=_show, cancelled=lambda: False)
+        stack = engine.generate(_spec(args), args.out, report=show, cancelled=lambda: False)
     except InvalidSpec as problem:
-        raise _in_options(problem) from problem
+        raise in_options(problem, OPTIONS) from problem
     finally:
         if sys.stderr.isatty():
             print(file=sys.stderr)  # below the bar
@@ -103,15 +101,6 @@ def _spec(args: argparse.Namespace) -> GenerateSpec:
     )
 
 
-def _in_options(problem: InvalidSpec) -> EngineError:
-    """The complaints about fields as one line per option."""
-    lines = ["The request cannot be met:"]
-    for violation in problem.violations:
-        field = violation.field.partition("[")[0]
-        lines.append(f"  {OPTIONS.get(field, f'--{field}')}: {violation.message}")
-    return EngineError("\n".join(lines), reason=problem.reason)
-
-
 def _models(args: argparse.Namespace) -> int:
     from layert2v_engine.engine import Engine
 
@@ -123,43 +112,10 @@ def _models(args: argparse.Namespace) -> int:
     return 0
 
 
-def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 0 on")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 on")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number from 0 on")
-    return number
-
-
 def _size(text: str) -> tuple[int, int]:
     try:
-        width, height = map(_positive, text.lower().split("x"))
+        width, height = map(positive, text.lower().split("x"))
     except (ValueError, argparse.ArgumentTypeError):
         message = f"write {text!r} as WIDTHxHEIGHT, such as 112x80"
         raise argparse.ArgumentTypeError(message) from None
     return width, height
-
-
-def _show(progress: Progress) -> None:
-    if not sys.stderr.isatty():
-        if progress.message:
-            print(f"{progress.fraction:4.0%} {progress.message}", file=sys.stderr)
-        return
-    filled = round(BAR_WIDTH * progress.fraction)
-    bar = "#" * filled + "." * (BAR_WIDTH - filled)
-    step = f"{progress.stage} {progress.done}/{progress.total}"
-    print(f"\r[{bar}] {progress.fraction:4.0%} {step:<16}", end="", file=sys.stderr, flush=True)
