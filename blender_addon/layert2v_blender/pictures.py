@@ -35,7 +35,7 @@ def picture(shown: Shown, layer: ShownLayer) -> bpy.types.Image:
         image.name = f"{shown.name} {layer.name}"
         image[TAG] = mark
         image.source = "SEQUENCE"
-    if Path(bpy.path.abspath(image.filepath)) != first:
+    if Path(bpy.path.abspath(image.filepath)).resolve() != first:
         image.filepath = str(first)
         image.reload()
     image.alpha_mode = "PREMUL"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import bpy
 
@@ -85,12 +86,12 @@ def _new(
 def _set_files(strip: bpy.types.Strip, shown: Shown, layer: ShownLayer) -> None:
     files = shown.files(layer)
     strip.mute = not layer.visible
-    folder = str(files[0].parent) + os.sep
-    if bpy.path.abspath(strip.directory) == folder:
+    folder = files[0].parent
+    if Path(bpy.path.abspath(strip.directory)).resolve() == folder:
         return
     for element, file in zip(strip.elements, files, strict=False):
         element.filename = file.name
-    strip.directory = folder  # last: it also drops what was cached
+    strip.directory = f"{folder}{os.sep}"  # last: it also drops what was cached
 
 
 def _order(scene: bpy.types.Scene, shown: Shown) -> None:

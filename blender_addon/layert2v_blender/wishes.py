@@ -5,7 +5,7 @@ Pure: reads the scene's properties, changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from layert2v.rerender import RerenderSpec, followers
@@ -111,26 +111,21 @@ def regenerate(scene: bpy.types.Scene, layer: LAYERT2V_Layer, stack: Stack) -> R
     """The request of a layer's Re-render button."""
     old = stack.layer(layer.name).prompt
     new = layer.prompt.strip()
-    return with_frozen(
-        RerenderSpec(
-            action="regenerate",
-            layers=(layer.name,),
-            prompts={} if new in ("", old) else {layer.name: new},
-            seed=digits(layer.seed),
-            strength=layer.strength,
-            **_sampling(scene.layert2v),
-        ),
-        next(one for one in scene.layert2v.stacks if one.uid == layer.stack),
-        stack,
+    return RerenderSpec(
+        action="regenerate",
+        layers=(layer.name,),
+        prompts={} if new in ("", old) else {layer.name: new},
+        seed=digits(layer.seed),
+        strength=layer.strength,
+        **_sampling(scene.layert2v),
     )
 
 
 def with_frozen(spec: RerenderSpec, item: LAYERT2V_Stack, stack: Stack) -> RerenderSpec:
     """The request with those layers held that would follow and are frozen in the list."""
-    from dataclasses import replace
-
     held = {layer.name for layer in item.layers if layer.frozen}
-    return replace(spec, frozen=tuple(name for name in followers(spec, stack) if name in held))
+    followed = followers(replace(spec, frozen=()), stack)
+    return replace(spec, frozen=tuple(name for name in followed if name in held))
 
 
 def _sampling(state: LAYERT2V_Scene) -> dict[str, float]:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from layert2v_client.session import Event, JobChanged
 
 STAGES = {
+    "": "starting",
     "load": "loading the model",
     "text": "reading the prompts",
     "encode": "reading the layers",

@@ -32,7 +32,9 @@ def difference(stack: Stack, folder: Path, out: Path, first: int, name: str, lik
     return max(float(np.abs(a - b).max()) for a, b in zip(seen, wanted, strict=True))
 
 
-@pytest.mark.parametrize(("numbered", "scene", "put"), [(1001, 1, 1), (1001, 1001, 1001), (1, 1, 1)])
+@pytest.mark.parametrize(
+    ("numbered", "scene", "put"), [(1001, 1, 1), (1001, 1001, 1001), (1, 1, 1)]
+)
 def test_every_place_shows_the_stack(
     blender: Blender, tmp_path: Path, numbered: int, scene: int, put: int
 ) -> None:
@@ -52,3 +54,17 @@ def test_every_place_shows_the_stack(
     assert worst("planes") <= FILTERED
     first, second = (expected(stack, folder, index)["comp"] for index in (0, 1))
     assert np.abs(first - second).max() > 0.1  # so a wrong frame would have been seen
+
+
+def test_an_import_is_one_step_and_outlives_the_session(blender: Blender, tmp_path: Path) -> None:
+    folder, place = tmp_path / "stack", tmp_path / "files"
+    place.mkdir()
+    small_stack(folder, colorspace="lin_rec709_scene", start_frame=1001)
+    seen = blender.run("blender_addon_keep.py", folder, place)
+    assert seen["imported"]["added"] == ["images", "node_groups", "nodes", "stacks"]
+    assert seen["planes"]["added"] == ["collections", "materials", "meshes", "objects"]
+    assert seen["strips"]["added"] == ["strips"]
+    for step in (seen["imported"], seen["planes"], seen["strips"]):
+        assert step["undone"] and step["redone"]
+    assert seen["again"] == {"problem": "", "overs": 1, "plane": True, "muted": ["fg_01"]}
+    assert "There is no stack.json" in seen["complaint"]

@@ -1,0 +1,113 @@
+"""A stack made by a server, one of its layers drawn again, its background swapped, all undone.
+
+    python blender_addon_job.py SERVER OUT
+
+Renders every output of the stack's node after each step: OUT/{made,drawn,first,swapped}.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import blender_lab
+import blender_views
+import bpy
+
+PROMPT = "a red fox running through a snowy forest at sunset"
+
+
+def ask(operator: Callable[..., set[str]], **options: object) -> str:
+    """Press a button and wait until the job has ended; how it ended."""
+    desk = blender_lab.part("session").desk
+    known = set(desk.requests)
+    assert operator("EXEC_DEFAULT", True, **options) == {"FINISHED"}
+    [name] = set(desk.requests) - known
+    request = desk.requests[name]
+    blender_lab.pump_until(lambda: not desk.busy, 200)
+    assert request.outcome == "JobDone", request.ended
+    assert not bpy.context.scene.layert2v.requests  # nothing is left to take up again
+    return request.folder
+
+
+def prepare(server: str, out: Path) -> bpy.types.Scene:
+    scene = blender_lab.empty_scene()
+    bpy.ops.ed.undo_push(message="start")
+    blender_lab.enable()
+    blender_lab.use_server(server)
+    blender_views.set_format(scene, 112, 80)
+    state = scene.layert2v
+    state.prompt, state.seed, state.folder = PROMPT, "7", str(out / "stacks")
+    state.frames, state.own_sampling, state.steps = 5, True, 4
+    blender_lab.part("session").desk.connect()
+    blender_lab.pump_until(blender_lab.connected)
+    return scene
+
+
+def grade(scene: bpy.types.Scene) -> tuple[str, str]:
+    """The artist's own node behind a layer of the stack; how it is linked."""
+    tree = blender_lab.part("versions").compositor_tree(scene)
+    exposure = tree.nodes.new("CompositorNodeExposure")
+    exposure.name = "grade"
+    tree.links.new(blender_views.group_node(scene).outputs["fg_01"], exposure.inputs[0])
+    return links_of_grade(scene)
+
+
+def links_of_grade(scene: bpy.types.Scene) -> tuple[str, str]:
+    tree = blender_lab.part("versions").compositor_tree(scene)
+    link = tree.nodes["grade"].inputs[0].links[0]
+    return link.from_node.name, link.from_socket.name
+
+
+def plate(folder: Path, width: int, height: int) -> list[dict[str, str]]:
+    """A plain red picture."""
+    image = bpy.data.images.new("red", width, height, float_buffer=True)
+    image.pixels = [0.5, 0.25, 0.125, 1.0] * (width * height)
+    image.filepath_raw, image.file_format = str(folder / "red.exr"), "OPEN_EXR"
+    image.save()
+    bpy.data.images.remove(image)
+    return [{"name": "red.exr"}]
+
+
+def shown(scene: bpy.types.Scene) -> dict[str, str]:
+    return {layer.name: layer.shown for layer in scene.layert2v.stacks[0].layers}
+
+
+def main(server: str, out: Path) -> None:
+    out.mkdir(exist_ok=True)
+    scene = prepare(server, out)
+    folder = ask(bpy.ops.layert2v.generate)
+    item = scene.layert2v.stacks[0]
+    scene.frame_end = scene.frame_start + item.frames - 1
+    answer: dict[str, object] = {"folder": folder, "first_frame": item.first_frame}
+    grades = [grade(scene)]
+    blender_views.render_sockets(scene, out / "made")
+
+    item.active_layer = item.layers.find("fg_01")
+    item.layers["fg_01"].prompt = "a brown owl"
+    item.layers["fg_01"].seed = "11"
+    item.layers["shadow_01"].frozen = True
+    ask(bpy.ops.layert2v.rerender)
+    answer["drawn"] = shown(scene)
+    grades.append(links_of_grade(scene))
+    blender_views.render_sockets(scene, out / "drawn")
+
+    scene.layert2v.stacks[0].layers["fg_01"].shown = "1"
+    blender_views.render_sockets(scene, out / "first")
+    scene.layert2v.stacks[0].layers["fg_01"].shown = "2"
+
+    names = plate(out, item.width, item.height)
+    item.layers["shadow_01"].frozen = False
+    ask(bpy.ops.layert2v.plate_files, directory=str(out), files=names, use="BACKGROUND")
+    answer["swapped"] = shown(scene)
+    answer["states"] = [state.action for state in scene.layert2v.stacks[0].history]
+    grades.append(links_of_grade(scene))
+    blender_views.render_sockets(scene, out / "swapped")
+    bpy.ops.ed.undo()
+    answer["undone"] = shown(bpy.context.scene)
+    blender_lab.answer(**answer, grades=grades)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

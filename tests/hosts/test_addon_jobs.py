@@ -1,0 +1,150 @@
+"""The add-on and a real server: stacks made and changed, jobs cancelled, cut off and taken up."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fakes.live_server import LiveServer, live_server
+from hosts.lab import Blender
+from hosts.pictures import Image, over, read_rgba
+from layert2v.stack import Stack, frame_path, read_state
+
+pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
+
+EXACT = 1e-6
+PATIENT = {"lease_s": 60.0}  # four Blenders and a worker on a small machine
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server with the Mini."""
+    data = tmp_path_factory.mktemp("mini") / "data"
+    with live_server(data, engine="", **PATIENT) as server:
+        yield server.ready["address"]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[LiveServer]:
+    """A server whose engine takes as long as a test needs."""
+    with live_server(tmp_path / "server" / "data", **PATIENT) as one:
+        yield one
+
+
+def largest_difference(seen: Path, stack: Stack, folder: Path, names: list[str]) -> float:
+    """Between what Blender rendered of each name and the files; ``comp`` is numpy's over."""
+    worst = 0.0
+    for index in range(stack.frames):
+        number = stack.start_frame + index
+        layers = {
+            one.name: read_rgba(folder / frame_path(one.pattern, number)) for one in stack.layers
+        }
+        wanted = {**layers, "comp": over(list(layers.values()))}
+        for name in names:
+            picture = read_rgba(seen / f"{name}.{1 + index:04d}.exr")
+            worst = max(worst, float(np.abs(picture - wanted[name]).max()))
+    return worst
+
+
+def first(folder: Path, name: str) -> Image:
+    return read_rgba(folder / f"{name}.0001.exr")
+
+
+def test_a_layer_is_drawn_again_and_a_background_swapped(
+    blender: Blender, mini: str, tmp_path: Path
+) -> None:
+    seen = blender.run("blender_addon_job.py", mini, tmp_path, timeout_s=500)
+    folder, everything = Path(seen["folder"]), ["comp", "fg_01", "shadow_01", "bg"]
+    assert seen["states"] == ["replace", "regenerate", "generate"]
+    assert seen["drawn"] == {"fg_01": "2", "shadow_01": "1", "bg": "1"}
+    assert seen["swapped"] == {"fg_01": "2", "shadow_01": "1", "bg": "2"}
+    assert seen["undone"] == seen["drawn"]
+    assert len({tuple(link) for link in seen["grades"]}) == 1
+    for number, name in enumerate(["made", "drawn", "swapped"], 1):
+        state = read_state(folder, number)
+        assert largest_difference(tmp_path / name, state, folder, everything) <= EXACT
+    assert largest_difference(tmp_path / "first", read_state(folder, 1), folder, everything) <= EXACT
+    made, drawn = tmp_path / "made", tmp_path / "drawn"
+    assert np.abs(first(made, "fg_01") - first(drawn, "fg_01")).max() > 0.05
+    assert np.abs(first(tmp_path / "swapped", "bg") - [0.5, 0.25, 0.125, 1]).max() < 1e-3
+
+
+def trouble(blender: Blender, part: str, server: LiveServer, folder: Path) -> dict[str, Any]:
+    arguments = (part, server.ready["address"], folder)
+    return blender.run("blender_addon_trouble.py", *arguments, timeout_s=300)
+
+
+def test_cancelling_leaves_nothing(blender: Blender, server: LiveServer, tmp_path: Path) -> None:
+    seen = trouble(blender, "cancelled", server, tmp_path)
+    assert seen["outcome"] == "JobCancelled"
+    assert seen["said"]
+    assert seen["saved"] == 0
+    assert seen["left"] == []
+
+
+def test_a_job_is_taken_up_in_another_blender(
+    blender: Blender, server: LiveServer, tmp_path: Path
+) -> None:
+    left = trouble(blender, "left_behind", server, tmp_path)
+    seen = trouble(blender, "opened_again", server, tmp_path)
+    assert seen["job"] == left["job"] != ""
+    assert seen["outcome"] == "JobDone"
+    assert seen["layers"] == ["fg_01", "shadow_01", "bg"]
+    assert seen["saved"] == 0
+
+
+def test_a_job_that_is_gone_is_said_to_be(
+    blender: Blender, server: LiveServer, tmp_path: Path
+) -> None:
+    trouble(blender, "left_behind", server, tmp_path)
+    with live_server(tmp_path / "other" / "data", **PATIENT) as other:
+        server.stop()
+        other.stop()
+        moved = LiveServer(other.data, address=server.ready["address"], **PATIENT)
+        seen = trouble(blender, "opened_again", moved, tmp_path)
+        moved.stop()
+    assert seen["outcome"] == "JobUnknown"
+    assert "does not know" in seen["said"]
+
+
+def test_a_server_that_is_restarted_finishes_the_job(
+    blender: Blender, server: LiveServer, tmp_path: Path
+) -> None:
+    address = server.ready["address"]
+    process = blender.start("blender_addon_trouble.py", "cut_off", address, tmp_path)
+    assert process.stdout is not None
+    said = wait_for(process, "RUNNING")
+    server.kill()
+    said += wait_for(process, "WAITING")
+    again = LiveServer(server.data, address=address, **PATIENT)
+    output, _ = process.communicate(timeout=200)
+    again.stop()
+    assert process.returncode == 0, said + output
+    answer = json.loads(output.rpartition("ANSWER ")[2].splitlines()[0])
+    assert answer["outcome"] == "JobDone"
+    assert answer["stacks"] == 1
+    assert answer["waiting"][1] == "Disconnected"
+
+
+def wait_for(process: subprocess.Popen[str], word: str) -> str:
+    """Read what a script says up to this word on a line of its own."""
+    said = ""
+    for line in process.stdout or ():
+        said += line
+        if line.strip() == word:
+            return said
+    raise AssertionError(f"the script ended without {word}:\n{said}")
+
+
+def test_a_grey_button_has_a_reason(blender: Blender, server: LiveServer, tmp_path: Path) -> None:
+    seen = trouble(blender, "nobody", server, tmp_path)
+    assert "Online Access" in seen["elsewhere"]
+    assert "127.0.0.1:9" in seen["away"]
+    asked = ("elsewhere_can", "away_can", "silent_can", "ready_can")
+    assert [seen[name] for name in asked] == [False, False, False, True]
