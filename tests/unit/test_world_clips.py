@@ -116,6 +116,21 @@ def test_shadows_touch_the_feet_and_no_figure_loses_them(world: clips.World, see
             assert shade[lowest : lowest + 2, left:right].max() > 0.1
 
 
+def test_figures_stand_where_the_words_say_and_are_mostly_seen(world: clips.World) -> None:
+    columns = (torch.arange(WIDTH) + 0.5) / WIDTH
+    reach = {"left": (0, 0.46), "middle": (0.38, 0.62), "right": (0.54, 1)}
+    for seed in range(18):
+        clip = world.clip(seed, foregrounds=1 + seed % 3)
+        for k, (actor, fg) in enumerate(zip(clip.scene.actors, clip.foregrounds, strict=True)):
+            matte = fg.matte.sum((0, 1, 2))
+            low, high = reach[actor.spot]
+            assert low < float((matte @ columns) / matte.sum()) < high
+            seen = fg.matte.clone()
+            for above in clip.foregrounds[k + 1 :]:
+                seen = seen * (1 - above.matte)
+            assert seen.sum() > 0.15 * fg.matte.sum()
+
+
 def test_figures_are_ordered_by_distance_and_height(world: clips.World) -> None:
     for seed in range(20):
         clip = world.clip(seed, frames=1, foregrounds=3)

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from layert2v_engine.world import captions, vocabulary
+from layert2v_engine.world import captions, descriptions, phrases, scenes, vocabulary
 from layert2v_engine.world.vocabulary import ABILITIES, ACTIONS, PLACES, SUBJECTS, TIMES, Label
 
 KINDS = ("SUBJECTS", "PLACES", "TIMES", "ACTIONS", "COLOURS")
@@ -85,6 +85,8 @@ def test_articles_agree_in_every_sentence() -> None:
         ("woods", "the woods"),
         ("sand dunes", "sand dunes"),
         ("car", "a car"),
+        ("ufo", "a ufo"),
+        ("moon", "the moon"),
     ],
 )
 def test_with_article(noun: str, phrase: str) -> None:
@@ -100,3 +102,78 @@ def test_words_need_no_torch() -> None:
         "assert not {'torch', 'numpy'} & set(sys.modules), 'the words drew in a picture library'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_descriptions_name_every_figure_in_the_order_of_the_layers() -> None:
+    rng = random.Random(5)
+    for count in (0, 1, 2, 3):
+        for _ in range(60):
+            scene = scenes.draw(rng, foregrounds=count)
+            said = descriptions.describe(scene, rng)
+            assert len(said.foregrounds) == count
+            start = 0
+            for actor, alone in zip(scene.actors, said.foregrounds, strict=True):
+                names = phrases.figures(actor.subject, actor.colour)
+                assert any(name in alone for name in names)
+                found = [said.whole.find(name, start) for name in names]
+                start = 1 + min(at for at in found if at >= 0)
+
+
+def test_half_of_the_descriptions_tell_sides_headings_or_distances() -> None:
+    rng = random.Random(6)
+    scene = scenes.draw(rng, foregrounds=2)
+    details = re.compile(r"left|right|middle|centre|near|close|far|distance|back|front")
+    told = [bool(details.search(descriptions.describe(scene, rng).whole)) for _ in range(400)]
+    assert 0.38 < sum(told) / len(told) < 0.62
+
+
+def test_plain_descriptions_are_the_captions_of_mini_v0() -> None:
+    for label in vocabulary.labels():
+        said = descriptions.plain(scenes.scene_of(label, vocabulary.V0))
+        assert (said.whole, *said.foregrounds, said.background) == captions.canonical(label)
+
+
+def test_articles_agree_in_descriptions() -> None:
+    rng = random.Random(7)
+    for _ in range(600):
+        said = descriptions.describe(scenes.draw(rng), rng)
+        for text in (said.whole, *said.foregrounds, said.background):
+            assert not re.search(r"\ba (?!ufo)[aeiou]", text), text
+            assert not re.search(r"\ban (?!suv)[^aeiou]", text), text
+            assert not re.search(r"\b(an?|the) (an?|the|sand dunes|polar ice)\b", text), text
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_scenes_keep_to_their_side_of_the_split(held_out: bool) -> None:
+    rng = random.Random(8)
+    for _ in range(200):
+        scene = scenes.draw(rng, held_out=held_out, foregrounds=rng.choice((1, 2, 3)))
+        out = [vocabulary.is_held_out(a.subject, scene.place, scene.time) for a in scene.actors]
+        assert any(out) == held_out
+        assert vocabulary.happens(scene.place, scene.time)
+        assert len({actor.subject for actor in scene.actors}) == len(scene.actors)
+
+
+def test_a_scene_without_figures_is_never_held_out() -> None:
+    with pytest.raises(ValueError, match="without figures"):
+        scenes.draw(random.Random(0), held_out=True, foregrounds=0)
+
+
+def test_scenes_return_from_text() -> None:
+    rng = random.Random(9)
+    for count in range(4):
+        scene = scenes.draw(rng, foregrounds=count)
+        assert scenes.loads(scenes.dumps(scene)) == scene
+
+
+def test_a_selection_keeps_to_its_words() -> None:
+    rng = random.Random(10)
+    for _ in range(100):
+        scene = scenes.draw(rng, vocabulary.V0)
+        assert scene.place < 6
+        assert scene.time < 4
+        (actor,) = scene.actors
+        assert actor.subject < 8
+        assert actor.colour < 3
+        assert (actor.heading, actor.spot, actor.distance) == ("right", "middle", "close")
+    assert vocabulary.Selection(**vocabulary.V0.as_dict()) == vocabulary.V0

@@ -57,7 +57,9 @@ def cow(s: Sculpt, rng: np.random.Generator, action: str) -> float:
     j = quadruped(s, build, gait, action == "running")
     for side in (1, -1):
         horn = j.skull + at(-0.02, 0.15, side * 0.13)
-        s.limb(horn, horn + at(0.06, 0.18, side * 0.10), (0.05, 0.02), (226, 210, 176))
+        bend = horn + at(-0.02, 0.14, side * 0.15)
+        s.limb(horn, bend, (0.062, 0.052), (226, 210, 176))
+        s.limb(bend, bend + at(0.14, 0.16, side * 0.02), (0.052, 0.018), (236, 224, 196))
         ear = j.skull + at(-0.08, 0.08, side * 0.20)
         s.limb(ear, ear + at(-0.10, -0.04, side * 0.16), (0.07, 0.04), (44, 38, 38))
         s.ball(j.nose + at(0.10, 0.05, side * 0.06), 0.03, (120, 70, 70))

@@ -28,6 +28,7 @@ WAYS: dict[str, tuple[str, str]] = {
 }
 _DEFINITE = ("woods", "seaside", "lakeside", "moon", "lunar surface")
 _BARE = ("sand dunes", "polar ice", "arctic ice")
+_SPELT = {"ufo": "a", "suv": "an"}
 _WHEN = {
     "moonlight": "in the moonlight",
     "rain": "in the rain",
@@ -45,7 +46,8 @@ def with_article(noun: str) -> str:
         return noun
     if noun in _DEFINITE:
         return f"the {noun}"
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+    article = _SPELT.get(noun, "an" if noun[0] in "aeiou" else "a")
+    return f"{article} {noun}"
 
 
 def when(time: str) -> str:
