@@ -72,15 +72,17 @@ class Judges:
         save_file(tensors, path)
 
     @classmethod
-    def load(cls, path: Path) -> Judges:
-        """Read what `save` wrote."""
-        tensors = load_file(path)
+    def load(cls, path: Path) -> Judges | None:
+        """Read what `save` wrote; None where there is nothing, or a panel of other words."""
+        tensors = load_file(path) if path.exists() else {}
         panel = _new_panel()
         for kind, judge in panel.items():
-            prefix = f"{kind}."
-            judge.load_state_dict(
-                {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            )
+            own = {name: tensors.get(f"{kind}.{name}") for name in judge.state_dict()}
+            for name, wanted in judge.state_dict().items():
+                found = own[name]
+                if found is None or found.shape != wanted.shape:
+                    return None
+            judge.load_state_dict(own)
             judge.eval()
         return cls(members=panel)
 

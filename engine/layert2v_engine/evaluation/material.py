@@ -55,13 +55,12 @@ def prepare(folder: Path, info: ModelInfo, *, judge_clips_count: int, judge_s: f
             report=_told("world"),
         )
         partial.rename(world)
-    path = folder / JUDGES
-    train = 8 if path.exists() else judge_clips_count
+    judges = Judges.load(folder / JUDGES)
+    train = 8 if judges is not None else judge_clips_count
     clips = judge_clips(world, train=train, test=TEST_CLIPS, frames=info.default_frames)
-    if not path.exists():
+    if judges is None:
         judges = train_judges(clips["train"], seconds=judge_s, seed=5, report=logger.info)
-        judges.save(path)
-    judges = Judges.load(path)
+        judges.save(folder / JUDGES)
     with Renderer(world, processes=1) as renderer:
         trained = renderer.clips(
             TRAINED_CLIPS, first_seed=0, frames=info.default_frames, report=_told("clips")
