@@ -63,14 +63,14 @@ class Encoder:
 
     def stream(self, stream: Stream, frames: Iterable[Tensor]) -> Tensor:
         """Whitened latents [C, F, h, w] of a stream whose layer has these half frames."""
-        video = torch.stack([self._shown(stream.role, pixels.float()) for pixels in frames])
+        video = torch.stack([self.shown(stream.role, pixels.float()) for pixels in frames])
         return self._pipeline.encode(video, self._layout, stream.name)
 
     def empty(self, stream: Stream, count: int, size: tuple[int, int]) -> Tensor:
         """The same of a stream of `count` frames of (height, width) that shows nothing."""
         return self.stream(stream, [torch.zeros(*size, 4)] * count)
 
-    def _shown(self, role: StreamRole, pixels: Tensor) -> Tensor:
+    def shown(self, role: StreamRole, pixels: Tensor) -> Tensor:
         """A premultiplied linear picture [H, W, 4] as the model draws it, [3 or 1, H, W]."""
         config = self._pipeline.config
         alpha = pixels[..., 3].clamp(0, 1)[None]

@@ -77,6 +77,39 @@ def test_frozen_streams_are_shown_clean_and_stay_to_the_bit(solver: str) -> None
     assert all(times[1] == times[3] == 0 and times[0] > 0 for times in seen)
 
 
+@pytest.mark.parametrize("solver", ["euler", "unipc", "dpm++"])
+def test_a_kept_region_arrives_at_what_is_given_on_a_straight_line(solver: str) -> None:
+    clean, keep = torch.randn(NOISE.shape), torch.zeros(len(LAYOUT), 1, *SHAPE[1:])
+    keep[0, :, :, :3] = 1
+    schedule, _ = new_run(solver, 4, shift=3.0)
+    levels = iter(schedule.sigmas)
+
+    def predict(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
+        sigma = next(levels)
+        line = torch.lerp(clean, NOISE, sigma)[:, 0, :, :, :3]
+        torch.testing.assert_close(latents[:, 0, :, :, :3], line, atol=5e-3, rtol=0)
+        return towards_the_words(latents, times, text)
+
+    out = run(predict, solver=solver, given=Given(clean=clean, keep=keep))
+    torch.testing.assert_close(out[:, 0, :, :, :3], clean[:, 0, :, :, :3], atol=1e-5, rtol=0)
+    torch.testing.assert_close(out[:, 1:], torch.ones_like(out[:, 1:]), atol=1e-5, rtol=0)
+
+
+def test_a_weak_run_starts_from_what_is_given() -> None:
+    clean, seen = torch.randn(NOISE.shape), []
+
+    def predict(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
+        seen.append((latents, float(times[0, 0])))
+        return towards_the_words(latents, times, text)
+
+    steps = new_run("euler", 4, shift=3.0, strength=0.3)
+    arguments = {"prompts": words(), "negative": words(0.0), "guidance": PLAIN}
+    denoise(predict, NOISE, steps, given=Given(clean=clean), **arguments)
+    first, time = seen[0]
+    assert time == pytest.approx(300)
+    torch.testing.assert_close(first, 0.7 * clean + 0.3 * NOISE, atol=1e-6, rtol=0)
+
+
 def test_every_step_is_reported_with_its_estimate() -> None:
     steps: list[Step] = []
     run(on_step=steps.append)

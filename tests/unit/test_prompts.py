@@ -121,3 +121,34 @@ def test_a_model_without_vocabulary_gets_the_artists_words() -> None:
     assert made.whole == made.background == "a shiny spaceship"
     assert made.foregrounds == ("a shiny spaceship",)
     assert made.negative == "blur"
+
+
+def test_layers_with_texts_of_their_own_are_told_the_words_of_the_model(
+    planner: PromptPlanner,
+) -> None:
+    made = planner.plan_layers(("the bunny hops",), "downtown at midnight")
+    assert made.foregrounds == ("a rabbit hopping",)
+    assert made.background == "a city street at night"
+    assert made.whole == "a rabbit hopping along a city street at night"
+    assert made.understood == "rabbit, hopping, city street, night"
+    assert made.warnings == ()
+
+
+def test_a_layer_nobody_described_is_told_nothing(planner: PromptPlanner) -> None:
+    plate = planner.plan_layers(("a fox",), "")
+    assert (plate.background, plate.whole, plate.foregrounds) == ("", "", ("a fox running",))
+    alone = planner.plan_layers((), "a desert at sunset")
+    assert (alone.background, alone.foregrounds) == ("a desert at sunset", ())
+    assert plate.warnings == alone.warnings == ()
+
+
+def test_two_layers_share_one_scene(planner: PromptPlanner) -> None:
+    made = planner.plan_layers(("a fox", "a bear walking"), "a forest at night")
+    assert made.foregrounds == ("a fox running", "a bear walking")
+    assert made.whole == "a fox running, a bear walking, a forest at night"
+
+
+def test_a_model_without_a_vocabulary_is_told_the_layers_as_they_are() -> None:
+    made = PromptPlanner({}, nothing_alike).plan_layers(("ein Fuchs",), "im Wald", "blurry")
+    assert (made.whole, made.negative) == ("ein Fuchs, im Wald", "blurry")
+    assert made.understood == "ein Fuchs; im Wald"

@@ -29,6 +29,19 @@ def test_whole_times_are_rounded_down() -> None:
     assert Schedule.shifted(3, shift=1.0, whole_times=True).time(1) == 666
 
 
+def test_a_run_may_start_below_noise_at_exactly_that_level() -> None:
+    """Chosen by level: the same strength means the same for every shift."""
+    schedule = Schedule.shifted(4, shift=1.0)
+    assert schedule.below(0.6).sigmas == (0.6, 0.5, 0.25, 0.0)
+    assert schedule.below(0.5).sigmas == (0.5, 0.25, 0.0)
+    assert schedule.below(0.5001).sigmas == (0.5001, 0.25, 0.0)  # no step of next to nothing
+    assert schedule.below(0.01).sigmas == (0.01, 0.0)
+    assert schedule.below(1.0) == schedule
+    assert Schedule.shifted(4, shift=3.0).below(0.6).sigmas == pytest.approx((0.6, 0.5, 0.0))
+    with pytest.raises(ValueError, match="no way down"):
+        schedule.below(0.0)
+
+
 @pytest.mark.parametrize(("steps", "shift"), [(0, 1.0), (4, 0.0)])
 def test_impossible_schedules_are_refused(steps: int, shift: float) -> None:
     with pytest.raises(ValueError, match="schedule needs"):
