@@ -5,11 +5,15 @@
         for update in job.watch():
             print(update.status.progress)
         folder = job.download(Path("fox"))
+        again = client.rerender(folder, RerenderSpec("regenerate", ("fg_01",), seed=7))
+        again.wait()
+        again.land(folder)
 
 Synchronous and made for threads. Knows the contract, not the server and not the engine; needs no
 torch and no numpy, so that it can live inside a host.
 """
 
+from layert2v.rerender import Donor, Plate, RerenderSpec
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
 from layert2v_client.client import Client, connect
 from layert2v_client.connection import Tls
@@ -26,9 +30,11 @@ from layert2v_client.errors import (
     ServerBusy,
     ServerFault,
     ServerUnavailable,
+    Stopped,
     TransferFailed,
 )
 from layert2v_client.jobs import Job, Watch
+from layert2v_client.transfer import Terms
 from layert2v_client.types import (
     Artifact,
     Device,
@@ -47,6 +53,7 @@ __all__ = [
     "Client",
     "ClientError",
     "Device",
+    "Donor",
     "EmbeddedServer",
     "EmbeddedServerFailed",
     "FieldViolation",
@@ -61,12 +68,16 @@ __all__ = [
     "ModelInfo",
     "NotFound",
     "NotPossible",
+    "Plate",
     "Preview",
     "Progress",
+    "RerenderSpec",
     "ServerBusy",
     "ServerFault",
     "ServerInfo",
     "ServerUnavailable",
+    "Stopped",
+    "Terms",
     "Tls",
     "TransferFailed",
     "Update",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from layert2v.rerender import ALPHAS, FITS
 from layert2v.spec import MAX_FRAME, MAX_SEED, GenerateSpec
 
 EXIT_INPUT = 2
@@ -54,6 +55,41 @@ def add_generate_options(sub: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of the first frame; default: %(default)s",
     )
+
+
+def add_rerender_options(sub: argparse.ArgumentParser) -> None:
+    """The options of everything that draws."""
+    add = sub.add_argument
+    add(
+        "--freeze",
+        action="append",
+        default=[],
+        metavar="L",
+        help="a layer that stays although it would follow, such as shadow_01; repeatable",
+    )
+    add("--seed", type=seed_number, metavar="N", help="the same seed gives the same pictures")
+    add("--steps", type=positive, default=0, metavar="N", help="denoising steps")
+    add("--guidance", type=number, default=-1.0, metavar="X", help="classifier-free scale")
+    add("--model", default="", metavar="NAME", help="default: the model of the stack")
+
+
+def add_plate_options(sub: argparse.ArgumentParser, choice: Any) -> None:
+    """``--plate`` into the group ``choice``, and what says how it is read into ``sub``."""
+    choice.add_argument(
+        "--plate", type=Path, metavar="PATH", help="own pictures: a folder of frames, or one file"
+    )
+    add = sub.add_argument
+    add("--colorspace", default="", metavar="NAME", help="of the plate; default: EXR as the stack")
+    add("--alpha", default="", choices=ALPHAS, help="of the plate; default: PNG straight")
+    add("--fit", default=FITS[0], choices=FITS, help="exact refuses other sizes; fit scales")
+
+
+def state_number(text: str) -> int:
+    """``v003`` or ``3``."""
+    found = re.fullmatch(r"v?0*([1-9]\d{0,5})", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"write {text!r} as v003, as history shows it")
+    return int(found[1])
 
 
 def frame_size(text: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The command line ``layert2v``: generate, jobs, watch, cancel, fetch, delete, info.
+"""The command line ``layert2v``: generate, jobs, watch, cancel, fetch, delete, info; stacks beside.
 
 Results go to stdout, progress and complaints to stderr. Where no server is named, ``generate`` and
 ``info`` start one for the call and speak to it in the same way.
@@ -11,16 +11,13 @@ import os
 import re
 import signal
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from itertools import count, islice
+from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
 import layert2v
-from layert2v import stack
 from layert2v.errors import ContractError
 from layert2v_client.arguments import (
     EXIT_INPUT,
@@ -29,9 +26,21 @@ from layert2v_client.arguments import (
     positive,
     spec_of,
 )
-from layert2v_client.client import Client, connect
+from layert2v_client.calls import (
+    describe,
+    download,
+    follow,
+    free_folder,
+    named,
+    naming_the_made,
+    output_folder,
+    server,
+    title_of,
+    to_its_end,
+    told,
+)
+from layert2v_client.client import SUBMIT_TIMEOUT_S
 from layert2v_client.config import ClientConfig, load_config
-from layert2v_client.embedded import server_for_one_call
 from layert2v_client.errors import (
     AccessDenied,
     ClientError,
@@ -40,18 +49,15 @@ from layert2v_client.errors import (
     JobCancelled,
     NotFound,
     ServerUnavailable,
-    TransferFailed,
 )
 from layert2v_client.jobs import Job, require_success
-from layert2v_client.terminal import ProgressLine, duration, show_start, show_status, size
-from layert2v_client.transfer import Terms
-from layert2v_client.types import JobStatus, ServerInfo
+from layert2v_client.stack_commands import add_stack_commands
+from layert2v_client.terminal import ProgressLine, size
 
 EXIT_FAILED = 1
 EXIT_UNREACHABLE = 3
 EXIT_INTERRUPTED = 130
 ENGINE_START_S = 90.0
-RESUBMIT_S = 3.0
 
 EPILOG = f"""\
 exit codes:
@@ -74,6 +80,15 @@ OPTION_OF_FIELD = {
     "width": "--size",
     "height": "--size",
     "start_frame": "--start-frame",
+    "layers": "--layer",
+    "prompts": "--prompt",
+    "masks": "--mask",
+    "frozen": "--freeze",
+    "plate.colorspace": "--colorspace",
+    "plate.alpha": "--alpha",
+    "plate.fit": "--fit",
+    "donor.layer": "A:LAYER",
+    "donor.with_shadow": "--with-shadow",
 }
 
 
@@ -127,26 +142,14 @@ def generate(
     """A prompt to a stack folder; an interruption cancels the job."""
     folder = options.out or free_folder(options.prompt)
     with output_folder(folder), server(options, config, line) as client:
-        spec = spec_of(options)
-        request_id = uuid.uuid4()
-        try:
-            job = client.submit(spec, request_id)
-            line.say(f"job {job.name}")
-            status = require_success(follow(job, line))
-        except KeyboardInterrupt:
-            line.say("Cancelling the job ...")
-            with suppress(ServerUnavailable):  # the engine is still starting: nothing has begun
-                # The same id: the job that may just have begun.
-                job = client.submit(spec, request_id, timeout_s=RESUBMIT_S)
-                job.cancel()
-                follow(job, line)
-            raise JobCancelled("INTERRUPTED", "The job is cancelled.") from None
-        try:
+        spec, request_id = spec_of(options), uuid.uuid4()
+
+        def ask(timeout_s: float) -> Job:
+            return client.submit(spec, request_id, timeout_s=timeout_s)
+
+        job, status = to_its_end(ask, SUBMIT_TIMEOUT_S, line)
+        with naming_the_made(status, line):
             download(job, folder, line)
-        except TransferFailed:
-            if status.local_path:
-                line.say(f"The stack itself is made and stays in {status.local_path}.")
-            raise
     describe(folder, out, line)
 
 
@@ -160,7 +163,7 @@ def jobs(
     width = max((len(row.name) for row in rows), default=0)
     for row in rows:
         created = "" if row.created is None else f"{row.created.astimezone():%Y-%m-%d %H:%M}"
-        prompt = re.sub(r"\s+", " ", row.spec.prompt)[:60]
+        prompt = re.sub(r"\s+", " ", title_of(row))[:60]
         out.write(f"{row.name:<{width}}  {row.state.value:<10}  {created}  {prompt}\n")
 
 
@@ -206,7 +209,7 @@ def fetch(
     """Bring the stack of a finished job; goes on where an earlier call stopped."""
     with server(options, config, line) as client:
         job = client.job(options.job)
-        folder = options.out or free_folder(job.status().spec.prompt)
+        folder = options.out or free_folder(title_of(job.status()))
         download(job, folder, line)
     describe(folder, out, line)
 
@@ -240,109 +243,6 @@ def info(
             out.write(f"  {kind:<11} {', '.join(words)}\n")
 
 
-@contextmanager
-def server(
-    options: argparse.Namespace, config: ClientConfig, line: ProgressLine
-) -> Iterator[Client]:
-    """The server that was named, or one of this call's own."""
-    address = named(options, config)
-    if address:
-        tls = config.tls if options.tls is None else options.tls
-        with connect(address, options.token or config.token or None, tls) as client:
-            yield client
-    elif options.command in (generate, info):
-        show_start(line)
-        starting = server_for_one_call(config.data, models=config.models)
-        with starting as own, connect(own.address) as client:
-            yield client
-    else:
-        raise InvalidRequest(
-            "SERVER_MISSING",
-            "No server is named, and the embedded server of a call keeps no jobs.",
-            "Name one with --server HOST:PORT; layert2v-server serve starts one.",
-        )
-
-
-def named(options: argparse.Namespace, config: ClientConfig) -> str:
-    """The address of the server to use; empty where none is named."""
-    return str(options.server or config.server)
-
-
-def told(client: Client, line: ProgressLine, patience_s: float) -> ServerInfo:
-    """What the server says once it knows its models, or when patience has run out."""
-    until = time.monotonic() + patience_s
-    while True:
-        found = client.info()
-        if found.models or time.monotonic() >= until:
-            return found
-        show_start(line)
-        time.sleep(0.2)
-
-
-def follow(job: Job, line: ProgressLine) -> JobStatus:
-    """Show a job until it has ended; returns how."""
-    with job.watch(previews=False) as updates:
-        for update in updates:
-            show_status(line, update.status)
-    line.clear()
-    return update.status
-
-
-def download(job: Job, folder: Path, line: ProgressLine) -> None:
-    """Fetch a stack with a bar."""
-
-    def report(done: int, total: int) -> None:
-        line.show("fetch", f"fetching {size(done)} of {size(total)}", done / max(total, 1))
-
-    job.download(folder, Terms(report=report))
-    line.clear()
-
-
-def describe(folder: Path, out: TextIO, line: ProgressLine) -> None:
-    """How the prompt was understood, on stderr, and where the stack is, on stdout."""
-    made = stack.read(folder)
-    if made.understood:
-        line.say(f"understood as: {made.understood}")
-    for warning in made.warnings:
-        line.say(f"warning: {warning}")
-    line.say(
-        f"{made.width}x{made.height}, {made.frames} frames, {duration(made.frames / made.fps)}, "
-        f"seed {made.seed}, {made.colorspace}: {', '.join(layer.name for layer in made.layers)}"
-    )
-    out.write(f"{folder}\n")
-
-
-@contextmanager
-def output_folder(folder: Path) -> Iterator[None]:
-    """Refuse a folder that has something in it before any work is done; leave no empty one."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        taken = any(folder.iterdir())
-    except OSError as problem:
-        raise InvalidRequest(
-            "OUTPUT_INVALID",
-            f"{folder} cannot be made: {problem.strerror}.",
-            "Choose another folder with --out.",
-        ) from problem
-    if taken:
-        raise InvalidRequest(
-            "OUTPUT_NOT_EMPTY",
-            f"{folder} has something in it.",
-            "Choose a new or an empty folder with --out.",
-        )
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # not empty: as it should be
-            folder.rmdir()
-
-
-def free_folder(prompt: str) -> Path:
-    """A folder of the current one that does not exist yet, named after the prompt."""
-    words = re.sub(r"[^a-z0-9]+", "_", prompt.lower()).strip("_")[:40].strip("_") or "stack"
-    return next(path for path in (Path(f"{words}_{k:03d}") for k in count(1)) if not path.exists())
-
-
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     root = Parser(
@@ -355,7 +255,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     line = Parser(add_help=False)
     line.add_argument(
-        "--server", metavar="HOST:PORT", help="default of generate and info: an embedded one"
+        "--server", metavar="HOST:PORT", help="default where none is needed: an embedded one"
     )
     line.add_argument("--token", help="default: LAYERT2V_TOKEN")
     line.add_argument(
@@ -364,15 +264,27 @@ def parser() -> argparse.ArgumentParser:
         help="default: TLS to every machine but this one",
     )
 
-    def add(command: Callable[..., None], summary: str) -> argparse.ArgumentParser:
+    def add(
+        command: Callable[..., None],
+        summary: str,
+        *,
+        name: str = "",
+        example: str = "",
+        may_embed: bool = False,
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(
-            command.__name__, parents=[line], help=summary, description=summary, epilog=EPILOG
+            name or command.__name__,
+            parents=[line],
+            help=summary,
+            description=f"{summary}\n\nexample:\n  {example}" if example else summary,
+            epilog=EPILOG,
         )
         sub.formatter_class = argparse.RawDescriptionHelpFormatter
-        sub.set_defaults(command=command)
+        sub.set_defaults(command=command, may_embed=may_embed)
         return sub
 
-    add_generate_options(add(generate, "make a layer stack from a prompt"))
+    add_generate_options(add(generate, "make a layer stack from a prompt", may_embed=True))
+    add_stack_commands(add)
     listing = add(jobs, "list the newest jobs")
     listing.add_argument("--limit", type=positive, default=20, metavar="N")
     fetching = add(fetch, "bring the stack of a finished job")
@@ -381,5 +293,5 @@ def parser() -> argparse.ArgumentParser:
     deleting.add_argument("job", metavar="JOB", nargs="+", help="names, as jobs shows them")
     for sub in (add(watch, "follow a job to its end"), add(cancel, "stop a job"), fetching):
         sub.add_argument("job", metavar="JOB", help="its name, as generate and jobs show it")
-    add(info, "what the server and its models can do")
+    add(info, "what the server and its models can do", may_embed=True)
     return root

@@ -80,6 +80,7 @@ class Errand:
         self._cancelled = False
         self._closed = False
         self._cancel_sent = False
+        self._over = False
         self._asked = bool(job)  # whether the server may have the job
         self._watch: Watch | None = None
         self._revision = 0
@@ -106,7 +107,7 @@ class Errand:
     @property
     def is_over(self) -> bool:
         """Whether the request has ended."""
-        return not self._thread.is_alive()
+        return self._over
 
     def _wake(self) -> None:
         self._halt.set()
@@ -127,6 +128,7 @@ class Errand:
                 "Something went wrong that should not.",
                 "Its log says more; please report it.",
             )
+        self._over = True  # before it is told: the host may ask for the same request again
         if ended is not None and not self._closed:
             self._tell(ended)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,9 +14,17 @@ from layert2v.v1 import jobs_pb2
 from layert2v_client import stacks, transfer
 from layert2v_client.connection import PATIENCE_S, Connection, Patience
 from layert2v_client.convert import status_from_message, update_from_message
-from layert2v_client.errors import ClientError, JobCancelled, JobFailed, ServerUnavailable
+from layert2v_client.errors import (
+    ClientError,
+    JobCancelled,
+    JobFailed,
+    NotFound,
+    ServerUnavailable,
+)
 from layert2v_client.transfer import Terms
 from layert2v_client.types import JobState, JobStatus, Update
+
+JOB_PREFIX = "jobs/"  # of every job's name, and of no stack's
 
 
 class Job:
@@ -68,6 +77,24 @@ class Job:
         cannot be stored as it should, ``ClientError``.
         """
         return transfer.download(self._connection, self.status(), folder, terms)
+
+    def collect(self, folder: Path, terms: Terms | None = None) -> Path:
+        """Bring the job's stack with all its states into ``folder``, new or empty.
+
+        A re-render has the files of its own state; those of earlier ones come from the jobs that it
+        started from, as far as the server still has them. Raises as ``download`` and ``land``.
+        """
+        status = self.status()
+        if status.rerender is not None and status.source.startswith(JOB_PREFIX):
+            with suppress(NotFound):
+                Job(self._connection, status.source).collect(folder, terms)
+                self.land(folder, terms)
+                return folder
+        return self.download(folder, terms)
+
+    def stack(self) -> Stack:
+        """The manifest that the finished job has written. Raises ``ClientError``."""
+        return stacks.made(self._connection, self.status())
 
     def land(self, folder: Path, terms: Terms | None = None) -> Stack:
         """Bring the state that a re-render made into the stack it started from; see ``stacks``.

@@ -63,6 +63,17 @@ def prepare(
     return jobs_pb2.CreateJobRequest(request_id=str(request_id), rerender=request)
 
 
+def check(spec: RerenderSpec, start: Stack) -> None:
+    """Say what is wrong before anything travels; the server, which knows its models, says more.
+
+    Raises ``InvalidRequest``.
+    """
+    violations = validate_rerender(spec, start, None)
+    wrong = [violation for violation in violations if violation.field != "model"]
+    if wrong:
+        raise _invalid(wrong)
+
+
 def pictures(given: Input) -> list[Path]:
     """The files of a plate or a mask: those of a folder by name, or those that are given.
 
@@ -111,11 +122,7 @@ class _Luggage:
         newest, at = manifests.read(folder), self._spec.at
         # A state that there is not is told with the other violations.
         start = manifests.read_start(folder, at) if 0 < at < newest.state else newest
-        # The server knows its models; everything else can be said before files travel.
-        violations = validate_rerender(self._spec, start, None)
-        wrong = [violation for violation in violations if violation.field != "model"]
-        if wrong:
-            raise _invalid(wrong)
+        check(self._spec, start)
         self._start = start
         lost = self._add_stack(folder, source_files(self._spec, start))
         request.manifest = _text(newest, lost)

@@ -105,9 +105,9 @@ def land(
     """
     terms = terms or Terms()
     artifacts = artifacts_of(connection, status)
-    made = _made(connection, status, artifacts, terms)
+    fresh = _made(connection, status, artifacts, terms)
     for _ in range(LAND_TRIES):
-        plan = _plan(made, folder)
+        plan = _plan(fresh, folder)
         if plan.is_there:
             return plan.state
         parcels = _parcels(plan, artifacts, folder)
@@ -126,6 +126,11 @@ def land(
         f"Others write into {folder} all the time.",
         "Try again when they have finished.",
     )
+
+
+def made(connection: Connection, status: JobStatus) -> Stack:
+    """The manifest that a finished job has written. Raises ``ClientError``, ``ManifestError``."""
+    return _made(connection, status, artifacts_of(connection, status), Terms())
 
 
 def forget(
