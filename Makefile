@@ -9,7 +9,7 @@ export PROMPT OUT
 BIN := .venv/bin
 CODE := proto client engine server nuke_plugin tests scripts
 
-.PHONY: help setup demo test test-hosts test-gpu check fmt proto lock blender bench clean
+.PHONY: help setup demo test test-hosts test-gpu check fmt proto lock blender nuke bench clean
 
 help:        ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -49,6 +49,9 @@ lock: setup  ## hash locks from pyproject.toml; ARGS="--upgrade" for newer versi
 blender: setup  ## the Blender extension, one zip for each platform, in build/blender
 	@scripts/setup bpy-4.5
 	@$(BIN)/python scripts/build_blender.py $(ARGS)
+
+nuke: setup  ## the Nuke plug-in, one zip for each platform, in build/nuke
+	@$(BIN)/python scripts/build_nuke.py $(ARGS)
 
 bench: setup ## ratios against stated baselines
 	@for bench in scripts/bench/*.py; do $(BIN)/python "$$bench"; done

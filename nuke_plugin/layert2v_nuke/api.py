@@ -194,6 +194,14 @@ def _command(act: Callable[[], None]) -> Callable[[], None]:
     return lambda: _shown(act)
 
 
+def _tick(host: Host, controller: Controller) -> None:
+    """The timer's border: a dialog at every tick would be the end of Nuke, so only a print."""
+    try:
+        controller.pump()
+    except Exception:
+        host.print(traceback.format_exc())
+
+
 def _shown(act: Callable[[], None]) -> None:
     try:
         act()

@@ -1,0 +1,188 @@
+"""Menus, panels, buttons and the timer, with Qt's names stubbed or absent."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from fakes.fake_nuke import FakeNuke
+from fakes.nk_session import Studio
+from layert2v_nuke import api, preferences, ui
+from layert2v_nuke.errors import BadRequest
+from layert2v_nuke.preferences import Preferences
+
+COMMANDS = [
+    "Generate", "Import stack", "Explode", "Refresh pending", "Preferences", "Self-check",
+]  # fmt: skip
+
+
+@pytest.fixture
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
+    made = Studio(tmp_path)
+    monkeypatch.setattr(api, "session", lambda: made.session)
+    monkeypatch.setattr(preferences, "folder", lambda: tmp_path / ".nuke")
+    api.install()
+    return made
+
+
+def command(studio: Studio, label: str) -> None:
+    studio.nuke.menu("Nuke").menus["LayerT2V"].commands[label][0]()
+
+
+@pytest.mark.parametrize("bar", ["Nuke", "Nodes"])
+def test_menu_and_toolbar_have_every_command(studio: Studio, bar: str) -> None:
+    assert list(studio.nuke.menu(bar).menus["LayerT2V"].commands) == COMMANDS
+
+
+def test_the_menu_makes_a_node_and_its_button_asks(studio: Studio) -> None:
+    command(studio, "Generate")
+    studio.node()["prompt"].setValue("a fox")
+    studio.nuke.press(studio.node(), "generate")
+    studio.controller.pump()
+    studio.connect()
+    assert studio.line.last("generate")["spec"]["prompt"] == "a fox"
+
+
+def test_the_menu_imports_and_explodes(studio: Studio, foxes: Path) -> None:
+    studio.nuke.answers["Choose stack.json of a layer stack"] = str(foxes / "stack.json")
+    command(studio, "Import stack")
+    studio.node().setSelected(True)
+    command(studio, "Explode")
+    assert "Merge_fg_02" in studio.nuke.dump()
+    assert studio.nuke.undo() == "Explode LayerT2V"
+    assert list(studio.nuke.dump()) == ["LayerT2V1"]
+
+
+def test_a_folder_without_a_stack_is_one_sentence(studio: Studio, tmp_path: Path) -> None:
+    studio.nuke.answers["Choose stack.json of a layer stack"] = str(tmp_path)
+    command(studio, "Import stack")
+    assert studio.nuke.messages[0].startswith("There is no stack.json")
+    assert studio.nuke.dump() == {}
+
+
+def test_an_unexpected_error_stops_at_the_border(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio.controller, "create", lambda: 1 / 0)
+    command(studio, "Generate")
+    assert "ZeroDivisionError" in studio.nuke.messages[0]
+    assert studio.nuke.messages[1].startswith("LayerT2V has failed")
+
+
+def test_preferences_are_kept_for_their_owner_alone(studio: Studio, tmp_path: Path) -> None:
+    studio.nuke.answers[ui.TITLE] = {
+        "Server (empty: this machine)": "render01:7433", "Token": "secret",
+        "Server paths (theirs=ours; ...)": "/mnt/a=/Volumes/a; /mnt/b = /Volumes/b",
+    }  # fmt: skip
+    command(studio, "Preferences")
+    path = tmp_path / ".nuke" / "layert2v.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    kept = preferences.load(path, {"LAYERT2V_PYTHON": "/studio/python"})
+    assert (kept.server, kept.python) == ("render01:7433", "/studio/python")
+    assert kept.path_map == (("/mnt/a", "/Volumes/a"), ("/mnt/b", "/Volumes/b"))
+    assert "secret" not in str(studio.nuke.dump())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", '{"serve": ""}', '{"server": 7}', '{"path_map": [1]}', "[]", '{"cache_limit_gb": "x"}'],
+)
+def test_preferences_that_are_not_right_are_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "p.json").write_text(text)
+    with pytest.raises(BadRequest) as refused:
+        preferences.load(tmp_path / "p.json", {})
+    assert "p.json" in refused.value.message
+
+
+def test_the_node_s_buttons_tell_where_the_plug_in_is_missing(studio: Studio) -> None:
+    command(studio, "Generate")
+    before = sys.modules.pop("layert2v_nuke.api")
+    sys.modules["layert2v_nuke.api"] = None  # type: ignore[assignment]
+    api_name = sys.modules["layert2v_nuke"].__dict__.pop("api")
+    try:
+        studio.nuke.press(studio.node(), "generate")
+        studio.nuke.change(studio.node(), "prompt", "a fox")
+    finally:
+        sys.modules["layert2v_nuke.api"] = before
+        sys.modules["layert2v_nuke"].api = api_name  # type: ignore[attr-defined]
+    assert studio.nuke.messages == ["This button needs the LayerT2V plug-in. The pictures do not."]
+
+
+class QTimer:
+    """What the plug-in uses of Qt's."""
+
+    def __init__(self) -> None:
+        self.timeout, self.active, self.calls = self, False, []
+
+    def connect(self, call: Any) -> None:
+        self.calls.append(call)
+
+    def start(self, interval: int) -> None:
+        self.active = True
+
+    def stop(self) -> None:
+        self.active = False
+
+    def isActive(self) -> bool:
+        return self.active
+
+
+@pytest.mark.parametrize("binding", ["PySide2", "PySide6"])
+def test_the_timer_is_qt_s_where_there_is_qt(monkeypatch: pytest.MonkeyPatch, binding: str) -> None:
+    core = ModuleType(f"{binding}.QtCore")
+    core.QTimer = QTimer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, binding, ModuleType(binding))
+    monkeypatch.setitem(sys.modules, f"{binding}.QtCore", core)
+    ticks: list[int] = []
+    timer = ui.Timer(FakeNuke(), lambda: ticks.append(1), lambda: len(ticks) < 2)
+    timer.start()
+    timer.start()
+    timer._qt.calls[0]()
+    assert timer._qt.active
+    timer._qt.calls[0]()
+    assert (len(ticks), timer._qt.active) == (2, False)
+
+
+def test_without_qt_a_thread_asks_the_main_thread() -> None:
+    nuke, ticks = FakeNuke(), []
+    timer = ui.Timer(nuke, lambda: ticks.append(threading.current_thread()), lambda: len(ticks) < 3)
+    timer.start()
+    timer.start()
+    for _ in range(1000):
+        nuke.serve()
+        time.sleep(0.01)
+        if timer._thread is not None and not timer._thread.is_alive():
+            break
+    assert ticks == [threading.current_thread()] * 3
+
+
+def test_without_an_interface_there_is_no_timer() -> None:
+    timer = ui.Timer(FakeNuke(gui=False), lambda: None, lambda: True)
+    timer.start()
+    assert timer._thread is None
+
+
+def test_pipeline_code_waits_for_its_result(studio: Studio, foxes: Path) -> None:
+    uuid = api.create(prompt="a fox")
+    api.generate(uuid)
+    studio.controller.pump()
+    studio.connect()
+    studio.line.waiting.append(
+        {"event": "JobDone", "request_id": studio.value("l2v_request"), "job": "jobs/1",
+         "folder": str(foxes), "stack": "", "state": 1}
+    )  # fmt: skip
+    assert api.wait(uuid, timeout_s=10) == "done"
+    assert "5 layers" in api.message(uuid)
+    api.explode(uuid)
+    assert "Merge_fg_01" in studio.nuke.dump()
+
+
+def test_defaults_need_no_file(tmp_path: Path) -> None:
+    assert preferences.load(tmp_path / "none.json", {}) == Preferences()
