@@ -160,7 +160,7 @@ def test_server_and_worker_are_killed_over_and_over(tmp_path: Path) -> None:
     ended = [server.end(name) for name in jobs]
     assert [job.state for job in ended] == [SUCCEEDED] * 4
     for job in ended:
-        assert len(server.artifacts(job.name)) == len(read(Path(job.local_path)).files()) + 1
+        assert len(server.artifacts(job.name)) == len(read(Path(job.local_path)).files()) + 2
     assert server.leftovers() == []
     assert server.stop() == 0
 

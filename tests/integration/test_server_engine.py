@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from fakes import evil_pictures
 from fakes.live_server import LiveServer, live_server, until
+from fakes.pictures import write_stack
 from fakes.small_disk import small_disk
+from fakes.stack_requests import bring, pictures, records, rerender
 from fakes.tiny_model import INFO, write_tiny_model
+from layert2v.rerender import Plate, RerenderSpec, source_files
 from layert2v.stack import read
 from layert2v.v1 import jobs_pb2, server_pb2
 from layert2v_engine.stack.inspect import inspect
@@ -61,9 +65,50 @@ def test_a_prompt_becomes_a_stack_that_a_second_library_confirms(
     assert [layer.name for layer in stack.layers] == ["bg", "shadow_01", "fg_01"]
     assert stack.name == "a_red_fox_running_through_a_forest_at_ni"
     names = [file.path for file in server.artifacts(job.name)]
-    assert names == [*(file.path for file in stack.files()), "stack.json"]
+    assert names == [*(file.path for file in stack.files()), "history/v001.json", "stack.json"]
     present = {p for p in Path(job.local_path).rglob("*") if p.is_file()}
     assert {p.relative_to(job.local_path).as_posix() for p in present} == set(names)
+
+
+@pytest.fixture(scope="module")
+def swapped(server: LiveServer, done: list[Any]) -> Any:
+    spec = RerenderSpec("regenerate", ("bg",), prompts={"bg": "a snowy night"}, seed=4)
+    return server.end(rerender(server, spec, done[-1].job.name).name)
+
+
+def test_a_background_is_drawn_again_around_the_fox(done: list[Any], swapped: Any) -> None:
+    assert swapped.state == jobs_pb2.JOB_STATE_SUCCEEDED, swapped.error
+    before, after = read(Path(done[-1].job.local_path)), read(Path(swapped.local_path))
+    assert not inspect(Path(swapped.local_path), after).problems
+    assert [layer.version for layer in after.layers] == [2, 1, 1]
+    assert after.layer("fg_01") == before.layer("fg_01")
+    assert after.history[-1].spec["prompts"] == {"bg": "a snowy night"}
+    for file in after.layer("fg_01").files:
+        folders = (done[-1].job.local_path, swapped.local_path)
+        assert len({(Path(folder) / file.path).stat().st_ino for folder in folders}) == 1
+
+
+def test_what_is_published_is_what_the_newest_state_needs(server: LiveServer, swapped: Any) -> None:
+    folder = Path(swapped.local_path)
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert present == {file.path for file in server.artifacts(swapped.name)}
+    assert {"history/v001.json", "history/v002.json"} < present
+
+
+def test_a_stack_from_another_server_and_a_plate_of_ones_own(
+    server: LiveServer, tmp_path: Path
+) -> None:
+    stack = write_stack(tmp_path / "s", width=INFO.default_width, height=INFO.default_height)
+    plate = evil_pictures.plain(tmp_path / "plate" / "p.1001.exr", 30, 20)
+    bring(server, plate.parent, records(plate.parent))
+    spec = RerenderSpec("replace", ("bg",), plate=Plate("mine", "ACEScg", "opaque", "fit"))
+    bring(server, tmp_path / "s", source_files(spec, stack))
+    given = {"mine": pictures(plate.parent)}
+    job = server.end(rerender(server, spec, tmp_path / "s", inputs=given).name)
+    assert job.state == jobs_pb2.JOB_STATE_SUCCEEDED, job.error
+    made = read(Path(job.local_path))
+    assert not inspect(Path(job.local_path), made).problems
+    assert made.layer("bg").source == "plate"
 
 
 def test_its_progress_and_previews_are_watched(done: list[Any]) -> None:

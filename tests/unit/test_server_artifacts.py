@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import time
 import uuid
 from pathlib import Path
@@ -14,12 +16,14 @@ from layert2v_server.errors import (
     ArtifactNotFound,
     ChecksumWrong,
     DiskFull,
+    FilesMissing,
     InvalidArgument,
     JobNotFound,
     OffsetOutOfRange,
+    SourceNotFound,
     WorkerLost,
 )
-from layert2v_server.store.artifacts import ArtifactStore, read_chunks
+from layert2v_server.store.artifacts import ArtifactStore, Staged, read_chunks
 from layert2v_server.store.uploads import Upload, UploadStore
 
 JOB = "a" * 32
@@ -205,3 +209,74 @@ def test_an_upload_id_is_for_one_file(uploads: UploadStore, upload: Upload) -> N
     fields = {name: getattr(upload, name) for name in Upload.__slots__}
     with pytest.raises(InvalidArgument):
         uploads.begin(Upload(**{**fields, "size_bytes": 11}))
+
+
+def staged(folder: Path, brought: tuple[str, ...] = ()) -> Staged:
+    path = folder / "bg.exr"
+    path.write_bytes(DATA)
+    files = {"stack/bg/v001/bg.exr": path, "inputs/mine/0001.exr": path}
+    return Staged(files=files, texts={"stack/stack.json": "{}"}, brought=brought)
+
+
+def test_attempts_share_files_with_the_source_and_not_their_folder(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    store.stage(JOB, staged(tmp_path, ("inputs/mine/0001.exr",)))
+    (tmp_path / "bg.exr").unlink()
+    store.prepare(JOB)
+    store.copy_source(JOB, 2)
+    folder = store.attempt_folder(JOB, 2)
+    shared = store.source_folder(JOB) / "stack" / "bg" / "v001" / "bg.exr"
+    assert (folder / "bg" / "v001" / "bg.exr").samefile(shared)
+    assert (folder / "stack.json").read_text() == "{}"
+    assert (store.source_folder(JOB) / "brought.json").read_text() == '["inputs/mine/0001.exr"]'
+
+
+def test_disks_without_hard_links_get_copies(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object, **_options: object) -> None:
+        raise OSError(errno.EXDEV, "another disk")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store.stage(JOB, staged(tmp_path))
+    copy = store.source_folder(JOB) / "inputs" / "mine" / "0001.exr"
+    assert copy.read_bytes() == DATA
+    assert copy.stat().st_nlink == 1
+
+
+def test_a_file_that_goes_away_meanwhile_is_named(store: ArtifactStore, tmp_path: Path) -> None:
+    source = staged(tmp_path)
+    (tmp_path / "bg.exr").unlink()
+    with pytest.raises(FilesMissing, match=r"bg\.exr"):
+        store.stage(JOB, source)
+
+
+def test_an_ended_job_keeps_no_source(store: ArtifactStore, tmp_path: Path) -> None:
+    store.stage(JOB, staged(tmp_path))
+    store.release([JOB])
+    store.release([JOB])
+    assert not store.source_folder(JOB).exists()
+    with pytest.raises(SourceNotFound):
+        store.copy_source(JOB, 1)
+
+
+def test_files_that_no_manifest_names_are_not_published(store: ArtifactStore) -> None:
+    older = store.attempt_folder(JOB, 1) / "fg_01" / "v001" / "fg.exr"
+    older.parent.mkdir(parents=True)
+    older.write_bytes(DATA)
+    store.publish(JOB, 1, [record("bg/bg.1001.exr")])
+    assert sorted(p.name for p in store.stack_folder(JOB).rglob("*")) == ["bg", "bg.1001.exr"]
+
+
+def test_a_whole_upload_is_found_by_its_content(uploads: UploadStore, upload: Upload) -> None:
+    uploads.begin(upload)
+    uploads.append(upload, 0, DATA)
+    assert uploads.held("anna", upload.sha256) is None
+    uploads.finish(upload)
+    again = UploadStore(uploads.root, max_bytes=100)
+    for store in (uploads, again):
+        assert store.held("anna", upload.sha256) == store.path(upload.id)
+        assert store.held("bert", upload.sha256) is None
+    again.forget_older(time.time() + 60)
+    assert again.held("anna", upload.sha256) is None

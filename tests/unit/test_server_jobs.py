@@ -7,10 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, insert
 
 from fakes.fake_engine import MODEL
+from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v_server.errors import (
@@ -24,9 +28,11 @@ from layert2v_server.errors import (
 )
 from layert2v_server.jobs.job import Failure, Progress
 from layert2v_server.jobs.state import State
+from layert2v_server.jobs.wish import OwnJob, RerenderWish
 from layert2v_server.store.database import exclusive_use, open_database, reading
 from layert2v_server.store.jobs import JobStore
-from layert2v_server.store.tables import metadata
+from layert2v_server.store.rows import new_row
+from layert2v_server.store.tables import jobs, metadata
 
 SPEC = GenerateSpec(prompt="a fox", seed=7)
 GONE = Failure(reason="WORKER_CRASHED", message="The worker is gone.")
@@ -70,6 +76,46 @@ def test_migrations_make_the_tables(tmp_path: Path) -> None:
     with reading(engine) as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
+
+
+def test_jobs_from_before_there_were_kinds_are_generations(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'jobs.sqlite3'}")
+    config = Config()
+    config.set_main_option("script_location", "layert2v_server.store:migrations")
+    whose = {"owner": "anna", "request_id": "r1", "request_digest": ""}
+    row = {**whose, **new_row("a" * 32, SPEC, "", 1.0)}
+    before = {name: value for name, value in row.items() if name not in ("kind", "source")}
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(insert(jobs).values(before))
+    engine.dispose()
+    opened = open_database(tmp_path / "jobs.sqlite3")
+    job = JobStore(opened).get("a" * 32)
+    assert (job.spec, job.source) == (SPEC, "")
+    opened.dispose()
+
+
+def test_a_change_is_kept_as_it_was_asked_for(store: JobStore) -> None:
+    spec = RerenderSpec("regenerate", ("fg_01",), prompts={"fg_01": "an owl"}, seed=3)
+    asked = RerenderWish(spec=spec, source=OwnJob(id="b" * 32))
+    job = store.create("anna", "r1", asked, spec, source="jobs/b", job_id="c" * 32)
+    assert (job.id, job.spec, job.source) == ("c" * 32, spec, "jobs/b")
+    assert store.create("anna", "r1", asked, spec, job_id="d" * 32) == job
+    stack = OwnJob(id="e" * 32)
+    for other in (replace(asked, source=stack), replace(asked, inputs={"a": stack})):
+        with pytest.raises(RequestReused):
+            store.find_request("anna", "r1", other)
+
+
+def test_files_are_found_by_content_and_owner(store: JobStore) -> None:
+    create(store)
+    job, attempt = start(store)
+    files = [FileRecord(path=f"bg/{k}.exr", size_bytes=k, sha256=f"{k:064x}") for k in range(3)]
+    store.succeed(job, attempt, files)
+    asked = [f"{k:064x}" for k in range(1, 2000)]
+    assert store.holders("anna", asked) == [(f"{k:064x}", job, f"bg/{k}.exr") for k in (1, 2)]
+    assert store.holders("bert", asked) == []
 
 
 def test_the_lock_lets_one_server_in(tmp_path: Path) -> None:

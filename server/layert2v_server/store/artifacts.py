@@ -14,11 +14,12 @@ last job that has it is deleted.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,7 +118,9 @@ class ArtifactStore:
     def publish(self, job_id: str, attempt: int, files: Sequence[FileRecord]) -> None:
         """Make a finished attempt the job's stack, after a look at every file it reported.
 
-        Raises `WorkerLost` where a file is missing, has another size or lies outside the folder.
+        Other files go: an older version stays with the job that made it, and with nobody when that
+        one is deleted. Raises `WorkerLost` where a file is missing, has another size or lies outside
+        the folder.
         """
         folder = self.attempt_folder(job_id, attempt)
         for file in files:
@@ -127,6 +130,7 @@ class ArtifactStore:
             if path.stat().st_size != file.size_bytes:
                 raise WorkerLost("The worker reported a file of another size.")
         try:
+            _keep_only(folder, {file.path for file in files})
             folder.rename(self.stack_folder(job_id))
             folder.parent.rmdir()
         except OSError as error:
@@ -169,6 +173,15 @@ class ArtifactStore:
         if not _JOB_ID.fullmatch(job_id):
             raise JobNotFound(job_id)
         return self.root / job_id
+
+
+def _keep_only(folder: Path, kept: Set[str]) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder before the folder
+        if path.is_dir() and not path.is_symlink():
+            with contextlib.suppress(OSError):  # not empty
+                path.rmdir()
+        elif path.relative_to(folder).as_posix() not in kept:
+            path.unlink()
 
 
 def _link(path: Path, target: Path) -> None:
