@@ -60,7 +60,8 @@ class Redrawing:
         latents = self._pipeline.draw(scene, self._on_step)
         for part in self._change.parts:
             drawn = part.fate is Fate.drawn
-            declare(editor, part, self._told(part, plan), scene.seed if drawn else part.seed)
+            seed = scene.seed if drawn else part.seed
+            declare(editor, self._change, part, self._told(part, plan), seed)
         self._write(latents)
         self._save(latents)
         notes = [source.note for source in self._change.sources.values()] + self._notes()

@@ -6,13 +6,14 @@ that are kept are not read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from layert2v.rerender import (
     RerenderSpec,
+    donor_files,
     input_keys,
     needs_model,
     rerender_to_json,
@@ -23,7 +24,7 @@ from layert2v.rerender import (
     validate_rerender,
 )
 from layert2v.spec import FieldViolation, ModelInfo
-from layert2v.stack import Role, Stack
+from layert2v.stack import FileRecord, Role, Stack
 from layert2v_engine.errors import InvalidSpec, StackError
 from layert2v_engine.progress import WRITING_SHARES, Job
 from layert2v_engine.prompts import PromptPlan
@@ -73,13 +74,9 @@ def prepare(
         wrong = validate_donor(spec, base, donor[1])
     if wrong:
         raise InvalidSpec(wrong)
-    for file in source_files(spec, base):
-        if not (folder / file.path).is_file() and file not in base.latents:
-            raise StackError(
-                f"The stack is not whole: {folder / file.path} is missing.",
-                "Copy it again, or start from another state.",
-                reason="FILES_MISSING",
-            )
+    _check_whole(folder, source_files(spec, base))
+    if spec.donor is not None and donor is not None:
+        _check_whole(donor[0], donor_files(spec.donor, donor[1]))
     parts = arrange(spec, base, donor[1] if donor else None)
     format = Format.of(base)
     return Change(
@@ -102,7 +99,7 @@ def rearrange(change: Change, editor: StackEditor, job: Job) -> Stack:
     notes = [source.note for source in change.sources.values()]
     notes += ["ref stays as it was"] if any(f.name == "ref" for f in change.base.flats) else []
     for part in change.parts:
-        declare(editor, part, part.prompt, part.seed)
+        declare(editor, change, part, part.prompt, part.seed)
     for index in range(editor.format.frames):
         for name, source in change.sources.items():
             editor.write_pixels(name, index, source.frame(index))
@@ -110,11 +107,12 @@ def rearrange(change: Change, editor: StackEditor, job: Job) -> Stack:
     return editor.finish(provenance(change, notes), progress=partial(job.tell, "write"))
 
 
-def declare(editor: StackEditor, part: Part, prompt: str, seed: int) -> None:
-    """Declare a layer of the new state."""
+def declare(editor: StackEditor, change: Change, part: Part, prompt: str, seed: int) -> None:
+    """Declare a layer of the new state; files of one that was brought say how."""
     if part.fate is Fate.kept:
         editor.keep_layer(part.name)
         return
+    source = change.sources.get(part.name)
     editor.add_layer(
         part.name,
         part.role,
@@ -122,6 +120,7 @@ def declare(editor: StackEditor, part: Part, prompt: str, seed: int) -> None:
         seed=seed,
         caster=part.caster,
         source=part.source,
+        tags={"input_transform": source.note} if source is not None else None,
     )
 
 
@@ -141,6 +140,17 @@ def provenance(
         understood=plan.understood if plan else "",
         warnings=plan.warnings if plan else (),
     )
+
+
+def _check_whole(folder: Path, files: Iterable[FileRecord]) -> None:
+    """Latents may be missing: pixels are encoded then."""
+    for file in files:
+        if not (folder / file.path).is_file() and not file.path.startswith("latents/"):
+            raise StackError(
+                f"The stack is not whole: {folder / file.path} is missing.",
+                "Copy it again, or start from another state.",
+                reason="FILES_MISSING",
+            )
 
 
 def _missing_inputs(spec: RerenderSpec, inputs: Mapping[str, Path]) -> list[FieldViolation]:

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from fakes.layer_files import frames
-from fakes.pictures import disc
+from fakes.pictures import disc, read_exr
 from fakes.tiny_model import write_tiny_model
 from layert2v.rerender import Donor, Plate, RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.stack import Stack, read_start
 from layert2v_engine.engine import Engine
-from layert2v_engine.errors import FootageError, InvalidSpec
+from layert2v_engine.errors import FootageError, InvalidSpec, StackError
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.rerender_streams import Encoder, latent_mask
@@ -71,6 +71,9 @@ def test_a_background_plate_is_delivered_as_it_is_without_a_model(
     after = run(engine, spec, stack, plate=tmp_path / "plate")
     assert all(np.array_equal(each, given) for each in frames(stack, after, "bg"))
     assert after.layer("bg").source == "plate"
+    header, _ = read_exr(stack / after.layer("bg").files[0].path)
+    said = "plate in Linear Rec.709 (sRGB), premultiplied alpha, its one frame held"
+    assert header["layert2v/input_transform"] == after.history[-1].note.split(";")[0] == said
     assert after.flat("ref") == before.flat("ref")
     assert inspect(stack, after).problems == []
 
@@ -158,6 +161,17 @@ def test_a_donor_must_have_the_layer(engine: Engine, stack: Path, tmp_path: Path
         spec = RerenderSpec(action="replace", layers=("fg_01",), donor=Donor("other", layer))
         with pytest.raises(InvalidSpec, match=sentence):
             run(engine, spec, stack, other=other)
+
+
+def test_a_donor_must_be_whole(engine: Engine, stack: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(stack, tmp_path / "other"))
+    spec = RerenderSpec(action="replace", layers=("fg_01",), donor=Donor("other", "fg_01"))
+    (other / "fg_01/v001/fg_01_v001.1003.exr").unlink()
+    with pytest.raises(StackError, match=r"fg_01_v001\.1003\.exr is missing"):
+        run(engine, spec, stack, other=other)
+    shutil.rmtree(other)
+    with pytest.raises(StackError, match=r"no stack\.json"):
+        run(engine, spec, stack, other=other)
 
 
 def test_where_a_mask_is_white_a_drawn_layer_keeps_its_old_pixels(

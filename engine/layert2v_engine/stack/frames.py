@@ -113,7 +113,7 @@ class FrameFiles:
             frame=self._format.start_frame + index,
             pixel_aspect=self._format.pixel_aspect,
             comments=sequence.prompt,
-            private={**self._tags, **own},
+            private={**self._tags, **sequence.tags, **own},
         )
         # A lossy comp would no longer be the over of its layers.
         lossy_comp = sequence.name == "comp" and not self._options.lossless

@@ -68,7 +68,9 @@ class Format:
 
 @dataclass(kw_only=True, slots=True)
 class Sequence:
-    """A layer, or a flat (`role` None), while its frames are being written."""
+    """A layer, or a flat (`role` None), while its frames are being written. `tags` go into its
+    files.
+    """
 
     name: str
     version: int = 1
@@ -77,6 +79,7 @@ class Sequence:
     seed: int = 0
     caster: str | None = None
     source: str = "generated"
+    tags: Mapping[str, str] = field(default_factory=dict)
     accepted: set[int] = field(default_factory=set)
     files: dict[int, FileRecord] = field(default_factory=dict)
 

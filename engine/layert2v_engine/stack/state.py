@@ -136,8 +136,9 @@ class StateWriter:
         seed: int = 0,
         caster: str | None = None,
         source: str = "generated",
+        tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Declare the next layer, whose frames will be written.
+        """Declare the next layer, whose frames will be written; `tags` are added to those of all.
 
         Raises `StackError` with reason `LAYER_NAME` for a name that some host cannot use.
         """
@@ -149,7 +150,7 @@ class StateWriter:
             )
         sequence = self._sequence(name)
         sequence.role, sequence.prompt, sequence.seed = role, prompt, seed
-        sequence.caster, sequence.source = caster, source
+        sequence.caster, sequence.source, sequence.tags = caster, source, tags or {}
         self._layers[name] = sequence
         self._clear(sequence)
 
