@@ -94,4 +94,13 @@ def test_frozen_streams_are_computed_once_per_conditioning(network, monkeypatch)
 def test_full_attention_is_asked_about_everything(network) -> None:
     predict = frozen_predictor(network, LAYOUT, FROZEN, attention="full")
     plain = scene_predictor(network, LAYOUT)
-    assert torch.equal(redraw(predict, 2.0), redraw(plain, 2.0))
+    torch.testing.assert_close(redraw(predict, 2.0), redraw(plain, 2.0), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_text_is_projected_once_per_conditioning(network, monkeypatch) -> None:
+    calls: list[int] = []
+    project = network.blocks[0].attn2.to_k
+    monkeypatch.setattr(project, "forward", lambda x, f=project.forward: (calls.append(1), f(x))[1])
+    redraw(frozen_predictor(network, LAYOUT, FROZEN, attention="one_way"), 2.5)
+    assert len(calls) == 2  # with and without guidance

@@ -91,7 +91,7 @@ class DenseText:
     def __init__(self, visibility: tuple[tuple[int, ...], ...]) -> None:
         self.visibility = visibility
 
-    def __call__(self, attn, hidden_states, text, attention_mask=None, rotary_emb=None) -> Tensor:
+    def __call__(self, attn, hidden_states, text, *_, memory=None) -> Tensor:
         prompts = text.mask.shape[1]
         heard = torch.zeros(len(self.visibility), prompts, dtype=torch.bool)
         for stream, visible in enumerate(self.visibility):

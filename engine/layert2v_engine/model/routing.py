@@ -39,19 +39,32 @@ class TextContext(NamedTuple):
 
 
 class StreamMemory:
-    """Keys and values of frozen streams at one block: the first pass leaves its own here, every
-    later one attends to them beside its own.
+    """What one block need not compute again in every pass of a run: keys and values of the text,
+    and, where the first pass is of frozen streams, theirs. Later passes attend to them beside their
+    own.
     """
 
-    def __init__(self) -> None:
-        self._kept: tuple[Tensor, Tensor] | None = None
+    def __init__(self, *, keeps: bool) -> None:
+        self._keeps = keeps  # whether the next pass is that of frozen streams
+        self._frozen: tuple[Tensor, Tensor] | None = None
+        self._room: tuple[Tensor, Tensor] | None = None  # for theirs and those of one pass
+        self.text: tuple[Tensor, Tensor] | None = None  # [B, P, L, H, d]
 
     def joined(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, M, H, d] to attend to, given those of the tokens at hand."""
-        if self._kept is None:
-            self._kept = key, value
+        """Keys and values [B, M, H, d] to attend to, given those of the tokens at hand; good until
+        the next pass.
+        """
+        if self._keeps:
+            self._keeps, self._frozen = False, (key, value)
+        if self._frozen is None or key is self._frozen[0]:
             return key, value
-        return torch.cat((self._kept[0], key), 1), torch.cat((self._kept[1], value), 1)
+        if self._room is None:
+            kept, shown = self._frozen
+            self._room = torch.cat((kept, key), 1), torch.cat((shown, value), 1)
+        else:
+            for room, new in zip(self._room, (key, value), strict=True):
+                room[:, -new.shape[1] :] = new
+        return self._room
 
 
 def one_way(frozen: Tensor) -> Tensor:
@@ -171,18 +184,25 @@ class RoutedTextAttnProcessor:
         encoder_hidden_states: TextContext,
         attention_mask: None = None,
         rotary_emb: None = None,
+        memory: StreamMemory | None = None,
     ) -> Tensor:
         text = encoder_hidden_states
+        if memory is None:
+            key, value = self._text(attn, text)
+        else:
+            key, value = memory.text = memory.text or self._text(attn, text)
+        query = split_heads(attn.to_q(hidden_states), attn.norm_q, attn.heads)
+        out = self._routed(query, key, value, text)
+        projected: Tensor = attn.to_out[0](out.flatten(2))
+        return projected
+
+    def _text(self, attn: Any, text: TextContext) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, P, L, H, d] of all prompts."""
         if attn.fused_projections:
             key, value = attn.to_kv(text.states).chunk(2, dim=-1)
         else:
             key, value = attn.to_k(text.states), attn.to_v(text.states)
-        query = split_heads(attn.to_q(hidden_states), attn.norm_q, attn.heads)
-        key = split_heads(key, attn.norm_k, attn.heads)  # [B, P, L, H, d]
-        value = split_heads(value, None, attn.heads)
-        out = self._routed(query, key, value, text)
-        projected: Tensor = attn.to_out[0](out.flatten(2))
-        return projected
+        return split_heads(key, attn.norm_k, attn.heads), split_heads(value, None, attn.heads)
 
     def _routed(self, query: Tensor, key: Tensor, value: Tensor, text: TextContext) -> Tensor:
         order = [stream for route in text.routes for stream in route.streams]

@@ -133,7 +133,8 @@ class LayeredWanBlock(WanTransformerBlock):
         x = (x.float() + h * gate).type_as(x)
 
         h = self.norm2(x.float()).to(dtype)
-        x = x + self.attn2(h.flatten(1, 2), encoder_hidden_states).unflatten(1, (streams, -1))
+        h = self.attn2(h.flatten(1, 2), encoder_hidden_states, memory=memory)
+        x = x + h.unflatten(1, (streams, -1))
 
         h = (self.norm3(x.float()) * (1 + ffn_scale) + ffn_shift).to(dtype)
         x = (x.float() + self.ffn(h).float() * ffn_gate).type_as(x)
@@ -234,8 +235,7 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
         frozen: [B, S], true at streams that see one another only, while the rest sees all; None
             lets every stream see all.
         numbers: which streams of the scene these are, where they are not all of them.
-        memories: one per block. The first pass leaves its keys and values there, and those of
-            later passes, of other streams, attend to them.
+        memories: one per block, for the passes of one run with the same text.
         """
         batch, streams, _, frames, height, width = hidden_states.shape
         patch = self.config.patch_size
@@ -246,7 +246,10 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
         x = self._embed(hidden_states, grid)
         time, modulation = self._time(timestep)
         modulation = modulation + self.layer_modulation[list(roles)]
-        states = self.condition_embedder.text_embedder(encoder_hidden_states)
+        known = memories is not None and memories[0].text is not None
+        states = encoder_hidden_states
+        if not known:
+            states = self.condition_embedder.text_embedder(states)
         text = TextContext(states, prompt_mask, plan_routes(visibility))
         order = range(streams) if numbers is None else numbers
         rotary = self.rope(order, grid, frame_offset, frames_per_stream or grid[0])

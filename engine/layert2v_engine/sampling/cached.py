@@ -1,8 +1,9 @@
-"""Drawing some streams of a scene while the others are frozen, at the cost of the drawn ones.
+"""Runs that compute once what is the same at every step: the keys and values of the text, and of
+frozen streams.
 
-Where a checkpoint was trained one-way, frozen streams see one another only: their keys and values
-are the same at every step, so they are computed once per prompt and kept. Exact, not an
-approximation; a checkpoint that declares `full` attention is asked about all streams every time.
+Where a checkpoint was trained one-way, frozen streams see one another only, so drawing some streams
+of a scene costs what those streams cost. Exact, not an approximation; a checkpoint that declares
+`full` attention is asked about all streams every time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from torch import Tensor
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.routing import StreamMemory
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
-from layert2v_engine.sampling.denoise import scene_predictor
 from layert2v_engine.sampling.guidance import Conditioning, Predictor
 
 
@@ -35,15 +35,8 @@ def frozen_predictor(
     attention: what the checkpoint declares as `frozen_attention`.
     The output of frozen streams has no meaning; the loop does not read it.
     """
-    if attention != "one_way" or not frozen:
-        return scene_predictor(
-            model,
-            layout,
-            frame_offset=frame_offset,
-            frames_per_stream=frames_per_stream,
-            autocast=autocast,
-        )
-    return _Remembering(model, layout, frozen, (frame_offset, frames_per_stream), autocast)
+    kept = frozen if attention == "one_way" else ()
+    return _Remembering(model, layout, kept, (frame_offset, frames_per_stream), autocast)
 
 
 class _Pass(NamedTuple):
@@ -83,6 +76,8 @@ class _Remembering:
 
     def __call__(self, latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
         memories = self._memories(latents[:, self._frozen], times[:, self._frozen], text)
+        if not self._frozen:
+            return self._run(latents, times, text, self._active, memories)
         drawn = self._run(
             latents[:, self._active], times[:, self._active], text, self._active, memories
         )
@@ -94,8 +89,9 @@ class _Remembering:
         for known in self._passes:
             if known.holds_for(latents, times, text):
                 return known.memories
-        memories = [StreamMemory() for _ in self._model.blocks]
-        self._run(latents, times, text, self._frozen, memories)
+        memories = [StreamMemory(keeps=bool(self._frozen)) for _ in self._model.blocks]
+        if self._frozen:
+            self._run(latents, times, text, self._frozen, memories)
         # With and without guidance are two conditionings of one run; of an earlier run none is met.
         self._passes = [*self._passes[-1:], _Pass(latents, times, text, memories)]
         return memories
