@@ -189,10 +189,10 @@ and, after the bars, one for each foreground.
 One thread composites {speeds} clips a second with 1 / 2 / 3 figures (9 frames, {width} x
 {height}).
 
-## {walkers} bodies with a gait
+## {walkers} bodies
 
-Ray-marched from capsules and boxes; feet that carry stay on the ground. Two poses and the
-silhouette.
+Ray-marched from capsules and boxes, in twelve poses a cycle. All but the car have a gait, and feet
+that carry stay where they are on the ground. Two poses and the silhouette.
 
 ![Animals](images/world_animals.jpg)
 

@@ -207,9 +207,12 @@ def _shadows(
         cast = torch.maximum(cast, slice_)
         near = torch.exp(-((nearer / 0.10) ** 2) - 5 * pose.lift)
         contact = torch.maximum(contact, foot * near)
-    return _rows_averaged(cast), _rows_averaged(contact)
+    soft = 1 + round(0.03 * stage.tall)
+    return _averaged(cast, 1), _averaged(contact, soft)
 
 
-def _rows_averaged(samples: Tensor) -> Tensor:
-    pooled = functional.avg_pool2d(samples[None, None], (_SHADOW_ROWS, 1))
-    return functional.avg_pool2d(pooled, 3, stride=1, padding=1)[0, 0]
+def _averaged(samples: Tensor, soft: int) -> Tensor:
+    """Shadow samples as pixels, softened by `soft` pixels to the sides."""
+    rows = functional.avg_pool2d(samples[None, None], (_SHADOW_ROWS, 1))
+    size = (3, 2 * soft + 1)
+    return functional.avg_pool2d(rows, size, stride=1, padding=(1, soft))[0, 0]
