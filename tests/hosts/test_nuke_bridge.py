@@ -4,64 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fakes.fake_engine import Behaviour
-from fakes.fake_nuke import FakeNuke
 from fakes.fake_nuke.saved import reopen, save
-from fakes.live_server import PATIENCE_S, LiveServer
+from fakes.live_server import LiveServer
+from hosts.nuke_artist import Artist
 from layert2v import stack as manifest
-from layert2v_nuke import api
-from layert2v_nuke.host import Host
-from layert2v_nuke.preferences import Preferences
 
 pytestmark = pytest.mark.timeout(240)
 
 PATIENT = {"lease_s": 60.0}  # a busy machine may keep a worker waiting
 HOSTILE = 'a "fox" [python {nuke.quit()}] {unbalanced $env(HOME) back\\slash\nnew line 🦊'
-
-
-class Artist:
-    """One Nuke with the plug-in as it is installed, without an interface."""
-
-    def __init__(self, place: Path, server: str, nuke: FakeNuke | None = None) -> None:
-        self.nuke = nuke or FakeNuke(gui=False)
-        self.nuke.project(format=(64, 64, 1.0), first_frame=1001, last_frame=1005, fps=12.0)
-        chosen = Preferences(
-            server=server, python=sys.executable, stacks=str(place / "stacks"),
-            cache=str(place / "cache"),
-        )  # fmt: skip
-        self.session = api.start(Host(self.nuke), chosen)
-        self.controller, self.host = self.session.controller, self.session.host
-
-    def ask(self, behaviour: Behaviour, prompt: str = "a fox") -> str:
-        uuid = self.controller.create()
-        values = {"prompt": prompt, "negative": behaviour.text(), "steps": 4}
-        self.host.write(uuid, values)
-        self.controller.press(uuid, "generate")
-        return uuid
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 3 * PATIENCE_S
-        while not condition():
-            states = [self.host.status(uuid) for uuid in self.host.nodes()]
-            assert time.monotonic() < deadline, states
-            self.controller.pump()
-            time.sleep(0.01)
-
-    def is_(self, uuid: str, *lives: str) -> Callable[[], bool]:
-        return lambda: self.life(uuid) in lives
-
-    def life(self, uuid: str) -> str:
-        return str(self.host.values(uuid)["l2v_life"])
-
-    def bridge_pid(self) -> int:
-        return int(self.controller._connection._line.pid)  # type: ignore[union-attr]
 
 
 @pytest.fixture

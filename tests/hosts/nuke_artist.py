@@ -1,0 +1,54 @@
+"""An artist at the strict fake of Nuke, with the plug-in, the real bridge and a server."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fakes.fake_engine import Behaviour
+from fakes.fake_nuke import FakeNuke
+from fakes.live_server import PATIENCE_S
+from layert2v_nuke import api
+from layert2v_nuke.host import Host
+from layert2v_nuke.preferences import Preferences
+
+
+class Artist:
+    """One Nuke with the plug-in as it is installed, without an interface."""
+
+    def __init__(self, place: Path, server: str, nuke: FakeNuke | None = None) -> None:
+        self.nuke = nuke or FakeNuke(gui=False)
+        self.nuke.project(format=(64, 64, 1.0), first_frame=1001, last_frame=1005, fps=12.0)
+        chosen = Preferences(
+            server=server, python=sys.executable, stacks=str(place / "stacks"),
+            cache=str(place / "cache"),
+        )  # fmt: skip
+        self.session = api.start(Host(self.nuke), chosen)
+        self.controller, self.host = self.session.controller, self.session.host
+
+    def ask(self, behaviour: Behaviour, prompt: str = "a fox") -> str:
+        uuid = self.controller.create()
+        values = {"prompt": prompt, "negative": behaviour.text(), "steps": 4}
+        self.host.write(uuid, values)
+        self.controller.press(uuid, "generate")
+        return uuid
+
+    def until(self, condition: Callable[[], bool], patience_s: float = 3 * PATIENCE_S) -> None:
+        """Let time pass as a timer does."""
+        deadline = time.monotonic() + patience_s
+        while not condition():
+            states = [self.host.status(uuid) for uuid in self.host.nodes()]
+            assert time.monotonic() < deadline, states
+            self.controller.pump()
+            time.sleep(0.01)
+
+    def is_(self, uuid: str, *lives: str) -> Callable[[], bool]:
+        return lambda: self.life(uuid) in lives
+
+    def life(self, uuid: str) -> str:
+        return str(self.host.values(uuid)["l2v_life"])
+
+    def bridge_pid(self) -> int:
+        return int(self.controller._connection._line.pid)  # type: ignore[union-attr]

@@ -1,0 +1,87 @@
+"""From a prompt over the real engine to the picture that the graph in Nuke renders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fakes.fake_nuke.app import FakeNuke
+from fakes.fake_nuke.saved import save
+from fakes.live_server import live_server
+from fakes.nk_evaluate import Evaluator
+from fakes.nk_reader import read
+from fakes.nk_render import can_render
+from fakes.nk_stacks import delivered, frames, numpy_over, oiio_over
+from fakes.tiny_model import write_tiny_model
+from hosts.nuke_artist import Artist
+from layert2v import stack as manifest
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def artist(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Artist]:
+    """An artist whose server draws with a small checkpoint of random weights."""
+    place = tmp_path_factory.mktemp("nuke")
+    models = write_tiny_model(place / "models")
+    settings = {"engine": "", "models": str(models), "lease_s": 120.0, "cancel_grace_s": 30.0}
+    with live_server(place / "data", **settings) as server:
+        one = Artist(place, server.ready["address"], can_render(FakeNuke(gui=False)))
+        one.nuke.project(format=(48, 32, 1.0))
+        yield one
+        one.controller.close()
+
+
+def asked(artist: Artist, press: str) -> manifest.Stack:
+    """Press a button of the one node and wait for its stack."""
+    (uuid,) = artist.host.nodes()
+    artist.controller.press(uuid, press)
+    artist.until(artist.is_(uuid, "done", "failed"), patience_s=400)
+    assert artist.life(uuid) == "done", artist.host.status(uuid)
+    return manifest.read(Path(artist.host.values(uuid)["folder"]))
+
+
+def largest_difference(artist: Artist, stack: manifest.Stack) -> float:
+    """Over all frames, rgb and alpha: the node against numpy's and OIIO's over of its files."""
+    (uuid,) = artist.host.nodes()
+    folder = Path(artist.host.values(uuid)["folder"])
+    node = read(save(artist.nuke)).named("LayerT2V1")
+    worst = 0.0
+    for frame in frames(stack):
+        picture = Evaluator(frame).render(node)
+        assert picture is not None
+        made = picture.rgba()
+        for wanted in (numpy_over(stack, folder, frame), oiio_over(stack, folder, frame)):
+            worst = max(worst, float(np.abs(made - wanted).max()))
+        assert np.array_equal(made.astype(np.float16), delivered(stack, folder, "comp", frame))
+    return worst
+
+
+def test_a_prompt_a_new_foreground_and_a_plate(artist: Artist) -> None:
+    uuid = artist.controller.create()
+    artist.host.write(uuid, {"prompt": "a red fox in a forest at night", "seed": "3"})
+    first = asked(artist, "generate")
+    assert largest_difference(artist, first) <= 1e-6
+    artist.host.write(uuid, {"fg_01_prompt": "a blue car"})
+    second = asked(artist, "rerender fg_01")
+    assert (second.layer("fg_01").version, second.layer("bg").version) == (2, 1)
+    assert largest_difference(artist, second) <= 1e-6
+    plug(artist, uuid)
+    third = asked(artist, "plate bg")
+    assert (third.layer("bg").source, third.layer("bg").version) == ("plate", 2)
+    assert largest_difference(artist, third) <= 1e-6
+    pixels = delivered(third, Path(artist.host.values(uuid)["folder"]), "bg", first.start_frame)
+    assert np.allclose(pixels[0, 0], (0.5, 0.25, 2.0, 1.0), atol=2e-3)
+
+
+def plug(artist: Artist, uuid: str) -> None:
+    plate = artist.nuke.nodes.Constant()
+    plate["channels"].setValue("rgba")
+    plate["color"].setValue((0.5, 0.25, 2.0, 1.0))
+    node = artist.nuke.toNode("LayerT2V1")
+    assert node is not None
+    node.setInput(0, plate)
+    assert artist.host.there(uuid)
