@@ -65,8 +65,6 @@ class JobStatus:
     state: JobState
     revision: int
     spec: GenerateSpec
-    rerender: RerenderSpec | None
-    source: str
     progress: Progress | None
     queue_position: int | None
     problem: JobProblem | None
@@ -79,6 +77,8 @@ class JobStatus:
     artifact_bytes: int
     local_path: str
     owner: str
+    rerender: RerenderSpec | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True)

@@ -182,3 +182,36 @@ def test_an_error_that_is_no_cut_is_told(job: Job, script: Script, tmp_path: Pat
     script.refuse = [(grpc.StatusCode.FAILED_PRECONDITION, None)]
     with pytest.raises(NotPossible):
         transfer.download(job._connection, status, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "pairs", "here"),
+    [
+        ("/mnt/jobs/1/stack", (("/mnt/jobs", "/Volumes/jobs"),), ["/Volumes/jobs/1/stack"]),
+        ("/mnt/jobs", (("/mnt/jobs/", "/x"),), ["/x"]),
+        ("/mnt/jobs2/1", (("/mnt/jobs", "/x"),), []),
+        ("J:\\jobs\\1", (("J:\\jobs", "/x"),), ["/x/1"]),
+        ("/a/b", (("/a", "/x"), ("/a/b", "/y"), ("", "/z")), ["/x/b", "/y"]),
+    ],
+)
+def test_paths_of_shared_storage(
+    path: str, pairs: tuple[tuple[str, str], ...], here: list[str]
+) -> None:
+    assert list(transfer._mapped(path, pairs)) == here
+
+
+def test_a_link_to_a_damaged_file_of_the_server_is_dropped(
+    job: Job, client: Client, script: Script, tmp_path: Path
+) -> None:
+    """And the server's own file is never written to."""
+    shared = tmp_path / "server"
+    shared.mkdir()
+    for path, data in FILES.items():
+        (shared / path).parent.mkdir(parents=True, exist_ok=True)
+        (shared / path).write_bytes(data)
+    (shared / "b").write_bytes(b"so")
+    script.jobs["jobs/1"].local_path = str(shared)
+    folder = job.download(tmp_path / "fox", Terms(link=True))
+    assert content(folder) == FILES
+    assert (shared / "b").read_bytes() == b"so"
+    assert (folder / "stack.json").samefile(shared / "stack.json")
