@@ -20,7 +20,7 @@ MAX_SEED = 2**63 - 1  # fits a signed 64-bit column and a protobuf int64
 MAX_FRAME = 999_999
 MAX_FPS = 240.0
 
-# What artists call the spaces, in the sentence that refuses such a name; requests use the ids.
+# What artists call the spaces: a request may use these names, what is recorded uses the ids.
 _COLORSPACE_TITLES = MappingProxyType(
     {
         "lin_rec709_scene": "Linear Rec.709 (sRGB)",
@@ -37,9 +37,9 @@ class GenerateSpec:
 
     ``0`` in ``width``, ``height``, ``frames``, ``fps`` and ``steps``, a negative ``guidance`` and
     ``seed`` None mean "the model's default"; ``resolve`` fills them in. ``foreground_prompts`` may
-    be empty: the engine then takes the foreground out of ``prompt``. ``colorspace`` is one of
-    ``ModelInfo.colorspaces`` and is what the EXR files are written in. ``guidance`` is the
-    classifier-free scale.
+    be empty: the engine then takes the foreground out of ``prompt``. ``colorspace`` is what the EXR
+    files are written in: one of ``ModelInfo.colorspaces``, or what artists call it, such as
+    ``ACEScg``. ``guidance`` is the classifier-free scale.
     """
 
     prompt: str
@@ -113,7 +113,7 @@ def validate(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
         found.append(
             FieldViolation("model", f"This is the model {model.name!r}, not {spec.model!r}.")
         )
-    if spec.colorspace not in model.colorspaces:
+    if _colorspace(spec.colorspace) not in model.colorspaces:
         offered = ", ".join(_titled(name) for name in model.colorspaces)
         found.append(FieldViolation("colorspace", f"The colour space must be one of: {offered}."))
     return found
@@ -130,6 +130,7 @@ def resolve(spec: GenerateSpec, model: ModelInfo, seed: int) -> GenerateSpec:
         steps=spec.steps or model.default_steps,
         guidance=spec.guidance if spec.guidance >= 0 else model.default_guidance,
         seed=seed if spec.seed is None else spec.seed,
+        colorspace=_colorspace(spec.colorspace),
     )
 
 
@@ -275,6 +276,12 @@ def _time(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
         message = f"The frame numbers must lie between 0 and {MAX_FRAME}."
         found.append(FieldViolation("start_frame", message))
     return found
+
+
+def _colorspace(name: str) -> str:
+    """The id of a space by its id or its title."""
+    titles = {title.lower(): known for known, title in _COLORSPACE_TITLES.items()}
+    return titles.get(name.lower(), name)
 
 
 def _titled(colorspace: str) -> str:

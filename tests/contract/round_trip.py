@@ -10,13 +10,29 @@ from importlib.metadata import version
 
 import grpc
 
+from layert2v.rerender import Donor, Plate, RerenderSpec
 from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v.v1 import artifacts_pb2, errors_pb2, jobs_pb2, jobs_pb2_grpc, server_pb2
-from layert2v.wire import model_from_message, model_to_message, spec_from_message, spec_to_message
+from layert2v.wire import (
+    model_from_message,
+    model_to_message,
+    rerender_from_message,
+    rerender_to_message,
+    spec_from_message,
+    spec_to_message,
+)
 from layert2v_client import connect
 from layert2v_client.types import JobState
 
 SPEC = GenerateSpec("a fox", foreground_prompts=("fox", "owl"), seed=0, start_frame=0, fps=12.5)
+CHANGE = RerenderSpec(
+    "replace",
+    ("fg_01",),
+    prompts={"shadow_01": "soft"},
+    plate=Plate("mine", "ACEScg"),
+    donor=Donor("other", "fg_02", with_shadow=True),
+    strength=0.5,
+)
 MODEL = ModelInfo(
     *("mini", "Mini", "0" * 64, (64, 256), (64, 256), 16, (5, 33), 4, 2, 96, 96, 9, 12.0, 30, 4.0),
     *((1, 100), (0.0, 20.0)),
@@ -39,6 +55,8 @@ class Jobs(jobs_pb2_grpc.JobServiceServicer):
 def messages() -> None:
     """Message to bytes and back."""
     assert spec_from_message(spec_to_message(SPEC)) == SPEC
+    data = rerender_to_message(CHANGE).SerializeToString()
+    assert rerender_from_message(jobs_pb2.RerenderSpec.FromString(data)) == CHANGE
     data = model_to_message(MODEL).SerializeToString()
     assert model_from_message(server_pb2.Model.FromString(data)) == MODEL
     chunk = artifacts_pb2.Chunk(offset=2**40, data=b"\0\xff", crc32=2**32 - 1)

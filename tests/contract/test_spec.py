@@ -50,6 +50,13 @@ def test_resolve_fills_every_default_and_keeps_what_was_given() -> None:
     assert validate(full, MINI) == []
 
 
+@pytest.mark.parametrize("name", ["lin_ap1_scene", "ACEScg", "acescg"])
+def test_a_colour_space_by_the_name_that_artists_use(name: str) -> None:
+    asked = GenerateSpec("a fox", colorspace=name)
+    assert validate(asked, MINI) == []
+    assert resolve(asked, MINI, seed=1).colorspace == "lin_ap1_scene"
+
+
 @pytest.mark.parametrize(
     ("change", "field", "words"),
     [
@@ -72,7 +79,8 @@ def test_resolve_fills_every_default_and_keeps_what_was_given() -> None:
         ({"guidance": 21.0}, "guidance", "between 0 and 20"),
         ({"guidance": float("nan")}, "guidance", "finite"),
         ({"model": "wan"}, "model", "'mini'"),
-        ({"colorspace": "ACEScg"}, "colorspace", "lin_ap1_scene = ACEScg"),
+        ({"colorspace": "ACES2065-1"}, "colorspace", "lin_ap1_scene = ACEScg"),
+        ({"colorspace": "sRGB"}, "colorspace", "lin_ap1_scene = ACEScg"),
         ({"start_frame": -1}, "start_frame", "between 0 and 999999"),
         ({"start_frame": 999_992}, "start_frame", "between 0 and 999999"),
     ],

@@ -119,8 +119,8 @@ class ArtifactStore:
         """Make a finished attempt the job's stack, after a look at every file it reported.
 
         Other files go: an older version stays with the job that made it, and with nobody when that
-        one is deleted. Raises `WorkerLost` where a file is missing, has another size or lies outside
-        the folder.
+        one is deleted. Raises `WorkerLost` where a file is missing, has another size or lies
+        outside the folder.
         """
         folder = self.attempt_folder(job_id, attempt)
         for file in files:
@@ -189,7 +189,7 @@ def _link(path: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         try:
-            os.link(path, target, follow_symlinks=False)
+            os.link(path, target)
         except FileNotFoundError:
             raise
         except OSError:
