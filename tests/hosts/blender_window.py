@@ -118,6 +118,7 @@ class Window:
     def _open(self) -> None:
         background = self._background_flag()
         bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=False)
+        bpy.ops.ed.undo_push(message="Original")  # makes the stack that a window takes for granted
         manager = bpy.context.window_manager.as_pointer()
         self._context = self._call("BPY_context_get", ctypes.c_void_p)
         background.value = 0

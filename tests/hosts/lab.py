@@ -53,7 +53,8 @@ class Blender:
         # Neither our checkout nor an artist's packages may stand in for a missing wheel.
         hidden = {"PYTHONPATH", "PYTHONHOME", "LAYERT2V_TOKEN", "LAYERT2V_CONFIG"}
         environment = {name: value for name, value in os.environ.items() if name not in hidden}
-        environment |= {"PYTHONNOUSERSITE": "1", "BLENDER_USER_RESOURCES": str(self.profile)}
+        environment |= {"PYTHONNOUSERSITE": "1", "PYTHONFAULTHANDLER": "1"}
+        environment |= {"BLENDER_USER_RESOURCES": str(self.profile)}
         return subprocess.Popen(
             [self.python, SCRIPTS / "blender_run.py", script, *arguments],
             env={**environment, **extra},
