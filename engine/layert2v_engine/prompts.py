@@ -9,7 +9,7 @@ artist's own words. Knows text only: meaning comes as vectors.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from layert2v.spec import GenerateSpec
 from layert2v_engine.world import vocabulary as world
-from layert2v_engine.world.captions import canonical
+from layert2v_engine.world.descriptions import Description, plain
+from layert2v_engine.world.scenes import Actor, Scene
 from layert2v_engine.world.vocabulary import Label, Word
 
 Vectors = Callable[[Sequence[str]], Tensor]  # texts to unit vectors [N, D]
@@ -86,46 +87,48 @@ class PromptPlanner:
         """Prompts for a request that already passed validation."""
         if not self._words["subject"]:
             return _verbatim(spec)
-        reading = _Reading(spec, self._words, self._vectors)
-        label = _label(reading)
-        reading.tell_what_is_left()
-        whole, foreground, background = canonical(label)
+        alone: list[tuple[str, ...]] = [(figure,) for figure in spec.foreground_prompts] or [()]
+        read = [self._read(replace(spec, foreground_prompts=figure)) for figure in alone]
+        labels = [label for label, _ in read]
+        told = _sentences(labels)
         return PromptPlan(
-            whole=whole,
-            foregrounds=(foreground,),
-            background=background,
+            whole=told.whole,
+            foregrounds=told.foregrounds,
+            background=told.background,
             negative=spec.negative_prompt,
-            understood=_account(label),
-            warnings=tuple(reading.warnings),
+            understood=_account(labels),
+            warnings=_once(warnings for _, warnings in read),
         )
 
     def plan_layers(self, figures: Sequence[str], scene: str, negative: str = "") -> PromptPlan:
         """Prompts for layers that each have their own text. One without, such as a plate nobody
-        described, is told nothing.
+        described, is told nothing, and then nothing is said of the whole.
         """
         if not self._words["subject"]:
             return _listed(figures, scene, negative, "; ", ())
         read = [self._understand(figure, scene) for figure in figures or ("",)]
-        told = [canonical(label) for label, _ in read]
-        plan = _listed(
-            [each[1] if figure else "" for figure, each in zip(figures, told, strict=False)],
-            told[0][2] if scene else "",
-            negative,
-            ", ",
-            tuple(dict.fromkeys(warning for _, warnings in read for warning in warnings)),
-        )
-        if len(figures) == 1 and plan.whole:
-            return replace(plan, whole=told[0][0], understood=_account(read[0][0]))
-        return plan
+        labels, warnings = [label for label, _ in read], _once(each for _, each in read)
+        told = _sentences(labels)
+        if figures and scene and all(figures):
+            plan = _listed(told.foregrounds, told.background, negative, ", ", warnings)
+            return replace(plan, whole=told.whole, understood=_account(labels))
+        pairs = zip(figures, told.foregrounds, strict=False)  # of no figure one is told
+        known = [text if figure else "" for figure, text in pairs]
+        return _listed(known, told.background if scene else "", negative, ", ", warnings)
 
     def _understand(self, figure: str, scene: str) -> tuple[Label, list[str]]:
         """What a figure in a scene shows, and warnings; what nothing is said of is left open."""
         anything = {kind: words[0].name for kind, words in self._words.items() if words}
-        spec = GenerateSpec(
-            prompt="",
-            foreground_prompts=(figure or anything["subject"],),
-            background_prompt=scene or f"{anything['place']}, {anything['time']}",
+        return self._read(
+            GenerateSpec(
+                prompt="",
+                foreground_prompts=(figure or anything["subject"],),
+                background_prompt=scene or f"{anything['place']}, {anything['time']}",
+            )
         )
+
+    def _read(self, spec: GenerateSpec) -> tuple[Label, list[str]]:
+        """What a request for one figure shows, and warnings."""
         reading = _Reading(spec, self._words, self._vectors)
         label = _label(reading)
         reading.tell_what_is_left()
@@ -182,10 +185,19 @@ class _Reading:
                 self.warnings.append(
                     f"This model shows one {kind}: {chosen.name}, not also {other.name}."
                 )
-        left = dict.fromkeys(token for text in self._texts.values() for token in _content(text))
+        unknown = {self._without_known(text) for text in self._texts.values()}
+        left = dict.fromkeys(token for text in sorted(unknown) for token in _content(text))
         if left:
             quoted = ", ".join(f'"{token}"' for token in left)
             self.warnings.append(f"This model does not know {quoted}, and left that out.")
+
+    def _without_known(self, text: str) -> str:
+        """What is left of a text without any word of the vocabulary: a scene may name a figure."""
+        for words in self.words.values():
+            found: Word | None = words[0] if words else None
+            while found is not None:
+                found, text = _take(words, text)
+        return text
 
     def _find(self, kind: str) -> Word | None:
         """A word of `kind` said in its text, else anywhere in the prompt."""
@@ -264,12 +276,25 @@ def _listed(
     )
 
 
-def _account(label: Label) -> str:
-    subject = world.SUBJECTS[label.subject].name
-    figure = f"{world.COLOURS[label.colour].name} {subject}" if label.colour >= 0 else subject
-    return ", ".join(
-        (figure, label.action, world.PLACES[label.place].name, world.TIMES[label.time].name)
-    )
+def _sentences(labels: Sequence[Label]) -> Description:
+    """What a model of the world is told of figures in one place."""
+    actors = tuple(Actor(subject=y.subject, colour=y.colour, action=y.action) for y in labels)
+    return plain(Scene(place=labels[0].place, time=labels[0].time, actors=actors))
+
+
+def _account(labels: Sequence[Label]) -> str:
+    said = []
+    for label in labels:
+        subject = world.SUBJECTS[label.subject].name
+        painted = label.colour >= 0
+        said += [f"{world.COLOURS[label.colour].name} {subject}" if painted else subject]
+        said += [label.action]
+    place, time = world.PLACES[labels[0].place], world.TIMES[labels[0].time]
+    return ", ".join((*said, place.name, time.name))
+
+
+def _once(warnings: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(warning for some in warnings for warning in some))
 
 
 def _take(words: Words, text: str) -> tuple[Word | None, str]:

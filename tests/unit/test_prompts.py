@@ -145,10 +145,20 @@ def test_a_layer_nobody_described_is_told_nothing(planner: PromptPlanner) -> Non
 def test_two_layers_share_one_scene(planner: PromptPlanner) -> None:
     made = planner.plan_layers(("a fox", "a bear walking"), "a forest at night")
     assert made.foregrounds == ("a fox running", "a bear walking")
-    assert made.whole == "a fox running, a bear walking, a forest at night"
+    assert made.whole == "a fox running and a bear walking through a forest at night"
 
 
 def test_a_model_without_a_vocabulary_is_told_the_layers_as_they_are() -> None:
     made = PromptPlanner({}, nothing_alike).plan_layers(("ein Fuchs",), "im Wald", "blurry")
     assert (made.whole, made.negative) == ("ein Fuchs, im Wald", "blurry")
     assert made.understood == "ein Fuchs; im Wald"
+
+
+def test_every_foreground_that_is_named_is_a_figure(planner: PromptPlanner) -> None:
+    figures = ("a fox", "a bear walking")
+    made = plan(planner, "a fox and a bear in the woods at night", foreground_prompts=figures)
+    assert made.foregrounds == ("a fox running", "a bear walking")
+    assert made.whole == "a fox running and a bear walking through a forest at night"
+    assert made.background == "a forest at night"
+    assert made.understood == "fox, running, bear, walking, forest, night"
+    assert made.warnings == ()
