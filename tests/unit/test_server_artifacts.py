@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -250,6 +251,16 @@ def test_a_file_that_goes_away_meanwhile_is_named(store: ArtifactStore, tmp_path
     (tmp_path / "bg.exr").unlink()
     with pytest.raises(FilesMissing, match=r"bg\.exr"):
         store.stage(JOB, source)
+
+
+def test_a_manifest_that_names_itself_as_a_frame_spoils_nothing(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    source = staged(tmp_path)
+    mine = source.files["stack/bg/v001/bg.exr"]
+    store.stage(JOB, replace(source, files={"stack/stack.json": mine}))
+    assert mine.read_bytes() == DATA
+    assert (store.source_folder(JOB) / "stack" / "stack.json").read_text() == "{}"
 
 
 def test_an_ended_job_keeps_no_source(store: ArtifactStore, tmp_path: Path) -> None:

@@ -82,9 +82,11 @@ class ArtifactStore:
         folder = self.source_folder(job_id)
         with disk_full_as_error():
             folder.mkdir(parents=True)
-            for place, path in staged.files.items():
-                _link(path, folder / place)
             texts = {**staged.texts, BROUGHT: json.dumps(list(staged.brought))}
+            for place in (
+                staged.files.keys() - texts.keys()
+            ):  # a text must not land in a shared file
+                _link(staged.files[place], folder / place)
             for place, text in texts.items():
                 (folder / place).parent.mkdir(parents=True, exist_ok=True)
                 (folder / place).write_text(text, encoding="utf-8")
