@@ -38,6 +38,12 @@ def _seed_changed(self, _context):
         self.seed = cleaned
 
 
+def _own_sampling_changed(self, _context):
+    model = catalogue.chosen(self.id_data)
+    if self.own_sampling and model is not None:
+        self.steps, self.guidance = model.default_steps, model.default_guidance
+
+
 def _layer_changed(self, context):
     from . import library  # which needs these classes
 
@@ -177,7 +183,9 @@ class LAYERT2V_Scene(bpy.types.PropertyGroup):
         update=_seed_changed,
     )
     own_sampling: BoolProperty(
-        name="Own Steps and Guidance", description="Otherwise those the model was made for"
+        name="Own Steps and Guidance",
+        description="Otherwise those the model was made for",
+        update=_own_sampling_changed,
     )
     steps: IntProperty(
         name="Steps", description="More steps are slower and finer", min=1, max=1000, default=20

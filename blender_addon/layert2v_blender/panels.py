@@ -120,9 +120,26 @@ def _request(box: bpy.types.UILayout, request: Request) -> None:
             box.template_icon(picture, scale=6.0)
         return
     row.operator("layert2v.dismiss", text="", icon="X").request_id = request.id
-    paragraph(box, wording.outcome(request.ended), "ERROR" if request.failed else "CHECKMARK")
-    if request.failed:
+    said = request.trouble or wording.outcome(request.ended)
+    paragraph(box, said, "ERROR" if request.failed else "CHECKMARK")
+    if request.failed and not request.trouble:
         box.operator("layert2v.ask_again", icon="FILE_REFRESH").request_id = request.id
+
+
+class More:
+    """What is rarely changed."""
+
+    bl_label = "More"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        column, state = self.layout.column(), context.scene.layert2v
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(state, "negative")
+        column.prop(state, "colorspace")
+        column.prop(state, "folder")
+        column.prop(state, "target")
 
 
 class Layers:
@@ -250,7 +267,7 @@ def _classes() -> list[type]:
     made: list[type] = [LAYERT2V_UL_layers, LAYERT2V_UL_history]
     for space, suffix in SPACES:
         parent = f"LAYERT2V_PT_main_{suffix}"
-        for mixin in (Main, Layers, Plates, History):
+        for mixin in (Main, More, Layers, Plates, History):
             name = f"LAYERT2V_PT_{mixin.__name__.lower()}_{suffix}"
             body = {"bl_space_type": space, "bl_region_type": "UI", "bl_category": "LayerT2V"}
             if name != parent:

@@ -103,7 +103,8 @@ def _plane(empty: bpy.types.Object, shown: Shown, layer: ShownLayer) -> bpy.type
 def _material(name: str, shown: Shown, layer: ShownLayer) -> bpy.types.Material:
     """Light of the picture's own over what is behind; the texture gives colour without alpha."""
     material = bpy.data.materials.new(name)
-    material.use_nodes = True
+    if material.node_tree is None:  # 5.0 gives every material one, and warns of this
+        material.use_nodes = True
     material.surface_render_method = "BLENDED"
     tree = material.node_tree
     tree.nodes.clear()

@@ -56,6 +56,7 @@ class Request:
     changed: Any = None  # the newest JobChanged
     ended: Any = None  # the event that ended it
     preview: str = ""
+    trouble: str = ""  # why its stack cannot be opened
 
     @property
     def is_open(self) -> bool:
@@ -70,7 +71,7 @@ class Request:
     @property
     def failed(self) -> bool:
         """Whether it ended without a stack, and not because the artist wanted it to."""
-        return self.outcome in ("JobFailed", "JobUnknown")
+        return self.outcome in ("JobFailed", "JobUnknown") or bool(self.trouble)
 
     def record(self) -> str:
         """What is saved with the scene."""
@@ -171,7 +172,7 @@ class Desk:
                 events += 1
                 self._take(settings, line, event)
         while self._landed and not bpy.app.is_job_running("RENDER"):
-            _import(self.requests[self._landed.pop(0)])
+            self._import(self.requests[self._landed.pop(0)])
             events += 1
             if time.monotonic() > until:
                 break
@@ -241,6 +242,16 @@ class Desk:
                 self._landed.append(request.id)
             self.save_records()
 
+    def _import(self, request: Request) -> None:
+        """Bring a stack into its scene, as one step that can be undone."""
+        try:
+            with _some_window():
+                importing = bpy.ops.layert2v.import_result
+                if importing("EXEC_DEFAULT", True, request_id=request.id) == {"FINISHED"}:
+                    self.dismiss(request.id)
+        except RuntimeError as problem:  # what an operator reports as an error
+            request.trouble = str(problem)
+
     def _close_unused(self) -> None:
         """Lines of settings that have since been changed end when nothing waits on them."""
         if len(self._lines) > 1 and not self.busy:
@@ -261,11 +272,6 @@ def _read(record: str) -> Request | None:
     except (ValueError, KeyError, TypeError):
         _log.warning("a saved request cannot be read and is left out")
         return None
-
-
-def _import(request: Request) -> None:
-    with _some_window():
-        bpy.ops.layert2v.import_result("EXEC_DEFAULT", True, request_id=request.id)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """A stack made by a server, one of its layers drawn again, its background swapped, all undone.
 
-    python blender_addon_job.py SERVER OUT
+    python blender_addon_job.py SERVER OUT PLATE
 
 Renders every output of the stack's node after each step: OUT/{made,drawn,first,swapped}.
 """
@@ -60,22 +60,11 @@ def links_of_grade(scene: bpy.types.Scene) -> tuple[str, str]:
     return link.from_node.name, link.from_socket.name
 
 
-def plate(folder: Path, width: int, height: int) -> list[dict[str, str]]:
-    """A plain red picture."""
-    image = bpy.data.images.new("red", width, height, float_buffer=True)
-    image.pixels = [0.5, 0.25, 0.125, 1.0] * (width * height)
-    image.filepath_raw, image.file_format = str(folder / "red.exr"), "OPEN_EXR"
-    image.save()
-    bpy.data.images.remove(image)
-    return [{"name": "red.exr"}]
-
-
 def shown(scene: bpy.types.Scene) -> dict[str, str]:
     return {layer.name: layer.shown for layer in scene.layert2v.stacks[0].layers}
 
 
-def main(server: str, out: Path) -> None:
-    out.mkdir(exist_ok=True)
+def main(server: str, out: Path, plate: Path) -> None:
     scene = prepare(server, out)
     folder = ask(bpy.ops.layert2v.generate)
     item = scene.layert2v.stacks[0]
@@ -97,9 +86,9 @@ def main(server: str, out: Path) -> None:
     blender_views.render_sockets(scene, out / "first")
     scene.layert2v.stacks[0].layers["fg_01"].shown = "2"
 
-    names = plate(out, item.width, item.height)
     item.layers["shadow_01"].frozen = False
-    ask(bpy.ops.layert2v.plate_files, directory=str(out), files=names, use="BACKGROUND")
+    files = [{"name": plate.name}]
+    ask(bpy.ops.layert2v.plate_files, directory=str(plate.parent), files=files, use="BACKGROUND")
     answer["swapped"] = shown(scene)
     answer["states"] = [state.action for state in scene.layert2v.stacks[0].history]
     grades.append(links_of_grade(scene))
@@ -110,4 +99,4 @@ def main(server: str, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

@@ -60,7 +60,8 @@ def cut_off(server: str, folder: Path) -> None:
     desk = blender_lab.part("session").desk
     request = start()
     blender_lab.pump_until(lambda: request.changed.state == "waiting")
-    waiting = [words(request), type(desk.status).__name__]
+    waiting = words(request)
+    blender_lab.pump_until(lambda: type(desk.status).__name__ == "Disconnected")
     print("WAITING", flush=True)
     blender_lab.pump_until(lambda: not desk.busy, 120)
     blender_lab.answer(outcome=request.outcome, waiting=waiting, stacks=len(scene.layert2v.stacks))

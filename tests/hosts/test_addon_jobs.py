@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import pytest
 
 from fakes.live_server import LiveServer, live_server
 from hosts.lab import Blender
-from hosts.pictures import Image, over, read_rgba
+from hosts.pictures import Image, over, read_rgba, write_rgba
 from layert2v.stack import Stack, frame_path, read_state
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
 
 EXACT = 1e-6
+RED = (0.5, 0.25, 0.125, 1.0)  # exact in half floats
 PATIENT = {"lease_s": 60.0}  # four Blenders and a worker on a small machine
 
 
@@ -59,7 +61,9 @@ def first(folder: Path, name: str) -> Image:
 def test_a_layer_is_drawn_again_and_a_background_swapped(
     blender: Blender, mini: str, tmp_path: Path
 ) -> None:
-    seen = blender.run("blender_addon_job.py", mini, tmp_path, timeout_s=500)
+    plate = tmp_path / "plate" / "red.exr"
+    write_rgba(plate, np.broadcast_to(np.float32(RED), (80, 112, 4)).copy())
+    seen = blender.run("blender_addon_job.py", mini, tmp_path, plate, timeout_s=500)
     folder, everything = Path(seen["folder"]), ["comp", "fg_01", "shadow_01", "bg"]
     assert seen["states"] == ["replace", "regenerate", "generate"]
     assert seen["drawn"] == {"fg_01": "2", "shadow_01": "1", "bg": "1"}
@@ -72,7 +76,7 @@ def test_a_layer_is_drawn_again_and_a_background_swapped(
     assert largest_difference(tmp_path / "first", read_state(folder, 1), folder, everything) <= EXACT
     made, drawn = tmp_path / "made", tmp_path / "drawn"
     assert np.abs(first(made, "fg_01") - first(drawn, "fg_01")).max() > 0.05
-    assert np.abs(first(tmp_path / "swapped", "bg") - [0.5, 0.25, 0.125, 1]).max() < 1e-3
+    assert np.abs(first(tmp_path / "swapped", "bg") - RED).max() <= EXACT
 
 
 def trouble(blender: Blender, part: str, server: LiveServer, folder: Path) -> dict[str, Any]:
@@ -129,7 +133,7 @@ def test_a_server_that_is_restarted_finishes_the_job(
     answer = json.loads(output.rpartition("ANSWER ")[2].splitlines()[0])
     assert answer["outcome"] == "JobDone"
     assert answer["stacks"] == 1
-    assert answer["waiting"][1] == "Disconnected"
+    assert address in answer["waiting"]
 
 
 def wait_for(process: subprocess.Popen[str], word: str) -> str:
@@ -148,3 +152,44 @@ def test_a_grey_button_has_a_reason(blender: Blender, server: LiveServer, tmp_pa
     assert "127.0.0.1:9" in seen["away"]
     asked = ("elsewhere_can", "away_can", "silent_can", "ready_can")
     assert [seen[name] for name in asked] == [False, False, False, True]
+
+
+def test_renders_become_layers_and_every_place_follows(
+    blender: Blender, mini: str, tmp_path: Path
+) -> None:
+    seen = blender.run("blender_addon_plates.py", mini, tmp_path, timeout_s=500)
+    folder = Path(seen["folder"])
+    assert seen["actions"] == ["open", "remove", "reorder", "add", "replace", "generate"]
+    assert seen["same"]  # the artist's render settings
+    assert seen["left"] == 0
+    orders = [view["list"] for view in seen["views"]]
+    assert orders == [
+        ["bg", "shadow_01", "fg_01"],
+        ["bg", "shadow_01", "fg_01", "shadow_02", "fg_02"],
+        ["bg", "shadow_02", "fg_02", "shadow_01", "fg_01"],
+        ["bg", "shadow_02", "fg_02"],
+        ["bg", "shadow_01", "fg_01"],
+    ]
+    for view in seen["views"]:
+        assert view["sockets"] == [*view["list"], "comp"]
+        assert view["strips"] == view["planes"] == view["list"]
+    blue, green = read_state(folder, 2).layer("bg"), read_state(folder, 3).layer("fg_02")
+    assert np.abs(read_rgba(folder / blue.files[0].path) - (0.125, 0.25, 0.5, 1)).max() < 1e-3
+    assert np.abs(read_rgba(folder / green.files[0].path) - (0, 0.5, 0, 1)).max() < 1e-3
+    state = read_state(folder)
+    assert largest_difference(tmp_path, state, folder, ["comp", *orders[-1]]) <= EXACT
+    for index in range(state.frames):
+        comp, strips = (read_rgba(tmp_path / f"{n}.{1 + index:04d}.exr") for n in ("comp", "strips"))
+        assert np.abs(comp - strips).max() <= EXACT
+
+
+@pytest.mark.parametrize("bare_blender", ["4.5", "5.2"], indirect=True)
+def test_a_local_server_is_started_with_the_installed_engine(
+    blender: Blender, tmp_path: Path
+) -> None:
+    seen = blender.run("blender_addon_local.py", sys.executable, tmp_path, timeout_s=300)
+    assert "engine is not found" in seen["without"]
+    assert seen["models"] == ["mini"]
+    assert seen["remembered"] == ["mini"]
+    assert seen["fit"].startswith("112 x 64, 17 frames (instead of 1920 x 1080")
+    assert seen["ended"]

@@ -1,5 +1,7 @@
 """Changes of a stack: draw a layer again, add, remove, reorder, open an earlier state."""
 
+from dataclasses import replace
+
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
@@ -12,6 +14,7 @@ from layert2v.rerender import (
     rerender_to_json,
     validate_rerender,
 )
+from layert2v.spec import ModelInfo
 
 from .. import catalogue, library, preferences, wishes
 from ..model import LAYERT2V_Stack, active_layer, active_stack
@@ -35,9 +38,10 @@ def change(
     except ContractError as problem:
         operator.report({"ERROR"}, problem.message)
         return {"CANCELLED"}
+    known = drawing_model(scene, stack)
     spec = wishes.with_frozen(spec, item, stack)
-    name = spec.model or stack.model
-    known = next((one for one in catalogue.models() if one.name == name), None)
+    if known is not None and known.name != stack.model:
+        spec = replace(spec, model=known.name)
     if known is not None or not needs_model(spec, stack):
         violations = validate_rerender(spec, stack, known)
         if violations:
@@ -54,6 +58,12 @@ def change(
     )
     request.id = request_id or request.id
     return send(operator, scene, request)
+
+
+def drawing_model(scene: bpy.types.Scene, stack: manifest.Stack) -> ModelInfo | None:
+    """The model that made the stack, or the chosen one where the server has no such model."""
+    own = (one for one in catalogue.models() if one.name == stack.model)
+    return next(own, None) or catalogue.chosen(scene)
 
 
 def no_layer(context: bpy.types.Context) -> str:
