@@ -47,8 +47,14 @@ class Session:
 
 @lru_cache(maxsize=1)
 def session() -> Session:
-    """The session of this Nuke, made at first use. Raises ``PluginError``."""
-    return start(Host.running(), preferences.load(preferences.folder() / preferences.NAME))
+    """The session of this Nuke, made at first use."""
+    host = Host.running()
+    try:
+        chosen = preferences.load(preferences.folder() / preferences.NAME)
+    except PluginError as problem:  # Nuke starts and has its menu, to set them right
+        host.print(problem.sentence())
+        chosen = Preferences()
+    return start(host, chosen)
 
 
 def start(host: Host, chosen: Preferences) -> Session:

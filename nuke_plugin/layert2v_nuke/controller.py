@@ -19,7 +19,7 @@ from layert2v.spec import ModelInfo, model_from_json, spec_to_json
 from layert2v_nuke import news, node, plates, requests, tcl, versions
 from layert2v_nuke.connection import Connection, is_final
 from layert2v_nuke.errors import BadRequest, PluginError
-from layert2v_nuke.graph import Colour, open_comp
+from layert2v_nuke.graph import Colour, mute_knob, open_comp
 from layert2v_nuke.host import Host
 
 
@@ -73,9 +73,10 @@ class Controller:
         """A LayerT2V node with a stack; its uuid. Raises ``PluginError`` and ``ManifestError``."""
         stack = manifest.read(folder)
         tcl.path(folder)
+        colour = self.host.colour(stack.colorspace)
         with self.host.undo("Import LayerT2V stack"):
             uuid = self.host.create(node.group(self._new_id(), None, Path(), Colour()))
-            self.host.show(uuid, stack, folder)
+            self.host.show(uuid, stack, folder, colour)
         self.host.note(uuid, news.shown(stack))
         return uuid
 
@@ -85,9 +86,11 @@ class Controller:
         folder = _folder(values)
         stack = versions.as_shown(folder, node.shown(values))
         colour = self.host.colour(stack.colorspace)
+        muted = [layer.name for layer in stack.layers if values[mute_knob(layer.name)]]
+        origin = self.host.below(uuid)
+        graph = open_comp(stack, folder, colour, owner=uuid, origin=origin, muted=muted)
         with self.host.undo("Explode LayerT2V"):
-            origin = self.host.below(uuid)
-            self.host.add(open_comp(stack, folder, colour, owner=uuid, origin=origin))
+            self.host.add(graph)
 
     def set_version(self, uuid: str, layer: str) -> None:
         """The artist has chosen another version of a layer; its shadow goes along."""
@@ -98,8 +101,9 @@ class Controller:
             for one in versions.with_shadow(folder, layer, shown[layer]):
                 shown[one.name] = one.version
             stack = versions.as_shown(folder, shown)
+            colour = self.host.colour(stack.colorspace)
             with self.host.undo(f"LayerT2V: {layer} v{shown[layer]:03d}"):
-                self.host.show(uuid, stack, folder)
+                self.host.show(uuid, stack, folder, colour)
         except (PluginError, ContractError) as problem:
             self._fail(uuid, problem)
 
@@ -128,8 +132,8 @@ class Controller:
         """End the bridge; jobs go on."""
         self._connection.close()
         self._models = {}
-        self._followed.clear()
-        self._asked.clear()
+        for known in (self._followed, self._asked, self._presses, self._plates):
+            known.clear()
 
     @property
     def busy(self) -> bool:
@@ -341,8 +345,9 @@ class Controller:
     def _done(self, uuid: str, folder: Path) -> None:
         try:
             stack = manifest.read(folder)
+            colour = self.host.colour(stack.colorspace)
             with self.host.undo(f"LayerT2V: {stack.name} v{stack.state:03d}"):
-                self.host.show(uuid, stack, folder)
+                self.host.show(uuid, stack, folder, colour)
         except (PluginError, ContractError) as problem:
             self._end(uuid, news.failed(vars(problem)))
             return

@@ -9,7 +9,7 @@ Layers are merged with ``over`` from bottom to top. A shadow is black with its o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Union
@@ -108,31 +108,41 @@ def read_name(layer: str) -> str:
 
 
 def open_comp(
-    stack: Stack, folder: Path, colour: Colour, *, owner: str = "", origin: tuple[int, int] = (0, 0)
+    stack: Stack,
+    folder: Path,
+    colour: Colour,
+    *,
+    owner: str = "",
+    origin: tuple[int, int] = (0, 0),
+    muted: Collection[str] = (),
 ) -> Graph:
     """The stack as open nodes: a Read per layer in a row, dots, and the merges down the left.
 
-    Raises ``BadPath``.
+    ``owner`` is the uuid of the node that the Reads follow. Raises ``BadPath``.
     """
     x, y = origin
-    nodes: list[Node] = []
+    nodes = [_backdrop(stack, origin)]
     below = ""
     for column, layer in enumerate(stack.layers):
-        left = x + column * COLUMN
+        left, level = x + column * COLUMN, y + READ_HEIGHT + column * ROW
         read = _read(stack, layer, folder, colour, (left, y), owner=owner)
         nodes.append(read)
+        off = layer.name in muted or layer.caster in muted
         if column == 0:
             below = read.name
+            if off:
+                nodes.append(_black(layer, {"xpos": x, "ypos": level}))
+                below = nodes[-1].name
             continue
-        level = y + READ_HEIGHT + column * ROW
-        dot, merge = f"Dot_{layer.name}", f"Merge_{layer.name}"
         middle = level + (MERGE_HEIGHT - DOT_WIDTH) // 2
         at_dot = {"xpos": left + (TILE_WIDTH - DOT_WIDTH) // 2, "ypos": middle}
-        nodes.append(Node("Dot", dot, at_dot, (read.name,)))
-        nodes.append(Node("Merge2", merge, {"bbox": "B", "xpos": x, "ypos": level}, (below, dot)))
-        below = merge
-    backdrop = _backdrop(stack, (x, y))
-    return Graph((backdrop, *nodes))
+        dot = Node("Dot", f"Dot_{layer.name}", at_dot, (read.name,))
+        knobs: dict[str, Value] = {"bbox": "B", "xpos": x, "ypos": level}
+        if off:
+            knobs["disable"] = True
+        nodes += [dot, Node("Merge2", f"Merge_{layer.name}", knobs, (below, dot.name))]
+        below = nodes[-1].name
+    return Graph(tuple(nodes))
 
 
 def inside(stack: Stack | None, folder: Path, colour: Colour) -> tuple[Node, ...]:
@@ -165,18 +175,20 @@ def mute_knob(layer: str) -> str:
     return f"{layer}_mute"
 
 
+def _black(layer: Layer, knobs: Mapping[str, Value]) -> Node:
+    """The lowest layer, muted: there is nothing below it to show instead."""
+    values: dict[str, Value] = {"channels": "rgba", "value": 0.0, **knobs}
+    return Node("Multiply", f"Mute_{layer.name}", values, (read_name(layer.name),))
+
+
 def _tree(stack: Stack, level: int) -> list[Node]:
     bottom = stack.layers[0]
-    # Multiplied by zero when muted: the bottom layer has nothing below it to show instead.
-    off = Expression(f"1-({_muted(bottom)})")
-    knobs: dict[str, Value] = {
-        "channels": "rgba", "value": 0.0, "disable": off, "xpos": 0, "ypos": level,
-    }  # fmt: skip
-    tree = [Node("Multiply", f"Mute_{bottom.name}", knobs, (read_name(bottom.name),))]
+    unless = Expression(f"1-({_muted(bottom)})")
+    tree = [_black(bottom, {"disable": unless, "xpos": 0, "ypos": level})]
     for layer in stack.layers[1:]:
         level += ROW
         disable = Expression(_muted(layer))
-        knobs = {"bbox": "B", "disable": disable, "xpos": 0, "ypos": level}
+        knobs: dict[str, Value] = {"bbox": "B", "disable": disable, "xpos": 0, "ypos": level}
         inputs = (tree[-1].name, read_name(layer.name))
         tree.append(Node("Merge2", f"Merge_{layer.name}", knobs, inputs))
     return tree

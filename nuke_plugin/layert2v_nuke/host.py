@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from layert2v.stack import Stack
-from layert2v_nuke import build, colour, node, tcl
+from layert2v_nuke import build, node, tcl
+from layert2v_nuke.colour import choose, working_space
 from layert2v_nuke.errors import HostRefused
 from layert2v_nuke.graph import (
     LAYER,
@@ -58,7 +59,7 @@ class Host:
             first=int(root["first_frame"].value()),
             last=int(root["last_frame"].value()),
             fps=float(root["fps"].value()),
-            working_space=colour.working_space(
+            working_space=working_space(
                 root["colorManagement"].value(),
                 config.value() if config is not None else "",
                 root["workingSpaceLUT"].value(),
@@ -109,13 +110,11 @@ class Host:
 
     def values(self, uuid: str) -> dict[str, Any]:
         """The values of the node's own knobs, buttons and tabs left out."""
-        group = self._get(uuid)
+        knobs = self._get(uuid).knobs()
         wanted = {knob.name for knob in node.main_knobs("") if node.holds_value(knob)}
-        return {
-            name: knob.value()
-            for name, knob in group.knobs().items()
-            if name in wanted or node.is_layer_value(name)
-        }
+        for layer in node.layers_of(knobs):
+            wanted.update(node.layer_knob_names(layer, values=True))
+        return {name: knob.value() for name, knob in knobs.items() if name in wanted}
 
     @contextmanager
     def undo(self, name: str) -> Iterator[None]:
@@ -151,14 +150,14 @@ class Host:
         return str(made["l2v_uuid"].value())
 
     def colour(self, space: str) -> Colour:
-        """How a Read of this project names a colour space."""
+        """How a Read of this project names a colour space. Not within ``undo``."""
         with self._unnoticed(keep=False):
             probe = self.nuke.nodes.Read()
             offered = self.nuke.getColorspaceList(probe["colorspace"])
             self.nuke.delete(probe)
-        return colour.choose(space, offered)
+        return choose(space, offered)
 
-    def show(self, uuid: str, stack: Stack, folder: Path) -> None:
+    def show(self, uuid: str, stack: Stack, folder: Path, colour: Colour) -> None:
         """Make the node show these versions: by other paths, or by another inside."""
         group = self._get(uuid)
         wanted = {layer.name: read_path(folder, layer.pattern) for layer in stack.layers}
@@ -170,7 +169,7 @@ class Host:
                 self._follow(uuid, name, read["file"].value(), wanted[name])
                 _put(read["file"], wanted[name])
         else:
-            self._rebuild(group, stack, folder)
+            self._rebuild(group, stack, folder, colour)
         values: dict[str, Any] = {"folder": folder.as_posix()}
         for layer in stack.layers:
             values[f"{layer.name}_version"] = layer.version
@@ -230,20 +229,30 @@ class Host:
         """A line in the Script Editor, or on the terminal."""
         self.nuke.tprint(text)
 
-    def _rebuild(self, group: Any, stack: Stack, folder: Path) -> None:
+    def _rebuild(self, group: Any, stack: Stack, folder: Path, colour: Colour) -> None:
         kept = {one.name(): one for one in group.nodes() if one.Class() in ("Input", "Output")}
-        held = {name: knob.value() for name, knob in group.knobs().items() if _stays(name)}
+        held = self._held(group)
         for one in group.nodes():
             if one.name() not in kept:
                 self.nuke.delete(one)
         build.declare(self.nuke, nuke_layers(stack))
         with group:
-            build.fill(self.nuke, inside(stack, folder, self.colour(stack.colorspace)), kept)
-        for name, knob in reversed(list(group.knobs().items())):
-            if node.is_layer_knob(name):
-                group.removeKnob(knob)
+            build.fill(self.nuke, inside(stack, folder, colour), kept)
+        for layer in node.layers_of(group.knobs()):
+            for name in node.layer_knob_names(layer):
+                if group.knob(name) is not None:
+                    group.removeKnob(group[name])
         build.add_knobs(self.nuke, group, node.layer_knobs(stack))
         self._set(group, {name: value for name, value in held.items() if group.knob(name)})
+
+    def _held(self, group: Any) -> dict[str, Any]:
+        """What an artist has set on layers' tabs and is not the layers' own."""
+        names = (
+            f"{layer}{end}"
+            for layer in node.layers_of(group.knobs())
+            for end in ("_freeze", "_mute", "_strength")
+        )
+        return {name: group[name].value() for name in names}
 
     def _follow(self, uuid: str, layer: str, before: str, after: str) -> None:
         """Open Reads of the layer go along, unless the artist has set them to another version."""
@@ -301,8 +310,3 @@ def _is_ours(one: Any) -> bool:
 def _put(knob: Any, value: Any) -> None:
     if knob.value() != value:
         knob.setValue(value)
-
-
-def _stays(name: str) -> bool:
-    """What an artist has set on a layer's tab and is not the layer's own."""
-    return name.endswith(("_freeze", "_mute", "_strength"))

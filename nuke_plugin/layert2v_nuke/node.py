@@ -6,7 +6,7 @@ Knows no host: a node is a mapping from knob names to values. Text of the artist
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,8 @@ PENDING = (SENDING, "waiting", "uploading", "queued", "running", "cancelling", "
 
 HIDDEN = ("INVISIBLE",)
 LINE = ("STARTLINE",)
-_OF_A_LAYER = (
-    "_tab", "_version", "_prompt", "_seed", "_strength", "_freeze", "_mute", "_rerender", "_plate",
-)  # fmt: skip
+_VALUES = ("_version", "_prompt", "_seed", "_strength", "_freeze", "_mute")
+_OF_A_LAYER = ("_tab", "_rerender", "_plate", *_VALUES)
 
 BUTTON = """try:
     from layert2v_nuke import api
@@ -112,14 +111,16 @@ def layer_knobs(stack: Stack) -> tuple[UserKnob, ...]:
     return tuple(knob for layer in reversed(stack.layers) for knob in _tab(layer))
 
 
-def is_layer_knob(name: str) -> bool:
-    """Whether a knob belongs to a layer's tab, and goes when the layer goes."""
-    return name.endswith(_OF_A_LAYER)
+def layers_of(knobs: Iterable[str]) -> list[str]:
+    """The layers that have a tab, by the names of all knobs of a node."""
+    names = set(knobs)
+    tabs = [name[: -len("_tab")] for name in knobs if name.endswith("_tab")]
+    return [name for name in tabs if f"{name}_version" in names]
 
 
-def is_layer_value(name: str) -> bool:
-    """Whether a knob of a layer's tab holds something."""
-    return is_layer_knob(name) and not name.endswith(("_tab", "_rerender", "_plate"))
+def layer_knob_names(layer: str, *, values: bool = False) -> tuple[str, ...]:
+    """What is on a layer's tab, the tab too; with ``values`` what holds something."""
+    return tuple(f"{layer}{end}" for end in (_VALUES if values else _OF_A_LAYER))
 
 
 def holds_value(knob: UserKnob) -> bool:

@@ -63,6 +63,16 @@ def test_cancel_ends_the_job(artist: Artist) -> None:
     artist.until(artist.is_(uuid, "cancelled"))
 
 
+def test_asking_again_in_the_middle_changes_nothing(artist: Artist) -> None:
+    uuid = artist.ask(Behaviour(step_s=0.3))
+    artist.until(artist.is_(uuid, "running"))
+    job = artist.host.values(uuid)["l2v_job"]
+    artist.controller.refresh()
+    artist.until(artist.is_(uuid, "done", "failed"))
+    assert artist.life(uuid) == "done", artist.host.status(uuid)
+    assert artist.host.values(uuid)["l2v_job"] == job
+
+
 def test_what_the_engine_says_is_on_the_node(artist: Artist) -> None:
     uuid = artist.ask(Behaviour(fault="refuse"))
     artist.until(artist.is_(uuid, "failed"))

@@ -100,6 +100,15 @@ def test_the_folder_has_no_messages_and_no_other_packages(installed: Path) -> No
     assert not (installed / "layert2v" / "v1").exists()
 
 
+def test_the_same_tree_makes_the_same_archive(build_nuke: ModuleType, tmp_path: Path) -> None:
+    archives = []
+    for name in ("one", "two"):
+        build_nuke.plugin(tmp_path / name / "layert2v")
+        build_nuke.pack(tmp_path / name / "layert2v", tmp_path / f"{name}.zip")
+        archives.append((tmp_path / f"{name}.zip").read_bytes())
+    assert archives[0] == archives[1]
+
+
 @pytest.mark.parametrize("version", ["3.9", "3.10", "3.11"])
 def test_nuke_s_own_python_runs_the_bundled_bridge(
     version: str, tmp_path: Path, build_nuke: ModuleType

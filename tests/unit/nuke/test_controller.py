@@ -349,3 +349,23 @@ def test_a_model_that_the_server_lacks_is_named(studio: Studio) -> None:
     studio.connect(replace(MODEL, name="wan"))
     assert studio.node()["model"].values() == ["wan"]
     assert studio.line.last("generate")["spec"]["model"] == "wan"
+
+
+def test_knobs_of_the_artist_s_own_are_left_alone(studio: Studio, stack: Path) -> None:
+    uuid = studio.asked()
+    own = studio.nuke.Int_Knob("my_version", "mine")
+    studio.node().addKnob(own)
+    studio.done(stack)
+    studio.controller.press(uuid, "rerender fg_01")
+    assert studio.line.last("rerender")["spec"]["layers"] == ["fg_01"]
+    assert studio.node().knob("my_version") is not None
+
+
+def test_freeze_and_mute_outlive_another_set_of_layers(studio: Studio, stack: Path) -> None:
+    uuid = studio.with_stack(stack)
+    studio.host.write(uuid, {"bg_freeze": True, "fg_01_mute": True})
+    studio.controller.press(uuid, "generate")
+    other = Path(shutil.copytree(stack, stack.with_name("other")))
+    studio.done(other)
+    assert studio.value("folder") == str(other)
+    assert (studio.value("bg_freeze"), studio.value("fg_01_mute")) == (True, True)

@@ -115,6 +115,14 @@ def test_a_muted_background_leaves_the_foregrounds_on_nothing(foxes: Path) -> No
     assert np.abs(comp(made, 1001).rgba() - wanted).max() <= 1e-6
 
 
+@pytest.mark.parametrize("gone", [("fg_02", "shadow_02"), ("bg",)])
+def test_open_nodes_keep_what_was_muted(foxes: Path, gone: tuple[str, ...]) -> None:
+    stack = manifest.read(foxes)
+    made = read(script(open_comp(stack, foxes, COLOUR, muted=gone[:1])))
+    wanted = numpy_over(without(stack, *gone), foxes, 1001)
+    assert np.abs(comp(made, 1001).rgba() - wanted).max() <= 1e-6
+
+
 def swap(made: Script) -> None:
     last(made).inputs.reverse()
 

@@ -186,3 +186,14 @@ def test_pipeline_code_waits_for_its_result(studio: Studio, foxes: Path) -> None
 
 def test_defaults_need_no_file(tmp_path: Path) -> None:
     assert preferences.load(tmp_path / "none.json", {}) == Preferences()
+
+
+def test_wrong_preferences_do_not_keep_nuke_from_its_menu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preferences, "folder", lambda: tmp_path)
+    (tmp_path / "layert2v.json").write_text("{")
+    with FakeNuke().installed() as nuke:
+        made = api.session.__wrapped__()
+    assert made.preferences == Preferences()
+    assert "layert2v.json cannot be used" in nuke.messages[0]
