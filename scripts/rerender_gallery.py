@@ -27,7 +27,8 @@ WORLDS = (
     ("a beach on a sunny day", 4),
 )
 ANIMALS = (("a bear walking", 2), ("a giraffe walking", 8), ("a horse running", 3))
-STRENGTHS = (0.3, 0.5, 0.7, 1.0)
+STRENGTHS = (0.6, 0.75, 0.85, 0.92)
+LEG = (0.26, 0.5, 0.54, 1.0)  # left, top, right, bottom of the hind leg, as shares of the picture
 LINES, GAP, MARGIN, LINE = 160, 8, 16, 20
 GROUND, TEXT, QUIET = "#15171a", "#e6e6e3", "#8d939b"
 
@@ -48,10 +49,10 @@ class Gallery:
         spec = GenerateSpec(prompt=PROMPT, seed=SEED)
         self.stack = engine.generate(spec, folder, report=_quiet, cancelled=_never)
 
-    def change(self, spec: RerenderSpec) -> int:
+    def change(self, spec: RerenderSpec, **inputs: Path) -> int:
         """Carry out a change of the first state; returns the number of the new one."""
         made = self.engine.rerender(
-            replace(spec, at=1), self.folder, inputs={}, report=_quiet, cancelled=_never
+            replace(spec, at=1), self.folder, inputs=inputs, report=_quiet, cancelled=_never
         )
         print(f"v{made.state:03d} {made.understood}; {made.history[-1].versions}")
         return made.state
@@ -88,12 +89,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     parser.add_argument("--models", type=Path, help="folder of checkpoints")
+    parser.add_argument("--only", choices=SHEETS, action="append", help="default: all of them")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         gallery = Gallery(Engine(args.models), Path(name) / "fox")
-        _worlds(gallery, args.out)
-        _animals(gallery, args.out)
-        _strengths(gallery, args.out)
+        for sheet in args.only or SHEETS:
+            SHEETS[sheet](gallery, args.out)
 
 
 def _worlds(gallery: Gallery, out: Path) -> None:
@@ -125,16 +126,35 @@ def _animals(gallery: Gallery, out: Path) -> None:
 
 
 def _strengths(gallery: Gallery, out: Path) -> None:
-    states = [1]
-    for strength in STRENGTHS:
-        spec = RerenderSpec(
-            action="regenerate", layers=("fg_01",), strength=strength, seed=21, steps=30
-        )
-        states.append(gallery.change(spec))
-    frames = _ends(gallery.stack)
-    rows = [[Cell(state, "comp", frame) for state in states] for frame in frames]
+    mask = gallery.folder.with_name("mask")
+    _write_mask(mask, gallery.stack)
+    rows: list[list[Cell]] = []
+    frame = gallery.stack.start_frame
+    for masks in ({}, {"fg_01": "mask"}):
+        row = [Cell(1, "comp", frame)]
+        for strength in STRENGTHS:
+            spec = RerenderSpec(
+                action="regenerate",
+                layers=("fg_01",),
+                frozen=("shadow_01",) if masks else (),
+                masks=masks,
+                strength=strength,
+                seed=21,
+            )
+            row.append(Cell(gallery.change(spec, mask=mask), "comp", frame))
+        rows.append(row)
     captions = ["as generated", *(f"strength {strength:g}" for strength in STRENGTHS)]
     gallery.sheet(out / "rerender_strength.jpg", rows, captions)
+
+
+def _write_mask(folder: Path, stack: Stack) -> None:
+    """White, but for the hind leg."""
+    mask = Image.new("L", (stack.width, stack.height), 255)
+    sides = (stack.width, stack.height, stack.width, stack.height)
+    box = [round(share * side) for share, side in zip(LEG, sides, strict=True)]
+    ImageDraw.Draw(mask).rectangle(box, fill=0)
+    folder.mkdir(exist_ok=True)
+    mask.save(folder / "mask.png")
 
 
 def _ends(stack: Stack) -> tuple[int, int]:
@@ -148,6 +168,9 @@ def _quiet(_progress: object) -> None:
 
 def _never() -> bool:
     return False
+
+
+SHEETS = {"worlds": _worlds, "animals": _animals, "strength": _strengths}
 
 
 if __name__ == "__main__":

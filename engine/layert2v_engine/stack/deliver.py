@@ -86,8 +86,7 @@ class StackWriter(StateWriter):
                 )
             new = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=self.folder):
-                pass  # a folder that is there may still be one that nobody can write to
+            _check_writable(self.folder)
             for flat in (self._comp, self._ref):
                 self._clear(flat)
         except OSError as problem:
@@ -116,6 +115,7 @@ class StackEditor(StateWriter):
     ) -> None:
         with ExitStack() as held:
             base = manifest.start(folder, at)
+            _check_writable(folder)
             held.enter_context(alone(folder))
             base = manifest.start(folder, at)  # as it is now that nobody else changes it
             format = Format.of(base)
@@ -142,3 +142,12 @@ class StackEditor(StateWriter):
         """Be done with the folder and let others change it."""
         super().close()
         self._held.close()
+
+
+def _check_writable(folder: Path) -> None:
+    """A folder that is there may still be one that nobody can write to; better said at once."""
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as problem:
+        raise write_error(folder, problem) from problem
