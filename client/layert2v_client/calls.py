@@ -64,11 +64,11 @@ def naming_the_made(status: JobStatus, line: ProgressLine) -> Iterator[None]:
         raise
 
 
-def terms(line: ProgressLine) -> Terms:
+def terms(line: ProgressLine, doing: str = "fetching") -> Terms:
     """A transfer with a bar."""
 
     def report(done: int, total: int) -> None:
-        line.show("fetch", f"fetching {size(done)} of {size(total)}", done / max(total, 1))
+        line.show(doing, f"{doing} {size(done)} of {size(total)}", done / max(total, 1))
 
     return Terms(report=report)
 

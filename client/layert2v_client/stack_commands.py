@@ -273,7 +273,7 @@ def _carried_out(
 ) -> Path:
     """Have it made; the folder in which the new state is."""
 
-    request = client.prepare(source, spec, inputs, uuid.uuid4(), terms(line))
+    request = client.prepare(source, spec, inputs, uuid.uuid4(), terms(line, "uploading"))
 
     def ask(timeout_s: float) -> Job:
         return client.create(request, timeout_s=timeout_s)
