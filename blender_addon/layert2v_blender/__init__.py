@@ -1,4 +1,4 @@
-"""LayerT2V in Blender: a prompt becomes a layer stack in the compositor, the scene or the sequencer.
+"""LayerT2V in Blender: prompts become layers in the compositor, the 3D scene or the sequencer.
 
 Layers of the house: ``panels`` and ``operators`` over ``session`` (requests) and ``library``
 (stacks), these over ``model`` (what a scene remembers), and ``compositor``, ``planes`` and

@@ -67,8 +67,9 @@ def node(scene: bpy.types.Scene, uid: str) -> bpy.types.Node | None:
 
 def to_output(scene: bpy.types.Scene, uid: str) -> None:
     """Make the comp of a stack that is in the graph what a render of the scene delivers."""
-    graph = versions.compositor_tree(scene)
-    graph.links.new(node(scene, uid).outputs[COMP], versions.output(graph))
+    graph, placed = versions.compositor_tree(scene), node(scene, uid)
+    if placed is not None:
+        graph.links.new(placed.outputs[COMP], versions.output(graph))
 
 
 def _view(graph: bpy.types.NodeTree, node: bpy.types.Node) -> None:

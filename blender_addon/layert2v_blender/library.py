@@ -1,4 +1,4 @@
-"""Stacks on disk and in a scene: read a folder, fill the scene's list, bring every view up to date."""
+"""Stacks on disk and in a scene: read a folder, fill the scene's list, refresh every view."""
 
 from __future__ import annotations
 

@@ -26,12 +26,6 @@ TARGETS = (
 )
 
 
-def digits(text: str) -> int | None:
-    """The number a seed field holds; None where it is empty or holds something else."""
-    text = text.strip()
-    return int(text) if text.isascii() and text.isdigit() else None
-
-
 def _seed_changed(self, _context):
     cleaned = "".join(filter(str.isdigit, self.seed))[:19]
     if cleaned != self.seed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
@@ -12,7 +12,14 @@ from .model import active_layer, active_stack
 from .session import Request, desk
 
 SPACES = (("NODE_EDITOR", "node"), ("SEQUENCE_EDITOR", "sequence"), ("VIEW_3D", "view"))
-ROLE_ICONS = {"background": "IMAGE_BACKGROUND", "foreground": "IMAGE_RGB_ALPHA", "shadow": "SHADING_RENDERED"}
+ROLE_ICONS = {
+    "background": "IMAGE_BACKGROUND",
+    "foreground": "IMAGE_RGB_ALPHA",
+    "shadow": "SHADING_RENDERED",
+}
+if TYPE_CHECKING:
+    from layert2v_client.session import Connected, Disconnected
+
 COLUMNS = 42  # characters of a sidebar of ordinary width
 
 
@@ -21,7 +28,9 @@ def paragraph(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None
     column = layout.column(align=True)
     column.scale_y = 0.8
     for number, line in enumerate(textwrap.wrap(text, COLUMNS)):
-        column.label(text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
+        column.label(
+            text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE"
+        )
 
 
 def connection(layout: bpy.types.UILayout, _context: bpy.types.Context) -> None:
@@ -29,23 +38,32 @@ def connection(layout: bpy.types.UILayout, _context: bpy.types.Context) -> None:
     server = preferences.get().server
     reason = preferences.why_not_connect()
     status = desk.status
-    kind = type(status).__name__
     label = "Test Connection" if server else "Start Local Server"
     if reason:
         paragraph(layout, reason, "ERROR")
-    elif kind == "Connected":
+    elif status is not None:
         label = "Ask Again"
-        titles = ", ".join(model.title for model in status.models) or "still loading its models"
-        where = server or "this machine"
-        paragraph(layout, f"Connected to {where}: {titles}", "CHECKMARK")
-    elif kind == "Disconnected":
-        paragraph(layout, " ".join(filter(None, (status.message, status.hint))), "ERROR")
+        _status(layout, server or "this machine", status)
     elif desk.asked:
         paragraph(layout, "Connecting ...", "SORTTIME")
     layout.operator("layert2v.connect", text=label, icon="PLUGIN" if server else "PLAY")
 
 
-class Main:
+def _status(layout: bpy.types.UILayout, server: str, status: Connected | Disconnected) -> None:
+    from layert2v_client import events as told  # whoever has a status has loaded the client
+
+    if isinstance(status, told.Disconnected):
+        paragraph(layout, " ".join(filter(None, (status.message, status.hint))), "ERROR")
+        return
+    titles = ", ".join(model.title for model in status.models) or "still loading its models"
+    paragraph(layout, f"Connected to {server}: {titles}", "CHECKMARK")
+
+
+class _Sidebar:
+    layout: Any  # what Blender gives a panel to draw on
+
+
+class Main(_Sidebar):
     """Prompts, the button, and what is under way."""
 
     bl_label = "LayerT2V"
@@ -64,12 +82,14 @@ class Main:
             _request(layout.box(), request)
 
     def draw_header_preset(self, _context: bpy.types.Context) -> None:
-        operator = self.layout.operator("preferences.addon_show", text="", icon="PREFERENCES", emboss=False)
+        operator = self.layout.operator(
+            "preferences.addon_show", text="", icon="PREFERENCES", emboss=False
+        )
         operator.module = __package__
 
 
 def _is_down() -> bool:
-    return type(desk.status).__name__ == "Disconnected"
+    return desk.status is not None and not hasattr(desk.status, "models")
 
 
 def _prompts(layout: bpy.types.UILayout, state: Any) -> None:
@@ -79,7 +99,11 @@ def _prompts(layout: bpy.types.UILayout, state: Any) -> None:
     for index, foreground in enumerate(state.foregrounds):
         row = column.row(align=True)
         row.prop(
-            foreground, "prompt", text="", placeholder=f"Foreground {index + 1}", icon="IMAGE_RGB_ALPHA"
+            foreground,
+            "prompt",
+            text="",
+            placeholder=f"Foreground {index + 1}",
+            icon="IMAGE_RGB_ALPHA",
         )
         row.operator("layert2v.foreground_remove", text="", icon="X").index = index
     column.operator("layert2v.foreground_add", icon="ADD")
@@ -110,11 +134,9 @@ def _settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
 def _request(box: bpy.types.UILayout, request: Request) -> None:
     row = box.row()
     row.label(text=request.title, icon="RENDER_ANIMATION")
-    if request.is_open:
+    if request.ended is None:
         row.operator("layert2v.cancel", text="", icon="CANCEL").request_id = request.id
-        box.progress(
-            factor=wording.factor(request.changed), text=wording.progress(request.changed)
-        )
+        box.progress(factor=wording.factor(request.changed), text=wording.progress(request.changed))
         picture = thumbnails.icon(request.id)
         if picture:
             box.template_icon(picture, scale=6.0)
@@ -126,7 +148,7 @@ def _request(box: bpy.types.UILayout, request: Request) -> None:
         box.operator("layert2v.ask_again", icon="FILE_REFRESH").request_id = request.id
 
 
-class More:
+class More(_Sidebar):
     """What is rarely changed."""
 
     bl_label = "More"
@@ -142,7 +164,7 @@ class More:
         column.prop(state, "target")
 
 
-class Layers:
+class Layers(_Sidebar):
     """The chosen stack with its layers."""
 
     bl_label = "Layers"
@@ -207,7 +229,7 @@ def _open_in(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         box.operator("layert2v.blend_linear")
 
 
-class Plates:
+class Plates(_Sidebar):
     """Pictures of the artist's own as a layer."""
 
     bl_label = "Own Pictures as a Layer"
@@ -222,10 +244,12 @@ class Plates:
         ):
             row = column.row(align=True)
             for use, label in (("BACKGROUND", f"{text} as Background"), ("FOREGROUND", "On Top")):
-                row.operator(name, text=label, icon=icon if use == "BACKGROUND" else "NONE").use = use
+                row.operator(
+                    name, text=label, icon=icon if use == "BACKGROUND" else "NONE"
+                ).use = use
 
 
-class History:
+class History(_Sidebar):
     """The states of the chosen stack."""
 
     bl_label = "History"
@@ -249,16 +273,22 @@ class History:
 
 
 class LAYERT2V_UL_layers(bpy.types.UIList):
-    def draw_item(self, _context, layout, _data, layer, _icon, _active, _property):
+    def draw_item(
+        self, _context: Any, layout: Any, _data: Any, layer: Any, _icon: Any, _from: Any, _name: Any
+    ) -> None:
         row = layout.row(align=True)
-        row.prop(layer, "visible", text="", icon="HIDE_OFF" if layer.visible else "HIDE_ON", emboss=False)
+        row.prop(
+            layer, "visible", text="", icon="HIDE_OFF" if layer.visible else "HIDE_ON", emboss=False
+        )
         row.label(text=layer.name, icon=ROLE_ICONS[layer.role])
         row.prop(layer, "shown", text="")
         row.prop(layer, "frozen", text="", icon="FREEZE", emboss=False)
 
 
 class LAYERT2V_UL_history(bpy.types.UIList):
-    def draw_item(self, _context, layout, _data, state, _icon, _active, _property):
+    def draw_item(
+        self, _context: Any, layout: Any, _data: Any, state: Any, _icon: Any, _from: Any, _name: Any
+    ) -> None:
         layout.label(text=f"v{state.number:03d}  {state.action}")
 
 
@@ -269,7 +299,11 @@ def _classes() -> list[type]:
         parent = f"LAYERT2V_PT_main_{suffix}"
         for mixin in (Main, More, Layers, Plates, History):
             name = f"LAYERT2V_PT_{mixin.__name__.lower()}_{suffix}"
-            body = {"bl_space_type": space, "bl_region_type": "UI", "bl_category": "LayerT2V"}
+            body: dict[str, Any] = {
+                "bl_space_type": space,
+                "bl_region_type": "UI",
+                "bl_category": "LayerT2V",
+            }
             if name != parent:
                 body["bl_parent_id"] = parent
             if space == "NODE_EDITOR":

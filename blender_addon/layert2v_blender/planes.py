@@ -72,7 +72,9 @@ def _camera_frame(scene: bpy.types.Scene) -> list[float]:
     return [*middle, max(across) - min(across), max(up) - min(up), float(grows)]
 
 
-def _stand(plane: bpy.types.Object, empty: bpy.types.Object, shown: Shown, layer: ShownLayer) -> None:
+def _stand(
+    plane: bpy.types.Object, empty: bpy.types.Object, shown: Shown, layer: ShownLayer
+) -> None:
     """Put a plane at its depth, as large as the picture is there."""
     x, y, width, height, grows, nearest, step = empty[_FRAME]
     depth = nearest + step * (len(shown.layers) - 1 - shown.names.index(layer.name))

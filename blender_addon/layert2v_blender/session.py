@@ -26,7 +26,14 @@ from layert2v.spec import spec_from_json
 from . import catalogue, plates, preferences, thumbnails
 
 if TYPE_CHECKING:
-    from layert2v_client.session import Connected, Disconnected, Event, Session, SessionSettings
+    from layert2v_client.session import (
+        Connected,
+        Disconnected,
+        Event,
+        JobChanged,
+        Session,
+        SessionSettings,
+    )
 
 BUSY_S, IDLE_S = 0.1, 0.5
 BUDGET_S = 0.02  # of the interface's time for one pump, after its first import
@@ -53,9 +60,8 @@ class Request:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     job: str = ""
     scene: int = 0
-    changed: Any = None  # the newest JobChanged
-    ended: Any = None  # the event that ended it
-    preview: str = ""
+    changed: JobChanged | None = None
+    ended: Event | None = None
     trouble: str = ""  # why its stack cannot be opened
 
     @property
@@ -218,19 +224,19 @@ class Desk:
             request.ended = _unknown(request)
 
     def _take(self, settings: SessionSettings, line: Line, event: Event) -> None:
-        kind = type(event).__name__
-        if kind in ("Connected", "Disconnected"):
+        from layert2v_client import events as told
+
+        if isinstance(event, (told.Connected, told.Disconnected)):
             line.status = event
-            if kind == "Connected":
+            if isinstance(event, told.Connected):
                 catalogue.remember(settings.server, event.models)
             return
         request = self.requests.get(event.request_id)
         if request is None:
             return
-        if kind == "Preview":
-            request.preview = event.path
+        if isinstance(event, told.Preview):
             thumbnails.show(request.id, event.path)
-        elif kind == "JobChanged":
+        elif isinstance(event, told.JobChanged):
             known, request.job = request.job, event.job or request.job
             request.changed = event
             if request.job != known:
@@ -238,7 +244,7 @@ class Desk:
         else:
             request.ended = event
             plates.forget(request.id)
-            if kind == "JobDone":
+            if isinstance(event, told.JobDone):
                 self._landed.append(request.id)
             self.save_records()
 
@@ -308,13 +314,13 @@ def _tick() -> float:
         return IDLE_S
 
 
-@bpy.app.handlers.persistent
+@bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
 def _on_load(*_: Any) -> None:
     for scene in bpy.data.scenes:
         desk.resume(scene)
 
 
-@bpy.app.handlers.persistent
+@bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
 def _on_save_or_undo(*_: Any) -> None:
     desk.save_records()
 

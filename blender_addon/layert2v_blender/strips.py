@@ -59,9 +59,7 @@ def _free_channel(scene: bpy.types.Scene) -> int:
     return 1 + max((strip.channel for strip in versions.strips(editor)), default=0)
 
 
-def _new(
-    scene: bpy.types.Scene, shown: Shown, layer: ShownLayer, channel: int
-) -> bpy.types.Strip:
+def _new(scene: bpy.types.Scene, shown: Shown, layer: ShownLayer, channel: int) -> bpy.types.Strip:
     first, *others = shown.files(layer)
     if not first.is_file():
         raise PictureMissing(f"{first} is missing; was the stack folder moved or deleted?")

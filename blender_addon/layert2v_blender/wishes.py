@@ -12,8 +12,6 @@ from layert2v.rerender import RerenderSpec, followers
 from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v.stack import Stack
 
-from .model import digits
-
 if TYPE_CHECKING:
     import bpy
 
@@ -60,6 +58,12 @@ def fit(scene: bpy.types.Scene, model: ModelInfo) -> Fit:
     )
 
 
+def digits(text: str) -> int | None:
+    """The number a seed field holds; None where it is empty or holds something else."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
 def snap_size(width: int, height: int, model: ModelInfo) -> tuple[int, int]:
     """The size of nearly this shape that the model can draw, as large as asked where it can."""
     (low_w, high_w), (low_h, high_h) = model.width_range, model.height_range
@@ -99,8 +103,8 @@ def generate(scene: bpy.types.Scene, model: ModelInfo) -> GenerateSpec:
         frames=fitted.frames,
         fps=scene.render.fps / scene.render.fps_base,
         seed=digits(state.seed),
-        steps=state.steps if state.own_sampling else 0,
-        guidance=state.guidance if state.own_sampling else -1.0,
+        steps=_steps(state),
+        guidance=_guidance(state),
         model=model.name,
         colorspace=state.colorspace or model.colorspaces[0],
         start_frame=max(scene.frame_start, 0),
@@ -117,7 +121,8 @@ def regenerate(scene: bpy.types.Scene, layer: LAYERT2V_Layer, stack: Stack) -> R
         prompts={} if new in ("", old) else {layer.name: new},
         seed=digits(layer.seed),
         strength=layer.strength,
-        **_sampling(scene.layert2v),
+        steps=_steps(scene.layert2v),
+        guidance=_guidance(scene.layert2v),
     )
 
 
@@ -128,10 +133,12 @@ def with_frozen(spec: RerenderSpec, item: LAYERT2V_Stack, stack: Stack) -> Reren
     return replace(spec, frozen=tuple(name for name in followed if name in held))
 
 
-def _sampling(state: LAYERT2V_Scene) -> dict[str, float]:
-    if not state.own_sampling:
-        return {}
-    return {"steps": state.steps, "guidance": state.guidance}
+def _steps(state: LAYERT2V_Scene) -> int:
+    return state.steps if state.own_sampling else 0
+
+
+def _guidance(state: LAYERT2V_Scene) -> float:
+    return state.guidance if state.own_sampling else -1.0
 
 
 def reuse_generate(spec: GenerateSpec, state: LAYERT2V_Scene) -> None:

@@ -38,14 +38,13 @@ def progress(changed: JobChanged | None) -> str:
 
 def outcome(ended: Event) -> str:
     """What became of a request, and what to do."""
-    kind = type(ended).__name__
-    if kind == "JobFailed":
+    from layert2v_client import events as told  # whoever has one has loaded the client
+
+    if isinstance(ended, told.JobFailed):
         return " ".join(filter(None, (ended.message, ended.hint)))
-    return {
-        "JobDone": "Done",
-        "JobCancelled": "Cancelled",
-        "JobUnknown": "The server does not know this job, or it is another server.",
-    }[kind]
+    if isinstance(ended, told.JobUnknown):
+        return "The server does not know this job, or it is another server."
+    return "Cancelled" if isinstance(ended, told.JobCancelled) else "Done"
 
 
 def factor(changed: JobChanged | None) -> float:

@@ -1,6 +1,6 @@
 """Imports are undone as a whole, and what is imported is still there after saving and opening.
 
-    python blender_addon_keep.py STACK FOLDER
+python blender_addon_keep.py STACK FOLDER
 """
 
 from __future__ import annotations
@@ -53,7 +53,12 @@ def opened_again(file: Path) -> dict[str, object]:
     plane = next(one for one in bpy.data.objects if one.get("layert2v") == f"{item.uid}/fg_01")
     strips = blender_lab.part("versions").strips(scene.sequence_editor)
     muted = [strip.get("layert2v", "").partition("/")[2] for strip in strips if strip.mute]
-    return {"problem": item.problem, "overs": len(overs), "plane": plane.hide_render, "muted": muted}
+    return {
+        "problem": item.problem,
+        "overs": len(overs),
+        "plane": plane.hide_render,
+        "muted": muted,
+    }
 
 
 def main(stack: str, folder: Path) -> None:

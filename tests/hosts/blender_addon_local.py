@@ -1,6 +1,6 @@
 """A server of this machine's own, and what the panel says of the model's limits.
 
-    python blender_addon_local.py PYTHON_WITH_THE_ENGINE FOLDER
+python blender_addon_local.py PYTHON_WITH_THE_ENGINE FOLDER
 """
 
 from __future__ import annotations
@@ -45,9 +45,7 @@ def main(engine: str, folder: Path) -> None:
     blender_lab.enable()
     own = bpy.context.preferences.addons[blender_lab.EXTENSION].preferences
     remembered = [model.name for model in blender_lab.part("catalogue").models()]
-    blender_lab.answer(
-        without=without, models=models, fit=fit, ended=ended, remembered=remembered
-    )
+    blender_lab.answer(without=without, models=models, fit=fit, ended=ended, remembered=remembered)
 
 
 if __name__ == "__main__":

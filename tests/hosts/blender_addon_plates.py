@@ -1,6 +1,6 @@
 """Renders as plates, the ways back, and what follows when a stack gets and loses layers.
 
-    python blender_addon_plates.py SERVER OUT
+python blender_addon_plates.py SERVER OUT
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Renders what the add-on has made, for scripts inside Blender: a socket, the planes, the strips."""
+"""Renders what the add-on has made, for scripts inside Blender."""
 
 from __future__ import annotations
 

@@ -65,6 +65,6 @@ def test_an_import_is_one_step_and_outlives_the_session(blender: Blender, tmp_pa
     assert seen["planes"]["added"] == ["collections", "materials", "meshes", "objects"]
     assert seen["strips"]["added"] == ["strips"]
     for step in (seen["imported"], seen["planes"], seen["strips"]):
-        assert step["undone"] and step["redone"]
+        assert [step["undone"], step["redone"]] == [True, True]
     assert seen["again"] == {"problem": "", "overs": 1, "plane": True, "muted": ["fg_01"]}
     assert "There is no stack.json" in seen["complaint"]

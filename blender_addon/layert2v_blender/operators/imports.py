@@ -13,7 +13,9 @@ from ..pictures import PictureMissing
 from ..session import desk
 from .base import Explained, no_stack
 
-LINEAR_HINT = "The sequencer blends in sRGB, so the strips look different; see Blend in Linear Light"
+LINEAR_HINT = (
+    "The sequencer blends in sRGB, so the strips look different; see Blend in Linear Light"
+)
 
 
 def open_stack(

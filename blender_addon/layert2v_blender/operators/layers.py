@@ -72,7 +72,7 @@ def no_layer(context: bpy.types.Context) -> str:
 
 
 class LAYERT2V_OT_rerender(Explained, bpy.types.Operator):
-    """Draw this layer again with its prompt, seed and strength; the other layers stay as they are"""
+    """Draw this layer again with its prompt, seed and strength; the other layers stay"""
 
     bl_idname = "layert2v.rerender"
     bl_label = "Re-render"
