@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -200,6 +201,14 @@ def test_files_keep_the_rules_by_which_nuke_names_channels(foxes: Path) -> None:
 def test_a_layer_never_takes_a_name_that_nuke_has(name: str) -> None:
     assert nuke_layer(name) == f"{name}_layer"
     assert nuke_layer("fg_01") == "fg_01"
+
+
+def test_alt_up_finds_one_version_in_every_path(foxes: Path) -> None:
+    for one in opened(foxes).nodes:
+        if one.cls == "Read":
+            # The documented tokens: v and digits after a slash, a dot or an underscore.
+            found = re.findall(r"[/_.]v(\d+)", one.knobs["file"].text.split("/foxes/")[1])
+            assert found == ["001", "001"]
 
 
 def test_a_whole_project_says_nothing_about_colour(foxes: Path) -> None:
