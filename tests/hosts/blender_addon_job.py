@@ -64,6 +64,22 @@ def shown(scene: bpy.types.Scene) -> dict[str, str]:
     return {layer.name: layer.shown for layer in scene.layert2v.stacks[0].layers}
 
 
+def reused(scene: bpy.types.Scene) -> dict[str, object]:
+    """What the panel and the layer hold after each state of the history was used again."""
+    state, item = scene.layert2v, scene.layert2v.stacks[0]
+    state.prompt = state.seed = item.layers["fg_01"].prompt = ""
+    state.size_from_scene, state.own_sampling = True, False
+    for index in range(len(item.history)):
+        item.active_state = index
+        bpy.ops.layert2v.use_settings("EXEC_DEFAULT", True)
+    layer = item.layers["fg_01"]
+    return {
+        "prompt": state.prompt, "seed": state.seed, "steps": state.steps,
+        "size": [state.size_from_scene, state.width, state.height, state.frames],
+        "layer": [layer.prompt, layer.seed],
+    }  # fmt: skip
+
+
 def main(server: str, out: Path, plate: Path) -> None:
     scene = prepare(server, out)
     folder = ask(bpy.ops.layert2v.generate)
@@ -94,7 +110,9 @@ def main(server: str, out: Path, plate: Path) -> None:
     grades.append(links_of_grade(scene))
     blender_views.render_sockets(scene, out / "swapped")
     bpy.ops.ed.undo()
-    answer["undone"] = shown(bpy.context.scene)
+    scene = bpy.context.scene
+    answer["undone"] = shown(scene)
+    answer["reused"] = reused(scene)
     blender_lab.answer(**answer, grades=grades)
 
 

@@ -69,6 +69,10 @@ def test_a_layer_is_drawn_again_and_a_background_swapped(
     assert seen["drawn"] == {"fg_01": "2", "shadow_01": "1", "bg": "1"}
     assert seen["swapped"] == {"fg_01": "2", "shadow_01": "1", "bg": "2"}
     assert seen["undone"] == seen["drawn"]
+    assert seen["reused"] == {
+        "prompt": "a red fox running through a snowy forest at sunset", "seed": "7", "steps": 4,
+        "size": [False, 112, 80, 5], "layer": ["a brown owl", "11"],
+    }  # fmt: skip
     assert len({tuple(link) for link in seen["grades"]}) == 1
     for number, name in enumerate(["made", "drawn", "swapped"], 1):
         state = read_state(folder, number)
