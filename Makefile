@@ -7,7 +7,7 @@ PROMPT ?= a red fox running through a snowy forest at sunset
 OUT ?= out/demo
 export PROMPT OUT
 BIN := .venv/bin
-CODE := proto client engine server nuke_plugin tests scripts
+CODE := proto client engine server nuke_plugin blender_addon tests scripts
 
 .PHONY: help setup demo test test-hosts test-gpu check fmt proto lock blender nuke bench clean
 
