@@ -157,7 +157,10 @@ def test_the_manifest_keeps_order_and_origin(tmp_path: Path) -> None:
     assert made.layer("shadow_01").caster == "fg_01"
     assert {layer.source for layer in made.layers} == {"generated"}
     assert made.history[0].versions == {"bg": 1, "shadow_01": 1, "fg_01": 1, "comp": 1, "ref": 1}
-    assert [file.path for file in made.previews] == ["preview/v001/contact.png", "preview/v001/preview.mp4"]
+    assert [file.path for file in made.previews] == [
+        "preview/v001/contact.png",
+        "preview/v001/preview.mp4",
+    ]
 
 
 def test_frames_may_come_in_any_order_and_files_do_not_depend_on_it(tmp_path: Path) -> None:
