@@ -142,7 +142,7 @@ def wait(node: str, timeout_s: float = 3600.0) -> str:
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         session().controller.pump()
-        if state(node) not in (*nodes.PENDING, nodes.RENDERING):
+        if state(node) not in (*nodes.PENDING, nodes.LOOKING, nodes.RENDERING):
             break
         time.sleep(0.02)
     return state(node)

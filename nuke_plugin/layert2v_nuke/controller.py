@@ -154,10 +154,15 @@ class Controller:
             if (self._presses or self._followed) and self._connection.open():
                 for uuid in list(self._followed.values()):
                     self._resume(uuid)
-            for message in self._connection.drain():
-                self._take(message)
+            messages = self._connection.drain()
         except PluginError as problem:
             self._lost(problem)
+            return
+        for message in messages:
+            try:
+                self._take(message)
+            except (PluginError, ContractError) as problem:
+                self._complain(message, problem)
 
     def _begin(self, uuid: str, verb: str, layer: str) -> None:
         values = self.host.values(uuid)
@@ -166,7 +171,7 @@ class Controller:
         if verb != "generate":
             _folder(values)
         self._presses[uuid] = f"{verb} {layer}".strip()
-        self.host.note(uuid, news.life(node.SENDING, "Looking for the server"), keep=True)
+        self.host.note(uuid, news.life(node.LOOKING, "Looking for the server"))
         self._send_presses()
         self._wake()
 
@@ -277,12 +282,18 @@ class Controller:
         if not self.host.there(uuid):
             return
         values = self.host.values(uuid)
-        asked = json.loads(values["l2v_asked"])
+        try:
+            asked = json.loads(values["l2v_asked"])
+        except ValueError:  # somebody has written into a hidden knob
+            self._end(uuid, news.unknown())
+            return
         request, job = values["l2v_request"], values["l2v_job"]
         if job:
             self._send(uuid, "attach", request_id=request, job=job, folder=asked["folder"])
         else:
             self._send(uuid, **asked, request_id=request)
+        if values["l2v_life"] == "cancelling":  # asked for when nobody was there to hear it
+            self._send(uuid, "cancel", request_id=request)
 
     def _take(self, message: Mapping[str, Any]) -> None:
         if "id" in message:
@@ -301,6 +312,13 @@ class Controller:
                 del self._followed[message["request_id"]]  # deleted: the job goes on without us
                 return
             self._job(uuid, name, message)
+
+    def _complain(self, message: Mapping[str, Any], problem: PluginError | ContractError) -> None:
+        """What was said cannot be used: tell the node it was for, or all that wait for a server."""
+        owner = self._followed.get(message.get("request_id", ""))
+        for uuid in [owner] if owner is not None else list(self._presses):
+            self._presses.pop(uuid, None)
+            self._end(uuid, news.failed(vars(problem)))
 
     def _connected(self, message: Mapping[str, Any]) -> None:
         self._connection.settled()
@@ -343,14 +361,10 @@ class Controller:
             self._end(uuid, news.unknown())
 
     def _done(self, uuid: str, folder: Path) -> None:
-        try:
-            stack = manifest.read(folder)
-            colour = self.host.colour(stack.colorspace)
-            with self.host.undo(f"LayerT2V: {stack.name} v{stack.state:03d}"):
-                self.host.show(uuid, stack, folder, colour)
-        except (PluginError, ContractError) as problem:
-            self._end(uuid, news.failed(vars(problem)))
-            return
+        stack = manifest.read(folder)
+        colour = self.host.colour(stack.colorspace)
+        with self.host.undo(f"LayerT2V: {stack.name} v{stack.state:03d}"):
+            self.host.show(uuid, stack, folder, colour)
         self._end(uuid, news.shown(stack))
 
     def _end(self, uuid: str, values: Mapping[str, Any]) -> None:

@@ -31,9 +31,10 @@ PROJECT_COLOUR = "the project's"
 COLOURS = (PROJECT_COLOUR, *TITLES)
 TILE_COLOUR, FAILED_COLOUR = 0x3A5F5FFF, 0x7A2E2EFF
 
-# The life of a request, as far as a node sees it. Those in PENDING are resumed with the script.
+# The life of a request, as far as a node sees it. Those in PENDING are resumed with the script;
+# a press that only looked for the server, or rendered an input, is gone with the session.
 IDLE, DONE, FAILED, CANCELLED, LOST = "idle", "done", "failed", "cancelled", "lost"
-RENDERING, SENDING = "rendering", "sending"
+LOOKING, RENDERING, SENDING = "looking", "rendering", "sending"
 PENDING = (SENDING, "waiting", "uploading", "queued", "running", "cancelling", "fetching")
 
 HIDDEN = ("INVISIBLE",)

@@ -302,6 +302,55 @@ def test_deleting_a_node_leaves_its_job_and_undo_takes_it_up_again(
     assert studio.line.last("attach")["request_id"] == request
 
 
+def test_a_press_that_never_left_is_gone_with_nuke(studio: Studio, tmp_path: Path) -> None:
+    uuid = studio.controller.create()
+    studio.host.write(uuid, {"prompt": "a fox"})
+    studio.controller.press(uuid, "generate")
+    later = Studio(tmp_path, FakeNuke())
+    reopen(later.nuke, save(studio.nuke))
+    later.controller.look()
+    later.controller.pump()
+    assert later.lines == []
+    later.controller.press(uuid, "generate")
+    later.controller.pump()
+    later.connect()
+    assert later.line.last("generate")["spec"]["prompt"] == "a fox"
+
+
+def test_a_cancel_that_nobody_heard_is_said_again(studio: Studio) -> None:
+    uuid = studio.asked()
+    studio.changed()
+    studio.line.fault = BridgeFailed("BRIDGE_ENDED", "The bridge ended.")
+    studio.controller.pump()
+    studio.controller.press(uuid, "cancel")
+    studio.now = 2.0
+    studio.controller.pump()
+    assert [one["do"] for one in studio.line.sent] == ["connect", "attach", "cancel"]
+
+
+def test_a_stack_that_cannot_be_read_is_told_and_the_line_stays(
+    studio: Studio, tmp_path: Path
+) -> None:
+    uuid = studio.asked()
+    before = studio.nuke.dump()["LayerT2V1"]["nodes"]
+    studio.done(tmp_path / "nowhere")
+    assert studio.value("status").startswith("There is no stack.json")
+    assert studio.nuke.dump()["LayerT2V1"]["nodes"] == before
+    studio.controller.press(uuid, "generate")
+    assert len(studio.lines) == 1
+    assert [one["do"] for one in studio.line.sent].count("generate") == 2
+
+
+def test_a_request_that_was_written_over_is_not_resumed(studio: Studio, tmp_path: Path) -> None:
+    uuid = studio.asked()
+    studio.host.write(uuid, {"l2v_asked": "no JSON"})
+    later = Studio(tmp_path, FakeNuke())
+    reopen(later.nuke, save(studio.nuke))
+    later.controller.look()
+    later.controller.pump()
+    assert later.value("l2v_life") == "lost"
+
+
 def test_undo_of_a_creation_leaves_nothing(studio: Studio) -> None:
     studio.controller.create()
     assert studio.nuke.undo() == "Create LayerT2V"
