@@ -134,7 +134,7 @@ def _settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
 def _request(box: bpy.types.UILayout, request: Request) -> None:
     row = box.row()
     row.label(text=request.title, icon="RENDER_ANIMATION")
-    if request.ended is None:
+    if request.ended is None and not request.apart:
         row.operator("layert2v.cancel", text="", icon="CANCEL").request_id = request.id
         box.progress(factor=wording.factor(request.changed), text=wording.progress(request.changed))
         picture = thumbnails.icon(request.id)
@@ -142,8 +142,8 @@ def _request(box: bpy.types.UILayout, request: Request) -> None:
             box.template_icon(picture, scale=6.0)
         return
     row.operator("layert2v.dismiss", text="", icon="X").request_id = request.id
-    said = request.trouble or wording.outcome(request.ended)
-    paragraph(box, said, "ERROR" if request.failed else "CHECKMARK")
+    said = request.apart or request.trouble or wording.outcome(request.ended)
+    paragraph(box, said, "ERROR" if request.failed else "INFO")
     if request.failed and not request.trouble:
         box.operator("layert2v.ask_again", icon="FILE_REFRESH").request_id = request.id
 

@@ -62,6 +62,7 @@ class Request:
     scene: int = 0
     changed: JobChanged | None = None
     ended: Event | None = None
+    apart: str = ""  # why nobody follows it now
     trouble: str = ""  # why its stack cannot be opened
 
     @property
@@ -102,7 +103,6 @@ class Desk:
 
     def __init__(self) -> None:
         self.requests: dict[str, Request] = {}
-        self.broken = ""  # why the client cannot be used at all
         self._lines: dict[SessionSettings, Line] = {}
         self._landed: list[str] = []
 
@@ -111,6 +111,9 @@ class Desk:
         line = self._line()
         line.status = None
         line.session.connect()
+        for request in self.requests.values():
+            if request.apart:
+                self._attach(request)
 
     @property
     def status(self) -> Connected | Disconnected | None:
@@ -167,7 +170,8 @@ class Desk:
     @property
     def busy(self) -> bool:
         """Whether anything is still to come."""
-        return bool(self._landed) or any(one.is_open for one in self.requests.values())
+        followed = (one.is_open and not one.apart for one in self.requests.values())
+        return bool(self._landed) or any(followed)
 
     def pump(self) -> float:
         """Read what has happened and bring it to the scenes; returns seconds to the next call."""
@@ -214,13 +218,16 @@ class Desk:
         return self._lines[settings]
 
     def _attach(self, request: Request) -> None:
-        # The token belongs to the server of the preferences, not to one that a .blend names.
-        if request.server == preferences.get().server and not preferences.why_not_connect():
-            if request.job:
-                self._line().session.attach(request.id, request.job, Path(request.folder))
-            else:
-                request.ended = _unknown(request)
+        # The token is for the server of the preferences, not for one that a .blend names.
+        if request.server != preferences.get().server:
+            request.apart = f"It belongs to {request.server or 'a server on its own machine'}."
         else:
+            request.apart = preferences.why_not_connect()
+        if request.apart:
+            return
+        if request.job:
+            self._line().session.attach(request.id, request.job, Path(request.folder))
+        else:  # closed before the server had given it a name; nothing is sent without the artist
             request.ended = _unknown(request)
 
     def _take(self, settings: SessionSettings, line: Line, event: Event) -> None:

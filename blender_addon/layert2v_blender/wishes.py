@@ -111,9 +111,9 @@ def generate(scene: bpy.types.Scene, model: ModelInfo) -> GenerateSpec:
     )
 
 
-def regenerate(scene: bpy.types.Scene, layer: LAYERT2V_Layer, stack: Stack) -> RerenderSpec:
+def regenerate(scene: bpy.types.Scene, layer: LAYERT2V_Layer) -> RerenderSpec:
     """The request of a layer's Re-render button."""
-    old = stack.layer(layer.name).prompt
+    old = next(one.prompt for one in layer.versions if one.number == layer.current)
     new = layer.prompt.strip()
     return RerenderSpec(
         action="regenerate",

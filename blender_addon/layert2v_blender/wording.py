@@ -36,8 +36,10 @@ def progress(changed: JobChanged | None) -> str:
     return f"{STAGES.get(changed.stage, changed.stage)}{counted}{left}"
 
 
-def outcome(ended: Event) -> str:
-    """What became of a request, and what to do."""
+def outcome(ended: Event | None) -> str:
+    """What became of a request, and what to do; empty before its end."""
+    if ended is None:
+        return ""
     from layert2v_client import events as told  # whoever has one has loaded the client
 
     if isinstance(ended, told.JobFailed):

@@ -93,6 +93,24 @@ def opened_again(server: str, folder: Path) -> None:
     )
 
 
+def opened_elsewhere(server: str, folder: Path) -> None:
+    """Another Blender opens the file while its preferences name another server."""
+    blender_lab.enable()
+    blender_lab.use_server("127.0.0.1:9")
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "shot.blend"))
+    desk, scene = blender_lab.part("session").desk, bpy.context.scene
+    [request] = desk.of(scene)
+    apart, busy, asked = request.apart, desk.busy, desk.asked
+    bpy.ops.wm.save_mainfile()
+    kept = len(scene.layert2v.requests)
+    blender_lab.use_server(server)
+    bpy.ops.layert2v.connect("EXEC_DEFAULT")
+    blender_lab.pump_until(lambda: not desk.busy, 120)
+    blender_lab.answer(
+        apart=apart, busy=busy, asked=asked, kept=kept, stacks=len(scene.layert2v.stacks)
+    )
+
+
 def nobody(server: str, folder: Path) -> None:
     """No server there, or none that Blender may speak to, or nothing to ask for."""
     blender_lab.enable()

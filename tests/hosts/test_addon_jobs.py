@@ -109,6 +109,18 @@ def test_a_job_is_taken_up_in_another_blender(
     assert seen["saved"] == 0
 
 
+def test_a_job_of_another_server_waits_for_it(
+    blender: Blender, server: LiveServer, tmp_path: Path
+) -> None:
+    trouble(blender, "left_behind", server, tmp_path)
+    seen = trouble(blender, "opened_elsewhere", server, tmp_path)
+    assert server.ready["address"] in seen["apart"]
+    assert not seen["busy"]
+    assert not seen["asked"]  # nothing, and no token, went to a server that a file named
+    assert seen["kept"] == 1
+    assert seen["stacks"] == 1
+
+
 def test_a_job_that_is_gone_is_said_to_be(
     blender: Blender, server: LiveServer, tmp_path: Path
 ) -> None:

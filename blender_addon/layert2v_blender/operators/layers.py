@@ -33,6 +33,8 @@ def change(
     """Check a change of the chosen stack and send it; returns the operator's result."""
     item = active_stack(scene)
     folder = library.folder_of(item)
+    # What the artist sees: after an undo that is not the newest state in the folder.
+    spec = replace(spec, at=item.history[0].number if item.history else 0)
     try:
         stack = manifest.read_start(folder, spec.at)
     except ContractError as problem:
@@ -86,12 +88,7 @@ class LAYERT2V_OT_rerender(Explained, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         layer = active_layer(context.scene)
-        try:
-            stack = manifest.read(library.folder_of(active_stack(context.scene)))
-        except ContractError as problem:
-            self.report({"ERROR"}, problem.message)
-            return {"CANCELLED"}
-        return change(self, context.scene, wishes.regenerate(context.scene, layer, stack))
+        return change(self, context.scene, wishes.regenerate(context.scene, layer))
 
 
 class LAYERT2V_OT_layer_add(Explained, bpy.types.Operator):
