@@ -60,6 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     export.add_argument("--phase", default="clips", help="phase of the transformer; default: clips")
     export.add_argument("--configs", type=Path, help="folder of <stage>.toml files")
+    export.add_argument("--title", default="", help="what artists see the model called")
     export.set_defaults(run=_export)
 
 
@@ -144,7 +145,7 @@ def _train(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     from layert2v_engine.training.config import load_config
-    from layert2v_engine.training.export import export
+    from layert2v_engine.training.export import TITLE, export
     from layert2v_engine.training.joint_stage import JointStage, MultiStage
     from layert2v_engine.training.stages import AutoencoderStage
 
@@ -153,6 +154,7 @@ def _export(args: argparse.Namespace) -> int:
     objective = joint.objective
     if args.phase not in [entry.name for entry in joint.phases]:
         objective = load_config(MultiStage, "multi", args.configs).objective
-    export(args.run_folder, args.out, joint, world, args.phase, objective)
+    title = args.title or TITLE
+    export(args.run_folder, args.out, joint, world, args.phase, objective, title=title)
     print(args.out)
     return 0

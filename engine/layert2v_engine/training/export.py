@@ -35,27 +35,21 @@ from layert2v_engine.training.objective import ObjectiveConfig
 from layert2v_engine.training.sheet import MATTE_COLOUR, SHIFT
 from layert2v_engine.training.stages import WorldConfig
 from layert2v_engine.training.start import START, network_settings, started
-from layert2v_engine.world import vocabulary
+from layert2v_engine.world.vocabulary import ABILITIES, ACTIONS, Selection
 
-TITLE = "LayerT2V Mini v0 (illustrated)"
+TITLE = "LayerT2V Mini (illustrated)"
 COLORSPACES = ("lin_rec709_scene", "lin_ap1_scene", "lin_ap0_scene", "lin_rec2020_scene")
 
 
-def mini_info(world: WorldConfig, temporal_factor: int, foregrounds: int) -> ModelInfo:
-    """What the Mini offers: the size it was trained at, clips up to the trained length, and as many
-    foregrounds as it has seen at once.
+def mini_info(
+    world: WorldConfig, temporal_factor: int, foregrounds: int, title: str = TITLE
+) -> ModelInfo:
+    """What the Mini offers: the size it was trained at, clips up to the trained length, as many
+    foregrounds as it has seen at once, and the words of its world.
     """
-    shown = world.selection
-    words = {
-        "subject": shown.subjects,
-        "action": tuple(word.name for word in vocabulary.ACTIONS),
-        "place": shown.places,
-        "time": shown.times,
-        "colour": tuple(word.name for word in vocabulary.COLOURS),
-    }
     return ModelInfo(
         name="mini",
-        title=TITLE,
+        title=title,
         digest="",
         width_range=(world.width, world.width),
         height_range=(world.height, world.height),
@@ -72,9 +66,27 @@ def mini_info(world: WorldConfig, temporal_factor: int, foregrounds: int) -> Mod
         steps_range=(1, 200),
         guidance_range=(1.0, 15.0),
         abilities=("generate", CLEAN_CONDITIONING),
-        vocabulary=words,
+        vocabulary=vocabulary(world.selection),
         colorspaces=COLORSPACES,
     )
+
+
+def vocabulary(selection: Selection) -> dict[str, tuple[str, ...]]:
+    """The words of a selection by kind; sides, headings and distances where there is a choice."""
+    able = {action for index in selection.subject_indices for action in ABILITIES[index]}
+    words = {
+        "subject": selection.subjects,
+        "action": tuple(word.name for word in ACTIONS if word.name in able),
+        "place": selection.places,
+        "time": selection.times,
+        "colour": selection.colours,
+    }
+    details = {
+        "spot": selection.spots,
+        "heading": selection.headings,
+        "distance": selection.distances,
+    }
+    return words | {kind: names for kind, names in details.items() if len(names) > 1}
 
 
 def export(
@@ -84,11 +96,14 @@ def export(
     world: WorldConfig,
     phase: str,
     objective: ObjectiveConfig | None = None,
+    *,
+    title: str = TITLE,
 ) -> None:
     """Write the checkpoint of a phase into `out`, the weights as they were last saved. An older
     checkpoint there is replaced; anything else is left alone, and refused.
 
     objective: what that phase was trained with, where it is not that of the joint stage.
+    title: what artists see the model called.
     """
     objective = objective or config.objective
     if out.exists() and not (out / INDEX).is_file() and any(out.iterdir()):
@@ -103,7 +118,7 @@ def export(
     foregrounds = foregrounds_of(len(names))
     write_index(
         CheckpointConfig(
-            info=mini_info(world, temporal_factor, foregrounds),
+            info=mini_info(world, temporal_factor, foregrounds, title),
             whitening={
                 role.value: Whitening(
                     mean=tuple(statistics["mean"][row].tolist()),
