@@ -19,7 +19,7 @@ from fakes.tiny_model import write_tiny_model
 from hosts.nuke_artist import Artist
 from layert2v import stack as manifest
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
