@@ -177,3 +177,11 @@ def test_a_selection_keeps_to_its_words() -> None:
         assert actor.colour < 3
         assert (actor.heading, actor.spot, actor.distance) == ("right", "middle", "close")
     assert vocabulary.Selection(**vocabulary.V0.as_dict()) == vocabulary.V0
+
+
+def test_without_sides_to_speak_of_figures_stand_in_their_order() -> None:
+    selection = vocabulary.Selection(spots=("middle",), distances=("close",))
+    pair = scenes.draw(random.Random(3), selection, foregrounds=2)
+    three = scenes.draw(random.Random(3), selection, foregrounds=3)
+    assert [actor.spot for actor in pair.actors] == ["left", "right"]
+    assert [actor.spot for actor in three.actors] == ["left", "middle", "right"]

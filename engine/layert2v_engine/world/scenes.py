@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from .vocabulary import (
     ABILITIES,
     DISTANCES,
+    SPOTS,
     V1,
     Label,
     Selection,
@@ -124,6 +125,8 @@ def _cast(rng: random.Random, selection: Selection, count: int) -> tuple[Actor, 
 def _spots(rng: random.Random, selection: Selection, count: int) -> list[str]:
     if count == 1:
         return [rng.choice(selection.spots)]
+    if len(selection.spots) == 1:  # nothing is said of sides: several stand in their order
+        return ["left", "right"] if count == 2 else list(SPOTS[:count])
     return rng.sample(("left", "right") if count == 2 else ("left", "middle", "right"), count)
 
 
