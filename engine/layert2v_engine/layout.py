@@ -99,6 +99,12 @@ class StreamLayout:
         """
         return tuple(self._heard_by(stream) for stream in self.streams)
 
+    def heard(self, routing: str) -> tuple[tuple[int, ...], ...]:
+        """The prompts each stream hears: its own ones (`layered`), or all the global one alone
+        (`joint`).
+        """
+        return self.visibility if routing == "layered" else ((0,),) * len(self)
+
     def _heard_by(self, stream: Stream) -> tuple[int, ...]:
         if stream.role is StreamRole.composite:
             return tuple(range(len(self.prompts)))

@@ -6,8 +6,6 @@ business of `engine`.
 
 from __future__ import annotations
 
-import copy
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKLWan
 from diffusers.utils import logging as diffusers_logging
-from safetensors.torch import load_file
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
@@ -25,7 +21,7 @@ from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.layers import LayerFrames, StreamDecoder, decode_layers, decode_streams
 from layert2v_engine.layout import StreamLayout
-from layert2v_engine.model.autoencoder import PatchAutoencoder, VideoAutoencoder, WanAutoencoder
+from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.model.checkpoint import (
     CLEAN_CONDITIONING,
     INDEX,
@@ -34,8 +30,13 @@ from layert2v_engine.model.checkpoint import (
     loading,
     read_index,
 )
-from layert2v_engine.model.matte import MatteProjection, merge_lora
-from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
+from layert2v_engine.model.parts import (
+    adapted,
+    load_autoencoder,
+    load_projection,
+    load_text_encoder,
+)
+from layert2v_engine.model.text import TextEncoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.prompts import PromptPlan, PromptPlanner
 from layert2v_engine.sampling.cached import frozen_predictor
@@ -44,7 +45,6 @@ from layert2v_engine.sampling.guidance import Conditioning, Guidance
 from layert2v_engine.sampling.schedule import new_run
 
 MATTE = "matte"
-DECODER_LORA = Path(MATTE) / "decoder_lora.safetensors"
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Parts:
     colour: VideoAutoencoder
     opacity: VideoAutoencoder  # the same, its decoder adapted to mattes
     text: TextEncoder
-    projection: MatteProjection | None = None  # where mattes and shadows are encoded to
+    projection: torch.nn.Module  # where mattes and shadows are encoded to
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,6 +150,7 @@ class LayeredPipeline:
             layout,
             given.frozen,
             attention=config.frozen_attention,
+            routing=config.routing,
             frames_per_stream=config.frames_per_stream or None,
             autocast=_autocast(self.device),
         )
@@ -166,11 +167,17 @@ class LayeredPipeline:
             ),
             self._conditioning([plan.whole, *plan.foregrounds, plan.background]),
             self._conditioning([plan.negative] * len(layout.prompts)),
-            Guidance(scale=scene.guidance, interval=config.guidance_interval),
+            self._guidance(scene.guidance),
             predicts_clean=config.prediction == "x",
             given=given,
             on_step=on_step,
         )
+
+    def _guidance(self, scale: float) -> Guidance:
+        """None where the network was taught to give guided answers by itself."""
+        if self.config.distilled_guidance:
+            return Guidance()
+        return Guidance(scale=scale, interval=self.config.guidance_interval)
 
     def latent_shape(self, scene: Scene) -> tuple[int, int, int, int]:
         """Channels, frames, rows and columns of the latents of one stream."""
@@ -187,7 +194,7 @@ class LayeredPipeline:
         index = layout.index(stream)
         planes = video.expand(-1, 3, -1, -1).movedim(1, 0)[None].to(self.device)
         latents = self.parts.colour.encode_video(planes * 2 - 1).float()
-        if layout.shows_opacity(stream) and self.parts.projection is not None:
+        if layout.shows_opacity(stream):
             latents = self.parts.projection(latents)
         mean, std = (each[index].to(latents) for each in self.config.statistics(layout))
         white: Tensor = (latents[0] - mean[:, None, None, None]) / std[:, None, None, None]
@@ -286,53 +293,14 @@ def _load_parts(folder: Path, config: CheckpointConfig, device: torch.device) ->
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     transformer = load_transformer(folder / "transformer", dtype=dtype).to(device)
     with loading(f"The autoencoder of {folder}"):
-        colour, opacity = _load_autoencoders(folder, device)
-        projection = _load_projection(folder, device)
-    text: TextEncoder
+        colour = load_autoencoder(folder / "autoencoder", device)
+        opacity = adapted(colour, folder / MATTE)
+        projection = load_projection(folder / MATTE, device)
     with loading(f"The text encoder of {folder}"):
-        if config.text_encoder == "umt5":
-            text = UMT5TextEncoder(folder, max_tokens=config.text_tokens, dtype=dtype).to(device)
-        else:
-            text = MiniLMTextEncoder(max_tokens=config.text_tokens).to(device)
+        text = load_text_encoder(folder, config, device, dtype)
     return Parts(
         transformer=transformer, colour=colour, opacity=opacity, text=text, projection=projection
     )
-
-
-def _load_projection(folder: Path, device: torch.device) -> MatteProjection | None:
-    if not (folder / MATTE / "config.json").is_file():
-        return None
-    projection: MatteProjection = MatteProjection.from_pretrained(
-        folder / MATTE, use_safetensors=True, local_files_only=True
-    )
-    return projection.float().to(device).eval().requires_grad_(False)
-
-
-def _load_autoencoders(
-    folder: Path, device: torch.device
-) -> tuple[VideoAutoencoder, VideoAutoencoder]:
-    """The colour autoencoder, and its copy with the matte adaptation folded in."""
-    kind = json.loads((folder / "autoencoder" / "config.json").read_text()).get("_class_name")
-    if kind == AutoencoderKLWan.__name__:
-        vae = AutoencoderKLWan.from_pretrained(
-            folder / "autoencoder", use_safetensors=True, local_files_only=True
-        )
-        wan = WanAutoencoder(vae.to(device).eval().requires_grad_(False))
-        return wan, wan
-    if kind != PatchAutoencoder.__name__:
-        raise BadCheckpoint(
-            f"The autoencoder in {folder} is a {kind}, which this engine does not know.",
-            "Use the engine version that the checkpoint was made for.",
-        )
-    colour = PatchAutoencoder.from_pretrained(
-        folder / "autoencoder", use_safetensors=True, local_files_only=True
-    )
-    colour = colour.float().to(device).eval().requires_grad_(False)
-    opacity = copy.copy(colour)
-    opacity._modules = dict(colour._modules)
-    if (folder / DECODER_LORA).is_file():
-        opacity.decoder = merge_lora(colour.decoder, load_file(folder / DECODER_LORA))
-    return colour, opacity
 
 
 def _autocast(device: torch.device) -> torch.dtype | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -108,7 +107,7 @@ def no_sheet(
     model: LayeredWanTransformer3DModel,
     path: Path,
     frame: int | None,
-    foregrounds: Sequence[int],
+    config: JointConfig,
 ) -> None:
     """Speed needs no pictures."""
 

@@ -15,8 +15,9 @@ from layert2v.spec import GenerateSpec
 from layert2v_engine.engine import Engine
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.model.checkpoint import loading
+from layert2v_engine.model.parts import DECODER_LORA
 from layert2v_engine.model.text import MiniLMTextEncoder
-from layert2v_engine.pipeline import DECODER_LORA, LayeredPipeline
+from layert2v_engine.pipeline import MATTE, LayeredPipeline
 
 WEIGHTS = "diffusion_pytorch_model"
 
@@ -62,7 +63,7 @@ def test_a_pickled_text_encoder_is_never_read(tmp_path: Path) -> None:
         (f"autoencoder/{WEIGHTS}.safetensors", b"damaged"),
         (f"transformer/{WEIGHTS}.safetensors", b"damaged"),
         ("transformer/config.json", b"{}"),
-        (DECODER_LORA.as_posix(), b"damaged"),
+        (f"{MATTE}/{DECODER_LORA}", b"damaged"),
     ],
 )
 def test_a_damaged_part_is_named(models: Path, name: str, content: bytes | None) -> None:
@@ -75,7 +76,7 @@ def test_a_damaged_part_is_named(models: Path, name: str, content: bytes | None)
 
 
 def test_an_adaptation_of_another_decoder_is_refused(models: Path) -> None:
-    path = models / "mini" / DECODER_LORA
+    path = models / "mini" / MATTE / DECODER_LORA
     save_file({f"other.{key}": value for key, value in load_file(path).items()}, path)
     with pytest.raises(BadCheckpoint, match="autoencoder"):
         LayeredPipeline.from_pretrained(models / "mini")

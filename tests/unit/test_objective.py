@@ -36,12 +36,12 @@ def test_every_clean_subset_leaves_something_to_draw() -> None:
 
 
 def test_clean_streams_carry_no_loss() -> None:
-    clean, noise = torch.zeros(1, 5, 2, 1, 4, 4), torch.randn(1, 5, 2, 1, 4, 4)
-    velocity = noise.clone()
+    target = torch.randn(1, 5, 2, 1, 4, 4)
+    velocity = target.clone()
     velocity[:, 1] = 100.0
     weights = coverage_weights(LAYOUT, torch.ones(1, 2, 1, 4, 4), ObjectiveConfig())
     active = torch.tensor([[1.0, 0.0, 1.0, 1.0, 1.0]])
-    assert flow_loss(velocity, clean, noise, weights, active) == 0
+    assert flow_loss(velocity, target, weights, active) == 0
 
 
 def test_weights_average_one_and_rise_with_coverage() -> None:

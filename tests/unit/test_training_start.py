@@ -10,12 +10,16 @@ import torch
 from safetensors.torch import load_file
 
 from fakes.tiny_model import write_tiny_model
-from fakes.tiny_run import JOINT, MULTI, write_clips
+from fakes.tiny_run import JOINT, MULTI, noise_latents, write_clips
+from layert2v.spec import GenerateSpec, resolve
 from layert2v_engine.errors import BadConfig, ModelNotFound
-from layert2v_engine.layout import StreamRole
+from layert2v_engine.layout import StreamLayout, StreamRole
 from layert2v_engine.model.checkpoint import load_transformer, read_index
+from layert2v_engine.model.text import MiniLMTextEncoder
 from layert2v_engine.pipeline import LayeredPipeline
+from layert2v_engine.training.data import CaptionStates
 from layert2v_engine.training.export import export
+from layert2v_engine.training.joint import JointConfig, JointPhase, Material, Scenes, _Question
 from layert2v_engine.training.joint_stage import (
     averages,
     foregrounds_of,
@@ -24,6 +28,7 @@ from layert2v_engine.training.joint_stage import (
     run_joint,
     run_multi,
 )
+from layert2v_engine.training.sheet import SheetSampler
 from layert2v_engine.training.stages import WorldConfig, run_autoencoder, run_matte
 from layert2v_engine.training.start import adopt, network_settings
 
@@ -77,7 +82,7 @@ def test_new_foregrounds_start_from_the_first() -> None:
 
 
 def test_what_was_trained_on_two_foregrounds_offers_two(run: Path, tmp_path: Path) -> None:
-    export(run, tmp_path / "two", ON, WORLD, "multi", MULTI.objective)
+    export(run, tmp_path / "two", ON, WORLD, "multi", [MULTI])
     export(run, tmp_path / "one", ON, WORLD, "clips")
     two, one = read_index(tmp_path / "two"), read_index(tmp_path / "one")
     assert (two.info.max_foregrounds, one.info.max_foregrounds) == (2, 1)
@@ -93,6 +98,68 @@ def test_scenes_are_measured_by_their_number_of_foregrounds(run: Path) -> None:
     assert {p.name for p in (run / "joint_multi").glob("*.png")} == {
         f"sample_final_{count}fg.png" for count in (0, 1, 2)
     }
+
+
+def test_guided_answers_are_learned_for_one_pass(run: Path, tmp_path: Path) -> None:
+    phase = MULTI.phases[0]
+    phase = replace(phase, name="distill", joint=replace(phase.joint, guidance=3.0))
+    distill = replace(MULTI, phases=(phase,))
+    run_multi(run, ON, distill, None, before=MULTI.phases)
+    export(run, tmp_path / "fast", ON, WORLD, "distill", [MULTI, distill])
+    pipeline = LayeredPipeline.from_pretrained(tmp_path / "fast")
+    assert pipeline.info.guidance_range == (3.0, 3.0)
+    sizes: list[int] = []
+    network = pipeline.parts.transformer
+    network.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    spec = resolve(GenerateSpec(prompt="a fox in a forest", steps=2), pipeline.info, 1)
+    pipeline.sample(spec, pipeline.plan(spec))
+    assert sizes == [1, 1]
+
+
+def test_a_student_is_asked_what_its_guided_teacher_answers(run: Path) -> None:
+    phase = distilling(run, guidance=2.0)
+    with torch.no_grad():
+        scenes, batch, frame, _ = phase._draw()
+        noise, times = torch.randn_like(batch.latents), torch.full(batch.latents.shape[:2], 0.5)
+        question = _Question(scenes.layout, batch.latents, noise, times, frame, None)
+        prompts = [("a fox", *("",) * scenes.layout.foregrounds, "a forest")] * len(noise)
+        told, untold = (
+            phase._predict(phase.transformer, question, words).float()
+            for words in (prompts, [("",) * len(prompts[0])] * len(noise))
+        )
+        target = phase._target(question, prompts)
+    torch.testing.assert_close(target, untold + 2.0 * (told - untold))
+    assert not any(p.requires_grad for p in phase.teacher.parameters())
+
+
+def distilling(run: Path, guidance: float) -> JointPhase:
+    """A phase that learns from a copy of the tiny network."""
+    layout = StreamLayout.for_foregrounds(1)
+    latents = noise_latents(1, 4)
+    scenes = Scenes(layout=layout, latents=latents, held_out=latents)
+    texts = CaptionStates(MiniLMTextEncoder(max_tokens=20))
+    model = load_transformer(run / "start" / "transformer")
+    config = JointConfig(batch=2, still_batch=2, compile=False, guidance=guidance)
+    material = Material(scenes={1: scenes}, texts=texts, stride=2)
+    return JointPhase(
+        "distill", model, material, SheetSampler(run, None, material), config, ON.objective
+    )
+
+
+def test_without_roles_the_modulation_stays_zero(tmp_path: Path, model: Path) -> None:
+    write_clips(tmp_path)
+    adopt(tmp_path, str(model))
+    one = (replace(ON.phases[0], joint=replace(ON.phases[0].joint, routing="joint")),)
+    config = replace(ON, layer_adaln=False, phases=one)
+    run_joint(tmp_path, config, None)
+    export(tmp_path, tmp_path / "flat", config, WORLD, one[0].name)
+    assert not load_transformer(tmp_path / "flat" / "transformer").layer_modulation.any()
+    assert read_index(tmp_path / "flat").routing == "joint"
+
+
+def test_a_phase_of_no_stage_is_not_exported(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="no phase 'soon'"):
+        export(run, tmp_path / "soon", ON, WORLD, "soon", [MULTI])
 
 
 def test_a_start_is_not_mixed_with_other_work(run: Path, model: Path, tmp_path: Path) -> None:

@@ -6,10 +6,14 @@ import argparse
 import logging
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from layert2v_engine.errors import EngineError
 
-STAGE_NAMES = ("prepare", "autoencoder", "matte", "joint", "multi")
+if TYPE_CHECKING:
+    from layert2v_engine.training.joint_stage import MultiStage
+
+STAGE_NAMES = ("prepare", "autoencoder", "matte", "joint", "multi", "distill")
 DEVICE_HELP = "auto (a GPU if there is one), cpu, cuda, cuda:1, ..."
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -80,6 +84,16 @@ def duration(text: str) -> float:
     return seconds
 
 
+def _optional(configs: Path | None, stage: str) -> MultiStage:
+    """The configuration of a stage that not every model has; without it, one of no phases."""
+    from layert2v_engine.training.config import load_config
+    from layert2v_engine.training.joint_stage import MultiStage
+
+    if configs is None or not (configs / f"{stage}.toml").exists():
+        return MultiStage()
+    return load_config(MultiStage, stage, configs)
+
+
 def _train(args: argparse.Namespace) -> int:
     import torch  # heavy, and not needed to print a help text
 
@@ -133,6 +147,14 @@ def _train(args: argparse.Namespace) -> int:
             budget_s,
             device,
         ),
+        "distill": lambda: run_multi(
+            run,
+            load_config(JointStage, "joint", configs),
+            load_config(MultiStage, "distill", configs),
+            budget_s,
+            device,
+            _optional(configs, "multi").phases,
+        ),
     }
     for name in args.stages:
         try:
@@ -146,15 +168,13 @@ def _train(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from layert2v_engine.training.config import load_config
     from layert2v_engine.training.export import TITLE, export
-    from layert2v_engine.training.joint_stage import JointStage, MultiStage
+    from layert2v_engine.training.joint_stage import JointStage
     from layert2v_engine.training.stages import AutoencoderStage
 
     world = load_config(AutoencoderStage, "autoencoder", args.configs).world
     joint = load_config(JointStage, "joint", args.configs)
-    objective = joint.objective
-    if args.phase not in [entry.name for entry in joint.phases]:
-        objective = load_config(MultiStage, "multi", args.configs).objective
+    later = [_optional(args.configs, stage) for stage in ("multi", "distill")]
     title = args.title or TITLE
-    export(args.run_folder, args.out, joint, world, args.phase, objective, title=title)
+    export(args.run_folder, args.out, joint, world, args.phase, later, title=title)
     print(args.out)
     return 0

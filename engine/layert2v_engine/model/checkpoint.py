@@ -41,12 +41,12 @@ CLEAN_CONDITIONING = "clean_conditioning"  # ability: trained with some streams 
 _CHOICES = {
     "prediction": ("v", "x"),
     "times": ("real", "whole"),
-    "routing": ("layered",),
+    "routing": ("layered", "joint"),
     "shadow_domain": get_args(ShadowDomain),
     "frozen_attention": ("full", "one_way"),
 }
 # Declarations that the first checkpoints do not make, and what holds for them.
-_LATER = {"frozen_attention": "full"}
+_LATER: dict[str, Any] = {"frozen_attention": "full", "distilled_guidance": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +65,8 @@ class CheckpointConfig:
     whitening: latent statistics by role (`foreground`) or stream (`foreground_02`).
     prediction: what the network's output is, noise - clean (`v`) or clean latents (`x`).
     times: noise levels as `real` numbers 0..1000, or `whole` ones as LayerT2V shows them.
-    routing: who hears which prompt; `layered` is `StreamLayout.visibility`.
+    routing: who hears which prompt; `layered` is `StreamLayout.visibility`, with `joint` every
+        stream hears the global prompt alone.
     text_encoder, text_tokens: `minilm` or `umt5`, and the length prompts are padded to.
     solver, shift, guidance_interval: how the model likes to be sampled.
     frames_per_stream: latent frames between the rotary positions of two streams; 0 is the clip's.
@@ -73,6 +74,8 @@ class CheckpointConfig:
     matte_colour: the grey (0..1, display-referred) that foregrounds were drawn over.
     frozen_attention: what clean streams saw in training: all others (`full`), or one another only
         (`one_way`), so that their keys and values hold for a whole run.
+    distilled_guidance: the scale whose guided answers the network was taught to give in one pass;
+        0 for a network that is guided while it draws.
     """
 
     info: ModelInfo
@@ -89,6 +92,7 @@ class CheckpointConfig:
     shadow_domain: ShadowDomain = "linear"
     matte_colour: float = 0.0
     frozen_attention: str = "full"
+    distilled_guidance: float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
@@ -258,6 +262,7 @@ def _from_json(value: Any) -> CheckpointConfig:
         shadow_domain=cast(ShadowDomain, index.text("shadow_domain")),
         matte_colour=index.number("matte_colour"),
         frozen_attention=index.text("frozen_attention"),
+        distilled_guidance=index.number("distilled_guidance"),
     )
     index.done()
     return config

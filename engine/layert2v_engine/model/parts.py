@@ -20,6 +20,8 @@ from layert2v_engine.model.checkpoint import CheckpointConfig
 from layert2v_engine.model.matte import MatteProjection, merge_lora
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
 
+DECODER_LORA = "decoder_lora.safetensors"
+
 
 def load_autoencoder(folder: Path, device: torch.device) -> VideoAutoencoder:
     """The autoencoder in `folder` (config.json and weights), in float32, frozen.
@@ -41,8 +43,9 @@ def load_autoencoder(folder: Path, device: torch.device) -> VideoAutoencoder:
     )
 
 
-def adapted(autoencoder: VideoAutoencoder, lora: Path) -> VideoAutoencoder:
-    """The same with the decoder of `model.matte`, if the file with its adaptation is there."""
+def adapted(autoencoder: VideoAutoencoder, folder: Path) -> VideoAutoencoder:
+    """The same with the decoder of `model.matte`, if its adaptation is in `folder`."""
+    lora = folder / DECODER_LORA
     if not lora.is_file() or not isinstance(autoencoder, PatchAutoencoder):
         return autoencoder
     opacity = copy.copy(autoencoder)
@@ -66,6 +69,6 @@ def load_text_encoder(
 ) -> TextEncoder:
     """The text encoder a checkpoint declares: in its folder, or installed beside the engine."""
     if config.text_encoder == "umt5":
-        encoder = UMT5TextEncoder(folder, max_tokens=config.text_tokens, dtype=dtype)
-        return encoder.to(device)
+        umt5 = UMT5TextEncoder(folder, max_tokens=config.text_tokens, dtype=dtype)
+        return umt5.to(device)
     return MiniLMTextEncoder(max_tokens=config.text_tokens).to(device)

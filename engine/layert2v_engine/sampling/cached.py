@@ -26,17 +26,19 @@ def frozen_predictor(
     frozen: Sequence[int],
     *,
     attention: str,
+    routing: str = "layered",
     frame_offset: int = 0,
     frames_per_stream: int | None = None,
     autocast: torch.dtype | None = None,
 ) -> Predictor:
     """The network as the loop sees it while the streams `frozen` stay as they are.
 
-    attention: what the checkpoint declares as `frozen_attention`.
+    attention, routing: what the checkpoint declares as `frozen_attention` and `routing`.
     The output of frozen streams has no meaning; the loop does not read it.
     """
     kept = frozen if attention == "one_way" else ()
-    return _Remembering(model, layout, kept, (frame_offset, frames_per_stream), autocast)
+    positions = frame_offset, frames_per_stream
+    return _Remembering(model, layout, layout.heard(routing), kept, positions, autocast)
 
 
 class _Pass(NamedTuple):
@@ -63,11 +65,12 @@ class _Remembering:
         self,
         model: LayeredWanTransformer3DModel,
         layout: StreamLayout,
+        visibility: Sequence[Sequence[int]],
         frozen: Sequence[int],
         positions: tuple[int, int | None],
         autocast: torch.dtype | None,
     ) -> None:
-        self._model, self._layout = model, layout
+        self._model, self._visibility = model, visibility
         self._frozen = sorted(frozen)
         self._active = [s for s in range(len(layout)) if s not in frozen]
         self._rows = layout.rows(model.config.roles)
@@ -113,7 +116,7 @@ class _Remembering:
                 times,
                 text.states.to(model.dtype),
                 roles=[self._rows[s] for s in streams],
-                visibility=[self._layout.visibility[s] for s in streams],
+                visibility=[self._visibility[s] for s in streams],
                 prompt_mask=text.mask,
                 frame_offset=offset,
                 frames_per_stream=stride,

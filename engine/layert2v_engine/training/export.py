@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from layert2v.spec import ModelInfo
 from layert2v_engine.devices import CPU
-from layert2v_engine.errors import EngineError
+from layert2v_engine.errors import BadConfig, EngineError
 from layert2v_engine.layout import StreamRole
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.checkpoint import (
@@ -23,8 +24,10 @@ from layert2v_engine.model.checkpoint import (
 )
 from layert2v_engine.model.matte import MatteProjection
 from layert2v_engine.model.parts import load_autoencoder, load_projection
+from layert2v_engine.training.joint import JointConfig
 from layert2v_engine.training.joint_stage import (
     JointStage,
+    MultiStage,
     averages,
     foregrounds_of,
     new_transformer,
@@ -42,10 +45,15 @@ COLORSPACES = ("lin_rec709_scene", "lin_ap1_scene", "lin_ap0_scene", "lin_rec202
 
 
 def mini_info(
-    world: WorldConfig, temporal_factor: int, foregrounds: int, title: str = TITLE
+    world: WorldConfig,
+    temporal_factor: int,
+    foregrounds: int,
+    title: str = TITLE,
+    guidance: float = 0.0,
 ) -> ModelInfo:
     """What the Mini offers: the size it was trained at, clips up to the trained length, as many
-    foregrounds as it has seen at once, and the words of its world.
+    foregrounds as it has seen at once, the scale of guidance it was taught, if it was (else 0), and
+    the words of its world.
     """
     return ModelInfo(
         name="mini",
@@ -62,9 +70,9 @@ def mini_info(
         default_frames=world.frames,
         default_fps=12.0,
         default_steps=20,
-        default_guidance=2.0,
+        default_guidance=guidance or 2.0,
         steps_range=(1, 200),
-        guidance_range=(1.0, 15.0),
+        guidance_range=(guidance, guidance) if guidance else (1.0, 15.0),
         abilities=("generate", CLEAN_CONDITIONING),
         vocabulary=vocabulary(world.selection),
         colorspaces=COLORSPACES,
@@ -95,17 +103,18 @@ def export(
     config: JointStage,
     world: WorldConfig,
     phase: str,
-    objective: ObjectiveConfig | None = None,
+    later: Sequence[MultiStage] = (),
     *,
     title: str = TITLE,
 ) -> None:
     """Write the checkpoint of a phase into `out`, the weights as they were last saved. An older
     checkpoint there is replaced; anything else is left alone, and refused.
 
-    objective: what that phase was trained with, where it is not that of the joint stage.
+    later: the stages after the joint one, where the phase may be of one of these.
     title: what artists see the model called.
+    Raises BadConfig for a phase of no stage.
     """
-    objective = objective or config.objective
+    objective, trained = _phase((config, *later), phase)
     if out.exists() and not (out / INDEX).is_file() and any(out.iterdir()):
         raise EngineError(
             f"{out} is not empty and holds no model.", "Name a new folder.", reason="NOT_A_MODEL"
@@ -118,7 +127,7 @@ def export(
     foregrounds = foregrounds_of(len(names))
     write_index(
         CheckpointConfig(
-            info=mini_info(world, temporal_factor, foregrounds, title),
+            info=mini_info(world, temporal_factor, foregrounds, title, trained.guidance),
             whitening={
                 role.value: Whitening(
                     mean=tuple(statistics["mean"][row].tolist()),
@@ -133,12 +142,28 @@ def export(
             frames_per_stream=1 + (world.frames - 1) // temporal_factor,
             matte_colour=MATTE_COLOUR,
             frozen_attention="one_way" if objective.one_way else "full",
+            routing=trained.routing,
+            distilled_guidance=trained.guidance,
         ),
         out,
     )
     if target.exists():
         shutil.rmtree(target)
     out.rename(target)
+
+
+def _phase(
+    stages: Sequence[JointStage | MultiStage], name: str
+) -> tuple[ObjectiveConfig, JointConfig]:
+    """What a phase was trained with."""
+    known = {
+        entry.name: (stage.objective, entry.joint) for stage in stages for entry in stage.phases
+    }
+    if name not in known:
+        raise BadConfig(
+            f"The configurations have no phase {name!r}.", f"They have {', '.join(known)}."
+        )
+    return known[name]
 
 
 def _write_parts(run: Path, out: Path, config: JointStage, phase: str) -> tuple[str, ...]:

@@ -8,11 +8,12 @@ scenes with the same number.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,8 @@ class JointConfig:
     shares: tuple[float, ...] = ()  # of steps with each of these; empty: the same for all
     prompt_drop: float = 0.1  # all prompts of a sample
     layer_prompt_drop: float = 0.07  # each prompt on its own
+    routing: str = "layered"  # who hears which prompt, as a checkpoint declares it
+    guidance: float = 0.0  # learn the guided answers of the model before this phase; 0: the data
     compile: bool = True
     seed: int = 0
 
@@ -63,7 +66,7 @@ class Sampler(Protocol):
         model: LayeredWanTransformer3DModel,
         path: Path,
         frame: int | None,
-        foregrounds: Sequence[int],
+        config: JointConfig,
     ) -> None: ...
 
 
@@ -93,6 +96,19 @@ class Material:
     stride: int
 
 
+class _Question(NamedTuple):
+    """What a network is asked: latents [B, S, C, F, h, w] with noise at `times` [B, S] in 0..1, at
+    a latent frame of a clip or (None) a whole one; `frozen` [B, S] as the transformer takes it.
+    """
+
+    layout: StreamLayout
+    latents: Tensor
+    noise: Tensor
+    times: Tensor
+    frame: int | None
+    frozen: Tensor | None
+
+
 class JointPhase:
     """Rectified flow over all streams with mixed per-stream noise."""
 
@@ -114,6 +130,7 @@ class JointPhase:
         self.device = model.device
         self.dice = Dice(config.seed, self.device)
         self.caption_rng = Random(config.seed)  # noqa: S311 - captions, not secrets
+        self.teacher = copy.deepcopy(model).requires_grad_(False) if config.guidance else None
         if config.compile:
             torch._dynamo.config.recompile_limit = SHAPES
             for block in model.blocks:
@@ -128,9 +145,10 @@ class JointPhase:
         times, active = (each.to(self.device) for each in drawn)
         prompts = [self._captions(scenes.latents.scenes[row]) for row in rows]
         frozen = active == 0 if self.objective.one_way else None
-        velocity = self._predict(scenes.layout, batch.latents, noise, times, prompts, frame, frozen)
+        question = _Question(scenes.layout, batch.latents, noise, times, frame, frozen)
+        velocity = self._predict(self.transformer, question, prompts)
         weights = coverage_weights(scenes.layout, batch.coverage, self.objective)
-        return flow_loss(velocity, batch.latents, noise, weights, active)
+        return flow_loss(velocity, self._target(question, prompts), weights, active)
 
     def _draw(self) -> tuple[Scenes, LatentBatch, int | None, list[int]]:
         """Scenes with one number of foregrounds, a batch of them, its frame if still, its rows."""
@@ -176,8 +194,10 @@ class JointPhase:
             times = torch.full((len(rows), len(layout)), time, device=self.device)
             times[:, list(frozen)] = 0
             blind = times == 0 if self.objective.one_way and frozen else None
-            velocity = self._predict(layout, latents, noise, times, prompts, frame, blind)
-            return (velocity.float() - (noise - latents)).square().mean(dim=(0, 2, 3, 4, 5))
+            question = _Question(layout, latents, noise, times, frame, blind)
+            velocity = self._predict(self.transformer, question, prompts).float()
+            error = velocity - self._target(question, prompts)
+            return error.square().mean(dim=(0, 2, 3, 4, 5))
 
         table = torch.stack([errors(time) for time in VALIDATION_TIMES])
         figures = {"loss": float(table.mean())}
@@ -195,27 +215,34 @@ class JointPhase:
         for clips.
         """
         frame = 1 if self.config.still_share == 1 else None
-        self.sampler(self.transformer, path, frame, self.config.foregrounds)
+        self.sampler(self.transformer, path, frame, self.config)
+
+    @torch.no_grad()
+    def _target(self, question: _Question, prompts: Sequence[tuple[str, ...]]) -> Tensor:
+        """What the network should answer: noise - clean, or what its guided teacher does."""
+        if self.teacher is None:
+            return question.noise - question.latents
+        told = self._predict(self.teacher, question, prompts).float()
+        nothing = [("",) * len(words) for words in prompts]
+        untold = self._predict(self.teacher, question, nothing).float()
+        return untold + self.config.guidance * (told - untold)
 
     def _predict(
         self,
-        layout: StreamLayout,
-        latents: Tensor,
-        noise: Tensor,
-        times: Tensor,
+        model: LayeredWanTransformer3DModel,
+        question: _Question,
         prompts: Sequence[tuple[str, ...]],
-        frame: int | None,
-        frozen: Tensor | None,
     ) -> Tensor:
+        layout, latents, noise, times, frame, frozen = question
         mix = times[:, :, None, None, None, None]
         states, mask = self.texts.batch(prompts)
         with mixed_precision(self.device):
-            (velocity,) = self.transformer(
+            (velocity,) = model(
                 (1 - mix) * latents + mix * noise,
                 times * 1000,
                 states,
-                roles=layout.rows(self.transformer.config.roles),
-                visibility=layout.visibility,
+                roles=layout.rows(model.config.roles),
+                visibility=layout.heard(self.config.routing),
                 prompt_mask=mask,
                 frame_offset=frame or 0,
                 frames_per_stream=self.stride,
@@ -229,6 +256,8 @@ class JointPhase:
         has something to guide away from.
         """
         words = spoken(scene, self.caption_rng)
+        if self.teacher is not None:  # which is asked with and without them
+            return words
         if self.caption_rng.random() < self.config.prompt_drop:
             return ("",) * len(words)
         return tuple(

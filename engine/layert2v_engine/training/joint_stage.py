@@ -67,6 +67,7 @@ class JointStage:
     clips: int = 6000
     processes: int = 2  # that render them; 0: all cores
     max_tokens: int = 20
+    layer_adaln: bool = True  # false: no modulation by role, an ablation
     transformer: dict[str, Any] = field(default_factory=dict)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     phases: tuple[JointPhaseConfig, ...] = ()
@@ -74,7 +75,9 @@ class JointStage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MultiStage:
-    """multi.toml: scenes of several foregrounds, among some of one and of none."""
+    """multi.toml: scenes of several foregrounds, among some of one and of none. distill.toml: the
+    same, with phases that learn guided answers.
+    """
 
     clips: tuple[int, ...] = (500, 6000, 4000, 3000)  # with 0, 1, 2, ... foregrounds
     frames: tuple[int, ...] = ()  # of each of these; empty: the world's
@@ -103,14 +106,17 @@ def run_multi(
     config: MultiStage,
     budget_s: float | None,
     device: torch.device = CPU,
+    before: Sequence[JointPhaseConfig] = (),
 ) -> None:
     """The transformer on several foregrounds: new rows of LayerAdaLN start from those of the first
     foreground.
+
+    before: phases of other stages that come between those of the joint stage and these.
     """
     waiting = _waiting(run, config.phases)
     if not waiting:
         return
-    done = (*joint.phases, *config.phases[: -len(waiting)])
+    done = (*joint.phases, *before, *config.phases[: -len(waiting)])
     model = _network(run, joint, len(config.clips) - 1, done).to(device)
     own = _world_frames(run)
     used = {count for entry in waiting for count in entry.joint.foregrounds}
@@ -223,6 +229,8 @@ def _network(
     model = new_transformer(settings, autoencoder.latent_channels, names)
     if weights:
         model.load_state_dict(weights | {"layer_modulation": grown(weights, names)})
+    if not config.layer_adaln:
+        nn.init.zeros_(model.layer_modulation.requires_grad_(False))
     return model
 
 
@@ -251,7 +259,8 @@ class _LatentMaker:
     def __init__(self, run: Path, device: torch.device, *, processes: int) -> None:
         self.run, self.processes = run, processes
         self.autoencoder: VideoAutoencoder = load_autoencoder(run / "autoencoder" / "model", device)
-        self.projection = load_projection(run / "matte" / "projection", device)
+        matte = run / "matte" if (run / START).exists() else needed_from(run / "matte", "matte")
+        self.projection = load_projection(matte / "projection", device)
         self.device = device
         self.whitening = self._whitening()
 

@@ -109,12 +109,8 @@ def coverage_weights(layout: StreamLayout, coverage: Tensor, config: ObjectiveCo
     return weights / weights.mean(dim=(0, 2, 3, 4, 5), keepdim=True)
 
 
-def flow_loss(
-    velocity: Tensor, clean: Tensor, noise: Tensor, weights: Tensor, active: Tensor
-) -> Tensor:
-    """Weighted mean of (velocity - (noise - clean))^2 over the active streams; latents [B, S, C, F,
-    h, w].
-    """
-    error = (velocity.float() - (noise - clean)) ** 2
+def flow_loss(velocity: Tensor, target: Tensor, weights: Tensor, active: Tensor) -> Tensor:
+    """Weighted mean of (velocity - target)^2 over the active streams; [B, S, C, F, h, w]."""
+    error = (velocity.float() - target) ** 2
     weights = weights * active[:, :, None, None, None, None]
     return (error * weights).sum() / weights.expand_as(error).sum().clamp_min(1.0)

@@ -15,11 +15,12 @@ from layert2v_engine.layers import LayerFrames, StreamDecoder, decode_layers
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.parts import adapted, load_autoencoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
-from layert2v_engine.sampling.denoise import denoise, scene_predictor
+from layert2v_engine.sampling.cached import frozen_predictor
+from layert2v_engine.sampling.denoise import denoise
 from layert2v_engine.sampling.guidance import Conditioning, Guidance
 from layert2v_engine.sampling.schedule import new_run
 from layert2v_engine.training.data import StreamWhitening
-from layert2v_engine.training.joint import Material
+from layert2v_engine.training.joint import JointConfig, Material
 from layert2v_engine.training.words import spoken
 
 ROWS = 8
@@ -32,7 +33,7 @@ def load_decoder(run: Path, whitening: StreamWhitening, layout: StreamLayout) ->
     are.
     """
     colour = load_autoencoder(run / "autoencoder" / "model", whitening.mean.device)
-    opacity = adapted(colour, run / "matte" / "decoder_lora.safetensors")
+    opacity = adapted(colour, run / "matte")
     own = whitening.of(layout)
     return StreamDecoder(colour, opacity, own.mean, own.std)
 
@@ -77,13 +78,14 @@ class SheetSampler:
         model: LayeredWanTransformer3DModel,
         path: Path,
         frame: int | None,
-        foregrounds: Sequence[int],
+        config: JointConfig,
     ) -> None:
+        foregrounds = config.foregrounds
         for count in foregrounds:
             scenes = self.material.scenes[count]
             prompts = [spoken(scene) for scene in scenes.held_out.scenes[:ROWS]]
             decoder = load_decoder(self.run, self.whitening, scenes.layout)
-            latents = self._sample(model, count, prompts, frame)
+            latents = self._sample(model, (count, config), prompts, frame)
             groups = decode_layers(latents, scenes.layout, decoder, matte_colour=MATTE_COLOUR)
             frames = [group.cpu() for group in groups]
             rows = [layer_row(frames, row) for row in range(len(prompts))]
@@ -93,17 +95,21 @@ class SheetSampler:
     def _sample(
         self,
         model: LayeredWanTransformer3DModel,
-        foregrounds: int,
+        what: tuple[int, JointConfig],
         prompts: Sequence[Sequence[str]],
         frame: int | None,
     ) -> Tensor:
-        scenes, texts = self.material.scenes[foregrounds], self.material.texts
+        (count, config), texts = what, self.material.texts
+        scenes = self.material.scenes[count]
         _, streams, channels, frames, height, width = scenes.latents.latents.shape
         shape = (len(prompts), streams, channels, 1 if frame else frames, height, width)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(SEED))
-        predict = scene_predictor(
+        predict = frozen_predictor(
             model,
             scenes.layout,
+            (),
+            attention="full",
+            routing=config.routing,
             frame_offset=frame or 0,
             frames_per_stream=self.material.stride,
             autocast=torch.bfloat16,
@@ -114,5 +120,5 @@ class SheetSampler:
             new_run("euler", STEPS, shift=SHIFT),
             Conditioning(*texts.batch(prompts)),
             Conditioning(*texts.batch([("",) * len(row) for row in prompts])),
-            Guidance(scale=GUIDANCE),
+            Guidance(scale=1.0 if config.guidance else GUIDANCE),
         )

@@ -65,6 +65,7 @@ class AutoencoderStage:
 class MatteStage:
     """matte.toml"""
 
+    plain: bool = False  # no adaptation: mattes are colour to the decoder, an ablation
     rank: int = 16
     alpha: float = 16.0
     chunks: ChunkConfig = field(default_factory=ChunkConfig)
@@ -102,6 +103,9 @@ def run_matte(
     """Projection and decoder LoRA on the frozen autoencoder."""
     folder = run / "matte"
     if _carried(folder, "projection"):
+        return
+    if config.plain:
+        made_folder(folder)
         return
     autoencoder = PatchAutoencoder.from_pretrained(
         needed_from(run / "autoencoder" / "model", "autoencoder"), use_safetensors=True
