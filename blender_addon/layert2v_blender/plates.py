@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,45 +35,57 @@ def files(request_id: str, frames: int) -> list[str]:
 class RenderSettings:
     """The scene's render settings as a plate needs them, and back as they were."""
 
-    def __init__(self, scene: bpy.types.Scene) -> None:
-        self._scene = scene
+    def __init__(self) -> None:
         self._before: list[tuple[Any, str, Any]] = []
 
-    def apply(self, request_id: str, shown: Shown, *, composited: bool, transparent: bool) -> None:
+    def apply(
+        self,
+        scene: bpy.types.Scene,
+        shown: Shown,
+        request_id: str,
+        *,
+        composited: bool,
+        transparent: bool,
+    ) -> None:
         """Set the scene to render the stack's frames at its size into the request's folder."""
-        scene, render = self._scene, self._scene.render
-        self._set(render, "filepath", str(folder(request_id) / f"{_NAME}####"))
-        self._set(render, "use_file_extension", True)
-        self._set(render, "use_overwrite", True)
-        self._set(render, "resolution_x", shown.width)
-        self._set(render, "resolution_y", shown.height)
-        self._set(render, "resolution_percentage", 100)
-        self._set(render, "use_border", False)
-        self._set(render, "use_compositing", composited)
-        self._set(render, "use_sequencer", False)
-        if transparent:
-            self._set(render, "film_transparent", True)
-        self._set(scene, "frame_end", shown.first_frame + shown.frames - 1)
-        self._set(scene, "frame_start", shown.first_frame)
-        self._set(scene, "frame_end", shown.first_frame + shown.frames - 1)
-        self._set(scene, "frame_step", 1)
-        self._set_format(render.image_settings)
+        render = scene.render
+        last = shown.first_frame + shown.frames - 1
+        wanted = [
+            (render, "filepath", str(folder(request_id) / f"{_NAME}####")),
+            (render, "use_file_extension", True),
+            (render, "use_overwrite", True),
+            (render, "resolution_x", shown.width),
+            (render, "resolution_y", shown.height),
+            (render, "resolution_percentage", 100),
+            (render, "use_border", False),
+            (render, "use_compositing", composited),
+            (render, "use_sequencer", False),
+            (render, "film_transparent", transparent or render.film_transparent),
+            (scene, "frame_end", last),
+            (scene, "frame_start", shown.first_frame),
+            (scene, "frame_end", last),  # again: it cannot be before the start
+            (scene, "frame_step", 1),
+            *_format(render.image_settings),
+        ]
+        self._before = [(owner, name, getattr(owner, name)) for owner, name, _ in wanted]
+        _set(wanted)
 
     def restore(self) -> None:
-        """Give everything its former value; a format before what depends on it."""
-        for owner, name, value in self._before:
-            setattr(owner, name, value)
+        """Give everything its former value; a space that was never chosen reads as empty."""
+        _set([(owner, name, value) for owner, name, value in self._before if value != ""])
 
-    def _set_format(self, image: bpy.types.ImageFormatSettings) -> None:
-        if hasattr(image, "media_type"):  # it decides which formats there are
-            self._set(image, "media_type", "IMAGE")
-        self._set(image, "file_format", "OPEN_EXR")
-        self._set(image, "color_mode", "RGBA")
-        self._set(image, "color_depth", "16")
-        self._set(image, "color_management", "OVERRIDE")
-        self._set(image.linear_colorspace_settings, "name", "Linear Rec.709")
 
-    def _set(self, owner: Any, name: str, value: Any) -> None:
-        if not any(known is owner and key == name for known, key, _ in self._before):
-            self._before.append((owner, name, getattr(owner, name)))
+def _format(image: bpy.types.ImageFormatSettings) -> Iterator[tuple[Any, str, Any]]:
+    """Half-float EXR in a space that is named; each line decides what the next may be."""
+    if hasattr(image, "media_type"):
+        yield image, "media_type", "IMAGE"
+    yield image, "file_format", "OPEN_EXR"
+    yield image, "color_mode", "RGBA"
+    yield image, "color_depth", "16"
+    yield image, "color_management", "OVERRIDE"
+    yield image.linear_colorspace_settings, "name", "Linear Rec.709"
+
+
+def _set(values: list[tuple[Any, str, Any]]) -> None:
+    for owner, name, value in values:
         setattr(owner, name, value)

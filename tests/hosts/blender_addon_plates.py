@@ -5,6 +5,7 @@ python blender_addon_plates.py SERVER OUT
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -68,6 +69,7 @@ def main(server: str, out: Path) -> None:
     operators = bpy.ops.layert2v
     folder = ask(operators.generate)
     operators.open_planes("EXEC_DEFAULT", True)
+    scene.camera.rotation_euler = (0, math.pi, 0)  # the planes are not to be in the render
     operators.open_strips("EXEC_DEFAULT", True)
     operators.blend_linear("EXEC_DEFAULT", True)
     before, seen = settings(scene), [views(scene)]

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from fakes.live_server import LiveServer, live_server
+from hosts.display import display
 from hosts.lab import Blender
-from hosts.pictures import Image, over, read_rgba, write_rgba
+from hosts.pictures import Image, over, read_rgba, small_stack, write_rgba
 from layert2v.stack import Stack, frame_path, read_state
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
@@ -201,6 +202,19 @@ def test_renders_become_layers_and_every_place_follows(
             read_rgba(tmp_path / f"{n}.{1 + index:04d}.exr") for n in ("comp", "strips")
         )
         assert np.abs(comp - strips).max() <= EXACT
+
+
+@pytest.mark.parametrize("bare_blender", ["4.5", "5.2"], indirect=True)
+def test_a_render_as_a_layer_leaves_the_interface_free(
+    blender: Blender, mini: str, tmp_path: Path
+) -> None:
+    small_stack(tmp_path, colorspace="lin_rec709_scene", start_frame=1001)
+    with display() as screen:
+        seen = blender.run("blender_addon_window.py", mini, tmp_path, timeout_s=300, **screen)
+    assert seen["began"] == ["RUNNING_MODAL"]
+    assert seen["changed"]
+    assert seen["same"]
+    assert seen["actions"][0] == "replace"
 
 
 @pytest.mark.parametrize("bare_blender", ["4.5", "5.2"], indirect=True)

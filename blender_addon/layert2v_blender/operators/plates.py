@@ -123,10 +123,11 @@ class _PlateRender(Explained):
 
     def _begin(self, scene: bpy.types.Scene) -> None:
         self._id = str(uuid.uuid4())
-        self._settings = plates.RenderSettings(scene)
+        self._settings = plates.RenderSettings()
         self._settings.apply(
-            self._id,
+            scene,
             library.shown(active_stack(scene)),
+            self._id,
             composited=self.composited,
             transparent=self.use != "BACKGROUND",
         )
