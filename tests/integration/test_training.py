@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,13 +7,6 @@ import torch
 
 from layert2v.spec import GenerateSpec, resolve
 from layert2v_engine.errors import EngineError, MissingStage
-from layert2v_engine.evaluation.judges import (
-    Judges,
-    judge_accuracy,
-    judge_clips,
-    train_judges,
-)
-from layert2v_engine.evaluation.report import draw_labels, report
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte import MatteProjection
 from layert2v_engine.pipeline import LayeredPipeline
@@ -38,7 +30,6 @@ from layert2v_engine.training.stages import (
     run_matte,
 )
 from layert2v_engine.training.trainer import TrainerConfig
-from layert2v_engine.world.vocabulary import is_held_out
 
 WORLD = WorldConfig(
     width=64, height=48, frames=5, creatures_per_species=12, plates_per_scene=1, processes=1
@@ -105,23 +96,6 @@ def test_export_replaces_a_model_and_nothing_else(run: Path, tmp_path: Path) -> 
     assert all(str(run) not in p.read_text() for p in (tmp_path / "mini").rglob("*.json"))
 
 
-def test_the_report_has_figures_and_sheets(run: Path, tmp_path: Path) -> None:
-    export(run, tmp_path / "mini", JOINT, WORLD, "stills")
-    clips = ClipSet.load(run / "clips.safetensors")
-    train_judges(clips, seconds=0.4, seed=0, report=lambda line: None).save(tmp_path / "j")
-    judges = Judges.load(tmp_path / "j")
-    fresh = judge_clips(run / "world", train=4, test=2, frames=5)
-    own = {name: judge_accuracy(judges, fresh[name]) for name in ("seen", "held_out")}
-    assert set(own["held_out"]) == {"subject", "silhouette", "place", "time"}
-    assert all(is_held_out(y.subject, y.place, y.time) for y in fresh["held_out"].labels)
-    pipeline = LayeredPipeline.from_pretrained(tmp_path / "mini")
-    figures = report(pipeline, judges, own, tmp_path / "out", count=2, seed=0)
-    assert json.loads((tmp_path / "out" / "report.json").read_text()) == figures
-    assert {"contact_seen.png", "contact_held_out.png"} <= {
-        p.name for p in (tmp_path / "out").iterdir()
-    }
-
-
 def test_finished_phases_are_not_trained_again(run: Path) -> None:
     weights = run / "joint_clips" / "average.safetensors"
     before = weights.stat().st_mtime_ns
@@ -154,10 +128,3 @@ def test_whitened_latents_keep_coarse_channels_larger(run: Path) -> None:
     assert encoded.latents.shape == (24, 5, 8, 2, 6, 8)
     assert encoded.coverage.shape == (24, 2, 2, 6, 8)
     assert spread[0] > spread[-1]
-
-
-def test_held_out_labels_were_never_trained() -> None:
-    for held_out in (True, False):
-        drawn = draw_labels(16, 0, held_out=held_out)
-        assert all(is_held_out(y.subject, y.place, y.time) == held_out for y in drawn)
-    assert len({y.subject for y in draw_labels(16, 0, held_out=False)}) == 8
