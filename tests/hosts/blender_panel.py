@@ -15,6 +15,8 @@ import bpy
 from blender_window import Window
 
 PROMPT = "a red fox running through a snowy forest at sunset"
+SIDEBAR = 370  # pixels that it covers of the graph
+SINKS = ("CompositorNodeComposite", "NodeGroupOutput")
 NOBODY = "127.0.0.1:9"  # discard: reserved, and nothing listens there
 
 
@@ -22,7 +24,9 @@ def prepare(server: str, stacks: str) -> None:
     blender_lab.use_server(server)
     scene = bpy.context.scene
     scene.render.resolution_x, scene.render.resolution_y = 112, 80
+    scene.render.compositor_device = "CPU"
     scene.frame_start, scene.frame_end = 1001, 1009
+    scene.frame_set(1005)
     scene.layert2v.prompt = PROMPT
     scene.layert2v.seed = "7"
     scene.layert2v.folder = stacks
@@ -33,8 +37,41 @@ def compositor(window: Window) -> bpy.types.Area:
     first = bpy.context.window_manager.windows[0]
     first.workspace = bpy.data.workspaces["Compositing"]
     window.spin(20)
-    areas = [area for area in first.screen.areas if area.type == "NODE_EDITOR"]
-    return max(areas, key=lambda area: area.width * area.height)
+    area = next(area for area in first.screen.areas if area.type == "NODE_EDITOR")
+    with window.override(area):
+        bpy.ops.screen.screen_full_area()
+    window.spin(20)
+    area = next(area for area in first.screen.areas if area.type == "NODE_EDITOR")
+    space = area.spaces.active
+    space.show_backdrop, space.backdrop_zoom = True, 5.0
+    if hasattr(space, "show_region_asset_shelf"):  # 5.0 on
+        with window.override(area):
+            space.show_region_asset_shelf = False
+    return area
+
+
+def show(window: Window, area: bpy.types.Area) -> None:
+    """The stack alone in the graph and in the backdrop."""
+    tree = blender_lab.part("versions").compositor_tree(bpy.context.scene)
+    for node in list(tree.nodes):
+        if node.bl_idname in ("CompositorNodeRLayers", "CompositorNodeViewer", "NodeReroute"):
+            tree.nodes.remove(node)
+    bpy.ops.layert2v.render_comp()
+    group = next(node for node in tree.nodes if node.bl_idname == "CompositorNodeGroup")
+    viewer = tree.nodes.new("CompositorNodeViewer")
+    tree.links.new(group.outputs["comp"], viewer.inputs[0])
+    sink = next(node for node in tree.nodes if node.bl_idname in SINKS)
+    group.location, sink.location, viewer.location = (-50, 0), (710, 40), (710, -80)
+    for node in tree.nodes:
+        node.select = False
+    window.spin(20)
+    with window.override(area):
+        bpy.ops.node.view_all()
+        bpy.ops.view2d.zoom_out()
+        bpy.ops.view2d.zoom_out()
+        bpy.ops.view2d.pan(deltax=SIDEBAR // 2)
+        area.spaces.active.backdrop_offset = (-SIDEBAR / 2, 0)
+    window.spin(80)
 
 
 def main(server: str, stacks: str, pictures: Path) -> None:
@@ -44,27 +81,26 @@ def main(server: str, stacks: str, pictures: Path) -> None:
     desk, state = blender_lab.part("session").desk, bpy.context.scene.layert2v
     area = compositor(window)
     sidebar = window.show_tab(area, "LayerT2V")
+    window.widen(sidebar, 80)
     window.click(area, sidebar, "layert2v.connect")
     window.wait(blender_lab.connected, 120)
     window.spin(20)
-    window.picture(pictures / "idle.png")
+    window.picture(pictures / "idle.png", sidebar)
     window.click(area, sidebar, "layert2v.generate")
     [request] = desk.requests.values()
     window.wait(lambda: request.ended or getattr(request.changed, "fraction", 0) > 0.4, 200)
     assert request.is_open, request.ended
     running = request.changed.state
-    window.picture(pictures / "running.png")
+    window.picture(pictures / "running.png", sidebar)
     window.wait(lambda: request.failed or len(state.stacks) == 1, 200)
     assert not request.failed, request.ended
-    with window.override(area):
-        bpy.ops.node.view_all()
-    window.spin(60)
+    show(window, area)
     window.picture(pictures / "done.png")
     blender_lab.use_server(NOBODY)
     desk.connect()
     window.wait(lambda: getattr(desk.status, "message", "") != "", 60)
     window.spin(20)
-    window.picture(pictures / "error.png")
+    window.picture(pictures / "error.png", sidebar)
     blender_lab.answer(
         running=running,
         outcome=request.outcome,

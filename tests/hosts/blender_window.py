@@ -82,24 +82,36 @@ class Window:
                 return
         raise AssertionError(f"no button of {operator} in the {region.type} region")
 
-    def picture(self, path: Path, area: bpy.types.Area | None = None) -> None:
-        """What is on the screen, or the part of it that is one area, as a PNG with a palette."""
+    def widen(self, region: bpy.types.Region, by: int) -> None:
+        """Drag the left edge of a sidebar, as one does to read long prompts."""
+        height = bpy.context.window_manager.windows[0].height
+        middle, edge = height - region.y - region.height // 2, region.x
+        self._mouse("mousemove", edge, middle)
+        self._mouse("mousedown", 1)
+        for step in range(1, 9):
+            self._mouse("mousemove", edge - by * step // 8, middle)
+        self._mouse("mouseup", 1)
+        self.spin(10)
+
+    def picture(self, path: Path, region: bpy.types.Region | None = None) -> None:
+        """What is on the screen, or the panels of one region, as a PNG with a palette."""
         self._mouse("mousemove", 2, 2)  # no tooltips, no highlighted button
         window = bpy.context.window_manager.windows[0]
-        box = (window.width, window.height, 0, 0)
-        if area is not None:
-            box = (area.width, area.height, area.x, window.height - area.y - area.height)
-        crop = "{}x{}+{}+{}".format(*box)
-        palette = ("-crop", crop, "+repage", "-strip", "-colors", "256")
-        _output("import", "-window", "root", *palette, f"PNG8:{path}")
+        _output("import", "-window", "root", f"png:{path}")
+        changes = ["-crop", f"{window.width}x{window.height}+0+0"]
+        if region is not None:
+            top = window.height - region.y - region.height
+            # Without the tabs and the scroll bar, so that what is below the last panel is empty.
+            changes = ["-crop", f"{region.width - 30}x{region.height - 12}+{region.x}+{top}"]
+            changes += ["-fuzz", "8%", "-trim"]
+        changes += ["+repage", "-strip", "+dither", "-colors", "128", "-define", "png:format=png8"]
+        _output("mogrify", *changes, str(path))
 
     def override(self, area: bpy.types.Area, region: bpy.types.Region | None = None) -> object:
         """The context of an area; to switch regions without it ends Blender."""
         window = bpy.context.window_manager.windows[0]
         region = region or next(one for one in area.regions if one.type == "WINDOW")
-        return bpy.context.temp_override(
-            window=window, screen=window.screen, area=area, region=region
-        )
+        return bpy.context.temp_override(window=window, area=area, region=region)
 
     def _button(self, area: bpy.types.Area, region: bpy.types.Region) -> str:
         """The Python call of the button under the mouse; empty where there is none."""
@@ -138,6 +150,7 @@ class Window:
         self._call("GPU_render_end", None)
         bpy.utils.keyconfig_init()
         bpy.context.preferences.view.show_splash = False
+        bpy.context.preferences.view.smooth_view = 0  # a change of the view is there at once
         self.spin(10)
 
     def _background_flag(self) -> ctypes.c_uint8:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-TOOLS = ("Xvfb", "xdotool", "import", "nm", "objdump")
+TOOLS = ("Xvfb", "xdotool", "import", "mogrify", "nm", "objdump")
 SIZE = "1440x900x24"
 START_TIMEOUT_S = 30
 
