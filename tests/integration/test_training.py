@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from layert2v.spec import GenerateSpec, resolve
+from layert2v_engine.cli import main
 from layert2v_engine.errors import EngineError, MissingStage
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte import MatteProjection
@@ -128,3 +130,22 @@ def test_whitened_latents_keep_coarse_channels_larger(run: Path) -> None:
     assert encoded.latents.shape == (24, 5, 8, 2, 6, 8)
     assert encoded.coverage.shape == (24, 2, 2, 6, 8)
     assert spread[0] > spread[-1]
+
+
+@pytest.mark.slow
+def test_evaluate_measures_generated_and_redrawn_layers(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, out = tmp_path / "models" / "fresh", tmp_path / "evaluation"
+    export(run, model, JOINT, WORLD, "clips")
+    few = ["evaluate", str(model), "--run", str(run), "--out", str(out), "--count", "1"]
+    few += ["--judge-clips", "8", "--judge-budget", "1s", "--device", "cpu"]
+    assert main(few) == 0
+    assert "| recomposition, PSNR |" in capsys.readouterr().out
+    figures = json.loads((out / "report.json").read_text())
+    assert {"seen", "held_out", "real", "motion", "round_trip", "variety", "cost"} <= set(figures)
+    assert (out / "contact_seen_1.png").exists()
+    assert main([*few, "--rerender"]) == 0
+    redrawn = json.loads((out / "rerender.json").read_text())
+    assert redrawn["stacks"] == 1
+    assert (out / "rerender_1.png").exists()
