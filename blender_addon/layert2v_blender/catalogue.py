@@ -15,7 +15,7 @@ from . import preferences
 from .shown import COLORSPACES
 
 _NAME = "models.json"
-_NONE = [("", "Not connected", "Connect to a server to see its models", 0)]
+_NONE = [("NONE", "Not connected", "Connect to a server to see its models", 0)]
 
 # Blender keeps no reference to the texts of a dynamic list, so these must; both are only caches.
 _known: dict[str, tuple[ModelInfo, ...]] = {}
