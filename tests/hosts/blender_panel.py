@@ -67,8 +67,8 @@ def show(window: Window, area: bpy.types.Area) -> None:
     window.spin(20)
     with window.override(area):
         bpy.ops.node.view_all()
-        bpy.ops.view2d.zoom_out()
-        bpy.ops.view2d.zoom_out()
+        for _ in range(3):
+            bpy.ops.view2d.zoom_out()
         bpy.ops.view2d.pan(deltax=SIDEBAR // 2)
         area.spaces.active.backdrop_offset = (-SIDEBAR / 2, 0)
     window.spin(80)
@@ -91,6 +91,7 @@ def main(server: str, stacks: str, pictures: Path) -> None:
     window.wait(lambda: request.ended or getattr(request.changed, "fraction", 0) > 0.4, 200)
     assert request.is_open, request.ended
     running = request.changed.state
+    window.spin(40)  # Blender reads the thumbnail in a job of its own
     window.picture(pictures / "running.png", sidebar)
     window.wait(lambda: request.failed or len(state.stacks) == 1, 200)
     assert not request.failed, request.ended

@@ -101,8 +101,9 @@ class Window:
         changes = ["-crop", f"{window.width}x{window.height}+0+0"]
         if region is not None:
             top = window.height - region.y - region.height
-            # Without the tabs and the scroll bar, so that what is below the last panel is empty.
-            changes = ["-crop", f"{region.width - 30}x{region.height - 12}+{region.x}+{top}"]
+            # Without margin, tabs and scroll bar, so that what is below the last panel is empty.
+            size = f"{region.width - 38}x{region.height - 12}"
+            changes = ["-crop", f"{size}+{region.x + 8}+{top}"]
             changes += ["-fuzz", "8%", "-trim"]
         changes += ["+repage", "-strip", "+dither", "-colors", "128", "-define", "png:format=png8"]
         _output("mogrify", *changes, str(path))
