@@ -27,7 +27,7 @@ test: setup  ## every test that needs neither Blender nor a GPU
 # Status 3 says that this machine lacks that Python. The tests say so again, and skip that Blender.
 test-hosts: setup  ## the Blender extension and layer stacks in every Blender there is
 	@for version in 4.2 4.5 5.0 5.2; do scripts/setup bpy-$$version || (($$? == 3)); done
-	@$(BIN)/python -m pytest -m host tests/hosts $(ARGS)
+	@scripts/test_hosts $(ARGS)
 
 test-gpu: setup  ## what needs a CUDA device
 	@$(BIN)/python -m pytest -m gpu $(ARGS)

@@ -11,6 +11,7 @@ hashes of requirements/blender.txt, and stay in build/blender between runs.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import shutil
 import subprocess
@@ -91,7 +92,8 @@ def bundled_wheels(platform: str) -> list[Path]:
             partial = Path(scratch, "wheels")
             for python in PYTHONS:
                 download(platform, python, partial)
-            partial.rename(folder)
+            with contextlib.suppress(OSError):  # another run was here first
+                partial.rename(folder)
     return sorted(folder.glob("*.whl"))
 
 
