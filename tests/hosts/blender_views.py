@@ -44,9 +44,11 @@ def render_sockets(scene: bpy.types.Scene, out: Path) -> list[str]:
     idle = [one for one in tree.nodes if one.bl_idname == "CompositorNodeRLayers" and not one.mute]
     for one in idle:  # the 3D scene is not asked for
         one.mute = True
+    scene.render.use_sequencer = False  # its strips would come before the compositor's output
     for socket in node.outputs:
         tree.links.new(socket, sink)
         render_frames(scene, out / f"{socket.name}.####.exr")
+    scene.render.use_sequencer = True
     for one in idle:
         one.mute = False
     if before is not None:
