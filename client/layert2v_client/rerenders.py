@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Union
 
+from layert2v import sequences
 from layert2v import stack as manifests
 from layert2v.rerender import (
     RerenderSpec,
@@ -21,18 +22,13 @@ from layert2v.rerender import (
     validate_rerender,
 )
 from layert2v.spec import FieldViolation
-from layert2v.stack import FileRecord, Stack
+from layert2v.stack import FileRecord, Stack, is_safe_path
 from layert2v.v1 import jobs_pb2
 from layert2v.wire import rerender_to_message
 from layert2v_client.connection import Connection
 from layert2v_client.errors import InvalidRequest
 from layert2v_client.transfer import Terms
 from layert2v_client.upload import Outgoing, missing, outgoing, upload
-
-# What a plate or a mask may be made of; the server looks into the files.
-PICTURES = frozenset(
-    (".exr", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dpx", ".cin", ".tga", ".hdr", ".bmp")
-)
 
 # A folder or a job for a stack; a folder, a file or files for pictures. Text is a job's name.
 Source = Union[Path, str]
@@ -75,25 +71,30 @@ def check(spec: RerenderSpec, start: Stack) -> None:
 
 
 def pictures(given: Input) -> list[Path]:
-    """The files of a plate or a mask: those of a folder by name, or those that are given.
+    """The files of a plate or a mask: those of a folder in their order, or those that are given.
 
-    Raises ``InvalidRequest`` where there are none.
+    Raises ``InvalidRequest`` where there are none, or a folder holds no single sequence.
     """
     if isinstance(given, str) or not given:
         raise _no_pictures(given)
     if not isinstance(given, Path):
         return list(given) if len(given) > 1 else pictures(given[0])
-    if given.is_file():
-        return [given]
     try:
-        found = sorted(path for path in given.iterdir() if path.suffix.lower() in PICTURES)
+        there = [given] if given.is_file() else given.iterdir()
+        found = sequences.in_order(path for path in there if sequences.is_picture(path))
     except OSError as problem:
         message = f"{given} cannot be read: {problem.strerror}."
         raise InvalidRequest("INPUT_UNREADABLE", message) from problem
-    visible = [path for path in found if not path.name.startswith(".")]
-    if not visible:
+    if not found:
         raise _no_pictures(given)
-    return visible
+    wrong = sequences.complaint(found)
+    if wrong:
+        raise InvalidRequest(
+            "INPUT_MIXED",
+            f"{given} holds no single sequence: {wrong}",
+            "Give a folder with the frames of one sequence, numbered without gaps.",
+        )
+    return list(found)
 
 
 class _Luggage:
@@ -176,15 +177,22 @@ class _Luggage:
         return lost
 
     def _add_pictures(self, given: Input) -> Iterable[jobs_pb2.InputFile]:
-        for number, path in enumerate(pictures(given)):
+        found = pictures(given)
+        for path, name in zip(found, _names(found)):
             file = outgoing(path, self._terms.stop)
             self._files[file.sha256] = file
-            # Names of artists may hold anything; the order is what matters.
-            yield jobs_pb2.InputFile(
-                path=f"{number:06d}{path.suffix.lower()}",
-                size_bytes=file.size_bytes,
-                sha256=file.sha256,
-            )
+            yield jobs_pb2.InputFile(path=name, size_bytes=file.size_bytes, sha256=file.sha256)
+
+
+def _names(found: Sequence[Path]) -> list[str]:
+    """What pictures are called on the server, where their names give the order.
+
+    They keep the names that the artist knows, unless those might not travel or say another order.
+    """
+    plain = all(is_safe_path(path.name) for path in found)
+    if plain and not sequences.complaint(found):
+        return [path.name for path in found]
+    return [f"{number:06d}{path.suffix.lower()}" for number, path in enumerate(found)]
 
 
 def _text(stack: Stack, lost: set[str]) -> str:
@@ -212,5 +220,5 @@ def _no_pictures(given: Input) -> InvalidRequest:
     return InvalidRequest(
         "INPUT_EMPTY",
         f"There are no pictures in {given}.",
-        f"Give a folder with frames, or one picture: {', '.join(sorted(PICTURES))}.",
+        f"Give a folder with frames, or one picture: {', '.join(sorted(sequences.SUFFIXES))}.",
     )

@@ -117,11 +117,11 @@ def test_grey_pictures_and_crops_are_read(tmp_path: Path) -> None:
 
 
 def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    for number in (10, 9, 101, 100):
+    for number in (100, 98, 101, 99):
         save(tmp_path / "p" / f"s.{number}.exr", picture())
     (tmp_path / "p" / "notes.txt").touch()
     names = [path.name for path in find_pictures(tmp_path / "p", "plate")]
-    assert names == ["s.9.exr", "s.10.exr", "s.100.exr", "s.101.exr"]
+    assert names == ["s.98.exr", "s.99.exr", "s.100.exr", "s.101.exr"]
 
 
 def test_one_picture_is_held_and_more_than_needed_are_cut(tmp_path: Path) -> None:
@@ -138,7 +138,9 @@ def test_one_picture_is_held_and_more_than_needed_are_cut(tmp_path: Path) -> Non
     ("names", "shape", "sentence"),
     [
         ((), (8, 12, 4), "plate has no frames"),
-        (("a", "b"), (8, 12, 4), "has 2 frames, but the stack has 3"),
+        (("a", "b"), (8, 12, 4), "no sequence: a.exr and b.exr"),
+        (("a1", "a3"), (8, 12, 4), "A frame is missing between a1.exr and a3.exr"),
+        (("a1", "a2"), (8, 12, 4), "has 2 frames, but the stack has 3"),
         (("a",), (9, 12, 4), "12 x 9 pixels, but the stack is 12 x 8"),
         (("a",), (8, 12, 2), "not R, G, B"),
     ],
@@ -196,6 +198,18 @@ def test_a_scaled_edge_does_not_ring() -> None:
     pixels[:, 12:] = 1
     made = Fit.of((24, 16, 1.0), FORMAT, Role.foreground).apply(pixels)
     assert (made.min(), made.max()) == (0, 1)
+
+
+def test_a_scaled_layer_shines_only_where_it_covers() -> None:
+    pixels = torch.from_numpy(picture(4, 16, 24))
+    pixels[:, :12, 3] /= 1000
+    pixels[:, 12:] = 0
+    fit = Fit.of((24, 16, 1.0), FORMAT, Role.foreground)
+    made = fit.apply(pixels)
+    assert (made[..., :3].half()[made[..., 3].half() == 0] == 0).all()
+    pixels[3, 20] = torch.tensor([5.0, 5.0, 5.0, 0.0])  # a spark has no coverage
+    made = fit.apply(pixels)
+    assert made[..., 0][made[..., 3] == 0].max() > 0.5
 
 
 def test_a_layer_of_the_same_format_is_taken_to_the_bit(tmp_path: Path) -> None:

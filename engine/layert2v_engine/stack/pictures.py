@@ -6,7 +6,6 @@ them. Knows no stack.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +14,8 @@ import OpenImageIO as oiio
 import torch
 from torch import Tensor
 
+from layert2v import sequences
 from layert2v_engine.errors import FootageError
-
-SUFFIXES = frozenset((".exr", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dpx"))
 
 # OIIO multiplies colour with alpha where a format stores it straight, unless it is told not to.
 _AS_STORED = oiio.ImageSpec()
@@ -37,19 +35,25 @@ class Picture(NamedTuple):
 def find_pictures(folder: Path, what: str) -> tuple[Path, ...]:
     """The picture files in `folder` in the order of their names, numbers in them counted as such.
 
-    `what` names them in the error. Raises `FootageError` with reason `PICTURES_MISSING`.
+    `what` names them in the error. Raises `FootageError` with reason `PICTURES_MISSING`, or
+    `PICTURES_MIXED` for what is no single sequence without gaps.
     """
     there = folder.iterdir() if folder.is_dir() else ()
-    found = [
-        path for path in there if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    ]
+    found = sequences.in_order(path for path in there if sequences.is_picture(path))
     if not found:
         raise FootageError(
             f"The {what} has no frames: there is no picture in {folder}.",
-            f"Give files of these kinds: {', '.join(sorted(SUFFIXES))}.",
+            f"Give files of these kinds: {', '.join(sorted(sequences.SUFFIXES))}.",
             reason="PICTURES_MISSING",
         )
-    return tuple(sorted(found, key=_by_numbers))
+    wrong = sequences.complaint(found)
+    if wrong:
+        raise FootageError(
+            f"The {what} is no sequence: {wrong}",
+            "Give a folder with the frames of one sequence, numbered without gaps.",
+            reason="PICTURES_MIXED",
+        )
+    return found
 
 
 def picture_size(path: Path) -> tuple[int, int, float]:
@@ -82,11 +86,6 @@ def read_picture(path: Path) -> Picture:
     if not color:
         raise _unreadable(path, f"it holds {', '.join(names)}, not R, G, B")
     return Picture(pixels[color], pixels[names.index("A")] if "A" in names else None)
-
-
-def _by_numbers(path: Path) -> list[tuple[int, int, str]]:
-    parts = re.split(r"(\d+)", path.name)
-    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
 
 
 def _open(path: Path) -> oiio.ImageInput:

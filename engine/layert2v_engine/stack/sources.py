@@ -91,8 +91,12 @@ class Fit:
         region = oiio.ROI(0, self.scaled[0], 0, self.scaled[1], 0, 1, 0, 4)
         made = oiio.ImageBufAlgo.resize(source, filtername=FILTER, roi=region)
         scaled = torch.from_numpy(np.asarray(made.get_pixels(oiio.FLOAT)))
-        # The filter overshoots at hard edges; no pixel may leave what the picture holds.
-        return self._placed(scaled.clamp(low, high))
+        # The filter overshoots at hard edges; no pixel may leave what the picture holds, and none
+        # may shine where it does not cover, if none did before.
+        scaled = scaled.clamp(low, high)
+        if not _shines_uncovered(pixels):
+            scaled[..., :3] *= to_half(scaled)[..., 3:] > 0
+        return self._placed(scaled)
 
     def _placed(self, pixels: Tensor) -> Tensor:
         margins = [side - had for side, had in zip(self.target, self.scaled, strict=True)]
@@ -237,6 +241,11 @@ def keep(old: Tensor, new: Tensor, mask: Tensor) -> Tensor:
     share = mask[..., None]
     mixed = to_half(torch.lerp(new.float(), old.float(), share))
     return torch.where(share >= 1.0, old, torch.where(share <= 0.0, new, mixed))
+
+
+def _shines_uncovered(pixels: Tensor) -> bool:
+    """Whether light lies where nothing covers, as flames and glints may."""
+    return bool(((pixels[..., 3] == 0) & (pixels[..., :3] != 0).any(-1)).any())
 
 
 def _packed(rgb: Tensor, alpha: Tensor) -> Tensor:
