@@ -90,12 +90,18 @@ def read_state(folder: Path, state: int = 0) -> Stack:
     newest = read(folder)
     if state in (0, newest.state):
         return newest
-    path = folder / state_path(state)
-    if not (0 < state < newest.state and path.exists()):
+    if not 0 < state < newest.state:
         raise ManifestError(
             "STATE_NOT_FOUND",
             f"There is no state v{state:03d} in {folder}; the newest is v{newest.state:03d}.",
             "Choose one that its history names.",
+        )
+    path = folder / state_path(state)
+    if not path.exists():
+        raise ManifestError(
+            "STATE_NOT_FOUND",
+            f"State v{state:03d} is not kept in {folder}, which holds a part of the stack.",
+            "Open it where it was made, or choose one that the folder history has.",
         )
     return _read(path)
 

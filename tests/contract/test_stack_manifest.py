@@ -201,6 +201,9 @@ def test_every_state_is_kept(plain: Stack, tmp_path: Path) -> None:
     assert stack.read_start(tmp_path, 1) == replace(plain, history=second.history)
     with pytest.raises(ManifestError, match=r"no state v003 in .*; the newest is v002"):
         stack.read_state(tmp_path, 3)
+    (tmp_path / stack.state_path(1)).unlink()
+    with pytest.raises(ManifestError, match="v001 is not kept in"):
+        stack.read_state(tmp_path, 1)
 
 
 def test_a_state_from_before_states_is_kept_when_a_new_one_is_written(
