@@ -115,10 +115,10 @@ def history(
         with server(options, config, line) as client:
             entries = client.job(source).stack().history
     rows = [_row(number, entry) for number, entry in enumerate(entries, 1)]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
     for row in rows:
         cells = (f"{cell:<{width}}" for cell, width in zip(row, widths))
-        out.write("  ".join((*cells, row[5])).rstrip() + "\n")
+        out.write("  ".join((*cells, row[6])).rstrip() + "\n")
 
 
 def open_state(
@@ -366,6 +366,7 @@ def _row(number: int, entry: HistoryEntry) -> tuple[str, ...]:
     return (
         f"v{number:03d}",
         entry.action,
+        f"from v{entry.parent:03d}" if entry.parent else "",
         entry.created,
         changed or entry.note,
         "" if seed is None else str(seed),

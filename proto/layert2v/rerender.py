@@ -108,12 +108,13 @@ def validate_donor(spec: RerenderSpec, stack: Stack, other: Stack) -> list[Field
 def resolve_rerender(
     spec: RerenderSpec, stack: Stack, model: ModelInfo | None, seed: int
 ) -> RerenderSpec:
-    """The request with every default filled in; ``seed`` is used where the artist gave none."""
+    """The request with every default filled in; ``seed`` is used where the artist gave none and
+    something is drawn."""
     resolved = replace(
         spec,
         at=spec.at or stack.state,
         model=spec.model or stack.model,
-        seed=seed if spec.seed is None else spec.seed,
+        seed=seed if spec.seed is None and needs_model(spec, stack) else spec.seed,
     )
     if model is None:
         return resolved

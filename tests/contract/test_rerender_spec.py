@@ -200,7 +200,8 @@ def test_resolve_fills_every_default_and_keeps_what_was_given() -> None:
     full = resolve_rerender(replace(FOX, guidance=0.0), STACK, MINI, seed=11)
     assert (full.at, full.model, full.seed, full.steps, full.guidance) == (1, "mini", 11, 30, 0.0)
     assert resolve_rerender(replace(full, seed=0), STACK, MINI, seed=11).seed == 0
-    assert resolve_rerender(PLATE, STACK, None, seed=11).steps == 0
+    plate = resolve_rerender(PLATE, STACK, None, seed=11)
+    assert (plate.steps, plate.seed) == (0, None)  # nothing is drawn
 
 
 def test_a_name_that_any_state_had_is_not_used_for_something_else() -> None:

@@ -123,6 +123,7 @@ def test_every_command(live: LiveServer, fox: Path, tmp_path: Path) -> None:
         "generate", "regenerate", "replace", "add", "reorder", "remove", "add", "regenerate"
     ]  # fmt: skip
     assert out.splitlines()[1].endswith("a moonlit desert")
+    assert rows[-1][2:4] == ["from", "v001"]
     made = stack.read(fox).history
     assert (made[3].spec["above"], made[-1].parent, made[-1].spec["frozen"]) == (
         "bg", 1, ["shadow_01"]
