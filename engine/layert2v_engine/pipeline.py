@@ -108,8 +108,8 @@ class LayeredPipeline:
 
     def __init__(self, config: CheckpointConfig, parts: Parts, device: torch.device) -> None:
         self.config, self.parts, self.device = config, parts, device
-        vectors = parts.text.sentence_vectors
-        self._planner = PromptPlanner(config.info.vocabulary, vectors)
+        info, vectors = config.info, parts.text.sentence_vectors
+        self._planner = PromptPlanner(info.vocabulary, vectors, info.max_foregrounds)
 
     @classmethod
     def from_pretrained(cls, model: str | Path, *, device: str = "cpu") -> LayeredPipeline:

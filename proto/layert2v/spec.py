@@ -63,7 +63,8 @@ class ModelInfo:
     """What one model can do; all ranges include both ends.
 
     Sizes are pixels and multiples of ``size_step``; frame counts are ``1 + k * frames_step``.
-    ``vocabulary`` maps a kind (subject, action, place, time) to the words the model has seen.
+    ``vocabulary`` maps a kind (subject, action, place, time, colour; spot, heading, distance of a
+    figure) to the words the model has seen.
     ``colorspaces`` are the names a request may use for its output.
     """
 

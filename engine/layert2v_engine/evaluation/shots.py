@@ -19,7 +19,7 @@ from layert2v_engine.evaluation.layers import recompose
 from layert2v_engine.layers import ForegroundFrames, LayerFrames
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.world.descriptions import plain
-from layert2v_engine.world.scenes import Actor, Scene, draw
+from layert2v_engine.world.scenes import Scene, draw
 from layert2v_engine.world.vocabulary import (
     PLACES,
     SUBJECTS,
@@ -162,27 +162,13 @@ def joined(groups: Iterable[LayerFrames]) -> LayerFrames:
 
 def _wish(scene: Scene) -> Wish:
     """The plain sentence of a scene. Several figures are told apart by their side."""
-    sides = len(scene.actors) > 1
+    sides = ("spot",) if len(scene.actors) > 1 else ()
     return Wish(
-        prompt=_sided(scene) if sides else plain(scene).whole,
+        prompt=plain(scene, sides).whole,
         subjects=tuple(actor.subject for actor in scene.actors),
         place=scene.place,
         time=scene.time,
     )
-
-
-def _sided(scene: Scene) -> str:
-    told = [
-        plain(Scene(place=scene.place, time=scene.time, actors=(actor,))).foregrounds[0]
-        + _spot(actor)
-        for actor in scene.actors
-    ]
-    where = plain(Scene(place=scene.place, time=scene.time)).whole
-    return f"{' and '.join(told)} in {where}"
-
-
-def _spot(actor: Actor) -> str:
-    return " in the middle" if actor.spot == "middle" else f" on the {actor.spot}"
 
 
 def _understood(prompt: str) -> Wish:

@@ -37,7 +37,7 @@ _CAMERAS = {
     "follow": ("the camera follows", "tracking shot", "panning camera"),
     "push": ("the camera pushes in", "slow push in", "the camera moves closer"),
 }
-_DETAILS = ("heading", "spot", "distance")
+DETAILS = ("heading", "spot", "distance")  # in the order they are said
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,14 +58,20 @@ def describe(scene: Scene, rng: random.Random) -> Description:
     )
 
 
-def plain(scene: Scene, *, detailed: bool = False) -> Description:
-    """The first template with canonical words; with `detailed`, sides, headings and distances."""
-    details = _DETAILS if detailed else ()
+def plain(scene: Scene, details: Sequence[str] = ()) -> Description:
+    """The first template with canonical words, and those `details` that the actors have."""
     told = [_told(actor, details, None) for actor in scene.actors]
     place, time = PLACES[scene.place].name, TIMES[scene.time].name
     where = f"{with_article(place)} {when(time)}"
-    whole = f"{listed(told)} {WAYS[place][0]} {where}" if told else where
+    detailed = any(_said(actor, details, None) for actor in scene.actors)
+    way = WAYS[place][detailed]
+    whole = f"{listed(told)} {way} {where}" if told else where
     return Description(whole=whole, foregrounds=tuple(told), background=where)
+
+
+def said_of(actor: Actor) -> tuple[str, ...]:
+    """The details an actor has, in words."""
+    return tuple(text.strip() for d in DETAILS if (text := _said(actor, (d,), None)))
 
 
 def _word(options: Sequence[str], rng: random.Random | None) -> str:
@@ -78,15 +84,15 @@ def _details(rng: random.Random) -> tuple[str, ...]:
     """Which details a sentence gives: none in half of them, else one or two."""
     if rng.random() >= _DETAILED_SHARE:
         return ()
-    kept = rng.sample(_DETAILS, rng.choice((1, 1, 2)))
-    return tuple(detail for detail in _DETAILS if detail in kept)
+    kept = rng.sample(DETAILS, rng.choice((1, 1, 2)))
+    return tuple(detail for detail in DETAILS if detail in kept)
 
 
 def _said(actor: Actor, details: Sequence[str], rng: random.Random | None) -> str:
     """The details of an actor, each with a space before it."""
     said = {
-        "heading": _HEADINGS[actor.heading],
-        "spot": _SPOTS[actor.spot],
+        "heading": _HEADINGS.get(actor.heading, ()),
+        "spot": _SPOTS.get(actor.spot, ()),
         "distance": _DISTANCES.get(actor.distance, ()),
     }
     return "".join(f" {_word(said[detail], rng)}" for detail in details if said[detail])

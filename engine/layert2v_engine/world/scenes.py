@@ -25,7 +25,9 @@ from .vocabulary import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Actor:
-    """One figure: indices into the words (colour -1: natural), and where it is and goes."""
+    """One figure: indices into the words (colour -1: natural), and where it is and goes ("" where
+    nothing is said of that).
+    """
 
     subject: int
     colour: int = -1
