@@ -24,10 +24,11 @@ from layert2v import stack as manifest
 from layert2v.errors import ContractError
 from layert2v_nuke import bridge, preferences, selfcheck, ui
 from layert2v_nuke import node as nodes
+from layert2v_nuke.colour import unconverted
 from layert2v_nuke.connection import Connection
 from layert2v_nuke.controller import Controller
 from layert2v_nuke.errors import PluginError
-from layert2v_nuke.graph import Colour, open_comp
+from layert2v_nuke.graph import open_comp
 from layert2v_nuke.host import Host
 from layert2v_nuke.preferences import Preferences
 from layert2v_nuke.script import project, script, write
@@ -73,9 +74,8 @@ def start(host: Host, chosen: Preferences) -> Session:
         new_id=lambda: str(uuids.uuid4()),
         wake=lambda: made.timer.start(),
     )
-    made = Session(
-        host, controller, ui.Timer(host.nuke, controller.pump, lambda: controller.busy), chosen
-    )
+    timer = ui.Timer(host.nuke, lambda: _tick(host, controller), lambda: controller.busy)
+    made = Session(host, controller, timer, chosen)
     return made
 
 
@@ -152,8 +152,8 @@ def write_script(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -
     """A stack as a script of open nodes. Raises ``PluginError``, ``ManifestError``, ``OSError``."""
     place = Path(folder).resolve()
     stack = manifest.read(place)
-    colour = Colour("", f"raw: {stack.colorspace}")
-    write(script(open_comp(stack, place, colour), project(stack)), Path(path))
+    graph = open_comp(stack, place, unconverted(stack.colorspace))
+    write(script(graph, project(stack)), Path(path))
 
 
 # Buttons, menus and callbacks: the borders where an unexpected error is shown and goes no further

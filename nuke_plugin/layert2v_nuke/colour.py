@@ -56,6 +56,11 @@ def raw(space: str) -> Colour:
     return Colour("", f"raw: {title} is not offered by this project")
 
 
+def unconverted(space: str) -> Colour:
+    """No conversion where nobody knows what a project offers; the note says what the pixels are."""
+    return Colour("", f"raw: {TITLES.get(space, space)}")
+
+
 def space_of(name: str) -> str:
     """The id of a space that Nuke calls ``name``; "" where the name does not tell."""
     wanted = offered_name(name).lower()

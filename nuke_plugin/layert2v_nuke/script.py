@@ -20,6 +20,7 @@ from layert2v import stack as manifest
 from layert2v.errors import ManifestError
 from layert2v.stack import Stack
 from layert2v_nuke import node, tcl
+from layert2v_nuke.colour import unconverted
 from layert2v_nuke.errors import PluginError
 from layert2v_nuke.graph import (
     CHANNELS,
@@ -142,8 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         folder = chosen.stack.resolve()
         stack = manifest.read(folder)
-        note = "" if chosen.colorspace else f"raw: {stack.colorspace}"
-        colour = Colour(chosen.colorspace, note)
+        named = Colour(chosen.colorspace) if chosen.colorspace else None
+        colour = named or unconverted(stack.colorspace)
         if chosen.node:
             graph = node.graph(stack, folder, colour)
         else:

@@ -229,7 +229,7 @@ def test_the_command_line_needs_the_standard_library_alone(foxes: Path, tmp_path
     wanted = numpy_over(manifest.read(foxes), foxes, 1001)
     assert np.abs(comp(made, 1001).rgba() - wanted).max() <= 1e-6
     assert made.named("Read_bg").knobs["raw"].text == "true"
-    assert "lin_rec709_scene" in made.named("Read_bg").knobs["label"].text
+    assert made.named("Read_bg").knobs["label"].text == "raw: Linear Rec.709 (sRGB)"
 
 
 def test_the_command_line_names_the_colour_space(foxes: Path, tmp_path: Path) -> None:

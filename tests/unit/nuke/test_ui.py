@@ -16,6 +16,7 @@ from fakes.fake_nuke import FakeNuke
 from fakes.nk_session import Studio
 from layert2v_nuke import api, preferences, ui
 from layert2v_nuke.errors import BadRequest
+from layert2v_nuke.host import Host
 from layert2v_nuke.preferences import Preferences
 
 COMMANDS = [
@@ -74,6 +75,15 @@ def test_an_unexpected_error_stops_at_the_border(
     command(studio, "Generate")
     assert "ZeroDivisionError" in studio.nuke.messages[0]
     assert studio.nuke.messages[1].startswith("LayerT2V has failed")
+
+
+def test_an_unexpected_error_of_the_timer_is_printed_without_a_dialog() -> None:
+    nuke = FakeNuke()
+    made = api.start(Host(nuke), Preferences())
+    made.controller.pump = lambda: 1 / 0  # type: ignore[assignment,method-assign,return-value]
+    made.timer._tick()
+    (said,) = nuke.messages
+    assert "ZeroDivisionError" in said
 
 
 def test_preferences_are_kept_for_their_owner_alone(studio: Studio, tmp_path: Path) -> None:
