@@ -104,6 +104,8 @@ class Controller:
             colour = self.host.colour(stack.colorspace)
             with self.host.undo(f"LayerT2V: {layer} v{shown[layer]:03d}"):
                 self.host.show(uuid, stack, folder, colour)
+            if values["l2v_life"] == node.FAILED:  # such as by a version that is not there
+                self.host.note(uuid, news.shown(stack))
         except (PluginError, ContractError) as problem:
             self._fail(uuid, problem)
 

@@ -114,7 +114,7 @@ class Host:
         wanted = {knob.name for knob in node.main_knobs("") if node.holds_value(knob)}
         for layer in node.layers_of(knobs):
             wanted.update(node.layer_knob_names(layer, values=True))
-        return {name: knob.value() for name, knob in knobs.items() if name in wanted}
+        return {name: _read(knob) for name, knob in knobs.items() if name in wanted}
 
     @contextmanager
     def undo(self, name: str) -> Iterator[None]:
@@ -172,7 +172,10 @@ class Host:
             self._rebuild(group, stack, folder, colour)
         values: dict[str, Any] = {"folder": folder.as_posix()}
         for layer in stack.layers:
+            if node.is_plate(layer) and group[f"{layer.name}_version"].value() != layer.version:
+                values[f"{layer.name}_freeze"] = True
             values[f"{layer.name}_version"] = layer.version
+            values[f"{layer.name}_made"] = node.made_with(layer)
             values[f"{layer.name}_prompt"] = layer.prompt
         self._set(group, values)
 
@@ -307,6 +310,12 @@ def _is_ours(one: Any) -> bool:
     return one.Class() == "Group" and one.knob("l2v_uuid") is not None
 
 
+def _read(knob: Any) -> Any:
+    """What a knob holds: text as it is written, where ``value`` may be what brackets in it did."""
+    written = getattr(knob, "getText", None)
+    return knob.value() if written is None else written()
+
+
 def _put(knob: Any, value: Any) -> None:
-    if knob.value() != value:
+    if _read(knob) != value:
         knob.setValue(value)

@@ -40,7 +40,7 @@ PENDING = (SENDING, "waiting", "uploading", "queued", "running", "cancelling", "
 HIDDEN = ("INVISIBLE",)
 LINE = ("STARTLINE",)
 _VALUES = ("_version", "_prompt", "_seed", "_strength", "_freeze", "_mute")
-_OF_A_LAYER = ("_tab", "_rerender", "_plate", *_VALUES)
+_OF_A_LAYER = ("_tab", "_made", "_rerender", "_plate", *_VALUES)
 
 BUTTON = """try:
     from layert2v_nuke import api
@@ -99,7 +99,6 @@ def _hidden(uuid: str) -> tuple[UserKnob, ...]:
     """What outlives the session: no secret, and nothing that only this machine knows but folder."""
     texts = {
         "l2v_uuid": uuid, "l2v_life": IDLE, "l2v_request": "", "l2v_job": "", "l2v_asked": "",
-        "l2v_target": "",
     }  # fmt: skip
     return (
         UserKnob("Int_Knob", "l2v_schema", "l2v_schema", SCHEMA, flags=HIDDEN),
@@ -136,6 +135,16 @@ def shown(values: Mapping[str, Any]) -> dict[str, int]:
     return {name[: -len(end)]: version for name, version in found.items()}
 
 
+def made_with(layer: Layer) -> str:
+    """Where the pixels of a version come from."""
+    return f"seed {layer.seed}" if layer.source == "generated" else layer.source
+
+
+def is_plate(layer: Layer) -> bool:
+    """Whether the artist has brought the pixels: they are held until Freeze is unticked."""
+    return layer.source == "plate"
+
+
 def _tab(layer: Layer) -> tuple[UserKnob, ...]:
     name = layer.name
     uses = "bg" if layer.role is Role.background else "fg"
@@ -143,10 +152,11 @@ def _tab(layer: Layer) -> tuple[UserKnob, ...]:
     return (
         UserKnob("Tab_Knob", f"{name}_tab", name),
         UserKnob("Int_Knob", f"{name}_version", "Version", layer.version),
+        UserKnob("Text_Knob", f"{name}_made", "Made with", made_with(layer)),
         UserKnob("String_Knob", f"{name}_prompt", "Prompt", layer.prompt),
         UserKnob("String_Knob", f"{name}_seed", "Seed", tooltip="Empty: a new one each time"),
         UserKnob("Double_Knob", f"{name}_strength", "Strength", 1.0, tooltip="1: all new"),
-        UserKnob("Boolean_Knob", f"{name}_freeze", "Freeze", False, flags=LINE),
+        UserKnob("Boolean_Knob", f"{name}_freeze", "Freeze", is_plate(layer), flags=LINE),
         UserKnob("Boolean_Knob", mute_knob(name), "Mute", False),
         _button(f"{name}_rerender", "Re-render", f"rerender {name}", flags=LINE),
         *(() if layer.role is Role.shadow else (plate,)),

@@ -30,6 +30,7 @@ PIXELS = {
     "fg_01": (0.25, 0.125, 0.0625, 0.25),
 }
 TOLERANCE = 1e-6
+WRITTEN = "a fox [expr 1+1] $env {unbalanced"
 
 
 def run(nuke: Any) -> dict[str, Any]:
@@ -48,6 +49,8 @@ def run(nuke: Any) -> dict[str, Any]:
         _names(nuke, check)
         for cls, knobs in uses.KNOBS.items():
             _knobs(nuke, cls, knobs, check)
+        check("text is kept as written", lambda: _written(nuke).getText() == WRITTEN)
+        check("text is not expanded", lambda: _written(nuke).value() == WRITTEN)
         with tempfile.TemporaryDirectory(prefix="layert2v_") as place:
             _pictures(nuke, Path(place), check)
     return {
@@ -73,6 +76,14 @@ def main(nuke: Any, arguments: list[str]) -> int:
 
 
 Check = Callable[..., None]
+
+
+def _written(nuke: Any) -> Any:
+    """A prompt's knob on a node; the code in it would do no harm."""
+    one = nuke.nodes.Group()
+    one.addKnob(nuke.String_Knob("prompt", "Scene"))
+    one["prompt"].setValue(WRITTEN)
+    return one["prompt"]
 
 
 def _names(nuke: Any, check: Check) -> None:

@@ -42,7 +42,7 @@ def two_foregrounds(folder: Path, **options: Any) -> Stack:
         return made.finish(Provenance(prompt="two foxes", seed=7, model="mini"))
 
 
-def again(folder: Path, *names: str, prompt: str = "") -> Stack:
+def again(folder: Path, *names: str, prompt: str = "", source: str = "generated") -> Stack:
     """A new state in which these layers are darker, as a re-render leaves it."""
     stack = manifest.read(folder)
     layers = []
@@ -51,7 +51,7 @@ def again(folder: Path, *names: str, prompt: str = "") -> Stack:
             files = _darker(folder, stack, layer.name, layer.pattern, layer.version + 1)
             layer = replace(
                 layer, version=layer.version + 1, files=files, prompt=prompt or layer.prompt,
-                pattern=layer_pattern(layer.name, layer.version + 1),
+                pattern=layer_pattern(layer.name, layer.version + 1), source=source,
             )  # fmt: skip
         layers.append(layer)
     versions = {name: stack.layer(name).version + 1 for name in names}

@@ -68,10 +68,17 @@ class Knob:
 
     def value(self) -> Any:
         state = self._live()
+        if state.constructor == "String_Knob" and runs_code(state.value):
+            state.app.executed.append(f"{state.where}: {state.value}")
         return state.app.root_format if state.kind == "format" else state.value
 
-    def getText(self) -> str:
-        return str(self._live().value)
+    @property
+    def getText(self) -> Callable[[], str]:
+        """Only text has it: what is written, where `value` gives what Nuke makes of it."""
+        state = self._live()
+        if state.kind not in ("string", "file"):
+            raise AttributeError("getText")
+        return lambda: str(state.value)
 
     def setValue(self, value: Any) -> bool:
         state = self._live()

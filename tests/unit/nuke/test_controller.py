@@ -149,6 +149,42 @@ def test_a_version_that_is_not_there_is_told(studio: Studio, stack: Path) -> Non
     studio.with_stack(stack)
     with_session(studio, "fg_01_version", 7)
     assert studio.value("status") == "There is no v007 of fg_01. There are: v001."
+    assert studio.value("l2v_life") == "failed"
+    with_session(studio, "fg_01_version", 1)
+    assert studio.value("status").startswith("foxes: 5 layers")
+    assert studio.value("l2v_life") == "done"
+
+
+def test_a_plate_is_frozen_where_it_arrives_and_tells_what_it_is(
+    studio: Studio, stack: Path
+) -> None:
+    uuid = studio.with_stack(stack)
+    assert (studio.value("fg_01_made"), studio.value("bg_freeze")) == ("seed 1", False)
+    request = resent(studio, uuid)
+    again(stack, "bg", source="plate")
+    studio.done(stack, request=request)
+    assert (studio.value("bg_made"), studio.value("bg_freeze")) == ("plate", True)
+    studio.controller.press(uuid, "rerender")
+    assert "bg" not in studio.line.last("rerender")["spec"]["layers"]
+    studio.host.write(uuid, {"bg_freeze": False})
+    again(stack, "fg_01")
+    studio.done(stack)
+    assert not studio.value("bg_freeze")
+
+
+def test_text_with_brackets_is_read_as_it_is_written(studio: Studio, stack: Path) -> None:
+    code = "a [python {nuke.scriptClear()}] $env(HOME)"
+    studio.asked(code, background=code, foreground_1=code, negative=code)
+    spec = studio.line.last("generate")["spec"]
+    assert {spec["prompt"], spec["background_prompt"], spec["negative_prompt"]} == {code}
+    studio.done(stack)
+    uuid = str(studio.node()["l2v_uuid"].value())
+    studio.host.write(uuid, {"fg_01_prompt": code})
+    studio.controller.press(uuid, "rerender fg_01")
+    assert studio.line.last("rerender")["spec"]["prompts"] == {"fg_01": code}
+    assert studio.nuke.executed == []
+    assert studio.value("prompt") == code
+    assert studio.nuke.executed == [f"Group.prompt: {code}"]  # what `value` might have run
 
 
 def test_frozen_layers_are_left_out_and_refused(studio: Studio, stack: Path) -> None:
