@@ -50,18 +50,20 @@ def mini_info(
     foregrounds: int,
     title: str = TITLE,
     guidance: float = 0.0,
+    sizes: tuple[int, int, int] | None = None,
 ) -> ModelInfo:
-    """What the Mini offers: the size it was trained at, clips up to the trained length, as many
-    foregrounds as it has seen at once, the scale of guidance it was taught, if it was (else 0), and
-    the words of its world.
+    """What the Mini offers: the size it was trained at, or `sizes` (least, most, step), clips up to
+    the trained length, as many foregrounds as it has seen at once, the scale of guidance it was
+    taught, if it was (else 0), and the words of its world.
     """
+    low, high, step = sizes or (0, 0, 16)
     return ModelInfo(
         name="mini",
         title=title,
         digest="",
-        width_range=(world.width, world.width),
-        height_range=(world.height, world.height),
-        size_step=16,
+        width_range=(low or world.width, high or world.width),
+        height_range=(low or world.height, high or world.height),
+        size_step=step,
         frames_range=(1, world.frames),
         frames_step=temporal_factor,
         max_foregrounds=foregrounds,
@@ -123,11 +125,14 @@ def export(
     shutil.rmtree(out, ignore_errors=True)  # what an interrupted export left
     names, start = _write_parts(run, out, config, phase), started(run)
     statistics = load_file(run / "whitening.safetensors")
-    temporal_factor = load_autoencoder(out / "autoencoder", CPU).temporal_factor
-    foregrounds = foregrounds_of(len(names))
+    codec = load_autoencoder(out / "autoencoder", CPU)
+    temporal_factor, foregrounds = codec.temporal_factor, foregrounds_of(len(names))
+    patch = network_settings(run, config.transformer).get("patch_size", (1, 2, 2))[-1]
+    low, high = config.offered or (0, 0)
+    sizes = low, high, codec.spatial_factor * patch
     write_index(
         CheckpointConfig(
-            info=mini_info(world, temporal_factor, foregrounds, title, trained.guidance),
+            info=mini_info(world, temporal_factor, foregrounds, title, trained.guidance, sizes),
             whitening={
                 role.value: Whitening(
                     mean=tuple(statistics["mean"][row].tolist()),

@@ -67,6 +67,7 @@ class JointStage:
     clips: int = 6000
     processes: int = 2  # that render them; 0: all cores
     max_tokens: int = 20
+    offered: tuple[int, ...] = ()  # least and most pixels of a side; empty: the world's size
     layer_adaln: bool = True  # false: no modulation by role, an ablation
     transformer: dict[str, Any] = field(default_factory=dict)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -294,8 +295,12 @@ class _LatentMaker:
         rows = torch.arange(min(WHITENING_CLIPS, len(known.scenes)))
         streams = known.streams(rows, self.device)
         sample = encode_streams(self.autoencoder, self.projection, streams)
-        components = load_file(self.run / "autoencoder" / "components.safetensors")["component_std"]
-        whitening = fit_whitening(sample, components.to(self.device))
+        fitted = self.run / "autoencoder" / "components.safetensors"
+        if fitted.exists():
+            components = load_file(fitted)["component_std"].to(self.device)
+        else:  # an autoencoder that was not fitted here
+            components = sample.std(dim=(0, 1, 3, 4, 5))
+        whitening = fit_whitening(sample, components)
         save_file({"mean": whitening.mean, "std": whitening.std}, path)
         return whitening
 
