@@ -59,10 +59,10 @@ def split(sentence: str, lexicon: Lexicon, limit: int) -> Clauses:
     sentence = _TOGETHER.sub(" ", sentence)
     named: dict[str, str] = {}
     rest: list[str] = []
-    repeated: dict[str, None] = {}
+    repeated: set[str] = set()
     for clause in _cut(sentence, lexicon.subjects(sentence)):
         if clause.counted or (clause.name in named and not clause.again):
-            repeated[clause.name] = None
+            repeated.add(clause.name)
         if clause.name not in named:
             named[clause.name] = clause.text
         elif clause.again:
@@ -72,7 +72,11 @@ def split(sentence: str, lexicon: Lexicon, limit: int) -> Clauses:
     if not named:
         return Clauses(figures=(sentence,))
     names = list(named)
-    warnings = [f"This model draws a subject only once, so it shows one {n}." for n in repeated]
+    warnings = [
+        f"This model draws a subject only once, so it shows one {name}."
+        for name in names[:limit]
+        if name in repeated
+    ]
     if len(names) > limit:
         warnings.append(
             f"This model draws {limit} figures at once: {_all(names[:limit])}; "

@@ -89,6 +89,9 @@ def test_more_figures_than_the_model_draws_are_told() -> None:
     assert made.warnings == ("This model draws 2 figures at once: fox and bear; rabbit left out.",)
     assert len(plan("a fox, a bear and a rabbit, night, farm", V1_PLANNER).foregrounds) == 3
 
+    many = plan("a dog, a cat and three ducks on a farm at night")
+    assert many.warnings == ("This model draws 2 figures at once: dog and cat; duck left out.",)
+
 
 @pytest.mark.parametrize(
     "prompt",
