@@ -30,7 +30,7 @@ def layers() -> Iterator[tuple[str, nn.Module, tuple[int, ...]]]:
     autoencoder = PatchAutoencoder(**first.autoencoder)
     channels = autoencoder.latent_channels
     networks = {
-        "transformer": new_transformer(joint, channels),
+        "transformer": new_transformer(joint.transformer, channels),
         "autoencoder": autoencoder,
         "projection": MatteProjection(channels),
     }
