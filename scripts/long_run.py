@@ -30,8 +30,8 @@ PIECE_BYTES = 14_500_000
 PACK_EVERY_S = 60.0
 PREPARED = ("world", "text_encoder")
 # Rendered or encoded again in less time than it takes to carry them; or of no use elsewhere.
-LEFT_BEHIND = {*PREPARED, "clips.safetensors", "held_out.safetensors", "latents.safetensors"}
-LEFT_BEHIND |= {"fit", "tensorboard", "trainer.pid"}
+LEFT_BEHIND = {*PREPARED, "fit", "tensorboard", "trainer.pid"}
+MATERIAL = ("clips", "held_out", "latents")  # and the same with a number of foregrounds
 FINISHED = {"autoencoder": "model", "matte": "projection"}  # stage folder: what it leaves
 
 
@@ -99,7 +99,8 @@ def light(run: Path) -> Iterator[tuple[str, bytes]]:
     for path in _files(run):
         name = path.relative_to(run)
         stage, folder = name.parts[0], path.parent
-        if LEFT_BEHIND & set(name.parts) or path.suffix in (".part", ".png"):
+        rendered = folder == run and path.stem.rstrip("_0123456789") in MATERIAL
+        if rendered or LEFT_BEHIND & set(name.parts) or path.suffix in (".part", ".png"):
             continue
         if path.stem == "state" and stage in FINISHED and (folder / FINISHED[stage]).exists():
             continue
