@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 from fakes.tiny_model import write_tiny_model
 from fakes.tiny_run import JOINT, MULTI, noise_latents, write_clips
 from layert2v.spec import GenerateSpec, resolve
-from layert2v_engine.errors import BadConfig, ModelNotFound
+from layert2v_engine.errors import BadConfig, EngineError, ModelNotFound
 from layert2v_engine.layout import StreamLayout, StreamRole
 from layert2v_engine.model.checkpoint import load_transformer, read_index
 from layert2v_engine.model.text import MiniLMTextEncoder
 from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.training.data import CaptionStates
+from layert2v_engine.training.data import CaptionStates, Renderer
 from layert2v_engine.training.export import export
 from layert2v_engine.training.joint import JointConfig, JointPhase, Material, Scenes, _Question
 from layert2v_engine.training.joint_stage import (
@@ -181,3 +181,13 @@ def test_stages_of_the_start_are_not_trained(run: Path, model: Path) -> None:
     run_matte(run, MATTE, None)
     assert not (run / "autoencoder" / "state.json").exists()
     assert not (run / "matte" / "state.json").exists()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_world_that_cannot_be_opened_is_named(tmp_path: Path, processes: int) -> None:
+    (tmp_path / "world.json").write_text('{"format": 1}')
+    with (
+        pytest.raises(EngineError, match="cannot be used"),
+        Renderer(tmp_path, processes) as renderer,
+    ):
+        renderer.clips(1, first_seed=0, frames=5, report=lambda *_: None)

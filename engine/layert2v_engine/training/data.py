@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from layert2v_engine.devices import CPU, fits
+from layert2v_engine.errors import EngineError
 from layert2v_engine.layout import FOREGROUND_ROLES, OPACITY_ROLES, StreamLayout, StreamRole
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.model.text import TextEncoder
@@ -236,12 +237,13 @@ class Renderer:
         self._pool: Pool | None = None
 
     def __enter__(self) -> Self:
+        world = _opened(self._world)  # a pool whose workers cannot would start new ones for ever
         if self._processes > 1:
             self._pool = multiprocessing.get_context("spawn").Pool(
                 self._processes, initializer=_start_worker, initargs=(self._world,)
             )
         else:
-            _worker_worlds[:] = [World(self._world)]
+            _worker_worlds[:] = [world]
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -341,6 +343,17 @@ def _pooled(opacities: Tensor, autoencoder: VideoAutoencoder) -> Tensor:
     groups = torch.cat([opacities[:, :, :1], later], 2)
     cells = groups.unflatten(4, (width // side, side)).unflatten(3, (height // side, side))
     return cells.mean((4, 6))
+
+
+def _opened(folder: Path) -> World:
+    try:
+        return World(folder)
+    except (OSError, ValueError, TypeError, KeyError) as problem:
+        raise EngineError(
+            f"The world in {folder} cannot be used: {problem}.",
+            "Delete that folder, and it is drawn again.",
+            reason="BAD_WORLD",
+        ) from problem
 
 
 _worker_worlds: list[World] = []  # the world of this process, set before it renders
