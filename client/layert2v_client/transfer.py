@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from layert2v.stack import MANIFEST_NAME, is_safe_path
@@ -136,10 +136,20 @@ def discard(parcels: Sequence[Parcel]) -> None:
         if _is_right(parcel.target, parcel.artifact):
             parcel.target.unlink()
         _partial(parcel).unlink(missing_ok=True)
-    for folder in {parcel.target.parent for parcel in parcels}:
+    inside_out = sorted(
+        {folder for parcel in parcels for folder in _folders(parcel)},
+        key=lambda folder: len(folder.parts),
+        reverse=True,
+    )
+    for folder in inside_out:
         with suppress(OSError):  # not empty, or not there
             folder.rmdir()
-            folder.parent.rmdir()
+
+
+def _folders(parcel: Parcel) -> Sequence[Path]:
+    """The folders around a file, up to that of its stack."""
+    depth = len(PurePosixPath(parcel.artifact.path).parts)
+    return list(parcel.target.parents)[:depth]
 
 
 class _Tally:

@@ -119,7 +119,7 @@ def test_cancel_while_the_result_is_fetched(
 ) -> None:
     monkeypatch.setattr("layert2v_client.transfer._shared_folder", lambda *_: None)
     with Followed(settings(live, tmp_path)) as followed:
-        many = spec(Behaviour(frame_bytes=400_000), frames=17)
+        many = spec(Behaviour(frame_bytes=2_500_000), frames=17)  # takes longer than a cancel
         request = followed.session.generate(many, folder=tmp_path / "fox")
         followed.state("fetching")
         followed.session.cancel(request)
