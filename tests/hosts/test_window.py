@@ -22,8 +22,11 @@ STATES = ("idle", "running", "done", "error")
 
 @pytest.mark.parametrize("bare_blender", ["4.5", "5.2"], indirect=True)
 def test_a_click_on_generate_drives_a_whole_job(
-    blender: Blender, mini_server: LiveServer, tmp_path: Path
+    bare_blender: Blender, extension_zip: Path, mini_server: LiveServer, tmp_path: Path
 ) -> None:
+    # A profile that knows no server yet, so that the panel offers to test the connection.
+    blender = Blender(bare_blender.version, bare_blender.python, tmp_path / "profile")
+    blender.run("blender_install.py", extension_zip)
     pictures = PICTURES / blender.version
     pictures.mkdir(parents=True, exist_ok=True)
     with display() as screen:
