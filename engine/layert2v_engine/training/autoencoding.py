@@ -23,6 +23,7 @@ from layert2v_engine.training.data import STREAM_PLANES, ClipSet
 
 COLOUR_STREAMS, COLOUR_SHARES = (0, 1, 2), (0.45, 0.2, 0.35)
 OPACITY_STREAMS = (3, 4)
+SHOWN = 8  # clips on a sheet
 FIT_SHARES = (0.25, 0.2, 0.25, 0.2, 0.1)  # all five streams share one encoder
 
 
@@ -122,6 +123,7 @@ class DecoderPhase:
         autoencoder.encoder.requires_grad_(False)
         self.model: nn.Module = autoencoder
         self.sampler = ChunkSampler(clips, autoencoder, config)
+        self.shown = torch.arange(min(SHOWN, len(held_out.scenes)))
 
     def loss(self, step: int, share: float) -> Tensor:
         """Charbonnier on pixels plus their gradients, so edges count."""
@@ -155,7 +157,7 @@ class DecoderPhase:
 
     def sample(self, path: Path) -> None:
         """Originals above their round trips."""
-        video = self.held_out.streams(torch.arange(8), self.autoencoder.device)[:, 0]
+        video = self.held_out.streams(self.shown, self.autoencoder.device)[:, 0]
         drawn = decode_video(self.autoencoder, self.autoencoder.encode_video(video))
         save_grid([video[:, :, 4] * 0.5 + 0.5, drawn[:, :, 4] * 0.5 + 0.5], path)
 
@@ -184,6 +186,7 @@ class MattePhase:
             {"projection": self.projection, "decoder": self.decoder}
         )
         self.sampler = ChunkSampler(clips, autoencoder, config)
+        self.shown = torch.arange(min(SHOWN, len(held_out.scenes)))
 
     def loss(self, step: int, share: float) -> Tensor:
         """Smooth L1 plus an L1 that weighs edges of the true matte threefold (weights of the
@@ -230,7 +233,7 @@ class MattePhase:
 
     def sample(self, path: Path) -> None:
         """True mattes, the plain decoder's, the adapted decoder's; frame 4."""
-        video = self.held_out.streams(torch.arange(8), self.autoencoder.device)[:, 3]
+        video = self.held_out.streams(self.shown, self.autoencoder.device)[:, 3]
         latents = self.autoencoder.encode_video(video)
         plain = self.decode(latents, self.autoencoder.decoder)[:, 4:5]
         adapted = self.decode(self.projection(latents), self.decoder)[:, 4:5]
