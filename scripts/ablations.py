@@ -28,6 +28,7 @@ from layert2v_engine.evaluation.material import Material, prepare
 from layert2v_engine.evaluation.report import measure, measure_round_trip, shoot
 from layert2v_engine.evaluation.sheets import save_captioned
 from layert2v_engine.evaluation.shots import Shot, draw_wishes
+from layert2v_engine.model.checkpoint import read_index
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.training.config import load_config
 from layert2v_engine.training.export import export
@@ -132,8 +133,13 @@ def main() -> None:
         if not args.only or variant.name in args.only:
             train(args.run, variant, joint, first, seconds, device)
     made = [v for v in known if (folder_of(args.run, v) / "model").exists()]
-    for variant in made:
-        judge(args.run, variant, args)
+    waiting = [v for v in made if not (folder_of(args.run, v) / "figures.json").exists()]
+    if waiting:
+        info = read_index(folder_of(args.run, waiting[0]) / "model").info
+        judge_s = duration(args.judge_budget)
+        material = prepare(args.run, info, judge_clips_count=args.judge_clips, judge_s=judge_s)
+    for variant in waiting:
+        judge(folder_of(args.run, variant), material, args.count, args.device)
     write_page(args.run, made, args.budget, args.count)
 
 
@@ -170,19 +176,10 @@ def train(
     export(folder, folder / "model", config, first.world, config.phases[-1].name)
 
 
-def judge(run: Path, variant: Variant, args: argparse.Namespace) -> None:
-    """Measure a variant, unless that was done."""
-    folder = folder_of(run, variant)
-    if (folder / "figures.json").exists():
-        return
-    pipeline = LayeredPipeline.from_pretrained(folder / "model", device=args.device)
-    material = prepare(
-        run,
-        pipeline.info,
-        judge_clips_count=args.judge_clips,
-        judge_s=duration(args.judge_budget),
-    )
-    figures, shots = measured(pipeline, material, args.count)
+def judge(folder: Path, material: Material, count: int, device: str) -> None:
+    """Measure a variant."""
+    pipeline = LayeredPipeline.from_pretrained(folder / "model", device=device)
+    figures, shots = measured(pipeline, material, count)
     picture = torch.stack([p for shot in shots[:SHOWN] for p in pictures(shot)])
     save_file({"pictures": picture}, folder / PICTURES)
     (last,) = sorted(folder.glob("joint_*/validation.jsonl"), key=_age)[-1:]
