@@ -71,6 +71,10 @@ class Dice:
         """True in that share of calls."""
         return bool(torch.rand((), generator=self.choices) < share)
 
+    def uniform(self, shape: Sequence[int]) -> Tensor:
+        """Numbers in 0..1 on the device."""
+        return torch.rand(shape, generator=self._noise, device=self.device)
+
     def noise(self, shape: Sequence[int]) -> Tensor:
         """Normal noise on the device."""
         return torch.randn(shape, generator=self._noise, device=self.device)

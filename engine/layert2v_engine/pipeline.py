@@ -220,7 +220,7 @@ class LayeredPipeline:
         layout = StreamLayout.for_foregrounds(0)  # the composite comes first in every layout
         stream = layout.index("composite")
         decoder = self._decoder(layout, latents)
-        return next(decoder.colour(latents[:, stream, :, :1], stream))[0, :, 0]
+        return next(decoder.colour(latents[:, stream], stream))[0, :, 0]
 
     def _decoder(self, layout: StreamLayout, latents: Tensor) -> StreamDecoder:
         mean, std = (values.to(latents) for values in self.config.statistics(layout))

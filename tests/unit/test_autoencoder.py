@@ -36,6 +36,41 @@ def test_decoding_group_by_group_equals_decoding_each_latent_frame_apart(
     torch.testing.assert_close(whole[:, :, 5:].mean(2, keepdim=True), last)
 
 
+def test_a_decoder_sees_a_latent_frame_and_its_neighbours_only() -> None:
+    torch.manual_seed(0)
+    model = PatchAutoencoder(6, decoder_widths=(16, 8), decoder_blocks=1, neighbours=1)
+    torch.nn.init.normal_(model.decoder.head.weight, std=0.1)
+    latents = torch.randn(1, 6, 4, 4, 6)
+    other = latents.clone()
+    other[:, :, 3] += 1
+    with torch.no_grad():
+        pairs = zip(model.decode_groups(latents), model.decode_groups(other), strict=True)
+        same = [torch.equal(a, b) for a, b in pairs]
+    assert same == [True, True, False, False]
+
+
+@pytest.mark.parametrize("neighbours", [0, 1])
+def test_codes_can_be_those_of_the_picture_scaled_down(
+    autoencoder: PatchAutoencoder, neighbours: int
+) -> None:
+    autoencoder.fit_encoder(torch.randn(500, 768) * torch.linspace(3, 0.01, 768))
+    large = PatchAutoencoder(
+        6, spatial_factor=16, decoder_widths=(16, 8, 8, 8), decoder_blocks=1, neighbours=neighbours
+    )
+    large.take_codes(autoencoder)
+    small = video()
+    grown = small.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    with torch.no_grad():
+        codes = large.encode_video(grown)
+        torch.testing.assert_close(codes, autoencoder.encode_video(small), atol=1e-4, rtol=1e-4)
+        assert decode_video(large, codes).shape == grown.shape
+
+
+def test_codes_of_another_kind_are_refused(autoencoder: PatchAutoencoder) -> None:
+    with pytest.raises(ValueError, match="cannot take the codes"):
+        PatchAutoencoder(8, spatial_factor=16).take_codes(autoencoder)
+
+
 def test_frame_counts_off_the_grid_are_refused(autoencoder: PatchAutoencoder) -> None:
     with pytest.raises(ValueError, match="8 frames are not 1 \\+ a multiple of 4"):
         autoencoder.encode_video(video(8))

@@ -9,12 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fakes.tiny_model import write_tiny_model
-from fakes.tiny_run import JOINT, MULTI, noise_latents, write_clips
+from fakes.tiny_model import CHANNELS, write_tiny_model
+from fakes.tiny_run import AUTOENCODER, JOINT, MATTE, MULTI, noise_latents, write_clips
 from layert2v.spec import GenerateSpec, resolve
+from layert2v_engine.devices import CPU
 from layert2v_engine.errors import BadConfig, EngineError, ModelNotFound
 from layert2v_engine.layout import StreamLayout, StreamRole
 from layert2v_engine.model.checkpoint import load_transformer, read_index
+from layert2v_engine.model.parts import load_autoencoder, load_projection
 from layert2v_engine.model.text import MiniLMTextEncoder
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.training.data import CaptionStates, Renderer
@@ -67,6 +69,24 @@ def test_training_begins_with_the_weights_of_the_start(tmp_path: Path, model: Pa
     before = load_transformer(model / "transformer").state_dict()
     for name, tensor in averages(tmp_path, still.name).items():
         torch.testing.assert_close(tensor, before[name], atol=1e-6, rtol=0)
+
+
+def test_new_decoders_are_trained_for_the_latents_of_the_start(tmp_path: Path, model: Path) -> None:
+    write_clips(tmp_path)
+    adopt(tmp_path, str(model), decoders=False)
+    settings = {"latent_channels": CHANNELS, "spatial_factor": 16, "neighbours": 1}
+    settings |= {"decoder_widths": (16, 8, 8, 8), "decoder_blocks": 1}
+    larger = replace(AUTOENCODER, codes_of_start=True, autoencoder=settings)
+    run_autoencoder(tmp_path, larger, None)
+    run_matte(tmp_path, MATTE, None)
+    small = load_autoencoder(model / "autoencoder", CPU)
+    large = load_autoencoder(tmp_path / "autoencoder" / "model", CPU)
+    video = torch.rand(1, 3, 5, 16, 32)
+    grown = video.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    assert torch.allclose(small.encode_video(video), large.encode_video(grown), atol=1e-4)
+    moved = load_projection(tmp_path / "matte" / "projection", CPU).state_dict()
+    for name, weights in load_projection(model / "matte", CPU).state_dict().items():
+        assert torch.equal(moved[name], weights)
 
 
 def test_new_foregrounds_start_from_the_first() -> None:

@@ -124,7 +124,8 @@ def _train(args: argparse.Namespace) -> int:
     args.run_folder.mkdir(parents=True, exist_ok=True)
     run, configs = args.run_folder, args.configs
     if start := args.start_from or load_config(JointStage, "joint", configs).start:
-        adopt(run, start)
+        codes_only = load_config(AutoencoderStage, "autoencoder", configs).codes_of_start
+        adopt(run, start, decoders=not codes_only)
     stages = {
         "prepare": lambda: run_prepare(
             run,

@@ -1,11 +1,11 @@
 """Video to latents and back, frame group by frame group.
 
 `VideoAutoencoder` is what the rest of the engine asks for. `PatchAutoencoder` fills it for the
-small models: a linear encoder over blocks of 8x8 pixels x 4 frames, fitted by principal components,
-and a convolutional decoder trained on the frozen latents. No state passes between latent frames, so
-decoding a stream piece by piece equals decoding it whole. `WanAutoencoder` fills it with diffusers'
-`AutoencoderKLWan`, whose causal cache is carried from group to group. Knows nothing of layers,
-prompts or files; which stream a latent belongs to is the caller's business.
+small models: a linear encoder over blocks of pixels x 4 frames, fitted by principal components, and
+a convolutional decoder trained on the frozen latents, which sees a latent frame and its neighbours.
+`WanAutoencoder` fills it with diffusers' `AutoencoderKLWan`, whose causal cache is carried from
+group to group. Knows nothing of layers, prompts or files; which stream a latent belongs to is the
+caller's business.
 """
 
 from __future__ import annotations
@@ -56,17 +56,24 @@ class ResidualBlock(nn.Module):
 
 
 class PatchDecoder(nn.Module):
-    """Linear inverse of the encoder plus a residual image from a small upsampling network (2D, per
-    latent frame).
+    """Linear inverse of the encoder plus a residual image from a small upsampling network (2D). It
+    sees `neighbours` latent frames on each side, too, and learns to leave out what flickers.
     """
 
     def __init__(
-        self, channels: int, patch: int, frames: int, widths: tuple[int, ...], blocks: int
+        self,
+        channels: int,
+        patch: int,
+        frames: int,
+        widths: tuple[int, ...],
+        blocks: int,
+        neighbours: int = 0,
     ) -> None:
         super().__init__()
         self.patch, self.frames = patch, frames
+        self.own = slice(neighbours * channels, (neighbours + 1) * channels)
         self.linear = nn.Conv2d(channels, 3 * frames * patch * patch, 1)
-        self.stem = nn.Conv2d(channels, widths[0], 3, padding=1)
+        self.stem = nn.Conv2d((1 + 2 * neighbours) * channels, widths[0], 3, padding=1)
         self.stages = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(w) for _ in range(blocks))) for w in widths
         )
@@ -77,14 +84,17 @@ class PatchDecoder(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(cast(Tensor, self.head.bias))
 
-    def forward(self, z: Tensor) -> Tensor:  # [N, C, h, w] -> [N, 3, frames, H, W]
+    def forward(self, z: Tensor) -> Tensor:  # [N, (1 + 2 n) C, h, w] -> [N, 3, frames, H, W]
         x = self.stem(z)
         for i, stage in enumerate(self.stages):
             x = stage(x)
             if i < len(self.ups):
                 x = nn.functional.pixel_shuffle(self.ups[i](x), 2)
         detail = nn.functional.pixel_shuffle(self.head(x), self.rest)
-        video = nn.functional.pixel_shuffle(self.linear(z), self.patch).float() + detail.float()
+        video = (
+            nn.functional.pixel_shuffle(self.linear(z[:, self.own]), self.patch).float()
+            + detail.float()
+        )
         return video.unflatten(1, (3, self.frames))
 
 
@@ -106,14 +116,21 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         temporal_factor: int = 4,
         decoder_widths: tuple[int, ...] = (192, 96, 48),
         decoder_blocks: int = 2,
+        neighbours: int = 0,
     ) -> None:
         super().__init__()
         self.latent_channels = latent_channels
+        self.neighbours = neighbours
         self.spatial_factor = spatial_factor
         self.temporal_factor = temporal_factor
         self.encoder = nn.Conv2d(3 * temporal_factor * spatial_factor**2, latent_channels, 1)
         self.decoder = PatchDecoder(
-            latent_channels, spatial_factor, temporal_factor, tuple(decoder_widths), decoder_blocks
+            latent_channels,
+            spatial_factor,
+            temporal_factor,
+            tuple(decoder_widths),
+            decoder_blocks,
+            neighbours,
         )
 
     def groups(self, video: Tensor) -> Tensor:
@@ -139,9 +156,19 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         latents = self.encoder(self.patches(groups.flatten(0, 1)))
         return cast(Tensor, latents.unflatten(0, groups.shape[:2]).transpose(1, 2))
 
+    def surrounded(self, latents: Tensor) -> Tensor:
+        """Latents [B, C, F, h, w] with their neighbours in time as the decoder takes them,
+        [B, (1 + 2 n) C, F, h, w]; at both ends the last one stands in.
+        """
+        count, reach = latents.shape[2], self.neighbours
+        places = torch.arange(count, device=latents.device)
+        moves = range(-reach, reach + 1)
+        return torch.cat([latents[:, :, (places + k).clamp(0, count - 1)] for k in moves], dim=1)
+
     def decode_groups(self, latents: Tensor) -> Iterator[Tensor]:
+        seen = self.surrounded(latents)
         for index in range(latents.shape[2]):
-            frames = self.decoder(latents[:, :, index])
+            frames = self.decoder(seen[:, :, index])
             yield frames.mean(2, keepdim=True) if index == 0 else frames
 
     @torch.no_grad()
@@ -159,6 +186,43 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         linear.weight.copy_(basis[:, :, None, None])
         cast(Tensor, linear.bias).copy_(mean)
         return singular[: self.latent_channels] / len(columns) ** 0.5
+
+    @torch.no_grad()
+    def take_codes(self, small: PatchAutoencoder) -> None:
+        """Give pictures the latents that `small` gives them when they are scaled down to its size:
+        what was trained on those latents then draws larger pictures. The decoder starts from what
+        fits of the smaller one.
+
+        Raises ValueError where the sizes do not divide, or channels or frames differ.
+        """
+        factor, rest = divmod(self.spatial_factor, small.spatial_factor)
+        own, other = ((a.latent_channels, a.temporal_factor) for a in (self, small))
+        if rest or own != other:
+            raise ValueError(f"an autoencoder of {own} cannot take the codes of one of {other}")
+        side, planes = small.spatial_factor, 3 * self.temporal_factor
+
+        def blocks(weights: Tensor) -> Tensor:
+            return weights.reshape(-1, planes, side, side)
+
+        averaged = blocks(small.encoder.weight).repeat_interleave(factor, -1) / factor**2
+        averaged = averaged.repeat_interleave(factor, -2)
+        self.encoder.weight.copy_(averaged.flatten(1)[:, :, None, None])
+        cast(Tensor, self.encoder.bias).copy_(cast(Tensor, small.encoder.bias))
+        linear, mean = small.decoder.linear, cast(Tensor, small.decoder.linear.bias)
+
+        def larger(weights: Tensor) -> Tensor:
+            size = (side * factor, side * factor)
+            return nn.functional.interpolate(blocks(weights), size, mode="bilinear").flatten(1)
+
+        self.decoder.linear.weight.copy_(larger(linear.weight[:, :, 0, 0].T).T[:, :, None, None])
+        cast(Tensor, self.decoder.linear.bias).copy_(larger(mean)[0])
+        stem = self.decoder.stem.weight.zero_()
+        stem[:, self.decoder.own].copy_(small.decoder.stem.weight[:, small.decoder.own])
+        known, mine = small.decoder.state_dict(), self.decoder.state_dict()
+        for name, weights in mine.items():
+            fits = name in known and known[name].shape == weights.shape
+            if fits and name.startswith(("stem.bias", "stages.", "ups.")):
+                weights.copy_(known[name])
 
 
 class WanAutoencoder:

@@ -19,7 +19,7 @@ from layert2v_engine.evaluation.mattes import matte_errors
 from layert2v_engine.evaluation.sheets import save_grid
 from layert2v_engine.model.autoencoder import PatchAutoencoder, decode_video
 from layert2v_engine.model.matte import MatteProjection, add_lora
-from layert2v_engine.training.data import STREAM_PLANES, ClipSet
+from layert2v_engine.training.data import STREAM_PLANES, ClipSet, whitened_deviations
 
 COLOUR_STREAMS, COLOUR_SHARES = (0, 1, 2), (0.45, 0.2, 0.35)
 OPACITY_STREAMS = (3, 4)
@@ -33,19 +33,19 @@ class ChunkConfig:
 
     batch: int = 12
     crop: int = 64  # pixels
-    latent_noise: float = 0.08  # the transformer's latents are never exact
+    # The transformer's latents are never exact: most noise, in whitened deviations of a channel.
+    latent_noise: float = 0.2
     seed: int = 0
 
 
 class ChunkSampler:
-    """Random crops of frame groups [B, 3, t, crop, crop] in -1..1 of chosen streams, where the
-    autoencoder is.
-    """
+    """Random crops of frame groups of chosen streams in -1..1, where the autoencoder is."""
 
     def __init__(self, clips: ClipSet, autoencoder: PatchAutoencoder, config: ChunkConfig) -> None:
         self.clips, self.autoencoder, self.config = clips, autoencoder, config
         self.device = autoencoder.device
         self.dice = Dice(config.seed, self.device)
+        self._deviations: dict[tuple[int, ...], Tensor] = {}
 
     def groups(self, count: int, streams: tuple[int, ...], shares: tuple[float, ...]) -> Tensor:
         """Whole frame groups [count, 3, t, H, W]; one in three is the group of a first frame."""
@@ -53,22 +53,49 @@ class ChunkSampler:
         size = self.clips.pixels.shape[-2:]
         return self._cut(self._draw(count, streams, shares), corners, (size[0], size[1]))
 
-    def crops(self, streams: tuple[int, ...], shares: tuple[float, ...]) -> Tensor:
-        """A batch of crops on the grid of the latents."""
+    def crops(self, streams: tuple[int, ...], shares: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+        """A batch of crops [B, 3, t, crop, crop] on the grid of the latents, and the frozen latents
+        [B, C, 1 + 2 n, h, w] of these and their neighbours in time, with training noise.
+        """
         drawn = self._draw(self.config.batch, streams, shares)
         step, crop = self.autoencoder.spatial_factor, self.config.crop
-        corners = [
-            [step * self.dice.index((side - crop) // step + 1) for side in self.clips.size]
-            for _ in range(self.config.batch)
-        ]
-        return self._cut(drawn, torch.tensor(corners), (crop, crop))
-
-    def encode(self, chunks: Tensor) -> Tensor:
-        """Frozen latents [B, C, h, w] with training noise."""
+        corners = torch.tensor(
+            [
+                [step * self.dice.index((side - crop) // step + 1) for side in self.clips.size]
+                for _ in range(self.config.batch)
+            ]
+        )
+        reach = self.autoencoder.neighbours
+        moves = torch.tensor([[0, 0, move] for move in range(-reach, reach + 1)])
+        around = drawn[:, None] + moves  # [B, 1 + 2 n, 3]
+        around[..., 2] = around[..., 2].clamp(0, self._groups - 1)
+        count = len(moves)
+        chunks = self._cut(
+            around.flatten(0, 1), corners.repeat_interleave(count, 0), (crop, crop)
+        ).unflatten(0, (-1, count))
+        deviations = self._deviations.get(streams)
+        if deviations is None:
+            deviations = self._deviations[streams] = self._measured(streams, shares)
         with torch.no_grad():
-            latents = self.autoencoder.encoder(self.autoencoder.patches(chunks))
-            noise = self.dice.noise(latents.shape)
-            return cast(Tensor, latents + self.config.latent_noise * noise)
+            latents = self._encoded(chunks.flatten(0, 1)).unflatten(0, (-1, count)).transpose(1, 2)
+            level = self.config.latent_noise * self.dice.uniform((len(drawn), 1, 1, 1, 1))
+            noise = self.dice.noise(latents.shape) * deviations[:, None, None, None]
+        return chunks[:, reach], latents + level * noise
+
+    def _encoded(self, chunks: Tensor) -> Tensor:
+        return cast(Tensor, self.autoencoder.encoder(self.autoencoder.patches(chunks)))
+
+    @torch.no_grad()
+    def _measured(self, streams: tuple[int, ...], shares: tuple[float, ...]) -> Tensor:
+        """What one is of whitened latents in each channel [C], where the transformer errs alike in
+        all.
+        """
+        own = self._encoded(self.groups(64, streams, shares)).std(dim=(0, 2, 3))
+        return own / whitened_deviations(own)
+
+    @property
+    def _groups(self) -> int:
+        return 1 + (self.clips.pixels.shape[2] - 1) // self.autoencoder.temporal_factor
 
     def _draw(self, count: int, streams: tuple[int, ...], shares: tuple[float, ...]) -> Tensor:
         """Clip, stream and frame group [count, 3] of each chunk."""
@@ -76,8 +103,7 @@ class ChunkSampler:
         picks = torch.multinomial(
             torch.tensor(shares), count, replacement=True, generator=self.dice.choices
         )
-        groups = 1 + (self.clips.pixels.shape[2] - 1) // self.autoencoder.temporal_factor
-        places = [self.dice.index(groups) for _ in range(count)]
+        places = [self.dice.index(self._groups) for _ in range(count)]
         return torch.stack([rows, torch.tensor(streams)[picks], torch.tensor(places)], dim=1)
 
     def _cut(self, drawn: Tensor, corners: Tensor, size: tuple[int, int]) -> Tensor:
@@ -128,10 +154,9 @@ class DecoderPhase:
     def loss(self, step: int, share: float) -> Tensor:
         """Charbonnier on pixels plus their gradients, so edges count."""
         del step, share
-        target = self.sampler.crops(COLOUR_STREAMS, COLOUR_SHARES)
-        latents = self.sampler.encode(target)
+        target, latents = self.sampler.crops(COLOUR_STREAMS, COLOUR_SHARES)
         with mixed_precision(target.device):
-            drawn = self.autoencoder.decoder(latents)
+            drawn = self.autoencoder.decoder(together(latents))
         error = drawn - target
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         return (error.square() + 1e-4).sqrt().mean() + 0.5 * edges
@@ -176,11 +201,14 @@ class MattePhase:
         *,
         rank: int,
         alpha: float,
+        projection: MatteProjection | None = None,
     ) -> None:
+        """projection: one that latents in use went through, which stays as it is."""
         self.autoencoder = autoencoder.requires_grad_(False)
         self.held_out = held_out
         device = autoencoder.device
-        self.projection = MatteProjection(autoencoder.latent_channels).to(device)
+        kept = None if projection is None else projection.requires_grad_(False)
+        self.projection = (kept or MatteProjection(autoencoder.latent_channels)).to(device)
         self.decoder = add_lora(autoencoder.decoder, rank=rank, alpha=alpha).to(device)
         self.model: nn.Module = nn.ModuleDict(
             {"projection": self.projection, "decoder": self.decoder}
@@ -193,11 +221,9 @@ class MattePhase:
         authors' stage 1).
         """
         del step, share
-        target = self.sampler.crops(OPACITY_STREAMS, (0.7, 0.3))
-        latents = self.sampler.encode(target)
+        target, latents = self.sampler.crops(OPACITY_STREAMS, (0.7, 0.3))
         with mixed_precision(target.device):
-            projected = self.projection(latents[:, :, None])[:, :, 0]
-            drawn = self.decoder(projected)
+            drawn = self.decoder(together(self.projection(latents)))
         drawn, target = drawn.mean(1), target.mean(1)
         edge = nn.functional.pad(target.diff(dim=-1).abs(), (0, 1))
         edge = edge + nn.functional.pad(target.diff(dim=-2).abs(), (0, 0, 0, 1))
@@ -208,7 +234,8 @@ class MattePhase:
 
     def decode(self, latents: Tensor, decoder: nn.Module) -> Tensor:
         """Opacities [B, T, H, W] in 0..1 from latents [B, C, F, h, w]: the channel mean."""
-        groups = [decoder(latents[:, :, i]).mean(1) * 0.5 + 0.5 for i in range(latents.shape[2])]
+        seen = self.autoencoder.surrounded(latents)
+        groups = [decoder(seen[:, :, i]).mean(1) * 0.5 + 0.5 for i in range(seen.shape[2])]
         groups[0] = groups[0].mean(1, keepdim=True)
         return torch.cat(groups, dim=1).clamp(0, 1)
 
@@ -239,6 +266,11 @@ class MattePhase:
         adapted = self.decode(self.projection(latents), self.decoder)[:, 4:5]
         rows = [video[:, :1, 4] * 0.5 + 0.5, plain, adapted]
         save_grid([row.expand(-1, 3, -1, -1) for row in rows], path)
+
+
+def together(latents: Tensor) -> Tensor:
+    """Latents [B, C, 1 + 2 n, h, w] of neighbours in time as a decoder takes them."""
+    return latents.transpose(1, 2).flatten(1, 2)
 
 
 def psnr(a: Tensor, b: Tensor) -> float:

@@ -300,17 +300,21 @@ def encode_streams(autoencoder: VideoAutoencoder, projection: nn.Module, videos:
 
 
 def fit_whitening(latents: Tensor, component_std: Tensor) -> StreamWhitening:
-    """Statistics of latents [N, S, C, F, h, w]; coarse components keep more variance, so they leave
-    the noise first.
-
-    The exponent 0.4 and the floor were measured to learn well on this autoencoder (std 0.6 to 2.3
-    after scaling).
+    """Statistics of latents [N, S, C, F, h, w]; the floor was measured to learn well on this
+    autoencoder.
     """
     mean = latents.mean(dim=(0, 3, 4, 5))
     std = latents.std(dim=(0, 3, 4, 5))
-    scale = component_std**0.4
-    scale = scale / scale.square().mean().sqrt()
+    scale = whitened_deviations(component_std)
     return StreamWhitening(mean=mean, std=(std.square() + 0.01).sqrt() / scale)
+
+
+def whitened_deviations(component_std: Tensor) -> Tensor:
+    """What is left of the deviations of components [C] in whitened latents: coarse ones keep more,
+    so they leave the noise first. The exponent was measured to learn well (0.6 to 2.3).
+    """
+    scale = component_std**0.4
+    return scale / scale.square().mean().sqrt()
 
 
 @torch.no_grad()

@@ -19,9 +19,12 @@ from safetensors.torch import save_file
 from layert2v_engine.devices import CPU
 from layert2v_engine.errors import MissingStage
 from layert2v_engine.model.autoencoder import PatchAutoencoder
-from layert2v_engine.model.matte import lora_state
+from layert2v_engine.model.matte import MatteProjection, lora_state
+from layert2v_engine.model.parts import DECODER_LORA as LORA
+from layert2v_engine.model.parts import load_projection
 from layert2v_engine.training.autoencoding import ChunkConfig, DecoderPhase, MattePhase, fit
 from layert2v_engine.training.data import HELD_OUT_SEED, ClipSet, cores, render_clips
+from layert2v_engine.training.start import START
 from layert2v_engine.training.trainer import Phase, Trainer, TrainerConfig
 from layert2v_engine.world.clips import build_bank
 from layert2v_engine.world.vocabulary import V0, Selection
@@ -56,6 +59,7 @@ class AutoencoderStage:
 
     world: WorldConfig = field(default_factory=WorldConfig)
     clips: ClipCounts = field(default_factory=ClipCounts)
+    codes_of_start: bool = False  # a new decoder for the latents of the model the run starts from
     autoencoder: dict[str, Any] = field(default_factory=dict)
     chunks: ChunkConfig = field(default_factory=ChunkConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -81,44 +85,63 @@ def run_autoencoder(
         _pixels(run, config)
         return
     clips, held_out = (each.to(device) for each in _pixels(run, config))
-    if (folder / "fit").exists():
-        autoencoder = PatchAutoencoder.from_pretrained(folder / "fit", use_safetensors=True).to(
-            device
-        )
-    else:
-        autoencoder = PatchAutoencoder(**config.autoencoder).to(device)
-        save_file(
-            {"component_std": fit(autoencoder, clips)},
-            made_folder(folder) / "components.safetensors",
-        )
-        autoencoder.save_pretrained(folder / "fit")
+    if not (folder / "fit").exists():
+        _fit(run, config, clips, device).save_pretrained(folder / "fit")
+    autoencoder = _loaded(folder / "fit").to(device)
     phase = DecoderPhase(autoencoder, clips, held_out, config.chunks)
     train_phase(phase, config.trainer, folder, budget_s)
     autoencoder.save_pretrained(folder / "model")
 
 
+def _fit(
+    run: Path, config: AutoencoderStage, clips: ClipSet, device: torch.device
+) -> PatchAutoencoder:
+    """An autoencoder whose encoder is final and whose decoder is linear, or begins with one that is
+    there.
+    """
+    autoencoder = PatchAutoencoder(**config.autoencoder).to(device)
+    folder = made_folder(run / "autoencoder")
+    if config.codes_of_start:
+        small = needed_from(run / START / "autoencoder", "joint, with a `start`,")
+        autoencoder.take_codes(_loaded(small).to(device))
+    else:
+        save_file({"component_std": fit(autoencoder, clips)}, folder / "components.safetensors")
+    return autoencoder
+
+
+def _loaded(folder: Path) -> PatchAutoencoder:
+    return PatchAutoencoder.from_pretrained(folder, use_safetensors=True).float()
+
+
 def run_matte(
     run: Path, config: MatteStage, budget_s: float | None, device: torch.device = CPU
 ) -> None:
-    """Projection and decoder LoRA on the frozen autoencoder."""
+    """Projection and decoder LoRA on the frozen autoencoder; with the latents of a start, its
+    projection stays.
+    """
     folder = run / "matte"
-    if _carried(folder, "projection"):
+    if _carried(folder, LORA):
         return
     if config.plain:
         made_folder(folder)
         return
-    autoencoder = PatchAutoencoder.from_pretrained(
-        needed_from(run / "autoencoder" / "model", "autoencoder"), use_safetensors=True
-    ).to(device)
+    autoencoder = _loaded(needed_from(run / "autoencoder" / "model", "autoencoder")).to(device)
+    projection = load_projection(run / START / "matte", device)
     clips, held_out = (
         ClipSet.load(run / f"{name}.safetensors").to(device) for name in ("clips", "held_out")
     )
     phase = MattePhase(
-        autoencoder, clips, held_out, config.chunks, rank=config.rank, alpha=config.alpha
+        autoencoder,
+        clips,
+        held_out,
+        config.chunks,
+        rank=config.rank,
+        alpha=config.alpha,
+        projection=projection if isinstance(projection, MatteProjection) else None,
     )
     train_phase(phase, config.trainer, folder, budget_s)
     phase.projection.save_pretrained(folder / "projection")
-    save_file(lora_state(phase.decoder), folder / "decoder_lora.safetensors")
+    save_file(lora_state(phase.decoder), folder / LORA)
 
 
 def train_phase(phase: Phase, config: TrainerConfig, folder: Path, budget_s: float | None) -> None:

@@ -1,7 +1,7 @@
 """Training that starts from a checkpoint: its parts, put where a run folder has its own.
 
-Autoencoder, matte adaptation and latent statistics are taken over unchanged, since the transformer
-knows no other latents; they are not trained again.
+Encoder, matte projection and latent statistics are taken over unchanged, since the transformer
+knows no other latents. The decoders are kept, too, unless the run trains new ones.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ START = "start"
 FREE_SETTINGS = ("rope_max_seq_len",)
 
 
-def adopt(run: Path, checkpoint: str) -> None:
+def adopt(run: Path, checkpoint: str, *, decoders: bool = True) -> None:
     """Make a run folder in which training goes on from a model folder, or from a shipped model by
     its name. Does nothing where that was done before.
+
+    decoders: take them over; else the stages `autoencoder` and `matte` train new ones.
 
     Raises ModelNotFound, BadCheckpoint, and BadConfig where the run has begun with something else.
     """
@@ -44,8 +46,9 @@ def adopt(run: Path, checkpoint: str) -> None:
     partial = run / f"{START}.part"
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(folder, partial)
-    shutil.copytree(partial / "autoencoder", run / "autoencoder" / "model")
-    if (partial / "matte").exists():
+    if decoders:
+        shutil.copytree(partial / "autoencoder", run / "autoencoder" / "model")
+    if decoders and (partial / "matte").exists():
         shutil.copytree(
             partial / "matte",
             run / "matte" / "projection",
