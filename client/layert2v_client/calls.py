@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from layert2v import stack
+from layert2v_client import stacks
 from layert2v_client.client import Client, connect
 from layert2v_client.config import ClientConfig
 from layert2v_client.embedded import server_for_one_call
@@ -30,6 +31,7 @@ from layert2v_client.transfer import Terms
 from layert2v_client.types import JobStatus, ServerInfo
 
 RESUBMIT_S = 3.0
+STATES_SHOWN = 5
 
 
 def to_its_end(
@@ -123,7 +125,7 @@ def follow(job: Job, line: ProgressLine) -> JobStatus:
 
 def download(job: Job, folder: Path, line: ProgressLine) -> None:
     """Fetch a stack with a bar."""
-    job.collect(folder, terms(line))
+    job.download(folder, terms(line))
     line.clear()
 
 
@@ -139,6 +141,15 @@ def describe(folder: Path, out: TextIO, line: ProgressLine) -> None:
         f"seed {made.seed}, {made.colorspace}: {', '.join(layer.name for layer in made.layers)}"
     )
     out.write(f"{folder}\n")
+
+
+def tell_closed(folder: Path, line: ProgressLine) -> None:
+    """Say which states of a stack that was fetched cannot be opened."""
+    closed = stacks.closed(folder)
+    if closed:
+        names = ", ".join(f"v{state:03d}" for state in closed[:STATES_SHOWN])
+        more = f" and {len(closed) - STATES_SHOWN} more" if len(closed) > STATES_SHOWN else ""
+        line.say(f"{names}{more} cannot be opened in {folder}: the server lacks files of them.")
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from layert2v_client.calls import (
     naming_the_made,
     output_folder,
     server,
+    tell_closed,
     title_of,
     to_its_end,
     told,
@@ -211,6 +212,7 @@ def fetch(
         job = client.job(options.job)
         folder = options.out or free_folder(title_of(job.status()))
         download(job, folder, line)
+    tell_closed(folder, line)
     describe(folder, out, line)
 
 

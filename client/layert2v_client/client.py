@@ -110,9 +110,17 @@ class Client:
         inputs: Mapping[str, Input],
         request_id: uuid.UUID,
         terms: Terms | None = None,
+        *,
+        with_states: bool = True,
     ) -> jobs_pb2.CreateJobRequest:
-        """The first half of ``rerender``: check and upload; ``create`` is the other."""
-        return prepare(self._connection, stack, spec, inputs, request_id, terms or Terms())
+        """The first half of ``rerender``: check and upload; ``create`` is the other.
+
+        ``with_states`` brings all states of a folder, not only what the change takes: the job can
+        then be fetched anywhere, and every state of it opened.
+        """
+        return prepare(
+            self._connection, stack, spec, inputs, request_id, terms or Terms(), with_states
+        )
 
     def create(
         self, request: jobs_pb2.CreateJobRequest, *, timeout_s: float = SUBMIT_TIMEOUT_S

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +17,6 @@ from layert2v_client.errors import (
     ClientError,
     JobCancelled,
     JobFailed,
-    NotFound,
     ServerUnavailable,
 )
 from layert2v_client.transfer import Terms
@@ -71,26 +69,13 @@ class Job:
         return require_success(self.status())
 
     def download(self, folder: Path, terms: Terms | None = None) -> Path:
-        """Bring the job's stack into ``folder``; what is there already is not fetched again.
+        """Bring the job's stack with all its states into ``folder``; what is there already is not
+        fetched again.
 
         Raises ``NotPossible`` where the job has not succeeded, ``TransferFailed`` where a file
         cannot be stored as it should, ``ClientError``.
         """
         return transfer.download(self._connection, self.status(), folder, terms)
-
-    def collect(self, folder: Path, terms: Terms | None = None) -> Path:
-        """Bring the job's stack with all its states into ``folder``, new or empty.
-
-        A re-render has the files of its own state; those of earlier ones come from the jobs that it
-        started from, as far as the server still has them. Raises as ``download`` and ``land``.
-        """
-        status = self.status()
-        if status.rerender is not None and status.source.startswith(JOB_PREFIX):
-            with suppress(NotFound):
-                Job(self._connection, status.source).collect(folder, terms)
-                self.land(folder, terms)
-                return folder
-        return self.download(folder, terms)
 
     def stack(self) -> Stack:
         """The manifest that the finished job has written. Raises ``ClientError``."""

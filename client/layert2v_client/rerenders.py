@@ -22,9 +22,10 @@ from layert2v.rerender import (
     validate_rerender,
 )
 from layert2v.spec import FieldViolation
-from layert2v.stack import FileRecord, Stack, is_safe_path
+from layert2v.stack import FileRecord, Stack, is_safe_path, state_path
 from layert2v.v1 import jobs_pb2
 from layert2v.wire import rerender_to_message
+from layert2v_client import stacks
 from layert2v_client.connection import Connection
 from layert2v_client.errors import InvalidRequest
 from layert2v_client.transfer import Terms
@@ -42,9 +43,12 @@ def prepare(
     inputs: Mapping[str, Input],
     request_id: uuid.UUID,
     terms: Terms,
+    with_states: bool = True,
 ) -> jobs_pb2.CreateJobRequest:
     """The request for a change of the stack, when the server has every file that it takes.
 
+    ``with_states`` brings what else the other states of a folder have, so that the job's stack is
+    the whole one; a server that ends with the call needs none of that.
     Raises ``InvalidRequest`` with the wrong fields before anything is sent, ``ManifestError``
     where a folder holds no stack, ``Stopped`` or another ``ClientError``.
     """
@@ -52,6 +56,8 @@ def prepare(
     request = jobs_pb2.RerenderRequest(spec=_message(spec))
     if isinstance(source, Path):
         luggage.add_source(request, source)
+        if with_states:
+            luggage.add_states(request, source)
     else:
         request.job = source
     luggage.add_inputs(request)
@@ -113,6 +119,7 @@ class _Luggage:
         self._terms = terms
         self._start: Stack | None = None
         self._files: dict[str, Outgoing] = {}
+        self._spare: dict[str, Outgoing] = {}  # what the job can do without
         for key in input_keys(spec):
             if key not in inputs:
                 violation = FieldViolation("inputs", f"There are no pictures for {key!r}.")
@@ -129,6 +136,20 @@ class _Luggage:
         request.manifest = _text(newest, lost)
         if at not in (0, newest.state):
             request.state = _text(manifests.read_state(folder, at), lost)
+
+    def add_states(self, request: jobs_pb2.RerenderRequest, folder: Path) -> None:
+        """All states of the stack that is changed, as far as they are here."""
+        newest = manifests.read(folder)
+        for state in stacks.states(folder, newest):
+            for record in state.files():
+                self._spare[record.sha256] = _outgoing(folder, record)
+            if state.state in (newest.state, self._spec.at):
+                continue  # the text goes with the request
+            kept = outgoing(folder / state_path(state.state), self._terms.stop)
+            self._files[kept.sha256] = kept
+            request.kept.add(
+                path=state_path(state.state), size_bytes=kept.size_bytes, sha256=kept.sha256
+            )
 
     def add_inputs(self, request: jobs_pb2.RerenderRequest) -> None:
         """The pictures and the other stack."""
@@ -150,10 +171,20 @@ class _Luggage:
                 request.inputs[key].manifest = _text(other, lost)
 
     def bring(self, request_id: uuid.UUID) -> None:
-        """Upload what the server does not hold."""
-        lacking = missing(self._connection, self._files)
-        files = {sha256: file for sha256, file in self._files.items() if sha256 in lacking}
+        """Upload what the server does not hold; of what it can do without, what is unchanged."""
+        lacking = missing(self._connection, self._files.keys() | self._spare.keys())
+        files = {
+            sha256: file
+            for sha256, file in {**self._spare, **self._files}.items()
+            if sha256 in lacking and (sha256 in self._files or self._is_unchanged(file))
+        }
         upload(self._connection, files, request_id, self._terms)
+
+    def _is_unchanged(self, file: Outgoing) -> bool:
+        try:
+            return outgoing(file.path, self._terms.stop) == file
+        except InvalidRequest:  # it is gone
+            return False
 
     def _add_stack(self, folder: Path, records: Sequence[FileRecord]) -> set[str]:
         """Add files of a stack; returns latents that nobody has, which the engine can do without.
@@ -172,8 +203,7 @@ class _Luggage:
             )
         for record in records:
             if record not in gone:
-                file = Outgoing(folder / record.path, record.size_bytes, record.sha256)
-                self._files[record.sha256] = file
+                self._files[record.sha256] = _outgoing(folder, record)
         return lost
 
     def _add_pictures(self, given: Input) -> Iterable[jobs_pb2.InputFile]:
@@ -182,6 +212,10 @@ class _Luggage:
             file = outgoing(path, self._terms.stop)
             self._files[file.sha256] = file
             yield jobs_pb2.InputFile(path=name, size_bytes=file.size_bytes, sha256=file.sha256)
+
+
+def _outgoing(folder: Path, record: FileRecord) -> Outgoing:
+    return Outgoing(folder / record.path, record.size_bytes, record.sha256)
 
 
 def _names(found: Sequence[Path]) -> list[str]:

@@ -22,9 +22,11 @@ from layert2v_client import stacks
 from layert2v_client.arguments import add_plate_options, add_rerender_options, state_number
 from layert2v_client.calls import (
     free_folder,
+    named,
     naming_the_made,
     output_folder,
     server,
+    tell_closed,
     terms,
     title_of,
     to_its_end,
@@ -109,12 +111,13 @@ def history(
 ) -> None:
     """A table of the states of a stack."""
     source = _source(options.stack)
+    closed: Sequence[int] = ()
     if isinstance(source, Path):
-        entries = _read(source).history
+        entries, closed = _read(source).history, stacks.closed(source)
     else:
         with server(options, config, line) as client:
             entries = client.job(source).stack().history
-    rows = [_row(number, entry) for number, entry in enumerate(entries, 1)]
+    rows = [_row(number, entry, number in closed) for number, entry in enumerate(entries, 1)]
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     for row in rows:
         cells = (f"{cell:<{width}}" for cell, width in zip(row, widths))
@@ -234,8 +237,13 @@ def _command(make: Make) -> Callable[..., None]:
         with elsewhere, server(options, config, line) as client:
             if not isinstance(source, Path):
                 spec, inputs = _wish(make, options, client.job(source).stack())
-            folder = _carried_out(client, source, spec, inputs, options.out, line)
+            outlives = bool(named(options, config))
+            folder = _carried_out(
+                client, source, spec, inputs, options.out, line, outlives=outlives
+            )
         _tell(manifests.read(folder), line)
+        if not isinstance(source, Path):
+            tell_closed(folder, line)
         out.write(f"{folder}\n")
 
     return command
@@ -270,10 +278,13 @@ def _carried_out(
     inputs: Mapping[str, Input],
     target: Path | None,
     line: ProgressLine,
+    *,
+    outlives: bool,
 ) -> Path:
-    """Have it made; the folder in which the new state is."""
-
-    request = client.prepare(source, spec, inputs, uuid.uuid4(), terms(line, "uploading"))
+    """Have it made by a server that ``outlives`` the call; the folder in which the new state is."""
+    request = client.prepare(
+        source, spec, inputs, uuid.uuid4(), terms(line, "uploading"), with_states=outlives
+    )
 
     def ask(timeout_s: float) -> Job:
         return client.create(request, timeout_s=timeout_s)
@@ -282,7 +293,7 @@ def _carried_out(
     with naming_the_made(status, line):
         if not isinstance(source, Path):
             folder = target or free_folder(title_of(status))
-            job.collect(folder, terms(line))
+            job.download(folder, terms(line))
         else:
             folder = target or source
             if target is not None:
@@ -357,7 +368,7 @@ def _tell(made: Stack, line: ProgressLine) -> None:
         line.say(entry.note)
 
 
-def _row(number: int, entry: HistoryEntry) -> tuple[str, ...]:
+def _row(number: int, entry: HistoryEntry, closed: bool) -> tuple[str, ...]:
     spec: Mapping[str, Any] = entry.spec
     prompts = spec.get("prompts") or {}
     words = spec.get("prompt") or "; ".join(prompts.values())
@@ -370,5 +381,5 @@ def _row(number: int, entry: HistoryEntry) -> tuple[str, ...]:
         entry.created,
         changed or entry.note,
         "" if seed is None else str(seed),
-        re.sub(r"\s+", " ", str(words))[:60],
+        re.sub(r"\s+", " ", str(words))[:60] + ("  [files are not here]" if closed else ""),
     )

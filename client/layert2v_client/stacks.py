@@ -55,6 +55,36 @@ def history(folder: Path) -> tuple[HistoryEntry, ...]:
     return manifests.read(folder).history
 
 
+def states(folder: Path, newest: Stack) -> Iterator[Stack]:
+    """All states whose manifests are kept, and ``newest``. Raises ``ManifestError``."""
+    for number in range(1, newest.state):
+        path = folder / state_path(number)
+        if path.exists():
+            yield manifests.loads(path.read_text(encoding="utf-8"))
+    yield newest
+
+
+def closed(folder: Path) -> tuple[int, ...]:
+    """The states that cannot be opened in ``folder``, because files of them are not here.
+
+    Raises ``ManifestError``.
+    """
+    newest = manifests.read(folder)
+    there: dict[str, bool] = {}
+
+    def is_there(path: str) -> bool:
+        if path not in there:  # states share most of their files
+            there[path] = (folder / path).exists()
+        return there[path]
+
+    whole = {
+        state.state
+        for state in states(folder, newest)
+        if all(is_there(file.path) for file in state.files())
+    }
+    return tuple(state for state in range(1, newest.state + 1) if state not in whole)
+
+
 def restore(folder: Path, state: int) -> Stack:
     """Open an earlier state again: it becomes the newest. Returns the new state.
 
@@ -84,9 +114,9 @@ def clone(folder: Path, target: Path) -> None:
     Raises ``ManifestError`` for a wrong stack, ``OSError`` where the copy cannot be made.
     """
     newest = manifests.read(folder)
-    states = list(_states(folder, newest))
-    paths = {file.path for state in states for file in state.files()}
-    paths.update(state_path(state.state) for state in states)
+    kept = list(states(folder, newest))
+    paths = {file.path for state in kept for file in state.files()}
+    paths.update(state_path(state.state) for state in kept)
     for path in (*sorted(paths), MANIFEST_NAME):
         copy = target / path
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +195,7 @@ def _plan(made: Stack, folder: Path) -> _Plan:
     for number, known in enumerate(newest.history[len(before) :], len(before) + 1):
         if replace(known, versions=entry.versions) == entry:
             return _Plan(manifests.read_state(folder, number), {}, (), is_there=True)
-    held = {file.path: file for state in _states(folder, newest) for file in state.files()}
+    held = {file.path: file for state in states(folder, newest) for file in state.files()}
     arrival = _Arrival(made, newest, folder, held)
     wanted = tuple(
         file
@@ -287,15 +317,6 @@ def _newest(folder: Path) -> Stack:
     while (path := folder / state_path(newest.state + 1)).exists():
         newest = manifests.loads(path.read_text(encoding="utf-8"))
     return newest
-
-
-def _states(folder: Path, newest: Stack) -> Iterator[Stack]:
-    """All states whose manifests are kept, and the newest."""
-    for number in range(1, newest.state):
-        path = folder / state_path(number)
-        if path.exists():
-            yield manifests.loads(path.read_text(encoding="utf-8"))
-    yield newest
 
 
 def _write_next(folder: Path, make: Callable[[Stack], Stack]) -> Stack:

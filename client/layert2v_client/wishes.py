@@ -95,4 +95,4 @@ class AttachedWish:
         """Bring the stack, or the new state where the stack that was changed is here."""
         if status.rerender is not None and (self.folder / manifests.MANIFEST_NAME).exists():
             return job.land(self.folder, terms).state
-        return manifests.read(job.collect(self.folder, terms)).state
+        return manifests.read(job.download(self.folder, terms)).state

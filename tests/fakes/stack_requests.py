@@ -45,10 +45,13 @@ def rerender(
     *,
     inputs: Mapping[str, jobs_pb2.InputFiles] | None = None,
     state: str = "",
+    kept: Iterable[jobs_pb2.InputFile] = (),
     request_id: str = "",
 ) -> Any:
     """Create a job that changes a stack: that of a job, or the one in a folder."""
-    wish = jobs_pb2.RerenderRequest(spec=rerender_to_message(spec), inputs=inputs, state=state)
+    wish = jobs_pb2.RerenderRequest(
+        spec=rerender_to_message(spec), inputs=inputs, state=state, kept=kept
+    )
     if isinstance(source, Path):
         wish.manifest = (source / MANIFEST_NAME).read_text(encoding="utf-8")
     else:

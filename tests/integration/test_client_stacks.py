@@ -7,6 +7,7 @@ import io
 import shutil
 import threading
 import uuid
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -207,9 +208,13 @@ def test_a_job_for_a_stack(live: LiveServer, client: Client, fox: Path) -> None:
 def with_pictures(folder: Path) -> Path:
     """The same stack, but of real pictures, which a server reads when they are brought."""
     made = stack.read(folder)
-    picture = oiio.ImageBuf(oiio.ImageSpec(made.width, made.height, 4, "half"))
+    spec = oiio.ImageSpec(made.width, made.height, 4, "half")
+    spec.attribute("compression", "none")  # so that all have one size
+    picture = oiio.ImageBuf(spec)
     for file in made.files():
         if file.path.endswith(".exr"):
+            grey = zlib.crc32(file.path.encode()) / 2**32  # each file its own
+            oiio.ImageBufAlgo.fill(picture, (grey, grey, grey, 1.0))
             assert picture.write(str(folder / file.path))
     text = (folder / "stack.json").read_text()
     for file in made.files():
@@ -220,7 +225,7 @@ def with_pictures(folder: Path) -> Path:
             f'"size_bytes": {file.size_bytes}', f'"size_bytes": {path.stat().st_size}'
         )
     (folder / "stack.json").write_text(text)
-    (folder / "history/v001.json").write_text(text)
+    (folder / stack.state_path(made.state)).write_text(text)
     return folder
 
 
@@ -231,6 +236,46 @@ def test_a_stack_from_elsewhere(fox: Path, tmp_path: Path) -> None:
         code, _, err = change(other, "rerender", "moved", "--layer", "fg_01")
         assert code == 0, err
     whole(tmp_path / "moved", 2)
+
+
+def test_every_state_of_a_stack_from_elsewhere(live: LiveServer, fox: Path, tmp_path: Path) -> None:
+    """They go along with a job, so that its stack is the whole one wherever it is fetched."""
+    with_pictures(fox)
+    assert call("open", "fox", "--at", "v001")[0] == 0
+    with live_server(tmp_path / "other" / "data") as other, connected_to(other) as there:
+        assert change(other, "remove", "fox", "--layer", "fg_01")[0] == 0
+        job = next(there.jobs())
+        assert change(other, "swap", job.name, "--background", "a city", "--out", "city")[0] == 0
+        assert change(other, "fetch", job.name, "--out", "same")[0] == 0
+    whole(tmp_path / "same", 3)
+    whole(tmp_path / "city", 4)
+    assert call("open", "city", "--at", "v001")[0] == 0
+    whole(tmp_path / "city", 5)
+
+
+def test_states_whose_files_are_gone_are_marked(
+    live: LiveServer, fox: Path, tmp_path: Path
+) -> None:
+    with_pictures(fox)
+    assert change(live, "swap", "fox", "--background", "a city")[0] == 0
+    with_pictures(fox)
+    (fox / "bg/v001/bg_v001.1001.exr").unlink()
+    (fox / "bg/v001/bg_v001.1002.exr").write_bytes(b"painted over")
+    assert [row.endswith("[files are not here]") for row in rows_of("fox")] == [True, False]
+    with live_server(tmp_path / "third" / "data") as third, connected_to(third) as there:
+        assert change(third, "remove", "fox", "--layer", "fg_01")[0] == 0
+        code, _, err = change(third, "fetch", next(there.jobs()).name, "--out", "same")
+    assert (code, "v001 cannot be opened in same: the server lacks" in err) == (0, True), err
+    closed = [row.endswith("[files are not here]") for row in rows_of("same")]
+    assert closed == [True, False, False]
+
+
+def rows_of(folder: str) -> list[str]:
+    return call("history", folder)[1].splitlines()
+
+
+def connected_to(server: LiveServer) -> Client:
+    return connect(server.ready["address"])
 
 
 def test_a_lost_picture_is_named(fox: Path, tmp_path: Path) -> None:

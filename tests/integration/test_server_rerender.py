@@ -16,7 +16,16 @@ from fakes import evil_pictures
 from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, detail, live_server, until
 from fakes.pictures import write_stack
-from fakes.stack_requests import FOX, bring, missing, pictures, records, rerender, upload
+from fakes.stack_requests import (
+    FOX,
+    bring,
+    hash_of,
+    missing,
+    pictures,
+    records,
+    rerender,
+    upload,
+)
 from layert2v import stack as manifest
 from layert2v.rerender import Donor, Plate, RerenderSpec, donor_files, source_files
 from layert2v.v1 import artifacts_pb2, jobs_pb2, server_pb2
@@ -79,13 +88,26 @@ def test_one_layer_is_drawn_again_and_the_others_take_no_room(server: LiveServer
     assert filled.seed is not None
 
 
-def test_its_artifacts_are_the_newest_state_and_all_manifests(server: LiveServer, fox: Any) -> None:
+def test_its_artifacts_are_all_states_and_their_manifests(server: LiveServer, fox: Any) -> None:
     job = server.end(rerender(server, FOX, fox.name).name)
     paths = [file.path for file in server.artifacts(job.name)]
-    stack = manifest.read(folder_of(job))
+    new, old = manifest.read(folder_of(job)), manifest.read(folder_of(fox))
     kept = ["history/v001.json", "history/v002.json", "stack.json"]
-    assert paths == [*(file.path for file in stack.files()), *kept]
-    assert manifest.read_state(folder_of(job), 1) == manifest.read(folder_of(fox))
+    all_files = dict.fromkeys(file.path for file in (*new.files(), *old.files()))
+    assert paths == [*all_files, *kept]
+    assert manifest.read_state(folder_of(job), 1) == old
+
+
+def test_states_stay_when_the_jobs_that_made_them_are_deleted(server: LiveServer) -> None:
+    first = server.end(server.submit(seed=31).name)
+    files = manifest.read(folder_of(first)).files()
+    second = server.end(rerender(server, FOX, first.name).name)
+    third = server.end(rerender(server, FOX, second.name).name)
+    for job in (first, second):
+        server.call(server.jobs.DeleteJob, jobs_pb2.DeleteJobRequest(name=job.name))
+    assert all((folder_of(third) / file.path).is_file() for file in files)
+    again = server.end(rerender(server, replace(FOX, at=1), third.name).name)
+    assert again.state == SUCCEEDED, again.error
 
 
 def test_a_change_of_a_change_and_back_to_the_first_state(server: LiveServer, fox: Any) -> None:
@@ -220,6 +242,35 @@ def test_an_older_state_of_a_stack_from_elsewhere(server: LiveServer, tmp_path: 
     job = server.end(rerender(server, older, tmp_path / "s", state=kept).name)
     assert job.state == SUCCEEDED, job.error
     assert manifest.read(folder_of(job)).history[-1].parent == 1
+
+
+def input_file(path: Path, name: str) -> jobs_pb2.InputFile:
+    return jobs_pb2.InputFile(path=name, size_bytes=path.stat().st_size, sha256=hash_of(path))
+
+
+def test_other_states_of_a_stack_from_elsewhere(server: LiveServer, tmp_path: Path) -> None:
+    first = write_stack(tmp_path / "s", width=64, height=64, frames=5)
+    entry = manifest.HistoryEntry("remove", "2026-01-02T03:04:05Z", {}, {}, parent=1)
+    manifest.write(replace(first, history=(*first.history, entry)), tmp_path / "s")
+    bring(server, tmp_path / "s", first.files())
+    old = tmp_path / "s" / "history" / "v001.json"
+    kept = input_file(old, "history/v001.json")
+    _, error = refusal(lambda: rerender(server, FOX, tmp_path / "s", kept=[kept]))
+    assert (error.reason, "history/v001.json" in error.message) == ("FILES_MISSING", True)
+    upload(server, old.read_bytes())
+    job = server.end(rerender(server, FOX, tmp_path / "s", kept=[kept]).name)
+    assert job.state == SUCCEEDED, job.error
+    assert manifest.read_state(folder_of(job), 1) == first
+    assert all((folder_of(job) / file.path).is_file() for file in first.files())
+
+
+@pytest.mark.parametrize("name", ["history/v002.json", "../v001.json"])
+def test_a_kept_manifest_in_another_place(server: LiveServer, tmp_path: Path, name: str) -> None:
+    write_stack(tmp_path / "s")
+    upload(server, (tmp_path / "s" / "stack.json").read_bytes())
+    kept = input_file(tmp_path / "s" / "stack.json", name)
+    code, error = refusal(lambda: rerender(server, FOX, tmp_path / "s", kept=[kept]))
+    assert (code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "STATE_INVALID")
 
 
 def test_a_manifest_that_is_none(server: LiveServer, tmp_path: Path) -> None:

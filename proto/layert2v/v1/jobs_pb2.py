@@ -16,7 +16,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from layert2v.v1 import errors_pb2 as layert2v_dot_v1_dot_errors__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16layert2v/v1/jobs.proto\x12\x0blayert2v.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18layert2v/v1/errors.proto\"\xc6\x02\n\x0cGenerateSpec\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12\x19\n\x11\x62\x61\x63kground_prompt\x18\x02 \x01(\t\x12\x1a\n\x12\x66oreground_prompts\x18\x03 \x03(\t\x12\x17\n\x0fnegative_prompt\x18\x04 \x01(\t\x12\r\n\x05width\x18\x05 \x01(\x05\x12\x0e\n\x06height\x18\x06 \x01(\x05\x12\x0e\n\x06\x66rames\x18\x07 \x01(\x05\x12\x0b\n\x03\x66ps\x18\x08 \x01(\x01\x12\x11\n\x04seed\x18\t \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05steps\x18\n \x01(\x05\x12\x15\n\x08guidance\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05model\x18\x0c \x01(\t\x12\x12\n\ncolorspace\x18\r \x01(\t\x12\x18\n\x0bstart_frame\x18\x0e \x01(\x05H\x02\x88\x01\x01\x42\x07\n\x05_seedB\x0b\n\t_guidanceB\x0e\n\x0c_start_frame\"\xed\x03\n\x0cRerenderSpec\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12\x0e\n\x06layers\x18\x02 \x03(\t\x12\x0e\n\x06\x66rozen\x18\x03 \x03(\t\x12\x37\n\x07prompts\x18\x04 \x03(\x0b\x32&.layert2v.v1.RerenderSpec.PromptsEntry\x12\r\n\x05\x61\x62ove\x18\x05 \x01(\t\x12!\n\x05plate\x18\x06 \x01(\x0b\x32\x12.layert2v.v1.Plate\x12!\n\x05\x64onor\x18\x07 \x01(\x0b\x32\x12.layert2v.v1.Donor\x12\x33\n\x05masks\x18\x08 \x03(\x0b\x32$.layert2v.v1.RerenderSpec.MasksEntry\x12\n\n\x02\x61t\x18\t \x01(\x05\x12\x11\n\x04seed\x18\n \x01(\x03H\x00\x88\x01\x01\x12\x15\n\x08strength\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05steps\x18\x0c \x01(\x05\x12\x15\n\x08guidance\x18\r \x01(\x01H\x02\x88\x01\x01\x12\r\n\x05model\x18\x0e \x01(\t\x1a.\n\x0cPromptsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a,\n\nMasksEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_seedB\x0b\n\t_strengthB\x0b\n\t_guidance\"F\n\x05Plate\x12\r\n\x05input\x18\x01 \x01(\t\x12\x12\n\ncolorspace\x18\x02 \x01(\t\x12\r\n\x05\x61lpha\x18\x03 \x01(\t\x12\x0b\n\x03\x66it\x18\x04 \x01(\t\":\n\x05\x44onor\x12\r\n\x05input\x18\x01 \x01(\t\x12\r\n\x05layer\x18\x02 \x01(\t\x12\x13\n\x0bwith_shadow\x18\x03 \x01(\x08\"\xf8\x01\n\x0fRerenderRequest\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.layert2v.v1.RerenderSpec\x12\r\n\x03job\x18\x02 \x01(\tH\x00\x12\x12\n\x08manifest\x18\x03 \x01(\tH\x00\x12\r\n\x05state\x18\x04 \x01(\t\x12\x38\n\x06inputs\x18\x05 \x03(\x0b\x32(.layert2v.v1.RerenderRequest.InputsEntry\x1a\x46\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.layert2v.v1.InputFiles:\x02\x38\x01\x42\x08\n\x06source\"_\n\nInputFiles\x12%\n\x04list\x18\x01 \x01(\x0b\x32\x15.layert2v.v1.FileListH\x00\x12\r\n\x03job\x18\x02 \x01(\tH\x00\x12\x12\n\x08manifest\x18\x03 \x01(\tH\x00\x42\x07\n\x05\x66iles\"1\n\x08\x46ileList\x12%\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x16.layert2v.v1.InputFile\"=\n\tInputFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"w\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x05\x12\r\n\x05total\x18\x03 \x01(\x05\x12\x10\n\x08\x66raction\x18\x04 \x01(\x01\x12\x12\n\x05\x65ta_s\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07message\x18\x06 \x01(\tB\x08\n\x06_eta_s\"\xe0\x04\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.layert2v.v1.JobState\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\'\n\x04spec\x18\x04 \x01(\x0b\x32\x19.layert2v.v1.GenerateSpec\x12\'\n\x08progress\x18\x05 \x01(\x0b\x32\x15.layert2v.v1.Progress\x12\x1b\n\x0equeue_position\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\'\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x18.layert2v.v1.ErrorDetail\x12\x0f\n\x07\x61ttempt\x18\x08 \x01(\x05\x12\x14\n\x0cmax_attempts\x18\t \x01(\x05\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x61rtifact_count\x18\r \x01(\x05\x12\x16\n\x0e\x61rtifact_bytes\x18\x0e \x01(\x03\x12\x12\n\nlocal_path\x18\x0f \x01(\t\x12\r\n\x05owner\x18\x10 \x01(\t\x12\"\n\x04kind\x18\x11 \x01(\x0e\x32\x14.layert2v.v1.JobKind\x12+\n\x08rerender\x18\x12 \x01(\x0b\x32\x19.layert2v.v1.RerenderSpec\x12\x0e\n\x06source\x18\x13 \x01(\tB\x11\n\x0f_queue_position\"+\n\x07Preview\x12\x12\n\nmedia_type\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x8b\x01\n\x10\x43reateJobRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12)\n\x04spec\x18\x02 \x01(\x0b\x32\x19.layert2v.v1.GenerateSpecH\x00\x12\x30\n\x08rerender\x18\x03 \x01(\x0b\x32\x1c.layert2v.v1.RerenderRequestH\x00\x42\x06\n\x04wish\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"_\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.layert2v.v1.JobState\"K\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.layert2v.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\" \n\x10\x44\x65leteJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"H\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rfrom_revision\x18\x02 \x01(\x03\x12\x10\n\x08previews\x18\x03 \x01(\x08\"Q\n\tJobUpdate\x12\x1d\n\x03job\x18\x01 \x01(\x0b\x32\x10.layert2v.v1.Job\x12%\n\x07preview\x18\x02 \x01(\x0b\x32\x14.layert2v.v1.Preview*\xb4\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x18\n\x14JOB_STATE_CANCELLING\x10\x03\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x04\x12\x14\n\x10JOB_STATE_FAILED\x10\x05\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x06*Q\n\x07JobKind\x12\x18\n\x14JOB_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_KIND_GENERATE\x10\x01\x12\x15\n\x11JOB_KIND_RERENDER\x10\x02\x32\x99\x03\n\nJobService\x12<\n\tCreateJob\x12\x1d.layert2v.v1.CreateJobRequest\x1a\x10.layert2v.v1.Job\x12\x36\n\x06GetJob\x12\x1a.layert2v.v1.GetJobRequest\x1a\x10.layert2v.v1.Job\x12G\n\x08ListJobs\x12\x1c.layert2v.v1.ListJobsRequest\x1a\x1d.layert2v.v1.ListJobsResponse\x12<\n\tCancelJob\x12\x1d.layert2v.v1.CancelJobRequest\x1a\x10.layert2v.v1.Job\x12J\n\tDeleteJob\x12\x1d.layert2v.v1.DeleteJobRequest\x1a\x1e.layert2v.v1.DeleteJobResponse\x12\x42\n\x08WatchJob\x12\x1c.layert2v.v1.WatchJobRequest\x1a\x16.layert2v.v1.JobUpdate0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16layert2v/v1/jobs.proto\x12\x0blayert2v.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18layert2v/v1/errors.proto\"\xc6\x02\n\x0cGenerateSpec\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12\x19\n\x11\x62\x61\x63kground_prompt\x18\x02 \x01(\t\x12\x1a\n\x12\x66oreground_prompts\x18\x03 \x03(\t\x12\x17\n\x0fnegative_prompt\x18\x04 \x01(\t\x12\r\n\x05width\x18\x05 \x01(\x05\x12\x0e\n\x06height\x18\x06 \x01(\x05\x12\x0e\n\x06\x66rames\x18\x07 \x01(\x05\x12\x0b\n\x03\x66ps\x18\x08 \x01(\x01\x12\x11\n\x04seed\x18\t \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05steps\x18\n \x01(\x05\x12\x15\n\x08guidance\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05model\x18\x0c \x01(\t\x12\x12\n\ncolorspace\x18\r \x01(\t\x12\x18\n\x0bstart_frame\x18\x0e \x01(\x05H\x02\x88\x01\x01\x42\x07\n\x05_seedB\x0b\n\t_guidanceB\x0e\n\x0c_start_frame\"\xed\x03\n\x0cRerenderSpec\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12\x0e\n\x06layers\x18\x02 \x03(\t\x12\x0e\n\x06\x66rozen\x18\x03 \x03(\t\x12\x37\n\x07prompts\x18\x04 \x03(\x0b\x32&.layert2v.v1.RerenderSpec.PromptsEntry\x12\r\n\x05\x61\x62ove\x18\x05 \x01(\t\x12!\n\x05plate\x18\x06 \x01(\x0b\x32\x12.layert2v.v1.Plate\x12!\n\x05\x64onor\x18\x07 \x01(\x0b\x32\x12.layert2v.v1.Donor\x12\x33\n\x05masks\x18\x08 \x03(\x0b\x32$.layert2v.v1.RerenderSpec.MasksEntry\x12\n\n\x02\x61t\x18\t \x01(\x05\x12\x11\n\x04seed\x18\n \x01(\x03H\x00\x88\x01\x01\x12\x15\n\x08strength\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05steps\x18\x0c \x01(\x05\x12\x15\n\x08guidance\x18\r \x01(\x01H\x02\x88\x01\x01\x12\r\n\x05model\x18\x0e \x01(\t\x1a.\n\x0cPromptsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a,\n\nMasksEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_seedB\x0b\n\t_strengthB\x0b\n\t_guidance\"F\n\x05Plate\x12\r\n\x05input\x18\x01 \x01(\t\x12\x12\n\ncolorspace\x18\x02 \x01(\t\x12\r\n\x05\x61lpha\x18\x03 \x01(\t\x12\x0b\n\x03\x66it\x18\x04 \x01(\t\":\n\x05\x44onor\x12\r\n\x05input\x18\x01 \x01(\t\x12\r\n\x05layer\x18\x02 \x01(\t\x12\x13\n\x0bwith_shadow\x18\x03 \x01(\x08\"\x9e\x02\n\x0fRerenderRequest\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.layert2v.v1.RerenderSpec\x12\r\n\x03job\x18\x02 \x01(\tH\x00\x12\x12\n\x08manifest\x18\x03 \x01(\tH\x00\x12\r\n\x05state\x18\x04 \x01(\t\x12\x38\n\x06inputs\x18\x05 \x03(\x0b\x32(.layert2v.v1.RerenderRequest.InputsEntry\x12$\n\x04kept\x18\x06 \x03(\x0b\x32\x16.layert2v.v1.InputFile\x1a\x46\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.layert2v.v1.InputFiles:\x02\x38\x01\x42\x08\n\x06source\"_\n\nInputFiles\x12%\n\x04list\x18\x01 \x01(\x0b\x32\x15.layert2v.v1.FileListH\x00\x12\r\n\x03job\x18\x02 \x01(\tH\x00\x12\x12\n\x08manifest\x18\x03 \x01(\tH\x00\x42\x07\n\x05\x66iles\"1\n\x08\x46ileList\x12%\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x16.layert2v.v1.InputFile\"=\n\tInputFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"w\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x05\x12\r\n\x05total\x18\x03 \x01(\x05\x12\x10\n\x08\x66raction\x18\x04 \x01(\x01\x12\x12\n\x05\x65ta_s\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07message\x18\x06 \x01(\tB\x08\n\x06_eta_s\"\xe0\x04\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.layert2v.v1.JobState\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\'\n\x04spec\x18\x04 \x01(\x0b\x32\x19.layert2v.v1.GenerateSpec\x12\'\n\x08progress\x18\x05 \x01(\x0b\x32\x15.layert2v.v1.Progress\x12\x1b\n\x0equeue_position\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\'\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x18.layert2v.v1.ErrorDetail\x12\x0f\n\x07\x61ttempt\x18\x08 \x01(\x05\x12\x14\n\x0cmax_attempts\x18\t \x01(\x05\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x61rtifact_count\x18\r \x01(\x05\x12\x16\n\x0e\x61rtifact_bytes\x18\x0e \x01(\x03\x12\x12\n\nlocal_path\x18\x0f \x01(\t\x12\r\n\x05owner\x18\x10 \x01(\t\x12\"\n\x04kind\x18\x11 \x01(\x0e\x32\x14.layert2v.v1.JobKind\x12+\n\x08rerender\x18\x12 \x01(\x0b\x32\x19.layert2v.v1.RerenderSpec\x12\x0e\n\x06source\x18\x13 \x01(\tB\x11\n\x0f_queue_position\"+\n\x07Preview\x12\x12\n\nmedia_type\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x8b\x01\n\x10\x43reateJobRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12)\n\x04spec\x18\x02 \x01(\x0b\x32\x19.layert2v.v1.GenerateSpecH\x00\x12\x30\n\x08rerender\x18\x03 \x01(\x0b\x32\x1c.layert2v.v1.RerenderRequestH\x00\x42\x06\n\x04wish\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"_\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.layert2v.v1.JobState\"K\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.layert2v.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\" \n\x10\x44\x65leteJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"H\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rfrom_revision\x18\x02 \x01(\x03\x12\x10\n\x08previews\x18\x03 \x01(\x08\"Q\n\tJobUpdate\x12\x1d\n\x03job\x18\x01 \x01(\x0b\x32\x10.layert2v.v1.Job\x12%\n\x07preview\x18\x02 \x01(\x0b\x32\x14.layert2v.v1.Preview*\xb4\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x18\n\x14JOB_STATE_CANCELLING\x10\x03\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x04\x12\x14\n\x10JOB_STATE_FAILED\x10\x05\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x06*Q\n\x07JobKind\x12\x18\n\x14JOB_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_KIND_GENERATE\x10\x01\x12\x15\n\x11JOB_KIND_RERENDER\x10\x02\x32\x99\x03\n\nJobService\x12<\n\tCreateJob\x12\x1d.layert2v.v1.CreateJobRequest\x1a\x10.layert2v.v1.Job\x12\x36\n\x06GetJob\x12\x1a.layert2v.v1.GetJobRequest\x1a\x10.layert2v.v1.Job\x12G\n\x08ListJobs\x12\x1c.layert2v.v1.ListJobsRequest\x1a\x1d.layert2v.v1.ListJobsResponse\x12<\n\tCancelJob\x12\x1d.layert2v.v1.CancelJobRequest\x1a\x10.layert2v.v1.Job\x12J\n\tDeleteJob\x12\x1d.layert2v.v1.DeleteJobRequest\x1a\x1e.layert2v.v1.DeleteJobResponse\x12\x42\n\x08WatchJob\x12\x1c.layert2v.v1.WatchJobRequest\x1a\x16.layert2v.v1.JobUpdate0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -29,10 +29,10 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_RERENDERSPEC_MASKSENTRY']._serialized_options = b'8\001'
   _globals['_RERENDERREQUEST_INPUTSENTRY']._options = None
   _globals['_RERENDERREQUEST_INPUTSENTRY']._serialized_options = b'8\001'
-  _globals['_JOBSTATE']._serialized_start=2888
-  _globals['_JOBSTATE']._serialized_end=3068
-  _globals['_JOBKIND']._serialized_start=3070
-  _globals['_JOBKIND']._serialized_end=3151
+  _globals['_JOBSTATE']._serialized_start=2926
+  _globals['_JOBSTATE']._serialized_end=3106
+  _globals['_JOBKIND']._serialized_start=3108
+  _globals['_JOBKIND']._serialized_end=3189
   _globals['_GENERATESPEC']._serialized_start=99
   _globals['_GENERATESPEC']._serialized_end=425
   _globals['_RERENDERSPEC']._serialized_start=428
@@ -46,39 +46,39 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_DONOR']._serialized_start=995
   _globals['_DONOR']._serialized_end=1053
   _globals['_RERENDERREQUEST']._serialized_start=1056
-  _globals['_RERENDERREQUEST']._serialized_end=1304
-  _globals['_RERENDERREQUEST_INPUTSENTRY']._serialized_start=1224
-  _globals['_RERENDERREQUEST_INPUTSENTRY']._serialized_end=1294
-  _globals['_INPUTFILES']._serialized_start=1306
-  _globals['_INPUTFILES']._serialized_end=1401
-  _globals['_FILELIST']._serialized_start=1403
-  _globals['_FILELIST']._serialized_end=1452
-  _globals['_INPUTFILE']._serialized_start=1454
-  _globals['_INPUTFILE']._serialized_end=1515
-  _globals['_PROGRESS']._serialized_start=1517
-  _globals['_PROGRESS']._serialized_end=1636
-  _globals['_JOB']._serialized_start=1639
-  _globals['_JOB']._serialized_end=2247
-  _globals['_PREVIEW']._serialized_start=2249
-  _globals['_PREVIEW']._serialized_end=2292
-  _globals['_CREATEJOBREQUEST']._serialized_start=2295
-  _globals['_CREATEJOBREQUEST']._serialized_end=2434
-  _globals['_GETJOBREQUEST']._serialized_start=2436
-  _globals['_GETJOBREQUEST']._serialized_end=2465
-  _globals['_LISTJOBSREQUEST']._serialized_start=2467
-  _globals['_LISTJOBSREQUEST']._serialized_end=2562
-  _globals['_LISTJOBSRESPONSE']._serialized_start=2564
-  _globals['_LISTJOBSRESPONSE']._serialized_end=2639
-  _globals['_CANCELJOBREQUEST']._serialized_start=2641
-  _globals['_CANCELJOBREQUEST']._serialized_end=2673
-  _globals['_DELETEJOBREQUEST']._serialized_start=2675
-  _globals['_DELETEJOBREQUEST']._serialized_end=2707
-  _globals['_DELETEJOBRESPONSE']._serialized_start=2709
-  _globals['_DELETEJOBRESPONSE']._serialized_end=2728
-  _globals['_WATCHJOBREQUEST']._serialized_start=2730
-  _globals['_WATCHJOBREQUEST']._serialized_end=2802
-  _globals['_JOBUPDATE']._serialized_start=2804
-  _globals['_JOBUPDATE']._serialized_end=2885
-  _globals['_JOBSERVICE']._serialized_start=3154
-  _globals['_JOBSERVICE']._serialized_end=3563
+  _globals['_RERENDERREQUEST']._serialized_end=1342
+  _globals['_RERENDERREQUEST_INPUTSENTRY']._serialized_start=1262
+  _globals['_RERENDERREQUEST_INPUTSENTRY']._serialized_end=1332
+  _globals['_INPUTFILES']._serialized_start=1344
+  _globals['_INPUTFILES']._serialized_end=1439
+  _globals['_FILELIST']._serialized_start=1441
+  _globals['_FILELIST']._serialized_end=1490
+  _globals['_INPUTFILE']._serialized_start=1492
+  _globals['_INPUTFILE']._serialized_end=1553
+  _globals['_PROGRESS']._serialized_start=1555
+  _globals['_PROGRESS']._serialized_end=1674
+  _globals['_JOB']._serialized_start=1677
+  _globals['_JOB']._serialized_end=2285
+  _globals['_PREVIEW']._serialized_start=2287
+  _globals['_PREVIEW']._serialized_end=2330
+  _globals['_CREATEJOBREQUEST']._serialized_start=2333
+  _globals['_CREATEJOBREQUEST']._serialized_end=2472
+  _globals['_GETJOBREQUEST']._serialized_start=2474
+  _globals['_GETJOBREQUEST']._serialized_end=2503
+  _globals['_LISTJOBSREQUEST']._serialized_start=2505
+  _globals['_LISTJOBSREQUEST']._serialized_end=2600
+  _globals['_LISTJOBSRESPONSE']._serialized_start=2602
+  _globals['_LISTJOBSRESPONSE']._serialized_end=2677
+  _globals['_CANCELJOBREQUEST']._serialized_start=2679
+  _globals['_CANCELJOBREQUEST']._serialized_end=2711
+  _globals['_DELETEJOBREQUEST']._serialized_start=2713
+  _globals['_DELETEJOBREQUEST']._serialized_end=2745
+  _globals['_DELETEJOBRESPONSE']._serialized_start=2747
+  _globals['_DELETEJOBRESPONSE']._serialized_end=2766
+  _globals['_WATCHJOBREQUEST']._serialized_start=2768
+  _globals['_WATCHJOBREQUEST']._serialized_end=2840
+  _globals['_JOBUPDATE']._serialized_start=2842
+  _globals['_JOBUPDATE']._serialized_end=2923
+  _globals['_JOBSERVICE']._serialized_start=3192
+  _globals['_JOBSERVICE']._serialized_end=3601
 # @@protoc_insertion_point(module_scope)

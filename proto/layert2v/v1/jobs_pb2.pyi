@@ -135,7 +135,7 @@ class Donor(_message.Message):
     def __init__(self, input: _Optional[str] = ..., layer: _Optional[str] = ..., with_shadow: bool = ...) -> None: ...
 
 class RerenderRequest(_message.Message):
-    __slots__ = ("spec", "job", "manifest", "state", "inputs")
+    __slots__ = ("spec", "job", "manifest", "state", "inputs", "kept")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -148,12 +148,14 @@ class RerenderRequest(_message.Message):
     MANIFEST_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
     spec: RerenderSpec
     job: str
     manifest: str
     state: str
     inputs: _containers.MessageMap[str, InputFiles]
-    def __init__(self, spec: _Optional[_Union[RerenderSpec, _Mapping]] = ..., job: _Optional[str] = ..., manifest: _Optional[str] = ..., state: _Optional[str] = ..., inputs: _Optional[_Mapping[str, InputFiles]] = ...) -> None: ...
+    kept: _containers.RepeatedCompositeFieldContainer[InputFile]
+    def __init__(self, spec: _Optional[_Union[RerenderSpec, _Mapping]] = ..., job: _Optional[str] = ..., manifest: _Optional[str] = ..., state: _Optional[str] = ..., inputs: _Optional[_Mapping[str, InputFiles]] = ..., kept: _Optional[_Iterable[_Union[InputFile, _Mapping]]] = ...) -> None: ...
 
 class InputFiles(_message.Message):
     __slots__ = ("list", "job", "manifest")

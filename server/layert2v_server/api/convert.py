@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -84,13 +85,13 @@ def wish_from_message(request: jobs_pb2.CreateJobRequest) -> Wish:
         raise InvalidArgument("A re-render starts from a job or from a manifest.")
     return RerenderWish(
         spec=rerender_from_message(asked.spec),
-        source=_stack(asked.job, asked.manifest, asked.state),
+        source=_stack(asked.job, asked.manifest, asked.state, _records(asked.kept)),
         inputs={key: _input(key, files) for key, files in asked.inputs.items()},
     )
 
 
-def _stack(job: str, manifest: str, state: str = "") -> Source:
-    return OwnJob(id=job_id(job)) if job else Brought(manifest=manifest, state=state)
+def _stack(job: str, manifest: str, state: str = "", kept: tuple[FileRecord, ...] = ()) -> Source:
+    return OwnJob(id=job_id(job)) if job else Brought(manifest=manifest, state=state, kept=kept)
 
 
 def _input(key: str, files: jobs_pb2.InputFiles) -> Source | Pictures:
@@ -99,11 +100,13 @@ def _input(key: str, files: jobs_pb2.InputFiles) -> Source | Pictures:
         raise InvalidArgument(f"The input {key!r} has neither files nor a stack.")
     if given != "list":
         return _stack(files.job, files.manifest)
-    records = (
-        FileRecord(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256)
-        for file in files.list.files
+    return Pictures(files=_records(files.list.files))
+
+
+def _records(files: Iterable[jobs_pb2.InputFile]) -> tuple[FileRecord, ...]:
+    return tuple(
+        FileRecord(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256) for file in files
     )
-    return Pictures(files=tuple(records))
 
 
 def states_from_message(request: jobs_pb2.ListJobsRequest) -> tuple[State, ...]:

@@ -6,7 +6,7 @@ Blocking; the intake calls it in threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -28,14 +28,17 @@ from layert2v_server.store.holdings import Holdings
 from layert2v_server.store.jobs import JobStore
 
 Manifests = dict[str, str]  # path in the stack's folder -> text
+MAX_MANIFEST_BYTES = 64 << 20  # of one state: 150 bytes for each file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """A wish whose stacks were read. `start` is what the new state starts from."""
+    """A wish whose stacks were read. `start` is what the new state starts from, `states` are all
+    that came along."""
 
     wish: RerenderWish
     start: Stack
+    states: Sequence[Stack]
     name: str
     manifests: Manifests
     donors: Mapping[str, tuple[Stack, Manifests]]
@@ -62,9 +65,8 @@ class Opened:
         return files
 
     def welcome(self) -> dict[str, FileRecord]:
-        """The files that are taken along where they are here."""
-        flats = self.start.flats
-        return {f"stack/{file.path}": file for flat in flats for file in flat.files}
+        """The files that are taken along where they are here: those of every state."""
+        return {f"stack/{file.path}": file for state in self.states for file in state.files()}
 
     def texts(self) -> dict[str, str]:
         """The manifests, by their place."""
@@ -99,17 +101,19 @@ class Sources:
         self._holdings = holdings
 
     def open(self, owner: str, wish: RerenderWish) -> Opened:
-        """Read the stacks of a wish. Raises `SourceNotFound` and `InvalidSource`."""
+        """Read the stacks of a wish. Raises `SourceNotFound`, `InvalidSource`, `FilesMissing`."""
         manifests = self._manifests(owner, wish.source, wish.spec.at)
-        start = _start(manifests, wish.spec.at)
+        states = _states(manifests)
+        start = _start(states, wish.spec.at)
         donors = {}
         for key, source in wish.inputs.items():
             if not isinstance(source, Pictures):
                 own = self._manifests(owner, source, 0)
-                donors[key] = (_start(own, 0), own)
+                donors[key] = (_parsed(own[MANIFEST_NAME]), own)
         return Opened(
             wish=wish,
             start=start,
+            states=list(states.values()),
             name=f"jobs/{wish.source.id}" if isinstance(wish.source, OwnJob) else start.name,
             manifests=manifests,
             donors=donors,
@@ -142,14 +146,25 @@ class Sources:
 
     def _manifests(self, owner: str, source: Source, at: int) -> Manifests:
         if isinstance(source, Brought):
-            kept = {state_path(at): source.state} if source.state else {}
-            return {MANIFEST_NAME: source.manifest, **kept}
+            older = {state_path(at): source.state} if source.state else {}
+            return {**self._kept(owner, source), **older, MANIFEST_NAME: source.manifest}
         folder = self._own_stack(owner, source.id)
         try:
             paths = (folder / MANIFEST_NAME, *sorted(folder.glob("history/v*.json")))
             return {p.relative_to(folder).as_posix(): p.read_text("utf-8") for p in paths}
         except OSError as error:
             raise SourceNotFound(f"jobs/{source.id}") from error
+
+    def _kept(self, owner: str, source: Brought) -> Manifests:
+        """The texts of manifests that were brought as files."""
+        held = self._holdings.find(owner, {file.sha256 for file in source.kept})
+        missing = [file.path for file in source.kept if file.sha256 not in held]
+        if missing:
+            raise FilesMissing(missing)
+        paths = {file.path: held[file.sha256].path for file in source.kept}
+        if any(path.stat().st_size > MAX_MANIFEST_BYTES for path in paths.values()):
+            raise InvalidSource("NOT_A_STACK", "A kept manifest of the stack is too large.")
+        return {place: path.read_text("utf-8", errors="replace") for place, path in paths.items()}
 
     def _own_stack(self, owner: str, job_id: str) -> Path:
         try:
@@ -167,19 +182,36 @@ class Sources:
         return self._artifacts.stack_folder(job_id)
 
 
-def _start(manifests: Manifests, at: int) -> Stack:
-    """What `layert2v.stack.read_start` reads from a folder, from texts."""
+def _states(manifests: Manifests) -> dict[int, Stack]:
+    """The states that texts tell, by their numbers. Raises `InvalidSource`."""
+    newest = _parsed(manifests[MANIFEST_NAME])
+    states = {}
+    for path in sorted(manifests.keys() - {MANIFEST_NAME}):
+        state = _parsed(manifests[path])
+        if path != state_path(state.state) or state.state > newest.state:
+            message = f"{path!r} is not the manifest of a state of this stack."
+            raise InvalidSource("STATE_INVALID", message, "Bring the manifests as they are kept.")
+        states[state.state] = state
+    return {**states, newest.state: newest}
+
+
+def _start(states: Mapping[int, Stack], at: int) -> Stack:
+    """What `layert2v.stack.read_start` reads from a folder, from states."""
+    newest = states[max(states)]
+    if not 0 < at < newest.state:
+        return newest
+    if at not in states:
+        raise InvalidSource(
+            "STATE_NOT_FOUND",
+            f"The manifest of state v{at:03d} is not here.",
+            "Start from the folder that has this state, or from a newer state.",
+        )
+    return replace(states[at], history=newest.history)
+
+
+def _parsed(text: str) -> Stack:
     try:
-        newest = loads(manifests[MANIFEST_NAME])
-        if not 0 < at < newest.state:
-            return newest
-        if state_path(at) not in manifests:
-            raise ManifestError(
-                "STATE_NOT_FOUND",
-                f"The manifest of state v{at:03d} is not here.",
-                "Start from the folder that has this state, or from a newer state.",
-            )
-        return replace(loads(manifests[state_path(at)]), history=newest.history)
+        return loads(text)
     except ManifestError as problem:
         raise InvalidSource(problem.reason, problem.message, problem.hint) from problem
 

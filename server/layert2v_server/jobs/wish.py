@@ -35,10 +35,12 @@ class OwnJob:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Brought:
-    """A stack by the text of its manifest, and of the manifest of an older state if wanted."""
+    """A stack by the text of its manifest, and of the manifest of an older state if wanted; `kept`
+    are the manifests of the states that should stay with it."""
 
     manifest: str
     state: str = ""
+    kept: tuple[FileRecord, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -120,8 +120,7 @@ class ArtifactStore:
     def publish(self, job_id: str, attempt: int, files: Sequence[FileRecord]) -> None:
         """Make a finished attempt the job's stack, after a look at every file it reported.
 
-        Other files go: an older version stays with the job that made it, and with nobody when that
-        one is deleted. Raises `WorkerLost` where a file is missing, has another size or lies
+        Other files go. Raises `WorkerLost` where a file is missing, has another size or lies
         outside the folder.
         """
         folder = self.attempt_folder(job_id, attempt)

@@ -272,10 +272,16 @@ class JobStore:
         return [FileRecord(path=r.path, size_bytes=r.size_bytes, sha256=r.sha256) for r in rows]
 
     def holders(self, owner: str, hashes: Collection[str]) -> list[tuple[str, str, str]]:
-        """SHA-256, job id and path of every file of `owner` whose content is one of `hashes`."""
+        """SHA-256, job id and path of a file of `owner` for each of `hashes` that is there; of many
+        jobs that share it, the newest."""
         wanted = list(hashes)
-        query = select(artifacts.c.sha256, artifacts.c.job_id, artifacts.c.path).join(
-            jobs, jobs.c.id == artifacts.c.job_id
+        query = (
+            # SQLite takes the other columns from the row with the maximum.
+            select(
+                artifacts.c.sha256, artifacts.c.job_id, artifacts.c.path, func.max(jobs.c.sequence)
+            )
+            .join(jobs, jobs.c.id == artifacts.c.job_id)
+            .group_by(artifacts.c.sha256)
         )
         found: list[tuple[str, str, str]] = []
         with reading(self._engine) as connection:

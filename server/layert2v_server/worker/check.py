@@ -13,7 +13,8 @@ from pathlib import Path
 from layert2v_server.errors import PictureRefused
 
 POLL_S = 0.1
-NOT_PICTURES = frozenset({".safetensors"})  # numbers without code, which the engine checks
+# Numbers without code, which the engine checks; films of older states, which nobody opens here.
+NOT_PICTURES = frozenset({".safetensors", ".mp4"})
 
 
 def check_pictures(paths: Sequence[Path], cancelled: Callable[[], bool]) -> None:

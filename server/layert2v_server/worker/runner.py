@@ -20,7 +20,7 @@ from typing import Protocol
 
 from layert2v.rerender import RerenderSpec, rerender_from_json
 from layert2v.spec import GenerateSpec, ModelInfo, spec_from_json
-from layert2v.stack import MANIFEST_NAME, FileRecord, Stack
+from layert2v.stack import MANIFEST_NAME, FileRecord, Stack, loads
 from layert2v_server.jobs.wish import Kind
 from layert2v_server.store.artifacts import BROUGHT
 from layert2v_server.worker.check import check_pictures
@@ -120,10 +120,16 @@ def _make(
 
 
 def stack_files(stack: Stack, folder: Path) -> Iterator[FileRecord]:
-    """Every file of the newest state with its hash, in manifest order, then the manifests of all
-    states that are kept, its own last."""
-    yield from stack.files()
-    for path in (*sorted(folder.glob("history/v*.json")), folder / MANIFEST_NAME):
+    """Every file of the stack with its hash: of the newest state in manifest order, what earlier
+    ones have beside it, then the manifests of all states, its own last."""
+    kept = sorted(folder.glob("history/v*.json"))
+    others = (loads(path.read_text(encoding="utf-8")) for path in reversed(kept))
+    files = {file.path: file for file in stack.files()}
+    for file in (file for other in others for file in other.files()):
+        if file.path not in files and (folder / file.path).is_file():
+            files[file.path] = file
+    yield from files.values()
+    for path in (*kept, folder / MANIFEST_NAME):
         data = path.read_bytes()
         yield FileRecord(
             path=path.relative_to(folder).as_posix(),
