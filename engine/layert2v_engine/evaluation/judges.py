@@ -24,6 +24,7 @@ from layert2v_engine.world.vocabulary import PLACES, SUBJECTS, TIMES
 
 NAMING = ("subject", "silhouette", "place", "time")
 PRESENCE = ("figure", "scenery")  # class 1: there is one
+SEEN = 112  # pixels of width, about, that are enough to name what is there
 KINDS = (*NAMING, *PRESENCE)
 COMPOSITE, BACKGROUND, FOREGROUND = slice(0, 3), slice(3, 6), slice(6, 9)
 # What shows a thing, and what does not: the full video against the background, and against a figure
@@ -32,7 +33,9 @@ _LESSONS = {"figure": (COMPOSITE, BACKGROUND), "scenery": (COMPOSITE, FOREGROUND
 
 
 class Judge(nn.Module):
-    """A plain convolutional classifier of pictures [B, C, H, W] in 0..1."""
+    """A plain convolutional classifier of pictures [B, C, H, W] in 0..1; large ones are seen from
+    further away.
+    """
 
     def __init__(self, channels: int, classes: int, width: int = 32) -> None:
         super().__init__()
@@ -45,6 +48,8 @@ class Judge(nn.Module):
         self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(12 * widths[-1], classes))
 
     def forward(self, pictures: Tensor) -> Tensor:  # -> [B, classes]
+        if (times := round(pictures.shape[-1] / SEEN)) > 1:
+            pictures = nn.functional.avg_pool2d(pictures, times)
         logits: Tensor = self.head(self.features(pictures))
         return logits
 
