@@ -73,23 +73,24 @@ environment:
                     tls_authority, tls_certificate, tls_key
   LAYERT2V_TOKEN    the token for the server
 """
-OPTION_OF_FIELD = {
-    "prompt": "PROMPT",
-    "background_prompt": "--background",
-    "foreground_prompts": "--foreground",
-    "negative_prompt": "--negative",
-    "width": "--size",
-    "height": "--size",
-    "start_frame": "--start-frame",
-    "layers": "--layer",
-    "prompts": "--prompt",
-    "masks": "--mask",
-    "frozen": "--freeze",
-    "plate.colorspace": "--colorspace",
-    "plate.alpha": "--alpha",
-    "plate.fit": "--fit",
-    "donor.layer": "A:LAYER",
-    "donor.with_shadow": "--with-shadow",
+# What a field of a request is called, by the option that says it, where a command has that option.
+OPTIONS_OF_FIELD = {
+    "prompt": {"prompt": "PROMPT"},
+    "background_prompt": {"background": "--background"},
+    "foreground_prompts": {"foreground": "--foreground"},
+    "negative_prompt": {"negative": "--negative"},
+    "width": {"size": "--size"},
+    "height": {"size": "--size"},
+    "start_frame": {"start_frame": "--start-frame"},
+    "layers": {"layer": "--layer", "order": "L"},
+    "prompts": {"background": "--background", "prompt": "--prompt"},
+    "masks": {"mask": "--mask"},
+    "frozen": {"freeze": "--freeze"},
+    "plate.colorspace": {"colorspace": "--colorspace"},
+    "plate.alpha": {"alpha": "--alpha"},
+    "plate.fit": {"fit": "--fit"},
+    "donor.layer": {"donor": "A:LAYER"},
+    "donor.with_shadow": {"with_shadow": "--with-shadow"},
 }
 
 
@@ -97,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command with the process's own environment and streams; returns the exit code."""
     options = parser().parse_args(arguments)
     # A closed terminal and a polite kill cancel the job like Ctrl-C does.
-    for name in ("SIGTERM", "SIGHUP"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     return run(options, os.environ, sys.stdout, sys.stderr)
@@ -118,7 +119,7 @@ def run(
             line.say(problem.message)
             return EXIT_INTERRUPTED
         except (ClientError, ContractError) as problem:
-            complain(problem, line)
+            complain(problem, options, line)
             if isinstance(problem, (InvalidRequest, NotFound, AccessDenied)):
                 return EXIT_INPUT
             away = isinstance(problem, (ServerUnavailable, EmbeddedServerFailed))
@@ -126,15 +127,23 @@ def run(
     return 0
 
 
-def complain(problem: ClientError | ContractError, line: ProgressLine) -> None:
-    """What went wrong, what to do, and which options are meant."""
+def complain(
+    problem: ClientError | ContractError, options: argparse.Namespace, line: ProgressLine
+) -> None:
+    """What went wrong, what to do, and which options of the command are meant."""
     violations = problem.violations if isinstance(problem, InvalidRequest) else ()
     # The server's sentence says the same as the violations, without the options.
     message = "The request cannot be met:" if violations else problem.message
     line.say(" ".join(filter(None, (f"layert2v: {message}", problem.hint))))
     for violation in violations:
-        field = violation.field.partition("[")[0]
-        line.say(f"  {OPTION_OF_FIELD.get(field, f'--{field}')}: {violation.message}")
+        option = _option(violation.field.partition("[")[0], options)
+        line.say(f"  {option}: {violation.message}" if option else f"  {violation.message}")
+
+
+def _option(field: str, options: argparse.Namespace) -> str:
+    """The option that says ``field``; empty where the command has none."""
+    known = OPTIONS_OF_FIELD.get(field, {field: f"--{field}"})
+    return next((label for name, label in known.items() if hasattr(options, name)), "")
 
 
 def generate(
@@ -285,7 +294,13 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command, may_embed=may_embed)
         return sub
 
-    add_generate_options(add(generate, "make a layer stack from a prompt", may_embed=True))
+    making = add(
+        generate,
+        "make a layer stack from a prompt",
+        example="layert2v generate 'a red fox running in a forest' --seed 7 --out fox_001",
+        may_embed=True,
+    )
+    add_generate_options(making)
     add_stack_commands(add)
     listing = add(jobs, "list the newest jobs")
     listing.add_argument("--limit", type=positive, default=20, metavar="N")

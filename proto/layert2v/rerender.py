@@ -160,7 +160,10 @@ def _new_layer(spec: RerenderSpec, stack: Stack) -> list[FieldViolation]:
         return [FieldViolation("layers", f"The new layer must be called {name}.")]
     shadow = name.replace("fg_", "shadow_")
     kept = tuple(held for held in spec.frozen if held != shadow)
-    found = _unknown("frozen", kept, stack)
+    found = [
+        replace(violation, message=f"{violation.message} The new ones are {name} and {shadow}.")
+        for violation in _unknown("frozen", kept, stack)
+    ]
     grounds = [layer.name for layer in stack.layers if layer.role is not Role.shadow]
     if spec.above and spec.above not in grounds:
         message = f"There is no layer {spec.above!r} to put it above; choose from: "

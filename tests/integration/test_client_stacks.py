@@ -152,7 +152,9 @@ def test_open_an_earlier_state(live: LiveServer, fox: Path) -> None:
     [
         ("rerender fox --layer fg_07", "  --layer: There is no layer 'fg_07'; there are: bg, "),
         ("remove fox --layer bg", "  --layer: The background cannot be removed"),
-        ("reorder fox fg_02", "  --layer: There is no layer 'fg_02'; there are: bg, "),
+        ("reorder fox fg_02", "  L: There is no layer 'fg_02'; there are: bg, "),
+        ("swap fox --background=", "  --background: A prompt must say something"),
+        ("add fox --prompt owl --freeze fg_02", "fg_01. The new ones are fg_02 and shadow_02."),
         ("rerender fox --layer fg_01 --at v009", "  --at: There is no state v009"),
         ("rerender fox --layer fg_01 --strength 2", "  --strength: The strength must be"),
         ("swap fox --plate none", "layert2v: none cannot be read: No such file or directory."),

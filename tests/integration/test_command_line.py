@@ -19,7 +19,16 @@ from layert2v import stack
 from layert2v_client import EmbeddedServer, EmbeddedServerFailed, connect
 
 TIMEOUT_S = 60
-PROGRAM = "import sys; from layert2v_client.cli import main; sys.exit(main())"
+PROGRAM = "import sys; from layert2v_program import main; sys.exit(main())"
+# Interrupts itself in the middle of what takes a second.
+WHILE_IT_LOADS = """
+import os, signal, sys
+class Interrupt:
+    def find_spec(name, *_):
+        if name == "grpc":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt)
+"""
 
 
 @pytest.fixture
@@ -33,6 +42,12 @@ def environment(tmp_path: Path) -> dict[str, str]:
     folders = [REPOSITORY / name for name in ("tests", "proto", "client", "server", "engine")]
     path = os.pathsep.join(str(folder) for folder in folders)
     return {**os.environ, "LAYERT2V_CONFIG": str(config), "PYTHONPATH": path}
+
+
+def test_an_interruption_while_it_loads() -> None:
+    program = [sys.executable, "-c", WHILE_IT_LOADS + PROGRAM, "jobs"]
+    done = subprocess.run(program, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
 
 
 def start(environment: dict[str, str], folder: Path, *words: str) -> subprocess.Popen[str]:

@@ -1,0 +1,27 @@
+"""The program ``layert2v``, which is ready for Ctrl-C before the client is loaded.
+
+That takes up to a second, in which an interruption would end with a traceback of whatever is being
+imported. A package of its own, because importing any part of the client loads all of it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+EXIT_INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    signal.signal(signal.SIGINT, _leave)
+    from layert2v_client.cli import main as run_command
+
+    return run_command()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    # Nothing has begun. An exception might be caught by what is being imported.
+    os.write(2, b"Interrupted.\n")
+    os._exit(EXIT_INTERRUPTED)
