@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from layert2v.rerender import RerenderSpec, needs_model
+from layert2v.rerender import RerenderSpec, followers, needs_model
 from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
 from layert2v.stack import Role, Stack
 from layert2v_engine.errors import (
@@ -124,10 +124,8 @@ class Engine:
 
     def _rerender(self, spec: RerenderSpec, inputs: Mapping[str, Path], job: Job) -> Stack:
         base = manifest.start(job.folder, spec.at)
-        name, config = spec.model or base.model, None
-        if needs_model(spec, base):
-            with suppress(ModelNotFound):  # said by the validation, with what else is wrong
-                config = self._config(name)
+        name = spec.model or base.model
+        config = self._drawing(spec, base, name)
         colours = Colours()
         if config is not None:
             source = config.info.source_colorspace
@@ -142,6 +140,19 @@ class Engine:
             pipeline = self._pipeline(name)
             job.tell("load", 1, 1)
             return Redrawing(change, editor, pipeline, job).carry_out()
+
+    def _drawing(self, spec: RerenderSpec, base: Stack, name: str) -> CheckpointConfig | None:
+        """What the model declares that draws for a request; None where nothing is drawn or it is
+        not here, which the validation says if it matters.
+
+        Raises BadCheckpoint where more than `ref` is to be drawn.
+        """
+        if not followers(spec, base):
+            return None
+        absent = [ModelNotFound] if needs_model(spec, base) else [ModelNotFound, BadCheckpoint]
+        with suppress(*absent):
+            return self._config(name)
+        return None
 
     def _config(self, name: str) -> CheckpointConfig:
         """What a model declares: that of the weights in memory, if it is there."""

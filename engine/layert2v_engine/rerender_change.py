@@ -1,7 +1,7 @@
 """A request for a change of a stack, checked and made ready: what can be refused is refused here.
 
-`prepare` opens what comes with the request; `rearrange` carries out what needs no model. Layers
-that are kept are not read.
+`prepare` opens what comes with the request; `rearrange` carries out what no model takes part in.
+Layers that are kept are not read.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 from layert2v.rerender import (
     RerenderSpec,
     donor_files,
+    draws,
     input_keys,
-    needs_model,
     rerender_to_json,
     resolve_rerender,
     shadow_of,
@@ -39,20 +39,17 @@ from layert2v_engine.stack.sources import DonorSource, MaskSource, PixelSource, 
 class Change:
     """A request that can be carried out: resolved, with the fate of every layer and what it brings.
 
-    sources, masks: by layer. donor: the other stack and its folder.
+    draws: whether a model takes part. sources, masks: by layer. donor: the other stack and its
+    folder.
     """
 
     spec: RerenderSpec
     base: Stack
     parts: tuple[Part, ...]
+    draws: bool
     sources: Mapping[str, PixelSource] = field(default_factory=dict)
     masks: Mapping[str, MaskSource] = field(default_factory=dict)
     donor: tuple[Path, Stack] | None = None
-
-    @property
-    def draws(self) -> bool:
-        """Whether a model takes part."""
-        return needs_model(self.spec, self.base)
 
 
 def prepare(
@@ -83,6 +80,7 @@ def prepare(
         spec=resolve_rerender(spec, base, model, seed),
         base=base,
         parts=parts,
+        draws=draws(spec, base, model),
         sources={
             part.name: _source(spec, part, format, inputs, donor)
             for part in parts
@@ -94,7 +92,7 @@ def prepare(
 
 
 def rearrange(change: Change, editor: StackEditor, job: Job) -> Stack:
-    """Carry out a change that needs no model. `ref` stays: it is a model's own picture."""
+    """Carry out a change without a model. `ref` stays: it is a model's own picture."""
     job.shares = WRITING_SHARES
     notes = [source.note for source in change.sources.values()]
     notes += ["ref stays as it was"] if any(f.name == "ref" for f in change.base.flats) else []

@@ -81,14 +81,14 @@ class Cast:
 
     @classmethod
     def of(cls, parts: Sequence[Part], limit: int) -> Cast:
-        """For a model of at most `limit` foregrounds: the highest ones up to the highest that is
-        drawn, so that as little as possible is flattened; the lowest ones if the background is.
+        """For a model of at most `limit` foregrounds: the highest ones up to the highest that
+        changes, so that as little as possible is flattened; the lowest ones if none does.
         """
         order = [part.name for part in parts if part.role is Role.foreground]
         shadows = {part.caster: part.name for part in parts if part.role is Role.shadow}
-        again = {part.caster or part.name for part in parts if part.fate is Fate.drawn}
+        changed = {part.caster or part.name for part in parts if part.fate is not Fate.kept}
         count = min(limit, len(order))
-        highest = max((place for place, name in enumerate(order) if name in again), default=0)
+        highest = max((place for place, name in enumerate(order) if name in changed), default=0)
         first = max(0, highest - count + 1)
         chosen = tuple(order[first : first + count])
         names = [part.name for part in parts]

@@ -41,6 +41,7 @@ __all__ = [
     "RerenderSpec",
     "donor_files",
     "drawn",
+    "draws",
     "draws_named",
     "followers",
     "input_keys",
@@ -77,9 +78,19 @@ def validate_rerender(
     if found:
         return found  # what follows speaks of layers that are there
     found = [*_prompts(spec, stack), *_masks(spec, stack), *_numbers(spec)]
-    if needs_model(spec, stack):
+    if draws(spec, stack, model):
         found += _model(spec, stack, model)
     return found
+
+
+def draws(spec: RerenderSpec, stack: Stack, model: ModelInfo | None) -> bool:
+    """Whether a model takes part: because it must, or because ``ref`` follows and it can draw that.
+
+    ``spec`` names layers that are there.
+    """
+    if needs_model(spec, stack) or "ref" not in followers(spec, stack):
+        return needs_model(spec, stack)
+    return model is not None and not list(_unable(spec, stack, model))
 
 
 def validate_donor(spec: RerenderSpec, stack: Stack, other: Stack) -> list[FieldViolation]:
@@ -114,7 +125,7 @@ def resolve_rerender(
         spec,
         at=spec.at or stack.state,
         model=spec.model or stack.model,
-        seed=seed if spec.seed is None and needs_model(spec, stack) else spec.seed,
+        seed=seed if spec.seed is None and draws(spec, stack, model) else spec.seed,
     )
     if model is None:
         return resolved
@@ -134,7 +145,8 @@ def _layers(spec: RerenderSpec, stack: Stack) -> list[FieldViolation]:
         return [FieldViolation("layers", "Name at least one layer.")]
     if len(set(spec.layers)) != len(spec.layers):
         return [FieldViolation("layers", "Name each layer once.")]
-    found = [*_unknown("layers", spec.layers, stack), *_unknown("frozen", spec.frozen, stack)]
+    asked = tuple(n for n in spec.layers if (spec.action, n) != ("regenerate", "ref"))
+    found = [*_unknown("layers", asked, stack), *_unknown("frozen", spec.frozen, stack)]
     if found:
         return found
     if spec.above:
@@ -142,7 +154,7 @@ def _layers(spec: RerenderSpec, stack: Stack) -> list[FieldViolation]:
     held = [name for name in spec.layers if name in spec.frozen]
     if held:
         found.append(FieldViolation("frozen", f"{held[0]} cannot be frozen and changed at once."))
-    named = [there[name] for name in spec.layers]
+    named = [there[name] for name in asked]
     if spec.action == "replace" and (len(named) != 1 or named[0].role is Role.shadow):
         message = "Exactly one background or foreground is replaced at a time."
         found.append(FieldViolation("layers", message))
@@ -226,8 +238,8 @@ def _prompts(spec: RerenderSpec, stack: Stack) -> Iterator[FieldViolation]:
     for name, text in spec.prompts.items():
         where = f"prompts[{name}]"
         if name not in redrawn:
-            message = f"{name} is not drawn again, so its prompt stays; "
-            message += f"drawn are: {', '.join(redrawn) or 'none'}."
+            message = f"{name} takes no prompt here; "
+            message += f"layers that are drawn are: {', '.join(redrawn) or 'none'}."
             yield FieldViolation(where, message)
         elif not text.strip():
             yield FieldViolation(where, "A prompt must say something; leave it out otherwise.")
@@ -244,8 +256,8 @@ def _masks(spec: RerenderSpec, stack: Stack) -> Iterator[FieldViolation]:
     old = [name for name in drawn(spec, stack) if name in there]
     for name in spec.masks:
         if name not in old:
-            message = f"{name} is not drawn again, so it takes no mask; "
-            message += f"drawn are: {', '.join(old) or 'none'}."
+            message = f"{name} takes no mask here; "
+            message += f"layers that are drawn again are: {', '.join(old) or 'none'}."
             yield FieldViolation(f"masks[{name}]", message)
 
 
@@ -260,33 +272,37 @@ def _numbers(spec: RerenderSpec) -> Iterator[FieldViolation]:
         yield FieldViolation("guidance", "The guidance must be a finite number.")
 
 
-def _model(spec: RerenderSpec, stack: Stack, model: ModelInfo | None) -> list[FieldViolation]:
+def _model(spec: RerenderSpec, stack: Stack, model: ModelInfo | None) -> Iterator[FieldViolation]:
     """Whether ``model`` can draw what the request wants, at the size of the stack."""
     if model is None:
         name = spec.model or stack.model
         message = f"The model {name!r} is not here, and this request needs one."
-        return [FieldViolation("model", message)]
-    if "generate" not in model.abilities:
-        return [FieldViolation("model", f"{model.title} cannot draw layers.")]
-    found: list[FieldViolation] = []
+        yield FieldViolation("model", message)
+        return
     if spec.steps != 0:
-        found += between("steps", "The number of steps", spec.steps, model.steps_range)
+        yield from between("steps", "The number of steps", spec.steps, model.steps_range)
     if spec.guidance >= 0:
-        found += between("guidance", "The guidance", spec.guidance, model.guidance_range)
+        yield from between("guidance", "The guidance", spec.guidance, model.guidance_range)
+    yield from _unable(spec, stack, model)
+
+
+def _unable(spec: RerenderSpec, stack: Stack, model: ModelInfo) -> Iterator[FieldViolation]:
+    if "generate" not in model.abilities:
+        yield FieldViolation("model", f"{model.title} cannot draw layers.")
+        return
     if not _draws_size(model, stack):
         message = (
             f"{model.title} cannot draw {stack.width} x {stack.height} pixels and "
             f"{stack.frames} frames, which the stack has."
         )
-        found.append(FieldViolation("model", message))
+        yield FieldViolation("model", message)
     reach = _reach(spec, stack)
     if reach > model.max_foregrounds:
         message = (
             f"{model.title} draws at most {model.max_foregrounds} foreground(s) at once, and from "
             f"the lowest to the highest of these it is {reach}; change them one after another."
         )
-        found.append(FieldViolation("layers", message))
-    return found
+        yield FieldViolation("layers", message)
 
 
 def _draws_size(model: ModelInfo, stack: Stack) -> bool:

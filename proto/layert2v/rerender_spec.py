@@ -16,6 +16,7 @@ from layert2v.stack import FileRecord, Stack
 from layert2v.strict import Fields
 
 _NUMBERED = re.compile(r"fg_(\d{2,})")
+_PAINTING = ("regenerate", "replace", "add")  # actions by which a layer gets other pixels
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,10 @@ class Donor:
 class RerenderSpec:
     """What the artist wants changed.
 
-    ``layers`` are, by ``action``: ``regenerate`` those that are drawn again; ``replace`` the one
-    that takes the pixels of ``plate`` or ``donor``; ``add`` the name of the new one, which is
-    ``next_foreground``; ``remove`` those that go, a foreground with its shadow; ``reorder`` the
-    background and all foregrounds from bottom to top, shadows follow.
+    ``layers`` are, by ``action``: ``regenerate`` those that are drawn again, ``ref`` alone if
+    wanted; ``replace`` the one that takes the pixels of ``plate`` or ``donor``; ``add`` the name of
+    the new one, which is ``next_foreground``; ``remove`` those that go, a foreground with its
+    shadow; ``reorder`` the background and all foregrounds from bottom to top, shadows follow.
 
     ``frozen`` layers stay although they would follow. ``prompts`` has the new prompts by layer;
     others keep theirs. ``above`` is the layer that a new one lies on, "" for the topmost.
@@ -84,21 +85,22 @@ def followers(spec: RerenderSpec, stack: Stack) -> tuple[str, ...]:
     """What is drawn because of the request without being named: shadows, and ``ref`` last.
 
     The shadow of a foreground that is drawn, replaced or added follows, unless it is frozen or
-    comes along with a donor; ``ref`` follows wherever the model runs.
+    comes along with a donor. ``ref`` follows wherever pixels of a layer change; where nothing else
+    is drawn, only if a model can (``layert2v.rerender.draws``). Nothing follows ``remove`` and
+    ``reorder``, which are done at once.
     """
-    shadows = _following_shadows(spec, stack)
-    return (*shadows, "ref") if shadows or draws_named(spec) else ()
+    return (*_following_shadows(spec, stack), "ref") if spec.action in _PAINTING else ()
 
 
 def needs_model(spec: RerenderSpec, stack: Stack) -> bool:
-    """Whether anything has to be drawn; the other requests only rearrange what is there."""
-    return bool(followers(spec, stack))
+    """Whether a layer has to be drawn; the other requests can be carried out without a model."""
+    return draws_named(spec) or bool(_following_shadows(spec, stack))
 
 
 def drawn(spec: RerenderSpec, stack: Stack) -> tuple[str, ...]:
     """The layers that the model draws: those named, where it draws those, and followers."""
     named = spec.layers if draws_named(spec) else ()
-    return (*named, *(name for name in followers(spec, stack) if name != "ref"))
+    return tuple(name for name in (*named, *followers(spec, stack)) if name != "ref")
 
 
 def next_foreground(stack: Stack) -> str:
@@ -122,7 +124,7 @@ def input_keys(spec: RerenderSpec) -> tuple[str, ...]:
 
 def source_files(spec: RerenderSpec, stack: Stack) -> tuple[FileRecord, ...]:
     """The files of the stack that carrying out the request takes: layers, their latents, a ref
-    that stays."""
+    that may stay."""
     sequences = [(layer.name, layer.files) for layer in stack.layers]
     if not needs_model(spec, stack):
         sequences += [(flat.name, flat.files) for flat in stack.flats if flat.name == "ref"]
@@ -182,7 +184,7 @@ def _read_donor(fields: Fields) -> Donor:
 
 
 def _following_shadows(spec: RerenderSpec, stack: Stack) -> tuple[str, ...]:
-    if spec.action not in ("regenerate", "replace", "add"):
+    if spec.action not in _PAINTING:
         return ()
     if spec.donor is not None and spec.donor.with_shadow:
         return ()

@@ -85,11 +85,12 @@ def test_other_json_is_refused(change: dict[str, Any], words: str) -> None:
         (replace(FOX, layers=("fg_01", "shadow_01")), ("ref",)),
         (RerenderSpec("regenerate", ("bg",)), ("ref",)),
         (RerenderSpec("regenerate", ("shadow_01",)), ("ref",)),
-        (PLATE, ()),
+        (RerenderSpec("regenerate", ("ref",)), ("ref",)),
+        (PLATE, ("ref",)),
         (replace(PLATE, layers=("fg_01",)), ("shadow_01", "ref")),
-        (replace(PLATE, layers=("fg_01",), frozen=("shadow_01",)), ()),
+        (replace(PLATE, layers=("fg_01",), frozen=("shadow_01",)), ("ref",)),
         (DONOR, ("shadow_01", "ref")),
-        (replace(DONOR, donor=Donor("other", "fg_01", with_shadow=True)), ()),
+        (replace(DONOR, donor=Donor("other", "fg_01", with_shadow=True)), ("ref",)),
         (NEW, ("shadow_02", "ref")),
         (replace(NEW, frozen=("shadow_02",)), ("ref",)),
         (RerenderSpec("remove", ("fg_01",)), ()),
@@ -97,8 +98,33 @@ def test_other_json_is_refused(change: dict[str, Any], words: str) -> None:
 )
 def test_what_follows(spec: RerenderSpec, drawn: tuple[str, ...]) -> None:
     assert followers(spec, STACK) == drawn
-    assert needs_model(spec, STACK) == bool(drawn)
+    assert rerender.draws(spec, STACK, MINI) == bool(drawn)
     assert validate_rerender(spec, STACK, MINI) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "needed"),
+    [
+        (FOX, True),
+        (RerenderSpec("regenerate", ("ref",)), True),
+        (replace(PLATE, layers=("fg_01",)), True),
+        (PLATE, False),
+        (replace(PLATE, layers=("fg_01",), frozen=("shadow_01",)), False),
+        (replace(DONOR, donor=Donor("other", "fg_01", with_shadow=True)), False),
+        (RerenderSpec("remove", ("fg_01",)), False),
+    ],
+)
+def test_ref_alone_is_drawn_only_where_a_model_can(spec: RerenderSpec, needed: bool) -> None:
+    small = replace(MINI, width_range=(16, 48))
+    for model in (None, small, replace(MINI, abilities=())):
+        assert needs_model(spec, STACK) == rerender.draws(spec, STACK, model) == needed
+        assert bool(validate_rerender(spec, STACK, model)) == needed
+
+
+def test_a_model_that_draws_ref_says_which_numbers_it_takes() -> None:
+    wrong = replace(PLATE, steps=101)
+    assert [found.field for found in validate_rerender(wrong, STACK, MINI)] == ["steps"]
+    assert validate_rerender(wrong, STACK, None) == []
 
 
 def test_a_new_order_needs_no_model() -> None:
@@ -115,6 +141,8 @@ WRONG: list[tuple[RerenderSpec, str, str]] = [
     (replace(FOX, frozen=("fg_01",)), "frozen", "frozen and changed"),
     (replace(FOX, above="bg"), "above", "Only a new layer"),
     (replace(FOX, prompts={"bg": "snow"}), "prompts[bg]", "drawn are: fg_01, shadow_01"),
+    (replace(PLATE, layers=("ref",)), "layers", "no layer 'ref'"),
+    (RerenderSpec("regenerate", ("ref",), prompts={"ref": "x"}), "prompts[ref]", "are: none"),
     (replace(FOX, prompts={"fg_01": " "}), "prompts[fg_01]", "say something"),
     (replace(FOX, prompts={"fg_01": "x" * 2001}), "prompts[fg_01]", "at most 2000"),
     (replace(FOX, masks={"bg": "m"}), "masks[bg]", "takes no mask"),
@@ -202,6 +230,7 @@ def test_resolve_fills_every_default_and_keeps_what_was_given() -> None:
     assert resolve_rerender(replace(full, seed=0), STACK, MINI, seed=11).seed == 0
     plate = resolve_rerender(PLATE, STACK, None, seed=11)
     assert (plate.steps, plate.seed) == (0, None)  # nothing is drawn
+    assert resolve_rerender(PLATE, STACK, MINI, seed=11).seed == 11  # ref is
 
 
 def test_a_name_that_any_state_had_is_not_used_for_something_else() -> None:

@@ -123,7 +123,7 @@ class FakeEngine:
     ) -> Stack:
         asked = next((text for text in spec.prompts.values() if text.startswith("{")), "")
         behaviour = Behaviour(**json.loads(asked)) if asked else Behaviour()
-        steps = stages(spec, folder)
+        steps = stages(spec, folder, MODEL)
         for step in range(steps):
             _stop_if(cancelled)
             time.sleep(behaviour.step_s)
@@ -134,7 +134,7 @@ class FakeEngine:
             _stop_if(cancelled)
             report(_progress("decode", done, total, 0.5))
 
-        return Changer(spec, folder, inputs, tell, behaviour.frame_s).change()
+        return Changer(spec, folder, inputs, tell, behaviour.frame_s, steps).change()
 
 
 class _Painter:

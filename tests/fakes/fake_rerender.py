@@ -17,18 +17,21 @@ from layert2v import stack as manifest
 from layert2v.rerender import (
     RerenderSpec,
     drawn,
-    followers,
-    needs_model,
+    draws,
     rerender_to_json,
     shadow_of,
 )
+from layert2v.spec import ModelInfo
 from layert2v.stack import FileRecord, Flat, HistoryEntry, Layer, Role, Stack
 
 CREATED = "2026-01-02T00:00:00Z"
 
 
 class Changer:
-    """One change of the stack in `folder`, in place. `tell(done, total)` may raise to stop."""
+    """One change of the stack in `folder`, in place; `ref` is drawn if `steps` are taken.
+
+    `tell(done, total)` may raise to stop.
+    """
 
     def __init__(
         self,
@@ -37,8 +40,9 @@ class Changer:
         inputs: Mapping[str, Path],
         tell: Callable[[int, int], None],
         frame_s: float,
+        steps: int,
     ) -> None:
-        self.spec, self.folder, self.inputs = spec, folder, inputs
+        self.spec, self.folder, self.inputs, self.steps = spec, folder, inputs, steps
         self.tell, self.frame_s = tell, frame_s
         self.start = manifest.read_start(folder, spec.at)
         self.versions: dict[str, int] = {}
@@ -47,7 +51,7 @@ class Changer:
         """Write what is new, the manifest last."""
         layers = [self._layer(layer) for layer in self._ordered()]
         ref = [self.start.flat("ref")]
-        if "ref" in followers(self.spec, self.start):
+        if self.steps:
             ref = [self._flat("ref")]
         stack = replace(self.start, layers=tuple(layers), flats=(self._flat("comp"), *ref))
         entry = HistoryEntry(
@@ -121,6 +125,6 @@ class Changer:
         return b"".join((folder / file.path).read_bytes() for file in files)
 
 
-def stages(spec: RerenderSpec, folder: Path) -> int:
-    """Steps before the first frame: those of a model, where one is needed."""
-    return spec.steps if needs_model(spec, manifest.read_start(folder, spec.at)) else 0
+def stages(spec: RerenderSpec, folder: Path, model: ModelInfo) -> int:
+    """Steps before the first frame: those of the model, where it takes part."""
+    return spec.steps if draws(spec, manifest.read_start(folder, spec.at), model) else 0

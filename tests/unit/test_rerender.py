@@ -22,6 +22,9 @@ from layert2v_engine.stack.inspect import inspect
 GENERATE = GenerateSpec(prompt="a red car driving through a forest at night", seed=3)
 BACKGROUND = RerenderSpec(action="regenerate", layers=("bg",), seed=5)
 ACTOR = RerenderSpec(action="regenerate", layers=("fg_01",), seed=5)
+# Nothing but `ref` is drawn of these two.
+BROUGHT = RerenderSpec(action="replace", layers=("bg",), donor=Donor("other", "bg"), seed=5)
+REF = RerenderSpec(action="regenerate", layers=("ref",), seed=5)
 
 Rerender = Callable[..., Stack]
 
@@ -69,13 +72,16 @@ def rerender(engine: Engine) -> Rerender:
         RerenderSpec(action="regenerate", layers=("shadow_01",), seed=1),
         RerenderSpec(action="add", layers=("fg_02",), prompts={"fg_02": "a fox"}, seed=1),
         RerenderSpec(action="remove", layers=("fg_01",)),
+        BROUGHT,
+        replace(BROUGHT, model="nowhere"),
+        REF,
     ],
 )
 def test_no_file_that_was_there_changes_but_the_manifest(
-    stack: Path, rerender: Rerender, spec: RerenderSpec
+    stack: Path, made: Path, rerender: Rerender, spec: RerenderSpec
 ) -> None:
     before = fingerprints(stack)
-    rerender(spec, stack)
+    rerender(spec, stack, other=made)
     after = fingerprints(stack)
     changed = {name for name in before if after.get(name) != before[name]}
     assert changed == {"stack.json"}
@@ -124,11 +130,13 @@ def test_comp_is_identical_outside_the_old_and_the_new_alpha(
 def test_the_same_request_gives_the_same_bytes(made: Path, tmp_path: Path, engine: Engine) -> None:
     def hashes(name: str, spec: RerenderSpec) -> list[str]:
         folder = shutil.copytree(made, tmp_path / name)
-        after = engine.rerender(spec, folder, inputs={}, report=ignore, cancelled=never)
+        inputs = {"other": made}
+        after = engine.rerender(spec, folder, inputs=inputs, report=ignore, cancelled=never)
         return [file.sha256 for each in (*after.layers, *after.flats) for file in each.files]
 
-    assert hashes("a", ACTOR) == hashes("b", ACTOR)
-    assert hashes("c", replace(ACTOR, seed=6)) != hashes("d", ACTOR)
+    for number, spec in enumerate((ACTOR, BROUGHT)):
+        assert hashes(f"a{number}", spec) == hashes(f"b{number}", spec)
+        assert hashes(f"c{number}", replace(spec, seed=6)) != hashes(f"d{number}", spec)
 
 
 def test_a_seed_is_chosen_and_recorded(stack: Path, rerender: Rerender) -> None:
@@ -175,15 +183,18 @@ def test_a_new_prompt_is_told_to_the_layer_and_its_shadow(stack: Path, rerender:
     assert after.prompt == GENERATE.prompt
 
 
+@pytest.mark.parametrize("spec", [ACTOR, BROUGHT])
 @pytest.mark.parametrize("stage", ["load", "text", "denoise", "decode", "write"])
-def test_a_cancelled_change_leaves_no_trace(stack: Path, engine: Engine, stage: str) -> None:
+def test_a_cancelled_change_leaves_no_trace(
+    stack: Path, made: Path, engine: Engine, stage: str, spec: RerenderSpec
+) -> None:
     before = fingerprints(stack)
     reached: list[str] = []
     with pytest.raises(Cancelled):
         engine.rerender(
-            ACTOR,
+            spec,
             stack,
-            inputs={},
+            inputs={"other": made},
             report=lambda progress: reached.append(progress.stage),
             cancelled=lambda: stage in reached,
         )
@@ -210,6 +221,42 @@ def test_a_removed_layer_is_gone_from_comp_and_its_files_stay(
     assert after.flat("ref").version == 1
     assert "ref stays" in after.history[-1].note
     assert read_state(stack, 1).layer("fg_01").files[0].path in fingerprints(stack)
+
+
+def test_where_pixels_are_brought_ref_alone_is_drawn_again(
+    stack: Path, made: Path, rerender: Rerender
+) -> None:
+    before = read_start(stack)
+    after = rerender(replace(BROUGHT, seed=None), stack, other=made)
+    assert after.history[-1].versions == {"bg": 2, "comp": 2, "ref": 2}
+    assert after.history[-1].spec["seed"] is not None
+    assert after.history[-1].note.endswith("bg of a_red_car_driving_through_a_forest_at_ni")
+    assert after.latents_of("fg_01") == before.latents_of("fg_01")
+    assert {after.latents_of(name) is None for name in ("bg", "ref")} == {False}
+    assert inspect(stack, after).problems == []
+
+
+@pytest.mark.parametrize("widest", [32, 256])
+def test_where_no_model_can_draw_ref_it_stays_as_it_was(
+    stack: Path, made: Path, tmp_path: Path, widest: int
+) -> None:
+    named = INFO.name if widest == 32 else "nowhere"
+    small = replace(INFO, width_range=(32, widest), default_width=32)
+    engine = Engine(write_tiny_model(tmp_path / "models", small))
+    spec = replace(BROUGHT, seed=None, model=named)
+    after = engine.rerender(spec, stack, inputs={"other": made}, report=ignore, cancelled=never)
+    assert after.history[-1].versions == {"bg": 2, "comp": 2}
+    assert after.history[-1].note.endswith("ref stays as it was")
+    assert after.history[-1].spec["seed"] is None
+
+
+def test_ref_alone_is_drawn_again_on_request(stack: Path, rerender: Rerender) -> None:
+    bare = rerender(RerenderSpec(action="remove", layers=("fg_01",)), stack)
+    after = rerender(REF, stack)
+    assert after.history[-1].versions == {"ref": 2}
+    assert after.layers == bare.layers
+    assert after.flat("comp") == bare.flat("comp")
+    assert np.array_equal(frames(stack, after, "comp"), frames(stack, bare, "comp"))
 
 
 def test_layers_change_places_with_their_shadows(stack: Path, rerender: Rerender) -> None:

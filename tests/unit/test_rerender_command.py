@@ -48,7 +48,7 @@ def test_what_needs_no_model_needs_none(
     stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = Path(shutil.copytree(stack, tmp_path / "other"))
-    donor = ["--from", f"{other}:fg_01", "--with-shadow", "--above", "bg"]
+    donor = ["--from", f"{other}:fg_01", "--with-shadow", "--above", "bg", "--model", "nowhere"]
     assert main(["rerender", str(stack), "--add", *donor]) == 0
     order = ["--order", "bg", "fg_01", "fg_02"]
     assert main(["rerender", str(stack), *order]) == 0

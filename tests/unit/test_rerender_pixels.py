@@ -62,19 +62,22 @@ def write_plate(folder: Path, alpha: torch.Tensor | None = None, count: int = 1)
     return pixels[0].half()
 
 
-def test_a_background_plate_is_delivered_as_it_is_without_a_model(
-    engine: Engine, stack: Path, tmp_path: Path
+@pytest.mark.parametrize("model", ["", "nowhere"])
+def test_a_background_plate_is_delivered_as_it_is_and_ref_follows_where_a_model_is(
+    engine: Engine, stack: Path, tmp_path: Path, model: str
 ) -> None:
     given = write_plate(tmp_path / "plate")
     before = read_start(stack)
-    spec = RerenderSpec(action="replace", layers=("bg",), plate=LINEAR)
+    spec = RerenderSpec(action="replace", layers=("bg",), plate=LINEAR, model=model)
     after = run(engine, spec, stack, plate=tmp_path / "plate")
     assert all(np.array_equal(each, given) for each in frames(stack, after, "bg"))
     assert after.layer("bg").source == "plate"
     header, _ = read_exr(stack / after.layer("bg").files[0].path)
     said = "plate in Linear Rec.709 (sRGB), premultiplied alpha, its one frame held"
     assert header["layert2v/input_transform"] == after.history[-1].note.split(";")[0] == said
-    assert after.flat("ref") == before.flat("ref")
+    said = "ref stays as it was" if model else "encoded from pixels: bg"
+    assert after.history[-1].note.split("; ")[1] == said
+    assert (after.flat("ref") == before.flat("ref")) == bool(model)
     assert inspect(stack, after).problems == []
 
 
@@ -142,7 +145,7 @@ def test_a_layer_of_a_stack_of_another_size_is_fitted_and_encoded(
     assert inspect(stack, after).problems == []
 
 
-def test_a_donor_with_its_shadow_needs_no_model(
+def test_a_donor_with_its_shadow_is_delivered_as_it_is_and_ref_follows(
     engine: Engine, stack: Path, tmp_path: Path
 ) -> None:
     other = Path(shutil.copytree(stack, tmp_path / "other"))
@@ -152,7 +155,8 @@ def test_a_donor_with_its_shadow_needs_no_model(
     )
     for new, old in (("fg_02", "fg_01"), ("shadow_02", "shadow_01")):
         assert np.array_equal(frames(stack, after, new), frames(stack, after, old))
-    assert after.flat("ref").version == 1
+    assert after.history[-1].versions == {"shadow_02": 1, "fg_02": 1, "comp": 2, "ref": 2}
+    assert inspect(stack, after).problems == []
 
 
 def test_a_donor_must_have_the_layer(engine: Engine, stack: Path, tmp_path: Path) -> None:

@@ -135,6 +135,17 @@ def test_streams_show_layers_and_are_drawn_or_frozen() -> None:
     assert cast.layer(Stream(role=StreamRole.background)) == "bg"
 
 
+@pytest.mark.parametrize(("layer", "seen"), [("fg_02", "fg_02"), ("bg", "fg_01")])
+def test_where_pixels_are_brought_the_composite_alone_is_drawn(layer: str, seen: str) -> None:
+    spec = RerenderSpec(action="replace", layers=(layer,), donor=Donor("d", layer, True))
+    held = replace(spec, donor=None, plate=Plate("p", "ACEScg"), frozen=("shadow_02",))
+    for each in (spec, held):
+        parts = arrange(each, stack(*THREE), stack(*THREE) if each.donor else None)
+        cast = Cast.of(parts, 1)
+        assert cast.drawn == ("composite",)
+        assert cast.foregrounds == (seen,)
+
+
 def test_a_layer_keeps_its_own_noise_in_every_window() -> None:
     spec = RerenderSpec(action="regenerate", layers=("fg_03",))
     parts = arrange(spec, stack(*THREE), None)
