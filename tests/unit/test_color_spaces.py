@@ -38,7 +38,7 @@ def test_all_names_of_srgb_texture_are_one_space(pinned: ColorConfig, name: str)
 
 
 def test_an_unknown_space_is_answered_with_near_names(pinned: ColorConfig) -> None:
-    with pytest.raises(ColorError, match="Did you mean ACEScg") as caught:
+    with pytest.raises(ColorError, match="Did you mean 'ACEScg'") as caught:
         pinned.find("ACESg")
     assert caught.value.reason == "COLORSPACE_UNKNOWN"
 

@@ -134,7 +134,11 @@ class ColorConfig:
         if own is None:
             known = {alias for space in self._config.getColorSpaces() for alias in _names(space)}
             near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
-            hint = f"Did you mean {' or '.join(near)}?" if near else "See `layert2v-engine ocio`."
+            hint = (
+                f"Did you mean {' or '.join(map(repr, near))}?"
+                if near
+                else "See `layert2v-engine ocio`."
+            )
             raise ColorError(
                 f"The colour space {name} is not in {self.label}.",
                 hint,

@@ -36,7 +36,7 @@ def look(path: str) -> str:
     oiio.attribute("threads", 1)
     file = oiio.ImageInput.open(path)
     if file is None:
-        return "it is no picture that can be read" if oiio.geterror() else "it cannot be opened"
+        return _unopened(oiio.geterror())
     try:
         spec = file.spec()
         if spec.deep:
@@ -54,6 +54,13 @@ def look(path: str) -> str:
     finally:
         file.close()
     return ""
+
+
+def _unopened(why: str) -> str:
+    """The library has limits of its own for what a header may claim."""
+    if "limits:" in why or "header claims" in why:
+        return "its header claims more pixels than may be read"
+    return "it is no picture that can be read" if why else "it cannot be opened"
 
 
 def _limit(cpu_s: int) -> None:
