@@ -1,12 +1,12 @@
 """What each part of the method is worth: the same training without it, measured alike.
 
-    python scripts/ablations.py RUN --configs DIR --budget 10m [--only NAME ...]
+    python scripts/ablations.py RUN [--start mini] [--configs DIR] [--seeds 2] [--only NAME ...]
 
-RUN is a run folder whose stages `autoencoder` and `matte` are done (its latents are used, too, or
-those of the first variant, which is the method itself); DIR holds the configurations it
-was made with. Every variant trains the phases of joint.toml from nothing, each for an equal share
-of the budget, in RUN/ablations/NAME, and is measured on the same prompts and seeds. What is done is
-kept: called again, only what is missing is made. Writes docs/ablations.md and its picture.
+RUN is a run folder; where it has no autoencoder, it gets that of a shipped model with its matte
+adaptation, and a world of its own. Every variant trains the phases of joint.toml from nothing, for
+the steps they name, in RUN/ablations/NAME_SEED, and is measured on the same prompts and seeds. What
+is done is kept: called again, only what is missing is made. Leaves RUN/ablations/table.md and
+ablations.jpg, anew after each training.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,24 +29,32 @@ from layert2v_engine.devices import CPU, pick_device
 from layert2v_engine.evaluation.material import Material, prepare
 from layert2v_engine.evaluation.report import measure, measure_round_trip, shoot
 from layert2v_engine.evaluation.sheets import save_captioned
-from layert2v_engine.evaluation.shots import Shot, draw_wishes
+from layert2v_engine.evaluation.shots import Shot, Wish, draw_wishes
 from layert2v_engine.model.checkpoint import read_index
-from layert2v_engine.pipeline import LayeredPipeline
+from layert2v_engine.model.parts import DECODER_LORA
+from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.training.config import load_config
 from layert2v_engine.training.export import export
 from layert2v_engine.training.joint_stage import JointStage, run_joint
-from layert2v_engine.training.stages import AutoencoderStage, made_folder, needed_from
+from layert2v_engine.training.stages import (
+    AutoencoderStage,
+    made_folder,
+    needed_from,
+    run_autoencoder,
+)
+from layert2v_engine.world.vocabulary import PLACES, SUBJECTS, TIMES
 
-PAGE = Path("docs/ablations.md")
-PICTURE = Path("docs/images/ablations.jpg")
-FULL, PICTURES = "full", "pictures.safetensors"
+CONFIGS = Path("engine/layert2v_engine/training/ablations")
+TABLE, PICTURE = "table.md", "ablations.jpg"
+FULL, PLAIN, PICTURES = "full", "plain_mattes", "pictures.safetensors"
 SHOWN = 4  # prompts in the picture
 # Of a run, what every variant uses as it is; and what depends on how mattes are encoded.
 SHARED = ("world", "autoencoder", "clips.safetensors", "held_out.safetensors")
-ENCODED = ("matte", "whitening.safetensors", "latents.safetensors")
+ENCODED = ("whitening.safetensors", "latents.safetensors")
 COLUMNS = {
     "loss": ("held-out velocity error", 3),
-    "loss_given_background": ("the same, drawn around a given background", 3),
+    "loss_given_background": ("the same, around a given background", 3),
+    "loss_given_actor": ("the same, around a given figure", 3),
     "recomposition_psnr_db": ("recomposition, dB", 1),
     "subject_of_fg": ("subject in `fg`", 2),
     "subject_by_silhouette": ("subject by silhouette", 2),
@@ -69,15 +79,18 @@ class Variant:
     phase: Mapping[str, Any] = field(default_factory=dict)  # of every phase
     plain_mattes: bool = False
 
-    def of(self, joint: JointStage) -> JointStage:
-        """The configuration it is trained with."""
+    def of(self, joint: JointStage, seed: int = 0) -> JointStage:
+        """The configuration it is trained with. Of a seed depend the batches, the noise and which
+        prompts are dropped; the weights start alike.
+        """
         return replace(
             joint,
             start="",
             transformer={**joint.transformer, **self.transformer},
             objective=replace(joint.objective, **self.objective),
             phases=tuple(
-                replace(entry, joint=replace(entry.joint, **self.phase)) for entry in joint.phases
+                replace(entry, joint=replace(entry.joint, seed=seed, **self.phase))
+                for entry in joint.phases
             ),
             **self.stage,
         )
@@ -105,20 +118,42 @@ def variants(head_dim: int) -> tuple[Variant, ...]:
             title="one noise level for all layers",
             objective={"clean_share": 0.0},
         ),
-        Variant(name="plain_mattes", title="colour decoder for mattes", plain_mattes=True),
+        Variant(name=PLAIN, title="colour decoder for mattes", plain_mattes=True),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """A variant trained with a seed."""
+
+    run: Path
+    variant: Variant
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        return self.run / "ablations" / f"{self.variant.name}_{self.seed}"
+
+    @property
+    def title(self) -> str:
+        return f"{self.variant.title}, seed {self.seed}"
+
+    @property
+    def finished(self) -> bool:
+        return (self.folder / "figures.json").exists()
 
 
 def main() -> None:
     """Train, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--configs", type=Path, required=True)
-    parser.add_argument("--budget", default="10m", help="training time of each variant")
+    parser.add_argument("--start", default="mini", help="whose autoencoder: a name or a folder")
+    parser.add_argument("--configs", type=Path, default=CONFIGS)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--only", nargs="*", help="names of variants; default: all")
     parser.add_argument("--count", type=int, default=32, help="prompts to measure with")
-    parser.add_argument("--judge-clips", type=int, default=1400)
-    parser.add_argument("--judge-budget", default="240s")
+    parser.add_argument("--judge-clips", type=int, default=1000)
+    parser.add_argument("--judge-budget", default="120s")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=0)
     args = parser.parse_args()
@@ -127,94 +162,116 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     joint = load_config(JointStage, "joint", args.configs)
     first = load_config(AutoencoderStage, "autoencoder", args.configs)
+    lay_ready(args.run, args.start, first)
     known = variants(int(joint.transformer["attention_head_dim"]))
-    device, seconds = pick_device(args.device), duration(args.budget)
-    for variant in known:
-        if not args.only or variant.name in args.only:
-            train(args.run, variant, joint, first, seconds, device)
-    made = [v for v in known if (folder_of(args.run, v) / "model").exists()]
-    waiting = [v for v in made if not (folder_of(args.run, v) / "figures.json").exists()]
-    if waiting:
-        info = read_index(folder_of(args.run, waiting[0]) / "model").info
-        judge_s = duration(args.judge_budget)
-        material = prepare(args.run, info, judge_clips_count=args.judge_clips, judge_s=judge_s)
-    for variant in waiting:
-        judge(folder_of(args.run, variant), material, args.count, args.device)
-    write_page(args.run, made, args.budget, args.count)
+    trainings = [
+        Training(run=args.run, variant=v, seed=k) for k in range(args.seeds) for v in known
+    ]
+    material = None
+    for training in trainings:
+        if training.finished or (args.only and training.variant.name not in args.only):
+            continue
+        train(training, joint, first, pick_device(args.device))
+        if material is None:
+            info = read_index(training.folder / "model").info
+            seconds = duration(args.judge_budget)
+            material = prepare(args.run, info, judge_clips_count=args.judge_clips, judge_s=seconds)
+            logging.info("judges=%s", material.judge_figures)
+        judge(training, material, args.count, args.device)
+        write(args.run / "ablations", [t for t in trainings if t.finished])
 
 
 class _Raw(argparse.RawDescriptionHelpFormatter):
     pass
 
 
-def folder_of(run: Path, variant: Variant) -> Path:
-    """Where a variant is trained."""
-    return run / "ablations" / variant.name
+def lay_ready(run: Path, start: str, first: AutoencoderStage) -> None:
+    """Give a run folder without an autoencoder that of a model, with its matte adaptation, and what
+    is drawn of the world; only its transformer is left behind.
+    """
+    if not (run / "autoencoder").exists():
+        folder = Path(start)
+        folder = folder if folder.is_dir() else find_models(None).get(start, folder)
+        read_index(folder)
+        lora = shutil.ignore_patterns(DECODER_LORA)
+        shutil.copytree(folder / "matte", run / "matte" / "projection", ignore=lora)
+        shutil.copy(folder / "matte" / DECODER_LORA, run / "matte")
+        shutil.copytree(folder / "autoencoder", run / "autoencoder" / "model")
+    run_autoencoder(run, first, None)
 
 
 def train(
-    run: Path,
-    variant: Variant,
-    joint: JointStage,
-    first: AutoencoderStage,
-    seconds: float,
-    device: torch.device = CPU,
+    training: Training, joint: JointStage, first: AutoencoderStage, device: torch.device = CPU
 ) -> None:
     """Train a variant and export it, unless that was done."""
-    folder = made_folder(folder_of(run, variant))
-    if (folder / "model").exists():
+    if (training.folder / "model").exists():
         return
-    first_one = run / "ablations" / FULL
-    for name in SHARED if variant.plain_mattes else (*SHARED, *ENCODED):
-        source = run / name if name in SHARED or (run / name).exists() else first_one / name
-        if not (folder / name).exists() and source.parent != folder:
-            (folder / name).symlink_to(needed_from(source, "autoencoder").resolve())
+    folder, config = made_folder(training.folder), training.variant.of(joint, training.seed)
+    for source in _given(training):
+        if not (folder / source.name).exists():
+            (folder / source.name).symlink_to(needed_from(source, "autoencoder").resolve())
     made_folder(folder / "matte")
-    config = variant.of(joint)
-    logging.info("ablation=%s", variant.name)
-    run_joint(folder, config, seconds / len(config.phases), device)
+    logging.info("ablation=%s", folder.name)
+    began = time.process_time()
+    run_joint(folder, config, None, device)
+    logging.info("ablation=%s processor_s=%.0f", folder.name, time.process_time() - began)
     export(folder, folder / "model", config, first.world, config.phases[-1].name)
 
 
-def judge(folder: Path, material: Material, count: int, device: str) -> None:
+def _given(training: Training) -> Iterator[Path]:
+    """What a training takes from its run, and what the first one that encodes alike left."""
+    plain = training.variant.plain_mattes
+    yield from (training.run / name for name in SHARED)
+    if not plain:
+        yield training.run / "matte"
+    encoder = training.run / "ablations" / f"{PLAIN if plain else FULL}_0"
+    if encoder != training.folder:
+        yield from (path for name in ENCODED if (path := encoder / name).exists())
+
+
+def judge(training: Training, material: Material, count: int, device: str) -> None:
     """Measure a variant."""
+    folder = training.folder
     pipeline = LayeredPipeline.from_pretrained(folder / "model", device=device)
-    figures, shots = measured(pipeline, material, count)
+    wishes = draw_wishes(material.selection, count, 0, held_out=False)
+    shots = shoot(pipeline, wishes, folder.name)
+    figures = measure(shots, material) | measure_round_trip(pipeline, material.seen)
     picture = torch.stack([p for shot in shots[:SHOWN] for p in pictures(shot)])
     save_file({"pictures": picture}, folder / PICTURES)
     (last,) = sorted(folder.glob("joint_*/validation.jsonl"), key=_age)[-1:]
     figures |= json.loads(last.read_text().splitlines()[-1])
-    (folder / "figures.json").write_text(json.dumps(figures, indent=2))
-
-
-def measured(
-    pipeline: LayeredPipeline, material: Material, count: int
-) -> tuple[dict[str, float], list[Shot]]:
-    """Figures over `count` prompts of scenes that were trained on, and the clips."""
-    wishes = draw_wishes(material.selection, count, 0, held_out=False)
-    shots = shoot(pipeline, wishes, "ablation")
-    figures = measure(shots, material) | measure_round_trip(pipeline, material.seen)
-    return figures, shots
+    columns = [word for wish in wishes[:SHOWN] for word in words(wish)]
+    kept = json.dumps({**figures, "columns": columns}, indent=2)
+    (folder / "figures.json").write_text(kept)
 
 
 def pictures(shot: Shot) -> list[torch.Tensor]:
-    """What is shown of a clip: the comp of the layers, and the matte."""
+    """What is shown of a clip: the comp of the layers, the background, and the matte."""
     middle = shot.comp.shape[1] // 2
-    return [shot.comp[:, middle], shot.actors[0].alpha[0, :, middle].expand(3, -1, -1)]
+    matte = shot.actors[0].alpha[0, :, middle].expand(3, -1, -1)
+    return [shot.comp[:, middle], shot.layers.background[0, :, middle], matte]
 
 
-def write_page(run: Path, made: Sequence[Variant], budget: str, count: int) -> None:
-    """The table and the picture."""
+def words(wish: Wish) -> tuple[str, str, str]:
+    """A prompt over its three pictures."""
+    return SUBJECTS[wish.subjects[0]].name, PLACES[wish.place].name, TIMES[wish.time].name
+
+
+def write(folder: Path, trainings: Sequence[Training]) -> None:
+    """The table of all trainings, and the picture of those with the first seed."""
     rows, captions, lines = [], [], []
-    for variant in made:
-        folder = folder_of(run, variant)
-        figures = json.loads((folder / "figures.json").read_text())
-        lines.append(table_row(variant.title, figures))
-        rows.append(load_file(folder / PICTURES)["pictures"])
-        captions.append(variant.title)
-    columns = ["comp of layers", "matte"] * (len(rows[0]) // 2)
-    save_captioned(rows, captions, columns, PICTURE)
-    PAGE.write_text(page(lines, budget, count))
+    for training in trainings:
+        figures = json.loads((training.folder / "figures.json").read_text())
+        lines.append(table_row(training.title, figures))
+        if training.seed == 0:
+            columns = figures["columns"]
+            rows.append(load_file(training.folder / PICTURES)["pictures"])
+            captions.append(training.variant.title)
+    head = ["variant", *(title for title, _ in COLUMNS.values())]
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " --- |" * len(COLUMNS), *lines]
+    (folder / TABLE).write_text("\n".join([*lines, ""]))
+    if rows:
+        save_captioned(rows, captions, columns, folder / PICTURE, scale=2)
 
 
 def table_row(title: str, figures: Mapping[str, float]) -> str:
@@ -224,31 +281,6 @@ def table_row(title: str, figures: Mapping[str, float]) -> str:
         for name, (_, digits) in COLUMNS.items()
     ]
     return "| " + " | ".join([title, *cells]) + " |"
-
-
-def page(lines: Sequence[str], budget: str, count: int) -> str:
-    """docs/ablations.md"""
-    head = ["variant", *(title for title, _ in COLUMNS.values())]
-    return "\n".join(
-        [
-            "# What each part is worth",
-            "",
-            f"The same training ({budget} on one core, from nothing) with one part taken away, on"
-            f" the same clips, and measured on the same {count} prompts and seeds. The trainings"
-            " are far too short for good pictures: read differences, and only large ones. Made by"
-            " `scripts/ablations.py`.",
-            "",
-            "| " + " | ".join(head) + " |",
-            "| --- |" + " --- |" * len(COLUMNS),
-            *lines,
-            "",
-            "The velocity error of the variant with the colour decoder is of other latents (mattes"
-            " are encoded as they are) and cannot be compared. Shares are of 1.",
-            "",
-            "![Two pictures of each of four prompts, by variant](images/ablations.jpg)",
-            "",
-        ]
-    )
 
 
 def _age(path: Path) -> float:

@@ -37,8 +37,8 @@ class Line:
         path.write_bytes(b"")
 
 
-def trained(folder: Path, budget_s: float) -> Trainer:
-    config = TrainerConfig(budget_s=budget_s, lr=0.05, muon_lr=0.05, warmup_steps=5, ema=0.9)
+def trained(folder: Path, steps: int) -> Trainer:
+    config = TrainerConfig(steps=steps, lr=0.05, muon_lr=0.05, warmup_steps=5, ema=0.9)
     trainer = Trainer(Line(), config, folder)
     trainer.resume()
     trainer.run()
@@ -46,7 +46,7 @@ def trained(folder: Path, budget_s: float) -> Trainer:
 
 
 def test_a_run_learns_logs_and_leaves_its_state(tmp_path: Path) -> None:
-    trainer = trained(tmp_path, 0.8)
+    trainer = trained(tmp_path, 200)
     trainer.apply_average()
     assert trainer.phase.validate()["error"] < 1.0
     assert {"state.json", "state.safetensors", "validation.jsonl"} <= {
@@ -54,8 +54,26 @@ def test_a_run_learns_logs_and_leaves_its_state(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
+def test_a_phase_of_steps_takes_them_whatever_the_time(tmp_path: Path, seconds: float) -> None:
+    line, shares = Line(), []
+    config = TrainerConfig(budget_s=seconds, steps=4)
+    trainer = Trainer(line, config, tmp_path)
+    learn = line.loss
+    line.loss = lambda step, share: (shares.append(share), learn(step, share))[1]
+    trainer.run()
+    assert trainer.step == 4
+    assert shares[:4] == [0, 0.25, 0.5, 0.75]
+
+
+def test_no_time_and_no_steps_leave_things_as_they_are(tmp_path: Path) -> None:
+    trainer = Trainer(Line(), TrainerConfig(budget_s=0.0), tmp_path)
+    trainer.run()
+    assert trainer.step == 0
+
+
 def test_resume_goes_on_with_the_same_weights_and_optimiser(tmp_path: Path) -> None:
-    first = trained(tmp_path, 0.3)
+    first = trained(tmp_path, 20)
     again = Trainer(Line(), first.config, tmp_path)
     assert again.resume()
     assert (again.step, again.spent_s) == (first.step, first.spent_s)

@@ -29,9 +29,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainerConfig:
-    """How one phase is optimised. `budget_s` counts training time, not validation or samples."""
+    """How one phase is optimised. `budget_s` counts training time, not validation or samples.
+
+    With `steps` a phase takes so many, however long that is: for trainings that are compared.
+    """
 
     budget_s: float = 60.0
+    steps: int = 0  # 0: as many as the budget allows
     lr: float = 1e-3
     muon_lr: float = 0.0  # 0: AdamW for everything
     weight_decay: float = 0.01
@@ -87,7 +91,7 @@ class Trainer:
         last_validated = last_saved = self.spent_s
         losses: list[Tensor] = []
         with _termination() as terminated:
-            while self.spent_s < self.config.budget_s:
+            while self._share() < 1:
                 began = time.monotonic()
                 losses.append(self._step())
                 self.spent_s += time.monotonic() - began
@@ -158,8 +162,17 @@ class Trainer:
             optimizer.load_state_dict(state)
         return True
 
+    def _share(self) -> float:
+        """How much of the phase is done, in 0..1."""
+        done, whole = (
+            (self.step, self.config.steps)
+            if self.config.steps
+            else (self.spent_s, self.config.budget_s)
+        )
+        return 1.0 if done >= whole else done / whole
+
     def _step(self) -> Tensor:
-        share = min(self.spent_s / self.config.budget_s, 1.0)
+        share = self._share()
         factor = _lr_factor(self.step, share, self.config)
         for optimizer, bases in zip(self.optimizers, self._base_lrs, strict=True):
             for group, base in zip(optimizer.param_groups, bases, strict=True):
