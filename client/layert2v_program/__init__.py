@@ -7,21 +7,24 @@ imported. A package of its own, because importing any part of the client loads a
 from __future__ import annotations
 
 import os
-import signal
-from types import FrameType
 
 EXIT_INTERRUPTED = 130
 
 
 def main() -> int:
     """Run the command line; returns the exit code."""
-    signal.signal(signal.SIGINT, _leave)
+    try:
+        import signal
+
+        signal.signal(signal.SIGINT, _leave)
+    except KeyboardInterrupt:
+        _leave()
     from layert2v_client.cli import main as run_command
 
     return run_command()
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def _leave(*signal_and_frame: object) -> None:
     # Nothing has begun. An exception might be caught by what is being imported.
     os.write(2, b"Interrupted.\n")
     os._exit(EXIT_INTERRUPTED)
