@@ -81,6 +81,12 @@ def test_the_movie_carries_all_colour_tags(tmp_path: Path) -> None:
         assert ([int(tag) for tag in tags], context.name) == ([1, 1, 1], "h264")
 
 
+def test_the_same_frames_give_the_same_movie(tmp_path: Path) -> None:
+    made = write_stack(tmp_path, width=112, height=80, frames=9)
+    again = (preview.write_movie(tmp_path, made, transform(made)) for _ in range(4))
+    assert len({movie.read_bytes() for movie in again}) == 1
+
+
 @pytest.mark.parametrize("size", [(27, 19), (401, 363), (1, 1)])
 def test_odd_sizes_make_a_movie(tmp_path: Path, size: tuple[int, int]) -> None:
     write_stack(tmp_path, width=size[0], height=size[1], frames=1)

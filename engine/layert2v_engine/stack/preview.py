@@ -102,7 +102,9 @@ def write_movie(folder: Path, stack: Stack, to_display: ColorTransform) -> Path:
         stream = container.add_stream("libx264", rate=exr.rate(stack.fps))
         # 4:2:0 needs even sizes; the last row or column is repeated.
         stream.width, stream.height = (side + side % 2 for side in size)
-        stream.pix_fmt, stream.options = "yuv420p", {"crf": "16", "preset": "medium"}
+        stream.pix_fmt = "yuv420p"
+        # With its look at later frames, x264 does not always make the same file of the same frames.
+        stream.options = {"crf": "16", "preset": "medium", "x264-params": "mbtree=0"}
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED_RANGE
