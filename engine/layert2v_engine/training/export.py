@@ -35,7 +35,7 @@ from layert2v_engine.training.joint_stage import (
     text_tokens,
 )
 from layert2v_engine.training.objective import ObjectiveConfig
-from layert2v_engine.training.sheet import MATTE_COLOUR, SHIFT
+from layert2v_engine.training.sheet import GUIDED, MATTE_COLOUR, SHIFT
 from layert2v_engine.training.stages import WorldConfig
 from layert2v_engine.training.start import START, network_settings, started
 from layert2v_engine.world.vocabulary import ABILITIES, ACTIONS, Selection
@@ -144,6 +144,7 @@ def export(
             text_tokens=text_tokens(run, config),
             solver="euler",
             shift=SHIFT,
+            guidance_interval=GUIDED,
             frames_per_stream=1 + (world.frames - 1) // temporal_factor,
             matte_colour=MATTE_COLOUR,
             frozen_attention="one_way" if objective.one_way else "full",

@@ -26,6 +26,9 @@ from layert2v_engine.training.words import spoken
 ROWS = 8
 MATTE_COLOUR = 0.5  # what the world's foreground stream is drawn over
 STEPS, GUIDANCE, SHIFT, SEED = 16, 2.0, 2.0, 1
+# Noise levels that are guided: what is drawn, not its fine detail, in which guided streams disagree
+# (docs/decisions/0059-larger-pictures-from-the-same-latents.md).
+GUIDED = (0.5, 1.0)
 
 
 def load_decoder(run: Path, whitening: StreamWhitening, layout: StreamLayout) -> StreamDecoder:
@@ -120,5 +123,5 @@ class SheetSampler:
             new_run("euler", STEPS, shift=SHIFT),
             Conditioning(*texts.batch(prompts)),
             Conditioning(*texts.batch([("",) * len(row) for row in prompts])),
-            Guidance(scale=1.0 if config.guidance else GUIDANCE),
+            Guidance(scale=1.0 if config.guidance else GUIDANCE, interval=GUIDED),
         )
