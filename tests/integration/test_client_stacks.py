@@ -165,7 +165,7 @@ def test_open_an_earlier_state(live: LiveServer, fox: Path) -> None:
         ("mix fox:fg_05 fox", "  A:LAYER: The other stack has no layer 'fg_05'"),
         ("rerender empty --layer fg_01", "layert2v: There is no stack.json in empty."),
         ("rerender gone --layer fg_01", "layert2v: gone is neither a folder nor a job."),
-        ("rerender jobs/x --layer fg_01", "There is no job 'x'"),
+        ("rerender jobs/x --layer fg_01", "There is no job 'jobs/x'"),
         ("rerender fox --layer bg fg_01", "unrecognized"),
         ("rerender fox --layer bg --prompt a --prompt b", "Give --prompt once for each --layer"),
         ("rerender fox --layer fg_01 --model wan", "  --model: "),

@@ -172,7 +172,7 @@ class ArtifactStore:
 
     def _job(self, job_id: str) -> Path:
         if not _JOB_ID.fullmatch(job_id):
-            raise JobNotFound(job_id)
+            raise JobNotFound(f"jobs/{job_id}")
         return self.root / job_id
 
 

@@ -369,5 +369,5 @@ class JobStore:
 def _get(connection: Connection, job_id: str) -> Job:
     row = connection.execute(JOB.where(jobs.c.id == job_id)).first()
     if row is None:
-        raise JobNotFound(job_id)
+        raise JobNotFound(f"jobs/{job_id}")
     return job_of(row)
