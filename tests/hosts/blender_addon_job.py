@@ -36,7 +36,7 @@ def prepare(server: str, out: Path) -> bpy.types.Scene:
     bpy.ops.ed.undo_push(message="start")
     blender_lab.enable()
     blender_lab.use_server(server)
-    blender_views.set_format(scene, 112, 80)
+    blender_views.set_format(scene, 224, 160)
     state = scene.layert2v
     state.prompt, state.seed, state.folder = PROMPT, "7", str(out / "stacks")
     state.frames, state.own_sampling, state.steps = 5, True, 4

@@ -23,7 +23,7 @@ NOBODY = "127.0.0.1:9"  # discard: reserved, and nothing listens there
 def prepare(server: str, stacks: str) -> None:
     blender_lab.use_server(server)
     scene = bpy.context.scene
-    scene.render.resolution_x, scene.render.resolution_y = 112, 80
+    scene.render.resolution_x, scene.render.resolution_y = 224, 160
     scene.render.compositor_device = "CPU"
     scene.frame_start, scene.frame_end = 1001, 1009
     scene.frame_set(1005)

@@ -22,7 +22,7 @@ def ask(out: Path) -> None:
     state.prompt, state.seed = "a white rabbit hopping on a beach", "3"
     state.frames, state.own_sampling, state.steps = 5, True, 12
     bpy.ops.wm.save_as_mainfile(filepath=str(out / FILE))  # new stacks go beside the file
-    blender_views.set_format(scene, 112, 80)
+    blender_views.set_format(scene, 224, 160)
     assert bpy.ops.layert2v.generate() == {"FINISHED"}
     [request] = blender_lab.part("session").desk.requests.values()
     blender_lab.pump_until(lambda: bool(request.job), 200)

@@ -63,7 +63,7 @@ def test_a_layer_is_drawn_again_and_a_background_swapped(
     blender: Blender, mini: str, tmp_path: Path
 ) -> None:
     plate = tmp_path / "plate" / "red.exr"
-    write_rgba(plate, np.broadcast_to(np.float32(RED), (80, 112, 4)).copy())
+    write_rgba(plate, np.broadcast_to(np.float32(RED), (160, 224, 4)).copy())
     seen = blender.run("blender_addon_job.py", mini, tmp_path, plate, timeout_s=500)
     folder, everything = Path(seen["folder"]), ["comp", "fg_01", "shadow_01", "bg"]
     assert seen["states"] == ["replace", "regenerate", "generate"]
@@ -72,7 +72,7 @@ def test_a_layer_is_drawn_again_and_a_background_swapped(
     assert seen["undone"] == seen["drawn"]
     assert seen["reused"] == {
         "prompt": "a red fox running through a snowy forest at sunset", "seed": "7", "steps": 4,
-        "size": [False, 112, 80, 5], "layer": ["a brown owl", "11"],
+        "size": [False, 224, 160, 5], "layer": ["a brown owl", "11"],
     }  # fmt: skip
     assert len({tuple(link) for link in seen["grades"]}) == 1
     for number, name in enumerate(["made", "drawn", "swapped"], 1):
