@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -110,6 +111,8 @@ class LayeredPipeline:
         self.config, self.parts, self.device = config, parts, device
         info, vectors = config.info, parts.text.sentence_vectors
         self._planner = PromptPlanner(info.vocabulary, vectors, info.max_foregrounds)
+        # A change tells most layers what they were told before.
+        self._told = lru_cache(maxsize=16)(parts.text.encode)
 
     @classmethod
     def from_pretrained(cls, model: str | Path, *, device: str = "cpu") -> LayeredPipeline:
@@ -155,23 +158,28 @@ class LayeredPipeline:
             autocast=_autocast(self.device),
         )
         noise = stream_noise(scene.noise or layout.names, self.latent_shape(scene), scene.seed)
-        return denoise(
-            predict,
-            noise.to(self.device),
-            new_run(
-                config.solver,
-                scene.steps,
-                shift=config.shift,
-                whole_times=config.times == "whole",
-                strength=scene.strength,
-            ),
-            self._conditioning([plan.whole, *plan.foregrounds, plan.background]),
-            self._conditioning([plan.negative] * len(layout.prompts)),
-            self._guidance(scene.guidance),
-            predicts_clean=config.prediction == "x",
-            given=given,
-            on_step=on_step,
+        run = new_run(
+            config.solver,
+            scene.steps,
+            shift=config.shift,
+            whole_times=config.times == "whole",
+            strength=scene.strength,
         )
+        prompts = self._conditioning([plan.whole, *plan.foregrounds, plan.background])
+        negative = self._conditioning([plan.negative] * len(layout.prompts))
+        # What the networks' own autocast makes of their weights is kept for as long as this lasts.
+        with torch.autocast(self.device.type, enabled=False):
+            return denoise(
+                predict,
+                noise.to(self.device),
+                run,
+                prompts,
+                negative,
+                self._guidance(scene.guidance),
+                predicts_clean=config.prediction == "x",
+                given=given,
+                on_step=on_step,
+            )
 
     def _guidance(self, scale: float) -> Guidance:
         """None where the network was taught to give guided answers by itself."""
@@ -247,8 +255,9 @@ class LayeredPipeline:
         )
 
     def _conditioning(self, prompts: list[str]) -> Conditioning:
-        states, mask = self.parts.text.encode(prompts)
-        return Conditioning(states[None].to(self.device), mask[None].to(self.device))
+        told = [self._told((prompt,)) for prompt in prompts]
+        states, mask = (torch.cat(each)[None].to(self.device) for each in zip(*told, strict=True))
+        return Conditioning(states, mask)
 
 
 def model_folder(model: str | Path) -> Path:

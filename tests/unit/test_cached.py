@@ -37,21 +37,25 @@ def network() -> LayeredWanTransformer3DModel:
     return model.eval()
 
 
-def words(seed: int, length: int) -> Conditioning:
+def words(seed: int, length: int, mask: Tensor | None = None) -> Conditioning:
     generator = torch.Generator().manual_seed(seed)
-    return Conditioning(torch.randn(1, 4, length, 8, generator=generator), None)
+    return Conditioning(torch.randn(1, 4, length, 8, generator=generator), mask)
 
 
-def redraw(predict, scale: float) -> Tensor:
+def redraw(
+    predict,
+    scale: float,
+    told: tuple[Conditioning, Conditioning] = (words(2, 6), words(3, 4)),
+    guided: tuple[float, float] = (0.3, 0.9),
+) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     noise, clean = (torch.randn(SHAPE, generator=generator) for _ in range(2))
     return denoise(
         predict,
         noise,
         new_run("euler", 4, shift=2.0),
-        words(2, 6),
-        words(3, 4),
-        Guidance(scale=scale, interval=(0.3, 0.9)),
+        *told,
+        Guidance(scale=scale, interval=guided),
         given=Given(clean=clean, frozen=FROZEN),
     )
 
@@ -89,6 +93,24 @@ def test_frozen_streams_are_computed_once_per_conditioning(network, monkeypatch)
     kept, drawn = 4 * 48, 4 * 48  # tokens of four streams each
     assert seen.count(kept) == 2 + 4
     assert sum(seen) == 2 * kept + 4 * drawn
+
+
+def test_steps_without_guidance_take_over_what_those_with_it_computed(network, monkeypatch) -> None:
+    mask = torch.ones(1, 4, 6, dtype=torch.bool)
+    mask[..., 4:] = False
+    told = words(2, 6, mask), words(3, 6, mask)
+    whole = scene_predictor(network, LAYOUT, frozen=FROZEN)
+    plain = redraw(whole, 2.5, told, (0.5, 1.0))
+    calls: list[int] = []
+    block = network.blocks[0]
+    forward = block.forward
+    monkeypatch.setattr(
+        block, "forward", lambda x, *more, **named: (calls.append(len(x)), forward(x, *more))[1]
+    )
+    remembering = frozen_predictor(network, LAYOUT, FROZEN, attention="one_way")
+    cached = redraw(remembering, 2.5, told, (0.5, 1.0))
+    assert calls == [2, 2, 2, 2, 1]  # frozen streams first; the last step is without guidance
+    torch.testing.assert_close(cached, plain, atol=1e-5, rtol=0)
 
 
 def test_full_attention_is_asked_about_everything(network) -> None:

@@ -64,11 +64,29 @@ class StreamMemory:
             return key, value
         if self._room is None:
             kept, shown = self._frozen
-            self._room = torch.cat((kept, key), 1), torch.cat((shown, value), 1)
-        else:
-            for room, new in zip(self._room, (key, value), strict=True):
-                room[:, -new.shape[1] :] = new
+            self._room = _room_beside(kept, key), _room_beside(shown, value)
+        for room, new in zip(self._room, (key, value), strict=True):
+            room[:, -new.shape[1] :] = new
         return self._room
+
+    def of_first(self, count: int) -> StreamMemory:
+        """The same for passes of the first `count` of a batch."""
+        part = StreamMemory(keeps=False)
+        if self._frozen is not None:
+            part._frozen = self._frozen[0][:count], self._frozen[1][:count]
+        if self.text is not None:
+            part.text = self.text[0][:count], self.text[1][:count]
+        return part
+
+
+def _room_beside(kept: Tensor, new: Tensor) -> Tensor:
+    """Room for both, which begins with `kept` [B, M, H, d]. Its memory goes head by head: attention
+    then need not copy all of it in every pass.
+    """
+    batch, count, heads, width = kept.shape
+    room = kept.new_empty(batch, heads, count + new.shape[1], width).transpose(1, 2)
+    room[:, :count] = kept
+    return room
 
 
 def one_way(frozen: Tensor) -> Tensor:

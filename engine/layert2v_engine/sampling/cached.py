@@ -49,6 +49,18 @@ class _Pass(NamedTuple):
     text: Conditioning
     memories: list[StreamMemory]
 
+    def first(self, count: int) -> _Pass:
+        """The same of the first `count` of its batch."""
+        if count >= len(self.latents):
+            return self
+        states, mask = self.text
+        return _Pass(
+            self.latents[:count],
+            self.times[:count],
+            Conditioning(states[:count], None if mask is None else mask[:count]),
+            [memory.of_first(count) for memory in self.memories],
+        )
+
     def holds_for(self, latents: Tensor, times: Tensor, text: Conditioning) -> bool:
         return (
             _same(self.text.states, text.states)
@@ -92,12 +104,17 @@ class _Remembering:
         for known in self._passes:
             if known.holds_for(latents, times, text):
                 return known.memories
-        memories = [StreamMemory(keeps=bool(self._frozen)) for _ in self._model.blocks]
-        if self._frozen:
-            self._run(latents, times, text, self._frozen, memories)
+        # Passes without guidance are the first half of those with it.
+        parts = (known.first(len(latents)) for known in reversed(self._passes))
+        found = next((part for part in parts if part.holds_for(latents, times, text)), None)
+        if found is None:
+            memories = [StreamMemory(keeps=bool(self._frozen)) for _ in self._model.blocks]
+            found = _Pass(latents, times, text, memories)
+            if self._frozen:
+                self._run(latents, times, text, self._frozen, memories)
         # With and without guidance are two conditionings of one run; of an earlier run none is met.
-        self._passes = [*self._passes[-1:], _Pass(latents, times, text, memories)]
-        return memories
+        self._passes = [*self._passes[-1:], found]
+        return found.memories
 
     def _run(
         self,
