@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -225,8 +226,12 @@ def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionSettin
 
 def servers() -> list[psutil.Process]:
     """The local servers that this process has started."""
-    children = psutil.Process().children()
-    return [c for c in children if "--until-stdin-ends" in c.cmdline()]
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it has ended meanwhile
+            if "--until-stdin-ends" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def test_a_local_server_comes_when_it_is_needed_and_goes(own_server: SessionSettings) -> None:
