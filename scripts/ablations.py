@@ -1,12 +1,12 @@
 """What each part of the method is worth: the same training without it, measured alike.
 
-    python scripts/ablations.py RUN [--start mini] [--configs DIR] [--seeds 2] [--only NAME ...]
+    python scripts/ablations.py RUN --start MODEL [--configs DIR] [--seeds 2] [--only NAME ...]
 
-RUN is a run folder; where it has no autoencoder, it gets that of a shipped model with its matte
-adaptation, and a world of its own. Every variant trains the phases of joint.toml from nothing, for
-the steps they name, in RUN/ablations/NAME_SEED, and is measured on the same prompts and seeds. What
-is done is kept: called again, only what is missing is made. Leaves RUN/ablations/table.md and
-ablations.jpg, anew after each training.
+RUN is a run folder; where it has no autoencoder, it gets that of MODEL (a shipped one's name, or a
+folder) with its matte adaptation, and a world of its own. Every variant trains the phases of
+joint.toml from nothing, for the steps they name, in RUN/ablations/NAME_SEED, and is measured on the
+same prompts and seeds. What is done is kept: called again, only what is missing is made. Leaves
+RUN/ablations/table.md and ablations.jpg, anew after each training.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def main() -> None:
     """Train, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--start", default="mini", help="whose autoencoder: a name or a folder")
+    parser.add_argument("--start", required=True, help="whose autoencoder: a name or a folder")
     parser.add_argument("--configs", type=Path, default=CONFIGS)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--only", nargs="*", help="names of variants; default: all")
