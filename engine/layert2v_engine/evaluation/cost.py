@@ -5,7 +5,6 @@ Measured on whole requests, files and all, so that the figures are those an arti
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v_engine.engine import Engine, Progress
 
 WANTED_FRAMES, WANTED_SIZE = 17, 256
-PIECE_SUFFIX = ".safetensors"
+POLL_S = 0.02
 
 
 def largest_request(info: ModelInfo, prompt: str) -> GenerateSpec:
@@ -83,8 +82,22 @@ def _command_line(models: Path | None, spec: GenerateSpec, folder: Path) -> tupl
     command += ["--models", str(models)] if models is not None else []
     began = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own program
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    peak_mb = 0.0
+    while process.poll() is None:
+        peak_mb = max(peak_mb, _peak_mb(process.pid))
+        time.sleep(POLL_S)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    return time.monotonic() - began, usage.ru_maxrss / 1e3
+    return time.monotonic() - began, peak_mb
+
+
+def _peak_mb(pid: int) -> float:
+    """Peak memory of a running process so far, on Linux; elsewhere, and of one that is gone, 0.
+
+    Not `ru_maxrss`: a child begins with that of the process it was forked from.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(float(line.split()[1]) * 1.024e-3 for line in lines if line.startswith("VmHWM"))
