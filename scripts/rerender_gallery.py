@@ -24,9 +24,9 @@ SEED = 7
 WORLDS = (
     ("a desert at sunset", 5),
     ("a snowy forest on an overcast day", 7),
-    ("a beach on a sunny day", 4),
+    ("the moon at night", 4),
 )
-ANIMALS = (("a bear walking", 2), ("a giraffe walking", 8), ("a horse running", 3))
+ANIMALS = (("a lion walking", 2), ("a cow walking", 8), ("a horse running", 3))
 STRENGTHS = (0.6, 0.75, 0.85, 0.92)
 LEG = (0.26, 0.5, 0.54, 1.0)  # left, top, right, bottom of the hind leg, as shares of the picture
 LINES, GAP, MARGIN, LINE = 160, 8, 16, 20
