@@ -64,6 +64,7 @@ _ERRORS: dict[Any, type[ClientError]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: ServerBusy,
     grpc.StatusCode.UNAVAILABLE: ServerUnavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: ServerUnavailable,
+    grpc.StatusCode.CANCELLED: ServerUnavailable,  # a server that ends calls off what is open
 }
 # For an answer without ErrorDetail: it comes from gRPC itself, not from a LayerT2V server.
 _PLAIN = {

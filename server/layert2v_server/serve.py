@@ -102,6 +102,7 @@ def _stop_at_end(lifeline: int, stop: asyncio.Event) -> None:
     def read() -> None:
         if not os.read(lifeline, 4096):
             loop.remove_reader(lifeline)
+            _let_go(lifeline)
             stop.set()
 
     try:
@@ -111,6 +112,13 @@ def _stop_at_end(lifeline: int, stop: asyncio.Event) -> None:
             "The end of this standard input cannot be waited for.",
             "Give --until-stdin-ends a pipe as input, or leave it out.",
         ) from error
+
+
+def _let_go(lifeline: int) -> None:
+    """Read it no more: who comes to a named pipe now must not take us for a server that stays."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, lifeline)
+    os.close(nothing)
 
 
 def process_executors(config: Config) -> tuple[Executor, ...]:

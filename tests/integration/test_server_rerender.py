@@ -249,7 +249,8 @@ def input_file(path: Path, name: str) -> jobs_pb2.InputFile:
 
 
 def test_other_states_of_a_stack_from_elsewhere(server: LiveServer, tmp_path: Path) -> None:
-    first = write_stack(tmp_path / "s", width=64, height=64, frames=5)
+    # A name of its own: no other test has brought the same manifest to this server.
+    first = write_stack(tmp_path / "s", name="older", width=64, height=64, frames=5)
     entry = manifest.HistoryEntry("remove", "2026-01-02T03:04:05Z", {}, {}, parent=1)
     manifest.write(replace(first, history=(*first.history, entry)), tmp_path / "s")
     bring(server, tmp_path / "s", first.files())

@@ -211,8 +211,9 @@ def test_what_is_encoded_is_decoded_again(mini: LayeredPipeline, role: str) -> N
     layout = StreamLayout.for_foregrounds(1)
     number = None if role == "background" else 1
     stream = Stream(role=StreamRole(role), foreground=number)
-    y, x = torch.meshgrid(torch.linspace(0, 1, 80), torch.linspace(0, 1, 112), indexing="ij")
-    alpha = torch.ones(80, 112) if role == "background" else disc(80, 112)
+    height, width = mini.info.default_height, mini.info.default_width
+    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    alpha = torch.ones(height, width) if role == "background" else disc(height, width)
     pixels = torch.stack((x * 0.5, y * 0.4, 0.3 * torch.ones_like(x), torch.ones_like(x)), -1)
     pixels = (pixels * alpha[..., None]).half()
     latents = Encoder(mini, layout, "lin_rec709_scene").stream(stream, [pixels] * 5)
