@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -12,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from fakes.scripts import load_script
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMOKE = REPOSITORY / "tests" / "fakes" / "nk_smoke.py"
@@ -32,14 +33,7 @@ def python(version: str) -> str:
 
 @pytest.fixture(scope="session")
 def build_nuke() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "build_nuke", REPOSITORY / "scripts" / "build_nuke.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("build_nuke")
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from fakes.scripts import load_script
 from fakes.tiny_run import AUTOENCODER, JOINT, MATTE, write_clips
 from layert2v_engine.model.checkpoint import read_index
 from layert2v_engine.training.config import load_config
@@ -15,18 +14,11 @@ from layert2v_engine.training.joint_stage import JointStage
 from layert2v_engine.training.stages import run_autoencoder, run_matte
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "scripts" / "ablations.py"
 
 
 @pytest.fixture(scope="module")
 def ablations() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("ablations", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["ablations"] = module  # where its dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+    return load_script("ablations")
 
 
 def test_every_variant_takes_one_thing_away(ablations: ModuleType) -> None:

@@ -141,3 +141,9 @@ def test_the_table_says_which_bars_are_met() -> None:
     assert lines[2] == "| recomposition, PSNR | 31 dB | at least 30 dB | yes |"
     assert lines[3] == "| subject | 50.0 % | 80 % | **no** |"
     assert len(lines) == 4 < len(TABLE)
+
+
+@pytest.mark.parametrize(("frames", "met"), [(17, "yes"), (9, "asked for less")])
+def test_a_smaller_request_meets_no_bar_of_time(frames: int, met: str) -> None:
+    cost = {"width": 256.0, "height": 256.0, "frames": float(frames), "warm_s": 3.0}
+    assert table({"cost": cost}).splitlines()[2].endswith(f"| {met} |")

@@ -1,27 +1,20 @@
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
+from fakes.scripts import load_script
 from fakes.tiny_run import AUTOENCODER, JOINT, MATTE, write_clips
 from layert2v_engine.training.joint_stage import average_path, averages, run_joint
 from layert2v_engine.training.stages import run_autoencoder, run_matte
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "long_run.py"
-
 
 @pytest.fixture(scope="module")
 def long_run() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("long_run", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("long_run")
 
 
 @pytest.fixture(scope="module")

@@ -37,22 +37,22 @@ def largest_request(info: ModelInfo, prompt: str) -> GenerateSpec:
 
 def generation_cost(models: Path | None, spec: GenerateSpec) -> dict[str, float]:
     """Seconds of a generation with the model in memory, of its first preview, and of the command
-    line from nothing; the peak memory of that process in MB.
+    line from nothing; the peak memory of that process in MB, where the system tells it.
     """
     engine = Engine(models)
     with tempfile.TemporaryDirectory() as folder:
         _timed(engine, spec, Path(folder) / "first")  # loads the model
         warm_s, preview_s = _timed(engine, spec, Path(folder) / "second")
         cold_s, peak_mb = _command_line(models, spec, Path(folder) / "third")
-    return {
+    figures = {
         "width": float(spec.width),
         "height": float(spec.height),
         "frames": float(spec.frames),
         "warm_s": warm_s,
         "first_preview_s": preview_s,
         "command_line_s": cold_s,
-        "peak_memory_mb": peak_mb,
     }
+    return figures | ({"peak_memory_mb": peak_mb} if peak_mb else {})
 
 
 def carried_size(model: Path) -> dict[str, float]:
