@@ -15,11 +15,11 @@ from random import Random
 import torch
 
 from layert2v_engine.devices import pick_device
-from layert2v_engine.layout import StreamLayout
+from layert2v_engine.layout import StreamLayout, StreamRole
 from layert2v_engine.model.text import MiniLMTextEncoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.training.config import load_config
-from layert2v_engine.training.data import CaptionStates, LatentSet
+from layert2v_engine.training.data import CaptionStates, LatentSet, StreamWhitening
 from layert2v_engine.training.joint import (
     BATCH_STREAMS,
     JointConfig,
@@ -85,7 +85,9 @@ def noise(
         scenes=tuple(draw(rng, foregrounds=foregrounds) for _ in range(CLIPS)),
     ).to(device)
     scenes = Scenes(layout=layout, latents=latents, held_out=latents)
-    return Material(scenes={foregrounds: scenes}, texts=texts, stride=frames)
+    plain = torch.ones(len(StreamRole), codec["latent_channels"])
+    whitening = StreamWhitening(mean=0 * plain, std=plain).to(device)
+    return Material(scenes={foregrounds: scenes}, texts=texts, whitening=whitening, stride=frames)
 
 
 def measure(phase: JointPhase, batch: int, seconds: float, device: torch.device) -> str:

@@ -5,6 +5,7 @@ import torch
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.training.objective import (
     ObjectiveConfig,
+    agreement_loss,
     clean_subsets,
     coverage_weights,
     flow_loss,
@@ -36,12 +37,11 @@ def test_every_clean_subset_leaves_something_to_draw() -> None:
 
 
 def test_clean_streams_carry_no_loss() -> None:
-    target = torch.randn(1, 5, 2, 1, 4, 4)
-    velocity = target.clone()
-    velocity[:, 1] = 100.0
+    error = torch.zeros(1, 5, 2, 1, 4, 4)
+    error[:, 1] = 100.0
     weights = coverage_weights(LAYOUT, torch.ones(1, 2, 1, 4, 4), ObjectiveConfig())
     active = torch.tensor([[1.0, 0.0, 1.0, 1.0, 1.0]])
-    assert flow_loss(velocity, target, weights, active) == 0
+    assert flow_loss(error, weights, active) == 0
 
 
 def test_weights_average_one_and_rise_with_coverage() -> None:
@@ -77,3 +77,69 @@ def test_with_two_foregrounds_all_but_one_layer_can_be_frozen() -> None:
     second = ("background", "foreground_01", "matte_01", "shadow_01")
     assert second in subsets
     assert tuple(sorted(layout.names[2:])) in subsets
+
+
+def columns_of(layout: StreamLayout, **mattes: tuple[float, ...]) -> torch.Tensor:
+    """Coverage of one row of tokens, a number for each."""
+    width = len(next(iter(mattes.values())))
+    coverage = torch.zeros(1, 2 * layout.foregrounds, 1, 1, width)
+    for name, row in mattes.items():
+        coverage[0, 2 * (int(name[-2:]) - 1), 0, 0] = torch.tensor(row)
+    return coverage
+
+
+def disagreement(
+    layout: StreamLayout, coverage: torch.Tensor, wrong: dict[str, torch.Tensor], *frozen: str
+) -> float:
+    """The loss where streams err by these numbers, one for each token, and deviations are one."""
+    error = torch.zeros(1, len(layout), 3, 1, 1, coverage.shape[-1])
+    for name, row in wrong.items():
+        error[0, layout.index(name), :, 0, 0] = row
+    active = torch.ones(1, len(layout))
+    active[0, [layout.index(name) for name in frozen]] = 0
+    return float(agreement_loss(error, layout, coverage, torch.ones(len(layout), 3), active))
+
+
+def test_an_error_that_layer_and_composite_share_is_no_disagreement() -> None:
+    coverage = columns_of(LAYOUT, matte_01=(0.0, 1.0, 0.5))
+    apart = torch.tensor([1.0, 2.0, 4.0])
+    behind, before = apart * torch.tensor([1.0, 9.0, 9.0]), apart * torch.tensor([9.0, 1.0, 9.0])
+    same = {"composite": apart, "background": behind, "foreground_01": before}
+    assert disagreement(LAYOUT, coverage, same) == 0
+    assert disagreement(LAYOUT, coverage, same | {"background": behind + 1}) == 0.5
+    assert disagreement(LAYOUT, coverage, same | {"foreground_01": before + 1}) == 0.5
+    edge = torch.tensor([0.0, 0.0, 1.0])
+    assert disagreement(LAYOUT, coverage, same | {"composite": apart + edge}) == 0
+
+
+def test_a_frozen_layer_is_what_the_composite_is_measured_by() -> None:
+    coverage = columns_of(LAYOUT, matte_01=(0.0, 0.0))
+    wrong = {"composite": torch.ones(2), "background": torch.full((2,), 5.0)}
+    assert disagreement(LAYOUT, coverage, wrong) == 16
+    assert disagreement(LAYOUT, coverage, wrong, "background") == 1
+    assert disagreement(LAYOUT, coverage, wrong, "composite", "background") == 0
+
+
+def test_of_two_foregrounds_the_upper_one_is_seen() -> None:
+    layout = StreamLayout.for_foregrounds(2)
+    coverage = columns_of(layout, matte_01=(1.0, 1.0), matte_02=(0.0, 1.0))
+    assert disagreement(layout, coverage, {"foreground_01": torch.tensor([0.0, 1.0])}) == 0
+    assert disagreement(layout, coverage, {"foreground_02": torch.tensor([1.0, 0.0])}) == 0
+    assert disagreement(layout, coverage, {"foreground_01": torch.tensor([2.0, 0.0])}) == 2
+    assert disagreement(layout, coverage, {"foreground_02": torch.tensor([0.0, 2.0])}) == 2
+
+
+def test_agreement_is_measured_in_latents_before_whitening() -> None:
+    coverage = columns_of(LAYOUT, matte_01=(0.0,))
+    deviations = torch.ones(5, 3)
+    deviations[LAYOUT.index("background")] = 3.0
+    error = torch.zeros(1, 5, 3, 1, 1, 1)
+    error[:, LAYOUT.index("composite")], error[:, LAYOUT.index("background")] = 3.0, 1.0
+    loss = agreement_loss(error, LAYOUT, coverage, deviations, torch.ones(1, 5))
+    assert float(loss) < 1e-10
+    empty = StreamLayout.for_foregrounds(0)
+    twice = torch.ones(1, 2, 3, 1, 1, 1)
+    alone = agreement_loss(
+        twice, empty, torch.zeros(1, 0, 1, 1, 1), deviations[:2], torch.ones(1, 2)
+    )
+    assert float(alone) > 0

@@ -19,7 +19,8 @@ from layert2v_engine.model.checkpoint import load_transformer, read_index
 from layert2v_engine.model.parts import load_autoencoder, load_projection
 from layert2v_engine.model.text import MiniLMTextEncoder
 from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.training.data import CaptionStates, Renderer
+from layert2v_engine.training.autoencoding import ChunkConfig, DecoderPhase, MattePhase
+from layert2v_engine.training.data import CaptionStates, ClipSet, Renderer, StreamWhitening
 from layert2v_engine.training.export import export
 from layert2v_engine.training.joint import JointConfig, JointPhase, Material, Scenes, _Question
 from layert2v_engine.training.joint_stage import (
@@ -89,6 +90,36 @@ def test_new_decoders_are_trained_for_the_latents_of_the_start(tmp_path: Path, m
         assert torch.equal(moved[name], weights)
 
 
+def test_a_decoder_of_the_same_size_goes_on_from_that_of_the_start(
+    tmp_path: Path, model: Path
+) -> None:
+    write_clips(tmp_path)
+    adopt(tmp_path, str(model), decoders=False)
+    there = load_autoencoder(model / "autoencoder", CPU)
+    settings = {n: v for n, v in there.config.items() if not n.startswith("_")}
+    run_autoencoder(tmp_path, replace(AUTOENCODER, codes_of_start=True, autoencoder=settings), None)
+    begun = load_autoencoder(tmp_path / "autoencoder" / "fit", CPU).state_dict()
+    for name, weights in there.state_dict().items():
+        assert torch.equal(begun[name], weights)
+
+
+def test_flicker_costs_as_much_as_it_is_told_to(tmp_path: Path, model: Path) -> None:
+    write_clips(tmp_path)
+    clips = ClipSet.load(tmp_path / "clips.safetensors")
+
+    def losses(steadiness: float) -> list[float]:
+        config = ChunkConfig(batch=2, crop=16, steadiness=steadiness)
+        there = load_autoencoder(model / "autoencoder", CPU)
+        colour = DecoderPhase(there, clips, clips, config)
+        opacity = MattePhase(there, clips, clips, config, rank=2, alpha=2.0)
+        return [phase.loss(0, 0.0).item() for phase in (colour, opacity)]
+
+    plain, once, twice = (losses(weight) for weight in (0.0, 1.0, 2.0))
+    for without, single, double in zip(plain, once, twice, strict=True):
+        assert without < single
+        assert double - single == pytest.approx(single - without, rel=1e-3)
+
+
 def test_new_foregrounds_start_from_the_first() -> None:
     table = torch.randn(5, 6, 4)
     names = role_names(3)
@@ -137,7 +168,7 @@ def test_guided_answers_are_learned_for_one_pass(run: Path, tmp_path: Path) -> N
 
 
 def test_a_student_is_asked_what_its_guided_teacher_answers(run: Path) -> None:
-    phase = distilling(run, guidance=2.0)
+    phase = joint_phase(run, guidance=2.0)
     with torch.no_grad():
         scenes, batch, frame, _ = phase._draw()
         noise, times = torch.randn_like(batch.latents), torch.full(batch.latents.shape[:2], 0.5)
@@ -152,18 +183,28 @@ def test_a_student_is_asked_what_its_guided_teacher_answers(run: Path) -> None:
     assert not any(p.requires_grad for p in phase.teacher.parameters())
 
 
-def distilling(run: Path, guidance: float) -> JointPhase:
-    """A phase that learns from a copy of the tiny network."""
+def test_layers_that_disagree_cost_as_much_as_they_are_told_to(run: Path) -> None:
+    plain, once, twice = (
+        joint_phase(run, agreement=weight).loss(0, 0.0).item() for weight in (0.0, 1.0, 2.0)
+    )
+    assert plain < once
+    assert twice - once == pytest.approx(once - plain, rel=1e-3)
+
+
+def joint_phase(run: Path, guidance: float = 0.0, agreement: float = 0.0) -> JointPhase:
+    """A phase of the tiny network; with guidance, of a copy that learns from it."""
     layout = StreamLayout.for_foregrounds(1)
+    torch.manual_seed(0)
     latents = noise_latents(1, 4)
+    latents = replace(latents, coverage=latents.coverage.round())  # opaque here, empty there
     scenes = Scenes(layout=layout, latents=latents, held_out=latents)
     texts = CaptionStates(MiniLMTextEncoder(max_tokens=20))
     model = load_transformer(run / "start" / "transformer")
     config = JointConfig(batch=2, still_batch=2, compile=False, guidance=guidance)
-    material = Material(scenes={1: scenes}, texts=texts, stride=2)
-    return JointPhase(
-        "distill", model, material, SheetSampler(run, None, material), config, ON.objective
-    )
+    whitening = StreamWhitening(**load_file(run / "whitening.safetensors"))
+    material = Material(scenes={1: scenes}, texts=texts, whitening=whitening, stride=2)
+    objective = replace(ON.objective, agreement_weight=agreement)
+    return JointPhase("any", model, material, SheetSampler(run, material), config, objective)
 
 
 def test_without_roles_the_modulation_stays_zero(tmp_path: Path, model: Path) -> None:

@@ -35,6 +35,7 @@ class ChunkConfig:
     crop: int = 64  # pixels
     # The transformer's latents are never exact: most noise, in whitened deviations of a channel.
     latent_noise: float = 0.2
+    steadiness: float = 0.0  # weight of errors that change from frame to frame, seen as flicker
     seed: int = 0
 
 
@@ -149,17 +150,19 @@ class DecoderPhase:
         autoencoder.encoder.requires_grad_(False)
         self.model: nn.Module = autoencoder
         self.sampler = ChunkSampler(clips, autoencoder, config)
+        self.steadiness = config.steadiness
         self.shown = torch.arange(min(SHOWN, len(held_out.scenes)))
 
     def loss(self, step: int, share: float) -> Tensor:
-        """Charbonnier on pixels plus their gradients, so edges count."""
+        """Charbonnier on pixels, plus their gradients, so edges count, plus `steadiness`."""
         del step, share
         target, latents = self.sampler.crops(COLOUR_STREAMS, COLOUR_SHARES)
         with mixed_precision(target.device):
             drawn = self.autoencoder.decoder(together(latents))
         error = drawn - target
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-        return (error.square() + 1e-4).sqrt().mean() + 0.5 * edges
+        changes = error.diff(dim=2).abs().mean()
+        return (error.square() + 1e-4).sqrt().mean() + 0.5 * edges + self.steadiness * changes
 
     def reseed(self, step: int) -> None:
         """Other crops and noise than those before `step`."""
@@ -214,6 +217,7 @@ class MattePhase:
             {"projection": self.projection, "decoder": self.decoder}
         )
         self.sampler = ChunkSampler(clips, autoencoder, config)
+        self.steadiness = config.steadiness
         self.shown = torch.arange(min(SHOWN, len(held_out.scenes)))
 
     def loss(self, step: int, share: float) -> Tensor:
@@ -228,9 +232,10 @@ class MattePhase:
         edge = nn.functional.pad(target.diff(dim=-1).abs(), (0, 1))
         edge = edge + nn.functional.pad(target.diff(dim=-2).abs(), (0, 0, 0, 1))
         weight = 1 + 2 * edge / edge.amax().clamp_min(1e-3)
-        return (
-            nn.functional.smooth_l1_loss(drawn, target) + (weight * (drawn - target).abs()).mean()
-        )
+        error = drawn - target
+        changes = error.diff(dim=1).abs().mean()
+        strict = (weight * error.abs()).mean() + self.steadiness * changes
+        return nn.functional.smooth_l1_loss(drawn, target) + strict
 
     def decode(self, latents: Tensor, decoder: nn.Module) -> Tensor:
         """Opacities [B, T, H, W] in 0..1 from latents [B, C, F, h, w]: the channel mean."""

@@ -21,9 +21,15 @@ from torch import Tensor, nn
 from layert2v_engine.devices import Dice, mixed_precision
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
-from layert2v_engine.training.data import CaptionStates, LatentBatch, LatentSet
+from layert2v_engine.training.data import (
+    CaptionStates,
+    LatentBatch,
+    LatentSet,
+    StreamWhitening,
+)
 from layert2v_engine.training.objective import (
     ObjectiveConfig,
+    agreement_loss,
     coverage_weights,
     flow_loss,
     sample_times,
@@ -93,6 +99,7 @@ class Material:
 
     scenes: Mapping[int, Scenes]  # by number of foregrounds
     texts: CaptionStates
+    whitening: StreamWhitening
     stride: int
 
 
@@ -125,6 +132,7 @@ class JointPhase:
         self.transformer = model
         self.model: nn.Module = model
         self.sampler, self.texts, self.stride = sampler, material.texts, material.stride
+        self.whitening = material.whitening
         self.scenes = [material.scenes[count] for count in config.foregrounds]
         self.shares = torch.tensor(config.shares or (1.0,) * len(self.scenes))
         self.device = model.device
@@ -147,8 +155,14 @@ class JointPhase:
         frozen = active == 0 if self.objective.one_way else None
         question = _Question(scenes.layout, batch.latents, noise, times, frame, frozen)
         velocity = self._predict(self.transformer, question, prompts)
+        error = velocity.float() - self._target(question, prompts)
         weights = coverage_weights(scenes.layout, batch.coverage, self.objective)
-        return flow_loss(velocity, self._target(question, prompts), weights, active)
+        loss = flow_loss(error, weights, active)
+        if self.objective.agreement_weight:
+            deviations = self.whitening.of(scenes.layout).std
+            apart = agreement_loss(error, scenes.layout, batch.coverage, deviations, active)
+            loss = loss + self.objective.agreement_weight * apart
+        return loss
 
     def _draw(self) -> tuple[Scenes, LatentBatch, int | None, list[int]]:
         """Scenes with one number of foregrounds, a batch of them, its frame if still, its rows."""

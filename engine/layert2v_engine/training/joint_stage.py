@@ -150,8 +150,8 @@ def _train(
     scenes = {n: maker.scenes(n, count, frames) for n, (count, frames) in wanted[0].items()}
     texts = CaptionStates(_text_encoder(run, config, device))
     stride = 1 + (_world_frames(run) - 1) // maker.autoencoder.temporal_factor
-    material = Material(scenes=scenes, texts=texts, stride=stride)
-    sampler = SheetSampler(run, maker.whitening, material)
+    material = Material(scenes=scenes, texts=texts, whitening=maker.whitening, stride=stride)
+    sampler = SheetSampler(run, material)
     for entry in waiting:
         phase = JointPhase(entry.name, model, material, sampler, entry.joint, objective)
         train_phase(phase, entry.trainer, average_path(run, entry.name).parent, budget_s)

@@ -30,7 +30,11 @@ class ObjectiveConfig:
     )
     coverage_weight: float = 3.0  # extra weight where a layer is not empty
     empty_weight: float = 0.4  # weight of empty parts of foreground, matte and shadow
+    agreement_weight: float = 0.0  # of `agreement_loss`
     one_way: bool = False  # clean streams see one another only (`frozen_attention` of a checkpoint)
+
+
+_WHOLE = 0.995  # a matte's mean over a token from here on counts as opaque
 
 
 class Times(NamedTuple):
@@ -109,8 +113,36 @@ def coverage_weights(layout: StreamLayout, coverage: Tensor, config: ObjectiveCo
     return weights / weights.mean(dim=(0, 2, 3, 4, 5), keepdim=True)
 
 
-def flow_loss(velocity: Tensor, target: Tensor, weights: Tensor, active: Tensor) -> Tensor:
-    """Weighted mean of (velocity - target)^2 over the active streams; [B, S, C, F, h, w]."""
-    error = (velocity.float() - target) ** 2
+def flow_loss(error: Tensor, weights: Tensor, active: Tensor) -> Tensor:
+    """Weighted mean square of the velocity error [B, S, C, F, h, w] over the active streams."""
     weights = weights * active[:, :, None, None, None, None]
-    return (error * weights).sum() / weights.expand_as(error).sum().clamp_min(1.0)
+    return (error.square() * weights).sum() / weights.expand_as(error).sum().clamp_min(1.0)
+
+
+def agreement_loss(
+    error: Tensor, layout: StreamLayout, coverage: Tensor, deviations: Tensor, active: Tensor
+) -> Tensor:
+    """Mean square of what the composite errs by other than the layer that alone is seen there.
+
+    Where nothing covers the background, or a foreground covers all, composite and layer show the
+    same picture: an error both make costs the artist less than a small one that only one makes,
+    which is seen as a seam or as a false shadow. Arguments as those of `coverage_weights` and
+    `flow_loss`; deviations [S, C] undo the whitening. Shadows count as a difference to be drawn.
+    """
+    error = error * active[:, :, None, None, None, None]
+    mattes = coverage[:, 0::2]
+    composite = layout.index("composite")
+    total, places = error.new_zeros(()), error.new_zeros(())
+    for s, stream in enumerate(layout.streams):
+        if stream.role not in (StreamRole.background, StreamRole.foreground):
+            continue
+        number = stream.foreground or 0  # 0 is the background, below all
+        seen = (mattes[:, number:] < 1 - _WHOLE).all(1)
+        if number:
+            seen &= mattes[:, number - 1] > _WHOLE
+        scale = deviations[[composite, s]]
+        scale = (scale / scale.square().mean(0).sqrt())[:, :, None, None, None]
+        difference = scale[0] * error[:, composite] - scale[1] * error[:, s]
+        total = total + (difference.square().mean(1) * seen).sum()
+        places = places + seen.sum()
+    return total / places.clamp_min(1.0)

@@ -72,8 +72,8 @@ def columns(foregrounds: int) -> tuple[str, ...]:
 class SheetSampler:
     """Samples the prompts of the first held-out scenes; satisfies `joint.Sampler`."""
 
-    def __init__(self, run: Path, whitening: StreamWhitening, material: Material) -> None:
-        self.run, self.whitening, self.material = run, whitening, material
+    def __init__(self, run: Path, material: Material) -> None:
+        self.run, self.material = run, material
 
     @torch.no_grad()
     def __call__(
@@ -87,7 +87,7 @@ class SheetSampler:
         for count in foregrounds:
             scenes = self.material.scenes[count]
             prompts = [spoken(scene) for scene in scenes.held_out.scenes[:ROWS]]
-            decoder = load_decoder(self.run, self.whitening, scenes.layout)
+            decoder = load_decoder(self.run, self.material.whitening, scenes.layout)
             latents = self._sample(model, (count, config), prompts, frame)
             groups = decode_layers(latents, scenes.layout, decoder, matte_colour=MATTE_COLOUR)
             frames = [group.cpu() for group in groups]

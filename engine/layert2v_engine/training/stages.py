@@ -8,6 +8,7 @@ the joint stage. Every stage skips what an earlier call finished and resumes wha
 
 from __future__ import annotations
 
+import inspect
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -59,7 +60,8 @@ class AutoencoderStage:
 
     world: WorldConfig = field(default_factory=WorldConfig)
     clips: ClipCounts = field(default_factory=ClipCounts)
-    codes_of_start: bool = False  # a new decoder for the latents of the model the run starts from
+    # The latents of the model the run starts from, and a new decoder, or its own to go on with.
+    codes_of_start: bool = False
     autoencoder: dict[str, Any] = field(default_factory=dict)
     chunks: ChunkConfig = field(default_factory=ChunkConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -102,11 +104,19 @@ def _fit(
     autoencoder = PatchAutoencoder(**config.autoencoder).to(device)
     folder = made_folder(run / "autoencoder")
     if config.codes_of_start:
-        small = needed_from(run / START / "autoencoder", "joint, with a `start`,")
-        autoencoder.take_codes(_loaded(small).to(device))
+        there = _loaded(needed_from(run / START / "autoencoder", "joint, with a `start`,"))
+        if _settings(there) == _settings(autoencoder):
+            return there.to(device)
+        autoencoder.take_codes(there.to(device))
     else:
         save_file({"component_std": fit(autoencoder, clips)}, folder / "components.safetensors")
     return autoencoder
+
+
+def _settings(autoencoder: PatchAutoencoder) -> dict[str, Any]:
+    """What says which weights fit into it."""
+    names = inspect.signature(PatchAutoencoder).parameters
+    return {name: autoencoder.config[name] for name in names}
 
 
 def _loaded(folder: Path) -> PatchAutoencoder:
