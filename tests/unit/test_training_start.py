@@ -19,8 +19,7 @@ from layert2v_engine.model.checkpoint import load_transformer, read_index
 from layert2v_engine.model.parts import load_autoencoder, load_projection
 from layert2v_engine.model.text import MiniLMTextEncoder
 from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.training.autoencoding import ChunkConfig, DecoderPhase, MattePhase
-from layert2v_engine.training.data import CaptionStates, ClipSet, Renderer, StreamWhitening
+from layert2v_engine.training.data import CaptionStates, Renderer, StreamWhitening
 from layert2v_engine.training.export import export
 from layert2v_engine.training.joint import JointConfig, JointPhase, Material, Scenes, _Question
 from layert2v_engine.training.joint_stage import (
@@ -101,23 +100,6 @@ def test_a_decoder_of_the_same_size_goes_on_from_that_of_the_start(
     begun = load_autoencoder(tmp_path / "autoencoder" / "fit", CPU).state_dict()
     for name, weights in there.state_dict().items():
         assert torch.equal(begun[name], weights)
-
-
-def test_flicker_costs_as_much_as_it_is_told_to(tmp_path: Path, model: Path) -> None:
-    write_clips(tmp_path)
-    clips = ClipSet.load(tmp_path / "clips.safetensors")
-
-    def losses(steadiness: float) -> list[float]:
-        config = ChunkConfig(batch=2, crop=16, steadiness=steadiness)
-        there = load_autoencoder(model / "autoencoder", CPU)
-        colour = DecoderPhase(there, clips, clips, config)
-        opacity = MattePhase(there, clips, clips, config, rank=2, alpha=2.0)
-        return [phase.loss(0, 0.0).item() for phase in (colour, opacity)]
-
-    plain, once, twice = (losses(weight) for weight in (0.0, 1.0, 2.0))
-    for without, single, double in zip(plain, once, twice, strict=True):
-        assert without < single
-        assert double - single == pytest.approx(single - without, rel=1e-3)
 
 
 def test_new_foregrounds_start_from_the_first() -> None:

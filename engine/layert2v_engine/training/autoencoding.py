@@ -33,6 +33,7 @@ class ChunkConfig:
 
     batch: int = 12
     crop: int = 64  # pixels
+    groups: int = 1  # one after another in a crop; of two or more, the seams count
     # The transformer's latents are never exact: most noise, in whitened deviations of a channel.
     latent_noise: float = 0.2
     steadiness: float = 0.0  # weight of errors that change from frame to frame, seen as flicker
@@ -55,10 +56,11 @@ class ChunkSampler:
         return self._cut(self._draw(count, streams, shares), corners, (size[0], size[1]))
 
     def crops(self, streams: tuple[int, ...], shares: tuple[float, ...]) -> tuple[Tensor, Tensor]:
-        """A batch of crops [B, 3, t, crop, crop] on the grid of the latents, and the frozen latents
-        [B, C, 1 + 2 n, h, w] of these and their neighbours in time, with training noise.
+        """A batch of crops [B, 3, g t, crop, crop] of g groups on the grid of the latents, and the
+        frozen latents [B, C, g + 2 n, h, w] of these and their neighbours in time, with training
+        noise.
         """
-        drawn = self._draw(self.config.batch, streams, shares)
+        drawn = self._draw(self.config.batch, streams, shares, self.config.groups)
         step, crop = self.autoencoder.spatial_factor, self.config.crop
         corners = torch.tensor(
             [
@@ -66,9 +68,9 @@ class ChunkSampler:
                 for _ in range(self.config.batch)
             ]
         )
-        reach = self.autoencoder.neighbours
-        moves = torch.tensor([[0, 0, move] for move in range(-reach, reach + 1)])
-        around = drawn[:, None] + moves  # [B, 1 + 2 n, 3]
+        reach, groups = self.autoencoder.neighbours, self.config.groups
+        moves = torch.tensor([[0, 0, move] for move in range(-reach, groups + reach)])
+        around = drawn[:, None] + moves  # [B, g + 2 n, 3]
         around[..., 2] = around[..., 2].clamp(0, self._groups - 1)
         count = len(moves)
         chunks = self._cut(
@@ -81,7 +83,8 @@ class ChunkSampler:
             latents = self._encoded(chunks.flatten(0, 1)).unflatten(0, (-1, count)).transpose(1, 2)
             level = self.config.latent_noise * self.dice.uniform((len(drawn), 1, 1, 1, 1))
             noise = self.dice.noise(latents.shape) * deviations[:, None, None, None]
-        return chunks[:, reach], latents + level * noise
+        shown = chunks[:, reach : reach + groups].transpose(1, 2).flatten(2, 3)
+        return shown, latents + level * noise
 
     def _encoded(self, chunks: Tensor) -> Tensor:
         return cast(Tensor, self.autoencoder.encoder(self.autoencoder.patches(chunks)))
@@ -98,13 +101,15 @@ class ChunkSampler:
     def _groups(self) -> int:
         return 1 + (self.clips.pixels.shape[2] - 1) // self.autoencoder.temporal_factor
 
-    def _draw(self, count: int, streams: tuple[int, ...], shares: tuple[float, ...]) -> Tensor:
-        """Clip, stream and frame group [count, 3] of each chunk."""
+    def _draw(
+        self, count: int, streams: tuple[int, ...], shares: tuple[float, ...], groups: int = 1
+    ) -> Tensor:
+        """Clip, stream and first frame group [count, 3] of each chunk of so many groups."""
         rows = self.dice.indices(len(self.clips.scenes), count)
         picks = torch.multinomial(
             torch.tensor(shares), count, replacement=True, generator=self.dice.choices
         )
-        places = [self.dice.index(self._groups) for _ in range(count)]
+        places = [self.dice.index(self._groups - groups + 1) for _ in range(count)]
         return torch.stack([rows, torch.tensor(streams)[picks], torch.tensor(places)], dim=1)
 
     def _cut(self, drawn: Tensor, corners: Tensor, size: tuple[int, int]) -> Tensor:
@@ -158,7 +163,7 @@ class DecoderPhase:
         del step, share
         target, latents = self.sampler.crops(COLOUR_STREAMS, COLOUR_SHARES)
         with mixed_precision(target.device):
-            drawn = self.autoencoder.decoder(together(latents))
+            drawn = decoded(self.autoencoder.decoder, latents, self.autoencoder.neighbours)
         error = drawn - target
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         changes = error.diff(dim=2).abs().mean()
@@ -227,7 +232,7 @@ class MattePhase:
         del step, share
         target, latents = self.sampler.crops(OPACITY_STREAMS, (0.7, 0.3))
         with mixed_precision(target.device):
-            drawn = self.decoder(together(self.projection(latents)))
+            drawn = decoded(self.decoder, self.projection(latents), self.autoencoder.neighbours)
         drawn, target = drawn.mean(1), target.mean(1)
         edge = nn.functional.pad(target.diff(dim=-1).abs(), (0, 1))
         edge = edge + nn.functional.pad(target.diff(dim=-2).abs(), (0, 0, 0, 1))
@@ -273,9 +278,13 @@ class MattePhase:
         save_grid([row.expand(-1, 3, -1, -1) for row in rows], path)
 
 
-def together(latents: Tensor) -> Tensor:
-    """Latents [B, C, 1 + 2 n, h, w] of neighbours in time as a decoder takes them."""
-    return latents.transpose(1, 2).flatten(1, 2)
+def decoded(decoder: nn.Module, latents: Tensor, neighbours: int) -> Tensor:
+    """Frames [B, 3, g t, H, W] of g groups from their latents and n before and after, [B, C, g +
+    2 n, h, w].
+    """
+    windows = latents.unfold(2, 1 + 2 * neighbours, 1).permute(0, 2, 5, 1, 3, 4)
+    frames = decoder(windows.flatten(0, 1).flatten(1, 2))
+    return cast(Tensor, frames.unflatten(0, windows.shape[:2]).transpose(1, 2).flatten(2, 3))
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
