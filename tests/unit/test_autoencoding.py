@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -14,6 +16,7 @@ from layert2v_engine.training.autoencoding import (
     MattePhase,
     decoded,
     fit,
+    seam_error,
 )
 from layert2v_engine.training.data import ClipSet
 
@@ -59,13 +62,40 @@ def test_crops_lie_over_their_latents(
     torch.testing.assert_close(encoded.transpose(1, 2), latents[:, :, 1 : 1 + groups])
 
 
+def moving(frames: int, pixels_a_frame: int) -> torch.Tensor:
+    """A soft texture in -1..1 that moves to the right, [1, 3, frames, 48, 64]."""
+    rng = torch.Generator().manual_seed(1)
+    coarse = torch.randn(1, 3, 6, 16, generator=rng)
+    wide = torch.nn.functional.interpolate(coarse, (48, 128), mode="bicubic").clamp(-1, 1)
+    starts = [32 - k * pixels_a_frame for k in range(frames)]
+    return torch.stack([wide[..., start : start + 64] for start in starts], dim=2)
+
+
+def test_an_error_that_moves_with_the_picture_does_not_flicker() -> None:
+    truth = moving(8, 2)
+    faded = seam_error(-0.3 * truth, truth, 4)
+    still = seam_error(-0.3 * truth[:, :, :1].expand_as(truth), truth, 4)
+    assert faded < 0.01 < still
+
+
+def test_only_seams_of_groups_flicker() -> None:
+    truth, error = moving(8, 0), torch.zeros(1, 3, 8, 48, 64)
+    error[:, :, 4:] = 0.5
+    assert float(seam_error(error, truth, 4)) == pytest.approx(0.5)
+    assert float(seam_error(error, truth, 2)) == pytest.approx(0.5 / 3)
+    assert float(seam_error(error[:, :, :4], truth[:, :, :4], 4)) == 0.0
+
+
 def test_flicker_costs_as_much_as_it_is_told_to(
     clips: ClipSet, autoencoder: PatchAutoencoder
 ) -> None:
+    ramp = torch.linspace(0, 255, 64).byte().expand_as(clips.pixels)
+    soft = replace(clips, pixels=ramp.contiguous())
+
     def losses(steadiness: float) -> list[float]:
-        config = ChunkConfig(batch=2, crop=16, groups=2, steadiness=steadiness)
-        colour = DecoderPhase(autoencoder, clips, clips, config)
-        opacity = MattePhase(autoencoder, clips, clips, config, rank=2, alpha=2.0)
+        config = ChunkConfig(batch=2, crop=32, groups=2, steadiness=steadiness)
+        colour = DecoderPhase(autoencoder, soft, soft, config)
+        opacity = MattePhase(autoencoder, soft, soft, config, rank=2, alpha=2.0)
         return [phase.loss(0, 0.0).item() for phase in (colour, opacity)]
 
     plain, once, twice = (losses(weight) for weight in (0.0, 1.0, 2.0))

@@ -24,14 +24,18 @@ def warped_error(pictures: Tensor, along: Tensor) -> float:
     grey = [(x * 255).round().astype(np.uint8) for x in along.mean(0).numpy()]
     errors = []
     for (here, there), (first, second) in zip(pairwise(frames), pairwise(grey), strict=True):
-        flow, seen = _flow(first, second)
+        flow, seen = optical_flow(first, second)
         moved = _warp(there, flow)
         errors.append(float(np.abs(moved.reshape(here.shape) - here)[seen].mean()))
     return float(np.mean(errors))
 
 
-def _flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[Plane, NDArray[np.bool_]]:
-    """Flow [H, W, 2] in pixels from the first frame to the second, and where it can be trusted."""
+def optical_flow(
+    first: NDArray[np.uint8], second: NDArray[np.uint8]
+) -> tuple[Plane, NDArray[np.bool_]]:
+    """Flow [H, W, 2] in pixels from the first grey frame [H, W] to the second, and where it can be
+    trusted.
+    """
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(0)  # the pictures are small
     nothing = np.zeros((*first.shape, 2), np.float32)  # what the flow is first taken to be

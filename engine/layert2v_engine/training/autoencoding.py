@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from layert2v_engine.devices import Dice, mixed_precision
 from layert2v_engine.evaluation.mattes import matte_errors
+from layert2v_engine.evaluation.motion import optical_flow
 from layert2v_engine.evaluation.sheets import save_grid
 from layert2v_engine.model.autoencoder import PatchAutoencoder, decode_video
 from layert2v_engine.model.matte import MatteProjection, add_lora
@@ -36,7 +38,7 @@ class ChunkConfig:
     groups: int = 1  # one after another in a crop; of two or more, the seams count
     # The transformer's latents are never exact: most noise, in whitened deviations of a channel.
     latent_noise: float = 0.2
-    steadiness: float = 0.0  # weight of errors that change from frame to frame, seen as flicker
+    steadiness: float = 0.0  # weight of `flicker`
     seed: int = 0
 
 
@@ -85,6 +87,12 @@ class ChunkSampler:
             noise = self.dice.noise(latents.shape) * deviations[:, None, None, None]
         shown = chunks[:, reach : reach + groups].transpose(1, 2).flatten(2, 3)
         return shown, latents + level * noise
+
+    def flicker(self, error: Tensor, target: Tensor) -> Tensor:
+        """`seam_error` of crops [B, c, g t, H, W], by its weight; nothing where that is 0."""
+        if not self.config.steadiness:
+            return error.new_zeros(())
+        return self.config.steadiness * seam_error(error, target, self.autoencoder.temporal_factor)
 
     def _encoded(self, chunks: Tensor) -> Tensor:
         return cast(Tensor, self.autoencoder.encoder(self.autoencoder.patches(chunks)))
@@ -155,7 +163,6 @@ class DecoderPhase:
         autoencoder.encoder.requires_grad_(False)
         self.model: nn.Module = autoencoder
         self.sampler = ChunkSampler(clips, autoencoder, config)
-        self.steadiness = config.steadiness
         self.shown = torch.arange(min(SHOWN, len(held_out.scenes)))
 
     def loss(self, step: int, share: float) -> Tensor:
@@ -166,8 +173,8 @@ class DecoderPhase:
             drawn = decoded(self.autoencoder.decoder, latents, self.autoencoder.neighbours)
         error = drawn - target
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-        changes = error.diff(dim=2).abs().mean()
-        return (error.square() + 1e-4).sqrt().mean() + 0.5 * edges + self.steadiness * changes
+        loss = (error.square() + 1e-4).sqrt().mean() + 0.5 * edges
+        return loss + self.sampler.flicker(error, target)
 
     def reseed(self, step: int) -> None:
         """Other crops and noise than those before `step`."""
@@ -222,7 +229,6 @@ class MattePhase:
             {"projection": self.projection, "decoder": self.decoder}
         )
         self.sampler = ChunkSampler(clips, autoencoder, config)
-        self.steadiness = config.steadiness
         self.shown = torch.arange(min(SHOWN, len(held_out.scenes)))
 
     def loss(self, step: int, share: float) -> Tensor:
@@ -238,9 +244,8 @@ class MattePhase:
         edge = edge + nn.functional.pad(target.diff(dim=-2).abs(), (0, 0, 0, 1))
         weight = 1 + 2 * edge / edge.amax().clamp_min(1e-3)
         error = drawn - target
-        changes = error.diff(dim=1).abs().mean()
-        strict = (weight * error.abs()).mean() + self.steadiness * changes
-        return nn.functional.smooth_l1_loss(drawn, target) + strict
+        loss = nn.functional.smooth_l1_loss(drawn, target) + (weight * error.abs()).mean()
+        return loss + self.sampler.flicker(error[:, None], target[:, None])
 
     def decode(self, latents: Tensor, decoder: nn.Module) -> Tensor:
         """Opacities [B, T, H, W] in 0..1 from latents [B, C, F, h, w]: the channel mean."""
@@ -276,6 +281,35 @@ class MattePhase:
         adapted = self.decode(self.projection(latents), self.decoder)[:, 4:5]
         rows = [video[:, :1, 4] * 0.5 + 0.5, plain, adapted]
         save_grid([row.expand(-1, 3, -1, -1) for row in rows], path)
+
+
+def seam_error(error: Tensor, target: Tensor, group: int) -> Tensor:
+    """Mean absolute change of what a decoder errs by, from the last frame of a group to the first
+    one of the next, along the motion of the truth [B, c, g t, H, W] in -1..1.
+
+    Groups are decoded apart, and where they meet flicker is worst. An error that moves with what it
+    belongs to is none, so differences at one place would not do (arXiv 1808.00449).
+    """
+    total, places = error.new_zeros(()), error.new_zeros(())
+    for last in range(group - 1, target.shape[2] - 1, group):
+        grid, seen = _followed(target[:, :, last], target[:, :, last + 1])
+        after = nn.functional.grid_sample(error[:, :, last + 1], grid, align_corners=True)
+        total = total + ((after - error[:, :, last]).abs().mean(1) * seen).sum()
+        places = places + seen.sum()
+    return total / places.clamp_min(1.0)
+
+
+def _followed(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the points of a picture [B, c, H, W] in -1..1 are in the next one, [B, H, W, 2] as
+    `grid_sample` takes it, and which of them are seen there [B, H, W].
+    """
+    greys = [((x.mean(1) + 1) * 127.5).round().byte().cpu().numpy() for x in (first, second)]
+    flows, seen = zip(*(optical_flow(a, b) for a, b in zip(*greys, strict=True)), strict=True)
+    height, width = first.shape[-2:]
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    there = torch.stack([x, y], -1) + torch.from_numpy(np.stack(flows))
+    size = torch.tensor([width - 1, height - 1])
+    return (2 * there / size - 1).to(first), torch.from_numpy(np.stack(seen)).to(first)
 
 
 def decoded(decoder: nn.Module, latents: Tensor, neighbours: int) -> Tensor:
