@@ -35,10 +35,10 @@ class ChunkConfig:
 
     batch: int = 12
     crop: int = 64  # pixels
-    groups: int = 1  # one after another in a crop; of two or more, the seams count
+    groups: int = 1  # one after another in a crop; flicker is worst where they meet
     # The transformer's latents are never exact: most noise, in whitened deviations of a channel.
     latent_noise: float = 0.2
-    steadiness: float = 0.0  # weight of `flicker`
+    steadiness: float = 0.0  # weight of `change_along_motion`
     seed: int = 0
 
 
@@ -89,10 +89,14 @@ class ChunkSampler:
         return shown, latents + level * noise
 
     def flicker(self, error: Tensor, target: Tensor) -> Tensor:
-        """`seam_error` of crops [B, c, g t, H, W], by its weight; nothing where that is 0."""
+        """`change_along_motion` of crops [B, c, T, H, W] from a random frame to the next, by its
+        weight; nothing where that is 0.
+        """
         if not self.config.steadiness:
             return error.new_zeros(())
-        return self.config.steadiness * seam_error(error, target, self.autoencoder.temporal_factor)
+        frame = self.dice.index(error.shape[2] - 1)
+        pairs = (x[:, :, frame : frame + 2] for x in (error, target))
+        return self.config.steadiness * change_along_motion(*pairs)
 
     def _encoded(self, chunks: Tensor) -> Tensor:
         return cast(Tensor, self.autoencoder.encoder(self.autoencoder.patches(chunks)))
@@ -283,20 +287,16 @@ class MattePhase:
         save_grid([row.expand(-1, 3, -1, -1) for row in rows], path)
 
 
-def seam_error(error: Tensor, target: Tensor, group: int) -> Tensor:
-    """Mean absolute change of what a decoder errs by, from the last frame of a group to the first
-    one of the next, along the motion of the truth [B, c, g t, H, W] in -1..1.
+def change_along_motion(error: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute change of what a decoder errs by, from a frame to the next, along the motion of
+    the truth; both [B, c, 2, H, W], the truth in -1..1.
 
-    Groups are decoded apart, and where they meet flicker is worst. An error that moves with what it
-    belongs to is none, so differences at one place would not do (arXiv 1808.00449).
+    An error that moves with what it belongs to does not flicker (arXiv 1808.00449).
     """
-    total, places = error.new_zeros(()), error.new_zeros(())
-    for last in range(group - 1, target.shape[2] - 1, group):
-        grid, seen = _followed(target[:, :, last], target[:, :, last + 1])
-        after = nn.functional.grid_sample(error[:, :, last + 1], grid, align_corners=True)
-        total = total + ((after - error[:, :, last]).abs().mean(1) * seen).sum()
-        places = places + seen.sum()
-    return total / places.clamp_min(1.0)
+    grid, seen = _followed(target[:, :, 0], target[:, :, 1])
+    after = nn.functional.grid_sample(error[:, :, 1], grid, align_corners=True)
+    change = (after - error[:, :, 0]).abs().mean(1)
+    return (change * seen).sum() / seen.sum().clamp_min(1.0)
 
 
 def _followed(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
