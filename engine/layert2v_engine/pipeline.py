@@ -157,11 +157,13 @@ class LayeredPipeline:
             frames_per_stream=config.frames_per_stream or None,
             autocast=_autocast(self.device),
         )
-        noise = stream_noise(scene.noise or layout.names, self.latent_shape(scene), scene.seed)
+        names, shape = scene.noise or layout.names, self.latent_shape(scene)
+        noise = stream_noise(names, shape, scene.seed)
         run = new_run(
             config.solver,
             scene.steps,
             shift=config.shift,
+            fresh=lambda step: stream_noise(names, shape, scene.seed, draw=step + 1),
             whole_times=config.times == "whole",
             strength=scene.strength,
         )

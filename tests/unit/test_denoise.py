@@ -11,12 +11,16 @@ from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.sampling.denoise import Given, Step, denoise, scene_predictor, stream_noise
 from layert2v_engine.sampling.guidance import Conditioning, Guidance, guided, join
-from layert2v_engine.sampling.schedule import new_run
+from layert2v_engine.sampling.schedule import SOLVERS, new_run
 
 LAYOUT = StreamLayout.for_foregrounds(1)
 SHAPE = (4, 2, 6, 8)
 NOISE = stream_noise(LAYOUT.names, SHAPE, seed=3)
 PLAIN = Guidance()
+
+
+def again(draw: int) -> Tensor:
+    return stream_noise(LAYOUT.names, SHAPE, seed=3, draw=draw)
 
 
 def words(value: float = 1.0, length: int = 5) -> Conditioning:
@@ -31,12 +35,12 @@ def towards_the_words(latents: Tensor, times: Tensor, text: Conditioning) -> Ten
 
 
 def run(predict=towards_the_words, solver: str = "euler", **more) -> Tensor:
-    steps = new_run(solver, 4, shift=3.0)
+    steps = new_run(solver, 4, shift=3.0, fresh=lambda step: again(step + 1))
     arguments = {"prompts": words(), "negative": words(0.0), "guidance": PLAIN} | more
     return denoise(predict, NOISE, steps, **arguments)
 
 
-@pytest.mark.parametrize("solver", ["euler", "unipc", "dpm++"])
+@pytest.mark.parametrize("solver", SOLVERS)
 def test_the_loop_arrives_where_the_network_points(solver: str) -> None:
     torch.testing.assert_close(run(solver=solver), torch.ones_like(NOISE), atol=1e-5, rtol=0)
 
@@ -62,7 +66,7 @@ def test_guidance_outside_its_interval_is_a_single_forward() -> None:
     assert sizes == [1, 2, 2, 1]  # levels 1, 0.9, 0.75, 0.5
 
 
-@pytest.mark.parametrize("solver", ["euler", "unipc"])
+@pytest.mark.parametrize("solver", SOLVERS)
 def test_frozen_streams_are_shown_clean_and_stay_to_the_bit(solver: str) -> None:
     clean, seen = torch.randn(NOISE.shape), []
 
@@ -77,16 +81,17 @@ def test_frozen_streams_are_shown_clean_and_stay_to_the_bit(solver: str) -> None
     assert all(times[1] == times[3] == 0 and times[0] > 0 for times in seen)
 
 
-@pytest.mark.parametrize("solver", ["euler", "unipc", "dpm++"])
+@pytest.mark.parametrize("solver", SOLVERS)
 def test_a_kept_region_arrives_at_what_is_given_on_a_straight_line(solver: str) -> None:
     clean, keep = torch.randn(NOISE.shape), torch.zeros(len(LAYOUT), 1, *SHAPE[1:])
     keep[0, :, :, :3] = 1
-    schedule, _ = new_run(solver, 4, shift=3.0)
-    levels = iter(schedule.sigmas)
+    schedule, _ = new_run(solver, 4, shift=3.0, fresh=again)
+    levels = iter(enumerate(schedule.sigmas))
 
     def predict(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
-        sigma = next(levels)
-        line = torch.lerp(clean, NOISE, sigma)[:, 0, :, :, :3]
+        draw, sigma = next(levels)
+        noise = again(draw) if solver == "stochastic" else NOISE
+        line = torch.lerp(clean, noise, sigma)[:, 0, :, :, :3]
         torch.testing.assert_close(latents[:, 0, :, :, :3], line, atol=5e-3, rtol=0)
         return towards_the_words(latents, times, text)
 

@@ -48,10 +48,14 @@ def test_impossible_schedules_are_refused(steps: int, shift: float) -> None:
         Schedule.shifted(steps, shift=shift)
 
 
+def some_noise(step: int) -> torch.Tensor:
+    return torch.randn(2, 3, generator=torch.Generator().manual_seed(step))
+
+
 @pytest.mark.parametrize("name", SOLVERS)
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_a_constant_estimate_is_reached_exactly(name: str, steps: int) -> None:
-    schedule, solver = new_run(name, steps, shift=3.0)
+    schedule, solver = new_run(name, steps, shift=3.0, fresh=some_noise)
     clean, sample = torch.full((2, 3), 0.7), torch.randn(2, 3)
     for index in range(schedule.steps):
         sample = solver.step(index, sample, clean)
@@ -70,9 +74,19 @@ def gaussian_error(name: str, steps: int) -> float:
     return abs(float(sample) - 0.5)
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", [name for name in SOLVERS if name != "stochastic"])
 def test_more_steps_come_closer_to_the_exact_answer(name: str) -> None:
     assert gaussian_error(name, 64) < 0.6 * gaussian_error(name, 32)
+
+
+def test_a_stochastic_step_is_the_estimate_with_noise_of_the_next_level() -> None:
+    _, solver = new_run("stochastic", 4, shift=1.0, fresh=some_noise)
+    clean = torch.full((2, 3), 0.7)
+    once = solver.step(1, torch.full((2, 3), 9.0), clean)
+    torch.testing.assert_close(once, 0.5 * clean + 0.5 * some_noise(1))
+    assert torch.equal(solver.step(3, torch.zeros(2, 3), clean), clean)
+    with pytest.raises(ValueError, match="needs fresh noise after step 0"):
+        new_run("stochastic", 4, shift=1.0)[1].step(0, clean, clean)
 
 
 def test_solvers_of_second_order_beat_euler_at_few_steps() -> None:

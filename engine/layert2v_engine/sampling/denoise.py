@@ -124,13 +124,15 @@ def scene_predictor(
     return predict
 
 
-def stream_noise(names: Sequence[str], shape: Sequence[int], seed: int) -> Tensor:
-    """Noise [1, S, *shape], drawn for each stream apart from (seed, stream name).
+def stream_noise(names: Sequence[str], shape: Sequence[int], seed: int, draw: int = 0) -> Tensor:
+    """Noise [1, S, *shape], drawn for each stream apart from (seed, stream name), the first time or
+    once more.
 
     A stream keeps its noise whatever the other streams are. Drawn on the CPU, so that all devices
-    start from the same numbers.
+    see the same numbers.
     """
-    return torch.stack([_noise(f"{seed}/{name}", shape) for name in names])[None]
+    again = f"/{draw}" if draw else ""
+    return torch.stack([_noise(f"{seed}/{name}{again}", shape) for name in names])[None]
 
 
 def _noise(key: str, shape: Sequence[int]) -> Tensor:

@@ -2,7 +2,8 @@
 
 Rectified flow: x = (1 - sigma) * clean + sigma * noise, sigma from about 1 to 0. A solver sees the
 estimate of the clean latents only, so it serves v- and x-predicting networks alike. Knows nothing
-of streams or prompts. Sources: DPM-Solver++ (arXiv 2211.01095), UniPC (arXiv 2302.04867).
+of streams or prompts. Sources: DPM-Solver++ (arXiv 2211.01095), UniPC (arXiv 2302.04867),
+consistency models (arXiv 2303.01469).
 """
 
 from __future__ import annotations
@@ -70,6 +71,10 @@ class Schedule:
         return math.floor(time) if self.whole_times else time
 
 
+# The noise that a run draws after step `index`, of the shape of a sample.
+Fresh = Callable[[int], Tensor]
+
+
 class Solver(Protocol):
     """One run's way down a schedule; keeps what it has seen, so a new run needs a new one."""
 
@@ -85,6 +90,21 @@ class Euler:
 
     def step(self, index: int, sample: Tensor, clean: Tensor) -> Tensor:
         return clean + (sample - clean) * (self._sigmas[index + 1] / self._sigmas[index])
+
+
+class Stochastic:
+    """To the estimate, and back up to the next level with fresh noise: what an earlier step got
+    wrong in detail is drawn anew (algorithm 1 of consistency models; diffusers calls it stochastic
+    sampling).
+    """
+
+    def __init__(self, schedule: Schedule, fresh: Fresh) -> None:
+        self._sigmas, self._fresh = schedule.sigmas, fresh
+
+    def step(self, index: int, sample: Tensor, clean: Tensor) -> Tensor:
+        del sample
+        level = self._sigmas[index + 1]
+        return torch.lerp(clean, self._fresh(index).to(clean), level) if level else clean
 
 
 class DpmPlusPlus:
@@ -160,10 +180,17 @@ def _log_snr(sigma: float) -> float:
     return math.log((1 - sigma) / sigma)
 
 
-SOLVERS: dict[str, tuple[Callable[[Schedule], Solver], float]] = {
-    "euler": (Euler, 1.0),
-    "dpm++": (DpmPlusPlus, 1.0),
-    "unipc": (UniPC, NEARLY_NOISE),
+def no_noise(step: int) -> Tensor:
+    """For runs that need none but the first."""
+    raise ValueError(f"a stochastic run needs fresh noise after step {step}")
+
+
+# How each is built, and the level it starts from.
+SOLVERS: dict[str, tuple[Callable[[Schedule, Fresh], Solver], float]] = {
+    "euler": (lambda schedule, _: Euler(schedule), 1.0),
+    "stochastic": (Stochastic, 1.0),
+    "dpm++": (lambda schedule, _: DpmPlusPlus(schedule), 1.0),
+    "unipc": (lambda schedule, _: UniPC(schedule), NEARLY_NOISE),
 }
 
 
@@ -174,9 +201,11 @@ def new_run(
     shift: float,
     whole_times: bool = False,
     strength: float = 1.0,
+    fresh: Fresh = no_noise,
 ) -> tuple[Schedule, Solver]:
-    """The schedule and a fresh solver of one run; `solver` is a key of SOLVERS.
+    """The schedule and a new solver of one run; `solver` is a key of SOLVERS.
 
+    fresh: what the stochastic solver draws from; the others never do.
     strength: the noise level to start from, 1 for a new picture. Raises KeyError for another
     solver, ValueError for wrong steps, shift or strength.
     """
@@ -184,4 +213,4 @@ def new_run(
     schedule = Schedule.shifted(steps, shift=shift, first=first, whole_times=whole_times)
     if strength < 1:
         schedule = schedule.below(strength)
-    return schedule, build(schedule)
+    return schedule, build(schedule, fresh)

@@ -26,6 +26,7 @@ from layert2v_engine.training.data import STREAM_PLANES, ClipSet, whitened_devia
 COLOUR_STREAMS, COLOUR_SHARES = (0, 1, 2), (0.45, 0.2, 0.35)
 OPACITY_STREAMS = (3, 4)
 SHOWN = 8  # clips on a sheet
+FOLLOWED = 8  # crops of a batch whose motion is estimated, on the CPU
 FIT_SHARES = (0.25, 0.2, 0.25, 0.2, 0.1)  # all five streams share one encoder
 
 
@@ -95,7 +96,7 @@ class ChunkSampler:
         if not self.config.steadiness:
             return error.new_zeros(())
         frame = self.dice.index(error.shape[2] - 1)
-        pairs = (x[:, :, frame : frame + 2] for x in (error, target))
+        pairs = (x[:FOLLOWED, :, frame : frame + 2] for x in (error, target))
         return self.config.steadiness * change_along_motion(*pairs)
 
     def _encoded(self, chunks: Tensor) -> Tensor:

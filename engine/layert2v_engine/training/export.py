@@ -35,7 +35,7 @@ from layert2v_engine.training.joint_stage import (
     text_tokens,
 )
 from layert2v_engine.training.objective import ObjectiveConfig
-from layert2v_engine.training.sheet import GUIDED, MATTE_COLOUR, SHIFT
+from layert2v_engine.training.sheet import GUIDED, MATTE_COLOUR, SHIFT, SOLVER
 from layert2v_engine.training.stages import WorldConfig
 from layert2v_engine.training.start import START, network_settings, started
 from layert2v_engine.world.vocabulary import ABILITIES, ACTIONS, Selection
@@ -142,7 +142,7 @@ def export(
             },
             text_encoder="minilm" if start is None else start.text_encoder,
             text_tokens=text_tokens(run, config),
-            solver="euler",
+            solver=SOLVER,
             shift=SHIFT,
             guidance_interval=GUIDED,
             frames_per_stream=1 + (world.frames - 1) // temporal_factor,

@@ -26,6 +26,7 @@ from layert2v_engine.training.words import spoken
 ROWS = 8
 MATTE_COLOUR = 0.5  # what the world's foreground stream is drawn over
 STEPS, GUIDANCE, SHIFT, SEED = 16, 2.0, 2.0, 1
+SOLVER = "stochastic"
 # Noise levels that are guided: what is drawn, not its fine detail, in which guided streams disagree
 # (docs/decisions/0059-larger-pictures-from-the-same-latents.md).
 GUIDED = (0.5, 1.0)
@@ -106,7 +107,8 @@ class SheetSampler:
         scenes = self.material.scenes[count]
         _, streams, channels, frames, height, width = scenes.latents.latents.shape
         shape = (len(prompts), streams, channels, 1 if frame else frames, height, width)
-        noise = torch.randn(shape, generator=torch.Generator().manual_seed(SEED))
+        generator = torch.Generator().manual_seed(SEED)
+        noise = torch.randn(shape, generator=generator)
         predict = frozen_predictor(
             model,
             scenes.layout,
@@ -120,7 +122,12 @@ class SheetSampler:
         return denoise(
             predict,
             noise.to(model.device),
-            new_run("euler", STEPS, shift=SHIFT),
+            new_run(
+                SOLVER,
+                STEPS,
+                shift=SHIFT,
+                fresh=lambda _: torch.randn(shape, generator=generator),
+            ),
             Conditioning(*texts.batch(prompts)),
             Conditioning(*texts.batch([("",) * len(row) for row in prompts])),
             Guidance(scale=1.0 if config.guidance else GUIDANCE, interval=GUIDED),
