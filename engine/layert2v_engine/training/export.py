@@ -35,7 +35,7 @@ from layert2v_engine.training.joint_stage import (
     text_tokens,
 )
 from layert2v_engine.training.objective import ObjectiveConfig
-from layert2v_engine.training.sheet import GUIDED, MATTE_COLOUR, SHIFT, SOLVER
+from layert2v_engine.training.sheet import GUIDANCE, GUIDED, MATTE_COLOUR, SHIFT, SOLVER
 from layert2v_engine.training.stages import WorldConfig
 from layert2v_engine.training.start import START, network_settings, started
 from layert2v_engine.world.vocabulary import ABILITIES, ACTIONS, Selection
@@ -72,7 +72,7 @@ def mini_info(
         default_frames=world.frames,
         default_fps=12.0,
         default_steps=20,
-        default_guidance=guidance or 2.0,
+        default_guidance=guidance or GUIDANCE,
         steps_range=(1, 200),
         guidance_range=(guidance, guidance) if guidance else (1.0, 15.0),
         abilities=("generate", CLEAN_CONDITIONING),

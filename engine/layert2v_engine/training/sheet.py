@@ -25,7 +25,7 @@ from layert2v_engine.training.words import spoken
 
 ROWS = 8
 MATTE_COLOUR = 0.5  # what the world's foreground stream is drawn over
-STEPS, GUIDANCE, SHIFT, SEED = 16, 2.0, 2.0, 1
+STEPS, GUIDANCE, SHIFT, SEED = 16, 1.5, 2.0, 1
 SOLVER = "stochastic"
 # Noise levels that are guided: what is drawn, not its fine detail, in which guided streams disagree
 # (docs/decisions/0059-larger-pictures-from-the-same-latents.md).
