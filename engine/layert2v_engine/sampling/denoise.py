@@ -1,8 +1,8 @@
 """The denoising loop: all streams of a scene from noise to clean latents on one trajectory.
 
 What is given of a scene stays. Frozen streams enter clean, are shown to the network at time 0, and
-leave bit for bit as they came. Kept regions follow the straight line from their noise to what is
-given, at the time of all others: that takes no training (arXiv 2201.09865, with fixed noise).
+leave bit for bit as they came. Kept regions are what is given with the run's noise on it, at the
+level of all others: that takes no training (arXiv 2201.09865).
 """
 
 from __future__ import annotations
