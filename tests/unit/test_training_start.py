@@ -96,6 +96,7 @@ def test_a_decoder_of_the_same_size_goes_on_from_that_of_the_start(
     adopt(tmp_path, str(model), decoders=False)
     there = load_autoencoder(model / "autoencoder", CPU)
     settings = {n: v for n, v in there.config.items() if not n.startswith("_")}
+    settings["decoder_widths"] = tuple(settings["decoder_widths"])  # a default is no list
     run_autoencoder(tmp_path, replace(AUTOENCODER, codes_of_start=True, autoencoder=settings), None)
     begun = load_autoencoder(tmp_path / "autoencoder" / "fit", CPU).state_dict()
     for name, weights in there.state_dict().items():

@@ -114,9 +114,10 @@ def _fit(
 
 
 def _settings(autoencoder: PatchAutoencoder) -> dict[str, Any]:
-    """What says which weights fit into it."""
+    """What says which weights fit into it; files know lists where code has tuples."""
     names = inspect.signature(PatchAutoencoder).parameters
-    return {name: autoencoder.config[name] for name in names}
+    settings = {name: autoencoder.config[name] for name in names}
+    return settings | {"decoder_widths": tuple(settings["decoder_widths"])}
 
 
 def _loaded(folder: Path) -> PatchAutoencoder:
