@@ -7,6 +7,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import nuke
 
-from layert2v_nuke import selfcheck
+from layert2v_nuke.selfcheck import checks
 
-raise SystemExit(selfcheck.main(nuke, sys.argv[1:]))
+raise SystemExit(checks.main(nuke, sys.argv[1:]))

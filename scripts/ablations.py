@@ -24,14 +24,14 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from layert2v_engine.commands.learning import duration
+from layert2v_engine.cli.train import duration
 from layert2v_engine.devices import CPU, pick_device
-from layert2v_engine.evaluation.material import Material, prepare
+from layert2v_engine.evaluation.reference_data import Material, prepare
 from layert2v_engine.evaluation.report import measure, measure_round_trip, shoot
-from layert2v_engine.evaluation.sheets import save_captioned
-from layert2v_engine.evaluation.shots import Shot, Wish, draw_wishes
+from layert2v_engine.evaluation.samples import Shot, Wish, draw_wishes
+from layert2v_engine.metrics.contact_sheet import save_captioned
 from layert2v_engine.model.checkpoint import read_index
-from layert2v_engine.model.parts import DECODER_LORA
+from layert2v_engine.model.components import DECODER_LORA
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.training.config import load_config
 from layert2v_engine.training.export import export
@@ -42,9 +42,9 @@ from layert2v_engine.training.stages import (
     needed_from,
     run_autoencoder,
 )
-from layert2v_engine.world.vocabulary import PLACES, SUBJECTS, TIMES
+from layert2v_engine.world.text.vocabulary import PLACES, SUBJECTS, TIMES
 
-CONFIGS = Path("engine/layert2v_engine/training/ablations")
+CONFIGS = Path("engine/layert2v_engine/training/configs/ablations")
 TABLE, PICTURE = "table.md", "ablations.jpg"
 FULL, PLAIN, PICTURES = "full", "plain_mattes", "pictures.safetensors"
 SHOWN = 4  # prompts in the picture

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from layert2v.rerender import RerenderSpec
+from layert2v.rerender.validation import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.stack import Stack, read_state
 from layert2v_engine.engine import Engine
-from layert2v_engine.stack.color import ColorConfig
+from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.stack.preview import display_transform, load, over_checker, to_bytes
 
 PROMPT = "a fox running through a forest on a sunny day"

@@ -20,12 +20,13 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from layert2v_engine.world import figures, places
+from layert2v_engine.world.backdrops import places
 from layert2v_engine.world.clips import Clip, World, build_bank
-from layert2v_engine.world.descriptions import describe
-from layert2v_engine.world.phrases import with_article
-from layert2v_engine.world.sprite_words import SPRITES
-from layert2v_engine.world.vocabulary import (
+from layert2v_engine.world.subjects import render
+from layert2v_engine.world.text.descriptions import describe
+from layert2v_engine.world.text.phrases import with_article
+from layert2v_engine.world.text.sprite_words import SPRITES
+from layert2v_engine.world.text.vocabulary import (
     ABILITIES,
     ACTIONS,
     CAMERAS,
@@ -75,10 +76,10 @@ def labelled(caption: str, picture: Tensor) -> Image.Image:
 
 def subject_cell(subject: int, colour: int = -1) -> Cell:
     """Two poses of a subject on plain ground, and its silhouette."""
-    look = figures.Look(
+    look = render.Look(
         subject=subject, colour=colour, action=ABILITIES[subject][0], sun_side=-1, low_sun=False
     )
-    drawn = figures.drawn(look, *CELL, np.random.default_rng((7, subject)))
+    drawn = render.drawn(look, *CELL, np.random.default_rng((7, subject)))
     poses = drawn.frames[[0, len(drawn.frames) // 3]]
     tiles = [centred(on_ground(pose), drawn) for pose in poses]
     silhouette = (1 - poses[0][3]).expand(3, -1, -1)
@@ -93,7 +94,7 @@ def on_ground(pose: Tensor) -> Tensor:
     return under * (1 - alpha) + pose[:3] * alpha
 
 
-def centred(picture: Tensor, drawn: figures.Drawn, fill: float | None = None) -> Tensor:
+def centred(picture: Tensor, drawn: render.Drawn, fill: float | None = None) -> Tensor:
     """The picture on a cell, with its origin in the middle near the lower edge."""
     cell = torch.ones(3, CELL[1], CELL[0]) * (GROUND if fill is None else fill)
     left, top = round(CELL[0] / 2 - drawn.column), round(CELL[1] * 0.86 - drawn.row)

@@ -6,9 +6,10 @@ Layers of the house: ``panels`` and ``operators`` over ``session`` (requests) an
 speak to a server, and grpc is imported on first use.
 """
 
-from . import model, operators, panels, preferences, session, thumbnails
+from . import model, operators, preferences, preview_icons, requests
+from .ui import panels
 
-_MODULES = (preferences, model, thumbnails, operators, panels, session)
+_MODULES = (preferences, model, preview_icons, operators, panels, requests)
 
 
 def register() -> None:

@@ -17,7 +17,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import catalogue
+from . import model_cache
 
 TARGETS = (
     ("COMPOSITOR", "Compositor", "A node group with an output per layer", "NODE_COMPOSITING", 0),
@@ -33,23 +33,23 @@ def _seed_changed(self, _context):
 
 
 def _own_sampling_changed(self, _context):
-    model = catalogue.chosen(self.id_data)
+    model = model_cache.chosen(self.id_data)
     if self.own_sampling and model is not None:
         self.steps, self.guidance = model.default_steps, model.default_guidance
 
 
 def _layer_changed(self, context):
-    from . import library  # which needs these classes
+    from . import stack_list  # which needs these classes
 
     if self.stack:
-        library.refresh_by_uid(self.id_data, self.stack)
+        stack_list.refresh_by_uid(self.id_data, self.stack)
 
 
 def _stack_changed(self, context):
-    from . import library
+    from . import stack_list
 
     if self.layers:
-        library.refresh(self)
+        stack_list.refresh(self)
 
 
 @lru_cache(maxsize=256)  # Blender needs these texts to stay alive
@@ -192,12 +192,12 @@ class LAYERT2V_Scene(bpy.types.PropertyGroup):
         default=4.0,
     )
     model: EnumProperty(
-        name="Model", description="The models of the server", items=catalogue.model_items
+        name="Model", description="The models of the server", items=model_cache.model_items
     )
     colorspace: EnumProperty(
         name="Color Space",
         description="The linear space the layers are delivered in",
-        items=catalogue.colorspace_items,
+        items=model_cache.colorspace_items,
     )
     folder: StringProperty(
         name="Folder",

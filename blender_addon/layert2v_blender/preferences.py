@@ -11,7 +11,7 @@ import bpy
 from bpy.props import CollectionProperty, IntProperty, StringProperty
 
 if TYPE_CHECKING:
-    from layert2v_client.session import SessionSettings
+    from layert2v_client.session.session import SessionSettings
 
 PROGRAM = "layert2v-server"
 
@@ -58,7 +58,7 @@ class LAYERT2V_Preferences(bpy.types.AddonPreferences):
     path_rules: CollectionProperty(type=LAYERT2V_PathRule)
 
     def draw(self, context: bpy.types.Context) -> None:
-        from .panels import connection  # which reads the preferences
+        from .ui.panels import connection  # which reads the preferences
 
         layout = self.layout
         layout.use_property_split = True
@@ -112,7 +112,7 @@ def engine() -> str:
 
 def settings() -> "SessionSettings":
     """What the client needs to know."""
-    from layert2v_client.session import SessionSettings
+    from layert2v_client.session.session import SessionSettings
 
     own = get()
     return SessionSettings(

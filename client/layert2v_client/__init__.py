@@ -13,11 +13,10 @@ Synchronous and made for threads. Knows the contract, not the server and not the
 torch and no numpy, so that it can live inside a host.
 """
 
-from layert2v.rerender import Donor, Plate, RerenderSpec
+from layert2v.rerender.validation import Donor, Plate, RerenderSpec
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
 from layert2v_client.client import Client, connect
 from layert2v_client.connection import Tls
-from layert2v_client.embedded import EmbeddedServer
 from layert2v_client.errors import (
     AccessDenied,
     ClientError,
@@ -34,7 +33,8 @@ from layert2v_client.errors import (
     TransferFailed,
 )
 from layert2v_client.jobs import Job, Watch
-from layert2v_client.transfer import Terms
+from layert2v_client.local_server.process import EmbeddedServer
+from layert2v_client.transfer.download import Terms
 from layert2v_client.types import (
     Artifact,
     Device,

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 
-from layert2v.rerender import RerenderSpec
+from layert2v.rerender.validation import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.v1 import jobs_pb2, server_pb2
 from layert2v_client.connection import Connection, Tls, check_address, is_this_machine
@@ -17,8 +17,8 @@ from layert2v_client.convert import (
     status_from_message,
 )
 from layert2v_client.jobs import Job
-from layert2v_client.rerenders import Input, Source, prepare
-from layert2v_client.transfer import Terms
+from layert2v_client.rerender_request import Input, Source, prepare
+from layert2v_client.transfer.download import Terms
 from layert2v_client.types import JobState, JobStatus, ServerInfo
 
 PAGE_SIZE = 100

@@ -10,7 +10,7 @@ from typing import Any
 
 from layert2v.stack import MANIFEST_NAME, Stack
 from layert2v.v1 import jobs_pb2
-from layert2v_client import stacks, transfer
+from layert2v_client import stack_history
 from layert2v_client.connection import PATIENCE_S, Connection, Patience
 from layert2v_client.convert import status_from_message, update_from_message
 from layert2v_client.errors import (
@@ -19,7 +19,8 @@ from layert2v_client.errors import (
     JobFailed,
     ServerUnavailable,
 )
-from layert2v_client.transfer import Terms
+from layert2v_client.transfer import download as transfer
+from layert2v_client.transfer.download import Terms
 from layert2v_client.types import JobState, JobStatus, Update
 
 JOB_PREFIX = "jobs/"  # of every job's name, and of no stack's
@@ -79,7 +80,7 @@ class Job:
 
     def stack(self) -> Stack:
         """The manifest that the finished job has written. Raises ``ClientError``."""
-        return stacks.made(self._connection, self.status())
+        return stack_history.made(self._connection, self.status())
 
     def land(self, folder: Path, terms: Terms | None = None) -> Stack:
         """Bring the state that a re-render made into the stack it started from; see ``stacks``.
@@ -87,7 +88,7 @@ class Job:
         Raises ``NotPossible`` where ``folder`` holds another stack or the job has not succeeded,
         ``TransferFailed``, ``ManifestError``, or another ``ClientError``.
         """
-        return stacks.land(self._connection, self.status(), folder, terms)
+        return stack_history.land(self._connection, self.status(), folder, terms)
 
     def retract(self, folder: Path) -> None:
         """Remove what a ``download`` or ``land`` that was called off has brought to ``folder``.
@@ -96,7 +97,7 @@ class Job:
         """
         status = self.status()
         if status.rerender is not None and (folder / MANIFEST_NAME).exists():
-            stacks.forget(self._connection, status, folder)
+            stack_history.forget(self._connection, status, folder)
         else:
             transfer.forget(self._connection, status, folder)
 

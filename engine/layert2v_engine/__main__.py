@@ -2,6 +2,6 @@
 
 import sys
 
-from layert2v_engine.cli import main
+from layert2v_engine.cli.main import main
 
 sys.exit(main())

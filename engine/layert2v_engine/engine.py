@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from layert2v.rerender import RerenderSpec, followers, needs_model
+from layert2v.rerender.validation import RerenderSpec, followers, needs_model
 from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
 from layert2v.stack import Role, Stack
 from layert2v_engine.errors import (
@@ -27,19 +27,19 @@ from layert2v_engine.errors import (
     ModelNotFound,
     OutOfMemory,
 )
-from layert2v_engine.layers import LayerFrames
+from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.progress import Job, Progress
-from layert2v_engine.prompts import PromptPlan
-from layert2v_engine.rerender import Redrawing, worth_a_look
-from layert2v_engine.rerender_change import prepare, rearrange
-from layert2v_engine.rerender_streams import save_latents
+from layert2v_engine.prompting.planner import PromptPlan
+from layert2v_engine.rerender.execute import Redrawing, worth_a_look
+from layert2v_engine.rerender.latents import save_latents
+from layert2v_engine.rerender.prepare import prepare, rearrange
 from layert2v_engine.sampling.denoise import Step
 from layert2v_engine.stack import manifest
-from layert2v_engine.stack.color import ColorConfig
-from layert2v_engine.stack.deliver import Colours, Provenance, StackEditor, StackWriter
+from layert2v_engine.stack.editor import Colours, Provenance, StackEditor, StackWriter
+from layert2v_engine.stream_codec import LayerFrames
 
 __all__ = ["Engine", "Progress", "stack_name"]
 

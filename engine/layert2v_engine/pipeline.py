@@ -20,7 +20,6 @@ from transformers.utils import logging as transformers_logging
 
 from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
-from layert2v_engine.layers import LayerFrames, StreamDecoder, decode_layers, decode_streams
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.model.checkpoint import (
@@ -31,7 +30,7 @@ from layert2v_engine.model.checkpoint import (
     loading,
     read_index,
 )
-from layert2v_engine.model.parts import (
+from layert2v_engine.model.components import (
     adapted,
     load_autoencoder,
     load_projection,
@@ -39,11 +38,12 @@ from layert2v_engine.model.parts import (
 )
 from layert2v_engine.model.text import TextEncoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
-from layert2v_engine.prompts import PromptPlan, PromptPlanner
-from layert2v_engine.sampling.cached import frozen_predictor
+from layert2v_engine.prompting.planner import PromptPlan, PromptPlanner
 from layert2v_engine.sampling.denoise import Given, Step, denoise, no_report, stream_noise
 from layert2v_engine.sampling.guidance import Conditioning, Guidance
+from layert2v_engine.sampling.kv_cache import frozen_predictor
 from layert2v_engine.sampling.schedule import new_run
+from layert2v_engine.stream_codec import LayerFrames, StreamDecoder, decode_layers, decode_streams
 
 MATTE = "matte"
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from layert2v_engine.errors import Cancelled
-from layert2v_engine.stack.files import appearing
+from layert2v_engine.image.atomic import appearing
 from layert2v_engine.stack.preview import FOLDER
 
 # Share of a job's time per stage, measured on two cores with the Mini; only the bar depends on it.

@@ -22,16 +22,18 @@ from typing import Any
 
 from layert2v import stack as manifest
 from layert2v.errors import ContractError
-from layert2v_nuke import bridge, preferences, selfcheck, ui
-from layert2v_nuke import node as nodes
-from layert2v_nuke.colour import unconverted
-from layert2v_nuke.connection import Connection
+from layert2v_nuke import preferences, ui
 from layert2v_nuke.controller import Controller
 from layert2v_nuke.errors import PluginError
-from layert2v_nuke.graph import open_comp
+from layert2v_nuke.graph import node as nodes
+from layert2v_nuke.graph.colorspaces import unconverted
+from layert2v_nuke.graph.model import open_comp
+from layert2v_nuke.graph.script import project, script, write
 from layert2v_nuke.host import Host
 from layert2v_nuke.preferences import Preferences
-from layert2v_nuke.script import project, script, write
+from layert2v_nuke.selfcheck import checks
+from layert2v_nuke.session import bridge
+from layert2v_nuke.session.connection import Connection
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -243,7 +245,7 @@ def _preferences() -> None:
 
 
 def _self_check() -> None:
-    report = selfcheck.run(session().host.nuke)
+    report = checks.run(session().host.nuke)
     wrong = [check["what"] for check in report["checks"] if not check["right"]]
     said = f"Wrong: {', '.join(wrong)}" if wrong else f"All {len(report['checks'])} checks hold."
     session().host.say(said)

@@ -14,13 +14,15 @@ from typing import Any
 
 from layert2v import stack as manifest
 from layert2v.errors import ContractError
-from layert2v.rerender import RerenderSpec, rerender_to_json
+from layert2v.rerender.validation import RerenderSpec, rerender_to_json
 from layert2v.spec import ModelInfo, model_from_json, spec_to_json
-from layert2v_nuke import news, node, plates, requests, tcl, versions
-from layert2v_nuke.connection import Connection, is_final
+from layert2v_nuke import status_text
 from layert2v_nuke.errors import BadRequest, PluginError
-from layert2v_nuke.graph import Colour, mute_knob, open_comp
+from layert2v_nuke.graph import node, tcl
+from layert2v_nuke.graph.model import Colour, mute_knob, open_comp
 from layert2v_nuke.host import Host
+from layert2v_nuke.session import plates, requests, versions
+from layert2v_nuke.session.connection import Connection, is_final
 
 
 class Controller:
@@ -77,7 +79,7 @@ class Controller:
         with self.host.undo("Import LayerT2V stack"):
             uuid = self.host.create(node.group(self._new_id(), None, Path(), Colour()))
             self.host.show(uuid, stack, folder, colour)
-        self.host.note(uuid, news.shown(stack))
+        self.host.note(uuid, status_text.shown(stack))
         return uuid
 
     def explode(self, uuid: str) -> None:
@@ -105,7 +107,7 @@ class Controller:
             with self.host.undo(f"LayerT2V: {layer} v{shown[layer]:03d}"):
                 self.host.show(uuid, stack, folder, colour)
             if values["l2v_life"] == node.FAILED:  # such as by a version that is not there
-                self.host.note(uuid, news.shown(stack))
+                self.host.note(uuid, status_text.shown(stack))
         except (PluginError, ContractError) as problem:
             self._fail(uuid, problem)
 
@@ -114,10 +116,10 @@ class Controller:
         values = self.host.values(uuid)
         if uuid in self._presses or self._plates.pop(uuid, None) is not None:
             self._presses.pop(uuid, None)
-            self.host.note(uuid, news.cancelled(), keep=True)
+            self.host.note(uuid, status_text.cancelled(), keep=True)
         elif values["l2v_life"] in node.PENDING:
             self._send(uuid, "cancel", request_id=values["l2v_request"])
-            self.host.note(uuid, news.life("cancelling", "Cancelling"))
+            self.host.note(uuid, status_text.life("cancelling", "Cancelling"))
 
     def refresh(self) -> None:
         """Ask for everything that is pending, again."""
@@ -173,7 +175,7 @@ class Controller:
         if verb != "generate":
             _folder(values)
         self._presses[uuid] = f"{verb} {layer}".strip()
-        self.host.note(uuid, news.life(node.LOOKING, "Looking for the server"))
+        self.host.note(uuid, status_text.life(node.LOOKING, "Looking for the server"))
         self._send_presses()
         self._wake()
 
@@ -198,7 +200,7 @@ class Controller:
         spec = requests.generate_spec(values, project, self._models)
         folder = _take(self._stacks() / f"{self.host.name(uuid)}_{uuid[:8]}")
         tcl.path(folder)
-        self.host.note(uuid, news.made_as(spec, project))
+        self.host.note(uuid, status_text.made_as(spec, project))
         self._ask(uuid, {"do": "generate", "spec": spec_to_json(spec), "folder": str(folder)})
 
     def _rerender(self, uuid: str, layers: list[str]) -> None:
@@ -215,7 +217,7 @@ class Controller:
     def _ask(self, uuid: str, asked: dict[str, Any]) -> None:
         request = self._new_id()
         values = {"l2v_request": request, "l2v_job": "", "l2v_asked": json.dumps(asked)}
-        self.host.note(uuid, {**values, **news.life(node.SENDING, "Sending")}, keep=True)
+        self.host.note(uuid, {**values, **status_text.life(node.SENDING, "Sending")}, keep=True)
         self._followed[request] = uuid
         self._send(uuid, **asked, request_id=request)
 
@@ -237,7 +239,7 @@ class Controller:
         try:
             if plates.step(self.host, uuid, plate):
                 done = plate.total - len(plate.frames)
-                self.host.note(uuid, news.rendering(done, plate.total))
+                self.host.note(uuid, status_text.rendering(done, plate.total))
                 return
             del self._plates[uuid]
             values = self.host.values(uuid)
@@ -259,9 +261,9 @@ class Controller:
                 continue
             if is_final(problem):
                 self._presses.pop(uuid, None)
-                self._end(uuid, news.failed(vars(problem)))
+                self._end(uuid, status_text.failed(vars(problem)))
             else:
-                self.host.note(uuid, news.waiting(problem.message))
+                self.host.note(uuid, status_text.waiting(problem.message))
 
     def _resume_all(self) -> None:
         for uuid, names in self.host.nodes().items():
@@ -287,7 +289,7 @@ class Controller:
         try:
             asked = json.loads(values["l2v_asked"])
         except ValueError:  # somebody has written into a hidden knob
-            self._end(uuid, news.unknown())
+            self._end(uuid, status_text.unknown())
             return
         request, job = values["l2v_request"], values["l2v_job"]
         if job:
@@ -301,7 +303,7 @@ class Controller:
         if "id" in message:
             uuid = self._asked.pop(message["id"], "")
             if "error" in message and uuid:
-                self._end(uuid, news.failed(message["error"]))
+                self._end(uuid, status_text.failed(message["error"]))
             return
         name = message["event"]
         if name == "Connected":
@@ -320,7 +322,7 @@ class Controller:
         owner = self._followed.get(message.get("request_id", ""))
         for uuid in [owner] if owner is not None else list(self._presses):
             self._presses.pop(uuid, None)
-            self._end(uuid, news.failed(vars(problem)))
+            self._end(uuid, status_text.failed(vars(problem)))
 
     def _connected(self, message: Mapping[str, Any]) -> None:
         self._connection.settled()
@@ -339,10 +341,10 @@ class Controller:
                 continue
             if final and uuid in self._presses:
                 del self._presses[uuid]
-                self._end(uuid, news.failed(message))
+                self._end(uuid, status_text.failed(message))
             else:
                 self.host.note(
-                    uuid, news.waiting(f"{message['message']} {message['hint']}".strip())
+                    uuid, status_text.waiting(f"{message['message']} {message['hint']}".strip())
                 )
 
     def _job(self, uuid: str, name: str, message: Mapping[str, Any]) -> None:
@@ -350,24 +352,24 @@ class Controller:
             values = self.host.values(uuid)
             if message["job"] not in ("", values["l2v_job"]):
                 self.host.note(uuid, {"l2v_job": message["job"]}, keep=True)
-            self.host.note(uuid, {"l2v_life": message["state"], **news.changed(message)})
+            self.host.note(uuid, {"l2v_life": message["state"], **status_text.changed(message)})
         elif name == "Preview":
-            self.host.note(uuid, news.preview(message["path"]))
+            self.host.note(uuid, status_text.preview(message["path"]))
         elif name == "JobDone":
             self._done(uuid, Path(message["folder"]))
         elif name == "JobFailed":
-            self._end(uuid, news.failed(message))
+            self._end(uuid, status_text.failed(message))
         elif name == "JobCancelled":
-            self._end(uuid, news.cancelled())
+            self._end(uuid, status_text.cancelled())
         elif name == "JobUnknown":
-            self._end(uuid, news.unknown())
+            self._end(uuid, status_text.unknown())
 
     def _done(self, uuid: str, folder: Path) -> None:
         stack = manifest.read(folder)
         colour = self.host.colour(stack.colorspace)
         with self.host.undo(f"LayerT2V: {stack.name} v{stack.state:03d}"):
             self.host.show(uuid, stack, folder, colour)
-        self._end(uuid, news.shown(stack))
+        self._end(uuid, status_text.shown(stack))
 
     def _end(self, uuid: str, values: Mapping[str, Any]) -> None:
         for request in [one for one, owner in self._followed.items() if owner == uuid]:
@@ -380,7 +382,7 @@ class Controller:
         if not self.host.there(uuid):
             return
         pending = uuid in self._followed.values()
-        values = news.told(problem) if pending else news.failed(vars(problem))
+        values = status_text.told(problem) if pending else status_text.failed(vars(problem))
         self.host.note(uuid, values)
 
 

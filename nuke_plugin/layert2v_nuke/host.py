@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from layert2v.stack import Stack
-from layert2v_nuke import build, node, tcl
-from layert2v_nuke.colour import choose, working_space
 from layert2v_nuke.errors import HostRefused
-from layert2v_nuke.graph import (
+from layert2v_nuke.graph import build, node, tcl
+from layert2v_nuke.graph.colorspaces import choose, working_space
+from layert2v_nuke.graph.model import (
     LAYER,
     OWNER,
     Colour,
@@ -26,7 +26,7 @@ from layert2v_nuke.graph import (
     read_name,
     read_path,
 )
-from layert2v_nuke.requests import Project
+from layert2v_nuke.session.requests import Project
 
 
 class Host:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from layert2v.errors import SpecError
-from layert2v.strict import Fields
+from layert2v.json_reader import Fields
 
 MAX_PROMPT_CHARS = 2000
 MAX_SEED = 2**63 - 1  # fits a signed 64-bit column and a protobuf int64

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from layert2v.rerender import Donor, Plate, RerenderSpec
+from layert2v.rerender.validation import Donor, Plate, RerenderSpec
 from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v.v1 import jobs_pb2, server_pb2
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from layert2v_engine.model.autoencoder import PatchAutoencoder, decode_video
-from layert2v_engine.training.autoencoding import ChunkConfig, DecoderPhase, fit
+from layert2v_engine.training.autoencoder_phase import ChunkConfig, DecoderPhase, fit
 from layert2v_engine.training.data import HELD_OUT_SEED, ClipSet, render_clips
 from layert2v_engine.world.clips import build_bank
 

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from layert2v.stack import Role
-from layert2v_engine.stack import exr
-from layert2v_engine.stack.color import ColorConfig
-from layert2v_engine.stack.compositing import premultiply, to_half
-from layert2v_engine.stack.deliver import StackWriter
-from layert2v_engine.stack.exr import COMPRESSIONS, ExrOptions, Tags
-from layert2v_engine.stack.files import record
+from layert2v_engine.image import exr
+from layert2v_engine.image.atomic import record
+from layert2v_engine.image.color import ColorConfig
+from layert2v_engine.image.compositing import premultiply, to_half
+from layert2v_engine.image.exr import COMPRESSIONS, ExrOptions, Tags
+from layert2v_engine.stack.editor import StackWriter
 
 
 def main() -> None:

@@ -21,11 +21,11 @@ from torch import Tensor
 
 from layert2v.spec import GenerateSpec, resolve
 from layert2v_engine.engine import Engine
-from layert2v_engine.layers import StreamDecoder
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.sampling.denoise import scene_predictor, stream_noise
 from layert2v_engine.sampling.guidance import Conditioning, Predictor, guided
+from layert2v_engine.stream_codec import StreamDecoder
 
 PROMPT = "a red fox running through a snowy forest at sunset"
 BASELINE = "float32, two passes"

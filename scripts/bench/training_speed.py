@@ -20,7 +20,7 @@ from layert2v_engine.model.text import MiniLMTextEncoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.training.config import load_config
 from layert2v_engine.training.data import CaptionStates, LatentSet, StreamWhitening
-from layert2v_engine.training.joint import (
+from layert2v_engine.training.joint_phase import (
     BATCH_STREAMS,
     JointConfig,
     JointPhase,
@@ -30,10 +30,10 @@ from layert2v_engine.training.joint import (
 from layert2v_engine.training.joint_stage import JointStage, new_transformer, role_names
 from layert2v_engine.training.stages import AutoencoderStage
 from layert2v_engine.training.trainer import Trainer, TrainerConfig
-from layert2v_engine.world.scenes import draw
+from layert2v_engine.world.text.scenes import draw
 
 CLIPS = 64
-SHIPPED = Path("engine/layert2v_engine/training/mini_v1")
+SHIPPED = Path("engine/layert2v_engine/training/configs/mini_v1")
 
 
 def main() -> None:

@@ -21,22 +21,22 @@ from grpc_health.v1.health import aio as health
 from layert2v.v1 import artifacts_pb2_grpc, jobs_pb2_grpc, server_pb2_grpc
 from layert2v.wire import MAX_MESSAGE_BYTES
 from layert2v_server.api.artifacts import ArtifactService
-from layert2v_server.api.border import Border
+from layert2v_server.api.interceptor import Border
 from layert2v_server.api.jobs import JobService
 from layert2v_server.api.server_info import ServerService
 from layert2v_server.auth import Callers, read_callers
 from layert2v_server.config import Config
+from layert2v_server.domain.state import TERMINAL
 from layert2v_server.errors import ConfigError
 from layert2v_server.executors.base import Executor
 from layert2v_server.executors.process import ProcessExecutor, worker_command
-from layert2v_server.jobs.board import JobBoard
-from layert2v_server.jobs.intake import Intake
-from layert2v_server.jobs.sources import Sources
-from layert2v_server.jobs.state import TERMINAL
-from layert2v_server.scheduler import Scheduler
+from layert2v_server.service.job_monitor import JobBoard
+from layert2v_server.service.scheduler import Scheduler
+from layert2v_server.service.sources import Sources
+from layert2v_server.service.submission import Intake
 from layert2v_server.store.artifacts import ArtifactStore
+from layert2v_server.store.content_index import Holdings
 from layert2v_server.store.database import disk_full_as_error, exclusive_use, open_database
-from layert2v_server.store.holdings import Holdings
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.uploads import UploadStore
 

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from fakes.documents import rerenders
 from fakes.example_stack import example_stack, layer, sequence
-from layert2v import rerender, wire
+from fakes.sample_documents import rerenders
+from layert2v import wire
 from layert2v.errors import SpecError
-from layert2v.rerender import (
+from layert2v.rerender import validation
+from layert2v.rerender.validation import (
     Donor,
     Plate,
     RerenderSpec,
@@ -46,8 +47,8 @@ def with_owl() -> Stack:
 
 @given(rerenders)
 def test_json_round_trip(spec: RerenderSpec) -> None:
-    text = json.dumps(rerender.rerender_to_json(spec))
-    assert rerender.rerender_from_json(json.loads(text)) == spec
+    text = json.dumps(validation.rerender_to_json(spec))
+    assert validation.rerender_from_json(json.loads(text)) == spec
 
 
 @given(rerenders)
@@ -74,7 +75,7 @@ def test_an_empty_message_means_the_defaults() -> None:
 )
 def test_other_json_is_refused(change: dict[str, Any], words: str) -> None:
     with pytest.raises(SpecError, match=words):
-        rerender.rerender_from_json({**rerender.rerender_to_json(FOX), **change})
+        validation.rerender_from_json({**validation.rerender_to_json(FOX), **change})
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_other_json_is_refused(change: dict[str, Any], words: str) -> None:
 )
 def test_what_follows(spec: RerenderSpec, drawn: tuple[str, ...]) -> None:
     assert followers(spec, STACK) == drawn
-    assert rerender.draws(spec, STACK, MINI) == bool(drawn)
+    assert validation.draws(spec, STACK, MINI) == bool(drawn)
     assert validate_rerender(spec, STACK, MINI) == []
 
 
@@ -117,7 +118,7 @@ def test_what_follows(spec: RerenderSpec, drawn: tuple[str, ...]) -> None:
 def test_ref_alone_is_drawn_only_where_a_model_can(spec: RerenderSpec, needed: bool) -> None:
     small = replace(MINI, width_range=(16, 48))
     for model in (None, small, replace(MINI, abilities=())):
-        assert needs_model(spec, STACK) == rerender.draws(spec, STACK, model) == needed
+        assert needs_model(spec, STACK) == validation.draws(spec, STACK, model) == needed
         assert bool(validate_rerender(spec, STACK, model)) == needed
 
 
@@ -235,28 +236,28 @@ def test_resolve_fills_every_default_and_keeps_what_was_given() -> None:
 
 def test_a_name_that_any_state_had_is_not_used_for_something_else() -> None:
     had = HistoryEntry("add", "2026-01-02T03:04:05Z", {"fg_07": 1}, {}, parent=1)
-    assert rerender.next_foreground(STACK) == "fg_02"
-    assert rerender.next_foreground(replace(STACK, history=(*STACK.history, had))) == "fg_08"
+    assert validation.next_foreground(STACK) == "fg_02"
+    assert validation.next_foreground(replace(STACK, history=(*STACK.history, had))) == "fg_08"
 
 
 def test_the_files_that_are_needed() -> None:
-    needed = {file.path for file in rerender.source_files(FOX, STACK)}
+    needed = {file.path for file in validation.source_files(FOX, STACK)}
     assert len(needed) == 3 * 2 + 1  # three layers, and the latents of one
     assert not any(path.startswith(("comp", "ref", "preview")) for path in needed)
-    kept = {file.path for file in rerender.source_files(PLATE, STACK)}
+    kept = {file.path for file in validation.source_files(PLATE, STACK)}
     assert {path.split("/")[0] for path in kept - needed} == {"ref"}
 
 
 def test_the_files_a_donor_gives() -> None:
     latents = FileRecord("latents/fg_01_v001.safetensors", 4, "cd" * 32)
     stack = replace(STACK, latents=(latents,), flats=(Flat(**sequence("comp")),))
-    alone = {file.path.split("/")[0] for file in rerender.donor_files(Donor("a", "fg_01"), stack)}
+    alone = {file.path.split("/")[0] for file in validation.donor_files(Donor("a", "fg_01"), stack)}
     assert alone == {"fg_01", "latents"}
-    both = rerender.donor_files(Donor("a", "fg_01", with_shadow=True), stack)
+    both = validation.donor_files(Donor("a", "fg_01", with_shadow=True), stack)
     assert {file.path.split("/")[0] for file in both} == {"fg_01", "latents", "shadow_01"}
 
 
 def test_every_key_once() -> None:
     spec = replace(FOX, masks={"fg_01": "m", "shadow_01": "m"})
-    assert rerender.input_keys(spec) == ("m",)
-    assert rerender.input_keys(replace(DONOR, masks={"shadow_01": "m"})) == ("other", "m")
+    assert validation.input_keys(spec) == ("m",)
+    assert validation.input_keys(replace(DONOR, masks={"shadow_01": "m"})) == ("other", "m")

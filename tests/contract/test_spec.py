@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from fakes.documents import models, specs
+from fakes.sample_documents import models, specs
 from layert2v import spec, wire
 from layert2v.errors import SpecError
 from layert2v.spec import MAX_SEED, GenerateSpec, ModelInfo, resolve, validate

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from fakes.documents import stacks
 from fakes.example_stack import example_stack
+from fakes.sample_documents import stacks
 from layert2v import stack
 from layert2v.errors import ManifestError
 from layert2v.stack import HistoryEntry, Role, Stack

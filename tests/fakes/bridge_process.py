@@ -26,7 +26,7 @@ class BridgeProcess:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
-                [python, "-m", "layert2v_client.bridge"],
+                [python, "-m", "layert2v_client.session.bridge"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -20,7 +20,7 @@ from PIL import Image
 
 from fakes.fake_rerender import Changer, stages
 from layert2v import stack as manifest
-from layert2v.rerender import RerenderSpec
+from layert2v.rerender.validation import RerenderSpec
 from layert2v.spec import GenerateSpec, ModelInfo, spec_to_json
 from layert2v.stack import FileRecord, Flat, HistoryEntry, Layer, Role, Stack
 

@@ -14,13 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from layert2v import stack as manifest
-from layert2v.rerender import (
-    RerenderSpec,
-    drawn,
-    draws,
-    rerender_to_json,
-    shadow_of,
-)
+from layert2v.rerender.validation import RerenderSpec, drawn, draws, rerender_to_json, shadow_of
 from layert2v.spec import ModelInfo
 from layert2v.stack import FileRecord, Flat, HistoryEntry, Layer, Role, Stack
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from layert2v_engine import training
 from layert2v_engine.model.autoencoder import PatchAutoencoder
-from layert2v_engine.model.matte import MatteProjection
+from layert2v_engine.model.matte_adapter import MatteProjection
 from layert2v_engine.training.config import load_config
 from layert2v_engine.training.joint_stage import JointStage, new_transformer
 from layert2v_engine.training.stages import AutoencoderStage

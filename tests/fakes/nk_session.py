@@ -10,11 +10,11 @@ from fakes.fake_nuke import FakeNuke
 from fakes.fake_nuke.nodes import Node
 from layert2v.spec import ModelInfo, model_to_json
 from layert2v_nuke import api, ui
-from layert2v_nuke.connection import Connection
 from layert2v_nuke.controller import Controller
 from layert2v_nuke.errors import BridgeFailed
 from layert2v_nuke.host import Host
 from layert2v_nuke.preferences import Preferences
+from layert2v_nuke.session.connection import Connection
 
 MODEL = ModelInfo(
     name="mini", title="Mini", digest="0" * 64, width_range=(16, 320), height_range=(16, 256),

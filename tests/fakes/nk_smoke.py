@@ -39,7 +39,8 @@ def main(installed: Path, tests: Path, binding: str) -> None:
         for name in ("init.py", "menu.py"):
             exec(compile((installed / name).read_text(), name, "exec"), {})  # noqa: S102
         from layert2v import stack as manifest
-        from layert2v_nuke import api, preferences, script
+        from layert2v_nuke import api, preferences
+        from layert2v_nuke.graph import script
 
         folder = installed.parent / "stack"
         folder.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from layert2v.stack import Role, Stack
-from layert2v_engine.stack.deliver import Provenance, StackWriter
+from layert2v_engine.stack.editor import Provenance, StackWriter
 
 HEIGHT, WIDTH = 18, 28
 RGBA = ("R", "G", "B", "A")

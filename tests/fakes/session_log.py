@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from fakes.fake_engine import ENGINE
 from fakes.live_server import PATIENCE_S, QUICK
-from layert2v_client.events import TERMINAL, Event, JobChanged
-from layert2v_client.session import Session, SessionSettings
+from layert2v_client.session.events import TERMINAL, Event, JobChanged
+from layert2v_client.session.session import Session, SessionSettings
 
 E = TypeVar("E")
 

@@ -8,13 +8,13 @@ from random import Random
 import torch
 
 from fakes.tiny_model import CHANNELS
-from layert2v_engine.training.autoencoding import ChunkConfig
+from layert2v_engine.training.autoencoder_phase import ChunkConfig
 from layert2v_engine.training.data import ClipSet, LatentSet
-from layert2v_engine.training.joint import JointConfig
+from layert2v_engine.training.joint_phase import JointConfig
 from layert2v_engine.training.joint_stage import JointPhaseConfig, JointStage, MultiStage
 from layert2v_engine.training.stages import AutoencoderStage, ClipCounts, MatteStage, WorldConfig
 from layert2v_engine.training.trainer import TrainerConfig
-from layert2v_engine.world.scenes import Scene, draw
+from layert2v_engine.world.text.scenes import Scene, draw
 
 CLIPS = 8
 ONE_STEP = TrainerConfig(budget_s=1e-6, muon_lr=1e-3)

@@ -16,8 +16,8 @@ import OpenEXR
 import torch
 
 from layert2v.stack import Role
-from layert2v_engine.stack.color import ColorConfig
-from layert2v_engine.stack.deliver import Provenance, StackWriter
+from layert2v_engine.image.color import ColorConfig
+from layert2v_engine.stack.editor import Provenance, StackWriter
 from layert2v_engine.stack.pack import pack
 
 GOLDEN = Path(__file__).with_name("stack.json")

@@ -112,7 +112,7 @@ def test_nuke_s_own_python_runs_the_bundled_bridge(
         pytest.skip("`make nuke` has not been run on this machine: no packages to bundle")
     build_nuke.PYTHONS = (version,)
     build_nuke.fill(tmp_path, "linux-x64")
-    from layert2v_nuke.bridge import _BUNDLED
+    from layert2v_nuke.session.bridge import _BUNDLED
 
     packages = tmp_path / "bridge" / f"py{version.replace('.', '')}"
     command = [python(version), "-I", "-S", "-c", _BUNDLED, str(packages)]

@@ -199,7 +199,7 @@ def test_two_bridges_on_one_server(live: LiveServer, tmp_path: Path) -> None:
 
 def test_a_host_that_does_not_read_loses_no_end(live: LiveServer, tmp_path: Path) -> None:
     """Progress waits, replaced by newer progress, while the pipe is full; the end arrives."""
-    command = [sys.executable, "-m", "layert2v_client.bridge"]
+    command = [sys.executable, "-m", "layert2v_client.session.bridge"]
     with (tmp_path / "log").open("wb") as log:
         bridge = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True

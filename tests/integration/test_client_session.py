@@ -16,7 +16,7 @@ from fakes.live_server import LiveServer, environment, live_server, until
 from fakes.session_log import Followed, fake_server_config
 from layert2v import stack
 from layert2v.spec import GenerateSpec
-from layert2v_client.session import (
+from layert2v_client.session.session import (
     Connected,
     Disconnected,
     JobCancelled,
@@ -118,7 +118,7 @@ def test_cancel_while_it_waits_in_the_queue(followed: Followed) -> None:
 def test_cancel_while_the_result_is_fetched(
     live: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("layert2v_client.transfer._shared_folder", lambda *_: None)
+    monkeypatch.setattr("layert2v_client.transfer.download._shared_folder", lambda *_: None)
     with Followed(settings(live, tmp_path)) as followed:
         many = spec(Behaviour(frame_bytes=2_500_000), frames=17)  # takes longer than a cancel
         request = followed.session.generate(many, folder=tmp_path / "fox")
@@ -288,7 +288,7 @@ def test_the_cache_keeps_its_limit(
     own_server: SessionSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest goes, here and on the server; not what this session made, nor what was placed."""
-    monkeypatch.setattr("layert2v_client.session.KEEP_JOBS_S", 0.0)
+    monkeypatch.setattr("layert2v_client.session.session.KEEP_JOBS_S", 0.0)
     big = Behaviour(frame_bytes=100_000)
     with Followed(own_server) as before:
         before.session.generate(spec(big))

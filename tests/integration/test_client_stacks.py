@@ -20,12 +20,13 @@ from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, environment, live_server
 from fakes.session_log import Followed, fake_server_config
 from layert2v import stack
-from layert2v.rerender import Plate, RerenderSpec
+from layert2v.rerender.validation import Plate, RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.wire import CHUNK_BYTES
-from layert2v_client import Client, NotPossible, Stopped, cli, connect, stacks
-from layert2v_client.session import JobCancelled, JobDone, JobFailed, SessionSettings
-from layert2v_client.transfer import Terms
+from layert2v_client import Client, NotPossible, Stopped, connect, stack_history
+from layert2v_client.cli import main
+from layert2v_client.session.session import JobCancelled, JobDone, JobFailed, SessionSettings
+from layert2v_client.transfer.download import Terms
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def fox(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 def call(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of one command."""
     out, err = io.StringIO(), io.StringIO()
-    code = cli.run(cli.parser().parse_args(arguments), environment or {}, out, err)
+    code = main.run(main.parser().parse_args(arguments), environment or {}, out, err)
     return code, out.getvalue(), err.getvalue()
 
 
@@ -366,7 +367,7 @@ def test_only_what_is_missing_travels(client: Client, fox: Path, tmp_path: Path)
 @pytest.fixture
 def plate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with one picture that travels in several parts."""
-    monkeypatch.setattr("layert2v_client.upload.SEGMENT_CHUNKS", 1)
+    monkeypatch.setattr("layert2v_client.transfer.upload.SEGMENT_CHUNKS", 1)
     (tmp_path / "plate").mkdir()
     Image.effect_noise((2200, 2200), uuid.uuid4().int % 90 + 10).save(tmp_path / "plate/a.png")
     return tmp_path / "plate"
@@ -428,16 +429,16 @@ def test_cancel_while_it_lands(
     """Nothing of the new state stays, and nothing of the old ones goes."""
     before = content(fox)
     with Followed(settings(live, tmp_path)) as followed:
-        deliver = stacks.deliver
+        deliver = stack_history.deliver
 
         def slow(*arguments: object) -> None:
             if len(arguments[3]) > 1:  # type: ignore[arg-type]  # not the manifest alone
-                monkeypatch.setattr(stacks, "deliver", deliver)
+                monkeypatch.setattr(stack_history, "deliver", deliver)
                 deliver(*arguments[:3], arguments[3][:4], arguments[4])  # type: ignore
                 followed.session.cancel(request)
             deliver(*arguments)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(stacks, "deliver", slow)
+        monkeypatch.setattr(stack_history, "deliver", slow)
         request = followed.session.rerender(fox, again(), {})
         assert followed.wait(JobCancelled).request_id == request
     assert content(fox) == before

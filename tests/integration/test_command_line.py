@@ -19,7 +19,7 @@ from layert2v import stack
 from layert2v_client import EmbeddedServer, EmbeddedServerFailed, connect
 
 TIMEOUT_S = 60
-PROGRAM = "import sys; from layert2v_program import main; sys.exit(main())"
+PROGRAM = "import sys; from layert2v_cli import main; sys.exit(main())"
 # Interrupts itself in the middle of what takes a second.
 WHILE_IT_LOADS = """
 import os, signal, sys

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from fakes import evil_pictures
+from fakes import malformed_images
 from fakes.live_server import LiveServer, live_server, until
 from fakes.pictures import write_stack
 from fakes.small_disk import small_disk
 from fakes.stack_requests import bring, pictures, records, rerender
 from fakes.tiny_model import INFO, write_tiny_model
-from layert2v.rerender import Plate, RerenderSpec, source_files
+from layert2v.rerender.validation import Plate, RerenderSpec, source_files
 from layert2v.stack import read
 from layert2v.v1 import jobs_pb2, server_pb2
 from layert2v_engine.stack.inspect import inspect
@@ -99,7 +99,7 @@ def test_a_stack_from_another_server_and_a_plate_of_ones_own(
     server: LiveServer, tmp_path: Path
 ) -> None:
     stack = write_stack(tmp_path / "s", width=INFO.default_width, height=INFO.default_height)
-    plate = evil_pictures.plain(tmp_path / "plate" / "p.1001.exr", 30, 20)
+    plate = malformed_images.plain(tmp_path / "plate" / "p.1001.exr", 30, 20)
     bring(server, plate.parent, records(plate.parent))
     spec = RerenderSpec("replace", ("bg",), plate=Plate("mine", "ACEScg", "opaque", "fit"))
     bring(server, tmp_path / "s", source_files(spec, stack))

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
-from fakes import evil_pictures
+from fakes import malformed_images
 from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, detail, live_server, until
 from fakes.pictures import write_stack
@@ -27,7 +27,7 @@ from fakes.stack_requests import (
     upload,
 )
 from layert2v import stack as manifest
-from layert2v.rerender import Donor, Plate, RerenderSpec, donor_files, source_files
+from layert2v.rerender.validation import Donor, Plate, RerenderSpec, donor_files, source_files
 from layert2v.v1 import artifacts_pb2, jobs_pb2, server_pb2
 from layert2v.wire import rerender_from_message
 from layert2v_server.auth import make_token
@@ -158,7 +158,7 @@ def test_wrong_fields_are_named_and_nothing_is_written(
 
 
 def test_inputs_must_be_what_the_request_says(server: LiveServer, fox: Any, tmp_path: Path) -> None:
-    evil_pictures.plain(tmp_path / "a.exr")
+    malformed_images.plain(tmp_path / "a.exr")
     mine, empty = pictures(tmp_path), jobs_pb2.InputFiles(list=jobs_pb2.FileList())
     stack = jobs_pb2.InputFiles(job=fox.name)
     for inputs, words in (
@@ -281,7 +281,7 @@ def test_a_manifest_that_is_none(server: LiveServer, tmp_path: Path) -> None:
 
 
 def test_a_plate_and_a_donor(server: LiveServer, fox: Any, tmp_path: Path) -> None:
-    plate = evil_pictures.plain(tmp_path / "plate" / "p.0001.exr")
+    plate = malformed_images.plain(tmp_path / "plate" / "p.0001.exr")
     bring(server, plate.parent, records(plate.parent))
     given = {"mine": pictures(plate.parent)}
     swapped = server.end(rerender(server, PLATE, fox.name, inputs=given).name)
@@ -306,7 +306,9 @@ def test_a_donor_from_elsewhere(server: LiveServer, fox: Any, tmp_path: Path) ->
     assert "has no layer 'fg_09'; it has: bg, shadow_01, fg_01" in error.message
 
 
-@pytest.mark.parametrize("make", [evil_pictures.deep, evil_pictures.cut_off, evil_pictures.none])
+@pytest.mark.parametrize(
+    "make", [malformed_images.deep, malformed_images.cut_off, malformed_images.none]
+)
 def test_a_picture_that_must_not_be_opened(
     server: LiveServer, fox: Any, tmp_path: Path, make: Any
 ) -> None:

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from layert2v.spec import GenerateSpec, resolve
-from layert2v_engine.cli import main
+from layert2v_engine.cli.main import main
 from layert2v_engine.errors import EngineError, MissingStage
 from layert2v_engine.model.autoencoder import PatchAutoencoder
-from layert2v_engine.model.matte import MatteProjection
+from layert2v_engine.model.matte_adapter import MatteProjection
 from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.training.autoencoding import ChunkConfig
+from layert2v_engine.training.autoencoder_phase import ChunkConfig
 from layert2v_engine.training.data import (
     ClipSet,
     encode_clips,
@@ -21,7 +21,7 @@ from layert2v_engine.training.data import (
     render_clips,
 )
 from layert2v_engine.training.export import export
-from layert2v_engine.training.joint import JointConfig
+from layert2v_engine.training.joint_phase import JointConfig
 from layert2v_engine.training.joint_stage import JointPhaseConfig, JointStage, run_joint
 from layert2v_engine.training.stages import (
     AutoencoderStage,

@@ -5,8 +5,8 @@ import bpy
 from layert2v.errors import ContractError
 from layert2v.spec import FieldViolation
 
-from .. import catalogue, model, preferences
-from ..session import Request, desk
+from .. import model, model_cache, preferences
+from ..requests import Request, desk
 
 
 class Explained:
@@ -32,7 +32,7 @@ def no_stack(context: bpy.types.Context) -> str:
 def no_server(context: bpy.types.Context) -> str:
     """Why nothing can be asked of a server."""
     reason = preferences.why_not_connect()
-    if not reason and not catalogue.models():
+    if not reason and not model_cache.models():
         reason = "Connect to the server first: its models are not known yet"
     return reason
 

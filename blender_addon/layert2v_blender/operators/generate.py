@@ -9,11 +9,11 @@ import bpy
 from bpy.props import IntProperty, StringProperty
 
 from layert2v.errors import ContractError
-from layert2v.rerender import rerender_from_json
+from layert2v.rerender.validation import rerender_from_json
 from layert2v.spec import spec_from_json, spec_to_json, validate
 
-from .. import catalogue, model, preferences, wishes
-from ..session import Request, desk
+from .. import model, model_cache, preferences, specs
+from ..requests import Request, desk
 from .base import Explained, no_server, no_stack, send, sentences
 
 
@@ -46,8 +46,8 @@ class LAYERT2V_OT_generate(Explained, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = context.scene
-        chosen = catalogue.chosen(scene) or catalogue.models()[0]
-        spec = wishes.generate(scene, chosen)
+        chosen = model_cache.chosen(scene) or model_cache.models()[0]
+        spec = specs.generate(scene, chosen)
         violations = validate(spec, chosen)
         if violations:
             self.report({"ERROR"}, sentences(violations))
@@ -163,9 +163,9 @@ class LAYERT2V_OT_use_settings(Explained, bpy.types.Operator):
         wish = json.loads(state.wish)
         try:
             if "action" in wish:
-                wishes.reuse_rerender(rerender_from_json(wish), stack, context.scene.layert2v)
+                specs.reuse_rerender(rerender_from_json(wish), stack, context.scene.layert2v)
             else:
-                wishes.reuse_generate(spec_from_json(wish), context.scene.layert2v)
+                specs.reuse_generate(spec_from_json(wish), context.scene.layert2v)
         except ContractError:
             self.report({"WARNING"}, f"v{state.number:03d} was not made from settings")
             return {"CANCELLED"}

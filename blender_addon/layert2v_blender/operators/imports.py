@@ -7,10 +7,11 @@ from bpy.props import EnumProperty, StringProperty
 
 from layert2v.errors import ContractError
 
-from .. import compositor, library, strips, versions
+from .. import stack_list, versions
 from ..model import TARGETS, active_stack
-from ..pictures import PictureMissing
-from ..session import desk
+from ..requests import desk
+from ..views import compositor, strips
+from ..views.images import PictureMissing
 from .base import Explained, no_stack
 
 LINEAR_HINT = (
@@ -26,10 +27,10 @@ def open_stack(
         operator.report({"ERROR"}, "The scene has no active camera to put the planes before")
         return {"CANCELLED"}
     try:
-        item = library.add(scene, folder)
-        library.refresh(item)
+        item = stack_list.add(scene, folder)
+        stack_list.refresh(item)
         if target:
-            library.place(scene, item, target)
+            stack_list.place(scene, item, target)
     except ContractError as problem:
         operator.report({"ERROR"}, " ".join(filter(None, (problem.message, problem.hint))))
         return {"CANCELLED"}
@@ -95,7 +96,7 @@ class _OpenIn(Explained):
         scene = versions.edited_scene(context) if self.target == "STRIPS" else context.scene
         item = active_stack(context.scene)
         try:
-            library.place(scene, item, self.target)
+            stack_list.place(scene, item, self.target)
         except PictureMissing as problem:
             self.report({"ERROR"}, str(problem))
             return {"CANCELLED"}

@@ -7,7 +7,7 @@ from bpy.props import EnumProperty, StringProperty
 
 from layert2v import stack as manifest
 from layert2v.errors import ContractError
-from layert2v.rerender import (
+from layert2v.rerender.validation import (
     RerenderSpec,
     needs_model,
     next_foreground,
@@ -16,9 +16,9 @@ from layert2v.rerender import (
 )
 from layert2v.spec import ModelInfo
 
-from .. import catalogue, library, preferences, wishes
+from .. import model_cache, preferences, specs, stack_list
 from ..model import LAYERT2V_Stack, active_layer, active_stack
-from ..session import Request
+from ..requests import Request
 from .base import Explained, no_change, no_stack, send, sentences
 
 
@@ -32,7 +32,7 @@ def change(
 ) -> set[str]:
     """Check a change of the chosen stack and send it; returns the operator's result."""
     item = active_stack(scene)
-    folder = library.folder_of(item)
+    folder = stack_list.folder_of(item)
     # What the artist sees: after an undo that is not the newest state in the folder.
     spec = replace(spec, at=item.history[0].number if item.history else 0)
     try:
@@ -41,7 +41,7 @@ def change(
         operator.report({"ERROR"}, problem.message)
         return {"CANCELLED"}
     known = drawing_model(scene, stack)
-    spec = wishes.with_frozen(spec, item, stack)
+    spec = specs.with_frozen(spec, item, stack)
     if known is not None and known.name != stack.model:
         spec = replace(spec, model=known.name)
     if known is not None or not needs_model(spec, stack):
@@ -64,8 +64,8 @@ def change(
 
 def drawing_model(scene: bpy.types.Scene, stack: manifest.Stack) -> ModelInfo | None:
     """The model that made the stack, or the chosen one where the server has no such model."""
-    own = (one for one in catalogue.models() if one.name == stack.model)
-    return next(own, None) or catalogue.chosen(scene)
+    own = (one for one in model_cache.models() if one.name == stack.model)
+    return next(own, None) or model_cache.chosen(scene)
 
 
 def no_layer(context: bpy.types.Context) -> str:
@@ -88,7 +88,7 @@ class LAYERT2V_OT_rerender(Explained, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         layer = active_layer(context.scene)
-        return change(self, context.scene, wishes.regenerate(context.scene, layer))
+        return change(self, context.scene, specs.regenerate(context.scene, layer))
 
 
 class LAYERT2V_OT_layer_add(Explained, bpy.types.Operator):
@@ -113,7 +113,7 @@ class LAYERT2V_OT_layer_add(Explained, bpy.types.Operator):
 def addition(scene: bpy.types.Scene, *, prompt: str = "") -> RerenderSpec:
     """A new foreground directly above the chosen layer, on top where a shadow is chosen."""
     item, layer = active_stack(scene), active_layer(scene)
-    name = next_foreground(manifest.read(library.folder_of(item)))
+    name = next_foreground(manifest.read(stack_list.folder_of(item)))
     above = layer.name if layer is not None and layer.role != "shadow" else ""
     prompts = {name: prompt.strip()} if prompt.strip() else {}
     return RerenderSpec(action="add", layers=(name,), above=above, prompts=prompts)
@@ -181,16 +181,16 @@ class LAYERT2V_OT_open_state(Explained, bpy.types.Operator):
         return reason
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        from layert2v_client.stacks import restore
+        from layert2v_client.stack_history import restore
 
         item = active_stack(context.scene)
         try:
-            restore(library.folder_of(item), item.history[item.active_state].number)
-            library.add(context.scene, library.folder_of(item))
+            restore(stack_list.folder_of(item), item.history[item.active_state].number)
+            stack_list.add(context.scene, stack_list.folder_of(item))
         except ContractError as problem:
             self.report({"ERROR"}, problem.message)
             return {"CANCELLED"}
-        library.refresh(item)
+        stack_list.refresh(item)
         return {"FINISHED"}
 
 

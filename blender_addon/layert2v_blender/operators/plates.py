@@ -8,9 +8,9 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
-from layert2v.rerender import Plate, RerenderSpec
+from layert2v.rerender.validation import Plate, RerenderSpec
 
-from .. import library, plates
+from .. import render_plate, stack_list
 from ..model import active_layer, active_stack
 from .base import Explained, no_change
 from .layers import addition, change, no_layer
@@ -123,27 +123,27 @@ class _PlateRender(Explained):
 
     def _begin(self, scene: bpy.types.Scene) -> None:
         self._id = str(uuid.uuid4())
-        self._settings = plates.RenderSettings()
+        self._settings = render_plate.RenderSettings()
         self._settings.apply(
             scene,
-            library.shown(active_stack(scene)),
+            stack_list.shown(active_stack(scene)),
             self._id,
             composited=self.composited,
             transparent=self.use != "BACKGROUND",
         )
 
     def _send(self, scene: bpy.types.Scene) -> set[str]:
-        files = plates.files(self._id, active_stack(scene).frames)
+        files = render_plate.files(self._id, active_stack(scene).frames)
         result = {"CANCELLED"}
         if files:
             alpha = "opaque" if self.use == "BACKGROUND" else "premultiplied"
-            plate = Plate(input=KEY, colorspace=plates.COLORSPACE, alpha=alpha)
+            plate = Plate(input=KEY, colorspace=render_plate.COLORSPACE, alpha=alpha)
             spec = with_plate(scene, self.use, plate)
             result = change(self, scene, spec, inputs={KEY: files}, request_id=self._id)
         else:
             self.report({"WARNING"}, "The render did not come to its end, so nothing is changed")
         if result == {"CANCELLED"}:
-            plates.forget(self._id)
+            render_plate.forget(self._id)
         return result
 
 

@@ -3,7 +3,7 @@
 import bpy
 
 from .. import preferences
-from ..session import desk
+from ..requests import desk
 from .base import Explained
 
 

@@ -11,24 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layert2v_engine.evaluation.cost import carried_size, generation_cost, largest_request
-from layert2v_engine.evaluation.judges import BACKGROUND, COMPOSITE
-from layert2v_engine.evaluation.layers import (
-    matte_figures,
-    psnr_db,
-    shadow_correlation,
-    shadow_reach,
-)
-from layert2v_engine.evaluation.material import Material
-from layert2v_engine.evaluation.mattes import matte_errors, round_trip
-from layert2v_engine.evaluation.motion import warped_error
-from layert2v_engine.evaluation.sheets import checkerboard, save_captioned
-from layert2v_engine.evaluation.shots import Shot, Wish, draw_wishes, generate
-from layert2v_engine.evaluation.table import table
-from layert2v_engine.evaluation.variety import nearest, spread
-from layert2v_engine.evaluation.verdicts import accuracy, impurity
-from layert2v_engine.layers import ForegroundFrames, LayerFrames
+from layert2v_engine.evaluation.benchmark import carried_size, generation_cost, largest_request
+from layert2v_engine.evaluation.classification import accuracy, impurity
+from layert2v_engine.evaluation.classifiers import BACKGROUND, COMPOSITE
+from layert2v_engine.evaluation.reference_data import Material
+from layert2v_engine.evaluation.samples import Shot, Wish, draw_wishes, generate
+from layert2v_engine.evaluation.summary import table
+from layert2v_engine.metrics.contact_sheet import checkerboard, save_captioned
+from layert2v_engine.metrics.diversity import nearest, spread
+from layert2v_engine.metrics.flow import warped_error
+from layert2v_engine.metrics.layers import matte_figures, psnr_db, shadow_correlation, shadow_reach
+from layert2v_engine.metrics.matting import matte_errors, round_trip
 from layert2v_engine.pipeline import LayeredPipeline
+from layert2v_engine.stream_codec import ForegroundFrames, LayerFrames
 from layert2v_engine.training.data import MATTE_CHANNEL, ClipSet
 
 logger = logging.getLogger(__name__)

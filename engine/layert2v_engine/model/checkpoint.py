@@ -26,12 +26,12 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from layert2v.errors import SpecError
+from layert2v.json_reader import Fields, parse
 from layert2v.spec import ModelInfo, model_from_json, model_to_json
-from layert2v.strict import Fields, parse
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
+from layert2v_engine.image.compositing import ShadowDomain
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
-from layert2v_engine.stack.compositing import ShadowDomain
 
 INDEX = "model_index.json"
 FORMAT = 1

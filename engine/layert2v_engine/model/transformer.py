@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from layert2v_engine.layout import StreamRole
-from layert2v_engine.model.routing import (
+from layert2v_engine.model.attention import (
     Rotary,
     RoutedTextAttnProcessor,
     StreamAttnProcessor,

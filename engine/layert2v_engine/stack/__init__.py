@@ -1,1 +1,1 @@
-"""Pictures: compositing, colour, EXR files, layer stacks on disk. Knows no model and no job."""
+"""Layer stacks on disk: written, changed, inspected, previewed. Knows no model and no job."""

@@ -19,7 +19,7 @@ import numpy as np
 import OpenEXR
 
 from layert2v.stack import FileRecord, Flat, Layer, Role, Stack, frame_path
-from layert2v_engine.stack.exr import RGBA, rate
+from layert2v_engine.image.exr import RGBA, rate
 from layert2v_engine.stack.pack import packed_channels, packed_pattern, packed_sequences
 
 _HALF_MAX = np.float32(65504.0)

@@ -26,8 +26,8 @@ from layert2v.stack import (
 from layert2v.stack import read as read_manifest
 from layert2v.stack import write as write_manifest
 from layert2v_engine.errors import StackError
-from layert2v_engine.stack.exr import GENERATOR
-from layert2v_engine.stack.files import write_error
+from layert2v_engine.image.atomic import write_error
+from layert2v_engine.image.exr import GENERATOR
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

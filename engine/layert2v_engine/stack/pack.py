@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from layert2v.stack import Flat, Layer, Stack, frame_path
-from layert2v_engine.stack import exr
-from layert2v_engine.stack.exr import RGBA, ExrOptions, Tags
+from layert2v_engine.image import exr
+from layert2v_engine.image.exr import RGBA, ExrOptions, Tags
 
 
 def packed_pattern(stack: Stack) -> str:

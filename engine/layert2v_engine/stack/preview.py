@@ -18,10 +18,10 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from layert2v.stack import Flat, Layer, Stack, frame_path
-from layert2v_engine.stack import exr
-from layert2v_engine.stack.color import ColorConfig, ColorTransform
-from layert2v_engine.stack.compositing import over
-from layert2v_engine.stack.files import appearing
+from layert2v_engine.image import exr
+from layert2v_engine.image.atomic import appearing
+from layert2v_engine.image.color import ColorConfig, ColorTransform
+from layert2v_engine.image.compositing import over
 
 FOLDER = "preview"
 CONTACT, MOVIE, VIEWER = "contact.png", "preview.mp4", "viewer.html"

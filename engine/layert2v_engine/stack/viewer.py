@@ -22,9 +22,9 @@ from PIL import Image
 from torch import Tensor
 
 from layert2v.stack import Flat, Layer, Stack
-from layert2v_engine.stack.color import ColorTransform
-from layert2v_engine.stack.compositing import unpremultiply
-from layert2v_engine.stack.files import appearing
+from layert2v_engine.image.atomic import appearing
+from layert2v_engine.image.color import ColorTransform
+from layert2v_engine.image.compositing import unpremultiply
 from layert2v_engine.stack.preview import VIEWER, describe, folder_of, load, summary, to_bytes
 
 _LONGEST_SIDE = 512

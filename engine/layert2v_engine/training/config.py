@@ -19,7 +19,7 @@ def load_config(kind: type[T], stage: str, folder: Path | None = None) -> T:
     if folder is None:
         text = (
             resources.files("layert2v_engine.training")
-            .joinpath("mini", f"{stage}.toml")
+            .joinpath("configs", "mini_v0", f"{stage}.toml")
             .read_text()
         )
     else:

@@ -26,7 +26,7 @@ from layert2v_engine.layout import FOREGROUND_ROLES, OPACITY_ROLES, StreamLayout
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.model.text import TextEncoder
 from layert2v_engine.world.clips import Clip, Label, World
-from layert2v_engine.world.scenes import Scene, dumps, loads
+from layert2v_engine.world.text.scenes import Scene, dumps, loads
 
 Report = Callable[[str, int, int], None]
 

@@ -22,9 +22,10 @@ from layert2v_engine.model.checkpoint import (
     save_transformer,
     write_index,
 )
-from layert2v_engine.model.matte import MatteProjection
-from layert2v_engine.model.parts import load_autoencoder, load_projection
-from layert2v_engine.training.joint import JointConfig
+from layert2v_engine.model.components import load_autoencoder, load_projection
+from layert2v_engine.model.matte_adapter import MatteProjection
+from layert2v_engine.training.init_from_checkpoint import START, network_settings, started
+from layert2v_engine.training.joint_phase import JointConfig
 from layert2v_engine.training.joint_stage import (
     JointStage,
     MultiStage,
@@ -35,10 +36,9 @@ from layert2v_engine.training.joint_stage import (
     text_tokens,
 )
 from layert2v_engine.training.objective import ObjectiveConfig
-from layert2v_engine.training.sheet import GUIDANCE, GUIDED, MATTE_COLOUR, SHIFT, SOLVER
+from layert2v_engine.training.sample_sheet import GUIDANCE, GUIDED, MATTE_COLOUR, SHIFT, SOLVER
 from layert2v_engine.training.stages import WorldConfig
-from layert2v_engine.training.start import START, network_settings, started
-from layert2v_engine.world.vocabulary import ABILITIES, ACTIONS, Selection
+from layert2v_engine.world.text.vocabulary import ABILITIES, ACTIONS, Selection
 
 TITLE = "LayerT2V Mini (illustrated)"
 COLORSPACES = ("lin_rec709_scene", "lin_ap1_scene", "lin_ap0_scene", "lin_rec2020_scene")

@@ -17,7 +17,7 @@ from layert2v_engine.devices import CPU
 from layert2v_engine.layout import FOREGROUND_ROLES, StreamLayout, StreamRole
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.model.checkpoint import load_transformer
-from layert2v_engine.model.parts import load_autoencoder, load_projection, load_text_encoder
+from layert2v_engine.model.components import load_autoencoder, load_projection, load_text_encoder
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, save_for_captions
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.training.data import (
@@ -31,9 +31,10 @@ from layert2v_engine.training.data import (
     encode_streams,
     fit_whitening,
 )
-from layert2v_engine.training.joint import JointConfig, JointPhase, Material, Scenes
+from layert2v_engine.training.init_from_checkpoint import START, network_settings, started
+from layert2v_engine.training.joint_phase import JointConfig, JointPhase, Material, Scenes
 from layert2v_engine.training.objective import ObjectiveConfig
-from layert2v_engine.training.sheet import SheetSampler
+from layert2v_engine.training.sample_sheet import SheetSampler
 from layert2v_engine.training.stages import (
     AutoencoderStage,
     build_world,
@@ -41,9 +42,8 @@ from layert2v_engine.training.stages import (
     report,
     train_phase,
 )
-from layert2v_engine.training.start import START, network_settings, started
 from layert2v_engine.training.trainer import TrainerConfig
-from layert2v_engine.training.words import samples
+from layert2v_engine.world.text.captions import samples
 
 WHITENING_CLIPS = 400  # latent statistics settle long before
 BLOCK = 1000  # clips

@@ -20,15 +20,15 @@ from safetensors.torch import save_file
 from layert2v_engine.devices import CPU
 from layert2v_engine.errors import MissingStage
 from layert2v_engine.model.autoencoder import PatchAutoencoder
-from layert2v_engine.model.matte import MatteProjection, lora_state
-from layert2v_engine.model.parts import DECODER_LORA as LORA
-from layert2v_engine.model.parts import load_projection
-from layert2v_engine.training.autoencoding import ChunkConfig, DecoderPhase, MattePhase, fit
+from layert2v_engine.model.components import DECODER_LORA as LORA
+from layert2v_engine.model.components import load_projection
+from layert2v_engine.model.matte_adapter import MatteProjection, lora_state
+from layert2v_engine.training.autoencoder_phase import ChunkConfig, DecoderPhase, MattePhase, fit
 from layert2v_engine.training.data import HELD_OUT_SEED, ClipSet, cores, render_clips
-from layert2v_engine.training.start import START
+from layert2v_engine.training.init_from_checkpoint import START
 from layert2v_engine.training.trainer import Phase, Trainer, TrainerConfig
 from layert2v_engine.world.clips import build_bank
-from layert2v_engine.world.vocabulary import V0, Selection
+from layert2v_engine.world.text.vocabulary import V0, Selection
 
 logger = logging.getLogger(__name__)
 

@@ -21,9 +21,17 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from . import figures, places
-from .light import LIGHTS
-from .vocabulary import ABILITIES, SPRITE_INDICES, V0, Selection, happens, is_painted
+from layert2v_engine.world.backdrops import places
+from layert2v_engine.world.backdrops.light import LIGHTS
+from layert2v_engine.world.subjects import render
+from layert2v_engine.world.text.vocabulary import (
+    ABILITIES,
+    SPRITE_INDICES,
+    V0,
+    Selection,
+    happens,
+    is_painted,
+)
 
 FORMAT = 2
 INDEX = "world.json"
@@ -68,7 +76,7 @@ class Backdrop:
 
 @dataclass(frozen=True, kw_only=True)
 class _FigureJob:
-    look: figures.Look
+    look: render.Look
     seed: tuple[int, ...]
     width: int
     height: int
@@ -175,7 +183,7 @@ def _figure_jobs(
         individuals = 0 if subject in SPRITE_INDICES else per_species
         for k in range(max(individuals, len(looks))):
             action, side, low, colour = looks[k % len(looks)]
-            look = figures.Look(
+            look = render.Look(
                 subject=subject, colour=colour, action=action, sun_side=side, low_sun=low
             )
             yield _FigureJob(look=look, seed=(seed, 0, subject, k), width=width, height=height)
@@ -199,7 +207,7 @@ def _each(
 def _render_figure(job: _FigureJob) -> tuple[Figure, Bytes]:
     """One cycle, uint8 [poses, 6, h, w], cropped to what is drawn."""
     look = job.look
-    drawn = figures.drawn(look, job.width, job.height, np.random.default_rng(job.seed))
+    drawn = render.drawn(look, job.width, job.height, np.random.default_rng(job.seed))
     frames = drawn.frames
     used = frames[:, 3:].amax((0, 1)) > 0.01
     rows, columns = used.any(1).nonzero()[:, 0], used.any(0).nonzero()[:, 0]

@@ -11,8 +11,8 @@ import random
 from collections.abc import Iterator
 from functools import lru_cache
 
-from .phrases import WAYS, figures, verbs, when, with_article
-from .vocabulary import PLACES, TIMES, Label, labels
+from layert2v_engine.world.text.phrases import WAYS, figures, verbs, when, with_article
+from layert2v_engine.world.text.vocabulary import PLACES, TIMES, Label, labels
 
 # Share of sampled captions that use the first template, as `canonical` does.
 _CANONICAL_SHARE = 0.35

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .bank import Bank, Figure, Generator
-from .bank import build_bank as build_bank
-from .light import LIGHTS, Light, decode_srgb, encode_srgb
-from .scenes import Actor, Scene, draw, scene_of
-from .shots import DISTANCE, HORIZON, LAND, Shot, sample, shot
-from .vocabulary import Label as Label
-from .vocabulary import is_held_out as is_held_out
-from .weather import fallen
+from layert2v_engine.world.backdrops.light import LIGHTS, Light, decode_srgb, encode_srgb
+from layert2v_engine.world.backdrops.weather import fallen
+from layert2v_engine.world.bank import Bank, Figure, Generator
+from layert2v_engine.world.bank import build_bank as build_bank
+from layert2v_engine.world.camera import DISTANCE, HORIZON, LAND, Shot, sample, shot
+from layert2v_engine.world.text.scenes import Actor, Scene, draw, scene_of
+from layert2v_engine.world.text.vocabulary import Label as Label
+from layert2v_engine.world.text.vocabulary import is_held_out as is_held_out
 
 # By distance: size of a figure, and the band of the height its feet stand in.
 _STANDS = {"close": (1.0, 0.86, 0.86), "near": (0.85, 0.83, 0.87), "far": (0.66, 0.71, 0.76)}

@@ -12,7 +12,6 @@ import grpc
 
 from layert2v.v1 import artifacts_pb2, artifacts_pb2_grpc
 from layert2v.wire import MAX_CHUNK_BYTES, MAX_FIND_FILES
-from layert2v_server.api.border import caller
 from layert2v_server.api.convert import (
     artifact_place,
     artifact_to_message,
@@ -20,6 +19,7 @@ from layert2v_server.api.convert import (
     page_size,
     page_start,
 )
+from layert2v_server.api.interceptor import caller
 from layert2v_server.errors import (
     ArtifactNotFound,
     ChecksumWrong,
@@ -27,9 +27,9 @@ from layert2v_server.errors import (
     OffsetOutOfRange,
     UploadBusy,
 )
-from layert2v_server.jobs.board import JobBoard
+from layert2v_server.service.job_monitor import JobBoard
 from layert2v_server.store.artifacts import ArtifactStore, read_chunks
-from layert2v_server.store.holdings import Holdings
+from layert2v_server.store.content_index import Holdings
 from layert2v_server.store.uploads import Upload, UploadStore
 
 Context: TypeAlias = grpc.aio.ServicerContext

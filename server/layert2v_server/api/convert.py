@@ -17,10 +17,10 @@ from layert2v.wire import (
     spec_from_message,
     spec_to_message,
 )
+from layert2v_server.domain.job import Job, Progress
+from layert2v_server.domain.request import Brought, OwnJob, Pictures, RerenderWish, Source, Wish
+from layert2v_server.domain.state import State
 from layert2v_server.errors import ArtifactNotFound, InvalidArgument, JobNotFound
-from layert2v_server.jobs.job import Job, Progress
-from layert2v_server.jobs.state import State
-from layert2v_server.jobs.wish import Brought, OwnJob, Pictures, RerenderWish, Source, Wish
 
 STATES = {
     State.QUEUED: jobs_pb2.JOB_STATE_QUEUED,

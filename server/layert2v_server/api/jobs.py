@@ -10,7 +10,6 @@ from typing import TypeAlias
 import grpc
 
 from layert2v.v1 import jobs_pb2, jobs_pb2_grpc
-from layert2v_server.api.border import caller
 from layert2v_server.api.convert import (
     job_id,
     job_to_message,
@@ -19,11 +18,12 @@ from layert2v_server.api.convert import (
     states_from_message,
     wish_from_message,
 )
+from layert2v_server.api.interceptor import caller
+from layert2v_server.domain.job import Job
+from layert2v_server.domain.state import State
 from layert2v_server.errors import InvalidArgument, JobNotFound
-from layert2v_server.jobs.board import JobBoard
-from layert2v_server.jobs.intake import Intake
-from layert2v_server.jobs.job import Job
-from layert2v_server.jobs.state import State
+from layert2v_server.service.job_monitor import JobBoard
+from layert2v_server.service.submission import Intake
 from layert2v_server.store.artifacts import ArtifactStore
 
 Context: TypeAlias = grpc.aio.ServicerContext

@@ -12,7 +12,7 @@ import layert2v
 from layert2v.v1 import server_pb2, server_pb2_grpc
 from layert2v.wire import MAX_MESSAGE_BYTES, model_to_message
 from layert2v_server.executors.base import Executor
-from layert2v_server.jobs.board import JobBoard
+from layert2v_server.service.job_monitor import JobBoard
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.uploads import UploadStore
 

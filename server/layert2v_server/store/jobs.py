@@ -17,6 +17,9 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from layert2v.spec import ModelInfo, model_from_json, model_to_json
 from layert2v.stack import FileRecord
+from layert2v_server.domain.job import Failure, Job, Progress
+from layert2v_server.domain.request import Spec, Wish, digest
+from layert2v_server.domain.state import TERMINAL, State, Step, after
 from layert2v_server.errors import (
     ArtifactNotFound,
     InvalidTransition,
@@ -25,9 +28,6 @@ from layert2v_server.errors import (
     RequestReused,
     TooManyJobs,
 )
-from layert2v_server.jobs.job import Failure, Job, Progress
-from layert2v_server.jobs.state import TERMINAL, State, Step, after
-from layert2v_server.jobs.wish import Spec, Wish, digest
 from layert2v_server.store.database import reading, writing
 from layert2v_server.store.rows import JOB, job_of, new_row
 from layert2v_server.store.tables import artifacts, jobs, models

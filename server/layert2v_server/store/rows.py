@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
-from layert2v_server.jobs.job import Failure, Job, Progress
-from layert2v_server.jobs.state import State
-from layert2v_server.jobs.wish import Kind, Spec, kind_of, spec_from_plain, spec_to_plain
+from layert2v_server.domain.job import Failure, Job, Progress
+from layert2v_server.domain.request import Kind, Spec, kind_of, spec_from_plain, spec_to_plain
+from layert2v_server.domain.state import State
 from layert2v_server.store.tables import jobs
 
 _ahead = jobs.alias("ahead")

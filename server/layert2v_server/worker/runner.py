@@ -18,12 +18,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from layert2v.rerender import RerenderSpec, rerender_from_json
+from layert2v.rerender.validation import RerenderSpec, rerender_from_json
 from layert2v.spec import GenerateSpec, ModelInfo, spec_from_json
 from layert2v.stack import MANIFEST_NAME, FileRecord, Stack, loads
-from layert2v_server.jobs.wish import Kind
+from layert2v_server.domain.request import Kind
 from layert2v_server.store.artifacts import BROUGHT
-from layert2v_server.worker.check import check_pictures
+from layert2v_server.worker.image_check import check_pictures
 from layert2v_server.worker.messages import Ending, Failed, Finished, Progressed, Run, Stopped
 from layert2v_server.worker.preview import offer_preview
 

@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 
-from fakes.documents import statuses
+from fakes.sample_documents import statuses
 from layert2v.spec import FieldViolation, GenerateSpec
 from layert2v.v1 import artifacts_pb2, errors_pb2, jobs_pb2, server_pb2
 from layert2v.wire import ERROR_TRAILER, spec_to_message

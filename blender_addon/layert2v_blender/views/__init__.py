@@ -1,0 +1,1 @@
+"""A stack as the scene shows it: compositor nodes, image planes, strips."""

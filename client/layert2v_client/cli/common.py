@@ -1,0 +1,191 @@
+"""What the commands of ``layert2v`` share: a server for the call, a job to its end, a folder.
+
+Results go to stdout, progress and complaints to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import TextIO
+
+from layert2v import stack
+from layert2v_client import stack_history
+from layert2v_client.cli.config import ClientConfig
+from layert2v_client.cli.terminal import ProgressLine, duration, show_start, show_status, size
+from layert2v_client.client import Client, connect
+from layert2v_client.errors import (
+    InvalidRequest,
+    JobCancelled,
+    ServerUnavailable,
+    TransferFailed,
+)
+from layert2v_client.jobs import Job, require_success
+from layert2v_client.local_server.process import server_for_one_call
+from layert2v_client.transfer.download import Terms
+from layert2v_client.types import JobStatus, ServerInfo
+
+RESUBMIT_S = 3.0
+STATES_SHOWN = 5
+
+
+def to_its_end(
+    ask: Callable[[float], Job], timeout_s: float, line: ProgressLine
+) -> tuple[Job, JobStatus]:
+    """Ask for a job and follow it to success; an interruption cancels it.
+
+    ``ask`` gets the seconds it may take; asked again it must give the same job. Raises
+    ``JobFailed``, ``JobCancelled`` or another ``ClientError``.
+    """
+    try:
+        job = ask(timeout_s)
+        line.say(f"job {job.name}")
+        return job, require_success(follow(job, line))
+    except KeyboardInterrupt:
+        line.say("Cancelling the job ...")
+        with suppress(ServerUnavailable):  # the engine is still starting: nothing has begun
+            job = ask(RESUBMIT_S)  # the job that may just have begun
+            job.cancel()
+            follow(job, line)
+        raise JobCancelled("INTERRUPTED", "The job is cancelled.") from None
+
+
+@contextmanager
+def naming_the_made(status: JobStatus, line: ProgressLine) -> Iterator[None]:
+    """Say where the result is when it cannot be brought home."""
+    try:
+        yield
+    except TransferFailed:
+        if status.local_path:
+            line.say(f"The stack itself is made and stays in {status.local_path}.")
+        raise
+
+
+def terms(line: ProgressLine, doing: str = "fetching") -> Terms:
+    """A transfer with a bar."""
+
+    def report(done: int, total: int) -> None:
+        line.show(doing, f"{doing} {size(done)} of {size(total)}", done / max(total, 1))
+
+    return Terms(report=report)
+
+
+@contextmanager
+def server(
+    options: argparse.Namespace, config: ClientConfig, line: ProgressLine
+) -> Iterator[Client]:
+    """The server that was named, or one of this call's own."""
+    address = named(options, config)
+    if address:
+        tls = config.tls if options.tls is None else options.tls
+        with connect(address, options.token or config.token or None, tls) as client:
+            yield client
+    elif options.may_embed:
+        show_start(line)
+        starting = server_for_one_call(config.data, models=config.models)
+        with starting as own, connect(own.address) as client:
+            yield client
+    else:
+        raise InvalidRequest(
+            "SERVER_MISSING",
+            "No server is named, and the embedded server of a call keeps no jobs.",
+            "Name one with --server HOST:PORT; layert2v-server serve starts one.",
+        )
+
+
+def named(options: argparse.Namespace, config: ClientConfig) -> str:
+    """The address of the server to use; empty where none is named."""
+    return str(options.server or config.server)
+
+
+def told(client: Client, line: ProgressLine, patience_s: float) -> ServerInfo:
+    """What the server says once it knows its models, or when patience has run out."""
+    until = time.monotonic() + patience_s
+    while True:
+        found = client.info()
+        if found.models or time.monotonic() >= until:
+            return found
+        show_start(line)
+        time.sleep(0.2)
+
+
+def follow(job: Job, line: ProgressLine) -> JobStatus:
+    """Show a job until it has ended; returns how."""
+    with job.watch(previews=False) as updates:
+        for update in updates:
+            show_status(line, update.status)
+    line.clear()
+    return update.status
+
+
+def download(job: Job, folder: Path, line: ProgressLine) -> None:
+    """Fetch a stack with a bar."""
+    job.download(folder, terms(line))
+    line.clear()
+
+
+def describe(folder: Path, out: TextIO, line: ProgressLine) -> None:
+    """How the prompt was understood, on stderr, and where the stack is, on stdout."""
+    made = stack.read(folder)
+    if made.understood:
+        line.say(f"understood as: {made.understood}")
+    for warning in made.warnings:
+        line.say(f"warning: {warning}")
+    line.say(
+        f"{made.width}x{made.height}, {made.frames} frames, {duration(made.frames / made.fps)}, "
+        f"seed {made.seed}, {made.colorspace}: {', '.join(layer.name for layer in made.layers)}"
+    )
+    out.write(f"{folder}\n")
+
+
+def tell_closed(folder: Path, line: ProgressLine) -> None:
+    """Say which states of a stack that was fetched cannot be opened."""
+    closed = stack_history.closed(folder)
+    if closed:
+        names = ", ".join(f"v{state:03d}" for state in closed[:STATES_SHOWN])
+        more = f" and {len(closed) - STATES_SHOWN} more" if len(closed) > STATES_SHOWN else ""
+        line.say(f"{names}{more} cannot be opened in {folder}: the server lacks files of them.")
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[None]:
+    """Refuse a folder that has something in it before any work is done; leave no empty one."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = any(folder.iterdir())
+    except OSError as problem:
+        raise InvalidRequest(
+            "OUTPUT_INVALID",
+            f"{folder} cannot be made: {problem.strerror}.",
+            "Choose another folder with --out.",
+        ) from problem
+    if taken:
+        raise InvalidRequest(
+            "OUTPUT_NOT_EMPTY",
+            f"{folder} has something in it.",
+            "Choose a new or an empty folder with --out.",
+        )
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # not empty: as it should be
+            folder.rmdir()
+
+
+def free_folder(prompt: str) -> Path:
+    """A folder of the current one that does not exist yet, named after the prompt."""
+    words = re.sub(r"[^a-z0-9]+", "_", prompt.lower()).strip("_")[:40].strip("_") or "stack"
+    return next(path for path in (Path(f"{words}_{k:03d}") for k in count(1)) if not path.exists())
+
+
+def title_of(status: JobStatus) -> str:
+    """A job in a few words: its prompt, or what it changes."""
+    change = status.rerender
+    if change is None:
+        return status.spec.prompt
+    return " ".join((change.action, *change.layers, *change.prompts.values()))

@@ -1,0 +1,314 @@
+"""The command line ``layert2v``: generate, jobs, watch, cancel, fetch, delete, info; stacks beside.
+
+Results go to stdout, progress and complaints to stderr. Where no server is named, ``generate`` and
+``info`` start one for the call and speak to it in the same way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+import layert2v
+from layert2v.errors import ContractError
+from layert2v_client.cli.arguments import (
+    EXIT_INPUT,
+    Parser,
+    add_generate_options,
+    positive,
+    spec_of,
+)
+from layert2v_client.cli.common import (
+    describe,
+    download,
+    follow,
+    free_folder,
+    named,
+    naming_the_made,
+    output_folder,
+    server,
+    tell_closed,
+    title_of,
+    to_its_end,
+    told,
+)
+from layert2v_client.cli.config import ClientConfig, load_config
+from layert2v_client.cli.stack_commands import add_stack_commands
+from layert2v_client.cli.terminal import ProgressLine, size
+from layert2v_client.client import SUBMIT_TIMEOUT_S
+from layert2v_client.errors import (
+    AccessDenied,
+    ClientError,
+    EmbeddedServerFailed,
+    InvalidRequest,
+    JobCancelled,
+    NotFound,
+    ServerUnavailable,
+)
+from layert2v_client.jobs import Job, require_success
+
+EXIT_FAILED = 1
+EXIT_UNREACHABLE = 3
+EXIT_INTERRUPTED = 130
+ENGINE_START_S = 90.0
+
+EPILOG = f"""\
+exit codes:
+  0    done
+  {EXIT_FAILED}    the job or the transfer failed
+  {EXIT_INPUT}    wrong input: an option, a name, a token
+  {EXIT_UNREACHABLE}    the server does not answer or did not start
+  {EXIT_INTERRUPTED}  interrupted or cancelled
+
+environment:
+  LAYERT2V_CONFIG   a TOML file with a table [client]: server, token, data, models, tls,
+                    tls_authority, tls_certificate, tls_key
+  LAYERT2V_TOKEN    the token for the server
+"""
+# What a field of a request is called, by the option that says it, where a command has that option.
+OPTIONS_OF_FIELD = {
+    "prompt": {"prompt": "PROMPT"},
+    "background_prompt": {"background": "--background"},
+    "foreground_prompts": {"foreground": "--foreground"},
+    "negative_prompt": {"negative": "--negative"},
+    "width": {"size": "--size"},
+    "height": {"size": "--size"},
+    "start_frame": {"start_frame": "--start-frame"},
+    "layers": {"layer": "--layer", "order": "L"},
+    "prompts": {"background": "--background", "prompt": "--prompt"},
+    "masks": {"mask": "--mask"},
+    "frozen": {"freeze": "--freeze"},
+    "plate.colorspace": {"colorspace": "--colorspace"},
+    "plate.alpha": {"alpha": "--alpha"},
+    "plate.fit": {"fit": "--fit"},
+    "donor.layer": {"donor": "A:LAYER"},
+    "donor.with_shadow": {"with_shadow": "--with-shadow"},
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command with the process's own environment and streams; returns the exit code."""
+    options = parser().parse_args(arguments)
+    # A closed terminal and a polite kill cancel the job like Ctrl-C does.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+    return run(options, os.environ, sys.stdout, sys.stderr)
+
+
+def run(
+    options: argparse.Namespace, environment: Mapping[str, str], out: TextIO, err: TextIO
+) -> int:
+    """Run a parsed command; every complaint becomes a sentence on ``err`` and an exit code."""
+    command: Callable[..., None] = options.command
+    with ProgressLine(err) as line:
+        try:
+            command(options, load_config(environment), out, line)
+        except KeyboardInterrupt:
+            line.say("Interrupted.")
+            return EXIT_INTERRUPTED
+        except JobCancelled as problem:
+            line.say(problem.message)
+            return EXIT_INTERRUPTED
+        except (ClientError, ContractError) as problem:
+            complain(problem, options, line)
+            if isinstance(problem, (InvalidRequest, NotFound, AccessDenied)):
+                return EXIT_INPUT
+            away = isinstance(problem, (ServerUnavailable, EmbeddedServerFailed))
+            return EXIT_UNREACHABLE if away else EXIT_FAILED
+    return 0
+
+
+def complain(
+    problem: ClientError | ContractError, options: argparse.Namespace, line: ProgressLine
+) -> None:
+    """What went wrong, what to do, and which options of the command are meant."""
+    violations = problem.violations if isinstance(problem, InvalidRequest) else ()
+    # The server's sentence says the same as the violations, without the options.
+    message = "The request cannot be met:" if violations else problem.message
+    line.say(" ".join(filter(None, (f"layert2v: {message}", problem.hint))))
+    for violation in violations:
+        option = _option(violation.field.partition("[")[0], options)
+        line.say(f"  {option}: {violation.message}" if option else f"  {violation.message}")
+
+
+def _option(field: str, options: argparse.Namespace) -> str:
+    """The option that says ``field``; empty where the command has none."""
+    known = OPTIONS_OF_FIELD.get(field, {field: f"--{field}"})
+    return next((label for name, label in known.items() if hasattr(options, name)), "")
+
+
+def generate(
+    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+) -> None:
+    """A prompt to a stack folder; an interruption cancels the job."""
+    folder = options.out or free_folder(options.prompt)
+    with output_folder(folder), server(options, config, line) as client:
+        spec, request_id = spec_of(options), uuid.uuid4()
+
+        def ask(timeout_s: float) -> Job:
+            return client.submit(spec, request_id, timeout_s=timeout_s)
+
+        job, status = to_its_end(ask, SUBMIT_TIMEOUT_S, line)
+        with naming_the_made(status, line):
+            download(job, folder, line)
+    describe(folder, out, line)
+
+
+def jobs(
+    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+) -> None:
+    """A table of the newest jobs."""
+    with server(options, config, line) as client:
+        rows = list(islice(client.jobs(), options.limit))
+    line.clear()
+    width = max((len(row.name) for row in rows), default=0)
+    for row in rows:
+        created = "" if row.created is None else f"{row.created.astimezone():%Y-%m-%d %H:%M}"
+        prompt = re.sub(r"\s+", " ", title_of(row))[:60]
+        out.write(f"{row.name:<{width}}  {row.state.value:<10}  {created}  {prompt}\n")
+
+
+def watch(
+    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+) -> None:
+    """Follow a job to its end; an interruption leaves it alone."""
+    with server(options, config, line) as client:
+        job = client.job(options.job)
+        try:
+            status = follow(job, line)
+        except KeyboardInterrupt:
+            line.say("Stopped watching; the job is left alone.")
+            raise
+        require_success(status)
+    out.write(f"{status.state.value}\n")
+
+
+def cancel(
+    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+) -> None:
+    """Stop a job and wait until it has stopped."""
+    with server(options, config, line) as client:
+        job = client.job(options.job)
+        job.cancel()
+        status = follow(job, line)
+    out.write(f"{status.state.value}\n")
+
+
+def delete(
+    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+) -> None:
+    """Forget jobs that have ended, with their files on the server."""
+    with server(options, config, line) as client:
+        for name in options.job:
+            client.job(name).delete()
+            out.write(f"{name}\n")
+
+
+def fetch(
+    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+) -> None:
+    """Bring the stack of a finished job; goes on where an earlier call stopped."""
+    with server(options, config, line) as client:
+        job = client.job(options.job)
+        folder = options.out or free_folder(title_of(job.status()))
+        download(job, folder, line)
+    tell_closed(folder, line)
+    describe(folder, out, line)
+
+
+def info(
+    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+) -> None:
+    """What the server is and what its models can do."""
+    with server(options, config, line) as client:
+        found = told(client, line, 0.0 if named(options, config) else ENGINE_START_S)
+    line.clear()
+    out.write(f"LayerT2V server {found.version}\n")
+    out.write(f"disk     {size(found.used_bytes)} used, {size(found.free_bytes)} free\n")
+    for device in found.devices:
+        memory = f", {size(device.memory_bytes)}" if device.memory_bytes else ""
+        out.write(f"device   {device.name}{memory}, {'ready' if device.ready else 'not ready'}\n")
+    for model in found.models:
+        (low_w, high_w), (low_h, high_h) = model.width_range, model.height_range
+        low, high = model.frames_range
+        out.write(
+            f"model    {model.name}: {model.title}\n"
+            f"  size        {model.default_width}x{model.default_height}, from {low_w}x{low_h} "
+            f"to {high_w}x{high_h} in steps of {model.size_step}\n"
+            f"  frames      {model.default_frames}, from {low} to {high} in steps of "
+            f"{model.frames_step}, {model.default_fps:g} fps\n"
+            f"  steps       {model.default_steps}, guidance {model.default_guidance:g}\n"
+            f"  foregrounds up to {model.max_foregrounds}\n"
+            f"  colorspaces {', '.join(model.colorspaces)}\n"
+        )
+        for kind, words in model.vocabulary.items():
+            out.write(f"  {kind:<11} {', '.join(words)}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    root = Parser(
+        prog="layert2v",
+        description="A prompt becomes a scene-linear EXR layer stack.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    root.add_argument("--version", action="version", version=f"layert2v {layert2v.__version__}")
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+    line = Parser(add_help=False)
+    line.add_argument(
+        "--server", metavar="HOST:PORT", help="default where none is needed: an embedded one"
+    )
+    line.add_argument("--token", help="default: LAYERT2V_TOKEN")
+    line.add_argument(
+        "--tls",
+        action=argparse.BooleanOptionalAction,
+        help="default: TLS to every machine but this one",
+    )
+
+    def add(
+        command: Callable[..., None],
+        summary: str,
+        *,
+        name: str = "",
+        example: str = "",
+        may_embed: bool = False,
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name or command.__name__,
+            parents=[line],
+            help=summary,
+            description=f"{summary}\n\nexample:\n  {example}" if example else summary,
+            epilog=EPILOG,
+        )
+        sub.formatter_class = argparse.RawDescriptionHelpFormatter
+        sub.set_defaults(command=command, may_embed=may_embed)
+        return sub
+
+    making = add(
+        generate,
+        "make a layer stack from a prompt",
+        example="layert2v generate 'a red fox running in a forest' --seed 7 --out fox_001",
+        may_embed=True,
+    )
+    add_generate_options(making)
+    add_stack_commands(add)
+    listing = add(jobs, "list the newest jobs")
+    listing.add_argument("--limit", type=positive, default=20, metavar="N")
+    fetching = add(fetch, "bring the stack of a finished job")
+    fetching.add_argument("--out", type=Path, metavar="DIR", help="default: after the prompt")
+    deleting = add(delete, "forget jobs that have ended, with their files on the server")
+    deleting.add_argument("job", metavar="JOB", nargs="+", help="names, as jobs shows them")
+    for sub in (add(watch, "follow a job to its end"), add(cancel, "stop a job"), fetching):
+        sub.add_argument("job", metavar="JOB", help="its name, as generate and jobs show it")
+    add(info, "what the server and its models can do", may_embed=True)
+    return root

@@ -1,0 +1,1 @@
+"""What a host needs: requests in the background, events on its own thread."""

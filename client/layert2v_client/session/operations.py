@@ -1,0 +1,98 @@
+"""What requests of a session ask for: a new stack, a change of one, or a job that is there.
+
+Knows how each is asked and where its result goes; the way between is the ``Errand``'s.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from layert2v import stack as manifests
+from layert2v.rerender.validation import RerenderSpec
+from layert2v.spec import GenerateSpec
+from layert2v_client.client import Client
+from layert2v_client.errors import InvalidRequest
+from layert2v_client.jobs import Job
+from layert2v_client.transfer.download import Terms
+from layert2v_client.types import JobStatus
+
+
+class GenerateWish:
+    """A new stack in ``folder``, which must be new or empty unless it is ``asked_again``."""
+
+    def __init__(self, spec: GenerateSpec, folder: Path, *, asked_again: bool) -> None:
+        self.folder = folder
+        self._spec = spec
+        self._asked_again = asked_again
+
+    def prepare(self, client: Client, request_id: str, terms: Terms) -> None:
+        """Refuse a folder with something in it. Raises ``InvalidRequest``."""
+        try:
+            taken = self.folder.exists() and any(self.folder.iterdir())
+        except OSError as problem:
+            raise InvalidRequest(
+                "OUTPUT_INVALID",
+                f"{self.folder} cannot be used: {problem.strerror}.",
+                "Choose another folder.",
+            ) from problem
+        if taken and not self._asked_again:
+            raise InvalidRequest(
+                "OUTPUT_NOT_EMPTY",
+                f"{self.folder} has something in it.",
+                "Choose a new or an empty folder.",
+            )
+
+    def ask(self, client: Client, request_id: str) -> str:
+        """Queue it."""
+        return client.submit(self._spec, uuid.UUID(request_id)).name
+
+    def fetch(self, job: Job, status: JobStatus, terms: Terms) -> int:
+        """Bring the whole stack."""
+        return manifests.read(job.download(self.folder, terms)).state
+
+
+class RerenderWish:
+    """A new state of the stack in ``folder``."""
+
+    def __init__(
+        self, folder: Path, spec: RerenderSpec, inputs: Mapping[str, Sequence[Path]]
+    ) -> None:
+        self.folder = folder
+        self._spec = spec
+        self._inputs = inputs
+
+    def prepare(self, client: Client, request_id: str, terms: Terms) -> None:
+        """Check it and bring the server what it lacks."""
+        self._request = client.prepare(
+            self.folder, self._spec, self._inputs, uuid.UUID(request_id), terms
+        )
+
+    def ask(self, client: Client, request_id: str) -> str:
+        """Queue it."""
+        return client.create(self._request).name
+
+    def fetch(self, job: Job, status: JobStatus, terms: Terms) -> int:
+        """Bring the new state."""
+        return job.land(self.folder, terms).state
+
+
+class AttachedWish:
+    """A job from before: its result goes to ``folder``, whatever it is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def prepare(self, client: Client, request_id: str, terms: Terms) -> None:
+        """There is nothing to ask any more."""
+
+    def ask(self, client: Client, request_id: str) -> str:
+        """Never called: the job's name is known. Raises ``InvalidRequest``."""
+        raise InvalidRequest("JOB_MISSING", "The name of a job is needed to attach to it.")
+
+    def fetch(self, job: Job, status: JobStatus, terms: Terms) -> int:
+        """Bring the stack, or the new state where the stack that was changed is here."""
+        if status.rerender is not None and (self.folder / manifests.MANIFEST_NAME).exists():
+            return job.land(self.folder, terms).state
+        return manifests.read(job.download(self.folder, terms)).state

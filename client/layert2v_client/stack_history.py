@@ -1,0 +1,385 @@
+"""Stack folders on this machine: bring new states home, go back to old ones, tell what was done.
+
+A state is a manifest; its files are shared with other states. Nothing that is there is changed:
+a state that arrives takes the next number, and versions whose numbers others have taken meanwhile
+get new ones. Knows manifests and files; asks a server only for what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from layert2v import stack as manifests
+from layert2v.stack import (
+    MANIFEST_NAME,
+    FileRecord,
+    Flat,
+    HistoryEntry,
+    Layer,
+    Stack,
+    latents_path,
+    layer_folder,
+    layer_pattern,
+    state_path,
+)
+from layert2v_client.connection import Connection
+from layert2v_client.errors import NotPossible, TransferFailed
+from layert2v_client.transfer.download import (
+    Parcel,
+    Terms,
+    artifacts_of,
+    deliver,
+    discard,
+    has_content,
+    target_in,
+)
+from layert2v_client.types import Artifact, JobStatus
+
+OPEN = "open"
+LAND_TRIES = 20  # each is lost only to somebody else's state that landed first
+
+
+def history(folder: Path) -> tuple[HistoryEntry, ...]:
+    """What was done to the stack, oldest first; the place is the number of the state, from 1.
+
+    Raises ``ManifestError``.
+    """
+    return manifests.read(folder).history
+
+
+def states(folder: Path, newest: Stack) -> Iterator[Stack]:
+    """All states whose manifests are kept, and ``newest``. Raises ``ManifestError``."""
+    for number in range(1, newest.state):
+        path = folder / state_path(number)
+        if path.exists():
+            yield manifests.loads(path.read_text(encoding="utf-8"))
+    yield newest
+
+
+def closed(folder: Path) -> tuple[int, ...]:
+    """The states that cannot be opened in ``folder``, because files of them are not here.
+
+    Raises ``ManifestError``.
+    """
+    newest = manifests.read(folder)
+    there: dict[str, bool] = {}
+
+    def is_there(path: str) -> bool:
+        if path not in there:  # states share most of their files
+            there[path] = (folder / path).exists()
+        return there[path]
+
+    whole = {
+        state.state
+        for state in states(folder, newest)
+        if all(is_there(file.path) for file in state.files())
+    }
+    return tuple(state for state in range(1, newest.state + 1) if state not in whole)
+
+
+def restore(folder: Path, state: int) -> Stack:
+    """Open an earlier state again: it becomes the newest. Returns the new state.
+
+    Raises ``ManifestError`` where there is none such, ``NotPossible`` where its files are gone.
+    """
+    former = manifests.read_state(folder, state)
+    missing = [file.path for file in former.files() if not (folder / file.path).exists()]
+    if missing:
+        raise NotPossible(
+            "FILES_MISSING",
+            f"State v{former.state:03d} lacks {len(missing)} of its files, such as {missing[0]}.",
+            "Bring them back, or open another state.",
+        )
+
+    def opened(newest: Stack) -> Stack:
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        note = f"opened v{former.state:03d} again"
+        entry = HistoryEntry(OPEN, now, {}, {"at": former.state}, note, former.state)
+        return replace(former, history=(*newest.history, entry))
+
+    return _write_next(folder, opened)
+
+
+def clone(folder: Path, target: Path) -> None:
+    """A copy of the whole stack with all its states in ``target``, new or empty, by hard links.
+
+    Raises ``ManifestError`` for a wrong stack, ``OSError`` where the copy cannot be made.
+    """
+    newest = manifests.read(folder)
+    kept = list(states(folder, newest))
+    paths = {file.path for state in kept for file in state.files()}
+    paths.update(state_path(state.state) for state in kept)
+    for path in (*sorted(paths), MANIFEST_NAME):
+        copy = target / path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if (folder / path).exists():  # a state whose files are gone stays one
+            _link_or_copy(folder / path, copy)
+
+
+def land(
+    connection: Connection, status: JobStatus, folder: Path, terms: Terms | None = None
+) -> Stack:
+    """Bring the state that a re-render made into the stack it was made from.
+
+    Only files that are missing travel. Where the state has landed already it is only looked up.
+    Returns the state as it is in ``folder``. Raises ``NotPossible`` where the folder holds another
+    stack, ``TransferFailed``, ``ManifestError`` or another ``ClientError``.
+    """
+    terms = terms or Terms()
+    artifacts = artifacts_of(connection, status)
+    fresh = _made(connection, status, artifacts, terms)
+    for _ in range(LAND_TRIES):
+        plan = _plan(fresh, folder)
+        if plan.is_there:
+            return plan.state
+        parcels = _parcels(plan, artifacts, folder)
+        try:
+            deliver(connection, status, artifacts, parcels, terms)
+        except TransferFailed as problem:
+            if problem.reason != "FILE_EXISTS":
+                raise
+            continue  # somebody took the same version: the next plan sees their files
+        state = plan.state
+        with suppress(FileExistsError):
+            return _claim(folder, state)
+        discard([parcel for parcel in parcels if parcel.target.parent.parent.name == "preview"])
+    raise NotPossible(
+        "LANDING_LOST",
+        f"Others write into {folder} all the time.",
+        "Try again when they have finished.",
+    )
+
+
+def made(connection: Connection, status: JobStatus) -> Stack:
+    """The manifest that a finished job has written. Raises ``ClientError``, ``ManifestError``."""
+    return _made(connection, status, artifacts_of(connection, status), Terms())
+
+
+def forget(
+    connection: Connection, status: JobStatus, folder: Path, terms: Terms | None = None
+) -> None:
+    """Remove what a landing that was called off has brought. Raises ``ClientError``."""
+    artifacts = artifacts_of(connection, status)
+    plan = _plan(_made(connection, status, artifacts, terms or Terms()), folder)
+    if not plan.is_there:
+        discard(_parcels(plan, artifacts, folder))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A state as it will be here; ``origin`` has the path in the job for each path here."""
+
+    state: Stack
+    origin: Mapping[str, str]
+    wanted: tuple[FileRecord, ...]
+    is_there: bool = False
+
+
+def _plan(made: Stack, folder: Path) -> _Plan:
+    newest = _newest(folder)
+    *before, entry = made.history
+    if list(newest.history[: len(before)]) != before:
+        raise NotPossible(
+            "STACK_OTHER",
+            f"{folder} does not hold the stack that the job started from.",
+            "Fetch the job into a folder of its own.",
+        )
+    for number, known in enumerate(newest.history[len(before) :], len(before) + 1):
+        if replace(known, versions=entry.versions) == entry:
+            return _Plan(manifests.read_state(folder, number), {}, (), is_there=True)
+    held = {file.path: file for state in states(folder, newest) for file in state.files()}
+    arrival = _Arrival(made, newest, folder, held)
+    wanted = tuple(
+        file
+        for file in arrival.state.files()
+        if held.get(file.path) != file or not (folder / file.path).exists()
+    )
+    return _Plan(arrival.state, arrival.origin, wanted)
+
+
+class _Arrival:
+    """A state that was ``made`` elsewhere under the numbers that are free here.
+
+    ``held`` are the files that the states here name, by path.
+    """
+
+    def __init__(
+        self, made: Stack, newest: Stack, folder: Path, held: Mapping[str, FileRecord]
+    ) -> None:
+        self.origin: dict[str, str] = {}
+        self._folder = folder
+        self._held = held
+        self._number = newest.state + 1
+        self._made = made
+        layers = tuple(
+            replace(layer, **self._moved(layer)) if self._is_new(layer) else layer
+            for layer in made.layers
+        )
+        flats = tuple(
+            replace(flat, **self._moved(flat)) if self._is_new(flat) else flat
+            for flat in made.flats
+        )
+        sequences: tuple[Layer | Flat, ...] = (*layers, *flats)
+        versions = {each.name: each.version for each in sequences}
+        *_, entry = made.history
+        here = {name: versions.get(name, version) for name, version in entry.versions.items()}
+        self.state = replace(
+            made,
+            layers=layers,
+            flats=flats,
+            latents=tuple(self._latents(file, versions) for file in made.latents),
+            previews=tuple(self._preview(file) for file in made.previews),
+            history=(*newest.history, replace(entry, versions=here)),
+        )
+
+    def _is_new(self, sequence: Layer | Flat) -> bool:
+        return any(self._held.get(file.path) != file for file in sequence.files)
+
+    def _moved(self, sequence: Layer | Flat) -> dict[str, Any]:
+        """Version, pattern and files of a new sequence, in the first version that is free."""
+        version, files = sequence.version, sequence.files
+        while any(self._is_taken(file) for file in files):
+            version += 1
+            there = f"{layer_folder(sequence.name, sequence.version)}/"
+            here = f"{layer_folder(sequence.name, version)}/"
+            old, new = (f"{sequence.name}_v{each:03d}." for each in (sequence.version, version))
+            files = tuple(
+                self._at(file, file.path.replace(there, here, 1).replace(old, new, 1))
+                for file in sequence.files
+            )
+        if version == sequence.version:
+            return {}
+        pattern = layer_pattern(sequence.name, version)
+        return {"version": version, "pattern": pattern, "files": files}
+
+    def _is_taken(self, file: FileRecord) -> bool:
+        known = self._held.get(file.path)
+        if known is not None:
+            return known != file
+        path = self._folder / file.path
+        return path.exists() and not has_content(path, file.size_bytes, file.sha256)
+
+    def _latents(self, file: FileRecord, versions: Mapping[str, int]) -> FileRecord:
+        for sequence in self._made.sequences():
+            if file.path == latents_path(sequence.name, sequence.version):
+                path = latents_path(sequence.name, versions[sequence.name])
+                # Two jobs may have encoded the same frozen layer: whoever was first is kept.
+                return self._held.get(path) or self._at(file, path)
+        return file
+
+    def _preview(self, file: FileRecord) -> FileRecord:
+        there, here = (f"/v{number:03d}/" for number in (self._made.state, self._number))
+        return self._at(file, file.path.replace(there, here, 1))
+
+    def _at(self, file: FileRecord, path: str) -> FileRecord:
+        self.origin[path] = file.path
+        return replace(file, path=path)
+
+
+def _parcels(plan: _Plan, artifacts: list[Artifact], folder: Path) -> list[Parcel]:
+    by_path = {artifact.path: artifact for artifact in artifacts}
+    parcels = []
+    for file in plan.wanted:
+        artifact = by_path.get(plan.origin.get(file.path, file.path))
+        if artifact is not None:
+            parcels.append(Parcel(artifact, target_in(folder, file.path)))
+        elif not (folder / file.path).exists():
+            raise TransferFailed(
+                "FILE_MISSING",
+                f"The server's new state names {file.path}, which it does not have.",
+                "Run the job again.",
+            )
+    return parcels
+
+
+def _made(
+    connection: Connection, status: JobStatus, artifacts: list[Artifact], terms: Terms
+) -> Stack:
+    """The manifest that the job has written."""
+    parts = [artifact for artifact in artifacts if artifact.path == MANIFEST_NAME]
+    with tempfile.TemporaryDirectory() as name:
+        parcels = [Parcel(artifact, Path(name, MANIFEST_NAME)) for artifact in parts]
+        deliver(connection, status, artifacts, parcels, replace(terms, report=None, link=False))
+        return manifests.read(Path(name))
+
+
+def _newest(folder: Path) -> Stack:
+    """The newest state, also where its writer has not come to ``stack.json`` yet."""
+    newest = manifests.read(folder)
+    while (path := folder / state_path(newest.state + 1)).exists():
+        newest = manifests.loads(path.read_text(encoding="utf-8"))
+    return newest
+
+
+def _write_next(folder: Path, make: Callable[[Stack], Stack]) -> Stack:
+    """Write the state that ``make`` makes of the newest."""
+    while True:
+        with suppress(FileExistsError):
+            return _claim(folder, make(_newest(folder)))
+
+
+def _claim(folder: Path, state: Stack) -> Stack:
+    """Write ``state`` as the newest. Raises ``FileExistsError`` where its number is taken.
+
+    Whoever makes the kept manifest has the number: that holds among machines, too.
+    """
+    kept = folder / state_path(state.state)
+    text = manifests.dumps(state)
+    try:
+        _create(kept, text)
+        try:
+            manifests.write(state, folder)
+        except BaseException:
+            kept.unlink(missing_ok=True)
+            raise
+        later = _newest(folder)
+        if later.state > state.state:  # somebody was faster: stack.json must not fall back
+            manifests.write(later, folder)
+    except FileExistsError:
+        raise
+    except OSError as problem:
+        raise TransferFailed(
+            "FILE_NOT_WRITTEN",
+            f"The new state cannot be written into {folder}: {problem.strerror or problem}.",
+            "Free some space, or make the folder writable.",
+        ) from problem
+    return state
+
+
+def _create(path: Path, text: str) -> None:
+    """Make a file that appears whole. Raises ``FileExistsError`` where there is one."""
+    path.parent.mkdir(exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=".state-", suffix=".tmp", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        temporary.chmod(0o644)
+        _link_new(temporary, path, text)
+    finally:
+        temporary.unlink()
+
+
+def _link_new(temporary: Path, path: Path, text: str) -> None:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without links
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(source, target)

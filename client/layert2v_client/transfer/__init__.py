@@ -1,0 +1,1 @@
+"""Files to a server and from it, checked and resumable."""

@@ -1,0 +1,163 @@
+"""Bring files to a server by content: what it holds already does not travel.
+
+Every chunk carries a CRC-32, every file a SHA-256; an upload that was cut goes on where the server
+has it. Knows files, not what they are for.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import threading
+import uuid
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from layert2v.v1 import artifacts_pb2
+from layert2v.wire import CHUNK_BYTES, MAX_FIND_FILES
+from layert2v_client.connection import Connection, Patience
+from layert2v_client.errors import ClientError, InvalidRequest, ServerUnavailable, Stopped
+from layert2v_client.transfer.download import Terms, sha256_of
+
+SEGMENT_CHUNKS = 16  # a stream of its own, so that it can have a deadline
+SEGMENT_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A file of this machine with the content it should have."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+
+
+def outgoing(path: Path, stop: threading.Event | None = None) -> Outgoing:
+    """The file as it is. Raises ``InvalidRequest`` where it cannot be read, ``Stopped``."""
+    try:
+        return Outgoing(path, path.stat().st_size, sha256_of(path, stop))
+    except OSError as problem:
+        raise _unreadable(path, problem) from problem
+
+
+def missing(connection: Connection, hashes: Iterable[str]) -> set[str]:
+    """Those of the SHA-256 sums that the server does not hold. Raises ``ClientError``."""
+    wanted = sorted(set(hashes))
+    found: set[str] = set()
+    for start in range(0, len(wanted), MAX_FIND_FILES):
+        request = artifacts_pb2.FindFilesRequest(sha256=wanted[start : start + MAX_FIND_FILES])
+        found.update(connection.call(connection.artifacts.FindFiles, request).missing)
+    return found
+
+
+def upload(
+    connection: Connection, files: Mapping[str, Outgoing], request_id: uuid.UUID, terms: Terms
+) -> None:
+    """Bring ``files``, which are given by their SHA-256.
+
+    The same ``request_id`` goes on with what an earlier call has brought. Raises
+    ``InvalidRequest`` where a file is not what it should be, ``Stopped`` or another
+    ``ClientError``.
+    """
+    total = sum(file.size_bytes for file in files.values())
+    done = 0
+    for file in files.values():
+        _Dispatch(connection, file, request_id, terms).run(done, total)
+        done += file.size_bytes
+        if terms.report is not None:
+            terms.report(done, total)
+
+
+class _Dispatch:
+    """One file on its way to the server."""
+
+    def __init__(
+        self, connection: Connection, file: Outgoing, request_id: uuid.UUID, terms: Terms
+    ) -> None:
+        self._connection = connection
+        self._file = file
+        self._terms = terms
+        self._stop = terms.stop or threading.Event()
+        self._patience = Patience(terms.patience_s, self._stop)
+        media_type, _ = mimetypes.guess_type(file.path.name)
+        self._begin = artifacts_pb2.BeginWrite(
+            # Of the request, not of the content alone: others may bring the same at this moment.
+            upload_id=str(uuid.uuid5(request_id, file.sha256)),
+            size_bytes=file.size_bytes,
+            sha256=file.sha256,
+            media_type=media_type or "application/octet-stream",
+        )
+
+    def run(self, done: int, total: int) -> None:
+        """Send it; ``done`` of ``total`` bytes of all files went before."""
+        offset, is_whole = self._committed()
+        while not is_whole:
+            if self._stop.is_set():
+                raise Stopped
+            problem: ClientError
+            try:
+                answer = self._segment(offset)
+                offset, is_whole = answer.committed_bytes, answer.HasField("artifact")
+                self._patience.renew()
+                if self._terms.report is not None:
+                    self._terms.report(done + offset, total)
+                continue
+            except ServerUnavailable as cut:
+                problem = cut
+            except ClientError as refusal:
+                if refusal.reason != "CHECKSUM_WRONG":
+                    raise
+                self._check_content()
+                problem = refusal
+            self._patience.pause(problem)
+            offset, is_whole = self._committed()
+
+    def _committed(self) -> tuple[int, bool]:
+        request = artifacts_pb2.QueryWriteRequest(upload_id=self._begin.upload_id)
+        answer = self._connection.call(self._connection.artifacts.QueryWrite, request)
+        return answer.committed_bytes, answer.HasField("artifact")
+
+    def _segment(self, offset: int) -> Any:
+        """Send some chunks from ``offset`` on, and the end where they reach it."""
+        steps = [artifacts_pb2.WriteArtifactRequest(begin=self._begin)]
+        try:
+            with self._file.path.open("rb") as file:
+                file.seek(offset)
+                for _ in range(SEGMENT_CHUNKS):
+                    data = file.read(CHUNK_BYTES)
+                    if data:
+                        chunk = artifacts_pb2.Chunk(
+                            offset=offset, data=data, crc32=zlib.crc32(data)
+                        )
+                        steps.append(artifacts_pb2.WriteArtifactRequest(chunk=chunk))
+                        offset += len(data)
+        except OSError as problem:
+            raise _unreadable(self._file.path, problem) from problem
+        if offset >= self._file.size_bytes:
+            finish = artifacts_pb2.FinishWrite()
+            steps.append(artifacts_pb2.WriteArtifactRequest(finish=finish))
+        elif len(steps) == 1:
+            raise _changed(self._file.path)
+        return self._connection.call(
+            self._connection.artifacts.WriteArtifact, iter(steps), SEGMENT_TIMEOUT_S
+        )
+
+    def _check_content(self) -> None:
+        """Raises ``InvalidRequest`` where the damage is on this side."""
+        if outgoing(self._file.path) != self._file:
+            raise _changed(self._file.path)
+
+
+def _unreadable(path: Path, problem: OSError) -> InvalidRequest:
+    message = f"{path} cannot be read: {problem.strerror or problem}."
+    return InvalidRequest("FILE_UNREADABLE", message)
+
+
+def _changed(path: Path) -> InvalidRequest:
+    return InvalidRequest(
+        "FILE_CHANGED",
+        f"{path} is not the file any more that it was.",
+        "Bring the file back; a layer that was painted over belongs into a plate.",
+    )

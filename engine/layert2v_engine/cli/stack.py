@@ -1,0 +1,307 @@
+"""`layert2v-engine import`, `inspect`, `preview`, `pack`, `ocio`: layer stacks without a model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from layert2v_engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from layert2v_engine.image.color import ColorConfig
+    from layert2v_engine.stack.inspect import Report
+    from layert2v_engine.stack.video_import import ForegroundClips
+
+EXIT_PROBLEMS = 1
+_NONE = "-"
+_TABLE_HEAD = ("layer", "role", "frames", "pixels", "codec", "alpha", "colour", "NaN", "MB")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the five commands."""
+    _add_import(subparsers)
+    inspect = subparsers.add_parser(
+        "inspect",
+        help="re-read a stack with a second library and report what it really holds",
+        description="Names, tags, ranges, alpha, hashes and the comp against the over of its "
+        "layers. Exit status 0: all is right; 1: problems, listed at the end.",
+    )
+    inspect.add_argument("stack", type=Path, metavar="STACK", help="folder of the stack")
+    inspect.add_argument("--json", action="store_true", help="the same for programs")
+    inspect.set_defaults(run=_inspect)
+    preview = subparsers.add_parser(
+        "preview",
+        help="make contact sheet, movie and a self-contained HTML viewer",
+        description="Write contact.png, preview.mp4 and viewer.html into preview/ of the stack.",
+    )
+    preview.add_argument("stack", type=Path, metavar="STACK", help="folder of the stack")
+    _add_config(preview)
+    preview.add_argument("--colorspace", default="", help="where stack.json says `unknown`")
+    preview.set_defaults(run=_preview)
+    pack = subparsers.add_parser(
+        "pack",
+        help="make one multilayer EXR per frame",
+        description="Write packed/: comp in R, G, B, A and every layer as <layer>.R/.G/.B/.A.",
+    )
+    pack.add_argument("stack", type=Path, metavar="STACK", help="folder of the stack")
+    _add_compression(pack)
+    pack.set_defaults(run=_pack)
+    ocio = subparsers.add_parser("ocio", help="list the colour spaces that names can be taken from")
+    _add_config(ocio)
+    ocio.set_defaults(run=_ocio)
+
+
+def _add_import(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "import",
+        help="turn ordinary videos into a layer stack",
+        description="Each clip is a video file (MP4, ProRes, ...), a folder of images or a pattern "
+        "such as shot.####.png. Give --foreground, --matte and --shadow once for each foreground, "
+        "from back to front; write - where one has no matte of its own or no shadow.",
+        epilog="example: layert2v-engine import --full full.mp4 --background bg.mp4 "
+        "--foreground fg.mp4 --matte matte.mp4 --out stack",
+    )
+    clips = parser.add_argument_group("clips")
+    clips.add_argument("--background", required=True, type=Path, metavar="CLIP")
+    clips.add_argument("--foreground", required=True, action="append", type=Path, metavar="CLIP")
+    clips.add_argument("--matte", action="append", default=[], metavar="CLIP", help="white inside")
+    clips.add_argument("--shadow", action="append", default=[], metavar="CLIP", help="white = dark")
+    clips.add_argument("--full", type=Path, metavar="CLIP", help="kept as ref")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to make")
+    parser.add_argument("--name", help="name of the stack; default: that of the folder")
+    parser.add_argument("--fps", type=float, help="default: what the clips say")
+    parser.add_argument("--start-frame", type=int, default=1001)
+    color = parser.add_argument_group("colour")
+    color.add_argument("--colorspace", default="lin_rec709_scene", help="of the layers")
+    color.add_argument("--source-colorspace", default="srgb_rec709_scene", help="of the clips")
+    _add_config(color)
+    matrices = ("bt601", "bt709", "smpte240m", "bt2020")
+    color.add_argument("--matrix", choices=matrices, help="default: what each file says")
+    color.add_argument("--range", choices=("limited", "full"), help="default: what each file says")
+    edges = parser.add_argument_group("edges")
+    edges.add_argument(
+        "--edges",
+        choices=("auto", "black", "straight"),
+        default="auto",
+        help="foregrounds are on black, or straight; auto looks outside the matte",
+    )
+    edges.add_argument(
+        "--no-levels", action="store_true", help="take the mattes' black and white as they are"
+    )
+    edges.add_argument(
+        "--shadow-domain",
+        choices=("display", "linear"),
+        default="display",
+        help="the light that shadow opacities are meant for",
+    )
+    _add_compression(parser)
+    parser.set_defaults(run=_import)
+
+
+def _add_config(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--config",
+        metavar="OCIO",
+        help="a .ocio or .ocioz file, or ocio://NAME; default: a pinned ACES studio config",
+    )
+
+
+def _add_compression(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--compression",
+        default="zip",
+        help="none, zips, zip, piz, htj2k256, zstd, or with loss dwaa, dwab; default: zip",
+    )
+
+
+def _import(args: argparse.Namespace) -> int:
+    from layert2v_engine.image.exr import ExrOptions  # heavy, and not needed for a help text
+    from layert2v_engine.stack.video_import import Footage, ImportOptions, import_footage
+
+    footage = Footage(background=args.background, foregrounds=_foregrounds(args), full=args.full)
+    options = ImportOptions(
+        name=args.name or args.out.resolve().name,
+        fps=args.fps,
+        start_frame=args.start_frame,
+        colorspace=args.colorspace,
+        source_colorspace=args.source_colorspace,
+        matrix=args.matrix,
+        full_range=None if args.range is None else args.range == "full",
+        edges=args.edges,
+        levels=not args.no_levels,
+        shadow_domain=args.shadow_domain,
+        exr=ExrOptions(compression=args.compression),
+    )
+    progress = _progress("import")
+    stack = import_footage(footage, args.out, options, config=_config(args), progress=progress)
+    for warning in stack.warnings:
+        print(f"note: {warning}", file=sys.stderr)
+    layers = ", ".join(layer.name for layer in stack.layers)
+    print(f"{args.out}: {layers} (bottom to top), {stack.frames} frames at {stack.fps:g} fps")
+    return 0
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    from layert2v_engine.stack import inspect, manifest
+
+    report = inspect.inspect(args.stack, manifest.read(args.stack))
+    print(_as_json(report) if args.json else _as_text(report))
+    return EXIT_PROBLEMS if report.problems else 0
+
+
+def _preview(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from layert2v_engine.image.atomic import record
+    from layert2v_engine.stack import manifest, preview
+    from layert2v_engine.stack.viewer import write_viewer
+
+    stack = manifest.read(args.stack)
+    to_display = preview.display_transform(stack, _config(args), args.colorspace)
+    made = preview.write_previews(args.stack, stack, to_display)
+    made.append(write_viewer(args.stack, stack, to_display))
+    records = tuple(record(path, args.stack) for path in made)
+    manifest.write(replace(stack, previews=records), args.stack)
+    for path in made:
+        print(path)
+    return 0
+
+
+def _pack(args: argparse.Namespace) -> int:
+    from layert2v_engine.image.exr import ExrOptions
+    from layert2v_engine.stack import manifest
+    from layert2v_engine.stack.pack import pack
+
+    options = ExrOptions(compression=args.compression)
+    stack = manifest.read(args.stack)
+    made = pack(args.stack, stack, options, progress=_progress("pack"))
+    print(f"{made[0]} .. {made[-1].name}")
+    return 0
+
+
+def _ocio(args: argparse.Namespace) -> int:
+    config = _config(args)
+    print(config.label)
+    rows = [(s.name, s.interop_id, "linear" if s.linear else "") for s in config.spaces()]
+    print("\n".join(_columns(rows)))
+    return 0
+
+
+def _config(args: argparse.Namespace) -> ColorConfig:
+    from layert2v_engine.image.color import ColorConfig
+
+    return ColorConfig.load(args.config)
+
+
+def _foregrounds(args: argparse.Namespace) -> tuple[ForegroundClips, ...]:
+    from layert2v_engine.stack.video_import import ForegroundClips
+
+    count = len(args.foreground)
+    for option, given in (("--matte", args.matte), ("--shadow", args.shadow)):
+        if given and len(given) != count:
+            raise EngineError(
+                f"There are {count} foregrounds, but {option} is given {len(given)} times.",
+                "Give it once for each, or - where there is none.",
+                reason="CLIPS_UNPAIRED",
+            )
+    mattes = args.matte or [_NONE] * count
+    shadows = args.shadow or [_NONE] * count
+    return tuple(
+        ForegroundClips(
+            color=color,
+            matte=None if matte == _NONE else Path(matte),
+            shadow=None if shadow == _NONE else Path(shadow),
+        )
+        for color, matte, shadow in zip(args.foreground, mattes, shadows, strict=True)
+    )
+
+
+def _progress(label: str) -> Callable[[int, int], None] | None:
+    """A counter on the terminal, if there is one."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int, total: int) -> None:
+        end = "\n" if done == total else ""
+        print(f"\r{label}: frame {done} of {total}", end=end, file=sys.stderr, flush=True)
+
+    return show
+
+
+def _as_json(report: Report) -> str:
+    sequences = [
+        {
+            "name": each.name,
+            "role": each.role,
+            "frames": each.frames,
+            "channels": each.channels,
+            "pixels": each.pixels,
+            "compression": each.compression,
+            "colorspace": each.colorspace,
+            "alpha": [each.alpha.low, each.alpha.high] if each.frames else None,
+            "color": [each.color.low, each.color.high] if each.frames else None,
+            "not_finite": each.not_finite,
+            "size_bytes": each.size_bytes,
+        }
+        for each in report.sequences
+    ]
+    document = {
+        "sequences": sequences,
+        "comp_exact_frames": report.comp_exact,
+        "comp_error": report.comp_error,
+        "comp_alpha_error": report.comp_alpha_error,
+        "hashes_right": report.hashes_right,
+        "packed_frames": report.packed,
+        "problems": report.problems,
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False)
+
+
+def _as_text(report: Report) -> str:
+    stack = report.stack
+    last = stack.start_frame + stack.frames - 1
+    head = (
+        f"{stack.name}: {stack.width} x {stack.height}, {stack.start_frame}-{last} at "
+        f"{stack.fps:g} fps, {stack.colorspace}"
+    )
+    rows = [
+        (
+            each.name,
+            each.role,
+            str(each.frames),
+            f"{each.pixels} {each.channels}",
+            each.compression,
+            str(each.alpha),
+            str(each.color),
+            str(each.not_finite),
+            f"{each.size_bytes / 1e6:.2f}",
+        )
+        for each in report.sequences
+    ]
+    exact = f"comp is the over of its layers to the bit in {report.comp_exact} of {stack.frames}"
+    lines = [head, "", *_columns([_TABLE_HEAD, *rows]), ""]
+    lines.append(f"{exact} frames")
+    if report.comp_error or report.comp_alpha_error:
+        lines.append(f"  worst colour {report.comp_error:.4g}, alpha {report.comp_alpha_error:.4g}")
+    lines.append(f"{report.hashes_right} of {len(stack.files())} files match their hashes")
+    if report.packed is not None:
+        lines.append(f"{report.packed} of {stack.frames} frames are packed")
+    if not report.problems:
+        return "\n".join([*lines, "no problems"])
+    count = len(report.problems)
+    lines.append(f"{count} problem{'s' if count > 1 else ''}:")
+    return "\n".join(lines + [f"  {problem}" for problem in report.problems])
+
+
+def _columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows of equal length as lines with aligned columns."""
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]

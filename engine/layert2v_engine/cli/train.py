@@ -1,0 +1,181 @@
+"""`layert2v-engine train` and `export`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from layert2v_engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from layert2v_engine.training.joint_stage import MultiStage
+
+STAGE_NAMES = ("prepare", "autoencoder", "matte", "joint", "multi", "distill")
+DEVICE_HELP = "auto (a GPU if there is one), cpu, cuda, cuda:1, ..."
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add both commands."""
+    train = subparsers.add_parser(
+        "train",
+        help="train a model, stage by stage; a stopped run goes on where it was",
+        description="Progress goes to the log and to TensorBoard files in the run. `prepare` makes "
+        "what can be carried to another machine: the world and the text encoder.",
+        epilog="example: layert2v-engine train autoencoder matte joint --run runs/mini",
+    )
+    train.add_argument(
+        "stages", nargs="+", choices=STAGE_NAMES, metavar="STAGE", help=", ".join(STAGE_NAMES)
+    )
+    train.add_argument(
+        "--run",
+        dest="run_folder",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder of the run; made, or gone on with",
+    )
+    train.add_argument(
+        "--configs", type=Path, help="folder of <stage>.toml files; default: the Mini's"
+    )
+    train.add_argument(
+        "--budget", help="training time per phase instead of the file's, such as 90s, 20m or 1h"
+    )
+    train.add_argument(
+        "--start-from",
+        metavar="MODEL",
+        help="go on from a shipped model or a model folder instead of from nothing; its "
+        "autoencoder, matte adaptation and latent statistics are kept",
+    )
+    train.add_argument("--device", default="auto", help=DEVICE_HELP)
+    train.add_argument("--threads", type=int, default=0, help="CPU threads; default: all")
+    train.set_defaults(run=_train)
+    export = subparsers.add_parser(
+        "export",
+        help="write the checkpoint of a run, even of an unfinished one, as a model folder",
+        epilog="example: layert2v-engine export --run runs/mini --out models/mini",
+    )
+    export.add_argument("--run", dest="run_folder", metavar="DIR", type=Path, required=True)
+    export.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="model folder; replaced"
+    )
+    export.add_argument("--phase", default="clips", help="phase of the transformer; default: clips")
+    export.add_argument("--configs", type=Path, help="folder of <stage>.toml files")
+    export.add_argument("--title", default="", help="what artists see the model called")
+    export.set_defaults(run=_export)
+
+
+def duration(text: str) -> float:
+    """Seconds of `90s`, `20m`, `1h` or a plain number of seconds."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    try:
+        seconds = float(number) * _UNITS[unit]
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise EngineError(
+            f"{text!r} is not a duration.",
+            "Write for example 90s, 20m or 1h.",
+            reason="BAD_DURATION",
+        )
+    return seconds
+
+
+def _optional(configs: Path | None, stage: str) -> MultiStage:
+    """The configuration of a stage that not every model has; without it, one of no phases."""
+    from layert2v_engine.training.config import load_config
+    from layert2v_engine.training.joint_stage import MultiStage
+
+    if configs is None or not (configs / f"{stage}.toml").exists():
+        return MultiStage()
+    return load_config(MultiStage, stage, configs)
+
+
+def _train(args: argparse.Namespace) -> int:
+    import torch  # heavy, and not needed to print a help text
+
+    from layert2v_engine.devices import pick_device
+    from layert2v_engine.training.config import load_config
+    from layert2v_engine.training.init_from_checkpoint import adopt
+    from layert2v_engine.training.joint_stage import (
+        JointStage,
+        MultiStage,
+        run_joint,
+        run_multi,
+        run_prepare,
+    )
+    from layert2v_engine.training.stages import (
+        AutoencoderStage,
+        MatteStage,
+        run_autoencoder,
+        run_matte,
+    )
+    from layert2v_engine.training.trainer import Stopped
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    budget_s = duration(args.budget) if args.budget else None
+    device = pick_device(args.device)
+    logging.info("device=%s", device)
+    args.run_folder.mkdir(parents=True, exist_ok=True)
+    run, configs = args.run_folder, args.configs
+    if start := args.start_from or load_config(JointStage, "joint", configs).start:
+        codes_only = load_config(AutoencoderStage, "autoencoder", configs).codes_of_start
+        adopt(run, start, decoders=not codes_only)
+    stages = {
+        "prepare": lambda: run_prepare(
+            run,
+            load_config(AutoencoderStage, "autoencoder", configs),
+            load_config(JointStage, "joint", configs),
+        ),
+        "autoencoder": lambda: run_autoencoder(
+            run, load_config(AutoencoderStage, "autoencoder", configs), budget_s, device
+        ),
+        "matte": lambda: run_matte(
+            run, load_config(MatteStage, "matte", configs), budget_s, device
+        ),
+        "joint": lambda: run_joint(
+            run, load_config(JointStage, "joint", configs), budget_s, device
+        ),
+        "multi": lambda: run_multi(
+            run,
+            load_config(JointStage, "joint", configs),
+            load_config(MultiStage, "multi", configs),
+            budget_s,
+            device,
+        ),
+        "distill": lambda: run_multi(
+            run,
+            load_config(JointStage, "joint", configs),
+            load_config(MultiStage, "distill", configs),
+            budget_s,
+            device,
+            _optional(configs, "multi").phases,
+        ),
+    }
+    for name in args.stages:
+        try:
+            stages[name]()
+        except Stopped as stopped:
+            logging.info("%s; call the same command again to go on", stopped)
+            return 130
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from layert2v_engine.training.config import load_config
+    from layert2v_engine.training.export import TITLE, export
+    from layert2v_engine.training.joint_stage import JointStage
+    from layert2v_engine.training.stages import AutoencoderStage
+
+    world = load_config(AutoencoderStage, "autoencoder", args.configs).world
+    joint = load_config(JointStage, "joint", args.configs)
+    later = [_optional(args.configs, stage) for stage in ("multi", "distill")]
+    title = args.title or TITLE
+    export(args.run_folder, args.out, joint, world, args.phase, later, title=title)
+    print(args.out)
+    return 0

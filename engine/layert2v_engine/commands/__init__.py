@@ -1,9 +1,0 @@
-"""The command families of `layert2v-engine`; each has `add_parser(subparsers)`."""
-
-from __future__ import annotations
-
-from types import ModuleType
-
-from layert2v_engine.commands import evaluation, generate, learning, rerender, stack
-
-COMMAND_FAMILIES: tuple[ModuleType, ...] = (generate, rerender, stack, learning, evaluation)

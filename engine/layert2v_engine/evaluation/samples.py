@@ -1,0 +1,187 @@
+"""Generated clips to be measured: prompts drawn from the world or read from a file, through the
+prompt planner like any request.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from layert2v.spec import GenerateSpec, ModelInfo, resolve
+from layert2v_engine.errors import EngineError
+from layert2v_engine.metrics.layers import recompose
+from layert2v_engine.pipeline import LayeredPipeline
+from layert2v_engine.stream_codec import ForegroundFrames, LayerFrames
+from layert2v_engine.world.text.descriptions import plain
+from layert2v_engine.world.text.scenes import Scene, draw
+from layert2v_engine.world.text.vocabulary import (
+    PLACES,
+    SUBJECTS,
+    TIMES,
+    Selection,
+    Word,
+    happens,
+    is_held_out,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wish:
+    """A prompt and what a judge should see in it: indices into the words, -1 where it is silent."""
+
+    prompt: str
+    subjects: tuple[int, ...]  # bottom to top
+    place: int
+    time: int
+
+    def truth(self, kind: str, foreground: int = 0) -> int:
+        """The right answer to a judge of a kind."""
+        if kind in ("subject", "silhouette"):
+            return self.subjects[foreground]
+        return self.place if kind == "place" else self.time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shot:
+    """One generated clip, all frames, display-referred, on the CPU."""
+
+    wish: Wish
+    seed: int
+    layers: LayerFrames
+    comp: Tensor  # [3, T, H, W] the linear over of the layers, display-encoded
+
+    @property
+    def actors(self) -> tuple[ForegroundFrames, ...]:
+        """The foregrounds that were wished for by name, bottom to top."""
+        return self.layers.foregrounds[: len(self.wish.subjects)]
+
+
+def selection_of(info: ModelInfo) -> Selection:
+    """The part of the world a model says it knows. Raises EngineError where it names none."""
+
+    def known(kind: str, words: Sequence[Word]) -> tuple[str, ...]:
+        names = [word.name for word in words]
+        return tuple(name for name in info.vocabulary.get(kind, ()) if name in names)
+
+    selection = Selection(
+        subjects=known("subject", SUBJECTS),
+        places=known("place", PLACES),
+        times=known("time", TIMES),
+        foregrounds=tuple(range(1, info.max_foregrounds + 1)),
+    )
+    if not (selection.subjects and selection.places and selection.times):
+        raise EngineError(
+            f"{info.title} does not say which words it knows.",
+            "Measure a model with a closed vocabulary, such as the Mini.",
+            reason="NO_VOCABULARY",
+        )
+    return selection
+
+
+def draw_wishes(
+    selection: Selection, count: int, seed: int, *, held_out: bool, foregrounds: int = 1
+) -> list[Wish]:
+    """`count` wishes of scenes trained on or held out, every subject that has any equally often."""
+    rng = random.Random(seed)  # noqa: S311 - prompts, not secrets
+    scenes = [
+        (place, time)
+        for place in selection.place_indices
+        for time in selection.time_indices
+        if happens(place, time)
+    ]
+    order = [
+        subject
+        for subject in selection.subject_indices
+        if any(is_held_out(subject, *scene) == held_out for scene in scenes)
+    ]
+    wishes = []
+    for k in range(count):
+        while True:
+            scene = draw(rng, selection, held_out=held_out, foregrounds=foregrounds)
+            if any(actor.subject == order[k % len(order)] for actor in scene.actors):
+                wishes.append(_wish(scene))
+                break
+    return wishes
+
+
+def read_wishes(path: Path) -> list[Wish]:
+    """One prompt a line; empty lines and lines that begin with # do not count.
+
+    Raises EngineError where there is none.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as problem:
+        raise EngineError(
+            f"The prompts in {path} cannot be read.",
+            "Name a text file with one prompt a line.",
+            reason="NO_PROMPTS",
+        ) from problem
+    prompts = [line for line in lines if line and not line.startswith("#")]
+    if not prompts:
+        raise EngineError(
+            f"There is no prompt in {path}.", "Write one prompt a line.", reason="NO_PROMPTS"
+        )
+    return [_understood(prompt) for prompt in prompts]
+
+
+def generate(pipeline: LayeredPipeline, wish: Wish, seed: int) -> Shot:
+    """One clip of a wish at the model's defaults."""
+    spec = resolve(GenerateSpec(prompt=wish.prompt, model=pipeline.info.name), pipeline.info, seed)
+    plan = pipeline.plan(spec)
+    latents = pipeline.sample(spec, plan)
+    layers = joined([group.cpu() for group in pipeline.decode(latents, len(plan.foregrounds))])
+    return Shot(wish=wish, seed=seed, layers=layers, comp=recompose(layers))
+
+
+def joined(groups: Iterable[LayerFrames]) -> LayerFrames:
+    """All frame groups of a clip as one."""
+    parts = list(groups)
+
+    def actor(number: int) -> ForegroundFrames:
+        own = [part.foregrounds[number] for part in parts]
+        shadows = [part.shadow for part in own if part.shadow is not None]
+        return ForegroundFrames(
+            colour=torch.cat([part.colour for part in own], 2),
+            alpha=torch.cat([part.alpha for part in own], 2),
+            shadow=torch.cat(shadows, 2) if shadows else None,
+        )
+
+    return LayerFrames(
+        composite=torch.cat([part.composite for part in parts], 2),
+        background=torch.cat([part.background for part in parts], 2),
+        foregrounds=tuple(actor(k) for k in range(len(parts[0].foregrounds))),
+    )
+
+
+def _wish(scene: Scene) -> Wish:
+    """The plain sentence of a scene. Several figures are told apart by their side."""
+    sides = ("spot",) if len(scene.actors) > 1 else ()
+    return Wish(
+        prompt=plain(scene, sides).whole,
+        subjects=tuple(actor.subject for actor in scene.actors),
+        place=scene.place,
+        time=scene.time,
+    )
+
+
+def _understood(prompt: str) -> Wish:
+    """What a prompt names in the words of the world, found by name or synonym."""
+
+    def first(words: Sequence[Word]) -> int:
+        found = [
+            (-len(name), index)
+            for index, word in enumerate(words)
+            for name in (word.name, *word.synonyms)
+            if re.search(rf"\b{re.escape(name)}\b", prompt.lower())
+        ]
+        return min(found)[1] if found else -1
+
+    place, time = first(PLACES), first(TIMES)
+    return Wish(prompt=prompt, subjects=(first(SUBJECTS),), place=place, time=time)

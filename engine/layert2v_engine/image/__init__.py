@@ -1,0 +1,1 @@
+"""Images: color, compositing, EXR, stills, video, atomic files. Knows no stack, no model."""

@@ -1,0 +1,222 @@
+"""Half-float scanline EXR files: how layers are written, tagged and read.
+
+OpenImageIO is the file library. Its colour conversion is not used, and its success is not believed:
+on a full disk it reports a good write of an empty file. Knows one picture at a time, no stack.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import OpenImageIO as oiio
+import torch
+from torch import Tensor
+
+from layert2v_engine.errors import StackError
+from layert2v_engine.image.atomic import appearing, write_plainly
+
+RGBA = ("R", "G", "B", "A")
+TAG_PREFIX = "layert2v/"
+GENERATOR = "layert2v 0.1.0"
+
+# Names that Nuke maps to its own layers or views, and the other folders of a stack.
+_NUKE_NAMES = (
+    *("rgb", "rgba", "alpha", "depth", "motion", "forward", "backward", "mask", "rotopaint_mask"),
+    *("disparity", "disparityl", "disparityr", "main", "left", "right", "other", "ci"),
+)
+RESERVED_NAMES = frozenset((*_NUKE_NAMES, "comp", "ref", "packed", "latents", "preview"))
+
+# What is offered, and whether the pixels come back to the bit. OIIO turns a name it does not know
+# (such as htj2k) into zip without a word, so only names that were tried are let through.
+COMPRESSIONS: Mapping[str, bool] = {
+    "none": True,
+    "zips": True,
+    "zip": True,
+    "piz": True,
+    "htj2k256": True,
+    "zstd": True,
+    "dwaa": False,
+    "dwab": False,
+}
+
+_MAGIC = 20000630
+_CHUNK_HEADER = struct.Struct("<ii")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExrOptions:
+    """How files are compressed. `zips` scrubs faster in Nuke, `dwaa` and `dwab` lose precision,
+    `htj2k256` and `zstd` are small or fast but current Nuke and older hosts cannot open them."""
+
+    compression: str = "zip"
+
+    def __post_init__(self) -> None:
+        if self.compression not in COMPRESSIONS:
+            raise StackError(
+                f"{self.compression} is not a compression for layers.",
+                f"Choose one of {', '.join(COMPRESSIONS)}.",
+                reason="COMPRESSION_UNKNOWN",
+            )
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the pixels come back to the bit."""
+        return COMPRESSIONS[self.compression]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tags:
+    """What a file says about itself.
+
+    `private` values are stored as text under `layert2v/`: numbers above 31 bits do not survive as
+    numbers. `comments` is the prompt, in any script.
+    """
+
+    colorspace: str
+    fps: float
+    frame: int
+    pixel_aspect: float = 1.0
+    comments: str = ""
+    private: Mapping[str, str] = field(default_factory=dict)
+
+
+def write(
+    path: Path, pixels: Tensor, tags: Tags, options: ExrOptions, channels: Sequence[str] = RGBA
+) -> None:
+    """Write half `[H, W, C]` on the CPU as one scanline part with data window = display window.
+
+    The file appears whole or not at all. Raises `DiskFull` or `StackError`.
+    """
+    if pixels.dtype != torch.float16 or pixels.ndim != 3 or pixels.shape[-1] != len(channels):
+        raise ValueError(f"want half [H, W, {len(channels)}], not {pixels.dtype} {pixels.shape}")
+    array = pixels.contiguous().numpy()  # OIIO refuses views with gaps, OpenEXR garbles them
+    spec = oiio.ImageSpec(array.shape[1], array.shape[0], len(channels), "half")
+    spec.channelnames = tuple(channels)
+    spec.attribute("compression", options.compression)
+    _tag(spec, tags)
+    with appearing(path) as temporary:
+        detail = _encode(temporary, spec, array)
+        if detail is None and not is_complete(temporary):
+            detail = "the end of the file is missing"
+        if detail is not None:
+            write_plainly(temporary, array.nbytes)
+            message = f"{path} could not be written: {detail.rstrip('.')}."
+            raise StackError(message, reason="WRITE_FAILED")
+
+
+def read(path: Path, channels: Sequence[str] = RGBA) -> Tensor:
+    """Read a half file of exactly these `channels` as `[H, W, C]`. Raises `StackError`."""
+    file = oiio.ImageInput.open(str(path))
+    if file is None:
+        raise _unreadable(path, oiio.geterror())
+    try:
+        names, format = tuple(file.spec().channelnames), str(file.spec().format)
+        if names != tuple(channels) or format != "half":
+            raise _unreadable(path, f"it holds {format} {' '.join(names)}")
+        pixels = file.read_image("half")
+        if pixels is None:
+            raise _unreadable(path, file.geterror())
+    finally:
+        file.close()
+    return torch.from_numpy(np.asarray(pixels))
+
+
+def rate(fps: float) -> Fraction:
+    """Frames per second as a fraction; 23.976, 29.97 and their kin become x * 1000 / 1001."""
+    whole = Fraction(round(fps))
+    if fps == whole:
+        return whole
+    broadcast = Fraction(round(fps * 1.001) * 1000, 1001)
+    return broadcast if abs(broadcast - fps) < 0.005 else Fraction(fps).limit_denominator(1001)
+
+
+def is_complete(path: Path) -> bool:
+    """Whether a single-part scanline file ends where its table of chunks says.
+
+    The last flush of a writer may fail unseen when the disk is full.
+    """
+    if path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            table = _end_of_header(data)
+            (first,) = struct.unpack_from("<Q", data, table)
+            (last,) = struct.unpack_from("<Q", data, first - 8)
+            _, size = _CHUNK_HEADER.unpack_from(data, last)
+            return bool(table < first <= last and last + _CHUNK_HEADER.size + size == len(data))
+        except (struct.error, ValueError, IndexError, OverflowError):
+            return False
+
+
+def _end_of_header(data: mmap.mmap) -> int:
+    magic, _ = struct.unpack_from("<ii", data, 0)
+    if magic != _MAGIC:
+        raise ValueError("not an EXR file")
+    position = 8
+    while data[position] != 0:  # name, type, size, value; an empty name ends the header
+        position = data.find(b"\0", position) + 1
+        position = data.find(b"\0", position) + 1
+        (size,) = struct.unpack_from("<i", data, position)
+        position += 4 + size
+    return position + 1
+
+
+def _encode(path: Path, spec: oiio.ImageSpec, array: np.ndarray) -> str | None:
+    """Write, and return what OIIO complains about."""
+    out = oiio.ImageOutput.create("exr")
+    if out is None:
+        return str(oiio.geterror())
+    if not out.open(str(path), spec):
+        return str(out.geterror())
+    written, complaint = out.write_image(array), str(out.geterror())
+    closed = out.close()
+    return None if written and closed else complaint or str(out.geterror()) or "no reason given"
+
+
+def _tag(spec: oiio.ImageSpec, tags: Tags) -> None:
+    # The id alone: the Color Interop Forum advises against chromaticities beside it.
+    spec.attribute("colorInteropID", tags.colorspace)
+    fraction = rate(tags.fps)
+    # The generic "FramesPerSecond" lands in the header under that wrong spelling.
+    spec.attribute(
+        "framesPerSecond", oiio.TypeDesc("rational"), (fraction.numerator, fraction.denominator)
+    )
+    spec.attribute("imageCounter", tags.frame)
+    timecode = _timecode(tags.frame, round(tags.fps))
+    if timecode is not None:
+        spec.attribute("smpte:TimeCode", oiio.TypeDesc("timecode"), (timecode, 0))
+    spec.attribute("PixelAspectRatio", float(tags.pixel_aspect))
+    spec.attribute("Software", GENERATOR)
+    # Empty on purpose: OIIO would write the clock, and equal pixels would not be equal files.
+    spec.attribute("DateTime", "")
+    if tags.comments:
+        spec.attribute("ImageDescription", tags.comments)
+    for key, value in tags.private.items():
+        spec.attribute(TAG_PREFIX + key, value)
+
+
+def _timecode(frame: int, fps: int) -> int | None:
+    """SMPTE 12M binary-coded decimal; it has no room for more than 30 frames a second."""
+    if not 1 <= fps <= 30:
+        return None
+    seconds = frame // fps
+    fields = (frame % fps, seconds % 60, seconds // 60 % 60, seconds // 3600 % 24)
+    return sum((value // 10 << 4 | value % 10) << 8 * place for place, value in enumerate(fields))
+
+
+def _unreadable(path: Path, complaint: str) -> StackError:
+    # The first line has the cause; EXR's own begin with the path and a code for programmers.
+    detail = (complaint.strip() or "no reason given").splitlines()[0]
+    detail = re.sub(r"^EXR Error \(.*?\): EXR_ERR_\w+ ", "", detail).rstrip(".")
+    return StackError(
+        f"{path} cannot be read as a layer: {detail}.",
+        "Check that the file is whole, or make the stack again.",
+        reason="FRAME_UNREADABLE",
+    )

@@ -1,0 +1,1 @@
+"""Measures of images, mattes and motion. Knows no model and no data set."""

@@ -1,0 +1,88 @@
+"""How well the layers of one generated clip fit each other: sums, mattes and shadows. No judge and
+no true picture is needed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import binary_fill_holes
+from scipy.ndimage import label as connected
+from torch import Tensor
+
+from layert2v_engine.stream_codec import ForegroundFrames, LayerFrames
+from layert2v_engine.world.backdrops.light import decode_srgb, encode_srgb
+
+ISLAND = 0.005  # bodies and holes below this share of the frame do not count
+_DARK = 0.02  # under a linear value of this, a plate cannot show a shadow
+
+
+def recompose(layers: LayerFrames) -> Tensor:
+    """The linear over of the layers of the first clip, display-encoded [3, T, H, W]."""
+    comp = decode_srgb(layers.background[0])
+    for actor in layers.foregrounds:
+        if actor.shadow is not None:
+            comp = comp * (1 - actor.shadow[0])
+        comp = decode_srgb(actor.colour[0]) * actor.alpha[0] + comp * (1 - actor.alpha[0])
+    return encode_srgb(comp)
+
+
+def psnr_db(a: Tensor, b: Tensor) -> float:
+    """Peak signal to noise ratio of pictures in 0..1, in dB; 100 at most."""
+    return float(-10 * torch.log10((a - b).square().mean().clamp_min(1e-10)))
+
+
+def matte_figures(alpha: Tensor) -> dict[str, float]:
+    """Shares over the frames of a matte [1, 1, T, H, W]: covered, soft, one body, without holes."""
+    planes = alpha[0, 0].numpy() > 0.5
+    return {
+        "coverage": float(alpha.mean()),
+        "soft_pixel_share": float(((alpha > 0.05) & (alpha < 0.95)).float().mean()),
+        "one_body_share": float(np.mean([_bodies(plane) == 1 for plane in planes])),
+        "no_hole_share": float(np.mean([_hole_share(plane) <= ISLAND for plane in planes])),
+    }
+
+
+def shadow_correlation(layers: LayerFrames, actor: ForegroundFrames) -> float:
+    """Correlation of an actor's shadow with the darkening of the full video, outside all actors.
+
+    The darkening is measured in linear light against the background layer; 0 without a shadow.
+    """
+    if actor.shadow is None:
+        return 0.0
+    full, plate = (decode_srgb(x[0]).mean(0) for x in (layers.composite, layers.background))
+    darkening = (1 - full / plate.clamp_min(_DARK)).clamp(-1, 1)
+    covered = torch.stack([each.alpha[0, 0] for each in layers.foregrounds]).amax(0)
+    outside = covered < 0.05
+    pair = torch.stack([darkening[outside], actor.shadow[0, 0][outside]])
+    correlation = torch.corrcoef(pair)[0, 1]
+    return 0.0 if correlation.isnan() else float(correlation)
+
+
+def shadow_reach(actor: ForegroundFrames) -> float:
+    """Share of an actor's shadow that lies within its own width of its matte, in 0..1.
+
+    A shadow that stayed behind, or belongs to something else, lies further away. 1 without one.
+    """
+    if actor.shadow is None:
+        return 1.0
+    near, total = 0.0, 0.0
+    for matte, shadow in zip(actor.alpha[0, 0], actor.shadow[0, 0], strict=True):
+        columns = (matte > 0.5).any(0).nonzero()[:, 0]
+        total += float(shadow.sum())
+        if len(columns):
+            first, last = int(columns[0]), int(columns[-1])
+            width = last - first + 1
+            near += float(shadow[:, max(first - width, 0) : last + width + 1].sum())
+    return near / total if total > 0 else 1.0
+
+
+def _bodies(plane: NDArray[np.bool_]) -> int:
+    components, count = connected(plane)
+    sizes = np.bincount(components.ravel())[1:] if count else np.zeros(0)
+    return int((sizes > ISLAND * plane.size).sum())
+
+
+def _hole_share(plane: NDArray[np.bool_]) -> float:
+    return float((binary_fill_holes(plane) & ~plane).sum() / plane.size)

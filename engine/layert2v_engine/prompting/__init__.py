@@ -1,0 +1,1 @@
+"""One sentence to a prompt per layer."""

@@ -1,0 +1,1 @@
+"""Draw some layers of a stack again and keep the others."""

@@ -1,0 +1,121 @@
+"""Half pictures to the EXR files of a stack: a small pool of threads, in order, and a way back.
+
+Knows the format of a stack and the sequences being written; not where their pixels come from, and
+no manifest.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from layert2v.stack import FileRecord, frame_path
+from layert2v_engine.image import exr
+from layert2v_engine.image.atomic import record
+from layert2v_engine.image.exr import ExrOptions, Tags
+from layert2v_engine.stack.manifest import Format, Sequence
+
+# Encoding and hashing leave Python's lock alone, so that a second core can take them while the
+# caller decodes. Frames waiting beyond that hold the caller back: slow disks cost time, not memory.
+WORKERS = 2
+WAITING_FRAMES = 4
+
+FrameWritten = Callable[[str, int, Path], None]
+
+
+class FrameFiles:
+    """Writes frames of sequences below `folder`.
+
+    `tags` go into every file under `layert2v/`. `frame_written(name, index, path)` is called on the
+    caller's thread, in order, some frames after `write`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        format: Format,
+        options: ExrOptions,
+        tags: Mapping[str, str],
+        *,
+        frame_written: FrameWritten | None = None,
+        workers: int = WORKERS,
+    ) -> None:
+        self._folder, self._format = folder, format
+        self._options, self._tags = options, tags
+        self._frame_written = frame_written
+        self._waiting: deque[tuple[Sequence, int, Future[FileRecord]]] = deque()
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="exr")
+
+    def write(self, sequence: Sequence, index: int, pixels: Tensor) -> None:
+        """Take half `[H, W, 4]` on the CPU as frame `index` (from 0); each comes once, in any
+        order. Raises `DiskFull` or `StackError`, perhaps for an earlier frame.
+        """
+        if not 0 <= index < self._format.frames or index in sequence.accepted:
+            raise ValueError(f"{sequence.name} does not expect frame {index}")
+        sequence.accepted.add(index)
+        self.submit(sequence, index, self.encode, sequence, index, pixels)
+
+    def submit(
+        self, sequence: Sequence, index: int, work: Callable[..., FileRecord], *args: Any
+    ) -> None:
+        """Let a thread do `work`, which makes frame `index`."""
+        self._waiting.append((sequence, index, self._pool.submit(work, *args)))
+        self.drain(WAITING_FRAMES)
+
+    def drain(self, limit: int = 0) -> None:
+        """Take finished frames off the queue, and wait until no more than `limit` are left."""
+        while self._waiting and (len(self._waiting) > limit or self._waiting[0][2].done()):
+            sequence, index, future = self._waiting.popleft()
+            sequence.files[index] = future.result()
+            if self._frame_written is not None:
+                self._frame_written(sequence.name, index, self.path(sequence.pattern, index))
+
+    def stop(self) -> None:
+        """Wait for the threads; what has not begun is dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def path(self, pattern: str, index: int) -> Path:
+        """The file of frame `index` of a sequence."""
+        return self._folder / frame_path(pattern, self._format.start_frame + index)
+
+    def read(self, pattern: str, index: int) -> Tensor:
+        """Frame `index` of a sequence that is complete, half `[H, W, 4]`. Raises `StackError`."""
+        return exr.read(self.path(pattern, index))
+
+    def clear(self, sequence: Sequence) -> None:
+        """Remove frames of this name and version; those of a writer that was killed would pass for
+        new ones.
+        """
+        path = self._folder / sequence.pattern
+        stem = path.name.partition("#")[0]
+        for pattern in (f"{stem}*.exr", f".{stem}*.part"):
+            for found in path.parent.glob(pattern):
+                found.unlink(missing_ok=True)
+
+    def encode(self, sequence: Sequence, index: int, pixels: Tensor) -> FileRecord:
+        """Write one frame on this thread."""
+        path = self.path(sequence.pattern, index)
+        role = sequence.role.value if sequence.role else sequence.name
+        own = {
+            "layer": sequence.name,
+            "role": role,
+            "seed": str(sequence.seed),
+            "source": sequence.source,
+        }
+        tags = Tags(
+            colorspace=self._format.colorspace,
+            fps=self._format.fps,
+            frame=self._format.start_frame + index,
+            pixel_aspect=self._format.pixel_aspect,
+            comments=sequence.prompt,
+            private={**self._tags, **sequence.tags, **own},
+        )
+        # A lossy comp would no longer be the over of its layers.
+        lossy_comp = sequence.name == "comp" and not self._options.lossless
+        exr.write(path, pixels, tags, ExrOptions() if lossy_comp else self._options)
+        return record(path, self._folder)

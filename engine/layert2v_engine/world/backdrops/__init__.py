@@ -1,0 +1,1 @@
+"""Places, their light and their weather."""

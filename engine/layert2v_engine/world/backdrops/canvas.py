@@ -1,0 +1,110 @@
+"""A linear-light picture to paint on: noise, soft masks, local stamps. Knows no places."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from layert2v_engine.world.backdrops.light import Light
+
+Array = NDArray[np.floating[Any]]
+Generator = np.random.Generator
+
+
+def linear(r: float, g: float, b: float) -> Array:
+    """A display-referred 0..255 colour in linear light."""
+    x = np.array([r, g, b], np.float32) / 255
+    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def encoded(rgb: Array) -> Array:
+    """Linear light as a display-referred picture, 0..1."""
+    curve = 1.055 * np.maximum(rgb, 0.0031308) ** (1 / 2.4) - 0.055
+    return np.where(rgb <= 0.0031308, rgb * 12.92, curve)
+
+
+class Canvas:
+    """A linear-light picture with soft-edged painting; lengths are shares of the height."""
+
+    def __init__(self, width: int, height: int, light: Light, sun: float, rng: Generator) -> None:
+        self.w, self.h, self.light, self.sun, self.rng = width, height, light, sun, rng
+        self.rgb = np.zeros((height, width, 3), np.float32)
+        self.cover = np.zeros((height, width), np.float32)  # of the land
+        self.distance = self.rgb
+        self.y = ((np.arange(height, dtype=np.float32) + 0.5) / height)[:, None]
+        self.x = ((np.arange(width, dtype=np.float32) + 0.5) / height)[None]
+        self.span = width / height
+        self.haze = linear(*light.low)
+        self.lit = np.array(light.ground, np.float32)
+
+    def noise(self, cells: float, octaves: int, stretch: float = 1.0) -> Array:
+        """Smooth noise 0..1; `cells` per height, wider than high when stretch > 1."""
+        out, total = np.zeros((self.h, self.w), np.float32), 0.0
+        for octave in range(octaves):
+            n = cells * 2**octave
+            rows, columns = max(2, round(n)) + 1, max(2, round(n * self.span / stretch)) + 1
+            lattice = torch.from_numpy(self.rng.random((1, 1, rows, columns), np.float32))
+            size = (self.h, self.w)
+            out += (
+                functional.interpolate(lattice, size, mode="bicubic", align_corners=True)[
+                    0, 0
+                ].numpy()
+                * 0.5**octave
+            )
+            total += 0.5**octave
+        return np.clip(out / total, 0, 1)
+
+    def skyline(self, cells: float, octaves: int = 3, rough: float = 0.5) -> Array:
+        """A line of heights 0..1 over the columns."""
+        out, total = np.zeros(self.w, np.float32), 0.0
+        for octave in range(octaves):
+            n = max(2, round(cells * self.span * 2**octave)) + 2
+            knots = self.rng.random(n)
+            t = np.linspace(0, n - 1.001, self.w)
+            i, f = t.astype(int), t % 1
+            f = f * f * (3 - 2 * f)
+            out += (knots[i] * (1 - f) + knots[i + 1] * f).astype(np.float32) * rough**octave
+            total += rough**octave
+        return out / total
+
+    def below(self, line: Array | float) -> Array:
+        """Soft mask of everything below a line."""
+        return np.clip((self.y - line) * self.h + 0.5, 0, 1) + 0 * self.x
+
+    def soft(self, inside: Array) -> Array:
+        """Soft mask from a signed distance in shares of the height, positive inside."""
+        return np.clip(inside * self.h + 0.5, 0, 1)
+
+    def paint(self, mask: Array, colour: Array) -> None:
+        """Colour [3] or [H, W, 3] (linear, already lit) where the mask [H, W] is set."""
+        self.rgb += (colour - self.rgb) * mask[..., None]
+        self.cover += (1 - self.cover) * mask
+
+    def stamp(self, cx: float, top: float, half: float, bottom: float) -> tuple[slice, slice]:
+        """Rows and columns of a local window."""
+        x0, x1 = int(max(0, (cx - half) * self.h)), int(min(self.w, (cx + half) * self.h + 1))
+        return slice(max(0, int(top * self.h)), int(min(self.h, bottom * self.h + 1))), slice(
+            x0, max(x0, x1)
+        )
+
+    def fill(self, window: tuple[slice, slice], mask: Array, colour: Array) -> None:
+        area = self.rgb[window]
+        area += (colour - area) * mask[..., None]
+        self.cover[window] += (1 - self.cover[window]) * mask
+
+    def begin_land(self) -> None:
+        """What was painted so far is the distance; what follows is the land before it."""
+        self.distance, self.cover = self.rgb.copy(), np.zeros_like(self.cover)
+
+    def land(self) -> Array:
+        """The land's own straight colour; the picture's where there is none."""
+        behind = self.distance * (1 - self.cover[..., None])
+        return np.where(
+            self.cover[..., None] > 1e-3,
+            (self.rgb - behind) / np.maximum(self.cover[..., None], 1e-3),
+            self.rgb,
+        )

@@ -1,0 +1,1 @@
+"""Words, scenes and captions of the world."""

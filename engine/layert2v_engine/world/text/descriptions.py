@@ -1,0 +1,152 @@
+"""Sentences about a scene: one for the whole picture, one for every figure, one for the place.
+
+Half of the sentences say more than who, where and when: on which side a figure is, where it heads,
+how far away it is. Knows words only: standard library.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from layert2v_engine.world.text.phrases import WAYS, figures, listed, verbs, when, with_article
+from layert2v_engine.world.text.scenes import Actor, Scene
+from layert2v_engine.world.text.vocabulary import PLACES, TIMES
+
+_CANONICAL_SHARE = 0.6  # of words said by their first name
+_DETAILED_SHARE = 0.5  # of sentences that say sides, headings or distances
+_CAMERA_SHARE = 0.25
+_NAMELESS_SHARE = 0.12  # of sentences about a figure without its deed
+
+_SPOTS = {
+    "left": ("on the left", "at the left side"),
+    "middle": ("in the middle", "in the centre"),
+    "right": ("on the right", "at the right side"),
+}
+_HEADINGS = {
+    "left": ("to the left", "towards the left", "leftwards"),
+    "right": ("to the right", "towards the right", "rightwards"),
+}
+_DISTANCES = {
+    "far": ("far away", "in the distance", "further back"),
+    "near": ("nearby", "close by", "up front"),
+}
+_CAMERAS = {
+    "still": ("static shot", "the camera stands still", "still camera"),
+    "follow": ("the camera follows", "tracking shot", "panning camera"),
+    "push": ("the camera pushes in", "slow push in", "the camera moves closer"),
+}
+DETAILS = ("heading", "spot", "distance")  # in the order they are said
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """Prompts of a scene; `foregrounds` in the order of its actors, bottom to top."""
+
+    whole: str
+    foregrounds: tuple[str, ...]
+    background: str
+
+
+def describe(scene: Scene, rng: random.Random) -> Description:
+    """Random sentences; the same `rng` state gives the same ones."""
+    return Description(
+        whole=_whole(scene, rng),
+        foregrounds=tuple(_alone(actor, rng) for actor in scene.actors),
+        background=_background(scene, rng),
+    )
+
+
+def plain(scene: Scene, details: Sequence[str] = ()) -> Description:
+    """The first template with canonical words, and those `details` that the actors have."""
+    told = [_told(actor, details, None) for actor in scene.actors]
+    place, time = PLACES[scene.place].name, TIMES[scene.time].name
+    where = f"{with_article(place)} {when(time)}"
+    detailed = any(_said(actor, details, None) for actor in scene.actors)
+    way = WAYS[place][detailed]
+    whole = f"{listed(told)} {way} {where}" if told else where
+    return Description(whole=whole, foregrounds=tuple(told), background=where)
+
+
+def said_of(actor: Actor) -> tuple[str, ...]:
+    """The details an actor has, in words."""
+    return tuple(text.strip() for d in DETAILS if (text := _said(actor, (d,), None)))
+
+
+def _word(options: Sequence[str], rng: random.Random | None) -> str:
+    if rng is None or rng.random() < _CANONICAL_SHARE:
+        return options[0]
+    return rng.choice(options)
+
+
+def _details(rng: random.Random) -> tuple[str, ...]:
+    """Which details a sentence gives: none in half of them, else one or two."""
+    if rng.random() >= _DETAILED_SHARE:
+        return ()
+    kept = rng.sample(DETAILS, rng.choice((1, 1, 2)))
+    return tuple(detail for detail in DETAILS if detail in kept)
+
+
+def _said(actor: Actor, details: Sequence[str], rng: random.Random | None) -> str:
+    """The details of an actor, each with a space before it."""
+    said = {
+        "heading": _HEADINGS.get(actor.heading, ()),
+        "spot": _SPOTS.get(actor.spot, ()),
+        "distance": _DISTANCES.get(actor.distance, ()),
+    }
+    return "".join(f" {_word(said[detail], rng)}" for detail in details if said[detail])
+
+
+def _told(actor: Actor, details: Sequence[str], rng: random.Random | None) -> str:
+    """An actor as part of a sentence: "a fox running to the left"."""
+    figure = with_article(_word(figures(actor.subject, actor.colour), rng))
+    if rng is not None and rng.random() < _NAMELESS_SHARE:
+        return figure + _said(actor, [d for d in details if d != "heading"], rng)
+    deed = _word(verbs(actor.subject, actor.action), rng)
+    return f"{figure} {deed}{_said(actor, details, rng)}"
+
+
+def _alone(actor: Actor, rng: random.Random) -> str:
+    """A prompt for one foreground."""
+    if rng.random() < _NAMELESS_SHARE:
+        return _word(figures(actor.subject, actor.colour), rng)
+    return _told(actor, _details(rng), rng)
+
+
+def _background(scene: Scene, rng: random.Random) -> str:
+    place, time = _word(PLACES[scene.place].spoken, rng), _word(TIMES[scene.time].spoken, rng)
+    where = f"{with_article(place)} {when(time)}"
+    return rng.choice((where, where, where, f"{place}, {time}", place)) + _camera(scene, rng)
+
+
+def _camera(scene: Scene, rng: random.Random) -> str:
+    return f", {rng.choice(_CAMERAS[scene.camera])}" if rng.random() < _CAMERA_SHARE else ""
+
+
+def _whole(scene: Scene, rng: random.Random) -> str:
+    place, time = _word(PLACES[scene.place].spoken, rng), _word(TIMES[scene.time].spoken, rng)
+    way, at = WAYS[PLACES[scene.place].name]
+    where, now = with_article(place), when(time)
+    if not scene.actors:
+        options = (f"{where} {now}", f"an empty {place} {now}", f"{place}, {time}", where)
+        return rng.choice([o for o in options if "empty the" not in o]) + _camera(scene, rng)
+    details = _details(rng)
+    told = [_told(actor, details, rng) for actor in scene.actors]
+    who = listed(told)
+    names = listed([with_article(figures(a.subject, a.colour)[0]) for a in scene.actors])
+    short = ", ".join(t.split(" ", 1)[1] for t in told)
+    sentence = rng.choice(
+        (
+            f"{who} {way if not details else at} {where} {now}",
+            f"{who} {at} {where} {now}",
+            f"{who} {at} {where} {now}",
+            f"{now}, {who} {at} {where}",
+            f"{where} {now}, {who}",
+            f"{where} with {who}, {time}",
+            f"{short}, {place}, {time}",
+            f"{names} {at} {where} {now}",
+            f"{who} {at} {where}",
+        )
+    )
+    return sentence + _camera(scene, rng)

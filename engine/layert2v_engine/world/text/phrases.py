@@ -1,0 +1,84 @@
+"""The small change of sentences: articles, prepositions, what figures and deeds may be called.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from layert2v_engine.world.text.vocabulary import ACTIONS, COLOURS, SUBJECTS, Word
+
+# By place: how something moves there, and how something is there.
+WAYS: dict[str, tuple[str, str]] = {
+    "snowy forest": ("through", "in"),
+    "forest": ("through", "in"),
+    "desert": ("across", "in"),
+    "beach": ("along", "on"),
+    "meadow": ("across", "in"),
+    "city street": ("along", "on"),
+    "mountain lake": ("along", "by"),
+    "red canyon": ("through", "in"),
+    "village": ("through", "in"),
+    "moon": ("across", "on"),
+    "autumn forest": ("through", "in"),
+    "savanna": ("across", "in"),
+    "polar ice": ("across", "on"),
+    "farm": ("across", "on"),
+}
+_DEFINITE = ("woods", "seaside", "lakeside", "moon", "lunar surface")
+_BARE = ("sand dunes", "polar ice", "arctic ice")
+_SPELT = {"ufo": "a", "suv": "an"}
+_WHEN = {
+    "moonlight": "in the moonlight",
+    "rain": "in the rain",
+    "pouring rain": "in pouring rain",
+    "snowfall": "in the snowfall",
+    "falling snow": "in falling snow",
+    "snowstorm": "in a snowstorm",
+}
+_OWN_VERBS = {("penguin", "walking"): ("waddling",), ("horse", "running"): ("galloping",)}
+
+
+def with_article(noun: str) -> str:
+    """A noun with the article it takes: "an elephant", "the woods", "sand dunes"."""
+    if noun in _BARE:
+        return noun
+    if noun in _DEFINITE:
+        return f"the {noun}"
+    article = _SPELT.get(noun, "an" if noun[0] in "aeiou" else "a")
+    return f"{article} {noun}"
+
+
+def when(time: str) -> str:
+    """A time as part of a sentence: "on a sunny day", "at dawn", "in the rain"."""
+    if time.endswith("day"):
+        return f"on {with_article(time)}"
+    return _WHEN.get(time, f"at {time}")
+
+
+def figures(subject: int, colour: int) -> tuple[str, ...]:
+    """Names of a figure, canonical first; at most one word in them is a synonym."""
+    nouns = SUBJECTS[subject].spoken
+    if colour < 0:
+        return nouns
+    colours = COLOURS[colour].spoken
+    return (
+        *(f"{colours[0]} {noun}" for noun in nouns),
+        *(f"{other} {nouns[0]}" for other in colours[1:]),
+    )
+
+
+def verbs(subject: int, action: str) -> tuple[str, ...]:
+    """What a figure's action may be called, canonical first."""
+    spoken = named(ACTIONS, action).spoken
+    return (*spoken, *_OWN_VERBS.get((SUBJECTS[subject].name, action), ()))
+
+
+def named(words: Sequence[Word], name: str) -> Word:
+    return next(word for word in words if word.name == name)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Parts as a list in words: "a, b and c"."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

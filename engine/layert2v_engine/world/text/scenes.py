@@ -1,0 +1,143 @@
+"""Scenes: which figures stand where in which place, drawn at random from a selection of the world.
+
+Figures are listed bottom to top, the farthest first, as their layers are stacked. Knows words and
+chances only, no pictures: standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import asdict, dataclass
+
+from layert2v_engine.world.text.vocabulary import (
+    ABILITIES,
+    DISTANCES,
+    SPOTS,
+    V1,
+    Label,
+    Selection,
+    happens,
+    is_held_out,
+    is_painted,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Actor:
+    """One figure: indices into the words (colour -1: natural), and where it is and goes ("" where
+    nothing is said of that).
+    """
+
+    subject: int
+    colour: int = -1
+    action: str = "walking"
+    heading: str = "right"
+    spot: str = "middle"
+    distance: str = "close"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scene:
+    """What a clip shows. `actors` are ordered bottom to top, the farthest first."""
+
+    place: int
+    time: int
+    actors: tuple[Actor, ...] = ()
+    camera: str = "follow"
+
+    @property
+    def held_out(self) -> bool:
+        """Whether a figure of this scene is kept out of training in this place at this time."""
+        return any(is_held_out(actor.subject, self.place, self.time) for actor in self.actors)
+
+    def label(self, foreground: int = 0) -> Label:
+        """What one foreground and the place show, without position and camera."""
+        actor = self.actors[foreground]
+        return Label(
+            subject=actor.subject,
+            place=self.place,
+            time=self.time,
+            colour=actor.colour,
+            action=actor.action,
+        )
+
+
+def scene_of(label: Label, selection: Selection) -> Scene:
+    """The scene of a single figure, standing as the selection's first choices say."""
+    actor = Actor(
+        subject=label.subject,
+        colour=label.colour,
+        action=label.action,
+        heading=selection.headings[-1],
+        spot="middle",
+        distance=selection.distances[-1],
+    )
+    return Scene(place=label.place, time=label.time, actors=(actor,), camera=selection.cameras[0])
+
+
+def dumps(scene: Scene) -> str:
+    """A scene as one line of JSON."""
+    return json.dumps(asdict(scene), separators=(",", ":"))
+
+
+def loads(text: str) -> Scene:
+    """What `dumps` wrote."""
+    record = json.loads(text)
+    return Scene(**{**record, "actors": tuple(Actor(**actor) for actor in record["actors"])})
+
+
+def draw(
+    rng: random.Random,
+    selection: Selection = V1,
+    *,
+    held_out: bool = False,
+    foregrounds: int | None = None,
+) -> Scene:
+    """A random scene; with `held_out`, one in which at least one figure is kept out of training.
+
+    `foregrounds` fixes how many figures it has. Without figures nothing is held out.
+    """
+    count = rng.choice(selection.foregrounds) if foregrounds is None else foregrounds
+    if held_out and count == 0:
+        raise ValueError("a scene without figures is never held out of training")
+    while True:
+        scene = Scene(
+            place=rng.choice(selection.place_indices),
+            time=rng.choice(selection.time_indices),
+            actors=_cast(rng, selection, count),
+            camera=rng.choice(selection.cameras),
+        )
+        if scene.held_out == held_out and happens(scene.place, scene.time):
+            return scene
+
+
+def _cast(rng: random.Random, selection: Selection, count: int) -> tuple[Actor, ...]:
+    """Different subjects at different spots, the farthest first."""
+    subjects = rng.sample(selection.subject_indices, count)
+    spots = _spots(rng, selection, count)
+    return tuple(
+        sorted(
+            (_actor(rng, selection, s, spot) for s, spot in zip(subjects, spots, strict=True)),
+            key=lambda actor: DISTANCES.index(actor.distance),
+        )
+    )
+
+
+def _spots(rng: random.Random, selection: Selection, count: int) -> list[str]:
+    if count == 1:
+        return [rng.choice(selection.spots)]
+    if len(selection.spots) == 1:  # nothing is said of sides: several stand in their order
+        return ["left", "right"] if count == 2 else list(SPOTS[:count])
+    return rng.sample(("left", "right") if count == 2 else ("left", "middle", "right"), count)
+
+
+def _actor(rng: random.Random, selection: Selection, subject: int, spot: str) -> Actor:
+    return Actor(
+        subject=subject,
+        colour=rng.choice(selection.colour_indices) if is_painted(subject) else -1,
+        action=rng.choice(ABILITIES[subject]),
+        heading=rng.choice(selection.headings),
+        spot=spot,
+        distance=rng.choice(selection.distances),
+    )

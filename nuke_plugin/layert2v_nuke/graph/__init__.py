@@ -1,0 +1,1 @@
+"""A node graph as data, and what it is written as."""

@@ -1,0 +1,84 @@
+"""Names of colour spaces: from a stack's to one that Nuke offers, and from the project's to ours.
+
+Stacks name their space by its Color Interop Forum id. Nuke names it as the project's configuration
+does. Nothing here changes a project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from layert2v_nuke.graph.model import Colour
+
+# The most particular name first. A role such as scene_linear says nothing about primaries, so it is
+# no name of a space; plain "linear" is Rec.709 in Nuke's own colour management.
+_NAMES = {
+    "lin_rec709_scene": (
+        "lin_rec709_scene", "Linear Rec.709 (sRGB)", "lin_rec709_srgb", "lin_rec709", "lin_srgb",
+        "Utility - Linear - Rec.709", "Utility - Linear - sRGB", "linear",
+    ),
+    "lin_ap1_scene": ("lin_ap1_scene", "ACEScg", "ACES - ACEScg", "lin_ap1"),
+    "lin_ap0_scene": (
+        "lin_ap0_scene", "ACES2065-1", "ACES - ACES2065-1", "lin_ap0", "aces", "ACES2065_1",
+    ),
+    "lin_rec2020_scene": (
+        "lin_rec2020_scene", "Linear Rec.2020", "lin_rec2020", "Utility - Linear - Rec.2020",
+    ),
+    "lin_p3d65_scene": (
+        "lin_p3d65_scene", "Linear P3-D65", "lin_p3d65", "Utility - Linear - P3-D65",
+    ),
+}  # fmt: skip
+TITLES = {
+    "lin_rec709_scene": "Linear Rec.709 (sRGB)",
+    "lin_ap1_scene": "ACEScg",
+    "lin_ap0_scene": "ACES2065-1",
+    "lin_rec2020_scene": "Linear Rec.2020",
+}
+
+
+def offered_name(entry: str) -> str:
+    """The value of an entry of Nuke's list, which may carry a menu label after a tab."""
+    return entry.split("\t", 1)[0]
+
+
+def choose(space: str, offered: Sequence[str]) -> Colour:
+    """The offered name for ``space``; raw with a note where there is none."""
+    names = {offered_name(entry).lower(): offered_name(entry) for entry in offered}
+    for wanted in (*_NAMES.get(space, ()), space):
+        if wanted.lower() in names:
+            return Colour(names[wanted.lower()])
+    return raw(space)
+
+
+def raw(space: str) -> Colour:
+    """No conversion, and a note that says so."""
+    title = TITLES.get(space, space)
+    return Colour("", f"raw: {title} is not offered by this project")
+
+
+def unconverted(space: str) -> Colour:
+    """No conversion where nobody knows what a project offers; the note says what the pixels are."""
+    return Colour("", f"raw: {TITLES.get(space, space)}")
+
+
+def space_of(name: str) -> str:
+    """The id of a space that Nuke calls ``name``; "" where the name does not tell."""
+    wanted = offered_name(name).lower()
+    for space, names in _NAMES.items():
+        if wanted in (known.lower() for known in names):
+            return space
+    return ""
+
+
+def working_space(management: str, config: str, working: str) -> str:
+    """The id of the project's working space; "" where its names do not tell.
+
+    ``management`` is ``Nuke`` or ``OCIO``, ``config`` the name of the OCIO configuration,
+    ``working`` the name of the working space.
+    """
+    if management == "Nuke" or config == "nuke-default":
+        return "lin_rec709_scene"
+    if space_of(working):
+        return space_of(working)
+    built_in = config.startswith(("aces_", "cg-config-", "studio-config-", "fn-nuke_"))
+    return "lin_ap1_scene" if built_in and working in ("scene_linear", "rendering") else ""

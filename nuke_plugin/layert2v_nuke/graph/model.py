@@ -1,0 +1,268 @@
+"""A node graph as data, and the two graphs that a layer stack becomes.
+
+The same ``Graph`` is written as text by ``script`` and built with Nuke's functions by ``build``;
+neither decides anything about it. Knows node classes, knobs and the layout, not a host.
+
+Layers are merged with ``over`` from bottom to top. A shadow is black with its opacity as alpha, so
+``over`` darkens what is below and leaves a valid coverage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Union
+
+from layert2v.stack import Layer, Role, Stack
+from layert2v_nuke.graph import tcl
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A knob value that Nuke computes, such as ``parent.bg_mute``."""
+
+    text: str
+
+
+Value = Union[str, int, float, bool, Expression]
+
+
+@dataclass(frozen=True)
+class UserKnob:
+    """A knob added to a node. ``kind`` is its constructor's name, such as ``String_Knob``.
+
+    ``flags`` are names of Nuke's constants. ``items`` belong to enumerations, ``code`` to buttons.
+    """
+
+    kind: str
+    name: str
+    label: str = ""
+    value: Value = ""
+    items: tuple[str, ...] = ()
+    code: str = ""
+    tooltip: str = ""
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node. ``inputs`` are names of nodes in the same graph, by input number; None is open."""
+
+    cls: str
+    name: str
+    knobs: Mapping[str, Value] = field(default_factory=dict)
+    inputs: tuple[str | None, ...] = ()
+    user_knobs: tuple[UserKnob, ...] = ()
+    nodes: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes, each after its inputs, and the Nuke layers that have to exist for them."""
+
+    nodes: tuple[Node, ...]
+    layers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Colour:
+    """The Read's colour space: a name that the host offers, or "" for raw, and why."""
+
+    name: str = ""
+    note: str = ""
+
+
+CHANNELS = ("red", "green", "blue", "alpha")
+# Layer names that mean something to Nuke, or vanish in it.
+RESERVED = frozenset(
+    [
+        "rgb", "rgba", "alpha", "depth", "motion", "forward", "backward", "mask", "rotopaint_mask",
+        "main", "left", "right", "other", "ci", "disparity", "disparityl", "disparityr",
+    ]
+)  # fmt: skip
+# Node sizes in Nuke's pixels; positions are top left corners, and unknown without an interface.
+COLUMN, ROW, TILE_WIDTH, DOT_WIDTH, MERGE_HEIGHT = 150, 60, 80, 12, 18
+READ_HEIGHT, MARGIN, HEADER = 90, 40, 60
+COLOURS = {Role.background: 0x4A6B8CFF, Role.foreground: 0x8C6B3AFF, Role.shadow: 0x4D4D4DFF}
+BACKDROP = 0x33383DFF
+# What ties an open Read to the LayerT2V node it came from.
+OWNER, LAYER = "l2v_owner", "l2v_layer"
+
+
+def nuke_layer(name: str) -> str:
+    """The Nuke layer for a layer of the stack."""
+    return f"{name}_layer" if name in RESERVED else name
+
+
+def read_path(folder: Path, pattern: str) -> str:
+    """A Read's ``file`` for a pattern of the manifest. Raises ``BadPath``."""
+    stem, _, rest = pattern.partition("#")
+    width = len(rest) - len(rest.lstrip("#")) + 1
+    return f"{tcl.path(folder)}/{stem}%0{width}d{rest.lstrip('#')}"
+
+
+def read_name(layer: str) -> str:
+    """The name of the Read of a layer."""
+    return f"Read_{layer}"
+
+
+def open_comp(
+    stack: Stack,
+    folder: Path,
+    colour: Colour,
+    *,
+    owner: str = "",
+    origin: tuple[int, int] = (0, 0),
+    muted: Collection[str] = (),
+) -> Graph:
+    """The stack as open nodes: a Read per layer in a row, dots, and the merges down the left.
+
+    ``owner`` is the uuid of the node that the Reads follow. Raises ``BadPath``.
+    """
+    x, y = origin
+    nodes = [_backdrop(stack, origin)]
+    below = ""
+    for column, layer in enumerate(stack.layers):
+        left, level = x + column * COLUMN, y + READ_HEIGHT + column * ROW
+        read = _read(stack, layer, folder, colour, (left, y), owner=owner)
+        nodes.append(read)
+        off = layer.name in muted or layer.caster in muted
+        if column == 0:
+            below = read.name
+            if off:
+                nodes.append(_black(layer, {"xpos": x, "ypos": level}))
+                below = nodes[-1].name
+            continue
+        middle = level + (MERGE_HEIGHT - DOT_WIDTH) // 2
+        at_dot = {"xpos": left + (TILE_WIDTH - DOT_WIDTH) // 2, "ypos": middle}
+        dot = Node("Dot", f"Dot_{layer.name}", at_dot, (read.name,))
+        knobs: dict[str, Value] = {"bbox": "B", "xpos": x, "ypos": level}
+        if off:
+            knobs["disable"] = True
+        nodes += [dot, Node("Merge2", f"Merge_{layer.name}", knobs, (below, dot.name))]
+        below = nodes[-1].name
+    return Graph(tuple(nodes))
+
+
+def inside(stack: Stack | None, folder: Path, colour: Colour) -> tuple[Node, ...]:
+    """What is in a LayerT2V node: the comp in rgba and every layer as a Nuke layer.
+
+    Input 0 is a plate for the background, input 1 one for a foreground. Without a stack, the
+    first passes through. Raises ``BadPath``.
+    """
+    plates = (
+        Node("Input", "bg", {"number": 0, "xpos": -2 * COLUMN, "ypos": 0}),
+        Node("Input", "fg", {"number": 1, "xpos": -COLUMN, "ypos": 0}),
+    )
+    if stack is None:
+        return (*plates, Node("Output", "Output1", {"xpos": -2 * COLUMN, "ypos": ROW}, ("bg",)))
+    reads = [
+        _read(stack, layer, folder, colour, (column * COLUMN, 0))
+        for column, layer in enumerate(stack.layers)
+    ]
+    level = READ_HEIGHT + ROW
+    tree = _tree(stack, level)
+    level += len(tree) * ROW
+    copies = _copies(stack, tree[-1].name, level)
+    level += len(copies) * ROW
+    output = Node("Output", "Output1", {"xpos": 0, "ypos": level}, (copies[-1].name,))
+    return (*plates, *reads, *tree, *copies, output)
+
+
+def mute_knob(layer: str) -> str:
+    """The knob that leaves a layer out of the comp."""
+    return f"{layer}_mute"
+
+
+def _black(layer: Layer, knobs: Mapping[str, Value]) -> Node:
+    """The lowest layer, muted: there is nothing below it to show instead."""
+    values: dict[str, Value] = {"channels": "rgba", "value": 0.0, **knobs}
+    return Node("Multiply", f"Mute_{layer.name}", values, (read_name(layer.name),))
+
+
+def _tree(stack: Stack, level: int) -> list[Node]:
+    bottom = stack.layers[0]
+    unless = Expression(f"1-({_muted(bottom)})")
+    tree = [_black(bottom, {"disable": unless, "xpos": 0, "ypos": level})]
+    for layer in stack.layers[1:]:
+        level += ROW
+        disable = Expression(_muted(layer))
+        knobs: dict[str, Value] = {"bbox": "B", "disable": disable, "xpos": 0, "ypos": level}
+        inputs = (tree[-1].name, read_name(layer.name))
+        tree.append(Node("Merge2", f"Merge_{layer.name}", knobs, inputs))
+    return tree
+
+
+def _muted(layer: Layer) -> str:
+    """A shadow goes with its caster."""
+    own = f"parent.{mute_knob(layer.name)}"
+    return f"{own}||parent.{mute_knob(layer.caster)}" if layer.caster else own
+
+
+def _copies(stack: Stack, comp: str, level: int) -> list[Node]:
+    copies: list[Node] = []
+    for row, layer in enumerate(stack.layers):
+        knobs: dict[str, Value] = {}
+        for index, channel in enumerate(CHANNELS):
+            knobs[f"from{index}"] = f"rgba.{channel}"
+            knobs[f"to{index}"] = f"{nuke_layer(layer.name)}.{channel}"
+        knobs.update({"xpos": 0, "ypos": level + row * ROW})
+        inputs = (copies[-1].name if copies else comp, read_name(layer.name))
+        copies.append(Node("Copy", f"Copy_{layer.name}", knobs, inputs))
+    return copies
+
+
+def _read(
+    stack: Stack, layer: Layer, folder: Path, colour: Colour, place: tuple[int, int], *,
+    owner: str = "",
+) -> Node:  # fmt: skip
+    first, last = stack.start_frame, stack.start_frame + stack.frames - 1
+    knobs: dict[str, Value] = {
+        "file_type": "exr",
+        "file": read_path(folder, layer.pattern),
+        "format": format_text(stack.width, stack.height, stack.pixel_aspect),
+        "first": first, "last": last, "origfirst": first, "origlast": last, "origset": True,
+        **({"colorspace": colour.name} if colour.name else {"raw": True}),
+        **({"label": tcl.label(colour.note)} if colour.note else {}),
+        "tile_color": COLOURS[layer.role], "xpos": place[0], "ypos": place[1],
+    }  # fmt: skip
+    return Node("Read", read_name(layer.name), knobs, user_knobs=tie(owner, layer.name))
+
+
+def tie(owner: str, layer: str) -> tuple[UserKnob, ...]:
+    """The hidden knobs of a Read that follows a LayerT2V node."""
+    if not owner:
+        return ()
+    return (
+        UserKnob("Tab_Knob", "layert2v", "LayerT2V", flags=("INVISIBLE",)),
+        UserKnob("String_Knob", OWNER, OWNER, owner, flags=("INVISIBLE",)),
+        UserKnob("String_Knob", LAYER, LAYER, layer, flags=("INVISIBLE",)),
+    )
+
+
+def format_text(width: int, height: int, pixel_aspect: float) -> str:
+    """A format as Nuke's scripts write it, without a name."""
+    return f"{width} {height} 0 0 {width} {height} {pixel_aspect:g} "
+
+
+def _backdrop(stack: Stack, place: tuple[int, int]) -> Node:
+    count = len(stack.layers)
+    knobs: dict[str, Value] = {
+        "label": tcl.label(f"{stack.name}  {stack.width} x {stack.height}, {stack.frames} frames"),
+        "note_font_size": 20.0, "tile_color": BACKDROP, "z_order": -10.0,
+        "xpos": place[0] - MARGIN, "ypos": place[1] - MARGIN - HEADER,
+        "bdwidth": (count - 1) * COLUMN + TILE_WIDTH + 2 * MARGIN,
+        "bdheight": READ_HEIGHT + count * ROW + 2 * MARGIN + HEADER,
+    }  # fmt: skip
+    return Node("BackdropNode", f"Backdrop_{_word(stack.name)}", knobs)
+
+
+def _word(text: str) -> str:
+    """What a node name may hold of a text."""
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in text)[:40] or "stack"
+
+
+def nuke_layers(stack: Stack) -> tuple[str, ...]:
+    """The Nuke layers of a stack, bottom to top."""
+    return tuple(nuke_layer(layer.name) for layer in stack.layers)

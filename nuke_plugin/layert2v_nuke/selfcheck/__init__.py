@@ -1,0 +1,1 @@
+"""What a licensed Nuke has to confirm."""

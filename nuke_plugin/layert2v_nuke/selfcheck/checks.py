@@ -1,0 +1,218 @@
+"""Checks on a real Nuke what the tests could only check against documents.
+
+``nuke -t selfcheck.py report.json`` on a machine with a licence. Asks for every class, knob,
+default, enum item and function that the plug-in uses, then writes a small stack, builds both graphs
+over it, renders a frame and compares. Leaves the project as it was but for Nuke's layer names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from layert2v import stack as manifest
+from layert2v.stack import FileRecord, Flat, HistoryEntry, Layer, Role, Stack, layer_pattern
+from layert2v_nuke.graph import build, node
+from layert2v_nuke.graph.colorspaces import offered_name
+from layert2v_nuke.graph.model import Colour, open_comp
+from layert2v_nuke.selfcheck import nuke_api
+
+FRAME = 1001
+# Exact in half: premultiplied background, shadow and foreground, bottom to top.
+PIXELS = {
+    "bg": (0.5, 0.25, 0.125, 1.0),
+    "shadow_01": (0.0, 0.0, 0.0, 0.5),
+    "fg_01": (0.25, 0.125, 0.0625, 0.25),
+}
+TOLERANCE = 1e-6
+WRITTEN = "a fox [expr 1+1] $env {unbalanced"
+
+
+def run(nuke: Any) -> dict[str, Any]:
+    """The report: versions, and ``checks`` of ``what``, ``right`` and ``found``."""
+    checks: list[dict[str, Any]] = []
+
+    def check(what: str, found: Callable[[], Any], wanted: Any = True) -> None:
+        try:
+            value = found()
+        except Exception as problem:  # whatever this Nuke says is the finding
+            value = f"{type(problem).__name__}: {problem}"
+        right = bool(value == wanted)
+        checks.append({"what": what, "right": right, "found": value if not right else wanted})
+
+    with _left_as_it_was(nuke):
+        _names(nuke, check)
+        for cls, knobs in nuke_api.KNOBS.items():
+            _knobs(nuke, cls, knobs, check)
+        check("text is kept as written", lambda: _written(nuke).getText() == WRITTEN)
+        check("text is not expanded", lambda: _written(nuke).value() == WRITTEN)
+        with tempfile.TemporaryDirectory(prefix="layert2v_") as place:
+            _pictures(nuke, Path(place), check)
+    return {
+        "plug-in": "0.1.0",
+        "nuke": nuke.NUKE_VERSION_STRING,
+        "python": sys.version.split()[0],
+        "interface": bool(nuke.GUI),
+        "checks": checks,
+    }
+
+
+def main(nuke: Any, arguments: list[str]) -> int:
+    """Run, write the report where a file is named, and say what is wrong: 0 where nothing is."""
+    report = run(nuke)
+    wrong = [check for check in report["checks"] if not check["right"]]
+    text = json.dumps(report, indent=1, default=str)
+    if arguments:
+        Path(arguments[0]).write_text(text + "\n", encoding="utf-8")
+    lines = [f"wrong: {check['what']}: {check['found']}" for check in wrong]
+    lines.append(f"{len(report['checks'])} checks, {len(wrong)} wrong")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 1 if wrong else 0
+
+
+Check = Callable[..., None]
+
+
+def _written(nuke: Any) -> Any:
+    """A prompt's knob on a node; the code in it would do no harm."""
+    one = nuke.nodes.Group()
+    one.addKnob(nuke.String_Knob("prompt", "Scene"))
+    one["prompt"].setValue(WRITTEN)
+    return one["prompt"]
+
+
+def _names(nuke: Any, check: Check) -> None:
+    for name in (*nuke_api.FUNCTIONS, *nuke_api.CONSTRUCTORS):
+        check(f"nuke.{name}", lambda name=name: callable(getattr(nuke, name)))
+    for name, value in nuke_api.CONSTANTS.items():
+        check(f"nuke.{name}", lambda name=name: int(getattr(nuke, name)), value)
+
+
+def _knobs(nuke: Any, cls: str, knobs: dict[str, Any], check: Check) -> None:
+    made: list[Any] = []
+
+    def make() -> bool:
+        made.append(nuke.root() if cls == "Root" else getattr(nuke.nodes, cls)())
+        return True
+
+    check(f"class {cls}", make)
+    if not made:
+        return
+    one = made[0]
+    for name, (default, items) in knobs.items():
+        what = f"{cls}.{name}"
+        check(what, lambda name=name: one.knob(name) is not None)
+        if default is not None and one.knob(name) is not None:
+            check(f"{what} default", lambda name=name: one[name].value(), default)
+        for item in items:
+            check(f"{what} offers {item}", lambda name=name, item=item: item in _items(one[name]))
+    if cls != "Root":
+        nuke.delete(one)
+
+
+def _items(knob: Any) -> list[str]:
+    return [offered_name(item) for item in knob.values()]
+
+
+def _pictures(nuke: Any, place: Path, check: Check) -> None:
+    wanted = [0.0, 0.0, 0.0, 0.0]
+    for pixel in PIXELS.values():
+        wanted = [above + below * (1 - pixel[3]) for above, below in zip(pixel, wanted)]
+
+    def near(picture: Any, layer: str, pixel: Any) -> bool:
+        channels = ("red", "green", "blue", "alpha")
+        found = [picture.sample(f"{layer}.{channel}", 4.5, 4.5) for channel in channels]
+        return all(abs(one - other) <= TOLERANCE for one, other in zip(found, pixel))
+
+    def open_nodes() -> bool:
+        stack = _stack(nuke, place)
+        made = build.build(nuke, open_comp(stack, place, Colour()))
+        return near(made["Merge_fg_01"], "rgba", wanted)
+
+    def one_node(layer: str) -> Callable[[], bool]:
+        def look() -> bool:
+            graph = node.graph(manifest.read(place), place, Colour(), "selfcheck")
+            group = build.build(nuke, graph)["LayerT2V1"]
+            right = near(group, layer, wanted if layer == "rgba" else PIXELS[layer])
+            nuke.delete(group)
+            return right
+
+        return look
+
+    def muted() -> bool:
+        graph = node.graph(manifest.read(place), place, Colour(), "selfcheck")
+        group = build.build(nuke, graph)["LayerT2V1"]
+        group["fg_01_mute"].setValue(True)
+        return near(group, "rgba", PIXELS["bg"])
+
+    check("open nodes render the comp", open_nodes)
+    for layer in ("rgba", *PIXELS):
+        check(f"the node's {layer}", one_node(layer))
+    check("mute takes a layer and its shadow out", muted)
+
+
+def _stack(nuke: Any, place: Path) -> Stack:
+    """A stack of one frame, written by this Nuke."""
+    sequences: dict[str, dict[str, Any]] = {}
+    for name, pixel in PIXELS.items():
+        pattern = layer_pattern(name, 1)
+        path = place / pattern.replace("####", str(FRAME))
+        path.parent.mkdir(parents=True)
+        constant, write = nuke.nodes.Constant(), nuke.nodes.Write()
+        constant["channels"].setValue("rgba")
+        constant["color"].setValue(list(pixel))
+        write.setInput(0, constant)
+        values = {"file_type": "exr", "channels": "rgba", "raw": True}
+        for knob, value in {
+            **values,
+            "file": (place / pattern).as_posix().replace("####", "%04d"),
+        }.items():
+            write[knob].setValue(value)
+        nuke.execute(write, FRAME, FRAME, 1)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        record = FileRecord(path.relative_to(place).as_posix(), path.stat().st_size, digest)
+        sequences[name] = {"name": name, "version": 1, "pattern": pattern, "files": (record,)}
+    stack = _manifest(nuke, sequences)
+    manifest.write(stack, place)
+    return stack
+
+
+def _manifest(nuke: Any, sequences: dict[str, dict[str, Any]]) -> Stack:
+    roles = {"bg": Role.background, "shadow_01": Role.shadow, "fg_01": Role.foreground}
+    size = nuke.root()["format"].value()
+    layers = tuple(
+        Layer(**sequences[name], role=role, prompt="", seed=0,
+              caster="fg_01" if role is Role.shadow else None, source="imported")
+        for name, role in roles.items()
+    )  # fmt: skip
+    comp = Flat("comp", 1, sequences["bg"]["pattern"], sequences["bg"]["files"])
+    return Stack(
+        name="selfcheck", width=size.width(), height=size.height(),
+        pixel_aspect=float(size.pixelAspect()), fps=24.0, start_frame=FRAME, frames=1,
+        colorspace="lin_rec709_scene", layers=layers, flats=(comp,), prompt="",
+        negative_prompt="", seed=0, model="", model_digest="", understood="", warnings=(),
+        latents=(), previews=(), created="2026-01-01T00:00:00Z", generator="selfcheck",
+        history=(HistoryEntry("import", "2026-01-01T00:00:00Z", {}, {}),),
+    )  # fmt: skip
+
+
+@contextmanager
+def _left_as_it_was(nuke: Any) -> Iterator[None]:
+    """Whatever is made goes again, and the project is as saved as before."""
+    before = {one.name() for one in nuke.allNodes()}
+    modified = nuke.root().modified()
+    nuke.Undo.disable()
+    try:
+        yield
+    finally:
+        for one in nuke.allNodes():
+            if one.name() not in before:
+                nuke.delete(one)
+        nuke.Undo.enable()
+        nuke.root().setModified(modified)

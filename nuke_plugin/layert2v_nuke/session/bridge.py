@@ -1,0 +1,207 @@
+"""The bridge: a process that holds the connection to the server, spoken to in lines of JSON.
+
+Nuke carries its own protobuf and would not survive a second one, so gRPC lives in another process.
+Nothing here waits: lines go out and come in through bounded queues that two threads serve. The
+bridge ends with its standard input, so it ends with Nuke, however that ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from layert2v_nuke.errors import BridgeFailed
+from layert2v_nuke.preferences import Preferences
+
+PROTOCOL = 1
+BEAT_S = 2.0  # how often either side says that it is there
+SILENCE_S = 30.0  # no line for so long means that it hangs
+QUEUE = 1000  # lines; a full queue makes the sender wait, here with an error instead
+END_S = 3.0
+# Nuke's libraries and paths are not for another Python.
+_SCRUBBED = ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH",
+             "DYLD_INSERT_LIBRARIES", "QT_PLUGIN_PATH")  # fmt: skip
+_BUNDLED = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "from layert2v_client.session.bridge import main; raise SystemExit(main())"
+)
+
+Message = Mapping[str, Any]
+
+
+class Bridge:
+    """A running bridge. ``clock`` gives seconds that never go back."""
+
+    def __init__(
+        self, command: Sequence[str], log: Path | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock, self._next_id = clock, 0
+        self._out: queue.Queue[str | None] = queue.Queue(QUEUE)
+        self._in: queue.Queue[dict[str, Any]] = queue.Queue(QUEUE)
+        self._greeted = False
+        self._heard = self._beaten = clock()
+        try:
+            self._process = _start(command, log)
+        except OSError as problem:
+            raise BridgeFailed(
+                "BRIDGE_NOT_STARTED",
+                f"The bridge cannot start: {problem.strerror} ({command[0]}).",
+                "Choose a Python in LayerT2V > Preferences.",
+            ) from problem
+        for work in (self._read, self._write):
+            threading.Thread(target=work, name=f"layert2v{work.__name__}", daemon=True).start()
+
+    def send(self, do: str, **values: Any) -> int:
+        """Queue a request; the answer carries the returned id. Raises ``BridgeFailed``."""
+        self._next_id += 1
+        self._put({"id": self._next_id, "do": do, **values})
+        return self._next_id
+
+    def drain(self) -> list[dict[str, Any]]:
+        """Answers and events that have come. Raises ``BridgeFailed`` once the bridge is gone."""
+        found: list[dict[str, Any]] = []
+        with suppress(queue.Empty):
+            while len(found) < QUEUE:
+                found.append(self._in.get_nowait())
+        messages = [message for message in found if self._is_news(message)]
+        if not messages:
+            self._check()
+        if self._clock() - self._beaten > BEAT_S:
+            self._beaten = self._clock()
+            self._put({"beat": 1})
+        return messages
+
+    def close(self) -> None:
+        """Let the bridge end; whoever does not end is ended. Returns at once."""
+        with suppress(queue.Full):
+            self._out.put_nowait(None)
+        threading.Thread(target=self._end, name="layert2v_end", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def _put(self, message: Message) -> None:
+        try:
+            self._out.put_nowait(json.dumps(message))
+        except queue.Full:
+            raise BridgeFailed(
+                "BRIDGE_BUSY", "The bridge does not take what it is sent.", "It is started anew."
+            ) from None
+
+    def _is_news(self, message: Message) -> bool:
+        if "hello" in message:
+            spoken = message["hello"].get("bridge")
+            if spoken != PROTOCOL:
+                raise BridgeFailed(
+                    "BRIDGE_OTHER_VERSION",
+                    f"The bridge speaks version {spoken} and this plug-in version {PROTOCOL}.",
+                    "Install the client and the plug-in of one release.",
+                )
+            self._greeted = True
+        elif not self._greeted:
+            raise BridgeFailed(
+                "BRIDGE_NOT_STARTED",
+                "The program that was started as the bridge is none.",
+                "Choose another Python in LayerT2V > Preferences.",
+            )
+        return "event" in message or "id" in message
+
+    def _check(self) -> None:
+        code = self._process.poll()
+        if code is not None and self._in.empty():
+            what = "ended" if self._greeted else "did not start"
+            raise BridgeFailed(
+                "BRIDGE_ENDED" if self._greeted else "BRIDGE_NOT_STARTED",
+                f"The bridge {what} (exit status {code}).",
+                "Its log is layert2v_bridge.log in the .nuke folder.",
+            )
+        if self._clock() - self._heard > SILENCE_S:
+            raise BridgeFailed("BRIDGE_SILENT", "The bridge does not answer.")
+
+    def _read(self) -> None:
+        with _pipe(self._process.stdout) as lines:
+            for line in lines:
+                self._heard = self._clock()
+                try:
+                    message = json.loads(line)
+                except ValueError:
+                    continue  # a library that prints; not a line of ours
+                if isinstance(message, dict):
+                    self._in.put(message)
+
+    def _write(self) -> None:
+        with suppress(OSError, ValueError), _pipe(self._process.stdin) as pipe:
+            while True:
+                line = self._out.get()
+                if line is None:
+                    return
+                pipe.write(line + "\n")
+                pipe.flush()
+
+    def _end(self) -> None:
+        try:
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def command(preferences: Preferences, root: Path) -> list[str]:
+    """How the bridge is started; ``root`` is the plug-in's folder with the bundled packages.
+
+    A Python of the artist's choice has the client installed; Nuke's own takes the bundled one.
+    Raises ``BridgeFailed``.
+    """
+    if preferences.python:
+        return [preferences.python, "-I", "-m", "layert2v_client.session.bridge"]
+    version = f"py{sys.version_info[0]}{sys.version_info[1]}"
+    packages = root / "bridge" / version
+    python = _own_python(Path(sys.executable))
+    if not packages.is_dir() or python is None:
+        missing = "no packages for" if python is not None else "no interpreter of"
+        raise BridgeFailed(
+            "BRIDGE_NO_PYTHON",
+            f"The plug-in has {missing} Nuke's Python {version[2:3]}.{version[3:]}.",
+            "Choose a Python that has layert2v installed in LayerT2V > Preferences.",
+        )
+    return [str(python), "-I", "-c", _BUNDLED, str(packages)]
+
+
+def _own_python(executable: Path) -> Path | None:
+    """The interpreter beside Nuke, which needs no licence as long as nothing imports nuke."""
+    if executable.name.lower().startswith("python"):
+        return executable
+    names = ("python3", "python", "python3.exe", "python.exe")
+    return next((p for p in map(executable.with_name, names) if p.is_file()), None)
+
+
+def _start(command: Sequence[str], log: Path | None) -> subprocess.Popen[str]:
+    environment = {k: v for k, v in os.environ.items() if k not in _SCRUBBED}
+    with open(os.devnull if log is None else log, "ab") as errors:  # noqa: PTH123
+        return subprocess.Popen(  # noqa: S603
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment,
+            encoding="utf-8",
+            errors="replace",
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+
+
+def _pipe(stream: IO[str] | None) -> IO[str]:
+    if stream is None:
+        raise ValueError("the process was started without pipes")
+    return stream

@@ -1,0 +1,50 @@
+"""Inputs of a node rendered to files, a frame at a time, so that Nuke goes on answering."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from layert2v.stack import Role, Stack
+from layert2v_nuke.errors import BadRequest
+from layert2v_nuke.graph import tcl
+from layert2v_nuke.host import Host
+
+INPUTS = ("bg", "fg")  # by number
+
+
+@dataclass
+class Plate:
+    """What is rendered, for which layer, in which colour space, and the frames that are left."""
+
+    layer: str
+    colorspace: str
+    number: int
+    folder: Path
+    pattern: str
+    total: int
+    frames: list[int] = field(default_factory=list)
+
+
+def begin(host: Host, uuid: str, stack: Stack, layer: str, colorspace: str, folder: Path) -> Plate:
+    """The plate for a layer, in a new ``folder``. Raises ``BadRequest`` and ``BadPath``."""
+    number = 0 if stack.layer(layer).role is Role.background else 1
+    if not host.has_input(uuid, number):
+        message = f"Nothing is connected to the input {INPUTS[number]}."
+        raise BadRequest("NO_INPUT", message, "Connect what should be used.")
+    pattern = f"{tcl.path(folder)}/{layer}.%04d.exr"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as problem:
+        message = f"The input cannot be rendered to {folder}: {problem.strerror}."
+        raise BadRequest("FOLDER_NOT_MADE", message, "Choose another folder.") from problem
+    frames = list(range(stack.start_frame, stack.start_frame + stack.frames))
+    return Plate(layer, colorspace, number, folder, pattern, len(frames), frames)
+
+
+def step(host: Host, uuid: str, plate: Plate) -> bool:
+    """Render a frame; False when there is none left. Raises ``HostRefused``."""
+    if not plate.frames:
+        return False
+    host.render(uuid, plate.number, plate.pattern, plate.frames.pop(0))
+    return True

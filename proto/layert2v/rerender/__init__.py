@@ -1,0 +1,1 @@
+"""What changes about a stack, and what follows from it."""

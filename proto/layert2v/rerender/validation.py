@@ -1,0 +1,327 @@
+"""Requests that change a stack: draw a layer again, swap, add, remove, reorder; one validation.
+
+Knows the rules of such a request and what it touches, not how it is carried out: client, server
+and engine call the same functions. The ``stack`` they take is the state that the request starts
+from with the whole history, as ``layert2v.stack.read_start`` gives it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from layert2v.rerender.spec import (
+    Donor,
+    Plate,
+    RerenderSpec,
+    donor_files,
+    drawn,
+    draws_named,
+    followers,
+    input_keys,
+    needs_model,
+    next_foreground,
+    rerender_from_json,
+    rerender_to_json,
+    shadow_of,
+    source_files,
+)
+from layert2v.spec import MAX_PROMPT_CHARS, MAX_SEED, FieldViolation, ModelInfo, between
+from layert2v.stack import Layer, Role, Stack
+
+__all__ = [
+    "ACTIONS",
+    "ALPHAS",
+    "CLEAN_CONDITIONING",
+    "FITS",
+    "Donor",
+    "Plate",
+    "RerenderSpec",
+    "donor_files",
+    "drawn",
+    "draws",
+    "draws_named",
+    "followers",
+    "input_keys",
+    "needs_model",
+    "next_foreground",
+    "rerender_from_json",
+    "rerender_to_json",
+    "resolve_rerender",
+    "shadow_of",
+    "source_files",
+    "validate_donor",
+    "validate_rerender",
+]
+
+ACTIONS = ("regenerate", "replace", "add", "remove", "reorder")
+ALPHAS = ("premultiplied", "straight", "opaque")
+FITS = ("exact", "fit")
+CLEAN_CONDITIONING = "clean_conditioning"
+
+_KEY = re.compile(r"[a-z0-9_]{1,64}")  # an input's key names a folder
+
+
+def validate_rerender(
+    spec: RerenderSpec, stack: Stack, model: ModelInfo | None
+) -> list[FieldViolation]:
+    """Everything that keeps ``spec`` from being carried out on ``stack``; empty when nothing does.
+
+    ``model`` is the one that the request names, or the stack's; None where there is no such model.
+    """
+    if spec.action not in ACTIONS:
+        message = f"The action must be one of: {', '.join(ACTIONS)}."
+        return [FieldViolation("action", message)]
+    found = [*_layers(spec, stack), *_sources(spec), *_at(spec, stack)]
+    if found:
+        return found  # what follows speaks of layers that are there
+    found = [*_prompts(spec, stack), *_masks(spec, stack), *_numbers(spec)]
+    if draws(spec, stack, model):
+        found += _model(spec, stack, model)
+    return found
+
+
+def draws(spec: RerenderSpec, stack: Stack, model: ModelInfo | None) -> bool:
+    """Whether a model takes part: because it must, or because ``ref`` follows and it can draw that.
+
+    ``spec`` names layers that are there.
+    """
+    if needs_model(spec, stack) or "ref" not in followers(spec, stack):
+        return needs_model(spec, stack)
+    return model is not None and not list(_unable(spec, stack, model))
+
+
+def validate_donor(spec: RerenderSpec, stack: Stack, other: Stack) -> list[FieldViolation]:
+    """What keeps ``other``, the donor's stack, from giving the layer; empty when nothing does.
+
+    ``spec`` must be valid for ``stack``.
+    """
+    donor = spec.donor
+    if donor is None:
+        return []
+    layers = {layer.name: layer for layer in other.layers}
+    if donor.layer not in layers:
+        message = f"The other stack has no layer {donor.layer!r}; it has: {', '.join(layers)}."
+        return [FieldViolation("donor.layer", message)]
+    given = layers[donor.layer].role
+    wanted = Role.foreground if spec.action == "add" else stack.layer(spec.layers[0]).role
+    if given is not wanted:
+        message = f"The layer must be a {wanted.value}, but {donor.layer} is a {given.value}."
+        return [FieldViolation("donor.layer", message)]
+    if donor.with_shadow and shadow_of(donor.layer, other) is None:
+        message = f"{donor.layer} of the other stack has no shadow."
+        return [FieldViolation("donor.with_shadow", message)]
+    return []
+
+
+def resolve_rerender(
+    spec: RerenderSpec, stack: Stack, model: ModelInfo | None, seed: int
+) -> RerenderSpec:
+    """The request with every default filled in; ``seed`` is used where the artist gave none and
+    something is drawn."""
+    resolved = replace(
+        spec,
+        at=spec.at or stack.state,
+        model=spec.model or stack.model,
+        seed=seed if spec.seed is None and draws(spec, stack, model) else spec.seed,
+    )
+    if model is None:
+        return resolved
+    return replace(
+        resolved,
+        steps=spec.steps or model.default_steps,
+        guidance=spec.guidance if spec.guidance >= 0 else model.default_guidance,
+    )
+
+
+def _layers(spec: RerenderSpec, stack: Stack) -> list[FieldViolation]:
+    """Whether the layers that are named are there and fit the action."""
+    there = {layer.name: layer for layer in stack.layers}
+    if spec.action == "add":
+        return _new_layer(spec, stack)
+    if not spec.layers:
+        return [FieldViolation("layers", "Name at least one layer.")]
+    if len(set(spec.layers)) != len(spec.layers):
+        return [FieldViolation("layers", "Name each layer once.")]
+    asked = tuple(n for n in spec.layers if (spec.action, n) != ("regenerate", "ref"))
+    found = [*_unknown("layers", asked, stack), *_unknown("frozen", spec.frozen, stack)]
+    if found:
+        return found
+    if spec.above:
+        found.append(FieldViolation("above", "Only a new layer is put above another."))
+    held = [name for name in spec.layers if name in spec.frozen]
+    if held:
+        found.append(FieldViolation("frozen", f"{held[0]} cannot be frozen and changed at once."))
+    named = [there[name] for name in asked]
+    if spec.action == "replace" and (len(named) != 1 or named[0].role is Role.shadow):
+        message = "Exactly one background or foreground is replaced at a time."
+        found.append(FieldViolation("layers", message))
+    if spec.action == "remove" and any(layer.role is Role.background for layer in named):
+        message = "The background cannot be removed; replace it instead."
+        found.append(FieldViolation("layers", message))
+    if spec.action == "reorder":
+        found += _order(named, stack)
+    return found
+
+
+def _new_layer(spec: RerenderSpec, stack: Stack) -> list[FieldViolation]:
+    name = next_foreground(stack)
+    if spec.layers != (name,):
+        return [FieldViolation("layers", f"The new layer must be called {name}.")]
+    shadow = name.replace("fg_", "shadow_")
+    kept = tuple(held for held in spec.frozen if held != shadow)
+    found = [
+        replace(violation, message=f"{violation.message} The new ones are {name} and {shadow}.")
+        for violation in _unknown("frozen", kept, stack)
+    ]
+    grounds = [layer.name for layer in stack.layers if layer.role is not Role.shadow]
+    if spec.above and spec.above not in grounds:
+        message = f"There is no layer {spec.above!r} to put it above; choose from: "
+        found.append(FieldViolation("above", message + ", ".join(grounds) + "."))
+    return found
+
+
+def _order(named: list[Layer], stack: Stack) -> list[FieldViolation]:
+    whole = [layer.name for layer in stack.layers if layer.role is not Role.shadow]
+    if sorted(layer.name for layer in named) != sorted(whole):
+        message = f"Name all of these, from bottom to top: {', '.join(whole)}."
+        return [FieldViolation("layers", message)]
+    if any(layer.role is Role.background for layer in named[1:]):
+        return [FieldViolation("layers", "The background stays at the bottom.")]
+    if [layer.name for layer in named] == whole:
+        return [FieldViolation("layers", "The layers are in this order already.")]
+    return []
+
+
+def _unknown(where: str, names: tuple[str, ...], stack: Stack) -> list[FieldViolation]:
+    there = [layer.name for layer in stack.layers]
+    return [
+        FieldViolation(where, f"There is no layer {name!r}; there are: {', '.join(there)}.")
+        for name in names
+        if name not in there
+    ]
+
+
+def _sources(spec: RerenderSpec) -> Iterator[FieldViolation]:
+    """Whether the pictures that come with the request make sense, as far as the request tells."""
+    given = sum(source is not None for source in (spec.plate, spec.donor))
+    if given and spec.action not in ("replace", "add"):
+        field = "plate" if spec.plate is not None else "donor"
+        yield FieldViolation(field, f"The action {spec.action} takes no pictures.")
+    elif spec.action == "replace" and given != 1:
+        yield FieldViolation("plate", "Give either a plate or a layer of another stack.")
+    elif given > 1:
+        yield FieldViolation("plate", "Give a plate or a layer of another stack, not both.")
+    if spec.plate is not None:
+        if spec.plate.alpha not in ALPHAS:
+            yield FieldViolation("plate.alpha", f"The alpha must be one of: {', '.join(ALPHAS)}.")
+        if spec.plate.fit not in FITS:
+            yield FieldViolation("plate.fit", f"The fit must be one of: {', '.join(FITS)}.")
+        if not spec.plate.colorspace:
+            yield FieldViolation("plate.colorspace", "Say which colour space the plate is in.")
+    for key in input_keys(spec):
+        if not _KEY.fullmatch(key):
+            message = f"The key {key!r} must be 1 to 64 lower-case letters, digits or underscores."
+            yield FieldViolation("inputs", message)
+
+
+def _at(spec: RerenderSpec, stack: Stack) -> Iterator[FieldViolation]:
+    if not 0 <= spec.at <= stack.state:
+        message = f"There is no state v{spec.at:03d}; the newest is v{stack.state:03d}."
+        yield FieldViolation("at", message)
+
+
+def _prompts(spec: RerenderSpec, stack: Stack) -> Iterator[FieldViolation]:
+    redrawn = drawn(spec, stack)
+    for name, text in spec.prompts.items():
+        where = f"prompts[{name}]"
+        if name not in redrawn:
+            message = f"{name} takes no prompt here; "
+            message += f"layers that are drawn are: {', '.join(redrawn) or 'none'}."
+            yield FieldViolation(where, message)
+        elif not text.strip():
+            yield FieldViolation(where, "A prompt must say something; leave it out otherwise.")
+        elif len(text) > MAX_PROMPT_CHARS:
+            message = f"The text must be at most {MAX_PROMPT_CHARS} characters, not {len(text)}."
+            yield FieldViolation(where, message)
+    if spec.action == "add" and draws_named(spec) and spec.layers[0] not in spec.prompts:
+        where = f"prompts[{spec.layers[0]}]"
+        yield FieldViolation(where, "Write a prompt that says what should be added.")
+
+
+def _masks(spec: RerenderSpec, stack: Stack) -> Iterator[FieldViolation]:
+    there = {layer.name for layer in stack.layers}
+    old = [name for name in drawn(spec, stack) if name in there]
+    for name in spec.masks:
+        if name not in old:
+            message = f"{name} takes no mask here; "
+            message += f"layers that are drawn again are: {', '.join(old) or 'none'}."
+            yield FieldViolation(f"masks[{name}]", message)
+
+
+def _numbers(spec: RerenderSpec) -> Iterator[FieldViolation]:
+    if spec.seed is not None and not 0 <= spec.seed <= MAX_SEED:
+        yield FieldViolation("seed", f"The seed must be between 0 and {MAX_SEED}.")
+    if not 0 < spec.strength <= 1:
+        yield FieldViolation("strength", "The strength must be above 0 and at most 1.")
+    elif spec.strength < 1 and spec.action != "regenerate":
+        yield FieldViolation("strength", "Only a layer that is drawn again has a strength below 1.")
+    if not math.isfinite(spec.guidance):
+        yield FieldViolation("guidance", "The guidance must be a finite number.")
+
+
+def _model(spec: RerenderSpec, stack: Stack, model: ModelInfo | None) -> Iterator[FieldViolation]:
+    """Whether ``model`` can draw what the request wants, at the size of the stack."""
+    if model is None:
+        name = spec.model or stack.model
+        message = f"The model {name!r} is not here, and this request needs one."
+        yield FieldViolation("model", message)
+        return
+    if spec.steps != 0:
+        yield from between("steps", "The number of steps", spec.steps, model.steps_range)
+    if spec.guidance >= 0:
+        yield from between("guidance", "The guidance", spec.guidance, model.guidance_range)
+    yield from _unable(spec, stack, model)
+
+
+def _unable(spec: RerenderSpec, stack: Stack, model: ModelInfo) -> Iterator[FieldViolation]:
+    if "generate" not in model.abilities:
+        yield FieldViolation("model", f"{model.title} cannot draw layers.")
+        return
+    if not _draws_size(model, stack):
+        message = (
+            f"{model.title} cannot draw {stack.width} x {stack.height} pixels and "
+            f"{stack.frames} frames, which the stack has."
+        )
+        yield FieldViolation("model", message)
+    reach = _reach(spec, stack)
+    if reach > model.max_foregrounds:
+        message = (
+            f"{model.title} draws at most {model.max_foregrounds} foreground(s) at once, and from "
+            f"the lowest to the highest of these it is {reach}; change them one after another."
+        )
+        yield FieldViolation("layers", message)
+
+
+def _draws_size(model: ModelInfo, stack: Stack) -> bool:
+    sides = ((stack.width, model.width_range), (stack.height, model.height_range))
+    fits = all(low <= side <= high and side % model.size_step == 0 for side, (low, high) in sides)
+    low, high = model.frames_range
+    return fits and low <= stack.frames <= high and (stack.frames - 1) % model.frames_step == 0
+
+
+def _reach(spec: RerenderSpec, stack: Stack) -> int:
+    """How many foregrounds the model must know at once, others being flattened below or left out
+    above: those from the lowest to the highest that is drawn, from the first if bg is."""
+    casters = {layer.name: layer.caster or layer.name for layer in stack.layers}
+    order = [layer.name for layer in stack.layers if layer.role is Role.foreground]
+    if spec.action == "add":
+        return 1
+    names = {casters.get(name, name) for name in drawn(spec, stack)}
+    places = [place for place, name in enumerate(order) if name in names]
+    if not places:
+        return 0
+    lowest = min(places) if names <= set(order) else 0
+    return max(places) - lowest + 1

@@ -1,0 +1,220 @@
+"""The one definition of a right manifest: JSON to a stack, or a reason why not.
+
+Knows documents, not disks. Use it through ``layert2v.stack``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from layert2v.errors import ManifestError
+from layert2v.json_reader import Fields, parse
+from layert2v.stack.model import (
+    HASHES,
+    FileRecord,
+    Flat,
+    HistoryEntry,
+    Layer,
+    Role,
+    Stack,
+    frame_path,
+    is_safe_path,
+)
+
+SCHEMA = "layert2v.stack"
+SCHEMA_VERSION = 2
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SOURCES = ("generated", "imported", "plate")
+_FLATS = ("comp", "ref")
+
+
+def loads(text: str) -> Stack:
+    """Read a manifest strictly. Raises ``ManifestError``.
+
+    A manifest of a newer schema is refused with reason ``SCHEMA_TOO_NEW`` before its fields are
+    looked at, so that the message is about the version and not about an unknown field.
+    """
+    fields = Fields(parse(text, ManifestError), "", ManifestError)
+    if fields.text("schema") != SCHEMA:
+        raise ManifestError("NOT_A_STACK", "This JSON file is not a layer stack manifest.")
+    version = fields.integer("schema_version")
+    if version > SCHEMA_VERSION:
+        raise ManifestError(
+            "SCHEMA_TOO_NEW",
+            f"This stack uses manifest version {version}, but this program reads up to version "
+            f"{SCHEMA_VERSION}.",
+            "Update LayerT2V to open it.",
+        )
+    if version < 1:
+        raise fields.wrong("schema_version", "1 or more")
+    stack = _read_stack(fields, version)
+    fields.done()
+    _check_layers(stack)
+    _check_history(stack)
+    return stack
+
+
+def _read_stack(fields: Fields, version: int) -> Stack:
+    return Stack(
+        name=fields.text("name"),
+        width=_positive(fields, "width"),
+        height=_positive(fields, "height"),
+        pixel_aspect=_above_zero(fields, "pixel_aspect"),
+        fps=_above_zero(fields, "fps"),
+        start_frame=_count(fields, "start_frame"),
+        frames=_positive(fields, "frames"),
+        colorspace=fields.text("colorspace"),
+        layers=fields.records("layers", _read_layer),
+        flats=fields.records("flats", _read_flat),
+        prompt=fields.text("prompt"),
+        negative_prompt=fields.text("negative_prompt"),
+        seed=_count(fields, "seed"),
+        model=fields.text("model"),
+        model_digest=fields.text("model_digest"),
+        understood=fields.text("understood"),
+        warnings=fields.texts("warnings"),
+        latents=_read_latents(fields, version),
+        previews=fields.records("previews", _read_file),
+        history=_read_history(fields, version),
+        created=fields.text("created"),
+        generator=fields.text("generator"),
+    )
+
+
+def _read_layer(fields: Fields) -> Layer:
+    role = fields.text("role")
+    if role not in {known.value for known in Role}:
+        raise fields.wrong("role", "background, foreground or shadow")
+    return Layer(
+        name=_name(fields, "name"),
+        role=Role(role),
+        version=_positive(fields, "version"),
+        pattern=_pattern(fields, "pattern"),
+        prompt=fields.text("prompt"),
+        seed=_count(fields, "seed"),
+        caster=fields.optional_text("caster"),
+        files=fields.records("files", _read_file),
+        source=_one_of(fields, "source", _SOURCES),
+    )
+
+
+def _read_flat(fields: Fields) -> Flat:
+    return Flat(
+        name=_one_of(fields, "name", _FLATS),
+        version=_positive(fields, "version"),
+        pattern=_pattern(fields, "pattern"),
+        files=fields.records("files", _read_file),
+    )
+
+
+def _read_file(fields: Fields) -> FileRecord:
+    path = fields.text("path")
+    if not is_safe_path(path):
+        raise fields.wrong("path", "a relative path inside the stack folder, with forward slashes")
+    digest = fields.text("sha256")
+    if not _SHA256.fullmatch(digest):
+        raise fields.wrong("sha256", "64 lower-case hexadecimal digits")
+    return FileRecord(path=path, size_bytes=_count(fields, "size_bytes"), sha256=digest)
+
+
+def _read_latents(fields: Fields, version: int) -> tuple[FileRecord, ...]:
+    if version > 1:
+        return fields.records("latents", _read_file)
+    fields.optional_record("latents", _read_file)
+    return ()  # one file for all layers, which no later version could share
+
+
+def _read_history(fields: Fields, version: int) -> tuple[HistoryEntry, ...]:
+    if version > 1:
+        return fields.records("history", lambda one: _read_entry(one, one.integer("parent")))
+    entries = fields.records("history", lambda one: _read_entry(one, 0))
+    return tuple(replace(entry, parent=former) for former, entry in enumerate(entries))
+
+
+def _read_entry(fields: Fields, parent: int) -> HistoryEntry:
+    return HistoryEntry(
+        action=fields.text("action"),
+        created=fields.text("created"),
+        versions=fields.integers_by_name("versions"),
+        spec=fields.mapping("spec"),
+        note=fields.text("note"),
+        parent=parent,
+    )
+
+
+def _check_layers(stack: Stack) -> None:
+    sequences = stack.sequences()
+    names = [sequence.name for sequence in sequences]
+    if len(set(names)) != len(names):
+        raise ManifestError("LAYER_TWICE", f"Two layers share a name: {', '.join(names)}.")
+    foregrounds = {layer.name for layer in stack.layers if layer.role is Role.foreground}
+    for layer in stack.layers:
+        if layer.role is Role.shadow and layer.caster not in foregrounds:
+            raise ManifestError(
+                "CASTER_UNKNOWN", f"The shadow {layer.name} must name its foreground as caster."
+            )
+        if layer.role is not Role.shadow and layer.caster is not None:
+            raise ManifestError("CASTER_UNKNOWN", f"{layer.name} is no shadow and has no caster.")
+    for sequence in sequences:
+        frames = range(stack.start_frame, stack.start_frame + stack.frames)
+        expected = [frame_path(sequence.pattern, frame) for frame in frames]
+        if [file.path for file in sequence.files] != expected:
+            raise ManifestError(
+                "FRAMES_WRONG",
+                f"{sequence.name} must list one file per frame, {expected[0]} to {expected[-1]}.",
+            )
+
+
+def _check_history(stack: Stack) -> None:
+    if not stack.history:
+        raise ManifestError("HISTORY_WRONG", "The history must say how the stack was made.")
+    for former, entry in enumerate(stack.history):
+        if not 0 <= entry.parent <= former:
+            raise ManifestError(
+                "HISTORY_WRONG", f"history[{former}].parent must be a state before its own."
+            )
+
+
+def _name(fields: Fields, key: str) -> str:
+    value = fields.text(key)
+    if not _NAME.fullmatch(value) or value in _FLATS:
+        raise fields.wrong(key, "lower-case letters, digits and underscores, not comp or ref")
+    return value
+
+
+def _pattern(fields: Fields, key: str) -> str:
+    value = fields.text(key)
+    if not is_safe_path(value) or len(HASHES.findall(value)) != 1:
+        raise fields.wrong(key, "a relative path with one run of # for the frame number")
+    return value
+
+
+def _one_of(fields: Fields, key: str, choices: tuple[str, ...]) -> str:
+    value = fields.text(key)
+    if value not in choices:
+        raise fields.wrong(key, "one of " + ", ".join(choices))
+    return value
+
+
+def _positive(fields: Fields, key: str) -> int:
+    value = fields.integer(key)
+    if value < 1:
+        raise fields.wrong(key, "1 or more")
+    return value
+
+
+def _count(fields: Fields, key: str) -> int:
+    value = fields.integer(key)
+    if value < 0:
+        raise fields.wrong(key, "0 or more")
+    return value
+
+
+def _above_zero(fields: Fields, key: str) -> float:
+    value = fields.number(key)
+    if value <= 0:
+        raise fields.wrong(key, "greater than 0")
+    return value

@@ -1,0 +1,66 @@
+"""A job as the server sees it: one immutable snapshot per revision. Knows neither gRPC nor SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from layert2v_server.domain.request import Spec
+from layert2v_server.domain.state import TERMINAL, State
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a running job is. `fraction` (0..1) and `eta_s` are about the whole job."""
+
+    stage: str = ""  # load, text, denoise, decode or write
+    done: int = 0
+    total: int = 0
+    message: str = ""
+    fraction: float = 0.0
+    eta_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """Why a job failed: a reason for programs, a sentence and a hint for people."""
+
+    reason: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One snapshot of a job; times are seconds since 1970, UTC.
+
+    `spec` is complete: every default is filled in and the seed is chosen, so each attempt makes the
+    same pictures. `revision` grows with every change that a watcher may see. `attempt` counts the
+    times a worker took the job. `queue_position` counts the jobs ahead, None outside the queue.
+    `preview_revision` is the revision at which the preview picture last changed, 0 for none.
+    `artifact_bytes` is the size of all results together. `source` names what a re-render started
+    from: a job, or the stack that was brought.
+    """
+
+    id: str
+    owner: str
+    spec: Spec
+    state: State
+    revision: int
+    attempt: int
+    queue_position: int | None
+    created: float
+    started: float | None
+    finished: float | None
+    worker: str
+    lease_until: float
+    progress: Progress
+    preview_revision: int
+    failure: Failure | None
+    artifact_count: int
+    artifact_bytes: int
+    source: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen to the job any more."""
+        return self.state in TERMINAL

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from layert2v_engine.cli.main import main
+from layert2v_engine.cli.train import duration
+from layert2v_engine.errors import EngineError
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90.0), ("20m", 1200.0), ("1h", 3600.0), ("2.5", 2.5), ("0s", 0.0)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "soon", "1d", "1h30m", "nan", "inf", "-5s"])
+def test_what_is_no_duration_is_answered_with_examples(text: str) -> None:
+    with pytest.raises(EngineError, match="is not a duration") as caught:
+        duration(text)
+    assert caught.value.reason == "BAD_DURATION"
+    assert "20m" in caught.value.hint
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["train", "matte", *arguments]) != 0
+    return capsys.readouterr().err
+
+
+def test_a_bad_budget_is_refused_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert "'soon' is not a duration" in refused(capsys, "--run", str(run), "--budget", "soon")
+    assert "'toaster'" in refused(capsys, "--run", str(run), "--device", "toaster")
+    assert not run.exists()
+
+
+def test_a_missing_configuration_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(capsys, "--run", str(tmp_path), "--configs", str(tmp_path), "--device", "cpu")
+    assert "joint.toml" in said
+
+
+def test_a_stage_out_of_turn_names_the_one_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(capsys, "--run", str(tmp_path), "--device", "cpu")
+    assert "Train the stage `autoencoder`" in said

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fakes.pictures import flat_frame, gradient, rgb_frame, write_video
+from layert2v_engine.errors import FootageError
+from layert2v_engine.image.video import decode_yuv, open_clip
+
+SIZE = (32, 24)
+# FFmpeg's numbers.
+BT709, BT601, BT2020, LIMITED, FULL = 1, 6, 9, 1, 2
+# Codes that the standards themselves give for white, black and full red.
+KNOWN = [
+    ("yuv444p", BT709, LIMITED, (235, 128, 128), (1, 1, 1)),
+    ("yuv444p", BT709, LIMITED, (16, 128, 128), (0, 0, 0)),
+    ("yuv444p", BT709, LIMITED, (63, 102, 240), (1, 0, 0)),
+    ("yuv420p", BT709, LIMITED, (173, 42, 26), (0, 1, 0)),
+    ("yuv420p", BT601, LIMITED, (81, 90, 240), (1, 0, 0)),
+    ("yuv422p", BT601, LIMITED, (145, 54, 34), (0, 1, 0)),
+    ("yuv444p", BT709, FULL, (255, 128, 128), (1, 1, 1)),
+    ("yuv444p", BT601, FULL, (76, 85, 255), (1, 0, 0)),
+    ("yuv422p10le", BT709, LIMITED, (940, 512, 512), (1, 1, 1)),
+    ("yuv422p10le", BT709, LIMITED, (250, 409, 960), (1, 0, 0)),
+    ("yuv420p10le", BT2020, LIMITED, (294, 387, 960), (1, 0, 0)),
+    ("gray", BT709, FULL, (128,), (128 / 255,) * 3),
+    ("gray10le", BT709, FULL, (512,), (512 / 1023,) * 3),
+]
+
+
+@pytest.mark.parametrize(("layout", "matrix", "range_", "codes", "wanted"), KNOWN)
+def test_codes_become_colour_as_the_tags_say(
+    tmp_path: Path,
+    layout: str,
+    matrix: int,
+    range_: int,
+    codes: tuple[int, ...],
+    wanted: tuple[float, float, float],
+) -> None:
+    frame = flat_frame(codes, layout, SIZE)
+    path = write_video(
+        tmp_path / "a.mkv", [frame], codec="ffv1", colorspace=matrix, color_range=range_
+    )
+    clip = open_clip(path)
+    rgb = next(iter(clip)).rgb
+    assert clip.info.assumed == ()
+    assert rgb.shape == (3, SIZE[1], SIZE[0])
+    torch.testing.assert_close(rgb[:, 5, 6], torch.tensor(wanted).float(), atol=0.006, rtol=0)
+
+
+def test_untagged_video_is_taken_as_players_take_it_and_that_is_said(tmp_path: Path) -> None:
+    for size, matrix in (((64, 48), "bt601"), ((1280, 720), "bt709")):
+        frame = flat_frame((81, 90, 240), "yuv420p", size)
+        clip = open_clip(write_video(tmp_path / "a.mkv", [frame], codec="ffv1"))
+        assert (clip.info.matrix, clip.info.full_range) == (matrix, False)
+        assert clip.info.assumed == (f"{matrix} matrix", "limited range")
+
+
+def test_what_the_caller_says_goes_before_what_the_file_says(tmp_path: Path) -> None:
+    frame = flat_frame((81, 90, 240), "yuv444p", SIZE)
+    path = write_video(tmp_path / "a.mkv", [frame], codec="ffv1", colorspace=BT709, color_range=2)
+    clip = open_clip(path, matrix="bt601", full_range=False)
+    rgb = next(iter(clip)).rgb[:, 0, 0]
+    assert clip.info.assumed == ()
+    torch.testing.assert_close(rgb, torch.tensor([1.0, 0.0, 0.0]), atol=0.006, rtol=0)
+
+
+def test_ten_bits_stay_ten_bits(tmp_path: Path) -> None:
+    frames = [flat_frame((code, 512, 512), "yuv422p10le", SIZE) for code in (500, 501)]
+    low, high = (
+        frame.rgb for frame in open_clip(write_video(tmp_path / "a.mkv", frames, codec="ffv1"))
+    )
+    assert float(high[1, 0, 0] - low[1, 0, 0]) == pytest.approx(1 / 876, rel=1e-3)
+
+
+def test_chroma_sits_on_the_left_pixel_of_its_pair() -> None:
+    luma = torch.full((4, 8), 128.0)
+    ramp = torch.tensor([[100.0, 110.0, 120.0, 130.0]]).expand(2, -1)
+    red = decode_yuv([luma, torch.full((2, 4), 128.0), ramp], 8, "bt709", True)[0, 1] * 255
+    at_samples = 128 + 1.5748 * (ramp[0] - 128)
+    torch.testing.assert_close(red[0::2], at_samples, atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        red[1:7:2], (at_samples[1:] + at_samples[:-1]) / 2, atol=1e-3, rtol=0
+    )
+
+
+def test_odd_sizes_with_small_chroma() -> None:
+    planes = [torch.full((5, 7), 235.0), torch.full((3, 4), 128.0), torch.full((3, 4), 128.0)]
+    assert torch.equal(decode_yuv(planes, 8, "bt709", False), torch.ones(3, 5, 7))
+
+
+@pytest.mark.parametrize(
+    ("profile", "layout", "has_alpha"),
+    [("4444", "yuva444p10le", True), ("3", "yuv422p10le", False)],
+)
+def test_prores_whose_pictures_are_untagged_in_a_tagged_file(
+    tmp_path: Path, profile: str, layout: str, has_alpha: bool
+) -> None:
+    codes = (250, 409, 960, 512) if has_alpha else (250, 409, 960)
+    frames = [flat_frame(codes, layout, SIZE) for _ in range(2)]
+    path = write_video(
+        tmp_path / "a.mov",
+        frames,
+        codec="prores_ks",
+        options={"profile": profile},
+        colorspace=BT709,
+        color_primaries=BT709,
+        color_trc=BT709,
+    )
+    clip = open_clip(path)
+    picture = next(iter(clip))
+    assert (clip.info.frames, clip.info.matrix) == (2, "bt709")
+    wanted = torch.tensor([1.0, 0.0, 0.0])
+    torch.testing.assert_close(picture.rgb[:, 9, 9], wanted, atol=0.01, rtol=0)
+    assert (picture.alpha is not None) == has_alpha
+    if picture.alpha is not None:
+        assert float(picture.alpha[9, 9]) == pytest.approx(0.5, abs=0.003)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("png", "mov"), ("libx264rgb", "mp4"), ("ffv1", "mkv")]
+)
+def test_rgb_video_keeps_its_codes(tmp_path: Path, codec: str, suffix: str) -> None:
+    """FFmpeg widens 8 bits to 16 by shifting: white would come out as 0.996."""
+    frame = rgb_frame(gradient(SIZE[1], SIZE[0]))
+    if codec == "ffv1":
+        frame = frame.reformat(format="bgr0")
+    options = {"qp": "0"} if codec == "libx264rgb" else {}
+    path = write_video(tmp_path / f"a.{suffix}", [frame], codec=codec, options=options)
+    clip = open_clip(path)
+    made = (next(iter(clip)).rgb * 255).round()
+    assert clip.info.full_range
+    assert torch.equal(made, (gradient(SIZE[1], SIZE[0]) * 255).round())
+
+
+@pytest.mark.parametrize(("layout", "planar"), [("nv12", "yuv420p"), ("uyvy422", "yuv422p")])
+def test_interleaved_layouts_hold_the_same_samples(layout: str, planar: str) -> None:
+    from layert2v_engine.image import video
+
+    frame = flat_frame((173, 42, 26), planar, SIZE).reformat(format=layout)
+    info = video.ClipInfo(
+        width=SIZE[0],
+        height=SIZE[1],
+        frames=1,
+        fps=None,
+        pixel_aspect=1.0,
+        pixel_format=layout,
+        matrix="bt709",
+        full_range=False,
+    )
+    rgb = video._from_video(frame, info).rgb[:, 4, 4]
+    torch.testing.assert_close(rgb, torch.tensor([0.0, 1.0, 0.0]), atol=0.006, rtol=0)
+
+
+def test_rate_and_pixel_aspect_come_from_the_file(tmp_path: Path) -> None:
+    frame = flat_frame((16, 128, 128), "yuv420p", SIZE)
+    path = write_video(
+        tmp_path / "a.mp4",
+        [frame] * 3,
+        codec="libx264",
+        fps=12,
+        sample_aspect_ratio=Fraction(16, 15),
+    )
+    info = open_clip(path).info
+    assert (info.fps, info.frames, info.width, info.height) == (12.0, 3, *SIZE)
+    assert info.pixel_aspect == pytest.approx(16 / 15)
+
+
+def images(folder: Path, numbers: list[int], stem: str = "shot.", depth: int = 8) -> None:
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        codes = (gradient(9, 12, shift=number) * 255).round().to(torch.uint8)
+        pixels = codes.movedim(0, -1).numpy()
+        picture = Image.fromarray(pixels if depth == 8 else pixels[..., 0].astype(np.uint16) * 257)
+        picture.save(folder / f"{stem}{number:04d}.png")
+
+
+@pytest.mark.parametrize("pattern", ["", "shot.####.png", "shot.%04d.png", "shot.%d.png"])
+def test_image_sequences_are_found_by_folder_or_pattern(tmp_path: Path, pattern: str) -> None:
+    images(tmp_path / "s", [99, 100, 101])
+    (tmp_path / "s" / ".DS_Store.png").write_bytes(b"")
+    clip = open_clip(tmp_path / "s" / pattern)
+    pictures = [frame.rgb for frame in clip]
+    assert (clip.info.frames, clip.info.fps, clip.info.assumed) == (3, None, ())
+    for number, made in zip((99, 100, 101), pictures, strict=True):
+        torch.testing.assert_close(made, gradient(9, 12, shift=number), atol=0.003, rtol=0)
+
+
+def test_one_image_is_a_sequence_of_one(tmp_path: Path) -> None:
+    images(tmp_path, [7])
+    assert open_clip(tmp_path / "shot.0007.png").info.frames == 1
+
+
+def test_sixteen_bit_grey_images_keep_their_depth(tmp_path: Path) -> None:
+    values = np.arange(9 * 12, dtype=np.uint16).reshape(9, 12)
+    Image.fromarray(values).save(tmp_path / "a.0001.png")
+    frame = next(iter(open_clip(tmp_path / "a.0001.png")))
+    assert torch.equal((frame.rgb[1] * 65535).round(), torch.from_numpy(values.astype(np.float32)))
+
+
+def test_alpha_of_images_is_straight(tmp_path: Path) -> None:
+    """OIIO premultiplies on reading unless it is told not to."""
+    codes = np.zeros((4, 4, 4), np.uint8)
+    codes[..., 0], codes[..., 3] = 200, 51
+    Image.fromarray(codes).save(tmp_path / "a.0001.png")
+    frame = next(iter(open_clip(tmp_path)))
+    assert frame.alpha is not None
+    assert float(frame.rgb[0, 0, 0]) == pytest.approx(200 / 255)
+    assert float(frame.alpha[0, 0]) == pytest.approx(0.2)
+
+
+def test_a_gap_in_a_sequence_is_named(tmp_path: Path) -> None:
+    images(tmp_path / "s", [1, 2, 5])
+    with pytest.raises(FootageError, match="frame 3 is missing"):
+        open_clip(tmp_path / "s")
+
+
+def test_two_sequences_in_a_folder_are_not_mixed(tmp_path: Path) -> None:
+    images(tmp_path / "s", [1, 2])
+    images(tmp_path / "s", [1, 2], stem="other.")
+    with pytest.raises(FootageError, match="more than one image sequence"):
+        open_clip(tmp_path / "s")
+    assert open_clip(tmp_path / "s" / "other.####.png").info.frames == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("missing.mp4", None, "FOOTAGE_NOT_FOUND"),
+        ("shot.####.png", None, "FOOTAGE_NOT_FOUND"),
+        ("text.mp4", b"not a video", "FOOTAGE_UNREADABLE"),
+        ("a.0001.png", b"not a picture", "FOOTAGE_UNREADABLE"),
+        ("a.exr", b"", "FOOTAGE_LINEAR"),
+    ],
+)
+def test_what_cannot_be_read_is_said(
+    tmp_path: Path, name: str, content: bytes | None, reason: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(FootageError) as caught:
+        open_clip(tmp_path / name)
+    assert caught.value.reason == reason
+
+
+def test_sound_alone_is_no_clip(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.wav"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 80), np.int16), layout="mono")
+        silence.sample_rate = 8000
+        container.mux(stream.encode(silence))
+    with pytest.raises(FootageError, match="no picture"):
+        open_clip(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
+def test_hdr_is_refused_and_not_guessed(tmp_path: Path, transfer: int, name: str) -> None:
+    frame = flat_frame((512, 512, 512), "yuv420p10le", SIZE)
+    path = write_video(tmp_path / "a.mkv", [frame], codec="ffv1", color_trc=transfer)
+    with pytest.raises(FootageError, match=name):
+        open_clip(path)
+
+
+def test_a_video_that_is_cut_off_is_said_or_shorter(tmp_path: Path) -> None:
+    frames = [rgb_frame(gradient(48, 64, shift=k)).reformat(format="bgr0") for k in range(12)]
+    path = write_video(tmp_path / "a.mkv", frames, codec="ffv1")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert len(list(open_clip(path))) < 12

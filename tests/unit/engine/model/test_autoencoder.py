@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import AutoencoderKLWan
+
+from layert2v_engine.model.autoencoder import PatchAutoencoder, WanAutoencoder, decode_video
+from layert2v_engine.model.matte_adapter import MatteProjection, add_lora, lora_state, merge_lora
+
+
+@pytest.fixture
+def autoencoder() -> PatchAutoencoder:
+    torch.manual_seed(0)
+    model = PatchAutoencoder(latent_channels=6, decoder_widths=(16, 8, 8), decoder_blocks=1).eval()
+    torch.nn.init.normal_(model.decoder.head.weight, std=0.1)
+    return model.requires_grad_(False)
+
+
+def video(frames: int = 9) -> torch.Tensor:
+    return torch.rand(2, 3, frames, 32, 48, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def test_latents_are_eight_times_smaller_and_four_times_shorter(
+    autoencoder: PatchAutoencoder,
+) -> None:
+    assert autoencoder.encode_video(video()).shape == (2, 6, 3, 4, 6)
+
+
+def test_decoding_group_by_group_equals_decoding_each_latent_frame_apart(
+    autoencoder: PatchAutoencoder,
+) -> None:
+    latents = autoencoder.encode_video(video())
+    whole = decode_video(autoencoder, latents)
+    assert whole.shape == video().shape
+    last = next(autoencoder.decode_groups(latents[:, :, 2:]))
+    torch.testing.assert_close(whole[:, :, 5:].mean(2, keepdim=True), last)
+
+
+def test_a_decoder_sees_a_latent_frame_and_its_neighbours_only() -> None:
+    torch.manual_seed(0)
+    model = PatchAutoencoder(6, decoder_widths=(16, 8), decoder_blocks=1, neighbours=1)
+    torch.nn.init.normal_(model.decoder.head.weight, std=0.1)
+    latents = torch.randn(1, 6, 4, 4, 6)
+    other = latents.clone()
+    other[:, :, 3] += 1
+    with torch.no_grad():
+        pairs = zip(model.decode_groups(latents), model.decode_groups(other), strict=True)
+        same = [torch.equal(a, b) for a, b in pairs]
+    assert same == [True, True, False, False]
+
+
+@pytest.mark.parametrize("neighbours", [0, 1])
+def test_codes_can_be_those_of_the_picture_scaled_down(
+    autoencoder: PatchAutoencoder, neighbours: int
+) -> None:
+    autoencoder.fit_encoder(torch.randn(500, 768) * torch.linspace(3, 0.01, 768))
+    large = PatchAutoencoder(
+        6, spatial_factor=16, decoder_widths=(16, 8, 8, 8), decoder_blocks=1, neighbours=neighbours
+    )
+    large.take_codes(autoencoder)
+    small = video()
+    grown = small.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    with torch.no_grad():
+        codes = large.encode_video(grown)
+        torch.testing.assert_close(codes, autoencoder.encode_video(small), atol=1e-4, rtol=1e-4)
+        assert decode_video(large, codes).shape == grown.shape
+
+
+def test_codes_of_another_kind_are_refused(autoencoder: PatchAutoencoder) -> None:
+    with pytest.raises(ValueError, match="cannot take the codes"):
+        PatchAutoencoder(8, spatial_factor=16).take_codes(autoencoder)
+
+
+def test_frame_counts_off_the_grid_are_refused(autoencoder: PatchAutoencoder) -> None:
+    with pytest.raises(ValueError, match="8 frames are not 1 \\+ a multiple of 4"):
+        autoencoder.encode_video(video(8))
+
+
+def test_the_fitted_linear_encoder_is_an_orthogonal_projection(
+    autoencoder: PatchAutoencoder,
+) -> None:
+    columns = torch.randn(500, 768) * torch.linspace(3, 0.01, 768)
+    deviations = autoencoder.fit_encoder(columns)
+    basis = autoencoder.encoder.weight[:, :, 0, 0]
+    torch.testing.assert_close(basis @ basis.T, torch.eye(6), atol=1e-4, rtol=0)
+    assert (deviations.diff() <= 1e-4).all()
+
+
+def test_a_new_projection_and_new_lora_change_nothing(autoencoder: PatchAutoencoder) -> None:
+    latents = autoencoder.encode_video(video())
+    assert torch.equal(MatteProjection(6, width=16)(latents), latents)
+    adapted = add_lora(autoencoder.decoder, rank=2, alpha=2.0)
+    assert torch.equal(adapted(latents[:, :, 0]), autoencoder.decoder(latents[:, :, 0]))
+
+
+def test_merged_lora_equals_the_adapted_decoder(autoencoder: PatchAutoencoder) -> None:
+    adapted = add_lora(autoencoder.decoder, rank=2, alpha=4.0)
+    for name, parameter in adapted.named_parameters():
+        if name.endswith("up.weight"):
+            torch.nn.init.normal_(parameter, std=0.1)
+    latents = autoencoder.encode_video(video())[:, :, 1]
+    merged = merge_lora(autoencoder.decoder, lora_state(adapted))
+    torch.testing.assert_close(merged(latents), adapted(latents), atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(merged(latents), autoencoder.decoder(latents), atol=1e-3)
+
+
+def test_wan_streams_with_the_same_result_as_a_whole_decode() -> None:
+    torch.manual_seed(0)
+    vae = AutoencoderKLWan(
+        base_dim=8,
+        z_dim=4,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        latents_mean=[0.0] * 4,
+        latents_std=[1.0] * 4,
+    ).eval()
+    wan = WanAutoencoder(vae)
+    with torch.no_grad():
+        latents = wan.encode_video(video()[:1])
+        whole = vae.decode(latents).sample
+        torch.testing.assert_close(decode_video(wan, latents), whole, atol=1e-5, rtol=1e-5)

@@ -1,0 +1,211 @@
+"""Sentences that name several figures, and where figures are and go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+
+from layert2v.spec import GenerateSpec
+from layert2v_engine.prompting.lexicon import Lexicon
+from layert2v_engine.prompting.planner import PromptPlan, PromptPlanner
+from layert2v_engine.training.export import vocabulary
+from layert2v_engine.world.text import vocabulary as world
+
+TWO = replace(
+    world.V1,
+    subjects=(*world.V0.subjects, "deer", "cat", "dog", "duck"),
+    places=(*world.V0.places, "village", "farm"),
+    times=world.V0.times,
+    distances=("near", "close"),
+)
+
+
+def nothing_alike(texts: Sequence[str]) -> torch.Tensor:
+    return torch.zeros(len(texts), 4)
+
+
+TWO_PLANNER = PromptPlanner(vocabulary(TWO), nothing_alike, 2)
+V0_PLANNER = PromptPlanner(vocabulary(world.V0), nothing_alike, 1)
+V1_PLANNER = PromptPlanner(vocabulary(world.V1), nothing_alike, 3)
+
+
+def plan(prompt: str, planner: PromptPlanner = TWO_PLANNER, **fields: object) -> PromptPlan:
+    return planner.plan(GenerateSpec(prompt=prompt, **fields))  # type: ignore[arg-type]
+
+
+def test_each_figure_of_a_sentence_gets_its_own_prompt() -> None:
+    said = "a fox running on the left and a bear walking on the right in a snowy forest at sunset"
+    made = plan(said)
+    assert made.whole == said
+    assert made.foregrounds == ("a fox running on the left", "a bear walking on the right")
+    assert made.background == "a snowy forest at sunset"
+    assert made.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "figures"),
+    [
+        ("a blue car with a dog beside it on a farm at night", "blue car, driving; dog, walking"),
+        ("foxes and red cars in town at noon", "fox, running; red car, driving"),
+        ("a horse and a red, shiny car on a farm at night", "horse, running; red car, driving"),
+        ("a fox and a bear walking on the beach at noon", "fox, walking; bear, walking"),
+        ("a fox and a rabbit hopping on the beach at noon", "fox, running; rabbit, hopping"),
+        ("a cat strolls by the sea while a dog races, dusk", "cat, walking; dog, running"),
+        ("a fox chasing a rabbit through the snow at night", "fox, running; rabbit, hopping"),
+        ("a fox runs, the fox is near a horse, beach, night", "fox, running; horse, running"),
+    ],
+)
+def test_figures_keep_their_own_words(prompt: str, figures: str) -> None:
+    first, second = figures.split("; ")
+    told = f"{first}, on the left, {second}, on the right, "
+    assert plan(prompt).understood.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sides"),
+    [
+        ("a fox and a bear on a farm at night", "left right"),
+        ("a fox on the right and a bear on a farm at night", "right left"),
+        ("a fox and a bear on the left side on a farm at night", "right left"),
+        ("on the right a cat, on the left a dog, village, sunset", "right left"),
+        ("a dog to the left of a cat in the village at noon", "left right"),
+        ("bear right, fox left, forest, night", "right left"),
+    ],
+)
+def test_figures_stand_on_the_sides_that_are_said_or_left(prompt: str, sides: str) -> None:
+    made = plan(prompt)
+    assert [text.rsplit(" ", 1)[1] for text in made.foregrounds] == sides.split()
+    assert made.warnings == ()
+
+
+def test_more_figures_than_the_model_draws_are_told() -> None:
+    made = plan("a fox, a bear and a rabbit in a meadow on a sunny day")
+    assert made.understood == (
+        "fox, running, on the left, bear, walking, on the right, meadow, sunny day"
+    )
+    assert made.warnings == ("This model draws 2 figures at once: fox and bear; rabbit left out.",)
+    assert len(plan("a fox, a bear and a rabbit, night, farm", V1_PLANNER).foregrounds) == 3
+
+    many = plan("a dog, a cat and three ducks on a farm at night")
+    assert many.warnings == ("This model draws 2 figures at once: dog and cat; duck left out.",)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "two foxes running in a forest at night",
+        "a fox running and another fox hopping in a forest at night",
+        "a pair of foxes running in a forest at night",
+        "a fox and a fox running in a forest at night",
+    ],
+)
+def test_a_subject_twice_is_told_once(prompt: str) -> None:
+    made = plan(prompt)
+    assert made.understood == "fox, running, forest, night"
+    assert made.warnings == ("This model draws a subject only once, so it shows one fox.",)
+
+
+def test_layers_that_are_named_stand_apart_too() -> None:
+    made = plan("a farm at night", foreground_prompts=("a fox", "a bear on the left"))
+    assert made.foregrounds == ("a fox running on the right", "a bear walking on the left")
+    twice = plan("a farm at night", foreground_prompts=("a fox", "a fox"))
+    assert any("More than one foreground shows a fox" in w for w in twice.warnings)
+    there = plan("a fox on the left and a bear on the left, farm, night")
+    assert any("at one spot (left)" in w for w in there.warnings)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("heading left", "to the left"),
+        ("facing to the left", "to the left"),
+        ("from left to right", "to the right"),
+        ("leftwards", "to the left"),
+        ("on the right-hand side", "on the right"),
+        ("on the left of the picture", "on the left"),
+        ("in the centre", "in the middle"),
+        ("nearby", "nearby"),
+        ("to the right on the left", "to the right on the left"),
+    ],
+)
+def test_where_a_figure_is_and_goes_is_understood(said: str, told: str) -> None:
+    made = plan(f"a fox running {said} in a desert at night")
+    assert made.whole == f"a fox running {told} in a desert at night"
+    assert made.foregrounds == (f"a fox running {told}",)
+    assert made.warnings == ()
+
+
+def test_the_middle_of_a_place_or_of_the_night_is_no_side() -> None:
+    made = plan("a duck in the middle of the forest in the middle of the night")
+    assert made.understood == "duck, walking, forest, night"
+
+
+def test_a_model_without_words_for_sides_says_so() -> None:
+    made = plan("a fox on the left in a desert at night", V0_PLANNER)
+    assert made.whole == "a fox running across a desert at night"
+    assert made.warnings == ('This model does not know "left", and left that out.',)
+    far = plan("a fox in the distance in a desert at night")
+    assert far.warnings == ('This model does not know "distance", and left that out.',)
+
+
+def test_what_is_far_is_drawn_below() -> None:
+    made = plan("a fox and a bear in the distance, farm, night", V1_PLANNER)
+    assert made.foregrounds == (
+        "a bear walking on the right far away",
+        "a fox running on the left",
+    )
+
+
+def test_a_model_of_one_figure_draws_the_first() -> None:
+    made = plan("a fox and a bear in a desert at night", V0_PLANNER)
+    assert made.foregrounds == ("a fox running",)
+    assert made.warnings == ("This model shows one subject: fox, not also bear.",)
+
+
+def test_layers_of_a_stack_keep_their_sides_and_get_no_others() -> None:
+    made = TWO_PLANNER.plan_layers(("a fox running on the left", "a bear"), "a farm at night")
+    assert made.foregrounds == ("a fox running on the left", "a bear walking")
+
+
+def test_every_name_of_the_world_is_understood_as_itself() -> None:
+    lexicon = Lexicon(vocabulary(world.V1))
+    for kind, words in lexicon.words.items():
+        for word in words:
+            for name in (word.name, *word.synonyms):
+                likely = (word.name,)  # a wheel is rolling along, and so is a car
+                assert lexicon.take(kind, f"the {name} there", likely)[0] == word, name
+    for word in world.SUBJECTS:
+        for name in (word.name, *word.synonyms):
+            text = f"two {name}s on a farm in the rain"
+            assert [mention.word for mention in lexicon.subjects(text)] == [word], name
+            assert lexicon.take("place", text)[0] == world.PLACES[-1], name
+            assert lexicon.take("time", text)[0] == world.TIMES[5], name
+
+
+@pytest.mark.parametrize(
+    ("prompt", "understood"),
+    [
+        ("a sea lion and a lion on a farm in the rain", "seal; lion"),
+        ("a teddy bear and a bear on a farm in the rain", "teddy bear; bear"),
+        ("a race car and a car on a farm in the rain", "racing car; red car"),
+        ("wolves and mice on a farm in the rain", "wolf; mouse"),
+        ("a white dove and a snow-white bicycle on a farm in the rain", "dove; white bicycle"),
+    ],
+)
+def test_longer_names_are_not_their_parts(prompt: str, understood: str) -> None:
+    made = plan(prompt, V1_PLANNER)
+    assert [made.understood.split(", ")[k] for k in (0, 3)] == understood.split("; ")
+    assert made.understood.endswith("farm, rain")
+    assert made.warnings == ()
+
+
+def test_what_is_rolling_along_drives_or_tumbles() -> None:
+    assert plan("a wheel rolling along, farm, dawn", V1_PLANNER).understood.startswith(
+        "wheel, tumbling"
+    )
+    assert plan("a car rolling along, farm, dawn", V1_PLANNER).understood.startswith(
+        "red car, driving"
+    )

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from layert2v.spec import GenerateSpec
+from layert2v_engine.model.text import MiniLMTextEncoder
+from layert2v_engine.prompting.planner import PromptPlan, PromptPlanner
+from layert2v_engine.world.text import vocabulary as world
+
+WORDS = {
+    "subject": list(world.V0.subjects),
+    "action": [w.name for w in world.ACTIONS],
+    "place": list(world.V0.places),
+    "time": list(world.V0.times),
+    "colour": list(world.V0.colours),
+}
+
+
+@pytest.fixture(scope="module")
+def planner() -> PromptPlanner:
+    return PromptPlanner(WORDS, MiniLMTextEncoder().sentence_vectors)
+
+
+def nothing_alike(texts: Sequence[str]) -> torch.Tensor:
+    return torch.zeros(len(texts), 4)
+
+
+def plan(planner: PromptPlanner, prompt: str, **fields: object) -> PromptPlan:
+    return planner.plan(GenerateSpec(prompt=prompt, **fields))  # type: ignore[arg-type]
+
+
+def test_a_sentence_becomes_a_prompt_per_layer(planner: PromptPlanner) -> None:
+    made = plan(planner, "a red fox running through a snowy forest at sunset")
+    assert made.whole == "a fox running through a snowy forest at sunset"
+    assert made.foregrounds == ("a fox running",)
+    assert made.background == "a snowy forest at sunset"
+    assert made.understood == "fox, running, snowy forest, sunset"
+    assert made.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "understood"),
+    [
+        ("Elephants walk by the sea, cloudy", "elephant, walking, beach, overcast day"),
+        ("a blue car drives downtown at midnight", "blue car, driving, city street, night"),
+        ("at dusk, a bunny hops over the dunes", "rabbit, hopping, desert, sunset"),
+        ("penguin, meadow, night", "penguin, walking, meadow, night"),
+        ("bunnies jumped in a field at noon", "rabbit, hopping, meadow, sunny day"),
+        ("a navy blue sedan in town at night", "blue car, driving, city street, night"),
+        ("a fox walking in the forest, in the snow, at dusk", "fox, walking, snowy forest, sunset"),
+    ],
+)
+def test_synonyms_and_inflections_are_known(
+    planner: PromptPlanner, prompt: str, understood: str
+) -> None:
+    made = plan(planner, prompt)
+    assert (made.understood, made.warnings) == (understood, ())
+
+
+def test_a_layers_own_prompt_wins_over_the_sentence(planner: PromptPlanner) -> None:
+    made = plan(
+        planner,
+        "a fox in a forest at night",
+        foreground_prompts=("a giraffe running",),
+        background_prompt="a desert on a sunny day",
+    )
+    assert made.understood == "giraffe, running, desert, sunny day"
+    made = plan(planner, "a fox in a forest at night", background_prompt="the beach")
+    assert made.understood == "fox, running, beach, night"
+
+
+def test_an_unknown_word_near_a_known_one_is_taken_and_told(planner: PromptPlanner) -> None:
+    made = plan(planner, "a donkey in a meadow at dawn")
+    assert made.understood.startswith("horse")
+    assert any('Took "donkey" for the subject "horse"' in w for w in made.warnings)
+
+
+def test_far_words_are_told_and_the_known_ones_named() -> None:
+    made = plan(PromptPlanner(WORDS, nothing_alike), "a shiny spaceship over Mars")
+    assert made.understood == "fox, running, snowy forest, sunny day"
+    assert any("Found no subject" in w and "giraffe" in w for w in made.warnings)
+    assert any('"shiny", "spaceship", "mars"' in w for w in made.warnings)
+
+
+def test_a_name_counts_before_an_inflection(planner: PromptPlanner) -> None:
+    made = plan(planner, "a race car driving on the beach at sunset")
+    assert made.understood == "red car, driving, beach, sunset"
+
+
+def test_a_phrase_is_taken_as_one_and_the_nearest_can_do_what_is_asked(
+    planner: PromptPlanner,
+) -> None:
+    made = plan(planner, "a cat walking down an alley under a grey sky")
+    assert made.understood == "fox, walking, city street, overcast day"
+    assert any('"grey sky"' in w for w in made.warnings)
+
+
+def test_a_second_place_is_told_as_known(planner: PromptPlanner) -> None:
+    made = plan(planner, "a bear in a meadow by the sea at night")
+    assert made.warnings == ("This model shows one place: meadow, not also beach.",)
+
+
+def test_a_second_subject_is_told_not_dropped_in_silence(planner: PromptPlanner) -> None:
+    made = plan(planner, "a fox and a bear in a meadow at night")
+    assert made.foregrounds == ("a fox running",)
+    assert any("not also bear" in w for w in made.warnings)
+
+
+def test_what_a_subject_cannot_do_is_told(planner: PromptPlanner) -> None:
+    made = plan(planner, "a blue fox driving through the woods at night")
+    assert made.understood == "fox, running, forest, night"
+    assert any("is not driving" in w for w in made.warnings)
+    assert any("one colour" in w for w in made.warnings)
+
+
+def test_a_model_without_vocabulary_gets_the_artists_words() -> None:
+    made = plan(PromptPlanner({}, nothing_alike), "a shiny spaceship", negative_prompt="blur")
+    assert made.whole == made.background == "a shiny spaceship"
+    assert made.foregrounds == ("a shiny spaceship",)
+    assert made.negative == "blur"
+
+
+def test_layers_with_texts_of_their_own_are_told_the_words_of_the_model(
+    planner: PromptPlanner,
+) -> None:
+    made = planner.plan_layers(("the bunny hops",), "downtown at midnight")
+    assert made.foregrounds == ("a rabbit hopping",)
+    assert made.background == "a city street at night"
+    assert made.whole == "a rabbit hopping along a city street at night"
+    assert made.understood == "rabbit, hopping, city street, night"
+    assert made.warnings == ()
+
+
+def test_a_layer_nobody_described_is_told_nothing(planner: PromptPlanner) -> None:
+    plate = planner.plan_layers(("a fox",), "")
+    assert (plate.background, plate.whole, plate.foregrounds) == ("", "", ("a fox running",))
+    alone = planner.plan_layers((), "a desert at sunset")
+    assert (alone.background, alone.foregrounds) == ("a desert at sunset", ())
+    assert plate.warnings == alone.warnings == ()
+
+
+def test_two_layers_share_one_scene(planner: PromptPlanner) -> None:
+    made = planner.plan_layers(("a fox", "a bear walking"), "a forest at night")
+    assert made.foregrounds == ("a fox running", "a bear walking")
+    assert made.whole == "a fox running and a bear walking through a forest at night"
+
+
+def test_a_model_without_a_vocabulary_is_told_the_layers_as_they_are() -> None:
+    made = PromptPlanner({}, nothing_alike).plan_layers(("ein Fuchs",), "im Wald", "blurry")
+    assert (made.whole, made.negative) == ("ein Fuchs, im Wald", "blurry")
+    assert made.understood == "ein Fuchs; im Wald"
+
+
+def test_every_foreground_that_is_named_is_a_figure(planner: PromptPlanner) -> None:
+    figures = ("a fox", "a bear walking")
+    made = plan(planner, "a fox and a bear in the woods at night", foreground_prompts=figures)
+    assert made.foregrounds == ("a fox running", "a bear walking")
+    assert made.whole == "a fox running and a bear walking through a forest at night"
+    assert made.background == "a forest at night"
+    assert made.understood == "fox, running, bear, walking, forest, night"
+    assert made.warnings == ()

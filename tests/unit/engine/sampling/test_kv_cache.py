@@ -1,0 +1,128 @@
+"""Re-rendering with remembered keys and values against the full pass under a mask."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from layert2v_engine.layout import StreamLayout
+from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.sampling.denoise import Given, denoise, scene_predictor
+from layert2v_engine.sampling.guidance import Conditioning, Guidance
+from layert2v_engine.sampling.kv_cache import frozen_predictor
+from layert2v_engine.sampling.schedule import new_run
+
+LAYOUT = StreamLayout.for_foregrounds(2)
+SHAPE = (1, len(LAYOUT), 4, 3, 8, 8)
+FROZEN = (1, 5, 6, 7)
+
+
+@pytest.fixture(scope="module")
+def network() -> LayeredWanTransformer3DModel:
+    torch.manual_seed(0)
+    model = LayeredWanTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=16,
+        in_channels=4,
+        out_channels=4,
+        text_dim=8,
+        freq_dim=32,
+        ffn_dim=64,
+        num_layers=3,
+        rope_max_seq_len=64,
+        position_grid=(4, 4),
+    )
+    torch.nn.init.normal_(model.layer_modulation, std=0.3)
+    return model.eval()
+
+
+def words(seed: int, length: int, mask: Tensor | None = None) -> Conditioning:
+    generator = torch.Generator().manual_seed(seed)
+    return Conditioning(torch.randn(1, 4, length, 8, generator=generator), mask)
+
+
+def redraw(
+    predict,
+    scale: float,
+    told: tuple[Conditioning, Conditioning] = (words(2, 6), words(3, 4)),
+    guided: tuple[float, float] = (0.3, 0.9),
+) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    noise, clean = (torch.randn(SHAPE, generator=generator) for _ in range(2))
+    return denoise(
+        predict,
+        noise,
+        new_run("euler", 4, shift=2.0),
+        *told,
+        Guidance(scale=scale, interval=guided),
+        given=Given(clean=clean, frozen=FROZEN),
+    )
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+def test_remembered_streams_draw_what_the_full_pass_draws(network, scale: float) -> None:
+    remembering = frozen_predictor(network, LAYOUT, FROZEN, attention="one_way")
+    whole = scene_predictor(network, LAYOUT, frozen=FROZEN)
+    cached, plain = redraw(remembering, scale), redraw(whole, scale)
+    torch.testing.assert_close(cached, plain, atol=1e-5, rtol=0)
+    assert not torch.allclose(plain, redraw(scene_predictor(network, LAYOUT), scale), atol=1e-3)
+
+
+def test_another_scene_is_not_mistaken_for_the_one_remembered(network) -> None:
+    remembering = frozen_predictor(network, LAYOUT, FROZEN, attention="one_way")
+    whole = scene_predictor(network, LAYOUT, frozen=FROZEN)
+    times = torch.full((1, len(LAYOUT)), 600.0)
+    times[:, list(FROZEN)] = 0
+    for seed in (1, 2, 1):
+        latents = torch.randn(SHAPE, generator=torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            cached, plain = (p(latents, times, words(4, 5)) for p in (remembering, whole))
+        drawn = [s for s in range(len(LAYOUT)) if s not in FROZEN]
+        torch.testing.assert_close(cached[:, drawn], plain[:, drawn], atol=1e-5, rtol=0)
+
+
+def test_frozen_streams_are_computed_once_per_conditioning(network, monkeypatch) -> None:
+    seen: list[int] = []
+    block = network.blocks[0]
+    whole = block.forward
+    monkeypatch.setattr(
+        block, "forward", lambda x, *more, **named: (seen.append(x.shape[1]), whole(x, *more))[1]
+    )
+    redraw(frozen_predictor(network, LAYOUT, FROZEN, attention="one_way"), 2.5)
+    kept, drawn = 4 * 48, 4 * 48  # tokens of four streams each
+    assert seen.count(kept) == 2 + 4
+    assert sum(seen) == 2 * kept + 4 * drawn
+
+
+def test_steps_without_guidance_take_over_what_those_with_it_computed(network, monkeypatch) -> None:
+    mask = torch.ones(1, 4, 6, dtype=torch.bool)
+    mask[..., 4:] = False
+    told = words(2, 6, mask), words(3, 6, mask)
+    whole = scene_predictor(network, LAYOUT, frozen=FROZEN)
+    plain = redraw(whole, 2.5, told, (0.5, 1.0))
+    calls: list[int] = []
+    block = network.blocks[0]
+    forward = block.forward
+    monkeypatch.setattr(
+        block, "forward", lambda x, *more, **named: (calls.append(len(x)), forward(x, *more))[1]
+    )
+    remembering = frozen_predictor(network, LAYOUT, FROZEN, attention="one_way")
+    cached = redraw(remembering, 2.5, told, (0.5, 1.0))
+    assert calls == [2, 2, 2, 2, 1]  # frozen streams first; the last step is without guidance
+    torch.testing.assert_close(cached, plain, atol=1e-5, rtol=0)
+
+
+def test_full_attention_is_asked_about_everything(network) -> None:
+    predict = frozen_predictor(network, LAYOUT, FROZEN, attention="full")
+    plain = scene_predictor(network, LAYOUT)
+    torch.testing.assert_close(redraw(predict, 2.0), redraw(plain, 2.0), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_text_is_projected_once_per_conditioning(network, monkeypatch) -> None:
+    calls: list[int] = []
+    project = network.blocks[0].attn2.to_k
+    monkeypatch.setattr(project, "forward", lambda x, f=project.forward: (calls.append(1), f(x))[1])
+    redraw(frozen_predictor(network, LAYOUT, FROZEN, attention="one_way"), 2.5)
+    assert len(calls) == 2  # with and without guidance

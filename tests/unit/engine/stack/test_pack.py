@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import OpenEXR
+import pytest
+
+from fakes.pictures import RGBA, read_exr, read_rgba, write_stack
+from layert2v_engine.errors import StackError
+from layert2v_engine.image.exr import COMPRESSIONS, ExrOptions
+from layert2v_engine.stack.pack import pack, packed_channels
+
+
+def nuke_name(channel: str) -> str:
+    """The layer and channel that Nuke's published reader makes of a channel name."""
+    pieces = [re.sub(r"[^0-9A-Za-z]", "_", re.sub(r"^\d+", "", p)) for p in channel.split(".", 2)]
+    *layer, last = [piece for piece in pieces if piece]
+    colour = {"R": "red", "G": "green", "B": "blue", "A": "alpha"}.get(last, last)
+    return f"{'_'.join(layer) or 'rgba'}.{colour}"
+
+
+@pytest.mark.parametrize("codec", [name for name, lossless in COMPRESSIONS.items() if lossless])
+def test_packed_frames_hold_the_layers_to_the_bit(tmp_path: Path, codec: str) -> None:
+    made = write_stack(tmp_path)
+    paths = pack(tmp_path, made, ExrOptions(compression=codec))
+    for path, frame in zip(paths, (1001, 1002), strict=True):
+        _, planes = read_exr(path)
+        for name, prefix in (("comp", ""), ("bg", "bg."), ("fg_01", "fg_01.")):
+            wanted = read_rgba(tmp_path / f"{name}/v001/{name}_v001.{frame}.exr")
+            packed = np.stack([planes[prefix + channel] for channel in RGBA], axis=-1)
+            assert np.array_equal(packed, wanted)
+
+
+def test_there_is_one_part_with_one_window_and_no_view(tmp_path: Path) -> None:
+    """Nuke refuses parts whose windows differ; names must hold one dot only."""
+    path = pack(tmp_path, write_stack(tmp_path))[0]
+    header, planes = read_exr(path)
+    assert len(OpenEXR.File(str(path)).parts) == 1
+    assert header["dataWindow"][1].tolist() == header["displayWindow"][1].tolist()
+    assert {"view", "multiView", "name", "chromaticities"} & set(header) == set()
+    assert all(name.count(".") <= 1 for name in planes)
+
+
+def test_nuke_shows_every_layer_under_its_own_name(tmp_path: Path) -> None:
+    made = write_stack(tmp_path)
+    seen = {nuke_name(channel) for channel in packed_channels(made)}
+    layers = ("rgba", "bg", "shadow_01", "fg_01")
+    assert seen == {f"{a}.{b}" for a in layers for b in ("red", "green", "blue", "alpha")}
+
+
+def test_the_header_carries_order_and_provenance(tmp_path: Path) -> None:
+    header, _ = read_exr(pack(tmp_path, write_stack(tmp_path, colorspace="ACEScg"))[1])
+    order = json.loads(header["layert2v/layers"])
+    assert [layer["name"] for layer in order] == ["bg", "shadow_01", "fg_01"]
+    assert order[1] == {"name": "shadow_01", "role": "shadow", "caster": "fg_01"}
+    assert (header["colorInteropID"], header["imageCounter"]) == ("lin_ap1_scene", 1002)
+    assert header["comments"] == "a fox in a forest"
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("fox 1", "fox_1_v001.1001.exr"), ("狐", "stack_v001.1001.exr")]
+)
+def test_the_file_is_named_after_the_stack(tmp_path: Path, name: str, file: str) -> None:
+    assert pack(tmp_path, write_stack(tmp_path, name=name))[0].name == file
+
+
+def test_a_damaged_layer_takes_the_packed_frames_back(tmp_path: Path) -> None:
+    made = write_stack(tmp_path)
+    (tmp_path / made.layer("bg").files[1].path).write_bytes(b"")
+    with pytest.raises(StackError):
+        pack(tmp_path, made)
+    assert not list(tmp_path.glob("packed/**/*.exr"))

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fakes.pictures import disc, gradient, grey_frame, read_rgba, rgb_frame, write_video
+from layert2v.stack import Stack
+from layert2v_engine.errors import FootageError
+from layert2v_engine.stack.inspect import inspect
+from layert2v_engine.stack.video_import import (
+    Footage,
+    ForegroundClips,
+    ImportOptions,
+    Levels,
+    import_footage,
+    measure_levels,
+    straighten,
+)
+
+H, W, FRAMES = 48, 64, 3
+OPTIONS = ImportOptions(name="clip")
+
+
+def linear(code: torch.Tensor) -> torch.Tensor:
+    power = ((code + 0.055) / 1.055).clamp_min(0).pow(2.4)
+    return torch.where(code <= 0.04045, code / 12.92, power)
+
+
+def matte(index: int) -> torch.Tensor:
+    return disc(H, W).roll(2 * index, 1)
+
+
+def color(index: int) -> torch.Tensor:
+    return (1 - gradient(H, W)).roll(2 * index, 2)
+
+
+def plate(index: int) -> torch.Tensor:
+    return gradient(H, W, shift=0.1 * index)
+
+
+def lossless(path: Path, pictures: Iterator[torch.Tensor], fps: int = 24) -> Path:
+    frames = [rgb_frame(picture) for picture in pictures]
+    return write_video(path, frames, codec="libx264rgb", options={"qp": "0"}, fps=fps)
+
+
+@pytest.fixture
+def footage(tmp_path: Path) -> Footage:
+    """Clips whose layers are known: a foreground on black, its matte, a shadow, the comp."""
+    numbers = range(FRAMES)
+    return Footage(
+        full=lossless(tmp_path / "full.mp4", (plate(k) for k in numbers)),
+        background=lossless(tmp_path / "bg.mp4", (plate(k) for k in numbers)),
+        foregrounds=(
+            ForegroundClips(
+                color=lossless(tmp_path / "fg.mp4", (color(k) * matte(k) for k in numbers)),
+                matte=lossless(tmp_path / "m.mp4", (matte(k).expand(3, -1, -1) for k in numbers)),
+            ),
+        ),
+    )
+
+
+def pixels(folder: Path, name: str, index: int) -> torch.Tensor:
+    path = folder / name / "v001" / f"{name}_v001.{1001 + index}.exr"
+    return torch.from_numpy(read_rgba(path)).float()
+
+
+def imported(footage: Footage, folder: Path, **options: object) -> Stack:
+    return import_footage(footage, folder, replace(OPTIONS, **options))
+
+
+def test_known_layers_come_back(footage: Footage, tmp_path: Path) -> None:
+    made = imported(footage, tmp_path / "out")
+    for index in range(FRAMES):
+        alpha = matte(index)
+        wanted = torch.cat((linear(color(index)) * alpha, alpha[None])).movedim(0, -1)
+        difference = (pixels(tmp_path / "out", "fg_01", index) - wanted).abs()
+        assert float(difference.mean()) < 0.002
+        assert float(difference[..., 3].max()) < 0.004
+        behind = pixels(tmp_path / "out", "bg", index)[..., :3].movedim(-1, 0)
+        torch.testing.assert_close(behind, linear(plate(index)), atol=0.005, rtol=0)
+    assert made.warnings == ()
+
+
+def test_the_stack_says_that_it_was_imported(footage: Footage, tmp_path: Path) -> None:
+    made = imported(footage, tmp_path / "out")
+    assert (made.fps, made.frames, made.width, made.height) == (24.0, FRAMES, W, H)
+    assert {layer.source for layer in made.layers} == {"imported"}
+    assert made.history[0].action == "import"
+    assert made.history[0].spec["background"] == "bg.mp4"
+    assert [flat.name for flat in made.flats] == ["comp", "ref"]
+    assert inspect(tmp_path / "out", made).problems == []
+
+
+def test_shadows_and_several_foregrounds_stack_from_back_to_front(
+    footage: Footage, tmp_path: Path
+) -> None:
+    opacity = (0.5 * matte(k) for k in range(FRAMES))
+    shadow = lossless(tmp_path / "s.mp4", (value.expand(3, -1, -1) for value in opacity))
+    one = replace(footage.foregrounds[0], shadow=shadow)
+    made = imported(replace(footage, foregrounds=(one, footage.foregrounds[0])), tmp_path / "out")
+    assert [layer.name for layer in made.layers] == ["bg", "shadow_01", "fg_01", "fg_02"]
+    assert made.layer("shadow_01").caster == "fg_01"
+    deepest = float(pixels(tmp_path / "out", "shadow_01", 0)[..., 3].max())
+    assert deepest == pytest.approx(1 - 0.5**2.2, abs=0.01)
+
+
+def test_a_foreground_with_alpha_needs_no_matte(footage: Footage, tmp_path: Path) -> None:
+    (tmp_path / "png").mkdir()
+    for index in range(FRAMES):
+        straight = torch.cat((color(index), matte(index)[None])).movedim(0, -1)
+        codes = (straight * 255).round().to(torch.uint8).contiguous().numpy()
+        Image.fromarray(codes).save(tmp_path / "png" / f"fg.{index:04d}.png")
+    alone = replace(footage, foregrounds=(ForegroundClips(color=tmp_path / "png"),))
+    imported(alone, tmp_path / "out")
+    wanted = torch.cat((linear(color(0)) * matte(0), matte(0)[None])).movedim(0, -1)
+    torch.testing.assert_close(pixels(tmp_path / "out", "fg_01", 0), wanted, atol=0.006, rtol=0)
+
+
+def test_a_foreground_without_alpha_and_matte_is_refused(footage: Footage, tmp_path: Path) -> None:
+    bare = replace(footage, foregrounds=(replace(footage.foregrounds[0], matte=None),))
+    with pytest.raises(FootageError, match="needs a matte"):
+        imported(bare, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("pictures", "fps", "reason", "sentence"),
+    [
+        (torch.zeros(FRAMES, 3, 40, 64), 24, "SIZES_DIFFER", "64 x 40 pixels, but the full video"),
+        (torch.zeros(2, 3, H, W), 24, "LENGTHS_DIFFER", "has 2 frames, but the full video has 3"),
+        (torch.zeros(FRAMES, 3, H, W), 25, "FPS_DIFFER", "25 fps, but the full video at 24"),
+    ],
+)
+def test_clips_that_do_not_fit_are_named(
+    footage: Footage, tmp_path: Path, pictures: torch.Tensor, fps: int, reason: str, sentence: str
+) -> None:
+    other = lossless(tmp_path / "other.mp4", iter(pictures), fps)
+    with pytest.raises(FootageError, match=sentence) as caught:
+        imported(replace(footage, background=other), tmp_path / "out")
+    assert caught.value.reason == reason
+    assert not (tmp_path / "out").exists()
+
+
+def test_image_sequences_need_a_rate(footage: Footage, tmp_path: Path) -> None:
+    (tmp_path / "png").mkdir()
+    for index in range(FRAMES):
+        picture = Image.fromarray(np.full((H, W, 3), 40 * index, np.uint8))
+        picture.save(tmp_path / "png" / f"{index:04d}.png")
+    fg = ForegroundClips(color=tmp_path / "png", matte=tmp_path / "png")
+    only = Footage(background=tmp_path / "png", foregrounds=(fg,))
+    with pytest.raises(FootageError, match="how fast"):
+        imported(only, tmp_path / "out")
+    assert imported(only, tmp_path / "out", fps=12.5).fps == 12.5
+
+
+def test_what_no_tag_says_is_a_warning(footage: Footage, tmp_path: Path) -> None:
+    frames = [rgb_frame(plate(k)).reformat(format="yuv420p") for k in range(FRAMES)]
+    bare = write_video(tmp_path / "bare.mp4", frames, codec="libx264")
+    made = imported(replace(footage, background=bare), tmp_path / "out")
+    assert made.warnings == (
+        "Colours taken as bt601 matrix and limited range, which no tag says: bare.mp4.",
+    )
+
+
+def test_levels_put_the_codecs_black_and_white_back() -> None:
+    noisy = matte(0) * 0.955 + 0.012
+    found = measure_levels([noisy + 0.001 * torch.randn(H, W)])
+    assert found.black == pytest.approx(0.016, abs=0.005)
+    assert found.white == pytest.approx(0.963, abs=0.006)
+    cleaned = found.apply(noisy)
+    assert float(cleaned[0, 0]) == 0.0
+    assert float(cleaned[H // 2, W // 2]) == 1.0
+
+
+@pytest.mark.parametrize("mask", [matte(0), torch.full((8, 8), 0.5), matte(0) * 0.5])
+def test_levels_leave_clean_and_soft_mattes_alone(mask: torch.Tensor) -> None:
+    assert measure_levels([mask]) == Levels(0.0, 1.0)
+
+
+def test_levels_can_be_switched_off(footage: Footage, tmp_path: Path) -> None:
+    grey = [grey_frame(0.02 + 0.94 * matte(k)) for k in range(FRAMES)]
+    path = write_video(tmp_path / "g.mp4", grey, codec="libx264rgb", options={"qp": "0"})
+    lifted = replace(footage, foregrounds=(replace(footage.foregrounds[0], matte=path),))
+    imported(lifted, tmp_path / "a")
+    imported(lifted, tmp_path / "b", levels=False)
+    assert float(pixels(tmp_path / "a", "fg_01", 0)[0, 0, 3]) == 0.0
+    assert float(pixels(tmp_path / "b", "fg_01", 0)[0, 0, 3]) == pytest.approx(0.02, abs=0.003)
+
+
+def test_straightening_undoes_a_foreground_on_lifted_black() -> None:
+    black = torch.tensor([0.03, 0.02, 0.04])
+    alpha, wanted = matte(0), color(0)
+    shot = wanted * alpha + (1 - alpha) * black[:, None, None]
+    made = straighten(shot, alpha, black)
+    # Where half of the foreground shows, its colour is back; thinner parts are estimates.
+    firm = alpha > 0.5
+    torch.testing.assert_close(made[:, firm], wanted[:, firm], atol=0.01, rtol=0)
+    assert float(((made - wanted).abs() * alpha).max()) < 0.03
+
+
+def test_a_matte_smaller_than_its_foreground_makes_no_bright_fringe() -> None:
+    """Where the colour does not fall off with the matte, dividing by it would reach white."""
+    narrow = ((matte(0) - 0.5) * 3 + 0.5).clamp(0, 1)
+    made = straighten(torch.full((3, H, W), 0.3), narrow, torch.zeros(3))
+    assert float(made[:, narrow > 0].max()) <= 0.3 + 0.06
+
+
+@pytest.mark.parametrize("edges", ["auto", "straight"])
+def test_a_straight_foreground_is_known_by_its_colour_outside(
+    footage: Footage, tmp_path: Path, edges: str
+) -> None:
+    flat = lossless(tmp_path / "flat.mp4", iter(torch.full((FRAMES, 3, H, W), 0.5)))
+    straight = replace(footage, foregrounds=(replace(footage.foregrounds[0], color=flat),))
+    imported(straight, tmp_path / "out", edges=edges)
+    made = pixels(tmp_path / "out", "fg_01", 0)
+    seen = made[made[..., 3] > 0.05]
+    wanted = linear(torch.tensor(128 / 255)).expand(len(seen))
+    torch.testing.assert_close(seen[:, 0] / seen[:, 3], wanted, atol=2e-3, rtol=0)
+
+
+def test_colour_spaces_can_be_chosen(footage: Footage, tmp_path: Path) -> None:
+    made = imported(
+        footage, tmp_path / "out", colorspace="ACEScg", source_colorspace="g24_rec709_display"
+    )
+    assert made.colorspace == "lin_ap1_scene"
+
+
+def test_progress_counts_frames(footage: Footage, tmp_path: Path) -> None:
+    steps: list[tuple[int, int]] = []
+    import_footage(
+        footage, tmp_path / "out", OPTIONS, progress=lambda done, total: steps.append((done, total))
+    )
+    assert steps == [(1, 3), (2, 3), (3, 3)]

@@ -1,0 +1,258 @@
+"""The written script, read by another hand and rendered from the real EXR files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fakes.nk_evaluate import Evaluator, Picture, read_exr
+from fakes.nk_reader import Node, Script, Word, read
+from fakes.nk_stacks import again, delivered, frames, numpy_over, oiio_over
+from fakes.pictures import write_stack
+from layert2v import stack as manifest
+from layert2v_nuke.graph import node
+from layert2v_nuke.graph.model import Colour, nuke_layer, open_comp
+from layert2v_nuke.graph.script import main, project, script
+
+COLOUR = Colour("scene_linear")
+
+
+def opened(folder: Path) -> Script:
+    return read(script(open_comp(manifest.read(folder), folder, COLOUR)))
+
+
+def grouped(folder: Path) -> Script:
+    return read(script(node.graph(manifest.read(folder), folder, COLOUR)))
+
+
+def last(made: Script) -> Node:
+    return made.nodes[-1]
+
+
+def comp(made: Script, frame: int) -> Picture:
+    picture = Evaluator(frame).render(last(made))
+    assert picture is not None
+    return picture
+
+
+@pytest.mark.parametrize("form", [opened, grouped])
+def test_the_graph_renders_the_comp(foxes: Path, form: Callable[[Path], Script]) -> None:
+    stack = manifest.read(foxes)
+    for frame in frames(stack):
+        made = comp(form(foxes), frame).rgba()
+        assert np.abs(made - numpy_over(stack, foxes, frame)).max() <= 1e-6
+        assert np.abs(made - oiio_over(stack, foxes, frame)).max() <= 1e-6
+        # The delivered comp is the same, rounded to half.
+        assert np.array_equal(made.astype(np.float16), delivered(stack, foxes, "comp", frame))
+
+
+@pytest.mark.parametrize("form", ["open", "node"])
+def test_a_background_alone_is_its_own_comp(foxes: Path, form: str) -> None:
+    alone = without(manifest.read(foxes), "fg_01", "shadow_01", "fg_02", "shadow_02")
+    graph = open_comp(alone, foxes, COLOUR) if form == "open" else node.graph(alone, foxes, COLOUR)
+    made = comp(read(script(graph)), 1001).rgba()
+    assert np.array_equal(made, delivered(alone, foxes, "bg", 1001))
+
+
+def test_the_node_carries_every_layer(foxes: Path) -> None:
+    stack = manifest.read(foxes)
+    made = comp(grouped(foxes), 1002)
+    for layer in stack.layers:
+        wanted = delivered(stack, foxes, layer.name, 1002)
+        assert np.array_equal(made.layer(layer.name), wanted)
+
+
+@pytest.mark.parametrize("name", ["bg", "shadow_01", "fg_01", "fg_02"])
+def test_a_shuffle_downstream_takes_a_layer_out(foxes: Path, name: str) -> None:
+    made = grouped(foxes)
+    shuffle = Node("Shuffle", {"in": Word(name, "bare")}, inputs=[last(made)])
+    picture = Evaluator(1001).render(shuffle)
+    assert picture is not None
+    assert np.array_equal(picture.rgba(), delivered(manifest.read(foxes), foxes, name, 1001))
+
+
+def test_the_script_declares_the_layers_it_uses(foxes: Path) -> None:
+    made = grouped(foxes)
+    assert list(made.layers) == ["bg", "shadow_01", "fg_01", "shadow_02", "fg_02"]
+    copied = {one.knobs[f"to{i}"].text for one in last(made).nodes if one.cls == "Copy"
+              for i in range(4)}  # fmt: skip
+    assert copied == {channel for layer in made.layers.values() for channel in layer}
+
+
+def without(stack: manifest.Stack, *gone: str) -> manifest.Stack:
+    layers = tuple(layer for layer in stack.layers if layer.name not in gone)
+    return replace(stack, layers=layers)
+
+
+@pytest.mark.parametrize(
+    ("muted", "gone"),
+    [
+        ("fg_02", ("fg_02", "shadow_02")),
+        ("shadow_01", ("shadow_01",)),
+        ("fg_01", ("fg_01", "shadow_01")),
+    ],
+)
+def test_mute_leaves_a_layer_out_and_its_shadow_with_it(
+    foxes: Path, muted: str, gone: tuple[str, ...]
+) -> None:
+    made = grouped(foxes)
+    last(made).knobs[node.mute_knob(muted)] = Word("true", "bare")
+    wanted = numpy_over(without(manifest.read(foxes), *gone), foxes, 1001)
+    assert np.abs(comp(made, 1001).rgba() - wanted).max() <= 1e-6
+
+
+def test_a_muted_background_leaves_the_foregrounds_on_nothing(foxes: Path) -> None:
+    made = grouped(foxes)
+    last(made).knobs["bg_mute"] = Word("true", "bare")
+    wanted = numpy_over(without(manifest.read(foxes), "bg"), foxes, 1001)
+    assert np.abs(comp(made, 1001).rgba() - wanted).max() <= 1e-6
+
+
+@pytest.mark.parametrize("gone", [("fg_02", "shadow_02"), ("bg",)])
+def test_open_nodes_keep_what_was_muted(foxes: Path, gone: tuple[str, ...]) -> None:
+    stack = manifest.read(foxes)
+    made = read(script(open_comp(stack, foxes, COLOUR, muted=gone[:1])))
+    wanted = numpy_over(without(stack, *gone), foxes, 1001)
+    assert np.abs(comp(made, 1001).rgba() - wanted).max() <= 1e-6
+
+
+def swap(made: Script) -> None:
+    last(made).inputs.reverse()
+
+
+def drop(made: Script) -> None:
+    made.named("Merge_fg_02").inputs[1] = None
+
+
+def stencil(made: Script) -> None:
+    made.named("Merge_shadow_01").knobs["operation"] = Word("stencil", "bare")
+
+
+def wrong_version(made: Script) -> None:
+    knobs = made.named("Read_fg_01").knobs
+    knobs["file"] = Word(knobs["file"].text.replace("v001", "v002"), "bare")
+
+
+def wrong_range(made: Script) -> None:
+    made.named("Read_fg_01").knobs["last"] = Word("1001", "bare")
+
+
+def cropped(made: Script) -> None:
+    read_bg = made.named("Read_bg")
+    crop = Node("Crop", {"box": Word("2 2 20 14", "braced")}, inputs=[read_bg])
+    made.named("Merge_shadow_01").inputs[0] = crop
+
+
+def box_of_a(made: Script) -> None:
+    merge = made.named("Merge_fg_02")
+    crop = Node("Crop", {"box": Word("4 4 20 14", "braced")}, inputs=[made.named("Read_fg_02")])
+    merge.inputs[1], merge.knobs["bbox"] = crop, Word("A", "bare")
+
+
+def matte(made: Script) -> None:
+    made.named("Merge_fg_01").knobs["operation"] = Word("matte", "bare")
+
+
+def other_order(made: Script) -> None:
+    one, two = made.named("Merge_fg_01"), made.named("Merge_fg_02")
+    one.inputs[1], two.inputs[1] = two.inputs[1], one.inputs[1]
+
+
+MUTATIONS = [
+    swap, drop, stencil, wrong_version, wrong_range, cropped, box_of_a, matte, other_order,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mutate", MUTATIONS)
+def test_a_wrong_graph_is_seen(
+    foxes: Path, tmp_path: Path, mutate: Callable[[Script], None]
+) -> None:
+    folder = Path(shutil.copytree(foxes, tmp_path / "s"))
+    stack = manifest.read(folder)
+    again(folder, "fg_01")
+    made = read(script(open_comp(stack, folder, COLOUR)))
+    wanted = numpy_over(stack, folder, 1002)
+    assert np.abs(comp(made, 1002).rgba() - wanted).max() <= 1e-6
+    mutate(made)
+    differs = np.abs(comp(made, 1002).rgba() - wanted)
+    assert differs.max() > 0.01
+    if mutate is stencil:  # black shadows: only alpha tells
+        assert differs[..., :3].max() <= 1e-6
+
+
+def test_files_keep_the_rules_by_which_nuke_names_channels(foxes: Path) -> None:
+    stack = manifest.read(foxes)
+    for layer in stack.layers:
+        picture = read_exr(foxes / layer.files[0].path)
+        assert sorted(picture.channels) == ["rgba.alpha", "rgba.blue", "rgba.green", "rgba.red"]
+        assert picture.shape == (stack.height, stack.width)
+    assert len(stack.layers) * 4 < 1024
+
+
+@pytest.mark.parametrize("name", ["mask", "left", "depth", "other"])
+def test_a_layer_never_takes_a_name_that_nuke_has(name: str) -> None:
+    assert nuke_layer(name) == f"{name}_layer"
+    assert nuke_layer("fg_01") == "fg_01"
+
+
+def test_alt_up_finds_one_version_in_every_path(foxes: Path) -> None:
+    for one in opened(foxes).nodes:
+        if one.cls == "Read":
+            # The documented tokens: v and digits after a slash, a dot or an underscore.
+            found = re.findall(r"[/_.]v(\d+)", one.knobs["file"].text.split("/foxes/")[1])
+            assert found == ["001", "001"]
+
+
+def test_a_whole_project_says_nothing_about_colour(foxes: Path) -> None:
+    stack = manifest.read(foxes)
+    made = read(script(open_comp(stack, foxes, COLOUR), project(stack)))
+    root = made.nodes[0]
+    assert root.cls == "Root"
+    assert set(root.knobs) == {"first_frame", "last_frame", "frame", "fps", "format"}
+    assert root.knobs["last_frame"].text == "1003"
+
+
+def test_the_command_line_needs_the_standard_library_alone(foxes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "shot.nk"
+    command = [sys.executable, "-m", "layert2v_nuke.graph.script", str(foxes), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    made = read(out.read_text(encoding="utf-8"))
+    wanted = numpy_over(manifest.read(foxes), foxes, 1001)
+    assert np.abs(comp(made, 1001).rgba() - wanted).max() <= 1e-6
+    assert made.named("Read_bg").knobs["raw"].text == "true"
+    assert made.named("Read_bg").knobs["label"].text == "raw: Linear Rec.709 (sRGB)"
+
+
+def test_the_command_line_names_the_colour_space(foxes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "shot.nk"
+    assert main([str(foxes), "--out", str(out), "--node", "--colorspace", "ACES - ACEScg"]) == 0
+    inner = read(out.read_text(encoding="utf-8")).named("LayerT2V1").nodes
+    spaces = {one.knobs["colorspace"].text for one in inner if one.cls == "Read"}
+    assert spaces == {"ACES - ACEScg"}
+
+
+def test_no_stack_is_one_sentence_and_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path), "--out", str(tmp_path / "shot.nk")]) == 1
+    assert "There is no stack.json" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_nuke_would_run_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "fox [python nuke.quit()]"
+    write_stack(folder)
+    assert main([str(folder), "--out", str(tmp_path / "shot.nk")]) == 1
+    assert "reads the character '['" in capsys.readouterr().err
+    assert not (tmp_path / "shot.nk").exists()

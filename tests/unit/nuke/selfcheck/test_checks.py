@@ -1,0 +1,77 @@
+"""The self-check and its list: held against the collected facts and run on the rendering fake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.fake_nuke import FakeNuke
+from fakes.fake_nuke.rules import knob_fact
+from fakes.nk_render import can_render
+from layert2v import stack as manifest
+from layert2v_nuke.graph import node
+from layert2v_nuke.graph.build import build
+from layert2v_nuke.graph.model import Colour, Node, open_comp
+from layert2v_nuke.selfcheck import checks, nuke_api
+
+
+def wrong(report: dict[str, Any]) -> list[str]:
+    return [check["what"] for check in report["checks"] if not check["right"]]
+
+
+def session() -> FakeNuke:
+    nuke = can_render(FakeNuke(gui=False))
+    nuke.project(format=(16, 9, 1.0))
+    return nuke
+
+
+def test_every_check_holds_on_the_fake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nuke = session()
+    assert checks.main(nuke, [str(tmp_path / "report.json")]) == 0, capsys.readouterr().out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert len(report["checks"]) > 150
+    assert nuke.dump() == {}
+    assert not nuke.modified
+
+
+def test_the_self_check_sees_another_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(nuke_api.KNOBS["Merge2"], "bbox", ("A", ("union", "C")))
+    assert wrong(checks.run(session())) == ["Merge2.bbox default", "Merge2.bbox offers C"]
+
+
+def test_the_self_check_sees_a_wrong_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "TOLERANCE", -1.0)
+    found = wrong(checks.run(session()))
+    assert found[0] == "open nodes render the comp"
+    assert len(found) == 6
+
+
+def test_the_list_agrees_with_the_facts() -> None:
+    for cls, knobs in nuke_api.KNOBS.items():
+        for name, (default, items) in knobs.items():
+            fact = knob_fact(cls, name)
+            assert fact is not None, f"{cls}.{name}"
+            assert default is None or fact["default"] == default, f"{cls}.{name}"
+            assert set(items) <= set(fact.get("enum", items))
+
+
+def used(one: Node) -> set[tuple[str, str]]:
+    inner = set().union(*(used(child) for child in one.nodes)) if one.nodes else set()
+    return {(one.cls, name) for name in one.knobs} | inner
+
+
+def test_no_graph_uses_more_than_the_list(foxes: Path) -> None:
+    stack = manifest.read(foxes)
+    for graph in (
+        open_comp(stack, foxes, Colour("linear", "why")),
+        node.graph(stack, foxes, Colour()),
+    ):
+        named = set().union(*(used(one) for one in graph.nodes))
+        assert named <= {(cls, name) for cls, knobs in nuke_api.KNOBS.items() for name in knobs}
+        nuke = FakeNuke()
+        build(nuke, graph)
+        kinds = {knob.kind for one in graph.nodes for knob in one.user_knobs}
+        assert kinds <= set(nuke_api.CONSTRUCTORS)

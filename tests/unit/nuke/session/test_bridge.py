@@ -1,0 +1,160 @@
+"""The plug-in's end of the bridge against real child processes, most of them no good."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layert2v_nuke.errors import BridgeFailed
+from layert2v_nuke.preferences import Preferences
+from layert2v_nuke.session import bridge
+from layert2v_nuke.session.bridge import Bridge
+
+HELLO = 'print(\'{"hello": {"bridge": 1}}\', flush=True)\n'
+ECHO = HELLO + "import sys\nfor line in sys.stdin: print(line.strip(), flush=True)\n"
+
+
+def started(program: str, clock: Callable[[], float] = time.monotonic) -> Bridge:
+    return Bridge([sys.executable, "-I", "-c", program], None, clock)
+
+
+def failure(line: Bridge) -> BridgeFailed:
+    for _ in range(1000):
+        try:
+            line.drain()
+        except BridgeFailed as problem:
+            line.close()
+            return problem
+        time.sleep(0.01)
+    raise AssertionError("nothing was wrong")
+
+
+def heard(line: Bridge) -> list[dict[str, Any]]:
+    for _ in range(1000):
+        if found := line.drain():
+            return found
+        time.sleep(0.01)
+    raise AssertionError("nothing was heard")
+
+
+def test_lines_go_both_ways() -> None:
+    line = started(ECHO)
+    number = line.send("generate", prompt='a "fox"\n[python] 🦊')
+    (echo,) = heard(line)
+    assert echo == {"id": number, "do": "generate", "prompt": 'a "fox"\n[python] 🦊'}
+    line.close()
+
+
+def test_it_ends_when_its_input_does() -> None:
+    line = started(ECHO)
+    line.send("ping")
+    heard(line)
+    line.close()
+    assert line._process.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("raise SystemExit(3)", "BRIDGE_NOT_STARTED"),
+        (HELLO + "raise SystemExit(3)", "BRIDGE_ENDED"),
+        ('print(\'{"hello": {"bridge": 2}}\')', "BRIDGE_OTHER_VERSION"),
+        ('print(\'{"id": 1, "ok": {}}\')', "BRIDGE_NOT_STARTED"),
+        ("print('Hello'); print('[1]'); print('{')", "BRIDGE_NOT_STARTED"),
+    ],
+)
+def test_what_is_no_bridge_is_told(program: str, reason: str) -> None:
+    assert failure(started(program)).reason == reason
+
+
+def test_noise_between_the_lines_is_passed_over() -> None:
+    line = started(HELLO + "print('a library prints', flush=True)\n" + ECHO)
+    line.send("ping")
+    assert heard(line)[0]["do"] == "ping"
+    line.close()
+
+
+def test_silence_is_noticed() -> None:
+    now = [0.0]
+    line = started(HELLO + "import time; time.sleep(60)", lambda: now[0])
+    for _ in range(500):
+        line.drain()
+        time.sleep(0.01)
+        if line._greeted:
+            break
+    now[0] = bridge.SILENCE_S + 1
+    assert failure(line).reason == "BRIDGE_SILENT"
+
+
+def test_a_bridge_that_does_not_read_never_makes_nuke_wait() -> None:
+    line = started(HELLO + "import time; time.sleep(60)")
+
+    def talk() -> None:
+        for _ in range(3 * bridge.QUEUE):
+            line.send("generate", prompt="x" * 1000)
+
+    with pytest.raises(BridgeFailed) as refused:
+        talk()
+    assert refused.value.reason == "BRIDGE_BUSY"
+    line.close()
+
+
+def test_a_python_that_is_not_there_is_named() -> None:
+    with pytest.raises(BridgeFailed) as refused:
+        Bridge(["/no/python"], None)
+    assert "/no/python" in refused.value.message
+
+
+def test_nuke_s_paths_do_not_reach_the_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_PRELOAD", "")
+    monkeypatch.setenv("PYTHONHOME", "/nuke")
+    line = started(
+        HELLO + "import json, os; print(json.dumps({'id': 1, 'seen': sorted(os.environ)}))"
+    )
+    seen = set(heard(line)[0]["seen"])
+    assert not seen & {"PYTHONHOME", "PYTHONPATH", "LD_PRELOAD", "LD_LIBRARY_PATH"}
+    assert "PATH" in seen
+    line.close()
+
+
+def test_a_chosen_python_has_the_client_itself(tmp_path: Path) -> None:
+    chosen = bridge.command(Preferences(python="/studio/python"), tmp_path)
+    assert chosen == ["/studio/python", "-I", "-m", "layert2v_client.session.bridge"]
+
+
+def test_nuke_s_own_python_takes_the_bundled_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "bridge" / f"py{sys.version_info[0]}{sys.version_info[1]}"
+    packages.mkdir(parents=True)
+    (tmp_path / "python3").touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "Nuke15.0"))
+    command = bridge.command(Preferences(), tmp_path)
+    assert command[0] == str(tmp_path / "python3")
+    assert command[-1] == str(packages)
+    assert os.environ.get("PYTHONPATH", "") not in command
+
+
+def test_without_packages_the_way_out_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BridgeFailed) as refused:
+        bridge.command(Preferences(), tmp_path)
+    assert "Preferences" in refused.value.hint
+
+
+def test_closing_leaves_no_thread_behind() -> None:
+    before = threading.active_count()
+    line = started(ECHO)
+    line.close()
+    line._process.wait(10)
+    for _ in range(500):
+        if threading.active_count() <= before:
+            return
+        time.sleep(0.01)
+    raise AssertionError(threading.enumerate())

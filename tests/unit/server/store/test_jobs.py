@@ -1,0 +1,287 @@
+"""The job table: idempotent creation, order, fencing, leases, retries, pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, insert
+
+from fakes.fake_engine import MODEL
+from layert2v.rerender.validation import RerenderSpec
+from layert2v.spec import GenerateSpec
+from layert2v.stack import FileRecord
+from layert2v_server.domain.job import Failure, Progress
+from layert2v_server.domain.request import OwnJob, RerenderWish
+from layert2v_server.domain.state import State
+from layert2v_server.errors import (
+    ArtifactNotFound,
+    ConfigError,
+    InvalidTransition,
+    JobBusy,
+    JobNotFound,
+    RequestReused,
+    TooManyJobs,
+)
+from layert2v_server.store.database import exclusive_use, open_database, reading
+from layert2v_server.store.jobs import JobStore
+from layert2v_server.store.rows import new_row
+from layert2v_server.store.tables import jobs, metadata
+
+SPEC = GenerateSpec(prompt="a fox", seed=7)
+GONE = Failure(reason="WORKER_CRASHED", message="The worker is gone.")
+FILES = [FileRecord(path=f"{k}.exr", size_bytes=k, sha256=f"{k:064x}") for k in range(3)]
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> Iterator[JobStore]:
+    engine = open_database(tmp_path / "jobs.sqlite3")
+    yield JobStore(engine, max_attempts=3, max_open_jobs=5, clock=clock)
+    engine.dispose()
+
+
+def create(store: JobStore, request_id: str = "r1", owner: str = "anna") -> str:
+    return store.create(owner, request_id, SPEC, SPEC).id
+
+
+def start(store: JobStore) -> tuple[str, int]:
+    job = store.claim("gpu", 30.0)
+    assert job is not None
+    return job.id, job.attempt
+
+
+def test_migrations_make_the_tables(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "jobs.sqlite3")
+    with reading(engine) as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
+def test_jobs_from_before_there_were_kinds_are_generations(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'jobs.sqlite3'}")
+    config = Config()
+    config.set_main_option("script_location", "layert2v_server.store:migrations")
+    whose = {"owner": "anna", "request_id": "r1", "request_digest": ""}
+    row = {**whose, **new_row("a" * 32, SPEC, "", 1.0)}
+    before = {name: value for name, value in row.items() if name not in ("kind", "source")}
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(insert(jobs).values(before))
+    engine.dispose()
+    opened = open_database(tmp_path / "jobs.sqlite3")
+    job = JobStore(opened).get("a" * 32)
+    assert (job.spec, job.source) == (SPEC, "")
+    opened.dispose()
+
+
+def test_a_change_is_kept_as_it_was_asked_for(store: JobStore) -> None:
+    spec = RerenderSpec("regenerate", ("fg_01",), prompts={"fg_01": "an owl"}, seed=3)
+    asked = RerenderWish(spec=spec, source=OwnJob(id="b" * 32))
+    job = store.create("anna", "r1", asked, spec, source="jobs/b", job_id="c" * 32)
+    assert (job.id, job.spec, job.source) == ("c" * 32, spec, "jobs/b")
+    assert store.create("anna", "r1", asked, spec, job_id="d" * 32) == job
+    stack = OwnJob(id="e" * 32)
+    for other in (replace(asked, source=stack), replace(asked, inputs={"a": stack})):
+        with pytest.raises(RequestReused):
+            store.find_request("anna", "r1", other)
+
+
+def test_files_are_found_by_content_and_owner(store: JobStore) -> None:
+    create(store)
+    job, attempt = start(store)
+    files = [FileRecord(path=f"bg/{k}.exr", size_bytes=k, sha256=f"{k:064x}") for k in range(3)]
+    store.succeed(job, attempt, files)
+    asked = [f"{k:064x}" for k in range(1, 2000)]
+    assert store.holders("anna", asked) == [(f"{k:064x}", job, f"bg/{k}.exr") for k in (1, 2)]
+    assert store.holders("bert", asked) == []
+
+
+def test_the_lock_lets_one_server_in(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with exclusive_use(lock), pytest.raises(ConfigError), exclusive_use(lock):
+        pass
+    with exclusive_use(lock):
+        pass
+
+
+def test_a_new_job_waits_at_revision_one(store: JobStore) -> None:
+    job = store.get(create(store))
+    assert (job.state, job.revision, job.attempt, job.queue_position) == (State.QUEUED, 1, 0, 0)
+    assert job.spec == SPEC
+
+
+def test_the_same_request_is_the_same_job(store: JobStore) -> None:
+    first = create(store)
+    start(store)
+    again = store.create("anna", "r1", SPEC, replace(SPEC, seed=99))
+    assert (again.id, again.state) == (first, State.RUNNING)
+    assert store.find_request("anna", "r1", SPEC) == again
+    assert store.find_request("bert", "r1", SPEC) is None
+    assert create(store, "r1", owner="bert") != first
+
+
+def test_a_request_id_is_for_one_request(store: JobStore) -> None:
+    create(store)
+    with pytest.raises(RequestReused):
+        store.create("anna", "r1", replace(SPEC, prompt="an owl"), SPEC)
+
+
+def test_a_user_has_so_many_open_jobs(store: JobStore) -> None:
+    for k in range(5):
+        create(store, f"r{k}")
+    with pytest.raises(TooManyJobs):
+        create(store, "r5")
+    create(store, "r5", owner="bert")
+
+
+def test_first_come_first_served(store: JobStore) -> None:
+    names = [create(store, f"r{k}") for k in range(3)]
+    assert [store.get(name).queue_position for name in names] == [0, 1, 2]
+    assert [start(store)[0] for _ in names] == names
+    assert store.claim("gpu", 30.0) is None
+
+
+def test_those_who_wait_hear_that_the_queue_moved(store: JobStore) -> None:
+    create(store, "r1")
+    second = create(store, "r2")
+    start(store)
+    job = store.get(second)
+    assert (job.queue_position, job.revision) == (0, 2)
+
+
+def test_progress_and_success(store: JobStore) -> None:
+    create(store)
+    name, attempt = start(store)
+    told = Progress(stage="denoise", done=1, total=4, fraction=0.1, eta_s=3.0)
+    job = store.progress(name, attempt, told, new_preview=True)
+    assert (job.progress, job.preview_revision) == (told, job.revision)
+    job = store.succeed(name, attempt, FILES)
+    assert (job.state, job.artifact_count, job.artifact_bytes) == (State.SUCCEEDED, 3, 3)
+    assert store.artifacts(name, start=1, size=5) == FILES[1:]
+    assert store.artifact(name, 2) == FILES[2]
+    assert store.used_bytes() == 3
+    with pytest.raises(ArtifactNotFound):
+        store.artifact(name, 3)
+
+
+def test_an_old_attempt_has_nothing_more_to_say(store: JobStore) -> None:
+    create(store)
+    name, first = start(store)
+    assert store.lost(name, first, GONE).state is State.QUEUED
+    assert start(store) == (name, 2)
+    for word in (
+        lambda: store.progress(name, first, Progress()),
+        lambda: store.renew(name, first, 30.0),
+        lambda: store.succeed(name, first, FILES),
+        lambda: store.fail(name, first, GONE),
+    ):
+        with pytest.raises(InvalidTransition):
+            word()
+
+
+def test_the_last_attempt_fails(store: JobStore) -> None:
+    create(store)
+    for _ in range(3):
+        name, attempt = start(store)
+        job = store.lost(name, attempt, GONE)
+    assert (job.state, job.attempt, job.failure) == (State.FAILED, 3, GONE)
+
+
+def test_draining_costs_no_attempt(store: JobStore) -> None:
+    create(store)
+    name, attempt = start(store)
+    store.progress(name, attempt, Progress(fraction=0.5))
+    job = store.give_back(name, attempt)
+    assert (job.state, job.attempt, job.progress) == (State.QUEUED, 0, Progress())
+
+
+def test_leases_run_out(store: JobStore, clock: Clock) -> None:
+    create(store)
+    name, attempt = start(store)
+    clock.now += 29
+    assert store.expire(GONE) == []
+    store.renew(name, attempt, 30.0)
+    clock.now += 29
+    assert store.expire(GONE) == []
+    clock.now += 2
+    assert [job.state for job in store.expire(GONE)] == [State.QUEUED]
+    start(store)
+    store.void_leases()
+    assert [job.id for job in store.expire(GONE)] == [name]
+
+
+def test_cancel_in_the_queue_and_at_work(store: JobStore) -> None:
+    first, second = create(store, "r1"), create(store, "r2")
+    name, attempt = start(store)
+    assert store.cancel(second).state is State.CANCELLED
+    assert store.cancel(first).state is State.CANCELLING
+    revision = store.get(first).revision
+    assert store.cancel(first).revision == revision
+    assert store.stopped(name, attempt).state is State.CANCELLED
+    assert store.cancel(first).state is State.CANCELLED
+
+
+def test_a_lost_worker_ends_a_cancelled_job(store: JobStore) -> None:
+    create(store)
+    name, attempt = start(store)
+    store.cancel(name)
+    assert store.lost(name, attempt, GONE).state is State.CANCELLED
+
+
+def test_only_an_ended_job_can_be_deleted(store: JobStore) -> None:
+    name = create(store)
+    with pytest.raises(JobBusy):
+        store.delete(name)
+    start(store)
+    store.succeed(name, 1, FILES)
+    store.delete(name)
+    assert store.ids() == set()
+    assert store.artifacts(name, start=0, size=9) == []
+    with pytest.raises(JobNotFound):
+        store.get(name)
+
+
+def test_pages_run_from_new_to_old(store: JobStore) -> None:
+    names = [create(store, f"r{k}") for k in range(5)]
+    create(store, "r9", owner="bert")
+    seen: list[str] = []
+    before = None
+    while True:
+        page, before = store.page("anna", size=2, before=before)
+        seen += [job.id for job in page]
+        if before is None:
+            break
+    assert seen == names[::-1]
+    start(store)
+    running, _ = store.page("anna", size=9, states=[State.RUNNING])
+    assert [job.id for job in running] == names[:1]
+
+
+def test_models_are_remembered(store: JobStore) -> None:
+    assert store.models() == ()
+    store.remember_models([MODEL, replace(MODEL, name="wan")])
+    store.remember_models([replace(MODEL, name="wan"), MODEL])
+    assert [model.name for model in store.models()] == ["wan", "mini"]
+    assert store.models()[1] == MODEL

@@ -1,0 +1,103 @@
+"""Pictures that clients bring: looked at by a process of its own, and refused with a reason."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fakes import malformed_images
+from layert2v_server.errors import PictureRefused
+from layert2v_server.worker import image_decode
+from layert2v_server.worker.image_check import check_pictures
+
+
+def never() -> bool:
+    return False
+
+
+def test_good_pictures_pass(tmp_path: Path) -> None:
+    paths = [malformed_images.plain(tmp_path / f"plate.{k:04d}.exr") for k in range(3)]
+    latents = tmp_path / "bg_v001.safetensors"
+    latents.write_bytes(b"no picture, and nothing that is decoded here")
+    check_pictures([*paths, latents], never)
+    check_pictures([], never)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (malformed_images.deep, "it is a deep picture"),
+        (malformed_images.cut_off, "its pixels cannot be read"),
+        (malformed_images.none, "it is no picture"),
+        (
+            lambda path: malformed_images.claims(path, 60_000, 60_000),
+            "more pixels than may be read",
+        ),
+        (lambda path: malformed_images.claims(path, 2_000_000, 9), "more pixels than may be read"),
+        (lambda path: malformed_images.claims(path, 8, 4000), "its pixels cannot be read"),
+        (lambda path: malformed_images.wide(path, 300), "300 channels are too many"),
+    ],
+)
+def test_the_first_bad_one_is_named(
+    tmp_path: Path, make: Callable[[Path], Path], words: str
+) -> None:
+    good, bad = malformed_images.plain(tmp_path / "a.exr"), make(tmp_path / "b.exr")
+    with pytest.raises(PictureRefused) as caught:
+        check_pictures([good, bad, good], never)
+    assert "The picture b.exr cannot be used" in caught.value.message
+    assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "words"),
+    [
+        ("MAX_PIXELS", 47, "8 x 6 pixels are too many"),
+        ("MAX_FRAME_BYTES", 8 * 6 * 4 * 2 - 1, "8 x 6 pixels of 4 channels are too much"),
+    ],
+)
+def test_size_is_limited_before_anything_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, words: str
+) -> None:
+    path = str(malformed_images.plain(tmp_path / "plate.exr"))
+    monkeypatch.setattr(image_decode, limit, value + 1)
+    assert image_decode.look(path) == ""
+    monkeypatch.setattr(image_decode, limit, value)
+    assert image_decode.look(path) == words
+
+
+def test_memory_and_time_are_limited() -> None:
+    program = (
+        "from layert2v_server.worker import image_decode as d; import resource as r; d._limit(7);"
+        "print(*r.getrlimit(r.RLIMIT_CPU), *r.getrlimit(r.RLIMIT_AS));"
+        "bytes(d.MAX_MEMORY_BYTES)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["7", "7", str(4 << 30), str(4 << 30)]
+    assert "MemoryError" in done.stderr
+
+
+def test_a_child_that_is_killed_refuses_the_picture_it_was_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder in front of the package stands for a decoder that crashes."""
+    package = tmp_path / "OpenImageIO"
+    package.mkdir()
+    (package / "__init__.py").write_text("import os; os.abort()")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    with pytest.raises(PictureRefused, match=r"plate\.exr cannot be used: it takes too much time"):
+        check_pictures([malformed_images.plain(tmp_path / "plate.exr")], never)
+
+
+def test_a_cancelled_job_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "OpenImageIO"
+    package.mkdir()
+    (package / "__init__.py").write_text("import time; time.sleep(60)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    began = time.monotonic()
+    check_pictures([tmp_path / "plate.exr"], lambda: True)
+    assert time.monotonic() - began < 30
