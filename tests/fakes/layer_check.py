@@ -15,7 +15,7 @@ from layert2v_engine.training.config import load_config
 from layert2v_engine.training.joint_stage import JointStage, new_transformer
 from layert2v_engine.training.stages import AutoencoderStage
 
-MINI_V1 = Path(training.__path__[0]) / "mini_v1"
+MINI_V1 = Path(training.__path__[0]) / "configs" / "mini_v1"
 
 
 def error(given: Tensor, wanted: Tensor) -> float:
