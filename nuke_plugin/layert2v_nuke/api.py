@@ -65,22 +65,22 @@ def start(host: Host, loaded: Preferences) -> PluginState:
     log = preferences.nuke_folder() / "layert2v_bridge.log"
 
     def start_bridge() -> BridgeProcess:
-        command = bridge_command(state.preferences, ROOT)
+        command = bridge_command(plugin.preferences, ROOT)
         return BridgeProcess(command, log if log.parent.is_dir() else None)
 
     connection = Connection(
-        start_bridge, lambda: state.preferences.bridge_settings(), time.monotonic
+        start_bridge, lambda: plugin.preferences.bridge_settings(), time.monotonic
     )
     controller = Controller(
         host,
         connection,
-        lambda: _stacks_folder(host, state.preferences),
+        lambda: _stacks_folder(host, plugin.preferences),
         new_id=lambda: str(uuids.uuid4()),
-        start_timer=lambda: state.timer.start(),
+        start_timer=lambda: plugin.timer.start(),
     )
     timer = ui.Timer(host.nuke, lambda: _tick(host, controller), lambda: controller.busy)
-    state = PluginState(host, controller, timer, loaded)
-    return state
+    plugin = PluginState(host, controller, timer, loaded)
+    return plugin
 
 
 def create(**knobs: Any) -> str:
@@ -174,8 +174,8 @@ def press(action: str) -> None:
     """Run a button of the node that Nuke calls this for."""
 
     def run() -> None:
-        state = plugin_state()
-        state.controller.on_button(state.host.this_node(), action)
+        plugin = plugin_state()
+        plugin.controller.on_button(plugin.host.this_node(), action)
 
     _report_errors(run)
 

@@ -337,21 +337,21 @@ class Controller:
                 self._update(uuid, status_text.waiting_for(reason))
 
     def _on_job_event(self, uuid: str, name: str, message: Mapping[str, Any]) -> None:
-        if name == "JobChanged":
+        if name == "RequestUpdated":
             values = self.host.knob_values(uuid)
             if message["job"] not in ("", values[node.JOB_KNOB]):
                 self._update(uuid, {node.JOB_KNOB: message["job"]}, save=True)
             progress = status_text.job_progress(message)
             self._update(uuid, {node.STATUS_KNOB: message["state"], **progress})
-        elif name == "Preview":
+        elif name == "PreviewUpdated":
             self._update(uuid, status_text.preview_image(message["path"]))
-        elif name == "JobDone":
+        elif name == "RequestSucceeded":
             self._show_result(uuid, Path(message["folder"]))
-        elif name == "JobFailed":
+        elif name == "RequestFailed":
             self._finish(uuid, status_text.failure(message))
-        elif name == "JobCancelled":
+        elif name == "RequestCancelled":
             self._finish(uuid, status_text.cancellation())
-        elif name == "JobUnknown":
+        elif name == "RequestLost":
             self._finish(uuid, status_text.lost_job())
 
     def _show_result(self, uuid: str, folder: Path) -> None:

@@ -39,7 +39,7 @@ def status(state: str, sentence: str) -> Values:
 
 
 def job_progress(event: Mapping[str, Any]) -> Values:
-    """Return the progress in a ``JobChanged`` event."""
+    """Return the progress in a ``RequestUpdated`` event."""
     parts = []
     if event["queue_position"] is not None and event["state"] == "queued":
         parts.append(f"{event['queue_position']} ahead")
