@@ -36,8 +36,8 @@ def test_every_job_is_there(client: Client) -> None:
     assert ended == [JobState.succeeded, JobState.succeeded, JobState.failed, JobState.cancelled]
     assert (made.spec.prompt, made.spec.seed, made.owner) == (FOX.prompt, FOX.seed, "ada")
     assert (running.spec.prompt, cancelled.spec.steps) == ("a lost fox", 1000)
-    assert failed.problem is not None
-    assert (failed.problem.reason, failed.problem.hint) == ("NO_SUCH_WORD", "Use another word.")
+    assert failed.error is not None
+    assert (failed.error.reason, failed.error.hint) == ("NO_SUCH_WORD", "Use another word.")
     assert drawn.rerender is not None
     assert (drawn.rerender.action, drawn.rerender.layers) == ("regenerate", ("fg_01",))
     assert drawn.rerender.prompts == {"fg_01": "a grey wolf"}

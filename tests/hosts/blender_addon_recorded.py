@@ -67,12 +67,12 @@ def main(file: str, out: Path) -> None:
     blender_lab.enable()
     blender_lab.use_server(NOBODY)
     bpy.ops.wm.open_mainfile(filepath=file)
-    scene, desk = bpy.context.scene, blender_lab.part("session").desk
+    scene, desk = bpy.context.scene, blender_lab.part("requests").desk
     scene.frame_end = scene.frame_start
     [request] = desk.of(scene)
     answer = {"panel": panel(scene), "apart": request.apart, "job": request.job}
     item = scene.layert2v.stacks[0]
-    answer["folder"] = str(blender_lab.part("library").folder_of(item))
+    answer["folder"] = str(blender_lab.part("stack_list").folder_of(item))
     answer["saved"] = looked_at(scene, out / "saved")
     item.layers["bg"].visible = True
     item.layers["fg_01"].shown = "2"
