@@ -17,7 +17,7 @@ import torch
 from layert2v_engine.training.data import clip_bytes
 from layert2v_engine.world.bank import build_bank
 from layert2v_engine.world.clips import World
-from layert2v_engine.world.text.scenes import dumps
+from layert2v_engine.world.text.scenes import scene_to_json
 from layert2v_engine.world.text.vocabulary import Selection
 
 GOLDEN = Path(__file__).with_name("world.json")
@@ -25,7 +25,7 @@ SELECTION = Selection(
     subjects=("penguin", "car", "balloon"),
     places=("beach", "city street", "meadow"),
     times=("night", "snowfall"),
-    colours=("red",),
+    colors=("red",),
 )
 WIDTH, HEIGHT, FRAMES, CELL = 40, 32, 5, 8
 # Powers differ in the last bit between processors, which may turn a byte by one.
@@ -49,7 +49,7 @@ def measure(folder: Path) -> dict[str, dict[str, object]]:
         pixels = torch.from_numpy(clip_bytes(clip))[:, [0, -1]].float()  # [6 + 5 K, 2, H, W]
         means = torch.nn.functional.avg_pool2d(pixels, CELL)
         values = [round(value, 2) for value in means.flatten().tolist()]
-        clips[str(foregrounds)] = {"scene": dumps(clip.scene), "means": values}
+        clips[str(foregrounds)] = {"scene": scene_to_json(clip.scene), "means": values}
     return clips
 
 

@@ -25,7 +25,7 @@ from layert2v_engine.prompting.lexicon import (
     taken_out,
 )
 from layert2v_engine.world.text import vocabulary as world
-from layert2v_engine.world.text.descriptions import DETAILS, plain, said_of
+from layert2v_engine.world.text.descriptions import DETAILS, canonical_description, detail_phrases
 from layert2v_engine.world.text.scenes import Actor, Scene
 from layert2v_engine.world.text.vocabulary import Word
 
@@ -196,20 +196,20 @@ class _Reading:
 
     def _actor(self, figure: int, subject: Word, action: Word | None) -> Actor:
         index = world.SUBJECTS.index(subject)
-        able, colour = _abilities(subject), self._found["colour"][figure]
+        able, color = _abilities(subject), self._found["colour"][figure]
         if action is not None and action.name not in able:
             self._warnings.append(
                 f"A {subject.name} of this model is not {action.name}; it is {able[0]}."
             )
         painted = world.is_painted(index)
-        if colour is not None and not painted:
+        if color is not None and not painted:
             self._warnings.append(
-                f"A {subject.name} has one colour in this model, so {colour.name!r} is left out."
+                f"A {subject.name} has one colour in this model, so {color.name!r} is left out."
             )
-        shade = colour or next(iter(self._lexicon.words["colour"]), world.COLOURS[0])
+        shade = color or next(iter(self._lexicon.words["colour"]), world.COLORS[0])
         return Actor(
             subject=index,
-            colour=world.COLOURS.index(shade) if painted else -1,
+            color=world.COLORS.index(shade) if painted else -1,
             action=action.name if action is not None and action.name in able else able[0],
             **self._details[figure],
         )
@@ -351,7 +351,7 @@ def _listed(
 
 def _planned(shown: Scene, negative: str, warnings: tuple[str, ...]) -> PromptPlan:
     """What a model of the world is told of figures in one place."""
-    told = plain(shown, DETAILS)
+    told = canonical_description(shown, DETAILS)
     return PromptPlan(
         whole=told.whole,
         foregrounds=told.foregrounds,
@@ -366,9 +366,9 @@ def _account(shown: Scene) -> str:
     said = []
     for actor in shown.actors:
         subject = world.SUBJECTS[actor.subject].name
-        painted = actor.colour >= 0
-        said += [f"{world.COLOURS[actor.colour].name} {subject}" if painted else subject]
-        said += [actor.action, *said_of(actor)]
+        painted = actor.color >= 0
+        said += [f"{world.COLORS[actor.color].name} {subject}" if painted else subject]
+        said += [actor.action, *detail_phrases(actor)]
     return ", ".join((*said, world.PLACES[shown.place].name, world.TIMES[shown.time].name))
 
 
