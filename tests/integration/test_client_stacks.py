@@ -440,12 +440,12 @@ def test_cancel_while_it_lands(
 
         def slow(*arguments: object) -> None:
             if len(arguments[3]) > 1:  # type: ignore[arg-type]  # not the manifest alone
-                monkeypatch.setattr(stack_history, "deliver", download_files)
+                monkeypatch.setattr(stack_history, "download_files", download_files)
                 download_files(*arguments[:3], arguments[3][:4], arguments[4])  # type: ignore
                 followed.session.cancel(request)
             download_files(*arguments)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(stack_history, "deliver", slow)
+        monkeypatch.setattr(stack_history, "download_files", slow)
         request = followed.session.rerender(fox, again(), {})
         assert followed.wait(RequestCancelled).request_id == request
     assert content(fox) == before
