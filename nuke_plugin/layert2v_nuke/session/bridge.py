@@ -1,4 +1,4 @@
-"""The bridge: a process that holds the connection to the server, spoken to in lines of JSON.
+"""The bridge: a process that is connected to the server and speaks JSON-RPC 2.0 with Nuke.
 
 Nuke carries its own protobuf and would not survive a second one, so gRPC lives in another process.
 Nothing here waits: lines go out and come in through bounded queues that two threads serve. The
@@ -22,8 +22,8 @@ from typing import IO, Any
 from layert2v_nuke.errors import BridgeFailed
 from layert2v_nuke.preferences import Preferences
 
-PROTOCOL = 1
-BEAT_S = 2.0  # how often either side says that it is there
+JSON_RPC = "2.0"
+PROTOCOL = 2  # of the methods and events, which ``initialize`` compares
 SILENCE_S = 30.0  # no line for so long means that it hangs
 QUEUE = 1000  # lines; a full queue makes the sender wait, here with an error instead
 END_S = 3.0
@@ -48,7 +48,7 @@ class Bridge:
         self._out: queue.Queue[str | None] = queue.Queue(QUEUE)
         self._in: queue.Queue[dict[str, Any]] = queue.Queue(QUEUE)
         self._greeted = False
-        self._heard = self._beaten = clock()
+        self._heard = clock()
         try:
             self._process = _start(command, log)
         except OSError as problem:
@@ -59,25 +59,34 @@ class Bridge:
             ) from problem
         for work in (self._read, self._write):
             threading.Thread(target=work, name=f"layert2v{work.__name__}", daemon=True).start()
+        self._initialize_id = self.send("initialize", protocol=PROTOCOL)
 
-    def send(self, do: str, **values: Any) -> int:
-        """Queue a request; the answer carries the returned id. Raises ``BridgeFailed``."""
+    def send(self, method: str, **params: Any) -> int:
+        """Queue a request and return its id, which the response has. Raises ``BridgeFailed``."""
         self._next_id += 1
-        self._put({"id": self._next_id, "do": do, **values})
+        message = {"jsonrpc": JSON_RPC, "id": self._next_id, "method": method, "params": params}
+        try:
+            self._out.put_nowait(json.dumps(message))
+        except queue.Full:
+            raise BridgeFailed(
+                "BRIDGE_BUSY", "The bridge does not take what it is sent.", "It is started anew."
+            ) from None
         return self._next_id
 
     def drain(self) -> list[dict[str, Any]]:
-        """Answers and events that have come. Raises ``BridgeFailed`` once the bridge is gone."""
+        """Return the responses and events that have arrived.
+
+        A response has its ``id``, and ``error`` with ``reason``, ``message`` and ``hint`` where the
+        request failed; an event has its name as ``event`` beside its fields. Raises
+        ``BridgeFailed`` once the bridge is gone.
+        """
         found: list[dict[str, Any]] = []
         with suppress(queue.Empty):
             while len(found) < QUEUE:
                 found.append(self._in.get_nowait())
-        messages = [message for message in found if self._is_news(message)]
+        messages = [decoded for message in found if (decoded := self._decode(message))]
         if not messages:
             self._check()
-        if self._clock() - self._beaten > BEAT_S:
-            self._beaten = self._clock()
-            self._put({"beat": 1})
         return messages
 
     def close(self) -> None:
@@ -91,31 +100,37 @@ class Bridge:
         """The process id."""
         return self._process.pid
 
-    def _put(self, message: Message) -> None:
-        try:
-            self._out.put_nowait(json.dumps(message))
-        except queue.Full:
-            raise BridgeFailed(
-                "BRIDGE_BUSY", "The bridge does not take what it is sent.", "It is started anew."
-            ) from None
-
-    def _is_news(self, message: Message) -> bool:
-        if "hello" in message:
-            spoken = message["hello"].get("bridge")
-            if spoken != PROTOCOL:
-                raise BridgeFailed(
-                    "BRIDGE_OTHER_VERSION",
-                    f"The bridge speaks version {spoken} and this plug-in version {PROTOCOL}.",
-                    "Install the client and the plug-in of one release.",
-                )
+    def _decode(self, message: Message) -> dict[str, Any] | None:
+        """Return a response or an event; None for what only shows that the bridge is there."""
+        if message.get("jsonrpc") == JSON_RPC and message.get("id") == self._initialize_id:
+            self._check_protocol(message)
             self._greeted = True
-        elif not self._greeted:
+            return None
+        if not self._greeted:
             raise BridgeFailed(
                 "BRIDGE_NOT_STARTED",
                 "The program that was started as the bridge is none.",
                 "Choose another Python in LayerT2V > Preferences.",
             )
-        return "event" in message or "id" in message
+        if "error" in message:
+            return {"id": message.get("id"), "error": _decode_error(message["error"])}
+        if "id" in message:
+            return {"id": message["id"], "result": message.get("result")}
+        if message.get("method", "heartbeat") == "heartbeat":
+            return None
+        return {"event": message["method"], **message.get("params", {})}
+
+    def _check_protocol(self, message: Message) -> None:
+        """Raise ``BridgeFailed`` where the bridge speaks another version of the protocol."""
+        result = message.get("result")
+        protocol = result.get("protocol") if isinstance(result, dict) else None
+        if protocol != PROTOCOL:
+            error = _decode_error(message.get("error"))
+            raise BridgeFailed(
+                "BRIDGE_OTHER_VERSION",
+                error["message"] or f"The bridge speaks version {protocol}, not {PROTOCOL}.",
+                "Install the client and the plug-in of one release.",
+            )
 
     def _check(self) -> None:
         code = self._process.poll()
@@ -199,6 +214,18 @@ def _start(command: Sequence[str], log: Path | None) -> subprocess.Popen[str]:
             errors="replace",
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
+
+
+def _decode_error(error: Any) -> dict[str, str]:
+    """Return what an error of a response says to the artist; "" where it does not."""
+    error = error if isinstance(error, dict) else {}
+    data = error["data"] if isinstance(error.get("data"), dict) else {}
+    found = {
+        "message": error.get("message"),
+        "reason": data.get("reason"),
+        "hint": data.get("hint"),
+    }
+    return {key: str(text or "") for key, text in found.items()}
 
 
 def _pipe(stream: IO[str] | None) -> IO[str]:

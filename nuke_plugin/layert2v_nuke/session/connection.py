@@ -18,7 +18,7 @@ _FINAL = ("BRIDGE_NO_PYTHON", "BRIDGE_NOT_STARTED", "BRIDGE_OTHER_VERSION")
 class Line(Protocol):
     """What is needed of a bridge."""
 
-    def send(self, do: str, **values: Any) -> int:
+    def send(self, method: str, **params: Any) -> int:
         """Queue a request and return its id. Raises ``BridgeFailed``."""
 
     def drain(self) -> list[dict[str, Any]]:
@@ -58,12 +58,12 @@ class Connection:
             raise
         return True
 
-    def send(self, do: str, **values: Any) -> int:
+    def send(self, method: str, **params: Any) -> int:
         """Queue a request and return its id; 0 where there is no line."""
         if self._line is None:
             return 0
         try:
-            return self._line.send(do, **values)
+            return self._line.send(method, **params)
         except BridgeFailed:
             return 0  # the next ``drain`` finds the same, and there it is handled
 
