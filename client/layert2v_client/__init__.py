@@ -13,7 +13,7 @@ Synchronous and made for threads. Knows the contract, not the server and not the
 torch and no numpy, so that it can live inside a host.
 """
 
-from layert2v.rerender.validation import Donor, Plate, RerenderSpec
+from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
 from layert2v_client.client import Client, connect
 from layert2v_client.connection import Tls
@@ -53,7 +53,7 @@ __all__ = [
     "Client",
     "ClientError",
     "Device",
-    "Donor",
+    "DonorLayer",
     "EmbeddedServer",
     "EmbeddedServerFailed",
     "FieldViolation",

@@ -70,7 +70,9 @@ def shown(stack: Stack) -> Values:
     sentence = (
         f"{stack.name}: {len(stack.layers)} layers, {stack.frames} frames, seed {stack.seed}."
     )
-    understood = f" Understood: {stack.understood}." if stack.understood else ""
+    understood = (
+        f" Understood: {stack.prompt_interpretation}." if stack.prompt_interpretation else ""
+    )
     warnings = "".join(f" {warning}." for warning in stack.warnings)
     done = life(node.DONE, f"{sentence}{understood}{warnings}")
     return {**done, "label": tcl.label(f"{stack.name} v{stack.state:03d}")}
