@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import TextIO
 
 from layert2v_client.types import JobState, JobStatus
@@ -14,7 +14,7 @@ BAR_CELLS = 24
 QUIET_S = 5.0  # between two lines of a log that say nothing new but a number
 
 
-class ProgressLine:
+class ProgressLine(AbstractContextManager["ProgressLine"]):
     """Shows one thing at a time on ``stream``; ``clock`` gives seconds.
 
     A terminal also sees the seconds since this object was made. In a ``with`` block they run on
@@ -38,12 +38,7 @@ class ProgressLine:
             threading.Thread(target=self._tick, name="progress", daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._ended.set()
         self.clear()
 
