@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import MappingProxyType
 
+from layert2v.address import is_local
 from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.v1 import jobs_pb2, server_pb2
-from layert2v_client.connection import Connection, Tls, check_address, is_this_machine
+from layert2v_client.connection import Connection, Tls, check_address
 from layert2v_client.convert import (
     create_request,
     info_from_message,
@@ -36,7 +37,7 @@ def connect(address: str, token: str | None = None, tls: Tls | bool | None = Non
     """
     check_address(address)
     if tls is None:
-        tls = not is_this_machine(address)
+        tls = not is_local(address)
     if isinstance(tls, bool):
         tls = Tls() if tls else None
     return Client(Connection(address, token, tls))

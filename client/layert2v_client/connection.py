@@ -177,12 +177,6 @@ def check_address(address: str) -> str:
     return address
 
 
-def is_this_machine(address: str) -> bool:
-    """Whether the address cannot leave this machine."""
-    host = address.rpartition(":")[0]
-    return address.startswith(("unix:", "127.")) or host in ("localhost", "[::1]")
-
-
 def _credentials(tls: Tls) -> Any:
     try:
         return grpc.ssl_channel_credentials(

@@ -6,7 +6,6 @@ Results go to stdout, progress and complaints to stderr.
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,9 +14,10 @@ from pathlib import Path
 from typing import TextIO
 
 from layert2v import stack
+from layert2v.status_text import duration, transfer_text
 from layert2v_client import stack_history
 from layert2v_client.cli.config import ClientConfig
-from layert2v_client.cli.terminal import ProgressLine, duration, show_start, show_status, size
+from layert2v_client.cli.terminal import ProgressLine, show_start, show_status
 from layert2v_client.client import Client, connect
 from layert2v_client.errors import (
     InvalidRequest,
@@ -66,11 +66,11 @@ def report_result_path(status: JobStatus, line: ProgressLine) -> Iterator[None]:
         raise
 
 
-def transfer_options(line: ProgressLine, doing: str = "fetching") -> TransferOptions:
+def transfer_options(line: ProgressLine, state: str = "fetching") -> TransferOptions:
     """A transfer with a bar."""
 
     def report(done: int, total: int) -> None:
-        line.show(doing, f"{doing} {size(done)} of {size(total)}", done / max(total, 1))
+        line.show(state, transfer_text(state, done, total), done / max(total, 1))
 
     return TransferOptions(report=report)
 
@@ -179,8 +179,8 @@ def output_folder(folder: Path) -> Iterator[None]:
 
 def unused_folder(prompt: str) -> Path:
     """A folder of the current one that does not exist yet, named after the prompt."""
-    words = re.sub(r"[^a-z0-9]+", "_", prompt.lower()).strip("_")[:40].strip("_") or "stack"
-    return next(path for path in (Path(f"{words}_{k:03d}") for k in count(1)) if not path.exists())
+    paths = (Path(f"{stack.slug(prompt)}_{number:03d}") for number in count(1))
+    return next(path for path in paths if not path.exists())
 
 
 def job_title(status: JobStatus) -> str:

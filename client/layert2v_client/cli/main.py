@@ -19,6 +19,7 @@ from typing import TextIO
 
 import layert2v
 from layert2v.errors import ContractError
+from layert2v.status_text import file_size
 from layert2v_client.cli.arguments import (
     EXIT_INPUT,
     Parser,
@@ -42,7 +43,7 @@ from layert2v_client.cli.common import (
 )
 from layert2v_client.cli.config import ClientConfig, load_config
 from layert2v_client.cli.stack_commands import add_stack_commands
-from layert2v_client.cli.terminal import ProgressLine, size
+from layert2v_client.cli.terminal import ProgressLine
 from layert2v_client.client import SUBMIT_TIMEOUT_S
 from layert2v_client.errors import (
     AccessDenied,
@@ -221,9 +222,9 @@ def info(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Prog
         )
     line.clear()
     out.write(f"LayerT2V server {found.version}\n")
-    out.write(f"disk     {size(found.used_bytes)} used, {size(found.free_bytes)} free\n")
+    out.write(f"disk     {file_size(found.used_bytes)} used, {file_size(found.free_bytes)} free\n")
     for device in found.devices:
-        memory = f", {size(device.memory_bytes)}" if device.memory_bytes else ""
+        memory = f", {file_size(device.memory_bytes)}" if device.memory_bytes else ""
         out.write(f"device   {device.name}{memory}, {'ready' if device.ready else 'not ready'}\n")
     for model in found.models:
         (low_w, high_w), (low_h, high_h) = model.width_range, model.height_range

@@ -336,8 +336,7 @@ def _parse_source(text: str) -> Source:
 def _read(folder: Path, state: int = 0) -> Stack:
     try:
         newest = manifests.read(folder)
-        # A state that there is not is told with the other violations.
-        return manifests.read_start(folder, state) if 0 < state < newest.state else newest
+        return manifests.start_of(newest, state, lambda kept: manifests.read_state(folder, kept))
     except ManifestError as error:
         raise InvalidRequest(error.reason, error.message, error.hint) from error
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from layert2v.atomic_write import atomic_write
 from layert2v_client.errors import Cancelled, EmbeddedServerFailed, ServerUnavailable
 from layert2v_client.local_server.process import EmbeddedServer
 
@@ -98,9 +99,8 @@ class LocalServer:
         finally:
             os.close(lifeline)
         self.address = server.address
-        temporary = data / f".{ADDRESS_NAME}.tmp"
-        temporary.write_text(json.dumps({"address": server.address, "pid": server.pid}))
-        temporary.replace(data / ADDRESS_NAME)
+        text = json.dumps({"address": server.address, "pid": server.pid})
+        atomic_write(data / ADDRESS_NAME, text, durable=False)
 
 
 def _known_address(data: Path) -> str:

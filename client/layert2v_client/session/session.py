@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from layert2v.atomic_write import atomic_write
 from layert2v.errors import SpecError
 from layert2v.json_reader import JsonObject
 from layert2v.rerender import RerenderSpec
@@ -201,9 +202,7 @@ class Session:
         path = self._cache.preview(request_id)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(".tmp")
-            temporary.write_bytes(preview.data)
-            temporary.replace(path)
+            atomic_write(path, preview.data, durable=False)
         except OSError:
             _log.warning("no preview in %s", path, exc_info=True)
             return
