@@ -66,8 +66,8 @@ def test_a_start_brings_its_own_statistics(run: Path, model: Path) -> None:
         read_index(model).latent_normalization,
     )
     for row, role in enumerate(StreamRole):
-        assert kept["mean"][row].tolist() == list(declared[role.value].mean)
-        assert kept["std"][row].tolist() == list(declared[role.value].std)
+        assert kept["mean"][row].tolist() == list(declared[role.value].latents_mean)
+        assert kept["std"][row].tolist() == list(declared[role.value].latents_std)
 
 
 def test_training_begins_with_the_weights_of_the_start(tmp_path: Path, model: Path) -> None:
