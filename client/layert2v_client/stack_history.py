@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from layert2v import stack as manifests
+from layert2v.atomic_write import atomic_create
 from layert2v.stack import (
     MANIFEST_NAME,
     FileRecord,
@@ -33,13 +34,13 @@ from layert2v.stack import (
 from layert2v_client.connection import Connection
 from layert2v_client.errors import NotPossible, TransferFailed
 from layert2v_client.transfer.download import (
-    Parcel,
-    Terms,
-    artifacts_of,
-    deliver,
+    DownloadItem,
+    TransferOptions,
     discard,
+    download_files,
+    finished_artifacts,
     has_content,
-    target_in,
+    target_path,
 )
 from layert2v_client.types import Artifact, JobStatus
 
@@ -53,15 +54,6 @@ def history(folder: Path) -> tuple[HistoryEntry, ...]:
     Raises ``ManifestError``.
     """
     return manifests.read(folder).history
-
-
-def states(folder: Path, newest: Stack) -> Iterator[Stack]:
-    """All states whose manifests are kept, and ``newest``. Raises ``ManifestError``."""
-    for number in range(1, newest.state):
-        path = folder / state_path(number)
-        if path.exists():
-            yield manifests.loads(path.read_text(encoding="utf-8"))
-    yield newest
 
 
 def closed(folder: Path) -> tuple[int, ...]:
@@ -79,7 +71,7 @@ def closed(folder: Path) -> tuple[int, ...]:
 
     whole = {
         state.state
-        for state in states(folder, newest)
+        for state in manifests.read_states(folder, newest)
         if all(is_there(file.path) for file in state.files())
     }
     return tuple(state for state in range(1, newest.state + 1) if state not in whole)
@@ -113,8 +105,7 @@ def clone(folder: Path, target: Path) -> None:
 
     Raises ``ManifestError`` for a wrong stack, ``OSError`` where the copy cannot be made.
     """
-    newest = manifests.read(folder)
-    kept = list(states(folder, newest))
+    kept = manifests.read_states(folder)
     paths = {file.path for state in kept for file in state.files()}
     paths.update(state_path(state.state) for state in kept)
     for path in (*sorted(paths), MANIFEST_NAME):
@@ -125,7 +116,7 @@ def clone(folder: Path, target: Path) -> None:
 
 
 def land(
-    connection: Connection, status: JobStatus, folder: Path, terms: Terms | None = None
+    connection: Connection, status: JobStatus, folder: Path, options: TransferOptions | None = None
 ) -> Stack:
     """Bring the state that a re-render made into the stack it was made from.
 
@@ -133,24 +124,24 @@ def land(
     Returns the state as it is in ``folder``. Raises ``NotPossible`` where the folder holds another
     stack, ``TransferFailed``, ``ManifestError`` or another ``ClientError``.
     """
-    terms = terms or Terms()
-    artifacts = artifacts_of(connection, status)
-    fresh = _made(connection, status, artifacts, terms)
+    options = options or TransferOptions()
+    artifacts = finished_artifacts(connection, status)
+    fresh = _made(connection, status, artifacts, options)
     for _ in range(LAND_TRIES):
         plan = _plan(fresh, folder)
         if plan.is_there:
             return plan.state
-        parcels = _parcels(plan, artifacts, folder)
+        items = _download_items(plan, artifacts, folder)
         try:
-            deliver(connection, status, artifacts, parcels, terms)
-        except TransferFailed as problem:
-            if problem.reason != "FILE_EXISTS":
+            download_files(connection, status, artifacts, items, options)
+        except TransferFailed as error:
+            if error.reason != "FILE_EXISTS":
                 raise
             continue  # somebody took the same version: the next plan sees their files
         state = plan.state
         with suppress(FileExistsError):
             return _claim(folder, state)
-        discard([parcel for parcel in parcels if parcel.target.parent.parent.name == "preview"])
+        discard([item for item in items if item.target.parent.parent.name == "preview"])
     raise NotPossible(
         "LANDING_LOST",
         f"Others write into {folder} all the time.",
@@ -160,17 +151,17 @@ def land(
 
 def made(connection: Connection, status: JobStatus) -> Stack:
     """The manifest that a finished job has written. Raises ``ClientError``, ``ManifestError``."""
-    return _made(connection, status, artifacts_of(connection, status), Terms())
+    return _made(connection, status, finished_artifacts(connection, status), TransferOptions())
 
 
 def forget(
-    connection: Connection, status: JobStatus, folder: Path, terms: Terms | None = None
+    connection: Connection, status: JobStatus, folder: Path, options: TransferOptions | None = None
 ) -> None:
     """Remove what a landing that was called off has brought. Raises ``ClientError``."""
-    artifacts = artifacts_of(connection, status)
-    plan = _plan(_made(connection, status, artifacts, terms or Terms()), folder)
+    artifacts = finished_artifacts(connection, status)
+    plan = _plan(_made(connection, status, artifacts, options or TransferOptions()), folder)
     if not plan.is_there:
-        discard(_parcels(plan, artifacts, folder))
+        discard(_download_items(plan, artifacts, folder))
 
 
 @dataclass(frozen=True)
@@ -195,7 +186,9 @@ def _plan(made: Stack, folder: Path) -> _Plan:
     for number, known in enumerate(newest.history[len(before) :], len(before) + 1):
         if replace(known, versions=entry.versions) == entry:
             return _Plan(manifests.read_state(folder, number), {}, (), is_there=True)
-    held = {file.path: file for state in states(folder, newest) for file in state.files()}
+    held = {
+        file.path: file for state in manifests.read_states(folder, newest) for file in state.files()
+    }
     arrival = _Arrival(made, newest, folder, held)
     wanted = tuple(
         file
@@ -284,30 +277,32 @@ class _Arrival:
         return replace(file, path=path)
 
 
-def _parcels(plan: _Plan, artifacts: list[Artifact], folder: Path) -> list[Parcel]:
+def _download_items(plan: _Plan, artifacts: list[Artifact], folder: Path) -> list[DownloadItem]:
     by_path = {artifact.path: artifact for artifact in artifacts}
-    parcels = []
+    items = []
     for file in plan.wanted:
         artifact = by_path.get(plan.origin.get(file.path, file.path))
         if artifact is not None:
-            parcels.append(Parcel(artifact, target_in(folder, file.path)))
+            items.append(DownloadItem(artifact, target_path(folder, file.path)))
         elif not (folder / file.path).exists():
             raise TransferFailed(
                 "FILE_MISSING",
                 f"The server's new state names {file.path}, which it does not have.",
                 "Run the job again.",
             )
-    return parcels
+    return items
 
 
 def _made(
-    connection: Connection, status: JobStatus, artifacts: list[Artifact], terms: Terms
+    connection: Connection, status: JobStatus, artifacts: list[Artifact], options: TransferOptions
 ) -> Stack:
     """The manifest that the job has written."""
     parts = [artifact for artifact in artifacts if artifact.path == MANIFEST_NAME]
     with tempfile.TemporaryDirectory() as name:
-        parcels = [Parcel(artifact, Path(name, MANIFEST_NAME)) for artifact in parts]
-        deliver(connection, status, artifacts, parcels, replace(terms, report=None, link=False))
+        items = [DownloadItem(artifact, Path(name, MANIFEST_NAME)) for artifact in parts]
+        download_files(
+            connection, status, artifacts, items, replace(options, report=None, link=False)
+        )
         return manifests.read(Path(name))
 
 
@@ -334,7 +329,8 @@ def _claim(folder: Path, state: Stack) -> Stack:
     kept = folder / state_path(state.state)
     text = manifests.dumps(state)
     try:
-        _create(kept, text)
+        kept.parent.mkdir(exist_ok=True)
+        atomic_create(kept, text)
         try:
             manifests.write(state, folder)
         except BaseException:
@@ -345,37 +341,13 @@ def _claim(folder: Path, state: Stack) -> Stack:
             manifests.write(later, folder)
     except FileExistsError:
         raise
-    except OSError as problem:
+    except OSError as error:
         raise TransferFailed(
             "FILE_NOT_WRITTEN",
-            f"The new state cannot be written into {folder}: {problem.strerror or problem}.",
+            f"The new state cannot be written into {folder}: {error.strerror or error}.",
             "Free some space, or make the folder writable.",
-        ) from problem
+        ) from error
     return state
-
-
-def _create(path: Path, text: str) -> None:
-    """Make a file that appears whole. Raises ``FileExistsError`` where there is one."""
-    path.parent.mkdir(exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".state-", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.chmod(0o644)
-        _link_new(temporary, path, text)
-    finally:
-        temporary.unlink()
-
-
-def _link_new(temporary: Path, path: Path, text: str) -> None:
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a disk without links
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

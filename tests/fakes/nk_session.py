@@ -65,7 +65,7 @@ class Studio:
             self.host, connection, lambda: folder / "out", new_id=self._new_id
         )
         timer = ui.Timer(FakeNuke(gui=False), self.controller.pump, lambda: False)
-        self.session = api.Session(self.host, self.controller, timer, Preferences())
+        self.session = api.PluginState(self.host, self.controller, timer, Preferences())
 
     @property
     def line(self) -> Line:
@@ -94,17 +94,17 @@ class Studio:
             "fraction": 0.25, "eta_s": 30.0, "queue_position": None, "message": "",
             "request_id": self.value("l2v_request"),
         }  # fmt: skip
-        self.tell("JobChanged", **{**known, **values})
+        self.tell("RequestUpdated", **{**known, **values})
 
     def done(self, folder: Path, state: int = 1, request: str = "") -> None:
-        self.tell("JobDone", request_id=request or self.value("l2v_request"), job="jobs/1",
+        self.tell("RequestSucceeded", request_id=request or self.value("l2v_request"), job="jobs/1",
                   folder=str(folder), stack=str(folder / "stack.json"), state=state)  # fmt: skip
 
     def asked(self, prompt: str = "a red fox in the snow", **knobs: Any) -> str:
         """A node whose Generate was pressed and went out."""
         uuid = self.controller.create()
-        self.host.write(uuid, {"prompt": prompt, **knobs})
-        self.controller.press(uuid, "generate")
+        self.host.set_knobs(uuid, {"prompt": prompt, **knobs})
+        self.controller.on_button(uuid, "generate")
         self.controller.pump()
         self.connect()
         return uuid

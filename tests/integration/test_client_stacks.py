@@ -23,10 +23,15 @@ from layert2v import stack
 from layert2v.rerender.validation import Plate, RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.wire import CHUNK_BYTES
-from layert2v_client import Client, NotPossible, Stopped, connect, stack_history
+from layert2v_client import Cancelled, Client, NotPossible, connect, stack_history
 from layert2v_client.cli import main
-from layert2v_client.session.session import JobCancelled, JobDone, JobFailed, SessionSettings
-from layert2v_client.transfer.download import Terms
+from layert2v_client.session import (
+    RequestCancelled,
+    RequestFailed,
+    RequestSucceeded,
+    SessionSettings,
+)
+from layert2v_client.transfer.download import TransferOptions
 
 
 @pytest.fixture(scope="module")
@@ -317,7 +322,7 @@ def test_states_made_at_once_get_numbers_of_their_own(client: Client, fox: Path)
     jobs.append(client.rerender(fox, again(layers=("bg",))))
     for job in jobs:
         job.wait()
-    landed = [job.land(fox).state for job in reversed(jobs)]
+    landed = [job.merge_into(fox).state for job in reversed(jobs)]
     assert landed == [2, 3, 4]
     assert stack.read_state(fox, 2).layer("fg_01").version == 1
     assert stack.read_state(fox, 3).layer("fg_01").version == 2
@@ -326,7 +331,7 @@ def test_states_made_at_once_get_numbers_of_their_own(client: Client, fox: Path)
     assert [entry.parent for entry in stack.read(fox).history] == [0, 1, 1, 1]
     whole(fox, 4)
     before = content(fox)
-    assert [job.land(fox).state for job in reversed(jobs)] == [2, 3, 4]  # they are there
+    assert [job.merge_into(fox).state for job in reversed(jobs)] == [2, 3, 4]  # they are there
     assert content(fox) == before
 
 
@@ -334,10 +339,10 @@ def test_a_renumbered_state_is_changed_again(client: Client, fox: Path) -> None:
     first, second = (client.rerender(fox, again(seed=k)) for k in (1, 2))
     for job in (first, second):
         job.wait()
-        job.land(fox)
+        job.merge_into(fox)
     third = client.rerender(fox, again(seed=3))
     third.wait()
-    assert third.land(fox).layer("fg_01").version == 4
+    assert third.merge_into(fox).layer("fg_01").version == 4
     whole(fox, 4)
 
 
@@ -349,17 +354,17 @@ def test_a_state_lands_only_where_it_belongs(client: Client, fox: Path, tmp_path
     other.download(tmp_path / "owl")
     before = content(tmp_path / "owl")
     with pytest.raises(NotPossible, match="does not hold the stack"):
-        job.land(tmp_path / "owl")
+        job.merge_into(tmp_path / "owl")
     assert content(tmp_path / "owl") == before
 
 
 def test_only_what_is_missing_travels(client: Client, fox: Path, tmp_path: Path) -> None:
     sent: list[int] = []
-    terms = Terms(report=lambda done, total: sent.append(total))
-    job = client.rerender(fox, again(), terms=terms)
+    options = TransferOptions(report=lambda done, total: sent.append(total))
+    job = client.rerender(fox, again(), options=options)
     assert sent == []  # the server has made these files
     job.wait()
-    made = job.land(fox, terms)
+    made = job.merge_into(fox, options)
     new = [f.size_bytes for f in made.files() if "/v002/" in f.path or "_v002." in f.path]
     assert sent[-1] == sum(new)
 
@@ -383,13 +388,15 @@ def test_an_upload_goes_on_where_it_was_cut(client: Client, fox: Path, plate: Pa
         heard.append(done)
         stop.set()
 
-    with pytest.raises(Stopped):
-        client.prepare(fox, SKY, {"plate": plate}, request_id, Terms(report=cut, stop=stop))
-    terms = Terms(report=lambda done, total: heard.append(done))
-    client.prepare(fox, SKY, {"plate": plate}, request_id, terms)
+    with pytest.raises(Cancelled):
+        client.prepare(
+            fox, SKY, {"plate": plate}, request_id, TransferOptions(report=cut, stop=stop)
+        )
+    options = TransferOptions(report=lambda done, total: heard.append(done))
+    client.prepare(fox, SKY, {"plate": plate}, request_id, options)
     assert heard[:2] == [CHUNK_BYTES, 2 * CHUNK_BYTES]
     heard.clear()
-    client.prepare(fox, SKY, {"plate": plate}, uuid.uuid4(), terms)
+    client.prepare(fox, SKY, {"plate": plate}, uuid.uuid4(), options)
     assert heard == []  # another request finds it by its content
 
 
@@ -400,14 +407,14 @@ def settings(live: LiveServer, tmp_path: Path) -> SessionSettings:
 def test_a_session_changes_a_stack(live: LiveServer, fox: Path, tmp_path: Path) -> None:
     with Followed(settings(live, tmp_path)) as followed:
         request = followed.session.rerender(fox, again(), {})
-        done = followed.wait(JobDone)
+        done = followed.wait(RequestSucceeded)
         assert (done.request_id, done.folder, done.state) == (request, str(fox), 2)
         followed.session.attach(request, done.job, fox)
-        assert followed.wait(JobDone).state == 2
+        assert followed.wait(RequestSucceeded).state == 2
         followed.session.rerender(fox, again(layers=("fg_09",)), {})
-        assert followed.wait(JobFailed).violations[0].field == "layers"
+        assert followed.wait(RequestFailed).violations[0].field == "layers"
         followed.session.rerender(tmp_path, again(), {})
-        assert followed.wait(JobFailed).reason == "MANIFEST_NOT_FOUND"
+        assert followed.wait(RequestFailed).reason == "MANIFEST_NOT_FOUND"
     whole(fox, 2)
 
 
@@ -419,7 +426,7 @@ def test_cancel_while_a_plate_is_uploaded(
         request = followed.session.rerender(fox, SKY, {"plate": [str(plate)]})
         followed.state("uploading")
         followed.session.cancel(request)
-        assert followed.wait(JobCancelled) == JobCancelled(request, "")
+        assert followed.wait(RequestCancelled) == RequestCancelled(request, "")
     assert content(fox) == before
 
 
@@ -429,18 +436,18 @@ def test_cancel_while_it_lands(
     """Nothing of the new state stays, and nothing of the old ones goes."""
     before = content(fox)
     with Followed(settings(live, tmp_path)) as followed:
-        deliver = stack_history.deliver
+        download_files = stack_history.download_files
 
         def slow(*arguments: object) -> None:
             if len(arguments[3]) > 1:  # type: ignore[arg-type]  # not the manifest alone
-                monkeypatch.setattr(stack_history, "deliver", deliver)
-                deliver(*arguments[:3], arguments[3][:4], arguments[4])  # type: ignore
+                monkeypatch.setattr(stack_history, "deliver", download_files)
+                download_files(*arguments[:3], arguments[3][:4], arguments[4])  # type: ignore
                 followed.session.cancel(request)
-            deliver(*arguments)  # type: ignore[arg-type]
+            download_files(*arguments)  # type: ignore[arg-type]
 
         monkeypatch.setattr(stack_history, "deliver", slow)
         request = followed.session.rerender(fox, again(), {})
-        assert followed.wait(JobCancelled).request_id == request
+        assert followed.wait(RequestCancelled).request_id == request
     assert content(fox) == before
 
 
@@ -453,13 +460,13 @@ def test_the_bridge_is_killed_while_a_layer_is_drawn(
     with BridgeProcess(log=tmp_path / "log") as before:
         before.ask("connect", settings=address)
         assert "ok" in before.ask("rerender", folder=str(fox), spec=spec)
-        running = before.event("JobChanged", state="running")
+        running = before.event("RequestUpdated", state="running")
         before.kill()
     with BridgeProcess(log=tmp_path / "log") as after:
         after.ask("connect", settings=address)
         known = {key: running[key] for key in ("request_id", "job")}
         after.ask("attach", folder=str(fox), **known)
-        assert after.event("JobDone", **known)["state"] == 2
+        assert after.event("RequestSucceeded", **known)["state"] == 2
         assert after.ask("restore", folder=str(fox), state=1)["ok"] == {"state": 3}
         assert len(after.ask("history", folder=str(fox))["ok"]["history"]) == 3
     whole(fox, 3)

@@ -9,7 +9,7 @@ One JSON object a line, UTF-8, on stdin and stdout; stderr is a log for people.
     bridge  {"event": "Connected", "server": "render01:7433", ...}
     host    {"id": 2, "do": "generate", "spec": {"prompt": "a red fox in the snow"}}
     bridge  {"id": 2, "ok": {"request_id": "..."}}
-    bridge  {"event": "JobChanged", ...}
+    bridge  {"event": "RequestUpdated", ...}
     bridge  {"beat": 12.0}
 
 ``connect`` comes first. ``generate``, ``rerender``, ``attach``, ``cancel``, ``history``,
@@ -126,10 +126,10 @@ class Bridge:
             result = work(self, Fields({**defaults, **asked}, "", SpecError))
         except UnicodeDecodeError:
             return _refusal(number, "LINE_INVALID", "A line is UTF-8 text.")
-        except (ContractError, ClientError) as problem:
-            return _refusal(number, problem.reason, problem.message, problem.hint)
-        except OSError as problem:
-            message = f"{problem.filename} cannot be used: {problem.strerror}."
+        except (ContractError, ClientError) as error:
+            return _refusal(number, error.reason, error.message, error.hint)
+        except OSError as error:
+            message = f"{error.filename} cannot be used: {error.strerror}."
             return _refusal(number, "FILE_UNUSABLE", message)
         return {"id": number, "ok": result}
 
@@ -298,8 +298,8 @@ def _request_id(fields: Fields) -> str:
     text = fields.text("request_id")
     try:
         return str(uuid.UUID(text)) if text else ""
-    except ValueError as problem:
-        raise fields.wrong("request_id", "a UUID") from problem
+    except ValueError as error:
+        raise fields.wrong("request_id", "a UUID") from error
 
 
 if __name__ == "__main__":
