@@ -26,7 +26,7 @@ from layert2v_server.api.jobs import JobService
 from layert2v_server.api.server_info import ServerService
 from layert2v_server.auth import Callers, read_callers
 from layert2v_server.config import Config
-from layert2v_server.domain.state import TERMINAL
+from layert2v_server.domain.state import TERMINAL_STATES
 from layert2v_server.errors import ConfigError
 from layert2v_server.executors.base import Executor
 from layert2v_server.executors.process import ProcessExecutor, worker_command
@@ -161,7 +161,7 @@ async def _parts(config: Config, executors: tuple[Executor, ...]) -> AsyncGenera
             store.void_leases()  # we hold the lock: whoever gave them is gone, its workers with it
             store.remember_models(())  # the checkpoints may be others now: our workers will tell
             artifacts.delete_unknown(store.ids())
-            artifacts.release(store.ids(TERMINAL))
+            artifacts.release(store.ids(TERMINAL_STATES))
             uploads.forget_older(time.time() - config.keep_uploads_days * 86400)
             yield Parts(
                 board=JobBoard(store),

@@ -19,16 +19,16 @@ from layert2v.wire import (
 )
 from layert2v_server.domain.job import Job, Progress
 from layert2v_server.domain.request import Brought, OwnJob, Pictures, RerenderWish, Source, Wish
-from layert2v_server.domain.state import State
+from layert2v_server.domain.state import JobState
 from layert2v_server.errors import ArtifactNotFound, InvalidArgument, JobNotFound
 
 STATES = {
-    State.QUEUED: jobs_pb2.JOB_STATE_QUEUED,
-    State.RUNNING: jobs_pb2.JOB_STATE_RUNNING,
-    State.CANCELLING: jobs_pb2.JOB_STATE_CANCELLING,
-    State.SUCCEEDED: jobs_pb2.JOB_STATE_SUCCEEDED,
-    State.FAILED: jobs_pb2.JOB_STATE_FAILED,
-    State.CANCELLED: jobs_pb2.JOB_STATE_CANCELLED,
+    JobState.QUEUED: jobs_pb2.JOB_STATE_QUEUED,
+    JobState.RUNNING: jobs_pb2.JOB_STATE_RUNNING,
+    JobState.CANCELLING: jobs_pb2.JOB_STATE_CANCELLING,
+    JobState.SUCCEEDED: jobs_pb2.JOB_STATE_SUCCEEDED,
+    JobState.FAILED: jobs_pb2.JOB_STATE_FAILED,
+    JobState.CANCELLED: jobs_pb2.JOB_STATE_CANCELLED,
 }
 _STATES = {number: state for state, number in STATES.items()}
 
@@ -109,7 +109,7 @@ def _records(files: Iterable[jobs_pb2.InputFile]) -> tuple[FileRecord, ...]:
     )
 
 
-def states_from_message(request: jobs_pb2.ListJobsRequest) -> tuple[State, ...]:
+def states_from_message(request: jobs_pb2.ListJobsRequest) -> tuple[JobState, ...]:
     """The states that a list asks for. Raises `InvalidArgument` for one that does not exist."""
     try:
         return tuple(_STATES[number] for number in request.states)

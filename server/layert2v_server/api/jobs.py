@@ -20,7 +20,7 @@ from layert2v_server.api.convert import (
 )
 from layert2v_server.api.interceptor import caller
 from layert2v_server.domain.job import Job
-from layert2v_server.domain.state import State
+from layert2v_server.domain.state import JobState
 from layert2v_server.errors import InvalidArgument, JobNotFound
 from layert2v_server.service.job_monitor import JobBoard
 from layert2v_server.service.submission import Intake
@@ -70,7 +70,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     async def CancelJob(self, request: jobs_pb2.CancelJobRequest, context: Context) -> jobs_pb2.Job:
         job = await self._own(request.name)
         job = await self._board.change(self._store.cancel, job.id)
-        if job.ended:  # otherwise its worker is still at it
+        if job.is_terminal:  # otherwise its worker is still at it
             await self._board.ask(self._artifacts.release, [job.id])
         return self._message(job)
 
@@ -110,7 +110,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         return job
 
     def _message(self, job: Job) -> jobs_pb2.Job:
-        tell = self._tell_paths and job.state is State.SUCCEEDED
+        tell = self._tell_paths and job.state is JobState.SUCCEEDED
         return job_to_message(
             job,
             max_attempts=self._store.max_attempts,

@@ -72,7 +72,7 @@ class JobBoard:
             if job.revision != revision:
                 revision = job.revision
                 yield job
-            if job.ended:
+            if job.is_terminal:
                 return
             await self.news(mark)
 

@@ -13,7 +13,7 @@ from layert2v.spec import model_from_json
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
 from layert2v_server.domain.request import Kind, kind_of, spec_to_plain
-from layert2v_server.domain.state import State
+from layert2v_server.domain.state import JobState
 from layert2v_server.errors import (
     DiskFull,
     EngineNotReady,
@@ -194,14 +194,14 @@ class Scheduler:
     async def _pass_on_cancel(self, executor: Executor, job_id: str) -> None:
         with contextlib.suppress(Stopping):
             async for job in self._board.watch(job_id):
-                if job.state is State.CANCELLING:
+                if job.state is JobState.CANCELLING:
                     executor.cancel(job_id)
                     return
 
     async def _release(self, job_id: str) -> None:
         """Give up what a job started from, once it will not start again."""
         with contextlib.suppress(JobNotFound):
-            if (await self._board.ask(self._store.get, job_id)).ended:
+            if (await self._board.ask(self._store.get, job_id)).is_terminal:
                 await asyncio.to_thread(self._artifacts.release, [job_id])
 
     async def _clear(self, job: Job) -> None:

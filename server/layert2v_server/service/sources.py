@@ -21,7 +21,7 @@ from layert2v.rerender.validation import (
 from layert2v.spec import FieldViolation, ModelInfo
 from layert2v.stack import MANIFEST_NAME, FileRecord, Stack, is_safe_path, loads, state_path
 from layert2v_server.domain.request import Brought, OwnJob, Pictures, RerenderWish, Source
-from layert2v_server.domain.state import State
+from layert2v_server.domain.state import JobState
 from layert2v_server.errors import FilesMissing, InvalidSource, JobNotFound, SourceNotFound
 from layert2v_server.store.artifacts import ArtifactStore, Staged
 from layert2v_server.store.content_index import Holdings
@@ -173,7 +173,7 @@ class Sources:
             raise SourceNotFound(f"jobs/{job_id}") from error
         if job.owner != owner:
             raise SourceNotFound(f"jobs/{job_id}")
-        if job.state is not State.SUCCEEDED:
+        if job.state is not JobState.SUCCEEDED:
             raise InvalidSource(
                 "SOURCE_NOT_READY",
                 f"There is no layer stack of 'jobs/{job_id}' yet: the job is {job.state.lower()}.",

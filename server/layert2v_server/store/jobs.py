@@ -1,6 +1,6 @@
 """The job table: every change of a job is one durable transaction here.
 
-All state changes go through the table of `jobs.state`. An attempt number fences its job: what a
+All state changes go through the table of ``domain.state``. An attempt number fences its job: what a
 worker of an earlier attempt still has to say is refused. A method that may change something returns
 what changed, and something false where nothing did. Blocking; the server calls it in threads.
 """
@@ -19,7 +19,7 @@ from layert2v.spec import ModelInfo, model_from_json, model_to_json
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
 from layert2v_server.domain.request import Spec, Wish, digest
-from layert2v_server.domain.state import TERMINAL, State, Step, after
+from layert2v_server.domain.state import TERMINAL_STATES, JobEvent, JobState, next_state
 from layert2v_server.errors import (
     ArtifactNotFound,
     InvalidTransition,
@@ -84,7 +84,7 @@ class JobStore:
             if known is not None:
                 return known
             open_jobs = select(func.count()).where(
-                jobs.c.owner == owner, jobs.c.state.not_in(TERMINAL)
+                jobs.c.owner == owner, jobs.c.state.not_in(TERMINAL_STATES)
             )
             if connection.execute(open_jobs).scalar_one() >= self.max_open_jobs:
                 raise TooManyJobs(self.max_open_jobs)
@@ -108,7 +108,7 @@ class JobStore:
         *,
         size: int,
         before: int | None = None,
-        states: Collection[State] = (),
+        states: Collection[JobState] = (),
     ) -> tuple[list[Job], int | None]:
         """Up to `size` jobs of `owner`, newest first, and the `before` of the next page, if any."""
         query = JOB.where(jobs.c.owner == owner).order_by(jobs.c.sequence.desc()).limit(size + 1)
@@ -125,20 +125,20 @@ class JobStore:
         """Ask for the job to stop. Raises `JobNotFound`."""
         with writing(self._engine) as connection:
             job = _get(connection, job_id)
-            if job.ended or job.state is State.CANCELLING:
+            if job.is_terminal or job.state is JobState.CANCELLING:
                 return job
-            return self._move(connection, job, Step.CANCEL)
+            return self._move(connection, job, JobEvent.CANCEL)
 
     def delete(self, job_id: str) -> Job:
         """Forget an ended job. Raises `JobNotFound` and `JobBusy`."""
         with writing(self._engine) as connection:
             job = _get(connection, job_id)
-            if not job.ended:
+            if not job.is_terminal:
                 raise JobBusy(job_id)
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
             return job
 
-    def ids(self, states: Collection[State] = tuple(State)) -> set[str]:
+    def ids(self, states: Collection[JobState] = tuple(JobState)) -> set[str]:
         """The ids of all jobs in these states."""
         with reading(self._engine) as connection:
             return set(
@@ -150,7 +150,7 @@ class JobStore:
     def claim(self, worker: str, lease_s: float) -> Job | None:
         """Give the job at the head of the queue to `worker`; None where the queue is empty."""
         with writing(self._engine) as connection:
-            head = JOB.where(jobs.c.state == State.QUEUED).order_by(jobs.c.sequence).limit(1)
+            head = JOB.where(jobs.c.state == JobState.QUEUED).order_by(jobs.c.sequence).limit(1)
             row = connection.execute(head).first()
             if row is None:
                 return None
@@ -158,7 +158,7 @@ class JobStore:
             return self._move(
                 connection,
                 job,
-                Step.START,
+                JobEvent.START,
                 attempt=job.attempt + 1,
                 worker=worker,
                 lease_until=self._clock() + lease_s,
@@ -209,24 +209,24 @@ class JobStore:
             }
             if new_preview:
                 values["preview_revision"] = job.revision + 1
-            return self._move(connection, job, Step.SUCCEED, **values)
+            return self._move(connection, job, JobEvent.SUCCEED, **values)
 
     def fail(self, job_id: str, attempt: int, failure: Failure) -> Job:
         """The attempt cannot be done, and neither could another one."""
         with writing(self._engine) as connection:
             job = self._held(connection, job_id, attempt)
-            return self._move(connection, job, Step.FAIL, failure=asdict(failure))
+            return self._move(connection, job, JobEvent.FAIL, failure=asdict(failure))
 
     def stopped(self, job_id: str, attempt: int) -> Job:
         """The worker stopped because somebody had asked for it."""
         with writing(self._engine) as connection:
-            return self._move(connection, self._held(connection, job_id, attempt), Step.STOP)
+            return self._move(connection, self._held(connection, job_id, attempt), JobEvent.STOP)
 
     def give_back(self, job_id: str, attempt: int) -> Job:
         """The server drains: the job returns to the queue as if this attempt had never begun."""
         with writing(self._engine) as connection:
             job = self._held(connection, job_id, attempt)
-            return self._move(connection, job, Step.REQUEUE, attempt=job.attempt - 1)
+            return self._move(connection, job, JobEvent.REQUEUE, attempt=job.attempt - 1)
 
     def lost(self, job_id: str, attempt: int, failure: Failure) -> Job:
         """The worker is gone: run the job again; after the last attempt fail it with `failure`."""
@@ -240,7 +240,7 @@ class JobStore:
 
     def expire(self, failure: Failure) -> list[Job]:
         """Treat the worker of every lease that ran out as lost; returns the jobs this concerned."""
-        running = jobs.c.state.in_((State.RUNNING, State.CANCELLING))
+        running = jobs.c.state.in_((JobState.RUNNING, JobState.CANCELLING))
         query = JOB.where(running, jobs.c.lease_until <= self._clock())
         with writing(self._engine) as connection:
             expired = [job_of(row) for row in connection.execute(query)]
@@ -335,34 +335,34 @@ class JobStore:
 
     def _held(self, connection: Connection, job_id: str, attempt: int) -> Job:
         job = _get(connection, job_id)
-        if job.ended or job.state is State.QUEUED or job.attempt != attempt:
+        if job.is_terminal or job.state is JobState.QUEUED or job.attempt != attempt:
             raise InvalidTransition(f"Attempt {attempt} does not hold the job any more.")
         return job
 
     def _lost(self, connection: Connection, job: Job, failure: Failure) -> Job:
-        if job.state is State.RUNNING and job.attempt >= self.max_attempts:
-            return self._move(connection, job, Step.FAIL, failure=asdict(failure))
-        return self._move(connection, job, Step.REQUEUE)
+        if job.state is JobState.RUNNING and job.attempt >= self.max_attempts:
+            return self._move(connection, job, JobEvent.FAIL, failure=asdict(failure))
+        return self._move(connection, job, JobEvent.REQUEUE)
 
-    def _move(self, connection: Connection, job: Job, step: Step, **values: Any) -> Job:
-        state = after(job.state, step)
-        if state in TERMINAL:
+    def _move(self, connection: Connection, job: Job, event: JobEvent, **values: Any) -> Job:
+        state = next_state(job.state, event)
+        if state in TERMINAL_STATES:
             values["finished"] = self._clock()
-        elif state is State.QUEUED:
+        elif state is JobState.QUEUED:
             values["progress"] = asdict(Progress())
         connection.execute(
             update(jobs)
             .where(jobs.c.id == job.id)
             .values(state=state, revision=job.revision + 1, **values)
         )
-        if State.QUEUED in (job.state, state):
+        if JobState.QUEUED in (job.state, state):
             self._tell_queue(connection)
         return _get(connection, job.id)
 
     def _tell_queue(self, connection: Connection) -> None:
         # Everybody who waits has another place now, and a watcher only hears of new revisions.
         connection.execute(
-            update(jobs).where(jobs.c.state == State.QUEUED).values(revision=jobs.c.revision + 1)
+            update(jobs).where(jobs.c.state == JobState.QUEUED).values(revision=jobs.c.revision + 1)
         )
 
 

@@ -21,14 +21,14 @@ from layert2v_server.api.convert import (
 )
 from layert2v_server.api.errors import CODES
 from layert2v_server.domain.job import Failure, Job, Progress
-from layert2v_server.domain.state import State
+from layert2v_server.domain.state import JobState
 from layert2v_server.errors import ArtifactNotFound, InvalidArgument, JobNotFound, ServerError
 
 JOB = Job(
     id="abc",
     owner="anna",
     spec=GenerateSpec(prompt="a fox", seed=0, guidance=0.0),
-    state=State.FAILED,
+    state=JobState.FAILED,
     revision=9,
     attempt=2,
     queue_position=None,
@@ -47,7 +47,11 @@ JOB = Job(
 
 def test_a_job_as_message() -> None:
     message = job_to_message(JOB, max_attempts=3)
-    assert (message.name, message.state, message.revision) == ("jobs/abc", STATES[State.FAILED], 9)
+    assert (message.name, message.state, message.revision) == (
+        "jobs/abc",
+        STATES[JobState.FAILED],
+        9,
+    )
     assert spec_from_message(message.spec) == JOB.spec
     assert (message.error.reason, message.error.hint) == ("DISK_FULL", "Free some.")
     assert message.create_time.ToDatetime().timestamp() % 1 == 0.25
@@ -57,7 +61,7 @@ def test_a_job_as_message() -> None:
 
 
 def test_every_state_has_a_number() -> None:
-    assert set(STATES) == set(State)
+    assert set(STATES) == set(JobState)
     assert set(STATES.values()) == set(jobs_pb2.JobState.values()) - {0}
 
 

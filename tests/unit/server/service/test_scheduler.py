@@ -13,7 +13,7 @@ from fakes.fake_engine import MODEL, Behaviour, FakeEngine
 from layert2v.spec import GenerateSpec, resolve
 from layert2v.stack import read
 from layert2v_server.domain.job import Job
-from layert2v_server.domain.state import State
+from layert2v_server.domain.state import JobState
 from layert2v_server.errors import (
     EngineNotReady,
     JobNotFound,
@@ -81,7 +81,9 @@ class Shop:
         full = resolve(asked, MODEL, 42)
         return self.store.create("anna", str(len(self.store.ids())), asked, full).id
 
-    async def wait(self, job: str, until: Callable[[Job], bool] = lambda job: job.ended) -> Job:
+    async def wait(
+        self, job: str, until: Callable[[Job], bool] = lambda job: job.is_terminal
+    ) -> Job:
         async for snapshot in self.board.watch(job):
             if until(snapshot):
                 return snapshot
@@ -126,7 +128,7 @@ def test_jobs_run_one_after_the_other(shop: Shop) -> None:
 
     async def scene() -> None:
         ended = [await shop.wait(job) for job in jobs]
-        assert [job.state for job in ended] == [State.SUCCEEDED] * 2
+        assert [job.state for job in ended] == [JobState.SUCCEEDED] * 2
         for job in ended:
             stack = read(shop.artifacts.stack_folder(job.id))
             assert job.artifact_count == len(stack.files()) + 2  # and two manifests
@@ -142,7 +144,7 @@ def test_a_lost_job_runs_again(shop: Shop, fragile: Fragile) -> None:
 
     async def scene() -> None:
         ended = await shop.wait(job)
-        assert (ended.state, ended.attempt) == (State.SUCCEEDED, 3)
+        assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 3)
 
     play(shop, scene)
 
@@ -153,7 +155,7 @@ def test_a_job_that_kills_every_worker_fails(shop: Shop, fragile: Fragile) -> No
 
     async def scene() -> None:
         ended = await shop.wait(job)
-        assert (ended.state, ended.attempt) == (State.FAILED, 3)
+        assert (ended.state, ended.attempt) == (JobState.FAILED, 3)
         assert ended.failure is not None
         assert ended.failure.reason == "WORKER_CRASHED"
 
@@ -166,7 +168,7 @@ def test_an_engine_error_is_final(shop: Shop) -> None:
 
     async def scene() -> None:
         ended = await shop.wait(job)
-        assert (ended.state, ended.attempt) == (State.FAILED, 1)
+        assert (ended.state, ended.attempt) == (JobState.FAILED, 1)
         assert ended.failure is not None
         assert (ended.failure.reason, ended.failure.hint) == ("NO_SUCH_WORD", "Use another word.")
 
@@ -179,8 +181,8 @@ def test_cancel_reaches_the_right_job_only(shop: Shop) -> None:
     async def scene() -> None:
         await shop.wait(first, lambda job: job.progress.done > 0)
         await shop.board.change(shop.store.cancel, first)
-        assert (await shop.wait(first)).state is State.CANCELLED
-        assert (await shop.wait(second)).state is State.SUCCEEDED
+        assert (await shop.wait(first)).state is JobState.CANCELLED
+        assert (await shop.wait(second)).state is JobState.SUCCEEDED
 
     play(shop, scene)
     assert attempts(shop) == []
@@ -193,7 +195,7 @@ def test_draining_returns_the_job_to_the_queue(shop: Shop) -> None:
         await shop.wait(job, lambda job: job.progress.done > 0)
         await shop.scheduler.close()
         drained = shop.store.get(job)
-        assert (drained.state, drained.attempt) == (State.QUEUED, 0)
+        assert (drained.state, drained.attempt) == (JobState.QUEUED, 0)
 
     play(shop, scene)
     assert attempts(shop) == []
@@ -219,9 +221,9 @@ def test_an_attempt_that_lost_its_lease_is_dropped(shop: Shop) -> None:
         # As if the clock had jumped: another worker may take the job at any time.
         await shop.board.change(shop.store.give_back, job, started.attempt)
         await shop.board.change(shop.store.cancel, job)
-        assert (await shop.wait(job)).state is State.CANCELLED
+        assert (await shop.wait(job)).state is JobState.CANCELLED
         other = shop.put()
-        assert (await shop.wait(other)).state is State.SUCCEEDED
+        assert (await shop.wait(other)).state is JobState.SUCCEEDED
 
     play(shop, scene)
 

@@ -19,7 +19,7 @@ from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Progress
 from layert2v_server.domain.request import OwnJob, RerenderWish
-from layert2v_server.domain.state import State
+from layert2v_server.domain.state import JobState
 from layert2v_server.errors import (
     ArtifactNotFound,
     ConfigError,
@@ -128,7 +128,7 @@ def test_the_lock_lets_one_server_in(tmp_path: Path) -> None:
 
 def test_a_new_job_waits_at_revision_one(store: JobStore) -> None:
     job = store.get(create(store))
-    assert (job.state, job.revision, job.attempt, job.queue_position) == (State.QUEUED, 1, 0, 0)
+    assert (job.state, job.revision, job.attempt, job.queue_position) == (JobState.QUEUED, 1, 0, 0)
     assert job.spec == SPEC
 
 
@@ -136,7 +136,7 @@ def test_the_same_request_is_the_same_job(store: JobStore) -> None:
     first = create(store)
     start(store)
     again = store.create("anna", "r1", SPEC, replace(SPEC, seed=99))
-    assert (again.id, again.state) == (first, State.RUNNING)
+    assert (again.id, again.state) == (first, JobState.RUNNING)
     assert store.find_request("anna", "r1", SPEC) == again
     assert store.find_request("bert", "r1", SPEC) is None
     assert create(store, "r1", owner="bert") != first
@@ -178,7 +178,7 @@ def test_progress_and_success(store: JobStore) -> None:
     job = store.progress(name, attempt, told, new_preview=True)
     assert (job.progress, job.preview_revision) == (told, job.revision)
     job = store.succeed(name, attempt, FILES)
-    assert (job.state, job.artifact_count, job.artifact_bytes) == (State.SUCCEEDED, 3, 3)
+    assert (job.state, job.artifact_count, job.artifact_bytes) == (JobState.SUCCEEDED, 3, 3)
     assert store.artifacts(name, start=1, size=5) == FILES[1:]
     assert store.artifact(name, 2) == FILES[2]
     assert store.used_bytes() == 3
@@ -189,7 +189,7 @@ def test_progress_and_success(store: JobStore) -> None:
 def test_an_old_attempt_has_nothing_more_to_say(store: JobStore) -> None:
     create(store)
     name, first = start(store)
-    assert store.lost(name, first, GONE).state is State.QUEUED
+    assert store.lost(name, first, GONE).state is JobState.QUEUED
     assert start(store) == (name, 2)
     for word in (
         lambda: store.progress(name, first, Progress()),
@@ -206,7 +206,7 @@ def test_the_last_attempt_fails(store: JobStore) -> None:
     for _ in range(3):
         name, attempt = start(store)
         job = store.lost(name, attempt, GONE)
-    assert (job.state, job.attempt, job.failure) == (State.FAILED, 3, GONE)
+    assert (job.state, job.attempt, job.failure) == (JobState.FAILED, 3, GONE)
 
 
 def test_draining_costs_no_attempt(store: JobStore) -> None:
@@ -214,7 +214,7 @@ def test_draining_costs_no_attempt(store: JobStore) -> None:
     name, attempt = start(store)
     store.progress(name, attempt, Progress(fraction=0.5))
     job = store.give_back(name, attempt)
-    assert (job.state, job.attempt, job.progress) == (State.QUEUED, 0, Progress())
+    assert (job.state, job.attempt, job.progress) == (JobState.QUEUED, 0, Progress())
 
 
 def test_leases_run_out(store: JobStore, clock: Clock) -> None:
@@ -226,7 +226,7 @@ def test_leases_run_out(store: JobStore, clock: Clock) -> None:
     clock.now += 29
     assert store.expire(GONE) == []
     clock.now += 2
-    assert [job.state for job in store.expire(GONE)] == [State.QUEUED]
+    assert [job.state for job in store.expire(GONE)] == [JobState.QUEUED]
     start(store)
     store.void_leases()
     assert [job.id for job in store.expire(GONE)] == [name]
@@ -235,19 +235,19 @@ def test_leases_run_out(store: JobStore, clock: Clock) -> None:
 def test_cancel_in_the_queue_and_at_work(store: JobStore) -> None:
     first, second = create(store, "r1"), create(store, "r2")
     name, attempt = start(store)
-    assert store.cancel(second).state is State.CANCELLED
-    assert store.cancel(first).state is State.CANCELLING
+    assert store.cancel(second).state is JobState.CANCELLED
+    assert store.cancel(first).state is JobState.CANCELLING
     revision = store.get(first).revision
     assert store.cancel(first).revision == revision
-    assert store.stopped(name, attempt).state is State.CANCELLED
-    assert store.cancel(first).state is State.CANCELLED
+    assert store.stopped(name, attempt).state is JobState.CANCELLED
+    assert store.cancel(first).state is JobState.CANCELLED
 
 
 def test_a_lost_worker_ends_a_cancelled_job(store: JobStore) -> None:
     create(store)
     name, attempt = start(store)
     store.cancel(name)
-    assert store.lost(name, attempt, GONE).state is State.CANCELLED
+    assert store.lost(name, attempt, GONE).state is JobState.CANCELLED
 
 
 def test_only_an_ended_job_can_be_deleted(store: JobStore) -> None:
@@ -275,7 +275,7 @@ def test_pages_run_from_new_to_old(store: JobStore) -> None:
             break
     assert seen == names[::-1]
     start(store)
-    running, _ = store.page("anna", size=9, states=[State.RUNNING])
+    running, _ = store.page("anna", size=9, states=[JobState.RUNNING])
     assert [job.id for job in running] == names[:1]
 
 

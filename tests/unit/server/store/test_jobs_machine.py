@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
-from layert2v_server.domain.state import TERMINAL, State
+from layert2v_server.domain.state import TERMINAL_STATES, JobState
 from layert2v_server.errors import InvalidTransition
 from layert2v_server.store.database import open_database
 from layert2v_server.store.jobs import JobStore
@@ -66,14 +66,14 @@ class Queue(RuleBasedStateMachine):
 
     @rule(target=runs)
     def claim(self) -> object:
-        queued = [job for job in self.seen.values() if job.state is State.QUEUED]
+        queued = [job for job in self.seen.values() if job.state is JobState.QUEUED]
         job = self.store.claim("gpu", 10.0)
         assert (job is None) == (not queued)
         return multiple() if job is None else (job.id, job.attempt)
 
     @rule(job=jobs)
     def cancel(self, job: str) -> None:
-        assert self.store.cancel(job).state not in (State.QUEUED, State.RUNNING)
+        assert self.store.cancel(job).state not in (JobState.QUEUED, JobState.RUNNING)
 
     @rule(seconds=st.sampled_from([1.0, 11.0]))
     def wait(self, seconds: float) -> None:
@@ -90,7 +90,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(run=consumes(runs), how=st.sampled_from(ENDINGS))
     def end(self, run: tuple[str, int], how: str) -> None:
-        if how == "stopped" and self.store.get(run[0]).state is not State.CANCELLING:
+        if how == "stopped" and self.store.get(run[0]).state is not JobState.CANCELLING:
             how = "succeed"  # a worker stops only when it was told to
         words = {"succeed": [[FILE]], "fail": [GONE], "lost": [GONE]}
         self._say(run, lambda: getattr(self.store, how)(*run, *words.get(how, [])))
@@ -98,7 +98,7 @@ class Queue(RuleBasedStateMachine):
     def _say(self, run: tuple[str, int], word: Callable[[], object]) -> None:
         """A word of a worker counts exactly while it holds the job."""
         job = self.store.get(run[0])
-        holds = job.state in (State.RUNNING, State.CANCELLING) and job.attempt == run[1]
+        holds = job.state in (JobState.RUNNING, JobState.CANCELLING) and job.attempt == run[1]
         try:
             word()
             heard = True
@@ -117,7 +117,7 @@ class Queue(RuleBasedStateMachine):
             before = self.seen.get(name, job)
             assert job.revision >= before.revision
             assert job.revision > before.revision or job.state is before.state
-            assert before.state not in TERMINAL or job.state is before.state
+            assert before.state not in TERMINAL_STATES or job.state is before.state
             assert job.attempt <= MAX_ATTEMPTS
         self.seen = now
 
