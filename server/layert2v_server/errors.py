@@ -6,7 +6,7 @@ ServerError
 ├── ArtifactNotFound     the job has no artifact of that path
 ├── JobBusy              the job must end before it can be deleted
 ├── InvalidTransition    a job in this state does not allow that step
-├── RequestReused        the request id was used before for another request
+├── RequestIdReused        the request id was used before for another request
 ├── TooManyJobs          one user has too many jobs open
 ├── SpecRejected         a request outside the limits of its model (carries the field violations)
 ├── InvalidArgument      a malformed name, page token, offset or chunk
@@ -15,7 +15,7 @@ ServerError
 ├── FilesMissing         files that a re-render needs are not here
 ├── PictureRefused       a picture that was brought is not one that may be decoded
 ├── OffsetOutOfRange     a read or an upload beside the bytes that are there
-├── ChecksumWrong        bytes that arrived are not the bytes that were sent
+├── ChecksumMismatch        bytes that arrived are not the bytes that were sent
 ├── UploadBusy           another call is writing the same file
 ├── EngineNotReady       no worker has told yet what it can do
 ├── DiskFull             the data folder has no room left
@@ -91,7 +91,7 @@ class InvalidTransition(ServerError):
     reason = "INVALID_TRANSITION"
 
 
-class RequestReused(ServerError):
+class RequestIdReused(ServerError):
     """The request id was used before for another request."""
 
     reason = "REQUEST_ID_REUSED"
@@ -178,7 +178,7 @@ class OffsetOutOfRange(ServerError):
     reason = "OFFSET_OUT_OF_RANGE"
 
 
-class ChecksumWrong(ServerError):
+class ChecksumMismatch(ServerError):
     """Bytes that arrived are not the bytes that were sent."""
 
     reason = "CHECKSUM_WRONG"

@@ -35,8 +35,8 @@ from layert2v_server.service.scheduler import Scheduler
 from layert2v_server.service.sources import Sources
 from layert2v_server.service.submission import Intake
 from layert2v_server.store.artifacts import ArtifactStore
-from layert2v_server.store.content_index import Holdings
-from layert2v_server.store.database import disk_full_as_error, exclusive_use, open_database
+from layert2v_server.store.content_index import ContentIndex
+from layert2v_server.store.database import convert_disk_full, exclusive_lock, open_database
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.uploads import UploadStore
 
@@ -64,7 +64,7 @@ class Parts:
     board: JobBoard
     artifacts: ArtifactStore
     uploads: UploadStore
-    holdings: Holdings
+    content_index: ContentIndex
     executors: tuple[Executor, ...]
 
 
@@ -143,14 +143,14 @@ def process_executors(config: Config) -> tuple[Executor, ...]:
 async def _parts(config: Config, executors: tuple[Executor, ...]) -> AsyncGenerator[Parts, None]:
     data = config.data.expanduser().resolve()
     try:
-        with disk_full_as_error():
+        with convert_disk_full():
             data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
             f"The data folder {data} cannot be made: {error.strerror}.",
             "Name a folder on a local disk with --data.",
         ) from error
-    with exclusive_use(data / "server.lock"):
+    with exclusive_lock(data / "server.lock"):
         engine = open_database(data / "jobs.sqlite3")
         try:
             store = JobStore(
@@ -158,16 +158,17 @@ async def _parts(config: Config, executors: tuple[Executor, ...]) -> AsyncGenera
             )
             artifacts = ArtifactStore(data / "jobs", min_free_bytes=config.min_free_mib * MIB)
             uploads = UploadStore(data / "uploads", max_bytes=config.max_upload_mib * MIB)
-            store.void_leases()  # we hold the lock: whoever gave them is gone, its workers with it
-            store.remember_models(())  # the checkpoints may be others now: our workers will tell
-            artifacts.delete_unknown(store.ids())
-            artifacts.release(store.ids(TERMINAL_STATES))
-            uploads.forget_older(time.time() - config.keep_uploads_days * 86400)
+            # This server holds the lock: the one that granted the leases is gone, with its workers.
+            store.expire_all_leases()
+            store.save_models(())  # the checkpoints may have changed: the workers will report them
+            artifacts.delete_orphans(store.list_ids())
+            artifacts.release_sources(store.list_ids(TERMINAL_STATES))
+            uploads.delete_older(time.time() - config.keep_uploads_days * 86400)
             yield Parts(
                 board=JobBoard(store),
                 artifacts=artifacts,
                 uploads=uploads,
-                holdings=Holdings(store, artifacts, uploads),
+                content_index=ContentIndex(store, artifacts, uploads),
                 executors=executors,
             )
         finally:
@@ -191,12 +192,12 @@ async def _listening(config: Config, parts: Parts, callers: Callers) -> AsyncGen
 
 def _add_services(server: Any, config: Config, parts: Parts) -> health.HealthServicer:
     board, artifacts, uploads = parts.board, parts.artifacts, parts.uploads
-    sources = Sources(board.store, artifacts, parts.holdings)
+    sources = Sources(board.store, artifacts, parts.content_index)
     intake = Intake(board, artifacts, sources, parts.executors, lambda: secrets.randbelow(MAX_SEED))
     tell_paths = config.is_local if config.tell_paths is None else config.tell_paths
     jobs = JobService(board, intake, artifacts, tell_paths=tell_paths)
     jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)  # type: ignore[no-untyped-call]
-    files = ArtifactService(board, artifacts, uploads, parts.holdings)
+    files = ArtifactService(board, artifacts, uploads, parts.content_index)
     artifacts_pb2_grpc.add_ArtifactServiceServicer_to_server(files, server)  # type: ignore[no-untyped-call]
     info = ServerService(board, artifacts, uploads, parts.executors)
     server_pb2_grpc.add_ServerServiceServicer_to_server(info, server)  # type: ignore[no-untyped-call]

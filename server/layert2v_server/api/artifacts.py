@@ -22,14 +22,14 @@ from layert2v_server.api.convert import (
 from layert2v_server.api.interceptor import caller
 from layert2v_server.errors import (
     ArtifactNotFound,
-    ChecksumWrong,
+    ChecksumMismatch,
     InvalidArgument,
     OffsetOutOfRange,
     UploadBusy,
 )
 from layert2v_server.service.job_monitor import JobBoard
 from layert2v_server.store.artifacts import ArtifactStore, read_chunks
-from layert2v_server.store.content_index import Holdings
+from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.uploads import Upload, UploadStore
 
 Context: TypeAlias = grpc.aio.ServicerContext
@@ -44,10 +44,10 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         board: JobBoard,
         artifacts: ArtifactStore,
         uploads: UploadStore,
-        holdings: Holdings,
+        content_index: ContentIndex,
     ) -> None:
         self._board = board
-        self._holdings = holdings
+        self._content_index = content_index
         self._store = board.store
         self._artifacts = artifacts
         self._uploads = uploads
@@ -59,7 +59,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         job = await self._own_job(job_id(request.job))
         start = page_start(request.page_token) or 0
         size = page_size(request.page_size, default=500, most=2000)
-        files = await self._board.ask(self._store.artifacts, job, start=start, size=size + 1)
+        files = await self._board.ask(self._store.list_artifacts, job, start=start, size=size + 1)
         return artifacts_pb2.ListArtifactsResponse(
             artifacts=[
                 artifact_to_message(job, start + index, file)
@@ -118,10 +118,12 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
     async def QueryWrite(
         self, request: artifacts_pb2.QueryWriteRequest, context: Context
     ) -> artifacts_pb2.QueryWriteResponse:
-        committed = await asyncio.to_thread(self._uploads.committed, request.upload_id, caller())
+        committed = await asyncio.to_thread(
+            self._uploads.committed_bytes, request.upload_id, caller()
+        )
         answer = artifacts_pb2.QueryWriteResponse(committed_bytes=committed)
         if await asyncio.to_thread(self._uploads.path(request.upload_id).exists):
-            upload = await asyncio.to_thread(self._uploads.find, request.upload_id, caller())
+            upload = await asyncio.to_thread(self._uploads.get, request.upload_id, caller())
             answer.artifact.CopyFrom(_upload_to_message(upload))
         return answer
 
@@ -131,7 +133,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         asked = tuple(dict.fromkeys(request.sha256))
         if len(asked) > MAX_FIND_FILES:
             raise InvalidArgument(f"At most {MAX_FIND_FILES} files can be looked for at once.")
-        held = await self._board.ask(self._holdings.find, caller(), asked)
+        held = await self._board.ask(self._content_index.find, caller(), asked)
         return artifacts_pb2.FindFilesResponse(
             missing=[sha256 for sha256 in asked if sha256 not in held]
         )
@@ -149,7 +151,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
             if step.WhichOneof("step") != "chunk" or len(step.chunk.data) > MAX_CHUNK_BYTES:
                 raise InvalidArgument(f"A step is a chunk of at most {MAX_CHUNK_BYTES} bytes.")
             if zlib.crc32(step.chunk.data) != step.chunk.crc32:
-                raise ChecksumWrong("A chunk arrived damaged.", "Go on from the committed size.")
+                raise ChecksumMismatch("A chunk arrived damaged.", "Go on from the committed size.")
             committed = await asyncio.to_thread(
                 self._uploads.append, upload, step.chunk.offset, step.chunk.data
             )
@@ -159,11 +161,11 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         """Path, size and hash of a file that the caller may read. Raises `ArtifactNotFound`."""
         if name.startswith(_UPLOADS):
             identity = name.removeprefix(_UPLOADS)
-            upload = await asyncio.to_thread(self._uploads.find, identity, caller())
+            upload = await asyncio.to_thread(self._uploads.get, identity, caller())
             return self._uploads.path(identity), upload.size_bytes, upload.sha256
         job, position = artifact_place(name)
         await self._own_job(job)
-        file = await self._board.ask(self._store.artifact, job, position)
+        file = await self._board.ask(self._store.get_artifact, job, position)
         return self._artifacts.stack_folder(job) / file.path, file.size_bytes, file.sha256
 
     async def _own_job(self, identity: str) -> str:

@@ -56,7 +56,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         self, request: jobs_pb2.ListJobsRequest, context: Context
     ) -> jobs_pb2.ListJobsResponse:
         found, following = await self._board.ask(
-            self._store.page,
+            self._store.list_page,
             caller(),
             size=page_size(request.page_size, default=50, most=500),
             before=page_start(request.page_token),
@@ -71,7 +71,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         job = await self._own(request.name)
         job = await self._board.change(self._store.cancel, job.id)
         if job.is_terminal:  # otherwise its worker is still at it
-            await self._board.ask(self._artifacts.release, [job.id])
+            await self._board.ask(self._artifacts.release_sources, [job.id])
         return self._message(job)
 
     async def DeleteJob(
@@ -97,7 +97,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
                 yield update
 
     async def _add_preview(self, update: jobs_pb2.JobUpdate, job: Job) -> None:
-        picture = await self._board.ask(self._artifacts.preview, job.id)
+        picture = await self._board.ask(self._artifacts.read_preview, job.id)
         if picture is not None:
             preview = jobs_pb2.Preview(media_type="image/png", data=picture)
             update.preview.CopyFrom(preview)

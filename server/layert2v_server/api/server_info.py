@@ -38,7 +38,7 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
         self, request: server_pb2.GetServerInfoRequest, context: grpc.aio.ServicerContext
     ) -> server_pb2.ServerInfo:
         store = self._board.store
-        models = await self._board.ask(store.models)
+        models = await self._board.ask(store.list_models)
         disk = await asyncio.to_thread(shutil.disk_usage, self._artifacts.root)
         return server_pb2.ServerInfo(
             version=layert2v.__version__,

@@ -90,7 +90,7 @@ class Scheduler:
             retry_s = FIRST_RETRY_S
             if ready is not told:
                 models = [model_from_json(model) for model in ready.models]
-                await self._persist(self._store.remember_models, models)
+                await self._persist(self._store.save_models, models)
                 told = ready
             job = await self._persist(self._store.claim, executor.name, self._lease_s)
             if job is not None:
@@ -102,7 +102,7 @@ class Scheduler:
         """Take jobs back from workers that have not shown life for a whole lease."""
         failure = Failure(reason=WorkerLost.reason, message="The worker of this job fell silent.")
         while True:
-            for job in await self._persist(self._store.expire, failure):
+            for job in await self._persist(self._store.requeue_expired, failure):
                 _log.warning("job=%s attempt=%d lease expired", job.id, job.attempt)
             await asyncio.sleep(self._lease_s / 2)
 
@@ -115,21 +115,21 @@ class Scheduler:
             await self._clear(job)
             # Where this cannot be written, the next start of the server takes the job back.
             with contextlib.suppress(DiskFull, InvalidTransition, JobNotFound):
-                await self._board.change(self._store.give_back, job.id, job.attempt)
+                await self._board.change(self._store.requeue, job.id, job.attempt)
             raise
         except WorkerLost as error:
             _log.warning("job=%s attempt=%d lost: %s", job.id, job.attempt, error.message)
             await self._clear(job)
-            await self._settle(self._store.lost, job.id, job.attempt, _crash(error))
+            await self._settle(self._store.mark_lost, job.id, job.attempt, _crash(error))
         except (DiskFull, FilesMissing, SourceNotFound) as error:
             await self._clear(job)
-            await self._settle(self._store.fail, job.id, job.attempt, _failure(error))
+            await self._settle(self._store.mark_failed, job.id, job.attempt, _failure(error))
         except (InvalidTransition, JobNotFound):
             _log.warning("job=%s attempt=%d is not ours any more", job.id, job.attempt)
         await self._release(job.id)
 
     async def _attempt(self, executor: Executor, job: Job) -> None:
-        await asyncio.to_thread(self._artifacts.prepare, job.id)
+        await asyncio.to_thread(self._artifacts.prepare_attempt, job.id)
         if kind_of(job.spec) is Kind.RERENDER:
             await asyncio.to_thread(self._artifacts.copy_source, job.id, job.attempt)
         ending = await self._follow(executor, job)
@@ -137,15 +137,15 @@ class Scheduler:
             files = [FileRecord(**file) for file in ending.files]
             await asyncio.to_thread(self._artifacts.publish, job.id, job.attempt, files)
             await self._board.change(
-                self._store.succeed, job.id, job.attempt, files, new_preview=ending.preview
+                self._store.mark_succeeded, job.id, job.attempt, files, new_preview=ending.preview
             )
         elif isinstance(ending, Failed):
             await self._clear(job)
             failure = Failure(reason=ending.reason, message=ending.message, hint=ending.hint)
-            await self._settle(self._store.fail, job.id, job.attempt, failure)
+            await self._settle(self._store.mark_failed, job.id, job.attempt, failure)
         else:
             await self._clear(job)
-            await self._settle(self._store.stopped, job.id, job.attempt)
+            await self._settle(self._store.mark_stopped, job.id, job.attempt)
         _log.info("job=%s attempt=%d ending=%s", job.id, job.attempt, type(ending).__name__)
 
     async def _follow(self, executor: Executor, job: Job) -> Ending:
@@ -172,7 +172,7 @@ class Scheduler:
                         if time.monotonic() >= renewed + self._lease_s / 3:
                             renewed = time.monotonic()
                             await self._board.ask(
-                                self._store.renew, job.id, job.attempt, self._lease_s
+                                self._store.renew_lease, job.id, job.attempt, self._lease_s
                             )
         finally:
             canceller.cancel()
@@ -188,7 +188,7 @@ class Scheduler:
             eta_s=report.eta_s,
         )
         await self._board.change(
-            self._store.progress, job.id, job.attempt, progress, new_preview=report.preview
+            self._store.record_progress, job.id, job.attempt, progress, new_preview=report.preview
         )
 
     async def _pass_on_cancel(self, executor: Executor, job_id: str) -> None:
@@ -202,10 +202,10 @@ class Scheduler:
         """Give up what a job started from, once it will not start again."""
         with contextlib.suppress(JobNotFound):
             if (await self._board.ask(self._store.get, job_id)).is_terminal:
-                await asyncio.to_thread(self._artifacts.release, [job_id])
+                await asyncio.to_thread(self._artifacts.release_sources, [job_id])
 
     async def _clear(self, job: Job) -> None:
-        await asyncio.to_thread(self._artifacts.clear, job.id)
+        await asyncio.to_thread(self._artifacts.clear_attempts, job.id)
 
     async def _settle(self, action: Callable[P, Job], *args: P.args, **kwargs: P.kwargs) -> None:
         """Write an ending; what the store does not know any more needs none."""

@@ -39,11 +39,12 @@ class Intake:
     async def submit(self, owner: str, request_id: str, asked: Wish) -> Job:
         """Queue a request, once per request id.
 
-        Raises `SpecRejected`, `EngineNotReady`, `DiskFull`, `RequestReused` and `TooManyJobs`; for
-        a re-render also `SourceNotFound`, `InvalidSource` and `FilesMissing`.
+        Raises ``SpecRejected``, ``EngineNotReady``, ``DiskFull``, ``RequestIdReused`` and
+        ``TooManyJobs``; for a re-render also ``SourceNotFound``, ``InvalidSource`` and
+        ``FilesMissing``.
         """
         store = self._board.store
-        known = await self._board.ask(store.find_request, owner, request_id, asked)
+        known = await self._board.ask(store.find_by_request_id, owner, request_id, asked)
         if known is not None:
             return known
         if isinstance(asked, RerenderWish):
@@ -76,7 +77,7 @@ class Intake:
     def _admit(self, violations: Sequence[FieldViolation]) -> None:
         if violations:
             raise SpecRejected(violations)
-        if not self._artifacts.has_room():
+        if not self._artifacts.has_space():
             raise DiskFull
 
     async def _models(self) -> tuple[ModelInfo, ...]:
@@ -84,7 +85,7 @@ class Intake:
             async with asyncio.timeout(PATIENCE_S):
                 while True:
                     mark = self._board.seen()
-                    models = await self._board.ask(self._board.store.models)
+                    models = await self._board.ask(self._board.store.list_models)
                     if models:
                         return models
                     self._raise_problem()

@@ -1,4 +1,4 @@
-"""Rows of the job table, read and written: the one place that knows how a job looks in SQL."""
+"""Rows of the job table as ``Job``, and the values of a new row."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _QUEUE_POSITION = (
     .scalar_subquery()
     .label("ahead")
 )
-JOB: Select[Any] = select(jobs, _QUEUE_POSITION)
+SELECT_JOB: Select[Any] = select(jobs, _QUEUE_POSITION)
 
 
-def job_of(row: Any) -> Job:
-    """The snapshot in a row of `JOB`."""
+def job_from_row(row: Any) -> Job:
+    """Return the job in a row of ``SELECT_JOB``."""
     state = JobState(row.state)
     return Job(
         id=row.id,
@@ -50,7 +50,7 @@ def job_of(row: Any) -> Job:
 
 
 def new_row(job_id: str, spec: Spec, source: str, created: float) -> dict[str, Any]:
-    """The values of a job that waits for its first attempt, without whose it is."""
+    """Return the values of a new queued job, without its owner and request id."""
     return {
         "id": job_id,
         "kind": kind_of(spec),

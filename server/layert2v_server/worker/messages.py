@@ -11,6 +11,9 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+# In the source folder of a re-render: a JSON list of the files that a client uploaded.
+UNTRUSTED_LIST = "brought.json"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:

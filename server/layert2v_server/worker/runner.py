@@ -22,9 +22,16 @@ from layert2v.rerender.validation import RerenderSpec, rerender_from_json
 from layert2v.spec import GenerateSpec, ModelInfo, spec_from_json
 from layert2v.stack import MANIFEST_NAME, FileRecord, Stack, loads
 from layert2v_server.domain.request import Kind
-from layert2v_server.store.artifacts import BROUGHT
 from layert2v_server.worker.image_check import check_pictures
-from layert2v_server.worker.messages import Ending, Failed, Finished, Progressed, Run, Stopped
+from layert2v_server.worker.messages import (
+    UNTRUSTED_LIST,
+    Ending,
+    Failed,
+    Finished,
+    Progressed,
+    Run,
+    Stopped,
+)
 from layert2v_server.worker.preview import offer_preview
 
 MIN_REPORT_INTERVAL_S = 0.25  # four updates a second are as many as a person can follow
@@ -107,8 +114,8 @@ def _make(
     if run.work == Kind.GENERATE:
         return engine.generate(spec_from_json(run.spec), folder, report=report, cancelled=cancelled)
     source = Path(run.source)
-    brought = json.loads((source / BROUGHT).read_text(encoding="utf-8"))
-    check_pictures([source / place for place in brought], cancelled)
+    untrusted = json.loads((source / UNTRUSTED_LIST).read_text(encoding="utf-8"))
+    check_pictures([source / place for place in untrusted], cancelled)
     folders = source.glob("inputs/*")
     return engine.rerender(
         rerender_from_json(run.spec),

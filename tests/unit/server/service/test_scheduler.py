@@ -28,7 +28,7 @@ from layert2v_server.service.scheduler import Scheduler
 from layert2v_server.service.sources import Sources
 from layert2v_server.service.submission import Intake
 from layert2v_server.store.artifacts import ArtifactStore
-from layert2v_server.store.content_index import Holdings
+from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.database import open_database
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.uploads import UploadStore
@@ -71,15 +71,15 @@ class Shop:
         self.artifacts = ArtifactStore(folder / "jobs", min_free_bytes=min_free_bytes)
         self.scheduler = Scheduler(self.board, self.artifacts, [executor], lease_s=30.0)
         uploads = UploadStore(folder / "uploads", max_bytes=100)
-        holdings = Holdings(self.store, self.artifacts, uploads)
-        sources = Sources(self.store, self.artifacts, holdings)
+        content_index = ContentIndex(self.store, self.artifacts, uploads)
+        sources = Sources(self.store, self.artifacts, content_index)
         self.intake = Intake(self.board, self.artifacts, sources, [executor], lambda: 42)
 
     def put(self, behaviour: Behaviour | None = None, **spec: int) -> str:
         text = "" if behaviour is None else behaviour.text()
         asked = GenerateSpec(prompt="a fox", negative_prompt=text, **spec)
         full = resolve(asked, MODEL, 42)
-        return self.store.create("anna", str(len(self.store.ids())), asked, full).id
+        return self.store.create("anna", str(len(self.store.list_ids())), asked, full).id
 
     async def wait(
         self, job: str, until: Callable[[Job], bool] = lambda job: job.is_terminal
@@ -132,7 +132,7 @@ def test_jobs_run_one_after_the_other(shop: Shop) -> None:
         for job in ended:
             stack = read(shop.artifacts.stack_folder(job.id))
             assert job.artifact_count == len(stack.files()) + 2  # and two manifests
-        assert shop.store.models() == (MODEL,)
+        assert shop.store.list_models() == (MODEL,)
 
     play(shop, scene)
     assert attempts(shop) == []
@@ -219,7 +219,7 @@ def test_an_attempt_that_lost_its_lease_is_dropped(shop: Shop) -> None:
     async def scene() -> None:
         started = await shop.wait(job, lambda job: job.progress.done > 0)
         # As if the clock had jumped: another worker may take the job at any time.
-        await shop.board.change(shop.store.give_back, job, started.attempt)
+        await shop.board.change(shop.store.requeue, job, started.attempt)
         await shop.board.change(shop.store.cancel, job)
         assert (await shop.wait(job)).state is JobState.CANCELLED
         other = shop.put()
@@ -250,7 +250,7 @@ def test_wishes_are_checked_against_their_model(shop: Shop) -> None:
             with pytest.raises(SpecRejected) as refusal:
                 await shop.intake.submit("anna", "r9", wrong)
             assert refusal.value.violations
-        assert len(shop.store.ids()) == 1
+        assert len(shop.store.list_ids()) == 1
 
     play(shop, scene)
 

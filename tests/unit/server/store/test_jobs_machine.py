@@ -30,7 +30,7 @@ SPEC = GenerateSpec(prompt="a fox", seed=7)
 GONE = Failure(reason="WORKER_CRASHED", message="The worker is gone.")
 FILE = FileRecord(path="stack.json", size_bytes=1, sha256="0" * 64)
 MAX_ATTEMPTS = 2
-ENDINGS = ("succeed", "fail", "lost", "give_back", "stopped")
+ENDINGS = ("mark_succeeded", "mark_failed", "mark_lost", "requeue", "mark_stopped")
 
 
 class Queue(RuleBasedStateMachine):
@@ -78,39 +78,39 @@ class Queue(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, 11.0]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
-        self.store.expire(GONE)
+        self.store.requeue_expired(GONE)
 
     @rule(run=runs)
     def progress(self, run: tuple[str, int]) -> None:
-        self._say(run, lambda: self.store.progress(*run, Progress(fraction=0.5)))
+        self._report(run, lambda: self.store.record_progress(*run, Progress(fraction=0.5)))
 
     @rule(run=runs)
     def renew(self, run: tuple[str, int]) -> None:
-        self._say(run, lambda: self.store.renew(*run, 10.0))
+        self._report(run, lambda: self.store.renew_lease(*run, 10.0))
 
     @rule(run=consumes(runs), how=st.sampled_from(ENDINGS))
     def end(self, run: tuple[str, int], how: str) -> None:
-        if how == "stopped" and self.store.get(run[0]).state is not JobState.CANCELLING:
-            how = "succeed"  # a worker stops only when it was told to
-        words = {"succeed": [[FILE]], "fail": [GONE], "lost": [GONE]}
-        self._say(run, lambda: getattr(self.store, how)(*run, *words.get(how, [])))
+        if how == "mark_stopped" and self.store.get(run[0]).state is not JobState.CANCELLING:
+            how = "mark_succeeded"  # a worker stops only when it was cancelled
+        arguments = {"mark_succeeded": [[FILE]], "mark_failed": [GONE], "mark_lost": [GONE]}
+        self._report(run, lambda: getattr(self.store, how)(*run, *arguments.get(how, [])))
 
-    def _say(self, run: tuple[str, int], word: Callable[[], object]) -> None:
-        """A word of a worker counts exactly while it holds the job."""
+    def _report(self, run: tuple[str, int], change: Callable[[], object]) -> None:
+        """Check that a worker's report is accepted exactly while it holds the job."""
         job = self.store.get(run[0])
         holds = job.state in (JobState.RUNNING, JobState.CANCELLING) and job.attempt == run[1]
         try:
-            word()
-            heard = True
+            change()
+            accepted = True
         except InvalidTransition:
-            heard = False
-        assert heard == holds
+            accepted = False
+        assert accepted == holds
 
     @invariant()
     def the_history_is_whole(self) -> None:
         if not hasattr(self, "store"):
             return
-        found, _ = self.store.page("anna", size=1000)
+        found, _ = self.store.list_page("anna", size=1000)
         now = {job.id: job for job in found}
         assert self.seen.keys() <= now.keys()
         for name, job in now.items():
