@@ -13,7 +13,7 @@ ServerError
 ├── SourceNotFound       what a re-render starts from is not here any more
 ├── InvalidSource        what a re-render starts from is no usable stack
 ├── FilesMissing         files that a re-render needs are not here
-├── PictureRefused       a picture that was brought is not one that may be decoded
+├── ImageRefused       a picture that was brought is not one that may be decoded
 ├── OffsetOutOfRange     a read or an upload beside the bytes that are there
 ├── ChecksumMismatch        bytes that arrived are not the bytes that were sent
 ├── UploadBusy           another call is writing the same file
@@ -166,7 +166,7 @@ class FilesMissing(ServerError):
         )
 
 
-class PictureRefused(ServerError):
+class ImageRefused(ServerError):
     """A picture that was brought is not one that may be decoded."""
 
     reason = "PICTURE_REFUSED"

@@ -132,7 +132,7 @@ def process_executors(config: Config) -> tuple[Executor, ...]:
                 device=device,
                 heartbeat_s=config.heartbeat_s,
             ),
-            silence_s=config.lease_s,
+            heartbeat_timeout_s=config.lease_s,
             cancel_grace_s=config.cancel_grace_s,
         )
         for device in config.devices

@@ -57,7 +57,7 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
 
 
 def _device(executor: Executor) -> server_pb2.Device:
-    told = executor.told
+    told = executor.worker_info
     if told is None:
         return server_pb2.Device(name=executor.name)
     return server_pb2.Device(name=told.device, memory_bytes=told.memory_bytes, ready=True)

@@ -28,7 +28,14 @@ from layert2v_server.errors import (
 from layert2v_server.executors.base import Executor
 from layert2v_server.service.job_monitor import JobBoard
 from layert2v_server.store.artifacts import ArtifactStore
-from layert2v_server.worker.messages import Alive, Ending, Failed, Finished, Progressed, Run
+from layert2v_server.worker.messages import (
+    Failed,
+    Finished,
+    Heartbeat,
+    Outcome,
+    ProgressReport,
+    RunJob,
+)
 
 IDLE_CHECK_S = 1.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 30.0
@@ -81,7 +88,7 @@ class Scheduler:
         while True:
             mark = self._board.seen()
             try:
-                ready = await executor.ready()
+                ready = await executor.ensure_ready()
             except (EngineNotReady, WorkerLost) as error:
                 _log.error("executor=%s not ready: %s", executor.name, error.message)
                 await asyncio.sleep(retry_s)
@@ -148,11 +155,11 @@ class Scheduler:
             await self._settle(self._store.mark_stopped, job.id, job.attempt)
         _log.info("job=%s attempt=%d ending=%s", job.id, job.attempt, type(ending).__name__)
 
-    async def _follow(self, executor: Executor, job: Job) -> Ending:
+    async def _follow(self, executor: Executor, job: Job) -> Outcome:
         """Keep the job's record and lease up to date while it runs."""
-        run = Run(
+        run = RunJob(
             job=job.id,
-            work=kind_of(job.spec),
+            job_kind=kind_of(job.spec),
             spec=spec_to_plain(job.spec),
             folder=str(self._artifacts.attempt_folder(job.id, job.attempt)),
             source=str(self._artifacts.source_folder(job.id)),
@@ -163,11 +170,11 @@ class Scheduler:
         try:
             async with contextlib.aclosing(executor.run(run)) as reports:
                 async for report in reports:
-                    if not isinstance(report, Alive | Progressed):
+                    if not isinstance(report, Heartbeat | ProgressReport):
                         return report
                     # A full disk is the worker's to notice; an unwritten progress is no loss.
                     with contextlib.suppress(DiskFull):
-                        if isinstance(report, Progressed):
+                        if isinstance(report, ProgressReport):
                             await self._record(job, report)
                         if time.monotonic() >= renewed + self._lease_s / 3:
                             renewed = time.monotonic()
@@ -176,9 +183,9 @@ class Scheduler:
                             )
         finally:
             canceller.cancel()
-        raise WorkerLost("The worker said no last word.")
+        raise WorkerLost("The worker ended its job without a result.")
 
-    async def _record(self, job: Job, report: Progressed) -> None:
+    async def _record(self, job: Job, report: ProgressReport) -> None:
         progress = Progress(
             stage=report.stage,
             done=report.done,

@@ -97,12 +97,13 @@ class Intake:
 
     def _raise_problem(self) -> None:
         if any(
-            executor.told is not None and not executor.told.models for executor in self._executors
+            executor.worker_info is not None and not executor.worker_info.models
+            for executor in self._executors
         ):
             raise EngineNotReady(
                 "This server has no model.", "Start it with --models and a folder of checkpoints."
             )
-        problems = [executor.problem for executor in self._executors]
+        problems = [executor.startup_error for executor in self._executors]
         if all(problem is not None for problem in problems):
             for problem in problems:
                 if problem is not None:

@@ -66,7 +66,7 @@ def test_every_state_has_a_number() -> None:
 
 
 def test_every_error_that_a_call_can_meet_has_a_code() -> None:
-    never_in_a_call = {errors.WorkerLost, errors.ConfigError, errors.PictureRefused}
+    never_in_a_call = {errors.WorkerLost, errors.ConfigError, errors.ImageRefused}
     assert set(ServerError.__subclasses__()) == set(CODES) | never_in_a_call
 
 

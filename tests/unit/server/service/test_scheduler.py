@@ -32,7 +32,7 @@ from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.database import open_database
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.uploads import UploadStore
-from layert2v_server.worker.messages import Alive, Ready, Report, Run
+from layert2v_server.worker.messages import Heartbeat, Ready, Report, RunJob
 
 
 class Fragile(InlineExecutor):
@@ -42,21 +42,21 @@ class Fragile(InlineExecutor):
         super().__init__("cpu", FakeEngine(None, "cpu"))
         self.losses, self.refusals = losses, refusals
 
-    async def ready(self) -> Ready:
+    async def ensure_ready(self) -> Ready:
         self.refusals -= 1
         if self.refusals >= 0:
-            self.problem = EngineNotReady("Not yet.")
-            raise self.problem
-        self.problem = None
-        return await super().ready()
+            self.startup_error = EngineNotReady("Not yet.")
+            raise self.startup_error
+        self.startup_error = None
+        return await super().ensure_ready()
 
-    async def run(self, run: Run) -> AsyncGenerator[Report, None]:
+    async def run(self, command: RunJob) -> AsyncGenerator[Report, None]:
         self.losses -= 1
         if self.losses >= 0:
-            Path(run.folder).mkdir(parents=True)
-            yield Alive(job=run.job)
+            Path(command.folder).mkdir(parents=True)
+            yield Heartbeat(job=command.job)
             raise WorkerLost("The worker process ended unexpectedly.")
-        async with contextlib.aclosing(super().run(run)) as reports:
+        async with contextlib.aclosing(super().run(command)) as reports:
             async for report in reports:
                 yield report
 
