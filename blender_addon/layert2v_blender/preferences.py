@@ -11,7 +11,7 @@ import bpy
 from bpy.props import CollectionProperty, IntProperty, StringProperty
 
 if TYPE_CHECKING:
-    from layert2v_client.session.session import SessionSettings
+    from layert2v_client.session import SessionSettings
 
 PROGRAM = "layert2v-server"
 
@@ -112,7 +112,7 @@ def engine() -> str:
 
 def settings() -> "SessionSettings":
     """What the client needs to know."""
-    from layert2v_client.session.session import SessionSettings
+    from layert2v_client.session import SessionSettings
 
     own = get()
     return SessionSettings(

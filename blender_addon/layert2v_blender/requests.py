@@ -26,11 +26,11 @@ from layert2v.spec import spec_from_json
 from . import model_cache, preferences, preview_icons, render_plate
 
 if TYPE_CHECKING:
-    from layert2v_client.session.session import (
+    from layert2v_client.session import (
         Connected,
         Disconnected,
         Event,
-        JobChanged,
+        RequestUpdated,
         Session,
         SessionSettings,
     )
@@ -60,7 +60,7 @@ class Request:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     job: str = ""
     scene: int = 0
-    changed: JobChanged | None = None
+    changed: RequestUpdated | None = None
     ended: Event | None = None
     apart: str = ""  # why nobody follows it now
     trouble: str = ""  # why its stack cannot be opened
@@ -78,7 +78,7 @@ class Request:
     @property
     def failed(self) -> bool:
         """Whether it ended without a stack, and not because the artist wanted it to."""
-        return self.outcome in ("JobFailed", "JobUnknown") or bool(self.trouble)
+        return self.outcome in ("RequestFailed", "RequestLost") or bool(self.trouble)
 
     def record(self) -> str:
         """What is saved with the scene."""
@@ -150,7 +150,7 @@ class Desk:
             if request.id not in self.requests:
                 self.requests[request.id] = request
                 self._attach(request)
-            elif request.outcome == "JobDone":
+            elif request.outcome == "RequestSucceeded":
                 self._landed.append(request.id)
 
     def cancel(self, request_id: str) -> None:
@@ -210,7 +210,7 @@ class Desk:
         self._lines.clear()
 
     def _line(self) -> Line:
-        from layert2v_client.session.session import Session
+        from layert2v_client.session import Session
 
         settings = preferences.settings()
         if settings not in self._lines:
@@ -231,19 +231,19 @@ class Desk:
             request.ended = _unknown(request)
 
     def _take(self, settings: SessionSettings, line: Line, event: Event) -> None:
-        from layert2v_client.session import events as told
+        from layert2v_client import session  # only here: it loads gRPC
 
-        if isinstance(event, (told.Connected, told.Disconnected)):
+        if isinstance(event, (session.Connected, session.Disconnected)):
             line.status = event
-            if isinstance(event, told.Connected):
+            if isinstance(event, session.Connected):
                 model_cache.remember(settings.server, event.models)
             return
         request = self.requests.get(event.request_id)
         if request is None:
             return
-        if isinstance(event, told.Preview):
+        if isinstance(event, session.PreviewUpdated):
             preview_icons.show(request.id, event.path)
-        elif isinstance(event, told.JobChanged):
+        elif isinstance(event, session.RequestUpdated):
             known, request.job = request.job, event.job or request.job
             request.changed = event
             if request.job != known:
@@ -251,7 +251,7 @@ class Desk:
         else:
             request.ended = event
             render_plate.forget(request.id)
-            if isinstance(event, told.JobDone):
+            if isinstance(event, session.RequestSucceeded):
                 self._landed.append(request.id)
             self.save_records()
 
@@ -273,9 +273,9 @@ class Desk:
 
 
 def _unknown(request: Request) -> Any:
-    from layert2v_client.session.session import JobUnknown
+    from layert2v_client.session import RequestLost
 
-    return JobUnknown(request.id, request.job)
+    return RequestLost(request.id, request.job)
 
 
 def _read(record: str) -> Request | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layert2v_client.session.session import Event, JobChanged
+    from layert2v_client.session import Event, RequestUpdated
 
 STAGES = {
     "": "starting",
@@ -18,7 +18,7 @@ STAGES = {
 }
 
 
-def progress(changed: JobChanged | None) -> str:
+def progress(changed: RequestUpdated | None) -> str:
     """One line for the progress bar: where the request is, and how long it may still take."""
     if changed is None:
         return "on its way"
@@ -40,16 +40,16 @@ def outcome(ended: Event | None) -> str:
     """What became of a request, and what to do; empty before its end."""
     if ended is None:
         return ""
-    from layert2v_client.session import events as told  # whoever has one has loaded the client
+    from layert2v_client import session  # only here: it loads gRPC
 
-    if isinstance(ended, told.JobFailed):
+    if isinstance(ended, session.RequestFailed):
         return " ".join(filter(None, (ended.message, ended.hint)))
-    if isinstance(ended, told.JobUnknown):
+    if isinstance(ended, session.RequestLost):
         return "The server does not know this job, or it is another server."
-    return "Cancelled" if isinstance(ended, told.JobCancelled) else "Done"
+    return "Cancelled" if isinstance(ended, session.RequestCancelled) else "Done"
 
 
-def factor(changed: JobChanged | None) -> float:
+def factor(changed: RequestUpdated | None) -> float:
     """How full the bar is, 0 to 1."""
     if changed is None:
         return 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Union
 
@@ -25,7 +26,6 @@ from layert2v.spec import FieldViolation
 from layert2v.stack import FileRecord, Stack, is_safe_path, state_path
 from layert2v.v1 import jobs_pb2
 from layert2v.wire import rerender_to_message
-from layert2v_client import stack_history
 from layert2v_client.connection import Connection
 from layert2v_client.errors import InvalidRequest
 from layert2v_client.transfer.download import Terms
@@ -129,7 +129,7 @@ class _Luggage:
         """The stack that is changed."""
         newest, at = manifests.read(folder), self._spec.at
         # A state that there is not is told with the other violations.
-        start = manifests.read_start(folder, at) if 0 < at < newest.state else newest
+        start = manifests.start_of(newest, at, partial(manifests.read_state, folder))
         check(self._spec, start)
         self._start = start
         lost = self._add_stack(folder, source_files(self._spec, start))
@@ -140,7 +140,7 @@ class _Luggage:
     def add_states(self, request: jobs_pb2.RerenderRequest, folder: Path) -> None:
         """All states of the stack that is changed, as far as they are here."""
         newest = manifests.read(folder)
-        for state in stack_history.states(folder, newest):
+        for state in manifests.read_states(folder, newest):
             for record in state.files():
                 self._spare[record.sha256] = _outgoing(folder, record)
             if state.state in (newest.state, self._spec.at):

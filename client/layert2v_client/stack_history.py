@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from layert2v import stack as manifests
+from layert2v.atomic_write import atomic_create
 from layert2v.stack import (
     MANIFEST_NAME,
     FileRecord,
@@ -55,15 +56,6 @@ def history(folder: Path) -> tuple[HistoryEntry, ...]:
     return manifests.read(folder).history
 
 
-def states(folder: Path, newest: Stack) -> Iterator[Stack]:
-    """All states whose manifests are kept, and ``newest``. Raises ``ManifestError``."""
-    for number in range(1, newest.state):
-        path = folder / state_path(number)
-        if path.exists():
-            yield manifests.loads(path.read_text(encoding="utf-8"))
-    yield newest
-
-
 def closed(folder: Path) -> tuple[int, ...]:
     """The states that cannot be opened in ``folder``, because files of them are not here.
 
@@ -79,7 +71,7 @@ def closed(folder: Path) -> tuple[int, ...]:
 
     whole = {
         state.state
-        for state in states(folder, newest)
+        for state in manifests.read_states(folder, newest)
         if all(is_there(file.path) for file in state.files())
     }
     return tuple(state for state in range(1, newest.state + 1) if state not in whole)
@@ -113,8 +105,7 @@ def clone(folder: Path, target: Path) -> None:
 
     Raises ``ManifestError`` for a wrong stack, ``OSError`` where the copy cannot be made.
     """
-    newest = manifests.read(folder)
-    kept = list(states(folder, newest))
+    kept = manifests.read_states(folder)
     paths = {file.path for state in kept for file in state.files()}
     paths.update(state_path(state.state) for state in kept)
     for path in (*sorted(paths), MANIFEST_NAME):
@@ -195,7 +186,9 @@ def _plan(made: Stack, folder: Path) -> _Plan:
     for number, known in enumerate(newest.history[len(before) :], len(before) + 1):
         if replace(known, versions=entry.versions) == entry:
             return _Plan(manifests.read_state(folder, number), {}, (), is_there=True)
-    held = {file.path: file for state in states(folder, newest) for file in state.files()}
+    held = {
+        file.path: file for state in manifests.read_states(folder, newest) for file in state.files()
+    }
     arrival = _Arrival(made, newest, folder, held)
     wanted = tuple(
         file
@@ -334,7 +327,8 @@ def _claim(folder: Path, state: Stack) -> Stack:
     kept = folder / state_path(state.state)
     text = manifests.dumps(state)
     try:
-        _create(kept, text)
+        kept.parent.mkdir(exist_ok=True)
+        atomic_create(kept, text)
         try:
             manifests.write(state, folder)
         except BaseException:
@@ -352,30 +346,6 @@ def _claim(folder: Path, state: Stack) -> Stack:
             "Free some space, or make the folder writable.",
         ) from problem
     return state
-
-
-def _create(path: Path, text: str) -> None:
-    """Make a file that appears whole. Raises ``FileExistsError`` where there is one."""
-    path.parent.mkdir(exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".state-", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.chmod(0o644)
-        _link_new(temporary, path, text)
-    finally:
-        temporary.unlink()
-
-
-def _link_new(temporary: Path, path: Path, text: str) -> None:
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a disk without links
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

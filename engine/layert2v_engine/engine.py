@@ -6,7 +6,6 @@ Knows requests, progress and folders; how a picture is drawn is the business of 
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from layert2v.rerender.validation import RerenderSpec, followers, needs_model
 from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
-from layert2v.stack import Role, Stack
+from layert2v.stack import Role, Stack, slug
 from layert2v_engine.errors import (
     BadCheckpoint,
     ColorError,
@@ -41,9 +40,8 @@ from layert2v_engine.stack import manifest
 from layert2v_engine.stack.editor import Colours, Provenance, StackEditor, StackWriter
 from layert2v_engine.stream_codec import LayerFrames
 
-__all__ = ["Engine", "Progress", "stack_name"]
+__all__ = ["Engine", "Progress"]
 
-NAME_LENGTH = 40
 NEW_SEEDS = 2**31  # short enough to be read aloud
 
 
@@ -184,12 +182,6 @@ def _enough_memory() -> Iterator[None]:
         ) from error
 
 
-def stack_name(prompt: str) -> str:
-    """The first words of a prompt as a name that files and nodes can carry."""
-    words = re.findall(r"[a-z0-9]+", prompt.lower())
-    return "_".join(words)[:NAME_LENGTH].strip("_") or "stack"
-
-
 def _accepted(spec: GenerateSpec, info: ModelInfo) -> GenerateSpec:
     """The request with everything filled in. Raises InvalidSpec for one the model cannot answer."""
     spec = replace(spec, colorspace=_offered(spec.colorspace, info.colorspaces))
@@ -215,7 +207,7 @@ def _offered(colorspace: str, offered: Collection[str]) -> str:
 def _open_writer(folder: Path, spec: GenerateSpec, config: CheckpointConfig) -> StackWriter:
     return StackWriter(
         folder,
-        name=stack_name(spec.prompt),
+        name=slug(spec.prompt),
         width=spec.width,
         height=spec.height,
         fps=spec.fps,

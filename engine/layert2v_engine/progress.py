@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from layert2v_engine.errors import Cancelled
-from layert2v_engine.image.atomic import appearing
+from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.stack.preview import FOLDER
 
 # Share of a job's time per stage, measured on two cores with the Mini; only the bar depends on it.
@@ -80,7 +80,7 @@ class Job:
         """Make a picture [3, H, W] in 0..1 the preview of the reports to come."""
         path = self.folder / FOLDER / PREVIEW_NAME
         pixels = (picture.clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()
-        with appearing(path) as temporary:
+        with atomic_write(path) as temporary:
             Image.fromarray(pixels).save(temporary, format="PNG")
         self._preview = path
 

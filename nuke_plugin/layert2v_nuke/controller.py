@@ -348,20 +348,20 @@ class Controller:
                 )
 
     def _job(self, uuid: str, name: str, message: Mapping[str, Any]) -> None:
-        if name == "JobChanged":
+        if name == "RequestUpdated":
             values = self.host.values(uuid)
             if message["job"] not in ("", values["l2v_job"]):
                 self.host.note(uuid, {"l2v_job": message["job"]}, keep=True)
             self.host.note(uuid, {"l2v_life": message["state"], **status_text.changed(message)})
-        elif name == "Preview":
+        elif name == "PreviewUpdated":
             self.host.note(uuid, status_text.preview(message["path"]))
-        elif name == "JobDone":
+        elif name == "RequestSucceeded":
             self._done(uuid, Path(message["folder"]))
-        elif name == "JobFailed":
+        elif name == "RequestFailed":
             self._end(uuid, status_text.failed(message))
-        elif name == "JobCancelled":
+        elif name == "RequestCancelled":
             self._end(uuid, status_text.cancelled())
-        elif name == "JobUnknown":
+        elif name == "RequestLost":
             self._end(uuid, status_text.unknown())
 
     def _done(self, uuid: str, folder: Path) -> None:

@@ -38,7 +38,7 @@ def life(state: str, sentence: str) -> Values:
 
 
 def changed(event: Mapping[str, Any]) -> Values:
-    """A ``JobChanged`` event."""
+    """A ``RequestUpdated`` event."""
     parts = []
     if event["queue_position"] is not None and event["state"] == "queued":
         parts.append(f"{event['queue_position']} ahead")

@@ -19,6 +19,7 @@ MAX_PROMPT_CHARS = 2000
 MAX_SEED = 2**63 - 1  # fits a signed 64-bit column and a protobuf int64
 MAX_FRAME = 999_999
 MAX_FPS = 240.0
+CLEAN_CONDITIONING = "clean_conditioning"  # ability: trained with some streams clean at time 0
 
 # What artists call the spaces: a request may use these names, what is recorded uses the ids.
 _COLORSPACE_TITLES = MappingProxyType(
@@ -133,6 +134,40 @@ def resolve(spec: GenerateSpec, model: ModelInfo, seed: int) -> GenerateSpec:
         seed=seed if spec.seed is None else spec.seed,
         colorspace=_colorspace(spec.colorspace),
     )
+
+
+def fit_to_model(info: ModelInfo, width: int, height: int, frames: int) -> tuple[int, int, int]:
+    """Return the nearest size (pixels) and frame count that the model offers.
+
+    A size is scaled as a whole into the model's limits, so that its shape is kept, and each side
+    then goes to the nearest multiple of ``size_step``. A count goes to the nearest
+    ``1 + k * frames_step``: to the nearest and not down, since a layer that ends some frames early
+    leaves a hole in a shot, and one that is longer can be cut. 0 or less stands for the model's
+    default and is returned unchanged; so is a size of which one side is.
+    """
+    if width > 0 and height > 0:
+        width, height = _fit_size(info, width, height)
+    if frames > 0:
+        frames = _nearest(frames, info.frames_range, info.frames_step, offset=1)
+    return width, height, frames
+
+
+def _fit_size(info: ModelInfo, width: int, height: int) -> tuple[int, int]:
+    (low_w, high_w), (low_h, high_h) = info.width_range, info.height_range
+    scale = min(1.0, high_w / width, high_h / height)
+    scale = max(scale, low_w / width, low_h / height)
+    return (
+        _nearest(width * scale, info.width_range, info.size_step),
+        _nearest(height * scale, info.height_range, info.size_step),
+    )
+
+
+def _nearest(value: float, limits: tuple[int, int], step: int, offset: int = 0) -> int:
+    """Return the number ``offset + k * step`` within ``limits`` that is nearest to ``value``."""
+    low, high = limits
+    first = offset + -(-(low - offset) // step) * step
+    last = offset + (high - offset) // step * step
+    return min(max(offset + round((value - offset) / step) * step, first), last)
 
 
 def between(

@@ -22,11 +22,11 @@ from torch import Tensor
 
 from layert2v.stack import Role
 from layert2v_engine.image import exr
-from layert2v_engine.image.atomic import record
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import premultiply, to_half
 from layert2v_engine.image.exr import COMPRESSIONS, ExrOptions, Tags
 from layert2v_engine.stack.editor import StackWriter
+from layert2v_engine.stack.files import file_record
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def compare(folder: Path, straight: Tensor, codec: str, rounds: int) -> str:
 
     def layer(pixels: Tensor) -> None:
         exr.write(path, pixels, tags, options)
-        record(path, folder)
+        file_record(path, folder)
 
     half = convert().contiguous()
     array = half.numpy()

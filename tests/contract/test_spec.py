@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from fakes.sample_documents import models, specs
 from layert2v import spec, wire
@@ -145,3 +146,26 @@ def test_a_spec_of_another_shape_is_refused(change: dict[str, Any], words: str) 
 def test_a_model_of_another_shape_is_refused() -> None:
     with pytest.raises(SpecError, match="width_range must be a list of two"):
         spec.model_from_json({**spec.model_to_json(MINI), "width_range": [1, 2, 3]})
+
+
+@pytest.mark.parametrize(
+    ("asked", "fitted"),
+    [
+        ((96, 96, 9), (96, 96, 9)),
+        ((100, 90, 10), (96, 96, 9)),
+        ((100, 90, 12), (96, 96, 13)),
+        ((1920, 1080, 100), (224, 128, 33)),
+        ((16, 32, 1), (64, 128, 5)),
+        ((0, 0, 0), (0, 0, 0)),
+        ((0, 90, 0), (0, 90, 0)),
+    ],
+    ids=["offered", "nearest", "longer", "larger", "smaller", "default", "one side"],
+)
+def test_fit_to_model(asked: tuple[int, int, int], fitted: tuple[int, int, int]) -> None:
+    assert spec.fit_to_model(MINI, *asked) == fitted
+
+
+@given(st.integers(1, 10_000), st.integers(1, 10_000), st.integers(1, 10_000))
+def test_what_fit_to_model_returns_is_valid(width: int, height: int, frames: int) -> None:
+    width, height, frames = spec.fit_to_model(MINI, width, height, frames)
+    assert validate(GenerateSpec("a fox", width=width, height=height, frames=frames), MINI) == []

@@ -206,6 +206,31 @@ def test_every_state_is_kept(plain: Stack, tmp_path: Path) -> None:
         stack.read_state(tmp_path, 1)
 
 
+def test_all_states_of_a_folder(plain: Stack, tmp_path: Path) -> None:
+    stack.write(plain, tmp_path)
+    second = after(plain, "remove", 1)
+    third = after(second, "remove", 2)
+    stack.write(second, tmp_path)
+    stack.write(third, tmp_path)
+    assert stack.read_states(tmp_path) == (plain, second, third)
+    (tmp_path / stack.state_path(2)).unlink()
+    assert stack.read_states(tmp_path) == (plain, third)
+
+
+def test_the_state_to_start_from(plain: Stack) -> None:
+    newest = after(replace(plain, prompt="an owl"), "regenerate", 1)
+    kept = {1: plain}
+    assert stack.start_of(newest, 1, kept.__getitem__) == replace(plain, history=newest.history)
+    for at in (0, 2, 3, -1):
+        assert stack.start_of(newest, at, kept.__getitem__) is newest
+
+
+def test_slugs() -> None:
+    assert stack.slug('A "red" fox [python {1}]\n') == "a_red_fox_python_1"
+    assert stack.slug("\U0001f98a") == "stack"
+    assert stack.slug("a" * 39 + " fox") == "a" * 39
+
+
 def test_a_state_from_before_states_is_kept_when_a_new_one_is_written(
     plain: Stack, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from fakes.live_server import PATIENCE_S, REPOSITORY
 
-ENDS = ("JobDone", "JobFailed", "JobCancelled", "JobUnknown")
+ENDS = ("RequestSucceeded", "RequestFailed", "RequestCancelled", "RequestLost")
 
 
 class BridgeProcess:

@@ -94,10 +94,10 @@ class Studio:
             "fraction": 0.25, "eta_s": 30.0, "queue_position": None, "message": "",
             "request_id": self.value("l2v_request"),
         }  # fmt: skip
-        self.tell("JobChanged", **{**known, **values})
+        self.tell("RequestUpdated", **{**known, **values})
 
     def done(self, folder: Path, state: int = 1, request: str = "") -> None:
-        self.tell("JobDone", request_id=request or self.value("l2v_request"), job="jobs/1",
+        self.tell("RequestSucceeded", request_id=request or self.value("l2v_request"), job="jobs/1",
                   folder=str(folder), stack=str(folder / "stack.json"), state=state)  # fmt: skip
 
     def asked(self, prompt: str = "a red fox in the snow", **knobs: Any) -> str:

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from fakes.fake_engine import ENGINE
 from fakes.live_server import PATIENCE_S, QUICK
-from layert2v_client.session.events import TERMINAL, Event, JobChanged
-from layert2v_client.session.session import Session, SessionSettings
+from layert2v_client.session import Session, SessionSettings
+from layert2v_client.session.events import TERMINAL, Event, RequestUpdated
 
 E = TypeVar("E")
 
@@ -40,9 +40,9 @@ class Followed:
                 assert not isinstance(event, TERMINAL), event
         raise AssertionError(f"no {kind.__name__} in {self.seen[-5:]}")
 
-    def state(self, state: str) -> JobChanged:
+    def state(self, state: str) -> RequestUpdated:
         """Wait until a request is in a state."""
-        return self.wait(JobChanged, lambda event: event.state == state)
+        return self.wait(RequestUpdated, lambda event: event.state == state)
 
 
 def fake_server_config(folder: Path, **settings: Any) -> Path:

@@ -26,7 +26,7 @@ def ask(operator: Callable[..., set[str]], **options: object) -> str:
     [name] = set(desk.requests) - known
     request = desk.requests[name]
     blender_lab.pump_until(lambda: not desk.busy, 200)
-    assert request.outcome == "JobDone", request.ended
+    assert request.outcome == "RequestSucceeded", request.ended
     assert not bpy.context.scene.layert2v.requests  # nothing is left to take up again
     return request.folder
 

@@ -93,7 +93,7 @@ def trouble(blender: Blender, part: str, server: LiveServer, folder: Path) -> di
 
 def test_cancelling_leaves_nothing(blender: Blender, server: LiveServer, tmp_path: Path) -> None:
     seen = trouble(blender, "cancelled", server, tmp_path)
-    assert seen["outcome"] == "JobCancelled"
+    assert seen["outcome"] == "RequestCancelled"
     assert seen["said"]
     assert seen["saved"] == 0
     assert seen["left"] == []
@@ -105,7 +105,7 @@ def test_a_job_is_taken_up_in_another_blender(
     left = trouble(blender, "left_behind", server, tmp_path)
     seen = trouble(blender, "opened_again", server, tmp_path)
     assert seen["job"] == left["job"] != ""
-    assert seen["outcome"] == "JobDone"
+    assert seen["outcome"] == "RequestSucceeded"
     assert seen["layers"] == ["fg_01", "shadow_01", "bg"]
     assert seen["saved"] == 0
 
@@ -132,7 +132,7 @@ def test_a_job_that_is_gone_is_said_to_be(
         moved = LiveServer(other.data, address=server.ready["address"], **PATIENT)
         seen = trouble(blender, "opened_again", moved, tmp_path)
         moved.stop()
-    assert seen["outcome"] == "JobUnknown"
+    assert seen["outcome"] == "RequestLost"
     assert "does not know" in seen["said"]
 
 
@@ -150,7 +150,7 @@ def test_a_server_that_is_restarted_finishes_the_job(
     again.stop()
     assert process.returncode == 0, said + output
     answer = json.loads(output.rpartition("ANSWER ")[2].splitlines()[0])
-    assert answer["outcome"] == "JobDone"
+    assert answer["outcome"] == "RequestSucceeded"
     assert answer["stacks"] == 1
     assert address in answer["waiting"]
 

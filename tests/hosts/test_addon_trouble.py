@@ -69,6 +69,6 @@ def test_a_server_may_come_late_and_fall_in_mid_job(blender: Blender, tmp_path: 
     assert address in seen.pop("away")
     assert seen == {
         "could_generate": False,
-        "survivor": "JobDone", "after_restart": 1,
-        "cancelled": "JobCancelled", "left": [], "stacks": 1, "open": 0,
+        "survivor": "RequestSucceeded", "after_restart": 1,
+        "cancelled": "RequestCancelled", "left": [], "stacks": 1, "open": 0,
     }  # fmt: skip

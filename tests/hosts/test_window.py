@@ -33,7 +33,7 @@ def test_a_click_on_generate_drives_a_whole_job(
         arguments = (mini_server.ready["address"], tmp_path / "stacks", pictures)
         seen = blender.run("blender_panel.py", *arguments, timeout_s=400, **screen)
     assert seen["running"] == "running"
-    assert seen["outcome"] == "JobDone"
+    assert seen["outcome"] == "RequestSucceeded"
     stack = read(Path(seen["folder"]))
     assert seen["layers"] == [layer.name for layer in reversed(stack.layers)]
     assert "127.0.0.1:9" in seen["message"]

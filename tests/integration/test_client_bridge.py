@@ -49,7 +49,7 @@ def test_a_request_becomes_a_stack(bridge: BridgeProcess, live: LiveServer, tmp_
     assert (hello["hello"]["bridge"], hello["hello"]["pid"]) == (1, bridge.process.pid)
     connect(bridge, live, tmp_path)
     answer = bridge.ask("generate", spec=spec(), folder=str(tmp_path / "fox"))
-    done = bridge.event("JobDone", request_id=answer["ok"]["request_id"])
+    done = bridge.event("RequestSucceeded", request_id=answer["ok"]["request_id"])
     assert (done["folder"], done["state"]) == (str(tmp_path / "fox"), 1)
     assert stack.read(tmp_path / "fox").seed == 7
     told = bridge.ask("history", folder=str(tmp_path / "fox"))["ok"]["history"]
@@ -103,7 +103,7 @@ def test_prompts_arrive_as_they_are(
     prompt = 'a "fox" [python 1] {x} $y \\n \n\t\u2028 \U0001f98a'
     connect(bridge, live, tmp_path)
     bridge.ask("generate", spec=spec(prompt=prompt), folder=str(tmp_path / "fox"))
-    bridge.event("JobDone")
+    bridge.event("RequestSucceeded")
     assert stack.read(tmp_path / "fox").prompt == prompt
 
 
@@ -129,12 +129,12 @@ def test_the_bridge_is_killed_in_mid_job(live: LiveServer, tmp_path: Path) -> No
         connect(before, live, tmp_path)
         folder = str(tmp_path / "fox")
         before.ask("generate", spec=spec(SLOW, steps=80), folder=folder)
-        running = before.event("JobChanged", state="running")
+        running = before.event("RequestUpdated", state="running")
         before.kill()
     with BridgeProcess(log=tmp_path / "log") as after:
         connect(after, live, tmp_path)
         after.ask("attach", request_id=running["request_id"], job=running["job"], folder=folder)
-        assert after.event("JobDone")["job"] == running["job"]
+        assert after.event("RequestSucceeded")["job"] == running["job"]
     assert stack.read(tmp_path / "fox").frames == 5
 
 
@@ -142,7 +142,7 @@ def test_a_host_that_ends_leaves_the_job_alone(live: LiveServer, tmp_path: Path)
     with BridgeProcess(log=tmp_path / "log") as bridge:
         connect(bridge, live, tmp_path)
         bridge.ask("generate", spec=spec(SLOW, steps=60))
-        job = bridge.event("JobChanged", state="running")["job"]
+        job = bridge.event("RequestUpdated", state="running")["job"]
         assert bridge.end() == 0
     assert live.end(job).state == 4
 
@@ -150,9 +150,9 @@ def test_a_host_that_ends_leaves_the_job_alone(live: LiveServer, tmp_path: Path)
 def test_cancel(bridge: BridgeProcess, live: LiveServer, tmp_path: Path) -> None:
     connect(bridge, live, tmp_path)
     request = bridge.ask("generate", spec=spec(SLOW, steps=1000))["ok"]["request_id"]
-    bridge.event("JobChanged", state="running")
+    bridge.event("RequestUpdated", state="running")
     bridge.ask("cancel", request_id=request)
-    assert bridge.event("JobCancelled")["request_id"] == request
+    assert bridge.event("RequestCancelled")["request_id"] == request
 
 
 def test_a_server_that_goes_and_comes_back(bridge: BridgeProcess, tmp_path: Path) -> None:
@@ -160,12 +160,12 @@ def test_a_server_that_goes_and_comes_back(bridge: BridgeProcess, tmp_path: Path
     connect(bridge, server, tmp_path)
     bridge.event("Connected")
     bridge.ask("generate", spec=spec(SLOW, steps=80), folder=str(tmp_path / "fox"))
-    bridge.event("JobChanged", state="running")
+    bridge.event("RequestUpdated", state="running")
     server.kill()
     assert bridge.event("Disconnected")["retry_in_s"] > 0
     server = LiveServer(tmp_path / "data", address=server.ready["address"])
     bridge.event("Connected")
-    bridge.event("JobDone")
+    bridge.event("RequestSucceeded")
     assert server.stop() == 0
 
 
@@ -175,11 +175,11 @@ def test_a_server_that_answers_slowly(bridge: BridgeProcess, tmp_path: Path) -> 
         connect(bridge, server, tmp_path)
         bridge.event("Connected")
         bridge.ask("generate", spec=spec(SLOW, steps=100), folder=str(tmp_path / "fox"))
-        bridge.event("JobChanged", state="running")
+        bridge.event("RequestUpdated", state="running")
         os.kill(server.process.pid, 19)
         time.sleep(4)
         os.kill(server.process.pid, 18)
-        bridge.event("JobDone")
+        bridge.event("RequestSucceeded")
     assert not [message for message in bridge.seen if message.get("event") == "Disconnected"]
 
 
@@ -193,7 +193,7 @@ def test_two_bridges_on_one_server(live: LiveServer, tmp_path: Path) -> None:
         for name, bridge in (("one", one), ("other", other)):
             bridge.ask("generate", spec=spec(prompt=name), folder=str(tmp_path / name))
         for name, bridge in (("one", one), ("other", other)):
-            bridge.event("JobDone", folder=str(tmp_path / name))
+            bridge.event("RequestSucceeded", folder=str(tmp_path / name))
             assert stack.read(tmp_path / name).prompt == name
 
 
@@ -222,4 +222,4 @@ def test_a_host_that_does_not_read_loses_no_end(live: LiveServer, tmp_path: Path
         said = [json.loads(line) for line in lines]
     assert bridge.wait(20) == 0
     assert sum(message.get("id") == 2 for message in said) == 80
-    assert sum(message.get("event") == "JobDone" for message in said) == 1
+    assert sum(message.get("event") == "RequestSucceeded" for message in said) == 1

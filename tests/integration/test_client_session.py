@@ -16,15 +16,15 @@ from fakes.live_server import LiveServer, environment, live_server, until
 from fakes.session_log import Followed, fake_server_config
 from layert2v import stack
 from layert2v.spec import GenerateSpec
-from layert2v_client.session.session import (
+from layert2v_client.session import (
     Connected,
     Disconnected,
-    JobCancelled,
-    JobChanged,
-    JobDone,
-    JobFailed,
-    JobUnknown,
-    Preview,
+    PreviewUpdated,
+    RequestCancelled,
+    RequestFailed,
+    RequestLost,
+    RequestSucceeded,
+    RequestUpdated,
     SessionSettings,
 )
 
@@ -58,18 +58,18 @@ def test_a_request_becomes_a_stack(followed: Followed, tmp_path: Path) -> None:
     request = followed.session.generate(
         spec(Behaviour(step_s=0.1, frame_s=0.05)), folder=tmp_path / "fox"
     )
-    preview = followed.wait(Preview)
+    preview = followed.wait(PreviewUpdated)
     assert Path(preview.path).read_bytes().startswith(b"\x89PNG")
-    done = followed.wait(JobDone)
+    done = followed.wait(RequestSucceeded)
     assert (done.request_id, done.state, done.folder) == (request, 1, str(tmp_path / "fox"))
     assert Path(done.stack) == tmp_path / "fox" / "stack.json"
     assert any(isinstance(event, Connected) for event in followed.seen)
-    assert {e.state for e in followed.seen if isinstance(e, JobChanged)} >= {"running"}
+    assert {e.state for e in followed.seen if isinstance(e, RequestUpdated)} >= {"running"}
 
 
 def test_a_result_without_a_folder_goes_into_the_cache(followed: Followed, tmp_path: Path) -> None:
     followed.session.generate(spec())
-    done = followed.wait(JobDone)
+    done = followed.wait(RequestSucceeded)
     assert Path(done.folder).parent == tmp_path / "cache" / "stacks"
     assert Path(done.folder).name.startswith("a_fox_")
     # On the same disk the cache has the server's own files, not second ones.
@@ -78,7 +78,7 @@ def test_a_result_without_a_folder_goes_into_the_cache(followed: Followed, tmp_p
 
 def test_a_wrong_request_names_its_fields(followed: Followed, tmp_path: Path) -> None:
     followed.session.generate(spec(width=33, frames=3), folder=tmp_path / "x")
-    failed = followed.wait(JobFailed)
+    failed = followed.wait(RequestFailed)
     assert {violation.field for violation in failed.violations} == {"width", "frames"}
     assert not (tmp_path / "x").exists()
 
@@ -86,12 +86,12 @@ def test_a_wrong_request_names_its_fields(followed: Followed, tmp_path: Path) ->
 def test_a_folder_with_something_in_it_is_refused(followed: Followed, tmp_path: Path) -> None:
     (tmp_path / "notes").touch()
     followed.session.generate(spec(), folder=tmp_path)
-    assert followed.wait(JobFailed).reason == "OUTPUT_NOT_EMPTY"
+    assert followed.wait(RequestFailed).reason == "OUTPUT_NOT_EMPTY"
 
 
 def test_a_failed_job_says_why(followed: Followed) -> None:
     request = followed.session.generate(spec(Behaviour(fault="refuse")))
-    failed = followed.wait(JobFailed)
+    failed = followed.wait(RequestFailed)
     assert (failed.request_id, failed.reason) == (request, "NO_SUCH_WORD")
     assert failed.hint == "Use another word."
 
@@ -100,19 +100,21 @@ def test_cancel_while_it_runs(followed: Followed, live: LiveServer) -> None:
     request = followed.session.generate(spec(SLOW, steps=1000))
     job = followed.state("running").job
     followed.session.cancel(request)
-    assert followed.wait(JobCancelled) == JobCancelled(request, job)
+    assert followed.wait(RequestCancelled) == RequestCancelled(request, job)
 
 
 def test_cancel_while_it_waits_in_the_queue(followed: Followed) -> None:
     first = followed.session.generate(spec(SLOW, steps=1000))
     followed.state("running")
     second = followed.session.generate(spec(SLOW, steps=1000))
-    place = followed.wait(JobChanged, lambda event: event.request_id == second and event.job != "")
+    place = followed.wait(
+        RequestUpdated, lambda event: event.request_id == second and event.job != ""
+    )
     assert (place.state, place.queue_position) == ("queued", 0)
     followed.session.cancel(second)
-    assert followed.wait(JobCancelled).request_id == second
+    assert followed.wait(RequestCancelled).request_id == second
     followed.session.cancel(first)
-    assert followed.wait(JobCancelled).request_id == first
+    assert followed.wait(RequestCancelled).request_id == first
 
 
 def test_cancel_while_the_result_is_fetched(
@@ -124,7 +126,7 @@ def test_cancel_while_the_result_is_fetched(
         request = followed.session.generate(many, folder=tmp_path / "fox")
         followed.state("fetching")
         followed.session.cancel(request)
-        assert followed.wait(JobCancelled).request_id == request
+        assert followed.wait(RequestCancelled).request_id == request
     assert not (tmp_path / "fox").exists()
 
 
@@ -137,7 +139,7 @@ def test_cancel_without_a_server(tmp_path: Path) -> None:
         assert away.retry_in_s == 0.5
         assert "127.0.0.1:9" in away.message
         followed.session.cancel(request)
-        assert followed.wait(JobCancelled) == JobCancelled(request, "")
+        assert followed.wait(RequestCancelled) == RequestCancelled(request, "")
 
 
 def test_settings_that_cannot_work_are_not_tried_again(live: LiveServer, tmp_path: Path) -> None:
@@ -153,11 +155,11 @@ def test_a_session_goes_and_the_next_attaches(live: LiveServer, tmp_path: Path) 
         job = before.state("running").job
     with Followed(settings(live, tmp_path)) as after:
         after.session.attach(request, job, tmp_path / "fox")
-        assert after.wait(JobDone).request_id == request
+        assert after.wait(RequestSucceeded).request_id == request
         after.session.attach("x", job, tmp_path / "fox")  # again: it is there
-        assert after.wait(JobDone).request_id == "x"
+        assert after.wait(RequestSucceeded).request_id == "x"
         after.session.attach(request, "jobs/nobody-knows", tmp_path / "owl")
-        assert after.wait(JobUnknown) == JobUnknown(request, "jobs/nobody-knows")
+        assert after.wait(RequestLost) == RequestLost(request, "jobs/nobody-knows")
 
 
 def test_the_same_request_again_is_the_same_job(live: LiveServer, tmp_path: Path) -> None:
@@ -167,7 +169,7 @@ def test_the_same_request_again_is_the_same_job(live: LiveServer, tmp_path: Path
     with Followed(settings(live, tmp_path)) as after:
         again = spec(SLOW, steps=40)
         after.session.generate(again, folder=tmp_path / "fox", request_id=request)
-        assert after.wait(JobDone).job == job
+        assert after.wait(RequestSucceeded).job == job
 
 
 def test_the_server_is_restarted_in_mid_job(tmp_path: Path) -> None:
@@ -175,13 +177,13 @@ def test_the_server_is_restarted_in_mid_job(tmp_path: Path) -> None:
     server = LiveServer(tmp_path / "data")
     with Followed(settings(server, tmp_path)) as followed:
         followed.session.generate(spec(SLOW, steps=80), folder=tmp_path / "fox")
-        followed.wait(JobChanged, lambda event: event.done > 3)
+        followed.wait(RequestUpdated, lambda event: event.done > 3)
         server.kill()
         away = followed.wait(Disconnected)
         assert away.retry_in_s is not None
         server = LiveServer(tmp_path / "data", address=server.ready["address"])
         followed.wait(Connected)
-        assert followed.wait(JobDone).state == 1
+        assert followed.wait(RequestSucceeded).state == 1
     assert server.stop() == 0
 
 
@@ -189,8 +191,8 @@ def test_two_sessions_do_not_meet(live: LiveServer, tmp_path: Path) -> None:
     with Followed(settings(live, tmp_path)) as one, Followed(settings(live, tmp_path)) as other:
         first = one.session.generate(spec(seed=1), folder=tmp_path / "one")
         second = other.session.generate(spec(seed=2), folder=tmp_path / "other")
-        assert one.wait(JobDone).request_id == first
-        assert other.wait(JobDone).request_id == second
+        assert one.wait(RequestSucceeded).request_id == first
+        assert other.wait(RequestSucceeded).request_id == second
     assert stack.read(tmp_path / "one").seed != stack.read(tmp_path / "other").seed
 
 
@@ -202,7 +204,7 @@ def test_shared_storage_under_another_name(tmp_path: Path) -> None:
         path = {"path_map": (("/nowhere", "/x"), (str(tmp_path / "here"), str(tmp_path / "there")))}
         with Followed(settings(server, tmp_path, **path)) as followed:
             followed.session.generate(spec(), folder=tmp_path / "fox")
-            followed.wait(JobDone)
+            followed.wait(RequestSucceeded)
     assert stack.read(tmp_path / "fox").frames == 5
 
 
@@ -242,7 +244,7 @@ def test_a_local_server_comes_when_it_is_needed_and_goes(own_server: SessionSett
         assert known.models[0].title == "Fake Mini"
         assert len(servers()) == 1
         followed.session.generate(spec())
-        done = followed.wait(JobDone)
+        done = followed.wait(RequestSucceeded)
     until(lambda: servers() == [])
     assert Path(done.stack).exists()
 
@@ -257,7 +259,7 @@ def test_two_sessions_share_one_local_server(own_server: SessionSettings, tmp_pa
             assert len(servers()) == 1
         # It was the first one's child, and stays for the other.
         other.session.generate(spec(), folder=tmp_path / "fox")
-        other.wait(JobDone)
+        other.wait(RequestSucceeded)
         assert len(servers()) == 1
     until(lambda: servers() == [])
 
@@ -265,11 +267,11 @@ def test_two_sessions_share_one_local_server(own_server: SessionSettings, tmp_pa
 def test_a_local_server_that_dies_is_replaced(own_server: SessionSettings, tmp_path: Path) -> None:
     with Followed(own_server) as followed:
         followed.session.generate(spec(SLOW, steps=80), folder=tmp_path / "fox")
-        followed.wait(JobChanged, lambda event: event.done > 3)
+        followed.wait(RequestUpdated, lambda event: event.done > 3)
         servers()[0].kill()
         followed.wait(Disconnected)
         followed.wait(Connected)
-        assert followed.wait(JobDone).state == 1
+        assert followed.wait(RequestSucceeded).state == 1
     until(lambda: servers() == [])
 
 
@@ -281,7 +283,7 @@ def test_a_job_of_a_local_server_survives_its_session(
         job = before.state("running").job
     with Followed(own_server) as after:
         after.session.attach(request, job, tmp_path / "fox")
-        assert after.wait(JobDone).job == job
+        assert after.wait(RequestSucceeded).job == job
 
 
 def test_the_cache_keeps_its_limit(
@@ -292,14 +294,14 @@ def test_the_cache_keeps_its_limit(
     big = Behaviour(frame_bytes=100_000)
     with Followed(own_server) as before:
         before.session.generate(spec(big))
-        old = Path(before.wait(JobDone).folder)
+        old = Path(before.wait(RequestSucceeded).folder)
         before.session.generate(spec(big), folder=tmp_path / "mine")
-        before.wait(JobDone)
+        before.wait(RequestSucceeded)
     os.utime(old / "stack.json", (1, 1))
     limited = SessionSettings(cache=own_server.cache, cache_limit_bytes=4_000_000)
     with Followed(limited) as after:
         after.session.generate(spec(big, seed=8))
-        new = Path(after.wait(JobDone).folder)
+        new = Path(after.wait(RequestSucceeded).folder)
         until(lambda: len(list((tmp_path / "cache").glob("server-*/jobs/*"))) == 1)
     assert not old.exists()
     assert (new / "stack.json").exists()

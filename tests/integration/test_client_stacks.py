@@ -25,7 +25,12 @@ from layert2v.spec import GenerateSpec
 from layert2v.wire import CHUNK_BYTES
 from layert2v_client import Client, NotPossible, Stopped, connect, stack_history
 from layert2v_client.cli import main
-from layert2v_client.session.session import JobCancelled, JobDone, JobFailed, SessionSettings
+from layert2v_client.session import (
+    RequestCancelled,
+    RequestFailed,
+    RequestSucceeded,
+    SessionSettings,
+)
 from layert2v_client.transfer.download import Terms
 
 
@@ -400,14 +405,14 @@ def settings(live: LiveServer, tmp_path: Path) -> SessionSettings:
 def test_a_session_changes_a_stack(live: LiveServer, fox: Path, tmp_path: Path) -> None:
     with Followed(settings(live, tmp_path)) as followed:
         request = followed.session.rerender(fox, again(), {})
-        done = followed.wait(JobDone)
+        done = followed.wait(RequestSucceeded)
         assert (done.request_id, done.folder, done.state) == (request, str(fox), 2)
         followed.session.attach(request, done.job, fox)
-        assert followed.wait(JobDone).state == 2
+        assert followed.wait(RequestSucceeded).state == 2
         followed.session.rerender(fox, again(layers=("fg_09",)), {})
-        assert followed.wait(JobFailed).violations[0].field == "layers"
+        assert followed.wait(RequestFailed).violations[0].field == "layers"
         followed.session.rerender(tmp_path, again(), {})
-        assert followed.wait(JobFailed).reason == "MANIFEST_NOT_FOUND"
+        assert followed.wait(RequestFailed).reason == "MANIFEST_NOT_FOUND"
     whole(fox, 2)
 
 
@@ -419,7 +424,7 @@ def test_cancel_while_a_plate_is_uploaded(
         request = followed.session.rerender(fox, SKY, {"plate": [str(plate)]})
         followed.state("uploading")
         followed.session.cancel(request)
-        assert followed.wait(JobCancelled) == JobCancelled(request, "")
+        assert followed.wait(RequestCancelled) == RequestCancelled(request, "")
     assert content(fox) == before
 
 
@@ -440,7 +445,7 @@ def test_cancel_while_it_lands(
 
         monkeypatch.setattr(stack_history, "deliver", slow)
         request = followed.session.rerender(fox, again(), {})
-        assert followed.wait(JobCancelled).request_id == request
+        assert followed.wait(RequestCancelled).request_id == request
     assert content(fox) == before
 
 
@@ -453,13 +458,13 @@ def test_the_bridge_is_killed_while_a_layer_is_drawn(
     with BridgeProcess(log=tmp_path / "log") as before:
         before.ask("connect", settings=address)
         assert "ok" in before.ask("rerender", folder=str(fox), spec=spec)
-        running = before.event("JobChanged", state="running")
+        running = before.event("RequestUpdated", state="running")
         before.kill()
     with BridgeProcess(log=tmp_path / "log") as after:
         after.ask("connect", settings=address)
         known = {key: running[key] for key in ("request_id", "job")}
         after.ask("attach", folder=str(fox), **known)
-        assert after.event("JobDone", **known)["state"] == 2
+        assert after.event("RequestSucceeded", **known)["state"] == 2
         assert after.ask("restore", folder=str(fox), state=1)["ok"] == {"state": 3}
         assert len(after.ask("history", folder=str(fox))["ok"]["history"]) == 3
     whole(fox, 3)

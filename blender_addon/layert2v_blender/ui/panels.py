@@ -19,7 +19,7 @@ ROLE_ICONS = {
     "shadow": "SHADING_RENDERED",
 }
 if TYPE_CHECKING:
-    from layert2v_client.session.session import Connected, Disconnected
+    from layert2v_client.session import Connected, Disconnected
 
 COLUMNS = 42  # characters of a sidebar of ordinary width
 
@@ -51,9 +51,9 @@ def connection(layout: bpy.types.UILayout, _context: bpy.types.Context) -> None:
 
 
 def _status(layout: bpy.types.UILayout, server: str, status: Connected | Disconnected) -> None:
-    from layert2v_client.session import events as told  # whoever has a status has loaded the client
+    from layert2v_client import session  # only here: it loads gRPC
 
-    if isinstance(status, told.Disconnected):
+    if isinstance(status, session.Disconnected):
         paragraph(layout, " ".join(filter(None, (status.message, status.hint))), "ERROR")
         return
     titles = ", ".join(model.title for model in status.models) or "still loading its models"

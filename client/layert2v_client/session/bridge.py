@@ -9,7 +9,7 @@ One JSON object a line, UTF-8, on stdin and stdout; stderr is a log for people.
     bridge  {"event": "Connected", "server": "render01:7433", ...}
     host    {"id": 2, "do": "generate", "spec": {"prompt": "a red fox in the snow"}}
     bridge  {"id": 2, "ok": {"request_id": "..."}}
-    bridge  {"event": "JobChanged", ...}
+    bridge  {"event": "RequestUpdated", ...}
     bridge  {"beat": 12.0}
 
 ``connect`` comes first. ``generate``, ``rerender``, ``attach``, ``cancel``, ``history``,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from layert2v_client.session.events import TERMINAL, Event, JobChanged
+from layert2v_client.session.events import TERMINAL, Event, RequestUpdated
 
 
 class EventQueue:
@@ -27,7 +27,7 @@ class EventQueue:
         key: tuple[object, ...] = (type(event), request)
         with self._ready:
             if isinstance(event, TERMINAL):
-                self._events.pop((JobChanged, request), None)
+                self._events.pop((RequestUpdated, request), None)
                 self._ended += 1
                 key = ("ended", self._ended)
             self._events.pop(key, None)

@@ -38,7 +38,7 @@ class Disconnected:
 
 
 @dataclass(frozen=True)
-class JobChanged:
+class RequestUpdated:
     """A request has moved on.
 
     ``state`` is one of ``STATES``. ``job`` is empty until the server has given it a name; keep it
@@ -60,7 +60,7 @@ class JobChanged:
 
 
 @dataclass(frozen=True)
-class Preview:
+class PreviewUpdated:
     """A first look: ``path`` of a PNG that later previews of the request replace as a whole."""
 
     request_id: str
@@ -68,7 +68,7 @@ class Preview:
 
 
 @dataclass(frozen=True)
-class JobDone:
+class RequestSucceeded:
     """The stack is in ``folder``; ``stack`` is its manifest's path, ``state`` the new state."""
 
     request_id: str
@@ -79,7 +79,7 @@ class JobDone:
 
 
 @dataclass(frozen=True)
-class JobFailed:
+class RequestFailed:
     """Nothing came of it; ``violations`` name the wrong fields of the request, where they are it.
 
     ``job`` is empty where the server never took the request.
@@ -94,7 +94,7 @@ class JobFailed:
 
 
 @dataclass(frozen=True)
-class JobCancelled:
+class RequestCancelled:
     """The artist, or somebody else, stopped it."""
 
     request_id: str
@@ -102,7 +102,7 @@ class JobCancelled:
 
 
 @dataclass(frozen=True)
-class JobUnknown:
+class RequestLost:
     """The server has no such job: it was deleted, or this is another server."""
 
     request_id: str
@@ -110,12 +110,19 @@ class JobUnknown:
 
 
 Event = Union[
-    Connected, Disconnected, JobChanged, Preview, JobDone, JobFailed, JobCancelled, JobUnknown
+    Connected,
+    Disconnected,
+    RequestUpdated,
+    PreviewUpdated,
+    RequestSucceeded,
+    RequestFailed,
+    RequestCancelled,
+    RequestLost,
 ]
 
 # In the order of a request's life; a request may skip some, and go back to waiting.
 STATES = ("waiting", "uploading", "queued", "running", "cancelling", "fetching")
-TERMINAL = (JobDone, JobFailed, JobCancelled, JobUnknown)
+TERMINAL = (RequestSucceeded, RequestFailed, RequestCancelled, RequestLost)
 
 
 def to_json(event: Event) -> dict[str, Any]:
@@ -126,7 +133,7 @@ def to_json(event: Event) -> dict[str, Any]:
         values = {**vars(event), "models": models}
     else:
         values = asdict(event)
-    if isinstance(event, JobFailed):
+    if isinstance(event, RequestFailed):
         values["violations"] = [asdict(violation) for violation in event.violations]
     return {"event": type(event).__name__, **values}
 
@@ -162,11 +169,11 @@ def _disconnected(fields: Fields) -> Disconnected:
     )
 
 
-def _changed(fields: Fields) -> JobChanged:
+def _changed(fields: Fields) -> RequestUpdated:
     state = fields.text("state")
     if state not in STATES:
         raise fields.wrong("state", "one of " + ", ".join(STATES))
-    return JobChanged(
+    return RequestUpdated(
         request_id=fields.text("request_id"),
         job=fields.text("job"),
         state=state,
@@ -180,12 +187,12 @@ def _changed(fields: Fields) -> JobChanged:
     )
 
 
-def _preview(fields: Fields) -> Preview:
-    return Preview(request_id=fields.text("request_id"), path=fields.text("path"))
+def _preview(fields: Fields) -> PreviewUpdated:
+    return PreviewUpdated(request_id=fields.text("request_id"), path=fields.text("path"))
 
 
-def _done(fields: Fields) -> JobDone:
-    return JobDone(
+def _done(fields: Fields) -> RequestSucceeded:
+    return RequestSucceeded(
         request_id=fields.text("request_id"),
         job=fields.text("job"),
         folder=fields.text("folder"),
@@ -194,8 +201,8 @@ def _done(fields: Fields) -> JobDone:
     )
 
 
-def _failed(fields: Fields) -> JobFailed:
-    return JobFailed(
+def _failed(fields: Fields) -> RequestFailed:
+    return RequestFailed(
         request_id=fields.text("request_id"),
         job=fields.text("job"),
         reason=fields.text("reason"),
@@ -207,12 +214,12 @@ def _failed(fields: Fields) -> JobFailed:
     )
 
 
-def _cancelled(fields: Fields) -> JobCancelled:
-    return JobCancelled(request_id=fields.text("request_id"), job=fields.text("job"))
+def _cancelled(fields: Fields) -> RequestCancelled:
+    return RequestCancelled(request_id=fields.text("request_id"), job=fields.text("job"))
 
 
-def _unknown(fields: Fields) -> JobUnknown:
-    return JobUnknown(request_id=fields.text("request_id"), job=fields.text("job"))
+def _unknown(fields: Fields) -> RequestLost:
+    return RequestLost(request_id=fields.text("request_id"), job=fields.text("job"))
 
 
 def _optional_number(fields: Fields, key: str) -> float | None:
@@ -225,10 +232,10 @@ def _optional_number(fields: Fields, key: str) -> float | None:
 _READERS: dict[str, Callable[[Fields], Event]] = {
     "Connected": _connected,
     "Disconnected": _disconnected,
-    "JobChanged": _changed,
-    "Preview": _preview,
-    "JobDone": _done,
-    "JobFailed": _failed,
-    "JobCancelled": _cancelled,
-    "JobUnknown": _unknown,
+    "RequestUpdated": _changed,
+    "PreviewUpdated": _preview,
+    "RequestSucceeded": _done,
+    "RequestFailed": _failed,
+    "RequestCancelled": _cancelled,
+    "RequestLost": _unknown,
 }

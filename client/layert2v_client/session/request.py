@@ -25,7 +25,7 @@ from layert2v_client.errors import (
 )
 from layert2v_client.jobs import Job, Watch, require_success
 from layert2v_client.session import events
-from layert2v_client.session.events import Event, JobChanged
+from layert2v_client.session.events import Event, RequestUpdated
 from layert2v_client.session.reconnect import Line
 from layert2v_client.transfer.download import Terms
 from layert2v_client.types import JobState, JobStatus, Preview
@@ -121,7 +121,7 @@ class Errand:
             ended = self._end()
         except Exception:  # the border: a host must never wait for a request that is dead
             _log.exception("request=%s", self.request_id)
-            ended = events.JobFailed(
+            ended = events.RequestFailed(
                 self.request_id,
                 self.job,
                 "INTERNAL",
@@ -137,14 +137,14 @@ class Errand:
         try:
             return self._succeed()
         except Stopped:
-            return None if self._closed else events.JobCancelled(self.request_id, self.job)
+            return None if self._closed else events.RequestCancelled(self.request_id, self.job)
         except JobCancelled:
-            return events.JobCancelled(self.request_id, self.job)
+            return events.RequestCancelled(self.request_id, self.job)
         except (ClientError, ContractError) as problem:
             if isinstance(problem, NotFound) and self.job:
-                return events.JobUnknown(self.request_id, self.job)
+                return events.RequestLost(self.request_id, self.job)
             violations = problem.violations if isinstance(problem, InvalidRequest) else ()
-            return events.JobFailed(
+            return events.RequestFailed(
                 self.request_id,
                 self.job,
                 problem.reason,
@@ -160,7 +160,7 @@ class Errand:
         state = self._patiently(lambda client: self._fetch(client, status))
         folder = self.wish.folder
         manifest = str(folder / "stack.json")
-        return events.JobDone(self.request_id, self.job, str(folder), manifest, state)
+        return events.RequestSucceeded(self.request_id, self.job, str(folder), manifest, state)
 
     def _submit(self, client: Client) -> str:
         if not self._asked:
@@ -274,4 +274,4 @@ class Errand:
         )
 
     def _say(self, state: str, **more: object) -> None:
-        self._tell(JobChanged(self.request_id, self.job, state, **more))  # type: ignore[arg-type]
+        self._tell(RequestUpdated(self.request_id, self.job, state, **more))  # type: ignore[arg-type]

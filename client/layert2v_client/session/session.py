@@ -33,37 +33,12 @@ from layert2v_client.errors import ClientError
 from layert2v_client.local_server.shared import LocalServer
 from layert2v_client.session.cache import DEFAULT_ROOT, Cache, Removable
 from layert2v_client.session.event_queue import EventQueue
-from layert2v_client.session.events import (
-    Connected,
-    Disconnected,
-    Event,
-    JobCancelled,
-    JobChanged,
-    JobDone,
-    JobFailed,
-    JobUnknown,
-    Preview,
-)
+from layert2v_client.session.events import Event, PreviewUpdated, RequestSucceeded
 from layert2v_client.session.operations import AttachedWish, GenerateWish, RerenderWish
 from layert2v_client.session.reconnect import Line
 from layert2v_client.session.request import Errand, Wish
 from layert2v_client.transfer.download import Terms
 from layert2v_client.types import JobState
-
-__all__ = [
-    "Connected",
-    "Disconnected",
-    "Event",
-    "JobCancelled",
-    "JobChanged",
-    "JobDone",
-    "JobFailed",
-    "JobUnknown",
-    "Preview",
-    "Session",
-    "SessionSettings",
-    "settings_from_json",
-]
 
 PATIENCE_S = 5.0  # of a transfer; then the line says that the server is away
 KEEP_JOBS_S = 600.0  # another session may still be fetching what has just been made
@@ -219,7 +194,7 @@ class Session:
 
     def _tell(self, event: Event) -> None:
         self._queue.put(event)
-        if isinstance(event, JobDone):
+        if isinstance(event, RequestSucceeded):
             self._trim()
 
     def _show(self, request_id: str, preview: types.Preview) -> None:
@@ -232,7 +207,7 @@ class Session:
         except OSError:
             _log.warning("no preview in %s", path, exc_info=True)
             return
-        self._queue.put(Preview(request_id, str(path)))
+        self._queue.put(PreviewUpdated(request_id, str(path)))
 
     def _find_local(self, stop: threading.Event) -> LocalServer:
         return LocalServer(

@@ -156,15 +156,15 @@ def _inspect(args: argparse.Namespace) -> int:
 def _preview(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from layert2v_engine.image.atomic import record
     from layert2v_engine.stack import manifest, preview
+    from layert2v_engine.stack.files import file_record
     from layert2v_engine.stack.viewer import write_viewer
 
     stack = manifest.read(args.stack)
     to_display = preview.display_transform(stack, _config(args), args.colorspace)
     made = preview.write_previews(args.stack, stack, to_display)
     made.append(write_viewer(args.stack, stack, to_display))
-    records = tuple(record(path, args.stack) for path in made)
+    records = tuple(file_record(path, args.stack) for path in made)
     manifest.write(replace(stack, previews=records), args.stack)
     for path in made:
         print(path)

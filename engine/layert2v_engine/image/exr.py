@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from layert2v_engine.errors import StackError
-from layert2v_engine.image.atomic import appearing, write_plainly
+from layert2v_engine.image.atomic import atomic_write, probe_disk_space
 
 RGBA = ("R", "G", "B", "A")
 TAG_PREFIX = "layert2v/"
@@ -101,12 +101,12 @@ def write(
     spec.channelnames = tuple(channels)
     spec.attribute("compression", options.compression)
     _tag(spec, tags)
-    with appearing(path) as temporary:
+    with atomic_write(path) as temporary:
         detail = _encode(temporary, spec, array)
         if detail is None and not is_complete(temporary):
             detail = "the end of the file is missing"
         if detail is not None:
-            write_plainly(temporary, array.nbytes)
+            probe_disk_space(temporary, array.nbytes)
             message = f"{path} could not be written: {detail.rstrip('.')}."
             raise StackError(message, reason="WRITE_FAILED")
 

@@ -11,8 +11,8 @@ from scipy.ndimage import binary_fill_holes
 from scipy.ndimage import label as connected
 from torch import Tensor
 
+from layert2v_engine.image.srgb import decode_srgb, encode_srgb
 from layert2v_engine.stream_codec import ForegroundFrames, LayerFrames
-from layert2v_engine.world.backdrops.light import decode_srgb, encode_srgb
 
 ISLAND = 0.005  # bodies and holes below this share of the frame do not count
 _DARK = 0.02  # under a linear value of this, a plate cannot show a shadow

@@ -29,6 +29,7 @@ from layert2v.errors import SpecError
 from layert2v.json_reader import Fields, parse
 from layert2v.spec import ModelInfo, model_from_json, model_to_json
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
+from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.compositing import ShadowDomain
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
@@ -124,9 +125,8 @@ def write_index(config: CheckpointConfig, folder: Path) -> CheckpointConfig:
         **{path.parent.name: _part(path) for path in sorted(folder.glob("*/config.json"))},
         "layert2v": _to_json(config),
     }
-    part = folder / f"{INDEX}.part"
-    part.write_text(json.dumps(index, indent=2) + "\n")
-    part.replace(folder / INDEX)
+    with atomic_write(folder / INDEX) as temporary:
+        temporary.write_text(json.dumps(index, indent=2) + "\n")
     return config
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from torch import Tensor
 
-from layert2v.rerender.validation import CLEAN_CONDITIONING
+from layert2v.spec import CLEAN_CONDITIONING
 from layert2v.stack import Role, Stack
 from layert2v_engine.image.compositing import flatten
 from layert2v_engine.layout import Stream, StreamRole

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from layert2v.stack import Stack
-from layert2v_engine.image.atomic import appearing
+from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import flatten, linear_to_shadow, unpremultiply
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
@@ -30,7 +30,7 @@ _DIGEST = "model_digest"
 def save_latents(path: Path, tensors: Mapping[str, Tensor], digest: str) -> None:
     """Write whitened latents [C, F, h, w] by stream role, in float16. Raises `DiskFull`."""
     halves = {role: each.half().cpu().contiguous() for role, each in tensors.items()}
-    with appearing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(save(halves, {_DIGEST: digest}))
 
 

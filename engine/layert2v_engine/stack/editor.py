@@ -11,11 +11,12 @@ from torch import Tensor
 
 from layert2v.stack import MANIFEST_NAME, Stack
 from layert2v_engine.errors import StackError
-from layert2v_engine.image.atomic import alone, remove_empty, write_error
+from layert2v_engine.image.atomic import write_error
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import ShadowDomain
 from layert2v_engine.image.exr import ExrOptions
 from layert2v_engine.stack import manifest
+from layert2v_engine.stack.files import exclusive_lock, remove_empty_folders
 from layert2v_engine.stack.frame_writer import WORKERS, FrameWritten
 from layert2v_engine.stack.manifest import Format, Provenance
 from layert2v_engine.stack.writer import Colours, Options, StateWriter
@@ -73,7 +74,7 @@ class StackWriter(StateWriter):
         """Take back everything: files, folders that became empty, and the stack's own folder."""
         super().abort()
         if self._made_folder:
-            remove_empty(self.folder, self.folder.parent)
+            remove_empty_folders(self.folder, self.folder.parent)
 
     def _claim_folder(self) -> bool:
         """Make sure that a stack can be written here; returns whether the folder is new."""
@@ -116,7 +117,7 @@ class StackEditor(StateWriter):
         with ExitStack() as held:
             base = manifest.start(folder, at)
             _check_writable(folder)
-            held.enter_context(alone(folder))
+            held.enter_context(exclusive_lock(folder))
             base = manifest.start(folder, at)  # as it is now that nobody else changes it
             format = Format.of(base)
             super().__init__(

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from layert2v.stack import FileRecord, frame_path
 from layert2v_engine.image import exr
-from layert2v_engine.image.atomic import record
 from layert2v_engine.image.exr import ExrOptions, Tags
+from layert2v_engine.stack.files import file_record
 from layert2v_engine.stack.manifest import Format, Sequence
 
 # Encoding and hashing leave Python's lock alone, so that a second core can take them while the
@@ -118,4 +118,4 @@ class FrameFiles:
         # A lossy comp would no longer be the over of its layers.
         lossy_comp = sequence.name == "comp" and not self._options.lossless
         exr.write(path, pixels, tags, ExrOptions() if lossy_comp else self._options)
-        return record(path, self._folder)
+        return file_record(path, self._folder)

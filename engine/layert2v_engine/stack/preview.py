@@ -19,7 +19,7 @@ from torch import Tensor
 
 from layert2v.stack import Flat, Layer, Stack, frame_path
 from layert2v_engine.image import exr
-from layert2v_engine.image.atomic import appearing
+from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.color import ColorConfig, ColorTransform
 from layert2v_engine.image.compositing import over
 
@@ -98,7 +98,7 @@ def write_movie(folder: Path, stack: Stack, to_display: ColorTransform) -> Path:
     path = folder / folder_of(stack.state) / MOVIE
     factor = max(1, round(_MOVIE_LINES / stack.height))
     size = (stack.width * factor, stack.height * factor)
-    with appearing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+    with atomic_write(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=exr.rate(stack.fps))
         # 4:2:0 needs even sizes; the last row or column is repeated.
         stream.width, stream.height = (side + side % 2 for side in size)
@@ -142,7 +142,7 @@ def write_contact_sheet(
     for row, sequence in enumerate(rows):
         _draw_label(draw, sequence, top + row * (row_height + style.gap), style)
     path = folder / folder_of(stack.state) / CONTACT
-    with appearing(path) as temporary:
+    with atomic_write(path) as temporary:
         sheet.save(temporary, format="PNG")
     return path
 

@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from layert2v.stack import Flat, Layer, Stack
-from layert2v_engine.image.atomic import appearing
+from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.color import ColorTransform
 from layert2v_engine.image.compositing import unpremultiply
 from layert2v_engine.stack.preview import VIEWER, describe, folder_of, load, summary, to_bytes
@@ -66,7 +66,7 @@ def write_viewer(folder: Path, stack: Stack, to_display: ColorTransform) -> Path
     safe = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
     page = template.replace("{{TITLE}}", html.escape(stack.name)).replace("{{DATA}}", safe)
     path = folder / folder_of(stack.state) / VIEWER
-    with appearing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
 

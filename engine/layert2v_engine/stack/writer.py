@@ -29,7 +29,6 @@ from layert2v.stack import (
 )
 from layert2v_engine.errors import StackError
 from layert2v_engine.image import exr
-from layert2v_engine.image.atomic import record, remove_empty
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import (
     ShadowDomain,
@@ -40,6 +39,7 @@ from layert2v_engine.image.compositing import (
 )
 from layert2v_engine.image.exr import ExrOptions
 from layert2v_engine.stack import manifest, preview
+from layert2v_engine.stack.files import file_record, remove_empty_folders
 from layert2v_engine.stack.frame_writer import WORKERS, FrameFiles, FrameWritten
 from layert2v_engine.stack.manifest import Format, Parts, Provenance, Sequence
 
@@ -216,7 +216,7 @@ class StateWriter:
         report(self.format.frames, self.format.frames + 1)
         stack = self._stack(provenance)
         made = preview.write_previews(self.folder, stack, self._to_display)
-        stack = replace(stack, previews=tuple(record(path, self.folder) for path in made))
+        stack = replace(stack, previews=tuple(file_record(path, self.folder) for path in made))
         manifest.write(stack, self.folder)
         self.close()
         return stack
@@ -231,7 +231,7 @@ class StateWriter:
             folders.append(layer_folder(sequence.name, sequence.version))
         preview.remove_previews(self.folder, state)
         for folder in folders:
-            remove_empty(self.folder / folder, self.folder)
+            remove_empty_folders(self.folder / folder, self.folder)
         self.close()
 
     def close(self) -> None:
@@ -259,7 +259,7 @@ class StateWriter:
     def _parts(self) -> Parts:
         made = [each for each in (*self._new_layers(), self._comp, self._ref) if each.files]
         saved = (self.folder / latents_path(each.name, each.version) for each in made)
-        latents = [record(path, self.folder) for path in saved if path.exists()]
+        latents = [file_record(path, self.folder) for path in saved if path.exists()]
         flats = {flat.name: flat.flat() for flat in (self._comp, self._ref) if flat.files}
         if self._base is not None:
             flats = {flat.name: flat for flat in self._base.flats} | flats

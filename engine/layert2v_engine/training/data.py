@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from layert2v_engine.devices import CPU, fits
 from layert2v_engine.errors import EngineError
+from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.layout import FOREGROUND_ROLES, OPACITY_ROLES, StreamLayout, StreamRole
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.model.text import TextEncoder
@@ -49,9 +50,9 @@ class ClipSet:
 
     def save(self, path: Path) -> None:
         """Write as one safetensors file, complete or not at all."""
-        partial = path.with_suffix(".part")
-        save_file({"pixels": self.pixels, "scenes": _scenes_to_tensor(self.scenes)}, partial)
-        partial.replace(path)
+        tensors = {"pixels": self.pixels, "scenes": _scenes_to_tensor(self.scenes)}
+        with atomic_write(path) as temporary:
+            save_file(tensors, temporary)
 
     @classmethod
     def load(cls, path: Path) -> ClipSet:
@@ -116,14 +117,13 @@ class LatentSet:
 
     def save(self, path: Path) -> None:
         """Write as one safetensors file, complete or not at all."""
-        partial = path.with_suffix(".part")
         tensors = {
             "latents": self.latents,
             "coverage": self.coverage,
             "scenes": _scenes_to_tensor(self.scenes),
         }
-        save_file(tensors, partial)
-        partial.replace(path)
+        with atomic_write(path) as temporary:
+            save_file(tensors, temporary)
 
     @classmethod
     def load(cls, path: Path) -> LatentSet:

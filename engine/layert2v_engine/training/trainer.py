@@ -24,6 +24,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
+from layert2v_engine.image.atomic import atomic_write
+
 logger = logging.getLogger(__name__)
 
 
@@ -127,13 +129,11 @@ class Trainer:
                 tensors |= {
                     f"optimizer.{i}.{row}.{k}": torch.as_tensor(v) for k, v in entries.items()
                 }
-        partial = self.folder / "state.safetensors.part"
-        save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, partial)
-        partial.replace(self.folder / "state.safetensors")
+        with atomic_write(self.folder / "state.safetensors") as temporary:
+            save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, temporary)
         counters = {"step": self.step, "spent_s": self.spent_s}
-        partial = self.folder / "state.json.part"
-        partial.write_text(json.dumps(counters))
-        partial.replace(self.folder / "state.json")
+        with atomic_write(self.folder / "state.json") as temporary:
+            temporary.write_text(json.dumps(counters))
 
     def resume(self) -> bool:
         """Go on from `save`; false when there is nothing to go on from.

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from layert2v_engine.world.backdrops.light import LIGHTS, Light, decode_srgb, encode_srgb
+from layert2v_engine.image.srgb import decode_srgb, encode_srgb
+from layert2v_engine.world.backdrops.light import LIGHTS, Light
 from layert2v_engine.world.backdrops.weather import fallen
 from layert2v_engine.world.bank import Bank, Figure, Generator
 from layert2v_engine.world.bank import build_bank as build_bank

@@ -34,7 +34,6 @@ from layert2v.stack import Layer, Role, Stack
 __all__ = [
     "ACTIONS",
     "ALPHAS",
-    "CLEAN_CONDITIONING",
     "FITS",
     "Donor",
     "Plate",
@@ -59,7 +58,6 @@ __all__ = [
 ACTIONS = ("regenerate", "replace", "add", "remove", "reorder")
 ALPHAS = ("premultiplied", "straight", "opaque")
 FITS = ("exact", "fit")
-CLEAN_CONDITIONING = "clean_conditioning"
 
 _KEY = re.compile(r"[a-z0-9_]{1,64}")  # an input's key names a folder
 

@@ -10,12 +10,13 @@ every state's whole manifest is also kept as ``history/v001.json``, ``history/v0
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from layert2v.atomic_write import atomic_write
 from layert2v.errors import ManifestError
 from layert2v.stack.model import (
     FileRecord,
@@ -56,11 +57,16 @@ __all__ = [
     "read",
     "read_start",
     "read_state",
+    "read_states",
+    "slug",
+    "start_of",
     "state_path",
     "write",
 ]
 
 MANIFEST_NAME = "stack.json"
+
+SLUG_LENGTH = 40
 
 _WAY_OUT = f"Make the stack again, or restore its {MANIFEST_NAME}."
 
@@ -86,8 +92,74 @@ def read(folder: Path) -> Stack:
 
 
 def read_state(folder: Path, state: int = 0) -> Stack:
-    """A state of the stack in ``folder`` as it was; 0 is the newest. Raises ``ManifestError``."""
+    """Return a state of the stack in ``folder`` as it was; 0 is the newest.
+
+    Raises ``ManifestError``.
+    """
+    return _read_kept(folder, read(folder), state)
+
+
+def read_start(folder: Path, state: int = 0) -> Stack:
+    """Return what a new state starts from: the layers of ``state`` (0: the newest), all history.
+
+    Raises ``ManifestError``.
+    """
     newest = read(folder)
+    return replace(_read_kept(folder, newest, state), history=newest.history)
+
+
+def read_states(folder: Path, newest: Stack | None = None) -> tuple[Stack, ...]:
+    """Return all states whose manifests are in ``folder``, oldest first, the newest one last.
+
+    A folder that holds a part of a stack, or one of the first release, lacks some of them.
+    ``newest`` is the newest state, where the caller has read it. Raises ``ManifestError``.
+    """
+    if newest is None:
+        newest = read(folder)
+    paths = (folder / state_path(number) for number in range(1, newest.state))
+    return (*(_read(path) for path in paths if path.exists()), newest)
+
+
+def start_of(newest: Stack, at: int, read_kept: Callable[[int], Stack]) -> Stack:
+    """Return what a new state starts from: the layers of state ``at`` and the whole history.
+
+    ``read_kept`` gives an earlier state by its number. For 0, and for a state that there is not,
+    that is ``newest``: ``validate_rerender`` complains about the latter together with the rest.
+    """
+    if not 0 < at < newest.state:
+        return newest
+    return replace(read_kept(at), history=newest.history)
+
+
+def slug(prompt: str) -> str:
+    """Return the first words of a prompt as a name that files and nodes can carry."""
+    words = re.sub(r"[^a-z0-9]+", "_", prompt.lower()).strip("_")
+    return words[:SLUG_LENGTH].strip("_") or "stack"
+
+
+def write(stack: Stack, folder: Path) -> Path:
+    """Write ``folder/stack.json`` and keep it as the manifest of its state; returns its path.
+
+    Both appear whole or not at all, ``stack.json`` last. Raises ``ManifestError`` for a wrong
+    stack and ``OSError`` where the folder cannot be written.
+    """
+    path, kept = folder / MANIFEST_NAME, folder / state_path(stack.state)
+    text, known = dumps(stack), kept.exists()
+    _keep_former(stack, folder)
+    try:
+        kept.parent.mkdir(exist_ok=True)
+        atomic_write(kept, text)
+        atomic_write(path, text)
+    except BaseException:
+        if not known:
+            kept.unlink(missing_ok=True)
+        with suppress(OSError):  # others are kept there
+            kept.parent.rmdir()
+        raise
+    return path
+
+
+def _read_kept(folder: Path, newest: Stack, state: int) -> Stack:
     if state in (0, newest.state):
         return newest
     if not 0 < state < newest.state:
@@ -106,58 +178,14 @@ def read_state(folder: Path, state: int = 0) -> Stack:
     return _read(path)
 
 
-def read_start(folder: Path, state: int = 0) -> Stack:
-    """What a new state starts from: the layers of ``state`` (0 is the newest) and all history.
-
-    Raises ``ManifestError``.
-    """
-    return replace(read_state(folder, state), history=read(folder).history)
-
-
-def write(stack: Stack, folder: Path) -> Path:
-    """Write ``folder/stack.json`` and keep it as the manifest of its state; returns its path.
-
-    Both appear whole or not at all, ``stack.json`` last. Raises ``ManifestError`` for a wrong
-    stack and ``OSError`` where the folder cannot be written.
-    """
-    path, kept = folder / MANIFEST_NAME, folder / state_path(stack.state)
-    text, known = dumps(stack), kept.exists()
-    _keep_former(stack, folder)
-    try:
-        _appear(kept, text)
-        _appear(path, text)
-    except BaseException:
-        if not known:
-            kept.unlink(missing_ok=True)
-        with suppress(OSError):  # others are kept there
-            kept.parent.rmdir()
-        raise
-    return path
-
-
 def _keep_former(stack: Stack, folder: Path) -> None:
     """Keep the state before, where it was written before states were."""
     path = folder / state_path(stack.state - 1)
     if stack.state > 1 and not path.exists() and (folder / MANIFEST_NAME).exists():
         former = read(folder)
         if former.state == stack.state - 1:
-            _appear(path, dumps(former))
-
-
-def _appear(path: Path, text: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".stack-", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp makes it private; a stack is shared like its pictures
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+            path.parent.mkdir(exist_ok=True)
+            atomic_write(path, dumps(former))
 
 
 def _read(path: Path) -> Stack:

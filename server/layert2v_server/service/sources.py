@@ -7,7 +7,7 @@ Blocking; the intake calls it in threads.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from layert2v.errors import ManifestError
@@ -19,7 +19,15 @@ from layert2v.rerender.validation import (
     validate_rerender,
 )
 from layert2v.spec import FieldViolation, ModelInfo
-from layert2v.stack import MANIFEST_NAME, FileRecord, Stack, is_safe_path, loads, state_path
+from layert2v.stack import (
+    MANIFEST_NAME,
+    FileRecord,
+    Stack,
+    is_safe_path,
+    loads,
+    start_of,
+    state_path,
+)
 from layert2v_server.domain.request import Brought, OwnJob, Pictures, RerenderWish, Source
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import FilesMissing, InvalidSource, JobNotFound, SourceNotFound
@@ -198,17 +206,18 @@ def _states(manifests: Manifests) -> dict[int, Stack]:
 
 
 def _start(states: Mapping[int, Stack], at: int) -> Stack:
-    """What `layert2v.stack.read_start` reads from a folder, from states."""
-    newest = states[max(states)]
-    if not 0 < at < newest.state:
-        return newest
-    if at not in states:
+    """Return what a change of state ``at`` starts from. Raises ``InvalidSource``."""
+
+    def kept(state: int) -> Stack:
+        if state in states:
+            return states[state]
         raise InvalidSource(
             "STATE_NOT_FOUND",
-            f"The manifest of state v{at:03d} is not here.",
+            f"The manifest of state v{state:03d} is not here.",
             "Start from the folder that has this state, or from a newer state.",
         )
-    return replace(states[at], history=newest.history)
+
+    return start_of(states[max(states)], at, kept)
 
 
 def _parsed(text: str) -> Stack:

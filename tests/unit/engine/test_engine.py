@@ -9,7 +9,7 @@ import torch
 from fakes.tiny_model import write_tiny_model
 from layert2v import stack as manifest
 from layert2v.spec import GenerateSpec
-from layert2v_engine.engine import Engine, Progress, stack_name
+from layert2v_engine.engine import Engine, Progress
 from layert2v_engine.errors import Cancelled, InvalidSpec, ModelNotFound, StackError
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.stack.inspect import inspect
@@ -95,11 +95,6 @@ def test_an_unknown_model_names_the_known_ones(models: Path, tmp_path: Path) -> 
         Engine(models).generate(spec, tmp_path / "fox", report=ignore, cancelled=never)
     with pytest.raises(ModelNotFound, match="no model called 'nobody'"):
         LayeredPipeline.from_pretrained("nobody")
-
-
-def test_a_stack_is_named_after_its_prompt() -> None:
-    assert stack_name('A "red" fox [python {1}]\n') == "a_red_fox_python_1"
-    assert stack_name("\U0001f98a") == "stack"
 
 
 def test_a_folder_that_cannot_be_used_is_refused_before_any_work(

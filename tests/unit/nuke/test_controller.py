@@ -44,7 +44,7 @@ def test_the_node_tells_how_far_it_is(studio: Studio) -> None:
     studio.changed()
     assert studio.value("l2v_life") == "running"
     assert studio.value("progress") == "25 %, drawing, 1 of 4, about 30 s left"
-    studio.tell("Preview", request_id=studio.value("l2v_request"), path="/cache/p.png")
+    studio.tell("PreviewUpdated", request_id=studio.value("l2v_request"), path="/cache/p.png")
     assert studio.value("preview") == "<img src='/cache/p.png'>"
 
 
@@ -227,7 +227,7 @@ def test_a_wrong_request_is_told_on_the_node(
 
 def test_a_failed_job_is_told_without_running_its_words(studio: Studio) -> None:
     studio.asked()
-    studio.tell("JobFailed", request_id=studio.value("l2v_request"), job="jobs/1", reason="OOM",
+    studio.tell("RequestFailed", request_id=studio.value("l2v_request"), job="jobs/1", reason="OOM",
                 message="No memory for [python nuke.quit()].", hint="Ask {less}.",
                 violations=[])  # fmt: skip
     assert studio.value("status") == "No memory for (python nuke.quit()). Ask (less)."
@@ -243,7 +243,7 @@ def test_cancel_goes_out_and_comes_back(studio: Studio) -> None:
     assert studio.value("l2v_life") == "running"
     studio.controller.press(uuid, "cancel")
     assert studio.line.sent[-1] == {"do": "cancel", "request_id": studio.value("l2v_request")}
-    studio.tell("JobCancelled", request_id=studio.value("l2v_request"), job="jobs/1")
+    studio.tell("RequestCancelled", request_id=studio.value("l2v_request"), job="jobs/1")
     assert studio.value("l2v_life") == "cancelled"
 
 

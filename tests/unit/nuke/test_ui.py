@@ -185,7 +185,7 @@ def test_pipeline_code_waits_for_its_result(studio: Studio, foxes: Path) -> None
     studio.controller.pump()
     studio.connect()
     studio.line.waiting.append(
-        {"event": "JobDone", "request_id": studio.value("l2v_request"), "job": "jobs/1",
+        {"event": "RequestSucceeded", "request_id": studio.value("l2v_request"), "job": "jobs/1",
          "folder": str(foxes), "stack": "", "state": 1}
     )  # fmt: skip
     assert api.wait(uuid, timeout_s=10) == "done"

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from layert2v_engine.image.srgb import decode_srgb_array
 from layert2v_engine.world.backdrops.light import Light
 
 Array = NDArray[np.floating[Any]]
@@ -17,14 +18,7 @@ Generator = np.random.Generator
 
 def linear(r: float, g: float, b: float) -> Array:
     """A display-referred 0..255 colour in linear light."""
-    x = np.array([r, g, b], np.float32) / 255
-    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-def encoded(rgb: Array) -> Array:
-    """Linear light as a display-referred picture, 0..1."""
-    curve = 1.055 * np.maximum(rgb, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.where(rgb <= 0.0031308, rgb * 12.92, curve)
+    return decode_srgb_array(np.array([r, g, b], np.float32) / 255)
 
 
 class Canvas:

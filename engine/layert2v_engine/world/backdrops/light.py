@@ -1,23 +1,8 @@
-"""Light: the sRGB curve, and what each time of day does to sky, ground, figures and shadows."""
+"""Light: what each time of day does to sky, ground, figures and shadows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
-
-
-def decode_srgb(x: Tensor) -> Tensor:
-    """Display-referred sRGB 0..1 to scene-linear."""
-    return torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
-
-
-def encode_srgb(x: Tensor) -> Tensor:
-    """Scene-linear 0..1 to display-referred sRGB."""
-    return torch.where(
-        x <= 0.0031308, x * 12.92, 1.055 * x.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

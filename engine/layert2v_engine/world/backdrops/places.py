@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from layert2v_engine.image.srgb import encode_srgb_array
 from layert2v_engine.world.backdrops import landscapes, settlements, wilds
-from layert2v_engine.world.backdrops.canvas import Array, Canvas, Generator, encoded
+from layert2v_engine.world.backdrops.canvas import Array, Canvas, Generator
 from layert2v_engine.world.backdrops.light import LIGHTS
 from layert2v_engine.world.backdrops.scenery import sky
 from layert2v_engine.world.text.vocabulary import PLACES
@@ -62,7 +63,7 @@ def plate(place: int, time: int, *, width: int, height: int, rng: Generator) -> 
     _PAINTERS[PLACES[place].name](canvas)
     cover = _halved(canvas.cover[..., None])
     land = _halved(canvas.land() * canvas.cover[..., None]) / np.maximum(cover, 1e-3)
-    planes = [encoded(_halved(canvas.distance)), encoded(land), cover]
+    planes = [encode_srgb_array(_halved(canvas.distance)), encode_srgb_array(land), cover]
     pixels = (np.clip(np.concatenate(planes, -1), 0, 1) * 255).round().astype(np.uint8)
     return Plate(pixels=pixels, sun_side=side)
 

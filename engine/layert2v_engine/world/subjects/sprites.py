@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from layert2v_engine.world.backdrops.light import decode_srgb, encode_srgb
+from layert2v_engine.image.srgb import decode_srgb, encode_srgb
 from layert2v_engine.world.subjects.tracer import ELEVATION
 from layert2v_engine.world.text.sprite_words import Sprite
 

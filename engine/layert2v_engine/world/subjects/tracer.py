@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from layert2v_engine.world.backdrops.light import decode_srgb, encode_srgb
+from layert2v_engine.image.srgb import decode_srgb, encode_srgb
 from layert2v_engine.world.subjects import coats
 
 SUPERSAMPLE = 2

@@ -15,12 +15,12 @@ from layert2v_client.session.events import (
     Connected,
     Disconnected,
     Event,
-    JobCancelled,
-    JobChanged,
-    JobDone,
-    JobFailed,
-    JobUnknown,
-    Preview,
+    PreviewUpdated,
+    RequestCancelled,
+    RequestFailed,
+    RequestLost,
+    RequestSucceeded,
+    RequestUpdated,
     from_json,
     to_json,
 )
@@ -29,13 +29,13 @@ EVENTS: list[Event] = [
     Connected("render01:7433", "0.1.0", (MODEL,)),
     Disconnected("AWAY", "It is away.", "Wait.", None),
     Disconnected("AWAY", "It is away.", "Wait.", 0.5),
-    JobChanged("r", "jobs/1", "running", "denoise", 1, 4, 0.25, 3.5, None, "words"),
-    JobChanged("r", "", "waiting"),
-    Preview("r", "/cache/r.png"),
-    JobDone("r", "jobs/1", "/shots/fox", "/shots/fox/stack.json", 2),
-    JobFailed("r", "", "NO", "No.", "", (FieldViolation("width", "Even."),)),
-    JobCancelled("r", ""),
-    JobUnknown("r", "jobs/1"),
+    RequestUpdated("r", "jobs/1", "running", "denoise", 1, 4, 0.25, 3.5, None, "words"),
+    RequestUpdated("r", "", "waiting"),
+    PreviewUpdated("r", "/cache/r.png"),
+    RequestSucceeded("r", "jobs/1", "/shots/fox", "/shots/fox/stack.json", 2),
+    RequestFailed("r", "", "NO", "No.", "", (FieldViolation("width", "Even."),)),
+    RequestCancelled("r", ""),
+    RequestLost("r", "jobs/1"),
 ]
 
 
@@ -53,8 +53,8 @@ def test_other_shapes_are_refused(change: dict[str, object]) -> None:
         from_json({**to_json(EVENTS[4]), **change})
 
 
-def progress(request: str, done: int) -> JobChanged:
-    return JobChanged(request, "jobs/1", "running", done=done)
+def progress(request: str, done: int) -> RequestUpdated:
+    return RequestUpdated(request, "jobs/1", "running", done=done)
 
 
 def test_newer_progress_replaces_older_of_the_same_request() -> None:
@@ -62,18 +62,18 @@ def test_newer_progress_replaces_older_of_the_same_request() -> None:
     for done in range(1000):
         queue.put(progress("a", done))
         queue.put(progress("b", done))
-        queue.put(Preview("a", f"{done}.png"))
-    assert queue.take() == [progress("a", 999), progress("b", 999), Preview("a", "999.png")]
+        queue.put(PreviewUpdated("a", f"{done}.png"))
+    assert queue.take() == [progress("a", 999), progress("b", 999), PreviewUpdated("a", "999.png")]
     assert queue.take() == []
 
 
 def test_ends_are_never_replaced_and_end_the_progress() -> None:
     queue = EventQueue()
     queue.put(progress("a", 1))
-    queue.put(JobCancelled("a", "jobs/1"))
+    queue.put(RequestCancelled("a", "jobs/1"))
     queue.put(progress("a", 2))  # asked again
-    queue.put(JobCancelled("a", "jobs/1"))
-    assert queue.take() == [JobCancelled("a", "jobs/1")] * 2
+    queue.put(RequestCancelled("a", "jobs/1"))
+    assert queue.take() == [RequestCancelled("a", "jobs/1")] * 2
 
 
 def test_the_line_comes_and_goes_in_order() -> None:

@@ -14,13 +14,13 @@ from layert2v_engine.errors import EngineError
 from layert2v_engine.evaluation.benchmark import carried_size, largest_request
 from layert2v_engine.evaluation.samples import draw_wishes, read_wishes, selection_of
 from layert2v_engine.evaluation.summary import TABLE, table
+from layert2v_engine.image.srgb import decode_srgb, encode_srgb
 from layert2v_engine.metrics import layers as measures
 from layert2v_engine.metrics.diversity import nearest, spread
 from layert2v_engine.metrics.flow import warped_error
 from layert2v_engine.model.checkpoint import read_index
 from layert2v_engine.pipeline import model_folder
 from layert2v_engine.stream_codec import ForegroundFrames, LayerFrames
-from layert2v_engine.world.backdrops.light import decode_srgb, encode_srgb
 from layert2v_engine.world.text.vocabulary import SUBJECTS, V0, V1, is_held_out
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 3

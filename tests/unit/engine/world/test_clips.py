@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from layert2v_engine.image.srgb import decode_srgb
 from layert2v_engine.world import clips
-from layert2v_engine.world.backdrops.light import LIGHTS, decode_srgb
+from layert2v_engine.world.backdrops.light import LIGHTS
 from layert2v_engine.world.subjects import anatomy
 from layert2v_engine.world.text.scenes import Actor, Scene, scene_of
 from layert2v_engine.world.text.vocabulary import (

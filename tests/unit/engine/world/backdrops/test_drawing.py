@@ -1,4 +1,4 @@
-"""What the world is drawn with: bodies, plates, cameras, the sRGB curve."""
+"""What the world is drawn with: bodies, plates, cameras."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 
 from layert2v_engine.world import camera as shots
 from layert2v_engine.world.backdrops import places
-from layert2v_engine.world.backdrops.light import decode_srgb, encode_srgb
 from layert2v_engine.world.subjects import anatomy, species, tracer
 from layert2v_engine.world.text.vocabulary import ABILITIES, PLACES, SPRITE_INDICES, SUBJECTS, V0
 
@@ -80,11 +79,6 @@ def test_plates_of_one_seed_are_equal() -> None:
     assert np.array_equal(first, again)
     assert first.shape == (20, round(28 * places.OVERSCAN), 7)
     assert len(V0.places) == 6
-
-
-def test_the_srgb_curve_returns() -> None:
-    x = torch.linspace(0, 1, 256)
-    assert torch.allclose(encode_srgb(decode_srgb(x)), x, atol=1e-6)
 
 
 def test_a_ball_is_drawn_as_a_disc_of_its_size() -> None:

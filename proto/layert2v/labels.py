@@ -1,0 +1,52 @@
+"""What fields and buttons are called in every host: Blender, Nuke, the command line, the docs.
+
+``LABELS`` is keyed by the field's name in ``GenerateSpec`` or ``RerenderSpec`` where it has one.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class Label(NamedTuple):
+    """The text beside a field or on a button, and a tooltip; "" where hosts word their own."""
+
+    text: str
+    tooltip: str = ""
+
+
+LABELS = MappingProxyType(
+    {
+        "prompt": Label("Prompt", "What should be seen, in one sentence"),
+        "background_prompt": Label(
+            "Background", "The background alone; empty: taken out of the prompt"
+        ),
+        "foreground_prompt": Label("Foreground", "What this foreground layer shows"),
+        "negative_prompt": Label("Negative Prompt", "What should not be seen"),
+        "model": Label("Model", "The models of the server"),
+        "colorspace": Label("Color Space", "The linear space the layers are delivered in"),
+        "width": Label("Width", "Pixels; 0 for the model's default"),
+        "height": Label("Height", "Pixels; 0 for the model's default"),
+        "frames": Label("Frames", "How many frames; 0 for the model's default"),
+        "start_frame": Label("First Frame", "The number of the first frame"),
+        "fps": Label("FPS", "Frames per second"),
+        "output_size": Label("Output Size", "The nearest size and length that the model offers"),
+        "seed": Label("Seed", "The same seed and prompts give the same stack; empty for a new one"),
+        "steps": Label("Steps", "Denoising steps: more are slower and finer"),
+        "guidance": Label("Guidance", "How strictly to follow the prompts"),
+        "layer_prompt": Label("Prompt", "What the layer shows when it is generated again"),
+        "strength": Label(
+            "Strength", "How far the new layer may go from the old one; 1 forgets the old one"
+        ),
+        "frozen": Label("Freeze", "Keep this layer as it is when others are generated again"),
+        "version": Label("Version", "The version of the layer that is shown"),
+        "folder": Label("Folder"),
+        "status": Label("Status"),
+        "progress": Label("Progress"),
+        "generate": Label("Generate", "Make a layer stack of the prompts"),
+        "rerender": Label("Re-render", "Generate this layer again, around the frozen ones"),
+        "cancel": Label("Cancel", "Stop this job"),
+        "retry": Label("Retry", "Send the request again"),
+    }
+)
