@@ -1,4 +1,4 @@
-"""Domain errors as gRPC errors: one table of codes, one trailer with reason, sentence and hint."""
+"""Server errors as gRPC errors: one table of codes, one trailer with reason, message and hint."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ CODES: dict[type[ServerError], grpc.StatusCode] = {
     errors.DiskFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.UploadBusy: grpc.StatusCode.UNAVAILABLE,
     errors.EngineNotReady: grpc.StatusCode.UNAVAILABLE,
-    errors.Stopping: grpc.StatusCode.UNAVAILABLE,
+    errors.ServerStopping: grpc.StatusCode.UNAVAILABLE,
 }
 RETRY_AFTER_S: dict[type[ServerError], float] = {
     errors.TooManyJobs: 30.0,
     errors.UploadBusy: 0.5,
     errors.EngineNotReady: 5.0,
-    errors.Stopping: 2.0,
+    errors.ServerStopping: 2.0,
 }
-# What a caller sent may come back in a message, and headers have little room.
+# A message may quote what the caller sent, and headers are limited in size.
 MAX_TEXT_CHARS = 400
 MAX_VIOLATIONS = 8
 
 
 async def abort(context: grpc.aio.ServicerContext, error: ServerError) -> NoReturn:
-    """End the call with `error`."""
+    """Abort the call with ``error``."""
     code = CODES.get(type(error), grpc.StatusCode.INTERNAL)
     message = error.message[:MAX_TEXT_CHARS]
     detail = errors_pb2.ErrorDetail(

@@ -1,7 +1,7 @@
 """What a re-render starts from: stacks and pictures that are found, checked against the wish, and
 laid ready for the worker.
 
-Blocking; the intake calls it in threads.
+Blocking; the submission calls it in threads.
 """
 
 from __future__ import annotations

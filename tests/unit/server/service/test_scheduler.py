@@ -17,16 +17,16 @@ from layert2v_server.domain.state import JobState
 from layert2v_server.errors import (
     EngineNotReady,
     JobNotFound,
+    ServerStopping,
     SpecRejected,
-    Stopping,
     WorkerLost,
 )
 from layert2v_server.executors.base import Executor
 from layert2v_server.executors.inline import InlineExecutor
-from layert2v_server.service.job_monitor import JobBoard
+from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.scheduler import Scheduler
 from layert2v_server.service.sources import Sources
-from layert2v_server.service.submission import Intake
+from layert2v_server.service.submission import JobSubmission
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.database import open_database
@@ -62,18 +62,20 @@ class Fragile(InlineExecutor):
 
 
 class Shop:
-    """A board, a store of results and a scheduler on one folder."""
+    """A monitor, a store of results and a scheduler on one folder."""
 
     def __init__(self, folder: Path, executor: Executor, min_free_bytes: int = 0) -> None:
         self.engine = open_database(folder / "jobs.sqlite3")
         self.store = JobStore(self.engine)
-        self.board = JobBoard(self.store)
+        self.monitor = JobMonitor(self.store)
         self.artifacts = ArtifactStore(folder / "jobs", min_free_bytes=min_free_bytes)
-        self.scheduler = Scheduler(self.board, self.artifacts, [executor], lease_s=30.0)
+        self.scheduler = Scheduler(self.monitor, self.artifacts, [executor], lease_s=30.0)
         uploads = UploadStore(folder / "uploads", max_bytes=100)
         content_index = ContentIndex(self.store, self.artifacts, uploads)
         sources = Sources(self.store, self.artifacts, content_index)
-        self.intake = Intake(self.board, self.artifacts, sources, [executor], lambda: 42)
+        self.submission = JobSubmission(
+            self.monitor, self.artifacts, sources, [executor], lambda: 42
+        )
 
     def put(self, behaviour: Behaviour | None = None, **spec: int) -> str:
         text = "" if behaviour is None else behaviour.text()
@@ -84,7 +86,7 @@ class Shop:
     async def wait(
         self, job: str, until: Callable[[Job], bool] = lambda job: job.is_terminal
     ) -> Job:
-        async for snapshot in self.board.watch(job):
+        async for snapshot in self.monitor.watch(job):
             if until(snapshot):
                 return snapshot
         raise AssertionError("the job ended before")
@@ -180,7 +182,7 @@ def test_cancel_reaches_the_right_job_only(shop: Shop) -> None:
 
     async def scene() -> None:
         await shop.wait(first, lambda job: job.progress.done > 0)
-        await shop.board.change(shop.store.cancel, first)
+        await shop.monitor.update(shop.store.cancel, first)
         assert (await shop.wait(first)).state is JobState.CANCELLED
         assert (await shop.wait(second)).state is JobState.SUCCEEDED
 
@@ -219,8 +221,8 @@ def test_an_attempt_that_lost_its_lease_is_dropped(shop: Shop) -> None:
     async def scene() -> None:
         started = await shop.wait(job, lambda job: job.progress.done > 0)
         # As if the clock had jumped: another worker may take the job at any time.
-        await shop.board.change(shop.store.requeue, job, started.attempt)
-        await shop.board.change(shop.store.cancel, job)
+        await shop.monitor.update(shop.store.requeue, job, started.attempt)
+        await shop.monitor.update(shop.store.cancel, job)
         assert (await shop.wait(job)).state is JobState.CANCELLED
         other = shop.put()
         assert (await shop.wait(other)).state is JobState.SUCCEEDED
@@ -234,11 +236,11 @@ def test_an_engine_that_comes_late(shop: Shop, fragile: Fragile) -> None:
     async def scene() -> None:
         asked = GenerateSpec(prompt="a fox")
         with pytest.raises(EngineNotReady):
-            await shop.intake.submit("anna", "r1", asked)
+            await shop.submission.submit("anna", "r1", asked)
         await shop.wait(shop.put())
-        job = await shop.intake.submit("anna", "r2", asked)
+        job = await shop.submission.submit("anna", "r2", asked)
         assert (job.spec.seed, job.spec.steps) == (42, MODEL.default_steps)
-        assert (await shop.intake.submit("anna", "r2", asked)).id == job.id
+        assert (await shop.submission.submit("anna", "r2", asked)).id == job.id
 
     play(shop, scene)
 
@@ -248,7 +250,7 @@ def test_wishes_are_checked_against_their_model(shop: Shop) -> None:
         await shop.wait(shop.put())
         for wrong in (GenerateSpec(prompt=""), GenerateSpec(prompt="a", model="wan")):
             with pytest.raises(SpecRejected) as refusal:
-                await shop.intake.submit("anna", "r9", wrong)
+                await shop.submission.submit("anna", "r9", wrong)
             assert refusal.value.violations
         assert len(shop.store.list_ids()) == 1
 
@@ -260,20 +262,20 @@ def test_a_watch_starts_from_a_revision(shop: Shop) -> None:
 
     async def scene() -> None:
         ended = await shop.wait(job)
-        assert [j async for j in shop.board.watch(job, ended.revision)] == []
-        assert [j async for j in shop.board.watch(job, 1)] == [ended]
+        assert [j async for j in shop.monitor.watch(job, ended.revision)] == []
+        assert [j async for j in shop.monitor.watch(job, 1)] == [ended]
         with pytest.raises(JobNotFound):
-            await anext(shop.board.watch("nobody"))
+            await anext(shop.monitor.watch("nobody"))
 
     play(shop, scene)
 
 
 def test_a_closed_board_ends_every_wait(shop: Shop) -> None:
     async def scene() -> None:
-        watch = asyncio.ensure_future(shop.board.news(shop.board.seen()))
+        watch = asyncio.ensure_future(shop.monitor.wait_for_change(shop.monitor.version))
         await asyncio.sleep(0)
-        await shop.board.close()
-        with pytest.raises(Stopping):
+        await shop.monitor.close()
+        with pytest.raises(ServerStopping):
             await watch
 
     asyncio.run(scene())
