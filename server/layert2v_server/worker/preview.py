@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from layert2v.atomic_write import atomic_write
 from layert2v.wire import MAX_PREVIEW_BYTES
 
 MAX_SIDE = 512
@@ -21,13 +22,10 @@ def write_preview(image: Path, preview: Path) -> bool:
 
     A preview is optional: an image that cannot be read or written does not fail the job.
     """
-    temporary = preview.with_suffix(".tmp")
     try:
-        temporary.write_bytes(shrink_to_png(image.read_bytes()))
-        temporary.replace(preview)
+        atomic_write(preview, shrink_to_png(image.read_bytes()), durable=False)
     except OSError:
         _log.warning("no preview from %s", image.name, exc_info=True)
-        temporary.unlink(missing_ok=True)
         return False
     return True
 

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from layert2v.rerender.validation import RerenderSpec, rerender_from_json
 from layert2v.spec import GenerateSpec, ModelInfo, spec_from_json
-from layert2v.stack import MANIFEST_NAME, FileRecord, Stack, loads
+from layert2v.stack import MANIFEST_NAME, FileRecord, Stack, read_states
 from layert2v_server.domain.request import Kind
 from layert2v_server.worker.image_check import check_images
 from layert2v_server.worker.messages import (
@@ -136,14 +136,13 @@ def list_stack_files(stack: Stack, folder: Path) -> Iterator[FileRecord]:
     First the files of the newest state in manifest order, then those that only earlier states have,
     then the manifests of all states, the newest last.
     """
-    kept = sorted(folder.glob("history/v*.json"))
-    others = (loads(path.read_text(encoding="utf-8")) for path in reversed(kept))
     files = {file.path: file for file in stack.files()}
-    for file in (file for other in others for file in other.files()):
+    earlier = reversed(read_states(folder, stack)[:-1])
+    for file in (file for state in earlier for file in state.files()):
         if file.path not in files and (folder / file.path).is_file():
             files[file.path] = file
     yield from files.values()
-    for path in (*kept, folder / MANIFEST_NAME):
+    for path in (*sorted(folder.glob("history/v*.json")), folder / MANIFEST_NAME):
         data = path.read_bytes()
         yield FileRecord(
             path=path.relative_to(folder).as_posix(),
