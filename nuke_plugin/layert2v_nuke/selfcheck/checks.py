@@ -90,7 +90,7 @@ Check = Callable[..., None]
 def _text_knob(nuke: Any) -> Any:
     """Return the knob of a prompt that looks like code, which would do no harm."""
     one = nuke.nodes.Group()
-    one.addKnob(nuke.String_Knob("prompt", "Scene"))
+    one.addKnob(nuke.String_Knob("prompt", "Prompt"))
     one["prompt"].setValue(HOSTILE_TEXT)
     return one["prompt"]
 
