@@ -112,10 +112,10 @@ def test_nuke_s_own_python_runs_the_bundled_bridge(
         pytest.skip("`make nuke` has not been run on this machine: no packages to bundle")
     build_nuke.PYTHONS = (version,)
     build_nuke.fill(tmp_path, "linux-x64")
-    from layert2v_nuke.session.bridge import _BUNDLED, PROTOCOL
+    from layert2v_nuke.session.bridge import _RUN_BUNDLED, PROTOCOL
 
     packages = tmp_path / "bridge" / f"py{version.replace('.', '')}"
-    command = [python(version), "-I", "-S", "-c", _BUNDLED, str(packages)]
+    command = [python(version), "-I", "-S", "-c", _RUN_BUNDLED, str(packages)]
     call = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocol": PROTOCOL}}
     ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
     asked = "".join(json.dumps(request) + "\n" for request in (call, ping))

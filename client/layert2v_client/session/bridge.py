@@ -43,8 +43,8 @@ from typing import IO, Any
 
 import layert2v
 from layert2v.errors import ContractError, SpecError
-from layert2v.json_reader import Fields
-from layert2v.rerender.validation import RerenderSpec, rerender_from_json, rerender_to_json
+from layert2v.json_reader import JsonObject
+from layert2v.rerender import RerenderSpec, rerender_from_json, rerender_to_json
 from layert2v.spec import GenerateSpec, spec_from_json, spec_to_json
 from layert2v_client import stack_history
 from layert2v_client.errors import ClientError, NotPossible
@@ -134,7 +134,7 @@ class Bridge:
             raise RpcError(json_rpc.NOT_INITIALIZED, "NOT_INITIALIZED", message)
         method, defaults = _METHODS[request.method]
         try:
-            return method(self, Fields({**defaults, **request.params}, "", SpecError))
+            return method(self, JsonObject({**defaults, **request.params}, "", SpecError))
         except RpcError:
             raise
         except SpecError as error:
@@ -149,7 +149,7 @@ class Bridge:
             message = "Something went wrong that should not. The log of the bridge says more."
             raise RpcError(json_rpc.INTERNAL_ERROR, "INTERNAL", message) from error
 
-    def initialize(self, params: Fields) -> dict[str, Any]:
+    def initialize(self, params: JsonObject) -> dict[str, Any]:
         """Agree on the version of the protocol; heartbeats begin. Raises ``RpcError``."""
         protocol = params.integer("protocol")
         params.done()
@@ -170,9 +170,9 @@ class Bridge:
             "pid": os.getpid(),
         }
 
-    def connect(self, params: Fields) -> dict[str, Any]:
+    def connect(self, params: JsonObject) -> dict[str, Any]:
         """Start the session, or look for its server again where the settings are the same."""
-        settings = settings_from_json(params.raw("settings"))
+        settings = settings_from_json(params.value("settings"))
         params.done()
         if self._session is not None and self._session.settings != settings:
             self._session.close()
@@ -183,7 +183,7 @@ class Bridge:
         self._session.connect()
         return {}
 
-    def generate(self, params: Fields) -> dict[str, Any]:
+    def generate(self, params: JsonObject) -> dict[str, Any]:
         """Ask for a new stack."""
         session = self._require_session()
         defaults = spec_to_json(GenerateSpec(prompt=""))
@@ -193,18 +193,18 @@ class Bridge:
         path = Path(folder) if folder else None
         return {"request_id": session.generate(spec, folder=path, request_id=request_id)}
 
-    def rerender(self, params: Fields) -> dict[str, Any]:
+    def rerender(self, params: JsonObject) -> dict[str, Any]:
         """Ask for a new state of a stack."""
         session = self._require_session()
         defaults = rerender_to_json(RerenderSpec(action="", layers=()))
         spec = rerender_from_json({**defaults, **params.mapping("spec")})
         folder = Path(params.text("folder"))
-        inputs = params.texts_by_name("inputs")
+        inputs = params.text_list_map("inputs")
         request_id = _read_request_id(params)
         params.done()
         return {"request_id": session.rerender(folder, spec, inputs, request_id=request_id)}
 
-    def attach(self, params: Fields) -> dict[str, Any]:
+    def attach(self, params: JsonObject) -> dict[str, Any]:
         """Follow a job from an earlier session."""
         session = self._require_session()
         request_id, job = params.text("request_id"), params.text("job")
@@ -213,7 +213,7 @@ class Bridge:
         session.attach(request_id, job, folder)
         return {}
 
-    def cancel(self, params: Fields) -> dict[str, Any]:
+    def cancel(self, params: JsonObject) -> dict[str, Any]:
         """Cancel a request."""
         session = self._require_session()
         request_id = params.text("request_id")
@@ -221,19 +221,19 @@ class Bridge:
         session.cancel(request_id)
         return {}
 
-    def history(self, params: Fields) -> dict[str, Any]:
+    def history(self, params: JsonObject) -> dict[str, Any]:
         """Return the history of a stack."""
         folder = Path(params.text("folder"))
         params.done()
         return {"history": [asdict(entry) for entry in stack_history.history(folder)]}
 
-    def restore(self, params: Fields) -> dict[str, Any]:
+    def restore(self, params: JsonObject) -> dict[str, Any]:
         """Make an earlier state of a stack the newest."""
         folder, state = Path(params.text("folder")), params.integer("state")
         params.done()
         return {"state": stack_history.restore(folder, state).state}
 
-    def ping(self, params: Fields) -> dict[str, Any]:
+    def ping(self, params: JsonObject) -> dict[str, Any]:
         """Return nothing: the bridge is there."""
         params.done()
         return {}
@@ -280,7 +280,7 @@ class Bridge:
         thread.start()
 
 
-Method = Callable[[Bridge, Fields], "dict[str, Any]"]
+Method = Callable[[Bridge, JsonObject], "dict[str, Any]"]
 
 # Each method with the parameters that may be left out.
 _METHODS: dict[str, tuple[Method, dict[str, Any]]] = {
@@ -313,13 +313,13 @@ def _rpc_error(code: int, error: ContractError | ClientError) -> RpcError:
     return RpcError(code, error.reason, error.message, error.hint)
 
 
-def _read_request_id(params: Fields) -> str:
+def _read_request_id(params: JsonObject) -> str:
     """Return the UUID in ``request_id``, or an empty text. Raises ``SpecError``."""
     text = params.text("request_id")
     try:
         return str(uuid.UUID(text)) if text else ""
     except ValueError as error:
-        raise params.wrong("request_id", "a UUID") from error
+        raise params.value_error("request_id", "a UUID") from error
 
 
 if __name__ == "__main__":
