@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from layert2v.rerender.validation import (
+from layert2v.rerender import (
     RerenderSpec,
     donor_files,
     draws,
