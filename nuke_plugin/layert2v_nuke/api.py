@@ -21,14 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from layert2v import stack as manifest
+from layert2v.atomic_write import atomic_write
 from layert2v.errors import ContractError
+from layert2v.labels import LABELS
 from layert2v_nuke import preferences, ui
 from layert2v_nuke.controller import Controller
 from layert2v_nuke.errors import PluginError
 from layert2v_nuke.graph import node as nodes
-from layert2v_nuke.graph import script
 from layert2v_nuke.graph.colorspaces import raw_default
 from layert2v_nuke.graph.model import open_comp
+from layert2v_nuke.graph.script import root_node, to_script
 from layert2v_nuke.host import Host
 from layert2v_nuke.preferences import Preferences
 from layert2v_nuke.selfcheck import checks
@@ -163,7 +165,7 @@ def write_script(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -
     resolved = Path(folder).resolve()
     stack = manifest.read(resolved)
     graph = open_comp(stack, resolved, raw_default(stack.colorspace))
-    script.write_script(script.to_script(graph, script.root_node(stack)), Path(path))
+    atomic_write(Path(path), to_script(graph, root_node(stack)))
 
 
 # Buttons, menus and callbacks: an unexpected error is shown here and goes no further. The buttons
@@ -273,7 +275,7 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "Generate": _create_node,
     "Import stack": _import_stack,
     "Explode": _explode_selected,
-    "Refresh pending": refresh,
+    f"{LABELS['retry'].text} pending": refresh,
     "Preferences": _edit_preferences,
     "Self-check": _run_self_check,
 }

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from layert2v.atomic_write import atomic_write
 from layert2v_nuke.errors import BadRequest
 
 FILE_NAME = "layert2v.json"
@@ -70,10 +71,7 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Preferences
 def save(preferences: Preferences, path: Path) -> None:
     """Write the file, readable for its owner alone. Raises ``OSError``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.touch(0o600)
-    temporary.write_text(json.dumps(asdict(preferences), indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    atomic_write(path, json.dumps(asdict(preferences), indent=1) + "\n", mode=0o600)
 
 
 def parse_path_map(text: str) -> tuple[tuple[str, str], ...]:

@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layert2v import stack as manifest
+from layert2v.atomic_write import atomic_write
 from layert2v.errors import ManifestError
 from layert2v_nuke.errors import PluginError
 from layert2v_nuke.graph import node
 from layert2v_nuke.graph.colorspaces import raw_default
 from layert2v_nuke.graph.model import ReadColorspace, open_comp
-from layert2v_nuke.graph.script import root_node, to_script, write_script
+from layert2v_nuke.graph.script import root_node, to_script
 
 PROGRAM = "layert2v_nuke.script"
 
@@ -39,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         named = ReadColorspace(args.colorspace) if args.colorspace else None
         build = node.node_graph if args.node else open_comp
         graph = build(stack, folder, named or raw_default(stack.colorspace))
-        write_script(to_script(graph, None if args.nodes_only else root_node(stack)), args.out)
+        text = to_script(graph, None if args.nodes_only else root_node(stack))
+        atomic_write(args.out, text)
     except (PluginError, ManifestError) as error:
         print(f"{PROGRAM}: {error.message} {error.hint}".strip(), file=sys.stderr)
         return 1

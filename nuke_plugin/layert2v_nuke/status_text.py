@@ -12,24 +12,12 @@ from typing import Any
 from layert2v.errors import ContractError
 from layert2v.spec import GenerateSpec
 from layert2v.stack import Stack
+from layert2v.status_text import progress_text, queue_text, state_text, transfer_text
 from layert2v_nuke.errors import BadPath, PluginError
 from layert2v_nuke.graph import node, tcl
 from layert2v_nuke.project import ProjectSettings
 
 Values = dict[str, Any]
-
-_STATES = {
-    "waiting": "Waiting for the server",
-    "uploading": "Sending files",
-    "queued": "In the queue",
-    "running": "Working",
-    "cancelling": "Cancelling",
-    "fetching": "Fetching pictures",
-}
-_STAGES = {
-    "load": "loading the model", "text": "reading the prompt", "denoise": "drawing",
-    "decode": "developing frames", "write": "writing files", "encode": "reading layers",
-}  # fmt: skip
 
 
 def status(state: str, sentence: str) -> Values:
@@ -40,19 +28,18 @@ def status(state: str, sentence: str) -> Values:
 
 def job_progress(event: Mapping[str, Any]) -> Values:
     """Return the progress in a ``RequestUpdated`` event."""
-    parts = []
-    if event["queue_position"] is not None and event["state"] == "queued":
-        parts.append(f"{event['queue_position']} ahead")
-    if event["state"] == "running":
-        parts.append(f"{100 * event['fraction']:.0f} %")
-        parts.append(_STAGES.get(event["stage"], event["stage"]))
-    if event["total"]:
-        parts.append(f"{event['done']} of {event['total']}")
-    if event["eta_s"] is not None:
-        parts.append(f"about {_duration(event['eta_s'])} left")
-    progress = ", ".join(part for part in parts if part)
+    state, done, total = event["state"], event["done"], event["total"]
+    detail = progress = ""
+    if state == "running":
+        detail = f"{100 * event['fraction']:.0f} %"
+        work = progress_text(event["stage"], done, total, event["eta_s"])
+        progress = f"{detail}, {work}"
+    elif state == "queued":
+        detail = progress = queue_text(event["queue_position"]).partition(", ")[2]
+    elif total:
+        progress = transfer_text(state, done, total)
     values = {"progress": tcl.safe_label(progress), "tile_color": node.TILE_COLOR}
-    return {**values, **_status_and_label(_STATES[event["state"]], parts[0] if parts else "")}
+    return {**values, **_status_and_label(state_text(state).capitalize(), detail)}
 
 
 def render_progress(done: int, total: int) -> Values:
@@ -70,7 +57,8 @@ def stack_summary(stack: Stack) -> Values:
     sentence = (
         f"{stack.name}: {len(stack.layers)} layers, {stack.frames} frames, seed {stack.seed}."
     )
-    interpretation = f" Understood: {stack.understood}." if stack.understood else ""
+    account = stack.prompt_interpretation
+    interpretation = f" Understood: {account}." if account else ""
     warnings = "".join(f" {warning}." for warning in stack.warnings)
     done = status(node.DONE, f"{sentence}{interpretation}{warnings}")
     return {**done, "label": tcl.safe_label(f"{stack.name} v{stack.state:03d}")}
@@ -95,7 +83,7 @@ def cancellation() -> Values:
 
 def lost_job() -> Values:
     """Return the end of a request whose job the server does not know."""
-    sentence = "The server does not know this job any more. Ask again."
+    sentence = "The server does not know this job any more. Press Generate or Re-render again."
     return {**status(node.LOST, sentence), "tile_color": node.FAILED_COLOR}
 
 
@@ -117,7 +105,3 @@ def preview_image(path: str) -> Values:
 def _status_and_label(sentence: str, detail: str = "") -> Values:
     label = tcl.safe_label(f"{sentence} {detail}".strip(), 80)
     return {"status": tcl.safe_label(sentence, 600), "label": label}
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

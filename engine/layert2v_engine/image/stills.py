@@ -39,14 +39,14 @@ def find_pictures(folder: Path, what: str) -> tuple[Path, ...]:
     `PICTURES_MIXED` for what is no single sequence without gaps.
     """
     there = folder.iterdir() if folder.is_dir() else ()
-    found = image_sequence.in_order(path for path in there if image_sequence.is_picture(path))
+    found = image_sequence.sort_naturally(path for path in there if image_sequence.is_image(path))
     if not found:
         raise FootageError(
             f"The {what} has no frames: there is no picture in {folder}.",
-            f"Give files of these kinds: {', '.join(sorted(image_sequence.SUFFIXES))}.",
+            f"Give files of these kinds: {', '.join(sorted(image_sequence.IMAGE_SUFFIXES))}.",
             reason="PICTURES_MISSING",
         )
-    wrong = image_sequence.complaint(found)
+    wrong = image_sequence.sequence_error(found)
     if wrong:
         raise FootageError(
             f"The {what} is no sequence: {wrong}",

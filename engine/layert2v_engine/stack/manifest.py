@@ -15,7 +15,7 @@ from layert2v.errors import ManifestError
 from layert2v.stack import (
     MANIFEST_NAME,
     FileRecord,
-    Flat,
+    FlattenedSequence,
     HistoryEntry,
     Layer,
     Role,
@@ -104,9 +104,9 @@ class Sequence:
             source=self.source,
         )
 
-    def flat(self) -> Flat:
+    def flat(self) -> FlattenedSequence:
         """The record of a complete flat."""
-        return Flat(
+        return FlattenedSequence(
             name=self.name, version=self.version, pattern=self.pattern, files=self._ordered()
         )
 
@@ -119,13 +119,13 @@ class Parts:
     """What a state consists of, all of it complete; `made` are the names that are new in it."""
 
     layers: tuple[Layer, ...]
-    flats: tuple[Flat, ...]
+    flats: tuple[FlattenedSequence, ...]
     latents: tuple[FileRecord, ...]
     made: tuple[str, ...]
 
     def versions(self) -> dict[str, int]:
         """The versions that were made, by name."""
-        there: tuple[Layer | Flat, ...] = (*self.layers, *self.flats)
+        there: tuple[Layer | FlattenedSequence, ...] = (*self.layers, *self.flats)
         versions = {each.name: each.version for each in there}
         return {name: versions[name] for name in self.made}
 
@@ -148,7 +148,7 @@ def compose(format: Format, parts: Parts, provenance: Provenance) -> Stack:
         seed=provenance.seed,
         model=provenance.model,
         model_digest=provenance.model_digest,
-        understood=provenance.understood,
+        prompt_interpretation=provenance.understood,
         warnings=provenance.warnings,
         latents=parts.latents,
         previews=(),
@@ -171,7 +171,7 @@ def advance(base: Stack, parent: int, parts: Parts, provenance: Provenance) -> S
         latents=parts.latents,
         model=provenance.model if drawn else base.model,
         model_digest=provenance.model_digest if drawn else base.model_digest,
-        understood=provenance.understood if drawn else base.understood,
+        prompt_interpretation=(provenance.understood if drawn else base.prompt_interpretation),
         warnings=provenance.warnings if drawn else base.warnings,
         previews=(),
         history=(*base.history, _entry(parts, provenance, parent)),

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from layert2v.labels import LABELS
 from layert2v.stack import Layer, Role, Stack
 from layert2v_nuke.graph.colorspaces import TITLES
 from layert2v_nuke.graph.model import (
@@ -61,19 +62,29 @@ else:
     api.knob_changed()"""
 
 
+# The labels of the node's knobs, by the fields of the table that all hosts share.
+FIELDS = {
+    "prompt": "prompt", "background": "background_prompt", "foreground": "foreground_prompt",
+    "negative": "negative_prompt", "model": "model", "colorspace": "colorspace", "width": "width",
+    "height": "height", "frames": "frames", "start": "start_frame", "fps": "fps",
+    "size_note": "output_size", "seed": "seed", "steps": "steps", "guidance": "guidance",
+    "generate": "generate", "cancel": "cancel", "status": "status", "progress": "progress",
+    "folder": "folder",
+}  # fmt: skip
+# The same for the tab of a layer, by the end of the knob's name.
+LAYER_FIELDS = {
+    "_version": "version", "_prompt": "layer_prompt", "_seed": "seed", "_strength": "strength",
+    "_freeze": "frozen", "_rerender": "rerender",
+}  # fmt: skip
+
+
 def node_knobs(uuid: str, models: Sequence[str] = (DEFAULT_MODEL,)) -> tuple[UserKnob, ...]:
     """Return the knobs that every LayerT2V node has, in the order of its panel."""
     return (
         UserKnob("Tab_Knob", "layert2v", "LayerT2V"),
-        UserKnob("String_Knob", "prompt", "Scene", tooltip="The whole picture in one sentence"),
-        UserKnob("String_Knob", "background", "Background", tooltip="Empty: taken from the scene"),
-        *(
-            UserKnob("String_Knob", f"foreground_{n}", f"Foreground {n}", tooltip="May be empty")
-            for n in range(1, FOREGROUNDS + 1)
-        ),
-        UserKnob("String_Knob", "negative", "Without", tooltip="What must not be seen"),
-        UserKnob("Enumeration_Knob", "model", "Model", models[0], items=tuple(models)),
-        UserKnob("Enumeration_Knob", "colorspace", "Colour", COLORSPACES[0], items=COLORSPACES),
+        *_prompt_knobs(),
+        _knob("Enumeration_Knob", "model", models[0], items=tuple(models)),
+        _knob("Enumeration_Knob", "colorspace", COLORSPACES[0], items=COLORSPACES),
         UserKnob(
             "Boolean_Knob",
             "follow_project",
@@ -81,25 +92,43 @@ def node_knobs(uuid: str, models: Sequence[str] = (DEFAULT_MODEL,)) -> tuple[Use
             True,
             flags=START_LINE,
         ),
-        UserKnob("Int_Knob", "width", "Width", 0),
-        UserKnob("Int_Knob", "height", "Height", 0),
-        UserKnob("Int_Knob", "frames", "Frames", 0),
-        UserKnob("Int_Knob", "start", "First frame", 1001),
-        UserKnob("Double_Knob", "fps", "Frames a second", 24.0),
-        UserKnob("Text_Knob", "size_note", "Made as"),
-        UserKnob("String_Knob", "seed", "Seed", tooltip="Empty: a new one each time"),
+        _knob("Int_Knob", "width", 0),
+        _knob("Int_Knob", "height", 0),
+        _knob("Int_Knob", "frames", 0),
+        _knob("Int_Knob", "start", 1001),
+        _knob("Double_Knob", "fps", 24.0),
+        _knob("Text_Knob", "size_note"),
+        _knob("String_Knob", "seed"),
         _button("reroll", "Re-roll", "reroll"),
-        UserKnob("Int_Knob", "steps", "Steps", 0, tooltip="0: as many as the model likes"),
-        UserKnob("Double_Knob", "guidance", "Guidance", -1.0, tooltip="-1: what the model likes"),
-        _button("generate", "Generate", "generate", flags=START_LINE),
+        _knob("Int_Knob", "steps", 0, note="0 for the model's default"),
+        _knob("Double_Knob", "guidance", -1.0, note="-1 for the model's default"),
+        _button("generate", _label("generate"), "generate", flags=START_LINE),
         _button("rerender", "Re-render what is not frozen", "rerender"),
-        _button("cancel", "Cancel", "cancel"),
-        UserKnob("Text_Knob", "status", "State", "Write a prompt and press Generate."),
-        UserKnob("Text_Knob", "progress", "Progress"),
+        _button("cancel", _label("cancel"), "cancel"),
+        _knob("Text_Knob", "status", "Write a prompt and press Generate."),
+        _knob("Text_Knob", "progress"),
         UserKnob("Text_Knob", "preview", "Preview"),
         _button("explode", "Explode", "explode", flags=START_LINE),
-        UserKnob("String_Knob", "folder", "Stack", tooltip="The folder of the layer stack"),
+        _knob("String_Knob", "folder", note="The folder of the layer stack"),
         *_hidden_knobs(uuid),
+    )
+
+
+def _prompt_knobs() -> tuple[UserKnob, ...]:
+    foreground = LABELS[FIELDS["foreground"]]
+    return (
+        _knob("String_Knob", "prompt"),
+        _knob("String_Knob", "background"),
+        *(
+            UserKnob(
+                "String_Knob",
+                f"foreground_{number}",
+                f"{foreground.text} {number}",
+                tooltip=f"{foreground.tooltip}; may be empty",
+            )
+            for number in range(1, FOREGROUNDS + 1)
+        ),
+        _knob("String_Knob", "negative"),
     )
 
 
@@ -160,16 +189,42 @@ def _layer_tab(layer: Layer) -> tuple[UserKnob, ...]:
     plate = _button(f"{name}_plate", f"Use input {input_name}", f"plate {name}")
     return (
         UserKnob("Tab_Knob", f"{name}_tab", name),
-        UserKnob("Int_Knob", f"{name}_version", "Version", layer.version),
-        UserKnob("Text_Knob", f"{name}_made", "Made with", describe_source(layer)),
-        UserKnob("String_Knob", f"{name}_prompt", "Prompt", layer.prompt),
-        UserKnob("String_Knob", f"{name}_seed", "Seed", tooltip="Empty: a new one each time"),
-        UserKnob("Double_Knob", f"{name}_strength", "Strength", 1.0, tooltip="1: all new"),
-        UserKnob("Boolean_Knob", f"{name}_freeze", "Freeze", is_plate(layer), flags=START_LINE),
+        _layer_knob("Int_Knob", name, "_version", layer.version),
+        UserKnob("Text_Knob", f"{name}_made", "Source", describe_source(layer)),
+        _layer_knob("String_Knob", name, "_prompt", layer.prompt),
+        _layer_knob("String_Knob", name, "_seed"),
+        _layer_knob("Double_Knob", name, "_strength", 1.0),
+        _layer_knob("Boolean_Knob", name, "_freeze", is_plate(layer), flags=START_LINE),
         UserKnob("Boolean_Knob", mute_knob(name), "Mute", False),
-        _button(f"{name}_rerender", "Re-render", f"rerender {name}", flags=START_LINE),
+        _button(
+            f"{name}_rerender",
+            LABELS[LAYER_FIELDS["_rerender"]].text,
+            f"rerender {name}",
+            flags=START_LINE,
+        ),
         *(() if layer.role is Role.shadow else (plate,)),
     )
+
+
+def _label(knob: str) -> str:
+    return LABELS[FIELDS[knob]].text
+
+
+def _knob(
+    kind: str, name: str, value: Value = "", *, note: str = "", items: tuple[str, ...] = ()
+) -> UserKnob:
+    """Return a knob with the label that its field has in every host."""
+    label = LABELS[FIELDS[name]]
+    tooltip = "; ".join(text for text in (label.tooltip, note) if text)
+    return UserKnob(kind, name, label.text, value, items=items, tooltip=tooltip)
+
+
+def _layer_knob(
+    kind: str, layer: str, suffix: str, value: Value = "", flags: tuple[str, ...] = ()
+) -> UserKnob:
+    """Return a knob of a layer's tab with the label that its field has in every host."""
+    label = LABELS[LAYER_FIELDS[suffix]]
+    return UserKnob(kind, layer + suffix, label.text, value, tooltip=label.tooltip, flags=flags)
 
 
 def _button(name: str, label: str, action: str, flags: tuple[str, ...] = ()) -> UserKnob:

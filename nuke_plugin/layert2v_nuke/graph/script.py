@@ -6,10 +6,7 @@ the last to the first.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from layert2v.stack import Stack
 from layert2v_nuke.graph import tcl
@@ -50,20 +47,6 @@ def root_node(stack: Stack) -> Node:
         f"{stack.pixel_aspect:g} LayerT2V_{stack.width}x{stack.height}",
     }  # fmt: skip
     return Node("Root", "", knobs)
-
-
-def write_script(text: str, path: Path) -> None:
-    """Write the script, whole or not at all. Raises ``OSError``."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink()
-        raise
 
 
 def _node_lines(nodes: Sequence[Node], depth: int) -> Iterator[str]:

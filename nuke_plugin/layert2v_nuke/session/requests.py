@@ -5,13 +5,12 @@ Whatever is wrong is a ``BadRequest`` with a sentence for the artist. Knows no h
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from layert2v.rerender.validation import Plate, RerenderSpec, followers, validate_rerender
-from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo, validate
+from layert2v.rerender import Plate, RerenderSpec, followers, validate_rerender
+from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo, fit_to_model, validate
 from layert2v.stack import Role, Stack
 from layert2v_nuke.errors import BadRequest
 from layert2v_nuke.graph.node import FOREGROUNDS, PROJECT_COLORSPACE
@@ -23,35 +22,13 @@ Values = Mapping[str, Any]
 Models = Mapping[str, ModelInfo]
 
 
-def fit_size(width: int, height: int, model: ModelInfo) -> tuple[int, int]:
-    """The size that the model can make which is nearest in shape, and no larger than asked."""
-    ranges = (model.width_range, model.height_range)
-    sides = (width, height)
-    scale = min(1.0, *(most / side for side, (_, most) in zip(sides, ranges)))
-    step = model.size_step
-    fitted = []
-    for side, (least, most) in zip(sides, ranges):
-        nearest = round(side * scale / step)
-        fitted.append(step * min(max(nearest, math.ceil(least / step)), most // step))
-    return fitted[0], fitted[1]
-
-
-def fit_frames(frames: int, model: ModelInfo) -> int:
-    """The number of frames that the model can make, at most as many as asked where it can."""
-    low, high = model.frames_range
-    within = min(max(frames, low), high)
-    return max(1 + (within - 1) // model.frames_step * model.frames_step, low)
-
-
 def generate_spec(values: Values, project: ProjectSettings, models: Models) -> GenerateSpec:
     """Return the request for a new stack, its size and frames fitted to the model."""
     if not values["prompt"].strip():
-        raise BadRequest("NO_PROMPT", "There is no prompt.", "Say in Scene what should be seen.")
+        raise BadRequest("NO_PROMPT", "There is no prompt.", "Write in Prompt what should be seen.")
     model = _model(values, models)
     wanted = project if values["follow_project"] else _settings_of_knobs(values)
-    width, height = wanted.width, wanted.height
-    if width > 0 and height > 0:  # else the model's own
-        width, height = fit_size(width, height, model)
+    width, height, frames = fit_to_model(model, wanted.width, wanted.height, max(wanted.frames, 0))
     prompts = [values[f"foreground_{n}"].strip() for n in range(1, FOREGROUNDS + 1)]
     spec = GenerateSpec(
         prompt=values["prompt"],
@@ -60,7 +37,7 @@ def generate_spec(values: Values, project: ProjectSettings, models: Models) -> G
         negative_prompt=values["negative"],
         width=width,
         height=height,
-        frames=fit_frames(wanted.frames, model) if wanted.frames > 0 else 0,
+        frames=frames,
         fps=wanted.fps,
         seed=parse_seed(values["seed"]),
         steps=int(values["steps"]),

@@ -10,21 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from layert2v import stack as manifest
-from layert2v.errors import ManifestError
 from layert2v.stack import Layer, Stack
 from layert2v_nuke.errors import BadRequest
-
-
-def states(folder: Path) -> Iterator[Stack]:
-    """All states that are still there, the newest first. Raises ``ManifestError``."""
-    newest = manifest.read(folder)
-    yield newest
-    for number in range(newest.state - 1, 0, -1):
-        try:
-            yield manifest.read_state(folder, number)
-        except ManifestError as error:
-            if error.reason != "STATE_NOT_FOUND":  # stacks of the first release kept one
-                raise
 
 
 def layer_versions(stack: Stack) -> dict[str, int]:
@@ -34,9 +21,8 @@ def layer_versions(stack: Stack) -> dict[str, int]:
 
 def available_versions(folder: Path, name: str) -> tuple[int, ...]:
     """Return the versions of a layer that any state has, in order. Raises ``ManifestError``."""
-    found = {
-        layer.version for stack in states(folder) for layer in stack.layers if layer.name == name
-    }
+    states = manifest.read_states(folder)
+    found = {layer.version for stack in states for layer in stack.layers if layer.name == name}
     return tuple(sorted(found))
 
 
@@ -45,12 +31,12 @@ def layer_and_shadow(folder: Path, name: str, version: int) -> tuple[Layer, ...]
 
     Raises ``BadRequest`` where there is no such version, and ``ManifestError``.
     """
-    for stack in states(folder):
+    for stack in _newest_first(folder):
         if layer_versions(stack).get(name) == version:
             return tuple(layer for layer in stack.layers if name in (layer.name, layer.caster))
-    there = ", ".join(f"v{number:03d}" for number in available_versions(folder, name)) or "none"
+    available = ", ".join(f"v{number:03d}" for number in available_versions(folder, name)) or "none"
     raise BadRequest(
-        "VERSION_NOT_FOUND", f"There is no v{version:03d} of {name}.", f"There are: {there}."
+        "VERSION_NOT_FOUND", f"There is no v{version:03d} of {name}.", f"There are: {available}."
     )
 
 
@@ -59,7 +45,8 @@ def stack_with_versions(folder: Path, shown: Mapping[str, int]) -> Stack:
 
     Raises ``BadRequest`` and ``ManifestError``.
     """
-    base = next((one for one in states(folder) if set(layer_versions(one)) == set(shown)), None)
+    states = _newest_first(folder)
+    base = next((one for one in states if layer_versions(one).keys() == shown.keys()), None)
     base = base or manifest.read(folder)
     layers = []
     for layer in base.layers:
@@ -73,7 +60,7 @@ def state_with_versions(folder: Path, shown: Mapping[str, int]) -> Stack:
 
     Raises ``BadRequest`` and ``ManifestError``.
     """
-    for stack in states(folder):
+    for stack in _newest_first(folder):
         if layer_versions(stack) == dict(shown):
             return stack
     newest = manifest.read(folder)
@@ -83,3 +70,10 @@ def state_with_versions(folder: Path, shown: Mapping[str, int]) -> Stack:
         "The versions that the node shows were never together, so nothing can start from them.",
         f"Set them to those of one state, such as {together}.",
     )
+
+
+def _newest_first(folder: Path) -> Iterator[Stack]:
+    """Yield all states; those before the newest are read when the first of them is needed."""
+    newest = manifest.read(folder)
+    yield newest
+    yield from reversed(manifest.read_states(folder, newest)[:-1])

@@ -41,7 +41,11 @@ def test_a_prompt_becomes_a_stack_that_a_second_library_confirms(
     seen: list[Progress] = []
     stack = Engine(models).generate(SPEC, tmp_path / "fox", report=seen.append, cancelled=never)
     assert [layer.name for layer in stack.layers] == ["bg", "shadow_01", "fg_01"]
-    assert (stack.seed, stack.frames, stack.understood) == (3, 5, "fox, running, forest, night")
+    assert (stack.seed, stack.frames, stack.prompt_interpretation) == (
+        3,
+        5,
+        "fox, running, forest, night",
+    )
     assert manifest.read(tmp_path / "fox") == stack
     assert stack.name == "a_red_fox_running_through_a_forest_at_ni"
     assert not inspect(tmp_path / "fox", stack).problems
@@ -128,4 +132,4 @@ def test_the_first_frame_is_that_of_the_full_decode(models: Path) -> None:
     pipeline = LayeredPipeline.from_pretrained(models / "mini")
     latents = torch.randn(1, 5, 4, 2, 4, 6, generator=torch.Generator().manual_seed(1))
     full = next(pipeline.decode(latents, 1)).composite[0, :, 0]
-    assert torch.equal(pipeline.first_frame(latents), full)
+    assert torch.equal(pipeline.decode_first_frame(latents), full)

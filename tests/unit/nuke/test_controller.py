@@ -43,7 +43,7 @@ def test_the_node_tells_how_far_it_is(studio: Studio) -> None:
     assert studio.value("progress") == "2 ahead"
     studio.changed()
     assert studio.value("l2v_life") == "running"
-    assert studio.value("progress") == "25 %, drawing, 1 of 4, about 30 s left"
+    assert studio.value("progress") == "25 %, denoising 1/4, 30 s left"
     studio.tell("PreviewUpdated", request_id=studio.value("l2v_request"), path="/cache/p.png")
     assert studio.value("preview") == "<img src='/cache/p.png'>"
 

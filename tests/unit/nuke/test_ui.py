@@ -20,7 +20,7 @@ from layert2v_nuke.host import Host
 from layert2v_nuke.preferences import Preferences
 
 COMMANDS = [
-    "Generate", "Import stack", "Explode", "Refresh pending", "Preferences", "Self-check",
+    "Generate", "Import stack", "Explode", "Retry pending", "Preferences", "Self-check",
 ]  # fmt: skip
 
 
