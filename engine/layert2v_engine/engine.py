@@ -37,7 +37,10 @@ from layert2v_engine.rerender.latents import save_latents
 from layert2v_engine.rerender.prepare import prepare, rearrange
 from layert2v_engine.sampling.denoise import Step
 from layert2v_engine.stack import manifest
-from layert2v_engine.stack.editor import Colours, Provenance, StackEditor, StackWriter
+from layert2v_engine.stack.editor import StackEditor
+from layert2v_engine.stack.manifest import Provenance
+from layert2v_engine.stack.state_writer import ColorOptions
+from layert2v_engine.stack.writer import StackWriter
 from layert2v_engine.stream_codec import LayerFrames
 
 __all__ = ["Engine", "Progress"]
@@ -121,14 +124,14 @@ class Engine:
             return writer.finish(provenance, progress=partial(job.tell, "write"))
 
     def _rerender(self, spec: RerenderSpec, inputs: Mapping[str, Path], job: Job) -> Stack:
-        base = manifest.start(job.folder, spec.at)
+        base = manifest.read_base(job.folder, spec.at)
         name = spec.model or base.model
         config = self._drawing(spec, base, name)
-        colours = Colours()
+        colours = ColorOptions()
         if config is not None:
             source = config.info.source_colorspace
-            colours = Colours(source=source, shadow_domain=config.shadow_domain)
-        with StackEditor(job.folder, at=spec.at, colours=colours) as editor, closing(job):
+            colours = ColorOptions(source=source, shadow_domain=config.shadow_domain)
+        with StackEditor(job.folder, at=spec.at, color_options=colours) as editor, closing(job):
             info = config.info if config else None
             seed = secrets.randbelow(NEW_SEEDS)
             change = prepare(spec, job.folder, editor.base, inputs, info, seed)
