@@ -1,4 +1,4 @@
-"""``nuke -t selfcheck.py [report.json]``: what the plug-in needs, asked of this Nuke."""
+"""``nuke -t selfcheck.py [report.json]`` checks that this Nuke has what the plug-in needs."""
 
 import sys
 from pathlib import Path

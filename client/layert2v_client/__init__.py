@@ -7,11 +7,14 @@
         folder = job.download(Path("fox"))
         again = client.rerender(folder, RerenderSpec("regenerate", ("fg_01",), seed=7))
         again.wait()
-        again.land(folder)
+        again.merge_into(folder)
 
 Synchronous and made for threads. Knows the contract, not the server and not the engine; needs no
 torch and no numpy, so that it can live inside a host.
 """
+
+import warnings
+from typing import Any
 
 from layert2v.rerender.validation import Donor, Plate, RerenderSpec
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
@@ -19,6 +22,7 @@ from layert2v_client.client import Client, connect
 from layert2v_client.connection import Tls
 from layert2v_client.errors import (
     AccessDenied,
+    Cancelled,
     ClientError,
     EmbeddedServerFailed,
     InvalidRequest,
@@ -29,16 +33,15 @@ from layert2v_client.errors import (
     ServerBusy,
     ServerFault,
     ServerUnavailable,
-    Stopped,
     TransferFailed,
 )
 from layert2v_client.jobs import Job, Watch
 from layert2v_client.local_server.process import EmbeddedServer
-from layert2v_client.transfer.download import Terms
+from layert2v_client.transfer.download import TransferOptions
 from layert2v_client.types import (
     Artifact,
     Device,
-    JobProblem,
+    ErrorInfo,
     JobState,
     JobStatus,
     Preview,
@@ -50,19 +53,20 @@ from layert2v_client.types import (
 __all__ = [
     "AccessDenied",
     "Artifact",
+    "Cancelled",
     "Client",
     "ClientError",
     "Device",
     "Donor",
     "EmbeddedServer",
     "EmbeddedServerFailed",
+    "ErrorInfo",
     "FieldViolation",
     "GenerateSpec",
     "InvalidRequest",
     "Job",
     "JobCancelled",
     "JobFailed",
-    "JobProblem",
     "JobState",
     "JobStatus",
     "ModelInfo",
@@ -76,11 +80,20 @@ __all__ = [
     "ServerFault",
     "ServerInfo",
     "ServerUnavailable",
-    "Stopped",
-    "Terms",
     "Tls",
     "TransferFailed",
+    "TransferOptions",
     "Update",
     "Watch",
     "connect",
 ]
+_RENAMED = {"JobProblem": "ErrorInfo", "Stopped": "Cancelled", "Terms": "TransferOptions"}
+
+
+def __getattr__(name: str) -> Any:
+    """Return what a deprecated name stands for, with a warning."""
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    message = f"layert2v_client.{name} is called {_RENAMED[name]} now"
+    warnings.warn(message, DeprecationWarning, stacklevel=2)
+    return globals()[_RENAMED[name]]

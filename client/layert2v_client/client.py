@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType, TracebackType
+from contextlib import AbstractContextManager
+from types import MappingProxyType
 
+from layert2v.address import is_local
 from layert2v.rerender.validation import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.v1 import jobs_pb2, server_pb2
-from layert2v_client.connection import Connection, Tls, check_address, is_this_machine
+from layert2v_client.connection import Connection, Tls, check_address
 from layert2v_client.convert import (
     create_request,
     info_from_message,
@@ -18,7 +20,7 @@ from layert2v_client.convert import (
 )
 from layert2v_client.jobs import Job
 from layert2v_client.rerender_request import Input, Source, prepare
-from layert2v_client.transfer.download import Terms
+from layert2v_client.transfer.download import TransferOptions
 from layert2v_client.types import JobState, JobStatus, ServerInfo
 
 PAGE_SIZE = 100
@@ -35,27 +37,19 @@ def connect(address: str, token: str | None = None, tls: Tls | bool | None = Non
     """
     check_address(address)
     if tls is None:
-        tls = not is_this_machine(address)
+        tls = not is_local(address)
     if isinstance(tls, bool):
         tls = Tls() if tls else None
     return Client(Connection(address, token, tls))
 
 
-class Client:
+class Client(AbstractContextManager["Client"]):
     """What can be asked of a server. May be used from several threads, and in a ``with`` block."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -93,7 +87,7 @@ class Client:
         spec: RerenderSpec,
         inputs: Mapping[str, Input] = MappingProxyType({}),
         request_id: uuid.UUID | None = None,
-        terms: Terms | None = None,
+        options: TransferOptions | None = None,
     ) -> Job:
         """Ask for a change of a stack, a folder or a job's name; it is queued when this returns.
 
@@ -101,7 +95,7 @@ class Client:
         name. What the server lacks is brought first. ``Job.land`` brings the new state home.
         Raises ``InvalidRequest`` with the wrong fields, ``ManifestError``, or ``ClientError``.
         """
-        return self.create(self.prepare(stack, spec, inputs, request_id or uuid.uuid4(), terms))
+        return self.create(self.prepare(stack, spec, inputs, request_id or uuid.uuid4(), options))
 
     def prepare(
         self,
@@ -109,7 +103,7 @@ class Client:
         spec: RerenderSpec,
         inputs: Mapping[str, Input],
         request_id: uuid.UUID,
-        terms: Terms | None = None,
+        options: TransferOptions | None = None,
         *,
         with_states: bool = True,
     ) -> jobs_pb2.CreateJobRequest:
@@ -119,7 +113,13 @@ class Client:
         then be fetched anywhere, and every state of it opened.
         """
         return prepare(
-            self._connection, stack, spec, inputs, request_id, terms or Terms(), with_states
+            self._connection,
+            stack,
+            spec,
+            inputs,
+            request_id,
+            options or TransferOptions(),
+            with_states,
         )
 
     def create(

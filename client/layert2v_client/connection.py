@@ -1,7 +1,7 @@
 """One line to one server: address, TLS, token, limits, deadlines, and what is tried again.
 
 Knows how to call, not what is called. gRPC repeats calls that are harmless to repeat; streams that
-were cut are taken up again by their callers, with ``Patience``.
+were cut are taken up again by their callers, with ``RetryBudget``.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from layert2v_client.convert import error_from_rpc
 from layert2v_client.errors import ClientError, InvalidRequest, NotPossible
 
 CALL_TIMEOUT_S = 20.0
-PATIENCE_S = 60.0
+RETRY_TIMEOUT_S = 60.0
 
-_REPEATABLE = {
+_IDEMPOTENT = {
     # CreateJob may be repeated because it carries a request_id.
     "layert2v.v1.JobService": ("CreateJob", "GetJob", "ListJobs", "CancelJob"),
     "layert2v.v1.ArtifactService": ("ListArtifacts", "QueryWrite", "FindFiles"),
@@ -36,7 +36,7 @@ _SERVICE_CONFIG = {
         {
             "name": [
                 {"service": service, "method": method}
-                for service, methods in _REPEATABLE.items()
+                for service, methods in _IDEMPOTENT.items()
                 for method in methods
             ],
             "retryPolicy": {
@@ -102,8 +102,8 @@ class Connection:
         self._check_open()
         try:
             return method(request, timeout=timeout_s, metadata=self._metadata)
-        except grpc.RpcError as problem:
-            raise self._explain(problem) from problem
+        except grpc.RpcError as error:
+            raise self._explain(error) from error
 
     def stream(
         self, method: Callable[..., R], request: object, timeout_s: float | None = None
@@ -116,8 +116,8 @@ class Connection:
         """The messages of a stream. Raises ``ClientError`` where it breaks."""
         try:
             yield from stream
-        except grpc.RpcError as problem:
-            raise self._explain(problem) from problem
+        except grpc.RpcError as error:
+            raise self._explain(error) from error
         finally:
             stream.cancel()
 
@@ -130,17 +130,17 @@ class Connection:
         if self._closed:
             raise NotPossible("CONNECTION_CLOSED", "The connection was closed.")
 
-    def _explain(self, problem: grpc.RpcError) -> ClientError:
+    def _explain(self, rpc_error: grpc.RpcError) -> ClientError:
         self._check_open()
-        error = error_from_rpc(problem)
+        error = error_from_rpc(rpc_error)
         if error.reason == "SERVER_UNAVAILABLE":
             error.message = f"The server at {self.address} does not answer."
             error.args = (error.message,)
         return error
 
 
-class Patience:
-    """How long to go on after the line was cut. Every ``renew`` starts it anew.
+class RetryBudget:
+    """How long to go on after the line was cut. Every ``reset`` starts it anew.
 
     ``stop`` wakes it: a pause that was stopped returns at once.
     """
@@ -148,17 +148,17 @@ class Patience:
     def __init__(self, limit_s: float, stop: threading.Event) -> None:
         self._limit_s = limit_s
         self._stop = stop
-        self.renew()
+        self.reset()
 
-    def renew(self) -> None:
+    def reset(self) -> None:
         """Something arrived."""
         self._until = time.monotonic() + self._limit_s
         self._pause_s = 0.2
 
-    def pause(self, problem: ClientError) -> None:
-        """Wait a little before the next try. Raises ``problem`` when patience has run out."""
+    def pause(self, error: ClientError) -> None:
+        """Wait a little before the next try. Raises ``error`` when patience has run out."""
         if time.monotonic() + self._pause_s > self._until:
-            raise problem
+            raise error
         self._stop.wait(self._pause_s)
         self._pause_s = min(2 * self._pause_s, 2.0)
 
@@ -177,12 +177,6 @@ def check_address(address: str) -> str:
     return address
 
 
-def is_this_machine(address: str) -> bool:
-    """Whether the address cannot leave this machine."""
-    host = address.rpartition(":")[0]
-    return address.startswith(("unix:", "127.")) or host in ("localhost", "[::1]")
-
-
 def _credentials(tls: Tls) -> Any:
     try:
         return grpc.ssl_channel_credentials(
@@ -191,9 +185,9 @@ def _credentials(tls: Tls) -> Any:
                 for p in (tls.authority, tls.key, tls.certificate)
             )
         )
-    except OSError as problem:
+    except OSError as error:
         raise InvalidRequest(
             "CERTIFICATE_UNREADABLE",
-            f"The certificate file {problem.filename} cannot be read.",
+            f"The certificate file {error.filename} cannot be read.",
             "Check the tls entries of the configuration file.",
-        ) from problem
+        ) from error

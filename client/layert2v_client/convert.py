@@ -33,7 +33,7 @@ from layert2v_client.errors import (
 from layert2v_client.types import (
     Artifact,
     Device,
-    JobProblem,
+    ErrorInfo,
     JobState,
     JobStatus,
     Preview,
@@ -85,11 +85,11 @@ def create_request(spec: GenerateSpec, request_id: uuid.UUID) -> jobs_pb2.Create
     """The message that asks for a job. Raises ``InvalidRequest`` where the wire cannot hold it."""
     try:
         message = spec_to_message(spec)
-    except (ValueError, TypeError) as problem:
+    except (ValueError, TypeError) as error:
         raise InvalidRequest(
             "SPEC_INVALID",
-            f"The request holds a number that is too large or text that is not Unicode: {problem}.",
-        ) from problem
+            f"The request holds a number that is too large or text that is not Unicode: {error}.",
+        ) from error
     return jobs_pb2.CreateJobRequest(request_id=str(request_id), spec=message)
 
 
@@ -109,7 +109,7 @@ def status_from_message(message: jobs_pb2.Job) -> JobStatus:
         source=message.source,
         progress=_progress(message.progress) if message.HasField("progress") else None,
         queue_position=message.queue_position if message.HasField("queue_position") else None,
-        problem=_problem(message.error) if message.HasField("error") else None,
+        error=_error_info(message.error) if message.HasField("error") else None,
         attempt=message.attempt,
         max_attempts=message.max_attempts,
         created=_time(message, "create_time"),
@@ -157,14 +157,14 @@ def info_from_message(message: server_pb2.ServerInfo) -> ServerInfo:
     )
 
 
-def error_from_rpc(problem: Any) -> ClientError:
+def error_from_rpc(rpc_error: Any) -> ClientError:
     """The client's error for a failed call (a ``grpc.RpcError`` that is also a ``grpc.Call``)."""
-    kind = _ERRORS.get(problem.code(), ServerFault)
-    detail = _detail(problem)
+    kind = _ERRORS.get(rpc_error.code(), ServerFault)
+    detail = _detail(rpc_error)
     if detail is None:
         plain = (
-            f"GRPC_{problem.code().name}",
-            f"The server answered {problem.code().name}: {problem.details() or 'no details'}.",
+            f"GRPC_{rpc_error.code().name}",
+            f"The server answered {rpc_error.code().name}: {rpc_error.details() or 'no details'}.",
             "",
         )
         return kind(*_PLAIN.get(kind, plain))
@@ -177,8 +177,8 @@ def error_from_rpc(problem: Any) -> ClientError:
     return kind(detail.reason, detail.message, detail.hint)
 
 
-def _detail(problem: Any) -> errors_pb2.ErrorDetail | None:
-    for key, value in problem.trailing_metadata() or ():
+def _detail(rpc_error: Any) -> errors_pb2.ErrorDetail | None:
+    for key, value in rpc_error.trailing_metadata() or ():
         if key == ERROR_TRAILER:
             return errors_pb2.ErrorDetail.FromString(value)
     return None
@@ -195,10 +195,8 @@ def _progress(message: jobs_pb2.Progress) -> Progress:
     )
 
 
-def _problem(message: errors_pb2.ErrorDetail) -> JobProblem:
-    return JobProblem(
-        message.reason, message.message, message.hint, _violations(message.violations)
-    )
+def _error_info(message: errors_pb2.ErrorDetail) -> ErrorInfo:
+    return ErrorInfo(message.reason, message.message, message.hint, _violations(message.violations))
 
 
 def _violations(messages: Any) -> tuple[FieldViolation, ...]:

@@ -12,7 +12,7 @@ ClientError
 ├── JobCancelled           the job was cancelled
 ├── TransferFailed         a file did not arrive as it should
 ├── EmbeddedServerFailed   the server for this call did not start
-└── Stopped                the caller called it off
+└── Cancelled              the caller cancelled a transfer or a wait
 
 Each has a ``reason`` for programs (UPPER_SNAKE), a sentence in ``message`` and a ``hint`` that
 says what to do, which may be empty.
@@ -93,7 +93,7 @@ class EmbeddedServerFailed(ClientError):
     """The server for this call did not start."""
 
 
-class Stopped(ClientError):
+class Cancelled(ClientError):
     """The caller called it off."""
 
     def __init__(self) -> None:

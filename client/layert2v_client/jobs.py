@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from layert2v.stack import MANIFEST_NAME, Stack
 from layert2v.v1 import jobs_pb2
 from layert2v_client import stack_history
-from layert2v_client.connection import PATIENCE_S, Connection, Patience
+from layert2v_client.connection import RETRY_TIMEOUT_S, Connection, RetryBudget
 from layert2v_client.convert import status_from_message, update_from_message
 from layert2v_client.errors import (
     ClientError,
@@ -19,8 +20,8 @@ from layert2v_client.errors import (
     JobFailed,
     ServerUnavailable,
 )
-from layert2v_client.transfer import download as transfer
-from layert2v_client.transfer.download import Terms
+from layert2v_client.transfer import download
+from layert2v_client.transfer.download import TransferOptions
 from layert2v_client.types import JobState, JobStatus, Update
 
 JOB_PREFIX = "jobs/"  # of every job's name, and of no stack's
@@ -52,57 +53,67 @@ class Job:
         self._connection.call(self._connection.jobs.DeleteJob, request)
 
     def watch(
-        self, *, from_revision: int = 0, previews: bool = True, patience_s: float = PATIENCE_S
+        self,
+        *,
+        from_revision: int = 0,
+        previews: bool = True,
+        retry_timeout_s: float = RETRY_TIMEOUT_S,
     ) -> Watch:
         """Follow the job to its end.
 
         A line that was cut, also by a restart of the server, is taken up again for up to
-        ``patience_s`` seconds. ``from_revision`` is the last revision the caller has seen.
+        ``retry_timeout_s`` seconds. ``from_revision`` is the last revision the caller has seen.
         """
-        return Watch(self._connection, self.name, from_revision, previews, patience_s)
+        return Watch(self._connection, self.name, from_revision, previews, retry_timeout_s)
 
-    def wait(self, *, patience_s: float = PATIENCE_S) -> JobStatus:
+    def wait(self, *, retry_timeout_s: float = RETRY_TIMEOUT_S) -> JobStatus:
         """Follow the job to success. Raises ``JobFailed``, ``JobCancelled`` or ``ClientError``."""
-        with self.watch(previews=False, patience_s=patience_s) as watch:
+        with self.watch(previews=False, retry_timeout_s=retry_timeout_s) as watch:
             for update in watch:
                 if update.status.state.is_final:
                     return require_success(update.status)
         return require_success(self.status())
 
-    def download(self, folder: Path, terms: Terms | None = None) -> Path:
+    def download(self, folder: Path, options: TransferOptions | None = None) -> Path:
         """Bring the job's stack with all its states into ``folder``; what is there already is not
         fetched again.
 
         Raises ``NotPossible`` where the job has not succeeded, ``TransferFailed`` where a file
         cannot be stored as it should, ``ClientError``.
         """
-        return transfer.download(self._connection, self.status(), folder, terms)
+        return download.download_stack(self._connection, self.status(), folder, options)
 
     def stack(self) -> Stack:
         """The manifest that the finished job has written. Raises ``ClientError``."""
         return stack_history.made(self._connection, self.status())
 
-    def land(self, folder: Path, terms: Terms | None = None) -> Stack:
-        """Bring the state that a re-render made into the stack it started from; see ``stacks``.
+    def merge_into(self, folder: Path, options: TransferOptions | None = None) -> Stack:
+        """Download the state that a re-render made into the stack it started from.
 
+        Files that are in ``folder`` already do not travel; the state takes the next free number.
         Raises ``NotPossible`` where ``folder`` holds another stack or the job has not succeeded,
         ``TransferFailed``, ``ManifestError``, or another ``ClientError``.
         """
-        return stack_history.land(self._connection, self.status(), folder, terms)
+        return stack_history.land(self._connection, self.status(), folder, options)
 
-    def retract(self, folder: Path) -> None:
-        """Remove what a ``download`` or ``land`` that was called off has brought to ``folder``.
+    def land(self, folder: Path, terms: TransferOptions | None = None) -> Stack:
+        """Call ``merge_into``: the deprecated name of that method."""
+        warnings.warn("Job.land is called merge_into now", DeprecationWarning, stacklevel=2)
+        return self.merge_into(folder, terms)
 
-        A stack that is whole stays. Raises ``ClientError``.
+    def discard_partial_download(self, folder: Path) -> None:
+        """Remove what a cancelled ``download`` or ``merge_into`` has left in ``folder``.
+
+        A stack that is complete stays. Raises ``ClientError``.
         """
         status = self.status()
         if status.rerender is not None and (folder / MANIFEST_NAME).exists():
             stack_history.forget(self._connection, status, folder)
         else:
-            transfer.forget(self._connection, status, folder)
+            download.discard_partial(self._connection, status, folder)
 
 
-class Watch:
+class Watch(AbstractContextManager["Watch"]):
     """The updates of a job, from now until it has ended. ``close`` ends it from any thread.
 
     Iterating raises ``NotFound``, ``ServerUnavailable`` when the server stays away, or another
@@ -115,14 +126,14 @@ class Watch:
         name: str,
         from_revision: int,
         previews: bool,
-        patience_s: float,
+        retry_timeout_s: float,
     ) -> None:
         self._connection = connection
         self._name = name
         self._revision = from_revision
         self._previews = previews
         self._stop = threading.Event()
-        self._patience = Patience(patience_s, self._stop)
+        self._budget = RetryBudget(retry_timeout_s, self._stop)
         self._stream: Any = None
         self._updates = self._follow()
 
@@ -132,15 +143,7 @@ class Watch:
     def __next__(self) -> Update:
         return next(self._updates)
 
-    def __enter__(self) -> Watch:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -150,7 +153,7 @@ class Watch:
             self._stream.cancel()
 
     def _follow(self) -> Iterator[Update]:
-        self._patience.renew()
+        self._budget.reset()
         while not self._stop.is_set():
             try:
                 for update in self._attach():
@@ -160,14 +163,14 @@ class Watch:
                 status = Job(self._connection, self._name).status()
                 if status.state.is_final:  # and seen: the watch began at its last revision
                     return
-                problem = ServerUnavailable("WATCH_ENDED", "The server ends the watch early.")
-            except ServerUnavailable as cut:
-                problem = cut
+                failure = ServerUnavailable("WATCH_ENDED", "The server ends the watch early.")
+            except ServerUnavailable as error:
+                failure = error
             except ClientError:
                 if self._stop.is_set():
                     return
                 raise
-            self._patience.pause(problem)
+            self._budget.pause(failure)
 
     def _attach(self) -> Iterator[Update]:
         request = jobs_pb2.WatchJobRequest(
@@ -178,7 +181,7 @@ class Watch:
             self._stream.cancel()
         for message in self._connection.read(self._stream):
             update = update_from_message(message)
-            self._patience.renew()
+            self._budget.reset()
             if update.status.revision == self._revision and update.preview is None:
                 continue
             self._revision = update.status.revision
@@ -190,8 +193,8 @@ def require_success(status: JobStatus) -> JobStatus:
     if status.state is JobState.cancelled:
         raise JobCancelled("JOB_CANCELLED", "The job was cancelled.")
     if status.state is JobState.failed:
-        problem = status.problem
-        if problem is None:
+        error = status.error
+        if error is None:
             raise JobFailed("JOB_FAILED", "The job failed, and the server does not say why.")
-        raise JobFailed(problem.reason, problem.message, problem.hint)
+        raise JobFailed(error.reason, error.message, error.hint)
     return status

@@ -28,8 +28,8 @@ from layert2v.v1 import jobs_pb2
 from layert2v.wire import rerender_to_message
 from layert2v_client.connection import Connection
 from layert2v_client.errors import InvalidRequest
-from layert2v_client.transfer.download import Terms
-from layert2v_client.transfer.upload import Outgoing, missing, outgoing, upload
+from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.transfer.upload import LocalFile, find_missing, local_file, upload_files
 
 # A folder or a job for a stack; a folder, a file or files for pictures. Text is a job's name.
 Source = Union[Path, str]
@@ -42,7 +42,7 @@ def prepare(
     spec: RerenderSpec,
     inputs: Mapping[str, Input],
     request_id: uuid.UUID,
-    terms: Terms,
+    options: TransferOptions,
     with_states: bool = True,
 ) -> jobs_pb2.CreateJobRequest:
     """The request for a change of the stack, when the server has every file that it takes.
@@ -50,9 +50,9 @@ def prepare(
     ``with_states`` brings what else the other states of a folder have, so that the job's stack is
     the whole one; a server that ends with the call needs none of that.
     Raises ``InvalidRequest`` with the wrong fields before anything is sent, ``ManifestError``
-    where a folder holds no stack, ``Stopped`` or another ``ClientError``.
+    where a folder holds no stack, ``Cancelled`` or another ``ClientError``.
     """
-    luggage = _Luggage(connection, spec, inputs, terms)
+    luggage = _Luggage(connection, spec, inputs, options)
     request = jobs_pb2.RerenderRequest(spec=_message(spec))
     if isinstance(source, Path):
         luggage.add_source(request, source)
@@ -88,9 +88,9 @@ def pictures(given: Input) -> list[Path]:
     try:
         there = [given] if given.is_file() else given.iterdir()
         found = image_sequence.in_order(path for path in there if image_sequence.is_picture(path))
-    except OSError as problem:
-        message = f"{given} cannot be read: {problem.strerror}."
-        raise InvalidRequest("INPUT_UNREADABLE", message) from problem
+    except OSError as error:
+        message = f"{given} cannot be read: {error.strerror}."
+        raise InvalidRequest("INPUT_UNREADABLE", message) from error
     if not found:
         raise _no_pictures(given)
     wrong = image_sequence.complaint(found)
@@ -111,15 +111,15 @@ class _Luggage:
         connection: Connection,
         spec: RerenderSpec,
         inputs: Mapping[str, Input],
-        terms: Terms,
+        options: TransferOptions,
     ) -> None:
         self._connection = connection
         self._spec = spec
         self._inputs = inputs
-        self._terms = terms
+        self._options = options
         self._start: Stack | None = None
-        self._files: dict[str, Outgoing] = {}
-        self._spare: dict[str, Outgoing] = {}  # what the job can do without
+        self._files: dict[str, LocalFile] = {}
+        self._spare: dict[str, LocalFile] = {}  # what the job can do without
         for key in input_keys(spec):
             if key not in inputs:
                 violation = FieldViolation("inputs", f"There are no pictures for {key!r}.")
@@ -142,10 +142,10 @@ class _Luggage:
         newest = manifests.read(folder)
         for state in manifests.read_states(folder, newest):
             for record in state.files():
-                self._spare[record.sha256] = _outgoing(folder, record)
+                self._spare[record.sha256] = _local_file(folder, record)
             if state.state in (newest.state, self._spec.at):
                 continue  # the text goes with the request
-            kept = outgoing(folder / state_path(state.state), self._terms.stop)
+            kept = local_file(folder / state_path(state.state), self._options.stop)
             self._files[kept.sha256] = kept
             request.kept.add(
                 path=state_path(state.state), size_bytes=kept.size_bytes, sha256=kept.sha256
@@ -172,17 +172,17 @@ class _Luggage:
 
     def bring(self, request_id: uuid.UUID) -> None:
         """Upload what the server does not hold; of what it can do without, what is unchanged."""
-        lacking = missing(self._connection, self._files.keys() | self._spare.keys())
+        lacking = find_missing(self._connection, self._files.keys() | self._spare.keys())
         files = {
             sha256: file
             for sha256, file in {**self._spare, **self._files}.items()
             if sha256 in lacking and (sha256 in self._files or self._is_unchanged(file))
         }
-        upload(self._connection, files, request_id, self._terms)
+        upload_files(self._connection, files, request_id, self._options)
 
-    def _is_unchanged(self, file: Outgoing) -> bool:
+    def _is_unchanged(self, file: LocalFile) -> bool:
         try:
-            return outgoing(file.path, self._terms.stop) == file
+            return local_file(file.path, self._options.stop) == file
         except InvalidRequest:  # it is gone
             return False
 
@@ -192,7 +192,9 @@ class _Luggage:
         Raises ``InvalidRequest`` where pictures are neither here nor on the server.
         """
         gone = [record for record in records if not (folder / record.path).exists()]
-        nowhere = missing(self._connection, (record.sha256 for record in gone)) if gone else set()
+        nowhere = (
+            find_missing(self._connection, (record.sha256 for record in gone)) if gone else set()
+        )
         lost = {record.path for record in gone if record.sha256 in nowhere}
         pictures_lost = sorted(path for path in lost if not path.startswith("latents/"))
         if pictures_lost:
@@ -203,19 +205,19 @@ class _Luggage:
             )
         for record in records:
             if record not in gone:
-                self._files[record.sha256] = _outgoing(folder, record)
+                self._files[record.sha256] = _local_file(folder, record)
         return lost
 
     def _add_pictures(self, given: Input) -> Iterable[jobs_pb2.InputFile]:
         found = pictures(given)
         for path, name in zip(found, _names(found)):
-            file = outgoing(path, self._terms.stop)
+            file = local_file(path, self._options.stop)
             self._files[file.sha256] = file
             yield jobs_pb2.InputFile(path=name, size_bytes=file.size_bytes, sha256=file.sha256)
 
 
-def _outgoing(folder: Path, record: FileRecord) -> Outgoing:
-    return Outgoing(folder / record.path, record.size_bytes, record.sha256)
+def _local_file(folder: Path, record: FileRecord) -> LocalFile:
+    return LocalFile(folder / record.path, record.size_bytes, record.sha256)
 
 
 def _names(found: Sequence[Path]) -> list[str]:
@@ -238,11 +240,11 @@ def _text(stack: Stack, lost: set[str]) -> str:
 def _message(spec: RerenderSpec) -> jobs_pb2.RerenderSpec:
     try:
         return rerender_to_message(spec)
-    except (ValueError, TypeError) as problem:
+    except (ValueError, TypeError) as error:
         raise InvalidRequest(
             "SPEC_INVALID",
-            f"The request holds a number that is too large or text that is not Unicode: {problem}.",
-        ) from problem
+            f"The request holds a number that is too large or text that is not Unicode: {error}.",
+        ) from error
 
 
 def _invalid(violations: Sequence[FieldViolation]) -> InvalidRequest:

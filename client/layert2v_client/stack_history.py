@@ -34,13 +34,13 @@ from layert2v.stack import (
 from layert2v_client.connection import Connection
 from layert2v_client.errors import NotPossible, TransferFailed
 from layert2v_client.transfer.download import (
-    Parcel,
-    Terms,
-    artifacts_of,
-    deliver,
+    DownloadItem,
+    TransferOptions,
     discard,
+    download_files,
+    finished_artifacts,
     has_content,
-    target_in,
+    target_path,
 )
 from layert2v_client.types import Artifact, JobStatus
 
@@ -116,7 +116,7 @@ def clone(folder: Path, target: Path) -> None:
 
 
 def land(
-    connection: Connection, status: JobStatus, folder: Path, terms: Terms | None = None
+    connection: Connection, status: JobStatus, folder: Path, options: TransferOptions | None = None
 ) -> Stack:
     """Bring the state that a re-render made into the stack it was made from.
 
@@ -124,24 +124,24 @@ def land(
     Returns the state as it is in ``folder``. Raises ``NotPossible`` where the folder holds another
     stack, ``TransferFailed``, ``ManifestError`` or another ``ClientError``.
     """
-    terms = terms or Terms()
-    artifacts = artifacts_of(connection, status)
-    fresh = _made(connection, status, artifacts, terms)
+    options = options or TransferOptions()
+    artifacts = finished_artifacts(connection, status)
+    fresh = _made(connection, status, artifacts, options)
     for _ in range(LAND_TRIES):
         plan = _plan(fresh, folder)
         if plan.is_there:
             return plan.state
-        parcels = _parcels(plan, artifacts, folder)
+        items = _download_items(plan, artifacts, folder)
         try:
-            deliver(connection, status, artifacts, parcels, terms)
-        except TransferFailed as problem:
-            if problem.reason != "FILE_EXISTS":
+            download_files(connection, status, artifacts, items, options)
+        except TransferFailed as error:
+            if error.reason != "FILE_EXISTS":
                 raise
             continue  # somebody took the same version: the next plan sees their files
         state = plan.state
         with suppress(FileExistsError):
             return _claim(folder, state)
-        discard([parcel for parcel in parcels if parcel.target.parent.parent.name == "preview"])
+        discard([item for item in items if item.target.parent.parent.name == "preview"])
     raise NotPossible(
         "LANDING_LOST",
         f"Others write into {folder} all the time.",
@@ -151,17 +151,17 @@ def land(
 
 def made(connection: Connection, status: JobStatus) -> Stack:
     """The manifest that a finished job has written. Raises ``ClientError``, ``ManifestError``."""
-    return _made(connection, status, artifacts_of(connection, status), Terms())
+    return _made(connection, status, finished_artifacts(connection, status), TransferOptions())
 
 
 def forget(
-    connection: Connection, status: JobStatus, folder: Path, terms: Terms | None = None
+    connection: Connection, status: JobStatus, folder: Path, options: TransferOptions | None = None
 ) -> None:
     """Remove what a landing that was called off has brought. Raises ``ClientError``."""
-    artifacts = artifacts_of(connection, status)
-    plan = _plan(_made(connection, status, artifacts, terms or Terms()), folder)
+    artifacts = finished_artifacts(connection, status)
+    plan = _plan(_made(connection, status, artifacts, options or TransferOptions()), folder)
     if not plan.is_there:
-        discard(_parcels(plan, artifacts, folder))
+        discard(_download_items(plan, artifacts, folder))
 
 
 @dataclass(frozen=True)
@@ -277,30 +277,32 @@ class _Arrival:
         return replace(file, path=path)
 
 
-def _parcels(plan: _Plan, artifacts: list[Artifact], folder: Path) -> list[Parcel]:
+def _download_items(plan: _Plan, artifacts: list[Artifact], folder: Path) -> list[DownloadItem]:
     by_path = {artifact.path: artifact for artifact in artifacts}
-    parcels = []
+    items = []
     for file in plan.wanted:
         artifact = by_path.get(plan.origin.get(file.path, file.path))
         if artifact is not None:
-            parcels.append(Parcel(artifact, target_in(folder, file.path)))
+            items.append(DownloadItem(artifact, target_path(folder, file.path)))
         elif not (folder / file.path).exists():
             raise TransferFailed(
                 "FILE_MISSING",
                 f"The server's new state names {file.path}, which it does not have.",
                 "Run the job again.",
             )
-    return parcels
+    return items
 
 
 def _made(
-    connection: Connection, status: JobStatus, artifacts: list[Artifact], terms: Terms
+    connection: Connection, status: JobStatus, artifacts: list[Artifact], options: TransferOptions
 ) -> Stack:
     """The manifest that the job has written."""
     parts = [artifact for artifact in artifacts if artifact.path == MANIFEST_NAME]
     with tempfile.TemporaryDirectory() as name:
-        parcels = [Parcel(artifact, Path(name, MANIFEST_NAME)) for artifact in parts]
-        deliver(connection, status, artifacts, parcels, replace(terms, report=None, link=False))
+        items = [DownloadItem(artifact, Path(name, MANIFEST_NAME)) for artifact in parts]
+        download_files(
+            connection, status, artifacts, items, replace(options, report=None, link=False)
+        )
         return manifests.read(Path(name))
 
 
@@ -339,12 +341,12 @@ def _claim(folder: Path, state: Stack) -> Stack:
             manifests.write(later, folder)
     except FileExistsError:
         raise
-    except OSError as problem:
+    except OSError as error:
         raise TransferFailed(
             "FILE_NOT_WRITTEN",
-            f"The new state cannot be written into {folder}: {problem.strerror or problem}.",
+            f"The new state cannot be written into {folder}: {error.strerror or error}.",
             "Free some space, or make the folder writable.",
-        ) from problem
+        ) from error
     return state
 
 

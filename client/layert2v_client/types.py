@@ -44,7 +44,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class JobProblem:
+class ErrorInfo:
     """Why a job failed."""
 
     reason: str
@@ -67,7 +67,7 @@ class JobStatus:
     spec: GenerateSpec
     progress: Progress | None
     queue_position: int | None
-    problem: JobProblem | None
+    error: ErrorInfo | None
     attempt: int
     max_attempts: int
     created: datetime | None

@@ -14,36 +14,37 @@ from layert2v_engine.errors import BadDevice
 CPU = torch.device("cpu")
 
 
-def pick_device(wanted: str = "auto") -> torch.device:
-    """`cpu`, `cuda`, `cuda:1`, ...; `auto` is the first GPU, or the CPU where there is none.
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device called ``cpu``, ``cuda``, ``cuda:1``, ...
 
-    Raises BadDevice for a name torch does not know or a GPU that is not there.
+    ``auto`` is the first GPU, or the CPU where there is none. Raises BadDevice for a name torch
+    does not know or a GPU that is not there.
     """
-    if wanted == "auto":
+    if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=wanted).device
-    except (AssertionError, RuntimeError) as problem:  # torch asserts that it was built with CUDA
+        return torch.empty(0, device=name).device
+    except (AssertionError, RuntimeError) as error:  # torch asserts that it was built with CUDA
         raise BadDevice(
-            f"torch cannot use the device {wanted!r} on this machine.", "Use auto, cpu or cuda."
-        ) from problem
+            f"torch cannot use the device {name!r} on this machine.", "Use auto, cpu or cuda."
+        ) from error
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 for matrix products and convolutions, float32 for the rest; weights as they are."""
+    """Return an autocast to bfloat16 for matrix products and convolutions; weights stay as is."""
     return torch.autocast(device.type, torch.bfloat16)
 
 
-def fits(tensor: Tensor, device: torch.device, share: float = 0.5) -> bool:
-    """Whether a tensor takes no more than `share` of the free memory of a GPU."""
+def fits_in_memory(tensor: Tensor, device: torch.device, fraction: float = 0.5) -> bool:
+    """Return whether a tensor takes at most ``fraction`` (0..1) of a GPU's free memory."""
     if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)
-    return tensor.nbytes <= share * free
+    return tensor.nbytes <= fraction * free
 
 
-class Dice:
-    """Random numbers of a training phase: choices on the CPU, noise where it is needed.
+class TrainingRng:
+    """Random numbers of a training phase: choices on the CPU, noise on the training device.
 
     A seed gives the same choices on every device. On the CPU both come from one generator.
     """
@@ -56,25 +57,25 @@ class Dice:
         )
 
     def index(self, count: int) -> int:
-        """A number below `count`."""
+        """Return an integer in 0 .. ``count`` - 1."""
         return int(torch.randint(count, (), generator=self.choices))
 
     def indices(self, count: int, size: int) -> Tensor:
-        """Numbers [size] below `count`, on the CPU."""
+        """Return integers [size] in 0 .. ``count`` - 1, on the CPU."""
         return torch.randint(count, (size,), generator=self.choices)
 
-    def pick(self, shares: Tensor) -> int:
-        """An index of `shares` [n], each as often as its share."""
-        return int(torch.multinomial(shares, 1, generator=self.choices))
+    def choice(self, weights: Tensor) -> int:
+        """Return an index of ``weights`` [n], each as often as its weight."""
+        return int(torch.multinomial(weights, 1, generator=self.choices))
 
-    def chance(self, share: float) -> bool:
-        """True in that share of calls."""
-        return bool(torch.rand((), generator=self.choices) < share)
+    def bernoulli(self, probability: float) -> bool:
+        """Return True with a probability in 0..1."""
+        return bool(torch.rand((), generator=self.choices) < probability)
 
     def uniform(self, shape: Sequence[int]) -> Tensor:
-        """Numbers in 0..1 on the device."""
+        """Return numbers in 0..1 of a shape, on the device."""
         return torch.rand(shape, generator=self._noise, device=self.device)
 
     def noise(self, shape: Sequence[int]) -> Tensor:
-        """Normal noise on the device."""
+        """Return normal noise of a shape, on the device."""
         return torch.randn(shape, generator=self._noise, device=self.device)

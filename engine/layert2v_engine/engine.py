@@ -30,9 +30,9 @@ from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.pipeline import LayeredPipeline, find_models
-from layert2v_engine.progress import Job, Progress
+from layert2v_engine.progress import Progress, ProgressReporter
 from layert2v_engine.prompting.planner import PromptPlan
-from layert2v_engine.rerender.execute import Redrawing, worth_a_look
+from layert2v_engine.rerender.execute import Redrawing, should_preview
 from layert2v_engine.rerender.latents import save_latents
 from layert2v_engine.rerender.prepare import prepare, rearrange
 from layert2v_engine.sampling.denoise import Step
@@ -78,7 +78,7 @@ class Engine:
         StackError; then no manifest and no half-written file is left in the folder.
         """
         with _enough_memory():
-            return self._generate(spec, Job(folder, report, cancelled))
+            return self._generate(spec, ProgressReporter(folder, report, cancelled))
 
     def rerender(
         self,
@@ -96,51 +96,56 @@ class Engine:
         back.
         """
         with _enough_memory():
-            return self._rerender(spec, inputs, Job(folder, report, cancelled))
+            return self._rerender(spec, inputs, ProgressReporter(folder, report, cancelled))
 
-    def _generate(self, spec: GenerateSpec, job: Job) -> Stack:
+    def _generate(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
         config = self._config(spec.model)
         spec = _accepted(spec, config.info)
         # The folder is claimed first: one that cannot be used must not cost the time of a model.
-        with _open_writer(job.folder, spec, config) as writer, closing(job):
-            job.tell("load", 0, 1, f"loading {spec.model}")
+        with _open_writer(progress.folder, spec, config) as writer, closing(progress):
+            progress.report("load", 0, 1, f"loading {spec.model}")
             pipeline = self._pipeline(spec.model)
-            job.tell("load", 1, 1)
-            job.tell("text", 0, 1, "reading the prompt")
+            progress.report("load", 1, 1)
+            progress.report("text", 0, 1, "reading the prompt")
             plan = pipeline.plan(spec)
-            job.tell("text", 1, 1, f"understood as: {plan.understood}")
+            progress.report("text", 1, 1, f"understood as: {plan.interpretation}")
 
             def on_step(step: Step) -> None:
-                if worth_a_look(step):
-                    job.show(pipeline.first_frame(step.estimate))
-                job.tell("denoise", step.done, step.total)
+                if should_preview(step):
+                    progress.set_preview(pipeline.decode_first_frame(step.estimate))
+                progress.report("denoise", step.done, step.total)
 
-            job.tell("denoise", 0, spec.steps)
+            progress.report("denoise", 0, spec.steps)
             latents = pipeline.sample(spec, plan, on_step)
             _declare_layers(writer, plan, spec.seed or 0)
-            _write_layers(writer, pipeline.decode(latents, len(plan.foregrounds)), job)
+            _write_layers(writer, pipeline.decode(latents, len(plan.foregrounds)), progress)
             _save_latents(writer, plan, latents, pipeline.info.digest)
             provenance = _provenance(pipeline.info, spec, plan)
-            return writer.finish(provenance, progress=partial(job.tell, "write"))
+            return writer.finish(provenance, progress=partial(progress.report, "write"))
 
-    def _rerender(self, spec: RerenderSpec, inputs: Mapping[str, Path], job: Job) -> Stack:
-        base = manifest.read_base(job.folder, spec.at)
+    def _rerender(
+        self, spec: RerenderSpec, inputs: Mapping[str, Path], progress: ProgressReporter
+    ) -> Stack:
+        base = manifest.read_base(progress.folder, spec.at)
         name = spec.model or base.model
         config = self._drawing(spec, base, name)
-        colours = ColorOptions()
+        color_options = ColorOptions()
         if config is not None:
             source = config.info.source_colorspace
-            colours = ColorOptions(source=source, shadow_domain=config.shadow_domain)
-        with StackEditor(job.folder, at=spec.at, color_options=colours) as editor, closing(job):
+            color_options = ColorOptions(source=source, shadow_domain=config.shadow_domain)
+        with (
+            StackEditor(progress.folder, at=spec.at, color_options=color_options) as editor,
+            closing(progress),
+        ):
             info = config.info if config else None
             seed = secrets.randbelow(NEW_SEEDS)
-            change = prepare(spec, job.folder, editor.base, inputs, info, seed)
+            change = prepare(spec, progress.folder, editor.base, inputs, info, seed)
             if not change.draws:
-                return rearrange(change, editor, job)
-            job.tell("load", 0, 1, f"loading {name}")
+                return rearrange(change, editor, progress)
+            progress.report("load", 0, 1, f"loading {name}")
             pipeline = self._pipeline(name)
-            job.tell("load", 1, 1)
-            return Redrawing(change, editor, pipeline, job).carry_out()
+            progress.report("load", 1, 1)
+            return Redrawing(change, editor, pipeline, progress).carry_out()
 
     def _drawing(self, spec: RerenderSpec, base: Stack, name: str) -> CheckpointConfig | None:
         """What the model declares that draws for a request; None where nothing is drawn or it is
@@ -229,7 +234,7 @@ def _provenance(info: ModelInfo, spec: GenerateSpec, plan: PromptPlan) -> Proven
         seed=spec.seed or 0,
         model=info.name,
         model_digest=info.digest,
-        understood=plan.understood,
+        understood=plan.interpretation,
         warnings=plan.warnings,
         spec=spec_to_json(spec),
     )
@@ -243,13 +248,15 @@ def _declare_layers(writer: StackWriter, plan: PromptPlan, seed: int) -> None:
         writer.add_layer(name, Role.foreground, prompt=prompt, seed=seed)
 
 
-def _write_layers(writer: StackWriter, groups: Iterable[LayerFrames], job: Job) -> None:
+def _write_layers(
+    writer: StackWriter, groups: Iterable[LayerFrames], progress: ProgressReporter
+) -> None:
     index = 0
     for group in groups:
         for t in range(group.composite.shape[2]):
             _write_frame(writer, group, t, index)
             index += 1
-            job.tell("decode", index, writer.format.frames)
+            progress.report("decode", index, writer.format.frames)
 
 
 def _write_frame(writer: StackWriter, group: LayerFrames, t: int, index: int) -> None:
@@ -258,7 +265,7 @@ def _write_frame(writer: StackWriter, group: LayerFrames, t: int, index: int) ->
     for number, actor in enumerate(group.foregrounds, 1):
         if actor.shadow is not None:
             writer.write_frame(f"shadow_{number:02d}", index, None, actor.shadow[0, 0, t])
-        writer.write_frame(f"fg_{number:02d}", index, actor.colour[0, :, t], actor.alpha[0, 0, t])
+        writer.write_frame(f"fg_{number:02d}", index, actor.color[0, :, t], actor.alpha[0, 0, t])
 
 
 def _save_latents(writer: StackWriter, plan: PromptPlan, latents: Tensor, digest: str) -> None:

@@ -1,7 +1,7 @@
-"""The streams a model denoises together: their order, their roles and the prompts each one hears.
+"""The streams a model denoises together: their order, roles and the prompts each one attends to.
 
 Knows names and indices only: no tensors, no sizes. Everything that touches the network speaks of a
-`StreamLayout`, so a scene with three foregrounds is a longer list and nothing else.
+``StreamLayout``, so a scene with three foregrounds is a longer list and nothing else.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class StreamRole(StrEnum):
     shadow = "shadow"
 
 
-# The streams that belong to one foreground, in the order they are serialised.
+# The streams that belong to one foreground, in the order they are serialized.
 FOREGROUND_ROLES = (StreamRole.foreground, StreamRole.matte, StreamRole.shadow)
-OPACITY_ROLES = (StreamRole.matte, StreamRole.shadow)  # one plane, not three colours
+OPACITY_ROLES = (StreamRole.matte, StreamRole.shadow)  # one plane, not three colors
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stream:
-    """One latent sequence; `foreground`, for the roles that belong to one, counts from 1."""
+    """One latent sequence; ``foreground``, for the roles that belong to one, counts from 1."""
 
     role: StreamRole
     foreground: int | None = None
@@ -45,15 +45,15 @@ class Stream:
 
     @property
     def name(self) -> str:
-        """`composite`, `background`, `foreground_01`, `matte_01`, `shadow_01`, ..."""
+        """``composite``, ``background``, ``foreground_01``, ``matte_01``, ``shadow_01``, ..."""
         return self.role.value if self.foreground is None else f"{self.role}_{self.foreground:02d}"
 
 
 @dataclass(frozen=True)
 class StreamLayout:
-    """Streams in the order they are serialised along latent time.
+    """Streams in the order they are serialized along latent time.
 
-    Prompts are ordered `global`, `foreground_01` .. `foreground_KK`, `background`.
+    Prompts are ordered ``global``, ``foreground_01`` .. ``foreground_KK``, ``background``.
     """
 
     streams: tuple[Stream, ...]
@@ -64,7 +64,7 @@ class StreamLayout:
 
     @classmethod
     def for_foregrounds(cls, count: int, *, shadows: bool = True) -> StreamLayout:
-        """Composite, background, then foreground, matte (and shadow) for each foreground."""
+        """Return composite, background, then foreground, matte (and shadow) per foreground."""
         roles = FOREGROUND_ROLES if shadows else FOREGROUND_ROLES[:2]
         layers = tuple(
             Stream(role=role, foreground=k) for k in range(1, count + 1) for role in roles
@@ -77,6 +77,7 @@ class StreamLayout:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
+        """Names of the streams, in their order."""
         return tuple(stream.name for stream in self.streams)
 
     @cached_property
@@ -87,25 +88,27 @@ class StreamLayout:
     @cached_property
     def prompts(self) -> tuple[str, ...]:
         """Names of the prompts this layout is conditioned on, in their order."""
-        subjects = (f"foreground_{k:02d}" for k in range(1, self.foregrounds + 1))
-        return (GLOBAL_PROMPT, *subjects, BACKGROUND_PROMPT)
+        foregrounds = (f"foreground_{k:02d}" for k in range(1, self.foregrounds + 1))
+        return (GLOBAL_PROMPT, *foregrounds, BACKGROUND_PROMPT)
 
     @cached_property
-    def visibility(self) -> tuple[tuple[int, ...], ...]:
-        """For each stream the indices of the prompts it hears.
+    def attended_prompts(self) -> tuple[tuple[int, ...], ...]:
+        """For each stream the indices of the prompts it attends to.
 
-        The composite hears all, the background global + background, and a foreground with its
-        matte and shadow global + its own prompt.
+        The composite attends to all, the background to global + background, and a foreground with
+        its matte and shadow to global + its own prompt.
         """
-        return tuple(self._heard_by(stream) for stream in self.streams)
+        return tuple(self._prompts_of(stream) for stream in self.streams)
 
-    def heard(self, routing: str) -> tuple[tuple[int, ...], ...]:
-        """The prompts each stream hears: its own ones (`layered`), or all the global one alone
-        (`joint`).
+    def routed_prompts(self, routing: str) -> tuple[tuple[int, ...], ...]:
+        """Return the prompt indices per stream under a checkpoint's ``routing``.
+
+        ``layered`` is ``attended_prompts``; with ``joint`` every stream attends to the global
+        prompt alone.
         """
-        return self.visibility if routing == "layered" else ((0,),) * len(self)
+        return self.attended_prompts if routing == "layered" else ((0,),) * len(self)
 
-    def _heard_by(self, stream: Stream) -> tuple[int, ...]:
+    def _prompts_of(self, stream: Stream) -> tuple[int, ...]:
         if stream.role is StreamRole.composite:
             return tuple(range(len(self.prompts)))
         if stream.foreground is None:
@@ -113,17 +116,17 @@ class StreamLayout:
         return (0, stream.foreground)
 
     def index(self, name: str) -> int:
-        """Position of the stream called `name`. Raises ValueError when there is none."""
+        """Return the position of the stream called ``name``. Raises ValueError without one."""
         return self.names.index(name)
 
-    def shows_opacity(self, name: str) -> bool:
-        """Whether the stream called `name` is a matte or a shadow."""
+    def is_opacity(self, name: str) -> bool:
+        """Return whether the stream called ``name`` is a matte or a shadow."""
         return self.streams[self.index(name)].role in OPACITY_ROLES
 
-    def rows(self, names: Sequence[str]) -> tuple[int, ...]:
-        """The LayerAdaLN row of each stream in a checkpoint whose rows are called `names`.
+    def modulation_rows(self, names: Sequence[str]) -> tuple[int, ...]:
+        """Return the LayerAdaLN row of each stream in a checkpoint with rows called ``names``.
 
-        A row named after the stream (`foreground_02`) wins over its role's row (`foreground`).
+        A row named after the stream (``foreground_02``) wins over its role's row (``foreground``).
         Raises ValueError when the checkpoint knows neither.
         """
         order = list(names)

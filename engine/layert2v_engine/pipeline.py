@@ -1,7 +1,7 @@
-"""One checkpoint, ready to draw: a request to prompts, prompts to latents, latents to layers.
+"""One checkpoint, ready to generate: a request to prompts, prompts to latents, latents to layers.
 
-Knows networks and pictures; files other than its own checkpoint, progress bars and jobs are the
-business of `engine`.
+Knows networks and images; files other than its own checkpoint, progress bars and jobs are the
+business of ``engine``.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from layert2v_engine.model.checkpoint import (
     INDEX,
     CheckpointConfig,
     load_transformer,
-    loading,
+    raise_bad_checkpoint,
     read_index,
 )
 from layert2v_engine.model.components import (
-    adapted,
     load_autoencoder,
-    load_projection,
+    load_matte_projection,
+    load_matte_vae,
     load_text_encoder,
 )
 from layert2v_engine.model.text import TextEncoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.prompting.planner import PromptPlan, PromptPlanner
-from layert2v_engine.sampling.denoise import Given, Step, denoise, no_report, stream_noise
+from layert2v_engine.sampling.denoise import InitLatents, Step, denoise, ignore_step, stream_noise
 from layert2v_engine.sampling.guidance import Conditioning, Guidance
-from layert2v_engine.sampling.kv_cache import frozen_predictor
-from layert2v_engine.sampling.schedule import new_run
+from layert2v_engine.sampling.kv_cache import make_predictor
+from layert2v_engine.sampling.solvers import make_sampler
 from layert2v_engine.stream_codec import LayerFrames, StreamDecoder, decode_layers, decode_streams
 
 MATTE = "matte"
@@ -51,25 +51,26 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
+class Components:
     """The networks of one checkpoint."""
 
     transformer: LayeredWanTransformer3DModel
-    colour: VideoAutoencoder
-    opacity: VideoAutoencoder  # the same, its decoder adapted to mattes
-    text: TextEncoder
-    projection: torch.nn.Module  # where mattes and shadows are encoded to
+    vae: VideoAutoencoder
+    matte_vae: VideoAutoencoder  # the same, its decoder adapted to mattes
+    text_encoder: TextEncoder
+    matte_projection: torch.nn.Module  # latents of mattes and shadows to where they are decoded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scene:
-    """One run of a model: what it is told, what is there already, and how far to go from that.
+class SamplingRequest:
+    """One run of a model: its prompts, the latents it starts from, and how far to change them.
 
     frames, height, width: of the clip, in frames and pixels.
-    given: whitened latents [C, F, h, w] by stream name; `frozen` names those that stay, the others
-        are where a run with `strength` below 1 (0..1, noise level) starts.
-    keep: how much of a stream stays as given, [F, h, w] in 0..1 by stream name.
-    noise: what the streams are called when their noise is drawn; their names in the layout if
+    guidance: scale, 1 for none.
+    init_latents: normalized latents [C, F, h, w] by stream name; ``frozen`` names those that stay,
+        the others are where a run with ``strength`` below 1 (0..1, noise level) starts.
+    keep_masks: how much of a stream stays as given, [F, h, w] in 0..1 by stream name.
+    noise_names: the names that the noise of the streams is seeded with; those in the layout if
         empty.
     """
 
@@ -82,14 +83,14 @@ class Scene:
     steps: int
     guidance: float
     strength: float = 1.0
-    given: Mapping[str, Tensor] = field(default_factory=dict)
+    init_latents: Mapping[str, Tensor] = field(default_factory=dict)
     frozen: tuple[str, ...] = ()
-    keep: Mapping[str, Tensor] = field(default_factory=dict)
-    noise: tuple[str, ...] = ()
+    keep_masks: Mapping[str, Tensor] = field(default_factory=dict)
+    noise_names: tuple[str, ...] = ()
 
     @classmethod
-    def new(cls, spec: GenerateSpec, plan: PromptPlan) -> Scene:
-        """Of a resolved request: nothing is there yet."""
+    def from_spec(cls, spec: GenerateSpec, plan: PromptPlan) -> SamplingRequest:
+        """Return the run of a resolved request. Raises ValueError for one without a seed."""
         if spec.seed is None:
             raise ValueError("the request has no seed; resolve it first")
         return cls(
@@ -105,14 +106,16 @@ class Scene:
 
 
 class LayeredPipeline:
-    """Draws layer stacks with one checkpoint."""
+    """Generates layer stacks with one checkpoint."""
 
-    def __init__(self, config: CheckpointConfig, parts: Parts, device: torch.device) -> None:
-        self.config, self.parts, self.device = config, parts, device
-        info, vectors = config.info, parts.text.sentence_vectors
-        self._planner = PromptPlanner(info.vocabulary, vectors, info.max_foregrounds)
-        # A change tells most layers what they were told before.
-        self._told = lru_cache(maxsize=16)(parts.text.encode)
+    def __init__(
+        self, config: CheckpointConfig, components: Components, device: torch.device
+    ) -> None:
+        self.config, self.components, self.device = config, components, device
+        info, embed = config.info, components.text_encoder.sentence_embeddings
+        self._planner = PromptPlanner(info.vocabulary, embed, info.max_foregrounds)
+        # A re-render conditions most layers on the prompts they had before.
+        self._encode_text = lru_cache(maxsize=16)(components.text_encoder.encode)
 
     @classmethod
     def from_pretrained(cls, model: str | Path, *, device: str = "cpu") -> LayeredPipeline:
@@ -120,10 +123,10 @@ class LayeredPipeline:
 
         Raises ModelNotFound, BadCheckpoint.
         """
-        folder = model_folder(model)
+        folder = find_model(model)
         config = read_index(folder)
-        place = torch.device(device)
-        return cls(config, _load_parts(folder, config, place), place)
+        torch_device = torch.device(device)
+        return cls(config, _load_components(folder, config, torch_device), torch_device)
 
     @property
     def info(self) -> ModelInfo:
@@ -131,139 +134,154 @@ class LayeredPipeline:
         return self.config.info
 
     def plan(self, spec: GenerateSpec) -> PromptPlan:
-        """What each layer will be told."""
+        """Return the prompt of each layer for a request that passed validation."""
         return self._planner.plan(spec)
 
-    def plan_layers(self, figures: Sequence[str], scene: str, negative: str) -> PromptPlan:
-        """The same for layers that each have their own text, or none."""
-        return self._planner.plan_layers(figures, scene, negative)
+    def plan_layers(self, foregrounds: Sequence[str], background: str, negative: str) -> PromptPlan:
+        """Return the same for layers that each have their own text, or none."""
+        return self._planner.plan_layers(foregrounds, background, negative)
 
     def sample(
-        self, spec: GenerateSpec, plan: PromptPlan, on_step: Callable[[Step], None] = no_report
+        self, spec: GenerateSpec, plan: PromptPlan, on_step: Callable[[Step], None] = ignore_step
     ) -> Tensor:
-        """Whitened latents [1, S, C, F, h, w] of a resolved request; the same for the same seed."""
-        return self.draw(Scene.new(spec, plan), on_step)
+        """Return normalized latents [1, S, C, F, h, w] of a resolved request.
 
-    def draw(self, scene: Scene, on_step: Callable[[Step], None] = no_report) -> Tensor:
-        """Whitened latents [1, S, C, F, h, w] of a scene; what is frozen stays to the bit."""
-        config, layout, plan = self.config, scene.layout, scene.plan
-        given = self._given(scene)
-        predict = frozen_predictor(
-            self.parts.transformer,
+        The same for the same seed.
+        """
+        return self.sample_request(SamplingRequest.from_spec(spec, plan), on_step)
+
+    def sample_request(
+        self, request: SamplingRequest, on_step: Callable[[Step], None] = ignore_step
+    ) -> Tensor:
+        """Return normalized latents [1, S, C, F, h, w] of a run; frozen ones stay to the bit."""
+        config, layout, plan = self.config, request.layout, request.plan
+        init = self._prepare_init(request)
+        predict = make_predictor(
+            self.components.transformer,
             layout,
-            given.frozen,
+            init.frozen,
             attention=config.frozen_attention,
             routing=config.routing,
             frames_per_stream=config.frames_per_stream or None,
-            autocast=_autocast(self.device),
+            autocast=_autocast_dtype(self.device),
         )
-        names, shape = scene.noise or layout.names, self.latent_shape(scene)
-        noise = stream_noise(names, shape, scene.seed)
-        run = new_run(
+        names, shape = request.noise_names or layout.names, self.latent_shape(request)
+        noise = stream_noise(names, shape, request.seed)
+        sampler = make_sampler(
             config.solver,
-            scene.steps,
+            request.steps,
             shift=config.shift,
-            fresh=lambda step: stream_noise(names, shape, scene.seed, draw=step + 1),
-            whole_times=config.times == "whole",
-            strength=scene.strength,
+            integer_timesteps=config.timesteps == "whole",
+            strength=request.strength,
+            noise_source=lambda step: stream_noise(names, shape, request.seed, draw=step + 1),
         )
-        prompts = self._conditioning([plan.whole, *plan.foregrounds, plan.background])
-        negative = self._conditioning([plan.negative] * len(layout.prompts))
+        prompts = self._encode_prompts([plan.global_prompt, *plan.foregrounds, plan.background])
+        negative = self._encode_prompts([plan.negative] * len(layout.prompts))
         # What the networks' own autocast makes of their weights is kept for as long as this lasts.
         with torch.autocast(self.device.type, enabled=False):
             return denoise(
                 predict,
                 noise.to(self.device),
-                run,
+                sampler,
                 prompts,
                 negative,
-                self._guidance(scene.guidance),
+                self._make_guidance(request.guidance),
                 predicts_clean=config.prediction == "x",
-                given=given,
+                init=init,
                 on_step=on_step,
             )
 
-    def _guidance(self, scale: float) -> Guidance:
-        """None where the network was taught to give guided answers by itself."""
+    def _make_guidance(self, scale: float) -> Guidance:
+        """Return no guidance for a network that was taught to give guided output by itself."""
         if self.config.distilled_guidance:
             return Guidance()
         return Guidance(scale=scale, interval=self.config.guidance_interval)
 
-    def latent_shape(self, scene: Scene) -> tuple[int, int, int, int]:
-        """Channels, frames, rows and columns of the latents of one stream."""
-        colour = self.parts.colour
-        frames = 1 + (scene.frames - 1) // colour.temporal_factor
-        factor = colour.spatial_factor
-        return colour.latent_channels, frames, scene.height // factor, scene.width // factor
+    def latent_shape(self, request: SamplingRequest) -> tuple[int, int, int, int]:
+        """Return channels, frames, rows and columns of the latents of one stream."""
+        vae = self.components.vae
+        frames = 1 + (request.frames - 1) // vae.temporal_factor
+        factor = vae.spatial_factor
+        return vae.latent_channels, frames, request.height // factor, request.width // factor
 
     @torch.no_grad()
     def encode(self, video: Tensor, layout: StreamLayout, stream: str) -> Tensor:
-        """Whitened latents [C, F, h, w] of what a stream shows: colour [T, 3, H, W] or opacity
-        [T, 1, H, W] in 0..1, display-referred like everything a model draws.
+        """Return normalized latents [C, F, h, w] of the images of a stream.
+
+        video: color [T, 3, H, W] or opacity [T, 1, H, W] in 0..1, display-referred like everything
+            a model generates.
         """
         index = layout.index(stream)
         planes = video.expand(-1, 3, -1, -1).movedim(1, 0)[None].to(self.device)
-        latents = self.parts.colour.encode_video(planes * 2 - 1).float()
-        if layout.shows_opacity(stream):
-            latents = self.parts.projection(latents)
-        mean, std = (each[index].to(latents) for each in self.config.statistics(layout))
-        white: Tensor = (latents[0] - mean[:, None, None, None]) / std[:, None, None, None]
-        return white
+        latents = self.components.vae.encode_video(planes * 2 - 1).float()
+        if layout.is_opacity(stream):
+            latents = self.components.matte_projection(latents)
+        mean, std = (each[index].to(latents) for each in self.config.latents_mean_std(layout))
+        normalized: Tensor = (latents[0] - mean[:, None, None, None]) / std[:, None, None, None]
+        return normalized
 
     def decode(self, latents: Tensor, foregrounds: int) -> Iterator[LayerFrames]:
-        """Layers of latents [1, S, C, F, h, w], one frame group at a time."""
+        """Decode normalized latents [1, S, C, F, h, w] to layers, one frame group at a time."""
         layout = StreamLayout.for_foregrounds(foregrounds)
-        decoder = self._decoder(layout, latents)
-        return decode_layers(latents, layout, decoder, matte_colour=self.config.matte_colour)
+        decoder = self._make_decoder(layout, latents)
+        return decode_layers(latents, layout, decoder, matte_color=self.config.matte_color)
 
     def decode_streams(
         self, latents: Tensor, layout: StreamLayout, names: Sequence[str]
     ) -> Iterator[dict[str, Tensor]]:
-        """Frames of some streams of latents [1, S, C, F, h, w], one frame group at a time."""
-        return decode_streams(latents, layout, names, self._decoder(layout, latents))
+        """Decode the streams ``names`` of normalized latents [1, S, C, F, h, w].
+
+        Yields frames [1, 3 or 1, t, H, W] in 0..1 by stream name, one frame group at a time.
+        """
+        return decode_streams(latents, layout, names, self._make_decoder(layout, latents))
 
     @torch.no_grad()
-    def first_frame(self, latents: Tensor) -> Tensor:
-        """The first frame [3, H, W] of the full video in 0..1; decodes nothing else of the latents
-        [1, S, C, F, h, w].
+    def decode_first_frame(self, latents: Tensor) -> Tensor:
+        """Return the first frame [3, H, W] in 0..1 of the full video.
+
+        Decodes nothing else of the latents [1, S, C, F, h, w].
         """
         layout = StreamLayout.for_foregrounds(0)  # the composite comes first in every layout
         stream = layout.index("composite")
-        decoder = self._decoder(layout, latents)
-        return next(decoder.colour(latents[:, stream], stream))[0, :, 0]
+        decoder = self._make_decoder(layout, latents)
+        return next(decoder.decode_color(latents[:, stream], stream))[0, :, 0]
 
-    def _decoder(self, layout: StreamLayout, latents: Tensor) -> StreamDecoder:
-        mean, std = (values.to(latents) for values in self.config.statistics(layout))
-        return StreamDecoder(self.parts.colour, self.parts.opacity, mean, std)
+    def _make_decoder(self, layout: StreamLayout, latents: Tensor) -> StreamDecoder:
+        mean, std = (values.to(latents) for values in self.config.latents_mean_std(layout))
+        return StreamDecoder(self.components.vae, self.components.matte_vae, mean, std)
 
-    def _given(self, scene: Scene) -> Given:
-        """What is there of a scene as the loop takes it. A model that never saw clean streams is
-        shown all at one noise level; frozen ones are then kept wholly.
+    def _prepare_init(self, request: SamplingRequest) -> InitLatents:
+        """Return the latents of a request as the loop takes them.
+
+        A model that never saw clean streams is shown all at one noise level; frozen ones are then
+        kept wholly.
         """
-        layout, (channels, *grid) = scene.layout, self.latent_shape(scene)
-        clean = torch.zeros(1, len(layout), channels, *grid)
+        layout, (channels, *grid) = request.layout, self.latent_shape(request)
+        init = torch.zeros(1, len(layout), channels, *grid)
         keep = torch.zeros(len(layout), 1, *grid)
-        for name, latents in scene.given.items():
-            clean[:, layout.index(name)] = latents.float().cpu()
-        for name, mask in scene.keep.items():
+        for name, latents in request.init_latents.items():
+            init[:, layout.index(name)] = latents.float().cpu()
+        for name, mask in request.keep_masks.items():
             keep[layout.index(name)] = mask
-        frozen = tuple(layout.index(name) for name in scene.frozen)
+        frozen = tuple(layout.index(name) for name in request.frozen)
         if CLEAN_CONDITIONING not in self.info.abilities:
             keep[list(frozen)], frozen = 1.0, ()
-        return Given(
-            clean=clean.to(self.device),
+        return InitLatents(
+            latents=init.to(self.device),
             frozen=frozen,
-            keep=keep.to(self.device) if keep.any() else None,
+            keep_mask=keep.to(self.device) if keep.any() else None,
         )
 
-    def _conditioning(self, prompts: list[str]) -> Conditioning:
-        told = [self._told((prompt,)) for prompt in prompts]
-        states, mask = (torch.cat(each)[None].to(self.device) for each in zip(*told, strict=True))
+    def _encode_prompts(self, prompts: list[str]) -> Conditioning:
+        encoded = [self._encode_text((prompt,)) for prompt in prompts]
+        states, mask = (
+            torch.cat(each)[None].to(self.device) for each in zip(*encoded, strict=True)
+        )
         return Conditioning(states, mask)
 
 
-def model_folder(model: str | Path) -> Path:
-    """A checkpoint folder, or that of a shipped model by its name. Raises ModelNotFound."""
+def find_model(model: str | Path) -> Path:
+    """Return a checkpoint folder, or that of a shipped model by its name. Raises ModelNotFound."""
     if (Path(model) / INDEX).is_file():
         return Path(model)
     shipped = find_models(None)
@@ -276,10 +294,10 @@ def model_folder(model: str | Path) -> Path:
 
 
 def find_models(folder: Path | None) -> Mapping[str, Path]:
-    """Model folders by name: those in `folder`, before those shipped with the engine.
+    """Return model folders by name: those in ``folder``, before those shipped with the engine.
 
     One whose index cannot be read goes by the name of its folder, so that whoever asks for it
-    learns why. Raises ModelNotFound where there is no `folder`.
+    learns why. Raises ModelNotFound where there is no ``folder``.
     """
     if folder is not None and not folder.is_dir():
         raise ModelNotFound(
@@ -291,32 +309,37 @@ def find_models(folder: Path | None) -> Mapping[str, Path]:
         for index in sorted(root.glob(f"*/{INDEX}")) if root is not None else ():
             try:
                 name = read_index(index.parent).info.name
-            except BadCheckpoint as problem:
-                _log.warning("model=%s skipped: %s", index.parent.name, problem)
+            except BadCheckpoint as error:
+                _log.warning("model=%s skipped: %s", index.parent.name, error)
                 name = index.parent.name
             found.setdefault(name, index.parent)
     return found
 
 
-def _load_parts(folder: Path, config: CheckpointConfig, device: torch.device) -> Parts:
+def _load_components(folder: Path, config: CheckpointConfig, device: torch.device) -> Components:
     diffusers_logging.disable_progress_bar()  # the caller shows progress
     transformers_logging.disable_progress_bar()
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     transformer = load_transformer(folder / "transformer", dtype=dtype).to(device)
-    with loading(f"The autoencoder of {folder}"):
-        colour = load_autoencoder(folder / "autoencoder", device)
-        opacity = adapted(colour, folder / MATTE)
-        projection = load_projection(folder / MATTE, device)
-    with loading(f"The text encoder of {folder}"):
-        text = load_text_encoder(folder, config, device, dtype)
-    return Parts(
-        transformer=transformer, colour=colour, opacity=opacity, text=text, projection=projection
+    with raise_bad_checkpoint(f"The autoencoder of {folder}"):
+        vae = load_autoencoder(folder / "autoencoder", device)
+        matte_vae = load_matte_vae(vae, folder / MATTE)
+        matte_projection = load_matte_projection(folder / MATTE, device)
+    with raise_bad_checkpoint(f"The text encoder of {folder}"):
+        text_encoder = load_text_encoder(folder, config, device, dtype)
+    return Components(
+        transformer=transformer,
+        vae=vae,
+        matte_vae=matte_vae,
+        text_encoder=text_encoder,
+        matte_projection=matte_projection,
     )
 
 
-def _autocast(device: torch.device) -> torch.dtype | None:
-    """bfloat16 where the processor multiplies it itself; elsewhere it only costs precision."""
+def _autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """Return bfloat16 where the processor multiplies it; elsewhere it only costs precision."""
     if device.type == "cpu":
-        able = torch.cpu.get_capabilities()
-        return torch.bfloat16 if able.get("amx_bf16") or able.get("avx512_bf16") else None
+        capabilities = torch.cpu.get_capabilities()
+        has_bfloat16 = capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")
+        return torch.bfloat16 if has_bfloat16 else None
     return torch.bfloat16

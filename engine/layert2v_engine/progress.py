@@ -1,4 +1,4 @@
-"""How far a job is, and the caller's side of it: reports, previews, and the wish to stop."""
+"""How far a request is, and the caller's side of it: reports, previews, and cancelling."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ from layert2v_engine.errors import Cancelled
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.stack.preview import FOLDER
 
-# Share of a job's time per stage, measured on two cores with the Mini; only the bar depends on it.
-STAGE_SHARES: Mapping[str, float] = MappingProxyType(
+# Fraction of a request's time per stage, measured on two cores with the Mini; only the progress
+# bar depends on it.
+STAGE_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {"load": 0.25, "text": 0.05, "denoise": 0.5, "decode": 0.15, "write": 0.05}
 )
-# Of one that no model takes part in.
-WRITING_SHARES: Mapping[str, float] = MappingProxyType({"decode": 0.6, "write": 0.4})
+# The same for a request that needs no model.
+WRITE_STAGE_WEIGHTS: Mapping[str, float] = MappingProxyType({"decode": 0.6, "write": 0.4})
 PREVIEW_NAME = "progress.png"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """How far a job is: `done` of `total` in its stage, `fraction` in 0..1 over the whole job.
+    """Progress of a request: ``done`` of ``total`` in its stage, ``fraction`` in 0..1 over all.
 
-    stage: load, text, denoise, decode or write. `preview` is a picture (PNG) to show meanwhile.
+    stage: load, text, denoise, decode or write.
+    preview: an image (PNG) to show meanwhile.
+    eta_s: seconds that are left, None as long as nothing can be said.
     """
 
     stage: str
@@ -40,8 +43,11 @@ class Progress:
     eta_s: float | None = None
 
 
-class Job:
-    """The caller's side of one request."""
+class ProgressReporter:
+    """Reports the progress of one request to its caller, and asks whether to go on.
+
+    folder: where the stack of the request is written.
+    """
 
     def __init__(
         self,
@@ -50,20 +56,20 @@ class Job:
         cancelled: Callable[[], bool],
     ) -> None:
         self.folder = folder
-        self.shares = STAGE_SHARES
+        self.stage_weights = STAGE_WEIGHTS
         self._report, self._cancelled = report, cancelled
-        self._began = time.monotonic()
+        self._started = time.monotonic()
         self._preview: Path | None = None
 
-    def tell(self, stage: str, done: int, total: int, message: str = "") -> None:
+    def report(self, stage: str, done: int, total: int, message: str = "") -> None:
         """Report progress. Raises Cancelled when the caller wants to stop."""
         if self._cancelled():
             raise Cancelled("The job was cancelled.")
-        stages = list(self.shares)
-        before = sum(self.shares[s] for s in stages[: stages.index(stage)])
-        fraction = before + self.shares[stage] * done / total
-        spent = time.monotonic() - self._began
-        eta_s = spent * (1 - fraction) / fraction if fraction > 0.1 else None
+        stages = list(self.stage_weights)
+        before = sum(self.stage_weights[s] for s in stages[: stages.index(stage)])
+        fraction = before + self.stage_weights[stage] * done / total
+        elapsed = time.monotonic() - self._started
+        eta_s = elapsed * (1 - fraction) / fraction if fraction > 0.1 else None
         self._report(
             Progress(
                 stage=stage,
@@ -76,15 +82,15 @@ class Job:
             )
         )
 
-    def show(self, picture: Tensor) -> None:
-        """Make a picture [3, H, W] in 0..1 the preview of the reports to come."""
+    def set_preview(self, image: Tensor) -> None:
+        """Make an image [3, H, W] in 0..1 the preview of the reports to come."""
         path = self.folder / FOLDER / PREVIEW_NAME
-        pixels = (picture.clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()
+        pixels = (image.clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()
         with atomic_write(path) as temporary:
             Image.fromarray(pixels).save(temporary, format="PNG")
         self._preview = path
 
     def close(self) -> None:
-        """Take the preview back: a finished stack has better ones, an aborted one has none."""
+        """Remove the preview: a finished stack has better ones, an aborted one has none."""
         if self._preview is not None:
             self._preview.unlink(missing_ok=True)

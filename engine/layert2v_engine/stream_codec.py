@@ -1,9 +1,9 @@
 """Latents of streams to frames of layers and back: split by stream first, then decoded latent frame
 by latent frame.
 
-A serialised latent must never be decoded in one go: neighbouring streams would leak into each
-other. Colour streams go through the colour decoder, mattes and shadows through the mask-adapted
-one. Pictures here are display-referred, as the model draws them; opacities are linear.
+A serialized latent must never be decoded in one go: neighboring streams would leak into each
+other. Color streams go through the color decoder, mattes and shadows through the mask-adapted
+one. Images here are display-referred, as the model generates them; opacities are linear.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 
-# Below this alpha the division by alpha amplifies decoder noise more than it restores colour.
+# Below this alpha the division by alpha amplifies decoder noise more than it restores color.
 ALPHA_FLOOR = 1 / 32
 # Decoders leave a faint veil where a layer is empty and a faint hole where it is solid; both ends
 # are pulled in.
@@ -25,45 +25,56 @@ EMPTY_BELOW, SOLID_ABOVE = 0.03, 0.97
 
 
 class StreamDecoder:
-    """Decodes whitened latents of single streams.
+    """Decodes normalized latents of single streams.
 
-    `mean` and `std` are [S, C], one row per stream of the layout; `opacity` is the mask-adapted
-    autoencoder.
+    vae, matte_vae: the color autoencoder and the mask-adapted one.
+    latents_mean, latents_std: [S, C], one row per stream of the layout.
     """
 
     def __init__(
-        self, colour: VideoAutoencoder, opacity: VideoAutoencoder, mean: Tensor, std: Tensor
+        self,
+        vae: VideoAutoencoder,
+        matte_vae: VideoAutoencoder,
+        latents_mean: Tensor,
+        latents_std: Tensor,
     ) -> None:
-        self._colour, self._opacity = colour, opacity
-        self._mean, self._std = mean[:, :, None, None, None], std[:, :, None, None, None]
+        self._vae, self._matte_vae = vae, matte_vae
+        self._mean = latents_mean[:, :, None, None, None]
+        self._std = latents_std[:, :, None, None, None]
 
-    def colour(self, latents: Tensor, stream: int) -> Iterator[Tensor]:
-        """Latents [B, C, F, h, w] to frame groups [B, 3, t, H, W] in 0..1."""
-        for group in self._colour.decode_groups(latents * self._std[stream] + self._mean[stream]):
+    def decode_color(self, latents: Tensor, stream: int) -> Iterator[Tensor]:
+        """Decode latents [B, C, F, h, w] to frame groups [B, 3, t, H, W] in 0..1."""
+        for group in self._vae.decode_groups(self._denormalize(latents, stream)):
             yield (group.float() * 0.5 + 0.5).clamp(0, 1)
 
-    def opacity(self, latents: Tensor, stream: int) -> Iterator[Tensor]:
-        """Latents [B, C, F, h, w] to frame groups [B, 1, t, H, W] in 0..1: the mean of the decoded
-        channels.
+    def decode_opacity(self, latents: Tensor, stream: int) -> Iterator[Tensor]:
+        """Decode latents [B, C, F, h, w] to frame groups [B, 1, t, H, W] in 0..1.
+
+        An opacity is the mean of the decoded channels.
         """
-        for group in self._opacity.decode_groups(latents * self._std[stream] + self._mean[stream]):
+        for group in self._matte_vae.decode_groups(self._denormalize(latents, stream)):
             yield (group.float().mean(1, keepdim=True) * 0.5 + 0.5).clamp(0, 1)
+
+    def _denormalize(self, latents: Tensor, stream: int) -> Tensor:
+        return latents * self._std[stream] + self._mean[stream]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ForegroundFrames:
-    """One foreground: straight colour [B, 3, t, H, W], alpha and linear shadow opacity [B, 1, t, H,
-    W].
+    """One foreground of a frame group, in 0..1.
+
+    color: straight (not premultiplied) [B, 3, t, H, W]. alpha: [B, 1, t, H, W].
+    shadow: linear opacity [B, 1, t, H, W], None where it was not decoded.
     """
 
-    colour: Tensor
+    color: Tensor
     alpha: Tensor
     shadow: Tensor | None
 
     def cpu(self) -> ForegroundFrames:
-        """The same in CPU memory."""
+        """Return a copy in CPU memory."""
         return ForegroundFrames(
-            colour=self.colour.cpu(),
+            color=self.color.cpu(),
             alpha=self.alpha.cpu(),
             shadow=None if self.shadow is None else self.shadow.cpu(),
         )
@@ -71,33 +82,37 @@ class ForegroundFrames:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerFrames:
-    """All layers of a frame group; `composite` is the model's own full video."""
+    """All layers of a frame group.
+
+    composite: the model's own full video [B, 3, t, H, W] in 0..1. background: the same shape.
+    """
 
     composite: Tensor
     background: Tensor
     foregrounds: tuple[ForegroundFrames, ...]
 
     def cpu(self) -> LayerFrames:
-        """The same in CPU memory, for pictures and figures."""
+        """Return a copy in CPU memory."""
         return LayerFrames(
             composite=self.composite.cpu(),
             background=self.background.cpu(),
-            foregrounds=tuple(actor.cpu() for actor in self.foregrounds),
+            foregrounds=tuple(foreground.cpu() for foreground in self.foregrounds),
         )
 
 
 def decode_layers(
-    latents: Tensor, layout: StreamLayout, decoder: StreamDecoder, *, matte_colour: float
+    latents: Tensor, layout: StreamLayout, decoder: StreamDecoder, *, matte_color: float
 ) -> Iterator[LayerFrames]:
-    """Whitened latents [B, S, C, F, h, w] to layers, one frame group at a time (first one frame,
-    then t each).
+    """Decode normalized latents [B, S, C, F, h, w] to layers, one frame group at a time.
+
+    The first group has one frame, the others t each.
     """
     for frame in decode_streams(latents, layout, layout.names, decoder):
         yield LayerFrames(
             composite=frame["composite"],
             background=frame["background"],
             foregrounds=tuple(
-                foreground_frames(frame, number, matte_colour)
+                foreground_frames(frame, number, matte_color)
                 for number in range(1, layout.foregrounds + 1)
             ),
         )
@@ -106,11 +121,13 @@ def decode_layers(
 def decode_streams(
     latents: Tensor, layout: StreamLayout, names: Sequence[str], decoder: StreamDecoder
 ) -> Iterator[dict[str, Tensor]]:
-    """Frames [B, 3 or 1, t, H, W] of some streams of whitened latents [B, S, C, F, h, w], by name,
-    one frame group at a time; the others are not decoded.
+    """Decode the streams ``names`` of normalized latents [B, S, C, F, h, w].
+
+    Yields frames [B, 3 or 1, t, H, W] in 0..1 by stream name, one frame group at a time; the other
+    streams are not decoded.
     """
     groups = {
-        name: (decoder.opacity if layout.shows_opacity(name) else decoder.colour)(
+        name: (decoder.decode_opacity if layout.is_opacity(name) else decoder.decode_color)(
             latents[:, layout.index(name)], layout.index(name)
         )
         for name in names
@@ -120,31 +137,36 @@ def decode_streams(
 
 
 def foreground_frames(
-    frame: Mapping[str, Tensor], number: int, matte_colour: float
+    frame: Mapping[str, Tensor], number: int, matte_color: float
 ) -> ForegroundFrames:
-    """One foreground of a decoded frame group; its shadow only if that was decoded."""
+    """Return foreground ``number`` (from 1) of a decoded frame group; its shadow if decoded."""
     alpha = clean_opacity(frame[f"matte_{number:02d}"])
     shadow = frame.get(f"shadow_{number:02d}")
     return ForegroundFrames(
-        colour=unmatte(frame[f"foreground_{number:02d}"], alpha, matte_colour),
+        color=remove_matte_color(frame[f"foreground_{number:02d}"], alpha, matte_color),
         alpha=alpha,
         shadow=None if shadow is None else clean_opacity(shadow),
     )
 
 
 def clean_opacity(opacity: Tensor) -> Tensor:
-    """Opacity in 0..1 with its nearly empty and nearly solid ends made exact, soft edges kept."""
+    """Make the nearly empty and nearly solid ends of an opacity in 0..1 exact; any shape."""
     return ((opacity - EMPTY_BELOW) / (SOLID_ABOVE - EMPTY_BELOW)).clamp(0, 1)
 
 
-def unmatte(drawn: Tensor, alpha: Tensor, matte_colour: float) -> Tensor:
-    """Straight colour in 0..1 of a foreground drawn over a flat `matte_colour`; free where alpha is
-    0.
+def remove_matte_color(matted: Tensor, alpha: Tensor, matte_color: float) -> Tensor:
+    """Return the straight color of a foreground that lies over a flat gray.
+
+    The inverse of ``composite_on_matte_color``. matted: [..., 3, H, W]; alpha: [..., 1, H, W];
+    matte_color: a gray; all in 0..1. Where alpha is 0 the color is free.
     """
-    straight = (drawn - matte_colour * (1 - alpha)) / alpha.clamp_min(ALPHA_FLOOR)
-    return torch.where(alpha > 0, straight, drawn).clamp(0, 1)
+    straight = (matted - matte_color * (1 - alpha)) / alpha.clamp_min(ALPHA_FLOOR)
+    return torch.where(alpha > 0, straight, matted).clamp(0, 1)
 
 
-def matted(straight: Tensor, alpha: Tensor, matte_colour: float) -> Tensor:
-    """A foreground as the model is shown it: straight colour over a flat `matte_colour`."""
-    return straight * alpha + matte_colour * (1 - alpha)
+def composite_on_matte_color(straight: Tensor, alpha: Tensor, matte_color: float) -> Tensor:
+    """Composite straight color [..., 3, H, W] over a flat gray, as the model is shown it.
+
+    alpha: [..., 1, H, W]; all in 0..1.
+    """
+    return straight * alpha + matte_color * (1 - alpha)

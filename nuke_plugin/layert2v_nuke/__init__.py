@@ -1,15 +1,16 @@
 """LayerT2V inside Nuke: standard library only, Python 3.9 and newer.
 
-``graph``       a node graph as data: the open comp and the inside of the LayerT2V node
-``node``        the LayerT2V node as data: its knobs, what they ask for, its life
-``versions``    which versions of a stack exist, and which belong together
-``colour``      the names of colour spaces in hosts
-``tcl``         text that Nuke's language takes as text
-``script``      a graph as a ``.nk`` file, and the command line for it
-``bridge``      the process that holds the connection to the server
-``controller``  what happens when, on the main thread
+``graph``       a node graph as data, its script, and the nodes built of it
+``session``     the bridge process that is connected to the server, requests, versions, plates
+``selfcheck``   what a licensed Nuke can be asked
+``project``     what is read of a Nuke project
+``preferences`` what the artist or the studio has set
+``status_text`` what a node shows about its request
 ``host``        the only file that imports nuke
+``edits``       changes of the graph that need no server
+``controller``  buttons in, requests out, answers onto the nodes, on the main thread
 ``ui``          menus, panels and the timer
+``script``      the command line that writes a stack as a ``.nk`` file
 ``api``         for pipeline code and the buttons of the node
 """
 

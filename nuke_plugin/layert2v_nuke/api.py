@@ -21,26 +21,28 @@ from pathlib import Path
 from typing import Any
 
 from layert2v import stack as manifest
+from layert2v.atomic_write import atomic_write
 from layert2v.errors import ContractError
+from layert2v.labels import LABELS
 from layert2v_nuke import preferences, ui
 from layert2v_nuke.controller import Controller
 from layert2v_nuke.errors import PluginError
 from layert2v_nuke.graph import node as nodes
-from layert2v_nuke.graph.colorspaces import unconverted
+from layert2v_nuke.graph.colorspaces import raw_default
 from layert2v_nuke.graph.model import open_comp
-from layert2v_nuke.graph.script import project, script, write
+from layert2v_nuke.graph.script import root_node, to_script
 from layert2v_nuke.host import Host
 from layert2v_nuke.preferences import Preferences
 from layert2v_nuke.selfcheck import checks
-from layert2v_nuke.session import bridge
+from layert2v_nuke.session.bridge import BridgeProcess, bridge_command
 from layert2v_nuke.session.connection import Connection
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass
-class Session:
-    """What one Nuke has of this plug-in."""
+class PluginState:
+    """The plug-in in one running Nuke."""
 
     host: Host
     controller: Controller
@@ -49,213 +51,231 @@ class Session:
 
 
 @lru_cache(maxsize=1)
-def session() -> Session:
-    """The session of this Nuke, made at first use."""
-    host = Host.running()
+def plugin_state() -> PluginState:
+    """Return the state of the plug-in in this Nuke, created at first use."""
+    host = Host.current()
     try:
-        chosen = preferences.load(preferences.folder() / preferences.NAME)
-    except PluginError as problem:  # Nuke starts and has its menu, to set them right
-        host.print(problem.sentence())
-        chosen = Preferences()
-    return start(host, chosen)
+        loaded = preferences.load(preferences.nuke_folder() / preferences.FILE_NAME)
+    except PluginError as error:  # Nuke starts with its menu, where they can be corrected
+        host.print(error.sentence())
+        loaded = Preferences()
+    return start(host, loaded)
 
 
-def start(host: Host, chosen: Preferences) -> Session:
-    """A session; no bridge yet."""
-    log = preferences.folder() / "layert2v_bridge.log"
+def start(host: Host, loaded: Preferences) -> PluginState:
+    """Return a new plug-in state; the bridge is started when it is needed."""
+    log = preferences.nuke_folder() / "layert2v_bridge.log"
 
-    def open_line() -> bridge.Bridge:
-        started = bridge.command(made.preferences, ROOT)
-        return bridge.Bridge(started, log if log.parent.is_dir() else None)
+    def start_bridge() -> BridgeProcess:
+        command = bridge_command(plugin.preferences, ROOT)
+        return BridgeProcess(command, log if log.parent.is_dir() else None)
 
-    connection = Connection(open_line, lambda: made.preferences.session(), time.monotonic)
+    connection = Connection(
+        start_bridge, lambda: plugin.preferences.bridge_settings(), time.monotonic
+    )
     controller = Controller(
         host,
         connection,
-        lambda: _stacks(host, made.preferences),
+        lambda: _stacks_folder(host, plugin.preferences),
         new_id=lambda: str(uuids.uuid4()),
-        wake=lambda: made.timer.start(),
+        start_timer=lambda: plugin.timer.start(),
     )
     timer = ui.Timer(host.nuke, lambda: _tick(host, controller), lambda: controller.busy)
-    made = Session(host, controller, timer, chosen)
-    return made
+    plugin = PluginState(host, controller, timer, loaded)
+    return plugin
 
 
 def create(**knobs: Any) -> str:
-    """A new LayerT2V node with these knobs set; its uuid."""
-    made = session().controller.create()
-    session().host.write(made, knobs)
-    return made
+    """Create a LayerT2V node with these knobs set and return its uuid."""
+    uuid = plugin_state().controller.create()
+    plugin_state().host.set_knobs(uuid, knobs)
+    return uuid
 
 
 def generate(node: str) -> None:
-    """Ask for a new stack; what is wrong appears on the node."""
-    session().controller.press(node, "generate")
+    """Submit a request for a new stack; errors appear on the node."""
+    plugin_state().controller.on_button(node, "generate")
 
 
 def rerender(node: str, layer: str = "") -> None:
-    """Draw one layer again, or all that are not frozen."""
-    session().controller.press(node, f"rerender {layer}".strip())
+    """Generate one layer again, or all that are not frozen."""
+    plugin_state().controller.on_button(node, f"rerender {layer}".strip())
 
 
 def use_input(node: str, layer: str) -> None:
-    """Put what is connected to the input for this layer in its place."""
-    session().controller.press(node, f"plate {layer}")
+    """Replace a layer by what is connected to the input for it."""
+    plugin_state().controller.on_button(node, f"plate {layer}")
 
 
 def cancel(node: str) -> None:
     """Stop what the node waits for."""
-    session().controller.press(node, "cancel")
+    plugin_state().controller.on_button(node, "cancel")
 
 
 def set_version(node: str, layer: str, version: int) -> None:
     """Show another version of a layer."""
-    session().host.write(node, {f"{layer}_version": version})
-    session().controller.set_version(node, layer)
+    plugin_state().host.set_knobs(node, {f"{layer}_version": version})
+    plugin_state().controller.set_version(node, layer)
 
 
 def import_stack(folder: str | os.PathLike[str]) -> str:
-    """A new node that shows a stack; its uuid. Raises ``PluginError`` and ``ManifestError``."""
-    return session().controller.import_stack(Path(folder).resolve())
+    """Create a node that shows a stack and return its uuid.
+
+    Raises ``PluginError`` and ``ManifestError``.
+    """
+    return plugin_state().controller.import_stack(Path(folder).resolve())
 
 
 def explode(node: str) -> None:
-    """The node's stack as open nodes."""
-    session().controller.press(node, "explode")
+    """Build the node's stack as open nodes."""
+    plugin_state().controller.on_button(node, "explode")
 
 
 def refresh() -> None:
-    """Ask for everything that is pending, again."""
-    session().controller.refresh()
+    """Send every pending request again, at once."""
+    plugin_state().controller.refresh()
 
 
 def state(node: str) -> str:
-    """Where the node's request stands: ``done``, ``failed``, ``running``, ..."""
-    return str(session().host.values(node)["l2v_life"])
+    """Return the state of the node's request: ``done``, ``failed``, ``running``, ..."""
+    return str(plugin_state().host.knob_values(node)[nodes.STATUS_KNOB])
 
 
 def message(node: str) -> str:
-    """What the node says."""
-    return session().host.status(node)
+    """Return the status text of the node."""
+    return plugin_state().host.status(node)
 
 
 def wait(node: str, timeout_s: float = 3600.0) -> str:
-    """Do the work until the request has ended; its state. For ``nuke -t`` and farms."""
+    """Do the work until the request has ended and return its state. For ``nuke -t`` and farms."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
-        session().controller.pump()
-        if state(node) not in (*nodes.PENDING, nodes.LOOKING, nodes.RENDERING):
+        plugin_state().controller.pump()
+        if state(node) not in (*nodes.PENDING, nodes.CONNECTING, nodes.RENDERING):
             break
         time.sleep(0.02)
     return state(node)
 
 
 def write_script(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
-    """A stack as a script of open nodes. Raises ``PluginError``, ``ManifestError``, ``OSError``."""
-    place = Path(folder).resolve()
-    stack = manifest.read(place)
-    graph = open_comp(stack, place, unconverted(stack.colorspace))
-    write(script(graph, project(stack)), Path(path))
+    """Write a stack as a script of open nodes.
+
+    Raises ``PluginError``, ``ManifestError`` and ``OSError``.
+    """
+    resolved = Path(folder).resolve()
+    stack = manifest.read(resolved)
+    graph = open_comp(stack, resolved, raw_default(stack.colorspace))
+    atomic_write(Path(path), to_script(graph, root_node(stack)))
 
 
-# Buttons, menus and callbacks: the borders where an unexpected error is shown and goes no further
+# Buttons, menus and callbacks: an unexpected error is shown here and goes no further. The buttons
+# in saved scripts call ``press`` and ``knob_changed`` by these names.
 
 
 def press(action: str) -> None:
-    """A button of the node that Nuke says it is."""
-    _shown(lambda: session().controller.press(session().host.this(), action))
+    """Run a button of the node that Nuke calls this for."""
+
+    def run() -> None:
+        plugin = plugin_state()
+        plugin.controller.on_button(plugin.host.this_node(), action)
+
+    _report_errors(run)
 
 
 def knob_changed() -> None:
-    """Nuke says that a knob of a node has changed."""
-    _shown(_knob_changed)
+    """Handle the change of a knob of the node that Nuke calls this for."""
+    _report_errors(_knob_changed)
 
 
 def install() -> None:
-    """Menus, toolbar and callbacks. For ``menu.py``."""
-    nuke = session().host.nuke
-    ui.menus(nuke, {label: _command(act) for label, act in _COMMANDS.items()})
-    for kind in (nuke.addOnCreate, nuke.addOnDestroy):
-        kind(_nodes_changed, nodeClass="Group")
+    """Add menus, toolbar and callbacks. For ``menu.py``."""
+    nuke = plugin_state().host.nuke
+    ui.add_menus(nuke, {label: _menu_command(action) for label, action in _COMMANDS.items()})
+    for add_callback in (nuke.addOnCreate, nuke.addOnDestroy):
+        add_callback(_nodes_changed, nodeClass="Group")
     nuke.addOnScriptLoad(_nodes_changed)
-    nuke.addOnScriptClose(lambda: _shown(session().controller.close))
+    nuke.addOnScriptClose(lambda: _report_errors(plugin_state().controller.close))
 
 
 def _knob_changed() -> None:
-    host, name = session().host, session().host.this_knob()
+    host, name = plugin_state().host, plugin_state().host.this_knob()
     if name.endswith("_version"):
-        session().controller.set_version(host.this(), name[: -len("_version")])
+        plugin_state().controller.set_version(host.this_node(), name[: -len("_version")])
 
 
 def _nodes_changed() -> None:
-    _shown(session().controller.look)
+    _report_errors(plugin_state().controller.schedule_scan)
 
 
-def _stacks(host: Host, chosen: Preferences) -> Path:
-    if chosen.stacks:
-        return Path(chosen.stacks)
-    beside = host.script_folder()
-    return Path.home() / ".layert2v" / "nuke" if beside is None else beside / "layert2v"
+def _stacks_folder(host: Host, current: Preferences) -> Path:
+    if current.stacks:
+        return Path(current.stacks)
+    script_folder = host.script_folder()
+    if script_folder is None:
+        return Path.home() / ".layert2v" / "nuke"
+    return script_folder / "layert2v"
 
 
-def _command(act: Callable[[], None]) -> Callable[[], None]:
-    return lambda: _shown(act)
+def _menu_command(action: Callable[[], None]) -> Callable[[], None]:
+    return lambda: _report_errors(action)
 
 
 def _tick(host: Host, controller: Controller) -> None:
-    """The timer's border: a dialog at every tick would be the end of Nuke, so only a print."""
+    """Run the controller; errors are printed, since a dialog at every tick would block Nuke."""
     try:
         controller.pump()
     except Exception:
         host.print(traceback.format_exc())
 
 
-def _shown(act: Callable[[], None]) -> None:
+def _report_errors(action: Callable[[], None]) -> None:
     try:
-        act()
-    except (PluginError, ContractError) as problem:
-        session().host.say(f"{problem.message} {problem.hint}".strip())
-    except Exception:  # the border: Nuke would print it and go on, too
-        session().host.print(traceback.format_exc())
-        session().host.say("LayerT2V has failed; the Script Editor shows where.")
+        action()
+    except (PluginError, ContractError) as error:
+        plugin_state().host.show_message(f"{error.message} {error.hint}".strip())
+    except Exception:  # Nuke itself would print it and go on, too
+        plugin_state().host.print(traceback.format_exc())
+        plugin_state().host.show_message("LayerT2V has failed; the Script Editor shows where.")
 
 
-def _new() -> None:
-    session().host.open_panel(session().controller.create())
+def _create_node() -> None:
+    plugin_state().host.open_panel(plugin_state().controller.create())
 
 
-def _import() -> None:
-    chosen = session().host.ask_file("Choose stack.json of a layer stack", "stack.json")
+def _import_stack() -> None:
+    chosen = plugin_state().host.ask_file("Choose stack.json of a layer stack", "stack.json")
     if chosen:
         import_stack(Path(chosen).parent if Path(chosen).suffix else chosen)
 
 
-def _explode() -> None:
-    for node in session().host.selected():
+def _explode_selected() -> None:
+    for node in plugin_state().host.selected_nodes():
         explode(node)
 
 
-def _preferences() -> None:
-    chosen = ui.ask_preferences(session().host.nuke, session().preferences)
+def _edit_preferences() -> None:
+    chosen = ui.ask_preferences(plugin_state().host.nuke, plugin_state().preferences)
     if chosen is not None:
-        preferences.save(chosen, preferences.folder() / preferences.NAME)
-        session().preferences = chosen
-        session().controller.close()
-        session().controller.refresh()
+        preferences.save(chosen, preferences.nuke_folder() / preferences.FILE_NAME)
+        plugin_state().preferences = chosen
+        plugin_state().controller.close()
+        plugin_state().controller.refresh()
 
 
-def _self_check() -> None:
-    report = checks.run(session().host.nuke)
+def _run_self_check() -> None:
+    report = checks.run(plugin_state().host.nuke)
     wrong = [check["what"] for check in report["checks"] if not check["right"]]
-    said = f"Wrong: {', '.join(wrong)}" if wrong else f"All {len(report['checks'])} checks hold."
-    session().host.say(said)
+    count = len(report["checks"])
+    plugin_state().host.show_message(
+        f"Wrong: {', '.join(wrong)}" if wrong else f"All {count} checks hold."
+    )
 
 
 _COMMANDS: dict[str, Callable[[], None]] = {
-    "Generate": _new,
-    "Import stack": _import,
-    "Explode": _explode,
-    "Refresh pending": refresh,
-    "Preferences": _preferences,
-    "Self-check": _self_check,
+    "Generate": _create_node,
+    "Import stack": _import_stack,
+    "Explode": _explode_selected,
+    f"{LABELS['retry'].text} pending": refresh,
+    "Preferences": _edit_preferences,
+    "Self-check": _run_self_check,
 }

@@ -1,8 +1,8 @@
-"""What happens when: buttons in, requests out, and what the server says back onto the nodes.
+"""Buttons in, requests out, and what the server answers onto the nodes.
 
-Runs on the main thread alone and never waits: ``pump`` is called by a timer and does what there
-is to do. The nodes' knobs are the memory. A request has an id before it is sent, so the same sent
-again is the same job, and a node that was closed with its script goes on with it.
+Runs on the main thread alone and never waits: a timer calls ``pump``, which does what can be done
+now. The nodes' knobs are the memory: a request has an id before it is sent, so the same request
+sent again is the same job, and a node that was closed with its script goes on with it.
 """
 
 from __future__ import annotations
@@ -12,178 +12,153 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from layert2v import stack as manifest
 from layert2v.errors import ContractError
 from layert2v.rerender.validation import RerenderSpec, rerender_to_json
 from layert2v.spec import ModelInfo, model_from_json, spec_to_json
-from layert2v_nuke import status_text
+from layert2v_nuke import edits, status_text
 from layert2v_nuke.errors import BadRequest, PluginError
 from layert2v_nuke.graph import node, tcl
-from layert2v_nuke.graph.model import Colour, mute_knob, open_comp
 from layert2v_nuke.host import Host
 from layert2v_nuke.session import plates, requests, versions
 from layert2v_nuke.session.connection import Connection, is_final
 
 
 class Controller:
-    """One session. ``stacks`` says where results go, ``wake`` makes somebody call ``pump``."""
+    """The requests of all LayerT2V nodes of one Nuke.
+
+    ``stacks_folder`` says where results go, ``start_timer`` makes somebody call ``pump``.
+    """
 
     def __init__(
         self,
         host: Host,
         connection: Connection,
-        stacks: Callable[[], Path],
+        stacks_folder: Callable[[], Path],
         *,
         new_id: Callable[[], str],
-        wake: Callable[[], None] = lambda: None,
+        start_timer: Callable[[], None] = lambda: None,
     ) -> None:
         self.host, self._connection = host, connection
-        self._stacks, self._new_id, self._wake = stacks, new_id, wake
+        self._stacks_folder, self._new_id, self._start_timer = stacks_folder, new_id, start_timer
         self._models: dict[str, ModelInfo] = {}
-        self._asked: dict[int, str] = {}  # the line's message id: uuid
-        self._presses: dict[str, str] = {}  # uuid: what waits for the server's models
-        self._followed: dict[str, str] = {}  # request id: uuid
-        self._plates: dict[str, plates.Plate] = {}
-        self._look_around = False
+        self._uuid_by_message: dict[int, str] = {}  # id of a message to the bridge: node
+        self._pending_actions: dict[str, str] = {}  # node: action that needs the server's models
+        self._active_requests: dict[str, str] = {}  # request id: node
+        self._plate_renders: dict[str, plates.PlateRender] = {}
+        self._scan_scheduled = False
 
-    # What an artist does
+    # Buttons and menus
 
-    def press(self, uuid: str, action: str) -> None:
-        """A button of the node, such as ``rerender fg_01``. Whatever is wrong appears on it."""
+    def on_button(self, uuid: str, action: str) -> None:
+        """Run a button of the node, such as ``rerender fg_01``; errors appear on the node."""
         verb, _, layer = action.partition(" ")
         try:
             if verb == "reroll":
                 with self.host.undo("LayerT2V: re-roll"):
-                    self.host.write(uuid, {"seed": str(int(self._new_id()[:7], 16))})
+                    self.host.set_knobs(uuid, {"seed": str(int(self._new_id()[:7], 16))})
             elif verb == "explode":
-                self.explode(uuid)
+                edits.explode(self.host, uuid)
             elif verb == "cancel":
                 self.cancel(uuid)
             else:
-                self._begin(uuid, verb, layer)
-        except (PluginError, ContractError) as problem:
-            self._fail(uuid, problem)
+                self._start_action(uuid, verb, layer)
+        except (PluginError, ContractError) as error:
+            self._show_error(uuid, error)
 
     def create(self) -> str:
-        """A new LayerT2V node; its uuid."""
-        with self.host.undo("Create LayerT2V"):
-            models = tuple(self._models) or (node.DEFAULT_MODEL,)
-            wanted = node.group(self._new_id(), None, Path(), Colour(), models=models)
-            return self.host.create(wanted)
+        """Create a LayerT2V node and return its uuid."""
+        return edits.create_node(self.host, self._new_id(), tuple(self._models))
 
     def import_stack(self, folder: Path) -> str:
-        """A LayerT2V node with a stack; its uuid. Raises ``PluginError`` and ``ManifestError``."""
-        stack = manifest.read(folder)
-        tcl.path(folder)
-        colour = self.host.colour(stack.colorspace)
-        with self.host.undo("Import LayerT2V stack"):
-            uuid = self.host.create(node.group(self._new_id(), None, Path(), Colour()))
-            self.host.show(uuid, stack, folder, colour)
-        self.host.note(uuid, status_text.shown(stack))
-        return uuid
+        """Create a LayerT2V node that shows a stack and return its uuid.
 
-    def explode(self, uuid: str) -> None:
-        """The node's stack as open nodes. Raises ``PluginError`` and ``ManifestError``."""
-        values = self.host.values(uuid)
-        folder = _folder(values)
-        stack = versions.as_shown(folder, node.shown(values))
-        colour = self.host.colour(stack.colorspace)
-        muted = [layer.name for layer in stack.layers if values[mute_knob(layer.name)]]
-        origin = self.host.below(uuid)
-        graph = open_comp(stack, folder, colour, owner=uuid, origin=origin, muted=muted)
-        with self.host.undo("Explode LayerT2V"):
-            self.host.add(graph)
+        Raises ``PluginError`` and ``ManifestError``.
+        """
+        return edits.import_stack(self.host, self._new_id(), folder)
 
     def set_version(self, uuid: str, layer: str) -> None:
-        """The artist has chosen another version of a layer; its shadow goes along."""
-        values = self.host.values(uuid)
-        shown = node.shown(values)
+        """Show the version that the layer's knob names; errors appear on the node."""
         try:
-            folder = _folder(values)
-            for one in versions.with_shadow(folder, layer, shown[layer]):
-                shown[one.name] = one.version
-            stack = versions.as_shown(folder, shown)
-            colour = self.host.colour(stack.colorspace)
-            with self.host.undo(f"LayerT2V: {layer} v{shown[layer]:03d}"):
-                self.host.show(uuid, stack, folder, colour)
-            if values["l2v_life"] == node.FAILED:  # such as by a version that is not there
-                self.host.note(uuid, status_text.shown(stack))
-        except (PluginError, ContractError) as problem:
-            self._fail(uuid, problem)
+            edits.show_chosen_version(self.host, uuid, layer)
+        except (PluginError, ContractError) as error:
+            self._show_error(uuid, error)
 
     def cancel(self, uuid: str) -> None:
         """Stop what the node waits for."""
-        values = self.host.values(uuid)
-        if uuid in self._presses or self._plates.pop(uuid, None) is not None:
-            self._presses.pop(uuid, None)
-            self.host.note(uuid, status_text.cancelled(), keep=True)
-        elif values["l2v_life"] in node.PENDING:
-            self._send(uuid, "cancel", request_id=values["l2v_request"])
-            self.host.note(uuid, status_text.life("cancelling", "Cancelling"))
+        values = self.host.knob_values(uuid)
+        if uuid in self._pending_actions or self._plate_renders.pop(uuid, None) is not None:
+            self._pending_actions.pop(uuid, None)
+            self._update(uuid, status_text.cancellation(), save=True)
+        elif values[node.STATUS_KNOB] in node.PENDING:
+            self._send(uuid, "cancel", request_id=values[node.REQUEST_KNOB])
+            self._update(uuid, status_text.status("cancelling", "Cancelling"))
 
     def refresh(self) -> None:
-        """Ask for everything that is pending, again."""
-        self._followed.clear()
-        self._connection.hurry()
-        self.look()
+        """Send every pending request again, at once."""
+        self._active_requests.clear()
+        self._connection.retry_now()
+        self.schedule_scan()
 
-    def look(self) -> None:
-        """Nodes have come or gone: see to them at the next ``pump``."""
-        self._look_around = True
-        self._wake()
+    def schedule_scan(self) -> None:
+        """Look for new and deleted nodes at the next ``pump``."""
+        self._scan_scheduled = True
+        self._start_timer()
 
     def close(self) -> None:
-        """End the bridge; jobs go on."""
+        """End the bridge; jobs on the server go on."""
         self._connection.close()
         self._models = {}
-        for known in (self._followed, self._asked, self._presses, self._plates):
-            known.clear()
+        self._active_requests.clear()
+        self._uuid_by_message.clear()
+        self._pending_actions.clear()
+        self._plate_renders.clear()
 
     @property
     def busy(self) -> bool:
-        """Whether ``pump`` has anything to wait for."""
-        waiting = self._presses or self._followed or self._plates or self._look_around
-        return bool(waiting or self._connection.is_open)
+        """Whether ``pump`` has to be called again."""
+        waiting = self._pending_actions or self._active_requests or self._plate_renders
+        return bool(waiting or self._scan_scheduled or self._connection.is_open)
 
-    # What a timer does
+    # The timer
 
     def pump(self) -> None:
-        """Do what there is to do, and return soon."""
-        if self._look_around:
-            self._look_around = False
+        """Do what can be done now, and return soon."""
+        if self._scan_scheduled:
+            self._scan_scheduled = False
             self._resume_all()
-        for uuid in list(self._plates):
+        for uuid in list(self._plate_renders):
             self._render_plate(uuid)
         try:
-            if (self._presses or self._followed) and self._connection.open():
-                for uuid in list(self._followed.values()):
+            if (self._pending_actions or self._active_requests) and self._connection.open():
+                for uuid in list(self._active_requests.values()):
                     self._resume(uuid)
             messages = self._connection.drain()
-        except PluginError as problem:
-            self._lost(problem)
+        except PluginError as error:
+            self._on_bridge_failure(error)
             return
         for message in messages:
             try:
-                self._take(message)
-            except (PluginError, ContractError) as problem:
-                self._complain(message, problem)
+                self._handle_message(message)
+            except (PluginError, ContractError) as error:
+                self._report_invalid_message(message, error)
 
-    def _begin(self, uuid: str, verb: str, layer: str) -> None:
-        values = self.host.values(uuid)
-        if values["l2v_life"] in node.PENDING or uuid in self._plates or uuid in self._presses:
+    def _start_action(self, uuid: str, verb: str, layer: str) -> None:
+        values = self.host.knob_values(uuid)
+        is_waiting = uuid in self._plate_renders or uuid in self._pending_actions
+        if is_waiting or values[node.STATUS_KNOB] in node.PENDING:
             raise BadRequest("BUSY", "This node is waiting already.", "Cancel that first.")
         if verb != "generate":
-            _folder(values)
-        self._presses[uuid] = f"{verb} {layer}".strip()
-        self.host.note(uuid, status_text.life(node.LOOKING, "Looking for the server"))
-        self._send_presses()
-        self._wake()
+            edits.stack_folder(values)  # raises where there is none
+        self._pending_actions[uuid] = f"{verb} {layer}".strip()
+        self._update(uuid, status_text.status(node.CONNECTING, "Looking for the server"))
+        self._run_pending_actions()
+        self._start_timer()
 
-    def _send_presses(self) -> None:
-        for uuid, action in list(self._presses.items()):
+    def _run_pending_actions(self) -> None:
+        for uuid, action in list(self._pending_actions.items()):
             if not self._models:
                 return
-            self._presses.pop(uuid)
+            self._pending_actions.pop(uuid)
             verb, _, layer = action.partition(" ")
             try:
                 if verb == "generate":
@@ -192,209 +167,219 @@ class Controller:
                     self._start_plate(uuid, layer)
                 else:
                     self._rerender(uuid, [layer] if layer else [])
-            except (PluginError, ContractError) as problem:
-                self._fail(uuid, problem)
+            except (PluginError, ContractError) as error:
+                self._show_error(uuid, error)
 
     def _generate(self, uuid: str) -> None:
-        values, project = self.host.values(uuid), self.host.project()
+        values, project = self.host.knob_values(uuid), self.host.project()
         spec = requests.generate_spec(values, project, self._models)
-        folder = _take(self._stacks() / f"{self.host.name(uuid)}_{uuid[:8]}")
-        tcl.path(folder)
-        self.host.note(uuid, status_text.made_as(spec, project))
-        self._ask(uuid, {"do": "generate", "spec": spec_to_json(spec), "folder": str(folder)})
+        folder = _next_take_folder(self._stacks_folder() / f"{self.host.name(uuid)}_{uuid[:8]}")
+        tcl.safe_path(folder)
+        self._update(uuid, status_text.output_size(spec, project))
+        self._submit(uuid, "generate", {"spec": spec_to_json(spec), "folder": str(folder)})
 
     def _rerender(self, uuid: str, layers: list[str]) -> None:
-        values = self.host.values(uuid)
-        stack = versions.state_shown(_folder(values), node.shown(values))
+        values = self.host.knob_values(uuid)
+        stack = versions.state_with_versions(
+            edits.stack_folder(values), node.shown_versions(values)
+        )
         spec = requests.rerender_spec(values, stack, layers, self._models)
-        self._ask_rerender(uuid, spec, {})
+        self._submit_rerender(uuid, spec, {})
 
-    def _ask_rerender(self, uuid: str, spec: RerenderSpec, inputs: dict[str, list[str]]) -> None:
-        folder = self.host.values(uuid)["folder"]
-        asked = {"do": "rerender", "folder": folder, "spec": rerender_to_json(spec)}
-        self._ask(uuid, {**asked, "inputs": inputs})
+    def _submit_rerender(self, uuid: str, spec: RerenderSpec, inputs: dict[str, list[str]]) -> None:
+        folder = self.host.knob_values(uuid)["folder"]
+        params = {"folder": folder, "spec": rerender_to_json(spec), "inputs": inputs}
+        self._submit(uuid, "rerender", params)
 
-    def _ask(self, uuid: str, asked: dict[str, Any]) -> None:
+    def _submit(self, uuid: str, method: str, params: dict[str, Any]) -> None:
+        """Save a new request in the node, and send it."""
         request = self._new_id()
-        values = {"l2v_request": request, "l2v_job": "", "l2v_asked": json.dumps(asked)}
-        self.host.note(uuid, {**values, **status_text.life(node.SENDING, "Sending")}, keep=True)
-        self._followed[request] = uuid
-        self._send(uuid, **asked, request_id=request)
+        values = {
+            node.REQUEST_KNOB: request,
+            node.JOB_KNOB: "",
+            node.REQUEST_JSON_KNOB: json.dumps({"do": method, **params}),
+            **status_text.status(node.SENDING, "Sending"),
+        }
+        self._update(uuid, values, save=True)
+        self._active_requests[request] = uuid
+        self._send(uuid, method, **params, request_id=request)
 
-    def _send(self, uuid: str, do: str, **values: Any) -> None:
-        self._asked[self._connection.send(do, **values)] = uuid
+    def _send(self, uuid: str, method: str, **params: Any) -> None:
+        self._uuid_by_message[self._connection.send(method, **params)] = uuid
 
     # Plates
 
     def _start_plate(self, uuid: str, layer: str) -> None:
-        values = self.host.values(uuid)
-        stack = versions.state_shown(_folder(values), node.shown(values))
+        values = self.host.knob_values(uuid)
+        stack = versions.state_with_versions(
+            edits.stack_folder(values), node.shown_versions(values)
+        )
         space = requests.plate_colorspace(values, self.host.project())
         requests.plate_spec(values, stack, layer, space, self._models)  # refuse before rendering
-        place = self._stacks() / "plates" / self._new_id()[:8]
-        self._plates[uuid] = plates.begin(self.host, uuid, stack, layer, space, place)
+        folder = self._stacks_folder() / "plates" / self._new_id()[:8]
+        self._plate_renders[uuid] = plates.start_plate(self.host, uuid, stack, layer, space, folder)
 
     def _render_plate(self, uuid: str) -> None:
-        plate = self._plates[uuid]
+        plate = self._plate_renders[uuid]
         try:
-            if plates.step(self.host, uuid, plate):
+            if plates.render_next_frame(self.host, uuid, plate):
                 done = plate.total - len(plate.frames)
-                self.host.note(uuid, status_text.rendering(done, plate.total))
+                self._update(uuid, status_text.render_progress(done, plate.total))
                 return
-            del self._plates[uuid]
-            values = self.host.values(uuid)
-            stack = versions.state_shown(_folder(values), node.shown(values))
+            del self._plate_renders[uuid]
+            values = self.host.knob_values(uuid)
+            stack = versions.state_with_versions(
+                edits.stack_folder(values), node.shown_versions(values)
+            )
             spec = requests.plate_spec(values, stack, plate.layer, plate.colorspace, self._models)
-            self._ask_rerender(uuid, spec, {requests.PLATE: [str(plate.folder)]})
-        except (PluginError, ContractError) as problem:
-            self._plates.pop(uuid, None)
-            self._fail(uuid, problem)
+            self._submit_rerender(uuid, spec, {requests.PLATE_INPUT: [str(plate.folder)]})
+        except (PluginError, ContractError) as error:
+            self._plate_renders.pop(uuid, None)
+            self._show_error(uuid, error)
 
     # The bridge
 
-    def _lost(self, problem: PluginError) -> None:
-        """The bridge is gone: another is started in a while, unless that is of no use."""
+    def _on_bridge_failure(self, error: PluginError) -> None:
+        """Wait for another bridge, or give up where starting one again is of no use."""
         self._models = {}
-        self._asked.clear()
-        for uuid in {*self._presses, *self._followed.values()}:
-            if not self.host.there(uuid):
+        self._uuid_by_message.clear()
+        for uuid in {*self._pending_actions, *self._active_requests.values()}:
+            if not self.host.exists(uuid):
                 continue
-            if is_final(problem):
-                self._presses.pop(uuid, None)
-                self._end(uuid, status_text.failed(vars(problem)))
+            if is_final(error):
+                self._pending_actions.pop(uuid, None)
+                self._finish(uuid, status_text.failure(vars(error)))
             else:
-                self.host.note(uuid, status_text.waiting(problem.message))
+                self._update(uuid, status_text.waiting_for(error.message))
 
     def _resume_all(self) -> None:
-        for uuid, names in self.host.nodes().items():
-            known = self.host.known_as(uuid)
+        for uuid, names in self.host.node_names().items():
+            known = self.host.last_known_name(uuid)
             first = known if known in names else names[0]
             for name in names:
                 if name != first or not uuid:  # a copy, or a node written without Nuke
-                    self.host.adopt(name, self._new_id())
+                    self.host.assign_uuid(name, self._new_id())
             if not uuid:
                 continue
-            values = self.host.values(uuid)
-            pending = values["l2v_life"] in node.PENDING and values["l2v_request"]
-            if pending and values["l2v_request"] not in self._followed:
-                self._followed[values["l2v_request"]] = uuid
+            values = self.host.knob_values(uuid)
+            pending = values[node.STATUS_KNOB] in node.PENDING and values[node.REQUEST_KNOB]
+            if pending and values[node.REQUEST_KNOB] not in self._active_requests:
+                self._active_requests[values[node.REQUEST_KNOB]] = uuid
                 if self._connection.is_open:
                     self._resume(uuid)
 
     def _resume(self, uuid: str) -> None:
-        """Follow the node's request: attach to its job, or ask the same again."""
-        if not self.host.there(uuid):
+        """Attach to the job of the node's request, or send the same request again."""
+        if not self.host.exists(uuid):
             return
-        values = self.host.values(uuid)
+        values = self.host.knob_values(uuid)
         try:
-            asked = json.loads(values["l2v_asked"])
-        except ValueError:  # somebody has written into a hidden knob
-            self._end(uuid, status_text.unknown())
+            params = json.loads(values[node.REQUEST_JSON_KNOB])
+            method = params.pop("do")
+        except (ValueError, AttributeError, KeyError):  # somebody has changed a hidden knob
+            self._finish(uuid, status_text.lost_job())
             return
-        request, job = values["l2v_request"], values["l2v_job"]
+        request, job = values[node.REQUEST_KNOB], values[node.JOB_KNOB]
         if job:
-            self._send(uuid, "attach", request_id=request, job=job, folder=asked["folder"])
+            self._send(uuid, "attach", request_id=request, job=job, folder=params["folder"])
         else:
-            self._send(uuid, **asked, request_id=request)
-        if values["l2v_life"] == "cancelling":  # asked for when nobody was there to hear it
+            self._send(uuid, method, **params, request_id=request)
+        if values[node.STATUS_KNOB] == "cancelling":  # pressed while no bridge was running
             self._send(uuid, "cancel", request_id=request)
 
-    def _take(self, message: Mapping[str, Any]) -> None:
+    def _handle_message(self, message: Mapping[str, Any]) -> None:
         if "id" in message:
-            uuid = self._asked.pop(message["id"], "")
+            uuid = self._uuid_by_message.pop(message["id"], "")
             if "error" in message and uuid:
-                self._end(uuid, status_text.failed(message["error"]))
+                self._finish(uuid, status_text.failure(message["error"]))
             return
         name = message["event"]
         if name == "Connected":
-            self._connected(message)
+            self._on_connected(message)
         elif name == "Disconnected":
-            self._disconnected(message)
-        elif message.get("request_id") in self._followed:
-            uuid = self._followed[message["request_id"]]
-            if not self.host.there(uuid):
-                del self._followed[message["request_id"]]  # deleted: the job goes on without us
+            self._on_disconnected(message)
+        elif message.get("request_id") in self._active_requests:
+            uuid = self._active_requests[message["request_id"]]
+            if not self.host.exists(uuid):
+                del self._active_requests[message["request_id"]]  # its job goes on without us
                 return
-            self._job(uuid, name, message)
+            self._on_job_event(uuid, name, message)
 
-    def _complain(self, message: Mapping[str, Any], problem: PluginError | ContractError) -> None:
-        """What was said cannot be used: tell the node it was for, or all that wait for a server."""
-        owner = self._followed.get(message.get("request_id", ""))
-        for uuid in [owner] if owner is not None else list(self._presses):
-            self._presses.pop(uuid, None)
-            self._end(uuid, status_text.failed(vars(problem)))
+    def _report_invalid_message(
+        self, message: Mapping[str, Any], error: PluginError | ContractError
+    ) -> None:
+        """Show the error on the node the message was for, or on all that wait for the server."""
+        owner = self._active_requests.get(message.get("request_id", ""))
+        for uuid in [owner] if owner is not None else list(self._pending_actions):
+            self._pending_actions.pop(uuid, None)
+            self._finish(uuid, status_text.failure(vars(error)))
 
-    def _connected(self, message: Mapping[str, Any]) -> None:
-        self._connection.settled()
+    def _on_connected(self, message: Mapping[str, Any]) -> None:
+        self._connection.reset_backoff()
         models = [model_from_json(model) for model in message["models"]]
         self._models = {model.name: model for model in models}
         if models:
-            for uuid in self.host.nodes():
-                if self.host.there(uuid):
-                    self.host.offer_models(uuid, list(self._models))
-        self._send_presses()
+            for uuid in self.host.node_names():
+                if self.host.exists(uuid):
+                    self.host.set_model_items(uuid, list(self._models))
+        self._run_pending_actions()
 
-    def _disconnected(self, message: Mapping[str, Any]) -> None:
+    def _on_disconnected(self, message: Mapping[str, Any]) -> None:
         final = message["retry_in_s"] is None
-        for uuid in list({*self._presses, *self._followed.values()}):
-            if not self.host.there(uuid):
+        for uuid in list({*self._pending_actions, *self._active_requests.values()}):
+            if not self.host.exists(uuid):
                 continue
-            if final and uuid in self._presses:
-                del self._presses[uuid]
-                self._end(uuid, status_text.failed(message))
+            if final and uuid in self._pending_actions:
+                del self._pending_actions[uuid]
+                self._finish(uuid, status_text.failure(message))
             else:
-                self.host.note(
-                    uuid, status_text.waiting(f"{message['message']} {message['hint']}".strip())
-                )
+                reason = f"{message['message']} {message['hint']}".strip()
+                self._update(uuid, status_text.waiting_for(reason))
 
-    def _job(self, uuid: str, name: str, message: Mapping[str, Any]) -> None:
+    def _on_job_event(self, uuid: str, name: str, message: Mapping[str, Any]) -> None:
         if name == "RequestUpdated":
-            values = self.host.values(uuid)
-            if message["job"] not in ("", values["l2v_job"]):
-                self.host.note(uuid, {"l2v_job": message["job"]}, keep=True)
-            self.host.note(uuid, {"l2v_life": message["state"], **status_text.changed(message)})
+            values = self.host.knob_values(uuid)
+            if message["job"] not in ("", values[node.JOB_KNOB]):
+                self._update(uuid, {node.JOB_KNOB: message["job"]}, save=True)
+            progress = status_text.job_progress(message)
+            self._update(uuid, {node.STATUS_KNOB: message["state"], **progress})
         elif name == "PreviewUpdated":
-            self.host.note(uuid, status_text.preview(message["path"]))
+            self._update(uuid, status_text.preview_image(message["path"]))
         elif name == "RequestSucceeded":
-            self._done(uuid, Path(message["folder"]))
+            self._show_result(uuid, Path(message["folder"]))
         elif name == "RequestFailed":
-            self._end(uuid, status_text.failed(message))
+            self._finish(uuid, status_text.failure(message))
         elif name == "RequestCancelled":
-            self._end(uuid, status_text.cancelled())
+            self._finish(uuid, status_text.cancellation())
         elif name == "RequestLost":
-            self._end(uuid, status_text.unknown())
+            self._finish(uuid, status_text.lost_job())
 
-    def _done(self, uuid: str, folder: Path) -> None:
-        stack = manifest.read(folder)
-        colour = self.host.colour(stack.colorspace)
-        with self.host.undo(f"LayerT2V: {stack.name} v{stack.state:03d}"):
-            self.host.show(uuid, stack, folder, colour)
-        self._end(uuid, status_text.shown(stack))
+    def _show_result(self, uuid: str, folder: Path) -> None:
+        stack = edits.show_newest_state(self.host, uuid, folder)
+        self._finish(uuid, status_text.stack_summary(stack))
 
-    def _end(self, uuid: str, values: Mapping[str, Any]) -> None:
-        for request in [one for one, owner in self._followed.items() if owner == uuid]:
-            del self._followed[request]
-        if self.host.there(uuid):
-            self.host.note(uuid, values, keep=True)
+    def _finish(self, uuid: str, values: Mapping[str, Any]) -> None:
+        for request in [one for one, owner in self._active_requests.items() if owner == uuid]:
+            del self._active_requests[request]
+        if self.host.exists(uuid):
+            self._update(uuid, values, save=True)
 
-    def _fail(self, uuid: str, problem: PluginError | ContractError) -> None:
-        """Nothing was sent; what the node waits for already goes on."""
-        if not self.host.there(uuid):
+    def _update(self, uuid: str, values: Mapping[str, Any], *, save: bool = False) -> None:
+        """Show progress on the node; with ``save`` the project has to be saved for it."""
+        self.host.set_knobs_without_undo(uuid, values, mark_modified=save)
+
+    def _show_error(self, uuid: str, error: PluginError | ContractError) -> None:
+        """Show why nothing was sent; a request that is active already goes on."""
+        if not self.host.exists(uuid):
             return
-        pending = uuid in self._followed.values()
-        values = status_text.told(problem) if pending else status_text.failed(vars(problem))
-        self.host.note(uuid, values)
+        pending = uuid in self._active_requests.values()
+        values = status_text.error_message(error) if pending else status_text.failure(vars(error))
+        self._update(uuid, values)
 
 
-def _folder(values: Mapping[str, Any]) -> Path:
-    if not values["folder"]:
-        raise BadRequest("NO_STACK", "There is no stack yet.", "Press Generate first.")
-    return Path(values["folder"])
-
-
-def _take(place: Path) -> Path:
-    """The next folder that is not there yet."""
+def _next_take_folder(folder: Path) -> Path:
+    """Return the next ``take_NNN`` of a folder that does not exist yet."""
     number = 1
-    while (place / f"take_{number:03d}").exists():
+    while (folder / f"take_{number:03d}").exists():
         number += 1
-    return place / f"take_{number:03d}"
+    return folder / f"take_{number:03d}"

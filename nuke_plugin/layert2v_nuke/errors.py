@@ -2,9 +2,9 @@
 
 PluginError
 ├── BadPath         a folder name that Nuke would read as code
-├── BadRequest      the knobs ask for something that cannot be made
-├── BridgeFailed    the bridge process does not start, or speaks another language
-└── HostRefused     Nuke did not take what it was given
+├── BadRequest      the knobs ask for something that cannot be generated
+├── BridgeFailed    the bridge process does not start, or speaks another protocol version
+└── HostRefused     Nuke did not take a node, a knob or a value
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class PluginError(Exception):
         self.hint = hint
 
     def sentence(self) -> str:
-        """The message and what to do about it."""
+        """Return the message and what to do about it, for the artist."""
         return f"{self.message} {self.hint}".strip()
 
 
@@ -29,11 +29,11 @@ class BadPath(PluginError):
 
 
 class BadRequest(PluginError):
-    """The knobs ask for something that cannot be made."""
+    """The knobs ask for something that cannot be generated."""
 
 
 class BridgeFailed(PluginError):
-    """The bridge process does not start, or speaks another language."""
+    """The bridge process does not start, or speaks another protocol version."""
 
 
 class HostRefused(PluginError):

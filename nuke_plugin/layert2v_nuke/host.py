@@ -1,7 +1,7 @@
-"""What the plug-in asks of Nuke. The only file that imports nuke; all of it on the main thread.
+"""What the plug-in calls in Nuke: the only file that imports nuke, on the main thread alone.
 
 Nodes are named by the uuid in their knobs, and looked up each time: undo and delete leave dead
-handles behind. Progress is written outside of undo and without touching the project's state.
+handles behind. Progress is written outside of undo and leaves the project as saved as it was.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from typing import Any
 from layert2v.stack import Stack
 from layert2v_nuke.errors import HostRefused
 from layert2v_nuke.graph import build, node, tcl
-from layert2v_nuke.graph.colorspaces import choose, working_space
+from layert2v_nuke.graph.colorspaces import choose_colorspace, working_space
 from layert2v_nuke.graph.model import (
-    LAYER,
-    OWNER,
-    Colour,
+    LAYER_KNOB,
+    OWNER_KNOB,
     Graph,
     Node,
-    inside,
+    ReadColorspace,
+    inner_nodes,
     nuke_layers,
     read_name,
     read_path,
 )
-from layert2v_nuke.session.requests import Project
+from layert2v_nuke.project import ProjectSettings
 
 
 class Host:
-    """A session of Nuke, given as the module ``nuke``."""
+    """A running Nuke, given as the module ``nuke``."""
 
     def __init__(self, nuke: Any) -> None:
         self.nuke = nuke
         self._names: dict[str, str] = {}
 
     @classmethod
-    def running(cls) -> Host:
-        """The Nuke that this runs in."""
+    def current(cls) -> Host:
+        """Return the Nuke that this runs in."""
         import nuke
 
         return cls(nuke)
@@ -48,12 +48,12 @@ class Host:
         """Whether there is an interface, and an event loop."""
         return bool(self.nuke.GUI)
 
-    def project(self) -> Project:
-        """Size, range and working space of the project."""
+    def project(self) -> ProjectSettings:
+        """Return size, range and working space of the project."""
         root = self.nuke.root()
         size = root["format"].value()
         config = root.knob("OCIO_config") or root.knob("OCIOConfig")
-        return Project(
+        return ProjectSettings(
             width=size.width(),
             height=size.height(),
             first=int(root["first_frame"].value()),
@@ -67,58 +67,67 @@ class Host:
         )
 
     def script_folder(self) -> Path | None:
-        """The folder of the saved script; None before it is saved."""
+        """Return the folder of the saved script; None before it is saved."""
         name = self.nuke.root()["name"].value()
         return Path(name).parent if name else None
 
-    def nodes(self) -> dict[str, list[str]]:
-        """All LayerT2V nodes: uuid to full names; more than one is a node and its copies."""
+    def node_names(self) -> dict[str, list[str]]:
+        """Return the full names of all LayerT2V nodes by uuid; copies share a uuid."""
         found: dict[str, list[str]] = {}
         for group in self._groups(None):
-            found.setdefault(group["l2v_uuid"].value(), []).append(group.fullName())
+            found.setdefault(group[node.UUID_KNOB].value(), []).append(group.fullName())
         return found
 
-    def adopt(self, name: str, uuid: str) -> None:
+    def assign_uuid(self, name: str, uuid: str) -> None:
         """Give the node with a full name a uuid of its own, and no request."""
-        with self._unnoticed(keep=True):
-            values = {"l2v_uuid": uuid, "l2v_request": "", "l2v_job": "", "l2v_life": node.IDLE}
+        with self._without_undo(mark_modified=True):
+            values = {
+                node.UUID_KNOB: uuid,
+                node.REQUEST_KNOB: "",
+                node.JOB_KNOB: "",
+                node.STATUS_KNOB: node.IDLE,
+            }
             self._set(self.nuke.toNode(name), values)
 
-    def known_as(self, uuid: str) -> str:
-        """The full name under which a node was last seen; "" for none."""
+    def last_known_name(self, uuid: str) -> str:
+        """Return the full name under which a node was last seen; "" for none."""
         return self._names.get(uuid, "")
 
-    def this(self) -> str:
-        """The uuid of the node whose button was pressed."""
-        return str(self.nuke.thisNode()["l2v_uuid"].value())
+    def this_node(self) -> str:
+        """Return the uuid of the node whose button was pressed."""
+        return str(self.nuke.thisNode()[node.UUID_KNOB].value())
 
     def this_knob(self) -> str:
-        """The name of the knob that was changed."""
+        """Return the name of the knob that was changed."""
         return str(self.nuke.thisKnob().name())
 
-    def selected(self) -> list[str]:
-        """The uuids of the selected LayerT2V nodes."""
-        return [str(one["l2v_uuid"].value()) for one in self.nuke.selectedNodes() if _is_ours(one)]
+    def selected_nodes(self) -> list[str]:
+        """Return the uuids of the selected LayerT2V nodes."""
+        return [
+            str(one[node.UUID_KNOB].value())
+            for one in self.nuke.selectedNodes()
+            if _is_layert2v_node(one)
+        ]
 
-    def there(self, uuid: str) -> bool:
-        """Whether the node exists."""
+    def exists(self, uuid: str) -> bool:
+        """Return whether the node exists."""
         return self._find(uuid) is not None
 
     def name(self, uuid: str) -> str:
-        """The node's name."""
+        """Return the node's name."""
         return str(self._get(uuid).name())
 
-    def values(self, uuid: str) -> dict[str, Any]:
-        """The values of the node's own knobs, buttons and tabs left out."""
+    def knob_values(self, uuid: str) -> dict[str, Any]:
+        """Return the values of the node's own knobs, without buttons and tabs."""
         knobs = self._get(uuid).knobs()
-        wanted = {knob.name for knob in node.main_knobs("") if node.holds_value(knob)}
-        for layer in node.layers_of(knobs):
+        wanted = {knob.name for knob in node.node_knobs("") if node.holds_value(knob)}
+        for layer in node.layers_with_tab(knobs):
             wanted.update(node.layer_knob_names(layer, values=True))
-        return {name: _read(knob) for name, knob in knobs.items() if name in wanted}
+        return {name: _knob_value(knob) for name, knob in knobs.items() if name in wanted}
 
     @contextmanager
     def undo(self, name: str) -> Iterator[None]:
-        """One undo step; what fails in it is taken back."""
+        """Make one undo step of what is done inside; an error takes it back."""
         self.nuke.Undo.begin(name)
         try:
             yield
@@ -127,159 +136,168 @@ class Host:
             raise
         self.nuke.Undo.end()
 
-    def write(self, uuid: str, values: Mapping[str, Any]) -> None:
-        """Set knobs as an artist would."""
+    def set_knobs(self, uuid: str, values: Mapping[str, Any]) -> None:
+        """Set knobs as an artist would, with undo."""
         self._set(self._get(uuid), values)
 
-    def note(self, uuid: str, values: Mapping[str, Any], *, keep: bool = False) -> None:
-        """Set knobs outside of undo; with ``keep`` the project has to be saved for them."""
-        with self._unnoticed(keep=keep):
+    def set_knobs_without_undo(
+        self, uuid: str, values: Mapping[str, Any], *, mark_modified: bool = False
+    ) -> None:
+        """Set knobs outside of undo; ``mark_modified`` says that the project has to be saved."""
+        with self._without_undo(mark_modified=mark_modified):
             self._set(self._get(uuid), values)
 
-    def offer_models(self, uuid: str, names: Sequence[str]) -> None:
-        """The items of the node's model menu; the chosen one stays where it can."""
-        with self._unnoticed(keep=False):
+    def set_model_items(self, uuid: str, names: Sequence[str]) -> None:
+        """Set the items of the node's model menu; the chosen one stays if it is among them."""
+        with self._without_undo(mark_modified=False):
             self._get(uuid)["model"].setValues(list(names))
 
     def create(self, wanted: Node) -> str:
-        """Make a LayerT2V node below the selection; its uuid."""
+        """Create a LayerT2V node below the selection and return its uuid."""
         selected = self.nuke.selectedNodes()
-        made = build.build(self.nuke, Graph((wanted,)))[wanted.name]
+        created = build.build(self.nuke, Graph((wanted,)))[wanted.name]
         if selected:
-            made.setXYpos(selected[-1].xpos(), selected[-1].ypos() + 100)
-        return str(made["l2v_uuid"].value())
+            created.setXYpos(selected[-1].xpos(), selected[-1].ypos() + 100)
+        return str(created[node.UUID_KNOB].value())
 
-    def colour(self, space: str) -> Colour:
-        """How a Read of this project names a colour space. Not within ``undo``."""
-        with self._unnoticed(keep=False):
+    def read_colorspace(self, space: str) -> ReadColorspace:
+        """Return how a Read of this project names a color space. Not within ``undo``."""
+        with self._without_undo(mark_modified=False):
             probe = self.nuke.nodes.Read()
             offered = self.nuke.getColorspaceList(probe["colorspace"])
             self.nuke.delete(probe)
-        return choose(space, offered)
+        return choose_colorspace(space, offered)
 
-    def show(self, uuid: str, stack: Stack, folder: Path, colour: Colour) -> None:
-        """Make the node show these versions: by other paths, or by another inside."""
+    def show_stack(self, uuid: str, stack: Stack, folder: Path, colorspace: ReadColorspace) -> None:
+        """Make the node show these versions: by new paths, or by new inner nodes."""
         group = self._get(uuid)
         wanted = {layer.name: read_path(folder, layer.pattern) for layer in stack.layers}
         reads = {name: group.node(read_name(name)) for name in wanted}
-        shown = [one for one in group.nodes() if one.Class() == "Read"]
-        same = group["folder"].value() == folder.as_posix() and len(shown) == len(wanted)
-        if same and all(read is not None for read in reads.values()):
+        existing = [one for one in group.nodes() if one.Class() == "Read"]
+        is_same_stack = group["folder"].value() == folder.as_posix()
+        if (
+            is_same_stack
+            and len(existing) == len(wanted)
+            and all(read is not None for read in reads.values())
+        ):
             for name, read in reads.items():
-                self._follow(uuid, name, read["file"].value(), wanted[name])
-                _put(read["file"], wanted[name])
+                self._update_open_reads(uuid, name, read["file"].value(), wanted[name])
+                _set_if_changed(read["file"], wanted[name])
         else:
-            self._rebuild(group, stack, folder, colour)
+            self._rebuild(group, stack, folder, colorspace)
         values: dict[str, Any] = {"folder": folder.as_posix()}
         for layer in stack.layers:
             if node.is_plate(layer) and group[f"{layer.name}_version"].value() != layer.version:
                 values[f"{layer.name}_freeze"] = True
             values[f"{layer.name}_version"] = layer.version
-            values[f"{layer.name}_made"] = node.made_with(layer)
+            values[f"{layer.name}_made"] = node.describe_source(layer)
             values[f"{layer.name}_prompt"] = layer.prompt
         self._set(group, values)
 
-    def add(self, graph: Graph) -> None:
-        """Make open nodes in the root."""
+    def add_nodes(self, graph: Graph) -> None:
+        """Create open nodes in the root."""
         build.build(self.nuke, graph)
 
-    def below(self, uuid: str) -> tuple[int, int]:
-        """Where open nodes of a node go."""
+    def position_below(self, uuid: str) -> tuple[int, int]:
+        """Return where the open nodes of a LayerT2V node go."""
         group = self._get(uuid)
         return int(group.xpos()), int(group.ypos()) + 200
 
     def has_input(self, uuid: str, number: int) -> bool:
-        """Whether something is connected."""
+        """Return whether something is connected to an input."""
         return self._get(uuid).input(number) is not None
 
-    def render(self, uuid: str, number: int, path: str, frame: int) -> None:
+    def render_frame(self, uuid: str, number: int, path: str, frame: int) -> None:
         """Render one frame of an input as it is in the working space. Raises ``HostRefused``."""
         source = self._get(uuid).input(number)
-        with self._unnoticed(keep=False):
+        with self._without_undo(mark_modified=False):
             write = self.nuke.nodes.Write()
             try:
                 values = {"file_type": "exr", "file": path, "channels": "rgba", "raw": True}
                 self._set(write, values)
                 write.setInput(0, source)
                 self.nuke.execute(write, frame, frame, 1)
-            except RuntimeError as problem:
+            except RuntimeError as error:
                 raise HostRefused(
-                    "RENDER_FAILED", f"The input cannot be rendered at frame {frame}: {problem}."
-                ) from problem
+                    "RENDER_FAILED", f"The input cannot be rendered at frame {frame}: {error}."
+                ) from error
             finally:
                 self.nuke.delete(write)
 
     def status(self, uuid: str) -> str:
-        """What the node says."""
+        """Return the status text of the node."""
         return str(self._get(uuid)["status"].value())
 
     def open_panel(self, uuid: str) -> None:
-        """Show the node's knobs."""
+        """Open the node's panel."""
         self._get(uuid).showControlPanel()
 
     def ask_file(self, title: str, pattern: str) -> str:
-        """A file of the artist's choice; "" for none."""
+        """Let the artist choose a file and return its path; "" for none."""
         return str(self.nuke.getFilename(title, pattern) or "")
 
-    def say(self, sentence: str) -> None:
-        """A sentence for whoever sits there. Not from a dispatched call."""
+    def show_message(self, sentence: str) -> None:
+        """Show a sentence in a dialog, or print it without an interface.
+
+        Not from a dispatched call: a dialog there freezes Nuke.
+        """
         if self.gui:
-            self.nuke.message(tcl.label(sentence, 2000))
+            self.nuke.message(tcl.safe_label(sentence, 2000))
         else:
             self.print(sentence)
 
     def print(self, text: str) -> None:
-        """A line in the Script Editor, or on the terminal."""
+        """Print a line in the Script Editor, or on the terminal."""
         self.nuke.tprint(text)
 
-    def _rebuild(self, group: Any, stack: Stack, folder: Path, colour: Colour) -> None:
-        kept = {one.name(): one for one in group.nodes() if one.Class() in ("Input", "Output")}
-        held = self._held(group)
+    def _rebuild(self, group: Any, stack: Stack, folder: Path, colorspace: ReadColorspace) -> None:
+        reused = {one.name(): one for one in group.nodes() if one.Class() in ("Input", "Output")}
+        artist_values = self._artist_values(group)
         for one in group.nodes():
-            if one.name() not in kept:
+            if one.name() not in reused:
                 self.nuke.delete(one)
-        build.declare(self.nuke, nuke_layers(stack))
+        build.declare_layers(self.nuke, nuke_layers(stack))
         with group:
-            build.fill(self.nuke, inside(stack, folder, colour), kept)
-        for layer in node.layers_of(group.knobs()):
+            build.create_nodes(self.nuke, inner_nodes(stack, folder, colorspace), reused)
+        for layer in node.layers_with_tab(group.knobs()):
             for name in node.layer_knob_names(layer):
                 if group.knob(name) is not None:
                     group.removeKnob(group[name])
         build.add_knobs(self.nuke, group, node.layer_knobs(stack))
-        self._set(group, {name: value for name, value in held.items() if group.knob(name)})
+        self._set(group, {name: value for name, value in artist_values.items() if group.knob(name)})
 
-    def _held(self, group: Any) -> dict[str, Any]:
-        """What an artist has set on layers' tabs and is not the layers' own."""
+    def _artist_values(self, group: Any) -> dict[str, Any]:
+        """Return what an artist has set on the tabs of layers, which outlives another stack."""
         names = (
             f"{layer}{end}"
-            for layer in node.layers_of(group.knobs())
+            for layer in node.layers_with_tab(group.knobs())
             for end in ("_freeze", "_mute", "_strength")
         )
         return {name: group[name].value() for name in names}
 
-    def _follow(self, uuid: str, layer: str, before: str, after: str) -> None:
-        """Open Reads of the layer go along, unless the artist has set them to another version."""
+    def _update_open_reads(self, uuid: str, layer: str, before: str, after: str) -> None:
+        """Update the open Reads of a layer, unless the artist has set them to another version."""
         if before == after:
             return
         for read in self.nuke.allNodes("Read", self.nuke.root()):
-            owner, of = read.knob(OWNER), read.knob(LAYER)
+            owner, of = read.knob(OWNER_KNOB), read.knob(LAYER_KNOB)
             ours = owner is not None and of is not None and owner.value() == uuid
             if ours and of.value() == layer and read["file"].value() == before:
                 read["file"].setValue(after)
 
     def _groups(self, within: Any) -> Iterator[Any]:
         for group in self.nuke.allNodes("Group", within or self.nuke.root()):
-            if _is_ours(group):
+            if _is_layert2v_node(group):
                 yield group
             else:
                 yield from self._groups(group)
 
     def _find(self, uuid: str) -> Any:
         known = self.nuke.toNode(self._names.get(uuid, "")) if uuid in self._names else None
-        if known is not None and _is_ours(known) and known["l2v_uuid"].value() == uuid:
+        if known is not None and _is_layert2v_node(known) and known[node.UUID_KNOB].value() == uuid:
             return known
         for group in self._groups(None):
-            if group["l2v_uuid"].value() == uuid:
+            if group[node.UUID_KNOB].value() == uuid:
                 self._names[uuid] = group.fullName()
                 return group
         return None
@@ -292,10 +310,10 @@ class Host:
 
     def _set(self, one: Any, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
-            _put(one[name], value)
+            _set_if_changed(one[name], value)
 
     @contextmanager
-    def _unnoticed(self, *, keep: bool) -> Iterator[None]:
+    def _without_undo(self, *, mark_modified: bool) -> Iterator[None]:
         root = self.nuke.root()
         modified = root.modified()
         self.nuke.Undo.disable()
@@ -303,19 +321,19 @@ class Host:
             yield
         finally:
             self.nuke.Undo.enable()
-            root.setModified(modified or keep)
+            root.setModified(modified or mark_modified)
 
 
-def _is_ours(one: Any) -> bool:
-    return one.Class() == "Group" and one.knob("l2v_uuid") is not None
+def _is_layert2v_node(one: Any) -> bool:
+    return one.Class() == "Group" and one.knob(node.UUID_KNOB) is not None
 
 
-def _read(knob: Any) -> Any:
-    """What a knob holds: text as it is written, where ``value`` may be what brackets in it did."""
+def _knob_value(knob: Any) -> Any:
+    """Return what a knob holds; text as it is written, where ``value`` may expand brackets."""
     written = getattr(knob, "getText", None)
     return knob.value() if written is None else written()
 
 
-def _put(knob: Any, value: Any) -> None:
-    if _read(knob) != value:
+def _set_if_changed(knob: Any, value: Any) -> None:
+    if _knob_value(knob) != value:
         knob.setValue(value)

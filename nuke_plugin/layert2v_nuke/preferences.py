@@ -1,4 +1,4 @@
-"""What the artist or the studio has set, in one JSON file that only its owner can read.
+"""Preferences of the artist or the studio, in one JSON file that only its owner can read.
 
 The file is ``layert2v.json`` in the ``.nuke`` folder. ``LAYERT2V_PYTHON`` and ``LAYERT2V_TOKEN``
 come before what it says, so that a studio can set them once for a machine.
@@ -13,14 +13,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from layert2v.atomic_write import atomic_write
 from layert2v_nuke.errors import BadRequest
 
-NAME = "layert2v.json"
+FILE_NAME = "layert2v.json"
 
 
 @dataclass(frozen=True)
 class Preferences:
-    """``server`` "" is a server on this machine, started when needed with ``server_python``.
+    """Where the server is, and which Pythons and folders are used.
+
+    ``server`` "" is a server on this machine, started when needed with ``server_python``.
 
     ``python`` runs the bridge; "" is Nuke's own with the bundled packages. ``stacks`` is where
     results go; "" is beside the script. ``path_map`` pairs prefixes of the server's paths with
@@ -37,8 +40,8 @@ class Preferences:
     cache_limit_gb: float = 20.0
     path_map: tuple[tuple[str, str], ...] = ()
 
-    def session(self) -> dict[str, Any]:
-        """What the bridge needs to know."""
+    def bridge_settings(self) -> dict[str, Any]:
+        """Return the settings that the bridge connects with."""
         return {
             "server": self.server,
             "token": self.token,
@@ -50,13 +53,13 @@ class Preferences:
         }
 
 
-def folder() -> Path:
-    """The ``.nuke`` folder of this user."""
+def nuke_folder() -> Path:
+    """Return the ``.nuke`` folder of this user."""
     return Path.home() / ".nuke"
 
 
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> Preferences:
-    """The preferences of this session. Raises ``BadRequest`` for a file that is not right."""
+    """Return the preferences of this session. Raises ``BadRequest`` for an invalid file."""
     found = _read(path) if path.exists() else Preferences()
     return replace(
         found,
@@ -68,22 +71,19 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Preferences
 def save(preferences: Preferences, path: Path) -> None:
     """Write the file, readable for its owner alone. Raises ``OSError``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.touch(0o600)
-    temporary.write_text(json.dumps(asdict(preferences), indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    atomic_write(path, json.dumps(asdict(preferences), indent=1) + "\n", mode=0o600)
 
 
-def pairs(text: str) -> tuple[tuple[str, str], ...]:
-    """Pairs of prefixes written as ``theirs=ours; theirs=ours``. Raises ``BadRequest``."""
+def parse_path_map(text: str) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of ``theirs=ours; theirs=ours``. Raises ``BadRequest``."""
     found = [part.partition("=") for part in text.split(";") if part.strip()]
     if any(not sign or not theirs.strip() or not ours.strip() for theirs, sign, ours in found):
         raise BadRequest("PREFERENCES_INVALID", "Write server paths as theirs=ours; theirs=ours.")
     return tuple((theirs.strip(), ours.strip()) for theirs, _, ours in found)
 
 
-def gigabytes(text: str) -> float:
-    """A limit. Raises ``BadRequest``."""
+def parse_cache_limit(text: str) -> float:
+    """Return a cache limit in gigabytes. Raises ``BadRequest``."""
     try:
         value = float(text)
     except ValueError:
@@ -105,9 +105,9 @@ def _read(path: Path) -> Preferences:
         pairs = tuple((str(theirs), str(ours)) for theirs, ours in values.pop("path_map", []))
         limit = float(values.pop("cache_limit_gb", Preferences.cache_limit_gb))
         return Preferences(**values, path_map=pairs, cache_limit_gb=limit)
-    except (OSError, ValueError, TypeError, AttributeError) as problem:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BadRequest(
             "PREFERENCES_INVALID",
-            f"The preferences in {path} cannot be used: {problem}.",
+            f"The preferences in {path} cannot be used: {error}.",
             "Correct the file, or delete it.",
-        ) from problem
+        ) from error

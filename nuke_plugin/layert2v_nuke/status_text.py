@@ -1,6 +1,6 @@
-"""What a node says about its request, in the artist's words: values for its knobs.
+"""What a node shows about its request, as values for its knobs.
 
-Everything that comes from elsewhere passes through ``tcl.label``, because Nuke expands labels.
+All text from elsewhere passes through ``tcl.safe_label``, because Nuke expands labels.
 """
 
 from __future__ import annotations
@@ -12,112 +12,95 @@ from typing import Any
 from layert2v.errors import ContractError
 from layert2v.spec import GenerateSpec
 from layert2v.stack import Stack
+from layert2v.status_text import progress_text, queue_text, state_text, transfer_text
 from layert2v_nuke.errors import BadPath, PluginError
 from layert2v_nuke.graph import node, tcl
-from layert2v_nuke.session.requests import Project
+from layert2v_nuke.project import ProjectSettings
 
 Values = dict[str, Any]
 
-_STATES = {
-    "waiting": "Waiting for the server",
-    "uploading": "Sending files",
-    "queued": "In the queue",
-    "running": "Working",
-    "cancelling": "Cancelling",
-    "fetching": "Fetching pictures",
-}
-_STAGES = {
-    "load": "loading the model", "text": "reading the prompt", "denoise": "drawing",
-    "decode": "developing frames", "write": "writing files", "encode": "reading layers",
-}  # fmt: skip
+
+def status(state: str, sentence: str) -> Values:
+    """Return a new state of the request."""
+    values = {node.STATUS_KNOB: state, "progress": "", "tile_color": node.TILE_COLOR}
+    return {**values, **_status_and_label(sentence)}
 
 
-def life(state: str, sentence: str) -> Values:
-    """A new state of the request."""
-    return {"l2v_life": state, **_told(sentence), "progress": "", "tile_color": node.TILE_COLOUR}
+def job_progress(event: Mapping[str, Any]) -> Values:
+    """Return the progress in a ``RequestUpdated`` event."""
+    state, done, total = event["state"], event["done"], event["total"]
+    detail = progress = ""
+    if state == "running":
+        detail = f"{100 * event['fraction']:.0f} %"
+        work = progress_text(event["stage"], done, total, event["eta_s"])
+        progress = f"{detail}, {work}"
+    elif state == "queued":
+        detail = progress = queue_text(event["queue_position"]).partition(", ")[2]
+    elif total:
+        progress = transfer_text(state, done, total)
+    values = {"progress": tcl.safe_label(progress), "tile_color": node.TILE_COLOR}
+    return {**values, **_status_and_label(state_text(state).capitalize(), detail)}
 
 
-def changed(event: Mapping[str, Any]) -> Values:
-    """A ``RequestUpdated`` event."""
-    parts = []
-    if event["queue_position"] is not None and event["state"] == "queued":
-        parts.append(f"{event['queue_position']} ahead")
-    if event["state"] == "running":
-        parts.append(f"{100 * event['fraction']:.0f} %")
-        parts.append(_STAGES.get(event["stage"], event["stage"]))
-    if event["total"]:
-        parts.append(f"{event['done']} of {event['total']}")
-    if event["eta_s"] is not None:
-        parts.append(f"about {_duration(event['eta_s'])} left")
-    progress = ", ".join(part for part in parts if part)
-    sentence = _STATES[event["state"]]
-    return {**_told(sentence, parts[0] if parts else ""), "progress": tcl.label(progress),
-            "tile_color": node.TILE_COLOUR}  # fmt: skip
+def render_progress(done: int, total: int) -> Values:
+    """Return how many frames of an input are rendered."""
+    return {**status(node.RENDERING, "Rendering the input"), "progress": f"{done} of {total}"}
 
 
-def rendering(done: int, total: int) -> Values:
-    """A frame of an input is rendered."""
-    return {**life(node.RENDERING, "Rendering the input"), "progress": f"{done} of {total}"}
+def waiting_for(reason: str) -> Values:
+    """Return why the server or the bridge cannot be reached; the request stays."""
+    return {**_status_and_label(f"Waiting: {reason}", "waiting"), "progress": ""}
 
 
-def waiting(why: str) -> Values:
-    """The server or the bridge is away; the request stays."""
-    return {**_told(f"Waiting: {why}", "waiting"), "progress": ""}
-
-
-def shown(stack: Stack) -> Values:
-    """A stack is in the node."""
+def stack_summary(stack: Stack) -> Values:
+    """Return what the node shows about its stack."""
     sentence = (
         f"{stack.name}: {len(stack.layers)} layers, {stack.frames} frames, seed {stack.seed}."
     )
-    understood = f" Understood: {stack.understood}." if stack.understood else ""
+    interpretation = f" Understood: {stack.understood}." if stack.understood else ""
     warnings = "".join(f" {warning}." for warning in stack.warnings)
-    done = life(node.DONE, f"{sentence}{understood}{warnings}")
-    return {**done, "label": tcl.label(f"{stack.name} v{stack.state:03d}")}
+    done = status(node.DONE, f"{sentence}{interpretation}{warnings}")
+    return {**done, "label": tcl.safe_label(f"{stack.name} v{stack.state:03d}")}
 
 
-def failed(problem: Mapping[str, Any]) -> Values:
-    """The end, with ``message`` and ``hint``."""
-    sentence = f"{problem['message']} {problem['hint']}".strip()
-    return {**life(node.FAILED, sentence), "label": tcl.label(sentence, 80),
-            "tile_color": node.FAILED_COLOUR}  # fmt: skip
+def failure(error: Mapping[str, Any]) -> Values:
+    """Return the end of a request by an error with ``message`` and ``hint``."""
+    sentence = f"{error['message']} {error['hint']}".strip()
+    values = {"label": tcl.safe_label(sentence, 80), "tile_color": node.FAILED_COLOR}
+    return {**status(node.FAILED, sentence), **values}
 
 
-def told(problem: PluginError | ContractError) -> Values:
-    """Something is wrong, but what the node waits for goes on."""
-    return {"status": tcl.label(f"{problem.message} {problem.hint}".strip(), 600)}
+def error_message(error: PluginError | ContractError) -> Values:
+    """Return an error that does not end the active request."""
+    return {"status": tcl.safe_label(f"{error.message} {error.hint}".strip(), 600)}
 
 
-def cancelled() -> Values:
-    """The end that was wanted."""
-    return {**life(node.CANCELLED, "Cancelled."), "label": ""}
+def cancellation() -> Values:
+    """Return the end of a request that was cancelled."""
+    return {**status(node.CANCELLED, "Cancelled."), "label": ""}
 
 
-def unknown() -> Values:
-    """The end that nobody knows of."""
-    sentence = "The server does not know this job any more. Ask again."
-    return {**life(node.LOST, sentence), "tile_color": node.FAILED_COLOUR}
+def lost_job() -> Values:
+    """Return the end of a request whose job the server does not know."""
+    sentence = "The server does not know this job any more. Press Generate or Re-render again."
+    return {**status(node.LOST, sentence), "tile_color": node.FAILED_COLOR}
 
 
-def made_as(spec: GenerateSpec, project: Project) -> Values:
-    """How the size was snapped."""
-    made = f"{spec.width} x {spec.height}, {spec.frames} frames"
-    asked = f"{project.width} x {project.height}, {project.last - project.first + 1} frames"
-    return {"size_note": made if made == asked else f"{made} (project: {asked})"}
+def output_size(spec: GenerateSpec, project: ProjectSettings) -> Values:
+    """Return the size and length that are requested, and the project's where they differ."""
+    output = f"{spec.width} x {spec.height}, {spec.frames} frames"
+    wanted = f"{project.width} x {project.height}, {project.frames} frames"
+    return {"size_note": output if output == wanted else f"{output} (project: {wanted})"}
 
 
-def preview(path: str) -> Values:
-    """A picture on the panel; none where its path is nothing that Nuke would take as text."""
+def preview_image(path: str) -> Values:
+    """Return the preview on the panel; nothing where Nuke would run parts of its path."""
     try:
-        return {"preview": f"<img src='{tcl.path(Path(path))}'>"}
+        return {"preview": f"<img src='{tcl.safe_path(Path(path))}'>"}
     except BadPath:
         return {}
 
 
-def _told(sentence: str, short: str = "") -> Values:
-    status = tcl.label(sentence, 600)
-    return {"status": status, "label": tcl.label(f"{sentence} {short}".strip(), 80)}
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+def _status_and_label(sentence: str, detail: str = "") -> Values:
+    label = tcl.safe_label(f"{sentence} {detail}".strip(), 80)
+    return {"status": tcl.safe_label(sentence, 600), "label": label}

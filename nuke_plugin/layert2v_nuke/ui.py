@@ -17,7 +17,7 @@ from layert2v_nuke.preferences import Preferences
 
 TICK_S = 0.1
 TITLE = "LayerT2V preferences"
-_FIELDS = {
+_FIELD_LABELS = {
     "Server (empty: this machine)": "server",
     "Token": "token",
     "Certificate": "certificate",
@@ -26,77 +26,82 @@ _FIELDS = {
     "Folder for stacks": "stacks",
     "Folder for the cache": "cache",
 }
-_LIMIT, _PATHS = "Cache limit in GB", "Server paths (theirs=ours; ...)"
+_LIMIT_LABEL, _PATHS_LABEL = "Cache limit in GB", "Server paths (theirs=ours; ...)"
 
 
 class Timer:
-    """Calls ``tick`` on the main thread while ``busy`` says so; ``start`` may come at any time."""
+    """A timer that calls ``tick`` on the main thread while ``busy()`` is true.
+
+    ``start`` may be called at any time.
+    """
 
     def __init__(self, nuke: Any, tick: Callable[[], None], busy: Callable[[], bool]) -> None:
         self._nuke, self._tick, self._busy = nuke, tick, busy
-        self._qt = _qt_timer(self._once) if nuke.GUI else None
+        self._qt = _qt_timer(self._tick_qt) if nuke.GUI else None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, where it has not begun. Without an interface there is nobody to serve it."""
+        """Start where it is not running. Without an interface there is no event loop to run it."""
         if self._qt is not None:
             if not self._qt.isActive():
                 self._qt.start(int(TICK_S * 1000))
         elif self._nuke.GUI and (self._thread is None or not self._thread.is_alive()):
-            self._thread = threading.Thread(target=self._run, name="layert2v_timer", daemon=True)
+            self._thread = threading.Thread(
+                target=self._run_thread, name="layert2v_timer", daemon=True
+            )
             self._thread.start()
 
-    def _once(self) -> None:
+    def _tick_qt(self) -> None:
         self._tick()
         if not self._busy() and self._qt is not None:
             self._qt.stop()
 
-    def _run(self) -> None:
-        """Without Qt: a thread that asks the main thread to tick, and waits until it has."""
-        done, go_on = threading.Event(), [True]
+    def _run_thread(self) -> None:
+        """Ask the main thread to tick, from a thread, and wait until it has: without Qt."""
+        done, keep_running = threading.Event(), [True]
 
         def tick() -> None:
             try:
                 self._tick()
-                go_on[0] = self._busy()
+                keep_running[0] = self._busy()
             finally:
                 done.set()
 
-        while go_on[0]:
+        while keep_running[0]:
             done.clear()
             self._nuke.executeInMainThread(tick)
             done.wait()
             time.sleep(TICK_S)
 
 
-def menus(nuke: Any, commands: dict[str, Callable[[], None]]) -> None:
-    """The menu and the toolbar, with the same commands."""
+def add_menus(nuke: Any, commands: dict[str, Callable[[], None]]) -> None:
+    """Add the menu and the toolbar, with the same commands."""
     for bar in (nuke.menu("Nuke"), nuke.toolbar("Nodes")):
-        ours = bar.addMenu("LayerT2V")
+        menu = bar.addMenu("LayerT2V")
         for label, command in commands.items():
-            ours.addCommand(label, command)
+            menu.addCommand(label, command)
 
 
-def ask_preferences(nuke: Any, now: Preferences) -> Preferences | None:
-    """What the artist wants from now on; None where nothing was changed."""
+def ask_preferences(nuke: Any, current: Preferences) -> Preferences | None:
+    """Return the preferences that the artist enters; None where the dialog is cancelled."""
     panel = nuke.Panel(TITLE)
-    for label, name in _FIELDS.items():
-        panel.addSingleLineInput(label, getattr(now, name))
-    panel.addSingleLineInput(_LIMIT, f"{now.cache_limit_gb:g}")
-    panel.addSingleLineInput(_PATHS, "; ".join("=".join(pair) for pair in now.path_map))
+    for label, name in _FIELD_LABELS.items():
+        panel.addSingleLineInput(label, getattr(current, name))
+    panel.addSingleLineInput(_LIMIT_LABEL, f"{current.cache_limit_gb:g}")
+    panel.addSingleLineInput(_PATHS_LABEL, "; ".join("=".join(pair) for pair in current.path_map))
     if not panel.show():
         return None
-    texts = {name: str(panel.value(label) or "").strip() for label, name in _FIELDS.items()}
+    texts = {name: str(panel.value(label) or "").strip() for label, name in _FIELD_LABELS.items()}
     return replace(
-        now,
+        current,
         **texts,
-        cache_limit_gb=preferences.gigabytes(str(panel.value(_LIMIT))),
-        path_map=preferences.pairs(str(panel.value(_PATHS) or "")),
+        cache_limit_gb=preferences.parse_cache_limit(str(panel.value(_LIMIT_LABEL))),
+        path_map=preferences.parse_path_map(str(panel.value(_PATHS_LABEL) or "")),
     )
 
 
 def _qt_timer(tick: Callable[[], None]) -> Any:
-    """A timer of the Qt that this Nuke has; None where it has none that we know."""
+    """Return a timer of the Qt that this Nuke has; None where it has none that we know."""
     for binding in ("PySide6", "PySide2"):
         try:
             core = importlib.import_module(f"{binding}.QtCore")

@@ -23,8 +23,9 @@ from layert2v.spec import GenerateSpec, resolve
 from layert2v_engine.engine import Engine
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.sampling.denoise import scene_predictor, stream_noise
-from layert2v_engine.sampling.guidance import Conditioning, Predictor, guided
+from layert2v_engine.sampling.denoise import stream_noise
+from layert2v_engine.sampling.guidance import Conditioning, Predictor, classifier_free_guidance
+from layert2v_engine.sampling.kv_cache import make_predictor
 from layert2v_engine.stream_codec import StreamDecoder
 
 PROMPT = "a red fox running through a snowy forest at sunset"
@@ -75,47 +76,49 @@ def steps(pipeline: LayeredPipeline, spec: GenerateSpec) -> dict[str, Callable[[
     noise = latents(pipeline, spec)
     times = torch.full((1, len(LAYOUT)), 500.0)
     plan = pipeline.plan(spec)
-    told, untold = (
+    cond, uncond = (
         Conditioning(states[None], mask[None])
         for states, mask in map(
-            pipeline.parts.text.encode,
-            ([plan.whole, *plan.foregrounds, plan.background], [""] * len(LAYOUT.prompts)),
+            pipeline.components.text_encoder.encode,
+            ([plan.global_prompt, *plan.foregrounds, plan.background], [""] * len(LAYOUT.prompts)),
         )
     )
 
     def twice(predict: Predictor) -> Tensor:
-        first, second = predict(noise, times, told), predict(noise, times, untold)
+        first, second = predict(noise, times, cond), predict(noise, times, uncond)
         return second + spec.guidance * (first - second)
 
     works: dict[str, Callable[[], object]] = {}
     for name, dtype in (("float32", None), ("bfloat16", torch.bfloat16)):
-        predict = scene_predictor(
-            pipeline.parts.transformer,
+        predict = make_predictor(
+            pipeline.components.transformer,
             LAYOUT,
+            (),
+            attention="full",
             frames_per_stream=pipeline.config.frames_per_stream or None,
             autocast=dtype,
         )
         works[f"{name}, two passes"] = lambda p=predict: twice(p)
-        works[f"{name}, one batch"] = lambda p=predict: guided(
-            p, noise, times, spec.guidance, told, untold
+        works[f"{name}, one batch"] = lambda p=predict: classifier_free_guidance(
+            p, noise, times, spec.guidance, cond, uncond
         )
     return works
 
 
 def decoding(pipeline: LayeredPipeline, spec: GenerateSpec) -> dict[str, Callable[[], object]]:
     """One stream of the clip through either decoder."""
-    mean, std = pipeline.config.statistics(LAYOUT)
-    decoder = StreamDecoder(pipeline.parts.colour, pipeline.parts.opacity, mean, std)
+    mean, std = pipeline.config.latents_mean_std(LAYOUT)
+    decoder = StreamDecoder(pipeline.components.vae, pipeline.components.matte_vae, mean, std)
     stream = latents(pipeline, spec)[:, 0]
     return {
-        "decode a colour stream": lambda: list(decoder.colour(stream, 0)),
-        "decode a matte": lambda: list(decoder.opacity(stream, 3)),
+        "decode a colour stream": lambda: list(decoder.decode_color(stream, 0)),
+        "decode a matte": lambda: list(decoder.decode_opacity(stream, 3)),
     }
 
 
 def latents(pipeline: LayeredPipeline, spec: GenerateSpec) -> Tensor:
     """Noise [1, S, C, F, h, w] of the request's size."""
-    colour = pipeline.parts.colour
+    colour = pipeline.components.vae
     frames = 1 + (spec.frames - 1) // colour.temporal_factor
     size = (spec.height // colour.spatial_factor, spec.width // colour.spatial_factor)
     return stream_noise(LAYOUT.names, (colour.latent_channels, frames, *size), 1)

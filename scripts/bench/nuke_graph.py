@@ -32,7 +32,7 @@ def main() -> None:
         swaps = []
         for version in range(2, RUNS + 2):
             again(folder, "fg_01", "shadow_01")
-            studio.controller.press(studio.value("l2v_uuid"), "rerender fg_01")
+            studio.controller.on_button(studio.value("l2v_uuid"), "rerender fg_01")
             swaps.append(timed(lambda: studio.done(folder)))
             if studio.value("fg_01_version") != version:
                 raise SystemExit(f"the version did not arrive: {studio.value('status')}")

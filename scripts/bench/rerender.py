@@ -18,7 +18,7 @@ from statistics import median
 import torch
 
 from layert2v_engine.layout import StreamLayout
-from layert2v_engine.pipeline import LayeredPipeline, Scene
+from layert2v_engine.pipeline import LayeredPipeline, SamplingRequest
 
 BAR = 0.1
 FIGURES = ("a fox running", "a bear walking")
@@ -62,7 +62,7 @@ def as_one_way(pipeline: LayeredPipeline, guided: tuple[float, float] | None) ->
         frozen_attention="one_way",
         guidance_interval=(low, high),
     )
-    return LayeredPipeline(config, pipeline.parts, pipeline.device)
+    return LayeredPipeline(config, pipeline.components, pipeline.device)
 
 
 def drawn_with(layout: StreamLayout, layer: str) -> tuple[str, ...]:
@@ -77,11 +77,11 @@ def drawn_with(layout: StreamLayout, layer: str) -> tuple[str, ...]:
 
 def scene(
     pipeline: LayeredPipeline, layout: StreamLayout, active: tuple[str, ...], steps: int
-) -> Scene:
+) -> SamplingRequest:
     """What is asked for; the other streams are given, as noise."""
     info = pipeline.info
     frozen = tuple(name for name in layout.names if name not in active)
-    asked = Scene(
+    asked = SamplingRequest(
         layout=layout,
         plan=pipeline.plan_layers(FIGURES[: layout.foregrounds], PLACE, ""),
         frames=info.default_frames,
@@ -93,21 +93,21 @@ def scene(
         frozen=frozen,
     )
     shape = pipeline.latent_shape(asked)
-    return replace(asked, given={name: torch.randn(shape) for name in frozen})
+    return replace(asked, init_latents={name: torch.randn(shape) for name in frozen})
 
 
 def alternately(
-    pipeline: LayeredPipeline, whole: Scene, again: Scene, pairs: int
+    pipeline: LayeredPipeline, whole: SamplingRequest, again: SamplingRequest, pairs: int
 ) -> list[tuple[float, float]]:
     """Processor seconds of both, pair by pair, after one pair to warm up."""
     taken = [(seconds(pipeline, whole), seconds(pipeline, again)) for _ in range(pairs + 1)]
     return taken[1:]
 
 
-def seconds(pipeline: LayeredPipeline, asked: Scene) -> float:
+def seconds(pipeline: LayeredPipeline, asked: SamplingRequest) -> float:
     """Processor seconds to draw a scene and decode what is not frozen."""
     began = time.process_time()
-    latents = pipeline.draw(asked)
+    latents = pipeline.sample_request(asked)
     names = [name for name in asked.layout.names if name not in asked.frozen]
     with torch.no_grad():
         for _ in pipeline.decode_streams(latents, asked.layout, names):

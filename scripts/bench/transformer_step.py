@@ -62,7 +62,11 @@ def layered_step(size: int, frames: int, *, compiled: bool) -> Callable[[], Tens
             block.compile(fullgraph=True, dynamic=False)
     latents, times, text = batch(size, frames)
     mask = torch.ones(text.shape[:3], dtype=torch.bool)
-    arguments = {"roles": range(len(LAYOUT)), "visibility": LAYOUT.visibility, "prompt_mask": mask}
+    arguments = {
+        "roles": range(len(LAYOUT)),
+        "attended_prompts": LAYOUT.attended_prompts,
+        "prompt_mask": mask,
+    }
     return lambda: model(latents, times, text, **arguments).sample.float().square().mean()
 
 
@@ -72,7 +76,7 @@ def per_token_step(size: int, frames: int) -> Callable[[], Tensor]:
     latents, times, text = batch(size, frames)
     tokens = frames * LATENT[0] * LATENT[1] // PATCH**2
     heard = torch.zeros(len(LAYOUT), len(LAYOUT.prompts), dtype=torch.bool)
-    for stream, prompts in enumerate(LAYOUT.visibility):
+    for stream, prompts in enumerate(LAYOUT.attended_prompts):
         heard[stream, list(prompts)] = True
     dense = heard.repeat_interleave(tokens, 0).repeat_interleave(TEXT_TOKENS, 1)[None, None]
     for block in model.blocks:

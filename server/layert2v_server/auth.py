@@ -1,4 +1,4 @@
-"""Who calls: bearer tokens, known to the server only as hashes."""
+"""Authenticate callers by bearer tokens, of which the server knows only hashes."""
 
 from __future__ import annotations
 
@@ -17,37 +17,38 @@ _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class Callers:
-    """The users that the server knows; without any, everybody who can connect is `LOCAL_USER`."""
+class TokenAuthenticator:
+    """Known users; without any, everybody who can connect is ``LOCAL_USER``."""
 
     def __init__(self, digests: Mapping[str, str]) -> None:
         self._digests = dict(digests)
 
-    def identify(self, authorization: str) -> str:
-        """The user whose token is in an authorization header. Raises `AccessDenied`."""
+    def authenticate(self, authorization: str) -> str:
+        """Return the user of the token in an authorization header. Raises ``AccessDenied``."""
         if not self._digests:
             return LOCAL_USER
         scheme, _, token = authorization.partition(" ")
         digest = _digest(token)
-        found = ""
-        for name, known in self._digests.items():  # all of them, so that time tells nothing
+        user = ""
+        for name, known in self._digests.items():  # all of them, so that the time shows nothing
             if hmac.compare_digest(digest, known):
-                found = name
-        if scheme.lower() != "bearer" or not found:
+                user = name
+        if scheme.lower() != "bearer" or not user:
             raise AccessDenied
-        return found
+        return user
 
 
-def read_callers(path: Path | None) -> Callers:
-    """Read a token file: a name and the SHA-256 of a token on each line. Raises `ConfigError`."""
+def read_token_file(path: Path | None) -> TokenAuthenticator:
+    """Read a token file: a name and the SHA-256 of a token on each line. Raises ``ConfigError``."""
     if path is None:
-        return Callers({})
+        return TokenAuthenticator({})
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(
-            f"The token file {path} cannot be read: {why}.", "Name another one with --token-file."
+            f"The token file {path} cannot be read: {reason}.",
+            "Name another one with --token-file.",
         ) from error
     digests = {}
     for number, line in enumerate(lines, 1):
@@ -62,11 +63,11 @@ def read_callers(path: Path | None) -> Callers:
         digests[name] = digest.strip()
     if not digests:
         raise ConfigError("The token file names nobody.", "Add a line: layert2v-server token NAME")
-    return Callers(digests)
+    return TokenAuthenticator(digests)
 
 
 def make_token(name: str) -> tuple[str, str]:
-    """A new token for `name`, and the line of the token file that lets it in."""
+    """Return a new token for ``name``, and its line of the token file."""
     if not _NAME.fullmatch(name):
         raise ConfigError(
             f"{name!r} is no name for a caller.",

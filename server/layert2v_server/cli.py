@@ -1,4 +1,4 @@
-"""`layert2v-server`: serve, show the settings, make tokens."""
+"""``layert2v-server``: serve, show the settings, make tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXIT_ERROR = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 after a clean stop, 2 where the server refuses to start."""
+    """Run one command; return 0 after a clean stop, 2 where the server refuses to start."""
     args = _parser().parse_args(argv)
     try:
         return int(args.run(args) or 0)
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(args: argparse.Namespace) -> None:
-    config = _config(args)
+    config = _load_config(args)
     if args.show_config:
         print(show_config(config))
         return
@@ -40,27 +40,27 @@ def _serve(args: argparse.Namespace) -> None:
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
         stream=sys.stderr,
     )
-    # Alembic tells its life story at every start.
+    # Alembic logs its set-up at every start.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # gRPC and SQLAlchemy take half a second, which --help and token can do without.
+    # Imported late: gRPC and SQLAlchemy take half a second, which --help and token do not need.
     from layert2v_server.serve import serve
 
-    lifeline = sys.stdin.fileno() if args.until_stdin_ends else None
-    asyncio.run(serve(config, _announce, lifeline))
+    parent_pipe_fd = sys.stdin.fileno() if args.until_stdin_ends else None
+    asyncio.run(serve(config, _print_event, parent_pipe_fd))
 
 
-def _announce(event: dict[str, Any]) -> None:
+def _print_event(event: dict[str, Any]) -> None:
     print(json.dumps(event), flush=True)
 
 
-def _token(args: argparse.Namespace) -> None:
+def _print_token(args: argparse.Namespace) -> None:
     token, line = make_token(args.name)
     print(f"token for {args.name}:       {token}")
     print(f"line for the token file: {line}")
 
 
-def _config(args: argparse.Namespace) -> Config:
-    named = args.config or os.environ.get("LAYERT2V_CONFIG")
+def _load_config(args: argparse.Namespace) -> Config:
+    path = args.config or os.environ.get("LAYERT2V_CONFIG")
     overrides = {
         name: getattr(args, name)
         for name in ("address", "data", "models", "engine", "token_file")
@@ -68,7 +68,7 @@ def _config(args: argparse.Namespace) -> Config:
     }
     if args.device:
         overrides["devices"] = tuple(args.device)
-    return load_config(Path(named) if named else None, overrides)
+    return load_config(Path(path) if path else None, overrides)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,8 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--show-config", action="store_true", help="print the settings and end")
 
     token = commands.add_parser("token", help="make a token and its line for the token file")
-    token.set_defaults(run=_token)
-    token.add_argument("name", help="whom the token is for")
+    token.set_defaults(run=_print_token)
+    token.add_argument("name", help="the user of the token")
     return parser
 
 

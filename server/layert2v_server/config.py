@@ -1,13 +1,14 @@
 """The server's settings: one dataclass, filled from a TOML file and then from the command line.
 
-The file is named by --config or LAYERT2V_CONFIG; its table `[server]` holds the fields of `Config`.
+The file is named by --config or LAYERT2V_CONFIG; its table ``[server]`` holds the fields of
+``Config``.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import json
+import logging
 import re
 import tomllib
 from collections.abc import Mapping
@@ -15,58 +16,63 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from layert2v.address import is_local
 from layert2v_server.errors import ConfigError
 
 DEFAULT_PORT = 7433
+DEPRECATED_NAMES = {"tell_paths": "expose_local_paths"}  # of settings in a file
 
 _ADDRESS = re.compile(r"unix:.+|(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):\d{1,5}")
 _DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu)(:\d{1,3})?")
 _HELP = "Correct it; layert2v-server serve --show-config lists every setting."
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
-    """How to serve. Times are seconds, sizes MiB; None and empty mean what the comment says."""
+    """Settings of the server. Times are seconds, sizes MiB; for None and empty see the comments."""
 
     address: str = f"127.0.0.1:{DEFAULT_PORT}"  # HOST:PORT or unix:PATH; port 0 takes a free one
     data: Path = Path.home() / ".layert2v"  # jobs and results, on a local disk
     models: Path | None = None  # checkpoints; none: those that come with the engine
     engine: str = ""  # module:Class that the workers load; empty: LayerT2V's own
     devices: tuple[str, ...] = ("auto",)  # one worker each: auto, cpu, cuda:0, ...
-    token_file: Path | None = None  # lines "NAME SHA256"; none: no token is asked for
+    token_file: Path | None = None  # lines "NAME SHA256"; none: no token is needed
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     tls_client_authority: Path | None = None  # callers must show a certificate signed by it
-    tell_paths: bool | None = None  # say where stacks lie; none: only to callers on this machine
+    # Tell callers the folders of stacks; none: only where the address is local.
+    expose_local_paths: bool | None = None
     max_attempts: int = 3
     max_open_jobs: int = 100  # waiting or running, for each user
     max_upload_mib: int = 4096  # one file
-    keep_uploads_days: float = 7.0  # of those that nobody touched; looked at when the server starts
+    keep_uploads_days: float = 7.0  # after the last write; deleted when the server starts
     min_free_mib: int = 256  # a job starts only above this
-    lease_s: float = 30.0  # a worker that is silent for so long is given up
+    lease_s: float = 30.0  # after so long without a message a worker is given up
     heartbeat_s: float = 1.0
     cancel_grace_s: float = 10.0  # then a worker that does not stop is killed
     drain_s: float = 2.0  # open calls may take so long when the server stops
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can reach the address."""
+        """Tell if only this machine can reach the address."""
         return is_local(self.address)
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
-    """The settings of a file with `overrides` on top. Raises `ConfigError`."""
-    table = {} if path is None else _server_table(path)
+    """Return the settings of a file with ``overrides`` on top. Raises ``ConfigError``."""
+    table = {} if path is None else _rename_deprecated(_read_server_table(path))
     known = {field.name for field in dataclasses.fields(Config)}
     unknown = sorted(table.keys() - known)
     if unknown:
         raise ConfigError(f"[server] knows no setting {unknown[0]!r}.", _HELP)
-    config = Config(**{name: _value(name, value) for name, value in table.items()})
-    return check(dataclasses.replace(config, **overrides))
+    config = Config(**{name: _convert_value(name, value) for name, value in table.items()})
+    return check_config(dataclasses.replace(config, **overrides))
 
 
-def check(config: Config) -> Config:
-    """The settings, if they make sense together. Raises `ConfigError`."""
+def check_config(config: Config) -> Config:
+    """Return the settings if they fit together. Raises ``ConfigError``."""
     _check_names(config)
     for name in ("max_attempts", "lease_s", "heartbeat_s", "cancel_grace_s", "max_open_jobs"):
         if getattr(config, name) <= 0:
@@ -103,7 +109,7 @@ def _check_names(config: Config) -> None:
 
 
 def show_config(config: Config) -> str:
-    """The settings as the TOML that would give them; what is not set is a comment."""
+    """Return the settings as TOML; those that are not set are comments."""
     lines = ["[server]"]
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -116,18 +122,19 @@ def show_config(config: Config) -> str:
     return "\n".join(lines)
 
 
-def is_local(address: str) -> bool:
-    """Whether an address cannot be reached from other machines."""
-    if address.startswith("unix:"):
-        return True
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _rename_deprecated(table: dict[str, Any]) -> dict[str, Any]:
+    """Return the table with the present names of its settings. Raises ``ConfigError``."""
+    renamed = dict(table)
+    for old, new in DEPRECATED_NAMES.items():
+        if old in renamed:
+            if new in renamed:
+                raise ConfigError(f"[server] has both {new} and its old name {old}.", _HELP)
+            _log.warning("the setting %s is now called %s; please rename it", old, new)
+            renamed[new] = renamed.pop(old)
+    return renamed
 
 
-def _server_table(path: Path) -> dict[str, Any]:
+def _read_server_table(path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8")).get("server", {})
     except OSError as error:
@@ -144,8 +151,8 @@ def _server_table(path: Path) -> dict[str, Any]:
     return table
 
 
-def _value(name: str, value: Any) -> Any:
-    """A TOML value as the type of its field; the annotations are text and say which."""
+def _convert_value(name: str, value: Any) -> Any:
+    """Return a TOML value as the type of its field, which is the text of its annotation."""
     wanted = next(str(field.type) for field in dataclasses.fields(Config) if field.name == name)
     wanted, kind = wanted.removesuffix(" | None"), type(value).__name__
     if wanted == kind:

@@ -1,29 +1,29 @@
-"""What can go wrong in the server, as one tree.
+"""The errors of the server, as one tree.
 
 ServerError
-├── AccessDenied         the caller is not known
+├── AccessDenied         the token is not known
 ├── JobNotFound          no job of that name
 ├── ArtifactNotFound     the job has no artifact of that path
 ├── JobBusy              the job must end before it can be deleted
-├── InvalidTransition    a job in this state does not allow that step
-├── RequestReused        the request id was used before for another request
+├── InvalidTransition    a job in this state does not allow that event
+├── RequestIdReused      the request id was used before for another request
 ├── TooManyJobs          one user has too many jobs open
 ├── SpecRejected         a request outside the limits of its model (carries the field violations)
 ├── InvalidArgument      a malformed name, page token, offset or chunk
-├── SourceNotFound       what a re-render starts from is not here any more
-├── InvalidSource        what a re-render starts from is no usable stack
+├── SourceNotFound       the stack that a re-render starts from is gone
+├── InvalidSource        the source of a re-render is no usable stack
 ├── FilesMissing         files that a re-render needs are not here
-├── PictureRefused       a picture that was brought is not one that may be decoded
-├── OffsetOutOfRange     a read or an upload beside the bytes that are there
-├── ChecksumWrong        bytes that arrived are not the bytes that were sent
+├── ImageRefused         an uploaded image that may not be decoded
+├── OffsetOutOfRange     a read or an upload outside the bytes of the file
+├── ChecksumMismatch     the received bytes are not the bytes that were sent
 ├── UploadBusy           another call is writing the same file
-├── EngineNotReady       no worker has told yet what it can do
-├── DiskFull             the data folder has no room left
+├── EngineNotReady       no worker has reported its models yet
+├── DiskFull             the disk of the data folder is full
 ├── WorkerLost           a worker process ended or fell silent in the middle of a job
-├── Stopping             the server is shutting down
+├── ServerStopping       the server is shutting down
 └── ConfigError          a setting that the server refuses to start with
 
-Every error has a `reason` for programs (UPPER_SNAKE), a sentence for people and a hint that says
+Every error has a ``reason`` for programs (UPPER_SNAKE), a sentence for people and a hint that says
 what to do. No message holds a path or a traceback of the server; those stay in its log.
 """
 
@@ -33,7 +33,7 @@ from collections.abc import Sequence
 
 from layert2v.spec import FieldViolation
 
-_NAMES_SHOWN = 3
+_MAX_NAMES_SHOWN = 3
 
 
 class ServerError(Exception):
@@ -48,7 +48,7 @@ class ServerError(Exception):
 
 
 class AccessDenied(ServerError):
-    """The caller is not known."""
+    """The token is not known."""
 
     reason = "ACCESS_DENIED"
 
@@ -86,12 +86,12 @@ class JobBusy(ServerError):
 
 
 class InvalidTransition(ServerError):
-    """A job in this state does not allow that step."""
+    """A job in this state does not allow that event."""
 
     reason = "INVALID_TRANSITION"
 
 
-class RequestReused(ServerError):
+class RequestIdReused(ServerError):
     """The request id was used before for another request."""
 
     reason = "REQUEST_ID_REUSED"
@@ -132,7 +132,7 @@ class InvalidArgument(ServerError):
 
 
 class SourceNotFound(ServerError):
-    """What a re-render starts from is not here any more."""
+    """The stack that a re-render starts from is not on the server any more."""
 
     reason = "SOURCE_NOT_FOUND"
 
@@ -144,7 +144,7 @@ class SourceNotFound(ServerError):
 
 
 class InvalidSource(ServerError):
-    """What a re-render starts from is no usable stack."""
+    """The source of a re-render is no usable stack."""
 
     def __init__(self, reason: str, message: str, hint: str = "") -> None:
         super().__init__(message, hint)
@@ -152,13 +152,13 @@ class InvalidSource(ServerError):
 
 
 class FilesMissing(ServerError):
-    """Files that a re-render needs are not here."""
+    """Files that a re-render needs are not on the server."""
 
     reason = "FILES_MISSING"
 
     def __init__(self, names: Sequence[str]) -> None:
-        shown = ", ".join(names[:_NAMES_SHOWN])
-        more = len(names) - _NAMES_SHOWN
+        shown = ", ".join(names[:_MAX_NAMES_SHOWN])
+        more = len(names) - _MAX_NAMES_SHOWN
         super().__init__(
             f"Files of this request are not on the server: {shown}"
             + (f" and {more} more." if more > 0 else "."),
@@ -166,20 +166,20 @@ class FilesMissing(ServerError):
         )
 
 
-class PictureRefused(ServerError):
-    """A picture that was brought is not one that may be decoded."""
+class ImageRefused(ServerError):
+    """An uploaded image that may not be decoded."""
 
     reason = "PICTURE_REFUSED"
 
 
 class OffsetOutOfRange(ServerError):
-    """A read or an upload beside the bytes that are there."""
+    """A read or an upload outside the bytes of the file."""
 
     reason = "OFFSET_OUT_OF_RANGE"
 
 
-class ChecksumWrong(ServerError):
-    """Bytes that arrived are not the bytes that were sent."""
+class ChecksumMismatch(ServerError):
+    """The received bytes are not the bytes that were sent."""
 
     reason = "CHECKSUM_WRONG"
 
@@ -194,13 +194,13 @@ class UploadBusy(ServerError):
 
 
 class EngineNotReady(ServerError):
-    """No worker has told yet what it can do."""
+    """No worker has reported its models yet."""
 
     reason = "ENGINE_NOT_READY"
 
 
 class DiskFull(ServerError):
-    """The data folder has no room left."""
+    """The disk of the data folder is full."""
 
     reason = "DISK_FULL"
 
@@ -216,7 +216,7 @@ class WorkerLost(ServerError):
     reason = "WORKER_CRASHED"
 
 
-class Stopping(ServerError):
+class ServerStopping(ServerError):
     """The server is shutting down; queued and running jobs go on when it is started again."""
 
     reason = "SERVER_STOPPING"

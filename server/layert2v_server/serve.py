@@ -1,4 +1,4 @@
-"""Put the parts together, serve until told to stop, and take them apart in the right order."""
+"""Build the components of the server, serve until a signal to stop, and close them in order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,34 +21,34 @@ from grpc_health.v1.health import aio as health
 from layert2v.v1 import artifacts_pb2_grpc, jobs_pb2_grpc, server_pb2_grpc
 from layert2v.wire import MAX_MESSAGE_BYTES
 from layert2v_server.api.artifacts import ArtifactService
-from layert2v_server.api.interceptor import Border
+from layert2v_server.api.interceptor import AuthInterceptor
 from layert2v_server.api.jobs import JobService
 from layert2v_server.api.server_info import ServerService
-from layert2v_server.auth import Callers, read_callers
+from layert2v_server.auth import TokenAuthenticator, read_token_file
 from layert2v_server.config import Config
-from layert2v_server.domain.state import TERMINAL
+from layert2v_server.domain.state import TERMINAL_STATES
 from layert2v_server.errors import ConfigError
 from layert2v_server.executors.base import Executor
 from layert2v_server.executors.process import ProcessExecutor, worker_command
-from layert2v_server.service.job_monitor import JobBoard
+from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.scheduler import Scheduler
 from layert2v_server.service.sources import Sources
-from layert2v_server.service.submission import Intake
+from layert2v_server.service.submission import JobSubmission
 from layert2v_server.store.artifacts import ArtifactStore
-from layert2v_server.store.content_index import Holdings
-from layert2v_server.store.database import disk_full_as_error, exclusive_use, open_database
+from layert2v_server.store.content_index import ContentIndex
+from layert2v_server.store.database import convert_disk_full, exclusive_lock, open_database
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.uploads import UploadStore
 
 MIB = 1 << 20
-MAX_SEED = 2**31  # of those the server draws: short enough to be typed again
+MAX_SEED = 2**31  # of the random seeds: short enough to be typed again
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    # With the default two servers share a port without a word.
+    # By default two servers would share a port without an error.
     ("grpc.so_reuseport", 0),
-    # Clients ping once a minute; the default answer to that is to hang up.
+    # Clients ping once a minute, for which the default closes the connection.
     ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
     ("grpc.max_concurrent_streams", 1000),
     ("grpc.max_metadata_size", 16_384),
@@ -58,55 +58,57 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
-    """The running server's parts, for the services."""
+class Components:
+    """The components of the running server."""
 
-    board: JobBoard
+    monitor: JobMonitor
     artifacts: ArtifactStore
     uploads: UploadStore
-    holdings: Holdings
+    content_index: ContentIndex
     executors: tuple[Executor, ...]
 
 
 async def serve(
-    config: Config, announce: Callable[[dict[str, Any]], None], lifeline: int | None = None
+    config: Config, announce: Callable[[dict[str, Any]], None], parent_pipe_fd: int | None = None
 ) -> None:
-    """Serve until SIGTERM or SIGINT; `announce` hears the event `ready` when calls are taken.
+    """Serve until SIGTERM or SIGINT; pass the event ``ready`` to ``announce`` when calls are taken.
 
-    `lifeline` is a file descriptor whose end also ends the server. Raises `ConfigError` where the
-    settings, the data folder or the address cannot be used.
+    ``parent_pipe_fd`` is a file descriptor; the server also stops when its input ends. Raises
+    ``ConfigError`` where the settings, the data folder or the address cannot be used.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if lifeline is not None:
-        _stop_at_end(lifeline, stop)
-    callers = read_callers(config.token_file)
-    async with _parts(config, process_executors(config)) as parts:
-        scheduler = Scheduler(parts.board, parts.artifacts, parts.executors, lease_s=config.lease_s)
-        async with _listening(config, parts, callers) as address:
+    if parent_pipe_fd is not None:
+        _stop_at_end_of_input(parent_pipe_fd, stop)
+    authenticator = read_token_file(config.token_file)
+    async with _open_components(config, create_executors(config)) as components:
+        scheduler = Scheduler(
+            components.monitor, components.artifacts, components.executors, lease_s=config.lease_s
+        )
+        async with _listen(config, components, authenticator) as address:
             scheduler.start()
             announce({"event": "ready", "address": address, "pid": os.getpid()})
             _log.info("serving address=%s", address)
             try:
-                await _first(stop.wait(), scheduler.broken())
+                await _wait_for_first(stop.wait(), scheduler.wait_for_failure())
             finally:
                 _log.info("stopping")
                 await scheduler.close()
     _log.info("stopped")
 
 
-def _stop_at_end(lifeline: int, stop: asyncio.Event) -> None:
+def _stop_at_end_of_input(parent_pipe_fd: int, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
 
     def read() -> None:
-        if not os.read(lifeline, 4096):
-            loop.remove_reader(lifeline)
-            _let_go(lifeline)
+        if not os.read(parent_pipe_fd, 4096):
+            loop.remove_reader(parent_pipe_fd)
+            _release_pipe(parent_pipe_fd)
             stop.set()
 
     try:
-        loop.add_reader(lifeline, read)
+        loop.add_reader(parent_pipe_fd, read)
     except OSError as error:  # files and /dev/null have no end that could be waited for
         raise ConfigError(
             "The end of this standard input cannot be waited for.",
@@ -114,15 +116,15 @@ def _stop_at_end(lifeline: int, stop: asyncio.Event) -> None:
         ) from error
 
 
-def _let_go(lifeline: int) -> None:
-    """Read it no more: who comes to a named pipe now must not take us for a server that stays."""
+def _release_pipe(parent_pipe_fd: int) -> None:
+    """Stop reading: whoever opens a named pipe now must not find this server as its reader."""
     nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, lifeline)
+    os.dup2(nothing, parent_pipe_fd)
     os.close(nothing)
 
 
-def process_executors(config: Config) -> tuple[Executor, ...]:
-    """One worker process for each device."""
+def create_executors(config: Config) -> tuple[Executor, ...]:
+    """Return an executor with a worker process for each device."""
     return tuple(
         ProcessExecutor(
             device,
@@ -132,7 +134,7 @@ def process_executors(config: Config) -> tuple[Executor, ...]:
                 device=device,
                 heartbeat_s=config.heartbeat_s,
             ),
-            silence_s=config.lease_s,
+            heartbeat_timeout_s=config.lease_s,
             cancel_grace_s=config.cancel_grace_s,
         )
         for device in config.devices
@@ -140,17 +142,19 @@ def process_executors(config: Config) -> tuple[Executor, ...]:
 
 
 @contextlib.asynccontextmanager
-async def _parts(config: Config, executors: tuple[Executor, ...]) -> AsyncGenerator[Parts, None]:
+async def _open_components(
+    config: Config, executors: tuple[Executor, ...]
+) -> AsyncGenerator[Components, None]:
     data = config.data.expanduser().resolve()
     try:
-        with disk_full_as_error():
+        with convert_disk_full():
             data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
             f"The data folder {data} cannot be made: {error.strerror}.",
             "Name a folder on a local disk with --data.",
         ) from error
-    with exclusive_use(data / "server.lock"):
+    with exclusive_lock(data / "server.lock"):
         engine = open_database(data / "jobs.sqlite3")
         try:
             store = JobStore(
@@ -158,16 +162,17 @@ async def _parts(config: Config, executors: tuple[Executor, ...]) -> AsyncGenera
             )
             artifacts = ArtifactStore(data / "jobs", min_free_bytes=config.min_free_mib * MIB)
             uploads = UploadStore(data / "uploads", max_bytes=config.max_upload_mib * MIB)
-            store.void_leases()  # we hold the lock: whoever gave them is gone, its workers with it
-            store.remember_models(())  # the checkpoints may be others now: our workers will tell
-            artifacts.delete_unknown(store.ids())
-            artifacts.release(store.ids(TERMINAL))
-            uploads.forget_older(time.time() - config.keep_uploads_days * 86400)
-            yield Parts(
-                board=JobBoard(store),
+            # This server holds the lock: the one that granted the leases is gone, with its workers.
+            store.expire_all_leases()
+            store.save_models(())  # the checkpoints may have changed: the workers will report them
+            artifacts.delete_orphans(store.list_ids())
+            artifacts.release_sources(store.list_ids(TERMINAL_STATES))
+            uploads.delete_older(time.time() - config.keep_uploads_days * 86400)
+            yield Components(
+                monitor=JobMonitor(store),
                 artifacts=artifacts,
                 uploads=uploads,
-                holdings=Holdings(store, artifacts, uploads),
+                content_index=ContentIndex(store, artifacts, uploads),
                 executors=executors,
             )
         finally:
@@ -175,43 +180,49 @@ async def _parts(config: Config, executors: tuple[Executor, ...]) -> AsyncGenera
 
 
 @contextlib.asynccontextmanager
-async def _listening(config: Config, parts: Parts, callers: Callers) -> AsyncGenerator[str, None]:
-    server = grpc.aio.server(interceptors=[Border(callers)], options=_OPTIONS)
-    checks = _add_services(server, config, parts)
+async def _listen(
+    config: Config, components: Components, authenticator: TokenAuthenticator
+) -> AsyncGenerator[str, None]:
+    server = grpc.aio.server(interceptors=[AuthInterceptor(authenticator)], options=_OPTIONS)
+    health_servicer = _add_services(server, config, components)
     address = _bind(server, config)
     await server.start()
-    await checks.set("", health_pb2.HealthCheckResponse.SERVING)
+    await health_servicer.set("", health_pb2.HealthCheckResponse.SERVING)
     try:
         yield address
     finally:
-        await checks.enter_graceful_shutdown()
-        await parts.board.close()  # watchers leave; they come back with their revision
+        await health_servicer.enter_graceful_shutdown()
+        await components.monitor.close()  # watchers reconnect with their revision
         await server.stop(config.drain_s)
 
 
-def _add_services(server: Any, config: Config, parts: Parts) -> health.HealthServicer:
-    board, artifacts, uploads = parts.board, parts.artifacts, parts.uploads
-    sources = Sources(board.store, artifacts, parts.holdings)
-    intake = Intake(board, artifacts, sources, parts.executors, lambda: secrets.randbelow(MAX_SEED))
-    tell_paths = config.is_local if config.tell_paths is None else config.tell_paths
-    jobs = JobService(board, intake, artifacts, tell_paths=tell_paths)
+def _add_services(server: Any, config: Config, components: Components) -> health.HealthServicer:
+    monitor, artifacts, uploads = components.monitor, components.artifacts, components.uploads
+    sources = Sources(monitor.store, artifacts, components.content_index)
+    submission = JobSubmission(
+        monitor, artifacts, sources, components.executors, lambda: secrets.randbelow(MAX_SEED)
+    )
+    expose_local_paths = (
+        config.is_local if config.expose_local_paths is None else config.expose_local_paths
+    )
+    jobs = JobService(monitor, submission, artifacts, expose_local_paths=expose_local_paths)
     jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)  # type: ignore[no-untyped-call]
-    files = ArtifactService(board, artifacts, uploads, parts.holdings)
+    files = ArtifactService(monitor, artifacts, uploads, components.content_index)
     artifacts_pb2_grpc.add_ArtifactServiceServicer_to_server(files, server)  # type: ignore[no-untyped-call]
-    info = ServerService(board, artifacts, uploads, parts.executors)
+    info = ServerService(monitor, artifacts, uploads, components.executors)
     server_pb2_grpc.add_ServerServiceServicer_to_server(info, server)  # type: ignore[no-untyped-call]
-    checks = health.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-    return checks
+    health_servicer = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    return health_servicer
 
 
 def _bind(server: Any, config: Config) -> str:
-    """Listen; returns the address with the port that was taken. Raises `ConfigError`."""
+    """Bind the address, and return it with the port that was taken. Raises ``ConfigError``."""
     try:
         if config.tls_certificate is None:
             port = server.add_insecure_port(config.address)
         else:
-            port = server.add_secure_port(config.address, _credentials(config))
+            port = server.add_secure_port(config.address, _tls_credentials(config))
     except RuntimeError as error:
         raise ConfigError(
             f"The address {config.address} cannot be used.",
@@ -223,7 +234,7 @@ def _bind(server: Any, config: Config) -> str:
     return f"{config.address.rpartition(':')[0]}:{port}"
 
 
-def _credentials(config: Config) -> Any:
+def _tls_credentials(config: Config) -> Any:
     files = (config.tls_key, config.tls_certificate, config.tls_client_authority)
     try:
         key, certificate, authority = (file and file.read_bytes() for file in files)
@@ -239,9 +250,9 @@ def _credentials(config: Config) -> Any:
     )
 
 
-async def _first(*waits: Any) -> None:
-    """Wait for the first of several; its error is raised."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
+async def _wait_for_first(*awaitables: Awaitable[bool | None]) -> None:
+    """Wait for the first of several awaitables, and raise its error."""
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

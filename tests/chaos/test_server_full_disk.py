@@ -81,7 +81,7 @@ def test_somebody_else_fills_the_disk_to_the_last_byte(mount: Mount) -> None:
         server.end(server.submit().name)
         job = server.submit(behaviour=Behaviour(step_s=0.1), steps=10)
         fill(disk / "ballast")
-        until(lambda: "waiting for room" in server.log.read_text())
+        until(lambda: "waiting for free space" in server.log.read_text())
         assert server.get(job.name).state not in (SUCCEEDED, FAILED)
         (disk / "ballast").unlink()
         ended = server.end(job.name)

@@ -17,7 +17,15 @@ def test_local_addresses(address: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["render01:7433", "10.0.0.3:7433", "0.0.0.0:7433", "[::]:7433", "127.example.com:80", ""],
+    [
+        "render01:7433",
+        "10.0.0.3:7433",
+        "0.0.0.0:7433",
+        "[::]:7433",
+        "127.example.com:80",
+        "localhost.example:80",
+        "",
+    ],
 )
 def test_addresses_that_others_can_reach(address: str) -> None:
     assert not is_local(address)

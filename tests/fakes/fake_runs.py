@@ -12,7 +12,7 @@ from fakes.fake_gpu import pretend_gpu
 from fakes.tiny_model import write_tiny_model
 from fakes.tiny_run import AUTOENCODER, JOINT, MATTE, write_clips
 from layert2v.spec import GenerateSpec
-from layert2v_engine.devices import Dice
+from layert2v_engine.devices import TrainingRng
 from layert2v_engine.engine import Engine
 from layert2v_engine.training.joint_stage import run_joint
 from layert2v_engine.training.stages import run_autoencoder, run_matte
@@ -54,6 +54,6 @@ def draw(folder: Path) -> list[str]:
 def choose(seed: int) -> list[int]:
     """Choices of dice on the GPU, whose noise is there."""
     with pretend_gpu() as gpu:
-        dice = Dice(seed, gpu)
-        assert dice.noise((2, 3)).device == gpu
-        return dice.indices(100, 8).tolist()
+        rng = TrainingRng(seed, gpu)
+        assert rng.noise((2, 3)).device == gpu
+        return rng.indices(100, 8).tolist()

@@ -65,7 +65,7 @@ class Studio:
             self.host, connection, lambda: folder / "out", new_id=self._new_id
         )
         timer = ui.Timer(FakeNuke(gui=False), self.controller.pump, lambda: False)
-        self.session = api.Session(self.host, self.controller, timer, Preferences())
+        self.session = api.PluginState(self.host, self.controller, timer, Preferences())
 
     @property
     def line(self) -> Line:
@@ -103,8 +103,8 @@ class Studio:
     def asked(self, prompt: str = "a red fox in the snow", **knobs: Any) -> str:
         """A node whose Generate was pressed and went out."""
         uuid = self.controller.create()
-        self.host.write(uuid, {"prompt": prompt, **knobs})
-        self.controller.press(uuid, "generate")
+        self.host.set_knobs(uuid, {"prompt": prompt, **knobs})
+        self.controller.on_button(uuid, "generate")
         self.controller.pump()
         self.connect()
         return uuid

@@ -39,8 +39,7 @@ def main(installed: Path, tests: Path, binding: str) -> None:
         for name in ("init.py", "menu.py"):
             exec(compile((installed / name).read_text(), name, "exec"), {})  # noqa: S102
         from layert2v import stack as manifest
-        from layert2v_nuke import api, preferences
-        from layert2v_nuke.graph import script
+        from layert2v_nuke import api, preferences, script
 
         folder = installed.parent / "stack"
         folder.mkdir(exist_ok=True)
@@ -57,7 +56,7 @@ def main(installed: Path, tests: Path, binding: str) -> None:
     assert nuke.executed == []
     foreign = {"grpc", "google", "numpy", "torch", "layert2v_client", "layert2v.v1"}
     assert not foreign & set(sys.modules), foreign & set(sys.modules)
-    timer = api.session().timer._qt
+    timer = api.plugin_state().timer._qt
     assert (timer is not None) == (binding != "none")
     print(sys.version.split()[0], len(nuke.dump()), "nodes")  # noqa: T201
 

@@ -20,7 +20,7 @@ from layert2v.stack import (
     frame_path,
     layer_pattern,
 )
-from layert2v_client.types import JobProblem, JobState, JobStatus, Progress
+from layert2v_client.types import ErrorInfo, JobState, JobStatus, Progress
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 int32s = st.integers(-(2**31), 2**31 - 1)
@@ -105,7 +105,7 @@ statuses = st.builds(
     progress=st.none()
     | st.builds(Progress, texts, counts, counts, numbers, st.none() | numbers, texts),
     queue_position=st.none() | counts,
-    problem=st.none() | st.builds(JobProblem, texts, texts, texts, violations),
+    error=st.none() | st.builds(ErrorInfo, texts, texts, texts, violations),
     attempt=counts,
     max_attempts=counts,
     created=st.none() | moments,

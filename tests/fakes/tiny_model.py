@@ -12,7 +12,7 @@ from layert2v_engine.layout import StreamRole
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.checkpoint import (
     CheckpointConfig,
-    Whitening,
+    LatentNormalization,
     save_transformer,
     write_index,
 )
@@ -72,15 +72,15 @@ def write_tiny_model(folder: Path, info: ModelInfo = INFO, *, contrast: float = 
     MatteProjection(CHANNELS, width=16).save_pretrained(out / "matte")
     lora = add_lora(autoencoder.decoder, rank=2, alpha=2.0)
     save_file(lora_state(lora), out / "matte" / "decoder_lora.safetensors")
-    flat = Whitening(mean=(0.0,) * CHANNELS, std=(1.0,) * CHANNELS)
+    identity = LatentNormalization(latents_mean=(0.0,) * CHANNELS, latents_std=(1.0,) * CHANNELS)
     config = CheckpointConfig(
         info=info,
-        whitening={role.value: flat for role in StreamRole},
+        latent_normalization={role.value: identity for role in StreamRole},
         text_tokens=16,
         solver="euler",
         shift=2.0,
         frames_per_stream=3,
-        matte_colour=0.5,
+        matte_color=0.5,
     )
     write_index(config, out)
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,8 +30,8 @@ def bare_blender(
     python = blender_python(version)
     if not python.is_file():
         message = f"{python} is absent; `make test-hosts` makes it with Python {PYTHONS[version]}"
-        # Python 3.11 is what the project itself needs; another one may be missing on a machine.
-        (pytest.fail if PYTHONS[version] == "3.11" else pytest.skip)(message)
+        # A person's machine may lack the Python of a Blender; where changes are judged it may not.
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
     return Blender(version, python, tmp_path_factory.mktemp(f"profile-{version}"))
 
 

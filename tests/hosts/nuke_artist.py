@@ -31,15 +31,15 @@ class Artist:
     def ask(self, behaviour: Behaviour, prompt: str = "a fox") -> str:
         uuid = self.controller.create()
         values = {"prompt": prompt, "negative": behaviour.text(), "steps": 4}
-        self.host.write(uuid, values)
-        self.controller.press(uuid, "generate")
+        self.host.set_knobs(uuid, values)
+        self.controller.on_button(uuid, "generate")
         return uuid
 
     def until(self, condition: Callable[[], bool], patience_s: float = 3 * PATIENCE_S) -> None:
         """Let time pass as a timer does."""
         deadline = time.monotonic() + patience_s
         while not condition():
-            states = [self.host.status(uuid) for uuid in self.host.nodes()]
+            states = [self.host.status(uuid) for uuid in self.host.node_names()]
             assert time.monotonic() < deadline, states
             self.controller.pump()
             time.sleep(0.01)
@@ -48,7 +48,7 @@ class Artist:
         return lambda: self.life(uuid) in lives
 
     def life(self, uuid: str) -> str:
-        return str(self.host.values(uuid)["l2v_life"])
+        return str(self.host.knob_values(uuid)["l2v_life"])
 
     def bridge_pid(self) -> int:
-        return int(self.controller._connection._line.pid)  # type: ignore[union-attr]
+        return int(self.controller._connection._bridge.pid)  # type: ignore[union-attr]

@@ -37,7 +37,7 @@ def artist(tmp_path: Path, server: LiveServer) -> Iterator[Artist]:
 
 def shows(artist: Artist, uuid: str) -> manifest.Stack:
     """The stack that the node shows, with every path on the disk."""
-    folder = Path(artist.host.values(uuid)["folder"])
+    folder = Path(artist.host.knob_values(uuid)["folder"])
     (group,) = (one for one in artist.nuke.dump().values() if one["class"] == "Group")
     for name in ("bg", "shadow_01", "fg_01"):
         path = group["nodes"][f"Read_{name}"]["knobs"]["file"]
@@ -50,27 +50,27 @@ def test_from_prompt_to_layers_and_to_a_second_version(artist: Artist) -> None:
     artist.until(artist.is_(uuid, "done", "failed"))
     assert shows(artist, uuid).prompt == HOSTILE
     assert artist.nuke.executed == []
-    artist.controller.press(uuid, "rerender fg_01")
+    artist.controller.on_button(uuid, "rerender fg_01")
     artist.until(artist.is_(uuid, "done", "failed"))
-    assert artist.host.values(uuid)["fg_01_version"] == 2, artist.host.status(uuid)
-    assert artist.host.values(uuid)["bg_version"] == 1
+    assert artist.host.knob_values(uuid)["fg_01_version"] == 2, artist.host.status(uuid)
+    assert artist.host.knob_values(uuid)["bg_version"] == 1
 
 
 def test_cancel_ends_the_job(artist: Artist) -> None:
     uuid = artist.ask(Behaviour(step_s=0.5))
     artist.until(artist.is_(uuid, "running"))
-    artist.controller.press(uuid, "cancel")
+    artist.controller.on_button(uuid, "cancel")
     artist.until(artist.is_(uuid, "cancelled"))
 
 
 def test_asking_again_in_the_middle_changes_nothing(artist: Artist) -> None:
     uuid = artist.ask(Behaviour(step_s=0.3))
     artist.until(artist.is_(uuid, "running"))
-    job = artist.host.values(uuid)["l2v_job"]
+    job = artist.host.knob_values(uuid)["l2v_job"]
     artist.controller.refresh()
     artist.until(artist.is_(uuid, "done", "failed"))
     assert artist.life(uuid) == "done", artist.host.status(uuid)
-    assert artist.host.values(uuid)["l2v_job"] == job
+    assert artist.host.knob_values(uuid)["l2v_job"] == job
 
 
 def test_what_the_engine_says_is_on_the_node(artist: Artist) -> None:
@@ -115,7 +115,7 @@ def test_a_server_that_does_not_answer_does_not_hold_nuke(
     try:
         for _ in range(100):  # each would wait for the server, if any did
             artist.controller.pump()
-        artist.controller.press(uuid, "explode")
+        artist.controller.on_button(uuid, "explode")
         assert artist.host.status(uuid).startswith("There is no stack yet.")
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
@@ -127,11 +127,11 @@ def test_a_closed_nuke_finds_its_job_again(tmp_path: Path, server: LiveServer) -
     before = Artist(tmp_path, server.ready["address"])
     uuid = before.ask(Behaviour(step_s=0.2))
     before.until(before.is_(uuid, "running"))
-    before.until(lambda: bool(before.host.values(uuid)["l2v_job"]))
+    before.until(lambda: bool(before.host.knob_values(uuid)["l2v_job"]))
     text = save(before.nuke)
     before.controller.close()
     after = Artist(tmp_path, server.ready["address"])
-    after.nuke.addOnScriptLoad(after.controller.look)
+    after.nuke.addOnScriptLoad(after.controller.schedule_scan)
     reopen(after.nuke, text)
     after.until(after.is_(uuid, "done", "failed"))
     shows(after, uuid)
@@ -151,6 +151,6 @@ def test_a_server_that_is_not_there_is_told_and_waited_for(tmp_path: Path) -> No
     artist = Artist(tmp_path, "127.0.0.1:1")
     uuid = artist.ask(Behaviour())
     artist.until(lambda: artist.host.status(uuid).startswith("Waiting"))
-    artist.controller.press(uuid, "cancel")
+    artist.controller.on_button(uuid, "cancel")
     assert artist.life(uuid) == "cancelled"
     artist.controller.close()

@@ -112,10 +112,10 @@ def test_nuke_s_own_python_runs_the_bundled_bridge(
         pytest.skip("`make nuke` has not been run on this machine: no packages to bundle")
     build_nuke.PYTHONS = (version,)
     build_nuke.fill(tmp_path, "linux-x64")
-    from layert2v_nuke.session.bridge import _BUNDLED
+    from layert2v_nuke.session.bridge import _RUN_BUNDLED
 
     packages = tmp_path / "bridge" / f"py{version.replace('.', '')}"
-    command = [python(version), "-I", "-S", "-c", _BUNDLED, str(packages)]
+    command = [python(version), "-I", "-S", "-c", _RUN_BUNDLED, str(packages)]
     asked = json.dumps({"id": 1, "do": "ping"}) + "\n"
     done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)
     hello, answer = map(json.loads, done.stdout.splitlines()[:2])

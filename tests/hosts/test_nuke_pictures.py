@@ -37,17 +37,17 @@ def artist(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Artist]:
 
 def asked(artist: Artist, press: str) -> manifest.Stack:
     """Press a button of the one node and wait for its stack."""
-    (uuid,) = artist.host.nodes()
-    artist.controller.press(uuid, press)
+    (uuid,) = artist.host.node_names()
+    artist.controller.on_button(uuid, press)
     artist.until(artist.is_(uuid, "done", "failed"), patience_s=400)
     assert artist.life(uuid) == "done", artist.host.status(uuid)
-    return manifest.read(Path(artist.host.values(uuid)["folder"]))
+    return manifest.read(Path(artist.host.knob_values(uuid)["folder"]))
 
 
 def largest_difference(artist: Artist, stack: manifest.Stack) -> float:
     """Over all frames, rgb and alpha: the node against numpy's and OIIO's over of its files."""
-    (uuid,) = artist.host.nodes()
-    folder = Path(artist.host.values(uuid)["folder"])
+    (uuid,) = artist.host.node_names()
+    folder = Path(artist.host.knob_values(uuid)["folder"])
     node = read(save(artist.nuke)).named("LayerT2V1")
     worst = 0.0
     for frame in frames(stack):
@@ -62,10 +62,10 @@ def largest_difference(artist: Artist, stack: manifest.Stack) -> float:
 
 def test_a_prompt_a_new_foreground_and_a_plate(artist: Artist) -> None:
     uuid = artist.controller.create()
-    artist.host.write(uuid, {"prompt": "a red fox in a forest at night", "seed": "3"})
+    artist.host.set_knobs(uuid, {"prompt": "a red fox in a forest at night", "seed": "3"})
     first = asked(artist, "generate")
     assert largest_difference(artist, first) <= 1e-6
-    artist.host.write(uuid, {"fg_01_prompt": "a blue car"})
+    artist.host.set_knobs(uuid, {"fg_01_prompt": "a blue car"})
     second = asked(artist, "rerender fg_01")
     assert (second.layer("fg_01").version, second.layer("bg").version) == (2, 1)
     assert largest_difference(artist, second) <= 1e-6
@@ -73,7 +73,9 @@ def test_a_prompt_a_new_foreground_and_a_plate(artist: Artist) -> None:
     third = asked(artist, "plate bg")
     assert (third.layer("bg").source, third.layer("bg").version) == ("plate", 2)
     assert largest_difference(artist, third) <= 1e-6
-    pixels = delivered(third, Path(artist.host.values(uuid)["folder"]), "bg", first.start_frame)
+    pixels = delivered(
+        third, Path(artist.host.knob_values(uuid)["folder"]), "bg", first.start_frame
+    )
     assert np.allclose(pixels[0, 0], (0.5, 0.25, 2.0, 1.0), atol=2e-3)
 
 
@@ -84,4 +86,4 @@ def plug(artist: Artist, uuid: str) -> None:
     node = artist.nuke.toNode("LayerT2V1")
     assert node is not None
     node.setInput(0, plate)
-    assert artist.host.there(uuid)
+    assert artist.host.exists(uuid)

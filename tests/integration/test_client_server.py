@@ -63,7 +63,7 @@ def test_the_wire_and_the_shared_disk_bring_the_same_bytes(client: Client, tmp_p
     status = job.wait()
     assert Path(status.local_path, "stack.json").exists()
     near = job.download(tmp_path / "near")
-    far = download.download(client._connection, _elsewhere(status), tmp_path / "far")
+    far = download.download_stack(client._connection, _elsewhere(status), tmp_path / "far")
     files = [path.relative_to(near) for path in near.rglob("*") if path.is_file()]
     assert len(files) == status.artifact_count
     assert all((near / path).read_bytes() == (far / path).read_bytes() for path in files)

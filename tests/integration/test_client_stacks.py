@@ -23,7 +23,7 @@ from layert2v import stack
 from layert2v.rerender.validation import Plate, RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.wire import CHUNK_BYTES
-from layert2v_client import Client, NotPossible, Stopped, connect, stack_history
+from layert2v_client import Cancelled, Client, NotPossible, connect, stack_history
 from layert2v_client.cli import main
 from layert2v_client.session import (
     RequestCancelled,
@@ -31,7 +31,7 @@ from layert2v_client.session import (
     RequestSucceeded,
     SessionSettings,
 )
-from layert2v_client.transfer.download import Terms
+from layert2v_client.transfer.download import TransferOptions
 
 
 @pytest.fixture(scope="module")
@@ -322,7 +322,7 @@ def test_states_made_at_once_get_numbers_of_their_own(client: Client, fox: Path)
     jobs.append(client.rerender(fox, again(layers=("bg",))))
     for job in jobs:
         job.wait()
-    landed = [job.land(fox).state for job in reversed(jobs)]
+    landed = [job.merge_into(fox).state for job in reversed(jobs)]
     assert landed == [2, 3, 4]
     assert stack.read_state(fox, 2).layer("fg_01").version == 1
     assert stack.read_state(fox, 3).layer("fg_01").version == 2
@@ -331,7 +331,7 @@ def test_states_made_at_once_get_numbers_of_their_own(client: Client, fox: Path)
     assert [entry.parent for entry in stack.read(fox).history] == [0, 1, 1, 1]
     whole(fox, 4)
     before = content(fox)
-    assert [job.land(fox).state for job in reversed(jobs)] == [2, 3, 4]  # they are there
+    assert [job.merge_into(fox).state for job in reversed(jobs)] == [2, 3, 4]  # they are there
     assert content(fox) == before
 
 
@@ -339,10 +339,10 @@ def test_a_renumbered_state_is_changed_again(client: Client, fox: Path) -> None:
     first, second = (client.rerender(fox, again(seed=k)) for k in (1, 2))
     for job in (first, second):
         job.wait()
-        job.land(fox)
+        job.merge_into(fox)
     third = client.rerender(fox, again(seed=3))
     third.wait()
-    assert third.land(fox).layer("fg_01").version == 4
+    assert third.merge_into(fox).layer("fg_01").version == 4
     whole(fox, 4)
 
 
@@ -354,17 +354,17 @@ def test_a_state_lands_only_where_it_belongs(client: Client, fox: Path, tmp_path
     other.download(tmp_path / "owl")
     before = content(tmp_path / "owl")
     with pytest.raises(NotPossible, match="does not hold the stack"):
-        job.land(tmp_path / "owl")
+        job.merge_into(tmp_path / "owl")
     assert content(tmp_path / "owl") == before
 
 
 def test_only_what_is_missing_travels(client: Client, fox: Path, tmp_path: Path) -> None:
     sent: list[int] = []
-    terms = Terms(report=lambda done, total: sent.append(total))
-    job = client.rerender(fox, again(), terms=terms)
+    options = TransferOptions(report=lambda done, total: sent.append(total))
+    job = client.rerender(fox, again(), options=options)
     assert sent == []  # the server has made these files
     job.wait()
-    made = job.land(fox, terms)
+    made = job.merge_into(fox, options)
     new = [f.size_bytes for f in made.files() if "/v002/" in f.path or "_v002." in f.path]
     assert sent[-1] == sum(new)
 
@@ -388,13 +388,15 @@ def test_an_upload_goes_on_where_it_was_cut(client: Client, fox: Path, plate: Pa
         heard.append(done)
         stop.set()
 
-    with pytest.raises(Stopped):
-        client.prepare(fox, SKY, {"plate": plate}, request_id, Terms(report=cut, stop=stop))
-    terms = Terms(report=lambda done, total: heard.append(done))
-    client.prepare(fox, SKY, {"plate": plate}, request_id, terms)
+    with pytest.raises(Cancelled):
+        client.prepare(
+            fox, SKY, {"plate": plate}, request_id, TransferOptions(report=cut, stop=stop)
+        )
+    options = TransferOptions(report=lambda done, total: heard.append(done))
+    client.prepare(fox, SKY, {"plate": plate}, request_id, options)
     assert heard[:2] == [CHUNK_BYTES, 2 * CHUNK_BYTES]
     heard.clear()
-    client.prepare(fox, SKY, {"plate": plate}, uuid.uuid4(), terms)
+    client.prepare(fox, SKY, {"plate": plate}, uuid.uuid4(), options)
     assert heard == []  # another request finds it by its content
 
 
@@ -434,14 +436,14 @@ def test_cancel_while_it_lands(
     """Nothing of the new state stays, and nothing of the old ones goes."""
     before = content(fox)
     with Followed(settings(live, tmp_path)) as followed:
-        deliver = stack_history.deliver
+        download_files = stack_history.download_files
 
         def slow(*arguments: object) -> None:
             if len(arguments[3]) > 1:  # type: ignore[arg-type]  # not the manifest alone
-                monkeypatch.setattr(stack_history, "deliver", deliver)
-                deliver(*arguments[:3], arguments[3][:4], arguments[4])  # type: ignore
+                monkeypatch.setattr(stack_history, "deliver", download_files)
+                download_files(*arguments[:3], arguments[3][:4], arguments[4])  # type: ignore
                 followed.session.cancel(request)
-            deliver(*arguments)  # type: ignore[arg-type]
+            download_files(*arguments)  # type: ignore[arg-type]
 
         monkeypatch.setattr(stack_history, "deliver", slow)
         request = followed.session.rerender(fox, again(), {})

@@ -119,7 +119,7 @@ def test_ctrl_c_cancels_the_job_and_ends_the_server(
     words = ("generate", "a fox", "--steps", "1000", "--negative", slow, "--out", "fox")
     process = start(environment, tmp_path, *words)
     said = ""
-    while "denoise" not in said:
+    while "denoising" not in said:
         line = process.stderr.readline()
         assert line, said
         said += line

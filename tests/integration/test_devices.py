@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fakes import fake_runs
-from layert2v_engine.devices import BadDevice, Dice, pick_device
+from layert2v_engine.devices import BadDevice, TrainingRng, pick_device
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def test_a_stack_is_drawn_on_another_device(elsewhere: Executor, tmp_path: Path)
 
 
 def test_a_seed_makes_the_same_choices_on_every_device(elsewhere: Executor) -> None:
-    dice = Dice(3, torch.device("cpu"))
-    assert elsewhere.submit(fake_runs.choose, 3).result() == dice.indices(100, 8).tolist()
+    rng = TrainingRng(3, torch.device("cpu"))
+    assert elsewhere.submit(fake_runs.choose, 3).result() == rng.indices(100, 8).tolist()
 
 
 def test_a_device_that_is_not_there_is_named() -> None:

@@ -22,7 +22,7 @@ def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     folder.mkdir()
     engine = open_database(folder / "jobs.sqlite3")
-    JobStore(engine).remember_models([NARROW])
+    JobStore(engine).save_models([NARROW])
     engine.dispose()
     return folder
 

@@ -36,11 +36,17 @@ def add_generate_options(sub: argparse.ArgumentParser) -> None:
     add("--background", default="", metavar="TEXT", help="the prompt of the background layer")
     add("--negative", default="", metavar="TEXT", help="what should not be seen")
     add("--size", type=frame_size, default=(0, 0), metavar="WxH", help="pixels, such as 96x96")
-    add("--frames", type=positive, default=0, metavar="N", help="number of frames")
-    add("--fps", type=number, default=0.0, metavar="N", help="frames a second")
+    add("--frames", type=positive_int, default=0, metavar="N", help="number of frames")
+    add("--fps", type=non_negative_float, default=0.0, metavar="N", help="frames a second")
     add("--seed", type=seed_number, metavar="N", help="the same seed gives the same pictures")
-    add("--steps", type=positive, default=0, metavar="N", help="denoising steps")
-    add("--guidance", type=number, default=-1.0, metavar="X", help="classifier-free scale")
+    add("--steps", type=positive_int, default=0, metavar="N", help="denoising steps")
+    add(
+        "--guidance",
+        type=non_negative_float,
+        default=-1.0,
+        metavar="X",
+        help="classifier-free scale",
+    )
     add("--model", default=plain.model, metavar="NAME", help="default: %(default)s")
     add(
         "--colorspace",
@@ -68,8 +74,14 @@ def add_rerender_options(sub: argparse.ArgumentParser) -> None:
         help="a layer that stays although it would follow, such as shadow_01; repeatable",
     )
     add("--seed", type=seed_number, metavar="N", help="the same seed gives the same pictures")
-    add("--steps", type=positive, default=0, metavar="N", help="denoising steps")
-    add("--guidance", type=number, default=-1.0, metavar="X", help="classifier-free scale")
+    add("--steps", type=positive_int, default=0, metavar="N", help="denoising steps")
+    add(
+        "--guidance",
+        type=non_negative_float,
+        default=-1.0,
+        metavar="X",
+        help="classifier-free scale",
+    )
     add("--model", default="", metavar="NAME", help="default: the model of the stack")
 
 
@@ -110,38 +122,38 @@ def frame_number(text: str) -> int:
     return _whole(text, MAX_FRAME)
 
 
-def positive(text: str) -> int:
+def positive_int(text: str) -> int:
     """A whole number from 1."""
     if not re.fullmatch(r"0*[1-9]\d{0,8}", text):
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 on")
     return int(text)
 
 
-def number(text: str) -> float:
+def non_negative_float(text: str) -> float:
     """A number from 0."""
     if not re.fullmatch(r"\d{1,9}(\.\d*)?|\.\d+", text):
         raise argparse.ArgumentTypeError(f"{text!r} must be a number from 0 on")
     return float(text)
 
 
-def spec_of(options: argparse.Namespace) -> GenerateSpec:
+def generate_spec(args: argparse.Namespace) -> GenerateSpec:
     """The request in the options; what was not given stays the default."""
-    width, height = options.size
+    width, height = args.size
     return GenerateSpec(
-        prompt=options.prompt,
-        background_prompt=options.background,
-        foreground_prompts=tuple(options.foreground),
-        negative_prompt=options.negative,
+        prompt=args.prompt,
+        background_prompt=args.background,
+        foreground_prompts=tuple(args.foreground),
+        negative_prompt=args.negative,
         width=width,
         height=height,
-        frames=options.frames,
-        fps=options.fps,
-        seed=options.seed,
-        steps=options.steps,
-        guidance=options.guidance,
-        model=options.model,
-        colorspace=options.colorspace,
-        start_frame=options.start_frame,
+        frames=args.frames,
+        fps=args.fps,
+        seed=args.seed,
+        steps=args.steps,
+        guidance=args.guidance,
+        model=args.model,
+        colorspace=args.colorspace,
+        start_frame=args.start_frame,
     )
 
 

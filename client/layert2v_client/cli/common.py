@@ -6,7 +6,6 @@ Results go to stdout, progress and complaints to stderr.
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,9 +14,10 @@ from pathlib import Path
 from typing import TextIO
 
 from layert2v import stack
+from layert2v.status_text import duration, transfer_text
 from layert2v_client import stack_history
 from layert2v_client.cli.config import ClientConfig
-from layert2v_client.cli.terminal import ProgressLine, duration, show_start, show_status, size
+from layert2v_client.cli.terminal import ProgressLine, show_start, show_status
 from layert2v_client.client import Client, connect
 from layert2v_client.errors import (
     InvalidRequest,
@@ -26,15 +26,15 @@ from layert2v_client.errors import (
     TransferFailed,
 )
 from layert2v_client.jobs import Job, require_success
-from layert2v_client.local_server.process import server_for_one_call
-from layert2v_client.transfer.download import Terms
+from layert2v_client.local_server.process import temporary_server
+from layert2v_client.transfer.download import TransferOptions
 from layert2v_client.types import JobStatus, ServerInfo
 
 RESUBMIT_S = 3.0
 STATES_SHOWN = 5
 
 
-def to_its_end(
+def run_to_completion(
     ask: Callable[[float], Job], timeout_s: float, line: ProgressLine
 ) -> tuple[Job, JobStatus]:
     """Ask for a job and follow it to success; an interruption cancels it.
@@ -56,7 +56,7 @@ def to_its_end(
 
 
 @contextmanager
-def naming_the_made(status: JobStatus, line: ProgressLine) -> Iterator[None]:
+def report_result_path(status: JobStatus, line: ProgressLine) -> Iterator[None]:
     """Say where the result is when it cannot be brought home."""
     try:
         yield
@@ -66,28 +66,28 @@ def naming_the_made(status: JobStatus, line: ProgressLine) -> Iterator[None]:
         raise
 
 
-def terms(line: ProgressLine, doing: str = "fetching") -> Terms:
+def transfer_options(line: ProgressLine, state: str = "fetching") -> TransferOptions:
     """A transfer with a bar."""
 
     def report(done: int, total: int) -> None:
-        line.show(doing, f"{doing} {size(done)} of {size(total)}", done / max(total, 1))
+        line.show(state, transfer_text(state, done, total), done / max(total, 1))
 
-    return Terms(report=report)
+    return TransferOptions(report=report)
 
 
 @contextmanager
-def server(
-    options: argparse.Namespace, config: ClientConfig, line: ProgressLine
+def open_client(
+    args: argparse.Namespace, config: ClientConfig, line: ProgressLine
 ) -> Iterator[Client]:
     """The server that was named, or one of this call's own."""
-    address = named(options, config)
+    address = server_address(args, config)
     if address:
-        tls = config.tls if options.tls is None else options.tls
-        with connect(address, options.token or config.token or None, tls) as client:
+        tls = config.tls if args.tls is None else args.tls
+        with connect(address, args.token or config.token or None, tls) as client:
             yield client
-    elif options.may_embed:
+    elif args.may_embed:
         show_start(line)
-        starting = server_for_one_call(config.data, models=config.models)
+        starting = temporary_server(config.data, models=config.models)
         with starting as own, connect(own.address) as client:
             yield client
     else:
@@ -98,14 +98,14 @@ def server(
         )
 
 
-def named(options: argparse.Namespace, config: ClientConfig) -> str:
+def server_address(args: argparse.Namespace, config: ClientConfig) -> str:
     """The address of the server to use; empty where none is named."""
-    return str(options.server or config.server)
+    return str(args.server or config.server)
 
 
-def told(client: Client, line: ProgressLine, patience_s: float) -> ServerInfo:
+def wait_for_models(client: Client, line: ProgressLine, retry_timeout_s: float) -> ServerInfo:
     """What the server says once it knows its models, or when patience has run out."""
-    until = time.monotonic() + patience_s
+    until = time.monotonic() + retry_timeout_s
     while True:
         found = client.info()
         if found.models or time.monotonic() >= until:
@@ -123,13 +123,13 @@ def follow(job: Job, line: ProgressLine) -> JobStatus:
     return update.status
 
 
-def download(job: Job, folder: Path, line: ProgressLine) -> None:
+def download_stack(job: Job, folder: Path, line: ProgressLine) -> None:
     """Fetch a stack with a bar."""
-    job.download(folder, terms(line))
+    job.download(folder, transfer_options(line))
     line.clear()
 
 
-def describe(folder: Path, out: TextIO, line: ProgressLine) -> None:
+def print_summary(folder: Path, out: TextIO, line: ProgressLine) -> None:
     """How the prompt was understood, on stderr, and where the stack is, on stdout."""
     made = stack.read(folder)
     if made.understood:
@@ -143,7 +143,7 @@ def describe(folder: Path, out: TextIO, line: ProgressLine) -> None:
     out.write(f"{folder}\n")
 
 
-def tell_closed(folder: Path, line: ProgressLine) -> None:
+def warn_missing_states(folder: Path, line: ProgressLine) -> None:
     """Say which states of a stack that was fetched cannot be opened."""
     closed = stack_history.closed(folder)
     if closed:
@@ -158,12 +158,12 @@ def output_folder(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         taken = any(folder.iterdir())
-    except OSError as problem:
+    except OSError as error:
         raise InvalidRequest(
             "OUTPUT_INVALID",
-            f"{folder} cannot be made: {problem.strerror}.",
+            f"{folder} cannot be made: {error.strerror}.",
             "Choose another folder with --out.",
-        ) from problem
+        ) from error
     if taken:
         raise InvalidRequest(
             "OUTPUT_NOT_EMPTY",
@@ -177,13 +177,13 @@ def output_folder(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def free_folder(prompt: str) -> Path:
+def unused_folder(prompt: str) -> Path:
     """A folder of the current one that does not exist yet, named after the prompt."""
-    words = re.sub(r"[^a-z0-9]+", "_", prompt.lower()).strip("_")[:40].strip("_") or "stack"
-    return next(path for path in (Path(f"{words}_{k:03d}") for k in count(1)) if not path.exists())
+    paths = (Path(f"{stack.slug(prompt)}_{number:03d}") for number in count(1))
+    return next(path for path in paths if not path.exists())
 
 
-def title_of(status: JobStatus) -> str:
+def job_title(status: JobStatus) -> str:
     """A job in a few words: its prompt, or what it changes."""
     change = status.rerender
     if change is None:

@@ -59,12 +59,12 @@ def load_config(environment: Mapping[str, str]) -> ClientConfig:
 def _client_table(path: Path) -> dict[str, Any]:
     try:
         toml = importlib.import_module("tomllib")
-    except ModuleNotFoundError as problem:
-        raise _wrong(str(path), "reading it needs Python 3.11") from problem
+    except ModuleNotFoundError as error:
+        raise _wrong(str(path), "reading it needs Python 3.11") from error
     try:
         table = toml.loads(path.read_text(encoding="utf-8")).get("client", {})
-    except (OSError, ValueError) as problem:
-        raise _wrong(str(path), getattr(problem, "strerror", None) or str(problem)) from problem
+    except (OSError, ValueError) as error:
+        raise _wrong(str(path), getattr(error, "strerror", None) or str(error)) from error
     if not isinstance(table, dict):
         raise _wrong(str(path), "client must be a table")
     return table

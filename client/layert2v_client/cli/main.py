@@ -19,30 +19,31 @@ from typing import TextIO
 
 import layert2v
 from layert2v.errors import ContractError
+from layert2v.status_text import file_size
 from layert2v_client.cli.arguments import (
     EXIT_INPUT,
     Parser,
     add_generate_options,
-    positive,
-    spec_of,
+    generate_spec,
+    positive_int,
 )
 from layert2v_client.cli.common import (
-    describe,
-    download,
+    download_stack,
     follow,
-    free_folder,
-    named,
-    naming_the_made,
+    job_title,
+    open_client,
     output_folder,
-    server,
-    tell_closed,
-    title_of,
-    to_its_end,
-    told,
+    print_summary,
+    report_result_path,
+    run_to_completion,
+    server_address,
+    unused_folder,
+    wait_for_models,
+    warn_missing_states,
 )
 from layert2v_client.cli.config import ClientConfig, load_config
 from layert2v_client.cli.stack_commands import add_stack_commands
-from layert2v_client.cli.terminal import ProgressLine, size
+from layert2v_client.cli.terminal import ProgressLine
 from layert2v_client.client import SUBMIT_TIMEOUT_S
 from layert2v_client.errors import (
     AccessDenied,
@@ -96,93 +97,87 @@ OPTIONS_OF_FIELD = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command with the process's own environment and streams; returns the exit code."""
-    options = parser().parse_args(arguments)
+    args = parser().parse_args(arguments)
     # A closed terminal and a polite kill cancel the job like Ctrl-C does.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
-    return run(options, os.environ, sys.stdout, sys.stderr)
+    return run(args, os.environ, sys.stdout, sys.stderr)
 
 
-def run(
-    options: argparse.Namespace, environment: Mapping[str, str], out: TextIO, err: TextIO
-) -> int:
+def run(args: argparse.Namespace, environment: Mapping[str, str], out: TextIO, err: TextIO) -> int:
     """Run a parsed command; every complaint becomes a sentence on ``err`` and an exit code."""
-    command: Callable[..., None] = options.command
+    command: Callable[..., None] = args.command
     with ProgressLine(err) as line:
         try:
-            command(options, load_config(environment), out, line)
+            command(args, load_config(environment), out, line)
         except KeyboardInterrupt:
             line.say("Interrupted.")
             return EXIT_INTERRUPTED
-        except JobCancelled as problem:
-            line.say(problem.message)
+        except JobCancelled as error:
+            line.say(error.message)
             return EXIT_INTERRUPTED
-        except (ClientError, ContractError) as problem:
-            complain(problem, options, line)
-            if isinstance(problem, (InvalidRequest, NotFound, AccessDenied)):
+        except (ClientError, ContractError) as error:
+            print_error(error, args, line)
+            if isinstance(error, (InvalidRequest, NotFound, AccessDenied)):
                 return EXIT_INPUT
-            away = isinstance(problem, (ServerUnavailable, EmbeddedServerFailed))
+            away = isinstance(error, (ServerUnavailable, EmbeddedServerFailed))
             return EXIT_UNREACHABLE if away else EXIT_FAILED
     return 0
 
 
-def complain(
-    problem: ClientError | ContractError, options: argparse.Namespace, line: ProgressLine
+def print_error(
+    error: ClientError | ContractError, args: argparse.Namespace, line: ProgressLine
 ) -> None:
     """What went wrong, what to do, and which options of the command are meant."""
-    violations = problem.violations if isinstance(problem, InvalidRequest) else ()
+    violations = error.violations if isinstance(error, InvalidRequest) else ()
     # The server's sentence says the same as the violations, without the options.
-    message = "The request cannot be met:" if violations else problem.message
-    line.say(" ".join(filter(None, (f"layert2v: {message}", problem.hint))))
+    message = "The request cannot be met:" if violations else error.message
+    line.say(" ".join(filter(None, (f"layert2v: {message}", error.hint))))
     for violation in violations:
-        option = _option(violation.field.partition("[")[0], options)
+        option = _option_label(violation.field.partition("[")[0], args)
         line.say(f"  {option}: {violation.message}" if option else f"  {violation.message}")
 
 
-def _option(field: str, options: argparse.Namespace) -> str:
+def _option_label(field: str, args: argparse.Namespace) -> str:
     """The option that says ``field``; empty where the command has none."""
     known = OPTIONS_OF_FIELD.get(field, {field: f"--{field}"})
-    return next((label for name, label in known.items() if hasattr(options, name)), "")
+    return next((label for name, label in known.items() if hasattr(args, name)), "")
 
 
 def generate(
-    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+    args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
 ) -> None:
     """A prompt to a stack folder; an interruption cancels the job."""
-    folder = options.out or free_folder(options.prompt)
-    with output_folder(folder), server(options, config, line) as client:
-        spec, request_id = spec_of(options), uuid.uuid4()
+    folder = args.out or unused_folder(args.prompt)
+    with output_folder(folder), open_client(args, config, line) as client:
+        spec, request_id = generate_spec(args), uuid.uuid4()
 
         def ask(timeout_s: float) -> Job:
             return client.submit(spec, request_id, timeout_s=timeout_s)
 
-        job, status = to_its_end(ask, SUBMIT_TIMEOUT_S, line)
-        with naming_the_made(status, line):
-            download(job, folder, line)
-    describe(folder, out, line)
+        job, status = run_to_completion(ask, SUBMIT_TIMEOUT_S, line)
+        with report_result_path(status, line):
+            download_stack(job, folder, line)
+    print_summary(folder, out, line)
 
 
-def jobs(
-    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
-) -> None:
+def jobs(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
     """A table of the newest jobs."""
-    with server(options, config, line) as client:
-        rows = list(islice(client.jobs(), options.limit))
+    with open_client(args, config, line) as client:
+        rows = list(islice(client.jobs(), args.limit))
     line.clear()
     width = max((len(row.name) for row in rows), default=0)
     for row in rows:
         created = "" if row.created is None else f"{row.created.astimezone():%Y-%m-%d %H:%M}"
-        prompt = re.sub(r"\s+", " ", title_of(row))[:60]
+        prompt = re.sub(r"\s+", " ", job_title(row))[:60]
         out.write(f"{row.name:<{width}}  {row.state.value:<10}  {created}  {prompt}\n")
 
 
-def watch(
-    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
-) -> None:
+def watch(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
     """Follow a job to its end; an interruption leaves it alone."""
-    with server(options, config, line) as client:
-        job = client.job(options.job)
+    with open_client(args, config, line) as client:
+        job = client.job(args.job)
         try:
             status = follow(job, line)
         except KeyboardInterrupt:
@@ -192,50 +187,44 @@ def watch(
     out.write(f"{status.state.value}\n")
 
 
-def cancel(
-    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
-) -> None:
+def cancel(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
     """Stop a job and wait until it has stopped."""
-    with server(options, config, line) as client:
-        job = client.job(options.job)
+    with open_client(args, config, line) as client:
+        job = client.job(args.job)
         job.cancel()
         status = follow(job, line)
     out.write(f"{status.state.value}\n")
 
 
-def delete(
-    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
-) -> None:
+def delete(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
     """Forget jobs that have ended, with their files on the server."""
-    with server(options, config, line) as client:
-        for name in options.job:
+    with open_client(args, config, line) as client:
+        for name in args.job:
             client.job(name).delete()
             out.write(f"{name}\n")
 
 
-def fetch(
-    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
-) -> None:
+def fetch(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
     """Bring the stack of a finished job; goes on where an earlier call stopped."""
-    with server(options, config, line) as client:
-        job = client.job(options.job)
-        folder = options.out or free_folder(title_of(job.status()))
-        download(job, folder, line)
-    tell_closed(folder, line)
-    describe(folder, out, line)
+    with open_client(args, config, line) as client:
+        job = client.job(args.job)
+        folder = args.out or unused_folder(job_title(job.status()))
+        download_stack(job, folder, line)
+    warn_missing_states(folder, line)
+    print_summary(folder, out, line)
 
 
-def info(
-    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
-) -> None:
+def info(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
     """What the server is and what its models can do."""
-    with server(options, config, line) as client:
-        found = told(client, line, 0.0 if named(options, config) else ENGINE_START_S)
+    with open_client(args, config, line) as client:
+        found = wait_for_models(
+            client, line, 0.0 if server_address(args, config) else ENGINE_START_S
+        )
     line.clear()
     out.write(f"LayerT2V server {found.version}\n")
-    out.write(f"disk     {size(found.used_bytes)} used, {size(found.free_bytes)} free\n")
+    out.write(f"disk     {file_size(found.used_bytes)} used, {file_size(found.free_bytes)} free\n")
     for device in found.devices:
-        memory = f", {size(device.memory_bytes)}" if device.memory_bytes else ""
+        memory = f", {file_size(device.memory_bytes)}" if device.memory_bytes else ""
         out.write(f"device   {device.name}{memory}, {'ready' if device.ready else 'not ready'}\n")
     for model in found.models:
         (low_w, high_w), (low_h, high_h) = model.width_range, model.height_range
@@ -303,7 +292,7 @@ def parser() -> argparse.ArgumentParser:
     add_generate_options(making)
     add_stack_commands(add)
     listing = add(jobs, "list the newest jobs")
-    listing.add_argument("--limit", type=positive, default=20, metavar="N")
+    listing.add_argument("--limit", type=positive_int, default=20, metavar="N")
     fetching = add(fetch, "bring the stack of a finished job")
     fetching.add_argument("--out", type=Path, metavar="DIR", help="default: after the prompt")
     deleting = add(delete, "forget jobs that have ended, with their files on the server")

@@ -21,15 +21,15 @@ from layert2v.stack import HistoryEntry, Role, Stack
 from layert2v_client import stack_history
 from layert2v_client.cli.arguments import add_plate_options, add_rerender_options, state_number
 from layert2v_client.cli.common import (
-    free_folder,
-    named,
-    naming_the_made,
+    job_title,
+    open_client,
     output_folder,
-    server,
-    tell_closed,
-    terms,
-    title_of,
-    to_its_end,
+    report_result_path,
+    run_to_completion,
+    server_address,
+    transfer_options,
+    unused_folder,
+    warn_missing_states,
 )
 from layert2v_client.cli.config import ClientConfig
 from layert2v_client.cli.terminal import ProgressLine
@@ -45,79 +45,81 @@ Inputs = dict[str, Input]
 Make = Callable[[argparse.Namespace, Stack], "tuple[RerenderSpec, Inputs]"]
 
 
-def rerender(options: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
+def rerender(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
     """Draw layers again."""
-    layers = tuple(options.layer)
-    masks = _by_layer(layers, options.mask, "--mask")
+    layers = tuple(args.layer)
+    masks = _by_layer(layers, args.mask, "--mask")
     keys = {layer: f"mask_{number}" for number, layer in enumerate(masks)}
     spec = RerenderSpec(
         "regenerate",
         layers,
-        prompts=_by_layer(layers, options.prompt, "--prompt"),
+        prompts=_by_layer(layers, args.prompt, "--prompt"),
         masks=keys,
-        strength=options.strength,
+        strength=args.strength,
     )
     return spec, {keys[layer]: Path(path) for layer, path in masks.items()}
 
 
-def swap(options: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
+def swap(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
     """Another background."""
-    ground = next(layer.name for layer in stack.layers if layer.role is Role.background)
-    if options.plate is None:
-        return RerenderSpec("regenerate", (ground,), prompts={ground: options.background}), {}
-    return RerenderSpec("replace", (ground,), plate=_plate(options, stack)), _plate_input(options)
+    background = next(layer.name for layer in stack.layers if layer.role is Role.background)
+    if args.plate is None:
+        return RerenderSpec("regenerate", (background,), prompts={background: args.background}), {}
+    return RerenderSpec("replace", (background,), plate=_plate(args, stack)), _plate_inputs(args)
 
 
-def add(options: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
+def add(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
     """One more foreground."""
     name = next_foreground(stack)
-    spec = RerenderSpec("add", (name,), above=_above(options, stack))
-    if options.plate is None:
-        return replace(spec, prompts={name: options.prompt}), {}
-    return replace(spec, plate=_plate(options, stack)), _plate_input(options)
+    spec = RerenderSpec("add", (name,), above=_layer_below(args, stack))
+    if args.plate is None:
+        return replace(spec, prompts={name: args.prompt}), {}
+    return replace(spec, plate=_plate(args, stack)), _plate_inputs(args)
 
 
-def remove(options: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
+def remove(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
     """Fewer foregrounds."""
-    return RerenderSpec("remove", tuple(options.layer)), {}
+    return RerenderSpec("remove", tuple(args.layer)), {}
 
 
-def reorder(options: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
+def reorder(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
     """Foregrounds in another order."""
-    grounds = (layer.name for layer in stack.layers if layer.role is Role.background)
-    named = (name for name in grounds if name not in options.order)
-    return RerenderSpec("reorder", (*named, *options.order)), {}
+    backgrounds = (layer.name for layer in stack.layers if layer.role is Role.background)
+    unnamed = (name for name in backgrounds if name not in args.order)
+    return RerenderSpec("reorder", (*unnamed, *args.order)), {}
 
 
-def mix(options: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
+def mix(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
     """A layer of another stack."""
-    other, colon, layer = options.donor.rpartition(":")
+    other, colon, layer = args.donor.rpartition(":")
     if not (other and colon and layer):
         raise InvalidRequest(
             "DONOR_INVALID",
-            f"{options.donor!r} names no layer of a stack.",
+            f"{args.donor!r} names no layer of a stack.",
             "Write it as STACK:LAYER, such as fox_001:fg_01.",
         )
-    donor = Donor("donor", layer, options.with_shadow)
-    inputs: Inputs = {"donor": _source(other)}
+    donor = Donor("donor", layer, args.with_shadow)
+    inputs: Inputs = {"donor": _parse_source(other)}
     if layer in {each.name for each in stack.layers if each.role is Role.background}:
         return RerenderSpec("replace", (layer,), donor=donor), inputs
     name = next_foreground(stack)
-    return RerenderSpec("add", (name,), above=_above(options, stack), donor=donor), inputs
+    return RerenderSpec("add", (name,), above=_layer_below(args, stack), donor=donor), inputs
 
 
 def history(
-    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+    args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
 ) -> None:
     """A table of the states of a stack."""
-    source = _source(options.stack)
+    source = _parse_source(args.stack)
     closed: Sequence[int] = ()
     if isinstance(source, Path):
         entries, closed = _read(source).history, stack_history.closed(source)
     else:
-        with server(options, config, line) as client:
+        with open_client(args, config, line) as client:
             entries = client.job(source).stack().history
-    rows = [_row(number, entry, number in closed) for number, entry in enumerate(entries, 1)]
+    rows = [
+        _history_row(number, entry, number in closed) for number, entry in enumerate(entries, 1)
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     for row in rows:
         cells = (f"{cell:<{width}}" for cell, width in zip(row, widths))
@@ -125,10 +127,10 @@ def history(
 
 
 def open_state(
-    options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+    args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
 ) -> None:
     """An earlier state becomes the newest."""
-    source = _source(options.stack)
+    source = _parse_source(args.stack)
     if not isinstance(source, Path):
         raise InvalidRequest(
             "STACK_ELSEWHERE",
@@ -136,10 +138,10 @@ def open_state(
             "Fetch it first.",
         )
     try:
-        made = stack_history.restore(source, options.at)
-    except ManifestError as problem:
-        raise InvalidRequest(problem.reason, problem.message, problem.hint) from problem
-    line.say(f"v{made.state:03d} has the layers of v{options.at:03d}")
+        made = stack_history.restore(source, args.at)
+    except ManifestError as error:
+        raise InvalidRequest(error.reason, error.message, error.hint) from error
+    line.say(f"v{made.state:03d} has the layers of v{args.at:03d}")
     out.write(f"{source}\n")
 
 
@@ -148,7 +150,7 @@ def add_stack_commands(add_command: Callable[..., argparse.ArgumentParser]) -> N
 
     def changing(make: Make, summary: str, example: str) -> argparse.ArgumentParser:
         sub = add_command(
-            _command(make), summary, name=make.__name__, example=example, may_embed=True
+            _make_command(make), summary, name=make.__name__, example=example, may_embed=True
         )
         if make is mix:
             sub.add_argument("donor", metavar="A:LAYER", help="a layer of another stack")
@@ -161,105 +163,111 @@ def add_stack_commands(add_command: Callable[..., argparse.ArgumentParser]) -> N
         )
         return sub
 
-    again = changing(
+    rerender_parser = changing(
         rerender,
         "draw layers again and leave the others as they are",
         "layert2v rerender fox_001 --layer fg_01 --prompt 'a red fox, sitting' --strength 0.6",
     )
-    again.add_argument("--layer", action="append", required=True, metavar="L", help="repeatable")
+    rerender_parser.add_argument(
+        "--layer", action="append", required=True, metavar="L", help="repeatable"
+    )
     for name, words in (("--prompt", "a new prompt"), ("--mask", "pictures, white keeps the old")):
-        again.add_argument(
+        rerender_parser.add_argument(
             name, action="append", default=[], metavar="X", help=f"{words}; one for each --layer"
         )
-    again.add_argument(
+    rerender_parser.add_argument(
         "--strength", type=float, default=1.0, metavar="X", help="above 0 to 1; 1 forgets the old"
     )
-    other = changing(
+    swap_parser = changing(
         swap,
         "put another background behind the actors",
         "layert2v swap fox_001 --background 'a moonlit desert'",
     )
-    choice = other.add_mutually_exclusive_group(required=True)
+    choice = swap_parser.add_mutually_exclusive_group(required=True)
     choice.add_argument("--background", metavar="TEXT", help="a prompt to draw it from")
-    add_plate_options(other, choice)
-    more = changing(
+    add_plate_options(swap_parser, choice)
+    add_parser = changing(
         add,
         "add a foreground",
         "layert2v add fox_001 --prompt 'a grey owl' --below fg_01",
     )
-    choice = more.add_mutually_exclusive_group(required=True)
+    choice = add_parser.add_mutually_exclusive_group(required=True)
     choice.add_argument("--prompt", metavar="TEXT", help="a prompt to draw it from")
-    add_plate_options(more, choice)
-    mixing = changing(
+    add_plate_options(add_parser, choice)
+    mix_parser = changing(
         mix,
         "take a layer of another stack over",
         "layert2v mix fox_001:fg_01 city_001 --above bg",
     )
-    mixing.add_argument("--with-shadow", action="store_true", help="take its shadow over, too")
-    for sub in (more, mixing):
+    mix_parser.add_argument("--with-shadow", action="store_true", help="take its shadow over, too")
+    for sub in (add_parser, mix_parser):
         place = sub.add_mutually_exclusive_group()
         place.add_argument("--above", default="", metavar="L", help="default: on top")
         place.add_argument("--below", default="", metavar="L")
-    fewer = changing(
+    remove_parser = changing(
         remove, "remove foregrounds with their shadows", "layert2v remove fox_001 --layer fg_02"
     )
-    fewer.add_argument("--layer", action="append", required=True, metavar="L", help="repeatable")
+    remove_parser.add_argument(
+        "--layer", action="append", required=True, metavar="L", help="repeatable"
+    )
     order = changing(
         reorder, "put the foregrounds in another order", "layert2v reorder fox_001 fg_02 fg_01"
     )
     order.add_argument("order", nargs="+", metavar="L", help="all foregrounds from bottom to top")
-    for sub in (again, other, more, mixing):
+    for sub in (rerender_parser, swap_parser, add_parser, mix_parser):
         add_rerender_options(sub)
-    told = add_command(history, "list the states of a stack", example="layert2v history fox_001")
-    back = add_command(
+    history_parser = add_command(
+        history, "list the states of a stack", example="layert2v history fox_001"
+    )
+    open_parser = add_command(
         open_state,
         "make an earlier state the newest again; nothing is lost",
         name="open",
         example="layert2v open fox_001 --at v003",
     )
-    back.add_argument("--at", type=state_number, required=True, metavar="v003")
-    for sub in (told, back):
+    open_parser.add_argument("--at", type=state_number, required=True, metavar="v003")
+    for sub in (history_parser, open_parser):
         sub.add_argument("stack", metavar="STACK", help="a folder with stack.json")
 
 
-def _command(make: Make) -> Callable[..., None]:
+def _make_command(make: Make) -> Callable[..., None]:
     """The command that makes a new state of a stack with what ``make`` asks for."""
 
     def command(
-        options: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
+        args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
     ) -> None:
-        source = _source(options.stack)
-        options.may_embed = isinstance(source, Path)
+        source = _parse_source(args.stack)
+        args.may_embed = isinstance(source, Path)
         if isinstance(source, Path):  # what is wrong is said before any server is started
-            spec, inputs = _wish(make, options, _read(source, options.at))
-            options.may_embed = not any(isinstance(given, str) for given in inputs.values())
-        elsewhere = output_folder(options.out) if options.out is not None else nullcontext()
-        with elsewhere, server(options, config, line) as client:
+            spec, inputs = _build_spec(make, args, _read(source, args.at))
+            args.may_embed = not any(isinstance(given, str) for given in inputs.values())
+        output = output_folder(args.out) if args.out is not None else nullcontext()
+        with output, open_client(args, config, line) as client:
             if not isinstance(source, Path):
-                spec, inputs = _wish(make, options, client.job(source).stack())
-            outlives = bool(named(options, config))
-            folder = _carried_out(
-                client, source, spec, inputs, options.out, line, outlives=outlives
+                spec, inputs = _build_spec(make, args, client.job(source).stack())
+            is_durable = bool(server_address(args, config))
+            folder = _run_rerender(
+                client, source, spec, inputs, args.out, line, is_durable=is_durable
             )
-        _tell(manifests.read(folder), line)
+        _print_new_state(manifests.read(folder), line)
         if not isinstance(source, Path):
-            tell_closed(folder, line)
+            warn_missing_states(folder, line)
         out.write(f"{folder}\n")
 
     return command
 
 
-def _wish(make: Make, options: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
+def _build_spec(make: Make, args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
     """What is asked for, checked as far as that goes without a server."""
-    spec, inputs = make(options, stack)
-    common = {"at": options.at}
-    if hasattr(options, "steps"):
+    spec, inputs = make(args, stack)
+    common = {"at": args.at}
+    if hasattr(args, "steps"):
         common.update(
-            frozen=tuple(options.freeze),
-            seed=options.seed,
-            steps=options.steps,
-            guidance=options.guidance,
-            model=options.model,
+            frozen=tuple(args.freeze),
+            seed=args.seed,
+            steps=args.steps,
+            guidance=args.guidance,
+            model=args.model,
         )
     spec = replace(spec, **common)
     check(spec, stack)
@@ -271,7 +279,7 @@ def _wish(make: Make, options: argparse.Namespace, stack: Stack) -> tuple[Rerend
     return spec, inputs
 
 
-def _carried_out(
+def _run_rerender(
     client: Client,
     source: Source,
     spec: RerenderSpec,
@@ -279,31 +287,39 @@ def _carried_out(
     target: Path | None,
     line: ProgressLine,
     *,
-    outlives: bool,
+    is_durable: bool,
 ) -> Path:
-    """Have it made by a server that ``outlives`` the call; the folder in which the new state is."""
+    """Run the re-render and return the folder with the new state.
+
+    ``is_durable`` says that the server keeps its jobs after this call.
+    """
     request = client.prepare(
-        source, spec, inputs, uuid.uuid4(), terms(line, "uploading"), with_states=outlives
+        source,
+        spec,
+        inputs,
+        uuid.uuid4(),
+        transfer_options(line, "uploading"),
+        with_states=is_durable,
     )
 
     def ask(timeout_s: float) -> Job:
         return client.create(request, timeout_s=timeout_s)
 
-    job, status = to_its_end(ask, SUBMIT_TIMEOUT_S, line)
-    with naming_the_made(status, line):
+    job, status = run_to_completion(ask, SUBMIT_TIMEOUT_S, line)
+    with report_result_path(status, line):
         if not isinstance(source, Path):
-            folder = target or free_folder(title_of(status))
-            job.download(folder, terms(line))
+            folder = target or unused_folder(job_title(status))
+            job.download(folder, transfer_options(line))
         else:
             folder = target or source
             if target is not None:
                 stack_history.clone(source, target)
-            job.land(folder, terms(line))
+            job.merge_into(folder, transfer_options(line))
     line.clear()
     return folder
 
 
-def _source(text: str) -> Source:
+def _parse_source(text: str) -> Source:
     """A folder, or a job's name. Raises ``InvalidRequest``."""
     folder = Path(text)
     if folder.exists():
@@ -320,10 +336,9 @@ def _source(text: str) -> Source:
 def _read(folder: Path, state: int = 0) -> Stack:
     try:
         newest = manifests.read(folder)
-        # A state that there is not is told with the other violations.
-        return manifests.read_start(folder, state) if 0 < state < newest.state else newest
-    except ManifestError as problem:
-        raise InvalidRequest(problem.reason, problem.message, problem.hint) from problem
+        return manifests.start_of(newest, state, lambda kept: manifests.read_state(folder, kept))
+    except ManifestError as error:
+        raise InvalidRequest(error.reason, error.message, error.hint) from error
 
 
 def _by_layer(layers: Sequence[str], given: Sequence[str], option: str) -> dict[str, str]:
@@ -334,33 +349,33 @@ def _by_layer(layers: Sequence[str], given: Sequence[str], option: str) -> dict[
     return dict(zip(layers, given))
 
 
-def _plate(options: argparse.Namespace, stack: Stack) -> Plate:
-    (*_, last) = pictures(options.plate)
+def _plate(args: argparse.Namespace, stack: Stack) -> Plate:
+    (*_, last) = pictures(args.plate)
     suffix = last.suffix.lower()
     space = stack.colorspace if suffix == ".exr" else DISPLAY_SPACE
     alpha = "straight" if suffix == ".png" else "premultiplied"
-    return Plate("plate", options.colorspace or space, options.alpha or alpha, options.fit)
+    return Plate("plate", args.colorspace or space, args.alpha or alpha, args.fit)
 
 
-def _plate_input(options: argparse.Namespace) -> Inputs:
-    return {"plate": options.plate}
+def _plate_inputs(args: argparse.Namespace) -> Inputs:
+    return {"plate": args.plate}
 
 
-def _above(options: argparse.Namespace, stack: Stack) -> str:
+def _layer_below(args: argparse.Namespace, stack: Stack) -> str:
     """The layer under the new one; ``--below`` names the one over it."""
-    if not options.below:
-        return str(options.above)
-    grounds = [layer.name for layer in stack.layers if layer.role is not Role.shadow]
-    if options.below not in grounds[1:]:
+    if not args.below:
+        return str(args.above)
+    layers = [layer.name for layer in stack.layers if layer.role is not Role.shadow]
+    if args.below not in layers[1:]:
         raise InvalidRequest(
             "LAYER_UNKNOWN",
-            f"There is no layer {options.below!r} to put it below; "
-            f"choose from: {', '.join(grounds[1:]) or 'none'}.",
+            f"There is no layer {args.below!r} to put it below; "
+            f"choose from: {', '.join(layers[1:]) or 'none'}.",
         )
-    return grounds[grounds.index(options.below) - 1]
+    return layers[layers.index(args.below) - 1]
 
 
-def _tell(made: Stack, line: ProgressLine) -> None:
+def _print_new_state(made: Stack, line: ProgressLine) -> None:
     entry = made.history[-1]
     changed = ", ".join(f"{name} v{version:03d}" for name, version in entry.versions.items())
     line.say(f"v{made.state:03d}: {changed}")
@@ -368,7 +383,7 @@ def _tell(made: Stack, line: ProgressLine) -> None:
         line.say(entry.note)
 
 
-def _row(number: int, entry: HistoryEntry, closed: bool) -> tuple[str, ...]:
+def _history_row(number: int, entry: HistoryEntry, closed: bool) -> tuple[str, ...]:
     spec: Mapping[str, Any] = entry.spec
     prompts = spec.get("prompts") or {}
     words = spec.get("prompt") or "; ".join(prompts.values())

@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import TextIO
 
+from layert2v.status_text import duration, progress_text, queue_text, state_text
 from layert2v_client.types import JobState, JobStatus
 
 BAR_CELLS = 24
 QUIET_S = 5.0  # between two lines of a log that say nothing new but a number
 
 
-class ProgressLine:
+class ProgressLine(AbstractContextManager["ProgressLine"]):
     """Shows one thing at a time on ``stream``; ``clock`` gives seconds.
 
     A terminal also sees the seconds since this object was made. In a ``with`` block they run on
@@ -38,12 +39,7 @@ class ProgressLine:
             threading.Thread(target=self._tick, name="progress", daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._ended.set()
         self.clear()
 
@@ -93,18 +89,16 @@ class ProgressLine:
 
 
 def show_status(line: ProgressLine, status: JobStatus) -> None:
-    """One job's state on the progress line."""
+    """Show one job's state on the progress line."""
     progress = status.progress
     if status.state is JobState.queued:
-        ahead = status.queue_position
-        line.show("queued", f"queued, {ahead} ahead" if ahead else "queued", 0.0)
+        line.show("queued", queue_text(status.queue_position), 0.0)
     elif status.state is JobState.cancelling:
-        line.show("cancelling", "cancelling")
+        line.show("cancelling", state_text("cancelling"))
     elif status.state is JobState.running and progress is not None and progress.stage:
-        count = f" {progress.done}/{progress.total}" if progress.total else ""
-        left = "" if progress.eta_s is None else f", {duration(progress.eta_s)} left"
-        words = f" {progress.message}" if progress.message else ""
-        line.show(progress.stage, f"{progress.stage}{count}{left}{words}", progress.fraction)
+        text = progress_text(progress.stage, progress.done, progress.total, progress.eta_s)
+        message = f" {progress.message}" if progress.message else ""
+        line.show(progress.stage, f"{text}{message}", progress.fraction)
     elif status.state is JobState.running:
         show_start(line)
 
@@ -112,26 +106,6 @@ def show_status(line: ProgressLine, status: JobStatus) -> None:
 def show_start(line: ProgressLine) -> None:
     """Nothing has been reported yet, but something is going on."""
     line.show("start", "starting the engine", 0.0)
-
-
-def duration(seconds: float) -> str:
-    """``42 s``, ``3:05`` or ``1:03:05``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def size(count: int) -> str:
-    """Bytes for people: ``999 B``, ``1.4 MB``."""
-    value, unit = float(count), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 1000 or unit == "TB":
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def _bar(fraction: float) -> str:

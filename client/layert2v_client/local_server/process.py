@@ -17,11 +17,10 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 
-from layert2v_client.errors import EmbeddedServerFailed, InvalidRequest, JobCancelled, Stopped
+from layert2v_client.errors import Cancelled, EmbeddedServerFailed, InvalidRequest, JobCancelled
 
 READY_TIMEOUT_S = 120.0
 READY_POLL_S = 0.1
@@ -31,13 +30,13 @@ CALLS_NAME = "calls"
 KEEP_FAILED_S = 7 * 86400.0
 
 
-class EmbeddedServer:
+class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
     """A running server child. In a ``with`` block, or ended by ``stop``.
 
     Jobs and their files stay in ``data``; a later server with the same folder finds them again.
     ``python`` is the interpreter that has the server, empty for this one. The server ends with
     this process, or, where ``lifeline`` is given, at the end of that file descriptor. ``stop``
-    ends the waiting for it. Raises ``EmbeddedServerFailed`` where it does not start, ``Stopped``.
+    ends the waiting for it. Raises ``EmbeddedServerFailed`` where it does not start, ``Cancelled``.
     """
 
     def __init__(
@@ -68,27 +67,19 @@ class EmbeddedServer:
                     text=True,
                     start_new_session=True,
                 )
-        except OSError as problem:
+        except OSError as error:
             raise EmbeddedServerFailed(
                 "EMBEDDED_SERVER_FAILED",
-                f"The embedded server cannot start: {problem.strerror} ({problem.filename}).",
+                f"The embedded server cannot start: {error.strerror} ({error.filename}).",
                 "Name another folder as data in the [client] table of LAYERT2V_CONFIG.",
-            ) from problem
+            ) from error
         try:
             self.address = self._wait_until_ready(timeout_s, stop or threading.Event())
         except BaseException:
             self.stop()
             raise
 
-    def __enter__(self) -> EmbeddedServer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.stop()
 
     @property
@@ -120,7 +111,7 @@ class EmbeddedServer:
                     raise self._failure(f"ended at once: {self._last_words()}")
                 return address
             if stop.is_set():
-                raise Stopped
+                raise Cancelled
         raise self._failure(f"did not start within {timeout_s:g} seconds")
 
     def _failure(self, what: str) -> EmbeddedServerFailed:
@@ -140,7 +131,7 @@ class EmbeddedServer:
 
 
 @contextmanager
-def server_for_one_call(root: Path, *, models: Path | None = None) -> Iterator[EmbeddedServer]:
+def temporary_server(root: Path, *, models: Path | None = None) -> Iterator[EmbeddedServer]:
     """A server on a data folder of its own below ``root``, so that calls do not meet.
 
     The folder goes with the call. After a failure it stays for a week, with the log and a stack

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from layert2v_client.errors import EmbeddedServerFailed, ServerUnavailable, Stopped
+from layert2v.atomic_write import atomic_write
+from layert2v_client.errors import Cancelled, EmbeddedServerFailed, ServerUnavailable
 from layert2v_client.local_server.process import EmbeddedServer
 
 LOCK_NAME = "sessions.lock"
@@ -31,7 +32,7 @@ class LocalServer:
 
     Starts the server where none runs; ``python`` and ``models`` are used only then. ``stop`` ends
     the waiting. Raises ``EmbeddedServerFailed``, ``ServerUnavailable`` where another try may do,
-    and ``Stopped``.
+    and ``Cancelled``.
     """
 
     def __init__(
@@ -54,13 +55,13 @@ class LocalServer:
                     self.address = _known_address(data)
                 else:
                     self._start(data, python, models, stop)
-        except OSError as problem:
+        except OSError as error:
             self.release()
             raise EmbeddedServerFailed(
                 "LOCAL_SERVER_FAILED",
-                f"The local server's folder {data} cannot be used: {problem.strerror or problem}.",
+                f"The local server's folder {data} cannot be used: {error.strerror or error}.",
                 "Choose another cache folder, on a local disk.",
-            ) from problem
+            ) from error
         except BaseException:
             self.release()
             raise
@@ -75,8 +76,8 @@ class LocalServer:
         """Take a share in a running server; whether there is one."""
         try:
             self._share = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError as problem:
-            if problem.errno == errno.ENXIO:  # nobody reads
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nobody reads
                 return False
             raise
         return True
@@ -98,18 +99,17 @@ class LocalServer:
         finally:
             os.close(lifeline)
         self.address = server.address
-        temporary = data / f".{ADDRESS_NAME}.tmp"
-        temporary.write_text(json.dumps({"address": server.address, "pid": server.pid}))
-        temporary.replace(data / ADDRESS_NAME)
+        text = json.dumps({"address": server.address, "pid": server.pid})
+        atomic_write(data / ADDRESS_NAME, text, durable=False)
 
 
 def _known_address(data: Path) -> str:
     try:
         return str(json.loads((data / ADDRESS_NAME).read_text())["address"])
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ServerUnavailable(
             "LOCAL_SERVER_ENDING", "The local server is starting or ending.", "Wait a moment."
-        ) from problem
+        ) from error
 
 
 @contextmanager
@@ -123,5 +123,5 @@ def _locked(path: Path, stop: threading.Event) -> Iterator[None]:
                 break
             except BlockingIOError:  # another session is starting the server
                 if stop.wait(LOCK_POLL_S):
-                    raise Stopped from None
+                    raise Cancelled from None
         yield

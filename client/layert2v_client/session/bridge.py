@@ -126,10 +126,10 @@ class Bridge:
             result = work(self, Fields({**defaults, **asked}, "", SpecError))
         except UnicodeDecodeError:
             return _refusal(number, "LINE_INVALID", "A line is UTF-8 text.")
-        except (ContractError, ClientError) as problem:
-            return _refusal(number, problem.reason, problem.message, problem.hint)
-        except OSError as problem:
-            message = f"{problem.filename} cannot be used: {problem.strerror}."
+        except (ContractError, ClientError) as error:
+            return _refusal(number, error.reason, error.message, error.hint)
+        except OSError as error:
+            message = f"{error.filename} cannot be used: {error.strerror}."
             return _refusal(number, "FILE_UNUSABLE", message)
         return {"id": number, "ok": result}
 
@@ -298,8 +298,8 @@ def _request_id(fields: Fields) -> str:
     text = fields.text("request_id")
     try:
         return str(uuid.UUID(text)) if text else ""
-    except ValueError as problem:
-        raise fields.wrong("request_id", "a UUID") from problem
+    except ValueError as error:
+        raise fields.wrong("request_id", "a UUID") from error
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from layert2v.stack import MANIFEST_NAME
+from layert2v.stack import MANIFEST_NAME, slug
 
 DEFAULT_ROOT = Path.home() / ".layert2v"
 KEEP_PREVIEWS_S = 86400.0
@@ -47,8 +47,7 @@ class Cache:
 
     def stack_folder(self, title: str, request_id: str) -> Path:
         """The folder of a request that has none; the same request has the same."""
-        words = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")[:40].strip("_") or "stack"
-        return self._root / "stacks" / f"{words}_{request_id[:8]}"
+        return self._root / "stacks" / f"{slug(title)}_{request_id[:8]}"
 
     def preview(self, request_id: str) -> Path:
         """The first look at a request."""

@@ -1,6 +1,6 @@
 """What requests of a session ask for: a new stack, a change of one, or a job that is there.
 
-Knows how each is asked and where its result goes; the way between is the ``Errand``'s.
+Knows how each is asked and where its result goes; the way between is the ``RequestThread``'s.
 """
 
 from __future__ import annotations
@@ -15,45 +15,45 @@ from layert2v.spec import GenerateSpec
 from layert2v_client.client import Client
 from layert2v_client.errors import InvalidRequest
 from layert2v_client.jobs import Job
-from layert2v_client.transfer.download import Terms
+from layert2v_client.transfer.download import TransferOptions
 from layert2v_client.types import JobStatus
 
 
-class GenerateWish:
-    """A new stack in ``folder``, which must be new or empty unless it is ``asked_again``."""
+class Generate:
+    """A new stack in ``folder``, which must be new or empty unless it is ``is_retry``."""
 
-    def __init__(self, spec: GenerateSpec, folder: Path, *, asked_again: bool) -> None:
+    def __init__(self, spec: GenerateSpec, folder: Path, *, is_retry: bool) -> None:
         self.folder = folder
         self._spec = spec
-        self._asked_again = asked_again
+        self._is_retry = is_retry
 
-    def prepare(self, client: Client, request_id: str, terms: Terms) -> None:
+    def prepare(self, client: Client, request_id: str, options: TransferOptions) -> None:
         """Refuse a folder with something in it. Raises ``InvalidRequest``."""
         try:
             taken = self.folder.exists() and any(self.folder.iterdir())
-        except OSError as problem:
+        except OSError as error:
             raise InvalidRequest(
                 "OUTPUT_INVALID",
-                f"{self.folder} cannot be used: {problem.strerror}.",
+                f"{self.folder} cannot be used: {error.strerror}.",
                 "Choose another folder.",
-            ) from problem
-        if taken and not self._asked_again:
+            ) from error
+        if taken and not self._is_retry:
             raise InvalidRequest(
                 "OUTPUT_NOT_EMPTY",
                 f"{self.folder} has something in it.",
                 "Choose a new or an empty folder.",
             )
 
-    def ask(self, client: Client, request_id: str) -> str:
+    def submit(self, client: Client, request_id: str) -> str:
         """Queue it."""
         return client.submit(self._spec, uuid.UUID(request_id)).name
 
-    def fetch(self, job: Job, status: JobStatus, terms: Terms) -> int:
+    def fetch(self, job: Job, status: JobStatus, options: TransferOptions) -> int:
         """Bring the whole stack."""
-        return manifests.read(job.download(self.folder, terms)).state
+        return manifests.read(job.download(self.folder, options)).state
 
 
-class RerenderWish:
+class Rerender:
     """A new state of the stack in ``folder``."""
 
     def __init__(
@@ -63,36 +63,36 @@ class RerenderWish:
         self._spec = spec
         self._inputs = inputs
 
-    def prepare(self, client: Client, request_id: str, terms: Terms) -> None:
+    def prepare(self, client: Client, request_id: str, options: TransferOptions) -> None:
         """Check it and bring the server what it lacks."""
         self._request = client.prepare(
-            self.folder, self._spec, self._inputs, uuid.UUID(request_id), terms
+            self.folder, self._spec, self._inputs, uuid.UUID(request_id), options
         )
 
-    def ask(self, client: Client, request_id: str) -> str:
+    def submit(self, client: Client, request_id: str) -> str:
         """Queue it."""
         return client.create(self._request).name
 
-    def fetch(self, job: Job, status: JobStatus, terms: Terms) -> int:
+    def fetch(self, job: Job, status: JobStatus, options: TransferOptions) -> int:
         """Bring the new state."""
-        return job.land(self.folder, terms).state
+        return job.merge_into(self.folder, options).state
 
 
-class AttachedWish:
+class Attach:
     """A job from before: its result goes to ``folder``, whatever it is."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def prepare(self, client: Client, request_id: str, terms: Terms) -> None:
+    def prepare(self, client: Client, request_id: str, options: TransferOptions) -> None:
         """There is nothing to ask any more."""
 
-    def ask(self, client: Client, request_id: str) -> str:
+    def submit(self, client: Client, request_id: str) -> str:
         """Never called: the job's name is known. Raises ``InvalidRequest``."""
         raise InvalidRequest("JOB_MISSING", "The name of a job is needed to attach to it.")
 
-    def fetch(self, job: Job, status: JobStatus, terms: Terms) -> int:
+    def fetch(self, job: Job, status: JobStatus, options: TransferOptions) -> int:
         """Bring the stack, or the new state where the stack that was changed is here."""
         if status.rerender is not None and (self.folder / manifests.MANIFEST_NAME).exists():
-            return job.land(self.folder, terms).state
-        return manifests.read(job.download(self.folder, terms)).state
+            return job.merge_into(self.folder, options).state
+        return manifests.read(job.download(self.folder, options)).state

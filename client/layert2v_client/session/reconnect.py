@@ -17,81 +17,81 @@ from layert2v_client.types import ServerInfo
 
 FIRST_PAUSE_S = 0.5
 LAST_PAUSE_S = 15.0
-LOCAL_TRIES = 5  # a server of one's own that does not start will not start
-LOOK_S = 5.0  # between two looks at a server that is idle
-LOOK_AT_START_S = 0.5  # at one that does not know its models yet
+MAX_LOCAL_FAILURES = 5  # a server of one's own that does not start will not start
+POLL_S = 5.0  # between two looks at a server that is idle
+POLL_AT_START_S = 0.5  # at one that does not know its models yet
 
 
-class Line:
-    """The line to a server; nothing happens before ``start``.
+class ReconnectingClient:
+    """A client that is connected again when it breaks; nothing happens before ``start``.
 
-    ``find`` starts the local server where there is to be one; it ends its waiting with the event it
-    is given. ``reach`` makes a client, for the address of the local server where there is one.
-    ``tell`` hears ``Connected`` and ``Disconnected``.
+    ``start_server`` starts the local server where one is wanted, and stops waiting for it when the
+    event it is given is set. ``make_client`` makes a client, for the address of the local server
+    where there is one. ``emit`` is called with ``Connected`` and ``Disconnected``.
     """
 
     def __init__(
         self,
-        find: Callable[[threading.Event], LocalServer] | None,
-        reach: Callable[[str], Client],
-        tell: Callable[[Event], None],
+        start_server: Callable[[threading.Event], LocalServer] | None,
+        make_client: Callable[[str], Client],
+        emit: Callable[[Event], None],
     ) -> None:
-        self._find = find
-        self._reach = reach
-        self._tell = tell
+        self._start_server = start_server
+        self._make_client = make_client
+        self._emit = emit
         self._stop = threading.Event()
-        self._news = threading.Condition()
-        self._look = False  # somebody wants the thread to look now
-        self._good: Client | None = None  # answered, and nobody has complained since
-        self._open: Client | None = None
+        self._changed = threading.Condition()
+        self._check_now = False  # somebody wants the thread to look now
+        self._healthy: Client | None = None  # answered, and nobody has complained since
+        self._current: Client | None = None
         self._local: LocalServer | None = None
         self._thread: threading.Thread | None = None
 
     @property
-    def is_up(self) -> bool:
+    def is_connected(self) -> bool:
         """Whether ``client`` would answer at once."""
-        return self._good is not None
+        return self._healthy is not None
 
     def start(self) -> None:
         """Look for the server now, and keep looking."""
-        with self._news:
+        with self._changed:
             if self._thread is None and not self._stop.is_set():
                 self._thread = threading.Thread(target=self._run, name="layert2v-line", daemon=True)
                 self._thread.start()
-            self._look = True
-            self._news.notify_all()
+            self._check_now = True
+            self._changed.notify_all()
 
-    def client(self, is_wanted: Callable[[], bool]) -> Client | None:
+    def wait_for_client(self, is_wanted: Callable[[], bool]) -> Client | None:
         """A client whose server has answered; None when it is not wanted any more.
 
         Waits as long as that takes; ``wake`` makes it ask again whether it is wanted.
         """
-        with self._news:
+        with self._changed:
             while is_wanted() and not self._stop.is_set():
-                if self._good is not None:
-                    return self._good
-                self._news.wait()
+                if self._healthy is not None:
+                    return self._healthy
+                self._changed.wait()
         return None
 
-    def broke(self, client: Client) -> None:
+    def report_failure(self, client: Client) -> None:
         """A call over ``client`` found nobody: the server must answer again before it is used."""
-        with self._news:
-            if self._good is client:
-                self._good = None
-                self._look = True
-                self._news.notify_all()
+        with self._changed:
+            if self._healthy is client:
+                self._healthy = None
+                self._check_now = True
+                self._changed.notify_all()
 
     def wake(self) -> None:
         """Let those who wait for a client ask again whether they want it."""
-        with self._news:
-            self._news.notify_all()
+        with self._changed:
+            self._changed.notify_all()
 
     def close(self) -> None:
         """End the line; calls that are open break."""
         self._stop.set()
-        with self._news:
-            client = self._open
-            self._news.notify_all()
+        with self._changed:
+            client = self._current
+            self._changed.notify_all()
         if client is not None:
             client.close()
         if self._thread is not None:
@@ -101,69 +101,70 @@ class Line:
         failures = 0
         while not self._stop.is_set():
             try:
-                client = self._reached()
+                client = self._connect()
                 try:
                     info = client.info()
                     failures = 0
-                    self._keep(client, info)
+                    self._poll_health(client, info)
                 finally:
                     self._drop(client)
-            except ClientError as problem:
+            except ClientError as error:
                 if not self._stop.is_set():
                     failures += 1
-                    retry_in_s = _retry_in_s(problem, failures)
-                    self._tell(
-                        Disconnected(problem.reason, problem.message, problem.hint, retry_in_s)
-                    )
-                    if self._pause(retry_in_s):
+                    retry_in_s = _retry_in_s(error, failures)
+                    self._emit(Disconnected(error.reason, error.message, error.hint, retry_in_s))
+                    if self._wait(retry_in_s):
                         failures = 0
         if self._local is not None:
             self._local.release()
 
-    def _reached(self) -> Client:
+    def _connect(self) -> Client:
         address = ""
-        if self._find is not None:
+        if self._start_server is not None:
             # The old share goes after the new one is here: a slow server must not end in between.
-            former, self._local = self._local, self._find(self._stop)
+            previous, self._local = self._local, self._start_server(self._stop)
             address = self._local.address
-            if former is not None:
-                former.release()
-        client = self._reach(address)
-        with self._news:
-            self._open = client
+            if previous is not None:
+                previous.release()
+        client = self._make_client(address)
+        with self._changed:
+            self._current = client
         return client
 
     def _drop(self, client: Client) -> None:
-        with self._news:
-            self._open = self._good = None
+        with self._changed:
+            self._current = self._healthy = None
         client.close()
 
-    def _keep(self, client: Client, info: ServerInfo) -> None:
+    def _poll_health(self, client: Client, info: ServerInfo) -> None:
         """Look now and then. Raises ``ClientError`` when nobody answers."""
-        told: ServerInfo | None = None
+        announced: ServerInfo | None = None
         while not self._stop.is_set():
-            if told is None or (info.version, info.models) != (told.version, told.models):
-                self._tell(Connected(client.address, info.version, info.models))
-                told = info
-            with self._news:
-                self._good = client
-                self._news.notify_all()
-            self._pause(LOOK_S if info.models else LOOK_AT_START_S)
+            if announced is None or (info.version, info.models) != (
+                announced.version,
+                announced.models,
+            ):
+                self._emit(Connected(client.address, info.version, info.models))
+                announced = info
+            with self._changed:
+                self._healthy = client
+                self._changed.notify_all()
+            self._wait(POLL_S if info.models else POLL_AT_START_S)
             if not self._stop.is_set():
                 info = client.info()
 
-    def _pause(self, seconds: float | None) -> bool:
+    def _wait(self, seconds: float | None) -> bool:
         """Wait; whether somebody has asked to look before the time was over."""
-        with self._news:
-            self._news.wait_for(lambda: self._look or self._stop.is_set(), seconds)
-            asked, self._look = self._look, False
-        return asked
+        with self._changed:
+            self._changed.wait_for(lambda: self._check_now or self._stop.is_set(), seconds)
+            requested, self._check_now = self._check_now, False
+        return requested
 
 
-def _retry_in_s(problem: ClientError, failures: int) -> float | None:
+def _retry_in_s(error: ClientError, failures: int) -> float | None:
     """Seconds to the next try; None where it would end in the same way."""
-    if isinstance(problem, (InvalidRequest, AccessDenied)):
+    if isinstance(error, (InvalidRequest, AccessDenied)):
         return None
-    if isinstance(problem, EmbeddedServerFailed) and failures >= LOCAL_TRIES:
+    if isinstance(error, EmbeddedServerFailed) and failures >= MAX_LOCAL_FAILURES:
         return None
     return float(min(FIRST_PAUSE_S * 2 ** (failures - 1), LAST_PAUSE_S))

@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from layert2v.atomic_write import atomic_write
 from layert2v.errors import SpecError
 from layert2v.json_reader import Fields
 from layert2v.rerender.validation import RerenderSpec
@@ -34,13 +35,13 @@ from layert2v_client.local_server.shared import LocalServer
 from layert2v_client.session.cache import DEFAULT_ROOT, Cache, Removable
 from layert2v_client.session.event_queue import EventQueue
 from layert2v_client.session.events import Event, PreviewUpdated, RequestSucceeded
-from layert2v_client.session.operations import AttachedWish, GenerateWish, RerenderWish
-from layert2v_client.session.reconnect import Line
-from layert2v_client.session.request import Errand, Wish
-from layert2v_client.transfer.download import Terms
+from layert2v_client.session.operations import Attach, Generate, Rerender
+from layert2v_client.session.reconnect import ReconnectingClient
+from layert2v_client.session.request import Operation, RequestThread
+from layert2v_client.transfer.download import TransferOptions
 from layert2v_client.types import JobState
 
-PATIENCE_S = 5.0  # of a transfer; then the line says that the server is away
+RETRY_TIMEOUT_S = 5.0  # of a transfer; then the line says that the server is away
 KEEP_JOBS_S = 600.0  # another session may still be fetching what has just been made
 ENDED = (JobState.succeeded, JobState.failed, JobState.cancelled)
 
@@ -81,7 +82,7 @@ def settings_from_json(value: Any) -> SessionSettings:
         certificate=fields.text("certificate"),
         cache=Path(cache) if cache else None,
         cache_limit_bytes=fields.integer("cache_limit_bytes"),
-        path_map=_pairs(fields),
+        path_map=_read_path_map(fields),
         python=fields.text("python"),
         models=Path(models) if models else None,
     )
@@ -96,15 +97,15 @@ class Session:
         self.settings = settings
         self._cache = Cache(settings.cache or DEFAULT_ROOT, settings.cache_limit_bytes)
         self._queue = EventQueue()
-        find = None if settings.server else self._find_local
-        self._line = Line(find, self._reach, self._queue.put)
-        self._guard = threading.Lock()
-        self._errands: dict[str, Errand] = {}
+        start_server = None if settings.server else self._start_local_server
+        self._connection = ReconnectingClient(start_server, self._make_client, self._queue.put)
+        self._lock = threading.Lock()
+        self._requests: dict[str, RequestThread] = {}
         self._closed = False
 
     def connect(self) -> None:
         """Look for the server now, and keep looking; ``Connected`` or ``Disconnected`` follows."""
-        self._line.start()
+        self._connection.start()
 
     def generate(
         self, spec: GenerateSpec, *, folder: Path | None = None, request_id: str = ""
@@ -115,8 +116,8 @@ class Session:
         that was closed before it knew the job's name can ask again.
         """
         name = request_id or str(uuid.uuid4())
-        place = folder or self._cache.stack_folder(spec.prompt, name)
-        self._set_out(name, GenerateWish(spec, place, asked_again=bool(request_id)))
+        folder = folder or self._cache.stack_folder(spec.prompt, name)
+        self._start_request(name, Generate(spec, folder, is_retry=bool(request_id)))
         return name
 
     def rerender(
@@ -134,19 +135,19 @@ class Session:
         """
         name = request_id or str(uuid.uuid4())
         paths = {key: tuple(Path(path) for path in given) for key, given in inputs.items()}
-        self._set_out(name, RerenderWish(stack_folder, spec, paths))
+        self._start_request(name, Rerender(stack_folder, spec, paths))
         return name
 
     def attach(self, request_id: str, job: str, folder: Path) -> None:
         """Follow a job from an earlier session to its end and bring it to ``folder``."""
-        self._set_out(request_id, AttachedWish(folder), job)
+        self._start_request(request_id, Attach(folder), job)
 
     def cancel(self, request_id: str) -> None:
         """Stop a request in whatever state it is; nothing happens to one that has ended."""
-        with self._guard:
-            errand = self._errands.get(request_id)
-        if errand is not None:
-            errand.cancel()
+        with self._lock:
+            request = self._requests.get(request_id)
+        if request is not None:
+            request.cancel()
 
     def events(self, timeout_s: float = 0.0) -> list[Event]:
         """What has happened since the last call, oldest first; waits when nothing has.
@@ -158,58 +159,56 @@ class Session:
 
     def close(self) -> None:
         """End the line and all threads. Jobs go on where the server does."""
-        with self._guard:
+        with self._lock:
             self._closed = True
-            errands = list(self._errands.values())
-        for errand in errands:
-            errand.close()
-        self._line.close()
-        for errand in errands:
-            errand.join()
+            requests = list(self._requests.values())
+        for request in requests:
+            request.close()
+        self._connection.close()
+        for request in requests:
+            request.join()
         self._queue.wake()
 
-    def _set_out(self, request_id: str, wish: Wish, job: str = "") -> None:
-        terms = Terms(
-            patience_s=PATIENCE_S,
+    def _start_request(self, request_id: str, operation: Operation, job: str = "") -> None:
+        options = TransferOptions(
+            retry_timeout_s=RETRY_TIMEOUT_S,
             path_map=self.settings.path_map,
             # Only where nobody paints: the server's own copy is the same file then.
-            link=self._cache.holds(wish.folder),
+            link=self._cache.holds(operation.folder),
         )
-        errand = Errand(
+        request = RequestThread(
             request_id,
-            wish,
-            line=self._line,
-            terms=terms,
-            tell=self._tell,
-            show=self._show,
+            operation,
+            connection=self._connection,
+            options=options,
+            emit=self._emit,
+            on_preview=self._save_preview,
             job=job,
         )
-        with self._guard:
-            former = self._errands.get(request_id)
-            if self._closed or (former is not None and not former.is_over):
+        with self._lock:
+            previous = self._requests.get(request_id)
+            if self._closed or (previous is not None and not previous.is_finished):
                 return  # it is on its way already
-            self._errands[request_id] = errand
-            errand.start()
-        self._line.start()
+            self._requests[request_id] = request
+            request.start()
+        self._connection.start()
 
-    def _tell(self, event: Event) -> None:
+    def _emit(self, event: Event) -> None:
         self._queue.put(event)
         if isinstance(event, RequestSucceeded):
-            self._trim()
+            self._trim_cache()
 
-    def _show(self, request_id: str, preview: types.Preview) -> None:
+    def _save_preview(self, request_id: str, preview: types.Preview) -> None:
         path = self._cache.preview(request_id)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(".tmp")
-            temporary.write_bytes(preview.data)
-            temporary.replace(path)
+            atomic_write(path, preview.data, durable=False)
         except OSError:
             _log.warning("no preview in %s", path, exc_info=True)
             return
         self._queue.put(PreviewUpdated(request_id, str(path)))
 
-    def _find_local(self, stop: threading.Event) -> LocalServer:
+    def _start_local_server(self, stop: threading.Event) -> LocalServer:
         return LocalServer(
             self._cache.server_data,
             python=self.settings.python,
@@ -217,27 +216,27 @@ class Session:
             stop=stop,
         )
 
-    def _reach(self, local: str) -> Client:
+    def _make_client(self, local: str) -> Client:
         if local:
             return connect(local)
         certificate = self.settings.certificate
         tls = Tls(authority=Path(certificate)) if certificate else None
         return connect(self.settings.server, self.settings.token or None, tls)
 
-    def _trim(self) -> None:
+    def _trim_cache(self) -> None:
         """Keep the cache below its limit; never what this session has asked for."""
-        with self._guard:
-            errands = list(self._errands.values())
-        folders = [errand.wish.folder for errand in errands]
-        jobs = {errand.job for errand in errands if not errand.is_over}
+        with self._lock:
+            requests = list(self._requests.values())
+        folders = [request.operation.folder for request in requests]
+        jobs = {request.job for request in requests if not request.is_finished}
         try:
-            self._cache.trim(folders, self._old_jobs(jobs))
+            self._cache.trim(folders, self._removable_jobs(jobs))
         except (OSError, ClientError):
             _log.warning("the cache cannot be trimmed", exc_info=True)
 
-    def _old_jobs(self, in_use: set[str]) -> Iterator[Removable]:
+    def _removable_jobs(self, in_use: set[str]) -> Iterator[Removable]:
         """The jobs of the local server that may go; others belong to somebody else's disk."""
-        client = self._line.client(lambda: self._line.is_up)
+        client = self._connection.wait_for_client(lambda: self._connection.is_connected)
         if self.settings.server or client is None:
             return
         latest = time.time() - KEEP_JOBS_S
@@ -247,7 +246,7 @@ class Session:
                 yield Removable(ended, client.job(status.name).delete)
 
 
-def _pairs(fields: Fields) -> tuple[tuple[str, str], ...]:
+def _read_path_map(fields: Fields) -> tuple[tuple[str, str], ...]:
     pairs = fields.raw("path_map")
     right = isinstance(pairs, list) and all(
         isinstance(pair, list) and [type(text) for text in pair] == [str, str] for pair in pairs

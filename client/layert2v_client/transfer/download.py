@@ -19,13 +19,13 @@ from typing import IO
 from layert2v.stack import MANIFEST_NAME, is_safe_path
 from layert2v.v1 import artifacts_pb2
 from layert2v.wire import CHUNK_BYTES
-from layert2v_client.connection import PATIENCE_S, Connection, Patience
+from layert2v_client.connection import RETRY_TIMEOUT_S, Connection, RetryBudget
 from layert2v_client.convert import artifact_from_message
 from layert2v_client.errors import (
+    Cancelled,
     ClientError,
     NotPossible,
     ServerUnavailable,
-    Stopped,
     TransferFailed,
 )
 from layert2v_client.types import Artifact, JobState, JobStatus
@@ -35,27 +35,28 @@ PAGE_SIZE = 500
 SEGMENT_BYTES = 16 * CHUNK_BYTES
 SEGMENT_TIMEOUT_S = 120.0
 
-Report = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Terms:
-    """How files travel.
+class TransferOptions:
+    """Options of an upload or a download.
 
-    ``report`` hears bytes done and bytes in all. ``patience_s`` is how long a cut line is taken up
-    again. ``path_map`` turns prefixes of the server's paths into this machine's. ``link`` allows
-    a hard link to a file of the server, where a copy would do. ``stop`` calls it off.
+    ``report`` is called with bytes done and bytes in all. A connection that breaks is tried again
+    for ``retry_timeout_s`` seconds. ``path_map`` turns prefixes of the server's paths into this
+    machine's. ``link`` allows a hard link to a file of the server in place of a copy. Setting
+    ``stop`` cancels the transfer.
     """
 
-    report: Report | None = None
-    patience_s: float = PATIENCE_S
+    report: ProgressCallback | None = None
+    retry_timeout_s: float = RETRY_TIMEOUT_S
     path_map: tuple[tuple[str, str], ...] = ()
     link: bool = False
     stop: threading.Event | None = None
 
 
 @dataclass(frozen=True)
-class Parcel:
+class DownloadItem:
     """A file of a job and where it goes."""
 
     artifact: Artifact
@@ -75,8 +76,8 @@ def list_artifacts(connection: Connection, job: str) -> list[Artifact]:
             return sorted(found, key=lambda artifact: artifact.path == MANIFEST_NAME)
 
 
-def download(
-    connection: Connection, status: JobStatus, folder: Path, terms: Terms | None = None
+def download_stack(
+    connection: Connection, status: JobStatus, folder: Path, options: TransferOptions | None = None
 ) -> Path:
     """Bring the stack of a finished job into ``folder``, which is made where it is missing.
 
@@ -84,13 +85,13 @@ def download(
     ``TransferFailed`` or another ``ClientError``; after any of them the same call goes on where it
     stopped.
     """
-    artifacts = artifacts_of(connection, status)
-    parcels = [Parcel(artifact, target_in(folder, artifact.path)) for artifact in artifacts]
-    deliver(connection, status, artifacts, parcels, terms or Terms())
+    artifacts = finished_artifacts(connection, status)
+    items = [DownloadItem(artifact, target_path(folder, artifact.path)) for artifact in artifacts]
+    download_files(connection, status, artifacts, items, options or TransferOptions())
     return folder
 
 
-def artifacts_of(connection: Connection, status: JobStatus) -> list[Artifact]:
+def finished_artifacts(connection: Connection, status: JobStatus) -> list[Artifact]:
     """The files of a finished job, the manifest last. Raises ``NotPossible``, ``ClientError``."""
     if status.state is not JobState.succeeded:
         raise NotPossible(
@@ -101,43 +102,45 @@ def artifacts_of(connection: Connection, status: JobStatus) -> list[Artifact]:
     return list_artifacts(connection, status.name)
 
 
-def deliver(
+def download_files(
     connection: Connection,
     status: JobStatus,
     artifacts: Sequence[Artifact],
-    parcels: Sequence[Parcel],
-    terms: Terms,
+    items: Sequence[DownloadItem],
+    options: TransferOptions,
 ) -> None:
-    """Bring ``parcels``, some of the job's ``artifacts``, in this order.
+    """Bring ``items``, some of the job's ``artifacts``, in this order.
 
-    Raises ``TransferFailed``, ``Stopped`` or another ``ClientError``.
+    Raises ``TransferFailed``, ``Cancelled`` or another ``ClientError``.
     """
-    shared = _shared_folder(status.local_path, artifacts, terms.path_map)
-    tally = _Tally(sum(parcel.artifact.size_bytes for parcel in parcels), terms.report)
-    for parcel in parcels:
-        if not _is_there(parcel):
-            _Delivery(connection, parcel, shared, terms).run(tally.advanced)
-        tally.finished(parcel.artifact.size_bytes)
+    shared = _shared_folder(status.local_path, artifacts, options.path_map)
+    tally = _ProgressCounter(sum(item.artifact.size_bytes for item in items), options.report)
+    for item in items:
+        if not _is_complete(item):
+            _Download(connection, item, shared, options).run(tally.advance)
+        tally.finish_file(item.artifact.size_bytes)
 
 
-def forget(connection: Connection, status: JobStatus, folder: Path) -> None:
+def discard_partial(connection: Connection, status: JobStatus, folder: Path) -> None:
     """Remove what a download that was called off has brought; a whole stack stays.
 
     Raises ``ClientError``.
     """
     if not (folder / MANIFEST_NAME).exists():
-        artifacts = artifacts_of(connection, status)
-        discard([Parcel(artifact, target_in(folder, artifact.path)) for artifact in artifacts])
+        artifacts = finished_artifacts(connection, status)
+        discard(
+            [DownloadItem(artifact, target_path(folder, artifact.path)) for artifact in artifacts]
+        )
 
 
-def discard(parcels: Sequence[Parcel]) -> None:
-    """Remove what has arrived of ``parcels``, and the folders that are empty then."""
-    for parcel in parcels:
-        if _is_right(parcel.target, parcel.artifact):
-            parcel.target.unlink()
-        _partial(parcel).unlink(missing_ok=True)
+def discard(items: Sequence[DownloadItem]) -> None:
+    """Remove what has arrived of ``items``, and the folders that are empty then."""
+    for item in items:
+        if _matches(item.target, item.artifact):
+            item.target.unlink()
+        _partial(item).unlink(missing_ok=True)
     inside_out = sorted(
-        {folder for parcel in parcels for folder in _folders(parcel)},
+        {folder for item in items for folder in _enclosing_folders(item)},
         key=lambda folder: len(folder.parts),
         reverse=True,
     )
@@ -146,64 +149,68 @@ def discard(parcels: Sequence[Parcel]) -> None:
             folder.rmdir()
 
 
-def _folders(parcel: Parcel) -> Sequence[Path]:
+def _enclosing_folders(item: DownloadItem) -> Sequence[Path]:
     """The folders around a file, up to that of its stack."""
-    depth = len(PurePosixPath(parcel.artifact.path).parts)
-    return list(parcel.target.parents)[:depth]
+    depth = len(PurePosixPath(item.artifact.path).parts)
+    return list(item.target.parents)[:depth]
 
 
-class _Tally:
+class _ProgressCounter:
     """Bytes of the whole stack that are here."""
 
-    def __init__(self, total: int, report: Report | None) -> None:
+    def __init__(self, total: int, report: ProgressCallback | None) -> None:
         self._total = total
         self._report = report
         self._whole_files = 0
 
-    def advanced(self, in_this_file: int) -> None:
+    def advance(self, in_this_file: int) -> None:
         if self._report is not None:
             self._report(self._whole_files + in_this_file, self._total)
 
-    def finished(self, file_bytes: int) -> None:
+    def finish_file(self, file_bytes: int) -> None:
         self._whole_files += file_bytes
-        self.advanced(0)
+        self.advance(0)
 
 
-class _Delivery:
+class _Download:
     """One file on its way: into a hidden partial file first, renamed when its hash is right."""
 
     def __init__(
-        self, connection: Connection, parcel: Parcel, shared: Path | None, terms: Terms
+        self,
+        connection: Connection,
+        item: DownloadItem,
+        shared: Path | None,
+        options: TransferOptions,
     ) -> None:
         self._connection = connection
-        self._artifact = parcel.artifact
-        self._target = parcel.target
-        self._partial = _partial(parcel)
+        self._artifact = item.artifact
+        self._target = item.target
+        self._partial = _partial(item)
         self._shared = shared
-        self._link = terms.link
-        self._stop = terms.stop or threading.Event()
-        self._patience = Patience(terms.patience_s, self._stop)
+        self._link = options.link
+        self._stop = options.stop or threading.Event()
+        self._budget = RetryBudget(options.retry_timeout_s, self._stop)
 
-    def run(self, advanced: Callable[[int], object]) -> None:
-        """Deliver; ``advanced`` hears the bytes of this file that have arrived."""
+    def run(self, advance: Callable[[int], object]) -> None:
+        """Deliver; ``advance`` hears the bytes of this file that have arrived."""
         artifact, partial = self._artifact, self._partial
         try:
             self._target.parent.mkdir(parents=True, exist_ok=True)
             if self._shared is not None and self._copy(self._shared) == artifact.sha256:
-                advanced(artifact.size_bytes)
+                advance(artifact.size_bytes)
                 partial.replace(self._target)
                 return
             for _ in range(2):  # a partial file from an earlier call may be damaged: once more
-                if self._receive(partial, advanced) == artifact.sha256:
+                if self._receive(partial, advance) == artifact.sha256:
                     partial.replace(self._target)
                     return
                 partial.unlink()
-        except OSError as problem:
+        except OSError as error:
             raise TransferFailed(
                 "FILE_NOT_WRITTEN",
-                f"{self._target} cannot be written: {problem.strerror or problem}.",
+                f"{self._target} cannot be written: {error.strerror or error}.",
                 "Free some space or choose another folder; the same call goes on where it stopped.",
-            ) from problem
+            ) from error
         raise TransferFailed(
             "FILE_DAMAGED",
             f"{artifact.path} arrived twice with a wrong checksum.",
@@ -220,20 +227,20 @@ class _Delivery:
             return ""
         with reading:
             self._partial.unlink(missing_ok=True)
-            if self._linked(source):
-                for block in _blocks(reading):
+            if self._try_link(source):
+                for block in _read_blocks(reading):
                     digest.update(block)
                 if digest.hexdigest() != self._artifact.sha256:
                     self._partial.unlink()  # or the server's own file would be written on
                 return digest.hexdigest()
             with self._partial.open("wb") as file:
-                for block in _blocks(reading):
-                    self._go_on()
+                for block in _read_blocks(reading):
+                    self._raise_if_cancelled()
                     digest.update(block)
                     file.write(block)
         return digest.hexdigest()
 
-    def _linked(self, source: Path) -> bool:
+    def _try_link(self, source: Path) -> bool:
         """Whether the file could be linked: on the same disk, by somebody who may."""
         if not self._link:
             return False
@@ -243,34 +250,34 @@ class _Delivery:
             return False
         return True
 
-    def _go_on(self) -> None:
+    def _raise_if_cancelled(self) -> None:
         if self._stop.is_set():
-            raise Stopped
+            raise Cancelled
 
-    def _receive(self, partial: Path, advanced: Callable[[int], object]) -> str:
+    def _receive(self, partial: Path, advance: Callable[[int], object]) -> str:
         """Bring what is missing of the partial file; returns the hash of the whole."""
         digest = hashlib.sha256()
         with partial.open("a+b") as file:
             file.seek(0)
-            for block in _blocks(file):
+            for block in _read_blocks(file):
                 digest.update(block)
             while file.tell() < self._artifact.size_bytes:
-                self._go_on()
-                problem: ClientError
+                self._raise_if_cancelled()
+                failure: ClientError
                 try:
-                    for data in self._segment(file.tell()):
-                        self._go_on()
+                    for data in self._read_segment(file.tell()):
+                        self._raise_if_cancelled()
                         file.write(data)
                         digest.update(data)
-                        advanced(file.tell())
-                        self._patience.renew()
+                        advance(file.tell())
+                        self._budget.reset()
                     continue
-                except (ServerUnavailable, TransferFailed) as cut:
-                    problem = cut
-                self._patience.pause(problem)
+                except (ServerUnavailable, TransferFailed) as error:
+                    failure = error
+                self._budget.pause(failure)
         return digest.hexdigest()
 
-    def _segment(self, offset: int) -> Iterator[bytes]:
+    def _read_segment(self, offset: int) -> Iterator[bytes]:
         """The checked bytes of one read."""
         request = artifacts_pb2.ReadArtifactRequest(
             name=self._artifact.name, offset=offset, limit=SEGMENT_BYTES
@@ -298,15 +305,15 @@ def _shared_folder(
 ) -> Path | None:
     """The stack's folder on the server where this machine sees the same manifest there."""
     manifests = [artifact for artifact in artifacts if artifact.path == MANIFEST_NAME]
-    for known in (local_path, *_mapped(local_path, path_map)):
+    for known in (local_path, *_mapped_paths(local_path, path_map)):
         folder = Path(known)
         usable = known and manifests and folder.is_absolute()
-        if usable and _is_right(folder / MANIFEST_NAME, manifests[0]):
+        if usable and _matches(folder / MANIFEST_NAME, manifests[0]):
             return folder
     return None
 
 
-def _mapped(path: str, path_map: tuple[tuple[str, str], ...]) -> Iterator[str]:
+def _mapped_paths(path: str, path_map: tuple[tuple[str, str], ...]) -> Iterator[str]:
     """``path`` as this machine may know it. Both kinds of slashes end a prefix."""
     for there, here in path_map:
         prefix = there.rstrip("/\\")
@@ -315,7 +322,7 @@ def _mapped(path: str, path_map: tuple[tuple[str, str], ...]) -> Iterator[str]:
             yield str(Path(here, *rest.replace("\\", "/").split("/")[1:]))
 
 
-def target_in(folder: Path, path: str) -> Path:
+def target_path(folder: Path, path: str) -> Path:
     """Where a file goes. Raises ``TransferFailed`` for a path that would leave the folder."""
     target = folder / path
     inside = folder.resolve() in target.resolve().parents
@@ -328,21 +335,21 @@ def target_in(folder: Path, path: str) -> Path:
     return target
 
 
-def _partial(parcel: Parcel) -> Path:
+def _partial(item: DownloadItem) -> Path:
     # The hash in the name keeps a partial file from being continued with other content.
-    target = parcel.target
-    return target.with_name(f".{target.name}.{parcel.artifact.sha256[:12]}.part")
+    target = item.target
+    return target.with_name(f".{target.name}.{item.artifact.sha256[:12]}.part")
 
 
-def _is_there(parcel: Parcel) -> bool:
+def _is_complete(item: DownloadItem) -> bool:
     """Whether the file is here already. Raises ``TransferFailed`` where another one is."""
-    if not parcel.target.exists():
+    if not item.target.exists():
         return False
-    if _is_right(parcel.target, parcel.artifact):
+    if _matches(item.target, item.artifact):
         return True
     raise TransferFailed(
         "FILE_EXISTS",
-        f"{parcel.target} is another file already.",
+        f"{item.target} is another file already.",
         "Choose an empty folder; nothing is overwritten.",
     )
 
@@ -356,20 +363,20 @@ def has_content(path: Path, size_bytes: int, sha256: str) -> bool:
 
 
 def sha256_of(path: Path, stop: threading.Event | None = None) -> str:
-    """The hash of a file. Raises ``OSError``, and ``Stopped`` when ``stop`` is set."""
+    """The hash of a file. Raises ``OSError``, and ``Cancelled`` when ``stop`` is set."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        for block in _blocks(file):
+        for block in _read_blocks(file):
             if stop is not None and stop.is_set():
-                raise Stopped
+                raise Cancelled
             digest.update(block)
     return digest.hexdigest()
 
 
-def _is_right(path: Path, artifact: Artifact) -> bool:
+def _matches(path: Path, artifact: Artifact) -> bool:
     return has_content(path, artifact.size_bytes, artifact.sha256)
 
 
-def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+def _read_blocks(file: IO[bytes]) -> Iterator[bytes]:
     while block := file.read(CHUNK_BYTES):
         yield block

@@ -17,16 +17,16 @@ from typing import Any
 
 from layert2v.v1 import artifacts_pb2
 from layert2v.wire import CHUNK_BYTES, MAX_FIND_FILES
-from layert2v_client.connection import Connection, Patience
-from layert2v_client.errors import ClientError, InvalidRequest, ServerUnavailable, Stopped
-from layert2v_client.transfer.download import Terms, sha256_of
+from layert2v_client.connection import Connection, RetryBudget
+from layert2v_client.errors import Cancelled, ClientError, InvalidRequest, ServerUnavailable
+from layert2v_client.transfer.download import TransferOptions, sha256_of
 
 SEGMENT_CHUNKS = 16  # a stream of its own, so that it can have a deadline
 SEGMENT_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
-class Outgoing:
+class LocalFile:
     """A file of this machine with the content it should have."""
 
     path: Path
@@ -34,15 +34,15 @@ class Outgoing:
     sha256: str
 
 
-def outgoing(path: Path, stop: threading.Event | None = None) -> Outgoing:
-    """The file as it is. Raises ``InvalidRequest`` where it cannot be read, ``Stopped``."""
+def local_file(path: Path, stop: threading.Event | None = None) -> LocalFile:
+    """The file as it is. Raises ``InvalidRequest`` where it cannot be read, ``Cancelled``."""
     try:
-        return Outgoing(path, path.stat().st_size, sha256_of(path, stop))
-    except OSError as problem:
-        raise _unreadable(path, problem) from problem
+        return LocalFile(path, path.stat().st_size, sha256_of(path, stop))
+    except OSError as error:
+        raise _unreadable_error(path, error) from error
 
 
-def missing(connection: Connection, hashes: Iterable[str]) -> set[str]:
+def find_missing(connection: Connection, hashes: Iterable[str]) -> set[str]:
     """Those of the SHA-256 sums that the server does not hold. Raises ``ClientError``."""
     wanted = sorted(set(hashes))
     found: set[str] = set()
@@ -52,35 +52,42 @@ def missing(connection: Connection, hashes: Iterable[str]) -> set[str]:
     return found
 
 
-def upload(
-    connection: Connection, files: Mapping[str, Outgoing], request_id: uuid.UUID, terms: Terms
+def upload_files(
+    connection: Connection,
+    files: Mapping[str, LocalFile],
+    request_id: uuid.UUID,
+    options: TransferOptions,
 ) -> None:
     """Bring ``files``, which are given by their SHA-256.
 
     The same ``request_id`` goes on with what an earlier call has brought. Raises
-    ``InvalidRequest`` where a file is not what it should be, ``Stopped`` or another
+    ``InvalidRequest`` where a file is not what it should be, ``Cancelled`` or another
     ``ClientError``.
     """
     total = sum(file.size_bytes for file in files.values())
     done = 0
     for file in files.values():
-        _Dispatch(connection, file, request_id, terms).run(done, total)
+        _Upload(connection, file, request_id, options).run(done, total)
         done += file.size_bytes
-        if terms.report is not None:
-            terms.report(done, total)
+        if options.report is not None:
+            options.report(done, total)
 
 
-class _Dispatch:
+class _Upload:
     """One file on its way to the server."""
 
     def __init__(
-        self, connection: Connection, file: Outgoing, request_id: uuid.UUID, terms: Terms
+        self,
+        connection: Connection,
+        file: LocalFile,
+        request_id: uuid.UUID,
+        options: TransferOptions,
     ) -> None:
         self._connection = connection
         self._file = file
-        self._terms = terms
-        self._stop = terms.stop or threading.Event()
-        self._patience = Patience(terms.patience_s, self._stop)
+        self._options = options
+        self._stop = options.stop or threading.Event()
+        self._budget = RetryBudget(options.retry_timeout_s, self._stop)
         media_type, _ = mimetypes.guess_type(file.path.name)
         self._begin = artifacts_pb2.BeginWrite(
             # Of the request, not of the content alone: others may bring the same at this moment.
@@ -92,34 +99,34 @@ class _Dispatch:
 
     def run(self, done: int, total: int) -> None:
         """Send it; ``done`` of ``total`` bytes of all files went before."""
-        offset, is_whole = self._committed()
+        offset, is_whole = self._query_committed()
         while not is_whole:
             if self._stop.is_set():
-                raise Stopped
-            problem: ClientError
+                raise Cancelled
+            failure: ClientError
             try:
-                answer = self._segment(offset)
+                answer = self._send_segment(offset)
                 offset, is_whole = answer.committed_bytes, answer.HasField("artifact")
-                self._patience.renew()
-                if self._terms.report is not None:
-                    self._terms.report(done + offset, total)
+                self._budget.reset()
+                if self._options.report is not None:
+                    self._options.report(done + offset, total)
                 continue
-            except ServerUnavailable as cut:
-                problem = cut
-            except ClientError as refusal:
-                if refusal.reason != "CHECKSUM_WRONG":
+            except ServerUnavailable as error:
+                failure = error
+            except ClientError as error:
+                if error.reason != "CHECKSUM_WRONG":
                     raise
                 self._check_content()
-                problem = refusal
-            self._patience.pause(problem)
-            offset, is_whole = self._committed()
+                failure = error
+            self._budget.pause(failure)
+            offset, is_whole = self._query_committed()
 
-    def _committed(self) -> tuple[int, bool]:
+    def _query_committed(self) -> tuple[int, bool]:
         request = artifacts_pb2.QueryWriteRequest(upload_id=self._begin.upload_id)
         answer = self._connection.call(self._connection.artifacts.QueryWrite, request)
         return answer.committed_bytes, answer.HasField("artifact")
 
-    def _segment(self, offset: int) -> Any:
+    def _send_segment(self, offset: int) -> Any:
         """Send some chunks from ``offset`` on, and the end where they reach it."""
         steps = [artifacts_pb2.WriteArtifactRequest(begin=self._begin)]
         try:
@@ -133,29 +140,29 @@ class _Dispatch:
                         )
                         steps.append(artifacts_pb2.WriteArtifactRequest(chunk=chunk))
                         offset += len(data)
-        except OSError as problem:
-            raise _unreadable(self._file.path, problem) from problem
+        except OSError as error:
+            raise _unreadable_error(self._file.path, error) from error
         if offset >= self._file.size_bytes:
             finish = artifacts_pb2.FinishWrite()
             steps.append(artifacts_pb2.WriteArtifactRequest(finish=finish))
         elif len(steps) == 1:
-            raise _changed(self._file.path)
+            raise _changed_error(self._file.path)
         return self._connection.call(
             self._connection.artifacts.WriteArtifact, iter(steps), SEGMENT_TIMEOUT_S
         )
 
     def _check_content(self) -> None:
         """Raises ``InvalidRequest`` where the damage is on this side."""
-        if outgoing(self._file.path) != self._file:
-            raise _changed(self._file.path)
+        if local_file(self._file.path) != self._file:
+            raise _changed_error(self._file.path)
 
 
-def _unreadable(path: Path, problem: OSError) -> InvalidRequest:
-    message = f"{path} cannot be read: {problem.strerror or problem}."
+def _unreadable_error(path: Path, error: OSError) -> InvalidRequest:
+    message = f"{path} cannot be read: {error.strerror or error}."
     return InvalidRequest("FILE_UNREADABLE", message)
 
 
-def _changed(path: Path) -> InvalidRequest:
+def _changed_error(path: Path) -> InvalidRequest:
     return InvalidRequest(
         "FILE_CHANGED",
         f"{path} is not the file any more that it was.",

@@ -49,11 +49,11 @@ def _evaluate(args: argparse.Namespace) -> int:
     from layert2v_engine.engine import Engine
     from layert2v_engine.evaluation import reference_data, report, rerender
     from layert2v_engine.evaluation.samples import read_wishes
-    from layert2v_engine.pipeline import LayeredPipeline, model_folder
+    from layert2v_engine.pipeline import LayeredPipeline, find_model
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     wishes = read_wishes(args.prompts) if args.prompts is not None else None
-    device, folder = str(pick_device(args.device)), model_folder(args.model)
+    device, folder = str(pick_device(args.device)), find_model(args.model)
     pipeline = LayeredPipeline.from_pretrained(folder, device=device)
     args.out.mkdir(parents=True, exist_ok=True)
     known = reference_data.prepare(

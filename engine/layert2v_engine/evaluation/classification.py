@@ -57,4 +57,4 @@ def impurity(shots: Sequence[Shot], judges: Judges) -> dict[str, float]:
 
 def over_grey(actor: ForegroundFrames) -> Tensor:
     """A foreground alone [1, 3, T, H, W] over mid-grey."""
-    return actor.colour * actor.alpha + _GREY * (1 - actor.alpha)
+    return actor.color * actor.alpha + _GREY * (1 - actor.alpha)

@@ -125,7 +125,7 @@ def measure_real(clips: ClipSet) -> Figures:
         pixels = clips.pixels[row].float() / 255
         matte, shadow = pixels[_MATTE : _MATTE + 1], pixels[_SHADOW : _SHADOW + 1]
         colour = pixels[6:9]
-        actor = ForegroundFrames(colour=colour[None], alpha=matte[None], shadow=shadow[None])
+        actor = ForegroundFrames(color=colour[None], alpha=matte[None], shadow=shadow[None])
         layers = LayerFrames(
             composite=pixels[COMPOSITE][None], background=pixels[BACKGROUND][None],
             foregrounds=(actor,),
@@ -204,7 +204,7 @@ def _row(shot: Shot, most: int) -> Tensor:
         alpha = actor.alpha[0, :, middle]
         shadow = torch.zeros_like(alpha) if actor.shadow is None else actor.shadow[0, :, middle]
         pictures += [
-            actor.colour[0, :, middle] * alpha + checker * (1 - alpha),
+            actor.color[0, :, middle] * alpha + checker * (1 - alpha),
             alpha.expand(3, -1, -1),
             shadow.expand(3, -1, -1),
         ]

@@ -148,7 +148,7 @@ def joined(groups: Iterable[LayerFrames]) -> LayerFrames:
         own = [part.foregrounds[number] for part in parts]
         shadows = [part.shadow for part in own if part.shadow is not None]
         return ForegroundFrames(
-            colour=torch.cat([part.colour for part in own], 2),
+            color=torch.cat([part.color for part in own], 2),
             alpha=torch.cat([part.alpha for part in own], 2),
             shadow=torch.cat(shadows, 2) if shadows else None,
         )

@@ -36,7 +36,7 @@ def read_layers(folder: Path, display: str) -> LayerFrames:
     def actor(layer: Layer) -> ForegroundFrames:
         read, shadow = pixels(layer), shadow_of(layer.name, stack)
         return ForegroundFrames(
-            colour=colour(read),
+            color=colour(read),
             alpha=read[..., 3][None, None],
             shadow=None if shadow is None else pixels(stack.layer(shadow))[..., 3][None, None],
         )

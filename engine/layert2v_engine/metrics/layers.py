@@ -24,7 +24,7 @@ def recompose(layers: LayerFrames) -> Tensor:
     for actor in layers.foregrounds:
         if actor.shadow is not None:
             comp = comp * (1 - actor.shadow[0])
-        comp = decode_srgb(actor.colour[0]) * actor.alpha[0] + comp * (1 - actor.alpha[0])
+        comp = decode_srgb(actor.color[0]) * actor.alpha[0] + comp * (1 - actor.alpha[0])
     return encode_srgb(comp)
 
 

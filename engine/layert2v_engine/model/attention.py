@@ -1,9 +1,9 @@
 """Attention for streams: rotary self-attention over all of them, text attention prompt by prompt.
 
-Keys and values of the text are projected once per prompt. Streams that hear the same prompts share
-one attention call over exactly those prompts, so text needs no [queries x keys] mask; padding
+Keys and values of the text are projected once per prompt. Streams that attend to the same prompts
+share one attention call over exactly those prompts, so text needs no [queries x keys] mask; padding
 inside a prompt is hidden by a mask over keys alone. Which streams see which is a matrix of streams,
-and the keys and values of streams that see only each other can be kept from pass to pass.
+and the keys and values of streams that see only each other can be cached from pass to pass.
 """
 
 from __future__ import annotations
@@ -28,50 +28,52 @@ Rotary = tuple[Tensor, Tensor]  # cosines and sines, each [1, N, 1, head_dim / 2
 
 
 class Route(NamedTuple):
-    """Streams that hear the same prompts, and those prompts."""
+    """Streams that attend to the same prompts, and those prompts."""
 
     streams: tuple[int, ...]
     prompts: tuple[int, ...]
 
 
 class TextContext(NamedTuple):
-    """What text attention reads: states [B, P, L, D], mask [B, P, L] or None, who hears what."""
+    """What text attention reads: states [B, P, L, D], mask [B, P, L] or None, and the routes."""
 
     states: Tensor
     mask: Tensor | None
     routes: tuple[Route, ...]
 
 
-class StreamMemory:
-    """What one block need not compute again in every pass of a run: keys and values of the text,
-    and, where the first pass is of frozen streams, theirs. Later passes attend to them beside their
-    own.
+class KVCache:
+    """Keys and values that one block need not compute again in every pass of a run: those of the
+    text and, where the first pass is of frozen streams, theirs.
+
+    Later passes attend to them beside their own.
     """
 
-    def __init__(self, *, keeps: bool) -> None:
-        self._keeps = keeps  # whether the next pass is that of frozen streams
+    def __init__(self, *, stores_frozen: bool) -> None:
+        self._stores_next = stores_frozen  # whether the next pass is that of frozen streams
         self._frozen: tuple[Tensor, Tensor] | None = None
-        self._room: tuple[Tensor, Tensor] | None = None  # for theirs and those of one pass
+        self._buffers: tuple[Tensor, Tensor] | None = None  # for theirs and those of one pass
         self.text: tuple[Tensor, Tensor] | None = None  # [B, P, L, H, d]
 
-    def joined(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, M, H, d] to attend to, given those of the tokens at hand; good until
-        the next pass.
+    def update(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the keys and values [B, M, H, d] to attend to, given those of this pass' tokens.
+
+        They are good until the next pass.
         """
-        if self._keeps:
-            self._keeps, self._frozen = False, (key, value)
+        if self._stores_next:
+            self._stores_next, self._frozen = False, (key, value)
         if self._frozen is None or key is self._frozen[0]:
             return key, value
-        if self._room is None:
-            kept, shown = self._frozen
-            self._room = _room_beside(kept, key), _room_beside(shown, value)
-        for room, new in zip(self._room, (key, value), strict=True):
-            room[:, -new.shape[1] :] = new
-        return self._room
+        if self._buffers is None:
+            frozen_key, frozen_value = self._frozen
+            self._buffers = _make_buffer(frozen_key, key), _make_buffer(frozen_value, value)
+        for buffer, new in zip(self._buffers, (key, value), strict=True):
+            buffer[:, -new.shape[1] :] = new
+        return self._buffers
 
-    def of_first(self, count: int) -> StreamMemory:
-        """The same for passes of the first `count` of a batch."""
-        part = StreamMemory(keeps=False)
+    def slice_batch(self, count: int) -> KVCache:
+        """Return the cache for passes of the first ``count`` of a batch."""
+        part = KVCache(stores_frozen=False)
         if self._frozen is not None:
             part._frozen = self._frozen[0][:count], self._frozen[1][:count]
         if self.text is not None:
@@ -79,25 +81,29 @@ class StreamMemory:
         return part
 
 
-def _room_beside(kept: Tensor, new: Tensor) -> Tensor:
-    """Room for both, which begins with `kept` [B, M, H, d]. Its memory goes head by head: attention
-    then need not copy all of it in every pass.
+def _make_buffer(frozen: Tensor, new: Tensor) -> Tensor:
+    """Return a buffer for both that begins with ``frozen`` [B, M, H, d].
+
+    Its memory goes head by head: attention then need not copy all of it in every pass.
     """
-    batch, count, heads, width = kept.shape
-    room = kept.new_empty(batch, heads, count + new.shape[1], width).transpose(1, 2)
-    room[:, :count] = kept
-    return room
+    batch, count, heads, width = frozen.shape
+    buffer = frozen.new_empty(batch, heads, count + new.shape[1], width).transpose(1, 2)
+    buffer[:, :count] = frozen
+    return buffer
 
 
-def one_way(frozen: Tensor) -> Tensor:
-    """Which stream sees which [B, S, S], where `frozen` [B, S] streams see one another only."""
+def one_way_mask(frozen: Tensor) -> Tensor:
+    """Return which stream sees which [B, S, S], true where it does.
+
+    frozen: [B, S], true at streams that see one another only.
+    """
     return ~frozen[:, :, None] | frozen[:, None, :]
 
 
-def plan_routes(visibility: Sequence[Sequence[int]]) -> tuple[Route, ...]:
-    """Group streams by the prompts they hear, in order of first appearance."""
+def plan_routes(attended_prompts: Sequence[Sequence[int]]) -> tuple[Route, ...]:
+    """Group streams by the prompts they attend to, in order of first appearance."""
     groups: dict[tuple[int, ...], list[int]] = {}
-    for stream, prompts in enumerate(visibility):
+    for stream, prompts in enumerate(attended_prompts):
         groups.setdefault(tuple(prompts), []).append(stream)
     return tuple(Route(tuple(streams), prompts) for prompts, streams in groups.items())
 
@@ -120,7 +126,7 @@ def attend(
         and key.shape[1] <= MATMUL_ATTENTION_KEYS
     ):
         return _matmul_attention(query, key, value, mask)
-    if query.device.type == "cpu" and query.dtype is torch.bfloat16 and not _between_streams(mask):
+    if query.device.type == "cpu" and query.dtype is torch.bfloat16 and not _is_stream_mask(mask):
         return _chunked_attention(query, key, value, mask)
     dense = None
     if mask is not None:  # flash kernels refuse masks
@@ -144,12 +150,12 @@ def _matmul_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | 
     return (weights @ value.transpose(1, 2)).transpose(1, 2)
 
 
-def _between_streams(mask: Tensor | None) -> bool:
+def _is_stream_mask(mask: Tensor | None) -> bool:
     return mask is not None and mask.shape[1] > 1
 
 
 def _chunked_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """The same in bfloat16 without gradients; mask: [B, 1, M]."""
+    """Compute the same in bfloat16 without gradients; mask: [B, 1, M]."""
     batch, heads = query.shape[0], query.shape[2]
     scaled = (query * query.shape[-1] ** -0.5).transpose(1, 2).flatten(0, 1)  # [B * H, N, d]
     keys = key.permute(0, 2, 3, 1).flatten(0, 1)  # [B * H, d, M]
@@ -165,8 +171,8 @@ def _chunked_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor |
     return torch.cat(parts, 1).unflatten(0, (batch, heads)).transpose(1, 2)
 
 
-def rotate(x: Tensor, rotary: Rotary) -> Tensor:
-    """Turn the interleaved pairs of x [B, N, H, d] by their position's angles; computed in float32.
+def apply_rotary_emb(x: Tensor, rotary: Rotary) -> Tensor:
+    """Rotate the interleaved pairs of x [B, N, H, d] by their position's angles, in float32.
 
     The result keeps the first halves of all pairs together: scores do not mind an order that
     queries and keys share, and writing without interleaving vectorises.
@@ -177,7 +183,7 @@ def rotate(x: Tensor, rotary: Rotary) -> Tensor:
 
 
 def split_heads(x: Tensor, norm: torch.nn.RMSNorm | None, heads: int) -> Tensor:
-    """[..., H * d] -> [..., H, d], normalised over all heads in float32 first, as in Wan."""
+    """Split [..., H * d] into [..., H, d], normalized over all heads in float32, as in Wan."""
     if norm is not None:
         shape = (x.shape[-1],)
         x = F.rms_norm(x.float(), shape, norm.weight.float(), norm.eps).type_as(x)
@@ -187,7 +193,7 @@ def split_heads(x: Tensor, norm: torch.nn.RMSNorm | None, heads: int) -> Tensor:
 class StreamAttnProcessor:
     """Self-attention over the tokens of all streams."""
 
-    # Names that diffusers sets through `set_attention_backend` and `enable_parallelism`.
+    # Names that diffusers sets through ``set_attention_backend`` and ``enable_parallelism``.
     _attention_backend: AttentionBackendName | None = None
     _parallel_config: Any = None
 
@@ -198,7 +204,7 @@ class StreamAttnProcessor:
         encoder_hidden_states: None = None,
         attention_mask: Tensor | None = None,  # [B, S, S]: which stream sees which
         rotary_emb: Rotary | None = None,
-        memory: StreamMemory | None = None,
+        kv_cache: KVCache | None = None,
     ) -> Tensor:
         if attn.fused_projections:
             query, key, value = attn.to_qkv(hidden_states).chunk(3, dim=-1)
@@ -208,16 +214,16 @@ class StreamAttnProcessor:
         key = split_heads(key, attn.norm_k, attn.heads)
         value = split_heads(value, None, attn.heads)
         if rotary_emb is not None:
-            query, key = rotate(query, rotary_emb), rotate(key, rotary_emb)
-        if memory is not None:
-            key, value = memory.joined(key, value)
+            query, key = apply_rotary_emb(query, rotary_emb), apply_rotary_emb(key, rotary_emb)
+        if kv_cache is not None:
+            key, value = kv_cache.update(key, value)
         out = attend(query, key, value, attention_mask, self._attention_backend)
         projected: Tensor = attn.to_out[0](out.flatten(2))
         return projected
 
 
 class RoutedTextAttnProcessor:
-    """Text attention in which each stream reads only the prompts it hears."""
+    """Text attention in which each stream reads only the prompts it attends to."""
 
     _attention_backend: AttentionBackendName | None = None
     _parallel_config: Any = None
@@ -229,47 +235,49 @@ class RoutedTextAttnProcessor:
         encoder_hidden_states: TextContext,
         attention_mask: None = None,
         rotary_emb: None = None,
-        memory: StreamMemory | None = None,
+        kv_cache: KVCache | None = None,
     ) -> Tensor:
         text = encoder_hidden_states
-        if memory is None:
-            key, value = self._text(attn, text)
+        if kv_cache is None:
+            key, value = self._project_text(attn, text)
         else:
-            key, value = memory.text = memory.text or self._text(attn, text)
+            key, value = kv_cache.text = kv_cache.text or self._project_text(attn, text)
         query = split_heads(attn.to_q(hidden_states), attn.norm_q, attn.heads)
-        out = self._routed(query, key, value, text)
+        out = self._attend_routes(query, key, value, text)
         projected: Tensor = attn.to_out[0](out.flatten(2))
         return projected
 
-    def _text(self, attn: Any, text: TextContext) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, P, L, H, d] of all prompts."""
+    def _project_text(self, attn: Any, text: TextContext) -> tuple[Tensor, Tensor]:
+        """Return keys and values [B, P, L, H, d] of all prompts."""
         if attn.fused_projections:
             key, value = attn.to_kv(text.states).chunk(2, dim=-1)
         else:
             key, value = attn.to_k(text.states), attn.to_v(text.states)
         return split_heads(key, attn.norm_k, attn.heads), split_heads(value, None, attn.heads)
 
-    def _routed(self, query: Tensor, key: Tensor, value: Tensor, text: TextContext) -> Tensor:
+    def _attend_routes(
+        self, query: Tensor, key: Tensor, value: Tensor, text: TextContext
+    ) -> Tensor:
         order = [stream for route in text.routes for stream in route.streams]
         query = query.unflatten(1, (len(order), -1))  # [B, S, n, H, d]
         parts = []
         for streams, prompts in text.routes:
-            heard = None if text.mask is None else _pick(text.mask, prompts).flatten(1)[:, None]
+            mask = None if text.mask is None else _select(text.mask, prompts).flatten(1)[:, None]
             part = attend(
-                _pick(query, streams).flatten(1, 2),
-                _pick(key, prompts).flatten(1, 2),
-                _pick(value, prompts).flatten(1, 2),
-                heard,
+                _select(query, streams).flatten(1, 2),
+                _select(key, prompts).flatten(1, 2),
+                _select(value, prompts).flatten(1, 2),
+                mask,
                 self._attention_backend,
             )
             parts.append(part.unflatten(1, (len(streams), -1)))
         out = torch.cat(parts, 1)
         back = sorted(range(len(order)), key=order.__getitem__)
-        return _pick(out, back).flatten(1, 2)
+        return _select(out, back).flatten(1, 2)
 
 
-def _pick(x: Tensor, indices: Sequence[int]) -> Tensor:
-    """x[:, indices], as a view where the indices run on without a gap."""
+def _select(x: Tensor, indices: Sequence[int]) -> Tensor:
+    """Return x[:, indices], as a view where the indices run on without a gap."""
     first, last = indices[0], indices[-1]
     if list(indices) == list(range(first, last + 1)):
         return x[:, first : last + 1]

@@ -1,9 +1,10 @@
 """Video to latents and back, frame group by frame group.
 
-`VideoAutoencoder` is what the rest of the engine asks for. `PatchAutoencoder` fills it for the
+``VideoAutoencoder`` is what the rest of the engine asks for. ``PatchAutoencoder`` fills it for the
 small models: a linear encoder over blocks of pixels x 4 frames, fitted by principal components, and
-a convolutional decoder trained on the frozen latents, which sees a latent frame and its neighbours.
-`WanAutoencoder` fills it with diffusers' `AutoencoderKLWan`, whose causal cache is carried from
+a convolutional decoder trained on the frozen latents, which sees a latent frame and the frames
+around it.
+``WanAutoencoder`` fills it with diffusers' ``AutoencoderKLWan``, whose causal cache is carried from
 group to group. Knows nothing of layers, prompts or files; which stream a latent belongs to is the
 caller's business.
 """
@@ -21,8 +22,9 @@ from torch import Tensor, nn
 
 
 class VideoAutoencoder(Protocol):
-    """Latents [B, C, F, h, w] for videos [B, 3, T, H, W] in -1..1; T = 1 + temporal_factor * (F -
-    1).
+    """Encodes videos [B, 3, T, H, W] in -1..1 as latents [B, C, F, h, w], and decodes them.
+
+    T = 1 + temporal_factor * (F - 1); H = spatial_factor * h.
     """
 
     spatial_factor: int
@@ -30,17 +32,22 @@ class VideoAutoencoder(Protocol):
     latent_channels: int
 
     def encode_video(self, video: Tensor) -> Tensor:
-        """Latents of a whole video; sides must divide by `spatial_factor`."""
+        """Return latents [B, C, F, h, w] of a whole video [B, 3, T, H, W] in -1..1.
+
+        Sides must divide by ``spatial_factor``.
+        """
 
     def decode_groups(self, latents: Tensor) -> Iterator[Tensor]:
-        """Decoded frames [B, 3, t, H, W] per latent frame: first one frame, then `temporal_factor`
-        each.
+        """Yield frames [B, 3, t, H, W] in -1..1 for each latent frame of [B, C, F, h, w].
+
+        First one frame, then ``temporal_factor`` each.
         """
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside an identity; the second starts at zero, so a new block changes
-    nothing.
+    """Two 3x3 convolutions beside an identity.
+
+    The second starts at zero, so a new block changes nothing.
     """
 
     def __init__(self, width: int) -> None:
@@ -56,8 +63,10 @@ class ResidualBlock(nn.Module):
 
 
 class PatchDecoder(nn.Module):
-    """Linear inverse of the encoder plus a residual image from a small upsampling network (2D). It
-    sees `neighbours` latent frames on each side, too, and learns to leave out what flickers.
+    """Linear inverse of the encoder plus a residual image from a small upsampling network (2D).
+
+    It sees ``context_frames`` latent frames on each side, too, and learns to leave out what
+    flickers.
     """
 
     def __init__(
@@ -67,13 +76,14 @@ class PatchDecoder(nn.Module):
         frames: int,
         widths: tuple[int, ...],
         blocks: int,
-        neighbours: int = 0,
+        context_frames: int = 0,
     ) -> None:
         super().__init__()
         self.patch, self.frames = patch, frames
-        self.own = slice(neighbours * channels, (neighbours + 1) * channels)
+        # The channels of the latent frame itself, among those of the frames around it.
+        self.own_channels = slice(context_frames * channels, (context_frames + 1) * channels)
         self.linear = nn.Conv2d(channels, 3 * frames * patch * patch, 1)
-        self.stem = nn.Conv2d((1 + 2 * neighbours) * channels, widths[0], 3, padding=1)
+        self.stem = nn.Conv2d((1 + 2 * context_frames) * channels, widths[0], 3, padding=1)
         self.stages = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(w) for _ in range(blocks))) for w in widths
         )
@@ -92,20 +102,23 @@ class PatchDecoder(nn.Module):
                 x = nn.functional.pixel_shuffle(self.ups[i](x), 2)
         detail = nn.functional.pixel_shuffle(self.head(x), self.rest)
         video = (
-            nn.functional.pixel_shuffle(self.linear(z[:, self.own]), self.patch).float()
+            nn.functional.pixel_shuffle(self.linear(z[:, self.own_channels]), self.patch).float()
             + detail.float()
         )
         return video.unflatten(1, (3, self.frames))
 
 
 class PatchAutoencoder(ModelMixin, ConfigMixin):
-    """Small video autoencoder: `spatial_factor` px x `temporal_factor` frames to `latent_channels`
+    """Small video autoencoder: spatial_factor^2 pixels x temporal_factor frames to latent_channels
     numbers.
 
     The first latent frame holds the first frame of the video repeated, the convention of causal
     video autoencoders (frames = 1 + k * temporal_factor). The encoder is linear: it is fitted in
     seconds, keeps large-scale brightness in its first channels, and stays frozen, so the decoder
     can be trained on without touching latents already in use.
+
+    neighbours: latent frames on each side that the decoder sees, too (``context_frames``; the
+        argument is a key of config.json).
     """
 
     @register_to_config
@@ -120,7 +133,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         self.latent_channels = latent_channels
-        self.neighbours = neighbours
+        self.context_frames = neighbours
         self.spatial_factor = spatial_factor
         self.temporal_factor = temporal_factor
         self.encoder = nn.Conv2d(3 * temporal_factor * spatial_factor**2, latent_channels, 1)
@@ -133,9 +146,10 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
             neighbours,
         )
 
-    def groups(self, video: Tensor) -> Tensor:
-        """Video [B, 3, T, H, W] cut into frame groups [B, F, 3, t, H, W], the first frame repeated
-        t times.
+    def frame_groups(self, video: Tensor) -> Tensor:
+        """Cut a video [B, 3, T, H, W] into frame groups [B, F, 3, t, H, W].
+
+        The first frame is repeated t times. Raises ValueError unless T = 1 + a multiple of t.
         """
         if (video.shape[2] - 1) % self.temporal_factor:
             raise ValueError(
@@ -146,34 +160,35 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         return video.unflatten(2, (-1, self.temporal_factor)).transpose(1, 2)
 
     def patches(self, groups: Tensor) -> Tensor:
-        """Frame groups [N, 3, t, H, W] as columns [N, 3*t*p*p, H/p, W/p]."""
+        """Return frame groups [N, 3, t, H, W] as columns [N, 3*t*p*p, H/p, W/p]."""
         # unshuffle + 1x1 instead of a stride-8 convolution: the latter is wrong in bfloat16 on some
         # CPUs (torch 2.13)
         return nn.functional.pixel_unshuffle(groups.flatten(1, 2), self.spatial_factor)
 
     def encode_video(self, video: Tensor) -> Tensor:
-        groups = self.groups(video)
+        groups = self.frame_groups(video)
         latents = self.encoder(self.patches(groups.flatten(0, 1)))
         return cast(Tensor, latents.unflatten(0, groups.shape[:2]).transpose(1, 2))
 
-    def surrounded(self, latents: Tensor) -> Tensor:
-        """Latents [B, C, F, h, w] with their neighbours in time as the decoder takes them,
-        [B, (1 + 2 n) C, F, h, w]; at both ends the last one stands in.
+    def with_temporal_context(self, latents: Tensor) -> Tensor:
+        """Return latents [B, C, F, h, w] with the n frames around each, [B, (1 + 2 n) C, F, h, w].
+
+        At both ends the last frame is repeated.
         """
-        count, reach = latents.shape[2], self.neighbours
-        places = torch.arange(count, device=latents.device)
-        moves = range(-reach, reach + 1)
-        return torch.cat([latents[:, :, (places + k).clamp(0, count - 1)] for k in moves], dim=1)
+        count, reach = latents.shape[2], self.context_frames
+        indices = torch.arange(count, device=latents.device)
+        offsets = range(-reach, reach + 1)
+        return torch.cat([latents[:, :, (indices + k).clamp(0, count - 1)] for k in offsets], dim=1)
 
     def decode_groups(self, latents: Tensor) -> Iterator[Tensor]:
-        seen = self.surrounded(latents)
+        windows = self.with_temporal_context(latents)
         for index in range(latents.shape[2]):
-            frames = self.decoder(seen[:, :, index])
+            frames = self.decoder(windows[:, :, index])
             yield frames.mean(2, keepdim=True) if index == 0 else frames
 
     @torch.no_grad()
     def fit_encoder(self, columns: Tensor) -> Tensor:
-        """Set encoder and linear decoder to the principal components of `columns` [N, 3*t*p*p].
+        """Set encoder and linear decoder to the principal components of columns [N, 3*t*p*p].
 
         Returns the standard deviation of each component [C], largest first.
         """
@@ -188,46 +203,49 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         return singular[: self.latent_channels] / len(columns) ** 0.5
 
     @torch.no_grad()
-    def take_codes(self, small: PatchAutoencoder) -> None:
-        """Give pictures the latents that `small` gives them when they are scaled down to its size:
-        what was trained on those latents then draws larger pictures. The decoder starts from what
-        fits of the smaller one.
+    def match_latents_of(self, small: PatchAutoencoder) -> None:
+        """Set the encoder to give a video the latents that ``small`` gives its scaled-down copy.
 
-        Raises ValueError where the sizes do not divide, or channels or frames differ.
+        A network that was trained on those latents then generates larger videos. The decoder starts
+        from what fits of the smaller one. Raises ValueError where the sizes do not divide, or
+        channels or frames differ.
         """
         factor, rest = divmod(self.spatial_factor, small.spatial_factor)
         own, other = ((a.latent_channels, a.temporal_factor) for a in (self, small))
         if rest or own != other:
-            raise ValueError(f"an autoencoder of {own} cannot take the codes of one of {other}")
+            raise ValueError(f"an autoencoder of {own} cannot match the latents of one of {other}")
         side, planes = small.spatial_factor, 3 * self.temporal_factor
 
-        def blocks(weights: Tensor) -> Tensor:
+        def to_blocks(weights: Tensor) -> Tensor:
             return weights.reshape(-1, planes, side, side)
 
-        averaged = blocks(small.encoder.weight).repeat_interleave(factor, -1) / factor**2
+        averaged = to_blocks(small.encoder.weight).repeat_interleave(factor, -1) / factor**2
         averaged = averaged.repeat_interleave(factor, -2)
         self.encoder.weight.copy_(averaged.flatten(1)[:, :, None, None])
         cast(Tensor, self.encoder.bias).copy_(cast(Tensor, small.encoder.bias))
         linear, mean = small.decoder.linear, cast(Tensor, small.decoder.linear.bias)
 
-        def larger(weights: Tensor) -> Tensor:
+        def enlarge(weights: Tensor) -> Tensor:
             size = (side * factor, side * factor)
-            return nn.functional.interpolate(blocks(weights), size, mode="bilinear").flatten(1)
+            return nn.functional.interpolate(to_blocks(weights), size, mode="bilinear").flatten(1)
 
-        self.decoder.linear.weight.copy_(larger(linear.weight[:, :, 0, 0].T).T[:, :, None, None])
-        cast(Tensor, self.decoder.linear.bias).copy_(larger(mean)[0])
+        self.decoder.linear.weight.copy_(enlarge(linear.weight[:, :, 0, 0].T).T[:, :, None, None])
+        cast(Tensor, self.decoder.linear.bias).copy_(enlarge(mean)[0])
         stem = self.decoder.stem.weight.zero_()
-        stem[:, self.decoder.own].copy_(small.decoder.stem.weight[:, small.decoder.own])
-        known, mine = small.decoder.state_dict(), self.decoder.state_dict()
-        for name, weights in mine.items():
-            fits = name in known and known[name].shape == weights.shape
+        stem[:, self.decoder.own_channels].copy_(
+            small.decoder.stem.weight[:, small.decoder.own_channels]
+        )
+        theirs, ours = small.decoder.state_dict(), self.decoder.state_dict()
+        for name, weights in ours.items():
+            fits = name in theirs and theirs[name].shape == weights.shape
             if fits and name.startswith(("stem.bias", "stages.", "ups.")):
-                weights.copy_(known[name])
+                weights.copy_(theirs[name])
 
 
 class WanAutoencoder:
-    """`AutoencoderKLWan` behind the same interface; latents normalised with the checkpoint's own
-    statistics.
+    """``AutoencoderKLWan`` behind the same interface.
+
+    Latents are normalized with the checkpoint's own statistics.
     """
 
     def __init__(self, vae: AutoencoderKLWan) -> None:
@@ -261,5 +279,8 @@ class WanAutoencoder:
 
 
 def decode_video(autoencoder: VideoAutoencoder, latents: Tensor) -> Tensor:
-    """The whole video [B, 3, T, H, W] of `latents`, for training, tests and short clips."""
+    """Return the whole video [B, 3, T, H, W] in -1..1 of latents [B, C, F, h, w].
+
+    For training, tests and short clips.
+    """
     return torch.cat(list(autoencoder.decode_groups(latents)), dim=2)

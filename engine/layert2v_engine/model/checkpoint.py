@@ -1,11 +1,11 @@
 """Checkpoint folders: diffusers' layout, safetensors only, with what a model can do in its index.
 
-    <model>/model_index.json     the parts (folder -> library, class) and our declarations
+    <model>/model_index.json     the components (folder -> library, class) and our declarations
     <model>/transformer/         config.json and weights, in pieces that any file host takes
-    <model>/autoencoder/ ...     further parts, each with its own config.json
+    <model>/autoencoder/ ...     further components, each with its own config.json
 
-Knows folders and declarations, not how a part is used. Weights in other people's layouts are read
-by `model.official`.
+Knows folders and declarations, not how a component is used. Weights in other people's layouts are
+read by ``model.wan_import``.
 """
 
 from __future__ import annotations
@@ -41,21 +41,27 @@ CLEAN_CONDITIONING = "clean_conditioning"  # ability: trained with some streams 
 
 _CHOICES = {
     "prediction": ("v", "x"),
-    "times": ("real", "whole"),
+    "timesteps": ("real", "whole"),
     "routing": ("layered", "joint"),
     "shadow_domain": get_args(ShadowDomain),
     "frozen_attention": ("full", "one_way"),
 }
+# Keys of the index that differ from their names here.
+_STORED_NAMES = {
+    "latent_normalization": "whitening",
+    "timesteps": "times",
+    "matte_color": "matte_colour",
+}
 # Declarations that the first checkpoints do not make, and what holds for them.
-_LATER: dict[str, Any] = {"frozen_attention": "full", "distilled_guidance": 0.0}
+_DEFAULTS: dict[str, Any] = {"frozen_attention": "full", "distilled_guidance": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Whitening:
-    """What latents of one role are normalised with, per channel: z = (latent - mean) / std."""
+class LatentNormalization:
+    """Statistics of the latents of one role, per channel: z = (latent - mean) / std."""
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    latents_mean: tuple[float, ...]
+    latents_std: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,26 +69,26 @@ class CheckpointConfig:
     """What a checkpoint declares about itself.
 
     info: limits, defaults and abilities, as published; its digest is that of the files.
-    whitening: latent statistics by role (`foreground`) or stream (`foreground_02`).
-    prediction: what the network's output is, noise - clean (`v`) or clean latents (`x`).
-    times: noise levels as `real` numbers 0..1000, or `whole` ones as LayerT2V shows them.
-    routing: who hears which prompt; `layered` is `StreamLayout.visibility`, with `joint` every
-        stream hears the global prompt alone.
-    text_encoder, text_tokens: `minilm` or `umt5`, and the length prompts are padded to.
+    latent_normalization: statistics by role (``foreground``) or stream (``foreground_02``).
+    prediction: what the network's output is, noise - clean (``v``) or clean latents (``x``).
+    timesteps: ``real`` numbers 0..1000, or ``whole`` ones as LayerT2V shows them.
+    routing: which stream attends to which prompt; ``layered`` is ``StreamLayout.attended_prompts``,
+        with ``joint`` every stream attends to the global prompt alone.
+    text_encoder, text_tokens: ``minilm`` or ``umt5``, and the length prompts are padded to.
     solver, shift, guidance_interval: how the model likes to be sampled.
     frames_per_stream: latent frames between the rotary positions of two streams; 0 is the clip's.
-    shadow_domain: light a shadow's opacity takes away, in `linear` or `display` values.
-    matte_colour: the grey (0..1, display-referred) that foregrounds were drawn over.
-    frozen_attention: what clean streams saw in training: all others (`full`), or one another only
-        (`one_way`), so that their keys and values hold for a whole run.
-    distilled_guidance: the scale whose guided answers the network was taught to give in one pass;
-        0 for a network that is guided while it draws.
+    shadow_domain: light a shadow's opacity takes away, in ``linear`` or ``display`` values.
+    matte_color: the gray (0..1, display-referred) that foregrounds lie over.
+    frozen_attention: what clean streams saw in training: all others (``full``), or one another only
+        (``one_way``), so that their keys and values hold for a whole run.
+    distilled_guidance: the scale whose guided output the network was taught to give in one pass;
+        0 for a network that is guided while it samples.
     """
 
     info: ModelInfo
-    whitening: Mapping[str, Whitening]
+    latent_normalization: Mapping[str, LatentNormalization]
     prediction: str = "v"
-    times: str = "real"
+    timesteps: str = "real"
     routing: str = "layered"
     text_encoder: str = "minilm"
     text_tokens: int = 512
@@ -91,29 +97,32 @@ class CheckpointConfig:
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     frames_per_stream: int = 0
     shadow_domain: ShadowDomain = "linear"
-    matte_colour: float = 0.0
+    matte_color: float = 0.0
     frozen_attention: str = "full"
     distilled_guidance: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, known in _CHOICES.items():
-            if getattr(self, name) not in known:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                stored = _STORED_NAMES.get(name, name)
                 raise BadCheckpoint(
-                    f"The checkpoint's {name} must be one of {', '.join(known)}.",
+                    f"The checkpoint's {stored} must be one of {', '.join(choices)}.",
                     "Use the engine version that the checkpoint was made for.",
                 )
-        if len({len(s) for w in self.whitening.values() for s in (w.mean, w.std)}) != 1:
+        statistics = self.latent_normalization.values()
+        if len({len(s) for n in statistics for s in (n.latents_mean, n.latents_std)}) != 1:
             raise BadCheckpoint("The latent statistics of the roles differ in length.")
 
-    def statistics(self, layout: StreamLayout) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation [S, C] of the latents of each stream."""
-        names = list(self.whitening)
-        chosen = [self.whitening[names[row]] for row in layout.rows(names)]
-        return torch.tensor([w.mean for w in chosen]), torch.tensor([w.std for w in chosen])
+    def latents_mean_std(self, layout: StreamLayout) -> tuple[Tensor, Tensor]:
+        """Return the mean and the standard deviation [S, C] of each stream's latents."""
+        names = list(self.latent_normalization)
+        chosen = [self.latent_normalization[names[row]] for row in layout.modulation_rows(names)]
+        means, stds = zip(*((n.latents_mean, n.latents_std) for n in chosen), strict=True)
+        return torch.tensor(means), torch.tensor(stds)
 
 
 def write_index(config: CheckpointConfig, folder: Path) -> CheckpointConfig:
-    """Write the index of a folder whose parts are complete; returns it with their digest."""
+    """Write the index of a folder whose components are complete; return it with their digest."""
     for path in folder.glob("*/config.json"):
         own = json.loads(path.read_text())
         if own.pop("_name_or_path", None) is not None:  # diffusers notes a path of this machine
@@ -122,7 +131,7 @@ def write_index(config: CheckpointConfig, folder: Path) -> CheckpointConfig:
     index: dict[str, Any] = {
         "_class_name": "LayerT2VPipeline",
         "_diffusers_version": diffusers.__version__,
-        **{path.parent.name: _part(path) for path in sorted(folder.glob("*/config.json"))},
+        **{path.parent.name: _component(path) for path in sorted(folder.glob("*/config.json"))},
         "layert2v": _to_json(config),
     }
     with atomic_write(folder / INDEX) as temporary:
@@ -131,7 +140,7 @@ def write_index(config: CheckpointConfig, folder: Path) -> CheckpointConfig:
 
 
 def read_index(folder: Path) -> CheckpointConfig:
-    """The declarations of a checkpoint folder.
+    """Return the declarations of a checkpoint folder.
 
     Raises ModelNotFound where there is no index, BadCheckpoint where it cannot be understood.
     """
@@ -143,16 +152,17 @@ def read_index(folder: Path) -> CheckpointConfig:
     try:
         index = Fields(parse(path.read_text("utf-8"), SpecError), "", SpecError)
         return _from_json(index.raw("layert2v"))
-    except (SpecError, OSError, UnicodeDecodeError) as problem:
+    except (SpecError, OSError, UnicodeDecodeError) as error:
         raise BadCheckpoint(
-            f"{path} cannot be read: {problem}", "Export the checkpoint again."
-        ) from problem
+            f"{path} cannot be read: {error}", "Export the checkpoint again."
+        ) from error
 
 
 @contextmanager
-def loading(what: str) -> Iterator[None]:
-    """Make a BadCheckpoint of whatever libraries say about files that are missing, damaged, of
-    another format (only safetensors are read) or of another shape.
+def raise_bad_checkpoint(what: str) -> Iterator[None]:
+    """Raise BadCheckpoint for whatever a library raises while it loads ``what``.
+
+    Files may be missing, damaged, of another format (only safetensors are read) or shape.
     """
     try:
         yield
@@ -161,16 +171,16 @@ def loading(what: str) -> Iterator[None]:
     except (
         *(OSError, ValueError, LookupError, AttributeError, TypeError, RuntimeError),
         SafetensorError,
-    ) as problem:
-        detail = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+    ) as error:
+        detail = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadCheckpoint(
             f"{what} cannot be loaded: {detail}",
             "Copy the model folder again, whole and unchanged.",
-        ) from problem
+        ) from error
 
 
 def digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files of a checkpoint but its index."""
+    """Return the SHA-256 over names and contents of all files of a checkpoint but its index."""
     whole = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.parent != folder):
         with path.open("rb") as file:
@@ -182,15 +192,15 @@ def digest(folder: Path) -> str:
 def save_transformer(
     model: LayeredWanTransformer3DModel, folder: Path, *, dtype: torch.dtype | None = None
 ) -> None:
-    """Write config and weights in small pieces, as `dtype` if given; the model stays as it is."""
-    kept = model if dtype is None else copy.deepcopy(model).to(dtype)
-    kept.save_pretrained(folder, max_shard_size=MAX_SHARD)
+    """Write config and weights in small pieces, as ``dtype`` if given; the model stays as it is."""
+    saved = model if dtype is None else copy.deepcopy(model).to(dtype)
+    saved.save_pretrained(folder, max_shard_size=MAX_SHARD)
 
 
 def load_transformer(
     folder: Path, *, dtype: torch.dtype = torch.float32
 ) -> LayeredWanTransformer3DModel:
-    """A layered transformer from its own folder or from a stock Wan one, ready for inference.
+    """Load a layered transformer from its own folder or from a stock Wan one, for inference.
 
     What a stock folder lacks starts at zero, where it changes nothing. Raises ModelNotFound,
     BadCheckpoint.
@@ -199,7 +209,7 @@ def load_transformer(
         raise ModelNotFound(
             f"There is no transformer in {folder}.", "Name the folder of config.json."
         )
-    with loading(f"The transformer in {folder}"):
+    with raise_bad_checkpoint(f"The transformer in {folder}"):
         model: LayeredWanTransformer3DModel = LayeredWanTransformer3DModel.from_pretrained(
             folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True
         )
@@ -208,7 +218,7 @@ def load_transformer(
 
 
 def _fill_missing(model: LayeredWanTransformer3DModel, folder: Path) -> None:
-    """Zero parameters for those that diffusers left without data, if they are ours."""
+    """Set the parameters that diffusers left without data to zero, if they are ours."""
     written_by = json.loads((folder / "config.json").read_text())["_class_name"]
     stock = written_by == WanTransformer3DModel.__name__
     for name, parameter in list(model.named_parameters()):
@@ -219,39 +229,37 @@ def _fill_missing(model: LayeredWanTransformer3DModel, folder: Path) -> None:
         setattr(model, name, nn.Parameter(torch.zeros(parameter.shape)))
 
 
-def _part(config: Path) -> list[str]:
-    """Library and class of a part, as diffusers notes them."""
+def _component(config: Path) -> list[str]:
+    """Return library and class of a component, as diffusers notes them."""
     name = json.loads(config.read_text()).get("_class_name", "")
     library = "diffusers" if hasattr(diffusers, name) else "layert2v_engine"
     return [library, name]
 
 
 def _to_json(config: CheckpointConfig) -> dict[str, Any]:
-    plain = {f.name: getattr(config, f.name) for f in fields(config)}
+    plain = {_STORED_NAMES.get(f.name, f.name): getattr(config, f.name) for f in fields(config)}
     plain["info"] = model_to_json(config.info)
     plain["whitening"] = {
-        role: {"mean": list(w.mean), "std": list(w.std)} for role, w in config.whitening.items()
+        role: {"mean": list(n.latents_mean), "std": list(n.latents_std)}
+        for role, n in config.latent_normalization.items()
     }
     return {"format": FORMAT, **plain}
 
 
 def _from_json(value: Any) -> CheckpointConfig:
     if isinstance(value, dict):
-        value = _LATER | value
+        value = _DEFAULTS | value
     index = Fields(value, "layert2v", SpecError)
     if index.integer("format") != FORMAT:
         raise index.wrong("format", f"{FORMAT}; this engine knows no other")
     config = CheckpointConfig(
         info=model_from_json(index.raw("info")),
-        whitening={
-            role: Whitening(mean=_numbers(entry, "mean"), std=_numbers(entry, "std"))
-            for role, entry in (
-                (role, Fields(entry, f"whitening.{role}", SpecError))
-                for role, entry in index.mapping("whitening").items()
-            )
+        latent_normalization={
+            role: _read_normalization(role, entry)
+            for role, entry in index.mapping("whitening").items()
         },
         prediction=index.text("prediction"),
-        times=index.text("times"),
+        timesteps=index.text("times"),
         routing=index.text("routing"),
         text_encoder=index.text("text_encoder"),
         text_tokens=index.integer("text_tokens"),
@@ -260,12 +268,19 @@ def _from_json(value: Any) -> CheckpointConfig:
         guidance_interval=index.number_pair("guidance_interval"),
         frames_per_stream=index.integer("frames_per_stream"),
         shadow_domain=cast(ShadowDomain, index.text("shadow_domain")),
-        matte_colour=index.number("matte_colour"),
+        matte_color=index.number("matte_colour"),
         frozen_attention=index.text("frozen_attention"),
         distilled_guidance=index.number("distilled_guidance"),
     )
     index.done()
     return config
+
+
+def _read_normalization(role: str, value: Any) -> LatentNormalization:
+    entry = Fields(value, f"whitening.{role}", SpecError)
+    return LatentNormalization(
+        latents_mean=_numbers(entry, "mean"), latents_std=_numbers(entry, "std")
+    )
 
 
 def _numbers(entry: Fields, key: str) -> tuple[float, ...]:

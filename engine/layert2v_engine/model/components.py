@@ -1,7 +1,7 @@
-"""The parts of a checkpoint folder beside its transformer, by what its files and index say.
+"""The components of a checkpoint folder beside its transformer, by what its files and index say.
 
-Generation and training load them here, so that a model of another make can be drawn with and
-trained on alike.
+Generation and training load them here, so that a model of another make can be sampled and trained
+alike.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DECODER_LORA = "decoder_lora.safetensors"
 
 
 def load_autoencoder(folder: Path, device: torch.device) -> VideoAutoencoder:
-    """The autoencoder in `folder` (config.json and weights), in float32, frozen.
+    """Load the autoencoder in a folder (config.json and weights), in float32, frozen.
 
     Raises BadCheckpoint for a kind this engine does not know.
     """
@@ -43,19 +43,19 @@ def load_autoencoder(folder: Path, device: torch.device) -> VideoAutoencoder:
     )
 
 
-def adapted(autoencoder: VideoAutoencoder, folder: Path) -> VideoAutoencoder:
-    """The same with the decoder of `model.matte`, if its adaptation is in `folder`."""
+def load_matte_vae(autoencoder: VideoAutoencoder, folder: Path) -> VideoAutoencoder:
+    """Return the autoencoder with a mask-adapted decoder, if its LoRA is in the folder."""
     lora = folder / DECODER_LORA
     if not lora.is_file() or not isinstance(autoencoder, PatchAutoencoder):
         return autoencoder
-    opacity = copy.copy(autoencoder)
-    opacity._modules = dict(autoencoder._modules)
-    opacity.decoder = merge_lora(autoencoder.decoder, load_file(lora))
-    return opacity
+    matte_vae = copy.copy(autoencoder)
+    matte_vae._modules = dict(autoencoder._modules)
+    matte_vae.decoder = merge_lora(autoencoder.decoder, load_file(lora))
+    return matte_vae
 
 
-def load_projection(folder: Path, device: torch.device) -> torch.nn.Module:
-    """What moves latents of mattes to where they are easy; nothing where a model has none."""
+def load_matte_projection(folder: Path, device: torch.device) -> torch.nn.Module:
+    """Load the ``MatteProjection`` in a folder; an identity where a model has none."""
     if not (folder / "config.json").is_file():
         return torch.nn.Identity()
     projection = MatteProjection.from_pretrained(
@@ -67,7 +67,7 @@ def load_projection(folder: Path, device: torch.device) -> torch.nn.Module:
 def load_text_encoder(
     folder: Path, config: CheckpointConfig, device: torch.device, dtype: torch.dtype
 ) -> TextEncoder:
-    """The text encoder a checkpoint declares: in its folder, or installed beside the engine."""
+    """Load the text encoder a checkpoint declares: from its folder, or an installed one."""
     if config.text_encoder == "umt5":
         umt5 = UMT5TextEncoder(folder, max_tokens=config.text_tokens, dtype=dtype)
         return umt5.to(device)

@@ -1,10 +1,10 @@
-"""Stage 1 of the paper: the autoencoder learns mattes without forgetting colour (arXiv 2508.04228,
+"""Stage 1 of the paper: the autoencoder learns mattes without forgetting color (arXiv 2508.04228,
 "alpha-mask VAE").
 
 The encoder stays frozen. A small trained projection moves matte latents to where the transformer
-and decoder find them easy (`MatteProjection`), and low-rank updates of the decoder's convolutions
-(`add_lora`, `merge_lora`) turn a copy of the colour decoder into one that draws crisp mattes. Cast
-shadows are opacities too and take the same way.
+and decoder find them easy (``MatteProjection``), and low-rank updates of the decoder's convolutions
+(``add_lora``, ``merge_lora``) turn a copy of the color decoder into one that decodes crisp mattes.
+Cast shadows are opacities too and take the same way.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from layert2v_engine.model.autoencoder import ResidualBlock
 
 
 class MatteProjection(ModelMixin, ConfigMixin):
-    """Latents [B, C, F, h, w] of a matte to projected latents of the same shape: z + tanh(gate) *
-    h(z), gate 0 at start.
+    """Projects latents [B, C, F, h, w] of a matte to latents of the same shape.
+
+    z + tanh(gate) * h(z), gate 0 at start.
     """
 
     @register_to_config
@@ -34,16 +35,16 @@ class MatteProjection(ModelMixin, ConfigMixin):
         self.gate = nn.Parameter(torch.zeros(1))
 
     def forward(self, latents: Tensor) -> Tensor:
-        frames = latents.transpose(1, 2).flatten(
-            0, 1
-        )  # [B*F, C, h, w]: no state between latent frames
-        moved = frames + torch.tanh(self.gate) * self.head(self.body(self.stem(frames)))
-        return cast(Tensor, moved.unflatten(0, (len(latents), -1)).transpose(1, 2))
+        # [B*F, C, h, w]: no state between latent frames
+        frames = latents.transpose(1, 2).flatten(0, 1)
+        projected = frames + torch.tanh(self.gate) * self.head(self.body(self.stem(frames)))
+        return cast(Tensor, projected.unflatten(0, (len(latents), -1)).transpose(1, 2))
 
 
 class LoRAConv2d(nn.Module):
-    """A frozen convolution plus scale * up(down(x)); `up` starts at zero, so it starts equal to its
-    base.
+    """A frozen convolution plus scale * up(down(x)).
+
+    ``up`` starts at zero, so it starts equal to its base.
     """
 
     def __init__(self, base: nn.Conv2d, rank: int, alpha: float) -> None:
@@ -63,8 +64,9 @@ class LoRAConv2d(nn.Module):
 
 
 def add_lora(decoder: nn.Module, *, rank: int, alpha: float) -> nn.Module:
-    """A copy of `decoder` in which every convolution carries a trainable low-rank update and all
-    else is frozen.
+    """Return a copy of a decoder whose convolutions carry trainable low-rank updates.
+
+    All else in it is frozen.
     """
     adapted = copy.deepcopy(decoder).requires_grad_(False)
     for name, module in list(adapted.named_modules()):
@@ -79,8 +81,9 @@ def add_lora(decoder: nn.Module, *, rank: int, alpha: float) -> nn.Module:
 
 
 def lora_state(adapted: nn.Module) -> dict[str, Tensor]:
-    """The trained part only: `<conv>.down.weight`, `<conv>.up.weight` and the scale as a 1-element
-    tensor.
+    """Return the trained tensors: ``<conv>.down.weight``, ``<conv>.up.weight``, ``<conv>.scale``.
+
+    The scale is a tensor [1].
     """
     state: dict[str, Tensor] = {}
     for name, module in adapted.named_modules():
@@ -93,8 +96,9 @@ def lora_state(adapted: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def merge_lora(decoder: nn.Module, state: dict[str, Tensor]) -> nn.Module:
-    """A copy of `decoder` with the updates of `lora_state` folded into its weights: W + scale * up
-    @ down, exact.
+    """Return a copy of a decoder with the updates of ``lora_state`` merged into its weights.
+
+    W + scale * up @ down, exact.
     """
     merged = copy.deepcopy(decoder)
     for name in sorted({key.rsplit(".", 2)[0] for key in state if key.endswith(".down.weight")}):

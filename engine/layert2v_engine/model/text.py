@@ -1,7 +1,7 @@
-"""Prompts to token states, each prompt apart: which stream may hear which prompt is decided
+"""Prompts to token states, each prompt apart: which stream attends to which prompt is decided
 elsewhere.
 
-`TextEncoder` is what the engine asks for; MiniLM (small models) and UMT5 (Wan) fill it. Nothing is
+``TextEncoder`` is the interface; MiniLM (small models) and UMT5 (Wan) implement it. Nothing is
 downloaded: MiniLM comes from an installed Python package, UMT5 from a checkpoint folder.
 """
 
@@ -30,17 +30,18 @@ class TextStates(NamedTuple):
 
 
 class TextEncoder(Protocol):
-    """Token states for prompts, padded to a common length; an empty prompt is encoded like any
-    other text.
+    """Encodes prompts as token states, padded to a common length.
+
+    An empty prompt is encoded like any other text.
     """
 
     width: int
 
     def encode(self, prompts: Sequence[str]) -> TextStates:
-        """States and mask of the prompts, in order."""
+        """Return states [N, L, D] and mask [N, L] of N prompts, in order."""
 
-    def sentence_vectors(self, texts: Sequence[str]) -> Tensor:
-        """One unit vector [N, D] per text, for comparing meanings."""
+    def sentence_embeddings(self, texts: Sequence[str]) -> Tensor:
+        """Return one unit vector [N, D] per text, for comparing meanings."""
 
 
 class _TransformersEncoder:
@@ -53,12 +54,13 @@ class _TransformersEncoder:
         self.max_tokens = max_tokens
 
     def to(self, device: torch.device) -> Self:
-        """With its weights on `device`, where the states it makes will be."""
+        """Move the weights to a device, where the states it makes will be."""
         self.model.to(device)
         return self
 
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> TextStates:
+        """Return states [N, L, D], 0 at padding, and mask [N, L] of N prompts, in order."""
         batch = self.tokenizer(
             list(prompts),
             padding="max_length",
@@ -75,8 +77,8 @@ class _TransformersEncoder:
         states = self.model(**inputs).last_hidden_state.float()
         return TextStates(states * mask[..., None], mask)
 
-    def sentence_vectors(self, texts: Sequence[str]) -> Tensor:
-        """One unit vector [N, D] per text: the mean over its tokens."""
+    def sentence_embeddings(self, texts: Sequence[str]) -> Tensor:
+        """Return one unit vector [N, D] per text: the mean over its tokens."""
         states, mask = self.encode(texts)
         mean = states.sum(1) / mask.sum(1, keepdim=True)
         return torch.nn.functional.normalize(mean, dim=-1)
@@ -95,20 +97,21 @@ class MiniLMTextEncoder(_TransformersEncoder):
 
 @torch.no_grad()
 def save_for_captions(encoder: MiniLMTextEncoder, captions: Sequence[str], folder: Path) -> None:
-    """Write a MiniLM that knows these captions only, in half precision: the embeddings of all other
-    words are zero, so that it packs to a quarter of its size.
+    """Write a MiniLM that knows these captions only, in half precision.
+
+    The embeddings of all other words are zero, so that it packs to a quarter of its size.
     """
     model = copy.deepcopy(encoder.model).half()
     used = sorted({i for row in encoder.tokenizer(list(captions)).input_ids for i in row})
-    kept = torch.zeros(model.config.vocab_size, 1, dtype=torch.bool)
-    kept[[encoder.tokenizer.pad_token_id, *used]] = True
-    model.embeddings.word_embeddings.weight.mul_(kept)
+    is_used = torch.zeros(model.config.vocab_size, 1, dtype=torch.bool)
+    is_used[[encoder.tokenizer.pad_token_id, *used]] = True
+    model.embeddings.word_embeddings.weight.mul_(is_used)
     model.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
 
 
 class UMT5TextEncoder(_TransformersEncoder):
-    """Wan's text encoder, from the `text_encoder` and `tokenizer` folders of a checkpoint."""
+    """Wan's text encoder, from the ``text_encoder`` and ``tokenizer`` folders of a checkpoint."""
 
     def __init__(
         self, folder: Path, *, max_tokens: int = 512, dtype: torch.dtype = torch.float32
@@ -126,7 +129,7 @@ class UMT5TextEncoder(_TransformersEncoder):
 
 
 def minilm_folder() -> Path:
-    """The folder of the installed MiniLM weights (safetensors and tokenizer)."""
+    """Return the folder of the installed MiniLM weights. Raises BadCheckpoint without them."""
     try:
         root = Path(str(resources.files(MINILM_PACKAGE)))
     except ModuleNotFoundError:

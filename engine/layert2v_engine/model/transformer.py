@@ -1,6 +1,6 @@
 """Wan's video transformer with layers: the streams of one scene denoised on one shared trajectory.
 
-Same blocks and weights as diffusers' `WanTransformer3DModel`. What is new: one time per stream, a
+Same blocks and weights as diffusers' ``WanTransformer3DModel``. What is new: one time per stream, a
 learned modulation per role (LayerAdaLN), text routed prompt by prompt, and rotary positions that
 run on from stream to stream. With one stream and a zero modulation it is the stock network.
 Sources: LayerT2V (arXiv 2508.04228), Wan 2.1.
@@ -22,12 +22,12 @@ from torch.nn import functional as F
 
 from layert2v_engine.layout import StreamRole
 from layert2v_engine.model.attention import (
+    KVCache,
     Rotary,
     RoutedTextAttnProcessor,
     StreamAttnProcessor,
-    StreamMemory,
     TextContext,
-    one_way,
+    one_way_mask,
     plan_routes,
 )
 
@@ -37,9 +37,10 @@ ROTARY_THETA = 10000.0
 class StreamRotary(nn.Module):
     """Rotary angles of every token.
 
-    `dims` are the (even) head dimensions given to stream, time, height and width. With 0 for the
-    stream, streams are told apart by time alone: stream s, latent frame k sits at
-    s * frames_per_stream + frame_offset + k.
+    dims: the (even) head dimensions given to stream, time, height and width. With 0 for the
+        stream, streams differ by time alone: stream s, latent frame k sits at
+        s * frames_per_stream + frame_offset + k.
+    positions: how many positions each axis has.
     """
 
     def __init__(self, dims: tuple[int, int, int, int], positions: int) -> None:
@@ -54,22 +55,23 @@ class StreamRotary(nn.Module):
             self.register_buffer(f"sin_{i}", angles.sin().float(), persistent=False)
 
     def forward(
-        self, numbers: Sequence[int], grid: tuple[int, int, int], offset: int, stride: int
+        self, stream_indices: Sequence[int], grid: tuple[int, int, int], offset: int, stride: int
     ) -> Rotary:
-        """Cosines and sines [1, S * f * h * w, 1, head_dim / 2] of the grids of (f, h, w) tokens
-        of the streams with these numbers.
+        """Return cosines and sines [1, S * f * h * w, 1, head_dim / 2] of the streams' tokens.
 
-        Raises ValueError for more frames or streams than the table has positions for.
+        grid: tokens (f, h, w) of each stream. offset, stride: latent frames before the first, and
+        between two streams. Raises ValueError for more frames or streams than the table has
+        positions for.
         """
         frames, height, width = grid
-        streams, device = len(numbers), self.get_buffer("cos_1").device
-        last = offset + frames + (0 if self.dims[0] else max(numbers) * stride)
+        streams, device = len(stream_indices), self.get_buffer("cos_1").device
+        last = offset + frames + (0 if self.dims[0] else max(stream_indices) * stride)
         if max(last, height, width) > len(self.get_buffer("cos_1")):
             raise ValueError(
                 f"{last} positions in time are more than this transformer has "
                 f"({len(self.get_buffer('cos_1'))}): raise rope_max_seq_len"
             )
-        stream = torch.tensor(list(numbers), device=device)
+        stream = torch.tensor(list(stream_indices), device=device)
         time = (offset + torch.arange(frames, device=device)).expand(streams, frames)
         if not self.dims[0]:
             time = time + stream[:, None] * stride
@@ -92,7 +94,7 @@ class StreamRotary(nn.Module):
 
 
 def _matmul_dtype(x: Tensor) -> torch.dtype:
-    """The type a linear layer will work in: under autocast the residual stream stays float32."""
+    """Return the type a linear layer works in: under autocast the residual stream stays float32."""
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
@@ -119,8 +121,8 @@ class LayeredWanBlock(WanTransformerBlock):
         encoder_hidden_states: TextContext,
         temb: Tensor,  # [B, S, 6, D] float32
         rotary_emb: Rotary,
-        seen: Tensor | None = None,  # [B, S, S]: which stream sees which
-        memory: StreamMemory | None = None,
+        stream_mask: Tensor | None = None,  # [B, S, S]: which stream sees which
+        kv_cache: KVCache | None = None,
     ) -> Tensor:
         streams, dtype = temb.shape[1], _matmul_dtype(hidden_states)
         modulation = (self.scale_shift_table.unsqueeze(0) + temb).unsqueeze(3).unbind(2)
@@ -128,12 +130,12 @@ class LayeredWanBlock(WanTransformerBlock):
 
         x = hidden_states.unflatten(1, (streams, -1))  # [B, S, n, D]
         h = (self.norm1(x.float()) * (1 + scale) + shift).to(dtype)
-        h = self.attn1(h.flatten(1, 2), None, seen, rotary_emb, memory=memory)
+        h = self.attn1(h.flatten(1, 2), None, stream_mask, rotary_emb, kv_cache=kv_cache)
         h = h.unflatten(1, (streams, -1))
         x = (x.float() + h * gate).type_as(x)
 
         h = self.norm2(x.float()).to(dtype)
-        h = self.attn2(h.flatten(1, 2), encoder_hidden_states, memory=memory)
+        h = self.attn2(h.flatten(1, 2), encoder_hidden_states, kv_cache=kv_cache)
         x = x + h.unflatten(1, (streams, -1))
 
         h = (self.norm3(x.float()) * (1 + ffn_scale) + ffn_shift).to(dtype)
@@ -146,7 +148,7 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
 
     Beside Wan's own arguments (without the image ones, which are accepted and unused):
 
-    roles: names of the LayerAdaLN rows, a role (`foreground`) or one stream (`foreground_02`).
+    roles: names of the LayerAdaLN rows, a role (``foreground``) or one stream (``foreground_02``).
     rope_dims: head dimensions for stream, time, height and width; None is Wan's own split with the
         streams in series.
     position_grid: rows and columns of a learned table of absolute positions, resized to the token
@@ -215,27 +217,28 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
         encoder_hidden_states: Tensor,
         *,
         roles: Sequence[int],
-        visibility: Sequence[Sequence[int]],
+        attended_prompts: Sequence[Sequence[int]],
         prompt_mask: Tensor | None = None,
         frame_offset: int = 0,
         frames_per_stream: int | None = None,
         frozen: Tensor | None = None,
-        numbers: Sequence[int] | None = None,
-        memories: Sequence[StreamMemory] | None = None,
+        stream_indices: Sequence[int] | None = None,
+        kv_caches: Sequence[KVCache] | None = None,
         return_dict: bool = True,
     ) -> Transformer2DModelOutput | tuple[Tensor]:
         """Predict for latents [B, S, C, F, H, W] a tensor of the same shape.
 
         timestep: [B] or one per stream [B, S], 0 (clean) to 1000 (noise).
         encoder_hidden_states: [B, P, L, text_dim], prompts apart.
-        roles: the LayerAdaLN row of each stream. visibility: the prompts each stream hears.
+        roles: the LayerAdaLN row of each stream.
+        attended_prompts: for each stream the indices of the prompts it attends to.
         prompt_mask: [B, P, L], true at real tokens; None attends to padding too, as Wan does.
         frame_offset, frames_per_stream: rotary positions in latent frames; a still that stands for
             frame 2 of a clip of 3 is (2, 3). The default is a whole clip.
         frozen: [B, S], true at streams that see one another only, while the rest sees all; None
             lets every stream see all.
-        numbers: which streams of the scene these are, where they are not all of them.
-        memories: one per block, for the passes of one run with the same text.
+        stream_indices: which streams of the scene these are, where they are not all of them.
+        kv_caches: one per block, for the passes of one run with the same text.
         """
         batch, streams, _, frames, height, width = hidden_states.shape
         patch = self.config.patch_size
@@ -243,24 +246,26 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
         if timestep.ndim == 1:
             timestep = timestep[:, None].expand(batch, streams)
 
-        x = self._embed(hidden_states, grid)
-        time, modulation = self._time(timestep)
+        x = self._embed_latents(hidden_states, grid)
+        time, modulation = self._embed_time(timestep)
         modulation = modulation + self.layer_modulation[list(roles)]
-        known = memories is not None and memories[0].text is not None
+        is_text_cached = kv_caches is not None and kv_caches[0].text is not None
         states = encoder_hidden_states
-        if not known:
+        if not is_text_cached:
             states = self.condition_embedder.text_embedder(states)
-        text = TextContext(states, prompt_mask, plan_routes(visibility))
-        order = range(streams) if numbers is None else numbers
-        rotary = self.rope(order, grid, frame_offset, frames_per_stream or grid[0])
-        seen = None if frozen is None else one_way(frozen)
+        text = TextContext(states, prompt_mask, plan_routes(attended_prompts))
+        indices = range(streams) if stream_indices is None else stream_indices
+        rotary = self.rope(indices, grid, frame_offset, frames_per_stream or grid[0])
+        stream_mask = None if frozen is None else one_way_mask(frozen)
 
         for i, block in enumerate(self.blocks):
-            memory = memories[i] if memories else None
+            kv_cache = kv_caches[i] if kv_caches else None
             if torch.is_grad_enabled() and self.gradient_checkpointing:
-                x = self._gradient_checkpointing_func(block, x, text, modulation, rotary, seen)
+                x = self._gradient_checkpointing_func(
+                    block, x, text, modulation, rotary, stream_mask
+                )
             else:
-                x = block(x, text, modulation, rotary, seen, memory)
+                x = block(x, text, modulation, rotary, stream_mask, kv_cache)
 
         shift, scale = (self.scale_shift_table.unsqueeze(0) + time.unsqueeze(2)).chunk(2, dim=2)
         y = self.norm_out(x.float()).unflatten(1, (streams, -1)) * (1 + scale) + shift
@@ -269,18 +274,18 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
         sample = y.flatten(7, 8).flatten(5, 6).flatten(3, 4)
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
 
-    def _embed(self, latents: Tensor, grid: tuple[int, int, int]) -> Tensor:
-        """Latents [B, S, C, F, H, W] to tokens [B, S * n, D], in float32 under autocast."""
+    def _embed_latents(self, latents: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        """Embed latents [B, S, C, F, H, W] as tokens [B, S * n, D], in float32 under autocast."""
         batch = latents.shape[0]
         x = self.patch_embedding(latents.flatten(0, 1))  # [B * S, D, f, h, w]
         if torch.is_autocast_enabled(x.device.type):
             x = x.float()
         if self.position_table is not None:
-            x = x + _resized(self.position_table, grid[1:]).to(x.dtype)
+            x = x + _resize_table(self.position_table, grid[1:]).to(x.dtype)
         return x.flatten(2).transpose(1, 2).reshape(batch, -1, x.shape[1])
 
-    def _time(self, timestep: Tensor) -> tuple[Tensor, Tensor]:
-        """Times [B, S] to embedding [B, S, D] and modulation [B, S, 6, D], never under autocast."""
+    def _embed_time(self, timestep: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed times [B, S] as [B, S, D] and modulation [B, S, 6, D], never under autocast."""
         embedder = self.condition_embedder
         with torch.autocast(timestep.device.type, enabled=False):
             waves = embedder.timesteps_proj(timestep.flatten()).unflatten(0, timestep.shape)
@@ -290,8 +295,8 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
         return time, modulation.unflatten(2, (6, -1)).float()
 
 
-def _resized(table: Tensor, grid: tuple[int, int]) -> Tensor:
-    """A table [h, w, D] at the size of a token grid, as [D, 1, h, w]."""
+def _resize_table(table: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Return a table [h, w, D] at the size of a token grid, as [D, 1, h, w]."""
     image = table.permute(2, 0, 1)
     if image.shape[1:] != grid:
         image = F.interpolate(image[None], grid, mode="bicubic")[0]

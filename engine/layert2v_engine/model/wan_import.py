@@ -1,7 +1,7 @@
 """Weights as LayerT2V's and Wan's own code write them: key names, configuration, trained adapters.
 
 Knows the layout of commit 4ff6cbf of the authors' code and of Wan 2.1, which it builds on. Folders
-in diffusers' layout are read by `model.checkpoint`.
+in diffusers' layout are read by ``model.checkpoint``.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ _NAMES = (
 )
 
 
-def our_name(name: str) -> str:
-    """The name a parameter of theirs has in `LayeredWanTransformer3DModel`."""
+def diffusers_name(name: str) -> str:
+    """Return the name of the authors' parameter in ``LayeredWanTransformer3DModel``."""
     for pattern, replacement in _NAMES:
         name = re.sub(pattern, replacement, name)
     return name
 
 
-def transformer_from_official(
+def convert_transformer(
     state: Mapping[str, Tensor], config: Mapping[str, Any]
 ) -> LayeredWanTransformer3DModel:
-    """A layered transformer from weights under the authors' names and their `config.json`.
+    """Return a layered transformer from weights under the authors' names and their config.json.
 
     Flat Wan weights, which have no LayerAdaLN, get a zero one. Raises BadCheckpoint when weights
     and configuration do not fit.
@@ -79,14 +79,14 @@ def transformer_from_official(
         roles=[role.value for role in ROLES],
         rope_dims=None if rope is None else list(rope),
     )
-    ours = {our_name(name): tensor for name, tensor in state.items()}
+    ours = {diffusers_name(name): tensor for name, tensor in state.items()}
     try:
-        left = model.load_state_dict(ours, strict=False)
-    except RuntimeError as problem:  # sizes that differ
-        raise BadCheckpoint(f"Weights and config.json do not fit: {problem}") from problem
-    missing = set(left.missing_keys) - {"layer_modulation"}
-    if missing or left.unexpected_keys:
-        names = ", ".join(sorted([*missing, *left.unexpected_keys])[:5])
+        result = model.load_state_dict(ours, strict=False)
+    except RuntimeError as error:  # sizes that differ
+        raise BadCheckpoint(f"Weights and config.json do not fit: {error}") from error
+    missing = set(result.missing_keys) - {"layer_modulation"}
+    if missing or result.unexpected_keys:
+        names = ", ".join(sorted([*missing, *result.unexpected_keys])[:5])
         raise BadCheckpoint(
             f"The weights are not those of a layered Wan transformer: {names}, ...",
             "Name the folder of the base model or of the adapter that belongs to it.",
@@ -95,9 +95,9 @@ def transformer_from_official(
 
 
 def merge_adapter(state: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
-    """Weights under the authors' names with a trained adapter folder (PEFT) worked in.
+    """Return weights under the authors' names with a trained adapter folder (PEFT) merged in.
 
-    W + scale * B A for each low-rank pair; whole tensors (LayerAdaLN) replace those of `state`.
+    W + scale * B A for each low-rank pair; whole tensors (LayerAdaLN) replace those of ``state``.
     Raises ModelNotFound, BadCheckpoint.
     """
     config = _read_json(folder / "adapter_config.json")
@@ -118,10 +118,10 @@ def merge_adapter(state: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor
     return merged
 
 
-def import_official(base: Path, adapter: Path | None = None) -> LayeredWanTransformer3DModel:
-    """A layered transformer from a base folder as Wan's code keeps it and an optional adapter.
+def import_transformer(base: Path, adapter: Path | None = None) -> LayeredWanTransformer3DModel:
+    """Load a layered transformer from a base folder as Wan's code keeps it, and an adapter.
 
-    `base` holds config.json and safetensors under Wan's names. Raises ModelNotFound, BadCheckpoint.
+    base: holds config.json and safetensors under Wan's names. Raises ModelNotFound, BadCheckpoint.
     """
     state: dict[str, Tensor] = {}
     for path in sorted(base.glob("*.safetensors")):
@@ -129,13 +129,11 @@ def import_official(base: Path, adapter: Path | None = None) -> LayeredWanTransf
     config = _read_json(base / "config.json")
     if adapter is not None:
         state = merge_adapter(state, adapter)
-    return transformer_from_official(state, config)
+    return convert_transformer(state, config)
 
 
-def autoencoder_from_official(
-    state: Mapping[str, Tensor], config: Mapping[str, Any]
-) -> AutoencoderKLWan:
-    """Wan's video autoencoder from weights under the authors' names. Raises BadCheckpoint."""
+def convert_autoencoder(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> AutoencoderKLWan:
+    """Return Wan's autoencoder from weights under the authors' names. Raises BadCheckpoint."""
     autoencoder = AutoencoderKLWan(
         base_dim=config["dim"],
         z_dim=config["z_dim"],
@@ -146,37 +144,38 @@ def autoencoder_from_official(
     )
     try:
         autoencoder.load_state_dict(convert_wan_vae_to_diffusers(dict(state)))
-    except RuntimeError as problem:
-        raise BadCheckpoint(f"The autoencoder's weights do not fit: {problem}") from problem
+    except RuntimeError as error:
+        raise BadCheckpoint(f"The autoencoder's weights do not fit: {error}") from error
     return autoencoder.eval()
 
 
-def fold_mask_lora(
+def merge_matte_lora(
     state: Mapping[str, Tensor], lora: Mapping[str, Tensor], scale: float
 ) -> dict[str, Tensor]:
-    """Autoencoder weights whose decoder draws mattes: the authors' convolution LoRA worked in.
+    """Return autoencoder weights whose decoder makes mattes: the authors' LoRA merged in.
 
     A causal convolution to few channels and a 1x1x1 one back are one convolution, W + scale * U D.
-    Both mappings use the authors' names, those of `lora` with `model.` in front.
+    Both mappings use the authors' names, those of ``lora`` with ``model.`` in front.
     """
-    folded = dict(state)
+    merged = dict(state)
     for key, down in lora.items():
         if key.endswith(".lora_down.weight"):
             name = key.removeprefix("model.").replace("lora_down.", "")
             up = lora[key.replace("lora_down", "lora_up")].flatten(1)  # [out, r, 1, 1, 1]
-            folded[name] = folded[name] + scale * (up @ down.flatten(1)).view_as(folded[name])
-    return folded
+            merged[name] = merged[name] + scale * (up @ down.flatten(1)).view_as(merged[name])
+    return merged
 
 
 def _adapter_scale(config: Mapping[str, Any]) -> float:
-    strange = [
+    unsupported = [
         name
         for name in ("use_dora", "rank_pattern", "alpha_pattern", "fan_in_fan_out")
         if config.get(name)
     ]
-    if config.get("peft_type") != "LORA" or strange:
+    if config.get("peft_type") != "LORA" or unsupported:
+        kind = ", ".join(unsupported) or config.get("peft_type")
         raise BadCheckpoint(
-            f"The adapter is not a plain LoRA: {', '.join(strange) or config.get('peft_type')}.",
+            f"The adapter is not a plain LoRA: {kind}.",
             "Merge it with the program that trained it.",
         )
     rank = config["r"]
@@ -195,6 +194,6 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         raise ModelNotFound(f"There is no {path}.", f"Name a folder that holds {path.name}.")
     try:
         tensors: dict[str, Tensor] = load_file(path)
-    except SafetensorError as problem:
-        raise BadCheckpoint(f"{path} is damaged: {problem}", "Copy it again.") from problem
+    except SafetensorError as error:
+        raise BadCheckpoint(f"{path} is damaged: {error}", "Copy it again.") from error
     return tensors

@@ -53,11 +53,11 @@ _SEAM = "\0"  # between texts that are searched as one
 class PromptPlan:
     """What each layer is told: `whole` for all, one text per foreground, one for the background."""
 
-    whole: str
+    global_prompt: str
     foregrounds: tuple[str, ...]
     background: str
     negative: str
-    understood: str
+    interpretation: str
     warnings: tuple[str, ...]
 
 
@@ -325,11 +325,11 @@ def _depth(actor: Actor) -> int:
 def _verbatim(spec: GenerateSpec) -> PromptPlan:
     foregrounds = spec.foreground_prompts or (spec.prompt,)
     return PromptPlan(
-        whole=spec.prompt,
+        global_prompt=spec.prompt,
         foregrounds=foregrounds,
         background=spec.background_prompt or spec.prompt,
         negative=spec.negative_prompt,
-        understood=f"{', '.join(foregrounds)}; {spec.background_prompt or spec.prompt}",
+        interpretation=f"{', '.join(foregrounds)}; {spec.background_prompt or spec.prompt}",
         warnings=(),
     )
 
@@ -340,11 +340,11 @@ def _listed(
     """A plan of these texts; the whole picture is told them all, or nothing if one is missing."""
     texts = (*figures, scene)
     return PromptPlan(
-        whole=", ".join(texts) if all(texts) else "",
+        global_prompt=", ".join(texts) if all(texts) else "",
         foregrounds=tuple(figures),
         background=scene,
         negative=negative,
-        understood=comma.join(text for text in texts if text),
+        interpretation=comma.join(text for text in texts if text),
         warnings=warnings,
     )
 
@@ -353,11 +353,11 @@ def _planned(shown: Scene, negative: str, warnings: tuple[str, ...]) -> PromptPl
     """What a model of the world is told of figures in one place."""
     told = plain(shown, DETAILS)
     return PromptPlan(
-        whole=told.whole,
+        global_prompt=told.whole,
         foregrounds=told.foregrounds,
         background=told.background,
         negative=negative,
-        understood=_account(shown),
+        interpretation=_account(shown),
         warnings=warnings,
     )
 

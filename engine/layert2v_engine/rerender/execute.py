@@ -15,8 +15,8 @@ from layert2v.spec import CLEAN_CONDITIONING
 from layert2v.stack import Role, Stack
 from layert2v_engine.image.compositing import flatten
 from layert2v_engine.layout import Stream, StreamRole
-from layert2v_engine.pipeline import LayeredPipeline, Scene
-from layert2v_engine.progress import Job
+from layert2v_engine.pipeline import LayeredPipeline, SamplingRequest
+from layert2v_engine.progress import ProgressReporter
 from layert2v_engine.prompting.planner import PromptPlan
 from layert2v_engine.rerender.latents import (
     Encoder,
@@ -41,9 +41,18 @@ class Redrawing:
     """One change that a model takes part in."""
 
     def __init__(
-        self, change: Change, editor: StackEditor, pipeline: LayeredPipeline, job: Job
+        self,
+        change: Change,
+        editor: StackEditor,
+        pipeline: LayeredPipeline,
+        progress: ProgressReporter,
     ) -> None:
-        self._change, self._editor, self._pipeline, self._job = change, editor, pipeline, job
+        self._change, self._editor, self._pipeline, self._progress = (
+            change,
+            editor,
+            pipeline,
+            progress,
+        )
         self._cast = Cast.of(change.parts, pipeline.info.max_foregrounds)
         layout, colorspace = self._cast.layout, editor.format.colorspace
         self._encoder = Encoder(pipeline, layout, colorspace)
@@ -51,13 +60,13 @@ class Redrawing:
 
     def carry_out(self) -> Stack:
         """Draw, write, and finish the state. Raises Cancelled, StackError, DiskFull, ..."""
-        job, editor = self._job, self._editor
-        job.tell("text", 0, 1, "reading the prompts")
+        progress, editor = self._progress, self._editor
+        progress.report("text", 0, 1, "reading the prompts")
         plan = self._plan()
         scene = self._scene(plan)
-        job.tell("text", 1, 1, f"understood as: {plan.understood}")
-        job.tell("denoise", 0, scene.steps)
-        latents = self._pipeline.draw(scene, self._on_step)
+        progress.report("text", 1, 1, f"understood as: {plan.interpretation}")
+        progress.report("denoise", 0, scene.steps)
+        latents = self._pipeline.sample_request(scene, self._on_step)
         for part in self._change.parts:
             drawn = part.fate is Fate.drawn
             seed = scene.seed if drawn else part.seed
@@ -66,7 +75,7 @@ class Redrawing:
         self._save(latents)
         notes = [source.note for source in self._change.sources.values()] + self._notes()
         origin = provenance(self._change, notes, self._pipeline.info, plan)
-        return editor.finish(origin, progress=partial(job.tell, "write"))
+        return editor.finish(origin, progress=partial(progress.report, "write"))
 
     def _plan(self) -> PromptPlan:
         cast = self._cast
@@ -82,7 +91,7 @@ class Redrawing:
             return plan.background or part.prompt
         return plan.foregrounds[self._cast.foregrounds.index(part.caster or part.name)]
 
-    def _scene(self, plan: PromptPlan) -> Scene:
+    def _scene(self, plan: PromptPlan) -> SamplingRequest:
         spec, cast, format = self._change.spec, self._cast, self._editor.format
         if spec.seed is None:
             raise ValueError("the request has no seed; resolve it first")
@@ -94,7 +103,7 @@ class Redrawing:
             if mask is not None and cast.is_drawn(stream):
                 shape = given[stream.name].shape[1:]
                 keep_shares[stream.name] = latent_mask(mask.planes, (shape[0], shape[1], shape[2]))
-        return Scene(
+        return SamplingRequest(
             layout=cast.layout,
             plan=plan,
             frames=format.frames,
@@ -104,10 +113,10 @@ class Redrawing:
             steps=spec.steps,
             guidance=spec.guidance,
             strength=spec.strength,
-            given=given,
+            init_latents=given,
             frozen=cast.frozen,
-            keep=keep_shares,
-            noise=cast.noise,
+            keep_masks=keep_shares,
+            noise_names=cast.noise,
         )
 
     def _known(self, stream: Stream) -> Tensor:
@@ -146,9 +155,9 @@ class Redrawing:
         return partial(self._editor.read, name) if source is None else source.frame
 
     def _on_step(self, step: Step) -> None:
-        if worth_a_look(step):
-            self._job.show(self._pipeline.first_frame(step.estimate))
-        self._job.tell("denoise", step.done, step.total)
+        if should_preview(step):
+            self._progress.set_preview(self._pipeline.decode_first_frame(step.estimate))
+        self._progress.report("denoise", step.done, step.total)
 
     def _write(self, latents: Tensor) -> None:
         cast, index = self._cast, 0
@@ -157,7 +166,7 @@ class Redrawing:
             for t in range(group[StreamRole.composite].shape[2]):
                 self._write_frame(index, group[StreamRole.composite][0, :, t], made, t)
                 index += 1
-                self._job.tell("decode", index, self._editor.format.frames)
+                self._progress.report("decode", index, self._editor.format.frames)
 
     def _layers_of(self, group: Mapping[str, Tensor]) -> dict[str, Pair]:
         """The drawn layers of a decoded frame group."""
@@ -172,9 +181,9 @@ class Redrawing:
                 made[name] = None, clean_opacity(group[stream.name])
             elif stream.role is StreamRole.foreground:
                 actor = foreground_frames(
-                    group, stream.foreground or 0, self._pipeline.config.matte_colour
+                    group, stream.foreground or 0, self._pipeline.config.matte_color
                 )
-                made[name] = actor.colour, actor.alpha
+                made[name] = actor.color, actor.alpha
         return made
 
     def _write_frame(
@@ -185,10 +194,10 @@ class Redrawing:
         t: int,
     ) -> None:
         editor, change = self._editor, self._change
-        for name, (colour, opacity) in made.items():
+        for name, (color, opacity) in made.items():
             pixels = editor.pixels(
                 name,
-                None if colour is None else colour[0, :, t],
+                None if color is None else color[0, :, t],
                 None if opacity is None else opacity[0, 0, t],
             )
             if name in change.masks:
@@ -222,6 +231,6 @@ class Redrawing:
         return notes
 
 
-def worth_a_look(step: Step) -> bool:
+def should_preview(step: Step) -> bool:
     """About three previews while denoising, the first as soon as something can be seen."""
     return step.done < step.total and step.done % max(step.total // 4, 1) == 0

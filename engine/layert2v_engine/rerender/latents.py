@@ -20,7 +20,7 @@ from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import flatten, linear_to_shadow, unpremultiply
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.stream_codec import matted
+from layert2v_engine.stream_codec import composite_on_matte_color
 
 Pixels = Callable[[int], Tensor]  # frame index to half [H, W, 4]
 
@@ -79,10 +79,10 @@ class Encoder:
         if role is StreamRole.shadow:
             return linear_to_shadow(alpha) if config.shadow_domain == "display" else alpha
         straight = unpremultiply(pixels)[..., :3].movedim(-1, 0)
-        colour = self._to_display(straight).clamp(0, 1)
+        color = self._to_display(straight).clamp(0, 1)
         if role is StreamRole.foreground:
-            return matted(colour, alpha, config.matte_colour)
-        return colour
+            return composite_on_matte_color(color, alpha, config.matte_color)
+        return color
 
 
 def flattened(layers: Iterable[Pixels], count: int) -> Iterable[Tensor]:

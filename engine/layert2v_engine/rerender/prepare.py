@@ -26,7 +26,7 @@ from layert2v.rerender.validation import (
 from layert2v.spec import FieldViolation, ModelInfo
 from layert2v.stack import FileRecord, Role, Stack, StackFormat
 from layert2v_engine.errors import InvalidSpec, StackError
-from layert2v_engine.progress import WRITING_SHARES, Job
+from layert2v_engine.progress import WRITE_STAGE_WEIGHTS, ProgressReporter
 from layert2v_engine.prompting.planner import PromptPlan
 from layert2v_engine.rerender.plan import Fate, Part, arrange
 from layert2v_engine.stack import manifest
@@ -60,7 +60,7 @@ def prepare(
     model: ModelInfo | None,
     seed: int,
 ) -> Change:
-    """The change that `spec` asks for of `base`, what `manifest.start` read from `folder`.
+    """The change that `spec` asks for of `base`, what `manifest.read_base` read from `folder`.
 
     Raises InvalidSpec, StackError, FootageError or ColorError.
     """
@@ -90,9 +90,9 @@ def prepare(
     )
 
 
-def rearrange(change: Change, editor: StackEditor, job: Job) -> Stack:
+def rearrange(change: Change, editor: StackEditor, progress: ProgressReporter) -> Stack:
     """Carry out a change without a model. `ref` stays: it is a model's own picture."""
-    job.shares = WRITING_SHARES
+    progress.stage_weights = WRITE_STAGE_WEIGHTS
     notes = [source.note for source in change.sources.values()]
     notes += ["ref stays as it was"] if any(f.name == "ref" for f in change.base.flats) else []
     for part in change.parts:
@@ -100,8 +100,8 @@ def rearrange(change: Change, editor: StackEditor, job: Job) -> Stack:
     for index in range(editor.format.frames):
         for name, source in change.sources.items():
             editor.write_pixels(name, index, source.frame(index))
-        job.tell("decode", index + 1, editor.format.frames)
-    return editor.finish(provenance(change, notes), progress=partial(job.tell, "write"))
+        progress.report("decode", index + 1, editor.format.frames)
+    return editor.finish(provenance(change, notes), progress=partial(progress.report, "write"))
 
 
 def declare(editor: StackEditor, change: Change, part: Part, prompt: str, seed: int) -> None:
@@ -134,7 +134,7 @@ def provenance(
         note="; ".join(note for note in notes if note),
         model=model.name if model else "",
         model_digest=model.digest if model else "",
-        understood=plan.understood if plan else "",
+        understood=plan.interpretation if plan else "",
         warnings=plan.warnings if plan else (),
     )
 

@@ -1,4 +1,4 @@
-"""What a run is told to draw, and how hard it is pushed there (classifier-free guidance).
+"""Prompts as the network takes them, and classifier-free guidance towards them.
 
 With and without the prompts go through the network as one batch. Source: arXiv 2207.12598; guiding
 only between two noise levels: arXiv 2404.07724.
@@ -16,7 +16,9 @@ from torch.nn import functional as F
 
 
 class Conditioning(NamedTuple):
-    """Token states [B, P, L, D] of a layout's prompts and their mask [B, P, L]; None hears all."""
+    """Token states [B, P, L, D] of a layout's prompts and their mask [B, P, L], true at tokens to
+    attend to; None attends to all.
+    """
 
     states: Tensor
     mask: Tensor | None
@@ -28,18 +30,18 @@ Predictor = Callable[[Tensor, Tensor, Conditioning], Tensor]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guidance:
-    """How far from the negative prompts, at noise levels inside `interval` (0 clean, 1 noise)."""
+    """Guidance scale at noise levels inside ``interval`` (0 clean, 1 noise); 1 is no guidance."""
 
     scale: float = 1.0
     interval: tuple[float, float] = (0.0, 1.0)
 
-    def at(self, sigma: float) -> float:
-        """The scale at a noise level; 1 is no guidance, and costs half as much."""
+    def scale_at(self, sigma: float) -> float:
+        """Return the scale at a noise level in 0..1; 1 costs half as much as any other."""
         low, high = self.interval
         return self.scale if low <= sigma <= high else 1.0
 
 
-def guided(
+def classifier_free_guidance(
     predict: Predictor,
     latents: Tensor,
     times: Tensor,
@@ -47,26 +49,29 @@ def guided(
     prompts: Conditioning,
     negative: Conditioning,
 ) -> Tensor:
-    """negative + scale * (prompts - negative), in one forward of twice the batch."""
+    """Return uncond + scale * (cond - uncond), in one forward of twice the batch.
+
+    latents: [B, S, C, F, h, w], which is the shape of the result. times: [B, S] in 0..1000.
+    """
     if scale == 1.0:
         return predict(latents, times, prompts)
-    both = predict(latents.repeat(2, 1, 1, 1, 1, 1), times.repeat(2, 1), join(prompts, negative))
-    told, untold = both.chunk(2)
-    return untold + scale * (told - untold)
+    both = predict(latents.repeat(2, 1, 1, 1, 1, 1), times.repeat(2, 1), concat(prompts, negative))
+    cond, uncond = both.chunk(2)
+    return uncond + scale * (cond - uncond)
 
 
-def join(first: Conditioning, second: Conditioning) -> Conditioning:
-    """Both as one batch, the shorter padded with masked tokens."""
+def concat(first: Conditioning, second: Conditioning) -> Conditioning:
+    """Concatenate along the batch, [B, P, L, D] each; the shorter is padded with masked tokens."""
     length = max(first.states.shape[2], second.states.shape[2])
-    states, masks = zip(*(_padded(c, length) for c in (first, second)), strict=True)
+    states, masks = zip(*(_pad(c, length) for c in (first, second)), strict=True)
     plain = all(c.mask is None and c.states.shape[2] == length for c in (first, second))
     return Conditioning(torch.cat(states), None if plain else torch.cat(masks))
 
 
-def _padded(text: Conditioning, length: int) -> tuple[Tensor, Tensor]:
-    """States and mask with empty tokens up to `length`."""
+def _pad(text: Conditioning, length: int) -> tuple[Tensor, Tensor]:
+    """Return states and mask with empty tokens up to ``length``."""
     states, mask = text
     if mask is None:
         mask = states.new_ones(states.shape[:3], dtype=torch.bool)
-    more = length - states.shape[2]
-    return F.pad(states, (0, 0, 0, more)), F.pad(mask, (0, more))
+    missing = length - states.shape[2]
+    return F.pad(states, (0, 0, 0, missing)), F.pad(mask, (0, missing))

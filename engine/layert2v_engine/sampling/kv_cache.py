@@ -1,9 +1,9 @@
-"""Runs that compute once what is the same at every step: the keys and values of the text, and of
-frozen streams.
+"""A predictor that computes once what is the same at every step: the keys and values of the text,
+and of frozen streams.
 
-Where a checkpoint was trained one-way, frozen streams see one another only, so drawing some streams
-of a scene costs what those streams cost. Exact, not an approximation; a checkpoint that declares
-`full` attention is asked about all streams every time.
+Where a checkpoint was trained one-way, frozen streams see one another only, so denoising some
+streams of a scene costs what those streams cost. Exact, not an approximation; a checkpoint that
+declares ``full`` attention is asked about all streams every time.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from layert2v_engine.layout import StreamLayout
-from layert2v_engine.model.attention import StreamMemory
+from layert2v_engine.model.attention import KVCache
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.sampling.guidance import Conditioning, Predictor
 
 
-def frozen_predictor(
+def make_predictor(
     model: LayeredWanTransformer3DModel,
     layout: StreamLayout,
     frozen: Sequence[int],
@@ -31,90 +31,98 @@ def frozen_predictor(
     frames_per_stream: int | None = None,
     autocast: torch.dtype | None = None,
 ) -> Predictor:
-    """The network as the loop sees it while the streams `frozen` stay as they are.
+    """Return the network as the denoising loop sees it while the streams ``frozen`` stay.
 
-    attention, routing: what the checkpoint declares as `frozen_attention` and `routing`.
+    attention, routing: what the checkpoint declares as ``frozen_attention`` and ``routing``.
     The output of frozen streams has no meaning; the loop does not read it.
     """
-    kept = frozen if attention == "one_way" else ()
+    cached = frozen if attention == "one_way" else ()
     positions = frame_offset, frames_per_stream
-    return _Remembering(model, layout, layout.heard(routing), kept, positions, autocast)
+    prompts = layout.routed_prompts(routing)
+    return CachedPredictor(model, layout, prompts, cached, positions, autocast)
 
 
-class _Pass(NamedTuple):
-    """What keys and values were computed from, and those of each block."""
+class _CacheEntry(NamedTuple):
+    """Frozen latents [B, S, C, F, h, w], their times [B, S] and the text, and each block's keys
+    and values of them.
+    """
 
     latents: Tensor
     times: Tensor
     text: Conditioning
-    memories: list[StreamMemory]
+    kv_caches: list[KVCache]
 
-    def first(self, count: int) -> _Pass:
-        """The same of the first `count` of its batch."""
+    def slice_batch(self, count: int) -> _CacheEntry:
+        """Return the entry of the first ``count`` of its batch."""
         if count >= len(self.latents):
             return self
         states, mask = self.text
-        return _Pass(
+        return _CacheEntry(
             self.latents[:count],
             self.times[:count],
             Conditioning(states[:count], None if mask is None else mask[:count]),
-            [memory.of_first(count) for memory in self.memories],
+            [cache.slice_batch(count) for cache in self.kv_caches],
         )
 
-    def holds_for(self, latents: Tensor, times: Tensor, text: Conditioning) -> bool:
+    def matches(self, latents: Tensor, times: Tensor, text: Conditioning) -> bool:
         return (
-            _same(self.text.states, text.states)
-            and _same(self.text.mask, text.mask)
-            and _same(self.times, times)
-            and _same(self.latents, latents)
+            _equal(self.text.states, text.states)
+            and _equal(self.text.mask, text.mask)
+            and _equal(self.times, times)
+            and _equal(self.latents, latents)
         )
 
 
-class _Remembering:
-    """A predictor that computes frozen streams once for every conditioning it meets."""
+class CachedPredictor:
+    """A predictor that computes frozen streams once for every conditioning it meets.
+
+    attended_prompts: for each stream of the layout the indices of its prompts.
+    positions: frame offset and frames per stream, as the transformer takes them.
+    """
 
     def __init__(
         self,
         model: LayeredWanTransformer3DModel,
         layout: StreamLayout,
-        visibility: Sequence[Sequence[int]],
+        attended_prompts: Sequence[Sequence[int]],
         frozen: Sequence[int],
         positions: tuple[int, int | None],
         autocast: torch.dtype | None,
     ) -> None:
-        self._model, self._visibility = model, visibility
+        self._model, self._attended_prompts = model, attended_prompts
         self._frozen = sorted(frozen)
         self._active = [s for s in range(len(layout)) if s not in frozen]
-        self._rows = layout.rows(model.config.roles)
+        self._rows = layout.modulation_rows(model.config.roles)
         self._positions, self._autocast = positions, autocast
-        self._passes: list[_Pass] = []
+        self._entries: list[_CacheEntry] = []
 
     def __call__(self, latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
-        memories = self._memories(latents[:, self._frozen], times[:, self._frozen], text)
+        """Return the network's output [B, S, C, F, h, w]; zeros for frozen streams."""
+        kv_caches = self._find_caches(latents[:, self._frozen], times[:, self._frozen], text)
         if not self._frozen:
-            return self._run(latents, times, text, self._active, memories)
-        drawn = self._run(
-            latents[:, self._active], times[:, self._active], text, self._active, memories
+            return self._run(latents, times, text, self._active, kv_caches)
+        active = self._run(
+            latents[:, self._active], times[:, self._active], text, self._active, kv_caches
         )
-        out = torch.zeros_like(latents, dtype=drawn.dtype)
-        out[:, self._active] = drawn
+        out = torch.zeros_like(latents, dtype=active.dtype)
+        out[:, self._active] = active
         return out
 
-    def _memories(self, latents: Tensor, times: Tensor, text: Conditioning) -> list[StreamMemory]:
-        for known in self._passes:
-            if known.holds_for(latents, times, text):
-                return known.memories
+    def _find_caches(self, latents: Tensor, times: Tensor, text: Conditioning) -> list[KVCache]:
+        for entry in self._entries:
+            if entry.matches(latents, times, text):
+                return entry.kv_caches
         # Passes without guidance are the first half of those with it.
-        parts = (known.first(len(latents)) for known in reversed(self._passes))
-        found = next((part for part in parts if part.holds_for(latents, times, text)), None)
+        halves = (entry.slice_batch(len(latents)) for entry in reversed(self._entries))
+        found = next((half for half in halves if half.matches(latents, times, text)), None)
         if found is None:
-            memories = [StreamMemory(keeps=bool(self._frozen)) for _ in self._model.blocks]
-            found = _Pass(latents, times, text, memories)
+            kv_caches = [KVCache(stores_frozen=bool(self._frozen)) for _ in self._model.blocks]
+            found = _CacheEntry(latents, times, text, kv_caches)
             if self._frozen:
-                self._run(latents, times, text, self._frozen, memories)
+                self._run(latents, times, text, self._frozen, kv_caches)
         # With and without guidance are two conditionings of one run; of an earlier run none is met.
-        self._passes = [*self._passes[-1:], found]
-        return found.memories
+        self._entries = [*self._entries[-1:], found]
+        return found.kv_caches
 
     def _run(
         self,
@@ -122,7 +130,7 @@ class _Remembering:
         times: Tensor,
         text: Conditioning,
         streams: Sequence[int],
-        memories: list[StreamMemory],
+        kv_caches: list[KVCache],
     ) -> Tensor:
         model, (offset, stride) = self._model, self._positions
         with torch.autocast(
@@ -133,18 +141,18 @@ class _Remembering:
                 times,
                 text.states.to(model.dtype),
                 roles=[self._rows[s] for s in streams],
-                visibility=[self._visibility[s] for s in streams],
+                attended_prompts=[self._attended_prompts[s] for s in streams],
                 prompt_mask=text.mask,
                 frame_offset=offset,
                 frames_per_stream=stride,
-                numbers=streams,
-                memories=memories,
+                stream_indices=streams,
+                kv_caches=kv_caches,
                 return_dict=False,
             )[0]
         return out
 
 
-def _same(a: Tensor | None, b: Tensor | None) -> bool:
+def _equal(a: Tensor | None, b: Tensor | None) -> bool:
     if a is None or b is None:
         return a is b
     return a.shape == b.shape and torch.equal(a, b)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from layert2v_engine.devices import Dice, mixed_precision
+from layert2v_engine.devices import TrainingRng, mixed_precision
 from layert2v_engine.metrics.contact_sheet import save_grid
 from layert2v_engine.metrics.flow import optical_flow
 from layert2v_engine.metrics.matting import matte_errors
@@ -49,7 +49,7 @@ class ChunkSampler:
     def __init__(self, clips: ClipSet, autoencoder: PatchAutoencoder, config: ChunkConfig) -> None:
         self.clips, self.autoencoder, self.config = clips, autoencoder, config
         self.device = autoencoder.device
-        self.dice = Dice(config.seed, self.device)
+        self.rng = TrainingRng(config.seed, self.device)
         self._deviations: dict[tuple[int, ...], Tensor] = {}
 
     def groups(self, count: int, streams: tuple[int, ...], shares: tuple[float, ...]) -> Tensor:
@@ -67,11 +67,11 @@ class ChunkSampler:
         step, crop = self.autoencoder.spatial_factor, self.config.crop
         corners = torch.tensor(
             [
-                [step * self.dice.index((side - crop) // step + 1) for side in self.clips.size]
+                [step * self.rng.index((side - crop) // step + 1) for side in self.clips.size]
                 for _ in range(self.config.batch)
             ]
         )
-        reach, groups = self.autoencoder.neighbours, self.config.groups
+        reach, groups = self.autoencoder.context_frames, self.config.groups
         moves = torch.tensor([[0, 0, move] for move in range(-reach, groups + reach)])
         around = drawn[:, None] + moves  # [B, g + 2 n, 3]
         around[..., 2] = around[..., 2].clamp(0, self._groups - 1)
@@ -84,8 +84,8 @@ class ChunkSampler:
             deviations = self._deviations[streams] = self._measured(streams, shares)
         with torch.no_grad():
             latents = self._encoded(chunks.flatten(0, 1)).unflatten(0, (-1, count)).transpose(1, 2)
-            level = self.config.latent_noise * self.dice.uniform((len(drawn), 1, 1, 1, 1))
-            noise = self.dice.noise(latents.shape) * deviations[:, None, None, None]
+            level = self.config.latent_noise * self.rng.uniform((len(drawn), 1, 1, 1, 1))
+            noise = self.rng.noise(latents.shape) * deviations[:, None, None, None]
         shown = chunks[:, reach : reach + groups].transpose(1, 2).flatten(2, 3)
         return shown, latents + level * noise
 
@@ -95,7 +95,7 @@ class ChunkSampler:
         """
         if not self.config.steadiness:
             return error.new_zeros(())
-        frame = self.dice.index(error.shape[2] - 1)
+        frame = self.rng.index(error.shape[2] - 1)
         pairs = (x[:FOLLOWED, :, frame : frame + 2] for x in (error, target))
         return self.config.steadiness * change_along_motion(*pairs)
 
@@ -118,11 +118,11 @@ class ChunkSampler:
         self, count: int, streams: tuple[int, ...], shares: tuple[float, ...], groups: int = 1
     ) -> Tensor:
         """Clip, stream and first frame group [count, 3] of each chunk of so many groups."""
-        rows = self.dice.indices(len(self.clips.scenes), count)
+        rows = self.rng.indices(len(self.clips.scenes), count)
         picks = torch.multinomial(
-            torch.tensor(shares), count, replacement=True, generator=self.dice.choices
+            torch.tensor(shares), count, replacement=True, generator=self.rng.choices
         )
-        places = [self.dice.index(self._groups - groups + 1) for _ in range(count)]
+        places = [self.rng.index(self._groups - groups + 1) for _ in range(count)]
         return torch.stack([rows, torch.tensor(streams)[picks], torch.tensor(places)], dim=1)
 
     def _cut(self, drawn: Tensor, corners: Tensor, size: tuple[int, int]) -> Tensor:
@@ -175,7 +175,7 @@ class DecoderPhase:
         del step, share
         target, latents = self.sampler.crops(COLOUR_STREAMS, COLOUR_SHARES)
         with mixed_precision(target.device):
-            drawn = decoded(self.autoencoder.decoder, latents, self.autoencoder.neighbours)
+            drawn = decoded(self.autoencoder.decoder, latents, self.autoencoder.context_frames)
         error = drawn - target
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         loss = (error.square() + 1e-4).sqrt().mean() + 0.5 * edges
@@ -183,7 +183,7 @@ class DecoderPhase:
 
     def reseed(self, step: int) -> None:
         """Other crops and noise than those before `step`."""
-        self.sampler.dice = Dice(self.sampler.config.seed + step, self.sampler.device)
+        self.sampler.rng = TrainingRng(self.sampler.config.seed + step, self.sampler.device)
 
     def validate(self) -> dict[str, float]:
         """PSNR in dB of a round trip per colour stream, and of the linear part alone."""
@@ -243,7 +243,7 @@ class MattePhase:
         del step, share
         target, latents = self.sampler.crops(OPACITY_STREAMS, (0.7, 0.3))
         with mixed_precision(target.device):
-            drawn = decoded(self.decoder, self.projection(latents), self.autoencoder.neighbours)
+            drawn = decoded(self.decoder, self.projection(latents), self.autoencoder.context_frames)
         drawn, target = drawn.mean(1), target.mean(1)
         edge = nn.functional.pad(target.diff(dim=-1).abs(), (0, 1))
         edge = edge + nn.functional.pad(target.diff(dim=-2).abs(), (0, 0, 0, 1))
@@ -254,14 +254,14 @@ class MattePhase:
 
     def decode(self, latents: Tensor, decoder: nn.Module) -> Tensor:
         """Opacities [B, T, H, W] in 0..1 from latents [B, C, F, h, w]: the channel mean."""
-        seen = self.autoencoder.surrounded(latents)
+        seen = self.autoencoder.with_temporal_context(latents)
         groups = [decoder(seen[:, :, i]).mean(1) * 0.5 + 0.5 for i in range(seen.shape[2])]
         groups[0] = groups[0].mean(1, keepdim=True)
         return torch.cat(groups, dim=1).clamp(0, 1)
 
     def reseed(self, step: int) -> None:
         """Other crops and noise than those before `step`."""
-        self.sampler.dice = Dice(self.sampler.config.seed + step, self.sampler.device)
+        self.sampler.rng = TrainingRng(self.sampler.config.seed + step, self.sampler.device)
 
     def validate(self) -> dict[str, float]:
         """Matting errors of the adapted decoder and, for comparison, of the plain one."""

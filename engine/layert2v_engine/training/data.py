@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from layert2v_engine.devices import CPU, fits
+from layert2v_engine.devices import CPU, fits_in_memory
 from layert2v_engine.errors import EngineError
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.layout import FOREGROUND_ROLES, OPACITY_ROLES, StreamLayout, StreamRole
@@ -77,7 +77,11 @@ class ClipSet:
 
     def to(self, device: torch.device) -> ClipSet:
         """With the pixels on `device` if they fit there, else as it is."""
-        return replace(self, pixels=self.pixels.to(device)) if fits(self.pixels, device) else self
+        return (
+            replace(self, pixels=self.pixels.to(device))
+            if fits_in_memory(self.pixels, device)
+            else self
+        )
 
     def streams(self, rows: Tensor, device: torch.device = CPU) -> Tensor:
         """Videos [B, 2 + 3 K, 3, T, H, W] in -1..1 on `device`; matte and shadow repeated over
@@ -137,7 +141,7 @@ class LatentSet:
 
     def to(self, device: torch.device) -> LatentSet:
         """With latents and coverage on `device` if they fit there, else as it is."""
-        if not fits(self.latents, device):
+        if not fits_in_memory(self.latents, device):
             return self
         return replace(self, latents=self.latents.to(device), coverage=self.coverage.to(device))
 
@@ -165,7 +169,7 @@ class StreamWhitening:
 
     def of(self, layout: StreamLayout) -> StreamWhitening:
         """The same by stream: [S, C] each."""
-        rows = list(layout.rows([role.value for role in StreamRole]))
+        rows = list(layout.modulation_rows([role.value for role in StreamRole]))
         return StreamWhitening(mean=self.mean[rows], std=self.std[rows])
 
     def apply(self, latents: Tensor) -> Tensor:

@@ -18,11 +18,11 @@ from layert2v_engine.model.checkpoint import (
     CLEAN_CONDITIONING,
     INDEX,
     CheckpointConfig,
-    Whitening,
+    LatentNormalization,
     save_transformer,
     write_index,
 )
-from layert2v_engine.model.components import load_autoencoder, load_projection
+from layert2v_engine.model.components import load_autoencoder, load_matte_projection
 from layert2v_engine.model.matte_adapter import MatteProjection
 from layert2v_engine.training.init_from_checkpoint import START, network_settings, started
 from layert2v_engine.training.joint_phase import JointConfig
@@ -36,7 +36,7 @@ from layert2v_engine.training.joint_stage import (
     text_tokens,
 )
 from layert2v_engine.training.objective import ObjectiveConfig
-from layert2v_engine.training.sample_sheet import GUIDANCE, GUIDED, MATTE_COLOUR, SHIFT, SOLVER
+from layert2v_engine.training.sample_sheet import GUIDANCE, GUIDED, MATTE_COLOR, SHIFT, SOLVER
 from layert2v_engine.training.stages import WorldConfig
 from layert2v_engine.world.text.vocabulary import ABILITIES, ACTIONS, Selection
 
@@ -133,10 +133,10 @@ def export(
     write_index(
         CheckpointConfig(
             info=mini_info(world, temporal_factor, foregrounds, title, trained.guidance, sizes),
-            whitening={
-                role.value: Whitening(
-                    mean=tuple(statistics["mean"][row].tolist()),
-                    std=tuple(statistics["std"][row].tolist()),
+            latent_normalization={
+                role.value: LatentNormalization(
+                    latents_mean=tuple(statistics["mean"][row].tolist()),
+                    latents_std=tuple(statistics["std"][row].tolist()),
                 )
                 for row, role in enumerate(StreamRole)
             },
@@ -146,7 +146,7 @@ def export(
             shift=SHIFT,
             guidance_interval=GUIDED,
             frames_per_stream=1 + (world.frames - 1) // temporal_factor,
-            matte_colour=MATTE_COLOUR,
+            matte_color=MATTE_COLOR,
             frozen_attention="one_way" if objective.one_way else "full",
             routing=trained.routing,
             distilled_guidance=trained.guidance,
@@ -190,7 +190,7 @@ def _write_parts(run: Path, out: Path, config: JointStage, phase: str) -> tuple[
     for part in ("text_encoder", "tokenizer"):  # of a start that brings its own
         if (run / START / part).exists():
             shutil.copytree(run / START / part, out / part)
-    projection = load_projection(run / "matte" / "projection", CPU)
+    projection = load_matte_projection(run / "matte" / "projection", CPU)
     if isinstance(projection, MatteProjection):
         projection.half().save_pretrained(out / "matte")
         lora = load_file(run / "matte" / "decoder_lora.safetensors")

@@ -84,10 +84,12 @@ def network_settings(run: Path, wanted: dict[str, Any]) -> dict[str, Any]:
 
 def _statistics(config: CheckpointConfig, folder: Path) -> dict[str, torch.Tensor]:
     """Mean and deviation by role [5, C]."""
-    if missing := [role.value for role in StreamRole if role.value not in config.whitening]:
+    if missing := [
+        role.value for role in StreamRole if role.value not in config.latent_normalization
+    ]:
         raise BadCheckpoint(f"{folder} has no latent statistics of {', '.join(missing)}.")
-    chosen = [config.whitening[role.value] for role in StreamRole]
+    chosen = [config.latent_normalization[role.value] for role in StreamRole]
     return {
-        "mean": torch.tensor([w.mean for w in chosen]),
-        "std": torch.tensor([w.std for w in chosen]),
+        "mean": torch.tensor([w.latents_mean for w in chosen]),
+        "std": torch.tensor([w.latents_std for w in chosen]),
     }

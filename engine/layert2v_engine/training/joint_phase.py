@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from layert2v_engine.devices import Dice, mixed_precision
+from layert2v_engine.devices import TrainingRng, mixed_precision
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.training.data import (
@@ -136,7 +136,7 @@ class JointPhase:
         self.scenes = [material.scenes[count] for count in config.foregrounds]
         self.shares = torch.tensor(config.shares or (1.0,) * len(self.scenes))
         self.device = model.device
-        self.dice = Dice(config.seed, self.device)
+        self.rng = TrainingRng(config.seed, self.device)
         self.caption_rng = Random(config.seed)  # noqa: S311 - captions, not secrets
         self.teacher = copy.deepcopy(model).requires_grad_(False) if config.guidance else None
         if config.compile:
@@ -148,8 +148,8 @@ class JointPhase:
         """Flow-matching loss of a random batch of stills or clips."""
         del step, share
         scenes, batch, frame, rows = self._draw()
-        noise = self.dice.noise(batch.latents.shape)
-        drawn = sample_times(len(rows), scenes.layout, self.objective, self.dice.choices)
+        noise = self.rng.noise(batch.latents.shape)
+        drawn = sample_times(len(rows), scenes.layout, self.objective, self.rng.choices)
         times, active = (each.to(self.device) for each in drawn)
         prompts = [self._captions(scenes.latents.scenes[row]) for row in rows]
         frozen = active == 0 if self.objective.one_way else None
@@ -166,17 +166,17 @@ class JointPhase:
 
     def _draw(self) -> tuple[Scenes, LatentBatch, int | None, list[int]]:
         """Scenes with one number of foregrounds, a batch of them, its frame if still, its rows."""
-        scenes = self.scenes[self.dice.pick(self.shares)]
-        still = self.dice.chance(self.config.still_share)
+        scenes = self.scenes[self.rng.choice(self.shares)]
+        still = self.rng.bernoulli(self.config.still_share)
         size = self.config.still_batch if still else self.config.batch
         size = max(1, round(size * BATCH_STREAMS / len(scenes.layout)))
-        rows = self.dice.indices(len(scenes.latents.scenes), size)
-        frame = self.dice.index(scenes.frames) if still else None
+        rows = self.rng.indices(len(scenes.latents.scenes), size)
+        frame = self.rng.index(scenes.frames) if still else None
         return scenes, scenes.latents.batch(rows, frame, self.device), frame, rows.tolist()
 
     def reseed(self, step: int) -> None:
         """Other batches, noise and captions than those before `step`."""
-        self.dice = Dice(self.config.seed + step, self.device)
+        self.rng = TrainingRng(self.config.seed + step, self.device)
         self.caption_rng = Random(self.config.seed + step)  # noqa: S311 - captions, not secrets
 
     def validate(self) -> dict[str, float]:
@@ -255,8 +255,8 @@ class JointPhase:
                 (1 - mix) * latents + mix * noise,
                 times * 1000,
                 states,
-                roles=layout.rows(model.config.roles),
-                visibility=layout.heard(self.config.routing),
+                roles=layout.modulation_rows(model.config.roles),
+                attended_prompts=layout.routed_prompts(self.config.routing),
                 prompt_mask=mask,
                 frame_offset=frame or 0,
                 frames_per_stream=self.stride,

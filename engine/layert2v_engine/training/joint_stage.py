@@ -17,7 +17,11 @@ from layert2v_engine.devices import CPU
 from layert2v_engine.layout import FOREGROUND_ROLES, StreamLayout, StreamRole
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.model.checkpoint import load_transformer
-from layert2v_engine.model.components import load_autoencoder, load_projection, load_text_encoder
+from layert2v_engine.model.components import (
+    load_autoencoder,
+    load_matte_projection,
+    load_text_encoder,
+)
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, save_for_captions
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.training.data import (
@@ -261,7 +265,7 @@ class _LatentMaker:
         self.run, self.processes = run, processes
         self.autoencoder: VideoAutoencoder = load_autoencoder(run / "autoencoder" / "model", device)
         matte = run / "matte" if (run / START).exists() else needed_from(run / "matte", "matte")
-        self.projection = load_projection(matte / "projection", device)
+        self.projection = load_matte_projection(matte / "projection", device)
         self.device = device
         self.whitening = self._whitening()
 

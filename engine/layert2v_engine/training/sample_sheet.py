@@ -12,19 +12,19 @@ from torch import Tensor
 
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.metrics.contact_sheet import checkerboard, save_captioned
-from layert2v_engine.model.components import adapted, load_autoencoder
+from layert2v_engine.model.components import load_autoencoder, load_matte_vae
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.sampling.denoise import denoise
 from layert2v_engine.sampling.guidance import Conditioning, Guidance
-from layert2v_engine.sampling.kv_cache import frozen_predictor
-from layert2v_engine.sampling.schedule import new_run
+from layert2v_engine.sampling.kv_cache import make_predictor
+from layert2v_engine.sampling.solvers import make_sampler
 from layert2v_engine.stream_codec import LayerFrames, StreamDecoder, decode_layers
 from layert2v_engine.training.data import StreamWhitening
 from layert2v_engine.training.joint_phase import JointConfig, Material
 from layert2v_engine.world.text.captions import spoken
 
 ROWS = 8
-MATTE_COLOUR = 0.5  # what the world's foreground stream is drawn over
+MATTE_COLOR = 0.5  # what the world's foreground stream is drawn over
 STEPS, GUIDANCE, SHIFT, SEED = 16, 1.5, 2.0, 1
 SOLVER = "stochastic"
 # Noise levels that are guided: what is drawn, not its fine detail, in which guided streams disagree
@@ -36,10 +36,10 @@ def load_decoder(run: Path, whitening: StreamWhitening, layout: StreamLayout) ->
     """The decoders a run folder holds: colour, and the one adapted to mattes, where the statistics
     are.
     """
-    colour = load_autoencoder(run / "autoencoder" / "model", whitening.mean.device)
-    opacity = adapted(colour, run / "matte")
+    color = load_autoencoder(run / "autoencoder" / "model", whitening.mean.device)
+    opacity = load_matte_vae(color, run / "matte")
     own = whitening.of(layout)
-    return StreamDecoder(colour, opacity, own.mean, own.std)
+    return StreamDecoder(color, opacity, own.mean, own.std)
 
 
 def layer_row(frames: list[LayerFrames], row: int) -> Tensor:
@@ -52,11 +52,11 @@ def layer_row(frames: list[LayerFrames], row: int) -> Tensor:
     checker = checkerboard(*background.shape[-2:])
     over = background
     for actor in first.foregrounds:
-        colour, alpha = actor.colour[row, :, 0], actor.alpha[row, :, 0]
+        color, alpha = actor.color[row, :, 0], actor.alpha[row, :, 0]
         shadow = torch.zeros_like(alpha) if actor.shadow is None else actor.shadow[row, :, 0]
-        flat = [colour * alpha + checker * (1 - alpha), alpha, shadow]
+        flat = [color * alpha + checker * (1 - alpha), alpha, shadow]
         pictures += [picture.expand(3, -1, -1) for picture in flat]
-        over = colour * alpha + over * (1 - shadow) * (1 - alpha)
+        over = color * alpha + over * (1 - shadow) * (1 - alpha)
     return torch.stack([*pictures, over])
 
 
@@ -90,7 +90,7 @@ class SheetSampler:
             prompts = [spoken(scene) for scene in scenes.held_out.scenes[:ROWS]]
             decoder = load_decoder(self.run, self.material.whitening, scenes.layout)
             latents = self._sample(model, (count, config), prompts, frame)
-            groups = decode_layers(latents, scenes.layout, decoder, matte_colour=MATTE_COLOUR)
+            groups = decode_layers(latents, scenes.layout, decoder, matte_color=MATTE_COLOR)
             frames = [group.cpu() for group in groups]
             rows = [layer_row(frames, row) for row in range(len(prompts))]
             own = path if len(foregrounds) == 1 else path.with_stem(f"{path.stem}_{count}fg")
@@ -109,7 +109,7 @@ class SheetSampler:
         shape = (len(prompts), streams, channels, 1 if frame else frames, height, width)
         generator = torch.Generator().manual_seed(SEED)
         noise = torch.randn(shape, generator=generator)
-        predict = frozen_predictor(
+        predict = make_predictor(
             model,
             scenes.layout,
             (),
@@ -122,11 +122,11 @@ class SheetSampler:
         return denoise(
             predict,
             noise.to(model.device),
-            new_run(
+            make_sampler(
                 SOLVER,
                 STEPS,
                 shift=SHIFT,
-                fresh=lambda _: torch.randn(shape, generator=generator),
+                noise_source=lambda _: torch.randn(shape, generator=generator),
             ),
             Conditioning(*texts.batch(prompts)),
             Conditioning(*texts.batch([("",) * len(row) for row in prompts])),

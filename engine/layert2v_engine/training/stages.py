@@ -21,7 +21,7 @@ from layert2v_engine.devices import CPU
 from layert2v_engine.errors import MissingStage
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.components import DECODER_LORA as LORA
-from layert2v_engine.model.components import load_projection
+from layert2v_engine.model.components import load_matte_projection
 from layert2v_engine.model.matte_adapter import MatteProjection, lora_state
 from layert2v_engine.training.autoencoder_phase import ChunkConfig, DecoderPhase, MattePhase, fit
 from layert2v_engine.training.data import HELD_OUT_SEED, ClipSet, cores, render_clips
@@ -107,7 +107,7 @@ def _fit(
         there = _loaded(needed_from(run / START / "autoencoder", "joint, with a `start`,"))
         if _settings(there) == _settings(autoencoder):
             return there.to(device)
-        autoencoder.take_codes(there.to(device))
+        autoencoder.match_latents_of(there.to(device))
     else:
         save_file({"component_std": fit(autoencoder, clips)}, folder / "components.safetensors")
     return autoencoder
@@ -137,7 +137,7 @@ def run_matte(
         made_folder(folder)
         return
     autoencoder = _loaded(needed_from(run / "autoencoder" / "model", "autoencoder")).to(device)
-    projection = load_projection(run / START / "matte", device)
+    projection = load_matte_projection(run / START / "matte", device)
     clips, held_out = (
         ClipSet.load(run / f"{name}.safetensors").to(device) for name in ("clips", "held_out")
     )

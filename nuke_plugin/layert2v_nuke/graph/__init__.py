@@ -1,1 +1,1 @@
-"""A node graph as data, and what it is written as."""
+"""A node graph as data, and its two forms: a script, and nodes built with Nuke's functions."""

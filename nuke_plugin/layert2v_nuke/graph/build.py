@@ -1,6 +1,6 @@
-"""A graph made with Nuke's functions: exactly the nodes, knobs and links that it says.
+"""Builds a graph with Nuke's functions: exactly its nodes, knobs and links.
 
-The host is handed in as ``nuke``. Decides nothing; whoever calls holds the undo group.
+The host is handed in as ``nuke``. Decides nothing; the caller holds the undo group.
 """
 
 from __future__ import annotations
@@ -8,73 +8,73 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from layert2v_nuke.graph.colorspaces import offered_name, raw
+from layert2v_nuke.graph.colorspaces import item_value, raw_fallback
 from layert2v_nuke.graph.model import CHANNELS, Expression, Graph, Node, UserKnob, Value
 
 # A Read takes these from its first file when its path is typed, as an artist does it.
 _FROM_FILE = ("file_type", "file", "format", "first", "last", "origfirst", "origlast", "origset")
-_KEPT = ("Input", "Output")
+_REUSED_CLASSES = ("Input", "Output")
 
 
 def build(nuke: Any, graph: Graph) -> dict[str, Any]:
-    """Make the graph in the current group; the nodes by the names that the graph has for them."""
-    declare(nuke, graph.layers)
-    return fill(nuke, graph.nodes, {})
+    """Create the graph in the current group and return its nodes, by their names in the graph."""
+    declare_layers(nuke, graph.layers)
+    return create_nodes(nuke, graph.nodes, {})
 
 
-def declare(nuke: Any, layers: Iterable[str]) -> None:
-    """Make Nuke know the layers; those it knows stay."""
+def declare_layers(nuke: Any, layers: Iterable[str]) -> None:
+    """Declare the layers that Nuke does not know yet."""
     for layer in layers:
         nuke.Layer(layer, [f"{layer}.{channel}" for channel in CHANNELS])
 
 
-def fill(nuke: Any, nodes: Iterable[Node], there: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the nodes, but take those of ``there`` for inputs and outputs that stay connected."""
-    made: dict[str, Any] = {}
+def create_nodes(nuke: Any, nodes: Iterable[Node], existing: Mapping[str, Any]) -> dict[str, Any]:
+    """Create the nodes; Inputs and Outputs in ``existing`` are used again and stay connected."""
+    created: dict[str, Any] = {}
     for node in nodes:
-        if node.cls in _KEPT and node.name in there:
-            made[node.name] = there[node.name]
-            made[node.name].setXYpos(node.knobs["xpos"], node.knobs["ypos"])
+        if node.cls in _REUSED_CLASSES and node.name in existing:
+            created[node.name] = existing[node.name]
+            created[node.name].setXYpos(node.knobs["xpos"], node.knobs["ypos"])
         else:
-            made[node.name] = _make(nuke, node)
+            created[node.name] = _create_node(nuke, node)
         for number, source in enumerate(node.inputs):
             if source is not None:
-                made[node.name].setInput(number, made[source])
-    return made
+                created[node.name].setInput(number, created[source])
+    return created
 
 
-def add_knobs(nuke: Any, made: Any, knobs: Iterable[UserKnob]) -> None:
+def add_knobs(nuke: Any, node: Any, knobs: Iterable[UserKnob]) -> None:
     """Add user knobs to a node."""
     for knob in knobs:
-        made.addKnob(_user_knob(nuke, knob))
+        node.addKnob(_user_knob(nuke, knob))
 
 
-def _make(nuke: Any, node: Node) -> Any:
-    made = getattr(nuke.nodes, node.cls)()
-    made.setName(node.name)
+def _create_node(nuke: Any, node: Node) -> Any:
+    created = getattr(nuke.nodes, node.cls)()
+    created.setName(node.name)
     if node.cls == "Read":
         knobs = node.knobs
-        made["file"].fromUserText(f"{knobs['file']} {knobs['first']}-{knobs['last']}")
+        created["file"].fromUserText(f"{knobs['file']} {knobs['first']}-{knobs['last']}")
     for name, value in node.knobs.items():
         if node.cls != "Read" or name not in _FROM_FILE:
-            _set(made[name], value)
+            _set_value(created[name], value)
     if node.cls == "Read":
-        _keep_colour(made, str(node.knobs.get("colorspace", "")))
-    add_knobs(nuke, made, node.user_knobs)
+        _verify_colorspace(created, str(node.knobs.get("colorspace", "")))
+    add_knobs(nuke, created, node.user_knobs)
     if node.nodes:
-        with made:
-            fill(nuke, node.nodes, {})
-    return made
+        with created:
+            create_nodes(nuke, node.nodes, {})
+    return created
 
 
-def _keep_colour(read: Any, wanted: str) -> None:
-    """Read the colour space back: where Nuke did not take it, raw is right and says so."""
-    if wanted and offered_name(read["colorspace"].value()) != wanted:
+def _verify_colorspace(read: Any, wanted: str) -> None:
+    """Read the color space back: where Nuke did not take it, set raw, and say so in the label."""
+    if wanted and item_value(read["colorspace"].value()) != wanted:
         read["raw"].setValue(True)
-        read["label"].setValue(raw(wanted).note)
+        read["label"].setValue(raw_fallback(wanted).note)
 
 
-def _set(knob: Any, value: Value) -> None:
+def _set_value(knob: Any, value: Value) -> None:
     if isinstance(value, Expression):
         knob.setExpression(value.text)
     else:
@@ -84,18 +84,18 @@ def _set(knob: Any, value: Value) -> None:
 def _user_knob(nuke: Any, knob: UserKnob) -> Any:
     construct = getattr(nuke, knob.kind)
     if knob.kind == "Enumeration_Knob":
-        made = construct(knob.name, knob.label, list(knob.items))
-        made.setValue(knob.value)
+        created = construct(knob.name, knob.label, list(knob.items))
+        created.setValue(knob.value)
     elif knob.kind == "PyScript_Knob":
-        made = construct(knob.name, knob.label, knob.code)
+        created = construct(knob.name, knob.label, knob.code)
     elif knob.kind == "Text_Knob":
-        made = construct(knob.name, knob.label, knob.value)
+        created = construct(knob.name, knob.label, knob.value)
     else:
-        made = construct(knob.name, knob.label)
+        created = construct(knob.name, knob.label)
         if knob.kind != "Tab_Knob":
-            made.setValue(knob.value)
+            created.setValue(knob.value)
     for flag in knob.flags:
-        made.setFlag(getattr(nuke, flag))
+        created.setFlag(getattr(nuke, flag))
     if knob.tooltip:
-        made.setTooltip(knob.tooltip)
-    return made
+        created.setTooltip(knob.tooltip)
+    return created

@@ -1,4 +1,4 @@
-"""Names of colour spaces: from a stack's to one that Nuke offers, and from the project's to ours.
+"""Names of color spaces: from a stack's to one that Nuke offers, and from the project's to ours.
 
 Stacks name their space by its Color Interop Forum id. Nuke names it as the project's configuration
 does. Nothing here changes a project.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from layert2v_nuke.graph.model import Colour
+from layert2v_nuke.graph.model import ReadColorspace
 
 # The most particular name first. A role such as scene_linear says nothing about primaries, so it is
 # no name of a space; plain "linear" is Rec.709 in Nuke's own colour management.
@@ -36,34 +36,34 @@ TITLES = {
 }
 
 
-def offered_name(entry: str) -> str:
-    """The value of an entry of Nuke's list, which may carry a menu label after a tab."""
-    return entry.split("\t", 1)[0]
+def item_value(item: str) -> str:
+    """Return the value of an item of Nuke's list, which may have a menu label after a tab."""
+    return item.split("\t", 1)[0]
 
 
-def choose(space: str, offered: Sequence[str]) -> Colour:
-    """The offered name for ``space``; raw with a note where there is none."""
-    names = {offered_name(entry).lower(): offered_name(entry) for entry in offered}
+def choose_colorspace(space: str, offered: Sequence[str]) -> ReadColorspace:
+    """Return the offered name for ``space``; raw with a note where none is offered."""
+    names = {item_value(item).lower(): item_value(item) for item in offered}
     for wanted in (*_NAMES.get(space, ()), space):
         if wanted.lower() in names:
-            return Colour(names[wanted.lower()])
-    return raw(space)
+            return ReadColorspace(names[wanted.lower()])
+    return raw_fallback(space)
 
 
-def raw(space: str) -> Colour:
-    """No conversion, and a note that says so."""
+def raw_fallback(space: str) -> ReadColorspace:
+    """Return no conversion, with a note that the project does not offer ``space``."""
     title = TITLES.get(space, space)
-    return Colour("", f"raw: {title} is not offered by this project")
+    return ReadColorspace("", f"raw: {title} is not offered by this project")
 
 
-def unconverted(space: str) -> Colour:
-    """No conversion where nobody knows what a project offers; the note says what the pixels are."""
-    return Colour("", f"raw: {TITLES.get(space, space)}")
+def raw_default(space: str) -> ReadColorspace:
+    """Return no conversion, for scripts written without Nuke; the note names ``space``."""
+    return ReadColorspace("", f"raw: {TITLES.get(space, space)}")
 
 
-def space_of(name: str) -> str:
-    """The id of a space that Nuke calls ``name``; "" where the name does not tell."""
-    wanted = offered_name(name).lower()
+def interop_id(name: str) -> str:
+    """Return the Color Interop Forum id of Nuke's ``name``; "" where the name does not tell."""
+    wanted = item_value(name).lower()
     for space, names in _NAMES.items():
         if wanted in (known.lower() for known in names):
             return space
@@ -71,14 +71,14 @@ def space_of(name: str) -> str:
 
 
 def working_space(management: str, config: str, working: str) -> str:
-    """The id of the project's working space; "" where its names do not tell.
+    """Return the id of the project's working space; "" where its names do not tell.
 
     ``management`` is ``Nuke`` or ``OCIO``, ``config`` the name of the OCIO configuration,
     ``working`` the name of the working space.
     """
     if management == "Nuke" or config == "nuke-default":
         return "lin_rec709_scene"
-    if space_of(working):
-        return space_of(working)
+    if interop_id(working):
+        return interop_id(working)
     built_in = config.startswith(("aces_", "cg-config-", "studio-config-", "fn-nuke_"))
     return "lin_ap1_scene" if built_in and working in ("scene_linear", "rendering") else ""

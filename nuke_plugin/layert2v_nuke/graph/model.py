@@ -1,7 +1,7 @@
 """A node graph as data, and the two graphs that a layer stack becomes.
 
 The same ``Graph`` is written as text by ``script`` and built with Nuke's functions by ``build``;
-neither decides anything about it. Knows node classes, knobs and the layout, not a host.
+neither decides anything about it. Knows node classes, knobs and positions, not a host.
 
 Layers are merged with ``over`` from bottom to top. A shadow is black with its opacity as alpha, so
 ``over`` darkens what is below and leaves a valid coverage.
@@ -66,8 +66,8 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class Colour:
-    """The Read's colour space: a name that the host offers, or "" for raw, and why."""
+class ReadColorspace:
+    """The color space of a Read: a name that the host offers, or "" for raw; and a note why."""
 
     name: str = ""
     note: str = ""
@@ -84,69 +84,69 @@ RESERVED = frozenset(
 # Node sizes in Nuke's pixels; positions are top left corners, and unknown without an interface.
 COLUMN, ROW, TILE_WIDTH, DOT_WIDTH, MERGE_HEIGHT = 150, 60, 80, 12, 18
 READ_HEIGHT, MARGIN, HEADER = 90, 40, 60
-COLOURS = {Role.background: 0x4A6B8CFF, Role.foreground: 0x8C6B3AFF, Role.shadow: 0x4D4D4DFF}
-BACKDROP = 0x33383DFF
-# What ties an open Read to the LayerT2V node it came from.
-OWNER, LAYER = "l2v_owner", "l2v_layer"
+ROLE_COLORS = {Role.background: 0x4A6B8CFF, Role.foreground: 0x8C6B3AFF, Role.shadow: 0x4D4D4DFF}
+BACKDROP_COLOR = 0x33383DFF
+# Knobs of an open Read: uuid of the LayerT2V node that it follows, and its layer.
+OWNER_KNOB, LAYER_KNOB = "l2v_owner", "l2v_layer"
 
 
 def nuke_layer(name: str) -> str:
-    """The Nuke layer for a layer of the stack."""
+    """Return the name of the Nuke layer for a layer of the stack."""
     return f"{name}_layer" if name in RESERVED else name
 
 
 def read_path(folder: Path, pattern: str) -> str:
-    """A Read's ``file`` for a pattern of the manifest. Raises ``BadPath``."""
+    """Return a Read's ``file`` for a pattern of the manifest. Raises ``BadPath``."""
     stem, _, rest = pattern.partition("#")
     width = len(rest) - len(rest.lstrip("#")) + 1
-    return f"{tcl.path(folder)}/{stem}%0{width}d{rest.lstrip('#')}"
+    return f"{tcl.safe_path(folder)}/{stem}%0{width}d{rest.lstrip('#')}"
 
 
 def read_name(layer: str) -> str:
-    """The name of the Read of a layer."""
+    """Return the name of the Read of a layer."""
     return f"Read_{layer}"
 
 
 def open_comp(
     stack: Stack,
     folder: Path,
-    colour: Colour,
+    colorspace: ReadColorspace,
     *,
     owner: str = "",
     origin: tuple[int, int] = (0, 0),
     muted: Collection[str] = (),
 ) -> Graph:
-    """The stack as open nodes: a Read per layer in a row, dots, and the merges down the left.
+    """Return the stack as open nodes: Reads in a row, a dot under each, merges down the left.
 
-    ``owner`` is the uuid of the node that the Reads follow. Raises ``BadPath``.
+    ``owner`` is the uuid of the LayerT2V node that the Reads follow. Raises ``BadPath``.
     """
     x, y = origin
-    nodes = [_backdrop(stack, origin)]
+    nodes = [_backdrop_node(stack, origin)]
     below = ""
     for column, layer in enumerate(stack.layers):
         left, level = x + column * COLUMN, y + READ_HEIGHT + column * ROW
-        read = _read(stack, layer, folder, colour, (left, y), owner=owner)
+        read = _read_node(stack, layer, folder, colorspace, (left, y), owner=owner)
         nodes.append(read)
-        off = layer.name in muted or layer.caster in muted
+        is_muted = layer.name in muted or layer.caster in muted
         if column == 0:
             below = read.name
-            if off:
-                nodes.append(_black(layer, {"xpos": x, "ypos": level}))
+            if is_muted:
+                nodes.append(_black_node(layer, {"xpos": x, "ypos": level}))
                 below = nodes[-1].name
             continue
         middle = level + (MERGE_HEIGHT - DOT_WIDTH) // 2
         at_dot = {"xpos": left + (TILE_WIDTH - DOT_WIDTH) // 2, "ypos": middle}
         dot = Node("Dot", f"Dot_{layer.name}", at_dot, (read.name,))
         knobs: dict[str, Value] = {"bbox": "B", "xpos": x, "ypos": level}
-        if off:
+        if is_muted:
             knobs["disable"] = True
         nodes += [dot, Node("Merge2", f"Merge_{layer.name}", knobs, (below, dot.name))]
         below = nodes[-1].name
     return Graph(tuple(nodes))
 
 
-def inside(stack: Stack | None, folder: Path, colour: Colour) -> tuple[Node, ...]:
-    """What is in a LayerT2V node: the comp in rgba and every layer as a Nuke layer.
+def inner_nodes(stack: Stack | None, folder: Path, colorspace: ReadColorspace) -> tuple[Node, ...]:
+    """Return the nodes in a LayerT2V node: the comp in rgba and every layer as a Nuke layer.
 
     Input 0 is a plate for the background, input 1 one for a foreground. Without a stack, the
     first passes through. Raises ``BadPath``.
@@ -158,49 +158,49 @@ def inside(stack: Stack | None, folder: Path, colour: Colour) -> tuple[Node, ...
     if stack is None:
         return (*plates, Node("Output", "Output1", {"xpos": -2 * COLUMN, "ypos": ROW}, ("bg",)))
     reads = [
-        _read(stack, layer, folder, colour, (column * COLUMN, 0))
+        _read_node(stack, layer, folder, colorspace, (column * COLUMN, 0))
         for column, layer in enumerate(stack.layers)
     ]
     level = READ_HEIGHT + ROW
-    tree = _tree(stack, level)
-    level += len(tree) * ROW
-    copies = _copies(stack, tree[-1].name, level)
+    merges = _merge_nodes(stack, level)
+    level += len(merges) * ROW
+    copies = _copy_nodes(stack, merges[-1].name, level)
     level += len(copies) * ROW
     output = Node("Output", "Output1", {"xpos": 0, "ypos": level}, (copies[-1].name,))
-    return (*plates, *reads, *tree, *copies, output)
+    return (*plates, *reads, *merges, *copies, output)
 
 
 def mute_knob(layer: str) -> str:
-    """The knob that leaves a layer out of the comp."""
+    """Return the name of the knob that leaves a layer out of the comp."""
     return f"{layer}_mute"
 
 
-def _black(layer: Layer, knobs: Mapping[str, Value]) -> Node:
-    """The lowest layer, muted: there is nothing below it to show instead."""
+def _black_node(layer: Layer, knobs: Mapping[str, Value]) -> Node:
+    """Return the node that blackens the lowest layer: nothing is below it to show instead."""
     values: dict[str, Value] = {"channels": "rgba", "value": 0.0, **knobs}
     return Node("Multiply", f"Mute_{layer.name}", values, (read_name(layer.name),))
 
 
-def _tree(stack: Stack, level: int) -> list[Node]:
+def _merge_nodes(stack: Stack, level: int) -> list[Node]:
     bottom = stack.layers[0]
-    unless = Expression(f"1-({_muted(bottom)})")
-    tree = [_black(bottom, {"disable": unless, "xpos": 0, "ypos": level})]
+    unless = Expression(f"1-({_mute_expression(bottom)})")
+    merges = [_black_node(bottom, {"disable": unless, "xpos": 0, "ypos": level})]
     for layer in stack.layers[1:]:
         level += ROW
-        disable = Expression(_muted(layer))
+        disable = Expression(_mute_expression(layer))
         knobs: dict[str, Value] = {"bbox": "B", "disable": disable, "xpos": 0, "ypos": level}
-        inputs = (tree[-1].name, read_name(layer.name))
-        tree.append(Node("Merge2", f"Merge_{layer.name}", knobs, inputs))
-    return tree
+        inputs = (merges[-1].name, read_name(layer.name))
+        merges.append(Node("Merge2", f"Merge_{layer.name}", knobs, inputs))
+    return merges
 
 
-def _muted(layer: Layer) -> str:
-    """A shadow goes with its caster."""
+def _mute_expression(layer: Layer) -> str:
+    """Return the condition under which a layer is muted: a shadow is muted with its caster."""
     own = f"parent.{mute_knob(layer.name)}"
     return f"{own}||parent.{mute_knob(layer.caster)}" if layer.caster else own
 
 
-def _copies(stack: Stack, comp: str, level: int) -> list[Node]:
+def _copy_nodes(stack: Stack, comp: str, level: int) -> list[Node]:
     copies: list[Node] = []
     for row, layer in enumerate(stack.layers):
         knobs: dict[str, Value] = {}
@@ -213,56 +213,62 @@ def _copies(stack: Stack, comp: str, level: int) -> list[Node]:
     return copies
 
 
-def _read(
-    stack: Stack, layer: Layer, folder: Path, colour: Colour, place: tuple[int, int], *,
+def _read_node(
+    stack: Stack,
+    layer: Layer,
+    folder: Path,
+    colorspace: ReadColorspace,
+    position: tuple[int, int],
+    *,
     owner: str = "",
-) -> Node:  # fmt: skip
+) -> Node:
     first, last = stack.start_frame, stack.start_frame + stack.frames - 1
     knobs: dict[str, Value] = {
         "file_type": "exr",
         "file": read_path(folder, layer.pattern),
         "format": format_text(stack.width, stack.height, stack.pixel_aspect),
         "first": first, "last": last, "origfirst": first, "origlast": last, "origset": True,
-        **({"colorspace": colour.name} if colour.name else {"raw": True}),
-        **({"label": tcl.label(colour.note)} if colour.note else {}),
-        "tile_color": COLOURS[layer.role], "xpos": place[0], "ypos": place[1],
+        **({"colorspace": colorspace.name} if colorspace.name else {"raw": True}),
+        **({"label": tcl.safe_label(colorspace.note)} if colorspace.note else {}),
+        "tile_color": ROLE_COLORS[layer.role], "xpos": position[0], "ypos": position[1],
     }  # fmt: skip
-    return Node("Read", read_name(layer.name), knobs, user_knobs=tie(owner, layer.name))
+    return Node("Read", read_name(layer.name), knobs, user_knobs=owner_knobs(owner, layer.name))
 
 
-def tie(owner: str, layer: str) -> tuple[UserKnob, ...]:
-    """The hidden knobs of a Read that follows a LayerT2V node."""
+def owner_knobs(owner: str, layer: str) -> tuple[UserKnob, ...]:
+    """Return the hidden knobs of a Read that follows a LayerT2V node."""
     if not owner:
         return ()
     return (
         UserKnob("Tab_Knob", "layert2v", "LayerT2V", flags=("INVISIBLE",)),
-        UserKnob("String_Knob", OWNER, OWNER, owner, flags=("INVISIBLE",)),
-        UserKnob("String_Knob", LAYER, LAYER, layer, flags=("INVISIBLE",)),
+        UserKnob("String_Knob", OWNER_KNOB, OWNER_KNOB, owner, flags=("INVISIBLE",)),
+        UserKnob("String_Knob", LAYER_KNOB, LAYER_KNOB, layer, flags=("INVISIBLE",)),
     )
 
 
 def format_text(width: int, height: int, pixel_aspect: float) -> str:
-    """A format as Nuke's scripts write it, without a name."""
+    """Return a format as Nuke's scripts write it, without a name."""
     return f"{width} {height} 0 0 {width} {height} {pixel_aspect:g} "
 
 
-def _backdrop(stack: Stack, place: tuple[int, int]) -> Node:
+def _backdrop_node(stack: Stack, position: tuple[int, int]) -> Node:
     count = len(stack.layers)
+    title = f"{stack.name}  {stack.width} x {stack.height}, {stack.frames} frames"
     knobs: dict[str, Value] = {
-        "label": tcl.label(f"{stack.name}  {stack.width} x {stack.height}, {stack.frames} frames"),
-        "note_font_size": 20.0, "tile_color": BACKDROP, "z_order": -10.0,
-        "xpos": place[0] - MARGIN, "ypos": place[1] - MARGIN - HEADER,
+        "label": tcl.safe_label(title),
+        "note_font_size": 20.0, "tile_color": BACKDROP_COLOR, "z_order": -10.0,
+        "xpos": position[0] - MARGIN, "ypos": position[1] - MARGIN - HEADER,
         "bdwidth": (count - 1) * COLUMN + TILE_WIDTH + 2 * MARGIN,
         "bdheight": READ_HEIGHT + count * ROW + 2 * MARGIN + HEADER,
     }  # fmt: skip
-    return Node("BackdropNode", f"Backdrop_{_word(stack.name)}", knobs)
+    return Node("BackdropNode", f"Backdrop_{_identifier(stack.name)}", knobs)
 
 
-def _word(text: str) -> str:
-    """What a node name may hold of a text."""
+def _identifier(text: str) -> str:
+    """Return what a node name may hold of a text."""
     return "".join(c if c.isascii() and c.isalnum() else "_" for c in text)[:40] or "stack"
 
 
 def nuke_layers(stack: Stack) -> tuple[str, ...]:
-    """The Nuke layers of a stack, bottom to top."""
+    """Return the Nuke layers of a stack, bottom to top."""
     return tuple(nuke_layer(layer.name) for layer in stack.layers)

@@ -1,4 +1,4 @@
-"""Text in Nuke's language: prompts stay prompts, whatever is in them.
+"""Text in Nuke's language: what an artist types stays text and is never run.
 
 Scripts are TCL, and labels and file paths are expanded by Nuke, so that ``[python ...]`` in them
 would run. Three ways out, and no fourth: quote (scripts), replace (labels), refuse (paths).
@@ -18,31 +18,31 @@ _LOOKALIKES = str.maketrans(
     {"[": "(", "]": ")", "{": "(", "}": ")", "<": "(", ">": ")",
      "$": "S", "\\": "/", '"': "'", "&": "+", "\n": " ", "\t": " "}
 )  # fmt: skip
-_CODE_IN_PATHS = re.compile(r"[\[\]{}$\\\"#%`;<>|*?\x00-\x1f\x7f]")
+_UNSAFE_IN_PATHS = re.compile(r"[\[\]{}$\\\"#%`;<>|*?\x00-\x1f\x7f]")
 
 
-def clean(text: str) -> str:
-    """The text without control characters; line ends become newlines."""
+def strip_controls(text: str) -> str:
+    """Return the text without control characters; line ends become newlines."""
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def word(text: str) -> str:
-    """One TCL word that reads back as ``clean(text)`` and substitutes nothing."""
+def quote(text: str) -> str:
+    """Return one TCL word that reads back as ``strip_controls(text)`` and substitutes nothing."""
     if _BARE.fullmatch(text):
         return text
-    return '"' + "".join(_ESCAPES.get(c, c) for c in clean(text)) + '"'
+    return '"' + "".join(_ESCAPES.get(c, c) for c in strip_controls(text)) + '"'
 
 
-def label(text: str, limit: int = 300) -> str:
-    """The text for a label or a status line, which Nuke expands as TCL and draws as HTML."""
-    shown = _CONTROL.sub("", text).translate(_LOOKALIKES)
-    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+def safe_label(text: str, limit: int = 300) -> str:
+    """Return the text for a label or status line, which Nuke expands as TCL and draws as HTML."""
+    escaped = _CONTROL.sub("", text).translate(_LOOKALIKES)
+    return escaped if len(escaped) <= limit else escaped[: limit - 3] + "..."
 
 
-def path(place: Path) -> str:
-    """The path with forward slashes. Raises ``BadPath`` where Nuke would read code in it."""
-    text = place.as_posix()
-    found = _CODE_IN_PATHS.search(text)
+def safe_path(path: Path) -> str:
+    """Return the path with forward slashes. Raises ``BadPath`` where Nuke would run parts of it."""
+    text = path.as_posix()
+    found = _UNSAFE_IN_PATHS.search(text)
     if found:
         raise BadPath(
             "PATH_HAS_CODE",

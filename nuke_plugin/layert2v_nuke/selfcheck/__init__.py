@@ -1,1 +1,1 @@
-"""What a licensed Nuke has to confirm."""
+"""Checks that only a licensed Nuke can settle."""

@@ -1,4 +1,4 @@
-"""Checks on a real Nuke what the tests could only check against documents.
+"""Checks in a real Nuke what the tests could only check against documents.
 
 ``nuke -t selfcheck.py report.json`` on a machine with a licence. Asks for every class, knob,
 default, enum item and function that the plug-in uses, then writes a small stack, builds both graphs
@@ -19,8 +19,8 @@ from typing import Any
 from layert2v import stack as manifest
 from layert2v.stack import FileRecord, Flat, HistoryEntry, Layer, Role, Stack, layer_pattern
 from layert2v_nuke.graph import build, node
-from layert2v_nuke.graph.colorspaces import offered_name
-from layert2v_nuke.graph.model import Colour, open_comp
+from layert2v_nuke.graph.colorspaces import item_value
+from layert2v_nuke.graph.model import ReadColorspace, open_comp
 from layert2v_nuke.selfcheck import nuke_api
 
 FRAME = 1001
@@ -31,29 +31,29 @@ PIXELS = {
     "fg_01": (0.25, 0.125, 0.0625, 0.25),
 }
 TOLERANCE = 1e-6
-WRITTEN = "a fox [expr 1+1] $env {unbalanced"
+HOSTILE_TEXT = "a fox [expr 1+1] $env {unbalanced"
 
 
 def run(nuke: Any) -> dict[str, Any]:
-    """The report: versions, and ``checks`` of ``what``, ``right`` and ``found``."""
+    """Return the report: versions, and ``checks`` of ``what``, ``right`` and ``found``."""
     checks: list[dict[str, Any]] = []
 
     def check(what: str, found: Callable[[], Any], wanted: Any = True) -> None:
         try:
             value = found()
-        except Exception as problem:  # whatever this Nuke says is the finding
-            value = f"{type(problem).__name__}: {problem}"
+        except Exception as error:  # any error of this Nuke is a finding
+            value = f"{type(error).__name__}: {error}"
         right = bool(value == wanted)
         checks.append({"what": what, "right": right, "found": value if not right else wanted})
 
-    with _left_as_it_was(nuke):
-        _names(nuke, check)
+    with _restore_project(nuke):
+        _check_functions(nuke, check)
         for cls, knobs in nuke_api.KNOBS.items():
-            _knobs(nuke, cls, knobs, check)
-        check("text is kept as written", lambda: _written(nuke).getText() == WRITTEN)
-        check("text is not expanded", lambda: _written(nuke).value() == WRITTEN)
-        with tempfile.TemporaryDirectory(prefix="layert2v_") as place:
-            _pictures(nuke, Path(place), check)
+            _check_knobs(nuke, cls, knobs, check)
+        check("text is kept as written", lambda: _text_knob(nuke).getText() == HOSTILE_TEXT)
+        check("text is not expanded", lambda: _text_knob(nuke).value() == HOSTILE_TEXT)
+        with tempfile.TemporaryDirectory(prefix="layert2v_") as folder:
+            _check_rendering(nuke, Path(folder), check)
     return {
         "plug-in": "0.1.0",
         "nuke": nuke.NUKE_VERSION_STRING,
@@ -64,7 +64,7 @@ def run(nuke: Any) -> dict[str, Any]:
 
 
 def main(nuke: Any, arguments: list[str]) -> int:
-    """Run, write the report where a file is named, and say what is wrong: 0 where nothing is."""
+    """Run the checks, write the report where a file is named, and return 1 if any fails."""
     report = run(nuke)
     wrong = [check for check in report["checks"] if not check["right"]]
     text = json.dumps(report, indent=1, default=str)
@@ -79,22 +79,22 @@ def main(nuke: Any, arguments: list[str]) -> int:
 Check = Callable[..., None]
 
 
-def _written(nuke: Any) -> Any:
-    """A prompt's knob on a node; the code in it would do no harm."""
+def _text_knob(nuke: Any) -> Any:
+    """Return the knob of a prompt that looks like code, which would do no harm."""
     one = nuke.nodes.Group()
-    one.addKnob(nuke.String_Knob("prompt", "Scene"))
-    one["prompt"].setValue(WRITTEN)
+    one.addKnob(nuke.String_Knob("prompt", "Prompt"))
+    one["prompt"].setValue(HOSTILE_TEXT)
     return one["prompt"]
 
 
-def _names(nuke: Any, check: Check) -> None:
+def _check_functions(nuke: Any, check: Check) -> None:
     for name in (*nuke_api.FUNCTIONS, *nuke_api.CONSTRUCTORS):
         check(f"nuke.{name}", lambda name=name: callable(getattr(nuke, name)))
     for name, value in nuke_api.CONSTANTS.items():
         check(f"nuke.{name}", lambda name=name: int(getattr(nuke, name)), value)
 
 
-def _knobs(nuke: Any, cls: str, knobs: dict[str, Any], check: Check) -> None:
+def _check_knobs(nuke: Any, cls: str, knobs: dict[str, Any], check: Check) -> None:
     made: list[Any] = []
 
     def make() -> bool:
@@ -117,39 +117,39 @@ def _knobs(nuke: Any, cls: str, knobs: dict[str, Any], check: Check) -> None:
 
 
 def _items(knob: Any) -> list[str]:
-    return [offered_name(item) for item in knob.values()]
+    return [item_value(item) for item in knob.values()]
 
 
-def _pictures(nuke: Any, place: Path, check: Check) -> None:
+def _check_rendering(nuke: Any, folder: Path, check: Check) -> None:
     wanted = [0.0, 0.0, 0.0, 0.0]
     for pixel in PIXELS.values():
         wanted = [above + below * (1 - pixel[3]) for above, below in zip(pixel, wanted)]
 
-    def near(picture: Any, layer: str, pixel: Any) -> bool:
+    def is_close(rendered: Any, layer: str, pixel: Any) -> bool:
         channels = ("red", "green", "blue", "alpha")
-        found = [picture.sample(f"{layer}.{channel}", 4.5, 4.5) for channel in channels]
+        found = [rendered.sample(f"{layer}.{channel}", 4.5, 4.5) for channel in channels]
         return all(abs(one - other) <= TOLERANCE for one, other in zip(found, pixel))
 
     def open_nodes() -> bool:
-        stack = _stack(nuke, place)
-        made = build.build(nuke, open_comp(stack, place, Colour()))
-        return near(made["Merge_fg_01"], "rgba", wanted)
+        stack = _stack(nuke, folder)
+        made = build.build(nuke, open_comp(stack, folder, ReadColorspace()))
+        return is_close(made["Merge_fg_01"], "rgba", wanted)
 
     def one_node(layer: str) -> Callable[[], bool]:
-        def look() -> bool:
-            graph = node.graph(manifest.read(place), place, Colour(), "selfcheck")
+        def matches() -> bool:
+            graph = node.node_graph(manifest.read(folder), folder, ReadColorspace(), "selfcheck")
             group = build.build(nuke, graph)["LayerT2V1"]
-            right = near(group, layer, wanted if layer == "rgba" else PIXELS[layer])
+            right = is_close(group, layer, wanted if layer == "rgba" else PIXELS[layer])
             nuke.delete(group)
             return right
 
-        return look
+        return matches
 
     def muted() -> bool:
-        graph = node.graph(manifest.read(place), place, Colour(), "selfcheck")
+        graph = node.node_graph(manifest.read(folder), folder, ReadColorspace(), "selfcheck")
         group = build.build(nuke, graph)["LayerT2V1"]
         group["fg_01_mute"].setValue(True)
-        return near(group, "rgba", PIXELS["bg"])
+        return is_close(group, "rgba", PIXELS["bg"])
 
     check("open nodes render the comp", open_nodes)
     for layer in ("rgba", *PIXELS):
@@ -157,12 +157,12 @@ def _pictures(nuke: Any, place: Path, check: Check) -> None:
     check("mute takes a layer and its shadow out", muted)
 
 
-def _stack(nuke: Any, place: Path) -> Stack:
-    """A stack of one frame, written by this Nuke."""
+def _stack(nuke: Any, folder: Path) -> Stack:
+    """Write a stack of one frame with this Nuke, and return it."""
     sequences: dict[str, dict[str, Any]] = {}
     for name, pixel in PIXELS.items():
         pattern = layer_pattern(name, 1)
-        path = place / pattern.replace("####", str(FRAME))
+        path = folder / pattern.replace("####", str(FRAME))
         path.parent.mkdir(parents=True)
         constant, write = nuke.nodes.Constant(), nuke.nodes.Write()
         constant["channels"].setValue("rgba")
@@ -171,15 +171,15 @@ def _stack(nuke: Any, place: Path) -> Stack:
         values = {"file_type": "exr", "channels": "rgba", "raw": True}
         for knob, value in {
             **values,
-            "file": (place / pattern).as_posix().replace("####", "%04d"),
+            "file": (folder / pattern).as_posix().replace("####", "%04d"),
         }.items():
             write[knob].setValue(value)
         nuke.execute(write, FRAME, FRAME, 1)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        record = FileRecord(path.relative_to(place).as_posix(), path.stat().st_size, digest)
+        record = FileRecord(path.relative_to(folder).as_posix(), path.stat().st_size, digest)
         sequences[name] = {"name": name, "version": 1, "pattern": pattern, "files": (record,)}
     stack = _manifest(nuke, sequences)
-    manifest.write(stack, place)
+    manifest.write(stack, folder)
     return stack
 
 
@@ -203,8 +203,8 @@ def _manifest(nuke: Any, sequences: dict[str, dict[str, Any]]) -> Stack:
 
 
 @contextmanager
-def _left_as_it_was(nuke: Any) -> Iterator[None]:
-    """Whatever is made goes again, and the project is as saved as before."""
+def _restore_project(nuke: Any) -> Iterator[None]:
+    """Delete what is created inside; the project is as saved as before."""
     before = {one.name() for one in nuke.allNodes()}
     modified = nuke.root().modified()
     nuke.Undo.disable()

@@ -1,7 +1,7 @@
-"""What the plug-in counts on in Nuke: classes, knobs with defaults and enum items, names.
+"""What the plug-in needs of Nuke: classes, knobs with defaults and enum items, functions.
 
-The plug-in leaves knobs out that keep their default, so the defaults here are what a picture
-depends on. ``None`` is a default that does not matter. Checked in tests against collected facts,
+The plug-in leaves knobs out that keep their default, so what Nuke renders depends on the defaults
+here. ``None`` is a default that does not matter. Checked in tests against collected facts,
 and on a licensed machine by ``selfcheck``.
 """
 

@@ -1,1 +1,1 @@
-"""The process that holds the connection to the server, and what goes through it."""
+"""The bridge process that is connected to the server, and the requests that go through it."""

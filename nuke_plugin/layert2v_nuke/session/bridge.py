@@ -1,4 +1,4 @@
-"""The bridge: a process that holds the connection to the server, spoken to in lines of JSON.
+"""The bridge: a process that is connected to the server, and exchanges lines of JSON with Nuke.
 
 Nuke carries its own protobuf and would not survive a second one, so gRPC lives in another process.
 Nothing here waits: lines go out and come in through bounded queues that two threads serve. The
@@ -23,14 +23,16 @@ from layert2v_nuke.errors import BridgeFailed
 from layert2v_nuke.preferences import Preferences
 
 PROTOCOL = 1
-BEAT_S = 2.0  # how often either side says that it is there
-SILENCE_S = 30.0  # no line for so long means that it hangs
-QUEUE = 1000  # lines; a full queue makes the sender wait, here with an error instead
-END_S = 3.0
-# Nuke's libraries and paths are not for another Python.
-_SCRUBBED = ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH",
-             "DYLD_INSERT_LIBRARIES", "QT_PLUGIN_PATH")  # fmt: skip
-_BUNDLED = (
+HEARTBEAT_S = 2.0  # how often either side sends a heartbeat
+HEARTBEAT_TIMEOUT_S = 30.0  # no line for so long means that it hangs
+QUEUE_LINES = 1000  # a full queue is an error, since Nuke must not wait
+EXIT_TIMEOUT_S = 3.0
+# Variables that point to Nuke's own libraries, which another Python must not load.
+_REMOVED_VARIABLES = (
+    "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH",
+    "DYLD_INSERT_LIBRARIES", "QT_PLUGIN_PATH",
+)  # fmt: skip
+_RUN_BUNDLED = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
     "from layert2v_client.session.bridge import main; raise SystemExit(main())"
 )
@@ -38,27 +40,27 @@ _BUNDLED = (
 Message = Mapping[str, Any]
 
 
-class Bridge:
+class BridgeProcess:
     """A running bridge. ``clock`` gives seconds that never go back."""
 
     def __init__(
         self, command: Sequence[str], log: Path | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._clock, self._next_id = clock, 0
-        self._out: queue.Queue[str | None] = queue.Queue(QUEUE)
-        self._in: queue.Queue[dict[str, Any]] = queue.Queue(QUEUE)
-        self._greeted = False
-        self._heard = self._beaten = clock()
+        self._out: queue.Queue[str | None] = queue.Queue(QUEUE_LINES)
+        self._in: queue.Queue[dict[str, Any]] = queue.Queue(QUEUE_LINES)
+        self._is_ready = False
+        self._received_at = self._heartbeat_at = clock()
         try:
             self._process = _start(command, log)
-        except OSError as problem:
+        except OSError as error:
             raise BridgeFailed(
                 "BRIDGE_NOT_STARTED",
-                f"The bridge cannot start: {problem.strerror} ({command[0]}).",
+                f"The bridge cannot start: {error.strerror} ({command[0]}).",
                 "Choose a Python in LayerT2V > Preferences.",
-            ) from problem
-        for work in (self._read, self._write):
-            threading.Thread(target=work, name=f"layert2v{work.__name__}", daemon=True).start()
+            ) from error
+        for target in (self._read_lines, self._write_lines):
+            threading.Thread(target=target, name=f"layert2v{target.__name__}", daemon=True).start()
 
     def send(self, do: str, **values: Any) -> int:
         """Queue a request; the answer carries the returned id. Raises ``BridgeFailed``."""
@@ -67,24 +69,27 @@ class Bridge:
         return self._next_id
 
     def drain(self) -> list[dict[str, Any]]:
-        """Answers and events that have come. Raises ``BridgeFailed`` once the bridge is gone."""
+        """Return answers and events that have arrived.
+
+        Raises ``BridgeFailed`` once the bridge has ended.
+        """
         found: list[dict[str, Any]] = []
         with suppress(queue.Empty):
-            while len(found) < QUEUE:
+            while len(found) < QUEUE_LINES:
                 found.append(self._in.get_nowait())
-        messages = [message for message in found if self._is_news(message)]
+        messages = [message for message in found if self._is_message(message)]
         if not messages:
-            self._check()
-        if self._clock() - self._beaten > BEAT_S:
-            self._beaten = self._clock()
+            self._raise_if_ended()
+        if self._clock() - self._heartbeat_at > HEARTBEAT_S:
+            self._heartbeat_at = self._clock()
             self._put({"beat": 1})
         return messages
 
     def close(self) -> None:
-        """Let the bridge end; whoever does not end is ended. Returns at once."""
+        """Let the bridge end, and kill it if it does not; return at once."""
         with suppress(queue.Full):
             self._out.put_nowait(None)
-        threading.Thread(target=self._end, name="layert2v_end", daemon=True).start()
+        threading.Thread(target=self._wait_for_exit, name="layert2v_end", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -99,17 +104,17 @@ class Bridge:
                 "BRIDGE_BUSY", "The bridge does not take what it is sent.", "It is started anew."
             ) from None
 
-    def _is_news(self, message: Message) -> bool:
+    def _is_message(self, message: Message) -> bool:
         if "hello" in message:
-            spoken = message["hello"].get("bridge")
-            if spoken != PROTOCOL:
+            version = message["hello"].get("bridge")
+            if version != PROTOCOL:
                 raise BridgeFailed(
                     "BRIDGE_OTHER_VERSION",
-                    f"The bridge speaks version {spoken} and this plug-in version {PROTOCOL}.",
+                    f"The bridge speaks version {version} and this plug-in version {PROTOCOL}.",
                     "Install the client and the plug-in of one release.",
                 )
-            self._greeted = True
-        elif not self._greeted:
+            self._is_ready = True
+        elif not self._is_ready:
             raise BridgeFailed(
                 "BRIDGE_NOT_STARTED",
                 "The program that was started as the bridge is none.",
@@ -117,30 +122,30 @@ class Bridge:
             )
         return "event" in message or "id" in message
 
-    def _check(self) -> None:
+    def _raise_if_ended(self) -> None:
         code = self._process.poll()
         if code is not None and self._in.empty():
-            what = "ended" if self._greeted else "did not start"
+            what = "ended" if self._is_ready else "did not start"
             raise BridgeFailed(
-                "BRIDGE_ENDED" if self._greeted else "BRIDGE_NOT_STARTED",
+                "BRIDGE_ENDED" if self._is_ready else "BRIDGE_NOT_STARTED",
                 f"The bridge {what} (exit status {code}).",
                 "Its log is layert2v_bridge.log in the .nuke folder.",
             )
-        if self._clock() - self._heard > SILENCE_S:
+        if self._clock() - self._received_at > HEARTBEAT_TIMEOUT_S:
             raise BridgeFailed("BRIDGE_SILENT", "The bridge does not answer.")
 
-    def _read(self) -> None:
+    def _read_lines(self) -> None:
         with _pipe(self._process.stdout) as lines:
             for line in lines:
-                self._heard = self._clock()
+                self._received_at = self._clock()
                 try:
                     message = json.loads(line)
                 except ValueError:
-                    continue  # a library that prints; not a line of ours
+                    continue  # printed by some library
                 if isinstance(message, dict):
                     self._in.put(message)
 
-    def _write(self) -> None:
+    def _write_lines(self) -> None:
         with suppress(OSError, ValueError), _pipe(self._process.stdin) as pipe:
             while True:
                 line = self._out.get()
@@ -149,25 +154,25 @@ class Bridge:
                 pipe.write(line + "\n")
                 pipe.flush()
 
-    def _end(self) -> None:
+    def _wait_for_exit(self) -> None:
         try:
-            self._process.wait(END_S)
+            self._process.wait(EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
 
-def command(preferences: Preferences, root: Path) -> list[str]:
-    """How the bridge is started; ``root`` is the plug-in's folder with the bundled packages.
+def bridge_command(preferences: Preferences, root: Path) -> list[str]:
+    """Return the command that starts the bridge; ``root`` is the folder of the plug-in.
 
-    A Python of the artist's choice has the client installed; Nuke's own takes the bundled one.
+    A Python of the artist's choice has the client installed; Nuke's own runs the bundled one.
     Raises ``BridgeFailed``.
     """
     if preferences.python:
         return [preferences.python, "-I", "-m", "layert2v_client.session.bridge"]
     version = f"py{sys.version_info[0]}{sys.version_info[1]}"
     packages = root / "bridge" / version
-    python = _own_python(Path(sys.executable))
+    python = _nuke_python(Path(sys.executable))
     if not packages.is_dir() or python is None:
         missing = "no packages for" if python is not None else "no interpreter of"
         raise BridgeFailed(
@@ -175,11 +180,11 @@ def command(preferences: Preferences, root: Path) -> list[str]:
             f"The plug-in has {missing} Nuke's Python {version[2:3]}.{version[3:]}.",
             "Choose a Python that has layert2v installed in LayerT2V > Preferences.",
         )
-    return [str(python), "-I", "-c", _BUNDLED, str(packages)]
+    return [str(python), "-I", "-c", _RUN_BUNDLED, str(packages)]
 
 
-def _own_python(executable: Path) -> Path | None:
-    """The interpreter beside Nuke, which needs no licence as long as nothing imports nuke."""
+def _nuke_python(executable: Path) -> Path | None:
+    """Return Nuke's own interpreter, which needs no licence as long as nothing imports nuke."""
     if executable.name.lower().startswith("python"):
         return executable
     names = ("python3", "python", "python3.exe", "python.exe")
@@ -187,7 +192,7 @@ def _own_python(executable: Path) -> Path | None:
 
 
 def _start(command: Sequence[str], log: Path | None) -> subprocess.Popen[str]:
-    environment = {k: v for k, v in os.environ.items() if k not in _SCRUBBED}
+    environment = {k: v for k, v in os.environ.items() if k not in _REMOVED_VARIABLES}
     with open(os.devnull if log is None else log, "ab") as errors:  # noqa: PTH123
         return subprocess.Popen(  # noqa: S603
             command,

@@ -1,6 +1,6 @@
-"""One line to the bridge that is opened when it is wanted, and again when it is lost.
+"""The connection to the bridge: started when it is needed, and again when it is lost.
 
-Knows when to try again, not what is said. Never waits.
+Knows when to try again, not what is sent. Never waits.
 """
 
 from __future__ import annotations
@@ -11,92 +11,99 @@ from typing import Any, Protocol
 from layert2v_nuke.errors import BridgeFailed, PluginError
 
 RESTART_S = (1.0, 2.0, 5.0, 10.0, 30.0)
-# Starting the same again would end the same.
+# Starting the bridge again would fail in the same way.
 _FINAL = ("BRIDGE_NO_PYTHON", "BRIDGE_NOT_STARTED", "BRIDGE_OTHER_VERSION")
 
 
-class Line(Protocol):
-    """What is needed of a bridge."""
+class BridgeTransport(Protocol):
+    """What the connection calls of a bridge."""
 
     def send(self, do: str, **values: Any) -> int:
         """Queue a request and return its id. Raises ``BridgeFailed``."""
 
     def drain(self) -> list[dict[str, Any]]:
-        """What has come. Raises ``BridgeFailed``."""
+        """Return the messages that have arrived. Raises ``BridgeFailed``."""
 
     def close(self) -> None:
-        """End it, at once."""
+        """End the bridge; return at once."""
 
 
 class Connection:
-    """``open_line`` starts a bridge, ``settings`` are what it connects with."""
+    """The connection to the bridge.
+
+    ``start_bridge`` starts one, ``settings`` are what it connects to the server with, ``clock``
+    gives seconds that never go back.
+    """
 
     def __init__(
         self,
-        open_line: Callable[[], Line],
+        start_bridge: Callable[[], BridgeTransport],
         settings: Callable[[], Mapping[str, Any]],
         clock: Callable[[], float],
     ) -> None:
-        self._open_line, self._settings, self._clock = open_line, settings, clock
-        self._line: Line | None = None
+        self._start_bridge, self._settings, self._clock = start_bridge, settings, clock
+        self._bridge: BridgeTransport | None = None
         self._failures, self._not_before = 0, 0.0
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a bridge to speak to."""
-        return self._line is not None
+        """Whether a bridge is running."""
+        return self._bridge is not None
 
     def open(self) -> bool:
-        """Whether a new line was opened; not before its time. Raises ``PluginError``."""
-        if self._line is not None or self._clock() < self._not_before:
+        """Start a bridge if it is time to, and return whether it did. Raises ``PluginError``."""
+        if self._bridge is not None or self._clock() < self._not_before:
             return False
         try:
-            self._line = self._open_line()
-            self._line.send("connect", settings=dict(self._settings()))
+            self._bridge = self._start_bridge()
+            self._bridge.send("connect", settings=dict(self._settings()))
         except PluginError:
-            self._lost()
+            self._schedule_restart()
             raise
         return True
 
     def send(self, do: str, **values: Any) -> int:
-        """Queue a request and return its id; 0 where there is no line."""
-        if self._line is None:
+        """Queue a request and return its id; 0 where no bridge is running."""
+        if self._bridge is None:
             return 0
         try:
-            return self._line.send(do, **values)
+            return self._bridge.send(do, **values)
         except BridgeFailed:
-            return 0  # the next ``drain`` finds the same, and there it is handled
+            return 0  # the next ``drain`` raises it, and the caller handles it there
 
     def drain(self) -> list[dict[str, Any]]:
-        """What has come. Raises ``BridgeFailed`` when the line is lost; it is closed then."""
-        if self._line is None:
+        """Return the messages that have arrived.
+
+        Raises ``BridgeFailed`` when the bridge is lost; it is closed then.
+        """
+        if self._bridge is None:
             return []
         try:
-            return self._line.drain()
+            return self._bridge.drain()
         except BridgeFailed:
-            self._lost()
+            self._schedule_restart()
             raise
 
-    def settled(self) -> None:
-        """The other side works: the next failure is the first again."""
+    def reset_backoff(self) -> None:
+        """Count failures from 0 again: the bridge has connected."""
         self._failures = 0
 
-    def hurry(self) -> None:
-        """Try again at once."""
+    def retry_now(self) -> None:
+        """Let the next ``open`` try again at once."""
         self._not_before = 0.0
 
     def close(self) -> None:
-        """End the line."""
-        if self._line is not None:
-            self._line.close()
-        self._line = None
+        """End the bridge."""
+        if self._bridge is not None:
+            self._bridge.close()
+        self._bridge = None
 
-    def _lost(self) -> None:
+    def _schedule_restart(self) -> None:
         self.close()
         self._not_before = self._clock() + RESTART_S[min(self._failures, len(RESTART_S) - 1)]
         self._failures += 1
 
 
-def is_final(problem: PluginError) -> bool:
-    """Whether trying again is of no use."""
-    return problem.reason in _FINAL
+def is_final(error: PluginError) -> bool:
+    """Return whether starting the bridge again would fail in the same way."""
+    return error.reason in _FINAL

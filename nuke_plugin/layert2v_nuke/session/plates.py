@@ -1,4 +1,4 @@
-"""Inputs of a node rendered to files, a frame at a time, so that Nuke goes on answering."""
+"""Renders an input of a node to files, a frame at a time, so that Nuke stays responsive."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from layert2v_nuke.errors import BadRequest
 from layert2v_nuke.graph import tcl
 from layert2v_nuke.host import Host
 
-INPUTS = ("bg", "fg")  # by number
+INPUT_NAMES = ("bg", "fg")  # by number
 
 
 @dataclass
-class Plate:
-    """What is rendered, for which layer, in which colour space, and the frames that are left."""
+class PlateRender:
+    """A render in progress: its layer and color space, and the frames that are left."""
 
     layer: str
     colorspace: str
@@ -26,25 +26,27 @@ class Plate:
     frames: list[int] = field(default_factory=list)
 
 
-def begin(host: Host, uuid: str, stack: Stack, layer: str, colorspace: str, folder: Path) -> Plate:
-    """The plate for a layer, in a new ``folder``. Raises ``BadRequest`` and ``BadPath``."""
+def start_plate(
+    host: Host, uuid: str, stack: Stack, layer: str, colorspace: str, folder: Path
+) -> PlateRender:
+    """Prepare the plate for a layer, in a new ``folder``. Raises ``BadRequest`` and ``BadPath``."""
     number = 0 if stack.layer(layer).role is Role.background else 1
     if not host.has_input(uuid, number):
-        message = f"Nothing is connected to the input {INPUTS[number]}."
+        message = f"Nothing is connected to the input {INPUT_NAMES[number]}."
         raise BadRequest("NO_INPUT", message, "Connect what should be used.")
-    pattern = f"{tcl.path(folder)}/{layer}.%04d.exr"
+    pattern = f"{tcl.safe_path(folder)}/{layer}.%04d.exr"
     try:
         folder.mkdir(parents=True)
-    except OSError as problem:
-        message = f"The input cannot be rendered to {folder}: {problem.strerror}."
-        raise BadRequest("FOLDER_NOT_MADE", message, "Choose another folder.") from problem
+    except OSError as error:
+        message = f"The input cannot be rendered to {folder}: {error.strerror}."
+        raise BadRequest("FOLDER_NOT_MADE", message, "Choose another folder.") from error
     frames = list(range(stack.start_frame, stack.start_frame + stack.frames))
-    return Plate(layer, colorspace, number, folder, pattern, len(frames), frames)
+    return PlateRender(layer, colorspace, number, folder, pattern, len(frames), frames)
 
 
-def step(host: Host, uuid: str, plate: Plate) -> bool:
-    """Render a frame; False when there is none left. Raises ``HostRefused``."""
+def render_next_frame(host: Host, uuid: str, plate: PlateRender) -> bool:
+    """Render a frame; return False when there is none left. Raises ``HostRefused``."""
     if not plate.frames:
         return False
-    host.render(uuid, plate.number, plate.pattern, plate.frames.pop(0))
+    host.render_frame(uuid, plate.number, plate.pattern, plate.frames.pop(0))
     return True

@@ -1,69 +1,34 @@
-"""What the knobs of a LayerT2V node ask for, as requests that the server takes.
+"""Requests for the server from the knobs of a LayerT2V node.
 
-Every complaint is a ``BadRequest`` with a sentence for the artist. Knows no host.
+Whatever is wrong is a ``BadRequest`` with a sentence for the artist. Knows no host.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from layert2v.rerender.validation import Plate, RerenderSpec, followers, validate_rerender
-from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo, validate
+from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo, fit_to_model, validate
 from layert2v.stack import Role, Stack
 from layert2v_nuke.errors import BadRequest
-from layert2v_nuke.graph.node import FOREGROUNDS, PROJECT_COLOUR
+from layert2v_nuke.graph.node import FOREGROUNDS, PROJECT_COLORSPACE
+from layert2v_nuke.project import ProjectSettings
 
-PLATE = "plate"  # the key of a plate's folder
+PLATE_INPUT = "plate"  # the key of the plate's folder among the uploads
 
 Values = Mapping[str, Any]
 Models = Mapping[str, ModelInfo]
 
 
-@dataclass(frozen=True)
-class Project:
-    """What a node takes from the project; ``working_space`` is "" where its name does not tell."""
-
-    width: int
-    height: int
-    first: int
-    last: int
-    fps: float
-    working_space: str = ""
-
-
-def snapped(width: int, height: int, model: ModelInfo) -> tuple[int, int]:
-    """The size that the model can make which is nearest in shape, and no larger than asked."""
-    ranges = (model.width_range, model.height_range)
-    sides = (width, height)
-    scale = min(1.0, *(most / side for side, (_, most) in zip(sides, ranges)))
-    step = model.size_step
-    fitted = []
-    for side, (least, most) in zip(sides, ranges):
-        nearest = round(side * scale / step)
-        fitted.append(step * min(max(nearest, math.ceil(least / step)), most // step))
-    return fitted[0], fitted[1]
-
-
-def snapped_frames(frames: int, model: ModelInfo) -> int:
-    """The number of frames that the model can make, at most as many as asked where it can."""
-    low, high = model.frames_range
-    within = min(max(frames, low), high)
-    return max(1 + (within - 1) // model.frames_step * model.frames_step, low)
-
-
-def generate_spec(values: Values, project: Project, models: Models) -> GenerateSpec:
-    """A new stack, its size and frames snapped to what the model can make."""
+def generate_spec(values: Values, project: ProjectSettings, models: Models) -> GenerateSpec:
+    """Return the request for a new stack, its size and frames fitted to the model."""
     if not values["prompt"].strip():
-        raise BadRequest("NO_PROMPT", "There is no prompt.", "Say in Scene what should be seen.")
+        raise BadRequest("NO_PROMPT", "There is no prompt.", "Write in Prompt what should be seen.")
     model = _model(values, models)
-    wanted = project if values["follow_project"] else _own_range(values)
-    frames = wanted.last - wanted.first + 1
-    width, height = wanted.width, wanted.height
-    if width > 0 and height > 0:  # else the model's own
-        width, height = snapped(width, height, model)
+    wanted = project if values["follow_project"] else _settings_of_knobs(values)
+    width, height, frames = fit_to_model(model, wanted.width, wanted.height, max(wanted.frames, 0))
     prompts = [values[f"foreground_{n}"].strip() for n in range(1, FOREGROUNDS + 1)]
     spec = GenerateSpec(
         prompt=values["prompt"],
@@ -72,63 +37,66 @@ def generate_spec(values: Values, project: Project, models: Models) -> GenerateS
         negative_prompt=values["negative"],
         width=width,
         height=height,
-        frames=snapped_frames(frames, model) if frames > 0 else 0,
+        frames=frames,
         fps=wanted.fps,
-        seed=seed(values["seed"]),
+        seed=parse_seed(values["seed"]),
         steps=int(values["steps"]),
         guidance=float(values["guidance"]),
         model=model.name,
-        colorspace=_colour(values, project, model),
+        colorspace=_colorspace(values, project, model),
         start_frame=wanted.first,
     )
-    _refuse(validate(spec, model))
+    _raise_violations(validate(spec, model))
     return spec
 
 
 def rerender_spec(
     values: Values, stack: Stack, layers: Sequence[str], models: Models
 ) -> RerenderSpec:
-    """Draw these layers of the state ``stack`` again; none named means all that are not frozen."""
-    held = _held(values, stack)
-    names = tuple(layers) or tuple(one.name for one in stack.layers if one.name not in held)
+    """Return the request to generate ``layers`` of the state ``stack`` again.
+
+    No layers means all that are not frozen.
+    """
+    frozen = _frozen_layers(values, stack)
+    names = tuple(layers) or tuple(one.name for one in stack.layers if one.name not in frozen)
     if not names:
         raise BadRequest("FROZEN", "Every layer is frozen.", "Untick Freeze where one may change.")
     for name in names:
-        if name in held:
+        if name in frozen:
             raise BadRequest("FROZEN", f"{name} is frozen.", "Untick its Freeze to draw it again.")
-    written = {name: values[f"{name}_prompt"] for name in names}
-    alone = f"{names[0]}_" if len(names) == 1 else ""
+    prompts = {name: values[f"{name}_prompt"] for name in names}
+    prefix = f"{names[0]}_" if len(names) == 1 else ""
     spec = RerenderSpec(
         action="regenerate",
         layers=names,
-        prompts={name: said for name, said in written.items() if said != stack.layer(name).prompt},
+        prompts={name: text for name, text in prompts.items() if text != stack.layer(name).prompt},
         at=stack.state,
-        seed=seed(values[f"{alone}seed"]),
-        strength=float(values[f"{alone}strength"]) if alone else 1.0,
+        seed=parse_seed(values[f"{prefix}seed"]),
+        strength=float(values[f"{prefix}strength"]) if prefix else 1.0,
         steps=int(values["steps"]),
         guidance=float(values["guidance"]),
     )
-    return _checked(spec, stack, held, models)
+    return _validated(spec, stack, frozen, models)
 
 
 def plate_spec(
     values: Values, stack: Stack, layer: str, colorspace: str, models: Models
 ) -> RerenderSpec:
-    """Put the pictures of an input in the place of a layer."""
+    """Return the request to replace a layer by the images of an input."""
     alpha = "opaque" if stack.layer(layer).role is Role.background else "premultiplied"
     spec = RerenderSpec(
         action="replace",
         layers=(layer,),
-        plate=Plate(input=PLATE, colorspace=colorspace, alpha=alpha, fit="fit"),
+        plate=Plate(input=PLATE_INPUT, colorspace=colorspace, alpha=alpha, fit="fit"),
         at=stack.state,
         steps=int(values["steps"]),
         guidance=float(values["guidance"]),
     )
-    return _checked(spec, stack, _held(values, stack), models)
+    return _validated(spec, stack, _frozen_layers(values, stack), models)
 
 
-def plate_colorspace(values: Values, project: Project) -> str:
-    """The space that an input is rendered in: the project's working space."""
+def plate_colorspace(values: Values, project: ProjectSettings) -> str:
+    """Return the space that an input is rendered in: the project's working space."""
     if project.working_space:
         return project.working_space
     raise BadRequest(
@@ -138,8 +106,8 @@ def plate_colorspace(values: Values, project: Project) -> str:
     )
 
 
-def seed(text: str) -> int | None:
-    """The seed in a text knob, as Nuke's number knobs are too small; None where it is empty."""
+def parse_seed(text: str) -> int | None:
+    """Return the seed in a text knob, since Nuke's integers have 32 bits; None where empty."""
     stripped = text.strip()
     if not stripped:
         return None
@@ -148,39 +116,41 @@ def seed(text: str) -> int | None:
     return int(stripped)
 
 
-def _own_range(values: Values) -> Project:
+def _settings_of_knobs(values: Values) -> ProjectSettings:
     width, height, start = (int(values[name]) for name in ("width", "height", "start"))
     last = start + int(values["frames"]) - 1
-    return Project(width, height, start, last, float(values["fps"]))
+    return ProjectSettings(width, height, start, last, float(values["fps"]))
 
 
 def _model(values: Values, models: Models) -> ModelInfo:
     if values["model"] in models:
         return models[values["model"]]
-    there = ", ".join(models) or "none"
+    available = ", ".join(models) or "none"
     raise BadRequest(
-        "MODEL_NOT_FOUND", f"The server has no model {values['model']!r}.", f"It has: {there}."
+        "MODEL_NOT_FOUND", f"The server has no model {values['model']!r}.", f"It has: {available}."
     )
 
 
-def _colour(values: Values, project: Project, model: ModelInfo) -> str:
-    if values["colorspace"] != PROJECT_COLOUR:
+def _colorspace(values: Values, project: ProjectSettings, model: ModelInfo) -> str:
+    if values["colorspace"] != PROJECT_COLORSPACE:
         return str(values["colorspace"])
     offered = project.working_space in model.colorspaces
     return project.working_space if offered else GenerateSpec.colorspace
 
 
-def _held(values: Values, stack: Stack) -> tuple[str, ...]:
+def _frozen_layers(values: Values, stack: Stack) -> tuple[str, ...]:
     return tuple(layer.name for layer in stack.layers if values[f"{layer.name}_freeze"])
 
 
-def _checked(spec: RerenderSpec, stack: Stack, held: Sequence[str], models: Models) -> RerenderSpec:
-    following = followers(spec, stack)  # only these need holding; what is not named stays anyway
-    spec = replace(spec, frozen=tuple(name for name in held if name in following))
-    _refuse(validate_rerender(spec, stack, models.get(stack.model)))
+def _validated(
+    spec: RerenderSpec, stack: Stack, frozen: Sequence[str], models: Models
+) -> RerenderSpec:
+    following = followers(spec, stack)  # only these need freezing; others stay anyway
+    spec = replace(spec, frozen=tuple(name for name in frozen if name in following))
+    _raise_violations(validate_rerender(spec, stack, models.get(stack.model)))
     return spec
 
 
-def _refuse(violations: Sequence[FieldViolation]) -> None:
+def _raise_violations(violations: Sequence[FieldViolation]) -> None:
     if violations:
         raise BadRequest("REQUEST_INVALID", " ".join(one.message for one in violations))

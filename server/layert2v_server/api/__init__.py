@@ -1,1 +1,1 @@
-"""The gRPC services: message to domain and back, and nothing else."""
+"""The gRPC services: convert messages to the domain and back, and nothing else."""

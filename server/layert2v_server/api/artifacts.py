@@ -1,4 +1,4 @@
-"""ArtifactService: files of jobs in checked chunks, from any offset, and uploads the other way."""
+"""ArtifactService: downloads of job files from any offset, and uploads, in checked chunks."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ import grpc
 from layert2v.v1 import artifacts_pb2, artifacts_pb2_grpc
 from layert2v.wire import MAX_CHUNK_BYTES, MAX_FIND_FILES
 from layert2v_server.api.convert import (
-    artifact_place,
     artifact_to_message,
-    job_id,
-    page_size,
-    page_start,
+    clamp_page_size,
+    parse_artifact_name,
+    parse_job_name,
+    parse_page_token,
 )
-from layert2v_server.api.interceptor import caller
+from layert2v_server.api.interceptor import current_user
 from layert2v_server.errors import (
     ArtifactNotFound,
-    ChecksumWrong,
+    ChecksumMismatch,
     InvalidArgument,
     OffsetOutOfRange,
     UploadBusy,
 )
-from layert2v_server.service.job_monitor import JobBoard
+from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.store.artifacts import ArtifactStore, read_chunks
-from layert2v_server.store.content_index import Holdings
+from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.uploads import Upload, UploadStore
 
 Context: TypeAlias = grpc.aio.ServicerContext
@@ -37,29 +37,29 @@ _UPLOADS = "uploads/"
 
 
 class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
-    """Files of the caller's jobs, and files that the caller brings."""
+    """Files of the caller's jobs, and files that the caller uploads."""
 
     def __init__(
         self,
-        board: JobBoard,
+        monitor: JobMonitor,
         artifacts: ArtifactStore,
         uploads: UploadStore,
-        holdings: Holdings,
+        content_index: ContentIndex,
     ) -> None:
-        self._board = board
-        self._holdings = holdings
-        self._store = board.store
+        self._monitor = monitor
+        self._content_index = content_index
+        self._store = monitor.store
         self._artifacts = artifacts
         self._uploads = uploads
-        self._writing: set[str] = set()
+        self._open_uploads: set[str] = set()
 
     async def ListArtifacts(
         self, request: artifacts_pb2.ListArtifactsRequest, context: Context
     ) -> artifacts_pb2.ListArtifactsResponse:
-        job = await self._own_job(job_id(request.job))
-        start = page_start(request.page_token) or 0
-        size = page_size(request.page_size, default=500, most=2000)
-        files = await self._board.ask(self._store.artifacts, job, start=start, size=size + 1)
+        job = await self._own_job(parse_job_name(request.job))
+        start = parse_page_token(request.page_token) or 0
+        size = clamp_page_size(request.page_size, default=500, maximum=2000)
+        files = await self._monitor.run(self._store.list_artifacts, job, start=start, size=size + 1)
         return artifacts_pb2.ListArtifactsResponse(
             artifacts=[
                 artifact_to_message(job, start + index, file)
@@ -75,11 +75,11 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         offset = request.offset
         if not 0 <= offset <= size_bytes or request.limit < 0:
             raise OffsetOutOfRange(f"The file has {size_bytes} bytes; there is none at {offset}.")
-        wanted = min(request.limit or size_bytes, size_bytes - offset)
-        # Compressing EXR again costs time and saves nothing.
+        length = min(request.limit or size_bytes, size_bytes - offset)
+        # EXR is compressed already.
         context.set_compression(grpc.Compression.NoCompression)
         answer = artifacts_pb2.ReadArtifactResponse(size_bytes=size_bytes, sha256=sha256)
-        chunks = read_chunks(path, offset, wanted)
+        chunks = read_chunks(path, offset, length)
         data = await asyncio.to_thread(next, chunks, b"")
         while True:
             answer.chunk.CopyFrom(
@@ -102,38 +102,40 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
             raise InvalidArgument("An upload starts with begin.")
         upload = Upload(
             id=first.begin.upload_id,
-            owner=caller(),
+            owner=current_user(),
             size_bytes=first.begin.size_bytes,
             sha256=first.begin.sha256,
             media_type=first.begin.media_type,
         )
-        if upload.id in self._writing:
+        if upload.id in self._open_uploads:
             raise UploadBusy
-        self._writing.add(upload.id)
+        self._open_uploads.add(upload.id)
         try:
             return await self._receive(upload, request_iterator)
         finally:
-            self._writing.discard(upload.id)
+            self._open_uploads.discard(upload.id)
 
     async def QueryWrite(
         self, request: artifacts_pb2.QueryWriteRequest, context: Context
     ) -> artifacts_pb2.QueryWriteResponse:
-        committed = await asyncio.to_thread(self._uploads.committed, request.upload_id, caller())
+        committed = await asyncio.to_thread(
+            self._uploads.committed_bytes, request.upload_id, current_user()
+        )
         answer = artifacts_pb2.QueryWriteResponse(committed_bytes=committed)
         if await asyncio.to_thread(self._uploads.path(request.upload_id).exists):
-            upload = await asyncio.to_thread(self._uploads.find, request.upload_id, caller())
+            upload = await asyncio.to_thread(self._uploads.get, request.upload_id, current_user())
             answer.artifact.CopyFrom(_upload_to_message(upload))
         return answer
 
     async def FindFiles(
         self, request: artifacts_pb2.FindFilesRequest, context: Context
     ) -> artifacts_pb2.FindFilesResponse:
-        asked = tuple(dict.fromkeys(request.sha256))
-        if len(asked) > MAX_FIND_FILES:
+        hashes = tuple(dict.fromkeys(request.sha256))
+        if len(hashes) > MAX_FIND_FILES:
             raise InvalidArgument(f"At most {MAX_FIND_FILES} files can be looked for at once.")
-        held = await self._board.ask(self._holdings.find, caller(), asked)
+        found = await self._monitor.run(self._content_index.find, current_user(), hashes)
         return artifacts_pb2.FindFilesResponse(
-            missing=[sha256 for sha256 in asked if sha256 not in held]
+            missing=[sha256 for sha256 in hashes if sha256 not in found]
         )
 
     async def _receive(
@@ -149,26 +151,26 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
             if step.WhichOneof("step") != "chunk" or len(step.chunk.data) > MAX_CHUNK_BYTES:
                 raise InvalidArgument(f"A step is a chunk of at most {MAX_CHUNK_BYTES} bytes.")
             if zlib.crc32(step.chunk.data) != step.chunk.crc32:
-                raise ChecksumWrong("A chunk arrived damaged.", "Go on from the committed size.")
+                raise ChecksumMismatch("A chunk arrived damaged.", "Go on from the committed size.")
             committed = await asyncio.to_thread(
                 self._uploads.append, upload, step.chunk.offset, step.chunk.data
             )
         return artifacts_pb2.WriteArtifactResponse(committed_bytes=committed)
 
     async def _find(self, name: str) -> tuple[Path, int, str]:
-        """Path, size and hash of a file that the caller may read. Raises `ArtifactNotFound`."""
+        """Return path, size and SHA-256 of a file of the caller. Raises ``ArtifactNotFound``."""
         if name.startswith(_UPLOADS):
             identity = name.removeprefix(_UPLOADS)
-            upload = await asyncio.to_thread(self._uploads.find, identity, caller())
+            upload = await asyncio.to_thread(self._uploads.get, identity, current_user())
             return self._uploads.path(identity), upload.size_bytes, upload.sha256
-        job, position = artifact_place(name)
+        job, position = parse_artifact_name(name)
         await self._own_job(job)
-        file = await self._board.ask(self._store.artifact, job, position)
+        file = await self._monitor.run(self._store.get_artifact, job, position)
         return self._artifacts.stack_folder(job) / file.path, file.size_bytes, file.sha256
 
     async def _own_job(self, identity: str) -> str:
-        job = await self._board.ask(self._store.get, identity)
-        if job.owner != caller():
+        job = await self._monitor.run(self._store.get, identity)
+        if job.owner != current_user():
             raise ArtifactNotFound(identity)
         return job.id
 

@@ -1,4 +1,4 @@
-"""Jobs, files and names between the server's words and the messages. Pure functions."""
+"""Convert jobs, requests, files and names from and to messages. Pure functions."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from layert2v.wire import (
 )
 from layert2v_server.domain.job import Job, Progress
 from layert2v_server.domain.request import Brought, OwnJob, Pictures, RerenderWish, Source, Wish
-from layert2v_server.domain.state import State
+from layert2v_server.domain.state import JobState
 from layert2v_server.errors import ArtifactNotFound, InvalidArgument, JobNotFound
 
-STATES = {
-    State.QUEUED: jobs_pb2.JOB_STATE_QUEUED,
-    State.RUNNING: jobs_pb2.JOB_STATE_RUNNING,
-    State.CANCELLING: jobs_pb2.JOB_STATE_CANCELLING,
-    State.SUCCEEDED: jobs_pb2.JOB_STATE_SUCCEEDED,
-    State.FAILED: jobs_pb2.JOB_STATE_FAILED,
-    State.CANCELLED: jobs_pb2.JOB_STATE_CANCELLED,
+STATE_NUMBERS = {
+    JobState.QUEUED: jobs_pb2.JOB_STATE_QUEUED,
+    JobState.RUNNING: jobs_pb2.JOB_STATE_RUNNING,
+    JobState.CANCELLING: jobs_pb2.JOB_STATE_CANCELLING,
+    JobState.SUCCEEDED: jobs_pb2.JOB_STATE_SUCCEEDED,
+    JobState.FAILED: jobs_pb2.JOB_STATE_FAILED,
+    JobState.CANCELLED: jobs_pb2.JOB_STATE_CANCELLED,
 }
-_STATES = {number: state for state, number in STATES.items()}
+_STATES_BY_NUMBER = {number: state for state, number in STATE_NUMBERS.items()}
 
 MEDIA_TYPES = {
     ".exr": "image/x-exr",
@@ -42,10 +42,10 @@ MEDIA_TYPES = {
 
 
 def job_to_message(job: Job, *, max_attempts: int, local_path: str = "") -> jobs_pb2.Job:
-    """One snapshot as a message."""
+    """Return a job as a message."""
     message = jobs_pb2.Job(
         name=f"jobs/{job.id}",
-        state=STATES[job.state],
+        state=STATE_NUMBERS[job.state],
         revision=job.revision,
         progress=_progress(job.progress),
         queue_position=job.queue_position,
@@ -77,7 +77,7 @@ def job_to_message(job: Job, *, max_attempts: int, local_path: str = "") -> jobs
 
 
 def wish_from_message(request: jobs_pb2.CreateJobRequest) -> Wish:
-    """What a caller asks for. Raises `InvalidArgument` and `JobNotFound`."""
+    """Return the request of a call. Raises ``InvalidArgument`` and ``JobNotFound``."""
     if request.WhichOneof("wish") != "rerender":
         return spec_from_message(request.spec)
     asked = request.rerender
@@ -91,7 +91,11 @@ def wish_from_message(request: jobs_pb2.CreateJobRequest) -> Wish:
 
 
 def _stack(job: str, manifest: str, state: str = "", kept: tuple[FileRecord, ...] = ()) -> Source:
-    return OwnJob(id=job_id(job)) if job else Brought(manifest=manifest, state=state, kept=kept)
+    return (
+        OwnJob(id=parse_job_name(job))
+        if job
+        else Brought(manifest=manifest, state=state, kept=kept)
+    )
 
 
 def _input(key: str, files: jobs_pb2.InputFiles) -> Source | Pictures:
@@ -109,16 +113,16 @@ def _records(files: Iterable[jobs_pb2.InputFile]) -> tuple[FileRecord, ...]:
     )
 
 
-def states_from_message(request: jobs_pb2.ListJobsRequest) -> tuple[State, ...]:
-    """The states that a list asks for. Raises `InvalidArgument` for one that does not exist."""
+def states_from_message(request: jobs_pb2.ListJobsRequest) -> tuple[JobState, ...]:
+    """Return the states in a request for a list. Raises ``InvalidArgument``."""
     try:
-        return tuple(_STATES[number] for number in request.states)
+        return tuple(_STATES_BY_NUMBER[number] for number in request.states)
     except KeyError as error:
         raise InvalidArgument(f"There is no job state with the number {error.args[0]}.") from None
 
 
-def job_id(name: str) -> str:
-    """The id in a job's name. Raises `JobNotFound`."""
+def parse_job_name(name: str) -> str:
+    """Return the id in a job's name. Raises ``JobNotFound``."""
     collection, _, identity = name.partition("/")
     if collection != "jobs" or not identity or "/" in identity:
         raise JobNotFound(name)
@@ -126,7 +130,7 @@ def job_id(name: str) -> str:
 
 
 def artifact_to_message(job: str, position: int, file: FileRecord) -> artifacts_pb2.Artifact:
-    """One file of a job as a message. Its name is a number: no path ever comes back to us."""
+    """Return one file of a job as a message, named by its number: no call takes a path."""
     suffix = PurePosixPath(file.path).suffix
     return artifacts_pb2.Artifact(
         name=f"jobs/{job}/artifacts/{position}",
@@ -137,23 +141,23 @@ def artifact_to_message(job: str, position: int, file: FileRecord) -> artifacts_
     )
 
 
-def artifact_place(name: str) -> tuple[str, int]:
-    """The job id and the position in an artifact's name. Raises `ArtifactNotFound`."""
+def parse_artifact_name(name: str) -> tuple[str, int]:
+    """Return the job id and the position in an artifact's name. Raises ``ArtifactNotFound``."""
     match name.split("/"):
         case ["jobs", job, "artifacts", position] if position.isdecimal() and len(position) < 10:
             return job, int(position)
     raise ArtifactNotFound(name)
 
 
-def page_size(wanted: int, *, default: int, most: int) -> int:
-    """The size of a page. Raises `InvalidArgument` for a negative one."""
-    if wanted < 0:
+def clamp_page_size(requested: int, *, default: int, maximum: int) -> int:
+    """Return the size of a page. Raises ``InvalidArgument`` for a negative one."""
+    if requested < 0:
         raise InvalidArgument("The page size must not be negative.")
-    return min(wanted or default, most)
+    return min(requested or default, maximum)
 
 
-def page_start(token: str) -> int | None:
-    """The number in a page token, None for the first page. Raises `InvalidArgument`."""
+def parse_page_token(token: str) -> int | None:
+    """Return the number in a page token, None for the first page. Raises ``InvalidArgument``."""
     if not token:
         return None
     if not (token.isdecimal() and len(token) < 19):

@@ -1,4 +1,4 @@
-"""Domain errors as gRPC errors: one table of codes, one trailer with reason, sentence and hint."""
+"""Server errors as gRPC errors: one table of codes, one trailer with reason, message and hint."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ CODES: dict[type[ServerError], grpc.StatusCode] = {
     errors.ArtifactNotFound: grpc.StatusCode.NOT_FOUND,
     errors.JobBusy: grpc.StatusCode.FAILED_PRECONDITION,
     errors.InvalidTransition: grpc.StatusCode.FAILED_PRECONDITION,
-    errors.RequestReused: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.RequestIdReused: grpc.StatusCode.INVALID_ARGUMENT,
     errors.SpecRejected: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InvalidSource: grpc.StatusCode.INVALID_ARGUMENT,
     errors.SourceNotFound: grpc.StatusCode.NOT_FOUND,
     errors.FilesMissing: grpc.StatusCode.FAILED_PRECONDITION,
     errors.OffsetOutOfRange: grpc.StatusCode.OUT_OF_RANGE,
-    errors.ChecksumWrong: grpc.StatusCode.DATA_LOSS,
+    errors.ChecksumMismatch: grpc.StatusCode.DATA_LOSS,
     errors.TooManyJobs: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DiskFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.UploadBusy: grpc.StatusCode.UNAVAILABLE,
     errors.EngineNotReady: grpc.StatusCode.UNAVAILABLE,
-    errors.Stopping: grpc.StatusCode.UNAVAILABLE,
+    errors.ServerStopping: grpc.StatusCode.UNAVAILABLE,
 }
 RETRY_AFTER_S: dict[type[ServerError], float] = {
     errors.TooManyJobs: 30.0,
     errors.UploadBusy: 0.5,
     errors.EngineNotReady: 5.0,
-    errors.Stopping: 2.0,
+    errors.ServerStopping: 2.0,
 }
-# What a caller sent may come back in a message, and headers have little room.
+# A message may quote what the caller sent, and headers are limited in size.
 MAX_TEXT_CHARS = 400
 MAX_VIOLATIONS = 8
 
 
 async def abort(context: grpc.aio.ServicerContext, error: ServerError) -> NoReturn:
-    """End the call with `error`."""
+    """Abort the call with ``error``."""
     code = CODES.get(type(error), grpc.StatusCode.INTERNAL)
     message = error.message[:MAX_TEXT_CHARS]
     detail = errors_pb2.ErrorDetail(

@@ -1,4 +1,4 @@
-"""The border that every call crosses: who calls, and what they hear when something goes wrong."""
+"""Authenticate the caller of every call, and turn its errors into gRPC errors."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import grpc
 
 from layert2v.wire import TOKEN_METADATA
 from layert2v_server.api.errors import abort
-from layert2v_server.auth import LOCAL_USER, Callers
+from layert2v_server.auth import LOCAL_USER, TokenAuthenticator
 from layert2v_server.errors import ServerError
 
 _HEALTH = "/grpc.health."
 
-_caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default=LOCAL_USER)
+_user: contextvars.ContextVar[str] = contextvars.ContextVar("user", default=LOCAL_USER)
 _log = logging.getLogger(__name__)
 
 
-def caller() -> str:
-    """The user of the present call."""
-    return _caller.get()
+def current_user() -> str:
+    """Return the user of the present call."""
+    return _user.get()
 
 
-class Border(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc comes without types
-    """Identifies the caller and turns errors into answers. Health checks pass freely."""
+class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc comes without types
+    """Authenticates calls and turns errors into answers. Health checks need no token."""
 
-    def __init__(self, callers: Callers) -> None:
-        self._callers = callers
+    def __init__(self, authenticator: TokenAuthenticator) -> None:
+        self._authenticator = authenticator
 
     async def intercept_service(
         self,
@@ -44,13 +44,13 @@ class Border(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc comes wi
         inner = handler.unary_unary or handler.stream_unary or handler.unary_stream
         codec = (handler.request_deserializer, handler.response_serializer)
 
-        async def answer(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            async with self._crossing(context, authorization):
+        async def respond(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            async with self._guard(context, authorization):
                 return await inner(request, context)
 
         async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             async with (
-                self._crossing(context, authorization),
+                self._guard(context, authorization),
                 contextlib.aclosing(inner(request, context)) as messages,
             ):
                 async for message in messages:
@@ -59,21 +59,21 @@ class Border(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc comes wi
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(stream, *codec)
         if handler.stream_unary is not None:
-            return grpc.stream_unary_rpc_method_handler(answer, *codec)
-        return grpc.unary_unary_rpc_method_handler(answer, *codec)
+            return grpc.stream_unary_rpc_method_handler(respond, *codec)
+        return grpc.unary_unary_rpc_method_handler(respond, *codec)
 
     @contextlib.asynccontextmanager
-    async def _crossing(
+    async def _guard(
         self, context: grpc.aio.ServicerContext, authorization: str
     ) -> AsyncIterator[None]:
         try:
-            _caller.set(self._callers.identify(authorization))
+            _user.set(self._authenticator.authenticate(authorization))
             yield
         except ServerError as error:
             await abort(context, error)
         except grpc.aio.AbortError:
             raise
-        except Exception:  # the border to the callers: they must not see our insides
+        except Exception:  # callers must not see internal errors
             _log.exception("a call failed unexpectedly")
             await abort(
                 context, ServerError("The server made a mistake.", "Its log has the details.")

@@ -1,4 +1,4 @@
-"""ServerService: what this server is and can do."""
+"""ServerService: describe the server, its models, devices, limits and storage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import layert2v
 from layert2v.v1 import server_pb2, server_pb2_grpc
 from layert2v.wire import MAX_MESSAGE_BYTES, model_to_message
 from layert2v_server.executors.base import Executor
-from layert2v_server.service.job_monitor import JobBoard
+from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.uploads import UploadStore
 
@@ -20,16 +20,16 @@ CAPABILITIES = ("previews", "upload", "rerender")
 
 
 class ServerService(server_pb2_grpc.ServerServiceServicer):
-    """Answers at once; no models until the first worker of this server is up."""
+    """Answers at once; without models until the first worker of this server is ready."""
 
     def __init__(
         self,
-        board: JobBoard,
+        monitor: JobMonitor,
         artifacts: ArtifactStore,
         uploads: UploadStore,
         executors: Sequence[Executor],
     ) -> None:
-        self._board = board
+        self._monitor = monitor
         self._artifacts = artifacts
         self._uploads = uploads
         self._executors = executors
@@ -37,8 +37,8 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
     async def GetServerInfo(
         self, request: server_pb2.GetServerInfoRequest, context: grpc.aio.ServicerContext
     ) -> server_pb2.ServerInfo:
-        store = self._board.store
-        models = await self._board.ask(store.models)
+        store = self._monitor.store
+        models = await self._monitor.run(store.list_models)
         disk = await asyncio.to_thread(shutil.disk_usage, self._artifacts.root)
         return server_pb2.ServerInfo(
             version=layert2v.__version__,
@@ -50,14 +50,14 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
                 max_upload_bytes=self._uploads.max_bytes,
             ),
             storage=server_pb2.Storage(
-                used_bytes=await self._board.ask(store.used_bytes), free_bytes=disk.free
+                used_bytes=await self._monitor.run(store.used_bytes), free_bytes=disk.free
             ),
-            devices=[_device(executor) for executor in self._executors],
+            devices=[_device_to_message(executor) for executor in self._executors],
         )
 
 
-def _device(executor: Executor) -> server_pb2.Device:
-    told = executor.told
-    if told is None:
+def _device_to_message(executor: Executor) -> server_pb2.Device:
+    info = executor.worker_info
+    if info is None:
         return server_pb2.Device(name=executor.name)
-    return server_pb2.Device(name=told.device, memory_bytes=told.memory_bytes, ready=True)
+    return server_pb2.Device(name=info.device, memory_bytes=info.memory_bytes, ready=True)

@@ -1,16 +1,16 @@
-"""A job as the server sees it: one immutable snapshot per revision. Knows neither gRPC nor SQL."""
+"""A job: one immutable snapshot per revision. Knows neither gRPC nor SQL."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from layert2v_server.domain.request import Spec
-from layert2v_server.domain.state import TERMINAL, State
+from layert2v_server.domain.state import TERMINAL_STATES, JobState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """How far a running job is. `fraction` (0..1) and `eta_s` are about the whole job."""
+    """The progress of a running job. ``fraction`` (0..1) and ``eta_s`` cover the whole job."""
 
     stage: str = ""  # load, text, denoise, decode or write
     done: int = 0
@@ -22,7 +22,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """Why a job failed: a reason for programs, a sentence and a hint for people."""
+    """The error of a failed job: a reason for programs, a sentence and a hint for people."""
 
     reason: str
     message: str
@@ -33,18 +33,18 @@ class Failure:
 class Job:
     """One snapshot of a job; times are seconds since 1970, UTC.
 
-    `spec` is complete: every default is filled in and the seed is chosen, so each attempt makes the
-    same pictures. `revision` grows with every change that a watcher may see. `attempt` counts the
-    times a worker took the job. `queue_position` counts the jobs ahead, None outside the queue.
-    `preview_revision` is the revision at which the preview picture last changed, 0 for none.
-    `artifact_bytes` is the size of all results together. `source` names what a re-render started
-    from: a job, or the stack that was brought.
+    ``spec`` is complete: every default is filled in and the seed is chosen, so each attempt makes
+    the same images. ``revision`` grows with every change that a watcher may see. ``attempt`` counts
+    the times a worker took the job. ``queue_position`` counts the jobs ahead, None outside the
+    queue. ``preview_revision`` is the revision at which the preview image last changed, 0 for none.
+    ``artifact_bytes`` is the size of all results together. ``source`` names what a re-render
+    started from: a job, or the stack that was uploaded.
     """
 
     id: str
     owner: str
     spec: Spec
-    state: State
+    state: JobState
     revision: int
     attempt: int
     queue_position: int | None
@@ -61,6 +61,6 @@ class Job:
     source: str = ""
 
     @property
-    def ended(self) -> bool:
-        """Whether nothing will happen to the job any more."""
-        return self.state in TERMINAL
+    def is_terminal(self) -> bool:
+        """Tell if the job has ended and will not change any more."""
+        return self.state in TERMINAL_STATES

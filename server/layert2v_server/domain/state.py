@@ -1,4 +1,4 @@
-"""The life of a job in one table. Knows neither the database nor the workers.
+"""The life of a job as one table of transitions. Knows neither the database nor the workers.
 
 QUEUED --start--> RUNNING --succeed--> SUCCEEDED
   ^                | | |
@@ -17,8 +17,8 @@ from types import MappingProxyType
 from layert2v_server.errors import InvalidTransition
 
 
-class State(StrEnum):
-    """Where a job stands."""
+class JobState(StrEnum):
+    """The state of a job."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -28,7 +28,7 @@ class State(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-class Step(StrEnum):
+class JobEvent(StrEnum):
     """What can happen to a job."""
 
     START = "START"  # a worker takes it
@@ -39,31 +39,35 @@ class Step(StrEnum):
     STOP = "STOP"  # the worker did stop
 
 
-TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
+TERMINAL_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 
-TRANSITIONS: Mapping[tuple[State, Step], State] = MappingProxyType(
+TRANSITIONS: Mapping[tuple[JobState, JobEvent], JobState] = MappingProxyType(
     {
-        (State.QUEUED, Step.START): State.RUNNING,
-        (State.QUEUED, Step.CANCEL): State.CANCELLED,
-        (State.RUNNING, Step.REQUEUE): State.QUEUED,
-        (State.RUNNING, Step.SUCCEED): State.SUCCEEDED,
-        (State.RUNNING, Step.FAIL): State.FAILED,
-        (State.RUNNING, Step.CANCEL): State.CANCELLING,
-        (State.CANCELLING, Step.STOP): State.CANCELLED,
-        (State.CANCELLING, Step.REQUEUE): State.CANCELLED,  # nobody wants it to run again
-        # The worker may end by itself before it sees the wish; what happened is what is told.
-        (State.CANCELLING, Step.SUCCEED): State.SUCCEEDED,
-        (State.CANCELLING, Step.FAIL): State.FAILED,
-        # Asking twice, or too late, changes nothing and is no mistake.
-        (State.CANCELLING, Step.CANCEL): State.CANCELLING,
-        **{(state, Step.CANCEL): state for state in TERMINAL},
+        (JobState.QUEUED, JobEvent.START): JobState.RUNNING,
+        (JobState.QUEUED, JobEvent.CANCEL): JobState.CANCELLED,
+        (JobState.RUNNING, JobEvent.REQUEUE): JobState.QUEUED,
+        (JobState.RUNNING, JobEvent.SUCCEED): JobState.SUCCEEDED,
+        (JobState.RUNNING, JobEvent.FAIL): JobState.FAILED,
+        (JobState.RUNNING, JobEvent.CANCEL): JobState.CANCELLING,
+        (JobState.CANCELLING, JobEvent.STOP): JobState.CANCELLED,
+        # A cancelled job is not run again.
+        (JobState.CANCELLING, JobEvent.REQUEUE): JobState.CANCELLED,
+        # The worker may end before it reads the cancel; the result it reports is what counts.
+        (JobState.CANCELLING, JobEvent.SUCCEED): JobState.SUCCEEDED,
+        (JobState.CANCELLING, JobEvent.FAIL): JobState.FAILED,
+        # Cancelling twice, or too late, changes nothing and is no error.
+        (JobState.CANCELLING, JobEvent.CANCEL): JobState.CANCELLING,
+        **{(state, JobEvent.CANCEL): state for state in TERMINAL_STATES},
     }
 )
 
 
-def after(state: State, step: Step) -> State:
-    """The state that `step` leads to. Raises `InvalidTransition` where the table has no entry."""
+def next_state(state: JobState, event: JobEvent) -> JobState:
+    """Return the state that ``event`` leads to.
+
+    Raises ``InvalidTransition`` where the table has no entry.
+    """
     try:
-        return TRANSITIONS[state, step]
+        return TRANSITIONS[state, event]
     except KeyError:
-        raise InvalidTransition(f"A job that is {state} does not allow {step}.") from None
+        raise InvalidTransition(f"A job that is {state} does not allow {event}.") from None

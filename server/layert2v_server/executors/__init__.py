@@ -1,1 +1,1 @@
-"""Where jobs run: in worker processes (the default) or, for tests, in a thread of this process."""
+"""Executors run jobs: in worker processes, or for tests in a thread of this process."""

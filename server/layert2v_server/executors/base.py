@@ -1,4 +1,4 @@
-"""What the scheduler asks of a place where jobs run: one device, one job at a time."""
+"""The interface between the scheduler and a device that runs one job at a time."""
 
 from __future__ import annotations
 
@@ -6,32 +6,36 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 
 from layert2v_server.errors import ServerError
-from layert2v_server.worker.messages import Ready, Report, Run
+from layert2v_server.worker.messages import Ready, Report, RunJob
 
 
 class Executor(ABC):
-    """One device. `told` is what its worker said when it came up, `problem` why it is not up."""
+    """One device.
+
+    ``worker_info`` is the ``Ready`` message of its worker while that runs, ``startup_error`` the
+    reason why its worker did not start.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.told: Ready | None = None
-        self.problem: ServerError | None = None
+        self.worker_info: Ready | None = None
+        self.startup_error: ServerError | None = None
 
     @abstractmethod
-    async def ready(self) -> Ready:
-        """Make sure that the device can take a job, starting what needs to be started.
+    async def ensure_ready(self) -> Ready:
+        """Start the worker if it does not run, and return its ``Ready`` message.
 
-        Raises `EngineNotReady` and `WorkerLost`; asking again tries again.
+        Raises ``EngineNotReady`` and ``WorkerLost``; another call tries again.
         """
 
     @abstractmethod
-    def run(self, run: Run) -> AsyncGenerator[Report, None]:
-        """Run one job; the last report is its ending. Raises `WorkerLost` where none will come."""
+    def run(self, command: RunJob) -> AsyncGenerator[Report, None]:
+        """Run one job; the last report is its outcome. Raises ``WorkerLost`` where none comes."""
 
     @abstractmethod
     def cancel(self, job: str) -> None:
-        """Tell the worker to stop the job, and see to it that it obeys; no harm for another job."""
+        """Tell the worker to stop the job, and make sure that it does; ignore any other job."""
 
     @abstractmethod
     async def close(self) -> None:
-        """End the worker, whatever it does."""
+        """Stop the worker, whatever it does."""

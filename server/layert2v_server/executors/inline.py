@@ -1,4 +1,4 @@
-"""Jobs in a thread of this process: for tests of everything around the worker process."""
+"""Run jobs in a thread of this process: for tests of everything around the worker process."""
 
 from __future__ import annotations
 
@@ -7,47 +7,47 @@ from collections.abc import AsyncGenerator
 
 from layert2v.spec import model_to_json
 from layert2v_server.executors.base import Executor
-from layert2v_server.worker.messages import Progressed, Ready, Report, Run
+from layert2v_server.worker.messages import ProgressReport, Ready, Report, RunJob
 from layert2v_server.worker.runner import Engine, run_job
 
 
 class InlineExecutor(Executor):
-    """Runs jobs on `engine`, which lives in this process and cannot be killed."""
+    """Runs jobs on ``engine``, in this process, so that they cannot be killed."""
 
     def __init__(self, name: str, engine: Engine) -> None:
         super().__init__(name)
         self._engine = engine
-        self._unwanted: set[str] = set()
+        self._cancelled_jobs: set[str] = set()
 
-    async def ready(self) -> Ready:
-        if self.told is None:
+    async def ensure_ready(self) -> Ready:
+        if self.worker_info is None:
             models = [model_to_json(model) for model in self._engine.models()]
-            self.told = Ready(models=models, device="inline", memory_bytes=0)
-        return self.told
+            self.worker_info = Ready(models=models, device="inline", memory_bytes=0)
+        return self.worker_info
 
-    async def run(self, run: Run) -> AsyncGenerator[Report, None]:
+    async def run(self, command: RunJob) -> AsyncGenerator[Report, None]:
         loop = asyncio.get_running_loop()
-        reports: asyncio.Queue[Progressed | None] = asyncio.Queue()
+        reports: asyncio.Queue[ProgressReport | None] = asyncio.Queue()
 
-        def send(report: Progressed) -> None:
+        def send(report: ProgressReport) -> None:
             loop.call_soon_threadsafe(reports.put_nowait, report)
 
         def cancelled() -> bool:
-            return run.job in self._unwanted
+            return command.job in self._cancelled_jobs
 
-        job = loop.run_in_executor(None, run_job, self._engine, run, send, cancelled)
+        job = loop.run_in_executor(None, run_job, self._engine, command, send, cancelled)
         job.add_done_callback(lambda _: reports.put_nowait(None))
         try:
             while (report := await reports.get()) is not None:
                 yield report
             yield await job
         finally:
-            self._unwanted.add(run.job)  # a run that nobody follows must end
+            self._cancelled_jobs.add(command.job)  # a job without a reader must end
             await asyncio.wait([job])
-            self._unwanted.discard(run.job)
+            self._cancelled_jobs.discard(command.job)
 
     def cancel(self, job: str) -> None:
-        self._unwanted.add(job)
+        self._cancelled_jobs.add(job)
 
     async def close(self) -> None:
-        self.told = None
+        self.worker_info = None

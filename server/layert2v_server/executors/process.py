@@ -1,4 +1,4 @@
-"""One spawned worker process for one device. A crash there is an exception here, no more."""
+"""Run jobs in a worker process of one device. A crash there is an exception here."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from collections.abc import AsyncGenerator, Sequence
 from layert2v_server.errors import EngineNotReady, WorkerLost
 from layert2v_server.executors.base import Executor
 from layert2v_server.worker.messages import (
-    Broken,
-    Cancel,
+    CancelJob,
     Failed,
     Finished,
+    LoadFailed,
     Message,
     Ready,
     Report,
-    Run,
+    RunJob,
     Stopped,
     decode,
     encode,
 )
 
-MAX_LINE_BYTES = 16 << 20  # the ending of a job lists every file: 200 bytes each
-BOOT_TIMEOUT_S = 300.0
+MAX_LINE_BYTES = 16 << 20  # the outcome of a job lists every file: 200 bytes each
+START_TIMEOUT_S = 300.0
 CLOSE_GRACE_S = 2.0
 
 _log = logging.getLogger(__name__)
 
 
 def worker_command(*, engine: str, models: str, device: str, heartbeat_s: float) -> list[str]:
-    """The command line of a worker process; empty `engine` and `models` mean its defaults."""
+    """Return the command line of a worker; empty ``engine`` and ``models`` are its defaults."""
     command = [sys.executable, "-m", "layert2v_server.worker.main"]
     command += ["--device", device, "--heartbeat", str(heartbeat_s)]
     if engine:
@@ -44,76 +44,81 @@ def worker_command(*, engine: str, models: str, device: str, heartbeat_s: float)
 
 
 class ProcessExecutor(Executor):
-    """Runs `command` and speaks `worker.messages` with it over pipes.
+    """Runs ``command`` and exchanges ``worker.messages`` with it over pipes.
 
-    A worker that says nothing for `silence_s`, or goes on for `cancel_grace_s` after it was told to
-    stop, is killed.
+    A worker that sends nothing for ``heartbeat_timeout_s``, or goes on for ``cancel_grace_s`` after
+    a cancel, is killed.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], *, silence_s: float, cancel_grace_s: float
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        heartbeat_timeout_s: float,
+        cancel_grace_s: float,
     ) -> None:
         super().__init__(name)
         self._command = tuple(command)
-        self._silence_s = silence_s
+        self._heartbeat_timeout_s = heartbeat_timeout_s
         self._cancel_grace_s = cancel_grace_s
         self._process: Process | None = None
-        self._job = ""  # the one that runs
-        self._unwanted = ""  # the one that was cancelled last
-        self._deadline: asyncio.TimerHandle | None = None
+        self._running_job = ""
+        self._cancelled_job = ""  # the one that was cancelled last
+        self._kill_timer: asyncio.TimerHandle | None = None
 
-    async def ready(self) -> Ready:
-        if self.told is not None and self._alive():
-            return self.told
+    async def ensure_ready(self) -> Ready:
+        if self.worker_info is not None and self._is_running():
+            return self.worker_info
         await self.close()
         try:
-            self.told = await self._boot()
+            self.worker_info = await self._start_worker()
         except (EngineNotReady, WorkerLost) as error:
-            self.problem = error
+            self.startup_error = error
             await self.close()
             raise
-        self.problem = None
-        return self.told
+        self.startup_error = None
+        return self.worker_info
 
-    async def run(self, run: Run) -> AsyncGenerator[Report, None]:
-        self._job = run.job
+    async def run(self, command: RunJob) -> AsyncGenerator[Report, None]:
+        self._running_job = command.job
         ended = False
         try:
-            await self._send(run)
-            if self._unwanted == run.job:
-                self.cancel(run.job)
+            await self._send(command)
+            if self._cancelled_job == command.job:
+                self.cancel(command.job)
             while not ended:
-                message = await self._next(self._silence_s)
-                if not isinstance(message, Report) or message.job != run.job:
-                    raise WorkerLost("The worker spoke out of turn.")
+                message = await self._receive(self._heartbeat_timeout_s)
+                if not isinstance(message, Report) or message.job != command.job:
+                    raise WorkerLost("The worker sent an unexpected message.")
                 ended = isinstance(message, Finished | Failed | Stopped)
-                if isinstance(message, Failed) and message.last:
+                if isinstance(message, Failed) and message.worker_exits:
                     await self.close()
                 yield message
         finally:
-            self._job = ""
-            if self._deadline is not None:
-                self._deadline.cancel()
-                self._deadline = None
-            if not ended:  # nobody knows what it is doing
+            self._running_job = ""
+            if self._kill_timer is not None:
+                self._kill_timer.cancel()
+                self._kill_timer = None
+            if not ended:  # its state is unknown
                 await self.close()
 
     def cancel(self, job: str) -> None:
-        self._unwanted = job
+        self._cancelled_job = job
         process = self._process
-        if job != self._job or process is None or process.stdin is None:
+        if job != self._running_job or process is None or process.stdin is None:
             return
-        process.stdin.write(encode(Cancel(job=job)))
-        if self._deadline is None:
+        process.stdin.write(encode(CancelJob(job=job)))
+        if self._kill_timer is None:
             loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(self._cancel_grace_s, _kill, process)
+            self._kill_timer = loop.call_later(self._cancel_grace_s, _kill, process)
 
     async def close(self) -> None:
-        process, self._process, self.told = self._process, None, None
+        process, self._process, self.worker_info = self._process, None, None
         if process is None:
             return
         if process.stdin is not None:
-            process.stdin.close()  # the worker ends itself when its input ends
+            process.stdin.close()  # the worker exits when its input ends
         try:
             async with asyncio.timeout(CLOSE_GRACE_S):
                 await process.wait()
@@ -121,7 +126,7 @@ class ProcessExecutor(Executor):
             _kill(process)
             await process.wait()
 
-    async def _boot(self) -> Ready:
+    async def _start_worker(self) -> Ready:
         _log.info("executor=%s starting a worker", self.name)
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
@@ -130,15 +135,15 @@ class ProcessExecutor(Executor):
             limit=MAX_LINE_BYTES,
             start_new_session=True,  # a terminal's Ctrl-C reaches the server alone
         )
-        message = await self._next(BOOT_TIMEOUT_S)
-        if isinstance(message, Broken):
+        message = await self._receive(START_TIMEOUT_S)
+        if isinstance(message, LoadFailed):
             raise EngineNotReady(message.message, message.hint)
         if not isinstance(message, Ready):
-            raise WorkerLost("The worker spoke out of turn.")
+            raise WorkerLost("The worker sent an unexpected message.")
         _log.info("executor=%s pid=%d device=%s", self.name, self._process.pid, message.device)
         return message
 
-    def _alive(self) -> bool:
+    def _is_running(self) -> bool:
         process = self._process
         if process is None or process.stdout is None:
             return False
@@ -153,7 +158,7 @@ class ProcessExecutor(Executor):
             process.stdin.write(encode(message))
             await process.stdin.drain()
 
-    async def _next(self, timeout_s: float) -> Message:
+    async def _receive(self, timeout_s: float) -> Message:
         process = self._process
         if process is None or process.stdout is None:
             raise WorkerLost("The worker is not running.")
@@ -162,13 +167,13 @@ class ProcessExecutor(Executor):
                 line = await process.stdout.readline()
         except TimeoutError as error:
             _kill(process)
-            raise WorkerLost(f"The worker said nothing for {timeout_s:g} s.") from error
+            raise WorkerLost(f"The worker sent nothing for {timeout_s:g} s.") from error
         if not line.endswith(b"\n"):
             raise WorkerLost("The worker process ended unexpectedly.")
         try:
             return decode(line)
         except ValueError as error:
-            raise WorkerLost("The worker spoke out of turn.") from error
+            raise WorkerLost("The worker sent an unexpected message.") from error
 
 
 def _kill(process: Process) -> None:

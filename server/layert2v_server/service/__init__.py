@@ -1,1 +1,1 @@
-"""Work of the running server: taking jobs in, giving them to executors, telling of changes."""
+"""The running server: submits jobs, schedules them on executors, notifies watchers of changes."""

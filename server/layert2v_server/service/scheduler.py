@@ -1,4 +1,4 @@
-"""From the queue to the executors: claims, leases, retries, endings. One loop for each executor."""
+"""Run queued jobs on executors: claims, leases, retries, outcomes. One loop for each executor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from layert2v.spec import model_from_json
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
 from layert2v_server.domain.request import Kind, kind_of, spec_to_plain
-from layert2v_server.domain.state import State
+from layert2v_server.domain.state import JobState
 from layert2v_server.errors import (
     DiskFull,
     EngineNotReady,
@@ -21,17 +21,24 @@ from layert2v_server.errors import (
     InvalidTransition,
     JobNotFound,
     ServerError,
+    ServerStopping,
     SourceNotFound,
-    Stopping,
     WorkerLost,
 )
 from layert2v_server.executors.base import Executor
-from layert2v_server.service.job_monitor import JobBoard
+from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.store.artifacts import ArtifactStore
-from layert2v_server.worker.messages import Alive, Ending, Failed, Finished, Progressed, Run
+from layert2v_server.worker.messages import (
+    Failed,
+    Finished,
+    Heartbeat,
+    Outcome,
+    ProgressReport,
+    RunJob,
+)
 
-IDLE_CHECK_S = 1.0
-FIRST_RETRY_S, LAST_RETRY_S = 0.5, 30.0
+POLL_INTERVAL_S = 1.0
+MIN_RETRY_S, MAX_RETRY_S = 0.5, 30.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,145 +47,149 @@ _log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Keeps every executor busy while there are jobs; `lease_s` is how long silence is trusted."""
+    """Runs jobs on ``executors``; a worker that is silent for ``lease_s`` seconds loses its job."""
 
     def __init__(
         self,
-        board: JobBoard,
+        monitor: JobMonitor,
         artifacts: ArtifactStore,
         executors: Sequence[Executor],
         *,
         lease_s: float,
     ) -> None:
-        self._board = board
-        self._store = board.store
+        self._monitor = monitor
+        self._store = monitor.store
         self._artifacts = artifacts
         self._executors = executors
         self._lease_s = lease_s
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin to work."""
-        loops = [self._serve(executor) for executor in self._executors]
-        self._tasks = [asyncio.create_task(loop) for loop in (*loops, self._reap())]
+        """Start the loops of the executors and of the leases."""
+        loops = [self._run_executor(executor) for executor in self._executors]
+        self._tasks = [asyncio.create_task(loop) for loop in (*loops, self._expire_leases())]
 
-    async def broken(self) -> None:
-        """Wait for what must not happen: one of the loops ends. Raises what ended it."""
+    async def wait_for_failure(self) -> None:
+        """Wait until one of the loops ends, which must not happen, and raise its error."""
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             await task
 
     async def close(self) -> None:
-        """Stop working: running jobs return to the queue, workers end."""
+        """Return running jobs to the queue and stop the workers."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(executor.close() for executor in self._executors))
 
-    async def _serve(self, executor: Executor) -> None:
-        retry_s = FIRST_RETRY_S
-        told = None
+    async def _run_executor(self, executor: Executor) -> None:
+        retry_s = MIN_RETRY_S
+        known = None
         while True:
-            mark = self._board.seen()
+            version = self._monitor.version
             try:
-                ready = await executor.ready()
+                worker_info = await executor.ensure_ready()
             except (EngineNotReady, WorkerLost) as error:
                 _log.error("executor=%s not ready: %s", executor.name, error.message)
                 await asyncio.sleep(retry_s)
-                retry_s = min(retry_s * 2, LAST_RETRY_S)
+                retry_s = min(retry_s * 2, MAX_RETRY_S)
                 continue
-            retry_s = FIRST_RETRY_S
-            if ready is not told:
-                models = [model_from_json(model) for model in ready.models]
-                await self._persist(self._store.remember_models, models)
-                told = ready
+            retry_s = MIN_RETRY_S
+            if worker_info is not known:
+                models = [model_from_json(model) for model in worker_info.models]
+                await self._persist(self._store.save_models, models)
+                known = worker_info
             job = await self._persist(self._store.claim, executor.name, self._lease_s)
             if job is not None:
-                await self._work(executor, job)
+                await self._run_job(executor, job)
             else:
-                await self._board.news(mark, timeout_s=IDLE_CHECK_S)
+                await self._monitor.wait_for_change(version, timeout_s=POLL_INTERVAL_S)
 
-    async def _reap(self) -> None:
-        """Take jobs back from workers that have not shown life for a whole lease."""
+    async def _expire_leases(self) -> None:
+        """Requeue jobs whose workers have sent nothing for a whole lease."""
         failure = Failure(reason=WorkerLost.reason, message="The worker of this job fell silent.")
         while True:
-            for job in await self._persist(self._store.expire, failure):
+            for job in await self._persist(self._store.requeue_expired, failure):
                 _log.warning("job=%s attempt=%d lease expired", job.id, job.attempt)
             await asyncio.sleep(self._lease_s / 2)
 
-    async def _work(self, executor: Executor, job: Job) -> None:
-        """Run one attempt of a job to its end in the store."""
+    async def _run_job(self, executor: Executor, job: Job) -> None:
+        """Run one attempt of a job, and store its outcome or error."""
         _log.info("job=%s attempt=%d executor=%s", job.id, job.attempt, executor.name)
         try:
-            await self._attempt(executor, job)
+            await self._run_attempt(executor, job)
         except asyncio.CancelledError:
-            await self._clear(job)
-            # Where this cannot be written, the next start of the server takes the job back.
+            await self._delete_attempt(job)
+            # Where this cannot be written, the next start of the server requeues the job.
             with contextlib.suppress(DiskFull, InvalidTransition, JobNotFound):
-                await self._board.change(self._store.give_back, job.id, job.attempt)
+                await self._monitor.update(self._store.requeue, job.id, job.attempt)
             raise
         except WorkerLost as error:
             _log.warning("job=%s attempt=%d lost: %s", job.id, job.attempt, error.message)
-            await self._clear(job)
-            await self._settle(self._store.lost, job.id, job.attempt, _crash(error))
+            await self._delete_attempt(job)
+            await self._store_outcome(
+                self._store.mark_lost, job.id, job.attempt, _crash_failure(error)
+            )
         except (DiskFull, FilesMissing, SourceNotFound) as error:
-            await self._clear(job)
-            await self._settle(self._store.fail, job.id, job.attempt, _failure(error))
+            await self._delete_attempt(job)
+            await self._store_outcome(
+                self._store.mark_failed, job.id, job.attempt, _to_failure(error)
+            )
         except (InvalidTransition, JobNotFound):
-            _log.warning("job=%s attempt=%d is not ours any more", job.id, job.attempt)
-        await self._release(job.id)
+            _log.warning("job=%s attempt=%d belongs to another attempt", job.id, job.attempt)
+        await self._release_source(job.id)
 
-    async def _attempt(self, executor: Executor, job: Job) -> None:
-        await asyncio.to_thread(self._artifacts.prepare, job.id)
+    async def _run_attempt(self, executor: Executor, job: Job) -> None:
+        await asyncio.to_thread(self._artifacts.prepare_attempt, job.id)
         if kind_of(job.spec) is Kind.RERENDER:
             await asyncio.to_thread(self._artifacts.copy_source, job.id, job.attempt)
-        ending = await self._follow(executor, job)
-        if isinstance(ending, Finished):
-            files = [FileRecord(**file) for file in ending.files]
+        outcome = await self._follow(executor, job)
+        if isinstance(outcome, Finished):
+            files = [FileRecord(**file) for file in outcome.files]
             await asyncio.to_thread(self._artifacts.publish, job.id, job.attempt, files)
-            await self._board.change(
-                self._store.succeed, job.id, job.attempt, files, new_preview=ending.preview
+            await self._monitor.update(
+                self._store.mark_succeeded, job.id, job.attempt, files, new_preview=outcome.preview
             )
-        elif isinstance(ending, Failed):
-            await self._clear(job)
-            failure = Failure(reason=ending.reason, message=ending.message, hint=ending.hint)
-            await self._settle(self._store.fail, job.id, job.attempt, failure)
+        elif isinstance(outcome, Failed):
+            await self._delete_attempt(job)
+            failure = Failure(reason=outcome.reason, message=outcome.message, hint=outcome.hint)
+            await self._store_outcome(self._store.mark_failed, job.id, job.attempt, failure)
         else:
-            await self._clear(job)
-            await self._settle(self._store.stopped, job.id, job.attempt)
-        _log.info("job=%s attempt=%d ending=%s", job.id, job.attempt, type(ending).__name__)
+            await self._delete_attempt(job)
+            await self._store_outcome(self._store.mark_stopped, job.id, job.attempt)
+        _log.info("job=%s attempt=%d outcome=%s", job.id, job.attempt, type(outcome).__name__)
 
-    async def _follow(self, executor: Executor, job: Job) -> Ending:
-        """Keep the job's record and lease up to date while it runs."""
-        run = Run(
+    async def _follow(self, executor: Executor, job: Job) -> Outcome:
+        """Run the job and return its outcome, with progress and lease kept up to date."""
+        command = RunJob(
             job=job.id,
-            work=kind_of(job.spec),
+            job_kind=kind_of(job.spec),
             spec=spec_to_plain(job.spec),
             folder=str(self._artifacts.attempt_folder(job.id, job.attempt)),
             source=str(self._artifacts.source_folder(job.id)),
             preview=str(self._artifacts.preview_path(job.id)),
         )
-        canceller = asyncio.create_task(self._pass_on_cancel(executor, job.id))
+        canceller = asyncio.create_task(self._forward_cancel(executor, job.id))
         renewed = time.monotonic()
         try:
-            async with contextlib.aclosing(executor.run(run)) as reports:
+            async with contextlib.aclosing(executor.run(command)) as reports:
                 async for report in reports:
-                    if not isinstance(report, Alive | Progressed):
+                    if not isinstance(report, Heartbeat | ProgressReport):
                         return report
-                    # A full disk is the worker's to notice; an unwritten progress is no loss.
+                    # The worker notices a full disk itself; unrecorded progress is no loss.
                     with contextlib.suppress(DiskFull):
-                        if isinstance(report, Progressed):
-                            await self._record(job, report)
+                        if isinstance(report, ProgressReport):
+                            await self._record_progress(job, report)
                         if time.monotonic() >= renewed + self._lease_s / 3:
                             renewed = time.monotonic()
-                            await self._board.ask(
-                                self._store.renew, job.id, job.attempt, self._lease_s
+                            await self._monitor.run(
+                                self._store.renew_lease, job.id, job.attempt, self._lease_s
                             )
         finally:
             canceller.cancel()
-        raise WorkerLost("The worker said no last word.")
+        raise WorkerLost("The worker ended its job without a result.")
 
-    async def _record(self, job: Job, report: Progressed) -> None:
+    async def _record_progress(self, job: Job, report: ProgressReport) -> None:
         progress = Progress(
             stage=report.stage,
             done=report.done,
@@ -187,46 +198,48 @@ class Scheduler:
             fraction=report.fraction,
             eta_s=report.eta_s,
         )
-        await self._board.change(
-            self._store.progress, job.id, job.attempt, progress, new_preview=report.preview
+        await self._monitor.update(
+            self._store.record_progress, job.id, job.attempt, progress, new_preview=report.preview
         )
 
-    async def _pass_on_cancel(self, executor: Executor, job_id: str) -> None:
-        with contextlib.suppress(Stopping):
-            async for job in self._board.watch(job_id):
-                if job.state is State.CANCELLING:
+    async def _forward_cancel(self, executor: Executor, job_id: str) -> None:
+        with contextlib.suppress(ServerStopping):
+            async for job in self._monitor.watch(job_id):
+                if job.state is JobState.CANCELLING:
                     executor.cancel(job_id)
                     return
 
-    async def _release(self, job_id: str) -> None:
-        """Give up what a job started from, once it will not start again."""
+    async def _release_source(self, job_id: str) -> None:
+        """Delete the source of a job that will not start again."""
         with contextlib.suppress(JobNotFound):
-            if (await self._board.ask(self._store.get, job_id)).ended:
-                await asyncio.to_thread(self._artifacts.release, [job_id])
+            if (await self._monitor.run(self._store.get, job_id)).is_terminal:
+                await asyncio.to_thread(self._artifacts.release_sources, [job_id])
 
-    async def _clear(self, job: Job) -> None:
-        await asyncio.to_thread(self._artifacts.clear, job.id)
+    async def _delete_attempt(self, job: Job) -> None:
+        await asyncio.to_thread(self._artifacts.clear_attempts, job.id)
 
-    async def _settle(self, action: Callable[P, Job], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Write an ending; what the store does not know any more needs none."""
+    async def _store_outcome(
+        self, action: Callable[P, Job], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Store an outcome, unless the job is deleted or belongs to another attempt."""
         with contextlib.suppress(InvalidTransition, JobNotFound):
             await self._persist(action, *args, **kwargs)
 
     async def _persist(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Change the store, waiting for room where its disk is full."""
+        """Update the store, and wait for free space where its disk is full."""
         while True:
             try:
-                return await self._board.change(action, *args, **kwargs)
+                return await self._monitor.update(action, *args, **kwargs)
             except DiskFull:
-                _log.error("the disk of the job store is full; waiting for room")
-                await asyncio.sleep(IDLE_CHECK_S)
+                _log.error("the disk of the job store is full; waiting for free space")
+                await asyncio.sleep(POLL_INTERVAL_S)
 
 
-def _failure(error: ServerError) -> Failure:
+def _to_failure(error: ServerError) -> Failure:
     return Failure(reason=error.reason, message=error.message, hint=error.hint)
 
 
-def _crash(error: WorkerLost) -> Failure:
+def _crash_failure(error: WorkerLost) -> Failure:
     return Failure(
         reason=error.reason,
         message=f"{error.message} This job was tried as often as is allowed.",

@@ -1,7 +1,7 @@
 """What a re-render starts from: stacks and pictures that are found, checked against the wish, and
 laid ready for the worker.
 
-Blocking; the intake calls it in threads.
+Blocking; the submission calls it in threads.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from layert2v.stack import (
     state_path,
 )
 from layert2v_server.domain.request import Brought, OwnJob, Pictures, RerenderWish, Source
-from layert2v_server.domain.state import State
+from layert2v_server.domain.state import JobState
 from layert2v_server.errors import FilesMissing, InvalidSource, JobNotFound, SourceNotFound
-from layert2v_server.store.artifacts import ArtifactStore, Staged
-from layert2v_server.store.content_index import Holdings
+from layert2v_server.store.artifacts import ArtifactStore, StagedSource
+from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.jobs import JobStore
 
 Manifests = dict[str, str]  # path in the stack's folder -> text
@@ -103,10 +103,12 @@ class Opened:
 class Sources:
     """Finds and lays ready what re-renders start from."""
 
-    def __init__(self, jobs: JobStore, artifacts: ArtifactStore, holdings: Holdings) -> None:
+    def __init__(
+        self, jobs: JobStore, artifacts: ArtifactStore, content_index: ContentIndex
+    ) -> None:
         self._jobs = jobs
         self._artifacts = artifacts
-        self._holdings = holdings
+        self._content_index = content_index
 
     def open(self, owner: str, wish: RerenderWish) -> Opened:
         """Read the stacks of a wish. Raises `SourceNotFound`, `InvalidSource`, `FilesMissing`."""
@@ -134,7 +136,7 @@ class Sources:
         """
         needed = opened.needed()
         files = {**opened.welcome(), **needed}
-        held = self._holdings.find(owner, {file.sha256 for file in files.values()})
+        held = self._content_index.find(owner, {file.sha256 for file in files.values()})
         here = {
             place: held[file.sha256]
             for place, file in files.items()
@@ -143,12 +145,12 @@ class Sources:
         missing = [str(PurePosixPath(place)) for place in needed if place not in here]
         if missing:
             raise FilesMissing(missing)
-        self._artifacts.stage(
+        self._artifacts.stage_source(
             job_id,
-            Staged(
+            StagedSource(
                 files={place: found.path for place, found in here.items()},
                 texts=opened.texts(),
-                brought=[place for place, found in here.items() if found.brought],
+                untrusted=[place for place, found in here.items() if found.untrusted],
             ),
         )
 
@@ -165,7 +167,7 @@ class Sources:
 
     def _kept(self, owner: str, source: Brought) -> Manifests:
         """The texts of manifests that were brought as files."""
-        held = self._holdings.find(owner, {file.sha256 for file in source.kept})
+        held = self._content_index.find(owner, {file.sha256 for file in source.kept})
         missing = [file.path for file in source.kept if file.sha256 not in held]
         if missing:
             raise FilesMissing(missing)
@@ -181,7 +183,7 @@ class Sources:
             raise SourceNotFound(f"jobs/{job_id}") from error
         if job.owner != owner:
             raise SourceNotFound(f"jobs/{job_id}")
-        if job.state is not State.SUCCEEDED:
+        if job.state is not JobState.SUCCEEDED:
             raise InvalidSource(
                 "SOURCE_NOT_READY",
                 f"There is no layer stack of 'jobs/{job_id}' yet: the job is {job.state.lower()}.",

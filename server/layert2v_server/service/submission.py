@@ -1,4 +1,4 @@
-"""How a wish becomes a job: checked against the model it names, completed, put into the queue."""
+"""Submit requests: check them against their model, fill in defaults, put them into the queue."""
 
 from __future__ import annotations
 
@@ -12,103 +12,109 @@ from layert2v_server.domain.job import Job
 from layert2v_server.domain.request import RerenderWish, Wish
 from layert2v_server.errors import DiskFull, EngineNotReady, SpecRejected
 from layert2v_server.executors.base import Executor
-from layert2v_server.service.job_monitor import JobBoard
+from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.sources import Sources
 from layert2v_server.store.artifacts import ArtifactStore
 
-PATIENCE_S = 15.0  # below the 20 s that a client gives a call
+MODELS_TIMEOUT_S = 15.0  # below the 20 s after which a client gives up a call
 
 
-class Intake:
-    """Takes requests. `draw_seed` chooses where the artist gave none."""
+class JobSubmission:
+    """Makes jobs of requests. ``random_seed`` gives the seed where the request has none."""
 
     def __init__(
         self,
-        board: JobBoard,
+        monitor: JobMonitor,
         artifacts: ArtifactStore,
         sources: Sources,
         executors: Sequence[Executor],
-        draw_seed: Callable[[], int],
+        random_seed: Callable[[], int],
     ) -> None:
-        self._board = board
+        self._monitor = monitor
         self._artifacts = artifacts
         self._sources = sources
         self._executors = executors
-        self._draw_seed = draw_seed
+        self._random_seed = random_seed
 
-    async def submit(self, owner: str, request_id: str, asked: Wish) -> Job:
+    async def submit(self, owner: str, request_id: str, request: Wish) -> Job:
         """Queue a request, once per request id.
 
-        Raises `SpecRejected`, `EngineNotReady`, `DiskFull`, `RequestReused` and `TooManyJobs`; for
-        a re-render also `SourceNotFound`, `InvalidSource` and `FilesMissing`.
+        Raises ``SpecRejected``, ``EngineNotReady``, ``DiskFull``, ``RequestIdReused`` and
+        ``TooManyJobs``; for a re-render also ``SourceNotFound``, ``InvalidSource`` and
+        ``FilesMissing``.
         """
-        store = self._board.store
-        known = await self._board.ask(store.find_request, owner, request_id, asked)
+        store = self._monitor.store
+        known = await self._monitor.run(store.find_by_request_id, owner, request_id, request)
         if known is not None:
             return known
-        if isinstance(asked, RerenderWish):
-            return await self._rerender(owner, request_id, asked)
-        return await self._generate(owner, request_id, asked)
+        if isinstance(request, RerenderWish):
+            return await self._rerender(owner, request_id, request)
+        return await self._generate(owner, request_id, request)
 
-    async def _generate(self, owner: str, request_id: str, asked: GenerateSpec) -> Job:
-        model = _named(await self._models(), asked.model)
-        self._admit(validate(asked, model))
-        spec = resolve(asked, model, self._draw_seed())
-        return await self._board.change(self._board.store.create, owner, request_id, asked, spec)
+    async def _generate(self, owner: str, request_id: str, request: GenerateSpec) -> Job:
+        model = _find_model(await self._wait_for_models(), request.model)
+        self._check(validate(request, model))
+        spec = resolve(request, model, self._random_seed())
+        return await self._monitor.update(
+            self._monitor.store.create, owner, request_id, request, spec
+        )
 
-    async def _rerender(self, owner: str, request_id: str, asked: RerenderWish) -> Job:
-        store = self._board.store
-        opened = await self._board.ask(self._sources.open, owner, asked)
-        name = asked.spec.model or opened.start.model
-        model = next((model for model in await self._models() if model.name == name), None)
-        self._admit(opened.violations(model))
-        spec = resolve_rerender(asked.spec, opened.start, model, self._draw_seed())
+    async def _rerender(self, owner: str, request_id: str, request: RerenderWish) -> Job:
+        store = self._monitor.store
+        opened = await self._monitor.run(self._sources.open, owner, request)
+        name = request.spec.model or opened.start.model
+        model = next((model for model in await self._wait_for_models() if model.name == name), None)
+        self._check(opened.violations(model))
+        spec = resolve_rerender(request.spec, opened.start, model, self._random_seed())
         job_id, queued = store.new_id(), None
         try:
-            await self._board.ask(self._sources.stage, owner, opened, job_id)
+            await self._monitor.run(self._sources.stage, owner, opened, job_id)
             create = functools.partial(store.create, source=opened.name, job_id=job_id)
-            queued = await self._board.change(create, owner, request_id, asked, spec)
+            queued = await self._monitor.update(create, owner, request_id, request, spec)
         finally:
-            if queued is None or queued.id != job_id:  # refused, or asked twice at the same time
-                await self._board.ask(self._artifacts.delete, job_id)
+            if (
+                queued is None or queued.id != job_id
+            ):  # refused, or submitted twice at the same time
+                await self._monitor.run(self._artifacts.delete, job_id)
         return queued
 
-    def _admit(self, violations: Sequence[FieldViolation]) -> None:
+    def _check(self, violations: Sequence[FieldViolation]) -> None:
         if violations:
             raise SpecRejected(violations)
-        if not self._artifacts.has_room():
+        if not self._artifacts.has_space():
             raise DiskFull
 
-    async def _models(self) -> tuple[ModelInfo, ...]:
+    async def _wait_for_models(self) -> tuple[ModelInfo, ...]:
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(MODELS_TIMEOUT_S):
                 while True:
-                    mark = self._board.seen()
-                    models = await self._board.ask(self._board.store.models)
+                    version = self._monitor.version
+                    models = await self._monitor.run(self._monitor.store.list_models)
                     if models:
                         return models
-                    self._raise_problem()
-                    await self._board.news(mark, timeout_s=0.5)
+                    self._raise_startup_error()
+                    await self._monitor.wait_for_change(version, timeout_s=0.5)
         except TimeoutError:
             raise EngineNotReady(
                 "The engine is still starting.", "Try again in a few seconds."
             ) from None
 
-    def _raise_problem(self) -> None:
+    def _raise_startup_error(self) -> None:
         if any(
-            executor.told is not None and not executor.told.models for executor in self._executors
+            executor.worker_info is not None and not executor.worker_info.models
+            for executor in self._executors
         ):
             raise EngineNotReady(
                 "This server has no model.", "Start it with --models and a folder of checkpoints."
             )
-        problems = [executor.problem for executor in self._executors]
-        if all(problem is not None for problem in problems):
-            for problem in problems:
-                if problem is not None:
-                    raise EngineNotReady(problem.message, problem.hint)
+        errors = [executor.startup_error for executor in self._executors]
+        if all(error is not None for error in errors):
+            for error in errors:
+                if error is not None:
+                    raise EngineNotReady(error.message, error.hint)
 
 
-def _named(models: Sequence[ModelInfo], name: str) -> ModelInfo:
+def _find_model(models: Sequence[ModelInfo], name: str) -> ModelInfo:
     for model in models:
         if model.name == name:
             return model

@@ -1,4 +1,4 @@
-"""Files by what is in them: which bytes a caller has here, as results of jobs or as uploads.
+"""Files by SHA-256: the contents that a user has here, as results of jobs or as uploads.
 
 Blocking; the server calls it in threads.
 """
@@ -15,30 +15,33 @@ from layert2v_server.store.uploads import UploadStore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
-    """A file that is here; `brought` where a client brought it and nobody looked inside yet."""
+class StoredFile:
+    """A file that is here; ``untrusted`` where a client uploaded it and it was not decoded yet."""
 
     path: Path
-    brought: bool
+    untrusted: bool
 
 
-class Holdings:
-    """What `jobs`, `artifacts` and `uploads` hold, owner by owner."""
+class ContentIndex:
+    """The contents of ``jobs``, ``artifacts`` and ``uploads``, for each owner."""
 
     def __init__(self, jobs: JobStore, artifacts: ArtifactStore, uploads: UploadStore) -> None:
         self._jobs = jobs
         self._artifacts = artifacts
         self._uploads = uploads
 
-    def find(self, owner: str, hashes: Collection[str]) -> dict[str, Held]:
-        """Those of the SHA-256 `hashes` that are here for `owner`; what we made comes first."""
-        found: dict[str, Held] = {}
-        for sha256, job_id, relative in self._jobs.holders(owner, hashes):
+    def find(self, owner: str, hashes: Collection[str]) -> dict[str, StoredFile]:
+        """Return the files of ``owner`` by SHA-256, for those of ``hashes`` that are here.
+
+        A result of a job comes before an upload of the same content.
+        """
+        found: dict[str, StoredFile] = {}
+        for sha256, job_id, relative in self._jobs.find_by_hash(owner, hashes):
             path = self._artifacts.stack_folder(job_id) / relative
             if sha256 not in found and path.is_file():
-                found[sha256] = Held(path=path, brought=False)
+                found[sha256] = StoredFile(path=path, untrusted=False)
         for sha256 in set(hashes) - found.keys():
-            upload = self._uploads.held(owner, sha256)
+            upload = self._uploads.find_by_hash(owner, sha256)
             if upload is not None:
-                found[sha256] = Held(path=upload, brought=True)
+                found[sha256] = StoredFile(path=upload, untrusted=True)
         return found

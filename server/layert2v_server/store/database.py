@@ -22,17 +22,17 @@ BUSY_TIMEOUT_S = 10
 
 
 def open_database(path: Path) -> Engine:
-    """Open `path`, made and migrated to the newest schema where needed."""
+    """Open the database at ``path``, created and migrated to the newest schema where needed."""
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S})
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         migrate(connection)
     return engine
 
 
 def migrate(connection: Connection) -> None:
-    """Bring the schema of an open connection to the newest version."""
+    """Migrate the schema of an open connection to the newest version."""
     config = Config()
     config.set_main_option("script_location", "layert2v_server.store:migrations")
     config.attributes["connection"] = connection
@@ -40,15 +40,15 @@ def migrate(connection: Connection) -> None:
 
 
 @contextlib.contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """A consistent view that never waits for a writer."""
+def read_transaction(engine: Engine) -> Iterator[Connection]:
+    """Open a consistent view that never waits for a writer."""
     with engine.execution_options(read_only=True).begin() as connection:
         yield connection
 
 
 @contextlib.contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """One durable transaction. Raises `DiskFull` where the disk cannot take it."""
+def write_transaction(engine: Engine) -> Iterator[Connection]:
+    """Open one durable transaction. Raises ``DiskFull`` where the disk cannot take it."""
     try:
         with engine.begin() as connection:
             yield connection
@@ -59,8 +59,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 @contextlib.contextmanager
-def disk_full_as_error() -> Iterator[None]:
-    """Turn the system's word for a full disk into `DiskFull`."""
+def convert_disk_full() -> Iterator[None]:
+    """Raise the system's error for a full disk as ``DiskFull``."""
     try:
         yield
     except OSError as error:
@@ -70,10 +70,11 @@ def disk_full_as_error() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def exclusive_use(path: Path) -> Iterator[None]:
-    """Hold `path` as a lock that the system gives back when this process ends, however it ends.
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Lock ``path`` until the block ends.
 
-    Raises `ConfigError` while another server holds it.
+    The system releases the lock when this process ends, however it ends. Raises ``ConfigError``
+    while another server holds it.
     """
     connection = sqlite3.connect(path, timeout=0, isolation_level=None)
     try:
@@ -90,8 +91,8 @@ def exclusive_use(path: Path) -> Iterator[None]:
 
 
 def _configure(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # transactions begin where `_begin` says so
-    # FULL: an accepted job survives a power cut; some 300 commits a second are plenty here.
+    connection.isolation_level = None  # transactions begin in `_begin`
+    # FULL: an accepted job survives a power cut; about 300 commits a second are plenty here.
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -1,8 +1,8 @@
 """The job table: every change of a job is one durable transaction here.
 
-All state changes go through the table of `jobs.state`. An attempt number fences its job: what a
-worker of an earlier attempt still has to say is refused. A method that may change something returns
-what changed, and something false where nothing did. Blocking; the server calls it in threads.
+All state changes go through the table of ``domain.state``. An attempt number fences its job: a
+report from a worker of an earlier attempt is refused. A method that may change something returns
+what changed, and a false value where nothing did. Blocking; the server calls it in threads.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from layert2v.spec import ModelInfo, model_from_json, model_to_json
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
 from layert2v_server.domain.request import Spec, Wish, digest
-from layert2v_server.domain.state import TERMINAL, State, Step, after
+from layert2v_server.domain.state import TERMINAL_STATES, JobEvent, JobState, next_state
 from layert2v_server.errors import (
     ArtifactNotFound,
     InvalidTransition,
     JobBusy,
     JobNotFound,
-    RequestReused,
+    RequestIdReused,
     TooManyJobs,
 )
-from layert2v_server.store.database import reading, writing
-from layert2v_server.store.rows import JOB, job_of, new_row
+from layert2v_server.store.database import read_transaction, write_transaction
+from layert2v_server.store.rows import SELECT_JOB, job_from_row, new_row
 from layert2v_server.store.tables import artifacts, jobs, models
 
-_HASHES_AT_ONCE = 500  # SQLite takes some thousand parameters
+_MAX_HASHES_PER_QUERY = 500  # SQLite takes a few thousand parameters
 
 
 class JobStore:
-    """Jobs, their artifacts and the known models; `clock` gives seconds since 1970."""
+    """Jobs, their artifacts and the known models; ``clock`` gives seconds since 1970."""
 
     def __init__(
         self,
@@ -55,19 +55,19 @@ class JobStore:
 
     # --- requests -----------------------------------------------------------------------------
 
-    def find_request(self, owner: str, request_id: str, asked: Wish) -> Job | None:
-        """The job that `owner` made with this request id, if any.
+    def find_by_request_id(self, owner: str, request_id: str, request: Wish) -> Job | None:
+        """Return the job that ``owner`` created with this request id, if any.
 
-        Raises `RequestReused` where that job was asked for with other words.
+        Raises ``RequestIdReused`` where that job came from a different request.
         """
-        with reading(self._engine) as connection:
-            return self._request(connection, owner, request_id, asked)
+        with read_transaction(self._engine) as connection:
+            return self._get_by_request_id(connection, owner, request_id, request)
 
     def create(
         self,
         owner: str,
         request_id: str,
-        asked: Wish,
+        request: Wish,
         spec: Spec,
         *,
         source: str = "",
@@ -75,16 +75,16 @@ class JobStore:
     ) -> Job:
         """Add a job; the same request id again returns the first job in its present state.
 
-        `asked` is the request as it came, `spec` the same with every default filled in. The job
-        gets `job_id` where something was laid ready under it.
-        Raises `RequestReused` and `TooManyJobs`.
+        ``request`` is the request as it came, ``spec`` the same with every default filled in. The
+        job gets ``job_id`` where its source was staged under that id.
+        Raises ``RequestIdReused`` and ``TooManyJobs``.
         """
-        with writing(self._engine) as connection:
-            known = self._request(connection, owner, request_id, asked)
+        with write_transaction(self._engine) as connection:
+            known = self._get_by_request_id(connection, owner, request_id, request)
             if known is not None:
                 return known
             open_jobs = select(func.count()).where(
-                jobs.c.owner == owner, jobs.c.state.not_in(TERMINAL)
+                jobs.c.owner == owner, jobs.c.state.not_in(TERMINAL_STATES)
             )
             if connection.execute(open_jobs).scalar_one() >= self.max_open_jobs:
                 raise TooManyJobs(self.max_open_jobs)
@@ -92,55 +92,57 @@ class JobStore:
             row = new_row(job_id, spec, source, self._clock())
             connection.execute(
                 insert(jobs).values(
-                    owner=owner, request_id=request_id, request_digest=digest(asked), **row
+                    owner=owner, request_id=request_id, request_digest=digest(request), **row
                 )
             )
             return _get(connection, job_id)
 
     def get(self, job_id: str) -> Job:
-        """The present snapshot. Raises `JobNotFound`."""
-        with reading(self._engine) as connection:
+        """Return the present snapshot. Raises ``JobNotFound``."""
+        with read_transaction(self._engine) as connection:
             return _get(connection, job_id)
 
-    def page(
+    def list_page(
         self,
         owner: str,
         *,
         size: int,
         before: int | None = None,
-        states: Collection[State] = (),
+        states: Collection[JobState] = (),
     ) -> tuple[list[Job], int | None]:
-        """Up to `size` jobs of `owner`, newest first, and the `before` of the next page, if any."""
-        query = JOB.where(jobs.c.owner == owner).order_by(jobs.c.sequence.desc()).limit(size + 1)
+        """Return up to ``size`` jobs of ``owner``, newest first, and the next ``before``."""
+        query = (
+            SELECT_JOB.where(jobs.c.owner == owner).order_by(jobs.c.sequence.desc()).limit(size + 1)
+        )
         if before is not None:
             query = query.where(jobs.c.sequence < before)
         if states:
             query = query.where(jobs.c.state.in_(states))
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             rows = connection.execute(query).all()
-        following = rows[size - 1].sequence if len(rows) > size else None
-        return [job_of(row) for row in rows[:size]], following
+        next_before = rows[size - 1].sequence if len(rows) > size else None
+        return [job_from_row(row) for row in rows[:size]], next_before
 
     def cancel(self, job_id: str) -> Job:
-        """Ask for the job to stop. Raises `JobNotFound`."""
-        with writing(self._engine) as connection:
+        """Cancel the job, or ask its worker to. Raises ``JobNotFound``."""
+        with write_transaction(self._engine) as connection:
             job = _get(connection, job_id)
-            if job.ended or job.state is State.CANCELLING:
+            if job.is_terminal or job.state is JobState.CANCELLING:
                 return job
-            return self._move(connection, job, Step.CANCEL)
+            return self._transition(connection, job, JobEvent.CANCEL)
 
     def delete(self, job_id: str) -> Job:
-        """Forget an ended job. Raises `JobNotFound` and `JobBusy`."""
-        with writing(self._engine) as connection:
+        """Delete an ended job. Raises ``JobNotFound`` and ``JobBusy``."""
+        with write_transaction(self._engine) as connection:
             job = _get(connection, job_id)
-            if not job.ended:
+            if not job.is_terminal:
                 raise JobBusy(job_id)
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
             return job
 
-    def ids(self, states: Collection[State] = tuple(State)) -> set[str]:
-        """The ids of all jobs in these states."""
-        with reading(self._engine) as connection:
+    def list_ids(self, states: Collection[JobState] = tuple(JobState)) -> set[str]:
+        """Return the ids of all jobs in these states."""
+        with read_transaction(self._engine) as connection:
             return set(
                 connection.execute(select(jobs.c.id).where(jobs.c.state.in_(states))).scalars()
             )
@@ -148,17 +150,19 @@ class JobStore:
     # --- work ---------------------------------------------------------------------------------
 
     def claim(self, worker: str, lease_s: float) -> Job | None:
-        """Give the job at the head of the queue to `worker`; None where the queue is empty."""
-        with writing(self._engine) as connection:
-            head = JOB.where(jobs.c.state == State.QUEUED).order_by(jobs.c.sequence).limit(1)
+        """Assign the job at the head of the queue to ``worker``; None where the queue is empty."""
+        with write_transaction(self._engine) as connection:
+            head = (
+                SELECT_JOB.where(jobs.c.state == JobState.QUEUED).order_by(jobs.c.sequence).limit(1)
+            )
             row = connection.execute(head).first()
             if row is None:
                 return None
-            job = job_of(row)
-            return self._move(
+            job = job_from_row(row)
+            return self._transition(
                 connection,
                 job,
-                Step.START,
+                JobEvent.START,
                 attempt=job.attempt + 1,
                 worker=worker,
                 lease_until=self._clock() + lease_s,
@@ -166,21 +170,21 @@ class JobStore:
                 progress=asdict(Progress()),
             )
 
-    def renew(self, job_id: str, attempt: int, lease_s: float) -> None:
-        """The worker of this attempt is alive: its lease runs for another `lease_s` seconds."""
-        with writing(self._engine) as connection:
-            self._held(connection, job_id, attempt)
+    def renew_lease(self, job_id: str, attempt: int, lease_s: float) -> None:
+        """Extend the lease of an attempt to ``lease_s`` seconds from now."""
+        with write_transaction(self._engine) as connection:
+            self._get_leased(connection, job_id, attempt)
             lease_until = self._clock() + lease_s
             connection.execute(
                 update(jobs).where(jobs.c.id == job_id).values(lease_until=lease_until)
             )
 
-    def progress(
+    def record_progress(
         self, job_id: str, attempt: int, progress: Progress, *, new_preview: bool = False
     ) -> Job:
-        """Record how far an attempt is. Raises `InvalidTransition` where it lost the job."""
-        with writing(self._engine) as connection:
-            job = self._held(connection, job_id, attempt)
+        """Record the progress of an attempt. Raises ``InvalidTransition`` where it lost the job."""
+        with write_transaction(self._engine) as connection:
+            job = self._get_leased(connection, job_id, attempt)
             revision = job.revision + 1
             values: dict[str, Any] = {"progress": asdict(progress), "revision": revision}
             if new_preview:
@@ -188,12 +192,12 @@ class JobStore:
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
             return _get(connection, job_id)
 
-    def succeed(
+    def mark_succeeded(
         self, job_id: str, attempt: int, files: Sequence[FileRecord], *, new_preview: bool = False
     ) -> Job:
-        """The attempt is done and its files are in place, named in manifest order."""
-        with writing(self._engine) as connection:
-            job = self._held(connection, job_id, attempt)
+        """End the job with the published files of an attempt, in manifest order."""
+        with write_transaction(self._engine) as connection:
+            job = self._get_leased(connection, job_id, attempt)
             connection.execute(
                 insert(artifacts),
                 [
@@ -209,71 +213,77 @@ class JobStore:
             }
             if new_preview:
                 values["preview_revision"] = job.revision + 1
-            return self._move(connection, job, Step.SUCCEED, **values)
+            return self._transition(connection, job, JobEvent.SUCCEED, **values)
 
-    def fail(self, job_id: str, attempt: int, failure: Failure) -> Job:
-        """The attempt cannot be done, and neither could another one."""
-        with writing(self._engine) as connection:
-            job = self._held(connection, job_id, attempt)
-            return self._move(connection, job, Step.FAIL, failure=asdict(failure))
+    def mark_failed(self, job_id: str, attempt: int, failure: Failure) -> Job:
+        """End the job with an error that another attempt would meet, too."""
+        with write_transaction(self._engine) as connection:
+            job = self._get_leased(connection, job_id, attempt)
+            return self._transition(connection, job, JobEvent.FAIL, failure=asdict(failure))
 
-    def stopped(self, job_id: str, attempt: int) -> Job:
-        """The worker stopped because somebody had asked for it."""
-        with writing(self._engine) as connection:
-            return self._move(connection, self._held(connection, job_id, attempt), Step.STOP)
+    def mark_stopped(self, job_id: str, attempt: int) -> Job:
+        """End a cancelled job whose worker has stopped."""
+        with write_transaction(self._engine) as connection:
+            return self._transition(
+                connection, self._get_leased(connection, job_id, attempt), JobEvent.STOP
+            )
 
-    def give_back(self, job_id: str, attempt: int) -> Job:
-        """The server drains: the job returns to the queue as if this attempt had never begun."""
-        with writing(self._engine) as connection:
-            job = self._held(connection, job_id, attempt)
-            return self._move(connection, job, Step.REQUEUE, attempt=job.attempt - 1)
+    def requeue(self, job_id: str, attempt: int) -> Job:
+        """Return the job to the queue without counting this attempt, as the server drains."""
+        with write_transaction(self._engine) as connection:
+            job = self._get_leased(connection, job_id, attempt)
+            return self._transition(connection, job, JobEvent.REQUEUE, attempt=job.attempt - 1)
 
-    def lost(self, job_id: str, attempt: int, failure: Failure) -> Job:
-        """The worker is gone: run the job again; after the last attempt fail it with `failure`."""
-        with writing(self._engine) as connection:
-            return self._lost(connection, self._held(connection, job_id, attempt), failure)
+    def mark_lost(self, job_id: str, attempt: int, failure: Failure) -> Job:
+        """Requeue the job of a lost worker; after the last attempt fail it with ``failure``."""
+        with write_transaction(self._engine) as connection:
+            return self._requeue_or_fail(
+                connection, self._get_leased(connection, job_id, attempt), failure
+            )
 
-    def void_leases(self) -> None:
-        """Let every lease end now: the server that gave them is known to be gone."""
-        with writing(self._engine) as connection:
+    def expire_all_leases(self) -> None:
+        """End every lease now: the server that granted them is known to be gone."""
+        with write_transaction(self._engine) as connection:
             connection.execute(update(jobs).values(lease_until=0.0))
 
-    def expire(self, failure: Failure) -> list[Job]:
-        """Treat the worker of every lease that ran out as lost; returns the jobs this concerned."""
-        running = jobs.c.state.in_((State.RUNNING, State.CANCELLING))
-        query = JOB.where(running, jobs.c.lease_until <= self._clock())
-        with writing(self._engine) as connection:
-            expired = [job_of(row) for row in connection.execute(query)]
-            return [self._lost(connection, job, failure) for job in expired]
+    def requeue_expired(self, failure: Failure) -> list[Job]:
+        """Treat the worker of every expired lease as lost, and return the jobs concerned."""
+        running = jobs.c.state.in_((JobState.RUNNING, JobState.CANCELLING))
+        query = SELECT_JOB.where(running, jobs.c.lease_until <= self._clock())
+        with write_transaction(self._engine) as connection:
+            expired = [job_from_row(row) for row in connection.execute(query)]
+            return [self._requeue_or_fail(connection, job, failure) for job in expired]
 
     # --- artifacts and models -------------------------------------------------------------------
 
-    def artifact(self, job_id: str, position: int) -> FileRecord:
-        """One file of a job. Raises `ArtifactNotFound`."""
+    def get_artifact(self, job_id: str, position: int) -> FileRecord:
+        """Return one file of a job. Raises ``ArtifactNotFound``."""
         query = select(artifacts).where(
             artifacts.c.job_id == job_id, artifacts.c.position == position
         )
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             row = connection.execute(query).first()
         if row is None:
             raise ArtifactNotFound(f"{job_id}/{position}")
         return FileRecord(path=row.path, size_bytes=row.size_bytes, sha256=row.sha256)
 
-    def artifacts(self, job_id: str, *, start: int, size: int) -> list[FileRecord]:
-        """Up to `size` files of a job from position `start` on."""
+    def list_artifacts(self, job_id: str, *, start: int, size: int) -> list[FileRecord]:
+        """Return up to ``size`` files of a job from position ``start`` on."""
         query = (
             select(artifacts)
             .where(artifacts.c.job_id == job_id, artifacts.c.position >= start)
             .order_by(artifacts.c.position)
             .limit(size)
         )
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             rows = connection.execute(query).all()
         return [FileRecord(path=r.path, size_bytes=r.size_bytes, sha256=r.sha256) for r in rows]
 
-    def holders(self, owner: str, hashes: Collection[str]) -> list[tuple[str, str, str]]:
-        """SHA-256, job id and path of a file of `owner` for each of `hashes` that is there; of many
-        jobs that share it, the newest."""
+    def find_by_hash(self, owner: str, hashes: Collection[str]) -> list[tuple[str, str, str]]:
+        """Return SHA-256, job id and path of a file of ``owner`` for each of ``hashes`` it has.
+
+        Of several jobs that share a file, the newest is named.
+        """
         wanted = list(hashes)
         query = (
             # SQLite takes the other columns from the row with the maximum.
@@ -284,90 +294,90 @@ class JobStore:
             .group_by(artifacts.c.sha256)
         )
         found: list[tuple[str, str, str]] = []
-        with reading(self._engine) as connection:
-            for start in range(0, len(wanted), _HASHES_AT_ONCE):
-                some = wanted[start : start + _HASHES_AT_ONCE]
+        with read_transaction(self._engine) as connection:
+            for start in range(0, len(wanted), _MAX_HASHES_PER_QUERY):
+                batch = wanted[start : start + _MAX_HASHES_PER_QUERY]
                 rows = connection.execute(
-                    query.where(jobs.c.owner == owner, artifacts.c.sha256.in_(some))
+                    query.where(jobs.c.owner == owner, artifacts.c.sha256.in_(batch))
                 )
                 found += [(row.sha256, row.job_id, row.path) for row in rows]
         return found
 
     def used_bytes(self) -> int:
-        """The size of all published files; what several jobs of a user share counts once."""
+        """Return the size of all published files; what several jobs of a user share counts once."""
         each = (
             select(jobs.c.owner, artifacts.c.sha256, artifacts.c.size_bytes)
             .join(jobs, jobs.c.id == artifacts.c.job_id)
             .distinct()
             .subquery()
         )
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             return int(connection.execute(select(func.sum(each.c.size_bytes))).scalar() or 0)
 
-    def models(self) -> tuple[ModelInfo, ...]:
-        """What this server's workers told last; empty before the first one was up."""
-        with reading(self._engine) as connection:
+    def list_models(self) -> tuple[ModelInfo, ...]:
+        """Return the models that a worker reported last; empty before the first is ready."""
+        with read_transaction(self._engine) as connection:
             rows = connection.execute(select(models.c.info).order_by(models.c.position))
             return tuple(model_from_json(info) for info in rows.scalars())
 
-    def remember_models(self, known: Sequence[ModelInfo]) -> Sequence[ModelInfo]:
-        """Keep what a worker told in place of what was known before."""
+    def save_models(self, reported: Sequence[ModelInfo]) -> Sequence[ModelInfo]:
+        """Replace the known models by those that a worker reported."""
         rows = [
             {"position": position, "info": model_to_json(model)}
-            for position, model in enumerate(known)
+            for position, model in enumerate(reported)
         ]
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             connection.execute(delete(models))
             if rows:
                 connection.execute(insert(models), rows)
-        return known
+        return reported
 
     # --- inside a transaction -------------------------------------------------------------------
 
-    def _request(
-        self, connection: Connection, owner: str, request_id: str, asked: Wish
+    def _get_by_request_id(
+        self, connection: Connection, owner: str, request_id: str, request: Wish
     ) -> Job | None:
-        query = JOB.where(jobs.c.owner == owner, jobs.c.request_id == request_id)
+        query = SELECT_JOB.where(jobs.c.owner == owner, jobs.c.request_id == request_id)
         row = connection.execute(query).first()
-        if row is not None and row.request_digest != digest(asked):
-            raise RequestReused
-        return None if row is None else job_of(row)
+        if row is not None and row.request_digest != digest(request):
+            raise RequestIdReused
+        return None if row is None else job_from_row(row)
 
-    def _held(self, connection: Connection, job_id: str, attempt: int) -> Job:
+    def _get_leased(self, connection: Connection, job_id: str, attempt: int) -> Job:
         job = _get(connection, job_id)
-        if job.ended or job.state is State.QUEUED or job.attempt != attempt:
+        if job.is_terminal or job.state is JobState.QUEUED or job.attempt != attempt:
             raise InvalidTransition(f"Attempt {attempt} does not hold the job any more.")
         return job
 
-    def _lost(self, connection: Connection, job: Job, failure: Failure) -> Job:
-        if job.state is State.RUNNING and job.attempt >= self.max_attempts:
-            return self._move(connection, job, Step.FAIL, failure=asdict(failure))
-        return self._move(connection, job, Step.REQUEUE)
+    def _requeue_or_fail(self, connection: Connection, job: Job, failure: Failure) -> Job:
+        if job.state is JobState.RUNNING and job.attempt >= self.max_attempts:
+            return self._transition(connection, job, JobEvent.FAIL, failure=asdict(failure))
+        return self._transition(connection, job, JobEvent.REQUEUE)
 
-    def _move(self, connection: Connection, job: Job, step: Step, **values: Any) -> Job:
-        state = after(job.state, step)
-        if state in TERMINAL:
+    def _transition(self, connection: Connection, job: Job, event: JobEvent, **values: Any) -> Job:
+        state = next_state(job.state, event)
+        if state in TERMINAL_STATES:
             values["finished"] = self._clock()
-        elif state is State.QUEUED:
+        elif state is JobState.QUEUED:
             values["progress"] = asdict(Progress())
         connection.execute(
             update(jobs)
             .where(jobs.c.id == job.id)
             .values(state=state, revision=job.revision + 1, **values)
         )
-        if State.QUEUED in (job.state, state):
-            self._tell_queue(connection)
+        if JobState.QUEUED in (job.state, state):
+            self._bump_queued_revisions(connection)
         return _get(connection, job.id)
 
-    def _tell_queue(self, connection: Connection) -> None:
-        # Everybody who waits has another place now, and a watcher only hears of new revisions.
+    def _bump_queued_revisions(self, connection: Connection) -> None:
+        # Every queued job has a new position, and a watcher only sees new revisions.
         connection.execute(
-            update(jobs).where(jobs.c.state == State.QUEUED).values(revision=jobs.c.revision + 1)
+            update(jobs).where(jobs.c.state == JobState.QUEUED).values(revision=jobs.c.revision + 1)
         )
 
 
 def _get(connection: Connection, job_id: str) -> Job:
-    row = connection.execute(JOB.where(jobs.c.id == job_id)).first()
+    row = connection.execute(SELECT_JOB.where(jobs.c.id == job_id)).first()
     if row is None:
         raise JobNotFound(f"jobs/{job_id}")
-    return job_of(row)
+    return job_from_row(row)

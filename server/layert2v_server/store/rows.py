@@ -1,4 +1,4 @@
-"""Rows of the job table, read and written: the one place that knows how a job looks in SQL."""
+"""Rows of the job table as ``Job``, and the values of a new row."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from sqlalchemy import Select, func, select
 
 from layert2v_server.domain.job import Failure, Job, Progress
 from layert2v_server.domain.request import Kind, Spec, kind_of, spec_from_plain, spec_to_plain
-from layert2v_server.domain.state import State
+from layert2v_server.domain.state import JobState
 from layert2v_server.store.tables import jobs
 
 _ahead = jobs.alias("ahead")
 _QUEUE_POSITION = (
     select(func.count())
     .select_from(_ahead)
-    .where(_ahead.c.state == State.QUEUED, _ahead.c.sequence < jobs.c.sequence)
+    .where(_ahead.c.state == JobState.QUEUED, _ahead.c.sequence < jobs.c.sequence)
     .correlate(jobs)
     .scalar_subquery()
     .label("ahead")
 )
-JOB: Select[Any] = select(jobs, _QUEUE_POSITION)
+SELECT_JOB: Select[Any] = select(jobs, _QUEUE_POSITION)
 
 
-def job_of(row: Any) -> Job:
-    """The snapshot in a row of `JOB`."""
-    state = State(row.state)
+def job_from_row(row: Any) -> Job:
+    """Return the job in a row of ``SELECT_JOB``."""
+    state = JobState(row.state)
     return Job(
         id=row.id,
         owner=row.owner,
@@ -35,7 +35,7 @@ def job_of(row: Any) -> Job:
         state=state,
         revision=row.revision,
         attempt=row.attempt,
-        queue_position=row.ahead if state is State.QUEUED else None,
+        queue_position=row.ahead if state is JobState.QUEUED else None,
         created=row.created,
         started=row.started,
         finished=row.finished,
@@ -50,13 +50,13 @@ def job_of(row: Any) -> Job:
 
 
 def new_row(job_id: str, spec: Spec, source: str, created: float) -> dict[str, Any]:
-    """The values of a job that waits for its first attempt, without whose it is."""
+    """Return the values of a new queued job, without its owner and request id."""
     return {
         "id": job_id,
         "kind": kind_of(spec),
         "spec": spec_to_plain(spec),
         "source": source,
-        "state": State.QUEUED,
+        "state": JobState.QUEUED,
         "revision": 1,
         "attempt": 0,
         "created": created,

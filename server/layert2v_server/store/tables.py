@@ -26,7 +26,7 @@ jobs = Table(
     Column("request_id", Text, nullable=False),
     Column("request_digest", Text, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("spec", JSON, nullable=False),  # what it is depends on the kind
+    Column("spec", JSON, nullable=False),  # of the kind that `kind` names
     Column("source", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("revision", Integer, nullable=False),
@@ -58,7 +58,8 @@ artifacts = Table(
     Index("artifacts_by_content", "sha256"),
 )
 
-# What the running server's workers told about themselves; a restarted worker is not waited for.
+# The models that the running server's workers reported; kept so that a call need not wait for a
+# worker that is being restarted.
 models = Table(
     "models",
     metadata,

@@ -1,1 +1,1 @@
-"""The other end of an executor: the process that loads an engine, and the messages it speaks."""
+"""The worker process, which loads an engine and runs jobs, and its messages."""

@@ -1,5 +1,6 @@
-"""Pictures that a client brought are decoded once by a child process, before the engine may open
-them: what makes a decoder crash, run on or take all memory ends that child and nothing else.
+"""Decode uploaded images in a child process before the engine opens them.
+
+An image that makes a decoder crash, run on or take all memory ends that child and nothing else.
 """
 
 from __future__ import annotations
@@ -10,47 +11,47 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from layert2v_server.errors import PictureRefused
+from layert2v_server.errors import ImageRefused
 
 POLL_S = 0.1
-# Numbers without code, which the engine checks; films of older states, which nobody opens here.
-NOT_PICTURES = frozenset({".safetensors", ".mp4"})
+# Latents hold numbers and no code, and the engine checks them; videos are never opened here.
+_UNCHECKED_SUFFIXES = frozenset({".safetensors", ".mp4"})
 
 
-def check_pictures(paths: Sequence[Path], cancelled: Callable[[], bool]) -> None:
-    """Raises `PictureRefused` for the first that may not be decoded; leaves when `cancelled`."""
-    pictures = [str(path) for path in paths if path.suffix not in NOT_PICTURES]
-    if not pictures:
+def check_images(paths: Sequence[Path], cancelled: Callable[[], bool]) -> None:
+    """Raise ``ImageRefused`` for the first image with a problem; return if ``cancelled``."""
+    images = [str(path) for path in paths if path.suffix not in _UNCHECKED_SUFFIXES]
+    if not images:
         return
     command = [sys.executable, "-m", "layert2v_server.worker.image_decode"]
-    child = subprocess.Popen(  # noqa: S603  ourselves
+    child = subprocess.Popen(  # noqa: S603  our own module
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    question: bytes | None = json.dumps(pictures).encode()
+    paths_json: bytes | None = json.dumps(images).encode()
     while True:
         try:
-            answer, _ = child.communicate(question, timeout=POLL_S)
+            answer, _ = child.communicate(paths_json, timeout=POLL_S)
             break
         except subprocess.TimeoutExpired:
-            question = None  # it has been passed on
+            paths_json = None  # it has been written
             if cancelled():
                 child.kill()
     if not cancelled():
-        _judge(answer.splitlines(), pictures)
+        _raise_if_refused(answer.splitlines(), images)
 
 
-def _judge(lines: Sequence[bytes], pictures: Sequence[str]) -> None:
-    """The child writes a line for each picture: what is wrong with it, or nothing."""
-    for picture, line in zip(pictures, lines, strict=False):
-        wrong = json.loads(line)
-        if wrong:
-            raise PictureRefused(
-                f"The picture {Path(picture).name} cannot be used: {wrong}.",
+def _raise_if_refused(lines: Sequence[bytes], images: Sequence[str]) -> None:
+    """Raise the problem that a line of the child's output, one for each image, reports."""
+    for image, line in zip(images, lines, strict=False):
+        problem = json.loads(line)
+        if problem:
+            raise ImageRefused(
+                f"The picture {Path(image).name} cannot be used: {problem}.",
                 "Bring flat pictures that were written completely.",
             )
-    if len(lines) < len(pictures):
-        raise PictureRefused(
-            f"The picture {Path(pictures[len(lines)]).name} cannot be used: it takes too much time "
+    if len(lines) < len(images):
+        raise ImageRefused(
+            f"The picture {Path(images[len(lines)]).name} cannot be used: it takes too much time "
             "or memory to decode, or is damaged.",
             "Write it again, smaller or with another compression.",
         )

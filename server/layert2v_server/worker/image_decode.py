@@ -1,7 +1,7 @@
-"""A process that only looks at pictures: `python -m layert2v_server.worker.image_decode`.
+"""A process that only decodes images: ``python -m layert2v_server.worker.image_decode``.
 
-Reads a JSON list of paths, and writes one line of JSON for each: what is wrong with it, or an empty
-text. It limits its own memory and time, so that a picture made to harm ends it early.
+Reads a JSON list of paths, and writes one line of JSON for each: its problem, or an empty text. It
+limits its own memory and time, so that an image made to harm ends it early.
 """
 
 from __future__ import annotations
@@ -10,33 +10,33 @@ import json
 import sys
 
 MAX_MEMORY_BYTES = 4 << 30
-MAX_CPU_S, MAX_CPU_S_EACH = 30, 10
+MAX_CPU_S, MAX_CPU_S_PER_IMAGE = 30, 10
 MAX_PIXELS = 1 << 27  # 16384 x 8192
 MAX_CHANNELS = 256
 MAX_FRAME_BYTES = 1 << 30  # decoded
 
 
 def main() -> int:
-    """Look at every picture; ends at the first that is refused."""
+    """Decode every image, up to the first with a problem."""
     paths = json.load(sys.stdin)
-    _limit(MAX_CPU_S + MAX_CPU_S_EACH * len(paths))
+    _limit_resources(MAX_CPU_S + MAX_CPU_S_PER_IMAGE * len(paths))
     for path in paths:
-        wrong = look(path)
-        sys.stdout.write(json.dumps(wrong) + "\n")
+        problem = find_problem(path)
+        sys.stdout.write(json.dumps(problem) + "\n")
         sys.stdout.flush()
-        if wrong:
+        if problem:
             break
     return 0
 
 
-def look(path: str) -> str:
-    """What is wrong with a picture: its header first, then its pixels; "" for a good one."""
+def find_problem(path: str) -> str:
+    """Return the problem of an image, of its header first, then of its pixels; "" for none."""
     import OpenImageIO as oiio
 
     oiio.attribute("threads", 1)
     file = oiio.ImageInput.open(path)
     if file is None:
-        return _unopened(oiio.geterror())
+        return _open_error(oiio.geterror())
     try:
         spec = file.spec()
         if spec.deep:
@@ -56,14 +56,14 @@ def look(path: str) -> str:
     return ""
 
 
-def _unopened(why: str) -> str:
-    """The library has limits of its own for what a header may claim."""
-    if "limits:" in why or "header claims" in why:
+def _open_error(reason: str) -> str:
+    # The library has limits of its own for the size in a header.
+    if "limits:" in reason or "header claims" in reason:
         return "its header claims more pixels than may be read"
-    return "it is no picture that can be read" if why else "it cannot be opened"
+    return "it is no picture that can be read" if reason else "it cannot be opened"
 
 
-def _limit(cpu_s: int) -> None:
+def _limit_resources(cpu_s: int) -> None:
     if sys.platform == "win32":  # has no such limits
         return
     import resource

@@ -1,7 +1,7 @@
-"""The worker process: `python -m layert2v_server.worker.main`. The only place that loads an engine.
+"""The worker process, ``python -m layert2v_server.worker.main``: runs jobs on an engine.
 
-Speaks `worker.messages` on standard input and output. It ends itself at once when its input ends,
-which the system arranges when the server dies, however it dies: an orphan never works on.
+Exchanges ``worker.messages`` on standard input and output. It exits at once when its input ends,
+which the system does when the server dies, however it dies: no orphan goes on.
 """
 
 from __future__ import annotations
@@ -23,57 +23,57 @@ import psutil
 
 from layert2v.spec import model_to_json
 from layert2v_server.worker.messages import (
-    Alive,
-    Broken,
-    Cancel,
+    CancelJob,
     Failed,
+    Heartbeat,
+    LoadFailed,
     Message,
     Ready,
-    Run,
+    RunJob,
     decode,
     encode,
 )
-from layert2v_server.worker.runner import Engine, run_job, without_paths
+from layert2v_server.worker.runner import Engine, run_job, strip_paths
 
 DEFAULT_ENGINE = "layert2v_engine.engine:Engine"
 
 _log = logging.getLogger(__name__)
 
 
-class Link:
-    """The line to the server: reads commands in a thread, sends whole messages from any thread."""
+class ServerChannel:
+    """The pipes to the server: reads commands in a thread, sends whole messages from any thread."""
 
-    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
-        self._source = source
-        self._sink = sink
-        self._sending = threading.Lock()
-        self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
+    def __init__(self, commands: BinaryIO, messages: BinaryIO) -> None:
+        self._input = commands
+        self._output = messages
+        self._send_lock = threading.Lock()
+        self._queue: queue.SimpleQueue[RunJob] = queue.SimpleQueue()
         self._cancelled: set[str] = set()
         threading.Thread(target=self._read, name="commands", daemon=True).start()
 
     def send(self, message: Message) -> None:
         """Send one message."""
-        with self._sending:
-            self._sink.write(encode(message))
-            self._sink.flush()
+        with self._send_lock:
+            self._output.write(encode(message))
+            self._output.flush()
 
-    def next_run(self) -> Run:
-        """Wait for a job."""
-        return self._runs.get()
+    def wait_for_job(self) -> RunJob:
+        """Wait for the next job, and return it."""
+        return self._queue.get()
 
     def is_cancelled(self, job: str) -> bool:
-        """Whether the server wants the job to stop."""
+        """Tell if the server has cancelled the job."""
         return job in self._cancelled
 
     def _read(self) -> None:
-        for line in self._source:
+        for line in self._input:
             command = decode(line)
-            if isinstance(command, Run):
+            if isinstance(command, RunJob):
                 self._cancelled.discard(command.job)
-                self._runs.put(command)
-            elif isinstance(command, Cancel):
+                self._queue.put(command)
+            elif isinstance(command, CancelJob):
                 self._cancelled.add(command.job)
-        # The server is gone. No clean-up: what is half done is in a folder that it will clear.
+        # The server is gone. No clean-up: unfinished files are in a folder that it will delete.
         os._exit(0)
 
 
@@ -82,47 +82,52 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends its workers
-    # Before torch is loaded: threads that wait by spinning lose a third on a machine that is busy.
+    # Before torch is loaded: on a busy machine, threads that wait by spinning cost a third of the
+    # speed.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    link = Link(sys.stdin.buffer, _claim_stdout())
+    channel = ServerChannel(sys.stdin.buffer, _redirect_stdout())
     try:
-        device = pick_device(args.device)
+        device = choose_device(args.device)
         engine = load_engine(args.engine, args.models, device)
         models = [model_to_json(model) for model in engine.models()]
-    except Exception as error:  # the border to the engine: the server must hear why
+    except Exception as error:  # whatever the engine raises: the server must be told why
         _log.exception("the engine cannot be loaded")
-        link.send(_broken(error))
+        channel.send(_load_failure(error))
         return 1
-    name, memory_bytes = describe(device)
-    link.send(Ready(models=models, device=name, memory_bytes=memory_bytes))
-    work(engine, link, heartbeat_s=args.heartbeat)
+    name, memory_bytes = describe_device(device)
+    channel.send(Ready(models=models, device=name, memory_bytes=memory_bytes))
+    run_jobs(engine, channel, heartbeat_s=args.heartbeat)
     return 0
 
 
-def work(engine: Engine, link: Link, *, heartbeat_s: float) -> None:
-    """Run one job after the other; returns when this process should not be trusted any more."""
+def run_jobs(engine: Engine, channel: ServerChannel, *, heartbeat_s: float) -> None:
+    """Run one job after the other; return when this process should be replaced."""
     while True:
-        run = link.next_run()
+        command = channel.wait_for_job()
         done = threading.Event()
-        beat = threading.Thread(target=_beat, args=(link, run.job, done, heartbeat_s), daemon=True)
-        beat.start()
-        ending = run_job(engine, run, link.send, functools.partial(link.is_cancelled, run.job))
+        heartbeats = threading.Thread(
+            target=_send_heartbeats, args=(channel, command.job, done, heartbeat_s), daemon=True
+        )
+        heartbeats.start()
+        outcome = run_job(
+            engine, command, channel.send, functools.partial(channel.is_cancelled, command.job)
+        )
         done.set()
-        beat.join()  # nothing may follow a job's last message
-        link.send(ending)
-        if isinstance(ending, Failed) and ending.last:
+        heartbeats.join()  # nothing may follow the outcome of a job
+        channel.send(outcome)
+        if isinstance(outcome, Failed) and outcome.worker_exits:
             return
 
 
 def load_engine(name: str, models: Path | None, device: str) -> Engine:
-    """Make the engine that `name`, as in "package.module:Class", stands for."""
+    """Create the engine of the class ``name``, written as "package.module:Class"."""
     module, _, attribute = name.partition(":")
     factory = getattr(importlib.import_module(module), attribute)
     return cast(Engine, factory(models, device))
 
 
-def pick_device(wanted: str) -> str:
-    """`wanted`, or for "auto" the first GPU that torch can use, else the CPU."""
+def choose_device(wanted: str) -> str:
+    """Return ``wanted``, or for "auto" the first GPU that torch can use, else the CPU."""
     if wanted != "auto":
         return wanted
     import torch
@@ -130,8 +135,8 @@ def pick_device(wanted: str) -> str:
     return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 
-def describe(device: str) -> tuple[str, int]:
-    """The device's name for people, and its memory in bytes."""
+def describe_device(device: str) -> tuple[str, int]:
+    """Return the device's name for people, and its memory in bytes."""
     if not device.startswith("cuda"):
         return device, int(psutil.virtual_memory().total)
     import torch
@@ -140,29 +145,31 @@ def describe(device: str) -> tuple[str, int]:
     return str(properties.name), int(properties.total_memory)
 
 
-def _beat(link: Link, job: str, done: threading.Event, heartbeat_s: float) -> None:
+def _send_heartbeats(
+    channel: ServerChannel, job: str, done: threading.Event, heartbeat_s: float
+) -> None:
     while not done.wait(heartbeat_s):
-        link.send(Alive(job=job))
+        channel.send(Heartbeat(job=job))
 
 
-def _claim_stdout() -> BinaryIO:
-    # Libraries print. The line to the server must carry messages alone, so they print to the log.
-    sink = os.fdopen(os.dup(1), "wb")
+def _redirect_stdout() -> BinaryIO:
+    # Libraries print. The pipe to the server must carry messages alone, so they print to the log.
+    messages = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    return sink
+    return messages
 
 
-def _broken(error: Exception) -> Broken:
+def _load_failure(error: Exception) -> LoadFailed:
     reason = str(getattr(error, "reason", "ENGINE_BROKEN"))
     if isinstance(error, ImportError):
-        return Broken(
+        return LoadFailed(
             reason=reason,
             message="The engine is not installed beside this server.",
             hint="Install LayerT2V with its engine extra.",
         )
-    message = without_paths(str(getattr(error, "message", "The engine could not be started.")))
-    hint = without_paths(str(getattr(error, "hint", "The server's log has the details.")))
-    return Broken(reason=reason, message=message, hint=hint)
+    message = strip_paths(str(getattr(error, "message", "The engine could not be started.")))
+    hint = strip_paths(str(getattr(error, "hint", "The server's log has the details.")))
+    return LoadFailed(reason=reason, message=message, hint=hint)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -170,9 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--engine", default=DEFAULT_ENGINE, help="module:Class of the engine")
     parser.add_argument("--models", type=Path, help="folder of checkpoints")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:0, ...")
-    parser.add_argument(
-        "--heartbeat", type=float, default=1.0, help="seconds between signs of life"
-    )
+    parser.add_argument("--heartbeat", type=float, default=1.0, help="seconds between heartbeats")
     return parser
 
 

@@ -1,8 +1,9 @@
-"""What the server and a worker process say to each other, one JSON object a line.
+"""Messages between the server and a worker process, one JSON object a line.
 
-To the worker, on its standard input: `Run`, `Cancel`; the end of the input means "end yourself".
-From the worker: `Ready` once (or `Broken` and the end), then for each job any number of `Alive` and
-`Progressed`, then exactly one of `Finished`, `Failed`, `Stopped`.
+To the worker, on its standard input: ``RunJob``, ``CancelJob``; the end of the input ends the
+worker. From the worker: ``Ready`` once (or ``LoadFailed`` and the end), then for each job any
+number of ``Heartbeat`` and ``ProgressReport``, then exactly one of ``Finished``, ``Failed``,
+``Stopped``.
 """
 
 from __future__ import annotations
@@ -11,17 +12,20 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+# In the source folder of a re-render: a JSON list of the files that a client uploaded.
+UNTRUSTED_LIST = "brought.json"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
-    """Do the job of `spec`, JSON of a spec of the kind `work`; `preview` is a file name.
+class RunJob:
+    """Run the job of ``spec``, the JSON of a spec of ``job_kind``; ``preview`` is a file name.
 
-    A generation makes its stack in `folder`. A re-render finds one there and changes it in place;
-    `source` has its other inputs.
+    A generation writes its stack to ``folder``. A re-render finds one there and changes it in
+    place; ``source`` is the folder of its other inputs.
     """
 
     job: str
-    work: str
+    job_kind: str
     spec: dict[str, Any]
     folder: str
     source: str
@@ -29,15 +33,15 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cancel:
-    """Stop the job if it is the running one."""
+class CancelJob:
+    """Cancel the job if it is the running one."""
 
     job: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
-    """The engine is loaded; `models` are JSON of ModelInfo, `device` is named for people."""
+    """The engine is loaded; ``models`` are JSON of ModelInfo, ``device`` is a name for people."""
 
     models: list[dict[str, Any]]
     device: str
@@ -45,7 +49,7 @@ class Ready:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Broken:
+class LoadFailed:
     """The engine cannot be loaded; the process ends after this."""
 
     reason: str
@@ -54,15 +58,15 @@ class Broken:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Alive:
-    """Nothing new, but the worker is well."""
+class Heartbeat:
+    """The worker is alive; there is no new progress."""
 
     job: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Progressed:
-    """How far the job is; `preview` says that the preview file is new."""
+class ProgressReport:
+    """Progress of the job; ``preview`` is true where the preview file is new."""
 
     job: str
     stage: str
@@ -76,7 +80,7 @@ class Progressed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
-    """The stack is whole. `files` are JSON of FileRecord, the manifest last."""
+    """The stack is complete. ``files`` are JSON of FileRecord, the manifest last."""
 
     job: str
     files: list[dict[str, Any]]
@@ -85,41 +89,51 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
-    """The engine gave up, and would again. The process ends after this if `last`."""
+    """The job failed and would fail again. The process ends after this if ``worker_exits``."""
 
     job: str
     reason: str
     message: str
     hint: str
-    last: bool
+    worker_exits: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stopped:
-    """The job was cancelled and nothing of it is left."""
+    """The job was cancelled and its files are deleted."""
 
     job: str
 
 
-Command = Run | Cancel
-Ending = Finished | Failed | Stopped
-Report = Alive | Progressed | Ending
-Message = Command | Ready | Broken | Report
+Command = RunJob | CancelJob
+Outcome = Finished | Failed | Stopped
+Report = Heartbeat | ProgressReport | Outcome
+Message = Command | Ready | LoadFailed | Report
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
-    for kind in (Run, Cancel, Ready, Broken, Alive, Progressed, Finished, Failed, Stopped)
+    for kind in (
+        RunJob,
+        CancelJob,
+        Ready,
+        LoadFailed,
+        Heartbeat,
+        ProgressReport,
+        Finished,
+        Failed,
+        Stopped,
+    )
 }
 
 
 def encode(message: Message) -> bytes:
-    """One line. Raises `ValueError` for a number that JSON does not know."""
+    """Return the message as one line. Raises ``ValueError`` for a number that JSON has not."""
     plain = {"kind": type(message).__name__, **asdict(message)}
     return json.dumps(plain, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
 def decode(line: bytes) -> Message:
-    """Read one line. Raises `ValueError` for anything else than a message of this module."""
+    """Read one line. Raises ``ValueError`` for anything else than a message of this module."""
     try:
         plain = json.loads(line)
         kind = _KINDS[plain.pop("kind")]

@@ -1,6 +1,6 @@
-"""Run one job on an engine and turn whatever comes of it into messages.
+"""Run one job on an engine, and report its progress and outcome as messages.
 
-Knows an engine only by its shape, so that worker process and inline executor run jobs alike.
+Knows an engine only as a protocol, so that worker process and inline executor run jobs alike.
 """
 
 from __future__ import annotations
@@ -20,14 +20,21 @@ from typing import Protocol
 
 from layert2v.rerender.validation import RerenderSpec, rerender_from_json
 from layert2v.spec import GenerateSpec, ModelInfo, spec_from_json
-from layert2v.stack import MANIFEST_NAME, FileRecord, Stack, loads
+from layert2v.stack import MANIFEST_NAME, FileRecord, Stack, read_states
 from layert2v_server.domain.request import Kind
-from layert2v_server.store.artifacts import BROUGHT
-from layert2v_server.worker.image_check import check_pictures
-from layert2v_server.worker.messages import Ending, Failed, Finished, Progressed, Run, Stopped
-from layert2v_server.worker.preview import offer_preview
+from layert2v_server.worker.image_check import check_images
+from layert2v_server.worker.messages import (
+    UNTRUSTED_LIST,
+    Failed,
+    Finished,
+    Outcome,
+    ProgressReport,
+    RunJob,
+    Stopped,
+)
+from layert2v_server.worker.preview import write_preview
 
-MIN_REPORT_INTERVAL_S = 0.25  # four updates a second are as many as a person can follow
+MIN_REPORT_INTERVAL_S = 0.25  # four updates a second are enough for a person
 
 _ABSOLUTE_PATH = re.compile(r"(?<![\w.])(?:/[^\s/'\"]+)*/([^\s/'\"]+)")
 
@@ -35,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 class EngineProgress(Protocol):
-    """What an engine tells while it works; `fraction` and `eta_s` are about the whole job."""
+    """Progress of an engine; ``fraction`` (0..1) and ``eta_s`` are about the whole job."""
 
     @property
     def stage(self) -> str: ...
@@ -54,7 +61,7 @@ class EngineProgress(Protocol):
 
 
 class Engine(Protocol):
-    """What a worker needs of an engine."""
+    """An engine, as far as a worker uses it."""
 
     def models(self) -> tuple[ModelInfo, ...]: ...
 
@@ -80,38 +87,42 @@ class Engine(Protocol):
 
 def run_job(
     engine: Engine,
-    run: Run,
-    send: Callable[[Progressed], None],
+    command: RunJob,
+    send: Callable[[ProgressReport], None],
     cancelled: Callable[[], bool],
-) -> Ending:
-    """Make the stack that `run` asks for; after anything but success nothing of it is left."""
-    folder = Path(run.folder)
+) -> Outcome:
+    """Run a job and return its outcome; after anything but success its folder is deleted."""
+    folder = Path(command.folder)
     try:
-        stack = _make(engine, run, folder, _Reporter(run, send).report, cancelled)
-        files = [asdict(file) for file in stack_files(stack, folder)]
+        stack = _produce_stack(
+            engine, command, folder, _ProgressThrottle(command, send).report, cancelled
+        )
+        files = [asdict(file) for file in list_stack_files(stack, folder)]
         contact = [folder / file.path for file in stack.previews if file.path.endswith(".png")]
-        preview = bool(contact) and offer_preview(contact[0], Path(run.preview))
-        return Finished(job=run.job, files=files, preview=preview)
-    except Exception as error:  # the border to the engine: nothing of its errors may pass
+        preview = bool(contact) and write_preview(contact[0], Path(command.preview))
+        return Finished(job=command.job, files=files, preview=preview)
+    except Exception as error:  # whatever the engine raises becomes an outcome
         shutil.rmtree(folder, ignore_errors=True)
-        return ending_for(run.job, error)
+        return outcome_of_error(command.job, error)
 
 
-def _make(
+def _produce_stack(
     engine: Engine,
-    run: Run,
+    command: RunJob,
     folder: Path,
     report: Callable[[EngineProgress], None],
     cancelled: Callable[[], bool],
 ) -> Stack:
-    if run.work == Kind.GENERATE:
-        return engine.generate(spec_from_json(run.spec), folder, report=report, cancelled=cancelled)
-    source = Path(run.source)
-    brought = json.loads((source / BROUGHT).read_text(encoding="utf-8"))
-    check_pictures([source / place for place in brought], cancelled)
+    if command.job_kind == Kind.GENERATE:
+        return engine.generate(
+            spec_from_json(command.spec), folder, report=report, cancelled=cancelled
+        )
+    source = Path(command.source)
+    untrusted = json.loads((source / UNTRUSTED_LIST).read_text(encoding="utf-8"))
+    check_images([source / place for place in untrusted], cancelled)
     folders = source.glob("inputs/*")
     return engine.rerender(
-        rerender_from_json(run.spec),
+        rerender_from_json(command.spec),
         folder,
         inputs={path.name: path for path in folders},
         report=report,
@@ -119,17 +130,19 @@ def _make(
     )
 
 
-def stack_files(stack: Stack, folder: Path) -> Iterator[FileRecord]:
-    """Every file of the stack with its hash: of the newest state in manifest order, what earlier
-    ones have beside it, then the manifests of all states, its own last."""
-    kept = sorted(folder.glob("history/v*.json"))
-    others = (loads(path.read_text(encoding="utf-8")) for path in reversed(kept))
+def list_stack_files(stack: Stack, folder: Path) -> Iterator[FileRecord]:
+    """Yield every file of the stack with its hash.
+
+    First the files of the newest state in manifest order, then those that only earlier states have,
+    then the manifests of all states, the newest last.
+    """
     files = {file.path: file for file in stack.files()}
-    for file in (file for other in others for file in other.files()):
+    earlier = reversed(read_states(folder, stack)[:-1])
+    for file in (file for state in earlier for file in state.files()):
         if file.path not in files and (folder / file.path).is_file():
             files[file.path] = file
     yield from files.values()
-    for path in (*kept, folder / MANIFEST_NAME):
+    for path in (*sorted(folder.glob("history/v*.json")), folder / MANIFEST_NAME):
         data = path.read_bytes()
         yield FileRecord(
             path=path.relative_to(folder).as_posix(),
@@ -138,8 +151,8 @@ def stack_files(stack: Stack, folder: Path) -> Iterator[FileRecord]:
         )
 
 
-def ending_for(job: str, error: Exception) -> Failed | Stopped:
-    """The last message of a job that `error` ended."""
+def outcome_of_error(job: str, error: Exception) -> Failed | Stopped:
+    """Return the outcome of a job that ``error`` ended."""
     reason = str(getattr(error, "reason", ""))
     if reason == "CANCELLED":
         return Stopped(job=job)
@@ -149,14 +162,14 @@ def ending_for(job: str, error: Exception) -> Failed | Stopped:
             reason="DISK_FULL",
             message="The server's disk became full while the layers were written.",
             hint="Delete old jobs or free some space, then submit again.",
-            last=False,
+            worker_exits=False,
         )
     if reason:
-        message = without_paths(str(getattr(error, "message", error)))
-        hint = without_paths(str(getattr(error, "hint", "")))
-        # After it ran out of memory a process is not trusted with another job.
-        last = reason == "OUT_OF_MEMORY"
-        return Failed(job=job, reason=reason, message=message, hint=hint, last=last)
+        message = strip_paths(str(getattr(error, "message", error)))
+        hint = strip_paths(str(getattr(error, "hint", "")))
+        # A process that ran out of memory is not used for another job.
+        worker_exits = reason == "OUT_OF_MEMORY"
+        return Failed(job=job, reason=reason, message=message, hint=hint, worker_exits=worker_exits)
     _log.error("job=%s unexpected engine error", job, exc_info=error)
     if isinstance(error, MemoryError):
         reason, message = "OUT_OF_MEMORY", "The request did not fit into the worker's memory."
@@ -164,11 +177,11 @@ def ending_for(job: str, error: Exception) -> Failed | Stopped:
     else:
         reason, message = "ENGINE_CRASHED", "The engine stopped with an unexpected error."
         hint = "The server's log has the details."
-    return Failed(job=job, reason=reason, message=message, hint=hint, last=True)
+    return Failed(job=job, reason=reason, message=message, hint=hint, worker_exits=True)
 
 
-def without_paths(text: str) -> str:
-    """Text for a caller, who must not learn where things lie here: of each path the last name."""
+def strip_paths(text: str) -> str:
+    """Return the text with each absolute path cut to its last name, for a caller."""
     return _ABSOLUTE_PATH.sub(r"\1", text)
 
 
@@ -176,31 +189,31 @@ def _is_disk_full(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
-        if os.strerror(errno.ENOSPC) in str(error):  # libraries in Rust and C++ give the text alone
+        if os.strerror(errno.ENOSPC) in str(error):  # libraries in Rust and C++ give only the text
             return True
         error = error.__cause__ or error.__context__
     return False
 
 
-class _Reporter:
-    """Passes progress on, but no faster than anybody can look."""
+class _ProgressThrottle:
+    """Sends the progress of an engine, at most once in ``MIN_REPORT_INTERVAL_S``."""
 
-    def __init__(self, run: Run, send: Callable[[Progressed], None]) -> None:
-        self._run = run
+    def __init__(self, command: RunJob, send: Callable[[ProgressReport], None]) -> None:
+        self._command = command
         self._send = send
         self._stage = ""
         self._next_s = 0.0
-        self._shown: tuple[Path, int] | None = None
+        self._last_preview: tuple[Path, int] | None = None
 
     def report(self, progress: EngineProgress) -> None:
-        preview = progress.preview is not None and self._show(progress.preview)
+        preview = progress.preview is not None and self._write_preview(progress.preview)
         now = time.monotonic()
         if not (preview or progress.stage != self._stage or now >= self._next_s):
             return
         self._stage, self._next_s = progress.stage, now + MIN_REPORT_INTERVAL_S
         self._send(
-            Progressed(
-                job=self._run.job,
+            ProgressReport(
+                job=self._command.job,
                 stage=progress.stage,
                 done=progress.done,
                 total=progress.total,
@@ -211,13 +224,13 @@ class _Reporter:
             )
         )
 
-    def _show(self, picture: Path) -> bool:
-        """Pass a picture on unless it is the one that was passed on last."""
+    def _write_preview(self, image: Path) -> bool:
+        """Write the preview unless the image is the one of the last preview."""
         try:
-            version = (picture, picture.stat().st_mtime_ns)
+            version = (image, image.stat().st_mtime_ns)
         except OSError:
             return False
-        if version == self._shown:
+        if version == self._last_preview:
             return False
-        self._shown = version
-        return offer_preview(picture, Path(self._run.preview))
+        self._last_preview = version
+        return write_preview(image, Path(self._command.preview))

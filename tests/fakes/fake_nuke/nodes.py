@@ -227,7 +227,7 @@ class Group(Node):
         state.app.contexts.append(state)
         return self
 
-    def __exit__(self, *problem: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._state.app.contexts.pop()
 
 

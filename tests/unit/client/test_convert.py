@@ -29,7 +29,7 @@ def moment(value: datetime | None) -> Timestamp | None:
 
 def message_of(status: JobStatus) -> jobs_pb2.Job:
     """What a server would send for a status."""
-    p, e = status.progress, status.problem
+    p, e = status.progress, status.error
     return jobs_pb2.Job(
         name=status.name,
         state=f"JOB_STATE_{status.state.name.upper()}" if status.state != "unknown" else 99,

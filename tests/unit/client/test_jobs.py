@@ -103,7 +103,7 @@ def test_a_watch_gives_up_when_the_server_stays_away(
     job = client.submit(GenerateSpec("a fox"))
     server.stop()
     with pytest.raises(ServerUnavailable, match=server.address):
-        list(job.watch(patience_s=0.5))
+        list(job.watch(retry_timeout_s=0.5))
 
 
 def test_a_watch_from_the_last_revision_ends_at_once(client: Client, script: Script) -> None:

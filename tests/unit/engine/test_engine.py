@@ -128,4 +128,4 @@ def test_the_first_frame_is_that_of_the_full_decode(models: Path) -> None:
     pipeline = LayeredPipeline.from_pretrained(models / "mini")
     latents = torch.randn(1, 5, 4, 2, 4, 6, generator=torch.Generator().manual_seed(1))
     full = next(pipeline.decode(latents, 1)).composite[0, :, 0]
-    assert torch.equal(pipeline.first_frame(latents), full)
+    assert torch.equal(pipeline.decode_first_frame(latents), full)

@@ -28,18 +28,20 @@ def test_a_scene_may_do_without_shadows_or_foregrounds() -> None:
 def test_each_stream_hears_the_global_prompt_and_its_own() -> None:
     layout = StreamLayout.for_foregrounds(2, shadows=False)
     assert layout.prompts == ("global", "foreground_01", "foreground_02", "background")
-    assert layout.visibility == ((0, 1, 2, 3), (0, 3), (0, 1), (0, 1), (0, 2), (0, 2))
+    assert layout.attended_prompts == ((0, 1, 2, 3), (0, 3), (0, 1), (0, 1), (0, 2), (0, 2))
 
 
 def test_rows_follow_the_checkpoint_and_fall_back_to_the_role() -> None:
     layout = StreamLayout.for_foregrounds(2, shadows=False)
     names = ("background", "composite", "matte", "foreground", "foreground_02")
-    assert layout.rows(names) == (1, 0, 3, 2, 4, 2)
+    assert layout.modulation_rows(names) == (1, 0, 3, 2, 4, 2)
 
 
 def test_a_role_the_checkpoint_does_not_know_is_refused() -> None:
     with pytest.raises(ValueError, match="shadow"):
-        StreamLayout.for_foregrounds(1).rows(("composite", "background", "foreground", "matte"))
+        StreamLayout.for_foregrounds(1).modulation_rows(
+            ("composite", "background", "foreground", "matte")
+        )
 
 
 def test_index_finds_a_stream_by_name() -> None:

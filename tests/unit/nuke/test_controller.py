@@ -43,7 +43,7 @@ def test_the_node_tells_how_far_it_is(studio: Studio) -> None:
     assert studio.value("progress") == "2 ahead"
     studio.changed()
     assert studio.value("l2v_life") == "running"
-    assert studio.value("progress") == "25 %, drawing, 1 of 4, about 30 s left"
+    assert studio.value("progress") == "25 %, denoising 1/4, 30 s left"
     studio.tell("PreviewUpdated", request_id=studio.value("l2v_request"), path="/cache/p.png")
     assert studio.value("preview") == "<img src='/cache/p.png'>"
 
@@ -80,12 +80,12 @@ def test_the_inputs_stay_connected_when_the_inside_changes(studio: Studio, stack
 
 def test_a_rerender_changes_paths_and_nothing_else(studio: Studio, stack: Path) -> None:
     uuid = studio.with_stack(stack)
-    studio.controller.press(uuid, "explode")
+    studio.controller.on_button(uuid, "explode")
     grade = studio.nuke.nodes.Grade()
     read_fg = studio.nuke.toNode("Read_fg_01")
     grade.setInput(0, read_fg)
-    studio.host.write(uuid, {"fg_01_prompt": "a wolf", "fg_01_seed": "9"})
-    studio.controller.press(uuid, "rerender fg_01")
+    studio.host.set_knobs(uuid, {"fg_01_prompt": "a wolf", "fg_01_seed": "9"})
+    studio.controller.on_button(uuid, "rerender fg_01")
     spec = studio.line.last("rerender")["spec"]
     assert (spec["layers"], spec["prompts"], spec["seed"]) == (["fg_01"], {"fg_01": "a wolf"}, 9)
     before = studio.nuke.dump()
@@ -106,7 +106,7 @@ def test_a_rerender_changes_paths_and_nothing_else(studio: Studio, stack: Path) 
 
 def test_an_open_read_that_the_artist_has_turned_back_stays(studio: Studio, stack: Path) -> None:
     uuid = studio.with_stack(stack)
-    studio.controller.press(uuid, "explode")
+    studio.controller.on_button(uuid, "explode")
     again(stack, "fg_01")
     studio.done(stack, request=resent(studio, uuid))
     pinned = studio.nuke.toNode("Read_fg_01")
@@ -118,14 +118,14 @@ def test_an_open_read_that_the_artist_has_turned_back_stays(studio: Studio, stac
 
 
 def resent(studio: Studio, uuid: str) -> str:
-    studio.controller.press(uuid, "rerender")
+    studio.controller.on_button(uuid, "rerender")
     return str(studio.line.sent[-1]["request_id"])
 
 
 def test_another_version_takes_its_shadow_along(studio: Studio, stack: Path) -> None:
     studio.with_stack(stack)
     again(stack, "fg_01", "shadow_01")
-    studio.controller.press(studio.value("l2v_uuid"), "rerender fg_01")
+    studio.controller.on_button(studio.value("l2v_uuid"), "rerender fg_01")
     studio.done(stack, state=2)
     with_session(studio, "fg_01_version", 1)
     inside = studio.nuke.dump()["LayerT2V1"]["nodes"]
@@ -137,12 +137,12 @@ def with_session(studio: Studio, knob: str, value: object) -> None:
     """The artist changes a knob; the node's own code finds the plug-in."""
     from layert2v_nuke import api
 
-    before = api.session
-    api.session = lambda: studio.session  # type: ignore[assignment]
+    before = api.plugin_state
+    api.plugin_state = lambda: studio.session  # type: ignore[assignment]
     try:
         studio.nuke.change(studio.node(), knob, value)
     finally:
-        api.session = before
+        api.plugin_state = before
 
 
 def test_a_version_that_is_not_there_is_told(studio: Studio, stack: Path) -> None:
@@ -164,9 +164,9 @@ def test_a_plate_is_frozen_where_it_arrives_and_tells_what_it_is(
     again(stack, "bg", source="plate")
     studio.done(stack, request=request)
     assert (studio.value("bg_made"), studio.value("bg_freeze")) == ("plate", True)
-    studio.controller.press(uuid, "rerender")
+    studio.controller.on_button(uuid, "rerender")
     assert "bg" not in studio.line.last("rerender")["spec"]["layers"]
-    studio.host.write(uuid, {"bg_freeze": False})
+    studio.host.set_knobs(uuid, {"bg_freeze": False})
     again(stack, "fg_01")
     studio.done(stack)
     assert not studio.value("bg_freeze")
@@ -179,8 +179,8 @@ def test_text_with_brackets_is_read_as_it_is_written(studio: Studio, stack: Path
     assert {spec["prompt"], spec["background_prompt"], spec["negative_prompt"]} == {code}
     studio.done(stack)
     uuid = str(studio.node()["l2v_uuid"].value())
-    studio.host.write(uuid, {"fg_01_prompt": code})
-    studio.controller.press(uuid, "rerender fg_01")
+    studio.host.set_knobs(uuid, {"fg_01_prompt": code})
+    studio.controller.on_button(uuid, "rerender fg_01")
     assert studio.line.last("rerender")["spec"]["prompts"] == {"fg_01": code}
     assert studio.nuke.executed == []
     assert studio.value("prompt") == code
@@ -189,10 +189,10 @@ def test_text_with_brackets_is_read_as_it_is_written(studio: Studio, stack: Path
 
 def test_frozen_layers_are_left_out_and_refused(studio: Studio, stack: Path) -> None:
     uuid = studio.with_stack(stack)
-    studio.host.write(uuid, {"bg_freeze": True, "shadow_01_freeze": True})
-    studio.controller.press(uuid, "rerender bg")
+    studio.host.set_knobs(uuid, {"bg_freeze": True, "shadow_01_freeze": True})
+    studio.controller.on_button(uuid, "rerender bg")
     assert studio.value("status").startswith("bg is frozen.")
-    studio.controller.press(uuid, "rerender fg_01")
+    studio.controller.on_button(uuid, "rerender fg_01")
     spec = studio.line.last("rerender")["spec"]
     assert (spec["layers"], spec["frozen"]) == (["fg_01"], ["shadow_01"])
 
@@ -201,10 +201,10 @@ def test_versions_that_were_never_together_are_no_start(studio: Studio, stack: P
     uuid = studio.with_stack(stack)
     again(stack, "fg_01")
     again(stack, "fg_02")
-    studio.controller.press(uuid, "rerender bg")
+    studio.controller.on_button(uuid, "rerender bg")
     studio.done(stack, state=3)
-    studio.host.write(uuid, {"fg_01_version": 1})
-    studio.controller.press(uuid, "rerender bg")
+    studio.host.set_knobs(uuid, {"fg_01_version": 1})
+    studio.controller.on_button(uuid, "rerender bg")
     assert "never together" in studio.value("status")
 
 
@@ -238,10 +238,10 @@ def test_a_failed_job_is_told_without_running_its_words(studio: Studio) -> None:
 def test_cancel_goes_out_and_comes_back(studio: Studio) -> None:
     uuid = studio.asked()
     studio.changed()
-    studio.controller.press(uuid, "generate")
+    studio.controller.on_button(uuid, "generate")
     assert studio.value("status").startswith("This node is waiting already.")
     assert studio.value("l2v_life") == "running"
-    studio.controller.press(uuid, "cancel")
+    studio.controller.on_button(uuid, "cancel")
     assert studio.line.sent[-1] == {"do": "cancel", "request_id": studio.value("l2v_request")}
     studio.tell("RequestCancelled", request_id=studio.value("l2v_request"), job="jobs/1")
     assert studio.value("l2v_life") == "cancelled"
@@ -249,9 +249,9 @@ def test_cancel_goes_out_and_comes_back(studio: Studio) -> None:
 
 def test_cancel_before_the_server_answers(studio: Studio) -> None:
     uuid = studio.controller.create()
-    studio.host.write(uuid, {"prompt": "a fox"})
-    studio.controller.press(uuid, "generate")
-    studio.controller.press(uuid, "cancel")
+    studio.host.set_knobs(uuid, {"prompt": "a fox"})
+    studio.controller.on_button(uuid, "generate")
+    studio.controller.on_button(uuid, "cancel")
     studio.controller.pump()
     assert studio.value("l2v_life") == "cancelled"
     assert studio.lines == []
@@ -262,7 +262,7 @@ def test_the_job_survives_closing_nuke(studio: Studio, stack: Path, tmp_path: Pa
     studio.changed()
     text = save(studio.nuke)
     later = Studio(tmp_path, FakeNuke())
-    later.nuke.addOnScriptLoad(later.controller.look)
+    later.nuke.addOnScriptLoad(later.controller.schedule_scan)
     reopen(later.nuke, text)
     later.controller.pump()
     attached = later.line.last("attach")
@@ -301,8 +301,8 @@ def test_a_lost_bridge_is_started_again_and_the_job_attached(studio: Studio) -> 
 
 def test_a_bridge_that_cannot_start_is_told_once(studio: Studio, tmp_path: Path) -> None:
     uuid = studio.controller.create()
-    studio.host.write(uuid, {"prompt": "a fox"})
-    studio.controller.press(uuid, "generate")
+    studio.host.set_knobs(uuid, {"prompt": "a fox"})
+    studio.controller.on_button(uuid, "generate")
     studio.controller.pump()
     studio.line.fault = BridgeFailed("BRIDGE_NOT_STARTED", "The bridge cannot start.", "Choose.")
     studio.controller.pump()
@@ -327,27 +327,27 @@ def test_deleting_a_node_leaves_its_job_and_undo_takes_it_up_again(
     studio.asked()
     studio.changed()
     for kind in (studio.nuke.addOnCreate, studio.nuke.addOnDestroy):
-        kind(studio.controller.look, nodeClass="Group")
+        kind(studio.controller.schedule_scan, nodeClass="Group")
     request = studio.value("l2v_request")
     studio.nuke.delete(studio.node())
     studio.done(stack, request=request)
     assert [one["do"] for one in studio.line.sent] == ["connect", "generate"]
     studio.nuke.undo()
-    studio.controller.look()
+    studio.controller.schedule_scan()
     studio.controller.pump()
     assert studio.line.last("attach")["request_id"] == request
 
 
 def test_a_press_that_never_left_is_gone_with_nuke(studio: Studio, tmp_path: Path) -> None:
     uuid = studio.controller.create()
-    studio.host.write(uuid, {"prompt": "a fox"})
-    studio.controller.press(uuid, "generate")
+    studio.host.set_knobs(uuid, {"prompt": "a fox"})
+    studio.controller.on_button(uuid, "generate")
     later = Studio(tmp_path, FakeNuke())
     reopen(later.nuke, save(studio.nuke))
-    later.controller.look()
+    later.controller.schedule_scan()
     later.controller.pump()
     assert later.lines == []
-    later.controller.press(uuid, "generate")
+    later.controller.on_button(uuid, "generate")
     later.controller.pump()
     later.connect()
     assert later.line.last("generate")["spec"]["prompt"] == "a fox"
@@ -358,7 +358,7 @@ def test_a_cancel_that_nobody_heard_is_said_again(studio: Studio) -> None:
     studio.changed()
     studio.line.fault = BridgeFailed("BRIDGE_ENDED", "The bridge ended.")
     studio.controller.pump()
-    studio.controller.press(uuid, "cancel")
+    studio.controller.on_button(uuid, "cancel")
     studio.now = 2.0
     studio.controller.pump()
     assert [one["do"] for one in studio.line.sent] == ["connect", "attach", "cancel"]
@@ -372,17 +372,17 @@ def test_a_stack_that_cannot_be_read_is_told_and_the_line_stays(
     studio.done(tmp_path / "nowhere")
     assert studio.value("status").startswith("There is no stack.json")
     assert studio.nuke.dump()["LayerT2V1"]["nodes"] == before
-    studio.controller.press(uuid, "generate")
+    studio.controller.on_button(uuid, "generate")
     assert len(studio.lines) == 1
     assert [one["do"] for one in studio.line.sent].count("generate") == 2
 
 
 def test_a_request_that_was_written_over_is_not_resumed(studio: Studio, tmp_path: Path) -> None:
     uuid = studio.asked()
-    studio.host.write(uuid, {"l2v_asked": "no JSON"})
+    studio.host.set_knobs(uuid, {"l2v_asked": "no JSON"})
     later = Studio(tmp_path, FakeNuke())
     reopen(later.nuke, save(studio.nuke))
-    later.controller.look()
+    later.controller.schedule_scan()
     later.controller.pump()
     assert later.value("l2v_life") == "lost"
 
@@ -400,7 +400,7 @@ def test_a_copy_is_a_node_of_its_own(studio: Studio, stack: Path) -> None:
     studio.changed()
     original = studio.value("l2v_uuid")
     load(studio.nuke, save(studio.nuke))  # paste
-    studio.controller.look()
+    studio.controller.schedule_scan()
     studio.controller.pump()
     copy = "LayerT2V2"
     assert studio.value("l2v_uuid") == original != studio.value("l2v_uuid", copy)
@@ -420,14 +420,14 @@ def test_two_nodes_do_not_mix(studio: Studio, stack: Path) -> None:
 
 def test_the_seed_is_rolled_again(studio: Studio) -> None:
     uuid = studio.controller.create()
-    studio.controller.press(uuid, "reroll")
+    studio.controller.on_button(uuid, "reroll")
     assert studio.value("seed").isdecimal()
 
 
 def test_a_model_that_the_server_lacks_is_named(studio: Studio) -> None:
     uuid = studio.controller.create()
-    studio.host.write(uuid, {"prompt": "a fox"})
-    studio.controller.press(uuid, "generate")
+    studio.host.set_knobs(uuid, {"prompt": "a fox"})
+    studio.controller.on_button(uuid, "generate")
     studio.controller.pump()
     from dataclasses import replace
 
@@ -441,15 +441,15 @@ def test_knobs_of_the_artist_s_own_are_left_alone(studio: Studio, stack: Path) -
     own = studio.nuke.Int_Knob("my_version", "mine")
     studio.node().addKnob(own)
     studio.done(stack)
-    studio.controller.press(uuid, "rerender fg_01")
+    studio.controller.on_button(uuid, "rerender fg_01")
     assert studio.line.last("rerender")["spec"]["layers"] == ["fg_01"]
     assert studio.node().knob("my_version") is not None
 
 
 def test_freeze_and_mute_outlive_another_set_of_layers(studio: Studio, stack: Path) -> None:
     uuid = studio.with_stack(stack)
-    studio.host.write(uuid, {"bg_freeze": True, "fg_01_mute": True})
-    studio.controller.press(uuid, "generate")
+    studio.host.set_knobs(uuid, {"bg_freeze": True, "fg_01_mute": True})
+    studio.controller.on_button(uuid, "generate")
     other = Path(shutil.copytree(stack, stack.with_name("other")))
     studio.done(other)
     assert studio.value("folder") == str(other)

@@ -20,15 +20,15 @@ from layert2v_nuke.host import Host
 from layert2v_nuke.preferences import Preferences
 
 COMMANDS = [
-    "Generate", "Import stack", "Explode", "Refresh pending", "Preferences", "Self-check",
+    "Generate", "Import stack", "Explode", "Retry pending", "Preferences", "Self-check",
 ]  # fmt: skip
 
 
 @pytest.fixture
 def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     made = Studio(tmp_path)
-    monkeypatch.setattr(api, "session", lambda: made.session)
-    monkeypatch.setattr(preferences, "folder", lambda: tmp_path / ".nuke")
+    monkeypatch.setattr(api, "plugin_state", lambda: made.session)
+    monkeypatch.setattr(preferences, "nuke_folder", lambda: tmp_path / ".nuke")
     api.install()
     return made
 
@@ -201,9 +201,9 @@ def test_defaults_need_no_file(tmp_path: Path) -> None:
 def test_wrong_preferences_do_not_keep_nuke_from_its_menu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preferences, "folder", lambda: tmp_path)
+    monkeypatch.setattr(preferences, "nuke_folder", lambda: tmp_path)
     (tmp_path / "layert2v.json").write_text("{")
     with FakeNuke().installed() as nuke:
-        made = api.session.__wrapped__()
+        made = api.plugin_state.__wrapped__()
     assert made.preferences == Preferences()
     assert "layert2v.json cannot be used" in nuke.messages[0]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from layert2v_server.auth import LOCAL_USER, Callers, make_token, read_callers
+from layert2v_server.auth import LOCAL_USER, TokenAuthenticator, make_token, read_token_file
 from layert2v_server.cli import main
-from layert2v_server.config import Config, check, is_local, load_config, show_config
+from layert2v_server.config import Config, check_config, load_config, show_config
 from layert2v_server.errors import AccessDenied, ConfigError
 
 
@@ -53,7 +53,7 @@ def test_wrong_settings_are_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    for read in (read_callers, lambda file: load_config(file, {})):
+    for read in (read_token_file, lambda file: load_config(file, {})):
         with pytest.raises(ConfigError, match="cannot be read: No such file") as caught:
             read(tmp_path / "nowhere")
         assert caught.value.hint
@@ -61,7 +61,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_an_address_without_a_port_is_told_how_to_be_written() -> None:
     with pytest.raises(ConfigError, match="no address to serve on") as caught:
-        check(Config(address="foo"))
+        check_config(Config(address="foo"))
     assert "HOST:PORT" in caught.value.hint
 
 
@@ -86,39 +86,32 @@ def test_what_the_system_refuses_is_one_sentence(
 
 def test_shown_settings_can_be_read_back(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
-    config = Config(data=tmp_path, devices=("cuda:0", "cuda:1"), tell_paths=False)
+    config = Config(data=tmp_path, devices=("cuda:0", "cuda:1"), expose_local_paths=False)
     file.write_text(show_config(config))
     assert load_config(file, {}) == config
     assert "token_file" not in tomllib.loads(show_config(config))["server"]
 
 
-@pytest.mark.parametrize(
-    ("address", "local"),
-    [
-        ("127.0.0.1:7433", True),
-        ("127.9.9.9:1", True),
-        ("localhost:7433", True),
-        ("[::1]:7433", True),
-        ("unix:/run/layert2v", True),
-        ("0.0.0.0:7433", False),
-        ("[::]:7433", False),
-        ("10.0.0.1:7433", False),
-        ("render01:7433", False),
-        ("localhost.example:7433", False),
-    ],
-)
-def test_which_addresses_stay_on_this_machine(address: str, local: bool) -> None:
-    assert is_local(address) == local
+def test_the_old_name_of_a_setting_is_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[server]\ntell_paths = true")
+    assert load_config(file, {}).expose_local_paths is True
+    assert "tell_paths is now called expose_local_paths" in caplog.text
+    file.write_text("[server]\ntell_paths = true\nexpose_local_paths = true")
+    with pytest.raises(ConfigError, match="both expose_local_paths and its old name tell_paths"):
+        load_config(file, {})
 
 
 def test_other_machines_need_a_token_or_certificates() -> None:
     with pytest.raises(ConfigError, match="must know its callers"):
-        check(Config(address="0.0.0.0:7433"))
-    check(Config(address="0.0.0.0:7433", token_file=Path("tokens")))
+        check_config(Config(address="0.0.0.0:7433"))
+    check_config(Config(address="0.0.0.0:7433", token_file=Path("tokens")))
     pem = Path("x.pem")
     with pytest.raises(ConfigError):
-        check(Config(address="0.0.0.0:7433", tls_certificate=pem, tls_key=pem))
-    check(
+        check_config(Config(address="0.0.0.0:7433", tls_certificate=pem, tls_key=pem))
+    check_config(
         Config(address="0.0.0.0:7433", tls_certificate=pem, tls_key=pem, tls_client_authority=pem)
     )
 
@@ -136,7 +129,7 @@ def test_the_settings_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_without_tokens_everybody_is_the_local_user() -> None:
-    assert read_callers(None).identify("") == LOCAL_USER
+    assert read_token_file(None).authenticate("") == LOCAL_USER
 
 
 def test_a_token_says_who_calls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,11 +139,11 @@ def test_a_token_says_who_calls(tmp_path: Path, capsys: pytest.CaptureFixture[st
     _, other = make_token("bert")
     file = tmp_path / "tokens"
     file.write_text(f"# who may call\n{line}\n\n{other}\n")
-    callers = read_callers(file)
-    assert callers.identify(f"Bearer {token}") == "anna"
+    authenticator = read_token_file(file)
+    assert authenticator.authenticate(f"Bearer {token}") == "anna"
     for wrong in ("", token, f"Basic {token}", f"Bearer {token}x", "Bearer ", "Bearer \xff"):
         with pytest.raises(AccessDenied):
-            callers.identify(wrong)
+            authenticator.authenticate(wrong)
 
 
 @pytest.mark.parametrize("text", ["", "# nobody\n", "anna\n", "anna 123\n", f"a b {'0' * 64}\n"])
@@ -158,10 +151,10 @@ def test_a_token_file_must_be_right(tmp_path: Path, text: str) -> None:
     file = tmp_path / "tokens"
     file.write_text(text)
     with pytest.raises(ConfigError):
-        read_callers(file)
+        read_token_file(file)
 
 
 def test_names_are_plain() -> None:
     with pytest.raises(ConfigError):
         make_token("anna the first\n")
-    assert Callers({}).identify("anything") == LOCAL_USER
+    assert TokenAuthenticator({}).authenticate("anything") == LOCAL_USER

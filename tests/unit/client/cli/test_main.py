@@ -48,7 +48,13 @@ def test_generate(ready: ScriptedServer, tmp_path: Path) -> None:
     code, out, err = call("generate", "a red fox!", "--server", ready.address)
     assert (code, out) == (0, "a_red_fox_001\n")
     assert sorted(p.name for p in (tmp_path / "a_red_fox_001").iterdir()) == ["bg", "stack.json"]
-    for words in ("job jobs/1", "denoise 1/4", "understood as: fox, snow", "warning: 'red'", "bg"):
+    for words in (
+        "job jobs/1",
+        "denoising 1/4",
+        "understood as: fox, snow",
+        "warning: 'red'",
+        "bg",
+    ):
         assert words in err
 
 

@@ -12,7 +12,7 @@ from fakes.scripted_server import Script
 from layert2v.v1 import jobs_pb2
 from layert2v_client import Client, Job, NotPossible, ServerUnavailable, TransferFailed
 from layert2v_client.transfer import download
-from layert2v_client.transfer.download import SEGMENT_BYTES, Terms
+from layert2v_client.transfer.download import SEGMENT_BYTES, TransferOptions
 
 FILES = {"stack.json": b"{}", "bg/v001/a.exr": b"0123456789" * 3, "empty": b"", "b": b"some"}
 
@@ -35,8 +35,8 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_everything_arrives_the_manifest_last(job: Job, script: Script, tmp_path: Path) -> None:
     heard: list[tuple[int, int]] = []
-    terms = Terms(report=lambda done, total: heard.append((done, total)))
-    folder = job.download(tmp_path / "fox", terms)
+    options = TransferOptions(report=lambda done, total: heard.append((done, total)))
+    folder = job.download(tmp_path / "fox", options)
     assert content(folder) == FILES
     assert script.read_from[-1][0] == "artifact:stack.json"
     assert heard[-1] == (36, 36)
@@ -67,7 +67,9 @@ def test_a_later_call_goes_on_with_the_partial_file(
 ) -> None:
     script.cut_reads_after = [3] + [0] * 9
     with pytest.raises(ServerUnavailable):
-        download.download(client._connection, job.status(), tmp_path, Terms(patience_s=0.3))
+        download.download_stack(
+            client._connection, job.status(), tmp_path, TransferOptions(retry_timeout_s=0.3)
+        )
     (partial,) = (tmp_path / "bg" / "v001").iterdir()
     assert partial.read_bytes() == FILES["bg/v001/a.exr"][:12]
     script.cut_reads_after.clear()
@@ -93,16 +95,20 @@ def test_a_file_that_is_wrong_on_the_server(job: Job, script: Script, tmp_path: 
     assert set(content(tmp_path)) == {"bg/v001/a.exr", "empty"}
 
 
-def test_patience_with_damage_and_short_files_ends(
+def test_retries_of_damaged_and_short_files_end(
     job: Job, client: Client, script: Script, tmp_path: Path
 ) -> None:
     script.damaged_reads = list(range(99))
     with pytest.raises(TransferFailed, match="damaged again"):
-        download.download(client._connection, job.status(), tmp_path, Terms(patience_s=0.3))
+        download.download_stack(
+            client._connection, job.status(), tmp_path, TransferOptions(retry_timeout_s=0.3)
+        )
     script.damaged_reads = []
     script.promised = {"b": b"some more"}
     with pytest.raises(TransferFailed, match="ends early"):
-        download.download(client._connection, job.status(), tmp_path, Terms(patience_s=0.3))
+        download.download_stack(
+            client._connection, job.status(), tmp_path, TransferOptions(retry_timeout_s=0.3)
+        )
 
 
 def test_nothing_of_the_artists_is_overwritten(job: Job, tmp_path: Path) -> None:
@@ -182,7 +188,7 @@ def test_an_error_that_is_no_cut_is_told(job: Job, script: Script, tmp_path: Pat
     status = job.status()
     script.refuse = [(grpc.StatusCode.FAILED_PRECONDITION, None)]
     with pytest.raises(NotPossible):
-        download.download(job._connection, status, tmp_path)
+        download.download_stack(job._connection, status, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +204,7 @@ def test_an_error_that_is_no_cut_is_told(job: Job, script: Script, tmp_path: Pat
 def test_paths_of_shared_storage(
     path: str, pairs: tuple[tuple[str, str], ...], here: list[str]
 ) -> None:
-    assert list(download._mapped(path, pairs)) == here
+    assert list(download._mapped_paths(path, pairs)) == here
 
 
 def test_a_link_to_a_damaged_file_of_the_server_is_dropped(
@@ -212,7 +218,7 @@ def test_a_link_to_a_damaged_file_of_the_server_is_dropped(
         (shared / path).write_bytes(data)
     (shared / "b").write_bytes(b"so")
     script.jobs["jobs/1"].local_path = str(shared)
-    folder = job.download(tmp_path / "fox", Terms(link=True))
+    folder = job.download(tmp_path / "fox", TransferOptions(link=True))
     assert content(folder) == FILES
     assert (shared / "b").read_bytes() == b"so"
     assert (folder / "stack.json").samefile(shared / "stack.json")

@@ -19,7 +19,7 @@ from layert2v_engine.metrics import layers as measures
 from layert2v_engine.metrics.diversity import nearest, spread
 from layert2v_engine.metrics.flow import warped_error
 from layert2v_engine.model.checkpoint import read_index
-from layert2v_engine.pipeline import model_folder
+from layert2v_engine.pipeline import find_model
 from layert2v_engine.stream_codec import ForegroundFrames, LayerFrames
 from layert2v_engine.world.text.vocabulary import SUBJECTS, V0, V1, is_held_out
 
@@ -39,7 +39,7 @@ def clip(shadow: Tensor | None = None) -> LayerFrames:
     colour = torch.full_like(ground, 0.4)
     linear = decode_srgb(ground) * (1 - cast)
     full = encode_srgb(decode_srgb(colour) * alpha + linear * (1 - alpha))
-    actor = ForegroundFrames(colour=colour, alpha=alpha, shadow=cast if shadow is None else shadow)
+    actor = ForegroundFrames(color=colour, alpha=alpha, shadow=cast if shadow is None else shadow)
     return LayerFrames(composite=full, background=ground, foregrounds=(actor,))
 
 
@@ -124,7 +124,7 @@ def test_wishes_take_every_subject_and_keep_held_out_scenes_apart() -> None:
 
 
 def test_the_shipped_model_says_what_can_be_measured() -> None:
-    folder = model_folder("mini")
+    folder = find_model("mini")
     info = read_index(folder).info
     assert set(selection_of(info).subjects) == set(info.vocabulary["subject"])
     request = largest_request(info, "a fox")

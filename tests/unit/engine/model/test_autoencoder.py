@@ -57,7 +57,7 @@ def test_codes_can_be_those_of_the_picture_scaled_down(
     large = PatchAutoencoder(
         6, spatial_factor=16, decoder_widths=(16, 8, 8, 8), decoder_blocks=1, neighbours=neighbours
     )
-    large.take_codes(autoencoder)
+    large.match_latents_of(autoencoder)
     small = video()
     grown = small.repeat_interleave(2, -1).repeat_interleave(2, -2)
     with torch.no_grad():
@@ -67,8 +67,8 @@ def test_codes_can_be_those_of_the_picture_scaled_down(
 
 
 def test_codes_of_another_kind_are_refused(autoencoder: PatchAutoencoder) -> None:
-    with pytest.raises(ValueError, match="cannot take the codes"):
-        PatchAutoencoder(8, spatial_factor=16).take_codes(autoencoder)
+    with pytest.raises(ValueError, match="cannot match the latents"):
+        PatchAutoencoder(8, spatial_factor=16).match_latents_of(autoencoder)
 
 
 def test_frame_counts_off_the_grid_are_refused(autoencoder: PatchAutoencoder) -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from layert2v_engine.model.autoencoder import WanAutoencoder, decode_video
-from layert2v_engine.model.wan_import import autoencoder_from_official, fold_mask_lora
+from layert2v_engine.model.wan_import import convert_autoencoder, merge_matte_lora
 
 pytestmark = pytest.mark.parity
 
@@ -34,7 +34,7 @@ def part(dump: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def test_parity_of_encoding_and_decoding(dump: dict[str, Tensor], meta: dict) -> None:
-    autoencoder = WanAutoencoder(autoencoder_from_official(part(dump, "w."), meta["config"]))
+    autoencoder = WanAutoencoder(convert_autoencoder(part(dump, "w."), meta["config"]))
     latents = autoencoder.encode_video(dump["in.video"])
     torch.testing.assert_close(latents, dump["out.z"], atol=1e-4, rtol=0)
     video = decode_video(autoencoder, dump["out.z"])
@@ -44,7 +44,7 @@ def test_parity_of_encoding_and_decoding(dump: dict[str, Tensor], meta: dict) ->
 @torch.no_grad()
 def test_parity_of_the_decoder_for_mattes(dump: dict[str, Tensor], meta: dict) -> None:
     scale = meta["lora_alpha"] / meta["lora_rank"]
-    weights = fold_mask_lora(part(dump, "w."), part(dump, "lora."), scale)
-    autoencoder = WanAutoencoder(autoencoder_from_official(weights, meta["config"]))
+    weights = merge_matte_lora(part(dump, "w."), part(dump, "lora."), scale)
+    autoencoder = WanAutoencoder(convert_autoencoder(weights, meta["config"]))
     video = decode_video(autoencoder, dump["out.z"])
     torch.testing.assert_close(video, dump["out.recon_lora"].clamp(-1, 1), atol=1e-4, rtol=0)

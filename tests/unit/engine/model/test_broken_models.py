@@ -14,7 +14,7 @@ from fakes.tiny_model import INFO, write_tiny_model
 from layert2v.spec import GenerateSpec
 from layert2v_engine.engine import Engine
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
-from layert2v_engine.model.checkpoint import loading
+from layert2v_engine.model.checkpoint import raise_bad_checkpoint
 from layert2v_engine.model.components import DECODER_LORA
 from layert2v_engine.model.text import MiniLMTextEncoder
 from layert2v_engine.pipeline import MATTE, LayeredPipeline
@@ -49,7 +49,10 @@ def test_a_pickled_text_encoder_is_never_read(tmp_path: Path) -> None:
     )
     BertModel(config).save_pretrained(tmp_path)
     pickle_instead(tmp_path / "model.safetensors", "pytorch_model.bin")
-    with pytest.raises(BadCheckpoint, match="no file named model"), loading("The text"):
+    with (
+        pytest.raises(BadCheckpoint, match="no file named model"),
+        raise_bad_checkpoint("The text"),
+    ):
         MiniLMTextEncoder(tmp_path)
 
 

@@ -17,7 +17,7 @@ from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.checkpoint import (
     INDEX,
     CheckpointConfig,
-    Whitening,
+    LatentNormalization,
     load_transformer,
     read_index,
     save_transformer,
@@ -59,8 +59,13 @@ ROLES = ("composite", "background", "foreground", "matte", "foreground_02")
 
 
 def config() -> CheckpointConfig:
-    whitening = {role: Whitening(mean=(k, k + 0.5), std=(1.0, 2.0)) for k, role in enumerate(ROLES)}
-    return CheckpointConfig(info=INFO, whitening=whitening, shift=3.0, frames_per_stream=3)
+    latent_normalization = {
+        role: LatentNormalization(latents_mean=(k, k + 0.5), latents_std=(1.0, 2.0))
+        for k, role in enumerate(ROLES)
+    }
+    return CheckpointConfig(
+        info=INFO, latent_normalization=latent_normalization, shift=3.0, frames_per_stream=3
+    )
 
 
 def tiny(**more: object) -> LayeredWanTransformer3DModel:
@@ -86,7 +91,9 @@ def test_a_stock_wan_folder_loads_and_draws_the_same(tmp_path: Path, pieces: str
     latents, text, time = torch.randn(1, 16, 3, 8, 8), torch.randn(1, 9, 32), torch.tensor([500.0])
     with torch.no_grad():
         theirs = stock(latents, time, text, return_dict=False)[0]
-        sample = ours(latents[:, None], time, text[:, None], roles=[0], visibility=[(0,)]).sample
+        sample = ours(
+            latents[:, None], time, text[:, None], roles=[0], attended_prompts=[(0,)]
+        ).sample
     torch.testing.assert_close(sample[:, 0], theirs, atol=1e-6, rtol=0)
     assert not ours.layer_modulation.any()
 
@@ -171,7 +178,7 @@ def test_other_weights_have_another_digest(checkpoint: Path) -> None:
 
 def test_statistics_follow_the_streams(checkpoint: Path) -> None:
     layout = StreamLayout.for_foregrounds(2, shadows=False)
-    mean, std = read_index(checkpoint).statistics(layout)
+    mean, std = read_index(checkpoint).latents_mean_std(layout)
     assert mean[:, 0].tolist() == [0, 1, 2, 3, 4, 3]
     assert std.shape == (6, 2)
 

@@ -62,7 +62,7 @@ def on_one_clip(
 def test_one_stream_without_modulation_is_stock_wan(pair, scene) -> None:
     (stock, layered), (latents, text) = pair, scene
     time = torch.tensor([700.0, 300.0])
-    ours = layered(latents[:, :1], time, text[:, :1], roles=[0], visibility=[(0,)]).sample
+    ours = layered(latents[:, :1], time, text[:, :1], roles=[0], attended_prompts=[(0,)]).sample
     torch.testing.assert_close(
         ours, on_one_clip(stock, latents[:, :1], time, text[:, :1]), atol=1e-6, rtol=0
     )
@@ -72,7 +72,7 @@ def test_one_stream_without_modulation_is_stock_wan(pair, scene) -> None:
 def test_four_streams_are_stock_wan_on_a_clip_four_times_as_long(pair, scene) -> None:
     (stock, layered), (latents, text) = pair, scene
     time = torch.tensor([700.0, 300.0])
-    ours = layered(latents, time, text, roles=range(4), visibility=EVERYTHING).sample
+    ours = layered(latents, time, text, roles=range(4), attended_prompts=EVERYTHING).sample
     torch.testing.assert_close(ours, on_one_clip(stock, latents, time, text), atol=1e-6, rtol=0)
 
 
@@ -80,7 +80,7 @@ def test_four_streams_are_stock_wan_on_a_clip_four_times_as_long(pair, scene) ->
 def test_time_per_stream_is_stock_time_per_token(pair, scene) -> None:
     (stock, layered), (latents, text) = pair, scene
     time = torch.tensor([[900.0, 0.0, 500.0, 500.0], [0.0, 300.0, 0.0, 999.0]])
-    ours = layered(latents, time, text, roles=range(4), visibility=EVERYTHING).sample
+    ours = layered(latents, time, text, roles=range(4), attended_prompts=EVERYTHING).sample
     per_token = on_one_clip(stock, latents, time.repeat_interleave(TOKENS, 1), text)
     torch.testing.assert_close(ours, per_token, atol=1e-6, rtol=0)
 
@@ -90,41 +90,45 @@ class DenseText:
 
     _attention_backend = _parallel_config = None
 
-    def __init__(self, visibility: tuple[tuple[int, ...], ...]) -> None:
-        self.visibility = visibility
+    def __init__(self, attended_prompts: tuple[tuple[int, ...], ...]) -> None:
+        self.attended_prompts = attended_prompts
 
-    def __call__(self, attn, hidden_states, text, *_, memory=None) -> Tensor:
+    def __call__(self, attn, hidden_states, text, *_, kv_cache=None) -> Tensor:
         prompts = text.mask.shape[1]
-        heard = torch.zeros(len(self.visibility), prompts, dtype=torch.bool)
-        for stream, visible in enumerate(self.visibility):
-            heard[stream, list(visible)] = True
-        tokens = hidden_states.shape[1] // len(self.visibility)
-        allowed = heard[None, :, :, None] & text.mask[:, None]  # [B, S, P, L]
+        attended = torch.zeros(len(self.attended_prompts), prompts, dtype=torch.bool)
+        for stream, visible in enumerate(self.attended_prompts):
+            attended[stream, list(visible)] = True
+        tokens = hidden_states.shape[1] // len(self.attended_prompts)
+        allowed = attended[None, :, :, None] & text.mask[:, None]  # [B, S, P, L]
         allowed = allowed.flatten(2).repeat_interleave(tokens, 1)[:, None]
         return WanAttnProcessor()(attn, hidden_states, text.states.flatten(1, 2), allowed, None)
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("visibility", [LAYOUT.visibility, ((0, 2), (0, 1), (0, 2), (1,))])
-def test_routed_text_is_attention_under_a_dense_mask(pair, scene, visibility) -> None:
+@pytest.mark.parametrize("prompts", [LAYOUT.attended_prompts, ((0, 2), (0, 1), (0, 2), (1,))])
+def test_routed_text_is_attention_under_a_dense_mask(pair, scene, prompts) -> None:
     (_, layered), (latents, text) = pair, scene
     layered.layer_modulation.normal_(std=0.2)
     lengths = torch.tensor([[20, 7, 11], [5, 24, 9]])
     mask = torch.arange(24) < lengths[..., None]
-    arguments = {"roles": range(4), "visibility": visibility, "prompt_mask": mask}
+    arguments = {"roles": range(4), "attended_prompts": prompts, "prompt_mask": mask}
     time = torch.tensor([700.0, 300.0])
     routed = layered(latents, time, text, **arguments).sample
     for block in layered.blocks:
-        block.attn2.set_processor(DenseText(visibility))
+        block.attn2.set_processor(DenseText(prompts))
     dense = layered(latents, time, text, **arguments).sample
     torch.testing.assert_close(routed, dense, atol=2e-6, rtol=0)
 
 
 @torch.no_grad()
-def test_padding_of_a_prompt_is_not_heard(pair, scene) -> None:
+def test_padding_of_a_prompt_is_not_attended_to(pair, scene) -> None:
     (_, layered), (latents, text) = pair, scene
     mask = torch.arange(24).expand(2, 3, 24) < 10
-    arguments = {"roles": range(4), "visibility": LAYOUT.visibility, "prompt_mask": mask}
+    arguments = {
+        "roles": range(4),
+        "attended_prompts": LAYOUT.attended_prompts,
+        "prompt_mask": mask,
+    }
     time = torch.tensor([700.0, 300.0])
     before = layered(latents, time, text, **arguments).sample
     after = layered(latents, time, text.masked_fill(~mask[..., None], 9.0), **arguments).sample
@@ -137,7 +141,11 @@ def forward(
     latents, text = scene
     time = torch.tensor([[900.0, 0.0, 500.0, 500.0], [0.0, 300.0, 0.0, 999.0]])
     mask = torch.arange(24).expand(2, 3, 24) < 10
-    arguments = {"roles": range(4), "visibility": LAYOUT.visibility, "prompt_mask": mask} | more
+    arguments = {
+        "roles": range(4),
+        "attended_prompts": LAYOUT.attended_prompts,
+        "prompt_mask": mask,
+    } | more
     return model(latents, time, text, **arguments).sample
 
 
@@ -214,8 +222,10 @@ def test_two_foregrounds_share_a_row_until_one_has_its_own(scene) -> None:
     layout = StreamLayout.for_foregrounds(2, shadows=False)
     roles = ("composite", "background", "foreground", "matte", "foreground_02")
     model = LayeredWanTransformer3DModel(**TINY, roles=roles).eval()
-    rows = layout.rows(model.config.roles)
-    out = model(latents, torch.tensor([500.0]), text, roles=rows, visibility=layout.visibility)
+    rows = layout.modulation_rows(model.config.roles)
+    out = model(
+        latents, torch.tensor([500.0]), text, roles=rows, attended_prompts=layout.attended_prompts
+    )
     assert rows == (0, 1, 2, 3, 4, 3)
     assert out.sample.shape == latents.shape
 

@@ -11,12 +11,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from fakes.uncached_predictor import uncached_predictor
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
-from layert2v_engine.model.wan_import import import_official, our_name, transformer_from_official
-from layert2v_engine.sampling.denoise import denoise, scene_predictor
+from layert2v_engine.model.wan_import import convert_transformer, diffusers_name, import_transformer
+from layert2v_engine.sampling.denoise import denoise
 from layert2v_engine.sampling.guidance import Conditioning, Guidance
-from layert2v_engine.sampling.schedule import new_run
+from layert2v_engine.sampling.solvers import make_sampler
 
 pytestmark = pytest.mark.parity
 
@@ -34,7 +35,7 @@ class Record:
 
     def network(self) -> LayeredWanTransformer3DModel:
         weights = {k[2:]: v for k, v in self.tensors.items() if k.startswith("w.")}
-        return transformer_from_official(weights, self.meta["config"])
+        return convert_transformer(weights, self.meta["config"])
 
 
 @pytest.fixture(params=["3d", "4d"])
@@ -63,8 +64,8 @@ def run(network: LayeredWanTransformer3DModel, x: Tensor, t: Tensor, text: Condi
         streams(x),
         t,
         text.states,
-        roles=LAYOUT.rows(network.config.roles),
-        visibility=LAYOUT.visibility,
+        roles=LAYOUT.modulation_rows(network.config.roles),
+        attended_prompts=LAYOUT.attended_prompts,
         prompt_mask=text.mask,
     ).sample
     return out.transpose(1, 2).flatten(2, 3)
@@ -110,7 +111,7 @@ def test_parity_without_prompt_lengths(record: Record) -> None:
         context = given[f"in.context.{row}"]
         states[row, 0, : len(context)] = context
     ours = network(
-        streams(given["in.x"]), given["in.t"], states, roles=range(4), visibility=((0,),) * 4
+        streams(given["in.x"]), given["in.t"], states, roles=range(4), attended_prompts=((0,),) * 4
     ).sample
     ours = ours.transpose(1, 2).flatten(2, 3)
     torch.testing.assert_close(ours, given["out.no_prompt_lens"], **TOLERANCE)
@@ -120,7 +121,7 @@ def test_parity_of_who_hears_what(record: Record) -> None:
     given = record.tensors
     for row, lengths in enumerate(given["in.prompt_lens"].tolist()):
         owner = [k for k, length in enumerate(lengths) for _ in range(length)]
-        for stream, heard in enumerate(LAYOUT.visibility):
+        for stream, heard in enumerate(LAYOUT.attended_prompts):
             theirs = given["mid.cross_mask"][row].unflatten(0, (4, -1))[stream, :, : len(owner)]
             assert theirs.bool().tolist() == [[k in heard for k in owner]] * len(theirs)
 
@@ -132,14 +133,14 @@ def test_parity_of_a_whole_sampling_loop(parity_dir: Path) -> None:
     lengths = given["in.prompt_lens"]
     null = given["in.null"]
     negative = split([null.repeat(3, 1)], torch.full((1, 3), len(null)))
-    steps = new_run("unipc", meta["steps"], shift=meta["shift"], whole_times=True)
+    steps = make_sampler("unipc", meta["steps"], shift=meta["shift"], integer_timesteps=True)
     seen: list[Tensor] = []
 
     def keep(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
         seen.append(latents[0].transpose(0, 1).flatten(1, 2))
         return predict(latents, times, text)
 
-    predict = scene_predictor(network, LAYOUT)
+    predict = uncached_predictor(network, LAYOUT)
     out = denoise(
         keep,
         streams(given["in.noise"][None]),
@@ -161,8 +162,8 @@ def test_parity_of_a_merged_adapter(parity_dir: Path, tmp_path: Path) -> None:
     save_file(weights, tmp_path / "diffusion_pytorch_model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(base.meta["config"]))
     folder = parity_dir / "peft_checkpoint"
-    ours = import_official(tmp_path, folder).state_dict()
+    ours = import_transformer(tmp_path, folder).state_dict()
     for key, theirs in load_file(folder / "merged_and_base.safetensors").items():
         if key.startswith("merged."):
-            name = our_name(key.removeprefix("merged."))
+            name = diffusers_name(key.removeprefix("merged."))
             torch.testing.assert_close(ours[name], theirs, atol=1e-6, rtol=0)

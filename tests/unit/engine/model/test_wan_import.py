@@ -13,10 +13,10 @@ from torch import Tensor
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.model.wan_import import (
-    import_official,
+    convert_transformer,
+    diffusers_name,
+    import_transformer,
     merge_adapter,
-    our_name,
-    transformer_from_official,
 )
 
 CONFIG = {
@@ -61,7 +61,7 @@ def weights() -> dict[str, Tensor]:
     names = [f"{pair}.{kind}" for pair in pairs for kind in ("weight", "bias")]
     names += ["head.modulation", *(f"blocks.0.{name}" for name in block)]
     state = model.state_dict()
-    return {name: state[our_name(name)].clone() for name in names}
+    return {name: state[diffusers_name(name)].clone() for name in names}
 
 
 def adapter(folder: Path, tensors: dict[str, Tensor], **config: object) -> Path:
@@ -81,16 +81,16 @@ def low_rank(name: str) -> dict[str, Tensor]:
 
 
 def test_flat_wan_weights_start_without_layers(weights: dict[str, Tensor]) -> None:
-    model = transformer_from_official(weights, CONFIG)
+    model = convert_transformer(weights, CONFIG)
     assert not model.layer_modulation.any()
     assert tuple(model.config.roles) == ("composite", "background", "foreground", "matte")
 
 
 def test_foreign_weights_are_refused(weights: dict[str, Tensor]) -> None:
     with pytest.raises(BadCheckpoint, match="mystery"):
-        transformer_from_official(weights | {"mystery": torch.zeros(1)}, CONFIG)
+        convert_transformer(weights | {"mystery": torch.zeros(1)}, CONFIG)
     with pytest.raises(BadCheckpoint, match="do not fit"):
-        transformer_from_official(weights, CONFIG | {"ffn_dim": 128})
+        convert_transformer(weights, CONFIG | {"ffn_dim": 128})
 
 
 @pytest.mark.parametrize(("rslora", "scale"), [(False, 2.0), (True, 4 / 2**0.5)])
@@ -116,7 +116,7 @@ def test_other_kinds_of_adapter_are_refused(tmp_path: Path, weights) -> None:
 
 def test_missing_and_damaged_files_are_named(tmp_path: Path, weights) -> None:
     with pytest.raises(ModelNotFound, match=r"config\.json"):
-        import_official(tmp_path)
+        import_transformer(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"none")
     with pytest.raises(BadCheckpoint, match="damaged"):
-        import_official(tmp_path)
+        import_transformer(tmp_path)

@@ -39,7 +39,7 @@ def plan(prompt: str, planner: PromptPlanner = TWO_PLANNER, **fields: object) ->
 def test_each_figure_of_a_sentence_gets_its_own_prompt() -> None:
     said = "a fox running on the left and a bear walking on the right in a snowy forest at sunset"
     made = plan(said)
-    assert made.whole == said
+    assert made.global_prompt == said
     assert made.foregrounds == ("a fox running on the left", "a bear walking on the right")
     assert made.background == "a snowy forest at sunset"
     assert made.warnings == ()
@@ -61,7 +61,7 @@ def test_each_figure_of_a_sentence_gets_its_own_prompt() -> None:
 def test_figures_keep_their_own_words(prompt: str, figures: str) -> None:
     first, second = figures.split("; ")
     told = f"{first}, on the left, {second}, on the right, "
-    assert plan(prompt).understood.startswith(told)
+    assert plan(prompt).interpretation.startswith(told)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_figures_stand_on_the_sides_that_are_said_or_left(prompt: str, sides: st
 
 def test_more_figures_than_the_model_draws_are_told() -> None:
     made = plan("a fox, a bear and a rabbit in a meadow on a sunny day")
-    assert made.understood == (
+    assert made.interpretation == (
         "fox, running, on the left, bear, walking, on the right, meadow, sunny day"
     )
     assert made.warnings == ("This model draws 2 figures at once: fox and bear; rabbit left out.",)
@@ -104,7 +104,7 @@ def test_more_figures_than_the_model_draws_are_told() -> None:
 )
 def test_a_subject_twice_is_told_once(prompt: str) -> None:
     made = plan(prompt)
-    assert made.understood == "fox, running, forest, night"
+    assert made.interpretation == "fox, running, forest, night"
     assert made.warnings == ("This model draws a subject only once, so it shows one fox.",)
 
 
@@ -133,19 +133,19 @@ def test_layers_that_are_named_stand_apart_too() -> None:
 )
 def test_where_a_figure_is_and_goes_is_understood(said: str, told: str) -> None:
     made = plan(f"a fox running {said} in a desert at night")
-    assert made.whole == f"a fox running {told} in a desert at night"
+    assert made.global_prompt == f"a fox running {told} in a desert at night"
     assert made.foregrounds == (f"a fox running {told}",)
     assert made.warnings == ()
 
 
 def test_the_middle_of_a_place_or_of_the_night_is_no_side() -> None:
     made = plan("a duck in the middle of the forest in the middle of the night")
-    assert made.understood == "duck, walking, forest, night"
+    assert made.interpretation == "duck, walking, forest, night"
 
 
 def test_a_model_without_words_for_sides_says_so() -> None:
     made = plan("a fox on the left in a desert at night", V0_PLANNER)
-    assert made.whole == "a fox running across a desert at night"
+    assert made.global_prompt == "a fox running across a desert at night"
     assert made.warnings == ('This model does not know "left", and left that out.',)
     far = plan("a fox in the distance in a desert at night")
     assert far.warnings == ('This model does not know "distance", and left that out.',)
@@ -197,15 +197,15 @@ def test_every_name_of_the_world_is_understood_as_itself() -> None:
 )
 def test_longer_names_are_not_their_parts(prompt: str, understood: str) -> None:
     made = plan(prompt, V1_PLANNER)
-    assert [made.understood.split(", ")[k] for k in (0, 3)] == understood.split("; ")
-    assert made.understood.endswith("farm, rain")
+    assert [made.interpretation.split(", ")[k] for k in (0, 3)] == understood.split("; ")
+    assert made.interpretation.endswith("farm, rain")
     assert made.warnings == ()
 
 
 def test_what_is_rolling_along_drives_or_tumbles() -> None:
-    assert plan("a wheel rolling along, farm, dawn", V1_PLANNER).understood.startswith(
+    assert plan("a wheel rolling along, farm, dawn", V1_PLANNER).interpretation.startswith(
         "wheel, tumbling"
     )
-    assert plan("a car rolling along, farm, dawn", V1_PLANNER).understood.startswith(
+    assert plan("a car rolling along, farm, dawn", V1_PLANNER).interpretation.startswith(
         "red car, driving"
     )

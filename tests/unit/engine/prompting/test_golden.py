@@ -30,11 +30,11 @@ WORDS = {
 def is_right(plan: PromptPlan, understood: str, told: list[str]) -> bool:
     warned = " ".join(plan.warnings).lower()
     honest = all(word in warned for word in told) if told else not warned
-    return honest and fnmatchcase(plan.understood, understood)
+    return honest and fnmatchcase(plan.interpretation, understood)
 
 
 def test_most_sentences_are_understood_and_the_rest_is_told() -> None:
-    planner = PromptPlanner(WORDS, MiniLMTextEncoder().sentence_vectors)
+    planner = PromptPlanner(WORDS, MiniLMTextEncoder().sentence_embeddings)
     rows = json.loads(GOLDEN.read_text())
     wrong = [
         row["prompt"]

@@ -21,7 +21,7 @@ WORDS = {
 
 @pytest.fixture(scope="module")
 def planner() -> PromptPlanner:
-    return PromptPlanner(WORDS, MiniLMTextEncoder().sentence_vectors)
+    return PromptPlanner(WORDS, MiniLMTextEncoder().sentence_embeddings)
 
 
 def nothing_alike(texts: Sequence[str]) -> torch.Tensor:
@@ -34,10 +34,10 @@ def plan(planner: PromptPlanner, prompt: str, **fields: object) -> PromptPlan:
 
 def test_a_sentence_becomes_a_prompt_per_layer(planner: PromptPlanner) -> None:
     made = plan(planner, "a red fox running through a snowy forest at sunset")
-    assert made.whole == "a fox running through a snowy forest at sunset"
+    assert made.global_prompt == "a fox running through a snowy forest at sunset"
     assert made.foregrounds == ("a fox running",)
     assert made.background == "a snowy forest at sunset"
-    assert made.understood == "fox, running, snowy forest, sunset"
+    assert made.interpretation == "fox, running, snowy forest, sunset"
     assert made.warnings == ()
 
 
@@ -57,7 +57,7 @@ def test_synonyms_and_inflections_are_known(
     planner: PromptPlanner, prompt: str, understood: str
 ) -> None:
     made = plan(planner, prompt)
-    assert (made.understood, made.warnings) == (understood, ())
+    assert (made.interpretation, made.warnings) == (understood, ())
 
 
 def test_a_layers_own_prompt_wins_over_the_sentence(planner: PromptPlanner) -> None:
@@ -67,34 +67,34 @@ def test_a_layers_own_prompt_wins_over_the_sentence(planner: PromptPlanner) -> N
         foreground_prompts=("a giraffe running",),
         background_prompt="a desert on a sunny day",
     )
-    assert made.understood == "giraffe, running, desert, sunny day"
+    assert made.interpretation == "giraffe, running, desert, sunny day"
     made = plan(planner, "a fox in a forest at night", background_prompt="the beach")
-    assert made.understood == "fox, running, beach, night"
+    assert made.interpretation == "fox, running, beach, night"
 
 
 def test_an_unknown_word_near_a_known_one_is_taken_and_told(planner: PromptPlanner) -> None:
     made = plan(planner, "a donkey in a meadow at dawn")
-    assert made.understood.startswith("horse")
+    assert made.interpretation.startswith("horse")
     assert any('Took "donkey" for the subject "horse"' in w for w in made.warnings)
 
 
 def test_far_words_are_told_and_the_known_ones_named() -> None:
     made = plan(PromptPlanner(WORDS, nothing_alike), "a shiny spaceship over Mars")
-    assert made.understood == "fox, running, snowy forest, sunny day"
+    assert made.interpretation == "fox, running, snowy forest, sunny day"
     assert any("Found no subject" in w and "giraffe" in w for w in made.warnings)
     assert any('"shiny", "spaceship", "mars"' in w for w in made.warnings)
 
 
 def test_a_name_counts_before_an_inflection(planner: PromptPlanner) -> None:
     made = plan(planner, "a race car driving on the beach at sunset")
-    assert made.understood == "red car, driving, beach, sunset"
+    assert made.interpretation == "red car, driving, beach, sunset"
 
 
 def test_a_phrase_is_taken_as_one_and_the_nearest_can_do_what_is_asked(
     planner: PromptPlanner,
 ) -> None:
     made = plan(planner, "a cat walking down an alley under a grey sky")
-    assert made.understood == "fox, walking, city street, overcast day"
+    assert made.interpretation == "fox, walking, city street, overcast day"
     assert any('"grey sky"' in w for w in made.warnings)
 
 
@@ -111,14 +111,14 @@ def test_a_second_subject_is_told_not_dropped_in_silence(planner: PromptPlanner)
 
 def test_what_a_subject_cannot_do_is_told(planner: PromptPlanner) -> None:
     made = plan(planner, "a blue fox driving through the woods at night")
-    assert made.understood == "fox, running, forest, night"
+    assert made.interpretation == "fox, running, forest, night"
     assert any("is not driving" in w for w in made.warnings)
     assert any("one colour" in w for w in made.warnings)
 
 
 def test_a_model_without_vocabulary_gets_the_artists_words() -> None:
     made = plan(PromptPlanner({}, nothing_alike), "a shiny spaceship", negative_prompt="blur")
-    assert made.whole == made.background == "a shiny spaceship"
+    assert made.global_prompt == made.background == "a shiny spaceship"
     assert made.foregrounds == ("a shiny spaceship",)
     assert made.negative == "blur"
 
@@ -129,14 +129,18 @@ def test_layers_with_texts_of_their_own_are_told_the_words_of_the_model(
     made = planner.plan_layers(("the bunny hops",), "downtown at midnight")
     assert made.foregrounds == ("a rabbit hopping",)
     assert made.background == "a city street at night"
-    assert made.whole == "a rabbit hopping along a city street at night"
-    assert made.understood == "rabbit, hopping, city street, night"
+    assert made.global_prompt == "a rabbit hopping along a city street at night"
+    assert made.interpretation == "rabbit, hopping, city street, night"
     assert made.warnings == ()
 
 
 def test_a_layer_nobody_described_is_told_nothing(planner: PromptPlanner) -> None:
     plate = planner.plan_layers(("a fox",), "")
-    assert (plate.background, plate.whole, plate.foregrounds) == ("", "", ("a fox running",))
+    assert (plate.background, plate.global_prompt, plate.foregrounds) == (
+        "",
+        "",
+        ("a fox running",),
+    )
     alone = planner.plan_layers((), "a desert at sunset")
     assert (alone.background, alone.foregrounds) == ("a desert at sunset", ())
     assert plate.warnings == alone.warnings == ()
@@ -145,20 +149,20 @@ def test_a_layer_nobody_described_is_told_nothing(planner: PromptPlanner) -> Non
 def test_two_layers_share_one_scene(planner: PromptPlanner) -> None:
     made = planner.plan_layers(("a fox", "a bear walking"), "a forest at night")
     assert made.foregrounds == ("a fox running", "a bear walking")
-    assert made.whole == "a fox running and a bear walking through a forest at night"
+    assert made.global_prompt == "a fox running and a bear walking through a forest at night"
 
 
 def test_a_model_without_a_vocabulary_is_told_the_layers_as_they_are() -> None:
     made = PromptPlanner({}, nothing_alike).plan_layers(("ein Fuchs",), "im Wald", "blurry")
-    assert (made.whole, made.negative) == ("ein Fuchs, im Wald", "blurry")
-    assert made.understood == "ein Fuchs; im Wald"
+    assert (made.global_prompt, made.negative) == ("ein Fuchs, im Wald", "blurry")
+    assert made.interpretation == "ein Fuchs; im Wald"
 
 
 def test_every_foreground_that_is_named_is_a_figure(planner: PromptPlanner) -> None:
     figures = ("a fox", "a bear walking")
     made = plan(planner, "a fox and a bear in the woods at night", foreground_prompts=figures)
     assert made.foregrounds == ("a fox running", "a bear walking")
-    assert made.whole == "a fox running and a bear walking through a forest at night"
+    assert made.global_prompt == "a fox running and a bear walking through a forest at night"
     assert made.background == "a forest at night"
-    assert made.understood == "fox, running, bear, walking, forest, night"
+    assert made.interpretation == "fox, running, bear, walking, forest, night"
     assert made.warnings == ()

@@ -6,12 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from fakes.uncached_predictor import uncached_predictor
 from layert2v_engine.errors import Cancelled
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
-from layert2v_engine.sampling.denoise import Given, Step, denoise, scene_predictor, stream_noise
-from layert2v_engine.sampling.guidance import Conditioning, Guidance, guided, join
-from layert2v_engine.sampling.schedule import SOLVERS, new_run
+from layert2v_engine.sampling.denoise import InitLatents, Step, denoise, stream_noise
+from layert2v_engine.sampling.guidance import (
+    Conditioning,
+    Guidance,
+    classifier_free_guidance,
+    concat,
+)
+from layert2v_engine.sampling.solvers import SOLVERS, make_sampler
 
 LAYOUT = StreamLayout.for_foregrounds(1)
 SHAPE = (4, 2, 6, 8)
@@ -35,7 +41,7 @@ def towards_the_words(latents: Tensor, times: Tensor, text: Conditioning) -> Ten
 
 
 def run(predict=towards_the_words, solver: str = "euler", **more) -> Tensor:
-    steps = new_run(solver, 4, shift=3.0, fresh=lambda step: again(step + 1))
+    steps = make_sampler(solver, 4, shift=3.0, noise_source=lambda step: again(step + 1))
     arguments = {"prompts": words(), "negative": words(0.0), "guidance": PLAIN} | more
     return denoise(predict, NOISE, steps, **arguments)
 
@@ -75,7 +81,7 @@ def test_frozen_streams_are_shown_clean_and_stay_to_the_bit(solver: str) -> None
         assert torch.equal(latents[:, [1, 3]], clean[:, [1, 3]])
         return towards_the_words(latents, times, text)
 
-    out = run(predict, solver=solver, given=Given(clean=clean, frozen=(1, 3)))
+    out = run(predict, solver=solver, init=InitLatents(latents=clean, frozen=(1, 3)))
     assert torch.equal(out[:, [1, 3]], clean[:, [1, 3]])
     torch.testing.assert_close(out[:, 0], torch.ones_like(out[:, 0]), atol=1e-5, rtol=0)
     assert all(times[1] == times[3] == 0 and times[0] > 0 for times in seen)
@@ -85,7 +91,7 @@ def test_frozen_streams_are_shown_clean_and_stay_to_the_bit(solver: str) -> None
 def test_a_kept_region_arrives_at_what_is_given_on_a_straight_line(solver: str) -> None:
     clean, keep = torch.randn(NOISE.shape), torch.zeros(len(LAYOUT), 1, *SHAPE[1:])
     keep[0, :, :, :3] = 1
-    schedule, _ = new_run(solver, 4, shift=3.0, fresh=again)
+    schedule, _ = make_sampler(solver, 4, shift=3.0, noise_source=again)
     levels = iter(enumerate(schedule.sigmas))
 
     def predict(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
@@ -95,7 +101,7 @@ def test_a_kept_region_arrives_at_what_is_given_on_a_straight_line(solver: str) 
         torch.testing.assert_close(latents[:, 0, :, :, :3], line, atol=5e-3, rtol=0)
         return towards_the_words(latents, times, text)
 
-    out = run(predict, solver=solver, given=Given(clean=clean, keep=keep))
+    out = run(predict, solver=solver, init=InitLatents(latents=clean, keep_mask=keep))
     torch.testing.assert_close(out[:, 0, :, :, :3], clean[:, 0, :, :, :3], atol=1e-5, rtol=0)
     torch.testing.assert_close(out[:, 1:], torch.ones_like(out[:, 1:]), atol=1e-5, rtol=0)
 
@@ -107,9 +113,9 @@ def test_a_weak_run_starts_from_what_is_given() -> None:
         seen.append((latents, float(times[0, 0])))
         return towards_the_words(latents, times, text)
 
-    steps = new_run("euler", 4, shift=3.0, strength=0.3)
+    steps = make_sampler("euler", 4, shift=3.0, strength=0.3)
     arguments = {"prompts": words(), "negative": words(0.0), "guidance": PLAIN}
-    denoise(predict, NOISE, steps, given=Given(clean=clean), **arguments)
+    denoise(predict, NOISE, steps, init=InitLatents(latents=clean), **arguments)
     first, time = seen[0]
     assert time == pytest.approx(300)
     torch.testing.assert_close(first, 0.7 * clean + 0.3 * NOISE, atol=1e-6, rtol=0)
@@ -144,12 +150,12 @@ def test_a_stream_keeps_its_noise_whatever_the_others_are() -> None:
     assert not torch.equal(stream_noise(LAYOUT.names, SHAPE, seed=4), NOISE)
 
 
-def test_prompts_of_two_lengths_join_under_a_mask() -> None:
-    both = join(words(1.0, 5), words(2.0, 3))
+def test_prompts_of_two_lengths_are_concatenated_under_a_mask() -> None:
+    both = concat(words(1.0, 5), words(2.0, 3))
     assert both.states.shape == (2, 3, 5, 8)
     assert both.mask is not None
     assert both.mask.sum(-1).tolist() == [[5, 5, 5], [3, 3, 3]]
-    assert join(words(), words()).mask is None
+    assert concat(words(), words()).mask is None
 
 
 @pytest.fixture(scope="module")
@@ -170,17 +176,17 @@ def network() -> LayeredWanTransformer3DModel:
 
 @torch.no_grad()
 def test_guidance_in_one_batch_equals_two_forwards(network) -> None:
-    predict = scene_predictor(network, LAYOUT)
+    predict = uncached_predictor(network, LAYOUT)
     prompts = Conditioning(torch.randn(1, 3, 5, 8), torch.arange(5).expand(1, 3, 5) < 4)
     negative = Conditioning(torch.randn(1, 3, 3, 8), None)
     times = torch.full((1, len(LAYOUT)), 600.0)
-    told, untold = (predict(NOISE, times, text) for text in (prompts, negative))
-    together = guided(predict, NOISE, times, 2.5, prompts, negative)
-    torch.testing.assert_close(together, untold + 2.5 * (told - untold), atol=1e-5, rtol=0)
+    cond, uncond = (predict(NOISE, times, text) for text in (prompts, negative))
+    together = classifier_free_guidance(predict, NOISE, times, 2.5, prompts, negative)
+    torch.testing.assert_close(together, uncond + 2.5 * (cond - uncond), atol=1e-5, rtol=0)
 
 
 def test_the_same_seed_draws_the_same_latents(network) -> None:
-    predict = scene_predictor(network, LAYOUT, autocast=torch.bfloat16)
+    predict = uncached_predictor(network, LAYOUT, autocast=torch.bfloat16)
     text, guidance = words(0.1), Guidance(scale=2.0)
     first, second = (run(predict, prompts=text, guidance=guidance) for _ in range(2))
     assert first.dtype == torch.float32

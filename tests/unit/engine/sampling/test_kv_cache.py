@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from fakes.uncached_predictor import uncached_predictor
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
-from layert2v_engine.sampling.denoise import Given, denoise, scene_predictor
+from layert2v_engine.sampling.denoise import InitLatents, denoise
 from layert2v_engine.sampling.guidance import Conditioning, Guidance
-from layert2v_engine.sampling.kv_cache import frozen_predictor
-from layert2v_engine.sampling.schedule import new_run
+from layert2v_engine.sampling.kv_cache import make_predictor
+from layert2v_engine.sampling.solvers import make_sampler
 
 LAYOUT = StreamLayout.for_foregrounds(2)
 SHAPE = (1, len(LAYOUT), 4, 3, 8, 8)
@@ -53,25 +54,25 @@ def redraw(
     return denoise(
         predict,
         noise,
-        new_run("euler", 4, shift=2.0),
+        make_sampler("euler", 4, shift=2.0),
         *told,
         Guidance(scale=scale, interval=guided),
-        given=Given(clean=clean, frozen=FROZEN),
+        init=InitLatents(latents=clean, frozen=FROZEN),
     )
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.5])
 def test_remembered_streams_draw_what_the_full_pass_draws(network, scale: float) -> None:
-    remembering = frozen_predictor(network, LAYOUT, FROZEN, attention="one_way")
-    whole = scene_predictor(network, LAYOUT, frozen=FROZEN)
+    remembering = make_predictor(network, LAYOUT, FROZEN, attention="one_way")
+    whole = uncached_predictor(network, LAYOUT, frozen=FROZEN)
     cached, plain = redraw(remembering, scale), redraw(whole, scale)
     torch.testing.assert_close(cached, plain, atol=1e-5, rtol=0)
-    assert not torch.allclose(plain, redraw(scene_predictor(network, LAYOUT), scale), atol=1e-3)
+    assert not torch.allclose(plain, redraw(uncached_predictor(network, LAYOUT), scale), atol=1e-3)
 
 
 def test_another_scene_is_not_mistaken_for_the_one_remembered(network) -> None:
-    remembering = frozen_predictor(network, LAYOUT, FROZEN, attention="one_way")
-    whole = scene_predictor(network, LAYOUT, frozen=FROZEN)
+    remembering = make_predictor(network, LAYOUT, FROZEN, attention="one_way")
+    whole = uncached_predictor(network, LAYOUT, frozen=FROZEN)
     times = torch.full((1, len(LAYOUT)), 600.0)
     times[:, list(FROZEN)] = 0
     for seed in (1, 2, 1):
@@ -89,7 +90,7 @@ def test_frozen_streams_are_computed_once_per_conditioning(network, monkeypatch)
     monkeypatch.setattr(
         block, "forward", lambda x, *more, **named: (seen.append(x.shape[1]), whole(x, *more))[1]
     )
-    redraw(frozen_predictor(network, LAYOUT, FROZEN, attention="one_way"), 2.5)
+    redraw(make_predictor(network, LAYOUT, FROZEN, attention="one_way"), 2.5)
     kept, drawn = 4 * 48, 4 * 48  # tokens of four streams each
     assert seen.count(kept) == 2 + 4
     assert sum(seen) == 2 * kept + 4 * drawn
@@ -99,7 +100,7 @@ def test_steps_without_guidance_take_over_what_those_with_it_computed(network, m
     mask = torch.ones(1, 4, 6, dtype=torch.bool)
     mask[..., 4:] = False
     told = words(2, 6, mask), words(3, 6, mask)
-    whole = scene_predictor(network, LAYOUT, frozen=FROZEN)
+    whole = uncached_predictor(network, LAYOUT, frozen=FROZEN)
     plain = redraw(whole, 2.5, told, (0.5, 1.0))
     calls: list[int] = []
     block = network.blocks[0]
@@ -107,15 +108,15 @@ def test_steps_without_guidance_take_over_what_those_with_it_computed(network, m
     monkeypatch.setattr(
         block, "forward", lambda x, *more, **named: (calls.append(len(x)), forward(x, *more))[1]
     )
-    remembering = frozen_predictor(network, LAYOUT, FROZEN, attention="one_way")
+    remembering = make_predictor(network, LAYOUT, FROZEN, attention="one_way")
     cached = redraw(remembering, 2.5, told, (0.5, 1.0))
     assert calls == [2, 2, 2, 2, 1]  # frozen streams first; the last step is without guidance
     torch.testing.assert_close(cached, plain, atol=1e-5, rtol=0)
 
 
 def test_full_attention_is_asked_about_everything(network) -> None:
-    predict = frozen_predictor(network, LAYOUT, FROZEN, attention="full")
-    plain = scene_predictor(network, LAYOUT)
+    predict = make_predictor(network, LAYOUT, FROZEN, attention="full")
+    plain = uncached_predictor(network, LAYOUT)
     torch.testing.assert_close(redraw(predict, 2.0), redraw(plain, 2.0), atol=1e-5, rtol=0)
 
 
@@ -124,5 +125,5 @@ def test_text_is_projected_once_per_conditioning(network, monkeypatch) -> None:
     calls: list[int] = []
     project = network.blocks[0].attn2.to_k
     monkeypatch.setattr(project, "forward", lambda x, f=project.forward: (calls.append(1), f(x))[1])
-    redraw(frozen_predictor(network, LAYOUT, FROZEN, attention="one_way"), 2.5)
+    redraw(make_predictor(network, LAYOUT, FROZEN, attention="one_way"), 2.5)
     assert len(calls) == 2  # with and without guidance

@@ -9,43 +9,44 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from layert2v_engine.sampling.schedule import SOLVERS, Schedule, new_run
+from layert2v_engine.sampling.schedule import Schedule
+from layert2v_engine.sampling.solvers import SOLVERS, make_sampler
 
 # solver, steps, shift of the recorded runs
 RUNS = [(s, n, k) for s in ("unipc", "dpm++") for n, k in ((50, 5), (8, 3), (4, 5))]
 
 
 def test_even_levels_without_a_shift() -> None:
-    schedule = Schedule.shifted(4, shift=1.0)
+    schedule = Schedule.create(4, shift=1.0)
     assert schedule.sigmas == (1.0, 0.75, 0.5, 0.25, 0.0)
-    assert [schedule.time(i) for i in range(schedule.steps)] == [1000, 750, 500, 250]
+    assert [schedule.timestep(i) for i in range(schedule.steps)] == [1000, 750, 500, 250]
 
 
 def test_a_shift_pushes_levels_towards_noise() -> None:
-    assert Schedule.shifted(2, shift=5.0).sigmas == pytest.approx((1.0, 5 / 6, 0.0))
+    assert Schedule.create(2, shift=5.0).sigmas == pytest.approx((1.0, 5 / 6, 0.0))
 
 
 def test_whole_times_are_rounded_down() -> None:
-    assert Schedule.shifted(3, shift=1.0, whole_times=True).time(1) == 666
+    assert Schedule.create(3, shift=1.0, integer_timesteps=True).timestep(1) == 666
 
 
 def test_a_run_may_start_below_noise_at_exactly_that_level() -> None:
     """Chosen by level: the same strength means the same for every shift."""
-    schedule = Schedule.shifted(4, shift=1.0)
-    assert schedule.below(0.6).sigmas == (0.6, 0.5, 0.25, 0.0)
-    assert schedule.below(0.5).sigmas == (0.5, 0.25, 0.0)
-    assert schedule.below(0.5001).sigmas == (0.5001, 0.25, 0.0)  # no step of next to nothing
-    assert schedule.below(0.01).sigmas == (0.01, 0.0)
-    assert schedule.below(1.0) == schedule
-    assert Schedule.shifted(4, shift=3.0).below(0.6).sigmas == pytest.approx((0.6, 0.5, 0.0))
+    schedule = Schedule.create(4, shift=1.0)
+    assert schedule.truncate(0.6).sigmas == (0.6, 0.5, 0.25, 0.0)
+    assert schedule.truncate(0.5).sigmas == (0.5, 0.25, 0.0)
+    assert schedule.truncate(0.5001).sigmas == (0.5001, 0.25, 0.0)  # no step of next to nothing
+    assert schedule.truncate(0.01).sigmas == (0.01, 0.0)
+    assert schedule.truncate(1.0) == schedule
+    assert Schedule.create(4, shift=3.0).truncate(0.6).sigmas == pytest.approx((0.6, 0.5, 0.0))
     with pytest.raises(ValueError, match="no way down"):
-        schedule.below(0.0)
+        schedule.truncate(0.0)
 
 
 @pytest.mark.parametrize(("steps", "shift"), [(0, 1.0), (4, 0.0)])
 def test_impossible_schedules_are_refused(steps: int, shift: float) -> None:
     with pytest.raises(ValueError, match="schedule needs"):
-        Schedule.shifted(steps, shift=shift)
+        Schedule.create(steps, shift=shift)
 
 
 def some_noise(step: int) -> torch.Tensor:
@@ -55,7 +56,7 @@ def some_noise(step: int) -> torch.Tensor:
 @pytest.mark.parametrize("name", SOLVERS)
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_a_constant_estimate_is_reached_exactly(name: str, steps: int) -> None:
-    schedule, solver = new_run(name, steps, shift=3.0, fresh=some_noise)
+    schedule, solver = make_sampler(name, steps, shift=3.0, noise_source=some_noise)
     clean, sample = torch.full((2, 3), 0.7), torch.randn(2, 3)
     for index in range(schedule.steps):
         sample = solver.step(index, sample, clean)
@@ -64,7 +65,7 @@ def test_a_constant_estimate_is_reached_exactly(name: str, steps: int) -> None:
 
 def gaussian_error(name: str, steps: int) -> float:
     """Error of carrying one noise to the data N(0, 0.5^2); the exact answer is half the noise."""
-    schedule, solver = new_run(name, steps, shift=2.0)
+    schedule, solver = make_sampler(name, steps, shift=2.0)
     first = schedule.sigmas[0]
     spread = math.hypot(0.5 * (1 - first), first)
     sample = torch.tensor([spread], dtype=torch.float64)
@@ -80,13 +81,13 @@ def test_more_steps_come_closer_to_the_exact_answer(name: str) -> None:
 
 
 def test_a_stochastic_step_is_the_estimate_with_noise_of_the_next_level() -> None:
-    _, solver = new_run("stochastic", 4, shift=1.0, fresh=some_noise)
+    _, solver = make_sampler("stochastic", 4, shift=1.0, noise_source=some_noise)
     clean = torch.full((2, 3), 0.7)
     once = solver.step(1, torch.full((2, 3), 9.0), clean)
     torch.testing.assert_close(once, 0.5 * clean + 0.5 * some_noise(1))
     assert torch.equal(solver.step(3, torch.zeros(2, 3), clean), clean)
     with pytest.raises(ValueError, match="needs fresh noise after step 0"):
-        new_run("stochastic", 4, shift=1.0)[1].step(0, clean, clean)
+        make_sampler("stochastic", 4, shift=1.0)[1].step(0, clean, clean)
 
 
 def test_solvers_of_second_order_beat_euler_at_few_steps() -> None:
@@ -99,12 +100,12 @@ def test_solvers_of_second_order_beat_euler_at_few_steps() -> None:
 @pytest.mark.parametrize(("name", "steps", "shift"), RUNS)
 def test_schedule_parity_of_tables(parity_dir: Path, name: str, steps: int, shift: int) -> None:
     record = load_file(parity_dir / "sched.safetensors")
-    schedule, _ = new_run(name, steps, shift=shift, whole_times=True)
+    schedule, _ = make_sampler(name, steps, shift=shift, integer_timesteps=True)
     sigmas = torch.tensor(schedule.sigmas)
     torch.testing.assert_close(
         sigmas, record[f"out.{name}.{steps}.{shift}.sigmas"], atol=1e-6, rtol=0
     )
-    times = [schedule.time(i) for i in range(steps)]
+    times = [schedule.timestep(i) for i in range(steps)]
     assert times == record[f"out.{name}.{steps}.{shift}.timesteps"].tolist()
 
 
@@ -114,10 +115,10 @@ def test_schedule_parity_of_trajectories(
     parity_dir: Path, name: str, steps: int, shift: int
 ) -> None:
     record = load_file(parity_dir / "sched.safetensors")
-    schedule, solver = new_run(name, steps, shift=shift, whole_times=True)
+    schedule, solver = make_sampler(name, steps, shift=shift, integer_timesteps=True)
     run = f"{name}.{steps}.{shift}"
     sample, field = record[f"in.{run}.latent"], record[f"in.{run}.field"]
     for index, sigma in enumerate(schedule.sigmas[:-1]):
-        velocity = field + 0.3 * sample * math.sin(schedule.time(index) / 200)
+        velocity = field + 0.3 * sample * math.sin(schedule.timestep(index) / 200)
         sample = solver.step(index, sample, sample - sigma * velocity)
     torch.testing.assert_close(sample, record[f"out.{run}.final"], atol=1e-4, rtol=0)

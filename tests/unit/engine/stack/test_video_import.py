@@ -171,7 +171,7 @@ def test_what_no_tag_says_is_a_warning(sources: ImportSources, tmp_path: Path) -
     bare = write_video(tmp_path / "bare.mp4", frames, codec="libx264")
     made = imported(replace(sources, background=bare), tmp_path / "out")
     assert made.warnings == (
-        "Colours taken as bt601 matrix and limited range, which no tag says: bare.mp4.",
+        "ColorOptions taken as bt601 matrix and limited range, which no tag says: bare.mp4.",
     )
 
 

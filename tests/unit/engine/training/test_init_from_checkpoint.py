@@ -16,7 +16,7 @@ from layert2v_engine.devices import CPU
 from layert2v_engine.errors import BadConfig, EngineError, ModelNotFound
 from layert2v_engine.layout import StreamLayout, StreamRole
 from layert2v_engine.model.checkpoint import load_transformer, read_index
-from layert2v_engine.model.components import load_autoencoder, load_projection
+from layert2v_engine.model.components import load_autoencoder, load_matte_projection
 from layert2v_engine.model.text import MiniLMTextEncoder
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.training.data import CaptionStates, Renderer, StreamWhitening
@@ -61,10 +61,13 @@ def run(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
 
 
 def test_a_start_brings_its_own_statistics(run: Path, model: Path) -> None:
-    kept, declared = load_file(run / "whitening.safetensors"), read_index(model).whitening
+    kept, declared = (
+        load_file(run / "whitening.safetensors"),
+        read_index(model).latent_normalization,
+    )
     for row, role in enumerate(StreamRole):
-        assert kept["mean"][row].tolist() == list(declared[role.value].mean)
-        assert kept["std"][row].tolist() == list(declared[role.value].std)
+        assert kept["mean"][row].tolist() == list(declared[role.value].latents_mean)
+        assert kept["std"][row].tolist() == list(declared[role.value].latents_std)
 
 
 def test_training_begins_with_the_weights_of_the_start(tmp_path: Path, model: Path) -> None:
@@ -90,8 +93,8 @@ def test_new_decoders_are_trained_for_the_latents_of_the_start(tmp_path: Path, m
     video = torch.rand(1, 3, 5, 16, 32)
     grown = video.repeat_interleave(2, -1).repeat_interleave(2, -2)
     assert torch.allclose(small.encode_video(video), large.encode_video(grown), atol=1e-4)
-    moved = load_projection(tmp_path / "matte" / "projection", CPU).state_dict()
-    for name, weights in load_projection(model / "matte", CPU).state_dict().items():
+    moved = load_matte_projection(tmp_path / "matte" / "projection", CPU).state_dict()
+    for name, weights in load_matte_projection(model / "matte", CPU).state_dict().items():
         assert torch.equal(moved[name], weights)
 
 
@@ -128,7 +131,7 @@ def test_what_was_trained_on_two_foregrounds_offers_two(run: Path, tmp_path: Pat
     assert (two.info.max_foregrounds, one.info.max_foregrounds) == (2, 1)
     assert (two.frozen_attention, one.frozen_attention) == ("full", "one_way")
     pipeline = LayeredPipeline.from_pretrained(tmp_path / "two")
-    assert "shadow_02" in pipeline.parts.transformer.config.roles
+    assert "shadow_02" in pipeline.components.transformer.config.roles
 
 
 def test_scenes_are_measured_by_their_number_of_foregrounds(run: Path) -> None:
@@ -149,7 +152,7 @@ def test_guided_answers_are_learned_for_one_pass(run: Path, tmp_path: Path) -> N
     pipeline = LayeredPipeline.from_pretrained(tmp_path / "fast")
     assert pipeline.info.guidance_range == (3.0, 3.0)
     sizes: list[int] = []
-    network = pipeline.parts.transformer
+    network = pipeline.components.transformer
     network.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
     spec = resolve(GenerateSpec(prompt="a fox in a forest", steps=2), pipeline.info, 1)
     pipeline.sample(spec, pipeline.plan(spec))

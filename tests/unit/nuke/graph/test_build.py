@@ -17,16 +17,16 @@ from fakes.nk_stacks import numpy_over
 from layert2v import stack as manifest
 from layert2v_nuke.graph import node
 from layert2v_nuke.graph.build import build
-from layert2v_nuke.graph.model import Colour, Graph, Node, open_comp
-from layert2v_nuke.graph.script import script
+from layert2v_nuke.graph.model import Graph, Node, ReadColorspace, open_comp
+from layert2v_nuke.graph.script import to_script
 
 
 def open_graph(folder: Path) -> Graph:
-    return open_comp(manifest.read(folder), folder, Colour("linear"), owner="some-node")
+    return open_comp(manifest.read(folder), folder, ReadColorspace("linear"), owner="some-node")
 
 
 def node_graph(folder: Path) -> Graph:
-    return node.graph(manifest.read(folder), folder, Colour("linear"), "a-uuid")
+    return node.node_graph(manifest.read(folder), folder, ReadColorspace("linear"), "a-uuid")
 
 
 def built(graph: Graph) -> FakeNuke:
@@ -43,13 +43,13 @@ def loaded(text: str) -> FakeNuke:
 
 @pytest.mark.parametrize("graph", [open_graph, node_graph])
 def test_calls_and_script_make_the_same_graph(foxes: Path, graph: Any) -> None:
-    assert built(graph(foxes)).dump() == loaded(script(graph(foxes))).dump()
+    assert built(graph(foxes)).dump() == loaded(to_script(graph(foxes))).dump()
 
 
 @pytest.mark.parametrize("graph", [open_graph, node_graph])
 def test_both_save_and_open_again_unchanged(foxes: Path, graph: Any) -> None:
     by_calls = built(graph(foxes))
-    for made in (by_calls, loaded(script(graph(foxes)))):
+    for made in (by_calls, loaded(to_script(graph(foxes)))):
         assert loaded(save(made)).dump() == by_calls.dump()
 
 
@@ -73,7 +73,7 @@ def test_nothing_is_run_and_the_project_is_left_alone(foxes: Path, graph: Any) -
 
 def test_a_read_that_does_not_take_its_colour_space_is_raw_and_says_so(foxes: Path) -> None:
     nuke = FakeNuke(spaces=("scene_linear", "ACES - ACEScg"))
-    build(nuke, open_comp(manifest.read(foxes), foxes, Colour("linear")))
+    build(nuke, open_comp(manifest.read(foxes), foxes, ReadColorspace("linear")))
     read_bg = nuke.dump()["Read_bg"]["knobs"]
     assert read_bg["raw"] is True
     assert read_bg["label"].startswith("raw: ")

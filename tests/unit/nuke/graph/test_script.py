@@ -19,18 +19,19 @@ from fakes.nk_stacks import again, delivered, frames, numpy_over, oiio_over
 from fakes.pictures import write_stack
 from layert2v import stack as manifest
 from layert2v_nuke.graph import node
-from layert2v_nuke.graph.model import Colour, nuke_layer, open_comp
-from layert2v_nuke.graph.script import main, project, script
+from layert2v_nuke.graph.model import ReadColorspace, nuke_layer, open_comp
+from layert2v_nuke.graph.script import root_node, to_script
+from layert2v_nuke.script import main
 
-COLOUR = Colour("scene_linear")
+COLOUR = ReadColorspace("scene_linear")
 
 
 def opened(folder: Path) -> Script:
-    return read(script(open_comp(manifest.read(folder), folder, COLOUR)))
+    return read(to_script(open_comp(manifest.read(folder), folder, COLOUR)))
 
 
 def grouped(folder: Path) -> Script:
-    return read(script(node.graph(manifest.read(folder), folder, COLOUR)))
+    return read(to_script(node.node_graph(manifest.read(folder), folder, COLOUR)))
 
 
 def last(made: Script) -> Node:
@@ -57,8 +58,10 @@ def test_the_graph_renders_the_comp(foxes: Path, form: Callable[[Path], Script])
 @pytest.mark.parametrize("form", ["open", "node"])
 def test_a_background_alone_is_its_own_comp(foxes: Path, form: str) -> None:
     alone = without(manifest.read(foxes), "fg_01", "shadow_01", "fg_02", "shadow_02")
-    graph = open_comp(alone, foxes, COLOUR) if form == "open" else node.graph(alone, foxes, COLOUR)
-    made = comp(read(script(graph)), 1001).rgba()
+    graph = (
+        open_comp(alone, foxes, COLOUR) if form == "open" else node.node_graph(alone, foxes, COLOUR)
+    )
+    made = comp(read(to_script(graph)), 1001).rgba()
     assert np.array_equal(made, delivered(alone, foxes, "bg", 1001))
 
 
@@ -119,7 +122,7 @@ def test_a_muted_background_leaves_the_foregrounds_on_nothing(foxes: Path) -> No
 @pytest.mark.parametrize("gone", [("fg_02", "shadow_02"), ("bg",)])
 def test_open_nodes_keep_what_was_muted(foxes: Path, gone: tuple[str, ...]) -> None:
     stack = manifest.read(foxes)
-    made = read(script(open_comp(stack, foxes, COLOUR, muted=gone[:1])))
+    made = read(to_script(open_comp(stack, foxes, COLOUR, muted=gone[:1])))
     wanted = numpy_over(without(stack, *gone), foxes, 1001)
     assert np.abs(comp(made, 1001).rgba() - wanted).max() <= 1e-6
 
@@ -178,7 +181,7 @@ def test_a_wrong_graph_is_seen(
     folder = Path(shutil.copytree(foxes, tmp_path / "s"))
     stack = manifest.read(folder)
     again(folder, "fg_01")
-    made = read(script(open_comp(stack, folder, COLOUR)))
+    made = read(to_script(open_comp(stack, folder, COLOUR)))
     wanted = numpy_over(stack, folder, 1002)
     assert np.abs(comp(made, 1002).rgba() - wanted).max() <= 1e-6
     mutate(made)
@@ -213,7 +216,7 @@ def test_alt_up_finds_one_version_in_every_path(foxes: Path) -> None:
 
 def test_a_whole_project_says_nothing_about_colour(foxes: Path) -> None:
     stack = manifest.read(foxes)
-    made = read(script(open_comp(stack, foxes, COLOUR), project(stack)))
+    made = read(to_script(open_comp(stack, foxes, COLOUR), root_node(stack)))
     root = made.nodes[0]
     assert root.cls == "Root"
     assert set(root.knobs) == {"first_frame", "last_frame", "frame", "fps", "format"}
@@ -222,7 +225,7 @@ def test_a_whole_project_says_nothing_about_colour(foxes: Path) -> None:
 
 def test_the_command_line_needs_the_standard_library_alone(foxes: Path, tmp_path: Path) -> None:
     out = tmp_path / "shot.nk"
-    command = [sys.executable, "-m", "layert2v_nuke.graph.script", str(foxes), "--out", str(out)]
+    command = [sys.executable, "-m", "layert2v_nuke.script", str(foxes), "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     made = read(out.read_text(encoding="utf-8"))

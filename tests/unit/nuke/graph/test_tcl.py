@@ -13,8 +13,8 @@ from fakes.nk_reader import Executes, Malformed, commands, read
 from layert2v import stack as manifest
 from layert2v_nuke.errors import BadPath
 from layert2v_nuke.graph import node, tcl
-from layert2v_nuke.graph.model import Colour
-from layert2v_nuke.graph.script import script
+from layert2v_nuke.graph.model import ReadColorspace
+from layert2v_nuke.graph.script import to_script
 
 HOSTILE = [
     "[python {nuke.scriptClear()}]",
@@ -38,16 +38,18 @@ HOSTILE = [
 def test_a_prompt_survives_the_script_as_text(foxes: Path, prompt: str) -> None:
     stack = manifest.read(foxes)
     layers = tuple(replace(layer, prompt=prompt) for layer in stack.layers)
-    made = read(script(node.graph(replace(stack, layers=layers, name="x"), foxes, Colour())))
+    made = read(
+        to_script(node.node_graph(replace(stack, layers=layers, name="x"), foxes, ReadColorspace()))
+    )
     (group,) = made.nodes
     for layer in stack.layers:
         knob = group.knobs.get(f"{layer.name}_prompt")
-        assert (knob.text if knob else "") == tcl.clean(prompt)
+        assert (knob.text if knob else "") == tcl.strip_controls(prompt)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_the_name_of_a_stack_is_harmless_in_labels(foxes: Path, name: str) -> None:
-    shown = tcl.label(name)
+    shown = tcl.safe_label(name)
     assert not set(shown) & set('[]{}$\\"<>\n\t')
 
 
@@ -56,7 +58,7 @@ def test_real_tcl_reads_the_same_and_calls_nothing(foxes: Path, prompt: str) -> 
     tkinter = pytest.importorskip("tkinter", reason="this Python has no Tcl to ask")
     stack = manifest.read(foxes)
     layers = tuple(replace(layer, prompt=prompt) for layer in stack.layers)
-    text = script(node.graph(replace(stack, layers=layers), foxes, Colour()))
+    text = to_script(node.node_graph(replace(stack, layers=layers), foxes, ReadColorspace()))
     tcl_shell = tkinter.Tcl()
     tcl_shell.eval(
         "set seen {}; proc unknown {args} {lappend ::seen $args; return {}}\n"
@@ -72,7 +74,7 @@ def test_real_tcl_reads_the_same_and_calls_nothing(foxes: Path, prompt: str) -> 
     assert {words[0] for words in called} == {"inputs", "addUserKnob", *group.knobs}
     knobs = {words[0]: words[1] for words in called}
     for layer in stack.layers:
-        assert knobs.get(f"{layer.name}_prompt", "") == tcl.clean(prompt)
+        assert knobs.get(f"{layer.name}_prompt", "") == tcl.strip_controls(prompt)
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -80,14 +82,14 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 @given(texts)
 def test_every_text_is_one_word_that_reads_back(text: str) -> None:
-    (words,) = commands(f"knob {tcl.word(text)}")
-    assert [word.text for word in words] == ["knob", tcl.clean(text)]
+    (words,) = commands(f"knob {tcl.quote(text)}")
+    assert [word.text for word in words] == ["knob", tcl.strip_controls(text)]
 
 
 @given(texts)
 def test_every_word_keeps_a_block_closed(text: str) -> None:
-    made = read(f"NoOp {{\n inputs 0\n label {tcl.word(text)}\n name here\n}}\n")
-    assert made.named("here").knobs["label"].text == tcl.clean(text)
+    made = read(f"NoOp {{\n inputs 0\n label {tcl.quote(text)}\n name here\n}}\n")
+    assert made.named("here").knobs["label"].text == tcl.strip_controls(text)
 
 
 @pytest.mark.parametrize("code", ["[python {1}]", "$gui", '"[exec ls]"', '"a $b"', "a[b]c"])
@@ -105,8 +107,8 @@ def test_the_reader_sees_what_is_no_script(text: str) -> None:
 @pytest.mark.parametrize("name", ["a[b", "a]b", "a$b", "a{b", "a%b", "a#b", 'a"b', "a;b", "a`b"])
 def test_a_path_with_code_is_refused(name: str) -> None:
     with pytest.raises(BadPath):
-        tcl.path(Path("/shows") / name)
+        tcl.safe_path(Path("/shows") / name)
 
 
 def test_ordinary_paths_are_taken() -> None:
-    assert tcl.path(Path("/shows/Åsa Ek/shot-010_v2.1")) == "/shows/Åsa Ek/shot-010_v2.1"
+    assert tcl.safe_path(Path("/shows/Åsa Ek/shot-010_v2.1")) == "/shows/Åsa Ek/shot-010_v2.1"

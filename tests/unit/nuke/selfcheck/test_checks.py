@@ -14,7 +14,7 @@ from fakes.nk_render import can_render
 from layert2v import stack as manifest
 from layert2v_nuke.graph import node
 from layert2v_nuke.graph.build import build
-from layert2v_nuke.graph.model import Colour, Node, open_comp
+from layert2v_nuke.graph.model import Node, ReadColorspace, open_comp
 from layert2v_nuke.selfcheck import checks, nuke_api
 
 
@@ -66,8 +66,8 @@ def used(one: Node) -> set[tuple[str, str]]:
 def test_no_graph_uses_more_than_the_list(foxes: Path) -> None:
     stack = manifest.read(foxes)
     for graph in (
-        open_comp(stack, foxes, Colour("linear", "why")),
-        node.graph(stack, foxes, Colour()),
+        open_comp(stack, foxes, ReadColorspace("linear", "why")),
+        node.node_graph(stack, foxes, ReadColorspace()),
     ):
         named = set().union(*(used(one) for one in graph.nodes))
         assert named <= {(cls, name) for cls, knobs in nuke_api.KNOBS.items() for name in knobs}

@@ -15,28 +15,28 @@ import pytest
 from layert2v_nuke.errors import BridgeFailed
 from layert2v_nuke.preferences import Preferences
 from layert2v_nuke.session import bridge
-from layert2v_nuke.session.bridge import Bridge
+from layert2v_nuke.session.bridge import BridgeProcess, bridge_command
 
 HELLO = 'print(\'{"hello": {"bridge": 1}}\', flush=True)\n'
 ECHO = HELLO + "import sys\nfor line in sys.stdin: print(line.strip(), flush=True)\n"
 
 
-def started(program: str, clock: Callable[[], float] = time.monotonic) -> Bridge:
-    return Bridge([sys.executable, "-I", "-c", program], None, clock)
+def started(program: str, clock: Callable[[], float] = time.monotonic) -> BridgeProcess:
+    return BridgeProcess([sys.executable, "-I", "-c", program], None, clock)
 
 
-def failure(line: Bridge) -> BridgeFailed:
+def failure(line: BridgeProcess) -> BridgeFailed:
     for _ in range(1000):
         try:
             line.drain()
-        except BridgeFailed as problem:
+        except BridgeFailed as error:
             line.close()
-            return problem
+            return error
         time.sleep(0.01)
     raise AssertionError("nothing was wrong")
 
 
-def heard(line: Bridge) -> list[dict[str, Any]]:
+def heard(line: BridgeProcess) -> list[dict[str, Any]]:
     for _ in range(1000):
         if found := line.drain():
             return found
@@ -87,9 +87,9 @@ def test_silence_is_noticed() -> None:
     for _ in range(500):
         line.drain()
         time.sleep(0.01)
-        if line._greeted:
+        if line._is_ready:
             break
-    now[0] = bridge.SILENCE_S + 1
+    now[0] = bridge.HEARTBEAT_TIMEOUT_S + 1
     assert failure(line).reason == "BRIDGE_SILENT"
 
 
@@ -97,7 +97,7 @@ def test_a_bridge_that_does_not_read_never_makes_nuke_wait() -> None:
     line = started(HELLO + "import time; time.sleep(60)")
 
     def talk() -> None:
-        for _ in range(3 * bridge.QUEUE):
+        for _ in range(3 * bridge.QUEUE_LINES):
             line.send("generate", prompt="x" * 1000)
 
     with pytest.raises(BridgeFailed) as refused:
@@ -108,7 +108,7 @@ def test_a_bridge_that_does_not_read_never_makes_nuke_wait() -> None:
 
 def test_a_python_that_is_not_there_is_named() -> None:
     with pytest.raises(BridgeFailed) as refused:
-        Bridge(["/no/python"], None)
+        BridgeProcess(["/no/python"], None)
     assert "/no/python" in refused.value.message
 
 
@@ -125,7 +125,7 @@ def test_nuke_s_paths_do_not_reach_the_bridge(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_chosen_python_has_the_client_itself(tmp_path: Path) -> None:
-    chosen = bridge.command(Preferences(python="/studio/python"), tmp_path)
+    chosen = bridge_command(Preferences(python="/studio/python"), tmp_path)
     assert chosen == ["/studio/python", "-I", "-m", "layert2v_client.session.bridge"]
 
 
@@ -136,7 +136,7 @@ def test_nuke_s_own_python_takes_the_bundled_packages(
     packages.mkdir(parents=True)
     (tmp_path / "python3").touch()
     monkeypatch.setattr(sys, "executable", str(tmp_path / "Nuke15.0"))
-    command = bridge.command(Preferences(), tmp_path)
+    command = bridge_command(Preferences(), tmp_path)
     assert command[0] == str(tmp_path / "python3")
     assert command[-1] == str(packages)
     assert os.environ.get("PYTHONPATH", "") not in command
@@ -144,7 +144,7 @@ def test_nuke_s_own_python_takes_the_bundled_packages(
 
 def test_without_packages_the_way_out_is_named(tmp_path: Path) -> None:
     with pytest.raises(BridgeFailed) as refused:
-        bridge.command(Preferences(), tmp_path)
+        bridge_command(Preferences(), tmp_path)
     assert "Preferences" in refused.value.hint
 
 

@@ -14,7 +14,7 @@ from fakes.nk_evaluate import read_exr
 from fakes.nk_render import can_render
 from fakes.nk_session import Studio
 from layert2v_nuke.graph import colorspaces
-from layert2v_nuke.graph.colorspaces import choose
+from layert2v_nuke.graph.colorspaces import choose_colorspace
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def ocio(studio: Studio, config: str) -> None:
 
 def test_an_input_is_rendered_frame_by_frame_and_sent(studio: Studio) -> None:
     uuid = plugged(studio)
-    studio.controller.press(uuid, "plate bg")
+    studio.controller.on_button(uuid, "plate bg")
     before = studio.nuke.dump()["LayerT2V1"]["nodes"]
     for done in (1, 2, 3):
         studio.controller.pump()
@@ -62,22 +62,22 @@ def test_an_input_is_rendered_frame_by_frame_and_sent(studio: Studio) -> None:
 def test_rendering_leaves_no_undo_step(studio: Studio) -> None:
     uuid = plugged(studio)
     steps = len(studio.nuke.history.done)
-    studio.controller.press(uuid, "plate bg")
+    studio.controller.on_button(uuid, "plate bg")
     for _ in range(4):
         studio.controller.pump()
     assert len(studio.nuke.history.done) == steps
 
 
 def test_an_open_input_is_told(studio: Studio) -> None:
-    studio.controller.press(str(studio.value("l2v_uuid")), "plate fg_01")
+    studio.controller.on_button(str(studio.value("l2v_uuid")), "plate fg_01")
     assert studio.value("status").startswith("Nothing is connected to the input fg.")
 
 
 def test_cancel_stops_the_rendering(studio: Studio) -> None:
     uuid = plugged(studio)
-    studio.controller.press(uuid, "plate bg")
+    studio.controller.on_button(uuid, "plate bg")
     studio.controller.pump()
-    studio.controller.press(uuid, "cancel")
+    studio.controller.on_button(uuid, "cancel")
     studio.controller.pump()
     assert studio.value("l2v_life") == "cancelled"
     assert [one["do"] for one in studio.line.sent] == ["connect", "generate"]
@@ -86,7 +86,7 @@ def test_cancel_stops_the_rendering(studio: Studio) -> None:
 def test_a_frame_that_cannot_be_rendered_is_told(studio: Studio) -> None:
     uuid = plugged(studio)
     studio.nuke.renderer = None
-    studio.controller.press(uuid, "plate bg")
+    studio.controller.on_button(uuid, "plate bg")
     studio.controller.pump()
     assert "cannot be rendered at frame 1001" in studio.value("status")
     assert studio.value("l2v_life") == "failed"
@@ -97,7 +97,7 @@ def test_a_working_space_without_a_name_is_told(studio: Studio) -> None:
     studio.nuke.project(
         colorManagement="OCIO", OCIO_config="custom", workingSpaceLUT="scene_linear"
     )
-    studio.controller.press(uuid, "plate bg")
+    studio.controller.on_button(uuid, "plate bg")
     assert "does not say which space" in studio.value("status")
 
 
@@ -129,7 +129,7 @@ def test_the_working_space_of_a_project(
     ],
 )
 def test_a_read_s_colour_space(space: str, offered: tuple[str, ...], name: str) -> None:
-    chosen = choose(space, offered)
+    chosen = choose_colorspace(space, offered)
     assert chosen.name == name
     assert bool(chosen.note) == (name == "")
 

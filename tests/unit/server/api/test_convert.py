@@ -10,25 +10,25 @@ from layert2v.v1 import jobs_pb2
 from layert2v.wire import spec_from_message
 from layert2v_server import errors
 from layert2v_server.api.convert import (
-    STATES,
-    artifact_place,
+    STATE_NUMBERS,
     artifact_to_message,
-    job_id,
+    clamp_page_size,
     job_to_message,
-    page_size,
-    page_start,
+    parse_artifact_name,
+    parse_job_name,
+    parse_page_token,
     states_from_message,
 )
 from layert2v_server.api.errors import CODES
 from layert2v_server.domain.job import Failure, Job, Progress
-from layert2v_server.domain.state import State
+from layert2v_server.domain.state import JobState
 from layert2v_server.errors import ArtifactNotFound, InvalidArgument, JobNotFound, ServerError
 
 JOB = Job(
     id="abc",
     owner="anna",
     spec=GenerateSpec(prompt="a fox", seed=0, guidance=0.0),
-    state=State.FAILED,
+    state=JobState.FAILED,
     revision=9,
     attempt=2,
     queue_position=None,
@@ -47,7 +47,11 @@ JOB = Job(
 
 def test_a_job_as_message() -> None:
     message = job_to_message(JOB, max_attempts=3)
-    assert (message.name, message.state, message.revision) == ("jobs/abc", STATES[State.FAILED], 9)
+    assert (message.name, message.state, message.revision) == (
+        "jobs/abc",
+        STATE_NUMBERS[JobState.FAILED],
+        9,
+    )
     assert spec_from_message(message.spec) == JOB.spec
     assert (message.error.reason, message.error.hint) == ("DISK_FULL", "Free some.")
     assert message.create_time.ToDatetime().timestamp() % 1 == 0.25
@@ -57,12 +61,12 @@ def test_a_job_as_message() -> None:
 
 
 def test_every_state_has_a_number() -> None:
-    assert set(STATES) == set(State)
-    assert set(STATES.values()) == set(jobs_pb2.JobState.values()) - {0}
+    assert set(STATE_NUMBERS) == set(JobState)
+    assert set(STATE_NUMBERS.values()) == set(jobs_pb2.JobState.values()) - {0}
 
 
 def test_every_error_that_a_call_can_meet_has_a_code() -> None:
-    never_in_a_call = {errors.WorkerLost, errors.ConfigError, errors.PictureRefused}
+    never_in_a_call = {errors.WorkerLost, errors.ConfigError, errors.ImageRefused}
     assert set(ServerError.__subclasses__()) == set(CODES) | never_in_a_call
 
 
@@ -70,13 +74,13 @@ def test_artifact_names_hold_no_path() -> None:
     file = FileRecord(path="bg/v001/bg_v001.1001.exr", size_bytes=5, sha256="0" * 64)
     message = artifact_to_message("abc", 12, file)
     assert (message.name, message.media_type) == ("jobs/abc/artifacts/12", "image/x-exr")
-    assert artifact_place(message.name) == ("abc", 12)
+    assert parse_artifact_name(message.name) == ("abc", 12)
 
 
 @pytest.mark.parametrize("name", ["", "jobs", "jobs/", "abc", "jobs/a/b", "uploads/abc"])
 def test_strange_job_names_are_not_found(name: str) -> None:
     with pytest.raises(JobNotFound):
-        job_id(name)
+        parse_job_name(name)
 
 
 @pytest.mark.parametrize(
@@ -84,16 +88,20 @@ def test_strange_job_names_are_not_found(name: str) -> None:
 )
 def test_strange_artifact_names_are_not_found(name: str) -> None:
     with pytest.raises(ArtifactNotFound):
-        artifact_place(name)
+        parse_artifact_name(name)
 
 
 def test_pages() -> None:
-    assert [page_size(wanted, default=50, most=500) for wanted in (0, 7, 9999)] == [50, 7, 500]
-    assert [page_start(token) for token in ("", "12")] == [None, 12]
+    assert [clamp_page_size(wanted, default=50, maximum=500) for wanted in (0, 7, 9999)] == [
+        50,
+        7,
+        500,
+    ]
+    assert [parse_page_token(token) for token in ("", "12")] == [None, 12]
     for wrong in ("x", "-1", "9" * 30):
         with pytest.raises(InvalidArgument):
-            page_start(wrong)
+            parse_page_token(wrong)
     with pytest.raises(InvalidArgument):
-        page_size(-1, default=50, most=500)
+        clamp_page_size(-1, default=50, maximum=500)
     with pytest.raises(InvalidArgument):
         states_from_message(jobs_pb2.ListJobsRequest(states=[0]))

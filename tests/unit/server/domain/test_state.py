@@ -1,47 +1,58 @@
-"""The life of a job: the table says everything, and the table is right."""
+"""Transitions of a job, checked over the whole table."""
 
 from __future__ import annotations
 
 import pytest
 
-from layert2v_server.domain.state import TERMINAL, TRANSITIONS, State, Step, after
+from layert2v_server.domain.state import (
+    TERMINAL_STATES,
+    TRANSITIONS,
+    JobEvent,
+    JobState,
+    next_state,
+)
 from layert2v_server.errors import InvalidTransition
 
 
-def test_the_straight_way() -> None:
-    assert after(State.QUEUED, Step.START) is State.RUNNING
-    assert after(State.RUNNING, Step.SUCCEED) is State.SUCCEEDED
+def test_a_job_starts_and_succeeds() -> None:
+    assert next_state(JobState.QUEUED, JobEvent.START) is JobState.RUNNING
+    assert next_state(JobState.RUNNING, JobEvent.SUCCEED) is JobState.SUCCEEDED
 
 
-def test_an_ended_job_stays_as_it_is() -> None:
-    leaving = {key: to for key, to in TRANSITIONS.items() if key[0] in TERMINAL}
-    assert set(leaving) == {(state, Step.CANCEL) for state in TERMINAL}
+def test_terminal_states_do_not_change() -> None:
+    leaving = {key: to for key, to in TRANSITIONS.items() if key[0] in TERMINAL_STATES}
+    assert set(leaving) == {(state, JobEvent.CANCEL) for state in TERMINAL_STATES}
     assert all(to is state for (state, _), to in leaving.items())
 
 
-def test_cancelling_is_always_allowed() -> None:
-    assert all((state, Step.CANCEL) in TRANSITIONS for state in State)
+def test_cancel_is_allowed_in_every_state() -> None:
+    assert all((state, JobEvent.CANCEL) in TRANSITIONS for state in JobState)
 
 
-def test_a_job_that_nobody_wants_never_runs_again() -> None:
-    reached = {State.CANCELLING}
-    for _ in State:
+def test_a_cancelled_job_never_runs_again() -> None:
+    reached = {JobState.CANCELLING}
+    for _ in JobState:
         reached |= {to for (state, _), to in TRANSITIONS.items() if state in reached}
-    assert reached == {State.CANCELLING, *TERMINAL}
+    assert reached == {JobState.CANCELLING, *TERMINAL_STATES}
 
 
-@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.CANCELLING])
-def test_every_open_job_can_come_to_an_end(state: State) -> None:
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING])
+def test_every_open_job_can_reach_a_terminal_state(state: JobState) -> None:
     reached = {state}
-    for _ in State:
+    for _ in JobState:
         reached |= {to for (at, _), to in TRANSITIONS.items() if at in reached}
-    assert reached & TERMINAL
+    assert reached & TERMINAL_STATES
 
 
 @pytest.mark.parametrize(
-    ("state", "step"),
-    [(state, step) for state in State for step in Step if (state, step) not in TRANSITIONS],
+    ("state", "event"),
+    [
+        (state, event)
+        for state in JobState
+        for event in JobEvent
+        if (state, event) not in TRANSITIONS
+    ],
 )
-def test_everything_else_is_refused(state: State, step: Step) -> None:
+def test_other_events_raise_invalid_transition(state: JobState, event: JobEvent) -> None:
     with pytest.raises(InvalidTransition):
-        after(state, step)
+        next_state(state, event)

@@ -13,26 +13,26 @@ from fakes.fake_engine import MODEL, Behaviour, FakeEngine
 from layert2v.spec import GenerateSpec, resolve
 from layert2v.stack import read
 from layert2v_server.domain.job import Job
-from layert2v_server.domain.state import State
+from layert2v_server.domain.state import JobState
 from layert2v_server.errors import (
     EngineNotReady,
     JobNotFound,
+    ServerStopping,
     SpecRejected,
-    Stopping,
     WorkerLost,
 )
 from layert2v_server.executors.base import Executor
 from layert2v_server.executors.inline import InlineExecutor
-from layert2v_server.service.job_monitor import JobBoard
+from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.scheduler import Scheduler
 from layert2v_server.service.sources import Sources
-from layert2v_server.service.submission import Intake
+from layert2v_server.service.submission import JobSubmission
 from layert2v_server.store.artifacts import ArtifactStore
-from layert2v_server.store.content_index import Holdings
+from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.database import open_database
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.uploads import UploadStore
-from layert2v_server.worker.messages import Alive, Ready, Report, Run
+from layert2v_server.worker.messages import Heartbeat, Ready, Report, RunJob
 
 
 class Fragile(InlineExecutor):
@@ -42,47 +42,51 @@ class Fragile(InlineExecutor):
         super().__init__("cpu", FakeEngine(None, "cpu"))
         self.losses, self.refusals = losses, refusals
 
-    async def ready(self) -> Ready:
+    async def ensure_ready(self) -> Ready:
         self.refusals -= 1
         if self.refusals >= 0:
-            self.problem = EngineNotReady("Not yet.")
-            raise self.problem
-        self.problem = None
-        return await super().ready()
+            self.startup_error = EngineNotReady("Not yet.")
+            raise self.startup_error
+        self.startup_error = None
+        return await super().ensure_ready()
 
-    async def run(self, run: Run) -> AsyncGenerator[Report, None]:
+    async def run(self, command: RunJob) -> AsyncGenerator[Report, None]:
         self.losses -= 1
         if self.losses >= 0:
-            Path(run.folder).mkdir(parents=True)
-            yield Alive(job=run.job)
+            Path(command.folder).mkdir(parents=True)
+            yield Heartbeat(job=command.job)
             raise WorkerLost("The worker process ended unexpectedly.")
-        async with contextlib.aclosing(super().run(run)) as reports:
+        async with contextlib.aclosing(super().run(command)) as reports:
             async for report in reports:
                 yield report
 
 
 class Shop:
-    """A board, a store of results and a scheduler on one folder."""
+    """A monitor, a store of results and a scheduler on one folder."""
 
     def __init__(self, folder: Path, executor: Executor, min_free_bytes: int = 0) -> None:
         self.engine = open_database(folder / "jobs.sqlite3")
         self.store = JobStore(self.engine)
-        self.board = JobBoard(self.store)
+        self.monitor = JobMonitor(self.store)
         self.artifacts = ArtifactStore(folder / "jobs", min_free_bytes=min_free_bytes)
-        self.scheduler = Scheduler(self.board, self.artifacts, [executor], lease_s=30.0)
+        self.scheduler = Scheduler(self.monitor, self.artifacts, [executor], lease_s=30.0)
         uploads = UploadStore(folder / "uploads", max_bytes=100)
-        holdings = Holdings(self.store, self.artifacts, uploads)
-        sources = Sources(self.store, self.artifacts, holdings)
-        self.intake = Intake(self.board, self.artifacts, sources, [executor], lambda: 42)
+        content_index = ContentIndex(self.store, self.artifacts, uploads)
+        sources = Sources(self.store, self.artifacts, content_index)
+        self.submission = JobSubmission(
+            self.monitor, self.artifacts, sources, [executor], lambda: 42
+        )
 
     def put(self, behaviour: Behaviour | None = None, **spec: int) -> str:
         text = "" if behaviour is None else behaviour.text()
         asked = GenerateSpec(prompt="a fox", negative_prompt=text, **spec)
         full = resolve(asked, MODEL, 42)
-        return self.store.create("anna", str(len(self.store.ids())), asked, full).id
+        return self.store.create("anna", str(len(self.store.list_ids())), asked, full).id
 
-    async def wait(self, job: str, until: Callable[[Job], bool] = lambda job: job.ended) -> Job:
-        async for snapshot in self.board.watch(job):
+    async def wait(
+        self, job: str, until: Callable[[Job], bool] = lambda job: job.is_terminal
+    ) -> Job:
+        async for snapshot in self.monitor.watch(job):
             if until(snapshot):
                 return snapshot
         raise AssertionError("the job ended before")
@@ -126,11 +130,11 @@ def test_jobs_run_one_after_the_other(shop: Shop) -> None:
 
     async def scene() -> None:
         ended = [await shop.wait(job) for job in jobs]
-        assert [job.state for job in ended] == [State.SUCCEEDED] * 2
+        assert [job.state for job in ended] == [JobState.SUCCEEDED] * 2
         for job in ended:
             stack = read(shop.artifacts.stack_folder(job.id))
             assert job.artifact_count == len(stack.files()) + 2  # and two manifests
-        assert shop.store.models() == (MODEL,)
+        assert shop.store.list_models() == (MODEL,)
 
     play(shop, scene)
     assert attempts(shop) == []
@@ -142,7 +146,7 @@ def test_a_lost_job_runs_again(shop: Shop, fragile: Fragile) -> None:
 
     async def scene() -> None:
         ended = await shop.wait(job)
-        assert (ended.state, ended.attempt) == (State.SUCCEEDED, 3)
+        assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 3)
 
     play(shop, scene)
 
@@ -153,7 +157,7 @@ def test_a_job_that_kills_every_worker_fails(shop: Shop, fragile: Fragile) -> No
 
     async def scene() -> None:
         ended = await shop.wait(job)
-        assert (ended.state, ended.attempt) == (State.FAILED, 3)
+        assert (ended.state, ended.attempt) == (JobState.FAILED, 3)
         assert ended.failure is not None
         assert ended.failure.reason == "WORKER_CRASHED"
 
@@ -166,7 +170,7 @@ def test_an_engine_error_is_final(shop: Shop) -> None:
 
     async def scene() -> None:
         ended = await shop.wait(job)
-        assert (ended.state, ended.attempt) == (State.FAILED, 1)
+        assert (ended.state, ended.attempt) == (JobState.FAILED, 1)
         assert ended.failure is not None
         assert (ended.failure.reason, ended.failure.hint) == ("NO_SUCH_WORD", "Use another word.")
 
@@ -178,9 +182,9 @@ def test_cancel_reaches_the_right_job_only(shop: Shop) -> None:
 
     async def scene() -> None:
         await shop.wait(first, lambda job: job.progress.done > 0)
-        await shop.board.change(shop.store.cancel, first)
-        assert (await shop.wait(first)).state is State.CANCELLED
-        assert (await shop.wait(second)).state is State.SUCCEEDED
+        await shop.monitor.update(shop.store.cancel, first)
+        assert (await shop.wait(first)).state is JobState.CANCELLED
+        assert (await shop.wait(second)).state is JobState.SUCCEEDED
 
     play(shop, scene)
     assert attempts(shop) == []
@@ -193,7 +197,7 @@ def test_draining_returns_the_job_to_the_queue(shop: Shop) -> None:
         await shop.wait(job, lambda job: job.progress.done > 0)
         await shop.scheduler.close()
         drained = shop.store.get(job)
-        assert (drained.state, drained.attempt) == (State.QUEUED, 0)
+        assert (drained.state, drained.attempt) == (JobState.QUEUED, 0)
 
     play(shop, scene)
     assert attempts(shop) == []
@@ -217,11 +221,11 @@ def test_an_attempt_that_lost_its_lease_is_dropped(shop: Shop) -> None:
     async def scene() -> None:
         started = await shop.wait(job, lambda job: job.progress.done > 0)
         # As if the clock had jumped: another worker may take the job at any time.
-        await shop.board.change(shop.store.give_back, job, started.attempt)
-        await shop.board.change(shop.store.cancel, job)
-        assert (await shop.wait(job)).state is State.CANCELLED
+        await shop.monitor.update(shop.store.requeue, job, started.attempt)
+        await shop.monitor.update(shop.store.cancel, job)
+        assert (await shop.wait(job)).state is JobState.CANCELLED
         other = shop.put()
-        assert (await shop.wait(other)).state is State.SUCCEEDED
+        assert (await shop.wait(other)).state is JobState.SUCCEEDED
 
     play(shop, scene)
 
@@ -232,11 +236,11 @@ def test_an_engine_that_comes_late(shop: Shop, fragile: Fragile) -> None:
     async def scene() -> None:
         asked = GenerateSpec(prompt="a fox")
         with pytest.raises(EngineNotReady):
-            await shop.intake.submit("anna", "r1", asked)
+            await shop.submission.submit("anna", "r1", asked)
         await shop.wait(shop.put())
-        job = await shop.intake.submit("anna", "r2", asked)
+        job = await shop.submission.submit("anna", "r2", asked)
         assert (job.spec.seed, job.spec.steps) == (42, MODEL.default_steps)
-        assert (await shop.intake.submit("anna", "r2", asked)).id == job.id
+        assert (await shop.submission.submit("anna", "r2", asked)).id == job.id
 
     play(shop, scene)
 
@@ -246,9 +250,9 @@ def test_wishes_are_checked_against_their_model(shop: Shop) -> None:
         await shop.wait(shop.put())
         for wrong in (GenerateSpec(prompt=""), GenerateSpec(prompt="a", model="wan")):
             with pytest.raises(SpecRejected) as refusal:
-                await shop.intake.submit("anna", "r9", wrong)
+                await shop.submission.submit("anna", "r9", wrong)
             assert refusal.value.violations
-        assert len(shop.store.ids()) == 1
+        assert len(shop.store.list_ids()) == 1
 
     play(shop, scene)
 
@@ -258,20 +262,20 @@ def test_a_watch_starts_from_a_revision(shop: Shop) -> None:
 
     async def scene() -> None:
         ended = await shop.wait(job)
-        assert [j async for j in shop.board.watch(job, ended.revision)] == []
-        assert [j async for j in shop.board.watch(job, 1)] == [ended]
+        assert [j async for j in shop.monitor.watch(job, ended.revision)] == []
+        assert [j async for j in shop.monitor.watch(job, 1)] == [ended]
         with pytest.raises(JobNotFound):
-            await anext(shop.board.watch("nobody"))
+            await anext(shop.monitor.watch("nobody"))
 
     play(shop, scene)
 
 
 def test_a_closed_board_ends_every_wait(shop: Shop) -> None:
     async def scene() -> None:
-        watch = asyncio.ensure_future(shop.board.news(shop.board.seen()))
+        watch = asyncio.ensure_future(shop.monitor.wait_for_change(shop.monitor.version))
         await asyncio.sleep(0)
-        await shop.board.close()
-        with pytest.raises(Stopping):
+        await shop.monitor.close()
+        with pytest.raises(ServerStopping):
             await watch
 
     asyncio.run(scene())

@@ -15,7 +15,7 @@ import pytest
 from layert2v.stack import FileRecord
 from layert2v_server.errors import (
     ArtifactNotFound,
-    ChecksumWrong,
+    ChecksumMismatch,
     DiskFull,
     FilesMissing,
     InvalidArgument,
@@ -24,7 +24,7 @@ from layert2v_server.errors import (
     SourceNotFound,
     WorkerLost,
 )
-from layert2v_server.store.artifacts import ArtifactStore, Staged, read_chunks
+from layert2v_server.store.artifacts import ArtifactStore, StagedSource, read_chunks
 from layert2v_server.store.uploads import Upload, UploadStore
 
 JOB = "a" * 32
@@ -38,7 +38,7 @@ def record(path: str, size_bytes: int = len(DATA)) -> FileRecord:
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
     store = ArtifactStore(tmp_path / "jobs", min_free_bytes=0)
-    store.prepare(JOB)
+    store.prepare_attempt(JOB)
     attempt = store.attempt_folder(JOB, 1)
     (attempt / "bg").mkdir(parents=True)
     (attempt / "bg" / "bg.1001.exr").write_bytes(DATA)
@@ -81,21 +81,21 @@ def test_a_new_attempt_finds_nothing_old(store: ArtifactStore) -> None:
     store.publish(JOB, 1, [record("bg/bg.1001.exr")])
     store.attempt_folder(JOB, 2).mkdir(parents=True)
     store.preview_path(JOB).write_bytes(b"png")
-    store.prepare(JOB)
+    store.prepare_attempt(JOB)
     assert [path.name for path in (store.root / JOB).iterdir()] == ["preview.png"]
-    assert store.preview(JOB) == b"png"
+    assert store.read_preview(JOB) == b"png"
 
 
 def test_deleting_leaves_nothing(store: ArtifactStore) -> None:
     store.delete(JOB)
     store.delete(JOB)
     assert list(store.root.iterdir()) == []
-    assert store.preview(JOB) is None
+    assert store.read_preview(JOB) is None
 
 
 def test_folders_without_a_job_are_removed(store: ArtifactStore) -> None:
     (store.root / "notes").mkdir()
-    store.delete_unknown(set())
+    store.delete_orphans(set())
     assert [path.name for path in store.root.iterdir()] == ["notes"]
 
 
@@ -108,7 +108,7 @@ def test_only_ids_name_a_folder(store: ArtifactStore, job: str) -> None:
 def test_no_job_starts_on_a_disk_that_is_nearly_full(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path, min_free_bytes=1 << 62)
     with pytest.raises(DiskFull):
-        store.prepare(JOB)
+        store.prepare_attempt(JOB)
 
 
 def test_chunks_start_anywhere(tmp_path: Path) -> None:
@@ -138,20 +138,20 @@ def test_an_upload_goes_on_where_it_stopped(uploads: UploadStore, upload: Upload
     assert uploads.begin(upload) == 0
     assert uploads.append(upload, 0, DATA[:4]) == 4
     again = UploadStore(uploads.root, max_bytes=100)
-    assert again.begin(upload) == again.committed(upload.id, "anna") == 4
+    assert again.begin(upload) == again.committed_bytes(upload.id, "anna") == 4
     again.append(upload, 4, DATA[4:])
     again.finish(upload)
     again.finish(upload)
     assert again.path(upload.id).read_bytes() == DATA
-    assert again.committed(upload.id, "anna") == len(DATA)
+    assert again.committed_bytes(upload.id, "anna") == len(DATA)
 
 
 def test_old_uploads_are_forgotten(uploads: UploadStore, upload: Upload) -> None:
     uploads.begin(upload)
     uploads.append(upload, 0, DATA[:4])
-    uploads.forget_older(time.time() - 60)
-    assert uploads.committed(upload.id, "anna") == 4
-    uploads.forget_older(time.time() + 60)
+    uploads.delete_older(time.time() - 60)
+    assert uploads.committed_bytes(upload.id, "anna") == 4
+    uploads.delete_older(time.time() + 60)
     assert list(uploads.root.iterdir()) == []
 
 
@@ -167,9 +167,9 @@ def test_bytes_come_in_order(
 def test_a_damaged_upload_starts_again(uploads: UploadStore, upload: Upload) -> None:
     uploads.begin(upload)
     uploads.append(upload, 0, DATA[::-1])
-    with pytest.raises(ChecksumWrong):
+    with pytest.raises(ChecksumMismatch):
         uploads.finish(upload)
-    assert uploads.committed(upload.id, "anna") == 0
+    assert uploads.committed_bytes(upload.id, "anna") == 0
     assert not uploads.path(upload.id).exists()
 
 
@@ -181,9 +181,9 @@ def test_an_upload_must_be_whole(uploads: UploadStore, upload: Upload) -> None:
 
 def test_an_upload_belongs_to_its_owner(uploads: UploadStore, upload: Upload) -> None:
     uploads.begin(upload)
-    assert uploads.committed(upload.id, "bert") == 0
+    assert uploads.committed_bytes(upload.id, "bert") == 0
     with pytest.raises(ArtifactNotFound):
-        uploads.find(upload.id, "bert")
+        uploads.get(upload.id, "bert")
 
 
 @pytest.mark.parametrize(
@@ -212,19 +212,19 @@ def test_an_upload_id_is_for_one_file(uploads: UploadStore, upload: Upload) -> N
         uploads.begin(Upload(**{**fields, "size_bytes": 11}))
 
 
-def staged(folder: Path, brought: tuple[str, ...] = ()) -> Staged:
+def staged(folder: Path, untrusted: tuple[str, ...] = ()) -> StagedSource:
     path = folder / "bg.exr"
     path.write_bytes(DATA)
     files = {"stack/bg/v001/bg.exr": path, "inputs/mine/0001.exr": path}
-    return Staged(files=files, texts={"stack/stack.json": "{}"}, brought=brought)
+    return StagedSource(files=files, texts={"stack/stack.json": "{}"}, untrusted=untrusted)
 
 
 def test_attempts_share_files_with_the_source_and_not_their_folder(
     store: ArtifactStore, tmp_path: Path
 ) -> None:
-    store.stage(JOB, staged(tmp_path, ("inputs/mine/0001.exr",)))
+    store.stage_source(JOB, staged(tmp_path, ("inputs/mine/0001.exr",)))
     (tmp_path / "bg.exr").unlink()
-    store.prepare(JOB)
+    store.prepare_attempt(JOB)
     store.copy_source(JOB, 2)
     folder = store.attempt_folder(JOB, 2)
     shared = store.source_folder(JOB) / "stack" / "bg" / "v001" / "bg.exr"
@@ -240,7 +240,7 @@ def test_disks_without_hard_links_get_copies(
         raise OSError(errno.EXDEV, "another disk")
 
     monkeypatch.setattr(os, "link", refuse)
-    store.stage(JOB, staged(tmp_path))
+    store.stage_source(JOB, staged(tmp_path))
     copy = store.source_folder(JOB) / "inputs" / "mine" / "0001.exr"
     assert copy.read_bytes() == DATA
     assert copy.stat().st_nlink == 1
@@ -250,7 +250,7 @@ def test_a_file_that_goes_away_meanwhile_is_named(store: ArtifactStore, tmp_path
     source = staged(tmp_path)
     (tmp_path / "bg.exr").unlink()
     with pytest.raises(FilesMissing, match=r"(bg|0001)\.exr"):
-        store.stage(JOB, source)
+        store.stage_source(JOB, source)
 
 
 def test_a_manifest_that_names_itself_as_a_frame_spoils_nothing(
@@ -258,15 +258,15 @@ def test_a_manifest_that_names_itself_as_a_frame_spoils_nothing(
 ) -> None:
     source = staged(tmp_path)
     mine = source.files["stack/bg/v001/bg.exr"]
-    store.stage(JOB, replace(source, files={"stack/stack.json": mine}))
+    store.stage_source(JOB, replace(source, files={"stack/stack.json": mine}))
     assert mine.read_bytes() == DATA
     assert (store.source_folder(JOB) / "stack" / "stack.json").read_text() == "{}"
 
 
 def test_an_ended_job_keeps_no_source(store: ArtifactStore, tmp_path: Path) -> None:
-    store.stage(JOB, staged(tmp_path))
-    store.release([JOB])
-    store.release([JOB])
+    store.stage_source(JOB, staged(tmp_path))
+    store.release_sources([JOB])
+    store.release_sources([JOB])
     assert not store.source_folder(JOB).exists()
     with pytest.raises(SourceNotFound):
         store.copy_source(JOB, 1)
@@ -283,11 +283,11 @@ def test_files_that_no_manifest_names_are_not_published(store: ArtifactStore) ->
 def test_a_whole_upload_is_found_by_its_content(uploads: UploadStore, upload: Upload) -> None:
     uploads.begin(upload)
     uploads.append(upload, 0, DATA)
-    assert uploads.held("anna", upload.sha256) is None
+    assert uploads.find_by_hash("anna", upload.sha256) is None
     uploads.finish(upload)
     again = UploadStore(uploads.root, max_bytes=100)
     for store in (uploads, again):
-        assert store.held("anna", upload.sha256) == store.path(upload.id)
-        assert store.held("bert", upload.sha256) is None
-    again.forget_older(time.time() + 60)
-    assert again.held("anna", upload.sha256) is None
+        assert store.find_by_hash("anna", upload.sha256) == store.path(upload.id)
+        assert store.find_by_hash("bert", upload.sha256) is None
+    again.delete_older(time.time() + 60)
+    assert again.find_by_hash("anna", upload.sha256) is None

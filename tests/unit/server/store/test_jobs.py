@@ -19,17 +19,17 @@ from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Progress
 from layert2v_server.domain.request import OwnJob, RerenderWish
-from layert2v_server.domain.state import State
+from layert2v_server.domain.state import JobState
 from layert2v_server.errors import (
     ArtifactNotFound,
     ConfigError,
     InvalidTransition,
     JobBusy,
     JobNotFound,
-    RequestReused,
+    RequestIdReused,
     TooManyJobs,
 )
-from layert2v_server.store.database import exclusive_use, open_database, reading
+from layert2v_server.store.database import exclusive_lock, open_database, read_transaction
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.rows import new_row
 from layert2v_server.store.tables import jobs, metadata
@@ -73,7 +73,7 @@ def start(store: JobStore) -> tuple[str, int]:
 
 def test_migrations_make_the_tables(tmp_path: Path) -> None:
     engine = open_database(tmp_path / "jobs.sqlite3")
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
 
@@ -104,31 +104,31 @@ def test_a_change_is_kept_as_it_was_asked_for(store: JobStore) -> None:
     assert store.create("anna", "r1", asked, spec, job_id="d" * 32) == job
     stack = OwnJob(id="e" * 32)
     for other in (replace(asked, source=stack), replace(asked, inputs={"a": stack})):
-        with pytest.raises(RequestReused):
-            store.find_request("anna", "r1", other)
+        with pytest.raises(RequestIdReused):
+            store.find_by_request_id("anna", "r1", other)
 
 
 def test_files_are_found_by_content_and_owner(store: JobStore) -> None:
     create(store)
     job, attempt = start(store)
     files = [FileRecord(path=f"bg/{k}.exr", size_bytes=k, sha256=f"{k:064x}") for k in range(3)]
-    store.succeed(job, attempt, files)
+    store.mark_succeeded(job, attempt, files)
     asked = [f"{k:064x}" for k in range(1, 2000)]
-    assert store.holders("anna", asked) == [(f"{k:064x}", job, f"bg/{k}.exr") for k in (1, 2)]
-    assert store.holders("bert", asked) == []
+    assert store.find_by_hash("anna", asked) == [(f"{k:064x}", job, f"bg/{k}.exr") for k in (1, 2)]
+    assert store.find_by_hash("bert", asked) == []
 
 
 def test_the_lock_lets_one_server_in(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
-    with exclusive_use(lock), pytest.raises(ConfigError), exclusive_use(lock):
+    with exclusive_lock(lock), pytest.raises(ConfigError), exclusive_lock(lock):
         pass
-    with exclusive_use(lock):
+    with exclusive_lock(lock):
         pass
 
 
 def test_a_new_job_waits_at_revision_one(store: JobStore) -> None:
     job = store.get(create(store))
-    assert (job.state, job.revision, job.attempt, job.queue_position) == (State.QUEUED, 1, 0, 0)
+    assert (job.state, job.revision, job.attempt, job.queue_position) == (JobState.QUEUED, 1, 0, 0)
     assert job.spec == SPEC
 
 
@@ -136,15 +136,15 @@ def test_the_same_request_is_the_same_job(store: JobStore) -> None:
     first = create(store)
     start(store)
     again = store.create("anna", "r1", SPEC, replace(SPEC, seed=99))
-    assert (again.id, again.state) == (first, State.RUNNING)
-    assert store.find_request("anna", "r1", SPEC) == again
-    assert store.find_request("bert", "r1", SPEC) is None
+    assert (again.id, again.state) == (first, JobState.RUNNING)
+    assert store.find_by_request_id("anna", "r1", SPEC) == again
+    assert store.find_by_request_id("bert", "r1", SPEC) is None
     assert create(store, "r1", owner="bert") != first
 
 
 def test_a_request_id_is_for_one_request(store: JobStore) -> None:
     create(store)
-    with pytest.raises(RequestReused):
+    with pytest.raises(RequestIdReused):
         store.create("anna", "r1", replace(SPEC, prompt="an owl"), SPEC)
 
 
@@ -175,27 +175,27 @@ def test_progress_and_success(store: JobStore) -> None:
     create(store)
     name, attempt = start(store)
     told = Progress(stage="denoise", done=1, total=4, fraction=0.1, eta_s=3.0)
-    job = store.progress(name, attempt, told, new_preview=True)
+    job = store.record_progress(name, attempt, told, new_preview=True)
     assert (job.progress, job.preview_revision) == (told, job.revision)
-    job = store.succeed(name, attempt, FILES)
-    assert (job.state, job.artifact_count, job.artifact_bytes) == (State.SUCCEEDED, 3, 3)
-    assert store.artifacts(name, start=1, size=5) == FILES[1:]
-    assert store.artifact(name, 2) == FILES[2]
+    job = store.mark_succeeded(name, attempt, FILES)
+    assert (job.state, job.artifact_count, job.artifact_bytes) == (JobState.SUCCEEDED, 3, 3)
+    assert store.list_artifacts(name, start=1, size=5) == FILES[1:]
+    assert store.get_artifact(name, 2) == FILES[2]
     assert store.used_bytes() == 3
     with pytest.raises(ArtifactNotFound):
-        store.artifact(name, 3)
+        store.get_artifact(name, 3)
 
 
 def test_an_old_attempt_has_nothing_more_to_say(store: JobStore) -> None:
     create(store)
     name, first = start(store)
-    assert store.lost(name, first, GONE).state is State.QUEUED
+    assert store.mark_lost(name, first, GONE).state is JobState.QUEUED
     assert start(store) == (name, 2)
     for word in (
-        lambda: store.progress(name, first, Progress()),
-        lambda: store.renew(name, first, 30.0),
-        lambda: store.succeed(name, first, FILES),
-        lambda: store.fail(name, first, GONE),
+        lambda: store.record_progress(name, first, Progress()),
+        lambda: store.renew_lease(name, first, 30.0),
+        lambda: store.mark_succeeded(name, first, FILES),
+        lambda: store.mark_failed(name, first, GONE),
     ):
         with pytest.raises(InvalidTransition):
             word()
@@ -205,49 +205,49 @@ def test_the_last_attempt_fails(store: JobStore) -> None:
     create(store)
     for _ in range(3):
         name, attempt = start(store)
-        job = store.lost(name, attempt, GONE)
-    assert (job.state, job.attempt, job.failure) == (State.FAILED, 3, GONE)
+        job = store.mark_lost(name, attempt, GONE)
+    assert (job.state, job.attempt, job.failure) == (JobState.FAILED, 3, GONE)
 
 
 def test_draining_costs_no_attempt(store: JobStore) -> None:
     create(store)
     name, attempt = start(store)
-    store.progress(name, attempt, Progress(fraction=0.5))
-    job = store.give_back(name, attempt)
-    assert (job.state, job.attempt, job.progress) == (State.QUEUED, 0, Progress())
+    store.record_progress(name, attempt, Progress(fraction=0.5))
+    job = store.requeue(name, attempt)
+    assert (job.state, job.attempt, job.progress) == (JobState.QUEUED, 0, Progress())
 
 
 def test_leases_run_out(store: JobStore, clock: Clock) -> None:
     create(store)
     name, attempt = start(store)
     clock.now += 29
-    assert store.expire(GONE) == []
-    store.renew(name, attempt, 30.0)
+    assert store.requeue_expired(GONE) == []
+    store.renew_lease(name, attempt, 30.0)
     clock.now += 29
-    assert store.expire(GONE) == []
+    assert store.requeue_expired(GONE) == []
     clock.now += 2
-    assert [job.state for job in store.expire(GONE)] == [State.QUEUED]
+    assert [job.state for job in store.requeue_expired(GONE)] == [JobState.QUEUED]
     start(store)
-    store.void_leases()
-    assert [job.id for job in store.expire(GONE)] == [name]
+    store.expire_all_leases()
+    assert [job.id for job in store.requeue_expired(GONE)] == [name]
 
 
 def test_cancel_in_the_queue_and_at_work(store: JobStore) -> None:
     first, second = create(store, "r1"), create(store, "r2")
     name, attempt = start(store)
-    assert store.cancel(second).state is State.CANCELLED
-    assert store.cancel(first).state is State.CANCELLING
+    assert store.cancel(second).state is JobState.CANCELLED
+    assert store.cancel(first).state is JobState.CANCELLING
     revision = store.get(first).revision
     assert store.cancel(first).revision == revision
-    assert store.stopped(name, attempt).state is State.CANCELLED
-    assert store.cancel(first).state is State.CANCELLED
+    assert store.mark_stopped(name, attempt).state is JobState.CANCELLED
+    assert store.cancel(first).state is JobState.CANCELLED
 
 
 def test_a_lost_worker_ends_a_cancelled_job(store: JobStore) -> None:
     create(store)
     name, attempt = start(store)
     store.cancel(name)
-    assert store.lost(name, attempt, GONE).state is State.CANCELLED
+    assert store.mark_lost(name, attempt, GONE).state is JobState.CANCELLED
 
 
 def test_only_an_ended_job_can_be_deleted(store: JobStore) -> None:
@@ -255,10 +255,10 @@ def test_only_an_ended_job_can_be_deleted(store: JobStore) -> None:
     with pytest.raises(JobBusy):
         store.delete(name)
     start(store)
-    store.succeed(name, 1, FILES)
+    store.mark_succeeded(name, 1, FILES)
     store.delete(name)
-    assert store.ids() == set()
-    assert store.artifacts(name, start=0, size=9) == []
+    assert store.list_ids() == set()
+    assert store.list_artifacts(name, start=0, size=9) == []
     with pytest.raises(JobNotFound):
         store.get(name)
 
@@ -269,19 +269,19 @@ def test_pages_run_from_new_to_old(store: JobStore) -> None:
     seen: list[str] = []
     before = None
     while True:
-        page, before = store.page("anna", size=2, before=before)
+        page, before = store.list_page("anna", size=2, before=before)
         seen += [job.id for job in page]
         if before is None:
             break
     assert seen == names[::-1]
     start(store)
-    running, _ = store.page("anna", size=9, states=[State.RUNNING])
+    running, _ = store.list_page("anna", size=9, states=[JobState.RUNNING])
     assert [job.id for job in running] == names[:1]
 
 
 def test_models_are_remembered(store: JobStore) -> None:
-    assert store.models() == ()
-    store.remember_models([MODEL, replace(MODEL, name="wan")])
-    store.remember_models([replace(MODEL, name="wan"), MODEL])
-    assert [model.name for model in store.models()] == ["wan", "mini"]
-    assert store.models()[1] == MODEL
+    assert store.list_models() == ()
+    store.save_models([MODEL, replace(MODEL, name="wan")])
+    store.save_models([replace(MODEL, name="wan"), MODEL])
+    assert [model.name for model in store.list_models()] == ["wan", "mini"]
+    assert store.list_models()[1] == MODEL

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
-from layert2v_server.domain.state import TERMINAL, State
+from layert2v_server.domain.state import TERMINAL_STATES, JobState
 from layert2v_server.errors import InvalidTransition
 from layert2v_server.store.database import open_database
 from layert2v_server.store.jobs import JobStore
@@ -30,7 +30,7 @@ SPEC = GenerateSpec(prompt="a fox", seed=7)
 GONE = Failure(reason="WORKER_CRASHED", message="The worker is gone.")
 FILE = FileRecord(path="stack.json", size_bytes=1, sha256="0" * 64)
 MAX_ATTEMPTS = 2
-ENDINGS = ("succeed", "fail", "lost", "give_back", "stopped")
+ENDINGS = ("mark_succeeded", "mark_failed", "mark_lost", "requeue", "mark_stopped")
 
 
 class Queue(RuleBasedStateMachine):
@@ -66,58 +66,58 @@ class Queue(RuleBasedStateMachine):
 
     @rule(target=runs)
     def claim(self) -> object:
-        queued = [job for job in self.seen.values() if job.state is State.QUEUED]
+        queued = [job for job in self.seen.values() if job.state is JobState.QUEUED]
         job = self.store.claim("gpu", 10.0)
         assert (job is None) == (not queued)
         return multiple() if job is None else (job.id, job.attempt)
 
     @rule(job=jobs)
     def cancel(self, job: str) -> None:
-        assert self.store.cancel(job).state not in (State.QUEUED, State.RUNNING)
+        assert self.store.cancel(job).state not in (JobState.QUEUED, JobState.RUNNING)
 
     @rule(seconds=st.sampled_from([1.0, 11.0]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
-        self.store.expire(GONE)
+        self.store.requeue_expired(GONE)
 
     @rule(run=runs)
     def progress(self, run: tuple[str, int]) -> None:
-        self._say(run, lambda: self.store.progress(*run, Progress(fraction=0.5)))
+        self._report(run, lambda: self.store.record_progress(*run, Progress(fraction=0.5)))
 
     @rule(run=runs)
     def renew(self, run: tuple[str, int]) -> None:
-        self._say(run, lambda: self.store.renew(*run, 10.0))
+        self._report(run, lambda: self.store.renew_lease(*run, 10.0))
 
     @rule(run=consumes(runs), how=st.sampled_from(ENDINGS))
     def end(self, run: tuple[str, int], how: str) -> None:
-        if how == "stopped" and self.store.get(run[0]).state is not State.CANCELLING:
-            how = "succeed"  # a worker stops only when it was told to
-        words = {"succeed": [[FILE]], "fail": [GONE], "lost": [GONE]}
-        self._say(run, lambda: getattr(self.store, how)(*run, *words.get(how, [])))
+        if how == "mark_stopped" and self.store.get(run[0]).state is not JobState.CANCELLING:
+            how = "mark_succeeded"  # a worker stops only when it was cancelled
+        arguments = {"mark_succeeded": [[FILE]], "mark_failed": [GONE], "mark_lost": [GONE]}
+        self._report(run, lambda: getattr(self.store, how)(*run, *arguments.get(how, [])))
 
-    def _say(self, run: tuple[str, int], word: Callable[[], object]) -> None:
-        """A word of a worker counts exactly while it holds the job."""
+    def _report(self, run: tuple[str, int], change: Callable[[], object]) -> None:
+        """Check that a worker's report is accepted exactly while it holds the job."""
         job = self.store.get(run[0])
-        holds = job.state in (State.RUNNING, State.CANCELLING) and job.attempt == run[1]
+        holds = job.state in (JobState.RUNNING, JobState.CANCELLING) and job.attempt == run[1]
         try:
-            word()
-            heard = True
+            change()
+            accepted = True
         except InvalidTransition:
-            heard = False
-        assert heard == holds
+            accepted = False
+        assert accepted == holds
 
     @invariant()
     def the_history_is_whole(self) -> None:
         if not hasattr(self, "store"):
             return
-        found, _ = self.store.page("anna", size=1000)
+        found, _ = self.store.list_page("anna", size=1000)
         now = {job.id: job for job in found}
         assert self.seen.keys() <= now.keys()
         for name, job in now.items():
             before = self.seen.get(name, job)
             assert job.revision >= before.revision
             assert job.revision > before.revision or job.state is before.state
-            assert before.state not in TERMINAL or job.state is before.state
+            assert before.state not in TERMINAL_STATES or job.state is before.state
             assert job.attempt <= MAX_ATTEMPTS
         self.seen = now
 

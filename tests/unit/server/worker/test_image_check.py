@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from fakes import malformed_images
-from layert2v_server.errors import PictureRefused
+from layert2v_server.errors import ImageRefused
 from layert2v_server.worker import image_decode
-from layert2v_server.worker.image_check import check_pictures
+from layert2v_server.worker.image_check import check_images
 
 
 def never() -> bool:
@@ -24,8 +24,8 @@ def test_good_pictures_pass(tmp_path: Path) -> None:
     paths = [malformed_images.plain(tmp_path / f"plate.{k:04d}.exr") for k in range(3)]
     latents = tmp_path / "bg_v001.safetensors"
     latents.write_bytes(b"no picture, and nothing that is decoded here")
-    check_pictures([*paths, latents], never)
-    check_pictures([], never)
+    check_images([*paths, latents], never)
+    check_images([], never)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_the_first_bad_one_is_named(
     tmp_path: Path, make: Callable[[Path], Path], words: str
 ) -> None:
     good, bad = malformed_images.plain(tmp_path / "a.exr"), make(tmp_path / "b.exr")
-    with pytest.raises(PictureRefused) as caught:
-        check_pictures([good, bad, good], never)
+    with pytest.raises(ImageRefused) as caught:
+        check_images([good, bad, good], never)
     assert "The picture b.exr cannot be used" in caught.value.message
     assert words in caught.value.message
 
@@ -65,14 +65,15 @@ def test_size_is_limited_before_anything_is_decoded(
 ) -> None:
     path = str(malformed_images.plain(tmp_path / "plate.exr"))
     monkeypatch.setattr(image_decode, limit, value + 1)
-    assert image_decode.look(path) == ""
+    assert image_decode.find_problem(path) == ""
     monkeypatch.setattr(image_decode, limit, value)
-    assert image_decode.look(path) == words
+    assert image_decode.find_problem(path) == words
 
 
 def test_memory_and_time_are_limited() -> None:
     program = (
-        "from layert2v_server.worker import image_decode as d; import resource as r; d._limit(7);"
+        "from layert2v_server.worker import image_decode as d; import resource as r;"
+        "d._limit_resources(7);"
         "print(*r.getrlimit(r.RLIMIT_CPU), *r.getrlimit(r.RLIMIT_AS));"
         "bytes(d.MAX_MEMORY_BYTES)"
     )
@@ -89,8 +90,8 @@ def test_a_child_that_is_killed_refuses_the_picture_it_was_at(
     package.mkdir()
     (package / "__init__.py").write_text("import os; os.abort()")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
-    with pytest.raises(PictureRefused, match=r"plate\.exr cannot be used: it takes too much time"):
-        check_pictures([malformed_images.plain(tmp_path / "plate.exr")], never)
+    with pytest.raises(ImageRefused, match=r"plate\.exr cannot be used: it takes too much time"):
+        check_images([malformed_images.plain(tmp_path / "plate.exr")], never)
 
 
 def test_a_cancelled_job_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,5 +100,5 @@ def test_a_cancelled_job_does_not_wait(tmp_path: Path, monkeypatch: pytest.Monke
     (package / "__init__.py").write_text("import time; time.sleep(60)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
     began = time.monotonic()
-    check_pictures([tmp_path / "plate.exr"], lambda: True)
+    check_images([tmp_path / "plate.exr"], lambda: True)
     assert time.monotonic() - began < 30

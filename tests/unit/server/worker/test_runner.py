@@ -21,24 +21,24 @@ from layert2v.stack import FileRecord
 from layert2v.wire import MAX_PREVIEW_BYTES
 from layert2v_server.domain.request import Kind
 from layert2v_server.worker.messages import (
-    Alive,
-    Cancel,
+    CancelJob,
     Failed,
     Finished,
+    Heartbeat,
     Message,
-    Progressed,
-    Run,
+    ProgressReport,
+    RunJob,
     Stopped,
     decode,
     encode,
 )
-from layert2v_server.worker.preview import offer_preview, small_png
-from layert2v_server.worker.runner import ending_for, run_job
+from layert2v_server.worker.preview import shrink_to_png, write_preview
+from layert2v_server.worker.runner import outcome_of_error, run_job
 
 TEXT = st.text(max_size=20)
 COUNT = st.integers(0, 10**6)
 PROGRESS = st.builds(
-    Progressed,
+    ProgressReport,
     job=TEXT,
     stage=TEXT,
     done=COUNT,
@@ -49,18 +49,20 @@ PROGRESS = st.builds(
     preview=st.booleans(),
 )
 RUN = st.builds(
-    Run,
+    RunJob,
     job=TEXT,
-    work=TEXT,
+    job_kind=TEXT,
     spec=st.dictionaries(TEXT, COUNT | TEXT),
     folder=TEXT,
     source=TEXT,
     preview=TEXT,
 )
-FAILED = st.builds(Failed, job=TEXT, reason=TEXT, message=TEXT, hint=TEXT, last=st.booleans())
+FAILED = st.builds(
+    Failed, job=TEXT, reason=TEXT, message=TEXT, hint=TEXT, worker_exits=st.booleans()
+)
 
 
-@given(PROGRESS | RUN | FAILED | st.builds(Cancel, job=TEXT) | st.builds(Alive, job=TEXT))
+@given(PROGRESS | RUN | FAILED | st.builds(CancelJob, job=TEXT) | st.builds(Heartbeat, job=TEXT))
 def test_messages_survive_the_pipe(message: Message) -> None:
     line = encode(message)
     assert line.count(b"\n") == 1
@@ -69,22 +71,22 @@ def test_messages_survive_the_pipe(message: Message) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"{}", b"[]", b'"Run"', b'{"kind":"Run"}', b'{"kind":"Quit","job":"x"}', b"\xff\n"],
+    [b"", b"{}", b"[]", b'"RunJob"', b'{"kind":"RunJob"}', b'{"kind":"Quit","job":"x"}', b"\xff\n"],
 )
 def test_anything_else_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError):
         decode(line)
 
 
-def a_run(folder: Path, behaviour: Behaviour | None = None, **spec: Any) -> Run:
+def a_run(folder: Path, behaviour: Behaviour | None = None, **spec: Any) -> RunJob:
     asked = GenerateSpec(
         prompt="a fox",
         negative_prompt="" if behaviour is None else behaviour.text(),
         **{"width": 64, "height": 64, "frames": 2, "fps": 12.0, "steps": 3, "seed": 1, **spec},
     )
-    return Run(
+    return RunJob(
         job="j",
-        work=Kind.GENERATE,
+        job_kind=Kind.GENERATE,
         spec=spec_to_json(asked),
         folder=str(folder / "attempt_1"),
         source=str(folder / "source"),
@@ -98,7 +100,7 @@ def engine() -> FakeEngine:
 
 
 def test_a_job_ends_with_its_files(tmp_path: Path, engine: FakeEngine) -> None:
-    sent: list[Progressed] = []
+    sent: list[ProgressReport] = []
     ending = run_job(engine, a_run(tmp_path), sent.append, lambda: False)
     assert isinstance(ending, Finished)
     stack = manifest.read(tmp_path / "attempt_1")
@@ -111,7 +113,7 @@ def test_a_job_ends_with_its_files(tmp_path: Path, engine: FakeEngine) -> None:
 
 
 def test_reports_are_few_but_every_stage_is_told(tmp_path: Path, engine: FakeEngine) -> None:
-    sent: list[Progressed] = []
+    sent: list[ProgressReport] = []
     run_job(engine, a_run(tmp_path, steps=500), sent.append, lambda: False)
     assert [(p.stage, p.done, p.preview) for p in sent] == [
         ("denoise", 1, False),
@@ -123,7 +125,7 @@ def test_reports_are_few_but_every_stage_is_told(tmp_path: Path, engine: FakeEng
 def test_after_a_failure_nothing_is_left(tmp_path: Path, engine: FakeEngine, fault: str) -> None:
     ending = run_job(engine, a_run(tmp_path, Behaviour(fault=fault)), print, lambda: False)
     assert isinstance(ending, Failed)
-    assert ending.last == (fault != "refuse")
+    assert ending.worker_exits == (fault != "refuse")
     assert "secret" not in str(asdict(ending))
     assert not (tmp_path / "attempt_1").exists()
 
@@ -141,9 +143,9 @@ def test_a_full_disk_is_seen_behind_other_errors() -> None:
     wrapped.__cause__ = full
     foreign = RuntimeError("I/O error: No space left on device (os error 28)")
     for error in (full, wrapped, foreign, FakeError("DISK_FULL", "full")):
-        ending = ending_for("j", error)
+        ending = outcome_of_error("j", error)
         assert isinstance(ending, Failed)
-        assert (ending.reason, ending.last) == ("DISK_FULL", False)
+        assert (ending.reason, ending.worker_exits) == ("DISK_FULL", False)
 
 
 @pytest.mark.parametrize(
@@ -155,22 +157,26 @@ def test_a_full_disk_is_seen_behind_other_errors() -> None:
     ],
 )
 def test_callers_do_not_learn_our_paths(text: str, told: str) -> None:
-    ending = ending_for("j", FakeError("X", text))
+    ending = outcome_of_error("j", FakeError("X", text))
     assert isinstance(ending, Failed)
     assert ending.message == told
 
 
 def test_an_engine_error_keeps_its_words() -> None:
-    ending = ending_for("j", FakeError("NO_SUCH_WORD", "Unknown word.", "Use another."))
+    ending = outcome_of_error("j", FakeError("NO_SUCH_WORD", "Unknown word.", "Use another."))
     assert ending == Failed(
-        job="j", reason="NO_SUCH_WORD", message="Unknown word.", hint="Use another.", last=False
+        job="j",
+        reason="NO_SUCH_WORD",
+        message="Unknown word.",
+        hint="Use another.",
+        worker_exits=False,
     )
 
 
 def test_large_previews_become_small(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (900, 1400, 4), np.uint8)
     Image.fromarray(noise).save(tmp_path / "big.png")
-    data = small_png((tmp_path / "big.png").read_bytes())
+    data = shrink_to_png((tmp_path / "big.png").read_bytes())
     assert len(data) <= MAX_PREVIEW_BYTES
     width, height = Image.open(io.BytesIO(data)).size
     assert width / height == pytest.approx(1400 / 900, rel=0.02)
@@ -178,6 +184,6 @@ def test_large_previews_become_small(tmp_path: Path) -> None:
 
 def test_a_picture_that_is_none_costs_nothing(tmp_path: Path) -> None:
     (tmp_path / "not.png").write_text("no picture")
-    assert not offer_preview(tmp_path / "not.png", tmp_path / "preview.png")
-    assert not offer_preview(tmp_path / "absent.png", tmp_path / "preview.png")
+    assert not write_preview(tmp_path / "not.png", tmp_path / "preview.png")
+    assert not write_preview(tmp_path / "absent.png", tmp_path / "preview.png")
     assert not (tmp_path / "preview.png").exists()

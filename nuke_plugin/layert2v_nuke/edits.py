@@ -1,0 +1,91 @@
+"""Changes of the graph that need no server, each of them one undo step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from layert2v import stack as manifest
+from layert2v.stack import Stack
+from layert2v_nuke import status_text
+from layert2v_nuke.errors import BadRequest
+from layert2v_nuke.graph import node, tcl
+from layert2v_nuke.graph.model import ReadColorspace, mute_knob, open_comp
+from layert2v_nuke.host import Host
+from layert2v_nuke.session import versions
+
+
+def create_node(host: Host, uuid: str, models: Sequence[str] = ()) -> str:
+    """Create a LayerT2V node without a stack and return its uuid."""
+    with host.undo("Create LayerT2V"):
+        offered = tuple(models) or (node.DEFAULT_MODEL,)
+        return host.create(node.group_node(uuid, None, Path(), ReadColorspace(), models=offered))
+
+
+def import_stack(host: Host, uuid: str, folder: Path) -> str:
+    """Create a LayerT2V node that shows a stack and return its uuid.
+
+    Raises ``PluginError`` and ``ManifestError``.
+    """
+    stack = manifest.read(folder)
+    tcl.safe_path(folder)
+    colorspace = host.read_colorspace(stack.colorspace)
+    with host.undo("Import LayerT2V stack"):
+        created = host.create(node.group_node(uuid, None, Path(), ReadColorspace()))
+        host.show_stack(created, stack, folder, colorspace)
+    host.set_knobs_without_undo(created, status_text.stack_summary(stack))
+    return created
+
+
+def explode(host: Host, uuid: str) -> None:
+    """Build the node's stack as open nodes below it.
+
+    Raises ``PluginError`` and ``ManifestError``.
+    """
+    values = host.knob_values(uuid)
+    folder = stack_folder(values)
+    stack = versions.stack_with_versions(folder, node.shown_versions(values))
+    colorspace = host.read_colorspace(stack.colorspace)
+    muted = [layer.name for layer in stack.layers if values[mute_knob(layer.name)]]
+    origin = host.position_below(uuid)
+    graph = open_comp(stack, folder, colorspace, owner=uuid, origin=origin, muted=muted)
+    with host.undo("Explode LayerT2V"):
+        host.add_nodes(graph)
+
+
+def show_chosen_version(host: Host, uuid: str, layer: str) -> None:
+    """Show the version that the layer's knob names, its shadow too.
+
+    Raises ``PluginError`` and ``ManifestError``.
+    """
+    values = host.knob_values(uuid)
+    chosen = node.shown_versions(values)
+    folder = stack_folder(values)
+    for changed in versions.layer_and_shadow(folder, layer, chosen[layer]):
+        chosen[changed.name] = changed.version
+    stack = versions.stack_with_versions(folder, chosen)
+    colorspace = host.read_colorspace(stack.colorspace)
+    with host.undo(f"LayerT2V: {layer} v{chosen[layer]:03d}"):
+        host.show_stack(uuid, stack, folder, colorspace)
+    if values[node.STATUS_KNOB] == node.FAILED:  # such as by a version that does not exist
+        host.set_knobs_without_undo(uuid, status_text.stack_summary(stack))
+
+
+def show_newest_state(host: Host, uuid: str, folder: Path) -> Stack:
+    """Show the newest state of a stack in the node.
+
+    Raises ``PluginError`` and ``ManifestError``.
+    """
+    stack = manifest.read(folder)
+    colorspace = host.read_colorspace(stack.colorspace)
+    with host.undo(f"LayerT2V: {stack.name} v{stack.state:03d}"):
+        host.show_stack(uuid, stack, folder, colorspace)
+    return stack
+
+
+def stack_folder(values: Mapping[str, Any]) -> Path:
+    """Return the folder of the node's stack. Raises ``BadRequest`` where it has none yet."""
+    if not values["folder"]:
+        raise BadRequest("NO_STACK", "There is no stack yet.", "Press Generate first.")
+    return Path(values["folder"])

@@ -1,0 +1,139 @@
+"""Nuke scripts that v0.1 saved and wrote: their nodes are taken up where they were left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fakes.fake_nuke import FakeNuke
+from fakes.fake_nuke.saved import load, reopen
+from fakes.nk_evaluate import Evaluator
+from fakes.nk_reader import read
+from fakes.nk_session import Studio
+from fakes.nk_stacks import again, delivered
+from fakes.recorded import copy_of, moved_text
+from layert2v import stack as manifest
+
+WAITING = "LayerT2V2"
+
+MAIN = {
+    "prompt": 'an elephant [walking] on a "beach" {at} $night \\ \U0001f418',
+    "background": "a beach at night",
+    "foreground_1": "an elephant walking",
+    "foreground_2": "a bear",
+    "foreground_3": "a fox",
+    "negative": "text",
+    "model": "mini",
+    "colorspace": "lin_ap1_scene",
+    "follow_project": False,
+    "width": 224,
+    "height": 160,
+    "frames": 1,
+    "start": 1001,
+    "fps": 12.0,
+    "seed": "7",
+    "steps": 4,
+    "guidance": 1.5,
+    "l2v_schema": 1,
+    "l2v_life": "done",
+}
+LAYERS = {
+    "fg_01_version": 2,
+    "fg_01_prompt": "a lion walking",
+    "fg_01_seed": "21",
+    "fg_01_strength": 0.5,
+    "fg_01_freeze": False,
+    "fg_01_mute": True,
+    "shadow_01_version": 2,
+    "shadow_01_freeze": True,
+    "bg_version": 2,
+    "bg_made": "plate",
+    "bg_freeze": True,
+    "bg_mute": False,
+}
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Path:
+    """The stack that the scripts show."""
+    return copy_of("stack", tmp_path)
+
+
+@pytest.fixture
+def studio(stack: Path, tmp_path: Path) -> Studio:
+    """A Nuke that has opened the saved script."""
+    opened = Studio(tmp_path, FakeNuke())
+    reopen(opened.nuke, moved_text("node.nk", tmp_path))
+    opened.controller.look()
+    opened.controller.pump()
+    opened.connect()
+    return opened
+
+
+def shown(studio: Studio, node: str = "LayerT2V1") -> dict[str, str]:
+    """The version in the path of each Read in a node, such as ``fg_01_v001``."""
+    inside = studio.nuke.dump()[node]["nodes"]
+    reads = {name: one["knobs"]["file"] for name, one in inside.items() if name[:5] == "Read_"}
+    return {name[5:]: Path(path).name.partition(".")[0] for name, path in reads.items()}
+
+
+def test_the_knobs_are_the_memory(studio: Studio, stack: Path) -> None:
+    wanted = {**MAIN, **LAYERS, "folder": stack.as_posix()}
+    assert {knob: studio.value(knob) for knob in wanted} == wanted
+    assert shown(studio) == {"bg": "bg_v002", "shadow_01": "shadow_01_v002", "fg_01": "fg_01_v002"}
+    assert studio.node().input(0).name() == "Dot1"
+
+
+def test_another_version_is_shown(studio: Studio) -> None:
+    uuid = studio.value("l2v_uuid")
+    studio.host.write(uuid, {"fg_01_version": 1})
+    studio.controller.set_version(uuid, "fg_01")
+    assert shown(studio)["fg_01"] == "fg_01_v001"
+    assert shown(studio)["shadow_01"] == "shadow_01_v001"  # it goes along
+    assert "fg_01_v001" in studio.nuke.toNode("Read_fg_01")["file"].value()  # exploded, too
+    assert studio.value("fg_01_prompt") == "an elephant walking"
+
+
+def test_a_layer_is_drawn_again_from_its_knobs(studio: Studio, stack: Path) -> None:
+    studio.controller.press(studio.value("l2v_uuid"), "rerender fg_01")
+    sent = studio.line.last("rerender")
+    assert sent["folder"] == stack.as_posix()
+    wanted = {"layers": ["fg_01"], "prompts": {"fg_01": "a lion walking"}, "seed": 21,
+              "strength": 0.5, "frozen": ["shadow_01"], "at": 3}  # fmt: skip
+    assert {key: sent["spec"][key] for key in wanted} == wanted
+    again(stack, "fg_01")
+    studio.done(stack, state=4)
+    assert shown(studio)["fg_01"] == "fg_01_v003"
+    assert studio.value("l2v_life") == "done"
+
+
+def test_a_node_that_waits_finds_its_job_again(studio: Studio, tmp_path: Path) -> None:
+    attached = studio.line.last("attach")
+    assert attached["job"] == "jobs/4d1f0a2b"
+    assert attached["request_id"] == studio.value("l2v_request", WAITING) != ""
+    studio.done(copy_of("stack_schema_1", tmp_path), request=attached["request_id"])
+    assert studio.value("l2v_life", WAITING) == "done"
+    assert shown(studio, WAITING)["fg_01"] == "fg_01_v001"
+    assert studio.nuke.executed == []
+
+
+@pytest.mark.parametrize("name", ["written_nodes.nk", "written_node.nk"])
+def test_a_written_script_renders_the_comp(stack: Path, tmp_path: Path, name: str) -> None:
+    picture = Evaluator(1001).render(read(moved_text(name, tmp_path)).nodes[-1])
+    assert picture is not None
+    comp = delivered(manifest.read(stack), stack, "comp", 1001)
+    assert np.array_equal(picture.rgba().astype(np.float16), comp)
+
+
+def test_a_written_node_is_taken_up(stack: Path, tmp_path: Path) -> None:
+    studio = Studio(tmp_path, FakeNuke())
+    load(studio.nuke, moved_text("written_node.nk", tmp_path))
+    studio.controller.look()
+    studio.controller.pump()
+    assert studio.value("folder") == stack.as_posix()
+    studio.controller.press(studio.value("l2v_uuid"), "rerender fg_01")
+    studio.controller.pump()
+    studio.connect()
+    assert studio.line.last("rerender")["spec"]["layers"] == ["fg_01"]

@@ -1,0 +1,49 @@
+"""The panel of the LayerT2V node: labels of every host, knob names of saved scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from layert2v import stack as manifest
+from layert2v.labels import LABELS
+from layert2v_nuke.graph import node
+from layert2v_nuke.graph.model import UserKnob
+
+# Knobs that only Nuke has, with the words of Nuke.
+NUKE_LABELS = {
+    "layert2v": "LayerT2V", "follow_project": "Size and range of the project", "reroll": "Re-roll",
+    "rerender": "Re-render what is not frozen", "preview": "Preview", "explode": "Explode",
+}  # fmt: skip
+NUKE_LAYER_LABELS = {"_made": "Source", "_mute": "Mute"}
+
+
+def visible(knobs: tuple[UserKnob, ...]) -> dict[str, str]:
+    return {knob.name: knob.label for knob in knobs if knob.flags != node.HIDDEN}
+
+
+def test_labels_of_the_node_are_those_of_every_host() -> None:
+    labels = visible(node.node_knobs("a-uuid"))
+    shared = {name: LABELS[field].text for name, field in node.FIELDS.items()}
+    foreground = shared.pop("foreground")
+    numbered = {f"foreground_{number}": f"{foreground} {number}" for number in (1, 2, 3)}
+    assert labels == {**shared, **numbered, **NUKE_LABELS}
+
+
+@pytest.mark.parametrize(("layer", "plate"), [("bg", "bg"), ("fg_01", "fg"), ("shadow_01", "")])
+def test_labels_of_a_layer_are_those_of_every_host(foxes: Path, layer: str, plate: str) -> None:
+    labels = visible(node.layer_knobs(manifest.read(foxes)))
+    own = {name: text for name, text in labels.items() if name.startswith(f"{layer}_")}
+    shared = {suffix: LABELS[field].text for suffix, field in node.LAYER_FIELDS.items()}
+    wanted = {f"{layer}{end}": text for end, text in {**shared, **NUKE_LAYER_LABELS}.items()}
+    if plate:
+        wanted[f"{layer}_plate"] = f"Use input {plate}"
+    assert own == {**wanted, f"{layer}_tab": layer}
+
+
+def test_hidden_knobs_have_the_names_of_saved_scripts() -> None:
+    hidden = [knob.name for knob in node.node_knobs("a-uuid") if knob.flags == node.HIDDEN]
+    assert hidden == [
+        "l2v_schema", "l2v_uuid", "l2v_life", "l2v_request", "l2v_job", "l2v_asked",
+    ]  # fmt: skip
