@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from layert2v.rerender.validation import RerenderSpec
+from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.stack import Stack, read_state
 from layert2v_engine.engine import Engine
@@ -54,7 +54,7 @@ class Gallery:
         made = self.engine.rerender(
             replace(spec, at=1), self.folder, inputs=inputs, report=_quiet, cancelled=_never
         )
-        print(f"v{made.state:03d} {made.understood}; {made.history[-1].versions}")
+        print(f"v{made.state:03d} {made.prompt_interpretation}; {made.history[-1].versions}")
         return made.state
 
     def picture(self, cell: Cell) -> Image.Image:

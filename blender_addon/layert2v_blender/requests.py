@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import bpy
 
-from layert2v.rerender.validation import rerender_from_json
+from layert2v.rerender import rerender_from_json
 from layert2v.spec import spec_from_json
 
 from . import model_cache, preferences, preview_icons, render_plate

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from layert2v.rerender.validation import RerenderSpec, followers
+from layert2v.rerender import RerenderSpec, followers
 from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v.stack import Stack
 

@@ -106,7 +106,7 @@ def _fill(item: LAYERT2V_Stack, read: manifest.Stack) -> None:
     for name in ("width", "height", "pixel_aspect", "fps", "frames", "colorspace", "model"):
         setattr(item, name, getattr(read, name))
     item.first_file = read.start_frame
-    item.understood = read.understood
+    item.understood = read.prompt_interpretation
     item.warning = " ".join(read.warnings)
     known = _versions(folder_of(item), read)
     _keep_only(item.layers, [layer.name for layer in read.layers])

@@ -16,7 +16,7 @@ torch and no numpy, so that it can live inside a host.
 import warnings
 from typing import Any
 
-from layert2v.rerender.validation import Donor, Plate, RerenderSpec
+from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
 from layert2v_client.client import Client, connect
 from layert2v_client.connection import Tls
@@ -57,7 +57,7 @@ __all__ = [
     "Client",
     "ClientError",
     "Device",
-    "Donor",
+    "DonorLayer",
     "EmbeddedServer",
     "EmbeddedServerFailed",
     "ErrorInfo",
@@ -87,7 +87,12 @@ __all__ = [
     "Watch",
     "connect",
 ]
-_RENAMED = {"JobProblem": "ErrorInfo", "Stopped": "Cancelled", "Terms": "TransferOptions"}
+_RENAMED = {
+    "Donor": "DonorLayer",
+    "JobProblem": "ErrorInfo",
+    "Stopped": "Cancelled",
+    "Terms": "TransferOptions",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from types import MappingProxyType
 
 from layert2v.address import is_local
-from layert2v.rerender.validation import RerenderSpec
+from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.v1 import jobs_pb2, server_pb2
 from layert2v_client.connection import Connection, Tls, check_address

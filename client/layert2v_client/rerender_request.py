@@ -14,7 +14,8 @@ from typing import Union
 
 from layert2v import image_sequence
 from layert2v import stack as manifests
-from layert2v.rerender.validation import (
+from layert2v.image_sequence import IMAGE_SUFFIXES
+from layert2v.rerender import (
     RerenderSpec,
     donor_files,
     input_keys,
@@ -87,13 +88,15 @@ def pictures(given: Input) -> list[Path]:
         return list(given) if len(given) > 1 else pictures(given[0])
     try:
         there = [given] if given.is_file() else given.iterdir()
-        found = image_sequence.in_order(path for path in there if image_sequence.is_picture(path))
+        found = image_sequence.sort_naturally(
+            path for path in there if image_sequence.is_image(path)
+        )
     except OSError as error:
         message = f"{given} cannot be read: {error.strerror}."
         raise InvalidRequest("INPUT_UNREADABLE", message) from error
     if not found:
         raise _no_pictures(given)
-    wrong = image_sequence.complaint(found)
+    wrong = image_sequence.sequence_error(found)
     if wrong:
         raise InvalidRequest(
             "INPUT_MIXED",
@@ -226,7 +229,7 @@ def _names(found: Sequence[Path]) -> list[str]:
     They keep the names that the artist knows, unless those might not travel or say another order.
     """
     plain = all(is_safe_path(path.name) for path in found)
-    if plain and not image_sequence.complaint(found):
+    if plain and not image_sequence.sequence_error(found):
         return [path.name for path in found]
     return [f"{number:06d}{path.suffix.lower()}" for number, path in enumerate(found)]
 
@@ -256,5 +259,5 @@ def _no_pictures(given: Input) -> InvalidRequest:
     return InvalidRequest(
         "INPUT_EMPTY",
         f"There are no pictures in {given}.",
-        f"Give a folder with frames, or one picture: {', '.join(sorted(image_sequence.SUFFIXES))}.",
+        f"Give a folder with frames, or one picture: {', '.join(sorted(IMAGE_SUFFIXES))}.",
     )

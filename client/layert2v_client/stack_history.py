@@ -22,7 +22,7 @@ from layert2v.atomic_write import atomic_create
 from layert2v.stack import (
     MANIFEST_NAME,
     FileRecord,
-    Flat,
+    FlattenedSequence,
     HistoryEntry,
     Layer,
     Stack,
@@ -220,7 +220,7 @@ class _Arrival:
             replace(flat, **self._moved(flat)) if self._is_new(flat) else flat
             for flat in made.flats
         )
-        sequences: tuple[Layer | Flat, ...] = (*layers, *flats)
+        sequences: tuple[Layer | FlattenedSequence, ...] = (*layers, *flats)
         versions = {each.name: each.version for each in sequences}
         *_, entry = made.history
         here = {name: versions.get(name, version) for name, version in entry.versions.items()}
@@ -233,10 +233,10 @@ class _Arrival:
             history=(*newest.history, replace(entry, versions=here)),
         )
 
-    def _is_new(self, sequence: Layer | Flat) -> bool:
+    def _is_new(self, sequence: Layer | FlattenedSequence) -> bool:
         return any(self._held.get(file.path) != file for file in sequence.files)
 
-    def _moved(self, sequence: Layer | Flat) -> dict[str, Any]:
+    def _moved(self, sequence: Layer | FlattenedSequence) -> dict[str, Any]:
         """Version, pattern and files of a new sequence, in the first version that is free."""
         version, files = sequence.version, sequence.files
         while any(self._is_taken(file) for file in files):

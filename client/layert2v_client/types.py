@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from layert2v.rerender.validation import RerenderSpec
+from layert2v.rerender import RerenderSpec
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from layert2v.rerender.validation import RerenderSpec, followers, needs_model
+from layert2v.rerender import RerenderSpec, followers, needs_model
 from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
 from layert2v.stack import Role, Stack, slug
 from layert2v_engine.errors import (
@@ -234,7 +234,7 @@ def _provenance(info: ModelInfo, spec: GenerateSpec, plan: PromptPlan) -> Proven
         seed=spec.seed or 0,
         model=info.name,
         model_digest=info.digest,
-        understood=plan.interpretation,
+        prompt_interpretation=plan.interpretation,
         warnings=plan.warnings,
         spec=spec_to_json(spec),
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from layert2v.errors import ContractError
-from layert2v.rerender.validation import RerenderSpec, rerender_to_json
+from layert2v.rerender import RerenderSpec, rerender_to_json
 from layert2v.spec import ModelInfo, model_from_json, spec_to_json
 from layert2v_nuke import edits, status_text
 from layert2v_nuke.errors import BadRequest, PluginError

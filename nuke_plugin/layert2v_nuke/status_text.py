@@ -57,7 +57,8 @@ def stack_summary(stack: Stack) -> Values:
     sentence = (
         f"{stack.name}: {len(stack.layers)} layers, {stack.frames} frames, seed {stack.seed}."
     )
-    interpretation = f" Understood: {stack.understood}." if stack.understood else ""
+    account = stack.prompt_interpretation
+    interpretation = f" Understood: {account}." if account else ""
     warnings = "".join(f" {warning}." for warning in stack.warnings)
     done = status(node.DONE, f"{sentence}{interpretation}{warnings}")
     return {**done, "label": tcl.safe_label(f"{stack.name} v{stack.state:03d}")}

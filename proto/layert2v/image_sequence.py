@@ -1,4 +1,4 @@
-"""Folders of pictures as the frames of a plate or a mask: which files, and in which order.
+"""Image sequences: which files of a folder are frames of a plate or a mask, and in which order.
 
 Client and engine follow the same rules. Knows names, not what is in the files.
 """
@@ -9,32 +9,32 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-SUFFIXES = frozenset((".exr", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dpx"))
+IMAGE_SUFFIXES = frozenset((".exr", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dpx"))
 
 _NUMBER = re.compile(r"([0-9]+)")
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a name is that of a frame; hidden files are none."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+def is_image(path: Path) -> bool:
+    """Return whether a name is that of a frame; hidden files are none."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
-def in_order(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """By their names, numbers in them counted as such: ``p.9.png`` comes before ``p.10.png``."""
-    return tuple(sorted(paths, key=lambda path: (*_words_and_numbers(path), path.name)))
+def sort_naturally(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Return paths in the natural order of their names: ``p.9.png`` comes before ``p.10.png``."""
+    return tuple(sorted(paths, key=lambda path: (*_split_numbers(path), path.name)))
 
 
-def complaint(paths: Sequence[Path]) -> str:
-    """A sentence that says why pictures, in order, are not one sequence; empty when they are.
+def sequence_error(paths: Sequence[Path]) -> str:
+    """Return why files, in natural order, are not one sequence; "" when they are one.
 
     The names of a sequence differ in one number, which has no gap.
     """
     first = paths[0]
-    words, start = _words_and_numbers(first)
+    words, start = _split_numbers(first)
     for path in paths:
-        if _words_and_numbers(path)[0] != words:
+        if _split_numbers(path)[0] != words:
             return f"{first.name} and {path.name} are not frames of one sequence."
-    numbers = [_words_and_numbers(path)[1] for path in paths]
+    numbers = [_split_numbers(path)[1] for path in paths]
     changing = [place for place in range(len(start)) if len({each[place] for each in numbers}) > 1]
     if len(paths) > 1 and len(changing) != 1:
         return f"{first.name} and {paths[-1].name} are not frames of one sequence."
@@ -44,7 +44,7 @@ def complaint(paths: Sequence[Path]) -> str:
     return ""
 
 
-def _words_and_numbers(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """What is between the numbers of a name, in lower case, and the numbers."""
+def _split_numbers(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the words between the numbers of a name, in lower case, and the numbers."""
     parts = _NUMBER.split(path.name.lower())
     return tuple(parts[0::2]), tuple(int(part) for part in parts[1::2])

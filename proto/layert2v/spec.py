@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from layert2v.errors import SpecError
-from layert2v.json_reader import Fields
+from layert2v.json_reader import JsonObject
 
 MAX_PROMPT_CHARS = 2000
 MAX_SEED = 2**63 - 1  # fits a signed 64-bit column and a protobuf int64
@@ -188,7 +188,7 @@ def spec_to_json(spec: GenerateSpec) -> dict[str, Any]:
 
 def spec_from_json(value: Any) -> GenerateSpec:
     """Read what ``spec_to_json`` wrote. Raises ``SpecError`` for any other shape."""
-    fields = Fields(value, "", SpecError)
+    fields = JsonObject(value, "", SpecError)
     spec = GenerateSpec(
         prompt=fields.text("prompt"),
         background_prompt=fields.text("background_prompt"),
@@ -221,7 +221,7 @@ def model_to_json(model: ModelInfo) -> dict[str, Any]:
 
 def model_from_json(value: Any) -> ModelInfo:
     """Read what ``model_to_json`` wrote. Raises ``SpecError`` for any other shape."""
-    fields = Fields(value, "", SpecError)
+    fields = JsonObject(value, "", SpecError)
     model = ModelInfo(
         name=fields.text("name"),
         title=fields.text("title"),
@@ -242,7 +242,7 @@ def model_from_json(value: Any) -> ModelInfo:
         guidance_range=fields.number_pair("guidance_range"),
         source_colorspace=fields.text("source_colorspace"),
         abilities=fields.texts("abilities"),
-        vocabulary=fields.texts_by_name("vocabulary"),
+        vocabulary=fields.text_list_map("vocabulary"),
         colorspaces=fields.texts("colorspaces"),
     )
     fields.done()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from layert2v.rerender.validation import Donor, Plate, RerenderSpec
+from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v.v1 import jobs_pb2, server_pb2
 
@@ -113,8 +113,8 @@ def _plate(message: jobs_pb2.Plate) -> Plate:
     )
 
 
-def _donor(message: jobs_pb2.Donor) -> Donor:
-    return Donor(input=message.input, layer=message.layer, with_shadow=message.with_shadow)
+def _donor(message: jobs_pb2.Donor) -> DonorLayer:
+    return DonorLayer(input=message.input, layer=message.layer, with_shadow=message.with_shadow)
 
 
 def model_to_message(model: ModelInfo) -> server_pb2.Model:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 import grpc
 
-from layert2v.rerender.validation import Donor, Plate, RerenderSpec
+from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v.v1 import artifacts_pb2, errors_pb2, jobs_pb2, jobs_pb2_grpc, server_pb2
 from layert2v.wire import (
@@ -30,7 +30,7 @@ CHANGE = RerenderSpec(
     ("fg_01",),
     prompts={"shadow_01": "soft"},
     plate=Plate("mine", "ACEScg"),
-    donor=Donor("other", "fg_02", with_shadow=True),
+    donor=DonorLayer("other", "fg_02", with_shadow=True),
     strength=0.5,
 )
 MODEL = ModelInfo(

@@ -11,11 +11,10 @@ from hypothesis import given
 
 from fakes.example_stack import example_stack, layer, sequence
 from fakes.sample_documents import rerenders
-from layert2v import wire
+from layert2v import rerender, wire
 from layert2v.errors import SpecError
-from layert2v.rerender import validation
-from layert2v.rerender.validation import (
-    Donor,
+from layert2v.rerender import (
+    DonorLayer,
     Plate,
     RerenderSpec,
     followers,
@@ -25,7 +24,7 @@ from layert2v.rerender.validation import (
     validate_rerender,
 )
 from layert2v.spec import MAX_SEED, ModelInfo
-from layert2v.stack import FileRecord, Flat, HistoryEntry, Role, Stack
+from layert2v.stack import FileRecord, FlattenedSequence, HistoryEntry, Role, Stack
 from layert2v.v1 import jobs_pb2
 
 MINI = ModelInfo(
@@ -35,7 +34,7 @@ MINI = ModelInfo(
 STACK = example_stack()
 FOX = RerenderSpec("regenerate", ("fg_01",))
 PLATE = RerenderSpec("replace", ("bg",), plate=Plate("mine", "ACEScg"))
-DONOR = RerenderSpec("replace", ("fg_01",), donor=Donor("other", "fg_01"))
+DONOR = RerenderSpec("replace", ("fg_01",), donor=DonorLayer("other", "fg_01"))
 NEW = RerenderSpec("add", ("fg_02",), prompts={"fg_02": "an owl"})
 
 
@@ -47,8 +46,8 @@ def with_owl() -> Stack:
 
 @given(rerenders)
 def test_json_round_trip(spec: RerenderSpec) -> None:
-    text = json.dumps(validation.rerender_to_json(spec))
-    assert validation.rerender_from_json(json.loads(text)) == spec
+    text = json.dumps(rerender.rerender_to_json(spec))
+    assert rerender.rerender_from_json(json.loads(text)) == spec
 
 
 @given(rerenders)
@@ -75,7 +74,7 @@ def test_an_empty_message_means_the_defaults() -> None:
 )
 def test_other_json_is_refused(change: dict[str, Any], words: str) -> None:
     with pytest.raises(SpecError, match=words):
-        validation.rerender_from_json({**validation.rerender_to_json(FOX), **change})
+        rerender.rerender_from_json({**rerender.rerender_to_json(FOX), **change})
 
 
 @pytest.mark.parametrize(
@@ -91,7 +90,7 @@ def test_other_json_is_refused(change: dict[str, Any], words: str) -> None:
         (replace(PLATE, layers=("fg_01",)), ("shadow_01", "ref")),
         (replace(PLATE, layers=("fg_01",), frozen=("shadow_01",)), ("ref",)),
         (DONOR, ("shadow_01", "ref")),
-        (replace(DONOR, donor=Donor("other", "fg_01", with_shadow=True)), ("ref",)),
+        (replace(DONOR, donor=DonorLayer("other", "fg_01", with_shadow=True)), ("ref",)),
         (NEW, ("shadow_02", "ref")),
         (replace(NEW, frozen=("shadow_02",)), ("ref",)),
         (RerenderSpec("remove", ("fg_01",)), ()),
@@ -99,7 +98,7 @@ def test_other_json_is_refused(change: dict[str, Any], words: str) -> None:
 )
 def test_what_follows(spec: RerenderSpec, drawn: tuple[str, ...]) -> None:
     assert followers(spec, STACK) == drawn
-    assert validation.draws(spec, STACK, MINI) == bool(drawn)
+    assert rerender.draws(spec, STACK, MINI) == bool(drawn)
     assert validate_rerender(spec, STACK, MINI) == []
 
 
@@ -111,14 +110,14 @@ def test_what_follows(spec: RerenderSpec, drawn: tuple[str, ...]) -> None:
         (replace(PLATE, layers=("fg_01",)), True),
         (PLATE, False),
         (replace(PLATE, layers=("fg_01",), frozen=("shadow_01",)), False),
-        (replace(DONOR, donor=Donor("other", "fg_01", with_shadow=True)), False),
+        (replace(DONOR, donor=DonorLayer("other", "fg_01", with_shadow=True)), False),
         (RerenderSpec("remove", ("fg_01",)), False),
     ],
 )
 def test_ref_alone_is_drawn_only_where_a_model_can(spec: RerenderSpec, needed: bool) -> None:
     small = replace(MINI, width_range=(16, 48))
     for model in (None, small, replace(MINI, abilities=())):
-        assert needs_model(spec, STACK) == validation.draws(spec, STACK, model) == needed
+        assert needs_model(spec, STACK) == rerender.draws(spec, STACK, model) == needed
         assert bool(validate_rerender(spec, STACK, model)) == needed
 
 
@@ -212,12 +211,16 @@ def test_a_model_with_fewer_foregrounds_changes_one_after_another() -> None:
 @pytest.mark.parametrize(
     ("donor", "field", "words"),
     [
-        (Donor("other", "fg_09"), "donor.layer", "has no layer 'fg_09'; it has: bg, shadow_01"),
-        (Donor("other", "bg"), "donor.layer", "must be a foreground, but bg is a background"),
-        (Donor("other", "fg_01", with_shadow=True), "donor.with_shadow", "has no shadow"),
+        (
+            DonorLayer("other", "fg_09"),
+            "donor.layer",
+            "has no layer 'fg_09'; it has: bg, shadow_01",
+        ),
+        (DonorLayer("other", "bg"), "donor.layer", "must be a foreground, but bg is a background"),
+        (DonorLayer("other", "fg_01", with_shadow=True), "donor.with_shadow", "has no shadow"),
     ],
 )
-def test_a_donor_that_cannot_give(donor: Donor, field: str, words: str) -> None:
+def test_a_donor_that_cannot_give(donor: DonorLayer, field: str, words: str) -> None:
     bare = replace(STACK, layers=(STACK.layers[0], STACK.layers[2]))
     other = bare if donor.with_shadow else STACK
     (found,) = validate_donor(replace(DONOR, donor=donor), STACK, other)
@@ -236,28 +239,30 @@ def test_resolve_fills_every_default_and_keeps_what_was_given() -> None:
 
 def test_a_name_that_any_state_had_is_not_used_for_something_else() -> None:
     had = HistoryEntry("add", "2026-01-02T03:04:05Z", {"fg_07": 1}, {}, parent=1)
-    assert validation.next_foreground(STACK) == "fg_02"
-    assert validation.next_foreground(replace(STACK, history=(*STACK.history, had))) == "fg_08"
+    assert rerender.next_foreground(STACK) == "fg_02"
+    assert rerender.next_foreground(replace(STACK, history=(*STACK.history, had))) == "fg_08"
 
 
 def test_the_files_that_are_needed() -> None:
-    needed = {file.path for file in validation.source_files(FOX, STACK)}
+    needed = {file.path for file in rerender.source_files(FOX, STACK)}
     assert len(needed) == 3 * 2 + 1  # three layers, and the latents of one
     assert not any(path.startswith(("comp", "ref", "preview")) for path in needed)
-    kept = {file.path for file in validation.source_files(PLATE, STACK)}
+    kept = {file.path for file in rerender.source_files(PLATE, STACK)}
     assert {path.split("/")[0] for path in kept - needed} == {"ref"}
 
 
 def test_the_files_a_donor_gives() -> None:
     latents = FileRecord("latents/fg_01_v001.safetensors", 4, "cd" * 32)
-    stack = replace(STACK, latents=(latents,), flats=(Flat(**sequence("comp")),))
-    alone = {file.path.split("/")[0] for file in validation.donor_files(Donor("a", "fg_01"), stack)}
+    stack = replace(STACK, latents=(latents,), flats=(FlattenedSequence(**sequence("comp")),))
+    alone = {
+        file.path.split("/")[0] for file in rerender.donor_files(DonorLayer("a", "fg_01"), stack)
+    }
     assert alone == {"fg_01", "latents"}
-    both = validation.donor_files(Donor("a", "fg_01", with_shadow=True), stack)
+    both = rerender.donor_files(DonorLayer("a", "fg_01", with_shadow=True), stack)
     assert {file.path.split("/")[0] for file in both} == {"fg_01", "latents", "shadow_01"}
 
 
 def test_every_key_once() -> None:
     spec = replace(FOX, masks={"fg_01": "m", "shadow_01": "m"})
-    assert validation.input_keys(spec) == ("m",)
-    assert validation.input_keys(replace(DONOR, masks={"shadow_01": "m"})) == ("other", "m")
+    assert rerender.input_keys(spec) == ("m",)
+    assert rerender.input_keys(replace(DONOR, masks={"shadow_01": "m"})) == ("other", "m")

@@ -20,9 +20,9 @@ from PIL import Image
 
 from fakes.fake_rerender import Changer, stages
 from layert2v import stack as manifest
-from layert2v.rerender.validation import RerenderSpec
+from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec, ModelInfo, spec_to_json
-from layert2v.stack import FileRecord, Flat, HistoryEntry, Layer, Role, Stack
+from layert2v.stack import FileRecord, FlattenedSequence, HistoryEntry, Layer, Role, Stack
 
 ENGINE = "fakes.fake_engine:FakeEngine"
 
@@ -226,7 +226,7 @@ def _stack(spec: GenerateSpec, painter: _Painter) -> Stack:
         colorspace=spec.colorspace,
         layers=tuple(_layers(spec, painter)),
         flats=tuple(
-            Flat(name, 1, manifest.layer_pattern(name, 1), painter.sequence(name))
+            FlattenedSequence(name, 1, manifest.layer_pattern(name, 1), painter.sequence(name))
             for name in ("comp", "ref")
         ),
         prompt=spec.prompt,
@@ -234,7 +234,7 @@ def _stack(spec: GenerateSpec, painter: _Painter) -> Stack:
         seed=spec.seed or 0,
         model=spec.model,
         model_digest=MODEL.digest,
-        understood=spec.prompt,
+        prompt_interpretation=spec.prompt,
         warnings=(),
         latents=(),
         previews=(painter.contact_sheet(),),

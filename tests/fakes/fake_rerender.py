@@ -14,9 +14,9 @@ from pathlib import Path
 from PIL import Image
 
 from layert2v import stack as manifest
-from layert2v.rerender.validation import RerenderSpec, drawn, draws, rerender_to_json, shadow_of
+from layert2v.rerender import RerenderSpec, drawn, draws, rerender_to_json, shadow_of
 from layert2v.spec import ModelInfo
-from layert2v.stack import FileRecord, Flat, HistoryEntry, Layer, Role, Stack
+from layert2v.stack import FileRecord, FlattenedSequence, HistoryEntry, Layer, Role, Stack
 
 CREATED = "2026-01-02T00:00:00Z"
 
@@ -87,8 +87,8 @@ class Changer:
         source = "plate" if self.spec.plate is not None and layer.name in own else "generated"
         return replace(layer, prompt=prompt, source=source, **self._make(layer.name))
 
-    def _flat(self, name: str) -> Flat:
-        return Flat(name=name, **self._make(name))
+    def _flat(self, name: str) -> FlattenedSequence:
+        return FlattenedSequence(name=name, **self._make(name))
 
     def _make(self, name: str) -> dict[str, object]:
         version = self.versions[name] = manifest.next_version(self.start, name)

@@ -8,11 +8,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from layert2v.rerender.validation import Donor, Plate, RerenderSpec
+from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.spec import MAX_SEED, FieldViolation, GenerateSpec, ModelInfo
 from layert2v.stack import (
     FileRecord,
-    Flat,
+    FlattenedSequence,
     HistoryEntry,
     Layer,
     Role,
@@ -59,7 +59,7 @@ rerenders = st.builds(
     above=texts,
     plate=st.none()
     | st.builds(Plate, texts, texts, alpha=texts.filter(bool), fit=texts.filter(bool)),
-    donor=st.none() | st.builds(Donor, texts, texts, st.booleans()),
+    donor=st.none() | st.builds(DonorLayer, texts, texts, st.booleans()),
     masks=st.dictionaries(texts, texts, max_size=3),
     at=int32s,
     seed=st.none() | seeds,
@@ -175,13 +175,13 @@ def stacks(draw: Any) -> Stack:
         frames=frames,
         colorspace=draw(texts),
         layers=tuple(layers),
-        flats=tuple(Flat(**sequence(name)) for name in flats),
+        flats=tuple(FlattenedSequence(**sequence(name)) for name in flats),
         prompt=draw(texts),
         negative_prompt=draw(texts),
         seed=draw(seeds),
         model=draw(texts),
         model_digest=draw(texts),
-        understood=draw(texts),
+        prompt_interpretation=draw(texts),
         warnings=draw(st.lists(texts, max_size=2).map(tuple)),
         latents=draw(st.lists(_files, max_size=2).map(tuple)),
         previews=draw(st.lists(_files, max_size=2).map(tuple)),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fakes.live_server import LiveServer
-from layert2v.rerender.validation import RerenderSpec
+from layert2v.rerender import RerenderSpec
 from layert2v.stack import MANIFEST_NAME, FileRecord
 from layert2v.v1 import artifacts_pb2, jobs_pb2
 from layert2v.wire import rerender_to_message

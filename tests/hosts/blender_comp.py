@@ -14,7 +14,7 @@ from pathlib import Path
 
 import bpy
 
-from layert2v.stack import Flat, Layer, Stack, frame_path, read
+from layert2v.stack import FlattenedSequence, Layer, Stack, frame_path, read
 
 # OCIO interop id in the manifest -> the name Blender's own configuration gives the same space.
 COLOR_SPACES = {
@@ -88,7 +88,7 @@ def alpha_over(
 
 
 def image(
-    tree: bpy.types.NodeTree, stack: Stack, folder: Path, one: Layer | Flat
+    tree: bpy.types.NodeTree, stack: Stack, folder: Path, one: Layer | FlattenedSequence
 ) -> bpy.types.NodeSocket:
     first = folder / frame_path(one.pattern, stack.start_frame)
     picture = bpy.data.images.load(str(first))

@@ -70,8 +70,8 @@ def small_stack(folder: Path, *, colorspace: str, start_frame: int) -> manifest.
             )
             for name in pictures
         ),
-        flats=(manifest.Flat("comp", 1, patterns["comp"], tuple(files["comp"])),),
-        prompt="", negative_prompt="", seed=0, model="", model_digest="", understood="",
+        flats=(manifest.FlattenedSequence("comp", 1, patterns["comp"], tuple(files["comp"])),),
+        prompt="", negative_prompt="", seed=0, model="", model_digest="", prompt_interpretation="",
         warnings=(), latents=(), previews=(),
         history=(manifest.HistoryEntry("import", "2026-01-01T00:00:00Z", {}, {}),),
         created="2026-01-01T00:00:00Z", generator="tests",

@@ -20,7 +20,7 @@ from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, environment, live_server
 from fakes.session_log import Followed, fake_server_config
 from layert2v import stack
-from layert2v.rerender.validation import Plate, RerenderSpec
+from layert2v.rerender import Plate, RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.wire import CHUNK_BYTES
 from layert2v_client import Cancelled, Client, NotPossible, connect, stack_history

@@ -15,7 +15,7 @@ from fakes.pictures import write_stack
 from fakes.small_disk import small_disk
 from fakes.stack_requests import bring, pictures, records, rerender
 from fakes.tiny_model import INFO, write_tiny_model
-from layert2v.rerender.validation import Plate, RerenderSpec, source_files
+from layert2v.rerender import Plate, RerenderSpec, source_files
 from layert2v.stack import read
 from layert2v.v1 import jobs_pb2, server_pb2
 from layert2v_engine.stack.inspect import inspect

@@ -27,7 +27,7 @@ from fakes.stack_requests import (
     upload,
 )
 from layert2v import stack as manifest
-from layert2v.rerender.validation import Donor, Plate, RerenderSpec, donor_files, source_files
+from layert2v.rerender import DonorLayer, Plate, RerenderSpec, donor_files, source_files
 from layert2v.v1 import artifacts_pb2, jobs_pb2, server_pb2
 from layert2v.wire import rerender_from_message
 from layert2v_server.auth import make_token
@@ -288,20 +288,20 @@ def test_a_plate_and_a_donor(server: LiveServer, fox: Any, tmp_path: Path) -> No
     assert swapped.state == SUCCEEDED, swapped.error
     assert manifest.read(folder_of(swapped)).layer("bg").source == "plate"
     owl = server.end(server.submit(seed=8).name)
-    spec = RerenderSpec("replace", ("fg_01",), donor=Donor("owl", "fg_01"))
+    spec = RerenderSpec("replace", ("fg_01",), donor=DonorLayer("owl", "fg_01"))
     mixed = rerender(server, spec, fox.name, inputs={"owl": jobs_pb2.InputFiles(job=owl.name)})
     assert server.end(mixed.name).state == SUCCEEDED
 
 
 def test_a_donor_from_elsewhere(server: LiveServer, fox: Any, tmp_path: Path) -> None:
-    stack, donor = write_stack(tmp_path / "s"), Donor("other", "fg_01", with_shadow=True)
+    stack, donor = write_stack(tmp_path / "s"), DonorLayer("other", "fg_01", with_shadow=True)
     text = (tmp_path / "s" / "stack.json").read_text(encoding="utf-8")
     inputs = {"other": jobs_pb2.InputFiles(manifest=text)}
     assert bring(server, tmp_path / "s", donor_files(donor, stack)) > 0
     spec = RerenderSpec("replace", ("fg_01",), donor=donor)
     job = server.end(rerender(server, spec, fox.name, inputs=inputs).name)
     assert job.state == SUCCEEDED, job.error
-    wrong = replace(spec, donor=Donor("other", "fg_09"))
+    wrong = replace(spec, donor=DonorLayer("other", "fg_09"))
     _, error = refusal(lambda: rerender(server, wrong, fox.name, inputs=inputs))
     assert "has no layer 'fg_09'; it has: bg, shadow_01, fg_01" in error.message
 

@@ -9,7 +9,7 @@ import bpy
 from bpy.props import IntProperty, StringProperty
 
 from layert2v.errors import ContractError
-from layert2v.rerender.validation import rerender_from_json
+from layert2v.rerender import rerender_from_json
 from layert2v.spec import spec_from_json, spec_to_json, validate
 
 from .. import model, model_cache, preferences, specs

@@ -7,7 +7,7 @@ from bpy.props import EnumProperty, StringProperty
 
 from layert2v import stack as manifest
 from layert2v.errors import ContractError
-from layert2v.rerender.validation import (
+from layert2v.rerender import (
     RerenderSpec,
     needs_model,
     next_foreground,

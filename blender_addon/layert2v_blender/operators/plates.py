@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
-from layert2v.rerender.validation import Plate, RerenderSpec
+from layert2v.rerender import Plate, RerenderSpec
 
 from .. import render_plate, stack_list
 from ..model import active_layer, active_stack

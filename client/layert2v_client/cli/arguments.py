@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, NoReturn
 
-from layert2v.rerender.validation import ALPHAS, FITS
+from layert2v.rerender import ALPHAS, FITS
 from layert2v.spec import MAX_FRAME, MAX_SEED, GenerateSpec
 
 EXIT_INPUT = 2

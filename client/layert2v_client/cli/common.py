@@ -132,8 +132,8 @@ def download_stack(job: Job, folder: Path, line: ProgressLine) -> None:
 def print_summary(folder: Path, out: TextIO, line: ProgressLine) -> None:
     """How the prompt was understood, on stderr, and where the stack is, on stdout."""
     made = stack.read(folder)
-    if made.understood:
-        line.say(f"understood as: {made.understood}")
+    if made.prompt_interpretation:
+        line.say(f"understood as: {made.prompt_interpretation}")
     for warning in made.warnings:
         line.say(f"warning: {warning}")
     line.say(

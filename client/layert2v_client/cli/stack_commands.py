@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from layert2v import stack as manifests
 from layert2v.errors import ManifestError
-from layert2v.rerender.validation import Donor, Plate, RerenderSpec, next_foreground
+from layert2v.rerender import DonorLayer, Plate, RerenderSpec, next_foreground
 from layert2v.stack import HistoryEntry, Role, Stack
 from layert2v_client import stack_history
 from layert2v_client.cli.arguments import add_plate_options, add_rerender_options, state_number
@@ -98,7 +98,7 @@ def mix(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
             f"{args.donor!r} names no layer of a stack.",
             "Write it as STACK:LAYER, such as fox_001:fg_01.",
         )
-    donor = Donor("donor", layer, args.with_shadow)
+    donor = DonorLayer("donor", layer, args.with_shadow)
     inputs: Inputs = {"donor": _parse_source(other)}
     if layer in {each.name for each in stack.layers if each.role is Role.background}:
         return RerenderSpec("replace", (layer,), donor=donor), inputs

@@ -42,8 +42,8 @@ from typing import IO, Any
 
 import layert2v
 from layert2v.errors import ContractError, SpecError
-from layert2v.json_reader import Fields, parse
-from layert2v.rerender.validation import RerenderSpec, rerender_from_json, rerender_to_json
+from layert2v.json_reader import JsonObject, parse
+from layert2v.rerender import RerenderSpec, rerender_from_json, rerender_to_json
 from layert2v.spec import GenerateSpec, spec_from_json, spec_to_json
 from layert2v_client import stack_history
 from layert2v_client.errors import ClientError
@@ -111,7 +111,7 @@ class Bridge:
         number: Any = None
         try:
             value = parse(line.decode(), SpecError)
-            fields = Fields(value, "", SpecError)
+            fields = JsonObject(value, "", SpecError)
             if "hello" in value:
                 return _greet(fields.mapping("hello"))
             if "beat" in value:
@@ -123,7 +123,7 @@ class Bridge:
                 raise SpecError("VERB_UNKNOWN", message)
             work, defaults = _VERBS[do]
             asked = {key: given for key, given in value.items() if key not in ("id", "do")}
-            result = work(self, Fields({**defaults, **asked}, "", SpecError))
+            result = work(self, JsonObject({**defaults, **asked}, "", SpecError))
         except UnicodeDecodeError:
             return _refusal(number, "LINE_INVALID", "A line is UTF-8 text.")
         except (ContractError, ClientError) as error:
@@ -133,9 +133,9 @@ class Bridge:
             return _refusal(number, "FILE_UNUSABLE", message)
         return {"id": number, "ok": result}
 
-    def connect(self, fields: Fields) -> dict[str, Any]:
+    def connect(self, fields: JsonObject) -> dict[str, Any]:
         """Make the session, or look for its server again where the settings are the same."""
-        settings = settings_from_json(fields.raw("settings"))
+        settings = settings_from_json(fields.value("settings"))
         fields.done()
         if self._session is not None and self._session.settings != settings:
             self._session.close()
@@ -146,7 +146,7 @@ class Bridge:
         self._session.connect()
         return {}
 
-    def generate(self, fields: Fields) -> dict[str, Any]:
+    def generate(self, fields: JsonObject) -> dict[str, Any]:
         """A new stack."""
         session = self._there()
         plain = spec_to_json(GenerateSpec(prompt=""))
@@ -156,18 +156,18 @@ class Bridge:
         place = Path(folder) if folder else None
         return {"request_id": session.generate(spec, folder=place, request_id=request_id)}
 
-    def rerender(self, fields: Fields) -> dict[str, Any]:
+    def rerender(self, fields: JsonObject) -> dict[str, Any]:
         """A new state of a stack."""
         session = self._there()
         plain = rerender_to_json(RerenderSpec(action="", layers=()))
         spec = rerender_from_json({**plain, **fields.mapping("spec")})
         folder = Path(fields.text("folder"))
-        inputs = fields.texts_by_name("inputs")
+        inputs = fields.text_list_map("inputs")
         request_id = _request_id(fields)
         fields.done()
         return {"request_id": session.rerender(folder, spec, inputs, request_id=request_id)}
 
-    def attach(self, fields: Fields) -> dict[str, Any]:
+    def attach(self, fields: JsonObject) -> dict[str, Any]:
         """A job from before."""
         session = self._there()
         request_id, job = fields.text("request_id"), fields.text("job")
@@ -176,7 +176,7 @@ class Bridge:
         session.attach(request_id, job, folder)
         return {}
 
-    def cancel(self, fields: Fields) -> dict[str, Any]:
+    def cancel(self, fields: JsonObject) -> dict[str, Any]:
         """Stop a request."""
         session = self._there()
         request_id = fields.text("request_id")
@@ -184,19 +184,19 @@ class Bridge:
         session.cancel(request_id)
         return {}
 
-    def history(self, fields: Fields) -> dict[str, Any]:
+    def history(self, fields: JsonObject) -> dict[str, Any]:
         """What was done to a stack."""
         folder = Path(fields.text("folder"))
         fields.done()
         return {"history": [asdict(entry) for entry in stack_history.history(folder)]}
 
-    def restore(self, fields: Fields) -> dict[str, Any]:
+    def restore(self, fields: JsonObject) -> dict[str, Any]:
         """Open an earlier state again."""
         folder, state = Path(fields.text("folder")), fields.integer("state")
         fields.done()
         return {"state": stack_history.restore(folder, state).state}
 
-    def ping(self, fields: Fields) -> dict[str, Any]:
+    def ping(self, fields: JsonObject) -> dict[str, Any]:
         """Nothing."""
         fields.done()
         return {}
@@ -242,7 +242,7 @@ class Bridge:
         thread.start()
 
 
-Verb = Callable[[Bridge, Fields], "dict[str, Any]"]
+Verb = Callable[[Bridge, JsonObject], "dict[str, Any]"]
 
 # What each may leave out.
 _VERBS: dict[str, tuple[Verb, dict[str, Any]]] = {
@@ -293,13 +293,13 @@ def _refusal(number: Any, reason: str, message: str, hint: str = "") -> dict[str
     return {"id": number, "error": {"reason": reason, "message": message, "hint": hint}}
 
 
-def _request_id(fields: Fields) -> str:
+def _request_id(fields: JsonObject) -> str:
     """A UUID, or nothing. Raises ``SpecError``."""
     text = fields.text("request_id")
     try:
         return str(uuid.UUID(text)) if text else ""
     except ValueError as error:
-        raise fields.wrong("request_id", "a UUID") from error
+        raise fields.value_error("request_id", "a UUID") from error
 
 
 if __name__ == "__main__":

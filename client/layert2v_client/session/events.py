@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Union
 
 from layert2v.errors import SpecError
-from layert2v.json_reader import Fields
+from layert2v.json_reader import JsonObject
 from layert2v.spec import FieldViolation, ModelInfo, model_from_json, model_to_json
 
 
@@ -140,19 +140,19 @@ def to_json(event: Event) -> dict[str, Any]:
 
 def from_json(value: Any) -> Event:
     """Read what ``to_json`` wrote. Raises ``SpecError`` for any other shape."""
-    fields = Fields(value, "", SpecError)
+    fields = JsonObject(value, "", SpecError)
     name = fields.text("event")
     if name not in _READERS:
-        raise fields.wrong("event", "one of " + ", ".join(_READERS))
+        raise fields.value_error("event", "one of " + ", ".join(_READERS))
     event = _READERS[name](fields)
     fields.done()
     return event
 
 
-def _connected(fields: Fields) -> Connected:
-    models = fields.raw("models")
+def _connected(fields: JsonObject) -> Connected:
+    models = fields.value("models")
     if not isinstance(models, list):
-        raise fields.wrong("models", "a list")
+        raise fields.value_error("models", "a list")
     return Connected(
         server=fields.text("server"),
         version=fields.text("version"),
@@ -160,7 +160,7 @@ def _connected(fields: Fields) -> Connected:
     )
 
 
-def _disconnected(fields: Fields) -> Disconnected:
+def _disconnected(fields: JsonObject) -> Disconnected:
     return Disconnected(
         reason=fields.text("reason"),
         message=fields.text("message"),
@@ -169,10 +169,10 @@ def _disconnected(fields: Fields) -> Disconnected:
     )
 
 
-def _changed(fields: Fields) -> RequestUpdated:
+def _changed(fields: JsonObject) -> RequestUpdated:
     state = fields.text("state")
     if state not in STATES:
-        raise fields.wrong("state", "one of " + ", ".join(STATES))
+        raise fields.value_error("state", "one of " + ", ".join(STATES))
     return RequestUpdated(
         request_id=fields.text("request_id"),
         job=fields.text("job"),
@@ -187,11 +187,11 @@ def _changed(fields: Fields) -> RequestUpdated:
     )
 
 
-def _preview(fields: Fields) -> PreviewUpdated:
+def _preview(fields: JsonObject) -> PreviewUpdated:
     return PreviewUpdated(request_id=fields.text("request_id"), path=fields.text("path"))
 
 
-def _done(fields: Fields) -> RequestSucceeded:
+def _done(fields: JsonObject) -> RequestSucceeded:
     return RequestSucceeded(
         request_id=fields.text("request_id"),
         job=fields.text("job"),
@@ -201,35 +201,35 @@ def _done(fields: Fields) -> RequestSucceeded:
     )
 
 
-def _failed(fields: Fields) -> RequestFailed:
+def _failed(fields: JsonObject) -> RequestFailed:
     return RequestFailed(
         request_id=fields.text("request_id"),
         job=fields.text("job"),
         reason=fields.text("reason"),
         message=fields.text("message"),
         hint=fields.text("hint"),
-        violations=fields.records(
+        violations=fields.objects(
             "violations", lambda inner: FieldViolation(inner.text("field"), inner.text("message"))
         ),
     )
 
 
-def _cancelled(fields: Fields) -> RequestCancelled:
+def _cancelled(fields: JsonObject) -> RequestCancelled:
     return RequestCancelled(request_id=fields.text("request_id"), job=fields.text("job"))
 
 
-def _unknown(fields: Fields) -> RequestLost:
+def _unknown(fields: JsonObject) -> RequestLost:
     return RequestLost(request_id=fields.text("request_id"), job=fields.text("job"))
 
 
-def _optional_number(fields: Fields, key: str) -> float | None:
-    value = fields.raw(key)
+def _optional_number(fields: JsonObject, key: str) -> float | None:
+    value = fields.value(key)
     if value is None:
         return None
-    return Fields({key: value}, "", SpecError).number(key)
+    return JsonObject({key: value}, "", SpecError).number(key)
 
 
-_READERS: dict[str, Callable[[Fields], Event]] = {
+_READERS: dict[str, Callable[[JsonObject], Event]] = {
     "Connected": _connected,
     "Disconnected": _disconnected,
     "RequestUpdated": _changed,

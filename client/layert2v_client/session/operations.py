@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from layert2v import stack as manifests
-from layert2v.rerender.validation import RerenderSpec
+from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v_client.client import Client
 from layert2v_client.errors import InvalidRequest

@@ -24,8 +24,8 @@ from typing import Any
 
 from layert2v.atomic_write import atomic_write
 from layert2v.errors import SpecError
-from layert2v.json_reader import Fields
-from layert2v.rerender.validation import RerenderSpec
+from layert2v.json_reader import JsonObject
+from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v_client import types
 from layert2v_client.client import Client, connect
@@ -73,8 +73,8 @@ class SessionSettings:
 def settings_from_json(value: Any) -> SessionSettings:
     """Settings as a host sends them; what is left out keeps its default. Raises ``SpecError``."""
     plain = {**asdict(SessionSettings()), "cache": "", "models": "", "path_map": []}
-    Fields(value, "settings", SpecError)  # refuses what is no object
-    fields = Fields({**plain, **value}, "settings", SpecError)
+    JsonObject(value, "settings", SpecError)  # refuses what is no object
+    fields = JsonObject({**plain, **value}, "settings", SpecError)
     cache, models = fields.text("cache"), fields.text("models")
     settings = SessionSettings(
         server=fields.text("server"),
@@ -246,11 +246,11 @@ class Session:
                 yield Removable(ended, client.job(status.name).delete)
 
 
-def _read_path_map(fields: Fields) -> tuple[tuple[str, str], ...]:
-    pairs = fields.raw("path_map")
+def _read_path_map(fields: JsonObject) -> tuple[tuple[str, str], ...]:
+    pairs = fields.value("path_map")
     right = isinstance(pairs, list) and all(
         isinstance(pair, list) and [type(text) for text in pair] == [str, str] for pair in pairs
     )
     if not right:
-        raise fields.wrong("path_map", "a list of pairs of prefixes")
+        raise fields.value_error("path_map", "a list of pairs of prefixes")
     return tuple((there, here) for there, here in pairs)

@@ -74,7 +74,7 @@ def _generate(args: argparse.Namespace) -> int:
     finally:
         if sys.stderr.isatty():
             print(file=sys.stderr)  # below the bar
-    print(f"understood as: {stack.understood}", file=sys.stderr)
+    print(f"understood as: {stack.prompt_interpretation}", file=sys.stderr)
     for warning in stack.warnings:
         print(f"note: {warning}", file=sys.stderr)
     print(args.out)

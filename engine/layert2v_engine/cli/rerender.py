@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from types import MappingProxyType
 
-from layert2v.rerender.validation import ALPHAS, Donor, Plate, RerenderSpec, next_foreground
+from layert2v.rerender import ALPHAS, DonorLayer, Plate, RerenderSpec, next_foreground
 from layert2v.stack import Stack
 from layert2v_engine.cli.options import add_sampling, in_options, number, show, whole
 from layert2v_engine.errors import EngineError, InvalidSpec
@@ -118,7 +118,7 @@ def _plate(args: argparse.Namespace) -> Plate | None:
     return Plate(input=PLATE, colorspace=args.colorspace, alpha=args.alpha, fit=fit)
 
 
-def _donor(args: argparse.Namespace) -> tuple[Donor | None, dict[str, Path]]:
+def _donor(args: argparse.Namespace) -> tuple[DonorLayer | None, dict[str, Path]]:
     if args.donor is None:
         return None, {}
     folder, _, layer = args.donor.rpartition(":")
@@ -128,7 +128,7 @@ def _donor(args: argparse.Namespace) -> tuple[Donor | None, dict[str, Path]]:
             "Write STACK:LAYER, such as out/fox:fg_01.",
             reason="DONOR_UNCLEAR",
         )
-    donor = Donor(input=DONOR, layer=layer, with_shadow=args.with_shadow)
+    donor = DonorLayer(input=DONOR, layer=layer, with_shadow=args.with_shadow)
     return donor, {DONOR: Path(folder)}
 
 

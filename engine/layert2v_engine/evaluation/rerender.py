@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from layert2v.rerender.validation import RerenderSpec
+from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v_engine.engine import Engine
 from layert2v_engine.evaluation.classification import accuracy

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from layert2v.rerender.validation import shadow_of
-from layert2v.stack import Flat, Layer, Role, frame_path
+from layert2v.rerender import shadow_of
+from layert2v.stack import FlattenedSequence, Layer, Role, frame_path
 from layert2v_engine.image import exr
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import unpremultiply
@@ -24,7 +24,7 @@ def read_layers(folder: Path, display: str) -> LayerFrames:
     stack = manifest.read(folder)
     to_display = ColorConfig.load().transform(stack.colorspace, display)
 
-    def pixels(sequence: Layer | Flat) -> Tensor:  # [T, H, W, 4] premultiplied, linear
+    def pixels(sequence: Layer | FlattenedSequence) -> Tensor:  # [T, H, W, 4] premultiplied, linear
         frames = range(stack.start_frame, stack.start_frame + stack.frames)
         paths = [folder / frame_path(sequence.pattern, frame) for frame in frames]
         return torch.stack([exr.read(path).float() for path in paths])

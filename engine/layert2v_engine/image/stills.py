@@ -48,7 +48,7 @@ class ImageInfo:
 
 
 def find_images(
-    source: Path, suffixes: frozenset[str] = image_sequence.SUFFIXES
+    source: Path, suffixes: frozenset[str] = image_sequence.IMAGE_SUFFIXES
 ) -> tuple[Path, ...]:
     """Return the images that ``source`` names, in order: none where it names none.
 
@@ -66,7 +66,7 @@ def find_images(
         is_image = source.suffix.lower() in suffixes and source.is_file()
         candidates = [source] if is_image else []
     visible = (path for path in candidates if not path.name.startswith("."))
-    return image_sequence.in_order(visible)
+    return image_sequence.sort_naturally(visible)
 
 
 def find_sequence(folder: Path, label: str) -> tuple[Path, ...]:
@@ -79,10 +79,10 @@ def find_sequence(folder: Path, label: str) -> tuple[Path, ...]:
     if not images:
         raise FootageError(
             f"The {label} has no frames: there is no picture in {folder}.",
-            f"Give files of these kinds: {', '.join(sorted(image_sequence.SUFFIXES))}.",
+            f"Give files of these kinds: {', '.join(sorted(image_sequence.IMAGE_SUFFIXES))}.",
             reason="PICTURES_MISSING",
         )
-    error = image_sequence.complaint(images)
+    error = image_sequence.sequence_error(images)
     if error:
         raise FootageError(
             f"The {label} is no sequence: {error}",

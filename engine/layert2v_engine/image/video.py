@@ -47,7 +47,7 @@ _REPACKED = {
 }
 
 # Image files that are display-referred, as video is.
-_IMAGE_SUFFIXES = image_sequence.SUFFIXES - {".exr", ".dpx"}
+_IMAGE_SUFFIXES = image_sequence.IMAGE_SUFFIXES - {".exr", ".dpx"}
 _PLANAR = re.compile(r"yuva?j?(?P<sampling>420|422|444)p(?P<bits>\d\d)?(le)?")
 _GRAY = re.compile(r"gray(?P<bits>\d\d)?(le)?")
 
@@ -156,7 +156,7 @@ def _upsample(plane: Tensor, size: torch.Size) -> Tensor:
 
 
 def _open_images(path: Path, images: tuple[Path, ...]) -> Clip:
-    error = image_sequence.complaint(images)
+    error = image_sequence.sequence_error(images)
     if error:
         raise FootageError(
             f"{path} is not one image sequence: {error}",

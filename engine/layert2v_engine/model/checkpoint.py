@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from layert2v.errors import SpecError
-from layert2v.json_reader import Fields, parse
+from layert2v.json_reader import JsonObject, parse
 from layert2v.spec import ModelInfo, model_from_json, model_to_json
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.image.atomic import atomic_write
@@ -150,8 +150,8 @@ def read_index(folder: Path) -> CheckpointConfig:
             f"{folder} is not a model folder: it has no {INDEX}.", "Name a folder with one."
         )
     try:
-        index = Fields(parse(path.read_text("utf-8"), SpecError), "", SpecError)
-        return _from_json(index.raw("layert2v"))
+        index = JsonObject(parse(path.read_text("utf-8"), SpecError), "", SpecError)
+        return _from_json(index.value("layert2v"))
     except (SpecError, OSError, UnicodeDecodeError) as error:
         raise BadCheckpoint(
             f"{path} cannot be read: {error}", "Export the checkpoint again."
@@ -249,11 +249,11 @@ def _to_json(config: CheckpointConfig) -> dict[str, Any]:
 def _from_json(value: Any) -> CheckpointConfig:
     if isinstance(value, dict):
         value = _DEFAULTS | value
-    index = Fields(value, "layert2v", SpecError)
+    index = JsonObject(value, "layert2v", SpecError)
     if index.integer("format") != FORMAT:
-        raise index.wrong("format", f"{FORMAT}; this engine knows no other")
+        raise index.value_error("format", f"{FORMAT}; this engine knows no other")
     config = CheckpointConfig(
-        info=model_from_json(index.raw("info")),
+        info=model_from_json(index.value("info")),
         latent_normalization={
             role: _read_normalization(role, entry)
             for role, entry in index.mapping("whitening").items()
@@ -277,14 +277,14 @@ def _from_json(value: Any) -> CheckpointConfig:
 
 
 def _read_normalization(role: str, value: Any) -> LatentNormalization:
-    entry = Fields(value, f"whitening.{role}", SpecError)
+    entry = JsonObject(value, f"whitening.{role}", SpecError)
     return LatentNormalization(
         latents_mean=_numbers(entry, "mean"), latents_std=_numbers(entry, "std")
     )
 
 
-def _numbers(entry: Fields, key: str) -> tuple[float, ...]:
-    values = entry.raw(key)
+def _numbers(entry: JsonObject, key: str) -> tuple[float, ...]:
+    values = entry.value(key)
     if not isinstance(values, list) or not all(isinstance(v, int | float) for v in values):
-        raise entry.wrong(key, "a list of numbers")
+        raise entry.value_error(key, "a list of numbers")
     return tuple(float(v) for v in values)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 
-from layert2v.rerender.validation import RerenderSpec, drawn
+from layert2v.rerender import RerenderSpec, drawn
 from layert2v.stack import Role, Stack
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from layert2v.rerender.validation import (
+from layert2v.rerender import (
     RerenderSpec,
     donor_files,
     draws,
@@ -134,7 +134,7 @@ def provenance(
         note="; ".join(note for note in notes if note),
         model=model.name if model else "",
         model_digest=model.digest if model else "",
-        understood=plan.interpretation if plan else "",
+        prompt_interpretation=plan.interpretation if plan else "",
         warnings=plan.warnings if plan else (),
     )
 

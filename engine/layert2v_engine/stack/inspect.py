@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import OpenEXR
 
-from layert2v.stack import FileRecord, Flat, Layer, Role, Stack, frame_path
+from layert2v.stack import FileRecord, FlattenedSequence, Layer, Role, Stack, frame_path
 from layert2v_engine.image.exr import RGBA, frame_rate
 from layert2v_engine.stack.pack import packed_channels, packed_pattern, packed_sequences
 
@@ -118,7 +118,7 @@ def _check_bytes(folder: Path, file: FileRecord, report: Report) -> None:
 
 
 def _inspect_sequence(
-    folder: Path, stack: Stack, sequence: Layer | Flat, report: Report
+    folder: Path, stack: Stack, sequence: Layer | FlattenedSequence, report: Report
 ) -> SequenceReport:
     role = sequence.role.value if isinstance(sequence, Layer) else "flat"
     found = SequenceReport(name=sequence.name, role=role)

@@ -15,7 +15,7 @@ from layert2v.errors import ManifestError
 from layert2v.stack import (
     MANIFEST_NAME,
     FileRecord,
-    Flat,
+    FlattenedSequence,
     HistoryEntry,
     Layer,
     Role,
@@ -40,7 +40,7 @@ class Provenance:
     seed: int = 0
     model: str = ""
     model_digest: str = ""
-    understood: str = ""
+    prompt_interpretation: str = ""
     warnings: tuple[str, ...] = ()
     action: str = "generate"
     spec: Mapping[str, Any] = field(default_factory=dict)
@@ -88,9 +88,9 @@ class PendingSequence:
             source=self.source,
         )
 
-    def to_flat(self) -> Flat:
+    def to_flat(self) -> FlattenedSequence:
         """Return the record of a complete flattened sequence."""
-        return Flat(
+        return FlattenedSequence(
             name=self.name, version=self.version, pattern=self.pattern, files=self._ordered_files()
         )
 
@@ -103,13 +103,13 @@ class StackContents:
     """What a state consists of, all complete; ``new_sequences`` names those that are new in it."""
 
     layers: tuple[Layer, ...]
-    flats: tuple[Flat, ...]
+    flats: tuple[FlattenedSequence, ...]
     latents: tuple[FileRecord, ...]
     new_sequences: tuple[str, ...]
 
     def new_versions(self) -> dict[str, int]:
         """Return the versions of the new sequences, by name."""
-        sequences: tuple[Layer | Flat, ...] = (*self.layers, *self.flats)
+        sequences: tuple[Layer | FlattenedSequence, ...] = (*self.layers, *self.flats)
         versions = {sequence.name: sequence.version for sequence in sequences}
         return {name: versions[name] for name in self.new_sequences}
 
@@ -125,7 +125,7 @@ def first_state(format: StackFormat, contents: StackContents, provenance: Proven
         seed=provenance.seed,
         model=provenance.model,
         model_digest=provenance.model_digest,
-        understood=provenance.understood,
+        prompt_interpretation=provenance.prompt_interpretation,
         warnings=provenance.warnings,
         latents=contents.latents,
         previews=(),
@@ -149,7 +149,9 @@ def next_state(base: Stack, parent: int, contents: StackContents, provenance: Pr
         latents=contents.latents,
         model=provenance.model if ran_model else base.model,
         model_digest=provenance.model_digest if ran_model else base.model_digest,
-        understood=provenance.understood if ran_model else base.understood,
+        prompt_interpretation=provenance.prompt_interpretation
+        if ran_model
+        else base.prompt_interpretation,
         warnings=provenance.warnings if ran_model else base.warnings,
         previews=(),
         history=(*base.history, _history_entry(contents, provenance, parent)),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from layert2v.stack import Flat, Layer, Stack, frame_path
+from layert2v.stack import FlattenedSequence, Layer, Stack, frame_path
 from layert2v_engine.image import exr
 from layert2v_engine.image.exr import RGBA, ExrOptions, Tags
 
@@ -25,7 +25,7 @@ def packed_pattern(stack: Stack) -> str:
     return f"packed/{version}/{name}_{version}.####.exr"
 
 
-def packed_sequences(stack: Stack) -> tuple[Layer | Flat, ...]:
+def packed_sequences(stack: Stack) -> tuple[Layer | FlattenedSequence, ...]:
     """Return what a packed file holds, in order: the comp, then the layers from bottom to top."""
     return (stack.flat("comp"), *stack.layers)
 

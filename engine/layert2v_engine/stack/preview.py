@@ -17,7 +17,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from layert2v.stack import Flat, Layer, Stack, frame_path
+from layert2v.stack import FlattenedSequence, Layer, Stack, frame_path
 from layert2v_engine.image import exr
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.color import ColorConfig, ColorTransform
@@ -73,7 +73,7 @@ def display_transform(stack: Stack, config: ColorConfig, colorspace: str = "") -
     return config.transform(colorspace or stack.colorspace, DISPLAY_SPACE)
 
 
-def load_frame(folder: Path, sequence: Layer | Flat, frame: int) -> Tensor:
+def load_frame(folder: Path, sequence: Layer | FlattenedSequence, frame: int) -> Tensor:
     """Read one frame of a layer or flat: half, premultiplied, scene-linear ``[H, W, 4]``."""
     return exr.read(folder / frame_path(sequence.pattern, frame))
 
@@ -120,7 +120,7 @@ def write_contact_sheet(
 ) -> Path:
     """Write a PNG with a row for comp, each layer from top to bottom, and ref; return its path."""
     style = style or SheetStyle()
-    rows: list[Layer | Flat] = [stack.flat("comp"), *reversed(stack.layers)]
+    rows: list[Layer | FlattenedSequence] = [stack.flat("comp"), *reversed(stack.layers)]
     rows += [flat for flat in stack.flats if flat.name == "ref"]
     frames = _sample_frames(stack, style.columns)
     cell = (style.cell_width, round(style.cell_width * stack.height / stack.width))
@@ -149,7 +149,7 @@ def write_contact_sheet(
     return path
 
 
-def describe_sequence(sequence: Layer | Flat) -> str:
+def describe_sequence(sequence: Layer | FlattenedSequence) -> str:
     """Return what a sequence is, in a few words."""
     if isinstance(sequence, Layer):
         words = sequence.role.value
@@ -199,7 +199,7 @@ def _draw_header(draw: ImageDraw.ImageDraw, stack: Stack, style: SheetStyle, wid
 
 
 def _draw_label(
-    draw: ImageDraw.ImageDraw, sequence: Layer | Flat, y: int, style: SheetStyle
+    draw: ImageDraw.ImageDraw, sequence: Layer | FlattenedSequence, y: int, style: SheetStyle
 ) -> None:
     x = style.margin
     draw.text((x, y - 2), sequence.name, fill=style.text, font=_font(15))

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from layert2v.stack import Flat, Layer, Stack
+from layert2v.stack import FlattenedSequence, Layer, Stack
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.color import ColorTransform
 from layert2v_engine.image.compositing import unpremultiply
@@ -47,7 +47,7 @@ def write_viewer(folder: Path, stack: Stack, to_display: ColorTransform) -> Path
     pixels = size[0] * size[1] * stack.frames * (len(stack.layers) + len(refs))
     lossless = pixels <= _LOSSLESS_PIXELS
 
-    def embed(sequence: Layer | Flat) -> dict[str, Any]:
+    def embed(sequence: Layer | FlattenedSequence) -> dict[str, Any]:
         frames = _frames(folder, stack, sequence, size, to_display)
         return {
             "name": sequence.name,
@@ -87,7 +87,7 @@ def _embedded_size(stack: Stack) -> tuple[int, int]:
 def _frames(
     folder: Path,
     stack: Stack,
-    sequence: Layer | Flat,
+    sequence: Layer | FlattenedSequence,
     size: tuple[int, int],
     to_display: ColorTransform,
 ) -> Iterator[np.ndarray]:

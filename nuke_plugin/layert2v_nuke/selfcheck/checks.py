@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from layert2v import stack as manifest
-from layert2v.stack import FileRecord, Flat, HistoryEntry, Layer, Role, Stack, layer_pattern
+from layert2v.stack import (
+    FileRecord,
+    FlattenedSequence,
+    HistoryEntry,
+    Layer,
+    Role,
+    Stack,
+    layer_pattern,
+)
 from layert2v_nuke.graph import build, node
 from layert2v_nuke.graph.colorspaces import item_value
 from layert2v_nuke.graph.model import ReadColorspace, open_comp
@@ -191,13 +199,13 @@ def _manifest(nuke: Any, sequences: dict[str, dict[str, Any]]) -> Stack:
               caster="fg_01" if role is Role.shadow else None, source="imported")
         for name, role in roles.items()
     )  # fmt: skip
-    comp = Flat("comp", 1, sequences["bg"]["pattern"], sequences["bg"]["files"])
+    comp = FlattenedSequence("comp", 1, sequences["bg"]["pattern"], sequences["bg"]["files"])
     return Stack(
         name="selfcheck", width=size.width(), height=size.height(),
         pixel_aspect=float(size.pixelAspect()), fps=24.0, start_frame=FRAME, frames=1,
         colorspace="lin_rec709_scene", layers=layers, flats=(comp,), prompt="",
-        negative_prompt="", seed=0, model="", model_digest="", understood="", warnings=(),
-        latents=(), previews=(), created="2026-01-01T00:00:00Z", generator="selfcheck",
+        negative_prompt="", seed=0, model="", model_digest="", prompt_interpretation="",
+        warnings=(), latents=(), previews=(), created="2026-01-01T00:00:00Z", generator="selfcheck",
         history=(HistoryEntry("import", "2026-01-01T00:00:00Z", {}, {}),),
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from layert2v.rerender.validation import Plate, RerenderSpec, followers, validate_rerender
+from layert2v.rerender import Plate, RerenderSpec, followers, validate_rerender
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo, fit_to_model, validate
 from layert2v.stack import Role, Stack
 from layert2v_nuke.errors import BadRequest

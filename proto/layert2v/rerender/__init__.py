@@ -1,1 +1,51 @@
-"""What changes about a stack, and what follows from it."""
+"""Requests that change a stack: generate layers again, replace, add, remove, reorder."""
+
+from layert2v.rerender.spec import (
+    DonorLayer,
+    Plate,
+    RerenderSpec,
+    donor_files,
+    drawn,
+    draws_named,
+    followers,
+    input_keys,
+    needs_model,
+    next_foreground,
+    rerender_from_json,
+    rerender_to_json,
+    shadow_of,
+    source_files,
+)
+from layert2v.rerender.validation import (
+    ACTIONS,
+    ALPHAS,
+    FITS,
+    draws,
+    resolve_rerender,
+    validate_donor,
+    validate_rerender,
+)
+
+__all__ = [
+    "ACTIONS",
+    "ALPHAS",
+    "FITS",
+    "DonorLayer",
+    "Plate",
+    "RerenderSpec",
+    "donor_files",
+    "drawn",
+    "draws",
+    "draws_named",
+    "followers",
+    "input_keys",
+    "needs_model",
+    "next_foreground",
+    "rerender_from_json",
+    "rerender_to_json",
+    "resolve_rerender",
+    "shadow_of",
+    "source_files",
+    "validate_donor",
+    "validate_rerender",
+]

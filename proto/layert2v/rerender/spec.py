@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from layert2v.errors import SpecError
-from layert2v.json_reader import Fields
+from layert2v.json_reader import JsonObject
 from layert2v.stack import FileRecord, Stack
 
 _NUMBERED = re.compile(r"fg_(\d{2,})")
@@ -34,7 +34,7 @@ class Plate:
 
 
 @dataclass(frozen=True)
-class Donor:
+class DonorLayer:
     """A layer of another stack, scaled to fit: ``input`` is the key of that stack's folder."""
 
     input: str
@@ -65,7 +65,7 @@ class RerenderSpec:
     prompts: Mapping[str, str] = field(default_factory=dict)
     above: str = ""
     plate: Plate | None = None
-    donor: Donor | None = None
+    donor: DonorLayer | None = None
     masks: Mapping[str, str] = field(default_factory=dict)
     at: int = 0
     seed: int | None = None
@@ -131,7 +131,7 @@ def source_files(spec: RerenderSpec, stack: Stack) -> tuple[FileRecord, ...]:
     return _with_latents(stack, sequences)
 
 
-def donor_files(donor: Donor, stack: Stack) -> tuple[FileRecord, ...]:
+def donor_files(donor: DonorLayer, stack: Stack) -> tuple[FileRecord, ...]:
     """The files of the donor's ``stack`` that are taken over. Raises ``KeyError``."""
     shadow = shadow_of(donor.layer, stack) if donor.with_shadow else None
     layers = [stack.layer(name) for name in (shadow, donor.layer) if name is not None]
@@ -145,16 +145,16 @@ def rerender_to_json(spec: RerenderSpec) -> dict[str, Any]:
 
 def rerender_from_json(value: Any) -> RerenderSpec:
     """Read what ``rerender_to_json`` wrote. Raises ``SpecError`` for any other shape."""
-    fields = Fields(value, "", SpecError)
+    fields = JsonObject(value, "", SpecError)
     spec = RerenderSpec(
         action=fields.text("action"),
         layers=fields.texts("layers"),
         frozen=fields.texts("frozen"),
-        prompts=fields.text_by_name("prompts"),
+        prompts=fields.text_map("prompts"),
         above=fields.text("above"),
-        plate=fields.optional_record("plate", _read_plate),
-        donor=fields.optional_record("donor", _read_donor),
-        masks=fields.text_by_name("masks"),
+        plate=fields.optional_object("plate", _read_plate),
+        donor=fields.optional_object("donor", _read_donor),
+        masks=fields.text_map("masks"),
         at=fields.integer("at"),
         seed=fields.optional_integer("seed"),
         strength=fields.number("strength"),
@@ -166,7 +166,7 @@ def rerender_from_json(value: Any) -> RerenderSpec:
     return spec
 
 
-def _read_plate(fields: Fields) -> Plate:
+def _read_plate(fields: JsonObject) -> Plate:
     return Plate(
         input=fields.text("input"),
         colorspace=fields.text("colorspace"),
@@ -175,11 +175,11 @@ def _read_plate(fields: Fields) -> Plate:
     )
 
 
-def _read_donor(fields: Fields) -> Donor:
-    return Donor(
+def _read_donor(fields: JsonObject) -> DonorLayer:
+    return DonorLayer(
         input=fields.text("input"),
         layer=fields.text("layer"),
-        with_shadow=fields.truth("with_shadow"),
+        with_shadow=fields.boolean("with_shadow"),
     )
 
 

@@ -13,47 +13,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from layert2v.rerender.spec import (
-    Donor,
-    Plate,
     RerenderSpec,
-    donor_files,
     drawn,
     draws_named,
     followers,
     input_keys,
     needs_model,
     next_foreground,
-    rerender_from_json,
-    rerender_to_json,
     shadow_of,
-    source_files,
 )
 from layert2v.spec import MAX_PROMPT_CHARS, MAX_SEED, FieldViolation, ModelInfo, between
 from layert2v.stack import Layer, Role, Stack
-
-__all__ = [
-    "ACTIONS",
-    "ALPHAS",
-    "FITS",
-    "Donor",
-    "Plate",
-    "RerenderSpec",
-    "donor_files",
-    "drawn",
-    "draws",
-    "draws_named",
-    "followers",
-    "input_keys",
-    "needs_model",
-    "next_foreground",
-    "rerender_from_json",
-    "rerender_to_json",
-    "resolve_rerender",
-    "shadow_of",
-    "source_files",
-    "validate_donor",
-    "validate_rerender",
-]
 
 ACTIONS = ("regenerate", "replace", "add", "remove", "reorder")
 ALPHAS = ("premultiplied", "straight", "opaque")

@@ -20,7 +20,7 @@ from layert2v.atomic_write import atomic_write
 from layert2v.errors import ManifestError
 from layert2v.stack.model import (
     FileRecord,
-    Flat,
+    FlattenedSequence,
     HistoryEntry,
     Layer,
     Role,
@@ -41,7 +41,7 @@ __all__ = [
     "SCHEMA",
     "SCHEMA_VERSION",
     "FileRecord",
-    "Flat",
+    "FlattenedSequence",
     "HistoryEntry",
     "Layer",
     "ManifestError",
@@ -70,12 +70,14 @@ MANIFEST_NAME = "stack.json"
 
 SLUG_LENGTH = 40
 
+_STORED_NAMES = {"prompt_interpretation": "understood"}  # fields whose key has an older name
 _WAY_OUT = f"Make the stack again, or restore its {MANIFEST_NAME}."
 
 
 def dumps(stack: Stack) -> str:
     """The manifest as text. Raises ``ManifestError`` where the stack breaks its own rules."""
-    document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(stack)}
+    fields = {_STORED_NAMES.get(name, name): value for name, value in asdict(stack).items()}
+    document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **fields}
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=True) + "\n"
     loads(text)  # the reader is the one definition of a right manifest
     return text

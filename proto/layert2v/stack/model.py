@@ -17,7 +17,7 @@ HASHES = re.compile(r"#+")  # the frame number in a pattern
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.#-]*")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows
 
-_S = TypeVar("_S", bound="Layer | Flat")
+_S = TypeVar("_S", bound="Layer | FlattenedSequence")
 
 
 class Role(str, Enum):
@@ -57,7 +57,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Flat:
+class FlattenedSequence:
     """``comp``, the linear over of the layers, or ``ref``, the model's own full video."""
 
     name: str
@@ -103,19 +103,19 @@ class StackFormat:
 class Stack(StackFormat):
     """A layer stack, with the format of its sequences. ``layers`` run from bottom to top.
 
-    ``understood`` says how the
-    prompt was read, ``warnings`` where it may not have been. ``latents`` is what a re-render
-    starts from, one file per version of a layer or of ref; some or all may be absent.
+    ``prompt_interpretation`` says how the prompt was read, ``warnings`` where it may not have been.
+    ``latents`` is what a re-render starts from, one file per version of a layer or of ref; some or
+    all may be absent.
     """
 
     layers: tuple[Layer, ...]
-    flats: tuple[Flat, ...]
+    flats: tuple[FlattenedSequence, ...]
     prompt: str
     negative_prompt: str
     seed: int
     model: str
     model_digest: str
-    understood: str
+    prompt_interpretation: str
     warnings: tuple[str, ...]
     latents: tuple[FileRecord, ...]
     previews: tuple[FileRecord, ...]
@@ -127,7 +127,7 @@ class Stack(StackFormat):
         """The layer called ``name``. Raises ``KeyError``."""
         return _named(self.layers, name)
 
-    def flat(self, name: str) -> Flat:
+    def flat(self, name: str) -> FlattenedSequence:
         """The flattened sequence called ``name``. Raises ``KeyError``."""
         return _named(self.flats, name)
 
@@ -136,7 +136,7 @@ class Stack(StackFormat):
         """The number of this state."""
         return len(self.history)
 
-    def sequences(self) -> tuple[Layer | Flat, ...]:
+    def sequences(self) -> tuple[Layer | FlattenedSequence, ...]:
         """Layers, then flats."""
         return (*self.layers, *self.flats)
 

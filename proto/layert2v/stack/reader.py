@@ -9,11 +9,11 @@ import re
 from dataclasses import replace
 
 from layert2v.errors import ManifestError
-from layert2v.json_reader import Fields, parse
+from layert2v.json_reader import JsonObject, parse
 from layert2v.stack.model import (
     HASHES,
     FileRecord,
-    Flat,
+    FlattenedSequence,
     HistoryEntry,
     Layer,
     Role,
@@ -37,7 +37,7 @@ def loads(text: str) -> Stack:
     A manifest of a newer schema is refused with reason ``SCHEMA_TOO_NEW`` before its fields are
     looked at, so that the message is about the version and not about an unknown field.
     """
-    fields = Fields(parse(text, ManifestError), "", ManifestError)
+    fields = JsonObject(parse(text, ManifestError), "", ManifestError)
     if fields.text("schema") != SCHEMA:
         raise ManifestError("NOT_A_STACK", "This JSON file is not a layer stack manifest.")
     version = fields.integer("schema_version")
@@ -49,7 +49,7 @@ def loads(text: str) -> Stack:
             "Update LayerT2V to open it.",
         )
     if version < 1:
-        raise fields.wrong("schema_version", "1 or more")
+        raise fields.value_error("schema_version", "1 or more")
     stack = _read_stack(fields, version)
     fields.done()
     _check_layers(stack)
@@ -57,7 +57,7 @@ def loads(text: str) -> Stack:
     return stack
 
 
-def _read_stack(fields: Fields, version: int) -> Stack:
+def _read_stack(fields: JsonObject, version: int) -> Stack:
     return Stack(
         name=fields.text("name"),
         width=_positive(fields, "width"),
@@ -67,27 +67,27 @@ def _read_stack(fields: Fields, version: int) -> Stack:
         start_frame=_count(fields, "start_frame"),
         frames=_positive(fields, "frames"),
         colorspace=fields.text("colorspace"),
-        layers=fields.records("layers", _read_layer),
-        flats=fields.records("flats", _read_flat),
+        layers=fields.objects("layers", _read_layer),
+        flats=fields.objects("flats", _read_flat),
         prompt=fields.text("prompt"),
         negative_prompt=fields.text("negative_prompt"),
         seed=_count(fields, "seed"),
         model=fields.text("model"),
         model_digest=fields.text("model_digest"),
-        understood=fields.text("understood"),
+        prompt_interpretation=fields.text("understood"),
         warnings=fields.texts("warnings"),
         latents=_read_latents(fields, version),
-        previews=fields.records("previews", _read_file),
+        previews=fields.objects("previews", _read_file),
         history=_read_history(fields, version),
         created=fields.text("created"),
         generator=fields.text("generator"),
     )
 
 
-def _read_layer(fields: Fields) -> Layer:
+def _read_layer(fields: JsonObject) -> Layer:
     role = fields.text("role")
     if role not in {known.value for known in Role}:
-        raise fields.wrong("role", "background, foreground or shadow")
+        raise fields.value_error("role", "background, foreground or shadow")
     return Layer(
         name=_name(fields, "name"),
         role=Role(role),
@@ -96,49 +96,51 @@ def _read_layer(fields: Fields) -> Layer:
         prompt=fields.text("prompt"),
         seed=_count(fields, "seed"),
         caster=fields.optional_text("caster"),
-        files=fields.records("files", _read_file),
+        files=fields.objects("files", _read_file),
         source=_one_of(fields, "source", _SOURCES),
     )
 
 
-def _read_flat(fields: Fields) -> Flat:
-    return Flat(
+def _read_flat(fields: JsonObject) -> FlattenedSequence:
+    return FlattenedSequence(
         name=_one_of(fields, "name", _FLATS),
         version=_positive(fields, "version"),
         pattern=_pattern(fields, "pattern"),
-        files=fields.records("files", _read_file),
+        files=fields.objects("files", _read_file),
     )
 
 
-def _read_file(fields: Fields) -> FileRecord:
+def _read_file(fields: JsonObject) -> FileRecord:
     path = fields.text("path")
     if not is_safe_path(path):
-        raise fields.wrong("path", "a relative path inside the stack folder, with forward slashes")
+        raise fields.value_error(
+            "path", "a relative path inside the stack folder, with forward slashes"
+        )
     digest = fields.text("sha256")
     if not _SHA256.fullmatch(digest):
-        raise fields.wrong("sha256", "64 lower-case hexadecimal digits")
+        raise fields.value_error("sha256", "64 lower-case hexadecimal digits")
     return FileRecord(path=path, size_bytes=_count(fields, "size_bytes"), sha256=digest)
 
 
-def _read_latents(fields: Fields, version: int) -> tuple[FileRecord, ...]:
+def _read_latents(fields: JsonObject, version: int) -> tuple[FileRecord, ...]:
     if version > 1:
-        return fields.records("latents", _read_file)
-    fields.optional_record("latents", _read_file)
+        return fields.objects("latents", _read_file)
+    fields.optional_object("latents", _read_file)
     return ()  # one file for all layers, which no later version could share
 
 
-def _read_history(fields: Fields, version: int) -> tuple[HistoryEntry, ...]:
+def _read_history(fields: JsonObject, version: int) -> tuple[HistoryEntry, ...]:
     if version > 1:
-        return fields.records("history", lambda one: _read_entry(one, one.integer("parent")))
-    entries = fields.records("history", lambda one: _read_entry(one, 0))
+        return fields.objects("history", lambda one: _read_entry(one, one.integer("parent")))
+    entries = fields.objects("history", lambda one: _read_entry(one, 0))
     return tuple(replace(entry, parent=former) for former, entry in enumerate(entries))
 
 
-def _read_entry(fields: Fields, parent: int) -> HistoryEntry:
+def _read_entry(fields: JsonObject, parent: int) -> HistoryEntry:
     return HistoryEntry(
         action=fields.text("action"),
         created=fields.text("created"),
-        versions=fields.integers_by_name("versions"),
+        versions=fields.integer_map("versions"),
         spec=fields.mapping("spec"),
         note=fields.text("note"),
         parent=parent,
@@ -178,43 +180,43 @@ def _check_history(stack: Stack) -> None:
             )
 
 
-def _name(fields: Fields, key: str) -> str:
+def _name(fields: JsonObject, key: str) -> str:
     value = fields.text(key)
     if not _NAME.fullmatch(value) or value in _FLATS:
-        raise fields.wrong(key, "lower-case letters, digits and underscores, not comp or ref")
+        raise fields.value_error(key, "lower-case letters, digits and underscores, not comp or ref")
     return value
 
 
-def _pattern(fields: Fields, key: str) -> str:
+def _pattern(fields: JsonObject, key: str) -> str:
     value = fields.text(key)
     if not is_safe_path(value) or len(HASHES.findall(value)) != 1:
-        raise fields.wrong(key, "a relative path with one run of # for the frame number")
+        raise fields.value_error(key, "a relative path with one run of # for the frame number")
     return value
 
 
-def _one_of(fields: Fields, key: str, choices: tuple[str, ...]) -> str:
+def _one_of(fields: JsonObject, key: str, choices: tuple[str, ...]) -> str:
     value = fields.text(key)
     if value not in choices:
-        raise fields.wrong(key, "one of " + ", ".join(choices))
+        raise fields.value_error(key, "one of " + ", ".join(choices))
     return value
 
 
-def _positive(fields: Fields, key: str) -> int:
+def _positive(fields: JsonObject, key: str) -> int:
     value = fields.integer(key)
     if value < 1:
-        raise fields.wrong(key, "1 or more")
+        raise fields.value_error(key, "1 or more")
     return value
 
 
-def _count(fields: Fields, key: str) -> int:
+def _count(fields: JsonObject, key: str) -> int:
     value = fields.integer(key)
     if value < 0:
-        raise fields.wrong(key, "0 or more")
+        raise fields.value_error(key, "0 or more")
     return value
 
 
-def _above_zero(fields: Fields, key: str) -> float:
+def _above_zero(fields: JsonObject, key: str) -> float:
     value = fields.number(key)
     if value <= 0:
-        raise fields.wrong(key, "greater than 0")
+        raise fields.value_error(key, "greater than 0")
     return value

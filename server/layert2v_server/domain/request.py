@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from layert2v.rerender.validation import RerenderSpec, rerender_from_json, rerender_to_json
+from layert2v.rerender import RerenderSpec, rerender_from_json, rerender_to_json
 from layert2v.spec import GenerateSpec, spec_from_json, spec_to_json
 from layert2v.stack import FileRecord
 

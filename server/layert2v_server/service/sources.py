@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from layert2v.errors import ManifestError
-from layert2v.rerender.validation import (
+from layert2v.rerender import (
     donor_files,
     input_keys,
     source_files,

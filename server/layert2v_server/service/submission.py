@@ -6,7 +6,7 @@ import asyncio
 import functools
 from collections.abc import Callable, Sequence
 
-from layert2v.rerender.validation import resolve_rerender
+from layert2v.rerender import resolve_rerender
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo, resolve, validate
 from layert2v_server.domain.job import Job
 from layert2v_server.domain.request import RerenderWish, Wish

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from layert2v.rerender.validation import RerenderSpec, rerender_from_json
+from layert2v.rerender import RerenderSpec, rerender_from_json
 from layert2v.spec import GenerateSpec, ModelInfo, spec_from_json
 from layert2v.stack import MANIFEST_NAME, FileRecord, Stack, read_states
 from layert2v_server.domain.request import Kind

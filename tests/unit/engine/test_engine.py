@@ -41,7 +41,11 @@ def test_a_prompt_becomes_a_stack_that_a_second_library_confirms(
     seen: list[Progress] = []
     stack = Engine(models).generate(SPEC, tmp_path / "fox", report=seen.append, cancelled=never)
     assert [layer.name for layer in stack.layers] == ["bg", "shadow_01", "fg_01"]
-    assert (stack.seed, stack.frames, stack.understood) == (3, 5, "fox, running, forest, night")
+    assert (stack.seed, stack.frames, stack.prompt_interpretation) == (
+        3,
+        5,
+        "fox, running, forest, night",
+    )
     assert manifest.read(tmp_path / "fox") == stack
     assert stack.name == "a_red_fox_running_through_a_forest_at_ni"
     assert not inspect(tmp_path / "fox", stack).problems

@@ -12,7 +12,7 @@ import pytest
 
 from fakes.layer_files import fingerprints, frames
 from fakes.tiny_model import INFO, write_tiny_model
-from layert2v.rerender.validation import Donor, RerenderSpec
+from layert2v.rerender import DonorLayer, RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.stack import Stack, read_start, read_state
 from layert2v_engine.engine import Engine, Progress
@@ -23,7 +23,7 @@ GENERATE = GenerateSpec(prompt="a red car driving through a forest at night", se
 BACKGROUND = RerenderSpec(action="regenerate", layers=("bg",), seed=5)
 ACTOR = RerenderSpec(action="regenerate", layers=("fg_01",), seed=5)
 # Nothing but `ref` is drawn of these two.
-BROUGHT = RerenderSpec(action="replace", layers=("bg",), donor=Donor("other", "bg"), seed=5)
+BROUGHT = RerenderSpec(action="replace", layers=("bg",), donor=DonorLayer("other", "bg"), seed=5)
 REF = RerenderSpec(action="regenerate", layers=("ref",), seed=5)
 
 Rerender = Callable[..., Stack]
@@ -179,7 +179,7 @@ def test_a_new_prompt_is_told_to_the_layer_and_its_shadow(stack: Path, rerender:
     after = rerender(replace(ACTOR, prompts={"fg_01": "the fox"}), stack)
     assert after.layer("fg_01").prompt == after.layer("shadow_01").prompt == "a fox running"
     assert after.layer("bg").prompt == "a forest at night"
-    assert after.understood == "fox, running, forest, night"
+    assert after.prompt_interpretation == "fox, running, forest, night"
     assert after.prompt == GENERATE.prompt
 
 
@@ -386,7 +386,9 @@ def test_a_layer_of_another_stack_brings_its_latents_when_nothing_was_changed(
 ) -> None:
     other = Path(shutil.copytree(stack, tmp_path / "other"))
     given = rerender(replace(ACTOR, seed=99), other)
-    spec = RerenderSpec(action="replace", layers=("fg_01",), donor=Donor("other", "fg_01"), seed=1)
+    spec = RerenderSpec(
+        action="replace", layers=("fg_01",), donor=DonorLayer("other", "fg_01"), seed=1
+    )
     after = rerender(spec, stack, other=other)
     assert np.array_equal(frames(stack, after, "fg_01"), frames(other, given, "fg_01"))
     assert "encoded" not in after.history[-1].note

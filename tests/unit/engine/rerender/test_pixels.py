@@ -12,7 +12,7 @@ import torch
 from fakes.layer_files import frames
 from fakes.pictures import disc, read_exr
 from fakes.tiny_model import write_tiny_model
-from layert2v.rerender.validation import Donor, Plate, RerenderSpec
+from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.stack import Stack, read_start
 from layert2v_engine.engine import Engine
@@ -135,7 +135,7 @@ def test_a_layer_of_a_stack_of_another_size_is_fitted_and_encoded(
     other = tmp_path / "other"
     wide = GenerateSpec(prompt="a fox", width=96, height=32, frames=9, seed=1, steps=1)
     engine.generate(wide, other, report=lambda progress: None, cancelled=lambda: False)
-    spec = RerenderSpec(action="add", layers=("fg_02",), donor=Donor("other", "fg_01"), seed=2)
+    spec = RerenderSpec(action="add", layers=("fg_02",), donor=DonorLayer("other", "fg_01"), seed=2)
     after = run(engine, spec, stack, other=other)
     note = after.history[-1].note
     assert "scaled from 96 x 32 to 48 x 16 with lanczos3 and centred, cut from 9 to 5" in note
@@ -149,7 +149,7 @@ def test_a_donor_with_its_shadow_is_delivered_as_it_is_and_ref_follows(
     engine: Engine, stack: Path, tmp_path: Path
 ) -> None:
     other = Path(shutil.copytree(stack, tmp_path / "other"))
-    donor = Donor("other", "fg_01", with_shadow=True)
+    donor = DonorLayer("other", "fg_01", with_shadow=True)
     after = run(
         engine, RerenderSpec(action="add", layers=("fg_02",), donor=donor), stack, other=other
     )
@@ -162,14 +162,14 @@ def test_a_donor_with_its_shadow_is_delivered_as_it_is_and_ref_follows(
 def test_a_donor_must_have_the_layer(engine: Engine, stack: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(stack, tmp_path / "other"))
     for layer, sentence in (("fg_09", "has no layer 'fg_09'"), ("bg", "must be a foreground")):
-        spec = RerenderSpec(action="replace", layers=("fg_01",), donor=Donor("other", layer))
+        spec = RerenderSpec(action="replace", layers=("fg_01",), donor=DonorLayer("other", layer))
         with pytest.raises(InvalidSpec, match=sentence):
             run(engine, spec, stack, other=other)
 
 
 def test_a_donor_must_be_whole(engine: Engine, stack: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(stack, tmp_path / "other"))
-    spec = RerenderSpec(action="replace", layers=("fg_01",), donor=Donor("other", "fg_01"))
+    spec = RerenderSpec(action="replace", layers=("fg_01",), donor=DonorLayer("other", "fg_01"))
     (other / "fg_01/v001/fg_01_v001.1003.exr").unlink()
     with pytest.raises(StackError, match=r"fg_01_v001\.1003\.exr is missing"):
         run(engine, spec, stack, other=other)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from layert2v.rerender.validation import Donor, Plate, RerenderSpec
+from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.stack import (
     FileRecord,
-    Flat,
+    FlattenedSequence,
     HistoryEntry,
     Layer,
     Role,
@@ -32,7 +32,7 @@ def layer(name: str, prompt: str = "", **more: object) -> Layer:
 
 
 def stack(*names: str) -> Stack:
-    comp = Flat("comp", 1, layer_pattern("comp", 1), ())
+    comp = FlattenedSequence("comp", 1, layer_pattern("comp", 1), ())
     return Stack(
         *("shot", 48, 32, 1.0, 24.0, 1, 1, "lin_rec709_scene"),
         *(tuple(layer(name) for name in names), (comp,), "", "", 3, "mini", "", "", ()),
@@ -67,7 +67,7 @@ def test_a_plate_brings_the_layer_and_its_shadow_is_drawn() -> None:
 def test_a_donor_brings_its_words_and_perhaps_its_shadow() -> None:
     other = stack(*ONE)
     other = replace(other, layers=tuple(replace(each, seed=9) for each in other.layers))
-    donor = Donor("d", "fg_01", with_shadow=True)
+    donor = DonorLayer("d", "fg_01", with_shadow=True)
     spec = RerenderSpec(action="replace", layers=("fg_01",), donor=donor)
     parts = {part.name: part for part in arrange(spec, stack("bg", "fg_01"), other)}
     assert list(parts) == ["bg", "shadow_01", "fg_01"]
@@ -137,7 +137,7 @@ def test_streams_show_layers_and_are_drawn_or_frozen() -> None:
 
 @pytest.mark.parametrize(("layer", "seen"), [("fg_02", "fg_02"), ("bg", "fg_01")])
 def test_where_pixels_are_brought_the_composite_alone_is_drawn(layer: str, seen: str) -> None:
-    spec = RerenderSpec(action="replace", layers=(layer,), donor=Donor("d", layer, True))
+    spec = RerenderSpec(action="replace", layers=(layer,), donor=DonorLayer("d", layer, True))
     held = replace(spec, donor=None, plate=Plate("p", "ACEScg"), frozen=("shadow_02",))
     for each in (spec, held):
         parts = arrange(each, stack(*THREE), stack(*THREE) if each.donor else None)

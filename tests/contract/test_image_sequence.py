@@ -10,7 +10,7 @@ from layert2v import image_sequence
 
 
 def paths(*names: str) -> tuple[Path, ...]:
-    return image_sequence.in_order(Path("plate", name) for name in names)
+    return image_sequence.sort_naturally(Path("plate", name) for name in names)
 
 
 def test_numbers_count_as_numbers() -> None:
@@ -28,7 +28,7 @@ def test_numbers_count_as_numbers() -> None:
     ],
 )
 def test_a_sequence_differs_in_one_number(names: tuple[str, ...]) -> None:
-    assert image_sequence.complaint(paths(*names)) == ""
+    assert image_sequence.sequence_error(paths(*names)) == ""
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def test_a_sequence_differs_in_one_number(names: tuple[str, ...]) -> None:
     ],
 )
 def test_what_is_no_sequence_is_said(names: tuple[str, ...], sentence: str) -> None:
-    assert image_sequence.complaint(paths(*names)) == sentence
+    assert image_sequence.sequence_error(paths(*names)) == sentence
 
 
 def test_hidden_and_other_files_are_no_pictures() -> None:
-    assert image_sequence.is_picture(Path("a.EXR"))
-    assert not any(map(image_sequence.is_picture, (Path(".a.exr"), Path("a.tga"), Path("a"))))
+    assert image_sequence.is_image(Path("a.EXR"))
+    assert not any(map(image_sequence.is_image, (Path(".a.exr"), Path("a.tga"), Path("a"))))
