@@ -21,7 +21,14 @@ ENDS = ("RequestSucceeded", "RequestFailed", "RequestCancelled", "RequestLost")
 class BridgeProcess:
     """Lines in both directions; what the bridge says is kept in ``seen``."""
 
-    def __init__(self, *, log: Path, python: str = sys.executable, paths: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        *,
+        log: Path,
+        python: str = sys.executable,
+        paths: tuple[str, ...] = (),
+        initialize: bool = True,
+    ) -> None:
         folders = [*paths, *(str(REPOSITORY / name) for name in ("proto", "client"))]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
         with log.open("ab") as errors:
@@ -36,6 +43,7 @@ class BridgeProcess:
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._number = 0
         threading.Thread(target=self._read, daemon=True).start()
+        self.initialized = self.call("initialize", protocol=2) if initialize else {}
 
     def __enter__(self) -> BridgeProcess:
         return self
@@ -49,11 +57,19 @@ class BridgeProcess:
         self.process.stdin.write(line + b"\n")
         self.process.stdin.flush()
 
-    def ask(self, do: str, **values: Any) -> dict[str, Any]:
-        """Ask, and wait for the answer."""
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Send a request and return its result; fail where the response is an error."""
+        response = self.request(method, **params)
+        assert "error" not in response, response
+        result: dict[str, Any] = response["result"]
+        return result
+
+    def request(self, method: str, **params: Any) -> dict[str, Any]:
+        """Send a request and return its response."""
         self._number += 1
         number = self._number
-        self.say(json.dumps({"id": number, "do": do, **values}).encode())
+        message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        self.say(json.dumps(message).encode())
         return self.wait(lambda message: message.get("id") == number)
 
     def wait(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -67,14 +83,15 @@ class BridgeProcess:
         raise AssertionError(f"nothing of that kind in {self.seen[-5:]}")
 
     def event(self, name: str, **values: Any) -> dict[str, Any]:
-        """The next event of a name with these values; fails where a request ends otherwise."""
+        """Return the next event with these values; fail where a request ends otherwise."""
 
         def fits(message: dict[str, Any]) -> bool:
-            right = message.get("event") == name and values.items() <= message.items()
-            assert right or message.get("event") not in ENDS, message
+            right = message.get("method") == name and values.items() <= message["params"].items()
+            assert right or message.get("method") not in ENDS, message
             return right
 
-        return self.wait(fits)
+        params: dict[str, Any] = self.wait(fits)["params"]
+        return params
 
     def next(self) -> dict[str, Any] | None:
         """The next message; None at the end."""

@@ -112,15 +112,17 @@ def test_nuke_s_own_python_runs_the_bundled_bridge(
         pytest.skip("`make nuke` has not been run on this machine: no packages to bundle")
     build_nuke.PYTHONS = (version,)
     build_nuke.fill(tmp_path, "linux-x64")
-    from layert2v_nuke.session.bridge import _RUN_BUNDLED
+    from layert2v_nuke.session.bridge import _RUN_BUNDLED, PROTOCOL
 
     packages = tmp_path / "bridge" / f"py{version.replace('.', '')}"
     command = [python(version), "-I", "-S", "-c", _RUN_BUNDLED, str(packages)]
-    asked = json.dumps({"id": 1, "do": "ping"}) + "\n"
+    call = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocol": PROTOCOL}}
+    ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+    asked = "".join(json.dumps(request) + "\n" for request in (call, ping))
     done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)
-    hello, answer = map(json.loads, done.stdout.splitlines()[:2])
-    assert hello["hello"]["python"].startswith(version), done.stderr
-    assert answer == {"id": 1, "ok": {}}
+    ready, answer = map(json.loads, done.stdout.splitlines()[:2])
+    assert ready["result"]["python"].startswith(version), done.stderr
+    assert answer == {"jsonrpc": "2.0", "id": 2, "result": {}}
 
 
 def test_only_one_file_imports_nuke() -> None:

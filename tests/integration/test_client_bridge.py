@@ -35,7 +35,7 @@ def bridge(tmp_path: Path) -> Iterator[BridgeProcess]:
 
 def connect(bridge: BridgeProcess, server: LiveServer, cache: Path) -> None:
     settings = {"server": server.ready["address"], "cache": str(cache)}
-    assert bridge.ask("connect", settings=settings)["ok"] == {}
+    assert bridge.call("connect", settings=settings) == {}
 
 
 def spec(behaviour: Behaviour | None = None, **more: Any) -> dict[str, Any]:
@@ -44,57 +44,87 @@ def spec(behaviour: Behaviour | None = None, **more: Any) -> dict[str, Any]:
 
 
 def test_a_request_becomes_a_stack(bridge: BridgeProcess, live: LiveServer, tmp_path: Path) -> None:
-    hello = bridge.next()
-    assert hello is not None
-    assert (hello["hello"]["bridge"], hello["hello"]["pid"]) == (1, bridge.process.pid)
+    assert (bridge.initialized["protocol"], bridge.initialized["pid"]) == (2, bridge.process.pid)
     connect(bridge, live, tmp_path)
-    answer = bridge.ask("generate", spec=spec(), folder=str(tmp_path / "fox"))
-    done = bridge.event("RequestSucceeded", request_id=answer["ok"]["request_id"])
+    answer = bridge.call("generate", spec=spec(), folder=str(tmp_path / "fox"))
+    done = bridge.event("RequestSucceeded", request_id=answer["request_id"])
     assert (done["folder"], done["state"]) == (str(tmp_path / "fox"), 1)
     assert stack.read(tmp_path / "fox").seed == 7
-    told = bridge.ask("history", folder=str(tmp_path / "fox"))["ok"]["history"]
-    assert [entry["action"] for entry in told] == ["generate"]
+    history = bridge.call("history", folder=str(tmp_path / "fox"))["history"]
+    assert [entry["action"] for entry in history] == ["generate"]
     assert bridge.end() == 0
 
 
+def call(number: int, method: str, **params: Any) -> str:
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) + "\n"
+
+
+def request(method: str, **params: Any) -> bytes:
+    return call(7, method, **params).strip().encode()
+
+
 @pytest.mark.parametrize(
-    ("line", "reason"),
+    ("line", "code", "reason", "number"),
     [
-        (b"rubbish", "JSON_INVALID"),
-        (b"[1]", "FIELD_TYPE"),
-        (b"\xff{}", "LINE_INVALID"),
-        (b'{"do": "ping"}', "FIELD_MISSING"),
-        (b'{"id": 1, "do": "sing"}', "VERB_UNKNOWN"),
-        (b'{"id": 1, "do": "ping", "loudly": true}', "FIELD_UNKNOWN"),
-        (b'{"id": 1, "do": "generate", "spec": {}}', "NOT_CONNECTED"),
-        (b'{"id": 1, "do": "connect", "settings": {"port": 1}}', "FIELD_UNKNOWN"),
-        (b'{"id": 1, "do": "connect", "settings": {"path_map": [1]}}', "FIELD_VALUE"),
-        (b'{"id": 1, "do": "history", "folder": "/nowhere"}', "MANIFEST_NOT_FOUND"),
-        (b'{"id": 1, "do": "ping", "x": "' + b"a" * (5 << 20) + b'"}', "LINE_TOO_LONG"),
+        (b"rubbish", -32700, "JSON_INVALID", None),
+        (b"\xff{}", -32700, "LINE_INVALID", None),
+        (b"[" * 100_000, -32700, "JSON_INVALID", None),
+        (request("ping", x="a" * (5 << 20)), -32600, "LINE_TOO_LONG", None),
+        (b"[" + request("ping") + b"]", -32600, "BATCH_UNSUPPORTED", None),
+        (b'{"id": 7, "do": "ping"}', -32600, "REQUEST_INVALID", 7),
+        (request("sing"), -32601, "METHOD_UNKNOWN", 7),
+        (
+            b'{"jsonrpc": "2.0", "id": 7, "method": "ping", "params": [1]}',
+            -32602,
+            "PARAMS_INVALID",
+            7,
+        ),
+        (request("ping", loudly=True), -32602, "FIELD_UNKNOWN", 7),
+        (request("attach"), -32000, "NOT_CONNECTED", 7),
+        (request("generate", spec={}), -32000, "NOT_CONNECTED", 7),
+        (request("connect", settings={"port": 1}), -32602, "FIELD_UNKNOWN", 7),
+        (request("connect", settings={"path_map": [1]}), -32602, "FIELD_VALUE", 7),
+        (request("history"), -32602, "FIELD_MISSING", 7),
+        (request("history", folder="/nowhere"), -32000, "MANIFEST_NOT_FOUND", 7),
     ],
 )
-def test_one_error_for_one_wrong_line(bridge: BridgeProcess, line: bytes, reason: str) -> None:
+def test_one_error_for_one_wrong_line(
+    bridge: BridgeProcess, line: bytes, code: int, reason: str, number: int | None
+) -> None:
     bridge.say(line)
-    answer = bridge.wait(lambda message: "error" in message)
-    assert answer["error"]["reason"] == reason
-    assert answer["error"]["message"].endswith(".")
-    assert bridge.ask("ping")["ok"] == {}
+    response = bridge.wait(lambda message: "error" in message)
+    error = response["error"]
+    assert (response["id"], error["code"], error["data"]["reason"]) == (number, code, reason)
+    assert error["message"].endswith(".")
+    assert bridge.call("ping") == {}
     assert sum("error" in message for message in bridge.seen) == 1
 
 
-def test_a_host_of_another_release_is_told(bridge: BridgeProcess) -> None:
-    bridge.say(b'{"hello": {"bridge": 1}}')
-    bridge.wait(lambda _: sum("hello" in message for message in bridge.seen) == 2)
-    bridge.say(b'{"hello": {"bridge": 99}}')
-    refusal = bridge.wait(lambda message: "error" in message)
-    assert refusal["error"]["reason"] == "BRIDGE_VERSION"
-    assert bridge.process.wait(20) == 2
+def test_notifications_get_no_response(bridge: BridgeProcess) -> None:
+    for method in ("ping", "heartbeat", "sing"):
+        bridge.say(json.dumps({"jsonrpc": "2.0", "method": method}).encode())
+    assert bridge.call("ping") == {}
+    assert [message.get("id") for message in bridge.seen if "id" in message] == [1, 2]
 
 
-def test_beats_go_both_ways(bridge: BridgeProcess) -> None:
-    bridge.say(b'{"beat": 7}')
-    assert bridge.wait(lambda message: message.get("beat") == 7.0)
-    assert bridge.wait(lambda message: message.get("beat", 7.0) != 7.0)
+def test_initialize_comes_first(tmp_path: Path) -> None:
+    with BridgeProcess(log=tmp_path / "log", initialize=False) as bridge:
+        assert bridge.request("ping")["error"]["data"]["reason"] == "NOT_INITIALIZED"
+        assert bridge.call("initialize", protocol=2)["protocol"] == 2
+        assert bridge.call("ping") == {}
+
+
+def test_a_host_of_another_release_is_refused(tmp_path: Path) -> None:
+    with BridgeProcess(log=tmp_path / "log", initialize=False) as bridge:
+        error = bridge.request("initialize", protocol=99)["error"]
+        assert (error["code"], error["data"]["reason"]) == (-32003, "PROTOCOL_UNSUPPORTED")
+        assert "same release" in error["data"]["hint"]
+        assert bridge.process.wait(20) == 2
+
+
+def test_heartbeats_come_by_themselves(bridge: BridgeProcess) -> None:
+    heartbeat = bridge.wait(lambda message: message.get("method") == "heartbeat")
+    assert heartbeat["params"]["uptime_s"] > 0
 
 
 def test_prompts_arrive_as_they_are(
@@ -102,7 +132,7 @@ def test_prompts_arrive_as_they_are(
 ) -> None:
     prompt = 'a "fox" [python 1] {x} $y \\n \n\t\u2028 \U0001f98a'
     connect(bridge, live, tmp_path)
-    bridge.ask("generate", spec=spec(prompt=prompt), folder=str(tmp_path / "fox"))
+    bridge.call("generate", spec=spec(prompt=prompt), folder=str(tmp_path / "fox"))
     bridge.event("RequestSucceeded")
     assert stack.read(tmp_path / "fox").prompt == prompt
 
@@ -119,21 +149,21 @@ def test_nothing_but_lines_on_stdout(tmp_path: Path) -> None:
     (site / "sitecustomize.py").write_text(noisy)
     with BridgeProcess(log=tmp_path / "log", paths=(str(site),)) as bridge:
         until(lambda: b"c\n" in (tmp_path / "log").read_bytes())
-        assert bridge.ask("ping")["ok"] == {}
+        assert bridge.call("ping") == {}
     assert b"py\n" in (tmp_path / "log").read_bytes()
-    assert all("hello" in message or "id" in message for message in bridge.seen)
+    assert all(message["jsonrpc"] == "2.0" for message in bridge.seen)
 
 
 def test_the_bridge_is_killed_in_mid_job(live: LiveServer, tmp_path: Path) -> None:
     with BridgeProcess(log=tmp_path / "log") as before:
         connect(before, live, tmp_path)
         folder = str(tmp_path / "fox")
-        before.ask("generate", spec=spec(SLOW, steps=80), folder=folder)
+        before.call("generate", spec=spec(SLOW, steps=80), folder=folder)
         running = before.event("RequestUpdated", state="running")
         before.kill()
     with BridgeProcess(log=tmp_path / "log") as after:
         connect(after, live, tmp_path)
-        after.ask("attach", request_id=running["request_id"], job=running["job"], folder=folder)
+        after.call("attach", request_id=running["request_id"], job=running["job"], folder=folder)
         assert after.event("RequestSucceeded")["job"] == running["job"]
     assert stack.read(tmp_path / "fox").frames == 5
 
@@ -141,7 +171,7 @@ def test_the_bridge_is_killed_in_mid_job(live: LiveServer, tmp_path: Path) -> No
 def test_a_host_that_ends_leaves_the_job_alone(live: LiveServer, tmp_path: Path) -> None:
     with BridgeProcess(log=tmp_path / "log") as bridge:
         connect(bridge, live, tmp_path)
-        bridge.ask("generate", spec=spec(SLOW, steps=60))
+        bridge.call("generate", spec=spec(SLOW, steps=60))
         job = bridge.event("RequestUpdated", state="running")["job"]
         assert bridge.end() == 0
     assert live.end(job).state == 4
@@ -149,9 +179,9 @@ def test_a_host_that_ends_leaves_the_job_alone(live: LiveServer, tmp_path: Path)
 
 def test_cancel(bridge: BridgeProcess, live: LiveServer, tmp_path: Path) -> None:
     connect(bridge, live, tmp_path)
-    request = bridge.ask("generate", spec=spec(SLOW, steps=1000))["ok"]["request_id"]
+    request = bridge.call("generate", spec=spec(SLOW, steps=1000))["request_id"]
     bridge.event("RequestUpdated", state="running")
-    bridge.ask("cancel", request_id=request)
+    bridge.call("cancel", request_id=request)
     assert bridge.event("RequestCancelled")["request_id"] == request
 
 
@@ -159,7 +189,7 @@ def test_a_server_that_goes_and_comes_back(bridge: BridgeProcess, tmp_path: Path
     server = LiveServer(tmp_path / "data")
     connect(bridge, server, tmp_path)
     bridge.event("Connected")
-    bridge.ask("generate", spec=spec(SLOW, steps=80), folder=str(tmp_path / "fox"))
+    bridge.call("generate", spec=spec(SLOW, steps=80), folder=str(tmp_path / "fox"))
     bridge.event("RequestUpdated", state="running")
     server.kill()
     assert bridge.event("Disconnected")["retry_in_s"] > 0
@@ -174,13 +204,13 @@ def test_a_server_that_answers_slowly(bridge: BridgeProcess, tmp_path: Path) -> 
     with live_server(tmp_path / "data", lease_s=20.0) as server:
         connect(bridge, server, tmp_path)
         bridge.event("Connected")
-        bridge.ask("generate", spec=spec(SLOW, steps=100), folder=str(tmp_path / "fox"))
+        bridge.call("generate", spec=spec(SLOW, steps=100), folder=str(tmp_path / "fox"))
         bridge.event("RequestUpdated", state="running")
         os.kill(server.process.pid, 19)
         time.sleep(4)
         os.kill(server.process.pid, 18)
         bridge.event("RequestSucceeded")
-    assert not [message for message in bridge.seen if message.get("event") == "Disconnected"]
+    assert not [message for message in bridge.seen if message.get("method") == "Disconnected"]
 
 
 def test_two_bridges_on_one_server(live: LiveServer, tmp_path: Path) -> None:
@@ -191,7 +221,7 @@ def test_two_bridges_on_one_server(live: LiveServer, tmp_path: Path) -> None:
         for bridge in (one, other):
             connect(bridge, live, tmp_path)
         for name, bridge in (("one", one), ("other", other)):
-            bridge.ask("generate", spec=spec(prompt=name), folder=str(tmp_path / name))
+            bridge.call("generate", spec=spec(prompt=name), folder=str(tmp_path / name))
         for name, bridge in (("one", one), ("other", other)):
             bridge.event("RequestSucceeded", folder=str(tmp_path / name))
             assert stack.read(tmp_path / name).prompt == name
@@ -207,19 +237,18 @@ def test_a_host_that_does_not_read_loses_no_end(live: LiveServer, tmp_path: Path
     assert bridge.stdin is not None
     assert bridge.stdout is not None
     settings = {"server": live.ready["address"], "cache": str(tmp_path / "cache")}
-    say = [{"id": 0, "do": "connect", "settings": settings}]
-    say += [{"id": 1, "do": "generate", "spec": spec(), "folder": str(tmp_path / "fox")}]
+    say = [call(0, "initialize", protocol=2), call(1, "connect", settings=settings)]
+    say += [call(2, "generate", spec=spec(), folder=str(tmp_path / "fox"))]
     # A history is long: some of them fill the pipe to the host.
-    bridge.stdin.write("".join(json.dumps(line) + "\n" for line in say))
+    bridge.stdin.write("".join(say))
     bridge.stdin.flush()
     until(lambda: (tmp_path / "fox" / "stack.json").exists())
-    ask = json.dumps({"id": 2, "do": "history", "folder": str(tmp_path / "fox")}) + "\n"
-    bridge.stdin.write(ask * 80)
+    bridge.stdin.write(call(3, "history", folder=str(tmp_path / "fox")) * 80)
     bridge.stdin.flush()
     bridge.stdin.close()
     time.sleep(1)
     with bridge.stdout as lines:
-        said = [json.loads(line) for line in lines]
+        received = [json.loads(line) for line in lines]
     assert bridge.wait(20) == 0
-    assert sum(message.get("id") == 2 for message in said) == 80
-    assert sum(message.get("event") == "RequestSucceeded" for message in said) == 1
+    assert sum(message.get("id") == 3 for message in received) == 80
+    assert sum(message.get("method") == "RequestSucceeded" for message in received) == 1

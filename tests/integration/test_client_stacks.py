@@ -440,12 +440,12 @@ def test_cancel_while_it_lands(
 
         def slow(*arguments: object) -> None:
             if len(arguments[3]) > 1:  # type: ignore[arg-type]  # not the manifest alone
-                monkeypatch.setattr(stack_history, "deliver", download_files)
+                monkeypatch.setattr(stack_history, "download_files", download_files)
                 download_files(*arguments[:3], arguments[3][:4], arguments[4])  # type: ignore
                 followed.session.cancel(request)
             download_files(*arguments)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(stack_history, "deliver", slow)
+        monkeypatch.setattr(stack_history, "download_files", slow)
         request = followed.session.rerender(fox, again(), {})
         assert followed.wait(RequestCancelled).request_id == request
     assert content(fox) == before
@@ -458,15 +458,15 @@ def test_the_bridge_is_killed_while_a_layer_is_drawn(
     prompts = {"fg_01": Behaviour(step_s=0.3).text()}
     spec = {"action": "regenerate", "layers": ["fg_01"], "prompts": prompts, "steps": 20}
     with BridgeProcess(log=tmp_path / "log") as before:
-        before.ask("connect", settings=address)
-        assert "ok" in before.ask("rerender", folder=str(fox), spec=spec)
+        before.call("connect", settings=address)
+        before.call("rerender", folder=str(fox), spec=spec)
         running = before.event("RequestUpdated", state="running")
         before.kill()
     with BridgeProcess(log=tmp_path / "log") as after:
-        after.ask("connect", settings=address)
+        after.call("connect", settings=address)
         known = {key: running[key] for key in ("request_id", "job")}
-        after.ask("attach", folder=str(fox), **known)
+        after.call("attach", folder=str(fox), **known)
         assert after.event("RequestSucceeded", **known)["state"] == 2
-        assert after.ask("restore", folder=str(fox), state=1)["ok"] == {"state": 3}
-        assert len(after.ask("history", folder=str(fox))["ok"]["history"]) == 3
+        assert after.call("restore", folder=str(fox), state=1) == {"state": 3}
+        assert len(after.call("history", folder=str(fox))["history"]) == 3
     whole(fox, 3)

@@ -1,17 +1,14 @@
-"""What a session tells its host, as frozen data and as JSON.
+"""The events of a session, as frozen data and as JSON.
 
-Knows no line, no job and no thread: a bridge writes these as lines, a host reads them.
+Knows no connection, no job and no thread. The bridge sends each as a notification of its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Union
 
-from layert2v.errors import SpecError
-from layert2v.json_reader import JsonObject
-from layert2v.spec import FieldViolation, ModelInfo, model_from_json, model_to_json
+from layert2v.spec import FieldViolation, ModelInfo, model_to_json
 
 
 @dataclass(frozen=True)
@@ -125,117 +122,8 @@ STATES = ("waiting", "uploading", "queued", "running", "cancelling", "fetching")
 TERMINAL = (RequestSucceeded, RequestFailed, RequestCancelled, RequestLost)
 
 
-def to_json(event: Event) -> dict[str, Any]:
-    """The event as JSON values; the key ``event`` holds its name."""
-    values: dict[str, Any]
+def event_to_json(event: Event) -> dict[str, Any]:
+    """Return the fields of an event as JSON values."""
     if isinstance(event, Connected):
-        models = [model_to_json(model) for model in event.models]
-        values = {**vars(event), "models": models}
-    else:
-        values = asdict(event)
-    if isinstance(event, RequestFailed):
-        values["violations"] = [asdict(violation) for violation in event.violations]
-    return {"event": type(event).__name__, **values}
-
-
-def from_json(value: Any) -> Event:
-    """Read what ``to_json`` wrote. Raises ``SpecError`` for any other shape."""
-    fields = JsonObject(value, "", SpecError)
-    name = fields.text("event")
-    if name not in _READERS:
-        raise fields.value_error("event", "one of " + ", ".join(_READERS))
-    event = _READERS[name](fields)
-    fields.done()
-    return event
-
-
-def _connected(fields: JsonObject) -> Connected:
-    models = fields.value("models")
-    if not isinstance(models, list):
-        raise fields.value_error("models", "a list")
-    return Connected(
-        server=fields.text("server"),
-        version=fields.text("version"),
-        models=tuple(model_from_json(model) for model in models),
-    )
-
-
-def _disconnected(fields: JsonObject) -> Disconnected:
-    return Disconnected(
-        reason=fields.text("reason"),
-        message=fields.text("message"),
-        hint=fields.text("hint"),
-        retry_in_s=_optional_number(fields, "retry_in_s"),
-    )
-
-
-def _changed(fields: JsonObject) -> RequestUpdated:
-    state = fields.text("state")
-    if state not in STATES:
-        raise fields.value_error("state", "one of " + ", ".join(STATES))
-    return RequestUpdated(
-        request_id=fields.text("request_id"),
-        job=fields.text("job"),
-        state=state,
-        stage=fields.text("stage"),
-        done=fields.integer("done"),
-        total=fields.integer("total"),
-        fraction=fields.number("fraction"),
-        eta_s=_optional_number(fields, "eta_s"),
-        queue_position=fields.optional_integer("queue_position"),
-        message=fields.text("message"),
-    )
-
-
-def _preview(fields: JsonObject) -> PreviewUpdated:
-    return PreviewUpdated(request_id=fields.text("request_id"), path=fields.text("path"))
-
-
-def _done(fields: JsonObject) -> RequestSucceeded:
-    return RequestSucceeded(
-        request_id=fields.text("request_id"),
-        job=fields.text("job"),
-        folder=fields.text("folder"),
-        stack=fields.text("stack"),
-        state=fields.integer("state"),
-    )
-
-
-def _failed(fields: JsonObject) -> RequestFailed:
-    return RequestFailed(
-        request_id=fields.text("request_id"),
-        job=fields.text("job"),
-        reason=fields.text("reason"),
-        message=fields.text("message"),
-        hint=fields.text("hint"),
-        violations=fields.objects(
-            "violations", lambda inner: FieldViolation(inner.text("field"), inner.text("message"))
-        ),
-    )
-
-
-def _cancelled(fields: JsonObject) -> RequestCancelled:
-    return RequestCancelled(request_id=fields.text("request_id"), job=fields.text("job"))
-
-
-def _unknown(fields: JsonObject) -> RequestLost:
-    return RequestLost(request_id=fields.text("request_id"), job=fields.text("job"))
-
-
-def _optional_number(fields: JsonObject, key: str) -> float | None:
-    value = fields.value(key)
-    if value is None:
-        return None
-    return JsonObject({key: value}, "", SpecError).number(key)
-
-
-_READERS: dict[str, Callable[[JsonObject], Event]] = {
-    "Connected": _connected,
-    "Disconnected": _disconnected,
-    "RequestUpdated": _changed,
-    "PreviewUpdated": _preview,
-    "RequestSucceeded": _done,
-    "RequestFailed": _failed,
-    "RequestCancelled": _cancelled,
-    "RequestLost": _unknown,
-}
+        return {**vars(event), "models": [model_to_json(model) for model in event.models]}
+    return asdict(event)

@@ -1,4 +1,4 @@
-"""The bridge: a process that is connected to the server, and exchanges lines of JSON with Nuke.
+"""The bridge: a process that is connected to the server and speaks JSON-RPC 2.0 with Nuke.
 
 Nuke carries its own protobuf and would not survive a second one, so gRPC lives in another process.
 Nothing here waits: lines go out and come in through bounded queues that two threads serve. The
@@ -22,9 +22,9 @@ from typing import IO, Any
 from layert2v_nuke.errors import BridgeFailed
 from layert2v_nuke.preferences import Preferences
 
-PROTOCOL = 1
-HEARTBEAT_S = 2.0  # how often either side sends a heartbeat
-HEARTBEAT_TIMEOUT_S = 30.0  # no line for so long means that it hangs
+JSON_RPC = "2.0"
+PROTOCOL = 2  # of the methods and events, which ``initialize`` compares
+HEARTBEAT_TIMEOUT_S = 30.0  # the bridge sends a heartbeat every 5 s; silence means that it hangs
 QUEUE_LINES = 1000  # a full queue is an error, since Nuke must not wait
 EXIT_TIMEOUT_S = 3.0
 # Variables that point to Nuke's own libraries, which another Python must not load.
@@ -50,7 +50,7 @@ class BridgeProcess:
         self._out: queue.Queue[str | None] = queue.Queue(QUEUE_LINES)
         self._in: queue.Queue[dict[str, Any]] = queue.Queue(QUEUE_LINES)
         self._is_ready = False
-        self._received_at = self._heartbeat_at = clock()
+        self._received_at = clock()
         try:
             self._process = _start(command, log)
         except OSError as error:
@@ -61,28 +61,34 @@ class BridgeProcess:
             ) from error
         for target in (self._read_lines, self._write_lines):
             threading.Thread(target=target, name=f"layert2v{target.__name__}", daemon=True).start()
+        self._initialize_id = self.send("initialize", protocol=PROTOCOL)
 
-    def send(self, do: str, **values: Any) -> int:
-        """Queue a request; the answer carries the returned id. Raises ``BridgeFailed``."""
+    def send(self, method: str, **params: Any) -> int:
+        """Queue a request and return its id, which the response has. Raises ``BridgeFailed``."""
         self._next_id += 1
-        self._put({"id": self._next_id, "do": do, **values})
+        message = {"jsonrpc": JSON_RPC, "id": self._next_id, "method": method, "params": params}
+        try:
+            self._out.put_nowait(json.dumps(message))
+        except queue.Full:
+            raise BridgeFailed(
+                "BRIDGE_BUSY", "The bridge does not take what it is sent.", "It is started anew."
+            ) from None
         return self._next_id
 
     def drain(self) -> list[dict[str, Any]]:
-        """Return answers and events that have arrived.
+        """Return the responses and events that have arrived.
 
-        Raises ``BridgeFailed`` once the bridge has ended.
+        A response has its ``id``, and ``error`` with ``reason``, ``message`` and ``hint`` where the
+        request failed; an event has its name as ``event`` beside its fields. Raises
+        ``BridgeFailed`` once the bridge has ended.
         """
         found: list[dict[str, Any]] = []
         with suppress(queue.Empty):
             while len(found) < QUEUE_LINES:
                 found.append(self._in.get_nowait())
-        messages = [message for message in found if self._is_message(message)]
+        messages = [decoded for message in found if (decoded := self._decode(message))]
         if not messages:
             self._raise_if_ended()
-        if self._clock() - self._heartbeat_at > HEARTBEAT_S:
-            self._heartbeat_at = self._clock()
-            self._put({"beat": 1})
         return messages
 
     def close(self) -> None:
@@ -96,31 +102,25 @@ class BridgeProcess:
         """The process id."""
         return self._process.pid
 
-    def _put(self, message: Message) -> None:
-        try:
-            self._out.put_nowait(json.dumps(message))
-        except queue.Full:
-            raise BridgeFailed(
-                "BRIDGE_BUSY", "The bridge does not take what it is sent.", "It is started anew."
-            ) from None
-
-    def _is_message(self, message: Message) -> bool:
-        if "hello" in message:
-            version = message["hello"].get("bridge")
-            if version != PROTOCOL:
-                raise BridgeFailed(
-                    "BRIDGE_OTHER_VERSION",
-                    f"The bridge speaks version {version} and this plug-in version {PROTOCOL}.",
-                    "Install the client and the plug-in of one release.",
-                )
+    def _decode(self, message: Message) -> dict[str, Any] | None:
+        """Return a response or an event; None for what only shows that the bridge is there."""
+        if message.get("jsonrpc") == JSON_RPC and message.get("id") == self._initialize_id:
+            _check_protocol(message)
             self._is_ready = True
-        elif not self._is_ready:
+            return None
+        if not self._is_ready:
             raise BridgeFailed(
                 "BRIDGE_NOT_STARTED",
                 "The program that was started as the bridge is none.",
                 "Choose another Python in LayerT2V > Preferences.",
             )
-        return "event" in message or "id" in message
+        if "error" in message:
+            return {"id": message.get("id"), "error": _decode_error(message["error"])}
+        if "id" in message:
+            return {"id": message["id"], "result": message.get("result")}
+        if message.get("method", "heartbeat") == "heartbeat":
+            return None
+        return {"event": message["method"], **message.get("params", {})}
 
     def _raise_if_ended(self) -> None:
         code = self._process.poll()
@@ -204,6 +204,31 @@ def _start(command: Sequence[str], log: Path | None) -> subprocess.Popen[str]:
             errors="replace",
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
+
+
+def _check_protocol(message: Message) -> None:
+    """Raise ``BridgeFailed`` where the bridge speaks another version of the protocol."""
+    result = message.get("result")
+    protocol = result.get("protocol") if isinstance(result, dict) else None
+    if protocol != PROTOCOL:
+        error = _decode_error(message.get("error"))
+        raise BridgeFailed(
+            "BRIDGE_OTHER_VERSION",
+            error["message"] or f"The bridge speaks version {protocol}, not {PROTOCOL}.",
+            "Install the client and the plug-in of one release.",
+        )
+
+
+def _decode_error(error: Any) -> dict[str, str]:
+    """Return what an error of a response says to the artist; "" where it does not."""
+    error = error if isinstance(error, dict) else {}
+    data = error["data"] if isinstance(error.get("data"), dict) else {}
+    found = {
+        "message": error.get("message"),
+        "reason": data.get("reason"),
+        "hint": data.get("hint"),
+    }
+    return {key: str(text or "") for key, text in found.items()}
 
 
 def _pipe(stream: IO[str] | None) -> IO[str]:

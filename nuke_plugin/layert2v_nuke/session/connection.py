@@ -18,7 +18,7 @@ _FINAL = ("BRIDGE_NO_PYTHON", "BRIDGE_NOT_STARTED", "BRIDGE_OTHER_VERSION")
 class BridgeTransport(Protocol):
     """What the connection calls of a bridge."""
 
-    def send(self, do: str, **values: Any) -> int:
+    def send(self, method: str, **params: Any) -> int:
         """Queue a request and return its id. Raises ``BridgeFailed``."""
 
     def drain(self) -> list[dict[str, Any]]:
@@ -62,12 +62,12 @@ class Connection:
             raise
         return True
 
-    def send(self, do: str, **values: Any) -> int:
+    def send(self, method: str, **params: Any) -> int:
         """Queue a request and return its id; 0 where no bridge is running."""
         if self._bridge is None:
             return 0
         try:
-            return self._bridge.send(do, **values)
+            return self._bridge.send(method, **params)
         except BridgeFailed:
             return 0  # the next ``drain`` raises it, and the caller handles it there
 

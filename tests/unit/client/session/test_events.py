@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 
 import pytest
 
 from fakes.fake_engine import MODEL
-from layert2v.errors import SpecError
-from layert2v.spec import FieldViolation
-from layert2v_client.session.event_queue import EventQueue
+from layert2v.spec import FieldViolation, model_from_json
 from layert2v_client.session.events import (
+    TERMINAL,
     Connected,
     Disconnected,
     Event,
@@ -21,8 +19,7 @@ from layert2v_client.session.events import (
     RequestLost,
     RequestSucceeded,
     RequestUpdated,
-    from_json,
-    to_json,
+    event_to_json,
 )
 
 EVENTS: list[Event] = [
@@ -40,53 +37,16 @@ EVENTS: list[Event] = [
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-def test_there_and_back(event: Event) -> None:
-    assert from_json(json.loads(json.dumps(to_json(event)))) == event
+def test_every_field_is_in_the_json(event: Event) -> None:
+    values = json.loads(json.dumps(event_to_json(event)))
+    assert values.keys() == vars(event).keys()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"event": "JobLost"}, {"state": "asleep"}, {"done": "1"}, {"eta_s": "soon"}, {"more": 1}],
-)
-def test_other_shapes_are_refused(change: dict[str, object]) -> None:
-    with pytest.raises(SpecError):
-        from_json({**to_json(EVENTS[4]), **change})
+def test_models_and_violations_are_objects() -> None:
+    connected, failed = event_to_json(EVENTS[0]), event_to_json(EVENTS[7])
+    assert model_from_json(json.loads(json.dumps(connected))["models"][0]) == MODEL
+    assert failed["violations"] == ({"field": "width", "message": "Even."},)
 
 
-def progress(request: str, done: int) -> RequestUpdated:
-    return RequestUpdated(request, "jobs/1", "running", done=done)
-
-
-def test_newer_progress_replaces_older_of_the_same_request() -> None:
-    queue = EventQueue()
-    for done in range(1000):
-        queue.put(progress("a", done))
-        queue.put(progress("b", done))
-        queue.put(PreviewUpdated("a", f"{done}.png"))
-    assert queue.take() == [progress("a", 999), progress("b", 999), PreviewUpdated("a", "999.png")]
-    assert queue.take() == []
-
-
-def test_ends_are_never_replaced_and_end_the_progress() -> None:
-    queue = EventQueue()
-    queue.put(progress("a", 1))
-    queue.put(RequestCancelled("a", "jobs/1"))
-    queue.put(progress("a", 2))  # asked again
-    queue.put(RequestCancelled("a", "jobs/1"))
-    assert queue.take() == [RequestCancelled("a", "jobs/1")] * 2
-
-
-def test_the_line_comes_and_goes_in_order() -> None:
-    queue = EventQueue()
-    away, back = EVENTS[1], EVENTS[0]
-    for event in (back, away, back, away, back):
-        queue.put(event)
-    assert queue.take() == [away, back]
-
-
-def test_waiting_ends_with_an_event_or_a_call() -> None:
-    queue = EventQueue()
-    threading.Timer(0.1, queue.put, [EVENTS[0]]).start()
-    assert queue.take(60.0) == [EVENTS[0]]
-    threading.Timer(0.1, queue.wake).start()
-    assert queue.take(60.0) == []
+def test_only_the_end_of_a_request_is_terminal() -> None:
+    assert [isinstance(event, TERMINAL) for event in EVENTS] == [False] * 6 + [True] * 4

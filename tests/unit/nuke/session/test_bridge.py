@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -17,8 +18,23 @@ from layert2v_nuke.preferences import Preferences
 from layert2v_nuke.session import bridge
 from layert2v_nuke.session.bridge import BridgeProcess, bridge_command
 
-HELLO = 'print(\'{"hello": {"bridge": 1}}\', flush=True)\n'
-ECHO = HELLO + "import sys\nfor line in sys.stdin: print(line.strip(), flush=True)\n"
+READY = 'print(\'{"jsonrpc": "2.0", "id": 1, "result": {"protocol": 2}}\', flush=True)\n'
+# Responds to every request with the request itself.
+ECHO = (
+    READY
+    + """
+import json, sys
+sys.stdin.readline()  # initialize
+for line in sys.stdin:
+    request = json.loads(line)
+    print(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": request}), flush=True)
+"""
+)
+
+
+def says(**message: Any) -> str:
+    """A program's line that prints a message."""
+    return f"print({json.dumps({'jsonrpc': '2.0', **message})!r}, flush=True)\n"
 
 
 def started(program: str, clock: Callable[[], float] = time.monotonic) -> BridgeProcess:
@@ -48,7 +64,9 @@ def test_lines_go_both_ways() -> None:
     line = started(ECHO)
     number = line.send("generate", prompt='a "fox"\n[python] 🦊')
     (echo,) = heard(line)
-    assert echo == {"id": number, "do": "generate", "prompt": 'a "fox"\n[python] 🦊'}
+    assert echo["id"] == number
+    assert echo["result"]["method"] == "generate"
+    assert echo["result"]["params"] == {"prompt": 'a "fox"\n[python] 🦊'}
     line.close()
 
 
@@ -64,8 +82,11 @@ def test_it_ends_when_its_input_does() -> None:
     ("program", "reason"),
     [
         ("raise SystemExit(3)", "BRIDGE_NOT_STARTED"),
-        (HELLO + "raise SystemExit(3)", "BRIDGE_ENDED"),
-        ('print(\'{"hello": {"bridge": 2}}\')', "BRIDGE_OTHER_VERSION"),
+        (READY + "raise SystemExit(3)", "BRIDGE_ENDED"),
+        (says(id=1, result={"protocol": 3}), "BRIDGE_OTHER_VERSION"),
+        (says(id=1, error={"code": -32003, "message": "Other."}), "BRIDGE_OTHER_VERSION"),
+        (says(id=1, result=[]), "BRIDGE_OTHER_VERSION"),
+        (says(method="heartbeat"), "BRIDGE_NOT_STARTED"),
         ('print(\'{"id": 1, "ok": {}}\')', "BRIDGE_NOT_STARTED"),
         ("print('Hello'); print('[1]'); print('{')", "BRIDGE_NOT_STARTED"),
     ],
@@ -75,15 +96,36 @@ def test_what_is_no_bridge_is_told(program: str, reason: str) -> None:
 
 
 def test_noise_between_the_lines_is_passed_over() -> None:
-    line = started(HELLO + "print('a library prints', flush=True)\n" + ECHO)
+    line = started(READY + "print('a library prints', flush=True)\n" + ECHO)
     line.send("ping")
-    assert heard(line)[0]["do"] == "ping"
+    assert heard(line)[0]["result"]["method"] == "ping"
+    line.close()
+
+
+def test_responses_and_events_are_decoded() -> None:
+    data = {"reason": "NO_STACK", "hint": "Look again."}
+    line = started(
+        READY
+        + says(method="heartbeat", params={"uptime_s": 5.0})
+        + says(method="RequestLost", params={"request_id": "r", "job": "jobs/1"})
+        + says(id=2, error={"code": -32000, "message": "No stack.", "data": data})
+        + says(id=None, error="odd")
+        + "import time; time.sleep(60)"
+    )
+    messages: list[dict[str, Any]] = []
+    while len(messages) < 3:
+        messages += heard(line)
+    assert messages == [
+        {"event": "RequestLost", "request_id": "r", "job": "jobs/1"},
+        {"id": 2, "error": {"message": "No stack.", **data}},
+        {"id": None, "error": {"message": "", "reason": "", "hint": ""}},
+    ]
     line.close()
 
 
 def test_silence_is_noticed() -> None:
     now = [0.0]
-    line = started(HELLO + "import time; time.sleep(60)", lambda: now[0])
+    line = started(READY + "import time; time.sleep(60)", lambda: now[0])
     for _ in range(500):
         line.drain()
         time.sleep(0.01)
@@ -94,7 +136,7 @@ def test_silence_is_noticed() -> None:
 
 
 def test_a_bridge_that_does_not_read_never_makes_nuke_wait() -> None:
-    line = started(HELLO + "import time; time.sleep(60)")
+    line = started(READY + "import time; time.sleep(60)")
 
     def talk() -> None:
         for _ in range(3 * bridge.QUEUE_LINES):
@@ -116,9 +158,10 @@ def test_nuke_s_paths_do_not_reach_the_bridge(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("LD_PRELOAD", "")
     monkeypatch.setenv("PYTHONHOME", "/nuke")
     line = started(
-        HELLO + "import json, os; print(json.dumps({'id': 1, 'seen': sorted(os.environ)}))"
+        READY + "import json, os\n"
+        "print(json.dumps({'jsonrpc': '2.0', 'id': 2, 'result': sorted(os.environ)}), flush=True)"
     )
-    seen = set(heard(line)[0]["seen"])
+    seen = set(heard(line)[0]["result"])
     assert not seen & {"PYTHONHOME", "PYTHONPATH", "LD_PRELOAD", "LD_LIBRARY_PATH"}
     assert "PATH" in seen
     line.close()
