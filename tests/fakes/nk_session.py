@@ -30,7 +30,7 @@ class Line:
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
-        self.waiting: list[dict[str, Any]] = []
+        self.pending: list[dict[str, Any]] = []
         self.fault: BridgeFailed | None = None
         self.closed = False
 
@@ -41,7 +41,7 @@ class Line:
     def drain(self) -> list[dict[str, Any]]:
         if self.fault is not None:
             raise self.fault
-        found, self.waiting = self.waiting, []
+        found, self.pending = self.pending, []
         return found
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ class Studio:
 
     def tell(self, event: str, **values: Any) -> None:
         """The bridge says something, and the plug-in listens."""
-        self.line.waiting.append({"event": event, **values})
+        self.line.pending.append({"event": event, **values})
         self.controller.pump()
 
     def connect(self, *models: ModelInfo) -> None:
