@@ -1,4 +1,4 @@
-"""The command families of `layert2v-engine`; each has `add_parser(subparsers)`."""
+"""The command families of ``layert2v-engine``; each has ``add_parser(subparsers)``."""
 
 from __future__ import annotations
 
