@@ -24,7 +24,7 @@ _TABLES: dict[str, Words] = {
     "place": world.PLACES,
     "time": world.TIMES,  # before colours: "golden hour"
     "subject": world.SUBJECTS,  # before colours: "red fox"
-    "colour": world.COLOURS,
+    "colour": world.COLORS,
     "action": world.ACTIONS,
 }
 _IRREGULAR = {"wolf": "wolves", "timber wolf": "timber wolves", "mouse": "mice", "ox": "oxen"}

@@ -25,7 +25,7 @@ from layert2v_engine.prompting.lexicon import (
     remove_phrase,
 )
 from layert2v_engine.world.text import vocabulary as world
-from layert2v_engine.world.text.descriptions import DETAILS, plain, said_of
+from layert2v_engine.world.text.descriptions import DETAILS, canonical_description, detail_phrases
 from layert2v_engine.world.text.scenes import Actor, Scene
 from layert2v_engine.world.text.vocabulary import Word
 
@@ -227,10 +227,10 @@ class _PromptParser:
             self._warnings.append(
                 f"A {subject.name} has one colour in this model, so {color.name!r} is left out."
             )
-        paint = color or next(iter(self._lexicon.words["colour"]), world.COLOURS[0])
+        paint = color or next(iter(self._lexicon.words["colour"]), world.COLORS[0])
         return Actor(
             subject=number,
-            colour=world.COLOURS.index(paint) if is_painted else -1,
+            color=world.COLORS.index(paint) if is_painted else -1,
             action=action.name if action is not None and action.name in possible else possible[0],
             **self._details[index],
         )
@@ -379,7 +379,7 @@ def _plan_texts(
 
 def _plan_scene(scene: Scene, negative: str, warnings: tuple[str, ...]) -> PromptPlan:
     """Return a plan in the sentences that a model of the world was trained on."""
-    texts = plain(scene, DETAILS)
+    texts = canonical_description(scene, DETAILS)
     return PromptPlan(
         global_prompt=texts.whole,
         foregrounds=texts.foregrounds,
@@ -394,9 +394,9 @@ def _describe(scene: Scene) -> str:
     parts = []
     for actor in scene.actors:
         subject = world.SUBJECTS[actor.subject].name
-        is_painted = actor.colour >= 0
-        parts += [f"{world.COLOURS[actor.colour].name} {subject}" if is_painted else subject]
-        parts += [actor.action, *said_of(actor)]
+        is_painted = actor.color >= 0
+        parts += [f"{world.COLORS[actor.color].name} {subject}" if is_painted else subject]
+        parts += [actor.action, *detail_phrases(actor)]
     return ", ".join((*parts, world.PLACES[scene.place].name, world.TIMES[scene.time].name))
 
 

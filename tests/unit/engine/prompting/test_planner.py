@@ -15,7 +15,7 @@ WORDS = {
     "action": [w.name for w in world.ACTIONS],
     "place": list(world.V0.places),
     "time": list(world.V0.times),
-    "colour": list(world.V0.colours),
+    "colour": list(world.V0.colors),
 }
 
 
