@@ -1,4 +1,4 @@
-"""`layert2v-engine import`, `inspect`, `preview`, `pack`, `ocio`: layer stacks without a model."""
+"""The commands ``import``, ``inspect``, ``preview``, ``pack``, ``ocio``: stacks without a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from layert2v_engine.errors import EngineError
 if TYPE_CHECKING:
     from layert2v_engine.image.color import ColorConfig
     from layert2v_engine.stack.inspect import Report
-    from layert2v_engine.stack.video_import import ForegroundClips
+    from layert2v_engine.stack.video_import import ForegroundSources
 
 EXIT_PROBLEMS = 1
 _NONE = "-"
@@ -120,9 +120,11 @@ def _add_compression(parser: argparse.ArgumentParser) -> None:
 
 def _import(args: argparse.Namespace) -> int:
     from layert2v_engine.image.exr import ExrOptions  # heavy, and not needed for a help text
-    from layert2v_engine.stack.video_import import Footage, ImportOptions, import_footage
+    from layert2v_engine.stack.video_import import ImportOptions, ImportSources, import_videos
 
-    footage = Footage(background=args.background, foregrounds=_foregrounds(args), full=args.full)
+    sources = ImportSources(
+        background=args.background, foregrounds=_foreground_sources(args), full=args.full
+    )
     options = ImportOptions(
         name=args.name or args.out.resolve().name,
         fps=args.fps,
@@ -137,7 +139,7 @@ def _import(args: argparse.Namespace) -> int:
         exr=ExrOptions(compression=args.compression),
     )
     progress = _progress("import")
-    stack = import_footage(footage, args.out, options, config=_config(args), progress=progress)
+    stack = import_videos(sources, args.out, options, config=_config(args), progress=progress)
     for warning in stack.warnings:
         print(f"note: {warning}", file=sys.stderr)
     layers = ", ".join(layer.name for layer in stack.layers)
@@ -149,7 +151,7 @@ def _inspect(args: argparse.Namespace) -> int:
     from layert2v_engine.stack import inspect, manifest
 
     report = inspect.inspect(args.stack, manifest.read(args.stack))
-    print(_as_json(report) if args.json else _as_text(report))
+    print(_format_json(report) if args.json else _format_text(report))
     return EXIT_PROBLEMS if report.problems else 0
 
 
@@ -162,11 +164,11 @@ def _preview(args: argparse.Namespace) -> int:
 
     stack = manifest.read(args.stack)
     to_display = preview.display_transform(stack, _config(args), args.colorspace)
-    made = preview.write_previews(args.stack, stack, to_display)
-    made.append(write_viewer(args.stack, stack, to_display))
-    records = tuple(file_record(path, args.stack) for path in made)
+    paths = preview.write_previews(args.stack, stack, to_display)
+    paths.append(write_viewer(args.stack, stack, to_display))
+    records = tuple(file_record(path, args.stack) for path in paths)
     manifest.write(replace(stack, previews=records), args.stack)
-    for path in made:
+    for path in paths:
         print(path)
     return 0
 
@@ -178,8 +180,8 @@ def _pack(args: argparse.Namespace) -> int:
 
     options = ExrOptions(compression=args.compression)
     stack = manifest.read(args.stack)
-    made = pack(args.stack, stack, options, progress=_progress("pack"))
-    print(f"{made[0]} .. {made[-1].name}")
+    paths = pack(args.stack, stack, options, progress=_progress("pack"))
+    print(f"{paths[0]} .. {paths[-1].name}")
     return 0
 
 
@@ -187,7 +189,7 @@ def _ocio(args: argparse.Namespace) -> int:
     config = _config(args)
     print(config.label)
     rows = [(s.name, s.interop_id, "linear" if s.linear else "") for s in config.spaces()]
-    print("\n".join(_columns(rows)))
+    print("\n".join(_align_columns(rows)))
     return 0
 
 
@@ -197,21 +199,21 @@ def _config(args: argparse.Namespace) -> ColorConfig:
     return ColorConfig.load(args.config)
 
 
-def _foregrounds(args: argparse.Namespace) -> tuple[ForegroundClips, ...]:
-    from layert2v_engine.stack.video_import import ForegroundClips
+def _foreground_sources(args: argparse.Namespace) -> tuple[ForegroundSources, ...]:
+    from layert2v_engine.stack.video_import import ForegroundSources
 
     count = len(args.foreground)
-    for option, given in (("--matte", args.matte), ("--shadow", args.shadow)):
-        if given and len(given) != count:
+    for option, values in (("--matte", args.matte), ("--shadow", args.shadow)):
+        if values and len(values) != count:
             raise EngineError(
-                f"There are {count} foregrounds, but {option} is given {len(given)} times.",
+                f"There are {count} foregrounds, but {option} is given {len(values)} times.",
                 "Give it once for each, or - where there is none.",
                 reason="CLIPS_UNPAIRED",
             )
     mattes = args.matte or [_NONE] * count
     shadows = args.shadow or [_NONE] * count
     return tuple(
-        ForegroundClips(
+        ForegroundSources(
             color=color,
             matte=None if matte == _NONE else Path(matte),
             shadow=None if shadow == _NONE else Path(shadow),
@@ -221,7 +223,7 @@ def _foregrounds(args: argparse.Namespace) -> tuple[ForegroundClips, ...]:
 
 
 def _progress(label: str) -> Callable[[int, int], None] | None:
-    """A counter on the terminal, if there is one."""
+    """Return a counter for the terminal; None where there is none."""
     if not sys.stderr.isatty():
         return None
 
@@ -232,7 +234,7 @@ def _progress(label: str) -> Callable[[int, int], None] | None:
     return show
 
 
-def _as_json(report: Report) -> str:
+def _format_json(report: Report) -> str:
     sequences = [
         {
             "name": each.name,
@@ -251,17 +253,17 @@ def _as_json(report: Report) -> str:
     ]
     document = {
         "sequences": sequences,
-        "comp_exact_frames": report.comp_exact,
+        "comp_exact_frames": report.exact_comp_frames,
         "comp_error": report.comp_error,
         "comp_alpha_error": report.comp_alpha_error,
-        "hashes_right": report.hashes_right,
+        "hashes_right": report.matching_hashes,
         "packed_frames": report.packed,
         "problems": report.problems,
     }
     return json.dumps(document, indent=1, ensure_ascii=False)
 
 
-def _as_text(report: Report) -> str:
+def _format_text(report: Report) -> str:
     stack = report.stack
     last = stack.start_frame + stack.frames - 1
     head = (
@@ -282,12 +284,14 @@ def _as_text(report: Report) -> str:
         )
         for each in report.sequences
     ]
-    exact = f"comp is the over of its layers to the bit in {report.comp_exact} of {stack.frames}"
-    lines = [head, "", *_columns([_TABLE_HEAD, *rows]), ""]
+    exact = (
+        f"comp is the over of its layers to the bit in {report.exact_comp_frames} of {stack.frames}"
+    )
+    lines = [head, "", *_align_columns([_TABLE_HEAD, *rows]), ""]
     lines.append(f"{exact} frames")
     if report.comp_error or report.comp_alpha_error:
         lines.append(f"  worst colour {report.comp_error:.4g}, alpha {report.comp_alpha_error:.4g}")
-    lines.append(f"{report.hashes_right} of {len(stack.files())} files match their hashes")
+    lines.append(f"{report.matching_hashes} of {len(stack.files())} files match their hashes")
     if report.packed is not None:
         lines.append(f"{report.packed} of {stack.frames} frames are packed")
     if not report.problems:
@@ -297,8 +301,8 @@ def _as_text(report: Report) -> str:
     return "\n".join(lines + [f"  {problem}" for problem in report.problems])
 
 
-def _columns(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Rows of equal length as lines with aligned columns."""
+def _align_columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return rows of equal length as lines with aligned columns."""
     table = list(rows)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
