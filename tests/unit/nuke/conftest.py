@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from fakes.nk_stacks import two_foregrounds
+from fakes.nk_stacks import write_two_foregrounds
 
 
 @pytest.fixture(scope="session")
 def foxes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a delivered stack: bg and two foregrounds with their shadows."""
+    """Return the folder of a delivered stack: bg and two foregrounds with their shadows."""
     folder = tmp_path_factory.mktemp("stacks") / "foxes"
-    two_foregrounds(folder)
+    write_two_foregrounds(folder)
     return folder
