@@ -116,6 +116,10 @@ class PluginSession:
         self.send_result(folder)
         return uuid
 
+    def run_command(self, label: str) -> None:
+        """Choose a command in the menu of the plug-in."""
+        self.nuke.menu("Nuke").menus["LayerT2V"].commands[label][0]()
+
     def _open(self) -> ScriptedBridge:
         self.bridges.append(ScriptedBridge())
         return self.bridge

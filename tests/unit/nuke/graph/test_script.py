@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +14,10 @@ import pytest
 from fakes.nk_evaluate import Evaluator, Picture, read_exr
 from fakes.nk_reader import Node, Script, Word, read
 from fakes.nk_stacks import frame_numbers, numpy_over, oiio_over, read_frame, rerender_layers
-from fakes.pictures import write_stack
 from layert2v import stack as manifest
 from layert2v_nuke.graph import node
 from layert2v_nuke.graph.model import ReadColorspace, nuke_layer, open_comp
 from layert2v_nuke.graph.script import root_node, to_script
-from layert2v_nuke.script import main
 
 COLORSPACE = ReadColorspace("scene_linear")
 
@@ -223,41 +219,3 @@ def test_a_whole_project_says_nothing_about_color(foxes: Path) -> None:
     assert root.cls == "Root"
     assert set(root.knobs) == {"first_frame", "last_frame", "frame", "fps", "format"}
     assert root.knobs["last_frame"].text == "1003"
-
-
-def test_the_command_line_needs_the_standard_library_alone(foxes: Path, tmp_path: Path) -> None:
-    out = tmp_path / "shot.nk"
-    command = [sys.executable, "-m", "layert2v_nuke.script", str(foxes), "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    made = read(out.read_text(encoding="utf-8"))
-    wanted = numpy_over(manifest.read(foxes), foxes, 1001)
-    assert np.abs(render_comp(made, 1001).rgba() - wanted).max() <= 1e-6
-    assert made.named("Read_bg").knobs["raw"].text == "true"
-    assert made.named("Read_bg").knobs["label"].text == "raw: Linear Rec.709 (sRGB)"
-
-
-def test_the_command_line_names_the_color_space(foxes: Path, tmp_path: Path) -> None:
-    out = tmp_path / "shot.nk"
-    assert main([str(foxes), "--out", str(out), "--node", "--colorspace", "ACES - ACEScg"]) == 0
-    inner = read(out.read_text(encoding="utf-8")).named("LayerT2V1").nodes
-    spaces = {one.knobs["colorspace"].text for one in inner if one.cls == "Read"}
-    assert spaces == {"ACES - ACEScg"}
-
-
-def test_no_stack_is_one_sentence_and_no_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([str(tmp_path), "--out", str(tmp_path / "shot.nk")]) == 1
-    assert "There is no stack.json" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_nuke_would_run_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "fox [python nuke.quit()]"
-    write_stack(folder)
-    assert main([str(folder), "--out", str(tmp_path / "shot.nk")]) == 1
-    assert "reads the character '['" in capsys.readouterr().err
-    assert not (tmp_path / "shot.nk").exists()

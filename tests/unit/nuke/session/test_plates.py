@@ -9,12 +9,9 @@ import numpy as np
 import pytest
 
 from fakes.fake_nuke import FakeNuke
-from fakes.fake_nuke.app import OCIO_SPACES
 from fakes.nk_evaluate import read_exr
 from fakes.nk_render import add_renderer
 from fakes.nk_session import PluginSession
-from layert2v_nuke.graph import colorspaces
-from layert2v_nuke.graph.colorspaces import choose_colorspace
 
 
 @pytest.fixture
@@ -99,55 +96,3 @@ def test_a_working_space_without_a_name_is_shown(session: PluginSession) -> None
     )
     session.controller.on_button(uuid, "plate bg")
     assert "does not say which space" in session.value("status")
-
-
-@pytest.mark.parametrize(
-    ("management", "config", "working", "space"),
-    [
-        ("Nuke", "nuke-default", "linear", "lin_rec709_scene"),
-        ("OCIO", "aces_1.2", "scene_linear", "lin_ap1_scene"),
-        ("OCIO", "fn-nuke_cg-config-v1.0.0_aces-v1.3_ocio-v2.1", "scene_linear", "lin_ap1_scene"),
-        ("OCIO", "nuke-default", "scene_linear", "lin_rec709_scene"),
-        ("OCIO", "custom", "ACES - ACEScg", "lin_ap1_scene"),
-        ("OCIO", "custom", "scene_linear", ""),
-    ],
-)
-def test_the_working_space_of_a_project(
-    management: str, config: str, working: str, space: str
-) -> None:
-    assert colorspaces.working_space(management, config, working) == space
-
-
-@pytest.mark.parametrize(
-    ("space", "offered", "name"),
-    [
-        ("lin_rec709_scene", ("linear", "sRGB"), "linear"),
-        ("lin_rec709_scene", OCIO_SPACES, "Utility - Linear - sRGB"),
-        ("lin_ap1_scene", OCIO_SPACES, "ACES - ACEScg"),
-        ("lin_ap1_scene", ("ACEScg\tcolor space/ACES/ACEScg", "lin_ap1_scene"), "lin_ap1_scene"),
-        ("lin_ap1_scene", ("linear", "sRGB"), ""),
-    ],
-)
-def test_a_read_s_color_space(space: str, offered: tuple[str, ...], name: str) -> None:
-    chosen = choose_colorspace(space, offered)
-    assert chosen.name == name
-    assert bool(chosen.note) == (name == "")
-
-
-def test_the_project_s_colour_goes_with_the_request(tmp_path: Path) -> None:
-    session = PluginSession(tmp_path, FakeNuke(spaces=OCIO_SPACES))
-    session.nuke.set_project(
-        colorManagement="OCIO", OCIO_config="aces_1.2", workingSpaceLUT="scene_linear"
-    )
-    session.generate()
-    assert session.bridge.last("generate")["spec"]["colorspace"] == "lin_ap1_scene"
-
-
-def test_a_stack_without_a_name_for_its_space_is_raw_with_a_note(
-    foxes: Path, tmp_path: Path
-) -> None:
-    session = PluginSession(tmp_path, FakeNuke(spaces=("scene_linear", "ACES - ACEScg")))
-    session.controller.import_stack(foxes)
-    read_bg = session.nuke.dump()["LayerT2V1"]["nodes"]["Read_bg"]["knobs"]
-    assert read_bg["raw"] is True
-    assert "Linear Rec.709" in read_bg["label"]
