@@ -18,14 +18,11 @@ GENERATED = re.compile(r"_pb2(_grpc)?\.py$")
 
 # Each has a standard term in the glossary.
 BANNED = frozenset(
-    "colour deed desk dice errand fate heard hears judge judges luggage parcel tally"
-    " told untold verdict verdicts welcome whitened whitening wish wishes".split()
+    ["colour", "deed", "desk", "dice", "errand", "fate", "heard", "hears", "judge", "judges", "luggage", "parcel", "tally", "told", "untold", "verdict", "verdicts", "welcome", "whitened", "whitening", "wish", "wishes"]
 )
-PREPOSITIONS = frozenset("about above after among below beside between beyond from within".split())
+PREPOSITIONS = frozenset(["about", "above", "after", "among", "below", "beside", "between", "beyond", "from", "within"])
 PARTICIPLES = frozenset(
-    "begun born bought broken brought built chosen done drawn fallen felt found given gone grown"
-    " heard held hidden kept known laid left lost made meant met paid said seen sent shown sold"
-    " spoken spread taken taught thrown told torn understood untold won worn written".split()
+    ["begun", "born", "bought", "broken", "brought", "built", "chosen", "done", "drawn", "fallen", "felt", "found", "given", "gone", "grown", "heard", "held", "hidden", "kept", "known", "laid", "left", "lost", "made", "meant", "met", "paid", "said", "seen", "sent", "shown", "sold", "spoken", "spread", "taken", "taught", "thrown", "told", "torn", "understood", "untold", "won", "worn", "written"]
 )
 EXCEPTION_VARIABLE = "error"
 
@@ -36,13 +33,25 @@ def words(name: str) -> list[str]:
 
 
 def defined_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield line and name of all that a module defines: classes, functions, arguments, variables."""
+    """Yield line and name of all that a module defines: classes, functions, arguments, variables.
+
+    Blender's properties, whose annotations are calls, are left out: files store their names.
+    """
+    properties = {
+        node.target
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.annotation, ast.Call)
+    }
     for node in ast.walk(tree):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
             yield node.lineno, node.name
         elif isinstance(node, ast.arg):
             yield node.lineno, node.arg
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        elif (
+            isinstance(node, ast.Name)
+            and isinstance(node.ctx, ast.Store)
+            and node not in properties
+        ):
             yield node.lineno, node.id
 
 

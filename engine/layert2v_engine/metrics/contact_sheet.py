@@ -36,7 +36,7 @@ def foreground_tiles(foreground: ForegroundFrames, row: int, frame: int) -> list
 
 
 def save_grid(rows: Sequence[Tensor], path: Path, *, scale: int = 2) -> None:
-    """Write rows of pictures [N, 3, H, W] in 0..1, one above the other, ``scale`` times as large."""
+    """Write rows of pictures [N, 3, H, W] in 0..1, in one image, enlarged by ``scale``."""
     lines = [_line(row, scale) for row in rows]
     width = max(line.width for line in lines)
     sheet = Image.new("RGB", (width, sum(line.height for line in lines)), BACKDROP)

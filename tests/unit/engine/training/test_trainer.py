@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from layert2v_engine.errors import BadConfig
-from layert2v_engine.metrics.layers import psnr
 from layert2v_engine.training.config import load_config
 from layert2v_engine.training.joint_stage import JointStage
 from layert2v_engine.training.stages import AutoencoderStage, MatteStage
@@ -94,7 +93,3 @@ def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
     (tmp_path / "joint.toml").write_text("clipz = 3\n")
     with pytest.raises(BadConfig, match="joint has no setting 'clipz'"):
         load_config(JointStage, "joint", tmp_path)
-
-
-def test_psnr_of_a_tenth_of_the_range() -> None:
-    assert psnr(torch.zeros(4), torch.full((4,), 0.2)) == pytest.approx(20.0, abs=0.01)

@@ -1,0 +1,131 @@
+"""Any order of events: no job is lost or runs twice at once, ends are final, revisions rise."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
+
+from layert2v.spec import GenerateSpec
+from layert2v.stack import FileRecord
+from layert2v_server.domain.job import Failure, Job, Progress
+from layert2v_server.domain.state import TERMINAL_STATES, JobState
+from layert2v_server.errors import InvalidTransition
+from layert2v_server.store.database import open_database
+from layert2v_server.store.jobs import JobStore
+
+SPEC = GenerateSpec(prompt="a fox", seed=7)
+GONE = Failure(reason="WORKER_CRASHED", message="The worker is gone.")
+FILE = FileRecord(path="stack.json", size_bytes=1, sha256="0" * 64)
+MAX_ATTEMPTS = 2
+ENDINGS = ("mark_succeeded", "mark_failed", "mark_lost", "requeue", "mark_stopped")
+
+
+class Queue(RuleBasedStateMachine):
+    """Clients, workers and time, in any order, on a real database."""
+
+    jobs = Bundle("jobs")
+    runs = Bundle("runs")  # (job, attempt) as a worker holds it, also after it lost it
+
+    @initialize()
+    def open(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.now = 0.0
+        self.engine = open_database(Path(self.folder.name) / "jobs.sqlite3")
+        self.store = JobStore(self.engine, max_attempts=MAX_ATTEMPTS, clock=lambda: self.now)
+        self.requests = 0
+        self.seen: dict[str, Job] = {}
+
+    def teardown(self) -> None:
+        if hasattr(self, "engine"):
+            self.engine.dispose()
+            self.folder.cleanup()
+
+    @rule(target=jobs)
+    def create(self) -> str:
+        self.requests += 1
+        return self.store.create("anna", str(self.requests), SPEC, SPEC).id
+
+    @rule(number=st.integers(1, 9))
+    def create_again(self, number: int) -> None:
+        if number <= self.requests:
+            known = self.store.create("anna", str(number), SPEC, SPEC)
+            assert known.id in self.seen
+
+    @rule(target=runs)
+    def claim(self) -> object:
+        queued = [job for job in self.seen.values() if job.state is JobState.QUEUED]
+        job = self.store.claim("gpu", 10.0)
+        assert (job is None) == (not queued)
+        return multiple() if job is None else (job.id, job.attempt)
+
+    @rule(job=jobs)
+    def cancel(self, job: str) -> None:
+        assert self.store.cancel(job).state not in (JobState.QUEUED, JobState.RUNNING)
+
+    @rule(seconds=st.sampled_from([1.0, 11.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.store.requeue_expired(GONE)
+
+    @rule(run=runs)
+    def progress(self, run: tuple[str, int]) -> None:
+        self._report(run, lambda: self.store.record_progress(*run, Progress(fraction=0.5)))
+
+    @rule(run=runs)
+    def renew(self, run: tuple[str, int]) -> None:
+        self._report(run, lambda: self.store.renew_lease(*run, 10.0))
+
+    @rule(run=consumes(runs), how=st.sampled_from(ENDINGS))
+    def end(self, run: tuple[str, int], how: str) -> None:
+        if how == "mark_stopped" and self.store.get(run[0]).state is not JobState.CANCELLING:
+            how = "mark_succeeded"  # a worker stops only when it was cancelled
+        arguments = {"mark_succeeded": [[FILE]], "mark_failed": [GONE], "mark_lost": [GONE]}
+        self._report(run, lambda: getattr(self.store, how)(*run, *arguments.get(how, [])))
+
+    def _report(self, run: tuple[str, int], change: Callable[[], object]) -> None:
+        """Check that a worker's report is accepted exactly while it holds the job."""
+        job = self.store.get(run[0])
+        holds = job.state in (JobState.RUNNING, JobState.CANCELLING) and job.attempt == run[1]
+        try:
+            change()
+            accepted = True
+        except InvalidTransition:
+            accepted = False
+        assert accepted == holds
+
+    @invariant()
+    def the_history_is_whole(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        found, _ = self.store.list_page("anna", size=1000)
+        now = {job.id: job for job in found}
+        assert self.seen.keys() <= now.keys()
+        for name, job in now.items():
+            before = self.seen.get(name, job)
+            assert job.revision >= before.revision
+            assert job.revision > before.revision or job.state is before.state
+            assert before.state not in TERMINAL_STATES or job.state is before.state
+            assert job.attempt <= MAX_ATTEMPTS
+        self.seen = now
+
+
+Queue.TestCase.settings = settings(
+    max_examples=15,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+test_queue = Queue.TestCase
