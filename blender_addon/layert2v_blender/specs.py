@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from layert2v.rerender import RerenderSpec, followers
+from layert2v.rerender import RerenderSpec, affected_layers
 from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v.stack import Stack
 
@@ -129,7 +129,7 @@ def regenerate(scene: bpy.types.Scene, layer: LAYERT2V_Layer) -> RerenderSpec:
 def with_frozen(spec: RerenderSpec, item: LAYERT2V_Stack, stack: Stack) -> RerenderSpec:
     """The request with those layers held that would follow and are frozen in the list."""
     held = {layer.name for layer in item.layers if layer.frozen}
-    followed = followers(replace(spec, frozen=()), stack)
+    followed = affected_layers(replace(spec, frozen=()), stack).dependent
     return replace(spec, frozen=tuple(name for name in followed if name in held))
 
 

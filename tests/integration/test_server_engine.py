@@ -15,7 +15,7 @@ from fakes.pictures import write_stack
 from fakes.small_disk import small_disk
 from fakes.stack_requests import bring, pictures, records, rerender
 from fakes.tiny_model import INFO, write_tiny_model
-from layert2v.rerender import Plate, RerenderSpec, source_files
+from layert2v.rerender import Plate, RerenderSpec, affected_layers, source_files
 from layert2v.stack import read
 from layert2v.v1 import jobs_pb2, server_pb2
 from layert2v_engine.stack.inspect import inspect
@@ -102,7 +102,7 @@ def test_a_stack_from_another_server_and_a_plate_of_ones_own(
     plate = malformed_images.plain(tmp_path / "plate" / "p.1001.exr", 30, 20)
     bring(server, plate.parent, records(plate.parent))
     spec = RerenderSpec("replace", ("bg",), plate=Plate("mine", "ACEScg", "opaque", "fit"))
-    bring(server, tmp_path / "s", source_files(spec, stack))
+    bring(server, tmp_path / "s", source_files(stack, affected_layers(spec, stack)))
     given = {"mine": pictures(plate.parent)}
     job = server.end(rerender(server, spec, tmp_path / "s", inputs=given).name)
     assert job.state == jobs_pb2.JOB_STATE_SUCCEEDED, job.error

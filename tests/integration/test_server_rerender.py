@@ -27,7 +27,14 @@ from fakes.stack_requests import (
     upload,
 )
 from layert2v import stack as manifest
-from layert2v.rerender import DonorLayer, Plate, RerenderSpec, donor_files, source_files
+from layert2v.rerender import (
+    DonorLayer,
+    Plate,
+    RerenderSpec,
+    affected_layers,
+    donor_files,
+    source_files,
+)
 from layert2v.v1 import artifacts_pb2, jobs_pb2, server_pb2
 from layert2v.wire import rerender_from_message
 from layert2v_server.auth import make_token
@@ -222,8 +229,8 @@ def test_a_stack_from_elsewhere(server: LiveServer, tmp_path: Path) -> None:
     assert (code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "FILES_MISSING")
     assert "stack/bg/v001/bg_v001.1001.exr" in error.message
     assert "12 more" in error.message
-    assert bring(server, tmp_path / "s", source_files(FOX, stack)) == 15
-    assert bring(server, tmp_path / "s", source_files(FOX, stack)) == 0
+    assert bring(server, tmp_path / "s", source_files(stack, affected_layers(FOX, stack))) == 15
+    assert bring(server, tmp_path / "s", source_files(stack, affected_layers(FOX, stack))) == 0
     job = server.end(rerender(server, FOX, tmp_path / "s").name)
     assert (job.state, job.source) == (SUCCEEDED, "small"), job.error
     assert manifest.read(folder_of(job)).layer("bg") == stack.layer("bg")
@@ -234,7 +241,7 @@ def test_an_older_state_of_a_stack_from_elsewhere(server: LiveServer, tmp_path: 
     entry = manifest.HistoryEntry("remove", "2026-01-02T03:04:05Z", {}, {}, parent=1)
     second = replace(first, layers=first.layers[:1], history=(*first.history, entry))
     manifest.write(second, tmp_path / "s")
-    bring(server, tmp_path / "s", source_files(FOX, first))
+    bring(server, tmp_path / "s", source_files(first, affected_layers(FOX, first)))
     older = replace(FOX, at=1)
     _, error = refusal(lambda: rerender(server, older, tmp_path / "s"))
     assert error.reason == "STATE_NOT_FOUND"
@@ -364,7 +371,7 @@ def test_a_moved_result_is_a_source_by_content(
 ) -> None:
     shutil.copytree(folder_of(fox), tmp_path / "copy")
     stack = manifest.read(tmp_path / "copy")
-    assert bring(server, tmp_path / "copy", source_files(FOX, stack)) == 0
+    assert bring(server, tmp_path / "copy", source_files(stack, affected_layers(FOX, stack))) == 0
     job = server.end(rerender(server, FOX, tmp_path / "copy").name)
     assert (job.state, job.source) == (SUCCEEDED, "shot"), job.error
 

@@ -9,7 +9,7 @@ from layert2v import stack as manifest
 from layert2v.errors import ContractError
 from layert2v.rerender import (
     RerenderSpec,
-    needs_model,
+    affected_layers,
     next_foreground,
     rerender_to_json,
     validate_rerender,
@@ -44,8 +44,9 @@ def change(
     spec = specs.with_frozen(spec, item, stack)
     if known is not None and known.name != stack.model:
         spec = replace(spec, model=known.name)
-    if known is not None or not needs_model(spec, stack):
-        violations = validate_rerender(spec, stack, known)
+    affected = affected_layers(spec, stack)
+    if known is not None or not affected.needs_model:
+        violations = validate_rerender(spec, stack, affected, known)
         if violations:
             operator.report({"ERROR"}, sentences(violations))
             return {"CANCELLED"}

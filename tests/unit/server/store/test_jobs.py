@@ -18,7 +18,7 @@ from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Progress
-from layert2v_server.domain.request import OwnJob, RerenderWish
+from layert2v_server.domain.request import JobStack, RerenderRequest
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import (
     ArtifactNotFound,
@@ -98,11 +98,11 @@ def test_jobs_from_before_there_were_kinds_are_generations(tmp_path: Path) -> No
 
 def test_a_change_is_kept_as_it_was_asked_for(store: JobStore) -> None:
     spec = RerenderSpec("regenerate", ("fg_01",), prompts={"fg_01": "an owl"}, seed=3)
-    asked = RerenderWish(spec=spec, source=OwnJob(id="b" * 32))
+    asked = RerenderRequest(spec=spec, source=JobStack(id="b" * 32))
     job = store.create("anna", "r1", asked, spec, source="jobs/b", job_id="c" * 32)
     assert (job.id, job.spec, job.source) == ("c" * 32, spec, "jobs/b")
     assert store.create("anna", "r1", asked, spec, job_id="d" * 32) == job
-    stack = OwnJob(id="e" * 32)
+    stack = JobStack(id="e" * 32)
     for other in (replace(asked, source=stack), replace(asked, inputs={"a": stack})):
         with pytest.raises(RequestIdReused):
             store.find_by_request_id("anna", "r1", other)

@@ -19,7 +19,7 @@ from layert2v import stack as manifest
 from layert2v.spec import GenerateSpec, spec_to_json
 from layert2v.stack import FileRecord
 from layert2v.wire import MAX_PREVIEW_BYTES
-from layert2v_server.domain.request import Kind
+from layert2v_server.domain.request import JobKind
 from layert2v_server.worker.messages import (
     CancelJob,
     Failed,
@@ -86,7 +86,7 @@ def a_run(folder: Path, behaviour: Behaviour | None = None, **spec: Any) -> RunJ
     )
     return RunJob(
         job="j",
-        job_kind=Kind.GENERATE,
+        job_kind=JobKind.GENERATE,
         spec=spec_to_json(asked),
         folder=str(folder / "attempt_1"),
         source=str(folder / "source"),
