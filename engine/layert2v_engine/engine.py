@@ -37,7 +37,10 @@ from layert2v_engine.rerender.latents import save_latents
 from layert2v_engine.rerender.prepare import prepare, rearrange
 from layert2v_engine.sampling.denoise import Step
 from layert2v_engine.stack import manifest
-from layert2v_engine.stack.editor import Colours, Provenance, StackEditor, StackWriter
+from layert2v_engine.stack.editor import StackEditor
+from layert2v_engine.stack.manifest import Provenance
+from layert2v_engine.stack.state_writer import ColorOptions
+from layert2v_engine.stack.writer import StackWriter
 from layert2v_engine.stream_codec import LayerFrames
 
 __all__ = ["Engine", "Progress"]
@@ -123,14 +126,17 @@ class Engine:
     def _rerender(
         self, spec: RerenderSpec, inputs: Mapping[str, Path], progress: ProgressReporter
     ) -> Stack:
-        base = manifest.start(progress.folder, spec.at)
+        base = manifest.read_base(progress.folder, spec.at)
         name = spec.model or base.model
         config = self._drawing(spec, base, name)
-        colours = Colours()
+        color_options = ColorOptions()
         if config is not None:
             source = config.info.source_colorspace
-            colours = Colours(source=source, shadow_domain=config.shadow_domain)
-        with StackEditor(progress.folder, at=spec.at, colours=colours) as editor, closing(progress):
+            color_options = ColorOptions(source=source, shadow_domain=config.shadow_domain)
+        with (
+            StackEditor(progress.folder, at=spec.at, color_options=color_options) as editor,
+            closing(progress),
+        ):
             info = config.info if config else None
             seed = secrets.randbelow(NEW_SEEDS)
             change = prepare(spec, progress.folder, editor.base, inputs, info, seed)
@@ -228,7 +234,7 @@ def _provenance(info: ModelInfo, spec: GenerateSpec, plan: PromptPlan) -> Proven
         seed=spec.seed or 0,
         model=info.name,
         model_digest=info.digest,
-        understood=plan.interpretation,
+        prompt_interpretation=plan.interpretation,
         warnings=plan.warnings,
         spec=spec_to_json(spec),
     )

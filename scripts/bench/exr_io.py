@@ -25,8 +25,8 @@ from layert2v_engine.image import exr
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import premultiply, to_half
 from layert2v_engine.image.exr import COMPRESSIONS, ExrOptions, Tags
-from layert2v_engine.stack.editor import StackWriter
 from layert2v_engine.stack.files import file_record
+from layert2v_engine.stack.writer import StackWriter
 
 
 def main() -> None:

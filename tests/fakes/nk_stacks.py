@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from fakes.pictures import RGBA, WIDTH, disc, gradient, read_rgba
 from layert2v import stack as manifest
 from layert2v.stack import FileRecord, HistoryEntry, Role, Stack, frame_path, layer_pattern
-from layert2v_engine.stack.editor import Provenance, StackWriter
+from layert2v_engine.stack.manifest import Provenance
+from layert2v_engine.stack.writer import StackWriter
 
 Rgba = NDArray[np.float32]
 FRAMES = 3

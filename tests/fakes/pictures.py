@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from layert2v.stack import Role, Stack
-from layert2v_engine.stack.editor import Provenance, StackWriter
+from layert2v_engine.stack.manifest import Provenance
+from layert2v_engine.stack.writer import StackWriter
 
 HEIGHT, WIDTH = 18, 28
 RGBA = ("R", "G", "B", "A")

@@ -17,8 +17,9 @@ import torch
 
 from layert2v.stack import Role
 from layert2v_engine.image.color import ColorConfig
-from layert2v_engine.stack.editor import Provenance, StackWriter
+from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.pack import pack
+from layert2v_engine.stack.writer import StackWriter
 
 GOLDEN = Path(__file__).with_name("stack.json")
 SPACES = ("lin_rec709_scene", "lin_ap1_scene", "lin_ap0_scene", "lin_rec2020_scene")

@@ -59,7 +59,7 @@ def _rerender(args: argparse.Namespace) -> int:
     from layert2v_engine.engine import Engine
     from layert2v_engine.stack import manifest
 
-    spec, inputs = _spec(args, manifest.start(args.stack, args.at))
+    spec, inputs = _spec(args, manifest.read_base(args.stack, args.at))
     engine = Engine(args.models, str(pick_device(args.device)))
     try:
         stack = engine.rerender(

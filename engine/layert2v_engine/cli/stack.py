@@ -14,7 +14,7 @@ from layert2v_engine.errors import EngineError
 if TYPE_CHECKING:
     from layert2v_engine.image.color import ColorConfig
     from layert2v_engine.stack.inspect import Report
-    from layert2v_engine.stack.video_import import ForegroundClips
+    from layert2v_engine.stack.video_import import ForegroundSources
 
 EXIT_PROBLEMS = 1
 _NONE = "-"
@@ -120,9 +120,11 @@ def _add_compression(parser: argparse.ArgumentParser) -> None:
 
 def _import(args: argparse.Namespace) -> int:
     from layert2v_engine.image.exr import ExrOptions  # heavy, and not needed for a help text
-    from layert2v_engine.stack.video_import import Footage, ImportOptions, import_footage
+    from layert2v_engine.stack.video_import import ImportOptions, ImportSources, import_videos
 
-    footage = Footage(background=args.background, foregrounds=_foregrounds(args), full=args.full)
+    sources = ImportSources(
+        background=args.background, foregrounds=_foregrounds(args), full=args.full
+    )
     options = ImportOptions(
         name=args.name or args.out.resolve().name,
         fps=args.fps,
@@ -137,7 +139,7 @@ def _import(args: argparse.Namespace) -> int:
         exr=ExrOptions(compression=args.compression),
     )
     progress = _progress("import")
-    stack = import_footage(footage, args.out, options, config=_config(args), progress=progress)
+    stack = import_videos(sources, args.out, options, config=_config(args), progress=progress)
     for warning in stack.warnings:
         print(f"note: {warning}", file=sys.stderr)
     layers = ", ".join(layer.name for layer in stack.layers)
@@ -197,8 +199,8 @@ def _config(args: argparse.Namespace) -> ColorConfig:
     return ColorConfig.load(args.config)
 
 
-def _foregrounds(args: argparse.Namespace) -> tuple[ForegroundClips, ...]:
-    from layert2v_engine.stack.video_import import ForegroundClips
+def _foregrounds(args: argparse.Namespace) -> tuple[ForegroundSources, ...]:
+    from layert2v_engine.stack.video_import import ForegroundSources
 
     count = len(args.foreground)
     for option, given in (("--matte", args.matte), ("--shadow", args.shadow)):
@@ -211,7 +213,7 @@ def _foregrounds(args: argparse.Namespace) -> tuple[ForegroundClips, ...]:
     mattes = args.matte or [_NONE] * count
     shadows = args.shadow or [_NONE] * count
     return tuple(
-        ForegroundClips(
+        ForegroundSources(
             color=color,
             matte=None if matte == _NONE else Path(matte),
             shadow=None if shadow == _NONE else Path(shadow),
@@ -251,10 +253,10 @@ def _as_json(report: Report) -> str:
     ]
     document = {
         "sequences": sequences,
-        "comp_exact_frames": report.comp_exact,
+        "comp_exact_frames": report.exact_comp_frames,
         "comp_error": report.comp_error,
         "comp_alpha_error": report.comp_alpha_error,
-        "hashes_right": report.hashes_right,
+        "hashes_right": report.matching_hashes,
         "packed_frames": report.packed,
         "problems": report.problems,
     }
@@ -282,12 +284,14 @@ def _as_text(report: Report) -> str:
         )
         for each in report.sequences
     ]
-    exact = f"comp is the over of its layers to the bit in {report.comp_exact} of {stack.frames}"
+    exact = (
+        f"comp is the over of its layers to the bit in {report.exact_comp_frames} of {stack.frames}"
+    )
     lines = [head, "", *_columns([_TABLE_HEAD, *rows]), ""]
     lines.append(f"{exact} frames")
     if report.comp_error or report.comp_alpha_error:
         lines.append(f"  worst colour {report.comp_error:.4g}, alpha {report.comp_alpha_error:.4g}")
-    lines.append(f"{report.hashes_right} of {len(stack.files())} files match their hashes")
+    lines.append(f"{report.matching_hashes} of {len(stack.files())} files match their hashes")
     if report.packed is not None:
         lines.append(f"{report.packed} of {stack.frames} frames are packed")
     if not report.problems:

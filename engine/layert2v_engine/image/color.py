@@ -1,8 +1,8 @@
-"""Colour spaces by name and colour transforms on tensors.
+"""Color spaces by name and color transforms on tensors.
 
 OpenColorIO decides what a transform is. Where it comes down to curves and matrices, torch carries
 it out on whatever device the pixels are on; anything else goes through OCIO on the CPU. OCIO's
-environment variables are never read: the colour of a stack must not depend on the machine.
+environment variables are never read: the color of a stack must not depend on the machine.
 Knows no files but configurations.
 """
 
@@ -41,9 +41,9 @@ _TOLERANCE = 2.0**-16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ColorSpace:
-    """A colour space of one config.
+    """A color space of one config.
 
-    `interop_id` is its Color Interop Forum id, `unknown` where no standard space matches.
+    ``interop_id`` is its Color Interop Forum id, ``unknown`` where no standard space matches.
     """
 
     name: str
@@ -52,10 +52,10 @@ class ColorSpace:
 
 
 class ColorTransform:
-    """Converts `[..., 3, H, W]` tensors; returns float32 on the device of its input.
+    """Converts ``[..., 3, H, W]`` tensors; returns float32 on the device of its input.
 
-    `compiled` says whether torch does the work. A compiled transform has been compared with OCIO's
-    own CPU result over negative, ordinary and bright values before it is used.
+    ``compiled`` says whether torch does the work. A compiled transform has been compared with
+    OCIO's own CPU result over negative, ordinary and bright values before it is used.
     """
 
     def __init__(self, processor: ocio.Processor) -> None:
@@ -64,34 +64,34 @@ class ColorTransform:
             ocio.BIT_DEPTH_F32, ocio.BIT_DEPTH_F32, ocio.OPTIMIZATION_LOSSLESS
         )
         self._steps = _compile(optimized)
-        if self._steps is not None and not self._agrees():
+        if self._steps is not None and not self._matches_ocio():
             logger.warning("color_compile_mismatch cache_id=%s", processor.getCacheID())
             self._steps = None
 
     @property
     def compiled(self) -> bool:
-        """Whether torch does the work on the device of the pixels."""
+        """Tell whether torch does the work on the device of the pixels."""
         return self._steps is not None
 
     def __call__(self, rgb: Tensor) -> Tensor:
         if self._steps is None:
-            return self.on_cpu(rgb)
+            return self.apply_on_cpu(rgb)
         pixels = rgb.float().flatten(-2)  # [..., 3, H*W]
         for step in self._steps:
             pixels = step(pixels)
         return pixels.reshape(rgb.shape)
 
-    def on_cpu(self, rgb: Tensor) -> Tensor:
-        """The same through OCIO's CPU processor, whatever the transform is made of."""
+    def apply_on_cpu(self, rgb: Tensor) -> Tensor:
+        """Convert ``[..., 3, H, W]`` through OCIO's CPU processor, whatever the transform holds."""
         pixels = rgb.detach().float().movedim(-3, -1).cpu().contiguous().clone().numpy()
         flat = pixels.reshape(1, -1, 3)
         self._cpu.apply(ocio.PackedImageDesc(flat, flat.shape[1], 1, 3))
         return torch.from_numpy(pixels).movedim(-1, -3).to(rgb.device)
 
-    def _agrees(self) -> bool:
+    def _matches_ocio(self) -> bool:
         axis = torch.tensor([-0.25, -0.01, 0.0, 0.001, 0.02, 0.04, 0.1, 0.4, 0.75, 1.0, 1.5, 8.0])
         probe = torch.cartesian_prod(axis, axis, axis).T.reshape(3, 1, -1)
-        expected = self.on_cpu(probe)
+        expected = self.apply_on_cpu(probe)
         scale = expected.abs().amax(dim=0).clamp_min(2.0**-6)
         return bool(((self(probe) - expected).abs() <= _TOLERANCE * scale).all())
 
@@ -106,9 +106,9 @@ class ColorConfig:
 
     @classmethod
     def load(cls, source: str | Path | None = None) -> ColorConfig:
-        """The pinned config, a built-in one (`ocio://NAME`) or a `.ocio` / `.ocioz` file.
+        """Load the pinned config, a built-in one (``ocio://NAME``), a ``.ocio`` or ``.ocioz`` file.
 
-        Raises `ColorError` with reason `CONFIG_UNREADABLE`.
+        Raises ``ColorError`` with reason ``CONFIG_UNREADABLE``.
         """
         name = str(source) if source else f"ocio://{PINNED_CONFIG}"
         try:
@@ -116,27 +116,27 @@ class ColorConfig:
                 config = ocio.Config.CreateFromBuiltinConfig(name.removeprefix("ocio://"))
             else:
                 config = ocio.Config.CreateFromFile(name)
-        except (ocio.Exception, ocio.ExceptionMissingFile) as problem:
+        except (ocio.Exception, ocio.ExceptionMissingFile) as error:
             raise ColorError(
-                f"The OCIO config {name} cannot be read: {problem}",
+                f"The OCIO config {name} cannot be read: {error}",
                 "Give a .ocio or .ocioz file, or the name of a built-in config.",
                 reason="CONFIG_UNREADABLE",
-            ) from problem
+            ) from error
         return cls(config, Path(name).name)
 
     def find(self, name: str) -> ColorSpace:
-        """A colour space by its name here, an alias, a role, or an interop id.
+        """Return a color space by its name here, an alias, a role, or an interop id.
 
         A name of the pinned config also finds the space of this config that means the same.
-        Raises `ColorError` with reason `COLORSPACE_UNKNOWN`.
+        Raises ``ColorError`` with reason ``COLORSPACE_UNKNOWN``.
         """
-        own = self._own_name(name)
-        if own is None:
-            known = {alias for space in self._config.getColorSpaces() for alias in _names(space)}
-            near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+        own_name = self._own_name(name)
+        if own_name is None:
+            names = {alias for space in self._config.getColorSpaces() for alias in _names(space)}
+            similar = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.5)
             hint = (
-                f"Did you mean {' or '.join(map(repr, near))}?"
-                if near
+                f"Did you mean {' or '.join(map(repr, similar))}?"
+                if similar
                 else "See `layert2v-engine ocio`."
             )
             raise ColorError(
@@ -145,15 +145,16 @@ class ColorConfig:
                 reason="COLORSPACE_UNKNOWN",
             )
         return ColorSpace(
-            name=own,
-            interop_id=self._interop_id(own),
-            linear=self._config.isColorSpaceLinear(own, ocio.REFERENCE_SPACE_SCENE),
+            name=own_name,
+            interop_id=self._interop_id(own_name),
+            linear=self._config.isColorSpaceLinear(own_name, ocio.REFERENCE_SPACE_SCENE),
         )
 
     def find_linear(self, name: str) -> ColorSpace:
-        """`find`, for a space that layers may be delivered in.
+        """Return a color space that layers may be delivered in.
 
-        Raises `ColorError` with reason `COLORSPACE_NOT_LINEAR`: over is only right in linear light.
+        Raises ``ColorError`` as ``find`` does, and with reason ``COLORSPACE_NOT_LINEAR``: over is
+        only right in linear light.
         """
         space = self.find(name)
         if not space.linear:
@@ -165,22 +166,25 @@ class ColorConfig:
         return space
 
     def spaces(self) -> tuple[ColorSpace, ...]:
-        """Every active colour space, in the order of the config."""
+        """Return every active color space, in the order of the config."""
         return tuple(self.find(space.getName()) for space in self._config.getColorSpaces())
 
     def transform(self, source: str, target: str) -> ColorTransform:
-        """From `source` to `target`. A standard space that this config lacks is taken from the
-        pinned config and joined through the interchange roles. Raises `ColorError`."""
+        """Return the transform from ``source`` to ``target``.
+
+        A standard space that this config lacks is taken from the pinned config and joined through
+        the interchange roles. Raises ``ColorError``.
+        """
         start, end = self._locate(source), self._locate(target)
         try:
             processor = ocio.Config.GetProcessorFromConfigs(*start, *end)
-        except ocio.Exception as problem:
-            message = f"There is no way from {source} to {target} in {self.label}: {problem}"
-            raise ColorError(message, reason="COLORSPACE_UNREACHABLE") from problem
+        except ocio.Exception as error:
+            message = f"There is no way from {source} to {target} in {self.label}: {error}"
+            raise ColorError(message, reason="COLORSPACE_UNREACHABLE") from error
         return ColorTransform(processor)
 
     def _locate(self, name: str) -> tuple[ocio.Config, str]:
-        """The config that has the space `name`, and its name there."""
+        """Return the config that has the space ``name``, and its name there."""
         standard = self._pinned.getColorSpace(name)
         if standard is not None and self._own_name(name) is None:
             return self._pinned, standard.getName()
@@ -225,7 +229,7 @@ _Step = Callable[[Tensor], Tensor]
 
 
 def _compile(processor: ocio.Processor) -> tuple[_Step, ...] | None:
-    """The processor as torch steps on `[..., 3, N]`, or None where it holds anything else."""
+    """Return the processor as torch steps on ``[..., 3, N]``; None where it holds more."""
     steps = []
     for op in processor.createGroupTransform():
         step = _compile_step(op)
@@ -254,7 +258,7 @@ def _compile_step(op: ocio.Transform) -> _Step | None:
 
 def _matrix_step(matrix: np.ndarray, offset: np.ndarray, inverse: bool) -> _Step | None:
     if matrix[:3, 3].any() or matrix[3, :3].any():
-        return None  # alpha takes part in the colour; a layer's alpha must not
+        return None  # alpha takes part in the color; a layer's alpha must not
     linear, shift = matrix[:3, :3], offset[:3]
     if inverse:
         linear = np.linalg.inv(linear)
@@ -274,7 +278,7 @@ def _matrix_step(matrix: np.ndarray, offset: np.ndarray, inverse: bool) -> _Step
 
 
 def _curve_step(gamma: float, offset: float, inverse: bool, mirrored: bool) -> _Step:
-    """The monitor curve of sRGB and its kin: a power with a straight toe, joined without a step.
+    """Return the monitor curve of sRGB and its kin: a power with a straight toe, without a step.
 
     OCIO breaks where value and slope meet (0.0393 for sRGB), not at the rounded 0.04045 of the
     standard; the two differ by less than half's rounding.

@@ -1,7 +1,7 @@
 """The arithmetic of layers: over, premultiplication, shadow opacity, rounding to half.
 
-Pixels are `[..., 4]` tensors in R, G, B, A order, scene-linear and premultiplied unless a name says
-otherwise. Nothing here knows a file or a colour space.
+Pixels are ``[..., 4]`` tensors in R, G, B, A order, scene-linear and premultiplied unless a name
+says otherwise. Nothing here knows a file or a color space.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ ShadowDomain = Literal["linear", "display"]
 # error 0.004 against 0.05 for s used unchanged. The sRGB curve is 2.2 closely enough for shadows.
 DISPLAY_GAMMA = 2.2
 
-# Below this alpha a stored colour is mostly rounding: half has 11 bits, 8-bit sources have fewer.
+# Below this alpha a stored color is mostly rounding: half has 11 bits, 8-bit sources have fewer.
 UNPREMULTIPLY_FLOOR = 1.0 / 512.0
 
 
 def over(top: Tensor, bottom: Tensor) -> Tensor:
-    """`top` over `bottom`, both premultiplied `[..., 4]`; alpha is composited by the same rule.
+    """Return ``top`` over ``bottom``, premultiplied ``[..., 4]``; alpha follows the same rule.
 
-    The two roundings of `bottom * (1 - a)` and of the sum are part of the definition: numpy, torch
-    and a host that do the same in float32 agree to the bit.
+    The two roundings of ``bottom * (1 - a)`` and of the sum are part of the definition: numpy,
+    torch and a host that do the same in float32 agree to the bit.
     """
     return top + bottom * (1.0 - top[..., 3:])
 
 
 def flatten(layers: Iterable[Tensor]) -> Tensor:
-    """The comp of half layers `[..., 4]` from bottom to top: float32 over, rounded to half once.
+    """Return the comp of half layers ``[..., 4]`` from bottom to top, premultiplied half.
 
-    Raises `ValueError` when there is no layer.
+    Over is computed in float32 and rounded to half once. Raises ``ValueError`` when there is no
+    layer.
     """
     pixels: Tensor | None = None
     for layer in layers:
@@ -48,32 +49,38 @@ def flatten(layers: Iterable[Tensor]) -> Tensor:
 
 
 def premultiply(pixels: Tensor) -> Tensor:
-    """Straight `[..., 4]` to premultiplied; after linearising, else soft edges go wrong."""
+    """Return straight ``[..., 4]`` premultiplied.
+
+    Values must be scene-linear already, or soft edges go wrong.
+    """
     alpha = pixels[..., 3:]
     return torch.cat((pixels[..., :3] * alpha, alpha), dim=-1)
 
 
 def unpremultiply(pixels: Tensor, floor: float = UNPREMULTIPLY_FLOOR) -> Tensor:
-    """Premultiplied `[..., 4]` to straight.
+    """Return premultiplied ``[..., 4]`` as straight.
 
-    Alpha below `floor` divides by `floor`, so that the noise of nearly empty pixels fades to black
-    and does not become bright colour.
+    Alpha below ``floor`` divides by ``floor``, so that the noise of nearly empty pixels fades to
+    black and does not become bright color.
     """
     alpha = pixels[..., 3:]
     return torch.cat((pixels[..., :3] / alpha.clamp_min(floor), alpha), dim=-1)
 
 
 def shadow_to_linear(opacity: Tensor) -> Tensor:
-    """Shadow opacity 0..1 meant for a display-encoded picture, as alpha for linear light."""
+    """Return the alpha 0..1 in linear light for a shadow opacity in a display-encoded picture."""
     return 1.0 - (1.0 - opacity.clamp(0.0, 1.0)).pow(DISPLAY_GAMMA)
 
 
 def linear_to_shadow(alpha: Tensor) -> Tensor:
-    """The inverse: alpha for linear light as opacity for a display-encoded picture."""
+    """Return the opacity 0..1 in a display-encoded picture for a shadow alpha in linear light."""
     return 1.0 - (1.0 - alpha.clamp(0.0, 1.0)).pow(1.0 / DISPLAY_GAMMA)
 
 
 def to_half(pixels: Tensor) -> Tensor:
-    """Round to half; NaN becomes 0 and anything outside the half range its largest number."""
+    """Return pixels of any shape rounded to half.
+
+    NaN becomes 0 and anything outside the half range its largest number.
+    """
     finite = torch.nan_to_num(pixels.float(), nan=0.0, posinf=HALF_MAX, neginf=-HALF_MAX)
     return finite.clamp(-HALF_MAX, HALF_MAX).half()

@@ -1,6 +1,6 @@
 """Half-float scanline EXR files: how layers are written, tagged and read.
 
-OpenImageIO is the file library. Its colour conversion is not used, and its success is not believed:
+OpenImageIO is the file library. Its color conversion is not used, and its success is not believed:
 on a full disk it reports a good write of an empty file. Knows one picture at a time, no stack.
 """
 
@@ -52,8 +52,11 @@ _CHUNK_HEADER = struct.Struct("<ii")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExrOptions:
-    """How files are compressed. `zips` scrubs faster in Nuke, `dwaa` and `dwab` lose precision,
-    `htj2k256` and `zstd` are small or fast but current Nuke and older hosts cannot open them."""
+    """How files are compressed.
+
+    ``zips`` scrubs faster in Nuke, ``dwaa`` and ``dwab`` lose precision, ``htj2k256`` and ``zstd``
+    are small or fast but current Nuke and older hosts cannot open them.
+    """
 
     compression: str = "zip"
 
@@ -67,16 +70,16 @@ class ExrOptions:
 
     @property
     def lossless(self) -> bool:
-        """Whether the pixels come back to the bit."""
+        """Tell whether the pixels come back to the bit."""
         return COMPRESSIONS[self.compression]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tags:
-    """What a file says about itself.
+    """The attributes of a file's header.
 
-    `private` values are stored as text under `layert2v/`: numbers above 31 bits do not survive as
-    numbers. `comments` is the prompt, in any script.
+    ``custom`` values are stored as text under ``layert2v/``: numbers above 31 bits do not survive
+    as numbers. ``comments`` is the prompt, in any script. ``colorspace`` is an OCIO interop id.
     """
 
     colorspace: str
@@ -84,15 +87,16 @@ class Tags:
     frame: int
     pixel_aspect: float = 1.0
     comments: str = ""
-    private: Mapping[str, str] = field(default_factory=dict)
+    custom: Mapping[str, str] = field(default_factory=dict)
 
 
 def write(
     path: Path, pixels: Tensor, tags: Tags, options: ExrOptions, channels: Sequence[str] = RGBA
 ) -> None:
-    """Write half `[H, W, C]` on the CPU as one scanline part with data window = display window.
+    """Write half ``[H, W, C]`` on the CPU as one scanline part, data window = display window.
 
-    The file appears whole or not at all. Raises `DiskFull` or `StackError`.
+    Color is premultiplied and scene-linear, as ``tags.colorspace`` says; nothing is converted. The
+    file appears whole or not at all. Raises ``DiskFull`` or ``StackError``.
     """
     if pixels.dtype != torch.float16 or pixels.ndim != 3 or pixels.shape[-1] != len(channels):
         raise ValueError(f"want half [H, W, {len(channels)}], not {pixels.dtype} {pixels.shape}")
@@ -100,7 +104,7 @@ def write(
     spec = oiio.ImageSpec(array.shape[1], array.shape[0], len(channels), "half")
     spec.channelnames = tuple(channels)
     spec.attribute("compression", options.compression)
-    _tag(spec, tags)
+    _set_attributes(spec, tags)
     with atomic_write(path) as temporary:
         detail = _encode(temporary, spec, array)
         if detail is None and not is_complete(temporary):
@@ -112,24 +116,27 @@ def write(
 
 
 def read(path: Path, channels: Sequence[str] = RGBA) -> Tensor:
-    """Read a half file of exactly these `channels` as `[H, W, C]`. Raises `StackError`."""
+    """Read a half file of exactly these ``channels`` as half ``[H, W, C]``, values unchanged.
+
+    Raises ``StackError``.
+    """
     file = oiio.ImageInput.open(str(path))
     if file is None:
-        raise _unreadable(path, oiio.geterror())
+        raise _read_error(path, oiio.geterror())
     try:
         names, format = tuple(file.spec().channelnames), str(file.spec().format)
         if names != tuple(channels) or format != "half":
-            raise _unreadable(path, f"it holds {format} {' '.join(names)}")
+            raise _read_error(path, f"it holds {format} {' '.join(names)}")
         pixels = file.read_image("half")
         if pixels is None:
-            raise _unreadable(path, file.geterror())
+            raise _read_error(path, file.geterror())
     finally:
         file.close()
     return torch.from_numpy(np.asarray(pixels))
 
 
-def rate(fps: float) -> Fraction:
-    """Frames per second as a fraction; 23.976, 29.97 and their kin become x * 1000 / 1001."""
+def frame_rate(fps: float) -> Fraction:
+    """Return frames per second as a fraction; 23.976 and its kin become x * 1000 / 1001."""
     whole = Fraction(round(fps))
     if fps == whole:
         return whole
@@ -138,7 +145,7 @@ def rate(fps: float) -> Fraction:
 
 
 def is_complete(path: Path) -> bool:
-    """Whether a single-part scanline file ends where its table of chunks says.
+    """Tell whether a single-part scanline file ends where its table of chunks says.
 
     The last flush of a writer may fail unseen when the disk is full.
     """
@@ -169,21 +176,21 @@ def _end_of_header(data: mmap.mmap) -> int:
 
 
 def _encode(path: Path, spec: oiio.ImageSpec, array: np.ndarray) -> str | None:
-    """Write, and return what OIIO complains about."""
+    """Write the file; return OIIO's error text, None where there is none."""
     out = oiio.ImageOutput.create("exr")
     if out is None:
         return str(oiio.geterror())
     if not out.open(str(path), spec):
         return str(out.geterror())
-    written, complaint = out.write_image(array), str(out.geterror())
+    written, error = out.write_image(array), str(out.geterror())
     closed = out.close()
-    return None if written and closed else complaint or str(out.geterror()) or "no reason given"
+    return None if written and closed else error or str(out.geterror()) or "no reason given"
 
 
-def _tag(spec: oiio.ImageSpec, tags: Tags) -> None:
+def _set_attributes(spec: oiio.ImageSpec, tags: Tags) -> None:
     # The id alone: the Color Interop Forum advises against chromaticities beside it.
     spec.attribute("colorInteropID", tags.colorspace)
-    fraction = rate(tags.fps)
+    fraction = frame_rate(tags.fps)
     # The generic "FramesPerSecond" lands in the header under that wrong spelling.
     spec.attribute(
         "framesPerSecond", oiio.TypeDesc("rational"), (fraction.numerator, fraction.denominator)
@@ -198,12 +205,12 @@ def _tag(spec: oiio.ImageSpec, tags: Tags) -> None:
     spec.attribute("DateTime", "")
     if tags.comments:
         spec.attribute("ImageDescription", tags.comments)
-    for key, value in tags.private.items():
+    for key, value in tags.custom.items():
         spec.attribute(TAG_PREFIX + key, value)
 
 
 def _timecode(frame: int, fps: int) -> int | None:
-    """SMPTE 12M binary-coded decimal; it has no room for more than 30 frames a second."""
+    """Return SMPTE 12M binary-coded decimal; it counts no more than 30 frames a second."""
     if not 1 <= fps <= 30:
         return None
     seconds = frame // fps
@@ -211,9 +218,9 @@ def _timecode(frame: int, fps: int) -> int | None:
     return sum((value // 10 << 4 | value % 10) << 8 * place for place, value in enumerate(fields))
 
 
-def _unreadable(path: Path, complaint: str) -> StackError:
+def _read_error(path: Path, error: str) -> StackError:
     # The first line has the cause; EXR's own begin with the path and a code for programmers.
-    detail = (complaint.strip() or "no reason given").splitlines()[0]
+    detail = (error.strip() or "no reason given").splitlines()[0]
     detail = re.sub(r"^EXR Error \(.*?\): EXR_ERR_\w+ ", "", detail).rstrip(".")
     return StackError(
         f"{path} cannot be read as a layer: {detail}.",

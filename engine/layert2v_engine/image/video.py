@@ -2,7 +2,8 @@
 
 YCbCr is converted here and not by the video library, so that 10 and 12 bits stay 10 and 12 bits,
 and so that the matrix and range are those of the file's tags or of a stated assumption. Values are
-display-referred in 0..1, in whatever colour space the file was made for. Knows no layers.
+display-referred in 0..1, in whatever color space the file was made for. Image sequences are those
+of ``image.stills``. Knows no layers.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from typing import NamedTuple
 
 import av
 import numpy as np
-import OpenImageIO as oiio
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from layert2v import image_sequence
 from layert2v_engine.errors import FootageError
+from layert2v_engine.image import stills
+from layert2v_engine.image.stills import ImageFrame
 
 # Kr and Kb of each matrix, by the name that the command line uses.
 MATRICES = {
@@ -43,23 +46,18 @@ _REPACKED = {
     "yuyv422": "yuv422p",
 }
 
-_IMAGES = {".png", ".tif", ".tiff", ".jpg", ".jpeg"}
-_NUMBERED = re.compile(r"(?P<stem>.*?)(?P<number>\d+)$")
-_PLACEHOLDER = re.compile(r"%0?(\d*)d|#+")
+# Image files that are display-referred, as video is.
+_IMAGE_SUFFIXES = image_sequence.IMAGE_SUFFIXES - {".exr", ".dpx"}
 _PLANAR = re.compile(r"yuva?j?(?P<sampling>420|422|444)p(?P<bits>\d\d)?(le)?")
 _GRAY = re.compile(r"gray(?P<bits>\d\d)?(le)?")
 
 
-class ClipFrame(NamedTuple):
-    """One picture: `rgb` `[3, H, W]` and, if the file has it, `alpha` `[H, W]`; float32 0..1."""
-
-    rgb: Tensor
-    alpha: Tensor | None
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipInfo:
-    """What a clip is. `fps` is None where nothing says it; `assumed` is what no tag said."""
+    """The format of a clip: size in pixels, frames, rate, and how its samples are coded.
+
+    ``fps`` is None where nothing says it; ``assumed`` names what no tag said.
+    """
 
     width: int
     height: int
@@ -80,26 +78,26 @@ class Clip:
         self.info = info
         self._images = images
 
-    def __iter__(self) -> Iterator[ClipFrame]:
+    def __iter__(self) -> Iterator[ImageFrame]:
         if self._images:
-            yield from map(_read_image, self._images)
+            yield from map(stills.read_image, self._images)
             return
-        with _container(self.path) as container:
+        with _open_container(self.path) as container:
             for frame in _decode(self.path, container):
-                yield _from_video(frame, self.info)
+                yield _to_image_frame(frame, self.info)
 
 
 def open_clip(
     source: str | Path, *, matrix: str | None = None, full_range: bool | None = None
 ) -> Clip:
-    """A video file, a folder with one image sequence, or a pattern such as `shot.####.png`.
+    """Open a video file, a folder with one image sequence, or a pattern such as ``shot.####.png``.
 
-    `matrix` (a name of `MATRICES`) and `full_range` override what the file says. Untagged video is
-    taken as limited range, BT.709 from 720 lines up and BT.601 below, as players do.
-    Raises `FootageError`.
+    ``matrix`` (a name of ``MATRICES``) and ``full_range`` override what the file says. Untagged
+    video is taken as limited range, BT.709 from 720 lines up and BT.601 below, as players do.
+    Raises ``FootageError``.
     """
     path = Path(source)
-    images = _find_images(path)
+    images = stills.find_images(path, _IMAGE_SUFFIXES)
     if images:
         return _open_images(path, images)
     if path.suffix.lower() == ".exr":
@@ -118,7 +116,11 @@ def open_clip(
 
 
 def decode_yuv(planes: list[Tensor], bits: int, matrix: str, full_range: bool) -> Tensor:
-    """Y, Cb, Cr code values (floats, chroma possibly smaller) as R'G'B' `[3, H, W]` in 0..1."""
+    """Return R'G'B' ``[3, H, W]`` in 0..1 for code values of ``bits`` bits as floats.
+
+    ``planes`` are Y ``[H, W]``, Cb and Cr, the last two possibly smaller. ``matrix`` is a name of
+    ``MATRICES``.
+    """
     luma, *chroma = planes
     step = 1.0 if full_range else 2.0 ** (bits - 8)
     top = 2.0**bits - 1.0
@@ -136,8 +138,11 @@ def decode_yuv(planes: list[Tensor], bits: int, matrix: str, full_range: bool) -
 
 
 def _upsample(plane: Tensor, size: torch.Size) -> Tensor:
-    """Chroma to full size. MPEG-2, H.264 and ProRes place it on the left pixel of each pair and,
-    in 4:2:0, between two rows."""
+    """Return a chroma plane at full size.
+
+    MPEG-2, H.264 and ProRes place it on the left pixel of each pair and, in 4:2:0, between two
+    rows.
+    """
     height, width = size
     if plane.shape[0] < height:
         plane = F.interpolate(
@@ -145,123 +150,66 @@ def _upsample(plane: Tensor, size: torch.Size) -> Tensor:
         )[0, 0]
     if plane.shape[1] < width:
         following = torch.cat((plane[:, 1:], plane[:, -1:]), dim=1)
-        between = (plane + following) / 2.0
-        plane = torch.stack((plane, between), dim=-1).flatten(1)[:, :width]
+        middle = (plane + following) / 2.0
+        plane = torch.stack((plane, middle), dim=-1).flatten(1)[:, :width]
     return plane
 
 
-def _find_images(path: Path) -> tuple[Path, ...]:
-    """The files of an image sequence by number; empty when `path` is no sequence."""
-    if path.is_dir():
-        found = [each for each in path.iterdir() if each.suffix.lower() in _IMAGES]
-    elif _PLACEHOLDER.search(path.name):
-        parts = [re.escape(part) for part in _PLACEHOLDER.sub("\0", path.name).split("\0")]
-        wanted = re.compile(r"\d+".join(parts))
-        siblings = path.parent.iterdir() if path.parent.is_dir() else ()
-        found = [each for each in siblings if wanted.fullmatch(each.name)]
-    elif path.suffix.lower() in _IMAGES:
-        found = [path] if path.is_file() else []
-    else:
-        return ()
-    visible = [each for each in found if not each.name.startswith(".")]
-    return _in_order(path, visible) if len(visible) > 1 else tuple(visible)
-
-
-def _in_order(path: Path, images: list[Path]) -> tuple[Path, ...]:
-    numbered = {}
-    stems = set()
-    for image in images:
-        match = _NUMBERED.fullmatch(image.stem)
-        if match is None:
-            raise FootageError(f"{image} has no frame number.", reason="SEQUENCE_UNCLEAR")
-        stems.add((match["stem"], image.suffix))
-        numbered[int(match["number"])] = image
-    if len(stems) > 1 or len(numbered) != len(images):
+def _open_images(path: Path, images: tuple[Path, ...]) -> Clip:
+    error = image_sequence.sequence_error(images)
+    if error:
         raise FootageError(
-            f"{path} holds more than one image sequence.",
-            "Name the one you mean with a pattern such as shot.####.png.",
+            f"{path} is not one image sequence: {error}",
+            "Number the frames without gaps; name one of several with a pattern such as "
+            "shot.####.png.",
             reason="SEQUENCE_UNCLEAR",
         )
-    first, last = min(numbered), max(numbered)
-    missing = sorted(set(range(first, last + 1)) - set(numbered))
-    if missing:
-        raise FootageError(
-            f"The image sequence {path} has gaps: frame {missing[0]} is missing.",
-            f"{len(missing)} of {last - first + 1} frames are missing.",
-            reason="FRAMES_MISSING",
-        )
-    return tuple(numbered[number] for number in sorted(numbered))
-
-
-def _open_images(path: Path, images: tuple[Path, ...]) -> Clip:
-    file = oiio.ImageInput.open(str(images[0]))
-    if file is None:
-        raise _broken(images[0], oiio.geterror())
-    spec = file.spec()
-    file.close()
+    first = stills.read_info(images[0])
     info = ClipInfo(
-        width=spec.width,
-        height=spec.height,
+        width=first.width,
+        height=first.height,
         frames=len(images),
         fps=None,
         pixel_aspect=1.0,
-        pixel_format=f"{spec.nchannels} x {spec.format}",
+        pixel_format=first.sample_format,
         matrix="rgb",
         full_range=True,
     )
     return Clip(path, info, images)
 
 
-def _read_image(path: Path) -> ClipFrame:
-    # OIIO premultiplies on reading unless told not to, and display-encoded premultiplication harms.
-    hints = oiio.ImageSpec()
-    hints.attribute("oiio:UnassociatedAlpha", 1)
-    file = oiio.ImageInput.open(str(path), hints)
-    if file is None:
-        raise _broken(path, oiio.geterror())
-    pixels = file.read_image("float")
-    complaint = file.geterror()
-    file.close()
-    if pixels is None:
-        raise _broken(path, complaint)
-    planes = torch.from_numpy(np.asarray(pixels)).movedim(-1, 0)
-    alpha = planes[-1] if len(planes) in (2, 4) else None
-    rgb = planes[:3] if len(planes) >= 3 else planes[:1].expand(3, -1, -1)
-    return ClipFrame(rgb.contiguous(), alpha)
-
-
-def _container(path: Path) -> av.container.InputContainer:
+def _open_container(path: Path) -> av.container.InputContainer:
     try:
         container = av.open(str(path))
-    except (av.FFmpegError, OSError) as problem:
-        raise _broken(path, str(problem)) from problem
+    except (av.FFmpegError, OSError) as error:
+        raise _read_error(path, str(error)) from error
     if not container.streams.video:
         container.close()
-        raise _broken(path, "there is no picture in it")
+        raise _read_error(path, "there is no picture in it")
     return container
 
 
 def _open_video(path: Path, matrix: str | None, full_range: bool | None) -> Clip:
-    with _container(path) as container:
+    with _open_container(path) as container:
         stream = container.streams.video[0]
-        outer = _color_tags(stream.codec_context)
+        file_tags = _color_tags(stream.codec_context)
         frames = sum(1 for packet in container.demux(stream) if packet.size)
         fps, aspect = stream.average_rate or stream.guessed_rate, stream.sample_aspect_ratio
-    with _container(path) as container:
+    with _open_container(path) as container:
         first = next(_decode(path, container), None)
     if first is None:
-        raise _broken(path, "there are no frames in it")
+        raise _read_error(path, "there are no frames in it")
     # A ProRes picture often says nothing where the file around it does.
-    inner = _color_tags(first)
-    tags = _ColorTags(*(own or around for own, around in zip(inner, outer, strict=True)))
+    picture_tags = _color_tags(first)
+    tags = _ColorTags(*(a or b for a, b in zip(picture_tags, file_tags, strict=True)))
     transfer = _HDR_TRANSFERS.get(tags.transfer)
     if transfer is not None:
         raise FootageError(
             f"{path} is {transfer} video.", "Convert it to SDR first.", reason="FOOTAGE_HDR"
         )
-    said_range = tags.range
+    tagged_range = tags.range
     if full_range is not None:
-        said_range = _FULL_RANGE if full_range else _LIMITED_RANGE
+        tagged_range = _FULL_RANGE if full_range else _LIMITED_RANGE
     assumed: list[str] = []
     info = ClipInfo(
         width=first.width,
@@ -271,7 +219,7 @@ def _open_video(path: Path, matrix: str | None, full_range: bool | None) -> Clip
         pixel_aspect=float(aspect) if aspect else 1.0,
         pixel_format=first.format.name,
         matrix=_matrix(first, matrix or _MATRIX_TAGS.get(tags.matrix), assumed),
-        full_range=_range(first, said_range, assumed),
+        full_range=_is_full_range(first, tagged_range, assumed),
         assumed=tuple(assumed),
     )
     return Clip(path, info)
@@ -294,36 +242,36 @@ def _color_tags(source: av.VideoFrame | av.VideoCodecContext) -> _ColorTags:
     )
 
 
-def _matrix(frame: av.VideoFrame, said: str | None, assumed: list[str]) -> str:
+def _matrix(frame: av.VideoFrame, tagged: str | None, assumed: list[str]) -> str:
     if frame.format.is_rgb:
         return "rgb"
-    if said is not None:
-        return said
-    usual = "bt709" if frame.height >= 720 else "bt601"
+    if tagged is not None:
+        return tagged
+    default = "bt709" if frame.height >= 720 else "bt601"
     if not _GRAY.fullmatch(frame.format.name):
-        assumed.append(f"{usual} matrix")
-    return usual
+        assumed.append(f"{default} matrix")
+    return default
 
 
-def _range(frame: av.VideoFrame, said: int, assumed: list[str]) -> bool:
+def _is_full_range(frame: av.VideoFrame, tagged: int, assumed: list[str]) -> bool:
     if frame.format.is_rgb or frame.format.name.startswith("yuvj"):
         return True
-    if said not in (_LIMITED_RANGE, _FULL_RANGE):
+    if tagged not in (_LIMITED_RANGE, _FULL_RANGE):
         assumed.append("limited range")
-    return said == _FULL_RANGE
+    return tagged == _FULL_RANGE
 
 
 def _decode(path: Path, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
     try:
         yield from container.decode(video=0)
-    except av.FFmpegError as problem:
-        raise _broken(path, str(problem)) from problem
+    except av.FFmpegError as error:
+        raise _read_error(path, str(error)) from error
 
 
-def _from_video(frame: av.VideoFrame, info: ClipInfo) -> ClipFrame:
+def _to_image_frame(frame: av.VideoFrame, info: ClipInfo) -> ImageFrame:
     name = frame.format.name
     if frame.format.is_rgb:
-        return _from_rgb(frame)
+        return _from_rgb_frame(frame)
     if name in _REPACKED:
         frame = frame.reformat(format=_REPACKED[name])
         name = frame.format.name
@@ -335,35 +283,35 @@ def _from_video(frame: av.VideoFrame, info: ClipInfo) -> ClipFrame:
             reason="PIXEL_FORMAT",
         )
     bits = int(match["bits"] or 8)
-    planes = [_plane(plane, bits) for plane in frame.planes]
+    planes = [_plane_samples(plane, bits) for plane in frame.planes]
     alpha = planes.pop() / (2.0**bits - 1.0) if name.startswith("yuva") else None
     if len(planes) == 1:
         neutral = torch.full_like(planes[0], 2.0 ** (bits - 1))
         planes += [neutral, neutral]
-    return ClipFrame(decode_yuv(planes, bits, info.matrix, info.full_range), alpha)
+    return ImageFrame(decode_yuv(planes, bits, info.matrix, info.full_range), alpha)
 
 
-def _from_rgb(frame: av.VideoFrame) -> ClipFrame:
+def _from_rgb_frame(frame: av.VideoFrame) -> ImageFrame:
     name, bits = frame.format.name, frame.format.components[0].bits
     has_alpha = any(component.is_alpha for component in frame.format.components)
     if name.startswith("gbr"):
-        green, blue, red, *alpha = (_plane(plane, bits) for plane in frame.planes)
+        green, blue, red, *alpha = (_plane_samples(plane, bits) for plane in frame.planes)
         planes = torch.stack((red, green, blue, *alpha)) / (2.0**bits - 1.0)
     else:
         # Between equal depths only: FFmpeg widens 8 bits by shifting, and white would be 0.996.
-        pair = ("rgb24", "rgba") if bits == 8 else ("rgb48le", "rgba64le")
-        pixels = frame.to_ndarray(format=pair[has_alpha]).astype(np.float32)
+        formats = ("rgb24", "rgba") if bits == 8 else ("rgb48le", "rgba64le")
+        pixels = frame.to_ndarray(format=formats[has_alpha]).astype(np.float32)
         planes = torch.from_numpy(pixels).movedim(-1, 0) / (2.0 ** (8 if bits == 8 else 16) - 1.0)
-    return ClipFrame(planes[:3].contiguous(), planes[3] if has_alpha else None)
+    return ImageFrame(planes[:3].contiguous(), planes[3] if has_alpha else None)
 
 
-def _plane(plane: av.video.plane.VideoPlane, bits: int) -> Tensor:
+def _plane_samples(plane: av.video.plane.VideoPlane, bits: int) -> Tensor:
     samples = np.frombuffer(memoryview(plane), np.dtype("u1" if bits == 8 else "<u2"))
     rows = samples.reshape(-1, plane.line_size // samples.itemsize)
     return torch.from_numpy(rows[: plane.height, : plane.width].astype(np.float32))
 
 
-def _broken(path: Path, detail: str) -> FootageError:
+def _read_error(path: Path, detail: str) -> FootageError:
     return FootageError(
         f"{path} cannot be read: {detail.strip().rstrip('.')}.", reason="FOOTAGE_UNREADABLE"
     )

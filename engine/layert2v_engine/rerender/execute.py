@@ -30,7 +30,7 @@ from layert2v_engine.rerender.plan import Cast, Fate, Part
 from layert2v_engine.rerender.prepare import Change, declare, provenance
 from layert2v_engine.sampling.denoise import Step
 from layert2v_engine.stack.editor import StackEditor
-from layert2v_engine.stack.pixel_sources import DonorSource, keep
+from layert2v_engine.stack.pixel_sources import DonorSource, blend_masked
 from layert2v_engine.stream_codec import clean_opacity, foreground_frames
 
 # Straight colour [1, 3, t, H, W] and opacity [1, 1, t, H, W] of a layer.
@@ -201,8 +201,8 @@ class Redrawing:
                 None if opacity is None else opacity[0, 0, t],
             )
             if name in change.masks:
-                mask = change.masks[name].softened(index)
-                pixels = keep(editor.read(name, index), pixels, mask)
+                mask = change.masks[name].soft_mask(index)
+                pixels = blend_masked(editor.read(name, index), pixels, mask)
             editor.write_pixels(name, index, pixels)
         for name, source in change.sources.items():
             editor.write_pixels(name, index, source.frame(index))

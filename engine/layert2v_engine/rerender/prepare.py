@@ -24,14 +24,14 @@ from layert2v.rerender import (
     validate_rerender,
 )
 from layert2v.spec import FieldViolation, ModelInfo
-from layert2v.stack import FileRecord, Role, Stack
+from layert2v.stack import FileRecord, Role, Stack, StackFormat
 from layert2v_engine.errors import InvalidSpec, StackError
 from layert2v_engine.progress import WRITE_STAGE_WEIGHTS, ProgressReporter
 from layert2v_engine.prompting.planner import PromptPlan
 from layert2v_engine.rerender.plan import Fate, Part, arrange
 from layert2v_engine.stack import manifest
-from layert2v_engine.stack.editor import Provenance, StackEditor
-from layert2v_engine.stack.manifest import Format
+from layert2v_engine.stack.editor import StackEditor
+from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.pixel_sources import DonorSource, MaskSource, PixelSource, PlateSource
 
 
@@ -60,7 +60,7 @@ def prepare(
     model: ModelInfo | None,
     seed: int,
 ) -> Change:
-    """The change that `spec` asks for of `base`, what `manifest.start` read from `folder`.
+    """The change that `spec` asks for of `base`, what `manifest.read_base` read from `folder`.
 
     Raises InvalidSpec, StackError, FootageError or ColorError.
     """
@@ -75,18 +75,17 @@ def prepare(
     if spec.donor is not None and donor is not None:
         _check_whole(donor[0], donor_files(spec.donor, donor[1]))
     parts = arrange(spec, base, donor[1] if donor else None)
-    format = Format.of(base)
     return Change(
         spec=resolve_rerender(spec, base, model, seed),
         base=base,
         parts=parts,
         draws=draws(spec, base, model),
         sources={
-            part.name: _source(spec, part, format, inputs, donor)
+            part.name: _source(spec, part, base, inputs, donor)
             for part in parts
             if part.fate is Fate.brought
         },
-        masks={name: MaskSource(inputs[key], format, name) for name, key in spec.masks.items()},
+        masks={name: MaskSource(inputs[key], base, name) for name, key in spec.masks.items()},
         donor=donor,
     )
 
@@ -135,7 +134,7 @@ def provenance(
         note="; ".join(note for note in notes if note),
         model=model.name if model else "",
         model_digest=model.digest if model else "",
-        understood=plan.interpretation if plan else "",
+        prompt_interpretation=plan.interpretation if plan else "",
         warnings=plan.warnings if plan else (),
     )
 
@@ -162,7 +161,7 @@ def _missing_inputs(spec: RerenderSpec, inputs: Mapping[str, Path]) -> list[Fiel
 def _source(
     spec: RerenderSpec,
     part: Part,
-    format: Format,
+    format: StackFormat,
     inputs: Mapping[str, Path],
     donor: tuple[Path, Stack] | None,
 ) -> PixelSource:
@@ -173,7 +172,7 @@ def _source(
             part.role,
             colorspace=spec.plate.colorspace,
             alpha=spec.plate.alpha,
-            fitted=spec.plate.fit == "fit",
+            fit=spec.plate.fit == "fit",
         )
     if spec.donor is None or donor is None:
         raise ValueError(f"nothing is brought for {part.name}")

@@ -11,9 +11,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from layert2v.stack import FileRecord
 from layert2v_engine.errors import StackError
+from layert2v_engine.image.atomic import write_error
 
 
 @contextmanager
@@ -63,3 +65,12 @@ def file_record(path: Path, folder: Path) -> FileRecord:
     return FileRecord(
         path=path.relative_to(folder).as_posix(), size_bytes=path.stat().st_size, sha256=digest
     )
+
+
+def check_writable(folder: Path) -> None:
+    """Raise ``DiskFull`` or ``StackError`` at once if nothing can be written to ``folder``."""
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise write_error(folder, error) from error

@@ -1,4 +1,4 @@
-"""Half pictures to the EXR files of a stack: a small pool of threads, in order, and a way back.
+"""The EXR files of a stack, written by a small pool of threads in the order of their frames.
 
 Knows the format of a stack and the sequences being written; not where their pixels come from, and
 no manifest.
@@ -14,46 +14,48 @@ from typing import Any
 
 from torch import Tensor
 
-from layert2v.stack import FileRecord, frame_path
+from layert2v.stack import FileRecord, StackFormat, frame_path
 from layert2v_engine.image import exr
 from layert2v_engine.image.exr import ExrOptions, Tags
 from layert2v_engine.stack.files import file_record
-from layert2v_engine.stack.manifest import Format, Sequence
+from layert2v_engine.stack.manifest import PendingSequence
 
 # Encoding and hashing leave Python's lock alone, so that a second core can take them while the
 # caller decodes. Frames waiting beyond that hold the caller back: slow disks cost time, not memory.
 WORKERS = 2
-WAITING_FRAMES = 4
+PENDING_FRAMES = 4
 
-FrameWritten = Callable[[str, int, Path], None]
+FrameCallback = Callable[[str, int, Path], None]
 
 
-class FrameFiles:
-    """Writes frames of sequences below `folder`.
+class FrameWriter:
+    """Writes and reads frames of sequences below ``folder``.
 
-    `tags` go into every file under `layert2v/`. `frame_written(name, index, path)` is called on the
-    caller's thread, in order, some frames after `write`.
+    ``tags`` go into every file under ``layert2v/``. ``on_frame_written(name, index, path)`` is
+    called on the caller's thread, in order, some frames after ``write``.
     """
 
     def __init__(
         self,
         folder: Path,
-        format: Format,
+        format: StackFormat,
         options: ExrOptions,
         tags: Mapping[str, str],
         *,
-        frame_written: FrameWritten | None = None,
+        on_frame_written: FrameCallback | None = None,
         workers: int = WORKERS,
     ) -> None:
         self._folder, self._format = folder, format
         self._options, self._tags = options, tags
-        self._frame_written = frame_written
-        self._waiting: deque[tuple[Sequence, int, Future[FileRecord]]] = deque()
+        self._on_frame_written = on_frame_written
+        self._pending: deque[tuple[PendingSequence, int, Future[FileRecord]]] = deque()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="exr")
 
-    def write(self, sequence: Sequence, index: int, pixels: Tensor) -> None:
-        """Take half `[H, W, 4]` on the CPU as frame `index` (from 0); each comes once, in any
-        order. Raises `DiskFull` or `StackError`, perhaps for an earlier frame.
+    def write(self, sequence: PendingSequence, index: int, pixels: Tensor) -> None:
+        """Take half ``[H, W, 4]`` on the CPU as frame ``index`` (from 0).
+
+        Each comes once, in any order. Raises ``DiskFull`` or ``StackError``, perhaps for an earlier
+        frame.
         """
         if not 0 <= index < self._format.frames or index in sequence.accepted:
             raise ValueError(f"{sequence.name} does not expect frame {index}")
@@ -61,47 +63,51 @@ class FrameFiles:
         self.submit(sequence, index, self.encode, sequence, index, pixels)
 
     def submit(
-        self, sequence: Sequence, index: int, work: Callable[..., FileRecord], *args: Any
+        self, sequence: PendingSequence, index: int, work: Callable[..., FileRecord], *args: Any
     ) -> None:
-        """Let a thread do `work`, which makes frame `index`."""
-        self._waiting.append((sequence, index, self._pool.submit(work, *args)))
-        self.drain(WAITING_FRAMES)
+        """Let a thread do ``work(*args)``, which writes frame ``index`` and returns its record."""
+        self._pending.append((sequence, index, self._pool.submit(work, *args)))
+        self.drain(PENDING_FRAMES)
 
     def drain(self, limit: int = 0) -> None:
-        """Take finished frames off the queue, and wait until no more than `limit` are left."""
-        while self._waiting and (len(self._waiting) > limit or self._waiting[0][2].done()):
-            sequence, index, future = self._waiting.popleft()
+        """Take finished frames off the queue; wait until no more than ``limit`` are left."""
+        while self._pending and (len(self._pending) > limit or self._pending[0][2].done()):
+            sequence, index, future = self._pending.popleft()
             sequence.files[index] = future.result()
-            if self._frame_written is not None:
-                self._frame_written(sequence.name, index, self.path(sequence.pattern, index))
+            if self._on_frame_written is not None:
+                self._on_frame_written(sequence.name, index, self.path(sequence.pattern, index))
 
     def stop(self) -> None:
         """Wait for the threads; what has not begun is dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def path(self, pattern: str, index: int) -> Path:
-        """The file of frame `index` of a sequence."""
+        """Return the file of frame ``index`` (from 0) of a sequence."""
         return self._folder / frame_path(pattern, self._format.start_frame + index)
 
     def read(self, pattern: str, index: int) -> Tensor:
-        """Frame `index` of a sequence that is complete, half `[H, W, 4]`. Raises `StackError`."""
+        """Read frame ``index`` (from 0) of a complete sequence, half ``[H, W, 4]``.
+
+        Raises ``StackError``.
+        """
         return exr.read(self.path(pattern, index))
 
-    def clear(self, sequence: Sequence) -> None:
-        """Remove frames of this name and version; those of a writer that was killed would pass for
-        new ones.
+    def clear(self, sequence: PendingSequence) -> None:
+        """Remove frames of this name and version.
+
+        Those of a writer that was killed would pass for new ones.
         """
         path = self._folder / sequence.pattern
         stem = path.name.partition("#")[0]
         for pattern in (f"{stem}*.exr", f".{stem}*.part"):
-            for found in path.parent.glob(pattern):
-                found.unlink(missing_ok=True)
+            for old in path.parent.glob(pattern):
+                old.unlink(missing_ok=True)
 
-    def encode(self, sequence: Sequence, index: int, pixels: Tensor) -> FileRecord:
-        """Write one frame on this thread."""
+    def encode(self, sequence: PendingSequence, index: int, pixels: Tensor) -> FileRecord:
+        """Write one frame, half ``[H, W, 4]``, on this thread; return its record."""
         path = self.path(sequence.pattern, index)
         role = sequence.role.value if sequence.role else sequence.name
-        own = {
+        sequence_tags = {
             "layer": sequence.name,
             "role": role,
             "seed": str(sequence.seed),
@@ -113,7 +119,7 @@ class FrameFiles:
             frame=self._format.start_frame + index,
             pixel_aspect=self._format.pixel_aspect,
             comments=sequence.prompt,
-            private={**self._tags, **sequence.tags, **own},
+            custom={**self._tags, **sequence.tags, **sequence_tags},
         )
         # A lossy comp would no longer be the over of its layers.
         lossy_comp = sequence.name == "comp" and not self._options.lossless

@@ -1,7 +1,7 @@
-"""An independent look at a finished stack: what its files really hold, and whether that is right.
+"""An independent check of a finished stack: what its files hold, and whether that is right.
 
-Reads with the OpenEXR library and computes with numpy; the writer uses OpenImageIO and torch. What
-both sides get wrong in the same way is not found here. Changes nothing.
+Reads with the OpenEXR library and computes with numpy; the writer uses OpenImageIO and torch. An
+error that both make in the same way is not found here. Changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import OpenEXR
 
 from layert2v.stack import FileRecord, FlattenedSequence, Layer, Role, Stack, frame_path
-from layert2v_engine.image.exr import RGBA, rate
+from layert2v_engine.image.exr import RGBA, frame_rate
 from layert2v_engine.stack.pack import packed_channels, packed_pattern, packed_sequences
 
 _HALF_MAX = np.float32(65504.0)
@@ -27,13 +27,13 @@ _HALF_MAX = np.float32(65504.0)
 
 @dataclass(kw_only=True, slots=True)
 class Range:
-    """Smallest and largest finite value seen; `low` > `high` as long as there was none."""
+    """Smallest and largest finite value included; ``low`` > ``high`` as long as there was none."""
 
     low: float = float("inf")
     high: float = float("-inf")
 
     def include(self, values: np.ndarray) -> None:
-        """Widen to hold the finite ones of `values`."""
+        """Widen to hold the finite ones of ``values``."""
         finite = values[np.isfinite(values)]
         if finite.size:
             self.low = min(self.low, float(finite.min()))
@@ -45,7 +45,7 @@ class Range:
 
 @dataclass(kw_only=True, slots=True)
 class SequenceReport:
-    """What the files of one layer or flat hold."""
+    """Figures of the files of one layer or flat."""
 
     name: str
     role: str
@@ -62,25 +62,25 @@ class SequenceReport:
 
 @dataclass(kw_only=True, slots=True)
 class Report:
-    """The whole inspection. The stack is right when `problems` is empty.
+    """The result of an inspection. The stack is right when ``problems`` is empty.
 
-    `comp_exact` counts frames whose comp is the over of their layers to the bit; `comp_error` and
-    `comp_alpha_error` are the largest differences. `packed` counts packed frames, None if there
-    are none.
+    ``exact_comp_frames`` counts frames whose comp is the over of their layers to the bit;
+    ``comp_error`` and ``comp_alpha_error`` are the largest differences. ``packed`` counts packed
+    frames, None if there are none.
     """
 
     stack: Stack
     sequences: list[SequenceReport] = field(default_factory=list)
-    comp_exact: int = 0
+    exact_comp_frames: int = 0
     comp_error: float = 0.0
     comp_alpha_error: float = 0.0
-    hashes_right: int = 0
+    matching_hashes: int = 0
     packed: int | None = None
     problems: list[str] = field(default_factory=list)
 
 
 def inspect(folder: Path, stack: Stack) -> Report:
-    """Read every file of the stack in `folder`; damage is reported, not raised."""
+    """Read every file of the stack in ``folder``; damage is reported, not raised."""
     report = Report(stack=stack)
     for file in stack.files():
         _check_bytes(folder, file, report)
@@ -91,7 +91,7 @@ def inspect(folder: Path, stack: Stack) -> Report:
         report.sequences.append(found)
         _check_role(layer, found, report)
     for frame in range(stack.start_frame, stack.start_frame + stack.frames):
-        _recomposite(folder, stack, frame, report)
+        _check_comp(folder, stack, frame, report)
     _check_packed(folder, stack, report)
     leftovers = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.part"))
     report.problems += [f"{name} is left over from an interrupted write." for name in leftovers]
@@ -99,7 +99,7 @@ def inspect(folder: Path, stack: Stack) -> Report:
 
 
 def over(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    """`top` over `bottom`, premultiplied float32 `[H, W, 4]`."""
+    """Return ``top`` over ``bottom``, premultiplied float32 ``[H, W, 4]``, computed by numpy."""
     result: np.ndarray = top + bottom * (np.float32(1.0) - top[..., 3:])
     return result
 
@@ -112,7 +112,7 @@ def _check_bytes(folder: Path, file: FileRecord, report: Report) -> None:
     with path.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     if digest == file.sha256 and path.stat().st_size == file.size_bytes:
-        report.hashes_right += 1
+        report.matching_hashes += 1
     else:
         report.problems.append(f"{file.path} is not the file that was delivered: its hash differs.")
 
@@ -130,8 +130,8 @@ def _inspect_sequence(
             continue
         header, planes = opened
         frame = stack.start_frame + index
-        complaints = _file_problems(header, planes, stack, frame)
-        report.problems += [f"{file.path} {complaint}." for complaint in complaints]
+        problems = _file_problems(header, planes, stack, frame)
+        report.problems += [f"{file.path} {problem}." for problem in problems]
         if tuple(sorted(planes)) != tuple(sorted(RGBA)):
             report.problems.append(f"{file.path} has channels {' '.join(planes)}, not R G B A.")
             continue
@@ -150,7 +150,7 @@ def _measure(found: SequenceReport, header: dict[str, Any], planes: dict[str, np
     found.frames += 1
     found.channels = " ".join(channel for channel in RGBA if channel in planes)
     found.pixels = "/".join(sorted({_type_name(plane) for plane in planes.values()}))
-    found.compression = _codec(header)
+    found.compression = _compression(header)
     found.colorspace = str(header.get("colorInteropID", "-"))
     found.alpha.include(planes["A"])
     for channel in "RGB":
@@ -173,7 +173,7 @@ def _file_problems(
             yield f"has {name} {found}, not {window}"
     expected = {
         "colorInteropID": stack.colorspace,
-        "framesPerSecond": rate(stack.fps),
+        "framesPerSecond": frame_rate(stack.fps),
         "imageCounter": frame,
         "pixelAspectRatio": float(np.float32(stack.pixel_aspect)),
         "type": OpenEXR.scanlineimage,
@@ -191,20 +191,20 @@ def _file_problems(
         yield "is not half float"
 
 
-def _recomposite(folder: Path, stack: Stack, frame: int, report: Report) -> None:
+def _check_comp(folder: Path, stack: Stack, frame: int, report: Report) -> None:
     comp = _rgba(folder / frame_path(stack.flat("comp").pattern, frame))
     pixels: np.ndarray | None = None
     for layer in stack.layers:
-        picture = _rgba(folder / frame_path(layer.pattern, frame))
-        if comp is None or picture is None or picture.shape != comp.shape:
+        layer_pixels = _rgba(folder / frame_path(layer.pattern, frame))
+        if comp is None or layer_pixels is None or layer_pixels.shape != comp.shape:
             return  # reported where the file was looked at
-        top = picture.astype(np.float32)
+        top = layer_pixels.astype(np.float32)
         pixels = top if pixels is None else over(top, pixels)
     if comp is None or pixels is None:
         return
     expected = pixels.clip(-_HALF_MAX, _HALF_MAX).astype(np.float16)
     if np.array_equal(expected, comp):
-        report.comp_exact += 1
+        report.exact_comp_frames += 1
         return
     error = np.abs(expected.astype(np.float32) - comp.astype(np.float32))
     report.comp_error = max(report.comp_error, float(error[..., :3].max()))
@@ -228,31 +228,31 @@ def _check_packed(folder: Path, stack: Stack, report: Report) -> None:
             continue
         report.packed += 1
         header, planes = opened
-        complaints = [*_file_problems(header, planes, stack, frame)]
+        problems = [*_file_problems(header, planes, stack, frame)]
         if set(planes) != set(packed_channels(stack)):
-            complaints.append("has other channels than the stack has layers")
+            problems.append("has other channels than the stack has layers")
         else:
-            complaints += _packed_differences(folder, planes, stack, frame)
-        report.problems += [f"{name} {complaint}." for complaint in complaints]
+            problems += _packed_differences(folder, planes, stack, frame)
+        report.problems += [f"{name} {problem}." for problem in problems]
 
 
 def _packed_differences(
     folder: Path, planes: dict[str, np.ndarray], stack: Stack, frame: int
 ) -> Iterator[str]:
     for number, sequence in enumerate(packed_sequences(stack)):
-        picture = _rgba(folder / frame_path(sequence.pattern, frame))
-        if picture is None:
+        pixels = _rgba(folder / frame_path(sequence.pattern, frame))
+        if pixels is None:
             continue  # reported where the file was looked at
         names = packed_channels(stack)[4 * number : 4 * number + 4]
         packed = np.stack([planes[name] for name in names], axis=-1)
-        if not np.array_equal(packed, picture):
+        if not np.array_equal(packed, pixels):
             yield f"holds other pixels than {sequence.name}"
 
 
 def _open(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
     """Header and planes by channel name of a single-part file, or None if it cannot be read."""
     try:
-        with _silence():
+        with _silence_openexr():
             file = OpenEXR.File(str(path), separate_channels=True)
         planes = {name: channel.pixels for name, channel in file.channels().items()}
         return dict(file.header()), planes
@@ -261,20 +261,22 @@ def _open(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Keep OpenEXR from the terminal: what it raises it also prints, its binding on Python's stdout
-    and the library on the process's stderr. Not for a program whose other threads print meanwhile.
+def _silence_openexr() -> Iterator[None]:
+    """Keep OpenEXR from the terminal.
+
+    What it raises it also prints, its binding on Python's stdout and the library on the process's
+    stderr. Not for a program whose other threads print meanwhile.
     """
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    stderr = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         with redirect_stdout(io.StringIO()):
             yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(null)
 
 
 def _rgba(path: Path) -> np.ndarray | None:
@@ -288,5 +290,5 @@ def _type_name(plane: np.ndarray) -> str:
     return {"float16": "half", "float32": "float"}.get(plane.dtype.name, plane.dtype.name)
 
 
-def _codec(header: dict[str, Any]) -> str:
+def _compression(header: dict[str, Any]) -> str:
     return str(header["compression"]).rpartition(".")[2].removesuffix("_COMPRESSION").lower()

@@ -1,4 +1,4 @@
-"""What a stack in the making knows about itself, and how that becomes its manifest.
+"""The manifest of a stack while its frames are written: formats, sequences, provenance.
 
 Knows names and records, not pixels.
 """
@@ -6,7 +6,7 @@ Knows names and records, not pixels.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from layert2v.stack import (
     Layer,
     Role,
     Stack,
+    StackFormat,
     layer_pattern,
     read_start,
 )
@@ -32,14 +33,14 @@ from layert2v_engine.image.exr import GENERATOR
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """Where a stack comes from. `spec` is the request as JSON values, `created` ISO 8601 in UTC."""
+    """The origin of a state: ``spec`` is the request as JSON values, ``created`` ISO 8601, UTC."""
 
     prompt: str = ""
     negative_prompt: str = ""
     seed: int = 0
     model: str = ""
     model_digest: str = ""
-    understood: str = ""
+    prompt_interpretation: str = ""
     warnings: tuple[str, ...] = ()
     action: str = "generate"
     spec: Mapping[str, Any] = field(default_factory=dict)
@@ -47,29 +48,12 @@ class Provenance:
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Format:
-    """What all sequences of a stack share. `colorspace` is an OCIO interop id."""
-
-    name: str
-    width: int
-    height: int
-    pixel_aspect: float
-    fps: float
-    start_frame: int
-    frames: int
-    colorspace: str
-
-    @classmethod
-    def of(cls, stack: Stack) -> Format:
-        """That of a stack that is there."""
-        return cls(**{each.name: getattr(stack, each.name) for each in fields(cls)})
-
-
 @dataclass(kw_only=True, slots=True)
-class Sequence:
-    """A layer, or a flat (`role` None), while its frames are being written. `tags` go into its
-    files.
+class PendingSequence:
+    """A layer, or a flattened sequence (``role`` None), while its frames are being written.
+
+    ``tags`` go into its files. ``accepted`` are the frames that were handed in, ``files`` the
+    records of those that are written, both by index from 0.
     """
 
     name: str
@@ -85,11 +69,11 @@ class Sequence:
 
     @property
     def pattern(self) -> str:
-        """Where the frames are, relative to the stack."""
+        """Return the file pattern of the frames, relative to the stack."""
         return layer_pattern(self.name, self.version)
 
-    def layer(self) -> Layer:
-        """The record of a complete layer."""
+    def to_layer(self) -> Layer:
+        """Return the record of a complete layer. Raises ``ValueError`` without a role."""
         if self.role is None:
             raise ValueError(f"{self.name} is no layer")
         return Layer(
@@ -100,120 +84,116 @@ class Sequence:
             prompt=self.prompt,
             seed=self.seed,
             caster=self.caster,
-            files=self._ordered(),
+            files=self._ordered_files(),
             source=self.source,
         )
 
-    def flat(self) -> FlattenedSequence:
-        """The record of a complete flat."""
+    def to_flat(self) -> FlattenedSequence:
+        """Return the record of a complete flattened sequence."""
         return FlattenedSequence(
-            name=self.name, version=self.version, pattern=self.pattern, files=self._ordered()
+            name=self.name, version=self.version, pattern=self.pattern, files=self._ordered_files()
         )
 
-    def _ordered(self) -> tuple[FileRecord, ...]:
+    def _ordered_files(self) -> tuple[FileRecord, ...]:
         return tuple(self.files[index] for index in sorted(self.files))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
-    """What a state consists of, all of it complete; `made` are the names that are new in it."""
+class StackContents:
+    """What a state consists of, all complete; ``new_sequences`` names those that are new in it."""
 
     layers: tuple[Layer, ...]
     flats: tuple[FlattenedSequence, ...]
     latents: tuple[FileRecord, ...]
-    made: tuple[str, ...]
+    new_sequences: tuple[str, ...]
 
-    def versions(self) -> dict[str, int]:
-        """The versions that were made, by name."""
-        there: tuple[Layer | FlattenedSequence, ...] = (*self.layers, *self.flats)
-        versions = {each.name: each.version for each in there}
-        return {name: versions[name] for name in self.made}
+    def new_versions(self) -> dict[str, int]:
+        """Return the versions of the new sequences, by name."""
+        sequences: tuple[Layer | FlattenedSequence, ...] = (*self.layers, *self.flats)
+        versions = {sequence.name: sequence.version for sequence in sequences}
+        return {name: versions[name] for name in self.new_sequences}
 
 
-def compose(format: Format, parts: Parts, provenance: Provenance) -> Stack:
-    """The manifest of a first state, still without previews."""
+def first_state(format: StackFormat, contents: StackContents, provenance: Provenance) -> Stack:
+    """Return the manifest of a first state, still without previews."""
     return Stack(
-        name=format.name,
-        width=format.width,
-        height=format.height,
-        pixel_aspect=format.pixel_aspect,
-        fps=format.fps,
-        start_frame=format.start_frame,
-        frames=format.frames,
-        colorspace=format.colorspace,
-        layers=parts.layers,
-        flats=parts.flats,
+        **asdict(format),
+        layers=contents.layers,
+        flats=contents.flats,
         prompt=provenance.prompt,
         negative_prompt=provenance.negative_prompt,
         seed=provenance.seed,
         model=provenance.model,
         model_digest=provenance.model_digest,
-        prompt_interpretation=provenance.understood,
+        prompt_interpretation=provenance.prompt_interpretation,
         warnings=provenance.warnings,
-        latents=parts.latents,
+        latents=contents.latents,
         previews=(),
-        history=(_entry(parts, provenance, 0),),
+        history=(_history_entry(contents, provenance, 0),),
         created=provenance.created,
         generator=GENERATOR,
     )
 
 
-def advance(base: Stack, parent: int, parts: Parts, provenance: Provenance) -> Stack:
-    """The manifest of the state after `base`, made from state `parent`, still without previews.
+def next_state(base: Stack, parent: int, contents: StackContents, provenance: Provenance) -> Stack:
+    """Return the manifest of the state after ``base``, still without previews.
 
-    What the stack was asked for at first stays; model and understanding are those of the last run.
+    ``parent`` is the number of the state it was made from. The request of the first state stays;
+    model and interpretation are those of the last run of a model.
     """
-    drawn = bool(provenance.model)
+    ran_model = bool(provenance.model)
     return replace(
         base,
-        layers=parts.layers,
-        flats=parts.flats,
-        latents=parts.latents,
-        model=provenance.model if drawn else base.model,
-        model_digest=provenance.model_digest if drawn else base.model_digest,
-        prompt_interpretation=(provenance.understood if drawn else base.prompt_interpretation),
-        warnings=provenance.warnings if drawn else base.warnings,
+        layers=contents.layers,
+        flats=contents.flats,
+        latents=contents.latents,
+        model=provenance.model if ran_model else base.model,
+        model_digest=provenance.model_digest if ran_model else base.model_digest,
+        prompt_interpretation=provenance.prompt_interpretation
+        if ran_model
+        else base.prompt_interpretation,
+        warnings=provenance.warnings if ran_model else base.warnings,
         previews=(),
-        history=(*base.history, _entry(parts, provenance, parent)),
+        history=(*base.history, _history_entry(contents, provenance, parent)),
         generator=GENERATOR,
     )
 
 
-def _entry(parts: Parts, provenance: Provenance, parent: int) -> HistoryEntry:
+def _history_entry(contents: StackContents, provenance: Provenance, parent: int) -> HistoryEntry:
     return HistoryEntry(
         action=provenance.action,
         created=provenance.created,
-        versions=parts.versions(),
+        versions=contents.new_versions(),
         spec=provenance.spec,
         note=provenance.note,
         parent=parent,
     )
 
 
-def start(folder: Path, state: int = 0) -> Stack:
-    """What a new state starts from: the layers of `state` (0 the newest) and the whole history.
+def read_base(folder: Path, state: int = 0) -> Stack:
+    """Read what a new state starts from: layers of ``state`` (0: the newest), the whole history.
 
-    Raises `StackError`.
+    Raises ``StackError``.
     """
     try:
         return read_start(folder, state)
-    except ManifestError as problem:
-        raise StackError(problem.message, problem.hint, reason=problem.reason) from problem
+    except ManifestError as error:
+        raise StackError(error.message, error.hint, reason=error.reason) from error
 
 
 def read(folder: Path) -> Stack:
-    """The stack in `folder`. Raises `StackError` with the reason of the manifest's own error."""
+    """Read the stack in ``folder``. Raises ``StackError`` with the reason of the manifest error."""
     try:
         return read_manifest(folder)
-    except ManifestError as problem:
-        raise StackError(problem.message, problem.hint, reason=problem.reason) from problem
+    except ManifestError as error:
+        raise StackError(error.message, error.hint, reason=error.reason) from error
 
 
 def write(stack: Stack, folder: Path) -> None:
-    """Write `stack.json`, whole or not at all. Raises `DiskFull` or `StackError`."""
+    """Write ``stack.json``, whole or not at all. Raises ``DiskFull`` or ``StackError``."""
     try:
         write_manifest(stack, folder)
-    except ManifestError as problem:
-        raise StackError(problem.message, problem.hint, reason=problem.reason) from problem
-    except OSError as problem:
-        raise write_error(folder / MANIFEST_NAME, problem) from problem
+    except ManifestError as error:
+        raise StackError(error.message, error.hint, reason=error.reason) from error
+    except OSError as error:
+        raise write_error(folder / MANIFEST_NAME, error) from error

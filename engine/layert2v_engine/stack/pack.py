@@ -1,6 +1,6 @@
-"""One multilayer file per frame, made on demand from a finished stack.
+"""One multilayer file per frame, written on demand from a finished stack.
 
-Root R, G, B, A hold the comp, then come `<layer>.R/.G/.B/.A`: one part, one window, one dot in a
+Root R, G, B, A hold the comp, then come ``<layer>.R/.G/.B/.A``: one part, one window, one dot in a
 name. That is the form in which Nuke and every Blender show all layers of one file.
 """
 
@@ -19,19 +19,19 @@ from layert2v_engine.image.exr import RGBA, ExrOptions, Tags
 
 
 def packed_pattern(stack: Stack) -> str:
-    """Where packed frames are, relative to the stack: `packed/v001/<stack>_v001.####.exr`."""
+    """Return where packed frames are: ``packed/v001/<stack>_v001.####.exr`` in the stack."""
     version = f"v{stack.flat('comp').version:03d}"
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", stack.name).strip("_") or "stack"
     return f"packed/{version}/{name}_{version}.####.exr"
 
 
 def packed_sequences(stack: Stack) -> tuple[Layer | FlattenedSequence, ...]:
-    """What a packed file holds, in order: the comp, then the layers from bottom to top."""
+    """Return what a packed file holds, in order: the comp, then the layers from bottom to top."""
     return (stack.flat("comp"), *stack.layers)
 
 
 def packed_channels(stack: Stack) -> tuple[str, ...]:
-    """The channels of a packed file, in the order of `packed_sequences`."""
+    """Return the channels of a packed file, in the order of ``packed_sequences``."""
     return (*RGBA, *(f"{layer.name}.{channel}" for layer in stack.layers for channel in RGBA))
 
 
@@ -42,30 +42,30 @@ def pack(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
-    """Write the packed frames of the stack in `folder`; returns their paths.
+    """Write the packed frames of the stack in ``folder``; returns their paths.
 
-    They hold the pixels of the layer files to the bit when `options` are lossless. Raises
-    `DiskFull` or `StackError`; packed frames of this call are then taken back.
+    Frames hold the pixels of the layer files to the bit when ``options`` are lossless. Raises
+    ``DiskFull`` or ``StackError``; packed frames of this call are then taken back.
     """
-    made: list[Path] = []
+    written: list[Path] = []
     try:
         for index in range(stack.frames):
             frame = stack.start_frame + index
             path = folder / frame_path(packed_pattern(stack), frame)
             sequences = packed_sequences(stack)
-            pictures = [exr.read(folder / frame_path(each.pattern, frame)) for each in sequences]
-            pixels = torch.cat(pictures, dim=-1)
+            images = [exr.read(folder / frame_path(each.pattern, frame)) for each in sequences]
+            pixels = torch.cat(images, dim=-1)
             exr.write(
                 path, pixels, _tags(stack, frame), options or ExrOptions(), packed_channels(stack)
             )
-            made.append(path)
+            written.append(path)
             if progress is not None:
                 progress(index + 1, stack.frames)
     except BaseException:
-        for path in made:
+        for path in written:
             path.unlink(missing_ok=True)
         raise
-    return made
+    return written
 
 
 def _tags(stack: Stack, frame: int) -> Tags:
@@ -79,7 +79,7 @@ def _tags(stack: Stack, frame: int) -> Tags:
         frame=frame,
         pixel_aspect=stack.pixel_aspect,
         comments=stack.prompt,
-        private={
+        custom={
             "layers": json.dumps(order),
             "seed": str(stack.seed),
             "model": stack.model,

@@ -1,7 +1,7 @@
-"""Pixels for a layer that no model drew: an artist's plate, a layer of another stack, a mask.
+"""Pixels of a layer that the model does not generate: a plate, a layer of another stack, a mask.
 
-They are brought to the colours and the size of the stack they go into, and to nothing else: what
-already has both is delivered to the bit. Knows no model.
+They are converted to the color space and the size of the stack they go into, and to nothing else:
+what already has both is delivered to the bit. Knows no model.
 """
 
 from __future__ import annotations
@@ -17,163 +17,163 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from layert2v.stack import Layer, Role, Stack
+from layert2v.stack import Layer, Role, Stack, StackFormat
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image import exr
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import premultiply, to_half
-from layert2v_engine.image.stills import Picture, find_pictures, picture_size, read_picture
-from layert2v_engine.stack.manifest import Format
+from layert2v_engine.image.stills import ImageFrame, ImageInfo, find_sequence, read_image, read_info
 
 FILTER = "lanczos3"
-# How far a kept region fades out into what is drawn around it.
+# How far a kept region fades out into what is generated around it.
 SOFT_EDGE_PX = 2
 
 
 class PixelSource(Protocol):
-    """Frames ready to be delivered; `note` says what was done to them, if anything."""
+    """Frames ready to be delivered; ``note`` says what was done to them, if anything."""
 
     @property
     def note(self) -> str: ...
 
     def frame(self, index: int) -> Tensor:
-        """Frame `index` (from 0): half, premultiplied, scene-linear `[H, W, 4]`.
+        """Return frame ``index`` (from 0): half, premultiplied, scene-linear ``[H, W, 4]``.
 
-        Raises `FootageError` or `StackError`.
+        Raises ``FootageError`` or ``StackError``.
         """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fit:
-    """How pictures of one size come to fill another: scaled as a whole, its middle on the middle.
+    """How images of one size fill another: scaled uniformly, centre on centre.
 
-    A background covers the frame and loses what stands out; a foreground or a shadow fits inside
-    and is surrounded by nothing. Shapes are kept also where pixels are not square.
+    A background covers the frame and is cropped; a foreground or a shadow fits inside and is padded
+    with transparency. Shapes are kept also where pixels are not square. Sizes are width, height.
     """
 
-    source: tuple[int, int]  # width, height
+    source: tuple[int, int]
     target: tuple[int, int]
     scaled: tuple[int, int]
 
     @classmethod
-    def of(cls, source: tuple[int, int, float], format: Format, role: Role) -> Fit:
-        """From width, height and pixel aspect of `source` to those of the stack."""
-        width, height, aspect = source
-        wide = width * aspect / format.pixel_aspect
-        ratios = (format.width / wide, format.height / height)
+    def compute(cls, source: ImageInfo | StackFormat, format: StackFormat, role: Role) -> Fit:
+        """Return the fit from the size and pixel aspect of ``source`` to those of the stack."""
+        wide = source.width * source.pixel_aspect / format.pixel_aspect
+        ratios = (format.width / wide, format.height / source.height)
         scale = max(ratios) if role is Role.background else min(ratios)
         return cls(
-            source=(width, height),
+            source=(source.width, source.height),
             target=(format.width, format.height),
-            scaled=(max(1, round(wide * scale)), max(1, round(height * scale))),
+            scaled=(max(1, round(wide * scale)), max(1, round(source.height * scale))),
         )
 
     @property
-    def changes(self) -> bool:
-        """Whether there is anything to do."""
-        return not self.source == self.scaled == self.target
+    def is_identity(self) -> bool:
+        """Tell whether there is nothing to do."""
+        return self.source == self.scaled == self.target
 
     @property
     def note(self) -> str:
-        """What is done, for the history."""
-        if not self.changes:
+        """Return what is done in words, for the history."""
+        if self.is_identity:
             return ""
-        (a, b), (c, d) = self.source, self.scaled
-        cut = "cropped to the middle" if c > self.target[0] or d > self.target[1] else "centred"
-        return f"scaled from {a} x {b} to {c} x {d} with {FILTER} and {cut}"
+        (width, height), (new_width, new_height) = self.source, self.scaled
+        is_larger = new_width > self.target[0] or new_height > self.target[1]
+        placement = "cropped to the middle" if is_larger else "centred"
+        return (
+            f"scaled from {width} x {height} to {new_width} x {new_height} with {FILTER} and "
+            f"{placement}"
+        )
 
     def apply(self, pixels: Tensor) -> Tensor:
-        """Premultiplied linear float `[h, w, 4]` at the size of the stack."""
-        if not self.changes:
+        """Return premultiplied scene-linear float ``[h, w, 4]`` at the size of the stack."""
+        if self.is_identity:
             return pixels
         low, high = pixels.amin((0, 1)), pixels.amax((0, 1))
         source = oiio.ImageBuf(np.ascontiguousarray(pixels.float().numpy()))
         region = oiio.ROI(0, self.scaled[0], 0, self.scaled[1], 0, 1, 0, 4)
-        made = oiio.ImageBufAlgo.resize(source, filtername=FILTER, roi=region)
-        scaled = torch.from_numpy(np.asarray(made.get_pixels(oiio.FLOAT)))
-        # The filter overshoots at hard edges; no pixel may leave what the picture holds, and none
-        # may shine where it does not cover, if none did before.
+        resized = oiio.ImageBufAlgo.resize(source, filtername=FILTER, roi=region)
+        scaled = torch.from_numpy(np.asarray(resized.get_pixels(oiio.FLOAT)))
+        # The filter overshoots at hard edges; no pixel may leave the range of the image, and none
+        # may have light without alpha, if none had before.
         scaled = scaled.clamp(low, high)
-        if not _shines_uncovered(pixels):
+        if not _has_light_without_alpha(pixels):
             scaled[..., :3] *= to_half(scaled)[..., 3:] > 0
-        return self._placed(scaled)
+        return self._pad_or_crop(scaled)
 
-    def _placed(self, pixels: Tensor) -> Tensor:
-        margins = [side - had for side, had in zip(self.target, self.scaled, strict=True)]
+    def _pad_or_crop(self, pixels: Tensor) -> Tensor:
+        margins = [side - scaled for side, scaled in zip(self.target, self.scaled, strict=True)]
         left, top = (margin // 2 for margin in margins)
         right, bottom = margins[0] - left, margins[1] - top
         return F.pad(pixels, (0, 0, left, right, top, bottom))  # a negative margin crops
 
 
 class PlateSource:
-    """An artist's pictures as frames of a layer.
+    """An artist's images as frames of a layer.
 
-    `colorspace` is any space of `config`, `alpha` one of `layert2v.rerender.ALPHAS`. A single
-    picture is held; a longer sequence is cut at its end. Raises `FootageError` for pictures that
-    are missing, too few or, without `fitted`, of another size, and `ColorError`.
+    ``colorspace`` is any space of ``config``, ``alpha`` one of ``layert2v.rerender.ALPHAS``. A
+    single image is held; a longer sequence is cut at its end. Raises ``FootageError`` for images
+    that are missing, too few or, without ``fit``, of another size, and ``ColorError``.
     """
 
     def __init__(
         self,
         folder: Path,
-        format: Format,
+        format: StackFormat,
         role: Role,
         *,
         colorspace: str,
         alpha: str = "premultiplied",
-        fitted: bool = False,
+        fit: bool = False,
         config: ColorConfig | None = None,
     ) -> None:
         config = config or ColorConfig.load()
-        self._files = find_pictures(folder, "plate")
-        self._number, counted = _counted(len(self._files), format.frames, "plate")
-        size = picture_size(self._files[0])
-        if not fitted:
-            _same_size(self._files[0], size[:2], format, "plate")
+        self._files = find_sequence(folder, "plate")
+        self._frame_number, length_note = _match_length(len(self._files), format.frames, "plate")
+        first = read_info(self._files[0])
+        self._size = (first.width, first.height)
+        if not fit:
+            _check_size(self._files[0], self._size, format, "plate")
         source = config.find(colorspace)
-        self._fit = Fit.of(size, format, role) if fitted else None
+        self._fit = Fit.compute(first, format, role) if fit else None
         self._to_linear = config.transform(source.name, format.colorspace)
         self._linear, self._alpha, self._role = source.linear, alpha, role
-        self._size = size[:2]
-        given = f"plate in {source.name}, {alpha} alpha"
-        fitted_note = self._fit.note if self._fit else ""
-        self.note = ", ".join(part for part in (given, fitted_note, counted) if part)
+        origin = f"plate in {source.name}, {alpha} alpha"
+        fit_note = self._fit.note if self._fit else ""
+        self.note = ", ".join(part for part in (origin, fit_note, length_note) if part)
 
     def frame(self, index: int) -> Tensor:
-        path = self._files[self._number(index)]
-        picture = read_picture(path)
-        if (picture.rgb.shape[2], picture.rgb.shape[1]) != self._size:
+        path = self._files[self._frame_number(index)]
+        image = read_image(path)
+        if (image.rgb.shape[2], image.rgb.shape[1]) != self._size:
             raise FootageError(
                 f"{path.name} of the plate has another size than its first frame.",
                 "All frames of a plate have one size; scale them first.",
                 reason="SIZES_DIFFER",
             )
-        pixels = self._premultiplied(picture)
+        pixels = self._premultiply(image)
         if self._fit is not None:
             pixels = self._fit.apply(pixels)
-        if self._role is Role.background:
-            pixels = torch.cat((pixels[..., :3], torch.ones_like(pixels[..., 3:])), dim=-1)
-        return to_half(pixels)
+        return to_half(_make_opaque(pixels) if self._role is Role.background else pixels)
 
-    def _premultiplied(self, picture: Picture) -> Tensor:
-        """Scene-linear, premultiplied float `[H, W, 4]`."""
-        rgb, alpha = picture
+    def _premultiply(self, image: ImageFrame) -> Tensor:
+        """Return scene-linear, premultiplied float ``[H, W, 4]``."""
+        rgb, alpha = image
         if alpha is None or self._alpha == "opaque":
-            return _packed(self._to_linear(rgb), torch.ones_like(rgb[0]))
+            return _to_rgba(self._to_linear(rgb), torch.ones_like(rgb[0]))
         alpha = alpha.clamp(0.0, 1.0)
         if self._alpha == "straight":
-            return premultiply(_packed(self._to_linear(rgb), alpha))
-        if self._linear:  # a matrix does the same to premultiplied colour, and loses nothing
-            return _packed(self._to_linear(rgb), alpha)
-        solid = torch.where(alpha > 0, alpha, 1.0)  # light without coverage stays as it is
-        return _packed(self._to_linear(rgb / solid) * solid, alpha)
+            return premultiply(_to_rgba(self._to_linear(rgb), alpha))
+        if self._linear:  # a matrix does the same to premultiplied color, and loses nothing
+            return _to_rgba(self._to_linear(rgb), alpha)
+        divisor = torch.where(alpha > 0, alpha, 1.0)  # light without coverage stays as it is
+        return _to_rgba(self._to_linear(rgb / divisor) * divisor, alpha)
 
 
 class DonorSource:
     """A layer of another stack as frames of a layer, always fitted.
 
-    A stack of one frame is held, a longer one cut at its end. Raises `FootageError` and
-    `ColorError`.
+    A stack of one frame is held, a longer one cut at its end. Raises ``FootageError`` and
+    ``ColorError``.
     """
 
     def __init__(
@@ -181,96 +181,101 @@ class DonorSource:
         folder: Path,
         stack: Stack,
         layer: Layer,
-        format: Format,
+        format: StackFormat,
         *,
         config: ColorConfig | None = None,
     ) -> None:
         config = config or ColorConfig.load()
         self._folder, self.layer = folder, layer
-        self._number, counted = _counted(stack.frames, format.frames, "layer of the other stack")
-        self._fit = Fit.of((stack.width, stack.height, stack.pixel_aspect), format, layer.role)
+        self._frame_number, length_note = _match_length(
+            stack.frames, format.frames, "layer of the other stack"
+        )
+        self._fit = Fit.compute(stack, format, layer.role)
         self._to_linear = config.transform(stack.colorspace, format.colorspace)
         self._role = layer.role
-        recoloured = ""
+        color_note = ""
         if stack.colorspace != format.colorspace:
-            recoloured = f"from {stack.colorspace} to {format.colorspace}"
-        given = f"{layer.name} of {stack.name}"
-        parts = (given, recoloured, self._fit.note, counted)
+            color_note = f"from {stack.colorspace} to {format.colorspace}"
+        origin = f"{layer.name} of {stack.name}"
+        parts = (origin, color_note, self._fit.note, length_note)
         self.note = ", ".join(part for part in parts if part)
-        self.unchanged = not (recoloured or self._fit.changes or counted)
+        self.unchanged = not (color_note or not self._fit.is_identity or length_note)
 
     def frame(self, index: int) -> Tensor:
-        path = self._folder / self.layer.files[self._number(index)].path
+        path = self._folder / self.layer.files[self._frame_number(index)].path
         stored = exr.read(path).float()
         color = self._to_linear(stored[..., :3].movedim(-1, 0))
-        pixels = self._fit.apply(_packed(color, stored[..., 3]))
-        if self._role is Role.background:
-            pixels = torch.cat((pixels[..., :3], torch.ones_like(pixels[..., 3:])), dim=-1)
-        return to_half(pixels)
+        pixels = self._fit.apply(_to_rgba(color, stored[..., 3]))
+        return to_half(_make_opaque(pixels) if self._role is Role.background else pixels)
 
 
 class MaskSource:
-    """Where the old pixels of a layer stay: pictures of the size of the stack, white where they do.
+    """Where the old pixels of a layer stay: images of the size of the stack, white where they do.
 
-    One picture is held. What is not quite white in any channel is a soft transition.
-    Raises `FootageError`.
+    ``planes`` is ``[T, H, W]`` in 0..1. One image is held. What is not quite white in any channel
+    is a soft transition. Raises ``FootageError``.
     """
 
-    def __init__(self, folder: Path, format: Format, layer: str) -> None:
-        what = f"mask of {layer}"
-        files = find_pictures(folder, what)
-        number, _ = _counted(len(files), format.frames, what)
-        _same_size(files[0], picture_size(files[0])[:2], format, what)
-        used = [files[number(index)] for index in range(format.frames)]
-        planes = {path: read_picture(path).rgb.amin(0).clamp(0.0, 1.0) for path in {*used}}
+    def __init__(self, folder: Path, format: StackFormat, layer: str) -> None:
+        label = f"mask of {layer}"
+        files = find_sequence(folder, label)
+        frame_number, _ = _match_length(len(files), format.frames, label)
+        first = read_info(files[0])
+        _check_size(files[0], (first.width, first.height), format, label)
+        used = [files[frame_number(index)] for index in range(format.frames)]
+        planes = {path: read_image(path).rgb.amin(0).clamp(0.0, 1.0) for path in {*used}}
         for path, plane in planes.items():
-            _same_size(path, (plane.shape[1], plane.shape[0]), format, what)
-        self.planes = torch.stack([planes[path] for path in used])  # [T, H, W] in 0..1
+            _check_size(path, (plane.shape[1], plane.shape[0]), format, label)
+        self.planes = torch.stack([planes[path] for path in used])
 
-    def softened(self, index: int) -> Tensor:
-        """The mask of a frame `[H, W]`, faded out around its white, which stays white."""
+    def soft_mask(self, index: int) -> Tensor:
+        """Return the mask of a frame ``[H, W]``, faded out around its white, which stays white."""
         mask = self.planes[index]
         width = 2 * SOFT_EDGE_PX + 1
-        wide = F.max_pool2d(mask[None, None], width, 1, SOFT_EDGE_PX)
-        padded = F.pad(wide, (SOFT_EDGE_PX,) * 4, mode="replicate")
+        dilated = F.max_pool2d(mask[None, None], width, 1, SOFT_EDGE_PX)
+        padded = F.pad(dilated, (SOFT_EDGE_PX,) * 4, mode="replicate")
         return torch.maximum(mask, F.avg_pool2d(padded, width, 1)[0, 0])
 
 
-def keep(old: Tensor, new: Tensor, mask: Tensor) -> Tensor:
-    """Half `[H, W, 4]` of which `mask` `[H, W]` says how much is old: 1 and 0 are exact."""
-    share = mask[..., None]
-    mixed = to_half(torch.lerp(new.float(), old.float(), share))
-    return torch.where(share >= 1.0, old, torch.where(share <= 0.0, new, mixed))
+def blend_masked(old: Tensor, new: Tensor, mask: Tensor) -> Tensor:
+    """Return half ``[H, W, 4]``: ``mask`` ``[H, W]`` is the weight of ``old``, exact at 0 and 1."""
+    weight = mask[..., None]
+    mixed = to_half(torch.lerp(new.float(), old.float(), weight))
+    return torch.where(weight >= 1.0, old, torch.where(weight <= 0.0, new, mixed))
 
 
-def _shines_uncovered(pixels: Tensor) -> bool:
-    """Whether light lies where nothing covers, as flames and glints may."""
+def _has_light_without_alpha(pixels: Tensor) -> bool:
+    """Tell whether pixels without alpha have color, as those of flames and glints may."""
     return bool(((pixels[..., 3] == 0) & (pixels[..., :3] != 0).any(-1)).any())
 
 
-def _packed(rgb: Tensor, alpha: Tensor) -> Tensor:
+def _to_rgba(rgb: Tensor, alpha: Tensor) -> Tensor:
     return torch.cat((rgb, alpha[None])).movedim(0, -1)
 
 
-def _counted(there: int, wanted: int, what: str) -> tuple[Callable[[int], int], str]:
-    """Which frame to take for each of those wanted, and what to say about it."""
-    if there == 1:
-        return (lambda index: 0), "" if wanted == 1 else "its one frame held"
-    if there < wanted:
+def _make_opaque(pixels: Tensor) -> Tensor:
+    return torch.cat((pixels[..., :3], torch.ones_like(pixels[..., 3:])), dim=-1)
+
+
+def _match_length(count: int, required: int, label: str) -> tuple[Callable[[int], int], str]:
+    """Return which source frame is taken for an index, and a note for the history."""
+    if count == 1:
+        return (lambda index: 0), "" if required == 1 else "its one frame held"
+    if count < required:
         raise FootageError(
-            f"The {what} has {there} frames, but the stack has {wanted}.",
+            f"The {label} has {count} frames, but the stack has {required}.",
             "Give one frame to hold, or as many as the stack has; more are cut at the end.",
             reason="FRAMES_SHORT",
         )
-    note = "" if there == wanted else f"cut from {there} to {wanted} frames"
+    note = "" if count == required else f"cut from {count} to {required} frames"
     return (lambda index: index), note
 
 
-def _same_size(path: Path, size: tuple[int, int], format: Format, what: str) -> None:
+def _check_size(path: Path, size: tuple[int, int], format: StackFormat, label: str) -> None:
     if size != (format.width, format.height):
         raise FootageError(
-            f"{path.name} of the {what} is {size[0]} x {size[1]} pixels, but the stack is "
+            f"{path.name} of the {label} is {size[0]} x {size[1]} pixels, but the stack is "
             f"{format.width} x {format.height}.",
-            "Scale it, or ask for a plate to be fitted." if what == "plate" else "Scale it first.",
+            "Scale it, or ask for a plate to be fitted." if label == "plate" else "Scale it first.",
             reason="SIZES_DIFFER",
         )

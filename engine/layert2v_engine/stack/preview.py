@@ -1,6 +1,6 @@
-"""Pictures of a stack for people: a contact sheet and a movie of the comp, both plain sRGB.
+"""Images of a stack for people: a contact sheet and a movie of the comp, both plain sRGB.
 
-Previews are colorimetric: what the model painted is what they show, no view transform in between.
+Previews are colorimetric: they show the values of the layers without a view transform.
 Reads finished frames; knows no model and writes no manifest.
 """
 
@@ -24,7 +24,7 @@ from layert2v_engine.image.color import ColorConfig, ColorTransform
 from layert2v_engine.image.compositing import over
 
 FOLDER = "preview"
-CONTACT, MOVIE, VIEWER = "contact.png", "preview.mp4", "viewer.html"
+CONTACT_SHEET, MOVIE, VIEWER = "contact.png", "preview.mp4", "viewer.html"
 DISPLAY_SPACE = "srgb_rec709_scene"
 
 # A light and a dark square on which white hair and black shadows both show; linear light.
@@ -36,7 +36,7 @@ _BT709, _LIMITED_RANGE = 1, 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SheetStyle:
-    """Measures in pixels and colours of the contact sheet."""
+    """Sizes in pixels and colors of the contact sheet."""
 
     columns: int = 5
     cell_width: int = 256
@@ -46,46 +46,46 @@ class SheetStyle:
     line: int = 18
     background: str = "#15171a"
     text: str = "#e6e6e3"
-    quiet: str = "#8d939b"
+    muted: str = "#8d939b"
 
 
 def write_previews(folder: Path, stack: Stack, to_display: ColorTransform) -> list[Path]:
-    """Write contact sheet and movie; returns their paths. Raises `DiskFull` or `StackError`."""
+    """Write contact sheet and movie; returns their paths. Raises ``DiskFull`` or ``StackError``."""
     return [
         write_contact_sheet(folder, stack, to_display),
         write_movie(folder, stack, to_display),
     ]
 
 
-def folder_of(state: int) -> str:
-    """Where the previews of a state are, relative to the stack, such as `preview/v001`."""
+def preview_folder(state: int) -> str:
+    """Return where the previews of a state are, relative to the stack, such as ``preview/v001``."""
     return f"{FOLDER}/v{state:03d}"
 
 
 def remove_previews(folder: Path, state: int) -> None:
     """Remove whatever this module and the viewer write of a state."""
-    for name in (CONTACT, MOVIE, VIEWER):
-        (folder / folder_of(state) / name).unlink(missing_ok=True)
+    for name in (CONTACT_SHEET, MOVIE, VIEWER):
+        (folder / preview_folder(state) / name).unlink(missing_ok=True)
 
 
 def display_transform(stack: Stack, config: ColorConfig, colorspace: str = "") -> ColorTransform:
-    """From the colour of the stack (or `colorspace`, where its id is `unknown`) to sRGB."""
+    """Return the transform from the stack to sRGB; ``colorspace`` where its own is ``unknown``."""
     return config.transform(colorspace or stack.colorspace, DISPLAY_SPACE)
 
 
-def load(folder: Path, sequence: Layer | FlattenedSequence, frame: int) -> Tensor:
-    """One frame of a layer or flat, half `[H, W, 4]`."""
+def load_frame(folder: Path, sequence: Layer | FlattenedSequence, frame: int) -> Tensor:
+    """Read one frame of a layer or flat: half, premultiplied, scene-linear ``[H, W, 4]``."""
     return exr.read(folder / frame_path(sequence.pattern, frame))
 
 
-def to_bytes(pixels: Tensor, to_display: ColorTransform) -> np.ndarray:
-    """Linear colour `[H, W, 3]` or more channels, the rest ignored, as sRGB bytes `[H, W, 3]`."""
-    shown = to_display(pixels[..., :3].float().movedim(-1, 0)).movedim(0, -1)
-    return (shown.clamp(0.0, 1.0) * 255.0).round().to(torch.uint8).contiguous().numpy()
+def to_srgb_bytes(pixels: Tensor, to_display: ColorTransform) -> np.ndarray:
+    """Return scene-linear color ``[H, W, 3]``, further channels ignored, as sRGB bytes."""
+    display = to_display(pixels[..., :3].float().movedim(-1, 0)).movedim(0, -1)
+    return (display.clamp(0.0, 1.0) * 255.0).round().to(torch.uint8).contiguous().numpy()
 
 
-def over_checker(pixels: Tensor) -> Tensor:
-    """Premultiplied linear `[H, W, 4]` over a checkerboard; opaque pixels are unchanged."""
+def composite_on_checker(pixels: Tensor) -> Tensor:
+    """Composite premultiplied scene-linear ``[H, W, 4]`` over a checkerboard, float32."""
     rows, columns = (torch.arange(size) // _CHECKER_PX for size in pixels.shape[:2])
     dark, light = _CHECKER
     squares = dark + (light - dark) * ((rows[:, None] + columns) % 2).float()
@@ -94,12 +94,12 @@ def over_checker(pixels: Tensor) -> Tensor:
 
 
 def write_movie(folder: Path, stack: Stack, to_display: ColorTransform) -> Path:
-    """The comp as H.264, limited range, BT.709 matrix and tags; returns its path."""
-    path = folder / folder_of(stack.state) / MOVIE
+    """Write the comp as H.264, limited range, BT.709 matrix and tags; returns its path."""
+    path = folder / preview_folder(stack.state) / MOVIE
     factor = max(1, round(_MOVIE_LINES / stack.height))
     size = (stack.width * factor, stack.height * factor)
     with atomic_write(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=exr.rate(stack.fps))
+        stream = container.add_stream("libx264", rate=exr.frame_rate(stack.fps))
         # 4:2:0 needs even sizes; the last row or column is repeated.
         stream.width, stream.height = (side + side % 2 for side in size)
         stream.pix_fmt = "yuv420p"
@@ -118,11 +118,11 @@ def write_movie(folder: Path, stack: Stack, to_display: ColorTransform) -> Path:
 def write_contact_sheet(
     folder: Path, stack: Stack, to_display: ColorTransform, style: SheetStyle | None = None
 ) -> Path:
-    """A PNG with a row for comp, each layer from top to bottom, and ref; returns its path."""
+    """Write a PNG with a row for comp, each layer from top to bottom, and ref; return its path."""
     style = style or SheetStyle()
     rows: list[Layer | FlattenedSequence] = [stack.flat("comp"), *reversed(stack.layers)]
     rows += [flat for flat in stack.flats if flat.name == "ref"]
-    frames = _sampled(stack, style.columns)
+    frames = _sample_frames(stack, style.columns)
     cell = (style.cell_width, round(style.cell_width * stack.height / stack.width))
     top = style.margin + 4 * style.line
     left = style.margin + style.label_width
@@ -134,21 +134,23 @@ def write_contact_sheet(
     _draw_header(draw, stack, style, width)
     for column, frame in enumerate(frames):
         x = left + column * (cell[0] + style.gap)
-        draw.text((x, top - style.line), str(frame), fill=style.quiet, font=_font(12))
+        draw.text((x, top - style.line), str(frame), fill=style.muted, font=_font(12))
         for row, sequence in enumerate(rows):
-            shown = to_bytes(over_checker(load(folder, sequence, frame)), to_display)
-            image = Image.fromarray(shown).resize(cell, Image.Resampling.LANCZOS)
+            pixels = to_srgb_bytes(
+                composite_on_checker(load_frame(folder, sequence, frame)), to_display
+            )
+            image = Image.fromarray(pixels).resize(cell, Image.Resampling.LANCZOS)
             sheet.paste(image, (x, top + row * (row_height + style.gap)))
     for row, sequence in enumerate(rows):
         _draw_label(draw, sequence, top + row * (row_height + style.gap), style)
-    path = folder / folder_of(stack.state) / CONTACT
+    path = folder / preview_folder(stack.state) / CONTACT_SHEET
     with atomic_write(path) as temporary:
         sheet.save(temporary, format="PNG")
     return path
 
 
-def describe(sequence: Layer | FlattenedSequence) -> str:
-    """What a row of a preview shows, in a few words."""
+def describe_sequence(sequence: Layer | FlattenedSequence) -> str:
+    """Return what a sequence is, in a few words."""
     if isinstance(sequence, Layer):
         words = sequence.role.value
         return f"{words} of {sequence.caster}" if sequence.caster else words
@@ -156,7 +158,7 @@ def describe(sequence: Layer | FlattenedSequence) -> str:
 
 
 def summary(stack: Stack) -> str:
-    """Format, range and colour of a stack in one line."""
+    """Return size, frame range, rate and color space of a stack in one line."""
     last = stack.start_frame + stack.frames - 1
     return (
         f"{stack.width} x {stack.height}   {stack.start_frame}-{last} at {stack.fps:g} fps   "
@@ -167,7 +169,7 @@ def summary(stack: Stack) -> str:
 def _comp_images(folder: Path, stack: Stack, to_display: ColorTransform) -> Iterator[Image.Image]:
     comp = stack.flat("comp")
     for frame in range(stack.start_frame, stack.start_frame + stack.frames):
-        yield Image.fromarray(to_bytes(load(folder, comp, frame), to_display))
+        yield Image.fromarray(to_srgb_bytes(load_frame(folder, comp, frame), to_display))
 
 
 def _video_frame(image: Image.Image) -> av.VideoFrame:
@@ -180,8 +182,8 @@ def _video_frame(image: Image.Image) -> av.VideoFrame:
     )
 
 
-def _sampled(stack: Stack, count: int) -> list[int]:
-    """Up to `count` frame numbers from first to last, evenly spread."""
+def _sample_frames(stack: Stack, count: int) -> list[int]:
+    """Return up to ``count`` frame numbers from first to last, evenly spread."""
     count = min(count, stack.frames)
     steps = max(count - 1, 1)
     return [stack.start_frame + round(i * (stack.frames - 1) / steps) for i in range(count)]
@@ -191,9 +193,9 @@ def _draw_header(draw: ImageDraw.ImageDraw, stack: Stack, style: SheetStyle, wid
     x, y = style.margin, style.margin - 6
     draw.text((x, y), stack.name, fill=style.text, font=_font(20))
     right = width - style.margin
-    draw.text((right, y + 6), summary(stack), fill=style.quiet, font=_font(12), anchor="ra")
-    for line in _wrapped(stack.prompt, _font(14), right - x, limit=1):
-        draw.text((x, y + 30), line, fill=style.quiet, font=_font(14))
+    draw.text((right, y + 6), summary(stack), fill=style.muted, font=_font(12), anchor="ra")
+    for line in _wrap_text(stack.prompt, _font(14), right - x, limit=1):
+        draw.text((x, y + 30), line, fill=style.muted, font=_font(14))
 
 
 def _draw_label(
@@ -201,11 +203,11 @@ def _draw_label(
 ) -> None:
     x = style.margin
     draw.text((x, y - 2), sequence.name, fill=style.text, font=_font(15))
-    lines = [describe(sequence)]
+    lines = [describe_sequence(sequence)]
     prompt = sequence.prompt if isinstance(sequence, Layer) else ""
-    lines += _wrapped(prompt, _font(12), style.label_width - 32, limit=2)
+    lines += _wrap_text(prompt, _font(12), style.label_width - 32, limit=2)
     for number, line in enumerate(lines, start=1):
-        draw.text((x, y + 2 + number * style.line), line, fill=style.quiet, font=_font(12))
+        draw.text((x, y + 2 + number * style.line), line, fill=style.muted, font=_font(12))
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
@@ -214,8 +216,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return font
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int, limit: int) -> list[str]:
-    """At most `limit` lines of whole words; dots show that there is more."""
+def _wrap_text(text: str, font: ImageFont.FreeTypeFont, width: int, limit: int) -> list[str]:
+    """Return at most ``limit`` lines of whole words; dots show that there is more."""
     lines: list[str] = []
     for word in text.split():
         joined = f"{lines[-1]} {word}" if lines else word

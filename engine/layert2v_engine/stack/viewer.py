@@ -1,7 +1,7 @@
 """A stack as one HTML file: play, step, switch layers, look at alpha; no server and no network.
 
-Frames are embedded as small WebP pictures, colour above and alpha below, so that the browser's own
-premultiplication cannot touch them; the page composites in linear light as `compositing` does.
+Frames are embedded as small WebP pictures, color above and alpha below, so that the browser's own
+premultiplication cannot touch them; the page composites in linear light as ``compositing`` does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ from layert2v.stack import FlattenedSequence, Layer, Stack
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.color import ColorTransform
 from layert2v_engine.image.compositing import unpremultiply
-from layert2v_engine.stack.preview import VIEWER, describe, folder_of, load, summary, to_bytes
+from layert2v_engine.stack.preview import (
+    VIEWER,
+    describe_sequence,
+    load_frame,
+    preview_folder,
+    summary,
+    to_srgb_bytes,
+)
 
 _LONGEST_SIDE = 512
 # Small stacks are embedded without loss; bigger ones would make the page heavy.
@@ -34,17 +41,17 @@ _WEBP_QUALITY = 88
 
 
 def write_viewer(folder: Path, stack: Stack, to_display: ColorTransform) -> Path:
-    """Write the viewer beside the other previews; returns its path. Raises `DiskFull`."""
+    """Write the viewer beside the other previews; returns its path. Raises ``DiskFull``."""
     size = _embedded_size(stack)
     refs = [flat for flat in stack.flats if flat.name == "ref"]
     pixels = size[0] * size[1] * stack.frames * (len(stack.layers) + len(refs))
     lossless = pixels <= _LOSSLESS_PIXELS
 
-    def embedded(sequence: Layer | FlattenedSequence) -> dict[str, Any]:
+    def embed(sequence: Layer | FlattenedSequence) -> dict[str, Any]:
         frames = _frames(folder, stack, sequence, size, to_display)
         return {
             "name": sequence.name,
-            "role": describe(sequence),
+            "role": describe_sequence(sequence),
             "prompt": sequence.prompt if isinstance(sequence, Layer) else "",
             "frames": [_data_url(frame, lossless) for frame in frames],
         }
@@ -59,20 +66,20 @@ def write_viewer(folder: Path, stack: Stack, to_display: ColorTransform) -> Path
         "fps": stack.fps,
         "startFrame": stack.start_frame,
         "frames": stack.frames,
-        "layers": [embedded(layer) for layer in stack.layers],
-        "ref": embedded(refs[0]) if refs else None,
+        "layers": [embed(layer) for layer in stack.layers],
+        "ref": embed(refs[0]) if refs else None,
     }
     template = resources.files(__package__).joinpath("viewer.html").read_text(encoding="utf-8")
     safe = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
     page = template.replace("{{TITLE}}", html.escape(stack.name)).replace("{{DATA}}", safe)
-    path = folder / folder_of(stack.state) / VIEWER
+    path = folder / preview_folder(stack.state) / VIEWER
     with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
 
 
 def _embedded_size(stack: Stack) -> tuple[int, int]:
-    """Height and width of an embedded picture."""
+    """Return height and width of an embedded picture in pixels."""
     scale = min(1.0, _LONGEST_SIDE / max(stack.width, stack.height))
     return max(1, round(stack.height * scale)), max(1, round(stack.width * scale))
 
@@ -85,11 +92,13 @@ def _frames(
     to_display: ColorTransform,
 ) -> Iterator[np.ndarray]:
     for frame in range(stack.start_frame, stack.start_frame + stack.frames):
-        yield _two_halves(_shrunk(load(folder, sequence, frame).float(), size), to_display)
+        yield _stack_color_and_alpha(
+            _downscale(load_frame(folder, sequence, frame).float(), size), to_display
+        )
 
 
-def _shrunk(pixels: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resample premultiplied linear `[H, W, 4]`, the only state in which that is right."""
+def _downscale(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resample premultiplied scene-linear float ``[H, W, 4]``, the only encoding fit for that."""
     if tuple(pixels.shape[:2]) == size:
         return pixels
     planes = pixels.movedim(-1, 0)[None]
@@ -97,10 +106,10 @@ def _shrunk(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     return small[0].movedim(0, -1)
 
 
-def _two_halves(pixels: Tensor, to_display: ColorTransform) -> np.ndarray:
-    """Straight sRGB above alpha, `[2 * H, W, 3]`; only the colour where all is opaque."""
+def _stack_color_and_alpha(pixels: Tensor, to_display: ColorTransform) -> np.ndarray:
+    """Return straight sRGB above alpha, bytes ``[2 * H, W, 3]``; ``[H, W, 3]`` if all is opaque."""
     straight = unpremultiply(pixels)
-    color = to_bytes(straight, to_display)
+    color = to_srgb_bytes(straight, to_display)
     alpha = straight[..., 3:].clamp(0.0, 1.0)
     if bool((alpha == 1.0).all()):
         return color

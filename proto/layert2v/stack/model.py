@@ -83,12 +83,10 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True)
-class Stack:
-    """A layer stack. ``layers`` run from bottom to top; ``colorspace`` is an OCIO interop id.
+class StackFormat:
+    """What all sequences of a stack share. ``colorspace`` is an OCIO interop id.
 
-    ``frames`` counts frames from ``start_frame``; sizes are pixels. ``prompt_interpretation``
-    says how the prompt was read, ``warnings`` where it may not have been. ``latents`` is what a
-    re-render starts from, one file per version of a layer or of ref; some or all may be absent.
+    ``frames`` counts frames from ``start_frame``; sizes are pixels.
     """
 
     name: str
@@ -99,6 +97,17 @@ class Stack:
     start_frame: int
     frames: int
     colorspace: str
+
+
+@dataclass(frozen=True)
+class Stack(StackFormat):
+    """A layer stack, with the format of its sequences. ``layers`` run from bottom to top.
+
+    ``prompt_interpretation`` says how the prompt was read, ``warnings`` where it may not have been.
+    ``latents`` is what a re-render starts from, one file per version of a layer or of ref; some or
+    all may be absent.
+    """
+
     layers: tuple[Layer, ...]
     flats: tuple[FlattenedSequence, ...]
     prompt: str

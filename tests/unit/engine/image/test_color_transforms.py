@@ -36,7 +36,7 @@ def pinned() -> ColorConfig:
 
 
 def wide_values() -> torch.Tensor:
-    """Colours below black, ordinary and far above white."""
+    """Return colors below black, ordinary ones and some far above white."""
     values = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(1))
     values[:, :8] = values[:, :8] * 0.05
     values[:, 8:12] -= 0.5
@@ -50,7 +50,7 @@ def test_compiled_colour_is_ocios_own_within_a_half_ulp(
 ) -> None:
     convert = pinned.transform(source, target)
     assert convert.compiled
-    made, wanted = convert(wide_values()).half(), convert.on_cpu(wide_values()).half()
+    made, wanted = convert(wide_values()).half(), convert.apply_on_cpu(wide_values()).half()
     steps = made.view(torch.int16).int() - wanted.view(torch.int16).int()
     near_zero = (made - wanted).abs() < 1e-5
     assert bool(((steps.abs() <= 1) | near_zero).all())
@@ -62,7 +62,7 @@ def test_what_is_no_curve_and_matrix_falls_back_to_ocio(
 ) -> None:
     convert = pinned.transform(source, target)
     assert not convert.compiled
-    assert torch.equal(convert(gradient()), convert.on_cpu(gradient()))
+    assert torch.equal(convert(gradient()), convert.apply_on_cpu(gradient()))
 
 
 def test_any_leading_dimensions_and_views_with_gaps_are_taken(pinned: ColorConfig) -> None:
@@ -76,7 +76,7 @@ def test_any_leading_dimensions_and_views_with_gaps_are_taken(pinned: ColorConfi
 
 def test_the_input_is_not_changed(pinned: ColorConfig) -> None:
     picture = gradient()
-    pinned.transform("srgb_rec709_scene", "lin_ap1_scene").on_cpu(picture)
+    pinned.transform("srgb_rec709_scene", "lin_ap1_scene").apply_on_cpu(picture)
     assert torch.equal(picture, gradient())
 
 
@@ -144,7 +144,9 @@ def coarse_matmul() -> Iterator[None]:
 @pytest.mark.usefixtures("coarse_matmul")
 def test_colour_keeps_its_precision_where_the_model_gave_it_up(pinned: ColorConfig) -> None:
     convert = pinned.transform("srgb_rec709_scene", "lin_ap1_scene")
-    torch.testing.assert_close(convert(gradient()), convert.on_cpu(gradient()), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        convert(gradient()), convert.apply_on_cpu(gradient()), atol=1e-6, rtol=0
+    )
 
 
 @pytest.mark.gpu

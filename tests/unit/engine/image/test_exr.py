@@ -140,7 +140,7 @@ def test_there_is_no_time_code_where_it_has_no_room(tmp_path: Path) -> None:
 
 def test_text_of_any_script_and_length_survives(tmp_path: Path) -> None:
     prompt, blob = "狐 läuft 🦊", json.dumps({"frames": list(range(60_000))})
-    path = write(tmp_path / "a.exr", pixels(), comments=prompt, private={"blob": blob})
+    path = write(tmp_path / "a.exr", pixels(), comments=prompt, custom={"blob": blob})
     header, _ = read_exr(path)
     assert header["comments"] == prompt
     assert header["layert2v/blob"] == blob
@@ -150,7 +150,7 @@ def test_text_of_any_script_and_length_survives(tmp_path: Path) -> None:
 def test_a_seed_above_53_bits_survives_as_text(tmp_path: Path) -> None:
     """As numbers, OIIO drops what is above 31 bits and OpenEXR writes 0."""
     seed = str(2**63 - 1)
-    header, _ = read_exr(write(tmp_path / "a.exr", pixels(), private={"seed": seed}))
+    header, _ = read_exr(write(tmp_path / "a.exr", pixels(), custom={"seed": seed}))
     assert header["layert2v/seed"] == seed
 
 

@@ -154,7 +154,7 @@ def test_interleaved_layouts_hold_the_same_samples(layout: str, planar: str) -> 
         matrix="bt709",
         full_range=False,
     )
-    rgb = video._from_video(frame, info).rgb[:, 4, 4]
+    rgb = video._to_image_frame(frame, info).rgb[:, 4, 4]
     torch.testing.assert_close(rgb, torch.tensor([0.0, 1.0, 0.0]), atol=0.006, rtol=0)
 
 
@@ -217,14 +217,14 @@ def test_alpha_of_images_is_straight(tmp_path: Path) -> None:
 
 def test_a_gap_in_a_sequence_is_named(tmp_path: Path) -> None:
     images(tmp_path / "s", [1, 2, 5])
-    with pytest.raises(FootageError, match="frame 3 is missing"):
+    with pytest.raises(FootageError, match="frame is missing between shot"):
         open_clip(tmp_path / "s")
 
 
 def test_two_sequences_in_a_folder_are_not_mixed(tmp_path: Path) -> None:
     images(tmp_path / "s", [1, 2])
     images(tmp_path / "s", [1, 2], stem="other.")
-    with pytest.raises(FootageError, match="more than one image sequence"):
+    with pytest.raises(FootageError, match="not frames of one sequence"):
         open_clip(tmp_path / "s")
     assert open_clip(tmp_path / "s" / "other.####.png").info.frames == 2
 
@@ -235,7 +235,7 @@ def test_two_sequences_in_a_folder_are_not_mixed(tmp_path: Path) -> None:
         ("missing.mp4", None, "FOOTAGE_NOT_FOUND"),
         ("shot.####.png", None, "FOOTAGE_NOT_FOUND"),
         ("text.mp4", b"not a video", "FOOTAGE_UNREADABLE"),
-        ("a.0001.png", b"not a picture", "FOOTAGE_UNREADABLE"),
+        ("a.0001.png", b"not a picture", "PICTURE_UNREADABLE"),
         ("a.exr", b"", "FOOTAGE_LINEAR"),
     ],
 )

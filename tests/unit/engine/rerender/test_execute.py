@@ -106,7 +106,7 @@ def test_comp_is_the_over_of_what_is_delivered(
     made = rerender(spec, stack)
     report = inspect(stack, made)
     assert report.problems == []
-    assert report.comp_exact == made.frames
+    assert report.exact_comp_frames == made.frames
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.4])

@@ -12,7 +12,8 @@ from fakes.layer_files import fingerprints, frames
 from fakes.pictures import HEIGHT, WIDTH, disc, gradient, write_stack
 from layert2v.stack import Role, Stack, read, read_state
 from layert2v_engine.errors import StackError
-from layert2v_engine.stack.editor import Provenance, StackEditor
+from layert2v_engine.stack.editor import StackEditor
+from layert2v_engine.stack.manifest import Provenance
 
 
 def change(folder: Path, layer: str = "bg", at: int = 0) -> Stack:

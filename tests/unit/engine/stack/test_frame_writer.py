@@ -24,7 +24,8 @@ from layert2v.stack import Role
 from layert2v_engine.errors import ColorError, StackError
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.exr import COMPRESSIONS, RESERVED_NAMES, ExrOptions
-from layert2v_engine.stack.editor import Provenance, StackWriter
+from layert2v_engine.stack.manifest import Provenance
+from layert2v_engine.stack.writer import StackWriter
 
 
 def frame(folder: Path, name: str, number: int = 1001) -> np.ndarray:
@@ -201,7 +202,7 @@ def test_frames_are_announced_on_the_callers_thread_when_they_are_whole(tmp_path
         assert read_rgba(path).shape == (HEIGHT, WIDTH, 4)
         seen.append((name, index))
 
-    write_stack(tmp_path / "s", frame_written=announce)
+    write_stack(tmp_path / "s", on_frame_written=announce)
     assert seen[:4] == [("bg", 0), ("shadow_01", 0), ("fg_01", 0), ("ref", 0)]
     assert seen[-2:] == [("comp", 0), ("comp", 1)]
 

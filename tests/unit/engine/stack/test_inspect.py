@@ -45,8 +45,8 @@ def stack(tmp_path: Path) -> Path:
 def test_a_delivered_stack_has_no_problems(stack: Path) -> None:
     report = look(stack)
     assert report.problems == []
-    assert report.comp_exact == 2
-    assert report.hashes_right == 12
+    assert report.exact_comp_frames == 2
+    assert report.matching_hashes == 12
     assert report.packed is None
 
 
@@ -73,7 +73,7 @@ def test_a_changed_pixel_is_found_by_hash_and_by_recomposition(stack: Path) -> N
     report = look(stack)
     assert any("its hash differs" in problem for problem in report.problems)
     assert any("comp of frame 1002 is not the over" in problem for problem in report.problems)
-    assert report.comp_exact == 1
+    assert report.exact_comp_frames == 1
     assert report.comp_error > 0.01
 
 
@@ -139,7 +139,7 @@ def test_a_damaged_file_is_reported_and_the_rest_is_looked_at(stack: Path, conte
     (stack / FG).write_bytes(content)
     report = look(stack)
     assert f"{FG} cannot be read." in report.problems
-    assert report.comp_exact == 1
+    assert report.exact_comp_frames == 1
 
 
 def test_a_file_cut_short_is_one_complaint_and_no_noise(

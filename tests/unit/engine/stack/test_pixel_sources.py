@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,20 @@ import pytest
 import torch
 
 from fakes.pictures import write_stack
-from layert2v.stack import Role, read
+from layert2v.stack import Role, StackFormat, read
 from layert2v_engine.errors import ColorError, FootageError
 from layert2v_engine.image import exr
 from layert2v_engine.image.color import PINNED_CONFIG
-from layert2v_engine.image.stills import find_pictures, read_picture
-from layert2v_engine.stack.manifest import Format
-from layert2v_engine.stack.pixel_sources import DonorSource, Fit, MaskSource, PlateSource, keep
+from layert2v_engine.image.stills import find_sequence, read_image
+from layert2v_engine.stack.pixel_sources import (
+    DonorSource,
+    Fit,
+    MaskSource,
+    PlateSource,
+    blend_masked,
+)
 
-FORMAT = Format(
+FORMAT = StackFormat(
     name="shot",
     width=12,
     height=8,
@@ -30,6 +36,7 @@ FORMAT = Format(
     frames=3,
     colorspace="lin_rec709_scene",
 )
+LARGE = replace(FORMAT, width=24, height=16)
 
 
 def picture(seed: int = 0, height: int = 8, width: int = 12, channels: int = 4) -> np.ndarray:
@@ -50,7 +57,7 @@ def save(path: Path, pixels: np.ndarray, kind: str = "half", **attributes: Any) 
 
 
 def converted(rgb: np.ndarray, source: str, target: str = "lin_rec709_scene") -> np.ndarray:
-    """Colours by OCIO's own processor."""
+    """Return colors that OCIO's own processor converted."""
     config = ocio.Config.CreateFromBuiltinConfig(PINNED_CONFIG)
     cpu = config.getProcessor(source, target).getDefaultCPUProcessor()
     out = np.ascontiguousarray(rgb, np.float32).copy()
@@ -103,14 +110,14 @@ def test_a_background_plate_is_opaque(tmp_path: Path) -> None:
 
 def test_grey_pictures_and_crops_are_read(tmp_path: Path) -> None:
     save(tmp_path / "p" / "a.png", np.full((8, 12, 1), 51, np.uint8), "uint8")
-    assert read_picture(tmp_path / "p" / "a.png").rgb.unique().tolist() == pytest.approx([0.2])
+    assert read_image(tmp_path / "p" / "a.png").rgb.unique().tolist() == pytest.approx([0.2])
     spec = oiio.ImageSpec(4, 2, 3, "half")
     spec.x, spec.y, spec.full_width, spec.full_height = 3, 5, 12, 8
     out = oiio.ImageOutput.create("exr")
     out.open(str(tmp_path / "p" / "b.exr"), spec)
     out.write_image(np.ones((2, 4, 3), np.float32))
     out.close()
-    rgb = read_picture(tmp_path / "p" / "b.exr").rgb
+    rgb = read_image(tmp_path / "p" / "b.exr").rgb
     assert rgb.shape == (3, 8, 12)
     assert (rgb[:, 5:7, 3:7] == 1).all()
     assert rgb.sum() == 3 * 8
@@ -120,7 +127,7 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for number in (100, 98, 101, 99):
         save(tmp_path / "p" / f"s.{number}.exr", picture())
     (tmp_path / "p" / "notes.txt").touch()
-    names = [path.name for path in find_pictures(tmp_path / "p", "plate")]
+    names = [path.name for path in find_sequence(tmp_path / "p", "plate")]
     assert names == ["s.98.exr", "s.99.exr", "s.100.exr", "s.101.exr"]
 
 
@@ -175,7 +182,9 @@ def test_an_unknown_space_and_a_broken_file_are_said(tmp_path: Path) -> None:
 def test_a_fit_keeps_shapes(
     role: Role, size: tuple[int, int, float], scaled: tuple[int, int]
 ) -> None:
-    fit = Fit.of(size, FORMAT, role)
+    fit = Fit.compute(
+        replace(FORMAT, width=size[0], height=size[1], pixel_aspect=size[2]), FORMAT, role
+    )
     assert fit.scaled == scaled
     made = fit.apply(torch.ones(size[1], size[0], 4))
     assert made.shape == (8, 12, 4)
@@ -185,7 +194,7 @@ def test_a_fit_keeps_shapes(
 
 def test_the_filter_is_the_one_that_is_stated() -> None:
     pixels = torch.from_numpy(picture(3, 16, 24))
-    fit = Fit.of((24, 16, 1.0), FORMAT, Role.foreground)
+    fit = Fit.compute(LARGE, FORMAT, Role.foreground)
     assert fit.note == "scaled from 24 x 16 to 12 x 8 with lanczos3 and centred"
     source = oiio.ImageBuf(pixels.numpy())
     region = oiio.ROI(0, 12, 0, 8, 0, 1, 0, 4)
@@ -196,7 +205,7 @@ def test_the_filter_is_the_one_that_is_stated() -> None:
 def test_a_scaled_edge_does_not_ring() -> None:
     pixels = torch.zeros(16, 24, 4)
     pixels[:, 12:] = 1
-    made = Fit.of((24, 16, 1.0), FORMAT, Role.foreground).apply(pixels)
+    made = Fit.compute(LARGE, FORMAT, Role.foreground).apply(pixels)
     assert (made.min(), made.max()) == (0, 1)
 
 
@@ -204,7 +213,7 @@ def test_a_scaled_layer_shines_only_where_it_covers() -> None:
     pixels = torch.from_numpy(picture(4, 16, 24))
     pixels[:, :12, 3] /= 1000
     pixels[:, 12:] = 0
-    fit = Fit.of((24, 16, 1.0), FORMAT, Role.foreground)
+    fit = Fit.compute(LARGE, FORMAT, Role.foreground)
     made = fit.apply(pixels)
     assert (made[..., :3].half()[made[..., 3].half() == 0] == 0).all()
     pixels[3, 20] = torch.tensor([5.0, 5.0, 5.0, 0.0])  # a spark has no coverage
@@ -214,7 +223,7 @@ def test_a_scaled_layer_shines_only_where_it_covers() -> None:
 
 def test_a_layer_of_the_same_format_is_taken_to_the_bit(tmp_path: Path) -> None:
     other = write_stack(tmp_path / "other", frames=3)
-    source = DonorSource(tmp_path / "other", other, other.layer("fg_01"), Format.of(other))
+    source = DonorSource(tmp_path / "other", other, other.layer("fg_01"), other)
     stored = exr.read(tmp_path / "other" / other.layer("fg_01").files[1].path)
     assert source.unchanged
     assert torch.equal(source.frame(1), stored)
@@ -240,10 +249,10 @@ def test_white_keeps_the_old_pixels_to_the_bit_and_black_the_new(tmp_path: Path)
     save(tmp_path / "m" / "a.png", mask, "uint8")
     source = MaskSource(tmp_path / "m", FORMAT, "bg")
     old, new = (torch.from_numpy(picture(seed)).half() for seed in (0, 1))
-    made = keep(old, new, source.softened(1))
-    assert torch.equal(made[:, :4], old[:, :4])
-    assert torch.equal(made[:, 8:], new[:, 8:])
-    share = ((made - new).float() / (old - new).float())[:, 4:8].median(0).values.mean(-1)
+    blended = blend_masked(old, new, source.soft_mask(1))
+    assert torch.equal(blended[:, :4], old[:, :4])
+    assert torch.equal(blended[:, 8:], new[:, 8:])
+    share = ((blended - new).float() / (old - new).float())[:, 4:8].median(0).values.mean(-1)
     assert share.tolist() == sorted(
         share.tolist(), reverse=True
     )  # a soft way from one to the other

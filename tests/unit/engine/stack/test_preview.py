@@ -57,17 +57,21 @@ def code_values(picture: torch.Tensor) -> np.ndarray:
 def test_previews_show_the_colours_that_came_in(tmp_path: Path, colorspace: str) -> None:
     """Colorimetric there and back: no view transform darkens the picture."""
     made = write_stack(tmp_path, colorspace=colorspace)
-    shown = preview.to_bytes(preview.load(tmp_path, made.layer("bg"), 1001), transform(made))
+    shown = preview.to_srgb_bytes(
+        preview.load_frame(tmp_path, made.layer("bg"), 1001), transform(made)
+    )
     assert np.abs(shown - code_values(gradient())).max() <= 1
 
 
 def test_the_movie_is_tagged_and_coloured_as_bt709(tmp_path: Path) -> None:
     """FFmpeg's own conversion would use the BT.601 matrix under a BT.709 tag."""
     made = write_stack(tmp_path, width=64, height=48)
-    clip = open_clip(tmp_path / preview.folder_of(1) / preview.MOVIE)
+    clip = open_clip(tmp_path / preview.preview_folder(1) / preview.MOVIE)
     assert (clip.info.matrix, clip.info.full_range, clip.info.assumed) == ("bt709", False, ())
     assert clip.info.frames == made.frames
-    wanted = preview.to_bytes(preview.load(tmp_path, made.flat("comp"), 1001), transform(made))
+    wanted = preview.to_srgb_bytes(
+        preview.load_frame(tmp_path, made.flat("comp"), 1001), transform(made)
+    )
     factor = clip.info.height // made.height
     middle = next(iter(clip)).rgb.movedim(0, -1)[factor // 2 :: factor, factor // 2 :: factor]
     assert np.abs(middle.numpy() * 255 - wanted).mean() < 3.0
@@ -75,7 +79,7 @@ def test_the_movie_is_tagged_and_coloured_as_bt709(tmp_path: Path) -> None:
 
 def test_the_movie_carries_all_colour_tags(tmp_path: Path) -> None:
     write_stack(tmp_path)
-    with av.open(str(tmp_path / preview.folder_of(1) / preview.MOVIE)) as container:
+    with av.open(str(tmp_path / preview.preview_folder(1) / preview.MOVIE)) as container:
         context = container.streams.video[0].codec_context
         tags = (context.colorspace, context.color_primaries, context.color_trc)
         assert ([int(tag) for tag in tags], context.name) == ([1, 1, 1], "h264")
@@ -90,7 +94,7 @@ def test_the_same_frames_give_the_same_movie(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(27, 19), (401, 363), (1, 1)])
 def test_odd_sizes_make_a_movie(tmp_path: Path, size: tuple[int, int]) -> None:
     write_stack(tmp_path, width=size[0], height=size[1], frames=1)
-    assert open_clip(tmp_path / preview.folder_of(1) / preview.MOVIE).info.frames == 1
+    assert open_clip(tmp_path / preview.preview_folder(1) / preview.MOVIE).info.frames == 1
 
 
 @pytest.mark.parametrize(("frames", "columns"), [(1, 1), (3, 3), (17, 5)])
@@ -99,17 +103,17 @@ def test_the_contact_sheet_has_a_column_for_frames_from_first_to_last(
 ) -> None:
     write_stack(tmp_path, frames=frames)
     style = preview.SheetStyle()
-    with Image.open(tmp_path / preview.folder_of(1) / preview.CONTACT) as sheet:
+    with Image.open(tmp_path / preview.preview_folder(1) / preview.CONTACT_SHEET) as sheet:
         cells = sheet.width - 2 * style.margin - style.label_width + style.gap
         assert cells // (style.cell_width + style.gap) == columns
 
 
 def test_the_contact_sheet_shows_layers_over_a_checkerboard(tmp_path: Path) -> None:
     made = write_stack(tmp_path)
-    board = preview.over_checker(torch.zeros(HEIGHT, WIDTH, 4))
+    board = preview.composite_on_checker(torch.zeros(HEIGHT, WIDTH, 4))
     assert len(board[..., 0].unique()) == 2
-    opaque = preview.load(tmp_path, made.layer("bg"), 1001)
-    assert torch.equal(preview.over_checker(opaque), opaque.float())
+    opaque = preview.load_frame(tmp_path, made.layer("bg"), 1001)
+    assert torch.equal(preview.composite_on_checker(opaque), opaque.float())
 
 
 def test_long_prompts_and_missing_refs_fit_the_sheet(tmp_path: Path) -> None:
@@ -117,7 +121,7 @@ def test_long_prompts_and_missing_refs_fit_the_sheet(tmp_path: Path) -> None:
     layers = tuple(replace(layer, prompt="a very long prompt " * 40) for layer in made.layers)
     plain = replace(made, prompt="word " * 400, layers=layers, flats=made.flats[:1])
     preview.write_contact_sheet(tmp_path, plain, transform(made))
-    with Image.open(tmp_path / preview.folder_of(1) / preview.CONTACT) as sheet:
+    with Image.open(tmp_path / preview.preview_folder(1) / preview.CONTACT_SHEET) as sheet:
         assert sheet.mode == "RGB"
 
 
@@ -178,9 +182,11 @@ def test_the_page_composites_what_the_files_hold(tmp_path: Path) -> None:
     seen = probed(browser, tmp_path)
     shots = {name: np.array(v).reshape(HEIGHT, WIDTH, 4)[..., :3] for name, v in seen.items()}
     for name, frame in (("comp", 1001), ("next", 1002)):
-        wanted = preview.to_bytes(preview.load(tmp_path, made.flat("comp"), frame), transform(made))
+        wanted = preview.to_srgb_bytes(
+            preview.load_frame(tmp_path, made.flat("comp"), frame), transform(made)
+        )
         assert np.abs(shots[name] - wanted.astype(int)).max() <= 3
-    alpha = preview.load(tmp_path, made.layer("fg_01"), 1001)[..., 3].float().numpy() * 255
+    alpha = preview.load_frame(tmp_path, made.layer("fg_01"), 1001)[..., 3].float().numpy() * 255
     assert (shots["alpha"] == 255).all()
     assert np.abs(shots["foreground"][..., 0] - alpha).max() <= 1
     assert np.abs(shots["without"][0, 0].astype(int) - shots["comp"][0, 0]).max() > 20

@@ -14,13 +14,13 @@ from layert2v.stack import Stack
 from layert2v_engine.errors import FootageError
 from layert2v_engine.stack.inspect import inspect
 from layert2v_engine.stack.video_import import (
-    Footage,
-    ForegroundClips,
+    ForegroundSources,
     ImportOptions,
+    ImportSources,
     Levels,
-    import_footage,
+    import_videos,
     measure_levels,
-    straighten,
+    unpremultiply_from_black,
 )
 
 H, W, FRAMES = 48, 64, 3
@@ -50,14 +50,14 @@ def lossless(path: Path, pictures: Iterator[torch.Tensor], fps: int = 24) -> Pat
 
 
 @pytest.fixture
-def footage(tmp_path: Path) -> Footage:
+def sources(tmp_path: Path) -> ImportSources:
     """Clips whose layers are known: a foreground on black, its matte, a shadow, the comp."""
     numbers = range(FRAMES)
-    return Footage(
+    return ImportSources(
         full=lossless(tmp_path / "full.mp4", (plate(k) for k in numbers)),
         background=lossless(tmp_path / "bg.mp4", (plate(k) for k in numbers)),
         foregrounds=(
-            ForegroundClips(
+            ForegroundSources(
                 color=lossless(tmp_path / "fg.mp4", (color(k) * matte(k) for k in numbers)),
                 matte=lossless(tmp_path / "m.mp4", (matte(k).expand(3, -1, -1) for k in numbers)),
             ),
@@ -70,12 +70,12 @@ def pixels(folder: Path, name: str, index: int) -> torch.Tensor:
     return torch.from_numpy(read_rgba(path)).float()
 
 
-def imported(footage: Footage, folder: Path, **options: object) -> Stack:
-    return import_footage(footage, folder, replace(OPTIONS, **options))
+def imported(sources: ImportSources, folder: Path, **options: object) -> Stack:
+    return import_videos(sources, folder, replace(OPTIONS, **options))
 
 
-def test_known_layers_come_back(footage: Footage, tmp_path: Path) -> None:
-    made = imported(footage, tmp_path / "out")
+def test_known_layers_come_back(sources: ImportSources, tmp_path: Path) -> None:
+    made = imported(sources, tmp_path / "out")
     for index in range(FRAMES):
         alpha = matte(index)
         wanted = torch.cat((linear(color(index)) * alpha, alpha[None])).movedim(0, -1)
@@ -87,8 +87,8 @@ def test_known_layers_come_back(footage: Footage, tmp_path: Path) -> None:
     assert made.warnings == ()
 
 
-def test_the_stack_says_that_it_was_imported(footage: Footage, tmp_path: Path) -> None:
-    made = imported(footage, tmp_path / "out")
+def test_the_stack_says_that_it_was_imported(sources: ImportSources, tmp_path: Path) -> None:
+    made = imported(sources, tmp_path / "out")
     assert (made.fps, made.frames, made.width, made.height) == (24.0, FRAMES, W, H)
     assert {layer.source for layer in made.layers} == {"imported"}
     assert made.history[0].action == "import"
@@ -98,32 +98,34 @@ def test_the_stack_says_that_it_was_imported(footage: Footage, tmp_path: Path) -
 
 
 def test_shadows_and_several_foregrounds_stack_from_back_to_front(
-    footage: Footage, tmp_path: Path
+    sources: ImportSources, tmp_path: Path
 ) -> None:
     opacity = (0.5 * matte(k) for k in range(FRAMES))
     shadow = lossless(tmp_path / "s.mp4", (value.expand(3, -1, -1) for value in opacity))
-    one = replace(footage.foregrounds[0], shadow=shadow)
-    made = imported(replace(footage, foregrounds=(one, footage.foregrounds[0])), tmp_path / "out")
+    one = replace(sources.foregrounds[0], shadow=shadow)
+    made = imported(replace(sources, foregrounds=(one, sources.foregrounds[0])), tmp_path / "out")
     assert [layer.name for layer in made.layers] == ["bg", "shadow_01", "fg_01", "fg_02"]
     assert made.layer("shadow_01").caster == "fg_01"
     deepest = float(pixels(tmp_path / "out", "shadow_01", 0)[..., 3].max())
     assert deepest == pytest.approx(1 - 0.5**2.2, abs=0.01)
 
 
-def test_a_foreground_with_alpha_needs_no_matte(footage: Footage, tmp_path: Path) -> None:
+def test_a_foreground_with_alpha_needs_no_matte(sources: ImportSources, tmp_path: Path) -> None:
     (tmp_path / "png").mkdir()
     for index in range(FRAMES):
         straight = torch.cat((color(index), matte(index)[None])).movedim(0, -1)
         codes = (straight * 255).round().to(torch.uint8).contiguous().numpy()
         Image.fromarray(codes).save(tmp_path / "png" / f"fg.{index:04d}.png")
-    alone = replace(footage, foregrounds=(ForegroundClips(color=tmp_path / "png"),))
+    alone = replace(sources, foregrounds=(ForegroundSources(color=tmp_path / "png"),))
     imported(alone, tmp_path / "out")
     wanted = torch.cat((linear(color(0)) * matte(0), matte(0)[None])).movedim(0, -1)
     torch.testing.assert_close(pixels(tmp_path / "out", "fg_01", 0), wanted, atol=0.006, rtol=0)
 
 
-def test_a_foreground_without_alpha_and_matte_is_refused(footage: Footage, tmp_path: Path) -> None:
-    bare = replace(footage, foregrounds=(replace(footage.foregrounds[0], matte=None),))
+def test_a_foreground_without_alpha_and_matte_is_refused(
+    sources: ImportSources, tmp_path: Path
+) -> None:
+    bare = replace(sources, foregrounds=(replace(sources.foregrounds[0], matte=None),))
     with pytest.raises(FootageError, match="needs a matte"):
         imported(bare, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -138,33 +140,38 @@ def test_a_foreground_without_alpha_and_matte_is_refused(footage: Footage, tmp_p
     ],
 )
 def test_clips_that_do_not_fit_are_named(
-    footage: Footage, tmp_path: Path, pictures: torch.Tensor, fps: int, reason: str, sentence: str
+    sources: ImportSources,
+    tmp_path: Path,
+    pictures: torch.Tensor,
+    fps: int,
+    reason: str,
+    sentence: str,
 ) -> None:
     other = lossless(tmp_path / "other.mp4", iter(pictures), fps)
     with pytest.raises(FootageError, match=sentence) as caught:
-        imported(replace(footage, background=other), tmp_path / "out")
+        imported(replace(sources, background=other), tmp_path / "out")
     assert caught.value.reason == reason
     assert not (tmp_path / "out").exists()
 
 
-def test_image_sequences_need_a_rate(footage: Footage, tmp_path: Path) -> None:
+def test_image_sequences_need_a_rate(sources: ImportSources, tmp_path: Path) -> None:
     (tmp_path / "png").mkdir()
     for index in range(FRAMES):
         picture = Image.fromarray(np.full((H, W, 3), 40 * index, np.uint8))
         picture.save(tmp_path / "png" / f"{index:04d}.png")
-    fg = ForegroundClips(color=tmp_path / "png", matte=tmp_path / "png")
-    only = Footage(background=tmp_path / "png", foregrounds=(fg,))
+    fg = ForegroundSources(color=tmp_path / "png", matte=tmp_path / "png")
+    only = ImportSources(background=tmp_path / "png", foregrounds=(fg,))
     with pytest.raises(FootageError, match="how fast"):
         imported(only, tmp_path / "out")
     assert imported(only, tmp_path / "out", fps=12.5).fps == 12.5
 
 
-def test_what_no_tag_says_is_a_warning(footage: Footage, tmp_path: Path) -> None:
+def test_what_no_tag_says_is_a_warning(sources: ImportSources, tmp_path: Path) -> None:
     frames = [rgb_frame(plate(k)).reformat(format="yuv420p") for k in range(FRAMES)]
     bare = write_video(tmp_path / "bare.mp4", frames, codec="libx264")
-    made = imported(replace(footage, background=bare), tmp_path / "out")
+    made = imported(replace(sources, background=bare), tmp_path / "out")
     assert made.warnings == (
-        "Colours taken as bt601 matrix and limited range, which no tag says: bare.mp4.",
+        "ColorOptions taken as bt601 matrix and limited range, which no tag says: bare.mp4.",
     )
 
 
@@ -183,10 +190,10 @@ def test_levels_leave_clean_and_soft_mattes_alone(mask: torch.Tensor) -> None:
     assert measure_levels([mask]) == Levels(0.0, 1.0)
 
 
-def test_levels_can_be_switched_off(footage: Footage, tmp_path: Path) -> None:
+def test_levels_can_be_switched_off(sources: ImportSources, tmp_path: Path) -> None:
     grey = [grey_frame(0.02 + 0.94 * matte(k)) for k in range(FRAMES)]
     path = write_video(tmp_path / "g.mp4", grey, codec="libx264rgb", options={"qp": "0"})
-    lifted = replace(footage, foregrounds=(replace(footage.foregrounds[0], matte=path),))
+    lifted = replace(sources, foregrounds=(replace(sources.foregrounds[0], matte=path),))
     imported(lifted, tmp_path / "a")
     imported(lifted, tmp_path / "b", levels=False)
     assert float(pixels(tmp_path / "a", "fg_01", 0)[0, 0, 3]) == 0.0
@@ -197,7 +204,7 @@ def test_straightening_undoes_a_foreground_on_lifted_black() -> None:
     black = torch.tensor([0.03, 0.02, 0.04])
     alpha, wanted = matte(0), color(0)
     shot = wanted * alpha + (1 - alpha) * black[:, None, None]
-    made = straighten(shot, alpha, black)
+    made = unpremultiply_from_black(shot, alpha, black)
     # Where half of the foreground shows, its colour is back; thinner parts are estimates.
     firm = alpha > 0.5
     torch.testing.assert_close(made[:, firm], wanted[:, firm], atol=0.01, rtol=0)
@@ -207,16 +214,16 @@ def test_straightening_undoes_a_foreground_on_lifted_black() -> None:
 def test_a_matte_smaller_than_its_foreground_makes_no_bright_fringe() -> None:
     """Where the colour does not fall off with the matte, dividing by it would reach white."""
     narrow = ((matte(0) - 0.5) * 3 + 0.5).clamp(0, 1)
-    made = straighten(torch.full((3, H, W), 0.3), narrow, torch.zeros(3))
+    made = unpremultiply_from_black(torch.full((3, H, W), 0.3), narrow, torch.zeros(3))
     assert float(made[:, narrow > 0].max()) <= 0.3 + 0.06
 
 
 @pytest.mark.parametrize("edges", ["auto", "straight"])
 def test_a_straight_foreground_is_known_by_its_colour_outside(
-    footage: Footage, tmp_path: Path, edges: str
+    sources: ImportSources, tmp_path: Path, edges: str
 ) -> None:
     flat = lossless(tmp_path / "flat.mp4", iter(torch.full((FRAMES, 3, H, W), 0.5)))
-    straight = replace(footage, foregrounds=(replace(footage.foregrounds[0], color=flat),))
+    straight = replace(sources, foregrounds=(replace(sources.foregrounds[0], color=flat),))
     imported(straight, tmp_path / "out", edges=edges)
     made = pixels(tmp_path / "out", "fg_01", 0)
     seen = made[made[..., 3] > 0.05]
@@ -224,16 +231,16 @@ def test_a_straight_foreground_is_known_by_its_colour_outside(
     torch.testing.assert_close(seen[:, 0] / seen[:, 3], wanted, atol=2e-3, rtol=0)
 
 
-def test_colour_spaces_can_be_chosen(footage: Footage, tmp_path: Path) -> None:
+def test_colour_spaces_can_be_chosen(sources: ImportSources, tmp_path: Path) -> None:
     made = imported(
-        footage, tmp_path / "out", colorspace="ACEScg", source_colorspace="g24_rec709_display"
+        sources, tmp_path / "out", colorspace="ACEScg", source_colorspace="g24_rec709_display"
     )
     assert made.colorspace == "lin_ap1_scene"
 
 
-def test_progress_counts_frames(footage: Footage, tmp_path: Path) -> None:
+def test_progress_counts_frames(sources: ImportSources, tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
-    import_footage(
-        footage, tmp_path / "out", OPTIONS, progress=lambda done, total: steps.append((done, total))
+    import_videos(
+        sources, tmp_path / "out", OPTIONS, progress=lambda done, total: steps.append((done, total))
     )
     assert steps == [(1, 3), (2, 3), (3, 3)]

@@ -9,10 +9,10 @@ import pytest
 from layert2v_engine.stack.inspect import inspect
 from layert2v_engine.stack.manifest import read
 from layert2v_engine.stack.video_import import (
-    Footage,
-    ForegroundClips,
+    ForegroundSources,
     ImportOptions,
-    import_footage,
+    ImportSources,
+    import_videos,
 )
 
 NAMES = (
@@ -29,16 +29,16 @@ def test_a_sample_becomes_a_right_stack(shared_dir: Path, tmp_path: Path, name: 
     clips = shared_dir / "samples" / name
     if not clips.is_dir():
         pytest.skip(f"the sample clip {clips} is absent")
-    foreground = ForegroundClips(color=clips / "foreground.mp4", matte=clips / "mask.mp4")
-    footage = Footage(
+    foreground = ForegroundSources(color=clips / "foreground.mp4", matte=clips / "mask.mp4")
+    sources = ImportSources(
         full=clips / "full_video.mp4",
         background=clips / "background.mp4",
         foregrounds=(foreground,),
     )
-    made = import_footage(footage, tmp_path / name, ImportOptions(name=name))
+    made = import_videos(sources, tmp_path / name, ImportOptions(name=name))
     assert (made.width, made.height, made.frames, made.fps) == (336, 192, 9, 8.0)
     report = inspect(tmp_path / name, read(tmp_path / name))
-    assert (report.problems, report.comp_exact) == ([], 9)
+    assert (report.problems, report.exact_comp_frames) == ([], 9)
     alpha = next(each.alpha for each in report.sequences if each.name == "fg_01")
     assert (alpha.low, alpha.high) == (0.0, 1.0)
 
