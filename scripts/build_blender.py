@@ -10,20 +10,23 @@ hashes of requirements/blender.txt, and stay in build/blender between runs.
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import hashlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from bundling import (
+    ROOT,
+    LockedWheels,
+    copy_package,
+    parse_arguments,
+    project_table,
+    run_python,
+)
+
 BUILD = ROOT / "build" / "blender"
 ADDON = ROOT / "blender_addon" / "layert2v_blender"
-LOCK = ROOT / "requirements" / "blender.txt"
 PYTHONS = ("3.11", "3.13")
 # Blender's name of a platform -> pip's, as old as Blender 4.2 itself runs on.
 PLATFORMS = {
@@ -32,6 +35,7 @@ PLATFORMS = {
     "macos-arm64": ("macosx_11_0_arm64",),
     "macos-x64": ("macosx_11_0_x86_64",),
 }
+WHEELS = LockedWheels(ROOT / "requirements" / "blender.txt", BUILD / "wheels", PLATFORMS)
 CLIENT_PROJECT = """\
 [build-system]
 requires = ["hatchling"]
@@ -52,79 +56,53 @@ packages = ["layert2v", "layert2v_client"]
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(description="Build the Blender extension.")
-    parser.add_argument("platforms", nargs="*", metavar="PLATFORM", help=", ".join(PLATFORMS))
-    parser.add_argument("--into", type=Path, default=BUILD, help="folder of the zips")
-    options = parser.parse_args(arguments)
-    for platform in options.platforms:
-        if platform not in PLATFORMS:
-            parser.error(f"no platform {platform}; there are {', '.join(PLATFORMS)}")
+    """Build the archives that the command line names."""
+    platforms, folder = parse_arguments(
+        arguments, "Build the Blender extension.", list(PLATFORMS), BUILD
+    )
     with tempfile.TemporaryDirectory() as scratch:
         client = build_client(Path(scratch))
-        for platform in options.platforms or PLATFORMS:
+        for platform in platforms:
             stage = Path(scratch, platform)
-            archive = build_extension(
-                platform, [*bundled_wheels(platform), client], stage, options.into.resolve()
-            )
+            wheels = [*WHEELS.fetch(platform, platform, PYTHONS), client]
+            archive = build_extension(platform, wheels, stage, folder)
             print(f"{archive}  {archive.stat().st_size / 1e6:.1f} MB", flush=True)
 
 
 def build_client(scratch: Path) -> Path:
-    """The wheel of proto/ and client/ as they are in the tree."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    """Build the wheel of proto/ and client/ as they are in the tree, and return its path."""
+    project = project_table()
     stage = scratch / "client"
     for package in ("proto/layert2v", "client/layert2v_client"):
-        copy(ROOT / package, stage / Path(package).name)
+        copy_package(ROOT / package, stage / Path(package).name)
     shutil.copy(ROOT / "LICENSE", stage)
     text = CLIENT_PROJECT.format(version=project["version"], dependencies=project["dependencies"])
     (stage / "pyproject.toml").write_text(text, encoding="utf-8")
-    run("-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", stage, stage)
+    run_python(
+        "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", stage, stage
+    )
     return next(stage.glob("*.whl"))
 
 
-def bundled_wheels(platform: str) -> list[Path]:
-    """What the lock names, for every Python that a Blender of this platform may bring."""
-    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    folder = BUILD / "wheels" / f"{platform}-{digest[:12]}"
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            partial = Path(scratch, "wheels")
-            for python in PYTHONS:
-                download(platform, python, partial)
-            with contextlib.suppress(OSError):  # another run was here first
-                partial.rename(folder)
-    return sorted(folder.glob("*.whl"))
-
-
-def download(platform: str, python: str, folder: Path) -> None:
-    tags = [part for tag in PLATFORMS[platform] for part in ("--platform", tag)]
-    abis = ("--abi", f"cp{python.replace('.', '')}", "--abi", "abi3", "--abi", "none")
-    run(
-        "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
-        "--require-hashes", "--implementation", "cp", "--python-version", python,
-        *abis, *tags, "--dest", folder, "--requirement", LOCK,
-    )  # fmt: skip
-
-
 def build_extension(platform: str, wheels: list[Path], source: Path, target: Path) -> Path:
-    copy(ADDON, source)
+    """Build and validate the extension of one platform, and return its archive."""
+    copy_package(ADDON, source)
     (source / "wheels").mkdir()
     for wheel in wheels:
         shutil.copy(wheel, source / "wheels")
     manifest = source / "blender_manifest.toml"
     text = manifest.read_text(encoding="utf-8")
-    manifest.write_text(with_wheels(text, platform, wheels), encoding="utf-8")
+    manifest.write_text(add_wheels(text, platform, wheels), encoding="utf-8")
     identity = tomllib.loads(text)
     target.mkdir(parents=True, exist_ok=True)
     archive = target / f"{identity['id']}-{identity['version']}-{platform}.zip"
-    run(blender_tool(), "build", "--source-dir", source, "--output-filepath", archive)
-    run(blender_tool(), "validate", archive)
+    run_python(blender_tool(), "build", "--source-dir", source, "--output-filepath", archive)
+    run_python(blender_tool(), "validate", archive)
     return archive
 
 
-def with_wheels(manifest: str, platform: str, wheels: list[Path]) -> str:
-    """The manifest with its platform and wheels, which belong before its first table."""
+def add_wheels(manifest: str, platform: str, wheels: list[Path]) -> str:
+    """Return the manifest with its platform and wheels, which belong before its first table."""
     lists = f'platforms = ["{platform}"]\nwheels = [\n'
     lists += "".join(f'    "./wheels/{wheel.name}",\n' for wheel in wheels) + "]\n"
     head, table, tail = manifest.partition("\n[")
@@ -132,24 +110,12 @@ def with_wheels(manifest: str, platform: str, wheels: list[Path]) -> str:
 
 
 def blender_tool() -> Path:
-    """The program behind ``blender --command extension``; any Python runs it, without Blender."""
+    """Return the program behind ``blender --command extension``, which needs no Blender."""
     name = "lib/python3.*/site-packages/bpy/*/scripts/addons_core/bl_pkg/cli/blender_ext.py"
     found = sorted(ROOT.glob(f".venv-bpy-*/{name}"))
     if not found:
         sys.exit("build_blender: no Blender environment; `scripts/setup bpy-4.5` makes one")
     return found[0]
-
-
-def copy(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-
-
-def run(*arguments: str | Path) -> None:
-    """A Python program whose output matters only when it fails."""
-    command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(f"build_blender: {' '.join(command)} failed\n{done.stdout}{done.stderr}")
 
 
 if __name__ == "__main__":

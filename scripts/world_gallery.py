@@ -30,15 +30,15 @@ from layert2v_engine.world.text.vocabulary import (
     ABILITIES,
     ACTIONS,
     CAMERAS,
-    COLOURS,
+    COLORS,
     PLACES,
     SPRITE_INDICES,
     SUBJECTS,
     TIMES,
     Selection,
     Word,
-    happens,
     is_painted,
+    is_possible,
 )
 
 CELL = (168, 120)
@@ -74,18 +74,18 @@ def labelled(caption: str, picture: Tensor) -> Image.Image:
     return tile
 
 
-def subject_cell(subject: int, colour: int = -1) -> Cell:
+def subject_cell(subject: int, color: int = -1) -> Cell:
     """Two poses of a subject on plain ground, and its silhouette."""
-    look = render.Look(
-        subject=subject, colour=colour, action=ABILITIES[subject][0], sun_side=-1, low_sun=False
+    variant = render.SubjectVariant(
+        subject=subject, color=color, action=ABILITIES[subject][0], sun_side=-1, low_sun=False
     )
-    drawn = render.drawn(look, *CELL, np.random.default_rng((7, subject)))
-    poses = drawn.frames[[0, len(drawn.frames) // 3]]
-    tiles = [centred(on_ground(pose), drawn) for pose in poses]
+    cycle = render.render_cycle(variant, *CELL, np.random.default_rng((7, subject)))
+    poses = cycle.frames[[0, len(cycle.frames) // 3]]
+    tiles = [centred(on_ground(pose), cycle) for pose in poses]
     silhouette = (1 - poses[0][3]).expand(3, -1, -1)
-    tiles.append(centred(silhouette, drawn, fill=1.0))
+    tiles.append(centred(silhouette, cycle, fill=1.0))
     name = SUBJECTS[subject].name
-    return (name if colour < 0 else f"{COLOURS[colour].name} {name}"), torch.cat(tiles, -1)
+    return (name if color < 0 else f"{COLORS[color].name} {name}"), torch.cat(tiles, -1)
 
 
 def on_ground(pose: Tensor) -> Tensor:
@@ -94,10 +94,10 @@ def on_ground(pose: Tensor) -> Tensor:
     return under * (1 - alpha) + pose[:3] * alpha
 
 
-def centred(picture: Tensor, drawn: render.Drawn, fill: float | None = None) -> Tensor:
+def centred(picture: Tensor, cycle: render.RenderedCycle, fill: float | None = None) -> Tensor:
     """The picture on a cell, with its origin in the middle near the lower edge."""
     cell = torch.ones(3, CELL[1], CELL[0]) * (GROUND if fill is None else fill)
-    left, top = round(CELL[0] / 2 - drawn.column), round(CELL[1] * 0.86 - drawn.row)
+    left, top = round(CELL[0] / 2 - cycle.column), round(CELL[1] * 0.86 - cycle.row)
     x0, y0 = max(0, left), max(0, top)
     part = picture[:, max(0, -top) : CELL[1] - top, max(0, -left) : CELL[0] - left]
     cell[:, y0 : y0 + part.shape[1], x0 : x0 + part.shape[2]] = part
@@ -109,9 +109,9 @@ def place_cells() -> Iterable[Cell]:
     for p, place in enumerate(PLACES):
         for t, moment in enumerate(TIMES):
             plate = torch.zeros(3, CELL[1], CELL[0])
-            if happens(p, t):
+            if is_possible(p, t):
                 rng = np.random.default_rng((3, p, t))
-                pixels = places.plate(p, t, width=CELL[0], height=CELL[1], rng=rng).pixels
+                pixels = places.paint_plate(p, t, width=CELL[0], height=CELL[1], rng=rng).pixels
                 wide = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
                 whole = wide[3:6] * wide[6:] + wide[:3] * (1 - wide[6:])
                 left = (whole.shape[2] - CELL[0]) // 2
@@ -126,7 +126,7 @@ def scene_cell(clip: Clip, seed: int) -> Cell:
     for k in range(3):
         if k < len(clip.foregrounds):
             fg = clip.foregrounds[k]
-            tiles += [fg.colour[middle], fg.shadow[middle].expand(3, -1, -1)]
+            tiles += [fg.color[middle], fg.shadow[middle].expand(3, -1, -1)]
         else:
             tiles += [torch.full_like(tiles[0], 0.16)] * 2
     text = describe(clip.scene, random.Random(seed))  # noqa: S311  chance, not secrets
@@ -152,7 +152,7 @@ def page(speeds: Sequence[float], size: tuple[int, int]) -> str:
     return PAGE.format(
         walkers=len(walkers), sprite_count=len(SPRITES), place_count=len(PLACES),
         time_count=len(TIMES), animals="\n".join(animals), sprites="\n".join(sprites),
-        places=rows(PLACES), times=rows(TIMES), colours=", ".join(w.name for w in COLOURS),
+        places=rows(PLACES), times=rows(TIMES), colours=", ".join(w.name for w in COLORS),
         cameras=", ".join(CAMERAS), width=size[0], height=size[1],
         speeds=" / ".join(f"{speed:.0f}" for speed in speeds),
     )  # fmt: skip
@@ -249,7 +249,7 @@ def main() -> None:
     sheet((subject_cell(i) if not is_painted(i) else subject_cell(i, 0)
            for i in range(SPRITE_INDICES.start)), 3, images / "world_animals.jpg")  # fmt: skip
     sheet(
-        (subject_cell(i, k % len(COLOURS) if is_painted(i) else -1)
+        (subject_cell(i, k % len(COLORS) if is_painted(i) else -1)
          for k, i in enumerate(SPRITE_INDICES)), 4, images / "world_sprites.jpg")  # fmt: skip
     sheet(place_cells(), len(TIMES), images / "world_places.jpg")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,6 @@
-"""Where tensors live and how precisely they multiply there: what a command line asks for, and what
-training does on it. Nothing else in training names a device.
+"""Devices, their memory and precision, and random numbers on them.
+
+Nothing else in training names a device.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a server or a command line drives: finds models, reports progress, listens for a stop,
-writes stacks.
+"""The engine as a server or a command line drives it.
 
-Knows requests, progress and folders; how a picture is drawn is the business of `pipeline`.
+Finds models, reports progress, can be cancelled, writes stacks. Knows requests, progress and
+folders; how layers are generated is the business of ``pipeline``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from layert2v.rerender import RerenderSpec, followers, needs_model
+from layert2v.rerender import AffectedLayers, RerenderSpec, affected_layers
 from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
 from layert2v.stack import Role, Stack, slug
 from layert2v_engine.errors import (
@@ -32,11 +32,10 @@ from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.progress import Progress, ProgressReporter
 from layert2v_engine.prompting.planner import PromptPlan
-from layert2v_engine.rerender.execute import Redrawing, should_preview
+from layert2v_engine.rerender.execute import Rerender, apply_without_model, should_preview
 from layert2v_engine.rerender.latents import save_latents
-from layert2v_engine.rerender.prepare import prepare, rearrange
+from layert2v_engine.rerender.prepare import prepare_rerender
 from layert2v_engine.sampling.denoise import Step
-from layert2v_engine.stack import manifest
 from layert2v_engine.stack.editor import StackEditor
 from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.state_writer import ColorOptions
@@ -45,7 +44,7 @@ from layert2v_engine.stream_codec import LayerFrames
 
 __all__ = ["Engine", "Progress"]
 
-NEW_SEEDS = 2**31  # short enough to be read aloud
+MAX_NEW_SEED = 2**31  # short enough to be read aloud
 
 
 class Engine:
@@ -57,12 +56,12 @@ class Engine:
         self._loaded: tuple[str, LayeredPipeline] | None = None
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """What can be asked for: the models whose index can be read."""
-        readable = []
+        """Return the models whose index can be read."""
+        infos = []
         for folder in self._folders.values():
             with suppress(BadCheckpoint):  # logged when it was found, raised when asked for
-                readable.append(read_index(folder).info)
-        return tuple(readable)
+                infos.append(read_index(folder).info)
+        return tuple(infos)
 
     def generate(
         self,
@@ -72,12 +71,12 @@ class Engine:
         report: Callable[[Progress], None],
         cancelled: Callable[[], bool],
     ) -> Stack:
-        """Write the stack a request asks for into `folder` (created).
+        """Write the stack a request asks for into ``folder`` (created).
 
         Raises InvalidSpec, ModelNotFound, BadCheckpoint, Cancelled, DiskFull, OutOfMemory or
         StackError; then no manifest and no half-written file is left in the folder.
         """
-        with _enough_memory():
+        with _raise_out_of_memory():
             return self._generate(spec, ProgressReporter(folder, report, cancelled))
 
     def rerender(
@@ -89,18 +88,18 @@ class Engine:
         report: Callable[[Progress], None],
         cancelled: Callable[[], bool],
     ) -> Stack:
-        """Write the state a request asks for into the stack in `folder`; nothing there is touched.
+        """Write the state a request asks for into the stack in ``folder``.
 
-        inputs: by key, the folder of a donor's stack, of a plate's or of a mask's pictures.
-        Raises what `generate` does, FootageError and ColorError; whatever was written is then taken
-        back.
+        Nothing there is changed. inputs: by key, the folder of a donor's stack, of a plate's or of
+        a mask's images. Raises what ``generate`` does, FootageError and ColorError; whatever was
+        written is then removed.
         """
-        with _enough_memory():
+        with _raise_out_of_memory():
             return self._rerender(spec, inputs, ProgressReporter(folder, report, cancelled))
 
     def _generate(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
         config = self._config(spec.model)
-        spec = _accepted(spec, config.info)
+        spec = _validate_and_resolve(spec, config.info)
         # The folder is claimed first: one that cannot be used must not cost the time of a model.
         with _open_writer(progress.folder, spec, config) as writer, closing(progress):
             progress.report("load", 0, 1, f"loading {spec.model}")
@@ -120,48 +119,46 @@ class Engine:
             _declare_layers(writer, plan, spec.seed or 0)
             _write_layers(writer, pipeline.decode(latents, len(plan.foregrounds)), progress)
             _save_latents(writer, plan, latents, pipeline.info.digest)
-            provenance = _provenance(pipeline.info, spec, plan)
+            provenance = _make_provenance(pipeline.info, spec, plan)
             return writer.finish(provenance, progress=partial(progress.report, "write"))
 
     def _rerender(
         self, spec: RerenderSpec, inputs: Mapping[str, Path], progress: ProgressReporter
     ) -> Stack:
-        base = manifest.read_base(progress.folder, spec.at)
-        name = spec.model or base.model
-        config = self._drawing(spec, base, name)
-        color_options = ColorOptions()
-        if config is not None:
-            source = config.info.source_colorspace
-            color_options = ColorOptions(source=source, shadow_domain=config.shadow_domain)
-        with (
-            StackEditor(progress.folder, at=spec.at, color_options=color_options) as editor,
-            closing(progress),
-        ):
+        with StackEditor(progress.folder, at=spec.at) as editor, closing(progress):
+            affected = affected_layers(spec, editor.base)
+            name = spec.model or editor.base.model
+            config = self._config_for(name, affected)
+            if config is not None:
+                source = config.info.source_colorspace
+                editor.set_color_options(
+                    ColorOptions(source=source, shadow_domain=config.shadow_domain)
+                )
             info = config.info if config else None
-            seed = secrets.randbelow(NEW_SEEDS)
-            change = prepare(spec, progress.folder, editor.base, inputs, info, seed)
-            if not change.draws:
-                return rearrange(change, editor, progress)
+            seed = secrets.randbelow(MAX_NEW_SEED)
+            plan = prepare_rerender(spec, editor, affected, inputs, info, seed)
+            if not plan.uses_model:
+                return apply_without_model(plan, editor, progress)
             progress.report("load", 0, 1, f"loading {name}")
             pipeline = self._pipeline(name)
             progress.report("load", 1, 1)
-            return Redrawing(change, editor, pipeline, progress).carry_out()
+            return Rerender(plan, editor, pipeline, progress).run()
 
-    def _drawing(self, spec: RerenderSpec, base: Stack, name: str) -> CheckpointConfig | None:
-        """What the model declares that draws for a request; None where nothing is drawn or it is
-        not here, which the validation says if it matters.
+    def _config_for(self, name: str, affected: AffectedLayers) -> CheckpointConfig | None:
+        """Return the declarations of the model that may take part in a re-render.
 
-        Raises BadCheckpoint where more than `ref` is to be drawn.
+        None where none takes part, or it is not here; the validation says so if that matters.
+        Raises BadCheckpoint where more than ``ref`` is generated.
         """
-        if not followers(spec, base):
+        if not affected.updates_ref:
             return None
-        absent = [ModelNotFound] if needs_model(spec, base) else [ModelNotFound, BadCheckpoint]
+        absent = [ModelNotFound] if affected.needs_model else [ModelNotFound, BadCheckpoint]
         with suppress(*absent):
             return self._config(name)
         return None
 
     def _config(self, name: str) -> CheckpointConfig:
-        """What a model declares: that of the weights in memory, if it is there."""
+        """Return what a model declares: that of the weights in memory, if it is there."""
         if self._loaded is not None and self._loaded[0] == name:
             return self._loaded[1].config
         if name not in self._folders:
@@ -180,7 +177,7 @@ class Engine:
 
 
 @contextmanager
-def _enough_memory() -> Iterator[None]:
+def _raise_out_of_memory() -> Iterator[None]:
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -190,18 +187,19 @@ def _enough_memory() -> Iterator[None]:
         ) from error
 
 
-def _accepted(spec: GenerateSpec, info: ModelInfo) -> GenerateSpec:
-    """The request with everything filled in. Raises InvalidSpec for one the model cannot answer."""
-    spec = replace(spec, colorspace=_offered(spec.colorspace, info.colorspaces))
+def _validate_and_resolve(spec: GenerateSpec, info: ModelInfo) -> GenerateSpec:
+    """Return the request with defaults filled in. Raises InvalidSpec for one outside its limits."""
+    spec = replace(spec, colorspace=_match_colorspace(spec.colorspace, info.colorspaces))
     violations = validate(spec, info)
     if violations:
         raise InvalidSpec(violations)
-    return resolve(spec, info, secrets.randbelow(NEW_SEEDS))
+    return resolve(spec, info, secrets.randbelow(MAX_NEW_SEED))
 
 
-def _offered(colorspace: str, offered: Collection[str]) -> str:
-    """The one of the colour spaces `offered` that is meant by a name, an alias or an interop id;
-    what was given, where there is none.
+def _match_colorspace(colorspace: str, offered: Collection[str]) -> str:
+    """Return the color space among ``offered`` that a name, an alias or an interop id means.
+
+    The name itself where there is none.
     """
     if colorspace in offered:
         return colorspace
@@ -227,7 +225,7 @@ def _open_writer(folder: Path, spec: GenerateSpec, config: CheckpointConfig) -> 
     )
 
 
-def _provenance(info: ModelInfo, spec: GenerateSpec, plan: PromptPlan) -> Provenance:
+def _make_provenance(info: ModelInfo, spec: GenerateSpec, plan: PromptPlan) -> Provenance:
     return Provenance(
         prompt=spec.prompt,
         negative_prompt=spec.negative_prompt,
@@ -262,14 +260,16 @@ def _write_layers(
 def _write_frame(writer: StackWriter, group: LayerFrames, t: int, index: int) -> None:
     writer.write_ref(index, group.composite[0, :, t])
     writer.write_frame("bg", index, group.background[0, :, t])
-    for number, actor in enumerate(group.foregrounds, 1):
-        if actor.shadow is not None:
-            writer.write_frame(f"shadow_{number:02d}", index, None, actor.shadow[0, 0, t])
-        writer.write_frame(f"fg_{number:02d}", index, actor.color[0, :, t], actor.alpha[0, 0, t])
+    for number, foreground in enumerate(group.foregrounds, 1):
+        if foreground.shadow is not None:
+            writer.write_frame(f"shadow_{number:02d}", index, None, foreground.shadow[0, 0, t])
+        writer.write_frame(
+            f"fg_{number:02d}", index, foreground.color[0, :, t], foreground.alpha[0, 0, t]
+        )
 
 
 def _save_latents(writer: StackWriter, plan: PromptPlan, latents: Tensor, digest: str) -> None:
-    """Keep what a re-render starts from."""
+    """Save what a re-render starts from."""
     layers: dict[str, dict[str, Tensor]] = {}
     for index, stream in enumerate(StreamLayout.for_foregrounds(len(plan.foregrounds)).streams):
         layers.setdefault(_layer_name(stream), {})[stream.role.value] = latents[0, index]
@@ -278,7 +278,7 @@ def _save_latents(writer: StackWriter, plan: PromptPlan, latents: Tensor, digest
 
 
 def _layer_name(stream: Stream) -> str:
-    """The layer that a stream is drawn for; the composite is kept as `ref`."""
+    """Return the layer that a stream belongs to; the composite is delivered as ``ref``."""
     if stream.foreground is None:
         return "bg" if stream.role is StreamRole.background else "ref"
     prefix = "shadow" if stream.role is StreamRole.shadow else "fg"

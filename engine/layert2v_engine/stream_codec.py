@@ -1,9 +1,9 @@
-"""Latents of streams to frames of layers and back: split by stream first, then decoded latent frame
-by latent frame.
+"""Latents of streams to frames of layers, and colors of layers as the model is shown them.
 
-A serialized latent must never be decoded in one go: neighboring streams would leak into each
-other. Color streams go through the color decoder, mattes and shadows through the mask-adapted
-one. Images here are display-referred, as the model generates them; opacities are linear.
+Latents are split by stream first, then decoded latent frame by latent frame. A serialized latent
+must never be decoded in one go, since neighboring streams would leak into each other. Color streams
+go through the color decoder, mattes and shadows through the mask-adapted one. Images here are
+display-referred, as the model generates them; opacities are linear.
 """
 
 from __future__ import annotations

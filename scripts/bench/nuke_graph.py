@@ -33,7 +33,7 @@ def main() -> None:
         for version in range(2, RUNS + 2):
             again(folder, "fg_01", "shadow_01")
             studio.controller.on_button(studio.value("l2v_uuid"), "rerender fg_01")
-            swaps.append(timed(lambda: studio.done(folder)))
+            swaps.append(measure(lambda: studio.done(folder)))
             if studio.value("fg_01_version") != version:
                 raise SystemExit(f"the version did not arrive: {studio.value('status')}")
     new, swap = statistics.median(fresh), statistics.median(swaps)
@@ -44,13 +44,13 @@ def main() -> None:
 def arrival(studio: Studio, folder: Path) -> float:
     """Seconds from a finished job to its nodes."""
     studio.asked()
-    seconds = timed(lambda: studio.done(folder))
+    seconds = measure(lambda: studio.done(folder))
     if "Merge_fg_01" not in studio.nuke.dump()["LayerT2V1"]["nodes"]:
         raise SystemExit(f"the layers did not arrive: {studio.value('status')}")
     return seconds
 
 
-def timed(work: Callable[[], None]) -> float:
+def measure(work: Callable[[], None]) -> float:
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin

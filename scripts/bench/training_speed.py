@@ -30,7 +30,7 @@ from layert2v_engine.training.joint_phase import (
 from layert2v_engine.training.joint_stage import JointStage, new_transformer, role_names
 from layert2v_engine.training.stages import AutoencoderStage
 from layert2v_engine.training.trainer import Trainer, TrainerConfig
-from layert2v_engine.world.text.scenes import draw
+from layert2v_engine.world.text.scenes import sample_scene
 
 CLIPS = 64
 SHIPPED = Path("engine/layert2v_engine/training/configs/mini_v1")
@@ -82,7 +82,7 @@ def noise(
     latents = LatentSet(
         latents=torch.randn(CLIPS, len(layout), codec["latent_channels"], frames, *size).half(),
         coverage=torch.rand(CLIPS, 2 * foregrounds, frames, *size).half(),
-        scenes=tuple(draw(rng, foregrounds=foregrounds) for _ in range(CLIPS)),
+        scenes=tuple(sample_scene(rng, foregrounds=foregrounds) for _ in range(CLIPS)),
     ).to(device)
     scenes = Scenes(layout=layout, latents=latents, held_out=latents)
     plain = torch.ones(len(StreamRole), codec["latent_channels"])

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from fakes.fake_engine import Behaviour
-from fakes.live_server import LiveServer, detail, live_server, until
+from fakes.live_server import LiveServer, error_detail, live_server, wait_until
 from fakes.small_disk import small_disk
 from layert2v.v1 import jobs_pb2
 
@@ -48,13 +48,13 @@ def test_the_disk_fills_while_layers_are_written(mount: Mount) -> None:
     disk = mount(8)
     with live_server(disk / "data") as server:
         large = Behaviour(frame_bytes=MIB)
-        job = server.end(server.submit(behaviour=large, frames=5).name)
+        job = server.wait_for_end(server.submit(behaviour=large, frames=5).name)
         assert (job.state, job.error.reason, job.attempt) == (FAILED, "DISK_FULL", 1)
         assert "disk" in job.error.message
         assert job.error.hint
         assert server.artifacts(job.name) == []
         assert set(files(server)) <= {"preview.png"}
-        assert server.end(server.submit().name).state == SUCCEEDED
+        assert server.wait_for_end(server.submit().name).state == SUCCEEDED
 
 
 def test_the_disk_is_full_before_the_job_starts(mount: Mount) -> None:
@@ -64,26 +64,26 @@ def test_the_disk_is_full_before_the_job_starts(mount: Mount) -> None:
         second = server.submit()
         server.wait(first.name, lambda job: job.progress.done > 0)
         (disk / "ballast").write_bytes(bytes(12 * MIB))
-        assert server.end(first.name).state == SUCCEEDED
-        job = server.end(second.name)
+        assert server.wait_for_end(first.name).state == SUCCEEDED
+        job = server.wait_for_end(second.name)
         assert (job.state, job.error.reason) == (FAILED, "DISK_FULL")
         with pytest.raises(grpc.RpcError) as caught:
             server.submit()
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert detail(caught.value).reason == "DISK_FULL"
+        assert error_detail(caught.value).reason == "DISK_FULL"
         (disk / "ballast").unlink()
-        assert server.end(server.submit().name).state == SUCCEEDED
+        assert server.wait_for_end(server.submit().name).state == SUCCEEDED
 
 
 def test_somebody_else_fills_the_disk_to_the_last_byte(mount: Mount) -> None:
     disk = mount(8)
     with live_server(disk / "data") as server:
-        server.end(server.submit().name)
+        server.wait_for_end(server.submit().name)
         job = server.submit(behaviour=Behaviour(step_s=0.1), steps=10)
         fill(disk / "ballast")
-        until(lambda: "waiting for free space" in server.log.read_text())
+        wait_until(lambda: "waiting for free space" in server.log.read_text())
         assert server.get(job.name).state not in (SUCCEEDED, FAILED)
         (disk / "ballast").unlink()
-        ended = server.end(job.name)
+        ended = server.wait_for_end(job.name)
         assert (ended.state, ended.error.reason) == (FAILED, "DISK_FULL")
-        assert server.end(server.submit().name).state == SUCCEEDED
+        assert server.wait_for_end(server.submit().name).state == SUCCEEDED

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from fakes.fake_engine import Behaviour
-from fakes.live_server import LiveServer, live_server, until
+from fakes.live_server import LiveServer, live_server, wait_until
 from layert2v.stack import read
 from layert2v.v1 import jobs_pb2
 
@@ -41,20 +41,20 @@ def test_the_worker_is_killed_in_mid_job(server: LiveServer, where: str) -> None
     server.wait(job.name, stage(where))
     first = server.worker()
     first.kill()
-    job = server.end(job.name)
+    job = server.wait_for_end(job.name)
     assert (job.state, job.attempt) == (SUCCEEDED, 2)
     assert server.worker().pid != first.pid
     stack = read(Path(job.local_path))
     assert [f.path for f in stack.files()] == [a.path for a in server.artifacts(job.name)][:-2]
-    assert server.leftovers() == []
+    assert server.unpublished_files() == []
 
 
 def test_both_attempts_make_the_same_files(server: LiveServer) -> None:
-    calm = server.end(server.submit(seed=5).name)
+    calm = server.wait_for_end(server.submit(seed=5).name)
     job = server.submit(seed=5, behaviour=SLOW)
     server.wait(job.name, stage("decode"))
     server.worker().kill()
-    shaken = server.end(job.name)
+    shaken = server.wait_for_end(job.name)
     frames = [
         {f.path: f.sha256 for f in server.artifacts(j.name) if f.path.endswith(".exr")}
         for j in (calm, shaken)
@@ -66,19 +66,19 @@ def test_both_attempts_make_the_same_files(server: LiveServer) -> None:
 def test_a_job_that_kills_its_workers_does_not_loop(server: LiveServer) -> None:
     poison = server.submit(behaviour=Behaviour(fault="crash"))
     honest = server.submit()
-    job = server.end(poison.name)
+    job = server.wait_for_end(poison.name)
     assert (job.state, job.error.reason, job.attempt) == (FAILED, "WORKER_CRASHED", 3)
     assert job.error.hint
-    assert server.end(honest.name).state == SUCCEEDED
-    assert server.leftovers() == []
+    assert server.wait_for_end(honest.name).state == SUCCEEDED
+    assert server.unpublished_files() == []
 
 
 def test_an_idle_worker_is_killed(server: LiveServer) -> None:
-    server.end(server.submit().name)
+    server.wait_for_end(server.submit().name)
     idle = server.worker()
     idle.kill()
     idle.wait(30)  # it is gone when the server has seen that it is
-    job = server.end(server.submit().name)
+    job = server.wait_for_end(server.submit().name)
     assert (job.state, job.attempt) == (SUCCEEDED, 1)
 
 
@@ -91,39 +91,39 @@ def test_cancel_takes_effect_within_two_seconds(server: LiveServer, where: str) 
     worker = server.worker()
     asked = time.monotonic()
     server.cancel(job.name)
-    job = server.end(job.name)
+    job = server.wait_for_end(job.name)
     assert time.monotonic() - asked < 2
     assert job.state == CANCELLED
     assert server.artifacts(job.name) == []
-    assert server.end(bystander.name).state == SUCCEEDED
+    assert server.wait_for_end(bystander.name).state == SUCCEEDED
     assert server.worker() == worker
-    assert server.leftovers() == []
+    assert server.unpublished_files() == []
 
 
 def test_a_worker_that_does_not_speak_or_listen_is_killed(tmp_path: Path) -> None:
     settings = {"lease_s": 1.0, "max_attempts": 1, "cancel_grace_s": 0.3}
     with live_server(tmp_path / "data", **settings) as server:
-        job = server.end(server.submit(behaviour=Behaviour(fault="silent")).name)
+        job = server.wait_for_end(server.submit(behaviour=Behaviour(fault="freeze")).name)
         assert (job.state, job.error.reason) == (FAILED, "WORKER_CRASHED")
-        job = server.submit(behaviour=Behaviour(fault="deaf"))
+        job = server.submit(behaviour=Behaviour(fault="ignore_cancel"))
         server.wait(job.name, lambda job: job.state == RUNNING)
         deaf = server.worker()
         server.cancel(job.name)
-        assert server.end(job.name).state == CANCELLED
-        assert server.end(server.submit().name).state == SUCCEEDED
+        assert server.wait_for_end(job.name).state == CANCELLED
+        assert server.wait_for_end(server.submit().name).state == SUCCEEDED
         assert server.worker() != deaf
 
 
 @pytest.mark.parametrize("where", ["denoise", "decode"])
 def test_the_server_is_killed_in_mid_job(tmp_path: Path, where: str) -> None:
     first = LiveServer(tmp_path / "data")
-    before = first.end(first.submit().name)
+    before = first.wait_for_end(first.submit().name)
     running = first.submit(request_id="6fa459ea-ee8a-3ca4-894e-db77e160355e", behaviour=SLOW)
     waiting = first.submit()
     seen = first.wait(running.name, stage(where))
     orphan = first.worker()
     first.kill()
-    until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
     with live_server(tmp_path / "data") as second:
         again = second.submit(request_id="6fa459ea-ee8a-3ca4-894e-db77e160355e", behaviour=SLOW)
         assert (again.name, again.spec) == (running.name, running.spec)
@@ -131,20 +131,20 @@ def test_the_server_is_killed_in_mid_job(tmp_path: Path, where: str) -> None:
         assert all(job.revision > seen.revision for job in updates)
         assert (updates[-1].state, updates[-1].attempt) == (SUCCEEDED, 2)
         read(Path(updates[-1].local_path))
-        assert second.end(waiting.name).state == SUCCEEDED
+        assert second.wait_for_end(waiting.name).state == SUCCEEDED
         assert second.get(before.name) == before
         assert second.read(second.artifacts(before.name)[3].name)[0].size_bytes == 1000
-        assert second.leftovers() == []
+        assert second.unpublished_files() == []
 
 
 def test_a_job_cancelled_before_the_kill_does_not_come_back(tmp_path: Path) -> None:
     first = LiveServer(tmp_path / "data", cancel_grace_s=60.0)
-    job = first.submit(behaviour=Behaviour(fault="deaf"))
+    job = first.submit(behaviour=Behaviour(fault="ignore_cancel"))
     first.wait(job.name, lambda job: job.state == RUNNING)
     first.cancel(job.name)
     first.kill()
     with live_server(tmp_path / "data") as second:
-        assert second.end(job.name).state == CANCELLED
+        assert second.wait_for_end(job.name).state == CANCELLED
 
 
 def test_server_and_worker_are_killed_over_and_over(tmp_path: Path) -> None:
@@ -157,11 +157,11 @@ def test_server_and_worker_are_killed_over_and_over(tmp_path: Path) -> None:
         if victim == server.process.pid:
             server.kill()
             server = LiveServer(tmp_path / "data", max_attempts=20)
-    ended = [server.end(name) for name in jobs]
+    ended = [server.wait_for_end(name) for name in jobs]
     assert [job.state for job in ended] == [SUCCEEDED] * 4
     for job in ended:
         assert len(server.artifacts(job.name)) == len(read(Path(job.local_path)).files()) + 2
-    assert server.leftovers() == []
+    assert server.unpublished_files() == []
     assert server.stop() == 0
 
 
@@ -177,5 +177,5 @@ def test_a_polite_stop_gives_the_job_back(tmp_path: Path) -> None:
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert first.stop() == 0
     with live_server(tmp_path / "data") as second:
-        job = second.end(job.name)
+        job = second.wait_for_end(job.name)
         assert (job.state, job.attempt) == (SUCCEEDED, 1)

@@ -66,7 +66,7 @@ def studio(stack: Path, tmp_path: Path) -> Studio:
     """A Nuke that has opened the saved script."""
     opened = Studio(tmp_path, FakeNuke())
     reopen(opened.nuke, moved_text("node.nk", tmp_path))
-    opened.controller.look()
+    opened.controller.schedule_scan()
     opened.controller.pump()
     opened.connect()
     return opened
@@ -88,7 +88,7 @@ def test_the_knobs_are_the_memory(studio: Studio, stack: Path) -> None:
 
 def test_another_version_is_shown(studio: Studio) -> None:
     uuid = studio.value("l2v_uuid")
-    studio.host.write(uuid, {"fg_01_version": 1})
+    studio.host.set_knobs(uuid, {"fg_01_version": 1})
     studio.controller.set_version(uuid, "fg_01")
     assert shown(studio)["fg_01"] == "fg_01_v001"
     assert shown(studio)["shadow_01"] == "shadow_01_v001"  # it goes along
@@ -97,7 +97,7 @@ def test_another_version_is_shown(studio: Studio) -> None:
 
 
 def test_a_layer_is_drawn_again_from_its_knobs(studio: Studio, stack: Path) -> None:
-    studio.controller.press(studio.value("l2v_uuid"), "rerender fg_01")
+    studio.controller.on_button(studio.value("l2v_uuid"), "rerender fg_01")
     sent = studio.line.last("rerender")
     assert sent["folder"] == stack.as_posix()
     wanted = {"layers": ["fg_01"], "prompts": {"fg_01": "a lion walking"}, "seed": 21,
@@ -130,10 +130,10 @@ def test_a_written_script_renders_the_comp(stack: Path, tmp_path: Path, name: st
 def test_a_written_node_is_taken_up(stack: Path, tmp_path: Path) -> None:
     studio = Studio(tmp_path, FakeNuke())
     load(studio.nuke, moved_text("written_node.nk", tmp_path))
-    studio.controller.look()
+    studio.controller.schedule_scan()
     studio.controller.pump()
     assert studio.value("folder") == stack.as_posix()
-    studio.controller.press(studio.value("l2v_uuid"), "rerender fg_01")
+    studio.controller.on_button(studio.value("l2v_uuid"), "rerender fg_01")
     studio.controller.pump()
     studio.connect()
     assert studio.line.last("rerender")["spec"]["layers"] == ["fg_01"]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fakes.live_server import PATIENCE_S, REPOSITORY
+from fakes.live_server import REPOSITORY, WAIT_TIMEOUT_S
 
 ENDS = ("RequestSucceeded", "RequestFailed", "RequestCancelled", "RequestLost")
 
@@ -74,7 +74,7 @@ class BridgeProcess:
 
     def wait(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The next message that fits."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + WAIT_TIMEOUT_S
         while time.monotonic() < deadline:
             message = self.next()
             assert message is not None, f"the bridge ended after {self.seen[-5:]}"
@@ -95,7 +95,7 @@ class BridgeProcess:
 
     def next(self) -> dict[str, Any] | None:
         """The next message; None at the end."""
-        line = self._lines.get(timeout=PATIENCE_S)
+        line = self._lines.get(timeout=WAIT_TIMEOUT_S)
         if line is None:
             return None
         message: dict[str, Any] = json.loads(line)
@@ -106,12 +106,12 @@ class BridgeProcess:
         """Close its input, as a host that ends does; returns the exit code."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        return self.process.wait(PATIENCE_S)
+        return self.process.wait(WAIT_TIMEOUT_S)
 
     def kill(self) -> None:
         """kill -9."""
         self.process.kill()
-        self.process.wait(PATIENCE_S)
+        self.process.wait(WAIT_TIMEOUT_S)
 
     def _read(self) -> None:
         assert self.process.stdout is not None

@@ -1,7 +1,7 @@
-"""An engine without a model: real files, real pace, and whatever misfortune a test asks for.
+"""An engine without a model: real files, adjustable speed, and the faults that a test asks for.
 
-A test steers it through the negative prompt, which holds the JSON of a `Behaviour`. It runs in a
-real worker process, given as `--engine fakes.fake_engine:FakeEngine`.
+A test controls it by the negative prompt, which holds the JSON of a ``Behaviour``. It runs in a
+real worker process, given as ``--engine fakes.fake_engine:FakeEngine``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from fakes.fake_rerender import Changer, stages
+from fakes.fake_rerender import FakeRerender, count_steps
 from layert2v import stack as manifest
 from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec, ModelInfo, spec_to_json
@@ -50,21 +50,21 @@ MODEL = ModelInfo(
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """How a job goes. `fault` is one of "", refuse, crash, blunder, oom, deaf, silent."""
+    """Speed and fault of a job; for the names of faults see ``_inject_fault``."""
 
     step_s: float = 0.0
     frame_s: float = 0.0
     frame_bytes: int = 1000
     fault: str = ""
 
-    def text(self) -> str:
-        """What goes into the negative prompt."""
+    def to_prompt(self) -> str:
+        """Return the behaviour as text for the negative prompt."""
         return json.dumps(asdict(self))
 
 
 @dataclass(frozen=True, kw_only=True)
 class FakeProgress:
-    """The shape of an engine's progress."""
+    """Progress with the attributes of an engine's."""
 
     stage: str
     done: int
@@ -76,7 +76,7 @@ class FakeProgress:
 
 
 class FakeError(Exception):
-    """The shape of an engine's error."""
+    """An error with the attributes of an engine's."""
 
     def __init__(self, reason: str, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -100,15 +100,15 @@ class FakeEngine:
         report: Callable[[FakeProgress], None],
         cancelled: Callable[[], bool],
     ) -> Stack:
-        asked = spec.negative_prompt
-        behaviour = Behaviour(**json.loads(asked)) if asked else Behaviour()
+        text = spec.negative_prompt
+        behaviour = Behaviour(**json.loads(text)) if text else Behaviour()
         for step in range(spec.steps):
             _stop_if(cancelled)
             time.sleep(behaviour.step_s)
             report(_progress("denoise", step + 1, spec.steps, 0.0))
-        _suffer(behaviour.fault)
-        painter = _Painter(spec, folder, behaviour, report, cancelled)
-        stack = _stack(spec, painter)
+        _inject_fault(behaviour.fault)
+        writer = _FrameWriter(spec, folder, behaviour, report, cancelled)
+        stack = _stack(spec, writer)
         manifest.write(stack, folder)
         return stack
 
@@ -121,24 +121,24 @@ class FakeEngine:
         report: Callable[[FakeProgress], None],
         cancelled: Callable[[], bool],
     ) -> Stack:
-        asked = next((text for text in spec.prompts.values() if text.startswith("{")), "")
-        behaviour = Behaviour(**json.loads(asked)) if asked else Behaviour()
-        steps = stages(spec, folder, MODEL)
+        text = next((prompt for prompt in spec.prompts.values() if prompt.startswith("{")), "")
+        behaviour = Behaviour(**json.loads(text)) if text else Behaviour()
+        steps = count_steps(spec, folder, MODEL)
         for step in range(steps):
             _stop_if(cancelled)
             time.sleep(behaviour.step_s)
             report(_progress("denoise", step + 1, steps, 0.0))
-        _suffer(behaviour.fault)
+        _inject_fault(behaviour.fault)
 
-        def tell(done: int, total: int) -> None:
+        def report_frame(done: int, total: int) -> None:
             _stop_if(cancelled)
             report(_progress("decode", done, total, 0.5))
 
-        return Changer(spec, folder, inputs, tell, behaviour.frame_s, steps).change()
+        return FakeRerender(spec, folder, inputs, report_frame, behaviour.frame_s, steps).run()
 
 
-class _Painter:
-    """Writes the frames of one sequence after the other."""
+class _FrameWriter:
+    """Writes the frames of one sequence after another."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class _Painter:
         self._spec, self._folder, self._behaviour = spec, folder, behaviour
         self._report, self._cancelled = report, cancelled
         self._done = 0
-        self._first: Path | None = None
+        self._first_preview: Path | None = None
 
     def sequence(self, name: str) -> tuple[FileRecord, ...]:
         first = self._spec.start_frame
@@ -168,10 +168,10 @@ class _Painter:
         target.parent.mkdir(parents=True, exist_ok=True)
         seed = f"{self._spec.seed}/{path}".encode()
         target.write_bytes(hashlib.shake_128(seed).digest(self._behaviour.frame_bytes))
-        self._first = self._first or _png(self._folder / "preview", "first.png")
+        self._first_preview = self._first_preview or _png(self._folder / "preview", "first.png")
         self._done += 1
         total = 5 * self._spec.frames
-        self._report(_progress("decode", self._done, total, 0.5, self._first))
+        self._report(_progress("decode", self._done, total, 0.5, self._first_preview))
         return self._record(path, target)
 
     def _record(self, path: str, target: Path) -> FileRecord:
@@ -192,18 +192,18 @@ def _stop_if(cancelled: Callable[[], bool]) -> None:
         raise FakeError("CANCELLED", "The job was cancelled.")
 
 
-def _suffer(fault: str) -> None:
-    if fault == "refuse":
+def _inject_fault(fault: str) -> None:
+    if fault == "engine_error":
         raise FakeError("NO_SUCH_WORD", "The model does not know this word.", "Use another word.")
     if fault == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
-    if fault == "blunder":
+    if fault == "unexpected_error":
         raise RuntimeError("a secret detail in /home/somebody")
-    if fault == "oom":
+    if fault == "out_of_memory":
         raise MemoryError
-    if fault == "deaf":
+    if fault == "ignore_cancel":
         time.sleep(120)
-    if fault == "silent":
+    if fault == "freeze":
         os.kill(os.getpid(), signal.SIGSTOP)
 
 
@@ -213,7 +213,7 @@ def _png(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _stack(spec: GenerateSpec, painter: _Painter) -> Stack:
+def _stack(spec: GenerateSpec, writer: _FrameWriter) -> Stack:
     created = "2026-01-01T00:00:00Z"
     return Stack(
         name="shot",
@@ -224,9 +224,9 @@ def _stack(spec: GenerateSpec, painter: _Painter) -> Stack:
         start_frame=spec.start_frame,
         frames=spec.frames,
         colorspace=spec.colorspace,
-        layers=tuple(_layers(spec, painter)),
+        layers=tuple(_layers(spec, writer)),
         flats=tuple(
-            FlattenedSequence(name, 1, manifest.layer_pattern(name, 1), painter.sequence(name))
+            FlattenedSequence(name, 1, manifest.layer_pattern(name, 1), writer.sequence(name))
             for name in ("comp", "ref")
         ),
         prompt=spec.prompt,
@@ -237,14 +237,14 @@ def _stack(spec: GenerateSpec, painter: _Painter) -> Stack:
         prompt_interpretation=spec.prompt,
         warnings=(),
         latents=(),
-        previews=(painter.contact_sheet(),),
+        previews=(writer.contact_sheet(),),
         history=(HistoryEntry("generate", created, {"bg": 1}, spec_to_json(spec)),),
         created=created,
         generator="fake",
     )
 
 
-def _layers(spec: GenerateSpec, painter: _Painter) -> Iterator[Layer]:
+def _layers(spec: GenerateSpec, writer: _FrameWriter) -> Iterator[Layer]:
     names = (
         ("bg", Role.background, None),
         ("shadow_01", Role.shadow, "fg_01"),
@@ -252,5 +252,5 @@ def _layers(spec: GenerateSpec, painter: _Painter) -> Iterator[Layer]:
     )
     for name, role, caster in names:
         pattern = manifest.layer_pattern(name, 1)
-        files = painter.sequence(name)
+        files = writer.sequence(name)
         yield Layer(name, role, 1, pattern, spec.prompt, spec.seed or 0, caster, files)

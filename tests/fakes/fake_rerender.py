@@ -1,6 +1,6 @@
-"""How the engine without a model changes a stack: new versions of hash bytes, real manifests.
+"""The re-render of the engine without a model: new versions of hash bytes, real manifests.
 
-A test steers it through the prompt of a layer that is drawn, which holds the JSON of a `Behaviour`.
+A test controls it by the prompt of a generated layer, which holds the JSON of a ``Behaviour``.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from layert2v.stack import FileRecord, FlattenedSequence, HistoryEntry, Layer, R
 CREATED = "2026-01-02T00:00:00Z"
 
 
-class Changer:
-    """One change of the stack in `folder`, in place; `ref` is drawn if `steps` are taken.
+class FakeRerender:
+    """A re-render of the stack in ``folder``, in place; ``ref`` is new if there are ``steps``.
 
-    `tell(done, total)` may raise to stop.
+    ``report(done, total)`` may raise to stop.
     """
 
     def __init__(
@@ -38,18 +38,18 @@ class Changer:
         spec: RerenderSpec,
         folder: Path,
         inputs: Mapping[str, Path],
-        tell: Callable[[int, int], None],
+        report: Callable[[int, int], None],
         frame_s: float,
         steps: int,
     ) -> None:
         self.spec, self.folder, self.inputs, self.steps = spec, folder, inputs, steps
-        self.tell, self.frame_s = tell, frame_s
+        self.report, self.frame_s = report, frame_s
         self.start = manifest.read_start(folder, spec.at)
         self.generated = affected_layers(spec, self.start).generated
         self.versions: dict[str, int] = {}
 
-    def change(self) -> Stack:
-        """Write what is new, the manifest last."""
+    def run(self) -> Stack:
+        """Write new versions and the manifest last, and return the stack."""
         layers = [self._layer(layer) for layer in self._ordered()]
         ref = [self.start.flat("ref")]
         if self.steps:
@@ -105,7 +105,7 @@ class Changer:
         return {"version": version, "pattern": pattern, "files": files}
 
     def _frame(self, name: str, path: str) -> FileRecord:
-        self.tell(len(self.versions), 2 + len(self.start.layers))
+        self.report(len(self.versions), 2 + len(self.start.layers))
         time.sleep(self.frame_s)
         data = hashlib.shake_128(self._seed(name) + path.encode()).digest(1000)
         target = self.folder / path
@@ -115,7 +115,7 @@ class Changer:
         return FileRecord(path, len(data), hashlib.sha256(data).hexdigest())
 
     def _seed(self, name: str) -> bytes:
-        """The seed, and for what takes its pixels from an input every byte of that."""
+        """Return the seed, or for a layer with pixels from an input the bytes of that."""
         given = self.spec.plate or self.spec.donor
         if name not in self.spec.layers or given is None:
             return str(self.spec.seed).encode()
@@ -126,7 +126,7 @@ class Changer:
         return b"".join((folder / file.path).read_bytes() for file in files)
 
 
-def stages(spec: RerenderSpec, folder: Path, model: ModelInfo) -> int:
-    """Steps before the first frame: those of the model, where it takes part."""
+def count_steps(spec: RerenderSpec, folder: Path, model: ModelInfo) -> int:
+    """Return the number of steps before the first frame: 0 where no model is needed."""
     start = manifest.read_start(folder, spec.at)
     return spec.steps if uses_model(start, affected_layers(spec, start), model) else 0

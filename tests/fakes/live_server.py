@@ -29,7 +29,7 @@ from layert2v.v1 import (
 from layert2v.wire import ERROR_TRAILER
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ENDED = frozenset(
+FINAL_STATES = frozenset(
     {
         jobs_pb2.JOB_STATE_SUCCEEDED,
         jobs_pb2.JOB_STATE_FAILED,
@@ -37,19 +37,19 @@ ENDED = frozenset(
     }
 )
 CALL_TIMEOUT_S = 20.0
-PATIENCE_S = 40.0  # for what takes a second on a quiet machine
+WAIT_TIMEOUT_S = 40.0  # for events that take a second on a quiet machine
 
 # Fast enough for a test, slow enough for a busy machine.
-QUICK = {"heartbeat_s": 0.2, "lease_s": 5.0, "cancel_grace_s": 1.0, "min_free_mib": 0}
+QUICK_SETTINGS = {"heartbeat_s": 0.2, "lease_s": 5.0, "cancel_grace_s": 1.0, "min_free_mib": 0}
 
 
 class LiveServer:
-    """One server process on `data`; `settings` go into the `[server]` table of its TOML file."""
+    """One server process on ``data``; ``settings`` fill the ``[server]`` table of its TOML file."""
 
     def __init__(self, data: Path, *, address: str = "127.0.0.1:0", **settings: Any) -> None:
         self.data = data
         data.parent.mkdir(parents=True, exist_ok=True)
-        table = {"engine": ENGINE, "devices": ["cpu"], **QUICK, **settings}
+        table = {"engine": ENGINE, "devices": ["cpu"], **QUICK_SETTINGS, **settings}
         config = data.parent / f"{data.name}.toml"
         lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
         config.write_text("\n".join(["[server]", *lines]))
@@ -63,13 +63,13 @@ class LiveServer:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            self.process.communicate(timeout=PATIENCE_S)
+            self.process.communicate(timeout=WAIT_TIMEOUT_S)
             raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
         self.ready = json.loads(line)
         self.connect()
 
     def connect(self, token: str = "") -> None:
-        """Make the stubs; with a token, for the user it stands for."""
+        """Create the stubs; with a token, for its user."""
         self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._channel = grpc.insecure_channel(self.ready["address"])
         self.jobs: Any = jobs_pb2_grpc.JobServiceStub(self._channel)
@@ -77,84 +77,84 @@ class LiveServer:
         self.info: Any = server_pb2_grpc.ServerServiceStub(self._channel)
 
     def call(self, method: Callable[..., Any], request: Any) -> Any:
-        """One unary call."""
+        """Make one unary call."""
         return method(request, timeout=CALL_TIMEOUT_S, metadata=self.metadata)
 
     def submit(self, *, request_id: str = "", prompt: str = "a fox", **spec: Any) -> Any:
-        """Create a job; `behaviour` steers the fake engine."""
+        """Create a job; ``behaviour`` controls the fake engine."""
         behaviour = spec.pop("behaviour", Behaviour())
-        spec = {"prompt": prompt, "negative_prompt": behaviour.text(), **spec}
+        spec = {"prompt": prompt, "negative_prompt": behaviour.to_prompt(), **spec}
         request = jobs_pb2.CreateJobRequest(
             request_id=request_id or str(uuid.uuid4()), spec=jobs_pb2.GenerateSpec(**spec)
         )
         return self.call(self.jobs.CreateJob, request)
 
     def get(self, name: str) -> Any:
-        """The job as it is now."""
+        """Return the present job."""
         return self.call(self.jobs.GetJob, jobs_pb2.GetJobRequest(name=name))
 
     def cancel(self, name: str) -> Any:
-        """Ask the job to stop."""
+        """Cancel the job."""
         return self.call(self.jobs.CancelJob, jobs_pb2.CancelJobRequest(name=name))
 
     def watch(self, name: str, *, revision: int = 0, previews: bool = False) -> Any:
-        """The stream of updates."""
+        """Return the stream of updates."""
         request = jobs_pb2.WatchJobRequest(name=name, from_revision=revision, previews=previews)
-        return self.jobs.WatchJob(request, timeout=PATIENCE_S, metadata=self.metadata)
+        return self.jobs.WatchJob(request, timeout=WAIT_TIMEOUT_S, metadata=self.metadata)
 
-    def wait(self, name: str, until: Callable[[Any], bool]) -> Any:
-        """Watch the job until a condition holds; returns it as it was then."""
+    def wait(self, name: str, condition: Callable[[Any], bool]) -> Any:
+        """Watch the job until a condition holds, and return it as it was then."""
         updates = self.watch(name)
         try:
             for update in updates:
-                if until(update.job):
+                if condition(update.job):
                     return update.job
         finally:
             updates.cancel()
         raise AssertionError(f"the job ended before:\n{update.job}")
 
-    def end(self, name: str) -> Any:
-        """Wait for the end of the job."""
-        return self.wait(name, lambda job: job.state in ENDED)
+    def wait_for_end(self, name: str) -> Any:
+        """Wait for the end of the job, and return it."""
+        return self.wait(name, lambda job: job.state in FINAL_STATES)
 
     def artifacts(self, name: str) -> list[Any]:
-        """The files of a job."""
+        """Return the files of a job."""
         request = artifacts_pb2.ListArtifactsRequest(job=name)
         return list(self.call(self.files.ListArtifacts, request).artifacts)
 
     def read(self, name: str, *, offset: int = 0, limit: int = 0) -> list[Any]:
-        """All messages of one read."""
+        """Return all messages of one read."""
         request = artifacts_pb2.ReadArtifactRequest(name=name, offset=offset, limit=limit)
         return list(
             self.files.ReadArtifact(request, timeout=CALL_TIMEOUT_S, metadata=self.metadata)
         )
 
     def workers(self) -> list[psutil.Process]:
-        """The worker processes of this server."""
+        """Return the worker processes of this server."""
         return psutil.Process(self.process.pid).children()
 
     def worker(self) -> psutil.Process:
-        """The worker process, once it is there."""
-        until(lambda: bool(self.workers()))
+        """Wait for the worker process, and return it."""
+        wait_until(lambda: bool(self.workers()))
         return self.workers()[0]
 
-    def leftovers(self) -> list[Path]:
-        """Files of attempts that never became a stack."""
+    def unpublished_files(self) -> list[Path]:
+        """Return the files of attempts that did not become a stack."""
         return [path for path in self.data.glob("jobs/*/attempt_*/**/*") if path.is_file()]
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill the server with SIGKILL."""
         self.process.kill()
-        self._gone()
+        self._wait_for_exit()
 
     def stop(self) -> int:
-        """SIGTERM; returns the exit status."""
+        """Stop the server with SIGTERM, and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self._gone()
+        return self._wait_for_exit()
 
-    def _gone(self) -> int:
-        status = self.process.wait(PATIENCE_S)
+    def _wait_for_exit(self) -> int:
+        status = self.process.wait(WAIT_TIMEOUT_S)
         self._channel.close()
         if self.process.stdout is not None:
             self.process.stdout.close()
@@ -163,7 +163,7 @@ class LiveServer:
 
 @contextlib.contextmanager
 def live_server(data: Path, **settings: Any) -> Iterator[LiveServer]:
-    """A server for the length of a block."""
+    """Run a server for the length of a block."""
     server = LiveServer(data, **settings)
     try:
         yield server
@@ -171,22 +171,22 @@ def live_server(data: Path, **settings: Any) -> Iterator[LiveServer]:
         server.stop()
 
 
-def until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
-    """Wait for something that no message tells."""
+def wait_until(condition: Callable[[], bool], timeout_s: float = WAIT_TIMEOUT_S) -> None:
+    """Wait for a condition of which no message tells."""
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition did not come true"
         time.sleep(0.02)
 
 
-def detail(error: grpc.RpcError) -> errors_pb2.ErrorDetail:
-    """What a failed call carries."""
+def error_detail(error: grpc.RpcError) -> errors_pb2.ErrorDetail:
+    """Return the error detail of a failed call."""
     trailers = dict(error.trailing_metadata())  # type: ignore[attr-defined]
     return errors_pb2.ErrorDetail.FromString(trailers[ERROR_TRAILER])
 
 
 def environment() -> dict[str, str]:
-    """The environment in which a server process finds the rooms and the fakes."""
+    """Return an environment in which a server process finds the packages and the fakes."""
     folders = [REPOSITORY / name for name in ("tests", "proto", "server", "engine")]
     paths = os.pathsep.join(str(folder) for folder in folders)
     return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}

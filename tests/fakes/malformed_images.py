@@ -1,4 +1,4 @@
-"""Pictures that nobody should open: deep, huge, cut off, or none at all."""
+"""Image files that must be refused: deep, huge, truncated, or no image at all."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import OpenEXR
 import OpenImageIO as oiio
 
 
-def plain(path: Path, width: int = 8, height: int = 6) -> Path:
-    """A good one."""
+def valid(path: Path, width: int = 8, height: int = 6) -> Path:
+    """Write a valid EXR file."""
     pixels = {"RGBA": np.full((height, width, 4), 0.25, dtype=np.float16)}
     path.parent.mkdir(parents=True, exist_ok=True)
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
@@ -19,16 +19,16 @@ def plain(path: Path, width: int = 8, height: int = 6) -> Path:
     return path
 
 
-def cut_off(path: Path) -> Path:
-    """Its last bytes never arrived."""
-    data = plain(path, 64, 64).read_bytes()
+def truncated(path: Path) -> Path:
+    """Write an EXR file without its last bytes."""
+    data = valid(path, 64, 64).read_bytes()
     path.write_bytes(data[:-9])
     return path
 
 
-def claims(path: Path, width: int, height: int) -> Path:
-    """A small file whose header speaks of another size."""
-    data = bytearray(plain(path).read_bytes())
+def with_header_size(path: Path, width: int, height: int) -> Path:
+    """Write a small EXR file whose header has another size."""
+    data = bytearray(valid(path).read_bytes())
     for name in (b"dataWindow\0box2i\0", b"displayWindow\0box2i\0"):
         start = data.index(name) + len(name) + 4
         struct.pack_into("<4i", data, start, 0, 0, width - 1, height - 1)
@@ -37,7 +37,7 @@ def claims(path: Path, width: int, height: int) -> Path:
 
 
 def deep(path: Path) -> Path:
-    """Any number of samples a pixel."""
+    """Write a deep EXR file, with several samples a pixel."""
     spec = oiio.ImageSpec(4, 4, 2, "float")
     spec.channelnames = ("A", "Z")
     spec.deep = True
@@ -52,14 +52,14 @@ def deep(path: Path) -> Path:
     return path
 
 
-def wide(path: Path, channels: int) -> Path:
-    """Many channels."""
-    picture = oiio.ImageBuf(oiio.ImageSpec(2, 2, channels, "half"))
-    assert picture.write(str(path))
+def with_channels(path: Path, channels: int) -> Path:
+    """Write an EXR file with so many channels."""
+    image = oiio.ImageBuf(oiio.ImageSpec(2, 2, channels, "half"))
+    assert image.write(str(path))
     return path
 
 
-def none(path: Path) -> Path:
-    """Text under a picture's name."""
+def not_an_image(path: Path) -> Path:
+    """Write text under the name of an image."""
     path.write_text("not a picture")
     return path

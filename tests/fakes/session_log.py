@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fakes.fake_engine import ENGINE
-from fakes.live_server import PATIENCE_S, QUICK
+from fakes.live_server import QUICK_SETTINGS, WAIT_TIMEOUT_S
 from layert2v_client.session import Session, SessionSettings
 from layert2v_client.session.events import TERMINAL, Event, RequestUpdated
 
@@ -31,7 +31,7 @@ class Followed:
 
     def wait(self, kind: type[E], fits: Callable[[E], bool] = lambda event: True) -> E:
         """The next event of a kind that fits; fails when a request ends another way before."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + WAIT_TIMEOUT_S
         while time.monotonic() < deadline:
             for event in self.session.events(0.2):
                 self.seen.append(event)
@@ -48,7 +48,7 @@ class Followed:
 def fake_server_config(folder: Path, **settings: Any) -> Path:
     """A configuration with which servers that others start have the engine of the tests."""
     path = folder / "fake_server.toml"
-    table = {"engine": ENGINE, "devices": ["cpu"], **QUICK, **settings}
+    table = {"engine": ENGINE, "devices": ["cpu"], **QUICK_SETTINGS, **settings}
     lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
     path.write_text("\n".join(["[server]", *lines]))
     return path

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size_mib: int) -> Iterator[bool]:
-    """Mount one on `folder`, which is made; gives False where only root could do that."""
+    """Mount a tmpfs on ``folder``, which is created; give False where only root may."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", str(folder)]
     try:

@@ -1,4 +1,4 @@
-"""What a client says about re-renders, in messages: uploads, questions for files, wishes."""
+"""A client's messages for re-renders: uploads, searches for files, requests."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ FOX = RerenderSpec("regenerate", ("fg_01",))
 
 
 def upload(server: LiveServer, data: bytes) -> Any:
-    """Bring one file; returns its artifact."""
-    return server.call(server.files.WriteArtifact, _steps(data)).artifact
+    """Upload one file, and return its artifact."""
+    return server.call(server.files.WriteArtifact, _upload_steps(data)).artifact
 
 
-def missing(server: LiveServer, hashes: Iterable[str]) -> list[str]:
-    """Which files the server does not hold for this caller."""
+def find_missing(server: LiveServer, hashes: Iterable[str]) -> list[str]:
+    """Return those of ``hashes`` that the server does not have for this user."""
     request = artifacts_pb2.FindFilesRequest(sha256=hashes)
     return list(server.call(server.files.FindFiles, request).missing)
 
 
-def bring(server: LiveServer, folder: Path, files: Iterable[FileRecord]) -> int:
-    """Upload those files of a folder that are not there yet; returns how many that were."""
+def upload_missing(server: LiveServer, folder: Path, files: Iterable[FileRecord]) -> int:
+    """Upload the files of a folder that the server lacks, and return their number."""
     paths = {file.sha256: folder / file.path for file in files}
-    wanted = missing(server, paths)
-    for sha256 in wanted:
+    hashes = find_missing(server, paths)
+    for sha256 in hashes:
         upload(server, paths[sha256].read_bytes())
-    return len(wanted)
+    return len(hashes)
 
 
 def rerender(
@@ -48,38 +48,40 @@ def rerender(
     kept: Iterable[jobs_pb2.InputFile] = (),
     request_id: str = "",
 ) -> Any:
-    """Create a job that changes a stack: that of a job, or the one in a folder."""
-    wish = jobs_pb2.RerenderRequest(
+    """Create a job that re-renders a stack: that of a job, or the one in a folder."""
+    message = jobs_pb2.RerenderRequest(
         spec=rerender_to_message(spec), inputs=inputs, state=state, kept=kept
     )
     if isinstance(source, Path):
-        wish.manifest = (source / MANIFEST_NAME).read_text(encoding="utf-8")
+        message.manifest = (source / MANIFEST_NAME).read_text(encoding="utf-8")
     else:
-        wish.job = source
-    request = jobs_pb2.CreateJobRequest(request_id=request_id or str(uuid.uuid4()), rerender=wish)
+        message.job = source
+    request = jobs_pb2.CreateJobRequest(
+        request_id=request_id or str(uuid.uuid4()), rerender=message
+    )
     return server.call(server.jobs.CreateJob, request)
 
 
-def pictures(folder: Path) -> jobs_pb2.InputFiles:
-    """An input of all files in a folder."""
+def image_input(folder: Path) -> jobs_pb2.InputFiles:
+    """Return all files in a folder as an input."""
     files = [
-        jobs_pb2.InputFile(path=path.name, size_bytes=path.stat().st_size, sha256=hash_of(path))
+        jobs_pb2.InputFile(path=path.name, size_bytes=path.stat().st_size, sha256=sha256_of(path))
         for path in sorted(folder.iterdir())
     ]
     return jobs_pb2.InputFiles(list=jobs_pb2.FileList(files=files))
 
 
-def records(folder: Path) -> list[FileRecord]:
-    """The same for `bring`."""
-    return [FileRecord(path.name, 0, hash_of(path)) for path in sorted(folder.iterdir())]
+def file_records(folder: Path) -> list[FileRecord]:
+    """Return all files in a folder for ``upload_missing``."""
+    return [FileRecord(path.name, 0, sha256_of(path)) for path in sorted(folder.iterdir())]
 
 
-def hash_of(path: Path) -> str:
-    """SHA-256 in hex."""
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _steps(data: bytes) -> Iterator[artifacts_pb2.WriteArtifactRequest]:
+def _upload_steps(data: bytes) -> Iterator[artifacts_pb2.WriteArtifactRequest]:
     begin = artifacts_pb2.BeginWrite(
         upload_id=str(uuid.uuid4()),
         size_bytes=len(data),

@@ -14,7 +14,7 @@ from layert2v_engine.training.joint_phase import JointConfig
 from layert2v_engine.training.joint_stage import JointPhaseConfig, JointStage, MultiStage
 from layert2v_engine.training.stages import AutoencoderStage, ClipCounts, MatteStage, WorldConfig
 from layert2v_engine.training.trainer import TrainerConfig
-from layert2v_engine.world.text.scenes import Scene, draw
+from layert2v_engine.world.text.scenes import Scene, sample_scene
 
 CLIPS = 8
 ONE_STEP = TrainerConfig(budget_s=1e-6, muon_lr=1e-3)
@@ -87,4 +87,4 @@ def noise_latents(foregrounds: int, count: int) -> LatentSet:
 def scenes(foregrounds: int, count: int) -> tuple[Scene, ...]:
     """Scenes of the world."""
     rng = Random(0)
-    return tuple(draw(rng, foregrounds=foregrounds) for _ in range(count))
+    return tuple(sample_scene(rng, foregrounds=foregrounds) for _ in range(count))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fakes.fake_engine import Behaviour
 from fakes.fake_nuke import FakeNuke
-from fakes.live_server import PATIENCE_S
+from fakes.live_server import WAIT_TIMEOUT_S
 from layert2v_nuke import api
 from layert2v_nuke.host import Host
 from layert2v_nuke.preferences import Preferences
@@ -30,12 +30,12 @@ class Artist:
 
     def ask(self, behaviour: Behaviour, prompt: str = "a fox") -> str:
         uuid = self.controller.create()
-        values = {"prompt": prompt, "negative": behaviour.text(), "steps": 4}
+        values = {"prompt": prompt, "negative": behaviour.to_prompt(), "steps": 4}
         self.host.set_knobs(uuid, values)
         self.controller.on_button(uuid, "generate")
         return uuid
 
-    def until(self, condition: Callable[[], bool], patience_s: float = 3 * PATIENCE_S) -> None:
+    def until(self, condition: Callable[[], bool], patience_s: float = 3 * WAIT_TIMEOUT_S) -> None:
         """Let time pass as a timer does."""
         deadline = time.monotonic() + patience_s
         while not condition():

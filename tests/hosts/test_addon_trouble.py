@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fakes.live_server import LiveServer, until
+from fakes.live_server import LiveServer, wait_until
 from hosts.lab import Blender
 from hosts.pictures import read_rgba
 from layert2v.stack import frame_path, read
@@ -55,7 +55,7 @@ def test_a_server_may_come_late_and_fall_in_mid_job(blender: Blender, tmp_path: 
 
     def reached(moment: str) -> None:
         there = tmp_path / moment
-        until(lambda: there.exists() or process.poll() is not None, PATIENCE_S)
+        wait_until(lambda: there.exists() or process.poll() is not None, PATIENCE_S)
 
     reached("told")
     server = LiveServer(data, address=address, **REAL)

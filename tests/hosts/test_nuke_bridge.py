@@ -74,7 +74,7 @@ def test_asking_again_in_the_middle_changes_nothing(artist: Artist) -> None:
 
 
 def test_what_the_engine_says_is_on_the_node(artist: Artist) -> None:
-    uuid = artist.ask(Behaviour(fault="refuse"))
+    uuid = artist.ask(Behaviour(fault="engine_error"))
     artist.until(artist.is_(uuid, "failed"))
     assert "does not know this word. Use another word." in artist.host.status(uuid)
 

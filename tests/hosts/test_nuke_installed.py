@@ -46,7 +46,7 @@ def installed(build_nuke: ModuleType, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def unpack(build_nuke: ModuleType, place: Path) -> None:
-    build_nuke.plugin(place / "unpacked")
+    build_nuke.copy_plugin(place / "unpacked")
     (place / ".nuke").mkdir()
     (place / ".nuke" / "init.py").write_text("print('mine')\n")
 
@@ -97,8 +97,8 @@ def test_the_folder_has_no_messages_and_no_other_packages(installed: Path) -> No
 def test_the_same_tree_makes_the_same_archive(build_nuke: ModuleType, tmp_path: Path) -> None:
     archives = []
     for name in ("one", "two"):
-        build_nuke.plugin(tmp_path / name / "layert2v")
-        build_nuke.pack(tmp_path / name / "layert2v", tmp_path / f"{name}.zip")
+        build_nuke.copy_plugin(tmp_path / name / "layert2v")
+        build_nuke.write_archive(tmp_path / name / "layert2v", tmp_path / f"{name}.zip")
         archives.append((tmp_path / f"{name}.zip").read_bytes())
     assert archives[0] == archives[1]
 
@@ -111,7 +111,7 @@ def test_nuke_s_own_python_runs_the_bundled_bridge(
     if folder is None or sys.platform != "linux":
         pytest.skip("`make nuke` has not been run on this machine: no packages to bundle")
     build_nuke.PYTHONS = (version,)
-    build_nuke.fill(tmp_path, "linux-x64")
+    build_nuke.copy_all(tmp_path, "linux-x64")
     from layert2v_nuke.session.bridge import _RUN_BUNDLED, PROTOCOL
 
     packages = tmp_path / "bridge" / f"py{version.replace('.', '')}"

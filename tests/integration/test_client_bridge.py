@@ -15,7 +15,7 @@ import pytest
 
 from fakes.bridge_process import BridgeProcess
 from fakes.fake_engine import Behaviour
-from fakes.live_server import LiveServer, live_server, until
+from fakes.live_server import LiveServer, live_server, wait_until
 from layert2v import stack
 
 SLOW = Behaviour(step_s=0.05)
@@ -39,7 +39,7 @@ def connect(bridge: BridgeProcess, server: LiveServer, cache: Path) -> None:
 
 
 def spec(behaviour: Behaviour | None = None, **more: Any) -> dict[str, Any]:
-    told = (behaviour or Behaviour()).text()
+    told = (behaviour or Behaviour()).to_prompt()
     return {"prompt": "a fox", "negative_prompt": told, "seed": 7, **more}
 
 
@@ -148,7 +148,7 @@ def test_nothing_but_lines_on_stdout(tmp_path: Path) -> None:
     noisy += "threading.Thread(target=shout, args=(os.fstat(1).st_ino,), daemon=True).start()\n"
     (site / "sitecustomize.py").write_text(noisy)
     with BridgeProcess(log=tmp_path / "log", paths=(str(site),)) as bridge:
-        until(lambda: b"c\n" in (tmp_path / "log").read_bytes())
+        wait_until(lambda: b"c\n" in (tmp_path / "log").read_bytes())
         assert bridge.call("ping") == {}
     assert b"py\n" in (tmp_path / "log").read_bytes()
     assert all(message["jsonrpc"] == "2.0" for message in bridge.seen)
@@ -174,7 +174,7 @@ def test_a_host_that_ends_leaves_the_job_alone(live: LiveServer, tmp_path: Path)
         bridge.call("generate", spec=spec(SLOW, steps=60))
         job = bridge.event("RequestUpdated", state="running")["job"]
         assert bridge.end() == 0
-    assert live.end(job).state == 4
+    assert live.wait_for_end(job).state == 4
 
 
 def test_cancel(bridge: BridgeProcess, live: LiveServer, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_host_that_does_not_read_loses_no_end(live: LiveServer, tmp_path: Path
     # A history is long: some of them fill the pipe to the host.
     bridge.stdin.write("".join(say))
     bridge.stdin.flush()
-    until(lambda: (tmp_path / "fox" / "stack.json").exists())
+    wait_until(lambda: (tmp_path / "fox" / "stack.json").exists())
     bridge.stdin.write(call(3, "history", folder=str(tmp_path / "fox")) * 80)
     bridge.stdin.flush()
     bridge.stdin.close()

@@ -41,7 +41,7 @@ def client(live: LiveServer) -> Iterator[Client]:
 
 def spec(behaviour: Behaviour | None = None, **more: object) -> GenerateSpec:
     """A request that the fake engine answers as told."""
-    told = (behaviour or Behaviour()).text()
+    told = (behaviour or Behaviour()).to_prompt()
     return GenerateSpec(**{"prompt": "a fox", "negative_prompt": told, "seed": 7, **more})
 
 
@@ -106,7 +106,7 @@ def test_a_watch_is_closed_from_another_thread(client: Client) -> None:
 
 def test_a_failure_says_why_and_what_to_do(client: Client) -> None:
     with pytest.raises(JobFailed, match="does not know this word") as caught:
-        client.submit(spec(Behaviour(fault="refuse"))).wait()
+        client.submit(spec(Behaviour(fault="engine_error"))).wait()
     assert caught.value.hint == "Use another word."
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from fakes.fake_engine import Behaviour
-from fakes.live_server import LiveServer, environment, live_server, until
+from fakes.live_server import LiveServer, environment, live_server, wait_until
 from fakes.session_log import Followed, fake_server_config
 from layert2v import stack
 from layert2v.spec import GenerateSpec
@@ -47,7 +47,7 @@ def settings(live: LiveServer, tmp_path: Path, **more: object) -> SessionSetting
 
 def spec(behaviour: Behaviour | None = None, **more: object) -> GenerateSpec:
     """A request that the fake engine answers as told."""
-    told = (behaviour or Behaviour()).text()
+    told = (behaviour or Behaviour()).to_prompt()
     return GenerateSpec(**{"prompt": "a fox", "negative_prompt": told, "seed": 7, **more})
 
 
@@ -90,7 +90,7 @@ def test_a_folder_with_something_in_it_is_refused(followed: Followed, tmp_path: 
 
 
 def test_a_failed_job_says_why(followed: Followed) -> None:
-    request = followed.session.generate(spec(Behaviour(fault="refuse")))
+    request = followed.session.generate(spec(Behaviour(fault="engine_error")))
     failed = followed.wait(RequestFailed)
     assert (failed.request_id, failed.reason) == (request, "NO_SUCH_WORD")
     assert failed.hint == "Use another word."
@@ -245,7 +245,7 @@ def test_a_local_server_comes_when_it_is_needed_and_goes(own_server: SessionSett
         assert len(servers()) == 1
         followed.session.generate(spec())
         done = followed.wait(RequestSucceeded)
-    until(lambda: servers() == [])
+    wait_until(lambda: servers() == [])
     assert Path(done.stack).exists()
 
 
@@ -261,7 +261,7 @@ def test_two_sessions_share_one_local_server(own_server: SessionSettings, tmp_pa
         other.session.generate(spec(), folder=tmp_path / "fox")
         other.wait(RequestSucceeded)
         assert len(servers()) == 1
-    until(lambda: servers() == [])
+    wait_until(lambda: servers() == [])
 
 
 def test_a_local_server_that_dies_is_replaced(own_server: SessionSettings, tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_local_server_that_dies_is_replaced(own_server: SessionSettings, tmp_p
         followed.wait(Disconnected)
         followed.wait(Connected)
         assert followed.wait(RequestSucceeded).state == 1
-    until(lambda: servers() == [])
+    wait_until(lambda: servers() == [])
 
 
 def test_a_job_of_a_local_server_survives_its_session(
@@ -302,7 +302,7 @@ def test_the_cache_keeps_its_limit(
     with Followed(limited) as after:
         after.session.generate(spec(big, seed=8))
         new = Path(after.wait(RequestSucceeded).folder)
-        until(lambda: len(list((tmp_path / "cache").glob("server-*/jobs/*"))) == 1)
+        wait_until(lambda: len(list((tmp_path / "cache").glob("server-*/jobs/*"))) == 1)
     assert not old.exists()
     assert (new / "stack.json").exists()
     assert (tmp_path / "mine" / "stack.json").exists()

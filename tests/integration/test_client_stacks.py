@@ -455,7 +455,7 @@ def test_the_bridge_is_killed_while_a_layer_is_drawn(
     live: LiveServer, fox: Path, tmp_path: Path
 ) -> None:
     address = {"server": live.ready["address"], "cache": str(tmp_path / "cache")}
-    prompts = {"fg_01": Behaviour(step_s=0.3).text()}
+    prompts = {"fg_01": Behaviour(step_s=0.3).to_prompt()}
     spec = {"action": "regenerate", "layers": ["fg_01"], "prompts": prompts, "steps": 20}
     with BridgeProcess(log=tmp_path / "log") as before:
         before.call("connect", settings=address)

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from fakes.fake_engine import ENGINE, Behaviour
-from fakes.live_server import QUICK, REPOSITORY
+from fakes.live_server import QUICK_SETTINGS, REPOSITORY
 from layert2v import stack
 from layert2v_client import EmbeddedServer, EmbeddedServerFailed, connect
 
@@ -34,7 +34,7 @@ sys.meta_path.insert(0, Interrupt)
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """A configuration with the fake engine, and a folder for the jobs."""
-    server = {"engine": ENGINE, "devices": ["cpu"], **QUICK}
+    server = {"engine": ENGINE, "devices": ["cpu"], **QUICK_SETTINGS}
     lines = ["[server]", *(f"{name} = {json.dumps(value)}" for name, value in server.items())]
     lines += ["[client]", f"data = {json.dumps(str(tmp_path / 'data'))}"]
     config = tmp_path / "layert2v.toml"
@@ -101,7 +101,7 @@ def test_two_calls_at_once_leave_their_stacks_and_nothing_else(
 def test_what_a_call_leaves_after_a_failure_is_cleared_away_a_week_later(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    refused = ("generate", "a fox", "--negative", Behaviour(fault="refuse").text())
+    refused = ("generate", "a fox", "--negative", Behaviour(fault="engine_error").to_prompt())
     assert run(environment, tmp_path, *refused)[0] == 1
     (left,) = left_behind(tmp_path)
     assert (left / "server.log").exists()
@@ -115,7 +115,7 @@ def test_what_a_call_leaves_after_a_failure_is_cleared_away_a_week_later(
 def test_ctrl_c_cancels_the_job_and_ends_the_server(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    slow = Behaviour(step_s=0.05).text()
+    slow = Behaviour(step_s=0.05).to_prompt()
     words = ("generate", "a fox", "--steps", "1000", "--negative", slow, "--out", "fox")
     process = start(environment, tmp_path, *words)
     said = ""
@@ -135,7 +135,7 @@ def test_a_client_that_is_killed_takes_its_server_along(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     process = start(
-        environment, tmp_path, "generate", "a fox", "--negative", Behaviour(step_s=9).text()
+        environment, tmp_path, "generate", "a fox", "--negative", Behaviour(step_s=9).to_prompt()
     )
     while "job " not in process.stderr.readline():
         assert process.poll() is None

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from fakes.live_server import LiveServer, detail, live_server
+from fakes.live_server import LiveServer, error_detail, live_server
 from layert2v.v1 import artifacts_pb2, jobs_pb2, jobs_pb2_grpc, server_pb2
 from layert2v_server.auth import make_token
 
@@ -40,7 +40,7 @@ def test_strangers_hear_nothing(server: LiveServer, token: str) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             call()
         assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
-        assert detail(caught.value).reason == "ACCESS_DENIED"
+        assert error_detail(caught.value).reason == "ACCESS_DENIED"
 
 
 def test_health_needs_no_token(server: LiveServer) -> None:
@@ -51,7 +51,7 @@ def test_health_needs_no_token(server: LiveServer) -> None:
 
 def test_everybody_has_their_own_jobs(server: LiveServer) -> None:
     server.connect(ANNA)
-    job = server.end(server.submit().name)
+    job = server.wait_for_end(server.submit().name)
     file = server.artifacts(job.name)[0]
     assert job.owner == "anna"
     server.connect(BERT)

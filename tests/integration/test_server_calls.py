@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fakes.fake_engine import ENGINE, Behaviour
-from fakes.live_server import LiveServer, detail, environment, live_server
+from fakes.live_server import LiveServer, environment, error_detail, live_server
 from layert2v.stack import read
 from layert2v.v1 import artifacts_pb2, jobs_pb2, server_pb2
 
@@ -31,19 +31,19 @@ BIG = Behaviour(frame_bytes=5 * CHUNK // 2)
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     with live_server(tmp_path_factory.mktemp("server") / "data") as server:
-        server.end(server.submit().name)  # the models are known from here on
+        server.wait_for_end(server.submit().name)  # the models are known from here on
         yield server
 
 
 @pytest.fixture(scope="module")
 def done(server: LiveServer) -> Any:
-    return server.end(server.submit(behaviour=BIG, frames=1).name)
+    return server.wait_for_end(server.submit(behaviour=BIG, frames=1).name)
 
 
 def refusal(server: LiveServer, method: Any, request: Any) -> tuple[grpc.StatusCode, Any]:
     with pytest.raises(grpc.RpcError) as caught:
         server.call(method, request)
-    return caught.value.code(), detail(caught.value)
+    return caught.value.code(), error_detail(caught.value)
 
 
 def test_it_says_where_it_listens(server: LiveServer) -> None:
@@ -73,7 +73,7 @@ def test_health_answers(server: LiveServer) -> None:
 
 
 def test_a_job_becomes_a_stack(server: LiveServer) -> None:
-    job = server.end(server.submit(frames=5, seed=3).name)
+    job = server.wait_for_end(server.submit(frames=5, seed=3).name)
     assert job.state == jobs_pb2.JOB_STATE_SUCCEEDED
     assert (job.spec.seed, job.spec.steps, job.attempt) == (3, 4, 1)
     stack = read(Path(job.local_path))
@@ -92,7 +92,7 @@ def test_one_request_is_one_job(server: LiveServer) -> None:
     assert again.spec.seed == first.spec.seed
     with pytest.raises(grpc.RpcError) as caught:
         server.submit(request_id=request_id, prompt="an owl")
-    assert detail(caught.value).reason == "REQUEST_ID_REUSED"
+    assert error_detail(caught.value).reason == "REQUEST_ID_REUSED"
 
 
 def test_wrong_fields_are_named(server: LiveServer) -> None:
@@ -150,7 +150,7 @@ def test_jobs_come_in_pages(server: LiveServer) -> None:
         assert len(page.jobs) == 2
     assert seen[:5] == made[::-1]
     for name in made:
-        server.end(name)
+        server.wait_for_end(name)
     running = jobs_pb2.ListJobsRequest(states=[jobs_pb2.JOB_STATE_RUNNING])
     assert not server.call(server.jobs.ListJobs, running).jobs
 
@@ -161,8 +161,8 @@ def test_deleting_removes_job_and_files(server: LiveServer) -> None:
     code, _ = refusal(server, server.jobs.DeleteJob, delete)
     assert code is grpc.StatusCode.FAILED_PRECONDITION
     server.cancel(job.name)
-    server.end(job.name)
-    job = server.end(server.submit().name)
+    server.wait_for_end(job.name)
+    job = server.wait_for_end(server.submit().name)
     server.call(server.jobs.DeleteJob, jobs_pb2.DeleteJobRequest(name=job.name))
     assert not Path(job.local_path).parent.exists()
     code, _ = refusal(server, server.jobs.GetJob, jobs_pb2.GetJobRequest(name=job.name))
@@ -194,7 +194,7 @@ def test_leaving_a_watch_leaves_the_job_alone(server: LiveServer) -> None:
     watch = server.watch(job.name)
     next(watch)
     watch.cancel()
-    assert server.end(job.name).state == jobs_pb2.JOB_STATE_SUCCEEDED
+    assert server.wait_for_end(job.name).state == jobs_pb2.JOB_STATE_SUCCEEDED
 
 
 def test_the_queue_tells_its_places(server: LiveServer) -> None:
@@ -206,7 +206,7 @@ def test_the_queue_tells_its_places(server: LiveServer) -> None:
     server.wait(third.name, lambda job: job.queue_position == 0)
     assert server.get(second.name).state == jobs_pb2.JOB_STATE_CANCELLED
     server.cancel(first.name)
-    assert server.end(third.name).state == jobs_pb2.JOB_STATE_SUCCEEDED
+    assert server.wait_for_end(third.name).state == jobs_pb2.JOB_STATE_SUCCEEDED
     assert server.get(first.name).state == jobs_pb2.JOB_STATE_CANCELLED
 
 
@@ -296,16 +296,20 @@ def test_an_upload_has_an_order(server: LiveServer) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
-    [("refuse", "NO_SUCH_WORD"), ("blunder", "ENGINE_CRASHED"), ("oom", "OUT_OF_MEMORY")],
+    [
+        ("engine_error", "NO_SUCH_WORD"),
+        ("unexpected_error", "ENGINE_CRASHED"),
+        ("out_of_memory", "OUT_OF_MEMORY"),
+    ],
 )
 def test_an_engine_error_fails_the_job_once(server: LiveServer, fault: str, reason: str) -> None:
-    job = server.end(server.submit(behaviour=Behaviour(fault=fault)).name)
+    job = server.wait_for_end(server.submit(behaviour=Behaviour(fault=fault)).name)
     assert (job.state, job.error.reason, job.attempt) == (jobs_pb2.JOB_STATE_FAILED, reason, 1)
     assert job.error.message.endswith(".")
     assert job.error.hint
     assert "secret" not in str(job)
     assert server.artifacts(job.name) == []
-    assert server.leftovers() == []
+    assert server.unpublished_files() == []
 
 
 def test_a_mistake_in_the_server_shows_no_insides(server: LiveServer) -> None:
@@ -318,7 +322,7 @@ def test_a_mistake_in_the_server_shows_no_insides(server: LiveServer) -> None:
 
 
 def test_prompts_stay_out_of_the_log(server: LiveServer) -> None:
-    server.end(server.submit(prompt="canary-7f3a").name)
+    server.wait_for_end(server.submit(prompt="canary-7f3a").name)
     assert "canary-7f3a" not in server.log.read_text()
 
 
@@ -362,7 +366,7 @@ def test_no_request_makes_the_server_stumble(server: LiveServer, spec: Any) -> N
         server.cancel(answer.result().name)
     else:
         assert answer.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert detail(answer).violations
+        assert error_detail(answer).violations
 
 
 def test_a_stopped_server_ends_calls_quickly(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from fakes import malformed_images
-from fakes.live_server import LiveServer, live_server, until
+from fakes.live_server import LiveServer, live_server, wait_until
 from fakes.pictures import write_stack
 from fakes.small_disk import small_disk
-from fakes.stack_requests import bring, pictures, records, rerender
+from fakes.stack_requests import file_records, image_input, rerender, upload_missing
 from fakes.tiny_model import INFO, write_tiny_model
 from layert2v.rerender import Plate, RerenderSpec, affected_layers, source_files
 from layert2v.stack import read
@@ -34,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         live_server(folder / "disk" / "data", **settings) as server,
     ):
         # A cold start of torch and diffusers can outlast what the server lets one call wait.
-        until(lambda: bool(told(server).models), timeout_s=240)
+        wait_until(lambda: bool(told(server).models), timeout_s=240)
         yield server
 
 
@@ -73,7 +73,7 @@ def test_a_prompt_becomes_a_stack_that_a_second_library_confirms(
 @pytest.fixture(scope="module")
 def swapped(server: LiveServer, done: list[Any]) -> Any:
     spec = RerenderSpec("regenerate", ("bg",), prompts={"bg": "a snowy night"}, seed=4)
-    return server.end(rerender(server, spec, done[-1].job.name).name)
+    return server.wait_for_end(rerender(server, spec, done[-1].job.name).name)
 
 
 def test_a_background_is_drawn_again_around_the_fox(done: list[Any], swapped: Any) -> None:
@@ -99,12 +99,12 @@ def test_a_stack_from_another_server_and_a_plate_of_ones_own(
     server: LiveServer, tmp_path: Path
 ) -> None:
     stack = write_stack(tmp_path / "s", width=INFO.default_width, height=INFO.default_height)
-    plate = malformed_images.plain(tmp_path / "plate" / "p.1001.exr", 30, 20)
-    bring(server, plate.parent, records(plate.parent))
+    plate = malformed_images.valid(tmp_path / "plate" / "p.1001.exr", 30, 20)
+    upload_missing(server, plate.parent, file_records(plate.parent))
     spec = RerenderSpec("replace", ("bg",), plate=Plate("mine", "ACEScg", "opaque", "fit"))
-    bring(server, tmp_path / "s", source_files(stack, affected_layers(spec, stack)))
-    given = {"mine": pictures(plate.parent)}
-    job = server.end(rerender(server, spec, tmp_path / "s", inputs=given).name)
+    upload_missing(server, tmp_path / "s", source_files(stack, affected_layers(spec, stack)))
+    given = {"mine": image_input(plate.parent)}
+    job = server.wait_for_end(rerender(server, spec, tmp_path / "s", inputs=given).name)
     assert job.state == jobs_pb2.JOB_STATE_SUCCEEDED, job.error
     made = read(Path(job.local_path))
     assert not inspect(Path(job.local_path), made).problems
@@ -131,7 +131,7 @@ def test_the_same_seed_makes_the_same_pictures_in_a_new_worker(
     job = submit(server, seed=3, steps=INFO.default_steps)
     server.wait(job.name, at("denoise"))
     server.worker().kill()
-    again = server.end(job.name)
+    again = server.wait_for_end(job.name)
     assert (again.state, again.attempt) == (jobs_pb2.JOB_STATE_SUCCEEDED, 2)
     first, second = (read(Path(j.local_path)) for j in (done[-1].job, again))
     for name in ("bg", "fg_01", "shadow_01"):
@@ -145,19 +145,19 @@ def test_cancel_takes_effect_within_two_seconds(server: LiveServer, stage: str) 
     server.wait(job.name, at(stage))
     asked = time.monotonic()
     server.cancel(job.name)
-    job = server.end(job.name)
+    job = server.wait_for_end(job.name)
     assert time.monotonic() - asked < 2
     assert job.state == jobs_pb2.JOB_STATE_CANCELLED
-    assert server.leftovers() == []
+    assert server.unpublished_files() == []
 
 
 def test_a_full_disk_is_a_clear_failure(server: LiveServer) -> None:
     if not server.data.parent.is_mount():
         pytest.skip("only root can mount the small file system that this test fills")
-    job = server.end(submit(server, steps=1, frames=17, width=256, height=256).name)
+    job = server.wait_for_end(submit(server, steps=1, frames=17, width=256, height=256).name)
     assert (job.state, job.error.reason) == (jobs_pb2.JOB_STATE_FAILED, "DISK_FULL")
-    assert server.leftovers() == []
-    assert server.end(submit(server).name).state == jobs_pb2.JOB_STATE_SUCCEEDED
+    assert server.unpublished_files() == []
+    assert server.wait_for_end(submit(server).name).state == jobs_pb2.JOB_STATE_SUCCEEDED
 
 
 def test_one_foreground_too_many_is_refused_before_any_work(server: LiveServer) -> None:

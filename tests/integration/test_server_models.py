@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from fakes.fake_engine import MODEL
-from fakes.live_server import detail, live_server
+from fakes.live_server import error_detail, live_server
 from layert2v_server.store.database import open_database
 from layert2v_server.store.jobs import JobStore
 
@@ -40,4 +40,4 @@ def test_an_engine_that_does_not_start_is_not_covered_by_the_models_of_yesterday
         with pytest.raises(grpc.RpcError) as caught:
             server.submit()
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-        assert "not installed beside this server" in detail(caught.value).message
+        assert "not installed beside this server" in error_detail(caught.value).message

@@ -14,17 +14,17 @@ import pytest
 
 from fakes import malformed_images
 from fakes.fake_engine import Behaviour
-from fakes.live_server import LiveServer, detail, live_server, until
+from fakes.live_server import LiveServer, error_detail, live_server, wait_until
 from fakes.pictures import write_stack
 from fakes.stack_requests import (
     FOX,
-    bring,
-    hash_of,
-    missing,
-    pictures,
-    records,
+    file_records,
+    find_missing,
+    image_input,
     rerender,
+    sha256_of,
     upload,
+    upload_missing,
 )
 from layert2v import stack as manifest
 from layert2v.rerender import (
@@ -35,6 +35,7 @@ from layert2v.rerender import (
     donor_files,
     source_files,
 )
+from layert2v.stack import FileRecord
 from layert2v.v1 import artifacts_pb2, jobs_pb2, server_pb2
 from layert2v.wire import rerender_from_message
 from layert2v_server.auth import make_token
@@ -48,6 +49,10 @@ SLOW = Behaviour(step_s=0.05, frame_s=0.02)
 
 
 @pytest.fixture(scope="module")
+def files_for(spec: RerenderSpec, stack: manifest.Stack) -> tuple[FileRecord, ...]:
+    return source_files(stack, affected_layers(spec, stack))
+
+
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("rerender")
     (folder / "tokens").write_text(f"{ANNA_LINE}\n{BERT_LINE}\n")
@@ -63,13 +68,13 @@ def anna(server: LiveServer) -> None:
 @pytest.fixture(scope="module")
 def fox(server: LiveServer) -> Any:
     server.connect(ANNA)
-    return server.end(server.submit(seed=3).name)
+    return server.wait_for_end(server.submit(seed=3).name)
 
 
 def refusal(call: Any) -> tuple[grpc.StatusCode, Any]:
     with pytest.raises(grpc.RpcError) as caught:
         call()
-    return caught.value.code(), detail(caught.value)
+    return caught.value.code(), error_detail(caught.value)
 
 
 def folder_of(job: Any) -> Path:
@@ -77,11 +82,11 @@ def folder_of(job: Any) -> Path:
 
 
 def slow(spec: RerenderSpec = FOX) -> RerenderSpec:
-    return replace(spec, prompts={spec.layers[0]: SLOW.text()}, steps=8)
+    return replace(spec, prompts={spec.layers[0]: SLOW.to_prompt()}, steps=8)
 
 
 def test_one_layer_is_drawn_again_and_the_others_take_no_room(server: LiveServer, fox: Any) -> None:
-    job = server.end(rerender(server, FOX, fox.name).name)
+    job = server.wait_for_end(rerender(server, FOX, fox.name).name)
     assert (job.state, job.kind, job.source) == (SUCCEEDED, jobs_pb2.JOB_KIND_RERENDER, fox.name)
     old, new = manifest.read(folder_of(fox)), manifest.read(folder_of(job))
     assert new.layer("bg") == old.layer("bg")
@@ -96,7 +101,7 @@ def test_one_layer_is_drawn_again_and_the_others_take_no_room(server: LiveServer
 
 
 def test_its_artifacts_are_all_states_and_their_manifests(server: LiveServer, fox: Any) -> None:
-    job = server.end(rerender(server, FOX, fox.name).name)
+    job = server.wait_for_end(rerender(server, FOX, fox.name).name)
     paths = [file.path for file in server.artifacts(job.name)]
     new, old = manifest.read(folder_of(job)), manifest.read(folder_of(fox))
     kept = ["history/v001.json", "history/v002.json", "stack.json"]
@@ -106,21 +111,21 @@ def test_its_artifacts_are_all_states_and_their_manifests(server: LiveServer, fo
 
 
 def test_states_stay_when_the_jobs_that_made_them_are_deleted(server: LiveServer) -> None:
-    first = server.end(server.submit(seed=31).name)
+    first = server.wait_for_end(server.submit(seed=31).name)
     files = manifest.read(folder_of(first)).files()
-    second = server.end(rerender(server, FOX, first.name).name)
-    third = server.end(rerender(server, FOX, second.name).name)
+    second = server.wait_for_end(rerender(server, FOX, first.name).name)
+    third = server.wait_for_end(rerender(server, FOX, second.name).name)
     for job in (first, second):
         server.call(server.jobs.DeleteJob, jobs_pb2.DeleteJobRequest(name=job.name))
     assert all((folder_of(third) / file.path).is_file() for file in files)
-    again = server.end(rerender(server, replace(FOX, at=1), third.name).name)
+    again = server.wait_for_end(rerender(server, replace(FOX, at=1), third.name).name)
     assert again.state == SUCCEEDED, again.error
 
 
 def test_a_change_of_a_change_and_back_to_the_first_state(server: LiveServer, fox: Any) -> None:
-    second = server.end(rerender(server, FOX, fox.name).name)
+    second = server.wait_for_end(rerender(server, FOX, fox.name).name)
     background = RerenderSpec("regenerate", ("bg",), at=1)
-    third = server.end(rerender(server, background, second.name).name)
+    third = server.wait_for_end(rerender(server, background, second.name).name)
     assert third.state == SUCCEEDED, third.error
     stack = manifest.read(folder_of(third))
     assert [layer.version for layer in stack.layers] == [2, 1, 1]
@@ -129,7 +134,9 @@ def test_a_change_of_a_change_and_back_to_the_first_state(server: LiveServer, fo
 
 
 def test_the_same_spec_gives_the_same_files(server: LiveServer, fox: Any) -> None:
-    jobs = [server.end(rerender(server, replace(FOX, seed=9), fox.name).name) for _ in range(2)]
+    jobs = [
+        server.wait_for_end(rerender(server, replace(FOX, seed=9), fox.name).name) for _ in range(2)
+    ]
     first, second = ([file.sha256 for file in server.artifacts(job.name)] for job in jobs)
     assert first == second
 
@@ -141,7 +148,7 @@ def test_one_request_is_one_job(server: LiveServer, fox: Any) -> None:
     other = replace(FOX, layers=("bg",))
     code, error = refusal(lambda: rerender(server, other, fox.name, request_id=request_id))
     assert (code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED")
-    server.end(first.name)
+    server.wait_for_end(first.name)
 
 
 @pytest.mark.parametrize(
@@ -165,8 +172,8 @@ def test_wrong_fields_are_named_and_nothing_is_written(
 
 
 def test_inputs_must_be_what_the_request_says(server: LiveServer, fox: Any, tmp_path: Path) -> None:
-    malformed_images.plain(tmp_path / "a.exr")
-    mine, empty = pictures(tmp_path), jobs_pb2.InputFiles(list=jobs_pb2.FileList())
+    malformed_images.valid(tmp_path / "a.exr")
+    mine, empty = image_input(tmp_path), jobs_pb2.InputFiles(list=jobs_pb2.FileList())
     stack = jobs_pb2.InputFiles(job=fox.name)
     for inputs, words in (
         ({"mine": empty}, "no pictures in this input"),
@@ -182,45 +189,45 @@ def test_inputs_must_be_what_the_request_says(server: LiveServer, fox: Any, tmp_
 
 
 def test_a_source_that_is_gone_or_not_ready(server: LiveServer, fox: Any) -> None:
-    gone = server.end(server.submit().name)
+    gone = server.wait_for_end(server.submit().name)
     server.call(server.jobs.DeleteJob, jobs_pb2.DeleteJobRequest(name=gone.name))
     code, error = refusal(lambda: rerender(server, FOX, gone.name))
     assert (code, error.reason) == (grpc.StatusCode.NOT_FOUND, "SOURCE_NOT_FOUND")
     busy = server.submit(behaviour=SLOW)
     code, error = refusal(lambda: rerender(server, FOX, busy.name))
     assert (code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "SOURCE_NOT_READY")
-    assert server.end(busy.name).state == SUCCEEDED
+    assert server.wait_for_end(busy.name).state == SUCCEEDED
 
 
 def test_a_source_may_be_deleted_once_the_job_waits(server: LiveServer) -> None:
-    first = server.end(server.submit().name)
+    first = server.wait_for_end(server.submit().name)
     busy = server.submit(behaviour=SLOW, steps=8)
     waiting = rerender(server, FOX, first.name)
     server.call(server.jobs.DeleteJob, jobs_pb2.DeleteJobRequest(name=first.name))
-    job = server.end(waiting.name)
+    job = server.wait_for_end(waiting.name)
     assert job.state == SUCCEEDED, job.error
     stack = manifest.read(folder_of(job))
     assert all((folder_of(job) / file.path).is_file() for file in stack.files())
-    server.end(busy.name)
+    server.wait_for_end(busy.name)
 
 
 def test_nobody_elses_files_are_found(server: LiveServer, fox: Any) -> None:
     hashes = sorted({file.sha256 for file in server.artifacts(fox.name)})
-    assert missing(server, hashes) == []
+    assert find_missing(server, hashes) == []
     mine = upload(server, b"anna's")
     server.connect(BERT)
-    assert missing(server, [*hashes, mine.sha256]) == [*hashes, mine.sha256]
+    assert find_missing(server, [*hashes, mine.sha256]) == [*hashes, mine.sha256]
     code, error = refusal(lambda: rerender(server, FOX, fox.name))
     assert (code, error.reason) == (grpc.StatusCode.NOT_FOUND, "SOURCE_NOT_FOUND")
     server.connect(ANNA)
-    assert missing(server, [mine.sha256, "0" * 64]) == ["0" * 64]
+    assert find_missing(server, [mine.sha256, "0" * 64]) == ["0" * 64]
 
 
 def test_so_many_files_can_be_looked_for(server: LiveServer) -> None:
     request = artifacts_pb2.FindFilesRequest(sha256=[f"{k:064x}" for k in range(20_001)])
     code, _ = refusal(lambda: server.call(server.files.FindFiles, request))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert len(missing(server, request.sha256[:20_000])) == 20_000
+    assert len(find_missing(server, request.sha256[:20_000])) == 20_000
 
 
 def test_a_stack_from_elsewhere(server: LiveServer, tmp_path: Path) -> None:
@@ -229,9 +236,9 @@ def test_a_stack_from_elsewhere(server: LiveServer, tmp_path: Path) -> None:
     assert (code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "FILES_MISSING")
     assert "stack/bg/v001/bg_v001.1001.exr" in error.message
     assert "12 more" in error.message
-    assert bring(server, tmp_path / "s", source_files(stack, affected_layers(FOX, stack))) == 15
-    assert bring(server, tmp_path / "s", source_files(stack, affected_layers(FOX, stack))) == 0
-    job = server.end(rerender(server, FOX, tmp_path / "s").name)
+    assert upload_missing(server, tmp_path / "s", files_for(FOX, stack)) == 15
+    assert upload_missing(server, tmp_path / "s", files_for(FOX, stack)) == 0
+    job = server.wait_for_end(rerender(server, FOX, tmp_path / "s").name)
     assert (job.state, job.source) == (SUCCEEDED, "small"), job.error
     assert manifest.read(folder_of(job)).layer("bg") == stack.layer("bg")
 
@@ -241,18 +248,18 @@ def test_an_older_state_of_a_stack_from_elsewhere(server: LiveServer, tmp_path: 
     entry = manifest.HistoryEntry("remove", "2026-01-02T03:04:05Z", {}, {}, parent=1)
     second = replace(first, layers=first.layers[:1], history=(*first.history, entry))
     manifest.write(second, tmp_path / "s")
-    bring(server, tmp_path / "s", source_files(first, affected_layers(FOX, first)))
+    upload_missing(server, tmp_path / "s", files_for(FOX, first))
     older = replace(FOX, at=1)
     _, error = refusal(lambda: rerender(server, older, tmp_path / "s"))
     assert error.reason == "STATE_NOT_FOUND"
     kept = (tmp_path / "s" / "history" / "v001.json").read_text()
-    job = server.end(rerender(server, older, tmp_path / "s", state=kept).name)
+    job = server.wait_for_end(rerender(server, older, tmp_path / "s", state=kept).name)
     assert job.state == SUCCEEDED, job.error
     assert manifest.read(folder_of(job)).history[-1].parent == 1
 
 
 def input_file(path: Path, name: str) -> jobs_pb2.InputFile:
-    return jobs_pb2.InputFile(path=name, size_bytes=path.stat().st_size, sha256=hash_of(path))
+    return jobs_pb2.InputFile(path=name, size_bytes=path.stat().st_size, sha256=sha256_of(path))
 
 
 def test_other_states_of_a_stack_from_elsewhere(server: LiveServer, tmp_path: Path) -> None:
@@ -260,13 +267,13 @@ def test_other_states_of_a_stack_from_elsewhere(server: LiveServer, tmp_path: Pa
     first = write_stack(tmp_path / "s", name="older", width=64, height=64, frames=5)
     entry = manifest.HistoryEntry("remove", "2026-01-02T03:04:05Z", {}, {}, parent=1)
     manifest.write(replace(first, history=(*first.history, entry)), tmp_path / "s")
-    bring(server, tmp_path / "s", first.files())
+    upload_missing(server, tmp_path / "s", first.files())
     old = tmp_path / "s" / "history" / "v001.json"
     kept = input_file(old, "history/v001.json")
     _, error = refusal(lambda: rerender(server, FOX, tmp_path / "s", kept=[kept]))
     assert (error.reason, "history/v001.json" in error.message) == ("FILES_MISSING", True)
     upload(server, old.read_bytes())
-    job = server.end(rerender(server, FOX, tmp_path / "s", kept=[kept]).name)
+    job = server.wait_for_end(rerender(server, FOX, tmp_path / "s", kept=[kept]).name)
     assert job.state == SUCCEEDED, job.error
     assert manifest.read_state(folder_of(job), 1) == first
     assert all((folder_of(job) / file.path).is_file() for file in first.files())
@@ -288,25 +295,25 @@ def test_a_manifest_that_is_none(server: LiveServer, tmp_path: Path) -> None:
 
 
 def test_a_plate_and_a_donor(server: LiveServer, fox: Any, tmp_path: Path) -> None:
-    plate = malformed_images.plain(tmp_path / "plate" / "p.0001.exr")
-    bring(server, plate.parent, records(plate.parent))
-    given = {"mine": pictures(plate.parent)}
-    swapped = server.end(rerender(server, PLATE, fox.name, inputs=given).name)
+    plate = malformed_images.valid(tmp_path / "plate" / "p.0001.exr")
+    upload_missing(server, plate.parent, file_records(plate.parent))
+    given = {"mine": image_input(plate.parent)}
+    swapped = server.wait_for_end(rerender(server, PLATE, fox.name, inputs=given).name)
     assert swapped.state == SUCCEEDED, swapped.error
     assert manifest.read(folder_of(swapped)).layer("bg").source == "plate"
-    owl = server.end(server.submit(seed=8).name)
+    owl = server.wait_for_end(server.submit(seed=8).name)
     spec = RerenderSpec("replace", ("fg_01",), donor=DonorLayer("owl", "fg_01"))
     mixed = rerender(server, spec, fox.name, inputs={"owl": jobs_pb2.InputFiles(job=owl.name)})
-    assert server.end(mixed.name).state == SUCCEEDED
+    assert server.wait_for_end(mixed.name).state == SUCCEEDED
 
 
 def test_a_donor_from_elsewhere(server: LiveServer, fox: Any, tmp_path: Path) -> None:
     stack, donor = write_stack(tmp_path / "s"), DonorLayer("other", "fg_01", with_shadow=True)
     text = (tmp_path / "s" / "stack.json").read_text(encoding="utf-8")
     inputs = {"other": jobs_pb2.InputFiles(manifest=text)}
-    assert bring(server, tmp_path / "s", donor_files(donor, stack)) > 0
+    assert upload_missing(server, tmp_path / "s", donor_files(donor, stack)) > 0
     spec = RerenderSpec("replace", ("fg_01",), donor=donor)
-    job = server.end(rerender(server, spec, fox.name, inputs=inputs).name)
+    job = server.wait_for_end(rerender(server, spec, fox.name, inputs=inputs).name)
     assert job.state == SUCCEEDED, job.error
     wrong = replace(spec, donor=DonorLayer("other", "fg_09"))
     _, error = refusal(lambda: rerender(server, wrong, fox.name, inputs=inputs))
@@ -314,18 +321,20 @@ def test_a_donor_from_elsewhere(server: LiveServer, fox: Any, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "make", [malformed_images.deep, malformed_images.cut_off, malformed_images.none]
+    "make", [malformed_images.deep, malformed_images.truncated, malformed_images.not_an_image]
 )
 def test_a_picture_that_must_not_be_opened(
     server: LiveServer, fox: Any, tmp_path: Path, make: Any
 ) -> None:
     make(tmp_path / "plate.exr")
-    bring(server, tmp_path, records(tmp_path))
-    job = server.end(rerender(server, PLATE, fox.name, inputs={"mine": pictures(tmp_path)}).name)
+    upload_missing(server, tmp_path, file_records(tmp_path))
+    job = server.wait_for_end(
+        rerender(server, PLATE, fox.name, inputs={"mine": image_input(tmp_path)}).name
+    )
     assert (job.state, job.error.reason, job.attempt) == (FAILED, "PICTURE_REFUSED", 1)
     assert "plate.exr cannot be used" in job.error.message
     assert server.artifacts(job.name) == []
-    until(lambda: source_folders(server, job.name) == [])
+    wait_until(lambda: source_folders(server, job.name) == [])
 
 
 def source_folders(server: LiveServer, name: str) -> list[Path]:
@@ -333,37 +342,37 @@ def source_folders(server: LiveServer, name: str) -> list[Path]:
 
 
 def test_what_a_job_started_from_is_given_up(server: LiveServer, fox: Any) -> None:
-    done = server.end(rerender(server, FOX, fox.name).name)
-    until(lambda: source_folders(server, done.name) == [])
+    done = server.wait_for_end(rerender(server, FOX, fox.name).name)
+    wait_until(lambda: source_folders(server, done.name) == [])
     busy = server.submit(behaviour=SLOW, steps=8)
     waiting = rerender(server, FOX, fox.name)
     assert len(source_folders(server, waiting.name)) == 1
     assert server.cancel(waiting.name).state == CANCELLED
     assert source_folders(server, waiting.name) == []
-    server.end(busy.name)
+    server.wait_for_end(busy.name)
 
 
 def test_cancelled_in_the_middle(server: LiveServer, fox: Any) -> None:
     job = rerender(server, slow(), fox.name)
     server.wait(job.name, lambda job: job.progress.stage == "decode")
     server.cancel(job.name)
-    assert server.end(job.name).state == CANCELLED
-    until(lambda: server.leftovers() == source_folders(server, job.name) == [])
+    assert server.wait_for_end(job.name).state == CANCELLED
+    wait_until(lambda: server.unpublished_files() == source_folders(server, job.name) == [])
     stack = manifest.read(folder_of(fox))
     assert all((folder_of(fox) / file.path).is_file() for file in stack.files())
 
 
 @pytest.mark.parametrize("stage", ["denoise", "decode"])
 def test_the_worker_is_killed_in_mid_change(server: LiveServer, fox: Any, stage: str) -> None:
-    calm = server.end(rerender(server, replace(slow(), seed=5), fox.name).name)
+    calm = server.wait_for_end(rerender(server, replace(slow(), seed=5), fox.name).name)
     job = rerender(server, replace(slow(), seed=5), fox.name)
     server.wait(job.name, lambda job: job.progress.stage == stage)
     server.worker().kill()
-    shaken = server.end(job.name)
+    shaken = server.wait_for_end(job.name)
     assert (shaken.state, shaken.attempt) == (SUCCEEDED, 2)
     files = [[(f.path, f.sha256) for f in server.artifacts(j.name)] for j in (calm, shaken)]
     assert files[0] == files[1]
-    assert server.leftovers() == []
+    assert server.unpublished_files() == []
 
 
 def test_a_moved_result_is_a_source_by_content(
@@ -371,8 +380,8 @@ def test_a_moved_result_is_a_source_by_content(
 ) -> None:
     shutil.copytree(folder_of(fox), tmp_path / "copy")
     stack = manifest.read(tmp_path / "copy")
-    assert bring(server, tmp_path / "copy", source_files(stack, affected_layers(FOX, stack))) == 0
-    job = server.end(rerender(server, FOX, tmp_path / "copy").name)
+    assert upload_missing(server, tmp_path / "copy", files_for(FOX, stack)) == 0
+    job = server.wait_for_end(rerender(server, FOX, tmp_path / "copy").name)
     assert (job.state, job.source) == (SUCCEEDED, "shot"), job.error
 
 
@@ -382,5 +391,5 @@ def test_shared_files_count_once(server: LiveServer, fox: Any) -> None:
         return int(info.storage.used_bytes)
 
     before = used()
-    job = server.end(rerender(server, replace(FOX, seed=77), fox.name).name)
+    job = server.wait_for_end(rerender(server, replace(FOX, seed=77), fox.name).name)
     assert used() - before < job.artifact_bytes

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import TextIO
 
 import layert2v
-from layert2v.errors import ContractError
-from layert2v.status_text import file_size
-from layert2v_client.cli.arguments import (
-    EXIT_INPUT,
-    Parser,
+from layert2v.command_options import (
+    EXIT_USAGE,
+    CommandParser,
     add_generate_options,
     generate_spec,
     positive_int,
 )
+from layert2v.errors import ContractError
+from layert2v.status_text import file_size
 from layert2v_client.cli.common import (
     download_stack,
     follow,
@@ -65,7 +65,7 @@ EPILOG = f"""\
 exit codes:
   0    done
   {EXIT_FAILED}    the job or the transfer failed
-  {EXIT_INPUT}    wrong input: an option, a name, a token
+  {EXIT_USAGE}    wrong input: an option, a name, a token
   {EXIT_UNREACHABLE}    the server does not answer or did not start
   {EXIT_INTERRUPTED}  interrupted or cancelled
 
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace, environment: Mapping[str, str], out: TextIO, e
         except (ClientError, ContractError) as error:
             print_error(error, args, line)
             if isinstance(error, (InvalidRequest, NotFound, AccessDenied)):
-                return EXIT_INPUT
+                return EXIT_USAGE
             away = isinstance(error, (ServerUnavailable, EmbeddedServerFailed))
             return EXIT_UNREACHABLE if away else EXIT_FAILED
     return 0
@@ -245,7 +245,7 @@ def info(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Prog
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    root = Parser(
+    root = CommandParser(
         prog="layert2v",
         description="A prompt becomes a scene-linear EXR layer stack.",
         epilog=EPILOG,
@@ -253,7 +253,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"layert2v {layert2v.__version__}")
     commands = root.add_subparsers(required=True, metavar="COMMAND")
-    line = Parser(add_help=False)
+    line = CommandParser(add_help=False)
     line.add_argument(
         "--server", metavar="HOST:PORT", help="default where none is needed: an embedded one"
     )
@@ -290,6 +290,9 @@ def parser() -> argparse.ArgumentParser:
         may_embed=True,
     )
     add_generate_options(making)
+    making.add_argument(
+        "--out", type=Path, metavar="DIR", help="a new or empty folder; default: after the prompt"
+    )
     add_stack_commands(add)
     listing = add(jobs, "list the newest jobs")
     listing.add_argument("--limit", type=positive_int, default=20, metavar="N")

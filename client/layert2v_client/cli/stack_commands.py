@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from layert2v import stack as manifests
+from layert2v.command_options import state_number
 from layert2v.errors import ManifestError
 from layert2v.rerender import DonorLayer, Plate, RerenderSpec, next_foreground
 from layert2v.stack import HistoryEntry, Role, Stack
 from layert2v_client import stack_history
-from layert2v_client.cli.arguments import add_plate_options, add_rerender_options, state_number
+from layert2v_client.cli.arguments import add_plate_options, add_rerender_options
 from layert2v_client.cli.common import (
     job_title,
     open_client,

@@ -1,9 +1,9 @@
-"""The command families of `layert2v-engine`; each has `add_parser(subparsers)`."""
+"""The command families of ``layert2v-engine``; each has ``add_parser(subparsers)``."""
 
 from __future__ import annotations
 
 from types import ModuleType
 
-from layert2v_engine.cli import evaluate, generate, rerender, stack, train
+from layert2v_engine.cli import convert, evaluate, generate, rerender, stack, train
 
-COMMAND_FAMILIES: tuple[ModuleType, ...] = (generate, rerender, stack, train, evaluate)
+COMMAND_FAMILIES: tuple[ModuleType, ...] = (generate, rerender, stack, train, evaluate, convert)

@@ -1,4 +1,4 @@
-"""`layert2v-engine rerender`: change a stack in place, in this process; nothing is overwritten."""
+"""``layert2v-engine rerender``: a new state of a stack, in this process; nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from types import MappingProxyType
 
+from layert2v.command_options import add_sampling_options, non_negative_float, state_number
 from layert2v.rerender import ALPHAS, DonorLayer, Plate, RerenderSpec, next_foreground
 from layert2v.stack import Stack
-from layert2v_engine.cli.options import add_sampling, in_options, number, show, whole
+from layert2v_engine.cli.options import add_model_run_options, options_error, print_progress
 from layert2v_engine.errors import EngineError, InvalidSpec
 
 # The keys that inputs go by; a person names folders instead.
@@ -31,26 +32,33 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog='example: layert2v-engine rerender fox --layer bg --prompt "a desert at sunset"',
     )
     parser.add_argument("stack", type=Path, metavar="STACK", help="folder of the stack")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--layer", action="append", metavar="NAME", help="draw it again, or replace")
-    what.add_argument("--add", action="store_true", help="add a foreground")
-    what.add_argument("--remove", action="append", metavar="NAME", help="with its shadow")
-    what.add_argument("--order", nargs="+", metavar="NAME", help="from bottom to top")
+    change = parser.add_mutually_exclusive_group(required=True)
+    change.add_argument(
+        "--layer", action="append", metavar="NAME", help="draw it again, or replace"
+    )
+    change.add_argument("--add", action="store_true", help="add a foreground")
+    change.add_argument("--remove", action="append", metavar="NAME", help="with its shadow")
+    change.add_argument("--order", nargs="+", metavar="NAME", help="from bottom to top")
     parser.add_argument("--prompt", default="", help="what the layer is to show now")
-    parser.add_argument("--strength", type=number, default=1.0, metavar="X", help="0 to 1 (new)")
+    parser.add_argument(
+        "--strength", type=non_negative_float, default=1.0, metavar="X", help="0 to 1 (new)"
+    )
     parser.add_argument("--freeze", action="append", default=[], metavar="SHADOW")
     parser.add_argument("--mask", type=Path, metavar="DIR", help="where white, the old stays")
     parser.add_argument("--above", default="", metavar="NAME", help="a new layer lies on this one")
-    parser.add_argument("--at", type=_state, default=0, metavar="vNNN", help="an earlier state")
-    brought = parser.add_argument_group("pixels that are there already")
-    brought.add_argument("--plate", type=Path, metavar="DIR", help="pictures of your own")
-    brought.add_argument("--colorspace", default="srgb_rec709_scene", help="of the plate")
-    brought.add_argument("--alpha", choices=ALPHAS, default="premultiplied", help="of the plate")
-    brought.add_argument("--fit", action="store_true", help="scale the plate to the stack")
-    brought.add_argument("--from", dest="donor", metavar="STACK:LAYER", help="of another stack")
-    brought.add_argument("--with-shadow", action="store_true", help="of the other stack, too")
+    parser.add_argument(
+        "--at", type=state_number, default=0, metavar="vNNN", help="an earlier state"
+    )
+    source = parser.add_argument_group("pixels that are there already")
+    source.add_argument("--plate", type=Path, metavar="DIR", help="pictures of your own")
+    source.add_argument("--colorspace", default="srgb_rec709_scene", help="of the plate")
+    source.add_argument("--alpha", choices=ALPHAS, default="premultiplied", help="of the plate")
+    source.add_argument("--fit", action="store_true", help="scale the plate to the stack")
+    source.add_argument("--from", dest="donor", metavar="STACK:LAYER", help="of another stack")
+    source.add_argument("--with-shadow", action="store_true", help="of the other stack, too")
     parser.add_argument("--model", default="", metavar="NAME", help="default: that of the stack")
-    add_sampling(parser)
+    add_sampling_options(parser)
+    add_model_run_options(parser)
     parser.set_defaults(run=_rerender)
 
 
@@ -63,24 +71,24 @@ def _rerender(args: argparse.Namespace) -> int:
     engine = Engine(args.models, str(pick_device(args.device)))
     try:
         stack = engine.rerender(
-            spec, args.stack, inputs=inputs, report=show, cancelled=lambda: False
+            spec, args.stack, inputs=inputs, report=print_progress, cancelled=lambda: False
         )
-    except InvalidSpec as problem:
-        raise in_options(problem, OPTIONS) from problem
+    except InvalidSpec as error:
+        raise options_error(error, OPTIONS) from error
     finally:
         if sys.stderr.isatty():
             print(file=sys.stderr)  # below the bar
-    made = stack.history[-1]
-    for note in (made.note, *stack.warnings):
+    entry = stack.history[-1]
+    for note in (entry.note, *stack.warnings):
         if note:
             print(f"note: {note}", file=sys.stderr)
-    versions = ", ".join(f"{name} v{version:03d}" for name, version in made.versions.items())
+    versions = ", ".join(f"{name} v{version:03d}" for name, version in entry.versions.items())
     print(f"{args.stack}: state v{stack.state:03d}, {versions or 'no new files'}")
     return 0
 
 
 def _spec(args: argparse.Namespace, base: Stack) -> tuple[RerenderSpec, dict[str, Path]]:
-    brings = args.plate is not None or args.donor is not None
+    has_source = args.plate is not None or args.donor is not None
     if args.add:
         action, layers = "add", (next_foreground(base),)
     elif args.remove:
@@ -88,7 +96,7 @@ def _spec(args: argparse.Namespace, base: Stack) -> tuple[RerenderSpec, dict[str
     elif args.order:
         action, layers = "reorder", tuple(args.order)
     else:
-        action, layers = "replace" if brings else "regenerate", tuple(args.layer)
+        action, layers = "replace" if has_source else "regenerate", tuple(args.layer)
     donor, inputs = _donor(args)
     inputs |= {PLATE: args.plate} if args.plate is not None else {}
     inputs |= {MASK: args.mask} if args.mask is not None else {}
@@ -133,7 +141,7 @@ def _donor(args: argparse.Namespace) -> tuple[DonorLayer | None, dict[str, Path]
 
 
 def _check_single(layers: tuple[str, ...], args: argparse.Namespace) -> None:
-    """One prompt and one mask are for one layer."""
+    """Raise ``EngineError`` where one prompt or one mask is given for several layers."""
     for option, given in (("--prompt", args.prompt), ("--mask", args.mask)):
         if given and len(layers) > 1:
             raise EngineError(
@@ -141,7 +149,3 @@ def _check_single(layers: tuple[str, ...], args: argparse.Namespace) -> None:
                 "Change them one after the other.",
                 reason="LAYER_UNCLEAR",
             )
-
-
-def _state(text: str) -> int:
-    return whole(text.removeprefix("v"))

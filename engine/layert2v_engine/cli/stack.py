@@ -1,4 +1,4 @@
-"""`layert2v-engine import`, `inspect`, `preview`, `pack`, `ocio`: layer stacks without a model."""
+"""The commands ``import``, ``inspect``, ``preview``, ``pack``, ``ocio``: stacks without a model."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _import(args: argparse.Namespace) -> int:
     from layert2v_engine.stack.video_import import ImportOptions, ImportSources, import_videos
 
     sources = ImportSources(
-        background=args.background, foregrounds=_foregrounds(args), full=args.full
+        background=args.background, foregrounds=_foreground_sources(args), full=args.full
     )
     options = ImportOptions(
         name=args.name or args.out.resolve().name,
@@ -151,7 +151,7 @@ def _inspect(args: argparse.Namespace) -> int:
     from layert2v_engine.stack import inspect, manifest
 
     report = inspect.inspect(args.stack, manifest.read(args.stack))
-    print(_as_json(report) if args.json else _as_text(report))
+    print(_format_json(report) if args.json else _format_text(report))
     return EXIT_PROBLEMS if report.problems else 0
 
 
@@ -164,11 +164,11 @@ def _preview(args: argparse.Namespace) -> int:
 
     stack = manifest.read(args.stack)
     to_display = preview.display_transform(stack, _config(args), args.colorspace)
-    made = preview.write_previews(args.stack, stack, to_display)
-    made.append(write_viewer(args.stack, stack, to_display))
-    records = tuple(file_record(path, args.stack) for path in made)
+    paths = preview.write_previews(args.stack, stack, to_display)
+    paths.append(write_viewer(args.stack, stack, to_display))
+    records = tuple(file_record(path, args.stack) for path in paths)
     manifest.write(replace(stack, previews=records), args.stack)
-    for path in made:
+    for path in paths:
         print(path)
     return 0
 
@@ -180,8 +180,8 @@ def _pack(args: argparse.Namespace) -> int:
 
     options = ExrOptions(compression=args.compression)
     stack = manifest.read(args.stack)
-    made = pack(args.stack, stack, options, progress=_progress("pack"))
-    print(f"{made[0]} .. {made[-1].name}")
+    paths = pack(args.stack, stack, options, progress=_progress("pack"))
+    print(f"{paths[0]} .. {paths[-1].name}")
     return 0
 
 
@@ -189,7 +189,7 @@ def _ocio(args: argparse.Namespace) -> int:
     config = _config(args)
     print(config.label)
     rows = [(s.name, s.interop_id, "linear" if s.linear else "") for s in config.spaces()]
-    print("\n".join(_columns(rows)))
+    print("\n".join(_align_columns(rows)))
     return 0
 
 
@@ -199,14 +199,14 @@ def _config(args: argparse.Namespace) -> ColorConfig:
     return ColorConfig.load(args.config)
 
 
-def _foregrounds(args: argparse.Namespace) -> tuple[ForegroundSources, ...]:
+def _foreground_sources(args: argparse.Namespace) -> tuple[ForegroundSources, ...]:
     from layert2v_engine.stack.video_import import ForegroundSources
 
     count = len(args.foreground)
-    for option, given in (("--matte", args.matte), ("--shadow", args.shadow)):
-        if given and len(given) != count:
+    for option, values in (("--matte", args.matte), ("--shadow", args.shadow)):
+        if values and len(values) != count:
             raise EngineError(
-                f"There are {count} foregrounds, but {option} is given {len(given)} times.",
+                f"There are {count} foregrounds, but {option} is given {len(values)} times.",
                 "Give it once for each, or - where there is none.",
                 reason="CLIPS_UNPAIRED",
             )
@@ -223,7 +223,7 @@ def _foregrounds(args: argparse.Namespace) -> tuple[ForegroundSources, ...]:
 
 
 def _progress(label: str) -> Callable[[int, int], None] | None:
-    """A counter on the terminal, if there is one."""
+    """Return a counter for the terminal; None where there is none."""
     if not sys.stderr.isatty():
         return None
 
@@ -234,7 +234,7 @@ def _progress(label: str) -> Callable[[int, int], None] | None:
     return show
 
 
-def _as_json(report: Report) -> str:
+def _format_json(report: Report) -> str:
     sequences = [
         {
             "name": each.name,
@@ -263,7 +263,7 @@ def _as_json(report: Report) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False)
 
 
-def _as_text(report: Report) -> str:
+def _format_text(report: Report) -> str:
     stack = report.stack
     last = stack.start_frame + stack.frames - 1
     head = (
@@ -287,7 +287,7 @@ def _as_text(report: Report) -> str:
     exact = (
         f"comp is the over of its layers to the bit in {report.exact_comp_frames} of {stack.frames}"
     )
-    lines = [head, "", *_columns([_TABLE_HEAD, *rows]), ""]
+    lines = [head, "", *_align_columns([_TABLE_HEAD, *rows]), ""]
     lines.append(f"{exact} frames")
     if report.comp_error or report.comp_alpha_error:
         lines.append(f"  worst colour {report.comp_error:.4g}, alpha {report.comp_alpha_error:.4g}")
@@ -301,8 +301,8 @@ def _as_text(report: Report) -> str:
     return "\n".join(lines + [f"  {problem}" for problem in report.problems])
 
 
-def _columns(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Rows of equal length as lines with aligned columns."""
+def _align_columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return rows of equal length as lines with aligned columns."""
     table = list(rows)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [

@@ -117,19 +117,19 @@ def judge_clips(world: Path, *, train: int, test: int, frames: int) -> dict[str,
     """
     with Renderer(world, processes=1) as renderer:
 
-        def draw(first: int, count: int, held_out: bool) -> ClipSet:
+        def render(first: int, count: int, held_out: bool) -> ClipSet:
             seed = JUDGE_SEED + first
             return renderer.clips(
                 count, first_seed=seed, frames=frames, report=lambda *_: None, held_out=held_out
             )
 
-        usual, rare = draw(0, train - train // 4, False), draw(train, train // 4, True)
+        usual, rare = render(0, train - train // 4, False), render(train, train // 4, True)
         return {
             "train": ClipSet(
                 pixels=torch.cat([usual.pixels, rare.pixels]), scenes=usual.scenes + rare.scenes
             ),
-            "seen": draw(2 * train, test, False),
-            "held_out": draw(3 * train, test, True),
+            "seen": render(2 * train, test, False),
+            "held_out": render(3 * train, test, True),
         }
 
 

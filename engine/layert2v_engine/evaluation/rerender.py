@@ -23,9 +23,9 @@ from layert2v_engine.evaluation.report import SHEET_ROWS, save_sheet
 from layert2v_engine.evaluation.samples import Shot, Wish, draw_wishes, selection_of
 from layert2v_engine.evaluation.stack_reader import read_layers
 from layert2v_engine.metrics.layers import psnr_db, recompose, shadow_correlation, shadow_reach
-from layert2v_engine.world.text.descriptions import plain
+from layert2v_engine.world.text.descriptions import canonical_description
 from layert2v_engine.world.text.scenes import Actor, Scene
-from layert2v_engine.world.text.vocabulary import ABILITIES, happens, is_painted
+from layert2v_engine.world.text.vocabulary import ABILITIES, is_painted, is_possible
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def rerender_trios(
     for k, wish in enumerate(draw_wishes(selection, count, seed, held_out=False)):
         subject = rng.choice([s for s in selection.subject_indices if s not in wish.subjects])
         place, time = wish.place, wish.time
-        while place == wish.place or not happens(place, time):
+        while place == wish.place or not is_possible(place, time):
             place, time = rng.choice(selection.place_indices), rng.choice(selection.time_indices)
         recast = replace(wish, subjects=(subject,))
         moved = replace(wish, place=place, time=time)
@@ -112,10 +112,10 @@ def _shot(folder: Path, wish: Wish, seed: int, display: str) -> Shot:
 
 
 def _actor(subject: int) -> str:
-    colour = 0 if is_painted(subject) else -1
-    actor = Actor(subject=subject, action=ABILITIES[subject][0], colour=colour)
-    return plain(Scene(place=0, time=0, actors=(actor,))).foregrounds[0]
+    color = 0 if is_painted(subject) else -1
+    actor = Actor(subject=subject, action=ABILITIES[subject][0], color=color)
+    return canonical_description(Scene(place=0, time=0, actors=(actor,))).foregrounds[0]
 
 
 def _where(place: int, time: int) -> str:
-    return plain(Scene(place=place, time=time)).background
+    return canonical_description(Scene(place=place, time=time)).background

@@ -18,16 +18,16 @@ from layert2v_engine.errors import EngineError
 from layert2v_engine.metrics.layers import recompose
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.stream_codec import ForegroundFrames, LayerFrames
-from layert2v_engine.world.text.descriptions import plain
-from layert2v_engine.world.text.scenes import Scene, draw
+from layert2v_engine.world.text.descriptions import canonical_description
+from layert2v_engine.world.text.scenes import Scene, sample_scene
 from layert2v_engine.world.text.vocabulary import (
     PLACES,
     SUBJECTS,
     TIMES,
     Selection,
     Word,
-    happens,
     is_held_out,
+    is_possible,
 )
 
 
@@ -93,7 +93,7 @@ def draw_wishes(
         (place, time)
         for place in selection.place_indices
         for time in selection.time_indices
-        if happens(place, time)
+        if is_possible(place, time)
     ]
     order = [
         subject
@@ -103,7 +103,7 @@ def draw_wishes(
     wishes = []
     for k in range(count):
         while True:
-            scene = draw(rng, selection, held_out=held_out, foregrounds=foregrounds)
+            scene = sample_scene(rng, selection, held_out=held_out, foregrounds=foregrounds)
             if any(actor.subject == order[k % len(order)] for actor in scene.actors):
                 wishes.append(_wish(scene))
                 break
@@ -164,7 +164,7 @@ def _wish(scene: Scene) -> Wish:
     """The plain sentence of a scene. Several figures are told apart by their side."""
     sides = ("spot",) if len(scene.actors) > 1 else ()
     return Wish(
-        prompt=plain(scene, sides).whole,
+        prompt=canonical_description(scene, sides).whole,
         subjects=tuple(actor.subject for actor in scene.actors),
         place=scene.place,
         time=scene.time,

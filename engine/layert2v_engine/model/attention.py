@@ -43,10 +43,10 @@ class TextContext(NamedTuple):
 
 
 class KVCache:
-    """Keys and values that one block need not compute again in every pass of a run: those of the
-    text and, where the first pass is of frozen streams, theirs.
+    """Keys and values that one block need not compute again in every pass of a run.
 
-    Later passes attend to them beside their own.
+    Those of the text and, where the first pass is of frozen streams, theirs: later passes attend to
+    them beside their own.
     """
 
     def __init__(self, *, stores_frozen: bool) -> None:

@@ -109,13 +109,13 @@ class PatchDecoder(nn.Module):
 
 
 class PatchAutoencoder(ModelMixin, ConfigMixin):
-    """Small video autoencoder: spatial_factor^2 pixels x temporal_factor frames to latent_channels
-    numbers.
+    """Small video autoencoder with a linear encoder and a convolutional decoder.
 
-    The first latent frame holds the first frame of the video repeated, the convention of causal
-    video autoencoders (frames = 1 + k * temporal_factor). The encoder is linear: it is fitted in
-    seconds, keeps large-scale brightness in its first channels, and stays frozen, so the decoder
-    can be trained on without touching latents already in use.
+    spatial_factor^2 pixels x temporal_factor frames become latent_channels numbers. The first
+    latent frame holds the first frame of the video repeated, the convention of causal video
+    autoencoders (frames = 1 + k * temporal_factor). The encoder is linear: it is fitted in seconds,
+    keeps large-scale brightness in its first channels, and stays frozen, so the decoder can be
+    trained on without touching latents already in use.
 
     neighbours: latent frames on each side that the decoder sees, too (``context_frames``; the
         argument is a key of config.json).

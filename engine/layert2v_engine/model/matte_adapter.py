@@ -1,10 +1,10 @@
-"""Stage 1 of the paper: the autoencoder learns mattes without forgetting color (arXiv 2508.04228,
-"alpha-mask VAE").
+"""Adapters with which an autoencoder decodes mattes without forgetting color.
 
-The encoder stays frozen. A small trained projection moves matte latents to where the transformer
-and decoder find them easy (``MatteProjection``), and low-rank updates of the decoder's convolutions
-(``add_lora``, ``merge_lora``) turn a copy of the color decoder into one that decodes crisp mattes.
-Cast shadows are opacities too and take the same way.
+Stage 1 of the paper (arXiv 2508.04228, "alpha-mask VAE"). The encoder stays frozen. A small trained
+projection moves matte latents to where the transformer and decoder find them easy
+(``MatteProjection``), and low-rank updates of the decoder's convolutions (``add_lora``,
+``merge_lora``) turn a copy of the color decoder into one that decodes crisp mattes. Cast shadows
+are opacities too and take the same way.
 """
 
 from __future__ import annotations

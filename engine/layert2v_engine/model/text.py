@@ -1,8 +1,8 @@
-"""Prompts to token states, each prompt apart: which stream attends to which prompt is decided
-elsewhere.
+"""Text encoders: prompts to token states, each prompt apart.
 
-``TextEncoder`` is the interface; MiniLM (small models) and UMT5 (Wan) implement it. Nothing is
-downloaded: MiniLM comes from an installed Python package, UMT5 from a checkpoint folder.
+Which stream attends to which prompt is decided elsewhere. ``TextEncoder`` is the interface; MiniLM
+(small models) and UMT5 (Wan) implement it. Nothing is downloaded: MiniLM comes from an installed
+Python package, UMT5 from a checkpoint folder.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A sentence that names several figures, cut into a clause for each. Knows text only."""
+"""A sentence that names several subjects, split into a clause for each. Knows text only."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ _CONNECTORS = (
     r"(?:[,;&+]|\b(?:and|with|while|whereas|as|but|or|plus|beside|besides|next\s+to|near|by|"
     r"alongside|behind|followed\s+by|opposite)\b)"
 )
-_STRONG = re.compile(r"\b(?:and|with|while|whereas|plus)\b", re.IGNORECASE)
+_STRONG_CONNECTOR = re.compile(r"\b(?:and|with|while|whereas|plus)\b", re.IGNORECASE)
 _CONNECTOR = re.compile(_CONNECTORS, re.IGNORECASE)
-_ANEW = re.compile(rf"{_CONNECTORS}(?=\s*\b{_DETERMINERS}\b)", re.IGNORECASE)
+_CONNECTOR_BEFORE_DETERMINER = re.compile(rf"{_CONNECTORS}(?=\s*\b{_DETERMINERS}\b)", re.IGNORECASE)
 _DETERMINER = re.compile(rf"\b{_DETERMINERS}\b", re.IGNORECASE)
-_COUNTED = re.compile(rf"\b(?:{_COUNTS})\b(?=(?:\s+[\w-]+){{0,2}}\s*$)", re.IGNORECASE)
-_AGAIN = re.compile(r"\b(?:the|this|that|its)\s+(?:(?!other|second)[\w-]+\s+)?$", re.IGNORECASE)
+_COUNT_BEFORE_SUBJECT = re.compile(rf"\b(?:{_COUNTS})\b(?=(?:\s+[\w-]+){{0,2}}\s*$)", re.IGNORECASE)
+_BACK_REFERENCE = re.compile(
+    r"\b(?:the|this|that|its)\s+(?:(?!other|second)[\w-]+\s+)?$", re.IGNORECASE
+)
 _TOGETHER = re.compile(
     r"\b(?:both|together|side\s+by\s+side|each\s+other|(?:beside|next\s+to)\s+(?:it|them))\b",
     re.IGNORECASE,
@@ -30,48 +32,48 @@ _TOGETHER = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Clauses:
-    """What is said of each figure that is drawn, what else is said, and warnings.
+class SubjectClauses:
+    """The text about each subject, the other texts, and warnings.
 
-    joined: whether it was one sentence, in which the last deed may be said of all.
+    is_one_sentence: whether they are of one sentence, whose last action may be said of all.
     """
 
-    figures: tuple[str, ...]
-    rest: tuple[str, ...] = ()
+    subjects: tuple[str, ...]
+    others: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    joined: bool = False
+    is_one_sentence: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Clause:
     name: str
     text: str
-    counted: bool  # "two foxes"
-    again: bool  # "the fox", said of one that was named before
+    is_plural: bool  # "two foxes"
+    is_back_reference: bool  # "the fox", said of one that was named before
 
 
-def split(sentence: str, lexicon: Lexicon, limit: int) -> Clauses:
-    """One clause for each figure a sentence names, up to `limit` of them, in its order.
+def split_subjects(sentence: str, lexicon: Lexicon, limit: int) -> SubjectClauses:
+    """Split a sentence into one clause per subject it names, up to ``limit``, in its order.
 
-    A subject is drawn once: what is said of a second one, or of figures beyond the limit, goes to
-    the rest, with a warning. A sentence that names no figure is its own only clause.
+    A subject is shown once: what is said of a second one, or of subjects beyond the limit, goes to
+    the others, with a warning. A sentence that names no subject is its own only clause.
     """
     sentence = _TOGETHER.sub(" ", sentence)
-    named: dict[str, str] = {}
-    rest: list[str] = []
+    texts: dict[str, str] = {}
+    others: list[str] = []
     repeated: set[str] = set()
-    for clause in _cut(sentence, lexicon.subjects(sentence)):
-        if clause.counted or (clause.name in named and not clause.again):
+    for clause in _split_at_mentions(sentence, lexicon.find_subjects(sentence)):
+        if clause.is_plural or (clause.name in texts and not clause.is_back_reference):
             repeated.add(clause.name)
-        if clause.name not in named:
-            named[clause.name] = clause.text
-        elif clause.again:
-            named[clause.name] += f", {clause.text}"
+        if clause.name not in texts:
+            texts[clause.name] = clause.text
+        elif clause.is_back_reference:
+            texts[clause.name] += f", {clause.text}"
         else:
-            rest.append(clause.text)
-    if not named:
-        return Clauses(figures=(sentence,))
-    names = list(named)
+            others.append(clause.text)
+    if not texts:
+        return SubjectClauses(subjects=(sentence,))
+    names, clauses = list(texts), list(texts.values())
     warnings = [
         f"This model draws a subject only once, so it shows one {name}."
         for name in names[:limit]
@@ -79,51 +81,55 @@ def split(sentence: str, lexicon: Lexicon, limit: int) -> Clauses:
     ]
     if len(names) > limit:
         warnings.append(
-            f"This model draws {limit} figures at once: {_all(names[:limit])}; "
-            f"{_all(names[limit:])} left out."
+            f"This model draws {limit} subjects at once: {_join_names(names[:limit])}; "
+            f"{_join_names(names[limit:])} left out."
         )
-    texts = list(named.values())
-    return Clauses(
-        figures=tuple(texts[:limit]),
-        rest=(*texts[limit:], *rest),
+    return SubjectClauses(
+        subjects=tuple(clauses[:limit]),
+        others=(*clauses[limit:], *others),
         warnings=tuple(warnings),
-        joined=True,
+        is_one_sentence=True,
     )
 
 
-def _cut(sentence: str, mentions: Sequence[Mention]) -> list[_Clause]:
-    """The clause of every mention; together they are the sentence without what joins them."""
+def _split_at_mentions(sentence: str, mentions: Sequence[Mention]) -> list[_Clause]:
+    """Return a clause per mention; together they are the sentence without what joins them."""
     clauses, start = [], 0
     for index, mention in enumerate(mentions):
-        end = then = len(sentence)
+        end = next_start = len(sentence)
         if index + 1 < len(mentions):
             between = sentence[mention.end : mentions[index + 1].start]
-            end, then = (mention.end + offset for offset in _seam(between))
+            end, next_start = (mention.end + offset for offset in _find_joint(between))
         head = sentence[start : mention.start]
-        counted = _COUNTED.search(head)
+        count = _COUNT_BEFORE_SUBJECT.search(head)
         clause = _Clause(
             name=mention.word.name,
-            text=_COUNTED.sub("", head) + sentence[mention.start : end],
-            counted=counted is not None,
-            again=_AGAIN.search(head) is not None,
+            text=_COUNT_BEFORE_SUBJECT.sub("", head) + sentence[mention.start : end],
+            is_plural=count is not None,
+            is_back_reference=_BACK_REFERENCE.search(head) is not None,
         )
         clauses.append(clause)
-        start = then
+        start = next_start
     return [replace(clause, text=clause.text.strip()) for clause in clauses]
 
 
-def _seam(between: str) -> tuple[int, int]:
-    """Where one clause ends and the next begins in the text between two subjects: at the last word
-    that joins ("and a big, brown" joins at "and"), else before the article.
+def _find_joint(between: str) -> tuple[int, int]:
+    """Return where one clause ends and the next begins in the text between two subjects.
+
+    At the last word that joins ("and a big, brown" joins at "and"), else before the article.
     """
-    anew = [m for m in _ANEW.finditer(between) if not _STRONG.search(between, m.end())]
-    joins = anew or list(_CONNECTOR.finditer(between))
-    if joins:
-        return joins[-1].span()
+    before_determiner = [
+        m
+        for m in _CONNECTOR_BEFORE_DETERMINER.finditer(between)
+        if not _STRONG_CONNECTOR.search(between, m.end())
+    ]
+    joints = before_determiner or list(_CONNECTOR.finditer(between))
+    if joints:
+        return joints[-1].span()
     articles = list(_DETERMINER.finditer(between))
     at = articles[-1].start() if articles else len(between)
     return at, at
 
 
-def _all(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     return " and ".join((", ".join(names[:-1]), names[-1]) if len(names) > 1 else names)

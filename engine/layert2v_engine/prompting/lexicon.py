@@ -1,7 +1,7 @@
 """The words a model knows, found in what people write: names, synonyms, plurals, inflections.
 
 Where one name holds another, the longer one is meant: a teddy bear is no bear, and a sea lion does
-not speak of the sea. Knows text only.
+not mention the sea. Knows text only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TABLES: dict[str, Words] = {
     "place": world.PLACES,
     "time": world.TIMES,  # before colours: "golden hour"
     "subject": world.SUBJECTS,  # before colours: "red fox"
-    "colour": world.COLOURS,
+    "colour": world.COLORS,
     "action": world.ACTIONS,
 }
 _IRREGULAR = {"wolf": "wolves", "timber wolf": "timber wolves", "mouse": "mice", "ox": "oxen"}
@@ -37,22 +37,22 @@ _STOP_WORDS = frozenset(
 )
 
 _OF_FRAME = r"(?:\s+of\s+the\s+(?:frame|picture|image|shot|screen))?"
-_TURNED = r"(?:heading|headed|facing|looking|turned|pointing)"
+_FACING = r"(?:heading|headed|facing|looking|turned|pointing)"
 _MOVING = "|".join(
     rf"(?<={verb} )"
     for verb in ("ing", "runs", "walks", "hops", "drives", "moves", "goes", "flies")
 )
 
 
-def _heading(side: str, other: str) -> str:
+def _heading_pattern(side: str, other: str) -> str:
     return (
         rf"from\s+(?:the\s+)?{other}\s+to\s+(?:the\s+)?{side}\b"
-        rf"|\b(?:{_TURNED}\s+)?(?:to|towards?)\s+(?:the\s+|its\s+)?{side}\b(?!\s+(?:of|side|half))"
-        rf"|\b(?:{_TURNED}\s+)?{side}wards?\b|\b{_TURNED}\s+{side}\b|(?:{_MOVING}){side}\b(?!\s+of)"
+        rf"|\b(?:{_FACING}\s+)?(?:to|towards?)\s+(?:the\s+|its\s+)?{side}\b(?!\s+(?:of|side|half))"
+        rf"|\b(?:{_FACING}\s+)?{side}wards?\b|\b{_FACING}\s+{side}\b|(?:{_MOVING}){side}\b(?!\s+of)"
     )
 
 
-def _spot(side: str) -> str:
+def _spot_pattern(side: str) -> str:
     part = r"(?:[- ]hand)?(?:\s+(?:side|half|edge))"
     return (
         rf"\b(?:on|at|in|to)\s+(?:the\s+)?(?:far\s+)?{side}\b(?:{part})?{_OF_FRAME}"
@@ -60,14 +60,17 @@ def _spot(side: str) -> str:
     )
 
 
-# How people say where a figure is and where it goes, read in this order.
+# How people say where a subject is and where it goes, read in this order.
 _DETAILS: dict[str, dict[str, str]] = {
-    "heading": {"left": _heading("left", "right"), "right": _heading("right", "left")},
+    "heading": {
+        "left": _heading_pattern("left", "right"),
+        "right": _heading_pattern("right", "left"),
+    },
     "spot": {
-        "left": _spot("left"),
+        "left": _spot_pattern("left"),
         "middle": r"\b(?:in|at)\s+the\s+(?:middle|cent(?:re|er))\b"
         rf"(?:{_OF_FRAME[:-1]}|(?!\s+of\b))|\bcent(?:red|ered)\b",
-        "right": _spot("right"),
+        "right": _spot_pattern("right"),
     },
     "distance": {
         "far": r"\b(?:far\s+(?:away|off)|in\s+the\s+distance|further\s+(?:back|away)|distant)\b",
@@ -80,7 +83,7 @@ _DETAILS: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mention:
-    """A word said in a text, from character `start` to before `end`."""
+    """A word said in a text, from character ``start`` to before ``end``."""
 
     word: Word
     start: int
@@ -88,7 +91,7 @@ class Mention:
 
 
 class Lexicon:
-    """The words of a model by kind; `vocabulary` maps a kind to names of the world's words."""
+    """The words of a model by kind; ``vocabulary`` maps a kind to names of the world's words."""
 
     def __init__(self, vocabulary: Mapping[str, Sequence[str]]) -> None:
         self.words = {
@@ -96,60 +99,60 @@ class Lexicon:
             for kind, words in _TABLES.items()
         }
         self.details = {
-            kind: {name: said for name, said in table.items() if name in vocabulary.get(kind, ())}
+            kind: {name: regex for name, regex in table.items() if name in vocabulary.get(kind, ())}
             for kind, table in _DETAILS.items()
         }
-        self._longer = _longer(self.words)
+        self._longer_names = _find_longer_names(self.words)
 
-    def take(self, kind: str, text: str, likely: Sequence[str] = ()) -> tuple[Word | None, str]:
-        """The word of a kind said first in `text`, and the text without it; names count before
-        inflections, so a race car may drive. Of two that begin at one place it is the `likely` one:
-        a car that is rolling along drives, a wheel tumbles.
+    def extract(self, kind: str, text: str, likely: Sequence[str] = ()) -> tuple[Word | None, str]:
+        """Return the word of a kind that comes first in ``text``, and the text without it.
 
-        A place whose name holds the first one's says the same more exactly: a forest in the snow is
-        a snowy forest.
+        Names count before inflections, so a race car may drive. Of two that begin at one place it
+        is the ``likely`` one: a car that is rolling along drives, a wheel tumbles. A place whose
+        name holds the first one's says the same more exactly: a forest in the snow is a snowy
+        forest.
         """
         words = self.words[kind]
         for inflected in (False, True):
             starts = {
                 word: found.start
                 for word in words
-                if (found := self._first(word, text, inflected)) is not None
+                if (found := self._find_first(word, text, inflected)) is not None
             }
             if starts:
                 first = min(starts, key=lambda word: (starts[word], word.name not in likely))
                 exact = first
                 if kind in SCENE_KINDS:
                     exact = next((w for w in starts if first.name in w.name and w != first), first)
-                return exact, self._without(exact, self._without(first, text))
+                return exact, self._remove(exact, self._remove(first, text))
         return None, text
 
-    def take_detail(self, kind: str, text: str) -> tuple[str, str]:
-        """The detail of a kind said first in `text`, "" if none is, and the text without it."""
+    def extract_detail(self, kind: str, text: str) -> tuple[str, str]:
+        """Return the detail of a kind that comes first in ``text`` ("" if none), and the rest."""
         found = {
             name: match
-            for name, said in self.details[kind].items()
-            if (match := _compiled(said).search(text)) is not None
+            for name, regex in self.details[kind].items()
+            if (match := _compile(regex).search(text)) is not None
         }
         if not found:
             return "", text
         name = min(found, key=lambda each: found[each].start())
         return name, text[: found[name].start()] + GAP + text[found[name].end() :]
 
-    def unknown(self, text: str) -> str:
-        """What is left of a text without any word of the vocabulary: a scene may name a figure."""
+    def remove_known(self, text: str) -> str:
+        """Return a text without any word of the vocabulary: a scene may name a subject."""
         for kind in self.details:
             name = "?"
             while name:
-                name, text = self.take_detail(kind, text)
+                name, text = self.extract_detail(kind, text)
         for kind, words in self.words.items():
             found: Word | None = words[0] if words else None
             while found is not None:
-                found, text = self.take(kind, text)
+                found, text = self.extract(kind, text)
         return text
 
-    def subjects(self, text: str) -> list[Mention]:
-        """Every mention of a subject by a name, in the order of the text."""
+    def find_subjects(self, text: str) -> list[Mention]:
+        """Return every mention of a subject by a name, in the order of the text."""
         found = [
             Mention(word=word, start=match.start(), end=match.end())
             for word in self.words["subject"]
@@ -157,29 +160,29 @@ class Lexicon:
         ]
         return sorted(found, key=lambda mention: mention.start)
 
-    def _first(self, word: Word, text: str, inflected: bool) -> Mention | None:
+    def _find_first(self, word: Word, text: str, inflected: bool) -> Mention | None:
         for match in self._matches(word, text, inflected):
             return Mention(word=word, start=match.start(), end=match.end())
         return None
 
     def _matches(self, word: Word, text: str, inflected: bool) -> list[re.Match[str]]:
         forms = _forms(word) if inflected else _names(word)
-        pattern = _pattern(forms, self._longer.get(word, ()))
-        return [match for match in pattern.finditer(text) if match["said"]]
+        pattern = _pattern(forms, self._longer_names.get(word, ()))
+        return [match for match in pattern.finditer(text) if match["word"]]
 
-    def _without(self, word: Word, text: str) -> str:
+    def _remove(self, word: Word, text: str) -> str:
         for match in reversed(self._matches(word, text, inflected=True)):
             text = text[: match.start()] + GAP + text[match.end() :]
         return text
 
 
-def taken_out(phrase: str, text: str) -> str:
-    """A text without a phrase of it."""
+def remove_phrase(phrase: str, text: str) -> str:
+    """Return a text without a phrase of it."""
     return re.sub(rf"\b{re.escape(phrase)}\b", GAP, text, flags=re.IGNORECASE)
 
 
 def phrases(text: str) -> list[str]:
-    """Runs of up to LONGEST_PHRASE words that begin and end with a word that means something."""
+    """Return runs of up to LONGEST_PHRASE words that begin and end with no stop word."""
     found = []
     for run in re.findall(r"[a-z-]+(?: [a-z-]+)*", text.lower()):
         words = run.split()
@@ -190,8 +193,8 @@ def phrases(text: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def content(text: str) -> list[str]:
-    """The words of a text that mean something, in lower case."""
+def content_words(text: str) -> list[str]:
+    """Return the words of a text that are no stop words, in lower case."""
     return [
         token
         for token in re.findall(r"[a-z]+(?:-[a-z]+)*", text.lower())
@@ -199,9 +202,10 @@ def content(text: str) -> list[str]:
     ]
 
 
-def _longer(words: Mapping[str, Words]) -> dict[Word, tuple[str, ...]]:
-    """By word, the names of others that hold a form of it: "teddy bear" of the bear. Deeds hide no
-    deeds, since who does them tells which is meant.
+def _find_longer_names(words: Mapping[str, Words]) -> dict[Word, tuple[str, ...]]:
+    """Return by word the names of others that hold a form of it: "teddy bear" of the bear.
+
+    Actions hide no actions, since the subject decides which is meant.
     """
     kinds = {word: kind for kind, some in words.items() for word in some}
     owners: dict[str, list[Word]] = {}
@@ -211,14 +215,16 @@ def _longer(words: Mapping[str, Words]) -> dict[Word, tuple[str, ...]]:
     longer: dict[Word, dict[str, None]] = {}
     for word, kind in kinds.items():
         for name in _names(word):
-            for owner in {owner: None for part in _parts(name) for owner in owners.get(part, ())}:
+            for owner in {
+                owner: None for part in _shorter_runs(name) for owner in owners.get(part, ())
+            }:
                 if owner != word and (kind, kinds[owner]) != ("action", "action"):
                     longer.setdefault(owner, {})[name] = None
     return {word: tuple(names) for word, names in longer.items()}
 
 
-def _parts(name: str) -> set[str]:
-    """Runs of words of a name that are shorter than it: "sea" and "lion" of the sea lion."""
+def _shorter_runs(name: str) -> set[str]:
+    """Return runs of words of a name that are shorter than it: "sea" and "lion" of the sea lion."""
     tokens = re.split(r"([ -])", name)
     spans = ((i, j) for i in range(0, len(tokens), 2) for j in range(i + 1, len(tokens) + 1, 2))
     return {"".join(tokens[i:j]) for i, j in spans} - {name}
@@ -226,7 +232,7 @@ def _parts(name: str) -> set[str]:
 
 @cache
 def _names(word: Word) -> tuple[str, ...]:
-    """Names and their plurals."""
+    """Return names and their plurals."""
     names = (word.name, *word.synonyms)
     return tuple(
         form
@@ -237,7 +243,7 @@ def _names(word: Word) -> tuple[str, ...]:
 
 @cache
 def _forms(word: Word) -> tuple[str, ...]:
-    """Names, and the simple inflections of verbs: run, runs of running, races, raced of racing."""
+    """Return names, and the simple inflections of verbs: run, runs of running, raced of racing."""
     forms = list(_names(word))
     for name in (word.name, *word.synonyms):
         if name.endswith("ing"):
@@ -252,15 +258,15 @@ def _forms(word: Word) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1024)
 def _pattern(forms: tuple[str, ...], longer: tuple[str, ...]) -> re.Pattern[str]:
-    """Finds the forms as the group `said`, and passes over the longer names that hold them."""
+    """Return a pattern that finds the forms as the group ``word``, but not inside longer names."""
 
     def either(texts: tuple[str, ...]) -> str:
         return "|".join(map(re.escape, sorted(set(texts), key=len, reverse=True)))
 
-    over = rf"(?:{either(longer)})\b|" if longer else ""
-    return re.compile(rf"\b(?:{over}(?P<said>{either(forms)})\b)", re.IGNORECASE)
+    skipped = rf"(?:{either(longer)})\b|" if longer else ""
+    return re.compile(rf"\b(?:{skipped}(?P<word>{either(forms)})\b)", re.IGNORECASE)
 
 
 @cache
-def _compiled(said: str) -> re.Pattern[str]:
-    return re.compile(said, re.IGNORECASE)
+def _compile(regex: str) -> re.Pattern[str]:
+    return re.compile(regex, re.IGNORECASE)

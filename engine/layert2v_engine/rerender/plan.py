@@ -47,9 +47,7 @@ def plan_layers(
         LayerPlan(
             name=layer.name,
             role=layer.role,
-            action=(
-                LayerAction.generate if layer.name in affected.generated else LayerAction.keep
-            ),
+            action=(LayerAction.generate if layer.name in affected.generated else LayerAction.keep),
             caster=layer.caster,
             prompt=_prompt(spec, layer.name, layer.caster, layer.prompt),
             seed=layer.seed,
@@ -233,9 +231,7 @@ def _replace(
     if old_shadow is not None and old_shadow.action is LayerAction.generate:
         shadow = replace(old_shadow, prompt=new.prompt)
     if spec.donor is not None and spec.donor.with_shadow:
-        shadow_name = (
-            old_shadow.name if old_shadow is not None else name.replace("fg_", "shadow_")
-        )
+        shadow_name = old_shadow.name if old_shadow is not None else name.replace("fg_", "shadow_")
         shadow = replace(new, name=shadow_name, role=Role.shadow, caster=name)
     result: list[LayerPlan] = []
     for layer in layers:

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 
 
 class Conditioning(NamedTuple):
-    """Token states [B, P, L, D] of a layout's prompts and their mask [B, P, L], true at tokens to
-    attend to; None attends to all.
+    """Token states [B, P, L, D] of a layout's prompts and their mask [B, P, L].
+
+    The mask is true at tokens to attend to; None attends to all.
     """
 
     states: Tensor

@@ -1,9 +1,9 @@
-"""A predictor that computes once what is the same at every step: the keys and values of the text,
-and of frozen streams.
+"""A predictor that caches keys and values that are the same at every step.
 
-Where a checkpoint was trained one-way, frozen streams see one another only, so denoising some
-streams of a scene costs what those streams cost. Exact, not an approximation; a checkpoint that
-declares ``full`` attention is asked about all streams every time.
+They are those of the text and of frozen streams. Where a checkpoint was trained one-way, frozen
+streams see one another only, so denoising some streams of a scene costs what those streams cost.
+Exact, not an approximation; a checkpoint that declares ``full`` attention is asked about all
+streams every time.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ def make_predictor(
 
 
 class _CacheEntry(NamedTuple):
-    """Frozen latents [B, S, C, F, h, w], their times [B, S] and the text, and each block's keys
-    and values of them.
+    """Keys and values of each block, and what they were computed from.
+
+    latents: of frozen streams [B, S, C, F, h, w]. times: [B, S] in 0..1000.
     """
 
     latents: Tensor

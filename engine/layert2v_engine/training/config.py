@@ -38,14 +38,20 @@ def load_config(kind: type[T], stage: str, folder: Path | None = None) -> T:
 
 
 def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
+    """Return a dataclass of one table; a field's ``stored`` metadata is its key in the file."""
     hints = get_type_hints(kind)
-    unknown = sorted(set(values) - set(hints))
+    entries = dataclasses.fields(kind)  # type: ignore[arg-type]
+    names = {entry.metadata.get("stored", entry.name): entry.name for entry in entries}
+    unknown = sorted(set(values) - set(names))
     if unknown:
         raise BadConfig(
-            f"{where} has no setting {unknown[0]!r}.", f"It knows {', '.join(sorted(hints))}."
+            f"{where} has no setting {unknown[0]!r}.", f"It knows {', '.join(sorted(names))}."
         )
     return kind(
-        **{name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()}
+        **{
+            names[key]: _convert(hints[names[key]], value, f"{where}.{key}")
+            for key, value in values.items()
+        }
     )
 
 

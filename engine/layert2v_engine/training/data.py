@@ -27,7 +27,7 @@ from layert2v_engine.layout import FOREGROUND_ROLES, OPACITY_ROLES, StreamLayout
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.model.text import TextEncoder
 from layert2v_engine.world.clips import Clip, Label, World
-from layert2v_engine.world.text.scenes import Scene, dumps, loads
+from layert2v_engine.world.text.scenes import Scene, scene_from_json, scene_to_json
 
 Report = Callable[[str, int, int], None]
 
@@ -381,16 +381,16 @@ def _render_one(job: tuple[int, int, bool, int]) -> tuple[Any, Scene]:
 
 def clip_bytes(clip: Clip) -> Any:
     """One clip as uint8 [6 + 5 K, T, H, W]."""
-    layers = [part for x in clip.foregrounds for part in (x.colour, x.matte, x.shadow)]
+    layers = [part for x in clip.foregrounds for part in (x.color, x.matte, x.shadow)]
     stacked = torch.cat([clip.composite, clip.background, *layers], dim=1).transpose(0, 1)
     return (stacked * 255).round().clamp(0, 255).byte().numpy()
 
 
 def _scenes_to_tensor(scenes: Sequence[Scene]) -> Tensor:
     """Lines of JSON as bytes, which fit into the same file."""
-    text = "\n".join(map(dumps, scenes))
+    text = "\n".join(map(scene_to_json, scenes))
     return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
 
 
 def _scenes_from_tensor(text: Tensor) -> tuple[Scene, ...]:
-    return tuple(map(loads, bytes(text.tolist()).decode().splitlines()))
+    return tuple(map(scene_from_json, bytes(text.tolist()).decode().splitlines()))

@@ -89,7 +89,7 @@ def vocabulary(selection: Selection) -> dict[str, tuple[str, ...]]:
         "action": tuple(word.name for word in ACTIONS if word.name in able),
         "place": selection.places,
         "time": selection.times,
-        "colour": selection.colours,
+        "colour": selection.colors,
     }
     details = {
         "spot": selection.spots,

@@ -34,7 +34,7 @@ from layert2v_engine.training.objective import (
     flow_loss,
     sample_times,
 )
-from layert2v_engine.world.text.captions import spoken
+from layert2v_engine.world.text.captions import captions_for
 from layert2v_engine.world.text.scenes import Scene
 
 VALIDATION_TIMES = (0.25, 0.5, 0.75, 0.95)
@@ -202,7 +202,7 @@ class JointPhase:
         frame = scenes.frames // 2 if still else None
         latents = scenes.held_out.batch(rows, frame, self.device).latents
         noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(7)).to(latents)
-        prompts = [spoken(scene) for scene in scenes.held_out.scenes]
+        prompts = [captions_for(scene) for scene in scenes.held_out.scenes]
 
         def errors(time: float, frozen: Sequence[int] = ()) -> Tensor:
             times = torch.full((len(rows), len(layout)), time, device=self.device)
@@ -269,7 +269,7 @@ class JointPhase:
         """Captions of the whole, each foreground and the background with some dropped, so guidance
         has something to guide away from.
         """
-        words = spoken(scene, self.caption_rng)
+        words = captions_for(scene, self.caption_rng)
         if self.teacher is not None:  # which is asked with and without them
             return words
         if self.caption_rng.random() < self.config.prompt_drop:

@@ -47,7 +47,7 @@ from layert2v_engine.training.stages import (
     train_phase,
 )
 from layert2v_engine.training.trainer import TrainerConfig
-from layert2v_engine.world.text.captions import samples
+from layert2v_engine.world.text.captions import sample_captions
 
 WHITENING_CLIPS = 400  # latent statistics settle long before
 BLOCK = 1000  # clips
@@ -137,7 +137,9 @@ def run_prepare(run: Path, first: AutoencoderStage, config: JointStage) -> None:
     build_world(run, first.world)
     if not (run / TEXT_ENCODER).exists():
         encoder = MiniLMTextEncoder(max_tokens=config.max_tokens)
-        save_for_captions(encoder, [*samples(first.world.selection), ""], run / TEXT_ENCODER)
+        save_for_captions(
+            encoder, [*sample_captions(first.world.selection), ""], run / TEXT_ENCODER
+        )
 
 
 def _train(

@@ -21,7 +21,7 @@ from layert2v_engine.sampling.solvers import make_sampler
 from layert2v_engine.stream_codec import LayerFrames, StreamDecoder, decode_layers
 from layert2v_engine.training.data import StreamWhitening
 from layert2v_engine.training.joint_phase import JointConfig, Material
-from layert2v_engine.world.text.captions import spoken
+from layert2v_engine.world.text.captions import captions_for
 
 ROWS = 8
 MATTE_COLOR = 0.5  # what the world's foreground stream is drawn over
@@ -87,7 +87,7 @@ class SheetSampler:
         foregrounds = config.foregrounds
         for count in foregrounds:
             scenes = self.material.scenes[count]
-            prompts = [spoken(scene) for scene in scenes.held_out.scenes[:ROWS]]
+            prompts = [captions_for(scene) for scene in scenes.held_out.scenes[:ROWS]]
             decoder = load_decoder(self.run, self.material.whitening, scenes.layout)
             latents = self._sample(model, (count, config), prompts, frame)
             groups = decode_layers(latents, scenes.layout, decoder, matte_color=MATTE_COLOR)

@@ -12,7 +12,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,13 +29,14 @@ from layert2v_engine.world.text.vocabulary import (
     SPRITE_INDICES,
     V0,
     Selection,
-    happens,
     is_painted,
+    is_possible,
 )
 
 FORMAT = 2
 INDEX = "world.json"
-_FIGURES, _PLATES = "figures.safetensors", "plates.safetensors"
+_SUBJECT_FILE, _PLATE_FILE = "figures.safetensors", "plates.safetensors"
+_STORED_KEYS = {"color": "colour"}  # of a subject in the index
 
 Bytes = NDArray[np.uint8]
 Generator = np.random.Generator
@@ -45,7 +46,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure:
+class SubjectEntry:
     """Index entry of one rendered gait cycle that heads right; lengths in pixels.
 
     The origin is the spot on the ground under the body; left and right say how far the body reaches
@@ -53,7 +54,7 @@ class Figure:
     """
 
     subject: int
-    colour: int
+    color: int
     action: str
     sun_side: int
     low_sun: bool
@@ -66,7 +67,7 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Backdrop:
+class PlateEntry:
     """Index entry of one plate."""
 
     place: int
@@ -75,8 +76,8 @@ class Backdrop:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _FigureJob:
-    look: render.Look
+class _SubjectJob:
+    variant: render.SubjectVariant
     seed: tuple[int, ...]
     width: int
     height: int
@@ -111,24 +112,24 @@ def build_bank(
     """
     folder.mkdir(parents=True, exist_ok=True)
     size = {"width": width, "height": height}
-    figure_jobs = list(_figure_jobs(selection, seed, creatures_per_species, width, height))
+    subject_jobs = list(_subject_jobs(selection, seed, creatures_per_species, width, height))
     plate_jobs = [
         _PlateJob(place=p, time=t, seed=(seed, 1, p, t, k), **size)
         for p in selection.place_indices
         for t in selection.time_indices
-        if happens(p, t)
+        if is_possible(p, t)
         for k in range(plates_per_scene)
     ]
-    drawn = list(_each(_render_figure, figure_jobs, processes, "figures", report))
-    plates = list(_each(_render_plate, plate_jobs, processes, "plates", report))
-    save_file({_key(i): pixels for i, (_, pixels) in enumerate(drawn)}, folder / _FIGURES)
-    save_file({_key(i): pixels for i, (_, pixels) in enumerate(plates)}, folder / _PLATES)
+    subjects = list(_map_jobs(_render_subject, subject_jobs, processes, "subjects", report))
+    plates = list(_map_jobs(_render_plate, plate_jobs, processes, "plates", report))
+    save_file({_key(i): pixels for i, (_, pixels) in enumerate(subjects)}, folder / _SUBJECT_FILE)
+    save_file({_key(i): pixels for i, (_, pixels) in enumerate(plates)}, folder / _PLATE_FILE)
     index = {
         "format": FORMAT,
         "seed": seed,
         **size,
-        "selection": selection.as_dict(),
-        "figures": [asdict(entry) for entry, _ in drawn],
+        "selection": selection.to_dict(),
+        "figures": [_to_stored(asdict(entry)) for entry, _ in subjects],
         "plates": [asdict(entry) for entry, _ in plates],
     }
     (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
@@ -147,49 +148,60 @@ class Bank:
                 f"the bank in {folder} has format {index['format']}, this version reads {FORMAT}"
             )
         self.width, self.height = int(index["width"]), int(index["height"])
-        self.selection = Selection(**{k: tuple(v) for k, v in index["selection"].items()})
-        self.figures = tuple(Figure(**entry) for entry in index["figures"])
-        self.plates = tuple(Backdrop(**entry) for entry in index["plates"])
-        self._figure_file = safe_open(folder / _FIGURES, framework="pt")
-        self._plate_file = safe_open(folder / _PLATES, framework="pt")
+        self.selection = Selection.from_dict(index["selection"])
+        self.subjects = tuple(SubjectEntry(**_from_stored(entry)) for entry in index["figures"])
+        self.plates = tuple(PlateEntry(**entry) for entry in index["plates"])
+        self._subject_file = safe_open(folder / _SUBJECT_FILE, framework="pt")
+        self._plate_file = safe_open(folder / _PLATE_FILE, framework="pt")
 
-    def figure(self, which: int) -> Tensor:
+    def subject_cycle(self, index: int) -> Tensor:
         """uint8 [poses, 6, h, w]: straight RGB, alpha, cast and contact shadow."""
-        tensor: Tensor = self._figure_file.get_tensor(_key(which))
+        tensor: Tensor = self._subject_file.get_tensor(_key(index))
         return tensor
 
-    def plate(self, which: int) -> Tensor:
+    def plate(self, index: int) -> Tensor:
         """uint8 [7, H, W * OVERSCAN]: display-referred distance RGB, land RGB over it, cover."""
-        tensor: Tensor = self._plate_file.get_tensor(_key(which))
+        tensor: Tensor = self._plate_file.get_tensor(_key(index))
         return tensor
 
 
-def _key(which: int) -> str:
-    return f"{which:05d}"
+def _to_stored(entry: dict[str, Any]) -> dict[str, Any]:
+    return {_STORED_KEYS.get(name, name): value for name, value in entry.items()}
 
 
-def _figure_jobs(
+def _from_stored(entry: dict[str, Any]) -> dict[str, Any]:
+    names = {stored: name for name, stored in _STORED_KEYS.items()}
+    return {names.get(key, key): value for key, value in entry.items()}
+
+
+def _key(index: int) -> str:
+    return f"{index:05d}"
+
+
+def _subject_jobs(
     selection: Selection, seed: int, per_species: int, width: int, height: int
-) -> Iterator[_FigureJob]:
+) -> Iterator[_SubjectJob]:
     heights = sorted({LIGHTS[t].low_sun for t in selection.time_indices})
     for subject in selection.subject_indices:
-        looks = [
-            (action, side, low, colour)
-            for colour in (selection.colour_indices if is_painted(subject) else (-1,))
+        variants = [
+            (action, side, low, color)
+            for color in (selection.color_indices if is_painted(subject) else (-1,))
             for low in heights
             for side in (-1, 1)
             for action in ABILITIES[subject]
         ]
         individuals = 0 if subject in SPRITE_INDICES else per_species
-        for k in range(max(individuals, len(looks))):
-            action, side, low, colour = looks[k % len(looks)]
-            look = render.Look(
-                subject=subject, colour=colour, action=action, sun_side=side, low_sun=low
+        for k in range(max(individuals, len(variants))):
+            action, side, low, color = variants[k % len(variants)]
+            variant = render.SubjectVariant(
+                subject=subject, color=color, action=action, sun_side=side, low_sun=low
             )
-            yield _FigureJob(look=look, seed=(seed, 0, subject, k), width=width, height=height)
+            yield _SubjectJob(
+                variant=variant, seed=(seed, 0, subject, k), width=width, height=height
+            )
 
 
-def _each(
+def _map_jobs(
     work: Callable[[J], R], jobs: list[J], processes: int, stage: str, report: Report
 ) -> Iterator[R]:
     """Results in the order of the jobs, from this process or from several."""
@@ -204,29 +216,36 @@ def _each(
             report(stage, done, len(jobs))
 
 
-def _render_figure(job: _FigureJob) -> tuple[Figure, Bytes]:
+def _render_subject(job: _SubjectJob) -> tuple[SubjectEntry, Bytes]:
     """One cycle, uint8 [poses, 6, h, w], cropped to what is drawn."""
-    look = job.look
-    drawn = render.drawn(look, job.width, job.height, np.random.default_rng(job.seed))
-    frames = drawn.frames
+    variant = job.variant
+    cycle = render.render_cycle(variant, job.width, job.height, np.random.default_rng(job.seed))
+    frames = cycle.frames
     used = frames[:, 3:].amax((0, 1)) > 0.01
     rows, columns = used.any(1).nonzero()[:, 0], used.any(0).nonzero()[:, 0]
     y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     across = (frames[:, 3].amax((0, 1)) > 0.02).nonzero()[:, 0]
-    entry = Figure(
-        subject=look.subject, colour=look.colour, action=look.action, sun_side=look.sun_side,
-        low_sun=look.low_sun, poses=len(frames), advance=drawn.advance,
-        column=drawn.column - x0, row=drawn.row - y0,
-        left=drawn.column - float(across[0]), right=float(across[-1]) + 1 - drawn.column,
-    )  # fmt: skip
+    entry = SubjectEntry(
+        subject=variant.subject,
+        color=variant.color,
+        action=variant.action,
+        sun_side=variant.sun_side,
+        low_sun=variant.low_sun,
+        poses=len(frames),
+        advance=cycle.advance,
+        column=cycle.column - x0,
+        row=cycle.row - y0,
+        left=cycle.column - float(across[0]),
+        right=float(across[-1]) + 1 - cycle.column,
+    )
     pixels = (frames[..., y0:y1, x0:x1] * 255).round().byte().contiguous()
     return entry, pixels.numpy()
 
 
-def _render_plate(job: _PlateJob) -> tuple[Backdrop, Bytes]:
+def _render_plate(job: _PlateJob) -> tuple[PlateEntry, Bytes]:
     """One plate as uint8 [7, H, W * OVERSCAN]."""
-    plate = places.plate(
+    plate = places.paint_plate(
         job.place, job.time, width=job.width, height=job.height, rng=np.random.default_rng(job.seed)
     )
-    entry = Backdrop(place=job.place, time=job.time, sun_side=plate.sun_side)
+    entry = PlateEntry(place=job.place, time=job.time, sun_side=plate.sun_side)
     return entry, np.ascontiguousarray(plate.pixels.transpose(2, 0, 1))

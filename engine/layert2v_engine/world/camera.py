@@ -18,7 +18,7 @@ _PUSHED = 1.12  # how much larger the land is at the end of a push
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shot:
+class CameraPath:
     """Per frame: how far right of its middle the camera is (pixels of land), and its zoom."""
 
     offset: Tensor  # [T]
@@ -26,28 +26,28 @@ class Shot:
     width: int
     height: int
 
-    def seen(self, depth: float) -> tuple[Tensor, Tensor]:
+    def at_depth(self, depth: float) -> tuple[Tensor, Tensor]:
         """Offset and zoom of a plane."""
         return self.offset * depth, 1 + (self.zoom - 1) * depth
 
-    def place(self, x: Tensor, y: float) -> tuple[Tensor, Tensor]:
+    def project(self, x: Tensor, y: float) -> tuple[Tensor, Tensor]:
         """Where points of the land (column [T] for a camera in its middle, row) are seen, [T]."""
         middle, horizon = self.width / 2, HORIZON * self.height
         return (x - self.offset - middle) * self.zoom + middle, (y - horizon) * self.zoom + horizon
 
 
-def shot(camera: str, *, frames: int, speed: float, width: int, height: int) -> Shot:
+def camera_path(camera: str, *, frames: int, speed: float, width: int, height: int) -> CameraPath:
     """The shot of a camera by name that follows at `speed` pixels a frame, if it moves at all."""
     t = torch.arange(frames, dtype=torch.float32) - (frames - 1) / 2
     zoom = torch.ones(frames)
     if camera == "push":
         zoom = torch.linspace(1, _PUSHED, frames) if frames > 1 else zoom
-    return Shot(
+    return CameraPath(
         offset=t * (0.0 if camera == "still" else speed), zoom=zoom, width=width, height=height
     )
 
 
-def sample(
+def sample_windows(
     pixels: Tensor,
     x: Tensor,
     y: Tensor,

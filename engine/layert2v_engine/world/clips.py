@@ -17,17 +17,24 @@ from torch.nn import functional
 
 from layert2v_engine.image.srgb import decode_srgb, encode_srgb
 from layert2v_engine.world.backdrops.light import LIGHTS, Light
-from layert2v_engine.world.backdrops.weather import fallen
-from layert2v_engine.world.bank import Bank, Figure, Generator
+from layert2v_engine.world.backdrops.weather import apply_weather
+from layert2v_engine.world.bank import Bank, Generator, SubjectEntry
 from layert2v_engine.world.bank import build_bank as build_bank
-from layert2v_engine.world.camera import DISTANCE, HORIZON, LAND, Shot, sample, shot
-from layert2v_engine.world.text.scenes import Actor, Scene, draw, scene_of
+from layert2v_engine.world.camera import (
+    DISTANCE,
+    HORIZON,
+    LAND,
+    CameraPath,
+    camera_path,
+    sample_windows,
+)
+from layert2v_engine.world.text.scenes import Actor, Scene, sample_scene, scene_from_label
 from layert2v_engine.world.text.vocabulary import Label as Label
 from layert2v_engine.world.text.vocabulary import is_held_out as is_held_out
 
 # By distance: size of a figure, and the band of the height its feet stand in.
-_STANDS = {"close": (1.0, 0.86, 0.86), "near": (0.85, 0.83, 0.87), "far": (0.66, 0.71, 0.76)}
-_CROWDED = {1: 1.0, 2: 0.76, 3: 0.66}  # size by the number of figures
+_DEPTH_BANDS = {"close": (1.0, 0.86, 0.86), "near": (0.85, 0.83, 0.87), "far": (0.66, 0.71, 0.76)}
+_SIZE_BY_COUNT = {1: 1.0, 2: 0.76, 3: 0.66}  # size by the number of figures
 _SPOTS = {  # column of a figure, share of the width, by the number of figures
     1: {"left": 0.34, "middle": 0.5, "right": 0.66},
     2: {"left": 0.28, "right": 0.72},
@@ -45,7 +52,7 @@ class Foreground:
     straight * matte + 0.5 * (1 - matte). `matte` and `shadow` are linear opacities, unoccluded too.
     """
 
-    colour: Tensor  # [T, 3, H, W]
+    color: Tensor  # [T, 3, H, W]
     matte: Tensor  # [T, 1, H, W]
     shadow: Tensor  # [T, 1, H, W]
 
@@ -71,7 +78,7 @@ class Clip:
     @property
     def foreground(self) -> Tensor:
         """Colour of the lowest foreground."""
-        return self.foregrounds[0].colour
+        return self.foregrounds[0].color
 
     @property
     def matte(self) -> Tensor:
@@ -85,12 +92,12 @@ class Clip:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Take:
+class _Placement:
     """An actor with the figure that plays it, its size on screen and where it walks."""
 
     actor: Actor
-    figure: Figure
-    which: int
+    entry: SubjectEntry
+    index: int
     scale: float
     column: float  # where it is in the middle of the clip
     row: float
@@ -108,15 +115,15 @@ class World:
         self._bank = Bank(folder)
         self.selection = self._bank.selection
         self.width, self.height = self._bank.width, self._bank.height
-        self._figures: dict[tuple[object, ...], list[int]] = {}
-        for i, f in enumerate(self._bank.figures):
-            look = (f.subject, f.colour, f.action, f.sun_side, f.low_sun)
-            self._figures.setdefault(look, []).append(i)
-        self._plates: dict[tuple[int, int], list[int]] = {}
+        self._subjects_by_variant: dict[tuple[object, ...], list[int]] = {}
+        for i, f in enumerate(self._bank.subjects):
+            variant = (f.subject, f.color, f.action, f.sun_side, f.low_sun)
+            self._subjects_by_variant.setdefault(variant, []).append(i)
+        self._plates_by_scene: dict[tuple[int, int], list[int]] = {}
         for i, p in enumerate(self._bank.plates):
-            self._plates.setdefault((p.place, p.time), []).append(i)
+            self._plates_by_scene.setdefault((p.place, p.time), []).append(i)
         ramp = torch.arange(256, dtype=torch.float32) / 255
-        tints = torch.tensor([light.figure for light in LIGHTS])  # [time, 3]
+        tints = torch.tensor([light.subject for light in LIGHTS])  # [time, 3]
         self._tinted = tints[:, :, None] * decode_srgb(ramp)  # [time, 3, 256] scene-linear
 
     def clip(
@@ -135,117 +142,130 @@ class World:
         selection allows or as asked for.
         """
         if scene is None and label is not None:
-            scene = scene_of(label, self.selection)
+            scene = scene_from_label(label, self.selection)
         if scene is None:
-            chance = random.Random(seed)  # noqa: S311  chance, not secrets
-            scene = draw(chance, self.selection, held_out=held_out, foregrounds=foregrounds)
+            scene_rng = random.Random(seed)  # noqa: S311  chance, not secrets
+            scene = sample_scene(
+                scene_rng, self.selection, held_out=held_out, foregrounds=foregrounds
+            )
         rng = np.random.default_rng(seed)
-        plate, side = self._plate(scene, rng)
-        takes = self._takes(scene, side, frames, rng)
-        pace = float(np.mean([take.speed for take in takes])) if takes else self._stroll(rng)
-        view = self._shot(scene.camera, pace, frames, plate.shape[-1])
-        takes = [self._kept_in_frame(take, view) for take in takes]
+        plate, side = self._choose_plate(scene, rng)
+        placements = self._place_actors(scene, side, frames, rng)
+        speed = (
+            float(np.mean([placement.speed for placement in placements]))
+            if placements
+            else self._idle_pan(rng)
+        )
+        view = self._camera_path(scene.camera, speed, frames, plate.shape[-1])
+        placements = [self._keep_in_frame(placement, view) for placement in placements]
         light = LIGHTS[scene.time]
-        background = self._seen_plate(plate, view, light, rng)
-        layers = [self._staged(take, view, scene.time) for take in takes]
+        background = self._render_background(plate, view, light, rng)
+        layers = [self._render_subject(placement, view, scene.time) for placement in placements]
         return self._compose(background, layers, scene)
 
-    def _plate(self, scene: Scene, rng: Generator) -> tuple[Tensor, int]:
+    def _choose_plate(self, scene: Scene, rng: Generator) -> tuple[Tensor, int]:
         """A plate of the scene, mirrored half of the time, and the side of its light."""
-        choices = self._plates[scene.place, scene.time]
-        which = choices[int(rng.integers(len(choices)))]
-        pixels, side = self._bank.plate(which), self._bank.plates[which].sun_side
+        choices = self._plates_by_scene[scene.place, scene.time]
+        index = choices[int(rng.integers(len(choices)))]
+        pixels, side = self._bank.plate(index), self._bank.plates[index].sun_side
         return (pixels.flip(-1), -side) if rng.random() < 0.5 else (pixels, side)
 
-    def _stroll(self, rng: Generator) -> float:
+    def _idle_pan(self, rng: Generator) -> float:
         """Camera speed where there is no figure to follow, pixels a frame."""
         return float(rng.uniform(-0.012, 0.012)) * self.width
 
-    def _takes(self, scene: Scene, side: int, frames: int, rng: Generator) -> list[_Take]:
+    def _place_actors(
+        self, scene: Scene, side: int, frames: int, rng: Generator
+    ) -> list[_Placement]:
         """A figure for every actor; among equally far ones a later actor stands lower."""
         count = len(scene.actors)
-        rows = [_STANDS[actor.distance][1:] for actor in scene.actors]
+        rows = [_DEPTH_BANDS[actor.distance][1:] for actor in scene.actors]
         shares = sorted(rng.random(count))
-        takes = []
+        placements = []
         for actor, (low, high), share in zip(scene.actors, rows, shares, strict=True):
-            which = self._figure(actor, scene, side, rng)
-            figure = self._bank.figures[which]
-            scale = _STANDS[actor.distance][0] * _CROWDED[count]
+            index = self._choose_subject(actor, scene, side, rng)
+            entry = self._bank.subjects[index]
+            scale = _DEPTH_BANDS[actor.distance][0] * _SIZE_BY_COUNT[count]
             onwards = 1 if actor.heading == "right" else -1
             column = _SPOTS[count][actor.spot] + rng.uniform(-_WANDER, _WANDER)
-            takes.append(
-                _Take(
-                    actor=actor, figure=figure, which=which, scale=scale,
+            placements.append(
+                _Placement(
+                    actor=actor, entry=entry, index=index, scale=scale,
                     column=column * self.width, row=(low + (high - low) * share) * self.height,
-                    speed=onwards * figure.advance / figure.poses * scale,
-                    phase=int(rng.integers(figure.poses)),
+                    speed=onwards * entry.advance / entry.poses * scale,
+                    phase=int(rng.integers(entry.poses)),
                 )
             )  # fmt: skip
-        return takes
+        return placements
 
-    def _figure(self, actor: Actor, scene: Scene, side: int, rng: Generator) -> int:
+    def _choose_subject(self, actor: Actor, scene: Scene, side: int, rng: Generator) -> int:
         """A figure as the actor asks; mirrored ones need the light from their other side."""
         lit_from = side if actor.heading == "right" else -side
-        wanted = (actor.subject, actor.colour, actor.action, lit_from, LIGHTS[scene.time].low_sun)
-        choices = self._figures[wanted]
+        wanted = (actor.subject, actor.color, actor.action, lit_from, LIGHTS[scene.time].low_sun)
+        choices = self._subjects_by_variant[wanted]
         return choices[int(rng.integers(len(choices)))]
 
-    def _shot(self, camera: str, pace: float, frames: int, plate_width: int) -> Shot:
+    def _camera_path(self, camera: str, speed: float, frames: int, plate_width: int) -> CameraPath:
         """The scene's camera, no faster than the plate is wide."""
         fastest = (plate_width - self.width - 4) / max(frames - 1, 1)
-        speed = min(max(pace, -fastest), fastest)
-        return shot(camera, frames=frames, speed=speed, width=self.width, height=self.height)
+        speed = min(max(speed, -fastest), fastest)
+        return camera_path(camera, frames=frames, speed=speed, width=self.width, height=self.height)
 
-    def _kept_in_frame(self, take: _Take, view: Shot) -> _Take:
+    def _keep_in_frame(self, placement: _Placement, view: CameraPath) -> _Placement:
         """The take, moved sideways so that the figure stays in the frame as far as it can."""
-        ahead, behind = take.figure.right * take.scale, take.figure.left * take.scale
-        left, right = (behind, ahead) if take.actor.heading == "right" else (ahead, behind)
+        ahead, behind = (
+            placement.entry.right * placement.scale,
+            placement.entry.left * placement.scale,
+        )
+        left, right = (behind, ahead) if placement.actor.heading == "right" else (ahead, behind)
         steps = torch.arange(len(view.zoom)) - (len(view.zoom) - 1) / 2
-        drift = take.speed * steps - view.offset
+        pan = placement.speed * steps - view.offset
         half = self.width / 2 / view.zoom
-        low = float((self.width / 2 - half + left - drift).max())
-        high = float((self.width / 2 + half - right - drift).min())
-        column = (low + high) / 2 if low > high else min(max(take.column, low), high)
-        return replace(take, column=column)
+        low = float((self.width / 2 - half + left - pan).max())
+        high = float((self.width / 2 + half - right - pan).min())
+        column = (low + high) / 2 if low > high else min(max(placement.column, low), high)
+        return replace(placement, column=column)
 
-    def _seen_plate(self, plate: Tensor, view: Shot, light: Light, rng: Generator) -> Tensor:
+    def _render_background(
+        self, plate: Tensor, view: CameraPath, light: Light, rng: Generator
+    ) -> Tensor:
         """The plate as the camera sees it, display-referred [T, 3, H, W]."""
         planes = plate.float() / 255
         cover = planes[6:]
-        behind = self._seen(planes[:3], view, DISTANCE)
-        land = self._seen(torch.cat([planes[3:6] * cover, cover]), view, LAND)
-        seen = (land[:, :3] + behind * (1 - land[:, 3:])).clamp(0, 1)
+        behind = self._view_plane(planes[:3], view, DISTANCE)
+        land = self._view_plane(torch.cat([planes[3:6] * cover, cover]), view, LAND)
+        picture = (land[:, :3] + behind * (1 - land[:, 3:])).clamp(0, 1)
         drops = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        return fallen(seen, light.fall, view.offset, drops)
+        return apply_weather(picture, light.weather, view.offset, drops)
 
-    def _seen(self, plane: Tensor, view: Shot, depth: float) -> Tensor:
+    def _view_plane(self, plane: Tensor, view: CameraPath, depth: float) -> Tensor:
         """What the camera sees of a plane as wide as a plate, [T, C, H, W]."""
-        offset, zoom = view.seen(depth)
+        offset, zoom = view.at_depth(depth)
         x = plane.shape[-1] / 2 + offset - self.width / 2 / zoom
         y = HORIZON * self.height * (1 - 1 / zoom)
         extent = (plane.shape[-1], plane.shape[-2])
-        return sample(plane, x, y, 1 / zoom, (self.width, self.height), extent=extent)
+        return sample_windows(plane, x, y, 1 / zoom, (self.width, self.height), extent=extent)
 
-    def _staged(self, take: _Take, view: Shot, time: int) -> Tensor:
+    def _render_subject(self, placement: _Placement, view: CameraPath, time: int) -> Tensor:
         """The figure on its way through the frame, linear [T, 6, H, W]: premultiplied colour,
         matte, cast and contact shadow.
         """
         frames = len(view.zoom)
-        cycle = (take.phase + torch.arange(frames)) % take.figure.poses
-        pixels = self._bank.figure(take.which)[cycle]
-        column = take.figure.column
-        if take.actor.heading == "left":
+        cycle = (placement.phase + torch.arange(frames)) % placement.entry.poses
+        pixels = self._bank.subject_cycle(placement.index)[cycle]
+        column = placement.entry.column
+        if placement.actor.heading == "left":
             pixels, column = pixels.flip(-1), pixels.shape[-1] - column
         rest = pixels[:, 3:].float() / 255
         index = pixels[:, :3].int()
         lit = torch.stack([self._tinted[time, c][index[:, c]] for c in range(3)], 1)
         layers = torch.cat([lit * rest[:, :1], rest], 1)
         steps = torch.arange(frames) - (frames - 1) / 2
-        x, y = view.place(take.column + take.speed * steps, take.row)
-        step = 1 / (take.scale * view.zoom)
-        return sample(
-            _softened(layers, take.scale),
-            column - x * step, take.figure.row - y * step, step, (self.width, self.height),
+        x, y = view.project(placement.column + placement.speed * steps, placement.row)
+        step = 1 / (placement.scale * view.zoom)
+        return sample_windows(
+            _reduce(layers, placement.scale),
+            column - x * step, placement.entry.row - y * step, step, (self.width, self.height),
             extent=(layers.shape[-1], layers.shape[-2]),
         )  # fmt: skip
 
@@ -254,12 +274,12 @@ class World:
         composite, foregrounds = decode_srgb(background), []
         for layer in layers:
             matte = torch.where(layer[:, 3:4] < _FAINT, 0, layer[:, 3:4])
-            colour = (layer[:, :3] / matte.clamp_min(_FAINT)).clamp(0, 1) * (matte > 0)
+            color = (layer[:, :3] / matte.clamp_min(_FAINT)).clamp(0, 1) * (matte > 0)
             shadow = 1 - (1 - layer[:, 4:5] * light.shadow) * (1 - layer[:, 5:] * light.contact)
             under = composite * (1 - shadow)
-            composite = under + (colour - under) * matte
-            shown = torch.lerp(torch.tensor(0.5), encode_srgb(colour), matte)
-            foregrounds.append(Foreground(colour=shown, matte=matte, shadow=shadow))
+            composite = under + (color - under) * matte
+            on_gray = torch.lerp(torch.tensor(0.5), encode_srgb(color), matte)
+            foregrounds.append(Foreground(color=on_gray, matte=matte, shadow=shadow))
         return Clip(
             composite=encode_srgb(composite),
             background=background,
@@ -268,7 +288,7 @@ class World:
         )
 
 
-def _softened(layers: Tensor, scale: float) -> Tensor:
+def _reduce(layers: Tensor, scale: float) -> Tensor:
     """Layers [T, C, h, w] reduced so that no detail is lost when they are sampled at `scale`."""
     if scale > 0.9:
         return layers

@@ -153,7 +153,7 @@ def _check_rendering(nuke: Any, folder: Path, check: Check) -> None:
 
         return matches
 
-    def muted() -> bool:
+    def mute_works() -> bool:
         graph = node.node_graph(manifest.read(folder), folder, ReadColorspace(), "selfcheck")
         group = build.build(nuke, graph)["LayerT2V1"]
         group["fg_01_mute"].setValue(True)
@@ -162,7 +162,7 @@ def _check_rendering(nuke: Any, folder: Path, check: Check) -> None:
     check("open nodes render the comp", open_nodes)
     for layer in ("rgba", *PIXELS):
         check(f"the node's {layer}", one_node(layer))
-    check("mute takes a layer and its shadow out", muted)
+    check("mute takes a layer and its shadow out", mute_works)
 
 
 def _stack(nuke: Any, folder: Path) -> Stack:

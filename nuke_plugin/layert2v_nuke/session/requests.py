@@ -76,7 +76,7 @@ def rerender_spec(
         steps=int(values["steps"]),
         guidance=float(values["guidance"]),
     )
-    return _validated(spec, stack, frozen, models)
+    return _freeze_and_validate(spec, stack, frozen, models)
 
 
 def plate_spec(
@@ -92,7 +92,7 @@ def plate_spec(
         steps=int(values["steps"]),
         guidance=float(values["guidance"]),
     )
-    return _validated(spec, stack, _frozen_layers(values, stack), models)
+    return _freeze_and_validate(spec, stack, _frozen_layers(values, stack), models)
 
 
 def plate_colorspace(values: Values, project: ProjectSettings) -> str:
@@ -142,7 +142,7 @@ def _frozen_layers(values: Values, stack: Stack) -> tuple[str, ...]:
     return tuple(layer.name for layer in stack.layers if values[f"{layer.name}_freeze"])
 
 
-def _validated(
+def _freeze_and_validate(
     spec: RerenderSpec, stack: Stack, frozen: Sequence[str], models: Models
 ) -> RerenderSpec:
     dependent = affected_layers(spec, stack).dependent  # only these need freezing

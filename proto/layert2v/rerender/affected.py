@@ -27,9 +27,9 @@ class AffectedLayers:
     ``generated`` are the layers that a model generates: those named, where it generates those, and
     the ``dependent`` ones, which are shadows. ``updates_ref``: pixels change, so that ``ref``
     should too; where nothing else is generated, only if a model can (``uses_model``).
-    ``foreground_span`` is how many foregrounds a model must know at once, those further down being flattened into its
-    background and those further up left out: from the lowest to the highest generated one, from the
-    first if the background is generated.
+    ``foreground_span`` is how many foregrounds a model must know at once, those further down being
+    flattened into its background and those further up left out: from the lowest to the highest
+    generated one, from the first if the background is generated.
     """
 
     generated: tuple[str, ...]

@@ -16,7 +16,7 @@ Array = NDArray[np.floating[Any]]
 Generator = np.random.Generator
 
 
-def linear(r: float, g: float, b: float) -> Array:
+def linear_color(r: float, g: float, b: float) -> Array:
     """A display-referred 0..255 colour in linear light."""
     return decode_srgb_array(np.array([r, g, b], np.float32) / 255)
 
@@ -32,7 +32,7 @@ class Canvas:
         self.y = ((np.arange(height, dtype=np.float32) + 0.5) / height)[:, None]
         self.x = ((np.arange(width, dtype=np.float32) + 0.5) / height)[None]
         self.span = width / height
-        self.haze = linear(*light.low)
+        self.haze = linear_color(*light.low)
         self.lit = np.array(light.ground, np.float32)
 
     def noise(self, cells: float, octaves: int, stretch: float = 1.0) -> Array:
@@ -73,9 +73,9 @@ class Canvas:
         """Soft mask from a signed distance in shares of the height, positive inside."""
         return np.clip(inside * self.h + 0.5, 0, 1)
 
-    def paint(self, mask: Array, colour: Array) -> None:
+    def paint(self, mask: Array, color: Array) -> None:
         """Colour [3] or [H, W, 3] (linear, already lit) where the mask [H, W] is set."""
-        self.rgb += (colour - self.rgb) * mask[..., None]
+        self.rgb += (color - self.rgb) * mask[..., None]
         self.cover += (1 - self.cover) * mask
 
     def stamp(self, cx: float, top: float, half: float, bottom: float) -> tuple[slice, slice]:
@@ -85,9 +85,9 @@ class Canvas:
             x0, max(x0, x1)
         )
 
-    def fill(self, window: tuple[slice, slice], mask: Array, colour: Array) -> None:
+    def fill(self, window: tuple[slice, slice], mask: Array, color: Array) -> None:
         area = self.rgb[window]
-        area += (colour - area) * mask[..., None]
+        area += (color - area) * mask[..., None]
         self.cover[window] += (1 - self.cover[window]) * mask
 
     def begin_land(self) -> None:

@@ -9,21 +9,21 @@ import math
 
 import numpy as np
 
-from layert2v_engine.world.backdrops.canvas import Array, Canvas, linear
+from layert2v_engine.world.backdrops.canvas import Array, Canvas, linear_color
 
 HORIZON = 0.46  # of the height
 
 
-def sky(c: Canvas) -> None:
+def paint_sky(c: Canvas) -> None:
     t = np.clip(c.y / HORIZON, 0, 1) ** 1.2
-    c.rgb[:] = (linear(*c.light.zenith) * (1 - t[..., None]) + c.haze * t[..., None]) + 0 * c.x[
-        ..., None
-    ]
+    c.rgb[:] = (
+        linear_color(*c.light.zenith) * (1 - t[..., None]) + c.haze * t[..., None]
+    ) + 0 * c.x[..., None]
     night = c.light.stars
     if night:
         stars = (c.rng.random((c.h, c.w)) > 0.9965).astype(np.float32)
         stars = np.maximum(stars, np.roll(stars, 1, 1) * 0.8)
-        c.paint(stars * (c.y < 0.4) * 0.8, linear(235, 240, 255))
+        c.paint(stars * (c.y < 0.4) * 0.8, linear_color(235, 240, 255))
     disc = np.array(c.light.disc, np.float32)
     if disc.any():
         d = np.hypot(c.x - c.sun, c.y - c.light.height)
@@ -31,13 +31,13 @@ def sky(c: Canvas) -> None:
         c.rgb += glow[..., None] * disc * (0.35 if night else 0.6)
         c.paint(c.soft(0.062 - d), disc)
     cover = c.noise(3.2, 4, stretch=2.4)
-    edge = 0.68 - 0.22 * c.light.bank
-    clouds = np.clip((cover - edge) * 5, 0, 1) * (0.25 + 0.6 * c.light.bank)
+    edge = 0.68 - 0.22 * c.light.clouds
+    clouds = np.clip((cover - edge) * 5, 0, 1) * (0.25 + 0.6 * c.light.clouds)
     white = c.haze * 0.35 + 0.65 * (np.array([0.9, 0.9, 0.92], np.float32) * c.lit + 0.1 * disc)
     c.paint(clouds * (1 - 0.5 * t), white)
 
 
-def ground(
+def paint_ground(
     c: Canvas,
     line: Array | float,
     albedo: Array,
@@ -50,13 +50,15 @@ def ground(
     start = float(np.mean(line))
     depth = np.clip((c.y - start) / (1 - start), 0, 1)
     texture = 1 + contrast * (c.noise(cells, 4, stretch=3.5) - 0.5)
-    albedo = albedo + (linear(240, 244, 250) - albedo) * c.light.dusting
+    albedo = albedo + (linear_color(240, 244, 250) - albedo) * c.light.snow_cover
     near = albedo * c.lit * (texture * (0.80 + 0.20 * depth))[..., None]
     fade = (haze * (1 - depth) ** 3)[..., None]
     c.paint(c.below(line), near * (1 - fade) + c.haze * fade)
 
 
-def hills(c: Canvas, base: float, rise: float, albedo: Array, *, cells: float, haze: float) -> None:
+def paint_hills(
+    c: Canvas, base: float, rise: float, albedo: Array, *, cells: float, haze: float
+) -> None:
     line = base - rise * c.skyline(cells, 2, 0.3)
     shade = 0.9 + 0.25 * (c.noise(6, 3, stretch=2) - 0.5)
     c.paint(c.below(line), albedo * c.lit * shade[..., None] * (1 - haze) + c.haze * haze)
@@ -68,33 +70,33 @@ def side_light(c: Canvas, cx: float, px: Array, size: float) -> Array:
     return 1.0 + 0.35 * np.clip(px / size * towards, -1, 1)
 
 
-def trunk(c: Canvas, cx: float, base: float, height: float, half: float, haze: float) -> None:
+def paint_trunk(c: Canvas, cx: float, base: float, height: float, half: float, haze: float) -> None:
     window = c.stamp(cx, base - height, half + 0.02, base)
     px = c.x[:, window[1]] - cx
     mask = c.soft(half - np.abs(px)) * c.soft(base - c.y[window[0]])
-    bark = linear(104, 76, 52) * c.lit * side_light(c, cx, px, half)[..., None]
+    bark = linear_color(104, 76, 52) * c.lit * side_light(c, cx, px, half)[..., None]
     c.fill(window, mask, bark * (1 - haze) + c.haze * haze)
 
 
-def pine(c: Canvas, cx: float, base: float, height: float, haze: float, snow: bool) -> None:
+def paint_pine(c: Canvas, cx: float, base: float, height: float, haze: float, snow: bool) -> None:
     """A layered fir, with white shelves in winter."""
-    trunk(c, cx, base, height * 0.2, height * 0.03, haze)
+    paint_trunk(c, cx, base, height * 0.2, height * 0.03, haze)
     window = c.stamp(cx, base - height, height * 0.36, base - height * 0.1)
     px, up = c.x[:, window[1]] - cx, (base - c.y[window[0]]) / height
     tier = (up * 4.5) % 1
     half = height * 0.34 * (1.02 - up) * (0.62 + 0.38 * (1 - tier))
     mask = c.soft(half - np.abs(px)) * c.soft((up - 0.1) * height) * c.soft((1 - up) * height)
-    green = linear(46, 96, 62) * (0.55 + 0.45 * (1 - tier))[..., None]
+    green = linear_color(46, 96, 62) * (0.55 + 0.45 * (1 - tier))[..., None]
     if snow:
         shelf = np.clip((0.55 - tier) * 6 + 0 * px, 0, 1)[..., None] * 0.85
-        green = green * (1 - shelf) + linear(238, 244, 252) * shelf
+        green = green * (1 - shelf) + linear_color(238, 244, 252) * shelf
     lit = green * c.lit * side_light(c, cx, px, height * 0.3)[..., None]
     c.fill(window, mask, lit * (1 - haze) + c.haze * haze)
 
 
-def tree(c: Canvas, cx: float, base: float, height: float, haze: float, leaf: Array) -> None:
+def paint_tree(c: Canvas, cx: float, base: float, height: float, haze: float, leaf: Array) -> None:
     """A round-crowned tree of a few overlapping balls."""
-    trunk(c, cx, base, height * 0.6, height * 0.05, haze)
+    paint_trunk(c, cx, base, height * 0.6, height * 0.05, haze)
     for _ in range(5):
         ox, oy = c.rng.uniform(-0.2, 0.2) * height, c.rng.uniform(0.55, 0.82) * height
         r = c.rng.uniform(0.16, 0.24) * height
@@ -105,7 +107,7 @@ def tree(c: Canvas, cx: float, base: float, height: float, haze: float, leaf: Ar
         c.fill(window, mask, leaf * c.lit * tone * (1 - haze) + c.haze * haze)
 
 
-def stand(
+def scatter_trees(
     c: Canvas, count: int, near: float, far: float, size: float
 ) -> list[tuple[float, float, float, float]]:
     """Trees back to front: column, base, height, haze."""
@@ -119,7 +121,7 @@ def stand(
     return out
 
 
-def cactus(c: Canvas, cx: float, base: float, height: float) -> None:
+def paint_cactus(c: Canvas, cx: float, base: float, height: float) -> None:
     window = c.stamp(cx, base - height - 0.05, height * 0.4, base)
     px, py = c.x[:, window[1]] - cx, base - c.y[window[0]]
     thick = height * 0.085
@@ -137,10 +139,10 @@ def cactus(c: Canvas, cx: float, base: float, height: float) -> None:
             bar(out, level * height, out, (level + 0.30) * height),
         ]
     tone = side_light(c, cx, px + 0 * py, height * 0.3)[..., None]
-    c.fill(window, c.soft(np.maximum.reduce(arms)), linear(62, 118, 66) * c.lit * tone)
+    c.fill(window, c.soft(np.maximum.reduce(arms)), linear_color(62, 118, 66) * c.lit * tone)
 
 
-def palm(c: Canvas, cx: float, base: float, height: float) -> None:
+def paint_palm(c: Canvas, cx: float, base: float, height: float) -> None:
     lean = c.rng.uniform(-0.10, 0.10)
     up = np.clip((base - c.y) / height, 0, 1)
     stem = (
@@ -148,17 +150,17 @@ def palm(c: Canvas, cx: float, base: float, height: float) -> None:
         * c.soft(base - c.y)
         * c.soft(c.y - base + height)
     )
-    c.paint(stem, linear(136, 100, 66) * c.lit)
+    c.paint(stem, linear_color(136, 100, 66) * c.lit)
     hx, hy = cx + lean, base - height
     for angle in np.linspace(-0.35, math.pi + 0.35, 7) + c.rng.uniform(-0.1, 0.1):
         reach = 0.21
         t = np.clip(((c.x - hx) * math.cos(angle) + (hy - c.y) * math.sin(angle)) / reach, 0, 1)
         px, py = hx + t * reach * math.cos(angle), hy - t * reach * math.sin(angle) + 0.14 * t * t
         leaf = 0.024 * np.sin(math.pi * np.clip(t + 0.12, 0, 1)) - np.hypot(c.x - px, c.y - py)
-        c.paint(c.soft(leaf), linear(54, 122, 58) * c.lit)
+        c.paint(c.soft(leaf), linear_color(54, 122, 58) * c.lit)
 
 
-def building(
+def paint_building(
     c: Canvas, x0: float, x1: float, top: float, foot: float, wall: Array, lamps: float
 ) -> None:
     """A block with a grid of windows, some of them lit."""
@@ -181,5 +183,5 @@ def building(
         & (px < across)
     ).astype(np.float32)
     on = c.rng.random((64, 64))[cell_y, cell_x] < lamps
-    dark, bright = linear(70, 96, 124) * c.lit, linear(255, 212, 120) * 0.9
+    dark, bright = linear_color(70, 96, 124) * c.lit, linear_color(255, 212, 120) * 0.9
     c.fill(window, glass, np.where(on[..., None], bright, dark))

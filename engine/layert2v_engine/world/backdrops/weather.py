@@ -14,11 +14,11 @@ _PLANES = {
     "rain": ((14.0, 0.05, 0.13), (7.0, 0.09, 0.21)),
     "snow": ((9.0, 0.0, 0.018), (4.0, 0.0, 0.034)),
 }
-_BRIGHT = {"rain": (0.62, 0.68, 0.76), "snow": (0.97, 0.98, 1.0)}
+_COLORS = {"rain": (0.62, 0.68, 0.76), "snow": (0.97, 0.98, 1.0)}
 _OPACITY = {"rain": 0.34, "snow": 0.85}
 
 
-def fallen(background: Tensor, kind: str, drift: Tensor, random: torch.Generator) -> Tensor:
+def apply_weather(background: Tensor, kind: str, pan: Tensor, random: torch.Generator) -> Tensor:
     """Display-referred frames [T, 3, H, W] with weather over them.
 
     `drift` [T] is how many pixels the view has moved to the right.
@@ -26,14 +26,14 @@ def fallen(background: Tensor, kind: str, drift: Tensor, random: torch.Generator
     if not kind:
         return background
     height, width = background.shape[-2:]
-    veil = torch.zeros(len(drift), 1, height, width)
+    veil = torch.zeros(len(pan), 1, height, width)
     for nearness, (count, length, fall) in enumerate(_PLANES[kind], 1):
         tile = _tile(kind, count / 1000, round(length * height), nearness, (height, width), random)
-        for t, moved in enumerate(drift.tolist()):
+        for t, moved in enumerate(pan.tolist()):
             across = round(0.25 * fall * height * t - 0.5 * nearness * moved)
             frame = tile.roll((round(fall * height * t), across), (-2, -1))
             veil[t, 0] = torch.maximum(veil[t, 0], frame)
-    bright = torch.tensor(_BRIGHT[kind])[:, None, None]
+    bright = torch.tensor(_COLORS[kind])[:, None, None]
     return torch.lerp(background, bright.expand_as(background), veil * _OPACITY[kind])
 
 

@@ -20,13 +20,13 @@ PHASES = 12
 
 Array = NDArray[np.float64]
 Point = Array  # [PHASES, 3]
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 CYCLE = np.arange(PHASES) / PHASES
-DARK: Colour = (30, 26, 28)
+DARK: Color = (30, 26, 28)
 
 
-def at(x: ArrayLike, y: ArrayLike, z: ArrayLike) -> Point:
+def point(x: ArrayLike, y: ArrayLike, z: ArrayLike) -> Point:
     """A point per phase from numbers or [PHASES] arrays."""
     return np.stack(np.broadcast_arrays(x, y, z, CYCLE)[:3], -1).astype(float)
 
@@ -36,16 +36,16 @@ def wave(shift: float = 0.0, times: int = 1) -> Array:
 
 
 @dataclass(kw_only=True)
-class Sculpt:
+class BodyBuilder:
     """Collects primitives and turns them into a Body."""
 
-    capsules: list[tuple[Point, Point, float, float, float, Colour, bool]] = field(
+    capsules: list[tuple[Point, Point, float, float, float, Color, bool]] = field(
         default_factory=list
     )
-    boxes: list[tuple[Point, tuple[float, float, float], float, float, Colour]] = field(
+    boxes: list[tuple[Point, tuple[float, float, float], float, float, Color]] = field(
         default_factory=list
     )
-    spot_colour: Colour = DARK
+    spot_color: Color = DARK
     pattern: str = "patches"
     sharpness: float = 30.0
 
@@ -54,26 +54,26 @@ class Sculpt:
         a: Point,
         b: Point,
         radii: tuple[float, float],
-        colour: Colour,
+        color: Color,
         *,
         flat: float = 1.0,
         spots: bool = False,
     ) -> None:
-        self.capsules.append((a, b, *radii, flat, colour, spots))
+        self.capsules.append((a, b, *radii, flat, color, spots))
 
-    def ball(self, centre: Point, radius: float, colour: Colour, *, flat: float = 1.0) -> None:
-        self.limb(centre, centre + np.array([1e-3, 0, 0]), (radius, radius), colour, flat=flat)
+    def ball(self, centre: Point, radius: float, color: Color, *, flat: float = 1.0) -> None:
+        self.limb(centre, centre + np.array([1e-3, 0, 0]), (radius, radius), color, flat=flat)
 
     def box(
         self,
         centre: Point,
         half: tuple[float, float, float],
-        colour: Colour,
+        color: Color,
         *,
         rounding: float = 0.05,
         taper: float = 0.0,
     ) -> None:
-        self.boxes.append((centre, half, rounding, taper, colour))
+        self.boxes.append((centre, half, rounding, taper, color))
 
     def body(self, advance: float) -> Body:
         """The finished body; needs at least one capsule."""
@@ -89,9 +89,9 @@ class Sculpt:
             box_half=_tensor(box[1]).reshape(-1, 3),
             box_round=_tensor(box[2]),
             box_taper=_tensor(box[3]),
-            colour=_tensor(paint) / 255,
+            color=_tensor(paint) / 255,
             spotted=_tensor([*spots, *([False] * len(self.boxes))]),
-            spot_colour=_tensor(self.spot_colour) / 255,
+            spot_color=_tensor(self.spot_color) / 255,
             sharpness=self.sharpness,
             advance=advance,
             pattern=self.pattern,
@@ -102,8 +102,8 @@ def _tensor(values: object) -> torch.Tensor:
     return torch.from_numpy(np.asarray(values, dtype=np.float32))
 
 
-def shade(colour: Colour, by: float) -> Colour:
-    r, g, b = (round(c * by) for c in colour)
+def shade(color: Color, by: float) -> Color:
+    r, g, b = (round(c * by) for c in color)
     return r, g, b
 
 
@@ -150,9 +150,9 @@ class Build:
     muzzle: float
     muzzle_angle: float
     muzzle_radii: tuple[float, float]
-    coat: Colour
-    sock: Colour
-    muzzle_colour: Colour
+    coat: Color
+    sock: Color
+    muzzle_color: Color
     slope: float = 0.0  # how much higher the shoulders are than the hips
     lean: float = 0.18  # how far the neck comes down in a run
     spots: bool = False
@@ -181,35 +181,35 @@ class Joints:
     neck_base: Point
 
 
-def quadruped(s: Sculpt, build: Build, gait: Gait, running: bool) -> Joints:
+def add_quadruped(s: BodyBuilder, build: Build, gait: Gait, running: bool) -> Joints:
     bob, pitch = (
         gait.bob * build.leg * wave(0.1, 2 if not running else 1),
         gait.pitch * wave(0.30),
     )
     height = build.leg + 0.3 * build.hips + bob
-    rear = at(-build.length / 2, height - pitch, 0)
-    front = at(build.length / 2, height + pitch + build.slope, 0)
+    rear = point(-build.length / 2, height - pitch, 0)
+    front = point(build.length / 2, height + pitch + build.slope, 0)
     s.limb(rear, front, (build.hips, build.chest), build.coat, spots=build.spots)
     for index, offset in enumerate(gait.offsets):
         _leg(s, build, gait, front if index < 2 else rear, index, offset)
     angle = build.neck_angle - (build.lean if running else 0.0) + 0.05 * wave(0.2)
-    base = front + at(build.chest * 0.35, build.chest * 0.35, 0)
-    skull = base + at(build.neck * np.cos(angle), build.neck * np.sin(angle), 0)
+    base = front + point(build.chest * 0.35, build.chest * 0.35, 0)
+    skull = base + point(build.neck * np.cos(angle), build.neck * np.sin(angle), 0)
     s.limb(base, skull, build.neck_radii, build.coat, spots=build.spots)
     s.ball(skull, build.skull, build.coat)
     tilt = build.muzzle_angle + (0.15 if running else 0.0)
-    nose = skull + at(build.muzzle * math.cos(tilt), build.muzzle * math.sin(tilt), 0)
-    s.limb(skull, nose, build.muzzle_radii, build.muzzle_colour)
+    nose = skull + point(build.muzzle * math.cos(tilt), build.muzzle * math.sin(tilt), 0)
+    s.limb(skull, nose, build.muzzle_radii, build.muzzle_color)
     return Joints(rear=rear, front=front, skull=skull, nose=nose, neck_base=base)
 
 
-def _leg(s: Sculpt, build: Build, gait: Gait, joint: Point, index: int, offset: float) -> None:
+def _leg(s: BodyBuilder, build: Build, gait: Gait, joint: Point, index: int, offset: float) -> None:
     """Two-joint leg by inverse kinematics: the foot's path is given, the knee follows."""
     near, is_front = index % 2 == 0, index < 2
     width = 0.55 * (build.chest if is_front else build.hips)
     x, y = gait.foot(offset)
-    top = joint + at(0, -0.25 * build.hips, width if near else -width)
-    foot = at(joint[:, 0] + x * build.leg, y * build.leg + build.shin, top[:, 2])
+    top = joint + point(0, -0.25 * build.hips, width if near else -width)
+    foot = point(joint[:, 0] + x * build.leg, y * build.leg + build.shin, top[:, 2])
     reach = foot - top
     far = np.linalg.norm(reach, axis=-1, keepdims=True)
     standing = build.leg + 0.05 * build.hips - build.shin
@@ -226,9 +226,9 @@ def _leg(s: Sculpt, build: Build, gait: Gait, joint: Point, index: int, offset: 
         spots=build.spots and near,
     )
     s.limb(knee, foot, (build.shin * 1.05, build.shin), shade(build.sock, tone))
-    s.ball(foot + at(build.shin * 0.5, 0, 0), build.shin, shade(build.sock, tone))
+    s.ball(foot + point(build.shin * 0.5, 0, 0), build.shin, shade(build.sock, tone))
 
 
-def eyes(s: Sculpt, between: Point, across: float, radius: float) -> None:
+def add_eyes(s: BodyBuilder, between: Point, across: float, radius: float) -> None:
     for side in (1, -1):
-        s.ball(between + at(0, 0, side * across), radius, DARK)
+        s.ball(between + point(0, 0, side * across), radius, DARK)

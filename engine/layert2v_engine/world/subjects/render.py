@@ -24,18 +24,18 @@ _SPRITES = {sprite.name: sprite for sprite in SPRITES}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class SubjectVariant:
     """Which figure in which light: the sun stands to the left (-1) or right (+1), high or low."""
 
     subject: int
-    colour: int
+    color: int
     action: str
     sun_side: int
     low_sun: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn:
+class RenderedCycle:
     """One cycle of a figure that heads right, and where its origin on the ground is."""
 
     frames: Tensor  # [poses, 6, H, W]: straight display RGB, alpha, cast and contact shadow; 0..1
@@ -44,24 +44,28 @@ class Drawn:
     advance: float  # ground covered in the cycle, pixels
 
 
-def drawn(look: Look, width: int, height: int, rng: np.random.Generator) -> Drawn:
+def render_cycle(
+    variant: SubjectVariant, width: int, height: int, rng: np.random.Generator
+) -> RenderedCycle:
     """An individual of a subject, as large as it is close up in a frame of width x height."""
-    name = SUBJECTS[look.subject].name
+    name = SUBJECTS[variant.subject].name
     if name in _SPRITES:
-        return _sprite(_SPRITES[name], look, width, height, rng)
-    return _creature(look, width, height, rng)
+        return _render_sprite(_SPRITES[name], variant, width, height, rng)
+    return _render_animal(variant, width, height, rng)
 
 
-def _creature(look: Look, width: int, height: int, rng: np.random.Generator) -> Drawn:
-    body = species.body(look.subject, look.action, look.colour, rng)
-    yaw = species.turn_of(look.subject) + rng.uniform(-0.07, 0.07)
-    left, right, bottom, top = tracer.extent(body, yaw)
-    share = species.SIZES[SUBJECTS[look.subject].name]
+def _render_animal(
+    variant: SubjectVariant, width: int, height: int, rng: np.random.Generator
+) -> RenderedCycle:
+    build_body = species.build_body(variant.subject, variant.action, variant.color, rng)
+    yaw = species.yaw_of(variant.subject) + rng.uniform(-0.07, 0.07)
+    left, right, bottom, top = tracer.extent(build_body, yaw)
+    share = species.SIZES[SUBJECTS[variant.subject].name]
     scale = min(share[0] * width / (right - left), share[1] * height / (top - bottom))
     scale *= rng.uniform(0.94, 1.06)
-    sideways, forward = _THROWS[look.low_sun]
+    sideways, forward = _THROWS[variant.low_sun]
     beside = (sideways + _PENUMBRA) * top
-    near = float((body.end[..., 2] + body.radius[:, 1] / body.flatten).max())
+    near = float((build_body.end[..., 2] + build_body.radius[:, 1] / build_body.flatten).max())
     below = (near + (forward + _PENUMBRA) * top) * math.sin(tracer.ELEVATION)
     view = tracer.View(
         width=math.ceil((right - left + 2 * beside) * scale) + 2,
@@ -71,18 +75,24 @@ def _creature(look: Look, width: int, height: int, rng: np.random.Generator) -> 
         scale=scale,
         yaw=yaw,
     )
-    sun = (look.sun_side * sideways, 1.0, -forward)
+    sun = (variant.sun_side * sideways, 1.0, -forward)
     with torch.inference_mode():
-        frames = torch.stack([tracer.render(body, pose, view, sun) for pose in range(body.poses)])
-    return Drawn(frames=frames, column=view.centre, row=view.ground, advance=body.advance * scale)
+        frames = torch.stack(
+            [tracer.render(build_body, pose, view, sun) for pose in range(build_body.poses)]
+        )
+    return RenderedCycle(
+        frames=frames, column=view.centre, row=view.ground, advance=build_body.advance * scale
+    )
 
 
-def _sprite(sprite: Sprite, look: Look, width: int, height: int, rng: np.random.Generator) -> Drawn:
-    pixels, motion = sprites.picture(sprite, look.colour), sprites.motion(sprite)
+def _render_sprite(
+    sprite: Sprite, variant: SubjectVariant, width: int, height: int, rng: np.random.Generator
+) -> RenderedCycle:
+    pixels, motion_of = sprites.load_picture(sprite, variant.color), sprites.motion_of(sprite)
     aspect = pixels.shape[2] / pixels.shape[1]
     tall = min(sprite.size[0] * width / aspect, sprite.size[1] * height) * rng.uniform(0.94, 1.06)
-    lift = max(pose.lift for pose in motion.poses)
-    sideways, forward = _THROWS[look.low_sun]
+    lift = max(pose.lift for pose in motion_of.poses)
+    sideways, forward = _THROWS[variant.low_sun]
     reach = max(aspect, 1.0) / 2 + 0.4 + sideways * (1.1 + lift)
     below = (forward * (1.1 + lift) + 0.3) * math.sin(tracer.ELEVATION)
     stage = sprites.Stage(
@@ -92,9 +102,11 @@ def _sprite(sprite: Sprite, look: Look, width: int, height: int, rng: np.random.
         ground=(1.25 + lift) * tall + 2,
         tall=tall,
     )
-    throw = (-look.sun_side * sideways, forward)
+    throw = (-variant.sun_side * sideways, forward)
     with torch.inference_mode():
-        frames = torch.stack([sprites.render(pixels, pose, stage, throw) for pose in motion.poses])
-    return Drawn(
-        frames=frames, column=stage.centre, row=stage.ground, advance=motion.advance * tall
+        frames = torch.stack(
+            [sprites.render(pixels, pose, stage, throw) for pose in motion_of.poses]
+        )
+    return RenderedCycle(
+        frames=frames, column=stage.centre, row=stage.ground, advance=motion_of.advance * tall
     )

@@ -102,19 +102,19 @@ _MOTIONS = {
 }
 
 
-def motion(sprite: Sprite) -> Motion:
+def motion_of(sprite: Sprite) -> Motion:
     return _MOTIONS[sprite.action]
 
 
-def picture(sprite: Sprite, colour: int = -1) -> Tensor:
+def load_picture(sprite: Sprite, color: int = -1) -> Tensor:
     """The sprite heading right, cut to its outline: display-referred RGBA [4, h, w], 0..1."""
-    pixels = _read(sprite.picture)
+    pixels = _read_picture(sprite.picture)
     pixels = pixels if sprite.looks_right else pixels.flip(-1)
-    return torch.cat([_painted(pixels[:3], colour), pixels[3:]]) if colour >= 0 else pixels
+    return torch.cat([_recolor(pixels[:3], color), pixels[3:]]) if color >= 0 else pixels
 
 
 @lru_cache(maxsize=8)
-def _read(name: str) -> Tensor:
+def _read_picture(name: str) -> Tensor:
     with Image.open(PICTURES / f"{name}.webp") as file:
         pixels = torch.from_numpy(np.array(file.convert("RGBA"))).permute(2, 0, 1).float() / 255
     rows, columns = (
@@ -124,7 +124,7 @@ def _read(name: str) -> Tensor:
     return pixels[:, int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
 
 
-def _painted(rgb: Tensor, colour: int) -> Tensor:
+def _recolor(rgb: Tensor, color: int) -> Tensor:
     """The saturated parts near the most frequent hue turned to another one."""
     hsv = (
         torch.from_numpy(
@@ -138,7 +138,7 @@ def _painted(rgb: Tensor, colour: int) -> Tensor:
     main = (float(counts.argmax()) + 0.5) / 24
     away = ((hue - main + 0.5) % 1 - 0.5).abs()
     share = ((0.13 - away) * 30).clamp(0, 1) * ((saturation - 0.25) * 6).clamp(0, 1)
-    target, kept, brighter = _PAINTS[colour]
+    target, kept, brighter = _PAINTS[color]
     turned = torch.stack(
         [torch.full_like(hue, target), saturation * kept, (value * brighter).clamp(0, 1)], -1
     )
@@ -168,21 +168,21 @@ def render(pixels: Tensor, pose: Pose, stage: Stage, throw: tuple[float, float])
         max(2, round(stage.tall * _SUPERSAMPLE * f)) for f in (1, pixels.shape[2] / pixels.shape[1])
     ]
     reduced = functional.interpolate(linear[None], size, mode="bilinear", antialias=True)[0]
-    x, up = _canvas(stage, _SUPERSAMPLE, _SUPERSAMPLE)
-    seen = functional.avg_pool2d(_posed(reduced, pose, x, up)[None], _SUPERSAMPLE)[0]
+    x, up = _canvas_points(stage, _SUPERSAMPLE, _SUPERSAMPLE)
+    seen = functional.avg_pool2d(_sample_pose(reduced, pose, x, up)[None], _SUPERSAMPLE)[0]
     straight = encode_srgb((seen[:3] / seen[3:].clamp_min(1e-4)).clamp(0, 1))
     cast, contact = _shadows(reduced[3:], pose, stage, throw)
     return torch.cat([straight * (seen[3:] > 0), seen[3:], cast[None], contact[None]]).clamp(0, 1)
 
 
-def _canvas(stage: Stage, across: int, down: int) -> tuple[Tensor, Tensor]:
+def _canvas_points(stage: Stage, across: int, down: int) -> tuple[Tensor, Tensor]:
     """Of every sample: how far right of the origin, and how high, in heights of the sprite."""
     x = ((torch.arange(stage.width * across) + 0.5) / across - stage.centre) / stage.tall
     up = (stage.ground - (torch.arange(stage.height * down) + 0.5) / down) / stage.tall
     return x[None].expand(len(up), -1), up[:, None].expand(-1, len(x))
 
 
-def _posed(pixels: Tensor, pose: Pose, x: Tensor, up: Tensor) -> Tensor:
+def _sample_pose(pixels: Tensor, pose: Pose, x: Tensor, up: Tensor) -> Tensor:
     """What a posed picture [C, h, w] shows at points of its upright plane, [C, rows, columns]."""
     aspect = pixels.shape[2] / pixels.shape[1]
     u, v = (x - pose.x) * math.sqrt(pose.tall), (up - pose.lift) / pose.tall - 0.5
@@ -195,23 +195,23 @@ def _shadows(
     alpha: Tensor, pose: Pose, stage: Stage, throw: tuple[float, float]
 ) -> tuple[Tensor, Tensor]:
     """Cast and contact shadow [H, W] of a silhouette [1, h, w] that is a little thick."""
-    x, up = _canvas(stage, 1, _SHADOW_ROWS)
+    x, up = _canvas_points(stage, 1, _SHADOW_ROWS)
     foreshortened = math.sin(ELEVATION)
     thick = _DEPTH * alpha.shape[2] / alpha.shape[1]
     cast, contact = torch.zeros_like(x), torch.zeros_like(x)
-    foot = _posed(alpha, pose, x, torch.full_like(up, pose.lift + 0.03))[0]
+    foot = _sample_pose(alpha, pose, x, torch.full_like(up, pose.lift + 0.03))[0]
     for z in torch.linspace(-thick, thick, 9).tolist():
         nearer = -up / foreshortened - z  # of the ground point to the viewer, from this slice
         high = nearer / throw[1]
-        slice_ = _posed(alpha, pose, x - throw[0] * high, high)[0] * (high >= 0)
+        slice_ = _sample_pose(alpha, pose, x - throw[0] * high, high)[0] * (high >= 0)
         cast = torch.maximum(cast, slice_)
         near = torch.exp(-((nearer / 0.10) ** 2) - 5 * pose.lift)
         contact = torch.maximum(contact, foot * near)
     soft = 1 + round(0.03 * stage.tall)
-    return _averaged(cast, 1), _averaged(contact, soft)
+    return _pool_shadow(cast, 1), _pool_shadow(contact, soft)
 
 
-def _averaged(samples: Tensor, soft: int) -> Tensor:
+def _pool_shadow(samples: Tensor, soft: int) -> Tensor:
     """Shadow samples as pixels, softened by `soft` pixels to the sides."""
     rows = functional.avg_pool2d(samples[None, None], (_SHADOW_ROWS, 1))
     size = (3, 2 * soft + 1)

@@ -36,9 +36,9 @@ class Body:
     box_half: Tensor  # [B, 3]
     box_round: Tensor  # [B]
     box_taper: Tensor  # [B] how fast a box narrows along x with height
-    colour: Tensor  # [K + B, 3] display-referred
+    color: Tensor  # [K + B, 3] display-referred
     spotted: Tensor  # [K + B] 1 where the coat pattern shows
-    spot_colour: Tensor  # [3] display-referred
+    spot_color: Tensor  # [3] display-referred
     sharpness: float  # of the smooth union, per unit
     advance: float  # ground covered in one cycle of the T poses, units
     pattern: str = "patches"  # of COATS, where `spotted`
@@ -60,7 +60,7 @@ class View:
     yaw: float
 
 
-class Posed:
+class PosedBody:
     """The distance field of one pose."""
 
     def __init__(self, body: Body, pose: int) -> None:
@@ -81,7 +81,7 @@ class Posed:
         self._box = (body.box_centre[pose], body.box_half, body.box_round, body.box_taper)
         self._sharpness = body.sharpness
 
-    def parts(self, points: Tensor) -> Tensor:
+    def part_distances(self, points: Tensor) -> Tensor:
         """Distance of points [N, 3] to every primitive, [N, K + B]."""
         features = torch.cat([points * points, points], -1)
         place, square = torch.addmm(self._bias, features, self._weight).chunk(2, -1)
@@ -102,7 +102,7 @@ class Posed:
 
     def distance(self, points: Tensor) -> Tensor:
         """Smooth union distance, [N]; less than the true one where every part is far away."""
-        near = self.parts(points).mul_(-self._sharpness).clamp_min_(_FAINT).exp_().sum(-1)
+        near = self.part_distances(points).mul_(-self._sharpness).clamp_min_(_FAINT).exp_().sum(-1)
         return near.log_().div_(-self._sharpness)
 
 
@@ -116,11 +116,11 @@ class Camera:
             [[c, 0.0, -s], [0.0, 1.0, 0.0], [s, 0.0, c]]
         )  # row vector @ this
         ce, se = math.cos(ELEVATION), math.sin(ELEVATION)
-        self.right = self.turn(torch.tensor([1.0, 0.0, 0.0]))
-        self.up = self.turn(torch.tensor([0.0, ce, -se]))
-        self.forward = self.turn(torch.tensor([0.0, -se, -ce]))
+        self.right = self.to_body_axes(torch.tensor([1.0, 0.0, 0.0]))
+        self.up = self.to_body_axes(torch.tensor([0.0, ce, -se]))
+        self.forward = self.to_body_axes(torch.tensor([0.0, -se, -ce]))
 
-    def turn(self, world: Tensor) -> Tensor:
+    def to_body_axes(self, world: Tensor) -> Tensor:
         """A world direction in body axes."""
         return world @ self._to_body
 
@@ -158,10 +158,10 @@ def render(body: Body, pose: int, view: View, sun: tuple[float, float, float]) -
 
     `sun` points to the light in world axes; the light itself is white and neutral.
     """
-    posed, camera = Posed(body, pose), Camera(view)
-    light = functional.normalize(camera.turn(torch.tensor(sun)), dim=0)
+    posed, camera = PosedBody(body, pose), Camera(view)
+    light = functional.normalize(camera.to_body_axes(torch.tensor(sun)), dim=0)
     out = torch.zeros(6, view.height, view.width)
-    out[:4] = _figure(body, posed, camera, view, light)
+    out[:4] = _render_body(body, posed, camera, view, light)
     out[4:] = _ground_shadow(posed, camera, view, light)
     return out.clamp_(0, 1)
 
@@ -185,7 +185,7 @@ def _window(body: Body, view: View) -> tuple[int, int, int, int]:
     return x0, y0, x1, y1
 
 
-def _march(posed: Posed, origins: Tensor, forward: Tensor) -> tuple[Tensor, Tensor]:
+def _march(posed: PosedBody, origins: Tensor, forward: Tensor) -> tuple[Tensor, Tensor]:
     """Distance along each ray where it comes nearest to the body, and how near that is."""
     t = torch.full((len(origins),), _START - 2.2)
     nearest, where = torch.full_like(t, 9.0), t.clone()
@@ -202,7 +202,7 @@ def _march(posed: Posed, origins: Tensor, forward: Tensor) -> tuple[Tensor, Tens
     return where, nearest
 
 
-def _gradient(posed: Posed, points: Tensor) -> Tensor:
+def _gradient(posed: PosedBody, points: Tensor) -> Tensor:
     """Gradient of the distance field at points [N, 3]."""
     step = 0.012
     corners = torch.tensor([[1.0, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]])
@@ -210,7 +210,7 @@ def _gradient(posed: Posed, points: Tensor) -> Tensor:
     return field @ corners / (4 * step)
 
 
-def _figure(body: Body, posed: Posed, camera: Camera, view: View, light: Tensor) -> Tensor:
+def _render_body(body: Body, posed: PosedBody, camera: Camera, view: View, light: Tensor) -> Tensor:
     x0, y0, x1, y1 = _window(body, view)
     origins = camera.origins(*_grid(x0, y0, x1, y1, SUPERSAMPLE))
     t, nearest = _march(posed, origins, camera.forward)
@@ -220,12 +220,10 @@ def _figure(body: Body, posed: Posed, camera: Camera, view: View, light: Tensor)
     gradient = _gradient(posed, points)
     # Flattened parts understate their distance; the gradient tells by how much.
     miss = (nearest[seen] - _HIT).clamp_min(0) / gradient.norm(dim=-1).clamp(0.1, 1.0)
-    cover, colour = torch.zeros(len(origins)), torch.zeros(len(origins), 3)
+    cover, color = torch.zeros(len(origins)), torch.zeros(len(origins), 3)
     cover[seen] = torch.where(miss > 0, (0.5 - miss * pixels).clamp_min(0), 1)
-    colour[seen] = _shade(
-        body, posed, points, functional.normalize(gradient, dim=-1), camera, light
-    )
-    samples = torch.cat([colour * cover[:, None], cover[:, None]], -1).T
+    color[seen] = _shade(body, posed, points, functional.normalize(gradient, dim=-1), camera, light)
+    samples = torch.cat([color * cover[:, None], cover[:, None]], -1).T
     shape = (1, 4, (y1 - y0) * SUPERSAMPLE, (x1 - x0) * SUPERSAMPLE)
     small = functional.avg_pool2d(samples.reshape(shape), SUPERSAMPLE)[0]
     straight = encode_srgb((small[:3] / small[3:].clamp_min(1e-4)).clamp(0, 1))
@@ -235,20 +233,20 @@ def _figure(body: Body, posed: Posed, camera: Camera, view: View, light: Tensor)
 
 
 def _shade(
-    body: Body, posed: Posed, points: Tensor, normal: Tensor, camera: Camera, light: Tensor
+    body: Body, posed: PosedBody, points: Tensor, normal: Tensor, camera: Camera, light: Tensor
 ) -> Tensor:
     """Scene-linear colour of surface points [N, 3] under sun, sky and a fill from the camera."""
-    weight = torch.softmax(posed.parts(points) * -80, -1)
-    albedo = weight @ decode_srgb(body.colour)
+    weight = torch.softmax(posed.part_distances(points) * -80, -1)
+    albedo = weight @ decode_srgb(body.color)
     spots = (weight @ body.spotted * coats.COATS[body.pattern](points)).unsqueeze(-1)
-    albedo = albedo * (1 - spots) + decode_srgb(body.spot_colour) * spots
+    albedo = albedo * (1 - spots) + decode_srgb(body.spot_color) * spots
     facing = (normal @ -camera.forward).clamp(0, 1)
     sky = 0.5 + 0.5 * normal[:, 1]
     power = 0.10 + 0.30 * sky + 0.28 * facing + 0.62 * (normal @ light).clamp(0, 1)
     return (albedo * power[:, None]).clamp(0, 1)
 
 
-def _ground_shadow(posed: Posed, camera: Camera, view: View, light: Tensor) -> Tensor:
+def _ground_shadow(posed: PosedBody, camera: Camera, view: View, light: Tensor) -> Tensor:
     """Cast and contact shadow on the ground plane, [2, H, W]."""
     top = max(0, int(view.ground - 0.2 * view.height))
     columns, rows = _grid(0, top, view.width, view.height, 1)

@@ -1,25 +1,31 @@
-"""What is said about a scene in training, in the order of a layout's prompts."""
+"""Training captions of a scene, in the order of a layout's prompts: whole, foregrounds, background.
+
+Knows words only: standard library.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
 
-from layert2v_engine.world.text.descriptions import describe, plain
-from layert2v_engine.world.text.scenes import Scene, draw
+from layert2v_engine.world.text.descriptions import canonical_description, describe
+from layert2v_engine.world.text.scenes import Scene, sample_scene
 from layert2v_engine.world.text.vocabulary import Selection
 
-SCENES = 4000  # that have used every word many times
+SAMPLED_SCENES = 4000  # enough for every word to occur many times
 
 
-def spoken(scene: Scene, rng: Random | None = None) -> tuple[str, ...]:
-    """Sentences about the whole, each foreground and the background; random ones with `rng`."""
-    said = plain(scene) if rng is None else describe(scene, rng)
-    return (said.whole, *said.foregrounds, said.background)
+def captions_for(scene: Scene, rng: Random | None = None) -> tuple[str, ...]:
+    """Return the caption of the whole, of each foreground, and of the background.
+
+    They are the canonical ones, or random ones with ``rng``.
+    """
+    description = canonical_description(scene) if rng is None else describe(scene, rng)
+    return (description.whole, *description.foregrounds, description.background)
 
 
-def samples(selection: Selection) -> Iterator[str]:
-    """Sentences enough to know every word that occurs."""
+def sample_captions(selection: Selection) -> Iterator[str]:
+    """Yield captions of random scenes, enough for every word of ``selection`` to occur."""
     rng = Random(0)  # noqa: S311 - sentences, not secrets
-    for _ in range(SCENES):
-        yield from spoken(draw(rng, selection), rng)
+    for _ in range(SAMPLED_SCENES):
+        yield from captions_for(sample_scene(rng, selection), rng)

@@ -10,7 +10,14 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from layert2v_engine.world.text.phrases import WAYS, figures, listed, verbs, when, with_article
+from layert2v_engine.world.text.phrases import (
+    PREPOSITIONS,
+    action_phrases,
+    join_list,
+    subject_names,
+    time_phrase,
+    with_article,
+)
 from layert2v_engine.world.text.scenes import Actor, Scene
 from layert2v_engine.world.text.vocabulary import PLACES, TIMES
 
@@ -52,29 +59,29 @@ class Description:
 def describe(scene: Scene, rng: random.Random) -> Description:
     """Random sentences; the same `rng` state gives the same ones."""
     return Description(
-        whole=_whole(scene, rng),
-        foregrounds=tuple(_alone(actor, rng) for actor in scene.actors),
-        background=_background(scene, rng),
+        whole=_global_prompt(scene, rng),
+        foregrounds=tuple(_foreground_prompt(actor, rng) for actor in scene.actors),
+        background=_background_prompt(scene, rng),
     )
 
 
-def plain(scene: Scene, details: Sequence[str] = ()) -> Description:
+def canonical_description(scene: Scene, details: Sequence[str] = ()) -> Description:
     """The first template with canonical words, and those `details` that the actors have."""
-    told = [_told(actor, details, None) for actor in scene.actors]
+    actors = [_actor_phrase(actor, details, None) for actor in scene.actors]
     place, time = PLACES[scene.place].name, TIMES[scene.time].name
-    where = f"{with_article(place)} {when(time)}"
-    detailed = any(_said(actor, details, None) for actor in scene.actors)
-    way = WAYS[place][detailed]
-    whole = f"{listed(told)} {way} {where}" if told else where
-    return Description(whole=whole, foregrounds=tuple(told), background=where)
+    where = f"{with_article(place)} {time_phrase(time)}"
+    detailed = any(_join_details(actor, details, None) for actor in scene.actors)
+    way = PREPOSITIONS[place][detailed]
+    whole = f"{join_list(actors)} {way} {where}" if actors else where
+    return Description(whole=whole, foregrounds=tuple(actors), background=where)
 
 
-def said_of(actor: Actor) -> tuple[str, ...]:
+def detail_phrases(actor: Actor) -> tuple[str, ...]:
     """The details an actor has, in words."""
-    return tuple(text.strip() for d in DETAILS if (text := _said(actor, (d,), None)))
+    return tuple(text.strip() for d in DETAILS if (text := _join_details(actor, (d,), None)))
 
 
-def _word(options: Sequence[str], rng: random.Random | None) -> str:
+def _choose_name(options: Sequence[str], rng: random.Random | None) -> str:
     if rng is None or rng.random() < _CANONICAL_SHARE:
         return options[0]
     return rng.choice(options)
@@ -88,35 +95,40 @@ def _details(rng: random.Random) -> tuple[str, ...]:
     return tuple(detail for detail in DETAILS if detail in kept)
 
 
-def _said(actor: Actor, details: Sequence[str], rng: random.Random | None) -> str:
+def _join_details(actor: Actor, details: Sequence[str], rng: random.Random | None) -> str:
     """The details of an actor, each with a space before it."""
-    said = {
+    options = {
         "heading": _HEADINGS.get(actor.heading, ()),
         "spot": _SPOTS.get(actor.spot, ()),
         "distance": _DISTANCES.get(actor.distance, ()),
     }
-    return "".join(f" {_word(said[detail], rng)}" for detail in details if said[detail])
+    return "".join(
+        f" {_choose_name(options[detail], rng)}" for detail in details if options[detail]
+    )
 
 
-def _told(actor: Actor, details: Sequence[str], rng: random.Random | None) -> str:
+def _actor_phrase(actor: Actor, details: Sequence[str], rng: random.Random | None) -> str:
     """An actor as part of a sentence: "a fox running to the left"."""
-    figure = with_article(_word(figures(actor.subject, actor.colour), rng))
+    subject = with_article(_choose_name(subject_names(actor.subject, actor.color), rng))
     if rng is not None and rng.random() < _NAMELESS_SHARE:
-        return figure + _said(actor, [d for d in details if d != "heading"], rng)
-    deed = _word(verbs(actor.subject, actor.action), rng)
-    return f"{figure} {deed}{_said(actor, details, rng)}"
+        return subject + _join_details(actor, [d for d in details if d != "heading"], rng)
+    action = _choose_name(action_phrases(actor.subject, actor.action), rng)
+    return f"{subject} {action}{_join_details(actor, details, rng)}"
 
 
-def _alone(actor: Actor, rng: random.Random) -> str:
+def _foreground_prompt(actor: Actor, rng: random.Random) -> str:
     """A prompt for one foreground."""
     if rng.random() < _NAMELESS_SHARE:
-        return _word(figures(actor.subject, actor.colour), rng)
-    return _told(actor, _details(rng), rng)
+        return _choose_name(subject_names(actor.subject, actor.color), rng)
+    return _actor_phrase(actor, _details(rng), rng)
 
 
-def _background(scene: Scene, rng: random.Random) -> str:
-    place, time = _word(PLACES[scene.place].spoken, rng), _word(TIMES[scene.time].spoken, rng)
-    where = f"{with_article(place)} {when(time)}"
+def _background_prompt(scene: Scene, rng: random.Random) -> str:
+    place, time = (
+        _choose_name(PLACES[scene.place].caption_names, rng),
+        _choose_name(TIMES[scene.time].caption_names, rng),
+    )
+    where = f"{with_article(place)} {time_phrase(time)}"
     return rng.choice((where, where, where, f"{place}, {time}", place)) + _camera(scene, rng)
 
 
@@ -124,29 +136,32 @@ def _camera(scene: Scene, rng: random.Random) -> str:
     return f", {rng.choice(_CAMERAS[scene.camera])}" if rng.random() < _CAMERA_SHARE else ""
 
 
-def _whole(scene: Scene, rng: random.Random) -> str:
-    place, time = _word(PLACES[scene.place].spoken, rng), _word(TIMES[scene.time].spoken, rng)
-    way, at = WAYS[PLACES[scene.place].name]
-    where, now = with_article(place), when(time)
+def _global_prompt(scene: Scene, rng: random.Random) -> str:
+    place, time = (
+        _choose_name(PLACES[scene.place].caption_names, rng),
+        _choose_name(TIMES[scene.time].caption_names, rng),
+    )
+    way, at = PREPOSITIONS[PLACES[scene.place].name]
+    where, now = with_article(place), time_phrase(time)
     if not scene.actors:
         options = (f"{where} {now}", f"an empty {place} {now}", f"{place}, {time}", where)
         return rng.choice([o for o in options if "empty the" not in o]) + _camera(scene, rng)
     details = _details(rng)
-    told = [_told(actor, details, rng) for actor in scene.actors]
-    who = listed(told)
-    names = listed([with_article(figures(a.subject, a.colour)[0]) for a in scene.actors])
-    short = ", ".join(t.split(" ", 1)[1] for t in told)
+    actors = [_actor_phrase(actor, details, rng) for actor in scene.actors]
+    all_actors = join_list(actors)
+    names = join_list([with_article(subject_names(a.subject, a.color)[0]) for a in scene.actors])
+    short = ", ".join(t.split(" ", 1)[1] for t in actors)
     sentence = rng.choice(
         (
-            f"{who} {way if not details else at} {where} {now}",
-            f"{who} {at} {where} {now}",
-            f"{who} {at} {where} {now}",
-            f"{now}, {who} {at} {where}",
-            f"{where} {now}, {who}",
-            f"{where} with {who}, {time}",
+            f"{all_actors} {way if not details else at} {where} {now}",
+            f"{all_actors} {at} {where} {now}",
+            f"{all_actors} {at} {where} {now}",
+            f"{now}, {all_actors} {at} {where}",
+            f"{where} {now}, {all_actors}",
+            f"{where} with {all_actors}, {time}",
             f"{short}, {place}, {time}",
             f"{names} {at} {where} {now}",
-            f"{who} {at} {where}",
+            f"{all_actors} {at} {where}",
         )
     )
     return sentence + _camera(scene, rng)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from layert2v_engine.world.text.vocabulary import ACTIONS, COLOURS, SUBJECTS, Word
+from layert2v_engine.world.text.vocabulary import ACTIONS, COLORS, SUBJECTS, Word
 
 # By place: how something moves there, and how something is there.
-WAYS: dict[str, tuple[str, str]] = {
+PREPOSITIONS: dict[str, tuple[str, str]] = {
     "snowy forest": ("through", "in"),
     "forest": ("through", "in"),
     "desert": ("across", "in"),
@@ -50,35 +50,35 @@ def with_article(noun: str) -> str:
     return f"{article} {noun}"
 
 
-def when(time: str) -> str:
+def time_phrase(time: str) -> str:
     """A time as part of a sentence: "on a sunny day", "at dawn", "in the rain"."""
     if time.endswith("day"):
         return f"on {with_article(time)}"
     return _WHEN.get(time, f"at {time}")
 
 
-def figures(subject: int, colour: int) -> tuple[str, ...]:
+def subject_names(subject: int, color: int) -> tuple[str, ...]:
     """Names of a figure, canonical first; at most one word in them is a synonym."""
-    nouns = SUBJECTS[subject].spoken
-    if colour < 0:
+    nouns = SUBJECTS[subject].caption_names
+    if color < 0:
         return nouns
-    colours = COLOURS[colour].spoken
+    colors = COLORS[color].caption_names
     return (
-        *(f"{colours[0]} {noun}" for noun in nouns),
-        *(f"{other} {nouns[0]}" for other in colours[1:]),
+        *(f"{colors[0]} {noun}" for noun in nouns),
+        *(f"{other} {nouns[0]}" for other in colors[1:]),
     )
 
 
-def verbs(subject: int, action: str) -> tuple[str, ...]:
+def action_phrases(subject: int, action: str) -> tuple[str, ...]:
     """What a figure's action may be called, canonical first."""
-    spoken = named(ACTIONS, action).spoken
-    return (*spoken, *_OWN_VERBS.get((SUBJECTS[subject].name, action), ()))
+    caption_names = find_word(ACTIONS, action).caption_names
+    return (*caption_names, *_OWN_VERBS.get((SUBJECTS[subject].name, action), ()))
 
 
-def named(words: Sequence[Word], name: str) -> Word:
+def find_word(words: Sequence[Word], name: str) -> Word:
     return next(word for word in words if word.name == name)
 
 
-def listed(parts: Sequence[str]) -> str:
+def join_list(parts: Sequence[str]) -> str:
     """Parts as a list in words: "a, b and c"."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

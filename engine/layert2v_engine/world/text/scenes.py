@@ -17,10 +17,12 @@ from layert2v_engine.world.text.vocabulary import (
     V1,
     Label,
     Selection,
-    happens,
     is_held_out,
     is_painted,
+    is_possible,
 )
+
+_STORED_KEYS = {"color": "colour"}  # of an actor in files
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +32,7 @@ class Actor:
     """
 
     subject: int
-    colour: int = -1
+    color: int = -1
     action: str = "walking"
     heading: str = "right"
     spot: str = "middle"
@@ -58,16 +60,16 @@ class Scene:
             subject=actor.subject,
             place=self.place,
             time=self.time,
-            colour=actor.colour,
+            color=actor.color,
             action=actor.action,
         )
 
 
-def scene_of(label: Label, selection: Selection) -> Scene:
+def scene_from_label(label: Label, selection: Selection) -> Scene:
     """The scene of a single figure, standing as the selection's first choices say."""
     actor = Actor(
         subject=label.subject,
-        colour=label.colour,
+        color=label.color,
         action=label.action,
         heading=selection.headings[-1],
         spot="middle",
@@ -76,18 +78,28 @@ def scene_of(label: Label, selection: Selection) -> Scene:
     return Scene(place=label.place, time=label.time, actors=(actor,), camera=selection.cameras[0])
 
 
-def dumps(scene: Scene) -> str:
-    """A scene as one line of JSON."""
-    return json.dumps(asdict(scene), separators=(",", ":"))
+def scene_to_json(scene: Scene) -> str:
+    """Return a scene as one line of JSON; its keys are those of files written before."""
+    record = asdict(scene)
+    record["actors"] = [
+        {_STORED_KEYS.get(name, name): value for name, value in actor.items()}
+        for actor in record["actors"]
+    ]
+    return json.dumps(record, separators=(",", ":"))
 
 
-def loads(text: str) -> Scene:
-    """What `dumps` wrote."""
+def scene_from_json(text: str) -> Scene:
+    """Return the scene that ``scene_to_json`` wrote."""
     record = json.loads(text)
-    return Scene(**{**record, "actors": tuple(Actor(**actor) for actor in record["actors"])})
+    fields = {stored: name for name, stored in _STORED_KEYS.items()}
+    actors = (
+        Actor(**{fields.get(key, key): value for key, value in actor.items()})
+        for actor in record["actors"]
+    )
+    return Scene(**{**record, "actors": tuple(actors)})
 
 
-def draw(
+def sample_scene(
     rng: random.Random,
     selection: Selection = V1,
     *,
@@ -105,26 +117,29 @@ def draw(
         scene = Scene(
             place=rng.choice(selection.place_indices),
             time=rng.choice(selection.time_indices),
-            actors=_cast(rng, selection, count),
+            actors=_sample_actors(rng, selection, count),
             camera=rng.choice(selection.cameras),
         )
-        if scene.held_out == held_out and happens(scene.place, scene.time):
+        if scene.held_out == held_out and is_possible(scene.place, scene.time):
             return scene
 
 
-def _cast(rng: random.Random, selection: Selection, count: int) -> tuple[Actor, ...]:
+def _sample_actors(rng: random.Random, selection: Selection, count: int) -> tuple[Actor, ...]:
     """Different subjects at different spots, the farthest first."""
     subjects = rng.sample(selection.subject_indices, count)
-    spots = _spots(rng, selection, count)
+    spots = _sample_spots(rng, selection, count)
     return tuple(
         sorted(
-            (_actor(rng, selection, s, spot) for s, spot in zip(subjects, spots, strict=True)),
+            (
+                _sample_actor(rng, selection, s, spot)
+                for s, spot in zip(subjects, spots, strict=True)
+            ),
             key=lambda actor: DISTANCES.index(actor.distance),
         )
     )
 
 
-def _spots(rng: random.Random, selection: Selection, count: int) -> list[str]:
+def _sample_spots(rng: random.Random, selection: Selection, count: int) -> list[str]:
     if count == 1:
         return [rng.choice(selection.spots)]
     if len(selection.spots) == 1:  # nothing is said of sides: several stand in their order
@@ -132,10 +147,10 @@ def _spots(rng: random.Random, selection: Selection, count: int) -> list[str]:
     return rng.sample(("left", "right") if count == 2 else ("left", "middle", "right"), count)
 
 
-def _actor(rng: random.Random, selection: Selection, subject: int, spot: str) -> Actor:
+def _sample_actor(rng: random.Random, selection: Selection, subject: int, spot: str) -> Actor:
     return Actor(
         subject=subject,
-        colour=rng.choice(selection.colour_indices) if is_painted(subject) else -1,
+        color=rng.choice(selection.color_indices) if is_painted(subject) else -1,
         action=rng.choice(ABILITIES[subject]),
         heading=rng.choice(selection.headings),
         spot=spot,

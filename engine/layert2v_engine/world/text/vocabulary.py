@@ -7,7 +7,8 @@ ever appended: their positions are what labels and the held-out rule are made of
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from layert2v_engine.world.text.sprite_words import SPRITES
@@ -21,7 +22,7 @@ class Word:
     synonyms: tuple[str, ...] = ()
 
     @property
-    def spoken(self) -> tuple[str, ...]:
+    def caption_names(self) -> tuple[str, ...]:
         """The names used in captions, canonical first."""
         return (self.name, *self.synonyms[:2])
 
@@ -110,7 +111,7 @@ ACTIONS: tuple[Word, ...] = (
     _word("tumbling", "rolling along", "spinning"),
 )
 
-COLOURS: tuple[Word, ...] = (
+COLORS: tuple[Word, ...] = (
     _word("red", "crimson", "scarlet"),
     _word("blue", "azure", "cobalt", "navy"),
     _word("yellow", "golden", "amber"),
@@ -118,28 +119,28 @@ COLOURS: tuple[Word, ...] = (
     _word("white", "snow-white", "ivory"),
 )
 
-_STRIDES = ("walking", "running")
+_WALK_AND_RUN = ("walking", "running")
 
 # What each subject can do, most natural first; same order as SUBJECTS.
 ABILITIES: tuple[tuple[str, ...], ...] = (
     ("running", "walking"),
-    _STRIDES,
+    _WALK_AND_RUN,
     ("running", "walking"),
-    _STRIDES,
+    _WALK_AND_RUN,
     ("hopping", "running"),
     ("walking",),
-    _STRIDES,
+    _WALK_AND_RUN,
     ("driving",),
-    *[_STRIDES] * 4,
+    *[_WALK_AND_RUN] * 4,
     ("running", "walking"),
-    *[_STRIDES] * 3,
+    *[_WALK_AND_RUN] * 3,
     ("running", "walking"),
-    *[_STRIDES] * 3,
+    *[_WALK_AND_RUN] * 3,
     ("walking",),
     ("walking",),
     ("hopping", "running"),
     ("running", "walking"),
-    *[_STRIDES] * 3,
+    *[_WALK_AND_RUN] * 3,
     *((sprite.action,) for sprite in SPRITES),
 )
 
@@ -170,16 +171,27 @@ class Selection:
     subjects: tuple[str, ...] = tuple(word.name for word in SUBJECTS)
     places: tuple[str, ...] = tuple(word.name for word in PLACES)
     times: tuple[str, ...] = tuple(word.name for word in TIMES)
-    colours: tuple[str, ...] = tuple(word.name for word in COLOURS)
+    colors: tuple[str, ...] = field(
+        default=tuple(word.name for word in COLORS), metadata={"stored": "colours"}
+    )
     foregrounds: tuple[int, ...] = (1, 2, 3)
     headings: tuple[str, ...] = HEADINGS
     spots: tuple[str, ...] = SPOTS
     distances: tuple[str, ...] = ("far", "near")
     cameras: tuple[str, ...] = CAMERAS
 
-    def as_dict(self) -> dict[str, tuple[Any, ...]]:
-        """Plain data; `Selection(**it)` returns it."""
-        return asdict(self)
+    def to_dict(self) -> dict[str, tuple[str, ...] | tuple[int, ...]]:
+        """Return plain data for ``from_dict``, under the names that files use."""
+        values = asdict(self)
+        return {
+            entry.metadata.get("stored", entry.name): values[entry.name] for entry in fields(self)
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Iterable[Any]]) -> Selection:
+        """Return the selection of plain data that ``to_dict`` returned, or JSON made of it."""
+        names = {entry.metadata.get("stored", entry.name): entry.name for entry in fields(cls)}
+        return cls(**{names[key]: tuple(value) for key, value in values.items()})
 
     @property
     def subject_indices(self) -> tuple[int, ...]:
@@ -194,8 +206,8 @@ class Selection:
         return _positions(self.times, TIMES)
 
     @property
-    def colour_indices(self) -> tuple[int, ...]:
-        return _positions(self.colours, COLOURS)
+    def color_indices(self) -> tuple[int, ...]:
+        return _positions(self.colors, COLORS)
 
 
 # What Mini v0 learned: one large figure that heads right in the middle, the camera following it.
@@ -203,7 +215,7 @@ V0 = Selection(
     subjects=tuple(word.name for word in SUBJECTS[:8]),
     places=tuple(word.name for word in PLACES[:6]),
     times=tuple(word.name for word in TIMES[:4]),
-    colours=tuple(word.name for word in COLOURS[:3]),
+    colors=tuple(word.name for word in COLORS[:3]),
     foregrounds=(1,),
     headings=("right",),
     spots=("middle",),
@@ -220,11 +232,11 @@ class Label:
     subject: int
     place: int
     time: int
-    colour: int = -1
+    color: int = -1
     action: str = "walking"
 
 
-def happens(place: int, time: int) -> bool:
+def is_possible(place: int, time: int) -> bool:
     """Whether a place knows a time: there is no weather on the moon."""
     return PLACES[place].name != "moon" or TIMES[time].name in ("sunny day", "sunset", "night")
 
@@ -234,14 +246,14 @@ def is_held_out(subject: int, place: int, time: int) -> bool:
     return (3 * subject + 5 * place + 7 * time) % 10 == 0
 
 
-def labels(selection: Selection = V0) -> tuple[Label, ...]:
+def all_labels(selection: Selection = V0) -> tuple[Label, ...]:
     """Every single figure that a selection of the world can show."""
     return tuple(
-        Label(subject=s, place=p, time=t, colour=c, action=a)
+        Label(subject=s, place=p, time=t, color=c, action=a)
         for s in selection.subject_indices
         for p in selection.place_indices
         for t in selection.time_indices
-        if happens(p, t)
-        for c in (selection.colour_indices if is_painted(s) else (-1,))
+        if is_possible(p, t)
+        for c in (selection.color_indices if is_painted(s) else (-1,))
         for a in ABILITIES[s]
     )

@@ -1,4 +1,4 @@
-"""Sentences that name several figures, and where figures are and go."""
+"""Sentences that name several subjects, and where subjects are and go."""
 
 from __future__ import annotations
 
@@ -23,30 +23,32 @@ TWO = replace(
 )
 
 
-def nothing_alike(texts: Sequence[str]) -> torch.Tensor:
+def no_similarity(texts: Sequence[str]) -> torch.Tensor:
     return torch.zeros(len(texts), 4)
 
 
-TWO_PLANNER = PromptPlanner(vocabulary(TWO), nothing_alike, 2)
-V0_PLANNER = PromptPlanner(vocabulary(world.V0), nothing_alike, 1)
-V1_PLANNER = PromptPlanner(vocabulary(world.V1), nothing_alike, 3)
+TWO_PLANNER = PromptPlanner(vocabulary(TWO), no_similarity, 2)
+V0_PLANNER = PromptPlanner(vocabulary(world.V0), no_similarity, 1)
+V1_PLANNER = PromptPlanner(vocabulary(world.V1), no_similarity, 3)
 
 
 def plan(prompt: str, planner: PromptPlanner = TWO_PLANNER, **fields: object) -> PromptPlan:
     return planner.plan(GenerateSpec(prompt=prompt, **fields))  # type: ignore[arg-type]
 
 
-def test_each_figure_of_a_sentence_gets_its_own_prompt() -> None:
-    said = "a fox running on the left and a bear walking on the right in a snowy forest at sunset"
-    made = plan(said)
-    assert made.global_prompt == said
-    assert made.foregrounds == ("a fox running on the left", "a bear walking on the right")
-    assert made.background == "a snowy forest at sunset"
-    assert made.warnings == ()
+def test_each_subject_of_a_sentence_gets_its_own_prompt() -> None:
+    sentence = (
+        "a fox running on the left and a bear walking on the right in a snowy forest at sunset"
+    )
+    planned = plan(sentence)
+    assert planned.global_prompt == sentence
+    assert planned.foregrounds == ("a fox running on the left", "a bear walking on the right")
+    assert planned.background == "a snowy forest at sunset"
+    assert planned.warnings == ()
 
 
 @pytest.mark.parametrize(
-    ("prompt", "figures"),
+    ("prompt", "subjects"),
     [
         ("a blue car with a dog beside it on a farm at night", "blue car, driving; dog, walking"),
         ("foxes and red cars in town at noon", "fox, running; red car, driving"),
@@ -58,10 +60,10 @@ def test_each_figure_of_a_sentence_gets_its_own_prompt() -> None:
         ("a fox runs, the fox is near a horse, beach, night", "fox, running; horse, running"),
     ],
 )
-def test_figures_keep_their_own_words(prompt: str, figures: str) -> None:
-    first, second = figures.split("; ")
-    told = f"{first}, on the left, {second}, on the right, "
-    assert plan(prompt).interpretation.startswith(told)
+def test_subjects_keep_their_own_words(prompt: str, subjects: str) -> None:
+    first, second = subjects.split("; ")
+    expected = f"{first}, on the left, {second}, on the right, "
+    assert plan(prompt).interpretation.startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -75,22 +77,24 @@ def test_figures_keep_their_own_words(prompt: str, figures: str) -> None:
         ("bear right, fox left, forest, night", "right left"),
     ],
 )
-def test_figures_stand_on_the_sides_that_are_said_or_left(prompt: str, sides: str) -> None:
-    made = plan(prompt)
-    assert [text.rsplit(" ", 1)[1] for text in made.foregrounds] == sides.split()
-    assert made.warnings == ()
+def test_subjects_stand_on_the_sides_that_are_named_or_left(prompt: str, sides: str) -> None:
+    planned = plan(prompt)
+    assert [text.rsplit(" ", 1)[1] for text in planned.foregrounds] == sides.split()
+    assert planned.warnings == ()
 
 
-def test_more_figures_than_the_model_draws_are_told() -> None:
-    made = plan("a fox, a bear and a rabbit in a meadow on a sunny day")
-    assert made.interpretation == (
+def test_more_subjects_than_the_model_shows_are_warned_of() -> None:
+    planned = plan("a fox, a bear and a rabbit in a meadow on a sunny day")
+    assert planned.interpretation == (
         "fox, running, on the left, bear, walking, on the right, meadow, sunny day"
     )
-    assert made.warnings == ("This model draws 2 figures at once: fox and bear; rabbit left out.",)
+    assert planned.warnings == (
+        "This model draws 2 subjects at once: fox and bear; rabbit left out.",
+    )
     assert len(plan("a fox, a bear and a rabbit, night, farm", V1_PLANNER).foregrounds) == 3
 
     many = plan("a dog, a cat and three ducks on a farm at night")
-    assert many.warnings == ("This model draws 2 figures at once: dog and cat; duck left out.",)
+    assert many.warnings == ("This model draws 2 subjects at once: dog and cat; duck left out.",)
 
 
 @pytest.mark.parametrize(
@@ -102,15 +106,15 @@ def test_more_figures_than_the_model_draws_are_told() -> None:
         "a fox and a fox running in a forest at night",
     ],
 )
-def test_a_subject_twice_is_told_once(prompt: str) -> None:
-    made = plan(prompt)
-    assert made.interpretation == "fox, running, forest, night"
-    assert made.warnings == ("This model draws a subject only once, so it shows one fox.",)
+def test_a_subject_twice_is_shown_once(prompt: str) -> None:
+    planned = plan(prompt)
+    assert planned.interpretation == "fox, running, forest, night"
+    assert planned.warnings == ("This model draws a subject only once, so it shows one fox.",)
 
 
 def test_layers_that_are_named_stand_apart_too() -> None:
-    made = plan("a farm at night", foreground_prompts=("a fox", "a bear on the left"))
-    assert made.foregrounds == ("a fox running on the right", "a bear walking on the left")
+    planned = plan("a farm at night", foreground_prompts=("a fox", "a bear on the left"))
+    assert planned.foregrounds == ("a fox running on the right", "a bear walking on the left")
     twice = plan("a farm at night", foreground_prompts=("a fox", "a fox"))
     assert any("More than one foreground shows a fox" in w for w in twice.warnings)
     there = plan("a fox on the left and a bear on the left, farm, night")
@@ -118,7 +122,7 @@ def test_layers_that_are_named_stand_apart_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("phrase", "expected"),
     [
         ("heading left", "to the left"),
         ("facing to the left", "to the left"),
@@ -131,43 +135,43 @@ def test_layers_that_are_named_stand_apart_too() -> None:
         ("to the right on the left", "to the right on the left"),
     ],
 )
-def test_where_a_figure_is_and_goes_is_understood(said: str, told: str) -> None:
-    made = plan(f"a fox running {said} in a desert at night")
-    assert made.global_prompt == f"a fox running {told} in a desert at night"
-    assert made.foregrounds == (f"a fox running {told}",)
-    assert made.warnings == ()
+def test_where_a_subject_is_and_goes_is_understood(phrase: str, expected: str) -> None:
+    planned = plan(f"a fox running {phrase} in a desert at night")
+    assert planned.global_prompt == f"a fox running {expected} in a desert at night"
+    assert planned.foregrounds == (f"a fox running {expected}",)
+    assert planned.warnings == ()
 
 
 def test_the_middle_of_a_place_or_of_the_night_is_no_side() -> None:
-    made = plan("a duck in the middle of the forest in the middle of the night")
-    assert made.interpretation == "duck, walking, forest, night"
+    planned = plan("a duck in the middle of the forest in the middle of the night")
+    assert planned.interpretation == "duck, walking, forest, night"
 
 
 def test_a_model_without_words_for_sides_says_so() -> None:
-    made = plan("a fox on the left in a desert at night", V0_PLANNER)
-    assert made.global_prompt == "a fox running across a desert at night"
-    assert made.warnings == ('This model does not know "left", and left that out.',)
+    planned = plan("a fox on the left in a desert at night", V0_PLANNER)
+    assert planned.global_prompt == "a fox running across a desert at night"
+    assert planned.warnings == ('This model does not know "left", and left that out.',)
     far = plan("a fox in the distance in a desert at night")
     assert far.warnings == ('This model does not know "distance", and left that out.',)
 
 
-def test_what_is_far_is_drawn_below() -> None:
-    made = plan("a fox and a bear in the distance, farm, night", V1_PLANNER)
-    assert made.foregrounds == (
+def test_what_is_far_lies_below() -> None:
+    planned = plan("a fox and a bear in the distance, farm, night", V1_PLANNER)
+    assert planned.foregrounds == (
         "a bear walking on the right far away",
         "a fox running on the left",
     )
 
 
-def test_a_model_of_one_figure_draws_the_first() -> None:
-    made = plan("a fox and a bear in a desert at night", V0_PLANNER)
-    assert made.foregrounds == ("a fox running",)
-    assert made.warnings == ("This model shows one subject: fox, not also bear.",)
+def test_a_model_of_one_foreground_shows_the_first() -> None:
+    planned = plan("a fox and a bear in a desert at night", V0_PLANNER)
+    assert planned.foregrounds == ("a fox running",)
+    assert planned.warnings == ("This model shows one subject: fox, not also bear.",)
 
 
 def test_layers_of_a_stack_keep_their_sides_and_get_no_others() -> None:
-    made = TWO_PLANNER.plan_layers(("a fox running on the left", "a bear"), "a farm at night")
-    assert made.foregrounds == ("a fox running on the left", "a bear walking")
+    planned = TWO_PLANNER.plan_layers(("a fox running on the left", "a bear"), "a farm at night")
+    assert planned.foregrounds == ("a fox running on the left", "a bear walking")
 
 
 def test_every_name_of_the_world_is_understood_as_itself() -> None:
@@ -176,13 +180,13 @@ def test_every_name_of_the_world_is_understood_as_itself() -> None:
         for word in words:
             for name in (word.name, *word.synonyms):
                 likely = (word.name,)  # a wheel is rolling along, and so is a car
-                assert lexicon.take(kind, f"the {name} there", likely)[0] == word, name
+                assert lexicon.extract(kind, f"the {name} there", likely)[0] == word, name
     for word in world.SUBJECTS:
         for name in (word.name, *word.synonyms):
             text = f"two {name}s on a farm in the rain"
-            assert [mention.word for mention in lexicon.subjects(text)] == [word], name
-            assert lexicon.take("place", text)[0] == world.PLACES[-1], name
-            assert lexicon.take("time", text)[0] == world.TIMES[5], name
+            assert [mention.word for mention in lexicon.find_subjects(text)] == [word], name
+            assert lexicon.extract("place", text)[0] == world.PLACES[-1], name
+            assert lexicon.extract("time", text)[0] == world.TIMES[5], name
 
 
 @pytest.mark.parametrize(
@@ -196,10 +200,10 @@ def test_every_name_of_the_world_is_understood_as_itself() -> None:
     ],
 )
 def test_longer_names_are_not_their_parts(prompt: str, understood: str) -> None:
-    made = plan(prompt, V1_PLANNER)
-    assert [made.interpretation.split(", ")[k] for k in (0, 3)] == understood.split("; ")
-    assert made.interpretation.endswith("farm, rain")
-    assert made.warnings == ()
+    planned = plan(prompt, V1_PLANNER)
+    assert [planned.interpretation.split(", ")[k] for k in (0, 3)] == understood.split("; ")
+    assert planned.interpretation.endswith("farm, rain")
+    assert planned.warnings == ()
 
 
 def test_what_is_rolling_along_drives_or_tumbles() -> None:

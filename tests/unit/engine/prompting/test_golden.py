@@ -1,8 +1,8 @@
 """How often sentences that people might write are understood, on a fixed list.
 
-`understood` is a pattern of the account a plan gives; each of `told` must occur in its warnings,
-and with none to tell there must be no warning. What cannot be known (a hippo, a queen) is in the
-list too, so the share stays below one; it may rise, never fall.
+``interpretation`` is a pattern; each of ``warnings`` must occur in the plan's warnings, and with
+none of them there must be no warning. What cannot be known (a hippo, a queen) is in the list too,
+so the share stays below one; it may rise, never fall.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ WORDS = {
     "action": [w.name for w in world.ACTIONS],
     "place": list(world.V0.places),
     "time": list(world.V0.times),
-    "colour": list(world.V0.colours),
+    "colour": list(world.V0.colors),
 }
 
 
-def is_right(plan: PromptPlan, understood: str, told: list[str]) -> bool:
-    warned = " ".join(plan.warnings).lower()
-    honest = all(word in warned for word in told) if told else not warned
-    return honest and fnmatchcase(plan.interpretation, understood)
+def is_right(plan: PromptPlan, interpretation: str, warned: list[str]) -> bool:
+    warnings = " ".join(plan.warnings).lower()
+    is_honest = all(word in warnings for word in warned) if warned else not warnings
+    return is_honest and fnmatchcase(plan.interpretation, interpretation)
 
 
-def test_most_sentences_are_understood_and_the_rest_is_told() -> None:
+def test_most_sentences_are_understood_and_the_rest_is_warned_of() -> None:
     planner = PromptPlanner(WORDS, MiniLMTextEncoder().sentence_embeddings)
     rows = json.loads(GOLDEN.read_text())
     wrong = [
         row["prompt"]
         for row in rows
         if not is_right(
-            planner.plan(GenerateSpec(prompt=row["prompt"])), row["understood"], row["told"]
+            planner.plan(GenerateSpec(prompt=row["prompt"])), row["interpretation"], row["warnings"]
         )
     ]
     assert 1 - len(wrong) / len(rows) >= SHARE, "\n".join(wrong)

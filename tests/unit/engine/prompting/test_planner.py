@@ -15,7 +15,7 @@ WORDS = {
     "action": [w.name for w in world.ACTIONS],
     "place": list(world.V0.places),
     "time": list(world.V0.times),
-    "colour": list(world.V0.colours),
+    "colour": list(world.V0.colors),
 }
 
 
@@ -24,7 +24,7 @@ def planner() -> PromptPlanner:
     return PromptPlanner(WORDS, MiniLMTextEncoder().sentence_embeddings)
 
 
-def nothing_alike(texts: Sequence[str]) -> torch.Tensor:
+def no_similarity(texts: Sequence[str]) -> torch.Tensor:
     return torch.zeros(len(texts), 4)
 
 
@@ -33,12 +33,12 @@ def plan(planner: PromptPlanner, prompt: str, **fields: object) -> PromptPlan:
 
 
 def test_a_sentence_becomes_a_prompt_per_layer(planner: PromptPlanner) -> None:
-    made = plan(planner, "a red fox running through a snowy forest at sunset")
-    assert made.global_prompt == "a fox running through a snowy forest at sunset"
-    assert made.foregrounds == ("a fox running",)
-    assert made.background == "a snowy forest at sunset"
-    assert made.interpretation == "fox, running, snowy forest, sunset"
-    assert made.warnings == ()
+    planned = plan(planner, "a red fox running through a snowy forest at sunset")
+    assert planned.global_prompt == "a fox running through a snowy forest at sunset"
+    assert planned.foregrounds == ("a fox running",)
+    assert planned.background == "a snowy forest at sunset"
+    assert planned.interpretation == "fox, running, snowy forest, sunset"
+    assert planned.warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -56,85 +56,85 @@ def test_a_sentence_becomes_a_prompt_per_layer(planner: PromptPlanner) -> None:
 def test_synonyms_and_inflections_are_known(
     planner: PromptPlanner, prompt: str, understood: str
 ) -> None:
-    made = plan(planner, prompt)
-    assert (made.interpretation, made.warnings) == (understood, ())
+    planned = plan(planner, prompt)
+    assert (planned.interpretation, planned.warnings) == (understood, ())
 
 
 def test_a_layers_own_prompt_wins_over_the_sentence(planner: PromptPlanner) -> None:
-    made = plan(
+    planned = plan(
         planner,
         "a fox in a forest at night",
         foreground_prompts=("a giraffe running",),
         background_prompt="a desert on a sunny day",
     )
-    assert made.interpretation == "giraffe, running, desert, sunny day"
-    made = plan(planner, "a fox in a forest at night", background_prompt="the beach")
-    assert made.interpretation == "fox, running, beach, night"
+    assert planned.interpretation == "giraffe, running, desert, sunny day"
+    planned = plan(planner, "a fox in a forest at night", background_prompt="the beach")
+    assert planned.interpretation == "fox, running, beach, night"
 
 
-def test_an_unknown_word_near_a_known_one_is_taken_and_told(planner: PromptPlanner) -> None:
-    made = plan(planner, "a donkey in a meadow at dawn")
-    assert made.interpretation.startswith("horse")
-    assert any('Took "donkey" for the subject "horse"' in w for w in made.warnings)
+def test_an_unknown_word_near_a_known_one_is_taken_with_a_warning(planner: PromptPlanner) -> None:
+    planned = plan(planner, "a donkey in a meadow at dawn")
+    assert planned.interpretation.startswith("horse")
+    assert any('Took "donkey" for the subject "horse"' in w for w in planned.warnings)
 
 
-def test_far_words_are_told_and_the_known_ones_named() -> None:
-    made = plan(PromptPlanner(WORDS, nothing_alike), "a shiny spaceship over Mars")
-    assert made.interpretation == "fox, running, snowy forest, sunny day"
-    assert any("Found no subject" in w and "giraffe" in w for w in made.warnings)
-    assert any('"shiny", "spaceship", "mars"' in w for w in made.warnings)
+def test_unknown_words_are_warned_of_and_the_known_ones_named() -> None:
+    planned = plan(PromptPlanner(WORDS, no_similarity), "a shiny spaceship over Mars")
+    assert planned.interpretation == "fox, running, snowy forest, sunny day"
+    assert any("Found no subject" in w and "giraffe" in w for w in planned.warnings)
+    assert any('"shiny", "spaceship", "mars"' in w for w in planned.warnings)
 
 
 def test_a_name_counts_before_an_inflection(planner: PromptPlanner) -> None:
-    made = plan(planner, "a race car driving on the beach at sunset")
-    assert made.interpretation == "red car, driving, beach, sunset"
+    planned = plan(planner, "a race car driving on the beach at sunset")
+    assert planned.interpretation == "red car, driving, beach, sunset"
 
 
 def test_a_phrase_is_taken_as_one_and_the_nearest_can_do_what_is_asked(
     planner: PromptPlanner,
 ) -> None:
-    made = plan(planner, "a cat walking down an alley under a grey sky")
-    assert made.interpretation == "fox, walking, city street, overcast day"
-    assert any('"grey sky"' in w for w in made.warnings)
+    planned = plan(planner, "a cat walking down an alley under a grey sky")
+    assert planned.interpretation == "fox, walking, city street, overcast day"
+    assert any('"grey sky"' in w for w in planned.warnings)
 
 
-def test_a_second_place_is_told_as_known(planner: PromptPlanner) -> None:
-    made = plan(planner, "a bear in a meadow by the sea at night")
-    assert made.warnings == ("This model shows one place: meadow, not also beach.",)
+def test_a_second_place_is_warned_of(planner: PromptPlanner) -> None:
+    planned = plan(planner, "a bear in a meadow by the sea at night")
+    assert planned.warnings == ("This model shows one place: meadow, not also beach.",)
 
 
-def test_a_second_subject_is_told_not_dropped_in_silence(planner: PromptPlanner) -> None:
-    made = plan(planner, "a fox and a bear in a meadow at night")
-    assert made.foregrounds == ("a fox running",)
-    assert any("not also bear" in w for w in made.warnings)
+def test_a_second_subject_is_warned_of(planner: PromptPlanner) -> None:
+    planned = plan(planner, "a fox and a bear in a meadow at night")
+    assert planned.foregrounds == ("a fox running",)
+    assert any("not also bear" in w for w in planned.warnings)
 
 
-def test_what_a_subject_cannot_do_is_told(planner: PromptPlanner) -> None:
-    made = plan(planner, "a blue fox driving through the woods at night")
-    assert made.interpretation == "fox, running, forest, night"
-    assert any("is not driving" in w for w in made.warnings)
-    assert any("one colour" in w for w in made.warnings)
+def test_what_a_subject_cannot_do_is_warned_of(planner: PromptPlanner) -> None:
+    planned = plan(planner, "a blue fox driving through the woods at night")
+    assert planned.interpretation == "fox, running, forest, night"
+    assert any("is not driving" in w for w in planned.warnings)
+    assert any("one colour" in w for w in planned.warnings)
 
 
 def test_a_model_without_vocabulary_gets_the_artists_words() -> None:
-    made = plan(PromptPlanner({}, nothing_alike), "a shiny spaceship", negative_prompt="blur")
-    assert made.global_prompt == made.background == "a shiny spaceship"
-    assert made.foregrounds == ("a shiny spaceship",)
-    assert made.negative == "blur"
+    planned = plan(PromptPlanner({}, no_similarity), "a shiny spaceship", negative_prompt="blur")
+    assert planned.global_prompt == planned.background == "a shiny spaceship"
+    assert planned.foregrounds == ("a shiny spaceship",)
+    assert planned.negative == "blur"
 
 
-def test_layers_with_texts_of_their_own_are_told_the_words_of_the_model(
+def test_layers_with_texts_of_their_own_get_the_words_of_the_model(
     planner: PromptPlanner,
 ) -> None:
-    made = planner.plan_layers(("the bunny hops",), "downtown at midnight")
-    assert made.foregrounds == ("a rabbit hopping",)
-    assert made.background == "a city street at night"
-    assert made.global_prompt == "a rabbit hopping along a city street at night"
-    assert made.interpretation == "rabbit, hopping, city street, night"
-    assert made.warnings == ()
+    planned = planner.plan_layers(("the bunny hops",), "downtown at midnight")
+    assert planned.foregrounds == ("a rabbit hopping",)
+    assert planned.background == "a city street at night"
+    assert planned.global_prompt == "a rabbit hopping along a city street at night"
+    assert planned.interpretation == "rabbit, hopping, city street, night"
+    assert planned.warnings == ()
 
 
-def test_a_layer_nobody_described_is_told_nothing(planner: PromptPlanner) -> None:
+def test_a_layer_nobody_described_has_an_empty_prompt(planner: PromptPlanner) -> None:
     plate = planner.plan_layers(("a fox",), "")
     assert (plate.background, plate.global_prompt, plate.foregrounds) == (
         "",
@@ -147,22 +147,24 @@ def test_a_layer_nobody_described_is_told_nothing(planner: PromptPlanner) -> Non
 
 
 def test_two_layers_share_one_scene(planner: PromptPlanner) -> None:
-    made = planner.plan_layers(("a fox", "a bear walking"), "a forest at night")
-    assert made.foregrounds == ("a fox running", "a bear walking")
-    assert made.global_prompt == "a fox running and a bear walking through a forest at night"
+    planned = planner.plan_layers(("a fox", "a bear walking"), "a forest at night")
+    assert planned.foregrounds == ("a fox running", "a bear walking")
+    assert planned.global_prompt == "a fox running and a bear walking through a forest at night"
 
 
-def test_a_model_without_a_vocabulary_is_told_the_layers_as_they_are() -> None:
-    made = PromptPlanner({}, nothing_alike).plan_layers(("ein Fuchs",), "im Wald", "blurry")
-    assert (made.global_prompt, made.negative) == ("ein Fuchs, im Wald", "blurry")
-    assert made.interpretation == "ein Fuchs; im Wald"
+def test_a_model_without_a_vocabulary_gets_the_layers_texts_as_they_are() -> None:
+    planned = PromptPlanner({}, no_similarity).plan_layers(("ein Fuchs",), "im Wald", "blurry")
+    assert (planned.global_prompt, planned.negative) == ("ein Fuchs, im Wald", "blurry")
+    assert planned.interpretation == "ein Fuchs; im Wald"
 
 
-def test_every_foreground_that_is_named_is_a_figure(planner: PromptPlanner) -> None:
-    figures = ("a fox", "a bear walking")
-    made = plan(planner, "a fox and a bear in the woods at night", foreground_prompts=figures)
-    assert made.foregrounds == ("a fox running", "a bear walking")
-    assert made.global_prompt == "a fox running and a bear walking through a forest at night"
-    assert made.background == "a forest at night"
-    assert made.interpretation == "fox, running, bear, walking, forest, night"
-    assert made.warnings == ()
+def test_every_foreground_that_is_named_is_a_subject(planner: PromptPlanner) -> None:
+    foregrounds = ("a fox", "a bear walking")
+    planned = plan(
+        planner, "a fox and a bear in the woods at night", foreground_prompts=foregrounds
+    )
+    assert planned.foregrounds == ("a fox running", "a bear walking")
+    assert planned.global_prompt == "a fox running and a bear walking through a forest at night"
+    assert planned.background == "a forest at night"
+    assert planned.interpretation == "fox, running, bear, walking, forest, night"
+    assert planned.warnings == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from layert2v_engine.image.srgb import decode_srgb
 from layert2v_engine.world import clips
 from layert2v_engine.world.backdrops.light import LIGHTS
 from layert2v_engine.world.subjects import anatomy
-from layert2v_engine.world.text.scenes import Actor, Scene, scene_of
+from layert2v_engine.world.text.scenes import Actor, Scene, scene_from_label
 from layert2v_engine.world.text.vocabulary import (
     ABILITIES,
     DISTANCES,
@@ -28,7 +29,7 @@ SMALL = Selection(
     subjects=("fox", "giraffe", "car"),
     places=("meadow", "beach"),
     times=("sunny day", "dawn", "snowfall"),
-    colours=("red",),
+    colors=("red",),
     foregrounds=(0, 1, 2, 3),
 )
 TINY = Selection(subjects=("fox",), places=("beach",), times=("dawn",), foregrounds=(1,))
@@ -63,7 +64,7 @@ def test_every_stream_has_its_shape_and_range(world: clips.World) -> None:
         assert len(clip.foregrounds) == len(clip.scene.actors)
         streams = [(clip.composite, 3), (clip.background, 3)]
         for fg in clip.foregrounds:
-            streams += [(fg.colour, 3), (fg.matte, 1), (fg.shadow, 1)]
+            streams += [(fg.color, 3), (fg.matte, 1), (fg.shadow, 1)]
         for stream, channels in streams:
             assert stream.shape == (5, channels, HEIGHT, WIDTH)
             assert stream.dtype == torch.float32
@@ -84,7 +85,7 @@ def test_the_linear_over_of_the_layers_is_the_composite(world: clips.World, coun
         clip = world.clip(seed, foregrounds=count)
         over = decode_srgb(clip.background)
         for fg in clip.foregrounds:
-            straight = (fg.colour - 0.5 * (1 - fg.matte)) / fg.matte.clamp_min(1e-6)
+            straight = (fg.color - 0.5 * (1 - fg.matte)) / fg.matte.clamp_min(1e-6)
             over = over * (1 - fg.shadow)
             over = decode_srgb(straight.clamp(0, 1)) * fg.matte + over * (1 - fg.matte)
         assert (over - decode_srgb(clip.composite)).abs().max() <= 2e-5
@@ -95,14 +96,14 @@ def test_a_nearer_figure_covers_one_behind_it_which_stays_whole(world: clips.Wor
     far, near = (
         Actor(subject=0, action="walking", spot="middle", distance=d) for d in ("far", "near")
     )
-    car = Actor(subject=7, colour=0, action="driving", spot="middle", distance="near")
+    car = Actor(subject=7, color=0, action="driving", spot="middle", distance="near")
     scene = Scene(place=4, time=0, actors=(far, near, car), camera="still")
     clip = world.clip(3, scene=scene)
     alone = world.clip(3, scene=Scene(place=4, time=0, actors=(near,), camera="still"))
     lower, upper = clip.foregrounds[1], clip.foregrounds[2]
     both = (lower.matte > 0.99) & (upper.matte > 0.99)
     assert int(both.sum()) > 20
-    shown = (clip.composite - upper.colour).abs().amax(1, keepdim=True)
+    shown = (clip.composite - upper.color).abs().amax(1, keepdim=True)
     assert shown[both].max() < 0.02
     assert 0.4 < float(lower.matte.sum() / alone.foregrounds[0].matte.sum()) < 1
 
@@ -192,11 +193,11 @@ def test_a_bank_of_another_format_is_refused(tmp_path: Path) -> None:
 
 def test_the_world_of_mini_v0_stays_what_it_was(tmp_path: Path) -> None:
     """One large figure that heads right in the middle, while the ground passes below it."""
-    fox = Selection(**{**V0.as_dict(), "subjects": ("fox",), "places": ("meadow",)})
+    fox = replace(V0, subjects=("fox",), places=("meadow",))
     world = clips.World(build(tmp_path / "v0", fox))
     label = Label(subject=0, place=PLACES.index(PLACES[4]), time=0, action="running")
     clip = world.clip(2, label=label)
-    assert clip.scene == scene_of(label, V0)
+    assert clip.scene == scene_from_label(label, V0)
     assert clip.label == label
     share = clip.matte.mean()
     assert 0.08 < float(share) < 0.3

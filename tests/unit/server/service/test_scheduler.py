@@ -78,7 +78,7 @@ class Shop:
         )
 
     def put(self, behaviour: Behaviour | None = None, **spec: int) -> str:
-        text = "" if behaviour is None else behaviour.text()
+        text = "" if behaviour is None else behaviour.to_prompt()
         asked = GenerateSpec(prompt="a fox", negative_prompt=text, **spec)
         full = resolve(asked, MODEL, 42)
         return self.store.create("anna", str(len(self.store.list_ids())), asked, full).id
@@ -166,7 +166,7 @@ def test_a_job_that_kills_every_worker_fails(shop: Shop, fragile: Fragile) -> No
 
 
 def test_an_engine_error_is_final(shop: Shop) -> None:
-    job = shop.put(Behaviour(fault="refuse"))
+    job = shop.put(Behaviour(fault="engine_error"))
 
     async def scene() -> None:
         ended = await shop.wait(job)

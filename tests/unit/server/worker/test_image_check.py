@@ -1,4 +1,4 @@
-"""Pictures that clients bring: looked at by a process of its own, and refused with a reason."""
+"""Uploaded images: decoded in a child process, and refused with a reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def never() -> bool:
 
 
 def test_good_pictures_pass(tmp_path: Path) -> None:
-    paths = [malformed_images.plain(tmp_path / f"plate.{k:04d}.exr") for k in range(3)]
+    paths = [malformed_images.valid(tmp_path / f"plate.{k:04d}.exr") for k in range(3)]
     latents = tmp_path / "bg_v001.safetensors"
     latents.write_bytes(b"no picture, and nothing that is decoded here")
     check_images([*paths, latents], never)
@@ -32,21 +32,27 @@ def test_good_pictures_pass(tmp_path: Path) -> None:
     ("make", "words"),
     [
         (malformed_images.deep, "it is a deep picture"),
-        (malformed_images.cut_off, "its pixels cannot be read"),
-        (malformed_images.none, "it is no picture"),
+        (malformed_images.truncated, "its pixels cannot be read"),
+        (malformed_images.not_an_image, "it is no picture"),
         (
-            lambda path: malformed_images.claims(path, 60_000, 60_000),
+            lambda path: malformed_images.with_header_size(path, 60_000, 60_000),
             "more pixels than may be read",
         ),
-        (lambda path: malformed_images.claims(path, 2_000_000, 9), "more pixels than may be read"),
-        (lambda path: malformed_images.claims(path, 8, 4000), "its pixels cannot be read"),
-        (lambda path: malformed_images.wide(path, 300), "300 channels are too many"),
+        (
+            lambda path: malformed_images.with_header_size(path, 2_000_000, 9),
+            "more pixels than may be read",
+        ),
+        (
+            lambda path: malformed_images.with_header_size(path, 8, 4000),
+            "its pixels cannot be read",
+        ),
+        (lambda path: malformed_images.with_channels(path, 300), "300 channels are too many"),
     ],
 )
 def test_the_first_bad_one_is_named(
     tmp_path: Path, make: Callable[[Path], Path], words: str
 ) -> None:
-    good, bad = malformed_images.plain(tmp_path / "a.exr"), make(tmp_path / "b.exr")
+    good, bad = malformed_images.valid(tmp_path / "a.exr"), make(tmp_path / "b.exr")
     with pytest.raises(ImageRefused) as caught:
         check_images([good, bad, good], never)
     assert "The picture b.exr cannot be used" in caught.value.message
@@ -63,7 +69,7 @@ def test_the_first_bad_one_is_named(
 def test_size_is_limited_before_anything_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, words: str
 ) -> None:
-    path = str(malformed_images.plain(tmp_path / "plate.exr"))
+    path = str(malformed_images.valid(tmp_path / "plate.exr"))
     monkeypatch.setattr(image_decode, limit, value + 1)
     assert image_decode.find_problem(path) == ""
     monkeypatch.setattr(image_decode, limit, value)
@@ -91,7 +97,7 @@ def test_a_child_that_is_killed_refuses_the_picture_it_was_at(
     (package / "__init__.py").write_text("import os; os.abort()")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
     with pytest.raises(ImageRefused, match=r"plate\.exr cannot be used: it takes too much time"):
-        check_images([malformed_images.plain(tmp_path / "plate.exr")], never)
+        check_images([malformed_images.valid(tmp_path / "plate.exr")], never)
 
 
 def test_a_cancelled_job_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def test_anything_else_is_refused(line: bytes) -> None:
 def a_run(folder: Path, behaviour: Behaviour | None = None, **spec: Any) -> RunJob:
     asked = GenerateSpec(
         prompt="a fox",
-        negative_prompt="" if behaviour is None else behaviour.text(),
+        negative_prompt="" if behaviour is None else behaviour.to_prompt(),
         **{"width": 64, "height": 64, "frames": 2, "fps": 12.0, "steps": 3, "seed": 1, **spec},
     )
     return RunJob(
@@ -121,11 +121,11 @@ def test_reports_are_few_but_every_stage_is_told(tmp_path: Path, engine: FakeEng
     ]
 
 
-@pytest.mark.parametrize("fault", ["refuse", "blunder", "oom"])
+@pytest.mark.parametrize("fault", ["engine_error", "unexpected_error", "out_of_memory"])
 def test_after_a_failure_nothing_is_left(tmp_path: Path, engine: FakeEngine, fault: str) -> None:
     ending = run_job(engine, a_run(tmp_path, Behaviour(fault=fault)), print, lambda: False)
     assert isinstance(ending, Failed)
-    assert ending.worker_exits == (fault != "refuse")
+    assert ending.worker_exits == (fault != "engine_error")
     assert "secret" not in str(asdict(ending))
     assert not (tmp_path / "attempt_1").exists()
 

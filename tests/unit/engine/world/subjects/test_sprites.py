@@ -33,11 +33,11 @@ def test_words_and_sprites_are_in_the_same_order() -> None:
 
 @pytest.mark.parametrize("name", ["gorilla", "snail"])
 def test_a_hopping_sprite_stays_where_it_came_down(name: str) -> None:
-    motion = sprites.motion(named(name))
-    count = len(motion.poses)
+    motion_of = sprites.motion_of(named(name))
+    count = len(motion_of.poses)
     landed = [
-        pose.x + motion.advance * k / count
-        for k, pose in enumerate(motion.poses)
+        pose.x + motion_of.advance * k / count
+        for k, pose in enumerate(motion_of.poses)
         if k and pose.lift < 1e-6
     ]
     assert len(landed) > 2
@@ -45,16 +45,16 @@ def test_a_hopping_sprite_stays_where_it_came_down(name: str) -> None:
 
 
 def test_a_ball_rolls_as_far_as_it_turns() -> None:
-    motion = sprites.motion(named("soccer ball"))
-    turned = motion.poses[1].turn * len(motion.poses)
+    motion_of = sprites.motion_of(named("soccer ball"))
+    turned = motion_of.poses[1].turn * len(motion_of.poses)
     assert turned == pytest.approx(2 * math.pi)
-    assert motion.advance == pytest.approx(0.5 * turned)  # the diameter is one height
+    assert motion_of.advance == pytest.approx(0.5 * turned)  # the diameter is one height
 
 
 @pytest.mark.parametrize("sprite", SPRITES[::4], ids=lambda s: s.name)
 def test_a_shadow_lies_under_its_sprite_and_away_from_the_light(sprite: Sprite) -> None:
-    pixels, motion = sprites.picture(sprite), sprites.motion(sprite)
-    frame = sprites.render(pixels, motion.poses[2], STAGE, HIGH_SUN_ON_THE_LEFT)
+    pixels, motion_of = sprites.load_picture(sprite), sprites.motion_of(sprite)
+    frame = sprites.render(pixels, motion_of.poses[2], STAGE, HIGH_SUN_ON_THE_LEFT)
     alpha, cast = frame[3], frame[4]
     columns = torch.arange(STAGE.width, dtype=torch.float32)
     centre, fallen = (float((x.sum(0) @ columns) / x.sum()) for x in (alpha, cast))
@@ -68,8 +68,8 @@ def test_shadows_touch_what_stands_on_the_ground() -> None:
     for sprite in SPRITES:
         if sprite.action not in ("hopping", "driving", "tumbling"):
             continue
-        pixels, motion = sprites.picture(sprite), sprites.motion(sprite)
-        frame = sprites.render(pixels, motion.poses[-1], STAGE, HIGH_SUN_ON_THE_LEFT)
+        pixels, motion_of = sprites.load_picture(sprite), sprites.motion_of(sprite)
+        frame = sprites.render(pixels, motion_of.poses[-1], STAGE, HIGH_SUN_ON_THE_LEFT)
         lowest = int((frame[3].amax(1) > 0.5).nonzero()[-1])
         touching = frame[3][lowest] > 0.5
         below = frame[4:, lowest : lowest + 3].amax((0, 1))
@@ -79,7 +79,7 @@ def test_shadows_touch_what_stands_on_the_ground() -> None:
 def test_paint_changes_the_hue_and_leaves_the_outline() -> None:
     for sprite in SPRITES:
         if sprite.painted:
-            red, blue = sprites.picture(sprite, 0), sprites.picture(sprite, 1)
+            red, blue = sprites.load_picture(sprite, 0), sprites.load_picture(sprite, 1)
             assert torch.equal(red[3], blue[3])
             solid = red[3] > 0.9
             warmth = [(p[0] - p[2])[solid].mean() for p in (red, blue)]

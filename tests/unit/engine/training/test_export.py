@@ -10,7 +10,7 @@ from layert2v_engine.world.text.vocabulary import V0, V1
 def test_a_model_names_the_words_of_its_world() -> None:
     words = vocabulary(V0)
     assert words["action"] == ("running", "walking", "hopping", "driving")
-    assert (words["subject"], words["colour"]) == (V0.subjects, V0.colours)
+    assert (words["subject"], words["colour"]) == (V0.subjects, V0.colors)
     assert not {"spot", "heading", "distance"} & set(words)
     birds = replace(V0, subjects=("penguin", "eagle"))
     assert vocabulary(birds)["action"] == ("walking", "flying")
