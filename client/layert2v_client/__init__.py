@@ -1,4 +1,4 @@
-"""The client of LayerT2V: talk to a server, follow jobs, bring layer stacks home.
+"""The client of LayerT2V: call a server, follow jobs, download layer stacks.
 
     with connect("render01:7433", token=token) as client:
         job = client.submit(GenerateSpec(prompt="a red fox running through a snowy forest"))

@@ -41,7 +41,7 @@ from layert2v_client.session.request import Operation, RequestThread
 from layert2v_client.transfer.download import TransferOptions
 from layert2v_client.types import JobState
 
-RETRY_TIMEOUT_S = 5.0  # of a transfer; then the line says that the server is away
+RETRY_TIMEOUT_S = 5.0  # of a transfer; then the request waits until the server is back
 KEEP_JOBS_S = 600.0  # another session may still be fetching what has just been made
 ENDED = (JobState.succeeded, JobState.failed, JobState.cancelled)
 

@@ -31,7 +31,7 @@ from layert2v_client.errors import (
 from layert2v_client.types import Artifact, JobState, JobStatus
 
 PAGE_SIZE = 500
-# At most this much in one read, so that it can have a deadline and a line that hangs is noticed.
+# At most this much in one read, so that its deadline notices a connection that hangs.
 SEGMENT_BYTES = 16 * CHUNK_BYTES
 SEGMENT_TIMEOUT_S = 120.0
 
@@ -159,19 +159,19 @@ def _enclosing_folders(item: DownloadItem) -> Sequence[Path]:
 
 
 class _ProgressCounter:
-    """The bytes of the whole stack that have arrived."""
+    """The bytes of all files that have arrived."""
 
     def __init__(self, total: int, report: ProgressCallback | None) -> None:
         self._total = total
         self._report = report
-        self._whole_files = 0
+        self._finished_bytes = 0
 
     def advance(self, in_this_file: int) -> None:
         if self._report is not None:
-            self._report(self._whole_files + in_this_file, self._total)
+            self._report(self._finished_bytes + in_this_file, self._total)
 
     def finish_file(self, file_bytes: int) -> None:
-        self._whole_files += file_bytes
+        self._finished_bytes += file_bytes
         self.advance(0)
 
 
