@@ -36,8 +36,8 @@ from layert2v_client.errors import (
     TransferFailed,
 )
 from layert2v_client.jobs import Job, Watch
-from layert2v_client.local_server.process import EmbeddedServer
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.local_server import EmbeddedServer
+from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import (
     Artifact,
     Device,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from layert2v_client.client import Client
 from layert2v_client.errors import AccessDenied, ClientError, EmbeddedServerFailed, InvalidRequest
-from layert2v_client.local_server.shared import LocalServer
+from layert2v_client.local_server import SharedServer
 from layert2v_client.session.events import Connected, Disconnected, Event
 from layert2v_client.types import ServerInfo
 
@@ -32,7 +32,7 @@ class ReconnectingClient:
 
     def __init__(
         self,
-        start_server: Callable[[threading.Event], LocalServer] | None,
+        start_server: Callable[[threading.Event], SharedServer] | None,
         make_client: Callable[[str], Client],
         emit: Callable[[Event], None],
     ) -> None:
@@ -44,7 +44,7 @@ class ReconnectingClient:
         self._check_now = False  # somebody wants the thread to try now
         self._healthy: Client | None = None  # answered, and no call has failed since
         self._current: Client | None = None
-        self._local: LocalServer | None = None
+        self._local: SharedServer | None = None
         self._thread: threading.Thread | None = None
 
     @property

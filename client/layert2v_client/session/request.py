@@ -27,7 +27,7 @@ from layert2v_client.jobs import Job, Watch, require_success
 from layert2v_client.session import events
 from layert2v_client.session.events import Event, RequestUpdated
 from layert2v_client.session.reconnect import ReconnectingClient
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobState, JobStatus, Preview
 
 FIRST_PAUSE_S = 0.5

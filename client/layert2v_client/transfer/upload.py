@@ -19,7 +19,8 @@ from layert2v.v1 import artifacts_pb2
 from layert2v.wire import CHUNK_BYTES, MAX_FIND_FILES
 from layert2v_client.connection import Connection, RetryBudget
 from layert2v_client.errors import Cancelled, ClientError, InvalidRequest, ServerUnavailable
-from layert2v_client.transfer.download import TransferOptions, sha256_of
+from layert2v_client.transfer.file_hash import sha256_of
+from layert2v_client.transfer.options import TransferOptions
 
 SEGMENT_CHUNKS = 16  # a stream of its own, so that it can have a deadline
 SEGMENT_TIMEOUT_S = 120.0
