@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from layert2v.rerender import RerenderSpec, followers
+from layert2v.rerender import RerenderSpec, affected_layers
 from layert2v.spec import GenerateSpec, ModelInfo, fit_to_model
 from layert2v.stack import Stack
 
@@ -100,7 +100,7 @@ def rerender_spec(scene: bpy.types.Scene, layer: LAYERT2V_Layer) -> RerenderSpec
 def freeze_layers(spec: RerenderSpec, item: LAYERT2V_Stack, stack: Stack) -> RerenderSpec:
     """Return the request with those dependent layers frozen that are frozen in the list."""
     frozen = {layer.name for layer in item.layers if layer.frozen}
-    dependent = followers(replace(spec, frozen=()), stack)
+    dependent = affected_layers(replace(spec, frozen=()), stack).dependent
     return replace(spec, frozen=tuple(name for name in dependent if name in frozen))
 
 
