@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fakes.pictures import read_rgba
+from fakes.sample_stacks import read_rgba
 from layert2v.stack import Stack
 
 

@@ -89,7 +89,7 @@ def test_what_cannot_be_used_is_one_line(
     assert said.count("\n") == 1
 
 
-def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out == f"layert2v-engine {layert2v.__version__}\n"

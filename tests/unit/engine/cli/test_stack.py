@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.pictures import disc, gradient, read_exr, rgb_frame, write_stack, write_video
+from fakes.sample_stacks import disc, gradient, read_exr, rgb_frame, write_stack, write_video
 from layert2v import stack as contract
 from layert2v_engine.cli.main import main
 

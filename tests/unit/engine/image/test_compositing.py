@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
-from fakes.pictures import disc, gradient
+from fakes.sample_stacks import disc, gradient
 from layert2v_engine.image.compositing import (
     HALF_MAX,
     flatten,
@@ -73,7 +73,7 @@ def test_unpremultiply_keeps_nearly_empty_pixels_dark() -> None:
     assert float(unpremultiply(noise)[:3].max()) < 0.06
 
 
-def test_colour_without_alpha_is_light_and_is_kept_by_over() -> None:
+def test_color_without_alpha_is_light_and_is_kept_by_over() -> None:
     flame = torch.tensor([0.5, 0.2, 0.0, 0.0])
     bottom = torch.tensor([0.1, 0.1, 0.1, 1.0])
     torch.testing.assert_close(over(flame, bottom), torch.tensor([0.6, 0.3, 0.1, 1.0]))

@@ -13,7 +13,7 @@ import OpenEXR
 import pytest
 import torch
 
-from fakes.pictures import read_exr, read_rgba
+from fakes.sample_stacks import read_exr, read_rgba
 from layert2v_engine.errors import StackError
 from layert2v_engine.image import exr
 from layert2v_engine.image.exr import COMPRESSIONS, ExrOptions, Tags
@@ -89,7 +89,7 @@ def test_windows_start_at_zero_and_are_equal(tmp_path: Path) -> None:
     assert header["lineOrder"] == OpenEXR.INCREASING_Y
 
 
-def test_the_colour_tag_stands_alone(tmp_path: Path) -> None:
+def test_the_color_tag_stands_alone(tmp_path: Path) -> None:
     header, _ = read_exr(write(tmp_path / "a.exr", pixels()))
     assert header["colorInteropID"] == "lin_ap1_scene"
     assert "chromaticities" not in header

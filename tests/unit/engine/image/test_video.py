@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fakes.pictures import flat_frame, gradient, rgb_frame, write_video
+from fakes.sample_stacks import flat_frame, gradient, rgb_frame, write_video
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.video import decode_yuv, open_clip
 
@@ -35,7 +35,7 @@ KNOWN = [
 
 
 @pytest.mark.parametrize(("layout", "matrix", "range_", "codes", "wanted"), KNOWN)
-def test_codes_become_colour_as_the_tags_say(
+def test_codes_become_color_as_the_tags_say(
     tmp_path: Path,
     layout: str,
     matrix: int,
@@ -54,7 +54,7 @@ def test_codes_become_colour_as_the_tags_say(
     torch.testing.assert_close(rgb[:, 5, 6], torch.tensor(wanted).float(), atol=0.006, rtol=0)
 
 
-def test_untagged_video_is_taken_as_players_take_it_and_that_is_said(tmp_path: Path) -> None:
+def test_untagged_video_is_taken_as_players_take_it_and_that_is_reported(tmp_path: Path) -> None:
     for size, matrix in (((64, 48), "bt601"), ((1280, 720), "bt709")):
         frame = flat_frame((81, 90, 240), "yuv420p", size)
         clip = open_clip(write_video(tmp_path / "a.mkv", [frame], codec="ffv1"))
@@ -239,7 +239,7 @@ def test_two_sequences_in_a_folder_are_not_mixed(tmp_path: Path) -> None:
         ("a.exr", b"", "FOOTAGE_LINEAR"),
     ],
 )
-def test_what_cannot_be_read_is_said(
+def test_what_cannot_be_read_is_reported(
     tmp_path: Path, name: str, content: bytes | None, reason: str
 ) -> None:
     if content is not None:
@@ -267,7 +267,7 @@ def test_hdr_is_refused_and_not_guessed(tmp_path: Path, transfer: int, name: str
         open_clip(path)
 
 
-def test_a_video_that_is_cut_off_is_said_or_shorter(tmp_path: Path) -> None:
+def test_a_video_that_is_cut_off_is_reported_or_shorter(tmp_path: Path) -> None:
     frames = [rgb_frame(gradient(48, 64, shift=k)).reformat(format="bgr0") for k in range(12)]
     path = write_video(tmp_path / "a.mkv", frames, codec="ffv1")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fakes.layer_files import fingerprints, frames
-from fakes.pictures import HEIGHT, WIDTH, disc, gradient, write_stack
+from fakes.sample_stacks import HEIGHT, WIDTH, disc, gradient, write_stack
 from layert2v.stack import Role, Stack, read, read_state
 from layert2v_engine.errors import StackError
 from layert2v_engine.stack.editor import StackEditor
@@ -109,7 +109,7 @@ def test_leftovers_of_a_killed_editor_are_cleared(tmp_path: Path) -> None:
     assert on_disk == [Path(file.path).name for file in made.layer("bg").files]
 
 
-def test_a_state_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_state_that_is_not_there_is_reported(tmp_path: Path) -> None:
     write_stack(tmp_path / "s")
     with pytest.raises(StackError, match="no state v003") as caught:
         StackEditor(tmp_path / "s", at=3)

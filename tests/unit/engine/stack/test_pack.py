@@ -8,7 +8,7 @@ import numpy as np
 import OpenEXR
 import pytest
 
-from fakes.pictures import RGBA, read_exr, read_rgba, write_stack
+from fakes.sample_stacks import RGBA, read_exr, read_rgba, write_stack
 from layert2v_engine.errors import StackError
 from layert2v_engine.image.exr import COMPRESSIONS, ExrOptions
 from layert2v_engine.stack.pack import pack, packed_channels

@@ -12,12 +12,11 @@ import PyOpenColorIO as ocio
 import pytest
 import torch
 
-from fakes.pictures import write_stack
+from fakes.sample_stacks import write_stack
 from layert2v.stack import Role, StackFormat, read
 from layert2v_engine.errors import ColorError, FootageError
 from layert2v_engine.image import exr
 from layert2v_engine.image.color import PINNED_CONFIG
-from layert2v_engine.image.stills import find_sequence, read_image
 from layert2v_engine.stack.pixel_sources import (
     DonorSource,
     Fit,
@@ -93,7 +92,7 @@ def test_a_plate_goes_through_ocio(tmp_path: Path, space: str, alpha: str) -> No
     np.testing.assert_allclose(made[..., 3:], coverage, rtol=1e-3)
 
 
-def test_png_keeps_its_straight_colour(tmp_path: Path) -> None:
+def test_png_keeps_its_straight_color(tmp_path: Path) -> None:
     """OIIO would multiply it with alpha on reading."""
     pixels = np.full((8, 12, 4), 255, np.uint8)
     pixels[..., 3] = 128
@@ -106,29 +105,6 @@ def test_a_background_plate_is_opaque(tmp_path: Path) -> None:
     save(tmp_path / "p" / "a.exr", picture())
     made = plate(tmp_path / "p", Role.background).frame(0)
     assert (made[..., 3] == 1).all()
-
-
-def test_grey_pictures_and_crops_are_read(tmp_path: Path) -> None:
-    save(tmp_path / "p" / "a.png", np.full((8, 12, 1), 51, np.uint8), "uint8")
-    assert read_image(tmp_path / "p" / "a.png").rgb.unique().tolist() == pytest.approx([0.2])
-    spec = oiio.ImageSpec(4, 2, 3, "half")
-    spec.x, spec.y, spec.full_width, spec.full_height = 3, 5, 12, 8
-    out = oiio.ImageOutput.create("exr")
-    out.open(str(tmp_path / "p" / "b.exr"), spec)
-    out.write_image(np.ones((2, 4, 3), np.float32))
-    out.close()
-    rgb = read_image(tmp_path / "p" / "b.exr").rgb
-    assert rgb.shape == (3, 8, 12)
-    assert (rgb[:, 5:7, 3:7] == 1).all()
-    assert rgb.sum() == 3 * 8
-
-
-def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    for number in (100, 98, 101, 99):
-        save(tmp_path / "p" / f"s.{number}.exr", picture())
-    (tmp_path / "p" / "notes.txt").touch()
-    names = [path.name for path in find_sequence(tmp_path / "p", "plate")]
-    assert names == ["s.98.exr", "s.99.exr", "s.100.exr", "s.101.exr"]
 
 
 def test_one_picture_is_held_and_more_than_needed_are_cut(tmp_path: Path) -> None:
@@ -152,7 +128,7 @@ def test_one_picture_is_held_and_more_than_needed_are_cut(tmp_path: Path) -> Non
         (("a",), (8, 12, 2), "not R, G, B"),
     ],
 )
-def test_a_plate_that_does_not_fit_is_said(
+def test_a_plate_that_does_not_fit_is_reported(
     tmp_path: Path, names: tuple[str, ...], shape: tuple[int, int, int], sentence: str
 ) -> None:
     for name in names:
@@ -161,7 +137,7 @@ def test_a_plate_that_does_not_fit_is_said(
         plate(tmp_path / "p").frame(0)
 
 
-def test_an_unknown_space_and_a_broken_file_are_said(tmp_path: Path) -> None:
+def test_an_unknown_space_and_a_broken_file_are_reported(tmp_path: Path) -> None:
     save(tmp_path / "p" / "a.exr", picture())
     with pytest.raises(ColorError, match="ACEScgg is not in"):
         plate(tmp_path / "p", colorspace="ACEScgg")
@@ -258,7 +234,7 @@ def test_white_keeps_the_old_pixels_to_the_bit_and_black_the_new(tmp_path: Path)
     )  # a soft way from one to the other
 
 
-def test_a_mask_of_another_size_is_said(tmp_path: Path) -> None:
+def test_a_mask_of_another_size_is_reported(tmp_path: Path) -> None:
     save(tmp_path / "m" / "a.png", np.zeros((8, 13, 1), np.uint8), "uint8")
     with pytest.raises(FootageError, match="mask of bg is 13 x 8 pixels"):
         MaskSource(tmp_path / "m", FORMAT, "bg")

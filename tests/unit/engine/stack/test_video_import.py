@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from fakes.pictures import disc, gradient, grey_frame, read_rgba, rgb_frame, write_video
+from fakes.sample_stacks import disc, gradient, grey_frame, read_rgba, rgb_frame, write_video
 from layert2v.stack import Stack
+from layert2v.stack import read as read_stack
 from layert2v_engine.errors import FootageError
 from layert2v_engine.stack.inspect import inspect
 from layert2v_engine.stack.video_import import (
@@ -23,6 +24,14 @@ from layert2v_engine.stack.video_import import (
     unpremultiply_from_black,
 )
 
+# Real layered clips, kept outside the repository.
+SAMPLES = (
+    "0hy8oo_w57g_0042",
+    "0oqdrvk5gte_0007",
+    "jijkse5opwi_1770",
+    "k1fxu2q3zj0_0019",
+    "nzx3eq9asse_0138",
+)
 H, W, FRAMES = 48, 64, 3
 OPTIONS = ImportOptions(name="clip")
 
@@ -171,7 +180,7 @@ def test_what_no_tag_says_is_a_warning(sources: ImportSources, tmp_path: Path) -
     bare = write_video(tmp_path / "bare.mp4", frames, codec="libx264")
     made = imported(replace(sources, background=bare), tmp_path / "out")
     assert made.warnings == (
-        "ColorOptions taken as bt601 matrix and limited range, which no tag says: bare.mp4.",
+        "Colours taken as bt601 matrix and limited range, which no tag says: bare.mp4.",
     )
 
 
@@ -219,7 +228,7 @@ def test_a_matte_smaller_than_its_foreground_makes_no_bright_fringe() -> None:
 
 
 @pytest.mark.parametrize("edges", ["auto", "straight"])
-def test_a_straight_foreground_is_known_by_its_colour_outside(
+def test_a_straight_foreground_is_known_by_its_color_outside(
     sources: ImportSources, tmp_path: Path, edges: str
 ) -> None:
     flat = lossless(tmp_path / "flat.mp4", iter(torch.full((FRAMES, 3, H, W), 0.5)))
@@ -231,7 +240,7 @@ def test_a_straight_foreground_is_known_by_its_colour_outside(
     torch.testing.assert_close(seen[:, 0] / seen[:, 3], wanted, atol=2e-3, rtol=0)
 
 
-def test_colour_spaces_can_be_chosen(sources: ImportSources, tmp_path: Path) -> None:
+def test_color_spaces_can_be_chosen(sources: ImportSources, tmp_path: Path) -> None:
     made = imported(
         sources, tmp_path / "out", colorspace="ACEScg", source_colorspace="g24_rec709_display"
     )
@@ -244,3 +253,29 @@ def test_progress_counts_frames(sources: ImportSources, tmp_path: Path) -> None:
         sources, tmp_path / "out", OPTIONS, progress=lambda done, total: steps.append((done, total))
     )
     assert steps == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_becomes_a_right_stack(shared_dir: Path, tmp_path: Path, name: str) -> None:
+    clips = shared_dir / "samples" / name
+    if not clips.is_dir():
+        pytest.skip(f"the sample clip {clips} is absent")
+    foreground = ForegroundSources(color=clips / "foreground.mp4", matte=clips / "mask.mp4")
+    sources = ImportSources(
+        full=clips / "full_video.mp4",
+        background=clips / "background.mp4",
+        foregrounds=(foreground,),
+    )
+    made = import_videos(sources, tmp_path / name, ImportOptions(name=name))
+    assert (made.width, made.height, made.frames, made.fps) == (336, 192, 9, 8.0)
+    report = inspect(tmp_path / name, read_stack(tmp_path / name))
+    assert (report.problems, report.exact_comp_frames) == ([], 9)
+    alpha = next(each.alpha for each in report.sequences if each.name == "fg_01")
+    assert (alpha.low, alpha.high) == (0.0, 1.0)
+
+
+def test_no_sample_is_forgotten(shared_dir: Path) -> None:
+    folder = shared_dir / "samples"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent")
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == sorted(SAMPLES)

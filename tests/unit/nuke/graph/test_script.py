@@ -16,7 +16,7 @@ import pytest
 from fakes.nk_evaluate import Evaluator, Picture, read_exr
 from fakes.nk_reader import Node, Script, Word, read
 from fakes.nk_stacks import again, delivered, frames, numpy_over, oiio_over
-from fakes.pictures import write_stack
+from fakes.sample_stacks import write_stack
 from layert2v import stack as manifest
 from layert2v_nuke.graph import node
 from layert2v_nuke.graph.model import ReadColorspace, nuke_layer, open_comp

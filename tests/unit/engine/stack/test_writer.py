@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fakes.pictures import HEIGHT, WIDTH, fill, gradient, write_stack, writer
+from fakes.sample_stacks import HEIGHT, WIDTH, fill, gradient, write_stack, writer
 from layert2v_engine.errors import Cancelled, DiskFull, StackError
 
 
@@ -102,7 +102,7 @@ def test_a_picture_of_another_shape_is_a_mistake_of_the_caller(
         made.write_frame("bg", 0, torch.zeros(shape))
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(tiny_disk: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(tiny_disk: Path) -> None:
     with pytest.raises(DiskFull, match="disk is full") as caught:
         make(tiny_disk / "s", frames=60)
     assert caught.value.reason == "DISK_FULL"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fakes.ocio_configs import STUDIO
-from fakes.pictures import (
+from fakes.sample_stacks import (
     HEIGHT,
     WIDTH,
     disc,
@@ -49,7 +49,7 @@ def test_comp_is_exactly_the_over_of_the_delivered_layers(tmp_path: Path, codec:
         assert np.array_equal(frame(tmp_path / "s", "comp", number), linear_over(layers))
 
 
-def test_colour_is_linearised_before_it_is_premultiplied(tmp_path: Path) -> None:
+def test_color_is_linearised_before_it_is_premultiplied(tmp_path: Path) -> None:
     write_stack(tmp_path / "s")
     code, alpha = (1 - gradient()).double(), disc().double()
     toe = code / 12.92
@@ -215,7 +215,7 @@ def test_progress_of_finish_counts_up_and_may_stop_it(tmp_path: Path) -> None:
     assert steps == [(0, 3), (1, 3), (2, 3)]
 
 
-def test_a_hosts_config_gives_the_colour_space(tmp_path: Path) -> None:
+def test_a_hosts_config_gives_the_color_space(tmp_path: Path) -> None:
     path = tmp_path / "studio.ocio"
     path.write_text(STUDIO)
     config = ColorConfig.load(path)
