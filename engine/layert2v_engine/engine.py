@@ -89,11 +89,11 @@ class Engine:
         report: Callable[[Progress], None],
         cancelled: Callable[[], bool],
     ) -> Stack:
-        """Write the state a request asks for into the stack in ``folder``; nothing there is touched.
+        """Write the state a request asks for into the stack in ``folder``.
 
-        inputs: by key, the folder of a donor's stack, of a plate's or of a mask's pictures.
-        Raises what ``generate`` does, FootageError and ColorError; whatever was written is then taken
-        back.
+        Nothing there is changed. inputs: by key, the folder of a donor's stack, of a plate's or of
+        a mask's images. Raises what ``generate`` does, FootageError and ColorError; whatever was
+        written is then removed.
         """
         with _raise_out_of_memory():
             return self._rerender(spec, inputs, ProgressReporter(folder, report, cancelled))

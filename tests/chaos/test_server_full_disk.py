@@ -1,4 +1,4 @@
-"""A disk that really is full: a small file system of the test's own, where it may mount one."""
+"""A full disk: a small file system of the test's own, where it may mount one."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_disk_is_full_before_the_job_starts(mount: Mount) -> None:
         assert server.wait_for_end(server.submit().name).state == SUCCEEDED
 
 
-def test_somebody_else_fills_the_disk_to_the_last_byte(mount: Mount) -> None:
+def test_another_program_fills_the_disk_to_the_last_byte(mount: Mount) -> None:
     disk = mount(8)
     with live_server(disk / "data") as server:
         server.wait_for_end(server.submit().name)

@@ -1,4 +1,4 @@
-"""Who may call: tokens in metadata, jobs of one's own, certificates."""
+"""Authentication: tokens in metadata, jobs of other users, client certificates."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 
 @pytest.mark.parametrize("token", ["", "wrong", ANNA + "x", ANNA[:-1]])
-def test_strangers_hear_nothing(server: LiveServer, token: str) -> None:
+def test_unknown_callers_are_refused(server: LiveServer, token: str) -> None:
     server.connect(token)
     calls = (
         lambda: server.call(server.info.GetServerInfo, server_pb2.GetServerInfoRequest()),
@@ -49,7 +49,7 @@ def test_health_needs_no_token(server: LiveServer) -> None:
         assert check(health_pb2.HealthCheckRequest(), timeout=5).status == 1
 
 
-def test_everybody_has_their_own_jobs(server: LiveServer) -> None:
+def test_jobs_of_other_users_are_not_found(server: LiveServer) -> None:
     server.connect(ANNA)
     job = server.wait_for_end(server.submit().name)
     file = server.artifacts(job.name)[0]
@@ -89,7 +89,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return key, pem
 
 
-def test_certificates_on_both_sides(certificate: tuple[Path, Path], tmp_path: Path) -> None:
+def test_client_certificates_are_required(certificate: tuple[Path, Path], tmp_path: Path) -> None:
     key, pem = certificate
     settings = {"tls_certificate": str(pem), "tls_key": str(key), "tls_client_authority": str(pem)}
     with live_server(tmp_path / "data", **settings) as server:

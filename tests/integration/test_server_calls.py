@@ -46,13 +46,13 @@ def refusal(server: LiveServer, method: Any, request: Any) -> tuple[grpc.StatusC
     return caught.value.code(), error_detail(caught.value)
 
 
-def test_it_says_where_it_listens(server: LiveServer) -> None:
+def test_the_ready_event_has_address_and_pid(server: LiveServer) -> None:
     assert server.ready["event"] == "ready"
     assert server.ready["pid"] == server.process.pid
     assert server.ready["address"].startswith("127.0.0.1:")
 
 
-def test_it_tells_what_it_can_do(server: LiveServer) -> None:
+def test_server_info(server: LiveServer) -> None:
     info = server.call(server.info.GetServerInfo, server_pb2.GetServerInfoRequest())
     assert [model.name for model in info.models] == ["mini"]
     assert [(device.name, device.ready) for device in info.devices] == [("cpu", True)]
@@ -60,7 +60,7 @@ def test_it_tells_what_it_can_do(server: LiveServer) -> None:
     assert info.storage.free_bytes > 0
 
 
-def test_the_front_has_no_torch_in_its_memory(server: LiveServer) -> None:
+def test_the_server_process_has_no_torch_in_memory(server: LiveServer) -> None:
     mapped = [area.path for area in psutil.Process(server.process.pid).memory_maps()]
     assert not [path for path in mapped if "torch" in path or "numpy" in path]
 
@@ -121,7 +121,7 @@ def test_a_request_id_is_a_uuid(server: LiveServer, request_id: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["jobs/" + "0" * 32, "jobs/", "", "jobs/../../etc", "x" * 5000])
-def test_an_unknown_job_is_not_found_by_any_call(server: LiveServer, name: str) -> None:
+def test_unknown_jobs_are_not_found_by_any_call(server: LiveServer, name: str) -> None:
     calls = (
         (server.jobs.GetJob, jobs_pb2.GetJobRequest(name=name)),
         (server.jobs.CancelJob, jobs_pb2.CancelJobRequest(name=name)),
@@ -137,7 +137,7 @@ def test_an_unknown_job_is_not_found_by_any_call(server: LiveServer, name: str) 
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_jobs_come_in_pages(server: LiveServer) -> None:
+def test_jobs_are_listed_in_pages(server: LiveServer) -> None:
     made = [server.submit().name for _ in range(5)]
     seen: list[str] = []
     token = ""
@@ -169,7 +169,7 @@ def test_deleting_removes_job_and_files(server: LiveServer) -> None:
     assert code is grpc.StatusCode.NOT_FOUND
 
 
-def test_a_watch_tells_everything_in_order(server: LiveServer) -> None:
+def test_a_watch_sends_updates_in_order(server: LiveServer) -> None:
     job = server.submit(behaviour=Behaviour(step_s=0.1, frame_s=0.01))
     updates = list(server.watch(job.name, previews=True))
     revisions = [update.job.revision for update in updates]
@@ -183,13 +183,13 @@ def test_a_watch_tells_everything_in_order(server: LiveServer) -> None:
     assert all(not update.HasField("preview") for update in server.watch(job.name))
 
 
-def test_a_watch_starts_after_what_was_seen(server: LiveServer, done: Any) -> None:
+def test_a_watch_starts_after_a_revision(server: LiveServer, done: Any) -> None:
     assert list(server.watch(done.name, revision=done.revision)) == []
     (update,) = server.watch(done.name, revision=done.revision - 1)
     assert update.job == done
 
 
-def test_leaving_a_watch_leaves_the_job_alone(server: LiveServer) -> None:
+def test_closing_a_watch_does_not_stop_the_job(server: LiveServer) -> None:
     job = server.submit(behaviour=Behaviour(step_s=0.1), steps=5)
     watch = server.watch(job.name)
     next(watch)
@@ -197,7 +197,7 @@ def test_leaving_a_watch_leaves_the_job_alone(server: LiveServer) -> None:
     assert server.wait_for_end(job.name).state == jobs_pb2.JOB_STATE_SUCCEEDED
 
 
-def test_the_queue_tells_its_places(server: LiveServer) -> None:
+def test_queue_positions(server: LiveServer) -> None:
     first = server.submit(behaviour=Behaviour(step_s=0.05), steps=1000)
     server.wait(first.name, lambda job: job.state == jobs_pb2.JOB_STATE_RUNNING)
     second, third = server.submit(), server.submit()
@@ -227,13 +227,15 @@ def test_a_file_can_be_read_from_any_offset(server: LiveServer, done: Any) -> No
 
 
 @pytest.mark.parametrize(("offset", "limit"), [(-1, 0), (1 << 40, 0), (0, -1)])
-def test_reads_beside_the_file(server: LiveServer, done: Any, offset: int, limit: int) -> None:
+def test_reads_outside_the_file_are_refused(
+    server: LiveServer, done: Any, offset: int, limit: int
+) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         server.read(server.artifacts(done.name)[0].name, offset=offset, limit=limit)
     assert caught.value.code() is grpc.StatusCode.OUT_OF_RANGE
 
 
-def test_artifacts_come_in_pages(server: LiveServer, done: Any) -> None:
+def test_artifacts_are_listed_in_pages(server: LiveServer, done: Any) -> None:
     listed = server.artifacts(done.name)
     request = artifacts_pb2.ListArtifactsRequest(job=done.name, page_size=4)
     first = server.call(server.files.ListArtifacts, request)
@@ -267,7 +269,7 @@ def upload_steps(data: bytes, upload_id: str, *, start: int = 0, stop: int | Non
         yield artifacts_pb2.WriteArtifactRequest(finish=artifacts_pb2.FinishWrite())
 
 
-def test_an_upload_that_was_cut_goes_on(server: LiveServer) -> None:
+def test_an_interrupted_upload_is_resumed(server: LiveServer) -> None:
     data, upload_id = bytes(range(256)) * 10_000, str(uuid.uuid4())
     query = artifacts_pb2.QueryWriteRequest(upload_id=upload_id)
     assert server.call(server.files.QueryWrite, query).committed_bytes == 0
@@ -288,7 +290,7 @@ def test_a_damaged_chunk_is_refused(server: LiveServer) -> None:
     assert (code, error.reason) == (grpc.StatusCode.DATA_LOSS, "CHECKSUM_WRONG")
 
 
-def test_an_upload_has_an_order(server: LiveServer) -> None:
+def test_upload_steps_must_be_in_order(server: LiveServer) -> None:
     for steps in ([], list(upload_steps(b"abc", str(uuid.uuid4())))[1:]):
         code, _ = refusal(server, server.files.WriteArtifact, iter(steps))
         assert code is grpc.StatusCode.INVALID_ARGUMENT
@@ -312,7 +314,7 @@ def test_an_engine_error_fails_the_job_once(server: LiveServer, fault: str, reas
     assert server.unpublished_files() == []
 
 
-def test_a_mistake_in_the_server_shows_no_insides(server: LiveServer) -> None:
+def test_an_oversized_request_shows_no_traceback(server: LiveServer) -> None:
     spec = jobs_pb2.GenerateSpec(prompt="a" * 5_000_000)
     request = jobs_pb2.CreateJobRequest(request_id=str(uuid.uuid4()), spec=spec)
     with pytest.raises(grpc.RpcError) as caught:
@@ -326,12 +328,12 @@ def test_prompts_stay_out_of_the_log(server: LiveServer) -> None:
     assert "canary-7f3a" not in server.log.read_text()
 
 
-def test_a_second_server_keeps_off_the_folder(server: LiveServer) -> None:
+def test_a_second_server_refuses_the_same_folder(server: LiveServer) -> None:
     with pytest.raises(AssertionError, match="Another server is using this data folder"):
         LiveServer(server.data.parent / "data")
 
 
-def test_a_server_of_one_program_ends_with_it(tmp_path: Path) -> None:
+def test_until_stdin_ends_stops_the_server(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "layert2v_server", "serve", "--until-stdin-ends"]
     command += ["--address", "127.0.0.1:0", "--data", str(tmp_path), "--engine", ENGINE]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
@@ -359,7 +361,7 @@ SPECS = st.builds(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(spec=SPECS)
-def test_no_request_makes_the_server_stumble(server: LiveServer, spec: Any) -> None:
+def test_any_request_is_accepted_or_refused_with_fields(server: LiveServer, spec: Any) -> None:
     request = jobs_pb2.CreateJobRequest(request_id=str(uuid.uuid4()), spec=spec)
     answer = server.jobs.CreateJob.future(request, timeout=20)
     if answer.code() is grpc.StatusCode.OK:

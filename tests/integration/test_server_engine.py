@@ -34,11 +34,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         live_server(folder / "disk" / "data", **settings) as server,
     ):
         # A cold start of torch and diffusers can outlast what the server lets one call wait.
-        wait_until(lambda: bool(told(server).models), timeout_s=240)
+        wait_until(lambda: bool(server_info(server).models), timeout_s=240)
         yield server
 
 
-def told(server: LiveServer) -> Any:
+def server_info(server: LiveServer) -> Any:
     return server.call(server.info.GetServerInfo, server_pb2.GetServerInfoRequest())
 
 
@@ -76,7 +76,7 @@ def swapped(server: LiveServer, done: list[Any]) -> Any:
     return server.wait_for_end(rerender(server, spec, done[-1].job.name).name)
 
 
-def test_a_background_is_drawn_again_around_the_fox(done: list[Any], swapped: Any) -> None:
+def test_a_background_is_generated_around_the_fox(done: list[Any], swapped: Any) -> None:
     assert swapped.state == jobs_pb2.JOB_STATE_SUCCEEDED, swapped.error
     before, after = read(Path(done[-1].job.local_path)), read(Path(swapped.local_path))
     assert not inspect(Path(swapped.local_path), after).problems
@@ -88,30 +88,28 @@ def test_a_background_is_drawn_again_around_the_fox(done: list[Any], swapped: An
         assert len({(Path(folder) / file.path).stat().st_ino for folder in folders}) == 1
 
 
-def test_what_is_published_is_what_the_newest_state_needs(server: LiveServer, swapped: Any) -> None:
+def test_published_files_are_those_of_the_states(server: LiveServer, swapped: Any) -> None:
     folder = Path(swapped.local_path)
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert present == {file.path for file in server.artifacts(swapped.name)}
     assert {"history/v001.json", "history/v002.json"} < present
 
 
-def test_a_stack_from_another_server_and_a_plate_of_ones_own(
-    server: LiveServer, tmp_path: Path
-) -> None:
+def test_a_stack_of_another_server_takes_a_plate(server: LiveServer, tmp_path: Path) -> None:
     stack = write_stack(tmp_path / "s", width=INFO.default_width, height=INFO.default_height)
     plate = malformed_images.valid(tmp_path / "plate" / "p.1001.exr", 30, 20)
     upload_missing(server, plate.parent, file_records(plate.parent))
     spec = RerenderSpec("replace", ("bg",), plate=Plate("mine", "ACEScg", "opaque", "fit"))
     upload_missing(server, tmp_path / "s", source_files(spec, stack))
-    given = {"mine": image_input(plate.parent)}
-    job = server.wait_for_end(rerender(server, spec, tmp_path / "s", inputs=given).name)
+    inputs = {"mine": image_input(plate.parent)}
+    job = server.wait_for_end(rerender(server, spec, tmp_path / "s", inputs=inputs).name)
     assert job.state == jobs_pb2.JOB_STATE_SUCCEEDED, job.error
-    made = read(Path(job.local_path))
-    assert not inspect(Path(job.local_path), made).problems
-    assert made.layer("bg").source == "plate"
+    result = read(Path(job.local_path))
+    assert not inspect(Path(job.local_path), result).problems
+    assert result.layer("bg").source == "plate"
 
 
-def test_its_progress_and_previews_are_watched(done: list[Any]) -> None:
+def test_a_watch_sends_progress_and_previews(done: list[Any]) -> None:
     stages = {update.job.progress.stage for update in done}
     assert {"load", "decode"} <= stages
     fractions = [update.job.progress.fraction for update in done]
@@ -119,13 +117,13 @@ def test_its_progress_and_previews_are_watched(done: list[Any]) -> None:
     assert done[-1].preview.data.startswith(b"\x89PNG")
 
 
-def test_the_model_is_told(server: LiveServer, done: list[Any]) -> None:
-    (model,) = told(server).models
+def test_server_info_names_the_model(server: LiveServer, done: list[Any]) -> None:
+    (model,) = server_info(server).models
     assert (model.name, model.max_foregrounds) == (INFO.name, INFO.max_foregrounds)
     assert len(model.digest) == 64
 
 
-def test_the_same_seed_makes_the_same_pictures_in_a_new_worker(
+def test_the_same_seed_gives_the_same_images_in_a_new_worker(
     server: LiveServer, done: list[Any]
 ) -> None:
     job = submit(server, seed=3, steps=INFO.default_steps)
@@ -143,10 +141,10 @@ def test_cancel_takes_effect_within_two_seconds(server: LiveServer, stage: str) 
     long = {"steps": 500} if stage == "denoise" else {"steps": 1, "frames": 17, "width": 256}
     job = submit(server, **long, **({"height": 256} if stage == "decode" else {}))
     server.wait(job.name, at(stage))
-    asked = time.monotonic()
+    cancelled = time.monotonic()
     server.cancel(job.name)
     job = server.wait_for_end(job.name)
-    assert time.monotonic() - asked < 2
+    assert time.monotonic() - cancelled < 2
     assert job.state == jobs_pb2.JOB_STATE_CANCELLED
     assert server.unpublished_files() == []
 
@@ -160,6 +158,6 @@ def test_a_full_disk_is_a_clear_failure(server: LiveServer) -> None:
     assert server.wait_for_end(submit(server).name).state == jobs_pb2.JOB_STATE_SUCCEEDED
 
 
-def test_one_foreground_too_many_is_refused_before_any_work(server: LiveServer) -> None:
+def test_one_foreground_too_many_is_refused(server: LiveServer) -> None:
     with pytest.raises(Exception, match="foreground"):
         submit(server, foreground_prompts=["a fox", "a car"])

@@ -1,4 +1,4 @@
-"""A data folder that an earlier server with other checkpoints has used."""
+"""A data folder that an earlier server used with other checkpoints."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def test_requests_are_completed_for_the_models_of_today(data: Path) -> None:
+def test_defaults_come_from_the_present_models(data: Path) -> None:
     with live_server(data) as server:
         job = server.submit(height=64)
         assert (job.spec.width, job.spec.height) == (MODEL.default_width, 64)
 
 
-def test_an_engine_that_does_not_start_is_not_covered_by_the_models_of_yesterday(
+def test_models_of_an_earlier_server_do_not_hide_a_failed_start(
     data: Path,
 ) -> None:
     with live_server(data, engine="fakes.no_such_module:Engine") as server:

@@ -1,4 +1,4 @@
-"""Jobs that change a stack, against a real server with a real worker process."""
+"""Jobs that re-render a stack, against a real server with a real worker process."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def slow(spec: RerenderSpec = FOX) -> RerenderSpec:
     return replace(spec, prompts={spec.layers[0]: SLOW.to_prompt()}, steps=8)
 
 
-def test_one_layer_is_drawn_again_and_the_others_take_no_room(server: LiveServer, fox: Any) -> None:
+def test_one_layer_is_generated_and_the_others_are_shared(server: LiveServer, fox: Any) -> None:
     job = server.wait_for_end(rerender(server, FOX, fox.name).name)
     assert (job.state, job.kind, job.source) == (SUCCEEDED, jobs_pb2.JOB_KIND_RERENDER, fox.name)
     old, new = manifest.read(folder_of(fox)), manifest.read(folder_of(job))
@@ -110,7 +110,7 @@ def test_states_stay_when_the_jobs_that_made_them_are_deleted(server: LiveServer
     assert again.state == SUCCEEDED, again.error
 
 
-def test_a_change_of_a_change_and_back_to_the_first_state(server: LiveServer, fox: Any) -> None:
+def test_a_rerender_of_a_rerender_and_of_the_first_state(server: LiveServer, fox: Any) -> None:
     second = server.wait_for_end(rerender(server, FOX, fox.name).name)
     background = RerenderSpec("regenerate", ("bg",), at=1)
     third = server.wait_for_end(rerender(server, background, second.name).name)
@@ -176,7 +176,7 @@ def test_inputs_must_be_what_the_request_says(server: LiveServer, fox: Any, tmp_
     assert error.reason == "INVALID_ARGUMENT"
 
 
-def test_a_source_that_is_gone_or_not_ready(server: LiveServer, fox: Any) -> None:
+def test_a_source_that_is_deleted_or_not_ready_is_refused(server: LiveServer, fox: Any) -> None:
     gone = server.wait_for_end(server.submit().name)
     server.call(server.jobs.DeleteJob, jobs_pb2.DeleteJobRequest(name=gone.name))
     code, error = refusal(lambda: rerender(server, FOX, gone.name))
@@ -187,7 +187,7 @@ def test_a_source_that_is_gone_or_not_ready(server: LiveServer, fox: Any) -> Non
     assert server.wait_for_end(busy.name).state == SUCCEEDED
 
 
-def test_a_source_may_be_deleted_once_the_job_waits(server: LiveServer) -> None:
+def test_a_source_may_be_deleted_while_the_job_waits(server: LiveServer) -> None:
     first = server.wait_for_end(server.submit().name)
     busy = server.submit(behaviour=SLOW, steps=8)
     waiting = rerender(server, FOX, first.name)
@@ -199,7 +199,7 @@ def test_a_source_may_be_deleted_once_the_job_waits(server: LiveServer) -> None:
     server.wait_for_end(busy.name)
 
 
-def test_nobody_elses_files_are_found(server: LiveServer, fox: Any) -> None:
+def test_files_of_other_users_are_not_found(server: LiveServer, fox: Any) -> None:
     hashes = sorted({file.sha256 for file in server.artifacts(fox.name)})
     assert find_missing(server, hashes) == []
     mine = upload(server, b"anna's")
@@ -211,14 +211,14 @@ def test_nobody_elses_files_are_found(server: LiveServer, fox: Any) -> None:
     assert find_missing(server, [mine.sha256, "0" * 64]) == ["0" * 64]
 
 
-def test_so_many_files_can_be_looked_for(server: LiveServer) -> None:
+def test_the_number_of_hashes_is_limited(server: LiveServer) -> None:
     request = artifacts_pb2.FindFilesRequest(sha256=[f"{k:064x}" for k in range(20_001)])
     code, _ = refusal(lambda: server.call(server.files.FindFiles, request))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert len(find_missing(server, request.sha256[:20_000])) == 20_000
 
 
-def test_a_stack_from_elsewhere(server: LiveServer, tmp_path: Path) -> None:
+def test_an_uploaded_stack(server: LiveServer, tmp_path: Path) -> None:
     stack = write_stack(tmp_path / "s", width=64, height=64, frames=5)
     code, error = refusal(lambda: rerender(server, FOX, tmp_path / "s"))
     assert (code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "FILES_MISSING")
@@ -231,7 +231,7 @@ def test_a_stack_from_elsewhere(server: LiveServer, tmp_path: Path) -> None:
     assert manifest.read(folder_of(job)).layer("bg") == stack.layer("bg")
 
 
-def test_an_older_state_of_a_stack_from_elsewhere(server: LiveServer, tmp_path: Path) -> None:
+def test_an_older_state_of_an_uploaded_stack(server: LiveServer, tmp_path: Path) -> None:
     first = write_stack(tmp_path / "s", width=64, height=64, frames=5)
     entry = manifest.HistoryEntry("remove", "2026-01-02T03:04:05Z", {}, {}, parent=1)
     second = replace(first, layers=first.layers[:1], history=(*first.history, entry))
@@ -250,8 +250,8 @@ def input_file(path: Path, name: str) -> jobs_pb2.InputFile:
     return jobs_pb2.InputFile(path=name, size_bytes=path.stat().st_size, sha256=sha256_of(path))
 
 
-def test_other_states_of_a_stack_from_elsewhere(server: LiveServer, tmp_path: Path) -> None:
-    # A name of its own: no other test has brought the same manifest to this server.
+def test_earlier_states_of_an_uploaded_stack_are_kept(server: LiveServer, tmp_path: Path) -> None:
+    # A name of its own: no other test has uploaded the same manifest to this server.
     first = write_stack(tmp_path / "s", name="older", width=64, height=64, frames=5)
     entry = manifest.HistoryEntry("remove", "2026-01-02T03:04:05Z", {}, {}, parent=1)
     manifest.write(replace(first, history=(*first.history, entry)), tmp_path / "s")
@@ -268,7 +268,9 @@ def test_other_states_of_a_stack_from_elsewhere(server: LiveServer, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["history/v002.json", "../v001.json"])
-def test_a_kept_manifest_in_another_place(server: LiveServer, tmp_path: Path, name: str) -> None:
+def test_a_kept_manifest_must_have_the_path_of_its_state(
+    server: LiveServer, tmp_path: Path, name: str
+) -> None:
     write_stack(tmp_path / "s")
     upload(server, (tmp_path / "s" / "stack.json").read_bytes())
     kept = input_file(tmp_path / "s" / "stack.json", name)
@@ -276,7 +278,7 @@ def test_a_kept_manifest_in_another_place(server: LiveServer, tmp_path: Path, na
     assert (code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "STATE_INVALID")
 
 
-def test_a_manifest_that_is_none(server: LiveServer, tmp_path: Path) -> None:
+def test_a_malformed_manifest_is_refused(server: LiveServer, tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text('{"schema": "something"}')
     code, error = refusal(lambda: rerender(server, FOX, tmp_path))
     assert (code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "NOT_A_STACK")
@@ -285,8 +287,8 @@ def test_a_manifest_that_is_none(server: LiveServer, tmp_path: Path) -> None:
 def test_a_plate_and_a_donor(server: LiveServer, fox: Any, tmp_path: Path) -> None:
     plate = malformed_images.valid(tmp_path / "plate" / "p.0001.exr")
     upload_missing(server, plate.parent, file_records(plate.parent))
-    given = {"mine": image_input(plate.parent)}
-    swapped = server.wait_for_end(rerender(server, PLATE, fox.name, inputs=given).name)
+    inputs = {"mine": image_input(plate.parent)}
+    swapped = server.wait_for_end(rerender(server, PLATE, fox.name, inputs=inputs).name)
     assert swapped.state == SUCCEEDED, swapped.error
     assert manifest.read(folder_of(swapped)).layer("bg").source == "plate"
     owl = server.wait_for_end(server.submit(seed=8).name)
@@ -295,7 +297,7 @@ def test_a_plate_and_a_donor(server: LiveServer, fox: Any, tmp_path: Path) -> No
     assert server.wait_for_end(mixed.name).state == SUCCEEDED
 
 
-def test_a_donor_from_elsewhere(server: LiveServer, fox: Any, tmp_path: Path) -> None:
+def test_an_uploaded_donor(server: LiveServer, fox: Any, tmp_path: Path) -> None:
     stack, donor = write_stack(tmp_path / "s"), DonorLayer("other", "fg_01", with_shadow=True)
     text = (tmp_path / "s" / "stack.json").read_text(encoding="utf-8")
     inputs = {"other": jobs_pb2.InputFiles(manifest=text)}
@@ -311,7 +313,7 @@ def test_a_donor_from_elsewhere(server: LiveServer, fox: Any, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "make", [malformed_images.deep, malformed_images.truncated, malformed_images.not_an_image]
 )
-def test_a_picture_that_must_not_be_opened(
+def test_malformed_images_are_refused(
     server: LiveServer, fox: Any, tmp_path: Path, make: Any
 ) -> None:
     make(tmp_path / "plate.exr")
@@ -329,7 +331,7 @@ def source_folders(server: LiveServer, name: str) -> list[Path]:
     return list((server.data / name).glob("source"))
 
 
-def test_what_a_job_started_from_is_given_up(server: LiveServer, fox: Any) -> None:
+def test_sources_are_deleted_when_jobs_end(server: LiveServer, fox: Any) -> None:
     done = server.wait_for_end(rerender(server, FOX, fox.name).name)
     wait_until(lambda: source_folders(server, done.name) == [])
     busy = server.submit(behaviour=SLOW, steps=8)
@@ -340,7 +342,7 @@ def test_what_a_job_started_from_is_given_up(server: LiveServer, fox: Any) -> No
     server.wait_for_end(busy.name)
 
 
-def test_cancelled_in_the_middle(server: LiveServer, fox: Any) -> None:
+def test_cancel_of_a_running_rerender(server: LiveServer, fox: Any) -> None:
     job = rerender(server, slow(), fox.name)
     server.wait(job.name, lambda job: job.progress.stage == "decode")
     server.cancel(job.name)
@@ -351,7 +353,9 @@ def test_cancelled_in_the_middle(server: LiveServer, fox: Any) -> None:
 
 
 @pytest.mark.parametrize("stage", ["denoise", "decode"])
-def test_the_worker_is_killed_in_mid_change(server: LiveServer, fox: Any, stage: str) -> None:
+def test_a_rerender_survives_the_kill_of_its_worker(
+    server: LiveServer, fox: Any, stage: str
+) -> None:
     calm = server.wait_for_end(rerender(server, replace(slow(), seed=5), fox.name).name)
     job = rerender(server, replace(slow(), seed=5), fox.name)
     server.wait(job.name, lambda job: job.progress.stage == stage)
@@ -363,9 +367,7 @@ def test_the_worker_is_killed_in_mid_change(server: LiveServer, fox: Any, stage:
     assert server.unpublished_files() == []
 
 
-def test_a_moved_result_is_a_source_by_content(
-    server: LiveServer, fox: Any, tmp_path: Path
-) -> None:
+def test_a_copied_result_needs_no_upload(server: LiveServer, fox: Any, tmp_path: Path) -> None:
     shutil.copytree(folder_of(fox), tmp_path / "copy")
     stack = manifest.read(tmp_path / "copy")
     assert upload_missing(server, tmp_path / "copy", source_files(FOX, stack)) == 0

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from layert2v_engine.cli import evaluate, generate, rerender, stack, train
+from layert2v_engine.cli import convert, evaluate, generate, rerender, stack, train
 
-COMMAND_FAMILIES: tuple[ModuleType, ...] = (generate, rerender, stack, train, evaluate)
+COMMAND_FAMILIES: tuple[ModuleType, ...] = (generate, rerender, stack, train, evaluate, convert)

@@ -1,4 +1,4 @@
-"""The server process must start fast and survive its engines: it never imports them."""
+"""Imports: the server process loads no engine and no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEAVY = ("torch", "numpy", "diffusers", "transformers", "layert2v_engine", "laye
 
 
 @pytest.mark.parametrize("module", FRONT)
-def test_the_front_knows_no_engine(module: str) -> None:
+def test_the_server_process_imports_no_engine(module: str) -> None:
     program = f"import sys, {module}; print(*sorted(m.partition('.')[0] for m in sys.modules))"
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60

@@ -1,4 +1,4 @@
-"""The denoising loop, its guidance and its noise, against networks whose answer is known."""
+"""The denoising loop and its noise, against networks whose answer is known."""
 
 from __future__ import annotations
 
@@ -14,50 +14,56 @@ from layert2v_engine.sampling.denoise import InitLatents, Step, denoise, stream_
 from layert2v_engine.sampling.guidance import (
     Conditioning,
     Guidance,
-    classifier_free_guidance,
-    concat,
 )
 from layert2v_engine.sampling.solvers import SOLVERS, make_sampler
 
 LAYOUT = StreamLayout.for_foregrounds(1)
 SHAPE = (4, 2, 6, 8)
 NOISE = stream_noise(LAYOUT.names, SHAPE, seed=3)
-PLAIN = Guidance()
+NO_GUIDANCE = Guidance()
 
 
-def again(draw: int) -> Tensor:
+def fresh_noise(draw: int) -> Tensor:
     return stream_noise(LAYOUT.names, SHAPE, seed=3, draw=draw)
 
 
-def words(value: float = 1.0, length: int = 5) -> Conditioning:
+def conditioning(value: float = 1.0, length: int = 5) -> Conditioning:
     return Conditioning(torch.full((1, 3, length, 8), value), None)
 
 
-def towards_the_words(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
+def velocity_to_prompts(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
     """The velocity of a network certain that every latent is the mean of its prompts."""
     goal = text.states.mean(dim=(1, 2, 3))[:, None, None, None, None, None]
     sigma = (times / 1000).clamp_min(1e-6)[:, :, None, None, None, None]
     return (latents - goal) / sigma
 
 
-def run(predict=towards_the_words, solver: str = "euler", **more) -> Tensor:
-    steps = make_sampler(solver, 4, shift=3.0, noise_source=lambda step: again(step + 1))
-    arguments = {"prompts": words(), "negative": words(0.0), "guidance": PLAIN} | more
+def run_denoise(predict=velocity_to_prompts, solver: str = "euler", **more) -> Tensor:
+    steps = make_sampler(solver, 4, shift=3.0, noise_source=lambda step: fresh_noise(step + 1))
+    arguments = {
+        "prompts": conditioning(),
+        "negative": conditioning(0.0),
+        "guidance": NO_GUIDANCE,
+    } | more
     return denoise(predict, NOISE, steps, **arguments)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_the_loop_arrives_where_the_network_points(solver: str) -> None:
-    torch.testing.assert_close(run(solver=solver), torch.ones_like(NOISE), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        run_denoise(solver=solver), torch.ones_like(NOISE), atol=1e-5, rtol=0
+    )
 
 
 def test_a_network_that_predicts_clean_arrives_too() -> None:
-    out = run(lambda latents, times, text: torch.full_like(latents, 0.3), predicts_clean=True)
+    out = run_denoise(
+        lambda latents, times, text: torch.full_like(latents, 0.3), predicts_clean=True
+    )
     torch.testing.assert_close(out, torch.full_like(NOISE, 0.3), atol=1e-6, rtol=0)
 
 
 def test_guidance_goes_beyond_the_prompts() -> None:
-    out = run(guidance=Guidance(scale=3.0))
+    out = run_denoise(guidance=Guidance(scale=3.0))
     torch.testing.assert_close(out, torch.full_like(NOISE, 3.0), atol=1e-5, rtol=0)
 
 
@@ -66,9 +72,9 @@ def test_guidance_outside_its_interval_is_a_single_forward() -> None:
 
     def predict(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
         sizes.append(len(latents))
-        return towards_the_words(latents, times, text)
+        return velocity_to_prompts(latents, times, text)
 
-    run(predict, guidance=Guidance(scale=3.0, interval=(0.6, 0.95)))
+    run_denoise(predict, guidance=Guidance(scale=3.0, interval=(0.6, 0.95)))
     assert sizes == [1, 2, 2, 1]  # levels 1, 0.9, 0.75, 0.5
 
 
@@ -79,9 +85,9 @@ def test_frozen_streams_are_shown_clean_and_stay_to_the_bit(solver: str) -> None
     def predict(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
         seen.append(times[0].tolist())
         assert torch.equal(latents[:, [1, 3]], clean[:, [1, 3]])
-        return towards_the_words(latents, times, text)
+        return velocity_to_prompts(latents, times, text)
 
-    out = run(predict, solver=solver, init=InitLatents(latents=clean, frozen=(1, 3)))
+    out = run_denoise(predict, solver=solver, init=InitLatents(latents=clean, frozen=(1, 3)))
     assert torch.equal(out[:, [1, 3]], clean[:, [1, 3]])
     torch.testing.assert_close(out[:, 0], torch.ones_like(out[:, 0]), atol=1e-5, rtol=0)
     assert all(times[1] == times[3] == 0 and times[0] > 0 for times in seen)
@@ -91,17 +97,17 @@ def test_frozen_streams_are_shown_clean_and_stay_to_the_bit(solver: str) -> None
 def test_a_kept_region_arrives_at_what_is_given_on_a_straight_line(solver: str) -> None:
     clean, keep = torch.randn(NOISE.shape), torch.zeros(len(LAYOUT), 1, *SHAPE[1:])
     keep[0, :, :, :3] = 1
-    schedule, _ = make_sampler(solver, 4, shift=3.0, noise_source=again)
+    schedule, _ = make_sampler(solver, 4, shift=3.0, noise_source=fresh_noise)
     levels = iter(enumerate(schedule.sigmas))
 
     def predict(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
         draw, sigma = next(levels)
-        noise = again(draw) if solver == "stochastic" else NOISE
+        noise = fresh_noise(draw) if solver == "stochastic" else NOISE
         line = torch.lerp(clean, noise, sigma)[:, 0, :, :, :3]
         torch.testing.assert_close(latents[:, 0, :, :, :3], line, atol=5e-3, rtol=0)
-        return towards_the_words(latents, times, text)
+        return velocity_to_prompts(latents, times, text)
 
-    out = run(predict, solver=solver, init=InitLatents(latents=clean, keep_mask=keep))
+    out = run_denoise(predict, solver=solver, init=InitLatents(latents=clean, keep_mask=keep))
     torch.testing.assert_close(out[:, 0, :, :, :3], clean[:, 0, :, :, :3], atol=1e-5, rtol=0)
     torch.testing.assert_close(out[:, 1:], torch.ones_like(out[:, 1:]), atol=1e-5, rtol=0)
 
@@ -111,10 +117,10 @@ def test_a_weak_run_starts_from_what_is_given() -> None:
 
     def predict(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
         seen.append((latents, float(times[0, 0])))
-        return towards_the_words(latents, times, text)
+        return velocity_to_prompts(latents, times, text)
 
     steps = make_sampler("euler", 4, shift=3.0, strength=0.3)
-    arguments = {"prompts": words(), "negative": words(0.0), "guidance": PLAIN}
+    arguments = {"prompts": conditioning(), "negative": conditioning(0.0), "guidance": NO_GUIDANCE}
     denoise(predict, NOISE, steps, init=InitLatents(latents=clean), **arguments)
     first, time = seen[0]
     assert time == pytest.approx(300)
@@ -123,7 +129,7 @@ def test_a_weak_run_starts_from_what_is_given() -> None:
 
 def test_every_step_is_reported_with_its_estimate() -> None:
     steps: list[Step] = []
-    run(on_step=steps.append)
+    run_denoise(on_step=steps.append)
     assert [(step.done, step.total) for step in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
     torch.testing.assert_close(steps[0].estimate, torch.ones_like(NOISE), atol=1e-5, rtol=0)
 
@@ -137,7 +143,7 @@ def test_a_report_that_raises_ends_the_run() -> None:
             raise Cancelled("stop")
 
     with pytest.raises(Cancelled):
-        run(on_step=stop)
+        run_denoise(on_step=stop)
     assert seen == [1, 2]
 
 
@@ -148,14 +154,6 @@ def test_a_stream_keeps_its_noise_whatever_the_others_are() -> None:
     assert torch.equal(many[:, :5], NOISE)
     assert not torch.equal(many[:, 2], many[:, 5])
     assert not torch.equal(stream_noise(LAYOUT.names, SHAPE, seed=4), NOISE)
-
-
-def test_prompts_of_two_lengths_are_concatenated_under_a_mask() -> None:
-    both = concat(words(1.0, 5), words(2.0, 3))
-    assert both.states.shape == (2, 3, 5, 8)
-    assert both.mask is not None
-    assert both.mask.sum(-1).tolist() == [[5, 5, 5], [3, 3, 3]]
-    assert concat(words(), words()).mask is None
 
 
 @pytest.fixture(scope="module")
@@ -174,20 +172,9 @@ def network() -> LayeredWanTransformer3DModel:
     ).eval()
 
 
-@torch.no_grad()
-def test_guidance_in_one_batch_equals_two_forwards(network) -> None:
-    predict = uncached_predictor(network, LAYOUT)
-    prompts = Conditioning(torch.randn(1, 3, 5, 8), torch.arange(5).expand(1, 3, 5) < 4)
-    negative = Conditioning(torch.randn(1, 3, 3, 8), None)
-    times = torch.full((1, len(LAYOUT)), 600.0)
-    cond, uncond = (predict(NOISE, times, text) for text in (prompts, negative))
-    together = classifier_free_guidance(predict, NOISE, times, 2.5, prompts, negative)
-    torch.testing.assert_close(together, uncond + 2.5 * (cond - uncond), atol=1e-5, rtol=0)
-
-
 def test_the_same_seed_draws_the_same_latents(network) -> None:
     predict = uncached_predictor(network, LAYOUT, autocast=torch.bfloat16)
-    text, guidance = words(0.1), Guidance(scale=2.0)
-    first, second = (run(predict, prompts=text, guidance=guidance) for _ in range(2))
+    text, guidance = conditioning(0.1), Guidance(scale=2.0)
+    first, second = (run_denoise(predict, prompts=text, guidance=guidance) for _ in range(2))
     assert first.dtype == torch.float32
     assert torch.equal(first, second)

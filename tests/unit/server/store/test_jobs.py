@@ -7,11 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, insert
 
 from fakes.fake_engine import MODEL
 from layert2v.rerender import RerenderSpec
@@ -22,17 +17,14 @@ from layert2v_server.domain.request import OwnJob, RerenderWish
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import (
     ArtifactNotFound,
-    ConfigError,
     InvalidTransition,
     JobBusy,
     JobNotFound,
     RequestIdReused,
     TooManyJobs,
 )
-from layert2v_server.store.database import exclusive_lock, open_database, read_transaction
+from layert2v_server.store.database import open_database
 from layert2v_server.store.jobs import JobStore
-from layert2v_server.store.rows import new_row
-from layert2v_server.store.tables import jobs, metadata
 
 SPEC = GenerateSpec(prompt="a fox", seed=7)
 GONE = Failure(reason="WORKER_CRASHED", message="The worker is gone.")
@@ -71,59 +63,26 @@ def start(store: JobStore) -> tuple[str, int]:
     return job.id, job.attempt
 
 
-def test_migrations_make_the_tables(tmp_path: Path) -> None:
-    engine = open_database(tmp_path / "jobs.sqlite3")
-    with read_transaction(engine) as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-    engine.dispose()
-
-
-def test_jobs_from_before_there_were_kinds_are_generations(tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path / 'jobs.sqlite3'}")
-    config = Config()
-    config.set_main_option("script_location", "layert2v_server.store:migrations")
-    whose = {"owner": "anna", "request_id": "r1", "request_digest": ""}
-    row = {**whose, **new_row("a" * 32, SPEC, "", 1.0)}
-    before = {name: value for name, value in row.items() if name not in ("kind", "source")}
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        connection.execute(insert(jobs).values(before))
-    engine.dispose()
-    opened = open_database(tmp_path / "jobs.sqlite3")
-    job = JobStore(opened).get("a" * 32)
-    assert (job.spec, job.source) == (SPEC, "")
-    opened.dispose()
-
-
-def test_a_change_is_kept_as_it_was_asked_for(store: JobStore) -> None:
+def test_a_rerender_is_stored_with_its_source(store: JobStore) -> None:
     spec = RerenderSpec("regenerate", ("fg_01",), prompts={"fg_01": "an owl"}, seed=3)
-    asked = RerenderWish(spec=spec, source=OwnJob(id="b" * 32))
-    job = store.create("anna", "r1", asked, spec, source="jobs/b", job_id="c" * 32)
+    request = RerenderWish(spec=spec, source=OwnJob(id="b" * 32))
+    job = store.create("anna", "r1", request, spec, source="jobs/b", job_id="c" * 32)
     assert (job.id, job.spec, job.source) == ("c" * 32, spec, "jobs/b")
-    assert store.create("anna", "r1", asked, spec, job_id="d" * 32) == job
+    assert store.create("anna", "r1", request, spec, job_id="d" * 32) == job
     stack = OwnJob(id="e" * 32)
-    for other in (replace(asked, source=stack), replace(asked, inputs={"a": stack})):
+    for other in (replace(request, source=stack), replace(request, inputs={"a": stack})):
         with pytest.raises(RequestIdReused):
             store.find_by_request_id("anna", "r1", other)
 
 
-def test_files_are_found_by_content_and_owner(store: JobStore) -> None:
+def test_files_are_found_by_hash_and_owner(store: JobStore) -> None:
     create(store)
     job, attempt = start(store)
     files = [FileRecord(path=f"bg/{k}.exr", size_bytes=k, sha256=f"{k:064x}") for k in range(3)]
     store.mark_succeeded(job, attempt, files)
-    asked = [f"{k:064x}" for k in range(1, 2000)]
-    assert store.find_by_hash("anna", asked) == [(f"{k:064x}", job, f"bg/{k}.exr") for k in (1, 2)]
-    assert store.find_by_hash("bert", asked) == []
-
-
-def test_the_lock_lets_one_server_in(tmp_path: Path) -> None:
-    lock = tmp_path / "lock"
-    with exclusive_lock(lock), pytest.raises(ConfigError), exclusive_lock(lock):
-        pass
-    with exclusive_lock(lock):
-        pass
+    hashes = [f"{k:064x}" for k in range(1, 2000)]
+    assert store.find_by_hash("anna", hashes) == [(f"{k:064x}", job, f"bg/{k}.exr") for k in (1, 2)]
+    assert store.find_by_hash("bert", hashes) == []
 
 
 def test_a_new_job_waits_at_revision_one(store: JobStore) -> None:
@@ -148,7 +107,7 @@ def test_a_request_id_is_for_one_request(store: JobStore) -> None:
         store.create("anna", "r1", replace(SPEC, prompt="an owl"), SPEC)
 
 
-def test_a_user_has_so_many_open_jobs(store: JobStore) -> None:
+def test_open_jobs_are_limited_for_each_user(store: JobStore) -> None:
     for k in range(5):
         create(store, f"r{k}")
     with pytest.raises(TooManyJobs):
@@ -156,14 +115,14 @@ def test_a_user_has_so_many_open_jobs(store: JobStore) -> None:
     create(store, "r5", owner="bert")
 
 
-def test_first_come_first_served(store: JobStore) -> None:
+def test_jobs_are_claimed_in_order(store: JobStore) -> None:
     names = [create(store, f"r{k}") for k in range(3)]
     assert [store.get(name).queue_position for name in names] == [0, 1, 2]
     assert [start(store)[0] for _ in names] == names
     assert store.claim("gpu", 30.0) is None
 
 
-def test_those_who_wait_hear_that_the_queue_moved(store: JobStore) -> None:
+def test_queued_jobs_get_a_revision_when_the_queue_moves(store: JobStore) -> None:
     create(store, "r1")
     second = create(store, "r2")
     start(store)
@@ -174,9 +133,9 @@ def test_those_who_wait_hear_that_the_queue_moved(store: JobStore) -> None:
 def test_progress_and_success(store: JobStore) -> None:
     create(store)
     name, attempt = start(store)
-    told = Progress(stage="denoise", done=1, total=4, fraction=0.1, eta_s=3.0)
-    job = store.record_progress(name, attempt, told, new_preview=True)
-    assert (job.progress, job.preview_revision) == (told, job.revision)
+    progress = Progress(stage="denoise", done=1, total=4, fraction=0.1, eta_s=3.0)
+    job = store.record_progress(name, attempt, progress, new_preview=True)
+    assert (job.progress, job.preview_revision) == (progress, job.revision)
     job = store.mark_succeeded(name, attempt, FILES)
     assert (job.state, job.artifact_count, job.artifact_bytes) == (JobState.SUCCEEDED, 3, 3)
     assert store.list_artifacts(name, start=1, size=5) == FILES[1:]
@@ -186,22 +145,22 @@ def test_progress_and_success(store: JobStore) -> None:
         store.get_artifact(name, 3)
 
 
-def test_an_old_attempt_has_nothing_more_to_say(store: JobStore) -> None:
+def test_reports_of_an_earlier_attempt_are_refused(store: JobStore) -> None:
     create(store)
     name, first = start(store)
     assert store.mark_lost(name, first, GONE).state is JobState.QUEUED
     assert start(store) == (name, 2)
-    for word in (
+    for report in (
         lambda: store.record_progress(name, first, Progress()),
         lambda: store.renew_lease(name, first, 30.0),
         lambda: store.mark_succeeded(name, first, FILES),
         lambda: store.mark_failed(name, first, GONE),
     ):
         with pytest.raises(InvalidTransition):
-            word()
+            report()
 
 
-def test_the_last_attempt_fails(store: JobStore) -> None:
+def test_the_job_fails_after_the_last_attempt(store: JobStore) -> None:
     create(store)
     for _ in range(3):
         name, attempt = start(store)
@@ -209,7 +168,7 @@ def test_the_last_attempt_fails(store: JobStore) -> None:
     assert (job.state, job.attempt, job.failure) == (JobState.FAILED, 3, GONE)
 
 
-def test_draining_costs_no_attempt(store: JobStore) -> None:
+def test_requeueing_costs_no_attempt(store: JobStore) -> None:
     create(store)
     name, attempt = start(store)
     store.record_progress(name, attempt, Progress(fraction=0.5))
@@ -217,7 +176,7 @@ def test_draining_costs_no_attempt(store: JobStore) -> None:
     assert (job.state, job.attempt, job.progress) == (JobState.QUEUED, 0, Progress())
 
 
-def test_leases_run_out(store: JobStore, clock: Clock) -> None:
+def test_expired_leases_requeue_their_jobs(store: JobStore, clock: Clock) -> None:
     create(store)
     name, attempt = start(store)
     clock.now += 29
@@ -232,7 +191,7 @@ def test_leases_run_out(store: JobStore, clock: Clock) -> None:
     assert [job.id for job in store.requeue_expired(GONE)] == [name]
 
 
-def test_cancel_in_the_queue_and_at_work(store: JobStore) -> None:
+def test_cancel_of_queued_and_running_jobs(store: JobStore) -> None:
     first, second = create(store, "r1"), create(store, "r2")
     name, attempt = start(store)
     assert store.cancel(second).state is JobState.CANCELLED
@@ -263,7 +222,7 @@ def test_only_an_ended_job_can_be_deleted(store: JobStore) -> None:
         store.get(name)
 
 
-def test_pages_run_from_new_to_old(store: JobStore) -> None:
+def test_pages_list_the_newest_jobs_first(store: JobStore) -> None:
     names = [create(store, f"r{k}") for k in range(5)]
     create(store, "r9", owner="bert")
     seen: list[str] = []
@@ -279,7 +238,7 @@ def test_pages_run_from_new_to_old(store: JobStore) -> None:
     assert [job.id for job in running] == names[:1]
 
 
-def test_models_are_remembered(store: JobStore) -> None:
+def test_models_are_saved_in_order(store: JobStore) -> None:
     assert store.list_models() == ()
     store.save_models([MODEL, replace(MODEL, name="wan")])
     store.save_models([replace(MODEL, name="wan"), MODEL])

@@ -20,7 +20,7 @@ def never() -> bool:
     return False
 
 
-def test_good_pictures_pass(tmp_path: Path) -> None:
+def test_valid_images_pass(tmp_path: Path) -> None:
     paths = [malformed_images.valid(tmp_path / f"plate.{k:04d}.exr") for k in range(3)]
     latents = tmp_path / "bg_v001.safetensors"
     latents.write_bytes(b"no picture, and nothing that is decoded here")
@@ -49,7 +49,7 @@ def test_good_pictures_pass(tmp_path: Path) -> None:
         (lambda path: malformed_images.with_channels(path, 300), "300 channels are too many"),
     ],
 )
-def test_the_first_bad_one_is_named(
+def test_the_first_refused_image_is_named(
     tmp_path: Path, make: Callable[[Path], Path], words: str
 ) -> None:
     good, bad = malformed_images.valid(tmp_path / "a.exr"), make(tmp_path / "b.exr")
@@ -66,7 +66,7 @@ def test_the_first_bad_one_is_named(
         ("MAX_FRAME_BYTES", 8 * 6 * 4 * 2 - 1, "8 x 6 pixels of 4 channels are too much"),
     ],
 )
-def test_size_is_limited_before_anything_is_decoded(
+def test_size_is_checked_before_decoding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, words: str
 ) -> None:
     path = str(malformed_images.valid(tmp_path / "plate.exr"))
@@ -88,7 +88,7 @@ def test_memory_and_time_are_limited() -> None:
     assert "MemoryError" in done.stderr
 
 
-def test_a_child_that_is_killed_refuses_the_picture_it_was_at(
+def test_a_crash_of_the_child_refuses_the_current_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder in front of the package stands for a decoder that crashes."""

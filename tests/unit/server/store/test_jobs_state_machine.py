@@ -1,4 +1,4 @@
-"""Any order of events: no job is lost, none runs twice at once, an end is final, revisions rise."""
+"""Any order of events: no job is lost or runs twice at once, ends are final, revisions rise."""
 
 from __future__ import annotations
 

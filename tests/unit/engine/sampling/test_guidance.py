@@ -1,0 +1,49 @@
+"""Classifier-free guidance, and two conditionings as one batch."""
+
+from __future__ import annotations
+
+import torch
+
+from fakes.uncached_predictor import uncached_predictor
+from layert2v_engine.layout import StreamLayout
+from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.sampling.denoise import stream_noise
+from layert2v_engine.sampling.guidance import Conditioning, classifier_free_guidance, concat
+
+LAYOUT = StreamLayout.for_foregrounds(1)
+NOISE = stream_noise(LAYOUT.names, (4, 2, 6, 8), seed=3)
+
+
+def conditioning(value: float, length: int) -> Conditioning:
+    return Conditioning(torch.full((1, 3, length, 8), value), None)
+
+
+def test_prompts_of_two_lengths_are_concatenated_under_a_mask() -> None:
+    both = concat(conditioning(1.0, 5), conditioning(2.0, 3))
+    assert both.states.shape == (2, 3, 5, 8)
+    assert both.mask is not None
+    assert both.mask.sum(-1).tolist() == [[5, 5, 5], [3, 3, 3]]
+    assert concat(conditioning(1.0, 5), conditioning(1.0, 5)).mask is None
+
+
+@torch.no_grad()
+def test_guidance_in_one_batch_equals_two_forwards() -> None:
+    torch.manual_seed(0)
+    network = LayeredWanTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=16,
+        in_channels=4,
+        out_channels=4,
+        text_dim=8,
+        freq_dim=32,
+        ffn_dim=64,
+        num_layers=2,
+        rope_max_seq_len=64,
+    ).eval()
+    predict = uncached_predictor(network, LAYOUT)
+    prompts = Conditioning(torch.randn(1, 3, 5, 8), torch.arange(5).expand(1, 3, 5) < 4)
+    negative = Conditioning(torch.randn(1, 3, 3, 8), None)
+    times = torch.full((1, len(LAYOUT)), 600.0)
+    cond, uncond = (predict(NOISE, times, text) for text in (prompts, negative))
+    together = classifier_free_guidance(predict, NOISE, times, 2.5, prompts, negative)
+    torch.testing.assert_close(together, uncond + 2.5 * (cond - uncond), atol=1e-5, rtol=0)

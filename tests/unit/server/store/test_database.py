@@ -1,0 +1,56 @@
+"""The database: migrations, and the lock of one server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, insert
+
+from layert2v.spec import GenerateSpec
+from layert2v_server.errors import (
+    ConfigError,
+)
+from layert2v_server.store.database import exclusive_lock, open_database, read_transaction
+from layert2v_server.store.jobs import JobStore
+from layert2v_server.store.rows import new_row
+from layert2v_server.store.tables import jobs, metadata
+
+SPEC = GenerateSpec(prompt="a fox", seed=7)
+
+
+def test_migrations_create_the_tables(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "jobs.sqlite3")
+    with read_transaction(engine) as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
+def test_jobs_of_the_first_schema_are_generations(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'jobs.sqlite3'}")
+    config = Config()
+    config.set_main_option("script_location", "layert2v_server.store:migrations")
+    whose = {"owner": "anna", "request_id": "r1", "request_digest": ""}
+    row = {**whose, **new_row("a" * 32, SPEC, "", 1.0)}
+    before = {name: value for name, value in row.items() if name not in ("kind", "source")}
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(insert(jobs).values(before))
+    engine.dispose()
+    opened = open_database(tmp_path / "jobs.sqlite3")
+    job = JobStore(opened).get("a" * 32)
+    assert (job.spec, job.source) == (SPEC, "")
+    opened.dispose()
+
+
+def test_the_lock_admits_one_server(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with exclusive_lock(lock), pytest.raises(ConfigError), exclusive_lock(lock):
+        pass
+    with exclusive_lock(lock):
+        pass

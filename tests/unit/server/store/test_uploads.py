@@ -1,0 +1,127 @@
+"""Uploads: resumed, checked, and found by content."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from layert2v_server.errors import (
+    ArtifactNotFound,
+    ChecksumMismatch,
+    InvalidArgument,
+    OffsetOutOfRange,
+)
+from layert2v_server.store.uploads import Upload, UploadStore
+
+DATA = b"0123456789"
+
+
+@pytest.fixture
+def uploads(tmp_path: Path) -> UploadStore:
+    return UploadStore(tmp_path / "uploads", max_bytes=100)
+
+
+@pytest.fixture
+def upload() -> Upload:
+    return Upload(
+        id=str(uuid.UUID(int=7)),
+        owner="anna",
+        size_bytes=len(DATA),
+        sha256=hashlib.sha256(DATA).hexdigest(),
+        media_type="image/png",
+    )
+
+
+def test_an_upload_is_resumed(uploads: UploadStore, upload: Upload) -> None:
+    assert uploads.begin(upload) == 0
+    assert uploads.append(upload, 0, DATA[:4]) == 4
+    again = UploadStore(uploads.root, max_bytes=100)
+    assert again.begin(upload) == again.committed_bytes(upload.id, "anna") == 4
+    again.append(upload, 4, DATA[4:])
+    again.finish(upload)
+    again.finish(upload)
+    assert again.path(upload.id).read_bytes() == DATA
+    assert again.committed_bytes(upload.id, "anna") == len(DATA)
+
+
+def test_old_uploads_are_deleted(uploads: UploadStore, upload: Upload) -> None:
+    uploads.begin(upload)
+    uploads.append(upload, 0, DATA[:4])
+    uploads.delete_older(time.time() - 60)
+    assert uploads.committed_bytes(upload.id, "anna") == 4
+    uploads.delete_older(time.time() + 60)
+    assert list(uploads.root.iterdir()) == []
+
+
+@pytest.mark.parametrize(("offset", "data"), [(1, b"x"), (0, DATA + b"x"), (-1, b"x")])
+def test_bytes_are_appended_in_order(
+    uploads: UploadStore, upload: Upload, offset: int, data: bytes
+) -> None:
+    uploads.begin(upload)
+    with pytest.raises(OffsetOutOfRange):
+        uploads.append(upload, offset, data)
+
+
+def test_a_damaged_upload_is_deleted(uploads: UploadStore, upload: Upload) -> None:
+    uploads.begin(upload)
+    uploads.append(upload, 0, DATA[::-1])
+    with pytest.raises(ChecksumMismatch):
+        uploads.finish(upload)
+    assert uploads.committed_bytes(upload.id, "anna") == 0
+    assert not uploads.path(upload.id).exists()
+
+
+def test_an_upload_must_be_complete(uploads: UploadStore, upload: Upload) -> None:
+    uploads.begin(upload)
+    with pytest.raises(OffsetOutOfRange):
+        uploads.finish(upload)
+
+
+def test_an_upload_belongs_to_its_owner(uploads: UploadStore, upload: Upload) -> None:
+    uploads.begin(upload)
+    assert uploads.committed_bytes(upload.id, "bert") == 0
+    with pytest.raises(ArtifactNotFound):
+        uploads.get(upload.id, "bert")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": "../../etc/passwd"},
+        {"id": ""},
+        {"size_bytes": 101},
+        {"size_bytes": -1},
+        {"sha256": "x" * 64},
+        {"media_type": "image/png; charset=x\n"},
+    ],
+)
+def test_announced_uploads_are_validated(
+    uploads: UploadStore, upload: Upload, wrong: dict[str, object]
+) -> None:
+    fields = {name: getattr(upload, name) for name in Upload.__slots__}
+    with pytest.raises(InvalidArgument):
+        uploads.begin(Upload(**{**fields, **wrong}))
+
+
+def test_an_upload_id_is_for_one_file(uploads: UploadStore, upload: Upload) -> None:
+    uploads.begin(upload)
+    fields = {name: getattr(upload, name) for name in Upload.__slots__}
+    with pytest.raises(InvalidArgument):
+        uploads.begin(Upload(**{**fields, "size_bytes": 11}))
+
+
+def test_a_complete_upload_is_found_by_hash(uploads: UploadStore, upload: Upload) -> None:
+    uploads.begin(upload)
+    uploads.append(upload, 0, DATA)
+    assert uploads.find_by_hash("anna", upload.sha256) is None
+    uploads.finish(upload)
+    again = UploadStore(uploads.root, max_bytes=100)
+    for store in (uploads, again):
+        assert store.find_by_hash("anna", upload.sha256) == store.path(upload.id)
+        assert store.find_by_hash("bert", upload.sha256) is None
+    again.delete_older(time.time() + 60)
+    assert again.find_by_hash("anna", upload.sha256) is None
