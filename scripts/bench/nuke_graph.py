@@ -23,12 +23,13 @@ RUNS = 30
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "stack"
+    """Print the medians of new layers and of version swaps."""
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root) / "stack"
         write_stack(folder)
-        fresh = [arrival(Studio(Path(place)), folder) for _ in range(RUNS)]
-        studio = Studio(Path(place))
-        arrival(studio, folder)
+        fresh = [measure_arrival(Studio(Path(root)), folder) for _ in range(RUNS)]
+        studio = Studio(Path(root))
+        measure_arrival(studio, folder)
         swaps = []
         for version in range(2, RUNS + 2):
             again(folder, "fg_01", "shadow_01")
@@ -41,8 +42,8 @@ def main() -> None:
     print(f"version swap  {1e3 * swap:7.1f} ms median (baseline)    ratio {new / swap:.2f}")
 
 
-def arrival(studio: Studio, folder: Path) -> float:
-    """Seconds from a finished job to its nodes."""
+def measure_arrival(studio: Studio, folder: Path) -> float:
+    """Return seconds from a finished job to its nodes."""
     studio.asked()
     seconds = measure(lambda: studio.done(folder))
     if "Merge_fg_01" not in studio.nuke.dump()["LayerT2V1"]["nodes"]:
@@ -51,6 +52,7 @@ def arrival(studio: Studio, folder: Path) -> float:
 
 
 def measure(work: Callable[[], None]) -> float:
+    """Return the wall-clock seconds of the work."""
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin

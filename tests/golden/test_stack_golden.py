@@ -1,7 +1,7 @@
-"""What layer files have been, kept as numbers: headers, pixels of a known picture, colour.
+"""What layer files have been, kept as numbers: headers, pixels of a known picture, color.
 
-A difference means that stacks made yesterday and today do not match. If that is wanted, write the
-numbers anew with `python tests/golden/test_stack_golden.py` and say why in the change.
+A difference means that stacks made yesterday and today do not match. If that is expected, write the
+numbers anew with ``python tests/golden/test_stack_golden.py`` and say why in the change.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ULP = 1
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Headers and pixels of a small stack, and colours through every delivered space."""
+    """Headers and pixels of a small stack, and colors through every delivered space."""
     ramp = torch.linspace(0, 1, 12).reshape(1, 3, 4)
     with StackWriter(
         folder,
@@ -75,17 +75,17 @@ def _colors() -> dict[str, list[list[int]]]:
 
 
 def test_headers_are_what_they_were(tmp_path: Path) -> None:
-    made, golden = measure(tmp_path / "s"), json.loads(GOLDEN.read_text(encoding="utf-8"))
-    assert list(made["files"]) == list(golden["files"])
+    result, golden = measure(tmp_path / "s"), json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert list(result["files"]) == list(golden["files"])
     for name, file in golden["files"].items():
-        assert made["files"][name]["header"] == file["header"]
+        assert result["files"][name]["header"] == file["header"]
 
 
 def test_pixels_are_what_they_were(tmp_path: Path) -> None:
-    made, golden = measure(tmp_path / "s"), json.loads(GOLDEN.read_text(encoding="utf-8"))
+    result, golden = measure(tmp_path / "s"), json.loads(GOLDEN.read_text(encoding="utf-8"))
     for name, file in golden["files"].items():
         for channel, bits in file["bits"].items():
-            steps = np.subtract(made["files"][name]["bits"][channel], bits)
+            steps = np.subtract(result["files"][name]["bits"][channel], bits)
             assert np.abs(steps).max() <= ULP, (name, channel)
 
 

@@ -76,7 +76,7 @@ def test_layers_are_not_delivered_in_a_space_that_is_not_linear(
 
 
 def test_the_config_has_a_full_name_and_not_default(pinned: ColorConfig) -> None:
-    """`ocio://default` means another config in every release of the library."""
+    """``ocio://default`` means another config in every release of the library."""
     assert pinned.label == PINNED_CONFIG
     names = [each[0] for each in ocio.BuiltinConfigRegistry().getBuiltinConfigs()]
     assert PINNED_CONFIG in names
@@ -139,9 +139,9 @@ def test_compiled_color_is_ocios_own_within_a_half_ulp(
 ) -> None:
     convert = pinned.transform(source, target)
     assert convert.compiled
-    made, wanted = convert(wide_values()).half(), convert.apply_on_cpu(wide_values()).half()
-    steps = made.view(torch.int16).int() - wanted.view(torch.int16).int()
-    near_zero = (made - wanted).abs() < 1e-5
+    result, expected = convert(wide_values()).half(), convert.apply_on_cpu(wide_values()).half()
+    steps = result.view(torch.int16).int() - expected.view(torch.int16).int()
+    near_zero = (result - expected).abs() < 1e-5
     assert bool(((steps.abs() <= 1) | near_zero).all())
 
 
@@ -158,9 +158,9 @@ def test_any_leading_dimensions_and_views_with_gaps_are_taken(pinned: ColorConfi
     video = torch.rand(2, 5, 16, 24, 3).permute(0, 1, 4, 2, 3)[..., 1:-1]
     for target in ("lin_ap1_scene", "ACEScct"):
         convert = pinned.transform("srgb_rec709_scene", target)
-        made = convert(video)
-        assert made.shape == video.shape
-        torch.testing.assert_close(made[1, 2], convert(video[1, 2].contiguous()))
+        result = convert(video)
+        assert result.shape == video.shape
+        torch.testing.assert_close(result[1, 2], convert(video[1, 2].contiguous()))
 
 
 def test_the_input_is_not_changed(pinned: ColorConfig) -> None:
@@ -173,8 +173,8 @@ def test_white_stays_one_and_is_not_blown_up_through_a_view(pinned: ColorConfig)
     """Inverting the ACES view would make white 128 and soft edges explode."""
     white = torch.ones(3, 1, 1)
     for target in ("lin_rec709_scene", "lin_ap1_scene"):
-        made = pinned.transform("srgb_rec709_scene", target)(white)
-        torch.testing.assert_close(made, white, atol=2e-6, rtol=0)
+        result = pinned.transform("srgb_rec709_scene", target)(white)
+        torch.testing.assert_close(result, white, atol=2e-6, rtol=0)
 
 
 def test_texture_and_display_srgb_are_the_same_numbers(pinned: ColorConfig) -> None:
@@ -184,15 +184,15 @@ def test_texture_and_display_srgb_are_the_same_numbers(pinned: ColorConfig) -> N
 
 
 def test_the_matrix_is_the_published_one(pinned: ColorConfig) -> None:
-    made = pinned.transform("lin_rec709_scene", "lin_ap1_scene")(torch.eye(3)[:, :, None])[..., 0]
-    wanted = torch.tensor(
+    result = pinned.transform("lin_rec709_scene", "lin_ap1_scene")(torch.eye(3)[:, :, None])[..., 0]
+    expected = torch.tensor(
         [
             [0.6130974, 0.3395231, 0.0473795],
             [0.0701937, 0.9163539, 0.0134524],
             [0.0206156, 0.1095698, 0.8698146],
         ]
     )
-    torch.testing.assert_close(made, wanted, atol=1e-6, rtol=0)
+    torch.testing.assert_close(result, expected, atol=1e-6, rtol=0)
 
 
 def test_the_curve_is_close_to_the_rounded_standard(pinned: ColorConfig) -> None:
@@ -200,8 +200,8 @@ def test_the_curve_is_close_to_the_rounded_standard(pinned: ColorConfig) -> None
     code = np.linspace(0.0, 1.0, 4096)
     iec = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
     picture = torch.tensor(code, dtype=torch.float32).expand(3, 1, -1)
-    made = pinned.transform("srgb_rec709_scene", "lin_rec709_scene")(picture)[0, 0].numpy()
-    assert np.all(np.abs(made - iec) <= 2.6e-4 * np.maximum(iec, 1e-4) + 1e-7)
+    result = pinned.transform("srgb_rec709_scene", "lin_rec709_scene")(picture)[0, 0].numpy()
+    assert np.all(np.abs(result - iec) <= 2.6e-4 * np.maximum(iec, 1e-4) + 1e-7)
 
 
 def test_half_precision_input_is_widened_before_the_curve(pinned: ColorConfig) -> None:
@@ -217,9 +217,9 @@ def test_a_host_config_without_srgb_is_joined_through_the_interchange_role(
     path = tmp_path / "studio.ocio"
     path.write_text(STUDIO)
     studio = ColorConfig.load(path)
-    made = studio.transform("srgb_rec709_scene", "Show Linear")(gradient())
-    wanted = pinned.transform("srgb_rec709_scene", "lin_ap1_scene")(gradient())
-    torch.testing.assert_close(made, wanted, atol=1e-6, rtol=0)
+    result = studio.transform("srgb_rec709_scene", "Show Linear")(gradient())
+    expected = pinned.transform("srgb_rec709_scene", "lin_ap1_scene")(gradient())
+    torch.testing.assert_close(result, expected, atol=1e-6, rtol=0)
 
 
 @pytest.fixture
@@ -242,9 +242,9 @@ def test_color_keeps_its_precision_where_the_model_gave_it_up(pinned: ColorConfi
 def test_color_on_cuda_is_color_on_the_cpu(pinned: ColorConfig) -> None:
     for source, target in COMPILED:
         convert = pinned.transform(source, target)
-        made = convert(wide_values().cuda())
-        assert made.is_cuda
-        torch.testing.assert_close(made.cpu(), convert(wide_values()), atol=2e-6, rtol=2e-6)
+        result = convert(wide_values().cuda())
+        assert result.is_cuda
+        torch.testing.assert_close(result.cpu(), convert(wide_values()), atol=2e-6, rtol=2e-6)
 
 
 def test_an_unknown_source_is_a_clear_error(pinned: ColorConfig) -> None:

@@ -43,8 +43,8 @@ def test_half_values_come_back_to_the_bit(tmp_path: Path, codec: str) -> None:
 def test_the_codec_in_the_file_is_the_one_asked_for(tmp_path: Path, codec: str) -> None:
     """OIIO turns a name that it does not know into zip without a word."""
     header, _ = read_exr(write(tmp_path / "a.exr", pixels(), codec))
-    wanted = {"none": "NO_COMPRESSION"}.get(codec, f"{codec.upper()}_COMPRESSION")
-    assert header["compression"] == getattr(OpenEXR, wanted)
+    expected = {"none": "NO_COMPRESSION"}.get(codec, f"{codec.upper()}_COMPRESSION")
+    assert header["compression"] == getattr(OpenEXR, expected)
 
 
 @pytest.mark.parametrize("codec", ["htj2k", "b44a", "pxr24", "ZIP", ""])
@@ -120,7 +120,7 @@ def test_there_is_no_view_and_one_part(tmp_path: Path) -> None:
 def test_the_frame_rate_is_a_fraction_under_its_right_name(
     tmp_path: Path, fps: float, rate: Fraction
 ) -> None:
-    """OIIO's own generic name lands in the file as `FramesPerSecond`, which nobody reads."""
+    """OIIO's own generic name lands in the file as ``FramesPerSecond``, which nobody reads."""
     header, _ = read_exr(write(tmp_path / "a.exr", pixels(), fps=fps))
     assert header["framesPerSecond"] == rate
     assert "FramesPerSecond" not in header

@@ -27,25 +27,25 @@ def code_values(picture: torch.Tensor) -> np.ndarray:
 @pytest.mark.parametrize("colorspace", ["lin_rec709_scene", "lin_ap1_scene", "lin_rec2020_scene"])
 def test_previews_show_the_color_that_came_in(tmp_path: Path, colorspace: str) -> None:
     """Colorimetric there and back: no view transform darkens the picture."""
-    made = write_stack(tmp_path, colorspace=colorspace)
+    result = write_stack(tmp_path, colorspace=colorspace)
     shown = preview.to_srgb_bytes(
-        preview.load_frame(tmp_path, made.layer("bg"), 1001), transform(made)
+        preview.load_frame(tmp_path, result.layer("bg"), 1001), transform(result)
     )
     assert np.abs(shown - code_values(gradient())).max() <= 1
 
 
 def test_the_movie_is_tagged_and_colored_as_bt709(tmp_path: Path) -> None:
     """FFmpeg's own conversion would use the BT.601 matrix under a BT.709 tag."""
-    made = write_stack(tmp_path, width=64, height=48)
+    result = write_stack(tmp_path, width=64, height=48)
     clip = open_clip(tmp_path / preview.preview_folder(1) / preview.MOVIE)
     assert (clip.info.matrix, clip.info.full_range, clip.info.assumed) == ("bt709", False, ())
-    assert clip.info.frames == made.frames
-    wanted = preview.to_srgb_bytes(
-        preview.load_frame(tmp_path, made.flat("comp"), 1001), transform(made)
+    assert clip.info.frames == result.frames
+    expected = preview.to_srgb_bytes(
+        preview.load_frame(tmp_path, result.flat("comp"), 1001), transform(result)
     )
-    factor = clip.info.height // made.height
+    factor = clip.info.height // result.height
     middle = next(iter(clip)).rgb.movedim(0, -1)[factor // 2 :: factor, factor // 2 :: factor]
-    assert np.abs(middle.numpy() * 255 - wanted).mean() < 3.0
+    assert np.abs(middle.numpy() * 255 - expected).mean() < 3.0
 
 
 def test_the_movie_carries_all_color_tags(tmp_path: Path) -> None:
@@ -57,8 +57,8 @@ def test_the_movie_carries_all_color_tags(tmp_path: Path) -> None:
 
 
 def test_the_same_frames_give_the_same_movie(tmp_path: Path) -> None:
-    made = write_stack(tmp_path, width=112, height=80, frames=9)
-    again = (preview.write_movie(tmp_path, made, transform(made)) for _ in range(4))
+    result = write_stack(tmp_path, width=112, height=80, frames=9)
+    again = (preview.write_movie(tmp_path, result, transform(result)) for _ in range(4))
     assert len({movie.read_bytes() for movie in again}) == 1
 
 
@@ -80,17 +80,17 @@ def test_the_contact_sheet_has_a_column_for_frames_from_first_to_last(
 
 
 def test_the_contact_sheet_shows_layers_over_a_checkerboard(tmp_path: Path) -> None:
-    made = write_stack(tmp_path)
+    result = write_stack(tmp_path)
     board = preview.composite_on_checker(torch.zeros(HEIGHT, WIDTH, 4))
     assert len(board[..., 0].unique()) == 2
-    opaque = preview.load_frame(tmp_path, made.layer("bg"), 1001)
+    opaque = preview.load_frame(tmp_path, result.layer("bg"), 1001)
     assert torch.equal(preview.composite_on_checker(opaque), opaque.float())
 
 
 def test_long_prompts_and_missing_refs_fit_the_sheet(tmp_path: Path) -> None:
-    made = write_stack(tmp_path)
-    layers = tuple(replace(layer, prompt="a very long prompt " * 40) for layer in made.layers)
-    plain = replace(made, prompt="word " * 400, layers=layers, flats=made.flats[:1])
-    preview.write_contact_sheet(tmp_path, plain, transform(made))
+    result = write_stack(tmp_path)
+    layers = tuple(replace(layer, prompt="a very long prompt " * 40) for layer in result.layers)
+    plain = replace(result, prompt="word " * 400, layers=layers, flats=result.flats[:1])
+    preview.write_contact_sheet(tmp_path, plain, transform(result))
     with Image.open(tmp_path / preview.preview_folder(1) / preview.CONTACT_SHEET) as sheet:
         assert sheet.mode == "RGB"

@@ -49,8 +49,8 @@ def transform(stack: Stack) -> preview.ColorTransform:
 
 
 def page(folder: Path, **changes: str) -> tuple[Stack, str]:
-    made = replace(write_stack(folder), **changes)
-    return made, write_viewer(folder, made, transform(made)).read_text(encoding="utf-8")
+    result = replace(write_stack(folder), **changes)
+    return result, write_viewer(folder, result, transform(result)).read_text(encoding="utf-8")
 
 
 def test_the_viewer_needs_nothing_but_itself(tmp_path: Path) -> None:
@@ -62,10 +62,10 @@ def test_the_viewer_needs_nothing_but_itself(tmp_path: Path) -> None:
 
 
 def test_the_viewer_holds_every_frame_of_every_layer(tmp_path: Path) -> None:
-    made, text = page(tmp_path)
+    result, text = page(tmp_path)
     data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
     assert [layer["name"] for layer in data["layers"]] == ["bg", "shadow_01", "fg_01"]
-    assert all(len(layer["frames"]) == made.frames for layer in [*data["layers"], data["ref"]])
+    assert all(len(layer["frames"]) == result.frames for layer in [*data["layers"], data["ref"]])
     foreground = b64decode(data["layers"][2]["frames"][0].partition(",")[2])
     with Image.open(BytesIO(foreground)) as picture:
         assert (picture.format, picture.size) == ("WEBP", (WIDTH, 2 * HEIGHT))
@@ -78,8 +78,8 @@ def test_text_of_the_artist_cannot_become_markup(tmp_path: Path) -> None:
 
 
 def test_big_pictures_are_embedded_small(tmp_path: Path) -> None:
-    made = write_stack(tmp_path, width=1400, height=40, frames=1)
-    text = write_viewer(tmp_path, made, transform(made)).read_text(encoding="utf-8")
+    result = write_stack(tmp_path, width=1400, height=40, frames=1)
+    text = write_viewer(tmp_path, result, transform(result)).read_text(encoding="utf-8")
     assert '"width": 512, "height": 15' in text
 
 
@@ -100,16 +100,16 @@ def test_the_page_composites_what_the_files_hold(tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium here to open the viewer with")
-    made, text = page(tmp_path)
+    result, text = page(tmp_path)
     (tmp_path / "probe.html").write_text(text.replace("</body>", PROBE + "</body>"))
     seen = probed(browser, tmp_path)
     shots = {name: np.array(v).reshape(HEIGHT, WIDTH, 4)[..., :3] for name, v in seen.items()}
     for name, frame in (("comp", 1001), ("next", 1002)):
-        wanted = preview.to_srgb_bytes(
-            preview.load_frame(tmp_path, made.flat("comp"), frame), transform(made)
+        expected = preview.to_srgb_bytes(
+            preview.load_frame(tmp_path, result.flat("comp"), frame), transform(result)
         )
-        assert np.abs(shots[name] - wanted.astype(int)).max() <= 3
-    alpha = preview.load_frame(tmp_path, made.layer("fg_01"), 1001)[..., 3].float().numpy() * 255
+        assert np.abs(shots[name] - expected.astype(int)).max() <= 3
+    alpha = preview.load_frame(tmp_path, result.layer("fg_01"), 1001)[..., 3].float().numpy() * 255
     assert (shots["alpha"] == 255).all()
     assert np.abs(shots["foreground"][..., 0] - alpha).max() <= 1
     assert np.abs(shots["without"][0, 0].astype(int) - shots["comp"][0, 0]).max() > 20
