@@ -36,13 +36,25 @@ def words(name: str) -> list[str]:
 
 
 def defined_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield line and name of all that a module defines: classes, functions, arguments, variables."""
+    """Yield line and name of all that a module defines: classes, functions, arguments, variables.
+
+    Blender's properties, whose annotations are calls, are left out: files store their names.
+    """
+    properties = {
+        node.target
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.annotation, ast.Call)
+    }
     for node in ast.walk(tree):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
             yield node.lineno, node.name
         elif isinstance(node, ast.arg):
             yield node.lineno, node.arg
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        elif (
+            isinstance(node, ast.Name)
+            and isinstance(node.ctx, ast.Store)
+            and node not in properties
+        ):
             yield node.lineno, node.id
 
 

@@ -1,15 +1,15 @@
 """LayerT2V in Blender: prompts become layers in the compositor, the 3D scene or the sequencer.
 
-Layers of the house: ``panels`` and ``operators`` over ``session`` (requests) and ``library``
-(stacks), these over ``model`` (what a scene remembers), and ``compositor``, ``planes`` and
-``strips``, which know only a ``Shown`` stack. Only ``session`` and what it is given by the client
-speak to a server, and grpc is imported on first use.
+``ui`` and ``operators`` stand over ``requests`` (sessions with servers) and ``stack_list``
+(stacks), these over ``model`` (what a scene saves) and ``views``, which know only a ``StackView``.
+At the bottom are ``settings`` and ``stack_view``. Only ``requests`` and what it is given by the
+client speak to a server, and grpc is imported on first use.
 """
 
-from . import model, operators, preferences, preview_icons, requests
-from .ui import panels
+from . import model, operators, preview_icons, requests, stack_list
+from .ui import panels, preferences
 
-_MODULES = (preferences, model, preview_icons, operators, panels, requests)
+_MODULES = (preferences, model, preview_icons, stack_list, operators, panels, requests)
 
 
 def register() -> None:

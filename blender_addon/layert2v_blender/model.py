@@ -1,10 +1,12 @@
-"""What a scene remembers: the prompts, its stacks with their layers and states, open requests.
+"""What is saved in a .blend: prompts, stacks with their layers and states, open requests.
 
-All of it is saved in the .blend. How requests are doing right now is not here but in ``session``,
-so that an undo cannot turn it back.
+Names of properties are what files store, so they keep their spelling. How requests are doing right
+now is not here but in ``requests``, so that an undo cannot turn it back.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import bpy
 from bpy.props import (
@@ -17,7 +19,10 @@ from bpy.props import (
     StringProperty,
 )
 
+from layert2v.labels import LABELS
+
 from . import model_cache
+from .versions import BLEND_RELATIVE_PATH
 
 TARGETS = (
     ("COMPOSITOR", "Compositor", "A node group with an output per layer", "NODE_COMPOSITING", 0),
@@ -26,46 +31,59 @@ TARGETS = (
 )
 
 
-def _seed_changed(self, _context):
-    cleaned = "".join(filter(str.isdigit, self.seed))[:19]
-    if cleaned != self.seed:
-        self.seed = cleaned
+# Called with a stack after what is shown of it has changed; ``stack_list`` adds its own.
+stack_listeners: list[Callable[["LAYERT2V_Stack"], None]] = []
 
 
-def _own_sampling_changed(self, _context):
-    model = model_cache.chosen(self.id_data)
+def _label(field: str) -> dict[str, str]:
+    """Return name and tooltip of a field as every host has them."""
+    return {"name": LABELS[field].text, "description": LABELS[field].tooltip}
+
+
+def _on_seed_changed(self: Any, _context: bpy.types.Context) -> None:
+    digits = "".join(filter(str.isdigit, self.seed))[:19]
+    if digits != self.seed:
+        self.seed = digits
+
+
+def _on_own_sampling_changed(self: "LAYERT2V_Scene", _context: bpy.types.Context) -> None:
+    model = model_cache.selected_model(self.id_data)
     if self.own_sampling and model is not None:
         self.steps, self.guidance = model.default_steps, model.default_guidance
 
 
-def _layer_changed(self, context):
-    from . import stack_list  # which needs these classes
+def _on_layer_changed(self: "LAYERT2V_Layer", context: bpy.types.Context) -> None:
+    for stack in self.id_data.layert2v.stacks:
+        if stack.uid == self.stack:
+            _on_stack_changed(stack, context)
 
-    if self.stack:
-        stack_list.refresh_by_uid(self.id_data, self.stack)
 
-
-def _stack_changed(self, context):
-    from . import stack_list
-
+def _on_stack_changed(self: "LAYERT2V_Stack", _context: bpy.types.Context) -> None:
     if self.layers:
-        stack_list.refresh(self)
+        for listener in stack_listeners:
+            listener(self)
 
 
 @lru_cache(maxsize=256)  # Blender needs these texts to stay alive
-def _version_items(known: tuple[tuple[int, str], ...]) -> list[tuple[str, str, str, int]]:
-    return [(str(number), f"v{number:03d}", prompt, number) for number, prompt in known]
+def _enum_items(versions: tuple[tuple[int, str], ...]) -> list[model_cache.EnumItem]:
+    return [(str(number), f"v{number:03d}", prompt, number) for number, prompt in versions]
 
 
-def _versions(self, _context):
-    return _version_items(tuple((one.number, one.prompt) for one in self.versions))
+def _version_items(self: "LAYERT2V_Layer", _context: Any) -> list[model_cache.EnumItem]:
+    return _enum_items(tuple((version.number, version.prompt) for version in self.versions))
 
 
 class LAYERT2V_Foreground(bpy.types.PropertyGroup):
-    prompt: StringProperty(name="Prompt", description="What this foreground layer shows")
+    """The prompt of one foreground layer."""
+
+    prompt: StringProperty(
+        name=LABELS["prompt"].text, description=LABELS["foreground_prompt"].tooltip
+    )
 
 
 class LAYERT2V_Version(bpy.types.PropertyGroup):
+    """One version of a layer, whichever state of the stack has it."""
+
     number: IntProperty()
     pattern: StringProperty()
     prompt: StringProperty()
@@ -75,35 +93,34 @@ class LAYERT2V_Version(bpy.types.PropertyGroup):
 class LAYERT2V_Layer(bpy.types.PropertyGroup):
     """One layer; ``current`` is its version in the newest state, ``shown`` the one in view."""
 
-    stack: StringProperty()  # its uid; empty while the layer is being filled
+    stack: StringProperty()  # its uid; empty while the layer is being updated
     role: StringProperty()
     current: IntProperty()
     versions: CollectionProperty(type=LAYERT2V_Version)
     shown: EnumProperty(
-        name="Version",
+        name=LABELS["version"].text,
         description="The version that is shown; nodes and their links stay as they are",
-        items=_versions,
-        update=_layer_changed,
+        items=_version_items,
+        update=_on_layer_changed,
     )
     visible: BoolProperty(
         name="Visible",
         description="Show the layer in the comp, the planes and the strips",
         default=True,
-        update=_layer_changed,
+        update=_on_layer_changed,
     )
     frozen: BoolProperty(
-        name="Freeze",
-        description="Keep this layer as it is, also when a layer it depends on is drawn again",
+        name=LABELS["frozen"].text,
+        description="Keep this layer as it is, even if a layer it depends on is generated again",
     )
-    prompt: StringProperty(name="Prompt", description="What the layer shows when it is drawn again")
+    prompt: StringProperty(**_label("layer_prompt"))
     seed: StringProperty(
-        name="Seed",
-        description="The same seed and prompt draw the same layer; empty for a new one",
-        update=_seed_changed,
+        name=LABELS["seed"].text,
+        description="The same seed and prompt give the same layer; empty for a new one",
+        update=_on_seed_changed,
     )
     strength: FloatProperty(
-        name="Strength",
-        description="How far the new layer may go from the old one; 1 forgets the old one",
+        **_label("strength"),
         min=0.05,
         max=1.0,
         default=1.0,
@@ -112,6 +129,8 @@ class LAYERT2V_Layer(bpy.types.PropertyGroup):
 
 
 class LAYERT2V_State(bpy.types.PropertyGroup):
+    """One entry of a stack's history."""
+
     number: IntProperty()
     action: StringProperty()
     created: StringProperty()
@@ -123,7 +142,7 @@ class LAYERT2V_Stack(bpy.types.PropertyGroup):
     """A stack on disk as this scene shows it; ``layers`` run from top to bottom, as listed."""
 
     uid: StringProperty()
-    folder: StringProperty(subtype="DIR_PATH")
+    folder: StringProperty(subtype="DIR_PATH", options=BLEND_RELATIVE_PATH)
     width: IntProperty()
     height: IntProperty()
     pixel_aspect: FloatProperty(default=1.0)
@@ -134,15 +153,15 @@ class LAYERT2V_Stack(bpy.types.PropertyGroup):
     model: StringProperty()
     understood: StringProperty()
     warning: StringProperty()
-    problem: StringProperty()  # why it cannot be shown as it should
+    problem: StringProperty()  # why it cannot be shown
     layers: CollectionProperty(type=LAYERT2V_Layer)
     active_layer: IntProperty()
     history: CollectionProperty(type=LAYERT2V_State)
     active_state: IntProperty()
     first_frame: IntProperty(
-        name="First Frame",
+        name=LABELS["start_frame"].text,
         description="The frame of the scene at which the stack's first picture is shown",
-        update=_stack_changed,
+        update=_on_stack_changed,
     )
 
 
@@ -151,59 +170,40 @@ class LAYERT2V_OpenRequest(bpy.types.PropertyGroup):
 
     request_id: StringProperty()
     job: StringProperty()
-    record: StringProperty()  # session.Request as JSON
+    record: StringProperty()  # ``requests.Request`` as JSON
 
 
 class LAYERT2V_Scene(bpy.types.PropertyGroup):
-    prompt: StringProperty(name="Prompt", description="What should be seen, in one sentence")
-    background: StringProperty(
-        name="Background", description="The background alone; empty: taken out of the prompt"
-    )
+    """The panel's fields, the stacks and the open requests of a scene."""
+
+    prompt: StringProperty(**_label("prompt"))
+    background: StringProperty(**_label("background_prompt"))
     foregrounds: CollectionProperty(type=LAYERT2V_Foreground)
-    negative: StringProperty(name="Avoid", description="What should not be seen")
+    negative: StringProperty(**_label("negative_prompt"))
     size_from_scene: BoolProperty(
         name="Size from Scene",
-        description="The render size of the scene, brought to the nearest the model can draw",
+        description="The render size of the scene, rounded to the nearest the model offers",
         default=True,
     )
-    width: IntProperty(name="Width", subtype="PIXEL", min=16, max=8192, default=128)
-    height: IntProperty(name="Height", subtype="PIXEL", min=16, max=8192, default=128)
-    frames: IntProperty(
-        name="Frames", description="How many frames; 0 for the model's default", min=0, max=10000
-    )
-    seed: StringProperty(
-        name="Seed",
-        description="The same seed and prompts draw the same stack; empty for a new one",
-        update=_seed_changed,
-    )
+    width: IntProperty(name=LABELS["width"].text, subtype="PIXEL", min=16, max=8192, default=128)
+    height: IntProperty(name=LABELS["height"].text, subtype="PIXEL", min=16, max=8192, default=128)
+    frames: IntProperty(**_label("frames"), min=0, max=10000)
+    seed: StringProperty(**_label("seed"), update=_on_seed_changed)
     own_sampling: BoolProperty(
         name="Own Steps and Guidance",
         description="Otherwise those the model was made for",
-        update=_own_sampling_changed,
+        update=_on_own_sampling_changed,
     )
-    steps: IntProperty(
-        name="Steps", description="More steps are slower and finer", min=1, max=1000, default=20
-    )
-    guidance: FloatProperty(
-        name="Guidance",
-        description="How strictly to follow the prompts",
-        min=0.0,
-        max=100.0,
-        default=4.0,
-    )
-    model: EnumProperty(
-        name="Model", description="The models of the server", items=model_cache.model_items
-    )
-    colorspace: EnumProperty(
-        name="Color Space",
-        description="The linear space the layers are delivered in",
-        items=model_cache.colorspace_items,
-    )
+    steps: IntProperty(**_label("steps"), min=1, max=1000, default=20)
+    guidance: FloatProperty(**_label("guidance"), min=0.0, max=100.0, default=4.0)
+    model: EnumProperty(**_label("model"), items=model_cache.model_items)
+    colorspace: EnumProperty(**_label("colorspace"), items=model_cache.colorspace_items)
     folder: StringProperty(
-        name="Folder",
+        name=LABELS["folder"].text,
         description="Where new stacks go, each in a folder of its own",
         subtype="DIR_PATH",
         default="//layert2v/",
+        options=BLEND_RELATIVE_PATH,
     )
     target: EnumProperty(
         name="Open In", description="Where a finished stack is opened", items=TARGETS
@@ -213,25 +213,27 @@ class LAYERT2V_Scene(bpy.types.PropertyGroup):
     requests: CollectionProperty(type=LAYERT2V_OpenRequest)
 
 
-CLASSES = (
-    LAYERT2V_Foreground,
-    LAYERT2V_Version,
-    LAYERT2V_Layer,
-    LAYERT2V_State,
-    LAYERT2V_Stack,
-    LAYERT2V_OpenRequest,
-    LAYERT2V_Scene,
+_register_classes, _unregister_classes = bpy.utils.register_classes_factory(
+    (
+        LAYERT2V_Foreground,
+        LAYERT2V_Version,
+        LAYERT2V_Layer,
+        LAYERT2V_State,
+        LAYERT2V_Stack,
+        LAYERT2V_OpenRequest,
+        LAYERT2V_Scene,
+    )
 )
 
 
 def active_stack(scene: bpy.types.Scene) -> LAYERT2V_Stack | None:
-    """The stack that is chosen in the panel."""
+    """Return the stack that is selected in the panel."""
     state = scene.layert2v
     return state.stacks[state.active_stack] if 0 <= state.active_stack < len(state.stacks) else None
 
 
 def active_layer(scene: bpy.types.Scene) -> LAYERT2V_Layer | None:
-    """The layer that is chosen in the list of the chosen stack."""
+    """Return the layer that is selected in the list of the active stack."""
     stack = active_stack(scene)
     if stack is None or not 0 <= stack.active_layer < len(stack.layers):
         return None
@@ -239,12 +241,10 @@ def active_layer(scene: bpy.types.Scene) -> LAYERT2V_Layer | None:
 
 
 def register() -> None:
-    for one in CLASSES:
-        bpy.utils.register_class(one)
+    _register_classes()
     bpy.types.Scene.layert2v = PointerProperty(type=LAYERT2V_Scene)
 
 
 def unregister() -> None:
     del bpy.types.Scene.layert2v
-    for one in reversed(CLASSES):
-        bpy.utils.unregister_class(one)
+    _unregister_classes()

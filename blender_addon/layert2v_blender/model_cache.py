@@ -1,4 +1,4 @@
-"""The models of each server, remembered on disk so that the panel knows them before it connects."""
+"""The models of each server, saved on disk so that the panel knows them before it connects."""
 
 from __future__ import annotations
 
@@ -8,64 +8,68 @@ from typing import Any
 
 import bpy
 
+from layert2v.atomic_write import atomic_write
 from layert2v.errors import ContractError
 from layert2v.spec import ModelInfo, model_from_json, model_to_json
 
-from . import preferences
+from . import settings
 from .stack_view import COLORSPACES
 
-_NAME = "models.json"
-_NONE = [("NONE", "Not connected", "Connect to a server to see its models", 0)]
+EnumItem = tuple[str, str, str, int]
 
-# Blender keeps no reference to the texts of a dynamic list, so these must; both are only caches.
-_known: dict[str, tuple[ModelInfo, ...]] = {}
-_lists: dict[tuple[tuple[str, str], ...], list[tuple[str, str, str, int]]] = {}
+_FILE_NAME = "models.json"
+_NOT_CONNECTED = [("NONE", "Not connected", "Connect to a server to see its models", 0)]
+
+_models_by_server: dict[str, tuple[ModelInfo, ...]] = {}
+# Blender keeps no reference to the texts of a dynamic enum, so this must.
+_enum_items: dict[tuple[tuple[str, str], ...], list[EnumItem]] = {}
 
 
-def remember(server: str, models: tuple[ModelInfo, ...]) -> None:
-    """Keep what a server has said, for this session and the next."""
-    if _known.get(server) != models:
-        _known[server] = models
-        saved = _load()
+def save_models(server: str, models: tuple[ModelInfo, ...]) -> None:
+    """Save the models that a server has reported, for this session and the next."""
+    if _models_by_server.get(server) != models:
+        _models_by_server[server] = models
+        saved = _read_file()
         saved[server] = [model_to_json(model) for model in models]
-        _path(create=True).write_text(json.dumps(saved), encoding="utf-8")
+        atomic_write(_path(create=True), json.dumps(saved))
 
 
 def models() -> tuple[ModelInfo, ...]:
-    """The models of the server that the preferences name; empty before it was ever reached."""
-    server = preferences.get().server
-    if server not in _known:
+    """Return the models of the server in the preferences; empty before it was ever reached."""
+    server = settings.preferences().server
+    if server not in _models_by_server:
         try:
-            _known[server] = tuple(map(model_from_json, _load().get(server, [])))
-        except ContractError:  # written by another version: the server will say it again
-            _known[server] = ()
-    return _known[server]
+            known = tuple(map(model_from_json, _read_file().get(server, [])))
+        except ContractError:  # written by another version: the server will report them again
+            known = ()
+        _models_by_server[server] = known
+    return _models_by_server[server]
 
 
-def chosen(scene: bpy.types.Scene) -> ModelInfo | None:
-    """The model that is chosen in the panel."""
+def selected_model(scene: bpy.types.Scene) -> ModelInfo | None:
+    """Return the model that is selected in the panel."""
     return next((model for model in models() if model.name == scene.layert2v.model), None)
 
 
-def model_items(_self: Any, _context: Any) -> list[tuple[str, str, str, int]]:
-    """The models as an enum's items."""
-    return _items(tuple((model.name, model.title) for model in models())) or _NONE
+def model_items(_self: Any, _context: Any) -> list[EnumItem]:
+    """Return the models as an enum's items."""
+    return _items(tuple((model.name, model.title) for model in models())) or _NOT_CONNECTED
 
 
-def colorspace_items(self: Any, _context: Any) -> list[tuple[str, str, str, int]]:
-    """The colour spaces of the chosen model that Blender knows, as an enum's items."""
-    model = chosen(self.id_data)
+def colorspace_items(self: Any, _context: Any) -> list[EnumItem]:
+    """Return the color spaces of the selected model that Blender knows, as an enum's items."""
+    model = selected_model(self.id_data)
     offered = COLORSPACES if model is None else model.colorspaces
     return _items(tuple((name, COLORSPACES[name]) for name in offered if name in COLORSPACES))
 
 
-def _items(pairs: tuple[tuple[str, str], ...]) -> list[tuple[str, str, str, int]]:
-    if pairs not in _lists:
-        _lists[pairs] = [(name, title, "", place) for place, (name, title) in enumerate(pairs)]
-    return _lists[pairs]
+def _items(pairs: tuple[tuple[str, str], ...]) -> list[EnumItem]:
+    if pairs not in _enum_items:
+        _enum_items[pairs] = [(name, title, "", index) for index, (name, title) in enumerate(pairs)]
+    return _enum_items[pairs]
 
 
-def _load() -> dict[str, Any]:
+def _read_file() -> dict[str, Any]:
     try:
         saved = json.loads(_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -74,4 +78,4 @@ def _load() -> dict[str, Any]:
 
 
 def _path(*, create: bool = False) -> Path:
-    return preferences.own_folder(create=create) / _NAME
+    return settings.user_folder(create=create) / _FILE_NAME

@@ -1,4 +1,4 @@
-"""First looks at unfinished work, as icons for the panel."""
+"""Previews of running requests, as icons for the panel."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import bpy.utils.previews
 _icons: bpy.utils.previews.ImagePreviewCollection | None = None
 
 
-def show(name: str, path: str) -> None:
-    """Take the picture at ``path`` as the newest look at ``name``."""
+def load_icon(name: str, path: str) -> None:
+    """Load the image at ``path`` as the newest preview of ``name``."""
     if _icons is not None:
         _icons.pop(name, None)
-        _icons.load(name, path, "IMAGE", True)  # from disk, also where the name was known
+        _icons.load(name, path, "IMAGE", True)  # from disk, even if the name was known
 
 
-def icon(name: str) -> int:
-    """The icon of the newest look; 0 where there is none."""
+def icon_id(name: str) -> int:
+    """Return the icon of the newest preview; 0 if there is none."""
     return _icons[name].icon_id if _icons is not None and name in _icons else 0
 
 

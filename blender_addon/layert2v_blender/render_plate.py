@@ -1,4 +1,4 @@
-"""Renders of the scene as plates: as large and as long as a stack, scene-linear EXR in a folder."""
+"""Renders of the scene as plates: at a stack's size and length, scene-linear EXR in a folder."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from typing import Any
 
 import bpy
 
-from . import preferences
-from .stack_view import Shown
+from .settings import user_folder
+from .stack_view import StackView
 
 COLORSPACE = "lin_rec709_scene"
-_NAME = "plate."
+_FILE_PREFIX = "plate."
 
 
-def folder(request_id: str) -> Path:
-    """Where the plate of a request is kept until the request has ended."""
-    return preferences.own_folder(create=True) / "plates" / request_id
+def plate_folder(request_id: str) -> Path:
+    """Return where the plate of a request is kept until the request has ended."""
+    return user_folder(create=True) / "plates" / request_id
 
 
-def forget(request_id: str) -> None:
-    """Remove the plate of a request, where it has one."""
-    shutil.rmtree(folder(request_id), ignore_errors=True)
+def delete_plate(request_id: str) -> None:
+    """Delete the plate of a request, if it has one."""
+    shutil.rmtree(plate_folder(request_id), ignore_errors=True)
 
 
-def files(request_id: str, frames: int) -> list[str]:
-    """The rendered files; empty where the render did not come to its end."""
-    found = sorted(str(path) for path in folder(request_id).glob(f"{_NAME}*.exr"))
+def plate_files(request_id: str, frames: int) -> list[str]:
+    """Return the rendered files; none if the render did not come to its end."""
+    found = sorted(str(path) for path in plate_folder(request_id).glob(f"{_FILE_PREFIX}*.exr"))
     return found if len(found) == frames else []
 
 
 class RenderSettings:
-    """The scene's render settings as a plate needs them, and back as they were."""
+    """The render settings of a scene, changed for a plate and then restored."""
 
     def __init__(self) -> None:
-        self._before: list[tuple[Any, str, Any]] = []
+        self._previous: list[tuple[Any, str, Any]] = []
 
     def apply(
         self,
         scene: bpy.types.Scene,
-        shown: Shown,
+        view: StackView,
         request_id: str,
         *,
         composited: bool,
@@ -49,34 +49,34 @@ class RenderSettings:
     ) -> None:
         """Set the scene to render the stack's frames at its size into the request's folder."""
         render = scene.render
-        last = shown.first_frame + shown.frames - 1
-        wanted = [
-            (render, "filepath", str(folder(request_id) / f"{_NAME}####")),
+        last = view.first_frame + view.frames - 1
+        values = [
+            (render, "filepath", str(plate_folder(request_id) / f"{_FILE_PREFIX}####")),
             (render, "use_file_extension", True),
             (render, "use_overwrite", True),
-            (render, "resolution_x", shown.width),
-            (render, "resolution_y", shown.height),
+            (render, "resolution_x", view.width),
+            (render, "resolution_y", view.height),
             (render, "resolution_percentage", 100),
             (render, "use_border", False),
             (render, "use_compositing", composited),
             (render, "use_sequencer", False),
             (render, "film_transparent", transparent or render.film_transparent),
             (scene, "frame_end", last),
-            (scene, "frame_start", shown.first_frame),
+            (scene, "frame_start", view.first_frame),
             (scene, "frame_end", last),  # again: it cannot be before the start
             (scene, "frame_step", 1),
             *_format(render.image_settings),
         ]
-        self._before = [(owner, name, getattr(owner, name)) for owner, name, _ in wanted]
-        _set(wanted)
+        self._previous = [(owner, name, getattr(owner, name)) for owner, name, _ in values]
+        _set(values)
 
     def restore(self) -> None:
-        """Give everything its former value; a space that was never chosen reads as empty."""
-        _set([(owner, name, value) for owner, name, value in self._before if value != ""])
+        """Restore all values; a color space that was never chosen reads as empty."""
+        _set([(owner, name, value) for owner, name, value in self._previous if value != ""])
 
 
 def _format(image: bpy.types.ImageFormatSettings) -> Iterator[tuple[Any, str, Any]]:
-    """Half-float EXR in a space that is named; each line decides what the next may be."""
+    """Yield the settings of half-float EXR in a named space; each decides what the next may be."""
     if hasattr(image, "media_type"):
         yield image, "media_type", "IMAGE"
     yield image, "file_format", "OPEN_EXR"

@@ -1,4 +1,4 @@
-"""Stacks on disk and in a scene: read a folder, fill the scene's list, refresh every view."""
+"""The stacks of a scene: read from their folders, listed, opened and refreshed in every view."""
 
 from __future__ import annotations
 
@@ -11,50 +11,51 @@ import bpy
 
 from layert2v import stack as manifest
 
-from .stack_view import Shown, ShownLayer
+from . import model
+from .stack_view import LayerView, StackView
 from .views import compositor, images, planes, strips
-from .views.images import PictureMissing
+from .views.images import ImageNotFound
 
 if TYPE_CHECKING:
     from .model import LAYERT2V_Layer, LAYERT2V_Stack
 
 
 def add(scene: bpy.types.Scene, folder: Path) -> LAYERT2V_Stack:
-    """Put the stack of a folder into the scene's list, or read it again where it is there.
+    """Add the stack of a folder to the scene's list, or read it again if it is there.
 
     Raises ``ManifestError``.
     """
-    read = manifest.read(folder)
+    stack = manifest.read(folder)
     state = scene.layert2v
-    item = next((one for one in state.stacks if folder_of(one) == folder.resolve()), None)
+    item = next((one for one in state.stacks if stack_folder(one) == folder.resolve()), None)
     if item is None:
         item = state.stacks.add()
         item.uid = uuid.uuid4().hex
-        item.name = read.name
-        item.folder = _kept_path(folder)
-        item.first_frame = _first_frame(scene, read)
-    _fill(item, read)
+        item.name = stack.name
+        item.folder = _stored_path(folder)
+        item.first_frame = _first_frame(scene, stack)
+    _update_item(item, stack)
     state.active_stack = [one.uid for one in state.stacks].index(item.uid)
     return item
 
 
 def find(uid: str) -> LAYERT2V_Stack | None:
-    """The stack with this uid in whatever scene has it."""
-    everywhere = (stack for scene in bpy.data.scenes for stack in scene.layert2v.stacks)
-    return next((stack for stack in everywhere if stack.uid == uid), None)
+    """Return the stack with this uid, whichever scene has it."""
+    items = (item for scene in bpy.data.scenes for item in scene.layert2v.stacks)
+    return next((item for item in items if item.uid == uid), None)
 
 
-def folder_of(item: LAYERT2V_Stack) -> Path:
-    """The folder of a stack, absolute."""
+def stack_folder(item: LAYERT2V_Stack) -> Path:
+    """Return the folder of a stack, absolute."""
     return Path(bpy.path.abspath(item.folder)).resolve()
 
 
-def shown(item: LAYERT2V_Stack) -> Shown:
-    """The stack as it is to be shown."""
-    return Shown(
+def stack_view(item: LAYERT2V_Stack) -> StackView:
+    """Return the stack as views show it."""
+    return StackView(
         uid=item.uid,
         name=item.name,
-        folder=folder_of(item),
+        folder=stack_folder(item),
         width=item.width,
         height=item.height,
         pixel_aspect=item.pixel_aspect,
@@ -63,15 +64,15 @@ def shown(item: LAYERT2V_Stack) -> Shown:
         first_frame=item.first_frame,
         colorspace=item.colorspace,
         layers=tuple(
-            ShownLayer(name=layer.name, pattern=_pattern(layer), visible=layer.visible)
+            LayerView(name=layer.name, pattern=_shown_pattern(layer), visible=layer.visible)
             for layer in reversed(item.layers)
         ),
     )
 
 
 def place(scene: bpy.types.Scene, item: LAYERT2V_Stack, target: str) -> None:
-    """Open a stack in the compositor, as planes or as strips. Raises ``PictureMissing``."""
-    view = shown(item)
+    """Open a stack in the compositor, as planes or as strips. Raises ``ImageNotFound``."""
+    view = stack_view(item)
     if target == "COMPOSITOR":
         compositor.place(scene, view)
     elif target == "PLANES":
@@ -81,67 +82,69 @@ def place(scene: bpy.types.Scene, item: LAYERT2V_Stack, target: str) -> None:
 
 
 def refresh(item: LAYERT2V_Stack) -> None:
-    """Bring every view of the stack to what is to be shown; says in ``problem`` why not."""
-    view = shown(item)
+    """Update every view of the stack; ``problem`` says why it cannot be shown."""
+    view = stack_view(item)
     try:
         compositor.refresh(view)
         planes.refresh(view)
         for scene in bpy.data.scenes:
             strips.refresh(scene, view)
-    except PictureMissing as problem:
-        item.problem = str(problem)
+    except ImageNotFound as error:
+        item.problem = str(error)
     else:
         item.problem = ""
-        images.forget(view)
+        images.remove_unused(view)
 
 
-def refresh_by_uid(scene: bpy.types.Scene, uid: str) -> None:
-    """Bring the views of one of the scene's stacks up to date."""
-    for item in scene.layert2v.stacks:
-        if item.uid == uid:
-            refresh(item)
+def register() -> None:
+    """Refresh views whenever a property changes what is shown of a stack."""
+    model.stack_listeners.append(refresh)
 
 
-def _fill(item: LAYERT2V_Stack, read: manifest.Stack) -> None:
+def unregister() -> None:
+    model.stack_listeners.remove(refresh)
+
+
+def _update_item(item: LAYERT2V_Stack, stack: manifest.Stack) -> None:
     for name in ("width", "height", "pixel_aspect", "fps", "frames", "colorspace", "model"):
-        setattr(item, name, getattr(read, name))
-    item.first_file = read.start_frame
-    item.understood = read.prompt_interpretation
-    item.warning = " ".join(read.warnings)
-    known = _versions(folder_of(item), read)
-    _keep_only(item.layers, [layer.name for layer in read.layers])
-    for position, layer in enumerate(reversed(read.layers)):
+        setattr(item, name, getattr(stack, name))
+    item.first_file = stack.start_frame
+    item.understood = stack.prompt_interpretation
+    item.warning = " ".join(stack.warnings)
+    versions = _layer_versions(stack_folder(item), stack)
+    _remove_others(item.layers, [layer.name for layer in stack.layers])
+    for position, layer in enumerate(reversed(stack.layers)):
         if layer.name not in item.layers:
             item.layers.add().name = layer.name
         item.layers.move(item.layers.find(layer.name), position)
-        _fill_layer(item, item.layers[position], layer, known[layer.name])
+        _update_layer(item, item.layers[position], layer, versions[layer.name])
     item.active_layer = min(item.active_layer, len(item.layers) - 1)
-    _fill_history(item, read)
+    _update_history(item, stack)
 
 
-def _fill_layer(
+def _update_layer(
     item: LAYERT2V_Stack,
-    slot: LAYERT2V_Layer,
+    row: LAYERT2V_Layer,
     layer: manifest.Layer,
     versions: dict[int, manifest.Layer],
 ) -> None:
-    slot.stack = ""  # no refresh in between
-    slot.role = layer.role.value
-    slot.versions.clear()
+    row.stack = ""  # no refresh in between
+    row.role = layer.role.value
+    row.versions.clear()
     for number, version in sorted(versions.items(), reverse=True):
-        entry = slot.versions.add()
+        entry = row.versions.add()
         entry.number, entry.pattern = number, version.pattern
         entry.prompt, entry.seed = version.prompt, str(version.seed)
-    if slot.current != layer.version:  # otherwise the artist's choices stay
-        slot.current = layer.version
-        slot.shown = str(layer.version)
-        slot.prompt, slot.seed = layer.prompt, ""
-    slot.stack = item.uid
+    if row.current != layer.version:  # otherwise the artist's choices stay
+        row.current = layer.version
+        row.shown = str(layer.version)
+        row.prompt, row.seed = layer.prompt, ""
+    row.stack = item.uid
 
 
-def _fill_history(item: LAYERT2V_Stack, read: manifest.Stack) -> None:
+def _update_history(item: LAYERT2V_Stack, stack: manifest.Stack) -> None:
     item.history.clear()
-    for number, entry in reversed(list(enumerate(read.history, 1))):
+    for number, entry in reversed(list(enumerate(stack.history, 1))):
         row = item.history.add()
         row.number, row.action, row.note = number, entry.action, entry.note
         row.created = entry.created
@@ -149,37 +152,33 @@ def _fill_history(item: LAYERT2V_Stack, read: manifest.Stack) -> None:
     item.active_state = 0
 
 
-def _versions(folder: Path, newest: manifest.Stack) -> dict[str, dict[int, manifest.Layer]]:
-    """Every version of every layer that any state has and whose manifest is there."""
-    states = [newest]
-    for number in range(1, len(newest.history)):
-        if (folder / manifest.state_path(number)).is_file():
-            states.append(manifest.read_state(folder, number))
-    found: dict[str, dict[int, manifest.Layer]] = {}
-    for state in states:
+def _layer_versions(folder: Path, newest: manifest.Stack) -> dict[str, dict[int, manifest.Layer]]:
+    """Return by name and number every version of every layer in the states that are there."""
+    versions: dict[str, dict[int, manifest.Layer]] = {}
+    for state in manifest.read_states(folder, newest):
         for layer in state.layers:
-            found.setdefault(layer.name, {})[layer.version] = layer
-    return found
+            versions.setdefault(layer.name, {})[layer.version] = layer
+    return versions
 
 
-def _keep_only(layers: bpy.types.bpy_prop_collection, names: list[str]) -> None:
+def _remove_others(layers: bpy.types.bpy_prop_collection, names: list[str]) -> None:
     for index in reversed(range(len(layers))):
         if layers[index].name not in names:
             layers.remove(index)
 
 
-def _pattern(layer: LAYERT2V_Layer) -> str:
+def _shown_pattern(layer: LAYERT2V_Layer) -> str:
     return next(one.pattern for one in layer.versions if str(one.number) == layer.shown)
 
 
-def _first_frame(scene: bpy.types.Scene, read: manifest.Stack) -> int:
-    """The files' own numbers where the scene has these frames, otherwise where it starts."""
-    inside = scene.frame_start <= read.start_frame <= scene.frame_end
-    return read.start_frame if inside else scene.frame_start
+def _first_frame(scene: bpy.types.Scene, stack: manifest.Stack) -> int:
+    """Return the first file's number if the scene has that frame, otherwise the scene's start."""
+    inside = scene.frame_start <= stack.start_frame <= scene.frame_end
+    return stack.start_frame if inside else scene.frame_start
 
 
-def _kept_path(folder: Path) -> str:
-    """Relative to a saved .blend if the artist likes paths so, as Blender's own imports do."""
+def _stored_path(folder: Path) -> str:
+    """Return the path relative to a saved .blend if the preferences want it so, as in Blender."""
     relative = bpy.data.is_saved and bpy.context.preferences.filepaths.use_relative_paths
     try:
         return bpy.path.relpath(str(folder)) if relative else str(folder)

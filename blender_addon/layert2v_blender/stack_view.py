@@ -20,7 +20,7 @@ COLORSPACES = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ShownLayer:
+class LayerView:
     """One layer in the version that is shown; ``pattern`` is relative to the stack's folder."""
 
     name: str
@@ -29,7 +29,7 @@ class ShownLayer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shown:
+class StackView:
     """A stack at its place in a scene; ``layers`` run from bottom to top.
 
     The file numbered ``first_file`` is shown at the scene's frame ``first_frame``.
@@ -45,14 +45,14 @@ class Shown:
     first_file: int
     first_frame: int
     colorspace: str
-    layers: tuple[ShownLayer, ...]
+    layers: tuple[LayerView, ...]
 
     @property
-    def names(self) -> list[str]:
+    def layer_names(self) -> list[str]:
         """The layers' names from bottom to top."""
         return [layer.name for layer in self.layers]
 
-    def files(self, layer: ShownLayer) -> list[Path]:
-        """The files of a layer, one per frame."""
+    def files(self, layer: LayerView) -> list[Path]:
+        """Return the files of a layer, one per frame."""
         numbers = range(self.first_file, self.first_file + self.frames)
         return [self.folder / frame_path(layer.pattern, number) for number in numbers]

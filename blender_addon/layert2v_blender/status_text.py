@@ -1,69 +1,48 @@
-"""How a request is doing, in words. Pure."""
+"""A request's events as lines of the panel, in the words of ``layert2v.status_text``. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from layert2v import status_text
+
 if TYPE_CHECKING:
     from layert2v_client.session import Event, RequestUpdated
 
-STAGES = {
-    "": "starting",
-    "load": "loading the model",
-    "text": "reading the prompts",
-    "encode": "reading the layers",
-    "denoise": "drawing, step",
-    "decode": "painting frame",
-    "write": "writing frame",
-}
+TRANSFERS = ("uploading", "fetching")
 
 
-def progress(changed: RequestUpdated | None) -> str:
-    """One line for the progress bar: where the request is, and how long it may still take."""
-    if changed is None:
-        return "on its way"
-    if changed.state == "queued":
-        ahead = changed.queue_position
-        return "in the queue" if not ahead else f"in the queue, {ahead} ahead"
-    if changed.state in ("uploading", "fetching"):
-        return f"{changed.state} {_bytes(changed.done)} of {_bytes(changed.total)}"
-    if changed.state == "waiting":
-        return changed.message or "waiting for the server"
-    if changed.state == "cancelling":
-        return "being cancelled"
-    counted = f" {changed.done}/{changed.total}" if changed.total else ""
-    left = "" if changed.eta_s is None else f", {duration(changed.eta_s)} left"
-    return f"{STAGES.get(changed.stage, changed.stage)}{counted}{left}"
+def progress_text(update: RequestUpdated | None) -> str:
+    """Return one line for the progress bar: where the request is and how long it may still take."""
+    if update is None:
+        return "sending"
+    if update.state == "queued":
+        return status_text.queue_text(update.queue_position)
+    if update.state in TRANSFERS:
+        return status_text.transfer_text(update.state, update.done, update.total)
+    if update.state == "running":
+        return status_text.progress_text(update.stage, update.done, update.total, update.eta_s)
+    message = update.message if update.state == "waiting" else ""
+    return message or status_text.state_text(update.state)
 
 
-def outcome(ended: Event | None) -> str:
-    """What became of a request, and what to do; empty before its end."""
-    if ended is None:
+def progress_factor(update: RequestUpdated | None) -> float:
+    """Return how full the progress bar is, 0 to 1."""
+    if update is None:
+        return 0.0
+    if update.state in TRANSFERS:
+        return update.done / update.total if update.total else 0.0
+    return update.fraction
+
+
+def end_text(event: Event | None) -> str:
+    """Return what became of a request and what to do; empty before its end."""
+    if event is None:
         return ""
     from layert2v_client import session  # only here: it loads gRPC
 
-    if isinstance(ended, session.RequestFailed):
-        return " ".join(filter(None, (ended.message, ended.hint)))
-    if isinstance(ended, session.RequestLost):
+    if isinstance(event, session.RequestFailed):
+        return " ".join(filter(None, (event.message, event.hint)))
+    if isinstance(event, session.RequestLost):
         return "The server does not know this job, or it is another server."
-    return "Cancelled" if isinstance(ended, session.RequestCancelled) else "Done"
-
-
-def factor(changed: RequestUpdated | None) -> float:
-    """How full the bar is, 0 to 1."""
-    if changed is None:
-        return 0.0
-    if changed.state in ("uploading", "fetching"):
-        return changed.done / changed.total if changed.total else 0.0
-    return changed.fraction
-
-
-def duration(seconds: float) -> str:
-    """Such as 0:42 or 1:05:00."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
+    return "Cancelled" if isinstance(event, session.RequestCancelled) else "Done"

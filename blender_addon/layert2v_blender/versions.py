@@ -1,31 +1,38 @@
-"""Where Blender 4.2 to 5.2 differ for us: four switches, each asked of the feature itself."""
+"""What differs between Blender 4.2 and 5.2: each switch asks for the feature, not for a number."""
 
 from __future__ import annotations
 
 import bpy
 
+# Options of a path that may begin with ``//``: 4.5 and later can be told, and 5.2 warns if not.
+BLEND_RELATIVE_PATH = {"ANIMATABLE"}
+if "is_path_supports_blend_relative" in bpy.types.Property.bl_rna.properties:
+    BLEND_RELATIVE_PATH.add("PATH_SUPPORTS_BLEND_RELATIVE")
+
 
 def existing_tree(scene: bpy.types.Scene) -> bpy.types.NodeTree | None:
-    """The scene's compositor graph, where it has one."""
+    """Return the scene's compositor graph, if it has one."""
     if hasattr(scene, "compositing_node_group"):
         return scene.compositing_node_group
     return scene.node_tree
 
 
 def compositor_tree(scene: bpy.types.Scene) -> bpy.types.NodeTree:
-    """The scene's compositor graph, made where there is none so that a render stays as it was."""
+    """Return the scene's compositor graph; a new one delivers the render as it was before."""
     if not hasattr(scene, "compositing_node_group"):
         scene.use_nodes = True  # makes Render Layers and Composite on first use
         return scene.node_tree
     if scene.compositing_node_group is None:
         tree = bpy.data.node_groups.new("Compositor", "CompositorNodeTree")
         scene.compositing_node_group = tree
-        tree.links.new(tree.nodes.new("CompositorNodeRLayers").outputs["Image"], output(tree))
+        tree.links.new(
+            tree.nodes.new("CompositorNodeRLayers").outputs["Image"], output_socket(tree)
+        )
     return scene.compositing_node_group
 
 
-def output(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
-    """The socket that a render takes its picture from, made where there is none."""
+def output_socket(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
+    """Return the socket that a render takes its picture from; it is added if there is none."""
     kind = "CompositorNodeComposite"
     if not hasattr(bpy.types, kind):
         kind = "NodeGroupOutput"
@@ -41,24 +48,24 @@ def output(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
     return node.inputs[0]
 
 
-def over_inputs(node: bpy.types.Node) -> tuple[bpy.types.NodeSocket, bpy.types.NodeSocket]:
-    """What lies below and what lies above in an Alpha Over node."""
+def alpha_over_inputs(node: bpy.types.Node) -> tuple[bpy.types.NodeSocket, bpy.types.NodeSocket]:
+    """Return the background and the foreground input of an Alpha Over node."""
     if "Background" in node.inputs:
         return node.inputs["Background"], node.inputs["Foreground"]
-    below, above = (socket for socket in node.inputs if socket.type == "RGBA")
-    return below, above
+    background, foreground = (socket for socket in node.inputs if socket.type == "RGBA")
+    return background, foreground
 
 
 def strips(editor: bpy.types.SequenceEditor) -> bpy.types.bpy_prop_collection:
-    """The strips at the top of the sequencer."""
+    """Return the strips at the top level of the sequencer."""
     return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
 def all_strips(editor: bpy.types.SequenceEditor) -> bpy.types.bpy_prop_collection:
-    """The strips of the sequencer, those inside meta strips too."""
+    """Return all strips of the sequencer, those inside meta strips too."""
     return editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all
 
 
-def edited_scene(context: bpy.types.Context) -> bpy.types.Scene:
-    """The scene whose sequencer is seen; 5.0 lets a workspace choose another than its own."""
+def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
+    """Return the scene whose sequencer is seen; 5.0 lets a workspace choose another one."""
     return getattr(context, "sequencer_scene", None) or context.scene

@@ -11,8 +11,8 @@ from fakes.fake_nuke import FakeNuke
 from fakes.fake_nuke.saved import load, reopen
 from fakes.nk_evaluate import Evaluator
 from fakes.nk_reader import read
-from fakes.nk_session import Studio
-from fakes.nk_stacks import again, delivered
+from fakes.nk_session import PluginSession
+from fakes.nk_stacks import read_frame, rerender_layers
 from fakes.recorded import copy_of, moved_text
 from layert2v import stack as manifest
 
@@ -62,9 +62,9 @@ def stack(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def studio(stack: Path, tmp_path: Path) -> Studio:
+def session(stack: Path, tmp_path: Path) -> PluginSession:
     """A Nuke that has opened the saved script."""
-    opened = Studio(tmp_path, FakeNuke())
+    opened = PluginSession(tmp_path, FakeNuke())
     reopen(opened.nuke, moved_text("node.nk", tmp_path))
     opened.controller.schedule_scan()
     opened.controller.pump()
@@ -72,68 +72,68 @@ def studio(stack: Path, tmp_path: Path) -> Studio:
     return opened
 
 
-def shown(studio: Studio, node: str = "LayerT2V1") -> dict[str, str]:
+def shown(session: PluginSession, node: str = "LayerT2V1") -> dict[str, str]:
     """The version in the path of each Read in a node, such as ``fg_01_v001``."""
-    inside = studio.nuke.dump()[node]["nodes"]
+    inside = session.nuke.dump()[node]["nodes"]
     reads = {name: one["knobs"]["file"] for name, one in inside.items() if name[:5] == "Read_"}
     return {name[5:]: Path(path).name.partition(".")[0] for name, path in reads.items()}
 
 
-def test_the_knobs_are_the_memory(studio: Studio, stack: Path) -> None:
+def test_the_knobs_are_the_memory(session: PluginSession, stack: Path) -> None:
     wanted = {**MAIN, **LAYERS, "folder": stack.as_posix()}
-    assert {knob: studio.value(knob) for knob in wanted} == wanted
-    assert shown(studio) == {"bg": "bg_v002", "shadow_01": "shadow_01_v002", "fg_01": "fg_01_v002"}
-    assert studio.node().input(0).name() == "Dot1"
+    assert {knob: session.value(knob) for knob in wanted} == wanted
+    assert shown(session) == {"bg": "bg_v002", "shadow_01": "shadow_01_v002", "fg_01": "fg_01_v002"}
+    assert session.node().input(0).name() == "Dot1"
 
 
-def test_another_version_is_shown(studio: Studio) -> None:
-    uuid = studio.value("l2v_uuid")
-    studio.host.set_knobs(uuid, {"fg_01_version": 1})
-    studio.controller.set_version(uuid, "fg_01")
-    assert shown(studio)["fg_01"] == "fg_01_v001"
-    assert shown(studio)["shadow_01"] == "shadow_01_v001"  # it goes along
-    assert "fg_01_v001" in studio.nuke.toNode("Read_fg_01")["file"].value()  # exploded, too
-    assert studio.value("fg_01_prompt") == "an elephant walking"
+def test_another_version_is_shown(session: PluginSession) -> None:
+    uuid = session.value("l2v_uuid")
+    session.host.set_knobs(uuid, {"fg_01_version": 1})
+    session.controller.set_version(uuid, "fg_01")
+    assert shown(session)["fg_01"] == "fg_01_v001"
+    assert shown(session)["shadow_01"] == "shadow_01_v001"  # it goes along
+    assert "fg_01_v001" in session.nuke.toNode("Read_fg_01")["file"].value()  # exploded, too
+    assert session.value("fg_01_prompt") == "an elephant walking"
 
 
-def test_a_layer_is_drawn_again_from_its_knobs(studio: Studio, stack: Path) -> None:
-    studio.controller.on_button(studio.value("l2v_uuid"), "rerender fg_01")
-    sent = studio.line.last("rerender")
+def test_a_layer_is_generated_again_from_its_knobs(session: PluginSession, stack: Path) -> None:
+    session.controller.on_button(session.value("l2v_uuid"), "rerender fg_01")
+    sent = session.bridge.last("rerender")
     assert sent["folder"] == stack.as_posix()
     wanted = {"layers": ["fg_01"], "prompts": {"fg_01": "a lion walking"}, "seed": 21,
               "strength": 0.5, "frozen": ["shadow_01"], "at": 3}  # fmt: skip
     assert {key: sent["spec"][key] for key in wanted} == wanted
-    again(stack, "fg_01")
-    studio.done(stack, state=4)
-    assert shown(studio)["fg_01"] == "fg_01_v003"
-    assert studio.value("l2v_life") == "done"
+    rerender_layers(stack, "fg_01")
+    session.send_result(stack, state=4)
+    assert shown(session)["fg_01"] == "fg_01_v003"
+    assert session.value("l2v_life") == "done"
 
 
-def test_a_node_that_waits_finds_its_job_again(studio: Studio, tmp_path: Path) -> None:
-    attached = studio.line.last("attach")
+def test_a_node_that_waits_finds_its_job_again(session: PluginSession, tmp_path: Path) -> None:
+    attached = session.bridge.last("attach")
     assert attached["job"] == "jobs/4d1f0a2b"
-    assert attached["request_id"] == studio.value("l2v_request", WAITING) != ""
-    studio.done(copy_of("stack_schema_1", tmp_path), request=attached["request_id"])
-    assert studio.value("l2v_life", WAITING) == "done"
-    assert shown(studio, WAITING)["fg_01"] == "fg_01_v001"
-    assert studio.nuke.executed == []
+    assert attached["request_id"] == session.value("l2v_request", WAITING) != ""
+    session.send_result(copy_of("stack_schema_1", tmp_path), request=attached["request_id"])
+    assert session.value("l2v_life", WAITING) == "done"
+    assert shown(session, WAITING)["fg_01"] == "fg_01_v001"
+    assert session.nuke.executed == []
 
 
 @pytest.mark.parametrize("name", ["written_nodes.nk", "written_node.nk"])
 def test_a_written_script_renders_the_comp(stack: Path, tmp_path: Path, name: str) -> None:
     picture = Evaluator(1001).render(read(moved_text(name, tmp_path)).nodes[-1])
     assert picture is not None
-    comp = delivered(manifest.read(stack), stack, "comp", 1001)
+    comp = read_frame(manifest.read(stack), stack, "comp", 1001)
     assert np.array_equal(picture.rgba().astype(np.float16), comp)
 
 
 def test_a_written_node_is_taken_up(stack: Path, tmp_path: Path) -> None:
-    studio = Studio(tmp_path, FakeNuke())
-    load(studio.nuke, moved_text("written_node.nk", tmp_path))
-    studio.controller.schedule_scan()
-    studio.controller.pump()
-    assert studio.value("folder") == stack.as_posix()
-    studio.controller.on_button(studio.value("l2v_uuid"), "rerender fg_01")
-    studio.controller.pump()
-    studio.connect()
-    assert studio.line.last("rerender")["spec"]["layers"] == ["fg_01"]
+    session = PluginSession(tmp_path, FakeNuke())
+    load(session.nuke, moved_text("written_node.nk", tmp_path))
+    session.controller.schedule_scan()
+    session.controller.pump()
+    assert session.value("folder") == stack.as_posix()
+    session.controller.on_button(session.value("l2v_uuid"), "rerender fg_01")
+    session.controller.pump()
+    session.connect()
+    assert session.bridge.last("rerender")["spec"]["layers"] == ["fg_01"]

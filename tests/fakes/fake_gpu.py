@@ -1,4 +1,4 @@
-"""A GPU that is not there: a torch device `pretend` whose tensors lie in CPU memory.
+"""A fake GPU: a torch device ``pretend`` whose tensors lie in CPU memory.
 
 It computes like the CPU but refuses what CUDA refuses, an operation on tensors of two devices, so
 that a tensor left behind shows without a GPU. Autocast works as on CUDA for what the networks use.
@@ -22,41 +22,45 @@ from torch.utils.backend_registration import (
 )
 
 NAME = "pretend"
-# What may meet tensors of both devices on CUDA, too.
-_BETWEEN_DEVICES = {"_to_copy", "copy_", "index", "index_put_"}
-_IN_BFLOAT16 = ("linear", "conv2d", "conv3d", "matmul", "scaled_dot_product_attention")
+# Operations that take tensors of both devices on CUDA, too.
+_MAY_MIX_DEVICES = {"_to_copy", "copy_", "index", "index_put_"}
+_AUTOCAST_OPS = ("linear", "conv2d", "conv3d", "matmul", "scaled_dot_product_attention")
 _libraries: list[torch.library.Library] = []  # registrations last as long as these
 
 
-class PretendTensor(torch.Tensor):
-    """Says it is on `pretend`; `near` holds its numbers."""
+class FakeGpuTensor(torch.Tensor):
+    """A tensor that says it is on ``pretend``; ``cpu_tensor`` holds its numbers."""
 
-    near: Tensor
+    cpu_tensor: Tensor
 
     @staticmethod
-    def __new__(cls, near: Tensor) -> PretendTensor:
-        far = torch.Tensor._make_wrapper_subclass(
-            cls, near.shape, near.stride(), near.storage_offset(), dtype=near.dtype,
+    def __new__(cls, cpu_tensor: Tensor) -> FakeGpuTensor:
+        on_gpu = torch.Tensor._make_wrapper_subclass(
+            cls,
+            cpu_tensor.shape,
+            cpu_tensor.stride(),
+            cpu_tensor.storage_offset(),
+            dtype=cpu_tensor.dtype,
             device=torch.device(NAME, 0),
-        )  # fmt: skip
-        far.near = near
-        return far
+        )
+        on_gpu.cpu_tensor = cpu_tensor
+        return on_gpu
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        twin: Tensor = PretendTensor(self.near.detach().clone())
+        copy: Tensor = FakeGpuTensor(self.cpu_tensor.detach().clone())
         if isinstance(self, nn.Parameter):
-            twin = nn.Parameter(twin, self.requires_grad)
-        memo[id(self)] = twin
-        return twin
+            copy = nn.Parameter(copy, self.requires_grad)
+        memo[id(self)] = copy
+        return copy
 
     def untyped_storage(self) -> torch.UntypedStorage:
-        return self.near.untyped_storage()
+        return self.cpu_tensor.untyped_storage()
 
     def data_ptr(self) -> int:
-        return self.near.data_ptr()
+        return self.cpu_tensor.data_ptr()
 
     def __repr__(self) -> str:
-        return f"PretendTensor({self.near})"
+        return f"FakeGpuTensor({self.cpu_tensor})"
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -69,28 +73,31 @@ class _Dispatch(TorchDispatchMode):
         kwargs = dict(kwargs or {})
         name = func.overloadpacket.__name__
         tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
-        far = [x for x in tensors if isinstance(x, PretendTensor)]
-        left_behind = [x for x in tensors if not isinstance(x, PretendTensor) and x.ndim]
-        if far and left_behind and name not in _BETWEEN_DEVICES:
-            shapes = [tuple(x.shape) for x in left_behind]
+        on_gpu = [x for x in tensors if isinstance(x, FakeGpuTensor)]
+        on_cpu = [x for x in tensors if not isinstance(x, FakeGpuTensor) and x.ndim]
+        if on_gpu and on_cpu and name not in _MAY_MIX_DEVICES:
+            shapes = [tuple(x.shape) for x in on_cpu]
             raise RuntimeError(f"{name}: tensors on {NAME} and, of shapes {shapes}, on the CPU")
         target = kwargs.get("device")
         if target is not None:
             kwargs["device"] = torch.device("cpu")
-            to_far = torch.device(target).type == NAME
+            result_on_gpu = torch.device(target).type == NAME
         else:
-            to_far = isinstance(args[0], PretendTensor) if name in _BETWEEN_DEVICES else bool(far)
-        known = {id(x.near): x for x in far}  # what works in place returns its argument
-        result = func(*tree_map(_near, args), **tree_map(_near, kwargs))
-        return tree_map(lambda x: known.get(id(x), _far(x) if to_far else x), result)
+            result_on_gpu = (
+                isinstance(args[0], FakeGpuTensor) if name in _MAY_MIX_DEVICES else bool(on_gpu)
+            )
+        # What works in place returns its argument.
+        originals = {id(x.cpu_tensor): x for x in on_gpu}
+        result = func(*tree_map(_to_cpu, args), **tree_map(_to_cpu, kwargs))
+        return tree_map(lambda x: originals.get(id(x), _to_gpu(x) if result_on_gpu else x), result)
 
 
-def _near(x: Any) -> Any:
-    return x.near if isinstance(x, PretendTensor) else x
+def _to_cpu(x: Any) -> Any:
+    return x.cpu_tensor if isinstance(x, FakeGpuTensor) else x
 
 
-def _far(x: Any) -> Any:
-    return PretendTensor(x) if isinstance(x, Tensor) else x
+def _to_gpu(x: Any) -> Any:
+    return FakeGpuTensor(x) if isinstance(x, Tensor) else x
 
 
 class _Backend(_DummyBackendModule):
@@ -99,7 +106,7 @@ class _Backend(_DummyBackendModule):
 
 
 class _Generator(torch.Generator):
-    """Draws on the CPU, whatever device is asked for."""
+    """A generator on the CPU, whatever device is asked for."""
 
     def __new__(cls, device: Any = "cpu") -> torch.Generator:
         return _TorchGenerator.__new__(_TorchGenerator)
@@ -111,23 +118,23 @@ _TorchGenerator = torch.Generator
 @cache  # torch takes one such device per process
 def _install() -> None:
     _setup_privateuseone_for_python_backend(NAME, backend_module=_Backend())
-    rest = torch.library.Library("_", "IMPL")
-    rest.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
+    fallthrough = torch.library.Library("_", "IMPL")
+    fallthrough.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
     casts = torch.library.Library("aten", "IMPL")
-    for name in _IN_BFLOAT16:
+    for name in _AUTOCAST_OPS:
         casts.impl(name, _in_bfloat16(getattr(torch.ops.aten, name)), "AutocastPrivateUse1")
     inside = torch.library.Library("aten", "IMPL")  # for torch's own calls that no mode sees
     inside.impl("empty_strided", _empty_strided, "PrivateUse1")
     inside.impl("_copy_from", _copy_from, "PrivateUse1")
-    _libraries.extend([rest, casts, inside])
+    _libraries.extend([fallthrough, casts, inside])
 
 
-def _empty_strided(size: Any, stride: Any, *, dtype: torch.dtype, **rest: Any) -> Tensor:
-    return PretendTensor(torch.empty_strided(size, stride, dtype=dtype))
+def _empty_strided(size: Any, stride: Any, *, dtype: torch.dtype, **_: Any) -> Tensor:
+    return FakeGpuTensor(torch.empty_strided(size, stride, dtype=dtype))
 
 
 def _copy_from(source: Tensor, target: Tensor, non_blocking: bool = False) -> Tensor:
-    _near(target).copy_(_near(source))
+    _to_cpu(target).copy_(_to_cpu(source))
     return target
 
 
@@ -146,8 +153,8 @@ def _in_bfloat16(op: Any) -> Any:
 
 
 @contextmanager
-def pretend_gpu() -> Iterator[torch.device]:
-    """A device for as long as the block runs."""
+def fake_gpu() -> Iterator[torch.device]:
+    """Yield a fake GPU that exists as long as the block runs."""
     _install()
     with _Dispatch(), patch.object(torch, "Generator", _Generator):
         yield torch.device(NAME, 0)

@@ -1,5 +1,6 @@
-"""What runs on the pretended GPU, each in a process that never saw torch without it: autograd asks
-for the devices once, at the first backward pass.
+"""Runs on the fake GPU, each in a process that never saw torch without it.
+
+Autograd asks for the devices once, at the first backward pass.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from fakes.fake_gpu import pretend_gpu
+from fakes.fake_gpu import fake_gpu
 from fakes.tiny_model import write_tiny_model
 from fakes.tiny_run import AUTOENCODER, JOINT, MATTE, write_clips
 from layert2v.spec import GenerateSpec
@@ -19,8 +20,8 @@ from layert2v_engine.training.stages import run_autoencoder, run_matte
 
 
 def add_across_devices() -> str:
-    """What is said about a sum of tensors on two devices."""
-    with pretend_gpu() as gpu:
+    """Return the error message of a sum of tensors on two devices."""
+    with fake_gpu() as gpu:
         assert (torch.ones(2, device=gpu) + 1).device == gpu
         try:
             torch.ones(2, device=gpu) + torch.ones(2)
@@ -30,20 +31,20 @@ def add_across_devices() -> str:
 
 
 def train(run: Path) -> None:
-    """Every stage into an empty run folder."""
+    """Train every stage into an empty run folder."""
     torch.set_num_threads(1)
-    with pretend_gpu() as gpu:
+    with fake_gpu() as gpu:
         write_clips(run)
         run_autoencoder(run, AUTOENCODER, None, gpu)
         run_matte(run, MATTE, None, gpu)
         run_joint(run, JOINT, None, gpu)
 
 
-def draw(folder: Path) -> list[str]:
-    """The layers of a generated stack."""
+def generate(folder: Path) -> list[str]:
+    """Return the layers of a generated stack."""
     torch.set_num_threads(1)
     spec = GenerateSpec(prompt="a fox in a forest at night", model="mini", seed=1, steps=2)
-    with pretend_gpu() as gpu:
+    with fake_gpu() as gpu:
         engine = Engine(write_tiny_model(folder / "models"), str(gpu))
         stack = engine.generate(
             spec, folder / "fox", report=lambda _: None, cancelled=lambda: False
@@ -51,9 +52,9 @@ def draw(folder: Path) -> list[str]:
     return [layer.name for layer in stack.layers]
 
 
-def choose(seed: int) -> list[int]:
-    """Choices of dice on the GPU, whose noise is there."""
-    with pretend_gpu() as gpu:
+def random_indices(seed: int) -> list[int]:
+    """Return indices of a generator whose noise is on the GPU."""
+    with fake_gpu() as gpu:
         rng = TrainingRng(seed, gpu)
         assert rng.noise((2, 3)).device == gpu
         return rng.indices(100, 8).tolist()

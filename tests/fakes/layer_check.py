@@ -18,13 +18,13 @@ from layert2v_engine.training.stages import AutoencoderStage
 MINI_V1 = Path(training.__path__[0]) / "configs" / "mini_v1"
 
 
-def error(given: Tensor, wanted: Tensor) -> float:
-    """Relative error."""
-    return float((given.float() - wanted.float()).norm() / wanted.float().norm())
+def relative_error(actual: Tensor, expected: Tensor) -> float:
+    """Return |actual - expected| / |expected|."""
+    return float((actual.float() - expected.float()).norm() / expected.float().norm())
 
 
 def layers() -> Iterator[tuple[str, nn.Module, tuple[int, ...]]]:
-    """Every kind and shape of layer that Mini v1 multiplies in bfloat16, with an input shape."""
+    """Yield every kind and shape of layer that Mini v1 multiplies in bfloat16, and its input."""
     joint = load_config(JointStage, "joint", MINI_V1)
     first = load_config(AutoencoderStage, "autoencoder", MINI_V1)
     autoencoder = PatchAutoencoder(**first.autoencoder)
@@ -44,6 +44,7 @@ def layers() -> Iterator[tuple[str, nn.Module, tuple[int, ...]]]:
 
 
 def input_shape(module: nn.Module) -> tuple[int, ...] | None:
+    """Return the shape of a small input, None for a module without a product."""
     if isinstance(module, nn.Linear):
         return 64, module.in_features
     if isinstance(module, nn.Conv2d):
@@ -54,19 +55,19 @@ def input_shape(module: nn.Module) -> tuple[int, ...] | None:
 
 
 def gradients(module: nn.Module, x: Tensor, device: torch.device, half: bool) -> list[Tensor]:
-    """Output and gradients of input and weights of a layer, after the same random projection."""
+    """Return output and gradients of a layer, under the same random projection; float32, CPU."""
     x = x.to(device).requires_grad_()
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
         out = module(x)
     rng = torch.Generator().manual_seed(2)
     (out.float() * torch.randn(out.shape, generator=rng).to(device)).sum().backward()
-    found = [out.detach(), x.grad, *(p.grad for p in module.parameters())]
+    tensors = [out.detach(), x.grad, *(p.grad for p in module.parameters())]
     module.zero_grad()
-    return [g.float().cpu() for g in found if g is not None]
+    return [g.float().cpu() for g in tensors if g is not None]
 
 
 def worst_layer(device: torch.device) -> tuple[float, str]:
-    """The largest relative error of bfloat16 against float32, and where."""
+    """Return the largest relative error of bfloat16 against float32, and the layer's name."""
     worst = (0.0, "")
     torch.manual_seed(0)
     for name, module, shape in layers():
@@ -77,5 +78,5 @@ def worst_layer(device: torch.device) -> tuple[float, str]:
         pairs = zip(
             gradients(layer, x, device, True), gradients(layer, x, device, False), strict=True
         )
-        worst = max(worst, (max(error(half, whole) for half, whole in pairs), name))
+        worst = max(worst, (max(relative_error(half, full) for half, full in pairs), name))
     return worst

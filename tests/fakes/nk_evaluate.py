@@ -1,8 +1,8 @@
-"""Renders a `.nk` graph from its EXR files with numpy, by the documented meaning of each node.
+"""Renders a ``.nk`` graph from its EXR files with numpy, by the documented meaning of each node.
 
 Independent of the plug-in: it knows classes, knobs and the rules by which Nuke names EXR channels.
-A picture is a mapping from channels such as `rgba.red` to float32 [H, W] over the whole format,
-and the box outside which it is black. Knobs that it does not know are errors.
+A picture is a mapping from channels such as ``rgba.red`` to float32 [H, W] over the whole format,
+and the box inputs_of_group which it is black. Knobs that it does not know are errors.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Plane = NDArray[np.float32]
 Box = tuple[int, int, int, int]  # x, y, right, top of the rows as they are in the file
 
 CHANNELS = ("red", "green", "blue", "alpha")
-COLOURS = {"r": "red", "red": "red", "g": "green", "green": "green",
+CHANNEL_ALIASES = {"r": "red", "red": "red", "g": "green", "green": "green",
            "b": "blue", "blue": "blue", "a": "alpha", "alpha": "alpha"}  # fmt: skip
-IGNORED = {"name", "xpos", "ypos", "label", "tile_color", "note_font_size", "knobChanged",
+IGNORED_KNOBS = {"name", "xpos", "ypos", "label", "tile_color", "note_font_size", "knobChanged",
            "postage_stamp", "z_order", "bdwidth", "bdheight"}  # fmt: skip
-SOURCES = {"file_type", "file", "format", "first", "last", "origfirst", "origlast", "origset",
+READ_KNOBS = {"file_type", "file", "format", "first", "last", "origfirst", "origlast", "origset",
            "raw", "colorspace", "disable"}  # fmt: skip
 
 
@@ -47,20 +47,20 @@ class Picture:
 
 @dataclass
 class Evaluator:
-    """`group` is where expressions look, `outside` its inputs; `project` the project's format."""
+    """``group`` is where expressions look, ``project`` the project's format [height, width]."""
 
     frame: int
     group: Node | None = None
-    outside: tuple[Picture | None, ...] = ()
+    inputs_of_group: tuple[Picture | None, ...] = ()
     project: tuple[int, int] = (0, 0)
-    known: dict[int, Picture | None] = field(default_factory=dict)
+    cache: dict[int, Picture | None] = field(default_factory=dict)
 
     def render(self, node: Node | None) -> Picture | None:
         if node is None:
             return None
-        if id(node) not in self.known:
-            self.known[id(node)] = self._render(node)
-        return self.known[id(node)]
+        if id(node) not in self.cache:
+            self.cache[id(node)] = self._render(node)
+        return self.cache[id(node)]
 
     def _render(self, node: Node) -> Picture | None:
         inputs = [self.render(one) for one in node.inputs]
@@ -69,18 +69,18 @@ class Evaluator:
             return Evaluator(self.frame, node, tuple(inputs), self.project).render(output)
         if node.cls == "Input":
             number = int(node.knobs["number"].text)
-            return self.outside[number] if number < len(self.outside) else None
+            return self.inputs_of_group[number] if number < len(self.inputs_of_group) else None
         off = "disable" in node.knobs and bool(self.number(node.knobs["disable"]))
         if node.cls == "Read":
             assert not off, "what a disabled Read shows is not documented"
             return self.read(node)
         if off or node.cls in ("Output", "Dot", "NoOp"):
-            allowed(node, set(node.knobs))
+            check_knobs(node, set(node.knobs))
             return inputs[0]
         return getattr(self, node.cls.lower())(node, inputs)
 
     def number(self, word: Word) -> float:
-        """A number, a truth, or an expression of sums, ors and knobs of the group around."""
+        """Return a number, a boolean, or an expression of sums, ors and knobs of the group."""
         text = word.text.strip("{}") if word.kind == "braced" else word.text
         if text in ("true", "false"):
             return float(text == "true")
@@ -97,13 +97,13 @@ class Evaluator:
         return 0.0 if word is None else self.number(word)
 
     def read(self, node: Node) -> Picture:
-        allowed(node, SOURCES)
+        check_knobs(node, READ_KNOBS)
         first, last = (int(node.knobs[name].text) for name in ("first", "last"))
         frame = min(max(self.frame, first), last)  # before and after hold
         return read_exr(Path(node.knobs["file"].text % frame))
 
     def merge2(self, node: Node, inputs: list[Picture | None]) -> Picture | None:
-        allowed(node, {"operation", "bbox", "disable", "mix", "also_merge", "output"})
+        check_knobs(node, {"operation", "bbox", "disable", "mix", "also_merge", "output"})
         below, above = inputs[0], inputs[1]
         if above is None or below is None:
             return below if above is None else above
@@ -120,12 +120,12 @@ class Evaluator:
                 "plus": lambda a=a, b=b: a + b,
                 "matte": lambda a=a, b=b: a * alpha + b * (1 - alpha),
             }[operation]()
-        boxes = {"A": above.box, "B": below.box, "union": union(above.box, below.box)}
-        return boxed(replace(below, channels=channels), boxes[text(node, "bbox", "union")])
+        boxes = {"A": above.box, "B": below.box, "union": union_box(above.box, below.box)}
+        return crop_to_box(replace(below, channels=channels), boxes[text(node, "bbox", "union")])
 
     def copy(self, node: Node, inputs: list[Picture | None]) -> Picture:
         pairs = {f"{side}{index}" for side in ("from", "to") for index in range(4)}
-        allowed(node, pairs | {"disable"})
+        check_knobs(node, pairs | {"disable"})
         below, above = inputs[0], inputs[1]
         assert below is not None
         assert above is not None
@@ -134,10 +134,10 @@ class Evaluator:
             source, target = text(node, f"from{index}", "none"), text(node, f"to{index}", "none")
             if "none" not in (source, target):
                 channels[target] = above.plane(source)
-        return boxed(replace(below, channels=channels), union(above.box, below.box))
+        return crop_to_box(replace(below, channels=channels), union_box(above.box, below.box))
 
     def multiply(self, node: Node, inputs: list[Picture | None]) -> Picture | None:
-        allowed(node, {"channels", "value", "disable"})
+        check_knobs(node, {"channels", "value", "disable"})
         if inputs[0] is None:
             return None
         assert text(node, "channels", "all") == "rgba"
@@ -149,7 +149,7 @@ class Evaluator:
         return replace(inputs[0], channels=scaled)
 
     def constant(self, node: Node, inputs: list[Picture | None]) -> Picture:
-        allowed(node, {"channels", "color"})
+        check_knobs(node, {"channels", "color"})
         assert text(node, "channels", "all") == "rgba"
         values = [float(part) for part in node.knobs["color"].text.split()]
         planes = {
@@ -159,8 +159,8 @@ class Evaluator:
         return Picture(planes, (0, 0, self.project[1], self.project[0]), self.project)
 
     def shuffle(self, node: Node, inputs: list[Picture | None]) -> Picture | None:
-        """The old Shuffle: `in` is a layer, red..alpha say what goes where in `out`."""
-        allowed(node, {"in", "out", *CHANNELS, "disable"})
+        """Evaluate the old Shuffle: ``in`` is a layer, red to alpha name what goes to ``out``."""
+        check_knobs(node, {"in", "out", *CHANNELS, "disable"})
         if inputs[0] is None:
             return None
         source, target = text(node, "in", "rgba"), text(node, "out", "rgba")
@@ -176,30 +176,30 @@ class Evaluator:
         return replace(inputs[0], channels=channels)
 
     def crop(self, node: Node, inputs: list[Picture | None]) -> Picture | None:
-        allowed(node, {"box", "disable"})
+        check_knobs(node, {"box", "disable"})
         if inputs[0] is None:
             return None
         x, y, right, top = (int(float(part)) for part in node.knobs["box"].text.split())
-        return boxed(inputs[0], (x, y, right, top))
+        return crop_to_box(inputs[0], (x, y, right, top))
 
 
 def text(node: Node, knob: str, default: str) -> str:
     return node.knobs[knob].text if knob in node.knobs else default
 
 
-def allowed(node: Node, known: set[str]) -> None:
+def check_knobs(node: Node, known: set[str]) -> None:
     own = {knob.name for knob in node.user_knobs}
-    unknown = set(node.knobs) - known - IGNORED - own
+    unknown = set(node.knobs) - known - IGNORED_KNOBS - own
     assert not unknown, f"{node.cls} {node.name} has knobs that nobody evaluates: {unknown}"
 
 
-def union(one: Box, other: Box) -> Box:
+def union_box(one: Box, other: Box) -> Box:
     low, high = map(min, one[:2], other[:2]), map(max, one[2:], other[2:])
     return (*low, *high)  # type: ignore[return-value]
 
 
-def boxed(picture: Picture, box: Box) -> Picture:
-    """Black outside the box."""
+def crop_to_box(picture: Picture, box: Box) -> Picture:
+    """Black inputs_of_group the box."""
     inside = np.zeros(picture.shape, bool)
     inside[max(box[1], 0) : box[3], max(box[0], 0) : box[2]] = True
     cut = {name: np.where(inside, plane, np.float32(0)) for name, plane in picture.channels.items()}
@@ -207,16 +207,16 @@ def boxed(picture: Picture, box: Box) -> Picture:
 
 
 def nuke_channel(name: str) -> str:
-    """Nuke's name of an EXR channel: two dots split, digits in front go, the rest becomes `_`."""
+    """Nuke's name of an EXR channel: two dots split, digits in front go, the rest becomes ``_``."""
     pieces = [re.sub(r"[^A-Za-z0-9]", "_", re.sub(r"^\d+", "", one)) for one in name.split(".", 2)]
     pieces = [piece for piece in pieces if piece]
-    channel = COLOURS.get(pieces[-1].lower())
+    channel = CHANNEL_ALIASES.get(pieces[-1].lower())
     layer = "_".join(pieces[:-1]) or "rgba"
     return f"{layer}.{channel or pieces[-1]}"
 
 
 def read_exr(path: Path) -> Picture:
-    """One part, placed into its display window; black outside its data window."""
+    """One part, placed into its display window; black inputs_of_group its data window."""
     with OpenEXR.File(str(path), separate_channels=True) as file:
         header, channels = file.header(), file.channels()
         (left, low), (right, high) = (map(int, corner) for corner in header["displayWindow"])

@@ -1,8 +1,8 @@
-"""Reads `.nk` text as Nuke's language: words, blocks and the stack of nodes.
+"""Reads ``.nk`` text as Nuke's language: words, blocks and the stack of nodes.
 
 Written from the rules of the language and not from the writer. What a word would substitute or run
 is an error here, wherever it stands, so a script that can be read executes nothing. The only
-brackets and dollars that a script may use are those of `set NAME [stack 0]` and `push $NAME`.
+brackets and dollars that a script may use are those of ``set NAME [stack 0]`` and ``push $NAME``.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Script:
 
 
 def commands(text: str) -> Iterator[list[Word]]:
-    """The commands of a script or of a block: one a line, words that may span lines."""
+    """Yield the commands of a script or a block: one a line, of words that may span lines."""
     place, words = 0, []
     while place < len(text):
         char = text[place]
@@ -97,7 +97,7 @@ def _word(text: str, place: int) -> tuple[Word, int]:
 
 
 def _braced(text: str, start: int) -> tuple[Word, int]:
-    """Braces nest and nothing in them is special but a backslash, quotes not either."""
+    """Return the content of nested braces, in which only a backslash is special."""
     depth, place = 0, start
     while place < len(text):
         char = text[place]
@@ -112,7 +112,7 @@ def _braced(text: str, start: int) -> tuple[Word, int]:
 
 
 def _substituted(text: str, place: int, ends: str) -> tuple[str, int]:
-    """The text up to one of `ends`. In quotes the end has to come."""
+    """Return the text up to one of ``ends``, which quotes must have."""
     out: list[str] = []
     while place < len(text) and text[place] not in ends:
         char = text[place]
@@ -138,7 +138,7 @@ def _of_a_script(text: str, place: int) -> bool:
 
 
 def read(text: str) -> Script:
-    """The script's nodes. Raises `Executes` and `Malformed`."""
+    """Return the script's nodes. Raises ``Executes`` and ``Malformed``."""
     script = Script([], {})
     nodes, stack = script.nodes, []
     outer: list[tuple[list[Node], list[Node | None]]] = []

@@ -16,8 +16,8 @@ from fakes.nk_reader import read
 FRAME = 1001
 
 
-def can_render(nuke: FakeNuke) -> FakeNuke:
-    """The same session, with pictures."""
+def add_renderer(nuke: FakeNuke) -> FakeNuke:
+    """Let a session render; return the same session."""
 
     def picture(node: Node, frame: int) -> Picture:
         width, height = nuke.root_format.width(), nuke.root_format.height()

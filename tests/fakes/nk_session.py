@@ -25,38 +25,38 @@ MODEL = ModelInfo(
 )  # fmt: skip
 
 
-class Line:
-    """A bridge that a test plays."""
+class ScriptedBridge:
+    """A bridge whose messages a test writes."""
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
-        self.waiting: list[dict[str, Any]] = []
-        self.fault: BridgeFailed | None = None
+        self.incoming: list[dict[str, Any]] = []
+        self.failure: BridgeFailed | None = None
         self.closed = False
 
-    def send(self, do: str, **values: Any) -> int:
-        self.sent.append({"do": do, **values})
+    def send(self, method: str, **params: Any) -> int:
+        self.sent.append({"method": method, **params})
         return len(self.sent)
 
     def drain(self) -> list[dict[str, Any]]:
-        if self.fault is not None:
-            raise self.fault
-        found, self.waiting = self.waiting, []
+        if self.failure is not None:
+            raise self.failure
+        found, self.incoming = self.incoming, []
         return found
 
     def close(self) -> None:
         self.closed = True
 
-    def last(self, do: str) -> dict[str, Any]:
-        return next(one for one in reversed(self.sent) if one["do"] == do)
+    def last(self, method: str) -> dict[str, Any]:
+        return next(one for one in reversed(self.sent) if one["method"] == method)
 
 
-class Studio:
-    """One Nuke with the plug-in; `nuke` may be shared by the next session after a restart."""
+class PluginSession:
+    """One Nuke with the plug-in; the next session may go on with its ``nuke``."""
 
     def __init__(self, folder: Path, nuke: FakeNuke | None = None) -> None:
         self.nuke = nuke or FakeNuke()
-        self.lines: list[Line] = []
+        self.bridges: list[ScriptedBridge] = []
         self.now, self._ids = 0.0, itertools.count(1)
         self.prefix = "1234567" if nuke is None else "7654321"
         connection = Connection(self._open, lambda: {"server": "render01"}, lambda: self.now)
@@ -65,11 +65,11 @@ class Studio:
             self.host, connection, lambda: folder / "out", new_id=self._new_id
         )
         timer = ui.Timer(FakeNuke(gui=False), self.controller.pump, lambda: False)
-        self.session = api.PluginState(self.host, self.controller, timer, Preferences())
+        self.plugin = api.PluginState(self.host, self.controller, timer, Preferences())
 
     @property
-    def line(self) -> Line:
-        return self.lines[-1]
+    def bridge(self) -> ScriptedBridge:
+        return self.bridges[-1]
 
     def node(self, name: str = "LayerT2V1") -> Node:
         found = self.nuke.toNode(name)
@@ -79,29 +79,30 @@ class Studio:
     def value(self, knob: str, name: str = "LayerT2V1") -> Any:
         return self.node(name)[knob].value()
 
-    def tell(self, event: str, **values: Any) -> None:
-        """The bridge says something, and the plug-in listens."""
-        self.line.waiting.append({"event": event, **values})
+    def send_event(self, event: str, **values: Any) -> None:
+        """Let the bridge send an event, and the plug-in handle it."""
+        self.bridge.incoming.append({"event": event, **values})
         self.controller.pump()
 
     def connect(self, *models: ModelInfo) -> None:
-        said = [model_to_json(model) for model in models or (MODEL,)]
-        self.tell("Connected", server="render01", version="0.1.0", models=said)
+        models_json = [model_to_json(model) for model in models or (MODEL,)]
+        self.send_event("Connected", server="render01", version="0.1.0", models=models_json)
 
-    def changed(self, **values: Any) -> None:
-        known: dict[str, Any] = {
+    def send_progress(self, **values: Any) -> None:
+        defaults: dict[str, Any] = {
             "job": "jobs/1", "state": "running", "stage": "denoise", "done": 1, "total": 4,
             "fraction": 0.25, "eta_s": 30.0, "queue_position": None, "message": "",
             "request_id": self.value("l2v_request"),
         }  # fmt: skip
-        self.tell("RequestUpdated", **{**known, **values})
+        self.send_event("RequestUpdated", **{**defaults, **values})
 
-    def done(self, folder: Path, state: int = 1, request: str = "") -> None:
-        self.tell("RequestSucceeded", request_id=request or self.value("l2v_request"), job="jobs/1",
-                  folder=str(folder), stack=str(folder / "stack.json"), state=state)  # fmt: skip
+    def send_result(self, folder: Path, state: int = 1, request: str = "") -> None:
+        values = {"folder": str(folder), "stack": str(folder / "stack.json"), "state": state}
+        request_id = request or self.value("l2v_request")
+        self.send_event("RequestSucceeded", request_id=request_id, job="jobs/1", **values)
 
-    def asked(self, prompt: str = "a red fox in the snow", **knobs: Any) -> str:
-        """A node whose Generate was pressed and went out."""
+    def generate(self, prompt: str = "a red fox in the snow", **knobs: Any) -> str:
+        """Create a node, press Generate and connect; return its uuid."""
         uuid = self.controller.create()
         self.host.set_knobs(uuid, {"prompt": prompt, **knobs})
         self.controller.on_button(uuid, "generate")
@@ -109,15 +110,19 @@ class Studio:
         self.connect()
         return uuid
 
-    def with_stack(self, folder: Path) -> str:
-        """A node that shows a stack."""
-        uuid = self.asked()
-        self.done(folder)
+    def generate_stack(self, folder: Path) -> str:
+        """Create a node that shows a stack; return its uuid."""
+        uuid = self.generate()
+        self.send_result(folder)
         return uuid
 
-    def _open(self) -> Line:
-        self.lines.append(Line())
-        return self.line
+    def run_command(self, label: str) -> None:
+        """Choose a command in the menu of the plug-in."""
+        self.nuke.menu("Nuke").menus["LayerT2V"].commands[label][0]()
+
+    def _open(self) -> ScriptedBridge:
+        self.bridges.append(ScriptedBridge())
+        return self.bridge
 
     def _new_id(self) -> str:
         return f"{self.prefix}{next(self._ids):03d}"

@@ -35,7 +35,7 @@ def main(installed: Path, tests: Path, binding: str) -> None:
     from fakes.fake_nuke.saved import load, save
 
     nuke = FakeNuke()
-    with nuke.installed():
+    with nuke.as_module():
         for name in ("init.py", "menu.py"):
             exec(compile((installed / name).read_text(), name, "exec"), {})  # noqa: S102
         from layert2v import stack as manifest
@@ -50,9 +50,9 @@ def main(installed: Path, tests: Path, binding: str) -> None:
         assert set(nuke.menu("Nuke").menus) == {"LayerT2V"}
         nuke.press(nuke.toNode("LayerT2V1"), "reroll")
         assert preferences.load(folder / "none.json", {}).server == ""
-    again = FakeNuke()
-    load(again, save(nuke))
-    assert again.dump() == nuke.dump()
+    rerender_layers = FakeNuke()
+    load(rerender_layers, save(nuke))
+    assert rerender_layers.dump() == nuke.dump()
     assert nuke.executed == []
     foreign = {"grpc", "google", "numpy", "torch", "layert2v_client", "layert2v.v1"}
     assert not foreign & set(sys.modules), foreign & set(sys.modules)

@@ -22,7 +22,7 @@ Rgba = NDArray[np.float32]
 FRAMES = 3
 
 
-def two_foregrounds(folder: Path, **options: Any) -> Stack:
+def write_two_foregrounds(folder: Path, **options: Any) -> Stack:
     """bg, shadow_01, fg_01, shadow_02, fg_02: soft edges that overlap, no frame like another."""
     settings: dict[str, Any] = {
         "name": "foxes", "width": WIDTH, "height": 18, "fps": 24.0, "start_frame": 1001,
@@ -43,13 +43,15 @@ def two_foregrounds(folder: Path, **options: Any) -> Stack:
         return made.finish(Provenance(prompt="two foxes", seed=7, model="mini"))
 
 
-def again(folder: Path, *names: str, prompt: str = "", source: str = "generated") -> Stack:
-    """A new state in which these layers are darker, as a re-render leaves it."""
+def rerender_layers(
+    folder: Path, *names: str, prompt: str = "", source: str = "generated"
+) -> Stack:
+    """Write a new state in which these layers are darker, as a re-render leaves it."""
     stack = manifest.read(folder)
     layers = []
     for layer in stack.layers:
         if layer.name in names:
-            files = _darker(folder, stack, layer.name, layer.pattern, layer.version + 1)
+            files = _write_darker(folder, stack, layer.name, layer.pattern, layer.version + 1)
             layer = replace(
                 layer, version=layer.version + 1, files=files, prompt=prompt or layer.prompt,
                 pattern=layer_pattern(layer.name, layer.version + 1), source=source,
@@ -62,19 +64,19 @@ def again(folder: Path, *names: str, prompt: str = "", source: str = "generated"
     return changed
 
 
-def frames(stack: Stack) -> range:
+def frame_numbers(stack: Stack) -> range:
     return range(stack.start_frame, stack.start_frame + stack.frames)
 
 
-def delivered(stack: Stack, folder: Path, name: str, frame: int) -> Rgba:
-    """A layer's or flat's frame in float32."""
+def read_frame(stack: Stack, folder: Path, name: str, frame: int) -> Rgba:
+    """Return a frame of a layer or of the comp, [H, W, 4] in float32."""
     sequence = next(one for one in stack.sequences() if one.name == name)
     return read_rgba(folder / frame_path(sequence.pattern, frame)).astype(np.float32)
 
 
 def numpy_over(stack: Stack, folder: Path, frame: int) -> Rgba:
-    """The linear over of the delivered layers in float32."""
-    layers = [delivered(stack, folder, layer.name, frame) for layer in stack.layers]
+    """Return the linear over of the delivered layers in float32."""
+    layers = [read_frame(stack, folder, layer.name, frame) for layer in stack.layers]
     result = layers[0]
     for layer in layers[1:]:
         result = layer + result * (1 - layer[..., 3:])
@@ -82,10 +84,10 @@ def numpy_over(stack: Stack, folder: Path, frame: int) -> Rgba:
 
 
 def oiio_over(stack: Stack, folder: Path, frame: int) -> Rgba:
-    """The same by OpenImageIO, who has never seen our code."""
+    """Return the same by OpenImageIO, which shares no code with ours."""
     result: Any = None
     for layer in stack.layers:
-        pixels = delivered(stack, folder, layer.name, frame)
+        pixels = read_frame(stack, folder, layer.name, frame)
         spec = oiio.ImageSpec(pixels.shape[1], pixels.shape[0], 4, oiio.FLOAT)
         spec.alpha_channel = 3
         buffer = oiio.ImageBuf(spec)
@@ -94,11 +96,11 @@ def oiio_over(stack: Stack, folder: Path, frame: int) -> Rgba:
     return np.asarray(result.get_pixels(oiio.FLOAT))
 
 
-def _darker(
+def _write_darker(
     folder: Path, stack: Stack, name: str, pattern: str, version: int
 ) -> tuple[FileRecord, ...]:
     records = []
-    for frame in frames(stack):
+    for frame in frame_numbers(stack):
         pixels = read_rgba(folder / frame_path(pattern, frame))
         pixels[..., :3] *= np.float16(0.5)
         pixels[..., 3] *= np.float16(1 if name == "bg" else 0.75)

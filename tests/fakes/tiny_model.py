@@ -1,4 +1,4 @@
-"""A real checkpoint with random weights, small enough to draw a clip in a second."""
+"""A real checkpoint with random weights, small enough to generate a clip in a second."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ INFO = ModelInfo(
 
 
 def write_tiny_model(folder: Path, info: ModelInfo = INFO, *, contrast: float = 1.0) -> Path:
-    """Make a folder of checkpoints that holds the one; returns it, for `--models`.
+    """Write a folder of checkpoints that holds this one; return it, for ``--models``.
 
     With more contrast its mattes have more of the empty and the solid.
     """

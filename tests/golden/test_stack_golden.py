@@ -1,6 +1,6 @@
-"""What layer files have been, kept as numbers: headers, pixels of a known picture, color.
+"""Layer files against recorded numbers: headers, pixels of a known image, colors.
 
-A difference means that stacks made yesterday and today do not match. If that is expected, write the
+A difference means that stacks made yesterday and today do not match. If that is wanted, write the
 numbers anew with ``python tests/golden/test_stack_golden.py`` and say why in the change.
 """
 
@@ -29,7 +29,7 @@ ULP = 1
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Headers and pixels of a small stack, and colors through every delivered space."""
+    """Return headers and pixels of a small stack, and colors through every delivered space."""
     ramp = torch.linspace(0, 1, 12).reshape(1, 3, 4)
     with StackWriter(
         folder,
@@ -64,9 +64,9 @@ def measure(folder: Path) -> dict[str, Any]:
 
 def _colors() -> dict[str, list[list[int]]]:
     config, codes = ColorConfig.load(), torch.tensor(CODES)
-    picture = torch.stack((codes, codes.flip(0), codes**2))[:, None]
+    image = torch.stack((codes, codes.flip(0), codes**2))[:, None]
     return {
-        space: config.transform("srgb_rec709_scene", space)(picture)[:, 0]
+        space: config.transform("srgb_rec709_scene", space)(image)[:, 0]
         .half()
         .view(torch.int16)
         .tolist()
@@ -74,22 +74,22 @@ def _colors() -> dict[str, list[list[int]]]:
     }
 
 
-def test_headers_are_what_they_were(tmp_path: Path) -> None:
-    result, golden = measure(tmp_path / "s"), json.loads(GOLDEN.read_text(encoding="utf-8"))
-    assert list(result["files"]) == list(golden["files"])
+def test_headers_match_the_record(tmp_path: Path) -> None:
+    measured, golden = measure(tmp_path / "s"), json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert list(measured["files"]) == list(golden["files"])
     for name, file in golden["files"].items():
-        assert result["files"][name]["header"] == file["header"]
+        assert measured["files"][name]["header"] == file["header"]
 
 
-def test_pixels_are_what_they_were(tmp_path: Path) -> None:
-    result, golden = measure(tmp_path / "s"), json.loads(GOLDEN.read_text(encoding="utf-8"))
+def test_pixels_match_the_record(tmp_path: Path) -> None:
+    measured, golden = measure(tmp_path / "s"), json.loads(GOLDEN.read_text(encoding="utf-8"))
     for name, file in golden["files"].items():
         for channel, bits in file["bits"].items():
-            steps = np.subtract(result["files"][name]["bits"][channel], bits)
+            steps = np.subtract(measured["files"][name]["bits"][channel], bits)
             assert np.abs(steps).max() <= ULP, (name, channel)
 
 
-def test_colours_are_what_they_were() -> None:
+def test_colors_match_the_record() -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))["colors"]
     for space, bits in _colors().items():
         assert np.abs(np.subtract(bits, golden[space])).max() <= ULP, space

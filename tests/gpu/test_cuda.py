@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fakes.layer_check import error, worst_layer
+from fakes.layer_check import relative_error, worst_layer
 from fakes.tiny_model import write_tiny_model
 from fakes.tiny_run import AUTOENCODER, JOINT, MATTE, write_clips
 from layert2v.spec import GenerateSpec, resolve
@@ -26,8 +26,8 @@ def cuda() -> torch.device:
     return torch.device("cuda")
 
 
-def drawn(folder: Path, device: str) -> tuple[Tensor, Tensor]:
-    """Latents and pictures [T, H, W] of one request."""
+def generate(folder: Path, device: str) -> tuple[Tensor, Tensor]:
+    """Return latents and images [T, H, W] of one request."""
     pipeline = LayeredPipeline.from_pretrained(folder / "mini", device=device)
     spec = resolve(SPEC, pipeline.info, 1)
     latents = pipeline.sample(spec, pipeline.plan(spec))
@@ -37,10 +37,10 @@ def drawn(folder: Path, device: str) -> tuple[Tensor, Tensor]:
 
 def test_a_generation_equals_the_cpus(cuda: torch.device, tmp_path: Path) -> None:
     models = write_tiny_model(tmp_path)
-    latents, pictures = drawn(models, "cuda")
-    wanted_latents, wanted_pictures = drawn(models, "cpu")
-    assert error(latents, wanted_latents) < 0.03  # bfloat16 weights, three steps
-    assert float((pictures - wanted_pictures).abs().max()) < 0.05
+    latents, images = generate(models, "cuda")
+    expected_latents, expected_images = generate(models, "cpu")
+    assert relative_error(latents, expected_latents) < 0.03  # bfloat16 weights, three steps
+    assert float((images - expected_images).abs().max()) < 0.05
 
 
 def test_a_stack_is_delivered_from_the_gpu(cuda: torch.device, tmp_path: Path) -> None:
@@ -63,6 +63,6 @@ def test_every_stage_takes_a_step_and_goes_on(cuda: torch.device, tmp_path: Path
 
 
 def test_layers_are_right_in_bfloat16(cuda: torch.device) -> None:
-    found, name = worst_layer(cuda)
-    assert found < 0.02, name
+    error, name = worst_layer(cuda)
+    assert error < 0.02, name
     assert mixed_precision(cuda).fast_dtype is torch.bfloat16

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-import blender_lab
+import blender_helpers
 import bpy
 
 PACKAGES = ("grpc", "google.protobuf", "layert2v", "layert2v_client")
@@ -20,7 +20,7 @@ def main(archive: str) -> None:
     bpy.ops.extensions.package_install_files(
         filepath=archive, repo="user_default", enable_on_install=True
     )
-    enabled = blender_lab.EXTENSION in bpy.context.preferences.addons
+    enabled = blender_helpers.EXTENSION in bpy.context.preferences.addons
     at_once = [name for name in PACKAGES if name in sys.modules]
     files = {name: importlib.import_module(name).__file__ for name in PACKAGES}
     # The generated messages are older than the runtime beside them.
@@ -28,7 +28,9 @@ def main(archive: str) -> None:
 
     message = jobs_pb2.GenerateSpec(prompt="a fox")
     assert jobs_pb2.GenerateSpec.FromString(message.SerializeToString()) == message
-    blender_lab.answer(enabled=enabled, at_once=at_once, files=files, version=list(bpy.app.version))
+    blender_helpers.write_result(
+        enabled=enabled, at_once=at_once, files=files, version=list(bpy.app.version)
+    )
 
 
 if __name__ == "__main__":

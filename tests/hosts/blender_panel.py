@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import blender_lab
+import blender_helpers
 import bpy
 from blender_window import Window
 
@@ -21,7 +21,7 @@ NOBODY = "127.0.0.1:9"  # discard: reserved, and nothing listens there
 
 
 def prepare(server: str, stacks: str) -> None:
-    blender_lab.use_server(server)
+    blender_helpers.set_server(server)
     scene = bpy.context.scene
     scene.render.resolution_x, scene.render.resolution_y = 224, 160
     scene.render.compositor_device = "CPU"
@@ -52,7 +52,7 @@ def compositor(window: Window) -> bpy.types.Area:
 
 def show(window: Window, area: bpy.types.Area) -> None:
     """The stack alone in the graph and in the backdrop."""
-    tree = blender_lab.part("versions").compositor_tree(bpy.context.scene)
+    tree = blender_helpers.addon_module("versions").compositor_tree(bpy.context.scene)
     for node in list(tree.nodes):
         if node.bl_idname in ("CompositorNodeRLayers", "CompositorNodeViewer", "NodeReroute"):
             tree.nodes.remove(node)
@@ -76,38 +76,38 @@ def show(window: Window, area: bpy.types.Area) -> None:
 
 def main(server: str, stacks: str, pictures: Path) -> None:
     window = Window()
-    blender_lab.enable()
+    blender_helpers.enable()
     prepare(server, stacks)
-    desk, state = blender_lab.part("session").desk, bpy.context.scene.layert2v
+    manager, state = blender_helpers.request_manager(), bpy.context.scene.layert2v
     area = compositor(window)
     sidebar = window.show_tab(area, "LayerT2V")
     window.widen(sidebar, 80)
     window.click(area, sidebar, "layert2v.connect")
-    window.wait(blender_lab.connected, 120)
+    window.wait(blender_helpers.is_connected, 120)
     window.spin(20)
     window.picture(pictures / "idle.png", sidebar)
     window.click(area, sidebar, "layert2v.generate")
-    [request] = desk.requests.values()
-    window.wait(lambda: request.ended or getattr(request.changed, "fraction", 0) > 0.4, 200)
-    assert request.is_open, request.ended
-    running = request.changed.state
+    [request] = manager.requests.values()
+    window.wait(lambda: request.end or getattr(request.last_update, "fraction", 0) > 0.4, 200)
+    assert request.is_open, request.end
+    running = request.last_update.state
     window.spin(40)  # Blender reads the thumbnail in a job of its own
     window.picture(pictures / "running.png", sidebar)
-    window.wait(lambda: request.failed or len(state.stacks) == 1, 200)
-    assert not request.failed, request.ended
+    window.wait(lambda: request.has_failed or len(state.stacks) == 1, 200)
+    assert not request.has_failed, request.end
     show(window, area)
     window.picture(pictures / "done.png")
-    blender_lab.use_server(NOBODY)
-    desk.connect()
-    window.wait(lambda: getattr(desk.status, "message", "") != "", 60)
+    blender_helpers.set_server(NOBODY)
+    manager.connect()
+    window.wait(lambda: getattr(manager.server_status, "message", "") != "", 60)
     window.spin(20)
     window.picture(pictures / "error.png", sidebar)
-    blender_lab.answer(
+    blender_helpers.write_result(
         running=running,
         outcome=request.outcome,
         folder=request.folder,
         layers=[layer.name for layer in state.stacks[0].layers],
-        message=desk.status.message,
+        message=manager.server_status.message,
     )
 
 

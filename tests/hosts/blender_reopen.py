@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import blender_lab
-import blender_views
+import blender_helpers
+import blender_render
 import bpy
 
 FILE = "shot.blend"
@@ -22,26 +22,26 @@ def ask(out: Path) -> None:
     state.prompt, state.seed = "a white rabbit hopping on a beach", "3"
     state.frames, state.own_sampling, state.steps = 5, True, 12
     bpy.ops.wm.save_as_mainfile(filepath=str(out / FILE))  # new stacks go beside the file
-    blender_views.set_format(scene, 224, 160)
+    blender_render.set_format(scene, 224, 160)
     assert bpy.ops.layert2v.generate() == {"FINISHED"}
-    [request] = blender_lab.part("session").desk.requests.values()
-    blender_lab.pump_until(lambda: bool(request.job), 200)
+    [request] = blender_helpers.request_manager().requests.values()
+    blender_helpers.pump_until(lambda: bool(request.job), 200)
     bpy.ops.wm.save_mainfile()
-    blender_lab.answer(job=request.job, folder=request.folder, open=request.is_open)
+    blender_helpers.write_result(job=request.job, folder=request.folder, open=request.is_open)
 
 
 def again(out: Path) -> None:
     bpy.ops.wm.open_mainfile(filepath=str(out / FILE))
     scene = bpy.context.scene
     waited_for = [saved.job for saved in scene.layert2v.requests]
-    blender_lab.pump_until(lambda: bool(scene.layert2v.stacks), 200)
+    blender_helpers.pump_until(lambda: bool(scene.layert2v.stacks), 200)
     folder = scene.layert2v.stacks[0].folder
-    blender_views.render_sockets(scene, out / "seen")
+    blender_render.render_sockets(scene, out / "seen")
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.open_mainfile(filepath=str(out / FILE))
     scene = bpy.context.scene
-    blender_views.render_sockets(scene, out / "once_more")
-    blender_lab.answer(
+    blender_render.render_sockets(scene, out / "once_more")
+    blender_helpers.write_result(
         waited_for=waited_for,
         folder=bpy.path.abspath(folder),
         stacks=len(scene.layert2v.stacks),
@@ -50,14 +50,14 @@ def again(out: Path) -> None:
 
 
 def main(life: str, server: str, out: Path) -> None:
-    blender_lab.empty_scene()
-    blender_lab.enable()
-    blender_lab.use_server(server)
+    blender_helpers.empty_scene()
+    blender_helpers.enable()
+    blender_helpers.set_server(server)
     if life == "again":
         again(out)
         return
     bpy.ops.layert2v.connect()
-    blender_lab.pump_until(blender_lab.connected)
+    blender_helpers.pump_until(blender_helpers.is_connected)
     ask(out)
 
 

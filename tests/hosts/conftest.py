@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes.live_server import LiveServer, live_server
-from hosts.lab import PYTHONS, Blender, blender_python, build_extension
+from hosts.blenders import PYTHONS, Blender, blender_python, build_extension
 
 # The real engine next to a Blender that draws in software: a worker may be silent for a while.
 PATIENT = {"heartbeat_s": 1.0, "lease_s": 120.0}
@@ -37,7 +37,7 @@ def bare_blender(
 
 @pytest.fixture(scope="session")
 def blender(bare_blender: Blender, extension_zip: Path) -> Blender:
-    """A Blender whose profile has the extension; scripts enable it with ``blender_lab``."""
+    """A Blender whose profile has the extension; scripts enable it with ``blender_helpers``."""
     bare_blender.run("blender_install.py", extension_zip)
     return bare_blender
 

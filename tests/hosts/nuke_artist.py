@@ -18,36 +18,38 @@ from layert2v_nuke.preferences import Preferences
 class Artist:
     """One Nuke with the plug-in as it is installed, without an interface."""
 
-    def __init__(self, place: Path, server: str, nuke: FakeNuke | None = None) -> None:
+    def __init__(self, folder: Path, server: str, nuke: FakeNuke | None = None) -> None:
         self.nuke = nuke or FakeNuke(gui=False)
-        self.nuke.project(format=(64, 64, 1.0), first_frame=1001, last_frame=1005, fps=12.0)
+        self.nuke.set_project(format=(64, 64, 1.0), first_frame=1001, last_frame=1005, fps=12.0)
         chosen = Preferences(
-            server=server, python=sys.executable, stacks=str(place / "stacks"),
-            cache=str(place / "cache"),
+            server=server, python=sys.executable, stacks=str(folder / "stacks"),
+            cache=str(folder / "cache"),
         )  # fmt: skip
-        self.session = api.start(Host(self.nuke), chosen)
-        self.controller, self.host = self.session.controller, self.session.host
+        self.plugin = api.start(Host(self.nuke), chosen)
+        self.controller, self.host = self.plugin.controller, self.plugin.host
 
-    def ask(self, behaviour: Behaviour, prompt: str = "a fox") -> str:
+    def generate(self, behaviour: Behaviour, prompt: str = "a fox") -> str:
         uuid = self.controller.create()
         values = {"prompt": prompt, "negative": behaviour.to_prompt(), "steps": 4}
         self.host.set_knobs(uuid, values)
         self.controller.on_button(uuid, "generate")
         return uuid
 
-    def until(self, condition: Callable[[], bool], patience_s: float = 3 * WAIT_TIMEOUT_S) -> None:
+    def wait_until(
+        self, condition: Callable[[], bool], timeout_s: float = 3 * WAIT_TIMEOUT_S
+    ) -> None:
         """Let time pass as a timer does."""
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + timeout_s
         while not condition():
             states = [self.host.status(uuid) for uuid in self.host.node_names()]
             assert time.monotonic() < deadline, states
             self.controller.pump()
             time.sleep(0.01)
 
-    def is_(self, uuid: str, *lives: str) -> Callable[[], bool]:
-        return lambda: self.life(uuid) in lives
+    def has_status(self, uuid: str, *states: str) -> Callable[[], bool]:
+        return lambda: self.status(uuid) in states
 
-    def life(self, uuid: str) -> str:
+    def status(self, uuid: str) -> str:
         return str(self.host.knob_values(uuid)["l2v_life"])
 
     def bridge_pid(self) -> int:

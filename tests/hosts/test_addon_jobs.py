@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from fakes.live_server import LiveServer, live_server
+from hosts.blenders import Blender
 from hosts.display import display
-from hosts.lab import Blender
-from hosts.pictures import Image, over, read_rgba, small_stack, write_rgba
+from hosts.images import Image, over, read_rgba, small_stack, write_rgba
 from layert2v.stack import Stack, frame_path, read_state
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
@@ -64,7 +64,7 @@ def test_a_layer_is_drawn_again_and_a_background_swapped(
 ) -> None:
     plate = tmp_path / "plate" / "red.exr"
     write_rgba(plate, np.broadcast_to(np.float32(RED), (160, 224, 4)).copy())
-    seen = blender.run("blender_addon_job.py", mini, tmp_path, plate, timeout_s=500)
+    seen = blender.run("blender_rerender.py", mini, tmp_path, plate, timeout_s=500)
     folder, everything = Path(seen["folder"]), ["comp", "fg_01", "shadow_01", "bg"]
     assert seen["states"] == ["replace", "regenerate", "generate"]
     assert seen["drawn"] == {"fg_01": "2", "shadow_01": "1", "bg": "1"}
@@ -88,7 +88,7 @@ def test_a_layer_is_drawn_again_and_a_background_swapped(
 
 def trouble(blender: Blender, part: str, server: LiveServer, folder: Path) -> dict[str, Any]:
     arguments = (part, server.ready["address"], folder)
-    return blender.run("blender_addon_trouble.py", *arguments, timeout_s=300)
+    return blender.run("blender_interrupt.py", *arguments, timeout_s=300)
 
 
 def test_cancelling_leaves_nothing(blender: Blender, server: LiveServer, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_server_that_is_restarted_finishes_the_job(
     blender: Blender, server: LiveServer, tmp_path: Path
 ) -> None:
     address = server.ready["address"]
-    process = blender.start("blender_addon_trouble.py", "cut_off", address, tmp_path)
+    process = blender.start("blender_interrupt.py", "cut_off", address, tmp_path)
     assert process.stdout is not None
     said = wait_for(process, "RUNNING")
     server.kill()
@@ -149,7 +149,7 @@ def test_a_server_that_is_restarted_finishes_the_job(
     output, _ = process.communicate(timeout=200)
     again.stop()
     assert process.returncode == 0, said + output
-    answer = json.loads(output.rpartition("ANSWER ")[2].splitlines()[0])
+    answer = json.loads(output.rpartition("RESULT ")[2].splitlines()[0])
     assert answer["outcome"] == "RequestSucceeded"
     assert answer["stacks"] == 1
     assert address in answer["waiting"]
@@ -176,7 +176,7 @@ def test_a_grey_button_has_a_reason(blender: Blender, server: LiveServer, tmp_pa
 def test_renders_become_layers_and_every_place_follows(
     blender: Blender, mini: str, tmp_path: Path
 ) -> None:
-    seen = blender.run("blender_addon_plates.py", mini, tmp_path, timeout_s=500)
+    seen = blender.run("blender_plates.py", mini, tmp_path, timeout_s=500)
     folder = Path(seen["folder"])
     assert seen["actions"] == ["open", "remove", "reorder", "add", "replace", "generate"]
     assert seen["same"]  # the artist's render settings
@@ -210,7 +210,7 @@ def test_a_render_as_a_layer_leaves_the_interface_free(
 ) -> None:
     small_stack(tmp_path, colorspace="lin_rec709_scene", start_frame=1001)
     with display() as screen:
-        seen = blender.run("blender_addon_window.py", mini, tmp_path, timeout_s=300, **screen)
+        seen = blender.run("blender_plate_window.py", mini, tmp_path, timeout_s=300, **screen)
     assert seen["began"] == ["RUNNING_MODAL"]
     assert seen["changed"]
     assert seen["same"]
@@ -221,7 +221,7 @@ def test_a_render_as_a_layer_leaves_the_interface_free(
 def test_a_local_server_is_started_with_the_installed_engine(
     blender: Blender, tmp_path: Path
 ) -> None:
-    seen = blender.run("blender_addon_local.py", sys.executable, tmp_path, timeout_s=300)
+    seen = blender.run("blender_local_server.py", sys.executable, tmp_path, timeout_s=300)
     assert "engine is not found" in seen["without"]
     assert seen["models"] == ["mini"]
     assert seen["remembered"] == ["mini"]

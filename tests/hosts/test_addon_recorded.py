@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from fakes.recorded import RECORDED, check_states, copy_of
-from hosts.lab import Blender
-from hosts.pictures import over, read_rgba
+from hosts.blenders import Blender
+from hosts.images import over, read_rgba
 from layert2v import stack as manifest
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
@@ -43,7 +43,7 @@ def opened(blender: Blender, folder: Path, name: str) -> dict[str, Any]:
     """What the script saw of a copy beside a copy of its stack."""
     copy_of("stack", folder)
     file = copy_of(name, folder)
-    return blender.run("blender_addon_recorded.py", file, folder / "seen", timeout_s=300)
+    return blender.run("blender_recorded.py", file, folder / "seen", timeout_s=300)
 
 
 def shows(folder: Path, seen: str, over_of: list[str], versions: dict[str, int]) -> None:

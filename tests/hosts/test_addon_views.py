@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hosts.lab import Blender
-from hosts.pictures import Image, over, read_rgba, small_stack
+from hosts.blenders import Blender
+from hosts.images import Image, over, read_rgba, small_stack
 from layert2v.stack import Stack, frame_path
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
@@ -40,7 +40,7 @@ def test_every_place_shows_the_stack(
 ) -> None:
     folder, out = tmp_path / "stack", tmp_path / "out"
     stack = small_stack(folder, colorspace="lin_rec709_scene", start_frame=numbered)
-    seen = blender.run("blender_addon_views.py", folder, out, str(scene))
+    seen = blender.run("blender_import.py", folder, out, str(scene))
     assert seen["first_frame"] == put
     assert seen["sockets"] == ["comp", "fg_01", "shadow_01", "bg"]
     assert seen["rendered"] == ["mine", "small"]  # the artist's own, until the comp is asked for
@@ -60,7 +60,7 @@ def test_an_import_is_one_step_and_outlives_the_session(blender: Blender, tmp_pa
     folder, place = tmp_path / "stack", tmp_path / "files"
     place.mkdir()
     small_stack(folder, colorspace="lin_rec709_scene", start_frame=1001)
-    seen = blender.run("blender_addon_keep.py", folder, place)
+    seen = blender.run("blender_undo.py", folder, place)
     assert seen["imported"]["added"] == ["images", "node_groups", "nodes", "stacks"]
     assert seen["planes"]["added"] == ["collections", "materials", "meshes", "objects"]
     assert seen["strips"]["added"] == ["strips"]

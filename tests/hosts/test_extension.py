@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hosts.lab import Blender
+from hosts.blenders import Blender
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
 
@@ -32,7 +32,7 @@ def test_nothing_of_grpc_is_loaded_before_it_is_used(
 
 
 def test_registering_twice_leaves_nothing_behind(blender: Blender) -> None:
-    seen = blender.run("blender_twice.py")
+    seen = blender.run("blender_register.py")
     assert seen["left"] == [[], []]
     first, second = seen["added"]
     assert first == second

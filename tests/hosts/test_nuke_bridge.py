@@ -35,8 +35,8 @@ def artist(tmp_path: Path, server: LiveServer) -> Iterator[Artist]:
     one.controller.close()
 
 
-def shows(artist: Artist, uuid: str) -> manifest.Stack:
-    """The stack that the node shows, with every path on the disk."""
+def shown_stack(artist: Artist, uuid: str) -> manifest.Stack:
+    """Return the stack that the node shows, after a look for its files."""
     folder = Path(artist.host.knob_values(uuid)["folder"])
     (group,) = (one for one in artist.nuke.dump().values() if one["class"] == "Group")
     for name in ("bg", "shadow_01", "fg_01"):
@@ -46,47 +46,47 @@ def shows(artist: Artist, uuid: str) -> manifest.Stack:
 
 
 def test_from_prompt_to_layers_and_to_a_second_version(artist: Artist) -> None:
-    uuid = artist.ask(Behaviour(), HOSTILE)
-    artist.until(artist.is_(uuid, "done", "failed"))
-    assert shows(artist, uuid).prompt == HOSTILE
+    uuid = artist.generate(Behaviour(), HOSTILE)
+    artist.wait_until(artist.has_status(uuid, "done", "failed"))
+    assert shown_stack(artist, uuid).prompt == HOSTILE
     assert artist.nuke.executed == []
     artist.controller.on_button(uuid, "rerender fg_01")
-    artist.until(artist.is_(uuid, "done", "failed"))
+    artist.wait_until(artist.has_status(uuid, "done", "failed"))
     assert artist.host.knob_values(uuid)["fg_01_version"] == 2, artist.host.status(uuid)
     assert artist.host.knob_values(uuid)["bg_version"] == 1
 
 
 def test_cancel_ends_the_job(artist: Artist) -> None:
-    uuid = artist.ask(Behaviour(step_s=0.5))
-    artist.until(artist.is_(uuid, "running"))
+    uuid = artist.generate(Behaviour(step_s=0.5))
+    artist.wait_until(artist.has_status(uuid, "running"))
     artist.controller.on_button(uuid, "cancel")
-    artist.until(artist.is_(uuid, "cancelled"))
+    artist.wait_until(artist.has_status(uuid, "cancelled"))
 
 
 def test_asking_again_in_the_middle_changes_nothing(artist: Artist) -> None:
-    uuid = artist.ask(Behaviour(step_s=0.3))
-    artist.until(artist.is_(uuid, "running"))
+    uuid = artist.generate(Behaviour(step_s=0.3))
+    artist.wait_until(artist.has_status(uuid, "running"))
     job = artist.host.knob_values(uuid)["l2v_job"]
     artist.controller.refresh()
-    artist.until(artist.is_(uuid, "done", "failed"))
-    assert artist.life(uuid) == "done", artist.host.status(uuid)
+    artist.wait_until(artist.has_status(uuid, "done", "failed"))
+    assert artist.status(uuid) == "done", artist.host.status(uuid)
     assert artist.host.knob_values(uuid)["l2v_job"] == job
 
 
 def test_what_the_engine_says_is_on_the_node(artist: Artist) -> None:
-    uuid = artist.ask(Behaviour(fault="engine_error"))
-    artist.until(artist.is_(uuid, "failed"))
+    uuid = artist.generate(Behaviour(fault="engine_error"))
+    artist.wait_until(artist.has_status(uuid, "failed"))
     assert "does not know this word. Use another word." in artist.host.status(uuid)
 
 
 @pytest.mark.chaos
 def test_a_killed_bridge_comes_back_to_its_job(artist: Artist) -> None:
-    uuid = artist.ask(Behaviour(step_s=0.5))
-    artist.until(artist.is_(uuid, "running"))
+    uuid = artist.generate(Behaviour(step_s=0.5))
+    artist.wait_until(artist.has_status(uuid, "running"))
     first = artist.bridge_pid()
     os.kill(first, signal.SIGKILL)
-    artist.until(artist.is_(uuid, "done", "failed"))
-    assert artist.life(uuid) == "done", artist.host.status(uuid)
+    artist.wait_until(artist.has_status(uuid, "done", "failed"))
+    assert artist.status(uuid) == "done", artist.host.status(uuid)
     assert artist.bridge_pid() != first
 
 
@@ -95,12 +95,12 @@ def test_a_restarted_server_goes_on_with_the_job(tmp_path: Path) -> None:
     server = LiveServer(tmp_path / "data", **PATIENT)
     address = server.ready["address"]
     artist = Artist(tmp_path, address)
-    uuid = artist.ask(Behaviour(step_s=0.3))
-    artist.until(artist.is_(uuid, "running"))
+    uuid = artist.generate(Behaviour(step_s=0.3))
+    artist.wait_until(artist.has_status(uuid, "running"))
     server.kill()
     server = LiveServer(tmp_path / "data", address=address, **PATIENT)
-    artist.until(artist.is_(uuid, "done", "failed"))
-    assert artist.life(uuid) == "done", artist.host.status(uuid)
+    artist.wait_until(artist.has_status(uuid, "done", "failed"))
+    assert artist.status(uuid) == "done", artist.host.status(uuid)
     artist.controller.close()
     server.stop()
 
@@ -109,8 +109,8 @@ def test_a_restarted_server_goes_on_with_the_job(tmp_path: Path) -> None:
 def test_a_server_that_does_not_answer_does_not_hold_nuke(
     artist: Artist, server: LiveServer
 ) -> None:
-    uuid = artist.ask(Behaviour(step_s=0.2))
-    artist.until(artist.is_(uuid, "running"))
+    uuid = artist.generate(Behaviour(step_s=0.2))
+    artist.wait_until(artist.has_status(uuid, "running"))
     os.kill(server.process.pid, signal.SIGSTOP)
     try:
         for _ in range(100):  # each would wait for the server, if any did
@@ -119,38 +119,38 @@ def test_a_server_that_does_not_answer_does_not_hold_nuke(
         assert artist.host.status(uuid).startswith("There is no stack yet.")
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
-    artist.until(artist.is_(uuid, "done", "failed"))
-    assert artist.life(uuid) == "done", artist.host.status(uuid)
+    artist.wait_until(artist.has_status(uuid, "done", "failed"))
+    assert artist.status(uuid) == "done", artist.host.status(uuid)
 
 
 def test_a_closed_nuke_finds_its_job_again(tmp_path: Path, server: LiveServer) -> None:
     before = Artist(tmp_path, server.ready["address"])
-    uuid = before.ask(Behaviour(step_s=0.2))
-    before.until(before.is_(uuid, "running"))
-    before.until(lambda: bool(before.host.knob_values(uuid)["l2v_job"]))
+    uuid = before.generate(Behaviour(step_s=0.2))
+    before.wait_until(before.has_status(uuid, "running"))
+    before.wait_until(lambda: bool(before.host.knob_values(uuid)["l2v_job"]))
     text = save(before.nuke)
     before.controller.close()
     after = Artist(tmp_path, server.ready["address"])
     after.nuke.addOnScriptLoad(after.controller.schedule_scan)
     reopen(after.nuke, text)
-    after.until(after.is_(uuid, "done", "failed"))
-    shows(after, uuid)
+    after.wait_until(after.has_status(uuid, "done", "failed"))
+    shown_stack(after, uuid)
     after.controller.close()
 
 
 def test_two_nukes_on_one_server_get_their_own(tmp_path: Path, server: LiveServer) -> None:
     artists = [Artist(tmp_path / name, server.ready["address"]) for name in ("one", "two")]
-    asked = [one.ask(Behaviour(), f"a fox {index}") for index, one in enumerate(artists)]
+    asked = [one.generate(Behaviour(), f"a fox {index}") for index, one in enumerate(artists)]
     for index, (one, uuid) in enumerate(zip(artists, asked, strict=True)):
-        one.until(one.is_(uuid, "done", "failed"))
-        assert shows(one, uuid).prompt == f"a fox {index}"
+        one.wait_until(one.has_status(uuid, "done", "failed"))
+        assert shown_stack(one, uuid).prompt == f"a fox {index}"
         one.controller.close()
 
 
-def test_a_server_that_is_not_there_is_told_and_waited_for(tmp_path: Path) -> None:
+def test_a_server_that_is_not_there_is_shown_and_waited_for(tmp_path: Path) -> None:
     artist = Artist(tmp_path, "127.0.0.1:1")
-    uuid = artist.ask(Behaviour())
-    artist.until(lambda: artist.host.status(uuid).startswith("Waiting"))
+    uuid = artist.generate(Behaviour())
+    artist.wait_until(lambda: artist.host.status(uuid).startswith("Waiting"))
     artist.controller.on_button(uuid, "cancel")
-    assert artist.life(uuid) == "cancelled"
+    assert artist.status(uuid) == "cancelled"
     artist.controller.close()

@@ -20,7 +20,7 @@ PYTHONS = ("3.9", "3.10", "3.11", "3.13")  # Nuke 14, 15, 16 and 17, and the pla
 
 
 def python(version: str) -> str:
-    """An interpreter of a version; skips where this machine has none."""
+    """Return an interpreter of a version; skip where this machine has none."""
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     found = [shutil.which(f"python{version}"), *root.glob(f"versions/{version}.*/bin/python")]
     for candidate in filter(None, found):
@@ -38,22 +38,22 @@ def build_nuke() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def installed(build_nuke: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What install.py makes of the archive's content, in a .nuke folder of an artist."""
-    place = tmp_path_factory.mktemp("artist")
-    unpack(build_nuke, place)
-    install(place)
-    return place / ".nuke" / "layert2v"
+    """Return the plug-in as install.py copies it into an artist's .nuke folder."""
+    folder = tmp_path_factory.mktemp("artist")
+    unpack(build_nuke, folder)
+    install(folder)
+    return folder / ".nuke" / "layert2v"
 
 
-def unpack(build_nuke: ModuleType, place: Path) -> None:
-    build_nuke.copy_plugin(place / "unpacked")
-    (place / ".nuke").mkdir()
-    (place / ".nuke" / "init.py").write_text("print('mine')\n")
+def unpack(build_nuke: ModuleType, folder: Path) -> None:
+    build_nuke.copy_plugin(folder / "unpacked")
+    (folder / ".nuke").mkdir()
+    (folder / ".nuke" / "init.py").write_text("print('mine')\n")
 
 
-def install(place: Path, *options: str) -> None:
-    command = [sys.executable, "-I", "-S", str(place / "unpacked" / "install.py")]
-    command += ["--nuke", str(place / ".nuke"), *options]
+def install(folder: Path, *options: str) -> None:
+    command = [sys.executable, "-I", "-S", str(folder / "unpacked" / "install.py")]
+    command += ["--nuke", str(folder / ".nuke"), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -131,7 +131,7 @@ def test_only_one_file_imports_nuke() -> None:
 
 
 def code(path: Path) -> str:
-    """The file without its strings: the node's buttons import nuke, too, but not here."""
+    """Return the imports of a file, not those in strings: buttons of the node import nuke, too."""
     import ast
 
     return "".join(

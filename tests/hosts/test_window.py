@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from fakes.live_server import LiveServer
+from hosts.blenders import REPOSITORY, Blender
 from hosts.display import display
-from hosts.lab import REPOSITORY, Blender
 from layert2v.stack import read
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]

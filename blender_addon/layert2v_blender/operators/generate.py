@@ -1,7 +1,6 @@
-"""Prompts: ask for a stack, cancel, and take up earlier settings."""
+"""Prompts: generate a stack, cancel, send again, and use earlier settings again."""
 
 import json
-import re
 from itertools import count
 from pathlib import Path
 
@@ -9,118 +8,114 @@ import bpy
 from bpy.props import IntProperty, StringProperty
 
 from layert2v.errors import ContractError
+from layert2v.labels import LABELS
 from layert2v.rerender import rerender_from_json
 from layert2v.spec import spec_from_json, spec_to_json, validate
+from layert2v.stack import slug
 
-from .. import model, model_cache, preferences, specs
-from ..requests import Request, desk
-from .base import Explained, no_server, no_stack, send, sentences
+from .. import model_cache, specs
+from ..requests import Request, request_manager
+from ..settings import preferences, user_folder
+from .base import CAN_GENERATE, PollReasonMixin, check_stack, require_stack, submit, violations_text
 
 
-def free_folder(scene: bpy.types.Scene) -> Path:
-    """A folder that does not exist yet, named after the prompt, in the folder of new stacks."""
+def new_stack_folder(scene: bpy.types.Scene) -> Path:
+    """Return a folder that does not exist yet, named after the prompt, in that of new stacks."""
     state = scene.layert2v
-    beside_file = state.folder.startswith("//")
-    if beside_file and not bpy.data.is_saved:
-        base = preferences.own_folder(create=True) / "stacks"
+    is_beside_file = state.folder.startswith("//")
+    if is_beside_file and not bpy.data.is_saved:
+        parent = user_folder(create=True) / "stacks"
     else:
-        base = Path(bpy.path.abspath(state.folder))
-    words = re.sub(r"[^a-z0-9]+", "_", state.prompt.lower()).strip("_")[:40].strip("_") or "stack"
-    taken = {Path(request.folder) for request in desk.requests.values()}
-    candidates = (base / f"{words}_{number:03d}" for number in count(1))
+        parent = Path(bpy.path.abspath(state.folder))
+    taken = {Path(request.folder) for request in request_manager.requests.values()}
+    candidates = (parent / f"{slug(state.prompt)}_{number:03d}" for number in count(1))
     return next(path for path in candidates if not path.exists() and path not in taken)
 
 
-class LAYERT2V_OT_generate(Explained, bpy.types.Operator):
-    """Make a layer stack of the prompts. Blender stays free while the server works"""
+def check_prompt(context: bpy.types.Context) -> str:
+    """Return why the prompt cannot be used."""
+    return "" if context.scene.layert2v.prompt.strip() else "Write a prompt first"
 
+
+class LAYERT2V_OT_generate(PollReasonMixin, bpy.types.Operator):
     bl_idname = "layert2v.generate"
-    bl_label = "Generate"
-
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        reason = no_server(context)
-        if not reason and not context.scene.layert2v.prompt.strip():
-            reason = "Write a prompt first"
-        return reason
+    bl_label = LABELS["generate"].text
+    bl_description = f"{LABELS['generate'].tooltip}. Blender stays free while the server works"
+    poll_checks = (*CAN_GENERATE, check_prompt)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = context.scene
-        chosen = model_cache.chosen(scene) or model_cache.models()[0]
-        spec = specs.generate(scene, chosen)
-        violations = validate(spec, chosen)
+        model = model_cache.selected_model(scene) or model_cache.models()[0]
+        spec = specs.generate_spec(scene, model)
+        violations = validate(spec, model)
         if violations:
-            self.report({"ERROR"}, sentences(violations))
+            self.report({"ERROR"}, violations_text(violations))
             return {"CANCELLED"}
-        folder = free_folder(scene)
+        folder = new_stack_folder(scene)
         request = Request(
             kind="generate",
             title=folder.name,
             folder=str(folder),
-            server=preferences.get().server,
-            wish=spec_to_json(spec),
+            server=preferences().server,
+            spec=spec_to_json(spec),
             target=scene.layert2v.target,
         )
-        return send(self, scene, request)
+        return submit(self, scene, request)
 
 
 class LAYERT2V_OT_cancel(bpy.types.Operator):
-    """Stop this job"""
-
     bl_idname = "layert2v.cancel"
-    bl_label = "Cancel"
+    bl_label = LABELS["cancel"].text
+    bl_description = LABELS["cancel"].tooltip
 
     request_id: StringProperty()
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        desk.cancel(self.request_id)
+        request_manager.cancel(self.request_id)
         return {"FINISHED"}
 
 
 class LAYERT2V_OT_dismiss(bpy.types.Operator):
-    """Take this message off the panel"""
-
     bl_idname = "layert2v.dismiss"
     bl_label = "Dismiss"
+    bl_description = "Take this message off the panel"
 
     request_id: StringProperty()
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        desk.dismiss(self.request_id)
+        request_manager.dismiss(self.request_id)
         return {"FINISHED"}
 
 
 class LAYERT2V_OT_ask_again(bpy.types.Operator):
-    """Send the same request to the server again"""
-
     bl_idname = "layert2v.ask_again"
-    bl_label = "Ask Again"
+    bl_label = LABELS["retry"].text
+    bl_description = LABELS["retry"].tooltip
 
     request_id: StringProperty()
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        old = desk.requests[self.request_id]
+        failed = request_manager.requests[self.request_id]
         request = Request(
-            kind=old.kind,
-            title=old.title,
-            folder=old.folder,
-            server=preferences.get().server,
-            wish=old.wish,
-            inputs=old.inputs,
-            stack=old.stack,
-            target=old.target,
+            kind=failed.kind,
+            title=failed.title,
+            folder=failed.folder,
+            server=preferences().server,
+            spec=failed.spec,
+            inputs=failed.inputs,
+            stack=failed.stack,
+            target=failed.target,
         )
-        result = send(self, context.scene, request)
+        result = submit(self, context.scene, request)
         if result == {"FINISHED"}:
-            desk.dismiss(old.id)
+            request_manager.dismiss(failed.id)
         return result
 
 
 class LAYERT2V_OT_foreground_add(bpy.types.Operator):
-    """Describe one more foreground layer"""
-
     bl_idname = "layert2v.foreground_add"
     bl_label = "Add Foreground"
+    bl_description = "Describe one more foreground layer"
     bl_options = {"REGISTER", "UNDO", "INTERNAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -129,10 +124,9 @@ class LAYERT2V_OT_foreground_add(bpy.types.Operator):
 
 
 class LAYERT2V_OT_foreground_remove(bpy.types.Operator):
-    """Leave this foreground layer out"""
-
     bl_idname = "layert2v.foreground_remove"
     bl_label = "Remove Foreground"
+    bl_description = "Leave this foreground layer out"
     bl_options = {"REGISTER", "UNDO", "INTERNAL"}
 
     index: IntProperty()
@@ -142,30 +136,28 @@ class LAYERT2V_OT_foreground_remove(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class LAYERT2V_OT_use_settings(Explained, bpy.types.Operator):
-    """Fill the panel with the prompts, seed and steps that made this state"""
+def check_history(context: bpy.types.Context) -> str:
+    """Return why no state of the active stack is selected."""
+    stack = require_stack(context.scene)
+    return "" if 0 <= stack.active_state < len(stack.history) else "The stack has no history"
 
+
+class LAYERT2V_OT_use_settings(PollReasonMixin, bpy.types.Operator):
     bl_idname = "layert2v.use_settings"
     bl_label = "Use These Settings Again"
+    bl_description = "Fill the panel with the prompts, seed and steps that made this state"
     bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        reason = no_stack(context)
-        stack = model.active_stack(context.scene)
-        if not reason and not 0 <= stack.active_state < len(stack.history):
-            reason = "The stack has no history"
-        return reason
+    poll_checks = (check_stack, check_history)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        stack = model.active_stack(context.scene)
+        panel, stack = context.scene.layert2v, require_stack(context.scene)
         state = stack.history[stack.active_state]
-        wish = json.loads(state.wish)
+        spec = json.loads(state.wish)
         try:
-            if "action" in wish:
-                specs.reuse_rerender(rerender_from_json(wish), stack, context.scene.layert2v)
+            if "action" in spec:
+                specs.fill_layers(rerender_from_json(spec), stack, panel)
             else:
-                specs.reuse_generate(spec_from_json(wish), context.scene.layert2v)
+                specs.fill_panel(spec_from_json(spec), panel)
         except ContractError:
             self.report({"WARNING"}, f"v{state.number:03d} was not made from settings")
             return {"CANCELLED"}

@@ -1,4 +1,4 @@
-"""Changes of a stack: draw a layer again, add, remove, reorder, open an earlier state."""
+"""Changes of a stack: render a layer again, add, remove, reorder, go back to an earlier state."""
 
 from dataclasses import replace
 
@@ -7,22 +7,33 @@ from bpy.props import EnumProperty, StringProperty
 
 from layert2v import stack as manifest
 from layert2v.errors import ContractError
+from layert2v.labels import LABELS
 from layert2v.rerender import (
     RerenderSpec,
-    needs_model,
+    affected_layers,
     next_foreground,
     rerender_to_json,
     validate_rerender,
 )
 from layert2v.spec import ModelInfo
 
-from .. import model_cache, preferences, specs, stack_list
-from ..model import LAYERT2V_Stack, active_layer, active_stack
+from .. import model_cache, specs, stack_list
+from ..model import LAYERT2V_Stack, active_layer
 from ..requests import Request
-from .base import Explained, no_change, no_stack, send, sentences
+from ..settings import preferences
+from .base import (
+    CAN_CHANGE_LAYER,
+    CAN_CHANGE_STACK,
+    PollReasonMixin,
+    check_stack,
+    require_layer,
+    require_stack,
+    submit,
+    violations_text,
+)
 
 
-def change(
+def change_stack(
     operator: bpy.types.Operator,
     scene: bpy.types.Scene,
     spec: RerenderSpec,
@@ -30,165 +41,159 @@ def change(
     inputs: dict[str, list[str]] | None = None,
     request_id: str = "",
 ) -> set[str]:
-    """Check a change of the chosen stack and send it; returns the operator's result."""
-    item = active_stack(scene)
-    folder = stack_list.folder_of(item)
+    """Check a change of the active stack and submit it; return the operator's result."""
+    item = require_stack(scene)
+    folder = stack_list.stack_folder(item)
     # What the artist sees: after an undo that is not the newest state in the folder.
     spec = replace(spec, at=item.history[0].number if item.history else 0)
     try:
         stack = manifest.read_start(folder, spec.at)
-    except ContractError as problem:
-        operator.report({"ERROR"}, problem.message)
+    except ContractError as error:
+        operator.report({"ERROR"}, error.message)
         return {"CANCELLED"}
-    known = drawing_model(scene, stack)
-    spec = specs.with_frozen(spec, item, stack)
-    if known is not None and known.name != stack.model:
-        spec = replace(spec, model=known.name)
-    if known is not None or not needs_model(spec, stack):
-        violations = validate_rerender(spec, stack, known)
+    model = rerender_model(scene, stack)
+    spec = specs.freeze_layers(spec, item, stack)
+    if model is not None and model.name != stack.model:
+        spec = replace(spec, model=model.name)
+    affected = affected_layers(spec, stack)
+    if model is not None or not affected.needs_model:
+        violations = validate_rerender(spec, stack, affected, model)
         if violations:
-            operator.report({"ERROR"}, sentences(violations))
+            operator.report({"ERROR"}, violations_text(violations))
             return {"CANCELLED"}
     request = Request(
         kind="rerender",
         title=f"{item.name}: {spec.action} {', '.join(spec.layers)}",
         folder=str(folder),
-        server=preferences.get().server,
-        wish=rerender_to_json(spec),
+        server=preferences().server,
+        spec=rerender_to_json(spec),
         inputs=inputs or {},
         stack=item.uid,
     )
     request.id = request_id or request.id
-    return send(operator, scene, request)
+    return submit(operator, scene, request)
 
 
-def drawing_model(scene: bpy.types.Scene, stack: manifest.Stack) -> ModelInfo | None:
-    """The model that made the stack, or the chosen one where the server has no such model."""
-    own = (one for one in model_cache.models() if one.name == stack.model)
-    return next(own, None) or model_cache.chosen(scene)
+def rerender_model(scene: bpy.types.Scene, stack: manifest.Stack) -> ModelInfo | None:
+    """Return the model that made the stack, or the selected one if the server has no such model."""
+    same = (model for model in model_cache.models() if model.name == stack.model)
+    return next(same, None) or model_cache.selected_model(scene)
 
 
-def no_layer(context: bpy.types.Context) -> str:
-    """Why nothing can be done with the chosen layer."""
-    return "" if active_layer(context.scene) else "Choose a layer"
+def check_not_frozen(context: bpy.types.Context) -> str:
+    """Return why the active layer cannot be generated again."""
+    frozen = require_layer(context.scene).frozen
+    return "The layer is frozen; unlock it to generate it again" if frozen else ""
 
 
-class LAYERT2V_OT_rerender(Explained, bpy.types.Operator):
-    """Draw this layer again with its prompt, seed and strength; the other layers stay"""
-
+class LAYERT2V_OT_rerender(PollReasonMixin, bpy.types.Operator):
     bl_idname = "layert2v.rerender"
-    bl_label = "Re-render"
-
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        reason = no_change(context) or no_layer(context)
-        if not reason and active_layer(context.scene).frozen:
-            reason = "The layer is frozen; unlock it to draw it again"
-        return reason
+    bl_label = LABELS["rerender"].text
+    bl_description = (
+        "Generate this layer again with its prompt, seed and strength; the other layers stay"
+    )
+    poll_checks = (*CAN_CHANGE_LAYER, check_not_frozen)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        layer = active_layer(context.scene)
-        return change(self, context.scene, specs.regenerate(context.scene, layer))
+        layer = require_layer(context.scene)
+        return change_stack(self, context.scene, specs.rerender_spec(context.scene, layer))
 
 
-class LAYERT2V_OT_layer_add(Explained, bpy.types.Operator):
-    """Draw one more foreground into the stack; the other layers stay as they are"""
-
+class LAYERT2V_OT_layer_add(PollReasonMixin, bpy.types.Operator):
     bl_idname = "layert2v.layer_add"
     bl_label = "Add Foreground"
+    bl_description = (
+        "Generate one more foreground into the stack; the other layers stay as they are"
+    )
+    poll_checks = CAN_CHANGE_STACK
 
-    prompt: StringProperty(name="Prompt", description="What the new layer shows")
-
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        return no_change(context)
+    prompt: StringProperty(
+        name=LABELS["prompt"].text, description=LABELS["foreground_prompt"].tooltip
+    )
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        return context.window_manager.invoke_props_dialog(self)
+        result: set[str] = context.window_manager.invoke_props_dialog(self)
+        return result
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return change(self, context.scene, addition(context.scene, prompt=self.prompt))
+        return change_stack(self, context.scene, add_spec(context.scene, prompt=self.prompt))
 
 
-def addition(scene: bpy.types.Scene, *, prompt: str = "") -> RerenderSpec:
-    """A new foreground directly above the chosen layer, on top where a shadow is chosen."""
-    item, layer = active_stack(scene), active_layer(scene)
-    name = next_foreground(manifest.read(stack_list.folder_of(item)))
+def add_spec(scene: bpy.types.Scene, *, prompt: str = "") -> RerenderSpec:
+    """Return the request of a foreground right above the active layer; above a shadow, on top."""
+    item, layer = require_stack(scene), active_layer(scene)
+    name = next_foreground(manifest.read(stack_list.stack_folder(item)))
     above = layer.name if layer is not None and layer.role != "shadow" else ""
     prompts = {name: prompt.strip()} if prompt.strip() else {}
     return RerenderSpec(action="add", layers=(name,), above=above, prompts=prompts)
 
 
-class LAYERT2V_OT_layer_remove(Explained, bpy.types.Operator):
-    """Leave this layer out of the stack from now on. Its files stay, and so do earlier states"""
-
+class LAYERT2V_OT_layer_remove(PollReasonMixin, bpy.types.Operator):
     bl_idname = "layert2v.layer_remove"
     bl_label = "Remove Layer"
-
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        return no_change(context) or no_layer(context)
+    bl_description = (
+        "Leave this layer out of the stack from now on. Its files stay, and so do earlier states"
+    )
+    poll_checks = CAN_CHANGE_LAYER
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        name = active_layer(context.scene).name
-        return change(self, context.scene, RerenderSpec(action="remove", layers=(name,)))
+        name = require_layer(context.scene).name
+        return change_stack(self, context.scene, RerenderSpec(action="remove", layers=(name,)))
 
 
-class LAYERT2V_OT_layer_move(Explained, bpy.types.Operator):
-    """Move this foreground past the next one; its shadow goes with it"""
+def check_foreground(context: bpy.types.Context) -> str:
+    """Return why the active layer cannot be moved."""
+    is_foreground = require_layer(context.scene).role == "foreground"
+    return "" if is_foreground else "Only foregrounds are moved; their shadows follow them"
 
+
+class LAYERT2V_OT_layer_move(PollReasonMixin, bpy.types.Operator):
     bl_idname = "layert2v.layer_move"
     bl_label = "Move Layer"
+    bl_description = "Move this foreground past the next one; its shadow goes with it"
+    poll_checks = (*CAN_CHANGE_LAYER, check_foreground)
 
     direction: EnumProperty(items=(("UP", "Up", ""), ("DOWN", "Down", "")))
 
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        reason = no_change(context) or no_layer(context)
-        if not reason and active_layer(context.scene).role != "foreground":
-            reason = "Only foregrounds are moved; their shadows follow them"
-        return reason
-
     def execute(self, context: bpy.types.Context) -> set[str]:
-        order = movable(active_stack(context.scene))
-        place = order.index(active_layer(context.scene).name)
-        other = place + (1 if self.direction == "UP" else -1)
+        order = movable_layers(require_stack(context.scene))
+        index = order.index(require_layer(context.scene).name)
+        other = index + (1 if self.direction == "UP" else -1)
         if not 1 <= other < len(order):  # the background stays below all
             self.report({"INFO"}, "There is no foreground to move past")
             return {"CANCELLED"}
-        order[place], order[other] = order[other], order[place]
-        return change(self, context.scene, RerenderSpec(action="reorder", layers=tuple(order)))
+        order[index], order[other] = order[other], order[index]
+        spec = RerenderSpec(action="reorder", layers=tuple(order))
+        return change_stack(self, context.scene, spec)
 
 
-def movable(item: LAYERT2V_Stack) -> list[str]:
-    """The background and the foregrounds from bottom to top."""
+def movable_layers(item: LAYERT2V_Stack) -> list[str]:
+    """Return the background and the foregrounds from bottom to top."""
     return [layer.name for layer in reversed(item.layers) if layer.role != "shadow"]
 
 
-class LAYERT2V_OT_open_state(Explained, bpy.types.Operator):
-    """Go on from this state: it becomes the newest one, and nothing is lost"""
+def check_earlier_state(context: bpy.types.Context) -> str:
+    """Return why the active stack cannot go back."""
+    is_newest = require_stack(context.scene).active_state == 0
+    return "This is the newest state already" if is_newest else ""
 
+
+class LAYERT2V_OT_open_state(PollReasonMixin, bpy.types.Operator):
     bl_idname = "layert2v.open_state"
     bl_label = "Go Back to This State"
+    bl_description = "Go on from this state: it becomes the newest one, and nothing is lost"
     bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        reason = no_stack(context)
-        stack = active_stack(context.scene)
-        if not reason and stack.active_state == 0:
-            reason = "This is the newest state already"
-        return reason
+    poll_checks = (check_stack, check_earlier_state)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         from layert2v_client.stack_history import restore
 
-        item = active_stack(context.scene)
+        item = require_stack(context.scene)
         try:
-            restore(stack_list.folder_of(item), item.history[item.active_state].number)
-            stack_list.add(context.scene, stack_list.folder_of(item))
-        except ContractError as problem:
-            self.report({"ERROR"}, problem.message)
+            restore(stack_list.stack_folder(item), item.history[item.active_state].number)
+            stack_list.add(context.scene, stack_list.stack_folder(item))
+        except ContractError as error:
+            self.report({"ERROR"}, error.message)
             return {"CANCELLED"}
         stack_list.refresh(item)
         return {"FINISHED"}

@@ -1,21 +1,21 @@
-"""Pictures of the artist's own as a layer that is never drawn: files, a render, a compositor's
-output."""
+"""The artist's own pictures as a layer: files, a render, the compositor's output."""
 
 import uuid
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
+from layert2v.labels import LABELS
 from layert2v.rerender import Plate, RerenderSpec
 
 from .. import render_plate, stack_list
-from ..model import active_layer, active_stack
-from .base import Explained, no_change
-from .layers import addition, change, no_layer
+from .base import CAN_CHANGE_LAYER, PollCheck, PollReasonMixin, require_layer, require_stack
+from .layers import add_spec, change_stack
 
-KEY = "plate"
+INPUT_KEY = "plate"
 USES = (
     ("BACKGROUND", "Background", "Swap the background for these pictures"),
     ("FOREGROUND", "New Foreground", "Put these pictures above the chosen layer"),
@@ -35,80 +35,74 @@ ALPHAS = (
     ("straight", "Straight", ""),
     ("opaque", "Opaque", "Ignore the alpha channel"),
 )
-LINEAR_FILES = {".exr", ".hdr"}
+LINEAR_SUFFIXES = {".exr", ".hdr"}
 
 
-def with_plate(scene: bpy.types.Scene, use: str, plate: Plate) -> RerenderSpec:
-    """The request that puts a plate where it is wanted."""
+def plate_spec(scene: bpy.types.Scene, use: str, plate: Plate) -> RerenderSpec:
+    """Return the request that puts a plate where ``use`` says."""
     if use == "FOREGROUND":
-        return replace(addition(scene), plate=plate)
-    name = "bg" if use == "BACKGROUND" else active_layer(scene).name
+        return replace(add_spec(scene), plate=plate)
+    name = "bg" if use == "BACKGROUND" else require_layer(scene).name
     return RerenderSpec(action="replace", layers=(name,), plate=plate)
 
 
-class LAYERT2V_OT_plate_files(Explained, bpy.types.Operator):
-    """Use an image sequence, or one picture for all frames, as a layer"""
-
+class LAYERT2V_OT_plate_files(PollReasonMixin, bpy.types.Operator):
     bl_idname = "layert2v.plate_files"
     bl_label = "Use Images as a Layer"
+    bl_description = "Use an image sequence, or one picture for all frames, as a layer"
+    poll_checks = CAN_CHANGE_LAYER
 
     directory: StringProperty(subtype="DIR_PATH")
     files: CollectionProperty(type=bpy.types.OperatorFileListElement)
     filter_image: BoolProperty(default=True, options={"HIDDEN"})
     use: EnumProperty(name="As", items=USES)
-    colorspace: EnumProperty(name="Color Space", items=COLORSPACES)
+    colorspace: EnumProperty(name=LABELS["colorspace"].text, items=COLORSPACES)
     alpha: EnumProperty(name="Alpha", items=ALPHAS)
     scale: BoolProperty(name="Scale to Fit", description="Otherwise another size is refused")
-
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        return no_change(context) or no_layer(context)
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        names = sorted(one.name for one in self.files if one.name)
+        names = sorted(file.name for file in self.files if file.name)
         if not names:
             self.report({"ERROR"}, "Choose the pictures of the sequence")
             return {"CANCELLED"}
-        linear = Path(names[0]).suffix.lower() in LINEAR_FILES
-        alpha = "premultiplied" if linear else "straight"
+        is_linear = Path(names[0]).suffix.lower() in LINEAR_SUFFIXES
+        alpha = "premultiplied" if is_linear else "straight"
         if self.use == "BACKGROUND":
             alpha = "opaque"
-        automatic = "lin_rec709_scene" if linear else "srgb_rec709_scene"
+        colorspace = "lin_rec709_scene" if is_linear else "srgb_rec709_scene"
         plate = Plate(
-            input=KEY,
-            colorspace=automatic if self.colorspace == "AUTO" else self.colorspace,
+            input=INPUT_KEY,
+            colorspace=colorspace if self.colorspace == "AUTO" else self.colorspace,
             alpha=alpha if self.alpha == "AUTO" else self.alpha,
             fit="fit" if self.scale else "exact",
         )
         paths = [str(Path(bpy.path.abspath(self.directory)) / name) for name in names]
-        spec = with_plate(context.scene, self.use, plate)
-        return change(self, context.scene, spec, inputs={KEY: paths})
+        spec = plate_spec(context.scene, self.use, plate)
+        return change_stack(self, context.scene, spec, inputs={INPUT_KEY: paths})
 
 
-class _PlateRender(Explained):
-    """Renders the stack's frames in the background of the interface, then sends them."""
+class _PlateRenderMixin(PollReasonMixin):
+    """Renders the stack's frames in the background of the interface, then submits them."""
 
+    poll_checks: tuple[PollCheck, ...] = CAN_CHANGE_LAYER
+    report: Any  # of the operator
     composited: bool
     use: EnumProperty(name="As", items=USES)
 
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        return no_change(context) or no_layer(context)
-
     def execute(self, context: bpy.types.Context) -> set[str]:
-        self._begin(context.scene)
+        self._apply_settings(context.scene)
         try:
             bpy.ops.render.render(animation=True, scene=context.scene.name)
         finally:
             self._settings.restore()
-        return self._send(context.scene)
+        return self._submit(context.scene)
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        self._begin(context.scene)
+        self._apply_settings(context.scene)
         bpy.ops.render.render("INVOKE_DEFAULT", animation=True, scene=context.scene.name)
         self._timer = context.window_manager.event_timer_add(0.2, window=context.window)
         context.window_manager.modal_handler_add(self)
@@ -119,52 +113,55 @@ class _PlateRender(Explained):
             return {"PASS_THROUGH"}
         context.window_manager.event_timer_remove(self._timer)
         self._settings.restore()
-        return self._send(context.scene)
+        return self._submit(context.scene)
 
-    def _begin(self, scene: bpy.types.Scene) -> None:
-        self._id = str(uuid.uuid4())
+    def _apply_settings(self, scene: bpy.types.Scene) -> None:
+        self._request_id = str(uuid.uuid4())
         self._settings = render_plate.RenderSettings()
         self._settings.apply(
             scene,
-            stack_list.shown(active_stack(scene)),
-            self._id,
+            stack_list.stack_view(require_stack(scene)),
+            self._request_id,
             composited=self.composited,
             transparent=self.use != "BACKGROUND",
         )
 
-    def _send(self, scene: bpy.types.Scene) -> set[str]:
-        files = render_plate.files(self._id, active_stack(scene).frames)
+    def _submit(self, scene: bpy.types.Scene) -> set[str]:
+        files = render_plate.plate_files(self._request_id, require_stack(scene).frames)
         result = {"CANCELLED"}
         if files:
             alpha = "opaque" if self.use == "BACKGROUND" else "premultiplied"
-            plate = Plate(input=KEY, colorspace=render_plate.COLORSPACE, alpha=alpha)
-            spec = with_plate(scene, self.use, plate)
-            result = change(self, scene, spec, inputs={KEY: files}, request_id=self._id)
+            plate = Plate(input=INPUT_KEY, colorspace=render_plate.COLORSPACE, alpha=alpha)
+            spec = plate_spec(scene, self.use, plate)
+            result = change_stack(
+                self, scene, spec, inputs={INPUT_KEY: files}, request_id=self._request_id
+            )
         else:
             self.report({"WARNING"}, "The render did not come to its end, so nothing is changed")
         if result == {"CANCELLED"}:
-            render_plate.forget(self._id)
+            render_plate.delete_plate(self._request_id)
         return result
 
 
-class LAYERT2V_OT_plate_render(_PlateRender, bpy.types.Operator):
-    """Render the 3D scene at the stack's size and frames and use it as a layer"""
+def check_camera(context: bpy.types.Context) -> str:
+    """Return why the 3D scene cannot be rendered."""
+    return "" if context.scene.camera else "The scene has no active camera"
 
+
+class LAYERT2V_OT_plate_render(_PlateRenderMixin, bpy.types.Operator):
     bl_idname = "layert2v.plate_render"
     bl_label = "Use a Render as a Layer"
+    bl_description = "Render the 3D scene at the stack's size and frames and use it as a layer"
+    poll_checks = (*CAN_CHANGE_LAYER, check_camera)
     composited = False
 
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        no_camera = "" if context.scene.camera else "The scene has no active camera"
-        return super().why_not(context) or no_camera
 
-
-class LAYERT2V_OT_plate_compositor(_PlateRender, bpy.types.Operator):
-    """Render the compositor's output at the stack's size and frames and use it as a layer"""
-
+class LAYERT2V_OT_plate_compositor(_PlateRenderMixin, bpy.types.Operator):
     bl_idname = "layert2v.plate_compositor"
     bl_label = "Use the Compositor's Output as a Layer"
+    bl_description = (
+        "Render the compositor's output at the stack's size and frames and use it as a layer"
+    )
     composited = True
 
 

@@ -1,27 +1,22 @@
-"""The line to the server."""
+"""The connection to the server."""
 
 import bpy
 
-from .. import preferences
-from ..requests import desk
-from .base import Explained
+from ..requests import request_manager
+from .base import PollReasonMixin, check_connection
 
 
-class LAYERT2V_OT_connect(Explained, bpy.types.Operator):
-    """Look for the server now and ask for its models; what comes of it is shown here"""
-
+class LAYERT2V_OT_connect(PollReasonMixin, bpy.types.Operator):
     bl_idname = "layert2v.connect"
     bl_label = "Test Connection"
-
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        return preferences.why_not_connect()
+    bl_description = "Connect to the server now and ask for its models; the result is shown here"
+    poll_checks = (check_connection,)
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         try:
-            desk.connect()
-        except ImportError as problem:
-            self.report({"ERROR"}, f"The bundled client cannot be loaded: {problem}.")
+            request_manager.connect()
+        except ImportError as error:
+            self.report({"ERROR"}, f"The bundled client cannot be loaded: {error}.")
             return {"CANCELLED"}
         return {"FINISHED"}
 

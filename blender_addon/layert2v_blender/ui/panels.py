@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bpy
 
-from .. import model_cache, preferences, preview_icons, specs, status_text, versions
+from layert2v.labels import LABELS
+
+from .. import model_cache, preview_icons, specs, status_text, versions
 from ..model import active_layer, active_stack
-from ..requests import Request, desk
+from ..requests import Request, request_manager
+from ..settings import ADDON, offline_reason
 from ..views import strips
+from .widgets import draw_connection, draw_paragraph
 
 SPACES = (("NODE_EDITOR", "node"), ("SEQUENCE_EDITOR", "sequence"), ("VIEW_3D", "view"))
 ROLE_ICONS = {
@@ -18,46 +21,6 @@ ROLE_ICONS = {
     "foreground": "IMAGE_RGB_ALPHA",
     "shadow": "SHADING_RENDERED",
 }
-if TYPE_CHECKING:
-    from layert2v_client.session import Connected, Disconnected
-
-COLUMNS = 42  # characters of a sidebar of ordinary width
-
-
-def paragraph(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
-    """Text over as many lines as it needs, which a label cannot do."""
-    column = layout.column(align=True)
-    column.scale_y = 0.8
-    for number, line in enumerate(textwrap.wrap(text, COLUMNS)):
-        column.label(
-            text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE"
-        )
-
-
-def connection(layout: bpy.types.UILayout, _context: bpy.types.Context) -> None:
-    """What is known of the server, and the button that asks it."""
-    server = preferences.get().server
-    reason = preferences.why_not_connect()
-    status = desk.status
-    label = "Test Connection" if server else "Start Local Server"
-    if reason:
-        paragraph(layout, reason, "ERROR")
-    elif status is not None:
-        label = "Ask Again"
-        _status(layout, server or "this machine", status)
-    elif desk.asked:
-        paragraph(layout, "Connecting ...", "SORTTIME")
-    layout.operator("layert2v.connect", text=label, icon="PLUGIN" if server else "PLAY")
-
-
-def _status(layout: bpy.types.UILayout, server: str, status: Connected | Disconnected) -> None:
-    from layert2v_client import session  # only here: it loads gRPC
-
-    if isinstance(status, session.Disconnected):
-        paragraph(layout, " ".join(filter(None, (status.message, status.hint))), "ERROR")
-        return
-    titles = ", ".join(model.title for model in status.models) or "still loading its models"
-    paragraph(layout, f"Connected to {server}: {titles}", "CHECKMARK")
 
 
 class _Sidebar:
@@ -71,46 +34,47 @@ class Main(_Sidebar):
 
     def draw(self, context: bpy.types.Context) -> None:
         scene, layout = context.scene, self.layout
-        _prompts(layout, scene.layert2v)
-        _settings(layout, scene)
-        if not model_cache.models() or preferences.why_not_connect() or _is_down():
-            connection(layout.box(), context)
+        _draw_prompts(layout, scene.layert2v)
+        _draw_settings(layout, scene)
+        if not model_cache.models() or offline_reason() or _is_disconnected():
+            draw_connection(layout.box())
         row = layout.row(align=True)
         row.scale_y = 1.4
         row.operator("layert2v.generate", icon="RENDER_ANIMATION")
         row.prop(scene.layert2v, "target", text="", icon_only=True)
-        for request in desk.of(scene):
-            _request(layout.box(), request)
+        for request in request_manager.scene_requests(scene):
+            _draw_request(layout.box(), request)
 
     def draw_header_preset(self, _context: bpy.types.Context) -> None:
         operator = self.layout.operator(
             "preferences.addon_show", text="", icon="PREFERENCES", emboss=False
         )
-        operator.module = __package__
+        operator.module = ADDON
 
 
-def _is_down() -> bool:
-    return desk.status is not None and not hasattr(desk.status, "models")
+def _is_disconnected() -> bool:
+    status = request_manager.server_status
+    return status is not None and not hasattr(status, "models")
 
 
-def _prompts(layout: bpy.types.UILayout, state: Any) -> None:
+def _draw_prompts(layout: bpy.types.UILayout, state: Any) -> None:
     column = layout.column(align=True)
-    column.prop(state, "prompt", text="", placeholder="Prompt", icon="OUTLINER_OB_CAMERA")
-    column.prop(state, "background", text="", placeholder="Background", icon="IMAGE_BACKGROUND")
+    _draw_prompt(column, state, "prompt", LABELS["prompt"].text, "OUTLINER_OB_CAMERA")
+    label = LABELS["background_prompt"].text
+    _draw_prompt(column, state, "background", label, "IMAGE_BACKGROUND")
     for index, foreground in enumerate(state.foregrounds):
         row = column.row(align=True)
-        row.prop(
-            foreground,
-            "prompt",
-            text="",
-            placeholder=f"Foreground {index + 1}",
-            icon="IMAGE_RGB_ALPHA",
-        )
+        label = f"{LABELS['foreground_prompt'].text} {index + 1}"
+        _draw_prompt(row, foreground, "prompt", label, "IMAGE_RGB_ALPHA")
         row.operator("layert2v.foreground_remove", text="", icon="X").index = index
     column.operator("layert2v.foreground_add", icon="ADD")
 
 
-def _settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
+def _draw_prompt(layout: bpy.types.UILayout, owner: Any, name: str, label: str, icon: str) -> None:
+    layout.prop(owner, name, text="", placeholder=label, icon=icon)
+
+
+def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     state = scene.layert2v
     column = layout.column()
     column.use_property_split = True
@@ -122,9 +86,10 @@ def _settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
         row.prop(state, "width", text="Size")
         row.prop(state, "height", text="")
     column.prop(state, "frames")
-    model = model_cache.chosen(scene)
+    model = model_cache.selected_model(scene)
     if model is not None:
-        paragraph(column, specs.fit(scene, model).sentence, "INFO")
+        size = specs.output_size(scene, model).text
+        draw_paragraph(column, f"{LABELS['output_size'].text}: {size}", "INFO")
     column.prop(state, "seed", placeholder="a new one")
     column.prop(state, "own_sampling", text="Steps, Guidance")
     if state.own_sampling:
@@ -132,22 +97,23 @@ def _settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
         column.prop(state, "guidance")
 
 
-def _request(box: bpy.types.UILayout, request: Request) -> None:
+def _draw_request(box: bpy.types.UILayout, request: Request) -> None:
     row = box.row()
     row.label(text=request.title, icon="RENDER_ANIMATION")
-    if request.ended is None and not request.apart:
+    if request.is_open and not request.disconnected_reason:
         row.operator("layert2v.cancel", text="", icon="CANCEL").request_id = request.id
-        box.progress(
-            factor=status_text.factor(request.changed), text=status_text.progress(request.changed)
-        )
-        picture = preview_icons.icon(request.id)
-        if picture:
-            box.template_icon(picture, scale=6.0)
+        update = request.last_update
+        factor, text = status_text.progress_factor(update), status_text.progress_text(update)
+        box.progress(factor=factor, text=text)
+        icon = preview_icons.icon_id(request.id)
+        if icon:
+            box.template_icon(icon, scale=6.0)
         return
     row.operator("layert2v.dismiss", text="", icon="X").request_id = request.id
-    said = request.apart or request.trouble or status_text.outcome(request.ended)
-    paragraph(box, said, "ERROR" if request.failed else "INFO")
-    if request.failed and not request.trouble:
+    reason = request.disconnected_reason or request.import_error
+    text = reason or status_text.end_text(request.end)
+    draw_paragraph(box, text, "ERROR" if request.has_failed else "INFO")
+    if request.has_failed and not request.import_error:
         box.operator("layert2v.ask_again", icon="FILE_REFRESH").request_id = request.id
 
 
@@ -168,7 +134,7 @@ class More(_Sidebar):
 
 
 class Layers(_Sidebar):
-    """The chosen stack with its layers."""
+    """The active stack with its layers."""
 
     bl_label = "Layers"
 
@@ -185,18 +151,18 @@ class Layers(_Sidebar):
         if stack is None:
             return
         if stack.problem:
-            paragraph(layout, stack.problem, "ERROR")
+            draw_paragraph(layout, stack.problem, "ERROR")
         if stack.warning:
-            paragraph(layout, stack.warning, "INFO")
-        _layer_list(layout, stack)
+            draw_paragraph(layout, stack.warning, "INFO")
+        _draw_layer_list(layout, stack)
         layer = active_layer(scene)
         if layer is not None:
-            _layer(layout, layer)
+            _draw_layer(layout, layer)
         layout.prop(stack, "first_frame")
-        _open_in(layout, context)
+        _draw_open_in(layout, context)
 
 
-def _layer_list(layout: bpy.types.UILayout, stack: Any) -> None:
+def _draw_layer_list(layout: bpy.types.UILayout, stack: Any) -> None:
     row = layout.row()
     row.template_list(
         "LAYERT2V_UL_layers", "", stack, "layers", stack, "active_layer", rows=len(stack.layers)
@@ -208,16 +174,18 @@ def _layer_list(layout: bpy.types.UILayout, stack: Any) -> None:
     column.operator("layert2v.layer_move", text="", icon="TRIA_DOWN").direction = "DOWN"
 
 
-def _layer(layout: bpy.types.UILayout, layer: Any) -> None:
+def _draw_layer(layout: bpy.types.UILayout, layer: Any) -> None:
     column = layout.column(align=True)
     column.prop(layer, "prompt", text="", placeholder="Prompt of this layer")
     row = column.row(align=True)
     row.prop(layer, "seed", text="", placeholder="new seed")
     row.prop(layer, "strength")
-    column.operator("layert2v.rerender", text=f"Re-render {layer.name}", icon="FILE_REFRESH")
+    column.operator(
+        "layert2v.rerender", text=f"{LABELS['rerender'].text} {layer.name}", icon="FILE_REFRESH"
+    )
 
 
-def _open_in(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+def _draw_open_in(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     layout.label(text="Open in")
     row = layout.row(align=True)
     row.operator("layert2v.open_compositor", icon="NODE_COMPOSITING")
@@ -225,15 +193,15 @@ def _open_in(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row.operator("layert2v.open_strips", icon="SEQUENCE")
     if context.area.type == "NODE_EDITOR":
         layout.operator("layert2v.render_comp", icon="OUTPUT")
-    scene = versions.edited_scene(context)
-    if context.area.type == "SEQUENCE_EDITOR" and not strips.blends_linear(scene):
+    scene = versions.sequencer_scene(context)
+    if context.area.type == "SEQUENCE_EDITOR" and not strips.is_linear(scene):
         box = layout.box()
-        paragraph(box, "The sequencer blends in sRGB: layers look different here", "INFO")
+        draw_paragraph(box, "The sequencer blends in sRGB: layers look different here", "INFO")
         box.operator("layert2v.blend_linear")
 
 
 class Plates(_Sidebar):
-    """Pictures of the artist's own as a layer."""
+    """The artist's own pictures as a layer."""
 
     bl_label = "Own Pictures as a Layer"
     bl_options = {"DEFAULT_CLOSED"}
@@ -253,7 +221,7 @@ class Plates(_Sidebar):
 
 
 class History(_Sidebar):
-    """The states of the chosen stack."""
+    """The states of the active stack."""
 
     bl_label = "History"
     bl_options = {"DEFAULT_CLOSED"}
@@ -267,9 +235,9 @@ class History(_Sidebar):
         )
         if 0 <= stack.active_state < len(stack.history):
             state = stack.history[stack.active_state]
-            paragraph(layout, " ".join(filter(None, (state.created, state.note))))
+            draw_paragraph(layout, " ".join(filter(None, (state.created, state.note))))
         if stack.understood:
-            paragraph(layout, f"Understood as: {stack.understood}")
+            draw_paragraph(layout, f"Understood as: {stack.understood}")
         row = layout.row(align=True)
         row.operator("layert2v.use_settings", text="Use These Settings Again", icon="COPYDOWN")
         row.operator("layert2v.open_state", text="", icon="LOOP_BACK")
@@ -295,9 +263,9 @@ class LAYERT2V_UL_history(bpy.types.UIList):
         layout.label(text=f"v{state.number:03d}  {state.action}")
 
 
-def _classes() -> list[type]:
-    """Every panel in every sidebar; all but the first are its children."""
-    made: list[type] = [LAYERT2V_UL_layers, LAYERT2V_UL_history]
+def _make_classes() -> list[type]:
+    """Return every panel in every sidebar; all but the first are its children."""
+    classes: list[type] = [LAYERT2V_UL_layers, LAYERT2V_UL_history]
     for space, suffix in SPACES:
         parent = f"LAYERT2V_PT_main_{suffix}"
         for mixin in (Main, More, Layers, Plates, History):
@@ -310,12 +278,12 @@ def _classes() -> list[type]:
             if name != parent:
                 body["bl_parent_id"] = parent
             if space == "NODE_EDITOR":
-                body["poll"] = classmethod(_in_compositor)
-            made.append(type(name, (mixin, bpy.types.Panel), body))
-    return made
+                body["poll"] = classmethod(_is_compositor)
+            classes.append(type(name, (mixin, bpy.types.Panel), body))
+    return classes
 
 
-def _in_compositor(_cls: type, context: bpy.types.Context) -> bool:
+def _is_compositor(_cls: type, context: bpy.types.Context) -> bool:
     return context.space_data.tree_type == "CompositorNodeTree"
 
 
@@ -323,12 +291,12 @@ _registered: list[type] = []
 
 
 def register() -> None:
-    _registered[:] = _classes()
-    for one in _registered:
-        bpy.utils.register_class(one)
+    _registered[:] = _make_classes()
+    for panel in _registered:
+        bpy.utils.register_class(panel)
 
 
 def unregister() -> None:
-    for one in reversed(_registered):
-        bpy.utils.unregister_class(one)
+    for panel in reversed(_registered):
+        bpy.utils.unregister_class(panel)
     _registered.clear()

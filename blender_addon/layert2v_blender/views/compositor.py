@@ -11,68 +11,67 @@ from itertools import pairwise
 import bpy
 
 from .. import versions
-from ..stack_view import Shown
-from .images import TAG, picture, set_time
+from ..stack_view import StackView
+from .images import TAG, load_image, set_frame_range
 
 COMP = "comp"
 _STEP = 220  # between nodes, in the editor's units
-_CHAIN = "layert2v_over"
+_CHAIN = "layert2v_over"  # a custom property of the group, saved in .blend files
 
 
-def find(uid: str) -> bpy.types.NodeTree | None:
-    """The group of a stack."""
+def find_group(uid: str) -> bpy.types.NodeTree | None:
+    """Return the node group of a stack."""
     return next((tree for tree in bpy.data.node_groups if tree.get(TAG) == uid), None)
 
 
-def refresh(shown: Shown) -> None:
-    """Bring the inside of the group to what is shown, where there is a group."""
-    tree = find(shown.uid)
-    if tree is not None:
-        _sockets(tree, [COMP, *reversed(shown.names)])
-        _images(tree, shown)
-        _chain(tree, shown)
-
-
-def place(scene: bpy.types.Scene, shown: Shown) -> bpy.types.Node:
-    """Put the group into the scene's graph below what is there; returns its node.
-
-    The comp goes to the render's output and to a viewer only where these are free.
-    """
-    if find(shown.uid) is None:
-        tree = bpy.data.node_groups.new(shown.name, "CompositorNodeTree")
-        tree[TAG] = shown.uid
-    refresh(shown)
-    group = find(shown.uid)
-    graph = versions.compositor_tree(scene)
-    placed = node(scene, shown.uid)
-    if placed is None:
-        placed = graph.nodes.new("CompositorNodeGroup")
-        others = [one.location.y for one in graph.nodes if one != placed]
-        placed.node_tree = group
-        placed.name = placed.label = shown.name
-        placed.location = (0, min(others, default=400) - 400)
-        placed.width = 180
-        if not versions.output(graph).is_linked:
-            to_output(scene, shown.uid)
-        _view(graph, placed)
-    return placed
-
-
-def node(scene: bpy.types.Scene, uid: str) -> bpy.types.Node | None:
-    """The node that shows the stack in the scene's own graph."""
-    graph, group = versions.existing_tree(scene), find(uid)
+def find_node(scene: bpy.types.Scene, uid: str) -> bpy.types.Node | None:
+    """Return the node that shows the stack in the scene's own graph."""
+    graph, group = versions.existing_tree(scene), find_group(uid)
     nodes = [] if graph is None or group is None else graph.nodes
-    return next((one for one in nodes if getattr(one, "node_tree", None) == group), None)
+    return next((node for node in nodes if getattr(node, "node_tree", None) == group), None)
 
 
-def to_output(scene: bpy.types.Scene, uid: str) -> None:
+def refresh(view: StackView) -> None:
+    """Update the inside of the group to the view, if there is a group."""
+    tree = find_group(view.uid)
+    if tree is not None:
+        _update_sockets(tree, [COMP, *reversed(view.layer_names)])
+        _update_image_nodes(tree, view)
+        _update_over_chain(tree, view)
+
+
+def place(scene: bpy.types.Scene, view: StackView) -> bpy.types.Node:
+    """Put the group into the scene's graph below what is there; return its node.
+
+    The comp is linked to the render's output and to a viewer only where these are free.
+    """
+    if find_group(view.uid) is None:
+        tree = bpy.data.node_groups.new(view.name, "CompositorNodeTree")
+        tree[TAG] = view.uid
+    refresh(view)
+    graph = versions.compositor_tree(scene)
+    node = find_node(scene, view.uid)
+    if node is None:
+        node = graph.nodes.new("CompositorNodeGroup")
+        heights = [other.location.y for other in graph.nodes if other != node]
+        node.node_tree = find_group(view.uid)
+        node.name = node.label = view.name
+        node.location = (0, min(heights, default=400) - 400)
+        node.width = 180
+        if not versions.output_socket(graph).is_linked:
+            link_output(scene, view.uid)
+        _add_viewer(graph, node)
+    return node
+
+
+def link_output(scene: bpy.types.Scene, uid: str) -> None:
     """Make the comp of a stack that is in the graph what a render of the scene delivers."""
-    graph, placed = versions.compositor_tree(scene), node(scene, uid)
-    if placed is not None:
-        graph.links.new(placed.outputs[COMP], versions.output(graph))
+    graph, node = versions.compositor_tree(scene), find_node(scene, uid)
+    if node is not None:
+        graph.links.new(node.outputs[COMP], versions.output_socket(graph))
 
 
-def _view(graph: bpy.types.NodeTree, node: bpy.types.Node) -> None:
+def _add_viewer(graph: bpy.types.NodeTree, node: bpy.types.Node) -> None:
     if any(other.bl_idname == "CompositorNodeViewer" for other in graph.nodes):
         return
     viewer = graph.nodes.new("CompositorNodeViewer")
@@ -80,62 +79,62 @@ def _view(graph: bpy.types.NodeTree, node: bpy.types.Node) -> None:
     graph.links.new(node.outputs[COMP], viewer.inputs[0])
 
 
-def _sockets(tree: bpy.types.NodeTree, wanted: list[str]) -> None:
+def _update_sockets(tree: bpy.types.NodeTree, names: list[str]) -> None:
     interface = tree.interface
     for item in list(interface.items_tree):
-        if item.name not in wanted:
+        if item.name not in names:
             interface.remove(item)
-    have = {item.name for item in interface.items_tree}
-    for name in wanted:
-        if name not in have:
+    existing = {item.name for item in interface.items_tree}
+    for name in names:
+        if name not in existing:
             interface.new_socket(name, in_out="OUTPUT", socket_type="NodeSocketColor")
-    if [item.name for item in interface.items_tree] != wanted:
-        for position, name in enumerate(wanted):
+    if [item.name for item in interface.items_tree] != names:
+        for position, name in enumerate(names):
             interface.move(interface.items_tree[name], position)
 
 
-def _images(tree: bpy.types.NodeTree, shown: Shown) -> None:
+def _update_image_nodes(tree: bpy.types.NodeTree, view: StackView) -> None:
     for node in list(tree.nodes):
-        if node.bl_idname == "CompositorNodeImage" and node.name not in shown.names:
+        if node.bl_idname == "CompositorNodeImage" and node.name not in view.layer_names:
             tree.nodes.remove(node)
-    for row, layer in enumerate(reversed(shown.layers)):
+    for row, layer in enumerate(reversed(view.layers)):
         node = tree.nodes.get(layer.name)
         if node is None:
             node = tree.nodes.new("CompositorNodeImage")
             node.name = node.label = layer.name
         node.location = (0, -_STEP * 1.5 * row)
-        node.image = picture(shown, layer)
-        set_time(node, shown)
+        node.image = load_image(view, layer)
+        set_frame_range(node, view)
 
 
-def _chain(tree: bpy.types.NodeTree, shown: Shown) -> None:
-    """Lay the visible layers over one another, where that is not how they already lie."""
-    visible = [layer.name for layer in shown.layers if layer.visible]
-    signature = "|".join([*shown.names, ">", *visible])
+def _update_over_chain(tree: bpy.types.NodeTree, view: StackView) -> None:
+    """Composite the visible layers over one another, unless the nodes do so already."""
+    visible = [layer.name for layer in view.layers if layer.visible]
+    signature = "|".join([*view.layer_names, ">", *visible])
     if tree.get(_CHAIN) == signature:
         return
     for node in list(tree.nodes):
         if node.bl_idname in {"CompositorNodeAlphaOver", "NodeGroupOutput"}:
             tree.nodes.remove(node)
-    end = tree.nodes.new("NodeGroupOutput")
-    end.location = (_STEP * (len(visible) + 1), 0)
-    for name in shown.names:
-        tree.links.new(tree.nodes[name].outputs["Image"], end.inputs[name])
+    output = tree.nodes.new("NodeGroupOutput")
+    output.location = (_STEP * (len(visible) + 1), 0)
+    for name in view.layer_names:
+        tree.links.new(tree.nodes[name].outputs["Image"], output.inputs[name])
     below = tree.nodes[visible[0]].outputs["Image"] if visible else None
     for column, (_, name) in enumerate(pairwise(visible), 1):
-        below = _over(tree, below, name, column)
+        below = _add_alpha_over(tree, below, name, column)
     if below is not None:
-        tree.links.new(below, end.inputs[COMP])
+        tree.links.new(below, output.inputs[COMP])
     tree[_CHAIN] = signature
 
 
-def _over(
+def _add_alpha_over(
     tree: bpy.types.NodeTree, below: bpy.types.NodeSocket, name: str, column: int
 ) -> bpy.types.NodeSocket:
     node = tree.nodes.new("CompositorNodeAlphaOver")
     node.label = f"{name} over"
     node.location = (_STEP * column, -_STEP * column)
-    lower, upper = versions.over_inputs(node)
-    tree.links.new(below, lower)
-    tree.links.new(tree.nodes[name].outputs["Image"], upper)
+    background, foreground = versions.alpha_over_inputs(node)
+    tree.links.new(below, background)
+    tree.links.new(tree.nodes[name].outputs["Image"], foreground)
     return node.outputs[0]

@@ -1,4 +1,4 @@
-"""Layers as Blender's image data: one image per layer, shared by all places that show it.
+"""Layers as Blender's image data: one image per layer, shared by every view that shows it.
 
 A new version changes the image's path, so nodes, materials and their links stay as they are.
 """
@@ -9,55 +9,63 @@ from pathlib import Path
 
 import bpy
 
-from ..stack_view import COLORSPACES, Shown, ShownLayer
+from ..stack_view import COLORSPACES, LayerView, StackView
 
-TAG = "layert2v"  # the custom property by which our data is known again
+TAG = "layert2v"  # the custom property that marks data of ours
 
 
-class PictureMissing(Exception):
+class ImageNotFound(Exception):
     """A layer's first file is not where the stack says; the message is for the artist."""
 
 
-def tag(shown: Shown, layer: ShownLayer) -> str:
-    """What marks data that belongs to a layer of a stack."""
-    return f"{shown.uid}/{layer.name}"
+def layer_tag(view: StackView, layer: LayerView) -> str:
+    """Return the value of ``TAG`` on data that belongs to a layer of a stack."""
+    return f"{view.uid}/{layer.name}"
 
 
-def picture(shown: Shown, layer: ShownLayer) -> bpy.types.Image:
-    """The image of a layer, made or brought to the version shown. Raises ``PictureMissing``."""
-    first = shown.files(layer)[0]
+def check_first_file(view: StackView, layer: LayerView) -> Path:
+    """Return the first file of a layer. Raises ``ImageNotFound`` if it is not there."""
+    first = view.files(layer)[0]
     if not first.is_file():
-        raise PictureMissing(f"{first} is missing; was the stack folder moved or deleted?")
-    mark = tag(shown, layer)
-    image = next((one for one in bpy.data.images if one.get(TAG) == mark), None)
+        raise ImageNotFound(f"{first} is missing; was the stack folder moved or deleted?")
+    return first
+
+
+def load_image(view: StackView, layer: LayerView) -> bpy.types.Image:
+    """Return the image of a layer at the version that is shown. Raises ``ImageNotFound``."""
+    first = check_first_file(view, layer)
+    tag = layer_tag(view, layer)
+    image = next((image for image in bpy.data.images if image.get(TAG) == tag), None)
     if image is None:
         image = bpy.data.images.load(str(first))
-        image.name = f"{shown.name} {layer.name}"
-        image[TAG] = mark
+        image.name = f"{view.name} {layer.name}"
+        image[TAG] = tag
         image.source = "SEQUENCE"
     if Path(bpy.path.abspath(image.filepath)).resolve() != first:
         image.filepath = str(first)
         image.reload()
     image.alpha_mode = "PREMUL"
     # Explicitly: 4.x does not look at the file's tags, 5.x looks at one of them.
-    wanted = COLORSPACES.get(shown.colorspace, "Linear Rec.709")
-    if image.colorspace_settings.name != wanted:
-        image.colorspace_settings.name = wanted
+    colorspace = COLORSPACES.get(view.colorspace, "Linear Rec.709")
+    if image.colorspace_settings.name != colorspace:
+        image.colorspace_settings.name = colorspace
     return image
 
 
-def set_time(user: bpy.types.CompositorNodeImage | bpy.types.ImageUser, shown: Shown) -> None:
+def set_frame_range(
+    user: bpy.types.CompositorNodeImage | bpy.types.ImageUser, view: StackView
+) -> None:
     """Show each file at its frame; the file has number frame - frame_start + 1 + frame_offset."""
-    user.frame_duration = shown.frames
-    user.frame_start = shown.first_frame
-    user.frame_offset = shown.first_file - 1
+    user.frame_duration = view.frames
+    user.frame_start = view.first_frame
+    user.frame_offset = view.first_file - 1
     user.use_auto_refresh = True
 
 
-def forget(shown: Shown) -> None:
-    """Let go of images of layers that the stack no longer has."""
-    known = {tag(shown, layer) for layer in shown.layers}
+def remove_unused(view: StackView) -> None:
+    """Remove images of layers that the stack no longer has, unless something uses them."""
+    current = {layer_tag(view, layer) for layer in view.layers}
     for image in list(bpy.data.images):
-        mark = str(image.get(TAG, ""))
-        if mark.startswith(f"{shown.uid}/") and mark not in known and image.users == 0:
+        tag = str(image.get(TAG, ""))
+        if tag.startswith(f"{view.uid}/") and tag not in current and image.users == 0:
             bpy.data.images.remove(image)

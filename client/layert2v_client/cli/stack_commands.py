@@ -37,7 +37,7 @@ from layert2v_client.cli.terminal import ProgressLine
 from layert2v_client.client import SUBMIT_TIMEOUT_S, Client
 from layert2v_client.errors import InvalidRequest
 from layert2v_client.jobs import JOB_PREFIX, Job
-from layert2v_client.rerender_request import Input, Source, check, pictures
+from layert2v_client.rerender_request import Input, Source, check_request, find_images
 
 # What is read as which colour space where the artist does not say: EXR like the stack, else this.
 DISPLAY_SPACE = "srgb_rec709_scene"
@@ -47,7 +47,7 @@ Make = Callable[[argparse.Namespace, Stack], "tuple[RerenderSpec, Inputs]"]
 
 
 def rerender(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
-    """Draw layers again."""
+    """Return the request that generates layers again."""
     layers = tuple(args.layer)
     masks = _by_layer(layers, args.mask, "--mask")
     keys = {layer: f"mask_{number}" for number, layer in enumerate(masks)}
@@ -62,7 +62,7 @@ def rerender(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inpu
 
 
 def swap(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
-    """Another background."""
+    """Return the request that replaces the background."""
     background = next(layer.name for layer in stack.layers if layer.role is Role.background)
     if args.plate is None:
         return RerenderSpec("regenerate", (background,), prompts={background: args.background}), {}
@@ -70,7 +70,7 @@ def swap(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
 
 
 def add(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
-    """One more foreground."""
+    """Return the request that adds a foreground."""
     name = next_foreground(stack)
     spec = RerenderSpec("add", (name,), above=_layer_below(args, stack))
     if args.plate is None:
@@ -79,19 +79,19 @@ def add(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
 
 
 def remove(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
-    """Fewer foregrounds."""
+    """Return the request that removes foregrounds."""
     return RerenderSpec("remove", tuple(args.layer)), {}
 
 
 def reorder(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
-    """Foregrounds in another order."""
+    """Return the request that puts the foregrounds in another order."""
     backgrounds = (layer.name for layer in stack.layers if layer.role is Role.background)
     unnamed = (name for name in backgrounds if name not in args.order)
     return RerenderSpec("reorder", (*unnamed, *args.order)), {}
 
 
 def mix(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
-    """A layer of another stack."""
+    """Return the request that takes a layer of another stack over."""
     other, colon, layer = args.donor.rpartition(":")
     if not (other and colon and layer):
         raise InvalidRequest(
@@ -110,7 +110,7 @@ def mix(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
 def history(
     args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
 ) -> None:
-    """A table of the states of a stack."""
+    """Print a table of the states of a stack."""
     source = _parse_source(args.stack)
     closed: Sequence[int] = ()
     if isinstance(source, Path):
@@ -130,7 +130,7 @@ def history(
 def open_state(
     args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
 ) -> None:
-    """An earlier state becomes the newest."""
+    """Make an earlier state the newest."""
     source = _parse_source(args.stack)
     if not isinstance(source, Path):
         raise InvalidRequest(
@@ -147,7 +147,7 @@ def open_state(
 
 
 def add_stack_commands(add_command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Their parsers; ``add_command`` is that of the command line."""
+    """Add the parsers of these commands with ``add_command`` of the command line."""
 
     def changing(make: Make, summary: str, example: str) -> argparse.ArgumentParser:
         sub = add_command(
@@ -232,7 +232,7 @@ def add_stack_commands(add_command: Callable[..., argparse.ArgumentParser]) -> N
 
 
 def _make_command(make: Make) -> Callable[..., None]:
-    """The command that makes a new state of a stack with what ``make`` asks for."""
+    """Return the command that makes a new state of a stack with the request of ``make``."""
 
     def command(
         args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
@@ -259,7 +259,7 @@ def _make_command(make: Make) -> Callable[..., None]:
 
 
 def _build_spec(make: Make, args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
-    """What is asked for, checked as far as that goes without a server."""
+    """Return the request, checked as far as that is possible without a server."""
     spec, inputs = make(args, stack)
     common = {"at": args.at}
     if hasattr(args, "steps"):
@@ -271,10 +271,10 @@ def _build_spec(make: Make, args: argparse.Namespace, stack: Stack) -> tuple[Rer
             model=args.model,
         )
     spec = replace(spec, **common)
-    check(spec, stack)
+    check_request(spec, stack)
     for key, given in inputs.items():
         if spec.donor is None or key != spec.donor.input:
-            pictures(given)
+            find_images(given)
         elif isinstance(given, Path):
             _read(given)
     return spec, inputs
@@ -321,7 +321,7 @@ def _run_rerender(
 
 
 def _parse_source(text: str) -> Source:
-    """A folder, or a job's name. Raises ``InvalidRequest``."""
+    """Return a folder, or the name of a job. Raises ``InvalidRequest``."""
     folder = Path(text)
     if folder.exists():
         return folder
@@ -351,7 +351,7 @@ def _by_layer(layers: Sequence[str], given: Sequence[str], option: str) -> dict[
 
 
 def _plate(args: argparse.Namespace, stack: Stack) -> Plate:
-    (*_, last) = pictures(args.plate)
+    (*_, last) = find_images(args.plate)
     suffix = last.suffix.lower()
     space = stack.colorspace if suffix == ".exr" else DISPLAY_SPACE
     alpha = "straight" if suffix == ".png" else "premultiplied"
@@ -363,7 +363,7 @@ def _plate_inputs(args: argparse.Namespace) -> Inputs:
 
 
 def _layer_below(args: argparse.Namespace, stack: Stack) -> str:
-    """The layer under the new one; ``--below`` names the one over it."""
+    """Return the layer under the new one; ``--below`` names the one over it."""
     if not args.below:
         return str(args.above)
     layers = [layer.name for layer in stack.layers if layer.role is not Role.shadow]

@@ -1,1 +1,1 @@
-"""A server of this machine: one for a single call, one shared by all that run here."""
+"""Servers on this machine: a temporary one for a single call, and one that sessions share."""

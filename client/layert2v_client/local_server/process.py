@@ -1,7 +1,7 @@
-"""A server of one's own: a child process on this machine, for as long as it is needed.
+"""A server as a child process on this machine.
 
-Knows the command line of ``layert2v_server`` and the line it prints when it is ready; never
-imports it.
+Knows the command line of ``layert2v_server`` and the line it prints when it is ready; never imports
+it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ KEEP_FAILED_S = 7 * 86400.0
 
 
 class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
-    """A running server child. In a ``with`` block, or ended by ``stop``.
+    """A running server process. In a ``with`` block, or ended by ``stop``.
 
     Jobs and their files stay in ``data``; a later server with the same folder finds them again.
-    ``python`` is the interpreter that has the server, empty for this one. The server ends with
-    this process, or, where ``lifeline`` is given, at the end of that file descriptor. ``stop``
-    ends the waiting for it. Raises ``EmbeddedServerFailed`` where it does not start, ``Cancelled``.
+    ``python`` is the interpreter that has the server, empty for this one. The server ends with this
+    process, or, where ``parent_pipe_fd`` is given, at the end of that file descriptor. Setting
+    ``stop`` ends the waiting for it. Raises ``EmbeddedServerFailed`` where it does not start,
+    ``Cancelled``.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
         *,
         models: Path | None = None,
         python: str = "",
-        lifeline: int | None = None,
+        parent_pipe_fd: int | None = None,
         stop: threading.Event | None = None,
         timeout_s: float = READY_TIMEOUT_S,
     ) -> None:
@@ -61,7 +62,7 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
                 self._process = subprocess.Popen(  # noqa: S603
                     command,
                     # A pipe ends with this process, however that ends.
-                    stdin=subprocess.PIPE if lifeline is None else lifeline,
+                    stdin=subprocess.PIPE if parent_pipe_fd is None else parent_pipe_fd,
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
@@ -88,7 +89,7 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
         return self._process.pid
 
     def stop(self) -> None:
-        """End the server: politely, then not."""
+        """End the server with SIGTERM, and kill it if it does not end."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -132,10 +133,10 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
 
 @contextmanager
 def temporary_server(root: Path, *, models: Path | None = None) -> Iterator[EmbeddedServer]:
-    """A server on a data folder of its own below ``root``, so that calls do not meet.
+    """Yield a server on a data folder of its own below ``root``, so that calls do not share one.
 
-    The folder goes with the call. After a failure it stays for a week, with the log and a stack
-    that could not be fetched; later calls clear it away. Raises ``EmbeddedServerFailed``.
+    The folder is removed after the call. After a failure it stays for a week, with the log and a
+    stack that could not be downloaded; later calls remove it. Raises ``EmbeddedServerFailed``.
     """
     calls = root / CALLS_NAME
     _forget_old(calls)
@@ -157,9 +158,9 @@ def _forget_old(calls: Path) -> None:
 
 
 def _listen(process: subprocess.Popen[str], addresses: queue.Queue[str | None]) -> None:
-    """Pass on the address of the ready line, and None at the end of the output.
+    """Put the address of the ready line into ``addresses``, and None at the end of the output.
 
-    It also waits for the end of the process, whom nobody else may ask how it ended.
+    It also waits for the end of the process, which leaves no zombie.
     """
     with process.stdout or io.StringIO() as lines:
         for line in lines:

@@ -1,7 +1,7 @@
-"""A session's line to its server: found or started, kept, and taken up again when it was cut.
+"""A session's client: found or started, watched, and connected again when it breaks.
 
-One thread looks after it and says when the server comes and goes. Requests ask for the client when
-they need one and report when it breaks; what they ask is not known here.
+One thread looks after it and reports when the server comes and goes. Requests wait for the client
+when they need one and report when it fails; what they ask is not known here.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ReconnectingClient:
 
     @property
     def is_connected(self) -> bool:
-        """Whether ``client`` would answer at once."""
+        """Whether ``wait_for_client`` would return at once."""
         return self._healthy is not None
 
     def start(self) -> None:
@@ -62,7 +62,7 @@ class ReconnectingClient:
             self._changed.notify_all()
 
     def wait_for_client(self, is_wanted: Callable[[], bool]) -> Client | None:
-        """A client whose server has answered; None when it is not wanted any more.
+        """Return a client whose server has answered, or None when it is not wanted any more.
 
         Waits as long as that takes; ``wake`` makes it ask again whether it is wanted.
         """
@@ -74,7 +74,7 @@ class ReconnectingClient:
         return None
 
     def report_failure(self, client: Client) -> None:
-        """A call over ``client`` found nobody: the server must answer again before it is used."""
+        """Report that a call over ``client`` failed: its server must answer before the next."""
         with self._changed:
             if self._healthy is client:
                 self._healthy = None
@@ -87,7 +87,7 @@ class ReconnectingClient:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End the line; calls that are open break."""
+        """Close the connection; open calls fail."""
         self._stop.set()
         with self._changed:
             client = self._current
@@ -137,7 +137,7 @@ class ReconnectingClient:
         client.close()
 
     def _poll_health(self, client: Client, info: ServerInfo) -> None:
-        """Look now and then. Raises ``ClientError`` when nobody answers."""
+        """Ask the server for its information now and then. Raises ``ClientError`` when it fails."""
         announced: ServerInfo | None = None
         while not self._stop.is_set():
             if announced is None or (info.version, info.models) != (
@@ -154,7 +154,7 @@ class ReconnectingClient:
                 info = client.info()
 
     def _wait(self, seconds: float | None) -> bool:
-        """Wait; whether somebody has asked to look before the time was over."""
+        """Wait; return whether somebody has asked to check before the time was over."""
         with self._changed:
             self._changed.wait_for(lambda: self._check_now or self._stop.is_set(), seconds)
             requested, self._check_now = self._check_now, False
@@ -162,7 +162,7 @@ class ReconnectingClient:
 
 
 def _retry_in_s(error: ClientError, failures: int) -> float | None:
-    """Seconds to the next try; None where it would end in the same way."""
+    """Return seconds to the next try, or None where it would fail in the same way."""
     if isinstance(error, (InvalidRequest, AccessDenied)):
         return None
     if isinstance(error, EmbeddedServerFailed) and failures >= MAX_LOCAL_FAILURES:

@@ -1,1 +1,1 @@
-"""Files to a server and from it, checked and resumable."""
+"""Uploads and downloads: checked and resumable."""

@@ -1,7 +1,7 @@
-"""Bring a job's files home: resumed, checked, and each visible only when it is whole.
+"""Downloads of a job's files: resumed, checked, and each visible only when it is complete.
 
 Every chunk carries a CRC-32, every file a SHA-256. The manifest comes last, so a folder with a
-``stack.json`` is a whole stack. Where client and server see the same files, they are copied.
+``stack.json`` is a complete stack. Where client and server see the same files, they are copied.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ class TransferOptions:
 
 @dataclass(frozen=True)
 class DownloadItem:
-    """A file of a job and where it goes."""
+    """A file of a job and its path here."""
 
     artifact: Artifact
     target: Path
 
 
 def list_artifacts(connection: Connection, job: str) -> list[Artifact]:
-    """The files of a job, the manifest last. Raises ``ClientError``."""
+    """Return the files of a job, the manifest last. Raises ``ClientError``."""
     found: list[Artifact] = []
     token = ""
     while True:
@@ -79,11 +79,11 @@ def list_artifacts(connection: Connection, job: str) -> list[Artifact]:
 def download_stack(
     connection: Connection, status: JobStatus, folder: Path, options: TransferOptions | None = None
 ) -> Path:
-    """Bring the stack of a finished job into ``folder``, which is made where it is missing.
+    """Download the stack of a finished job into ``folder``, which is made where it is missing.
 
     Files that are there already are kept when they are the right ones. Raises ``NotPossible``,
-    ``TransferFailed`` or another ``ClientError``; after any of them the same call goes on where it
-    stopped.
+    ``TransferFailed`` or another ``ClientError``; after any of them the same call continues where
+    it stopped.
     """
     artifacts = finished_artifacts(connection, status)
     items = [DownloadItem(artifact, target_path(folder, artifact.path)) for artifact in artifacts]
@@ -92,7 +92,10 @@ def download_stack(
 
 
 def finished_artifacts(connection: Connection, status: JobStatus) -> list[Artifact]:
-    """The files of a finished job, the manifest last. Raises ``NotPossible``, ``ClientError``."""
+    """Return the files of a finished job, the manifest last.
+
+    Raises ``NotPossible`` where the job has not succeeded, ``ClientError``.
+    """
     if status.state is not JobState.succeeded:
         raise NotPossible(
             "JOB_NOT_SUCCEEDED",
@@ -109,20 +112,20 @@ def download_files(
     items: Sequence[DownloadItem],
     options: TransferOptions,
 ) -> None:
-    """Bring ``items``, some of the job's ``artifacts``, in this order.
+    """Download ``items``, some of the job's ``artifacts``, in this order.
 
     Raises ``TransferFailed``, ``Cancelled`` or another ``ClientError``.
     """
     shared = _shared_folder(status.local_path, artifacts, options.path_map)
-    tally = _ProgressCounter(sum(item.artifact.size_bytes for item in items), options.report)
+    counter = _ProgressCounter(sum(item.artifact.size_bytes for item in items), options.report)
     for item in items:
         if not _is_complete(item):
-            _Download(connection, item, shared, options).run(tally.advance)
-        tally.finish_file(item.artifact.size_bytes)
+            _Download(connection, item, shared, options).run(counter.advance)
+        counter.finish_file(item.artifact.size_bytes)
 
 
 def discard_partial(connection: Connection, status: JobStatus, folder: Path) -> None:
-    """Remove what a download that was called off has brought; a whole stack stays.
+    """Remove what a cancelled download has left in ``folder``; a complete stack stays.
 
     Raises ``ClientError``.
     """
@@ -150,13 +153,13 @@ def discard(items: Sequence[DownloadItem]) -> None:
 
 
 def _enclosing_folders(item: DownloadItem) -> Sequence[Path]:
-    """The folders around a file, up to that of its stack."""
+    """Return the folders around a file, up to that of its stack."""
     depth = len(PurePosixPath(item.artifact.path).parts)
     return list(item.target.parents)[:depth]
 
 
 class _ProgressCounter:
-    """Bytes of the whole stack that are here."""
+    """The bytes of the whole stack that have arrived."""
 
     def __init__(self, total: int, report: ProgressCallback | None) -> None:
         self._total = total
@@ -173,7 +176,7 @@ class _ProgressCounter:
 
 
 class _Download:
-    """One file on its way: into a hidden partial file first, renamed when its hash is right."""
+    """The download of one file: into a hidden partial file, renamed when its hash is right."""
 
     def __init__(
         self,
@@ -192,7 +195,7 @@ class _Download:
         self._budget = RetryBudget(options.retry_timeout_s, self._stop)
 
     def run(self, advance: Callable[[int], object]) -> None:
-        """Deliver; ``advance`` hears the bytes of this file that have arrived."""
+        """Download the file; call ``advance`` with the bytes of this file that have arrived."""
         artifact, partial = self._artifact, self._partial
         try:
             self._target.parent.mkdir(parents=True, exist_ok=True)
@@ -218,7 +221,7 @@ class _Download:
         )
 
     def _copy(self, shared: Path) -> str:
-        """Copy the file from the server's own folder; returns its hash, "" where it is not seen."""
+        """Copy the file from the server's own folder; return its hash, "" where it is not there."""
         source = shared / self._artifact.path
         digest = hashlib.sha256()
         try:
@@ -241,7 +244,7 @@ class _Download:
         return digest.hexdigest()
 
     def _try_link(self, source: Path) -> bool:
-        """Whether the file could be linked: on the same disk, by somebody who may."""
+        """Link the file if it is on the same disk and that is allowed; return whether it was."""
         if not self._link:
             return False
         try:
@@ -255,7 +258,7 @@ class _Download:
             raise Cancelled
 
     def _receive(self, partial: Path, advance: Callable[[int], object]) -> str:
-        """Bring what is missing of the partial file; returns the hash of the whole."""
+        """Download what is missing of the partial file; return the hash of the whole."""
         digest = hashlib.sha256()
         with partial.open("a+b") as file:
             file.seek(0)
@@ -278,7 +281,7 @@ class _Download:
         return digest.hexdigest()
 
     def _read_segment(self, offset: int) -> Iterator[bytes]:
-        """The checked bytes of one read."""
+        """Yield the checked bytes of one read."""
         request = artifacts_pb2.ReadArtifactRequest(
             name=self._artifact.name, offset=offset, limit=SEGMENT_BYTES
         )
@@ -303,7 +306,7 @@ class _Download:
 def _shared_folder(
     local_path: str, artifacts: Sequence[Artifact], path_map: tuple[tuple[str, str], ...]
 ) -> Path | None:
-    """The stack's folder on the server where this machine sees the same manifest there."""
+    """Return the stack's folder on the server where this machine sees the same manifest there."""
     manifests = [artifact for artifact in artifacts if artifact.path == MANIFEST_NAME]
     for known in (local_path, *_mapped_paths(local_path, path_map)):
         folder = Path(known)
@@ -314,7 +317,7 @@ def _shared_folder(
 
 
 def _mapped_paths(path: str, path_map: tuple[tuple[str, str], ...]) -> Iterator[str]:
-    """``path`` as this machine may know it. Both kinds of slashes end a prefix."""
+    """Yield ``path`` as this machine may know it. Both kinds of slashes end a prefix."""
     for there, here in path_map:
         prefix = there.rstrip("/\\")
         rest = path[len(prefix) :]
@@ -323,7 +326,7 @@ def _mapped_paths(path: str, path_map: tuple[tuple[str, str], ...]) -> Iterator[
 
 
 def target_path(folder: Path, path: str) -> Path:
-    """Where a file goes. Raises ``TransferFailed`` for a path that would leave the folder."""
+    """Return where a file goes. Raises ``TransferFailed`` if its path would leave the folder."""
     target = folder / path
     inside = folder.resolve() in target.resolve().parents
     if not (is_safe_path(path) and inside):
@@ -342,7 +345,7 @@ def _partial(item: DownloadItem) -> Path:
 
 
 def _is_complete(item: DownloadItem) -> bool:
-    """Whether the file is here already. Raises ``TransferFailed`` where another one is."""
+    """Return whether the file is here already. Raises ``TransferFailed`` if another one is."""
     if not item.target.exists():
         return False
     if _matches(item.target, item.artifact):
@@ -355,7 +358,7 @@ def _is_complete(item: DownloadItem) -> bool:
 
 
 def has_content(path: Path, size_bytes: int, sha256: str) -> bool:
-    """Whether ``path`` is a file with these bytes; one that cannot be read is not."""
+    """Return whether ``path`` is a file with these bytes; one that cannot be read is not."""
     try:
         return path.stat().st_size == size_bytes and sha256_of(path) == sha256
     except OSError:
@@ -363,7 +366,7 @@ def has_content(path: Path, size_bytes: int, sha256: str) -> bool:
 
 
 def sha256_of(path: Path, stop: threading.Event | None = None) -> str:
-    """The hash of a file. Raises ``OSError``, and ``Cancelled`` when ``stop`` is set."""
+    """Return the hash of a file. Raises ``OSError``, and ``Cancelled`` when ``stop`` is set."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         for block in _read_blocks(file):

@@ -1,6 +1,6 @@
-"""Bring files to a server by content: what it holds already does not travel.
+"""Uploads by content: what the server holds already does not travel.
 
-Every chunk carries a CRC-32, every file a SHA-256; an upload that was cut goes on where the server
+Every chunk carries a CRC-32, every file a SHA-256; an upload that broke continues where the server
 has it. Knows files, not what they are for.
 """
 
@@ -35,7 +35,7 @@ class LocalFile:
 
 
 def local_file(path: Path, stop: threading.Event | None = None) -> LocalFile:
-    """The file as it is. Raises ``InvalidRequest`` where it cannot be read, ``Cancelled``."""
+    """Return the file as it is. Raises ``InvalidRequest`` if it cannot be read, ``Cancelled``."""
     try:
         return LocalFile(path, path.stat().st_size, sha256_of(path, stop))
     except OSError as error:
@@ -43,7 +43,7 @@ def local_file(path: Path, stop: threading.Event | None = None) -> LocalFile:
 
 
 def find_missing(connection: Connection, hashes: Iterable[str]) -> set[str]:
-    """Those of the SHA-256 sums that the server does not hold. Raises ``ClientError``."""
+    """Return those SHA-256 sums that the server does not hold. Raises ``ClientError``."""
     wanted = sorted(set(hashes))
     found: set[str] = set()
     for start in range(0, len(wanted), MAX_FIND_FILES):
@@ -58,11 +58,10 @@ def upload_files(
     request_id: uuid.UUID,
     options: TransferOptions,
 ) -> None:
-    """Bring ``files``, which are given by their SHA-256.
+    """Upload ``files``, which are given by their SHA-256.
 
-    The same ``request_id`` goes on with what an earlier call has brought. Raises
-    ``InvalidRequest`` where a file is not what it should be, ``Cancelled`` or another
-    ``ClientError``.
+    The same ``request_id`` continues what an earlier call has uploaded. Raises ``InvalidRequest``
+    where a file is not what it should be, ``Cancelled`` or another ``ClientError``.
     """
     total = sum(file.size_bytes for file in files.values())
     done = 0
@@ -74,7 +73,7 @@ def upload_files(
 
 
 class _Upload:
-    """One file on its way to the server."""
+    """The upload of one file."""
 
     def __init__(
         self,
@@ -98,7 +97,7 @@ class _Upload:
         )
 
     def run(self, done: int, total: int) -> None:
-        """Send it; ``done`` of ``total`` bytes of all files went before."""
+        """Upload it; ``done`` of ``total`` bytes of all files went before."""
         offset, is_whole = self._query_committed()
         while not is_whole:
             if self._stop.is_set():
@@ -152,7 +151,7 @@ class _Upload:
         )
 
     def _check_content(self) -> None:
-        """Raises ``InvalidRequest`` where the damage is on this side."""
+        """Raise ``InvalidRequest`` if the file has changed on this side."""
         if local_file(self._file.path) != self._file:
             raise _changed_error(self._file.path)
 

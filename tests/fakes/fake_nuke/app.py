@@ -1,4 +1,4 @@
-"""The functions of the `nuke` module, and what an artist does to it in a test."""
+"""The functions of the ``nuke`` module, and what an artist does to it in a test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NUKE_SPACES = ("linear", "sRGB", "rec709", "Cineon")
 
 
 class FakeNuke:
-    """One session. `spaces` are what the project's colour management offers to Reads."""
+    """One session. ``spaces`` are what the project's colour management offers to Reads."""
 
     def __init__(
         self, *, major: int = 15, gui: bool = True, spaces: tuple[str, ...] = NUKE_SPACES
@@ -29,12 +29,12 @@ class FakeNuke:
         self.GUI = gui
         self.NUKE_VERSION_MAJOR, self.NUKE_VERSION_STRING = major, f"{major}.0v4"
         self.spaces, self.messages, self.executed = spaces, [], []
-        self.touched: set[tuple[str, str]] = set()
+        self.changed_knobs: set[tuple[str, str]] = set()
         self.layers = {"rgba": list(CHANNEL_NAMES)}
-        self.births: dict[int, int] = {}
+        self.generations: dict[int, int] = {}
         self.history, self.modified = History(self), False
         self.Undo = Undo(self.history)
-        self.answers: dict[str, Any] = {}
+        self.dialog_answers: dict[str, Any] = {}
         self.sampler: Callable[[Node, str, float, float], float] | None = None
         self.renderer: Callable[[Node, str, int], None] | None = None
         self._thread, self._dispatched, self._dispatching = threading.current_thread(), [], False
@@ -63,14 +63,14 @@ class FakeNuke:
             raise Forbidden("a panel must not open in a dispatched call")
         selected = [one for one in self.contexts[-1].children if one.alive and one.selected]
         made = self.make(cls)
-        if selected and made._state.most_inputs() > 0:
+        if selected and made._state.max_inputs() > 0:
             made.setInput(0, self.handle(selected[-1]))
         for one in self.contexts[-1].children:
             one.selected = one is made._state
         return made
 
     def toNode(self, name: str) -> Node | None:
-        self.main_thread("toNode")
+        self.require_main_thread("toNode")
         state = self._root
         for part in name.split("."):
             found = [one for one in state.children if one.alive and one.name == part]
@@ -80,27 +80,27 @@ class FakeNuke:
         return self.handle(state)
 
     def allNodes(self, filter: str = "", group: Group | None = None) -> list[Node]:
-        self.main_thread("allNodes")
+        self.require_main_thread("allNodes")
         within = self.contexts[-1] if group is None else group._live()
         return [
             self.handle(one) for one in within.children if one.alive and filter in ("", one.cls)
         ]
 
     def selectedNodes(self) -> list[Node]:
-        self.main_thread("selectedNodes")
+        self.require_main_thread("selectedNodes")
         return [self.handle(one) for one in self._root.children if one.alive and one.selected]
 
     def delete(self, node: Node) -> None:
         state = node._live()
         self.call_back("destroy", state)
-        self.do(lambda: self._bury(state), lambda: self._raise(state), "delete")
+        self.do(lambda: self._remove_state(state), lambda: self._restore_state(state), "delete")
 
     def root(self) -> Root:
-        self.main_thread("root")
+        self.require_main_thread("root")
         return Root(self._root)
 
     def thisNode(self) -> Node:
-        self.main_thread("thisNode")
+        self.require_main_thread("thisNode")
         state = self._this[-1][0]
         assert state is not None
         return self.handle(state)
@@ -110,8 +110,8 @@ class FakeNuke:
         return node[self._this[-1][1]]
 
     def Layer(self, name: str, channels: list[str]) -> None:
-        """Make a layer known to the session; one that is known must be the same."""
-        self.main_thread("Layer")
+        """Declare a layer; one that is declared already must be the same."""
+        self.require_main_thread("Layer")
         short = [channel.removeprefix(f"{name}.") for channel in channels]
         if self.layers.setdefault(name, short) != short:
             raise Forbidden(f"the layer {name} has other channels")
@@ -141,19 +141,19 @@ class FakeNuke:
         self._dispatched.append(lambda: call(*args, **(kwargs or {})))
 
     def message(self, text: str) -> None:
-        self.modal("message")
+        self.require_dialogs("message")
         self.messages.append(text)
 
     def getFilename(self, message: str, pattern: str = "", default: str = "") -> str | None:
-        self.modal("getFilename")
-        return self.answers.get(message)
+        self.require_dialogs("getFilename")
+        return self.dialog_answers.get(message)
 
     def Panel(self, title: str) -> Panel:
-        self.modal("Panel")
+        self.require_dialogs("Panel")
         return Panel(self, title)
 
     def menu(self, name: str) -> Menu:
-        self.main_thread("menu")
+        self.require_main_thread("menu")
         if not self.GUI:
             raise RuntimeError("there are no menus without an interface")
         return self._menus[name]
@@ -181,12 +181,12 @@ class FakeNuke:
 
     # What the fake and the tests do
 
-    def main_thread(self, what: str) -> None:
+    def require_main_thread(self, what: str) -> None:
         if threading.current_thread() is not self._thread:
             raise Forbidden(f"{what} off the main thread")
 
-    def modal(self, what: str) -> None:
-        self.main_thread(what)
+    def require_dialogs(self, what: str) -> None:
+        self.require_main_thread(what)
         if self._dispatching:
             raise Forbidden(f"{what} in a dispatched call freezes Nuke")
         if not self.GUI:
@@ -195,27 +195,27 @@ class FakeNuke:
     def do(self, forward: Callable[[], Any], backward: Callable[[], Any], what: str) -> None:
         forward()
         self.modified = True
-        self.history.note(forward, backward, what)
+        self.history.record(forward, backward, what)
 
     def make(self, cls: str, name: str = "", *, call_back: bool = True) -> Node:
-        self.main_thread(cls)
+        self.require_main_thread(cls)
         if cls not in FACTS["classes"] or cls == "Root":
             raise RuntimeError(f"{cls}: Unknown command")
         parent = self.contexts[-1]
-        state = NodeState(self, cls, self.free_name(name or f"{cls}1", parent), parent)
+        state = NodeState(self, cls, self.unique_name(name or f"{cls}1", parent), parent)
         state.alive = False
         if state.cls == "Input":
             knob = state.knob("number")
             assert knob is not None
             knob.value = sum(one.alive and one.cls == "Input" for one in parent.children)
         parent.children.append(state)
-        self.do(lambda: self._raise(state), lambda: self._bury(state), "create")
+        self.do(lambda: self._restore_state(state), lambda: self._remove_state(state), "create")
         if call_back:
             self.call_back("create", state)
         return self.handle(state)
 
-    def everything(self) -> Iterator[NodeState]:
-        """All living nodes, those in groups too."""
+    def all_states(self) -> Iterator[NodeState]:
+        """Yield all nodes that are not deleted, those in groups too."""
         waiting = [self._root]
         while waiting:
             state = waiting.pop()
@@ -226,7 +226,7 @@ class FakeNuke:
     def handle(self, state: NodeState) -> Node:
         return Group(state) if state.cls == "Group" else Node(state)
 
-    def free_name(self, name: str, parent: NodeState | None, own: NodeState | None = None) -> str:
+    def unique_name(self, name: str, parent: NodeState | None, own: NodeState | None = None) -> str:
         siblings = parent.children if parent is not None else []
         taken = {one.name for one in siblings if one.alive and one is not own}
         stem, number = name.rstrip("0123456789"), 1
@@ -235,8 +235,8 @@ class FakeNuke:
             free, number = f"{stem}{number}", number + 1
         return free
 
-    def take_colorspace(self, name: str) -> str:
-        """A Read falls back to its default when it does not know the name."""
+    def accepted_colorspace(self, name: str) -> str:
+        """Return the name where the project offers it, else the default, as a Read does."""
         known = [space.split("\t")[0] for space in self.spaces]
         return name if name in known else "default"
 
@@ -247,8 +247,8 @@ class FakeNuke:
             width=lambda: width, height=lambda: height, pixelAspect=lambda: aspect
         )
 
-    def project(self, **values: Any) -> None:
-        """The artist sets the project: knobs of Root, and `format` as width, height, aspect."""
+    def set_project(self, **values: Any) -> None:
+        """Set knobs of Root as an artist does, and ``format`` as width, height, aspect."""
         self._format = values.pop("format", self._format)
         for name, value in values.items():
             knob = self._root.knob(name)
@@ -256,23 +256,23 @@ class FakeNuke:
             knob.value = value
 
     def undo(self) -> str:
-        """Ctrl+Z: the name of the step that went."""
+        """Undo a step as Ctrl+Z does, and return its name."""
         return self.history.undo()
 
     def redo(self) -> None:
         self.history.redo()
 
     def press(self, node: Node, knob: str) -> None:
-        """The artist presses a button."""
+        """Press a button as an artist does."""
         self._run(node[knob]._state.code, node, knob)
 
     def change(self, node: Node, knob: str, value: Any) -> None:
-        """The artist changes a knob while the panel is open."""
+        """Change a knob as an artist does while the panel is open."""
         node[knob].setValue(value)
         self._run(node["knobChanged"].value(), node, knob)
 
-    def serve(self) -> None:
-        """The event loop takes what other threads dispatched."""
+    def run_event_loop(self) -> None:
+        """Run what other threads have dispatched."""
         waiting, self._dispatched = self._dispatched, []
         for call in waiting:
             self._dispatching = True
@@ -291,12 +291,12 @@ class FakeNuke:
             call()
 
     def dump(self) -> dict[str, Any]:
-        """The graph of the project."""
+        """Return the graph of the project."""
         return {one.name: one.dump() for one in self._root.children if one.alive}
 
     @contextmanager
-    def installed(self) -> Iterator[FakeNuke]:
-        """`import nuke` gives this."""
+    def as_module(self) -> Iterator[FakeNuke]:
+        """Let ``import nuke`` give this session."""
         before = sys.modules.get("nuke")
         sys.modules["nuke"] = self  # type: ignore[assignment]
         try:
@@ -310,23 +310,23 @@ class FakeNuke:
         self._root = NodeState(self, "Root", "root", None)
         self.contexts = [self._root]
         self._format = (2048, 1556, 1.0)
-        self.history.forget()
+        self.history.clear()
         self.modified = False
 
     def _run(self, code: str, node: Node, knob: str) -> None:
         self._this.append((node._state, knob))
         try:
-            with self.installed():
+            with self.as_module():
                 exec(compile(code, f"<{knob}>", "exec"), {"nuke": self})  # noqa: S102
         finally:
             self._this.pop()
 
-    def _bury(self, state: NodeState) -> None:
+    def _remove_state(self, state: NodeState) -> None:
         state.alive = False
 
-    def _raise(self, state: NodeState) -> None:
+    def _restore_state(self, state: NodeState) -> None:
         state.alive = True
-        self.births[id(state)] = self.births.get(id(state), 0) + 1
+        self.generations[id(state)] = self.generations.get(id(state), 0) + 1
 
     def call_back(self, kind: str, state: NodeState) -> None:
         self._this.append((state, ""))
@@ -339,7 +339,7 @@ class FakeNuke:
 
 
 class _Makers:
-    """`nuke.nodes`."""
+    """``nuke.nodes``."""
 
     def __init__(self, app: FakeNuke) -> None:
         self._app = app

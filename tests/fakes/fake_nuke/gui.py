@@ -15,21 +15,21 @@ class Menu:
         self.commands: dict[str, tuple[Callable[[], None], str]] = {}
 
     def addMenu(self, name: str, icon: str = "") -> Menu:
-        self._app.main_thread("addMenu")
+        self._app.require_main_thread("addMenu")
         return self.menus.setdefault(name, Menu(self._app, name))
 
     def addCommand(self, name: str, command: Callable[[], None], shortcut: str = "") -> None:
-        self._app.main_thread("addCommand")
+        self._app.require_main_thread("addCommand")
         if not callable(command):
             raise TypeError("commands are functions here, not text to run")
         self.commands[name] = (command, shortcut)
 
     def addSeparator(self) -> None:
-        self._app.main_thread("addSeparator")
+        self._app.require_main_thread("addSeparator")
 
 
 class Panel:
-    """`nuke.Panel`: the test's answers by label, and whether it was accepted."""
+    """``nuke.Panel``: the test's answers by label, and whether it was accepted."""
 
     def __init__(self, app: Any, title: str) -> None:
         self._app, self._title = app, title
@@ -45,8 +45,8 @@ class Panel:
         self._values[label] = value
 
     def show(self) -> bool:
-        self._app.modal("Panel.show")
-        answers = self._app.answers.get(self._title)
+        self._app.require_dialogs("Panel.show")
+        answers = self._app.dialog_answers.get(self._title)
         if answers is None:
             return False
         unknown = set(answers) - set(self._values)

@@ -13,7 +13,7 @@ from fakes.fake_nuke.rules import (
     USER_TYPES,
     WRITTEN_FLAGS,
     Forbidden,
-    checked,
+    check_value,
     knob_fact,
     runs_code,
 )
@@ -58,7 +58,7 @@ class Knob:
         self._state = state
 
     def _live(self) -> KnobState:
-        self._state.app.main_thread(f"knob {self._state.where}")
+        self._state.app.require_main_thread(f"knob {self._state.where}")
         if self._state.owner is not None and not self._state.owner.alive:
             raise Forbidden(f"{self._state.where}: the node is gone")
         return self._state
@@ -74,7 +74,7 @@ class Knob:
 
     @property
     def getText(self) -> Callable[[], str]:
-        """Only text has it: what is written, where `value` gives what Nuke makes of it."""
+        """Only text has it: what is written, where ``value`` gives what Nuke makes of it."""
         state = self._live()
         if state.kind not in ("string", "file"):
             raise AttributeError("getText")
@@ -84,8 +84,8 @@ class Knob:
         state = self._live()
         if state.owner is not None and state.owner.cls == "Root":
             raise Forbidden(f"the plug-in sets {state.where}")
-        state.app.touched.add((state.owner.cls if state.owner else "", state.name))
-        value = checked(state.kind, value, state.enum, state.where)
+        state.app.changed_knobs.add((state.owner.cls if state.owner else "", state.name))
+        value = check_value(state.kind, value, state.enum, state.where)
         if state.kind in ("channelset", "channel"):
             _check_channel(state, value)
         if state.name in ("label", "file") and runs_code(value):
@@ -93,7 +93,7 @@ class Knob:
         if state.name in ("label", "file") and state.constructor:
             raise Forbidden(f"{state.where} hides a knob of Nuke")
         if state.name == "colorspace" and state.owner is not None and not state.constructor:
-            value = state.app.take_colorspace(value)
+            value = state.app.accepted_colorspace(value)
         state.put(value)
         return True
 
@@ -116,7 +116,7 @@ class Knob:
         self._live().tooltip = text
 
     def values(self) -> list[str]:
-        """The items of an enumeration."""
+        """Return the items of an enumeration."""
         state = self._live()
         if state.kind != "enum":
             raise AttributeError("values")
@@ -132,14 +132,14 @@ class Knob:
             state.put(items[0])
 
     def fromUserText(self, text: str) -> None:
-        """What typing a sequence into a Read's file does."""
+        """Do what typing a sequence into a Read's file does."""
         state = self._live()
         if state.owner is None or state.owner.cls != "Read" or state.name != "file":
             raise Forbidden("only a Read's file takes a range")
         path, _, wanted = text.rpartition(" ")
         first, _, last = wanted.partition("-")
         self.setValue(path)
-        state.owner.loaded(path, int(first), int(last))
+        state.owner.read_first_file(path, int(first), int(last))
 
 
 def _check_channel(state: KnobState, value: str) -> None:
@@ -150,16 +150,16 @@ def _check_channel(state: KnobState, value: str) -> None:
 
 
 def check_items(items: list[str], where: str) -> None:
-    """Enumerations draw badly when they are empty, and strangely with brackets and tabs."""
+    """Refuse items that menus draw badly: none, brackets, tabs."""
     if not items or any(not item.isascii() or set(item) & set("<>\t\n") for item in items):
         raise Forbidden(f"{where}: not items for a menu: {items!r}")
 
 
 def user_knob(app: Any, constructor: str) -> Callable[..., Knob]:
-    """The constructor of one kind of user knob."""
+    """Return the constructor of one kind of user knob."""
 
     def construct(name: str, label: str | None = None, extra: Any = None) -> Knob:
-        app.main_thread(constructor)
+        app.require_main_thread(constructor)
         _, kind, default = USER_TYPES[constructor]
         state = KnobState(app, name, kind, default, None)
         state.constructor, state.label = constructor, label or ""
@@ -170,14 +170,14 @@ def user_knob(app: Any, constructor: str) -> Callable[..., Knob]:
         elif constructor == "PyScript_Knob":
             state.code = extra or ""
         elif extra is not None:
-            state.value = checked(kind, extra, None, name)
+            state.value = check_value(kind, extra, None, name)
         return Knob(state)
 
     return construct
 
 
 def class_knob(app: Any, owner: NodeState, name: str) -> KnobState | None:
-    """A knob that the node's class has; None where it has none."""
+    """Return a knob that the node's class has; None where it has none."""
     file_type = owner.knobs["file_type"].value if "file_type" in owner.knobs else ""
     fact = knob_fact(owner.cls, name, file_type)
     if fact is None:
@@ -185,7 +185,7 @@ def class_knob(app: Any, owner: NodeState, name: str) -> KnobState | None:
     enum = fact.get("enum")
     kind, default = fact["type"], fact["default"]
     if name == "colorspace":
-        enum = None  # a list of the project's, see take_colorspace
+        enum = None  # a list of the project's, see accepted_colorspace
     if kind == "enum" and name == "file_type":
         enum = ["", "exr", "png", "jpeg"]
     if kind == "int" and not isinstance(default, int):
@@ -198,7 +198,7 @@ def class_knob(app: Any, owner: NodeState, name: str) -> KnobState | None:
 
 
 def definition(state: KnobState) -> tuple[Any, ...]:
-    """A user knob without its value, as far as a script keeps it."""
+    """Return a user knob without its value, as far as a script keeps it."""
     flags = [flag for flag in WRITTEN_FLAGS if state.flags & FLAGS[flag]]
     items = tuple(state.enum or ()) if state.kind == "enum" else ()
     type_id = TYPE_IDS[USER_TYPES[state.constructor][0]]

@@ -30,8 +30,8 @@ class NodeState:
     def user_knobs(self) -> list[KnobState]:
         return [knob for knob in self.knobs.values() if knob.constructor]
 
-    def loaded(self, path: str, first: int, last: int) -> None:
-        """A Read looks into its first file."""
+    def read_first_file(self, path: str, first: int, last: int) -> None:
+        """Set range and format from the first file, as a Read does."""
         values: dict[str, Any] = {
             "first": first, "last": last, "origfirst": first, "origlast": last, "origset": True,
             "file_type": Path(path).suffix.removeprefix("."),
@@ -54,13 +54,13 @@ class NodeState:
             else f"{above.full_name()}.{self.name}"
         )
 
-    def most_inputs(self) -> int:
+    def max_inputs(self) -> int:
         if self.cls != "Group":
             return INPUTS[self.cls]
         return sum(child.alive and child.cls == "Input" for child in self.children)
 
     def dump(self) -> dict[str, Any]:
-        """Everything that a script keeps, in a form to compare."""
+        """Return everything that a script keeps, in a form to compare."""
         knobs = {
             knob.name: f"={knob.expression}" if knob.expression else knob.value
             for knob in self.knobs.values()
@@ -70,12 +70,12 @@ class NodeState:
             "class": self.cls,
             "knobs": knobs,
             "user knobs": [definition(knob) for knob in self.user_knobs()],
-            "inputs": self.connected(),
+            "inputs": self.input_names(),
             "nodes": {child.name: child.dump() for child in self.children if child.alive},
         }
 
-    def connected(self) -> list[str | None]:
-        """Names by input number, without open ends."""
+    def input_names(self) -> list[str | None]:
+        """Return the names by input number, without open inputs at the end."""
         names = [one.name if one is not None and one.alive else None for one in self.inputs]
         while names and names[-1] is None:
             names.pop()
@@ -87,12 +87,12 @@ class Node:
 
     def __init__(self, state: NodeState) -> None:
         self._state = state
-        self._born = state.app.births.get(id(state), 0)
+        self._generation = state.app.generations.get(id(state), 0)
 
     def _live(self) -> NodeState:
         state = self._state
-        state.app.main_thread(f"node {state.name}")
-        if not state.alive or self._born != state.app.births.get(id(state), 0):
+        state.app.require_main_thread(f"node {state.name}")
+        if not state.alive or self._generation != state.app.generations.get(id(state), 0):
             raise Forbidden(f"{state.cls} {state.name} is gone; a handle must not be kept")
         return state
 
@@ -128,7 +128,7 @@ class Node:
         state = self._live()
         if not name.isidentifier():
             raise ValueError(f"{name!r} is no name for a node")
-        before, wanted = state.name, state.app.free_name(name, state.parent, state)
+        before, wanted = state.name, state.app.unique_name(name, state.parent, state)
         if wanted != name and not uncollide:
             raise ValueError(f"{name} is taken")
         state.app.do(
@@ -161,7 +161,7 @@ class Node:
 
     def setInput(self, number: int, node: Node | None) -> bool:
         state = self._live()
-        if not 0 <= number < state.most_inputs():
+        if not 0 <= number < state.max_inputs():
             raise Forbidden(f"{state.cls} has no input {number}")
         source = None if node is None else node._live()
         if source is not None and source.parent is not state.parent:
@@ -192,10 +192,10 @@ class Node:
         self["ypos"].setValue(y)
 
     def showControlPanel(self) -> None:
-        self._live().app.modal("showControlPanel")
+        self._live().app.require_dialogs("showControlPanel")
 
     def sample(self, channel: str, x: float, y: float) -> float:
-        """A pixel of what the node shows, rendered by the evaluator."""
+        """Return a pixel of what the node shows, rendered by the evaluator."""
         state = self._live()
         if state.app.sampler is None:
             raise Forbidden("this session renders nothing")

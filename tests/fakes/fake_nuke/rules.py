@@ -1,7 +1,7 @@
 """What is known about Nuke's nodes and knobs, and the error of breaking a rule.
 
-`facts.json` is a part of the collected facts: names, types, defaults and enums of knobs, each with
-how it is known (D documented, O seen in public scripts, R recalled).
+``facts.json`` is a part of the collected facts: names, types, defaults and enums of knobs, each
+with how it is known (D documented, O seen in public scripts, R recalled).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CHANNEL_NAMES = ("red", "green", "blue", "alpha")
 
 
 class Forbidden(BaseException):
-    """A rule is broken. No `except Exception` of the plug-in can hide it."""
+    """A rule is broken. No ``except Exception`` of the plug-in can hide it."""
 
 
 def knob_fact(cls: str, name: str, file_type: str = "") -> dict[str, Any] | None:
@@ -47,8 +47,8 @@ def runs_code(text: str) -> bool:
     return re.search(r"(?<!\\)[\[$]", text) is not None
 
 
-def checked(kind: str, value: Any, enum: list[str] | None, where: str) -> Any:
-    """The value as the knob keeps it. Raises `TypeError` and `ValueError` as strictly as can be."""
+def check_value(kind: str, value: Any, enum: list[str] | None, where: str) -> Any:
+    """Return the value as the knob keeps it. Raises ``TypeError`` and ``ValueError`` strictly."""
     wanted: dict[str, tuple[type, ...]] = {
         "int": (int,), "rgba32": (int,), "float": (int, float), "color4": (int, float, list, tuple),
         "bool": (bool,), "string": (str,), "file": (str,), "python": (str,), "enum": (str,),

@@ -17,7 +17,7 @@ NUMBERS = ("int", "rgba32", "float", "color4")
 
 
 def save(app: FakeNuke) -> str:
-    """The project as a script."""
+    """Return the project as a script."""
     lines = ["version 15.0 v4"]
     lines += [
         f"add_layer {{{name} {' '.join(f'{name}.{c}' for c in channels)}}}"
@@ -39,7 +39,7 @@ def load(app: FakeNuke, text: str) -> None:
 
 
 def reopen(app: FakeNuke, text: str) -> None:
-    """The artist opens a script in a running session."""
+    """Open a script in a running session, as an artist does."""
     app.close_script()
     load(app, text)
     app.script_loaded()

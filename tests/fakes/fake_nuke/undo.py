@@ -15,41 +15,41 @@ class History:
 
     def __init__(self, app: Any) -> None:
         self._app = app
-        self.forget()
+        self.clear()
 
-    def forget(self) -> None:
-        self.done: list[tuple[str, list[Step]]] = []
-        self.undone: list[tuple[str, list[Step]]] = []
+    def clear(self) -> None:
+        self.undo_steps: list[tuple[str, list[Step]]] = []
+        self.redo_steps: list[tuple[str, list[Step]]] = []
         self.open: list[tuple[str, list[Step]]] = []
         self.disabled = 0
 
-    def note(self, forward: Callable[[], Any], backward: Callable[[], Any], what: str) -> None:
+    def record(self, forward: Callable[[], Any], backward: Callable[[], Any], what: str) -> None:
         if self.disabled:
             return
-        self.undone.clear()
+        self.redo_steps.clear()
         if self.open:
             self.open[-1][1].append((forward, backward, what))
         else:
-            self.done.append((what, [(forward, backward, what)]))
+            self.undo_steps.append((what, [(forward, backward, what)]))
 
     def undo(self) -> str:
         if self.open or self.disabled:
             raise Forbidden("an undo group is still open, or undo is off")
-        name, steps = self.done.pop()
-        before = list(self._app.everything())
+        name, steps = self.undo_steps.pop()
+        before = list(self._app.all_states())
         for _, backward, _ in reversed(steps):
             backward()
-        self.undone.append((name, steps))
-        self._tell(before)
+        self.redo_steps.append((name, steps))
+        self._call_on_destroy(before)
         return name
 
     def redo(self) -> None:
-        name, steps = self.undone.pop()
+        name, steps = self.redo_steps.pop()
         for forward, _, _ in steps:
             forward()
-        self.done.append((name, steps))
+        self.undo_steps.append((name, steps))
 
-    def _tell(self, before: list[Any]) -> None:
+    def _call_on_destroy(self, before: list[Any]) -> None:
         for state in before:
             if not state.alive:
                 state.alive = True  # it is told before it goes
@@ -58,7 +58,7 @@ class History:
 
 
 class Undo:
-    """`nuke.Undo`."""
+    """``nuke.Undo``."""
 
     def __init__(self, history: History) -> None:
         self._history = history
@@ -73,7 +73,7 @@ class Undo:
         if self._history.open:
             self._history.open[-1][1].extend(steps)
         elif not self._history.disabled:
-            self._history.done.append((name, steps))
+            self._history.undo_steps.append((name, steps))
 
     def cancel(self) -> None:
         """End the group and take back what was in it."""

@@ -6,5 +6,5 @@ from fakes.layer_check import worst_layer
 
 
 def test_layers_are_right_in_bfloat16() -> None:
-    found, name = worst_layer(torch.device("cpu"))
-    assert found < 0.02, name
+    error, name = worst_layer(torch.device("cpu"))
+    assert error < 0.02, name

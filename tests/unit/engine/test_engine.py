@@ -55,7 +55,7 @@ def test_a_prompt_becomes_a_stack_that_a_second_library_confirms(
     assert any(p.preview for p in seen)
 
 
-def test_the_same_seed_draws_the_same_bytes_and_another_seed_does_not(
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(
     models: Path, tmp_path: Path
 ) -> None:
     engine = Engine(models)
@@ -84,7 +84,7 @@ def test_a_seed_is_chosen_and_recorded_when_none_is_given(models: Path, tmp_path
     assert stack.history[0].spec["seed"] == stack.seed
 
 
-def test_what_the_model_cannot_do_is_refused_before_anything_is_written(
+def test_a_request_outside_the_limits_is_refused_before_anything_is_written(
     models: Path, tmp_path: Path
 ) -> None:
     spec = GenerateSpec(prompt="a fox", model="mini", width=40)

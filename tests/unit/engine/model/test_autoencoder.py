@@ -5,7 +5,6 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from layert2v_engine.model.autoencoder import PatchAutoencoder, WanAutoencoder, decode_video
-from layert2v_engine.model.matte_adapter import MatteProjection, add_lora, lora_state, merge_lora
 
 
 @pytest.fixture
@@ -84,24 +83,6 @@ def test_the_fitted_linear_encoder_is_an_orthogonal_projection(
     basis = autoencoder.encoder.weight[:, :, 0, 0]
     torch.testing.assert_close(basis @ basis.T, torch.eye(6), atol=1e-4, rtol=0)
     assert (deviations.diff() <= 1e-4).all()
-
-
-def test_a_new_projection_and_new_lora_change_nothing(autoencoder: PatchAutoencoder) -> None:
-    latents = autoencoder.encode_video(video())
-    assert torch.equal(MatteProjection(6, width=16)(latents), latents)
-    adapted = add_lora(autoencoder.decoder, rank=2, alpha=2.0)
-    assert torch.equal(adapted(latents[:, :, 0]), autoencoder.decoder(latents[:, :, 0]))
-
-
-def test_merged_lora_equals_the_adapted_decoder(autoencoder: PatchAutoencoder) -> None:
-    adapted = add_lora(autoencoder.decoder, rank=2, alpha=4.0)
-    for name, parameter in adapted.named_parameters():
-        if name.endswith("up.weight"):
-            torch.nn.init.normal_(parameter, std=0.1)
-    latents = autoencoder.encode_video(video())[:, :, 1]
-    merged = merge_lora(autoencoder.decoder, lora_state(adapted))
-    torch.testing.assert_close(merged(latents), adapted(latents), atol=1e-4, rtol=1e-4)
-    assert not torch.allclose(merged(latents), autoencoder.decoder(latents), atol=1e-3)
 
 
 def test_wan_streams_with_the_same_result_as_a_whole_decode() -> None:

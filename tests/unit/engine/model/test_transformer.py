@@ -8,10 +8,8 @@ from diffusers import FirstBlockCacheConfig, WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from peft import LoraConfig
 from torch import Tensor
-from torch.nn import functional as F
 
 from layert2v_engine.layout import StreamLayout
-from layert2v_engine.model.attention import attend
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 
 TINY = {
@@ -284,18 +282,3 @@ def test_training_attention_equals_inference_attention_one_way(pair, scene) -> N
 def test_positions_beyond_the_table_are_named(pair) -> None:
     with pytest.raises(ValueError, match="rope_max_seq_len"):
         pair[1].rope(range(11), (9, 4, 4), 0, 9)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("lengths", [(300, 300), (70, 900), (9, 5)])
-@pytest.mark.parametrize("masked", [False, True])
-def test_attention_in_chunks_is_attention(lengths: tuple[int, int], masked: bool) -> None:
-    generator = torch.Generator().manual_seed(0)
-    shapes = ((2, n, 3, 16) for n in (lengths[0], lengths[1], lengths[1]))
-    query, key, value = (torch.randn(s, generator=generator).bfloat16() for s in shapes)
-    mask = torch.arange(lengths[1]).expand(2, 1, -1) < torch.tensor([4, 2])[:, None, None]
-    mine = attend(query, key, value, mask if masked else None, None)
-    wide = (x.float().transpose(1, 2) for x in (query, key, value))
-    exact = F.scaled_dot_product_attention(*wide, attn_mask=mask[:, None] if masked else None)
-    assert mine.dtype == torch.bfloat16
-    torch.testing.assert_close(mine.float(), exact.transpose(1, 2), atol=0.02, rtol=0.02)

@@ -29,13 +29,13 @@ def node_graph(folder: Path) -> Graph:
     return node.node_graph(manifest.read(folder), folder, ReadColorspace("linear"), "a-uuid")
 
 
-def built(graph: Graph) -> FakeNuke:
+def build_graph(graph: Graph) -> FakeNuke:
     nuke = FakeNuke()
     build(nuke, graph)
     return nuke
 
 
-def loaded(text: str) -> FakeNuke:
+def load_script(text: str) -> FakeNuke:
     nuke = FakeNuke()
     load(nuke, text)
     return nuke
@@ -43,19 +43,19 @@ def loaded(text: str) -> FakeNuke:
 
 @pytest.mark.parametrize("graph", [open_graph, node_graph])
 def test_calls_and_script_make_the_same_graph(foxes: Path, graph: Any) -> None:
-    assert built(graph(foxes)).dump() == loaded(to_script(graph(foxes))).dump()
+    assert build_graph(graph(foxes)).dump() == load_script(to_script(graph(foxes))).dump()
 
 
 @pytest.mark.parametrize("graph", [open_graph, node_graph])
 def test_both_save_and_open_again_unchanged(foxes: Path, graph: Any) -> None:
-    by_calls = built(graph(foxes))
-    for made in (by_calls, loaded(to_script(graph(foxes)))):
-        assert loaded(save(made)).dump() == by_calls.dump()
+    by_calls = build_graph(graph(foxes))
+    for made in (by_calls, load_script(to_script(graph(foxes)))):
+        assert load_script(save(made)).dump() == by_calls.dump()
 
 
 @pytest.mark.parametrize("graph", [open_graph, node_graph])
 def test_what_the_calls_made_renders_the_comp(foxes: Path, graph: Any) -> None:
-    nodes = read(save(built(graph(foxes)))).nodes
+    nodes = read(save(build_graph(graph(foxes)))).nodes
     last = next(one for one in reversed(nodes) if one.cls in ("Group", "Merge2"))
     top = next((one for one in nodes if one.name == "Merge_fg_02"), last)
     picture = Evaluator(1003).render(top)
@@ -66,9 +66,9 @@ def test_what_the_calls_made_renders_the_comp(foxes: Path, graph: Any) -> None:
 
 @pytest.mark.parametrize("graph", [open_graph, node_graph])
 def test_nothing_is_run_and_the_project_is_left_alone(foxes: Path, graph: Any) -> None:
-    nuke = built(graph(foxes))
+    nuke = build_graph(graph(foxes))
     assert nuke.executed == []
-    assert not any(cls == "Root" for cls, _ in nuke.touched)
+    assert not any(cls == "Root" for cls, _ in nuke.changed_knobs)
 
 
 def test_a_read_that_does_not_take_its_colour_space_is_raw_and_says_so(foxes: Path) -> None:

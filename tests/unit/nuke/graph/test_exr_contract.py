@@ -10,7 +10,7 @@ import OpenEXR
 import pytest
 
 from fakes.nk_evaluate import nuke_channel, read_exr
-from fakes.nk_stacks import delivered
+from fakes.nk_stacks import read_frame
 from layert2v import stack as manifest
 from layert2v.stack import FileRecord
 from layert2v_engine.stack.pack import pack
@@ -48,7 +48,7 @@ def test_every_sequence_is_one_part_without_views_and_alike_on_every_frame(foxes
 
 
 def test_backgrounds_bring_their_own_alpha(foxes: Path) -> None:
-    assert delivered(manifest.read(foxes), foxes, "bg", 1001)[..., 3].min() == 1
+    assert read_frame(manifest.read(foxes), foxes, "bg", 1001)[..., 3].min() == 1
 
 
 def test_a_packed_stack_has_the_layers_that_the_node_makes(foxes: Path, tmp_path: Path) -> None:
@@ -57,9 +57,11 @@ def test_a_packed_stack_has_the_layers_that_the_node_makes(foxes: Path, tmp_path
     picture = read_exr(pack(folder, stack)[0])
     layers = {channel.split(".")[0] for channel in picture.channels}
     assert layers == {"rgba", *nuke_layers(stack)}
-    assert np.array_equal(picture.rgba(), delivered(stack, folder, "comp", 1001))
+    assert np.array_equal(picture.rgba(), read_frame(stack, folder, "comp", 1001))
     for layer in stack.layers:
-        assert np.array_equal(picture.layer(layer.name), delivered(stack, folder, layer.name, 1001))
+        assert np.array_equal(
+            picture.layer(layer.name), read_frame(stack, folder, layer.name, 1001)
+        )
 
 
 def test_layer_names_are_nuke_s_only_for_layers(foxes: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,82 +13,82 @@ import pytest
 
 from fakes.nk_evaluate import Evaluator, Picture, read_exr
 from fakes.nk_reader import Node, Script, Word, read
-from fakes.nk_stacks import again, delivered, frames, numpy_over, oiio_over
-from fakes.sample_stacks import write_stack
+from fakes.nk_stacks import frame_numbers, numpy_over, oiio_over, read_frame, rerender_layers
 from layert2v import stack as manifest
 from layert2v_nuke.graph import node
 from layert2v_nuke.graph.model import ReadColorspace, nuke_layer, open_comp
 from layert2v_nuke.graph.script import root_node, to_script
-from layert2v_nuke.script import main
 
-COLOUR = ReadColorspace("scene_linear")
-
-
-def opened(folder: Path) -> Script:
-    return read(to_script(open_comp(manifest.read(folder), folder, COLOUR)))
+COLORSPACE = ReadColorspace("scene_linear")
 
 
-def grouped(folder: Path) -> Script:
-    return read(to_script(node.node_graph(manifest.read(folder), folder, COLOUR)))
+def script_of_open_nodes(folder: Path) -> Script:
+    return read(to_script(open_comp(manifest.read(folder), folder, COLORSPACE)))
 
 
-def last(made: Script) -> Node:
+def script_of_node(folder: Path) -> Script:
+    return read(to_script(node.node_graph(manifest.read(folder), folder, COLORSPACE)))
+
+
+def last_node(made: Script) -> Node:
     return made.nodes[-1]
 
 
-def comp(made: Script, frame: int) -> Picture:
-    picture = Evaluator(frame).render(last(made))
+def render_comp(made: Script, frame: int) -> Picture:
+    picture = Evaluator(frame).render(last_node(made))
     assert picture is not None
     return picture
 
 
-@pytest.mark.parametrize("form", [opened, grouped])
+@pytest.mark.parametrize("form", [script_of_open_nodes, script_of_node])
 def test_the_graph_renders_the_comp(foxes: Path, form: Callable[[Path], Script]) -> None:
     stack = manifest.read(foxes)
-    for frame in frames(stack):
-        made = comp(form(foxes), frame).rgba()
+    for frame in frame_numbers(stack):
+        made = render_comp(form(foxes), frame).rgba()
         assert np.abs(made - numpy_over(stack, foxes, frame)).max() <= 1e-6
         assert np.abs(made - oiio_over(stack, foxes, frame)).max() <= 1e-6
         # The delivered comp is the same, rounded to half.
-        assert np.array_equal(made.astype(np.float16), delivered(stack, foxes, "comp", frame))
+        assert np.array_equal(made.astype(np.float16), read_frame(stack, foxes, "comp", frame))
 
 
 @pytest.mark.parametrize("form", ["open", "node"])
 def test_a_background_alone_is_its_own_comp(foxes: Path, form: str) -> None:
-    alone = without(manifest.read(foxes), "fg_01", "shadow_01", "fg_02", "shadow_02")
+    alone = without_layers(manifest.read(foxes), "fg_01", "shadow_01", "fg_02", "shadow_02")
     graph = (
-        open_comp(alone, foxes, COLOUR) if form == "open" else node.node_graph(alone, foxes, COLOUR)
+        open_comp(alone, foxes, COLORSPACE)
+        if form == "open"
+        else node.node_graph(alone, foxes, COLORSPACE)
     )
-    made = comp(read(to_script(graph)), 1001).rgba()
-    assert np.array_equal(made, delivered(alone, foxes, "bg", 1001))
+    made = render_comp(read(to_script(graph)), 1001).rgba()
+    assert np.array_equal(made, read_frame(alone, foxes, "bg", 1001))
 
 
 def test_the_node_carries_every_layer(foxes: Path) -> None:
     stack = manifest.read(foxes)
-    made = comp(grouped(foxes), 1002)
+    made = render_comp(script_of_node(foxes), 1002)
     for layer in stack.layers:
-        wanted = delivered(stack, foxes, layer.name, 1002)
+        wanted = read_frame(stack, foxes, layer.name, 1002)
         assert np.array_equal(made.layer(layer.name), wanted)
 
 
 @pytest.mark.parametrize("name", ["bg", "shadow_01", "fg_01", "fg_02"])
 def test_a_shuffle_downstream_takes_a_layer_out(foxes: Path, name: str) -> None:
-    made = grouped(foxes)
-    shuffle = Node("Shuffle", {"in": Word(name, "bare")}, inputs=[last(made)])
+    made = script_of_node(foxes)
+    shuffle = Node("Shuffle", {"in": Word(name, "bare")}, inputs=[last_node(made)])
     picture = Evaluator(1001).render(shuffle)
     assert picture is not None
-    assert np.array_equal(picture.rgba(), delivered(manifest.read(foxes), foxes, name, 1001))
+    assert np.array_equal(picture.rgba(), read_frame(manifest.read(foxes), foxes, name, 1001))
 
 
 def test_the_script_declares_the_layers_it_uses(foxes: Path) -> None:
-    made = grouped(foxes)
+    made = script_of_node(foxes)
     assert list(made.layers) == ["bg", "shadow_01", "fg_01", "shadow_02", "fg_02"]
-    copied = {one.knobs[f"to{i}"].text for one in last(made).nodes if one.cls == "Copy"
+    copied = {one.knobs[f"to{i}"].text for one in last_node(made).nodes if one.cls == "Copy"
               for i in range(4)}  # fmt: skip
     assert copied == {channel for layer in made.layers.values() for channel in layer}
 
 
-def without(stack: manifest.Stack, *gone: str) -> manifest.Stack:
+def without_layers(stack: manifest.Stack, *gone: str) -> manifest.Stack:
     layers = tuple(layer for layer in stack.layers if layer.name not in gone)
     return replace(stack, layers=layers)
 
@@ -106,29 +104,29 @@ def without(stack: manifest.Stack, *gone: str) -> manifest.Stack:
 def test_mute_leaves_a_layer_out_and_its_shadow_with_it(
     foxes: Path, muted: str, gone: tuple[str, ...]
 ) -> None:
-    made = grouped(foxes)
-    last(made).knobs[node.mute_knob(muted)] = Word("true", "bare")
-    wanted = numpy_over(without(manifest.read(foxes), *gone), foxes, 1001)
-    assert np.abs(comp(made, 1001).rgba() - wanted).max() <= 1e-6
+    made = script_of_node(foxes)
+    last_node(made).knobs[node.mute_knob(muted)] = Word("true", "bare")
+    wanted = numpy_over(without_layers(manifest.read(foxes), *gone), foxes, 1001)
+    assert np.abs(render_comp(made, 1001).rgba() - wanted).max() <= 1e-6
 
 
 def test_a_muted_background_leaves_the_foregrounds_on_nothing(foxes: Path) -> None:
-    made = grouped(foxes)
-    last(made).knobs["bg_mute"] = Word("true", "bare")
-    wanted = numpy_over(without(manifest.read(foxes), "bg"), foxes, 1001)
-    assert np.abs(comp(made, 1001).rgba() - wanted).max() <= 1e-6
+    made = script_of_node(foxes)
+    last_node(made).knobs["bg_mute"] = Word("true", "bare")
+    wanted = numpy_over(without_layers(manifest.read(foxes), "bg"), foxes, 1001)
+    assert np.abs(render_comp(made, 1001).rgba() - wanted).max() <= 1e-6
 
 
 @pytest.mark.parametrize("gone", [("fg_02", "shadow_02"), ("bg",)])
 def test_open_nodes_keep_what_was_muted(foxes: Path, gone: tuple[str, ...]) -> None:
     stack = manifest.read(foxes)
-    made = read(to_script(open_comp(stack, foxes, COLOUR, muted=gone[:1])))
-    wanted = numpy_over(without(stack, *gone), foxes, 1001)
-    assert np.abs(comp(made, 1001).rgba() - wanted).max() <= 1e-6
+    made = read(to_script(open_comp(stack, foxes, COLORSPACE, muted=gone[:1])))
+    wanted = numpy_over(without_layers(stack, *gone), foxes, 1001)
+    assert np.abs(render_comp(made, 1001).rgba() - wanted).max() <= 1e-6
 
 
 def swap(made: Script) -> None:
-    last(made).inputs.reverse()
+    last_node(made).inputs.reverse()
 
 
 def drop(made: Script) -> None:
@@ -180,12 +178,12 @@ def test_a_wrong_graph_is_seen(
 ) -> None:
     folder = Path(shutil.copytree(foxes, tmp_path / "s"))
     stack = manifest.read(folder)
-    again(folder, "fg_01")
-    made = read(to_script(open_comp(stack, folder, COLOUR)))
+    rerender_layers(folder, "fg_01")
+    made = read(to_script(open_comp(stack, folder, COLORSPACE)))
     wanted = numpy_over(stack, folder, 1002)
-    assert np.abs(comp(made, 1002).rgba() - wanted).max() <= 1e-6
+    assert np.abs(render_comp(made, 1002).rgba() - wanted).max() <= 1e-6
     mutate(made)
-    differs = np.abs(comp(made, 1002).rgba() - wanted)
+    differs = np.abs(render_comp(made, 1002).rgba() - wanted)
     assert differs.max() > 0.01
     if mutate is stencil:  # black shadows: only alpha tells
         assert differs[..., :3].max() <= 1e-6
@@ -207,55 +205,17 @@ def test_a_layer_never_takes_a_name_that_nuke_has(name: str) -> None:
 
 
 def test_alt_up_finds_one_version_in_every_path(foxes: Path) -> None:
-    for one in opened(foxes).nodes:
+    for one in script_of_open_nodes(foxes).nodes:
         if one.cls == "Read":
             # The documented tokens: v and digits after a slash, a dot or an underscore.
             found = re.findall(r"[/_.]v(\d+)", one.knobs["file"].text.split("/foxes/")[1])
             assert found == ["001", "001"]
 
 
-def test_a_whole_project_says_nothing_about_colour(foxes: Path) -> None:
+def test_a_whole_project_says_nothing_about_color(foxes: Path) -> None:
     stack = manifest.read(foxes)
-    made = read(to_script(open_comp(stack, foxes, COLOUR), root_node(stack)))
+    made = read(to_script(open_comp(stack, foxes, COLORSPACE), root_node(stack)))
     root = made.nodes[0]
     assert root.cls == "Root"
     assert set(root.knobs) == {"first_frame", "last_frame", "frame", "fps", "format"}
     assert root.knobs["last_frame"].text == "1003"
-
-
-def test_the_command_line_needs_the_standard_library_alone(foxes: Path, tmp_path: Path) -> None:
-    out = tmp_path / "shot.nk"
-    command = [sys.executable, "-m", "layert2v_nuke.script", str(foxes), "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    made = read(out.read_text(encoding="utf-8"))
-    wanted = numpy_over(manifest.read(foxes), foxes, 1001)
-    assert np.abs(comp(made, 1001).rgba() - wanted).max() <= 1e-6
-    assert made.named("Read_bg").knobs["raw"].text == "true"
-    assert made.named("Read_bg").knobs["label"].text == "raw: Linear Rec.709 (sRGB)"
-
-
-def test_the_command_line_names_the_colour_space(foxes: Path, tmp_path: Path) -> None:
-    out = tmp_path / "shot.nk"
-    assert main([str(foxes), "--out", str(out), "--node", "--colorspace", "ACES - ACEScg"]) == 0
-    inner = read(out.read_text(encoding="utf-8")).named("LayerT2V1").nodes
-    spaces = {one.knobs["colorspace"].text for one in inner if one.cls == "Read"}
-    assert spaces == {"ACES - ACEScg"}
-
-
-def test_no_stack_is_one_sentence_and_no_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([str(tmp_path), "--out", str(tmp_path / "shot.nk")]) == 1
-    assert "There is no stack.json" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_nuke_would_run_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "fox [python nuke.quit()]"
-    write_stack(folder)
-    assert main([str(folder), "--out", str(tmp_path / "shot.nk")]) == 1
-    assert "reads the character '['" in capsys.readouterr().err
-    assert not (tmp_path / "shot.nk").exists()

@@ -10,7 +10,7 @@ import pytest
 
 from fakes.fake_nuke import FakeNuke
 from fakes.fake_nuke.rules import knob_fact
-from fakes.nk_render import can_render
+from fakes.nk_render import add_renderer
 from layert2v import stack as manifest
 from layert2v_nuke.graph import node
 from layert2v_nuke.graph.build import build
@@ -18,18 +18,18 @@ from layert2v_nuke.graph.model import Node, ReadColorspace, open_comp
 from layert2v_nuke.selfcheck import checks, nuke_api
 
 
-def wrong(report: dict[str, Any]) -> list[str]:
+def failed_checks(report: dict[str, Any]) -> list[str]:
     return [check["what"] for check in report["checks"] if not check["right"]]
 
 
-def session() -> FakeNuke:
-    nuke = can_render(FakeNuke(gui=False))
-    nuke.project(format=(16, 9, 1.0))
+def rendering_nuke() -> FakeNuke:
+    nuke = add_renderer(FakeNuke(gui=False))
+    nuke.set_project(format=(16, 9, 1.0))
     return nuke
 
 
 def test_every_check_holds_on_the_fake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    nuke = session()
+    nuke = rendering_nuke()
     assert checks.main(nuke, [str(tmp_path / "report.json")]) == 0, capsys.readouterr().out
     report = json.loads((tmp_path / "report.json").read_text())
     assert len(report["checks"]) > 150
@@ -39,12 +39,15 @@ def test_every_check_holds_on_the_fake(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_the_self_check_sees_another_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(nuke_api.KNOBS["Merge2"], "bbox", ("A", ("union", "C")))
-    assert wrong(checks.run(session())) == ["Merge2.bbox default", "Merge2.bbox offers C"]
+    assert failed_checks(checks.run(rendering_nuke())) == [
+        "Merge2.bbox default",
+        "Merge2.bbox offers C",
+    ]
 
 
 def test_the_self_check_sees_a_wrong_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "TOLERANCE", -1.0)
-    found = wrong(checks.run(session()))
+    found = failed_checks(checks.run(rendering_nuke()))
     assert found[0] == "open nodes render the comp"
     assert len(found) == 6
 
@@ -58,8 +61,8 @@ def test_the_list_agrees_with_the_facts() -> None:
             assert set(items) <= set(fact.get("enum", items))
 
 
-def used(one: Node) -> set[tuple[str, str]]:
-    inner = set().union(*(used(child) for child in one.nodes)) if one.nodes else set()
+def knobs_of(one: Node) -> set[tuple[str, str]]:
+    inner = set().union(*(knobs_of(child) for child in one.nodes)) if one.nodes else set()
     return {(one.cls, name) for name in one.knobs} | inner
 
 
@@ -69,7 +72,7 @@ def test_no_graph_uses_more_than_the_list(foxes: Path) -> None:
         open_comp(stack, foxes, ReadColorspace("linear", "why")),
         node.node_graph(stack, foxes, ReadColorspace()),
     ):
-        named = set().union(*(used(one) for one in graph.nodes))
+        named = set().union(*(knobs_of(one) for one in graph.nodes))
         assert named <= {(cls, name) for cls, knobs in nuke_api.KNOBS.items() for name in knobs}
         nuke = FakeNuke()
         build(nuke, graph)

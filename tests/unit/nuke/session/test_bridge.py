@@ -32,50 +32,50 @@ for line in sys.stdin:
 )
 
 
-def says(**message: Any) -> str:
-    """A program's line that prints a message."""
+def print_message(**message: Any) -> str:
+    """Return a line of a program that prints a message."""
     return f"print({json.dumps({'jsonrpc': '2.0', **message})!r}, flush=True)\n"
 
 
-def started(program: str, clock: Callable[[], float] = time.monotonic) -> BridgeProcess:
+def start_bridge(program: str, clock: Callable[[], float] = time.monotonic) -> BridgeProcess:
     return BridgeProcess([sys.executable, "-I", "-c", program], None, clock)
 
 
-def failure(line: BridgeProcess) -> BridgeFailed:
+def wait_for_failure(process: BridgeProcess) -> BridgeFailed:
     for _ in range(1000):
         try:
-            line.drain()
+            process.drain()
         except BridgeFailed as error:
-            line.close()
+            process.close()
             return error
         time.sleep(0.01)
     raise AssertionError("nothing was wrong")
 
 
-def heard(line: BridgeProcess) -> list[dict[str, Any]]:
+def receive(process: BridgeProcess) -> list[dict[str, Any]]:
     for _ in range(1000):
-        if found := line.drain():
+        if found := process.drain():
             return found
         time.sleep(0.01)
     raise AssertionError("nothing was heard")
 
 
 def test_lines_go_both_ways() -> None:
-    line = started(ECHO)
-    number = line.send("generate", prompt='a "fox"\n[python] 🦊')
-    (echo,) = heard(line)
+    process = start_bridge(ECHO)
+    number = process.send("generate", prompt='a "fox"\n[python] 🦊')
+    (echo,) = receive(process)
     assert echo["id"] == number
     assert echo["result"]["method"] == "generate"
     assert echo["result"]["params"] == {"prompt": 'a "fox"\n[python] 🦊'}
-    line.close()
+    process.close()
 
 
 def test_it_ends_when_its_input_does() -> None:
-    line = started(ECHO)
-    line.send("ping")
-    heard(line)
-    line.close()
-    assert line._process.wait(10) == 0
+    process = start_bridge(ECHO)
+    process.send("ping")
+    receive(process)
+    process.close()
+    assert process._process.wait(10) == 0
 
 
 @pytest.mark.parametrize(
@@ -83,69 +83,69 @@ def test_it_ends_when_its_input_does() -> None:
     [
         ("raise SystemExit(3)", "BRIDGE_NOT_STARTED"),
         (READY + "raise SystemExit(3)", "BRIDGE_ENDED"),
-        (says(id=1, result={"protocol": 3}), "BRIDGE_OTHER_VERSION"),
-        (says(id=1, error={"code": -32003, "message": "Other."}), "BRIDGE_OTHER_VERSION"),
-        (says(id=1, result=[]), "BRIDGE_OTHER_VERSION"),
-        (says(method="heartbeat"), "BRIDGE_NOT_STARTED"),
+        (print_message(id=1, result={"protocol": 3}), "BRIDGE_OTHER_VERSION"),
+        (print_message(id=1, error={"code": -32003, "message": "Other."}), "BRIDGE_OTHER_VERSION"),
+        (print_message(id=1, result=[]), "BRIDGE_OTHER_VERSION"),
+        (print_message(method="heartbeat"), "BRIDGE_NOT_STARTED"),
         ('print(\'{"id": 1, "ok": {}}\')', "BRIDGE_NOT_STARTED"),
         ("print('Hello'); print('[1]'); print('{')", "BRIDGE_NOT_STARTED"),
     ],
 )
-def test_what_is_no_bridge_is_told(program: str, reason: str) -> None:
-    assert failure(started(program)).reason == reason
+def test_what_is_no_bridge_is_shown(program: str, reason: str) -> None:
+    assert wait_for_failure(start_bridge(program)).reason == reason
 
 
 def test_noise_between_the_lines_is_passed_over() -> None:
-    line = started(READY + "print('a library prints', flush=True)\n" + ECHO)
-    line.send("ping")
-    assert heard(line)[0]["result"]["method"] == "ping"
-    line.close()
+    process = start_bridge(READY + "print('a library prints', flush=True)\n" + ECHO)
+    process.send("ping")
+    assert receive(process)[0]["result"]["method"] == "ping"
+    process.close()
 
 
 def test_responses_and_events_are_decoded() -> None:
-    data = {"reason": "NO_STACK", "hint": "Look again."}
-    line = started(
+    data = {"reason": "NO_STACK", "hint": "Look rerender_layers."}
+    process = start_bridge(
         READY
-        + says(method="heartbeat", params={"uptime_s": 5.0})
-        + says(method="RequestLost", params={"request_id": "r", "job": "jobs/1"})
-        + says(id=2, error={"code": -32000, "message": "No stack.", "data": data})
-        + says(id=None, error="odd")
+        + print_message(method="heartbeat", params={"uptime_s": 5.0})
+        + print_message(method="RequestLost", params={"request_id": "r", "job": "jobs/1"})
+        + print_message(id=2, error={"code": -32000, "message": "No stack.", "data": data})
+        + print_message(id=None, error="odd")
         + "import time; time.sleep(60)"
     )
     messages: list[dict[str, Any]] = []
     while len(messages) < 3:
-        messages += heard(line)
+        messages += receive(process)
     assert messages == [
         {"event": "RequestLost", "request_id": "r", "job": "jobs/1"},
         {"id": 2, "error": {"message": "No stack.", **data}},
         {"id": None, "error": {"message": "", "reason": "", "hint": ""}},
     ]
-    line.close()
+    process.close()
 
 
 def test_silence_is_noticed() -> None:
     now = [0.0]
-    line = started(READY + "import time; time.sleep(60)", lambda: now[0])
+    process = start_bridge(READY + "import time; time.sleep(60)", lambda: now[0])
     for _ in range(500):
-        line.drain()
+        process.drain()
         time.sleep(0.01)
-        if line._is_ready:
+        if process._is_ready:
             break
     now[0] = bridge.HEARTBEAT_TIMEOUT_S + 1
-    assert failure(line).reason == "BRIDGE_SILENT"
+    assert wait_for_failure(process).reason == "BRIDGE_SILENT"
 
 
 def test_a_bridge_that_does_not_read_never_makes_nuke_wait() -> None:
-    line = started(READY + "import time; time.sleep(60)")
+    process = start_bridge(READY + "import time; time.sleep(60)")
 
     def talk() -> None:
         for _ in range(3 * bridge.QUEUE_LINES):
-            line.send("generate", prompt="x" * 1000)
+            process.send("generate", prompt="x" * 1000)
 
     with pytest.raises(BridgeFailed) as refused:
         talk()
     assert refused.value.reason == "BRIDGE_BUSY"
-    line.close()
+    process.close()
 
 
 def test_a_python_that_is_not_there_is_named() -> None:
@@ -157,19 +157,19 @@ def test_a_python_that_is_not_there_is_named() -> None:
 def test_nuke_s_paths_do_not_reach_the_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LD_PRELOAD", "")
     monkeypatch.setenv("PYTHONHOME", "/nuke")
-    line = started(
+    process = start_bridge(
         READY + "import json, os\n"
         "print(json.dumps({'jsonrpc': '2.0', 'id': 2, 'result': sorted(os.environ)}), flush=True)"
     )
-    seen = set(heard(line)[0]["result"])
+    seen = set(receive(process)[0]["result"])
     assert not seen & {"PYTHONHOME", "PYTHONPATH", "LD_PRELOAD", "LD_LIBRARY_PATH"}
     assert "PATH" in seen
-    line.close()
+    process.close()
 
 
 def test_a_chosen_python_has_the_client_itself(tmp_path: Path) -> None:
-    chosen = bridge_command(Preferences(python="/studio/python"), tmp_path)
-    assert chosen == ["/studio/python", "-I", "-m", "layert2v_client.session.bridge"]
+    chosen = bridge_command(Preferences(python="/session/python"), tmp_path)
+    assert chosen == ["/session/python", "-I", "-m", "layert2v_client.session.bridge"]
 
 
 def test_nuke_s_own_python_takes_the_bundled_packages(
@@ -193,9 +193,9 @@ def test_without_packages_the_way_out_is_named(tmp_path: Path) -> None:
 
 def test_closing_leaves_no_thread_behind() -> None:
     before = threading.active_count()
-    line = started(ECHO)
-    line.close()
-    line._process.wait(10)
+    process = start_bridge(ECHO)
+    process.close()
+    process._process.wait(10)
     for _ in range(500):
         if threading.active_count() <= before:
             return

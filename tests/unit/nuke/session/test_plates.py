@@ -9,44 +9,41 @@ import numpy as np
 import pytest
 
 from fakes.fake_nuke import FakeNuke
-from fakes.fake_nuke.app import OCIO_SPACES
 from fakes.nk_evaluate import read_exr
-from fakes.nk_render import can_render
-from fakes.nk_session import Studio
-from layert2v_nuke.graph import colorspaces
-from layert2v_nuke.graph.colorspaces import choose_colorspace
+from fakes.nk_render import add_renderer
+from fakes.nk_session import PluginSession
 
 
 @pytest.fixture
-def studio(foxes: Path, tmp_path: Path) -> Studio:
-    made = Studio(tmp_path, can_render(FakeNuke()))
-    made.nuke.project(format=(28, 18, 1.0))
-    made.with_stack(Path(shutil.copytree(foxes, tmp_path / "stack")))
+def session(foxes: Path, tmp_path: Path) -> PluginSession:
+    made = PluginSession(tmp_path, add_renderer(FakeNuke()))
+    made.nuke.set_project(format=(28, 18, 1.0))
+    made.generate_stack(Path(shutil.copytree(foxes, tmp_path / "stack")))
     return made
 
 
-def plugged(studio: Studio) -> str:
-    plate = studio.nuke.nodes.Constant()
+def connect_plate(session: PluginSession) -> str:
+    plate = session.nuke.nodes.Constant()
     plate["channels"].setValue("rgba")
     plate["color"].setValue((0.5, 0.25, 4.0, 1.0))
-    studio.node().setInput(0, plate)
-    return str(studio.value("l2v_uuid"))
+    session.node().setInput(0, plate)
+    return str(session.value("l2v_uuid"))
 
 
-def ocio(studio: Studio, config: str) -> None:
+def use_ocio(session: PluginSession, config: str) -> None:
     values = {"colorManagement": "OCIO", "OCIO_config": config, "workingSpaceLUT": "scene_linear"}
-    studio.nuke.project(**values)
+    session.nuke.set_project(**values)
 
 
-def test_an_input_is_rendered_frame_by_frame_and_sent(studio: Studio) -> None:
-    uuid = plugged(studio)
-    studio.controller.on_button(uuid, "plate bg")
-    before = studio.nuke.dump()["LayerT2V1"]["nodes"]
+def test_an_input_is_rendered_frame_by_frame_and_sent(session: PluginSession) -> None:
+    uuid = connect_plate(session)
+    session.controller.on_button(uuid, "plate bg")
+    before = session.nuke.dump()["LayerT2V1"]["nodes"]
     for done in (1, 2, 3):
-        studio.controller.pump()
-        assert studio.value("progress") == f"{done} of 3"
-    studio.controller.pump()
-    sent = studio.line.last("rerender")
+        session.controller.pump()
+        assert session.value("progress") == f"{done} of 3"
+    session.controller.pump()
+    sent = session.bridge.last("rerender")
     assert (sent["spec"]["action"], sent["spec"]["layers"]) == ("replace", ["bg"])
     assert sent["spec"]["plate"]["colorspace"] == "lin_rec709_scene"
     assert sent["spec"]["plate"]["alpha"] == "opaque"
@@ -55,99 +52,47 @@ def test_an_input_is_rendered_frame_by_frame_and_sent(studio: Studio) -> None:
     assert [one.name for one in files] == [f"bg.{n}.exr" for n in (1001, 1002, 1003)]
     pixels = read_exr(files[0]).rgba()
     assert np.array_equal(pixels[0, 0], np.float32([0.5, 0.25, 4.0, 1.0]))
-    assert studio.nuke.dump()["LayerT2V1"]["nodes"] == before
-    assert not any(one["class"] == "Write" for one in studio.nuke.dump().values())
+    assert session.nuke.dump()["LayerT2V1"]["nodes"] == before
+    assert not any(one["class"] == "Write" for one in session.nuke.dump().values())
 
 
-def test_rendering_leaves_no_undo_step(studio: Studio) -> None:
-    uuid = plugged(studio)
-    steps = len(studio.nuke.history.done)
-    studio.controller.on_button(uuid, "plate bg")
+def test_rendering_leaves_no_undo_step(session: PluginSession) -> None:
+    uuid = connect_plate(session)
+    steps = len(session.nuke.history.undo_steps)
+    session.controller.on_button(uuid, "plate bg")
     for _ in range(4):
-        studio.controller.pump()
-    assert len(studio.nuke.history.done) == steps
+        session.controller.pump()
+    assert len(session.nuke.history.undo_steps) == steps
 
 
-def test_an_open_input_is_told(studio: Studio) -> None:
-    studio.controller.on_button(str(studio.value("l2v_uuid")), "plate fg_01")
-    assert studio.value("status").startswith("Nothing is connected to the input fg.")
+def test_an_open_input_is_shown(session: PluginSession) -> None:
+    session.controller.on_button(str(session.value("l2v_uuid")), "plate fg_01")
+    assert session.value("status").startswith("Nothing is connected to the input fg.")
 
 
-def test_cancel_stops_the_rendering(studio: Studio) -> None:
-    uuid = plugged(studio)
-    studio.controller.on_button(uuid, "plate bg")
-    studio.controller.pump()
-    studio.controller.on_button(uuid, "cancel")
-    studio.controller.pump()
-    assert studio.value("l2v_life") == "cancelled"
-    assert [one["do"] for one in studio.line.sent] == ["connect", "generate"]
+def test_cancel_stops_the_rendering(session: PluginSession) -> None:
+    uuid = connect_plate(session)
+    session.controller.on_button(uuid, "plate bg")
+    session.controller.pump()
+    session.controller.on_button(uuid, "cancel")
+    session.controller.pump()
+    assert session.value("l2v_life") == "cancelled"
+    assert [one["method"] for one in session.bridge.sent] == ["connect", "generate"]
 
 
-def test_a_frame_that_cannot_be_rendered_is_told(studio: Studio) -> None:
-    uuid = plugged(studio)
-    studio.nuke.renderer = None
-    studio.controller.on_button(uuid, "plate bg")
-    studio.controller.pump()
-    assert "cannot be rendered at frame 1001" in studio.value("status")
-    assert studio.value("l2v_life") == "failed"
+def test_a_frame_that_cannot_be_rendered_is_shown(session: PluginSession) -> None:
+    uuid = connect_plate(session)
+    session.nuke.renderer = None
+    session.controller.on_button(uuid, "plate bg")
+    session.controller.pump()
+    assert "cannot be rendered at frame 1001" in session.value("status")
+    assert session.value("l2v_life") == "failed"
 
 
-def test_a_working_space_without_a_name_is_told(studio: Studio) -> None:
-    uuid = plugged(studio)
-    studio.nuke.project(
+def test_a_working_space_without_a_name_is_shown(session: PluginSession) -> None:
+    uuid = connect_plate(session)
+    session.nuke.set_project(
         colorManagement="OCIO", OCIO_config="custom", workingSpaceLUT="scene_linear"
     )
-    studio.controller.on_button(uuid, "plate bg")
-    assert "does not say which space" in studio.value("status")
-
-
-@pytest.mark.parametrize(
-    ("management", "config", "working", "space"),
-    [
-        ("Nuke", "nuke-default", "linear", "lin_rec709_scene"),
-        ("OCIO", "aces_1.2", "scene_linear", "lin_ap1_scene"),
-        ("OCIO", "fn-nuke_cg-config-v1.0.0_aces-v1.3_ocio-v2.1", "scene_linear", "lin_ap1_scene"),
-        ("OCIO", "nuke-default", "scene_linear", "lin_rec709_scene"),
-        ("OCIO", "custom", "ACES - ACEScg", "lin_ap1_scene"),
-        ("OCIO", "custom", "scene_linear", ""),
-    ],
-)
-def test_the_working_space_of_a_project(
-    management: str, config: str, working: str, space: str
-) -> None:
-    assert colorspaces.working_space(management, config, working) == space
-
-
-@pytest.mark.parametrize(
-    ("space", "offered", "name"),
-    [
-        ("lin_rec709_scene", ("linear", "sRGB"), "linear"),
-        ("lin_rec709_scene", OCIO_SPACES, "Utility - Linear - sRGB"),
-        ("lin_ap1_scene", OCIO_SPACES, "ACES - ACEScg"),
-        ("lin_ap1_scene", ("ACEScg\tcolor space/ACES/ACEScg", "lin_ap1_scene"), "lin_ap1_scene"),
-        ("lin_ap1_scene", ("linear", "sRGB"), ""),
-    ],
-)
-def test_a_read_s_colour_space(space: str, offered: tuple[str, ...], name: str) -> None:
-    chosen = choose_colorspace(space, offered)
-    assert chosen.name == name
-    assert bool(chosen.note) == (name == "")
-
-
-def test_the_project_s_colour_goes_with_the_request(tmp_path: Path) -> None:
-    studio = Studio(tmp_path, FakeNuke(spaces=OCIO_SPACES))
-    studio.nuke.project(
-        colorManagement="OCIO", OCIO_config="aces_1.2", workingSpaceLUT="scene_linear"
-    )
-    studio.asked()
-    assert studio.line.last("generate")["spec"]["colorspace"] == "lin_ap1_scene"
-
-
-def test_a_stack_without_a_name_for_its_space_is_raw_with_a_note(
-    foxes: Path, tmp_path: Path
-) -> None:
-    studio = Studio(tmp_path, FakeNuke(spaces=("scene_linear", "ACES - ACEScg")))
-    studio.controller.import_stack(foxes)
-    read_bg = studio.nuke.dump()["LayerT2V1"]["nodes"]["Read_bg"]["knobs"]
-    assert read_bg["raw"] is True
-    assert "Linear Rec.709" in read_bg["label"]
+    session.controller.on_button(uuid, "plate bg")
+    assert "does not say which space" in session.value("status")

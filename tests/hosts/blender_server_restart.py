@@ -1,6 +1,6 @@
 """One Blender through a server's bad day: not there, there, killed in a job, back, a job cancelled.
 
-    python blender_trouble.py SERVER OUT
+    python blender_server_restart.py SERVER OUT
 
 Makes OUT/<moment> when it gets there; the test does to the server what belongs to the moment.
 """
@@ -11,46 +11,46 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import blender_lab
+import blender_helpers
 import bpy
 
 
 def generate(*, steps: int) -> Any:
     """Ask for a stack; the request, once the server draws it."""
-    desk, state = blender_lab.part("session").desk, bpy.context.scene.layert2v
+    manager, state = blender_helpers.request_manager(), bpy.context.scene.layert2v
     state.steps = steps
-    known = set(desk.requests)
+    known = set(manager.requests)
     assert bpy.ops.layert2v.generate() == {"FINISHED"}
-    [name] = set(desk.requests) - known
-    request = desk.requests[name]
-    blender_lab.pump_until(lambda: getattr(request.changed, "stage", "") == "denoise", 200)
+    [name] = set(manager.requests) - known
+    request = manager.requests[name]
+    blender_helpers.pump_until(lambda: getattr(request.last_update, "stage", "") == "denoise", 200)
     return request
 
 
 def main(server: str, out: Path) -> None:
-    scene = blender_lab.empty_scene()
-    blender_lab.enable()
-    blender_lab.use_server(server)
-    desk, state = blender_lab.part("session").desk, scene.layert2v
+    scene = blender_helpers.empty_scene()
+    blender_helpers.enable()
+    blender_helpers.set_server(server)
+    manager, state = blender_helpers.request_manager(), scene.layert2v
     state.prompt, state.folder = "a red fox running", str(out / "stacks")
     state.frames, state.own_sampling = 5, True
 
     bpy.ops.layert2v.connect()
-    blender_lab.pump_until(lambda: bool(getattr(desk.status, "message", "")))
-    away = desk.status.message
+    blender_helpers.pump_until(lambda: bool(getattr(manager.server_status, "message", "")))
+    away = manager.server_status.message
     greyed = bpy.ops.layert2v.generate.poll()
     (out / "told").touch()
-    blender_lab.pump_until(blender_lab.connected)
+    blender_helpers.pump_until(blender_helpers.is_connected)
 
     survivor = generate(steps=40)
     (out / "drawing").touch()
-    blender_lab.pump_until(lambda: survivor.ended and not desk.busy, 300)
+    blender_helpers.pump_until(lambda: survivor.end and not manager.busy, 300)
     after_restart = len(state.stacks)
 
     cancelled = generate(steps=200)
     bpy.ops.layert2v.cancel(request_id=cancelled.id)
-    blender_lab.pump_until(lambda: cancelled.ended)
-    blender_lab.answer(
+    blender_helpers.pump_until(lambda: cancelled.end)
+    blender_helpers.write_result(
         away=away,
         could_generate=greyed,
         survivor=survivor.outcome,

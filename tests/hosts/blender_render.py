@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import blender_lab
+import blender_helpers
 import bpy
 
 
@@ -26,7 +26,7 @@ def set_format(scene: bpy.types.Scene, width: int, height: int) -> None:
 def group_node(scene: bpy.types.Scene, number: int = 0) -> bpy.types.Node:
     """The node of one of the scene's stacks in its compositor."""
     uid = scene.layert2v.stacks[number].uid
-    return blender_lab.part("compositor").node(scene, uid)
+    return blender_helpers.addon_module("views.compositor").find_node(scene, uid)
 
 
 def render_frames(scene: bpy.types.Scene, pattern: Path) -> None:
@@ -37,9 +37,9 @@ def render_frames(scene: bpy.types.Scene, pattern: Path) -> None:
 
 def render_sockets(scene: bpy.types.Scene, out: Path) -> list[str]:
     """Every output of the stack's node to ``out/<socket>.####.exr``; links are put back."""
-    versions = blender_lab.part("versions")
+    versions = blender_helpers.addon_module("versions")
     tree, node = versions.compositor_tree(scene), group_node(scene)
-    sink = versions.output(tree)
+    sink = versions.output_socket(tree)
     before = sink.links[0].from_socket if sink.is_linked else None
     idle = [one for one in tree.nodes if one.bl_idname == "CompositorNodeRLayers" and not one.mute]
     for one in idle:  # the 3D scene is not asked for

@@ -67,7 +67,7 @@ class Blender:
     def run(
         self, script: str, *arguments: str | Path, timeout_s: float = 120, **extra: str
     ) -> dict[str, Any]:
-        """The same to its end; what it said last as JSON (``blender_lab.answer``)."""
+        """The same to its end; what it said last as JSON (``blender_helpers.write_result``)."""
         return self.finish(self.start(script, *arguments, **extra), timeout_s=timeout_s)
 
     def finish(self, process: subprocess.Popen[str], *, timeout_s: float) -> dict[str, Any]:
@@ -81,6 +81,6 @@ class Blender:
         # What fails while Blender draws or a timer ticks is printed and otherwise goes unnoticed.
         assert process.returncode == 0, output
         assert "Traceback" not in output, output
-        answers = [line for line in output.splitlines() if line.startswith("ANSWER ")]
+        answers = [line for line in output.splitlines() if line.startswith("RESULT ")]
         found: dict[str, Any] = json.loads(answers[-1].partition(" ")[2]) if answers else {}
         return found

@@ -1,25 +1,25 @@
 """A render as a plate in the real interface, where it runs beside everything else.
 
-python blender_addon_window.py SERVER STACK
+python blender_plate_window.py SERVER STACK
 """
 
 from __future__ import annotations
 
 import sys
 
-import blender_lab
+import blender_helpers
 import bpy
-from blender_addon_plates import settings
+from blender_plates import settings
 from blender_window import Window
 
 
 def main(server: str, stack: str) -> None:
     window = Window()
-    blender_lab.enable()
-    blender_lab.use_server(server)
-    scene, desk = bpy.context.scene, blender_lab.part("session").desk
-    desk.connect()
-    window.wait(blender_lab.connected, 60)
+    blender_helpers.enable()
+    blender_helpers.set_server(server)
+    scene, manager = bpy.context.scene, blender_helpers.request_manager()
+    manager.connect()
+    window.wait(blender_helpers.is_connected, 60)
     bpy.ops.layert2v.import_stack("EXEC_DEFAULT", True, directory=stack)
     scene.render.engine = "CYCLES"
     scene.cycles.samples = 1
@@ -31,7 +31,7 @@ def main(server: str, stack: str) -> None:
     changed = settings(scene) != before
     item = scene.layert2v.stacks[0]
     window.wait(lambda: len(item.history) == 2, 120)
-    blender_lab.answer(
+    blender_helpers.write_result(
         began=list(began),
         changed=changed,
         same=settings(scene) == before,

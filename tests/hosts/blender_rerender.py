@@ -1,6 +1,6 @@
 """A stack made by a server, one of its layers drawn again, its background swapped, all undone.
 
-    python blender_addon_job.py SERVER OUT PLATE
+    python blender_rerender.py SERVER OUT PLATE
 
 Renders every output of the stack's node after each step: OUT/{made,drawn,first,swapped}.
 """
@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import blender_lab
-import blender_views
+import blender_helpers
+import blender_render
 import bpy
 
 PROMPT = "a red fox running through a snowy forest at sunset"
@@ -20,42 +20,42 @@ PROMPT = "a red fox running through a snowy forest at sunset"
 
 def ask(operator: Callable[..., set[str]], **options: object) -> str:
     """Press a button and wait until the job has ended; how it ended."""
-    desk = blender_lab.part("session").desk
-    known = set(desk.requests)
+    manager = blender_helpers.request_manager()
+    known = set(manager.requests)
     assert operator("EXEC_DEFAULT", True, **options) == {"FINISHED"}
-    [name] = set(desk.requests) - known
-    request = desk.requests[name]
-    blender_lab.pump_until(lambda: not desk.busy, 200)
-    assert request.outcome == "RequestSucceeded", request.ended
+    [name] = set(manager.requests) - known
+    request = manager.requests[name]
+    blender_helpers.pump_until(lambda: not manager.busy, 200)
+    assert request.outcome == "RequestSucceeded", request.end
     assert not bpy.context.scene.layert2v.requests  # nothing is left to take up again
     return request.folder
 
 
 def prepare(server: str, out: Path) -> bpy.types.Scene:
-    scene = blender_lab.empty_scene()
+    scene = blender_helpers.empty_scene()
     bpy.ops.ed.undo_push(message="start")
-    blender_lab.enable()
-    blender_lab.use_server(server)
-    blender_views.set_format(scene, 224, 160)
+    blender_helpers.enable()
+    blender_helpers.set_server(server)
+    blender_render.set_format(scene, 224, 160)
     state = scene.layert2v
     state.prompt, state.seed, state.folder = PROMPT, "7", str(out / "stacks")
     state.frames, state.own_sampling, state.steps = 5, True, 4
-    blender_lab.part("session").desk.connect()
-    blender_lab.pump_until(blender_lab.connected)
+    blender_helpers.request_manager().connect()
+    blender_helpers.pump_until(blender_helpers.is_connected)
     return scene
 
 
 def grade(scene: bpy.types.Scene) -> tuple[str, str]:
     """The artist's own node behind a layer of the stack; how it is linked."""
-    tree = blender_lab.part("versions").compositor_tree(scene)
+    tree = blender_helpers.addon_module("versions").compositor_tree(scene)
     exposure = tree.nodes.new("CompositorNodeExposure")
     exposure.name = "grade"
-    tree.links.new(blender_views.group_node(scene).outputs["fg_01"], exposure.inputs[0])
+    tree.links.new(blender_render.group_node(scene).outputs["fg_01"], exposure.inputs[0])
     return links_of_grade(scene)
 
 
 def links_of_grade(scene: bpy.types.Scene) -> tuple[str, str]:
-    tree = blender_lab.part("versions").compositor_tree(scene)
+    tree = blender_helpers.addon_module("versions").compositor_tree(scene)
     link = tree.nodes["grade"].inputs[0].links[0]
     return link.from_node.name, link.from_socket.name
 
@@ -87,7 +87,7 @@ def main(server: str, out: Path, plate: Path) -> None:
     scene.frame_end = scene.frame_start + item.frames - 1
     answer: dict[str, object] = {"folder": folder, "first_frame": item.first_frame}
     grades = [grade(scene)]
-    blender_views.render_sockets(scene, out / "made")
+    blender_render.render_sockets(scene, out / "made")
 
     item.active_layer = item.layers.find("fg_01")
     item.layers["fg_01"].prompt = "a brown owl"
@@ -96,10 +96,10 @@ def main(server: str, out: Path, plate: Path) -> None:
     ask(bpy.ops.layert2v.rerender)
     answer["drawn"] = shown(scene)
     grades.append(links_of_grade(scene))
-    blender_views.render_sockets(scene, out / "drawn")
+    blender_render.render_sockets(scene, out / "drawn")
 
     scene.layert2v.stacks[0].layers["fg_01"].shown = "1"
-    blender_views.render_sockets(scene, out / "first")
+    blender_render.render_sockets(scene, out / "first")
     scene.layert2v.stacks[0].layers["fg_01"].shown = "2"
 
     item.layers["shadow_01"].frozen = False
@@ -108,12 +108,12 @@ def main(server: str, out: Path, plate: Path) -> None:
     answer["swapped"] = shown(scene)
     answer["states"] = [state.action for state in scene.layert2v.stacks[0].history]
     grades.append(links_of_grade(scene))
-    blender_views.render_sockets(scene, out / "swapped")
+    blender_render.render_sockets(scene, out / "swapped")
     bpy.ops.ed.undo()
     scene = bpy.context.scene
     answer["undone"] = shown(scene)
     answer["reused"] = reused(scene)
-    blender_lab.answer(**answer, grades=grades)
+    blender_helpers.write_result(**answer, grades=grades)
 
 
 if __name__ == "__main__":

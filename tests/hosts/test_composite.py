@@ -11,8 +11,8 @@ import numpy as np
 import PyOpenColorIO as ocio
 import pytest
 
-from hosts.lab import REPOSITORY, Blender
-from hosts.pictures import Image, over, read_rgba, small_stack
+from hosts.blenders import REPOSITORY, Blender
+from hosts.images import Image, over, read_rgba, small_stack
 from layert2v.stack import Stack, frame_path, read
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
@@ -58,7 +58,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def render(blender: Blender, folder: Path, out: Path) -> Stack:
-    blender.run("blender_comp.py", folder, out, PYTHONPATH=str(REPOSITORY / "proto"))
+    blender.run("blender_composite.py", folder, out, PYTHONPATH=str(REPOSITORY / "proto"))
     return read(folder)
 
 

@@ -1,6 +1,6 @@
 """Loads a layer stack into Blender's compositor and renders it, run by Blender's own Python.
 
-    python blender_comp.py STACK OUT
+    python blender_composite.py STACK OUT
 
 Writes OUT/<name>.<frame>.exr in 32-bit float: one sequence for each layer and flat as Blender read
 it, and one called ``over`` that the Alpha Over nodes made of the layers. Knows the manifest and

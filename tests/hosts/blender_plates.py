@@ -1,6 +1,6 @@
 """Renders as plates, the ways back, and what follows when a stack gets and loses layers.
 
-python blender_addon_plates.py SERVER OUT
+python blender_plates.py SERVER OUT
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import math
 import sys
 from pathlib import Path
 
-import blender_lab
-import blender_views
+import blender_helpers
+import blender_render
 import bpy
-from blender_addon_job import ask, prepare
+from blender_rerender import ask, prepare
 
 
 def scenery(scene: bpy.types.Scene) -> None:
@@ -28,11 +28,11 @@ def scenery(scene: bpy.types.Scene) -> None:
     scene.render.engine = "CYCLES"
     scene.cycles.samples = 1
     scene.cycles.use_denoising = False
-    versions = blender_lab.part("versions")
+    versions = blender_helpers.addon_module("versions")
     tree = versions.compositor_tree(scene)
     colour = tree.nodes.new("CompositorNodeRGB")
     colour.outputs[0].default_value = (0.0, 0.5, 0.0, 1)
-    tree.links.new(colour.outputs[0], versions.output(tree))
+    tree.links.new(colour.outputs[0], versions.output_socket(tree))
 
 
 def settings(scene: bpy.types.Scene) -> list[object]:
@@ -48,10 +48,10 @@ def settings(scene: bpy.types.Scene) -> list[object]:
 def views(scene: bpy.types.Scene) -> dict[str, list[str]]:
     """Which layers each place shows, from bottom to top."""
     item = scene.layert2v.stacks[0]
-    node = blender_views.group_node(scene)
-    strips = blender_lab.part("versions").strips(scene.sequence_editor)
+    node = blender_render.group_node(scene)
+    strips = blender_helpers.addon_module("versions").strips(scene.sequence_editor)
     ours = sorted((one for one in strips if one.get("layert2v")), key=lambda one: one.channel)
-    empty = blender_lab.part("planes").find(item.uid)
+    empty = blender_helpers.addon_module("views.planes").find_empty(item.uid)
     planes = sorted(empty.children, key=lambda one: one.location.z)
     name = lambda one: one["layert2v"].partition("/")[2]  # noqa: E731
     return {
@@ -88,12 +88,14 @@ def main(server: str, out: Path) -> None:
     operators.open_state("EXEC_DEFAULT", True)
     seen.append(views(scene))
     scene.frame_end = scene.frame_start + item.frames - 1
-    blender_views.set_format(scene, item.width, item.height)
-    blender_views.render_sockets(scene, out)
-    blender_views.render_strips(scene, out)
-    left = list((blender_lab.part("preferences").own_folder() / "plates").glob("*"))
+    blender_render.set_format(scene, item.width, item.height)
+    blender_render.render_sockets(scene, out)
+    blender_render.render_strips(scene, out)
+    left = list((blender_helpers.addon_module("settings").user_folder() / "plates").glob("*"))
     actions = [state.action for state in item.history]
-    blender_lab.answer(folder=folder, views=seen, same=same, left=len(left), actions=actions)
+    blender_helpers.write_result(
+        folder=folder, views=seen, same=same, left=len(left), actions=actions
+    )
 
 
 if __name__ == "__main__":

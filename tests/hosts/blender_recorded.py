@@ -1,6 +1,6 @@
 """Opens a file that v0.1 of the add-on saved, and goes on in it.
 
-    python blender_addon_recorded.py FILE OUT
+    python blender_recorded.py FILE OUT
 
 Renders every output of the stack's node as saved, with another version and after going back to
 the first state: OUT/{saved,switched,back}.
@@ -11,8 +11,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import blender_lab
-import blender_views
+import blender_helpers
+import blender_render
 import bpy
 
 NOBODY = "127.0.0.1:9"
@@ -37,7 +37,7 @@ def layers(item: object) -> dict[str, list[object]]:
 
 def in_view(scene: bpy.types.Scene) -> dict[str, object]:
     """What each layer shows in the three places, and what the artist's own node is linked to."""
-    versions = blender_lab.part("versions")
+    versions = blender_helpers.addon_module("versions")
     link = versions.compositor_tree(scene).nodes["grade"].inputs[0].links[0]
     images = [one for one in bpy.data.images if one.get("layert2v")]
     strips = versions.strips(scene.sequence_editor)
@@ -53,7 +53,7 @@ def in_view(scene: bpy.types.Scene) -> dict[str, object]:
 def looked_at(scene: bpy.types.Scene, out: Path) -> dict[str, object]:
     """The stack as it is shown now, rendered into ``out``."""
     item = scene.layert2v.stacks[0]
-    blender_views.render_sockets(scene, out)
+    blender_render.render_sockets(scene, out)
     return {
         "problem": item.problem,
         "layers": layers(item),
@@ -64,15 +64,15 @@ def looked_at(scene: bpy.types.Scene, out: Path) -> dict[str, object]:
 
 
 def main(file: str, out: Path) -> None:
-    blender_lab.enable()
-    blender_lab.use_server(NOBODY)
+    blender_helpers.enable()
+    blender_helpers.set_server(NOBODY)
     bpy.ops.wm.open_mainfile(filepath=file)
-    scene, desk = bpy.context.scene, blender_lab.part("requests").desk
+    scene, manager = bpy.context.scene, blender_helpers.request_manager()
     scene.frame_end = scene.frame_start
-    [request] = desk.of(scene)
-    answer = {"panel": panel(scene), "apart": request.apart, "job": request.job}
+    [request] = manager.scene_requests(scene)
+    answer = {"panel": panel(scene), "apart": request.disconnected_reason, "job": request.job}
     item = scene.layert2v.stacks[0]
-    answer["folder"] = str(blender_lab.part("stack_list").folder_of(item))
+    answer["folder"] = str(blender_helpers.addon_module("stack_list").stack_folder(item))
     answer["saved"] = looked_at(scene, out / "saved")
     item.layers["bg"].visible = True
     item.layers["fg_01"].shown = "2"
@@ -80,7 +80,7 @@ def main(file: str, out: Path) -> None:
     item.active_state = len(item.history) - 1
     assert bpy.ops.layert2v.open_state("EXEC_DEFAULT", True) == {"FINISHED"}
     answer["back"] = looked_at(scene, out / "back")
-    blender_lab.answer(**answer)
+    blender_helpers.write_result(**answer)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Imports are undone as a whole, and what is imported is still there after saving and opening.
 
-python blender_addon_keep.py STACK FOLDER
+python blender_undo.py STACK FOLDER
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import blender_lab
-import blender_views
+import blender_helpers
+import blender_render
 import bpy
 
 KINDS = ("images", "node_groups", "objects", "meshes", "materials", "collections")
@@ -20,10 +20,12 @@ def contents() -> dict[str, int]:
     """How much there is of everything an import makes; what nobody uses does not count."""
     found = {kind: sum(bool(one.users) for one in getattr(bpy.data, kind)) for kind in KINDS}
     scene = bpy.context.scene
-    tree = blender_lab.part("versions").existing_tree(scene)
+    tree = blender_helpers.addon_module("versions").existing_tree(scene)
     found["nodes"] = 0 if tree is None else len(tree.nodes)
     editor = scene.sequence_editor
-    found["strips"] = 0 if editor is None else len(blender_lab.part("versions").strips(editor))
+    found["strips"] = (
+        0 if editor is None else len(blender_helpers.addon_module("versions").strips(editor))
+    )
     found["stacks"] = len(scene.layert2v.stacks)
     return found
 
@@ -48,10 +50,10 @@ def opened_again(file: Path) -> dict[str, object]:
     scene = bpy.context.scene
     item = scene.layert2v.stacks[0]
     item.layers["fg_01"].visible = False
-    inside = blender_views.group_node(scene).node_tree
+    inside = blender_render.group_node(scene).node_tree
     overs = [node for node in inside.nodes if node.bl_idname == "CompositorNodeAlphaOver"]
     plane = next(one for one in bpy.data.objects if one.get("layert2v") == f"{item.uid}/fg_01")
-    strips = blender_lab.part("versions").strips(scene.sequence_editor)
+    strips = blender_helpers.addon_module("versions").strips(scene.sequence_editor)
     muted = [strip.get("layert2v", "").partition("/")[2] for strip in strips if strip.mute]
     return {
         "problem": item.problem,
@@ -62,7 +64,7 @@ def opened_again(file: Path) -> dict[str, object]:
 
 
 def main(stack: str, folder: Path) -> None:
-    blender_lab.enable()
+    blender_helpers.enable()
     bpy.ops.wm.read_homefile(use_factory_startup=False)
     bpy.ops.ed.undo_push(message="start")
     operators = bpy.ops.layert2v
@@ -80,7 +82,7 @@ def main(stack: str, folder: Path) -> None:
     except RuntimeError as problem:
         complaint = str(problem)
     again = opened_again(folder / "shot.blend")
-    blender_lab.answer(
+    blender_helpers.write_result(
         imported=imported, planes=planes, strips=strips, complaint=complaint, again=again
     )
 

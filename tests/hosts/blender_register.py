@@ -6,7 +6,7 @@ import sys
 import threading
 from collections import Counter
 
-import blender_lab
+import blender_helpers
 import bpy
 
 
@@ -31,21 +31,21 @@ def traces() -> Counter[str]:
 
 def ticking() -> list[str]:
     """Timers cannot be listed: ask for every function of the extension."""
-    modules = [m for name, m in sys.modules.items() if name.startswith(blender_lab.EXTENSION)]
+    modules = [m for name, m in sys.modules.items() if name.startswith(blender_helpers.EXTENSION)]
     functions = {value for module in modules for value in vars(module).values() if callable(value)}
     return [f"timer {f.__qualname__}" for f in functions if bpy.app.timers.is_registered(f)]
 
 
 def main() -> None:
-    blender_lab.enable()
-    blender_lab.disable()  # some of Blender's own types appear when they are first used
+    blender_helpers.enable()
+    blender_helpers.disable()  # some of Blender's own types appear when they are first used
     before, added, left = traces(), [], []
     for _ in range(2):
-        blender_lab.enable()
+        blender_helpers.enable()
         added.append(sorted(traces() - before) + ticking())
-        blender_lab.disable()
+        blender_helpers.disable()
         left.append(sorted(traces() - before) + ticking())
-    blender_lab.answer(added=added, left=left)
+    blender_helpers.write_result(added=added, left=left)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fakes.live_server import LiveServer, wait_until
-from hosts.lab import Blender
-from hosts.pictures import read_rgba
+from hosts.blenders import Blender
+from hosts.images import read_rgba
 from layert2v.stack import frame_path, read
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
@@ -51,7 +51,7 @@ def test_a_job_outlives_the_blender_that_asked_for_it(
 
 def test_a_server_may_come_late_and_fall_in_mid_job(blender: Blender, tmp_path: Path) -> None:
     address, data = free_address(), tmp_path / "data"
-    process = blender.start("blender_trouble.py", address, tmp_path)
+    process = blender.start("blender_server_restart.py", address, tmp_path)
 
     def reached(moment: str) -> None:
         there = tmp_path / moment

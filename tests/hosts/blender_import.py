@@ -1,6 +1,6 @@
 """Imports a stack into all three editors and renders what is seen there.
 
-    python blender_addon_views.py STACK OUT FIRST_FRAME_OF_THE_SCENE
+    python blender_import.py STACK OUT FIRST_FRAME_OF_THE_SCENE
 
 Answers the frame at which the stack was put, what the render delivers before and after, and
 whether the sequencer blends in linear light before and after the offer is taken.
@@ -11,24 +11,24 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import blender_lab
-import blender_views
+import blender_helpers
+import blender_render
 import bpy
 
 
 def own_graph(scene: bpy.types.Scene) -> str:
     """A graph that an artist has already: its one colour goes to the render's output."""
-    versions = blender_lab.part("versions")
+    versions = blender_helpers.addon_module("versions")
     tree = versions.compositor_tree(scene)
     colour = tree.nodes.new("CompositorNodeRGB")
     colour.name = "mine"
-    tree.links.new(colour.outputs[0], versions.output(tree))
+    tree.links.new(colour.outputs[0], versions.output_socket(tree))
     return colour.name
 
 
 def rendered_node(scene: bpy.types.Scene) -> str:
-    versions = blender_lab.part("versions")
-    return versions.output(versions.compositor_tree(scene)).links[0].from_node.name
+    versions = blender_helpers.addon_module("versions")
+    return versions.output_socket(versions.compositor_tree(scene)).links[0].from_node.name
 
 
 def add_camera(scene: bpy.types.Scene) -> None:
@@ -40,8 +40,8 @@ def add_camera(scene: bpy.types.Scene) -> None:
 
 
 def main(stack: str, out: Path, first: int) -> None:
-    scene = blender_lab.empty_scene()
-    blender_lab.enable()
+    scene = blender_helpers.empty_scene()
+    blender_helpers.enable()
     scene.frame_start, scene.frame_end = first, first + 99
     add_camera(scene)
     own_graph(scene)
@@ -49,20 +49,20 @@ def main(stack: str, out: Path, first: int) -> None:
     assert importing("EXEC_DEFAULT", True, directory=stack, target="COMPOSITOR") == {"FINISHED"}
     rendered = [rendered_node(scene)]
     item = scene.layert2v.stacks[0]
-    blender_views.set_format(scene, item.width, item.height)
+    blender_render.set_format(scene, item.width, item.height)
     scene.frame_end = first + item.frames - 1
-    sockets = blender_views.render_sockets(scene, out)
+    sockets = blender_render.render_sockets(scene, out)
     assert bpy.ops.layert2v.open_planes("EXEC_DEFAULT", True) == {"FINISHED"}
-    blender_views.render_planes(scene, out)
+    blender_render.render_planes(scene, out)
     assert bpy.ops.layert2v.open_strips("EXEC_DEFAULT", True) == {"FINISHED"}
-    linear = [blender_lab.part("strips").blends_linear(scene)]
-    blender_views.render_strips(scene, out, "unasked")
+    linear = [blender_helpers.addon_module("views.strips").is_linear(scene)]
+    blender_render.render_strips(scene, out, "unasked")
     bpy.ops.layert2v.blend_linear("EXEC_DEFAULT", True)
-    linear.append(blender_lab.part("strips").blends_linear(scene))
-    blender_views.render_strips(scene, out)
+    linear.append(blender_helpers.addon_module("views.strips").is_linear(scene))
+    blender_render.render_strips(scene, out)
     bpy.ops.layert2v.render_comp("EXEC_DEFAULT", True)
     rendered.append(rendered_node(scene))
-    blender_lab.answer(
+    blender_helpers.write_result(
         first_frame=item.first_frame, sockets=sockets, rendered=rendered, linear=linear
     )
 

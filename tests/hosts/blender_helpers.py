@@ -23,19 +23,24 @@ def disable() -> None:
     bpy.ops.preferences.addon_disable(module=EXTENSION)
 
 
-def part(name: str) -> Any:
+def addon_module(name: str) -> Any:
     """A module of the extension; only after ``enable``."""
     return importlib.import_module(f"{EXTENSION}.{name}")
 
 
-def use_server(address: str) -> None:
+def request_manager() -> Any:
+    """Return the extension's sessions and requests."""
+    return addon_module("requests").request_manager
+
+
+def set_server(address: str) -> None:
     """What an artist writes into the preferences."""
     bpy.context.preferences.addons[EXTENSION].preferences.server = address
 
 
-def connected() -> bool:
+def is_connected() -> bool:
     """Whether the server answers and has told its models."""
-    status = part("session").desk.status
+    status = request_manager().server_status
     return bool(getattr(status, "models", ()))
 
 
@@ -44,7 +49,7 @@ def pump_until(condition: Callable[[], bool], timeout_s: float = 90) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        part("session").pump()
+        addon_module("requests").pump()
         time.sleep(0.02)
 
 
@@ -57,6 +62,6 @@ def empty_scene() -> bpy.types.Scene:
     return scene
 
 
-def answer(**values: Any) -> None:
-    """Hand values to the test; the last line that begins with ANSWER counts."""
-    print("ANSWER", json.dumps(values), flush=True)
+def write_result(**values: Any) -> None:
+    """Hand values to the test; the last line that begins with RESULT counts."""
+    print("RESULT", json.dumps(values), flush=True)

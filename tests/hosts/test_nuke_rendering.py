@@ -13,8 +13,8 @@ from fakes.fake_nuke.saved import save
 from fakes.live_server import live_server
 from fakes.nk_evaluate import Evaluator
 from fakes.nk_reader import read
-from fakes.nk_render import can_render
-from fakes.nk_stacks import delivered, frames, numpy_over, oiio_over
+from fakes.nk_render import add_renderer
+from fakes.nk_stacks import frame_numbers, numpy_over, oiio_over, read_frame
 from fakes.tiny_model import write_tiny_model
 from hosts.nuke_artist import Artist
 from layert2v import stack as manifest
@@ -24,62 +24,62 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def artist(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Artist]:
-    """An artist whose server draws with a small checkpoint of random weights."""
-    place = tmp_path_factory.mktemp("nuke")
-    models = write_tiny_model(place / "models")
+    """Return an artist whose server has a small checkpoint of random weights."""
+    folder = tmp_path_factory.mktemp("nuke")
+    models = write_tiny_model(folder / "models")
     settings = {"engine": "", "models": str(models), "lease_s": 120.0, "cancel_grace_s": 30.0}
-    with live_server(place / "data", **settings) as server:
-        one = Artist(place, server.ready["address"], can_render(FakeNuke(gui=False)))
-        one.nuke.project(format=(48, 32, 1.0))
+    with live_server(folder / "data", **settings) as server:
+        one = Artist(folder, server.ready["address"], add_renderer(FakeNuke(gui=False)))
+        one.nuke.set_project(format=(48, 32, 1.0))
         yield one
         one.controller.close()
 
 
-def asked(artist: Artist, press: str) -> manifest.Stack:
-    """Press a button of the one node and wait for its stack."""
+def press_and_wait(artist: Artist, press: str) -> manifest.Stack:
+    """Press a button of the one node and return its new stack."""
     (uuid,) = artist.host.node_names()
     artist.controller.on_button(uuid, press)
-    artist.until(artist.is_(uuid, "done", "failed"), patience_s=400)
-    assert artist.life(uuid) == "done", artist.host.status(uuid)
+    artist.wait_until(artist.has_status(uuid, "done", "failed"), timeout_s=400)
+    assert artist.status(uuid) == "done", artist.host.status(uuid)
     return manifest.read(Path(artist.host.knob_values(uuid)["folder"]))
 
 
 def largest_difference(artist: Artist, stack: manifest.Stack) -> float:
-    """Over all frames, rgb and alpha: the node against numpy's and OIIO's over of its files."""
+    """Compare the node with numpy's and OIIO's over of its files, in all frames, rgb and alpha."""
     (uuid,) = artist.host.node_names()
     folder = Path(artist.host.knob_values(uuid)["folder"])
     node = read(save(artist.nuke)).named("LayerT2V1")
     worst = 0.0
-    for frame in frames(stack):
+    for frame in frame_numbers(stack):
         picture = Evaluator(frame).render(node)
         assert picture is not None
         made = picture.rgba()
         for wanted in (numpy_over(stack, folder, frame), oiio_over(stack, folder, frame)):
             worst = max(worst, float(np.abs(made - wanted).max()))
-        assert np.array_equal(made.astype(np.float16), delivered(stack, folder, "comp", frame))
+        assert np.array_equal(made.astype(np.float16), read_frame(stack, folder, "comp", frame))
     return worst
 
 
 def test_a_prompt_a_new_foreground_and_a_plate(artist: Artist) -> None:
     uuid = artist.controller.create()
     artist.host.set_knobs(uuid, {"prompt": "a red fox in a forest at night", "seed": "3"})
-    first = asked(artist, "generate")
+    first = press_and_wait(artist, "generate")
     assert largest_difference(artist, first) <= 1e-6
     artist.host.set_knobs(uuid, {"fg_01_prompt": "a blue car"})
-    second = asked(artist, "rerender fg_01")
+    second = press_and_wait(artist, "rerender fg_01")
     assert (second.layer("fg_01").version, second.layer("bg").version) == (2, 1)
     assert largest_difference(artist, second) <= 1e-6
-    plug(artist, uuid)
-    third = asked(artist, "plate bg")
+    connect_plate(artist, uuid)
+    third = press_and_wait(artist, "plate bg")
     assert (third.layer("bg").source, third.layer("bg").version) == ("plate", 2)
     assert largest_difference(artist, third) <= 1e-6
-    pixels = delivered(
+    pixels = read_frame(
         third, Path(artist.host.knob_values(uuid)["folder"]), "bg", first.start_frame
     )
     assert np.allclose(pixels[0, 0], (0.5, 0.25, 2.0, 1.0), atol=2e-3)
 
 
-def plug(artist: Artist, uuid: str) -> None:
+def connect_plate(artist: Artist, uuid: str) -> None:
     plate = artist.nuke.nodes.Constant()
     plate["channels"].setValue("rgba")
     plate["color"].setValue((0.5, 0.25, 2.0, 1.0))

@@ -1,0 +1,50 @@
+"""Answers what the panel's fields, the layers' and the buttons are called."""
+
+from __future__ import annotations
+
+import blender_helpers
+import bpy
+
+# Fields of ``layert2v.labels`` -> the properties that stand for them.
+PANEL = {
+    "prompt": "prompt", "background_prompt": "background", "negative_prompt": "negative",
+    "model": "model", "colorspace": "colorspace", "width": "width", "height": "height",
+    "frames": "frames", "seed": "seed", "steps": "steps", "guidance": "guidance",
+    "folder": "folder",
+}  # fmt: skip
+LAYER = {
+    "layer_prompt": "prompt", "seed": "seed", "strength": "strength", "frozen": "frozen",
+    "version": "shown",
+}  # fmt: skip
+BUTTONS = {
+    "generate": "generate", "rerender": "rerender", "cancel": "cancel", "retry": "ask_again",
+}  # fmt: skip
+
+
+def names(group: object, fields: dict[str, str]) -> list[list[str]]:
+    properties = group.bl_rna.properties
+    return [[field, properties[name].name] for field, name in fields.items()]
+
+
+def main() -> None:
+    blender_helpers.enable()
+    panel = bpy.context.scene.layert2v
+    model = blender_helpers.addon_module("model")
+    stack = panel.stacks.add()
+    operators = bpy.ops.layert2v
+    blender_helpers.write_result(
+        labels=[
+            *names(panel, PANEL),
+            *names(model.LAYERT2V_Layer, LAYER),
+            *names(model.LAYERT2V_Foreground, {"prompt": "prompt"}),
+            *names(stack, {"start_frame": "first_frame"}),
+            *(
+                [field, getattr(operators, name).get_rna_type().name]
+                for field, name in BUTTONS.items()
+            ),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Names of color spaces in Nuke and in stacks."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakes.fake_nuke.app import OCIO_SPACES
+from layert2v_nuke.graph import colorspaces
+from layert2v_nuke.graph.colorspaces import choose_colorspace
+
+
+@pytest.mark.parametrize(
+    ("management", "config", "working", "space"),
+    [
+        ("Nuke", "nuke-default", "linear", "lin_rec709_scene"),
+        ("OCIO", "aces_1.2", "scene_linear", "lin_ap1_scene"),
+        ("OCIO", "fn-nuke_cg-config-v1.0.0_aces-v1.3_ocio-v2.1", "scene_linear", "lin_ap1_scene"),
+        ("OCIO", "nuke-default", "scene_linear", "lin_rec709_scene"),
+        ("OCIO", "custom", "ACES - ACEScg", "lin_ap1_scene"),
+        ("OCIO", "custom", "scene_linear", ""),
+    ],
+)
+def test_the_working_space_of_a_project(
+    management: str, config: str, working: str, space: str
+) -> None:
+    assert colorspaces.working_space(management, config, working) == space
+
+
+@pytest.mark.parametrize(
+    ("space", "offered", "name"),
+    [
+        ("lin_rec709_scene", ("linear", "sRGB"), "linear"),
+        ("lin_rec709_scene", OCIO_SPACES, "Utility - Linear - sRGB"),
+        ("lin_ap1_scene", OCIO_SPACES, "ACES - ACEScg"),
+        ("lin_ap1_scene", ("ACEScg\tcolor space/ACES/ACEScg", "lin_ap1_scene"), "lin_ap1_scene"),
+        ("lin_ap1_scene", ("linear", "sRGB"), ""),
+    ],
+)
+def test_a_read_s_color_space(space: str, offered: tuple[str, ...], name: str) -> None:
+    chosen = choose_colorspace(space, offered)
+    assert chosen.name == name
+    assert bool(chosen.note) == (name == "")

@@ -1,0 +1,126 @@
+"""Changes of the graph: versions, open Reads, creation and undo."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from fakes.fake_nuke import FakeNuke
+from fakes.nk_session import PluginSession
+from fakes.nk_stacks import rerender_layers
+
+
+def test_another_version_takes_its_shadow_along(session: PluginSession, stack: Path) -> None:
+    session.generate_stack(stack)
+    rerender_layers(stack, "fg_01", "shadow_01")
+    session.controller.on_button(session.value("l2v_uuid"), "rerender fg_01")
+    session.send_result(stack, state=2)
+    change_knob(session, "fg_01_version", 1)
+    inside = session.nuke.dump()["LayerT2V1"]["nodes"]
+    assert "shadow_01_v001" in inside["Read_shadow_01"]["knobs"]["file"]
+    assert session.value("shadow_01_version") == 1
+
+
+def change_knob(session: PluginSession, knob: str, value: object) -> None:
+    """Change a knob as an artist does; the node's own code finds the plug-in."""
+    from layert2v_nuke import api
+
+    before = api.plugin_state
+    api.plugin_state = lambda: session.plugin  # type: ignore[assignment]
+    try:
+        session.nuke.change(session.node(), knob, value)
+    finally:
+        api.plugin_state = before
+
+
+def test_a_version_that_is_not_there_is_shown(session: PluginSession, stack: Path) -> None:
+    session.generate_stack(stack)
+    change_knob(session, "fg_01_version", 7)
+    assert session.value("status") == "There is no v007 of fg_01. There are: v001."
+    assert session.value("l2v_life") == "failed"
+    change_knob(session, "fg_01_version", 1)
+    assert session.value("status").startswith("foxes: 5 layers")
+    assert session.value("l2v_life") == "done"
+
+
+def test_an_open_read_that_the_artist_has_turned_back_stays(
+    session: PluginSession, stack: Path
+) -> None:
+    uuid = session.generate_stack(stack)
+    session.controller.on_button(uuid, "explode")
+    rerender_layers(stack, "fg_01")
+    session.send_result(stack, request=rerender_all(session, uuid))
+    pinned = session.nuke.toNode("Read_fg_01")
+    pinned["file"].setValue(pinned["file"].value().replace("v002", "v001"))  # Alt+Down
+    rerender_layers(stack, "fg_01")
+    session.send_result(stack, request=rerender_all(session, uuid))
+    assert "fg_01_v001" in pinned["file"].value()
+    assert session.value("fg_01_version") == 3
+
+
+def test_undo_of_a_creation_leaves_nothing(session: PluginSession) -> None:
+    session.controller.create()
+    assert session.nuke.undo() == "Create LayerT2V"
+    assert session.nuke.dump() == {}
+
+
+def test_knobs_of_the_artist_s_own_are_left_alone(session: PluginSession, stack: Path) -> None:
+    uuid = session.generate()
+    own = session.nuke.Int_Knob("my_version", "mine")
+    session.node().addKnob(own)
+    session.send_result(stack)
+    session.controller.on_button(uuid, "rerender fg_01")
+    assert session.bridge.last("rerender")["spec"]["layers"] == ["fg_01"]
+    assert session.node().knob("my_version") is not None
+
+
+def test_freeze_and_mute_outlive_another_set_of_layers(session: PluginSession, stack: Path) -> None:
+    uuid = session.generate_stack(stack)
+    session.host.set_knobs(uuid, {"bg_freeze": True, "fg_01_mute": True})
+    session.controller.on_button(uuid, "generate")
+    other = Path(shutil.copytree(stack, stack.with_name("other")))
+    session.send_result(other)
+    assert session.value("folder") == str(other)
+    assert (session.value("bg_freeze"), session.value("fg_01_mute")) == (True, True)
+
+
+def test_a_plate_is_frozen_where_it_arrives_and_shows_its_source(
+    session: PluginSession, stack: Path
+) -> None:
+    uuid = session.generate_stack(stack)
+    assert (session.value("fg_01_made"), session.value("bg_freeze")) == ("seed 1", False)
+    request = rerender_all(session, uuid)
+    rerender_layers(stack, "bg", source="plate")
+    session.send_result(stack, request=request)
+    assert (session.value("bg_made"), session.value("bg_freeze")) == ("plate", True)
+    session.controller.on_button(uuid, "rerender")
+    assert "bg" not in session.bridge.last("rerender")["spec"]["layers"]
+    session.host.set_knobs(uuid, {"bg_freeze": False})
+    rerender_layers(stack, "fg_01")
+    session.send_result(stack)
+    assert not session.value("bg_freeze")
+
+
+def test_the_inputs_stay_connected_when_the_inside_changes(
+    session: PluginSession, stack: Path
+) -> None:
+    session.generate()
+    plate = session.nuke.nodes.Dot()
+    session.node().setInput(0, plate)
+    session.send_result(stack)
+    assert session.node().input(0) == plate
+
+
+def rerender_all(session: PluginSession, uuid: str) -> str:
+    session.controller.on_button(uuid, "rerender")
+    return str(session.bridge.sent[-1]["request_id"])
+
+
+def test_a_stack_without_a_name_for_its_space_is_raw_with_a_note(
+    foxes: Path, tmp_path: Path
+) -> None:
+    session = PluginSession(tmp_path, FakeNuke(spaces=("scene_linear", "ACES - ACEScg")))
+    session.controller.import_stack(foxes)
+    read_bg = session.nuke.dump()["LayerT2V1"]["nodes"]["Read_bg"]["knobs"]
+    assert read_bg["raw"] is True
+    assert "Linear Rec.709" in read_bg["label"]
