@@ -116,10 +116,10 @@ class FakeRerender:
 
     def _seed(self, name: str) -> bytes:
         """Return the seed, or for a layer with pixels from an input the bytes of that."""
-        given = self.spec.plate or self.spec.donor
-        if name not in self.spec.layers or given is None:
+        source = self.spec.plate or self.spec.donor
+        if name not in self.spec.layers or source is None:
             return str(self.spec.seed).encode()
-        folder = self.inputs[given.input]
+        folder = self.inputs[source.input]
         if self.spec.donor is None:
             return b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
         files = manifest.read(folder).layer(self.spec.donor.layer).files

@@ -15,7 +15,7 @@ import pytest
 from fakes import malformed_images
 from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, error_detail, live_server, wait_until
-from fakes.pictures import write_stack
+from fakes.sample_stacks import write_stack
 from fakes.stack_requests import (
     FOX,
     file_records,

@@ -87,13 +87,13 @@ def request_from_message(request: jobs_pb2.CreateJobRequest) -> JobRequest:
     """Return the request of a call. Raises ``InvalidArgument`` and ``JobNotFound``."""
     if request.WhichOneof("request") != "rerender":
         return spec_from_message(request.spec)
-    asked = request.rerender
-    if asked.WhichOneof("source") is None:
+    rerender = request.rerender
+    if rerender.WhichOneof("source") is None:
         raise InvalidArgument("A re-render starts from a job or from a manifest.")
     return RerenderRequest(
-        spec=rerender_from_message(asked.spec),
-        source=_stack(asked.job, asked.manifest, asked.state, _records(asked.kept)),
-        inputs={key: _input(key, files) for key, files in asked.inputs.items()},
+        spec=rerender_from_message(rerender.spec),
+        source=_stack(rerender.job, rerender.manifest, rerender.state, _records(rerender.kept)),
+        inputs={key: _input(key, files) for key, files in rerender.inputs.items()},
     )
 
 
@@ -106,10 +106,10 @@ def _stack(job: str, manifest: str, state: str = "", kept: tuple[FileRecord, ...
 
 
 def _input(key: str, files: jobs_pb2.InputFiles) -> Source | ImageSequence:
-    given = files.WhichOneof("files")
-    if given is None:
+    kind = files.WhichOneof("files")
+    if kind is None:
         raise InvalidArgument(f"The input {key!r} has neither files nor a stack.")
-    if given != "list":
+    if kind != "list":
         return _stack(files.job, files.manifest)
     return ImageSequence(files=_records(files.list.files))
 
