@@ -18,11 +18,14 @@ GENERATED = re.compile(r"_pb2(_grpc)?\.py$")
 
 # Each has a standard term in the glossary.
 BANNED = frozenset(
-    ["colour", "deed", "desk", "dice", "errand", "fate", "heard", "hears", "judge", "judges", "luggage", "parcel", "tally", "told", "untold", "verdict", "verdicts", "welcome", "whitened", "whitening", "wish", "wishes"]
+    "colour deed desk dice errand fate heard hears judge judges luggage parcel tally"
+    " told untold verdict verdicts welcome whitened whitening wish wishes".split()
 )
-PREPOSITIONS = frozenset(["about", "above", "after", "among", "below", "beside", "between", "beyond", "from", "within"])
+PREPOSITIONS = frozenset("about above after among below beside between beyond from within".split())
 PARTICIPLES = frozenset(
-    ["begun", "born", "bought", "broken", "brought", "built", "chosen", "done", "drawn", "fallen", "felt", "found", "given", "gone", "grown", "heard", "held", "hidden", "kept", "known", "laid", "left", "lost", "made", "meant", "met", "paid", "said", "seen", "sent", "shown", "sold", "spoken", "spread", "taken", "taught", "thrown", "told", "torn", "understood", "untold", "won", "worn", "written"]
+    "begun born bought broken brought built chosen done drawn fallen felt found given gone grown"
+    " heard held hidden kept known laid left lost made meant met paid said seen sent shown sold"
+    " spoken spread taken taught thrown told torn understood untold won worn written".split()
 )
 EXCEPTION_VARIABLE = "error"
 

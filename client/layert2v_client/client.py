@@ -19,8 +19,8 @@ from layert2v_client.convert import (
     status_from_message,
 )
 from layert2v_client.jobs import Job
-from layert2v_client.rerender_request import Input, Source, prepare
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.rerender_request import Input, Source, prepare_request
+from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobState, JobStatus, ServerInfo
 
 PAGE_SIZE = 100
@@ -114,7 +114,7 @@ class Client(AbstractContextManager["Client"]):
         ``with_states`` uploads all states of a folder, not only what the change takes: the job can
         then be downloaded anywhere, and every state of it opened.
         """
-        return prepare(
+        return prepare_request(
             self._connection,
             stack,
             spec,

@@ -225,7 +225,7 @@ def read_exr(path: Path) -> Picture:
         planes = {}
         for name, channel in channels.items():
             plane = np.zeros(shape, np.float32)
-            rows, column_titles = slice(y - low, y_end - low + 1), slice(x - left, x_end - left + 1)
-            plane[rows, column_titles] = np.asarray(channel.pixels, np.float32)
+            rows, columns = slice(y - low, y_end - low + 1), slice(x - left, x_end - left + 1)
+            plane[rows, columns] = np.asarray(channel.pixels, np.float32)
             planes[nuke_channel(name)] = plane
     return Picture(planes, (x - left, y - low, x_end - left + 1, y_end - low + 1), shape)

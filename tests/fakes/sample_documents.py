@@ -58,7 +58,7 @@ rerenders = st.builds(
     prompts=st.dictionaries(texts, texts, max_size=3),
     above=texts,
     plate=st.none()
-    | st.builds(Plate, texts, texts, alpha=texts.filter(bool), fit_encoder=texts.filter(bool)),
+    | st.builds(Plate, texts, texts, alpha=texts.filter(bool), fit=texts.filter(bool)),
     donor=st.none() | st.builds(DonorLayer, texts, texts, st.booleans()),
     masks=st.dictionaries(texts, texts, max_size=3),
     at=int32s,
@@ -109,7 +109,7 @@ statuses = st.builds(
     attempt=counts,
     max_attempts=counts,
     created=st.none() | moments,
-    read_start=st.none() | moments,
+    started=st.none() | moments,
     ended=st.none() | moments,
     artifact_count=counts,
     artifact_bytes=sizes,

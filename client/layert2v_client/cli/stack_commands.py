@@ -37,7 +37,7 @@ from layert2v_client.cli.terminal import ProgressLine
 from layert2v_client.client import SUBMIT_TIMEOUT_S, Client
 from layert2v_client.errors import InvalidRequest
 from layert2v_client.jobs import JOB_PREFIX, Job
-from layert2v_client.rerender_request import Input, Source, check, pictures
+from layert2v_client.rerender_request import Input, Source, check_request, find_images
 
 # What is read as which colour space where the artist does not say: EXR like the stack, else this.
 DISPLAY_SPACE = "srgb_rec709_scene"
@@ -271,10 +271,10 @@ def _build_spec(make: Make, args: argparse.Namespace, stack: Stack) -> tuple[Rer
             model=args.model,
         )
     spec = replace(spec, **common)
-    check(spec, stack)
+    check_request(spec, stack)
     for key, given in inputs.items():
         if spec.donor is None or key != spec.donor.input:
-            pictures(given)
+            find_images(given)
         elif isinstance(given, Path):
             _read(given)
     return spec, inputs
@@ -351,7 +351,7 @@ def _by_layer(layers: Sequence[str], given: Sequence[str], option: str) -> dict[
 
 
 def _plate(args: argparse.Namespace, stack: Stack) -> Plate:
-    (*_, last) = pictures(args.plate)
+    (*_, last) = find_images(args.plate)
     suffix = last.suffix.lower()
     space = stack.colorspace if suffix == ".exr" else DISPLAY_SPACE
     alpha = "straight" if suffix == ".png" else "premultiplied"

@@ -9,13 +9,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from layert2v.spec import ModelInfo
+from layert2v.spec import CLEAN_CONDITIONING, ModelInfo
 from layert2v_engine.devices import CPU
 from layert2v_engine.errors import BadConfig, EngineError
 from layert2v_engine.layout import StreamRole
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.checkpoint import (
-    CLEAN_CONDITIONING,
     INDEX,
     CheckpointConfig,
     LatentNormalization,
