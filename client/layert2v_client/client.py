@@ -20,7 +20,7 @@ from layert2v_client.convert import (
 )
 from layert2v_client.jobs import Job
 from layert2v_client.rerender_request import Input, Source, prepare_request
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobState, JobStatus, ServerInfo
 
 PAGE_SIZE = 100

@@ -6,7 +6,7 @@ ClientError
 ├── NotPossible            not in this state, such as fetching a job that still runs
 ├── AccessDenied           the token is missing, wrong or may not do this
 ├── ServerBusy             over a limit; retry_after_s says when to come back, where known
-├── ServerUnavailable      the line is down or nobody answers in time
+├── ServerUnavailable      the connection is broken, or nobody answers in time
 ├── ServerFault            the server did something wrong
 ├── JobFailed              the job ended in an error
 ├── JobCancelled           the job was cancelled

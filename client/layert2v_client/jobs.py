@@ -23,8 +23,7 @@ from layert2v_client.errors import (
     JobFailed,
     ServerUnavailable,
 )
-from layert2v_client.transfer import download
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.transfer import TransferOptions, discard_partial, download_stack
 from layert2v_client.types import JobState, JobStatus, Update
 
 JOB_PREFIX = "jobs/"  # of every job's name, and of no stack's
@@ -84,7 +83,7 @@ class Job:
         has not succeeded, ``TransferFailed`` where a file cannot be stored as it should,
         ``ClientError``.
         """
-        return download.download_stack(self._connection, self.status(), folder, options)
+        return download_stack(self._connection, self.status(), folder, options)
 
     def stack(self) -> Stack:
         """Return the manifest that the finished job has written. Raises ``ClientError``."""
@@ -113,7 +112,7 @@ class Job:
         if status.rerender is not None and (folder / MANIFEST_NAME).exists():
             stack_history.forget(self._connection, status, folder)
         else:
-            download.discard_partial(self._connection, status, folder)
+            discard_partial(self._connection, status, folder)
 
 
 class Watch(AbstractContextManager["Watch"]):

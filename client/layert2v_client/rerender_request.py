@@ -30,8 +30,13 @@ from layert2v.v1 import jobs_pb2
 from layert2v.wire import rerender_to_message
 from layert2v_client.connection import Connection
 from layert2v_client.errors import InvalidRequest
-from layert2v_client.transfer.download import TransferOptions
-from layert2v_client.transfer.upload import LocalFile, find_missing, local_file, upload_files
+from layert2v_client.transfer import (
+    LocalFile,
+    TransferOptions,
+    find_missing,
+    local_file,
+    upload_files,
+)
 
 # A folder or a job for a stack; a folder, a file or files for images. Text is a job's name.
 Source = Union[Path, str]

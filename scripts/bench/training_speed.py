@@ -73,7 +73,7 @@ def main() -> None:
 def noise(
     first: AutoencoderStage, texts: CaptionStates, foregrounds: int, device: torch.device
 ) -> Material:
-    """Material of the right shapes."""
+    """Return training material of the right shapes, all noise."""
     world, codec = first.world, first.autoencoder
     frames = 1 + (world.frames - 1) // codec["temporal_factor"]
     size = (world.height // codec["spatial_factor"], world.width // codec["spatial_factor"])
@@ -91,7 +91,7 @@ def noise(
 
 
 def measure(phase: JointPhase, batch: int, seconds: float, device: torch.device) -> str:
-    """Steps for `seconds`, after as long a warm-up."""
+    """Run steps for ``seconds``, after as long a warm-up; return a line of figures."""
     with tempfile.TemporaryDirectory() as folder:
         config = TrainerConfig(budget_s=seconds, muon_lr=1e-3)
         trainer = Trainer(phase, config, Path(folder))
@@ -111,7 +111,7 @@ def no_sheet(
     frame: int | None,
     config: JointConfig,
 ) -> None:
-    """Speed needs no pictures."""
+    """Draw nothing: speed needs no pictures."""
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ from layert2v_client.errors import (
     TransferFailed,
 )
 from layert2v_client.jobs import Job, require_success
-from layert2v_client.local_server.process import temporary_server
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.local_server import temporary_server
+from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobStatus, ServerInfo
 
 RESUBMIT_S = 3.0

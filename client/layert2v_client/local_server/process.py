@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from layert2v_client.errors import Cancelled, EmbeddedServerFailed, InvalidRequest, JobCancelled
 
@@ -50,24 +51,13 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
         stop: threading.Event | None = None,
         timeout_s: float = READY_TIMEOUT_S,
     ) -> None:
-        command = [python or sys.executable, "-m", "layert2v_server", "serve"]
-        command += ["--address", "127.0.0.1:0", "--data", str(data), "--until-stdin-ends"]
-        command += [] if models is None else ["--models", str(models)]
         self.log = data / LOG_NAME
         try:
             data.mkdir(parents=True, exist_ok=True)
             with self.log.open("ab") as log:
-                self._log_start = log.tell()  # what earlier servers said comes before
-                # Its own session: Ctrl-C in a terminal must reach the job first, not the server.
-                self._process = subprocess.Popen(  # noqa: S603
-                    command,
-                    # A pipe ends with this process, however that ends.
-                    stdin=subprocess.PIPE if parent_pipe_fd is None else parent_pipe_fd,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    start_new_session=True,
-                )
+                self._log_start = log.tell()  # the log of earlier servers comes before
+                command = _serve_command(data, models, python)
+                self._process = _start_process(command, parent_pipe_fd, log)
         except OSError as error:
             raise EmbeddedServerFailed(
                 "EMBEDDED_SERVER_FAILED",
@@ -102,14 +92,14 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
 
     def _wait_until_ready(self, timeout_s: float, stop: threading.Event) -> str:
         addresses: queue.Queue[str | None] = queue.Queue()
-        # The thread goes on reading to the end, so that the server never waits for a full pipe.
+        # The thread reads to the end, so that the server never waits for a full pipe.
         threading.Thread(target=_listen, args=(self._process, addresses), daemon=True).start()
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
             with suppress(queue.Empty):
                 address = addresses.get(timeout=READY_POLL_S)
                 if address is None:
-                    raise self._failure(f"ended at once: {self._last_words()}")
+                    raise self._failure(f"ended at once: {self._last_log_line()}")
                 return address
             if stop.is_set():
                 raise Cancelled
@@ -122,13 +112,34 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
             f"Read {self.log}, or use a running server with --server.",
         )
 
-    def _last_words(self) -> str:
+    def _last_log_line(self) -> str:
         self._process.wait(STOP_TIMEOUT_S)
         with self.log.open("rb") as log:
             log.seek(self._log_start)
             lines = log.read().decode(errors="replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()] or ["it said nothing"]
-        return said[-1].removeprefix("layert2v-server: ").rstrip(".")
+        messages = [line.strip() for line in lines if line.strip()] or ["it said nothing"]
+        return messages[-1].removeprefix("layert2v-server: ").rstrip(".")
+
+
+def _serve_command(data: Path, models: Path | None, python: str) -> list[str]:
+    command = [python or sys.executable, "-m", "layert2v_server", "serve"]
+    command += ["--address", "127.0.0.1:0", "--data", str(data), "--until-stdin-ends"]
+    return command if models is None else [*command, "--models", str(models)]
+
+
+def _start_process(
+    command: list[str], parent_pipe_fd: int | None, log: IO[bytes]
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603
+        command,
+        # A pipe ends with this process, however that ends.
+        stdin=subprocess.PIPE if parent_pipe_fd is None else parent_pipe_fd,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        # Its own session: Ctrl-C in a terminal must reach the job first, not the server.
+        start_new_session=True,
+    )
 
 
 @contextmanager
@@ -139,7 +150,7 @@ def temporary_server(root: Path, *, models: Path | None = None) -> Iterator[Embe
     stack that could not be downloaded; later calls remove it. Raises ``EmbeddedServerFailed``.
     """
     calls = root / CALLS_NAME
-    _forget_old(calls)
+    _remove_old(calls)
     data = calls / f"{time.strftime('%Y%m%d_%H%M%S')}_{uuid.uuid4().hex[:8]}"
     try:
         with EmbeddedServer(data, models=models) as server:
@@ -150,9 +161,9 @@ def temporary_server(root: Path, *, models: Path | None = None) -> Iterator[Embe
     shutil.rmtree(data, ignore_errors=True)
 
 
-def _forget_old(calls: Path) -> None:
+def _remove_old(calls: Path) -> None:
     for folder in calls.glob("*_*"):
-        with suppress(OSError):  # another call may be clearing away the same one
+        with suppress(OSError):  # another call may be removing the same one
             if folder.stat().st_mtime < time.time() - KEEP_FAILED_S:
                 shutil.rmtree(folder)
 

@@ -27,7 +27,7 @@ ADDRESS_NAME = "address.json"
 LOCK_POLL_S = 0.1
 
 
-class LocalServer:
+class SharedServer:
     """This session's share in the server on ``data``; ``release`` gives it up.
 
     Starts the server where none runs; ``python`` and ``models`` are used only then. Setting

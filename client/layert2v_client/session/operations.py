@@ -15,7 +15,7 @@ from layert2v.spec import GenerateSpec
 from layert2v_client.client import Client
 from layert2v_client.errors import InvalidRequest
 from layert2v_client.jobs import Job
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobStatus
 
 

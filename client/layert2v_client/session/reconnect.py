@@ -11,15 +11,15 @@ from collections.abc import Callable
 
 from layert2v_client.client import Client
 from layert2v_client.errors import AccessDenied, ClientError, EmbeddedServerFailed, InvalidRequest
-from layert2v_client.local_server.shared import LocalServer
+from layert2v_client.local_server import SharedServer
 from layert2v_client.session.events import Connected, Disconnected, Event
 from layert2v_client.types import ServerInfo
 
 FIRST_PAUSE_S = 0.5
 LAST_PAUSE_S = 15.0
-MAX_LOCAL_FAILURES = 5  # a server of one's own that does not start will not start
-POLL_S = 5.0  # between two looks at a server that is idle
-POLL_AT_START_S = 0.5  # at one that does not know its models yet
+MAX_LOCAL_FAILURES = 5  # a local server that does not start will not start
+POLL_S = 5.0  # between two polls of an idle server
+POLL_AT_START_S = 0.5  # of one that does not know its models yet
 
 
 class ReconnectingClient:
@@ -32,7 +32,7 @@ class ReconnectingClient:
 
     def __init__(
         self,
-        start_server: Callable[[threading.Event], LocalServer] | None,
+        start_server: Callable[[threading.Event], SharedServer] | None,
         make_client: Callable[[str], Client],
         emit: Callable[[Event], None],
     ) -> None:
@@ -41,10 +41,10 @@ class ReconnectingClient:
         self._emit = emit
         self._stop = threading.Event()
         self._changed = threading.Condition()
-        self._check_now = False  # somebody wants the thread to look now
-        self._healthy: Client | None = None  # answered, and nobody has complained since
+        self._check_now = False  # somebody wants the thread to try now
+        self._healthy: Client | None = None  # answered, and no call has failed since
         self._current: Client | None = None
-        self._local: LocalServer | None = None
+        self._local: SharedServer | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -56,7 +56,9 @@ class ReconnectingClient:
         """Look for the server now, and keep looking."""
         with self._changed:
             if self._thread is None and not self._stop.is_set():
-                self._thread = threading.Thread(target=self._run, name="layert2v-line", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="layert2v-connection", daemon=True
+                )
                 self._thread.start()
             self._check_now = True
             self._changed.notify_all()

@@ -27,7 +27,7 @@ from layert2v_client.jobs import Job, Watch, require_success
 from layert2v_client.session import events
 from layert2v_client.session.events import Event, RequestUpdated
 from layert2v_client.session.reconnect import ReconnectingClient
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobState, JobStatus, Preview
 
 FIRST_PAUSE_S = 0.5
@@ -128,7 +128,7 @@ class RequestThread:
                 "Something went wrong that should not.",
                 "Its log says more; please report it.",
             )
-        self._finished = True  # before it is told: the host may ask for the same request again
+        self._finished = True  # before the event: the host may send the same request again
         if event is not None and not self._closed:
             self._emit(event)
 
@@ -167,7 +167,7 @@ class RequestThread:
             self._raise_if_stopped()
             self.operation.prepare(client, self.request_id, self._options_reporting("uploading"))
             self._raise_if_stopped()
-        # From here on the job may be there, even if the answer gets lost: so asking again comes
+        # From here on the job may exist, even if the response gets lost: so it is submitted again
         # first, also where it is to be cancelled.
         self._is_submitted = True
         return self.operation.submit(client, self.request_id)
@@ -198,7 +198,7 @@ class RequestThread:
         if self._cancelled and not self._cancel_sent:
             client.job(self.job).cancel()
             self._cancel_sent = True
-            self._interrupt.clear()  # the pauses to come are for the line again
+            self._interrupt.clear()  # the pauses to come are for the connection again
 
     def _fetch(self, client: Client, status: JobStatus) -> int:
         self._raise_if_stopped()
@@ -227,7 +227,7 @@ class RequestThread:
             if self._closed:
                 raise Cancelled
             self._emit_progress("waiting", message=message)
-            # The line comes back when the server answers anything; this may be refused for longer.
+            # The connection is back when the server answers anything; this may fail for longer.
             self._interrupt.wait(pause_s)
             pause_s = min(2 * pause_s, LAST_PAUSE_S)
 
@@ -272,5 +272,5 @@ class RequestThread:
             message=progress.message,
         )
 
-    def _emit_progress(self, state: str, **more: object) -> None:
-        self._emit(RequestUpdated(self.request_id, self.job, state, **more))  # type: ignore[arg-type]
+    def _emit_progress(self, state: str, **fields: object) -> None:
+        self._emit(RequestUpdated(self.request_id, self.job, state, **fields))  # type: ignore[arg-type]

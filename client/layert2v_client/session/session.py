@@ -31,17 +31,17 @@ from layert2v_client import types
 from layert2v_client.client import Client, connect
 from layert2v_client.connection import Tls
 from layert2v_client.errors import ClientError
-from layert2v_client.local_server.shared import LocalServer
+from layert2v_client.local_server import SharedServer
 from layert2v_client.session.cache import DEFAULT_ROOT, Cache, Removable
 from layert2v_client.session.event_queue import EventQueue
 from layert2v_client.session.events import Event, PreviewUpdated, RequestSucceeded
 from layert2v_client.session.operations import Attach, Generate, Rerender
 from layert2v_client.session.reconnect import ReconnectingClient
 from layert2v_client.session.request import Operation, RequestThread
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobState
 
-RETRY_TIMEOUT_S = 5.0  # of a transfer; then the line says that the server is away
+RETRY_TIMEOUT_S = 5.0  # of a transfer; then the request waits until the server is back
 KEEP_JOBS_S = 600.0  # another session may still be fetching what has just been made
 ENDED = (JobState.succeeded, JobState.failed, JobState.cancelled)
 
@@ -208,8 +208,8 @@ class Session:
             return
         self._queue.put(PreviewUpdated(request_id, str(path)))
 
-    def _start_local_server(self, stop: threading.Event) -> LocalServer:
-        return LocalServer(
+    def _start_local_server(self, stop: threading.Event) -> SharedServer:
+        return SharedServer(
             self._cache.server_data,
             python=self.settings.python,
             models=self.settings.models,

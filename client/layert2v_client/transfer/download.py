@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from layert2v.stack import MANIFEST_NAME, is_safe_path
 from layert2v.v1 import artifacts_pb2
 from layert2v.wire import CHUNK_BYTES
-from layert2v_client.connection import RETRY_TIMEOUT_S, Connection, RetryBudget
+from layert2v_client.connection import Connection, RetryBudget
 from layert2v_client.convert import artifact_from_message
 from layert2v_client.errors import (
     Cancelled,
@@ -28,31 +27,14 @@ from layert2v_client.errors import (
     ServerUnavailable,
     TransferFailed,
 )
+from layert2v_client.transfer.file_hash import has_content, read_blocks
+from layert2v_client.transfer.options import ProgressCallback, TransferOptions
 from layert2v_client.types import Artifact, JobState, JobStatus
 
 PAGE_SIZE = 500
-# At most this much in one read, so that it can have a deadline and a line that hangs is noticed.
+# At most this much in one read, so that its deadline notices a connection that hangs.
 SEGMENT_BYTES = 16 * CHUNK_BYTES
 SEGMENT_TIMEOUT_S = 120.0
-
-ProgressCallback = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class TransferOptions:
-    """Options of an upload or a download.
-
-    ``report`` is called with bytes done and bytes in all. A connection that breaks is tried again
-    for ``retry_timeout_s`` seconds. ``path_map`` turns prefixes of the server's paths into this
-    machine's. ``link`` allows a hard link to a file of the server in place of a copy. Setting
-    ``stop`` cancels the transfer.
-    """
-
-    report: ProgressCallback | None = None
-    retry_timeout_s: float = RETRY_TIMEOUT_S
-    path_map: tuple[tuple[str, str], ...] = ()
-    link: bool = False
-    stop: threading.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -159,19 +141,19 @@ def _enclosing_folders(item: DownloadItem) -> Sequence[Path]:
 
 
 class _ProgressCounter:
-    """The bytes of the whole stack that have arrived."""
+    """The bytes of all files that have arrived."""
 
     def __init__(self, total: int, report: ProgressCallback | None) -> None:
         self._total = total
         self._report = report
-        self._whole_files = 0
+        self._finished_bytes = 0
 
     def advance(self, in_this_file: int) -> None:
         if self._report is not None:
-            self._report(self._whole_files + in_this_file, self._total)
+            self._report(self._finished_bytes + in_this_file, self._total)
 
     def finish_file(self, file_bytes: int) -> None:
-        self._whole_files += file_bytes
+        self._finished_bytes += file_bytes
         self.advance(0)
 
 
@@ -231,13 +213,13 @@ class _Download:
         with reading:
             self._partial.unlink(missing_ok=True)
             if self._try_link(source):
-                for block in _read_blocks(reading):
+                for block in read_blocks(reading):
                     digest.update(block)
                 if digest.hexdigest() != self._artifact.sha256:
                     self._partial.unlink()  # or the server's own file would be written on
                 return digest.hexdigest()
             with self._partial.open("wb") as file:
-                for block in _read_blocks(reading):
+                for block in read_blocks(reading):
                     self._raise_if_cancelled()
                     digest.update(block)
                     file.write(block)
@@ -262,7 +244,7 @@ class _Download:
         digest = hashlib.sha256()
         with partial.open("a+b") as file:
             file.seek(0)
-            for block in _read_blocks(file):
+            for block in read_blocks(file):
                 digest.update(block)
             while file.tell() < self._artifact.size_bytes:
                 self._raise_if_cancelled()
@@ -357,29 +339,5 @@ def _is_complete(item: DownloadItem) -> bool:
     )
 
 
-def has_content(path: Path, size_bytes: int, sha256: str) -> bool:
-    """Return whether ``path`` is a file with these bytes; one that cannot be read is not."""
-    try:
-        return path.stat().st_size == size_bytes and sha256_of(path) == sha256
-    except OSError:
-        return False
-
-
-def sha256_of(path: Path, stop: threading.Event | None = None) -> str:
-    """Return the hash of a file. Raises ``OSError``, and ``Cancelled`` when ``stop`` is set."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in _read_blocks(file):
-            if stop is not None and stop.is_set():
-                raise Cancelled
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _matches(path: Path, artifact: Artifact) -> bool:
     return has_content(path, artifact.size_bytes, artifact.sha256)
-
-
-def _read_blocks(file: IO[bytes]) -> Iterator[bytes]:
-    while block := file.read(CHUNK_BYTES):
-        yield block

@@ -19,7 +19,8 @@ from layert2v.v1 import artifacts_pb2
 from layert2v.wire import CHUNK_BYTES, MAX_FIND_FILES
 from layert2v_client.connection import Connection, RetryBudget
 from layert2v_client.errors import Cancelled, ClientError, InvalidRequest, ServerUnavailable
-from layert2v_client.transfer.download import TransferOptions, sha256_of
+from layert2v_client.transfer.file_hash import sha256_of
+from layert2v_client.transfer.options import TransferOptions
 
 SEGMENT_CHUNKS = 16  # a stream of its own, so that it can have a deadline
 SEGMENT_TIMEOUT_S = 120.0
@@ -89,7 +90,7 @@ class _Upload:
         self._budget = RetryBudget(options.retry_timeout_s, self._stop)
         media_type, _ = mimetypes.guess_type(file.path.name)
         self._begin = artifacts_pb2.BeginWrite(
-            # Of the request, not of the content alone: others may bring the same at this moment.
+            # Of the request, not of the content alone: others may upload the same at this moment.
             upload_id=str(uuid.uuid5(request_id, file.sha256)),
             size_bytes=file.size_bytes,
             sha256=file.sha256,
@@ -98,14 +99,14 @@ class _Upload:
 
     def run(self, done: int, total: int) -> None:
         """Upload it; ``done`` of ``total`` bytes of all files went before."""
-        offset, is_whole = self._query_committed()
-        while not is_whole:
+        offset, is_complete = self._query_committed()
+        while not is_complete:
             if self._stop.is_set():
                 raise Cancelled
             failure: ClientError
             try:
                 answer = self._send_segment(offset)
-                offset, is_whole = answer.committed_bytes, answer.HasField("artifact")
+                offset, is_complete = answer.committed_bytes, answer.HasField("artifact")
                 self._budget.reset()
                 if self._options.report is not None:
                     self._options.report(done + offset, total)
@@ -118,7 +119,7 @@ class _Upload:
                 self._check_content()
                 failure = error
             self._budget.pause(failure)
-            offset, is_whole = self._query_committed()
+            offset, is_complete = self._query_committed()
 
     def _query_committed(self) -> tuple[int, bool]:
         request = artifacts_pb2.QueryWriteRequest(upload_id=self._begin.upload_id)
