@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from layert2v_engine.model.autoencoder import PatchAutoencoder, decode_video
-from layert2v_engine.training.autoencoder_phase import ChunkConfig, DecoderPhase, fit
-from layert2v_engine.training.data import HELD_OUT_SEED, ClipSet, render_clips
+from layert2v_engine.training.autoencoder_phase import DecoderPhase
+from layert2v_engine.training.chunks import ChunkConfig, fit_encoder
 from layert2v_engine.world.clips import build_bank
+from layert2v_engine.world.dataset import HELD_OUT_SEED, ClipSet, render_clips
 
 STREAMS = ("comp", "bg", "fg", "matte", "shadow")
 FRAMES = 9
@@ -64,11 +65,17 @@ class Candidate:
         self.autoencoder = PatchAutoencoder(
             latent_channels=case.channels, spatial_factor=case.space, decoder_widths=case.widths
         )
+<<<<<<< HEAD
+        began = time.process_time()
+        fit_encoder(self.autoencoder, clips, chunks=1000)
+        self.fit_s = time.process_time() - began
+=======
         start = time.process_time()
         fit(self.autoencoder, clips, chunks=1000)
         self.fit_s = time.process_time() - start
+>>>>>>> main
         self.linear = quality(self.autoencoder, held_out)
-        self._phase = DecoderPhase(self.autoencoder, clips, held_out, ChunkConfig())
+        self._find_phase = DecoderPhase(self.autoencoder, clips, held_out, ChunkConfig())
         self._optimizer = torch.optim.AdamW(self.autoencoder.decoder.parameters())
 
     def train(self, until_s: float, budget_s: float) -> None:
@@ -80,7 +87,7 @@ class Candidate:
             rate = self.lr * min(1, (self.steps + 1) / WARMUP_STEPS, 2 - 2 * share)
             self._optimizer.param_groups[0]["lr"] = rate
             self._optimizer.zero_grad()
-            self._phase.loss(self.steps, share).backward()
+            self._find_phase.loss(self.steps, share).backward()
             nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
             self._optimizer.step()
             self.steps += 1
