@@ -11,7 +11,7 @@ import pytest
 
 from fakes import malformed_images
 from fakes.live_server import LiveServer, live_server, wait_until
-from fakes.pictures import write_stack
+from fakes.sample_stacks import write_stack
 from fakes.small_disk import small_disk
 from fakes.stack_requests import file_records, image_input, rerender, upload_missing
 from fakes.tiny_model import INFO, write_tiny_model

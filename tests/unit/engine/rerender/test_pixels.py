@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fakes.layer_files import frames
-from fakes.pictures import disc, read_exr
+from fakes.sample_stacks import disc, read_exr
 from fakes.tiny_model import write_tiny_model
 from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.spec import GenerateSpec
