@@ -1,4 +1,4 @@
-"""The client of LayerT2V: talk to a server, follow jobs, bring layer stacks home.
+"""The client of LayerT2V: call a server, follow jobs, download layer stacks.
 
     with connect("render01:7433", token=token) as client:
         job = client.submit(GenerateSpec(prompt="a red fox running through a snowy forest"))
@@ -36,8 +36,8 @@ from layert2v_client.errors import (
     TransferFailed,
 )
 from layert2v_client.jobs import Job, Watch
-from layert2v_client.local_server.process import EmbeddedServer
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.local_server import EmbeddedServer
+from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import (
     Artifact,
     Device,

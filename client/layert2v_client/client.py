@@ -1,4 +1,4 @@
-"""The front door: ``connect`` and what can be asked of a server."""
+"""The entry point: ``connect`` and the calls of a server."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from layert2v_client.convert import (
     status_from_message,
 )
 from layert2v_client.jobs import Job
-from layert2v_client.rerender_request import Input, Source, prepare
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.rerender_request import Input, Source, prepare_request
+from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobState, JobStatus, ServerInfo
 
 PAGE_SIZE = 100
@@ -29,11 +29,12 @@ SUBMIT_TIMEOUT_S = 90.0
 
 
 def connect(address: str, token: str | None = None, tls: Tls | bool | None = None) -> Client:
-    """A client for the server at ``address``, ``HOST:PORT`` or ``unix:PATH``.
+    """Return a client for the server at ``address``, ``HOST:PORT`` or ``unix:PATH``.
 
     ``tls`` None means plain to this machine and TLS to any other; True and False choose, and a
-    ``Tls`` names certificates. Nothing is sent yet: a server that is away shows at the first call.
-    Raises ``InvalidRequest`` for a malformed address or a certificate that cannot be read.
+    ``Tls`` names certificates. Nothing is sent yet: a server that does not answer shows at the
+    first call. Raises ``InvalidRequest`` for a malformed address or a certificate that cannot be
+    read.
     """
     check_address(address)
     if tls is None:
@@ -44,7 +45,7 @@ def connect(address: str, token: str | None = None, tls: Tls | bool | None = Non
 
 
 class Client(AbstractContextManager["Client"]):
-    """What can be asked of a server. May be used from several threads, and in a ``with`` block."""
+    """The calls of a server. May be used from several threads, and in a ``with`` block."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -53,16 +54,16 @@ class Client(AbstractContextManager["Client"]):
         self.close()
 
     def close(self) -> None:
-        """End the line to the server; jobs go on."""
+        """Close the connection to the server; jobs go on."""
         self._connection.close()
 
     @property
     def address(self) -> str:
-        """Of the server."""
+        """The address of the server."""
         return self._connection.address
 
     def info(self) -> ServerInfo:
-        """What the server is and can do. Raises ``ClientError``."""
+        """Return the server's version, models, limits and devices. Raises ``ClientError``."""
         request = server_pb2.GetServerInfoRequest()
         answer = self._connection.call(self._connection.server.GetServerInfo, request)
         return info_from_message(answer)
@@ -74,9 +75,9 @@ class Client(AbstractContextManager["Client"]):
         *,
         timeout_s: float = SUBMIT_TIMEOUT_S,
     ) -> Job:
-        """Ask for a job; it is queued when this returns.
+        """Submit a job; it is queued when this returns.
 
-        The same ``request_id`` again gives the same job, so a caller that may be restarted in
+        The same ``request_id`` again returns the same job, so a caller that may be restarted in
         between keeps its own. Raises ``InvalidRequest`` with the wrong fields, or ``ClientError``.
         """
         return self.create(create_request(spec, request_id or uuid.uuid4()), timeout_s=timeout_s)
@@ -89,11 +90,12 @@ class Client(AbstractContextManager["Client"]):
         request_id: uuid.UUID | None = None,
         options: TransferOptions | None = None,
     ) -> Job:
-        """Ask for a change of a stack, a folder or a job's name; it is queued when this returns.
+        """Submit a change of a stack, a folder or a job's name; it is queued when this returns.
 
         ``inputs`` has for each key of ``spec`` the pictures, or the donor: a folder or a job's
-        name. What the server lacks is brought first. ``Job.land`` brings the new state home.
-        Raises ``InvalidRequest`` with the wrong fields, ``ManifestError``, or ``ClientError``.
+        name. Files that the server lacks are uploaded first. ``Job.merge_into`` downloads the new
+        state. Raises ``InvalidRequest`` with the wrong fields, ``ManifestError``, or
+        ``ClientError``.
         """
         return self.create(self.prepare(stack, spec, inputs, request_id or uuid.uuid4(), options))
 
@@ -107,12 +109,12 @@ class Client(AbstractContextManager["Client"]):
         *,
         with_states: bool = True,
     ) -> jobs_pb2.CreateJobRequest:
-        """The first half of ``rerender``: check and upload; ``create`` is the other.
+        """Check a re-render, upload its files and return the request for ``create``.
 
-        ``with_states`` brings all states of a folder, not only what the change takes: the job can
-        then be fetched anywhere, and every state of it opened.
+        ``with_states`` uploads all states of a folder, not only what the change takes: the job can
+        then be downloaded anywhere, and every state of it opened.
         """
-        return prepare(
+        return prepare_request(
             self._connection,
             stack,
             spec,
@@ -125,16 +127,16 @@ class Client(AbstractContextManager["Client"]):
     def create(
         self, request: jobs_pb2.CreateJobRequest, *, timeout_s: float = SUBMIT_TIMEOUT_S
     ) -> Job:
-        """Ask for the job of ``request``; the same request again is the same job."""
+        """Submit ``request`` and return its job; the same request again returns the same job."""
         answer = self._connection.call(self._connection.jobs.CreateJob, request, timeout_s)
         return Job(self._connection, answer.name)
 
     def job(self, name: str) -> Job:
-        """The job called ``name``; nothing is asked yet."""
+        """Return the job called ``name``; nothing is sent yet."""
         return Job(self._connection, name)
 
     def jobs(self, states: Sequence[JobState] = ()) -> Iterator[JobStatus]:
-        """All jobs, newest first, fetched page by page; ``states`` keeps only some.
+        """Yield all jobs, newest first, page by page; ``states`` keeps only some.
 
         Raises ``ClientError``.
         """

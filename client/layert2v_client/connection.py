@@ -1,7 +1,7 @@
-"""One line to one server: address, TLS, token, limits, deadlines, and what is tried again.
+"""The connection to one server: address, TLS, token, limits, deadlines, retries.
 
-Knows how to call, not what is called. gRPC repeats calls that are harmless to repeat; streams that
-were cut are taken up again by their callers, with ``RetryBudget``.
+Knows how to call, not what is called. gRPC repeats calls that are idempotent; streams that broke
+are continued by their callers, with ``RetryBudget``.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Tls:
-    """How to trust the server and, with ``certificate`` and ``key``, how to be trusted. PEM files.
+    """Certificates, PEM files: of the server's authority, and of this client where it has one.
 
     ``authority`` is the certificate that signed the server's; None means the common public ones.
     """
@@ -98,7 +98,7 @@ class Connection:
     def call(
         self, method: Callable[..., R], request: object, timeout_s: float = CALL_TIMEOUT_S
     ) -> R:
-        """Ask and wait for the answer. Raises ``ClientError``."""
+        """Call a method and return its response. Raises ``ClientError``."""
         self._check_open()
         try:
             return method(request, timeout=timeout_s, metadata=self._metadata)
@@ -108,12 +108,12 @@ class Connection:
     def stream(
         self, method: Callable[..., R], request: object, timeout_s: float | None = None
     ) -> R:
-        """Start a stream; ``read`` gives its messages, its ``cancel`` ends it from any thread."""
+        """Start a stream; ``read`` yields its messages, its ``cancel`` ends it from any thread."""
         self._check_open()
         return method(request, timeout=timeout_s, metadata=self._metadata)
 
     def read(self, stream: Any) -> Iterator[Any]:
-        """The messages of a stream. Raises ``ClientError`` where it breaks."""
+        """Yield the messages of a stream. Raises ``ClientError`` where it breaks."""
         try:
             yield from stream
         except grpc.RpcError as error:
@@ -122,7 +122,7 @@ class Connection:
             stream.cancel()
 
     def close(self) -> None:
-        """End the line; streams that are open break."""
+        """Close the connection; open streams break."""
         self._closed = True
         self._channel.close()
 
@@ -140,9 +140,9 @@ class Connection:
 
 
 class RetryBudget:
-    """How long to go on after the line was cut. Every ``reset`` starts it anew.
+    """How long to retry after a connection broke; every ``reset`` starts the time anew.
 
-    ``stop`` wakes it: a pause that was stopped returns at once.
+    Setting ``stop`` ends a pause at once.
     """
 
     def __init__(self, limit_s: float, stop: threading.Event) -> None:
@@ -151,12 +151,12 @@ class RetryBudget:
         self.reset()
 
     def reset(self) -> None:
-        """Something arrived."""
+        """Start the time anew: something arrived."""
         self._until = time.monotonic() + self._limit_s
         self._pause_s = 0.2
 
     def pause(self, error: ClientError) -> None:
-        """Wait a little before the next try. Raises ``error`` when patience has run out."""
+        """Wait before the next try, or raise ``error`` when the time is over."""
         if time.monotonic() + self._pause_s > self._until:
             raise error
         self._stop.wait(self._pause_s)
@@ -164,7 +164,10 @@ class RetryBudget:
 
 
 def check_address(address: str) -> str:
-    """``host:port`` or ``unix:PATH`` as it is. Raises ``InvalidRequest`` for anything else."""
+    """Return ``address``, which is ``HOST:PORT`` or ``unix:PATH``.
+
+    Raises ``InvalidRequest`` for anything else.
+    """
     host, colon, port = address.rpartition(":")
     if address.startswith("unix:") and len(address) > len("unix:"):
         return address

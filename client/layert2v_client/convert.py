@@ -1,4 +1,4 @@
-"""Messages to data: the only file of the client that knows what the wire looks like.
+"""Conversion between messages and data: only this file of the client knows the messages.
 
 Specs and models, which both sides convert, are in ``layert2v.wire``.
 """
@@ -82,7 +82,10 @@ _PLAIN = {
 
 
 def create_request(spec: GenerateSpec, request_id: uuid.UUID) -> jobs_pb2.CreateJobRequest:
-    """The message that asks for a job. Raises ``InvalidRequest`` where the wire cannot hold it."""
+    """Return the message that submits a job.
+
+    Raises ``InvalidRequest`` if it cannot hold ``spec``.
+    """
     try:
         message = spec_to_message(spec)
     except (ValueError, TypeError) as error:
@@ -94,12 +97,12 @@ def create_request(spec: GenerateSpec, request_id: uuid.UUID) -> jobs_pb2.Create
 
 
 def state_to_number(state: JobState) -> jobs_pb2.JobState:
-    """The number of a state on the wire."""
+    """Return the number of a state in messages."""
     return _NUMBERS[state]
 
 
 def status_from_message(message: jobs_pb2.Job) -> JobStatus:
-    """A job at one revision."""
+    """Return a job at one revision."""
     return JobStatus(
         name=message.name,
         state=_STATES.get(message.state, JobState.unknown),
@@ -123,7 +126,7 @@ def status_from_message(message: jobs_pb2.Job) -> JobStatus:
 
 
 def update_from_message(message: jobs_pb2.JobUpdate) -> Update:
-    """One message of a watch."""
+    """Return one message of a watch."""
     preview = None
     if message.HasField("preview"):
         preview = Preview(message.preview.media_type, message.preview.data)
@@ -131,7 +134,7 @@ def update_from_message(message: jobs_pb2.JobUpdate) -> Update:
 
 
 def artifact_from_message(message: artifacts_pb2.Artifact) -> Artifact:
-    """One file of a job."""
+    """Return one file of a job."""
     return Artifact(
         name=message.name,
         path=message.path,
@@ -142,7 +145,7 @@ def artifact_from_message(message: artifacts_pb2.Artifact) -> Artifact:
 
 
 def info_from_message(message: server_pb2.ServerInfo) -> ServerInfo:
-    """What a server is and can do."""
+    """Return the server's version, models, limits and devices."""
     return ServerInfo(
         version=message.version,
         models=tuple(model_from_message(model) for model in message.models),
@@ -158,7 +161,10 @@ def info_from_message(message: server_pb2.ServerInfo) -> ServerInfo:
 
 
 def error_from_rpc(rpc_error: Any) -> ClientError:
-    """The client's error for a failed call (a ``grpc.RpcError`` that is also a ``grpc.Call``)."""
+    """Return the client's error for a failed call.
+
+    ``rpc_error`` is a ``grpc.RpcError`` that is also a ``grpc.Call``.
+    """
     kind = _ERRORS.get(rpc_error.code(), ServerFault)
     detail = _detail(rpc_error)
     if detail is None:

@@ -6,7 +6,7 @@ ClientError
 ├── NotPossible            not in this state, such as fetching a job that still runs
 ├── AccessDenied           the token is missing, wrong or may not do this
 ├── ServerBusy             over a limit; retry_after_s says when to come back, where known
-├── ServerUnavailable      the line is down or nobody answers in time
+├── ServerUnavailable      the connection is broken, or nobody answers in time
 ├── ServerFault            the server did something wrong
 ├── JobFailed              the job ended in an error
 ├── JobCancelled           the job was cancelled
@@ -24,7 +24,7 @@ from layert2v.spec import FieldViolation
 
 
 class ClientError(Exception):
-    """Anything the client can complain about."""
+    """Base of all errors of the client."""
 
     def __init__(self, reason: str, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class ClientError(Exception):
 
 
 class InvalidRequest(ClientError):
-    """The request cannot be answered as it is."""
+    """The request cannot be met as it is; ``violations`` name the fields."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class NotFound(ClientError):
 
 
 class NotPossible(ClientError):
-    """Not in this state."""
+    """The job or the stack is not in the right state."""
 
 
 class AccessDenied(ClientError):
@@ -70,7 +70,7 @@ class ServerBusy(ClientError):
 
 
 class ServerUnavailable(ClientError):
-    """The line is down or nobody answers in time."""
+    """The connection is broken, or nobody answers in time."""
 
 
 class ServerFault(ClientError):
@@ -94,7 +94,7 @@ class EmbeddedServerFailed(ClientError):
 
 
 class Cancelled(ClientError):
-    """The caller called it off."""
+    """The caller cancelled a transfer or a wait."""
 
     def __init__(self) -> None:
         super().__init__("STOPPED", "It was called off.")

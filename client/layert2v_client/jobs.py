@@ -1,4 +1,7 @@
-"""A job on a server: ask, follow, cancel, fetch. Knows only its name; the server has the truth."""
+"""A job on a server: status, cancel, watch, download.
+
+Holds only the job's name; the server has the rest.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,7 @@ from layert2v_client.errors import (
     JobFailed,
     ServerUnavailable,
 )
-from layert2v_client.transfer import download
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.transfer import TransferOptions, discard_partial, download_stack
 from layert2v_client.types import JobState, JobStatus, Update
 
 JOB_PREFIX = "jobs/"  # of every job's name, and of no stack's
@@ -35,7 +37,7 @@ class Job:
         self.name = name
 
     def status(self) -> JobStatus:
-        """The job as it is now. Raises ``NotFound`` or another ``ClientError``."""
+        """Return the job as it is now. Raises ``NotFound`` or another ``ClientError``."""
         request = jobs_pb2.GetJobRequest(name=self.name)
         return status_from_message(self._connection.call(self._connection.jobs.GetJob, request))
 
@@ -48,7 +50,7 @@ class Job:
         return status_from_message(self._connection.call(self._connection.jobs.CancelJob, request))
 
     def delete(self) -> None:
-        """Forget the job and its files. Raises ``NotPossible`` while it runs."""
+        """Delete the job and its files. Raises ``NotPossible`` while it runs."""
         request = jobs_pb2.DeleteJobRequest(name=self.name)
         self._connection.call(self._connection.jobs.DeleteJob, request)
 
@@ -61,7 +63,7 @@ class Job:
     ) -> Watch:
         """Follow the job to its end.
 
-        A line that was cut, also by a restart of the server, is taken up again for up to
+        A connection that breaks, also by a restart of the server, is tried again for up to
         ``retry_timeout_s`` seconds. ``from_revision`` is the last revision the caller has seen.
         """
         return Watch(self._connection, self.name, from_revision, previews, retry_timeout_s)
@@ -75,16 +77,16 @@ class Job:
         return require_success(self.status())
 
     def download(self, folder: Path, options: TransferOptions | None = None) -> Path:
-        """Bring the job's stack with all its states into ``folder``; what is there already is not
-        fetched again.
+        """Download the job's stack with all its states into ``folder``.
 
-        Raises ``NotPossible`` where the job has not succeeded, ``TransferFailed`` where a file
-        cannot be stored as it should, ``ClientError``.
+        Files that are there already are not downloaded again. Raises ``NotPossible`` where the job
+        has not succeeded, ``TransferFailed`` where a file cannot be stored as it should,
+        ``ClientError``.
         """
-        return download.download_stack(self._connection, self.status(), folder, options)
+        return download_stack(self._connection, self.status(), folder, options)
 
     def stack(self) -> Stack:
-        """The manifest that the finished job has written. Raises ``ClientError``."""
+        """Return the manifest that the finished job has written. Raises ``ClientError``."""
         return stack_history.made(self._connection, self.status())
 
     def merge_into(self, folder: Path, options: TransferOptions | None = None) -> Stack:
@@ -110,7 +112,7 @@ class Job:
         if status.rerender is not None and (folder / MANIFEST_NAME).exists():
             stack_history.forget(self._connection, status, folder)
         else:
-            download.discard_partial(self._connection, status, folder)
+            discard_partial(self._connection, status, folder)
 
 
 class Watch(AbstractContextManager["Watch"]):
@@ -189,7 +191,7 @@ class Watch(AbstractContextManager["Watch"]):
 
 
 def require_success(status: JobStatus) -> JobStatus:
-    """``status`` where the job succeeded. Raises ``JobFailed`` or ``JobCancelled``."""
+    """Return ``status`` if the job succeeded. Raises ``JobFailed`` or ``JobCancelled``."""
     if status.state is JobState.cancelled:
         raise JobCancelled("JOB_CANCELLED", "The job was cancelled.")
     if status.state is JobState.failed:

@@ -33,7 +33,7 @@ from layert2v.stack import (
 )
 from layert2v_client.connection import Connection
 from layert2v_client.errors import NotPossible, TransferFailed
-from layert2v_client.transfer.download import (
+from layert2v_client.transfer import (
     DownloadItem,
     TransferOptions,
     discard,

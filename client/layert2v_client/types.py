@@ -1,4 +1,4 @@
-"""What the client tells its callers: jobs, progress, files and servers as frozen data."""
+"""What the client returns: jobs, progress, files and servers as frozen data."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class JobStatus:
 
 @dataclass(frozen=True)
 class Preview:
-    """A small picture of unfinished work."""
+    """A small picture of unfinished work: an encoded file of ``media_type``."""
 
     media_type: str
     data: bytes
@@ -110,7 +110,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Device:
-    """What a worker of the server computes on."""
+    """A device that a worker of the server computes on."""
 
     name: str
     memory_bytes: int
@@ -119,7 +119,7 @@ class Device:
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """What a server is and can do; the first model is its default."""
+    """A server: version, models, limits, storage, devices; the first model is its default."""
 
     version: str
     models: tuple[ModelInfo, ...]

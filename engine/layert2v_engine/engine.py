@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from layert2v.rerender import RerenderSpec, followers, needs_model
+from layert2v.rerender import AffectedLayers, RerenderSpec, affected_layers
 from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
 from layert2v.stack import Role, Stack, slug
 from layert2v_engine.errors import (
@@ -32,11 +32,10 @@ from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.progress import Progress, ProgressReporter
 from layert2v_engine.prompting.planner import PromptPlan
-from layert2v_engine.rerender.execute import Redrawing, should_preview
+from layert2v_engine.rerender.execute import Rerender, apply_without_model, should_preview
 from layert2v_engine.rerender.latents import save_latents
-from layert2v_engine.rerender.prepare import prepare, rearrange
+from layert2v_engine.rerender.prepare import prepare_rerender
 from layert2v_engine.sampling.denoise import Step
-from layert2v_engine.stack import manifest
 from layert2v_engine.stack.editor import StackEditor
 from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.state_writer import ColorOptions
@@ -126,36 +125,34 @@ class Engine:
     def _rerender(
         self, spec: RerenderSpec, inputs: Mapping[str, Path], progress: ProgressReporter
     ) -> Stack:
-        base = manifest.read_base(progress.folder, spec.at)
-        name = spec.model or base.model
-        config = self._drawing(spec, base, name)
-        color_options = ColorOptions()
-        if config is not None:
-            source = config.info.source_colorspace
-            color_options = ColorOptions(source=source, shadow_domain=config.shadow_domain)
-        with (
-            StackEditor(progress.folder, at=spec.at, color_options=color_options) as editor,
-            closing(progress),
-        ):
+        with StackEditor(progress.folder, at=spec.at) as editor, closing(progress):
+            affected = affected_layers(spec, editor.base)
+            name = spec.model or editor.base.model
+            config = self._config_for(name, affected)
+            if config is not None:
+                source = config.info.source_colorspace
+                editor.set_color_options(
+                    ColorOptions(source=source, shadow_domain=config.shadow_domain)
+                )
             info = config.info if config else None
             seed = secrets.randbelow(MAX_NEW_SEED)
-            change = prepare(spec, progress.folder, editor.base, inputs, info, seed)
-            if not change.draws:
-                return rearrange(change, editor, progress)
+            plan = prepare_rerender(spec, editor, affected, inputs, info, seed)
+            if not plan.uses_model:
+                return apply_without_model(plan, editor, progress)
             progress.report("load", 0, 1, f"loading {name}")
             pipeline = self._pipeline(name)
             progress.report("load", 1, 1)
-            return Redrawing(change, editor, pipeline, progress).carry_out()
+            return Rerender(plan, editor, pipeline, progress).run()
 
-    def _drawing(self, spec: RerenderSpec, base: Stack, name: str) -> CheckpointConfig | None:
-        """What the model declares that draws for a request; None where nothing is drawn or it is
-        not here, which the validation says if it matters.
+    def _config_for(self, name: str, affected: AffectedLayers) -> CheckpointConfig | None:
+        """Return the declarations of the model that may take part in a re-render.
 
-        Raises BadCheckpoint where more than `ref` is to be drawn.
+        None where none takes part, or it is not here; the validation says so if that matters.
+        Raises BadCheckpoint where more than ``ref`` is generated.
         """
-        if not followers(spec, base):
+        if not affected.updates_ref:
             return None
-        absent = [ModelNotFound] if needs_model(spec, base) else [ModelNotFound, BadCheckpoint]
+        absent = [ModelNotFound] if affected.needs_model else [ModelNotFound, BadCheckpoint]
         with suppress(*absent):
             return self._config(name)
         return None

@@ -18,12 +18,11 @@ from diffusers.utils import logging as diffusers_logging
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
-from layert2v.spec import GenerateSpec, ModelInfo
+from layert2v.spec import CLEAN_CONDITIONING, GenerateSpec, ModelInfo
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.model.checkpoint import (
-    CLEAN_CONDITIONING,
     INDEX,
     CheckpointConfig,
     load_transformer,

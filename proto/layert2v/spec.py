@@ -1,4 +1,4 @@
-"""Requests and the models that can answer them, with one pure validation.
+"""The request to generate a stack, the models that can, and one pure validation.
 
 Knows the rules of a request, not how pictures are made: client, server and engine all call the
 same ``validate`` against the ``ModelInfo`` that the engine published.
@@ -34,7 +34,7 @@ _COLORSPACE_TITLES = MappingProxyType(
 
 @dataclass(frozen=True)
 class GenerateSpec:
-    """What the artist asks for.
+    """A new layer stack, as the artist asks for it.
 
     ``0`` in ``width``, ``height``, ``frames``, ``fps`` and ``steps``, a negative ``guidance`` and
     ``seed`` None mean "the model's default"; ``resolve`` fills them in. ``foreground_prompts`` may
@@ -61,7 +61,7 @@ class GenerateSpec:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What one model can do; all ranges include both ends.
+    """Description of one model: limits, defaults, abilities; ranges include both ends.
 
     Sizes are pixels and multiples of ``size_step``; frame counts are ``1 + k * frames_step``.
     ``vocabulary`` maps a kind (subject, action, place, time, colour; spot, heading, distance of a
@@ -101,28 +101,28 @@ class FieldViolation:
 
 
 def validate(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
-    """Everything that keeps ``model`` from answering ``spec``; empty when nothing does."""
-    found = [*_prompts(spec, model), *_size(spec, model), *_time(spec, model)]
+    """Return everything that keeps ``model`` from carrying out ``spec``."""
+    found = [*_check_prompts(spec, model), *_check_size(spec, model), *_check_time(spec, model)]
     if spec.seed is not None and not 0 <= spec.seed <= MAX_SEED:
         found.append(FieldViolation("seed", f"The seed must be between 0 and {MAX_SEED}."))
     if spec.steps != 0:
-        found += between("steps", "The number of steps", spec.steps, model.steps_range)
+        found += check_range("steps", "The number of steps", spec.steps, model.steps_range)
     if not math.isfinite(spec.guidance):
         found.append(FieldViolation("guidance", "The guidance must be a finite number."))
     elif spec.guidance >= 0:
-        found += between("guidance", "The guidance", spec.guidance, model.guidance_range)
+        found += check_range("guidance", "The guidance", spec.guidance, model.guidance_range)
     if spec.model != model.name:
         found.append(
             FieldViolation("model", f"This is the model {model.name!r}, not {spec.model!r}.")
         )
-    if _colorspace(spec.colorspace) not in model.colorspaces:
-        offered = ", ".join(_titled(name) for name in model.colorspaces)
+    if _colorspace_id(spec.colorspace) not in model.colorspaces:
+        offered = ", ".join(_with_title(name) for name in model.colorspaces)
         found.append(FieldViolation("colorspace", f"The colour space must be one of: {offered}."))
     return found
 
 
 def resolve(spec: GenerateSpec, model: ModelInfo, seed: int) -> GenerateSpec:
-    """The request with every default filled in; ``seed`` is used where the artist gave none."""
+    """Return the request with every default filled in; ``seed`` where the artist gave none."""
     return replace(
         spec,
         width=spec.width or model.default_width,
@@ -132,7 +132,7 @@ def resolve(spec: GenerateSpec, model: ModelInfo, seed: int) -> GenerateSpec:
         steps=spec.steps or model.default_steps,
         guidance=spec.guidance if spec.guidance >= 0 else model.default_guidance,
         seed=seed if spec.seed is None else spec.seed,
-        colorspace=_colorspace(spec.colorspace),
+        colorspace=_colorspace_id(spec.colorspace),
     )
 
 
@@ -170,10 +170,10 @@ def _nearest(value: float, limits: tuple[int, int], step: int, offset: int = 0) 
     return min(max(offset + round((value - offset) / step) * step, first), last)
 
 
-def between(
+def check_range(
     name: str, subject: str, value: float, limits: tuple[float, float]
 ) -> list[FieldViolation]:
-    """What is wrong with a ``value`` outside ``limits``; empty when nothing is."""
+    """Return what is wrong with a ``value`` outside ``limits``, which belong to the range."""
     low, high = limits
     if low <= value <= high:
         return []
@@ -182,7 +182,7 @@ def between(
 
 
 def spec_to_json(spec: GenerateSpec) -> dict[str, Any]:
-    """The request as JSON values."""
+    """Return the request as JSON values."""
     return {**asdict(spec), "foreground_prompts": list(spec.foreground_prompts)}
 
 
@@ -210,7 +210,7 @@ def spec_from_json(value: Any) -> GenerateSpec:
 
 
 def model_to_json(model: ModelInfo) -> dict[str, Any]:
-    """The model description as JSON values."""
+    """Return the model description as JSON values."""
     plain = {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in vars(model).items()
@@ -249,7 +249,7 @@ def model_from_json(value: Any) -> ModelInfo:
     return model
 
 
-def _prompts(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
+def _check_prompts(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
     found: list[FieldViolation] = []
     if not spec.prompt.strip():
         found.append(FieldViolation("prompt", "Write a prompt that says what should be seen."))
@@ -276,7 +276,7 @@ def _prompts(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
     return found
 
 
-def _size(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
+def _check_size(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
     found: list[FieldViolation] = []
     for name, value, limits in (
         ("width", spec.width, model.width_range),
@@ -284,7 +284,7 @@ def _size(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
     ):
         if value == 0:
             continue
-        outside = between(name, f"The {name}", value, limits)
+        outside = check_range(name, f"The {name}", value, limits)
         found += outside
         if not outside and value % model.size_step:
             message = f"The {name} must be a multiple of {model.size_step} pixels, not {value}."
@@ -292,10 +292,10 @@ def _size(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
     return found
 
 
-def _time(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
+def _check_time(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
     found: list[FieldViolation] = []
     if spec.frames != 0:
-        outside = between("frames", "The number of frames", spec.frames, model.frames_range)
+        outside = check_range("frames", "The number of frames", spec.frames, model.frames_range)
         found += outside
         if not outside and (spec.frames - 1) % model.frames_step:
             below = spec.frames - (spec.frames - 1) % model.frames_step
@@ -314,12 +314,13 @@ def _time(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
     return found
 
 
-def _colorspace(name: str) -> str:
-    """The id of a space by its id or its title."""
+def _colorspace_id(name: str) -> str:
+    """Return the id of a space by its id or its title."""
     titles = {title.lower(): known for known, title in _COLORSPACE_TITLES.items()}
     return titles.get(name.lower(), name)
 
 
-def _titled(colorspace: str) -> str:
+def _with_title(colorspace: str) -> str:
+    """Return an id of a space followed by what artists call it."""
     title = _COLORSPACE_TITLES.get(colorspace)
     return colorspace if title is None else f"{colorspace} = {title}"

@@ -1,11 +1,11 @@
 """8x against 16x space for the Mini's autoencoder, with as many numbers per pixel.
 
 Every encoder is fitted on the same clips by the engine's own code, then every decoder learns for
-the same CPU seconds with the engine's own loss; the cases take turns in slices. `24 at 8x` is the
+the same CPU seconds with the engine's own loss; the cases take turns in slices. ``24 at 8x`` is the
 baseline: cut into patches of 2 x 2 latents it gives the transformer the same tokens and numbers as
-`96 at 16x` latent by latent. PSNR is in dB over held-out clips; `noisy` is the composite through
-latents that are off by a tenth of each channel's deviation, as generated ones are. Times are CPU
-seconds, so that a busy machine does not decide.
+``96 at 16x`` latent by latent. PSNR is in dB over held-out clips; ``noisy`` is the composite
+through latents that are off by a tenth of each channel's deviation, as generated ones are. Times
+are CPU seconds, so that a busy machine does not decide.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from layert2v_engine.model.autoencoder import PatchAutoencoder, decode_video
-from layert2v_engine.training.autoencoder_phase import ChunkConfig, DecoderPhase, fit
-from layert2v_engine.training.data import HELD_OUT_SEED, ClipSet, render_clips
+from layert2v_engine.training.autoencoder_phase import DecoderPhase
+from layert2v_engine.training.chunks import ChunkConfig, fit_encoder
 from layert2v_engine.world.clips import build_bank
+from layert2v_engine.world.dataset import HELD_OUT_SEED, ClipSet, render_clips
 
 STREAMS = ("comp", "bg", "fg", "matte", "shadow")
 FRAMES = 9
@@ -41,7 +42,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """For the table."""
+        """Return the name for the table."""
         return f"{self.channels} at {self.space}x"
 
 
@@ -55,8 +56,8 @@ CASES = (
 )
 
 
-class Contestant:
-    """An autoencoder with a fitted encoder and a decoder on its way through the budget."""
+class Candidate:
+    """An autoencoder with a fitted encoder and a decoder that is being trained."""
 
     def __init__(self, case: Case, clips: ClipSet, held_out: ClipSet, lr: float) -> None:
         torch.manual_seed(0)
@@ -64,18 +65,18 @@ class Contestant:
         self.autoencoder = PatchAutoencoder(
             latent_channels=case.channels, spatial_factor=case.space, decoder_widths=case.widths
         )
-        began = time.process_time()
-        fit(self.autoencoder, clips, chunks=1000)
-        self.fit_s = time.process_time() - began
+        start = time.process_time()
+        fit_encoder(self.autoencoder, clips, chunks=1000)
+        self.fit_s = time.process_time() - start
         self.linear = quality(self.autoencoder, held_out)
         self._phase = DecoderPhase(self.autoencoder, clips, held_out, ChunkConfig())
         self._optimizer = torch.optim.AdamW(self.autoencoder.decoder.parameters())
 
     def train(self, until_s: float, budget_s: float) -> None:
-        """Go on until `until_s` CPU seconds are spent; the rate falls with the later half."""
+        """Go on until ``until_s`` CPU seconds are spent; the rate falls with the later half."""
         decoder = self.autoencoder.decoder
         while self.spent_s < until_s:
-            began = time.process_time()
+            start = time.process_time()
             share = self.spent_s / budget_s
             rate = self.lr * min(1, (self.steps + 1) / WARMUP_STEPS, 2 - 2 * share)
             self._optimizer.param_groups[0]["lr"] = rate
@@ -84,12 +85,12 @@ class Contestant:
             nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
             self._optimizer.step()
             self.steps += 1
-            self.spent_s += time.process_time() - began
+            self.spent_s += time.process_time() - start
 
 
 @torch.no_grad()
 def quality(autoencoder: PatchAutoencoder, clips: ClipSet) -> list[float]:
-    """PSNR of a round trip per stream, then of the composite through noisy latents."""
+    """Return PSNR in dB of a round trip per stream, and of the composite through noisy latents."""
     encoded = []
     squares = torch.zeros(len(STREAMS) + 1)
     batches = torch.arange(len(clips.scenes)).split(8)
@@ -109,68 +110,71 @@ def quality(autoencoder: PatchAutoencoder, clips: ClipSet) -> list[float]:
 
 
 def error(autoencoder: PatchAutoencoder, latents: Tensor, video: Tensor) -> Tensor:
-    """Mean square error of decoded latents, summed over clips."""
+    """Return the mean square error of decoded latents, summed over clips."""
     return (decode_video(autoencoder, latents) - video).square().mean((1, 2, 3, 4)).sum()
 
 
 @torch.no_grad()
-def decode_seconds(contestants: list[Contestant], clips: ClipSet, rounds: int) -> list[float]:
-    """The least CPU time of each to decode one stream of one clip, taking turns."""
+def decode_seconds(candidates: list[Candidate], clips: ClipSet, rounds: int) -> list[float]:
+    """Return the least CPU seconds of each to decode one stream of one clip, taking turns."""
     video = clips.streams(torch.arange(1))[:, 0]
-    latents = [c.autoencoder.encode_video(video) for c in contestants]
-    best = [float("inf")] * len(contestants)
+    latents = [c.autoencoder.encode_video(video) for c in candidates]
+    best = [float("inf")] * len(candidates)
     for _ in range(rounds):
-        for i, contestant in enumerate(contestants):
-            began = time.process_time()
-            decode_video(contestant.autoencoder, latents[i])
-            best[i] = min(best[i], time.process_time() - began)
+        for i, candidate in enumerate(candidates):
+            start = time.process_time()
+            decode_video(candidate.autoencoder, latents[i])
+            best[i] = min(best[i], time.process_time() - start)
     return best
 
 
-def material(run: Path | None, bank: Path | None, train: int, held: int) -> tuple[ClipSet, ClipSet]:
-    """Training and held-out clips: of a run folder, of a bank, or of a small world drawn now."""
+def load_clips(
+    run: Path | None, bank: Path | None, train: int, held: int
+) -> tuple[ClipSet, ClipSet]:
+    """Return training and held-out clips of a run folder, a bank, or a small world built now."""
     if run is not None:
         sets = ClipSet.load(run / "clips.safetensors"), ClipSet.load(run / "held_out.safetensors")
-        return part(sets[0], train), part(sets[1], held)
+        return first_clips(sets[0], train), first_clips(sets[1], held)
     with tempfile.TemporaryDirectory() as scratch:
         if bank is None:
             bank = Path(scratch)
             build_bank(bank, creatures_per_species=6, plates_per_scene=6, processes=1)
-        return drawn(bank, train, 0), drawn(bank, held, HELD_OUT_SEED)
+        return render_bank_clips(bank, train, 0), render_bank_clips(bank, held, HELD_OUT_SEED)
 
 
-def part(clips: ClipSet, count: int) -> ClipSet:
-    """The first clips of a set."""
+def first_clips(clips: ClipSet, count: int) -> ClipSet:
+    """Return the first clips of a set."""
     return ClipSet(pixels=clips.pixels[:count].clone(), scenes=clips.scenes[:count])
 
 
-def drawn(bank: Path, count: int, seed: int) -> ClipSet:
-    """Clips of a bank."""
+def render_bank_clips(bank: Path, count: int, seed: int) -> ClipSet:
+    """Render clips of a bank."""
     return render_clips(
         bank, count, first_seed=seed, frames=FRAMES, processes=1, report=lambda *_: None
     )
 
 
-def table(contestants: list[Contestant], held_out: ClipSet) -> None:
-    """PSNR per stream before and after training, then times, with the first case as baseline."""
-    seconds = decode_seconds(contestants, held_out, rounds=10)
-    trained = [quality(c.autoencoder, held_out) for c in contestants]
+def print_table(candidates: list[Candidate], held_out: ClipSet) -> None:
+    """Print PSNR per stream before and after training, then times, each against the first case."""
+    seconds = decode_seconds(candidates, held_out, rounds=10)
+    trained = [quality(c.autoencoder, held_out) for c in candidates]
     titles = (*STREAMS, "noisy", "vs base", "steps", "fit s", "decode s", "x base")
     print(f"{'':22}" + "".join(title.rjust(9) for title in titles))
-    for i, contestant in enumerate(contestants):
+    for i, candidate in enumerate(candidates):
         for name, figures, base in (
-            ("linear", contestant.linear, contestants[0].linear),
+            ("linear", candidate.linear, candidates[0].linear),
             ("trained", trained[i], trained[0]),
         ):
             cells = [f"{figure:.2f}" for figure in figures] + [f"{figures[0] - base[0]:+.2f}"]
             if name == "trained":
                 ratio = seconds[i] / seconds[0]
-                cells += [f"{contestant.steps}", f"{contestant.fit_s:.1f}"]
+                cells += [f"{candidate.steps}", f"{candidate.fit_s:.1f}"]
                 cells += [f"{seconds[i]:.4f}", f"{ratio:.2f}"]
-            print(f"{contestant.case.name:12} {name:9}" + "".join(cell.rjust(9) for cell in cells))
+            print(f"{candidate.case.name:12} {name:9}" + "".join(cell.rjust(9) for cell in cells))
 
 
 def main() -> None:
+    """Train every decoder for the budget and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--run", type=Path, help="a training run's folder, with its clips")
@@ -182,18 +186,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    clips, held_out = material(args.run, args.bank, args.clips, args.held_out)
+    clips, held_out = load_clips(args.run, args.bank, args.clips, args.held_out)
     print(
         f"{len(clips.scenes)} clips, {len(held_out.scenes)} held out, {args.budget:.0f} CPU seconds"
         f" per decoder at rate {args.lr:g}; PSNR in dB, `vs base` of comp, `decode s` per stream"
     )
-    contestants = [Contestant(case, clips, held_out, args.lr) for case in CASES]
+    candidates = [Candidate(case, clips, held_out, args.lr) for case in CASES]
     until = 0.0
     while until < args.budget:
         until = min(until + SLICE_S, args.budget)
-        for contestant in contestants:
-            contestant.train(until, args.budget)
-    table(contestants, held_out)
+        for candidate in candidates:
+            candidate.train(until, args.budget)
+    print_table(candidates, held_out)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 Rates are MB of uncompressed half pixels per second of CPU, so that a busy machine does not decide;
 the two sides take turns. The baseline opens, writes and closes a file with OpenImageIO and nothing
-else. `layer` adds what a delivered frame needs: tags, the temporary name, the check that the file
-is whole, its SHA-256. `frame` is the way from a decoded float picture: colour, premultiplication
-and rounding as well. `read` is our reading against OpenImageIO's.
+else. ``layer`` adds what a delivered frame needs: tags, the temporary name, the check that the file
+is whole, its SHA-256. ``frame`` is the way from a decoded float picture: color, premultiplication
+and rounding as well. ``read`` is our reading against OpenImageIO's.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from layert2v_engine.stack.writer import StackWriter
 
 
 def main() -> None:
+    """Print one row per compression."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--size", default="832x480", help="width x height")
     parser.add_argument("--rounds", type=int, default=5)
@@ -37,7 +38,7 @@ def main() -> None:
     args = parser.parse_args()
     width, height = (int(side) for side in args.size.split("x"))
     torch.set_num_threads(1)
-    straight = picture(height, width)
+    straight = sample_image(height, width)
     print(f"{width} x {height} RGBA half, {width * height * 8 / 1e6:.2f} MB a frame")
     print("MB per CPU second; ratios are to bare OpenImageIO writing, the last to its reading")
     titles = ("codec", "file MB", "bare", "layer", "ratio", "frame", "ratio", "read", "ratio")
@@ -48,8 +49,8 @@ def main() -> None:
         print(overlap(Path(folder), straight, args.rounds))
 
 
-def picture(height: int, width: int) -> Tensor:
-    """Straight display-referred `[4, H, W]` with the spectrum of a photograph and a soft matte."""
+def sample_image(height: int, width: int) -> Tensor:
+    """Return straight display-referred ``[4, H, W]``, a soft matte and the spectrum of a photo."""
     generator = torch.Generator().manual_seed(0)
     fy = torch.fft.fftfreq(height)[:, None]
     fx = torch.fft.rfftfreq(width)[None]
@@ -57,20 +58,20 @@ def picture(height: int, width: int) -> Tensor:
     noise = torch.randn(4, height, width, generator=generator)
     smooth = torch.fft.irfft2(torch.fft.rfft2(noise) * weight, s=(height, width))
     low, high = smooth.amin((1, 2), keepdim=True), smooth.amax((1, 2), keepdim=True)
-    made = (smooth - low) / (high - low) + 0.004 * noise
-    made[3] = ((made[3] - 0.5) * 12 + 0.5).clamp(0, 1)
-    return made
+    image = (smooth - low) / (high - low) + 0.004 * noise
+    image[3] = ((image[3] - 0.5) * 12 + 0.5).clamp(0, 1)
+    return image
 
 
 def compare(folder: Path, straight: Tensor, codec: str, rounds: int) -> str:
-    """One row of the table."""
+    """Return one row of the table."""
     options, path = ExrOptions(compression=codec), folder / "layer.exr"
     tags = Tags(colorspace="lin_ap1_scene", fps=24, frame=1001, comments="a red fox")
-    linearise = ColorConfig.load().transform("srgb_rec709_scene", "lin_ap1_scene")
+    to_linear = ColorConfig.load().transform("srgb_rec709_scene", "lin_ap1_scene")
 
     def convert() -> Tensor:
-        colour = torch.cat((linearise(straight[:3]), straight[3:])).movedim(0, -1)
-        return to_half(premultiply(colour))
+        color = torch.cat((to_linear(straight[:3]), straight[3:])).movedim(0, -1)
+        return to_half(premultiply(color))
 
     def layer(pixels: Tensor) -> None:
         exr.write(path, pixels, tags, options)
@@ -101,7 +102,7 @@ def compare(folder: Path, straight: Tensor, codec: str, rounds: int) -> str:
 
 
 def overlap(folder: Path, straight: Tensor, rounds: int) -> str:
-    """Wall time of delivering a stack of one layer, with one and with two writing threads."""
+    """Return the wall time of writing a stack of one layer with one and with two threads."""
     height, width = straight.shape[1:]
     walls: dict[int, float] = {}
     for number in range(rounds):
@@ -131,7 +132,7 @@ def overlap(folder: Path, straight: Tensor, rounds: int) -> str:
 
 
 def cpu_seconds(works: list[Callable[[], object]], rounds: int) -> list[float]:
-    """The least CPU time of each work, taking turns."""
+    """Return the least CPU seconds of each work, taking turns."""
     best = [np.inf] * len(works)
     for _ in range(rounds + 1):  # the first round warms up and may win nothing
         for number, work in enumerate(works):
@@ -142,7 +143,7 @@ def cpu_seconds(works: list[Callable[[], object]], rounds: int) -> list[float]:
 
 
 def bare_write(path: Path, array: np.ndarray, codec: str) -> None:
-    """What OpenImageIO needs to write these pixels, and nothing else."""
+    """Write half ``[H, W, 4]`` with OpenImageIO and nothing else."""
     spec = oiio.ImageSpec(array.shape[1], array.shape[0], 4, "half")
     spec.attribute("compression", codec)
     out = oiio.ImageOutput.create(str(path))
@@ -151,7 +152,7 @@ def bare_write(path: Path, array: np.ndarray, codec: str) -> None:
 
 
 def bare_read(path: Path) -> np.ndarray:
-    """What OpenImageIO needs to read them."""
+    """Read half ``[H, W, 4]`` with OpenImageIO and nothing else."""
     file = oiio.ImageInput.open(str(path))
     pixels: np.ndarray = file.read_image("half")
     file.close()

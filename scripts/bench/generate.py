@@ -1,8 +1,8 @@
 """Time of a job of the shipped model: whole, per denoising step, per decoded stream; peak memory.
 
-A whole job comes first, in a fresh process, so that the peak is its own. Then the step is taken in
-turns in four ways; the baseline is float32 with the two passes of guidance one after the other. CPU
-seconds do not depend on how busy the machine is, and ratios are of them; wall seconds also show
+A whole job comes first, in a fresh process, so that the peak is its own. Then the step is measured
+in turns in four ways; the baseline is float32 with the two passes of guidance one after the other.
+CPU seconds do not depend on how busy the machine is, and ratios are of them; wall seconds also show
 what threads bring.
 """
 
@@ -34,46 +34,46 @@ LAYOUT = StreamLayout.for_foregrounds(1)
 
 
 class Seconds(NamedTuple):
-    """What something took."""
+    """Wall-clock and processor seconds of a run."""
 
     wall: float
     cpu: float
 
 
-def taken(work: Callable[[], object]) -> Seconds:
-    """Run it once."""
+def measure(work: Callable[[], object]) -> Seconds:
+    """Run the work once; return its seconds."""
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def best(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, Seconds]:
-    """The least time of each, taking turns; the first round warms up."""
-    runs = {name: [taken(work)] for name, work in works.items()}
+def fastest_runs(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, Seconds]:
+    """Return the least time of each, taking turns; the first round warms up."""
+    runs = {name: [measure(work)] for name, work in works.items()}
     for _ in range(rounds):
         for name, work in works.items():
-            runs[name].append(taken(work))
+            runs[name].append(measure(work))
     return {name: Seconds(*map(min, zip(*times, strict=True))) for name, times in runs.items()}
 
 
-def jobs(model: str) -> None:
-    """Whole jobs: with loading, and again with the model in memory."""
+def measure_jobs(model: str) -> None:
+    """Measure whole jobs: with loading, and again with the model in memory."""
     spec, engine = GenerateSpec(prompt=PROMPT, seed=1, model=model), Engine()
     for name in ("job, model not loaded", "job, model in memory"):
         with tempfile.TemporaryDirectory() as folder:
-            row(name, taken(lambda out=folder: draw(engine, spec, Path(out))))
+            print_row(name, measure(lambda out=folder: generate_stack(engine, spec, Path(out))))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{'peak memory of the process':28}{peak:9.0f} MB")
 
 
-def draw(engine: Engine, spec: GenerateSpec, folder: Path) -> None:
-    """One stack."""
+def generate_stack(engine: Engine, spec: GenerateSpec, folder: Path) -> None:
+    """Generate one stack."""
     engine.generate(spec, folder / "stack", report=lambda _: None, cancelled=lambda: False)
 
 
-def steps(pipeline: LayeredPipeline, spec: GenerateSpec) -> dict[str, Callable[[], object]]:
-    """One guided denoising step in four ways."""
-    noise = latents(pipeline, spec)
+def step_runs(pipeline: LayeredPipeline, spec: GenerateSpec) -> dict[str, Callable[[], object]]:
+    """Return one guided denoising step in four ways."""
+    noise = make_noise(pipeline, spec)
     times = torch.full((1, len(LAYOUT)), 500.0)
     plan = pipeline.plan(spec)
     cond, uncond = (
@@ -105,44 +105,45 @@ def steps(pipeline: LayeredPipeline, spec: GenerateSpec) -> dict[str, Callable[[
     return works
 
 
-def decoding(pipeline: LayeredPipeline, spec: GenerateSpec) -> dict[str, Callable[[], object]]:
-    """One stream of the clip through either decoder."""
+def decoder_runs(pipeline: LayeredPipeline, spec: GenerateSpec) -> dict[str, Callable[[], object]]:
+    """Return the decoding of one stream of the clip by either decoder."""
     mean, std = pipeline.config.latents_mean_std(LAYOUT)
     decoder = StreamDecoder(pipeline.components.vae, pipeline.components.matte_vae, mean, std)
-    stream = latents(pipeline, spec)[:, 0]
+    stream = make_noise(pipeline, spec)[:, 0]
     return {
-        "decode a colour stream": lambda: list(decoder.decode_color(stream, 0)),
+        "decode a color stream": lambda: list(decoder.decode_color(stream, 0)),
         "decode a matte": lambda: list(decoder.decode_opacity(stream, 3)),
     }
 
 
-def latents(pipeline: LayeredPipeline, spec: GenerateSpec) -> Tensor:
-    """Noise [1, S, C, F, h, w] of the request's size."""
-    colour = pipeline.components.vae
-    frames = 1 + (spec.frames - 1) // colour.temporal_factor
-    size = (spec.height // colour.spatial_factor, spec.width // colour.spatial_factor)
-    return stream_noise(LAYOUT.names, (colour.latent_channels, frames, *size), 1)
+def make_noise(pipeline: LayeredPipeline, spec: GenerateSpec) -> Tensor:
+    """Return noise ``[1, S, C, F, h, w]`` of the request's size."""
+    vae = pipeline.components.vae
+    frames = 1 + (spec.frames - 1) // vae.temporal_factor
+    size = (spec.height // vae.spatial_factor, spec.width // vae.spatial_factor)
+    return stream_noise(LAYOUT.names, (vae.latent_channels, frames, *size), 1)
 
 
-def row(name: str, seconds: Seconds, ratio: float | None = None) -> None:
-    """One line of the table."""
+def print_row(name: str, seconds: Seconds, ratio: float | None = None) -> None:
+    """Print one line of the table."""
     tail = "" if ratio is None else f"  x{ratio:.2f}"
     print(f"{name:28}{seconds.wall:9.3f} s wall{seconds.cpu:9.3f} s CPU{tail}")
 
 
 @torch.no_grad()
 def main() -> None:
+    """Print whole jobs, steps and decoders."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default="mini")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=8)
     args = parser.parse_args()
     torch.set_num_threads(args.threads[0])
-    able = torch.cpu.get_capabilities()
-    bfloat16 = [name for name in ("avx512_bf16", "amx_bf16") if able.get(name)]
+    capabilities = torch.cpu.get_capabilities()
+    bfloat16 = [name for name in ("avx512_bf16", "amx_bf16") if capabilities.get(name)]
     print(f"torch {torch.__version__}, bfloat16 in hardware: {', '.join(bfloat16) or 'no'}")
     print(f"\nwhole jobs, {args.threads[0]} thread(s)")
-    jobs(args.model)
+    measure_jobs(args.model)
     pipeline = LayeredPipeline.from_pretrained(args.model)
     spec = resolve(GenerateSpec(prompt=PROMPT, model=args.model), pipeline.info, 1)
     for threads in args.threads:
@@ -151,11 +152,11 @@ def main() -> None:
             f"\n{spec.width} x {spec.height}, {spec.frames} frames, {len(LAYOUT)} streams,"
             f" {threads} thread(s), best of {args.rounds}; a job has {spec.steps} steps"
         )
-        times = best(steps(pipeline, spec), args.rounds)
+        times = fastest_runs(step_runs(pipeline, spec), args.rounds)
         for name, seconds in times.items():
-            row(f"step, {name}", seconds, times[BASELINE].cpu / seconds.cpu)
-        for name, seconds in best(decoding(pipeline, spec), args.rounds).items():
-            row(name, seconds)
+            print_row(f"step, {name}", seconds, times[BASELINE].cpu / seconds.cpu)
+        for name, seconds in fastest_runs(decoder_runs(pipeline, spec), args.rounds).items():
+            print_row(name, seconds)
 
 
 if __name__ == "__main__":

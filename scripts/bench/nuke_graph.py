@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 from fakes.nk_session import PluginSession
 from fakes.nk_stacks import rerender_layers
-from fakes.pictures import write_stack
+from fakes.sample_stacks import write_stack
 
 RUNS = 30
 

@@ -1,9 +1,9 @@
-"""What drawing one layer again costs, against drawing the whole scene: denoising and decoding.
+"""The cost of re-rendering one layer against generating the whole scene: denoising, decoding.
 
 A checkpoint's networks are used as the engine uses them, with its own solver, steps and guidance.
 Where it declares no one-way attention they are used as if it did, and what is given is noise, so
 only times mean something: processor seconds on one thread, with prompts that were encoded before.
-Both drawings alternate, and the ratio is the median over pairs, so that other work on the machine
+Both runs alternate, and the ratio is the median over pairs, so that other work on the machine
 cancels out. The bar is active / all + 0.1.
 Example: python scripts/bench/rerender.py --pairs 7
 """
@@ -20,9 +20,9 @@ import torch
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.pipeline import LayeredPipeline, SamplingRequest
 
-BAR = 0.1
-FIGURES = ("a fox running", "a bear walking")
-PLACE = "a forest at night"
+MARGIN = 0.1
+SUBJECTS = ("a fox running", "a bear walking")
+BACKGROUND = "a forest at night"
 
 
 def main() -> None:
@@ -44,29 +44,29 @@ def main() -> None:
     for streams in args.streams:
         layout = StreamLayout(StreamLayout.for_foregrounds(2).streams[:streams])
         for layer in ("background", "foreground_02" if streams > 5 else "foreground_01"):
-            active = drawn_with(layout, layer)
+            active = active_streams(layout, layer)
             if len(active) < streams:
-                whole = scene(pipeline, layout, layout.names, args.steps)
-                again = scene(pipeline, layout, active, args.steps)
-                tell(layer, active, layout, alternately(pipeline, whole, again, args.pairs))
+                whole = sampling_request(pipeline, layout, layout.names, args.steps)
+                again = sampling_request(pipeline, layout, active, args.steps)
+                print_row(layer, active, layout, measure_pairs(pipeline, whole, again, args.pairs))
 
 
 def as_one_way(pipeline: LayeredPipeline, guided: tuple[float, float] | None) -> LayeredPipeline:
-    """The networks, declared to be trained for frozen streams, guided at other noise levels."""
+    """Return the networks as trained for frozen streams, guided at the given noise levels."""
     config = pipeline.config
-    able = tuple({*config.info.abilities, "clean_conditioning"})
+    abilities = tuple({*config.info.abilities, "clean_conditioning"})
     low, high = guided or config.guidance_interval
     config = replace(
         config,
-        info=replace(config.info, abilities=able),
+        info=replace(config.info, abilities=abilities),
         frozen_attention="one_way",
         guidance_interval=(low, high),
     )
     return LayeredPipeline(config, pipeline.components, pipeline.device)
 
 
-def drawn_with(layout: StreamLayout, layer: str) -> tuple[str, ...]:
-    """The streams that are drawn with a layer: its own, and the composite."""
+def active_streams(layout: StreamLayout, layer: str) -> tuple[str, ...]:
+    """Return the streams that are generated for a layer: its own, and the composite."""
     number = layout.streams[layout.index(layer)].foreground
     return tuple(
         stream.name
@@ -75,15 +75,15 @@ def drawn_with(layout: StreamLayout, layer: str) -> tuple[str, ...]:
     )
 
 
-def scene(
+def sampling_request(
     pipeline: LayeredPipeline, layout: StreamLayout, active: tuple[str, ...], steps: int
 ) -> SamplingRequest:
-    """What is asked for; the other streams are given, as noise."""
+    """Return a request for the active streams; the others are frozen, as noise."""
     info = pipeline.info
     frozen = tuple(name for name in layout.names if name not in active)
-    asked = SamplingRequest(
+    request = SamplingRequest(
         layout=layout,
-        plan=pipeline.plan_layers(FIGURES[: layout.foregrounds], PLACE, ""),
+        plan=pipeline.plan_layers(SUBJECTS[: layout.foregrounds], BACKGROUND, ""),
         frames=info.default_frames,
         height=info.default_height,
         width=info.default_width,
@@ -92,42 +92,42 @@ def scene(
         guidance=info.default_guidance,
         frozen=frozen,
     )
-    shape = pipeline.latent_shape(asked)
-    return replace(asked, init_latents={name: torch.randn(shape) for name in frozen})
+    shape = pipeline.latent_shape(request)
+    return replace(request, init_latents={name: torch.randn(shape) for name in frozen})
 
 
-def alternately(
+def measure_pairs(
     pipeline: LayeredPipeline, whole: SamplingRequest, again: SamplingRequest, pairs: int
 ) -> list[tuple[float, float]]:
-    """Processor seconds of both, pair by pair, after one pair to warm up."""
-    taken = [(seconds(pipeline, whole), seconds(pipeline, again)) for _ in range(pairs + 1)]
-    return taken[1:]
+    """Return processor seconds of both, pair by pair, after one pair to warm up."""
+    durations = [(seconds(pipeline, whole), seconds(pipeline, again)) for _ in range(pairs + 1)]
+    return durations[1:]
 
 
-def seconds(pipeline: LayeredPipeline, asked: SamplingRequest) -> float:
-    """Processor seconds to draw a scene and decode what is not frozen."""
-    began = time.process_time()
-    latents = pipeline.sample_request(asked)
-    names = [name for name in asked.layout.names if name not in asked.frozen]
+def seconds(pipeline: LayeredPipeline, request: SamplingRequest) -> float:
+    """Return processor seconds to generate a scene and decode what is not frozen."""
+    start = time.process_time()
+    latents = pipeline.sample_request(request)
+    names = [name for name in request.layout.names if name not in request.frozen]
     with torch.no_grad():
-        for _ in pipeline.decode_streams(latents, asked.layout, names):
+        for _ in pipeline.decode_streams(latents, request.layout, names):
             pass
-    return time.process_time() - began
+    return time.process_time() - start
 
 
-def tell(
-    layer: str, active: tuple[str, ...], layout: StreamLayout, taken: list[tuple[float, float]]
+def print_row(
+    layer: str, active: tuple[str, ...], layout: StreamLayout, durations: list[tuple[float, float]]
 ) -> None:
-    """One line of figures."""
-    ratios = [again / whole for whole, again in taken]
+    """Print one line of figures."""
+    ratios = [again / whole for whole, again in durations]
     share = len(active) / len(layout)
-    verdict = "ok" if median(ratios) <= share + BAR else "MISSED"
+    result = "ok" if median(ratios) <= share + MARGIN else "MISSED"
     print(
         f"streams={len(layout)} drawn={layer} active={len(active)} "
-        f"whole_s={median(whole for whole, _ in taken):.2f} "
-        f"again_s={median(again for _, again in taken):.2f} ratio={median(ratios):.3f} "
+        f"whole_s={median(whole for whole, _ in durations):.2f} "
+        f"again_s={median(again for _, again in durations):.2f} ratio={median(ratios):.3f} "
         f"({min(ratios):.3f} to {max(ratios):.3f}) active/all={share:.3f} "
-        f"bar={share + BAR:.3f} {verdict}",
+        f"bar={share + MARGIN:.3f} {result}",
         flush=True,
     )
 

@@ -1,6 +1,6 @@
 """Time of one training step of the Mini's transformer, as ratios to stock Wan with layers added.
 
-Baseline `per-token`: diffusers' Wan on the serialised clip with one time per token and one dense
+Baseline ``per-token``: diffusers' Wan on the serialised clip with one time per token and one dense
 [queries x keys] text mask, the way the authors' code does layers. Both run in bfloat16 autocast, in
 turns, and the fastest step counts. Example: python scripts/bench/transformer_step.py --threads 1
 """
@@ -48,37 +48,37 @@ class DenseText(WanAttnProcessor):
 
 
 def batch(size: int, frames: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Latents [B, S, C, F, h, w], times [B, S] and text [B, P, L, D]."""
+    """Return latents ``[B, S, C, F, h, w]``, times ``[B, S]`` and text ``[B, P, L, D]``."""
     latents = torch.randn(size, len(LAYOUT), MINI["in_channels"], frames, *LATENT)
     text = torch.randn(size, len(LAYOUT.prompts), TEXT_TOKENS, MINI["text_dim"])
     return latents, torch.rand(size, len(LAYOUT)) * 1000, text
 
 
 def layered_step(size: int, frames: int, *, compiled: bool) -> Callable[[], Tensor]:
-    """A forward pass of ours; its result is what to call backward on."""
+    """Return a forward pass of ours; call backward on its result."""
     model = LayeredWanTransformer3DModel(**MINI)
     if compiled:
         for block in model.blocks:
             block.compile(fullgraph=True, dynamic=False)
     latents, times, text = batch(size, frames)
     mask = torch.ones(text.shape[:3], dtype=torch.bool)
-    arguments = {
+    inputs = {
         "roles": range(len(LAYOUT)),
         "attended_prompts": LAYOUT.attended_prompts,
         "prompt_mask": mask,
     }
-    return lambda: model(latents, times, text, **arguments).sample.float().square().mean()
+    return lambda: model(latents, times, text, **inputs).sample.float().square().mean()
 
 
 def per_token_step(size: int, frames: int) -> Callable[[], Tensor]:
-    """A forward pass of the baseline."""
+    """Return a forward pass of the baseline."""
     model = WanTransformer3DModel(**MINI)
     latents, times, text = batch(size, frames)
     tokens = frames * LATENT[0] * LATENT[1] // PATCH**2
-    heard = torch.zeros(len(LAYOUT), len(LAYOUT.prompts), dtype=torch.bool)
+    attended = torch.zeros(len(LAYOUT), len(LAYOUT.prompts), dtype=torch.bool)
     for stream, prompts in enumerate(LAYOUT.attended_prompts):
-        heard[stream, list(prompts)] = True
-    dense = heard.repeat_interleave(tokens, 0).repeat_interleave(TEXT_TOKENS, 1)[None, None]
+        attended[stream, list(prompts)] = True
+    dense = attended.repeat_interleave(tokens, 0).repeat_interleave(TEXT_TOKENS, 1)[None, None]
     for block in model.blocks:
         block.attn2.set_processor(DenseText(dense))
     clip, per_token = latents.transpose(1, 2).flatten(2, 3), times.repeat_interleave(tokens, 1)
@@ -87,7 +87,7 @@ def per_token_step(size: int, frames: int) -> Callable[[], Tensor]:
 
 
 def seconds(forward: Callable[[], Tensor]) -> tuple[float, float]:
-    """Wall-clock and CPU seconds of one forward and backward pass."""
+    """Return wall-clock and CPU seconds of one forward and backward pass."""
     wall, cpu = time.perf_counter(), time.process_time()
     with torch.autocast("cpu", torch.bfloat16):
         loss = forward()
@@ -96,16 +96,17 @@ def seconds(forward: Callable[[], Tensor]) -> tuple[float, float]:
 
 
 def main() -> None:
+    """Print one line per case and network."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     warnings.filterwarnings("ignore", message="Mismatch dtype")  # stock Wan under autocast
     torch.manual_seed(0)
-    print(f"torch {torch.__version__}, {arguments.threads} thread(s), best of {arguments.steps}")
-    for case in arguments.cases:
+    print(f"torch {torch.__version__}, {args.threads} thread(s), best of {args.steps}")
+    for case in args.cases:
         size, frames = CASES[case]
         steps = {
             "per-token (baseline)": per_token_step(size, frames),
@@ -114,11 +115,13 @@ def main() -> None:
         }
         for step in steps.values():
             seconds(step)  # allocations and compilation
-        taken = {name: [] for name in steps}
-        for _ in range(arguments.steps):
+        durations = {name: [] for name in steps}
+        for _ in range(args.steps):
             for name, step in steps.items():
-                taken[name].append(seconds(step))
-        best = {name: [min(t) for t in zip(*times, strict=True)] for name, times in taken.items()}
+                durations[name].append(seconds(step))
+        best = {
+            name: [min(t) for t in zip(*times, strict=True)] for name, times in durations.items()
+        }
         base = best["per-token (baseline)"][1]
         for name, (wall, cpu) in best.items():
             print(

@@ -32,7 +32,7 @@ from layert2v_server.executors.base import Executor
 from layert2v_server.executors.process import ProcessExecutor, worker_command
 from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.scheduler import Scheduler
-from layert2v_server.service.sources import Sources
+from layert2v_server.service.sources import SourceResolver
 from layert2v_server.service.submission import JobSubmission
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.content_index import ContentIndex
@@ -198,7 +198,7 @@ async def _listen(
 
 def _add_services(server: Any, config: Config, components: Components) -> health.HealthServicer:
     monitor, artifacts, uploads = components.monitor, components.artifacts, components.uploads
-    sources = Sources(monitor.store, artifacts, components.content_index)
+    sources = SourceResolver(monitor.store, artifacts, components.content_index)
     submission = JobSubmission(
         monitor, artifacts, sources, components.executors, lambda: secrets.randbelow(MAX_SEED)
     )

@@ -17,13 +17,10 @@ from layert2v.rerender import (
     DonorLayer,
     Plate,
     RerenderSpec,
-    followers,
-    needs_model,
-    resolve_rerender,
+    affected_layers,
     validate_donor,
-    validate_rerender,
 )
-from layert2v.spec import MAX_SEED, ModelInfo
+from layert2v.spec import MAX_SEED, FieldViolation, ModelInfo
 from layert2v.stack import FileRecord, FlattenedSequence, HistoryEntry, Role, Stack
 from layert2v.v1 import jobs_pb2
 
@@ -42,6 +39,19 @@ def with_owl() -> Stack:
     """The example with a second foreground on top."""
     owl = (layer("shadow_02", Role.shadow, "fg_02"), layer("fg_02", Role.foreground))
     return replace(STACK, layers=(*STACK.layers, *owl))
+
+
+def violations(spec: RerenderSpec, stack: Stack, model: ModelInfo | None) -> list[FieldViolation]:
+    return rerender.validate_rerender(spec, stack, affected_layers(spec, stack), model)
+
+
+def uses_model(spec: RerenderSpec, model: ModelInfo | None) -> bool:
+    return rerender.uses_model(STACK, affected_layers(spec, STACK), model)
+
+
+def resolve(spec: RerenderSpec, model: ModelInfo | None, seed: int) -> RerenderSpec:
+    affected = affected_layers(spec, STACK)
+    return rerender.resolve_rerender(spec, STACK, affected, model, seed)
 
 
 @given(rerenders)
@@ -78,7 +88,7 @@ def test_other_json_is_refused(change: dict[str, Any], words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "drawn"),
+    ("spec", "dependent"),
     [
         (FOX, ("shadow_01", "ref")),
         (replace(FOX, frozen=("shadow_01",)), ("ref",)),
@@ -96,10 +106,11 @@ def test_other_json_is_refused(change: dict[str, Any], words: str) -> None:
         (RerenderSpec("remove", ("fg_01",)), ()),
     ],
 )
-def test_what_follows(spec: RerenderSpec, drawn: tuple[str, ...]) -> None:
-    assert followers(spec, STACK) == drawn
-    assert rerender.draws(spec, STACK, MINI) == bool(drawn)
-    assert validate_rerender(spec, STACK, MINI) == []
+def test_dependent_layers(spec: RerenderSpec, dependent: tuple[str, ...]) -> None:
+    affected = affected_layers(spec, STACK)
+    assert (*affected.dependent, *(("ref",) if affected.updates_ref else ())) == dependent
+    assert uses_model(spec, MINI) == bool(dependent)
+    assert violations(spec, STACK, MINI) == []
 
 
 @pytest.mark.parametrize(
@@ -114,22 +125,22 @@ def test_what_follows(spec: RerenderSpec, drawn: tuple[str, ...]) -> None:
         (RerenderSpec("remove", ("fg_01",)), False),
     ],
 )
-def test_ref_alone_is_drawn_only_where_a_model_can(spec: RerenderSpec, needed: bool) -> None:
+def test_ref_alone_is_generated_only_where_a_model_can(spec: RerenderSpec, needed: bool) -> None:
     small = replace(MINI, width_range=(16, 48))
     for model in (None, small, replace(MINI, abilities=())):
-        assert needs_model(spec, STACK) == rerender.draws(spec, STACK, model) == needed
-        assert bool(validate_rerender(spec, STACK, model)) == needed
+        assert affected_layers(spec, STACK).needs_model == uses_model(spec, model) == needed
+        assert bool(violations(spec, STACK, model)) == needed
 
 
-def test_a_model_that_draws_ref_says_which_numbers_it_takes() -> None:
+def test_a_model_that_generates_ref_says_which_numbers_it_takes() -> None:
     wrong = replace(PLATE, steps=101)
-    assert [found.field for found in validate_rerender(wrong, STACK, MINI)] == ["steps"]
-    assert validate_rerender(wrong, STACK, None) == []
+    assert [found.field for found in violations(wrong, STACK, MINI)] == ["steps"]
+    assert violations(wrong, STACK, None) == []
 
 
 def test_a_new_order_needs_no_model() -> None:
     upside_down = RerenderSpec("reorder", ("bg", "fg_02", "fg_01"))
-    assert validate_rerender(upside_down, with_owl(), None) == []
+    assert violations(upside_down, with_owl(), None) == []
 
 
 WRONG: list[tuple[RerenderSpec, str, str]] = [
@@ -178,7 +189,7 @@ WRONG: list[tuple[RerenderSpec, str, str]] = [
 
 @pytest.mark.parametrize(("spec", "field", "words"), WRONG)
 def test_one_wrong_field_one_sentence(spec: RerenderSpec, field: str, words: str) -> None:
-    (found,) = validate_rerender(spec, STACK, MINI)
+    (found,) = violations(spec, STACK, MINI)
     assert found.field == field
     assert words in found.message
 
@@ -194,17 +205,17 @@ def test_one_wrong_field_one_sentence(spec: RerenderSpec, field: str, words: str
     ],
 )
 def test_a_model_that_cannot(model: ModelInfo | None, words: str) -> None:
-    (found,) = validate_rerender(FOX, STACK, model)
+    (found,) = violations(FOX, STACK, model)
     assert (found.field, words in found.message) == ("model", True)
-    assert validate_rerender(PLATE, STACK, model) == []
+    assert violations(PLATE, STACK, model) == []
 
 
 def test_a_model_with_fewer_foregrounds_changes_one_after_another() -> None:
     small, stack = replace(MINI, max_foregrounds=1), with_owl()
     for layers in (("fg_01",), ("fg_02",), ("shadow_02",), ("bg",), ("bg", "fg_01")):
-        assert validate_rerender(RerenderSpec("regenerate", layers), stack, small) == []
+        assert violations(RerenderSpec("regenerate", layers), stack, small) == []
     for layers in (("fg_01", "fg_02"), ("bg", "fg_02"), ("fg_01", "shadow_02")):
-        (found,) = validate_rerender(RerenderSpec("regenerate", layers), stack, small)
+        (found,) = violations(RerenderSpec("regenerate", layers), stack, small)
         assert "one after another" in found.message
 
 
@@ -229,12 +240,12 @@ def test_a_donor_that_cannot_give(donor: DonorLayer, field: str, words: str) -> 
 
 
 def test_resolve_fills_every_default_and_keeps_what_was_given() -> None:
-    full = resolve_rerender(replace(FOX, guidance=0.0), STACK, MINI, seed=11)
+    full = resolve(replace(FOX, guidance=0.0), MINI, seed=11)
     assert (full.at, full.model, full.seed, full.steps, full.guidance) == (1, "mini", 11, 30, 0.0)
-    assert resolve_rerender(replace(full, seed=0), STACK, MINI, seed=11).seed == 0
-    plate = resolve_rerender(PLATE, STACK, None, seed=11)
+    assert resolve(replace(full, seed=0), MINI, seed=11).seed == 0
+    plate = resolve(PLATE, None, seed=11)
     assert (plate.steps, plate.seed) == (0, None)  # nothing is drawn
-    assert resolve_rerender(PLATE, STACK, MINI, seed=11).seed == 11  # ref is
+    assert resolve(PLATE, MINI, seed=11).seed == 11  # ref is
 
 
 def test_a_name_that_any_state_had_is_not_used_for_something_else() -> None:
@@ -244,10 +255,10 @@ def test_a_name_that_any_state_had_is_not_used_for_something_else() -> None:
 
 
 def test_the_files_that_are_needed() -> None:
-    needed = {file.path for file in rerender.source_files(FOX, STACK)}
+    needed = {file.path for file in rerender.source_files(STACK, affected_layers(FOX, STACK))}
     assert len(needed) == 3 * 2 + 1  # three layers, and the latents of one
     assert not any(path.startswith(("comp", "ref", "preview")) for path in needed)
-    kept = {file.path for file in rerender.source_files(PLATE, STACK)}
+    kept = {file.path for file in rerender.source_files(STACK, affected_layers(PLATE, STACK))}
     assert {path.split("/")[0] for path in kept - needed} == {"ref"}
 
 
@@ -264,5 +275,5 @@ def test_the_files_a_donor_gives() -> None:
 
 def test_every_key_once() -> None:
     spec = replace(FOX, masks={"fg_01": "m", "shadow_01": "m"})
-    assert rerender.input_keys(spec) == ("m",)
-    assert rerender.input_keys(replace(DONOR, masks={"shadow_01": "m"})) == ("other", "m")
+    assert spec.input_keys == ("m",)
+    assert replace(DONOR, masks={"shadow_01": "m"}).input_keys == ("other", "m")

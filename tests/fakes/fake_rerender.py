@@ -14,7 +14,13 @@ from pathlib import Path
 from PIL import Image
 
 from layert2v import stack as manifest
-from layert2v.rerender import RerenderSpec, drawn, draws, rerender_to_json, shadow_of
+from layert2v.rerender import (
+    RerenderSpec,
+    affected_layers,
+    rerender_to_json,
+    shadow_of,
+    uses_model,
+)
 from layert2v.spec import ModelInfo
 from layert2v.stack import FileRecord, FlattenedSequence, HistoryEntry, Layer, Role, Stack
 
@@ -39,6 +45,7 @@ class FakeRerender:
         self.spec, self.folder, self.inputs, self.steps = spec, folder, inputs, steps
         self.report, self.frame_s = report, frame_s
         self.start = manifest.read_start(folder, spec.at)
+        self.generated = affected_layers(spec, self.start).generated
         self.versions: dict[str, int] = {}
 
     def run(self) -> Stack:
@@ -71,7 +78,7 @@ class FakeRerender:
         if self.spec.action == "add":
             (name,) = self.spec.layers
             shadow = name.replace("fg_", "shadow_")
-            if shadow in drawn(self.spec, self.start):
+            if shadow in self.generated:
                 layers.append(self._blank(shadow, Role.shadow, name))
             layers.append(self._blank(name, Role.foreground, None))
         return layers
@@ -81,7 +88,7 @@ class FakeRerender:
 
     def _layer(self, layer: Layer) -> Layer:
         own = self.spec.layers if self.spec.action in ("regenerate", "replace", "add") else ()
-        if layer.name not in (*own, *drawn(self.spec, self.start)):
+        if layer.name not in (*own, *self.generated):
             return layer
         prompt = self.spec.prompts.get(layer.name, layer.prompt)
         source = "plate" if self.spec.plate is not None and layer.name in own else "generated"
@@ -109,10 +116,10 @@ class FakeRerender:
 
     def _seed(self, name: str) -> bytes:
         """Return the seed, or for a layer with pixels from an input the bytes of that."""
-        given = self.spec.plate or self.spec.donor
-        if name not in self.spec.layers or given is None:
+        source = self.spec.plate or self.spec.donor
+        if name not in self.spec.layers or source is None:
             return str(self.spec.seed).encode()
-        folder = self.inputs[given.input]
+        folder = self.inputs[source.input]
         if self.spec.donor is None:
             return b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
         files = manifest.read(folder).layer(self.spec.donor.layer).files
@@ -121,4 +128,5 @@ class FakeRerender:
 
 def count_steps(spec: RerenderSpec, folder: Path, model: ModelInfo) -> int:
     """Return the number of steps before the first frame: 0 where no model is needed."""
-    return spec.steps if draws(spec, manifest.read_start(folder, spec.at), model) else 0
+    start = manifest.read_start(folder, spec.at)
+    return spec.steps if uses_model(start, affected_layers(spec, start), model) else 0

@@ -18,7 +18,7 @@ from layert2v_server.executors.base import Executor
 from layert2v_server.executors.inline import InlineExecutor
 from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.scheduler import Scheduler
-from layert2v_server.service.sources import Sources
+from layert2v_server.service.sources import SourceResolver
 from layert2v_server.service.submission import JobSubmission
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.content_index import ContentIndex
@@ -65,7 +65,7 @@ class InlineServer:
         self.scheduler = Scheduler(self.monitor, self.artifacts, [executor], lease_s=30.0)
         uploads = UploadStore(folder / "uploads", max_bytes=100)
         content_index = ContentIndex(self.store, self.artifacts, uploads)
-        sources = Sources(self.store, self.artifacts, content_index)
+        sources = SourceResolver(self.store, self.artifacts, content_index)
         self.submission = JobSubmission(
             self.monitor, self.artifacts, sources, [executor], lambda: 42
         )

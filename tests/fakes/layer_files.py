@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fakes.pictures import read_rgba
+from fakes.sample_stacks import read_rgba
 from layert2v.stack import Stack
 
 
@@ -24,6 +24,6 @@ def fingerprints(folder: Path) -> dict[str, tuple[bytes, int, int]]:
 
 
 def frames(folder: Path, stack: Stack, name: str) -> np.ndarray:
-    """Half pixels `[T, H, W, 4]` of a layer or flat, as the OpenEXR library sees them."""
+    """Half pixels ``[T, H, W, 4]`` of a layer or flat, as the OpenEXR library sees them."""
     sequences = {each.name: each for each in (*stack.layers, *stack.flats)}
     return np.stack([read_rgba(folder / file.path) for file in sequences[name].files])

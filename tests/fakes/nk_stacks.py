@@ -12,7 +12,7 @@ import OpenEXR
 import OpenImageIO as oiio
 from numpy.typing import NDArray
 
-from fakes.pictures import RGBA, WIDTH, disc, gradient, read_rgba
+from fakes.sample_stacks import RGBA, WIDTH, disc, gradient, read_rgba
 from layert2v import stack as manifest
 from layert2v.stack import FileRecord, HistoryEntry, Role, Stack, frame_path, layer_pattern
 from layert2v_engine.stack.manifest import Provenance

@@ -23,7 +23,7 @@ from layert2v import stack
 from layert2v.rerender import Plate, RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.wire import CHUNK_BYTES
-from layert2v_client import Cancelled, Client, NotPossible, connect, stack_history
+from layert2v_client import Cancelled, Client, NotPossible, TransferOptions, connect, stack_history
 from layert2v_client.cli import main
 from layert2v_client.session import (
     RequestCancelled,
@@ -31,7 +31,6 @@ from layert2v_client.session import (
     RequestSucceeded,
     SessionSettings,
 )
-from layert2v_client.transfer.download import TransferOptions
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ import pytest
 
 from fakes import malformed_images
 from fakes.live_server import LiveServer, live_server, wait_until
-from fakes.pictures import write_stack
+from fakes.sample_stacks import write_stack
 from fakes.small_disk import small_disk
 from fakes.stack_requests import file_records, image_input, rerender, upload_missing
 from fakes.tiny_model import INFO, write_tiny_model
-from layert2v.rerender import Plate, RerenderSpec, source_files
+from layert2v.rerender import Plate, RerenderSpec, affected_layers, source_files
 from layert2v.stack import read
 from layert2v.v1 import jobs_pb2, server_pb2
 from layert2v_engine.stack.inspect import inspect
@@ -100,7 +100,7 @@ def test_a_stack_of_another_server_takes_a_plate(server: LiveServer, tmp_path: P
     plate = malformed_images.valid(tmp_path / "plate" / "p.1001.exr", 30, 20)
     upload_missing(server, plate.parent, file_records(plate.parent))
     spec = RerenderSpec("replace", ("bg",), plate=Plate("mine", "ACEScg", "opaque", "fit"))
-    upload_missing(server, tmp_path / "s", source_files(spec, stack))
+    upload_missing(server, tmp_path / "s", source_files(stack, affected_layers(spec, stack)))
     inputs = {"mine": image_input(plate.parent)}
     job = server.wait_for_end(rerender(server, spec, tmp_path / "s", inputs=inputs).name)
     assert job.state == jobs_pb2.JOB_STATE_SUCCEEDED, job.error

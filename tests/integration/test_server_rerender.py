@@ -15,7 +15,7 @@ import pytest
 from fakes import malformed_images
 from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, error_detail, live_server, wait_until
-from fakes.pictures import write_stack
+from fakes.sample_stacks import write_stack
 from fakes.stack_requests import (
     FOX,
     file_records,
@@ -27,7 +27,15 @@ from fakes.stack_requests import (
     upload_missing,
 )
 from layert2v import stack as manifest
-from layert2v.rerender import DonorLayer, Plate, RerenderSpec, donor_files, source_files
+from layert2v.rerender import (
+    DonorLayer,
+    Plate,
+    RerenderSpec,
+    affected_layers,
+    donor_files,
+    source_files,
+)
+from layert2v.stack import FileRecord
 from layert2v.v1 import artifacts_pb2, jobs_pb2, server_pb2
 from layert2v.wire import rerender_from_message
 from layert2v_server.auth import make_token
@@ -38,6 +46,10 @@ ANNA, ANNA_LINE = make_token("anna")
 BERT, BERT_LINE = make_token("bert")
 PLATE = RerenderSpec("replace", ("bg",), plate=Plate("mine", "ACEScg"))
 SLOW = Behaviour(step_s=0.05, frame_s=0.02)
+
+
+def files_for(spec: RerenderSpec, stack: manifest.Stack) -> tuple[FileRecord, ...]:
+    return source_files(stack, affected_layers(spec, stack))
 
 
 @pytest.fixture(scope="module")
@@ -224,8 +236,8 @@ def test_an_uploaded_stack(server: LiveServer, tmp_path: Path) -> None:
     assert (code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "FILES_MISSING")
     assert "stack/bg/v001/bg_v001.1001.exr" in error.message
     assert "12 more" in error.message
-    assert upload_missing(server, tmp_path / "s", source_files(FOX, stack)) == 15
-    assert upload_missing(server, tmp_path / "s", source_files(FOX, stack)) == 0
+    assert upload_missing(server, tmp_path / "s", files_for(FOX, stack)) == 15
+    assert upload_missing(server, tmp_path / "s", files_for(FOX, stack)) == 0
     job = server.wait_for_end(rerender(server, FOX, tmp_path / "s").name)
     assert (job.state, job.source) == (SUCCEEDED, "small"), job.error
     assert manifest.read(folder_of(job)).layer("bg") == stack.layer("bg")
@@ -236,7 +248,7 @@ def test_an_older_state_of_an_uploaded_stack(server: LiveServer, tmp_path: Path)
     entry = manifest.HistoryEntry("remove", "2026-01-02T03:04:05Z", {}, {}, parent=1)
     second = replace(first, layers=first.layers[:1], history=(*first.history, entry))
     manifest.write(second, tmp_path / "s")
-    upload_missing(server, tmp_path / "s", source_files(FOX, first))
+    upload_missing(server, tmp_path / "s", files_for(FOX, first))
     older = replace(FOX, at=1)
     _, error = refusal(lambda: rerender(server, older, tmp_path / "s"))
     assert error.reason == "STATE_NOT_FOUND"
@@ -370,7 +382,7 @@ def test_a_rerender_survives_the_kill_of_its_worker(
 def test_a_copied_result_needs_no_upload(server: LiveServer, fox: Any, tmp_path: Path) -> None:
     shutil.copytree(folder_of(fox), tmp_path / "copy")
     stack = manifest.read(tmp_path / "copy")
-    assert upload_missing(server, tmp_path / "copy", source_files(FOX, stack)) == 0
+    assert upload_missing(server, tmp_path / "copy", files_for(FOX, stack)) == 0
     job = server.wait_for_end(rerender(server, FOX, tmp_path / "copy").name)
     assert (job.state, job.source) == (SUCCEEDED, "shot"), job.error
 

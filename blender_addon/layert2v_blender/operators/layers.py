@@ -10,7 +10,7 @@ from layert2v.errors import ContractError
 from layert2v.labels import LABELS
 from layert2v.rerender import (
     RerenderSpec,
-    needs_model,
+    affected_layers,
     next_foreground,
     rerender_to_json,
     validate_rerender,
@@ -55,8 +55,9 @@ def change_stack(
     spec = specs.freeze_layers(spec, item, stack)
     if model is not None and model.name != stack.model:
         spec = replace(spec, model=model.name)
-    if model is not None or not needs_model(spec, stack):
-        violations = validate_rerender(spec, stack, model)
+    affected = affected_layers(spec, stack)
+    if model is not None or not affected.needs_model:
+        violations = validate_rerender(spec, stack, affected, model)
         if violations:
             operator.report({"ERROR"}, violations_text(violations))
             return {"CANCELLED"}

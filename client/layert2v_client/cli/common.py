@@ -1,6 +1,6 @@
-"""What the commands of ``layert2v`` share: a server for the call, a job to its end, a folder.
+"""What the commands of ``layert2v`` share: a server for the call, following a job, output folders.
 
-Results go to stdout, progress and complaints to stderr.
+Results go to stdout, progress and errors to stderr.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from layert2v_client.errors import (
     TransferFailed,
 )
 from layert2v_client.jobs import Job, require_success
-from layert2v_client.local_server.process import temporary_server
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.local_server import temporary_server
+from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobStatus, ServerInfo
 
 RESUBMIT_S = 3.0
@@ -37,9 +37,9 @@ STATES_SHOWN = 5
 def run_to_completion(
     ask: Callable[[float], Job], timeout_s: float, line: ProgressLine
 ) -> tuple[Job, JobStatus]:
-    """Ask for a job and follow it to success; an interruption cancels it.
+    """Submit a job with ``ask`` and follow it to success; Ctrl-C cancels it.
 
-    ``ask`` gets the seconds it may take; asked again it must give the same job. Raises
+    ``ask`` gets the seconds it may take; called again, it must return the same job. Raises
     ``JobFailed``, ``JobCancelled`` or another ``ClientError``.
     """
     try:
@@ -57,7 +57,7 @@ def run_to_completion(
 
 @contextmanager
 def report_result_path(status: JobStatus, line: ProgressLine) -> Iterator[None]:
-    """Say where the result is when it cannot be brought home."""
+    """Print where the result is on the server's disk when it cannot be downloaded."""
     try:
         yield
     except TransferFailed:
@@ -67,7 +67,7 @@ def report_result_path(status: JobStatus, line: ProgressLine) -> Iterator[None]:
 
 
 def transfer_options(line: ProgressLine, state: str = "fetching") -> TransferOptions:
-    """A transfer with a bar."""
+    """Return options that show a transfer on the progress line."""
 
     def report(done: int, total: int) -> None:
         line.show(state, transfer_text(state, done, total), done / max(total, 1))
@@ -79,7 +79,7 @@ def transfer_options(line: ProgressLine, state: str = "fetching") -> TransferOpt
 def open_client(
     args: argparse.Namespace, config: ClientConfig, line: ProgressLine
 ) -> Iterator[Client]:
-    """The server that was named, or one of this call's own."""
+    """Yield a client for the server that was named, or for a temporary one of this call."""
     address = server_address(args, config)
     if address:
         tls = config.tls if args.tls is None else args.tls
@@ -99,13 +99,13 @@ def open_client(
 
 
 def server_address(args: argparse.Namespace, config: ClientConfig) -> str:
-    """The address of the server to use; empty where none is named."""
+    """Return the address of the server to use, or "" where none is named."""
     return str(args.server or config.server)
 
 
-def wait_for_models(client: Client, line: ProgressLine, retry_timeout_s: float) -> ServerInfo:
-    """What the server says once it knows its models, or when patience has run out."""
-    until = time.monotonic() + retry_timeout_s
+def wait_for_models(client: Client, line: ProgressLine, timeout_s: float) -> ServerInfo:
+    """Return the server's information once it knows its models, or after ``timeout_s`` seconds."""
+    until = time.monotonic() + timeout_s
     while True:
         found = client.info()
         if found.models or time.monotonic() >= until:
@@ -115,7 +115,7 @@ def wait_for_models(client: Client, line: ProgressLine, retry_timeout_s: float) 
 
 
 def follow(job: Job, line: ProgressLine) -> JobStatus:
-    """Show a job until it has ended; returns how."""
+    """Show a job until it has ended, and return its last status."""
     with job.watch(previews=False) as updates:
         for update in updates:
             show_status(line, update.status)
@@ -124,13 +124,13 @@ def follow(job: Job, line: ProgressLine) -> JobStatus:
 
 
 def download_stack(job: Job, folder: Path, line: ProgressLine) -> None:
-    """Fetch a stack with a bar."""
+    """Download a stack and show how far it is."""
     job.download(folder, transfer_options(line))
     line.clear()
 
 
 def print_summary(folder: Path, out: TextIO, line: ProgressLine) -> None:
-    """How the prompt was understood, on stderr, and where the stack is, on stdout."""
+    """Print how the prompt was interpreted to stderr, and where the stack is to stdout."""
     made = stack.read(folder)
     if made.prompt_interpretation:
         line.say(f"understood as: {made.prompt_interpretation}")
@@ -144,7 +144,7 @@ def print_summary(folder: Path, out: TextIO, line: ProgressLine) -> None:
 
 
 def warn_missing_states(folder: Path, line: ProgressLine) -> None:
-    """Say which states of a stack that was fetched cannot be opened."""
+    """Print which states of a downloaded stack cannot be opened."""
     closed = stack_history.closed(folder)
     if closed:
         names = ", ".join(f"v{state:03d}" for state in closed[:STATES_SHOWN])
@@ -154,7 +154,10 @@ def warn_missing_states(folder: Path, line: ProgressLine) -> None:
 
 @contextmanager
 def output_folder(folder: Path) -> Iterator[None]:
-    """Refuse a folder that has something in it before any work is done; leave no empty one."""
+    """Create ``folder``, or raise ``InvalidRequest`` if there is something in it.
+
+    This comes before any work is done. A folder that is still empty afterwards is removed.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         taken = any(folder.iterdir())
@@ -178,13 +181,13 @@ def output_folder(folder: Path) -> Iterator[None]:
 
 
 def unused_folder(prompt: str) -> Path:
-    """A folder of the current one that does not exist yet, named after the prompt."""
+    """Return a folder below the current one that does not exist yet, named after the prompt."""
     paths = (Path(f"{stack.slug(prompt)}_{number:03d}") for number in count(1))
     return next(path for path in paths if not path.exists())
 
 
 def job_title(status: JobStatus) -> str:
-    """A job in a few words: its prompt, or what it changes."""
+    """Return a job in a few words: its prompt, or what it changes."""
     change = status.rerender
     if change is None:
         return status.spec.prompt

@@ -1,4 +1,4 @@
-"""What the command line knows before its options: one TOML file and one token.
+"""The configuration of the command line: one TOML file and one token.
 
 ``LAYERT2V_CONFIG`` names the file; its table ``[client]`` may hold::
 
@@ -38,7 +38,7 @@ class ClientConfig:
 
 
 def load_config(environment: Mapping[str, str]) -> ClientConfig:
-    """The configuration of this call. Raises ``InvalidRequest`` for a file that is not right."""
+    """Return the configuration of this call. Raises ``InvalidRequest`` for a wrong file."""
     name = environment.get("LAYERT2V_CONFIG", "")
     table = _client_table(Path(name)) if name else {}
     for key, value in table.items():

@@ -1,7 +1,8 @@
-"""The command line ``layert2v``: generate, jobs, watch, cancel, fetch, delete, info; stacks beside.
+"""The command line ``layert2v``: generate, jobs, watch, cancel, fetch, delete, info.
 
-Results go to stdout, progress and complaints to stderr. Where no server is named, ``generate`` and
-``info`` start one for the call and speak to it in the same way.
+The commands that change stacks are in ``stack_commands``. Results go to stdout, progress and errors
+to stderr. Where no server is named, ``generate`` and ``info`` start one for the call and speak to
+it in the same way.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ OPTIONS_OF_FIELD = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command with the process's own environment and streams; returns the exit code."""
+    """Run one command with the process's own environment and streams; return the exit code."""
     args = parser().parse_args(arguments)
     # A closed terminal and a polite kill cancel the job like Ctrl-C does.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
@@ -106,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace, environment: Mapping[str, str], out: TextIO, err: TextIO) -> int:
-    """Run a parsed command; every complaint becomes a sentence on ``err`` and an exit code."""
+    """Run a parsed command; print errors as a sentence to ``err`` and return the exit code."""
     command: Callable[..., None] = args.command
     with ProgressLine(err) as line:
         try:
@@ -129,7 +130,7 @@ def run(args: argparse.Namespace, environment: Mapping[str, str], out: TextIO, e
 def print_error(
     error: ClientError | ContractError, args: argparse.Namespace, line: ProgressLine
 ) -> None:
-    """What went wrong, what to do, and which options of the command are meant."""
+    """Print what went wrong, what to do, and which options of the command are meant."""
     violations = error.violations if isinstance(error, InvalidRequest) else ()
     # The server's sentence says the same as the violations, without the options.
     message = "The request cannot be met:" if violations else error.message
@@ -140,7 +141,7 @@ def print_error(
 
 
 def _option_label(field: str, args: argparse.Namespace) -> str:
-    """The option that says ``field``; empty where the command has none."""
+    """Return the option that sets ``field``, or "" where the command has none."""
     known = OPTIONS_OF_FIELD.get(field, {field: f"--{field}"})
     return next((label for name, label in known.items() if hasattr(args, name)), "")
 
@@ -148,7 +149,7 @@ def _option_label(field: str, args: argparse.Namespace) -> str:
 def generate(
     args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
 ) -> None:
-    """A prompt to a stack folder; an interruption cancels the job."""
+    """Generate a stack from a prompt into a folder; Ctrl-C cancels the job."""
     folder = args.out or unused_folder(args.prompt)
     with output_folder(folder), open_client(args, config, line) as client:
         spec, request_id = generate_spec(args), uuid.uuid4()
@@ -163,7 +164,7 @@ def generate(
 
 
 def jobs(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
-    """A table of the newest jobs."""
+    """Print a table of the newest jobs."""
     with open_client(args, config, line) as client:
         rows = list(islice(client.jobs(), args.limit))
     line.clear()
@@ -175,7 +176,7 @@ def jobs(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Prog
 
 
 def watch(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
-    """Follow a job to its end; an interruption leaves it alone."""
+    """Follow a job to its end; Ctrl-C leaves it alone."""
     with open_client(args, config, line) as client:
         job = client.job(args.job)
         try:
@@ -188,7 +189,7 @@ def watch(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Pro
 
 
 def cancel(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
-    """Stop a job and wait until it has stopped."""
+    """Cancel a job and wait until it has ended."""
     with open_client(args, config, line) as client:
         job = client.job(args.job)
         job.cancel()
@@ -197,7 +198,7 @@ def cancel(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Pr
 
 
 def delete(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
-    """Forget jobs that have ended, with their files on the server."""
+    """Delete jobs that have ended, with their files on the server."""
     with open_client(args, config, line) as client:
         for name in args.job:
             client.job(name).delete()
@@ -205,7 +206,7 @@ def delete(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Pr
 
 
 def fetch(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
-    """Bring the stack of a finished job; goes on where an earlier call stopped."""
+    """Download the stack of a finished job; continue where an earlier call stopped."""
     with open_client(args, config, line) as client:
         job = client.job(args.job)
         folder = args.out or unused_folder(job_title(job.status()))
@@ -215,7 +216,7 @@ def fetch(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Pro
 
 
 def info(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
-    """What the server is and what its models can do."""
+    """Print the server's devices and disk, and what its models offer."""
     with open_client(args, config, line) as client:
         found = wait_for_models(
             client, line, 0.0 if server_address(args, config) else ENGINE_START_S
@@ -244,7 +245,7 @@ def info(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Prog
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+    """Return the parser of the whole command line."""
     root = CommandParser(
         prog="layert2v",
         description="A prompt becomes a scene-linear EXR layer stack.",
@@ -253,16 +254,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"layert2v {layert2v.__version__}")
     commands = root.add_subparsers(required=True, metavar="COMMAND")
-    line = CommandParser(add_help=False)
-    line.add_argument(
-        "--server", metavar="HOST:PORT", help="default where none is needed: an embedded one"
-    )
-    line.add_argument("--token", help="default: LAYERT2V_TOKEN")
-    line.add_argument(
-        "--tls",
-        action=argparse.BooleanOptionalAction,
-        help="default: TLS to every machine but this one",
-    )
+    connection_options = _connection_options()
 
     def add(
         command: Callable[..., None],
@@ -274,7 +266,7 @@ def parser() -> argparse.ArgumentParser:
     ) -> argparse.ArgumentParser:
         sub = commands.add_parser(
             name or command.__name__,
-            parents=[line],
+            parents=[connection_options],
             help=summary,
             description=f"{summary}\n\nexample:\n  {example}" if example else summary,
             epilog=EPILOG,
@@ -283,24 +275,44 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command, may_embed=may_embed)
         return sub
 
-    making = add(
+    generate_parser = add(
         generate,
         "make a layer stack from a prompt",
         example="layert2v generate 'a red fox running in a forest' --seed 7 --out fox_001",
         may_embed=True,
     )
-    add_generate_options(making)
-    making.add_argument(
+    add_generate_options(generate_parser)
+    generate_parser.add_argument(
         "--out", type=Path, metavar="DIR", help="a new or empty folder; default: after the prompt"
     )
     add_stack_commands(add)
-    listing = add(jobs, "list the newest jobs")
-    listing.add_argument("--limit", type=positive_int, default=20, metavar="N")
-    fetching = add(fetch, "bring the stack of a finished job")
-    fetching.add_argument("--out", type=Path, metavar="DIR", help="default: after the prompt")
-    deleting = add(delete, "forget jobs that have ended, with their files on the server")
-    deleting.add_argument("job", metavar="JOB", nargs="+", help="names, as jobs shows them")
-    for sub in (add(watch, "follow a job to its end"), add(cancel, "stop a job"), fetching):
-        sub.add_argument("job", metavar="JOB", help="its name, as generate and jobs show it")
+    _add_job_commands(add)
     add(info, "what the server and its models can do", may_embed=True)
     return root
+
+
+def _connection_options() -> CommandParser:
+    """Return the options of every command that calls a server."""
+    options = CommandParser(add_help=False)
+    options.add_argument(
+        "--server", metavar="HOST:PORT", help="default where none is needed: an embedded one"
+    )
+    options.add_argument("--token", help="default: LAYERT2V_TOKEN")
+    options.add_argument(
+        "--tls",
+        action=argparse.BooleanOptionalAction,
+        help="default: TLS to every machine but this one",
+    )
+    return options
+
+
+def _add_job_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands for jobs that were submitted earlier."""
+    jobs_parser = add(jobs, "list the newest jobs")
+    jobs_parser.add_argument("--limit", type=positive_int, default=20, metavar="N")
+    fetch_parser = add(fetch, "download the stack of a finished job")
+    fetch_parser.add_argument("--out", type=Path, metavar="DIR", help="default: after the prompt")
+    delete_parser = add(delete, "delete jobs that have ended, with their files on the server")
+    delete_parser.add_argument("job", metavar="JOB", nargs="+", help="names, as jobs shows them")
+    for sub in (add(watch, "follow a job to its end"), add(cancel, "cancel a job"), fetch_parser):
+        sub.add_argument("job", metavar="JOB", help="its name, as generate and jobs show it")

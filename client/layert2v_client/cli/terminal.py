@@ -1,4 +1,4 @@
-"""Progress for people: a bar where there is a terminal, a line now and then where there is none."""
+"""Progress in a terminal: a bar, or a line now and then where the output is no terminal."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ QUIET_S = 5.0  # between two lines of a log that say nothing new but a number
 
 
 class ProgressLine(AbstractContextManager["ProgressLine"]):
-    """Shows one thing at a time on ``stream``; ``clock`` gives seconds.
+    """One line on ``stream`` that shows progress; ``clock`` gives seconds.
 
-    A terminal also sees the seconds since this object was made. In a ``with`` block they run on
+    A terminal also shows the seconds since this object was made. In a ``with`` block they run on
     while nothing is reported.
     """
 
@@ -44,7 +44,7 @@ class ProgressLine(AbstractContextManager["ProgressLine"]):
         self.clear()
 
     def show(self, stage: str, text: str, fraction: float | None = None) -> None:
-        """``text`` about ``stage``; ``fraction`` from 0 to 1 draws a bar."""
+        """Show ``text`` about ``stage``; ``fraction`` from 0 to 1 draws a bar."""
         if self._is_terminal:
             bar = "" if fraction is None else f"  {_bar(fraction)} {fraction:4.0%}"
             with self._drawing:
@@ -58,7 +58,7 @@ class ProgressLine(AbstractContextManager["ProgressLine"]):
         self._stage = stage
 
     def say(self, text: str) -> None:
-        """A line that stays, above the bar."""
+        """Print a line that stays, above the bar."""
         with self._drawing:
             shown = self._text
             self.clear()
@@ -67,7 +67,7 @@ class ProgressLine(AbstractContextManager["ProgressLine"]):
             self._text = shown
 
     def clear(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         with self._drawing:
             self._text = ""
             if self._shown:
@@ -104,7 +104,7 @@ def show_status(line: ProgressLine, status: JobStatus) -> None:
 
 
 def show_start(line: ProgressLine) -> None:
-    """Nothing has been reported yet, but something is going on."""
+    """Show that the engine is starting: nothing has been reported yet."""
     line.show("start", "starting the engine", 0.0)
 
 

@@ -1,7 +1,7 @@
-"""A server of one's own: a child process on this machine, for as long as it is needed.
+"""A server as a child process on this machine.
 
-Knows the command line of ``layert2v_server`` and the line it prints when it is ready; never
-imports it.
+Knows the command line of ``layert2v_server`` and the line it prints when it is ready; never imports
+it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from layert2v_client.errors import Cancelled, EmbeddedServerFailed, InvalidRequest, JobCancelled
 
@@ -31,12 +32,13 @@ KEEP_FAILED_S = 7 * 86400.0
 
 
 class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
-    """A running server child. In a ``with`` block, or ended by ``stop``.
+    """A running server process. In a ``with`` block, or ended by ``stop``.
 
     Jobs and their files stay in ``data``; a later server with the same folder finds them again.
-    ``python`` is the interpreter that has the server, empty for this one. The server ends with
-    this process, or, where ``lifeline`` is given, at the end of that file descriptor. ``stop``
-    ends the waiting for it. Raises ``EmbeddedServerFailed`` where it does not start, ``Cancelled``.
+    ``python`` is the interpreter that has the server, empty for this one. The server ends with this
+    process, or, where ``parent_pipe_fd`` is given, at the end of that file descriptor. Setting
+    ``stop`` ends the waiting for it. Raises ``EmbeddedServerFailed`` where it does not start,
+    ``Cancelled``.
     """
 
     def __init__(
@@ -45,28 +47,17 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
         *,
         models: Path | None = None,
         python: str = "",
-        lifeline: int | None = None,
+        parent_pipe_fd: int | None = None,
         stop: threading.Event | None = None,
         timeout_s: float = READY_TIMEOUT_S,
     ) -> None:
-        command = [python or sys.executable, "-m", "layert2v_server", "serve"]
-        command += ["--address", "127.0.0.1:0", "--data", str(data), "--until-stdin-ends"]
-        command += [] if models is None else ["--models", str(models)]
         self.log = data / LOG_NAME
         try:
             data.mkdir(parents=True, exist_ok=True)
             with self.log.open("ab") as log:
-                self._log_start = log.tell()  # what earlier servers said comes before
-                # Its own session: Ctrl-C in a terminal must reach the job first, not the server.
-                self._process = subprocess.Popen(  # noqa: S603
-                    command,
-                    # A pipe ends with this process, however that ends.
-                    stdin=subprocess.PIPE if lifeline is None else lifeline,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    start_new_session=True,
-                )
+                self._log_start = log.tell()  # the log of earlier servers comes before
+                command = _serve_command(data, models, python)
+                self._process = _start_process(command, parent_pipe_fd, log)
         except OSError as error:
             raise EmbeddedServerFailed(
                 "EMBEDDED_SERVER_FAILED",
@@ -88,7 +79,7 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
         return self._process.pid
 
     def stop(self) -> None:
-        """End the server: politely, then not."""
+        """End the server with SIGTERM, and kill it if it does not end."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -101,14 +92,14 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
 
     def _wait_until_ready(self, timeout_s: float, stop: threading.Event) -> str:
         addresses: queue.Queue[str | None] = queue.Queue()
-        # The thread goes on reading to the end, so that the server never waits for a full pipe.
+        # The thread reads to the end, so that the server never waits for a full pipe.
         threading.Thread(target=_listen, args=(self._process, addresses), daemon=True).start()
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
             with suppress(queue.Empty):
                 address = addresses.get(timeout=READY_POLL_S)
                 if address is None:
-                    raise self._failure(f"ended at once: {self._last_words()}")
+                    raise self._failure(f"ended at once: {self._last_log_line()}")
                 return address
             if stop.is_set():
                 raise Cancelled
@@ -121,24 +112,45 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
             f"Read {self.log}, or use a running server with --server.",
         )
 
-    def _last_words(self) -> str:
+    def _last_log_line(self) -> str:
         self._process.wait(STOP_TIMEOUT_S)
         with self.log.open("rb") as log:
             log.seek(self._log_start)
             lines = log.read().decode(errors="replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()] or ["it said nothing"]
-        return said[-1].removeprefix("layert2v-server: ").rstrip(".")
+        messages = [line.strip() for line in lines if line.strip()] or ["it said nothing"]
+        return messages[-1].removeprefix("layert2v-server: ").rstrip(".")
+
+
+def _serve_command(data: Path, models: Path | None, python: str) -> list[str]:
+    command = [python or sys.executable, "-m", "layert2v_server", "serve"]
+    command += ["--address", "127.0.0.1:0", "--data", str(data), "--until-stdin-ends"]
+    return command if models is None else [*command, "--models", str(models)]
+
+
+def _start_process(
+    command: list[str], parent_pipe_fd: int | None, log: IO[bytes]
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603
+        command,
+        # A pipe ends with this process, however that ends.
+        stdin=subprocess.PIPE if parent_pipe_fd is None else parent_pipe_fd,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        # Its own session: Ctrl-C in a terminal must reach the job first, not the server.
+        start_new_session=True,
+    )
 
 
 @contextmanager
 def temporary_server(root: Path, *, models: Path | None = None) -> Iterator[EmbeddedServer]:
-    """A server on a data folder of its own below ``root``, so that calls do not meet.
+    """Yield a server on a data folder of its own below ``root``, so that calls do not share one.
 
-    The folder goes with the call. After a failure it stays for a week, with the log and a stack
-    that could not be fetched; later calls clear it away. Raises ``EmbeddedServerFailed``.
+    The folder is removed after the call. After a failure it stays for a week, with the log and a
+    stack that could not be downloaded; later calls remove it. Raises ``EmbeddedServerFailed``.
     """
     calls = root / CALLS_NAME
-    _forget_old(calls)
+    _remove_old(calls)
     data = calls / f"{time.strftime('%Y%m%d_%H%M%S')}_{uuid.uuid4().hex[:8]}"
     try:
         with EmbeddedServer(data, models=models) as server:
@@ -149,17 +161,17 @@ def temporary_server(root: Path, *, models: Path | None = None) -> Iterator[Embe
     shutil.rmtree(data, ignore_errors=True)
 
 
-def _forget_old(calls: Path) -> None:
+def _remove_old(calls: Path) -> None:
     for folder in calls.glob("*_*"):
-        with suppress(OSError):  # another call may be clearing away the same one
+        with suppress(OSError):  # another call may be removing the same one
             if folder.stat().st_mtime < time.time() - KEEP_FAILED_S:
                 shutil.rmtree(folder)
 
 
 def _listen(process: subprocess.Popen[str], addresses: queue.Queue[str | None]) -> None:
-    """Pass on the address of the ready line, and None at the end of the output.
+    """Put the address of the ready line into ``addresses``, and None at the end of the output.
 
-    It also waits for the end of the process, whom nobody else may ask how it ended.
+    It also waits for the end of the process, which leaves no zombie.
     """
     with process.stdout or io.StringIO() as lines:
         for line in lines:

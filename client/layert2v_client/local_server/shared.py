@@ -27,12 +27,12 @@ ADDRESS_NAME = "address.json"
 LOCK_POLL_S = 0.1
 
 
-class LocalServer:
+class SharedServer:
     """This session's share in the server on ``data``; ``release`` gives it up.
 
-    Starts the server where none runs; ``python`` and ``models`` are used only then. ``stop`` ends
-    the waiting. Raises ``EmbeddedServerFailed``, ``ServerUnavailable`` where another try may do,
-    and ``Cancelled``.
+    Starts the server where none runs; ``python`` and ``models`` are used only then. Setting
+    ``stop`` ends the waiting. Raises ``EmbeddedServerFailed``, ``ServerUnavailable`` where another
+    try may succeed, and ``Cancelled``.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class LocalServer:
         self._share = -1
         try:
             data.mkdir(parents=True, exist_ok=True)
-            with _locked(data / LOCK_NAME, stop):
+            with _exclusive_lock(data / LOCK_NAME, stop):
                 pipe = data / PIPE_NAME
                 if not pipe.exists():
                     os.mkfifo(pipe, 0o600)
@@ -73,7 +73,7 @@ class LocalServer:
             self._share = -1
 
     def _join(self, pipe: Path) -> bool:
-        """Take a share in a running server; whether there is one."""
+        """Take a share in a running server; return whether there is one."""
         try:
             self._share = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
         except OSError as error:
@@ -84,20 +84,20 @@ class LocalServer:
 
     def _start(self, data: Path, python: str, models: Path | None, stop: threading.Event) -> None:
         # Reading first: opening a pipe for writing needs a reader.
-        lifeline = os.open(data / PIPE_NAME, os.O_RDONLY | os.O_NONBLOCK)
+        parent_pipe_fd = os.open(data / PIPE_NAME, os.O_RDONLY | os.O_NONBLOCK)
         try:
             self._share = os.open(data / PIPE_NAME, os.O_WRONLY | os.O_NONBLOCK)
-            os.set_blocking(lifeline, True)
+            os.set_blocking(parent_pipe_fd, True)
             (data / ADDRESS_NAME).unlink(missing_ok=True)
             server = EmbeddedServer(
                 data,
                 models=models,
                 python=python,
-                lifeline=lifeline,
+                parent_pipe_fd=parent_pipe_fd,
                 stop=stop,
             )
         finally:
-            os.close(lifeline)
+            os.close(parent_pipe_fd)
         self.address = server.address
         text = json.dumps({"address": server.address, "pid": server.pid})
         atomic_write(data / ADDRESS_NAME, text, durable=False)
@@ -113,7 +113,7 @@ def _known_address(data: Path) -> str:
 
 
 @contextmanager
-def _locked(path: Path, stop: threading.Event) -> Iterator[None]:
+def _exclusive_lock(path: Path, stop: threading.Event) -> Iterator[None]:
     """Hold a lock among processes; the system gives it back when this one ends."""
     fcntl: Any = importlib.import_module("fcntl")  # not on Windows, where nothing comes this far
     with path.open("ab") as file:

@@ -1,4 +1,4 @@
-"""The folder a session may fill: the local server's data, stacks without a place, first looks.
+"""The folder a session may fill: the local server's data, stacks without a folder, previews.
 
     server-HOST/     the local server; a folder a machine, since homes are shared and servers not
     stacks/          results that the artist gave no folder
@@ -26,14 +26,14 @@ KEEP_PREVIEWS_S = 86400.0
 
 @dataclass(frozen=True)
 class Removable:
-    """Something that may go: since when it is finished (seconds since 1970), and how it goes."""
+    """Something that may be removed: its time of finish in seconds since 1970, and how."""
 
-    finished: float
+    finished_at: float
     remove: Callable[[], object]
 
 
 class Cache:
-    """Where things are below ``root``, and the order in which they leave over ``limit_bytes``."""
+    """Paths below ``root``, and the order in which files are removed over ``limit_bytes``."""
 
     def __init__(self, root: Path, limit_bytes: int) -> None:
         self._root = root
@@ -46,49 +46,49 @@ class Cache:
         return self._root / f"server-{host}"
 
     def stack_folder(self, title: str, request_id: str) -> Path:
-        """The folder of a request that has none; the same request has the same."""
+        """Return the folder of a request that has none; the same request has the same folder."""
         return self._root / "stacks" / f"{slug(title)}_{request_id[:8]}"
 
     def preview(self, request_id: str) -> Path:
-        """The first look at a request."""
+        """Return the path of a request's preview."""
         return self._root / "previews" / f"{request_id}.png"
 
-    def holds(self, folder: Path) -> bool:
-        """Whether ``folder`` is one that the cache may remove again."""
+    def contains(self, folder: Path) -> bool:
+        """Return whether ``folder`` is one that the cache may remove."""
         return self._root.resolve() in folder.resolve().parents
 
     def trim(self, in_use: Iterable[Path], others: Iterable[Removable] = ()) -> None:
-        """Remove what was finished first, until the rest fits. Never what is ``in_use``."""
+        """Remove what was finished first, until the rest fits; never what is ``in_use``."""
         used = {folder.resolve() for folder in in_use}
         for path in (self._root / "previews").glob("*.png"):
             with suppress(OSError):  # another session may remove it, too
                 if path.stat().st_mtime < time.time() - KEEP_PREVIEWS_S:
                     path.unlink()
-        candidates = sorted((*_stacks(self._root / "stacks", used), *others), key=_age)
+        candidates = sorted((*_stacks(self._root / "stacks", used), *others), key=_finished_at)
         for candidate in candidates:
             if _disk_usage(self._root) <= self._limit_bytes:
                 return
             candidate.remove()
 
 
-def _age(candidate: Removable) -> float:
-    return candidate.finished
+def _finished_at(candidate: Removable) -> float:
+    return candidate.finished_at
 
 
 def _stacks(folder: Path, used: set[Path]) -> Iterator[Removable]:
-    """The finished stacks; one without a manifest is still on its way."""
+    """Yield the finished stacks; one without a manifest is still being downloaded."""
     for manifest in folder.glob(f"*/{MANIFEST_NAME}"):
         if manifest.parent.resolve() not in used:
             with suppress(OSError):
-                yield Removable(manifest.stat().st_mtime, _removal(manifest.parent))
+                yield Removable(manifest.stat().st_mtime, _make_remover(manifest.parent))
 
 
-def _removal(folder: Path) -> Callable[[], object]:
+def _make_remover(folder: Path) -> Callable[[], object]:
     return lambda: shutil.rmtree(folder, ignore_errors=True)
 
 
 def _disk_usage(folder: Path) -> int:
-    """Bytes of all files below; one with several names counts once."""
+    """Return the bytes of all files below; one with several names counts once."""
     sizes: dict[tuple[int, int], int] = {}
     for path in folder.rglob("*"):
         with suppress(OSError):

@@ -11,7 +11,7 @@ from layert2v_client.session.events import TERMINAL, Event, RequestUpdated
 
 
 class EventQueue:
-    """News by subject: what a host has not read yet is replaced by what is newer.
+    """Events by subject: what a host has not read yet is replaced by what is newer.
 
     Only how a request ended is never replaced, so the queue is as long as the list of requests.
     """
@@ -22,7 +22,7 @@ class EventQueue:
         self._ended = 0
 
     def put(self, event: Event) -> None:
-        """Add an event behind all others; never waits."""
+        """Add an event behind all others; never wait."""
         request = getattr(event, "request_id", "")
         key: tuple[object, ...] = (type(event), request)
         with self._ready:
@@ -35,12 +35,12 @@ class EventQueue:
             self._ready.notify_all()
 
     def wake(self) -> None:
-        """Let whoever waits go on."""
+        """Let every ``take`` that waits return."""
         with self._ready:
             self._ready.notify_all()
 
     def take(self, timeout_s: float = 0.0) -> list[Event]:
-        """All events, oldest first; waits up to ``timeout_s`` seconds for one."""
+        """Return all events, oldest first; wait up to ``timeout_s`` seconds for one."""
         with self._ready:
             if not self._events:
                 self._ready.wait(timeout_s)

@@ -41,7 +41,8 @@ class RequestUpdated:
     ``state`` is one of ``STATES``. ``job`` is empty until the server has given it a name; keep it
     to attach again later. ``done`` of ``total`` counts what ``stage`` counts: steps or frames, and
     bytes in ``uploading`` and ``fetching``. ``fraction`` runs from 0 to 1 over ``running``;
-    ``queue_position`` counts the jobs ahead, None where there is no queue.
+    ``eta_s`` is seconds to the end; ``queue_position`` counts the jobs ahead, None where there is
+    no queue.
     """
 
     request_id: str
@@ -58,7 +59,7 @@ class RequestUpdated:
 
 @dataclass(frozen=True)
 class PreviewUpdated:
-    """A first look: ``path`` of a PNG that later previews of the request replace as a whole."""
+    """A preview: ``path`` of a PNG that later previews of the request replace as a whole."""
 
     request_id: str
     path: str
@@ -77,7 +78,7 @@ class RequestSucceeded:
 
 @dataclass(frozen=True)
 class RequestFailed:
-    """Nothing came of it; ``violations`` name the wrong fields of the request, where they are it.
+    """There is no result; ``violations`` name the wrong fields of the request, where they are why.
 
     ``job`` is empty where the server never took the request.
     """
@@ -92,7 +93,7 @@ class RequestFailed:
 
 @dataclass(frozen=True)
 class RequestCancelled:
-    """The artist, or somebody else, stopped it."""
+    """The artist, or somebody else, cancelled it."""
 
     request_id: str
     job: str

@@ -1,6 +1,6 @@
-"""What requests of a session ask for: a new stack, a change of one, or a job that is there.
+"""What requests of a session do: generate a stack, change one, or attach to a job.
 
-Knows how each is asked and where its result goes; the way between is the ``RequestThread``'s.
+Knows how each is submitted and where its result goes; the rest is ``RequestThread``'s.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from layert2v.spec import GenerateSpec
 from layert2v_client.client import Client
 from layert2v_client.errors import InvalidRequest
 from layert2v_client.jobs import Job
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobStatus
 
 
 class Generate:
-    """A new stack in ``folder``, which must be new or empty unless it is ``is_retry``."""
+    """A new stack in ``folder``, which must be new or empty unless the request ``is_retry``."""
 
     def __init__(self, spec: GenerateSpec, folder: Path, *, is_retry: bool) -> None:
         self.folder = folder
@@ -28,7 +28,7 @@ class Generate:
         self._is_retry = is_retry
 
     def prepare(self, client: Client, request_id: str, options: TransferOptions) -> None:
-        """Refuse a folder with something in it. Raises ``InvalidRequest``."""
+        """Raise ``InvalidRequest`` if the folder has something in it."""
         try:
             taken = self.folder.exists() and any(self.folder.iterdir())
         except OSError as error:
@@ -45,11 +45,11 @@ class Generate:
             )
 
     def submit(self, client: Client, request_id: str) -> str:
-        """Queue it."""
+        """Submit the job and return its name."""
         return client.submit(self._spec, uuid.UUID(request_id)).name
 
     def fetch(self, job: Job, status: JobStatus, options: TransferOptions) -> int:
-        """Bring the whole stack."""
+        """Download the whole stack and return its state."""
         return manifests.read(job.download(self.folder, options)).state
 
 
@@ -64,35 +64,35 @@ class Rerender:
         self._inputs = inputs
 
     def prepare(self, client: Client, request_id: str, options: TransferOptions) -> None:
-        """Check it and bring the server what it lacks."""
+        """Check the request and upload what the server lacks."""
         self._request = client.prepare(
             self.folder, self._spec, self._inputs, uuid.UUID(request_id), options
         )
 
     def submit(self, client: Client, request_id: str) -> str:
-        """Queue it."""
+        """Submit the job and return its name."""
         return client.create(self._request).name
 
     def fetch(self, job: Job, status: JobStatus, options: TransferOptions) -> int:
-        """Bring the new state."""
+        """Download the new state and return its number."""
         return job.merge_into(self.folder, options).state
 
 
 class Attach:
-    """A job from before: its result goes to ``folder``, whatever it is."""
+    """A job of an earlier session; its result goes to ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def prepare(self, client: Client, request_id: str, options: TransferOptions) -> None:
-        """There is nothing to ask any more."""
+        """Do nothing: the job was submitted earlier."""
 
     def submit(self, client: Client, request_id: str) -> str:
-        """Never called: the job's name is known. Raises ``InvalidRequest``."""
+        """Raise ``InvalidRequest``: the job's name is known, so nobody calls this."""
         raise InvalidRequest("JOB_MISSING", "The name of a job is needed to attach to it.")
 
     def fetch(self, job: Job, status: JobStatus, options: TransferOptions) -> int:
-        """Bring the stack, or the new state where the stack that was changed is here."""
+        """Download the stack, or the new state where the stack that was changed is here."""
         if status.rerender is not None and (self.folder / manifests.MANIFEST_NAME).exists():
             return job.merge_into(self.folder, options).state
         return manifests.read(job.download(self.folder, options)).state

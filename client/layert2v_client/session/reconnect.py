@@ -1,7 +1,7 @@
-"""A session's line to its server: found or started, kept, and taken up again when it was cut.
+"""A session's client: found or started, watched, and connected again when it breaks.
 
-One thread looks after it and says when the server comes and goes. Requests ask for the client when
-they need one and report when it breaks; what they ask is not known here.
+One thread looks after it and reports when the server comes and goes. Requests wait for the client
+when they need one and report when it fails; what they ask is not known here.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Callable
 
 from layert2v_client.client import Client
 from layert2v_client.errors import AccessDenied, ClientError, EmbeddedServerFailed, InvalidRequest
-from layert2v_client.local_server.shared import LocalServer
+from layert2v_client.local_server import SharedServer
 from layert2v_client.session.events import Connected, Disconnected, Event
 from layert2v_client.types import ServerInfo
 
 FIRST_PAUSE_S = 0.5
 LAST_PAUSE_S = 15.0
-MAX_LOCAL_FAILURES = 5  # a server of one's own that does not start will not start
-POLL_S = 5.0  # between two looks at a server that is idle
-POLL_AT_START_S = 0.5  # at one that does not know its models yet
+MAX_LOCAL_FAILURES = 5  # a local server that does not start will not start
+POLL_S = 5.0  # between two polls of an idle server
+POLL_AT_START_S = 0.5  # of one that does not know its models yet
 
 
 class ReconnectingClient:
@@ -32,7 +32,7 @@ class ReconnectingClient:
 
     def __init__(
         self,
-        start_server: Callable[[threading.Event], LocalServer] | None,
+        start_server: Callable[[threading.Event], SharedServer] | None,
         make_client: Callable[[str], Client],
         emit: Callable[[Event], None],
     ) -> None:
@@ -41,28 +41,30 @@ class ReconnectingClient:
         self._emit = emit
         self._stop = threading.Event()
         self._changed = threading.Condition()
-        self._check_now = False  # somebody wants the thread to look now
-        self._healthy: Client | None = None  # answered, and nobody has complained since
+        self._check_now = False  # somebody wants the thread to try now
+        self._healthy: Client | None = None  # answered, and no call has failed since
         self._current: Client | None = None
-        self._local: LocalServer | None = None
+        self._local: SharedServer | None = None
         self._thread: threading.Thread | None = None
 
     @property
     def is_connected(self) -> bool:
-        """Whether ``client`` would answer at once."""
+        """Whether ``wait_for_client`` would return at once."""
         return self._healthy is not None
 
     def start(self) -> None:
         """Look for the server now, and keep looking."""
         with self._changed:
             if self._thread is None and not self._stop.is_set():
-                self._thread = threading.Thread(target=self._run, name="layert2v-line", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="layert2v-connection", daemon=True
+                )
                 self._thread.start()
             self._check_now = True
             self._changed.notify_all()
 
     def wait_for_client(self, is_wanted: Callable[[], bool]) -> Client | None:
-        """A client whose server has answered; None when it is not wanted any more.
+        """Return a client whose server has answered, or None when it is not wanted any more.
 
         Waits as long as that takes; ``wake`` makes it ask again whether it is wanted.
         """
@@ -74,7 +76,7 @@ class ReconnectingClient:
         return None
 
     def report_failure(self, client: Client) -> None:
-        """A call over ``client`` found nobody: the server must answer again before it is used."""
+        """Report that a call over ``client`` failed: its server must answer before the next."""
         with self._changed:
             if self._healthy is client:
                 self._healthy = None
@@ -87,7 +89,7 @@ class ReconnectingClient:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End the line; calls that are open break."""
+        """Close the connection; open calls fail."""
         self._stop.set()
         with self._changed:
             client = self._current
@@ -137,7 +139,7 @@ class ReconnectingClient:
         client.close()
 
     def _poll_health(self, client: Client, info: ServerInfo) -> None:
-        """Look now and then. Raises ``ClientError`` when nobody answers."""
+        """Ask the server for its information now and then. Raises ``ClientError`` when it fails."""
         announced: ServerInfo | None = None
         while not self._stop.is_set():
             if announced is None or (info.version, info.models) != (
@@ -154,7 +156,7 @@ class ReconnectingClient:
                 info = client.info()
 
     def _wait(self, seconds: float | None) -> bool:
-        """Wait; whether somebody has asked to look before the time was over."""
+        """Wait; return whether somebody has asked to check before the time was over."""
         with self._changed:
             self._changed.wait_for(lambda: self._check_now or self._stop.is_set(), seconds)
             requested, self._check_now = self._check_now, False
@@ -162,7 +164,7 @@ class ReconnectingClient:
 
 
 def _retry_in_s(error: ClientError, failures: int) -> float | None:
-    """Seconds to the next try; None where it would end in the same way."""
+    """Return seconds to the next try, or None where it would fail in the same way."""
     if isinstance(error, (InvalidRequest, AccessDenied)):
         return None
     if isinstance(error, EmbeddedServerFailed) and failures >= MAX_LOCAL_FAILURES:

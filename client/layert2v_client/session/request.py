@@ -1,7 +1,7 @@
-"""One request of a session on its way: asked, followed, brought home, whatever the line does.
+"""One request of a session in a thread of its own: submitted, followed, downloaded.
 
-A thread each, which ends with the request. Knows how a request goes, not what it asks: that is its
-``Operation``.
+The thread goes on when the connection breaks, and ends with the request. Knows how a request goes,
+not what it asks for: that is its ``Operation``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from layert2v_client.jobs import Job, Watch, require_success
 from layert2v_client.session import events
 from layert2v_client.session.events import Event, RequestUpdated
 from layert2v_client.session.reconnect import ReconnectingClient
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobState, JobStatus, Preview
 
 FIRST_PAUSE_S = 0.5
@@ -43,20 +43,20 @@ class Operation(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Where the stack is, or will be."""
+        """The folder of the stack, which may not exist yet."""
 
     def prepare(self, client: Client, request_id: str, options: TransferOptions) -> None:
-        """Check what can be checked here, and bring the server what it needs."""
+        """Check what can be checked here, and upload what the server needs."""
 
     def submit(self, client: Client, request_id: str) -> str:
-        """Ask for the job; returns its name."""
+        """Submit the job and return its name."""
 
     def fetch(self, job: Job, status: JobStatus, options: TransferOptions) -> int:
-        """Bring the result of the finished job into the folder; returns the stack's state."""
+        """Download the result of the finished job into the folder and return the stack's state."""
 
 
 class RequestThread:
-    """A request with its thread. ``emit`` hears how it goes, and last how it ended."""
+    """A request with its thread. ``emit`` is called with its events, last with how it ended."""
 
     def __init__(
         self,
@@ -87,16 +87,16 @@ class RequestThread:
         self._thread = threading.Thread(target=self._run, name="layert2v-request", daemon=True)
 
     def start(self) -> None:
-        """Set out."""
+        """Start the thread."""
         self._thread.start()
 
     def cancel(self) -> None:
-        """Give the request up; how it ends is told as ever."""
+        """Cancel the request; an event says how it ended, as always."""
         self._cancelled = True
         self._wake()
 
     def close(self) -> None:
-        """Leave the request alone: it goes on without this session."""
+        """Stop following the request: it goes on without this session."""
         self._closed = True
         self._wake()
 
@@ -128,12 +128,12 @@ class RequestThread:
                 "Something went wrong that should not.",
                 "Its log says more; please report it.",
             )
-        self._finished = True  # before it is told: the host may ask for the same request again
+        self._finished = True  # before the event: the host may send the same request again
         if event is not None and not self._closed:
             self._emit(event)
 
     def _outcome(self) -> Event | None:
-        """How the request ends; None where the session is closed before."""
+        """Run the request and return how it ended; None where the session was closed before."""
         try:
             return self._run_to_success()
         except Cancelled:
@@ -167,7 +167,7 @@ class RequestThread:
             self._raise_if_stopped()
             self.operation.prepare(client, self.request_id, self._options_reporting("uploading"))
             self._raise_if_stopped()
-        # From here on the job may be there, even if the answer gets lost: so asking again comes
+        # From here on the job may exist, even if the response gets lost: so it is submitted again
         # first, also where it is to be cancelled.
         self._is_submitted = True
         return self.operation.submit(client, self.request_id)
@@ -198,7 +198,7 @@ class RequestThread:
         if self._cancelled and not self._cancel_sent:
             client.job(self.job).cancel()
             self._cancel_sent = True
-            self._interrupt.clear()  # the pauses to come are for the line again
+            self._interrupt.clear()  # the pauses to come are for the connection again
 
     def _fetch(self, client: Client, status: JobStatus) -> int:
         self._raise_if_stopped()
@@ -211,7 +211,7 @@ class RequestThread:
             raise
 
     def _with_retries(self, step: Callable[[Client], R]) -> R:
-        """The result of ``step``, tried again whenever the line has been cut and is back."""
+        """Return the result of ``step``; try again whenever the connection broke and is back."""
         pause_s = FIRST_PAUSE_S
         while True:
             client = self._wait_for_client()
@@ -227,7 +227,7 @@ class RequestThread:
             if self._closed:
                 raise Cancelled
             self._emit_progress("waiting", message=message)
-            # The line comes back when the server answers anything; this may be refused for longer.
+            # The connection is back when the server answers anything; this may fail for longer.
             self._interrupt.wait(pause_s)
             pause_s = min(2 * pause_s, LAST_PAUSE_S)
 
@@ -246,7 +246,7 @@ class RequestThread:
             raise Cancelled
 
     def _options_reporting(self, state: str) -> TransferOptions:
-        """The terms of a transfer that tells how far it is."""
+        """Return options of a transfer that emit how far it is."""
 
         def report(done: int, total: int) -> None:
             self._emit_progress(state, stage=state, done=done, total=total)
@@ -272,5 +272,5 @@ class RequestThread:
             message=progress.message,
         )
 
-    def _emit_progress(self, state: str, **more: object) -> None:
-        self._emit(RequestUpdated(self.request_id, self.job, state, **more))  # type: ignore[arg-type]
+    def _emit_progress(self, state: str, **fields: object) -> None:
+        self._emit(RequestUpdated(self.request_id, self.job, state, **fields))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What hosts use: ask, go on, and read what has happened.
+"""A session: what hosts use to submit requests and to read what has happened.
 
     session = Session(SessionSettings(server="render01:7433"))
     session.connect()
@@ -31,17 +31,17 @@ from layert2v_client import types
 from layert2v_client.client import Client, connect
 from layert2v_client.connection import Tls
 from layert2v_client.errors import ClientError
-from layert2v_client.local_server.shared import LocalServer
+from layert2v_client.local_server import SharedServer
 from layert2v_client.session.cache import DEFAULT_ROOT, Cache, Removable
 from layert2v_client.session.event_queue import EventQueue
 from layert2v_client.session.events import Event, PreviewUpdated, RequestSucceeded
 from layert2v_client.session.operations import Attach, Generate, Rerender
 from layert2v_client.session.reconnect import ReconnectingClient
 from layert2v_client.session.request import Operation, RequestThread
-from layert2v_client.transfer.download import TransferOptions
+from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobState
 
-RETRY_TIMEOUT_S = 5.0  # of a transfer; then the line says that the server is away
+RETRY_TIMEOUT_S = 5.0  # of a transfer; then the request waits until the server is back
 KEEP_JOBS_S = 600.0  # another session may still be fetching what has just been made
 ENDED = (JobState.succeeded, JobState.failed, JobState.cancelled)
 
@@ -71,7 +71,7 @@ class SessionSettings:
 
 
 def settings_from_json(value: Any) -> SessionSettings:
-    """Settings as a host sends them; what is left out keeps its default. Raises ``SpecError``."""
+    """Return settings as a host sends them, with defaults. Raises ``SpecError``."""
     plain = {**asdict(SessionSettings()), "cache": "", "models": "", "path_map": []}
     JsonObject(value, "settings", SpecError)  # refuses what is no object
     fields = JsonObject({**plain, **value}, "settings", SpecError)
@@ -91,7 +91,7 @@ def settings_from_json(value: Any) -> SessionSettings:
 
 
 class Session:
-    """A line to one server with everything that is asked over it."""
+    """A connection to one server with all requests over it."""
 
     def __init__(self, settings: SessionSettings) -> None:
         self.settings = settings
@@ -139,18 +139,18 @@ class Session:
         return name
 
     def attach(self, request_id: str, job: str, folder: Path) -> None:
-        """Follow a job from an earlier session to its end and bring it to ``folder``."""
+        """Follow a job from an earlier session to its end and download it to ``folder``."""
         self._start_request(request_id, Attach(folder), job)
 
     def cancel(self, request_id: str) -> None:
-        """Stop a request in whatever state it is; nothing happens to one that has ended."""
+        """Cancel a request, whatever its state; nothing happens to one that has ended."""
         with self._lock:
             request = self._requests.get(request_id)
         if request is not None:
             request.cancel()
 
     def events(self, timeout_s: float = 0.0) -> list[Event]:
-        """What has happened since the last call, oldest first; waits when nothing has.
+        """Return what has happened since the last call, oldest first; wait when nothing has.
 
         Progress and previews of one request replace each other until they are read; how a request
         ended never gets lost.
@@ -158,7 +158,7 @@ class Session:
         return self._queue.take(timeout_s)
 
     def close(self) -> None:
-        """End the line and all threads. Jobs go on where the server does."""
+        """End the connection and all threads. Jobs go on where the server does."""
         with self._lock:
             self._closed = True
             requests = list(self._requests.values())
@@ -174,7 +174,7 @@ class Session:
             retry_timeout_s=RETRY_TIMEOUT_S,
             path_map=self.settings.path_map,
             # Only where nobody paints: the server's own copy is the same file then.
-            link=self._cache.holds(operation.folder),
+            link=self._cache.contains(operation.folder),
         )
         request = RequestThread(
             request_id,
@@ -208,8 +208,8 @@ class Session:
             return
         self._queue.put(PreviewUpdated(request_id, str(path)))
 
-    def _start_local_server(self, stop: threading.Event) -> LocalServer:
-        return LocalServer(
+    def _start_local_server(self, stop: threading.Event) -> SharedServer:
+        return SharedServer(
             self._cache.server_data,
             python=self.settings.python,
             models=self.settings.models,
@@ -224,7 +224,7 @@ class Session:
         return connect(self.settings.server, self.settings.token or None, tls)
 
     def _trim_cache(self) -> None:
-        """Keep the cache below its limit; never what this session has asked for."""
+        """Keep the cache below its limit; never remove what this session has asked for."""
         with self._lock:
             requests = list(self._requests.values())
         folders = [request.operation.folder for request in requests]
@@ -235,7 +235,7 @@ class Session:
             _log.warning("the cache cannot be trimmed", exc_info=True)
 
     def _removable_jobs(self, in_use: set[str]) -> Iterator[Removable]:
-        """The jobs of the local server that may go; others belong to somebody else's disk."""
+        """Yield the jobs of the local server that may be removed; other servers' are not ours."""
         client = self._connection.wait_for_client(lambda: self._connection.is_connected)
         if self.settings.server or client is None:
             return

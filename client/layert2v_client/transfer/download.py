@@ -1,7 +1,7 @@
-"""Bring a job's files home: resumed, checked, and each visible only when it is whole.
+"""Downloads of a job's files: resumed, checked, and each visible only when it is complete.
 
 Every chunk carries a CRC-32, every file a SHA-256. The manifest comes last, so a folder with a
-``stack.json`` is a whole stack. Where client and server see the same files, they are copied.
+``stack.json`` is a complete stack. Where client and server see the same files, they are copied.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from layert2v.stack import MANIFEST_NAME, is_safe_path
 from layert2v.v1 import artifacts_pb2
 from layert2v.wire import CHUNK_BYTES
-from layert2v_client.connection import RETRY_TIMEOUT_S, Connection, RetryBudget
+from layert2v_client.connection import Connection, RetryBudget
 from layert2v_client.convert import artifact_from_message
 from layert2v_client.errors import (
     Cancelled,
@@ -28,43 +27,26 @@ from layert2v_client.errors import (
     ServerUnavailable,
     TransferFailed,
 )
+from layert2v_client.transfer.file_hash import has_content, read_blocks
+from layert2v_client.transfer.options import ProgressCallback, TransferOptions
 from layert2v_client.types import Artifact, JobState, JobStatus
 
 PAGE_SIZE = 500
-# At most this much in one read, so that it can have a deadline and a line that hangs is noticed.
+# At most this much in one read, so that its deadline notices a connection that hangs.
 SEGMENT_BYTES = 16 * CHUNK_BYTES
 SEGMENT_TIMEOUT_S = 120.0
-
-ProgressCallback = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class TransferOptions:
-    """Options of an upload or a download.
-
-    ``report`` is called with bytes done and bytes in all. A connection that breaks is tried again
-    for ``retry_timeout_s`` seconds. ``path_map`` turns prefixes of the server's paths into this
-    machine's. ``link`` allows a hard link to a file of the server in place of a copy. Setting
-    ``stop`` cancels the transfer.
-    """
-
-    report: ProgressCallback | None = None
-    retry_timeout_s: float = RETRY_TIMEOUT_S
-    path_map: tuple[tuple[str, str], ...] = ()
-    link: bool = False
-    stop: threading.Event | None = None
 
 
 @dataclass(frozen=True)
 class DownloadItem:
-    """A file of a job and where it goes."""
+    """A file of a job and its path here."""
 
     artifact: Artifact
     target: Path
 
 
 def list_artifacts(connection: Connection, job: str) -> list[Artifact]:
-    """The files of a job, the manifest last. Raises ``ClientError``."""
+    """Return the files of a job, the manifest last. Raises ``ClientError``."""
     found: list[Artifact] = []
     token = ""
     while True:
@@ -79,11 +61,11 @@ def list_artifacts(connection: Connection, job: str) -> list[Artifact]:
 def download_stack(
     connection: Connection, status: JobStatus, folder: Path, options: TransferOptions | None = None
 ) -> Path:
-    """Bring the stack of a finished job into ``folder``, which is made where it is missing.
+    """Download the stack of a finished job into ``folder``, which is made where it is missing.
 
     Files that are there already are kept when they are the right ones. Raises ``NotPossible``,
-    ``TransferFailed`` or another ``ClientError``; after any of them the same call goes on where it
-    stopped.
+    ``TransferFailed`` or another ``ClientError``; after any of them the same call continues where
+    it stopped.
     """
     artifacts = finished_artifacts(connection, status)
     items = [DownloadItem(artifact, target_path(folder, artifact.path)) for artifact in artifacts]
@@ -92,7 +74,10 @@ def download_stack(
 
 
 def finished_artifacts(connection: Connection, status: JobStatus) -> list[Artifact]:
-    """The files of a finished job, the manifest last. Raises ``NotPossible``, ``ClientError``."""
+    """Return the files of a finished job, the manifest last.
+
+    Raises ``NotPossible`` where the job has not succeeded, ``ClientError``.
+    """
     if status.state is not JobState.succeeded:
         raise NotPossible(
             "JOB_NOT_SUCCEEDED",
@@ -109,20 +94,20 @@ def download_files(
     items: Sequence[DownloadItem],
     options: TransferOptions,
 ) -> None:
-    """Bring ``items``, some of the job's ``artifacts``, in this order.
+    """Download ``items``, some of the job's ``artifacts``, in this order.
 
     Raises ``TransferFailed``, ``Cancelled`` or another ``ClientError``.
     """
     shared = _shared_folder(status.local_path, artifacts, options.path_map)
-    tally = _ProgressCounter(sum(item.artifact.size_bytes for item in items), options.report)
+    counter = _ProgressCounter(sum(item.artifact.size_bytes for item in items), options.report)
     for item in items:
         if not _is_complete(item):
-            _Download(connection, item, shared, options).run(tally.advance)
-        tally.finish_file(item.artifact.size_bytes)
+            _Download(connection, item, shared, options).run(counter.advance)
+        counter.finish_file(item.artifact.size_bytes)
 
 
 def discard_partial(connection: Connection, status: JobStatus, folder: Path) -> None:
-    """Remove what a download that was called off has brought; a whole stack stays.
+    """Remove what a cancelled download has left in ``folder``; a complete stack stays.
 
     Raises ``ClientError``.
     """
@@ -150,30 +135,30 @@ def discard(items: Sequence[DownloadItem]) -> None:
 
 
 def _enclosing_folders(item: DownloadItem) -> Sequence[Path]:
-    """The folders around a file, up to that of its stack."""
+    """Return the folders around a file, up to that of its stack."""
     depth = len(PurePosixPath(item.artifact.path).parts)
     return list(item.target.parents)[:depth]
 
 
 class _ProgressCounter:
-    """Bytes of the whole stack that are here."""
+    """The bytes of all files that have arrived."""
 
     def __init__(self, total: int, report: ProgressCallback | None) -> None:
         self._total = total
         self._report = report
-        self._whole_files = 0
+        self._finished_bytes = 0
 
     def advance(self, in_this_file: int) -> None:
         if self._report is not None:
-            self._report(self._whole_files + in_this_file, self._total)
+            self._report(self._finished_bytes + in_this_file, self._total)
 
     def finish_file(self, file_bytes: int) -> None:
-        self._whole_files += file_bytes
+        self._finished_bytes += file_bytes
         self.advance(0)
 
 
 class _Download:
-    """One file on its way: into a hidden partial file first, renamed when its hash is right."""
+    """The download of one file: into a hidden partial file, renamed when its hash is right."""
 
     def __init__(
         self,
@@ -192,7 +177,7 @@ class _Download:
         self._budget = RetryBudget(options.retry_timeout_s, self._stop)
 
     def run(self, advance: Callable[[int], object]) -> None:
-        """Deliver; ``advance`` hears the bytes of this file that have arrived."""
+        """Download the file; call ``advance`` with the bytes of this file that have arrived."""
         artifact, partial = self._artifact, self._partial
         try:
             self._target.parent.mkdir(parents=True, exist_ok=True)
@@ -218,7 +203,7 @@ class _Download:
         )
 
     def _copy(self, shared: Path) -> str:
-        """Copy the file from the server's own folder; returns its hash, "" where it is not seen."""
+        """Copy the file from the server's own folder; return its hash, "" where it is not there."""
         source = shared / self._artifact.path
         digest = hashlib.sha256()
         try:
@@ -228,20 +213,20 @@ class _Download:
         with reading:
             self._partial.unlink(missing_ok=True)
             if self._try_link(source):
-                for block in _read_blocks(reading):
+                for block in read_blocks(reading):
                     digest.update(block)
                 if digest.hexdigest() != self._artifact.sha256:
                     self._partial.unlink()  # or the server's own file would be written on
                 return digest.hexdigest()
             with self._partial.open("wb") as file:
-                for block in _read_blocks(reading):
+                for block in read_blocks(reading):
                     self._raise_if_cancelled()
                     digest.update(block)
                     file.write(block)
         return digest.hexdigest()
 
     def _try_link(self, source: Path) -> bool:
-        """Whether the file could be linked: on the same disk, by somebody who may."""
+        """Link the file if it is on the same disk and that is allowed; return whether it was."""
         if not self._link:
             return False
         try:
@@ -255,11 +240,11 @@ class _Download:
             raise Cancelled
 
     def _receive(self, partial: Path, advance: Callable[[int], object]) -> str:
-        """Bring what is missing of the partial file; returns the hash of the whole."""
+        """Download what is missing of the partial file; return the hash of the whole."""
         digest = hashlib.sha256()
         with partial.open("a+b") as file:
             file.seek(0)
-            for block in _read_blocks(file):
+            for block in read_blocks(file):
                 digest.update(block)
             while file.tell() < self._artifact.size_bytes:
                 self._raise_if_cancelled()
@@ -278,7 +263,7 @@ class _Download:
         return digest.hexdigest()
 
     def _read_segment(self, offset: int) -> Iterator[bytes]:
-        """The checked bytes of one read."""
+        """Yield the checked bytes of one read."""
         request = artifacts_pb2.ReadArtifactRequest(
             name=self._artifact.name, offset=offset, limit=SEGMENT_BYTES
         )
@@ -303,7 +288,7 @@ class _Download:
 def _shared_folder(
     local_path: str, artifacts: Sequence[Artifact], path_map: tuple[tuple[str, str], ...]
 ) -> Path | None:
-    """The stack's folder on the server where this machine sees the same manifest there."""
+    """Return the stack's folder on the server where this machine sees the same manifest there."""
     manifests = [artifact for artifact in artifacts if artifact.path == MANIFEST_NAME]
     for known in (local_path, *_mapped_paths(local_path, path_map)):
         folder = Path(known)
@@ -314,7 +299,7 @@ def _shared_folder(
 
 
 def _mapped_paths(path: str, path_map: tuple[tuple[str, str], ...]) -> Iterator[str]:
-    """``path`` as this machine may know it. Both kinds of slashes end a prefix."""
+    """Yield ``path`` as this machine may know it. Both kinds of slashes end a prefix."""
     for there, here in path_map:
         prefix = there.rstrip("/\\")
         rest = path[len(prefix) :]
@@ -323,7 +308,7 @@ def _mapped_paths(path: str, path_map: tuple[tuple[str, str], ...]) -> Iterator[
 
 
 def target_path(folder: Path, path: str) -> Path:
-    """Where a file goes. Raises ``TransferFailed`` for a path that would leave the folder."""
+    """Return where a file goes. Raises ``TransferFailed`` if its path would leave the folder."""
     target = folder / path
     inside = folder.resolve() in target.resolve().parents
     if not (is_safe_path(path) and inside):
@@ -342,7 +327,7 @@ def _partial(item: DownloadItem) -> Path:
 
 
 def _is_complete(item: DownloadItem) -> bool:
-    """Whether the file is here already. Raises ``TransferFailed`` where another one is."""
+    """Return whether the file is here already. Raises ``TransferFailed`` if another one is."""
     if not item.target.exists():
         return False
     if _matches(item.target, item.artifact):
@@ -354,29 +339,5 @@ def _is_complete(item: DownloadItem) -> bool:
     )
 
 
-def has_content(path: Path, size_bytes: int, sha256: str) -> bool:
-    """Whether ``path`` is a file with these bytes; one that cannot be read is not."""
-    try:
-        return path.stat().st_size == size_bytes and sha256_of(path) == sha256
-    except OSError:
-        return False
-
-
-def sha256_of(path: Path, stop: threading.Event | None = None) -> str:
-    """The hash of a file. Raises ``OSError``, and ``Cancelled`` when ``stop`` is set."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in _read_blocks(file):
-            if stop is not None and stop.is_set():
-                raise Cancelled
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _matches(path: Path, artifact: Artifact) -> bool:
     return has_content(path, artifact.size_bytes, artifact.sha256)
-
-
-def _read_blocks(file: IO[bytes]) -> Iterator[bytes]:
-    while block := file.read(CHUNK_BYTES):
-        yield block

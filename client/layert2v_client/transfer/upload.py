@@ -1,6 +1,6 @@
-"""Bring files to a server by content: what it holds already does not travel.
+"""Uploads by content: what the server holds already does not travel.
 
-Every chunk carries a CRC-32, every file a SHA-256; an upload that was cut goes on where the server
+Every chunk carries a CRC-32, every file a SHA-256; an upload that broke continues where the server
 has it. Knows files, not what they are for.
 """
 
@@ -19,7 +19,8 @@ from layert2v.v1 import artifacts_pb2
 from layert2v.wire import CHUNK_BYTES, MAX_FIND_FILES
 from layert2v_client.connection import Connection, RetryBudget
 from layert2v_client.errors import Cancelled, ClientError, InvalidRequest, ServerUnavailable
-from layert2v_client.transfer.download import TransferOptions, sha256_of
+from layert2v_client.transfer.file_hash import sha256_of
+from layert2v_client.transfer.options import TransferOptions
 
 SEGMENT_CHUNKS = 16  # a stream of its own, so that it can have a deadline
 SEGMENT_TIMEOUT_S = 120.0
@@ -35,7 +36,7 @@ class LocalFile:
 
 
 def local_file(path: Path, stop: threading.Event | None = None) -> LocalFile:
-    """The file as it is. Raises ``InvalidRequest`` where it cannot be read, ``Cancelled``."""
+    """Return the file as it is. Raises ``InvalidRequest`` if it cannot be read, ``Cancelled``."""
     try:
         return LocalFile(path, path.stat().st_size, sha256_of(path, stop))
     except OSError as error:
@@ -43,7 +44,7 @@ def local_file(path: Path, stop: threading.Event | None = None) -> LocalFile:
 
 
 def find_missing(connection: Connection, hashes: Iterable[str]) -> set[str]:
-    """Those of the SHA-256 sums that the server does not hold. Raises ``ClientError``."""
+    """Return those SHA-256 sums that the server does not hold. Raises ``ClientError``."""
     wanted = sorted(set(hashes))
     found: set[str] = set()
     for start in range(0, len(wanted), MAX_FIND_FILES):
@@ -58,11 +59,10 @@ def upload_files(
     request_id: uuid.UUID,
     options: TransferOptions,
 ) -> None:
-    """Bring ``files``, which are given by their SHA-256.
+    """Upload ``files``, which are given by their SHA-256.
 
-    The same ``request_id`` goes on with what an earlier call has brought. Raises
-    ``InvalidRequest`` where a file is not what it should be, ``Cancelled`` or another
-    ``ClientError``.
+    The same ``request_id`` continues what an earlier call has uploaded. Raises ``InvalidRequest``
+    where a file is not what it should be, ``Cancelled`` or another ``ClientError``.
     """
     total = sum(file.size_bytes for file in files.values())
     done = 0
@@ -74,7 +74,7 @@ def upload_files(
 
 
 class _Upload:
-    """One file on its way to the server."""
+    """The upload of one file."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class _Upload:
         self._budget = RetryBudget(options.retry_timeout_s, self._stop)
         media_type, _ = mimetypes.guess_type(file.path.name)
         self._begin = artifacts_pb2.BeginWrite(
-            # Of the request, not of the content alone: others may bring the same at this moment.
+            # Of the request, not of the content alone: others may upload the same at this moment.
             upload_id=str(uuid.uuid5(request_id, file.sha256)),
             size_bytes=file.size_bytes,
             sha256=file.sha256,
@@ -98,15 +98,15 @@ class _Upload:
         )
 
     def run(self, done: int, total: int) -> None:
-        """Send it; ``done`` of ``total`` bytes of all files went before."""
-        offset, is_whole = self._query_committed()
-        while not is_whole:
+        """Upload it; ``done`` of ``total`` bytes of all files went before."""
+        offset, is_complete = self._query_committed()
+        while not is_complete:
             if self._stop.is_set():
                 raise Cancelled
             failure: ClientError
             try:
                 answer = self._send_segment(offset)
-                offset, is_whole = answer.committed_bytes, answer.HasField("artifact")
+                offset, is_complete = answer.committed_bytes, answer.HasField("artifact")
                 self._budget.reset()
                 if self._options.report is not None:
                     self._options.report(done + offset, total)
@@ -119,7 +119,7 @@ class _Upload:
                 self._check_content()
                 failure = error
             self._budget.pause(failure)
-            offset, is_whole = self._query_committed()
+            offset, is_complete = self._query_committed()
 
     def _query_committed(self) -> tuple[int, bool]:
         request = artifacts_pb2.QueryWriteRequest(upload_id=self._begin.upload_id)
@@ -152,7 +152,7 @@ class _Upload:
         )
 
     def _check_content(self) -> None:
-        """Raises ``InvalidRequest`` where the damage is on this side."""
+        """Raise ``InvalidRequest`` if the file has changed on this side."""
         if local_file(self._file.path) != self._file:
             raise _changed_error(self._file.path)
 

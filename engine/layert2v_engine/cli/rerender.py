@@ -142,8 +142,8 @@ def _donor(args: argparse.Namespace) -> tuple[DonorLayer | None, dict[str, Path]
 
 def _check_single(layers: tuple[str, ...], args: argparse.Namespace) -> None:
     """Raise ``EngineError`` where one prompt or one mask is given for several layers."""
-    for option, given in (("--prompt", args.prompt), ("--mask", args.mask)):
-        if given and len(layers) > 1:
+    for option, value in (("--prompt", args.prompt), ("--mask", args.mask)):
+        if value and len(layers) > 1:
             raise EngineError(
                 f"{option} does not say which of {', '.join(layers)} it is for.",
                 "Change them one after the other.",

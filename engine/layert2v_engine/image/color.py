@@ -191,16 +191,16 @@ class ColorConfig:
         return self._config, self.find(name).name
 
     def _own_name(self, name: str) -> str | None:
-        found = self._config.getColorSpace(name)
-        if found is not None:
-            return str(found.getName())
+        space = self._config.getColorSpace(name)
+        if space is not None:
+            return str(space.getName())
         standard = self._pinned.getColorSpace(name)
         if standard is None:
             return None
         for alias in (*_names(standard), *_HOST_NAMES.get(standard.getInteropID(), ())):
-            found = self._config.getColorSpace(alias)
-            if found is not None:
-                return str(found.getName())
+            space = self._config.getColorSpace(alias)
+            if space is not None:
+                return str(space.getName())
         try:
             same = ocio.Config.IdentifyBuiltinColorSpace(
                 self._config, self._pinned, standard.getName()
@@ -210,9 +210,9 @@ class ColorConfig:
         return str(same) or None
 
     def _interop_id(self, own_name: str) -> str:
-        own = str(self._config.getColorSpace(own_name).getInteropID())
-        if own:
-            return own
+        declared = str(self._config.getColorSpace(own_name).getInteropID())
+        if declared:
+            return declared
         try:
             name = ocio.Config.LocateBuiltinColorSpace(self._config, own_name, self._pinned)
         except ocio.Exception:  # no interchange role to compare by

@@ -1,8 +1,8 @@
 """The sRGB curve of IEC 61966-2-1 between display-referred and scene-linear values.
 
 The Rec.709 primaries stay as they are; other color spaces are the business of ``image.color``.
-Torch and numpy are asked in their own words, since their powers differ in the last bit and the
-world's pictures are pinned to theirs.
+Torch and numpy each have their own function: their powers differ in the last bit, and the pictures
+of the training world are pinned to theirs.
 """
 
 from __future__ import annotations

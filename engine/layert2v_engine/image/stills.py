@@ -1,7 +1,7 @@
 """Image files: which of a folder are the frames of a sequence, and what is in them.
 
-Values come as they are stored, color and alpha apart: their color space and their kind of alpha
-are told by whoever brings them. Knows no stack.
+Values come as they are stored, color and alpha apart; their color space and whether alpha is
+premultiplied is for the caller to know. Knows no stack.
 """
 
 from __future__ import annotations

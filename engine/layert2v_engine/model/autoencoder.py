@@ -58,7 +58,8 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.conv2.weight)
         nn.init.zeros_(cast(Tensor, self.conv2.bias))
 
-    def forward(self, x: Tensor) -> Tensor:  # [N, W, h, w] -> same
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features [N, W, h, w] of features of the same shape."""
         return x + self.conv2(nn.functional.silu(self.conv1(nn.functional.silu(self.norm(x)))))
 
 
@@ -94,7 +95,8 @@ class PatchDecoder(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(cast(Tensor, self.head.bias))
 
-    def forward(self, z: Tensor) -> Tensor:  # [N, (1 + 2 n) C, h, w] -> [N, 3, frames, H, W]
+    def forward(self, z: Tensor) -> Tensor:
+        """Return frames [N, 3, t, H, W] of latents with n context frames [N, (1 + 2 n) C, h, w]."""
         x = self.stem(z)
         for i, stage in enumerate(self.stages):
             x = stage(x)
@@ -166,6 +168,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         return nn.functional.pixel_unshuffle(groups.flatten(1, 2), self.spatial_factor)
 
     def encode_video(self, video: Tensor) -> Tensor:
+        """Return latents [B, C, F, h, w] of a video [B, 3, T, H, W] in -1..1."""
         groups = self.frame_groups(video)
         latents = self.encoder(self.patches(groups.flatten(0, 1)))
         return cast(Tensor, latents.unflatten(0, groups.shape[:2]).transpose(1, 2))
@@ -181,6 +184,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         return torch.cat([latents[:, :, (indices + k).clamp(0, count - 1)] for k in offsets], dim=1)
 
     def decode_groups(self, latents: Tensor) -> Iterator[Tensor]:
+        """Yield frames [B, 3, t, H, W] for each latent frame of [B, C, F, h, w]."""
         windows = self.with_temporal_context(latents)
         for index in range(latents.shape[2]):
             frames = self.decoder(windows[:, :, index])
@@ -258,10 +262,12 @@ class WanAutoencoder:
         self._std = torch.tensor(config.latents_std).view(1, -1, 1, 1, 1)
 
     def encode_video(self, video: Tensor) -> Tensor:
+        """Return latents [B, C, F, h, w] of a video [B, 3, T, H, W] in -1..1."""
         latents = self.vae.encode(video).latent_dist.mode()
         return cast(Tensor, (latents - self._mean.to(latents)) / self._std.to(latents))
 
     def decode_groups(self, latents: Tensor) -> Iterator[Tensor]:
+        """Yield frames [B, 3, t, H, W] in -1..1 for each latent frame of [B, C, F, h, w]."""
         vae = cast(Any, self.vae)
         latents = latents * self._std.to(latents) + self._mean.to(latents)
         vae.clear_cache()

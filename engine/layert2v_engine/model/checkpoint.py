@@ -37,7 +37,6 @@ from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 INDEX = "model_index.json"
 FORMAT = 1
 MAX_SHARD = "14MB"  # repositories and mail take files below 15 MB
-CLEAN_CONDITIONING = "clean_conditioning"  # ability: trained with some streams clean at time 0
 
 _CHOICES = {
     "prediction": ("v", "x"),

@@ -35,6 +35,7 @@ class MatteProjection(ModelMixin, ConfigMixin):
         self.gate = nn.Parameter(torch.zeros(1))
 
     def forward(self, latents: Tensor) -> Tensor:
+        """Return projected latents [B, C, F, h, w]."""
         # [B*F, C, h, w]: no state between latent frames
         frames = latents.transpose(1, 2).flatten(0, 1)
         projected = frames + torch.tanh(self.gate) * self.head(self.body(self.stem(frames)))
@@ -60,6 +61,7 @@ class LoRAConv2d(nn.Module):
         nn.init.zeros_(self.up.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve [N, C, h, w] to [N, out_channels, h', w']."""
         return cast(Tensor, self.base(x) + self.scale * self.up(self.down(x)))
 
 

@@ -124,6 +124,7 @@ class LayeredWanBlock(WanTransformerBlock):
         stream_mask: Tensor | None = None,  # [B, S, S]: which stream sees which
         kv_cache: KVCache | None = None,
     ) -> Tensor:
+        """Return tokens [B, S * n, D] of S streams after attention and feed-forward."""
         streams, dtype = temb.shape[1], _matmul_dtype(hidden_states)
         modulation = (self.scale_shift_table.unsqueeze(0) + temb).unsqueeze(3).unbind(2)
         shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation  # each [B, S, 1, D]

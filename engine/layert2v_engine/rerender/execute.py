@@ -1,4 +1,4 @@
-"""The part of a change that a model draws: some layers of a stack anew, around those that stay.
+"""Carry out a re-render that is prepared: write the new state, with a model or without.
 
 Files of layers that are kept are never written, and of those only what the model must be shown is
 read.
@@ -8,104 +8,104 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import NamedTuple
 
 from torch import Tensor
 
-from layert2v.spec import CLEAN_CONDITIONING
+from layert2v.rerender import rerender_to_json
+from layert2v.spec import CLEAN_CONDITIONING, ModelInfo
 from layert2v.stack import Role, Stack
 from layert2v_engine.image.compositing import flatten
-from layert2v_engine.layout import Stream, StreamRole
+from layert2v_engine.layout import StreamRole
 from layert2v_engine.pipeline import LayeredPipeline, SamplingRequest
-from layert2v_engine.progress import ProgressReporter
+from layert2v_engine.progress import WRITE_STAGE_WEIGHTS, ProgressReporter
 from layert2v_engine.prompting.planner import PromptPlan
-from layert2v_engine.rerender.latents import (
-    Encoder,
-    Pixels,
-    flattened,
-    latent_mask,
-    latents_of,
-    save_latents,
-)
-from layert2v_engine.rerender.plan import Cast, Fate, Part
-from layert2v_engine.rerender.prepare import Change, declare, provenance
+from layert2v_engine.rerender.latents import InitLatents, latent_mask, save_latents
+from layert2v_engine.rerender.plan import LayerAction, LayerPlan, StreamMapping
+from layert2v_engine.rerender.prepare import RerenderPlan
 from layert2v_engine.sampling.denoise import Step
 from layert2v_engine.stack.editor import StackEditor
-from layert2v_engine.stack.pixel_sources import DonorSource, blend_masked
+from layert2v_engine.stack.manifest import Provenance
+from layert2v_engine.stack.pixel_sources import blend_masked
 from layert2v_engine.stream_codec import clean_opacity, foreground_frames
 
-# Straight colour [1, 3, t, H, W] and opacity [1, 1, t, H, W] of a layer.
-Pair = tuple[Tensor | None, Tensor | None]
+
+class DecodedLayer(NamedTuple):
+    """Frames of one layer in 0..1: straight color ``[1, 3, t, H, W]``, opacity ``[1, 1, t, H, W]``.
+
+    None where the layer has no such channel: shadows have no color, the background no opacity.
+    """
+
+    color: Tensor | None
+    opacity: Tensor | None
 
 
-class Redrawing:
-    """One change that a model takes part in."""
+class Rerender:
+    """One re-render that a model takes part in."""
 
     def __init__(
         self,
-        change: Change,
+        plan: RerenderPlan,
         editor: StackEditor,
         pipeline: LayeredPipeline,
         progress: ProgressReporter,
     ) -> None:
-        self._change, self._editor, self._pipeline, self._progress = (
-            change,
-            editor,
-            pipeline,
-            progress,
-        )
-        self._cast = Cast.of(change.parts, pipeline.info.max_foregrounds)
-        layout, colorspace = self._cast.layout, editor.format.colorspace
-        self._encoder = Encoder(pipeline, layout, colorspace)
-        self._encoded: list[str] = []
+        self._plan = plan
+        self._editor = editor
+        self._pipeline = pipeline
+        self._progress = progress
+        self._mapping = StreamMapping.for_model(plan.layers, pipeline.info.max_foregrounds)
+        self._init_latents = InitLatents(plan, self._mapping, editor, pipeline)
 
-    def carry_out(self) -> Stack:
-        """Draw, write, and finish the state. Raises Cancelled, StackError, DiskFull, ..."""
+    def run(self) -> Stack:
+        """Generate, write, and finish the state. Raises Cancelled, StackError, DiskFull, ..."""
         progress, editor = self._progress, self._editor
         progress.report("text", 0, 1, "reading the prompts")
-        plan = self._plan()
-        scene = self._scene(plan)
-        progress.report("text", 1, 1, f"understood as: {plan.interpretation}")
-        progress.report("denoise", 0, scene.steps)
-        latents = self._pipeline.sample_request(scene, self._on_step)
-        for part in self._change.parts:
-            drawn = part.fate is Fate.drawn
-            seed = scene.seed if drawn else part.seed
-            declare(editor, self._change, part, self._told(part, plan), seed)
-        self._write(latents)
-        self._save(latents)
-        notes = [source.note for source in self._change.sources.values()] + self._notes()
-        origin = provenance(self._change, notes, self._pipeline.info, plan)
-        return editor.finish(origin, progress=partial(progress.report, "write"))
+        prompts = self._plan_prompts()
+        request = self._sampling_request(prompts)
+        progress.report("text", 1, 1, f"understood as: {prompts.interpretation}")
+        progress.report("denoise", 0, request.steps)
+        latents = self._pipeline.sample_request(request, self._on_step)
+        for layer in self._plan.layers:
+            is_generated = layer.action is LayerAction.generate
+            seed = request.seed if is_generated else layer.seed
+            _declare_layer(editor, self._plan, layer, self._final_prompt(layer, prompts), seed)
+        self._write_frames(latents)
+        self._save_latents(latents)
+        notes = [source.note for source in self._plan.sources.values()] + self._notes()
+        provenance = _provenance(self._plan, notes, self._pipeline.info, prompts)
+        return editor.finish(provenance, progress=partial(progress.report, "write"))
 
-    def _plan(self) -> PromptPlan:
-        cast = self._cast
-        figures = [cast.parts[name].prompt for name in cast.foregrounds]
-        ground = cast.parts[cast.below[0]].prompt
-        return self._pipeline.plan_layers(figures, ground, self._change.base.negative_prompt)
+    def _plan_prompts(self) -> PromptPlan:
+        mapping = self._mapping
+        foregrounds = [mapping.layers[name].prompt for name in mapping.foregrounds]
+        background = mapping.layers[mapping.below[0]].prompt
+        negative_prompt = self._plan.base.negative_prompt
+        return self._pipeline.plan_layers(foregrounds, background, negative_prompt)
 
-    def _told(self, part: Part, plan: PromptPlan) -> str:
-        """What the model was told of a layer it drew, else what is known of it."""
-        if part.fate is not Fate.drawn:
-            return part.prompt
-        if part.role is Role.background:
-            return plan.background or part.prompt
-        return plan.foregrounds[self._cast.foregrounds.index(part.caster or part.name)]
+    def _final_prompt(self, layer: LayerPlan, prompts: PromptPlan) -> str:
+        """Return the prompt that the model had for a layer it generated, else the layer's own."""
+        if layer.action is not LayerAction.generate:
+            return layer.prompt
+        if layer.role is Role.background:
+            return prompts.background or layer.prompt
+        return prompts.foregrounds[self._mapping.foregrounds.index(layer.caster or layer.name)]
 
-    def _scene(self, plan: PromptPlan) -> SamplingRequest:
-        spec, cast, format = self._change.spec, self._cast, self._editor.format
+    def _sampling_request(self, prompts: PromptPlan) -> SamplingRequest:
+        spec, mapping, format = self._plan.spec, self._mapping, self._editor.format
         if spec.seed is None:
             raise ValueError("the request has no seed; resolve it first")
-        given, keep_shares = {}, {}
-        for stream in cast.layout.streams:
-            mask = self._change.masks.get(cast.layer(stream) or "")
-            if not cast.is_drawn(stream) or spec.strength < 1 or mask is not None:
-                given[stream.name] = self._known(stream)
-            if mask is not None and cast.is_drawn(stream):
-                shape = given[stream.name].shape[1:]
-                keep_shares[stream.name] = latent_mask(mask.planes, (shape[0], shape[1], shape[2]))
+        init_latents, keep_masks = {}, {}
+        for stream in mapping.layout.streams:
+            mask = self._plan.masks.get(mapping.layer_of(stream) or "")
+            if not mapping.is_active(stream) or spec.strength < 1 or mask is not None:
+                init_latents[stream.name] = self._init_latents.stream_latents(stream)
+            if mask is not None and mapping.is_active(stream):
+                frames, rows, columns = init_latents[stream.name].shape[1:]
+                keep_masks[stream.name] = latent_mask(mask.planes, (frames, rows, columns))
         return SamplingRequest(
-            layout=cast.layout,
-            plan=plan,
+            layout=mapping.layout,
+            plan=prompts,
             frames=format.frames,
             height=format.height,
             width=format.width,
@@ -113,124 +113,142 @@ class Redrawing:
             steps=spec.steps,
             guidance=spec.guidance,
             strength=spec.strength,
-            init_latents=given,
-            frozen=cast.frozen,
-            keep_masks=keep_shares,
-            noise_names=cast.noise,
+            init_latents=init_latents,
+            frozen=mapping.frozen,
+            keep_masks=keep_masks,
+            noise_names=mapping.noise_names,
         )
-
-    def _known(self, stream: Stream) -> Tensor:
-        """Latents [C, F, h, w] of what a stream shows before anything is drawn."""
-        cast, format = self._cast, self._editor.format
-        name = cast.layer(stream)
-        if name is None and stream.role is StreamRole.shadow:
-            return self._encoder.empty(stream, format.frames, (format.height, format.width))
-        if name is None:
-            names = cast.below
-            if stream.role is StreamRole.composite:
-                names = tuple(each for each in cast.parts if each not in cast.above)
-            layers = [self._pixels(each) for each in names]
-            return self._encoder.stream(stream, flattened(layers, format.frames))
-        kept = self._kept(name).get(stream.role.value)
-        if kept is not None:
-            return kept
-        if name not in self._encoded:
-            self._encoded.append(name)
-        pixels = self._pixels(name)
-        return self._encoder.stream(stream, (pixels(index) for index in range(format.frames)))
-
-    def _kept(self, name: str) -> dict[str, Tensor]:
-        """Latents by stream role that were kept of a layer, or of what is brought in its place."""
-        change, digest = self._change, self._pipeline.info.digest
-        source = change.sources.get(name)
-        if source is None:
-            return latents_of(self._editor.folder, change.base, name, digest)
-        if change.donor is None or not isinstance(source, DonorSource) or not source.unchanged:
-            return {}
-        folder, stack = change.donor
-        return latents_of(folder, stack, source.layer.name, digest)
-
-    def _pixels(self, name: str) -> Pixels:
-        source = self._change.sources.get(name)
-        return partial(self._editor.read, name) if source is None else source.frame
 
     def _on_step(self, step: Step) -> None:
         if should_preview(step):
             self._progress.set_preview(self._pipeline.decode_first_frame(step.estimate))
         self._progress.report("denoise", step.done, step.total)
 
-    def _write(self, latents: Tensor) -> None:
-        cast, index = self._cast, 0
-        for group in self._pipeline.decode_streams(latents, cast.layout, cast.drawn):
-            made = self._layers_of(group)
-            for t in range(group[StreamRole.composite].shape[2]):
-                self._write_frame(index, group[StreamRole.composite][0, :, t], made, t)
+    def _write_frames(self, latents: Tensor) -> None:
+        mapping, index = self._mapping, 0
+        for group in self._pipeline.decode_streams(latents, mapping.layout, mapping.active):
+            decoded = self._decoded_layers(group)
+            composite = group[StreamRole.composite]
+            for t in range(composite.shape[2]):
+                self._write_frame(index, composite[0, :, t], decoded, t)
                 index += 1
                 self._progress.report("decode", index, self._editor.format.frames)
 
-    def _layers_of(self, group: Mapping[str, Tensor]) -> dict[str, Pair]:
-        """The drawn layers of a decoded frame group."""
-        cast, made = self._cast, dict[str, Pair]()
-        for stream in cast.layout.streams:
-            name = cast.layer(stream)
-            if name is None or not cast.is_drawn(stream):
+    def _decoded_layers(self, group: Mapping[str, Tensor]) -> dict[str, DecodedLayer]:
+        """Return the generated layers of a decoded frame group, by name."""
+        mapping, decoded = self._mapping, dict[str, DecodedLayer]()
+        for stream in mapping.layout.streams:
+            name = mapping.layer_of(stream)
+            if name is None or not mapping.is_active(stream):
                 continue
             if stream.role is StreamRole.background:
-                made[name] = group[stream.name], None
+                decoded[name] = DecodedLayer(group[stream.name], None)
             elif stream.role is StreamRole.shadow:
-                made[name] = None, clean_opacity(group[stream.name])
+                decoded[name] = DecodedLayer(None, clean_opacity(group[stream.name]))
             elif stream.role is StreamRole.foreground:
-                actor = foreground_frames(
-                    group, stream.foreground or 0, self._pipeline.config.matte_color
-                )
-                made[name] = actor.color, actor.alpha
-        return made
+                matte_color = self._pipeline.config.matte_color
+                frames = foreground_frames(group, stream.foreground or 0, matte_color)
+                decoded[name] = DecodedLayer(frames.color, frames.alpha)
+        return decoded
 
     def _write_frame(
-        self,
-        index: int,
-        composite: Tensor,
-        made: Mapping[str, Pair],
-        t: int,
+        self, index: int, composite: Tensor, decoded: Mapping[str, DecodedLayer], t: int
     ) -> None:
-        editor, change = self._editor, self._change
-        for name, (color, opacity) in made.items():
+        """Write frame ``index``: frame ``t`` of a group, whose composite is ``[3, H, W]``."""
+        editor, plan = self._editor, self._plan
+        for name, (color, opacity) in decoded.items():
             pixels = editor.pixels(
                 name,
                 None if color is None else color[0, :, t],
                 None if opacity is None else opacity[0, 0, t],
             )
-            if name in change.masks:
-                mask = change.masks[name].soft_mask(index)
+            if name in plan.masks:
+                mask = plan.masks[name].soft_mask(index)
                 pixels = blend_masked(editor.read(name, index), pixels, mask)
             editor.write_pixels(name, index, pixels)
-        for name, source in change.sources.items():
+        for name, source in plan.sources.items():
             editor.write_pixels(name, index, source.frame(index))
-        over = (self._pixels(name)(index) for name in self._cast.above)
-        editor.write_ref(index, flatten((editor.pixels("", composite, None), *over)))
+        above = (self._init_latents.frame_reader(name)(index) for name in self._mapping.above)
+        editor.write_ref(index, flatten((editor.pixels("", composite, None), *above)))
 
-    def _save(self, latents: Tensor) -> None:
-        """Keep the latents of what is new, for the next change."""
-        cast, digest = self._cast, self._pipeline.info.digest
+    def _save_latents(self, latents: Tensor) -> None:
+        """Save the latents ``[1, S, C, F, h, w]`` of what is new, for the next re-render."""
+        mapping, digest = self._mapping, self._pipeline.info.digest
         layers: dict[str, dict[str, Tensor]] = {}
-        for index, stream in enumerate(cast.layout.streams):
-            name = "ref" if stream.role is StreamRole.composite else cast.layer(stream)
-            if name == "ref" and cast.above:
-                continue  # what is delivered shows more than the model drew
-            if name is not None and (name == "ref" or cast.parts[name].fate is not Fate.kept):
+        for index, stream in enumerate(mapping.layout.streams):
+            name = "ref" if stream.role is StreamRole.composite else mapping.layer_of(stream)
+            if name == "ref" and mapping.above:
+                continue  # what is delivered shows more than the model generated
+            if name is None:
+                continue
+            if name == "ref" or mapping.layers[name].action is not LayerAction.keep:
                 layers.setdefault(name, {})[stream.role.value] = latents[0, index]
         for name, tensors in layers.items():
             save_latents(self._editor.latents_path(name), tensors, digest)
 
     def _notes(self) -> list[str]:
-        notes = [self._cast.note]
-        if self._encoded:
-            notes.append(f"encoded from pixels: {', '.join(self._encoded)}")
-        if CLEAN_CONDITIONING not in self._pipeline.info.abilities and self._cast.frozen:
+        notes = [self._mapping.note]
+        if self._init_latents.encoded:
+            notes.append(f"encoded from pixels: {', '.join(self._init_latents.encoded)}")
+        if CLEAN_CONDITIONING not in self._pipeline.info.abilities and self._mapping.frozen:
             notes.append("this model cannot be shown clean layers; held with fixed noise")
         return notes
 
 
+def apply_without_model(
+    plan: RerenderPlan, editor: StackEditor, progress: ProgressReporter
+) -> Stack:
+    """Carry out a re-render without a model; ``ref`` stays, which only a model can generate."""
+    progress.stage_weights = WRITE_STAGE_WEIGHTS
+    notes = [source.note for source in plan.sources.values()]
+    notes += ["ref stays as it was"] if any(f.name == "ref" for f in plan.base.flats) else []
+    for layer in plan.layers:
+        _declare_layer(editor, plan, layer, layer.prompt, layer.seed)
+    for index in range(editor.format.frames):
+        for name, source in plan.sources.items():
+            editor.write_pixels(name, index, source.frame(index))
+        progress.report("decode", index + 1, editor.format.frames)
+    provenance = _provenance(plan, notes)
+    return editor.finish(provenance, progress=partial(progress.report, "write"))
+
+
 def should_preview(step: Step) -> bool:
-    """About three previews while denoising, the first as soon as something can be seen."""
+    """Return whether to show a step: about three times, the first as soon as there is something."""
     return step.done < step.total and step.done % max(step.total // 4, 1) == 0
+
+
+def _declare_layer(
+    editor: StackEditor, plan: RerenderPlan, layer: LayerPlan, prompt: str, seed: int
+) -> None:
+    """Declare a layer of the new state; files of one that is imported say how."""
+    if layer.action is LayerAction.keep:
+        editor.keep_layer(layer.name)
+        return
+    source = plan.sources.get(layer.name)
+    editor.add_layer(
+        layer.name,
+        layer.role,
+        prompt=prompt,
+        seed=seed,
+        caster=layer.caster,
+        source=layer.source,
+        tags={"input_transform": source.note} if source is not None else None,
+    )
+
+
+def _provenance(
+    plan: RerenderPlan,
+    notes: list[str],
+    model: ModelInfo | None = None,
+    prompts: PromptPlan | None = None,
+) -> Provenance:
+    """Return where the new state comes from; ``model`` and ``prompts`` where a model took part."""
+    return Provenance(
+        action=plan.spec.action,
+        spec=rerender_to_json(plan.spec),
+        note="; ".join(note for note in notes if note),
+        model=model.name if model else "",
+        model_digest=model.digest if model else "",
+        prompt_interpretation=prompts.interpretation if prompts else "",
+        warnings=prompts.warnings if prompts else (),
+    )

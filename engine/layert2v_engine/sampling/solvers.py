@@ -37,6 +37,7 @@ class Euler:
         self._sigmas = schedule.sigmas
 
     def step(self, index: int, sample: Tensor, clean: Tensor) -> Tensor:
+        """Return the sample at level ``index + 1``."""
         return clean + (sample - clean) * (self._sigmas[index + 1] / self._sigmas[index])
 
 
@@ -51,6 +52,7 @@ class Stochastic:
         self._sigmas, self._noise_source = schedule.sigmas, noise_source
 
     def step(self, index: int, sample: Tensor, clean: Tensor) -> Tensor:
+        """Return the sample at level ``index + 1``."""
         del sample
         sigma = self._sigmas[index + 1]
         return torch.lerp(clean, self._noise_source(index).to(clean), sigma) if sigma else clean
@@ -64,6 +66,7 @@ class DpmPlusPlus:
         self._previous: Tensor | None = None
 
     def step(self, index: int, sample: Tensor, clean: Tensor) -> Tensor:
+        """Return the sample at level ``index + 1``."""
         sigma, next_sigma = self._sigmas[index], self._sigmas[index + 1]
         step_size = _log_snr(next_sigma) - _log_snr(sigma)
         weight = (1 - next_sigma) * -math.expm1(-step_size)
@@ -84,6 +87,7 @@ class UniPC:
         self._older: Tensor | None = None  # the estimate before that
 
     def step(self, index: int, sample: Tensor, clean: Tensor) -> Tensor:
+        """Return the sample at level ``index + 1``."""
         if self._last is None:
             out, _ = self._first_order_step(index, sample, clean)
         else:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from layert2v.stack import Stack
+from layert2v.stack import MANIFEST_NAME, Stack
 from layert2v_engine.stack import manifest
 from layert2v_engine.stack.files import check_writable, exclusive_lock
 from layert2v_engine.stack.state_writer import ColorOptions, StateWriter, WriterOptions
@@ -18,8 +18,10 @@ class StackEditor(StateWriter):
 
     Its layers are those declared, from bottom to top: ``keep_layer`` for one that stays as it is,
     ``add_layer`` for one in a new version. Files of the states before are never touched; a ``ref``
-    that nothing is written of stays. Raises ``StackError`` where there is no such state or another
-    program is changing the stack, and ``ColorError``.
+    that nothing is written of stays. ``set_color_options`` says how generated pixels are encoded.
+
+    The stack is locked and its manifest read before anything else. Raises ``StackError`` where
+    there is no such state or another program is changing the stack, and ``ColorError``.
     """
 
     base: Stack
@@ -29,18 +31,17 @@ class StackEditor(StateWriter):
         folder: Path,
         *,
         at: int = 0,
-        color_options: ColorOptions | None = None,
         options: WriterOptions | None = None,
     ) -> None:
         with ExitStack() as locks:
-            base = manifest.read_base(folder, at)
-            check_writable(folder)
-            locks.enter_context(exclusive_lock(folder))
-            base = manifest.read_base(folder, at)  # as it is now that nobody else changes it
+            if (folder / MANIFEST_NAME).exists():  # else reading it says that there is no stack
+                check_writable(folder)
+                locks.enter_context(exclusive_lock(folder))
+            base = manifest.read_base(folder, at)  # once nobody else changes it
             super().__init__(
                 folder,
                 base,
-                color_options or ColorOptions(),
+                ColorOptions(),
                 options or WriterOptions(),
                 base=base,
                 parent=at or base.state,

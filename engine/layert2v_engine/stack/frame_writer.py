@@ -46,7 +46,7 @@ class FrameWriter:
         workers: int = WORKERS,
     ) -> None:
         self._folder, self._format = folder, format
-        self._options, self._tags = options, tags
+        self._options, self.tags = options, tags
         self._on_frame_written = on_frame_written
         self._pending: deque[tuple[PendingSequence, int, Future[FileRecord]]] = deque()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="exr")
@@ -119,7 +119,7 @@ class FrameWriter:
             frame=self._format.start_frame + index,
             pixel_aspect=self._format.pixel_aspect,
             comments=sequence.prompt,
-            custom={**self._tags, **sequence.tags, **sequence_tags},
+            custom={**self.tags, **sequence.tags, **sequence_tags},
         )
         # A lossy comp would no longer be the over of its layers.
         lossy_comp = sequence.name == "comp" and not self._options.lossless

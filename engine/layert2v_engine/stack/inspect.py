@@ -87,9 +87,9 @@ def inspect(folder: Path, stack: Stack) -> Report:
     for flat in stack.flats:
         report.sequences.append(_inspect_sequence(folder, stack, flat, report))
     for layer in stack.layers:
-        found = _inspect_sequence(folder, stack, layer, report)
-        report.sequences.append(found)
-        _check_role(layer, found, report)
+        figures = _inspect_sequence(folder, stack, layer, report)
+        report.sequences.append(figures)
+        _check_role(layer, figures, report)
     for frame in range(stack.start_frame, stack.start_frame + stack.frames):
         _check_comp(folder, stack, frame, report)
     _check_packed(folder, stack, report)
@@ -121,46 +121,48 @@ def _inspect_sequence(
     folder: Path, stack: Stack, sequence: Layer | FlattenedSequence, report: Report
 ) -> SequenceReport:
     role = sequence.role.value if isinstance(sequence, Layer) else "flat"
-    found = SequenceReport(name=sequence.name, role=role)
+    figures = SequenceReport(name=sequence.name, role=role)
     for index, file in enumerate(sequence.files):
-        opened = _open(folder / file.path)
-        if opened is None:
+        contents = _open(folder / file.path)
+        if contents is None:
             if (folder / file.path).is_file():
                 report.problems.append(f"{file.path} cannot be read.")
             continue
-        header, planes = opened
+        header, planes = contents
         frame = stack.start_frame + index
         problems = _file_problems(header, planes, stack, frame)
         report.problems += [f"{file.path} {problem}." for problem in problems]
         if tuple(sorted(planes)) != tuple(sorted(RGBA)):
             report.problems.append(f"{file.path} has channels {' '.join(planes)}, not R G B A.")
             continue
-        _measure(found, header, planes)
-    if found.not_finite:
+        _measure(figures, header, planes)
+    if figures.not_finite:
         report.problems.append(
-            f"{sequence.name} has {found.not_finite} values that are not numbers."
+            f"{sequence.name} has {figures.not_finite} values that are not numbers."
         )
-    if found.alpha.low < 0.0 or found.alpha.high > 1.0:
-        report.problems.append(f"{sequence.name} has alpha outside 0 to 1: {found.alpha}.")
-    found.size_bytes = sum(file.size_bytes for file in sequence.files)
-    return found
+    if figures.alpha.low < 0.0 or figures.alpha.high > 1.0:
+        report.problems.append(f"{sequence.name} has alpha outside 0 to 1: {figures.alpha}.")
+    figures.size_bytes = sum(file.size_bytes for file in sequence.files)
+    return figures
 
 
-def _measure(found: SequenceReport, header: dict[str, Any], planes: dict[str, np.ndarray]) -> None:
-    found.frames += 1
-    found.channels = " ".join(channel for channel in RGBA if channel in planes)
-    found.pixels = "/".join(sorted({_type_name(plane) for plane in planes.values()}))
-    found.compression = _compression(header)
-    found.colorspace = str(header.get("colorInteropID", "-"))
-    found.alpha.include(planes["A"])
+def _measure(
+    figures: SequenceReport, header: dict[str, Any], planes: dict[str, np.ndarray]
+) -> None:
+    figures.frames += 1
+    figures.channels = " ".join(channel for channel in RGBA if channel in planes)
+    figures.pixels = "/".join(sorted({_type_name(plane) for plane in planes.values()}))
+    figures.compression = _compression(header)
+    figures.colorspace = str(header.get("colorInteropID", "-"))
+    figures.alpha.include(planes["A"])
     for channel in "RGB":
-        found.color.include(planes[channel])
-    found.not_finite += sum(int((~np.isfinite(plane)).sum()) for plane in planes.values())
+        figures.color.include(planes[channel])
+    figures.not_finite += sum(int((~np.isfinite(plane)).sum()) for plane in planes.values())
 
 
-def _check_role(layer: Layer, found: SequenceReport, report: Report) -> None:
-    if layer.role is Role.background and found.frames and found.alpha.low < 1.0:
-        report.problems.append(f"The background {layer.name} is not opaque: alpha {found.alpha}.")
+def _check_role(layer: Layer, figures: SequenceReport, report: Report) -> None:
+    if layer.role is Role.background and figures.frames and figures.alpha.low < 1.0:
+        report.problems.append(f"The background {layer.name} is not opaque: alpha {figures.alpha}.")
 
 
 def _file_problems(
@@ -168,9 +170,9 @@ def _file_problems(
 ) -> Iterator[str]:
     window = (0, 0, stack.width - 1, stack.height - 1)
     for name in ("dataWindow", "displayWindow"):
-        found = tuple(int(value) for corner in header[name] for value in corner)
-        if found != window:
-            yield f"has {name} {found}, not {window}"
+        corners = tuple(int(value) for corner in header[name] for value in corner)
+        if corners != window:
+            yield f"has {name} {corners}, not {window}"
     expected = {
         "colorInteropID": stack.colorspace,
         "framesPerSecond": frame_rate(stack.fps),
@@ -222,12 +224,12 @@ def _check_packed(folder: Path, stack: Stack, report: Report) -> None:
     report.packed = 0
     for frame in range(stack.start_frame, stack.start_frame + stack.frames):
         name = frame_path(pattern, frame)
-        opened = _open(folder / name)
-        if opened is None:
+        contents = _open(folder / name)
+        if contents is None:
             report.problems.append(f"{name} is missing or cannot be read.")
             continue
         report.packed += 1
-        header, planes = opened
+        header, planes = contents
         problems = [*_file_problems(header, planes, stack, frame)]
         if set(planes) != set(packed_channels(stack)):
             problems.append("has other channels than the stack has layers")
@@ -250,7 +252,7 @@ def _packed_differences(
 
 
 def _open(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-    """Header and planes by channel name of a single-part file, or None if it cannot be read."""
+    """Return header and planes by channel name of a single-part file; None if unreadable."""
     try:
         with _silence_openexr():
             file = OpenEXR.File(str(path), separate_channels=True)
@@ -280,10 +282,10 @@ def _silence_openexr() -> Iterator[None]:
 
 
 def _rgba(path: Path) -> np.ndarray | None:
-    opened = _open(path)
-    if opened is None or not set(RGBA) <= set(opened[1]):
+    contents = _open(path)
+    if contents is None or not set(RGBA) <= set(contents[1]):
         return None
-    return np.stack([opened[1][channel] for channel in RGBA], axis=-1)
+    return np.stack([contents[1][channel] for channel in RGBA], axis=-1)
 
 
 def _type_name(plane: np.ndarray) -> str:

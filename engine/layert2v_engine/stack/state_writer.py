@@ -97,21 +97,20 @@ class StateWriter:
         working = config.find_linear(format.colorspace)
         self.folder = folder
         self.format = replace(format, colorspace=working.interop_id)
+        self._colorspace = format.colorspace  # as it was given, which a host's config may need
         self._base, self._parent = base, parent
-        self._to_linear = config.transform(color_options.source, working.name)
-        self._to_display = config.transform(working.name, preview.DISPLAY_SPACE)
-        self._shadow_domain = color_options.shadow_domain
+        self._tags = options.tags
         self._layers: dict[str, PendingSequence | Layer] = {}
         self._comp, self._ref = self._new_sequence("comp"), self._new_sequence("ref")
-        conversion = f"{color_options.source} to {working.name} ({config.label})"
         self._files = FrameWriter(
             folder,
             self.format,
             options.exr or ExrOptions(),
-            {"input_transform": conversion, **options.tags},
+            options.tags,
             on_frame_written=options.on_frame_written,
             workers=options.workers,
         )
+        self.set_color_options(color_options)
         self._open = True
 
     def __enter__(self) -> Self:
@@ -125,6 +124,16 @@ class StateWriter:
     ) -> None:
         if self._open:
             self.abort()
+
+    def set_color_options(self, options: ColorOptions) -> None:
+        """Set how pixels that come in are encoded, before the first of them. Raises ColorError."""
+        config = options.config or ColorConfig.load()
+        working = config.find_linear(self._colorspace)
+        self._to_linear = config.transform(options.source, working.name)
+        self._to_display = config.transform(working.name, preview.DISPLAY_SPACE)
+        self._shadow_domain = options.shadow_domain
+        conversion = f"{options.source} to {working.name} ({config.label})"
+        self._files.tags = {"input_transform": conversion, **self._tags}
 
     def latents_path(self, name: str) -> Path:
         """Return where the caller may save the latents of a layer or of ``ref``.

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from layert2v.rerender import Plate, RerenderSpec, followers, validate_rerender
+from layert2v.rerender import Plate, RerenderSpec, affected_layers, validate_rerender
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo, fit_to_model, validate
 from layert2v.stack import Role, Stack
 from layert2v_nuke.errors import BadRequest
@@ -145,9 +145,10 @@ def _frozen_layers(values: Values, stack: Stack) -> tuple[str, ...]:
 def _freeze_and_validate(
     spec: RerenderSpec, stack: Stack, frozen: Sequence[str], models: Models
 ) -> RerenderSpec:
-    following = followers(spec, stack)  # only these need freezing; others stay anyway
-    spec = replace(spec, frozen=tuple(name for name in frozen if name in following))
-    _raise_violations(validate_rerender(spec, stack, models.get(stack.model)))
+    dependent = affected_layers(spec, stack).dependent  # only these need freezing
+    spec = replace(spec, frozen=tuple(name for name in frozen if name in dependent))
+    affected = affected_layers(spec, stack)
+    _raise_violations(validate_rerender(spec, stack, affected, models.get(stack.model)))
     return spec
 
 

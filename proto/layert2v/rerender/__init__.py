@@ -1,27 +1,30 @@
-"""Requests that change a stack: generate layers again, replace, add, remove, reorder."""
+"""Requests that change a stack: generate layers again, replace, add, remove, reorder.
 
+Client, server and engine all ask ``affected_layers`` once what a request affects in the state it
+starts from, and hand the answer on: to ``validate_rerender``, ``resolve_rerender`` and the rest.
+"""
+
+from layert2v.rerender.affected import (
+    AffectedLayers,
+    affected_layers,
+    donor_files,
+    next_foreground,
+    shadow_of,
+    source_files,
+)
 from layert2v.rerender.spec import (
     DonorLayer,
     Plate,
     RerenderSpec,
-    donor_files,
-    drawn,
-    draws_named,
-    followers,
-    input_keys,
-    needs_model,
-    next_foreground,
     rerender_from_json,
     rerender_to_json,
-    shadow_of,
-    source_files,
 )
 from layert2v.rerender.validation import (
     ACTIONS,
     ALPHAS,
     FITS,
-    draws,
     resolve_rerender,
+    uses_model,
     validate_donor,
     validate_rerender,
 )
@@ -30,22 +33,19 @@ __all__ = [
     "ACTIONS",
     "ALPHAS",
     "FITS",
+    "AffectedLayers",
     "DonorLayer",
     "Plate",
     "RerenderSpec",
+    "affected_layers",
     "donor_files",
-    "drawn",
-    "draws",
-    "draws_named",
-    "followers",
-    "input_keys",
-    "needs_model",
     "next_foreground",
     "rerender_from_json",
     "rerender_to_json",
     "resolve_rerender",
     "shadow_of",
     "source_files",
+    "uses_model",
     "validate_donor",
     "validate_rerender",
 ]

@@ -1,4 +1,4 @@
-"""Requests that change a stack, and what they touch.
+"""The request to change a stack, and its JSON form.
 
 Knows neither whether such a request makes sense nor how it is carried out. Use it through
 ``layert2v.rerender``.
@@ -6,24 +6,19 @@ Knows neither whether such a request makes sense nor how it is carried out. Use 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from layert2v.errors import SpecError
 from layert2v.json_reader import JsonObject
-from layert2v.stack import FileRecord, Stack
-
-_NUMBERED = re.compile(r"fg_(\d{2,})")
-_PAINTING = ("regenerate", "replace", "add")  # actions by which a layer gets other pixels
 
 
 @dataclass(frozen=True)
 class Plate:
     """Pictures of the artist's own: ``input`` is the key of a folder of frames, sorted by name.
 
-    ``colorspace`` is any OCIO space. ``alpha`` says how colour and alpha are related: one of
+    ``colorspace`` is any OCIO space. ``alpha`` says how color and alpha are related: one of
     ``ALPHAS``. ``fit``: ``exact`` refuses other sizes than the stack's, ``fit`` scales them.
     """
 
@@ -44,15 +39,15 @@ class DonorLayer:
 
 @dataclass(frozen=True)
 class RerenderSpec:
-    """What the artist wants changed.
+    """A change of a stack, as the artist asks for it.
 
-    ``layers`` are, by ``action``: ``regenerate`` those that are drawn again, ``ref`` alone if
+    ``layers`` are, by ``action``: ``regenerate`` those that are generated again, ``ref`` alone if
     wanted; ``replace`` the one that takes the pixels of ``plate`` or ``donor``; ``add`` the name of
     the new one, which is ``next_foreground``; ``remove`` those that go, a foreground with its
     shadow; ``reorder`` the background and all foregrounds from bottom to top, shadows follow.
 
-    ``frozen`` layers stay although they would follow. ``prompts`` has the new prompts by layer;
-    others keep theirs. ``above`` is the layer that a new one lies on, "" for the topmost.
+    ``frozen`` layers stay although they depend on one that changes. ``prompts`` has the new prompts
+    by layer; others keep theirs. ``above`` is the layer that a new one lies on, "" for the topmost.
     ``masks`` are keys of folders by layer: where a mask is white, the old pixels stay. ``at`` is
     the state to start from, 0 the newest. ``strength`` in 0..1 is how far from the old picture
     the new one may go; 1 forgets it. ``seed`` None, ``steps`` 0, a negative ``guidance`` and
@@ -74,72 +69,15 @@ class RerenderSpec:
     guidance: float = -1.0
     model: str = ""
 
-
-def draws_named(spec: RerenderSpec) -> bool:
-    """Whether the model draws the layers that are named."""
-    own_pixels = spec.plate is not None or spec.donor is not None
-    return spec.action == "regenerate" or (spec.action == "add" and not own_pixels)
-
-
-def followers(spec: RerenderSpec, stack: Stack) -> tuple[str, ...]:
-    """What is drawn because of the request without being named: shadows, and ``ref`` last.
-
-    The shadow of a foreground that is drawn, replaced or added follows, unless it is frozen or
-    comes along with a donor. ``ref`` follows wherever pixels of a layer change; where nothing else
-    is drawn, only if a model can (``layert2v.rerender.draws``). Nothing follows ``remove`` and
-    ``reorder``, which are done at once.
-    """
-    return (*_following_shadows(spec, stack), "ref") if spec.action in _PAINTING else ()
-
-
-def needs_model(spec: RerenderSpec, stack: Stack) -> bool:
-    """Whether a layer has to be drawn; the other requests can be carried out without a model."""
-    return draws_named(spec) or bool(_following_shadows(spec, stack))
-
-
-def drawn(spec: RerenderSpec, stack: Stack) -> tuple[str, ...]:
-    """The layers that the model draws: those named, where it draws those, and followers."""
-    named = spec.layers if draws_named(spec) else ()
-    return tuple(name for name in (*named, *followers(spec, stack)) if name != "ref")
-
-
-def next_foreground(stack: Stack) -> str:
-    """The name of a new foreground: the number after the highest that any state has."""
-    names = {layer.name for layer in stack.layers}
-    names.update(name for entry in stack.history for name in entry.versions)
-    numbers = [int(found[1]) for found in map(_NUMBERED.fullmatch, names) if found]
-    return f"fg_{max(numbers, default=0) + 1:02d}"
-
-
-def shadow_of(name: str, stack: Stack) -> str | None:
-    """The shadow of a foreground of the stack; None where it has none."""
-    return next((layer.name for layer in stack.layers if layer.caster == name), None)
-
-
-def input_keys(spec: RerenderSpec) -> tuple[str, ...]:
-    """The keys of all folders that come with the request, each once."""
-    sources = [source.input for source in (spec.plate, spec.donor) if source is not None]
-    return tuple(dict.fromkeys((*sources, *spec.masks.values())))
-
-
-def source_files(spec: RerenderSpec, stack: Stack) -> tuple[FileRecord, ...]:
-    """The files of the stack that carrying out the request takes: layers, their latents, a ref
-    that may stay."""
-    sequences = [(layer.name, layer.files) for layer in stack.layers]
-    if not needs_model(spec, stack):
-        sequences += [(flat.name, flat.files) for flat in stack.flats if flat.name == "ref"]
-    return _with_latents(stack, sequences)
-
-
-def donor_files(donor: DonorLayer, stack: Stack) -> tuple[FileRecord, ...]:
-    """The files of the donor's ``stack`` that are taken over. Raises ``KeyError``."""
-    shadow = shadow_of(donor.layer, stack) if donor.with_shadow else None
-    layers = [stack.layer(name) for name in (shadow, donor.layer) if name is not None]
-    return _with_latents(stack, [(layer.name, layer.files) for layer in layers])
+    @property
+    def input_keys(self) -> tuple[str, ...]:
+        """The keys of all folders that come with the request, each once."""
+        sources = [source.input for source in (self.plate, self.donor) if source is not None]
+        return tuple(dict.fromkeys((*sources, *self.masks.values())))
 
 
 def rerender_to_json(spec: RerenderSpec) -> dict[str, Any]:
-    """The request as JSON values."""
+    """Return the request as JSON values."""
     return {**asdict(spec), "layers": list(spec.layers), "frozen": list(spec.frozen)}
 
 
@@ -180,27 +118,4 @@ def _read_donor(fields: JsonObject) -> DonorLayer:
         input=fields.text("input"),
         layer=fields.text("layer"),
         with_shadow=fields.boolean("with_shadow"),
-    )
-
-
-def _following_shadows(spec: RerenderSpec, stack: Stack) -> tuple[str, ...]:
-    if spec.action not in _PAINTING:
-        return ()
-    if spec.donor is not None and spec.donor.with_shadow:
-        return ()
-    if spec.action == "add":
-        shadows: Iterator[str | None] = (name.replace("fg_", "shadow_") for name in spec.layers)
-    else:
-        shadows = (shadow_of(name, stack) for name in spec.layers)
-    held = (*spec.frozen, *spec.layers)
-    return tuple(name for name in shadows if name is not None and name not in held)
-
-
-def _with_latents(
-    stack: Stack, sequences: list[tuple[str, tuple[FileRecord, ...]]]
-) -> tuple[FileRecord, ...]:
-    latents = [stack.latents_of(name) for name, _ in sequences]
-    return (
-        *(file for _, files in sequences for file in files),
-        *(file for file in latents if file is not None),
     )

@@ -1,8 +1,9 @@
-"""Requests that change a stack: draw a layer again, swap, add, remove, reorder; one validation.
+"""The rules of a request that changes a stack, and its defaults.
 
-Knows the rules of such a request and what it touches, not how it is carried out: client, server
-and engine call the same functions. The ``stack`` they take is the state that the request starts
-from with the whole history, as ``layert2v.stack.read_start`` gives it.
+Knows what such a request may say, not how it is carried out: client, server and engine call the
+same functions. The ``stack`` they take is the state that the request starts from with the whole
+history, as ``layert2v.stack.read_start`` gives it; ``affected`` is what ``affected_layers`` returns
+for the request and that stack. Use it through ``layert2v.rerender``.
 """
 
 from __future__ import annotations
@@ -12,17 +13,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from layert2v.rerender.spec import (
-    RerenderSpec,
-    drawn,
-    draws_named,
-    followers,
-    input_keys,
-    needs_model,
-    next_foreground,
-    shadow_of,
-)
-from layert2v.spec import MAX_PROMPT_CHARS, MAX_SEED, FieldViolation, ModelInfo, between
+from layert2v.rerender.affected import AffectedLayers, next_foreground, shadow_of
+from layert2v.rerender.spec import RerenderSpec
+from layert2v.spec import MAX_PROMPT_CHARS, MAX_SEED, FieldViolation, ModelInfo, check_range
 from layert2v.stack import Layer, Role, Stack
 
 ACTIONS = ("regenerate", "replace", "add", "remove", "reorder")
@@ -33,36 +26,40 @@ _KEY = re.compile(r"[a-z0-9_]{1,64}")  # an input's key names a folder
 
 
 def validate_rerender(
-    spec: RerenderSpec, stack: Stack, model: ModelInfo | None
+    spec: RerenderSpec, stack: Stack, affected: AffectedLayers, model: ModelInfo | None
 ) -> list[FieldViolation]:
-    """Everything that keeps ``spec`` from being carried out on ``stack``; empty when nothing does.
+    """Return everything that keeps ``spec`` from being carried out on ``stack``.
 
     ``model`` is the one that the request names, or the stack's; None where there is no such model.
     """
     if spec.action not in ACTIONS:
         message = f"The action must be one of: {', '.join(ACTIONS)}."
         return [FieldViolation("action", message)]
-    found = [*_layers(spec, stack), *_sources(spec), *_at(spec, stack)]
+    found = [*_check_layers(spec, stack), *_check_inputs(spec), *_check_at(spec, stack)]
     if found:
         return found  # what follows speaks of layers that are there
-    found = [*_prompts(spec, stack), *_masks(spec, stack), *_numbers(spec)]
-    if draws(spec, stack, model):
-        found += _model(spec, stack, model)
+    found = [
+        *_check_prompts(spec, affected),
+        *_check_masks(spec, stack, affected),
+        *_check_numbers(spec),
+    ]
+    if uses_model(stack, affected, model):
+        found += _check_model(spec, stack, affected, model)
     return found
 
 
-def draws(spec: RerenderSpec, stack: Stack, model: ModelInfo | None) -> bool:
-    """Whether a model takes part: because it must, or because ``ref`` follows and it can draw that.
+def uses_model(stack: Stack, affected: AffectedLayers, model: ModelInfo | None) -> bool:
+    """Return whether a model takes part: it must, or ``ref`` changes and it can generate that.
 
-    ``spec`` names layers that are there.
+    The request must name layers that are there.
     """
-    if needs_model(spec, stack) or "ref" not in followers(spec, stack):
-        return needs_model(spec, stack)
-    return model is not None and not list(_unable(spec, stack, model))
+    if affected.needs_model or not affected.updates_ref:
+        return affected.needs_model
+    return model is not None and not list(_check_ability(stack, affected, model))
 
 
 def validate_donor(spec: RerenderSpec, stack: Stack, other: Stack) -> list[FieldViolation]:
-    """What keeps ``other``, the donor's stack, from giving the layer; empty when nothing does.
+    """Return everything that keeps ``other``, the donor's stack, from giving the layer.
 
     ``spec`` must be valid for ``stack``.
     """
@@ -85,15 +82,21 @@ def validate_donor(spec: RerenderSpec, stack: Stack, other: Stack) -> list[Field
 
 
 def resolve_rerender(
-    spec: RerenderSpec, stack: Stack, model: ModelInfo | None, seed: int
+    spec: RerenderSpec,
+    stack: Stack,
+    affected: AffectedLayers,
+    model: ModelInfo | None,
+    seed: int,
 ) -> RerenderSpec:
-    """The request with every default filled in; ``seed`` is used where the artist gave none and
-    something is drawn."""
+    """Return the request with every default filled in.
+
+    ``seed`` is used where the artist gave none and a model takes part.
+    """
     resolved = replace(
         spec,
         at=spec.at or stack.state,
         model=spec.model or stack.model,
-        seed=seed if spec.seed is None and draws(spec, stack, model) else spec.seed,
+        seed=seed if spec.seed is None and uses_model(stack, affected, model) else spec.seed,
     )
     if model is None:
         return resolved
@@ -104,17 +107,17 @@ def resolve_rerender(
     )
 
 
-def _layers(spec: RerenderSpec, stack: Stack) -> list[FieldViolation]:
-    """Whether the layers that are named are there and fit the action."""
+def _check_layers(spec: RerenderSpec, stack: Stack) -> list[FieldViolation]:
+    """Return what is wrong with the layers that are named, given the action."""
     there = {layer.name: layer for layer in stack.layers}
     if spec.action == "add":
-        return _new_layer(spec, stack)
+        return _check_new_layer(spec, stack)
     if not spec.layers:
         return [FieldViolation("layers", "Name at least one layer.")]
     if len(set(spec.layers)) != len(spec.layers):
         return [FieldViolation("layers", "Name each layer once.")]
     asked = tuple(n for n in spec.layers if (spec.action, n) != ("regenerate", "ref"))
-    found = [*_unknown("layers", asked, stack), *_unknown("frozen", spec.frozen, stack)]
+    found = [*_check_known("layers", asked, stack), *_check_known("frozen", spec.frozen, stack)]
     if found:
         return found
     if spec.above:
@@ -130,11 +133,11 @@ def _layers(spec: RerenderSpec, stack: Stack) -> list[FieldViolation]:
         message = "The background cannot be removed; replace it instead."
         found.append(FieldViolation("layers", message))
     if spec.action == "reorder":
-        found += _order(named, stack)
+        found += _check_order(named, stack)
     return found
 
 
-def _new_layer(spec: RerenderSpec, stack: Stack) -> list[FieldViolation]:
+def _check_new_layer(spec: RerenderSpec, stack: Stack) -> list[FieldViolation]:
     name = next_foreground(stack)
     if spec.layers != (name,):
         return [FieldViolation("layers", f"The new layer must be called {name}.")]
@@ -142,7 +145,7 @@ def _new_layer(spec: RerenderSpec, stack: Stack) -> list[FieldViolation]:
     kept = tuple(held for held in spec.frozen if held != shadow)
     found = [
         replace(violation, message=f"{violation.message} The new ones are {name} and {shadow}.")
-        for violation in _unknown("frozen", kept, stack)
+        for violation in _check_known("frozen", kept, stack)
     ]
     grounds = [layer.name for layer in stack.layers if layer.role is not Role.shadow]
     if spec.above and spec.above not in grounds:
@@ -151,7 +154,7 @@ def _new_layer(spec: RerenderSpec, stack: Stack) -> list[FieldViolation]:
     return found
 
 
-def _order(named: list[Layer], stack: Stack) -> list[FieldViolation]:
+def _check_order(named: list[Layer], stack: Stack) -> list[FieldViolation]:
     whole = [layer.name for layer in stack.layers if layer.role is not Role.shadow]
     if sorted(layer.name for layer in named) != sorted(whole):
         message = f"Name all of these, from bottom to top: {', '.join(whole)}."
@@ -163,7 +166,7 @@ def _order(named: list[Layer], stack: Stack) -> list[FieldViolation]:
     return []
 
 
-def _unknown(where: str, names: tuple[str, ...], stack: Stack) -> list[FieldViolation]:
+def _check_known(where: str, names: tuple[str, ...], stack: Stack) -> list[FieldViolation]:
     there = [layer.name for layer in stack.layers]
     return [
         FieldViolation(where, f"There is no layer {name!r}; there are: {', '.join(there)}.")
@@ -172,8 +175,8 @@ def _unknown(where: str, names: tuple[str, ...], stack: Stack) -> list[FieldViol
     ]
 
 
-def _sources(spec: RerenderSpec) -> Iterator[FieldViolation]:
-    """Whether the pictures that come with the request make sense, as far as the request tells."""
+def _check_inputs(spec: RerenderSpec) -> Iterator[FieldViolation]:
+    """Yield what is wrong with the images that come along, as far as the request tells."""
     given = sum(source is not None for source in (spec.plate, spec.donor))
     if given and spec.action not in ("replace", "add"):
         field = "plate" if spec.plate is not None else "donor"
@@ -189,39 +192,40 @@ def _sources(spec: RerenderSpec) -> Iterator[FieldViolation]:
             yield FieldViolation("plate.fit", f"The fit must be one of: {', '.join(FITS)}.")
         if not spec.plate.colorspace:
             yield FieldViolation("plate.colorspace", "Say which colour space the plate is in.")
-    for key in input_keys(spec):
+    for key in spec.input_keys:
         if not _KEY.fullmatch(key):
             message = f"The key {key!r} must be 1 to 64 lower-case letters, digits or underscores."
             yield FieldViolation("inputs", message)
 
 
-def _at(spec: RerenderSpec, stack: Stack) -> Iterator[FieldViolation]:
+def _check_at(spec: RerenderSpec, stack: Stack) -> Iterator[FieldViolation]:
     if not 0 <= spec.at <= stack.state:
         message = f"There is no state v{spec.at:03d}; the newest is v{stack.state:03d}."
         yield FieldViolation("at", message)
 
 
-def _prompts(spec: RerenderSpec, stack: Stack) -> Iterator[FieldViolation]:
-    redrawn = drawn(spec, stack)
+def _check_prompts(spec: RerenderSpec, affected: AffectedLayers) -> Iterator[FieldViolation]:
     for name, text in spec.prompts.items():
         where = f"prompts[{name}]"
-        if name not in redrawn:
+        if name not in affected.generated:
             message = f"{name} takes no prompt here; "
-            message += f"layers that are drawn are: {', '.join(redrawn) or 'none'}."
+            message += f"layers that are drawn are: {', '.join(affected.generated) or 'none'}."
             yield FieldViolation(where, message)
         elif not text.strip():
             yield FieldViolation(where, "A prompt must say something; leave it out otherwise.")
         elif len(text) > MAX_PROMPT_CHARS:
             message = f"The text must be at most {MAX_PROMPT_CHARS} characters, not {len(text)}."
             yield FieldViolation(where, message)
-    if spec.action == "add" and draws_named(spec) and spec.layers[0] not in spec.prompts:
+    if spec.action == "add" and affected.generates_named and spec.layers[0] not in spec.prompts:
         where = f"prompts[{spec.layers[0]}]"
         yield FieldViolation(where, "Write a prompt that says what should be added.")
 
 
-def _masks(spec: RerenderSpec, stack: Stack) -> Iterator[FieldViolation]:
+def _check_masks(
+    spec: RerenderSpec, stack: Stack, affected: AffectedLayers
+) -> Iterator[FieldViolation]:
     there = {layer.name for layer in stack.layers}
-    old = [name for name in drawn(spec, stack) if name in there]
+    old = [name for name in affected.generated if name in there]
     for name in spec.masks:
         if name not in old:
             message = f"{name} takes no mask here; "
@@ -229,7 +233,7 @@ def _masks(spec: RerenderSpec, stack: Stack) -> Iterator[FieldViolation]:
             yield FieldViolation(f"masks[{name}]", message)
 
 
-def _numbers(spec: RerenderSpec) -> Iterator[FieldViolation]:
+def _check_numbers(spec: RerenderSpec) -> Iterator[FieldViolation]:
     if spec.seed is not None and not 0 <= spec.seed <= MAX_SEED:
         yield FieldViolation("seed", f"The seed must be between 0 and {MAX_SEED}.")
     if not 0 < spec.strength <= 1:
@@ -240,56 +244,45 @@ def _numbers(spec: RerenderSpec) -> Iterator[FieldViolation]:
         yield FieldViolation("guidance", "The guidance must be a finite number.")
 
 
-def _model(spec: RerenderSpec, stack: Stack, model: ModelInfo | None) -> Iterator[FieldViolation]:
-    """Whether ``model`` can draw what the request wants, at the size of the stack."""
+def _check_model(
+    spec: RerenderSpec, stack: Stack, affected: AffectedLayers, model: ModelInfo | None
+) -> Iterator[FieldViolation]:
+    """Yield what keeps ``model`` from generating what the request wants."""
     if model is None:
         name = spec.model or stack.model
         message = f"The model {name!r} is not here, and this request needs one."
         yield FieldViolation("model", message)
         return
     if spec.steps != 0:
-        yield from between("steps", "The number of steps", spec.steps, model.steps_range)
+        yield from check_range("steps", "The number of steps", spec.steps, model.steps_range)
     if spec.guidance >= 0:
-        yield from between("guidance", "The guidance", spec.guidance, model.guidance_range)
-    yield from _unable(spec, stack, model)
+        yield from check_range("guidance", "The guidance", spec.guidance, model.guidance_range)
+    yield from _check_ability(stack, affected, model)
 
 
-def _unable(spec: RerenderSpec, stack: Stack, model: ModelInfo) -> Iterator[FieldViolation]:
+def _check_ability(
+    stack: Stack, affected: AffectedLayers, model: ModelInfo
+) -> Iterator[FieldViolation]:
     if "generate" not in model.abilities:
         yield FieldViolation("model", f"{model.title} cannot draw layers.")
         return
-    if not _draws_size(model, stack):
+    if not _offers_size(model, stack):
         message = (
             f"{model.title} cannot draw {stack.width} x {stack.height} pixels and "
             f"{stack.frames} frames, which the stack has."
         )
         yield FieldViolation("model", message)
-    reach = _reach(spec, stack)
-    if reach > model.max_foregrounds:
+    if affected.foreground_span > model.max_foregrounds:
         message = (
             f"{model.title} draws at most {model.max_foregrounds} foreground(s) at once, and from "
-            f"the lowest to the highest of these it is {reach}; change them one after another."
+            f"the lowest to the highest of these it is {affected.foreground_span}; "
+            "change them one after another."
         )
         yield FieldViolation("layers", message)
 
 
-def _draws_size(model: ModelInfo, stack: Stack) -> bool:
+def _offers_size(model: ModelInfo, stack: Stack) -> bool:
     sides = ((stack.width, model.width_range), (stack.height, model.height_range))
     fits = all(low <= side <= high and side % model.size_step == 0 for side, (low, high) in sides)
     low, high = model.frames_range
     return fits and low <= stack.frames <= high and (stack.frames - 1) % model.frames_step == 0
-
-
-def _reach(spec: RerenderSpec, stack: Stack) -> int:
-    """How many foregrounds the model must know at once, others being flattened below or left out
-    above: those from the lowest to the highest that is drawn, from the first if bg is."""
-    casters = {layer.name: layer.caster or layer.name for layer in stack.layers}
-    order = [layer.name for layer in stack.layers if layer.role is Role.foreground]
-    if spec.action == "add":
-        return 1
-    names = {casters.get(name, name) for name in drawn(spec, stack)}
-    places = [place for place, name in enumerate(order) if name in names]
-    if not places:
-        return 0
-    lowest = min(places) if names <= set(order) else 0
-    return max(places) - lowest + 1

@@ -18,7 +18,14 @@ from layert2v.wire import (
     spec_to_message,
 )
 from layert2v_server.domain.job import Job, Progress
-from layert2v_server.domain.request import Brought, OwnJob, Pictures, RerenderWish, Source, Wish
+from layert2v_server.domain.request import (
+    ImageSequence,
+    JobRequest,
+    JobStack,
+    RerenderRequest,
+    Source,
+    UploadedStack,
+)
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import ArtifactNotFound, InvalidArgument, JobNotFound
 
@@ -76,35 +83,35 @@ def job_to_message(job: Job, *, max_attempts: int, local_path: str = "") -> jobs
     return message
 
 
-def wish_from_message(request: jobs_pb2.CreateJobRequest) -> Wish:
+def request_from_message(request: jobs_pb2.CreateJobRequest) -> JobRequest:
     """Return the request of a call. Raises ``InvalidArgument`` and ``JobNotFound``."""
-    if request.WhichOneof("wish") != "rerender":
+    if request.WhichOneof("request") != "rerender":
         return spec_from_message(request.spec)
-    asked = request.rerender
-    if asked.WhichOneof("source") is None:
+    rerender = request.rerender
+    if rerender.WhichOneof("source") is None:
         raise InvalidArgument("A re-render starts from a job or from a manifest.")
-    return RerenderWish(
-        spec=rerender_from_message(asked.spec),
-        source=_stack(asked.job, asked.manifest, asked.state, _records(asked.kept)),
-        inputs={key: _input(key, files) for key, files in asked.inputs.items()},
+    return RerenderRequest(
+        spec=rerender_from_message(rerender.spec),
+        source=_stack(rerender.job, rerender.manifest, rerender.state, _records(rerender.kept)),
+        inputs={key: _input(key, files) for key, files in rerender.inputs.items()},
     )
 
 
 def _stack(job: str, manifest: str, state: str = "", kept: tuple[FileRecord, ...] = ()) -> Source:
     return (
-        OwnJob(id=parse_job_name(job))
+        JobStack(id=parse_job_name(job))
         if job
-        else Brought(manifest=manifest, state=state, kept=kept)
+        else UploadedStack(manifest=manifest, state=state, kept=kept)
     )
 
 
-def _input(key: str, files: jobs_pb2.InputFiles) -> Source | Pictures:
-    given = files.WhichOneof("files")
-    if given is None:
+def _input(key: str, files: jobs_pb2.InputFiles) -> Source | ImageSequence:
+    kind = files.WhichOneof("files")
+    if kind is None:
         raise InvalidArgument(f"The input {key!r} has neither files nor a stack.")
-    if given != "list":
+    if kind != "list":
         return _stack(files.job, files.manifest)
-    return Pictures(files=_records(files.list.files))
+    return ImageSequence(files=_records(files.list.files))
 
 
 def _records(files: Iterable[jobs_pb2.InputFile]) -> tuple[FileRecord, ...]:

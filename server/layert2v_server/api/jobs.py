@@ -15,8 +15,8 @@ from layert2v_server.api.convert import (
     job_to_message,
     parse_job_name,
     parse_page_token,
+    request_from_message,
     states_from_message,
-    wish_from_message,
 )
 from layert2v_server.api.interceptor import current_user
 from layert2v_server.domain.job import Job
@@ -51,8 +51,10 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             request_id = str(uuid.UUID(request.request_id))
         except ValueError:
             raise InvalidArgument("The request id must be a UUID.") from None
-        wish = wish_from_message(request)
-        return self._to_message(await self._submission.submit(current_user(), request_id, wish))
+        job = await self._submission.submit(
+            current_user(), request_id, request_from_message(request)
+        )
+        return self._to_message(job)
 
     async def GetJob(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.Job:
         return self._to_message(await self._get_own_job(request.name))

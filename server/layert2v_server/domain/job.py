@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from layert2v_server.domain.request import Spec
+from layert2v_server.domain.request import JobSpec
 from layert2v_server.domain.state import TERMINAL_STATES, JobState
 
 
@@ -43,7 +43,7 @@ class Job:
 
     id: str
     owner: str
-    spec: Spec
+    spec: JobSpec
     state: JobState
     revision: int
     attempt: int

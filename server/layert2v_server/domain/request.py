@@ -1,4 +1,4 @@
-"""What callers ask for, in the server's words: a new stack, or a change of one.
+"""What callers request, in the server's words: a new stack, or a change of one.
 
 Knows neither messages nor where files lie.
 """
@@ -16,10 +16,10 @@ from layert2v.rerender import RerenderSpec, rerender_from_json, rerender_to_json
 from layert2v.spec import GenerateSpec, spec_from_json, spec_to_json
 from layert2v.stack import FileRecord
 
-Spec = GenerateSpec | RerenderSpec
+JobSpec = GenerateSpec | RerenderSpec
 
 
-class Kind(StrEnum):
+class JobKind(StrEnum):
     """What a job does."""
 
     GENERATE = "GENERATE"
@@ -27,16 +27,18 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OwnJob:
+class JobStack:
     """The stack that a job of the caller made."""
 
     id: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Brought:
-    """A stack by the text of its manifest, and of the manifest of an older state if wanted; `kept`
-    are the manifests of the states that should stay with it."""
+class UploadedStack:
+    """A stack by the text of its manifest, and of the manifest of an older state if one is meant.
+
+    ``kept`` are the manifests of the states that should stay with it.
+    """
 
     manifest: str
     state: str = ""
@@ -44,50 +46,53 @@ class Brought:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pictures:
-    """Files of a folder."""
+class ImageSequence:
+    """The images of a plate or a mask."""
 
     files: tuple[FileRecord, ...]
 
 
-Source = OwnJob | Brought
+Source = JobStack | UploadedStack
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RerenderWish:
-    """A change of the stack `source`, with the folders that `spec` names by their keys."""
+class RerenderRequest:
+    """A change of the stack ``source``, with the folders that ``spec`` names by their keys."""
 
     spec: RerenderSpec
     source: Source
-    inputs: Mapping[str, Source | Pictures] = field(default_factory=dict)
+    inputs: Mapping[str, Source | ImageSequence] = field(default_factory=dict)
 
 
-Wish = GenerateSpec | RerenderWish
+JobRequest = GenerateSpec | RerenderRequest
 
 
-def kind_of(spec: Spec) -> Kind:
-    """What a job with this spec does."""
-    return Kind.GENERATE if isinstance(spec, GenerateSpec) else Kind.RERENDER
+def job_kind(spec: JobSpec) -> JobKind:
+    """Return what a job with this spec does."""
+    return JobKind.GENERATE if isinstance(spec, GenerateSpec) else JobKind.RERENDER
 
 
-def spec_to_plain(spec: Spec) -> dict[str, Any]:
-    """The spec as JSON values."""
+def job_spec_to_json(spec: JobSpec) -> dict[str, Any]:
+    """Return the spec as JSON values."""
     return spec_to_json(spec) if isinstance(spec, GenerateSpec) else rerender_to_json(spec)
 
 
-def spec_from_plain(kind: Kind, value: Any) -> Spec:
-    """Read what `spec_to_plain` wrote."""
-    return spec_from_json(value) if kind is Kind.GENERATE else rerender_from_json(value)
+def job_spec_from_json(kind: JobKind, value: Any) -> JobSpec:
+    """Read what ``job_spec_to_json`` wrote. Raises ``SpecError`` for any other shape."""
+    return spec_from_json(value) if kind is JobKind.GENERATE else rerender_from_json(value)
 
 
-def digest(wish: Wish) -> str:
-    """The same for the same wish; tells a request that is repeated from one that differs."""
-    if isinstance(wish, GenerateSpec):
-        plain = spec_to_json(wish)
+def request_digest(request: JobRequest) -> str:
+    """Return a SHA-256 that tells a request that is repeated from one that differs.
+
+    It is stored with the job, so the field names of the classes above must stay.
+    """
+    if isinstance(request, GenerateSpec):
+        plain = spec_to_json(request)
     else:
         plain = {
-            "spec": rerender_to_json(wish.spec),
-            "source": asdict(wish.source),
-            "inputs": {key: asdict(source) for key, source in wish.inputs.items()},
+            "spec": rerender_to_json(request.spec),
+            "source": asdict(request.source),
+            "inputs": {key: asdict(source) for key, source in request.inputs.items()},
         }
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

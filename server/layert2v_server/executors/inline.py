@@ -32,10 +32,10 @@ class InlineExecutor(Executor):
         def send(report: ProgressReport) -> None:
             loop.call_soon_threadsafe(reports.put_nowait, report)
 
-        def cancelled() -> bool:
+        def is_cancelled() -> bool:
             return command.job in self._cancelled_jobs
 
-        job = loop.run_in_executor(None, run_job, self._engine, command, send, cancelled)
+        job = loop.run_in_executor(None, run_job, self._engine, command, send, is_cancelled)
         job.add_done_callback(lambda _: reports.put_nowait(None))
         try:
             while (report := await reports.get()) is not None:

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 from layert2v.spec import model_from_json
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
-from layert2v_server.domain.request import Kind, kind_of, spec_to_plain
+from layert2v_server.domain.request import JobKind, job_kind, job_spec_to_json
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import (
     DiskFull,
@@ -141,7 +141,7 @@ class Scheduler:
 
     async def _run_attempt(self, executor: Executor, job: Job) -> None:
         await asyncio.to_thread(self._artifacts.prepare_attempt, job.id)
-        if kind_of(job.spec) is Kind.RERENDER:
+        if job_kind(job.spec) is JobKind.RERENDER:
             await asyncio.to_thread(self._artifacts.copy_source, job.id, job.attempt)
         outcome = await self._follow(executor, job)
         if isinstance(outcome, Finished):
@@ -163,8 +163,8 @@ class Scheduler:
         """Run the job and return its outcome, with progress and lease kept up to date."""
         command = RunJob(
             job=job.id,
-            job_kind=kind_of(job.spec),
-            spec=spec_to_plain(job.spec),
+            job_kind=job_kind(job.spec),
+            spec=job_spec_to_json(job.spec),
             folder=str(self._artifacts.attempt_folder(job.id, job.attempt)),
             source=str(self._artifacts.source_folder(job.id)),
             preview=str(self._artifacts.preview_path(job.id)),

@@ -1,5 +1,4 @@
-"""What a re-render starts from: stacks and pictures that are found, checked against the wish, and
-laid ready for the worker.
+"""The sources of re-renders: stacks and images, found, checked and staged for the worker.
 
 Blocking; the submission calls it in threads.
 """
@@ -12,8 +11,11 @@ from pathlib import Path, PurePosixPath
 
 from layert2v.errors import ManifestError
 from layert2v.rerender import (
+    AffectedLayers,
+    RerenderSpec,
+    affected_layers,
     donor_files,
-    input_keys,
+    resolve_rerender,
     source_files,
     validate_donor,
     validate_rerender,
@@ -28,7 +30,13 @@ from layert2v.stack import (
     start_of,
     state_path,
 )
-from layert2v_server.domain.request import Brought, OwnJob, Pictures, RerenderWish, Source
+from layert2v_server.domain.request import (
+    ImageSequence,
+    JobStack,
+    RerenderRequest,
+    Source,
+    UploadedStack,
+)
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import FilesMissing, InvalidSource, JobNotFound, SourceNotFound
 from layert2v_server.store.artifacts import ArtifactStore, StagedSource
@@ -40,52 +48,63 @@ MAX_MANIFEST_BYTES = 64 << 20  # of one state: 150 bytes for each file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Opened:
-    """A wish whose stacks were read. `start` is what the new state starts from, `states` are all
-    that came along."""
+class ResolvedRerender:
+    """A request whose stacks were read.
 
-    wish: RerenderWish
+    ``start`` is what the new state starts from, ``affected`` what the request affects there,
+    ``states`` are all that came along. ``name`` is the source's, for people.
+    """
+
+    request: RerenderRequest
     start: Stack
+    affected: AffectedLayers
     states: Sequence[Stack]
     name: str
     manifests: Manifests
     donors: Mapping[str, tuple[Stack, Manifests]]
 
     def violations(self, model: ModelInfo | None) -> list[FieldViolation]:
-        """Everything that keeps `model` from doing it."""
-        found = [*self._inputs(), *validate_rerender(self.wish.spec, self.start, model)]
-        if not found and self.wish.spec.donor is not None:
-            other, _ = self.donors[self.wish.spec.donor.input]
-            found = validate_donor(self.wish.spec, self.start, other)
+        """Return everything that keeps ``model`` from carrying out the request."""
+        spec = self.request.spec
+        found = [
+            *self._check_inputs(),
+            *validate_rerender(spec, self.start, self.affected, model),
+        ]
+        if not found and spec.donor is not None:
+            other, _ = self.donors[spec.donor.input]
+            found = validate_donor(spec, self.start, other)
         return found
 
-    def needed(self) -> dict[str, FileRecord]:
-        """The files that must be here, by their place."""
-        spec = self.wish.spec
-        files = {f"stack/{file.path}": file for file in source_files(spec, self.start)}
-        if spec.donor is not None:
-            key = spec.donor.input
-            stack, _ = self.donors[key]
-            files |= {f"inputs/{key}/{f.path}": f for f in donor_files(spec.donor, stack)}
-        for key, source in self.wish.inputs.items():
-            if isinstance(source, Pictures):
+    def complete_spec(self, model: ModelInfo | None, seed: int) -> RerenderSpec:
+        """Return the request's spec with every default filled in."""
+        return resolve_rerender(self.request.spec, self.start, self.affected, model, seed)
+
+    def required_files(self) -> dict[str, FileRecord]:
+        """Return the files that must be here, by their path in the staged folder."""
+        donor = self.request.spec.donor
+        files = {f"stack/{f.path}": f for f in source_files(self.start, self.affected)}
+        if donor is not None:
+            stack, _ = self.donors[donor.input]
+            files |= {f"inputs/{donor.input}/{f.path}": f for f in donor_files(donor, stack)}
+        for key, source in self.request.inputs.items():
+            if isinstance(source, ImageSequence):
                 files |= {f"inputs/{key}/{file.path}": file for file in source.files}
         return files
 
-    def welcome(self) -> dict[str, FileRecord]:
-        """The files that are taken along where they are here: those of every state."""
+    def optional_files(self) -> dict[str, FileRecord]:
+        """Return the files of every state, by path; those that are here are taken along."""
         return {f"stack/{file.path}": file for state in self.states for file in state.files()}
 
     def texts(self) -> dict[str, str]:
-        """The manifests, by their place."""
+        """Return the manifests by their path in the staged folder."""
         texts = {f"stack/{path}": text for path, text in self.manifests.items()}
         for key, (_, manifests) in self.donors.items():
             texts[f"inputs/{key}/{MANIFEST_NAME}"] = manifests[MANIFEST_NAME]
         return texts
 
-    def _inputs(self) -> Iterator[FieldViolation]:
-        spec, given = self.wish.spec, self.wish.inputs
-        wanted = input_keys(spec)
+    def _check_inputs(self) -> Iterator[FieldViolation]:
+        spec, given = self.request.spec, self.request.inputs
+        wanted = spec.input_keys
         for key in dict.fromkeys((*wanted, *given)):
             where = f"inputs[{key}]"
             source, is_donor = given.get(key), spec.donor is not None and key == spec.donor.input
@@ -93,15 +112,15 @@ class Opened:
                 yield FieldViolation(where, f"The request names the input {key!r}, but has none.")
             elif key not in wanted:
                 yield FieldViolation(where, f"Nothing in the request names the input {key!r}.")
-            elif is_donor == isinstance(source, Pictures):
+            elif is_donor == isinstance(source, ImageSequence):
                 what = "a stack" if is_donor else "pictures"
                 yield FieldViolation(where, f"The input {key!r} must be {what}.")
-            elif isinstance(source, Pictures):
-                yield from _pictures(where, source)
+            elif isinstance(source, ImageSequence):
+                yield from _check_images(where, source)
 
 
-class Sources:
-    """Finds and lays ready what re-renders start from."""
+class SourceResolver:
+    """Finds and stages what re-renders start from."""
 
     def __init__(
         self, jobs: JobStore, artifacts: ArtifactStore, content_index: ContentIndex
@@ -110,52 +129,57 @@ class Sources:
         self._artifacts = artifacts
         self._content_index = content_index
 
-    def open(self, owner: str, wish: RerenderWish) -> Opened:
-        """Read the stacks of a wish. Raises `SourceNotFound`, `InvalidSource`, `FilesMissing`."""
-        manifests = self._manifests(owner, wish.source, wish.spec.at)
-        states = _states(manifests)
-        start = _start(states, wish.spec.at)
+    def resolve(self, owner: str, request: RerenderRequest) -> ResolvedRerender:
+        """Read the stacks of a request.
+
+        Raises ``SourceNotFound``, ``InvalidSource`` and ``FilesMissing``.
+        """
+        spec, source = request.spec, request.source
+        manifests = self._manifests(owner, source, spec.at)
+        states = _read_states(manifests)
+        start = _start(states, spec.at)
         donors = {}
-        for key, source in wish.inputs.items():
-            if not isinstance(source, Pictures):
-                own = self._manifests(owner, source, 0)
-                donors[key] = (_parsed(own[MANIFEST_NAME]), own)
-        return Opened(
-            wish=wish,
+        for key, given in request.inputs.items():
+            if not isinstance(given, ImageSequence):
+                own = self._manifests(owner, given, 0)
+                donors[key] = (_parse(own[MANIFEST_NAME]), own)
+        return ResolvedRerender(
+            request=request,
             start=start,
+            affected=affected_layers(spec, start),
             states=list(states.values()),
-            name=f"jobs/{wish.source.id}" if isinstance(wish.source, OwnJob) else start.name,
+            name=f"jobs/{source.id}" if isinstance(source, JobStack) else start.name,
             manifests=manifests,
             donors=donors,
         )
 
-    def stage(self, owner: str, opened: Opened, job_id: str) -> None:
-        """Lay everything ready in the folder of the new job; unchanged files take no new room.
+    def stage(self, owner: str, rerender: ResolvedRerender, job_id: str) -> None:
+        """Put everything into the folder of the new job; unchanged files take no disk space.
 
-        Raises `FilesMissing` and `DiskFull`; the folder is then for the caller to remove.
+        Raises ``FilesMissing`` and ``DiskFull``; the folder is then for the caller to remove.
         """
-        needed = opened.needed()
-        files = {**opened.welcome(), **needed}
+        required = rerender.required_files()
+        files = {**rerender.optional_files(), **required}
         held = self._content_index.find(owner, {file.sha256 for file in files.values()})
         here = {
-            place: held[file.sha256]
-            for place, file in files.items()
+            path: held[file.sha256]
+            for path, file in files.items()
             if file.sha256 in held and held[file.sha256].path.stat().st_size == file.size_bytes
         }
-        missing = [str(PurePosixPath(place)) for place in needed if place not in here]
+        missing = [str(PurePosixPath(path)) for path in required if path not in here]
         if missing:
             raise FilesMissing(missing)
         self._artifacts.stage_source(
             job_id,
             StagedSource(
-                files={place: found.path for place, found in here.items()},
-                texts=opened.texts(),
-                untrusted=[place for place, found in here.items() if found.untrusted],
+                files={path: found.path for path, found in here.items()},
+                texts=rerender.texts(),
+                untrusted=[path for path, found in here.items() if found.untrusted],
             ),
         )
 
     def _manifests(self, owner: str, source: Source, at: int) -> Manifests:
-        if isinstance(source, Brought):
+        if isinstance(source, UploadedStack):
             older = {state_path(at): source.state} if source.state else {}
             return {**self._kept(owner, source), **older, MANIFEST_NAME: source.manifest}
         folder = self._own_stack(owner, source.id)
@@ -165,8 +189,8 @@ class Sources:
         except OSError as error:
             raise SourceNotFound(f"jobs/{source.id}") from error
 
-    def _kept(self, owner: str, source: Brought) -> Manifests:
-        """The texts of manifests that were brought as files."""
+    def _kept(self, owner: str, source: UploadedStack) -> Manifests:
+        """Return the texts of manifests that were uploaded as files."""
         held = self._content_index.find(owner, {file.sha256 for file in source.kept})
         missing = [file.path for file in source.kept if file.sha256 not in held]
         if missing:
@@ -192,12 +216,12 @@ class Sources:
         return self._artifacts.stack_folder(job_id)
 
 
-def _states(manifests: Manifests) -> dict[int, Stack]:
-    """The states that texts tell, by their numbers. Raises `InvalidSource`."""
-    newest = _parsed(manifests[MANIFEST_NAME])
+def _read_states(manifests: Manifests) -> dict[int, Stack]:
+    """Return the states that manifests hold, by their numbers. Raises ``InvalidSource``."""
+    newest = _parse(manifests[MANIFEST_NAME])
     states = {}
     for path in sorted(manifests.keys() - {MANIFEST_NAME}):
-        state = _parsed(manifests[path])
+        state = _parse(manifests[path])
         if path != state_path(state.state) or state.state > newest.state:
             message = f"{path!r} is not the manifest of a state of this stack."
             raise InvalidSource("STATE_INVALID", message, "Bring the manifests as they are kept.")
@@ -220,15 +244,15 @@ def _start(states: Mapping[int, Stack], at: int) -> Stack:
     return start_of(states[max(states)], at, kept)
 
 
-def _parsed(text: str) -> Stack:
+def _parse(text: str) -> Stack:
     try:
         return loads(text)
-    except ManifestError as problem:
-        raise InvalidSource(problem.reason, problem.message, problem.hint) from problem
+    except ManifestError as error:
+        raise InvalidSource(error.reason, error.message, error.hint) from error
 
 
-def _pictures(where: str, pictures: Pictures) -> Iterator[FieldViolation]:
-    paths = [file.path for file in pictures.files]
+def _check_images(where: str, images: ImageSequence) -> Iterator[FieldViolation]:
+    paths = [file.path for file in images.files]
     if not paths:
         yield FieldViolation(where, "There are no pictures in this input.")
     for path in paths:

@@ -6,14 +6,13 @@ import asyncio
 import functools
 from collections.abc import Callable, Sequence
 
-from layert2v.rerender import resolve_rerender
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo, resolve, validate
 from layert2v_server.domain.job import Job
-from layert2v_server.domain.request import RerenderWish, Wish
+from layert2v_server.domain.request import JobRequest, RerenderRequest
 from layert2v_server.errors import DiskFull, EngineNotReady, SpecRejected
 from layert2v_server.executors.base import Executor
 from layert2v_server.service.job_monitor import JobMonitor
-from layert2v_server.service.sources import Sources
+from layert2v_server.service.sources import SourceResolver
 from layert2v_server.store.artifacts import ArtifactStore
 
 MODELS_TIMEOUT_S = 15.0  # below the 20 s after which a client gives up a call
@@ -26,7 +25,7 @@ class JobSubmission:
         self,
         monitor: JobMonitor,
         artifacts: ArtifactStore,
-        sources: Sources,
+        sources: SourceResolver,
         executors: Sequence[Executor],
         random_seed: Callable[[], int],
     ) -> None:
@@ -36,7 +35,7 @@ class JobSubmission:
         self._executors = executors
         self._random_seed = random_seed
 
-    async def submit(self, owner: str, request_id: str, request: Wish) -> Job:
+    async def submit(self, owner: str, request_id: str, request: JobRequest) -> Job:
         """Queue a request, once per request id.
 
         Raises ``SpecRejected``, ``EngineNotReady``, ``DiskFull``, ``RequestIdReused`` and
@@ -47,7 +46,7 @@ class JobSubmission:
         known = await self._monitor.run(store.find_by_request_id, owner, request_id, request)
         if known is not None:
             return known
-        if isinstance(request, RerenderWish):
+        if isinstance(request, RerenderRequest):
             return await self._rerender(owner, request_id, request)
         return await self._generate(owner, request_id, request)
 
@@ -59,17 +58,17 @@ class JobSubmission:
             self._monitor.store.create, owner, request_id, request, spec
         )
 
-    async def _rerender(self, owner: str, request_id: str, request: RerenderWish) -> Job:
+    async def _rerender(self, owner: str, request_id: str, request: RerenderRequest) -> Job:
         store = self._monitor.store
-        opened = await self._monitor.run(self._sources.open, owner, request)
-        name = request.spec.model or opened.start.model
+        rerender = await self._monitor.run(self._sources.resolve, owner, request)
+        name = request.spec.model or rerender.start.model
         model = next((model for model in await self._wait_for_models() if model.name == name), None)
-        self._check(opened.violations(model))
-        spec = resolve_rerender(request.spec, opened.start, model, self._random_seed())
+        self._check(rerender.violations(model))
+        spec = rerender.complete_spec(model, self._random_seed())
         job_id, queued = store.new_id(), None
         try:
-            await self._monitor.run(self._sources.stage, owner, opened, job_id)
-            create = functools.partial(store.create, source=opened.name, job_id=job_id)
+            await self._monitor.run(self._sources.stage, owner, rerender, job_id)
+            create = functools.partial(store.create, source=rerender.name, job_id=job_id)
             queued = await self._monitor.update(create, owner, request_id, request, spec)
         finally:
             if (

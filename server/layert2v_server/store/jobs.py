@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from layert2v.spec import ModelInfo, model_from_json, model_to_json
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
-from layert2v_server.domain.request import Spec, Wish, digest
+from layert2v_server.domain.request import JobRequest, JobSpec, request_digest
 from layert2v_server.domain.state import TERMINAL_STATES, JobEvent, JobState, next_state
 from layert2v_server.errors import (
     ArtifactNotFound,
@@ -55,7 +55,7 @@ class JobStore:
 
     # --- requests -----------------------------------------------------------------------------
 
-    def find_by_request_id(self, owner: str, request_id: str, request: Wish) -> Job | None:
+    def find_by_request_id(self, owner: str, request_id: str, request: JobRequest) -> Job | None:
         """Return the job that ``owner`` created with this request id, if any.
 
         Raises ``RequestIdReused`` where that job came from a different request.
@@ -67,8 +67,8 @@ class JobStore:
         self,
         owner: str,
         request_id: str,
-        request: Wish,
-        spec: Spec,
+        request: JobRequest,
+        spec: JobSpec,
         *,
         source: str = "",
         job_id: str = "",
@@ -92,7 +92,10 @@ class JobStore:
             row = new_row(job_id, spec, source, self._clock())
             connection.execute(
                 insert(jobs).values(
-                    owner=owner, request_id=request_id, request_digest=digest(request), **row
+                    owner=owner,
+                    request_id=request_id,
+                    request_digest=request_digest(request),
+                    **row,
                 )
             )
             return _get(connection, job_id)
@@ -335,11 +338,11 @@ class JobStore:
     # --- inside a transaction -------------------------------------------------------------------
 
     def _get_by_request_id(
-        self, connection: Connection, owner: str, request_id: str, request: Wish
+        self, connection: Connection, owner: str, request_id: str, request: JobRequest
     ) -> Job | None:
         query = SELECT_JOB.where(jobs.c.owner == owner, jobs.c.request_id == request_id)
         row = connection.execute(query).first()
-        if row is not None and row.request_digest != digest(request):
+        if row is not None and row.request_digest != request_digest(request):
             raise RequestIdReused
         return None if row is None else job_from_row(row)
 

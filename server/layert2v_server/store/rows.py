@@ -8,7 +8,13 @@ from typing import Any
 from sqlalchemy import Select, func, select
 
 from layert2v_server.domain.job import Failure, Job, Progress
-from layert2v_server.domain.request import Kind, Spec, kind_of, spec_from_plain, spec_to_plain
+from layert2v_server.domain.request import (
+    JobKind,
+    JobSpec,
+    job_kind,
+    job_spec_from_json,
+    job_spec_to_json,
+)
 from layert2v_server.domain.state import JobState
 from layert2v_server.store.tables import jobs
 
@@ -30,7 +36,7 @@ def job_from_row(row: Any) -> Job:
     return Job(
         id=row.id,
         owner=row.owner,
-        spec=spec_from_plain(Kind(row.kind), row.spec),
+        spec=job_spec_from_json(JobKind(row.kind), row.spec),
         source=row.source,
         state=state,
         revision=row.revision,
@@ -49,12 +55,12 @@ def job_from_row(row: Any) -> Job:
     )
 
 
-def new_row(job_id: str, spec: Spec, source: str, created: float) -> dict[str, Any]:
+def new_row(job_id: str, spec: JobSpec, source: str, created: float) -> dict[str, Any]:
     """Return the values of a new queued job, without its owner and request id."""
     return {
         "id": job_id,
-        "kind": kind_of(spec),
-        "spec": spec_to_plain(spec),
+        "kind": job_kind(spec),
+        "spec": job_spec_to_json(spec),
         "source": source,
         "state": JobState.QUEUED,
         "revision": 1,

@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         device = choose_device(args.device)
         engine = load_engine(args.engine, args.models, device)
         models = [model_to_json(model) for model in engine.models()]
-    except Exception as error:  # whatever the engine raises: the server must be told why
+    except Exception as error:  # whatever the engine raises is reported to the server
         _log.exception("the engine cannot be loaded")
         channel.send(_load_failure(error))
         return 1

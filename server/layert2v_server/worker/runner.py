@@ -21,7 +21,7 @@ from typing import Protocol
 from layert2v.rerender import RerenderSpec, rerender_from_json
 from layert2v.spec import GenerateSpec, ModelInfo, spec_from_json
 from layert2v.stack import MANIFEST_NAME, FileRecord, Stack, read_states
-from layert2v_server.domain.request import Kind
+from layert2v_server.domain.request import JobKind
 from layert2v_server.worker.image_check import check_images
 from layert2v_server.worker.messages import (
     UNTRUSTED_LIST,
@@ -113,7 +113,7 @@ def _produce_stack(
     report: Callable[[EngineProgress], None],
     cancelled: Callable[[], bool],
 ) -> Stack:
-    if command.job_kind == Kind.GENERATE:
+    if command.job_kind == JobKind.GENERATE:
         return engine.generate(
             spec_from_json(command.spec), folder, report=report, cancelled=cancelled
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from layert2v_client import InvalidRequest
-from layert2v_client.rerender_request import pictures
+from layert2v_client.rerender_request import find_images
 
 
 def folder(where: Path, *names: str) -> Path:
@@ -18,12 +18,12 @@ def folder(where: Path, *names: str) -> Path:
 
 def test_frames_of_a_folder_come_by_number(tmp_path: Path) -> None:
     folder(tmp_path, "p.10.png", "p.8.png", "p.9.png", "notes.txt", ".p.7.png")
-    assert [path.name for path in pictures(tmp_path)] == ["p.8.png", "p.9.png", "p.10.png"]
+    assert [path.name for path in find_images(tmp_path)] == ["p.8.png", "p.9.png", "p.10.png"]
 
 
 def test_files_that_are_named_stay_in_their_order(tmp_path: Path) -> None:
     given = [tmp_path / "b.png", tmp_path / "a.exr"]
-    assert pictures(given) == given
+    assert find_images(given) == given
 
 
 @pytest.mark.parametrize(
@@ -39,13 +39,13 @@ def test_what_is_no_sequence_is_refused(
     tmp_path: Path, names: tuple[str, ...], reason: str
 ) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        pictures(folder(tmp_path, *names))
+        find_images(folder(tmp_path, *names))
     assert refused.value.reason == reason
     assert tmp_path.name in refused.value.message
 
 
 def test_one_file_must_be_a_picture(tmp_path: Path) -> None:
     folder(tmp_path, "a.png", "a.txt")
-    assert pictures(tmp_path / "a.png") == [tmp_path / "a.png"]
+    assert find_images(tmp_path / "a.png") == [tmp_path / "a.png"]
     with pytest.raises(InvalidRequest, match="There are no pictures"):
-        pictures(tmp_path / "a.txt")
+        find_images(tmp_path / "a.txt")

@@ -12,7 +12,7 @@ import pytest
 from fakes.nk_evaluate import Evaluator
 from fakes.nk_reader import read
 from fakes.nk_stacks import numpy_over
-from fakes.pictures import write_stack
+from fakes.sample_stacks import write_stack
 from layert2v import stack as manifest
 from layert2v_nuke.script import main
 

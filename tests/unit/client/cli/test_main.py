@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -141,20 +142,33 @@ def test_a_job_that_fails(ready: ScriptedServer) -> None:
     assert err.endswith("layert2v: No memory. Make it smaller.\n")
 
 
-def test_ctrl_c_cancels_the_job(ready: ScriptedServer) -> None:
+@pytest.fixture
+def ctrl_c() -> Iterator[Callable[[float], None]]:
+    """A function that interrupts this process after some seconds.
+
+    A process that was started in the background or by nohup has SIGINT ignored, pytest included.
+    """
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda delay_s: threading.Timer(delay_s, os.kill, (os.getpid(), signal.SIGINT)).start()
+    signal.signal(signal.SIGINT, previous)
+
+
+def test_ctrl_c_cancels_the_job(ready: ScriptedServer, ctrl_c: Callable[[float], None]) -> None:
     ready.script.updates.pop()
     ready.script.cancelled_update = update(NAME, 3, jobs_pb2.JOB_STATE_CANCELLED)
-    threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT)).start()
+    ctrl_c(0.7)
     code, out, err = call("generate", "a fox", "--server", ready.address)
     assert (code, out, ready.script.cancelled) == (130, "", [NAME])
     assert err.endswith("Cancelling the job ...\nThe job is cancelled.\n")
     assert not Path("a_fox_001").exists()
 
 
-def test_ctrl_c_leaves_a_watched_job_alone(ready: ScriptedServer) -> None:
+def test_ctrl_c_leaves_a_watched_job_alone(
+    ready: ScriptedServer, ctrl_c: Callable[[float], None]
+) -> None:
     call("generate", "a fox", "--server", ready.address)
     ready.script.updates = [update(NAME, 5, jobs_pb2.JOB_STATE_RUNNING)]
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    ctrl_c(0.5)
     code, _, err = call("watch", NAME, "--server", ready.address)
     assert (code, ready.script.cancelled) == (130, [])
     assert "left alone" in err

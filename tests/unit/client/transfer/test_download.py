@@ -10,9 +10,16 @@ import pytest
 
 from fakes.scripted_server import Script
 from layert2v.v1 import jobs_pb2
-from layert2v_client import Client, Job, NotPossible, ServerUnavailable, TransferFailed
+from layert2v_client import (
+    Client,
+    Job,
+    NotPossible,
+    ServerUnavailable,
+    TransferFailed,
+    TransferOptions,
+)
 from layert2v_client.transfer import download
-from layert2v_client.transfer.download import SEGMENT_BYTES, TransferOptions
+from layert2v_client.transfer.download import SEGMENT_BYTES
 
 FILES = {"stack.json": b"{}", "bg/v001/a.exr": b"0123456789" * 3, "empty": b"", "b": b"some"}
 

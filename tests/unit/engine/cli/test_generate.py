@@ -1,4 +1,4 @@
-"""`layert2v-engine generate` and `models`, and what the command line says about mistakes."""
+"""``layert2v-engine generate`` and ``models``, and what the command line says about mistakes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def test_generate_takes_its_options(
     options = ["--frames", "1", "--size", "32x48", "--seed", "5", "--steps", "2", "--fps", "25"]
     options += ["--colorspace", "ACEScg", "--start-frame", "7", "--device", "auto"]
     assert main(["generate", PROMPT, "--out", str(out), "--models", models, *options]) == 0
-    said = capsys.readouterr()
-    assert said.out == f"{out}\n"
-    assert "understood as: fox, running, forest, night" in said.err
-    made = contract.read(out)
-    assert (made.width, made.height, made.frames, made.start_frame) == (32, 48, 1, 7)
-    assert (made.fps, made.seed, made.colorspace) == (25.0, 5, "lin_ap1_scene")
-    assert made.history[0].spec["colorspace"] == "lin_ap1_scene"
+    output = capsys.readouterr()
+    assert output.out == f"{out}\n"
+    assert "understood as: fox, running, forest, night" in output.err
+    result = contract.read(out)
+    assert (result.width, result.height, result.frames, result.start_frame) == (32, 48, 1, 7)
+    assert (result.fps, result.seed, result.colorspace) == (25.0, 5, "lin_ap1_scene")
+    assert result.history[0].spec["colorspace"] == "lin_ap1_scene"
 
 
 def test_every_wrong_field_is_a_line_with_its_option(
@@ -64,10 +64,10 @@ def test_a_wrong_option_is_one_line(
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["generate", PROMPT, "--out", str(tmp_path), *options])
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     assert ended.value.code == 2
-    assert sentence in said
-    assert said.count("\n") == 1
+    assert sentence in output
+    assert output.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,13 @@ def test_what_cannot_be_used_is_one_line(
     models: str, capsys: pytest.CaptureFixture[str], options: list[str], sentence: str
 ) -> None:
     assert main(["generate", PROMPT, "--models", models, *options]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("layert2v-engine: ")
-    assert sentence in said
-    assert said.count("\n") == 1
+    output = capsys.readouterr().err
+    assert output.startswith("layert2v-engine: ")
+    assert sentence in output
+    assert output.count("\n") == 1
 
 
-def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out == f"layert2v-engine {layert2v.__version__}\n"
@@ -97,6 +97,6 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_models_lists_limits_and_words(models: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--models", models]) == 0
-    said = capsys.readouterr().out
-    assert "mini: Tiny; 48x32, 5 frames; up to 1 foreground(s)" in said
-    assert "  subject: fox, car" in said
+    output = capsys.readouterr().out
+    assert "mini: Tiny; 48x32, 5 frames; up to 1 foreground(s)" in output
+    assert "  subject: fox, car" in output

@@ -1,4 +1,4 @@
-"""`layert2v-engine rerender`."""
+"""``layert2v-engine rerender``."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def made(models: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def generated_stack(models: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("made") / "car"
     assert main(["generate", PROMPT, "--out", str(out), "--models", models, "--steps", "1"]) == 0
     return out
 
 
 @pytest.fixture
-def stack(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "car"))
+def stack(generated_stack: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(generated_stack, tmp_path / "car"))
 
 
 def test_a_layer_is_drawn_again(
@@ -38,10 +38,10 @@ def test_a_layer_is_drawn_again(
     command = ["rerender", str(stack), "--layer", "fg_01", *options, "--models", models]
     assert main(command) == 0
     assert f"{stack}: state v002, shadow_01 v002, fg_01 v002" in capsys.readouterr().out
-    made = contract.read(stack)
-    assert made.layer("fg_01").prompt == "a fox running"
-    wanted = {"seed": 4, "strength": 0.8, "steps": 2, "at": 1, "model": "mini"}
-    assert wanted.items() <= made.history[1].spec.items()
+    result = contract.read(stack)
+    assert result.layer("fg_01").prompt == "a fox running"
+    expected = {"seed": 4, "strength": 0.8, "steps": 2, "at": 1, "model": "mini"}
+    assert expected.items() <= result.history[1].spec.items()
 
 
 def test_what_needs_no_model_needs_none(
@@ -53,8 +53,8 @@ def test_what_needs_no_model_needs_none(
     order = ["--order", "bg", "fg_01", "fg_02"]
     assert main(["rerender", str(stack), *order]) == 0
     assert main(["rerender", str(stack), "--remove", "fg_02", "--at", "v002"]) == 0
-    made = contract.read(stack)
-    assert [entry.parent for entry in made.history] == [0, 1, 2, 2]
+    result = contract.read(stack)
+    assert [entry.parent for entry in result.history] == [0, 1, 2, 2]
     assert "note: ref stays as it was" in capsys.readouterr().err
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.pictures import disc, gradient, read_exr, rgb_frame, write_stack, write_video
+from fakes.sample_stacks import disc, gradient, read_exr, rgb_frame, write_stack, write_video
 from layert2v import stack as contract
 from layert2v_engine.cli.main import main
 
@@ -37,8 +37,8 @@ def test_import_makes_a_stack_that_inspect_finds_right(
 def test_import_takes_its_options(clips: list[str], tmp_path: Path) -> None:
     wishes = ["--name", "shot", "--fps", "23.976", "--start-frame", "1", "--compression", "zips"]
     assert main([*clips, *wishes, "--colorspace", "ACEScg", "--edges", "black"]) == 0
-    made = contract.read(tmp_path / "out")
-    assert (made.name, made.fps, made.start_frame) == ("shot", 23.976, 1)
+    result = contract.read(tmp_path / "out")
+    assert (result.name, result.fps, result.start_frame) == ("shot", 23.976, 1)
     header, _ = read_exr(tmp_path / "out/bg/v001/bg_v001.0001.exr")
     assert header["colorInteropID"] == "lin_ap1_scene"
     assert str(header["compression"]).endswith("ZIPS_COMPRESSION")
@@ -63,9 +63,9 @@ def test_a_mistake_is_one_sentence_and_status_2(
     sentence: str,
 ) -> None:
     assert main([*clips, *wishes]) == 2
-    said = capsys.readouterr().err
-    assert sentence in said
-    assert "Traceback" not in said
+    output = capsys.readouterr().err
+    assert sentence in output
+    assert "Traceback" not in output
     assert not (tmp_path / "out").exists()
 
 
@@ -81,9 +81,9 @@ def test_inspect_answers_with_status_1_and_the_problems(
 def test_inspect_speaks_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_stack(tmp_path)
     assert main(["inspect", str(tmp_path), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["comp_exact_frames"], said["problems"]) == (2, [])
-    assert said["sequences"][0]["name"] == "comp"
+    output = json.loads(capsys.readouterr().out)
+    assert (output["comp_exact_frames"], output["problems"]) == (2, [])
+    assert output["sequences"][0]["name"] == "comp"
 
 
 @pytest.mark.parametrize("command", ["inspect", "preview", "pack"])
@@ -102,10 +102,10 @@ def test_a_damaged_frame_is_one_clean_sentence(
     comp = tmp_path / "comp/v001/comp_v001.1001.exr"
     comp.write_bytes(comp.read_bytes()[:length])
     assert main(["preview", str(tmp_path)]) == 2
-    said = capfd.readouterr().err
-    assert f"{comp} cannot be read as a layer: " in said
-    assert "EXR_ERR" not in said
-    assert said.count("\n") == 1
+    output = capfd.readouterr().err
+    assert f"{comp} cannot be read as a layer: " in output
+    assert "EXR_ERR" not in output
+    assert output.count("\n") == 1
 
 
 def test_preview_writes_all_three_and_the_manifest_knows_them(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
-from fakes.pictures import disc, gradient
+from fakes.sample_stacks import disc, gradient
 from layert2v_engine.image.compositing import (
     HALF_MAX,
     flatten,
@@ -54,8 +54,8 @@ def test_flatten_equals_numpy_to_the_bit(layers: np.ndarray) -> None:
     pixels = layers[0].astype(np.float32)
     for layer in layers[1:].astype(np.float32):
         pixels = layer + pixels * (1 - layer[:, 3:])
-    made = flatten(torch.from_numpy(layer) for layer in layers)
-    assert np.array_equal(made.numpy(), pixels.astype(np.float16))
+    result = flatten(torch.from_numpy(layer) for layer in layers)
+    assert np.array_equal(result.numpy(), pixels.astype(np.float16))
 
 
 def test_a_comp_needs_a_layer() -> None:
@@ -73,7 +73,7 @@ def test_unpremultiply_keeps_nearly_empty_pixels_dark() -> None:
     assert float(unpremultiply(noise)[:3].max()) < 0.06
 
 
-def test_colour_without_alpha_is_light_and_is_kept_by_over() -> None:
+def test_color_without_alpha_is_light_and_is_kept_by_over() -> None:
     flame = torch.tensor([0.5, 0.2, 0.0, 0.0])
     bottom = torch.tensor([0.1, 0.1, 0.1, 1.0])
     torch.testing.assert_close(over(flame, bottom), torch.tensor([0.6, 0.3, 0.1, 1.0]))
@@ -82,10 +82,10 @@ def test_colour_without_alpha_is_light_and_is_kept_by_over() -> None:
 def test_shadow_made_for_display_recomposes_in_linear_light() -> None:
     """Facts: error 0.05 when the opacity is used unchanged, 0.004 with the power of 2.2."""
     plate, opacity = gradient()[0] * 0.8 + 0.2, 0.6 * disc()
-    wanted = (plate * (1 - opacity)).pow(2.2)
+    expected = (plate * (1 - opacity)).pow(2.2)
     linear = plate.pow(2.2)
-    right = (linear * (1 - shadow_to_linear(opacity)) - wanted).abs().max()
-    naive = (linear * (1 - opacity) - wanted).abs().max()
+    right = (linear * (1 - shadow_to_linear(opacity)) - expected).abs().max()
+    naive = (linear * (1 - opacity) - expected).abs().max()
     assert right < 1e-6
     assert naive > 0.05
 
@@ -95,9 +95,9 @@ def test_shadow_opacity_is_clamped() -> None:
 
 
 def test_half_has_no_infinity_and_no_nan() -> None:
-    made = to_half(torch.tensor([70000.0, -70000.0, 65519.9, float("inf"), float("nan")]))
-    assert made.dtype == torch.float16
-    assert made.tolist() == [HALF_MAX, -HALF_MAX, HALF_MAX, HALF_MAX, 0.0]
+    result = to_half(torch.tensor([70000.0, -70000.0, 65519.9, float("inf"), float("nan")]))
+    assert result.dtype == torch.float16
+    assert result.tolist() == [HALF_MAX, -HALF_MAX, HALF_MAX, HALF_MAX, 0.0]
 
 
 def test_premultiplying_before_linearising_is_wrong_at_soft_edges() -> None:

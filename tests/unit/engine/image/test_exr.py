@@ -13,7 +13,7 @@ import OpenEXR
 import pytest
 import torch
 
-from fakes.pictures import read_exr, read_rgba
+from fakes.sample_stacks import read_exr, read_rgba
 from layert2v_engine.errors import StackError
 from layert2v_engine.image import exr
 from layert2v_engine.image.exr import COMPRESSIONS, ExrOptions, Tags
@@ -43,8 +43,8 @@ def test_half_values_come_back_to_the_bit(tmp_path: Path, codec: str) -> None:
 def test_the_codec_in_the_file_is_the_one_asked_for(tmp_path: Path, codec: str) -> None:
     """OIIO turns a name that it does not know into zip without a word."""
     header, _ = read_exr(write(tmp_path / "a.exr", pixels(), codec))
-    wanted = {"none": "NO_COMPRESSION"}.get(codec, f"{codec.upper()}_COMPRESSION")
-    assert header["compression"] == getattr(OpenEXR, wanted)
+    expected = {"none": "NO_COMPRESSION"}.get(codec, f"{codec.upper()}_COMPRESSION")
+    assert header["compression"] == getattr(OpenEXR, expected)
 
 
 @pytest.mark.parametrize("codec", ["htj2k", "b44a", "pxr24", "ZIP", ""])
@@ -89,7 +89,7 @@ def test_windows_start_at_zero_and_are_equal(tmp_path: Path) -> None:
     assert header["lineOrder"] == OpenEXR.INCREASING_Y
 
 
-def test_the_colour_tag_stands_alone(tmp_path: Path) -> None:
+def test_the_color_tag_stands_alone(tmp_path: Path) -> None:
     header, _ = read_exr(write(tmp_path / "a.exr", pixels()))
     assert header["colorInteropID"] == "lin_ap1_scene"
     assert "chromaticities" not in header
@@ -120,7 +120,7 @@ def test_there_is_no_view_and_one_part(tmp_path: Path) -> None:
 def test_the_frame_rate_is_a_fraction_under_its_right_name(
     tmp_path: Path, fps: float, rate: Fraction
 ) -> None:
-    """OIIO's own generic name lands in the file as `FramesPerSecond`, which nobody reads."""
+    """OIIO's own generic name lands in the file as ``FramesPerSecond``, which nobody reads."""
     header, _ = read_exr(write(tmp_path / "a.exr", pixels(), fps=fps))
     assert header["framesPerSecond"] == rate
     assert "FramesPerSecond" not in header

@@ -27,5 +27,5 @@ def test_torch_and_numpy_agree() -> None:
 
 def test_the_curve_has_the_values_of_its_standard() -> None:
     middle = torch.tensor([0.0, 0.04045, 0.5, 1.0])
-    wanted = torch.tensor([0.0, 0.0031308, 0.2140411, 1.0])
-    assert torch.allclose(decode_srgb(middle), wanted, atol=1e-6)
+    expected = torch.tensor([0.0, 0.0031308, 0.2140411, 1.0])
+    assert torch.allclose(decode_srgb(middle), expected, atol=1e-6)

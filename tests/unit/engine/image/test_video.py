@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fakes.pictures import flat_frame, gradient, rgb_frame, write_video
+from fakes.sample_stacks import flat_frame, gradient, rgb_frame, write_video
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.video import decode_yuv, open_clip
 
@@ -34,14 +34,14 @@ KNOWN = [
 ]
 
 
-@pytest.mark.parametrize(("layout", "matrix", "range_", "codes", "wanted"), KNOWN)
-def test_codes_become_colour_as_the_tags_say(
+@pytest.mark.parametrize(("layout", "matrix", "range_", "codes", "expected"), KNOWN)
+def test_codes_become_color_as_the_tags_say(
     tmp_path: Path,
     layout: str,
     matrix: int,
     range_: int,
     codes: tuple[int, ...],
-    wanted: tuple[float, float, float],
+    expected: tuple[float, float, float],
 ) -> None:
     frame = flat_frame(codes, layout, SIZE)
     path = write_video(
@@ -51,10 +51,10 @@ def test_codes_become_colour_as_the_tags_say(
     rgb = next(iter(clip)).rgb
     assert clip.info.assumed == ()
     assert rgb.shape == (3, SIZE[1], SIZE[0])
-    torch.testing.assert_close(rgb[:, 5, 6], torch.tensor(wanted).float(), atol=0.006, rtol=0)
+    torch.testing.assert_close(rgb[:, 5, 6], torch.tensor(expected).float(), atol=0.006, rtol=0)
 
 
-def test_untagged_video_is_taken_as_players_take_it_and_that_is_said(tmp_path: Path) -> None:
+def test_untagged_video_is_taken_as_players_take_it_and_that_is_reported(tmp_path: Path) -> None:
     for size, matrix in (((64, 48), "bt601"), ((1280, 720), "bt709")):
         frame = flat_frame((81, 90, 240), "yuv420p", size)
         clip = open_clip(write_video(tmp_path / "a.mkv", [frame], codec="ffv1"))
@@ -116,8 +116,8 @@ def test_prores_whose_pictures_are_untagged_in_a_tagged_file(
     clip = open_clip(path)
     picture = next(iter(clip))
     assert (clip.info.frames, clip.info.matrix) == (2, "bt709")
-    wanted = torch.tensor([1.0, 0.0, 0.0])
-    torch.testing.assert_close(picture.rgb[:, 9, 9], wanted, atol=0.01, rtol=0)
+    expected = torch.tensor([1.0, 0.0, 0.0])
+    torch.testing.assert_close(picture.rgb[:, 9, 9], expected, atol=0.01, rtol=0)
     assert (picture.alpha is not None) == has_alpha
     if picture.alpha is not None:
         assert float(picture.alpha[9, 9]) == pytest.approx(0.5, abs=0.003)
@@ -134,9 +134,9 @@ def test_rgb_video_keeps_its_codes(tmp_path: Path, codec: str, suffix: str) -> N
     options = {"qp": "0"} if codec == "libx264rgb" else {}
     path = write_video(tmp_path / f"a.{suffix}", [frame], codec=codec, options=options)
     clip = open_clip(path)
-    made = (next(iter(clip)).rgb * 255).round()
+    result = (next(iter(clip)).rgb * 255).round()
     assert clip.info.full_range
-    assert torch.equal(made, (gradient(SIZE[1], SIZE[0]) * 255).round())
+    assert torch.equal(result, (gradient(SIZE[1], SIZE[0]) * 255).round())
 
 
 @pytest.mark.parametrize(("layout", "planar"), [("nv12", "yuv420p"), ("uyvy422", "yuv422p")])
@@ -188,8 +188,8 @@ def test_image_sequences_are_found_by_folder_or_pattern(tmp_path: Path, pattern:
     clip = open_clip(tmp_path / "s" / pattern)
     pictures = [frame.rgb for frame in clip]
     assert (clip.info.frames, clip.info.fps, clip.info.assumed) == (3, None, ())
-    for number, made in zip((99, 100, 101), pictures, strict=True):
-        torch.testing.assert_close(made, gradient(9, 12, shift=number), atol=0.003, rtol=0)
+    for number, result in zip((99, 100, 101), pictures, strict=True):
+        torch.testing.assert_close(result, gradient(9, 12, shift=number), atol=0.003, rtol=0)
 
 
 def test_one_image_is_a_sequence_of_one(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_two_sequences_in_a_folder_are_not_mixed(tmp_path: Path) -> None:
         ("a.exr", b"", "FOOTAGE_LINEAR"),
     ],
 )
-def test_what_cannot_be_read_is_said(
+def test_what_cannot_be_read_is_reported(
     tmp_path: Path, name: str, content: bytes | None, reason: str
 ) -> None:
     if content is not None:
@@ -267,7 +267,7 @@ def test_hdr_is_refused_and_not_guessed(tmp_path: Path, transfer: int, name: str
         open_clip(path)
 
 
-def test_a_video_that_is_cut_off_is_said_or_shorter(tmp_path: Path) -> None:
+def test_a_video_that_is_cut_off_is_reported_or_shorter(tmp_path: Path) -> None:
     frames = [rgb_frame(gradient(48, 64, shift=k)).reformat(format="bgr0") for k in range(12)]
     path = write_video(tmp_path / "a.mkv", frames, codec="ffv1")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fakes.layer_files import frames
-from fakes.pictures import disc, read_exr
+from fakes.sample_stacks import disc, read_exr
 from fakes.tiny_model import write_tiny_model
 from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.spec import GenerateSpec
@@ -21,7 +21,7 @@ from layert2v_engine.image import exr
 from layert2v_engine.image.exr import ExrOptions, Tags
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.rerender.latents import Encoder, latent_mask
+from layert2v_engine.rerender.latents import StreamEncoder, latent_mask
 from layert2v_engine.stack.inspect import inspect
 
 GENERATE = GenerateSpec(prompt="a red car driving through a forest at night", seed=3)
@@ -216,9 +216,11 @@ def test_what_is_encoded_is_decoded_again(mini: LayeredPipeline, role: str) -> N
     alpha = torch.ones(height, width) if role == "background" else disc(height, width)
     pixels = torch.stack((x * 0.5, y * 0.4, 0.3 * torch.ones_like(x), torch.ones_like(x)), -1)
     pixels = (pixels * alpha[..., None]).half()
-    latents = Encoder(mini, layout, "lin_rec709_scene").stream(stream, [pixels] * 5)
+    latents = StreamEncoder(mini, layout, "lin_rec709_scene").encode(stream, [pixels] * 5)
     batch = torch.zeros(1, 5, *latents.shape)
     batch[0, layout.index(stream.name)] = latents
     first = next(mini.decode_streams(batch, layout, [stream.name]))[stream.name][0, :, 0]
-    wanted = Encoder(mini, layout, "lin_rec709_scene").shown(stream.role, pixels.float())
+    wanted = StreamEncoder(mini, layout, "lin_rec709_scene").model_input(
+        stream.role, pixels.float()
+    )
     assert float((first - wanted).square().mean().sqrt()) < 0.03

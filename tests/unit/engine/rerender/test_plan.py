@@ -1,4 +1,4 @@
-"""What becomes of layers, and what a model is shown of them."""
+"""Plans: an action for every layer, and a layer for every stream."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from layert2v.rerender import DonorLayer, Plate, RerenderSpec
+from layert2v.rerender import DonorLayer, Plate, RerenderSpec, affected_layers
 from layert2v.stack import (
     FileRecord,
     FlattenedSequence,
@@ -18,7 +18,7 @@ from layert2v.stack import (
     layer_pattern,
 )
 from layert2v_engine.layout import Stream, StreamRole
-from layert2v_engine.rerender.plan import Cast, Fate, arrange
+from layert2v_engine.rerender.plan import LayerAction, LayerPlan, StreamMapping, plan_layers
 
 
 def layer(name: str, prompt: str = "", **more: object) -> Layer:
@@ -44,38 +44,50 @@ ONE = ("bg", "shadow_01", "fg_01")
 THREE = (*ONE, "shadow_02", "fg_02", "shadow_03", "fg_03")
 
 
-def fates(spec: RerenderSpec, base: Stack, donor: Stack | None = None) -> dict[str, str]:
-    return {part.name: part.fate.value for part in arrange(spec, base, donor)}
+def plan(spec: RerenderSpec, base: Stack, donor: Stack | None = None) -> tuple[LayerPlan, ...]:
+    return plan_layers(spec, base, affected_layers(spec, base), donor)
 
 
-def test_a_shadow_follows_its_foreground_unless_it_is_frozen() -> None:
+def actions(spec: RerenderSpec, base: Stack, donor: Stack | None = None) -> dict[str, str]:
+    return {layer.name: layer.action.value for layer in plan(spec, base, donor)}
+
+
+def test_a_shadow_depends_on_its_foreground_unless_it_is_frozen() -> None:
     spec = RerenderSpec(action="regenerate", layers=("fg_01",))
-    assert fates(spec, stack(*ONE)) == {"bg": "kept", "shadow_01": "drawn", "fg_01": "drawn"}
+    assert actions(spec, stack(*ONE)) == {
+        "bg": "keep",
+        "shadow_01": "generate",
+        "fg_01": "generate",
+    }
     held = replace(spec, frozen=("shadow_01",))
-    assert fates(held, stack(*ONE)) == {"bg": "kept", "shadow_01": "kept", "fg_01": "drawn"}
+    assert actions(held, stack(*ONE)) == {"bg": "keep", "shadow_01": "keep", "fg_01": "generate"}
 
 
-def test_a_plate_brings_the_layer_and_its_shadow_is_drawn() -> None:
+def test_a_plate_replaces_the_layer_and_its_shadow_is_generated() -> None:
     spec = RerenderSpec(action="replace", layers=("fg_01",), plate=Plate("p", "ACEScg"))
-    assert fates(spec, stack(*ONE)) == {"bg": "kept", "shadow_01": "drawn", "fg_01": "brought"}
+    assert actions(spec, stack(*ONE)) == {"bg": "keep", "shadow_01": "generate", "fg_01": "import"}
     bg = replace(spec, layers=("bg",))
-    assert fates(bg, stack(*ONE)) == {"bg": "brought", "shadow_01": "kept", "fg_01": "kept"}
-    (plate,) = (part for part in arrange(bg, stack(*ONE), None) if part.name == "bg")
+    assert actions(bg, stack(*ONE)) == {"bg": "import", "shadow_01": "keep", "fg_01": "keep"}
+    (plate,) = (layer for layer in plan(bg, stack(*ONE)) if layer.name == "bg")
     assert (plate.source, plate.prompt, plate.seed) == ("plate", "", 0)
 
 
-def test_a_donor_brings_its_words_and_perhaps_its_shadow() -> None:
+def test_a_donor_gives_its_prompt_and_perhaps_its_shadow() -> None:
     other = stack(*ONE)
     other = replace(other, layers=tuple(replace(each, seed=9) for each in other.layers))
     donor = DonorLayer("d", "fg_01", with_shadow=True)
     spec = RerenderSpec(action="replace", layers=("fg_01",), donor=donor)
-    parts = {part.name: part for part in arrange(spec, stack("bg", "fg_01"), other)}
-    assert list(parts) == ["bg", "shadow_01", "fg_01"]
-    assert parts["shadow_01"].fate is parts["fg_01"].fate is Fate.brought
-    assert (parts["fg_01"].prompt, parts["fg_01"].seed) == ("the fg_01", 9)
-    assert parts["shadow_01"].caster == "fg_01"
-    kept_place = arrange(spec, stack("bg", "shadow_01", "fg_01"), other)
-    assert [part.fate for part in kept_place] == [Fate.kept, Fate.brought, Fate.brought]
+    layers = {layer.name: layer for layer in plan(spec, stack("bg", "fg_01"), other)}
+    assert list(layers) == ["bg", "shadow_01", "fg_01"]
+    assert layers["shadow_01"].action is layers["fg_01"].action is LayerAction.import_
+    assert (layers["fg_01"].prompt, layers["fg_01"].seed) == ("the fg_01", 9)
+    assert layers["shadow_01"].caster == "fg_01"
+    kept_place = plan(spec, stack("bg", "shadow_01", "fg_01"), other)
+    assert [layer.action for layer in kept_place] == [
+        LayerAction.keep,
+        LayerAction.import_,
+        LayerAction.import_,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -88,23 +100,23 @@ def test_a_donor_brings_its_words_and_perhaps_its_shadow() -> None:
 )
 def test_a_new_foreground_lies_with_its_shadow_where_it_was_put(above: str, names: str) -> None:
     spec = RerenderSpec(action="add", layers=("fg_02",), prompts={"fg_02": "a fox"}, above=above)
-    parts = arrange(spec, stack(*ONE), None)
-    assert [part.name for part in parts] == names.split()
-    assert {part.prompt for part in parts if part.name.endswith("02")} == {"a fox"}
-    without = arrange(replace(spec, frozen=("shadow_02",)), stack(*ONE), None)
-    assert "shadow_02" not in {part.name for part in without}
+    layers = plan(spec, stack(*ONE))
+    assert [layer.name for layer in layers] == names.split()
+    assert {layer.prompt for layer in layers if layer.name.endswith("02")} == {"a fox"}
+    without = plan(replace(spec, frozen=("shadow_02",)), stack(*ONE))
+    assert "shadow_02" not in {layer.name for layer in without}
 
 
 def test_removing_and_reordering_take_shadows_along() -> None:
-    gone = arrange(RerenderSpec(action="remove", layers=("fg_02",)), stack(*THREE), None)
-    assert [part.name for part in gone] == [*ONE, "shadow_03", "fg_03"]
+    gone = plan(RerenderSpec(action="remove", layers=("fg_02",)), stack(*THREE))
+    assert [layer.name for layer in gone] == [*ONE, "shadow_03", "fg_03"]
     order = RerenderSpec(action="reorder", layers=("bg", "fg_03", "fg_01", "fg_02"))
-    names = [part.name for part in arrange(order, stack(*THREE), None)]
+    names = [layer.name for layer in plan(order, stack(*THREE), None)]
     assert names == ["bg", "shadow_03", "fg_03", "shadow_01", "fg_01", "shadow_02", "fg_02"]
 
 
 @pytest.mark.parametrize(
-    ("drawn", "limit", "seen", "below", "above"),
+    ("generated", "limit", "seen", "below", "above"),
     [
         ("fg_02", 3, "fg_01 fg_02 fg_03", "bg", ""),
         ("fg_02", 1, "fg_02", "bg shadow_01 fg_01", "shadow_03 fg_03"),
@@ -115,49 +127,57 @@ def test_removing_and_reordering_take_shadows_along() -> None:
         ("shadow_03", 1, "fg_03", "bg shadow_01 fg_01 shadow_02 fg_02", ""),
     ],
 )
-def test_a_window_holds_what_is_drawn_and_flattens_little(
-    drawn: str, limit: int, seen: str, below: str, above: str
+def test_a_mapping_holds_what_is_generated_and_flattens_little(
+    generated: str, limit: int, seen: str, below: str, above: str
 ) -> None:
-    spec = RerenderSpec(action="regenerate", layers=(drawn,))
-    cast = Cast.of(arrange(spec, stack(*THREE), None), limit)
-    assert cast.foregrounds == tuple(seen.split())
-    assert cast.below == tuple(below.split())
-    assert cast.above == tuple(above.split())
-    assert all(name in cast.noise for name in ("composite", "background"))
+    spec = RerenderSpec(action="regenerate", layers=(generated,))
+    mapping = StreamMapping.for_model(plan(spec, stack(*THREE)), limit)
+    assert mapping.foregrounds == tuple(seen.split())
+    assert mapping.below == tuple(below.split())
+    assert mapping.above == tuple(above.split())
+    assert all(name in mapping.noise_names for name in ("composite", "background"))
 
 
-def test_streams_show_layers_and_are_drawn_or_frozen() -> None:
+def test_streams_show_layers_and_are_active_or_frozen() -> None:
     spec = RerenderSpec(action="regenerate", layers=("fg_02",), frozen=("shadow_02",))
-    cast = Cast.of(arrange(spec, stack(*THREE), None), 2)
-    assert cast.drawn == ("composite", "foreground_02", "matte_02")
-    assert cast.frozen[-1] == "shadow_02"
-    assert cast.layer(Stream(role=StreamRole.matte, foreground=2)) == "fg_02"
-    assert cast.layer(Stream(role=StreamRole.background)) == "bg"
+    mapping = StreamMapping.for_model(plan(spec, stack(*THREE)), 2)
+    assert mapping.active == ("composite", "foreground_02", "matte_02")
+    assert mapping.frozen[-1] == "shadow_02"
+    assert mapping.layer_of(Stream(role=StreamRole.matte, foreground=2)) == "fg_02"
+    assert mapping.layer_of(Stream(role=StreamRole.background)) == "bg"
 
 
 @pytest.mark.parametrize(("layer", "seen"), [("fg_02", "fg_02"), ("bg", "fg_01")])
-def test_where_pixels_are_brought_the_composite_alone_is_drawn(layer: str, seen: str) -> None:
+def test_where_pixels_are_imported_the_composite_alone_is_active(layer: str, seen: str) -> None:
     spec = RerenderSpec(action="replace", layers=(layer,), donor=DonorLayer("d", layer, True))
     held = replace(spec, donor=None, plate=Plate("p", "ACEScg"), frozen=("shadow_02",))
     for each in (spec, held):
-        parts = arrange(each, stack(*THREE), stack(*THREE) if each.donor else None)
-        cast = Cast.of(parts, 1)
-        assert cast.drawn == ("composite",)
-        assert cast.foregrounds == (seen,)
+        layers = plan(each, stack(*THREE), stack(*THREE) if each.donor else None)
+        mapping = StreamMapping.for_model(layers, 1)
+        assert mapping.active == ("composite",)
+        assert mapping.foregrounds == (seen,)
 
 
-def test_a_layer_keeps_its_own_noise_in_every_window() -> None:
+def test_a_layer_keeps_its_own_noise_in_every_mapping() -> None:
     spec = RerenderSpec(action="regenerate", layers=("fg_03",))
-    parts = arrange(spec, stack(*THREE), None)
-    assert Cast.of(parts, 1).noise[2:] == ("foreground_03", "matte_03", "shadow_03")
-    assert Cast.of(parts, 3).noise[8:] == ("foreground_03", "matte_03", "shadow_03")
+    layers = plan(spec, stack(*THREE))
+    assert StreamMapping.for_model(layers, 1).noise_names[2:] == (
+        "foreground_03",
+        "matte_03",
+        "shadow_03",
+    )
+    assert StreamMapping.for_model(layers, 3).noise_names[8:] == (
+        "foreground_03",
+        "matte_03",
+        "shadow_03",
+    )
 
 
-def test_a_foreground_without_shadow_and_a_scene_without_foreground() -> None:
+def test_a_foreground_without_shadow_and_a_stack_without_foreground() -> None:
     spec = RerenderSpec(action="regenerate", layers=("bg",))
-    bare = Cast.of(arrange(spec, stack("bg", "fg_01"), None), 1)
+    bare = StreamMapping.for_model(plan(spec, stack("bg", "fg_01")), 1)
     assert bare.shadows == (None,)
     assert "shadow_01" in bare.frozen
-    empty = Cast.of(arrange(spec, stack("bg"), None), 1)
+    empty = StreamMapping.for_model(plan(spec, stack("bg")), 1)
     assert (empty.foregrounds, empty.below, empty.above) == ((), ("bg",), ())
-    assert empty.drawn == ("composite", "background")
+    assert empty.active == ("composite", "background")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fakes.layer_files import fingerprints, frames
-from fakes.pictures import HEIGHT, WIDTH, disc, gradient, write_stack
+from fakes.sample_stacks import HEIGHT, WIDTH, disc, gradient, write_stack
 from layert2v.stack import Role, Stack, read, read_state
 from layert2v_engine.errors import StackError
 from layert2v_engine.stack.editor import StackEditor
@@ -38,8 +38,8 @@ def test_a_state_shares_what_it_keeps_and_names_what_it_made(tmp_path: Path) -> 
     assert read(tmp_path / "s") == second
     assert second.layer("fg_01") == first.layer("fg_01")
     assert second.flat("ref") == first.flat("ref")
-    made = second.history[-1]
-    assert (made.action, made.versions, made.parent) == ("change", {"bg": 2, "comp": 2}, 1)
+    result = second.history[-1]
+    assert (result.action, result.versions, result.parent) == ("change", {"bg": 2, "comp": 2}, 1)
     assert [file.path for file in second.latents] == ["latents/bg_v002.safetensors"]
     assert second.previews[0].path == "preview/v002/contact.png"
     after = fingerprints(tmp_path / "s")
@@ -80,9 +80,9 @@ def test_a_ref_may_be_delivered_as_it_is(tmp_path: Path) -> None:
         for each in editor.base.layers:
             editor.keep_layer(each.name)
         editor.write_ref(0, pixels)
-        made = editor.finish()
-    assert made.flat("ref").version == 2
-    assert np.array_equal(frames(tmp_path / "s", made, "ref")[0], pixels)
+        result = editor.finish()
+    assert result.flat("ref").version == 2
+    assert np.array_equal(frames(tmp_path / "s", result, "ref")[0], pixels)
 
 
 def test_leaving_without_finish_leaves_no_trace(tmp_path: Path) -> None:
@@ -104,12 +104,12 @@ def test_leftovers_of_a_killed_editor_are_cleared(tmp_path: Path) -> None:
     for name in ("bg/v002/bg_v002.1009.exr", "comp/v002/comp_v002.1009.exr"):
         (tmp_path / "s" / name).parent.mkdir()
         (tmp_path / "s" / name).write_bytes(b"half a picture")
-    made = change(tmp_path / "s")
+    result = change(tmp_path / "s")
     on_disk = sorted(path.name for path in (tmp_path / "s/bg/v002").iterdir())
-    assert on_disk == [Path(file.path).name for file in made.layer("bg").files]
+    assert on_disk == [Path(file.path).name for file in result.layer("bg").files]
 
 
-def test_a_state_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_state_that_is_not_there_is_reported(tmp_path: Path) -> None:
     write_stack(tmp_path / "s")
     with pytest.raises(StackError, match="no state v003") as caught:
         StackEditor(tmp_path / "s", at=3)

@@ -9,7 +9,7 @@ import OpenEXR
 import pytest
 import torch
 
-from fakes.pictures import read_rgba, write_stack
+from fakes.sample_stacks import read_rgba, write_stack
 from layert2v_engine.image import exr
 from layert2v_engine.image.exr import ExrOptions, Tags
 from layert2v_engine.stack import manifest
@@ -77,7 +77,7 @@ def test_a_changed_pixel_is_found_by_hash_and_by_recomposition(stack: Path) -> N
     assert report.comp_error > 0.01
 
 
-def test_a_wrong_alpha_is_told_apart_from_wrong_colour(stack: Path) -> None:
+def test_a_wrong_alpha_differs_from_wrong_color(stack: Path) -> None:
     def fade(pixels: np.ndarray) -> None:
         pixels[0, 0, 3] = 0.5
 
@@ -104,7 +104,7 @@ def test_alpha_out_of_range_is_found(stack: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tags", "complaint"),
+    ("tags", "problem"),
     [
         (
             {"colorspace": "lin_ap1_scene"},
@@ -115,9 +115,9 @@ def test_alpha_out_of_range_is_found(stack: Path) -> None:
         ({"pixel_aspect": 2.0}, "says pixelAspectRatio 2.0, not 1.0"),
     ],
 )
-def test_a_wrong_tag_is_found(stack: Path, tags: dict[str, object], complaint: str) -> None:
+def test_a_wrong_tag_is_found(stack: Path, tags: dict[str, object], problem: str) -> None:
     rewrite(stack / BG, keep, **tags)
-    assert any(complaint in problem for problem in look(stack).problems)
+    assert any(problem in problem for problem in look(stack).problems)
 
 
 def test_foreign_files_are_described(stack: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_damaged_file_is_reported_and_the_rest_is_looked_at(stack: Path, conte
     assert report.exact_comp_frames == 1
 
 
-def test_a_file_cut_short_is_one_complaint_and_no_noise(
+def test_a_truncated_file_is_one_problem_and_no_noise(
     stack: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     whole = (stack / FG).read_bytes()

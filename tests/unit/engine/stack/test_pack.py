@@ -8,7 +8,7 @@ import numpy as np
 import OpenEXR
 import pytest
 
-from fakes.pictures import RGBA, read_exr, read_rgba, write_stack
+from fakes.sample_stacks import RGBA, read_exr, read_rgba, write_stack
 from layert2v_engine.errors import StackError
 from layert2v_engine.image.exr import COMPRESSIONS, ExrOptions
 from layert2v_engine.stack.pack import pack, packed_channels
@@ -24,14 +24,14 @@ def nuke_name(channel: str) -> str:
 
 @pytest.mark.parametrize("codec", [name for name, lossless in COMPRESSIONS.items() if lossless])
 def test_packed_frames_hold_the_layers_to_the_bit(tmp_path: Path, codec: str) -> None:
-    made = write_stack(tmp_path)
-    paths = pack(tmp_path, made, ExrOptions(compression=codec))
+    result = write_stack(tmp_path)
+    paths = pack(tmp_path, result, ExrOptions(compression=codec))
     for path, frame in zip(paths, (1001, 1002), strict=True):
         _, planes = read_exr(path)
         for name, prefix in (("comp", ""), ("bg", "bg."), ("fg_01", "fg_01.")):
-            wanted = read_rgba(tmp_path / f"{name}/v001/{name}_v001.{frame}.exr")
+            expected = read_rgba(tmp_path / f"{name}/v001/{name}_v001.{frame}.exr")
             packed = np.stack([planes[prefix + channel] for channel in RGBA], axis=-1)
-            assert np.array_equal(packed, wanted)
+            assert np.array_equal(packed, expected)
 
 
 def test_there_is_one_part_with_one_window_and_no_view(tmp_path: Path) -> None:
@@ -45,8 +45,8 @@ def test_there_is_one_part_with_one_window_and_no_view(tmp_path: Path) -> None:
 
 
 def test_nuke_shows_every_layer_under_its_own_name(tmp_path: Path) -> None:
-    made = write_stack(tmp_path)
-    seen = {nuke_name(channel) for channel in packed_channels(made)}
+    result = write_stack(tmp_path)
+    seen = {nuke_name(channel) for channel in packed_channels(result)}
     layers = ("rgba", "bg", "shadow_01", "fg_01")
     assert seen == {f"{a}.{b}" for a in layers for b in ("red", "green", "blue", "alpha")}
 
@@ -68,8 +68,8 @@ def test_the_file_is_named_after_the_stack(tmp_path: Path, name: str, file: str)
 
 
 def test_a_damaged_layer_takes_the_packed_frames_back(tmp_path: Path) -> None:
-    made = write_stack(tmp_path)
-    (tmp_path / made.layer("bg").files[1].path).write_bytes(b"")
+    result = write_stack(tmp_path)
+    (tmp_path / result.layer("bg").files[1].path).write_bytes(b"")
     with pytest.raises(StackError):
-        pack(tmp_path, made)
+        pack(tmp_path, result)
     assert not list(tmp_path.glob("packed/**/*.exr"))

@@ -12,12 +12,11 @@ import PyOpenColorIO as ocio
 import pytest
 import torch
 
-from fakes.pictures import write_stack
+from fakes.sample_stacks import write_stack
 from layert2v.stack import Role, StackFormat, read
 from layert2v_engine.errors import ColorError, FootageError
 from layert2v_engine.image import exr
 from layert2v_engine.image.color import PINNED_CONFIG
-from layert2v_engine.image.stills import find_sequence, read_image
 from layert2v_engine.stack.pixel_sources import (
     DonorSource,
     Fit,
@@ -85,50 +84,27 @@ def test_a_plate_goes_through_ocio(tmp_path: Path, space: str, alpha: str) -> No
     if alpha == "premultiplied":
         pixels[..., :3] *= pixels[..., 3:]
     save(tmp_path / "p" / "a.exr", pixels, "float")
-    made = plate(tmp_path / "p", colorspace=space, alpha=alpha).frame(0).float().numpy()
+    result = plate(tmp_path / "p", colorspace=space, alpha=alpha).frame(0).float().numpy()
     coverage = pixels[..., 3:] if alpha != "opaque" else np.ones_like(pixels[..., 3:])
     straight = pixels[..., :3] / (coverage if alpha == "premultiplied" else 1.0)
-    wanted = converted(straight, space) * coverage
-    np.testing.assert_allclose(made[..., :3], wanted, rtol=2e-3, atol=2e-4)
-    np.testing.assert_allclose(made[..., 3:], coverage, rtol=1e-3)
+    expected = converted(straight, space) * coverage
+    np.testing.assert_allclose(result[..., :3], expected, rtol=2e-3, atol=2e-4)
+    np.testing.assert_allclose(result[..., 3:], coverage, rtol=1e-3)
 
 
-def test_png_keeps_its_straight_colour(tmp_path: Path) -> None:
+def test_png_keeps_its_straight_color(tmp_path: Path) -> None:
     """OIIO would multiply it with alpha on reading."""
     pixels = np.full((8, 12, 4), 255, np.uint8)
     pixels[..., 3] = 128
     save(tmp_path / "p" / "a.png", pixels, "uint8", oiio__UnassociatedAlpha=1)
-    made = plate(tmp_path / "p", colorspace="srgb_rec709_scene", alpha="straight").frame(0)
-    assert made[0, 0].tolist() == pytest.approx([128 / 255] * 4, abs=1e-3)
+    result = plate(tmp_path / "p", colorspace="srgb_rec709_scene", alpha="straight").frame(0)
+    assert result[0, 0].tolist() == pytest.approx([128 / 255] * 4, abs=1e-3)
 
 
 def test_a_background_plate_is_opaque(tmp_path: Path) -> None:
     save(tmp_path / "p" / "a.exr", picture())
-    made = plate(tmp_path / "p", Role.background).frame(0)
-    assert (made[..., 3] == 1).all()
-
-
-def test_grey_pictures_and_crops_are_read(tmp_path: Path) -> None:
-    save(tmp_path / "p" / "a.png", np.full((8, 12, 1), 51, np.uint8), "uint8")
-    assert read_image(tmp_path / "p" / "a.png").rgb.unique().tolist() == pytest.approx([0.2])
-    spec = oiio.ImageSpec(4, 2, 3, "half")
-    spec.x, spec.y, spec.full_width, spec.full_height = 3, 5, 12, 8
-    out = oiio.ImageOutput.create("exr")
-    out.open(str(tmp_path / "p" / "b.exr"), spec)
-    out.write_image(np.ones((2, 4, 3), np.float32))
-    out.close()
-    rgb = read_image(tmp_path / "p" / "b.exr").rgb
-    assert rgb.shape == (3, 8, 12)
-    assert (rgb[:, 5:7, 3:7] == 1).all()
-    assert rgb.sum() == 3 * 8
-
-
-def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    for number in (100, 98, 101, 99):
-        save(tmp_path / "p" / f"s.{number}.exr", picture())
-    (tmp_path / "p" / "notes.txt").touch()
-    names = [path.name for path in find_sequence(tmp_path / "p", "plate")]
-    assert names == ["s.98.exr", "s.99.exr", "s.100.exr", "s.101.exr"]
+    result = plate(tmp_path / "p", Role.background).frame(0)
+    assert (result[..., 3] == 1).all()
 
 
 def test_one_picture_is_held_and_more_than_needed_are_cut(tmp_path: Path) -> None:
@@ -152,7 +128,7 @@ def test_one_picture_is_held_and_more_than_needed_are_cut(tmp_path: Path) -> Non
         (("a",), (8, 12, 2), "not R, G, B"),
     ],
 )
-def test_a_plate_that_does_not_fit_is_said(
+def test_a_plate_that_does_not_fit_is_reported(
     tmp_path: Path, names: tuple[str, ...], shape: tuple[int, int, int], sentence: str
 ) -> None:
     for name in names:
@@ -161,7 +137,7 @@ def test_a_plate_that_does_not_fit_is_said(
         plate(tmp_path / "p").frame(0)
 
 
-def test_an_unknown_space_and_a_broken_file_are_said(tmp_path: Path) -> None:
+def test_an_unknown_space_and_a_broken_file_are_reported(tmp_path: Path) -> None:
     save(tmp_path / "p" / "a.exr", picture())
     with pytest.raises(ColorError, match="ACEScgg is not in"):
         plate(tmp_path / "p", colorspace="ACEScgg")
@@ -186,9 +162,9 @@ def test_a_fit_keeps_shapes(
         replace(FORMAT, width=size[0], height=size[1], pixel_aspect=size[2]), FORMAT, role
     )
     assert fit.scaled == scaled
-    made = fit.apply(torch.ones(size[1], size[0], 4))
-    assert made.shape == (8, 12, 4)
-    covered = made[..., 3] == 1
+    result = fit.apply(torch.ones(size[1], size[0], 4))
+    assert result.shape == (8, 12, 4)
+    covered = result[..., 3] == 1
     assert covered.all() if role is Role.background else covered.sum() == scaled[0] * scaled[1]
 
 
@@ -198,15 +174,15 @@ def test_the_filter_is_the_one_that_is_stated() -> None:
     assert fit.note == "scaled from 24 x 16 to 12 x 8 with lanczos3 and centred"
     source = oiio.ImageBuf(pixels.numpy())
     region = oiio.ROI(0, 12, 0, 8, 0, 1, 0, 4)
-    wanted = oiio.ImageBufAlgo.resize(source, filtername="lanczos3", roi=region).get_pixels()
-    assert np.array_equal(fit.apply(pixels).numpy(), wanted)  # nothing overshoots here
+    expected = oiio.ImageBufAlgo.resize(source, filtername="lanczos3", roi=region).get_pixels()
+    assert np.array_equal(fit.apply(pixels).numpy(), expected)  # nothing overshoots here
 
 
 def test_a_scaled_edge_does_not_ring() -> None:
     pixels = torch.zeros(16, 24, 4)
     pixels[:, 12:] = 1
-    made = Fit.compute(LARGE, FORMAT, Role.foreground).apply(pixels)
-    assert (made.min(), made.max()) == (0, 1)
+    result = Fit.compute(LARGE, FORMAT, Role.foreground).apply(pixels)
+    assert (result.min(), result.max()) == (0, 1)
 
 
 def test_a_scaled_layer_shines_only_where_it_covers() -> None:
@@ -214,11 +190,11 @@ def test_a_scaled_layer_shines_only_where_it_covers() -> None:
     pixels[:, :12, 3] /= 1000
     pixels[:, 12:] = 0
     fit = Fit.compute(LARGE, FORMAT, Role.foreground)
-    made = fit.apply(pixels)
-    assert (made[..., :3].half()[made[..., 3].half() == 0] == 0).all()
+    result = fit.apply(pixels)
+    assert (result[..., :3].half()[result[..., 3].half() == 0] == 0).all()
     pixels[3, 20] = torch.tensor([5.0, 5.0, 5.0, 0.0])  # a spark has no coverage
-    made = fit.apply(pixels)
-    assert made[..., 0][made[..., 3] == 0].max() > 0.5
+    result = fit.apply(pixels)
+    assert result[..., 0][result[..., 3] == 0].max() > 0.5
 
 
 def test_a_layer_of_the_same_format_is_taken_to_the_bit(tmp_path: Path) -> None:
@@ -239,8 +215,8 @@ def test_a_layer_of_another_size_and_space_is_fitted(tmp_path: Path) -> None:
         "lanczos3 and centred, cut from 4 to 3 frames"
     )
     stored = exr.read(tmp_path / "other" / other.layer("bg").files[0].path).float().numpy()
-    wanted = converted(stored[..., :3], "ACEScg").mean((0, 1))
-    np.testing.assert_allclose(source.frame(0)[..., :3].mean((0, 1)), wanted, rtol=0.05)
+    expected = converted(stored[..., :3], "ACEScg").mean((0, 1))
+    np.testing.assert_allclose(source.frame(0)[..., :3].mean((0, 1)), expected, rtol=0.05)
 
 
 def test_white_keeps_the_old_pixels_to_the_bit_and_black_the_new(tmp_path: Path) -> None:
@@ -258,7 +234,7 @@ def test_white_keeps_the_old_pixels_to_the_bit_and_black_the_new(tmp_path: Path)
     )  # a soft way from one to the other
 
 
-def test_a_mask_of_another_size_is_said(tmp_path: Path) -> None:
+def test_a_mask_of_another_size_is_reported(tmp_path: Path) -> None:
     save(tmp_path / "m" / "a.png", np.zeros((8, 13, 1), np.uint8), "uint8")
     with pytest.raises(FootageError, match="mask of bg is 13 x 8 pixels"):
         MaskSource(tmp_path / "m", FORMAT, "bg")

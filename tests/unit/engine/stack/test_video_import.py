@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from fakes.pictures import disc, gradient, grey_frame, read_rgba, rgb_frame, write_video
+from fakes.sample_stacks import disc, gradient, grey_frame, read_rgba, rgb_frame, write_video
 from layert2v.stack import Stack
+from layert2v.stack import read as read_stack
 from layert2v_engine.errors import FootageError
 from layert2v_engine.stack.inspect import inspect
 from layert2v_engine.stack.video_import import (
@@ -23,6 +24,14 @@ from layert2v_engine.stack.video_import import (
     unpremultiply_from_black,
 )
 
+# Real layered clips, kept outside the repository.
+SAMPLES = (
+    "0hy8oo_w57g_0042",
+    "0oqdrvk5gte_0007",
+    "jijkse5opwi_1770",
+    "k1fxu2q3zj0_0019",
+    "nzx3eq9asse_0138",
+)
 H, W, FRAMES = 48, 64, 3
 OPTIONS = ImportOptions(name="clip")
 
@@ -75,26 +84,26 @@ def imported(sources: ImportSources, folder: Path, **options: object) -> Stack:
 
 
 def test_known_layers_come_back(sources: ImportSources, tmp_path: Path) -> None:
-    made = imported(sources, tmp_path / "out")
+    result = imported(sources, tmp_path / "out")
     for index in range(FRAMES):
         alpha = matte(index)
-        wanted = torch.cat((linear(color(index)) * alpha, alpha[None])).movedim(0, -1)
-        difference = (pixels(tmp_path / "out", "fg_01", index) - wanted).abs()
+        expected = torch.cat((linear(color(index)) * alpha, alpha[None])).movedim(0, -1)
+        difference = (pixels(tmp_path / "out", "fg_01", index) - expected).abs()
         assert float(difference.mean()) < 0.002
         assert float(difference[..., 3].max()) < 0.004
         behind = pixels(tmp_path / "out", "bg", index)[..., :3].movedim(-1, 0)
         torch.testing.assert_close(behind, linear(plate(index)), atol=0.005, rtol=0)
-    assert made.warnings == ()
+    assert result.warnings == ()
 
 
 def test_the_stack_says_that_it_was_imported(sources: ImportSources, tmp_path: Path) -> None:
-    made = imported(sources, tmp_path / "out")
-    assert (made.fps, made.frames, made.width, made.height) == (24.0, FRAMES, W, H)
-    assert {layer.source for layer in made.layers} == {"imported"}
-    assert made.history[0].action == "import"
-    assert made.history[0].spec["background"] == "bg.mp4"
-    assert [flat.name for flat in made.flats] == ["comp", "ref"]
-    assert inspect(tmp_path / "out", made).problems == []
+    result = imported(sources, tmp_path / "out")
+    assert (result.fps, result.frames, result.width, result.height) == (24.0, FRAMES, W, H)
+    assert {layer.source for layer in result.layers} == {"imported"}
+    assert result.history[0].action == "import"
+    assert result.history[0].spec["background"] == "bg.mp4"
+    assert [flat.name for flat in result.flats] == ["comp", "ref"]
+    assert inspect(tmp_path / "out", result).problems == []
 
 
 def test_shadows_and_several_foregrounds_stack_from_back_to_front(
@@ -103,9 +112,9 @@ def test_shadows_and_several_foregrounds_stack_from_back_to_front(
     opacity = (0.5 * matte(k) for k in range(FRAMES))
     shadow = lossless(tmp_path / "s.mp4", (value.expand(3, -1, -1) for value in opacity))
     one = replace(sources.foregrounds[0], shadow=shadow)
-    made = imported(replace(sources, foregrounds=(one, sources.foregrounds[0])), tmp_path / "out")
-    assert [layer.name for layer in made.layers] == ["bg", "shadow_01", "fg_01", "fg_02"]
-    assert made.layer("shadow_01").caster == "fg_01"
+    result = imported(replace(sources, foregrounds=(one, sources.foregrounds[0])), tmp_path / "out")
+    assert [layer.name for layer in result.layers] == ["bg", "shadow_01", "fg_01", "fg_02"]
+    assert result.layer("shadow_01").caster == "fg_01"
     deepest = float(pixels(tmp_path / "out", "shadow_01", 0)[..., 3].max())
     assert deepest == pytest.approx(1 - 0.5**2.2, abs=0.01)
 
@@ -118,8 +127,8 @@ def test_a_foreground_with_alpha_needs_no_matte(sources: ImportSources, tmp_path
         Image.fromarray(codes).save(tmp_path / "png" / f"fg.{index:04d}.png")
     alone = replace(sources, foregrounds=(ForegroundSources(color=tmp_path / "png"),))
     imported(alone, tmp_path / "out")
-    wanted = torch.cat((linear(color(0)) * matte(0), matte(0)[None])).movedim(0, -1)
-    torch.testing.assert_close(pixels(tmp_path / "out", "fg_01", 0), wanted, atol=0.006, rtol=0)
+    expected = torch.cat((linear(color(0)) * matte(0), matte(0)[None])).movedim(0, -1)
+    torch.testing.assert_close(pixels(tmp_path / "out", "fg_01", 0), expected, atol=0.006, rtol=0)
 
 
 def test_a_foreground_without_alpha_and_matte_is_refused(
@@ -169,9 +178,9 @@ def test_image_sequences_need_a_rate(sources: ImportSources, tmp_path: Path) -> 
 def test_what_no_tag_says_is_a_warning(sources: ImportSources, tmp_path: Path) -> None:
     frames = [rgb_frame(plate(k)).reformat(format="yuv420p") for k in range(FRAMES)]
     bare = write_video(tmp_path / "bare.mp4", frames, codec="libx264")
-    made = imported(replace(sources, background=bare), tmp_path / "out")
-    assert made.warnings == (
-        "ColorOptions taken as bt601 matrix and limited range, which no tag says: bare.mp4.",
+    result = imported(replace(sources, background=bare), tmp_path / "out")
+    assert result.warnings == (
+        "Colours taken as bt601 matrix and limited range, which no tag says: bare.mp4.",
     )
 
 
@@ -202,40 +211,40 @@ def test_levels_can_be_switched_off(sources: ImportSources, tmp_path: Path) -> N
 
 def test_straightening_undoes_a_foreground_on_lifted_black() -> None:
     black = torch.tensor([0.03, 0.02, 0.04])
-    alpha, wanted = matte(0), color(0)
-    shot = wanted * alpha + (1 - alpha) * black[:, None, None]
-    made = unpremultiply_from_black(shot, alpha, black)
-    # Where half of the foreground shows, its colour is back; thinner parts are estimates.
+    alpha, expected = matte(0), color(0)
+    shot = expected * alpha + (1 - alpha) * black[:, None, None]
+    result = unpremultiply_from_black(shot, alpha, black)
+    # Where half of the foreground shows, its color is back; thinner parts are estimates.
     firm = alpha > 0.5
-    torch.testing.assert_close(made[:, firm], wanted[:, firm], atol=0.01, rtol=0)
-    assert float(((made - wanted).abs() * alpha).max()) < 0.03
+    torch.testing.assert_close(result[:, firm], expected[:, firm], atol=0.01, rtol=0)
+    assert float(((result - expected).abs() * alpha).max()) < 0.03
 
 
 def test_a_matte_smaller_than_its_foreground_makes_no_bright_fringe() -> None:
-    """Where the colour does not fall off with the matte, dividing by it would reach white."""
+    """Where the color does not fall off with the matte, dividing by it would reach white."""
     narrow = ((matte(0) - 0.5) * 3 + 0.5).clamp(0, 1)
-    made = unpremultiply_from_black(torch.full((3, H, W), 0.3), narrow, torch.zeros(3))
-    assert float(made[:, narrow > 0].max()) <= 0.3 + 0.06
+    result = unpremultiply_from_black(torch.full((3, H, W), 0.3), narrow, torch.zeros(3))
+    assert float(result[:, narrow > 0].max()) <= 0.3 + 0.06
 
 
 @pytest.mark.parametrize("edges", ["auto", "straight"])
-def test_a_straight_foreground_is_known_by_its_colour_outside(
+def test_a_straight_foreground_is_known_by_its_color_outside(
     sources: ImportSources, tmp_path: Path, edges: str
 ) -> None:
     flat = lossless(tmp_path / "flat.mp4", iter(torch.full((FRAMES, 3, H, W), 0.5)))
     straight = replace(sources, foregrounds=(replace(sources.foregrounds[0], color=flat),))
     imported(straight, tmp_path / "out", edges=edges)
-    made = pixels(tmp_path / "out", "fg_01", 0)
-    seen = made[made[..., 3] > 0.05]
-    wanted = linear(torch.tensor(128 / 255)).expand(len(seen))
-    torch.testing.assert_close(seen[:, 0] / seen[:, 3], wanted, atol=2e-3, rtol=0)
+    result = pixels(tmp_path / "out", "fg_01", 0)
+    seen = result[result[..., 3] > 0.05]
+    expected = linear(torch.tensor(128 / 255)).expand(len(seen))
+    torch.testing.assert_close(seen[:, 0] / seen[:, 3], expected, atol=2e-3, rtol=0)
 
 
-def test_colour_spaces_can_be_chosen(sources: ImportSources, tmp_path: Path) -> None:
-    made = imported(
+def test_color_spaces_can_be_chosen(sources: ImportSources, tmp_path: Path) -> None:
+    result = imported(
         sources, tmp_path / "out", colorspace="ACEScg", source_colorspace="g24_rec709_display"
     )
-    assert made.colorspace == "lin_ap1_scene"
+    assert result.colorspace == "lin_ap1_scene"
 
 
 def test_progress_counts_frames(sources: ImportSources, tmp_path: Path) -> None:
@@ -244,3 +253,29 @@ def test_progress_counts_frames(sources: ImportSources, tmp_path: Path) -> None:
         sources, tmp_path / "out", OPTIONS, progress=lambda done, total: steps.append((done, total))
     )
     assert steps == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_becomes_a_right_stack(shared_dir: Path, tmp_path: Path, name: str) -> None:
+    clips = shared_dir / "samples" / name
+    if not clips.is_dir():
+        pytest.skip(f"the sample clip {clips} is absent")
+    foreground = ForegroundSources(color=clips / "foreground.mp4", matte=clips / "mask.mp4")
+    sources = ImportSources(
+        full=clips / "full_video.mp4",
+        background=clips / "background.mp4",
+        foregrounds=(foreground,),
+    )
+    result = import_videos(sources, tmp_path / name, ImportOptions(name=name))
+    assert (result.width, result.height, result.frames, result.fps) == (336, 192, 9, 8.0)
+    report = inspect(tmp_path / name, read_stack(tmp_path / name))
+    assert (report.problems, report.exact_comp_frames) == ([], 9)
+    alpha = next(each.alpha for each in report.sequences if each.name == "fg_01")
+    assert (alpha.low, alpha.high) == (0.0, 1.0)
+
+
+def test_no_sample_is_forgotten(shared_dir: Path) -> None:
+    folder = shared_dir / "samples"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent")
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == sorted(SAMPLES)

@@ -13,7 +13,7 @@ from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Progress
-from layert2v_server.domain.request import OwnJob, RerenderWish
+from layert2v_server.domain.request import JobStack, RerenderRequest
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import (
     ArtifactNotFound,
@@ -65,11 +65,11 @@ def start(store: JobStore) -> tuple[str, int]:
 
 def test_a_rerender_is_stored_with_its_source(store: JobStore) -> None:
     spec = RerenderSpec("regenerate", ("fg_01",), prompts={"fg_01": "an owl"}, seed=3)
-    request = RerenderWish(spec=spec, source=OwnJob(id="b" * 32))
+    request = RerenderRequest(spec=spec, source=JobStack(id="b" * 32))
     job = store.create("anna", "r1", request, spec, source="jobs/b", job_id="c" * 32)
     assert (job.id, job.spec, job.source) == ("c" * 32, spec, "jobs/b")
     assert store.create("anna", "r1", request, spec, job_id="d" * 32) == job
-    stack = OwnJob(id="e" * 32)
+    stack = JobStack(id="e" * 32)
     for other in (replace(request, source=stack), replace(request, inputs={"a": stack})):
         with pytest.raises(RequestIdReused):
             store.find_by_request_id("anna", "r1", other)

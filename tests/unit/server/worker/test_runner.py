@@ -13,7 +13,7 @@ from fakes.fake_engine import Behaviour, FakeEngine, FakeError
 from layert2v import stack as manifest
 from layert2v.spec import GenerateSpec, spec_to_json
 from layert2v.stack import FileRecord
-from layert2v_server.domain.request import Kind
+from layert2v_server.domain.request import JobKind
 from layert2v_server.worker.messages import (
     Failed,
     Finished,
@@ -32,7 +32,7 @@ def run_command(folder: Path, behaviour: Behaviour | None = None, **spec: Any) -
     )
     return RunJob(
         job="j",
-        job_kind=Kind.GENERATE,
+        job_kind=JobKind.GENERATE,
         spec=spec_to_json(generate),
         folder=str(folder / "attempt_1"),
         source=str(folder / "source"),

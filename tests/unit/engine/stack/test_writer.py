@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fakes.pictures import HEIGHT, WIDTH, fill, gradient, write_stack, writer
+from fakes.sample_stacks import HEIGHT, WIDTH, fill, gradient, write_stack, writer
 from layert2v_engine.errors import Cancelled, DiskFull, StackError
 
 
@@ -26,16 +26,16 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def make(folder: Path, progress: Callable[[int, int], None] | None = None, **options: int) -> None:
-    with writer(folder, **options) as made:
-        fill(made)
-        made.finish(progress=progress)
+    with writer(folder, **options) as stack_writer:
+        fill(stack_writer)
+        stack_writer.finish(progress=progress)
 
 
 def test_leaving_without_finish_leaves_nothing(tmp_path: Path) -> None:
-    with writer(tmp_path / "s") as made:
-        fill(made)
-        made.latents_path("bg").parent.mkdir()
-        made.latents_path("bg").write_bytes(b"latents")
+    with writer(tmp_path / "s") as stack_writer:
+        fill(stack_writer)
+        stack_writer.latents_path("bg").parent.mkdir()
+        stack_writer.latents_path("bg").write_bytes(b"latents")
     assert not (tmp_path / "s").exists()
 
 
@@ -52,18 +52,18 @@ def test_an_error_in_the_middle_leaves_nothing_and_is_passed_on(tmp_path: Path) 
 def test_what_was_in_the_folder_before_is_kept(tmp_path: Path) -> None:
     (tmp_path / "s" / "bg").mkdir(parents=True)
     (tmp_path / "s" / "bg" / "notes.txt").write_text("mine")
-    with writer(tmp_path / "s") as made:
-        fill(made)
+    with writer(tmp_path / "s") as stack_writer:
+        fill(stack_writer)
     kept = [path for path in (tmp_path / "s").rglob("*") if path.is_file()]
     assert kept == [tmp_path / "s" / "bg" / "notes.txt"]
 
 
 def test_a_finished_stack_is_never_overwritten(tmp_path: Path) -> None:
-    made = write_stack(tmp_path / "s")
+    result = write_stack(tmp_path / "s")
     with pytest.raises(StackError) as caught:
         writer(tmp_path / "s")
     assert caught.value.reason == "STACK_EXISTS"
-    assert (tmp_path / "s" / made.layer("bg").files[0].path).is_file()
+    assert (tmp_path / "s" / result.layer("bg").files[0].path).is_file()
 
 
 def test_leftovers_of_a_killed_writer_are_cleared(tmp_path: Path) -> None:
@@ -79,30 +79,30 @@ def test_leftovers_of_a_killed_writer_are_cleared(tmp_path: Path) -> None:
 
 
 def test_missing_frames_are_named(tmp_path: Path) -> None:
-    with writer(tmp_path / "s") as made:
-        made.write_frame("bg", 0, gradient())
+    with writer(tmp_path / "s") as stack_writer:
+        stack_writer.write_frame("bg", 0, gradient())
         with pytest.raises(StackError, match="bg, shadow_01, fg_01 are missing") as caught:
-            made.finish()
+            stack_writer.finish()
     assert caught.value.reason == "FRAMES_MISSING"
 
 
 def test_a_frame_out_of_range_or_twice_is_a_mistake_of_the_caller(tmp_path: Path) -> None:
-    with writer(tmp_path / "s") as made:
-        made.write_frame("bg", 0, gradient())
+    with writer(tmp_path / "s") as stack_writer:
+        stack_writer.write_frame("bg", 0, gradient())
         for index in (0, 2, -1):
             with pytest.raises(ValueError, match="does not expect"):
-                made.write_frame("bg", index, gradient())
+                stack_writer.write_frame("bg", index, gradient())
 
 
 @pytest.mark.parametrize("shape", [(3, WIDTH, HEIGHT), (HEIGHT, WIDTH, 3), (1, HEIGHT, WIDTH)])
 def test_a_picture_of_another_shape_is_a_mistake_of_the_caller(
     tmp_path: Path, shape: tuple[int, ...]
 ) -> None:
-    with writer(tmp_path / "s") as made, pytest.raises(ValueError, match="want colour and alpha"):
-        made.write_frame("bg", 0, torch.zeros(shape))
+    with writer(tmp_path / "s") as result, pytest.raises(ValueError, match="want colour and alpha"):
+        result.write_frame("bg", 0, torch.zeros(shape))
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(tiny_disk: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(tiny_disk: Path) -> None:
     with pytest.raises(DiskFull, match="disk is full") as caught:
         make(tiny_disk / "s", frames=60)
     assert caught.value.reason == "DISK_FULL"
@@ -122,7 +122,7 @@ def test_no_frame_shows_under_its_name_before_it_is_whole(tmp_path: Path) -> Non
     """Hosts poll: what ends in .exr must be readable at every moment."""
     from layert2v_engine.image import exr
 
-    with writer(tmp_path / "s", frames=30) as made:
+    with writer(tmp_path / "s", frames=30) as stack_writer:
         for index in range(30):
-            made.write_frame("bg", index, gradient())
+            stack_writer.write_frame("bg", index, gradient())
             assert all(exr.is_complete(path) for path in (tmp_path / "s").rglob("*.exr"))
