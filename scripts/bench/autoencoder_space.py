@@ -65,15 +65,9 @@ class Candidate:
         self.autoencoder = PatchAutoencoder(
             latent_channels=case.channels, spatial_factor=case.space, decoder_widths=case.widths
         )
-<<<<<<< HEAD
-        began = time.process_time()
-        fit_encoder(self.autoencoder, clips, chunks=1000)
-        self.fit_s = time.process_time() - began
-=======
         start = time.process_time()
-        fit(self.autoencoder, clips, chunks=1000)
+        fit_encoder(self.autoencoder, clips, chunks=1000)
         self.fit_s = time.process_time() - start
->>>>>>> main
         self.linear = quality(self.autoencoder, held_out)
         self._find_phase = DecoderPhase(self.autoencoder, clips, held_out, ChunkConfig())
         self._optimizer = torch.optim.AdamW(self.autoencoder.decoder.parameters())
