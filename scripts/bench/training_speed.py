@@ -75,7 +75,7 @@ def main() -> None:
 def noise(
     first: AutoencoderStage, captions: CaptionEmbeddings, foregrounds: int, device: torch.device
 ) -> TrainingData:
-    """Return training material of the right shapes, all noise."""
+    """Return training data of the right shapes, all noise."""
     world, codec = first.world, first.autoencoder
     frames = 1 + (world.frames - 1) // codec["temporal_factor"]
     size = (world.height // codec["spatial_factor"], world.width // codec["spatial_factor"])
