@@ -114,7 +114,7 @@ def history(
     source = _parse_source(args.stack)
     closed: Sequence[int] = ()
     if isinstance(source, Path):
-        entries, closed = _read(source).history, stack_history.closed(source)
+        entries, closed = _read(source).history, stack_history.missing_states(source)
     else:
         with open_client(args, config, line) as client:
             entries = client.job(source).stack().history
