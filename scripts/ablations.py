@@ -38,8 +38,8 @@ from layert2v_engine.training.export import export
 from layert2v_engine.training.joint_stage import JointStage, run_joint
 from layert2v_engine.training.stages import (
     AutoencoderStage,
-    made_folder,
-    needed_from,
+    ensure_folder,
+    require_stage,
     run_autoencoder,
 )
 from layert2v_engine.world.text.vocabulary import PLACES, SUBJECTS, TIMES
@@ -47,7 +47,7 @@ from layert2v_engine.world.text.vocabulary import PLACES, SUBJECTS, TIMES
 CONFIGS = Path("engine/layert2v_engine/training/configs/ablations")
 TABLE, PICTURE = "table.md", "ablations.jpg"
 FULL, PLAIN, PICTURES = "full", "plain_mattes", "pictures.safetensors"
-SHOWN = 4  # prompts in the picture
+SHEET_CLIPS = 4  # prompts in the picture
 # Of a run, what every variant uses as it is; and what depends on how mattes are encoded.
 SHARED = ("world", "autoencoder", "clips.safetensors", "held_out.safetensors")
 ENCODED = ("whitening.safetensors", "latents.safetensors")
@@ -206,11 +206,11 @@ def train(
     """Train a variant and export it, unless that was done."""
     if (training.folder / "model").exists():
         return
-    folder, config = made_folder(training.folder), training.variant.of(joint, training.seed)
-    for source in _given(training):
+    folder, config = ensure_folder(training.folder), training.variant.of(joint, training.seed)
+    for source in _frozen_for_metrics(training):
         if not (folder / source.name).exists():
-            (folder / source.name).symlink_to(needed_from(source, "autoencoder").resolve())
-    made_folder(folder / "matte")
+            (folder / source.name).symlink_to(require_stage(source, "autoencoder").resolve())
+    ensure_folder(folder / "matte")
     logging.info("ablation=%s", folder.name)
     began = time.process_time()
     run_joint(folder, config, None, device)
@@ -218,7 +218,7 @@ def train(
     export(folder, folder / "model", config, first.world, config.phases[-1].name)
 
 
-def _given(training: Training) -> Iterator[Path]:
+def _frozen_for_metrics(training: Training) -> Iterator[Path]:
     """What a training takes from its run, and what the first one that encodes alike left."""
     plain = training.variant.plain_mattes
     yield from (training.run / name for name in SHARED)
@@ -236,12 +236,12 @@ def judge(training: Training, material: Material, count: int, device: str) -> No
     wishes = draw_wishes(material.selection, count, 0, held_out=False)
     shots = shoot(pipeline, wishes, folder.name)
     figures = measure(shots, material) | measure_round_trip(pipeline, material.seen)
-    picture = torch.stack([p for shot in shots[:SHOWN] for p in pictures(shot)])
+    picture = torch.stack([p for shot in shots[:SHEET_CLIPS] for p in pictures(shot)])
     save_file({"pictures": picture}, folder / PICTURES)
     (last,) = sorted(folder.glob("joint_*/validation.jsonl"), key=_age)[-1:]
     figures |= json.loads(last.read_text().splitlines()[-1])
-    columns = [word for wish in wishes[:SHOWN] for word in words(wish)]
-    kept = json.dumps({**figures, "columns": columns}, indent=2)
+    column_titles = [word for wish in wishes[:SHEET_CLIPS] for word in words(wish)]
+    kept = json.dumps({**figures, "columns": column_titles}, indent=2)
     (folder / "figures.json").write_text(kept)
 
 
@@ -264,14 +264,14 @@ def write(folder: Path, trainings: Sequence[Training]) -> None:
         figures = json.loads((training.folder / "figures.json").read_text())
         lines.append(table_row(training.title, figures))
         if training.seed == 0:
-            columns = figures["columns"]
+            column_titles = figures["columns"]
             rows.append(load_file(training.folder / PICTURES)["pictures"])
             captions.append(training.variant.title)
     head = ["variant", *(title for title, _ in COLUMNS.values())]
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " --- |" * len(COLUMNS), *lines]
     (folder / TABLE).write_text("\n".join([*lines, ""]))
     if rows:
-        save_captioned(rows, captions, columns, folder / PICTURE, scale=2)
+        save_captioned(rows, captions, column_titles, folder / PICTURE, scale=2)
 
 
 def table_row(title: str, figures: Mapping[str, float]) -> str:

@@ -228,8 +228,8 @@ _register_classes, _unregister_classes = bpy.utils.register_classes_factory(
 
 def active_stack(scene: bpy.types.Scene) -> LAYERT2V_Stack | None:
     """Return the stack that is selected in the panel."""
-    state = scene.layert2v
-    return state.stacks[state.active_stack] if 0 <= state.active_stack < len(state.stacks) else None
+    panel = scene.layert2v
+    return panel.stacks[panel.active_stack] if 0 <= panel.active_stack < len(panel.stacks) else None
 
 
 def active_layer(scene: bpy.types.Scene) -> LAYERT2V_Layer | None:

@@ -42,13 +42,13 @@ class OutputSize:
 
 def output_size(scene: bpy.types.Scene, model: ModelInfo) -> OutputSize:
     """Return the nearest size and length that ``model`` offers to what the panel asks for."""
-    state, render = scene.layert2v, scene.render
-    width, height = state.width, state.height
-    if state.size_from_scene:
+    panel, render = scene.layert2v, scene.render
+    width, height = panel.width, panel.height
+    if panel.size_from_scene:
         scale = render.resolution_percentage / 100
         width = round(render.resolution_x * scale)
         height = round(render.resolution_y * scale)
-    requested = (width, height, state.frames or model.default_frames)
+    requested = (width, height, panel.frames or model.default_frames)
     width, height, frames = fit_to_model(model, *requested)
     return OutputSize(width=width, height=height, frames=frames, requested=requested)
 
@@ -61,30 +61,30 @@ def parse_seed(text: str) -> int | None:
 
 def generate_spec(scene: bpy.types.Scene, model: ModelInfo) -> GenerateSpec:
     """Return the request of the Generate button. Files are numbered as the scene's frames."""
-    state = scene.layert2v
+    panel = scene.layert2v
     size = output_size(scene, model)
-    prompts = tuple(foreground.prompt.strip() for foreground in state.foregrounds)
+    prompts = tuple(foreground.prompt.strip() for foreground in panel.foregrounds)
     return GenerateSpec(
-        prompt=state.prompt.strip(),
-        background_prompt=state.background.strip(),
+        prompt=panel.prompt.strip(),
+        background_prompt=panel.background.strip(),
         foreground_prompts=tuple(filter(None, prompts)),
-        negative_prompt=state.negative.strip(),
+        negative_prompt=panel.negative.strip(),
         width=size.width,
         height=size.height,
         frames=size.frames,
         fps=scene.render.fps / scene.render.fps_base,
-        seed=parse_seed(state.seed),
-        steps=_steps(state),
-        guidance=_guidance(state),
+        seed=parse_seed(panel.seed),
+        steps=_steps(panel),
+        guidance=_guidance(panel),
         model=model.name,
-        colorspace=state.colorspace or model.colorspaces[0],
+        colorspace=panel.colorspace or model.colorspaces[0],
         start_frame=max(scene.frame_start, 0),
     )
 
 
 def rerender_spec(scene: bpy.types.Scene, layer: LAYERT2V_Layer) -> RerenderSpec:
     """Return the request of a layer's Re-render button."""
-    current = next(one.prompt for one in layer.versions if one.number == layer.current)
+    current = next(each.prompt for each in layer.versions if each.number == layer.current)
     prompt = layer.prompt.strip()
     return RerenderSpec(
         action="regenerate",
@@ -104,21 +104,21 @@ def freeze_layers(spec: RerenderSpec, item: LAYERT2V_Stack, stack: Stack) -> Rer
     return replace(spec, frozen=tuple(name for name in dependent if name in frozen))
 
 
-def fill_panel(spec: GenerateSpec, state: LAYERT2V_Scene) -> None:
+def fill_panel(spec: GenerateSpec, panel: LAYERT2V_Scene) -> None:
     """Fill the panel with an earlier request."""
-    state.prompt = spec.prompt
-    state.background = spec.background_prompt
-    state.negative = spec.negative_prompt
-    state.foregrounds.clear()
+    panel.prompt = spec.prompt
+    panel.background = spec.background_prompt
+    panel.negative = spec.negative_prompt
+    panel.foregrounds.clear()
     for prompt in spec.foreground_prompts:
-        state.foregrounds.add().prompt = prompt
-    state.size_from_scene = False
-    state.width, state.height, state.frames = spec.width, spec.height, spec.frames
-    state.seed = "" if spec.seed is None else str(spec.seed)
-    _fill_sampling(spec, state)
+        panel.foregrounds.add().prompt = prompt
+    panel.size_from_scene = False
+    panel.width, panel.height, panel.frames = spec.width, spec.height, spec.frames
+    panel.seed = "" if spec.seed is None else str(spec.seed)
+    _fill_sampling(spec, panel)
 
 
-def fill_layers(spec: RerenderSpec, item: LAYERT2V_Stack, state: LAYERT2V_Scene) -> None:
+def fill_layers(spec: RerenderSpec, item: LAYERT2V_Stack, panel: LAYERT2V_Scene) -> None:
     """Fill the layers that an earlier request named."""
     for name in spec.layers:
         layer = item.layers.get(name)
@@ -126,18 +126,18 @@ def fill_layers(spec: RerenderSpec, item: LAYERT2V_Stack, state: LAYERT2V_Scene)
             layer.prompt = spec.prompts.get(name, layer.prompt)
             layer.seed = "" if spec.seed is None else str(spec.seed)
             layer.strength = spec.strength
-    _fill_sampling(spec, state)
+    _fill_sampling(spec, panel)
 
 
-def _fill_sampling(spec: GenerateSpec | RerenderSpec, state: LAYERT2V_Scene) -> None:
-    state.own_sampling = spec.steps > 0 and spec.guidance >= 0
-    if state.own_sampling:
-        state.steps, state.guidance = spec.steps, spec.guidance
+def _fill_sampling(spec: GenerateSpec | RerenderSpec, panel: LAYERT2V_Scene) -> None:
+    panel.own_sampling = spec.steps > 0 and spec.guidance >= 0
+    if panel.own_sampling:
+        panel.steps, panel.guidance = spec.steps, spec.guidance
 
 
-def _steps(state: LAYERT2V_Scene) -> int:
-    return state.steps if state.own_sampling else 0
+def _steps(panel: LAYERT2V_Scene) -> int:
+    return panel.steps if panel.own_sampling else 0
 
 
-def _guidance(state: LAYERT2V_Scene) -> float:
-    return state.guidance if state.own_sampling else -1.0
+def _guidance(panel: LAYERT2V_Scene) -> float:
+    return panel.guidance if panel.own_sampling else -1.0

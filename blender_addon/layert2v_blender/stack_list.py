@@ -26,23 +26,17 @@ def add(scene: bpy.types.Scene, folder: Path) -> LAYERT2V_Stack:
     Raises ``ManifestError``.
     """
     stack = manifest.read(folder)
-    state = scene.layert2v
-    item = next((one for one in state.stacks if stack_folder(one) == folder.resolve()), None)
+    panel = scene.layert2v
+    item = next((each for each in panel.stacks if stack_folder(each) == folder.resolve()), None)
     if item is None:
-        item = state.stacks.add()
+        item = panel.stacks.add()
         item.uid = uuid.uuid4().hex
         item.name = stack.name
         item.folder = _stored_path(folder)
         item.first_frame = _first_frame(scene, stack)
     _update_item(item, stack)
-    state.active_stack = [one.uid for one in state.stacks].index(item.uid)
+    panel.active_stack = [each.uid for each in panel.stacks].index(item.uid)
     return item
-
-
-def find(uid: str) -> LAYERT2V_Stack | None:
-    """Return the stack with this uid, whichever scene has it."""
-    items = (item for scene in bpy.data.scenes for item in scene.layert2v.stacks)
-    return next((item for item in items if item.uid == uid), None)
 
 
 def stack_folder(item: LAYERT2V_Stack) -> Path:
@@ -168,7 +162,7 @@ def _remove_others(layers: bpy.types.bpy_prop_collection, names: list[str]) -> N
 
 
 def _shown_pattern(layer: LAYERT2V_Layer) -> str:
-    return next(one.pattern for one in layer.versions if str(one.number) == layer.shown)
+    return next(each.pattern for each in layer.versions if str(each.number) == layer.shown)
 
 
 def _first_frame(scene: bpy.types.Scene, stack: manifest.Stack) -> int:

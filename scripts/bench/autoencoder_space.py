@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from layert2v_engine.model.autoencoder import PatchAutoencoder, decode_video
-from layert2v_engine.training.autoencoder_phase import ChunkConfig, DecoderPhase, fit
-from layert2v_engine.training.data import HELD_OUT_SEED, ClipSet, render_clips
+from layert2v_engine.training.autoencoder_phase import DecoderPhase
+from layert2v_engine.training.chunks import ChunkConfig, fit_encoder
 from layert2v_engine.world.clips import build_bank
+from layert2v_engine.world.dataset import HELD_OUT_SEED, ClipSet, render_clips
 
 STREAMS = ("comp", "bg", "fg", "matte", "shadow")
 FRAMES = 9
@@ -65,7 +66,7 @@ class Candidate:
             latent_channels=case.channels, spatial_factor=case.space, decoder_widths=case.widths
         )
         start = time.process_time()
-        fit(self.autoencoder, clips, chunks=1000)
+        fit_encoder(self.autoencoder, clips, chunks=1000)
         self.fit_s = time.process_time() - start
         self.linear = quality(self.autoencoder, held_out)
         self._phase = DecoderPhase(self.autoencoder, clips, held_out, ChunkConfig())

@@ -18,16 +18,18 @@ from layert2v_engine.devices import pick_device
 from layert2v_engine.layout import StreamLayout, StreamRole
 from layert2v_engine.model.text import MiniLMTextEncoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.training.caption_embeddings import CaptionEmbeddings
 from layert2v_engine.training.config import load_config
-from layert2v_engine.training.data import CaptionStates, LatentSet, StreamWhitening
 from layert2v_engine.training.joint_phase import (
     BATCH_STREAMS,
     JointConfig,
     JointPhase,
-    Material,
-    Scenes,
+    SceneGroup,
+    TrainingData,
 )
-from layert2v_engine.training.joint_stage import JointStage, new_transformer, role_names
+from layert2v_engine.training.joint_stage import JointStage
+from layert2v_engine.training.latents import LatentSet, StreamNormalization
+from layert2v_engine.training.network import new_transformer, role_names
 from layert2v_engine.training.stages import AutoencoderStage
 from layert2v_engine.training.trainer import Trainer, TrainerConfig
 from layert2v_engine.world.text.scenes import sample_scene
@@ -53,8 +55,8 @@ def main() -> None:
     stage = load_config(JointStage, "joint", args.configs)
     encoder = MiniLMTextEncoder(args.text_encoder, max_tokens=stage.max_tokens).to(device)
     first = load_config(AutoencoderStage, "autoencoder", args.configs)
-    material = noise(first, CaptionStates(encoder), args.foregrounds, device)
-    channels = material.scenes[args.foregrounds].latents.latents.shape[2]
+    data = noise(first, CaptionEmbeddings(encoder), args.foregrounds, device)
+    channels = data.groups[args.foregrounds].train.latents.shape[2]
     roles = role_names(args.foregrounds)
     for share, batches in ((1.0, args.still_batches), (0.0, args.batches)):
         for batch in batches:
@@ -66,14 +68,14 @@ def main() -> None:
                 foregrounds=(args.foregrounds,),
                 compile=not args.no_compile,
             )
-            phase = JointPhase("speed", model, material, no_sheet, joint, stage.objective)
+            phase = JointPhase("speed", model, data, no_sheet, joint, stage.objective)
             print(measure(phase, batch, args.seconds, device), flush=True)
 
 
 def noise(
-    first: AutoencoderStage, texts: CaptionStates, foregrounds: int, device: torch.device
-) -> Material:
-    """Return training material of the right shapes, all noise."""
+    first: AutoencoderStage, captions: CaptionEmbeddings, foregrounds: int, device: torch.device
+) -> TrainingData:
+    """Return training data of the right shapes, all noise."""
     world, codec = first.world, first.autoencoder
     frames = 1 + (world.frames - 1) // codec["temporal_factor"]
     size = (world.height // codec["spatial_factor"], world.width // codec["spatial_factor"])
@@ -84,10 +86,12 @@ def noise(
         coverage=torch.rand(CLIPS, 2 * foregrounds, frames, *size).half(),
         scenes=tuple(sample_scene(rng, foregrounds=foregrounds) for _ in range(CLIPS)),
     ).to(device)
-    scenes = Scenes(layout=layout, latents=latents, held_out=latents)
+    scenes = SceneGroup(layout=layout, train=latents, held_out=latents)
     plain = torch.ones(len(StreamRole), codec["latent_channels"])
-    whitening = StreamWhitening(mean=0 * plain, std=plain).to(device)
-    return Material(scenes={foregrounds: scenes}, texts=texts, whitening=whitening, stride=frames)
+    normalization = StreamNormalization(mean=0 * plain, std=plain).to(device)
+    return TrainingData(
+        groups={foregrounds: scenes}, captions=captions, normalization=normalization, stride=frames
+    )
 
 
 def measure(phase: JointPhase, batch: int, seconds: float, device: torch.device) -> str:
@@ -99,7 +103,7 @@ def measure(phase: JointPhase, batch: int, seconds: float, device: torch.device)
         trainer.step, trainer.spent_s = 0, 0.0
         trainer.run()
     kind = "stills" if phase.config.still_share else "clips"
-    share = BATCH_STREAMS / len(phase.scenes[0].layout)
+    share = BATCH_STREAMS / len(phase.groups[0].layout)
     rate = trainer.step * max(1, round(batch * share)) / trainer.spent_s
     peak = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0.0
     return f"{kind} batch={batch} samples_per_s={rate:.1f} peak_gib={peak:.1f} device={device}"

@@ -12,7 +12,8 @@ from layert2v_engine import training
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte_adapter import MatteProjection
 from layert2v_engine.training.config import load_config
-from layert2v_engine.training.joint_stage import JointStage, new_transformer
+from layert2v_engine.training.joint_stage import JointStage
+from layert2v_engine.training.network import new_transformer
 from layert2v_engine.training.stages import AutoencoderStage
 
 MINI_V1 = Path(training.__path__[0]) / "configs" / "mini_v1"

@@ -8,12 +8,13 @@ from random import Random
 import torch
 
 from fakes.tiny_model import CHANNELS
-from layert2v_engine.training.autoencoder_phase import ChunkConfig
-from layert2v_engine.training.data import ClipSet, LatentSet
+from layert2v_engine.training.chunks import ChunkConfig
 from layert2v_engine.training.joint_phase import JointConfig
 from layert2v_engine.training.joint_stage import JointPhaseConfig, JointStage, MultiStage
+from layert2v_engine.training.latents import LatentSet
 from layert2v_engine.training.stages import AutoencoderStage, ClipCounts, MatteStage, WorldConfig
 from layert2v_engine.training.trainer import TrainerConfig
+from layert2v_engine.world.dataset import ClipSet
 from layert2v_engine.world.text.scenes import Scene, sample_scene
 
 CLIPS = 8

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from layert2v_engine.training.data import clip_bytes
 from layert2v_engine.world.bank import build_bank
 from layert2v_engine.world.clips import World
+from layert2v_engine.world.dataset import clip_bytes
 from layert2v_engine.world.text.scenes import scene_to_json
 from layert2v_engine.world.text.vocabulary import Selection
 

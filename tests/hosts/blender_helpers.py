@@ -1,4 +1,4 @@
-"""What the scripts inside Blender share: this profile's extension, and an answer to the test."""
+"""What the scripts inside Blender share: this profile's extension, and results for the test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXTENSION = "bl_ext.user_default.layert2v"
 
 
 def enable() -> None:
-    """As ticking its box does."""
+    """Enable the extension, as ticking its box does."""
     bpy.ops.preferences.addon_enable(module=EXTENSION)
     assert EXTENSION in bpy.context.preferences.addons, f"{EXTENSION} cannot be enabled"
 
@@ -24,7 +24,7 @@ def disable() -> None:
 
 
 def addon_module(name: str) -> Any:
-    """A module of the extension; only after ``enable``."""
+    """Return a module of the extension; only after ``enable``."""
     return importlib.import_module(f"{EXTENSION}.{name}")
 
 
@@ -34,18 +34,18 @@ def request_manager() -> Any:
 
 
 def set_server(address: str) -> None:
-    """What an artist writes into the preferences."""
+    """Write a server into the preferences, as an artist does."""
     bpy.context.preferences.addons[EXTENSION].preferences.server = address
 
 
 def is_connected() -> bool:
-    """Whether the server answers and has told its models."""
+    """Return whether the server answers and has sent its models."""
     status = request_manager().server_status
     return bool(getattr(status, "models", ()))
 
 
 def pump_until(condition: Callable[[], bool], timeout_s: float = 90) -> None:
-    """What the timer does in the interface, until something holds."""
+    """Pump as the timer does in the interface, until ``condition`` holds."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -53,8 +53,8 @@ def pump_until(condition: Callable[[], bool], timeout_s: float = 90) -> None:
         time.sleep(0.02)
 
 
-def empty_scene() -> bpy.types.Scene:
-    """A scene with nothing in it that composites on the CPU: exact, and without a display."""
+def make_empty_scene() -> bpy.types.Scene:
+    """Return an empty scene that composites on the CPU: exact, and without a display."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     scene.render.compositor_device = "CPU"
@@ -63,5 +63,5 @@ def empty_scene() -> bpy.types.Scene:
 
 
 def write_result(**values: Any) -> None:
-    """Hand values to the test; the last line that begins with RESULT counts."""
+    """Write values for the test; the last line that begins with RESULT counts."""
     print("RESULT", json.dumps(values), flush=True)

@@ -2,7 +2,7 @@
 
     python blender_import.py STACK OUT FIRST_FRAME_OF_THE_SCENE
 
-Answers the frame at which the stack was put, what the render delivers before and after, and
+Reports the frame at which the stack was put, what the render delivers before and after, and
 whether the sequencer blends in linear light before and after the offer is taken.
 """
 
@@ -16,17 +16,17 @@ import blender_render
 import bpy
 
 
-def own_graph(scene: bpy.types.Scene) -> str:
-    """A graph that an artist has already: its one colour goes to the render's output."""
+def add_own_graph(scene: bpy.types.Scene) -> str:
+    """Add a graph as an artist has it already: one color linked to the render's output."""
     versions = blender_helpers.addon_module("versions")
     tree = versions.compositor_tree(scene)
-    colour = tree.nodes.new("CompositorNodeRGB")
-    colour.name = "mine"
-    tree.links.new(colour.outputs[0], versions.output_socket(tree))
-    return colour.name
+    color = tree.nodes.new("CompositorNodeRGB")
+    color.name = "mine"
+    tree.links.new(color.outputs[0], versions.output_socket(tree))
+    return color.name
 
 
-def rendered_node(scene: bpy.types.Scene) -> str:
+def output_node(scene: bpy.types.Scene) -> str:
     versions = blender_helpers.addon_module("versions")
     return versions.output_socket(versions.compositor_tree(scene)).links[0].from_node.name
 
@@ -40,14 +40,14 @@ def add_camera(scene: bpy.types.Scene) -> None:
 
 
 def main(stack: str, out: Path, first: int) -> None:
-    scene = blender_helpers.empty_scene()
+    scene = blender_helpers.make_empty_scene()
     blender_helpers.enable()
     scene.frame_start, scene.frame_end = first, first + 99
     add_camera(scene)
-    own_graph(scene)
+    add_own_graph(scene)
     importing = bpy.ops.layert2v.import_stack
     assert importing("EXEC_DEFAULT", True, directory=stack, target="COMPOSITOR") == {"FINISHED"}
-    rendered = [rendered_node(scene)]
+    rendered = [output_node(scene)]
     item = scene.layert2v.stacks[0]
     blender_render.set_format(scene, item.width, item.height)
     scene.frame_end = first + item.frames - 1
@@ -61,7 +61,7 @@ def main(stack: str, out: Path, first: int) -> None:
     linear.append(blender_helpers.addon_module("views.strips").is_linear(scene))
     blender_render.render_strips(scene, out)
     bpy.ops.layert2v.render_comp("EXEC_DEFAULT", True)
-    rendered.append(rendered_node(scene))
+    rendered.append(output_node(scene))
     blender_helpers.write_result(
         first_frame=item.first_frame, sockets=sockets, rendered=rendered, linear=linear
     )

@@ -2,7 +2,7 @@
 
     python blender_install.py ZIP
 
-Answers where the packages it needs were found.
+Reports where the packages it needs were found.
 """
 
 from __future__ import annotations

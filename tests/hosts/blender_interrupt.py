@@ -1,8 +1,8 @@
-"""Jobs that do not go straight: cancelled, without a server, or over after this Blender has closed.
+"""Jobs that are interrupted: cancelled, without a server, or over after this Blender has closed.
 
-    python blender_interrupt.py PART SERVER FOLDER
+    python blender_interrupt.py STEP SERVER FOLDER
 
-PART is one of the functions here. ``RUNNING`` on a line of its own says that a job is under way.
+STEP is one of the functions here. ``RUNNING`` on a line of its own says that a job is under way.
 """
 
 from __future__ import annotations
@@ -37,30 +37,30 @@ def start() -> object:
     return request
 
 
-def words(request: object) -> str:
+def progress_text(request: object) -> str:
     return blender_helpers.addon_module("status_text").progress_text(request.last_update)
 
 
-def cancelled(server: str, folder: Path) -> None:
-    """The artist presses the button beside the bar."""
+def cancel(server: str, folder: Path) -> None:
+    """Cancel a job with the button beside the bar."""
     scene = prepare(server, folder)
     request = start()
-    said = words(request)
+    text = progress_text(request)
     bpy.ops.layert2v.cancel("EXEC_DEFAULT", request_id=request.id)
     blender_helpers.pump_until(lambda: not request.is_open)
     left = [path.name for path in (folder / "stacks").rglob("*") if path.is_file()]
     blender_helpers.write_result(
-        outcome=request.outcome, said=said, saved=len(scene.layert2v.requests), left=left
+        outcome=request.outcome, text=text, saved=len(scene.layert2v.requests), left=left
     )
 
 
-def cut_off(server: str, folder: Path) -> None:
-    """The test kills the server and starts it again while the job runs."""
+def lose_server(server: str, folder: Path) -> None:
+    """Run a job while the test kills the server and starts it again."""
     scene = prepare(server, folder)
     manager = blender_helpers.request_manager()
     request = start()
     blender_helpers.pump_until(lambda: request.last_update.state == "waiting")
-    waiting = words(request)
+    waiting = progress_text(request)
     blender_helpers.pump_until(lambda: type(manager.server_status).__name__ == "Disconnected")
     print("WAITING", flush=True)
     blender_helpers.pump_until(lambda: not manager.busy, 120)
@@ -69,16 +69,16 @@ def cut_off(server: str, folder: Path) -> None:
     )
 
 
-def left_behind(server: str, folder: Path) -> None:
-    """Blender is closed while the job runs."""
+def close_blender(server: str, folder: Path) -> None:
+    """Save and end while the job runs."""
     prepare(server, folder)
     request = start()
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
     blender_helpers.write_result(job=request.job)
 
 
-def opened_again(server: str, folder: Path) -> None:
-    """Another Blender opens the file later."""
+def reopen(server: str, folder: Path) -> None:
+    """Open the file later, in another Blender."""
     blender_helpers.enable()
     blender_helpers.set_server(server)
     bpy.ops.wm.open_mainfile(filepath=str(folder / "shot.blend"))
@@ -91,18 +91,18 @@ def opened_again(server: str, folder: Path) -> None:
         outcome=request.outcome,
         layers=layers,
         saved=len(scene.layert2v.requests),
-        said=blender_helpers.addon_module("status_text").end_text(request.end),
+        text=blender_helpers.addon_module("status_text").end_text(request.end),
     )
 
 
-def opened_elsewhere(server: str, folder: Path) -> None:
-    """Another Blender opens the file while its preferences name another server."""
+def reopen_with_other_server(server: str, folder: Path) -> None:
+    """Open the file in another Blender whose preferences name another server."""
     blender_helpers.enable()
     blender_helpers.set_server("127.0.0.1:9")
     bpy.ops.wm.open_mainfile(filepath=str(folder / "shot.blend"))
     manager, scene = blender_helpers.request_manager(), bpy.context.scene
     [request] = manager.scene_requests(scene)
-    apart, busy, asked = (
+    reason, busy, has_session = (
         request.disconnected_reason,
         manager.busy,
         manager.has_session,
@@ -113,12 +113,16 @@ def opened_elsewhere(server: str, folder: Path) -> None:
     bpy.ops.layert2v.connect("EXEC_DEFAULT")
     blender_helpers.pump_until(lambda: not manager.busy, 120)
     blender_helpers.write_result(
-        apart=apart, busy=busy, asked=asked, kept=kept, stacks=len(scene.layert2v.stacks)
+        reason=reason,
+        busy=busy,
+        has_session=has_session,
+        kept=kept,
+        stacks=len(scene.layert2v.stacks),
     )
 
 
-def nobody(server: str, folder: Path) -> None:
-    """No server there, or none that Blender may speak to, or nothing to ask for."""
+def check_polls(server: str, folder: Path) -> None:
+    """Ask without a server, with one that Blender may not speak to, and without a prompt."""
     blender_helpers.enable()
     manager, preferences = (
         blender_helpers.request_manager(),

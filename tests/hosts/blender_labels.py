@@ -1,4 +1,4 @@
-"""Answers what the panel's fields, the layers' and the buttons are called."""
+"""Reports what the panel's fields, the layers' and the buttons are called."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BUTTONS = {
 }  # fmt: skip
 
 
-def names(group: object, fields: dict[str, str]) -> list[list[str]]:
+def labels(group: object, fields: dict[str, str]) -> list[list[str]]:
     properties = group.bl_rna.properties
     return [[field, properties[name].name] for field, name in fields.items()]
 
@@ -34,10 +34,10 @@ def main() -> None:
     operators = bpy.ops.layert2v
     blender_helpers.write_result(
         labels=[
-            *names(panel, PANEL),
-            *names(model.LAYERT2V_Layer, LAYER),
-            *names(model.LAYERT2V_Foreground, {"prompt": "prompt"}),
-            *names(stack, {"start_frame": "first_frame"}),
+            *labels(panel, PANEL),
+            *labels(model.LAYERT2V_Layer, LAYER),
+            *labels(model.LAYERT2V_Foreground, {"prompt": "prompt"}),
+            *labels(stack, {"start_frame": "first_frame"}),
             *(
                 [field, getattr(operators, name).get_rna_type().name]
                 for field, name in BUTTONS.items()

@@ -15,8 +15,8 @@ import blender_helpers
 import bpy
 
 
-def is_over(process: int) -> bool:
-    """Whether a process has ended within some seconds."""
+def has_ended(process: int) -> bool:
+    """Return whether a process ends within some seconds."""
     for _ in range(300):
         try:
             os.kill(process, 0)
@@ -27,26 +27,26 @@ def is_over(process: int) -> bool:
 
 
 def main(engine: str, folder: Path) -> None:
-    scene = blender_helpers.empty_scene()
+    scene = blender_helpers.make_empty_scene()
     blender_helpers.enable()
     own = bpy.context.preferences.addons[blender_helpers.EXTENSION].preferences
     own.engine = str(folder / "absent")
-    without = blender_helpers.addon_module("settings").offline_reason()
+    reason = blender_helpers.addon_module("settings").offline_reason()
     own.engine, own.cache = engine, str(folder / "cache")
     assert bpy.ops.layert2v.connect("EXEC_DEFAULT") == {"FINISHED"}
     blender_helpers.pump_until(blender_helpers.is_connected, 200)
     models = [model.name for model in blender_helpers.request_manager().server_status.models]
     model = blender_helpers.addon_module("model_cache").selected_model(scene)
-    fit = blender_helpers.addon_module("specs").output_size(scene, model).text
+    size = blender_helpers.addon_module("specs").output_size(scene, model).text
     [address] = folder.rglob("address.json")
     process = json.loads(address.read_text())["pid"]
     blender_helpers.disable()
-    ended = is_over(process)
+    ended = has_ended(process)
     blender_helpers.enable()
     own = bpy.context.preferences.addons[blender_helpers.EXTENSION].preferences
     remembered = [model.name for model in blender_helpers.addon_module("model_cache").models()]
     blender_helpers.write_result(
-        without=without, models=models, fit=fit, ended=ended, remembered=remembered
+        reason=reason, models=models, size=size, ended=ended, remembered=remembered
     )
 
 

@@ -32,8 +32,8 @@ def prepare(server: str, stacks: str) -> None:
     scene.layert2v.folder = stacks
 
 
-def compositor(window: Window) -> bpy.types.Area:
-    """The node editor of the workspace that Blender has for it."""
+def open_compositor(window: Window) -> bpy.types.Area:
+    """Return the node editor of the workspace that Blender has for it, over the full screen."""
     first = bpy.context.window_manager.windows[0]
     first.workspace = bpy.data.workspaces["Compositing"]
     window.spin(20)
@@ -50,8 +50,8 @@ def compositor(window: Window) -> bpy.types.Area:
     return area
 
 
-def show(window: Window, area: bpy.types.Area) -> None:
-    """The stack alone in the graph and in the backdrop."""
+def show_stack(window: Window, area: bpy.types.Area) -> None:
+    """Show the stack alone in the graph and in the backdrop."""
     tree = blender_helpers.addon_module("versions").compositor_tree(bpy.context.scene)
     for node in list(tree.nodes):
         if node.bl_idname in ("CompositorNodeRLayers", "CompositorNodeViewer", "NodeReroute"):
@@ -79,7 +79,7 @@ def main(server: str, stacks: str, pictures: Path) -> None:
     blender_helpers.enable()
     prepare(server, stacks)
     manager, state = blender_helpers.request_manager(), bpy.context.scene.layert2v
-    area = compositor(window)
+    area = open_compositor(window)
     sidebar = window.show_tab(area, "LayerT2V")
     window.widen(sidebar, 80)
     window.click(area, sidebar, "layert2v.connect")
@@ -95,7 +95,7 @@ def main(server: str, stacks: str, pictures: Path) -> None:
     window.picture(pictures / "running.png", sidebar)
     window.wait(lambda: request.has_failed or len(state.stacks) == 1, 200)
     assert not request.has_failed, request.end
-    show(window, area)
+    show_stack(window, area)
     window.picture(pictures / "done.png")
     blender_helpers.set_server(NOBODY)
     manager.connect()

@@ -9,7 +9,7 @@ import sys
 
 import blender_helpers
 import bpy
-from blender_plates import settings
+from blender_plates import render_settings
 from blender_window import Window
 
 
@@ -24,17 +24,17 @@ def main(server: str, stack: str) -> None:
     scene.render.engine = "CYCLES"
     scene.cycles.samples = 1
     scene.cycles.use_denoising = False
-    before = settings(scene)
+    before = render_settings(scene)
     area = max(bpy.context.window_manager.windows[0].screen.areas, key=lambda one: one.width)
     with window.override(area):
         began = bpy.ops.layert2v.plate_render("INVOKE_DEFAULT", use="BACKGROUND")
-    changed = settings(scene) != before
+    changed = render_settings(scene) != before
     item = scene.layert2v.stacks[0]
     window.wait(lambda: len(item.history) == 2, 120)
     blender_helpers.write_result(
         began=list(began),
         changed=changed,
-        same=settings(scene) == before,
+        same=render_settings(scene) == before,
         actions=[state.action for state in item.history],
     )
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import blender_helpers
 import blender_render
 import bpy
-from blender_rerender import ask, prepare
+from blender_rerender import prepare, run_operator
 
 
-def scenery(scene: bpy.types.Scene) -> None:
-    """A camera in a plain blue world, and a compositor that delivers a plain green."""
+def add_scenery(scene: bpy.types.Scene) -> None:
+    """Add a camera in a plain blue world, and a compositor that delivers a plain green."""
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     scene.collection.objects.link(camera)
     scene.camera = camera
@@ -30,12 +30,12 @@ def scenery(scene: bpy.types.Scene) -> None:
     scene.cycles.use_denoising = False
     versions = blender_helpers.addon_module("versions")
     tree = versions.compositor_tree(scene)
-    colour = tree.nodes.new("CompositorNodeRGB")
-    colour.outputs[0].default_value = (0.0, 0.5, 0.0, 1)
-    tree.links.new(colour.outputs[0], versions.output_socket(tree))
+    color = tree.nodes.new("CompositorNodeRGB")
+    color.outputs[0].default_value = (0.0, 0.5, 0.0, 1)
+    tree.links.new(color.outputs[0], versions.output_socket(tree))
 
 
-def settings(scene: bpy.types.Scene) -> list[object]:
+def render_settings(scene: bpy.types.Scene) -> list[object]:
     render = scene.render
     image = render.image_settings
     return [
@@ -45,8 +45,8 @@ def settings(scene: bpy.types.Scene) -> list[object]:
     ]  # fmt: skip
 
 
-def views(scene: bpy.types.Scene) -> dict[str, list[str]]:
-    """Which layers each place shows, from bottom to top."""
+def shown_layers(scene: bpy.types.Scene) -> dict[str, list[str]]:
+    """Return which layers each view shows, from bottom to top."""
     item = scene.layert2v.stacks[0]
     node = blender_render.group_node(scene)
     strips = blender_helpers.addon_module("versions").strips(scene.sequence_editor)
@@ -64,29 +64,29 @@ def views(scene: bpy.types.Scene) -> dict[str, list[str]]:
 
 def main(server: str, out: Path) -> None:
     scene = prepare(server, out)
-    scenery(scene)
+    add_scenery(scene)
     scene.frame_end = 50
     operators = bpy.ops.layert2v
-    folder = ask(operators.generate)
+    folder = run_operator(operators.generate)
     operators.open_planes("EXEC_DEFAULT", True)
     scene.camera.rotation_euler = (0, math.pi, 0)  # the planes are not to be in the render
     operators.open_strips("EXEC_DEFAULT", True)
     operators.blend_linear("EXEC_DEFAULT", True)
-    before, seen = settings(scene), [views(scene)]
-    ask(operators.plate_render, use="BACKGROUND")
-    ask(operators.plate_compositor, use="FOREGROUND")
-    seen.append(views(scene))
-    same = settings(scene) == before
+    before, seen = render_settings(scene), [shown_layers(scene)]
+    run_operator(operators.plate_render, use="BACKGROUND")
+    run_operator(operators.plate_compositor, use="FOREGROUND")
+    seen.append(shown_layers(scene))
+    same = render_settings(scene) == before
     item = scene.layert2v.stacks[0]
     item.active_layer = item.layers.find("fg_02")
-    ask(operators.layer_move, direction="DOWN")
-    seen.append(views(scene))
+    run_operator(operators.layer_move, direction="DOWN")
+    seen.append(shown_layers(scene))
     item.active_layer = item.layers.find("fg_01")
-    ask(operators.layer_remove)
-    seen.append(views(scene))
+    run_operator(operators.layer_remove)
+    seen.append(shown_layers(scene))
     item.active_state = len(item.history) - 1
     operators.open_state("EXEC_DEFAULT", True)
-    seen.append(views(scene))
+    seen.append(shown_layers(scene))
     scene.frame_end = scene.frame_start + item.frames - 1
     blender_render.set_format(scene, item.width, item.height)
     blender_render.render_sockets(scene, out)

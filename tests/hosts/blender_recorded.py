@@ -18,8 +18,8 @@ import bpy
 NOBODY = "127.0.0.1:9"
 
 
-def panel(scene: bpy.types.Scene) -> dict[str, object]:
-    """What the artist has set for the next stack."""
+def panel_values(scene: bpy.types.Scene) -> dict[str, object]:
+    """Return what the artist has set for the next stack."""
     state = scene.layert2v
     names = ("prompt", "background", "negative", "size_from_scene", "width", "height", "frames")
     names += ("seed", "own_sampling", "steps", "guidance", "folder", "target")
@@ -29,14 +29,14 @@ def panel(scene: bpy.types.Scene) -> dict[str, object]:
     }
 
 
-def layers(item: object) -> dict[str, list[object]]:
-    """The list of layers, from top to bottom: what is shown, what is set for the next one."""
+def layer_values(item: object) -> dict[str, list[object]]:
+    """Return by layer, from top to bottom, what is shown and what is set for the next one."""
     names = ("shown", "visible", "frozen", "prompt", "seed", "strength")
     return {layer.name: [getattr(layer, name) for name in names] for layer in item.layers}
 
 
-def in_view(scene: bpy.types.Scene) -> dict[str, object]:
-    """What each layer shows in the three places, and what the artist's own node is linked to."""
+def view_values(scene: bpy.types.Scene) -> dict[str, object]:
+    """Return what each layer shows in the views, and what the artist's own node is linked to."""
     versions = blender_helpers.addon_module("versions")
     link = versions.compositor_tree(scene).nodes["grade"].inputs[0].links[0]
     images = [one for one in bpy.data.images if one.get("layert2v")]
@@ -50,16 +50,16 @@ def in_view(scene: bpy.types.Scene) -> dict[str, object]:
     }
 
 
-def looked_at(scene: bpy.types.Scene, out: Path) -> dict[str, object]:
-    """The stack as it is shown now, rendered into ``out``."""
+def render_stack(scene: bpy.types.Scene, out: Path) -> dict[str, object]:
+    """Render the stack as it is shown now into ``out``; return how it is listed."""
     item = scene.layert2v.stacks[0]
     blender_render.render_sockets(scene, out)
     return {
         "problem": item.problem,
-        "layers": layers(item),
+        "layers": layer_values(item),
         "versions": {one.name: [each.number for each in one.versions] for one in item.layers},
         "history": [[state.number, state.action] for state in item.history],
-        **in_view(scene),
+        **view_values(scene),
     }
 
 
@@ -70,17 +70,21 @@ def main(file: str, out: Path) -> None:
     scene, manager = bpy.context.scene, blender_helpers.request_manager()
     scene.frame_end = scene.frame_start
     [request] = manager.scene_requests(scene)
-    answer = {"panel": panel(scene), "apart": request.disconnected_reason, "job": request.job}
+    result = {
+        "panel": panel_values(scene),
+        "reason": request.disconnected_reason,
+        "job": request.job,
+    }
     item = scene.layert2v.stacks[0]
-    answer["folder"] = str(blender_helpers.addon_module("stack_list").stack_folder(item))
-    answer["saved"] = looked_at(scene, out / "saved")
+    result["folder"] = str(blender_helpers.addon_module("stack_list").stack_folder(item))
+    result["saved"] = render_stack(scene, out / "saved")
     item.layers["bg"].visible = True
     item.layers["fg_01"].shown = "2"
-    answer["switched"] = looked_at(scene, out / "switched")
+    result["switched"] = render_stack(scene, out / "switched")
     item.active_state = len(item.history) - 1
     assert bpy.ops.layert2v.open_state("EXEC_DEFAULT", True) == {"FINISHED"}
-    answer["back"] = looked_at(scene, out / "back")
-    blender_helpers.write_result(**answer)
+    result["back"] = render_stack(scene, out / "back")
+    blender_helpers.write_result(**result)
 
 
 if __name__ == "__main__":

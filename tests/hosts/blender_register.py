@@ -1,4 +1,4 @@
-"""Registers and unregisters the extension twice; answers what each round left behind in Blender."""
+"""Registers and unregisters the extension twice; reports what each round left behind in Blender."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import blender_helpers
 import bpy
 
 
-def traces() -> Counter[str]:
-    """Everything an add-on can hang into Blender, by name."""
+def find_traces() -> Counter[str]:
+    """Count everything an add-on can add to Blender, by name."""
     kinds = {name: getattr(bpy.types, name) for name in dir(bpy.types)}
     found = [f"type {name}" for name in kinds]
     found += [f"thread {thread.name}" for thread in threading.enumerate()]
@@ -29,8 +29,8 @@ def traces() -> Counter[str]:
     return Counter(found)
 
 
-def ticking() -> list[str]:
-    """Timers cannot be listed: ask for every function of the extension."""
+def find_timers() -> list[str]:
+    """Find running timers; they cannot be listed, so each function of the extension is tried."""
     modules = [m for name, m in sys.modules.items() if name.startswith(blender_helpers.EXTENSION)]
     functions = {value for module in modules for value in vars(module).values() if callable(value)}
     return [f"timer {f.__qualname__}" for f in functions if bpy.app.timers.is_registered(f)]
@@ -39,12 +39,12 @@ def ticking() -> list[str]:
 def main() -> None:
     blender_helpers.enable()
     blender_helpers.disable()  # some of Blender's own types appear when they are first used
-    before, added, left = traces(), [], []
+    before, added, left = find_traces(), [], []
     for _ in range(2):
         blender_helpers.enable()
-        added.append(sorted(traces() - before) + ticking())
+        added.append(sorted(find_traces() - before) + find_timers())
         blender_helpers.disable()
-        left.append(sorted(traces() - before) + ticking())
+        left.append(sorted(find_traces() - before) + find_timers())
     blender_helpers.write_result(added=added, left=left)
 
 

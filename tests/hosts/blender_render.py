@@ -9,7 +9,7 @@ import bpy
 
 
 def set_format(scene: bpy.types.Scene, width: int, height: int) -> None:
-    """Float EXR at this size, exact and without a display."""
+    """Set float EXR at this size, exact and without a display."""
     render = scene.render
     render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
     render.compositor_device = "CPU"
@@ -24,19 +24,19 @@ def set_format(scene: bpy.types.Scene, width: int, height: int) -> None:
 
 
 def group_node(scene: bpy.types.Scene, number: int = 0) -> bpy.types.Node:
-    """The node of one of the scene's stacks in its compositor."""
+    """Return the node of one of the scene's stacks in its compositor."""
     uid = scene.layert2v.stacks[number].uid
     return blender_helpers.addon_module("views.compositor").find_node(scene, uid)
 
 
 def render_frames(scene: bpy.types.Scene, pattern: Path) -> None:
-    """All frames of the scene's range, ``####`` in ``pattern`` being the scene's frame."""
+    """Render all frames of the scene's range, ``####`` in ``pattern`` being the scene's frame."""
     scene.render.filepath = str(pattern)
     bpy.ops.render.render(animation=True, scene=scene.name)
 
 
 def render_sockets(scene: bpy.types.Scene, out: Path) -> list[str]:
-    """Every output of the stack's node to ``out/<socket>.####.exr``; links are put back."""
+    """Render every output of the stack's node to ``out/<socket>.####.exr``; restore its links."""
     versions = blender_helpers.addon_module("versions")
     tree, node = versions.compositor_tree(scene), group_node(scene)
     sink = versions.output_socket(tree)
@@ -57,7 +57,7 @@ def render_sockets(scene: bpy.types.Scene, out: Path) -> list[str]:
 
 
 def render_planes(scene: bpy.types.Scene, out: Path) -> None:
-    """The planes through the camera with Cycles, one sample in the middle of each pixel."""
+    """Render the planes with Cycles, one sample in the middle of each pixel."""
     scene.render.engine = "CYCLES"
     scene.cycles.device = "CPU"
     scene.cycles.samples = 1
@@ -71,7 +71,7 @@ def render_planes(scene: bpy.types.Scene, out: Path) -> None:
 
 
 def render_strips(scene: bpy.types.Scene, out: Path, name: str = "strips") -> None:
-    """The sequencer's own output."""
+    """Render the sequencer's own output."""
     scene.render.use_compositing = False
     render_frames(scene, out / f"{name}.####.exr")
     scene.render.use_compositing = True

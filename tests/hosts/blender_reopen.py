@@ -1,7 +1,7 @@
-"""A job that outlives its Blender, in two lives.
+"""A job that outlives its Blender, in two processes.
 
-python blender_reopen.py ask SERVER OUT      asks for a stack, saves, and is gone
-python blender_reopen.py again SERVER OUT    opens the file and finds the stack
+python blender_reopen.py start SERVER OUT     starts a job, saves, and ends
+python blender_reopen.py reopen SERVER OUT    opens the file and finds the stack
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import bpy
 FILE = "shot.blend"
 
 
-def ask(out: Path) -> None:
+def start_job(out: Path) -> None:
     scene = bpy.context.scene
     state = scene.layert2v
     state.prompt, state.seed = "a white rabbit hopping on a beach", "3"
@@ -30,7 +30,7 @@ def ask(out: Path) -> None:
     blender_helpers.write_result(job=request.job, folder=request.folder, open=request.is_open)
 
 
-def again(out: Path) -> None:
+def reopen(out: Path) -> None:
     bpy.ops.wm.open_mainfile(filepath=str(out / FILE))
     scene = bpy.context.scene
     waited_for = [saved.job for saved in scene.layert2v.requests]
@@ -49,16 +49,16 @@ def again(out: Path) -> None:
     )
 
 
-def main(life: str, server: str, out: Path) -> None:
-    blender_helpers.empty_scene()
+def main(step: str, server: str, out: Path) -> None:
+    blender_helpers.make_empty_scene()
     blender_helpers.enable()
     blender_helpers.set_server(server)
-    if life == "again":
-        again(out)
+    if step == "reopen":
+        reopen(out)
         return
     bpy.ops.layert2v.connect()
     blender_helpers.pump_until(blender_helpers.is_connected)
-    ask(out)
+    start_job(out)
 
 
 if __name__ == "__main__":

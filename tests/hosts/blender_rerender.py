@@ -1,8 +1,8 @@
-"""A stack made by a server, one of its layers drawn again, its background swapped, all undone.
+"""A stack from a server, one of its layers generated again, its background swapped, all undone.
 
     python blender_rerender.py SERVER OUT PLATE
 
-Renders every output of the stack's node after each step: OUT/{made,drawn,first,swapped}.
+Renders every output of the stack's node after each step: OUT/{generated,rerendered,first,swapped}.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import bpy
 PROMPT = "a red fox running through a snowy forest at sunset"
 
 
-def ask(operator: Callable[..., set[str]], **options: object) -> str:
-    """Press a button and wait until the job has ended; how it ended."""
+def run_operator(operator: Callable[..., set[str]], **options: object) -> str:
+    """Press a button and wait until the job has ended; return the stack's folder."""
     manager = blender_helpers.request_manager()
     known = set(manager.requests)
     assert operator("EXEC_DEFAULT", True, **options) == {"FINISHED"}
@@ -32,7 +32,7 @@ def ask(operator: Callable[..., set[str]], **options: object) -> str:
 
 
 def prepare(server: str, out: Path) -> bpy.types.Scene:
-    scene = blender_helpers.empty_scene()
+    scene = blender_helpers.make_empty_scene()
     bpy.ops.ed.undo_push(message="start")
     blender_helpers.enable()
     blender_helpers.set_server(server)
@@ -45,27 +45,27 @@ def prepare(server: str, out: Path) -> bpy.types.Scene:
     return scene
 
 
-def grade(scene: bpy.types.Scene) -> tuple[str, str]:
-    """The artist's own node behind a layer of the stack; how it is linked."""
+def add_grade(scene: bpy.types.Scene) -> tuple[str, str]:
+    """Add a node of the artist's own behind a layer of the stack; return how it is linked."""
     tree = blender_helpers.addon_module("versions").compositor_tree(scene)
     exposure = tree.nodes.new("CompositorNodeExposure")
     exposure.name = "grade"
     tree.links.new(blender_render.group_node(scene).outputs["fg_01"], exposure.inputs[0])
-    return links_of_grade(scene)
+    return grade_link(scene)
 
 
-def links_of_grade(scene: bpy.types.Scene) -> tuple[str, str]:
+def grade_link(scene: bpy.types.Scene) -> tuple[str, str]:
     tree = blender_helpers.addon_module("versions").compositor_tree(scene)
     link = tree.nodes["grade"].inputs[0].links[0]
     return link.from_node.name, link.from_socket.name
 
 
-def shown(scene: bpy.types.Scene) -> dict[str, str]:
+def shown_versions(scene: bpy.types.Scene) -> dict[str, str]:
     return {layer.name: layer.shown for layer in scene.layert2v.stacks[0].layers}
 
 
-def reused(scene: bpy.types.Scene) -> dict[str, object]:
-    """What the panel and the layer hold after each state of the history was used again."""
+def reuse_settings(scene: bpy.types.Scene) -> dict[str, object]:
+    """Use each state of the history again; return what the panel and the layer hold then."""
     state, item = scene.layert2v, scene.layert2v.stacks[0]
     state.prompt = state.seed = item.layers["fg_01"].prompt = ""
     state.size_from_scene, state.own_sampling = True, False
@@ -82,21 +82,21 @@ def reused(scene: bpy.types.Scene) -> dict[str, object]:
 
 def main(server: str, out: Path, plate: Path) -> None:
     scene = prepare(server, out)
-    folder = ask(bpy.ops.layert2v.generate)
+    folder = run_operator(bpy.ops.layert2v.generate)
     item = scene.layert2v.stacks[0]
     scene.frame_end = scene.frame_start + item.frames - 1
-    answer: dict[str, object] = {"folder": folder, "first_frame": item.first_frame}
-    grades = [grade(scene)]
-    blender_render.render_sockets(scene, out / "made")
+    result: dict[str, object] = {"folder": folder, "first_frame": item.first_frame}
+    grades = [add_grade(scene)]
+    blender_render.render_sockets(scene, out / "generated")
 
     item.active_layer = item.layers.find("fg_01")
     item.layers["fg_01"].prompt = "a brown owl"
     item.layers["fg_01"].seed = "11"
     item.layers["shadow_01"].frozen = True
-    ask(bpy.ops.layert2v.rerender)
-    answer["drawn"] = shown(scene)
-    grades.append(links_of_grade(scene))
-    blender_render.render_sockets(scene, out / "drawn")
+    run_operator(bpy.ops.layert2v.rerender)
+    result["rerendered"] = shown_versions(scene)
+    grades.append(grade_link(scene))
+    blender_render.render_sockets(scene, out / "rerendered")
 
     scene.layert2v.stacks[0].layers["fg_01"].shown = "1"
     blender_render.render_sockets(scene, out / "first")
@@ -104,16 +104,18 @@ def main(server: str, out: Path, plate: Path) -> None:
 
     item.layers["shadow_01"].frozen = False
     files = [{"name": plate.name}]
-    ask(bpy.ops.layert2v.plate_files, directory=str(plate.parent), files=files, use="BACKGROUND")
-    answer["swapped"] = shown(scene)
-    answer["states"] = [state.action for state in scene.layert2v.stacks[0].history]
-    grades.append(links_of_grade(scene))
+    run_operator(
+        bpy.ops.layert2v.plate_files, directory=str(plate.parent), files=files, use="BACKGROUND"
+    )
+    result["swapped"] = shown_versions(scene)
+    result["states"] = [state.action for state in scene.layert2v.stacks[0].history]
+    grades.append(grade_link(scene))
     blender_render.render_sockets(scene, out / "swapped")
     bpy.ops.ed.undo()
     scene = bpy.context.scene
-    answer["undone"] = shown(scene)
-    answer["reused"] = reused(scene)
-    blender_helpers.write_result(**answer, grades=grades)
+    result["undone"] = shown_versions(scene)
+    result["reused"] = reuse_settings(scene)
+    blender_helpers.write_result(**result, grades=grades)
 
 
 if __name__ == "__main__":

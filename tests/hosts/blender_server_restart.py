@@ -1,4 +1,4 @@
-"""One Blender through a server's bad day: not there, there, killed in a job, back, a job cancelled.
+"""One Blender and its server: absent, started, killed in a job, restarted, a job cancelled.
 
     python blender_server_restart.py SERVER OUT
 
@@ -16,7 +16,7 @@ import bpy
 
 
 def generate(*, steps: int) -> Any:
-    """Ask for a stack; the request, once the server draws it."""
+    """Press Generate; return the request once the server generates."""
     manager, state = blender_helpers.request_manager(), bpy.context.scene.layert2v
     state.steps = steps
     known = set(manager.requests)
@@ -28,7 +28,7 @@ def generate(*, steps: int) -> Any:
 
 
 def main(server: str, out: Path) -> None:
-    scene = blender_helpers.empty_scene()
+    scene = blender_helpers.make_empty_scene()
     blender_helpers.enable()
     blender_helpers.set_server(server)
     manager, state = blender_helpers.request_manager(), scene.layert2v
@@ -38,12 +38,12 @@ def main(server: str, out: Path) -> None:
     bpy.ops.layert2v.connect()
     blender_helpers.pump_until(lambda: bool(getattr(manager.server_status, "message", "")))
     away = manager.server_status.message
-    greyed = bpy.ops.layert2v.generate.poll()
-    (out / "told").touch()
+    could_generate = bpy.ops.layert2v.generate.poll()
+    (out / "reported").touch()
     blender_helpers.pump_until(blender_helpers.is_connected)
 
     survivor = generate(steps=40)
-    (out / "drawing").touch()
+    (out / "generating").touch()
     blender_helpers.pump_until(lambda: survivor.end and not manager.busy, 300)
     after_restart = len(state.stacks)
 
@@ -52,7 +52,7 @@ def main(server: str, out: Path) -> None:
     blender_helpers.pump_until(lambda: cancelled.end)
     blender_helpers.write_result(
         away=away,
-        could_generate=greyed,
+        could_generate=could_generate,
         survivor=survivor.outcome,
         after_restart=after_restart,
         cancelled=cancelled.outcome,

@@ -16,8 +16,8 @@ import bpy
 KINDS = ("images", "node_groups", "objects", "meshes", "materials", "collections")
 
 
-def contents() -> dict[str, int]:
-    """How much there is of everything an import makes; what nobody uses does not count."""
+def count_data() -> dict[str, int]:
+    """Count everything an import makes; what nobody uses does not count."""
     found = {kind: sum(bool(one.users) for one in getattr(bpy.data, kind)) for kind in KINDS}
     scene = bpy.context.scene
     tree = blender_helpers.addon_module("versions").existing_tree(scene)
@@ -30,20 +30,20 @@ def contents() -> dict[str, int]:
     return found
 
 
-def undone(do: Callable[[], set[str]]) -> dict[str, object]:
-    """What one operator adds, and whether an undo and a redo take it away and bring it back."""
-    before = contents()
+def check_undo(do: Callable[[], set[str]]) -> dict[str, object]:
+    """Return what an operator adds, and whether undo and redo take it away and bring it back."""
+    before = count_data()
     assert do() == {"FINISHED"}
-    after = contents()
+    after = count_data()
     bpy.ops.ed.undo()
-    back = contents()
+    back = count_data()
     bpy.ops.ed.redo()
     added = sorted(name for name in after if after[name] > before[name])
-    return {"added": added, "undone": back == before, "redone": contents() == after}
+    return {"added": added, "undone": back == before, "redone": count_data() == after}
 
 
-def opened_again(file: Path) -> dict[str, object]:
-    """The same file in the same Blender: the views still belong to the stack."""
+def reopen(file: Path) -> dict[str, object]:
+    """Open the saved file again: the views still belong to the stack."""
     bpy.ops.wm.save_as_mainfile(filepath=str(file))
     bpy.ops.wm.read_homefile()
     bpy.ops.wm.open_mainfile(filepath=str(file))
@@ -69,19 +69,19 @@ def main(stack: str, folder: Path) -> None:
     bpy.ops.ed.undo_push(message="start")
     operators = bpy.ops.layert2v
     background = ("EXEC_DEFAULT", True)
-    imported = undone(
+    imported = check_undo(
         lambda: operators.import_stack(*background, directory=stack, target="COMPOSITOR")
     )
-    planes = undone(lambda: operators.open_planes(*background))
-    strips = undone(lambda: operators.open_strips(*background))
+    planes = check_undo(lambda: operators.open_planes(*background))
+    strips = check_undo(lambda: operators.open_strips(*background))
     wrong = folder / "empty"
     wrong.mkdir()
     try:
         operators.import_stack(*background, directory=str(wrong), target="COMPOSITOR")
         complaint = ""
-    except RuntimeError as problem:
-        complaint = str(problem)
-    again = opened_again(folder / "shot.blend")
+    except RuntimeError as error:
+        complaint = str(error)
+    again = reopen(folder / "shot.blend")
     blender_helpers.write_result(
         imported=imported, planes=planes, strips=strips, complaint=complaint, again=again
     )

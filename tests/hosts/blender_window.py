@@ -37,7 +37,7 @@ class Window:
         self._base = min(int(line.split("-")[0], 16) for line in lines)
         self._addresses: dict[str, int] = {}
         self._signatures: dict[str, str] = {}
-        for line in _output("nm", "-C", self._library).splitlines():
+        for line in _run_tool("nm", "-C", self._library).splitlines():
             address, _, name = line.partition(" ")
             signature = name[2:].replace("blender::", "")
             self._addresses.setdefault(signature.split("(")[0], int(address or "0", 16))
@@ -45,7 +45,7 @@ class Window:
         self._open()
 
     def spin(self, steps: int = 20) -> None:
-        """So many steps of the main loop. The first drawings compile shaders and are slow."""
+        """Run so many steps of the main loop. The first drawings compile shaders and are slow."""
         for _ in range(steps):
             for name in MAIN_LOOP:
                 self._call(name, None, self._context)
@@ -94,10 +94,10 @@ class Window:
         self.spin(10)
 
     def picture(self, path: Path, region: bpy.types.Region | None = None) -> None:
-        """What is on the screen, or the panels of one region, as a PNG with a palette."""
+        """Save the screen, or the panels of one region, as a PNG with a palette."""
         self._mouse("mousemove", 2, 2)  # no tooltips, no highlighted button
         window = bpy.context.window_manager.windows[0]
-        _output("import", "-window", "root", f"png:{path}")
+        _run_tool("import", "-window", "root", f"png:{path}")
         changes = ["-crop", f"{window.width}x{window.height}+0+0"]
         if region is not None:
             top = window.height - region.y - region.height
@@ -106,16 +106,16 @@ class Window:
             changes = ["-crop", f"{size}+{region.x + 8}+{top}"]
             changes += ["-fuzz", "8%", "-trim"]
         changes += ["+repage", "-strip", "+dither", "-colors", "128", "-define", "png:format=png8"]
-        _output("mogrify", *changes, str(path))
+        _run_tool("mogrify", *changes, str(path))
 
     def override(self, area: bpy.types.Area, region: bpy.types.Region | None = None) -> object:
-        """The context of an area; to switch regions without it ends Blender."""
+        """Return the context of an area; to switch regions without it ends Blender."""
         window = bpy.context.window_manager.windows[0]
         region = region or next(one for one in area.regions if one.type == "WINDOW")
         return bpy.context.temp_override(window=window, area=area, region=region)
 
     def _button(self, area: bpy.types.Area, region: bpy.types.Region) -> str:
-        """The Python call of the button under the mouse; empty where there is none."""
+        """Return the Python call of the button under the mouse; empty if there is none."""
         with self.override(area, region):
             if not bpy.ops.ui.copy_python_command_button.poll():
                 return ""
@@ -124,7 +124,7 @@ class Window:
             return bpy.context.window_manager.clipboard
 
     def _mouse(self, command: str, *numbers: int) -> None:
-        _output("xdotool", command, *map(str, numbers))
+        _run_tool("xdotool", command, *map(str, numbers))
         time.sleep(0.02)
         self.spin(3)
 
@@ -155,11 +155,11 @@ class Window:
         self.spin(10)
 
     def _background_flag(self) -> ctypes.c_uint8:
-        """``G.background``, found where WM_check looks at it."""
+        """Find ``G.background`` where WM_check looks at it."""
         start = self._addresses["WM_check"]
         span = (f"--start-address={start}", f"--stop-address={start + 256}")
         found = re.search(
-            r"cmpb\s+\$0x0,0x([0-9a-f]+)\(%r", _output("objdump", "-d", *span, self._library)
+            r"cmpb\s+\$0x0,0x([0-9a-f]+)\(%r", _run_tool("objdump", "-d", *span, self._library)
         )
         assert found, "WM_check no longer asks for G.background"
         flag = ctypes.c_uint8.from_address(
@@ -169,7 +169,7 @@ class Window:
         return flag
 
     def _call(self, names: str | tuple[str, ...], result: type | None, *arguments: object) -> int:
-        """A function of Blender's; of several names, the one this version has."""
+        """Call a function of Blender's; of several names, the one this version has."""
         names = (names,) if isinstance(names, str) else names
         address = next(self._addresses[name] for name in names if name in self._addresses)
         prototype = ctypes.CFUNCTYPE(result, *([ctypes.c_void_p] * len(arguments)))
@@ -178,11 +178,11 @@ class Window:
 
 
 def _places(region: bpy.types.Region) -> Iterator[tuple[int, int]]:
-    """Points in a region from top to bottom, close enough to meet every button."""
+    """Yield points in a region from top to bottom, close enough to meet every button."""
     for y in range(region.y + region.height - 20, region.y, -8):
         for part in (0.25, 0.6):
             yield region.x + int(region.width * part), y
 
 
-def _output(*command: str) -> str:
+def _run_tool(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -26,12 +26,12 @@ PLATFORMS = {
 
 
 def blender_python(version: str) -> Path:
-    """The interpreter of that Blender's environment, which need not exist."""
+    """Return the interpreter of that Blender's environment, which need not exist."""
     return REPOSITORY / f".venv-bpy-{version}" / "bin" / "python"
 
 
 def build_extension(folder: Path) -> Path:
-    """The zip for this machine, from the tree as it is."""
+    """Build the zip for this machine from the tree as it is; return its path."""
     name = PLATFORMS[platform.system(), platform.machine()]
     script = str(REPOSITORY / "scripts/build_blender.py")
     command = [sys.executable, script, "--into", str(folder), name]
@@ -49,7 +49,7 @@ class Blender:
     profile: Path
 
     def start(self, script: str, *arguments: str | Path, **extra: str) -> subprocess.Popen[str]:
-        """A script of this folder inside Blender, its output piped."""
+        """Start a script of this folder inside Blender, its output piped."""
         # Neither our checkout nor an artist's packages may stand in for a missing wheel.
         hidden = {"PYTHONPATH", "PYTHONHOME", "LAYERT2V_TOKEN", "LAYERT2V_CONFIG"}
         environment = {name: value for name, value in os.environ.items() if name not in hidden}
@@ -67,11 +67,11 @@ class Blender:
     def run(
         self, script: str, *arguments: str | Path, timeout_s: float = 120, **extra: str
     ) -> dict[str, Any]:
-        """The same to its end; what it said last as JSON (``blender_helpers.write_result``)."""
+        """Run a script to its end; return what it wrote with ``blender_helpers.write_result``."""
         return self.finish(self.start(script, *arguments, **extra), timeout_s=timeout_s)
 
     def finish(self, process: subprocess.Popen[str], *, timeout_s: float) -> dict[str, Any]:
-        """Wait for a script's end and its answer."""
+        """Wait for a script's end; return its result."""
         try:
             output, _ = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
@@ -81,6 +81,6 @@ class Blender:
         # What fails while Blender draws or a timer ticks is printed and otherwise goes unnoticed.
         assert process.returncode == 0, output
         assert "Traceback" not in output, output
-        answers = [line for line in output.splitlines() if line.startswith("RESULT ")]
-        found: dict[str, Any] = json.loads(answers[-1].partition(" ")[2]) if answers else {}
+        results = [line for line in output.splitlines() if line.startswith("RESULT ")]
+        found: dict[str, Any] = json.loads(results[-1].partition(" ")[2]) if results else {}
         return found

@@ -12,12 +12,12 @@ from fakes.live_server import LiveServer, live_server
 from hosts.blenders import PYTHONS, Blender, blender_python, build_extension
 
 # The real engine next to a Blender that draws in software: a worker may be silent for a while.
-PATIENT = {"heartbeat_s": 1.0, "lease_s": 120.0}
+LONG_LEASES = {"heartbeat_s": 1.0, "lease_s": 120.0}
 
 
 @pytest.fixture(scope="session")
 def extension_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The extension for this machine."""
+    """Build the extension for this machine."""
     return build_extension(tmp_path_factory.mktemp("extension"))
 
 
@@ -25,7 +25,7 @@ def extension_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bare_blender(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Blender:
-    """A Blender with an empty profile."""
+    """Return a Blender with an empty profile."""
     version: str = request.param
     python = blender_python(version)
     if not python.is_file():
@@ -37,13 +37,15 @@ def bare_blender(
 
 @pytest.fixture(scope="session")
 def blender(bare_blender: Blender, extension_zip: Path) -> Blender:
-    """A Blender whose profile has the extension; scripts enable it with ``blender_helpers``."""
+    """Return a Blender with the extension; scripts enable it with ``blender_helpers``."""
     bare_blender.run("blender_install.py", extension_zip)
     return bare_blender
 
 
 @pytest.fixture(scope="session")
 def mini_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A server process with the real engine and the Mini, for tests that only ask it for jobs."""
-    with live_server(tmp_path_factory.mktemp("server") / "data", engine="", **PATIENT) as server:
+    """Start a server process with the real engine and the Mini, for tests that share its jobs."""
+    with live_server(
+        tmp_path_factory.mktemp("server") / "data", engine="", **LONG_LEASES
+    ) as server:
         yield server

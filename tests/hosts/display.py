@@ -18,7 +18,7 @@ START_TIMEOUT_S = 30
 
 @contextlib.contextmanager
 def display() -> Iterator[dict[str, str]]:
-    """The environment of a fresh display; skips where this machine can have none."""
+    """Yield the environment of a fresh display; skip if this machine can have none."""
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if missing:
         pytest.skip(f"{', '.join(missing)} not found; `scripts/setup window` installs them")

@@ -17,7 +17,7 @@ WIDTH, HEIGHT, FRAMES = 24, 16, 3
 
 
 def read_rgba(path: Path) -> Image:
-    """The file's R, G, B, A as float32 [H, W, 4]."""
+    """Return the file's R, G, B, A as float32 ``[H, W, 4]``."""
     buffer = oiio.ImageBuf(str(path))
     assert not buffer.has_error, buffer.geterror()
     names = buffer.spec().channelnames
@@ -26,7 +26,7 @@ def read_rgba(path: Path) -> Image:
 
 
 def write_rgba(path: Path, pixels: Image) -> None:
-    """A plain half-float RGBA file."""
+    """Write a plain half-float RGBA file from float32 ``[H, W, 4]``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     spec = oiio.ImageSpec(pixels.shape[1], pixels.shape[0], 4, oiio.HALF)
     output = oiio.ImageOutput.create(str(path))
@@ -37,15 +37,15 @@ def write_rgba(path: Path, pixels: Image) -> None:
 
 
 def over(layers: list[Image]) -> Image:
-    """The linear over of premultiplied layers, given from bottom to top."""
+    """Return the linear over of premultiplied layers, given from bottom to top."""
     result = layers[0]
     for layer in layers[1:]:
         result = layer + result * (1 - layer[..., 3:])
     return result
 
 
-def small_stack(folder: Path, *, colorspace: str, start_frame: int) -> manifest.Stack:
-    """Background with values to 6, soft shadow, soft foreground; no frame equals another."""
+def write_small_stack(folder: Path, *, colorspace: str, start_frame: int) -> manifest.Stack:
+    """Write a background up to 6, a soft shadow, soft foreground; no frame equals another."""
     pictures = {"bg": _background, "shadow_01": _shadow, "fg_01": _foreground}
     patterns = {name: manifest.layer_pattern(name, 1) for name in (*pictures, "comp")}
     files: dict[str, list[manifest.FileRecord]] = {name: [] for name in patterns}

@@ -1,4 +1,4 @@
-"""The add-on and a real server: stacks made and changed, jobs cancelled, cut off and taken up."""
+"""The add-on and a real server: stacks made and changed, jobs cancelled, cut off and resumed."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ import pytest
 from fakes.live_server import LiveServer, live_server
 from hosts.blenders import Blender
 from hosts.display import display
-from hosts.images import Image, over, read_rgba, small_stack, write_rgba
+from hosts.images import Image, over, read_rgba, write_rgba, write_small_stack
 from layert2v.stack import Stack, frame_path, read_state
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
 
 EXACT = 1e-6
 RED = (0.5, 0.25, 0.125, 1.0)  # exact in half floats
-PATIENT = {"lease_s": 60.0}  # four Blenders and a worker on a small machine
+LONG_LEASES = {"lease_s": 60.0}  # four Blenders and a worker on a small machine
 
 
 @pytest.fixture(scope="module")
 def mini(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server with the Mini."""
+    """Yield the address of a server with the Mini."""
     data = tmp_path_factory.mktemp("mini") / "data"
-    with live_server(data, engine="", **PATIENT) as server:
+    with live_server(data, engine="", **LONG_LEASES) as server:
         yield server.ready["address"]
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[LiveServer]:
-    """A server whose engine takes as long as a test needs."""
-    with live_server(tmp_path / "server" / "data", **PATIENT) as one:
+    """Start a server whose engine takes as long as a test needs."""
+    with live_server(tmp_path / "server" / "data", **LONG_LEASES) as one:
         yield one
 
 
 def largest_difference(seen: Path, stack: Stack, folder: Path, names: list[str]) -> float:
-    """Between what Blender rendered of each name and the files; ``comp`` is numpy's over."""
+    """Compare what Blender rendered of each name with the files; ``comp`` is numpy's over."""
     worst = 0.0
     for index in range(stack.frames):
         number = stack.start_frame + index
@@ -55,11 +55,11 @@ def largest_difference(seen: Path, stack: Stack, folder: Path, names: list[str])
     return worst
 
 
-def first(folder: Path, name: str) -> Image:
+def first_image(folder: Path, name: str) -> Image:
     return read_rgba(folder / f"{name}.0001.exr")
 
 
-def test_a_layer_is_drawn_again_and_a_background_swapped(
+def test_a_layer_is_generated_again_and_a_background_swapped(
     blender: Blender, mini: str, tmp_path: Path
 ) -> None:
     plate = tmp_path / "plate" / "red.exr"
@@ -67,43 +67,43 @@ def test_a_layer_is_drawn_again_and_a_background_swapped(
     seen = blender.run("blender_rerender.py", mini, tmp_path, plate, timeout_s=500)
     folder, everything = Path(seen["folder"]), ["comp", "fg_01", "shadow_01", "bg"]
     assert seen["states"] == ["replace", "regenerate", "generate"]
-    assert seen["drawn"] == {"fg_01": "2", "shadow_01": "1", "bg": "1"}
+    assert seen["rerendered"] == {"fg_01": "2", "shadow_01": "1", "bg": "1"}
     assert seen["swapped"] == {"fg_01": "2", "shadow_01": "1", "bg": "2"}
-    assert seen["undone"] == seen["drawn"]
+    assert seen["undone"] == seen["rerendered"]
     assert seen["reused"] == {
         "prompt": "a red fox running through a snowy forest at sunset", "seed": "7", "steps": 4,
         "size": [False, 224, 160, 5], "layer": ["a brown owl", "11"],
     }  # fmt: skip
     assert len({tuple(link) for link in seen["grades"]}) == 1
-    for number, name in enumerate(["made", "drawn", "swapped"], 1):
+    for number, name in enumerate(["generated", "rerendered", "swapped"], 1):
         state = read_state(folder, number)
         assert largest_difference(tmp_path / name, state, folder, everything) <= EXACT
     assert (
         largest_difference(tmp_path / "first", read_state(folder, 1), folder, everything) <= EXACT
     )
-    made, drawn = tmp_path / "made", tmp_path / "drawn"
-    assert np.abs(first(made, "fg_01") - first(drawn, "fg_01")).max() > 0.05
-    assert np.abs(first(tmp_path / "swapped", "bg") - RED).max() <= EXACT
+    generated, rerendered = tmp_path / "generated", tmp_path / "rerendered"
+    assert np.abs(first_image(generated, "fg_01") - first_image(rerendered, "fg_01")).max() > 0.05
+    assert np.abs(first_image(tmp_path / "swapped", "bg") - RED).max() <= EXACT
 
 
-def trouble(blender: Blender, part: str, server: LiveServer, folder: Path) -> dict[str, Any]:
-    arguments = (part, server.ready["address"], folder)
+def run_step(blender: Blender, step: str, server: LiveServer, folder: Path) -> dict[str, Any]:
+    arguments = (step, server.ready["address"], folder)
     return blender.run("blender_interrupt.py", *arguments, timeout_s=300)
 
 
 def test_cancelling_leaves_nothing(blender: Blender, server: LiveServer, tmp_path: Path) -> None:
-    seen = trouble(blender, "cancelled", server, tmp_path)
+    seen = run_step(blender, "cancel", server, tmp_path)
     assert seen["outcome"] == "RequestCancelled"
-    assert seen["said"]
+    assert seen["text"]
     assert seen["saved"] == 0
     assert seen["left"] == []
 
 
-def test_a_job_is_taken_up_in_another_blender(
+def test_a_job_goes_on_in_another_blender(
     blender: Blender, server: LiveServer, tmp_path: Path
 ) -> None:
-    left = trouble(blender, "left_behind", server, tmp_path)
-    seen = trouble(blender, "opened_again", server, tmp_path)
+    left = run_step(blender, "close_blender", server, tmp_path)
+    seen = run_step(blender, "reopen", server, tmp_path)
     assert seen["job"] == left["job"] != ""
     assert seen["outcome"] == "RequestSucceeded"
     assert seen["layers"] == ["fg_01", "shadow_01", "bg"]
@@ -113,50 +113,48 @@ def test_a_job_is_taken_up_in_another_blender(
 def test_a_job_of_another_server_waits_for_it(
     blender: Blender, server: LiveServer, tmp_path: Path
 ) -> None:
-    trouble(blender, "left_behind", server, tmp_path)
-    seen = trouble(blender, "opened_elsewhere", server, tmp_path)
-    assert server.ready["address"] in seen["apart"]
+    run_step(blender, "close_blender", server, tmp_path)
+    seen = run_step(blender, "reopen_with_other_server", server, tmp_path)
+    assert server.ready["address"] in seen["reason"]
     assert not seen["busy"]
-    assert not seen["asked"]  # nothing, and no token, went to a server that a file named
+    assert not seen["has_session"]  # nothing, and no token, went to a server that a file named
     assert seen["kept"] == 1
     assert seen["stacks"] == 1
 
 
-def test_a_job_that_is_gone_is_said_to_be(
-    blender: Blender, server: LiveServer, tmp_path: Path
-) -> None:
-    trouble(blender, "left_behind", server, tmp_path)
-    with live_server(tmp_path / "other" / "data", **PATIENT) as other:
+def test_a_deleted_job_is_reported(blender: Blender, server: LiveServer, tmp_path: Path) -> None:
+    run_step(blender, "close_blender", server, tmp_path)
+    with live_server(tmp_path / "other" / "data", **LONG_LEASES) as other:
         server.stop()
         other.stop()
-        moved = LiveServer(other.data, address=server.ready["address"], **PATIENT)
-        seen = trouble(blender, "opened_again", moved, tmp_path)
+        moved = LiveServer(other.data, address=server.ready["address"], **LONG_LEASES)
+        seen = run_step(blender, "reopen", moved, tmp_path)
         moved.stop()
     assert seen["outcome"] == "RequestLost"
-    assert "does not know" in seen["said"]
+    assert "does not know" in seen["text"]
 
 
 def test_a_server_that_is_restarted_finishes_the_job(
     blender: Blender, server: LiveServer, tmp_path: Path
 ) -> None:
     address = server.ready["address"]
-    process = blender.start("blender_interrupt.py", "cut_off", address, tmp_path)
+    process = blender.start("blender_interrupt.py", "lose_server", address, tmp_path)
     assert process.stdout is not None
-    said = wait_for(process, "RUNNING")
+    said = read_until(process, "RUNNING")
     server.kill()
-    said += wait_for(process, "WAITING")
-    again = LiveServer(server.data, address=address, **PATIENT)
+    said += read_until(process, "WAITING")
+    again = LiveServer(server.data, address=address, **LONG_LEASES)
     output, _ = process.communicate(timeout=200)
     again.stop()
     assert process.returncode == 0, said + output
-    answer = json.loads(output.rpartition("RESULT ")[2].splitlines()[0])
-    assert answer["outcome"] == "RequestSucceeded"
-    assert answer["stacks"] == 1
-    assert address in answer["waiting"]
+    result = json.loads(output.rpartition("RESULT ")[2].splitlines()[0])
+    assert result["outcome"] == "RequestSucceeded"
+    assert result["stacks"] == 1
+    assert address in result["waiting"]
 
 
-def wait_for(process: subprocess.Popen[str], word: str) -> str:
-    """Read what a script says up to this word on a line of its own."""
+def read_until(process: subprocess.Popen[str], word: str) -> str:
+    """Read what a script writes up to this word on a line of its own."""
     said = ""
     for line in process.stdout or ():
         said += line
@@ -166,14 +164,14 @@ def wait_for(process: subprocess.Popen[str], word: str) -> str:
 
 
 def test_a_grey_button_has_a_reason(blender: Blender, server: LiveServer, tmp_path: Path) -> None:
-    seen = trouble(blender, "nobody", server, tmp_path)
+    seen = run_step(blender, "check_polls", server, tmp_path)
     assert "Online Access" in seen["elsewhere"]
     assert "127.0.0.1:9" in seen["away"]
     asked = ("elsewhere_can", "away_can", "silent_can", "ready_can")
     assert [seen[name] for name in asked] == [False, False, False, True]
 
 
-def test_renders_become_layers_and_every_place_follows(
+def test_renders_become_layers_and_every_view_follows(
     blender: Blender, mini: str, tmp_path: Path
 ) -> None:
     seen = blender.run("blender_plates.py", mini, tmp_path, timeout_s=500)
@@ -208,7 +206,7 @@ def test_renders_become_layers_and_every_place_follows(
 def test_a_render_as_a_layer_leaves_the_interface_free(
     blender: Blender, mini: str, tmp_path: Path
 ) -> None:
-    small_stack(tmp_path, colorspace="lin_rec709_scene", start_frame=1001)
+    write_small_stack(tmp_path, colorspace="lin_rec709_scene", start_frame=1001)
     with display() as screen:
         seen = blender.run("blender_plate_window.py", mini, tmp_path, timeout_s=300, **screen)
     assert seen["began"] == ["RUNNING_MODAL"]
@@ -222,8 +220,8 @@ def test_a_local_server_is_started_with_the_installed_engine(
     blender: Blender, tmp_path: Path
 ) -> None:
     seen = blender.run("blender_local_server.py", sys.executable, tmp_path, timeout_s=300)
-    assert "engine is not found" in seen["without"]
+    assert "engine is not found" in seen["reason"]
     assert seen["models"] == ["mini"]
     assert seen["remembered"] == ["mini"]
-    assert "(instead of 1920 x 1080" in seen["fit"]
+    assert "(instead of 1920 x 1080" in seen["size"]
     assert seen["ended"]

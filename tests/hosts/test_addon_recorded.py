@@ -33,20 +33,20 @@ HISTORY = [[3, "replace"], [2, "regenerate"], [1, "generate"]]
 LAYERS = ["bg", "shadow_01", "fg_01"]
 
 
-def files(blender: Blender) -> list[str]:
-    """A Blender opens what an older one or itself has saved."""
+def files_for(blender: Blender) -> list[str]:
+    """Return the files of this version and older ones, which a Blender opens."""
     saved_by = [path.stem.partition("_")[2] for path in sorted(RECORDED.glob("blender_*.blend"))]
     return [f"blender_{version}.blend" for version in saved_by if version <= blender.version]
 
 
-def opened(blender: Blender, folder: Path, name: str) -> dict[str, Any]:
-    """What the script saw of a copy beside a copy of its stack."""
+def open_copy(blender: Blender, folder: Path, name: str) -> dict[str, Any]:
+    """Open a copy beside a copy of its stack; return what the script saw."""
     copy_of("stack", folder)
     file = copy_of(name, folder)
     return blender.run("blender_recorded.py", file, folder / "seen", timeout_s=300)
 
 
-def shows(folder: Path, seen: str, over_of: list[str], versions: dict[str, int]) -> None:
+def check_pixels(folder: Path, seen: str, over_of: list[str], versions: dict[str, int]) -> None:
     """Every socket is the layer's file in that version, and comp the over of these layers."""
     pictures = {}
     for name in LAYERS:
@@ -59,17 +59,17 @@ def shows(folder: Path, seen: str, over_of: list[str], versions: dict[str, int])
 
 
 def test_a_saved_file_is_as_it_was_left(blender: Blender, tmp_path: Path) -> None:
-    for name in files(blender):
+    for name in files_for(blender):
         folder = tmp_path / name
         folder.mkdir()
-        seen = opened(blender, folder, name)
+        seen = open_copy(blender, folder, name)
         assert seen["panel"] == PANEL
         assert seen["folder"] == str((folder / "stack").resolve())
         assert seen["job"].startswith("jobs/")  # it is still waited for, on its own server
-        assert seen["apart"] == "It belongs to 127.0.0.1:7433."
+        assert seen["reason"] == "It belongs to 127.0.0.1:7433."
         check_saved(seen["saved"])
-        shows(folder, "saved", LAYERS[1:], {"bg": 2, "shadow_01": 2, "fg_01": 1})
-        check_gone_on(folder, seen)
+        check_pixels(folder, "saved", LAYERS[1:], {"bg": 2, "shadow_01": 2, "fg_01": 1})
+        check_changes(folder, seen)
         shutil.rmtree(folder)
 
 
@@ -82,15 +82,15 @@ def check_saved(seen: dict[str, Any]) -> None:
     assert seen["planes"] == sorted(LAYERS)
 
 
-def check_gone_on(folder: Path, seen: dict[str, Any]) -> None:
+def check_changes(folder: Path, seen: dict[str, Any]) -> None:
     """Another version, then the first state again: nodes and strips follow, links stay."""
     wanted = ["bg_v002.1001.exr", "fg_01_v002.1001.exr", "shadow_01_v002.1001.exr"]
     assert seen["switched"]["images"] == seen["switched"]["strips"] == wanted
-    shows(folder, "switched", LAYERS, {"bg": 2, "shadow_01": 2, "fg_01": 2})
+    check_pixels(folder, "switched", LAYERS, {"bg": 2, "shadow_01": 2, "fg_01": 2})
     first = ["bg_v001.1001.exr", "fg_01_v001.1001.exr", "shadow_01_v001.1001.exr"]
     assert seen["back"]["images"] == seen["back"]["strips"] == first
     assert seen["back"]["history"] == [[4, "open"], *HISTORY]
-    shows(folder, "back", LAYERS, {"bg": 1, "shadow_01": 1, "fg_01": 1})
+    check_pixels(folder, "back", LAYERS, {"bg": 1, "shadow_01": 1, "fg_01": 1})
     for step in ("switched", "back"):
         assert (seen[step]["problem"], seen[step]["grade"]) == ("", ["GROUP", "fg_01"])
     check_states(folder / "stack", 4)

@@ -1,4 +1,4 @@
-"""The add-on when its server is away, falls or comes back, and when Blender itself is closed."""
+"""The add-on when its server is absent, dies or restarts, and when Blender itself is closed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layert2v.stack import frame_path, read
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
 
-PATIENCE_S = 240.0  # a job of the Mini on a busy machine
+JOB_TIMEOUT_S = 240.0  # a job of the Mini on a busy machine
 REAL = {"engine": "", "heartbeat_s": 1.0, "lease_s": 20.0}
 
 
@@ -25,7 +25,7 @@ def free_address() -> str:
 
 
 def largest_difference(folder: Path, seen: Path) -> float:
-    """Of every layer's frames as Blender rendered them to its files."""
+    """Compare every layer's frames as Blender rendered them with its files."""
     stack = read(folder)
     pairs = (
         (seen / f"{layer.name}.{number:04d}.exr", folder / frame_path(layer.pattern, number))
@@ -35,35 +35,37 @@ def largest_difference(folder: Path, seen: Path) -> float:
     return max(float(np.abs(read_rgba(a) - read_rgba(b)).max()) for a, b in pairs)
 
 
-def test_a_job_outlives_the_blender_that_asked_for_it(
+def test_a_job_outlives_the_blender_that_started_it(
     blender: Blender, mini_server: LiveServer, tmp_path: Path
 ) -> None:
     address = mini_server.ready["address"]
-    asked = blender.run("blender_reopen.py", "ask", address, tmp_path, timeout_s=PATIENCE_S)
-    assert asked["open"]
-    again = blender.run("blender_reopen.py", "again", address, tmp_path, timeout_s=PATIENCE_S)
-    assert again["waited_for"] == [asked["job"]]
-    assert Path(again["folder"]) == Path(asked["folder"])
-    assert (again["stacks"], again["open"]) == (1, 0)
+    started = blender.run("blender_reopen.py", "start", address, tmp_path, timeout_s=JOB_TIMEOUT_S)
+    assert started["open"]
+    reopened = blender.run(
+        "blender_reopen.py", "reopen", address, tmp_path, timeout_s=JOB_TIMEOUT_S
+    )
+    assert reopened["waited_for"] == [started["job"]]
+    assert Path(reopened["folder"]) == Path(started["folder"])
+    assert (reopened["stacks"], reopened["open"]) == (1, 0)
     for seen in ("seen", "once_more"):
-        assert largest_difference(Path(again["folder"]), tmp_path / seen) <= 1e-6
+        assert largest_difference(Path(reopened["folder"]), tmp_path / seen) <= 1e-6
 
 
-def test_a_server_may_come_late_and_fall_in_mid_job(blender: Blender, tmp_path: Path) -> None:
+def test_a_server_may_start_late_and_die_in_mid_job(blender: Blender, tmp_path: Path) -> None:
     address, data = free_address(), tmp_path / "data"
     process = blender.start("blender_server_restart.py", address, tmp_path)
 
-    def reached(moment: str) -> None:
+    def wait_for_moment(moment: str) -> None:
         there = tmp_path / moment
-        wait_until(lambda: there.exists() or process.poll() is not None, PATIENCE_S)
+        wait_until(lambda: there.exists() or process.poll() is not None, JOB_TIMEOUT_S)
 
-    reached("told")
+    wait_for_moment("reported")
     server = LiveServer(data, address=address, **REAL)
     try:
-        reached("drawing")
+        wait_for_moment("generating")
         server.kill()
         server = LiveServer(data, address=address, **REAL)
-        seen = blender.finish(process, timeout_s=2 * PATIENCE_S)
+        seen = blender.finish(process, timeout_s=2 * JOB_TIMEOUT_S)
     finally:
         server.stop()
     assert address in seen.pop("away")

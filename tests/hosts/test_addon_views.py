@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hosts.blenders import Blender
-from hosts.images import Image, over, read_rgba, small_stack
+from hosts.images import Image, over, read_rgba, write_small_stack
 from layert2v.stack import Stack, frame_path
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
@@ -18,28 +18,30 @@ EXACT = 1e-6
 FILTERED = 0.02
 
 
-def expected(stack: Stack, folder: Path, index: int) -> dict[str, Image]:
-    """What each name shows at the stack's frame ``index``; ``comp`` is made here, not read."""
+def expected_images(stack: Stack, folder: Path, index: int) -> dict[str, Image]:
+    """Return what each name shows at the stack's frame ``index``; ``comp`` is made here."""
     number = stack.start_frame + index
     layers = {one.name: read_rgba(folder / frame_path(one.pattern, number)) for one in stack.layers}
     return {**layers, "comp": over(list(layers.values()))}
 
 
-def difference(stack: Stack, folder: Path, out: Path, first: int, name: str, like: str) -> float:
-    """The largest over all frames, the scene's frame ``first`` being the stack's first."""
+def largest_difference(
+    stack: Stack, folder: Path, out: Path, first: int, name: str, like: str
+) -> float:
+    """Compare all frames, the scene's frame ``first`` being the stack's first."""
     seen = (read_rgba(out / f"{name}.{first + index:04d}.exr") for index in range(stack.frames))
-    wanted = (expected(stack, folder, index)[like] for index in range(stack.frames))
+    wanted = (expected_images(stack, folder, index)[like] for index in range(stack.frames))
     return max(float(np.abs(a - b).max()) for a, b in zip(seen, wanted, strict=True))
 
 
 @pytest.mark.parametrize(
     ("numbered", "scene", "put"), [(1001, 1, 1), (1001, 1001, 1001), (1, 1, 1)]
 )
-def test_every_place_shows_the_stack(
+def test_every_view_shows_the_stack(
     blender: Blender, tmp_path: Path, numbered: int, scene: int, put: int
 ) -> None:
     folder, out = tmp_path / "stack", tmp_path / "out"
-    stack = small_stack(folder, colorspace="lin_rec709_scene", start_frame=numbered)
+    stack = write_small_stack(folder, colorspace="lin_rec709_scene", start_frame=numbered)
     seen = blender.run("blender_import.py", folder, out, str(scene))
     assert seen["first_frame"] == put
     assert seen["sockets"] == ["comp", "fg_01", "shadow_01", "bg"]
@@ -47,19 +49,19 @@ def test_every_place_shows_the_stack(
     assert seen["linear"] == [False, True]
 
     def worst(name: str, like: str = "comp") -> float:
-        return difference(stack, folder, out, put, name, like)
+        return largest_difference(stack, folder, out, put, name, like)
 
     assert max(worst(name, name) for name in seen["sockets"]) <= EXACT
     assert worst("strips") <= EXACT < 0.1 < worst("unasked")
     assert worst("planes") <= FILTERED
-    first, second = (expected(stack, folder, index)["comp"] for index in (0, 1))
+    first, second = (expected_images(stack, folder, index)["comp"] for index in (0, 1))
     assert np.abs(first - second).max() > 0.1  # so a wrong frame would have been seen
 
 
 def test_an_import_is_one_step_and_outlives_the_session(blender: Blender, tmp_path: Path) -> None:
     folder, place = tmp_path / "stack", tmp_path / "files"
     place.mkdir()
-    small_stack(folder, colorspace="lin_rec709_scene", start_frame=1001)
+    write_small_stack(folder, colorspace="lin_rec709_scene", start_frame=1001)
     seen = blender.run("blender_undo.py", folder, place)
     assert seen["imported"]["added"] == ["images", "node_groups", "nodes", "stacks"]
     assert seen["planes"]["added"] == ["collections", "materials", "meshes", "objects"]

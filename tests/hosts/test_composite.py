@@ -12,7 +12,7 @@ import PyOpenColorIO as ocio
 import pytest
 
 from hosts.blenders import REPOSITORY, Blender
-from hosts.images import Image, over, read_rgba, small_stack
+from hosts.images import Image, over, read_rgba, write_small_stack
 from layert2v.stack import Stack, frame_path, read
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
@@ -30,13 +30,13 @@ def run(*command: str | Path, **extra: str) -> None:
 
 
 def program(name: str) -> Path:
-    """A console script of the environment that runs the tests."""
+    """Return a console script of the environment that runs the tests."""
     return Path(sys.executable).with_name(name)
 
 
 @pytest.fixture(scope="module")
 def imported(shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ordinary 8-bit films as a stack."""
+    """Import ordinary 8-bit films as a stack."""
     clip, folder = shared_dir / "samples" / SAMPLE, tmp_path_factory.mktemp("imported") / "stack"
     films = {
         "--full": "full_video", "--background": "background",
@@ -49,7 +49,7 @@ def imported(shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make demo` makes."""
+    """Generate the stack of ``make demo``."""
     place = tmp_path_factory.mktemp("generated")
     config, folder = place / "layert2v.toml", place / "stack"
     config.write_text(f"[client]\ndata = '{place / 'data'}'\n", encoding="utf-8")
@@ -66,16 +66,16 @@ def frames(stack: Stack) -> range:
     return range(stack.start_frame, stack.start_frame + stack.frames)
 
 
-def delivered(stack: Stack, folder: Path, frame: int) -> dict[str, Image]:
+def expected_images(stack: Stack, folder: Path, frame: int) -> dict[str, Image]:
     sequences = (*stack.layers, *stack.flats)
     return {one.name: read_rgba(folder / frame_path(one.pattern, frame)) for one in sequences}
 
 
 def largest_difference(stack: Stack, folder: Path, out: Path) -> float:
-    """Over all frames and over every layer, flat and the comp that Blender made."""
+    """Compare all frames of every layer, flattened sequence and the comp that Blender made."""
     worst = 0.0
     for frame in frames(stack):
-        expected = delivered(stack, folder, frame)
+        expected = expected_images(stack, folder, frame)
         expected["over"] = over([expected[layer.name] for layer in stack.layers])
         for name, pixels in expected.items():
             seen = read_rgba(out / f"{name}.{frame:04d}.exr")
@@ -88,7 +88,7 @@ def test_a_small_stack_composites_to_the_same_pixels(
     bare_blender: Blender, tmp_path: Path, start_frame: int
 ) -> None:
     folder, out = tmp_path / "stack", tmp_path / "out"
-    small_stack(folder, colorspace="lin_rec709_scene", start_frame=start_frame)
+    write_small_stack(folder, colorspace="lin_rec709_scene", start_frame=start_frame)
     stack = render(bare_blender, folder, out)
     assert largest_difference(stack, folder, out) <= TOLERANCE
     first, second = (read_rgba(out / f"over.{frame:04d}.exr") for frame in frames(stack)[:2])
@@ -105,15 +105,15 @@ def test_a_delivered_stack_composites_to_the_same_pixels(
     assert largest_difference(stack, folder, tmp_path) <= TOLERANCE
 
 
-def test_the_stack_s_colour_space_is_set_and_not_guessed(
+def test_the_stack_s_color_space_is_set_and_not_guessed(
     bare_blender: Blender, tmp_path: Path
 ) -> None:
     folder, out = tmp_path / "stack", tmp_path / "out"
-    stack = small_stack(folder, colorspace="lin_ap1_scene", start_frame=1001)
+    stack = write_small_stack(folder, colorspace="lin_ap1_scene", start_frame=1001)
     render(bare_blender, folder, out)
     config = ocio.Config.CreateFromBuiltinConfig("ocio://default")
     to_blender = config.getProcessor("lin_ap1_scene", "lin_rec709_scene").getDefaultCPUProcessor()
-    expected = delivered(stack, folder, 1001)["bg"]
+    expected = expected_images(stack, folder, 1001)["bg"]
     unconverted = expected.copy()
     to_blender.apply(ocio.PackedImageDesc(expected, stack.width, stack.height, 4))
     seen = read_rgba(out / "bg.1001.exr")

@@ -48,11 +48,11 @@ PLATE = RerenderSpec("replace", ("bg",), plate=Plate("mine", "ACEScg"))
 SLOW = Behaviour(step_s=0.05, frame_s=0.02)
 
 
-@pytest.fixture(scope="module")
 def files_for(spec: RerenderSpec, stack: manifest.Stack) -> tuple[FileRecord, ...]:
     return source_files(stack, affected_layers(spec, stack))
 
 
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("rerender")
     (folder / "tokens").write_text(f"{ANNA_LINE}\n{BERT_LINE}\n")

@@ -12,17 +12,11 @@ from layert2v_engine.errors import EngineError, MissingStage
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte_adapter import MatteProjection
 from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.training.autoencoder_phase import ChunkConfig
-from layert2v_engine.training.data import (
-    ClipSet,
-    encode_clips,
-    encode_streams,
-    fit_whitening,
-    render_clips,
-)
+from layert2v_engine.training.chunks import ChunkConfig
 from layert2v_engine.training.export import export
 from layert2v_engine.training.joint_phase import JointConfig
 from layert2v_engine.training.joint_stage import JointPhaseConfig, JointStage, run_joint
+from layert2v_engine.training.latents import encode_clips, encode_streams, fit_normalization
 from layert2v_engine.training.stages import (
     AutoencoderStage,
     ClipCounts,
@@ -32,6 +26,7 @@ from layert2v_engine.training.stages import (
     run_matte,
 )
 from layert2v_engine.training.trainer import TrainerConfig
+from layert2v_engine.world.dataset import ClipSet, render_clips
 
 WORLD = WorldConfig(
     width=64, height=48, frames=5, creatures_per_species=12, plates_per_scene=1, processes=1
@@ -124,7 +119,7 @@ def test_whitened_latents_keep_coarse_channels_larger(run: Path) -> None:
     autoencoder = PatchAutoencoder.from_pretrained(run / "autoencoder" / "fit")
     projection = MatteProjection(8)
     latents = encode_streams(autoencoder, projection, clips.streams(torch.arange(24)))
-    whitening = fit_whitening(latents, torch.linspace(10, 1, 8))
+    whitening = fit_normalization(latents, torch.linspace(10, 1, 8))
     encoded = encode_clips(clips, autoencoder, projection, whitening, lambda *_: None)
     spread = encoded.latents.float().std(dim=(0, 1, 3, 4, 5))
     assert encoded.latents.shape == (24, 5, 8, 2, 6, 8)

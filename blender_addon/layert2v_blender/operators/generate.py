@@ -21,14 +21,14 @@ from .base import CAN_GENERATE, PollReasonMixin, check_stack, require_stack, sub
 
 def new_stack_folder(scene: bpy.types.Scene) -> Path:
     """Return a folder that does not exist yet, named after the prompt, in that of new stacks."""
-    state = scene.layert2v
-    is_beside_file = state.folder.startswith("//")
+    panel = scene.layert2v
+    is_beside_file = panel.folder.startswith("//")
     if is_beside_file and not bpy.data.is_saved:
         parent = user_folder(create=True) / "stacks"
     else:
-        parent = Path(bpy.path.abspath(state.folder))
+        parent = Path(bpy.path.abspath(panel.folder))
     taken = {Path(request.folder) for request in request_manager.requests.values()}
-    candidates = (parent / f"{slug(state.prompt)}_{number:03d}" for number in count(1))
+    candidates = (parent / f"{slug(panel.prompt)}_{number:03d}" for number in count(1))
     return next(path for path in candidates if not path.exists() and path not in taken)
 
 

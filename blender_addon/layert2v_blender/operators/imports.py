@@ -171,9 +171,9 @@ class LAYERT2V_OT_forget_stack(PollReasonMixin, bpy.types.Operator):
     poll_checks = (check_stack,)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        state = context.scene.layert2v
-        state.stacks.remove(state.active_stack)
-        state.active_stack = max(0, state.active_stack - 1)
+        panel = context.scene.layert2v
+        panel.stacks.remove(panel.active_stack)
+        panel.active_stack = max(0, panel.active_stack - 1)
         return {"FINISHED"}
 
 

@@ -57,12 +57,12 @@ def _is_disconnected() -> bool:
     return status is not None and not hasattr(status, "models")
 
 
-def _draw_prompts(layout: bpy.types.UILayout, state: Any) -> None:
+def _draw_prompts(layout: bpy.types.UILayout, panel: Any) -> None:
     column = layout.column(align=True)
-    _draw_prompt(column, state, "prompt", LABELS["prompt"].text, "OUTLINER_OB_CAMERA")
+    _draw_prompt(column, panel, "prompt", LABELS["prompt"].text, "OUTLINER_OB_CAMERA")
     label = LABELS["background_prompt"].text
-    _draw_prompt(column, state, "background", label, "IMAGE_BACKGROUND")
-    for index, foreground in enumerate(state.foregrounds):
+    _draw_prompt(column, panel, "background", label, "IMAGE_BACKGROUND")
+    for index, foreground in enumerate(panel.foregrounds):
         row = column.row(align=True)
         label = f"{LABELS['foreground_prompt'].text} {index + 1}"
         _draw_prompt(row, foreground, "prompt", label, "IMAGE_RGB_ALPHA")
@@ -75,26 +75,26 @@ def _draw_prompt(layout: bpy.types.UILayout, owner: Any, name: str, label: str, 
 
 
 def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
-    state = scene.layert2v
+    panel = scene.layert2v
     column = layout.column()
     column.use_property_split = True
     column.use_property_decorate = False
-    column.prop(state, "model")
-    column.prop(state, "size_from_scene")
-    if not state.size_from_scene:
+    column.prop(panel, "model")
+    column.prop(panel, "size_from_scene")
+    if not panel.size_from_scene:
         row = column.row(align=True)
-        row.prop(state, "width", text="Size")
-        row.prop(state, "height", text="")
-    column.prop(state, "frames")
+        row.prop(panel, "width", text="Size")
+        row.prop(panel, "height", text="")
+    column.prop(panel, "frames")
     model = model_cache.selected_model(scene)
     if model is not None:
         size = specs.output_size(scene, model).text
         draw_paragraph(column, f"{LABELS['output_size'].text}: {size}", "INFO")
-    column.prop(state, "seed", placeholder="a new one")
-    column.prop(state, "own_sampling", text="Steps, Guidance")
-    if state.own_sampling:
-        column.prop(state, "steps")
-        column.prop(state, "guidance")
+    column.prop(panel, "seed", placeholder="a new one")
+    column.prop(panel, "own_sampling", text="Steps, Guidance")
+    if panel.own_sampling:
+        column.prop(panel, "steps")
+        column.prop(panel, "guidance")
 
 
 def _draw_request(box: bpy.types.UILayout, request: Request) -> None:
@@ -124,13 +124,13 @@ class More(_Sidebar):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        column, state = self.layout.column(), context.scene.layert2v
+        column, panel = self.layout.column(), context.scene.layert2v
         column.use_property_split = True
         column.use_property_decorate = False
-        column.prop(state, "negative")
-        column.prop(state, "colorspace")
-        column.prop(state, "folder")
-        column.prop(state, "target")
+        column.prop(panel, "negative")
+        column.prop(panel, "colorspace")
+        column.prop(panel, "folder")
+        column.prop(panel, "target")
 
 
 class Layers(_Sidebar):
@@ -140,10 +140,10 @@ class Layers(_Sidebar):
 
     def draw(self, context: bpy.types.Context) -> None:
         scene, layout = context.scene, self.layout
-        state, stack = scene.layert2v, active_stack(scene)
+        panel, stack = scene.layert2v, active_stack(scene)
         row = layout.row()
         row.template_list(
-            "UI_UL_list", "layert2v_stacks", state, "stacks", state, "active_stack", rows=2
+            "UI_UL_list", "layert2v_stacks", panel, "stacks", panel, "active_stack", rows=2
         )
         column = row.column(align=True)
         column.operator("layert2v.import_stack", text="", icon="FILE_FOLDER")

@@ -254,16 +254,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"layert2v {layert2v.__version__}")
     commands = root.add_subparsers(required=True, metavar="COMMAND")
-    line = CommandParser(add_help=False)
-    line.add_argument(
-        "--server", metavar="HOST:PORT", help="default where none is needed: an embedded one"
-    )
-    line.add_argument("--token", help="default: LAYERT2V_TOKEN")
-    line.add_argument(
-        "--tls",
-        action=argparse.BooleanOptionalAction,
-        help="default: TLS to every machine but this one",
-    )
+    connection_options = _connection_options()
 
     def add(
         command: Callable[..., None],
@@ -275,7 +266,7 @@ def parser() -> argparse.ArgumentParser:
     ) -> argparse.ArgumentParser:
         sub = commands.add_parser(
             name or command.__name__,
-            parents=[line],
+            parents=[connection_options],
             help=summary,
             description=f"{summary}\n\nexample:\n  {example}" if example else summary,
             epilog=EPILOG,
@@ -284,24 +275,44 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command, may_embed=may_embed)
         return sub
 
-    making = add(
+    generate_parser = add(
         generate,
         "make a layer stack from a prompt",
         example="layert2v generate 'a red fox running in a forest' --seed 7 --out fox_001",
         may_embed=True,
     )
-    add_generate_options(making)
-    making.add_argument(
+    add_generate_options(generate_parser)
+    generate_parser.add_argument(
         "--out", type=Path, metavar="DIR", help="a new or empty folder; default: after the prompt"
     )
     add_stack_commands(add)
-    listing = add(jobs, "list the newest jobs")
-    listing.add_argument("--limit", type=positive_int, default=20, metavar="N")
-    fetching = add(fetch, "bring the stack of a finished job")
-    fetching.add_argument("--out", type=Path, metavar="DIR", help="default: after the prompt")
-    deleting = add(delete, "forget jobs that have ended, with their files on the server")
-    deleting.add_argument("job", metavar="JOB", nargs="+", help="names, as jobs shows them")
-    for sub in (add(watch, "follow a job to its end"), add(cancel, "stop a job"), fetching):
-        sub.add_argument("job", metavar="JOB", help="its name, as generate and jobs show it")
+    _add_job_commands(add)
     add(info, "what the server and its models can do", may_embed=True)
     return root
+
+
+def _connection_options() -> CommandParser:
+    """Return the options of every command that calls a server."""
+    options = CommandParser(add_help=False)
+    options.add_argument(
+        "--server", metavar="HOST:PORT", help="default where none is needed: an embedded one"
+    )
+    options.add_argument("--token", help="default: LAYERT2V_TOKEN")
+    options.add_argument(
+        "--tls",
+        action=argparse.BooleanOptionalAction,
+        help="default: TLS to every machine but this one",
+    )
+    return options
+
+
+def _add_job_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands for jobs that were submitted earlier."""
+    jobs_parser = add(jobs, "list the newest jobs")
+    jobs_parser.add_argument("--limit", type=positive_int, default=20, metavar="N")
+    fetch_parser = add(fetch, "download the stack of a finished job")
+    fetch_parser.add_argument("--out", type=Path, metavar="DIR", help="default: after the prompt")
+    delete_parser = add(delete, "delete jobs that have ended, with their files on the server")
+    delete_parser.add_argument("job", metavar="JOB", nargs="+", help="names, as jobs shows them")
+    for sub in (add(watch, "follow a job to its end"), add(cancel, "cancel a job"), fetch_parser):
+        sub.add_argument("job", metavar="JOB", help="its name, as generate and jobs show it")

@@ -99,7 +99,7 @@ def _train(args: argparse.Namespace) -> int:
 
     from layert2v_engine.devices import pick_device
     from layert2v_engine.training.config import load_config
-    from layert2v_engine.training.init_from_checkpoint import adopt
+    from layert2v_engine.training.init_from_checkpoint import init_from_checkpoint
     from layert2v_engine.training.joint_stage import (
         JointStage,
         MultiStage,
@@ -113,7 +113,7 @@ def _train(args: argparse.Namespace) -> int:
         run_autoencoder,
         run_matte,
     )
-    from layert2v_engine.training.trainer import Stopped
+    from layert2v_engine.training.trainer import TrainingInterrupted
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if args.threads:
@@ -124,8 +124,8 @@ def _train(args: argparse.Namespace) -> int:
     args.run_folder.mkdir(parents=True, exist_ok=True)
     run, configs = args.run_folder, args.configs
     if start := args.start_from or load_config(JointStage, "joint", configs).start:
-        codes_only = load_config(AutoencoderStage, "autoencoder", configs).codes_of_start
-        adopt(run, start, decoders=not codes_only)
+        new_decoders = load_config(AutoencoderStage, "autoencoder", configs).reuse_latents_of_init
+        init_from_checkpoint(run, start, decoders=not new_decoders)
     stages = {
         "prepare": lambda: run_prepare(
             run,
@@ -160,8 +160,8 @@ def _train(args: argparse.Namespace) -> int:
     for name in args.stages:
         try:
             stages[name]()
-        except Stopped as stopped:
-            logging.info("%s; call the same command again to go on", stopped)
+        except TrainingInterrupted as error:
+            logging.info("%s; call the same command again to go on", error)
             return 130
     return 0
 

@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from layert2v_engine.training.data import JUDGE_SEED, MATTE_CHANNEL, ClipSet, Renderer
 from layert2v_engine.world.clips import Label
+from layert2v_engine.world.dataset import CLASSIFIER_SEED, MATTE_CHANNEL, ClipSet, Renderer
 from layert2v_engine.world.text.vocabulary import PLACES, SUBJECTS, TIMES
 
 NAMING = ("subject", "silhouette", "place", "time")
@@ -118,7 +118,7 @@ def judge_clips(world: Path, *, train: int, test: int, frames: int) -> dict[str,
     with Renderer(world, processes=1) as renderer:
 
         def render(first: int, count: int, held_out: bool) -> ClipSet:
-            seed = JUDGE_SEED + first
+            seed = CLASSIFIER_SEED + first
             return renderer.clips(
                 count, first_seed=seed, frames=frames, report=lambda *_: None, held_out=held_out
             )

@@ -13,8 +13,8 @@ from pathlib import Path
 from layert2v.spec import ModelInfo
 from layert2v_engine.evaluation.classifiers import Judges, judge_accuracy, judge_clips, train_judges
 from layert2v_engine.evaluation.samples import selection_of
-from layert2v_engine.training.data import ClipSet, Renderer, cores
 from layert2v_engine.world.clips import World, build_bank
+from layert2v_engine.world.dataset import ClipSet, Renderer, core_count
 from layert2v_engine.world.text.vocabulary import Selection
 
 WORLD, JUDGES = "world", "judges.safetensors"
@@ -51,7 +51,7 @@ def prepare(folder: Path, info: ModelInfo, *, judge_clips_count: int, judge_s: f
             height=info.default_height,
             creatures_per_species=_CREATURES,
             plates_per_scene=_PLATES,
-            processes=cores(0),
+            processes=core_count(0),
             report=_told("world"),
         )
         partial.rename(world)

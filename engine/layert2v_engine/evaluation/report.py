@@ -14,17 +14,18 @@ from torch import Tensor
 from layert2v_engine.evaluation.benchmark import carried_size, generation_cost, largest_request
 from layert2v_engine.evaluation.classification import accuracy, impurity
 from layert2v_engine.evaluation.classifiers import BACKGROUND, COMPOSITE
+from layert2v_engine.evaluation.matte_round_trip import round_trip_mattes
 from layert2v_engine.evaluation.reference_data import Material
 from layert2v_engine.evaluation.samples import Shot, Wish, draw_wishes, generate
 from layert2v_engine.evaluation.summary import table
-from layert2v_engine.metrics.contact_sheet import checkerboard, save_captioned
+from layert2v_engine.metrics.contact_sheet import foreground_tiles, save_captioned
 from layert2v_engine.metrics.diversity import nearest, spread
 from layert2v_engine.metrics.flow import warped_error
-from layert2v_engine.metrics.layers import matte_figures, psnr_db, shadow_correlation, shadow_reach
-from layert2v_engine.metrics.matting import matte_errors, round_trip
+from layert2v_engine.metrics.layers import matte_figures, psnr, shadow_correlation, shadow_reach
+from layert2v_engine.metrics.matting import matte_errors
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.stream_codec import ForegroundFrames, LayerFrames
-from layert2v_engine.training.data import MATTE_CHANNEL, ClipSet
+from layert2v_engine.world.dataset import MATTE_CHANNEL, ClipSet
 
 logger = logging.getLogger(__name__)
 
@@ -102,11 +103,11 @@ def drawn_groups(
 def measure(shots: Sequence[Shot], material: Material) -> Figures:
     """All figures over the shots; accuracies and shares are in 0..1, PSNR in dB."""
     actors = [(shot, actor) for shot in shots for actor in shot.actors]
-    psnr = [psnr_db(shot.comp, shot.layers.composite[0]) for shot in shots]
+    psnrs = [psnr(shot.comp, shot.layers.composite[0]) for shot in shots]
     return {
         "shots": float(len(shots)),
-        "recomposition_psnr_db": float(np.mean(psnr)),
-        "recomposition_psnr_worst_db": min(psnr),
+        "recomposition_psnr_db": float(np.mean(psnrs)),
+        "recomposition_psnr_worst_db": min(psnrs),
         **accuracy(shots, material.judges),
         **impurity(shots, material.judges),
         **_means([matte_figures(actor.alpha) for _, actor in actors]),
@@ -162,7 +163,7 @@ def measure_variety(
 def measure_round_trip(pipeline: LayeredPipeline, clips: ClipSet) -> Figures:
     """Errors of real mattes that went through the autoencoder and came back."""
     mattes = clips.pixels[:16, _MATTE].float() / 255
-    return matte_errors(round_trip(pipeline, mattes), mattes)
+    return matte_errors(round_trip_mattes(pipeline, mattes), mattes)
 
 
 def motion_ratios(generated: Mapping[str, float], real: Mapping[str, float]) -> Figures:
@@ -193,7 +194,6 @@ def save_report(out: Path, figures: Mapping[str, object], groups: Mapping[str, F
 
 def _row(shot: Shot, most: int) -> Tensor:
     middle = shot.comp.shape[1] // 2
-    checker = checkerboard(*shot.comp.shape[-2:])
     pictures = [
         shot.comp[:, middle],
         shot.layers.composite[0, :, middle],
@@ -201,13 +201,7 @@ def _row(shot: Shot, most: int) -> Tensor:
         shot.layers.background[0, :, middle],
     ]
     for actor in shot.layers.foregrounds:
-        alpha = actor.alpha[0, :, middle]
-        shadow = torch.zeros_like(alpha) if actor.shadow is None else actor.shadow[0, :, middle]
-        pictures += [
-            actor.color[0, :, middle] * alpha + checker * (1 - alpha),
-            alpha.expand(3, -1, -1),
-            shadow.expand(3, -1, -1),
-        ]
+        pictures += foreground_tiles(actor, 0, middle)
     pictures += [torch.zeros_like(pictures[0])] * (3 * (most - len(shot.layers.foregrounds)))
     return torch.stack(pictures)
 

@@ -22,7 +22,7 @@ from layert2v_engine.evaluation.classifiers import Judges
 from layert2v_engine.evaluation.report import SHEET_ROWS, save_sheet
 from layert2v_engine.evaluation.samples import Shot, Wish, draw_wishes, selection_of
 from layert2v_engine.evaluation.stack_reader import read_layers
-from layert2v_engine.metrics.layers import psnr_db, recompose, shadow_correlation, shadow_reach
+from layert2v_engine.metrics.layers import psnr, recompose, shadow_correlation, shadow_reach
 from layert2v_engine.world.text.descriptions import canonical_description
 from layert2v_engine.world.text.scenes import Actor, Scene
 from layert2v_engine.world.text.vocabulary import ABILITIES, is_painted, is_possible
@@ -87,7 +87,7 @@ def rerender_figures(trios: Sequence[Trio], judges: Judges) -> dict[str, float]:
     for name, shots in groups.items():
         figures |= {f"{name}_{kind}": share for kind, share in accuracy(shots, judges).items()}
         figures[f"{name}_recomposition_psnr_db"] = float(
-            np.mean([psnr_db(shot.comp, shot.layers.composite[0]) for shot in shots])
+            np.mean([psnr(shot.comp, shot.layers.composite[0]) for shot in shots])
         )
         figures[f"{name}_shadow_correlation"] = float(
             np.mean([shadow_correlation(shot.layers, shot.actors[0]) for shot in shots])

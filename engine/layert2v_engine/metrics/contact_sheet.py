@@ -1,6 +1,4 @@
-"""Contact sheets of tensors: what a trainer shows and an evaluation ships. Knows pictures and
-captions only.
-"""
+"""Contact sheets: tiles of layers, and captioned rows of tiles in one image file."""
 
 from __future__ import annotations
 
@@ -12,18 +10,33 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from layert2v_engine.stream_codec import ForegroundFrames
+
 CAPTION_HEIGHT = 16
 BACKDROP, INK, ACCENT = (24, 24, 26), (230, 230, 230), (255, 208, 120)
 
 
 def checkerboard(height: int, width: int, cell: int = 8) -> Tensor:
-    """A grey checkerboard [H, W] in 0..1, what transparent pictures are shown over."""
+    """Return a gray checkerboard [H, W] in 0..1, to show transparent pictures over."""
     rows, columns = np.mgrid[:height, :width] // cell
     return torch.from_numpy(0.45 + 0.15 * ((rows + columns) % 2)).float()
 
 
+def foreground_tiles(foreground: ForegroundFrames, row: int, frame: int) -> list[Tensor]:
+    """Return one frame of a foreground as pictures [3, H, W] in 0..1.
+
+    They are its color over a checkerboard, its matte and its shadow, black without one; ``row`` is
+    its place in the batch.
+    """
+    color, alpha = foreground.color[row, :, frame], foreground.alpha[row, :, frame]
+    shadow = foreground.shadow
+    cast = torch.zeros_like(alpha) if shadow is None else shadow[row, :, frame]
+    over = color * alpha + checkerboard(*color.shape[-2:]) * (1 - alpha)
+    return [over, alpha.expand(3, -1, -1), cast.expand(3, -1, -1)]
+
+
 def save_grid(rows: Sequence[Tensor], path: Path, *, scale: int = 2) -> None:
-    """Rows of pictures [N, 3, H, W] in 0..1, one row above the other."""
+    """Write rows of pictures [N, 3, H, W] in 0..1, in one image, enlarged by ``scale``."""
     lines = [_line(row, scale) for row in rows]
     width = max(line.width for line in lines)
     sheet = Image.new("RGB", (width, sum(line.height for line in lines)), BACKDROP)
@@ -42,7 +55,7 @@ def save_captioned(
     *,
     scale: int = 1,
 ) -> None:
-    """One captioned row of pictures [N, 3, H, W] per caption, column titles on top."""
+    """Write one row of pictures [N, 3, H, W] in 0..1 per caption, column titles on top."""
     lines = [_line(row, scale) for row in rows]
     cell = lines[0].width // len(columns)
     height = CAPTION_HEIGHT + sum(line.height + CAPTION_HEIGHT for line in lines)

@@ -28,9 +28,13 @@ def recompose(layers: LayerFrames) -> Tensor:
     return encode_srgb(comp)
 
 
-def psnr_db(a: Tensor, b: Tensor) -> float:
-    """Peak signal to noise ratio of pictures in 0..1, in dB; 100 at most."""
-    return float(-10 * torch.log10((a - b).square().mean().clamp_min(1e-10)))
+def psnr(a: Tensor, b: Tensor, *, value_range: float = 1.0) -> float:
+    """Return the peak signal-to-noise ratio in dB, 100 at most, of tensors of one shape.
+
+    ``value_range`` is the largest minus the smallest value there can be: 1 for 0..1, 2 for -1..1.
+    """
+    peak = value_range**2
+    return float(10 * torch.log10(peak / (a.float() - b).square().mean().clamp_min(1e-10 * peak)))
 
 
 def matte_figures(alpha: Tensor) -> dict[str, float]:

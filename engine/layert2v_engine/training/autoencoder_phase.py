@@ -1,5 +1,4 @@
-"""The two phases of stage 1: a decoder for frozen linear latents, then its adaptation to mattes and
-shadows.
+"""The two phases of stage 1: a decoder for frozen linear latents, then its matte adaptation.
 
 Sources: arXiv 2508.04228 (frozen encoder, trained projection, LoRA on the decoder) and its code for
 the matte loss.
@@ -7,157 +6,28 @@ the matte loss.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from layert2v_engine.devices import TrainingRng, mixed_precision
+from layert2v_engine.devices import mixed_precision
 from layert2v_engine.metrics.contact_sheet import save_grid
-from layert2v_engine.metrics.flow import optical_flow
+from layert2v_engine.metrics.layers import psnr
 from layert2v_engine.metrics.matting import matte_errors
 from layert2v_engine.model.autoencoder import PatchAutoencoder, decode_video
 from layert2v_engine.model.matte_adapter import MatteProjection, add_lora
-from layert2v_engine.training.data import STREAM_PLANES, ClipSet, whitened_deviations
+from layert2v_engine.training.chunks import ChunkConfig, ChunkSampler
+from layert2v_engine.world.dataset import ClipSet
 
-COLOUR_STREAMS, COLOUR_SHARES = (0, 1, 2), (0.45, 0.2, 0.35)
-OPACITY_STREAMS = (3, 4)
-SHOWN = 8  # clips on a sheet
-FOLLOWED = 8  # crops of a batch whose motion is estimated, on the CPU
-FIT_SHARES = (0.25, 0.2, 0.25, 0.2, 0.1)  # all five streams share one encoder
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChunkConfig:
-    """What a batch of frame groups looks like."""
-
-    batch: int = 12
-    crop: int = 64  # pixels
-    groups: int = 1  # one after another in a crop; flicker is worst where they meet
-    # The transformer's latents are never exact: most noise, in whitened deviations of a channel.
-    latent_noise: float = 0.2
-    steadiness: float = 0.0  # weight of `change_along_motion`
-    seed: int = 0
-
-
-class ChunkSampler:
-    """Random crops of frame groups of chosen streams in -1..1, where the autoencoder is."""
-
-    def __init__(self, clips: ClipSet, autoencoder: PatchAutoencoder, config: ChunkConfig) -> None:
-        self.clips, self.autoencoder, self.config = clips, autoencoder, config
-        self.device = autoencoder.device
-        self.rng = TrainingRng(config.seed, self.device)
-        self._deviations: dict[tuple[int, ...], Tensor] = {}
-
-    def groups(self, count: int, streams: tuple[int, ...], shares: tuple[float, ...]) -> Tensor:
-        """Whole frame groups [count, 3, t, H, W]; one in three is the group of a first frame."""
-        corners = torch.zeros(count, 2, dtype=torch.long)
-        size = self.clips.pixels.shape[-2:]
-        return self._cut(self._draw(count, streams, shares), corners, (size[0], size[1]))
-
-    def crops(self, streams: tuple[int, ...], shares: tuple[float, ...]) -> tuple[Tensor, Tensor]:
-        """A batch of crops [B, 3, g t, crop, crop] of g groups on the grid of the latents, and the
-        frozen latents [B, C, g + 2 n, h, w] of these and their neighbours in time, with training
-        noise.
-        """
-        drawn = self._draw(self.config.batch, streams, shares, self.config.groups)
-        step, crop = self.autoencoder.spatial_factor, self.config.crop
-        corners = torch.tensor(
-            [
-                [step * self.rng.index((side - crop) // step + 1) for side in self.clips.size]
-                for _ in range(self.config.batch)
-            ]
-        )
-        reach, groups = self.autoencoder.context_frames, self.config.groups
-        moves = torch.tensor([[0, 0, move] for move in range(-reach, groups + reach)])
-        around = drawn[:, None] + moves  # [B, g + 2 n, 3]
-        around[..., 2] = around[..., 2].clamp(0, self._groups - 1)
-        count = len(moves)
-        chunks = self._cut(
-            around.flatten(0, 1), corners.repeat_interleave(count, 0), (crop, crop)
-        ).unflatten(0, (-1, count))
-        deviations = self._deviations.get(streams)
-        if deviations is None:
-            deviations = self._deviations[streams] = self._measured(streams, shares)
-        with torch.no_grad():
-            latents = self._encoded(chunks.flatten(0, 1)).unflatten(0, (-1, count)).transpose(1, 2)
-            level = self.config.latent_noise * self.rng.uniform((len(drawn), 1, 1, 1, 1))
-            noise = self.rng.noise(latents.shape) * deviations[:, None, None, None]
-        shown = chunks[:, reach : reach + groups].transpose(1, 2).flatten(2, 3)
-        return shown, latents + level * noise
-
-    def flicker(self, error: Tensor, target: Tensor) -> Tensor:
-        """`change_along_motion` of crops [B, c, T, H, W] from a random frame to the next, by its
-        weight; nothing where that is 0.
-        """
-        if not self.config.steadiness:
-            return error.new_zeros(())
-        frame = self.rng.index(error.shape[2] - 1)
-        pairs = (x[:FOLLOWED, :, frame : frame + 2] for x in (error, target))
-        return self.config.steadiness * change_along_motion(*pairs)
-
-    def _encoded(self, chunks: Tensor) -> Tensor:
-        return cast(Tensor, self.autoencoder.encoder(self.autoencoder.patches(chunks)))
-
-    @torch.no_grad()
-    def _measured(self, streams: tuple[int, ...], shares: tuple[float, ...]) -> Tensor:
-        """What one is of whitened latents in each channel [C], where the transformer errs alike in
-        all.
-        """
-        own = self._encoded(self.groups(64, streams, shares)).std(dim=(0, 2, 3))
-        return own / whitened_deviations(own)
-
-    @property
-    def _groups(self) -> int:
-        return 1 + (self.clips.pixels.shape[2] - 1) // self.autoencoder.temporal_factor
-
-    def _draw(
-        self, count: int, streams: tuple[int, ...], shares: tuple[float, ...], groups: int = 1
-    ) -> Tensor:
-        """Clip, stream and first frame group [count, 3] of each chunk of so many groups."""
-        rows = self.rng.indices(len(self.clips.scenes), count)
-        picks = torch.multinomial(
-            torch.tensor(shares), count, replacement=True, generator=self.rng.choices
-        )
-        places = [self.rng.index(self._groups - groups + 1) for _ in range(count)]
-        return torch.stack([rows, torch.tensor(streams)[picks], torch.tensor(places)], dim=1)
-
-    def _cut(self, drawn: Tensor, corners: Tensor, size: tuple[int, int]) -> Tensor:
-        """The chunks `drawn` [B, 3] from their upper left `corners` [B, 2], in one gather."""
-        rows, streams, groups = drawn.unbind(1)
-        t = self.autoencoder.temporal_factor
-        channels = STREAM_PLANES[streams]  # [B, 3]
-        frames = (t * (groups[:, None] - 1) + torch.arange(1, t + 1)).clamp_min(0)  # [B, t]
-        ys, xs = (corners[:, i, None] + torch.arange(side) for i, side in enumerate(size))
-        where = (
-            rows[:, None, None, None, None],
-            channels[:, :, None, None, None],
-            frames[:, None, :, None, None],
-            ys[:, None, None, :, None],
-            xs[:, None, None, None, :],
-        )
-        home = self.clips.pixels.device
-        pixels = self.clips.pixels[tuple(index.to(home) for index in where)]
-        return pixels.to(self.device).float() / 127.5 - 1
-
-
-def fit(autoencoder: PatchAutoencoder, clips: ClipSet, *, chunks: int = 1500) -> Tensor:
-    """Fit the linear encoder on chunks of all streams; returns its component deviations [C]."""
-    sampler = ChunkSampler(clips, autoencoder, ChunkConfig())
-    columns = [
-        autoencoder.patches(sampler.groups(50, tuple(range(5)), FIT_SHARES))
-        .permute(0, 2, 3, 1)
-        .flatten(0, 2)
-        for _ in range(chunks // 50)
-    ]
-    return autoencoder.fit_encoder(torch.cat(columns))
+COLOR_STREAMS, COLOR_SHARES = (0, 1, 2), (0.45, 0.2, 0.35)
+OPACITY_STREAMS, OPACITY_SHARES = (3, 4), (0.7, 0.3)
+SHEET_CLIPS, SHEET_FRAME = 8, 4
 
 
 class DecoderPhase:
-    """Teach the decoder's residual network to undo linear blur and blocks, on colour streams."""
+    """Teach the decoder's residual network to undo linear blur and blocks, on color streams."""
 
     name = "autoencoder"
 
@@ -168,43 +38,43 @@ class DecoderPhase:
         autoencoder.encoder.requires_grad_(False)
         self.model: nn.Module = autoencoder
         self.sampler = ChunkSampler(clips, autoencoder, config)
-        self.shown = torch.arange(min(SHOWN, len(held_out.scenes)))
+        self.sheet_rows = torch.arange(min(SHEET_CLIPS, len(held_out.scenes)))
 
-    def loss(self, step: int, share: float) -> Tensor:
-        """Charbonnier on pixels, plus their gradients, so edges count, plus `steadiness`."""
-        del step, share
-        target, latents = self.sampler.crops(COLOUR_STREAMS, COLOUR_SHARES)
+    def loss(self, step: int, progress: float) -> Tensor:
+        """Return Charbonnier on pixels, plus their gradients, plus the temporal loss."""
+        del step, progress
+        target, latents = self.sampler.crops(COLOR_STREAMS, COLOR_SHARES)
+        context = self.autoencoder.context_frames
         with mixed_precision(target.device):
-            drawn = decoded(self.autoencoder.decoder, latents, self.autoencoder.context_frames)
-        error = drawn - target
+            decoded = decode_groups(self.autoencoder.decoder, latents, context)
+        error = decoded - target
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         loss = (error.square() + 1e-4).sqrt().mean() + 0.5 * edges
-        return loss + self.sampler.flicker(error, target)
+        return loss + self.sampler.temporal_loss(error, target)
 
     def reseed(self, step: int) -> None:
-        """Other crops and noise than those before `step`."""
-        self.sampler.rng = TrainingRng(self.sampler.config.seed + step, self.sampler.device)
+        """Sample other crops and noise than before ``step``."""
+        self.sampler.reseed(step)
 
     def validate(self) -> dict[str, float]:
-        """PSNR in dB of a round trip per colour stream, and of the linear part alone."""
+        """Return the PSNR in dB of a round trip per color stream."""
         videos = self.held_out.streams(
             torch.arange(len(self.held_out.scenes)), self.autoencoder.device
         )
-        figures: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         for stream, name in zip(
-            COLOUR_STREAMS, ("composite", "background", "foreground"), strict=True
+            COLOR_STREAMS, ("composite", "background", "foreground"), strict=True
         ):
             latents = self.autoencoder.encode_video(videos[:, stream])
-            figures[f"psnr_{name}"] = psnr(
-                decode_video(self.autoencoder, latents), videos[:, stream]
-            )
-        return figures
+            decoded = decode_video(self.autoencoder, latents)
+            metrics[f"psnr_{name}"] = psnr(decoded, videos[:, stream], value_range=2.0)
+        return metrics
 
     def sample(self, path: Path) -> None:
-        """Originals above their round trips."""
-        video = self.held_out.streams(self.shown, self.autoencoder.device)[:, 0]
-        drawn = decode_video(self.autoencoder, self.autoencoder.encode_video(video))
-        save_grid([video[:, :, 4] * 0.5 + 0.5, drawn[:, :, 4] * 0.5 + 0.5], path)
+        """Write originals above their round trips to ``path``."""
+        video = self.held_out.streams(self.sheet_rows, self.autoencoder.device)[:, 0]
+        decoded = decode_video(self.autoencoder, self.autoencoder.encode_video(video))
+        save_grid([x[:, :, SHEET_FRAME] * 0.5 + 0.5 for x in (video, decoded)], path)
 
 
 class MattePhase:
@@ -223,105 +93,79 @@ class MattePhase:
         alpha: float,
         projection: MatteProjection | None = None,
     ) -> None:
-        """projection: one that latents in use went through, which stays as it is."""
+        """Prepare the networks; a ``projection`` that latents in use went through stays as is."""
         self.autoencoder = autoencoder.requires_grad_(False)
         self.held_out = held_out
         device = autoencoder.device
-        kept = None if projection is None else projection.requires_grad_(False)
-        self.projection = (kept or MatteProjection(autoencoder.latent_channels)).to(device)
+        frozen = None if projection is None else projection.requires_grad_(False)
+        self.projection = (frozen or MatteProjection(autoencoder.latent_channels)).to(device)
         self.decoder = add_lora(autoencoder.decoder, rank=rank, alpha=alpha).to(device)
         self.model: nn.Module = nn.ModuleDict(
             {"projection": self.projection, "decoder": self.decoder}
         )
         self.sampler = ChunkSampler(clips, autoencoder, config)
-        self.shown = torch.arange(min(SHOWN, len(held_out.scenes)))
+        self.sheet_rows = torch.arange(min(SHEET_CLIPS, len(held_out.scenes)))
 
-    def loss(self, step: int, share: float) -> Tensor:
-        """Smooth L1 plus an L1 that weighs edges of the true matte threefold (weights of the
-        authors' stage 1).
+    def loss(self, step: int, progress: float) -> Tensor:
+        """Return smooth L1 plus an L1 that weighs edges of the target matte threefold.
+
+        The weights are those of the authors' stage 1.
         """
-        del step, share
-        target, latents = self.sampler.crops(OPACITY_STREAMS, (0.7, 0.3))
+        del step, progress
+        target, latents = self.sampler.crops(OPACITY_STREAMS, OPACITY_SHARES)
+        context = self.autoencoder.context_frames
         with mixed_precision(target.device):
-            drawn = decoded(self.decoder, self.projection(latents), self.autoencoder.context_frames)
-        drawn, target = drawn.mean(1), target.mean(1)
+            decoded = decode_groups(self.decoder, self.projection(latents), context)
+        decoded, target = decoded.mean(1), target.mean(1)
         edge = nn.functional.pad(target.diff(dim=-1).abs(), (0, 1))
         edge = edge + nn.functional.pad(target.diff(dim=-2).abs(), (0, 0, 0, 1))
         weight = 1 + 2 * edge / edge.amax().clamp_min(1e-3)
-        error = drawn - target
-        loss = nn.functional.smooth_l1_loss(drawn, target) + (weight * error.abs()).mean()
-        return loss + self.sampler.flicker(error[:, None], target[:, None])
+        error = decoded - target
+        loss = nn.functional.smooth_l1_loss(decoded, target) + (weight * error.abs()).mean()
+        return loss + self.sampler.temporal_loss(error[:, None], target[:, None])
 
     def decode(self, latents: Tensor, decoder: nn.Module) -> Tensor:
-        """Opacities [B, T, H, W] in 0..1 from latents [B, C, F, h, w]: the channel mean."""
-        seen = self.autoencoder.with_temporal_context(latents)
-        groups = [decoder(seen[:, :, i]).mean(1) * 0.5 + 0.5 for i in range(seen.shape[2])]
+        """Return opacities [B, T, H, W] in 0..1 from latents [B, C, F, h, w]: the channel mean."""
+        windows = self.autoencoder.with_temporal_context(latents)
+        groups = [decoder(windows[:, :, i]).mean(1) * 0.5 + 0.5 for i in range(windows.shape[2])]
         groups[0] = groups[0].mean(1, keepdim=True)
         return torch.cat(groups, dim=1).clamp(0, 1)
 
     def reseed(self, step: int) -> None:
-        """Other crops and noise than those before `step`."""
-        self.sampler.rng = TrainingRng(self.sampler.config.seed + step, self.sampler.device)
+        """Sample other crops and noise than before ``step``."""
+        self.sampler.reseed(step)
 
     def validate(self) -> dict[str, float]:
-        """Matting errors of the adapted decoder and, for comparison, of the plain one."""
+        """Return matting errors of the adapted decoder and, for comparison, of the plain one."""
         videos = self.held_out.streams(
             torch.arange(len(self.held_out.scenes)), self.autoencoder.device
         )
-        figures: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         for stream, name in zip(OPACITY_STREAMS, ("matte", "shadow"), strict=True):
             latents = self.autoencoder.encode_video(videos[:, stream])
-            truth = videos[:, stream, 0] * 0.5 + 0.5
-            adapted = matte_errors(self.decode(self.projection(latents), self.decoder), truth)
-            plain = matte_errors(self.decode(latents, self.autoencoder.decoder), truth)
-            figures |= {f"{name}_{k}": v for k, v in adapted.items()}
-            figures |= {f"{name}_plain_{k}": v for k, v in plain.items()}
-        return figures
+            target = videos[:, stream, 0] * 0.5 + 0.5
+            adapted = matte_errors(self.decode(self.projection(latents), self.decoder), target)
+            plain = matte_errors(self.decode(latents, self.autoencoder.decoder), target)
+            metrics |= {f"{name}_{k}": v for k, v in adapted.items()}
+            metrics |= {f"{name}_plain_{k}": v for k, v in plain.items()}
+        return metrics
 
     def sample(self, path: Path) -> None:
-        """True mattes, the plain decoder's, the adapted decoder's; frame 4."""
-        video = self.held_out.streams(self.shown, self.autoencoder.device)[:, 3]
+        """Write target mattes, the plain decoder's and the adapted decoder's to ``path``."""
+        frame = slice(SHEET_FRAME, SHEET_FRAME + 1)
+        video = self.held_out.streams(self.sheet_rows, self.autoencoder.device)[:, 3]
         latents = self.autoencoder.encode_video(video)
-        plain = self.decode(latents, self.autoencoder.decoder)[:, 4:5]
-        adapted = self.decode(self.projection(latents), self.decoder)[:, 4:5]
-        rows = [video[:, :1, 4] * 0.5 + 0.5, plain, adapted]
+        plain = self.decode(latents, self.autoencoder.decoder)[:, frame]
+        adapted = self.decode(self.projection(latents), self.decoder)[:, frame]
+        rows = [video[:, :1, SHEET_FRAME] * 0.5 + 0.5, plain, adapted]
         save_grid([row.expand(-1, 3, -1, -1) for row in rows], path)
 
 
-def change_along_motion(error: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute change of what a decoder errs by, from a frame to the next, along the motion of
-    the truth; both [B, c, 2, H, W], the truth in -1..1.
+def decode_groups(decoder: nn.Module, latents: Tensor, context_frames: int) -> Tensor:
+    """Return frames [B, 3, g t, H, W] of g groups.
 
-    An error that moves with what it belongs to does not flicker (arXiv 1808.00449).
+    ``latents`` [B, C, g + 2 n, h, w] hold n = ``context_frames`` more before and after.
     """
-    grid, seen = _followed(target[:, :, 0], target[:, :, 1])
-    after = nn.functional.grid_sample(error[:, :, 1], grid, align_corners=True)
-    change = (after - error[:, :, 0]).abs().mean(1)
-    return (change * seen).sum() / seen.sum().clamp_min(1.0)
-
-
-def _followed(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the points of a picture [B, c, H, W] in -1..1 are in the next one, [B, H, W, 2] as
-    `grid_sample` takes it, and which of them are seen there [B, H, W].
-    """
-    greys = [((x.mean(1) + 1) * 127.5).round().byte().cpu().numpy() for x in (first, second)]
-    flows, seen = zip(*(optical_flow(a, b) for a, b in zip(*greys, strict=True)), strict=True)
-    height, width = first.shape[-2:]
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    there = torch.stack([x, y], -1) + torch.from_numpy(np.stack(flows))
-    size = torch.tensor([width - 1, height - 1])
-    return (2 * there / size - 1).to(first), torch.from_numpy(np.stack(seen)).to(first)
-
-
-def decoded(decoder: nn.Module, latents: Tensor, neighbours: int) -> Tensor:
-    """Frames [B, 3, g t, H, W] of g groups from their latents and n before and after, [B, C, g +
-    2 n, h, w].
-    """
-    windows = latents.unfold(2, 1 + 2 * neighbours, 1).permute(0, 2, 5, 1, 3, 4)
+    windows = latents.unfold(2, 1 + 2 * context_frames, 1).permute(0, 2, 5, 1, 3, 4)
     frames = decoder(windows.flatten(0, 1).flatten(1, 2))
     return cast(Tensor, frames.unflatten(0, windows.shape[:2]).transpose(1, 2).flatten(2, 3))
-
-
-def psnr(a: Tensor, b: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of videos in -1..1."""
-    return float(10 * torch.log10(4 / (a.float() - b).square().mean().clamp_min(1e-12)))

@@ -23,19 +23,18 @@ from layert2v_engine.model.checkpoint import (
 )
 from layert2v_engine.model.components import load_autoencoder, load_matte_projection
 from layert2v_engine.model.matte_adapter import MatteProjection
-from layert2v_engine.training.init_from_checkpoint import START, network_settings, started
+from layert2v_engine.training.init_from_checkpoint import START, network_settings, read_start
 from layert2v_engine.training.joint_phase import JointConfig
-from layert2v_engine.training.joint_stage import (
-    JointStage,
-    MultiStage,
-    averages,
-    foregrounds_of,
-    new_transformer,
-    role_names,
-    text_tokens,
-)
+from layert2v_engine.training.joint_stage import JointStage, MultiStage, load_ema, text_tokens
+from layert2v_engine.training.network import foregrounds_of, new_transformer, role_names
 from layert2v_engine.training.objective import ObjectiveConfig
-from layert2v_engine.training.sample_sheet import GUIDANCE, GUIDED, MATTE_COLOR, SHIFT, SOLVER
+from layert2v_engine.training.sample_sheet import (
+    GUIDANCE,
+    GUIDANCE_INTERVAL,
+    MATTE_COLOR,
+    SHIFT,
+    SOLVER,
+)
 from layert2v_engine.training.stages import WorldConfig
 from layert2v_engine.world.text.vocabulary import ABILITIES, ACTIONS, Selection
 
@@ -51,9 +50,11 @@ def mini_info(
     guidance: float = 0.0,
     sizes: tuple[int, int, int] | None = None,
 ) -> ModelInfo:
-    """What the Mini offers: the size it was trained at, or `sizes` (least, most, step), clips up to
-    the trained length, as many foregrounds as it has seen at once, the scale of guidance it was
-    taught, if it was (else 0), and the words of its world.
+    """Return what the Mini offers.
+
+    It offers the size it was trained at, or ``sizes`` (least, most and step in pixels), clips up to
+    the trained length, as many foregrounds as it was trained on at once, the scale of guidance it
+    was distilled to (0: none), and the words of its world.
     """
     low, high, step = sizes or (0, 0, 16)
     return ModelInfo(
@@ -81,11 +82,11 @@ def mini_info(
 
 
 def vocabulary(selection: Selection) -> dict[str, tuple[str, ...]]:
-    """The words of a selection by kind; sides, headings and distances where there is a choice."""
-    able = {action for index in selection.subject_indices for action in ABILITIES[index]}
+    """Return the words of a selection by kind; of positions only those that can be chosen."""
+    possible = {action for index in selection.subject_indices for action in ABILITIES[index]}
     words = {
         "subject": selection.subjects,
-        "action": tuple(word.name for word in ACTIONS if word.name in able),
+        "action": tuple(word.name for word in ACTIONS if word.name in possible),
         "place": selection.places,
         "time": selection.times,
         "colour": selection.colors,
@@ -108,21 +109,22 @@ def export(
     *,
     title: str = TITLE,
 ) -> None:
-    """Write the checkpoint of a phase into `out`, the weights as they were last saved. An older
-    checkpoint there is replaced; anything else is left alone, and refused.
+    """Write the checkpoint of a phase into ``out``, with the weights that were last saved.
+
+    An older checkpoint there is replaced; anything else is left alone, and refused.
 
     later: the stages after the joint one, where the phase may be of one of these.
     title: what artists see the model called.
     Raises BadConfig for a phase of no stage.
     """
-    objective, trained = _phase((config, *later), phase)
+    objective, trained = _find_phase((config, *later), phase)
     if out.exists() and not (out / INDEX).is_file() and any(out.iterdir()):
         raise EngineError(
             f"{out} is not empty and holds no model.", "Name a new folder.", reason="NOT_A_MODEL"
         )
-    target, out = out, out.with_name(f"{out.name}.part")
+    final, out = out, out.with_name(f"{out.name}.part")
     shutil.rmtree(out, ignore_errors=True)  # what an interrupted export left
-    names, start = _write_parts(run, out, config, phase), started(run)
+    names, start = _write_components(run, out, config, phase), read_start(run)
     statistics = load_file(run / "whitening.safetensors")
     codec = load_autoencoder(out / "autoencoder", CPU)
     temporal_factor, foregrounds = codec.temporal_factor, foregrounds_of(len(names))
@@ -143,7 +145,7 @@ def export(
             text_tokens=text_tokens(run, config),
             solver=SOLVER,
             shift=SHIFT,
-            guidance_interval=GUIDED,
+            guidance_interval=GUIDANCE_INTERVAL,
             frames_per_stream=1 + (world.frames - 1) // temporal_factor,
             matte_color=MATTE_COLOR,
             frozen_attention="one_way" if objective.one_way else "full",
@@ -152,15 +154,15 @@ def export(
         ),
         out,
     )
-    if target.exists():
-        shutil.rmtree(target)
-    out.rename(target)
+    if final.exists():
+        shutil.rmtree(final)
+    out.rename(final)
 
 
-def _phase(
+def _find_phase(
     stages: Sequence[JointStage | MultiStage], name: str
 ) -> tuple[ObjectiveConfig, JointConfig]:
-    """What a phase was trained with."""
+    """Return the objective and the batches a phase was trained with."""
     known = {
         entry.name: (stage.objective, entry.joint) for stage in stages for entry in stage.phases
     }
@@ -171,11 +173,12 @@ def _phase(
     return known[name]
 
 
-def _write_parts(run: Path, out: Path, config: JointStage, phase: str) -> tuple[str, ...]:
-    """Networks of a run as parts of a checkpoint, in half precision; returns the names of the
-    LayerAdaLN rows.
+def _write_components(run: Path, out: Path, config: JointStage, phase: str) -> tuple[str, ...]:
+    """Write the networks of a run as components of a checkpoint, in half precision.
+
+    Returns the names of the LayerAdaLN rows.
     """
-    weights = averages(run, phase)
+    weights = load_ema(run, phase)
     autoencoder = load_autoencoder(run / "autoencoder" / "model", CPU)
     names = role_names(foregrounds_of(len(weights["layer_modulation"])))
     settings = network_settings(run, config.transformer)

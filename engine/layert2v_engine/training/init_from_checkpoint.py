@@ -1,4 +1,4 @@
-"""Training that starts from a checkpoint: its parts, put where a run folder has its own.
+"""Training that starts from a checkpoint: its components, put where a run folder has its own.
 
 Encoder, matte projection and latent statistics are taken over unchanged, since the transformer
 knows no other latents. The decoders are kept, too, unless the run trains new ones.
@@ -24,21 +24,20 @@ START = "start"
 FREE_SETTINGS = ("rope_max_seq_len",)
 
 
-def adopt(run: Path, checkpoint: str, *, decoders: bool = True) -> None:
-    """Make a run folder in which training goes on from a model folder, or from a shipped model by
-    its name. Does nothing where that was done before.
+def init_from_checkpoint(run: Path, checkpoint: str, *, decoders: bool = True) -> None:
+    """Prepare a run folder in which training goes on from a model; do nothing if it is one.
 
-    decoders: take them over; else the stages `autoencoder` and `matte` train new ones.
-
+    checkpoint: a model folder, or the name of a shipped model.
+    decoders: take them over; else the stages ``autoencoder`` and ``matte`` train new ones.
     Raises ModelNotFound, BadCheckpoint, and BadConfig where the run has begun with something else.
     """
     folder = Path(checkpoint)
     if not folder.is_dir():
         folder = find_models(None).get(checkpoint, folder)
     config = read_index(folder)
-    kept = run / START
-    if kept.exists():
-        if read_index(kept).info.digest != config.info.digest:
+    start = run / START
+    if start.exists():
+        if read_index(start).info.digest != config.info.digest:
             raise BadConfig(f"{run} started from another model.", "Name another run folder.")
         return
     if (run / "autoencoder").exists() or (run / "whitening.safetensors").exists():
@@ -55,17 +54,17 @@ def adopt(run: Path, checkpoint: str, *, decoders: bool = True) -> None:
             ignore=shutil.ignore_patterns("decoder_lora.safetensors"),
         )
         shutil.copy(partial / "matte" / "decoder_lora.safetensors", run / "matte")
-    save_file(_statistics(config, folder), run / "whitening.safetensors")
-    partial.rename(kept)
+    save_file(_latent_statistics(config, folder), run / "whitening.safetensors")
+    partial.rename(start)
 
 
-def started(run: Path) -> CheckpointConfig | None:
-    """What the model that a run started from declares; None for a run that started from nothing."""
+def read_start(run: Path) -> CheckpointConfig | None:
+    """Return the configuration of the model a run started from; None where there is none."""
     return read_index(run / START) if (run / START).exists() else None
 
 
 def network_settings(run: Path, wanted: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of the transformer to train: those of the start, or those `wanted`.
+    """Return the arguments of the transformer to train: those of the start, or ``wanted``.
 
     Raises BadConfig where both are given and differ.
     """
@@ -82,8 +81,8 @@ def network_settings(run: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     return settings | {name: wanted[name] for name in FREE_SETTINGS if name in wanted}
 
 
-def _statistics(config: CheckpointConfig, folder: Path) -> dict[str, torch.Tensor]:
-    """Mean and deviation by role [5, C]."""
+def _latent_statistics(config: CheckpointConfig, folder: Path) -> dict[str, torch.Tensor]:
+    """Return mean and deviation of latents by role, [5, C] each."""
     if missing := [
         role.value for role in StreamRole if role.value not in config.latent_normalization
     ]:

@@ -9,7 +9,7 @@ which is what re-rendering needs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -30,14 +30,15 @@ class ObjectiveConfig:
     )
     coverage_weight: float = 3.0  # extra weight where a layer is not empty
     empty_weight: float = 0.4  # weight of empty parts of foreground, matte and shadow
-    agreement_weight: float = 0.0  # of `agreement_loss`
+    # Weight of ``consistency_loss``.
+    consistency_weight: float = field(default=0.0, metadata={"stored": "agreement_weight"})
     one_way: bool = False  # clean streams see one another only (`frozen_attention` of a checkpoint)
 
 
-_WHOLE = 0.995  # a matte's mean over a token from here on counts as opaque
+_OPAQUE = 0.995  # a matte's mean over a token from here on counts as opaque
 
 
-class Times(NamedTuple):
+class StreamTimes(NamedTuple):
     """Noise level per stream [B, S] in 0..1 and which streams carry loss [B, S]."""
 
     times: Tensor
@@ -45,34 +46,35 @@ class Times(NamedTuple):
 
 
 def clean_subsets(layout: StreamLayout) -> list[list[int]]:
-    """The subsets of streams an artist would freeze: a plate, an actor, an actor with its shadow, a
-    whole comp.
+    """Return the subsets of stream indices an artist would freeze.
+
+    They are a plate, an actor, an actor with its shadow, a whole comp, all layers but one.
     """
     background, composite = layout.index("background"), layout.index("composite")
     subsets = [[background], [composite]]
-    whole = [_layer(layout, number) for number in range(1, layout.foregrounds + 1)]
-    for layer in whole:
+    layers = [_layer(layout, number) for number in range(1, layout.foregrounds + 1)]
+    for layer in layers:
         actor = layer[:2]
         subsets += [actor, [background, *actor]]
         if len(layer) > 2:
             subsets += [layer, [background, layer[2]], [background, *layer]]
-    if len(whole) > 1:  # all layers but one; all actors, for another world
-        for number in range(len(whole)):
-            others = [s for k, layer in enumerate(whole) if k != number for s in layer]
-            subsets += [[background, *others], [background, *others, *whole[number][:2]]]
-        subsets.append([s for layer in whole for s in layer])
+    if len(layers) > 1:  # all layers but one; all actors, for another world
+        for number in range(len(layers)):
+            others = [s for k, layer in enumerate(layers) if k != number for s in layer]
+            subsets += [[background, *others], [background, *others, *layers[number][:2]]]
+        subsets.append([s for layer in layers for s in layer])
     return subsets
 
 
 def _layer(layout: StreamLayout, number: int) -> list[int]:
-    """Foreground, matte and, if it has one, shadow of a foreground."""
+    """Return the stream indices of a foreground, its matte and, if it has one, its shadow."""
     return [s for s, stream in enumerate(layout.streams) if stream.foreground == number]
 
 
 def sample_times(
     batch: int, layout: StreamLayout, config: ObjectiveConfig, rng: torch.Generator
-) -> Times:
-    """Draw noise levels for a batch: shared, or shared over the streams outside a clean subset."""
+) -> StreamTimes:
+    """Sample noise levels for a batch, shared by the streams outside a clean subset, if any."""
     streams = len(layout.streams)
     shared = torch.sigmoid(
         config.time_mean + config.time_std * torch.randn(batch, 1, generator=rng)
@@ -86,12 +88,13 @@ def sample_times(
             level = config.nearly_clean if torch.rand((), generator=rng) < 1 / 3 else 0.0
             times[row, subset] = level
             active[row, subset] = 0.0
-    return Times(times, active)
+    return StreamTimes(times, active)
 
 
 def coverage_weights(layout: StreamLayout, coverage: Tensor, config: ObjectiveConfig) -> Tensor:
-    """Loss weights [B, S, 1, F, h, w] from the coverage of each matte and shadow [B, 2 K, F, h, w],
-    mean 1 per stream.
+    """Return loss weights [B, S, 1, F, h, w] of mean 1 per stream.
+
+    ``coverage`` [B, 2 K, F, h, w] is that of each matte and shadow.
 
     Foreground, matte and shadow are mostly empty; unweighted, a model learns emptiness first.
     """
@@ -106,43 +109,47 @@ def coverage_weights(layout: StreamLayout, coverage: Tensor, config: ObjectiveCo
         else:
             number = stream.foreground or 0
             shadow = stream.role is StreamRole.shadow
-            drawn = coverage[:, 2 * number - 1] if shadow else mattes[:, number]
-            weight = config.empty_weight + config.coverage_weight * drawn
+            layer_coverage = coverage[:, 2 * number - 1] if shadow else mattes[:, number]
+            weight = config.empty_weight + config.coverage_weight * layer_coverage
         per_stream.append(weight)
     weights = torch.stack(per_stream, dim=1)[:, :, None]
     return weights / weights.mean(dim=(0, 2, 3, 4, 5), keepdim=True)
 
 
 def flow_loss(error: Tensor, weights: Tensor, active: Tensor) -> Tensor:
-    """Weighted mean square of the velocity error [B, S, C, F, h, w] over the active streams."""
+    """Return the weighted mean square of the velocity error over the active streams.
+
+    ``error`` is [B, S, C, F, h, w], ``weights`` [B, S, 1, F, h, w], ``active`` [B, S] 0 or 1.
+    """
     weights = weights * active[:, :, None, None, None, None]
     return (error.square() * weights).sum() / weights.expand_as(error).sum().clamp_min(1.0)
 
 
-def agreement_loss(
+def consistency_loss(
     error: Tensor, layout: StreamLayout, coverage: Tensor, deviations: Tensor, active: Tensor
 ) -> Tensor:
-    """Mean square of what the composite errs by other than the layer that alone is seen there.
+    """Return the mean square difference between the errors of composite and visible layer.
 
     Where nothing covers the background, or a foreground covers all, composite and layer show the
     same picture: an error both make costs the artist less than a small one that only one makes,
-    which is seen as a seam or as a false shadow. Arguments as those of `coverage_weights` and
-    `flow_loss`; deviations [S, C] undo the whitening. Shadows count as a difference to be drawn.
+    which is seen as a seam or as a false shadow. ``error`` and ``active`` are those of
+    ``flow_loss``, ``coverage`` that of ``coverage_weights``; ``deviations`` [S, C] undo the
+    normalization of latents.
     """
     error = error * active[:, :, None, None, None, None]
     mattes = coverage[:, 0::2]
     composite = layout.index("composite")
-    total, places = error.new_zeros(()), error.new_zeros(())
+    total, count = error.new_zeros(()), error.new_zeros(())
     for s, stream in enumerate(layout.streams):
         if stream.role not in (StreamRole.background, StreamRole.foreground):
             continue
         number = stream.foreground or 0  # 0 is the background, below all
-        seen = (mattes[:, number:] < 1 - _WHOLE).all(1)
+        visible = (mattes[:, number:] < 1 - _OPAQUE).all(1)
         if number:
-            seen &= mattes[:, number - 1] > _WHOLE
+            visible &= mattes[:, number - 1] > _OPAQUE
         scale = deviations[[composite, s]]
         scale = (scale / scale.square().mean(0).sqrt())[:, :, None, None, None]
         difference = scale[0] * error[:, composite] - scale[1] * error[:, s]
-        total = total + (difference.square().mean(1) * seen).sum()
-        places = places + seen.sum()
-    return total / places.clamp_min(1.0)
+        total = total + (difference.square().mean(1) * visible).sum()
+        count = count + visible.sum()
+    return total / count.clamp_min(1.0)

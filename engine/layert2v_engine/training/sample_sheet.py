@@ -1,6 +1,4 @@
-"""What a transformer in training can do so far: fixed prompts, sampled, decoded and laid out on one
-sheet.
-"""
+"""What a transformer in training can do so far: fixed prompts, sampled and decoded on one sheet."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ import torch
 from torch import Tensor
 
 from layert2v_engine.layout import StreamLayout
-from layert2v_engine.metrics.contact_sheet import checkerboard, save_captioned
+from layert2v_engine.metrics.contact_sheet import foreground_tiles, save_captioned
 from layert2v_engine.model.components import load_autoencoder, load_matte_vae
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.sampling.denoise import denoise
@@ -19,8 +17,8 @@ from layert2v_engine.sampling.guidance import Conditioning, Guidance
 from layert2v_engine.sampling.kv_cache import make_predictor
 from layert2v_engine.sampling.solvers import make_sampler
 from layert2v_engine.stream_codec import LayerFrames, StreamDecoder, decode_layers
-from layert2v_engine.training.data import StreamWhitening
-from layert2v_engine.training.joint_phase import JointConfig, Material
+from layert2v_engine.training.joint_phase import JointConfig, TrainingData
+from layert2v_engine.training.latents import StreamNormalization
 from layert2v_engine.world.text.captions import captions_for
 
 ROWS = 8
@@ -28,40 +26,41 @@ MATTE_COLOR = 0.5  # what the world's foreground stream is drawn over
 STEPS, GUIDANCE, SHIFT, SEED = 16, 1.5, 2.0, 1
 SOLVER = "stochastic"
 # Noise levels that are guided: what is drawn, not its fine detail, in which guided streams disagree
-# (docs/decisions/0059-larger-pictures-from-the-same-latents.md).
-GUIDED = (0.5, 1.0)
+# (docs/decisions/0059-decoder-with-temporal-context.md).
+GUIDANCE_INTERVAL = (0.5, 1.0)
 
 
-def load_decoder(run: Path, whitening: StreamWhitening, layout: StreamLayout) -> StreamDecoder:
-    """The decoders a run folder holds: colour, and the one adapted to mattes, where the statistics
-    are.
-    """
-    color = load_autoencoder(run / "autoencoder" / "model", whitening.mean.device)
+def load_decoder(
+    run: Path, normalization: StreamNormalization, layout: StreamLayout
+) -> StreamDecoder:
+    """Return a run folder's decoders, color and matte, on the device of the statistics."""
+    color = load_autoencoder(run / "autoencoder" / "model", normalization.mean.device)
     opacity = load_matte_vae(color, run / "matte")
-    own = whitening.of(layout)
+    own = normalization.of(layout)
     return StreamDecoder(color, opacity, own.mean, own.std)
 
 
-def layer_row(frames: list[LayerFrames], row: int) -> Tensor:
-    """The pictures [3 + 3 K + 1, 3, H, W] of one sheet row: first and last frame, then the layers
-    of the first, and what they add up to.
+def layer_tiles(groups: list[LayerFrames], row: int) -> Tensor:
+    """Return the pictures [3 + 3 K + 1, 3, H, W] in 0..1 of one sheet row.
+
+    They are the first and last frame of the composite, then of the first frame the background, the
+    tiles of K foregrounds, and the layers over one another.
     """
-    first, last = frames[0], frames[-1]
+    first, last = groups[0], groups[-1]
     background = first.background[row, :, 0]
     pictures = [first.composite[row, :, 0], last.composite[row, :, -1], background]
-    checker = checkerboard(*background.shape[-2:])
     over = background
-    for actor in first.foregrounds:
-        color, alpha = actor.color[row, :, 0], actor.alpha[row, :, 0]
-        shadow = torch.zeros_like(alpha) if actor.shadow is None else actor.shadow[row, :, 0]
-        flat = [color * alpha + checker * (1 - alpha), alpha, shadow]
-        pictures += [picture.expand(3, -1, -1) for picture in flat]
+    for foreground in first.foregrounds:
+        pictures += foreground_tiles(foreground, row, 0)
+        color, alpha = foreground.color[row, :, 0], foreground.alpha[row, :, 0]
+        cast = foreground.shadow
+        shadow = torch.zeros_like(alpha) if cast is None else cast[row, :, 0]
         over = color * alpha + over * (1 - shadow) * (1 - alpha)
     return torch.stack([*pictures, over])
 
 
-def columns(foregrounds: int) -> tuple[str, ...]:
-    """The headings of `layer_row`."""
+def column_titles(foregrounds: int) -> tuple[str, ...]:
+    """Return the titles of the pictures of ``layer_tiles``."""
     layers = [
         f"{what} {k}".removesuffix(" 1")
         for k in range(1, foregrounds + 1)
@@ -70,11 +69,11 @@ def columns(foregrounds: int) -> tuple[str, ...]:
     return ("composite", "last frame", "background", *layers, "over")
 
 
-class SheetSampler:
-    """Samples the prompts of the first held-out scenes; satisfies `joint.Sampler`."""
+class SampleSheetWriter:
+    """Writes samples of the first held-out scenes' prompts; a ``joint_phase.SheetWriter``."""
 
-    def __init__(self, run: Path, material: Material) -> None:
-        self.run, self.material = run, material
+    def __init__(self, run: Path, data: TrainingData) -> None:
+        self.run, self.data = run, data
 
     @torch.no_grad()
     def __call__(
@@ -86,15 +85,15 @@ class SheetSampler:
     ) -> None:
         foregrounds = config.foregrounds
         for count in foregrounds:
-            scenes = self.material.scenes[count]
-            prompts = [captions_for(scene) for scene in scenes.held_out.scenes[:ROWS]]
-            decoder = load_decoder(self.run, self.material.whitening, scenes.layout)
+            group = self.data.groups[count]
+            prompts = [captions_for(scene) for scene in group.held_out.scenes[:ROWS]]
+            decoder = load_decoder(self.run, self.data.normalization, group.layout)
             latents = self._sample(model, (count, config), prompts, frame)
-            groups = decode_layers(latents, scenes.layout, decoder, matte_color=MATTE_COLOR)
-            frames = [group.cpu() for group in groups]
-            rows = [layer_row(frames, row) for row in range(len(prompts))]
+            decoded = decode_layers(latents, group.layout, decoder, matte_color=MATTE_COLOR)
+            groups = [frames.cpu() for frames in decoded]
+            rows = [layer_tiles(groups, row) for row in range(len(prompts))]
             own = path if len(foregrounds) == 1 else path.with_stem(f"{path.stem}_{count}fg")
-            save_captioned(rows, [words[0] for words in prompts], columns(count), own)
+            save_captioned(rows, [words[0] for words in prompts], column_titles(count), own)
 
     def _sample(
         self,
@@ -103,20 +102,20 @@ class SheetSampler:
         prompts: Sequence[Sequence[str]],
         frame: int | None,
     ) -> Tensor:
-        (count, config), texts = what, self.material.texts
-        scenes = self.material.scenes[count]
-        _, streams, channels, frames, height, width = scenes.latents.latents.shape
+        (count, config), captions = what, self.data.captions
+        group = self.data.groups[count]
+        _, streams, channels, frames, height, width = group.train.latents.shape
         shape = (len(prompts), streams, channels, 1 if frame else frames, height, width)
         generator = torch.Generator().manual_seed(SEED)
         noise = torch.randn(shape, generator=generator)
         predict = make_predictor(
             model,
-            scenes.layout,
+            group.layout,
             (),
             attention="full",
             routing=config.routing,
             frame_offset=frame or 0,
-            frames_per_stream=self.material.stride,
+            frames_per_stream=self.data.stride,
             autocast=torch.bfloat16,
         )
         return denoise(
@@ -128,7 +127,7 @@ class SheetSampler:
                 shift=SHIFT,
                 noise_source=lambda _: torch.randn(shape, generator=generator),
             ),
-            Conditioning(*texts.batch(prompts)),
-            Conditioning(*texts.batch([("",) * len(row) for row in prompts])),
-            Guidance(scale=1.0 if config.guidance else GUIDANCE, interval=GUIDED),
+            Conditioning(*captions.batch(prompts)),
+            Conditioning(*captions.batch([("",) * len(row) for row in prompts])),
+            Guidance(scale=1.0 if config.guidance else GUIDANCE, interval=GUIDANCE_INTERVAL),
         )

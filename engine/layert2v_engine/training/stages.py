@@ -1,5 +1,6 @@
-"""Stage 1 in a run folder: world, pixels, autoencoder and matte adaptation, each from its own TOML
-file.
+"""Stage 1 in a run folder: world, clips, autoencoder and matte adaptation.
+
+Each stage has its own TOML file.
 
 A run folder holds everything: world/, clips, autoencoder/, matte/, latents, one folder per phase of
 the joint stage. Every stage skips what an earlier call finished and resumes what it left;
@@ -23,11 +24,12 @@ from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.components import DECODER_LORA as LORA
 from layert2v_engine.model.components import load_matte_projection
 from layert2v_engine.model.matte_adapter import MatteProjection, lora_state
-from layert2v_engine.training.autoencoder_phase import ChunkConfig, DecoderPhase, MattePhase, fit
-from layert2v_engine.training.data import HELD_OUT_SEED, ClipSet, cores, render_clips
+from layert2v_engine.training.autoencoder_phase import DecoderPhase, MattePhase
+from layert2v_engine.training.chunks import ChunkConfig, fit_encoder
 from layert2v_engine.training.init_from_checkpoint import START
 from layert2v_engine.training.trainer import Phase, Trainer, TrainerConfig
 from layert2v_engine.world.clips import build_bank
+from layert2v_engine.world.dataset import HELD_OUT_SEED, ClipSet, core_count, render_clips
 from layert2v_engine.world.text.vocabulary import V0, Selection
 
 logger = logging.getLogger(__name__)
@@ -56,12 +58,12 @@ class ClipCounts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AutoencoderStage:
-    """autoencoder.toml"""
+    """Settings in autoencoder.toml."""
 
     world: WorldConfig = field(default_factory=WorldConfig)
     clips: ClipCounts = field(default_factory=ClipCounts)
     # The latents of the model the run starts from, and a new decoder, or its own to go on with.
-    codes_of_start: bool = False
+    reuse_latents_of_init: bool = field(default=False, metadata={"stored": "codes_of_start"})
     autoencoder: dict[str, Any] = field(default_factory=dict)
     chunks: ChunkConfig = field(default_factory=ChunkConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -69,7 +71,7 @@ class AutoencoderStage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MatteStage:
-    """matte.toml"""
+    """Settings in matte.toml."""
 
     plain: bool = False  # no adaptation: mattes are colour to the decoder, an ablation
     rank: int = 16
@@ -81,62 +83,67 @@ class MatteStage:
 def run_autoencoder(
     run: Path, config: AutoencoderStage, budget_s: float | None, device: torch.device = CPU
 ) -> None:
-    """World, pixels, linear fit, decoder."""
+    """Render world and clips, fit the linear encoder, train the decoder."""
     folder = run / "autoencoder"
-    if _carried(folder, "model"):
-        _pixels(run, config)
+    if _is_imported(folder, "model"):
+        _prepare_clips(run, config)
         return
-    clips, held_out = (each.to(device) for each in _pixels(run, config))
+    clips, held_out = (each.to(device) for each in _prepare_clips(run, config))
     if not (folder / "fit").exists():
-        _fit(run, config, clips, device).save_pretrained(folder / "fit")
-    autoencoder = _loaded(folder / "fit").to(device)
+        _init_autoencoder(run, config, clips, device).save_pretrained(folder / "fit")
+    autoencoder = _load_autoencoder(folder / "fit").to(device)
     phase = DecoderPhase(autoencoder, clips, held_out, config.chunks)
     train_phase(phase, config.trainer, folder, budget_s)
     autoencoder.save_pretrained(folder / "model")
 
 
-def _fit(
+def _init_autoencoder(
     run: Path, config: AutoencoderStage, clips: ClipSet, device: torch.device
 ) -> PatchAutoencoder:
-    """An autoencoder whose encoder is final and whose decoder is linear, or begins with one that is
-    there.
-    """
+    """Return an autoencoder with its final encoder, and a linear or an initial decoder."""
     autoencoder = PatchAutoencoder(**config.autoencoder).to(device)
-    folder = made_folder(run / "autoencoder")
-    if config.codes_of_start:
-        there = _loaded(needed_from(run / START / "autoencoder", "joint, with a `start`,"))
-        if _settings(there) == _settings(autoencoder):
-            return there.to(device)
-        autoencoder.match_latents_of(there.to(device))
+    folder = ensure_folder(run / "autoencoder")
+    if config.reuse_latents_of_init:
+        init = _load_autoencoder(
+            require_stage(run / START / "autoencoder", "joint, with a `start`,")
+        )
+        if _architecture(init) == _architecture(autoencoder):
+            return init.to(device)
+        autoencoder.match_latents_of(init.to(device))
     else:
-        save_file({"component_std": fit(autoencoder, clips)}, folder / "components.safetensors")
+        save_file(
+            {"component_std": fit_encoder(autoencoder, clips)}, folder / "components.safetensors"
+        )
     return autoencoder
 
 
-def _settings(autoencoder: PatchAutoencoder) -> dict[str, Any]:
-    """What says which weights fit into it; files know lists where code has tuples."""
+def _architecture(autoencoder: PatchAutoencoder) -> dict[str, Any]:
+    """Return the settings that decide which weights fit; files know lists, code tuples."""
     names = inspect.signature(PatchAutoencoder).parameters
     settings = {name: autoencoder.config[name] for name in names}
     return settings | {"decoder_widths": tuple(settings["decoder_widths"])}
 
 
-def _loaded(folder: Path) -> PatchAutoencoder:
+def _load_autoencoder(folder: Path) -> PatchAutoencoder:
     return PatchAutoencoder.from_pretrained(folder, use_safetensors=True).float()
 
 
 def run_matte(
     run: Path, config: MatteStage, budget_s: float | None, device: torch.device = CPU
 ) -> None:
-    """Projection and decoder LoRA on the frozen autoencoder; with the latents of a start, its
-    projection stays.
+    """Train projection and decoder LoRA on the frozen autoencoder.
+
+    With the latents of an initial model its projection stays as it is.
     """
     folder = run / "matte"
-    if _carried(folder, LORA):
+    if _is_imported(folder, LORA):
         return
     if config.plain:
-        made_folder(folder)
+        ensure_folder(folder)
         return
-    autoencoder = _loaded(needed_from(run / "autoencoder" / "model", "autoencoder")).to(device)
+    autoencoder = _load_autoencoder(require_stage(run / "autoencoder" / "model", "autoencoder")).to(
+        device
+    )
     projection = load_matte_projection(run / START / "matte", device)
     clips, held_out = (
         ClipSet.load(run / f"{name}.safetensors").to(device) for name in ("clips", "held_out")
@@ -156,6 +163,10 @@ def run_matte(
 
 
 def train_phase(phase: Phase, config: TrainerConfig, folder: Path, budget_s: float | None) -> None:
+    """Train a phase, or go on with it, and leave the averaged weights in its model.
+
+    ``budget_s`` seconds replace those of ``config``.
+    """
     trainer = Trainer(
         phase, config if budget_s is None else replace(config, budget_s=budget_s), folder
     )
@@ -164,17 +175,17 @@ def train_phase(phase: Phase, config: TrainerConfig, folder: Path, budget_s: flo
             "phase=%s resumed step=%d spent_s=%.0f", phase.name, trainer.step, trainer.spent_s
         )
     trainer.run()
-    trainer.apply_average()
+    trainer.apply_ema()
     phase.model.eval()
 
 
-def _carried(folder: Path, result: str) -> bool:
-    """Whether a stage came here finished, without the state it could be trained on from."""
+def _is_imported(folder: Path, result: str) -> bool:
+    """Return whether a finished stage came here without a state to go on from."""
     return (folder / result).exists() and not (folder / "state.json").exists()
 
 
 def build_world(run: Path, world: WorldConfig) -> None:
-    """Render the bank of figures and plates, unless it is there."""
+    """Render the bank of subjects and plates, unless it is there."""
     if (run / "world").exists():
         return
     partial = run / "world.part"
@@ -185,13 +196,13 @@ def build_world(run: Path, world: WorldConfig) -> None:
         height=world.height,
         creatures_per_species=world.creatures_per_species,
         plates_per_scene=world.plates_per_scene,
-        processes=cores(world.processes),
+        processes=core_count(world.processes),
         report=report,
     )
     partial.rename(run / "world")
 
 
-def _pixels(run: Path, config: AutoencoderStage) -> tuple[ClipSet, ClipSet]:
+def _prepare_clips(run: Path, config: AutoencoderStage) -> tuple[ClipSet, ClipSet]:
     world = config.world
     build_world(run, world)
     sets = {}
@@ -215,11 +226,13 @@ def _pixels(run: Path, config: AutoencoderStage) -> tuple[ClipSet, ClipSet]:
 
 
 def report(what: str, done: int, total: int) -> None:
+    """Log the progress of a preparation about every 500 items."""
     if done == total or done % 500 < 20:
         logger.info("prepare=%s done=%d/%d", what, done, total)
 
 
-def needed_from(path: Path, stage: str) -> Path:
+def require_stage(path: Path, stage: str) -> Path:
+    """Return ``path``; raise MissingStage, naming its ``stage``, where it does not exist."""
     if not path.exists():
         raise MissingStage(
             f"{path} is missing.", f"Train the stage `{stage}` in this run folder first."
@@ -227,6 +240,7 @@ def needed_from(path: Path, stage: str) -> Path:
     return path
 
 
-def made_folder(folder: Path) -> Path:
+def ensure_folder(folder: Path) -> Path:
+    """Return ``folder``, created where it did not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     return folder

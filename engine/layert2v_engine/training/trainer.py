@@ -1,9 +1,8 @@
-"""The loop every stage shares: a time budget, Muon and AdamW, an averaged copy of the weights,
-resume, logs.
+"""The loop every stage shares: time budget, Muon and AdamW, averaged weights, resume, logs.
 
-A `Phase` says what to learn; the trainer knows nothing of video or text. Learning rates follow the
-share of the budget that is spent, so the same phase runs for a minute as a rehearsal or for hours.
-State is safetensors and JSON.
+A ``Phase`` says what to learn; the trainer knows nothing of video or text. Learning rates
+follow the spent share of the budget, so the same phase runs for a minute as a rehearsal or for
+hours. State is safetensors and JSON.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainerConfig:
-    """How one phase is optimised. `budget_s` counts training time, not validation or samples.
+    """How one phase is optimised. ``budget_s`` counts training time, not validation or samples.
 
-    With `steps` a phase takes so many, however long that is: for trainings that are compared.
+    With ``steps`` a phase takes so many, however long that is: for trainings that are compared.
     """
 
     budget_s: float = 60.0
@@ -51,26 +50,26 @@ class TrainerConfig:
 
 
 class Phase(Protocol):
-    """Something to learn."""
+    """One training task: a model, its loss and its validation."""
 
     name: str
     model: nn.Module  # its parameters that require gradients are trained
 
-    def loss(self, step: int, share: float) -> Tensor:
-        """The loss of the next batch; `share` is the spent part of the budget in 0..1."""
+    def loss(self, step: int, progress: float) -> Tensor:
+        """Return the loss of the next batch; ``progress`` is the spent part of the budget, 0..1."""
 
     def reseed(self, step: int) -> None:
-        """Draw other batches than those before `step`: a resumed run must not repeat its start."""
+        """Sample other batches than before ``step``: a resumed run must not repeat its start."""
 
     def validate(self) -> dict[str, float]:
-        """Figures on held-out material, called with the averaged weights in place."""
+        """Return metrics on held-out data; called with the averaged weights in place."""
 
     def sample(self, path: Path) -> None:
-        """A picture of what the averaged weights can do, written to `path` (PNG)."""
+        """Write a picture of what the averaged weights can do to ``path`` (PNG)."""
 
 
-class Stopped(Exception):
-    """The run was asked to stop; its state is saved and `--resume` goes on from there."""
+class TrainingInterrupted(Exception):
+    """The run was asked to stop; its state is saved and the same command goes on from there."""
 
 
 class Trainer:
@@ -80,20 +79,21 @@ class Trainer:
         self.phase, self.config, self.folder = phase, config, folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.parameters = {n: p for n, p in phase.model.named_parameters() if p.requires_grad}
-        self.average = {n: p.detach().clone() for n, p in self.parameters.items()}
+        self.ema = {n: p.detach().clone() for n, p in self.parameters.items()}
         self.optimizers = _optimizers(self.parameters, config)
         self._base_lrs = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
         self.step, self.spent_s = 0, 0.0
         self.writer = SummaryWriter(str(folder / "tensorboard"))
 
     def run(self) -> None:
-        """Train, validate and save; raises `Stopped` after a termination signal, with the state
-        saved.
+        """Train, validate and save.
+
+        Raises TrainingInterrupted after a termination signal, with the state saved.
         """
         last_validated = last_saved = self.spent_s
         losses: list[Tensor] = []
-        with _termination() as terminated:
-            while self._share() < 1:
+        with _watch_termination() as terminated:
+            while self._progress() < 1:
                 began = time.monotonic()
                 losses.append(self._step())
                 self.spent_s += time.monotonic() - began
@@ -102,7 +102,7 @@ class Trainer:
                     losses = []
                 if terminated():
                     self.save()
-                    raise Stopped(f"{self.phase.name} stopped at step {self.step}")
+                    raise TrainingInterrupted(f"{self.phase.name} stopped at step {self.step}")
                 if self.spent_s - last_saved > self.config.save_every_s:
                     last_saved = self.spent_s
                     self.save()
@@ -112,18 +112,16 @@ class Trainer:
         self.save()
         self._validate("final")
 
-    def apply_average(self) -> None:
-        """Leave the averaged weights in the model: what is exported and what a next phase starts
-        from.
-        """
+    def apply_ema(self) -> None:
+        """Leave the averaged weights in the model, to be exported or trained on."""
         with torch.no_grad():
             for name, parameter in self.parameters.items():
-                parameter.copy_(self.average[name])
+                parameter.copy_(self.ema[name])
 
     def save(self) -> None:
-        """Weights, averages and optimiser state, replaced atomically."""
+        """Write weights, averages and optimizer state, each file as a whole."""
         tensors = {f"model.{n}": p.detach() for n, p in self.parameters.items()}
-        tensors |= {f"average.{n}": p for n, p in self.average.items()}
+        tensors |= {f"average.{n}": p for n, p in self.ema.items()}
         for i, optimizer in enumerate(self.optimizers):
             for row, entries in optimizer.state_dict()["state"].items():
                 tensors |= {
@@ -136,10 +134,10 @@ class Trainer:
             temporary.write_text(json.dumps(counters))
 
     def resume(self) -> bool:
-        """Go on from `save`; false when there is nothing to go on from.
+        """Go on from what ``save`` wrote; return False where there is nothing.
 
-        Of a run that was packed for a journey only the averages are left: they are the weights, and
-        the optimisers start anew.
+        A run that was packed for another machine has only the averages: they are the weights, and
+        the optimizers start anew.
         """
         if not (self.folder / "state.json").exists():
             return False
@@ -149,36 +147,36 @@ class Trainer:
         tensors = load_file(self.folder / "state.safetensors")
         with torch.no_grad():
             for name, parameter in self.parameters.items():
-                average = tensors[f"average.{name}"]
-                parameter.copy_(tensors.get(f"model.{name}", average))
-                self.average[name].copy_(average)
+                ema = tensors[f"average.{name}"]
+                parameter.copy_(tensors.get(f"model.{name}", ema))
+                self.ema[name].copy_(ema)
         for i, optimizer in enumerate(self.optimizers):
             state = optimizer.state_dict()
             for key, value in tensors.items():
-                kind, _, rest = key.partition(".")
-                if kind == "optimizer" and rest.startswith(f"{i}."):
-                    _, row, entry = rest.split(".", 2)
+                kind, _, others = key.partition(".")
+                if kind == "optimizer" and others.startswith(f"{i}."):
+                    _, row, entry = others.split(".", 2)
                     state["state"].setdefault(int(row), {})[entry] = value
             optimizer.load_state_dict(state)
         return True
 
-    def _share(self) -> float:
-        """How much of the phase is done, in 0..1."""
-        done, whole = (
+    def _progress(self) -> float:
+        """Return how much of the phase is done, in 0..1."""
+        finished, total = (
             (self.step, self.config.steps)
             if self.config.steps
             else (self.spent_s, self.config.budget_s)
         )
-        return 1.0 if done >= whole else done / whole
+        return 1.0 if finished >= total else finished / total
 
     def _step(self) -> Tensor:
-        share = self._share()
-        factor = _lr_factor(self.step, share, self.config)
-        for optimizer, bases in zip(self.optimizers, self._base_lrs, strict=True):
-            for group, base in zip(optimizer.param_groups, bases, strict=True):
+        progress = self._progress()
+        factor = _lr_factor(self.step, progress, self.config)
+        for optimizer, base_lrs in zip(self.optimizers, self._base_lrs, strict=True):
+            for group, base in zip(optimizer.param_groups, base_lrs, strict=True):
                 group["lr"] = base * factor
             optimizer.zero_grad(set_to_none=True)
-        loss = self.phase.loss(self.step, share)
+        loss = self.phase.loss(self.step, progress)
         loss.backward()
         nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip_norm)
         for optimizer in self.optimizers:
@@ -188,9 +186,7 @@ class Trainer:
             self.config.ema, (self.step + 1) / (self.step + 20)
         )  # short memory at the start
         with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.average.values()), list(self.parameters.values()), 1 - decay
-            )
+            torch._foreach_lerp_(list(self.ema.values()), list(self.parameters.values()), 1 - decay)
         return loss.detach()
 
     def _log(self, losses: list[Tensor]) -> None:
@@ -203,24 +199,24 @@ class Trainer:
         )  # fmt: skip
 
     def _validate(self, tag: str) -> None:
-        with self._averaged(), torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            figures = self.phase.validate()
+        with self._ema_weights(), torch.no_grad(), torch.compiler.set_stance("force_eager"):
+            metrics = self.phase.validate()
             self.phase.sample(self.folder / f"sample_{tag}.png")
-        for name, value in figures.items():
+        for name, value in metrics.items():
             self.writer.add_scalar(f"{self.phase.name}/{name}", value, self.step)
         self.writer.flush()
         with (self.folder / "validation.jsonl").open("a") as log:
             log.write(
-                json.dumps({"step": self.step, "spent_s": round(self.spent_s), **figures}) + "\n"
+                json.dumps({"step": self.step, "spent_s": round(self.spent_s), **metrics}) + "\n"
             )
-        rounded = {k: round(v, 4) for k, v in figures.items()}
+        rounded = {k: round(v, 4) for k, v in metrics.items()}
         logger.info("phase=%s step=%d validation=%s", self.phase.name, self.step, rounded)
 
     @contextmanager
-    def _averaged(self) -> Iterator[None]:
+    def _ema_weights(self) -> Iterator[None]:
         current = {n: p.detach().clone() for n, p in self.parameters.items()}
         self.phase.model.eval()
-        self.apply_average()
+        self.apply_ema()
         try:
             yield
         finally:
@@ -233,16 +229,16 @@ class Trainer:
 def _optimizers(
     parameters: dict[str, nn.Parameter], config: TrainerConfig
 ) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the transformer blocks when asked for, AdamW for the rest."""
+    """Return Muon for the matrices of the transformer blocks if wanted, AdamW for the rest."""
     matrices = [
         p for n, p in parameters.items() if p.dim() == 2 and "blocks." in n and config.muon_lr > 0
     ]
-    taken = {id(p) for p in matrices}
-    rest = [p for p in parameters.values() if id(p) not in taken]
-    on_gpu = all(p.is_cuda for p in rest)  # where one kernel for all tensors pays
+    muon_ids = {id(p) for p in matrices}
+    others = [p for p in parameters.values() if id(p) not in muon_ids]
+    on_gpu = all(p.is_cuda for p in others)  # where one kernel for all tensors pays
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(
-            rest,
+            others,
             config.lr,
             betas=(0.9, 0.98),
             weight_decay=config.weight_decay,
@@ -257,25 +253,25 @@ def _optimizers(
     return optimizers
 
 
-def _lr_factor(step: int, share: float, config: TrainerConfig) -> float:
+def _lr_factor(step: int, progress: float, config: TrainerConfig) -> float:
     warmup = min(1.0, (step + 1) / max(config.warmup_steps, 1))
-    if share < config.flat_share:
+    if progress < config.flat_share:
         return warmup
-    return warmup * max(0.02, (1 - share) / (1 - config.flat_share))
+    return warmup * max(0.02, (1 - progress) / (1 - config.flat_share))
 
 
 @contextmanager
-def _termination() -> Iterator[Callable[[], bool]]:
-    """Turns SIGINT and SIGTERM into a flag for as long as the block runs."""
-    asked = False
+def _watch_termination() -> Iterator[Callable[[], bool]]:
+    """Turn SIGINT and SIGTERM into a flag for as long as the block runs."""
+    requested = False
 
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
+    def request_stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal requested
+        requested = True
 
-    previous = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    previous = {s: signal.signal(s, request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: asked
+        yield lambda: requested
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -63,7 +63,7 @@ class ArtifactServiceServicer(object):
 
     def WriteArtifact(self, request_iterator, context):
         """Takes a file: begin, chunks in order from the committed size, finish. What arrived stays when
-        the line is cut; QueryWrite tells from where to go on.
+        the connection is lost; QueryWrite tells from where to go on.
         DATA_LOSS where a chunk or the whole does not match its checksum.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -77,7 +77,7 @@ class ArtifactServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FindFiles(self, request, context):
-        """Which files need not be brought again: those of the caller's own jobs and uploads are here.
+        """Which files need not be uploaded again: those of the caller's own jobs and uploads are here.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

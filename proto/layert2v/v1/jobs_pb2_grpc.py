@@ -54,8 +54,8 @@ class JobServiceServicer(object):
     def CreateJob(self, request, context):
         """Adds a job to the queue and returns at once. The same request_id returns the first job in its
         present state, so a call whose answer was lost can be repeated.
-        INVALID_ARGUMENT with violations where the wish cannot be carried out, or where the same
-        request_id came with another wish. FAILED_PRECONDITION where files are missing: bring them
+        INVALID_ARGUMENT with violations where the request cannot be carried out, or where the same
+        request_id came with another request. FAILED_PRECONDITION where files are missing: upload them
         with ArtifactService.WriteArtifact and repeat the call. NOT_FOUND where a source is gone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -85,7 +85,7 @@ def job_to_message(job: Job, *, max_attempts: int, local_path: str = "") -> jobs
 
 def request_from_message(request: jobs_pb2.CreateJobRequest) -> JobRequest:
     """Return the request of a call. Raises ``InvalidArgument`` and ``JobNotFound``."""
-    if request.WhichOneof("wish") != "rerender":
+    if request.WhichOneof("request") != "rerender":
         return spec_from_message(request.spec)
     rerender = request.rerender
     if rerender.WhichOneof("source") is None:

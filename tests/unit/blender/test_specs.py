@@ -25,7 +25,7 @@ class Collection(dict[str, Any]):
 
 
 def scene(**fields: Any) -> Any:
-    """A scene whose panel is filled with ``fields``."""
+    """Return a scene whose panel is filled with ``fields``."""
     panel = {
         "prompt": " a fox ", "background": "", "negative": "", "foregrounds": Collection(),
         "size_from_scene": True, "width": 64, "height": 64, "frames": 0, "seed": "",

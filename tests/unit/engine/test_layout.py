@@ -1,4 +1,4 @@
-"""Streams, their order, and who hears which prompt."""
+"""Streams, their order, and the prompts each attends to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_scene_may_do_without_shadows_or_foregrounds() -> None:
     assert StreamLayout.for_foregrounds(0).names == ("composite", "background")
 
 
-def test_each_stream_hears_the_global_prompt_and_its_own() -> None:
+def test_each_stream_attends_to_the_global_prompt_and_its_own() -> None:
     layout = StreamLayout.for_foregrounds(2, shadows=False)
     assert layout.prompts == ("global", "foreground_01", "foreground_02", "background")
     assert layout.attended_prompts == ((0, 1, 2, 3), (0, 3), (0, 1), (0, 1), (0, 2), (0, 2))

@@ -35,7 +35,7 @@ def test_decoding_group_by_group_equals_decoding_each_latent_frame_apart(
     torch.testing.assert_close(whole[:, :, 5:].mean(2, keepdim=True), last)
 
 
-def test_a_decoder_sees_a_latent_frame_and_its_neighbours_only() -> None:
+def test_a_decoder_sees_a_latent_frame_and_its_context_only() -> None:
     torch.manual_seed(0)
     model = PatchAutoencoder(6, decoder_widths=(16, 8), decoder_blocks=1, neighbours=1)
     torch.nn.init.normal_(model.decoder.head.weight, std=0.1)
@@ -49,7 +49,7 @@ def test_a_decoder_sees_a_latent_frame_and_its_neighbours_only() -> None:
 
 
 @pytest.mark.parametrize("neighbours", [0, 1])
-def test_codes_can_be_those_of_the_picture_scaled_down(
+def test_latents_can_match_those_of_the_video_scaled_down(
     autoencoder: PatchAutoencoder, neighbours: int
 ) -> None:
     autoencoder.fit_encoder(torch.randn(500, 768) * torch.linspace(3, 0.01, 768))
@@ -58,14 +58,14 @@ def test_codes_can_be_those_of_the_picture_scaled_down(
     )
     large.match_latents_of(autoencoder)
     small = video()
-    grown = small.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    enlarged = small.repeat_interleave(2, -1).repeat_interleave(2, -2)
     with torch.no_grad():
-        codes = large.encode_video(grown)
-        torch.testing.assert_close(codes, autoencoder.encode_video(small), atol=1e-4, rtol=1e-4)
-        assert decode_video(large, codes).shape == grown.shape
+        latents = large.encode_video(enlarged)
+        torch.testing.assert_close(latents, autoencoder.encode_video(small), atol=1e-4, rtol=1e-4)
+        assert decode_video(large, latents).shape == enlarged.shape
 
 
-def test_codes_of_another_kind_are_refused(autoencoder: PatchAutoencoder) -> None:
+def test_latents_of_another_kind_are_refused(autoencoder: PatchAutoencoder) -> None:
     with pytest.raises(ValueError, match="cannot match the latents"):
         PatchAutoencoder(8, spatial_factor=16).match_latents_of(autoencoder)
 

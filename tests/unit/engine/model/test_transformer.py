@@ -50,7 +50,7 @@ def scene() -> tuple[Tensor, Tensor]:
 def on_one_clip(
     stock: WanTransformer3DModel, latents: Tensor, time: Tensor, text: Tensor
 ) -> Tensor:
-    """Stock Wan on the streams laid one after another, hearing all prompts."""
+    """Stock Wan on the streams laid one after another, attending to all prompts."""
     clip = latents.transpose(1, 2).flatten(2, 3)
     out: Tensor = stock(clip, time, text.flatten(1, 2), return_dict=False)[0]
     return out.unflatten(2, latents.shape[1:4:2]).transpose(1, 2)
@@ -259,14 +259,14 @@ def test_a_low_rank_adapter_trains_alone_and_is_saved(pair, scene, tmp_path) -> 
 
 
 @torch.no_grad()
-def test_frozen_streams_do_not_see_what_is_drawn(pair, scene) -> None:
+def test_frozen_streams_do_not_see_active_ones(pair, scene) -> None:
     (_, layered), (latents, _) = pair, scene
     frozen = torch.tensor([[False, True, False, True], [False, False, False, True]])
     other = latents.clone()
-    other[:, [0, 2]] += 1.0  # drawn in both samples
-    kept, changed = (forward(layered, (x, scene[1]), frozen=frozen) for x in (latents, other))
-    torch.testing.assert_close(kept[0, [1, 3]], changed[0, [1, 3]], atol=1e-6, rtol=0)
-    assert not torch.allclose(kept[1, 1], changed[1, 1])
+    other[:, [0, 2]] += 1.0  # active in both samples
+    before, after = (forward(layered, (x, scene[1]), frozen=frozen) for x in (latents, other))
+    torch.testing.assert_close(before[0, [1, 3]], after[0, [1, 3]], atol=1e-6, rtol=0)
+    assert not torch.allclose(before[1, 1], after[1, 1])
     everything = forward(layered, scene, frozen=torch.zeros_like(frozen))
     torch.testing.assert_close(everything, forward(layered, scene), atol=1e-6, rtol=0)
 
@@ -275,8 +275,8 @@ def test_training_attention_equals_inference_attention_one_way(pair, scene) -> N
     frozen = torch.tensor([[False, True, False, True], [False, False, False, True]])
     trained = forward(pair[1], scene, frozen=frozen)
     with torch.no_grad():
-        drawn = forward(pair[1], scene, frozen=frozen)
-    torch.testing.assert_close(trained.detach(), drawn, atol=2e-6, rtol=0)
+        inferred = forward(pair[1], scene, frozen=frozen)
+    torch.testing.assert_close(trained.detach(), inferred, atol=2e-6, rtol=0)
 
 
 def test_positions_beyond_the_table_are_named(pair) -> None:

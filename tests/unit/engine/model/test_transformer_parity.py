@@ -104,7 +104,7 @@ def test_parity_of_a_long_context(record: Record) -> None:
 
 @torch.no_grad()
 def test_parity_without_prompt_lengths(record: Record) -> None:
-    """All streams hear all tokens, the zero padding up to `text_len` too."""
+    """All streams attend to all tokens, the zero padding up to `text_len` too."""
     network, given = record.network(), record.tensors
     states = torch.zeros(2, 1, record.meta["config"]["text_len"], 48)
     for row in range(2):
@@ -117,13 +117,13 @@ def test_parity_without_prompt_lengths(record: Record) -> None:
     torch.testing.assert_close(ours, given["out.no_prompt_lens"], **TOLERANCE)
 
 
-def test_parity_of_who_hears_what(record: Record) -> None:
+def test_parity_of_attended_prompts(record: Record) -> None:
     given = record.tensors
     for row, lengths in enumerate(given["in.prompt_lens"].tolist()):
         owner = [k for k, length in enumerate(lengths) for _ in range(length)]
-        for stream, heard in enumerate(LAYOUT.attended_prompts):
+        for stream, prompts in enumerate(LAYOUT.attended_prompts):
             theirs = given["mid.cross_mask"][row].unflatten(0, (4, -1))[stream, :, : len(owner)]
-            assert theirs.bool().tolist() == [[k in heard for k in owner]] * len(theirs)
+            assert theirs.bool().tolist() == [[k in prompts for k in owner]] * len(theirs)
 
 
 def test_parity_of_a_whole_sampling_loop(parity_dir: Path) -> None:

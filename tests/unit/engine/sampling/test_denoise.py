@@ -94,7 +94,7 @@ def test_frozen_streams_are_shown_clean_and_stay_to_the_bit(solver: str) -> None
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_a_kept_region_arrives_at_what_is_given_on_a_straight_line(solver: str) -> None:
+def test_a_kept_region_arrives_at_the_init_latents_on_a_straight_line(solver: str) -> None:
     clean, keep = torch.randn(NOISE.shape), torch.zeros(len(LAYOUT), 1, *SHAPE[1:])
     keep[0, :, :, :3] = 1
     schedule, _ = make_sampler(solver, 4, shift=3.0, noise_source=fresh_noise)
@@ -112,7 +112,7 @@ def test_a_kept_region_arrives_at_what_is_given_on_a_straight_line(solver: str) 
     torch.testing.assert_close(out[:, 1:], torch.ones_like(out[:, 1:]), atol=1e-5, rtol=0)
 
 
-def test_a_weak_run_starts_from_what_is_given() -> None:
+def test_a_weak_run_starts_from_the_init_latents() -> None:
     clean, seen = torch.randn(NOISE.shape), []
 
     def predict(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
@@ -172,7 +172,7 @@ def network() -> LayeredWanTransformer3DModel:
     ).eval()
 
 
-def test_the_same_seed_draws_the_same_latents(network) -> None:
+def test_the_same_seed_gives_the_same_latents(network) -> None:
     predict = uncached_predictor(network, LAYOUT, autocast=torch.bfloat16)
     text, guidance = conditioning(0.1), Guidance(scale=2.0)
     first, second = (run_denoise(predict, prompts=text, guidance=guidance) for _ in range(2))

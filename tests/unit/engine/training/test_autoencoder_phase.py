@@ -9,16 +9,10 @@ import torch
 
 from fakes.tiny_run import CLIPS, noise_clips
 from layert2v_engine.model.autoencoder import PatchAutoencoder, decode_video
-from layert2v_engine.training.autoencoder_phase import (
-    ChunkConfig,
-    ChunkSampler,
-    DecoderPhase,
-    MattePhase,
-    change_along_motion,
-    decoded,
-    fit,
-)
-from layert2v_engine.training.data import ClipSet
+from layert2v_engine.training.autoencoder_phase import DecoderPhase, MattePhase, decode_groups
+from layert2v_engine.training.chunks import ChunkConfig, ChunkSampler, fit_encoder
+from layert2v_engine.training.temporal_loss import temporal_consistency_loss
+from layert2v_engine.world.dataset import ClipSet
 
 COLOUR, EVEN = (0, 1, 2), (0.4, 0.3, 0.3)
 
@@ -33,7 +27,7 @@ def autoencoder(clips: ClipSet) -> PatchAutoencoder:
     """One that sees neighbours, with something to say of them."""
     torch.manual_seed(0)
     new = PatchAutoencoder(8, decoder_widths=(16, 8), decoder_blocks=1, neighbours=1)
-    fit(new, clips, chunks=50)
+    fit_encoder(new, clips, chunks=50)
     torch.nn.init.normal_(new.decoder.head.weight, std=0.05)
     return new
 
@@ -44,7 +38,7 @@ def test_groups_in_a_row_are_decoded_as_in_a_whole_clip(
     latents = autoencoder.encode_video(clips.streams(torch.arange(2))[:, 0])
     ends = torch.cat([latents[:, :, :1], latents, latents[:, :, -1:]], dim=2)
     whole = decode_video(autoencoder, latents)
-    frames = decoded(autoencoder.decoder, ends, 1)
+    frames = decode_groups(autoencoder.decoder, ends, 1)
     torch.testing.assert_close(frames[:, :, 4:], whole[:, :, 1:])
     torch.testing.assert_close(frames[:, :, :4].mean(2), whole[:, :, 0])
 
@@ -72,16 +66,16 @@ def moving(pixels_a_frame: int) -> torch.Tensor:
 
 def test_an_error_that_moves_with_the_picture_does_not_flicker() -> None:
     truth = moving(2)
-    faded = change_along_motion(-0.3 * truth, truth)
-    still = change_along_motion(-0.3 * truth[:, :, :1].expand_as(truth), truth)
+    faded = temporal_consistency_loss(-0.3 * truth, truth)
+    still = temporal_consistency_loss(-0.3 * truth[:, :, :1].expand_as(truth), truth)
     assert faded < 0.01 < still
 
 
 def test_a_jump_of_the_error_is_flicker() -> None:
     error = torch.zeros(1, 3, 2, 48, 64)
     error[:, :, 1] = 0.5
-    assert float(change_along_motion(error, moving(0))) == pytest.approx(0.5)
-    assert float(change_along_motion(error[:, :, 1:].expand_as(error), moving(0))) == 0.0
+    assert float(temporal_consistency_loss(error, moving(0))) == pytest.approx(0.5)
+    assert float(temporal_consistency_loss(error[:, :, 1:].expand_as(error), moving(0))) == 0.0
 
 
 def test_flicker_costs_as_much_as_it_is_told_to(
@@ -90,8 +84,10 @@ def test_flicker_costs_as_much_as_it_is_told_to(
     ramp = torch.linspace(0, 255, 64).byte().expand_as(clips.pixels)
     soft = replace(clips, pixels=ramp.contiguous())
 
-    def losses(steadiness: float) -> list[float]:
-        config = ChunkConfig(batch=2, crop=32, groups=2, steadiness=steadiness)
+    def losses(temporal_consistency_weight: float) -> list[float]:
+        config = ChunkConfig(
+            batch=2, crop=32, groups=2, temporal_consistency_weight=temporal_consistency_weight
+        )
         colour = DecoderPhase(autoencoder, soft, soft, config)
         opacity = MattePhase(autoencoder, soft, soft, config, rank=2, alpha=2.0)
         return [phase.loss(0, 0.0).item() for phase in (colour, opacity)]

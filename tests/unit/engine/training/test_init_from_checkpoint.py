@@ -19,26 +19,22 @@ from layert2v_engine.model.checkpoint import load_transformer, read_index
 from layert2v_engine.model.components import load_autoencoder, load_matte_projection
 from layert2v_engine.model.text import MiniLMTextEncoder
 from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.training.data import CaptionStates, Renderer, StreamWhitening
+from layert2v_engine.training.caption_embeddings import CaptionEmbeddings
 from layert2v_engine.training.export import export
-from layert2v_engine.training.init_from_checkpoint import adopt, network_settings
+from layert2v_engine.training.init_from_checkpoint import init_from_checkpoint, network_settings
 from layert2v_engine.training.joint_phase import (
     JointConfig,
     JointPhase,
-    Material,
-    Scenes,
-    _Question,
+    ModelInputs,
+    SceneGroup,
+    TrainingData,
 )
-from layert2v_engine.training.joint_stage import (
-    averages,
-    foregrounds_of,
-    grown,
-    role_names,
-    run_joint,
-    run_multi,
-)
-from layert2v_engine.training.sample_sheet import SheetSampler
+from layert2v_engine.training.joint_stage import load_ema, run_joint, run_multi
+from layert2v_engine.training.latents import StreamNormalization
+from layert2v_engine.training.network import expand_roles, foregrounds_of, role_names
+from layert2v_engine.training.sample_sheet import SampleSheetWriter
 from layert2v_engine.training.stages import WorldConfig, run_autoencoder, run_matte
+from layert2v_engine.world.dataset import Renderer
 
 WORLD = WorldConfig(width=64, height=48, frames=5)
 ON = replace(JOINT, transformer={}, objective=replace(JOINT.objective, one_way=True))
@@ -54,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
     """One step of every phase from the tiny checkpoint, up to two foregrounds."""
     folder = tmp_path_factory.mktemp("run")
     write_clips(folder)
-    adopt(folder, str(model))
+    init_from_checkpoint(folder, str(model))
     run_joint(folder, ON, None)
     run_multi(folder, ON, MULTI, None)
     return folder
@@ -72,27 +68,27 @@ def test_a_start_brings_its_own_statistics(run: Path, model: Path) -> None:
 
 def test_training_begins_with_the_weights_of_the_start(tmp_path: Path, model: Path) -> None:
     write_clips(tmp_path)
-    adopt(tmp_path, str(model))
+    init_from_checkpoint(tmp_path, str(model))
     still = replace(ON.phases[0], trainer=replace(ON.phases[0].trainer, lr=0.0, muon_lr=0.0))
     run_joint(tmp_path, replace(ON, phases=(still,)), None)
     before = load_transformer(model / "transformer").state_dict()
-    for name, tensor in averages(tmp_path, still.name).items():
+    for name, tensor in load_ema(tmp_path, still.name).items():
         torch.testing.assert_close(tensor, before[name], atol=1e-6, rtol=0)
 
 
 def test_new_decoders_are_trained_for_the_latents_of_the_start(tmp_path: Path, model: Path) -> None:
     write_clips(tmp_path)
-    adopt(tmp_path, str(model), decoders=False)
+    init_from_checkpoint(tmp_path, str(model), decoders=False)
     settings = {"latent_channels": CHANNELS, "spatial_factor": 16, "neighbours": 1}
     settings |= {"decoder_widths": (16, 8, 8, 8), "decoder_blocks": 1}
-    larger = replace(AUTOENCODER, codes_of_start=True, autoencoder=settings)
+    larger = replace(AUTOENCODER, reuse_latents_of_init=True, autoencoder=settings)
     run_autoencoder(tmp_path, larger, None)
     run_matte(tmp_path, MATTE, None)
     small = load_autoencoder(model / "autoencoder", CPU)
     large = load_autoencoder(tmp_path / "autoencoder" / "model", CPU)
     video = torch.rand(1, 3, 5, 16, 32)
-    grown = video.repeat_interleave(2, -1).repeat_interleave(2, -2)
-    assert torch.allclose(small.encode_video(video), large.encode_video(grown), atol=1e-4)
+    expand_roles = video.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    assert torch.allclose(small.encode_video(video), large.encode_video(expand_roles), atol=1e-4)
     moved = load_matte_projection(tmp_path / "matte" / "projection", CPU).state_dict()
     for name, weights in load_matte_projection(model / "matte", CPU).state_dict().items():
         assert torch.equal(moved[name], weights)
@@ -102,11 +98,13 @@ def test_a_decoder_of_the_same_size_goes_on_from_that_of_the_start(
     tmp_path: Path, model: Path
 ) -> None:
     write_clips(tmp_path)
-    adopt(tmp_path, str(model), decoders=False)
+    init_from_checkpoint(tmp_path, str(model), decoders=False)
     there = load_autoencoder(model / "autoencoder", CPU)
     settings = {n: v for n, v in there.config.items() if not n.startswith("_")}
     settings["decoder_widths"] = tuple(settings["decoder_widths"])  # a default is no list
-    run_autoencoder(tmp_path, replace(AUTOENCODER, codes_of_start=True, autoencoder=settings), None)
+    run_autoencoder(
+        tmp_path, replace(AUTOENCODER, reuse_latents_of_init=True, autoencoder=settings), None
+    )
     begun = load_autoencoder(tmp_path / "autoencoder" / "fit", CPU).state_dict()
     for name, weights in there.state_dict().items():
         assert torch.equal(begun[name], weights)
@@ -115,12 +113,12 @@ def test_a_decoder_of_the_same_size_goes_on_from_that_of_the_start(
 def test_new_foregrounds_start_from_the_first() -> None:
     table = torch.randn(5, 6, 4)
     names = role_names(3)
-    rows = grown({"layer_modulation": table}, names)
+    rows = expand_roles({"layer_modulation": table}, names)
     assert foregrounds_of(len(rows)) == 3
     for name, row in zip(names, rows, strict=True):
         role = name if name in role_names(1) else name.rpartition("_")[0]
         assert torch.equal(row, table[role_names(1).index(role)])
-    again = grown({"layer_modulation": rows}, role_names(4))
+    again = expand_roles({"layer_modulation": rows}, role_names(4))
     assert torch.equal(again[: len(rows)], rows)
 
 
@@ -162,9 +160,9 @@ def test_guided_answers_are_learned_for_one_pass(run: Path, tmp_path: Path) -> N
 def test_a_student_is_asked_what_its_guided_teacher_answers(run: Path) -> None:
     phase = joint_phase(run, guidance=2.0)
     with torch.no_grad():
-        scenes, batch, frame, _ = phase._draw()
+        scenes, batch, frame, _ = phase._sample_batch()
         noise, times = torch.randn_like(batch.latents), torch.full(batch.latents.shape[:2], 0.5)
-        question = _Question(scenes.layout, batch.latents, noise, times, frame, None)
+        question = ModelInputs(scenes.layout, batch.latents, noise, times, frame, None)
         prompts = [("a fox", *("",) * scenes.layout.foregrounds, "a forest")] * len(noise)
         told, untold = (
             phase._predict(phase.transformer, question, words).float()
@@ -189,19 +187,21 @@ def joint_phase(run: Path, guidance: float = 0.0, agreement: float = 0.0) -> Joi
     torch.manual_seed(0)
     latents = noise_latents(1, 4)
     latents = replace(latents, coverage=latents.coverage.round())  # opaque here, empty there
-    scenes = Scenes(layout=layout, latents=latents, held_out=latents)
-    texts = CaptionStates(MiniLMTextEncoder(max_tokens=20))
+    scenes = SceneGroup(layout=layout, train=latents, held_out=latents)
+    captions = CaptionEmbeddings(MiniLMTextEncoder(max_tokens=20))
     model = load_transformer(run / "start" / "transformer")
     config = JointConfig(batch=2, still_batch=2, compile=False, guidance=guidance)
-    whitening = StreamWhitening(**load_file(run / "whitening.safetensors"))
-    material = Material(scenes={1: scenes}, texts=texts, whitening=whitening, stride=2)
-    objective = replace(ON.objective, agreement_weight=agreement)
-    return JointPhase("any", model, material, SheetSampler(run, material), config, objective)
+    normalization = StreamNormalization(**load_file(run / "whitening.safetensors"))
+    data = TrainingData(
+        groups={1: scenes}, captions=captions, normalization=normalization, stride=2
+    )
+    objective = replace(ON.objective, consistency_weight=agreement)
+    return JointPhase("any", model, data, SampleSheetWriter(run, data), config, objective)
 
 
 def test_without_roles_the_modulation_stays_zero(tmp_path: Path, model: Path) -> None:
     write_clips(tmp_path)
-    adopt(tmp_path, str(model))
+    init_from_checkpoint(tmp_path, str(model))
     one = (replace(ON.phases[0], joint=replace(ON.phases[0].joint, routing="joint")),)
     config = replace(ON, layer_adaln=False, phases=one)
     run_joint(tmp_path, config, None)
@@ -216,12 +216,12 @@ def test_a_phase_of_no_stage_is_not_exported(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_start_is_not_mixed_with_other_work(run: Path, model: Path, tmp_path: Path) -> None:
-    adopt(run, str(model))  # once more changes nothing
+    init_from_checkpoint(run, str(model))  # once more changes nothing
     (tmp_path / "autoencoder").mkdir()
     with pytest.raises(BadConfig, match="autoencoder of its own"):
-        adopt(tmp_path, str(model))
+        init_from_checkpoint(tmp_path, str(model))
     with pytest.raises(ModelNotFound):
-        adopt(tmp_path / "new", "no such model")
+        init_from_checkpoint(tmp_path / "new", "no such model")
     with pytest.raises(BadConfig, match=r"num_layers is 7"):
         network_settings(run, {"num_layers": 7})
     assert network_settings(run, {"rope_max_seq_len": 99})["rope_max_seq_len"] == 99

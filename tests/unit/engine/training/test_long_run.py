@@ -8,7 +8,7 @@ import torch
 
 from fakes.scripts import load_script
 from fakes.tiny_run import AUTOENCODER, JOINT, MATTE, write_clips
-from layert2v_engine.training.joint_stage import average_path, averages, run_joint
+from layert2v_engine.training.joint_stage import ema_path, load_ema, run_joint
 from layert2v_engine.training.stages import run_autoencoder, run_matte
 
 
@@ -24,7 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_autoencoder(folder, AUTOENCODER, None)
     run_matte(folder, MATTE, None)
     run_joint(folder, JOINT, None)
-    average_path(folder, "clips").unlink()  # as if clips were still being trained
+    ema_path(folder, "clips").unlink()  # as if clips were still being trained
     return folder
 
 
@@ -32,14 +32,14 @@ def test_a_run_goes_on_from_its_pieces(run: Path, tmp_path: Path, long_run: Modu
     long_run.write_pieces(long_run.light(run), tmp_path / "out")
     long_run.unpack(tmp_path / "out", tmp_path / "again")
     write_clips(tmp_path / "again")
-    before = averages(run, "clips")["patch_embedding.weight"]
-    after = averages(tmp_path / "again", "clips")["patch_embedding.weight"]
+    before = load_ema(run, "clips")["patch_embedding.weight"]
+    after = load_ema(tmp_path / "again", "clips")["patch_embedding.weight"]
     assert torch.equal(before.half(), after)
     run_autoencoder(tmp_path / "again", AUTOENCODER, 1.0)
     run_matte(tmp_path / "again", MATTE, 1.0)
     run_joint(tmp_path / "again", JOINT, 0.1)
-    assert average_path(tmp_path / "again", "clips").exists()
-    assert not average_path(tmp_path / "again", "stills").exists()
+    assert ema_path(tmp_path / "again", "clips").exists()
+    assert not ema_path(tmp_path / "again", "stills").exists()
 
 
 def test_pieces_hold_the_newest_weights_only(run: Path, long_run: ModuleType) -> None:

@@ -5,8 +5,8 @@ import torch
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.training.objective import (
     ObjectiveConfig,
-    agreement_loss,
     clean_subsets,
+    consistency_loss,
     coverage_weights,
     flow_loss,
     sample_times,
@@ -97,7 +97,7 @@ def disagreement(
         error[0, layout.index(name), :, 0, 0] = row
     active = torch.ones(1, len(layout))
     active[0, [layout.index(name) for name in frozen]] = 0
-    return float(agreement_loss(error, layout, coverage, torch.ones(len(layout), 3), active))
+    return float(consistency_loss(error, layout, coverage, torch.ones(len(layout), 3), active))
 
 
 def test_an_error_that_layer_and_composite_share_is_no_disagreement() -> None:
@@ -135,11 +135,11 @@ def test_agreement_is_measured_in_latents_before_whitening() -> None:
     deviations[LAYOUT.index("background")] = 3.0
     error = torch.zeros(1, 5, 3, 1, 1, 1)
     error[:, LAYOUT.index("composite")], error[:, LAYOUT.index("background")] = 3.0, 1.0
-    loss = agreement_loss(error, LAYOUT, coverage, deviations, torch.ones(1, 5))
+    loss = consistency_loss(error, LAYOUT, coverage, deviations, torch.ones(1, 5))
     assert float(loss) < 1e-10
     empty = StreamLayout.for_foregrounds(0)
     twice = torch.ones(1, 2, 3, 1, 1, 1)
-    alone = agreement_loss(
+    alone = consistency_loss(
         twice, empty, torch.zeros(1, 0, 1, 1, 1), deviations[:2], torch.ones(1, 2)
     )
     assert float(alone) > 0

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from layert2v_engine.errors import BadConfig
-from layert2v_engine.training.autoencoder_phase import psnr
 from layert2v_engine.training.config import load_config
 from layert2v_engine.training.joint_stage import JointStage
 from layert2v_engine.training.stages import AutoencoderStage, MatteStage
@@ -37,7 +36,7 @@ class Line:
         path.write_bytes(b"")
 
 
-def trained(folder: Path, steps: int) -> Trainer:
+def train(folder: Path, steps: int) -> Trainer:
     config = TrainerConfig(steps=steps, lr=0.05, muon_lr=0.05, warmup_steps=5, ema=0.9)
     trainer = Trainer(Line(), config, folder)
     trainer.resume()
@@ -46,8 +45,8 @@ def trained(folder: Path, steps: int) -> Trainer:
 
 
 def test_a_run_learns_logs_and_leaves_its_state(tmp_path: Path) -> None:
-    trainer = trained(tmp_path, 200)
-    trainer.apply_average()
+    trainer = train(tmp_path, 200)
+    trainer.apply_ema()
     assert trainer.phase.validate()["error"] < 1.0
     assert {"state.json", "state.safetensors", "validation.jsonl"} <= {
         p.name for p in tmp_path.iterdir()
@@ -73,14 +72,14 @@ def test_no_time_and_no_steps_leave_things_as_they_are(tmp_path: Path) -> None:
 
 
 def test_resume_goes_on_with_the_same_weights_and_optimiser(tmp_path: Path) -> None:
-    first = trained(tmp_path, 20)
+    first = train(tmp_path, 20)
     again = Trainer(Line(), first.config, tmp_path)
     assert again.resume()
     assert (again.step, again.spent_s) == (first.step, first.spent_s)
     assert again.phase.reseeded_at == first.step
     for name, parameter in first.parameters.items():
         assert torch.equal(again.parameters[name], parameter)
-        assert torch.equal(again.average[name], first.average[name])
+        assert torch.equal(again.ema[name], first.ema[name])
     assert [len(o.state_dict()["state"]) for o in again.optimizers] == [1, 1]
 
 
@@ -94,7 +93,3 @@ def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
     (tmp_path / "joint.toml").write_text("clipz = 3\n")
     with pytest.raises(BadConfig, match="joint has no setting 'clipz'"):
         load_config(JointStage, "joint", tmp_path)
-
-
-def test_psnr_of_a_tenth_of_the_range() -> None:
-    assert psnr(torch.zeros(4), torch.full((4,), 0.2)) == pytest.approx(20.0, abs=0.01)
