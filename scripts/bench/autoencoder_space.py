@@ -65,17 +65,11 @@ class Candidate:
         self.autoencoder = PatchAutoencoder(
             latent_channels=case.channels, spatial_factor=case.space, decoder_widths=case.widths
         )
-<<<<<<< HEAD
-        began = time.process_time()
-        fit_encoder(self.autoencoder, clips, chunks=1000)
-        self.fit_s = time.process_time() - began
-=======
         start = time.process_time()
-        fit(self.autoencoder, clips, chunks=1000)
+        fit_encoder(self.autoencoder, clips, chunks=1000)
         self.fit_s = time.process_time() - start
->>>>>>> main
         self.linear = quality(self.autoencoder, held_out)
-        self._find_phase = DecoderPhase(self.autoencoder, clips, held_out, ChunkConfig())
+        self._phase = DecoderPhase(self.autoencoder, clips, held_out, ChunkConfig())
         self._optimizer = torch.optim.AdamW(self.autoencoder.decoder.parameters())
 
     def train(self, until_s: float, budget_s: float) -> None:
@@ -87,7 +81,7 @@ class Candidate:
             rate = self.lr * min(1, (self.steps + 1) / WARMUP_STEPS, 2 - 2 * share)
             self._optimizer.param_groups[0]["lr"] = rate
             self._optimizer.zero_grad()
-            self._find_phase.loss(self.steps, share).backward()
+            self._phase.loss(self.steps, share).backward()
             nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
             self._optimizer.step()
             self.steps += 1

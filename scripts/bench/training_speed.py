@@ -73,15 +73,9 @@ def main() -> None:
 
 
 def noise(
-<<<<<<< HEAD
     first: AutoencoderStage, captions: CaptionEmbeddings, foregrounds: int, device: torch.device
 ) -> TrainingData:
-    """Material of the right shapes."""
-=======
-    first: AutoencoderStage, texts: CaptionStates, foregrounds: int, device: torch.device
-) -> Material:
-    """Return training material of the right shapes, all noise."""
->>>>>>> main
+    """Return training data of the right shapes, all noise."""
     world, codec = first.world, first.autoencoder
     frames = 1 + (world.frames - 1) // codec["temporal_factor"]
     size = (world.height // codec["spatial_factor"], world.width // codec["spatial_factor"])
