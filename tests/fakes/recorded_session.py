@@ -1,4 +1,4 @@
-"""What a session tells, kept, so that tests can wait for a moment and look back."""
+"""A session whose events are recorded, so that tests can wait for a moment and look back."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from layert2v_client.session.events import TERMINAL, Event, RequestUpdated
 E = TypeVar("E")
 
 
-class Followed:
-    """A session whose events are kept."""
+class RecordedSession:
+    """A session with all events that were read so far in ``events``."""
 
     def __init__(self, settings: SessionSettings) -> None:
         self.session = Session(settings)
-        self.seen: list[Event] = []
+        self.events: list[Event] = []
 
-    def __enter__(self) -> Followed:
+    def __enter__(self) -> RecordedSession:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.session.close()
 
     def wait(self, kind: type[E], fits: Callable[[E], bool] = lambda event: True) -> E:
-        """The next event of a kind that fits; fails when a request ends another way before."""
+        """Return the next event of a kind that fits; fail where a request ends before."""
         deadline = time.monotonic() + WAIT_TIMEOUT_S
         while time.monotonic() < deadline:
             for event in self.session.events(0.2):
-                self.seen.append(event)
+                self.events.append(event)
                 if isinstance(event, kind) and fits(event):
                     return event
                 assert not isinstance(event, TERMINAL), event
-        raise AssertionError(f"no {kind.__name__} in {self.seen[-5:]}")
+        raise AssertionError(f"no {kind.__name__} in {self.events[-5:]}")
 
     def state(self, state: str) -> RequestUpdated:
         """Wait until a request is in a state."""
