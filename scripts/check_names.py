@@ -17,16 +17,16 @@ PACKAGES = ("proto", "client", "engine", "server", "nuke_plugin", "blender_addon
 GENERATED = re.compile(r"_pb2(_grpc)?\.py$")
 
 # Each has a standard term in the glossary.
-BANNED = frozenset(
-    "colour deed desk dice errand fate heard hears judge judges luggage parcel tally"
-    " told untold verdict verdicts welcome whitened whitening wish wishes".split()
-)
-PREPOSITIONS = frozenset("about above after among below beside between beyond from within".split())
-PARTICIPLES = frozenset(
-    "begun born bought broken brought built chosen done drawn fallen felt found given gone grown"
-    " heard held hidden kept known laid left lost made meant met paid said seen sent shown sold"
-    " spoken spread taken taught thrown told torn understood untold won worn written".split()
-)
+BANNED = """
+    colour deed desk dice errand fate heard hears judge judges luggage parcel tally told untold
+    verdict verdicts welcome whitened whitening wish wishes
+"""
+PREPOSITIONS = "about above after among below beside between beyond from within"
+PARTICIPLES = """
+    begun born bought broken brought built chosen done drawn fallen felt found given gone grown
+    heard held hidden kept known laid left lost made meant met paid said seen sent shown sold
+    spoken spread taken taught thrown told torn understood untold won worn written
+"""
 EXCEPTION_VARIABLE = "error"
 
 
@@ -67,14 +67,14 @@ def is_property(function: ast.FunctionDef) -> bool:
 def complaints(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Yield line and sentence of each name that breaks a rule."""
     for line, name in defined_names(tree):
-        for word in sorted({word.lower() for word in words(name)} & BANNED):
+        for word in sorted({word.lower() for word in words(name)} & set(BANNED.split())):
             yield line, f"{name}: the glossary has another word for {word!r}"
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and not is_property(node):
             name = node.name.strip("_")
-            participle = name in PARTICIPLES or re.fullmatch(r"[a-z]{2,}[^e]ed", name)
+            participle = name in PARTICIPLES.split() or re.fullmatch(r"[a-z]{2,}[^e]ed", name)
             if (participle and name not in {"embed", "feed", "need", "seed", "speed"}) or (
-                name in PREPOSITIONS
+                name in PREPOSITIONS.split()
             ):
                 yield node.lineno, f"{node.name}(): begin with a verb, or name what it returns"
         elif isinstance(node, ast.ExceptHandler) and node.name not in {None, EXCEPTION_VARIABLE}:

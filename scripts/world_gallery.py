@@ -171,10 +171,10 @@ PAGE = """# The picture world
 Mini learns from clips that `layert2v_engine.world` draws: true layers, exact mattes, shadows
 from the light of the scene. This page and its pictures are written by
 `scripts/world_gallery.py`; no clip was picked. Why there is such a world at all: [decision
-0050](decisions/0050-a-world-of-our-own.md); why it became this one:
-[0056](decisions/0056-three-figures-in-a-scene.md),
+0050](decisions/0050-procedural-world.md); why it became this one:
+[0056](decisions/0056-three-unoccluded-subjects.md),
 [0057](decisions/0057-sprites-in-the-repository.md),
-[0058](decisions/0058-planes-and-cameras.md).
+[0058](decisions/0058-two-planes-three-cameras.md).
 
 A model learns a `Selection` of it: which subjects, places, times, colours, how many figures,
 headings, spots, distances and cameras. `V0` is what Mini v0 learned, `V1` is everything below.

@@ -87,7 +87,7 @@ class Job:
 
     def stack(self) -> Stack:
         """Return the manifest that the finished job has written. Raises ``ClientError``."""
-        return stack_history.made(self._connection, self.status())
+        return stack_history.job_manifest(self._connection, self.status())
 
     def merge_into(self, folder: Path, options: TransferOptions | None = None) -> Stack:
         """Download the state that a re-render made into the stack it started from.
@@ -96,7 +96,7 @@ class Job:
         Raises ``NotPossible`` where ``folder`` holds another stack or the job has not succeeded,
         ``TransferFailed``, ``ManifestError``, or another ``ClientError``.
         """
-        return stack_history.land(self._connection, self.status(), folder, options)
+        return stack_history.merge_job_result(self._connection, self.status(), folder, options)
 
     def land(self, folder: Path, terms: TransferOptions | None = None) -> Stack:
         """Call ``merge_into``: the deprecated name of that method."""
@@ -110,7 +110,7 @@ class Job:
         """
         status = self.status()
         if status.rerender is not None and (folder / MANIFEST_NAME).exists():
-            stack_history.forget(self._connection, status, folder)
+            stack_history.discard_partial_download(self._connection, status, folder)
         else:
             discard_partial(self._connection, status, folder)
 

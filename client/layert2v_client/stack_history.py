@@ -1,7 +1,7 @@
-"""Stack folders on this machine: bring new states home, go back to old ones, tell what was done.
+"""Stack folders on this machine: merge new states into them, restore old ones, list the history.
 
 A state is a manifest; its files are shared with other states. Nothing that is there is changed:
-a state that arrives takes the next number, and versions whose numbers others have taken meanwhile
+a state that is merged takes the next number, and versions whose numbers others have taken meanwhile
 get new ones. Knows manifests and files; asks a server only for what is missing.
 """
 
@@ -44,41 +44,41 @@ from layert2v_client.transfer import (
 )
 from layert2v_client.types import Artifact, JobStatus
 
-OPEN = "open"
-LAND_TRIES = 20  # each is lost only to somebody else's state that landed first
+OPEN_ACTION = "open"
+MERGE_ATTEMPTS = 20  # each is lost only to somebody else's state that was merged first
 
 
 def history(folder: Path) -> tuple[HistoryEntry, ...]:
-    """What was done to the stack, oldest first; the place is the number of the state, from 1.
+    """Return what was done to the stack, oldest first; the place is the state's number, from 1.
 
     Raises ``ManifestError``.
     """
     return manifests.read(folder).history
 
 
-def closed(folder: Path) -> tuple[int, ...]:
-    """The states that cannot be opened in ``folder``, because files of them are not here.
+def missing_states(folder: Path) -> tuple[int, ...]:
+    """Return the states that cannot be opened in ``folder``, because files of them are not here.
 
     Raises ``ManifestError``.
     """
     newest = manifests.read(folder)
-    there: dict[str, bool] = {}
+    exists: dict[str, bool] = {}
 
-    def is_there(path: str) -> bool:
-        if path not in there:  # states share most of their files
-            there[path] = (folder / path).exists()
-        return there[path]
+    def file_exists(path: str) -> bool:
+        if path not in exists:  # states share most of their files
+            exists[path] = (folder / path).exists()
+        return exists[path]
 
-    whole = {
+    complete = {
         state.state
         for state in manifests.read_states(folder, newest)
-        if all(is_there(file.path) for file in state.files())
+        if all(file_exists(file.path) for file in state.files())
     }
-    return tuple(state for state in range(1, newest.state + 1) if state not in whole)
+    return tuple(state for state in range(1, newest.state + 1) if state not in complete)
 
 
 def restore(folder: Path, state: int) -> Stack:
-    """Open an earlier state again: it becomes the newest. Returns the new state.
+    """Open an earlier state again, so that it becomes the newest, and return the new state.
 
     Raises ``ManifestError`` where there is none such, ``NotPossible`` where its files are gone.
     """
@@ -91,17 +91,17 @@ def restore(folder: Path, state: int) -> Stack:
             "Bring them back, or open another state.",
         )
 
-    def opened(newest: Stack) -> Stack:
+    def next_state(newest: Stack) -> Stack:
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         note = f"opened v{former.state:03d} again"
-        entry = HistoryEntry(OPEN, now, {}, {"at": former.state}, note, former.state)
+        entry = HistoryEntry(OPEN_ACTION, now, {}, {"at": former.state}, note, former.state)
         return replace(former, history=(*newest.history, entry))
 
-    return _write_next(folder, opened)
+    return _write_next(folder, next_state)
 
 
 def clone(folder: Path, target: Path) -> None:
-    """A copy of the whole stack with all its states in ``target``, new or empty, by hard links.
+    """Copy the stack with all its states to ``target``, new or empty, by hard links.
 
     Raises ``ManifestError`` for a wrong stack, ``OSError`` where the copy cannot be made.
     """
@@ -115,21 +115,21 @@ def clone(folder: Path, target: Path) -> None:
             _link_or_copy(folder / path, copy)
 
 
-def land(
+def merge_job_result(
     connection: Connection, status: JobStatus, folder: Path, options: TransferOptions | None = None
 ) -> Stack:
-    """Bring the state that a re-render made into the stack it was made from.
+    """Merge the state that a re-render made into the stack it was made from.
 
-    Only files that are missing travel. Where the state has landed already it is only looked up.
+    Only missing files are downloaded. Where the state was merged already it is only looked up.
     Returns the state as it is in ``folder``. Raises ``NotPossible`` where the folder holds another
     stack, ``TransferFailed``, ``ManifestError`` or another ``ClientError``.
     """
     options = options or TransferOptions()
     artifacts = finished_artifacts(connection, status)
-    fresh = _made(connection, status, artifacts, options)
-    for _ in range(LAND_TRIES):
-        plan = _plan(fresh, folder)
-        if plan.is_there:
+    result = _job_manifest(connection, status, artifacts, options)
+    for _ in range(MERGE_ATTEMPTS):
+        plan = _plan_merge(result, folder)
+        if plan.is_merged:
             return plan.state
         items = _download_items(plan, artifacts, folder)
         try:
@@ -140,7 +140,7 @@ def land(
             continue  # somebody took the same version: the next plan sees their files
         state = plan.state
         with suppress(FileExistsError):
-            return _claim(folder, state)
+            return _claim_state(folder, state)
         discard([item for item in items if item.target.parent.parent.name == "preview"])
     raise NotPossible(
         "LANDING_LOST",
@@ -149,34 +149,39 @@ def land(
     )
 
 
-def made(connection: Connection, status: JobStatus) -> Stack:
-    """The manifest that a finished job has written. Raises ``ClientError``, ``ManifestError``."""
-    return _made(connection, status, finished_artifacts(connection, status), TransferOptions())
+def job_manifest(connection: Connection, status: JobStatus) -> Stack:
+    """Return the manifest that a finished job has written.
+
+    Raises ``ManifestError`` or a ``ClientError``.
+    """
+    artifacts = finished_artifacts(connection, status)
+    return _job_manifest(connection, status, artifacts, TransferOptions())
 
 
-def forget(
+def discard_partial_download(
     connection: Connection, status: JobStatus, folder: Path, options: TransferOptions | None = None
 ) -> None:
-    """Remove what a landing that was called off has brought. Raises ``ClientError``."""
+    """Remove what a merge that was cancelled has downloaded. Raises ``ClientError``."""
     artifacts = finished_artifacts(connection, status)
-    plan = _plan(_made(connection, status, artifacts, options or TransferOptions()), folder)
-    if not plan.is_there:
+    result = _job_manifest(connection, status, artifacts, options or TransferOptions())
+    plan = _plan_merge(result, folder)
+    if not plan.is_merged:
         discard(_download_items(plan, artifacts, folder))
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """A state as it will be here; ``origin`` has the path in the job for each path here."""
+class _MergePlan:
+    """A state as it will be here, and the files it lacks; ``origin`` has their paths in the job."""
 
     state: Stack
     origin: Mapping[str, str]
     wanted: tuple[FileRecord, ...]
-    is_there: bool = False
+    is_merged: bool = False
 
 
-def _plan(made: Stack, folder: Path) -> _Plan:
-    newest = _newest(folder)
-    *before, entry = made.history
+def _plan_merge(result: Stack, folder: Path) -> _MergePlan:
+    newest = _read_newest(folder)
+    *before, entry = result.history
     if list(newest.history[: len(before)]) != before:
         raise NotPossible(
             "STACK_OTHER",
@@ -185,59 +190,60 @@ def _plan(made: Stack, folder: Path) -> _Plan:
         )
     for number, known in enumerate(newest.history[len(before) :], len(before) + 1):
         if replace(known, versions=entry.versions) == entry:
-            return _Plan(manifests.read_state(folder, number), {}, (), is_there=True)
+            return _MergePlan(manifests.read_state(folder, number), {}, (), is_merged=True)
     held = {
         file.path: file for state in manifests.read_states(folder, newest) for file in state.files()
     }
-    arrival = _Arrival(made, newest, folder, held)
+    renumbered = _RenumberedState(result, newest, folder, held)
     wanted = tuple(
         file
-        for file in arrival.state.files()
+        for file in renumbered.state.files()
         if held.get(file.path) != file or not (folder / file.path).exists()
     )
-    return _Plan(arrival.state, arrival.origin, wanted)
+    return _MergePlan(renumbered.state, renumbered.origin, wanted)
 
 
-class _Arrival:
-    """A state that was ``made`` elsewhere under the numbers that are free here.
+class _RenumberedState:
+    """The ``result`` of a job under the state and version numbers that are free here.
 
-    ``held`` are the files that the states here name, by path.
+    ``held`` are the files that the states here name, by path; ``origin`` has the path in the job
+    for each path that is other here.
     """
 
     def __init__(
-        self, made: Stack, newest: Stack, folder: Path, held: Mapping[str, FileRecord]
+        self, result: Stack, newest: Stack, folder: Path, held: Mapping[str, FileRecord]
     ) -> None:
         self.origin: dict[str, str] = {}
         self._folder = folder
         self._held = held
         self._number = newest.state + 1
-        self._made = made
+        self._result = result
         layers = tuple(
-            replace(layer, **self._moved(layer)) if self._is_new(layer) else layer
-            for layer in made.layers
+            replace(layer, **self._renumber(layer)) if self._is_new(layer) else layer
+            for layer in result.layers
         )
         flats = tuple(
-            replace(flat, **self._moved(flat)) if self._is_new(flat) else flat
-            for flat in made.flats
+            replace(flat, **self._renumber(flat)) if self._is_new(flat) else flat
+            for flat in result.flats
         )
         sequences: tuple[Layer | FlattenedSequence, ...] = (*layers, *flats)
         versions = {each.name: each.version for each in sequences}
-        *_, entry = made.history
+        *_, entry = result.history
         here = {name: versions.get(name, version) for name, version in entry.versions.items()}
         self.state = replace(
-            made,
+            result,
             layers=layers,
             flats=flats,
-            latents=tuple(self._latents(file, versions) for file in made.latents),
-            previews=tuple(self._preview(file) for file in made.previews),
+            latents=tuple(self._move_latents(file, versions) for file in result.latents),
+            previews=tuple(self._move_preview(file) for file in result.previews),
             history=(*newest.history, replace(entry, versions=here)),
         )
 
     def _is_new(self, sequence: Layer | FlattenedSequence) -> bool:
         return any(self._held.get(file.path) != file for file in sequence.files)
 
-    def _moved(self, sequence: Layer | FlattenedSequence) -> dict[str, Any]:
-        """Version, pattern and files of a new sequence, in the first version that is free."""
+    def _renumber(self, sequence: Layer | FlattenedSequence) -> dict[str, Any]:
+        """Return version, pattern and files of a new sequence in the first version that is free."""
         version, files = sequence.version, sequence.files
         while any(self._is_taken(file) for file in files):
             version += 1
@@ -245,7 +251,7 @@ class _Arrival:
             here = f"{layer_folder(sequence.name, version)}/"
             old, new = (f"{sequence.name}_v{each:03d}." for each in (sequence.version, version))
             files = tuple(
-                self._at(file, file.path.replace(there, here, 1).replace(old, new, 1))
+                self._move(file, file.path.replace(there, here, 1).replace(old, new, 1))
                 for file in sequence.files
             )
         if version == sequence.version:
@@ -260,24 +266,26 @@ class _Arrival:
         path = self._folder / file.path
         return path.exists() and not has_content(path, file.size_bytes, file.sha256)
 
-    def _latents(self, file: FileRecord, versions: Mapping[str, int]) -> FileRecord:
-        for sequence in self._made.sequences():
+    def _move_latents(self, file: FileRecord, versions: Mapping[str, int]) -> FileRecord:
+        for sequence in self._result.sequences():
             if file.path == latents_path(sequence.name, sequence.version):
                 path = latents_path(sequence.name, versions[sequence.name])
                 # Two jobs may have encoded the same frozen layer: whoever was first is kept.
-                return self._held.get(path) or self._at(file, path)
+                return self._held.get(path) or self._move(file, path)
         return file
 
-    def _preview(self, file: FileRecord) -> FileRecord:
-        there, here = (f"/v{number:03d}/" for number in (self._made.state, self._number))
-        return self._at(file, file.path.replace(there, here, 1))
+    def _move_preview(self, file: FileRecord) -> FileRecord:
+        there, here = (f"/v{number:03d}/" for number in (self._result.state, self._number))
+        return self._move(file, file.path.replace(there, here, 1))
 
-    def _at(self, file: FileRecord, path: str) -> FileRecord:
+    def _move(self, file: FileRecord, path: str) -> FileRecord:
         self.origin[path] = file.path
         return replace(file, path=path)
 
 
-def _download_items(plan: _Plan, artifacts: list[Artifact], folder: Path) -> list[DownloadItem]:
+def _download_items(
+    plan: _MergePlan, artifacts: list[Artifact], folder: Path
+) -> list[DownloadItem]:
     by_path = {artifact.path: artifact for artifact in artifacts}
     items = []
     for file in plan.wanted:
@@ -293,21 +301,20 @@ def _download_items(plan: _Plan, artifacts: list[Artifact], folder: Path) -> lis
     return items
 
 
-def _made(
+def _job_manifest(
     connection: Connection, status: JobStatus, artifacts: list[Artifact], options: TransferOptions
 ) -> Stack:
-    """The manifest that the job has written."""
-    parts = [artifact for artifact in artifacts if artifact.path == MANIFEST_NAME]
+    wanted = [artifact for artifact in artifacts if artifact.path == MANIFEST_NAME]
     with tempfile.TemporaryDirectory() as name:
-        items = [DownloadItem(artifact, Path(name, MANIFEST_NAME)) for artifact in parts]
+        items = [DownloadItem(artifact, Path(name, MANIFEST_NAME)) for artifact in wanted]
         download_files(
             connection, status, artifacts, items, replace(options, report=None, link=False)
         )
         return manifests.read(Path(name))
 
 
-def _newest(folder: Path) -> Stack:
-    """The newest state, also where its writer has not come to ``stack.json`` yet."""
+def _read_newest(folder: Path) -> Stack:
+    """Return the newest state, also where its writer has not come to ``stack.json`` yet."""
     newest = manifests.read(folder)
     while (path := folder / state_path(newest.state + 1)).exists():
         newest = manifests.loads(path.read_text(encoding="utf-8"))
@@ -315,16 +322,16 @@ def _newest(folder: Path) -> Stack:
 
 
 def _write_next(folder: Path, make: Callable[[Stack], Stack]) -> Stack:
-    """Write the state that ``make`` makes of the newest."""
+    """Write the state that ``make`` returns for the newest, and return it."""
     while True:
         with suppress(FileExistsError):
-            return _claim(folder, make(_newest(folder)))
+            return _claim_state(folder, make(_read_newest(folder)))
 
 
-def _claim(folder: Path, state: Stack) -> Stack:
+def _claim_state(folder: Path, state: Stack) -> Stack:
     """Write ``state`` as the newest. Raises ``FileExistsError`` where its number is taken.
 
-    Whoever makes the kept manifest has the number: that holds among machines, too.
+    Whoever creates the manifest in ``history`` has the number: that holds among machines, too.
     """
     kept = folder / state_path(state.state)
     text = manifests.dumps(state)
@@ -336,7 +343,7 @@ def _claim(folder: Path, state: Stack) -> Stack:
         except BaseException:
             kept.unlink(missing_ok=True)
             raise
-        later = _newest(folder)
+        later = _read_newest(folder)
         if later.state > state.state:  # somebody was faster: stack.json must not fall back
             manifests.write(later, folder)
     except FileExistsError:

@@ -3,7 +3,7 @@
     from layert2v_nuke import api
     node = api.create(prompt="a red fox in the snow")
     api.generate(node)
-    api.wait(node)                  # nuke -t: nobody else does the work; in the interface, do not
+    api.wait(node)                  # in nuke -t, where no timer runs; not in the interface
 
 A node is named by its uuid, which outlives renaming. Call everything on the main thread.
 """

@@ -19,7 +19,7 @@ from layert2v_nuke import edits, status_text
 from layert2v_nuke.errors import BadRequest, PluginError
 from layert2v_nuke.graph import node, tcl
 from layert2v_nuke.host import Host
-from layert2v_nuke.session import plates, requests, versions
+from layert2v_nuke.session import plates, requests
 from layert2v_nuke.session.connection import Connection, is_final
 
 
@@ -180,9 +180,7 @@ class Controller:
 
     def _rerender(self, uuid: str, layers: list[str]) -> None:
         values = self.host.knob_values(uuid)
-        stack = versions.state_with_versions(
-            edits.stack_folder(values), node.shown_versions(values)
-        )
+        stack = edits.shown_state(values)
         spec = requests.rerender_spec(values, stack, layers, self._models)
         self._submit_rerender(uuid, spec, {})
 
@@ -192,7 +190,7 @@ class Controller:
         self._submit(uuid, "rerender", params)
 
     def _submit(self, uuid: str, method: str, params: dict[str, Any]) -> None:
-        """Save a new request in the node, and send it."""
+        """Save a new request in the node, its method as ``do``, and send it."""
         request = self._new_id()
         values = {
             node.REQUEST_KNOB: request,
@@ -211,9 +209,7 @@ class Controller:
 
     def _start_plate(self, uuid: str, layer: str) -> None:
         values = self.host.knob_values(uuid)
-        stack = versions.state_with_versions(
-            edits.stack_folder(values), node.shown_versions(values)
-        )
+        stack = edits.shown_state(values)
         space = requests.plate_colorspace(values, self.host.project())
         requests.plate_spec(values, stack, layer, space, self._models)  # refuse before rendering
         folder = self._stacks_folder() / "plates" / self._new_id()[:8]
@@ -228,9 +224,7 @@ class Controller:
                 return
             del self._plate_renders[uuid]
             values = self.host.knob_values(uuid)
-            stack = versions.state_with_versions(
-                edits.stack_folder(values), node.shown_versions(values)
-            )
+            stack = edits.shown_state(values)
             spec = requests.plate_spec(values, stack, plate.layer, plate.colorspace, self._models)
             self._submit_rerender(uuid, spec, {requests.PLATE_INPUT: [str(plate.folder)]})
         except (PluginError, ContractError) as error:

@@ -84,6 +84,14 @@ def show_newest_state(host: Host, uuid: str, folder: Path) -> Stack:
     return stack
 
 
+def shown_state(values: Mapping[str, Any]) -> Stack:
+    """Return the state of its stack that the node shows.
+
+    Raises ``BadRequest`` where its versions belong to no state, and ``ManifestError``.
+    """
+    return versions.state_with_versions(stack_folder(values), node.shown_versions(values))
+
+
 def stack_folder(values: Mapping[str, Any]) -> Path:
     """Return the folder of the node's stack. Raises ``BadRequest`` where it has none yet."""
     if not values["folder"]:

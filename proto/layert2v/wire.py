@@ -1,4 +1,4 @@
-"""What server and client must agree on beyond the messages: spec and model on the wire, constants.
+"""Specs and models as messages, and the constants that client and server share.
 
 Knows the two shapes of the same request and model, dataclass and message, and nothing else of
 either side.
@@ -22,7 +22,7 @@ MAX_FIND_FILES = 20_000  # hashes in one question: less than half of a message
 
 
 def spec_to_message(spec: GenerateSpec) -> jobs_pb2.GenerateSpec:
-    """The request as a message; None and a negative guidance become unset fields."""
+    """Return the request as a message; None and a negative guidance become unset fields."""
     return jobs_pb2.GenerateSpec(
         prompt=spec.prompt,
         background_prompt=spec.background_prompt,
@@ -42,8 +42,8 @@ def spec_to_message(spec: GenerateSpec) -> jobs_pb2.GenerateSpec:
 
 
 def spec_from_message(message: jobs_pb2.GenerateSpec) -> GenerateSpec:
-    """The request in a message; fields that were left out take the defaults of ``GenerateSpec``."""
-    plain = GenerateSpec(prompt=message.prompt)
+    """Return the request in a message; unset fields take the defaults of ``GenerateSpec``."""
+    defaults = GenerateSpec(prompt=message.prompt)
     return GenerateSpec(
         prompt=message.prompt,
         background_prompt=message.background_prompt,
@@ -55,15 +55,17 @@ def spec_from_message(message: jobs_pb2.GenerateSpec) -> GenerateSpec:
         fps=message.fps,
         seed=message.seed if message.HasField("seed") else None,
         steps=message.steps,
-        guidance=message.guidance if message.HasField("guidance") else plain.guidance,
-        model=message.model or plain.model,
-        colorspace=message.colorspace or plain.colorspace,
-        start_frame=message.start_frame if message.HasField("start_frame") else plain.start_frame,
+        guidance=message.guidance if message.HasField("guidance") else defaults.guidance,
+        model=message.model or defaults.model,
+        colorspace=message.colorspace or defaults.colorspace,
+        start_frame=message.start_frame
+        if message.HasField("start_frame")
+        else defaults.start_frame,
     )
 
 
 def rerender_to_message(spec: RerenderSpec) -> jobs_pb2.RerenderSpec:
-    """The wish to change a stack as a message; None and a negative guidance become unset."""
+    """Return the request as a message; None and a negative guidance become unset fields."""
     return jobs_pb2.RerenderSpec(
         action=spec.action,
         layers=spec.layers,
@@ -83,8 +85,8 @@ def rerender_to_message(spec: RerenderSpec) -> jobs_pb2.RerenderSpec:
 
 
 def rerender_from_message(message: jobs_pb2.RerenderSpec) -> RerenderSpec:
-    """The wish in a message; fields that were left out take the defaults of ``RerenderSpec``."""
-    plain = RerenderSpec(action=message.action, layers=tuple(message.layers))
+    """Return the request in a message; unset fields take the defaults of ``RerenderSpec``."""
+    defaults = RerenderSpec(action=message.action, layers=tuple(message.layers))
     return RerenderSpec(
         action=message.action,
         layers=tuple(message.layers),
@@ -96,20 +98,20 @@ def rerender_from_message(message: jobs_pb2.RerenderSpec) -> RerenderSpec:
         masks=dict(message.masks),
         at=message.at,
         seed=message.seed if message.HasField("seed") else None,
-        strength=message.strength if message.HasField("strength") else plain.strength,
+        strength=message.strength if message.HasField("strength") else defaults.strength,
         steps=message.steps,
-        guidance=message.guidance if message.HasField("guidance") else plain.guidance,
+        guidance=message.guidance if message.HasField("guidance") else defaults.guidance,
         model=message.model,
     )
 
 
 def _plate(message: jobs_pb2.Plate) -> Plate:
-    plain = Plate(input=message.input, colorspace=message.colorspace)
+    defaults = Plate(input=message.input, colorspace=message.colorspace)
     return Plate(
         input=message.input,
         colorspace=message.colorspace,
-        alpha=message.alpha or plain.alpha,
-        fit=message.fit or plain.fit,
+        alpha=message.alpha or defaults.alpha,
+        fit=message.fit or defaults.fit,
     )
 
 
@@ -118,7 +120,7 @@ def _donor(message: jobs_pb2.Donor) -> DonorLayer:
 
 
 def model_to_message(model: ModelInfo) -> server_pb2.Model:
-    """The model description as a message."""
+    """Return the model description as a message."""
     return server_pb2.Model(
         name=model.name,
         title=model.title,
@@ -147,7 +149,7 @@ def model_to_message(model: ModelInfo) -> server_pb2.Model:
 
 
 def model_from_message(message: server_pb2.Model) -> ModelInfo:
-    """The model description in a message."""
+    """Return the model description in a message."""
     return ModelInfo(
         name=message.name,
         title=message.title,

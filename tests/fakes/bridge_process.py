@@ -15,11 +15,11 @@ from typing import Any
 
 from fakes.live_server import REPOSITORY, WAIT_TIMEOUT_S
 
-ENDS = ("RequestSucceeded", "RequestFailed", "RequestCancelled", "RequestLost")
+TERMINAL_EVENTS = ("RequestSucceeded", "RequestFailed", "RequestCancelled", "RequestLost")
 
 
 class BridgeProcess:
-    """Lines in both directions; what the bridge says is kept in ``seen``."""
+    """A bridge in a child process; ``messages`` holds all that it has written so far."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class BridgeProcess:
                 stderr=errors,
                 env=environment,
             )
-        self.seen: list[dict[str, Any]] = []
+        self.messages: list[dict[str, Any]] = []
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._number = 0
         threading.Thread(target=self._read, daemon=True).start()
@@ -49,10 +49,10 @@ class BridgeProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.end()
+        self.close_stdin()
 
-    def say(self, line: bytes) -> None:
-        """One line as it is."""
+    def send_line(self, line: bytes) -> None:
+        """Send one line as it is."""
         assert self.process.stdin is not None
         self.process.stdin.write(line + b"\n")
         self.process.stdin.flush()
@@ -69,47 +69,47 @@ class BridgeProcess:
         self._number += 1
         number = self._number
         message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-        self.say(json.dumps(message).encode())
+        self.send_line(json.dumps(message).encode())
         return self.wait(lambda message: message.get("id") == number)
 
     def wait(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The next message that fits."""
+        """Return the next message that fits."""
         deadline = time.monotonic() + WAIT_TIMEOUT_S
         while time.monotonic() < deadline:
             message = self.next()
-            assert message is not None, f"the bridge ended after {self.seen[-5:]}"
+            assert message is not None, f"the bridge ended after {self.messages[-5:]}"
             if fits(message):
                 return message
-        raise AssertionError(f"nothing of that kind in {self.seen[-5:]}")
+        raise AssertionError(f"nothing of that kind in {self.messages[-5:]}")
 
     def event(self, name: str, **values: Any) -> dict[str, Any]:
         """Return the next event with these values; fail where a request ends otherwise."""
 
         def fits(message: dict[str, Any]) -> bool:
             right = message.get("method") == name and values.items() <= message["params"].items()
-            assert right or message.get("method") not in ENDS, message
+            assert right or message.get("method") not in TERMINAL_EVENTS, message
             return right
 
         params: dict[str, Any] = self.wait(fits)["params"]
         return params
 
     def next(self) -> dict[str, Any] | None:
-        """The next message; None at the end."""
+        """Return the next message, or None at the end."""
         line = self._lines.get(timeout=WAIT_TIMEOUT_S)
         if line is None:
             return None
         message: dict[str, Any] = json.loads(line)
-        self.seen.append(message)
+        self.messages.append(message)
         return message
 
-    def end(self) -> int:
-        """Close its input, as a host that ends does; returns the exit code."""
+    def close_stdin(self) -> int:
+        """Close its input, as a host that ends does; return the exit code."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         return self.process.wait(WAIT_TIMEOUT_S)
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill the process with SIGKILL."""
         self.process.kill()
         self.process.wait(WAIT_TIMEOUT_S)
 

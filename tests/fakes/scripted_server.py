@@ -1,4 +1,4 @@
-"""A real gRPC server in this process whose answers the test writes down beforehand.
+"""A real gRPC server in this process whose responses the test writes beforehand.
 
 It stands for the transport and the other side of the contract, never for a part of the client.
 """
@@ -30,19 +30,19 @@ Context = grpc.ServicerContext
 
 @dataclass
 class Script:
-    """What the server has, what it will do wrong, and what it was asked."""
+    """What the server holds, which faults it will show, and which calls it got."""
 
     jobs: dict[str, jobs_pb2.Job] = field(default_factory=dict)
     updates: list[jobs_pb2.JobUpdate] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     promised: dict[str, bytes] = field(default_factory=dict)  # listed so, but sent as in files
     info: server_pb2.ServerInfo = field(default_factory=server_pb2.ServerInfo)
-    word: str = ""  # the token that callers must show
+    bearer: str = ""  # the token that callers must show
     page: int = 2
     chunk_bytes: int = 4
     refuse: list[tuple[Any, errors_pb2.ErrorDetail | None]] = field(default_factory=list)
-    cut_watches_after: list[int] = field(default_factory=list)  # messages, one entry per attach
-    cut_reads_after: list[int] = field(default_factory=list)  # chunks, one entry per read
+    break_watches_after: list[int] = field(default_factory=list)  # messages, one entry per attach
+    break_reads_after: list[int] = field(default_factory=list)  # chunks, one entry per read
     damaged_reads: list[int] = field(default_factory=list)  # numbers of reads, from 0
     cancelled_update: jobs_pb2.JobUpdate | None = None
     requests: dict[str, str] = field(default_factory=dict)  # request_id -> job
@@ -57,7 +57,7 @@ class ScriptedServer(
     artifacts_pb2_grpc.ArtifactServiceServicer,
     server_pb2_grpc.ServerServiceServicer,
 ):
-    """Plays a ``Script`` on a port of this machine; a second ``start`` takes the same port."""
+    """A server that follows a ``Script``; a second ``start`` takes the same port."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -79,7 +79,7 @@ class ScriptedServer(
         self._server.stop(grace=None).wait()
 
     def CreateJob(self, request: jobs_pb2.CreateJobRequest, context: Context) -> jobs_pb2.Job:
-        self._admit(context)
+        self._check_call(context)
         name = self.script.requests.setdefault(
             request.request_id, f"jobs/{len(self.script.requests) + 1}"
         )
@@ -91,13 +91,13 @@ class ScriptedServer(
         return self.script.jobs[name]
 
     def GetJob(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.Job:
-        self._admit(context)
+        self._check_call(context)
         return self._job(request.name, context)
 
     def ListJobs(
         self, request: jobs_pb2.ListJobsRequest, context: Context
     ) -> jobs_pb2.ListJobsResponse:
-        self._admit(context)
+        self._check_call(context)
         jobs = [
             job
             for job in self.script.jobs.values()
@@ -107,7 +107,7 @@ class ScriptedServer(
         return jobs_pb2.ListJobsResponse(jobs=rows, next_page_token=token)
 
     def CancelJob(self, request: jobs_pb2.CancelJobRequest, context: Context) -> jobs_pb2.Job:
-        self._admit(context)
+        self._check_call(context)
         self.script.cancelled.append(request.name)
         if self.script.cancelled_update is not None:
             self.script.updates = [self.script.cancelled_update]
@@ -116,7 +116,7 @@ class ScriptedServer(
     def DeleteJob(
         self, request: jobs_pb2.DeleteJobRequest, context: Context
     ) -> jobs_pb2.DeleteJobResponse:
-        self._admit(context)
+        self._check_call(context)
         self._job(request.name, context)
         del self.script.jobs[request.name]
         return jobs_pb2.DeleteJobResponse()
@@ -124,22 +124,22 @@ class ScriptedServer(
     def WatchJob(
         self, request: jobs_pb2.WatchJobRequest, context: Context
     ) -> Iterator[jobs_pb2.JobUpdate]:
-        self._admit(context)
+        self._check_call(context)
         job = self._job(request.name, context)
         self.script.watched_from.append(request.from_revision)
-        cuts = self.script.cut_watches_after
+        cuts = self.script.break_watches_after
         cut = cuts.pop(0) if cuts else None
         later = [u for u in self.script.updates if u.job.revision > request.from_revision]
         for number, update in enumerate(later):
             if number == cut:
-                context.abort(grpc.StatusCode.UNAVAILABLE, "the line was cut")
+                context.abort(grpc.StatusCode.UNAVAILABLE, "the connection broke")
             job.CopyFrom(update.job)
             yield update
 
     def ListArtifacts(
         self, request: artifacts_pb2.ListArtifactsRequest, context: Context
     ) -> artifacts_pb2.ListArtifactsResponse:
-        self._admit(context)
+        self._check_call(context)
         files = {**self.script.files, **self.script.promised}
         artifacts = [artifact(path, data) for path, data in files.items()]
         rows, token = self._page(artifacts, request.page_token)
@@ -148,17 +148,17 @@ class ScriptedServer(
     def ReadArtifact(
         self, request: artifacts_pb2.ReadArtifactRequest, context: Context
     ) -> Iterator[artifacts_pb2.ReadArtifactResponse]:
-        self._admit(context)
+        self._check_call(context)
         number = len(self.script.read_from)
         self.script.read_from.append((request.name, request.offset))
-        cuts = self.script.cut_reads_after
+        cuts = self.script.break_reads_after
         cut = cuts.pop(0) if cuts else None
         data = self.script.files[request.name.removeprefix("artifact:")]
         end = min(request.offset + (request.limit or len(data)), len(data))
         steps = range(request.offset, end, self.script.chunk_bytes)
         for sent, offset in enumerate(steps):
             if sent == cut:
-                context.abort(grpc.StatusCode.UNAVAILABLE, "the line was cut")
+                context.abort(grpc.StatusCode.UNAVAILABLE, "the connection broke")
             part = data[offset : min(offset + self.script.chunk_bytes, end)]
             crc = zlib.crc32(part) ^ (number in self.script.damaged_reads)
             chunk = artifacts_pb2.Chunk(offset=offset, data=part, crc32=crc)
@@ -167,12 +167,12 @@ class ScriptedServer(
     def GetServerInfo(
         self, request: server_pb2.GetServerInfoRequest, context: Context
     ) -> server_pb2.ServerInfo:
-        self._admit(context)
+        self._check_call(context)
         return self.script.info
 
-    def _admit(self, context: Context) -> None:
+    def _check_call(self, context: Context) -> None:
         metadata = dict(context.invocation_metadata())
-        if self.script.word and metadata.get(TOKEN_METADATA) != f"Bearer {self.script.word}":
+        if self.script.bearer and metadata.get(TOKEN_METADATA) != f"Bearer {self.script.bearer}":
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
         if self.script.refuse:
             code, detail = self.script.refuse.pop(0)
@@ -199,7 +199,7 @@ def refuse(context: Context, code: Any, reason: str, message: str) -> None:
 
 
 def artifact(path: str, data: bytes) -> artifacts_pb2.Artifact:
-    """The description of a file."""
+    """Return the description of a file."""
     return artifacts_pb2.Artifact(
         name=f"artifact:{path}",
         path=path,
@@ -212,7 +212,7 @@ def artifact(path: str, data: bytes) -> artifacts_pb2.Artifact:
 def update(
     name: str, revision: int, state: jobs_pb2.JobState, change: Callable[[Any], None] | None = None
 ) -> jobs_pb2.JobUpdate:
-    """One message of a watch."""
+    """Return one message of a watch."""
     job = jobs_pb2.Job(name=name, revision=revision, state=state)
     if change is not None:
         change(job)

@@ -127,7 +127,9 @@ def test_nuke_s_own_python_runs_the_bundled_bridge(
 
 def test_only_one_file_imports_nuke() -> None:
     package = REPOSITORY / "nuke_plugin" / "layert2v_nuke"
-    assert [one.name for one in package.glob("*.py") if "import nuke\n" in code(one)] == ["host.py"]
+    assert [one.name for one in package.rglob("*.py") if "import nuke\n" in code(one)] == [
+        "host.py"
+    ]
 
 
 def code(path: Path) -> str:

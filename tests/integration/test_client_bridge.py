@@ -52,7 +52,7 @@ def test_a_request_becomes_a_stack(bridge: BridgeProcess, live: LiveServer, tmp_
     assert stack.read(tmp_path / "fox").seed == 7
     history = bridge.call("history", folder=str(tmp_path / "fox"))["history"]
     assert [entry["action"] for entry in history] == ["generate"]
-    assert bridge.end() == 0
+    assert bridge.close_stdin() == 0
 
 
 def call(number: int, method: str, **params: Any) -> str:
@@ -91,20 +91,20 @@ def request(method: str, **params: Any) -> bytes:
 def test_one_error_for_one_wrong_line(
     bridge: BridgeProcess, line: bytes, code: int, reason: str, number: int | None
 ) -> None:
-    bridge.say(line)
+    bridge.send_line(line)
     response = bridge.wait(lambda message: "error" in message)
     error = response["error"]
     assert (response["id"], error["code"], error["data"]["reason"]) == (number, code, reason)
     assert error["message"].endswith(".")
     assert bridge.call("ping") == {}
-    assert sum("error" in message for message in bridge.seen) == 1
+    assert sum("error" in message for message in bridge.messages) == 1
 
 
 def test_notifications_get_no_response(bridge: BridgeProcess) -> None:
     for method in ("ping", "heartbeat", "sing"):
-        bridge.say(json.dumps({"jsonrpc": "2.0", "method": method}).encode())
+        bridge.send_line(json.dumps({"jsonrpc": "2.0", "method": method}).encode())
     assert bridge.call("ping") == {}
-    assert [message.get("id") for message in bridge.seen if "id" in message] == [1, 2]
+    assert [message.get("id") for message in bridge.messages if "id" in message] == [1, 2]
 
 
 def test_initialize_comes_first(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_nothing_but_lines_on_stdout(tmp_path: Path) -> None:
         wait_until(lambda: b"c\n" in (tmp_path / "log").read_bytes())
         assert bridge.call("ping") == {}
     assert b"py\n" in (tmp_path / "log").read_bytes()
-    assert all(message["jsonrpc"] == "2.0" for message in bridge.seen)
+    assert all(message["jsonrpc"] == "2.0" for message in bridge.messages)
 
 
 def test_the_bridge_is_killed_in_mid_job(live: LiveServer, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_host_that_ends_leaves_the_job_alone(live: LiveServer, tmp_path: Path)
         connect(bridge, live, tmp_path)
         bridge.call("generate", spec=spec(SLOW, steps=60))
         job = bridge.event("RequestUpdated", state="running")["job"]
-        assert bridge.end() == 0
+        assert bridge.close_stdin() == 0
     assert live.wait_for_end(job).state == 4
 
 
@@ -210,7 +210,7 @@ def test_a_server_that_answers_slowly(bridge: BridgeProcess, tmp_path: Path) -> 
         time.sleep(4)
         os.kill(server.process.pid, 18)
         bridge.event("RequestSucceeded")
-    assert not [message for message in bridge.seen if message.get("method") == "Disconnected"]
+    assert not [message for message in bridge.messages if message.get("method") == "Disconnected"]
 
 
 def test_two_bridges_on_one_server(live: LiveServer, tmp_path: Path) -> None:

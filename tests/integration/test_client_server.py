@@ -58,7 +58,7 @@ def test_a_prompt_becomes_a_stack(client: Client, tmp_path: Path) -> None:
         assert (tmp_path / "fox" / record.path).stat().st_size == record.size_bytes
 
 
-def test_the_wire_and_the_shared_disk_bring_the_same_bytes(client: Client, tmp_path: Path) -> None:
+def test_downloads_and_copies_have_the_same_bytes(client: Client, tmp_path: Path) -> None:
     job = client.submit(spec(Behaviour(frame_bytes=3_000_000), frames=1))
     status = job.wait()
     assert Path(status.local_path, "stack.json").exists()
@@ -120,7 +120,7 @@ def test_wrong_fields_come_back_with_their_names(client: Client) -> None:
     assert [violation.field for violation in caught.value.violations] == ["model"]
 
 
-def test_lists_and_forgetting(client: Client) -> None:
+def test_list_and_delete(client: Client) -> None:
     job = client.submit(spec())
     job.wait()
     assert next(client.jobs()).name == job.name
@@ -130,7 +130,7 @@ def test_lists_and_forgetting(client: Client) -> None:
         job.status()
 
 
-def test_what_the_server_is(client: Client, live: LiveServer) -> None:
+def test_server_info(client: Client, live: LiveServer) -> None:
     client.submit(spec()).wait()
     info = client.info()
     assert info.models[0].vocabulary["subject"] == ("fox", "owl")

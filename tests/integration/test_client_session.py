@@ -13,7 +13,7 @@ import pytest
 
 from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, environment, live_server, wait_until
-from fakes.session_log import Followed, fake_server_config
+from fakes.recorded_session import RecordedSession, fake_server_config
 from layert2v import stack
 from layert2v.spec import GenerateSpec
 from layert2v_client.session import (
@@ -36,8 +36,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 
 @pytest.fixture
-def followed(live: LiveServer, tmp_path: Path) -> Iterator[Followed]:
-    with Followed(settings(live, tmp_path)) as session:
+def recorded(live: LiveServer, tmp_path: Path) -> Iterator[RecordedSession]:
+    with RecordedSession(settings(live, tmp_path)) as session:
         yield session
 
 
@@ -54,106 +54,110 @@ def spec(behaviour: Behaviour | None = None, **more: object) -> GenerateSpec:
 SLOW = Behaviour(step_s=0.05)
 
 
-def test_a_request_becomes_a_stack(followed: Followed, tmp_path: Path) -> None:
-    request = followed.session.generate(
+def test_a_request_becomes_a_stack(recorded: RecordedSession, tmp_path: Path) -> None:
+    request = recorded.session.generate(
         spec(Behaviour(step_s=0.1, frame_s=0.05)), folder=tmp_path / "fox"
     )
-    preview = followed.wait(PreviewUpdated)
+    preview = recorded.wait(PreviewUpdated)
     assert Path(preview.path).read_bytes().startswith(b"\x89PNG")
-    done = followed.wait(RequestSucceeded)
+    done = recorded.wait(RequestSucceeded)
     assert (done.request_id, done.state, done.folder) == (request, 1, str(tmp_path / "fox"))
     assert Path(done.stack) == tmp_path / "fox" / "stack.json"
-    assert any(isinstance(event, Connected) for event in followed.seen)
-    assert {e.state for e in followed.seen if isinstance(e, RequestUpdated)} >= {"running"}
+    assert any(isinstance(event, Connected) for event in recorded.events)
+    assert {e.state for e in recorded.events if isinstance(e, RequestUpdated)} >= {"running"}
 
 
-def test_a_result_without_a_folder_goes_into_the_cache(followed: Followed, tmp_path: Path) -> None:
-    followed.session.generate(spec())
-    done = followed.wait(RequestSucceeded)
+def test_a_result_without_a_folder_goes_into_the_cache(
+    recorded: RecordedSession, tmp_path: Path
+) -> None:
+    recorded.session.generate(spec())
+    done = recorded.wait(RequestSucceeded)
     assert Path(done.folder).parent == tmp_path / "cache" / "stacks"
     assert Path(done.folder).name.startswith("a_fox_")
     # On the same disk the cache has the server's own files, not second ones.
     assert Path(done.folder, "bg/v001/bg_v001.1001.exr").stat().st_nlink == 2
 
 
-def test_a_wrong_request_names_its_fields(followed: Followed, tmp_path: Path) -> None:
-    followed.session.generate(spec(width=33, frames=3), folder=tmp_path / "x")
-    failed = followed.wait(RequestFailed)
+def test_a_wrong_request_names_its_fields(recorded: RecordedSession, tmp_path: Path) -> None:
+    recorded.session.generate(spec(width=33, frames=3), folder=tmp_path / "x")
+    failed = recorded.wait(RequestFailed)
     assert {violation.field for violation in failed.violations} == {"width", "frames"}
     assert not (tmp_path / "x").exists()
 
 
-def test_a_folder_with_something_in_it_is_refused(followed: Followed, tmp_path: Path) -> None:
+def test_a_folder_with_something_in_it_is_refused(
+    recorded: RecordedSession, tmp_path: Path
+) -> None:
     (tmp_path / "notes").touch()
-    followed.session.generate(spec(), folder=tmp_path)
-    assert followed.wait(RequestFailed).reason == "OUTPUT_NOT_EMPTY"
+    recorded.session.generate(spec(), folder=tmp_path)
+    assert recorded.wait(RequestFailed).reason == "OUTPUT_NOT_EMPTY"
 
 
-def test_a_failed_job_says_why(followed: Followed) -> None:
-    request = followed.session.generate(spec(Behaviour(fault="engine_error")))
-    failed = followed.wait(RequestFailed)
+def test_a_failed_job_says_why(recorded: RecordedSession) -> None:
+    request = recorded.session.generate(spec(Behaviour(fault="engine_error")))
+    failed = recorded.wait(RequestFailed)
     assert (failed.request_id, failed.reason) == (request, "NO_SUCH_WORD")
     assert failed.hint == "Use another word."
 
 
-def test_cancel_while_it_runs(followed: Followed, live: LiveServer) -> None:
-    request = followed.session.generate(spec(SLOW, steps=1000))
-    job = followed.state("running").job
-    followed.session.cancel(request)
-    assert followed.wait(RequestCancelled) == RequestCancelled(request, job)
+def test_cancel_while_it_runs(recorded: RecordedSession, live: LiveServer) -> None:
+    request = recorded.session.generate(spec(SLOW, steps=1000))
+    job = recorded.state("running").job
+    recorded.session.cancel(request)
+    assert recorded.wait(RequestCancelled) == RequestCancelled(request, job)
 
 
-def test_cancel_while_it_waits_in_the_queue(followed: Followed) -> None:
-    first = followed.session.generate(spec(SLOW, steps=1000))
-    followed.state("running")
-    second = followed.session.generate(spec(SLOW, steps=1000))
-    place = followed.wait(
+def test_cancel_while_it_waits_in_the_queue(recorded: RecordedSession) -> None:
+    first = recorded.session.generate(spec(SLOW, steps=1000))
+    recorded.state("running")
+    second = recorded.session.generate(spec(SLOW, steps=1000))
+    place = recorded.wait(
         RequestUpdated, lambda event: event.request_id == second and event.job != ""
     )
     assert (place.state, place.queue_position) == ("queued", 0)
-    followed.session.cancel(second)
-    assert followed.wait(RequestCancelled).request_id == second
-    followed.session.cancel(first)
-    assert followed.wait(RequestCancelled).request_id == first
+    recorded.session.cancel(second)
+    assert recorded.wait(RequestCancelled).request_id == second
+    recorded.session.cancel(first)
+    assert recorded.wait(RequestCancelled).request_id == first
 
 
-def test_cancel_while_the_result_is_fetched(
+def test_cancel_while_the_result_is_downloaded(
     live: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("layert2v_client.transfer.download._shared_folder", lambda *_: None)
-    with Followed(settings(live, tmp_path)) as followed:
+    with RecordedSession(settings(live, tmp_path)) as recorded:
         many = spec(Behaviour(frame_bytes=2_500_000), frames=17)  # takes longer than a cancel
-        request = followed.session.generate(many, folder=tmp_path / "fox")
-        followed.state("fetching")
-        followed.session.cancel(request)
-        assert followed.wait(RequestCancelled).request_id == request
+        request = recorded.session.generate(many, folder=tmp_path / "fox")
+        recorded.state("fetching")
+        recorded.session.cancel(request)
+        assert recorded.wait(RequestCancelled).request_id == request
     assert not (tmp_path / "fox").exists()
 
 
 def test_cancel_without_a_server(tmp_path: Path) -> None:
     nobody = SessionSettings(server="127.0.0.1:9", cache=tmp_path)
-    with Followed(nobody) as followed:
-        request = followed.session.generate(spec())
-        away = followed.wait(Disconnected)
+    with RecordedSession(nobody) as recorded:
+        request = recorded.session.generate(spec())
+        away = recorded.wait(Disconnected)
         assert away.reason == "SERVER_UNAVAILABLE"
         assert away.retry_in_s == 0.5
         assert "127.0.0.1:9" in away.message
-        followed.session.cancel(request)
-        assert followed.wait(RequestCancelled) == RequestCancelled(request, "")
+        recorded.session.cancel(request)
+        assert recorded.wait(RequestCancelled) == RequestCancelled(request, "")
 
 
 def test_settings_that_cannot_work_are_not_tried_again(live: LiveServer, tmp_path: Path) -> None:
-    with Followed(SessionSettings(server="nowhere", cache=tmp_path)) as followed:
-        followed.session.connect()
-        away = followed.wait(Disconnected)
+    with RecordedSession(SessionSettings(server="nowhere", cache=tmp_path)) as recorded:
+        recorded.session.connect()
+        away = recorded.wait(Disconnected)
         assert (away.reason, away.retry_in_s) == ("ADDRESS_INVALID", None)
 
 
 def test_a_session_goes_and_the_next_attaches(live: LiveServer, tmp_path: Path) -> None:
-    with Followed(settings(live, tmp_path)) as before:
+    with RecordedSession(settings(live, tmp_path)) as before:
         request = before.session.generate(spec(SLOW, steps=60), folder=tmp_path / "fox")
         job = before.state("running").job
-    with Followed(settings(live, tmp_path)) as after:
+    with RecordedSession(settings(live, tmp_path)) as after:
         after.session.attach(request, job, tmp_path / "fox")
         assert after.wait(RequestSucceeded).request_id == request
         after.session.attach("x", job, tmp_path / "fox")  # again: it is there
@@ -163,10 +167,10 @@ def test_a_session_goes_and_the_next_attaches(live: LiveServer, tmp_path: Path) 
 
 
 def test_the_same_request_again_is_the_same_job(live: LiveServer, tmp_path: Path) -> None:
-    with Followed(settings(live, tmp_path)) as before:
+    with RecordedSession(settings(live, tmp_path)) as before:
         request = before.session.generate(spec(SLOW, steps=40), folder=tmp_path / "fox")
         job = before.state("running").job
-    with Followed(settings(live, tmp_path)) as after:
+    with RecordedSession(settings(live, tmp_path)) as after:
         again = spec(SLOW, steps=40)
         after.session.generate(again, folder=tmp_path / "fox", request_id=request)
         assert after.wait(RequestSucceeded).job == job
@@ -175,20 +179,23 @@ def test_the_same_request_again_is_the_same_job(live: LiveServer, tmp_path: Path
 def test_the_server_is_restarted_in_mid_job(tmp_path: Path) -> None:
     """kill -9: the artist sees it go and come back, and the job is made all the same."""
     server = LiveServer(tmp_path / "data")
-    with Followed(settings(server, tmp_path)) as followed:
-        followed.session.generate(spec(SLOW, steps=80), folder=tmp_path / "fox")
-        followed.wait(RequestUpdated, lambda event: event.done > 3)
+    with RecordedSession(settings(server, tmp_path)) as recorded:
+        recorded.session.generate(spec(SLOW, steps=80), folder=tmp_path / "fox")
+        recorded.wait(RequestUpdated, lambda event: event.done > 3)
         server.kill()
-        away = followed.wait(Disconnected)
+        away = recorded.wait(Disconnected)
         assert away.retry_in_s is not None
         server = LiveServer(tmp_path / "data", address=server.ready["address"])
-        followed.wait(Connected)
-        assert followed.wait(RequestSucceeded).state == 1
+        recorded.wait(Connected)
+        assert recorded.wait(RequestSucceeded).state == 1
     assert server.stop() == 0
 
 
 def test_two_sessions_do_not_meet(live: LiveServer, tmp_path: Path) -> None:
-    with Followed(settings(live, tmp_path)) as one, Followed(settings(live, tmp_path)) as other:
+    with (
+        RecordedSession(settings(live, tmp_path)) as one,
+        RecordedSession(settings(live, tmp_path)) as other,
+    ):
         first = one.session.generate(spec(seed=1), folder=tmp_path / "one")
         second = other.session.generate(spec(seed=2), folder=tmp_path / "other")
         assert one.wait(RequestSucceeded).request_id == first
@@ -202,19 +209,19 @@ def test_shared_storage_under_another_name(tmp_path: Path) -> None:
     (tmp_path / "there").symlink_to(tmp_path / "here")
     with live_server(tmp_path / "here" / "data") as server:
         path = {"path_map": (("/nowhere", "/x"), (str(tmp_path / "here"), str(tmp_path / "there")))}
-        with Followed(settings(server, tmp_path, **path)) as followed:
-            followed.session.generate(spec(), folder=tmp_path / "fox")
-            followed.wait(RequestSucceeded)
+        with RecordedSession(settings(server, tmp_path, **path)) as recorded:
+            recorded.session.generate(spec(), folder=tmp_path / "fox")
+            recorded.wait(RequestSucceeded)
     assert stack.read(tmp_path / "fox").frames == 5
 
 
 def test_closing_ends_every_thread(live: LiveServer, tmp_path: Path) -> None:
-    with Followed(settings(live, tmp_path)) as followed:
-        followed.session.generate(spec(SLOW, steps=1000))
-        job = followed.state("running").job
+    with RecordedSession(settings(live, tmp_path)) as recorded:
+        recorded.session.generate(spec(SLOW, steps=1000))
+        job = recorded.state("running").job
         names = {thread.name for thread in threading.enumerate()}
-        assert {"layert2v-line", "layert2v-request"} <= names
-    assert not {t.name for t in threading.enumerate()} & {"layert2v-line", "layert2v-request"}
+        assert {"layert2v-connection", "layert2v-request"} <= names
+    assert not {t.name for t in threading.enumerate()} & {"layert2v-connection", "layert2v-request"}
     live.cancel(job)
 
 
@@ -237,21 +244,21 @@ def servers() -> list[psutil.Process]:
 
 
 def test_a_local_server_comes_when_it_is_needed_and_goes(own_server: SessionSettings) -> None:
-    with Followed(own_server) as followed:
+    with RecordedSession(own_server) as recorded:
         assert servers() == []
-        followed.session.connect()
-        known = followed.wait(Connected, lambda event: event.models != ())
+        recorded.session.connect()
+        known = recorded.wait(Connected, lambda event: event.models != ())
         assert known.models[0].title == "Fake Mini"
         assert len(servers()) == 1
-        followed.session.generate(spec())
-        done = followed.wait(RequestSucceeded)
+        recorded.session.generate(spec())
+        done = recorded.wait(RequestSucceeded)
     wait_until(lambda: servers() == [])
     assert Path(done.stack).exists()
 
 
 def test_two_sessions_share_one_local_server(own_server: SessionSettings, tmp_path: Path) -> None:
-    with Followed(own_server) as other:
-        with Followed(own_server) as first:
+    with RecordedSession(own_server) as other:
+        with RecordedSession(own_server) as first:
             first.session.connect()
             address = first.wait(Connected).server
             other.session.connect()
@@ -265,23 +272,23 @@ def test_two_sessions_share_one_local_server(own_server: SessionSettings, tmp_pa
 
 
 def test_a_local_server_that_dies_is_replaced(own_server: SessionSettings, tmp_path: Path) -> None:
-    with Followed(own_server) as followed:
-        followed.session.generate(spec(SLOW, steps=80), folder=tmp_path / "fox")
-        followed.wait(RequestUpdated, lambda event: event.done > 3)
+    with RecordedSession(own_server) as recorded:
+        recorded.session.generate(spec(SLOW, steps=80), folder=tmp_path / "fox")
+        recorded.wait(RequestUpdated, lambda event: event.done > 3)
         servers()[0].kill()
-        followed.wait(Disconnected)
-        followed.wait(Connected)
-        assert followed.wait(RequestSucceeded).state == 1
+        recorded.wait(Disconnected)
+        recorded.wait(Connected)
+        assert recorded.wait(RequestSucceeded).state == 1
     wait_until(lambda: servers() == [])
 
 
 def test_a_job_of_a_local_server_survives_its_session(
     own_server: SessionSettings, tmp_path: Path
 ) -> None:
-    with Followed(own_server) as before:
+    with RecordedSession(own_server) as before:
         request = before.session.generate(spec(SLOW, steps=60), folder=tmp_path / "fox")
         job = before.state("running").job
-    with Followed(own_server) as after:
+    with RecordedSession(own_server) as after:
         after.session.attach(request, job, tmp_path / "fox")
         assert after.wait(RequestSucceeded).job == job
 
@@ -292,14 +299,14 @@ def test_the_cache_keeps_its_limit(
     """The oldest goes, here and on the server; not what this session made, nor what was placed."""
     monkeypatch.setattr("layert2v_client.session.session.KEEP_JOBS_S", 0.0)
     big = Behaviour(frame_bytes=100_000)
-    with Followed(own_server) as before:
+    with RecordedSession(own_server) as before:
         before.session.generate(spec(big))
         old = Path(before.wait(RequestSucceeded).folder)
         before.session.generate(spec(big), folder=tmp_path / "mine")
         before.wait(RequestSucceeded)
     os.utime(old / "stack.json", (1, 1))
     limited = SessionSettings(cache=own_server.cache, cache_limit_bytes=4_000_000)
-    with Followed(limited) as after:
+    with RecordedSession(limited) as after:
         after.session.generate(spec(big, seed=8))
         new = Path(after.wait(RequestSucceeded).folder)
         wait_until(lambda: len(list((tmp_path / "cache").glob("server-*/jobs/*"))) == 1)

@@ -18,7 +18,7 @@ from PIL import Image
 from fakes.bridge_process import BridgeProcess
 from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, environment, live_server
-from fakes.session_log import Followed, fake_server_config
+from fakes.recorded_session import RecordedSession, fake_server_config
 from layert2v import stack
 from layert2v.rerender import Plate, RerenderSpec
 from layert2v.spec import GenerateSpec
@@ -192,7 +192,7 @@ def test_one_sentence_and_nothing_written(
     assert content(fox.parent) == before
 
 
-def test_a_copy_gets_the_change(live: LiveServer, fox: Path, tmp_path: Path) -> None:
+def test_out_changes_a_copy(live: LiveServer, fox: Path, tmp_path: Path) -> None:
     before = content(fox)
     words = ("swap", "fox", "--background", "a city", "--out", "city")
     assert change(live, *words)[:2] == (0, "city\n")
@@ -345,7 +345,7 @@ def test_a_renumbered_state_is_changed_again(client: Client, fox: Path) -> None:
     whole(fox, 4)
 
 
-def test_a_state_lands_only_where_it_belongs(client: Client, fox: Path, tmp_path: Path) -> None:
+def test_a_state_is_merged_only_into_its_stack(client: Client, fox: Path, tmp_path: Path) -> None:
     job = client.rerender(fox, again())
     job.wait()
     other = client.submit(GenerateSpec(prompt="an owl", seed=1))
@@ -380,7 +380,7 @@ def plate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 SKY = RerenderSpec("replace", ("bg",), plate=Plate("plate", "sRGB - Texture", "opaque", "fit"))
 
 
-def test_an_upload_goes_on_where_it_was_cut(client: Client, fox: Path, plate: Path) -> None:
+def test_an_upload_continues_where_it_stopped(client: Client, fox: Path, plate: Path) -> None:
     request_id, stop, heard = uuid.uuid4(), threading.Event(), []
 
     def cut(done: int, total: int) -> None:
@@ -404,16 +404,16 @@ def settings(live: LiveServer, tmp_path: Path) -> SessionSettings:
 
 
 def test_a_session_changes_a_stack(live: LiveServer, fox: Path, tmp_path: Path) -> None:
-    with Followed(settings(live, tmp_path)) as followed:
-        request = followed.session.rerender(fox, again(), {})
-        done = followed.wait(RequestSucceeded)
+    with RecordedSession(settings(live, tmp_path)) as recorded:
+        request = recorded.session.rerender(fox, again(), {})
+        done = recorded.wait(RequestSucceeded)
         assert (done.request_id, done.folder, done.state) == (request, str(fox), 2)
-        followed.session.attach(request, done.job, fox)
-        assert followed.wait(RequestSucceeded).state == 2
-        followed.session.rerender(fox, again(layers=("fg_09",)), {})
-        assert followed.wait(RequestFailed).violations[0].field == "layers"
-        followed.session.rerender(tmp_path, again(), {})
-        assert followed.wait(RequestFailed).reason == "MANIFEST_NOT_FOUND"
+        recorded.session.attach(request, done.job, fox)
+        assert recorded.wait(RequestSucceeded).state == 2
+        recorded.session.rerender(fox, again(layers=("fg_09",)), {})
+        assert recorded.wait(RequestFailed).violations[0].field == "layers"
+        recorded.session.rerender(tmp_path, again(), {})
+        assert recorded.wait(RequestFailed).reason == "MANIFEST_NOT_FOUND"
     whole(fox, 2)
 
 
@@ -421,36 +421,36 @@ def test_cancel_while_a_plate_is_uploaded(
     live: LiveServer, fox: Path, plate: Path, tmp_path: Path
 ) -> None:
     before = content(fox)
-    with Followed(settings(live, tmp_path)) as followed:
-        request = followed.session.rerender(fox, SKY, {"plate": [str(plate)]})
-        followed.state("uploading")
-        followed.session.cancel(request)
-        assert followed.wait(RequestCancelled) == RequestCancelled(request, "")
+    with RecordedSession(settings(live, tmp_path)) as recorded:
+        request = recorded.session.rerender(fox, SKY, {"plate": [str(plate)]})
+        recorded.state("uploading")
+        recorded.session.cancel(request)
+        assert recorded.wait(RequestCancelled) == RequestCancelled(request, "")
     assert content(fox) == before
 
 
-def test_cancel_while_it_lands(
+def test_cancel_while_a_new_state_is_merged(
     live: LiveServer, fox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing of the new state stays, and nothing of the old ones goes."""
     before = content(fox)
-    with Followed(settings(live, tmp_path)) as followed:
+    with RecordedSession(settings(live, tmp_path)) as recorded:
         download_files = stack_history.download_files
 
         def slow(*arguments: object) -> None:
             if len(arguments[3]) > 1:  # type: ignore[arg-type]  # not the manifest alone
                 monkeypatch.setattr(stack_history, "download_files", download_files)
                 download_files(*arguments[:3], arguments[3][:4], arguments[4])  # type: ignore
-                followed.session.cancel(request)
+                recorded.session.cancel(request)
             download_files(*arguments)  # type: ignore[arg-type]
 
         monkeypatch.setattr(stack_history, "download_files", slow)
-        request = followed.session.rerender(fox, again(), {})
-        assert followed.wait(RequestCancelled).request_id == request
+        request = recorded.session.rerender(fox, again(), {})
+        assert recorded.wait(RequestCancelled).request_id == request
     assert content(fox) == before
 
 
-def test_the_bridge_is_killed_while_a_layer_is_drawn(
+def test_the_bridge_is_killed_while_a_layer_is_generated(
     live: LiveServer, fox: Path, tmp_path: Path
 ) -> None:
     address = {"server": live.ready["address"], "cache": str(tmp_path / "cache")}

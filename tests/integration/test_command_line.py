@@ -67,7 +67,7 @@ def run(environment: dict[str, str], folder: Path, *words: str) -> tuple[int, st
     return process.returncode, out, err
 
 
-def servers_on(folder: Path) -> list[psutil.Process]:
+def servers_with_data(folder: Path) -> list[psutil.Process]:
     """The server processes that use a folder in a data folder."""
     wanted = str(folder / "data")
     return [
@@ -77,7 +77,7 @@ def servers_on(folder: Path) -> list[psutil.Process]:
     ]
 
 
-def left_behind(folder: Path) -> list[Path]:
+def remaining_call_folders(folder: Path) -> list[Path]:
     """The data folders of calls that are over."""
     return list((folder / "data" / "calls").iterdir())
 
@@ -95,7 +95,7 @@ def test_two_calls_at_once_leave_their_stacks_and_nothing_else(
         assert "starting the engine (0%)" in err
         made = stack.read(tmp_path / name)
         assert (made.seed, made.frames, made.prompt) == (7, 5, f"a red {name}")
-    assert servers_on(tmp_path) == left_behind(tmp_path) == []
+    assert servers_with_data(tmp_path) == remaining_call_folders(tmp_path) == []
 
 
 def test_what_a_call_leaves_after_a_failure_is_cleared_away_a_week_later(
@@ -103,13 +103,13 @@ def test_what_a_call_leaves_after_a_failure_is_cleared_away_a_week_later(
 ) -> None:
     refused = ("generate", "a fox", "--negative", Behaviour(fault="engine_error").to_prompt())
     assert run(environment, tmp_path, *refused)[0] == 1
-    (left,) = left_behind(tmp_path)
+    (left,) = remaining_call_folders(tmp_path)
     assert (left / "server.log").exists()
     week_ago = time.time() - 7.1 * 86400
     os.utime(left, (week_ago, week_ago))
     code, out, err = run(environment, tmp_path, "info")
     assert (code, "model    mini: Fake Mini" in out) == (0, True), err
-    assert left_behind(tmp_path) == []
+    assert remaining_call_folders(tmp_path) == []
 
 
 def test_ctrl_c_cancels_the_job_and_ends_the_server(
@@ -128,7 +128,7 @@ def test_ctrl_c_cancels_the_job_and_ends_the_server(
     assert (process.returncode, out) == (130, "")
     assert "The job is cancelled." in err
     assert not (tmp_path / "fox").exists()
-    assert servers_on(tmp_path) == left_behind(tmp_path) == []
+    assert servers_with_data(tmp_path) == remaining_call_folders(tmp_path) == []
 
 
 def test_a_client_that_is_killed_takes_its_server_along(
@@ -142,12 +142,12 @@ def test_a_client_that_is_killed_takes_its_server_along(
     process.kill()
     process.communicate(timeout=TIMEOUT_S)
     deadline = time.monotonic() + TIMEOUT_S
-    while servers_on(tmp_path):
+    while servers_with_data(tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def test_an_embedded_server_tells_why_it_did_not_start(
+def test_an_embedded_server_says_why_it_did_not_start(
     environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environment.items():

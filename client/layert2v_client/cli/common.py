@@ -145,7 +145,7 @@ def print_summary(folder: Path, out: TextIO, line: ProgressLine) -> None:
 
 def warn_missing_states(folder: Path, line: ProgressLine) -> None:
     """Print which states of a downloaded stack cannot be opened."""
-    closed = stack_history.closed(folder)
+    closed = stack_history.missing_states(folder)
     if closed:
         names = ", ".join(f"v{state:03d}" for state in closed[:STATES_SHOWN])
         more = f" and {len(closed) - STATES_SHOWN} more" if len(closed) > STATES_SHOWN else ""

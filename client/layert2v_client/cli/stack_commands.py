@@ -158,7 +158,7 @@ def history(
     source = parse_source(args.stack)
     closed: Sequence[int] = ()
     if isinstance(source, Path):
-        entries, closed = read_stack(source).history, stack_history.closed(source)
+        entries, closed = read_stack(source).history, stack_history.missing_states(source)
     else:
         with open_client(args, config, line) as client:
             entries = client.job(source).stack().history

@@ -26,7 +26,7 @@ MATTE_COLOR = 0.5  # what the world's foreground stream is drawn over
 STEPS, GUIDANCE, SHIFT, SEED = 16, 1.5, 2.0, 1
 SOLVER = "stochastic"
 # Noise levels that are guided: what is drawn, not its fine detail, in which guided streams disagree
-# (docs/decisions/0059-larger-pictures-from-the-same-latents.md).
+# (docs/decisions/0059-decoder-with-temporal-context.md).
 GUIDANCE_INTERVAL = (0.5, 1.0)
 
 

@@ -39,6 +39,7 @@ PIXELS = {
     "fg_01": (0.25, 0.125, 0.0625, 0.25),
 }
 TOLERANCE = 1e-6
+Check = Callable[..., None]
 HOSTILE_TEXT = "a fox [expr 1+1] $env {unbalanced"
 
 
@@ -84,15 +85,12 @@ def main(nuke: Any, arguments: list[str]) -> int:
     return 1 if wrong else 0
 
 
-Check = Callable[..., None]
-
-
 def _text_knob(nuke: Any) -> Any:
     """Return the knob of a prompt that looks like code, which would do no harm."""
-    one = nuke.nodes.Group()
-    one.addKnob(nuke.String_Knob("prompt", "Prompt"))
-    one["prompt"].setValue(HOSTILE_TEXT)
-    return one["prompt"]
+    group = nuke.nodes.Group()
+    group.addKnob(nuke.String_Knob("prompt", "Prompt"))
+    group["prompt"].setValue(HOSTILE_TEXT)
+    return group["prompt"]
 
 
 def _check_functions(nuke: Any, check: Check) -> None:
@@ -103,25 +101,27 @@ def _check_functions(nuke: Any, check: Check) -> None:
 
 
 def _check_knobs(nuke: Any, cls: str, knobs: dict[str, Any], check: Check) -> None:
-    made: list[Any] = []
+    created: list[Any] = []
 
-    def make() -> bool:
-        made.append(nuke.root() if cls == "Root" else getattr(nuke.nodes, cls)())
+    def create() -> bool:
+        created.append(nuke.root() if cls == "Root" else getattr(nuke.nodes, cls)())
         return True
 
-    check(f"class {cls}", make)
-    if not made:
+    check(f"class {cls}", create)
+    if not created:
         return
-    one = made[0]
+    (tested,) = created
     for name, (default, items) in knobs.items():
         what = f"{cls}.{name}"
-        check(what, lambda name=name: one.knob(name) is not None)
-        if default is not None and one.knob(name) is not None:
-            check(f"{what} default", lambda name=name: one[name].value(), default)
+        check(what, lambda name=name: tested.knob(name) is not None)
+        if default is not None and tested.knob(name) is not None:
+            check(f"{what} default", lambda name=name: tested[name].value(), default)
         for item in items:
-            check(f"{what} offers {item}", lambda name=name, item=item: item in _items(one[name]))
+            check(
+                f"{what} offers {item}", lambda name=name, item=item: item in _items(tested[name])
+            )
     if cls != "Root":
-        nuke.delete(one)
+        nuke.delete(tested)
 
 
 def _items(knob: Any) -> list[str]:
@@ -139,9 +139,9 @@ def _check_rendering(nuke: Any, folder: Path, check: Check) -> None:
         return all(abs(one - other) <= TOLERANCE for one, other in zip(found, pixel))
 
     def open_nodes() -> bool:
-        stack = _stack(nuke, folder)
-        made = build.build(nuke, open_comp(stack, folder, ReadColorspace()))
-        return is_close(made["Merge_fg_01"], "rgba", wanted)
+        stack = _write_stack(nuke, folder)
+        created = build.build(nuke, open_comp(stack, folder, ReadColorspace()))
+        return is_close(created["Merge_fg_01"], "rgba", wanted)
 
     def one_node(layer: str) -> Callable[[], bool]:
         def matches() -> bool:
@@ -165,7 +165,7 @@ def _check_rendering(nuke: Any, folder: Path, check: Check) -> None:
     check("mute takes a layer and its shadow out", mute_works)
 
 
-def _stack(nuke: Any, folder: Path) -> Stack:
+def _write_stack(nuke: Any, folder: Path) -> Stack:
     """Write a stack of one frame with this Nuke, and return it."""
     sequences: dict[str, dict[str, Any]] = {}
     for name, pixel in PIXELS.items():
@@ -176,11 +176,9 @@ def _stack(nuke: Any, folder: Path) -> Stack:
         constant["channels"].setValue("rgba")
         constant["color"].setValue(list(pixel))
         write.setInput(0, constant)
-        values = {"file_type": "exr", "channels": "rgba", "raw": True}
-        for knob, value in {
-            **values,
-            "file": (folder / pattern).as_posix().replace("####", "%04d"),
-        }.items():
+        file = (folder / pattern).as_posix().replace("####", "%04d")
+        knobs = {"file_type": "exr", "channels": "rgba", "raw": True, "file": file}
+        for knob, value in knobs.items():
             write[knob].setValue(value)
         nuke.execute(write, FRAME, FRAME, 1)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

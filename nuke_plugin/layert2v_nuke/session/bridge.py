@@ -27,6 +27,7 @@ PROTOCOL = 2  # of the methods and events, which ``initialize`` compares
 HEARTBEAT_TIMEOUT_S = 30.0  # the bridge sends a heartbeat every 5 s; silence means that it hangs
 QUEUE_LINES = 1000  # a full queue is an error, since Nuke must not wait
 EXIT_TIMEOUT_S = 3.0
+LAST_LINES_S = 1.0  # how long the last lines of an ended bridge may take to be read
 # Variables that point to Nuke's own libraries, which another Python must not load.
 _REMOVED_VARIABLES = (
     "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH",
@@ -59,8 +60,11 @@ class BridgeProcess:
                 f"The bridge cannot start: {error.strerror} ({command[0]}).",
                 "Choose a Python in LayerT2V > Preferences.",
             ) from error
-        for target in (self._read_lines, self._write_lines):
-            threading.Thread(target=target, name=f"layert2v{target.__name__}", daemon=True).start()
+        self._ended_at: float | None = None
+        self._reader = threading.Thread(target=self._read_lines, name="layert2v_read", daemon=True)
+        writer = threading.Thread(target=self._write_lines, name="layert2v_write", daemon=True)
+        self._reader.start()
+        writer.start()
         self._initialize_id = self.send("initialize", protocol=PROTOCOL)
 
     def send(self, method: str, **params: Any) -> int:
@@ -124,7 +128,7 @@ class BridgeProcess:
 
     def _raise_if_ended(self) -> None:
         code = self._process.poll()
-        if code is not None and self._in.empty():
+        if code is not None and not self._is_reading_last_lines() and self._in.empty():
             what = "ended" if self._is_ready else "did not start"
             raise BridgeFailed(
                 "BRIDGE_ENDED" if self._is_ready else "BRIDGE_NOT_STARTED",
@@ -133,6 +137,12 @@ class BridgeProcess:
             )
         if self._clock() - self._received_at > HEARTBEAT_TIMEOUT_S:
             raise BridgeFailed("BRIDGE_SILENT", "The bridge does not answer.")
+
+    def _is_reading_last_lines(self) -> bool:
+        """Return whether lines of the ended bridge may still arrive; for ``LAST_LINES_S`` only."""
+        if self._ended_at is None:
+            self._ended_at = self._clock()
+        return self._reader.is_alive() and self._clock() - self._ended_at < LAST_LINES_S
 
     def _read_lines(self) -> None:
         with _pipe(self._process.stdout) as lines:

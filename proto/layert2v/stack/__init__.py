@@ -71,11 +71,11 @@ MANIFEST_NAME = "stack.json"
 SLUG_LENGTH = 40
 
 _STORED_NAMES = {"prompt_interpretation": "understood"}  # fields whose key has an older name
-_WAY_OUT = f"Make the stack again, or restore its {MANIFEST_NAME}."
+_HINT = f"Make the stack again, or restore its {MANIFEST_NAME}."
 
 
 def dumps(stack: Stack) -> str:
-    """The manifest as text. Raises ``ManifestError`` where the stack breaks its own rules."""
+    """Return the manifest as text. Raises ``ManifestError`` if the stack breaks its own rules."""
     fields = {_STORED_NAMES.get(name, name): value for name, value in asdict(stack).items()}
     document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **fields}
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=True) + "\n"
@@ -100,7 +100,7 @@ def read_state(folder: Path, state: int = 0) -> Stack:
 
     Raises ``ManifestError``.
     """
-    return _read_kept(folder, read(folder), state)
+    return _read_archived(folder, read(folder), state)
 
 
 def read_start(folder: Path, state: int = 0) -> Stack:
@@ -109,7 +109,7 @@ def read_start(folder: Path, state: int = 0) -> Stack:
     Raises ``ManifestError``.
     """
     newest = read(folder)
-    return replace(_read_kept(folder, newest, state), history=newest.history)
+    return replace(_read_archived(folder, newest, state), history=newest.history)
 
 
 def read_states(folder: Path, newest: Stack | None = None) -> tuple[Stack, ...]:
@@ -124,15 +124,15 @@ def read_states(folder: Path, newest: Stack | None = None) -> tuple[Stack, ...]:
     return (*(_read(path) for path in paths if path.exists()), newest)
 
 
-def start_of(newest: Stack, at: int, read_kept: Callable[[int], Stack]) -> Stack:
+def start_of(newest: Stack, at: int, read_archived: Callable[[int], Stack]) -> Stack:
     """Return what a new state starts from: the layers of state ``at`` and the whole history.
 
-    ``read_kept`` gives an earlier state by its number. For 0, and for a state that there is not,
-    that is ``newest``: ``validate_rerender`` complains about the latter together with the rest.
+    ``read_archived`` gives an earlier state by its number. For 0, and for a state that does not
+    exist, that is ``newest``: ``validate_rerender`` reports the latter together with the rest.
     """
     if not 0 < at < newest.state:
         return newest
-    return replace(read_kept(at), history=newest.history)
+    return replace(read_archived(at), history=newest.history)
 
 
 def slug(prompt: str) -> str:
@@ -142,28 +142,28 @@ def slug(prompt: str) -> str:
 
 
 def write(stack: Stack, folder: Path) -> Path:
-    """Write ``folder/stack.json`` and keep it as the manifest of its state; returns its path.
+    """Write ``folder/stack.json`` and the same in ``history``, and return the path of the first.
 
     Both appear whole or not at all, ``stack.json`` last. Raises ``ManifestError`` for a wrong
     stack and ``OSError`` where the folder cannot be written.
     """
-    path, kept = folder / MANIFEST_NAME, folder / state_path(stack.state)
-    text, known = dumps(stack), kept.exists()
-    _keep_former(stack, folder)
+    path, archived = folder / MANIFEST_NAME, folder / state_path(stack.state)
+    text, was_archived = dumps(stack), archived.exists()
+    _archive_previous(stack, folder)
     try:
-        kept.parent.mkdir(exist_ok=True)
-        atomic_write(kept, text)
+        archived.parent.mkdir(exist_ok=True)
+        atomic_write(archived, text)
         atomic_write(path, text)
     except BaseException:
-        if not known:
-            kept.unlink(missing_ok=True)
-        with suppress(OSError):  # others are kept there
-            kept.parent.rmdir()
+        if not was_archived:
+            archived.unlink(missing_ok=True)
+        with suppress(OSError):  # the manifests of other states are there
+            archived.parent.rmdir()
         raise
     return path
 
 
-def _read_kept(folder: Path, newest: Stack, state: int) -> Stack:
+def _read_archived(folder: Path, newest: Stack, state: int) -> Stack:
     if state in (0, newest.state):
         return newest
     if not 0 < state < newest.state:
@@ -182,23 +182,23 @@ def _read_kept(folder: Path, newest: Stack, state: int) -> Stack:
     return _read(path)
 
 
-def _keep_former(stack: Stack, folder: Path) -> None:
-    """Keep the state before, where it was written before states were."""
+def _archive_previous(stack: Stack, folder: Path) -> None:
+    """Write the previous state to ``history`` if a version without states wrote it."""
     path = folder / state_path(stack.state - 1)
     if stack.state > 1 and not path.exists() and (folder / MANIFEST_NAME).exists():
-        former = read(folder)
-        if former.state == stack.state - 1:
+        previous = read(folder)
+        if previous.state == stack.state - 1:
             path.parent.mkdir(exist_ok=True)
-            atomic_write(path, dumps(former))
+            atomic_write(path, dumps(previous))
 
 
 def _read(path: Path) -> Stack:
     try:
         return loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as problem:
-        why = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         message = f"{path} cannot be read: {why}."
-        raise ManifestError("MANIFEST_UNREADABLE", message, _WAY_OUT) from problem
-    except ManifestError as problem:
-        message = f"{path} cannot be used. {problem.message}"
-        raise ManifestError(problem.reason, message, problem.hint or _WAY_OUT) from problem
+        raise ManifestError("MANIFEST_UNREADABLE", message, _HINT) from error
+    except ManifestError as error:
+        message = f"{path} cannot be used. {error.message}"
+        raise ManifestError(error.reason, message, error.hint or _HINT) from error

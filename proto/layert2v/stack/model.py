@@ -1,4 +1,4 @@
-"""What a layer stack is: frozen data, and the paths that its files have.
+"""The data of a layer stack, and the paths that its files have.
 
 Knows neither JSON nor disks. Paths are relative to the stack folder, with forward slashes, and
 cannot leave it. Use it through ``layert2v.stack``.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
-HASHES = re.compile(r"#+")  # the frame number in a pattern
+FRAME_NUMBER = re.compile(r"#+")  # its place in a pattern
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.#-]*")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows
@@ -21,7 +21,7 @@ _S = TypeVar("_S", bound="Layer | FlattenedSequence")
 
 
 class Role(str, Enum):
-    """What a layer is; a shadow belongs to the foreground that casts it."""
+    """The role of a layer; a shadow belongs to the foreground that casts it."""
 
     background = "background"
     foreground = "foreground"
@@ -68,7 +68,7 @@ class FlattenedSequence:
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One thing that was done: when (ISO 8601, UTC), what versions it made, from what request.
+    """One change of the stack: when (ISO 8601, UTC), what versions it wrote, from what request.
 
     Its place in the history, counted from 1, is the number of the state it made; ``parent`` is the
     state it started from, 0 for the first.
@@ -124,11 +124,11 @@ class Stack(StackFormat):
     generator: str
 
     def layer(self, name: str) -> Layer:
-        """The layer called ``name``. Raises ``KeyError``."""
+        """Return the layer called ``name``. Raises ``KeyError``."""
         return _named(self.layers, name)
 
     def flat(self, name: str) -> FlattenedSequence:
-        """The flattened sequence called ``name``. Raises ``KeyError``."""
+        """Return the flattened sequence called ``name``. Raises ``KeyError``."""
         return _named(self.flats, name)
 
     @property
@@ -137,57 +137,57 @@ class Stack(StackFormat):
         return len(self.history)
 
     def sequences(self) -> tuple[Layer | FlattenedSequence, ...]:
-        """Layers, then flats."""
+        """Return layers, then flats."""
         return (*self.layers, *self.flats)
 
     def latents_of(self, name: str) -> FileRecord | None:
-        """The latents of a layer or flat in the version it has here. Raises ``KeyError``."""
+        """Return the latents of a layer or flat in the version it has here. Raises ``KeyError``."""
         path = latents_path(name, _named(self.sequences(), name).version)
         return next((file for file in self.latents if file.path == path), None)
 
     def files(self) -> tuple[FileRecord, ...]:
-        """Every file the manifest names, in manifest order, the manifests themselves left out."""
-        pictures = (file for sequence in self.sequences() for file in sequence.files)
-        return (*pictures, *self.latents, *self.previews)
+        """Return every file that the manifest names, in its order; manifests are not among them."""
+        frames = (file for sequence in self.sequences() for file in sequence.files)
+        return (*frames, *self.latents, *self.previews)
 
 
 def layer_folder(name: str, version: int) -> str:
-    """The folder of one version of a layer, such as ``bg/v001``."""
+    """Return the folder of one version of a layer, such as ``bg/v001``."""
     return f"{name}/v{version:03d}"
 
 
 def layer_pattern(name: str, version: int) -> str:
-    """The file pattern of one version of a layer, such as ``bg/v001/bg_v001.####.exr``."""
+    """Return the file pattern of one version of a layer, such as ``bg/v001/bg_v001.####.exr``."""
     return f"{layer_folder(name, version)}/{name}_v{version:03d}.####.exr"
 
 
 def latents_path(name: str, version: int) -> str:
-    """The latents of one version of a layer, such as ``latents/bg_v001.safetensors``."""
+    """Return the path of one version's latents, such as ``latents/bg_v001.safetensors``."""
     return f"latents/{name}_v{version:03d}.safetensors"
 
 
 def state_path(state: int) -> str:
-    """Where the manifest of one state is kept, such as ``history/v001.json``."""
+    """Return the path of one state's manifest, such as ``history/v001.json``."""
     return f"history/v{state:03d}.json"
 
 
 def frame_path(pattern: str, frame: int) -> str:
-    """The path of one frame: the run of ``#`` becomes the number, padded to its width."""
-    return HASHES.sub(lambda run: f"{frame:0{len(run[0])}d}", pattern, count=1)
+    """Return the path of one frame: the run of ``#`` becomes the number, padded to its width."""
+    return FRAME_NUMBER.sub(lambda run: f"{frame:0{len(run[0])}d}", pattern, count=1)
 
 
 def next_version(stack: Stack, name: str) -> int:
-    """The version that a new make of a layer, of comp or of ref gets.
+    """Return the version that the next sequence of a layer, of comp or of ref gets.
 
     One more than any state has, also a state that nobody works on any more: its files are kept.
     """
-    made = [entry.versions.get(name, 0) for entry in stack.history]
+    past = [entry.versions.get(name, 0) for entry in stack.history]
     now = [each.version for each in stack.sequences() if each.name == name]
-    return 1 + max((*made, *now), default=0)
+    return 1 + max((*past, *now), default=0)
 
 
 def is_safe_path(path: str) -> bool:
-    """Whether ``path`` is relative, plain and stays inside its folder on every system."""
+    """Return whether ``path`` is relative, plain and stays inside its folder on every system."""
     parts = path.split("/")
     return all(
         _SEGMENT.fullmatch(part) and not part.endswith(".") and not _DEVICE.fullmatch(part)

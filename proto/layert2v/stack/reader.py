@@ -1,4 +1,4 @@
-"""The one definition of a right manifest: JSON to a stack, or a reason why not.
+"""Strict reading of manifests: JSON to a stack, or the reason why it is none.
 
 Knows documents, not disks. Use it through ``layert2v.stack``.
 """
@@ -11,7 +11,7 @@ from dataclasses import replace
 from layert2v.errors import ManifestError
 from layert2v.json_reader import JsonObject, parse
 from layert2v.stack.model import (
-    HASHES,
+    FRAME_NUMBER,
     FileRecord,
     FlattenedSequence,
     HistoryEntry,
@@ -60,18 +60,18 @@ def loads(text: str) -> Stack:
 def _read_stack(fields: JsonObject, version: int) -> Stack:
     return Stack(
         name=fields.text("name"),
-        width=_positive(fields, "width"),
-        height=_positive(fields, "height"),
-        pixel_aspect=_above_zero(fields, "pixel_aspect"),
-        fps=_above_zero(fields, "fps"),
-        start_frame=_count(fields, "start_frame"),
-        frames=_positive(fields, "frames"),
+        width=_read_positive(fields, "width"),
+        height=_read_positive(fields, "height"),
+        pixel_aspect=_read_above_zero(fields, "pixel_aspect"),
+        fps=_read_above_zero(fields, "fps"),
+        start_frame=_read_count(fields, "start_frame"),
+        frames=_read_positive(fields, "frames"),
         colorspace=fields.text("colorspace"),
         layers=fields.objects("layers", _read_layer),
         flats=fields.objects("flats", _read_flat),
         prompt=fields.text("prompt"),
         negative_prompt=fields.text("negative_prompt"),
-        seed=_count(fields, "seed"),
+        seed=_read_count(fields, "seed"),
         model=fields.text("model"),
         model_digest=fields.text("model_digest"),
         prompt_interpretation=fields.text("understood"),
@@ -89,23 +89,23 @@ def _read_layer(fields: JsonObject) -> Layer:
     if role not in {known.value for known in Role}:
         raise fields.value_error("role", "background, foreground or shadow")
     return Layer(
-        name=_name(fields, "name"),
+        name=_read_name(fields, "name"),
         role=Role(role),
-        version=_positive(fields, "version"),
-        pattern=_pattern(fields, "pattern"),
+        version=_read_positive(fields, "version"),
+        pattern=_read_pattern(fields, "pattern"),
         prompt=fields.text("prompt"),
-        seed=_count(fields, "seed"),
+        seed=_read_count(fields, "seed"),
         caster=fields.optional_text("caster"),
         files=fields.objects("files", _read_file),
-        source=_one_of(fields, "source", _SOURCES),
+        source=_read_choice(fields, "source", _SOURCES),
     )
 
 
 def _read_flat(fields: JsonObject) -> FlattenedSequence:
     return FlattenedSequence(
-        name=_one_of(fields, "name", _FLATS),
-        version=_positive(fields, "version"),
-        pattern=_pattern(fields, "pattern"),
+        name=_read_choice(fields, "name", _FLATS),
+        version=_read_positive(fields, "version"),
+        pattern=_read_pattern(fields, "pattern"),
         files=fields.objects("files", _read_file),
     )
 
@@ -119,7 +119,7 @@ def _read_file(fields: JsonObject) -> FileRecord:
     digest = fields.text("sha256")
     if not _SHA256.fullmatch(digest):
         raise fields.value_error("sha256", "64 lower-case hexadecimal digits")
-    return FileRecord(path=path, size_bytes=_count(fields, "size_bytes"), sha256=digest)
+    return FileRecord(path=path, size_bytes=_read_count(fields, "size_bytes"), sha256=digest)
 
 
 def _read_latents(fields: JsonObject, version: int) -> tuple[FileRecord, ...]:
@@ -133,7 +133,7 @@ def _read_history(fields: JsonObject, version: int) -> tuple[HistoryEntry, ...]:
     if version > 1:
         return fields.objects("history", lambda one: _read_entry(one, one.integer("parent")))
     entries = fields.objects("history", lambda one: _read_entry(one, 0))
-    return tuple(replace(entry, parent=former) for former, entry in enumerate(entries))
+    return tuple(replace(entry, parent=previous) for previous, entry in enumerate(entries))
 
 
 def _read_entry(fields: JsonObject, parent: int) -> HistoryEntry:
@@ -173,49 +173,49 @@ def _check_layers(stack: Stack) -> None:
 def _check_history(stack: Stack) -> None:
     if not stack.history:
         raise ManifestError("HISTORY_WRONG", "The history must say how the stack was made.")
-    for former, entry in enumerate(stack.history):
-        if not 0 <= entry.parent <= former:
+    for previous, entry in enumerate(stack.history):
+        if not 0 <= entry.parent <= previous:
             raise ManifestError(
-                "HISTORY_WRONG", f"history[{former}].parent must be a state before its own."
+                "HISTORY_WRONG", f"history[{previous}].parent must be a state before its own."
             )
 
 
-def _name(fields: JsonObject, key: str) -> str:
+def _read_name(fields: JsonObject, key: str) -> str:
     value = fields.text(key)
     if not _NAME.fullmatch(value) or value in _FLATS:
         raise fields.value_error(key, "lower-case letters, digits and underscores, not comp or ref")
     return value
 
 
-def _pattern(fields: JsonObject, key: str) -> str:
+def _read_pattern(fields: JsonObject, key: str) -> str:
     value = fields.text(key)
-    if not is_safe_path(value) or len(HASHES.findall(value)) != 1:
+    if not is_safe_path(value) or len(FRAME_NUMBER.findall(value)) != 1:
         raise fields.value_error(key, "a relative path with one run of # for the frame number")
     return value
 
 
-def _one_of(fields: JsonObject, key: str, choices: tuple[str, ...]) -> str:
+def _read_choice(fields: JsonObject, key: str, choices: tuple[str, ...]) -> str:
     value = fields.text(key)
     if value not in choices:
         raise fields.value_error(key, "one of " + ", ".join(choices))
     return value
 
 
-def _positive(fields: JsonObject, key: str) -> int:
+def _read_positive(fields: JsonObject, key: str) -> int:
     value = fields.integer(key)
     if value < 1:
         raise fields.value_error(key, "1 or more")
     return value
 
 
-def _count(fields: JsonObject, key: str) -> int:
+def _read_count(fields: JsonObject, key: str) -> int:
     value = fields.integer(key)
     if value < 0:
         raise fields.value_error(key, "0 or more")
     return value
 
 
-def _above_zero(fields: JsonObject, key: str) -> float:
+def _read_above_zero(fields: JsonObject, key: str) -> float:
     value = fields.number(key)
     if value <= 0:
         raise fields.value_error(key, "greater than 0")

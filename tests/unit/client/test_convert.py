@@ -62,12 +62,12 @@ def detail(
 
 
 @given(statuses)
-def test_a_job_comes_through_whole(status: JobStatus) -> None:
+def test_a_job_is_converted_without_loss(status: JobStatus) -> None:
     data = message_of(status).SerializeToString()
     assert convert.status_from_message(jobs_pb2.Job.FromString(data)) == status
 
 
-def test_which_states_stay() -> None:
+def test_final_states() -> None:
     final = {state for state in JobState if state.is_final}
     assert final == {JobState.succeeded, JobState.failed, JobState.cancelled}
 
@@ -145,7 +145,7 @@ def test_violations_and_waiting_times_are_kept() -> None:
 
 
 @pytest.mark.parametrize("spec", [GenerateSpec("fox", width=2**40), GenerateSpec("fox \udce9")])
-def test_what_the_wire_cannot_hold(spec: GenerateSpec) -> None:
+def test_specs_that_messages_cannot_hold_are_refused(spec: GenerateSpec) -> None:
     with pytest.raises(errors.InvalidRequest) as caught:
         convert.create_request(spec, uuid.UUID(int=0))
     assert caught.value.reason == "SPEC_INVALID"

@@ -1,4 +1,4 @@
-"""Jobs over a real line: submit once, follow across cuts and restarts, cancel, list, forget."""
+"""Jobs over a real connection: submit, watch across breaks and restarts, cancel, list, delete."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_same_request_id_is_the_same_job(client: Client, script: Script) -> 
     assert len(script.submitted) == 2
 
 
-def test_a_submit_whose_line_was_cut_is_repeated(client: Client, script: Script) -> None:
+def test_a_submit_is_repeated_when_the_connection_breaks(client: Client, script: Script) -> None:
     script.refuse = unavailable(2)
     assert client.submit(GenerateSpec("a fox")).name == NAME
     assert len(script.submitted) == 1
@@ -78,10 +78,10 @@ def test_a_watch_runs_to_the_end(client: Client, script: Script) -> None:
     assert job.wait().state is JobState.succeeded
 
 
-def test_a_cut_watch_goes_on_after_the_last_revision(client: Client, script: Script) -> None:
+def test_a_broken_watch_continues_after_the_last_revision(client: Client, script: Script) -> None:
     job = client.submit(GenerateSpec("a fox"))
     ended(script)
-    script.cut_watches_after = [0, 2, 1]
+    script.break_watches_after = [0, 2, 1]
     assert [u.status.revision for u in job.watch()] == [2, 3, 4, 5]
     assert script.watched_from == [0, 0, 3, 4]
 
@@ -89,7 +89,7 @@ def test_a_cut_watch_goes_on_after_the_last_revision(client: Client, script: Scr
 def test_a_watch_lives_through_a_restart(client: Client, server: ScriptedServer) -> None:
     job = client.submit(GenerateSpec("a fox"))
     ended(server.script)
-    server.script.cut_watches_after = [1]
+    server.script.break_watches_after = [1]
     updates = iter(job.watch())
     assert next(updates).status.revision == 2
     server.stop()
@@ -113,7 +113,7 @@ def test_a_watch_from_the_last_revision_ends_at_once(client: Client, script: Scr
     assert list(job.watch(from_revision=5)) == []
 
 
-def test_a_stream_that_ends_early_is_taken_up_again(client: Client, script: Script) -> None:
+def test_a_stream_that_ends_early_is_started_again(client: Client, script: Script) -> None:
     job = client.submit(GenerateSpec("a fox"))
     ended(script)
     later = script.updates.pop()
@@ -131,7 +131,7 @@ def test_a_watch_is_closed_from_another_thread(client: Client, server: ScriptedS
     assert time.monotonic() - start < 10
 
 
-def test_an_error_that_is_no_cut_ends_the_watch(client: Client, script: Script) -> None:
+def test_other_errors_end_the_watch(client: Client, script: Script) -> None:
     job = client.submit(GenerateSpec("a fox"))
     script.refuse = [(grpc.StatusCode.PERMISSION_DENIED, None)]
     with pytest.raises(AccessDenied):
@@ -162,11 +162,11 @@ def test_cancel_and_delete(client: Client, script: Script) -> None:
         job.status()
 
 
-def test_the_token_is_asked_for(server: ScriptedServer) -> None:
-    word = server.script.word = "open sesame"
+def test_the_token_is_required(server: ScriptedServer) -> None:
+    bearer = server.script.bearer = "open sesame"
     with connect(server.address) as nobody, pytest.raises(AccessDenied, match="token"):
         nobody.info()
-    with connect(server.address, token=word) as somebody:
+    with connect(server.address, token=bearer) as somebody:
         assert somebody.info().models == ()
 
 
@@ -185,7 +185,7 @@ def test_a_closed_connection(server: ScriptedServer) -> None:
             use()
 
 
-def test_nobody_there() -> None:
+def test_no_server_at_the_address() -> None:
     with connect("127.0.0.1:1") as client, pytest.raises(ServerUnavailable) as caught:
         client.info()
     assert caught.value.message == "The server at 127.0.0.1:1 does not answer."
@@ -195,6 +195,6 @@ def test_nobody_there() -> None:
 @pytest.mark.parametrize(
     "address", ["", "render01", "render01:", ":80", "a:b", "x:70000", "http://x:1"]
 )
-def test_what_is_no_address(address: str) -> None:
+def test_invalid_addresses_are_refused(address: str) -> None:
     with pytest.raises(InvalidRequest, match="no server address"):
         connect(address)

@@ -35,7 +35,7 @@ def test_files_that_are_named_stay_in_their_order(tmp_path: Path) -> None:
         (("a.1.png", "a.3.png"), "INPUT_MIXED"),
     ],
 )
-def test_what_is_no_sequence_is_refused(
+def test_other_folders_than_a_sequence_are_refused(
     tmp_path: Path, names: tuple[str, ...], reason: str
 ) -> None:
     with pytest.raises(InvalidRequest) as refused:

@@ -16,13 +16,13 @@ def written(folder: Path, text: str) -> dict[str, str]:
     return {"LAYERT2V_CONFIG": str(path)}
 
 
-def test_nothing_is_needed() -> None:
+def test_defaults_without_a_file() -> None:
     assert load_config({}) == ClientConfig()
-    word = "open sesame"
-    assert load_config({"LAYERT2V_TOKEN": word}).token == word
+    bearer = "open sesame"
+    assert load_config({"LAYERT2V_TOKEN": bearer}).token == bearer
 
 
-def test_everything_can_be_said(tmp_path: Path) -> None:
+def test_every_key_of_the_file(tmp_path: Path) -> None:
     environment = written(
         tmp_path,
         '[server]\naddress = "x"\n[client]\nserver = "render01:7433"\ntoken = "from file"\n'
@@ -33,8 +33,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert (config.server, config.token) == ("render01:7433", "from file")
     assert (config.data, config.models) == (Path("/d"), Path("/m"))
     assert config.tls == Tls(authority=Path("ca.pem"))
-    word = "open sesame"
-    assert load_config({**environment, "LAYERT2V_TOKEN": word}).token == word
+    bearer = "open sesame"
+    assert load_config({**environment, "LAYERT2V_TOKEN": bearer}).token == bearer
     assert load_config(written(tmp_path, "[client]\ntls = false")).tls is False
 
 
@@ -48,23 +48,23 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ('[client]\ntls = "yes"', "tls must be true or false"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: str) -> None:
+def test_wrong_keys_and_values_are_named(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(InvalidRequest, match=words) as caught:
         load_config(written(tmp_path, text))
     assert caught.value.reason == "CONFIG_INVALID"
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="cannot be used: No such file"):
         load_config({"LAYERT2V_CONFIG": str(tmp_path / "none.toml")})
 
 
-def test_a_certificate_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_certificate(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"ca\.pem cannot be read"):
         connect("render01:7433", tls=Tls(authority=tmp_path / "ca.pem"))
 
 
 @pytest.mark.parametrize("address", ["render01:7433", "127.0.0.1:7433", "unix:/tmp/l.sock"])
 @pytest.mark.parametrize("tls", [None, True, False])
-def test_every_way_to_connect_can_be_made(address: str, tls: bool | None) -> None:
+def test_every_kind_of_connection(address: str, tls: bool | None) -> None:
     connect(address, tls=tls).close()

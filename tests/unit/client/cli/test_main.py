@@ -24,7 +24,7 @@ NAME = "jobs/1"
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _change_to_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
@@ -99,7 +99,7 @@ def test_one_sentence_about_a_wrong_option(
     assert said.count("\n") == 1
 
 
-def test_wrong_fields_are_told_by_their_options(ready: ScriptedServer) -> None:
+def test_wrong_fields_are_named_by_their_options(ready: ScriptedServer) -> None:
     violations = [
         errors_pb2.FieldViolation(field="width", message="The width must be even."),
         errors_pb2.FieldViolation(field="foreground_prompts[1]", message="Say something."),
@@ -237,18 +237,18 @@ def test_names_tokens_and_addresses_that_are_wrong(ready: ScriptedServer) -> Non
     assert (code, "HOST:PORT" in err) == (2, True)
     code, _, err = call("jobs", "--server", "127.0.0.1:1")
     assert (code, "127.0.0.1:1 does not answer" in err) == (3, True)
-    ready.script.word = "open sesame"
+    ready.script.bearer = "open sesame"
     code, _, err = call("jobs", "--server", ready.address)
     assert (code, "LAYERT2V_TOKEN" in err) == (2, True)
 
 
 def test_the_token_comes_from_the_environment_or_the_option(ready: ScriptedServer) -> None:
-    word = ready.script.word = "open sesame"
-    right, wrong = {"LAYERT2V_TOKEN": word}, {"LAYERT2V_TOKEN": "open barley"}
+    bearer = ready.script.bearer = "open sesame"
+    right, wrong = {"LAYERT2V_TOKEN": bearer}, {"LAYERT2V_TOKEN": "open barley"}
     words = ("jobs", "--server", ready.address)
     assert call(*words, environment=right)[0] == 0
     assert call(*words, environment=wrong)[0] == 2
-    assert call(*words, "--token", word, environment=wrong)[0] == 0
+    assert call(*words, "--token", bearer, environment=wrong)[0] == 0
 
 
 def test_a_manifest_from_the_future(ready: ScriptedServer) -> None:

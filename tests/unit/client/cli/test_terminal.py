@@ -83,7 +83,7 @@ def test_a_log_gets_a_line_for_each_stage_and_one_now_and_then() -> None:
         ),
     ],
 )
-def test_what_is_said_about_a_job(told: JobStatus, words: str) -> None:
+def test_job_states_in_words(told: JobStatus, words: str) -> None:
     log = io.StringIO()
     show_status(ProgressLine(log), told)
     assert log.getvalue().strip() == words

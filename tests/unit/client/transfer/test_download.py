@@ -1,4 +1,4 @@
-"""Files come home whole: across cuts and damage, into the right place, and nowhere else."""
+"""Downloads arrive complete: across breaks and damage, into the right folder, and nowhere else."""
 
 from __future__ import annotations
 
@@ -50,36 +50,38 @@ def test_everything_arrives_the_manifest_last(job: Job, script: Script, tmp_path
     assert heard == sorted(heard)
 
 
-def test_what_is_there_is_not_fetched_again(job: Job, script: Script, tmp_path: Path) -> None:
+def test_files_that_are_there_are_not_downloaded_again(
+    job: Job, script: Script, tmp_path: Path
+) -> None:
     job.download(tmp_path)
     asked = len(script.read_from)
     job.download(tmp_path)
     assert len(script.read_from) == asked
 
 
-def test_a_cut_read_goes_on_where_it_stopped(job: Job, script: Script, tmp_path: Path) -> None:
-    script.cut_reads_after = [2, 0, 3]
+def test_a_broken_read_continues_where_it_stopped(job: Job, script: Script, tmp_path: Path) -> None:
+    script.break_reads_after = [2, 0, 3]
     assert content(job.download(tmp_path)) == FILES
     offsets = [offset for name, offset in script.read_from if name.endswith("a.exr")]
     assert offsets == [0, 8, 8, 20]
 
 
-def test_a_damaged_chunk_is_asked_for_again(job: Job, script: Script, tmp_path: Path) -> None:
+def test_a_damaged_chunk_is_requested_again(job: Job, script: Script, tmp_path: Path) -> None:
     script.damaged_reads = [0]
     assert content(job.download(tmp_path)) == FILES
 
 
-def test_a_later_call_goes_on_with_the_partial_file(
+def test_a_later_call_continues_the_partial_file(
     job: Job, client: Client, script: Script, tmp_path: Path
 ) -> None:
-    script.cut_reads_after = [3] + [0] * 9
+    script.break_reads_after = [3] + [0] * 9
     with pytest.raises(ServerUnavailable):
         download.download_stack(
             client._connection, job.status(), tmp_path, TransferOptions(retry_timeout_s=0.3)
         )
     (partial,) = (tmp_path / "bg" / "v001").iterdir()
     assert partial.read_bytes() == FILES["bg/v001/a.exr"][:12]
-    script.cut_reads_after.clear()
+    script.break_reads_after.clear()
     script.read_from.clear()
     assert content(job.download(tmp_path)) == FILES
     assert script.read_from[0][1] == 12
@@ -191,7 +193,7 @@ def test_a_file_larger_than_one_read(job: Job, script: Script, tmp_path: Path) -
     assert [offset for _, offset in script.read_from] == [0, SEGMENT_BYTES]
 
 
-def test_an_error_that_is_no_cut_is_told(job: Job, script: Script, tmp_path: Path) -> None:
+def test_other_errors_are_raised_at_once(job: Job, script: Script, tmp_path: Path) -> None:
     status = job.status()
     script.refuse = [(grpc.StatusCode.FAILED_PRECONDITION, None)]
     with pytest.raises(NotPossible):
