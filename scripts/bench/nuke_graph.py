@@ -23,12 +23,13 @@ RUNS = 30
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "stack"
+    """Print the time for new layers and for a version swap."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "stack"
         write_stack(folder)
-        fresh = [arrival(PluginSession(Path(place)), folder) for _ in range(RUNS)]
-        session = PluginSession(Path(place))
-        arrival(session, folder)
+        new_layers = [time_arrival(PluginSession(Path(temporary)), folder) for _ in range(RUNS)]
+        session = PluginSession(Path(temporary))
+        time_arrival(session, folder)
         swaps = []
         for version in range(2, RUNS + 2):
             rerender_layers(folder, "fg_01", "shadow_01")
@@ -36,13 +37,13 @@ def main() -> None:
             swaps.append(measure(lambda: session.send_result(folder)))
             if session.value("fg_01_version") != version:
                 raise SystemExit(f"the version did not arrive: {session.value('status')}")
-    new, swap = statistics.median(fresh), statistics.median(swaps)
-    print(f"new layers    {1e3 * new:7.1f} ms median, {1e3 * max(fresh):.1f} ms at most")
+    new, swap = statistics.median(new_layers), statistics.median(swaps)
+    print(f"new layers    {1e3 * new:7.1f} ms median, {1e3 * max(new_layers):.1f} ms at most")
     print(f"version swap  {1e3 * swap:7.1f} ms median (baseline)    ratio {new / swap:.2f}")
 
 
-def arrival(session: PluginSession, folder: Path) -> float:
-    """Seconds from a finished job to its nodes."""
+def time_arrival(session: PluginSession, folder: Path) -> float:
+    """Return the seconds from a finished job to its nodes."""
     session.generate()
     seconds = measure(lambda: session.send_result(folder))
     if "Merge_fg_01" not in session.nuke.dump()["LayerT2V1"]["nodes"]:
@@ -51,6 +52,7 @@ def arrival(session: PluginSession, folder: Path) -> float:
 
 
 def measure(work: Callable[[], None]) -> float:
+    """Return the seconds that a call takes."""
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin

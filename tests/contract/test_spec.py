@@ -1,4 +1,4 @@
-"""Requests: validation names the field and the way out; JSON and messages lose nothing."""
+"""Requests for a stack: validation names the field and the way out, and JSON loses nothing."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.sample_documents import models, specs
-from layert2v import spec, wire
+from layert2v import spec
 from layert2v.errors import SpecError
 from layert2v.spec import MAX_SEED, GenerateSpec, ModelInfo, resolve, validate
-from layert2v.v1 import jobs_pb2
 
 MINI = ModelInfo(
     name="mini",
@@ -112,21 +111,6 @@ def test_spec_through_json(made: GenerateSpec) -> None:
 @given(models)
 def test_model_through_json(made: ModelInfo) -> None:
     assert spec.model_from_json(json.loads(json.dumps(spec.model_to_json(made)))) == made
-
-
-@given(specs)
-def test_spec_through_messages(made: GenerateSpec) -> None:
-    data = wire.spec_to_message(made).SerializeToString()
-    assert wire.spec_from_message(jobs_pb2.GenerateSpec.FromString(data)) == made
-
-
-@given(models)
-def test_model_through_messages(made: ModelInfo) -> None:
-    assert wire.model_from_message(wire.model_to_message(made)) == made
-
-
-def test_fields_left_out_of_a_message_are_the_defaults() -> None:
-    assert wire.spec_from_message(jobs_pb2.GenerateSpec(prompt="a fox")) == GenerateSpec("a fox")
 
 
 @pytest.mark.parametrize(

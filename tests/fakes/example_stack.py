@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from layert2v.stack import (
@@ -56,3 +57,9 @@ def example_stack() -> Stack:
         created="2026-01-02T03:04:05Z",
         generator="layert2v 0.1.0",
     )
+
+
+def next_state(stack: Stack, action: str, parent: int, **versions: int) -> Stack:
+    """Return the stack with one more entry in its history."""
+    entry = HistoryEntry(action, "2026-01-02T03:04:05Z", versions, {}, parent=parent)
+    return replace(stack, history=(*stack.history, entry))

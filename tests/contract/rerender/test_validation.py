@@ -1,18 +1,22 @@
-"""Requests that change a stack: what they touch, what is refused, and that nothing gets lost."""
+"""Rules of requests to change a stack: what is refused, with which words, and the defaults."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from hypothesis import given
 
-from fakes.example_stack import example_stack, layer, sequence
-from fakes.sample_documents import rerenders
-from layert2v import rerender, wire
-from layert2v.errors import SpecError
+from fakes.rerender_examples import (
+    DONOR,
+    FOX,
+    MINI,
+    NEW,
+    PLATE,
+    STACK,
+    violations,
+    with_owl,
+)
+from layert2v import rerender
 from layert2v.rerender import (
     DonorLayer,
     Plate,
@@ -20,116 +24,12 @@ from layert2v.rerender import (
     affected_layers,
     validate_donor,
 )
-from layert2v.spec import MAX_SEED, FieldViolation, ModelInfo
-from layert2v.stack import FileRecord, FlattenedSequence, HistoryEntry, Role, Stack
-from layert2v.v1 import jobs_pb2
-
-MINI = ModelInfo(
-    *("mini", "Mini", "0" * 64, (64, 256), (64, 128), 16, (1, 33), 1, 2, 96, 96, 9, 12.0, 30, 4.0),
-    *((1, 100), (0.0, 20.0)),
-)
-STACK = example_stack()
-FOX = RerenderSpec("regenerate", ("fg_01",))
-PLATE = RerenderSpec("replace", ("bg",), plate=Plate("mine", "ACEScg"))
-DONOR = RerenderSpec("replace", ("fg_01",), donor=DonorLayer("other", "fg_01"))
-NEW = RerenderSpec("add", ("fg_02",), prompts={"fg_02": "an owl"})
-
-
-def with_owl() -> Stack:
-    """The example with a second foreground on top."""
-    owl = (layer("shadow_02", Role.shadow, "fg_02"), layer("fg_02", Role.foreground))
-    return replace(STACK, layers=(*STACK.layers, *owl))
-
-
-def violations(spec: RerenderSpec, stack: Stack, model: ModelInfo | None) -> list[FieldViolation]:
-    return rerender.validate_rerender(spec, stack, affected_layers(spec, stack), model)
-
-
-def uses_model(spec: RerenderSpec, model: ModelInfo | None) -> bool:
-    return rerender.uses_model(STACK, affected_layers(spec, STACK), model)
+from layert2v.spec import MAX_SEED, ModelInfo
 
 
 def resolve(spec: RerenderSpec, model: ModelInfo | None, seed: int) -> RerenderSpec:
     affected = affected_layers(spec, STACK)
     return rerender.resolve_rerender(spec, STACK, affected, model, seed)
-
-
-@given(rerenders)
-def test_json_round_trip(spec: RerenderSpec) -> None:
-    text = json.dumps(rerender.rerender_to_json(spec))
-    assert rerender.rerender_from_json(json.loads(text)) == spec
-
-
-@given(rerenders)
-def test_message_round_trip(spec: RerenderSpec) -> None:
-    data = wire.rerender_to_message(spec).SerializeToString()
-    assert wire.rerender_from_message(jobs_pb2.RerenderSpec.FromString(data)) == spec
-
-
-def test_an_empty_message_means_the_defaults() -> None:
-    plain = wire.rerender_from_message(jobs_pb2.RerenderSpec(action="remove", layers=["fg_01"]))
-    assert plain == RerenderSpec("remove", ("fg_01",))
-    plate = wire.rerender_from_message(jobs_pb2.RerenderSpec(plate=jobs_pb2.Plate(input="a")))
-    assert plate.plate == Plate("a", "")
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"extra": 1}, "Unknown field: extra"),
-        ({"prompts": {"fg_01": 3}}, "prompts.fg_01 must be text"),
-        ({"donor": {"input": "a", "layer": "bg", "with_shadow": 1}}, "must be true or false"),
-        ({"plate": []}, "plate must be an object"),
-    ],
-)
-def test_other_json_is_refused(change: dict[str, Any], words: str) -> None:
-    with pytest.raises(SpecError, match=words):
-        rerender.rerender_from_json({**rerender.rerender_to_json(FOX), **change})
-
-
-@pytest.mark.parametrize(
-    ("spec", "dependent"),
-    [
-        (FOX, ("shadow_01", "ref")),
-        (replace(FOX, frozen=("shadow_01",)), ("ref",)),
-        (replace(FOX, layers=("fg_01", "shadow_01")), ("ref",)),
-        (RerenderSpec("regenerate", ("bg",)), ("ref",)),
-        (RerenderSpec("regenerate", ("shadow_01",)), ("ref",)),
-        (RerenderSpec("regenerate", ("ref",)), ("ref",)),
-        (PLATE, ("ref",)),
-        (replace(PLATE, layers=("fg_01",)), ("shadow_01", "ref")),
-        (replace(PLATE, layers=("fg_01",), frozen=("shadow_01",)), ("ref",)),
-        (DONOR, ("shadow_01", "ref")),
-        (replace(DONOR, donor=DonorLayer("other", "fg_01", with_shadow=True)), ("ref",)),
-        (NEW, ("shadow_02", "ref")),
-        (replace(NEW, frozen=("shadow_02",)), ("ref",)),
-        (RerenderSpec("remove", ("fg_01",)), ()),
-    ],
-)
-def test_dependent_layers(spec: RerenderSpec, dependent: tuple[str, ...]) -> None:
-    affected = affected_layers(spec, STACK)
-    assert (*affected.dependent, *(("ref",) if affected.updates_ref else ())) == dependent
-    assert uses_model(spec, MINI) == bool(dependent)
-    assert violations(spec, STACK, MINI) == []
-
-
-@pytest.mark.parametrize(
-    ("spec", "needed"),
-    [
-        (FOX, True),
-        (RerenderSpec("regenerate", ("ref",)), True),
-        (replace(PLATE, layers=("fg_01",)), True),
-        (PLATE, False),
-        (replace(PLATE, layers=("fg_01",), frozen=("shadow_01",)), False),
-        (replace(DONOR, donor=DonorLayer("other", "fg_01", with_shadow=True)), False),
-        (RerenderSpec("remove", ("fg_01",)), False),
-    ],
-)
-def test_ref_alone_is_generated_only_where_a_model_can(spec: RerenderSpec, needed: bool) -> None:
-    small = replace(MINI, width_range=(16, 48))
-    for model in (None, small, replace(MINI, abilities=())):
-        assert affected_layers(spec, STACK).needs_model == uses_model(spec, model) == needed
-        assert bool(violations(spec, STACK, model)) == needed
 
 
 def test_a_model_that_generates_ref_says_which_numbers_it_takes() -> None:
@@ -246,34 +146,3 @@ def test_resolve_fills_every_default_and_keeps_what_was_given() -> None:
     plate = resolve(PLATE, None, seed=11)
     assert (plate.steps, plate.seed) == (0, None)  # nothing is drawn
     assert resolve(PLATE, MINI, seed=11).seed == 11  # ref is
-
-
-def test_a_name_that_any_state_had_is_not_used_for_something_else() -> None:
-    had = HistoryEntry("add", "2026-01-02T03:04:05Z", {"fg_07": 1}, {}, parent=1)
-    assert rerender.next_foreground(STACK) == "fg_02"
-    assert rerender.next_foreground(replace(STACK, history=(*STACK.history, had))) == "fg_08"
-
-
-def test_the_files_that_are_needed() -> None:
-    needed = {file.path for file in rerender.source_files(STACK, affected_layers(FOX, STACK))}
-    assert len(needed) == 3 * 2 + 1  # three layers, and the latents of one
-    assert not any(path.startswith(("comp", "ref", "preview")) for path in needed)
-    kept = {file.path for file in rerender.source_files(STACK, affected_layers(PLATE, STACK))}
-    assert {path.split("/")[0] for path in kept - needed} == {"ref"}
-
-
-def test_the_files_a_donor_gives() -> None:
-    latents = FileRecord("latents/fg_01_v001.safetensors", 4, "cd" * 32)
-    stack = replace(STACK, latents=(latents,), flats=(FlattenedSequence(**sequence("comp")),))
-    alone = {
-        file.path.split("/")[0] for file in rerender.donor_files(DonorLayer("a", "fg_01"), stack)
-    }
-    assert alone == {"fg_01", "latents"}
-    both = rerender.donor_files(DonorLayer("a", "fg_01", with_shadow=True), stack)
-    assert {file.path.split("/")[0] for file in both} == {"fg_01", "latents", "shadow_01"}
-
-
-def test_every_key_once() -> None:
-    spec = replace(FOX, masks={"fg_01": "m", "shadow_01": "m"})
-    assert spec.input_keys == ("m",)
-    assert replace(DONOR, masks={"shadow_01": "m"}).input_keys == ("other", "m")

@@ -1,4 +1,4 @@
-"""Pixels that a model did not draw, in a stack that it redraws: plates, donors, masks, encoding."""
+"""Plates, donors and masks of a re-render: delivered as they are, or refused."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ from layert2v_engine.engine import Engine
 from layert2v_engine.errors import FootageError, InvalidSpec, StackError
 from layert2v_engine.image import exr
 from layert2v_engine.image.exr import ExrOptions, Tags
-from layert2v_engine.layout import Stream, StreamLayout, StreamRole
-from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.rerender.latents import StreamEncoder, latent_mask
 from layert2v_engine.stack.inspect import inspect
 
 GENERATE = GenerateSpec(prompt="a red car driving through a forest at night", seed=3)
+
 TAGS = Tags(colorspace="lin_rec709_scene", fps=24.0, frame=1)
+
 LINEAR = Plate("plate", "lin_rec709_scene")
 
 
@@ -190,37 +189,3 @@ def test_where_a_mask_is_white_a_drawn_layer_keeps_its_old_pixels(
     old, new = (frames(stack, each, "bg") for each in (before, after))
     assert np.array_equal(old[:, :, :24], new[:, :, :24])
     assert not np.array_equal(old[:, :, 32:], new[:, :, 32:])
-
-
-def test_latent_masks_are_shares_of_cells() -> None:
-    mask = torch.zeros(5, 16, 16)
-    mask[0, :8, :8], mask[1:3, 8:] = 1, 1
-    made = latent_mask(mask, (2, 2, 2))
-    assert made.tolist() == [[[1, 0], [0, 0]], [[0, 0], [0.5, 0.5]]]
-    assert latent_mask(mask[:1], (1, 2, 2)).shape == (1, 2, 2)
-
-
-@pytest.fixture(scope="module")
-def mini() -> LayeredPipeline:
-    return LayeredPipeline.from_pretrained("mini")
-
-
-@pytest.mark.parametrize("role", ["background", "foreground", "matte", "shadow"])
-def test_what_is_encoded_is_decoded_again(mini: LayeredPipeline, role: str) -> None:
-    """With the shipped model: smooth pictures come back nearly as they were."""
-    layout = StreamLayout.for_foregrounds(1)
-    number = None if role == "background" else 1
-    stream = Stream(role=StreamRole(role), foreground=number)
-    height, width = mini.info.default_height, mini.info.default_width
-    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
-    alpha = torch.ones(height, width) if role == "background" else disc(height, width)
-    pixels = torch.stack((x * 0.5, y * 0.4, 0.3 * torch.ones_like(x), torch.ones_like(x)), -1)
-    pixels = (pixels * alpha[..., None]).half()
-    latents = StreamEncoder(mini, layout, "lin_rec709_scene").encode(stream, [pixels] * 5)
-    batch = torch.zeros(1, 5, *latents.shape)
-    batch[0, layout.index(stream.name)] = latents
-    first = next(mini.decode_streams(batch, layout, [stream.name]))[stream.name][0, :, 0]
-    wanted = StreamEncoder(mini, layout, "lin_rec709_scene").model_input(
-        stream.role, pixels.float()
-    )
-    assert float((first - wanted).square().mean().sqrt()) < 0.03

@@ -1,0 +1,42 @@
+"""Specs and models as messages: nothing is lost, and what is left out is the default."""
+
+from __future__ import annotations
+
+from hypothesis import given
+
+from fakes.sample_documents import models, rerenders, specs
+from layert2v import wire
+from layert2v.rerender import (
+    Plate,
+    RerenderSpec,
+)
+from layert2v.spec import GenerateSpec, ModelInfo
+from layert2v.v1 import jobs_pb2
+
+
+@given(specs)
+def test_spec_through_messages(made: GenerateSpec) -> None:
+    data = wire.spec_to_message(made).SerializeToString()
+    assert wire.spec_from_message(jobs_pb2.GenerateSpec.FromString(data)) == made
+
+
+@given(models)
+def test_model_through_messages(made: ModelInfo) -> None:
+    assert wire.model_from_message(wire.model_to_message(made)) == made
+
+
+def test_fields_left_out_of_a_message_are_the_defaults() -> None:
+    assert wire.spec_from_message(jobs_pb2.GenerateSpec(prompt="a fox")) == GenerateSpec("a fox")
+
+
+@given(rerenders)
+def test_message_round_trip(spec: RerenderSpec) -> None:
+    data = wire.rerender_to_message(spec).SerializeToString()
+    assert wire.rerender_from_message(jobs_pb2.RerenderSpec.FromString(data)) == spec
+
+
+def test_an_empty_message_means_the_defaults() -> None:
+    plain = wire.rerender_from_message(jobs_pb2.RerenderSpec(action="remove", layers=["fg_01"]))
+    assert plain == RerenderSpec("remove", ("fg_01",))
+    plate = wire.rerender_from_message(jobs_pb2.RerenderSpec(plate=jobs_pb2.Plate(input="a")))
+    assert plate.plate == Plate("a", "")
