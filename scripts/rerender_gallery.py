@@ -17,7 +17,12 @@ from layert2v.spec import GenerateSpec
 from layert2v.stack import Stack, read_state
 from layert2v_engine.engine import Engine
 from layert2v_engine.image.color import ColorConfig
-from layert2v_engine.stack.preview import display_transform, load, over_checker, to_bytes
+from layert2v_engine.stack.preview import (
+    composite_on_checker,
+    display_transform,
+    load_frame,
+    to_srgb_bytes,
+)
 
 PROMPT = "a fox running through a forest on a sunny day"
 SEED = 7
@@ -61,10 +66,10 @@ class Gallery:
         """A cell, over a checkerboard where it is not opaque."""
         stack: Stack = read_state(self.folder, cell.state)
         sequences = {each.name: each for each in (*stack.layers, *stack.flats)}
-        pixels = over_checker(load(self.folder, sequences[cell.name], cell.frame))
-        shown = to_bytes(pixels, display_transform(stack, ColorConfig.load()))
+        pixels = composite_on_checker(load_frame(self.folder, sequences[cell.name], cell.frame))
+        image = to_srgb_bytes(pixels, display_transform(stack, ColorConfig.load()))
         width = round(LINES * stack.width / stack.height)
-        return Image.fromarray(shown).resize((width, LINES), Image.Resampling.BICUBIC)
+        return Image.fromarray(image).resize((width, LINES), Image.Resampling.BICUBIC)
 
     def sheet(self, path: Path, rows: list[list[Cell]], captions: list[str]) -> None:
         """A sheet with a caption over each column."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from layert2v.stack import FileRecord, StackFormat, frame_path
 from layert2v_engine.image import exr
+from layert2v_engine.image.atomic import PARTIAL_SUFFIX
 from layert2v_engine.image.exr import ExrOptions, Tags
 from layert2v_engine.stack.files import file_record
 from layert2v_engine.stack.manifest import PendingSequence
@@ -99,7 +100,7 @@ class FrameWriter:
         """
         path = self._folder / sequence.pattern
         stem = path.name.partition("#")[0]
-        for pattern in (f"{stem}*.exr", f".{stem}*.part"):
+        for pattern in (f"{stem}*.exr", f".{stem}*{PARTIAL_SUFFIX}"):
             for old in path.parent.glob(pattern):
                 old.unlink(missing_ok=True)
 

@@ -19,6 +19,7 @@ import numpy as np
 import OpenEXR
 
 from layert2v.stack import FileRecord, FlattenedSequence, Layer, Role, Stack, frame_path
+from layert2v_engine.image.atomic import PARTIAL_SUFFIX
 from layert2v_engine.image.exr import RGBA, frame_rate
 from layert2v_engine.stack.pack import packed_channels, packed_pattern, packed_sequences
 
@@ -93,7 +94,9 @@ def inspect(folder: Path, stack: Stack) -> Report:
     for frame in range(stack.start_frame, stack.start_frame + stack.frames):
         _check_comp(folder, stack, frame, report)
     _check_packed(folder, stack, report)
-    leftovers = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.part"))
+    leftovers = sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob(f"*{PARTIAL_SUFFIX}")
+    )
     report.problems += [f"{name} is left over from an interrupted write." for name in leftovers]
     return report
 

@@ -126,7 +126,7 @@ class StateWriter:
             self.abort()
 
     def set_color_options(self, options: ColorOptions) -> None:
-        """Set how pixels that come in are encoded, before the first of them. Raises ColorError."""
+        """Set how pixels that come in are encoded, before the first. Raises ``ColorError``."""
         config = options.config or ColorConfig.load()
         working = config.find_linear(self._colorspace)
         self._to_linear = config.transform(options.source, working.name)
