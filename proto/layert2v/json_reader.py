@@ -40,8 +40,8 @@ class JsonObject:
     """One JSON object under strict reading.
 
     Ask for every key, then call ``refuse_unknown``. ``where`` is the object's place in the
-    document, such as ``layers[0]``; whatever is wrong is raised as ``error_type``, with reason ``FIELD_MISSING``,
-    ``FIELD_TYPE``, ``FIELD_VALUE`` or ``FIELD_UNKNOWN``.
+    document, such as ``layers[0]``; whatever is wrong is raised as ``error_type``, with reason
+    ``FIELD_MISSING``, ``FIELD_TYPE``, ``FIELD_VALUE`` or ``FIELD_UNKNOWN``.
     """
 
     def __init__(self, value: Any, where: str, error_type: type[ContractError]) -> None:

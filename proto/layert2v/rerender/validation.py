@@ -276,8 +276,8 @@ def _check_ability(
         yield FieldViolation("model", message)
     if affected.foreground_span > model.max_foregrounds:
         message = (
-            f"{model.title} generates at most {model.max_foregrounds} foreground(s) at once, and from "
-            f"the lowest to the highest of these it is {affected.foreground_span}; "
+            f"{model.title} generates at most {model.max_foregrounds} foreground(s) at once, and "
+            f"from the lowest to the highest of these it is {affected.foreground_span}; "
             "change them one after another."
         )
         yield FieldViolation("layers", message)
