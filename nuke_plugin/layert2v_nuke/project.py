@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class ProjectSettings:
     """Size in pixels, frame range and rate, and the working space.
 
-    ``working_space`` is the id of a color space, "" where the project's names do not tell which.
+    ``working_space`` is the id of a color space, "" where the project's names do not say which.
     """
 
     width: int

@@ -121,10 +121,10 @@ def test_a_node_that_waits_finds_its_job_again(session: PluginSession, tmp_path:
 
 @pytest.mark.parametrize("name", ["written_nodes.nk", "written_node.nk"])
 def test_a_written_script_renders_the_comp(stack: Path, tmp_path: Path, name: str) -> None:
-    picture = Evaluator(1001).render(read(moved_text(name, tmp_path)).nodes[-1])
-    assert picture is not None
+    image = Evaluator(1001).render(read(moved_text(name, tmp_path)).nodes[-1])
+    assert image is not None
     comp = read_frame(manifest.read(stack), stack, "comp", 1001)
-    assert np.array_equal(picture.rgba().astype(np.float16), comp)
+    assert np.array_equal(image.rgba().astype(np.float16), comp)
 
 
 def test_a_written_node_is_taken_up(stack: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Renders a ``.nk`` graph from its EXR files with numpy, by the documented meaning of each node.
 
 Independent of the plug-in: it knows classes, knobs and the rules by which Nuke names EXR channels.
-A picture is a mapping from channels such as ``rgba.red`` to float32 [H, W] over the whole format,
+A image is a mapping from channels such as ``rgba.red`` to float32 [H, W] over the whole format,
 and the box inputs_of_group which it is black. Knobs that it does not know are errors.
 """
 
@@ -30,7 +30,7 @@ READ_KNOBS = {"file_type", "file", "format", "first", "last", "origfirst", "orig
 
 
 @dataclass(frozen=True)
-class Picture:
+class Image:
     channels: dict[str, Plane]
     box: Box
     shape: tuple[int, int]
@@ -51,18 +51,18 @@ class Evaluator:
 
     frame: int
     group: Node | None = None
-    inputs_of_group: tuple[Picture | None, ...] = ()
+    inputs_of_group: tuple[Image | None, ...] = ()
     project: tuple[int, int] = (0, 0)
-    cache: dict[int, Picture | None] = field(default_factory=dict)
+    cache: dict[int, Image | None] = field(default_factory=dict)
 
-    def render(self, node: Node | None) -> Picture | None:
+    def render(self, node: Node | None) -> Image | None:
         if node is None:
             return None
         if id(node) not in self.cache:
             self.cache[id(node)] = self._render(node)
         return self.cache[id(node)]
 
-    def _render(self, node: Node) -> Picture | None:
+    def _render(self, node: Node) -> Image | None:
         inputs = [self.render(one) for one in node.inputs]
         if node.cls == "Group":
             output = next(one for one in node.nodes if one.cls == "Output")
@@ -96,13 +96,13 @@ class Evaluator:
         word = self.group.knobs.get(name)
         return 0.0 if word is None else self.number(word)
 
-    def read(self, node: Node) -> Picture:
+    def read(self, node: Node) -> Image:
         check_knobs(node, READ_KNOBS)
         first, last = (int(node.knobs[name].text) for name in ("first", "last"))
         frame = min(max(self.frame, first), last)  # before and after hold
         return read_exr(Path(node.knobs["file"].text % frame))
 
-    def merge2(self, node: Node, inputs: list[Picture | None]) -> Picture | None:
+    def merge2(self, node: Node, inputs: list[Image | None]) -> Image | None:
         check_knobs(node, {"operation", "bbox", "disable", "mix", "also_merge", "output"})
         below, above = inputs[0], inputs[1]
         if above is None or below is None:
@@ -123,7 +123,7 @@ class Evaluator:
         boxes = {"A": above.box, "B": below.box, "union": union_box(above.box, below.box)}
         return crop_to_box(replace(below, channels=channels), boxes[text(node, "bbox", "union")])
 
-    def copy(self, node: Node, inputs: list[Picture | None]) -> Picture:
+    def copy(self, node: Node, inputs: list[Image | None]) -> Image:
         pairs = {f"{side}{index}" for side in ("from", "to") for index in range(4)}
         check_knobs(node, pairs | {"disable"})
         below, above = inputs[0], inputs[1]
@@ -136,7 +136,7 @@ class Evaluator:
                 channels[target] = above.plane(source)
         return crop_to_box(replace(below, channels=channels), union_box(above.box, below.box))
 
-    def multiply(self, node: Node, inputs: list[Picture | None]) -> Picture | None:
+    def multiply(self, node: Node, inputs: list[Image | None]) -> Image | None:
         check_knobs(node, {"channels", "value", "disable"})
         if inputs[0] is None:
             return None
@@ -148,7 +148,7 @@ class Evaluator:
         }
         return replace(inputs[0], channels=scaled)
 
-    def constant(self, node: Node, inputs: list[Picture | None]) -> Picture:
+    def constant(self, node: Node, inputs: list[Image | None]) -> Image:
         check_knobs(node, {"channels", "color"})
         assert text(node, "channels", "all") == "rgba"
         values = [float(part) for part in node.knobs["color"].text.split()]
@@ -156,9 +156,9 @@ class Evaluator:
             f"rgba.{channel}": np.full(self.project, value, np.float32)
             for channel, value in zip(CHANNELS, values, strict=True)
         }
-        return Picture(planes, (0, 0, self.project[1], self.project[0]), self.project)
+        return Image(planes, (0, 0, self.project[1], self.project[0]), self.project)
 
-    def shuffle(self, node: Node, inputs: list[Picture | None]) -> Picture | None:
+    def shuffle(self, node: Node, inputs: list[Image | None]) -> Image | None:
         """Evaluate the old Shuffle: ``in`` is a layer, red to alpha name what goes to ``out``."""
         check_knobs(node, {"in", "out", *CHANNELS, "disable"})
         if inputs[0] is None:
@@ -175,7 +175,7 @@ class Evaluator:
             )
         return replace(inputs[0], channels=channels)
 
-    def crop(self, node: Node, inputs: list[Picture | None]) -> Picture | None:
+    def crop(self, node: Node, inputs: list[Image | None]) -> Image | None:
         check_knobs(node, {"box", "disable"})
         if inputs[0] is None:
             return None
@@ -198,12 +198,12 @@ def union_box(one: Box, other: Box) -> Box:
     return (*low, *high)  # type: ignore[return-value]
 
 
-def crop_to_box(picture: Picture, box: Box) -> Picture:
+def crop_to_box(image: Image, box: Box) -> Image:
     """Black inputs_of_group the box."""
-    inside = np.zeros(picture.shape, bool)
+    inside = np.zeros(image.shape, bool)
     inside[max(box[1], 0) : box[3], max(box[0], 0) : box[2]] = True
-    cut = {name: np.where(inside, plane, np.float32(0)) for name, plane in picture.channels.items()}
-    return replace(picture, channels=cut, box=box)
+    cut = {name: np.where(inside, plane, np.float32(0)) for name, plane in image.channels.items()}
+    return replace(image, channels=cut, box=box)
 
 
 def nuke_channel(name: str) -> str:
@@ -215,7 +215,7 @@ def nuke_channel(name: str) -> str:
     return f"{layer}.{channel or pieces[-1]}"
 
 
-def read_exr(path: Path) -> Picture:
+def read_exr(path: Path) -> Image:
     """One part, placed into its display window; black inputs_of_group its data window."""
     with OpenEXR.File(str(path), separate_channels=True) as file:
         header, channels = file.header(), file.channels()
@@ -228,4 +228,4 @@ def read_exr(path: Path) -> Picture:
             rows, columns = slice(y - low, y_end - low + 1), slice(x - left, x_end - left + 1)
             plane[rows, columns] = np.asarray(channel.pixels, np.float32)
             planes[nuke_channel(name)] = plane
-    return Picture(planes, (x - left, y - low, x_end - left + 1, y_end - low + 1), shape)
+    return Image(planes, (x - left, y - low, x_end - left + 1, y_end - low + 1), shape)

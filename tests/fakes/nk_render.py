@@ -10,7 +10,7 @@ import OpenEXR
 from fakes.fake_nuke.app import FakeNuke
 from fakes.fake_nuke.nodes import Node
 from fakes.fake_nuke.saved import save
-from fakes.nk_evaluate import Evaluator, Picture
+from fakes.nk_evaluate import Evaluator, Image
 from fakes.nk_reader import read
 
 FRAME = 1001
@@ -19,7 +19,7 @@ FRAME = 1001
 def add_renderer(nuke: FakeNuke) -> FakeNuke:
     """Let a session render; return the same session."""
 
-    def picture(node: Node, frame: int) -> Picture:
+    def render_image(node: Node, frame: int) -> Image:
         width, height = nuke.root_format.width(), nuke.root_format.height()
         evaluator = Evaluator(frame, project=(height, width))
         found = evaluator.render(read(save(nuke)).named(node.name()))
@@ -27,14 +27,14 @@ def add_renderer(nuke: FakeNuke) -> FakeNuke:
         return found
 
     def sample(node: Node, channel: str, x: float, y: float) -> float:
-        plane = picture(node, FRAME).plane(channel)
+        plane = render_image(node, FRAME).plane(channel)
         return float(plane[plane.shape[0] - 1 - int(y), int(x)])  # Nuke counts rows from below
 
     def render(write: Node, path: str, frame: int) -> None:
         source = write.input(0)
         if source is None or write["channels"].value() != "rgba" or not write["raw"].value():
             raise RuntimeError("Write error: nothing to write")
-        pixels = picture(source, frame).rgba().astype(np.float16)
+        pixels = render_image(source, frame).rgba().astype(np.float16)
         planes = {c: np.ascontiguousarray(pixels[..., i]) for i, c in enumerate("RGBA")}
         header = {"compression": OpenEXR.ZIPS_COMPRESSION, "type": OpenEXR.scanlineimage}
         if not Path(path).parent.is_dir():

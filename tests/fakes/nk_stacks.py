@@ -28,19 +28,19 @@ def write_two_foregrounds(folder: Path, **options: Any) -> Stack:
         "name": "foxes", "width": WIDTH, "height": 18, "fps": 24.0, "start_frame": 1001,
         "frames": FRAMES, "colorspace": "lin_rec709_scene", **options,
     }  # fmt: skip
-    with StackWriter(folder, **settings) as made:
-        made.add_layer("bg", Role.background, prompt="a forest", seed=1)
+    with StackWriter(folder, **settings) as writer:
+        writer.add_layer("bg", Role.background, prompt="a forest", seed=1)
         for n in (1, 2):
-            made.add_layer(f"shadow_{n:02d}", Role.shadow, caster=f"fg_{n:02d}", seed=n)
-            made.add_layer(f"fg_{n:02d}", Role.foreground, prompt=f"fox {n}", seed=n)
+            writer.add_layer(f"shadow_{n:02d}", Role.shadow, caster=f"fg_{n:02d}", seed=n)
+            writer.add_layer(f"fg_{n:02d}", Role.foreground, prompt=f"fox {n}", seed=n)
         for index in range(settings["frames"]):
-            made.write_frame("bg", index, gradient(shift=0.3 * index))
+            writer.write_frame("bg", index, gradient(shift=0.3 * index))
             for n, shift in ((1, 0.2), (2, 0.7)):
                 matte = disc(radius=0.3 + 0.05 * n).roll((index, 3 * n), (0, 1))
-                made.write_frame(f"shadow_{n:02d}", index, None, 0.6 * matte.roll((2, 3), (0, 1)))
-                made.write_frame(f"fg_{n:02d}", index, 1 - gradient(shift=shift), matte * 0.9)
-            made.write_ref(index, gradient())
-        return made.finish(Provenance(prompt="two foxes", seed=7, model="mini"))
+                writer.write_frame(f"shadow_{n:02d}", index, None, 0.6 * matte.roll((2, 3), (0, 1)))
+                writer.write_frame(f"fg_{n:02d}", index, 1 - gradient(shift=shift), matte * 0.9)
+            writer.write_ref(index, gradient())
+        return writer.finish(Provenance(prompt="two foxes", seed=7, model="mini"))
 
 
 def rerender_layers(

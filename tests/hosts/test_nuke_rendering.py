@@ -1,4 +1,4 @@
-"""From a prompt over the real engine to the picture that the graph in Nuke renders."""
+"""From a prompt over the real engine to the image that the graph in Nuke renders."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def largest_difference(artist: Artist, stack: manifest.Stack) -> float:
     node = read(save(artist.nuke)).named("LayerT2V1")
     worst = 0.0
     for frame in frame_numbers(stack):
-        picture = Evaluator(frame).render(node)
-        assert picture is not None
-        made = picture.rgba()
+        image = Evaluator(frame).render(node)
+        assert image is not None
+        rendered = image.rgba()
         for wanted in (numpy_over(stack, folder, frame), oiio_over(stack, folder, frame)):
-            worst = max(worst, float(np.abs(made - wanted).max()))
-        assert np.array_equal(made.astype(np.float16), read_frame(stack, folder, "comp", frame))
+            worst = max(worst, float(np.abs(rendered - wanted).max()))
+        assert np.array_equal(rendered.astype(np.float16), read_frame(stack, folder, "comp", frame))
     return worst
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from layert2v_nuke.graph.model import ReadColorspace
 
 # The most particular name first. A role such as scene_linear says nothing about primaries, so it is
-# no name of a space; plain "linear" is Rec.709 in Nuke's own colour management.
+# no name of a space; plain "linear" is Rec.709 in Nuke's own color management.
 _NAMES = {
     "lin_rec709_scene": (
         "lin_rec709_scene", "Linear Rec.709 (sRGB)", "lin_rec709_srgb", "lin_rec709", "lin_srgb",
@@ -62,7 +62,7 @@ def raw_default(space: str) -> ReadColorspace:
 
 
 def interop_id(name: str) -> str:
-    """Return the Color Interop Forum id of Nuke's ``name``; "" where the name does not tell."""
+    """Return the Color Interop Forum id of Nuke's ``name``; "" where it does not say which."""
     wanted = item_value(name).lower()
     for space, names in _NAMES.items():
         if wanted in (known.lower() for known in names):
@@ -71,7 +71,7 @@ def interop_id(name: str) -> str:
 
 
 def working_space(management: str, config: str, working: str) -> str:
-    """Return the id of the project's working space; "" where its names do not tell.
+    """Return the id of the project's working space; "" where its names do not say which.
 
     ``management`` is ``Nuke`` or ``OCIO``, ``config`` the name of the OCIO configuration,
     ``working`` the name of the working space.

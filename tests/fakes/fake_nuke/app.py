@@ -21,7 +21,7 @@ NUKE_SPACES = ("linear", "sRGB", "rec709", "Cineon")
 
 
 class FakeNuke:
-    """One session. ``spaces`` are what the project's colour management offers to Reads."""
+    """One session. ``spaces`` are what the project's color management offers to Reads."""
 
     def __init__(
         self, *, major: int = 15, gui: bool = True, spaces: tuple[str, ...] = NUKE_SPACES

@@ -52,7 +52,7 @@ class History:
     def _call_on_destroy(self, before: list[Any]) -> None:
         for state in before:
             if not state.alive:
-                state.alive = True  # it is told before it goes
+                state.alive = True  # onDestroy is called before it is gone
                 self._app.call_back("destroy", state)
                 state.alive = False
 

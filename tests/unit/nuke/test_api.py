@@ -27,9 +27,9 @@ def test_an_unexpected_error_is_shown_and_goes_no_further(
 
 def test_an_unexpected_error_of_the_timer_is_printed_without_a_dialog() -> None:
     nuke = FakeNuke()
-    made = api.start(Host(nuke), Preferences())
-    made.controller.pump = lambda: 1 / 0  # type: ignore[assignment,method-assign,return-value]
-    made.timer._tick()
+    created = api.start(Host(nuke), Preferences())
+    created.controller.pump = lambda: 1 / 0  # type: ignore[assignment,method-assign,return-value]
+    created.timer._tick()
     (said,) = nuke.messages
     assert "ZeroDivisionError" in said
 

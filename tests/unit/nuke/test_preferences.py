@@ -33,6 +33,6 @@ def test_wrong_preferences_do_not_keep_nuke_from_its_menu(
     monkeypatch.setattr(preferences, "nuke_folder", lambda: tmp_path)
     (tmp_path / "layert2v.json").write_text("{")
     with FakeNuke().as_module() as nuke:
-        made = api.plugin_state.__wrapped__()
-    assert made.preferences == Preferences()
+        created = api.plugin_state.__wrapped__()
+    assert created.preferences == Preferences()
     assert "layert2v.json cannot be used" in nuke.messages[0]

@@ -22,13 +22,13 @@ def test_the_command_line_needs_the_standard_library_alone(foxes: Path, tmp_path
     command = [sys.executable, "-m", "layert2v_nuke.script", str(foxes), "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    made = read(out.read_text(encoding="utf-8"))
+    parsed = read(out.read_text(encoding="utf-8"))
     wanted = numpy_over(manifest.read(foxes), foxes, 1001)
-    picture = Evaluator(1001).render(made.nodes[-1])
-    assert picture is not None
-    assert np.abs(picture.rgba() - wanted).max() <= 1e-6
-    assert made.named("Read_bg").knobs["raw"].text == "true"
-    assert made.named("Read_bg").knobs["label"].text == "raw: Linear Rec.709 (sRGB)"
+    image = Evaluator(1001).render(parsed.nodes[-1])
+    assert image is not None
+    assert np.abs(image.rgba() - wanted).max() <= 1e-6
+    assert parsed.named("Read_bg").knobs["raw"].text == "true"
+    assert parsed.named("Read_bg").knobs["label"].text == "raw: Linear Rec.709 (sRGB)"
 
 
 def test_the_command_line_names_the_color_space(foxes: Path, tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def test_calls_and_script_make_the_same_graph(foxes: Path, graph: Any) -> None:
 @pytest.mark.parametrize("graph", [open_graph, node_graph])
 def test_both_save_and_open_again_unchanged(foxes: Path, graph: Any) -> None:
     by_calls = build_graph(graph(foxes))
-    for made in (by_calls, load_script(to_script(graph(foxes)))):
-        assert load_script(save(made)).dump() == by_calls.dump()
+    for created in (by_calls, load_script(to_script(graph(foxes)))):
+        assert load_script(save(created)).dump() == by_calls.dump()
 
 
 @pytest.mark.parametrize("graph", [open_graph, node_graph])
@@ -58,10 +58,10 @@ def test_what_the_calls_made_renders_the_comp(foxes: Path, graph: Any) -> None:
     nodes = read(save(build_graph(graph(foxes)))).nodes
     last = next(one for one in reversed(nodes) if one.cls in ("Group", "Merge2"))
     top = next((one for one in nodes if one.name == "Merge_fg_02"), last)
-    picture = Evaluator(1003).render(top)
-    assert picture is not None
+    image = Evaluator(1003).render(top)
+    assert image is not None
     wanted = numpy_over(manifest.read(foxes), foxes, 1003)
-    assert np.abs(picture.rgba() - wanted).max() <= 1e-6
+    assert np.abs(image.rgba() - wanted).max() <= 1e-6
 
 
 @pytest.mark.parametrize("graph", [open_graph, node_graph])
@@ -71,7 +71,7 @@ def test_nothing_is_run_and_the_project_is_left_alone(foxes: Path, graph: Any) -
     assert not any(cls == "Root" for cls, _ in nuke.changed_knobs)
 
 
-def test_a_read_that_does_not_take_its_colour_space_is_raw_and_says_so(foxes: Path) -> None:
+def test_a_read_that_does_not_take_its_color_space_is_raw_and_says_so(foxes: Path) -> None:
     nuke = FakeNuke(spaces=("scene_linear", "ACES - ACEScg"))
     build(nuke, open_comp(manifest.read(foxes), foxes, ReadColorspace("linear")))
     read_bg = nuke.dump()["Read_bg"]["knobs"]

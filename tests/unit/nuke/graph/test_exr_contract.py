@@ -54,14 +54,12 @@ def test_backgrounds_bring_their_own_alpha(foxes: Path) -> None:
 def test_a_packed_stack_has_the_layers_that_the_node_makes(foxes: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(foxes, tmp_path / "s"))
     stack = manifest.read(folder)
-    picture = read_exr(pack(folder, stack)[0])
-    layers = {channel.split(".")[0] for channel in picture.channels}
+    image = read_exr(pack(folder, stack)[0])
+    layers = {channel.split(".")[0] for channel in image.channels}
     assert layers == {"rgba", *nuke_layers(stack)}
-    assert np.array_equal(picture.rgba(), read_frame(stack, folder, "comp", 1001))
+    assert np.array_equal(image.rgba(), read_frame(stack, folder, "comp", 1001))
     for layer in stack.layers:
-        assert np.array_equal(
-            picture.layer(layer.name), read_frame(stack, folder, layer.name, 1001)
-        )
+        assert np.array_equal(image.layer(layer.name), read_frame(stack, folder, layer.name, 1001))
 
 
 def test_layer_names_are_nuke_s_only_for_layers(foxes: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fakes.nk_evaluate import Evaluator, Picture, read_exr
+from fakes.nk_evaluate import Evaluator, Image, read_exr
 from fakes.nk_reader import Node, Script, Word, read
 from fakes.nk_stacks import frame_numbers, numpy_over, oiio_over, read_frame, rerender_layers
 from layert2v import stack as manifest
@@ -30,25 +30,25 @@ def script_of_node(folder: Path) -> Script:
     return read(to_script(node.node_graph(manifest.read(folder), folder, COLORSPACE)))
 
 
-def last_node(made: Script) -> Node:
-    return made.nodes[-1]
+def last_node(parsed: Script) -> Node:
+    return parsed.nodes[-1]
 
 
-def render_comp(made: Script, frame: int) -> Picture:
-    picture = Evaluator(frame).render(last_node(made))
-    assert picture is not None
-    return picture
+def render_comp(parsed: Script, frame: int) -> Image:
+    image = Evaluator(frame).render(last_node(parsed))
+    assert image is not None
+    return image
 
 
 @pytest.mark.parametrize("form", [script_of_open_nodes, script_of_node])
 def test_the_graph_renders_the_comp(foxes: Path, form: Callable[[Path], Script]) -> None:
     stack = manifest.read(foxes)
     for frame in frame_numbers(stack):
-        made = render_comp(form(foxes), frame).rgba()
-        assert np.abs(made - numpy_over(stack, foxes, frame)).max() <= 1e-6
-        assert np.abs(made - oiio_over(stack, foxes, frame)).max() <= 1e-6
+        rendered = render_comp(form(foxes), frame).rgba()
+        assert np.abs(rendered - numpy_over(stack, foxes, frame)).max() <= 1e-6
+        assert np.abs(rendered - oiio_over(stack, foxes, frame)).max() <= 1e-6
         # The delivered comp is the same, rounded to half.
-        assert np.array_equal(made.astype(np.float16), read_frame(stack, foxes, "comp", frame))
+        assert np.array_equal(rendered.astype(np.float16), read_frame(stack, foxes, "comp", frame))
 
 
 @pytest.mark.parametrize("form", ["open", "node"])
@@ -59,33 +59,33 @@ def test_a_background_alone_is_its_own_comp(foxes: Path, form: str) -> None:
         if form == "open"
         else node.node_graph(alone, foxes, COLORSPACE)
     )
-    made = render_comp(read(to_script(graph)), 1001).rgba()
-    assert np.array_equal(made, read_frame(alone, foxes, "bg", 1001))
+    rendered = render_comp(read(to_script(graph)), 1001).rgba()
+    assert np.array_equal(rendered, read_frame(alone, foxes, "bg", 1001))
 
 
 def test_the_node_carries_every_layer(foxes: Path) -> None:
     stack = manifest.read(foxes)
-    made = render_comp(script_of_node(foxes), 1002)
+    rendered = render_comp(script_of_node(foxes), 1002)
     for layer in stack.layers:
         wanted = read_frame(stack, foxes, layer.name, 1002)
-        assert np.array_equal(made.layer(layer.name), wanted)
+        assert np.array_equal(rendered.layer(layer.name), wanted)
 
 
 @pytest.mark.parametrize("name", ["bg", "shadow_01", "fg_01", "fg_02"])
 def test_a_shuffle_downstream_takes_a_layer_out(foxes: Path, name: str) -> None:
-    made = script_of_node(foxes)
-    shuffle = Node("Shuffle", {"in": Word(name, "bare")}, inputs=[last_node(made)])
-    picture = Evaluator(1001).render(shuffle)
-    assert picture is not None
-    assert np.array_equal(picture.rgba(), read_frame(manifest.read(foxes), foxes, name, 1001))
+    parsed = script_of_node(foxes)
+    shuffle = Node("Shuffle", {"in": Word(name, "bare")}, inputs=[last_node(parsed)])
+    image = Evaluator(1001).render(shuffle)
+    assert image is not None
+    assert np.array_equal(image.rgba(), read_frame(manifest.read(foxes), foxes, name, 1001))
 
 
 def test_the_script_declares_the_layers_it_uses(foxes: Path) -> None:
-    made = script_of_node(foxes)
-    assert list(made.layers) == ["bg", "shadow_01", "fg_01", "shadow_02", "fg_02"]
-    copied = {one.knobs[f"to{i}"].text for one in last_node(made).nodes if one.cls == "Copy"
+    parsed = script_of_node(foxes)
+    assert list(parsed.layers) == ["bg", "shadow_01", "fg_01", "shadow_02", "fg_02"]
+    copied = {one.knobs[f"to{i}"].text for one in last_node(parsed).nodes if one.cls == "Copy"
               for i in range(4)}  # fmt: skip
-    assert copied == {channel for layer in made.layers.values() for channel in layer}
+    assert copied == {channel for layer in parsed.layers.values() for channel in layer}
 
 
 def without_layers(stack: manifest.Stack, *gone: str) -> manifest.Stack:
@@ -104,66 +104,66 @@ def without_layers(stack: manifest.Stack, *gone: str) -> manifest.Stack:
 def test_mute_leaves_a_layer_out_and_its_shadow_with_it(
     foxes: Path, muted: str, gone: tuple[str, ...]
 ) -> None:
-    made = script_of_node(foxes)
-    last_node(made).knobs[node.mute_knob(muted)] = Word("true", "bare")
+    parsed = script_of_node(foxes)
+    last_node(parsed).knobs[node.mute_knob(muted)] = Word("true", "bare")
     wanted = numpy_over(without_layers(manifest.read(foxes), *gone), foxes, 1001)
-    assert np.abs(render_comp(made, 1001).rgba() - wanted).max() <= 1e-6
+    assert np.abs(render_comp(parsed, 1001).rgba() - wanted).max() <= 1e-6
 
 
 def test_a_muted_background_leaves_the_foregrounds_on_nothing(foxes: Path) -> None:
-    made = script_of_node(foxes)
-    last_node(made).knobs["bg_mute"] = Word("true", "bare")
+    parsed = script_of_node(foxes)
+    last_node(parsed).knobs["bg_mute"] = Word("true", "bare")
     wanted = numpy_over(without_layers(manifest.read(foxes), "bg"), foxes, 1001)
-    assert np.abs(render_comp(made, 1001).rgba() - wanted).max() <= 1e-6
+    assert np.abs(render_comp(parsed, 1001).rgba() - wanted).max() <= 1e-6
 
 
 @pytest.mark.parametrize("gone", [("fg_02", "shadow_02"), ("bg",)])
 def test_open_nodes_keep_what_was_muted(foxes: Path, gone: tuple[str, ...]) -> None:
     stack = manifest.read(foxes)
-    made = read(to_script(open_comp(stack, foxes, COLORSPACE, muted=gone[:1])))
+    parsed = read(to_script(open_comp(stack, foxes, COLORSPACE, muted=gone[:1])))
     wanted = numpy_over(without_layers(stack, *gone), foxes, 1001)
-    assert np.abs(render_comp(made, 1001).rgba() - wanted).max() <= 1e-6
+    assert np.abs(render_comp(parsed, 1001).rgba() - wanted).max() <= 1e-6
 
 
-def swap(made: Script) -> None:
-    last_node(made).inputs.reverse()
+def swap(parsed: Script) -> None:
+    last_node(parsed).inputs.reverse()
 
 
-def drop(made: Script) -> None:
-    made.named("Merge_fg_02").inputs[1] = None
+def drop(parsed: Script) -> None:
+    parsed.named("Merge_fg_02").inputs[1] = None
 
 
-def stencil(made: Script) -> None:
-    made.named("Merge_shadow_01").knobs["operation"] = Word("stencil", "bare")
+def stencil(parsed: Script) -> None:
+    parsed.named("Merge_shadow_01").knobs["operation"] = Word("stencil", "bare")
 
 
-def wrong_version(made: Script) -> None:
-    knobs = made.named("Read_fg_01").knobs
+def wrong_version(parsed: Script) -> None:
+    knobs = parsed.named("Read_fg_01").knobs
     knobs["file"] = Word(knobs["file"].text.replace("v001", "v002"), "bare")
 
 
-def wrong_range(made: Script) -> None:
-    made.named("Read_fg_01").knobs["last"] = Word("1001", "bare")
+def wrong_range(parsed: Script) -> None:
+    parsed.named("Read_fg_01").knobs["last"] = Word("1001", "bare")
 
 
-def cropped(made: Script) -> None:
-    read_bg = made.named("Read_bg")
+def cropped(parsed: Script) -> None:
+    read_bg = parsed.named("Read_bg")
     crop = Node("Crop", {"box": Word("2 2 20 14", "braced")}, inputs=[read_bg])
-    made.named("Merge_shadow_01").inputs[0] = crop
+    parsed.named("Merge_shadow_01").inputs[0] = crop
 
 
-def box_of_a(made: Script) -> None:
-    merge = made.named("Merge_fg_02")
-    crop = Node("Crop", {"box": Word("4 4 20 14", "braced")}, inputs=[made.named("Read_fg_02")])
+def box_of_a(parsed: Script) -> None:
+    merge = parsed.named("Merge_fg_02")
+    crop = Node("Crop", {"box": Word("4 4 20 14", "braced")}, inputs=[parsed.named("Read_fg_02")])
     merge.inputs[1], merge.knobs["bbox"] = crop, Word("A", "bare")
 
 
-def matte(made: Script) -> None:
-    made.named("Merge_fg_01").knobs["operation"] = Word("matte", "bare")
+def matte(parsed: Script) -> None:
+    parsed.named("Merge_fg_01").knobs["operation"] = Word("matte", "bare")
 
 
-def other_order(made: Script) -> None:
-    one, two = made.named("Merge_fg_01"), made.named("Merge_fg_02")
+def other_order(parsed: Script) -> None:
+    one, two = parsed.named("Merge_fg_01"), parsed.named("Merge_fg_02")
     one.inputs[1], two.inputs[1] = two.inputs[1], one.inputs[1]
 
 
@@ -179,22 +179,22 @@ def test_a_wrong_graph_is_seen(
     folder = Path(shutil.copytree(foxes, tmp_path / "s"))
     stack = manifest.read(folder)
     rerender_layers(folder, "fg_01")
-    made = read(to_script(open_comp(stack, folder, COLORSPACE)))
+    parsed = read(to_script(open_comp(stack, folder, COLORSPACE)))
     wanted = numpy_over(stack, folder, 1002)
-    assert np.abs(render_comp(made, 1002).rgba() - wanted).max() <= 1e-6
-    mutate(made)
-    differs = np.abs(render_comp(made, 1002).rgba() - wanted)
+    assert np.abs(render_comp(parsed, 1002).rgba() - wanted).max() <= 1e-6
+    mutate(parsed)
+    differs = np.abs(render_comp(parsed, 1002).rgba() - wanted)
     assert differs.max() > 0.01
-    if mutate is stencil:  # black shadows: only alpha tells
+    if mutate is stencil:  # black shadows: only alpha differs
         assert differs[..., :3].max() <= 1e-6
 
 
 def test_files_keep_the_rules_by_which_nuke_names_channels(foxes: Path) -> None:
     stack = manifest.read(foxes)
     for layer in stack.layers:
-        picture = read_exr(foxes / layer.files[0].path)
-        assert sorted(picture.channels) == ["rgba.alpha", "rgba.blue", "rgba.green", "rgba.red"]
-        assert picture.shape == (stack.height, stack.width)
+        image = read_exr(foxes / layer.files[0].path)
+        assert sorted(image.channels) == ["rgba.alpha", "rgba.blue", "rgba.green", "rgba.red"]
+        assert image.shape == (stack.height, stack.width)
     assert len(stack.layers) * 4 < 1024
 
 
@@ -214,8 +214,8 @@ def test_alt_up_finds_one_version_in_every_path(foxes: Path) -> None:
 
 def test_a_whole_project_says_nothing_about_color(foxes: Path) -> None:
     stack = manifest.read(foxes)
-    made = read(to_script(open_comp(stack, foxes, COLORSPACE), root_node(stack)))
-    root = made.nodes[0]
+    parsed = read(to_script(open_comp(stack, foxes, COLORSPACE), root_node(stack)))
+    root = parsed.nodes[0]
     assert root.cls == "Root"
     assert set(root.knobs) == {"first_frame", "last_frame", "frame", "fps", "format"}
     assert root.knobs["last_frame"].text == "1003"

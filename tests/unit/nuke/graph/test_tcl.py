@@ -38,10 +38,10 @@ HOSTILE = [
 def test_a_prompt_survives_the_script_as_text(foxes: Path, prompt: str) -> None:
     stack = manifest.read(foxes)
     layers = tuple(replace(layer, prompt=prompt) for layer in stack.layers)
-    made = read(
+    parsed = read(
         to_script(node.node_graph(replace(stack, layers=layers, name="x"), foxes, ReadColorspace()))
     )
-    (group,) = made.nodes
+    (group,) = parsed.nodes
     for layer in stack.layers:
         knob = group.knobs.get(f"{layer.name}_prompt")
         assert (knob.text if knob else "") == tcl.strip_controls(prompt)
@@ -88,8 +88,8 @@ def test_every_text_is_one_word_that_reads_back(text: str) -> None:
 
 @given(texts)
 def test_every_word_keeps_a_block_closed(text: str) -> None:
-    made = read(f"NoOp {{\n inputs 0\n label {tcl.quote(text)}\n name here\n}}\n")
-    assert made.named("here").knobs["label"].text == tcl.strip_controls(text)
+    parsed = read(f"NoOp {{\n inputs 0\n label {tcl.quote(text)}\n name here\n}}\n")
+    assert parsed.named("here").knobs["label"].text == tcl.strip_controls(text)
 
 
 @pytest.mark.parametrize("code", ["[python {1}]", "$gui", '"[exec ls]"', '"a $b"', "a[b]c"])

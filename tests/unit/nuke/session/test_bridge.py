@@ -57,7 +57,7 @@ def receive(process: BridgeProcess) -> list[dict[str, Any]]:
         if found := process.drain():
             return found
         time.sleep(0.01)
-    raise AssertionError("nothing was heard")
+    raise AssertionError("nothing has arrived")
 
 
 def test_lines_go_both_ways() -> None:

@@ -1,4 +1,4 @@
-"""An upstream node in the place of a layer, and the names of colour spaces."""
+"""An upstream node rendered in the place of a layer."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from fakes.nk_session import PluginSession
 
 @pytest.fixture
 def session(foxes: Path, tmp_path: Path) -> PluginSession:
-    made = PluginSession(tmp_path, add_renderer(FakeNuke()))
-    made.nuke.set_project(format=(28, 18, 1.0))
-    made.generate_stack(Path(shutil.copytree(foxes, tmp_path / "stack")))
-    return made
+    created = PluginSession(tmp_path, add_renderer(FakeNuke()))
+    created.nuke.set_project(format=(28, 18, 1.0))
+    created.generate_stack(Path(shutil.copytree(foxes, tmp_path / "stack")))
+    return created
 
 
 def connect_plate(session: PluginSession) -> str:
