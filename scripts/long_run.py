@@ -5,9 +5,9 @@
     long_run.py unpack DIR RUN          pieces to a run folder again, for export or for going on
 
 ``train`` unpacks what was carried, starts the trainer in a process of its own unless it runs
-already, and returns after N seconds while it trains on. Meanwhile it keeps DIR up to date: the run in half
-precision without what can be computed again, in pieces of less than 15 MB, the log and the newest
-contact sheet. Stopped, lost or moved, the run goes on from there with fresh optimisers.
+already, and returns after N seconds while it trains on. Meanwhile it keeps DIR up to date: the run
+in half precision without what can be computed again, in pieces of less than 15 MB, the log and the
+newest contact sheet. Stopped, lost or moved, the run goes on from there with fresh optimizers.
 """
 
 from __future__ import annotations
