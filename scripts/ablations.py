@@ -1,4 +1,4 @@
-"""What each part of the method is worth: the same training without it, measured alike.
+"""Ablations: the same training without each part of the method, measured alike.
 
     python scripts/ablations.py RUN --start MODEL [--configs DIR] [--seeds 2] [--only NAME ...]
 
@@ -26,9 +26,9 @@ from safetensors.torch import load_file, save_file
 
 from layert2v_engine.cli.train import duration
 from layert2v_engine.devices import CPU, pick_device
-from layert2v_engine.evaluation.reference_data import Material, prepare
-from layert2v_engine.evaluation.report import measure, measure_round_trip, shoot
-from layert2v_engine.evaluation.samples import Shot, Wish, draw_wishes
+from layert2v_engine.evaluation.reference_data import ReferenceData, prepare
+from layert2v_engine.evaluation.report import generate_samples, measure, measure_round_trip
+from layert2v_engine.evaluation.samples import PromptCase, Sample, draw_prompt_cases
 from layert2v_engine.metrics.contact_sheet import save_captioned
 from layert2v_engine.model.checkpoint import read_index
 from layert2v_engine.model.components import DECODER_LORA
@@ -45,12 +45,12 @@ from layert2v_engine.training.stages import (
 from layert2v_engine.world.text.vocabulary import PLACES, SUBJECTS, TIMES
 
 CONFIGS = Path("engine/layert2v_engine/training/configs/ablations")
-TABLE, PICTURE = "table.md", "ablations.jpg"
-FULL, PLAIN, PICTURES = "full", "plain_mattes", "pictures.safetensors"
-SHEET_CLIPS = 4  # prompts in the picture
+TABLE_FILE, SHEET_FILE = "table.md", "ablations.jpg"
+FULL, PLAIN, TILES_FILE = "full", "plain_mattes", "pictures.safetensors"
+SHEET_PROMPTS = 4  # prompts in the picture
 # Of a run, what every variant uses as it is; and what depends on how mattes are encoded.
-SHARED = ("world", "autoencoder", "clips.safetensors", "held_out.safetensors")
-ENCODED = ("whitening.safetensors", "latents.safetensors")
+SHARED_FILES = ("world", "autoencoder", "clips.safetensors", "held_out.safetensors")
+ENCODED_FILES = ("whitening.safetensors", "latents.safetensors")
 COLUMNS = {
     "loss": ("held-out velocity error", 3),
     "loss_given_background": ("the same, around a given background", 3),
@@ -79,9 +79,10 @@ class Variant:
     phase: Mapping[str, Any] = field(default_factory=dict)  # of every phase
     plain_mattes: bool = False
 
-    def of(self, joint: JointStage, seed: int = 0) -> JointStage:
-        """The configuration it is trained with. Of a seed depend the batches, the noise and which
-        prompts are dropped; the weights start alike.
+    def configure(self, joint: JointStage, seed: int = 0) -> JointStage:
+        """Return the configuration it is trained with.
+
+        Batches, noise and dropped prompts depend on ``seed``; the weights start alike.
         """
         return replace(
             joint,
@@ -97,7 +98,7 @@ class Variant:
 
 
 def variants(head_dim: int) -> tuple[Variant, ...]:
-    """The method first."""
+    """Return all variants, the method first."""
     quarter = head_dim // 8 * 2
     axes = [head_dim - 3 * quarter, quarter, quarter, quarter]
     return (
@@ -139,7 +140,7 @@ class Training:
         return f"{self.variant.title}, seed {self.seed}"
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         return (self.folder / "figures.json").exists()
 
 
@@ -152,8 +153,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--only", nargs="*", help="names of variants; default: all")
     parser.add_argument("--count", type=int, default=32, help="prompts to measure with")
-    parser.add_argument("--judge-clips", type=int, default=1000)
-    parser.add_argument("--judge-budget", default="120s")
+    parser.add_argument("--classifier-clips", "--judge-clips", type=int, default=1000)
+    parser.add_argument("--classifier-budget", "--judge-budget", default="120s")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=0)
     args = parser.parse_args()
@@ -162,32 +163,33 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     joint = load_config(JointStage, "joint", args.configs)
     first = load_config(AutoencoderStage, "autoencoder", args.configs)
-    lay_ready(args.run, args.start, first)
-    known = variants(int(joint.transformer["attention_head_dim"]))
+    prepare_run(args.run, args.start, first)
+    all_variants = variants(int(joint.transformer["attention_head_dim"]))
     trainings = [
-        Training(run=args.run, variant=v, seed=k) for k in range(args.seeds) for v in known
+        Training(run=args.run, variant=v, seed=k) for k in range(args.seeds) for v in all_variants
     ]
-    material = None
+    reference = None
     for training in trainings:
-        if training.finished or (args.only and training.variant.name not in args.only):
+        if training.is_finished or (args.only and training.variant.name not in args.only):
             continue
         train(training, joint, first, pick_device(args.device))
-        if material is None:
+        if reference is None:
             info = read_index(training.folder / "model").info
-            seconds = duration(args.judge_budget)
-            material = prepare(args.run, info, judge_clips_count=args.judge_clips, judge_s=seconds)
-            logging.info("judges=%s", material.judge_figures)
-        judge(training, material, args.count, args.device)
-        write(args.run / "ablations", [t for t in trainings if t.finished])
+            seconds = duration(args.classifier_budget)
+            reference = prepare(args.run, info, clip_count=args.classifier_clips, train_s=seconds)
+            logging.info("classifiers=%s", reference.classifier_accuracies)
+        measure_variant(training, reference, args.count, args.device)
+        write_table(args.run / "ablations", [t for t in trainings if t.is_finished])
 
 
 class _Raw(argparse.RawDescriptionHelpFormatter):
     pass
 
 
-def lay_ready(run: Path, start: str, first: AutoencoderStage) -> None:
-    """Give a run folder without an autoencoder that of a model, with its matte adaptation, and what
-    is drawn of the world; only its transformer is left behind.
+def prepare_run(run: Path, start: str, first: AutoencoderStage) -> None:
+    """Give a run folder without an autoencoder that of a model, and render its world.
+
+    The model's matte adaptation comes with it; its transformer does not.
     """
     if not (run / "autoencoder").exists():
         folder = Path(start)
@@ -206,84 +208,87 @@ def train(
     """Train a variant and export it, unless that was done."""
     if (training.folder / "model").exists():
         return
-    folder, config = ensure_folder(training.folder), training.variant.of(joint, training.seed)
-    for source in _frozen_for_metrics(training):
+    folder, config = (
+        ensure_folder(training.folder),
+        training.variant.configure(joint, training.seed),
+    )
+    for source in _shared_inputs(training):
         if not (folder / source.name).exists():
             (folder / source.name).symlink_to(require_stage(source, "autoencoder").resolve())
     ensure_folder(folder / "matte")
     logging.info("ablation=%s", folder.name)
-    began = time.process_time()
+    start_s = time.process_time()
     run_joint(folder, config, None, device)
-    logging.info("ablation=%s processor_s=%.0f", folder.name, time.process_time() - began)
+    logging.info("ablation=%s processor_s=%.0f", folder.name, time.process_time() - start_s)
     export(folder, folder / "model", config, first.world, config.phases[-1].name)
 
 
-def _frozen_for_metrics(training: Training) -> Iterator[Path]:
-    """What a training takes from its run, and what the first one that encodes alike left."""
+def _shared_inputs(training: Training) -> Iterator[Path]:
+    """Yield what a training takes from its run, and from the first one that encodes alike."""
     plain = training.variant.plain_mattes
-    yield from (training.run / name for name in SHARED)
+    yield from (training.run / name for name in SHARED_FILES)
     if not plain:
         yield training.run / "matte"
     encoder = training.run / "ablations" / f"{PLAIN if plain else FULL}_0"
     if encoder != training.folder:
-        yield from (path for name in ENCODED if (path := encoder / name).exists())
+        yield from (path for name in ENCODED_FILES if (path := encoder / name).exists())
 
 
-def judge(training: Training, material: Material, count: int, device: str) -> None:
+def measure_variant(training: Training, reference: ReferenceData, count: int, device: str) -> None:
     """Measure a variant."""
     folder = training.folder
     pipeline = LayeredPipeline.from_pretrained(folder / "model", device=device)
-    wishes = draw_wishes(material.selection, count, 0, held_out=False)
-    shots = shoot(pipeline, wishes, folder.name)
-    figures = measure(shots, material) | measure_round_trip(pipeline, material.seen)
-    picture = torch.stack([p for shot in shots[:SHEET_CLIPS] for p in pictures(shot)])
-    save_file({"pictures": picture}, folder / PICTURES)
-    (last,) = sorted(folder.glob("joint_*/validation.jsonl"), key=_age)[-1:]
-    figures |= json.loads(last.read_text().splitlines()[-1])
-    column_titles = [word for wish in wishes[:SHEET_CLIPS] for word in words(wish)]
-    kept = json.dumps({**figures, "columns": column_titles}, indent=2)
-    (folder / "figures.json").write_text(kept)
+    cases = draw_prompt_cases(reference.selection, count, 0, held_out=False)
+    samples = generate_samples(pipeline, cases, folder.name)
+    metrics = measure(samples, reference) | measure_round_trip(pipeline, reference.seen)
+    tiles = torch.stack([p for sample in samples[:SHEET_PROMPTS] for p in sample_tiles(sample)])
+    save_file({"pictures": tiles}, folder / TILES_FILE)
+    (last,) = sorted(folder.glob("joint_*/validation.jsonl"), key=_modified_at)[-1:]
+    metrics |= json.loads(last.read_text().splitlines()[-1])
+    case_titles = [word for case in cases[:SHEET_PROMPTS] for word in column_titles(case)]
+    text = json.dumps({**metrics, "columns": case_titles}, indent=2)
+    (folder / "figures.json").write_text(text)
 
 
-def pictures(shot: Shot) -> list[torch.Tensor]:
-    """What is shown of a clip: the comp of the layers, the background, and the matte."""
-    middle = shot.comp.shape[1] // 2
-    matte = shot.actors[0].alpha[0, :, middle].expand(3, -1, -1)
-    return [shot.comp[:, middle], shot.layers.background[0, :, middle], matte]
+def sample_tiles(sample: Sample) -> list[torch.Tensor]:
+    """Return pictures [3, H, W] of a clip: the comp of the layers, background and matte."""
+    middle = sample.comp.shape[1] // 2
+    matte = sample.foregrounds[0].alpha[0, :, middle].expand(3, -1, -1)
+    return [sample.comp[:, middle], sample.layers.background[0, :, middle], matte]
 
 
-def words(wish: Wish) -> tuple[str, str, str]:
-    """A prompt over its three pictures."""
-    return SUBJECTS[wish.subjects[0]].name, PLACES[wish.place].name, TIMES[wish.time].name
+def column_titles(case: PromptCase) -> tuple[str, str, str]:
+    """Return the words of a prompt, to stand over its three pictures."""
+    return SUBJECTS[case.subjects[0]].name, PLACES[case.place].name, TIMES[case.time].name
 
 
-def write(folder: Path, trainings: Sequence[Training]) -> None:
-    """The table of all trainings, and the picture of those with the first seed."""
+def write_table(folder: Path, trainings: Sequence[Training]) -> None:
+    """Write the table of all trainings, and a sheet of those with the first seed."""
     rows, captions, lines = [], [], []
     for training in trainings:
-        figures = json.loads((training.folder / "figures.json").read_text())
-        lines.append(table_row(training.title, figures))
+        metrics = json.loads((training.folder / "figures.json").read_text())
+        lines.append(table_row(training.title, metrics))
         if training.seed == 0:
-            column_titles = figures["columns"]
-            rows.append(load_file(training.folder / PICTURES)["pictures"])
+            case_titles = metrics["columns"]
+            rows.append(load_file(training.folder / TILES_FILE)["pictures"])
             captions.append(training.variant.title)
     head = ["variant", *(title for title, _ in COLUMNS.values())]
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " --- |" * len(COLUMNS), *lines]
-    (folder / TABLE).write_text("\n".join([*lines, ""]))
+    (folder / TABLE_FILE).write_text("\n".join([*lines, ""]))
     if rows:
-        save_captioned(rows, captions, column_titles, folder / PICTURE, scale=2)
+        save_captioned(rows, captions, case_titles, folder / SHEET_FILE, scale=2)
 
 
-def table_row(title: str, figures: Mapping[str, float]) -> str:
-    """One line of the table; what was not measured stays empty."""
+def table_row(title: str, metrics: Mapping[str, float]) -> str:
+    """Return one line of the table; what was not measured stays empty."""
     cells = [
-        f"{figures[name]:.{digits}f}" if name in figures else ""
+        f"{metrics[name]:.{digits}f}" if name in metrics else ""
         for name, (_, digits) in COLUMNS.items()
     ]
     return "| " + " | ".join([title, *cells]) + " |"
 
 
-def _age(path: Path) -> float:
+def _modified_at(path: Path) -> float:
     return path.stat().st_mtime
 
 

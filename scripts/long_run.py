@@ -30,7 +30,7 @@ PIECE_BYTES = 14_500_000
 PACK_EVERY_S = 60.0
 PREPARED = ("world", "text_encoder")
 # Rendered or encoded again in less time than it takes to carry them; or of no use elsewhere.
-LEFT_BEHIND = {*PREPARED, "fit", "tensorboard", "trainer.pid"}
+EXCLUDED = {*PREPARED, "fit", "tensorboard", "trainer.pid"}
 MATERIAL = ("clips", "held_out", "latents")  # and the same with a number of foregrounds
 FINISHED = {"autoencoder": "model", "matte": "projection"}  # stage folder: what it leaves
 
@@ -72,27 +72,27 @@ def train_for(run: Path, out: Path, seconds: float, carried: Path | None, train:
     if carried is not None and not run.exists():
         unpack(carried, run)
     run.mkdir(parents=True, exist_ok=True)
-    trainer = None if _running(run) else _start(run, train)
+    trainer = None if _is_running(run) else _start(run, train)
     while time.monotonic() < until and (
-        _running(run) if trainer is None else trainer.poll() is None
+        _is_running(run) if trainer is None else trainer.poll() is None
     ):
         time.sleep(max(0.0, min(PACK_EVERY_S, until - time.monotonic(), 5.0 + seconds / 20)))
-        bring_back(run, out)
-    bring_back(run, out)
+        export_progress(run, out)
+    export_progress(run, out)
     print(*(run / "train.log").read_text().splitlines()[-15:], sep="\n")
     return (trainer.poll() or 0) if trainer is not None else 0
 
 
-def bring_back(run: Path, out: Path) -> None:
+def export_progress(run: Path, out: Path) -> None:
     """Put the light run, the log and the newest sheet into `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    write_pieces(light(run), out)
+    write_pieces(portable_files(run), out)
     shutil.copy(run / "train.log", out / "train.log")
     if sheets := sorted(run.glob("*/sample_*.png"), key=lambda path: path.stat().st_mtime):
         shutil.copy(sheets[-1], out / "newest.png")
 
 
-def light(run: Path) -> Iterator[tuple[str, bytes]]:
+def portable_files(run: Path) -> Iterator[tuple[str, bytes]]:
     """Names and contents of what is carried of a run."""
     phases = sorted(run.glob("joint_*/state.json"), key=lambda path: path.stat().st_mtime)
     newest = phases[-1].parent if phases else None
@@ -100,7 +100,7 @@ def light(run: Path) -> Iterator[tuple[str, bytes]]:
         name = path.relative_to(run)
         stage, folder = name.parts[0], path.parent
         rendered = folder == run and path.stem.rstrip("_0123456789") in MATERIAL
-        if rendered or LEFT_BEHIND & set(name.parts) or path.suffix in (".part", ".png"):
+        if rendered or EXCLUDED & set(name.parts) or path.suffix in (".part", ".png"):
             continue
         if path.stem == "state" and stage in FINISHED and (folder / FINISHED[stage]).exists():
             continue
@@ -108,21 +108,21 @@ def light(run: Path) -> Iterator[tuple[str, bytes]]:
             superseded = path.stem == "state" and (folder / "average.safetensors").exists()
             if superseded or (stage not in FINISHED and folder != newest):
                 continue
-            yield str(name), _halved(path)
+            yield str(name), _to_half_precision(path)
         else:
             yield str(name), path.read_bytes()
 
 
 def write_pieces(files: Iterator[tuple[str, bytes]], out: Path, compression: str = "") -> None:
     """One archive in numbered pieces that together replace those in `out`."""
-    whole = io.BytesIO()
-    with tarfile.open(fileobj=whole, mode=f"w:{compression}") as archive:
+    archive_bytes = io.BytesIO()
+    with tarfile.open(fileobj=archive_bytes, mode=f"w:{compression}") as archive:
         for name, content in files:
             entry = tarfile.TarInfo(name)
             entry.size, entry.mtime = len(content), int(time.time())
             archive.addfile(entry, io.BytesIO(content))
     out.mkdir(parents=True, exist_ok=True)
-    packed = whole.getvalue()
+    packed = archive_bytes.getvalue()
     starts = range(0, len(packed), PIECE_BYTES)
     for number, start in enumerate(starts):
         partial = out / f"run.tar.{number:02d}.part"
@@ -137,12 +137,12 @@ def write_pieces(files: Iterator[tuple[str, bytes]], out: Path, compression: str
 def unpack(folder: Path, run: Path) -> None:
     """Put a run together from pieces."""
     pieces = sorted(folder.glob("run.tar.??"))
-    whole = io.BytesIO(b"".join(piece.read_bytes() for piece in pieces))
-    with tarfile.open(fileobj=whole, mode="r:*") as archive:
+    archive_bytes = io.BytesIO(b"".join(piece.read_bytes() for piece in pieces))
+    with tarfile.open(fileobj=archive_bytes, mode="r:*") as archive:
         archive.extractall(run, filter="data")
 
 
-def _halved(path: Path) -> bytes:
+def _to_half_precision(path: Path) -> bytes:
     """A file of weights in half precision; of a trainer's state only the averages."""
     tensors = load_file(path)
     if path.stem == "state":
@@ -162,7 +162,7 @@ def _start(run: Path, train: list[str]) -> subprocess.Popen[bytes]:
     return trainer
 
 
-def _running(run: Path) -> bool:
+def _is_running(run: Path) -> bool:
     with contextlib.suppress(OSError, ValueError):
         os.kill(int((run / "trainer.pid").read_text()), 0)
         return True

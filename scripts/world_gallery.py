@@ -56,7 +56,7 @@ Cell = tuple[str, Tensor]  # caption and picture [3, h, w], display-referred
 
 def sheet(cells: Iterable[Cell], columns: int, path: Path) -> None:
     """Write captioned pictures as one JPEG, left to right and top to bottom."""
-    tiles = [labelled(*cell) for cell in cells]
+    tiles = [label_picture(*cell) for cell in cells]
     width, height = max(t.width for t in tiles), max(t.height for t in tiles)
     rows = -(-len(tiles) // columns)
     page = Image.new("RGB", (columns * width, rows * height), (40, 40, 40))
@@ -66,7 +66,7 @@ def sheet(cells: Iterable[Cell], columns: int, path: Path) -> None:
     sys.stderr.write(f"{path.name} {page.width}x{page.height} {path.stat().st_size // 1000} kB\n")
 
 
-def labelled(caption: str, picture: Tensor) -> Image.Image:
+def label_picture(caption: str, picture: Tensor) -> Image.Image:
     pixels = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     tile = Image.new("RGB", (picture.shape[2], picture.shape[1] + 13), (24, 24, 24))
     tile.paste(Image.fromarray(np.ascontiguousarray(pixels)), (0, 13))
@@ -81,20 +81,22 @@ def subject_cell(subject: int, color: int = -1) -> Cell:
     )
     cycle = render.render_cycle(variant, *CELL, np.random.default_rng((7, subject)))
     poses = cycle.frames[[0, len(cycle.frames) // 3]]
-    tiles = [centred(on_ground(pose), cycle) for pose in poses]
+    tiles = [center_on_cell(composite_on_ground(pose), cycle) for pose in poses]
     silhouette = (1 - poses[0][3]).expand(3, -1, -1)
-    tiles.append(centred(silhouette, cycle, fill=1.0))
+    tiles.append(center_on_cell(silhouette, cycle, fill=1.0))
     name = SUBJECTS[subject].name
     return (name if color < 0 else f"{COLORS[color].name} {name}"), torch.cat(tiles, -1)
 
 
-def on_ground(pose: Tensor) -> Tensor:
+def composite_on_ground(pose: Tensor) -> Tensor:
     alpha, cast, contact = pose[3], pose[4] * 0.6, pose[5] * 0.5
     under = GROUND * (1 - cast) * (1 - contact)
     return under * (1 - alpha) + pose[:3] * alpha
 
 
-def centred(picture: Tensor, cycle: render.RenderedCycle, fill: float | None = None) -> Tensor:
+def center_on_cell(
+    picture: Tensor, cycle: render.RenderedCycle, fill: float | None = None
+) -> Tensor:
     """The picture on a cell, with its origin in the middle near the lower edge."""
     cell = torch.ones(3, CELL[1], CELL[0]) * (GROUND if fill is None else fill)
     left, top = round(CELL[0] / 2 - cycle.column), round(CELL[1] * 0.86 - cycle.row)
@@ -243,9 +245,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--docs", type=Path, default=Path("docs"))
     parser.add_argument("--bank", type=Path, help="a bank of the world to draw scenes from")
-    options = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
-    images = options.docs / "images"
+    images = args.docs / "images"
     sheet((subject_cell(i) if not is_painted(i) else subject_cell(i, 0)
            for i in range(SPRITE_INDICES.start)), 3, images / "world_animals.jpg")  # fmt: skip
     sheet(
@@ -253,15 +255,15 @@ def main() -> None:
          for k, i in enumerate(SPRITE_INDICES)), 4, images / "world_sprites.jpg")  # fmt: skip
     sheet(place_cells(), len(TIMES), images / "world_places.jpg")
     with tempfile.TemporaryDirectory() as folder:
-        bank = options.bank or Path(folder)
-        if options.bank is None:
+        bank = args.bank or Path(folder)
+        if args.bank is None:
             build_bank(bank, selection=SCENES, width=112, height=80, creatures_per_species=1,
                        plates_per_scene=1)  # fmt: skip
         world = World(bank)
         cells = [scene_cell(world.clip(seed, frames=13), seed) for seed in range(24)]
         sheet(cells, 1, images / "world_scenes.jpg")
         text = page(clips_per_second(world), (world.width, world.height))
-    (options.docs / "world.md").write_text(text, encoding="utf-8")
+    (args.docs / "world.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

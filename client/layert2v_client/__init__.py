@@ -9,7 +9,7 @@
         again.wait()
         again.merge_into(folder)
 
-Synchronous and made for threads. Knows the contract, not the server and not the engine; needs no
+Synchronous, and safe in threads. Knows the contract, not the server and not the engine; needs no
 torch and no numpy, so that it can live inside a host.
 """
 

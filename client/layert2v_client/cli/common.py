@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import TextIO
 
-from layert2v import stack
+from layert2v import stack as manifests
 from layert2v.status_text import duration, transfer_text
 from layert2v_client import stack_history
 from layert2v_client.cli.config import ClientConfig
@@ -35,21 +35,21 @@ STATES_SHOWN = 5
 
 
 def run_to_completion(
-    ask: Callable[[float], Job], timeout_s: float, line: ProgressLine
+    submit: Callable[[float], Job], timeout_s: float, line: ProgressLine
 ) -> tuple[Job, JobStatus]:
-    """Submit a job with ``ask`` and follow it to success; Ctrl-C cancels it.
+    """Submit a job with ``submit`` and follow it to success; Ctrl-C cancels it.
 
-    ``ask`` gets the seconds it may take; called again, it must return the same job. Raises
+    ``submit`` gets the seconds it may take; called again, it must return the same job. Raises
     ``JobFailed``, ``JobCancelled`` or another ``ClientError``.
     """
     try:
-        job = ask(timeout_s)
+        job = submit(timeout_s)
         line.say(f"job {job.name}")
         return job, require_success(follow(job, line))
     except KeyboardInterrupt:
         line.say("Cancelling the job ...")
         with suppress(ServerUnavailable):  # the engine is still starting: nothing has begun
-            job = ask(RESUBMIT_S)  # the job that may just have begun
+            job = submit(RESUBMIT_S)  # the job that may just have begun
             job.cancel()
             follow(job, line)
         raise JobCancelled("INTERRUPTED", "The job is cancelled.") from None
@@ -62,7 +62,7 @@ def report_result_path(status: JobStatus, line: ProgressLine) -> Iterator[None]:
         yield
     except TransferFailed:
         if status.local_path:
-            line.say(f"The stack itself is made and stays in {status.local_path}.")
+            line.say(f"The stack itself is finished and stays in {status.local_path}.")
         raise
 
 
@@ -88,7 +88,7 @@ def open_client(
     elif args.may_embed:
         show_start(line)
         starting = temporary_server(config.data, models=config.models)
-        with starting as own, connect(own.address) as client:
+        with starting as server, connect(server.address) as client:
             yield client
     else:
         raise InvalidRequest(
@@ -107,9 +107,9 @@ def wait_for_models(client: Client, line: ProgressLine, timeout_s: float) -> Ser
     """Return the server's information once it knows its models, or after ``timeout_s`` seconds."""
     until = time.monotonic() + timeout_s
     while True:
-        found = client.info()
-        if found.models or time.monotonic() >= until:
-            return found
+        info = client.info()
+        if info.models or time.monotonic() >= until:
+            return info
         show_start(line)
         time.sleep(0.2)
 
@@ -131,24 +131,25 @@ def download_stack(job: Job, folder: Path, line: ProgressLine) -> None:
 
 def print_summary(folder: Path, out: TextIO, line: ProgressLine) -> None:
     """Print how the prompt was interpreted to stderr, and where the stack is to stdout."""
-    made = stack.read(folder)
-    if made.prompt_interpretation:
-        line.say(f"understood as: {made.prompt_interpretation}")
-    for warning in made.warnings:
+    stack = manifests.read(folder)
+    if stack.prompt_interpretation:
+        line.say(f"understood as: {stack.prompt_interpretation}")
+    for warning in stack.warnings:
         line.say(f"warning: {warning}")
+    layers = ", ".join(layer.name for layer in stack.layers)
     line.say(
-        f"{made.width}x{made.height}, {made.frames} frames, {duration(made.frames / made.fps)}, "
-        f"seed {made.seed}, {made.colorspace}: {', '.join(layer.name for layer in made.layers)}"
+        f"{stack.width}x{stack.height}, {stack.frames} frames, "
+        f"{duration(stack.frames / stack.fps)}, seed {stack.seed}, {stack.colorspace}: {layers}"
     )
     out.write(f"{folder}\n")
 
 
 def warn_missing_states(folder: Path, line: ProgressLine) -> None:
     """Print which states of a downloaded stack cannot be opened."""
-    closed = stack_history.missing_states(folder)
-    if closed:
-        names = ", ".join(f"v{state:03d}" for state in closed[:STATES_SHOWN])
-        more = f" and {len(closed) - STATES_SHOWN} more" if len(closed) > STATES_SHOWN else ""
+    missing = stack_history.missing_states(folder)
+    if missing:
+        names = ", ".join(f"v{state:03d}" for state in missing[:STATES_SHOWN])
+        more = f" and {len(missing) - STATES_SHOWN} more" if len(missing) > STATES_SHOWN else ""
         line.say(f"{names}{more} cannot be opened in {folder}: the server lacks files of them.")
 
 
@@ -160,14 +161,14 @@ def output_folder(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        taken = any(folder.iterdir())
+        is_occupied = any(folder.iterdir())
     except OSError as error:
         raise InvalidRequest(
             "OUTPUT_INVALID",
             f"{folder} cannot be made: {error.strerror}.",
             "Choose another folder with --out.",
         ) from error
-    if taken:
+    if is_occupied:
         raise InvalidRequest(
             "OUTPUT_NOT_EMPTY",
             f"{folder} has something in it.",
@@ -182,7 +183,7 @@ def output_folder(folder: Path) -> Iterator[None]:
 
 def unused_folder(prompt: str) -> Path:
     """Return a folder below the current one that does not exist yet, named after the prompt."""
-    paths = (Path(f"{stack.slug(prompt)}_{number:03d}") for number in count(1))
+    paths = (Path(f"{manifests.slug(prompt)}_{number:03d}") for number in count(1))
     return next(path for path in paths if not path.exists())
 
 

@@ -154,10 +154,10 @@ def generate(
     with output_folder(folder), open_client(args, config, line) as client:
         spec, request_id = generate_spec(args), uuid.uuid4()
 
-        def ask(timeout_s: float) -> Job:
+        def submit(timeout_s: float) -> Job:
             return client.submit(spec, request_id, timeout_s=timeout_s)
 
-        job, status = run_to_completion(ask, SUBMIT_TIMEOUT_S, line)
+        job, status = run_to_completion(submit, SUBMIT_TIMEOUT_S, line)
         with report_result_path(status, line):
             download_stack(job, folder, line)
     print_summary(folder, out, line)
@@ -218,16 +218,18 @@ def fetch(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Pro
 def info(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
     """Print the server's devices and disk, and what its models offer."""
     with open_client(args, config, line) as client:
-        found = wait_for_models(
+        server = wait_for_models(
             client, line, 0.0 if server_address(args, config) else ENGINE_START_S
         )
     line.clear()
-    out.write(f"LayerT2V server {found.version}\n")
-    out.write(f"disk     {file_size(found.used_bytes)} used, {file_size(found.free_bytes)} free\n")
-    for device in found.devices:
+    out.write(f"LayerT2V server {server.version}\n")
+    out.write(
+        f"disk     {file_size(server.used_bytes)} used, {file_size(server.free_bytes)} free\n"
+    )
+    for device in server.devices:
         memory = f", {file_size(device.memory_bytes)}" if device.memory_bytes else ""
         out.write(f"device   {device.name}{memory}, {'ready' if device.ready else 'not ready'}\n")
-    for model in found.models:
+    for model in server.models:
         (low_w, high_w), (low_h, high_h) = model.width_range, model.height_range
         low, high = model.frames_range
         out.write(

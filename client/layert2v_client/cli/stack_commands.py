@@ -146,9 +146,9 @@ def _add_prompt_or_plate(sub: argparse.ArgumentParser, option: str) -> None:
 
 
 def _add_position(sub: argparse.ArgumentParser) -> None:
-    place = sub.add_mutually_exclusive_group()
-    place.add_argument("--above", default="", metavar="L", help="default: on top")
-    place.add_argument("--below", default="", metavar="L")
+    position = sub.add_mutually_exclusive_group()
+    position.add_argument("--above", default="", metavar="L", help="default: on top")
+    position.add_argument("--below", default="", metavar="L")
 
 
 def history(
@@ -156,14 +156,14 @@ def history(
 ) -> None:
     """Print a table of the states of a stack."""
     source = parse_source(args.stack)
-    closed: Sequence[int] = ()
+    missing: Sequence[int] = ()
     if isinstance(source, Path):
-        entries, closed = read_stack(source).history, stack_history.missing_states(source)
+        entries, missing = read_stack(source).history, stack_history.missing_states(source)
     else:
         with open_client(args, config, line) as client:
             entries = client.job(source).stack().history
     rows = [
-        _history_row(number, entry, number in closed) for number, entry in enumerate(entries, 1)
+        _history_row(number, entry, number in missing) for number, entry in enumerate(entries, 1)
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     for row in rows:
@@ -240,10 +240,10 @@ def _run_rerender(
         with_states=is_durable,
     )
 
-    def ask(timeout_s: float) -> Job:
+    def submit(timeout_s: float) -> Job:
         return client.create(request, timeout_s=timeout_s)
 
-    job, status = run_to_completion(ask, SUBMIT_TIMEOUT_S, line)
+    job, status = run_to_completion(submit, SUBMIT_TIMEOUT_S, line)
     with report_result_path(status, line):
         if not isinstance(source, Path):
             folder = target or unused_folder(job_title(status))
@@ -265,7 +265,7 @@ def _print_new_state(stack: Stack, line: ProgressLine) -> None:
         line.say(entry.note)
 
 
-def _history_row(number: int, entry: HistoryEntry, closed: bool) -> tuple[str, ...]:
+def _history_row(number: int, entry: HistoryEntry, is_missing: bool) -> tuple[str, ...]:
     spec: Mapping[str, Any] = entry.spec
     prompts = spec.get("prompts") or {}
     words = spec.get("prompt") or "; ".join(prompts.values())
@@ -278,5 +278,5 @@ def _history_row(number: int, entry: HistoryEntry, closed: bool) -> tuple[str, .
         entry.created,
         changed or entry.note,
         "" if seed is None else str(seed),
-        re.sub(r"\s+", " ", str(words))[:60] + ("  [files are not here]" if closed else ""),
+        re.sub(r"\s+", " ", str(words))[:60] + ("  [files are not here]" if is_missing else ""),
     )

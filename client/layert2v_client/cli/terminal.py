@@ -60,11 +60,11 @@ class ProgressLine(AbstractContextManager["ProgressLine"]):
     def say(self, text: str) -> None:
         """Print a line that stays, above the bar."""
         with self._drawing:
-            shown = self._text
+            text_of_bar = self._text
             self.clear()
             self._stream.write(f"{text}\n")
             self._stream.flush()
-            self._text = shown
+            self._text = text_of_bar
 
     def clear(self) -> None:
         """Remove the bar."""

@@ -2,7 +2,7 @@
 
 All sessions with one data folder find each other through it. A named pipe counts them: every
 session holds its writing end, the server reads it and stops when the last end is closed, however
-that happened. Knows files and processes, not what is asked of the server.
+that happened. Knows files and processes, not the calls of the server.
 """
 
 from __future__ import annotations

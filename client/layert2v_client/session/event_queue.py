@@ -44,6 +44,6 @@ class EventQueue:
         with self._ready:
             if not self._events:
                 self._ready.wait(timeout_s)
-            taken = list(self._events.values())
+            events = list(self._events.values())
             self._events.clear()
-        return taken
+        return events

@@ -30,14 +30,14 @@ class Generate:
     def prepare(self, client: Client, request_id: str, options: TransferOptions) -> None:
         """Raise ``InvalidRequest`` if the folder has something in it."""
         try:
-            taken = self.folder.exists() and any(self.folder.iterdir())
+            is_occupied = self.folder.exists() and any(self.folder.iterdir())
         except OSError as error:
             raise InvalidRequest(
                 "OUTPUT_INVALID",
                 f"{self.folder} cannot be used: {error.strerror}.",
                 "Choose another folder.",
             ) from error
-        if taken and not self._is_retry:
+        if is_occupied and not self._is_retry:
             raise InvalidRequest(
                 "OUTPUT_NOT_EMPTY",
                 f"{self.folder} has something in it.",

@@ -42,7 +42,7 @@ from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobState
 
 RETRY_TIMEOUT_S = 5.0  # of a transfer; then the request waits until the server is back
-KEEP_JOBS_S = 600.0  # another session may still be fetching what has just been made
+KEEP_JOBS_S = 600.0  # another session may still be downloading a new result
 ENDED = (JobState.succeeded, JobState.failed, JobState.cancelled)
 
 _log = logging.getLogger(__name__)
@@ -248,9 +248,9 @@ class Session:
 
 def _read_path_map(fields: JsonObject) -> tuple[tuple[str, str], ...]:
     pairs = fields.value("path_map")
-    right = isinstance(pairs, list) and all(
+    is_valid = isinstance(pairs, list) and all(
         isinstance(pair, list) and [type(text) for text in pair] == [str, str] for pair in pairs
     )
-    if not right:
+    if not is_valid:
         raise fields.value_error("path_map", "a list of pairs of prefixes")
     return tuple((there, here) for there, here in pairs)

@@ -1,4 +1,4 @@
-"""`layert2v-engine evaluate`: what a model can do, as one table, pictures and a JSON file."""
+"""The command ``layert2v-engine evaluate``: a model measured, as table, pictures and JSON."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command."""
     evaluate = subparsers.add_parser(
         "evaluate",
-        help="measure a model: prompts, judges, a table, contact sheets",
-        description="A small world is drawn and judges are trained on it the first time; they are "
-        "kept in the folder, or taken from the training run that --run names.",
+        help="measure a model: prompts, classifiers, a table, contact sheets",
+        description="A small world is drawn and classifiers are trained on it the first time; they "
+        "are kept in the folder, or taken from the training run that --run names.",
         epilog="example: layert2v-engine evaluate mini --out out/evaluation",
     )
     evaluate.add_argument(
@@ -30,16 +30,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="one prompt a line, instead of prompts drawn from the world",
     )  # fmt: skip
     evaluate.add_argument(
-        "--rerender", action="store_true", help="measure layers that are drawn again instead"
+        "--rerender", action="store_true", help="measure re-rendered layers instead"
     )
     evaluate.add_argument(
         "--run", dest="run_folder", metavar="DIR", type=Path,
-        help="folder of a training run, for its world and judges",
+        help="folder of a training run, for its world and classifiers",
     )  # fmt: skip
     evaluate.add_argument("--count", type=int, help="prompts; default: 64, or 32 with --rerender")
     evaluate.add_argument("--seed", type=int, default=0)
-    evaluate.add_argument("--judge-clips", type=int, default=1400, help="clips for new judges")
-    evaluate.add_argument("--judge-budget", default="240s", help="training time of new judges")
+    evaluate.add_argument(
+        "--classifier-clips",
+        "--judge-clips",
+        type=int,
+        default=1400,
+        help="clips that new classifiers are trained on; default: 1400",
+    )
+    evaluate.add_argument(
+        "--classifier-budget",
+        "--judge-budget",
+        default="240s",
+        help="training time of new classifiers; default: 240s",
+    )
     evaluate.add_argument("--device", default="auto", help=DEVICE_HELP)
     evaluate.set_defaults(run=_evaluate)
 
@@ -48,30 +59,32 @@ def _evaluate(args: argparse.Namespace) -> int:
     from layert2v_engine.devices import pick_device  # torch: heavy, and not needed for a help text
     from layert2v_engine.engine import Engine
     from layert2v_engine.evaluation import reference_data, report, rerender
-    from layert2v_engine.evaluation.samples import read_wishes
+    from layert2v_engine.evaluation.samples import read_prompt_cases
     from layert2v_engine.pipeline import LayeredPipeline, find_model
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    wishes = read_wishes(args.prompts) if args.prompts is not None else None
+    cases = read_prompt_cases(args.prompts) if args.prompts is not None else None
     device, folder = str(pick_device(args.device)), find_model(args.model)
     pipeline = LayeredPipeline.from_pretrained(folder, device=device)
     args.out.mkdir(parents=True, exist_ok=True)
-    known = reference_data.prepare(
-        args.run_folder or args.out / "material",
+    reference = reference_data.prepare(
+        args.run_folder or args.out / reference_data.FOLDER,
         pipeline.info,
-        judge_clips_count=args.judge_clips,
-        judge_s=duration(args.judge_budget),
+        clip_count=args.classifier_clips,
+        train_s=duration(args.classifier_budget),
     )
     if args.rerender:
         engine, name = Engine(folder.parent, device), pipeline.info.name
         count = args.count or RERENDERED
-        figures = rerender.report(engine, name, known.judges, args.out, count=count, seed=args.seed)
-        print(json.dumps(figures, indent=2))
+        metrics = rerender.report(
+            engine, name, reference.classifiers, args.out, count=count, seed=args.seed
+        )
+        print(json.dumps(metrics, indent=2))
         return 0
     count = args.count or GENERATED
     print(
         report.report(
-            pipeline, known, args.out, model=folder, wishes=wishes, count=count, seed=args.seed
+            pipeline, reference, args.out, model=folder, cases=cases, count=count, seed=args.seed
         )
     )
     return 0

@@ -1,6 +1,6 @@
-"""What a generation costs here: seconds, memory, and the size of what is carried.
+"""The cost of a generation on this machine: seconds, memory and the size of the checkpoint.
 
-Measured on whole requests, files and all, so that the figures are those an artist meets.
+Measured on whole requests, files and all, so that the metrics are those an artist meets.
 """
 
 from __future__ import annotations
@@ -11,40 +11,33 @@ import tempfile
 import time
 from pathlib import Path
 
-from layert2v.spec import GenerateSpec, ModelInfo
+from layert2v.spec import GenerateSpec, ModelInfo, fit_to_model
 from layert2v_engine.engine import Engine, Progress
 
-WANTED_FRAMES, WANTED_SIZE = 17, 256
+FRAMES, SIZE = 17, 256
 POLL_S = 0.02
 
 
-def largest_request(info: ModelInfo, prompt: str) -> GenerateSpec:
-    """The request nearest to 17 frames of 256 x 256 that the model takes."""
-
-    def within(value: int, limits: tuple[int, int], step: int, base: int = 0) -> int:
-        value = min(max(value, limits[0]), limits[1])
-        return value - (value - base) % step
-
+def benchmark_request(info: ModelInfo, prompt: str) -> GenerateSpec:
+    """Return the request nearest to 17 frames of 256 x 256 that the model takes."""
+    width, height, frames = fit_to_model(info, SIZE, SIZE, FRAMES)
     return GenerateSpec(
-        prompt=prompt,
-        model=info.name,
-        width=within(WANTED_SIZE, info.width_range, info.size_step),
-        height=within(WANTED_SIZE, info.height_range, info.size_step),
-        frames=within(WANTED_FRAMES, info.frames_range, info.frames_step, 1),
-        seed=0,
+        prompt=prompt, model=info.name, width=width, height=height, frames=frames, seed=0
     )
 
 
-def generation_cost(models: Path | None, spec: GenerateSpec) -> dict[str, float]:
-    """Seconds of a generation with the model in memory, of its first preview, and of the command
-    line from nothing; the peak memory of that process in MB, where the system tells it.
+def measure_generation(models: Path | None, spec: GenerateSpec) -> dict[str, float]:
+    """Return seconds of a generation and of its first preview, and the peak memory.
+
+    The model is in memory already; the command line that starts from nothing has its own seconds.
+    Peak memory in MB is that of its process, where the system says so.
     """
     engine = Engine(models)
     with tempfile.TemporaryDirectory() as folder:
-        _timed(engine, spec, Path(folder) / "first")  # loads the model
-        warm_s, preview_s = _timed(engine, spec, Path(folder) / "second")
-        cold_s, peak_mb = _command_line(models, spec, Path(folder) / "third")
-    figures = {
+        _time_generation(engine, spec, Path(folder) / "first")  # loads the model
+        warm_s, preview_s = _time_generation(engine, spec, Path(folder) / "second")
+        cold_s, peak_mb = _time_command_line(models, spec, Path(folder) / "third")
+    metrics = {
         "width": float(spec.width),
         "height": float(spec.height),
         "frames": float(spec.frames),
@@ -52,35 +45,37 @@ def generation_cost(models: Path | None, spec: GenerateSpec) -> dict[str, float]
         "first_preview_s": preview_s,
         "command_line_s": cold_s,
     }
-    return figures | ({"peak_memory_mb": peak_mb} if peak_mb else {})
+    return metrics | ({"peak_memory_mb": peak_mb} if peak_mb else {})
 
 
-def carried_size(model: Path) -> dict[str, float]:
-    """Size of a model folder and of its largest file, in MB."""
+def checkpoint_size(model: Path) -> dict[str, float]:
+    """Return the size of a model folder and of its largest file, in MB."""
     sizes = [file.stat().st_size for file in model.rglob("*") if file.is_file()]
     return {"size_mb": sum(sizes) / 1e6, "largest_file_mb": max(sizes) / 1e6}
 
 
-def _timed(engine: Engine, spec: GenerateSpec, folder: Path) -> tuple[float, float]:
-    began = time.monotonic()
+def _time_generation(engine: Engine, spec: GenerateSpec, folder: Path) -> tuple[float, float]:
+    start_s = time.monotonic()
     previews: list[float] = []
 
     def report(progress: Progress) -> None:
         if progress.preview is not None and not previews:
-            previews.append(time.monotonic() - began)
+            previews.append(time.monotonic() - start_s)
 
     engine.generate(spec, folder, report=report, cancelled=lambda: False)
-    total = time.monotonic() - began
+    total = time.monotonic() - start_s
     return total, previews[0] if previews else total
 
 
-def _command_line(models: Path | None, spec: GenerateSpec, folder: Path) -> tuple[float, float]:
-    """Seconds and peak memory in MB of `layert2v-engine generate` in a process of its own."""
+def _time_command_line(
+    models: Path | None, spec: GenerateSpec, folder: Path
+) -> tuple[float, float]:
+    """Return seconds and peak memory in MB of ``layert2v-engine generate`` in its own process."""
     command = [sys.executable, "-m", "layert2v_engine", "generate", spec.prompt]
     command += ["--out", str(folder), "--model", spec.model, "--seed", "0"]
     command += ["--size", f"{spec.width}x{spec.height}", "--frames", str(spec.frames)]
     command += ["--models", str(models)] if models is not None else []
-    began = time.monotonic()
+    start_s = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own program
     peak_mb = 0.0
     while process.poll() is None:
@@ -88,13 +83,13 @@ def _command_line(models: Path | None, spec: GenerateSpec, folder: Path) -> tupl
         time.sleep(POLL_S)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    return time.monotonic() - began, peak_mb
+    return time.monotonic() - start_s, peak_mb
 
 
 def _peak_mb(pid: int) -> float:
-    """Peak memory of a running process so far, on Linux; elsewhere, and of one that is gone, 0.
+    """Return the peak memory in MB of a running process; 0 if it is gone, and outside of Linux.
 
-    Not `ru_maxrss`: a child begins with that of the process it was forked from.
+    Not ``ru_maxrss``: a child begins with that of the process it was forked from.
     """
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()

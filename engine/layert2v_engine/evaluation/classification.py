@@ -1,4 +1,4 @@
-"""What the judges say of generated clips: the right thing, in the right layer, and nowhere else."""
+"""How often classifiers see the right subject, place and time, each in its own layer only."""
 
 from __future__ import annotations
 
@@ -7,54 +7,61 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from layert2v_engine.evaluation.classifiers import Judges
-from layert2v_engine.evaluation.samples import Shot
+from layert2v_engine.evaluation.classifiers import ClassifierSet
+from layert2v_engine.evaluation.samples import Sample
 from layert2v_engine.stream_codec import ForegroundFrames
 
-_GREY = 0.5
+_GRAY = 0.5
 
 
-def accuracy(shots: Sequence[Shot], judges: Judges) -> dict[str, float]:
-    """Shares in 0..1 judged right: in the full video, by silhouette, and in each layer alone.
+def classification_accuracy(
+    samples: Sequence[Sample], classifiers: ClassifierSet
+) -> dict[str, float]:
+    """Return the accuracy in 0..1 by kind: in the full video, by silhouette, in each layer alone.
 
-    What a prompt is silent about is not judged; a kind that no prompt names is left out.
+    What a prompt does not name is not counted; a kind that no prompt names is left out.
     """
-    rows = [(shot, k) for shot in shots for k in range(len(shot.actors))]
-    alone = [shot for shot in shots if len(shot.wish.subjects) == 1]
+    rows = [(sample, k) for sample in samples for k in range(len(sample.foregrounds))]
+    alone = [sample for sample in samples if len(sample.case.subjects) == 1]
     views: dict[str, tuple[str, list[tuple[int, Tensor]]]] = {
-        "subject": ("subject", [(s.wish.truth("subject"), s.layers.composite) for s in alone]),
+        "subject": ("subject", [(s.case.label("subject"), s.layers.composite) for s in alone]),
         "subject_of_fg": (
             "subject",
-            [(s.wish.truth("subject", k), over_grey(s.actors[k])) for s, k in rows],
+            [(s.case.label("subject", k), composite_on_gray(s.foregrounds[k])) for s, k in rows],
         ),
         "subject_by_silhouette": (
             "silhouette",
-            [(s.wish.truth("silhouette", k), s.actors[k].alpha) for s, k in rows],
+            [(s.case.label("silhouette", k), s.foregrounds[k].alpha) for s, k in rows],
         ),
     }
     for kind in ("place", "time"):
-        views[kind] = (kind, [(s.wish.truth(kind), s.layers.composite) for s in shots])
-        views[f"{kind}_of_bg"] = (kind, [(s.wish.truth(kind), s.layers.background) for s in shots])
-    figures = {}
+        views[kind] = (kind, [(s.case.label(kind), s.layers.composite) for s in samples])
+        views[f"{kind}_of_bg"] = (
+            kind,
+            [(s.case.label(kind), s.layers.background) for s in samples],
+        )
+    metrics = {}
     for name, (kind, cases) in views.items():
-        told = [(truth, pictures) for truth, pictures in cases if truth >= 0]
-        if told:
-            truth = torch.tensor([truth for truth, _ in told])
-            seen = judges.name(kind, torch.cat([pictures for _, pictures in told]))
-            figures[name] = float((seen == truth).float().mean())
-    return figures
+        named = [(label, pictures) for label, pictures in cases if label >= 0]
+        if named:
+            label = torch.tensor([label for label, _ in named])
+            predicted = classifiers.classify(kind, torch.cat([pictures for _, pictures in named]))
+            metrics[name] = float((predicted == label).float().mean())
+    return metrics
 
 
-def impurity(shots: Sequence[Shot], judges: Judges) -> dict[str, float]:
-    """Shares in 0..1 of layers in which a judge sees what belongs to another one."""
-    grounds = torch.cat([shot.layers.background for shot in shots])
-    actors = torch.cat([over_grey(actor) for shot in shots for actor in shot.actors])
+def layer_leakage(samples: Sequence[Sample], classifiers: ClassifierSet) -> dict[str, float]:
+    """Return the shares in 0..1 of layers that show what belongs to another layer."""
+    backgrounds = torch.cat([sample.layers.background for sample in samples])
+    foregrounds = torch.cat(
+        [composite_on_gray(foreground) for sample in samples for foreground in sample.foregrounds]
+    )
     return {
-        "figure_in_bg": float(judges.name("figure", grounds).float().mean()),
-        "scenery_in_fg": float(judges.name("scenery", actors).float().mean()),
+        "figure_in_bg": float(classifiers.classify("figure", backgrounds).float().mean()),
+        "scenery_in_fg": float(classifiers.classify("scenery", foregrounds).float().mean()),
     }
 
 
-def over_grey(actor: ForegroundFrames) -> Tensor:
-    """A foreground alone [1, 3, T, H, W] over mid-grey."""
-    return actor.color * actor.alpha + _GREY * (1 - actor.alpha)
+def composite_on_gray(foreground: ForegroundFrames) -> Tensor:
+    """Return a foreground alone [1, 3, T, H, W] over mid-gray."""
+    return foreground.color * foreground.alpha + _GRAY * (1 - foreground.alpha)

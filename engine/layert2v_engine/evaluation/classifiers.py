@@ -1,8 +1,8 @@
-"""Small classifiers trained on clips of the world, which say what a generated picture shows.
+"""Small classifiers trained on clips of the world, which name what a generated picture shows.
 
-Four name the subject, the subject by its silhouette alone (colour by itself fools a judge), the
-place and the time. Two only say whether there is anything of a kind in a layer where it does not
-belong: a figure in the background, scenery in a foreground. They are trained here, on seeds the
+Four name the subject, the subject by its silhouette alone (color by itself misleads), the place and
+the time. Two only say whether there is anything of a kind in a layer where it does not
+belong: a subject in the background, scenery in a foreground. They are trained here, on seeds the
 generator never saw, and report their own accuracy, also on scenes held out of its training.
 """
 
@@ -23,19 +23,17 @@ from layert2v_engine.world.dataset import CLASSIFIER_SEED, MATTE_CHANNEL, ClipSe
 from layert2v_engine.world.text.vocabulary import PLACES, SUBJECTS, TIMES
 
 NAMING = ("subject", "silhouette", "place", "time")
-PRESENCE = ("figure", "scenery")  # class 1: there is one
-SEEN = 112  # pixels of width, about, that are enough to name what is there
+PRESENCE = ("figure", "scenery")  # class 1: there is one; the names are those in files
+INPUT_WIDTH = 112  # pixels of width, about, that are enough to name what is there
 KINDS = (*NAMING, *PRESENCE)
 COMPOSITE, BACKGROUND, FOREGROUND = slice(0, 3), slice(3, 6), slice(6, 9)
-# What shows a thing, and what does not: the full video against the background, and against a figure
-# alone over grey.
-_LESSONS = {"figure": (COMPOSITE, BACKGROUND), "scenery": (COMPOSITE, FOREGROUND)}
+# Channels that show a thing, and that do not: the full video against the background, and against a
+# foreground alone over gray.
+_PRESENT_AND_ABSENT = {"figure": (COMPOSITE, BACKGROUND), "scenery": (COMPOSITE, FOREGROUND)}
 
 
-class Judge(nn.Module):
-    """A plain convolutional classifier of pictures [B, C, H, W] in 0..1; large ones are seen from
-    further away.
-    """
+class Classifier(nn.Module):
+    """A plain convolutional classifier of pictures [B, C, H, W] in 0..1; large ones are reduced."""
 
     def __init__(self, channels: int, classes: int, width: int = 32) -> None:
         super().__init__()
@@ -47,73 +45,77 @@ class Judge(nn.Module):
         self.features = nn.Sequential(*steps, nn.AdaptiveAvgPool2d((3, 4)), nn.Flatten())
         self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(12 * widths[-1], classes))
 
-    def forward(self, pictures: Tensor) -> Tensor:  # -> [B, classes]
-        if (times := round(pictures.shape[-1] / SEEN)) > 1:
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return the logits [B, classes] of pictures [B, C, H, W] in 0..1."""
+        if (times := round(pictures.shape[-1] / INPUT_WIDTH)) > 1:
             pictures = nn.functional.avg_pool2d(pictures, times)
         logits: Tensor = self.head(self.features(pictures))
         return logits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judges:
-    """The panel, by what each one names."""
+class ClassifierSet:
+    """Classifiers by what each one names."""
 
-    members: dict[str, Judge]
+    by_kind: dict[str, Classifier]
 
     @torch.no_grad()
-    def name(self, kind: str, pictures: Tensor) -> Tensor:
-        """Class indices [B] for clips [B, C, T, H, W]: the mean vote over frames."""
+    def classify(self, kind: str, pictures: Tensor) -> Tensor:
+        """Return class indices [B] of clips [B, C, T, H, W] in 0..1, by the mean over frames."""
         frames = pictures.transpose(1, 2).flatten(0, 1)
-        votes = self.members[kind](frames).softmax(-1)
+        votes = self.by_kind[kind](frames).softmax(-1)
         return votes.unflatten(0, (len(pictures), -1)).mean(1).argmax(-1)
 
     def save(self, path: Path) -> None:
-        """All members in one safetensors file."""
+        """Write all classifiers into one safetensors file."""
         tensors = {
             f"{kind}.{n}": v
-            for kind, judge in self.members.items()
-            for n, v in judge.state_dict().items()
+            for kind, classifier in self.by_kind.items()
+            for n, v in classifier.state_dict().items()
         }
         save_file(tensors, path)
 
     @classmethod
-    def load(cls, path: Path) -> Judges | None:
-        """Read what `save` wrote; None where there is nothing, or a panel of other words."""
+    def load(cls, path: Path) -> ClassifierSet | None:
+        """Read what ``save`` wrote; return None where there is nothing, or of other words."""
         tensors = load_file(path) if path.exists() else {}
-        panel = _new_panel()
-        for kind, judge in panel.items():
-            own = {name: tensors.get(f"{kind}.{name}") for name in judge.state_dict()}
-            for name, wanted in judge.state_dict().items():
-                found = own[name]
-                if found is None or found.shape != wanted.shape:
+        classifiers = _new_classifiers()
+        for kind, classifier in classifiers.items():
+            own = {name: tensors.get(f"{kind}.{name}") for name in classifier.state_dict()}
+            for name, expected in classifier.state_dict().items():
+                stored = own[name]
+                if stored is None or stored.shape != expected.shape:
                     return None
-            judge.load_state_dict(own)
-            judge.eval()
-        return cls(members=panel)
+            classifier.load_state_dict(own)
+            classifier.eval()
+        return cls(by_kind=classifiers)
 
 
-def train_judges(
+def train_classifiers(
     clips: ClipSet, *, seconds: float, seed: int, report: Callable[[str], None]
-) -> Judges:
-    """Train the panel on pixels for `seconds` of wall time, divided evenly."""
+) -> ClassifierSet:
+    """Train all classifiers on pixels for ``seconds`` of wall time, divided evenly."""
     torch.manual_seed(seed)
-    panel = _new_panel()
-    for kind, judge in panel.items():
-        accuracy = _train(judge, kind, clips, seconds / len(panel), seed)
-        report(f"judge={kind} training_accuracy={accuracy:.3f}")
-        judge.eval()
-    return Judges(members=panel)
+    classifiers = _new_classifiers()
+    for kind, classifier in classifiers.items():
+        accuracy = _train(classifier, kind, clips, seconds / len(classifiers), seed)
+        report(f"classifier={kind} training_accuracy={accuracy:.3f}")
+        classifier.eval()
+    return ClassifierSet(by_kind=classifiers)
 
 
-def truth(kind: str, labels: Sequence[Label]) -> Tensor:
-    """The right answers [N] of a judge."""
+def class_labels(kind: str, labels: Sequence[Label]) -> Tensor:
+    """Return the class indices [N] of labels for a kind of classifier."""
     field = "subject" if kind == "silhouette" else kind
     return torch.tensor([getattr(label, field) for label in labels])
 
 
-def judge_clips(world: Path, *, train: int, test: int, frames: int) -> dict[str, ClipSet]:
-    """Fresh clips for judges: `train`, of all scenes, and two tests, `seen` and `held_out` as the
-    generator's training has it.
+def render_classifier_clips(
+    world: Path, *, train: int, test: int, frames: int
+) -> dict[str, ClipSet]:
+    """Return new clips: ``train`` of all scenes, and two tests, ``seen`` and ``held_out``.
+
+    The tests show the scenes that the generator is trained on, and those it is not.
     """
     with Renderer(world, processes=1) as renderer:
 
@@ -123,33 +125,38 @@ def judge_clips(world: Path, *, train: int, test: int, frames: int) -> dict[str,
                 count, first_seed=seed, frames=frames, report=lambda *_: None, held_out=held_out
             )
 
-        usual, rare = render(0, train - train // 4, False), render(train, train // 4, True)
+        common, rare = render(0, train - train // 4, False), render(train, train // 4, True)
         return {
             "train": ClipSet(
-                pixels=torch.cat([usual.pixels, rare.pixels]), scenes=usual.scenes + rare.scenes
+                pixels=torch.cat([common.pixels, rare.pixels]), scenes=common.scenes + rare.scenes
             ),
             "seen": render(2 * train, test, False),
             "held_out": render(3 * train, test, True),
         }
 
 
-def judge_accuracy(judges: Judges, clips: ClipSet) -> dict[str, float]:
-    """Each judge's own accuracy on real clips."""
+def classifier_accuracy(classifiers: ClassifierSet, clips: ClipSet) -> dict[str, float]:
+    """Return each classifier's own accuracy in 0..1 on clips of the world."""
     pixels = clips.pixels.float() / 255
     views = {kind: pixels[:, COMPOSITE] for kind in NAMING}
     views["silhouette"] = pixels[:, MATTE_CHANNEL : MATTE_CHANNEL + 1]
-    figures = {k: _share(judges.name(k, v) == truth(k, clips.labels)) for k, v in views.items()}
+    metrics = {
+        k: _share(classifiers.classify(k, v) == class_labels(k, clips.labels))
+        for k, v in views.items()
+    }
     for kind in PRESENCE:
-        with_it, without = (judges.name(kind, pixels[:, part]) for part in _LESSONS[kind])
-        figures[kind] = (_share(with_it == 1) + _share(without == 0)) / 2
-    return figures
+        with_it, without = (
+            classifiers.classify(kind, pixels[:, part]) for part in _PRESENT_AND_ABSENT[kind]
+        )
+        metrics[kind] = (_share(with_it == 1) + _share(without == 0)) / 2
+    return metrics
 
 
-def _share(right: Tensor) -> float:
-    return float(right.float().mean())
+def _share(correct: Tensor) -> float:
+    return float(correct.float().mean())
 
 
-def _new_panel() -> dict[str, Judge]:
+def _new_classifiers() -> dict[str, Classifier]:
     classes = {
         "subject": len(SUBJECTS),
         "silhouette": len(SUBJECTS),
@@ -158,51 +165,49 @@ def _new_panel() -> dict[str, Judge]:
         "figure": 2,
         "scenery": 2,
     }
-    return {kind: Judge(1 if kind == "silhouette" else 3, classes[kind]) for kind in KINDS}
+    return {kind: Classifier(1 if kind == "silhouette" else 3, classes[kind]) for kind in KINDS}
 
 
-def _train(judge: Judge, kind: str, clips: ClipSet, seconds: float, seed: int) -> float:
+def _train(classifier: Classifier, kind: str, clips: ClipSet, seconds: float, seed: int) -> float:
     rng = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(judge.parameters(), 1e-3, weight_decay=0.02)
-    answers = None if kind in PRESENCE else truth(kind, clips.labels)
-    began, right, seen = time.monotonic(), 0.0, 0.0
-    while time.monotonic() - began < seconds:
+    optimizer = torch.optim.AdamW(classifier.parameters(), 1e-3, weight_decay=0.02)
+    labels = None if kind in PRESENCE else class_labels(kind, clips.labels)
+    start_s, correct, total = time.monotonic(), 0.0, 0.0
+    while time.monotonic() - start_s < seconds:
         rows = torch.randint(len(clips.scenes), (32,), generator=rng)
         frame = int(torch.randint(clips.pixels.shape[2], (), generator=rng))
         pixels = clips.pixels[rows][:, :, frame].float() / 255
-        if answers is None:
-            pictures, wanted = _with_or_without(kind, pixels, rng)
+        if labels is None:
+            pictures, expected = _presence_batch(kind, pixels, rng)
         else:
-            pictures, wanted = _view(kind, pixels, rng), answers[rows]
-        logits = judge(_roughen(pictures, rng))
-        loss = nn.functional.cross_entropy(logits, wanted, label_smoothing=0.05)
+            pictures, expected = _classifier_input(kind, pixels, rng), labels[rows]
+        logits = classifier(_degrade(pictures, rng))
+        loss = nn.functional.cross_entropy(logits, expected, label_smoothing=0.05)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        right = 0.98 * right + float((logits.argmax(-1) == wanted).float().sum())
-        seen = 0.98 * seen + len(rows)
-    return right / max(seen, 1)
+        correct = 0.98 * correct + float((logits.argmax(-1) == expected).float().sum())
+        total = 0.98 * total + len(rows)
+    return correct / max(total, 1)
 
 
-def _view(kind: str, pixels: Tensor, rng: torch.Generator) -> Tensor:
-    """What a judge looks at: scenes with or without their subject, subjects with or without their
-    scene.
-    """
+def _classifier_input(kind: str, pixels: Tensor, rng: torch.Generator) -> Tensor:
+    """Return the pictures [B, C, H, W] of a kind: scenes and subjects, alone or together."""
     if kind == "silhouette":
         return pixels[:, MATTE_CHANNEL : MATTE_CHANNEL + 1]
     alone = BACKGROUND if kind in ("place", "time") else FOREGROUND
     return pixels[:, COMPOSITE if torch.rand((), generator=rng) < 0.5 else alone]
 
 
-def _with_or_without(kind: str, pixels: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Pictures that hold a thing (answer 1) and pictures that do not, mixed."""
-    wanted = torch.randint(2, (len(pixels),), generator=rng)
-    with_it, without = (pixels[:, part] for part in _LESSONS[kind])
-    return torch.where(wanted.bool()[:, None, None, None], with_it, without), wanted
+def _presence_batch(kind: str, pixels: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return pictures [B, 3, H, W] that hold a thing (class 1) and that do not, and classes [B]."""
+    expected = torch.randint(2, (len(pixels),), generator=rng)
+    with_it, without = (pixels[:, part] for part in _PRESENT_AND_ABSENT[kind])
+    return torch.where(expected.bool()[:, None, None, None], with_it, without), expected
 
 
-def _roughen(pictures: Tensor, rng: torch.Generator) -> Tensor:
-    """Blur and noise like a decoder's, so a judge does not hang on the last bit of sharpness."""
+def _degrade(pictures: Tensor, rng: torch.Generator) -> Tensor:
+    """Return pictures with a decoder's blur and noise, so that sharpness does not decide."""
     if torch.rand((), generator=rng) < 0.5:
         pictures = nn.functional.avg_pool2d(
             pictures, 3, stride=1, padding=1, count_include_pad=False

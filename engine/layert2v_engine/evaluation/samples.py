@@ -1,5 +1,6 @@
-"""Generated clips to be measured: prompts drawn from the world or read from a file, through the
-prompt planner like any request.
+"""Generated clips to be measured: prompts sampled from the world or read from a file.
+
+They pass through the prompt planner like any request.
 """
 
 from __future__ import annotations
@@ -32,47 +33,47 @@ from layert2v_engine.world.text.vocabulary import (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
-    """A prompt and what a judge should see in it: indices into the words, -1 where it is silent."""
+class PromptCase:
+    """A prompt and what it names: indices into the words, -1 where it names none."""
 
     prompt: str
     subjects: tuple[int, ...]  # bottom to top
     place: int
     time: int
 
-    def truth(self, kind: str, foreground: int = 0) -> int:
-        """The right answer to a judge of a kind."""
+    def label(self, kind: str, foreground: int = 0) -> int:
+        """Return the class that a classifier of a kind should find."""
         if kind in ("subject", "silhouette"):
             return self.subjects[foreground]
         return self.place if kind == "place" else self.time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shot:
+class Sample:
     """One generated clip, all frames, display-referred, on the CPU."""
 
-    wish: Wish
+    case: PromptCase
     seed: int
     layers: LayerFrames
     comp: Tensor  # [3, T, H, W] the linear over of the layers, display-encoded
 
     @property
-    def actors(self) -> tuple[ForegroundFrames, ...]:
-        """The foregrounds that were wished for by name, bottom to top."""
-        return self.layers.foregrounds[: len(self.wish.subjects)]
+    def foregrounds(self) -> tuple[ForegroundFrames, ...]:
+        """The foregrounds that the prompt names, bottom to top."""
+        return self.layers.foregrounds[: len(self.case.subjects)]
 
 
 def selection_of(info: ModelInfo) -> Selection:
-    """The part of the world a model says it knows. Raises EngineError where it names none."""
+    """Return the part of the world a model knows; raise EngineError where it names none."""
 
-    def known(kind: str, words: Sequence[Word]) -> tuple[str, ...]:
+    def names_of(kind: str, words: Sequence[Word]) -> tuple[str, ...]:
         names = [word.name for word in words]
         return tuple(name for name in info.vocabulary.get(kind, ()) if name in names)
 
     selection = Selection(
-        subjects=known("subject", SUBJECTS),
-        places=known("place", PLACES),
-        times=known("time", TIMES),
+        subjects=names_of("subject", SUBJECTS),
+        places=names_of("place", PLACES),
+        times=names_of("time", TIMES),
         foregrounds=tuple(range(1, info.max_foregrounds + 1)),
     )
     if not (selection.subjects and selection.places and selection.times):
@@ -84,10 +85,10 @@ def selection_of(info: ModelInfo) -> Selection:
     return selection
 
 
-def draw_wishes(
+def draw_prompt_cases(
     selection: Selection, count: int, seed: int, *, held_out: bool, foregrounds: int = 1
-) -> list[Wish]:
-    """`count` wishes of scenes trained on or held out, every subject that has any equally often."""
+) -> list[PromptCase]:
+    """Return ``count`` cases of scenes trained on or held out, all subjects equally often."""
     rng = random.Random(seed)  # noqa: S311 - prompts, not secrets
     scenes = [
         (place, time)
@@ -100,51 +101,53 @@ def draw_wishes(
         for subject in selection.subject_indices
         if any(is_held_out(subject, *scene) == held_out for scene in scenes)
     ]
-    wishes = []
+    cases = []
     for k in range(count):
         while True:
             scene = sample_scene(rng, selection, held_out=held_out, foregrounds=foregrounds)
             if any(actor.subject == order[k % len(order)] for actor in scene.actors):
-                wishes.append(_wish(scene))
+                cases.append(_case_of_scene(scene))
                 break
-    return wishes
+    return cases
 
 
-def read_wishes(path: Path) -> list[Wish]:
-    """One prompt a line; empty lines and lines that begin with # do not count.
+def read_prompt_cases(path: Path) -> list[PromptCase]:
+    """Read one prompt a line; skip empty lines and lines that begin with #.
 
     Raises EngineError where there is none.
     """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as problem:
+    except (OSError, UnicodeDecodeError) as error:
         raise EngineError(
             f"The prompts in {path} cannot be read.",
             "Name a text file with one prompt a line.",
             reason="NO_PROMPTS",
-        ) from problem
+        ) from error
     prompts = [line for line in lines if line and not line.startswith("#")]
     if not prompts:
         raise EngineError(
             f"There is no prompt in {path}.", "Write one prompt a line.", reason="NO_PROMPTS"
         )
-    return [_understood(prompt) for prompt in prompts]
+    return [_case_of_prompt(prompt) for prompt in prompts]
 
 
-def generate(pipeline: LayeredPipeline, wish: Wish, seed: int) -> Shot:
-    """One clip of a wish at the model's defaults."""
-    spec = resolve(GenerateSpec(prompt=wish.prompt, model=pipeline.info.name), pipeline.info, seed)
+def generate(pipeline: LayeredPipeline, case: PromptCase, seed: int) -> Sample:
+    """Generate one clip of a case at the model's defaults."""
+    spec = resolve(GenerateSpec(prompt=case.prompt, model=pipeline.info.name), pipeline.info, seed)
     plan = pipeline.plan(spec)
     latents = pipeline.sample(spec, plan)
-    layers = joined([group.cpu() for group in pipeline.decode(latents, len(plan.foregrounds))])
-    return Shot(wish=wish, seed=seed, layers=layers, comp=recompose(layers))
+    layers = concatenate_groups(
+        [group.cpu() for group in pipeline.decode(latents, len(plan.foregrounds))]
+    )
+    return Sample(case=case, seed=seed, layers=layers, comp=recompose(layers))
 
 
-def joined(groups: Iterable[LayerFrames]) -> LayerFrames:
-    """All frame groups of a clip as one."""
+def concatenate_groups(groups: Iterable[LayerFrames]) -> LayerFrames:
+    """Return all frame groups of a clip as one."""
     parts = list(groups)
 
-    def actor(number: int) -> ForegroundFrames:
+    def foreground(number: int) -> ForegroundFrames:
         own = [part.foregrounds[number] for part in parts]
         shadows = [part.shadow for part in own if part.shadow is not None]
         return ForegroundFrames(
@@ -156,14 +159,14 @@ def joined(groups: Iterable[LayerFrames]) -> LayerFrames:
     return LayerFrames(
         composite=torch.cat([part.composite for part in parts], 2),
         background=torch.cat([part.background for part in parts], 2),
-        foregrounds=tuple(actor(k) for k in range(len(parts[0].foregrounds))),
+        foregrounds=tuple(foreground(k) for k in range(len(parts[0].foregrounds))),
     )
 
 
-def _wish(scene: Scene) -> Wish:
-    """The plain sentence of a scene. Several figures are told apart by their side."""
+def _case_of_scene(scene: Scene) -> PromptCase:
+    """Return the canonical sentence of a scene; several subjects differ by their side."""
     sides = ("spot",) if len(scene.actors) > 1 else ()
-    return Wish(
+    return PromptCase(
         prompt=canonical_description(scene, sides).whole,
         subjects=tuple(actor.subject for actor in scene.actors),
         place=scene.place,
@@ -171,8 +174,8 @@ def _wish(scene: Scene) -> Wish:
     )
 
 
-def _understood(prompt: str) -> Wish:
-    """What a prompt names in the words of the world, found by name or synonym."""
+def _case_of_prompt(prompt: str) -> PromptCase:
+    """Return what a prompt names in the words of the world, found by name or synonym."""
 
     def first(words: Sequence[Word]) -> int:
         found = [
@@ -184,4 +187,4 @@ def _understood(prompt: str) -> Wish:
         return min(found)[1] if found else -1
 
     place, time = first(PLACES), first(TIMES)
-    return Wish(prompt=prompt, subjects=(first(SUBJECTS),), place=place, time=time)
+    return PromptCase(prompt=prompt, subjects=(first(SUBJECTS),), place=place, time=time)

@@ -1,4 +1,4 @@
-"""A delivered stack read back as the pictures a model draws: display-referred, straight."""
+"""Delivered stacks as the frames a model generates: display-referred, not premultiplied."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from layert2v_engine.stream_codec import ForegroundFrames, LayerFrames
 
 
 def read_layers(folder: Path, display: str) -> LayerFrames:
-    """The newest state of a stack; `display` is the colour space to show it in.
+    """Read the newest state of a stack; ``display`` is the color space to show it in.
 
     Raises StackError where a file cannot be read or there is no full video.
     """
@@ -29,21 +29,21 @@ def read_layers(folder: Path, display: str) -> LayerFrames:
         paths = [folder / frame_path(sequence.pattern, frame) for frame in frames]
         return torch.stack([exr.read(path).float() for path in paths])
 
-    def colour(read: Tensor) -> Tensor:  # [1, 3, T, H, W]
+    def color(read: Tensor) -> Tensor:  # [1, 3, T, H, W]
         straight = unpremultiply(read)[..., :3].movedim(-1, 1)
         return torch.stack([to_display(frame).clamp(0, 1) for frame in straight], 1)[None]
 
-    def actor(layer: Layer) -> ForegroundFrames:
+    def foreground(layer: Layer) -> ForegroundFrames:
         read, shadow = pixels(layer), shadow_of(layer.name, stack)
         return ForegroundFrames(
-            color=colour(read),
+            color=color(read),
             alpha=read[..., 3][None, None],
             shadow=None if shadow is None else pixels(stack.layer(shadow))[..., 3][None, None],
         )
 
-    grounds = [layer for layer in stack.layers if layer.role is Role.background]
+    backgrounds = [layer for layer in stack.layers if layer.role is Role.background]
     return LayerFrames(
-        composite=colour(pixels(stack.flat("ref"))),
-        background=colour(pixels(grounds[0])),
-        foregrounds=tuple(actor(x) for x in stack.layers if x.role is Role.foreground),
+        composite=color(pixels(stack.flat("ref"))),
+        background=color(pixels(backgrounds[0])),
+        foregrounds=tuple(foreground(x) for x in stack.layers if x.role is Role.foreground),
     )

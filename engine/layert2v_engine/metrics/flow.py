@@ -1,5 +1,6 @@
-"""How steady a clip is in time: each frame against the next one, warped back along the optical
-flow (warping error: Lai et al., "Learning blind video temporal consistency", ECCV 2018).
+"""Temporal consistency: each frame against the next one, warped back along the optical flow.
+
+Warping error: Lai et al., "Learning blind video temporal consistency", ECCV 2018.
 """
 
 from __future__ import annotations
@@ -13,39 +14,39 @@ from torch import Tensor
 
 Plane = NDArray[np.float32]
 
-_RETURN = 0.5  # pixels a point may miss its start by, there and back, before it counts as hidden
+_MAX_ROUND_TRIP_ERROR = 0.5  # pixels, there and back; a point with more counts as hidden
 
 
-def warped_error(pictures: Tensor, along: Tensor) -> float:
-    """Mean absolute error of `pictures` [C, T, H, W] in 0..1 from frame to frame, along the optical
-    flow of the clip `along` [3, T, H, W]. Points that appear or vanish do not count.
+def warping_error(pictures: Tensor, along: Tensor) -> float:
+    """Return the mean absolute error of ``pictures`` [C, T, H, W] in 0..1 from frame to frame.
+
+    Frames are compared along the optical flow of the clip ``along`` [3, T, H, W]. Points that
+    appear or vanish do not count.
     """
     frames = [np.ascontiguousarray(x) for x in pictures.movedim(1, 0).movedim(1, -1).numpy()]
     grey = [(x * 255).round().astype(np.uint8) for x in along.mean(0).numpy()]
     errors = []
-    for (here, there), (first, second) in zip(pairwise(frames), pairwise(grey), strict=True):
-        flow, seen = optical_flow(first, second)
-        moved = _warp(there, flow)
-        errors.append(float(np.abs(moved.reshape(here.shape) - here)[seen].mean()))
+    for (here, forward), (first, second) in zip(pairwise(frames), pairwise(grey), strict=True):
+        flow, visible = optical_flow(first, second)
+        moved = _warp(forward, flow)
+        errors.append(float(np.abs(moved.reshape(here.shape) - here)[visible].mean()))
     return float(np.mean(errors))
 
 
 def optical_flow(
     first: NDArray[np.uint8], second: NDArray[np.uint8]
 ) -> tuple[Plane, NDArray[np.bool_]]:
-    """Flow [H, W, 2] in pixels from the first grey frame [H, W] to the second, and where it can be
-    trusted.
-    """
+    """Return the flow [H, W, 2] in pixels between gray frames [H, W], and where it is reliable."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(0)  # the pictures are small
-    nothing = np.zeros((*first.shape, 2), np.float32)  # what the flow is first taken to be
-    there = np.asarray(search.calc(first, second, nothing.copy()), dtype=np.float32)
-    back = np.asarray(search.calc(second, first, nothing), dtype=np.float32)
-    miss = np.linalg.norm(there + _warp(back, there), axis=-1)
+    zero_flow = np.zeros((*first.shape, 2), np.float32)  # what the flow is first taken to be
+    forward = np.asarray(search.calc(first, second, zero_flow.copy()), dtype=np.float32)
+    backward = np.asarray(search.calc(second, first, zero_flow), dtype=np.float32)
+    round_trip_error = np.linalg.norm(forward + _warp(backward, forward), axis=-1)
     height, width = first.shape
-    end = _grid(height, width) + there
+    end = _grid(height, width) + forward
     inside = ((end >= 0) & (end <= (width - 1, height - 1))).all(-1)
-    return there, (miss < _RETURN) & inside
+    return forward, (round_trip_error < _MAX_ROUND_TRIP_ERROR) & inside
 
 
 def _warp(picture: Plane, flow: Plane) -> Plane:

@@ -1,5 +1,6 @@
-"""How well the layers of one generated clip fit each other: sums, mattes and shadows. No judge and
-no true picture is needed.
+"""How well the layers of one generated clip fit each other: sums, mattes and shadows.
+
+Neither classifiers nor a reference are needed.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ from torch import Tensor
 from layert2v_engine.image.srgb import decode_srgb, encode_srgb
 from layert2v_engine.stream_codec import ForegroundFrames, LayerFrames
 
-ISLAND = 0.005  # bodies and holes below this share of the frame do not count
+MIN_COMPONENT_SHARE = 0.005  # bodies and holes below this share of the frame do not count
 _DARK = 0.02  # under a linear value of this, a plate cannot show a shadow
 
 
 def recompose(layers: LayerFrames) -> Tensor:
-    """The linear over of the layers of the first clip, display-encoded [3, T, H, W]."""
+    """Return the linear over of the layers of the first clip, display-encoded [3, T, H, W]."""
     comp = decode_srgb(layers.background[0])
-    for actor in layers.foregrounds:
-        if actor.shadow is not None:
-            comp = comp * (1 - actor.shadow[0])
-        comp = decode_srgb(actor.color[0]) * actor.alpha[0] + comp * (1 - actor.alpha[0])
+    for foreground in layers.foregrounds:
+        if foreground.shadow is not None:
+            comp = comp * (1 - foreground.shadow[0])
+        comp = decode_srgb(foreground.color[0]) * foreground.alpha[0] + comp * (
+            1 - foreground.alpha[0]
+        )
     return encode_srgb(comp)
 
 
@@ -37,42 +40,45 @@ def psnr(a: Tensor, b: Tensor, *, value_range: float = 1.0) -> float:
     return float(10 * torch.log10(peak / (a.float() - b).square().mean().clamp_min(1e-10 * peak)))
 
 
-def matte_figures(alpha: Tensor) -> dict[str, float]:
-    """Shares over the frames of a matte [1, 1, T, H, W]: covered, soft, one body, without holes."""
+def matte_statistics(alpha: Tensor) -> dict[str, float]:
+    """Return shares in 0..1 over a matte [1, 1, T, H, W]: covered, soft, one body, no hole."""
     planes = alpha[0, 0].numpy() > 0.5
     return {
         "coverage": float(alpha.mean()),
         "soft_pixel_share": float(((alpha > 0.05) & (alpha < 0.95)).float().mean()),
-        "one_body_share": float(np.mean([_bodies(plane) == 1 for plane in planes])),
-        "no_hole_share": float(np.mean([_hole_share(plane) <= ISLAND for plane in planes])),
+        "one_body_share": float(np.mean([_component_count(plane) == 1 for plane in planes])),
+        "no_hole_share": float(
+            np.mean([_hole_share(plane) <= MIN_COMPONENT_SHARE for plane in planes])
+        ),
     }
 
 
-def shadow_correlation(layers: LayerFrames, actor: ForegroundFrames) -> float:
-    """Correlation of an actor's shadow with the darkening of the full video, outside all actors.
+def shadow_correlation(layers: LayerFrames, foreground: ForegroundFrames) -> float:
+    """Return the correlation of a foreground's shadow with the darkening of the full video.
 
+    Places under foregrounds do not count.
     The darkening is measured in linear light against the background layer; 0 without a shadow.
     """
-    if actor.shadow is None:
+    if foreground.shadow is None:
         return 0.0
     full, plate = (decode_srgb(x[0]).mean(0) for x in (layers.composite, layers.background))
     darkening = (1 - full / plate.clamp_min(_DARK)).clamp(-1, 1)
     covered = torch.stack([each.alpha[0, 0] for each in layers.foregrounds]).amax(0)
     outside = covered < 0.05
-    pair = torch.stack([darkening[outside], actor.shadow[0, 0][outside]])
+    pair = torch.stack([darkening[outside], foreground.shadow[0, 0][outside]])
     correlation = torch.corrcoef(pair)[0, 1]
     return 0.0 if correlation.isnan() else float(correlation)
 
 
-def shadow_reach(actor: ForegroundFrames) -> float:
-    """Share of an actor's shadow that lies within its own width of its matte, in 0..1.
+def shadow_reach(foreground: ForegroundFrames) -> float:
+    """Return the share in 0..1 of a shadow that lies within the width of its matte beside it.
 
     A shadow that stayed behind, or belongs to something else, lies further away. 1 without one.
     """
-    if actor.shadow is None:
+    if foreground.shadow is None:
         return 1.0
     near, total = 0.0, 0.0
-    for matte, shadow in zip(actor.alpha[0, 0], actor.shadow[0, 0], strict=True):
+    for matte, shadow in zip(foreground.alpha[0, 0], foreground.shadow[0, 0], strict=True):
         columns = (matte > 0.5).any(0).nonzero()[:, 0]
         total += float(shadow.sum())
         if len(columns):
@@ -82,10 +88,10 @@ def shadow_reach(actor: ForegroundFrames) -> float:
     return near / total if total > 0 else 1.0
 
 
-def _bodies(plane: NDArray[np.bool_]) -> int:
+def _component_count(plane: NDArray[np.bool_]) -> int:
     components, count = connected(plane)
     sizes = np.bincount(components.ravel())[1:] if count else np.zeros(0)
-    return int((sizes > ISLAND * plane.size).sum())
+    return int((sizes > MIN_COMPONENT_SHARE * plane.size).sum())
 
 
 def _hole_share(plane: NDArray[np.bool_]) -> float:

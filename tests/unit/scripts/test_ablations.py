@@ -23,20 +23,20 @@ def ablations() -> ModuleType:
 
 def test_every_variant_takes_one_thing_away(ablations: ModuleType) -> None:
     full, *others = ablations.variants(16)
-    whole = full.of(JOINT)
+    method = full.configure(JOINT)
     for variant in others:
-        config = variant.of(JOINT)
+        config = variant.configure(JOINT)
         changed = [
             name
             for name in ("layer_adaln", "transformer", "objective", "phases")
-            if getattr(config, name) != getattr(whole, name)
+            if getattr(config, name) != getattr(method, name)
         ]
         assert len(changed) + variant.plain_mattes == 1, variant.name
 
 
 def test_a_seed_changes_what_is_drawn_and_nothing_else(ablations: ModuleType) -> None:
     full = ablations.variants(16)[0]
-    first, second = full.of(JOINT), full.of(JOINT, seed=1)
+    first, second = full.configure(JOINT), full.configure(JOINT, seed=1)
     assert [entry.joint.seed for entry in second.phases] == [1, 1]
     entries = [replace(e, joint=replace(e.joint, seed=0)) for e in second.phases]
     assert replace(second, phases=tuple(entries)) == first
@@ -61,7 +61,7 @@ def test_a_run_gets_the_autoencoder_of_a_shipped_model(
     tmp_path: Path, ablations: ModuleType
 ) -> None:
     write_clips(tmp_path)
-    ablations.lay_ready(tmp_path, "mini", AUTOENCODER)
+    ablations.prepare_run(tmp_path, "mini", AUTOENCODER)
     assert (tmp_path / "matte" / "decoder_lora.safetensors").is_file()
     assert (tmp_path / "matte" / "projection" / "config.json").is_file()
     assert (tmp_path / "autoencoder" / "model" / "config.json").is_file()
@@ -71,7 +71,7 @@ def test_a_run_gets_the_autoencoder_of_a_shipped_model(
 def test_every_variant_has_the_same_steps(ablations: ModuleType) -> None:
     joint = load_config(JointStage, "joint", ROOT / ablations.CONFIGS)
     for variant in ablations.variants(joint.transformer["attention_head_dim"]):
-        assert [entry.trainer for entry in variant.of(joint).phases] == [
+        assert [entry.trainer for entry in variant.configure(joint).phases] == [
             entry.trainer for entry in joint.phases
         ]
     assert all(entry.trainer.steps > 0 for entry in joint.phases)

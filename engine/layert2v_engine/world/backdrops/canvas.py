@@ -65,7 +65,7 @@ class Canvas:
             total += rough**octave
         return out / total
 
-    def below(self, line: Array | float) -> Array:
+    def mask_below(self, line: Array | float) -> Array:
         """Soft mask of everything below a line."""
         return np.clip((self.y - line) * self.h + 0.5, 0, 1) + 0 * self.x
 

@@ -22,7 +22,7 @@ from layert2v_engine.world.backdrops.scenery import (
 
 def paint_forest(c: Canvas) -> None:
     c.paint(
-        c.below(0.24 - 0.08 * c.skyline(9, 3)),
+        c.mask_below(0.24 - 0.08 * c.skyline(9, 3)),
         linear_color(66, 104, 62) * c.lit * 0.7 + c.haze * 0.18,
     )
     c.begin_land()
@@ -34,7 +34,7 @@ def paint_forest(c: Canvas) -> None:
 
 def paint_snowy_forest(c: Canvas) -> None:
     c.paint(
-        c.below(0.36 - 0.06 * c.skyline(9, 3)),
+        c.mask_below(0.36 - 0.06 * c.skyline(9, 3)),
         linear_color(120, 146, 160) * c.lit * 0.8 + c.haze * 0.15,
     )
     c.begin_land()
@@ -53,7 +53,7 @@ def paint_desert(c: Canvas) -> None:
         line = base - rise * c.skyline(0.9, 2, 0.2)
         slope = np.gradient(line) * c.h * (1 if c.sun > c.span / 2 else -1)
         tone = 0.88 + 0.5 * np.clip(slope, -0.3, 0.3)
-        c.paint(c.below(line), sand * c.lit * tone[None, :, None] * 0.92 + c.haze * 0.06)
+        c.paint(c.mask_below(line), sand * c.lit * tone[None, :, None] * 0.92 + c.haze * 0.06)
     paint_ground(c, 0.70 - 0.06 * c.skyline(0.8, 2, 0.2), sand, cells=5, contrast=0.22, haze=0.0)
     for _ in range(int(c.rng.integers(3, 6))):
         paint_cactus(
@@ -64,7 +64,7 @@ def paint_desert(c: Canvas) -> None:
 def paint_beach(c: Canvas) -> None:
     water = linear_color(32, 134, 186) * c.lit * 0.85 + c.haze * 0.12
     waves = 0.85 + 0.35 * c.noise(14, 3, stretch=7)
-    c.paint(c.below(HORIZON - 0.02), water * waves[..., None])
+    c.paint(c.mask_below(HORIZON - 0.02), water * waves[..., None])
     if any(c.light.disc):
         glitter = (
             np.exp(-(((c.x - c.sun) / 0.12) ** 2))
@@ -72,12 +72,12 @@ def paint_beach(c: Canvas) -> None:
             * (c.y < 0.63)
         )
         c.paint(
-            glitter.astype(np.float32) * c.below(HORIZON) * 0.6,
+            glitter.astype(np.float32) * c.mask_below(HORIZON) * 0.6,
             np.array(c.light.disc, np.float32) * 0.9,
         )
     c.begin_land()
     shore = 0.635 - 0.02 * c.skyline(2.5, 2)
-    c.paint(c.below(shore - 0.022), linear_color(240, 248, 250) * c.lit)
+    c.paint(c.mask_below(shore - 0.022), linear_color(240, 248, 250) * c.lit)
     paint_ground(c, shore, linear_color(240, 216, 164), contrast=0.2, haze=0.0)
     wet = np.clip(1 - np.abs(c.y - shore - 0.02) / 0.03, 0, 1) * 0.45
     c.paint(wet, linear_color(196, 166, 118) * c.lit)

@@ -53,7 +53,7 @@ def paint_ground(
     albedo = albedo + (linear_color(240, 244, 250) - albedo) * c.light.snow_cover
     near = albedo * c.lit * (texture * (0.80 + 0.20 * depth))[..., None]
     fade = (haze * (1 - depth) ** 3)[..., None]
-    c.paint(c.below(line), near * (1 - fade) + c.haze * fade)
+    c.paint(c.mask_below(line), near * (1 - fade) + c.haze * fade)
 
 
 def paint_hills(
@@ -61,7 +61,7 @@ def paint_hills(
 ) -> None:
     line = base - rise * c.skyline(cells, 2, 0.3)
     shade = 0.9 + 0.25 * (c.noise(6, 3, stretch=2) - 0.5)
-    c.paint(c.below(line), albedo * c.lit * shade[..., None] * (1 - haze) + c.haze * haze)
+    c.paint(c.mask_below(line), albedo * c.lit * shade[..., None] * (1 - haze) + c.haze * haze)
 
 
 def side_light(c: Canvas, cx: float, px: Array, size: float) -> Array:

@@ -33,11 +33,11 @@ def paint_city(c: Canvas) -> None:
             x += width + (0.03 if row == 0 else float(c.rng.choice([0.008, 0.10])))
     paint_ground(c, 0.64, linear_color(176, 172, 166), contrast=0.12, haze=0.0)
     paint_ground(c, 0.725, linear_color(92, 94, 100), contrast=0.2, haze=0.0)
-    c.paint(c.below(0.715) * (1 - c.below(0.73)), linear_color(214, 210, 200) * c.lit)
+    c.paint(c.mask_below(0.715) * (1 - c.mask_below(0.73)), linear_color(214, 210, 200) * c.lit)
     dash = (
         (np.abs((c.x / 0.34) % 1 - 0.5) < 0.27).astype(np.float32)
-        * c.below(0.945)
-        * (1 - c.below(0.968))
+        * c.mask_below(0.945)
+        * (1 - c.mask_below(0.968))
     )
     c.paint(dash, linear_color(240, 226, 150) * c.lit)
 
@@ -88,8 +88,12 @@ def paint_village(c: Canvas) -> None:
             )
             x += 0.18
     fence = linear_color(240, 234, 220) * c.lit
-    posts = (np.abs((c.x / 0.05) % 1 - 0.5) < 0.16) * c.below(0.655) * (1 - c.below(0.715))
-    rails = c.below(0.667) * (1 - c.below(0.677)) + c.below(0.692) * (1 - c.below(0.702))
+    posts = (
+        (np.abs((c.x / 0.05) % 1 - 0.5) < 0.16) * c.mask_below(0.655) * (1 - c.mask_below(0.715))
+    )
+    rails = c.mask_below(0.667) * (1 - c.mask_below(0.677)) + c.mask_below(0.692) * (
+        1 - c.mask_below(0.702)
+    )
     c.paint(np.clip(posts + rails, 0, 1), fence)
     path = linear_color(206, 178, 130)
     paint_ground(c, 0.75 - 0.01 * c.skyline(2, 2), path, cells=7, contrast=0.25, haze=0.0)
@@ -141,7 +145,7 @@ def paint_farm(c: Canvas) -> None:
     paint_hills(c, 0.48, 0.10, linear_color(120, 166, 96), cells=1.0, haze=0.3)
     c.begin_land()
     paint_ground(c, 0.50, linear_color(214, 186, 86), cells=9, contrast=0.25, haze=0.1)
-    rows = (np.sin((c.x - c.span / 2) / (c.y - 0.44 + 0.02) * 9) > 0.3) * c.below(0.505)
+    rows = (np.sin((c.x - c.span / 2) / (c.y - 0.44 + 0.02) * 9) > 0.3) * c.mask_below(0.505)
     c.paint(rows * 0.35 * (1 - c.light.snow_cover), linear_color(150, 122, 52) * c.lit)
     centre = c.span * (0.5 + c.rng.uniform(-0.13, 0.13))
     for side in (-0.30, 0.34):
@@ -150,6 +154,8 @@ def paint_farm(c: Canvas) -> None:
     _paint_barn(c, centre, 0.635, float(c.rng.uniform(0.48, 0.56)))
     paint_ground(c, 0.63, linear_color(128, 172, 78), cells=9, contrast=0.4, haze=0.0)
     wood = linear_color(166, 128, 88) * c.lit
-    posts = (np.abs((c.x / 0.17) % 1 - 0.5) < 0.05) * c.below(0.625) * (1 - c.below(0.71))
-    rails = c.below(0.640) * (1 - c.below(0.652)) + c.below(0.672) * (1 - c.below(0.684))
+    posts = (np.abs((c.x / 0.17) % 1 - 0.5) < 0.05) * c.mask_below(0.625) * (1 - c.mask_below(0.71))
+    rails = c.mask_below(0.640) * (1 - c.mask_below(0.652)) + c.mask_below(0.672) * (
+        1 - c.mask_below(0.684)
+    )
     c.paint(np.clip(posts + rails, 0, 1), wood)

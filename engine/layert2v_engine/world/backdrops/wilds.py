@@ -27,13 +27,13 @@ def paint_mountain_lake(c: Canvas) -> None:
         snow_line = base - 0.55 * rise + 0.06 * (c.noise(16, 2) - 0.5)
         high = np.clip((snow_line - c.y) * 40, 0, 1)
         stone = rock * (1 - high[..., None]) + linear_color(240, 244, 252) * high[..., None]
-        c.paint(c.below(line), stone * c.lit * (1 - haze) + c.haze * haze)
+        c.paint(c.mask_below(line), stone * c.lit * (1 - haze) + c.haze * haze)
     water = linear_color(40, 116, 150) * c.lit * 0.8 + c.haze * 0.25
     ripple = 0.82 + 0.36 * c.noise(22, 3, stretch=9)
-    c.paint(c.below(HORIZON + 0.005), water * ripple[..., None])
+    c.paint(c.mask_below(HORIZON + 0.005), water * ripple[..., None])
     c.begin_land()
     shore = 0.66 - 0.03 * c.skyline(2, 2)
-    c.paint(c.below(shore - 0.016), linear_color(150, 146, 134) * c.lit)
+    c.paint(c.mask_below(shore - 0.016), linear_color(150, 146, 134) * c.lit)
     paint_ground(c, shore, linear_color(104, 150, 76), cells=9, contrast=0.45, haze=0.0)
     for side in (0.06, 0.20, 0.80, 0.94):
         paint_pine(c, c.span * (side + c.rng.uniform(-0.05, 0.05)), c.rng.uniform(0.66, 0.71),
@@ -120,7 +120,7 @@ def _paint_crater(c: Canvas, cx: float, cy: float, r: float) -> None:
 def paint_autumn_forest(c: Canvas) -> None:
     """Round trees in yellow, orange and red over fallen leaves."""
     c.paint(
-        c.below(0.25 - 0.08 * c.skyline(9, 3)),
+        c.mask_below(0.25 - 0.08 * c.skyline(9, 3)),
         linear_color(150, 92, 50) * c.lit * 0.7 + c.haze * 0.18,
     )
     c.begin_land()
@@ -167,13 +167,13 @@ def paint_savanna(c: Canvas) -> None:
         blades = y - (0.012 + 0.006 * row) * c.skyline(60 - 8 * row, 2, 0.9)
         tone = 0.88 + 0.14 * (row % 2) + 0.3 * (c.noise(12, 2, stretch=3)[..., None] - 0.5)
         yellow = linear_color(214, 182, 88) * (1 - c.light.snow_cover) + 0.8 * c.light.snow_cover
-        c.paint(c.below(blades), yellow * c.lit * tone)
+        c.paint(c.mask_below(blades), yellow * c.lit * tone)
 
 
 def paint_polar_ice(c: Canvas) -> None:
     """Icebergs in a dark sea, a flat floe with blue cracks."""
     sea = linear_color(20, 74, 116) * c.lit * 0.85 + c.haze * 0.12
-    c.paint(c.below(HORIZON - 0.01), sea * (0.85 + 0.3 * c.noise(16, 3, stretch=8))[..., None])
+    c.paint(c.mask_below(HORIZON - 0.01), sea * (0.85 + 0.3 * c.noise(16, 3, stretch=8))[..., None])
     c.begin_land()
     x = -float(c.rng.uniform(0, 0.2))
     while x < c.span:
@@ -181,10 +181,10 @@ def paint_polar_ice(c: Canvas) -> None:
         _paint_iceberg(c, x, width, float(c.rng.uniform(0.16, 0.36)))
         x += width + float(c.rng.uniform(0.05, 0.30))
     shore = 0.63 - 0.025 * c.skyline(4, 3)
-    c.paint(c.below(shore - 0.006), linear_color(120, 186, 216) * c.lit)
+    c.paint(c.mask_below(shore - 0.006), linear_color(120, 186, 216) * c.lit)
     paint_ground(c, shore, linear_color(226, 240, 250), cells=5, contrast=0.18, haze=0.0)
     cracks = np.abs(c.noise(3, 3, stretch=4) - 0.5) < 0.006
-    c.paint(cracks * c.below(shore + 0.04) * 0.7, linear_color(116, 178, 212) * c.lit)
+    c.paint(cracks * c.mask_below(shore + 0.04) * 0.7, linear_color(116, 178, 212) * c.lit)
 
 
 def _paint_iceberg(c: Canvas, left: float, width: float, height: float) -> None:
@@ -193,7 +193,7 @@ def _paint_iceberg(c: Canvas, left: float, width: float, height: float) -> None:
     knots[[0, -1]] = 0
     across = (c.x[0] - left) / width
     line = 0.575 - height * np.interp(across, np.linspace(0, 1, 7), np.clip(knots, 0, 1))
-    inside = c.below(line) * (1 - c.below(0.575)) * ((across > 0) & (across < 1))
+    inside = c.mask_below(line) * (1 - c.mask_below(0.575)) * ((across > 0) & (across < 1))
     lit = np.gradient(line) * c.h * (-1 if c.sun > left else 1)
     tone = np.clip(0.80 + 0.28 * np.clip(lit, -1, 1), 0.45, 1.05)[None, :, None]
     white, blue = linear_color(244, 250, 255), linear_color(132, 190, 224)

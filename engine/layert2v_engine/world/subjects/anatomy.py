@@ -157,7 +157,7 @@ class Build:
     lean: float = 0.18  # how far the neck comes down in a run
     spots: bool = False
 
-    def varied(self, rng: np.random.Generator) -> Build:
+    def vary(self, rng: np.random.Generator) -> Build:
         """The same species, a slightly different individual."""
         f = rng.uniform(0.96, 1.04, 4)
         return replace(

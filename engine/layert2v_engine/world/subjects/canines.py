@@ -26,7 +26,7 @@ DOG = Build(
 
 def build_dog(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
     """A beagle: hanging ears, a white chest, a tail that stands up, a red collar."""
-    gait, build = GAITS[action], DOG.varied(rng)
+    gait, build = GAITS[action], DOG.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     saddle: Color = (70, 48, 38)
     s.limb(j.rear + point(-0.02, 0.07, 0), j.front + point(-0.14, 0.07, 0), (0.17, 0.18), saddle)
@@ -65,7 +65,7 @@ WOLF = Build(
 def build_wolf(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
     """Grey, long-legged, with a shaggy neck, the head carried low and the tail hanging."""
     gait, running = GAITS[action], action == "running"
-    build = WOLF.varied(rng)
+    build = WOLF.vary(rng)
     j = add_quadruped(s, build, gait, running)
     s.limb(j.rear + point(0, 0.10, 0), j.front + point(0, 0.12, 0), (0.15, 0.19), (78, 82, 92))
     for drop in (-0.02, -0.16):

@@ -28,7 +28,7 @@ CAT = Build(
 
 
 def build_cat(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
-    gait, build = GAITS[action], CAT.varied(rng)
+    gait, build = GAITS[action], CAT.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     for side in (1, -1):
         root = j.skull + point(-0.03, 0.14, side * 0.13)
@@ -59,7 +59,7 @@ LION = Build(
 
 
 def build_lion(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
-    gait, build = GAITS[action], LION.varied(rng)
+    gait, build = GAITS[action], LION.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     mane: Color = (134, 70, 30)
     s.ball(j.skull + point(-0.20, 0.0, 0), 0.42, mane, flat=1.1)
@@ -87,7 +87,7 @@ TIGER = Build(
 
 
 def build_tiger(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
-    gait, build = GAITS[action], TIGER.varied(rng)
+    gait, build = GAITS[action], TIGER.vary(rng)
     s.pattern, s.spot_color = "stripes", (34, 24, 22)
     j = add_quadruped(s, build, gait, action == "running")
     s.limb(

@@ -29,7 +29,7 @@ DEER = Build(
 
 def build_deer(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
     gait, running = GAITS[action], action == "running"
-    build = DEER.varied(rng)
+    build = DEER.vary(rng)
     j = add_quadruped(s, build, gait, running)
     horn: Color = (226, 204, 164)
     for side in (1, -1):
@@ -62,7 +62,7 @@ COW = Build(
 
 def build_cow(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
     gait = replace(GAITS[action], stride=0.8 * GAITS[action].stride, lift=0.8 * GAITS[action].lift)
-    build = COW.varied(rng)
+    build = COW.vary(rng)
     s.pattern, s.spot_color = "blotches", (44, 38, 38)
     j = add_quadruped(s, build, gait, action == "running")
     for side in (1, -1):
@@ -92,7 +92,7 @@ ZEBRA = Build(
 
 def build_zebra(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
     gait, running = GAITS[action], action == "running"
-    build = ZEBRA.varied(rng)
+    build = ZEBRA.vary(rng)
     s.pattern, s.spot_color = "stripes", (22, 22, 26)
     j = add_quadruped(s, build, gait, running)
     crest = (j.neck_base + point(-0.20, 0.20, 0), j.skull + point(-0.13, 0.14, 0))
@@ -119,7 +119,7 @@ CAMEL = Build(
 
 def build_camel(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
     gait = replace(GAITS[action], stride=0.85 * GAITS[action].stride)
-    build = CAMEL.varied(rng)
+    build = CAMEL.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     low = j.neck_base + point(0.16, -0.14, 0)
     s.ball(low, 0.17, build.coat)
@@ -147,7 +147,7 @@ PIG = Build(
 
 
 def build_pig(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
-    gait, build = GAITS[action], PIG.varied(rng)
+    gait, build = GAITS[action], PIG.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     s.box(j.nose + point(0.10, 0.0, 0), (0.05, 0.12, 0.14), (236, 124, 140), rounding=0.05)
     for side in (1, -1):

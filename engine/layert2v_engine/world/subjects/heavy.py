@@ -29,7 +29,7 @@ SHEEP = Build(
 
 def build_sheep(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
     """A cloud of wool on dark legs, with a dark face."""
-    gait, build = GAITS[action], SHEEP.varied(rng)
+    gait, build = GAITS[action], SHEEP.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     s.sharpness = 48.0
     centre = (j.rear + j.front) / 2
@@ -60,7 +60,7 @@ RHINO = Build(
 
 def build_rhinoceros(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
     gait = replace(GAITS[action], stride=0.7 * GAITS[action].stride, lift=0.6 * GAITS[action].lift)
-    build = RHINO.varied(rng)
+    build = RHINO.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     ivory: Color = (226, 212, 186)
     horn = j.nose + point(0.10, 0.13, 0)
@@ -88,7 +88,7 @@ TURTLE = Build(
 
 def build_turtle(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
     gait = replace(GAITS[action], stride=0.9, lift=0.22)
-    build = TURTLE.varied(rng)
+    build = TURTLE.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     centre = (j.rear + j.front) / 2
     s.pattern, s.spot_color = "patches", (66, 84, 40)
@@ -123,7 +123,7 @@ CROCODILE = Build(
 
 def build_crocodile(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
     gait = replace(GAITS[action], stride=0.95, lift=0.3)
-    build = CROCODILE.varied(rng)
+    build = CROCODILE.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     pale: Color = (206, 204, 138)
     s.limb(j.rear + point(0, -0.09, 0), j.front + point(0.05, -0.09, 0), (0.13, 0.14), pale)

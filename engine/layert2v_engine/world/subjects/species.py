@@ -41,7 +41,7 @@ FOX = Build(
 
 def _build_fox(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
     gait, running = GAITS[action], action == "running"
-    build = FOX.varied(rng)
+    build = FOX.vary(rng)
     j = add_quadruped(s, build, gait, running)
     s.limb(
         j.front + point(0.12, -0.1, 0),
@@ -75,7 +75,7 @@ BEAR = Build(
 
 def _build_bear(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
     gait = replace(GAITS[action], stride=0.7 * GAITS[action].stride, lift=0.8 * GAITS[action].lift)
-    build = BEAR.varied(rng)
+    build = BEAR.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     s.ball(j.front + point(-0.04, 0.20, 0), 0.31, (96, 60, 36))
     for side in (1, -1):
@@ -95,7 +95,7 @@ HORSE = Build(
 
 def _build_horse(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
     gait, running = GAITS[action], action == "running"
-    build = HORSE.varied(rng)
+    build = HORSE.vary(rng)
     j = add_quadruped(s, build, gait, running)
     mane: Color = (44, 30, 26)
     s.limb(
@@ -131,7 +131,7 @@ def _build_elephant(s: BodyBuilder, rng: np.random.Generator, action: str) -> fl
     gait = replace(
         GAITS[action], stride=0.62 * GAITS[action].stride, lift=0.55 * GAITS[action].lift
     )
-    build = ELEPHANT.varied(rng)
+    build = ELEPHANT.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     swing = 0.08 * wave(0.3)
     trunk = [
@@ -173,7 +173,7 @@ RABBIT = Build(
 def _build_rabbit(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
     running = action == "running"
     gait = replace(HOP, stride=1.1, lift=0.6, pitch=0.10) if running else HOP
-    build = RABBIT.varied(rng)
+    build = RABBIT.vary(rng)
     j = add_quadruped(s, build, gait, False)
     s.ball(j.rear + point(-0.02, 0.02, 0.16), 0.27, (196, 192, 190))
     lean = (0.34 if running else 0.14) + 0.06 * wave(0.4)
@@ -205,7 +205,7 @@ GIRAFFE = Build(
 def _build_giraffe(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
     gait, running = GAITS[action], action == "running"
     gait = replace(gait, stride=0.75 * gait.stride, lift=0.8 * gait.lift)
-    build = GIRAFFE.varied(rng)
+    build = GIRAFFE.vary(rng)
     s.spot_color = (150, 84, 36)
     j = add_quadruped(s, build, gait, running)
     s.limb(

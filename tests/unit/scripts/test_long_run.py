@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_goes_on_from_its_pieces(run: Path, tmp_path: Path, long_run: ModuleType) -> None:
-    long_run.write_pieces(long_run.light(run), tmp_path / "out")
+    long_run.write_pieces(long_run.portable_files(run), tmp_path / "out")
     long_run.unpack(tmp_path / "out", tmp_path / "again")
     write_clips(tmp_path / "again")
     before = load_ema(run, "clips")["patch_embedding.weight"]
@@ -43,7 +43,7 @@ def test_a_run_goes_on_from_its_pieces(run: Path, tmp_path: Path, long_run: Modu
 
 
 def test_pieces_hold_the_newest_weights_only(run: Path, long_run: ModuleType) -> None:
-    names = [name for name, _ in long_run.light(run)]
+    names = [name for name, _ in long_run.portable_files(run)]
     assert "joint_clips/state.safetensors" in names
     assert "autoencoder/model/diffusion_pytorch_model.safetensors" in names
     assert not [n for n in names if "stills/average" in n]
@@ -55,7 +55,7 @@ def test_small_pieces_replace_the_old_ones(
     run: Path, tmp_path: Path, long_run: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(long_run, "PIECE_BYTES", 100_000)
-    long_run.write_pieces(long_run.light(run), tmp_path)
+    long_run.write_pieces(long_run.portable_files(run), tmp_path)
     pieces = sorted(tmp_path.glob("run.tar.??"))
     assert len(pieces) > 2
     assert all(piece.stat().st_size <= 100_000 for piece in pieces)

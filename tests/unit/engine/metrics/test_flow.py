@@ -1,0 +1,26 @@
+"""The warping error tells motion from flicker."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layert2v_engine.metrics.flow import warping_error
+
+HEIGHT, WIDTH, FRAMES = 48, 64, 3
+
+
+def textured(shift: int) -> Tensor:  # [3, T, H, W], moved by `shift` pixels a frame
+    rng = np.random.default_rng(0)
+    rough = torch.from_numpy(rng.random((1, 3, 12, 32)).astype(np.float32))
+    wide = torch.nn.functional.interpolate(rough, (HEIGHT, 2 * WIDTH), mode="bicubic")[0]
+    wide = wide.clamp(0, 1)
+    return torch.stack([wide[:, :, k * shift : k * shift + WIDTH] for k in range(FRAMES)], 1)
+
+
+def test_motion_alone_is_no_error_but_flicker_is() -> None:
+    moving = textured(2)
+    flicker = moving + 0.2 * torch.tensor([0.0, 1.0, 0.0])[None, :, None, None]
+    assert warping_error(moving, moving) < 0.01
+    assert warping_error(flicker, moving) > 0.1
