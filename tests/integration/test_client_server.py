@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fakes.fake_engine import Behaviour
-from fakes.live_server import LiveServer, live_server
+from fakes.live_server import LiveServer
 from layert2v import stack
 from layert2v.spec import GenerateSpec
 from layert2v_client import (
@@ -25,18 +24,6 @@ from layert2v_client import (
     connect,
 )
 from layert2v_client.transfer import download
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with live_server(tmp_path_factory.mktemp("live") / "data") as server:
-        yield server
-
-
-@pytest.fixture
-def client(live: LiveServer) -> Iterator[Client]:
-    with connect(live.ready["address"]) as connected:
-        yield connected
 
 
 def spec(behaviour: Behaviour | None = None, **more: object) -> GenerateSpec:

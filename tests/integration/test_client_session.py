@@ -29,12 +29,6 @@ from layert2v_client.session import (
 )
 
 
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with live_server(tmp_path_factory.mktemp("live") / "data") as server:
-        yield server
-
-
 @pytest.fixture
 def recorded(live: LiveServer, tmp_path: Path) -> Iterator[RecordedSession]:
     with RecordedSession(settings(live, tmp_path)) as session:
