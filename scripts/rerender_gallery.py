@@ -1,5 +1,7 @@
-"""Draw the pictures of docs/rerender.md: one fox in four worlds, one forest with four animals, and
-one actor changed by strength. Every stack is a real one, made and changed by the engine.
+"""Draw the pictures of docs/rerender.md.
+
+They show one fox in four worlds, one forest with four animals, and one subject changed by strength.
+Every stack is a real one, made and changed by the engine.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ class Gallery:
         return made.state
 
     def picture(self, cell: Cell) -> Image.Image:
-        """A cell, over a checkerboard where it is not opaque."""
+        """Return a cell, over a checkerboard where it is not opaque."""
         stack: Stack = read_state(self.folder, cell.state)
         sequences = {each.name: each for each in (*stack.layers, *stack.flats)}
         pixels = composite_on_checker(load_frame(self.folder, sequences[cell.name], cell.frame))
@@ -72,7 +74,7 @@ class Gallery:
         return Image.fromarray(image).resize((width, LINES), Image.Resampling.BICUBIC)
 
     def sheet(self, path: Path, rows: list[list[Cell]], captions: list[str]) -> None:
-        """A sheet with a caption over each column."""
+        """Write a sheet with a caption over each column."""
         pictures = [[self.picture(cell) for cell in row] for row in rows]
         width, height = pictures[0][0].size
         wide = 2 * MARGIN + len(captions) * (width + GAP) - GAP
@@ -163,7 +165,7 @@ def _write_mask(folder: Path, stack: Stack) -> None:
 
 
 def _ends(stack: Stack) -> tuple[int, int]:
-    """The first frame and the middle one."""
+    """Return the first frame and the middle one."""
     return stack.start_frame, stack.start_frame + stack.frames // 2
 
 

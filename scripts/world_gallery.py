@@ -97,7 +97,7 @@ def composite_on_ground(pose: Tensor) -> Tensor:
 def center_on_cell(
     picture: Tensor, cycle: render.RenderedCycle, fill: float | None = None
 ) -> Tensor:
-    """The picture on a cell, with its origin in the middle near the lower edge."""
+    """Return the picture on a cell, with its origin in the middle near the lower edge."""
     cell = torch.ones(3, CELL[1], CELL[0]) * (GROUND if fill is None else fill)
     left, top = round(CELL[0] / 2 - cycle.column), round(CELL[1] * 0.86 - cycle.row)
     x0, y0 = max(0, left), max(0, top)
@@ -137,7 +137,7 @@ def scene_cell(clip: Clip, seed: int) -> Cell:
 
 
 def page(speeds: Sequence[float], size: tuple[int, int]) -> str:
-    """The page as Markdown."""
+    """Return the page as Markdown."""
     walkers = [i for i in range(len(SUBJECTS)) if i not in SPRITE_INDICES]
     animals = [
         f"| {SUBJECTS[i].name}{' (painted)' if is_painted(i) else ''} | {synonyms(SUBJECTS[i])} | "

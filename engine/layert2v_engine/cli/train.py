@@ -1,4 +1,4 @@
-"""`layert2v-engine train` and `export`."""
+"""The commands ``layert2v-engine train`` and ``export``."""
 
 from __future__ import annotations
 
@@ -69,7 +69,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def duration(text: str) -> float:
-    """Seconds of `90s`, `20m`, `1h` or a plain number of seconds."""
+    """Return the seconds of ``90s``, ``20m``, ``1h`` or a plain number of seconds.
+
+    Raises EngineError for anything else.
+    """
     number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
     try:
         seconds = float(number) * _UNITS[unit]
@@ -85,7 +88,7 @@ def duration(text: str) -> float:
 
 
 def _optional(configs: Path | None, stage: str) -> MultiStage:
-    """The configuration of a stage that not every model has; without it, one of no phases."""
+    """Return the configuration of a stage that not every model has, else one of no phases."""
     from layert2v_engine.training.config import load_config
     from layert2v_engine.training.joint_stage import MultiStage
 

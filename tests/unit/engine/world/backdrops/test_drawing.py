@@ -35,7 +35,7 @@ def test_feet_on_the_ground_stay_on_it(subject: int, action: str) -> None:
 
 
 def test_planes_of_one_depth_move_together() -> None:
-    """A point of the land and a figure standing on it are seen at the same place in every frame."""
+    """A point of the land and a subject on it are seen at the same place in every frame."""
     width, height = 64, 48
     for kind in ("still", "follow", "push"):
         view = camera.camera_path(kind, frames=9, speed=1.5, width=width, height=height)
