@@ -27,7 +27,7 @@ def client(live: LiveServer) -> Iterator[Client]:
 
 @pytest.fixture
 def fox(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a new stack, in a folder of its own."""
+    """Return the folder of a new stack, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     # The seed differs: with equal ones the server would hold what another test has made.
     job = client.submit(GenerateSpec(prompt="a fox", seed=uuid.uuid4().int % 2**31))

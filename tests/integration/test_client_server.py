@@ -27,7 +27,7 @@ from layert2v_client.transfer import download
 
 
 def spec(behaviour: Behaviour | None = None, **more: object) -> GenerateSpec:
-    """A request that the fake engine answers as told."""
+    """Return a request that the fake engine answers as told."""
     told = (behaviour or Behaviour()).to_prompt()
     return GenerateSpec(**{"prompt": "a fox", "negative_prompt": told, "seed": 7, **more})
 
@@ -57,7 +57,7 @@ def test_downloads_and_copies_have_the_same_bytes(client: Client, tmp_path: Path
 
 
 def _elsewhere(status: download.JobStatus) -> download.JobStatus:
-    """The status as a client on another machine would use it."""
+    """Return the status as a client on another machine would use it."""
     return replace(status, local_path="/another/machine")
 
 

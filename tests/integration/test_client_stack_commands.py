@@ -154,7 +154,7 @@ def test_a_job_for_a_stack(live: LiveServer, client: Client, fox: Path) -> None:
 
 
 def with_pictures(folder: Path) -> Path:
-    """The same stack, but of real pictures, which a server reads when they are brought."""
+    """Return the same stack of real pictures, which a server reads when they are brought."""
     made = stack.read(folder)
     spec = oiio.ImageSpec(made.width, made.height, 4, "half")
     spec.attribute("compression", "none")  # so that all have one size

@@ -23,7 +23,7 @@ from layert2v_engine.model.checkpoint import (
 )
 from layert2v_engine.model.components import load_autoencoder, load_matte_projection
 from layert2v_engine.model.matte_adapter import MatteProjection
-from layert2v_engine.training.init_from_checkpoint import START, network_settings, read_start
+from layert2v_engine.training.init_from_checkpoint import START, network_settings, read_init_config
 from layert2v_engine.training.joint_phase import JointConfig
 from layert2v_engine.training.joint_stage import JointStage, MultiStage, load_ema, text_tokens
 from layert2v_engine.training.network import foregrounds_of, new_transformer, role_names
@@ -124,7 +124,7 @@ def export(
         )
     final, out = out, out.with_name(f"{out.name}.part")
     shutil.rmtree(out, ignore_errors=True)  # what an interrupted export left
-    names, start = _write_components(run, out, config, phase), read_start(run)
+    names, start = _write_components(run, out, config, phase), read_init_config(run)
     statistics = load_file(run / "whitening.safetensors")
     codec = load_autoencoder(out / "autoencoder", CPU)
     temporal_factor, foregrounds = codec.temporal_factor, foregrounds_of(len(names))

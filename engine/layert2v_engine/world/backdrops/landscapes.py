@@ -34,7 +34,7 @@ def paint_forest(c: Canvas) -> None:
 
 
 def paint_snowy_forest(c: Canvas) -> None:
-    """Paint firs with white shelves over snow."""
+    """Paint snowy pines over snow."""
     c.paint(
         c.mask_below(0.36 - 0.06 * c.skyline(9, 3)),
         linear_color(120, 146, 160) * c.lit * 0.8 + c.haze * 0.15,

@@ -182,7 +182,7 @@ def test_layers_that_disagree_cost_as_much_as_they_are_told_to(run: Path) -> Non
 
 
 def joint_phase(run: Path, guidance: float = 0.0, agreement: float = 0.0) -> JointPhase:
-    """A phase of the tiny network; with guidance, of a copy that learns from it."""
+    """Return a phase of the tiny network; with guidance, of a copy that learns from it."""
     layout = StreamLayout.for_foregrounds(1)
     torch.manual_seed(0)
     latents = noise_latents(1, 4)

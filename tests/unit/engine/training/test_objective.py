@@ -91,7 +91,7 @@ def columns_of(layout: StreamLayout, **mattes: tuple[float, ...]) -> torch.Tenso
 def disagreement(
     layout: StreamLayout, coverage: torch.Tensor, wrong: dict[str, torch.Tensor], *frozen: str
 ) -> float:
-    """The loss where streams err by these numbers, one for each token, and deviations are one."""
+    """Return the loss of streams with these errors, one for each token, and deviations of one."""
     error = torch.zeros(1, len(layout), 3, 1, 1, coverage.shape[-1])
     for name, row in wrong.items():
         error[0, layout.index(name), :, 0, 0] = row
