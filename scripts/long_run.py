@@ -93,7 +93,7 @@ def export_progress(run: Path, out: Path) -> None:
 
 
 def portable_files(run: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of what is carried of a run."""
+    """Yield names and contents of the files of a run that are carried."""
     phases = sorted(run.glob("joint_*/state.json"), key=lambda path: path.stat().st_mtime)
     newest = phases[-1].parent if phases else None
     for path in _files(run):
@@ -114,7 +114,7 @@ def portable_files(run: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def write_pieces(files: Iterator[tuple[str, bytes]], out: Path, compression: str = "") -> None:
-    """One archive in numbered pieces that together replace those in ``out``."""
+    """Write one archive in numbered pieces that together replace those in ``out``."""
     archive_bytes = io.BytesIO()
     with tarfile.open(fileobj=archive_bytes, mode=f"w:{compression}") as archive:
         for name, content in files:

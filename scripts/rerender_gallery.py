@@ -57,7 +57,7 @@ class Gallery:
         self.stack = engine.generate(spec, folder, report=_quiet, cancelled=_never)
 
     def change(self, spec: RerenderSpec, **inputs: Path) -> int:
-        """Carry out a change of the first state; returns the number of the new one."""
+        """Re-render the first state; return the number of the new one."""
         made = self.engine.rerender(
             replace(spec, at=1), self.folder, inputs=inputs, report=_quiet, cancelled=_never
         )
@@ -155,7 +155,7 @@ def _strengths(gallery: Gallery, out: Path) -> None:
 
 
 def _write_mask(folder: Path, stack: Stack) -> None:
-    """White, but for the hind leg."""
+    """Write a mask that is white but for the hind leg."""
     mask = Image.new("L", (stack.width, stack.height), 255)
     sides = (stack.width, stack.height, stack.width, stack.height)
     box = [round(share * side) for share, side in zip(LEG, sides, strict=True)]

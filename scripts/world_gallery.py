@@ -75,7 +75,7 @@ def label_picture(caption: str, picture: Tensor) -> Image.Image:
 
 
 def subject_cell(subject: int, color: int = -1) -> Cell:
-    """Two poses of a subject on plain ground, and its silhouette."""
+    """Return two poses of a subject on plain ground, and its silhouette."""
     variant = render.SubjectVariant(
         subject=subject, color=color, action=ABILITIES[subject][0], sun_side=-1, low_sun=False
     )
@@ -107,7 +107,7 @@ def center_on_cell(
 
 
 def place_cells() -> Iterable[Cell]:
-    """Every place at every time it knows."""
+    """Yield every place at every time it has."""
     for p, place in enumerate(PLACES):
         for t, moment in enumerate(TIMES):
             plate = torch.zeros(3, CELL[1], CELL[0])
