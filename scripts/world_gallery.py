@@ -170,8 +170,8 @@ def rows(words: Sequence[Word]) -> str:
 
 PAGE = """# The procedural world
 
-Mini is trained on clips that `layert2v_engine.world` renders: complete layers, exact mattes, shadows
-from the light of the scene. This page and its images are written by
+Mini is trained on clips that `layert2v_engine.world` renders: complete layers, exact mattes,
+shadows from the light of the scene. This page and its images are written by
 `scripts/world_gallery.py`; no clip was selected. Why there is such a world: [decision
 0050](decisions/0050-procedural-world.md); how it grew:
 [0056](decisions/0056-three-unoccluded-subjects.md),
@@ -179,7 +179,8 @@ from the light of the scene. This page and its images are written by
 [0058](decisions/0058-two-planes-three-cameras.md).
 
 A model learns a `Selection` of it: which subjects, places, times, colors, how many subjects
-at once, headings, spots, distances and cameras. `V0` is what Mini v0 learned, `V1` is everything below.
+at once, headings, spots, distances and cameras. `V0` is what Mini v0 learned, `V1` is everything
+below.
 
 ## Scenes
 
