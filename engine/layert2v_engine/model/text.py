@@ -59,11 +59,14 @@ class _TransformersEncoder:
         return self
 
     @torch.no_grad()
-    def encode(self, prompts: Sequence[str]) -> TextStates:
-        """Return states [N, L, D], 0 at padding, and mask [N, L] of N prompts, in order."""
+    def encode(self, prompts: Sequence[str], *, padded: bool = True) -> TextStates:
+        """Return states [N, L, D], 0 at padding, and mask [N, L] of N prompts, in order.
+
+        L is ``max_tokens``, or if not ``padded`` that of the longest prompt.
+        """
         batch = self.tokenizer(
             list(prompts),
-            padding="max_length",
+            padding="max_length" if padded else "longest",
             truncation=True,
             max_length=self.max_tokens,
             return_tensors="pt",
@@ -79,7 +82,7 @@ class _TransformersEncoder:
 
     def sentence_embeddings(self, texts: Sequence[str]) -> Tensor:
         """Return one unit vector [N, D] per text: the mean over its tokens."""
-        states, mask = self.encode(texts)
+        states, mask = self.encode(texts, padded=False)
         mean = states.sum(1) / mask.sum(1, keepdim=True)
         return torch.nn.functional.normalize(mean, dim=-1)
 

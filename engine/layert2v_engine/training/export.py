@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file, save_file
 
 from layert2v.spec import CLEAN_CONDITIONING, ModelInfo
@@ -107,14 +107,14 @@ def export(
     phase: str,
     later: Sequence[MultiStage] = (),
     *,
-    title: str = TITLE,
+    title: str = "",
 ) -> None:
     """Write the checkpoint of a phase into ``out``, with the weights that were last saved.
 
     An older checkpoint there is replaced; anything else is left alone, and refused.
 
     later: the stages after the joint one, where the phase may be of one of these.
-    title: what artists see the model called.
+    title: what artists see the model called; empty: as the start, or the Mini.
     Raises BadConfig for a phase of no stage.
     """
     objective, trained = _find_phase((config, *later), phase)
@@ -128,9 +128,12 @@ def export(
     codec = load_autoencoder(out / "autoencoder", CPU)
     patch = network_settings(run, config.transformer).get("patch_size", (1, 2, 2))[-1]
     sizes = (*(config.offered or (0, 0)), codec.spatial_factor * patch)
+    foregrounds, start = foregrounds_of(len(names)), read_init_config(run)
     info = mini_info(
-        world, codec.temporal_factor, foregrounds_of(len(names)), title, trained.guidance, sizes
+        world, codec.temporal_factor, foregrounds, title or TITLE, trained.guidance, sizes
     )
+    if start is not None:
+        info = _info_from(start.info, info, title)
     write_index(_checkpoint_config(run, config, info, objective, trained), out)
     if final.exists():
         shutil.rmtree(final)
@@ -145,26 +148,47 @@ def _checkpoint_config(
     trained: JointConfig,
 ) -> CheckpointConfig:
     statistics, start = load_file(run / "whitening.safetensors"), read_init_config(run)
-    return CheckpointConfig(
+    normalization = {
+        role.value: LatentNormalization(
+            latents_mean=tuple(statistics["mean"][row].tolist()),
+            latents_std=tuple(statistics["std"][row].tolist()),
+        )
+        for row, role in enumerate(StreamRole)
+    }
+    sampled = start or CheckpointConfig(
         info=info,
-        latent_normalization={
-            role.value: LatentNormalization(
-                latents_mean=tuple(statistics["mean"][row].tolist()),
-                latents_std=tuple(statistics["std"][row].tolist()),
-            )
-            for row, role in enumerate(StreamRole)
-        },
-        text_encoder="minilm" if start is None else start.text_encoder,
-        text_tokens=text_tokens(run, config),
+        latent_normalization=normalization,
         solver=SOLVER,
         shift=SHIFT,
         guidance_interval=GUIDANCE_INTERVAL,
+    )
+    return replace(  # sampled as before; the rest is as it was trained
+        sampled,
+        info=info,
+        latent_normalization=normalization,
+        text_tokens=text_tokens(run, config),
         frames_per_stream=1 + (info.frames_range[1] - 1) // info.frames_step,
+        shadow_domain="linear",
         matte_color=MATTE_COLOR,
         frozen_attention="one_way" if objective.one_way else "full",
         routing=trained.routing,
         distilled_guidance=trained.guidance,
     )
+
+
+def _info_from(start: ModelInfo, trained: ModelInfo, title: str) -> ModelInfo:
+    """Return what a model offers that was trained on from another one.
+
+    One with a vocabulary now knows the words and sizes it was ``trained`` on. One without keeps its
+    own: a few clips of the world take no word and no size from it.
+    """
+    low, high = trained.guidance_range
+    if start.vocabulary:
+        info = replace(trained, default_steps=start.default_steps)
+    else:
+        info = replace(start, digest="", max_foregrounds=trained.max_foregrounds)
+    info = replace(info, title=title or start.title, default_guidance=start.default_guidance)
+    return replace(info, guidance_range=(low, high), default_guidance=low) if low == high else info
 
 
 def _find_phase(
@@ -184,7 +208,7 @@ def _find_phase(
 def _write_components(run: Path, out: Path, config: JointStage, phase: str) -> tuple[str, ...]:
     """Write the networks of a run as components of a checkpoint, in half precision.
 
-    Returns the names of the LayerAdaLN rows.
+    What diffusers keeps in float32 stays so. Returns the names of the LayerAdaLN rows.
     """
     weights = load_ema(run, phase)
     autoencoder = load_autoencoder(run / "autoencoder" / "model", CPU)
@@ -192,7 +216,10 @@ def _write_components(run: Path, out: Path, config: JointStage, phase: str) -> t
     settings = network_settings(run, config.transformer)
     model = new_transformer(settings, autoencoder.latent_channels, names)
     model.load_state_dict(weights)
-    save_transformer(model, out / "transformer", dtype=torch.float16)
+    for name, parameter in model.named_parameters():
+        if not set(model._keep_in_fp32_modules) & set(name.split(".")):
+            parameter.data = parameter.data.half()
+    save_transformer(model, out / "transformer")
     if isinstance(autoencoder, PatchAutoencoder):
         autoencoder.half().save_pretrained(out / "autoencoder")
     else:
