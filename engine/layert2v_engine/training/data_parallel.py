@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -115,7 +116,11 @@ def run_in_processes(work: Callable[[], int], count: int) -> int:
             helper.start()
         try:
             _join_group(store, 0, count)
-            return work()
+            result = work()
+            dist.barrier()  # lets the others end
+            for helper in helpers:
+                helper.join(timeout=10)
+            return result
         finally:
             for helper in helpers:
                 helper.terminate()
@@ -125,8 +130,11 @@ def run_in_processes(work: Callable[[], int], count: int) -> int:
 def _help(work: Callable[[], int], store: Path, number: int, count: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides when to stop
     _join_group(store, number, count)
-    work()
-    dist.barrier()  # ended by the first process
+    try:
+        work()
+    except EngineError:  # the first process says what happened
+        sys.exit(1)
+    dist.barrier()
 
 
 def _join_group(store: Path, number: int, count: int) -> None:
