@@ -9,15 +9,21 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
+from typing import cast
 
 import torch
 from diffusers import AutoencoderKLWan
 from safetensors.torch import load_file
 
 from layert2v_engine.errors import BadCheckpoint
-from layert2v_engine.model.autoencoder import PatchAutoencoder, VideoAutoencoder, WanAutoencoder
+from layert2v_engine.model.autoencoder import (
+    PatchAutoencoder,
+    PatchDecoder,
+    VideoAutoencoder,
+    WanAutoencoder,
+)
 from layert2v_engine.model.checkpoint import CheckpointConfig
-from layert2v_engine.model.matte_adapter import MatteProjection, merge_lora
+from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection, merge_lora
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
 
 DECODER_LORA = "decoder_lora.safetensors"
@@ -44,21 +50,31 @@ def load_autoencoder(folder: Path, device: torch.device) -> VideoAutoencoder:
 
 
 def load_matte_vae(autoencoder: VideoAutoencoder, folder: Path) -> VideoAutoencoder:
-    """Return the autoencoder with a mask-adapted decoder, if its LoRA is in the folder."""
-    lora = folder / DECODER_LORA
-    if not lora.is_file() or not isinstance(autoencoder, PatchAutoencoder):
+    """Return the autoencoder with a mask-adapted decoder, if its LoRA is in the folder.
+
+    Its keys name convolutions of a small model's decoder, or of Wan's whole autoencoder.
+    """
+    path = folder / DECODER_LORA
+    if not path.is_file():
         return autoencoder
-    matte_vae = copy.copy(autoencoder)
-    matte_vae._modules = dict(autoencoder._modules)
-    matte_vae.decoder = merge_lora(autoencoder.decoder, load_file(lora))
-    return matte_vae
+    lora = load_file(path)
+    if isinstance(autoencoder, WanAutoencoder):
+        return WanAutoencoder(cast(AutoencoderKLWan, merge_lora(autoencoder.vae, lora)))
+    if isinstance(autoencoder, PatchAutoencoder):
+        matte_vae = copy.copy(autoencoder)
+        matte_vae._modules = dict(autoencoder._modules)
+        matte_vae.decoder = cast(PatchDecoder, merge_lora(autoencoder.decoder, lora))
+        return matte_vae
+    raise ValueError(f"no LoRA is known for a {type(autoencoder).__name__}")
 
 
 def load_matte_projection(folder: Path, device: torch.device) -> torch.nn.Module:
-    """Load the ``MatteProjection`` in a folder; an identity where a model has none."""
+    """Load the projection of mattes in a folder; an identity where a model has none."""
     if not (folder / "config.json").is_file():
         return torch.nn.Identity()
-    projection = MatteProjection.from_pretrained(
+    kind = json.loads((folder / "config.json").read_text()).get("_class_name")
+    model = WanMatteProjection if kind == WanMatteProjection.__name__ else MatteProjection
+    projection: torch.nn.Module = model.from_pretrained(
         folder, use_safetensors=True, local_files_only=True
     )
     return projection.float().to(device).eval().requires_grad_(False)

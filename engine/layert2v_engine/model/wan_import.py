@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers import AutoencoderKLWan
 from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 from safetensors import SafetensorError
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.layout import StreamRole
+from layert2v_engine.model.matte_adapter import WanMatteProjection
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 
 # The rows of the authors' LayerAdaLN, in the order they serialise their four streams.
@@ -28,6 +30,16 @@ ROLES = (StreamRole.composite, StreamRole.background, StreamRole.foreground, Str
 # Head dimensions (stream, time, height, width) of their 4D positions where the file names none.
 ROPE_4D = (8, 42, 40, 38)
 PEFT_PREFIX = "base_model.model."
+
+_PROJECTION_NAMES = (
+    (r"^in_conv\.", "stem."),
+    (r"^out_conv\.", "head."),
+    (r"^blocks\.", "body."),
+    (r"\.residual\.0\.", ".norm1."),
+    (r"\.residual\.2\.", ".conv1."),
+    (r"\.residual\.3\.", ".norm2."),
+    (r"\.residual\.6\.", ".conv2."),
+)
 
 _NAMES = (
     (r"^layer_adaln\.layer_modulation$", "layer_modulation"),
@@ -149,21 +161,48 @@ def convert_autoencoder(state: Mapping[str, Tensor], config: Mapping[str, Any]) 
     return autoencoder.eval()
 
 
-def merge_matte_lora(
-    state: Mapping[str, Tensor], lora: Mapping[str, Tensor], scale: float
-) -> dict[str, Tensor]:
-    """Return autoencoder weights whose decoder makes mattes: the authors' LoRA merged in.
+def convert_matte_lora(lora: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
+    """Return the authors' update of the decoder for mattes as ``lora_state`` has updates.
 
-    A causal convolution to few channels and a 1x1x1 one back are one convolution, W + scale * U D.
-    Both mappings use the authors' names, those of ``lora`` with ``model.`` in front.
+    A causal convolution to few channels and a 1x1x1 one back. lora: under the authors' names, with
+    ``model.`` in front. The result names convolutions of ``AutoencoderKLWan``.
     """
-    merged = dict(state)
+    state: dict[str, Tensor] = {}
     for key, down in lora.items():
-        if key.endswith(".lora_down.weight"):
-            name = key.removeprefix("model.").replace("lora_down.", "")
-            up = lora[key.replace("lora_down", "lora_up")].flatten(1)  # [out, r, 1, 1, 1]
-            merged[name] = merged[name] + scale * (up @ down.flatten(1)).view_as(merged[name])
-    return merged
+        if not key.endswith(".lora_down.weight"):
+            continue
+        theirs = key.removeprefix("model.").replace("lora_down.", "")
+        (ours,) = convert_wan_vae_to_diffusers({theirs: down})
+        name = ours.removesuffix(".weight")
+        state[f"{name}.down.weight"] = down.contiguous()
+        state[f"{name}.up.weight"] = lora[key.replace("lora_down", "lora_up")].contiguous()
+        state[f"{name}.scale"] = torch.tensor([scale])
+    return state
+
+
+def convert_matte_projection(
+    state: Mapping[str, Tensor], config: Mapping[str, Any]
+) -> WanMatteProjection:
+    """Return the authors' projection of mattes. Raises BadCheckpoint.
+
+    config: ``proj_hidden``, ``proj_res_blocks`` and ``proj_use_attention`` as they save them.
+    """
+    projection = WanMatteProjection(
+        latent_channels=state["in_conv.weight"].shape[1],
+        width=config["proj_hidden"],
+        blocks=config["proj_res_blocks"],
+        attention=config.get("proj_use_attention", True),
+    )
+    ours: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        for pattern, replacement in _PROJECTION_NAMES:
+            name = re.sub(pattern, replacement, name)
+        ours[name] = tensor
+    try:
+        projection.load_state_dict(ours)
+    except RuntimeError as error:
+        raise BadCheckpoint(f"The weights of the mask projection do not fit: {error}") from error
+    return projection.eval()
 
 
 def _adapter_scale(config: Mapping[str, Any]) -> float:
