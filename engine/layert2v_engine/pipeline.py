@@ -88,12 +88,14 @@ class SamplingRequest:
     noise_names: tuple[str, ...] = ()
 
     @classmethod
-    def from_spec(cls, spec: GenerateSpec, plan: PromptPlan) -> SamplingRequest:
+    def from_spec(
+        cls, spec: GenerateSpec, plan: PromptPlan, layout: StreamLayout
+    ) -> SamplingRequest:
         """Return the run of a resolved request. Raises ValueError for one without a seed."""
         if spec.seed is None:
             raise ValueError("the request has no seed; resolve it first")
         return cls(
-            layout=StreamLayout.for_foregrounds(len(plan.foregrounds)),
+            layout=layout,
             plan=plan,
             frames=spec.frames,
             height=spec.height,
@@ -132,6 +134,10 @@ class LayeredPipeline:
         """Limits, defaults and abilities."""
         return self.config.info
 
+    def layout(self, foregrounds: int) -> StreamLayout:
+        """Return the streams of a scene with so many foregrounds, as this model knows them."""
+        return StreamLayout.for_foregrounds(foregrounds, shadows=self.info.makes_shadows)
+
     def plan(self, spec: GenerateSpec) -> PromptPlan:
         """Return the prompt of each layer for a request that passed validation."""
         return self._planner.plan(spec)
@@ -147,7 +153,8 @@ class LayeredPipeline:
 
         The same for the same seed.
         """
-        return self.sample_request(SamplingRequest.from_spec(spec, plan), on_step)
+        layout = self.layout(len(plan.foregrounds))
+        return self.sample_request(SamplingRequest.from_spec(spec, plan, layout), on_step)
 
     def sample_request(
         self, request: SamplingRequest, on_step: Callable[[Step], None] = ignore_step
@@ -221,7 +228,7 @@ class LayeredPipeline:
 
     def decode(self, latents: Tensor, foregrounds: int) -> Iterator[LayerFrames]:
         """Decode normalized latents [1, S, C, F, h, w] to layers, one frame group at a time."""
-        layout = StreamLayout.for_foregrounds(foregrounds)
+        layout = self.layout(foregrounds)
         decoder = self._make_decoder(layout, latents)
         return decode_layers(latents, layout, decoder, matte_color=self.config.matte_color)
 
@@ -240,7 +247,7 @@ class LayeredPipeline:
 
         Decodes nothing else of the latents [1, S, C, F, h, w].
         """
-        layout = StreamLayout.for_foregrounds(0)  # the composite comes first in every layout
+        layout = self.layout(0)  # the composite comes first in every layout
         stream = layout.index("composite")
         decoder = self._make_decoder(layout, latents)
         return next(decoder.decode_color(latents[:, stream], stream))[0, :, 0]

@@ -20,6 +20,7 @@ MAX_SEED = 2**63 - 1  # fits a signed 64-bit column and a protobuf int64
 MAX_FRAME = 999_999
 MAX_FPS = 240.0
 CLEAN_CONDITIONING = "clean_conditioning"  # ability: trained with some streams clean at time 0
+NO_SHADOWS = "no_shadows"  # a limit told as an ability: cast shadows are no layers of their own
 
 # What artists call the spaces: a request may use these names, what is recorded uses the ids.
 _COLORSPACE_TITLES = MappingProxyType(
@@ -90,6 +91,11 @@ class ModelInfo:
     abilities: tuple[str, ...] = ("generate",)
     vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     colorspaces: tuple[str, ...] = ("lin_rec709_scene",)
+
+    @property
+    def makes_shadows(self) -> bool:
+        """Whether a foreground comes with a layer of the shadow it casts."""
+        return NO_SHADOWS not in self.abilities
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,11 @@ class Rerender:
         self._editor = editor
         self._pipeline = pipeline
         self._progress = progress
-        self._mapping = StreamMapping.for_model(plan.layers, pipeline.info.max_foregrounds)
+        self._mapping = StreamMapping.for_model(
+            plan.layers,
+            pipeline.info.max_foregrounds,
+            makes_shadows=pipeline.info.makes_shadows,
+        )
         self._init_latents = InitLatents(plan, self._mapping, editor, pipeline)
 
     def run(self) -> Stack:

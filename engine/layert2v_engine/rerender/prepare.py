@@ -6,7 +6,7 @@ Opens what comes with the request. Layers that are kept are not read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from layert2v.rerender import (
@@ -71,6 +71,8 @@ def prepare_rerender(
     _check_files(editor.folder, source_files(base, affected))
     if spec.donor is not None and donor is not None:
         _check_files(donor[0], donor_files(spec.donor, donor[1]))
+    if model is not None and not model.makes_shadows:
+        affected = _without_new_shadows(affected, base)
     layers = plan_layers(spec, base, affected, donor[1] if donor else None)
     return RerenderPlan(
         spec=resolve_rerender(spec, base, affected, model, seed),
@@ -85,6 +87,15 @@ def prepare_rerender(
         masks={name: MaskSource(inputs[key], base, name) for name, key in spec.masks.items()},
         donor=donor,
     )
+
+
+def _without_new_shadows(affected: AffectedLayers, base: Stack) -> AffectedLayers:
+    """Return what is affected where a new foreground comes without a shadow."""
+    there = {layer.name for layer in base.layers}
+    dependent = tuple(name for name in affected.dependent if name in there)
+    dropped = {*affected.dependent} - {*dependent}
+    generated = tuple(name for name in affected.generated if name not in dropped)
+    return replace(affected, generated=generated, dependent=dependent)
 
 
 def _check_files(folder: Path, files: Iterable[FileRecord]) -> None:

@@ -281,6 +281,11 @@ def _check_ability(
             "change them one after another."
         )
         yield FieldViolation("layers", message)
+    there = {layer.name for layer in stack.layers if layer.role is Role.shadow}
+    shadows = [name for name in affected.generated if name in there]
+    if shadows and not model.makes_shadows:
+        message = f"{model.title} makes no shadows; freeze {shadows[0]}, or remove it first."
+        yield FieldViolation("frozen", message)
 
 
 def _offers_size(model: ModelInfo, stack: Stack) -> bool:
