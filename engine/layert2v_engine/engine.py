@@ -239,9 +239,7 @@ def _make_provenance(info: ModelInfo, spec: GenerateSpec, plan: PromptPlan) -> P
     )
 
 
-def _declare_layers(
-    writer: StackWriter, plan: PromptPlan, layout: StreamLayout, seed: int
-) -> None:
+def _declare_layers(writer: StackWriter, plan: PromptPlan, layout: StreamLayout, seed: int) -> None:
     writer.add_layer("bg", Role.background, prompt=plan.background, seed=seed)
     for number, prompt in enumerate(plan.foregrounds, 1):
         name, shadow = f"fg_{number:02d}", f"shadow_{number:02d}"
@@ -272,9 +270,7 @@ def _write_frame(writer: StackWriter, group: LayerFrames, t: int, index: int) ->
         )
 
 
-def _save_latents(
-    writer: StackWriter, layout: StreamLayout, latents: Tensor, digest: str
-) -> None:
+def _save_latents(writer: StackWriter, layout: StreamLayout, latents: Tensor, digest: str) -> None:
     """Save what a re-render starts from."""
     layers: dict[str, dict[str, Tensor]] = {}
     for index, stream in enumerate(layout.streams):
