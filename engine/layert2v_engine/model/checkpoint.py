@@ -13,6 +13,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -36,7 +38,8 @@ from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 
 INDEX = "model_index.json"
 FORMAT = 1
-MAX_SHARD = "14MB"  # repositories and mail take files below 15 MB
+SMALL_MODEL = 500_000_000  # bytes; up to here weights are cut so that repositories take them
+SMALL_SHARD, LARGE_SHARD = "14MB", "5GB"  # many hosts refuse files of 15 MB and more
 
 _CHOICES = {
     "prediction": ("v", "x"),
@@ -125,7 +128,8 @@ def write_index(config: CheckpointConfig, folder: Path) -> CheckpointConfig:
     for path in folder.glob("*/config.json"):
         own = json.loads(path.read_text())
         if own.pop("_name_or_path", None) is not None:  # diffusers notes a path of this machine
-            path.write_text(json.dumps(own, indent=2) + "\n")
+            with atomic_write(path) as temporary:  # it may be a link to that of another model
+                temporary.write_text(json.dumps(own, indent=2) + "\n")
     config = replace(config, info=replace(config.info, digest=digest(folder)))
     index: dict[str, Any] = {
         "_class_name": "LayerT2VPipeline",
@@ -188,12 +192,42 @@ def digest(folder: Path) -> str:
     return whole.hexdigest()
 
 
+def link_folder(source: Path, target: Path) -> None:
+    """Copy a folder of components; files are hard links where the disk allows it.
+
+    A text encoder may take 22 GB. Whoever changes such a file must replace it.
+    """
+    shutil.copytree(source, target, copy_function=_link)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        shutil.copy2(source, target)
+
+
 def save_transformer(
     model: LayeredWanTransformer3DModel, folder: Path, *, dtype: torch.dtype | None = None
 ) -> None:
-    """Write config and weights in small pieces, as ``dtype`` if given; the model stays as it is."""
-    saved = model if dtype is None else copy.deepcopy(model).to(dtype)
-    saved.save_pretrained(folder, max_shard_size=MAX_SHARD)
+    """Write config and weights in pieces, as ``dtype`` if given; the model stays as it is.
+
+    What diffusers keeps in float32, such as modulations, is written so.
+    """
+    saved = model if dtype is None else _cast(copy.deepcopy(model), dtype)
+    size = sum(each.nbytes for each in saved.parameters())
+    saved.save_pretrained(
+        folder, max_shard_size=SMALL_SHARD if size <= SMALL_MODEL else LARGE_SHARD
+    )
+
+
+def _cast(model: LayeredWanTransformer3DModel, dtype: torch.dtype) -> LayeredWanTransformer3DModel:
+    """Cast what diffusers does not keep in float32, in place."""
+    kept = set(model._keep_in_fp32_modules or ())
+    for name, parameter in model.named_parameters():
+        if not kept & set(name.split(".")):
+            parameter.data = parameter.data.to(dtype)
+    return model
 
 
 def load_transformer(

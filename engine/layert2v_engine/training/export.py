@@ -18,6 +18,7 @@ from layert2v_engine.model.checkpoint import (
     INDEX,
     CheckpointConfig,
     LatentNormalization,
+    link_folder,
     save_transformer,
     write_index,
 )
@@ -188,10 +189,10 @@ def _write_components(run: Path, out: Path, config: JointStage, phase: str) -> t
     if isinstance(autoencoder, PatchAutoencoder):
         autoencoder.half().save_pretrained(out / "autoencoder")
     else:
-        shutil.copytree(run / "autoencoder" / "model", out / "autoencoder")
+        link_folder(run / "autoencoder" / "model", out / "autoencoder")
     for part in ("text_encoder", "tokenizer"):  # of a start that brings its own
         if (run / START / part).exists():
-            shutil.copytree(run / START / part, out / part)
+            link_folder(run / START / part, out / part)
     projection = load_matte_projection(run / "matte" / "projection", CPU)
     if isinstance(projection, MatteProjection):
         projection.half().save_pretrained(out / "matte")
