@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -34,8 +34,9 @@ from layert2v_engine.model.components import (
     load_matte_projection,
     load_matte_vae,
     load_text_encoder,
+    working_dtype,
 )
-from layert2v_engine.model.text import TextEncoder
+from layert2v_engine.model.text import TEXT_BLOCK, TextEncoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.prompting.planner import PromptPlan, PromptPlanner
 from layert2v_engine.sampling.denoise import InitLatents, Step, denoise, ignore_step, stream_noise
@@ -140,11 +141,17 @@ class LayeredPipeline:
 
     def plan(self, spec: GenerateSpec) -> PromptPlan:
         """Return the prompt of each layer for a request that passed validation."""
-        return self._planner.plan(spec)
+        return self._with_warnings(self._planner.plan(spec))
 
     def plan_layers(self, foregrounds: Sequence[str], background: str, negative: str) -> PromptPlan:
         """Return the same for layers that each have their own text, or none."""
-        return self._planner.plan_layers(foregrounds, background, negative)
+        return self._with_warnings(self._planner.plan_layers(foregrounds, background, negative))
+
+    def _with_warnings(self, plan: PromptPlan) -> PromptPlan:
+        if not self.config.untrained:
+            return plan
+        warning = f"{self.info.title} is untrained: its layers do not differ as they should."
+        return replace(plan, warnings=(*plan.warnings, warning))
 
     def sample(
         self, spec: GenerateSpec, plan: PromptPlan, on_step: Callable[[Step], None] = ignore_step
@@ -177,11 +184,13 @@ class LayeredPipeline:
             config.solver,
             request.steps,
             shift=config.shift,
+            levels=config.noise_levels,
             integer_timesteps=config.timesteps == "whole",
             strength=request.strength,
             noise_source=lambda step: stream_noise(names, shape, request.seed, draw=step + 1),
         )
-        prompts = self._encode_prompts([plan.global_prompt, *plan.foregrounds, plan.background])
+        texts = [plan.global_prompt, *plan.foregrounds, plan.background][: len(layout.prompts)]
+        prompts = self._encode_prompts(texts)
         negative = self._encode_prompts([plan.negative] * len(layout.prompts))
         # What the networks' own autocast makes of their weights is kept for as long as this lasts.
         with torch.autocast(self.device.type, enabled=False):
@@ -283,7 +292,11 @@ class LayeredPipeline:
         states, mask = (
             torch.cat(each)[None].to(self.device) for each in zip(*encoded, strict=True)
         )
-        return Conditioning(states, mask)
+        if self.config.text_padding == "attended":
+            return Conditioning(states, None)
+        used = int(mask.any(1).any(0).nonzero().max()) + 1 if mask.any() else 1
+        length = -(-used // TEXT_BLOCK) * TEXT_BLOCK  # few lengths, so that little is compiled
+        return Conditioning(states[:, :, :length], mask[:, :, :length])
 
 
 def find_model(model: str | Path) -> Path:
@@ -325,14 +338,14 @@ def find_models(folder: Path | None) -> Mapping[str, Path]:
 def _load_components(folder: Path, config: CheckpointConfig, device: torch.device) -> Components:
     diffusers_logging.disable_progress_bar()  # the caller shows progress
     transformers_logging.disable_progress_bar()
-    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    dtype = working_dtype(folder / "transformer", device)
     transformer = load_transformer(folder / "transformer", dtype=dtype).to(device)
     with raise_bad_checkpoint(f"The autoencoder of {folder}"):
         vae = load_autoencoder(folder / "autoencoder", device)
         matte_vae = load_matte_vae(vae, folder / MATTE)
         matte_projection = load_matte_projection(folder / MATTE, device)
     with raise_bad_checkpoint(f"The text encoder of {folder}"):
-        text_encoder = load_text_encoder(folder, config, device, dtype)
+        text_encoder = load_text_encoder(folder, config, device)
     return Components(
         transformer=transformer,
         vae=vae,

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import copy
 import json
+import math
+from collections import Counter
 from pathlib import Path
 from typing import cast
 
 import torch
 from diffusers import AutoencoderKLWan
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from layert2v_engine.errors import BadCheckpoint
@@ -22,7 +25,7 @@ from layert2v_engine.model.autoencoder import (
     VideoAutoencoder,
     WanAutoencoder,
 )
-from layert2v_engine.model.checkpoint import CheckpointConfig
+from layert2v_engine.model.checkpoint import CheckpointConfig, raise_bad_checkpoint
 from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection, merge_lora
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
 
@@ -80,11 +83,29 @@ def load_matte_projection(folder: Path, device: torch.device) -> torch.nn.Module
     return projection.float().to(device).eval().requires_grad_(False)
 
 
-def load_text_encoder(
-    folder: Path, config: CheckpointConfig, device: torch.device, dtype: torch.dtype
-) -> TextEncoder:
+def load_text_encoder(folder: Path, config: CheckpointConfig, device: torch.device) -> TextEncoder:
     """Load the text encoder a checkpoint declares: from its folder, or an installed one."""
     if config.text_encoder == "umt5":
+        dtype = working_dtype(folder / "text_encoder", device)
         umt5 = UMT5TextEncoder(folder, max_tokens=config.text_tokens, dtype=dtype)
         return umt5.to(device)
     return MiniLMTextEncoder(max_tokens=config.text_tokens).to(device)
+
+
+def working_dtype(folder: Path, device: torch.device) -> torch.dtype:
+    """Return the type that the weights in a folder are held in.
+
+    That is bfloat16 on a GPU. A CPU takes them as most of them are stored, since 11 GB of UMT5 in
+    bfloat16 may fit where 22 GB do not; float16, which few processors multiply, becomes float32.
+    Raises BadCheckpoint.
+    """
+    if device.type != "cpu":
+        return torch.bfloat16
+    sizes: Counter[str] = Counter()
+    for path in folder.glob("*.safetensors"):
+        with raise_bad_checkpoint(str(path)), safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 - it is no dictionary
+                tensor = file.get_slice(name)
+                sizes[tensor.get_dtype()] += math.prod(tensor.get_shape())
+    most = max(sizes, key=sizes.__getitem__, default="")
+    return torch.bfloat16 if most == "BF16" else torch.float32

@@ -15,6 +15,7 @@ from layert2v_engine.errors import BadConfig, EngineError
 from layert2v_engine.layout import StreamRole
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.checkpoint import (
+    COLORSPACES,
     INDEX,
     CheckpointConfig,
     LatentNormalization,
@@ -40,7 +41,6 @@ from layert2v_engine.training.stages import WorldConfig
 from layert2v_engine.world.text.vocabulary import ABILITIES, ACTIONS, Selection
 
 TITLE = "LayerT2V Mini (illustrated)"
-COLORSPACES = ("lin_rec709_scene", "lin_ap1_scene", "lin_ap0_scene", "lin_rec2020_scene")
 
 
 def mini_info(
