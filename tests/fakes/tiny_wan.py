@@ -69,3 +69,19 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, unk_token=UNKNOWN
     )
+
+
+def write_wan_text_encoder(folder: Path, *, width: int) -> None:
+    """Write a text encoder and a tokenizer as Wan's own code keeps them, of two small blocks."""
+    torch.manual_seed(1)
+    state = {"token_embedding.weight": torch.randn(32, width), "norm.weight": torch.ones(width)}
+    for block in range(2):
+        name = f"blocks.{block}"
+        state |= {f"{name}.attn.{part}.weight": torch.randn(16, width) for part in "qkv"}
+        state[f"{name}.attn.o.weight"] = torch.randn(width, 16)
+        state |= {f"{name}.norm{k}.weight": torch.ones(width) for k in (1, 2)}
+        state |= {f"{name}.ffn.{part}.weight": torch.randn(24, width) for part in ("gate.0", "fc1")}
+        state[f"{name}.ffn.fc2.weight"] = torch.randn(width, 24)
+        state[f"{name}.pos_embedding.embedding.weight"] = torch.randn(32, 2)
+    torch.save(state, folder / "models_t5_umt5-xxl-enc-bf16.pth")
+    _tokenizer().save_pretrained(folder / "google" / "umt5-xxl")
