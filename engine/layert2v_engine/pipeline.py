@@ -143,9 +143,21 @@ class LayeredPipeline:
         """Return the prompt of each layer for a request that passed validation."""
         return self._with_warnings(self._planner.plan(spec))
 
-    def plan_layers(self, foregrounds: Sequence[str], background: str, negative: str) -> PromptPlan:
-        """Return the same for layers that each have their own text, or none."""
-        return self._with_warnings(self._planner.plan_layers(foregrounds, background, negative))
+    def plan_layers(
+        self,
+        foregrounds: Sequence[str],
+        background: str,
+        negative: str,
+        *,
+        sentence: str = "",
+    ) -> PromptPlan:
+        """Return the same for layers that each have their own text, or none.
+
+        sentence: the artist's own of the whole, if it still holds.
+        """
+        return self._with_warnings(
+            self._planner.plan_layers(foregrounds, background, negative, sentence=sentence)
+        )
 
     def _with_warnings(self, plan: PromptPlan) -> PromptPlan:
         if not self.config.untrained:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from diffusers import WanPipeline
 from torch import Tensor
 
 from fakes.tiny_wan import SHIFT, write_stock_folder
+from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v_engine.cli.main import main
 from layert2v_engine.engine import Engine
@@ -111,14 +114,59 @@ def test_it_generates_layers_and_says_that_it_is_untrained(
     models: Path, tmp_path: Path, model: str, layers: int
 ) -> None:
     spec = GenerateSpec(
-        prompt=PROMPT, foreground_prompts=("a fox", "a bear"), background_prompt="the snow"
+        prompt=PROMPT,
+        foreground_prompts=("a fox", "a bear"),
+        background_prompt="the snow",
+        model=model,
+        width=64,
+        height=64,
+        frames=5,
+        seed=1,
+        steps=2,
     )
-    spec = GenerateSpec(**vars(spec) | {"model": model, "width": 64, "height": 64, "frames": 5})
-    spec = GenerateSpec(**vars(spec) | {"seed": 1, "steps": 2})
     stack = Engine(models).generate(spec, tmp_path, report=lambda _: None, cancelled=lambda: False)
     assert len(stack.layers) == layers
     assert f"{model} is untrained" in stack.warnings[0]
     assert not inspect(tmp_path, stack).problems
+
+
+@pytest.mark.parametrize(
+    ("prompts", "heard"),
+    [
+        ({}, "a bear running through the snow"),
+        ({"bg": "a beach"}, "a bear running through a beach"),
+    ],
+)
+def test_a_layer_that_is_generated_again_hears_the_artists_sentence(
+    models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prompts: dict[str, str],
+    heard: str,
+) -> None:
+    """And the background hears of no subject."""
+    seen: list[PromptPlan] = []
+    sample = LayeredPipeline.sample_request
+
+    def record(pipeline: LayeredPipeline, request: SamplingRequest, on_step: Any) -> Tensor:
+        seen.append(request.plan)
+        return sample(pipeline, request, on_step)
+
+    monkeypatch.setattr(LayeredPipeline, "sample_request", record)
+    spec = GenerateSpec(
+        prompt="a bear running through the snow", model="bare", width=64, height=64, frames=1
+    )
+    quiet: dict[str, Any] = {"report": lambda _: None, "cancelled": lambda: False}
+    engine = Engine(models)
+    engine.generate(replace(spec, steps=1, seed=1), tmp_path, **quiet)
+    assert seen[0].global_prompt == spec.prompt
+    assert (seen[0].foregrounds, seen[0].background) == (("a bear running",), "the snow")
+    again = RerenderSpec(action="regenerate", layers=("bg",), prompts=prompts, steps=1)
+    engine.rerender(again, tmp_path, inputs={}, **quiet)
+    figure = RerenderSpec(action="regenerate", layers=("fg_01",), steps=1)
+    engine.rerender(figure, tmp_path, inputs={}, **quiet)
+    assert [plan.global_prompt for plan in seen[1:]] == [heard] * 2
+    assert seen[2].background == prompts.get("bg", "the snow")
 
 
 def test_a_stock_folder_is_told_apart_from_a_damaged_one(stock: Path) -> None:
