@@ -53,8 +53,8 @@ SHARED_FILES = ("world", "autoencoder", "clips.safetensors", "held_out.safetenso
 ENCODED_FILES = ("whitening.safetensors", "latents.safetensors")
 COLUMNS = {
     "loss": ("held-out velocity error", 3),
-    "loss_given_background": ("the same, around a given background", 3),
-    "loss_given_actor": ("the same, around a given subject", 3),
+    "loss_given_background": ("the same, background frozen", 3),
+    "loss_given_actor": ("the same, foreground frozen", 3),
     "recomposition_psnr_db": ("recomposition, dB", 1),
     "subject_of_fg": ("subject in `fg`", 2),
     "subject_by_silhouette": ("subject by silhouette", 2),
@@ -119,7 +119,7 @@ def variants(head_dim: int) -> tuple[Variant, ...]:
             title="one noise level for all layers",
             objective={"clean_share": 0.0},
         ),
-        Variant(name=PLAIN, title="colour decoder for mattes", plain_mattes=True),
+        Variant(name=PLAIN, title="color decoder for mattes", plain_mattes=True),
     )
 
 

@@ -168,45 +168,46 @@ def rows(words: Sequence[Word]) -> str:
     return "\n".join(f"| {with_article(w.name)} | {synonyms(w)} |" for w in words)
 
 
-PAGE = """# The picture world
+PAGE = """# The procedural world
 
-Mini learns from clips that `layert2v_engine.world` draws: true layers, exact mattes, shadows
-from the light of the scene. This page and its pictures are written by
-`scripts/world_gallery.py`; no clip was picked. Why there is such a world at all: [decision
-0050](decisions/0050-procedural-world.md); why it became this one:
+Mini is trained on clips that `layert2v_engine.world` renders: complete layers, exact mattes,
+shadows from the light of the scene. This page and its images are written by
+`scripts/world_gallery.py`; no clip was selected. Why there is such a world: [decision
+0050](decisions/0050-procedural-world.md); how it grew:
 [0056](decisions/0056-three-unoccluded-subjects.md),
 [0057](decisions/0057-sprites-in-the-repository.md),
 [0058](decisions/0058-two-planes-three-cameras.md).
 
-A model learns a `Selection` of it: which subjects, places, times, colours, how many figures,
-headings, spots, distances and cameras. `V0` is what Mini v0 learned, `V1` is everything below.
+A model learns a `Selection` of it: which subjects, places, times, colors, how many subjects
+at once, headings, spots, distances and cameras. `V0` is what Mini v0 learned, `V1` is everything
+below.
 
 ## Scenes
 
-Composite at three times, background, then colour and shadow of every foreground, bottom to top.
+Composite at three times, background, then color and shadow of every foreground, bottom to top.
 Foregrounds are stored unoccluded. Cameras: {cameras}. The caption is the sentence for the whole
-and, after the bars, one for each foreground.
+and, after each `|`, the one of a foreground.
 
 ![Scenes](images/world_scenes.jpg)
 
-One thread composites {speeds} clips a second with 1 / 2 / 3 figures (9 frames, {width} x
+One thread composites {speeds} clips a second with 1 / 2 / 3 subjects (9 frames, {width} x
 {height}).
 
-## {walkers} bodies
+## {walkers} modelled subjects
 
 Ray-marched from capsules and boxes, in twelve poses a cycle. All but the car have a gait, and feet
-that carry stay where they are on the ground. Two poses and the silhouette.
+on the ground do not slide. Two poses and the silhouette.
 
-![Animals](images/world_animals.jpg)
+![Modelled subjects](images/world_animals.jpg)
 
-| subject | also called | does |
+| subject | also called | actions |
 |---|---|---|
 {animals}
 
 ## {sprite_count} sprites
 
-Pictures of Fluent Emoji (MIT, see THIRD_PARTY.md) that move as a whole. Those with * come in
-the colours {colours}.
+Images of Fluent Emoji (MIT, see THIRD_PARTY.md) that move as a whole. Those with * come in
+the colors {colours}.
 
 ![Sprites](images/world_sprites.jpg)
 
@@ -216,7 +217,7 @@ the colours {colours}.
 
 ## {place_count} places, {time_count} times and weathers
 
-Two planes, the distance and the land; rain and snow fall behind the figures. There is no
+Two planes, the distance and the land; rain and snow fall behind the subjects. There is no
 weather on the moon.
 
 ![Places](images/world_places.jpg)

@@ -89,7 +89,7 @@ TABLE = (
 
 def markdown_table(groups: Mapping[str, Mapping[str, float]]) -> str:
     """Return the metrics as a Markdown table, with the targets and whether they are met."""
-    lines = ["| measure | value | target | met |", "| --- | --- | --- | --- |"]
+    lines = ["| metric | value | target | met |", "| --- | --- | --- | --- |"]
     for row in TABLE:
         metric = groups.get(row.group, {}).get(row.metric)
         if metric is None:

@@ -139,9 +139,14 @@ def _recolor(rgb: Tensor, color: int) -> Tensor:
     main = (float(counts.argmax()) + 0.5) / 24
     away = ((hue - main + 0.5) % 1 - 0.5).abs()
     share = ((0.13 - away) * 30).clamp(0, 1) * ((saturation - 0.25) * 6).clamp(0, 1)
-    target, kept, brighter = _PAINTS[color]
+    target, saturation_factor, value_factor = _PAINTS[color]
     turned = torch.stack(
-        [torch.full_like(hue, target), saturation * kept, (value * brighter).clamp(0, 1)], -1
+        [
+            torch.full_like(hue, target),
+            saturation * saturation_factor,
+            (value * value_factor).clamp(0, 1),
+        ],
+        -1,
     )
     paint = Image.fromarray((turned * 255).byte().numpy(), mode="HSV").convert("RGB")
     painted = torch.from_numpy(np.array(paint)).permute(2, 0, 1).float() / 255

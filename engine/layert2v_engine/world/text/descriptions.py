@@ -91,8 +91,8 @@ def _details(rng: random.Random) -> tuple[str, ...]:
     """Return which details a sentence gives: none in half of them, else one or two."""
     if rng.random() >= _DETAILED_SHARE:
         return ()
-    kept = rng.sample(DETAILS, rng.choice((1, 1, 2)))
-    return tuple(detail for detail in DETAILS if detail in kept)
+    chosen = rng.sample(DETAILS, rng.choice((1, 1, 2)))
+    return tuple(detail for detail in DETAILS if detail in chosen)
 
 
 def _join_details(actor: Actor, details: Sequence[str], rng: random.Random | None) -> str:
