@@ -29,6 +29,7 @@ from layert2v_engine.model.checkpoint import CheckpointConfig, raise_bad_checkpo
 from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection, merge_lora
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
 
+_DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 DECODER_LORA = "decoder_lora.safetensors"
 
 
@@ -99,13 +100,20 @@ def working_dtype(folder: Path, device: torch.device) -> torch.dtype:
     bfloat16 may fit where 22 GB do not; float16, which few processors multiply, becomes float32.
     Raises BadCheckpoint.
     """
-    if device.type != "cpu":
+    if device.type != "cpu" or stored_dtype(folder) is torch.bfloat16:
         return torch.bfloat16
+    return torch.float32
+
+
+def stored_dtype(folder: Path) -> torch.dtype | None:
+    """Return the type of most weights in a folder, None where there are none.
+
+    Raises BadCheckpoint.
+    """
     sizes: Counter[str] = Counter()
     for path in folder.glob("*.safetensors"):
         with raise_bad_checkpoint(str(path)), safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 - it is no dictionary
                 tensor = file.get_slice(name)
                 sizes[tensor.get_dtype()] += math.prod(tensor.get_shape())
-    most = max(sizes, key=sizes.__getitem__, default="")
-    return torch.bfloat16 if most == "BF16" else torch.float32
+    return _DTYPES.get(max(sizes, key=sizes.__getitem__, default=""))

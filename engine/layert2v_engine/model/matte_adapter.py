@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
-from diffusers import ModelMixin
+from diffusers import AutoencoderKLWan, ModelMixin
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.autoencoder_kl_wan import (
     WanAttentionBlock,
@@ -103,6 +103,43 @@ class LoRAConv2d(nn.Module):
         return cast(Tensor, self.base(x) + self.scale * self.up(self.down(x)))
 
 
+class LoRACausalConv3d(nn.Module):
+    """The same for a causal convolution of Wan's autoencoder, which has a cache of past frames."""
+
+    def __init__(self, base: WanCausalConv3d, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.scale = alpha / rank
+        side, _, rows, _, frames, _ = base._padding  # twice the frames, all of them before
+        kernel, stride = (cast(Any, x) for x in (base.kernel_size, base.stride))
+        padding = (frames // 2, rows, side)
+        self.down = WanCausalConv3d(base.in_channels, rank, kernel, stride, padding)
+        self.down.register_parameter("bias", None)
+        self.up = nn.Conv3d(rank, base.out_channels, 1, bias=False)
+        nn.init.kaiming_uniform_(self.down.weight, a=5**0.5)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, x: Tensor, cache: Tensor | None = None) -> Tensor:
+        """Convolve [N, C, F, h, w] after the frames ``cache`` to [N, out_channels, F, h', w']."""
+        update: Tensor = self.up(self.down(x, cache))
+        return cast(Tensor, self.base(x, cache) + self.scale * update)
+
+
+def add_wan_lora(vae: AutoencoderKLWan, *, rank: int, alpha: float) -> AutoencoderKLWan:
+    """Return Wan's autoencoder with trainable updates of all causal convolutions it decodes with.
+
+    Its other weights are frozen and shared with the one that was given.
+    """
+    adapted = _share_weights(vae.requires_grad_(False))
+    for name, module in list(adapted.named_modules()):
+        is_decoded_with = name.startswith("decoder.") or name == "post_quant_conv"
+        if isinstance(module, WanCausalConv3d) and is_decoded_with:
+            parent, _, attribute = name.rpartition(".")
+            low_rank = LoRACausalConv3d(module, min(rank, module.out_channels), alpha)
+            setattr(adapted.get_submodule(parent), attribute, low_rank)
+    return cast(AutoencoderKLWan, adapted)
+
+
 def add_lora(decoder: nn.Module, *, rank: int, alpha: float) -> nn.Module:
     """Return a copy of a decoder whose convolutions carry trainable low-rank updates.
 
@@ -127,7 +164,7 @@ def lora_state(adapted: nn.Module) -> dict[str, Tensor]:
     """
     state: dict[str, Tensor] = {}
     for name, module in adapted.named_modules():
-        if isinstance(module, LoRAConv2d):
+        if isinstance(module, LoRAConv2d | LoRACausalConv3d):
             state[f"{name}.down.weight"] = module.down.weight.detach().clone()
             state[f"{name}.up.weight"] = module.up.weight.detach().clone()
             state[f"{name}.scale"] = torch.tensor([module.scale])

@@ -28,6 +28,7 @@ from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 
 # The rows of the authors' LayerAdaLN, in the order they serialise their four streams.
 ROLES = (StreamRole.composite, StreamRole.background, StreamRole.foreground, StreamRole.matte)
+ROLE_NAMES = tuple(role.value for role in ROLES)
 # Head dimensions (stream, time, height, width) of their 4D positions where the file names none.
 ROPE_4D = (8, 42, 40, 38)
 _SETTINGS = ("dim", "num_heads", "in_dim", "out_dim", "freq_dim", "ffn_dim", "num_layers", "eps")
@@ -97,7 +98,7 @@ def convert_transformer(
     state: Mapping[str, Tensor],
     config: Mapping[str, Any],
     *,
-    roles: Sequence[str] = tuple(role.value for role in ROLES),
+    roles: Sequence[str] = ROLE_NAMES,
     rope_4d: bool | None = None,
 ) -> LayeredWanTransformer3DModel:
     """Return a layered transformer from weights under the authors' names and their config.json.
@@ -106,8 +107,8 @@ def convert_transformer(
     rope_4d: positions of streams, if not as the configuration says. Raises BadCheckpoint when
     weights and configuration do not fit.
     """
-    if missing := [key for key in _SETTINGS if key not in config]:
-        raise BadCheckpoint(f"config.json does not say {', '.join(missing)}.", _WHOLE_BASE)
+    if unsaid := [key for key in _SETTINGS if key not in config]:
+        raise BadCheckpoint(f"config.json does not say {', '.join(unsaid)}.", _WHOLE_BASE)
     dim, heads = config["dim"], config["num_heads"]
     has_stream_axis = config.get("use_4d_rope") if rope_4d is None else rope_4d
     rope = (config.get("rope_dim_ratios") or ROPE_4D) if has_stream_axis else None

@@ -35,7 +35,7 @@ from layert2v_engine.model.checkpoint import (
 from layert2v_engine.model.components import DECODER_LORA, load_autoencoder, working_dtype
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.model.wan_import import (
-    ROLES,
+    ROLE_NAMES,
     ROPE_4D,
     convert_autoencoder,
     convert_matte_lora,
@@ -163,7 +163,7 @@ def _read_shift(source: Path) -> float:
 def _role_names(options: WanModelOptions) -> tuple[str, ...]:
     """Return the LayerAdaLN rows: those the authors trained, or one a role and later foreground."""
     if options.adapter is not None:
-        return tuple(role.value for role in ROLES)
+        return ROLE_NAMES
     roles = [r for r in StreamRole if options.shadows or r is not StreamRole.shadow]
     later = [
         f"{role}_{number:02d}"

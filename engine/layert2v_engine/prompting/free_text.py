@@ -88,9 +88,8 @@ def revise_sentence(sentence: str, before: Mapping[str, str], after: Mapping[str
     for name, old in before.items():
         if old == after[name]:
             continue
-        pattern = re.compile(re.escape(old), re.IGNORECASE)
-        if not old or not after[name] or not pattern.search(sentence):
+        found = re.search(re.escape(old), sentence, re.IGNORECASE)
+        if not old or not after[name] or found is None:
             return ""
-        new = after[name]
-        sentence = pattern.sub(lambda _match, new=new: new, sentence, count=1)
+        sentence = sentence[: found.start()] + after[name] + sentence[found.end() :]
     return sentence
