@@ -8,6 +8,7 @@ ServerError
 ├── InvalidTransition    a job in this state does not allow that event
 ├── RequestIdReused      the request id was used before for another request
 ├── TooManyJobs          one user has too many jobs open
+├── TooManyCalls         one caller has too many calls of a kind open
 ├── SpecRejected         a request outside the limits of its model (carries the field violations)
 ├── InvalidArgument      a malformed name, page token, offset or chunk
 ├── SourceNotFound       the stack that a re-render starts from is gone
@@ -19,6 +20,7 @@ ServerError
 ├── UploadBusy           another call is writing the same file
 ├── EngineNotReady       no worker has reported its models yet
 ├── DiskFull             the disk of the data folder is full
+├── StorageFailed        the data folder or the database cannot be used at the moment
 ├── WorkerLost           a worker process ended or fell silent in the middle of a job
 ├── ServerStopping       the server is shutting down
 └── ConfigError          a setting that the server refuses to start with
@@ -115,6 +117,18 @@ class TooManyJobs(ServerError):
         )
 
 
+class TooManyCalls(ServerError):
+    """One caller has too many calls of a kind open."""
+
+    reason = "TOO_MANY_CALLS"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Too many transfers or watches of yours are open at the same time.",
+            "Wait until one of them has ended.",
+        )
+
+
 class SpecRejected(ServerError):
     """A request outside the limits of its model."""
 
@@ -207,6 +221,18 @@ class DiskFull(ServerError):
     def __init__(self) -> None:
         super().__init__(
             "The server's disk is full.", "Delete old jobs or free some space, then submit again."
+        )
+
+
+class StorageFailed(ServerError):
+    """The data folder or the database cannot be used at the moment."""
+
+    reason = "STORAGE_FAILED"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"The server cannot use its data folder: {what}.",
+            "Try again; if it stays like this, whoever runs the server must look at its log.",
         )
 
 

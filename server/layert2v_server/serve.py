@@ -9,7 +9,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,13 @@ from layert2v_server.service.sources import SourceResolver
 from layert2v_server.service.submission import JobSubmission
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.content_index import ContentIndex
-from layert2v_server.store.database import convert_disk_full, exclusive_lock, open_database
+from layert2v_server.store.database import exclusive_lock, open_database
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.uploads import UploadStore
 
 MIB = 1 << 20
+# The system takes 4096 bytes for a path; below the data folder come a job, an attempt and a file.
+MAX_DATA_PATH_BYTES = 3000
 MAX_SEED = 2**31  # of the random seeds: short enough to be typed again
 
 _OPTIONS = (
@@ -91,7 +93,7 @@ async def serve(
             announce({"event": "ready", "address": address, "pid": os.getpid()})
             _log.info("serving address=%s", address)
             try:
-                await _wait_for_first(stop.wait(), scheduler.wait_for_failure())
+                await stop.wait()
             finally:
                 _log.info("stopping")
                 await scheduler.close()
@@ -146,9 +148,13 @@ async def _open_components(
     config: Config, executors: tuple[Executor, ...]
 ) -> AsyncGenerator[Components, None]:
     data = config.data.expanduser().resolve()
+    if len(os.fsencode(data)) > MAX_DATA_PATH_BYTES:
+        raise ConfigError(
+            "The path of the data folder is too long for the files that go below it.",
+            f"Use one of at most {MAX_DATA_PATH_BYTES} bytes.",
+        )
     try:
-        with convert_disk_full():
-            data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
             f"The data folder {data} cannot be made: {error.strerror}.",
@@ -248,15 +254,3 @@ def _tls_credentials(config: Config) -> Any:
         root_certificates=authority,
         require_client_auth=authority is not None,
     )
-
-
-async def _wait_for_first(*awaitables: Awaitable[bool | None]) -> None:
-    """Wait for the first of several awaitables, and raise its error."""
-    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            await task
-    finally:
-        for task in tasks:
-            task.cancel()

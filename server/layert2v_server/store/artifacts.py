@@ -34,7 +34,7 @@ from layert2v_server.errors import (
     SourceNotFound,
     WorkerLost,
 )
-from layert2v_server.store.database import convert_disk_full
+from layert2v_server.store.database import convert_os_errors
 from layert2v_server.worker.messages import UNTRUSTED_LIST
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
@@ -85,7 +85,7 @@ class ArtifactStore:
         meanwhile, and ``DiskFull``.
         """
         folder = self.source_folder(job_id)
-        with convert_disk_full():
+        with convert_os_errors():
             folder.mkdir(parents=True)
             texts = {**staged.texts, UNTRUSTED_LIST: json.dumps(list(staged.untrusted))}
             # Texts are never linked: writing one must not change a shared file.
@@ -103,7 +103,7 @@ class ArtifactStore:
         source, folder = self.source_folder(job_id) / _STACK, self.attempt_folder(job_id, attempt)
         if not source.is_dir():
             raise SourceNotFound(f"jobs/{job_id}")
-        with convert_disk_full():
+        with convert_os_errors():
             for path in source.rglob("*"):
                 if path.is_file():
                     _link_or_copy(path, folder / path.relative_to(source))
@@ -118,7 +118,7 @@ class ArtifactStore:
         if not self.has_space():
             raise DiskFull
         self.clear_attempts(job_id)
-        with convert_disk_full():
+        with convert_os_errors():
             self._job_folder(job_id).mkdir(exist_ok=True)
 
     def publish(self, job_id: str, attempt: int, files: Sequence[FileRecord]) -> None:

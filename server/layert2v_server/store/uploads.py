@@ -21,7 +21,7 @@ from layert2v_server.errors import (
     InvalidArgument,
     OffsetOutOfRange,
 )
-from layert2v_server.store.database import convert_disk_full
+from layert2v_server.store.database import convert_os_errors
 
 _UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -62,7 +62,7 @@ class UploadStore:
             if self.get(upload.id, upload.owner) != upload:
                 raise InvalidArgument("This upload id was already used for a different file.")
         else:
-            with convert_disk_full():
+            with convert_os_errors():
                 metadata.write_text(json.dumps(asdict(upload)), encoding="utf-8")
         return self.committed_bytes(upload.id, upload.owner)
 
@@ -102,7 +102,7 @@ class UploadStore:
                 "Ask with QueryWrite where to go on.",
             )
         part = self._path(upload.id, "part")
-        with convert_disk_full():
+        with convert_os_errors():
             try:
                 with part.open("ab") as file:
                     file.write(data)
