@@ -34,7 +34,8 @@ _log = logging.getLogger(__name__)
 
 def worker_command(*, engine: str, models: str, device: str, heartbeat_s: float) -> list[str]:
     """Return the command line of a worker; empty ``engine`` and ``models`` are its defaults."""
-    command = [sys.executable, "-m", "layert2v_server.worker.main"]
+    # -P: a file in the current folder that is called like a package must not be imported.
+    command = [sys.executable, "-P", "-m", "layert2v_server.worker.main"]
     command += ["--device", device, "--heartbeat", str(heartbeat_s)]
     if engine:
         command += ["--engine", engine]
