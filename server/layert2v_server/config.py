@@ -48,6 +48,7 @@ class Config:
     max_open_jobs: int = 100  # waiting or running, for each user
     max_upload_mib: int = 4096  # one file
     keep_uploads_days: float = 7.0  # after the last write; deleted when the server starts
+    keep_trash_days: float = 7.0  # what the server removed by itself stays in the folder trash
     min_free_mib: int = 256  # a job starts only above this
     lease_s: float = 30.0  # after so long without a message a worker is given up
     heartbeat_s: float = 1.0

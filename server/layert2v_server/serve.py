@@ -38,9 +38,12 @@ from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.database import exclusive_lock, open_database
 from layert2v_server.store.jobs import JobStore
+from layert2v_server.store.rebuild import rebuild
+from layert2v_server.store.trash import Trash
 from layert2v_server.store.uploads import UploadStore
 
 MIB = 1 << 20
+DAY_S = 86_400
 # The system takes 4096 bytes for a path; below the data folder come a job, an attempt and a file.
 MAX_DATA_PATH_BYTES = 3000
 MAX_SEED = 2**31  # of the random seeds: short enough to be typed again
@@ -71,11 +74,16 @@ class Components:
 
 
 async def serve(
-    config: Config, announce: Callable[[dict[str, Any]], None], parent_pipe_fd: int | None = None
+    config: Config,
+    announce: Callable[[dict[str, Any]], None],
+    parent_pipe_fd: int | None = None,
+    *,
+    register_stacks: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; pass the event ``ready`` to ``announce`` when calls are taken.
 
-    ``parent_pipe_fd`` is a file descriptor; the server also stops when its input ends. Raises
+    ``parent_pipe_fd`` is a file descriptor; the server also stops when its input ends.
+    ``register_stacks`` registers stacks on disk that the database does not know. Raises
     ``ConfigError`` where the settings, the data folder or the address cannot be used.
     """
     stop = asyncio.Event()
@@ -84,7 +92,8 @@ async def serve(
     if parent_pipe_fd is not None:
         _stop_at_end_of_input(parent_pipe_fd, stop)
     authenticator = read_token_file(config.token_file)
-    async with _open_components(config, create_executors(config)) as components:
+    opening = _open_components(config, create_executors(config), register_stacks)
+    async with opening as components:
         scheduler = Scheduler(
             components.monitor, components.artifacts, components.executors, lease_s=config.lease_s
         )
@@ -145,7 +154,7 @@ def create_executors(config: Config) -> tuple[Executor, ...]:
 
 @contextlib.asynccontextmanager
 async def _open_components(
-    config: Config, executors: tuple[Executor, ...]
+    config: Config, executors: tuple[Executor, ...], register_stacks: bool
 ) -> AsyncGenerator[Components, None]:
     data = config.data.expanduser().resolve()
     if len(os.fsencode(data)) > MAX_DATA_PATH_BYTES:
@@ -161,7 +170,10 @@ async def _open_components(
             "Name a folder on a local disk with --data.",
         ) from error
     with exclusive_lock(data / "server.lock"):
-        engine = open_database(data / "jobs.sqlite3")
+        database = data / "jobs.sqlite3"
+        is_new = not database.exists()
+        monitor: JobMonitor | None = None
+        engine = open_database(database)
         try:
             store = JobStore(
                 engine, max_attempts=config.max_attempts, max_open_jobs=config.max_open_jobs
@@ -171,18 +183,49 @@ async def _open_components(
             # This server holds the lock: the one that granted the leases is gone, with its workers.
             store.expire_all_leases()
             store.save_models(())  # the checkpoints may have changed: the workers will report them
-            artifacts.delete_orphans(store.list_ids())
-            artifacts.release_sources(store.list_ids(TERMINAL_STATES))
-            uploads.delete_older(time.time() - config.keep_uploads_days * 86400)
+            if register_stacks:
+                _log.warning("registered %d stacks again", rebuild(store, artifacts))
+            _tidy(config, data, store, artifacts, uploads, database_is_new=is_new)
+            monitor = JobMonitor(store)
             yield Components(
-                monitor=JobMonitor(store),
+                monitor=monitor,
                 artifacts=artifacts,
                 uploads=uploads,
                 content_index=ContentIndex(store, artifacts, uploads),
                 executors=executors,
             )
         finally:
+            if monitor is not None:
+                monitor.pools.close()
             engine.dispose()
+
+
+def _tidy(
+    config: Config,
+    data: Path,
+    store: JobStore,
+    artifacts: ArtifactStore,
+    uploads: UploadStore,
+    *,
+    database_is_new: bool,
+) -> None:
+    """Remove what nobody needs any more; what may be a mistake goes into the trash for a while."""
+    trash = Trash(data / "trash")
+    if database_is_new:
+        unknown = len(artifacts.unknown_jobs(store.list_ids()))
+        if unknown:
+            _log.warning(
+                "the database is new, but %d jobs are on disk: nothing is removed; "
+                "layert2v-server serve --rebuild registers their stacks again",
+                unknown,
+            )
+        return
+    discarded = artifacts.discard_orphans(store.list_ids(), trash)
+    if discarded:
+        _log.warning("%d folders of unknown jobs were moved to %s", discarded, trash.root)
+    artifacts.release_sources(store.list_ids(TERMINAL_STATES))
+    uploads.delete_older(time.time() - config.keep_uploads_days * DAY_S)
+    trash.delete_older(time.time() - config.keep_trash_days * DAY_S)
 
 
 @contextlib.asynccontextmanager

@@ -28,6 +28,7 @@ from layert2v_server.errors import (
 from layert2v_server.executors.base import Executor
 from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.store.artifacts import ArtifactStore
+from layert2v_server.store.rebuild import note_text
 from layert2v_server.worker.messages import (
     Failed,
     Finished,
@@ -146,9 +147,16 @@ class Scheduler:
 
     async def _publish(self, job: Job, outcome: Finished) -> None:
         files = [FileRecord(**file) for file in outcome.files]
+        note = note_text(job, outcome.untrusted)
+        await self._on_disk(self._artifacts.write_note, job.id, note)
         await self._on_disk(self._artifacts.publish, job.id, job.attempt, files)
         await self._persist(
-            self._store.mark_succeeded, job.id, job.attempt, files, new_preview=outcome.preview
+            self._store.mark_succeeded,
+            job.id,
+            job.attempt,
+            files,
+            untrusted=outcome.untrusted,
+            new_preview=outcome.preview,
         )
 
     async def _follow(self, executor: Executor, job: Job) -> Outcome:

@@ -108,6 +108,21 @@ class ResolvedRerender:
         """Return the files of every state, by path; those that are here are taken along."""
         return {f"stack/{file.path}": file for state in self.states for file in state.files()}
 
+    def unopened_files(self) -> set[str]:
+        """Return the paths in the staged folder that nothing opens as an image.
+
+        These are latents, which hold numbers that the engine checks, and previews but for contact
+        sheets; by what the manifests say of them and not by what their names end in.
+        """
+        stacks = [("stack", state) for state in self.states]
+        stacks += [(f"inputs/{key}", stack) for key, (stack, _) in self.donors.items()]
+        frames, others = set(), set()
+        for folder, stack in stacks:
+            shown = [file for file in stack.previews if not file.path.endswith(".png")]
+            frames |= {f"{folder}/{f.path}" for each in stack.sequences() for f in each.files}
+            others |= {f"{folder}/{file.path}" for file in (*stack.latents, *shown)}
+        return others - frames
+
     def texts(self) -> dict[str, str]:
         """Return the manifests by their path in the staged folder."""
         texts = {f"stack/{path}": text for path, text in self.manifests.items()}
@@ -184,12 +199,15 @@ class SourceResolver:
         missing = [str(PurePosixPath(path)) for path in required if path not in here]
         if missing:
             raise FilesMissing(missing)
+        unopened = rerender.unopened_files()
         self._artifacts.stage_source(
             job_id,
             StagedSource(
                 files={path: found.path for path, found in here.items()},
                 texts=rerender.texts(),
-                untrusted=[path for path, found in here.items() if found.untrusted],
+                untrusted={
+                    path: path not in unopened for path, found in here.items() if found.untrusted
+                },
             ),
         )
 

@@ -107,9 +107,14 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 
 def _configure(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions begin in `_begin`
+    connection.text_factory = _decode
     # FULL: an accepted job survives a power cut; about 300 commits a second are plenty here.
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _decode(data: bytes) -> str:
+    return data.decode(errors="replace")  # a damaged text must not hide the other rows
 
 
 def _begin(connection: Connection) -> None:
