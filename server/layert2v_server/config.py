@@ -53,6 +53,7 @@ class Config:
     lease_s: float = 30.0  # after so long without a message a worker is given up
     heartbeat_s: float = 1.0
     cancel_grace_s: float = 10.0  # then a worker that does not stop is killed
+    idle_timeout_s: float = 30.0  # a transfer of which nothing moves for so long is ended
     drain_s: float = 2.0  # open calls may take so long when the server stops
 
     @property
@@ -75,7 +76,8 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
 def check_config(config: Config) -> Config:
     """Return the settings if they fit together. Raises ``ConfigError``."""
     _check_names(config)
-    for name in ("max_attempts", "lease_s", "heartbeat_s", "cancel_grace_s", "max_open_jobs"):
+    positive = ("max_attempts", "lease_s", "heartbeat_s", "cancel_grace_s", "max_open_jobs")
+    for name in (*positive, "idle_timeout_s"):
         if getattr(config, name) <= 0:
             raise ConfigError(f"{name} must be greater than 0.", _HELP)
     if config.heartbeat_s * 3 > config.lease_s:

@@ -4,6 +4,7 @@ ServerError
 ├── AccessDenied         the token is not known
 ├── JobNotFound          no job of that name
 ├── ArtifactNotFound     the job has no artifact of that path
+├── ArtifactDamaged      a stored file is not what it was
 ├── JobBusy              the job must end before it can be deleted
 ├── InvalidTransition    a job in this state does not allow that event
 ├── RequestIdReused      the request id was used before for another request
@@ -17,6 +18,7 @@ ServerError
 ├── ImageRefused         an uploaded image that may not be decoded
 ├── OffsetOutOfRange     a read or an upload outside the bytes of the file
 ├── ChecksumMismatch     the received bytes are not the bytes that were sent
+├── TooSlow              a stream of which nothing was read or sent for too long
 ├── UploadBusy           another call is writing the same file
 ├── EngineNotReady       no worker has reported its models yet
 ├── DiskFull             the disk of the data folder is full
@@ -76,6 +78,17 @@ class ArtifactNotFound(ServerError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"There is no artifact {name!r}.", "List the artifacts of the job first.")
+
+
+class ArtifactDamaged(ServerError):
+    """A stored file is not what it was."""
+
+    reason = "ARTIFACT_DAMAGED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This file is damaged on the server.", "Run the job again, and check the server's disk."
+        )
 
 
 class JobBusy(ServerError):
@@ -196,6 +209,15 @@ class ChecksumMismatch(ServerError):
     """The received bytes are not the bytes that were sent."""
 
     reason = "CHECKSUM_WRONG"
+
+
+class TooSlow(ServerError):
+    """A stream of which nothing was read or sent for too long."""
+
+    reason = "TOO_SLOW"
+
+    def __init__(self) -> None:
+        super().__init__("Nothing moved on this stream for too long.", "Call again and go on.")
 
 
 class UploadBusy(ServerError):

@@ -55,7 +55,10 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),
     # Clients ping once a minute, for which the default closes the connection.
     ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
-    ("grpc.max_concurrent_streams", 1000),
+    ("grpc.max_concurrent_streams", 200),
+    # A connection that has not finished its handshake, or without calls, does not stay.
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.max_connection_idle_ms", 300_000),
     ("grpc.max_metadata_size", 16_384),
 )
 
@@ -179,7 +182,11 @@ async def _open_components(
                 engine, max_attempts=config.max_attempts, max_open_jobs=config.max_open_jobs
             )
             artifacts = ArtifactStore(data / "jobs", min_free_bytes=config.min_free_mib * MIB)
-            uploads = UploadStore(data / "uploads", max_bytes=config.max_upload_mib * MIB)
+            uploads = UploadStore(
+                data / "uploads",
+                max_bytes=config.max_upload_mib * MIB,
+                min_free_bytes=config.min_free_mib * MIB,
+            )
             # This server holds the lock: the one that granted the leases is gone, with its workers.
             store.expire_all_leases()
             store.save_models(())  # the checkpoints may have changed: the workers will report them
@@ -232,7 +239,8 @@ def _tidy(
 async def _listen(
     config: Config, components: Components, authenticator: TokenAuthenticator
 ) -> AsyncGenerator[str, None]:
-    server = grpc.aio.server(interceptors=[AuthInterceptor(authenticator)], options=_OPTIONS)
+    border = AuthInterceptor(authenticator, idle_timeout_s=config.idle_timeout_s)
+    server = grpc.aio.server(interceptors=[border], options=_OPTIONS)
     health_servicer = _add_services(server, config, components)
     address = _bind(server, config)
     await server.start()

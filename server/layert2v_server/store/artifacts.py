@@ -21,15 +21,14 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from layert2v.atomic_write import atomic_write
 from layert2v.stack import FileRecord, is_safe_path
-from layert2v.wire import CHUNK_BYTES, MAX_PREVIEW_BYTES
+from layert2v.wire import MAX_PREVIEW_BYTES
 from layert2v_server.errors import (
-    ArtifactNotFound,
     DiskFull,
     FilesMissing,
     JobNotFound,
@@ -224,17 +223,3 @@ def _link_or_copy(path: Path, target: Path) -> None:
             shutil.copyfile(path, target, follow_symlinks=False)
     except FileNotFoundError as error:
         raise FilesMissing([target.name]) from error
-
-
-def read_chunks(path: Path, offset: int, size: int) -> Iterator[bytes]:
-    """Yield ``size`` bytes of a file from ``offset`` on, in chunks. Raises ``ArtifactNotFound``."""
-    try:
-        # A symbolic link must not lead out of the store.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError as error:
-        raise ArtifactNotFound(path.name) from error
-    with os.fdopen(descriptor, "rb") as file:
-        file.seek(offset)
-        while size > 0 and (data := file.read(min(CHUNK_BYTES, size))):
-            size -= len(data)
-            yield data

@@ -12,14 +12,13 @@ import pytest
 
 from layert2v.stack import FileRecord
 from layert2v_server.errors import (
-    ArtifactNotFound,
     DiskFull,
     FilesMissing,
     JobNotFound,
     SourceNotFound,
     WorkerLost,
 )
-from layert2v_server.store.artifacts import ArtifactStore, StagedSource, read_chunks
+from layert2v_server.store.artifacts import ArtifactStore, StagedSource
 from layert2v_server.store.trash import Trash
 
 JOB = "a" * 32
@@ -68,8 +67,6 @@ def test_symbolic_links_are_refused(store: ArtifactStore, tmp_path: Path) -> Non
     link.symlink_to(tmp_path / "secret")
     with pytest.raises(WorkerLost):
         store.publish(JOB, 1, [record("link.exr")])
-    with pytest.raises(ArtifactNotFound):
-        next(read_chunks(link, 0, 10))
 
 
 def test_a_new_attempt_deletes_earlier_ones(store: ArtifactStore) -> None:
@@ -106,13 +103,6 @@ def test_an_attempt_needs_free_space(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path, min_free_bytes=1 << 62)
     with pytest.raises(DiskFull):
         store.prepare_attempt(JOB)
-
-
-def test_chunks_start_at_any_offset(tmp_path: Path) -> None:
-    path = tmp_path / "big"
-    path.write_bytes(bytes(3 << 20))
-    assert [len(chunk) for chunk in read_chunks(path, 1 << 19, 2 << 20)] == [1 << 20, 1 << 20]
-    assert list(read_chunks(path, 3 << 20, 5)) == []
 
 
 def staged(folder: Path, untrusted: dict[str, bool] | None = None) -> StagedSource:
