@@ -28,7 +28,7 @@ from layert2v_server.domain.request import (
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.rows import new_row
-from layert2v_server.store.stack_files import list_stack_files
+from layert2v_server.worker.stack_files import list_stack_files
 
 _log = logging.getLogger(__name__)
 

@@ -82,8 +82,8 @@ def _number(value: Any) -> int:
 
 def _read_job(row: Any) -> Job:
     state = JobState(row.state)
-    numbers = (row.revision, row.attempt, row.preview_revision)
-    numbers += (row.artifact_count, row.artifact_bytes)
+    counts = (row.artifact_count, row.artifact_bytes)
+    numbers = (row.revision, row.attempt, row.preview_revision, *counts)
     times = (row.created, row.started or 0.0, row.finished or 0.0, row.lease_until)
     if not all(isinstance(value, int) and 0 <= value < 2**63 for value in numbers):
         raise ValueError("a number that is none")

@@ -20,7 +20,6 @@ from layert2v.rerender import RerenderSpec, rerender_from_json
 from layert2v.spec import GenerateSpec, ModelInfo, spec_from_json
 from layert2v.stack import Stack
 from layert2v_server.domain.request import JobKind
-from layert2v_server.store.stack_files import list_stack_files
 from layert2v_server.worker.image_check import check_source
 from layert2v_server.worker.messages import (
     Failed,
@@ -31,6 +30,7 @@ from layert2v_server.worker.messages import (
     Stopped,
 )
 from layert2v_server.worker.preview import write_preview
+from layert2v_server.worker.stack_files import list_stack_files
 
 MIN_REPORT_INTERVAL_S = 0.25  # four updates a second are enough for a person
 
