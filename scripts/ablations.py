@@ -53,14 +53,14 @@ SHARED_FILES = ("world", "autoencoder", "clips.safetensors", "held_out.safetenso
 ENCODED_FILES = ("whitening.safetensors", "latents.safetensors")
 COLUMNS = {
     "loss": ("held-out velocity error", 3),
-    "loss_given_background": ("the same, around a given background", 3),
-    "loss_given_actor": ("the same, around a given figure", 3),
+    "loss_given_background": ("the same, background frozen", 3),
+    "loss_given_actor": ("the same, foreground frozen", 3),
     "recomposition_psnr_db": ("recomposition, dB", 1),
     "subject_of_fg": ("subject in `fg`", 2),
     "subject_by_silhouette": ("subject by silhouette", 2),
     "place_of_bg": ("place in `bg`", 2),
     "time_of_bg": ("time in `bg`", 2),
-    "figure_in_bg": ("figure in `bg` (less is better)", 2),
+    "figure_in_bg": ("subject in `bg` (less is better)", 2),
     "scenery_in_fg": ("scenery in `fg` (less is better)", 2),
     "shadow_correlation": ("shadow correlation", 2),
     "sad": ("matte round trip, SAD", 3),
@@ -119,7 +119,7 @@ def variants(head_dim: int) -> tuple[Variant, ...]:
             title="one noise level for all layers",
             objective={"clean_share": 0.0},
         ),
-        Variant(name=PLAIN, title="colour decoder for mattes", plain_mattes=True),
+        Variant(name=PLAIN, title="color decoder for mattes", plain_mattes=True),
     )
 
 

@@ -1,13 +1,13 @@
-"""Train on a machine that is borrowed by the minute: start detached, bring back what matters.
+"""Train on a machine that is borrowed by the minute: start detached, export what matters.
 
     long_run.py pack RUN DIR [PART ...] world and text encoder of a prepared run, for the way there
-    long_run.py train RUN DIR --seconds N [--carried DIR] -- STAGE ... [options of `train`]
+    long_run.py train RUN DIR --seconds N [--carried DIR] -- STAGE ... [options of train]
     long_run.py unpack DIR RUN          pieces to a run folder again, for export or for going on
 
-`train` unpacks what was carried, starts the trainer in a process of its own unless it runs already,
-and returns after N seconds while it trains on. Meanwhile it keeps DIR up to date: the run in half
-precision without what can be computed again, in pieces of less than 15 MB, the log and the newest
-contact sheet. Stopped, lost or moved, the run goes on from there with fresh optimisers.
+``train`` unpacks what was carried, starts the trainer in a process of its own unless it runs
+already, and returns after N seconds while it trains on. Meanwhile it keeps DIR up to date: the run
+in half precision without what can be computed again, in pieces of less than 15 MB, the log and the
+newest contact sheet. Stopped, lost or moved, the run goes on from there with fresh optimizers.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def train_for(run: Path, out: Path, seconds: float, carried: Path | None, train:
 
 
 def export_progress(run: Path, out: Path) -> None:
-    """Put the light run, the log and the newest sheet into `out`."""
+    """Put the light run, the log and the newest sheet into ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     write_pieces(portable_files(run), out)
     shutil.copy(run / "train.log", out / "train.log")
@@ -93,7 +93,7 @@ def export_progress(run: Path, out: Path) -> None:
 
 
 def portable_files(run: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of what is carried of a run."""
+    """Yield names and contents of the files of a run that are carried."""
     phases = sorted(run.glob("joint_*/state.json"), key=lambda path: path.stat().st_mtime)
     newest = phases[-1].parent if phases else None
     for path in _files(run):
@@ -114,7 +114,7 @@ def portable_files(run: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def write_pieces(files: Iterator[tuple[str, bytes]], out: Path, compression: str = "") -> None:
-    """One archive in numbered pieces that together replace those in `out`."""
+    """Write one archive in numbered pieces that together replace those in ``out``."""
     archive_bytes = io.BytesIO()
     with tarfile.open(fileobj=archive_bytes, mode=f"w:{compression}") as archive:
         for name, content in files:
@@ -143,7 +143,7 @@ def unpack(folder: Path, run: Path) -> None:
 
 
 def _to_half_precision(path: Path) -> bytes:
-    """A file of weights in half precision; of a trainer's state only the averages."""
+    """Return a file of weights in half precision; of a trainer's state only the averages."""
     tensors = load_file(path)
     if path.stem == "state":
         tensors = {name: t for name, t in tensors.items() if name.startswith("average.")}

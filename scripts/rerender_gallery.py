@@ -1,5 +1,7 @@
-"""Draw the pictures of docs/rerender.md: one fox in four worlds, one forest with four animals, and
-one actor changed by strength. Every stack is a real one, made and changed by the engine.
+"""Draw the pictures of docs/rerender.md.
+
+They show one fox in four worlds, one forest with four animals, and one subject changed by strength.
+Every stack is a real one, made and changed by the engine.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ class Gallery:
         self.stack = engine.generate(spec, folder, report=_quiet, cancelled=_never)
 
     def change(self, spec: RerenderSpec, **inputs: Path) -> int:
-        """Carry out a change of the first state; returns the number of the new one."""
+        """Re-render the first state; return the number of the new one."""
         made = self.engine.rerender(
             replace(spec, at=1), self.folder, inputs=inputs, report=_quiet, cancelled=_never
         )
@@ -63,7 +65,7 @@ class Gallery:
         return made.state
 
     def picture(self, cell: Cell) -> Image.Image:
-        """A cell, over a checkerboard where it is not opaque."""
+        """Return a cell, over a checkerboard where it is not opaque."""
         stack: Stack = read_state(self.folder, cell.state)
         sequences = {each.name: each for each in (*stack.layers, *stack.flats)}
         pixels = composite_on_checker(load_frame(self.folder, sequences[cell.name], cell.frame))
@@ -72,7 +74,7 @@ class Gallery:
         return Image.fromarray(image).resize((width, LINES), Image.Resampling.BICUBIC)
 
     def sheet(self, path: Path, rows: list[list[Cell]], captions: list[str]) -> None:
-        """A sheet with a caption over each column."""
+        """Write a sheet with a caption over each column."""
         pictures = [[self.picture(cell) for cell in row] for row in rows]
         width, height = pictures[0][0].size
         wide = 2 * MARGIN + len(captions) * (width + GAP) - GAP
@@ -153,7 +155,7 @@ def _strengths(gallery: Gallery, out: Path) -> None:
 
 
 def _write_mask(folder: Path, stack: Stack) -> None:
-    """White, but for the hind leg."""
+    """Write a mask that is white but for the hind leg."""
     mask = Image.new("L", (stack.width, stack.height), 255)
     sides = (stack.width, stack.height, stack.width, stack.height)
     box = [round(share * side) for share, side in zip(LEG, sides, strict=True)]
@@ -163,7 +165,7 @@ def _write_mask(folder: Path, stack: Stack) -> None:
 
 
 def _ends(stack: Stack) -> tuple[int, int]:
-    """The first frame and the middle one."""
+    """Return the first frame and the middle one."""
     return stack.start_frame, stack.start_frame + stack.frames // 2
 
 

@@ -75,7 +75,7 @@ def label_picture(caption: str, picture: Tensor) -> Image.Image:
 
 
 def subject_cell(subject: int, color: int = -1) -> Cell:
-    """Two poses of a subject on plain ground, and its silhouette."""
+    """Return two poses of a subject on plain ground, and its silhouette."""
     variant = render.SubjectVariant(
         subject=subject, color=color, action=ABILITIES[subject][0], sun_side=-1, low_sun=False
     )
@@ -97,7 +97,7 @@ def composite_on_ground(pose: Tensor) -> Tensor:
 def center_on_cell(
     picture: Tensor, cycle: render.RenderedCycle, fill: float | None = None
 ) -> Tensor:
-    """The picture on a cell, with its origin in the middle near the lower edge."""
+    """Return the picture on a cell, with its origin in the middle near the lower edge."""
     cell = torch.ones(3, CELL[1], CELL[0]) * (GROUND if fill is None else fill)
     left, top = round(CELL[0] / 2 - cycle.column), round(CELL[1] * 0.86 - cycle.row)
     x0, y0 = max(0, left), max(0, top)
@@ -107,7 +107,7 @@ def center_on_cell(
 
 
 def place_cells() -> Iterable[Cell]:
-    """Every place at every time it knows."""
+    """Yield every place at every time it has."""
     for p, place in enumerate(PLACES):
         for t, moment in enumerate(TIMES):
             plate = torch.zeros(3, CELL[1], CELL[0])
@@ -137,7 +137,7 @@ def scene_cell(clip: Clip, seed: int) -> Cell:
 
 
 def page(speeds: Sequence[float], size: tuple[int, int]) -> str:
-    """The page as Markdown."""
+    """Return the page as Markdown."""
     walkers = [i for i in range(len(SUBJECTS)) if i not in SPRITE_INDICES]
     animals = [
         f"| {SUBJECTS[i].name}{' (painted)' if is_painted(i) else ''} | {synonyms(SUBJECTS[i])} | "
@@ -168,45 +168,46 @@ def rows(words: Sequence[Word]) -> str:
     return "\n".join(f"| {with_article(w.name)} | {synonyms(w)} |" for w in words)
 
 
-PAGE = """# The picture world
+PAGE = """# The procedural world
 
-Mini learns from clips that `layert2v_engine.world` draws: true layers, exact mattes, shadows
-from the light of the scene. This page and its pictures are written by
-`scripts/world_gallery.py`; no clip was picked. Why there is such a world at all: [decision
-0050](decisions/0050-procedural-world.md); why it became this one:
+Mini is trained on clips that `layert2v_engine.world` renders: complete layers, exact mattes,
+shadows from the light of the scene. This page and its images are written by
+`scripts/world_gallery.py`; no clip was selected. Why there is such a world: [decision
+0050](decisions/0050-procedural-world.md); how it grew:
 [0056](decisions/0056-three-unoccluded-subjects.md),
 [0057](decisions/0057-sprites-in-the-repository.md),
 [0058](decisions/0058-two-planes-three-cameras.md).
 
-A model learns a `Selection` of it: which subjects, places, times, colours, how many figures,
-headings, spots, distances and cameras. `V0` is what Mini v0 learned, `V1` is everything below.
+A model learns a `Selection` of it: which subjects, places, times, colors, how many subjects
+at once, headings, spots, distances and cameras. `V0` is what Mini v0 learned, `V1` is everything
+below.
 
 ## Scenes
 
-Composite at three times, background, then colour and shadow of every foreground, bottom to top.
+Composite at three times, background, then color and shadow of every foreground, bottom to top.
 Foregrounds are stored unoccluded. Cameras: {cameras}. The caption is the sentence for the whole
-and, after the bars, one for each foreground.
+and, after each `|`, the one of a foreground.
 
 ![Scenes](images/world_scenes.jpg)
 
-One thread composites {speeds} clips a second with 1 / 2 / 3 figures (9 frames, {width} x
+One thread composites {speeds} clips a second with 1 / 2 / 3 subjects (9 frames, {width} x
 {height}).
 
-## {walkers} bodies
+## {walkers} modelled subjects
 
 Ray-marched from capsules and boxes, in twelve poses a cycle. All but the car have a gait, and feet
-that carry stay where they are on the ground. Two poses and the silhouette.
+on the ground do not slide. Two poses and the silhouette.
 
-![Animals](images/world_animals.jpg)
+![Modelled subjects](images/world_animals.jpg)
 
-| subject | also called | does |
+| subject | also called | actions |
 |---|---|---|
 {animals}
 
 ## {sprite_count} sprites
 
-Pictures of Fluent Emoji (MIT, see THIRD_PARTY.md) that move as a whole. Those with * come in
-the colours {colours}.
+Images of Fluent Emoji (MIT, see THIRD_PARTY.md) that move as a whole. Those with * come in
+the colors {colours}.
 
 ![Sprites](images/world_sprites.jpg)
 
@@ -216,7 +217,7 @@ the colours {colours}.
 
 ## {place_count} places, {time_count} times and weathers
 
-Two planes, the distance and the land; rain and snow fall behind the figures. There is no
+Two planes, the distance and the land; rain and snow fall behind the subjects. There is no
 weather on the moon.
 
 ![Places](images/world_places.jpg)

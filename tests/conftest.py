@@ -25,7 +25,7 @@ def shared_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def parity_dir() -> Path:
-    """Reference dumps of the authors' network; skips where they are absent."""
+    """Return reference dumps of the authors' network; skips where they are absent."""
     return _folder("LAYERT2V_PARITY", REPOSITORY.parent / "shared" / "parity")
 
 

@@ -12,19 +12,19 @@ EXIT_INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     try:
         import signal
 
-        signal.signal(signal.SIGINT, _leave)
+        signal.signal(signal.SIGINT, _exit_interrupted)
     except KeyboardInterrupt:
-        _leave()
+        _exit_interrupted()
     from layert2v_client.cli.main import main as run_command
 
     return run_command()
 
 
-def _leave(*signal_and_frame: object) -> None:
-    # Nothing has begun. An exception might be caught by what is being imported.
+def _exit_interrupted(*signal_and_frame: object) -> None:
+    # Nothing has begun yet. An exception might be caught by what is being imported.
     os.write(2, b"Interrupted.\n")
     os._exit(EXIT_INTERRUPTED)

@@ -30,9 +30,9 @@ from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.pipeline import LayeredPipeline, find_models
-from layert2v_engine.progress import Progress, ProgressReporter
+from layert2v_engine.progress import Progress, ProgressReporter, should_preview
 from layert2v_engine.prompting.planner import PromptPlan
-from layert2v_engine.rerender.execute import Rerender, apply_without_model, should_preview
+from layert2v_engine.rerender.execute import Rerender, apply_without_model
 from layert2v_engine.rerender.latents import save_latents
 from layert2v_engine.rerender.prepare import prepare_rerender
 from layert2v_engine.sampling.denoise import Step
@@ -110,7 +110,7 @@ class Engine:
             progress.report("text", 1, 1, f"understood as: {plan.interpretation}")
 
             def on_step(step: Step) -> None:
-                if should_preview(step):
+                if should_preview(step.done, step.total):
                     progress.set_preview(pipeline.decode_first_frame(step.estimate))
                 progress.report("denoise", step.done, step.total)
 

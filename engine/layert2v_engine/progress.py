@@ -94,3 +94,11 @@ class ProgressReporter:
         """Remove the preview: a finished stack has better ones, an aborted one has none."""
         if self._preview is not None:
             self._preview.unlink(missing_ok=True)
+
+
+def should_preview(done: int, total: int) -> bool:
+    """Return whether to show a preview after step ``done`` (from 1) of ``total``.
+
+    About three while denoising, the first as soon as something can be seen.
+    """
+    return done < total and done % max(total // 4, 1) == 0

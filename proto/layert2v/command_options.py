@@ -76,7 +76,7 @@ def add_generate_options(parser: argparse.ArgumentParser) -> None:
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of every command that runs a model: seed, steps, guidance."""
     add = parser.add_argument
-    add("--seed", type=seed_number, metavar="N", help="the same seed gives the same pictures")
+    add("--seed", type=seed_number, metavar="N", help="the same seed gives the same pixels")
     add("--steps", type=positive_int, default=0, metavar="N", help=_help("steps"))
     add("--guidance", type=non_negative_float, default=-1.0, metavar="X", help=_help("guidance"))
 

@@ -47,9 +47,9 @@ def parse(text: str, error_type: type[ContractError]) -> Any:
 class JsonObject:
     """One JSON object under strict reading.
 
-    Ask for every key, then call ``done``. ``where`` is the object's place in the document, such as
-    ``layers[0]``; whatever is wrong is raised as ``error_type``, with reason ``FIELD_MISSING``,
-    ``FIELD_TYPE``, ``FIELD_VALUE`` or ``FIELD_UNKNOWN``.
+    Ask for every key, then call ``refuse_unknown``. ``where`` is the object's place in the
+    document, such as ``layers[0]``; whatever is wrong is raised as ``error_type``, with reason
+    ``FIELD_MISSING``, ``FIELD_TYPE``, ``FIELD_VALUE`` or ``FIELD_UNKNOWN``.
     """
 
     def __init__(self, value: Any, where: str, error_type: type[ContractError]) -> None:
@@ -149,7 +149,7 @@ class JsonObject:
         value = self.value(key)
         return None if value is None else self._object(self.path(key), value, read)
 
-    def done(self) -> None:
+    def refuse_unknown(self) -> None:
         """Raise the error if the object has a key that was not asked for."""
         if self._left:
             known = _shorten(", ".join(sorted(self.path(key) for key in self._left)))
@@ -180,7 +180,7 @@ class JsonObject:
     def _object(self, where: str, value: Any, read: Callable[[JsonObject], T]) -> T:
         inner = JsonObject(value, where, self._error_type)
         result = read(inner)
-        inner.done()
+        inner.refuse_unknown()
         return result
 
     def _items(self, key: str) -> list[tuple[str, Any]]:

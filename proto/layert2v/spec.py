@@ -1,6 +1,6 @@
 """The request to generate a stack, the models that can, and one pure validation.
 
-Knows the rules of a request, not how pictures are made: client, server and engine all call the
+Knows the rules of a request, not how it is carried out: client, server and engine all call the
 same ``validate`` against the ``ModelInfo`` that the engine published.
 """
 
@@ -208,7 +208,7 @@ def spec_from_json(value: Any) -> GenerateSpec:
         colorspace=fields.text("colorspace"),
         start_frame=fields.integer("start_frame"),
     )
-    fields.done()
+    fields.refuse_unknown()
     return spec
 
 
@@ -248,7 +248,7 @@ def model_from_json(value: Any) -> ModelInfo:
         vocabulary=fields.text_list_map("vocabulary"),
         colorspaces=fields.texts("colorspaces"),
     )
-    fields.done()
+    fields.refuse_unknown()
     return model
 
 

@@ -95,7 +95,7 @@ def noise(
 
 
 def measure(phase: JointPhase, batch: int, seconds: float, device: torch.device) -> str:
-    """Run steps for ``seconds``, after as long a warm-up; return a line of figures."""
+    """Run steps for ``seconds``, after as long a warm-up; return a line of metrics."""
     with tempfile.TemporaryDirectory() as folder:
         config = TrainerConfig(budget_s=seconds, muon_lr=1e-3)
         trainer = Trainer(phase, config, Path(folder))

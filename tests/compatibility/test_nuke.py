@@ -57,13 +57,13 @@ LAYERS = {
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Path:
-    """The stack that the scripts show."""
+    """Return the stack that the scripts show."""
     return copy_of("stack", tmp_path)
 
 
 @pytest.fixture
 def session(stack: Path, tmp_path: Path) -> PluginSession:
-    """A Nuke that has opened the saved script."""
+    """Return a Nuke that has opened the saved script."""
     opened = PluginSession(tmp_path, FakeNuke())
     reopen(opened.nuke, moved_text("node.nk", tmp_path))
     opened.controller.schedule_scan()
@@ -73,7 +73,7 @@ def session(stack: Path, tmp_path: Path) -> PluginSession:
 
 
 def shown(session: PluginSession, node: str = "LayerT2V1") -> dict[str, str]:
-    """The version in the path of each Read in a node, such as ``fg_01_v001``."""
+    """Return the version in the path of each Read in a node, such as ``fg_01_v001``."""
     inside = session.nuke.dump()[node]["nodes"]
     reads = {name: one["knobs"]["file"] for name, one in inside.items() if name[:5] == "Read_"}
     return {name[5:]: Path(path).name.partition(".")[0] for name, path in reads.items()}

@@ -14,7 +14,7 @@ from layert2v.stack import Stack
 
 @pytest.fixture
 def elephant(tmp_path: Path) -> Path:
-    """Generated, its actor drawn again, its background swapped for a plate."""
+    """Return a stack whose actor was drawn again and whose background is a plate."""
     return copy_of("stack", tmp_path)
 
 
@@ -29,7 +29,7 @@ def versions(stack: Stack) -> dict[str, int]:
 
 
 def told(folder: Path) -> list[list[str]]:
-    """Number and action of each state, as ``layert2v history`` tells them."""
+    """Return number and action of each state, as ``layert2v history`` tells them."""
     return [line.split()[:2] for line in run("layert2v", "history", folder).splitlines()]
 
 

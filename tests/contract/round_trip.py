@@ -67,7 +67,7 @@ def messages() -> None:
 
 
 def calls() -> None:
-    """A real call and a real stream."""
+    """Make a real call and read a real stream."""
     server = grpc.server(ThreadPoolExecutor(2))
     jobs_pb2_grpc.add_JobServiceServicer_to_server(Jobs(), server)
     port = server.add_insecure_port("127.0.0.1:0")

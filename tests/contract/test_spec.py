@@ -105,13 +105,13 @@ def test_every_wrong_field_is_named_at_once() -> None:
 
 
 @given(specs)
-def test_spec_through_json(made: GenerateSpec) -> None:
-    assert spec.spec_from_json(json.loads(json.dumps(spec.spec_to_json(made)))) == made
+def test_spec_through_json(example: GenerateSpec) -> None:
+    assert spec.spec_from_json(json.loads(json.dumps(spec.spec_to_json(example)))) == example
 
 
 @given(models)
-def test_model_through_json(made: ModelInfo) -> None:
-    assert spec.model_from_json(json.loads(json.dumps(spec.model_to_json(made)))) == made
+def test_model_through_json(example: ModelInfo) -> None:
+    assert spec.model_from_json(json.loads(json.dumps(spec.model_to_json(example)))) == example
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,14 @@ from layert2v.v1 import jobs_pb2
 
 
 @given(specs)
-def test_spec_through_messages(made: GenerateSpec) -> None:
-    data = wire.spec_to_message(made).SerializeToString()
-    assert wire.spec_from_message(jobs_pb2.GenerateSpec.FromString(data)) == made
+def test_spec_through_messages(example: GenerateSpec) -> None:
+    data = wire.spec_to_message(example).SerializeToString()
+    assert wire.spec_from_message(jobs_pb2.GenerateSpec.FromString(data)) == example
 
 
 @given(models)
-def test_model_through_messages(made: ModelInfo) -> None:
-    assert wire.model_from_message(wire.model_to_message(made)) == made
+def test_model_through_messages(example: ModelInfo) -> None:
+    assert wire.model_from_message(wire.model_to_message(example)) == example
 
 
 def test_fields_left_out_of_a_message_are_the_defaults() -> None:

@@ -19,7 +19,7 @@ TOKEN = "open sesame"  # noqa: S105  of the recorded server's one user
 
 
 def copy_of(name: str, folder: Path) -> Path:
-    """A recorded file or folder of a test's own."""
+    """Return a recorded file or folder of a test's own."""
     source, target = RECORDED / name, folder / name
     if source.is_dir():
         shutil.copytree(source, target)
@@ -29,12 +29,12 @@ def copy_of(name: str, folder: Path) -> Path:
 
 
 def moved_text(name: str, folder: Path) -> str:
-    """A recorded text whose paths point into ``folder``."""
+    """Return a recorded text whose paths point into ``folder``."""
     return (RECORDED / name).read_text(encoding="utf-8").replace(PLACE, folder.as_posix())
 
 
 def data_folder(folder: Path) -> Path:
-    """The recorded server's data, its database made from the dump."""
+    """Return the recorded server's data, its database made from the dump."""
     data = copy_of("server", folder)
     with closing(sqlite3.connect(data / "jobs.sqlite3")) as database:
         database.executescript((data / "jobs.sql").read_text(encoding="utf-8"))
@@ -42,14 +42,14 @@ def data_folder(folder: Path) -> Path:
 
 
 def run(program: str, *words: str | Path, **environment: str) -> str:
-    """A console command of this environment; what it says on stdout."""
+    """Run a console command of this environment and return its stdout."""
     done = call(program, *words, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def call(program: str, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The same, to whatever end it comes; of LAYERT2V_ variables it sees only these."""
+    """Run a console command to whatever end it comes; of LAYERT2V_ variables it sees only these."""
     path = Path(sys.executable).with_name(program)
     outside = {name: value for name, value in os.environ.items() if name[:9] != "LAYERT2V_"}
     inside = {**outside, "OMP_NUM_THREADS": "1", **environment}
@@ -57,7 +57,7 @@ def call(program: str, *words: str | Path, **environment: str) -> subprocess.Com
 
 
 def content(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file."""
+    """Return the SHA-256 of every file."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()

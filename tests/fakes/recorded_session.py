@@ -46,7 +46,7 @@ class RecordedSession:
 
 
 def fake_server_config(folder: Path, **settings: Any) -> Path:
-    """A configuration with which servers that others start have the engine of the tests."""
+    """Return a configuration with which servers that others start have the engine of the tests."""
     path = folder / "fake_server.toml"
     table = {"engine": ENGINE, "devices": ["cpu"], **QUICK_SETTINGS, **settings}
     lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]

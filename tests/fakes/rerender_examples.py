@@ -32,7 +32,7 @@ NEW = RerenderSpec("add", ("fg_02",), prompts={"fg_02": "an owl"})
 
 
 def with_owl() -> Stack:
-    """The example with a second foreground on top."""
+    """Return the example with a second foreground on top."""
     owl = (layer("shadow_02", Role.shadow, "fg_02"), layer("fg_02", Role.foreground))
     return replace(STACK, layers=(*STACK.layers, *owl))
 

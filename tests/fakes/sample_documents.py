@@ -146,7 +146,7 @@ _histories = st.lists(_entries, min_size=1, max_size=3).flatmap(
 
 @st.composite
 def stacks(draw: Any) -> Stack:
-    """A stack that keeps all rules: some foregrounds, some with shadows, perhaps comp and ref."""
+    """Return a valid stack: some foregrounds, some with shadows, perhaps comp and ref."""
     start, frames = draw(st.integers(0, 5000)), draw(st.integers(1, 3))
 
     def sequence(name: str) -> dict[str, Any]:

@@ -21,12 +21,6 @@ from layert2v import stack
 SLOW = Behaviour(step_s=0.05)
 
 
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with live_server(tmp_path_factory.mktemp("live") / "data") as server:
-        yield server
-
-
 @pytest.fixture
 def bridge(tmp_path: Path) -> Iterator[BridgeProcess]:
     with BridgeProcess(log=tmp_path / "log") as process:

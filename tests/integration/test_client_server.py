@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fakes.fake_engine import Behaviour
-from fakes.live_server import LiveServer, live_server
+from fakes.live_server import LiveServer
 from layert2v import stack
 from layert2v.spec import GenerateSpec
 from layert2v_client import (
@@ -27,20 +26,8 @@ from layert2v_client import (
 from layert2v_client.transfer import download
 
 
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with live_server(tmp_path_factory.mktemp("live") / "data") as server:
-        yield server
-
-
-@pytest.fixture
-def client(live: LiveServer) -> Iterator[Client]:
-    with connect(live.ready["address"]) as connected:
-        yield connected
-
-
 def spec(behaviour: Behaviour | None = None, **more: object) -> GenerateSpec:
-    """A request that the fake engine answers as told."""
+    """Return a request that the fake engine answers as told."""
     told = (behaviour or Behaviour()).to_prompt()
     return GenerateSpec(**{"prompt": "a fox", "negative_prompt": told, "seed": 7, **more})
 
@@ -70,7 +57,7 @@ def test_downloads_and_copies_have_the_same_bytes(client: Client, tmp_path: Path
 
 
 def _elsewhere(status: download.JobStatus) -> download.JobStatus:
-    """The status as a client on another machine would use it."""
+    """Return the status as a client on another machine would use it."""
     return replace(status, local_path="/another/machine")
 
 

@@ -29,12 +29,6 @@ from layert2v_client.session import (
 )
 
 
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with live_server(tmp_path_factory.mktemp("live") / "data") as server:
-        yield server
-
-
 @pytest.fixture
 def recorded(live: LiveServer, tmp_path: Path) -> Iterator[RecordedSession]:
     with RecordedSession(settings(live, tmp_path)) as session:
@@ -46,7 +40,7 @@ def settings(live: LiveServer, tmp_path: Path, **more: object) -> SessionSetting
 
 
 def spec(behaviour: Behaviour | None = None, **more: object) -> GenerateSpec:
-    """A request that the fake engine answers as told."""
+    """Return a request that the fake engine answers as told."""
     told = (behaviour or Behaviour()).to_prompt()
     return GenerateSpec(**{"prompt": "a fox", "negative_prompt": told, "seed": 7, **more})
 
@@ -227,14 +221,14 @@ def test_closing_ends_every_thread(live: LiveServer, tmp_path: Path) -> None:
 
 @pytest.fixture
 def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionSettings:
-    """Settings with which sessions start servers with the engine of the tests."""
+    """Return settings with which sessions start servers with the engine of the tests."""
     monkeypatch.setenv("LAYERT2V_CONFIG", str(fake_server_config(tmp_path)))
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
     return SessionSettings(cache=tmp_path / "cache")
 
 
 def servers() -> list[psutil.Process]:
-    """The local servers that this process has started."""
+    """Return the local servers that this process has started."""
     found = []
     for child in psutil.Process().children():
         with suppress(psutil.Error):  # it has ended meanwhile

@@ -33,7 +33,7 @@ sys.meta_path.insert(0, Interrupt)
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A configuration with the fake engine, and a folder for the jobs."""
+    """Return a configuration with the fake engine, and a folder for the jobs."""
     server = {"engine": ENGINE, "devices": ["cpu"], **QUICK_SETTINGS}
     lines = ["[server]", *(f"{name} = {json.dumps(value)}" for name, value in server.items())]
     lines += ["[client]", f"data = {json.dumps(str(tmp_path / 'data'))}"]
@@ -68,7 +68,7 @@ def run(environment: dict[str, str], folder: Path, *words: str) -> tuple[int, st
 
 
 def servers_with_data(folder: Path) -> list[psutil.Process]:
-    """The server processes that use a folder in a data folder."""
+    """Return the server processes that use a folder in a data folder."""
     wanted = str(folder / "data")
     return [
         process
@@ -78,7 +78,7 @@ def servers_with_data(folder: Path) -> list[psutil.Process]:
 
 
 def remaining_call_folders(folder: Path) -> list[Path]:
-    """The data folders of calls that are over."""
+    """Return the data folders of calls that are over."""
     return list((folder / "data" / "calls").iterdir())
 
 

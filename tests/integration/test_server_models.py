@@ -18,7 +18,7 @@ NARROW = replace(MODEL, width_range=(48, 48), default_width=48, height_range=(32
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A data folder whose job store knows a model that is there no more."""
+    """Return a data folder whose job store knows a model that is there no more."""
     folder = tmp_path / "data"
     folder.mkdir()
     engine = open_database(folder / "jobs.sqlite3")

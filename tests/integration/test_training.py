@@ -114,7 +114,7 @@ def test_the_same_seeds_render_the_same_clips(run: Path) -> None:
     assert again.scenes == kept.scenes[5:8]
 
 
-def test_whitened_latents_keep_coarse_channels_larger(run: Path) -> None:
+def test_normalized_latents_keep_coarse_channels_larger(run: Path) -> None:
     clips = ClipSet.load(run / "clips.safetensors")
     autoencoder = PatchAutoencoder.from_pretrained(run / "autoencoder" / "fit")
     projection = MatteProjection(8)

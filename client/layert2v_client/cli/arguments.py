@@ -27,7 +27,10 @@ def add_rerender_options(sub: argparse.ArgumentParser) -> None:
 def add_plate_options(sub: argparse.ArgumentParser, choice: Any) -> None:
     """Add ``--plate`` to the group ``choice``, and what says how it is read to ``sub``."""
     choice.add_argument(
-        "--plate", type=Path, metavar="PATH", help="own pictures: a folder of frames, or one file"
+        "--plate",
+        type=Path,
+        metavar="PATH",
+        help="your own images: a folder of frames, or one file",
     )
     add = sub.add_argument
     add("--colorspace", default="", metavar="NAME", help="of the plate; default: EXR as the stack")

@@ -277,6 +277,14 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command, may_embed=may_embed)
         return sub
 
+    _add_generate_command(add)
+    add_stack_commands(add)
+    _add_job_commands(add)
+    add(info, "what the server and its models can do", may_embed=True)
+    return root
+
+
+def _add_generate_command(add: Callable[..., argparse.ArgumentParser]) -> None:
     generate_parser = add(
         generate,
         "make a layer stack from a prompt",
@@ -287,10 +295,6 @@ def parser() -> argparse.ArgumentParser:
     generate_parser.add_argument(
         "--out", type=Path, metavar="DIR", help="a new or empty folder; default: after the prompt"
     )
-    add_stack_commands(add)
-    _add_job_commands(add)
-    add(info, "what the server and its models can do", may_embed=True)
-    return root
 
 
 def _connection_options() -> CommandParser:

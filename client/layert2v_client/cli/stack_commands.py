@@ -75,7 +75,7 @@ def _add_generating_commands(add: AddSpecCommand) -> None:
         "layert2v rerender fox_001 --layer fg_01 --prompt 'a red fox, sitting' --strength 0.6",
     )
     sub.add_argument("--layer", action="append", required=True, metavar="L", help="repeatable")
-    for name, words in (("--prompt", "a new prompt"), ("--mask", "pictures, white keeps the old")):
+    for name, words in (("--prompt", "a new prompt"), ("--mask", "images, white keeps the old")):
         sub.add_argument(
             name, action="append", default=[], metavar="X", help=f"{words}; one for each --layer"
         )

@@ -152,7 +152,7 @@ class Bridge:
     def initialize(self, params: JsonObject) -> dict[str, Any]:
         """Agree on the version of the protocol; heartbeats begin. Raises ``RpcError``."""
         protocol = params.integer("protocol")
-        params.done()
+        params.refuse_unknown()
         if protocol != PROTOCOL:
             raise RpcError(
                 json_rpc.PROTOCOL_UNSUPPORTED,
@@ -173,7 +173,7 @@ class Bridge:
     def connect(self, params: JsonObject) -> dict[str, Any]:
         """Start the session, or look for its server again where the settings are the same."""
         settings = settings_from_json(params.value("settings"))
-        params.done()
+        params.refuse_unknown()
         if self._session is not None and self._session.settings != settings:
             self._session.close()
             self._session = None
@@ -189,7 +189,7 @@ class Bridge:
         defaults = spec_to_json(GenerateSpec(prompt=""))
         spec = spec_from_json({**defaults, **params.mapping("spec")})
         folder, request_id = params.text("folder"), _read_request_id(params)
-        params.done()
+        params.refuse_unknown()
         path = Path(folder) if folder else None
         return {"request_id": session.generate(spec, folder=path, request_id=request_id)}
 
@@ -201,7 +201,7 @@ class Bridge:
         folder = Path(params.text("folder"))
         inputs = params.text_list_map("inputs")
         request_id = _read_request_id(params)
-        params.done()
+        params.refuse_unknown()
         return {"request_id": session.rerender(folder, spec, inputs, request_id=request_id)}
 
     def attach(self, params: JsonObject) -> dict[str, Any]:
@@ -209,7 +209,7 @@ class Bridge:
         session = self._require_session()
         request_id, job = params.text("request_id"), params.text("job")
         folder = Path(params.text("folder"))
-        params.done()
+        params.refuse_unknown()
         session.attach(request_id, job, folder)
         return {}
 
@@ -217,25 +217,25 @@ class Bridge:
         """Cancel a request."""
         session = self._require_session()
         request_id = params.text("request_id")
-        params.done()
+        params.refuse_unknown()
         session.cancel(request_id)
         return {}
 
     def history(self, params: JsonObject) -> dict[str, Any]:
         """Return the history of a stack."""
         folder = Path(params.text("folder"))
-        params.done()
+        params.refuse_unknown()
         return {"history": [asdict(entry) for entry in stack_history.history(folder)]}
 
     def restore(self, params: JsonObject) -> dict[str, Any]:
         """Make an earlier state of a stack the newest."""
         folder, state = Path(params.text("folder")), params.integer("state")
-        params.done()
+        params.refuse_unknown()
         return {"state": stack_history.restore(folder, state).state}
 
     def ping(self, params: JsonObject) -> dict[str, Any]:
         """Return nothing: the bridge is there."""
-        params.done()
+        params.refuse_unknown()
         return {}
 
     def _require_session(self) -> Session:

@@ -86,7 +86,7 @@ def settings_from_json(value: Any) -> SessionSettings:
         python=fields.text("python"),
         models=Path(models) if models else None,
     )
-    fields.done()
+    fields.refuse_unknown()
     return settings
 
 

@@ -17,8 +17,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate = subparsers.add_parser(
         "evaluate",
         help="measure a model: prompts, classifiers, a table, contact sheets",
-        description="A small world is drawn and classifiers are trained on it the first time; they "
-        "are kept in the folder, or taken from the training run that --run names.",
+        description="The first time a small world is rendered and classifiers are trained on it; "
+        "both are kept in the folder, or taken from the training run that --run names.",
         epilog="example: layert2v-engine evaluate mini --out out/evaluation",
     )
     evaluate.add_argument(
@@ -27,7 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument("--out", metavar="DIR", type=Path, required=True)
     evaluate.add_argument(
         "--prompts", metavar="FILE", type=Path,
-        help="one prompt a line, instead of prompts drawn from the world",
+        help="one prompt a line, instead of prompts sampled from the world",
     )  # fmt: skip
     evaluate.add_argument(
         "--rerender", action="store_true", help="measure re-rendered layers instead"

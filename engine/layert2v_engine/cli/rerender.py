@@ -26,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command."""
     parser = subparsers.add_parser(
         "rerender",
-        help="draw layers of a stack again, replace, add, remove or reorder them",
+        help="generate layers of a stack again, replace, add, remove or reorder them",
         description="Write a new state of the stack in STACK. Layers that are not named stay as "
         "they are, to the bit; files of earlier states are kept.",
         epilog='example: layert2v-engine rerender fox --layer bg --prompt "a desert at sunset"',
@@ -34,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("stack", type=Path, metavar="STACK", help="folder of the stack")
     change = parser.add_mutually_exclusive_group(required=True)
     change.add_argument(
-        "--layer", action="append", metavar="NAME", help="draw it again, or replace"
+        "--layer", action="append", metavar="NAME", help="generate it again, or replace it"
     )
     change.add_argument("--add", action="store_true", help="add a foreground")
     change.add_argument("--remove", action="append", metavar="NAME", help="with its shadow")
@@ -50,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--at", type=state_number, default=0, metavar="vNNN", help="an earlier state"
     )
     source = parser.add_argument_group("pixels that are there already")
-    source.add_argument("--plate", type=Path, metavar="DIR", help="pictures of your own")
+    source.add_argument("--plate", type=Path, metavar="DIR", help="your own images")
     source.add_argument("--colorspace", default="srgb_rec709_scene", help="of the plate")
     source.add_argument("--alpha", choices=ALPHAS, default="premultiplied", help="of the plate")
     source.add_argument("--fit", action="store_true", help="scale the plate to the stack")

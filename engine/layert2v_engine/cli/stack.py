@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EXIT_PROBLEMS = 1
 _NONE = "-"
-_TABLE_HEAD = ("layer", "role", "frames", "pixels", "codec", "alpha", "colour", "NaN", "MB")
+_TABLE_HEAD = ("layer", "role", "frames", "pixels", "codec", "alpha", "color", "NaN", "MB")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -50,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     pack.add_argument("stack", type=Path, metavar="STACK", help="folder of the stack")
     _add_compression(pack)
     pack.set_defaults(run=_pack)
-    ocio = subparsers.add_parser("ocio", help="list the colour spaces that names can be taken from")
+    ocio = subparsers.add_parser("ocio", help="list the color spaces that names can be taken from")
     _add_config(ocio)
     ocio.set_defaults(run=_ocio)
 
@@ -75,7 +75,7 @@ def _add_import(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("--name", help="name of the stack; default: that of the folder")
     parser.add_argument("--fps", type=float, help="default: what the clips say")
     parser.add_argument("--start-frame", type=int, default=1001)
-    color = parser.add_argument_group("colour")
+    color = parser.add_argument_group("color")
     color.add_argument("--colorspace", default="lin_rec709_scene", help="of the layers")
     color.add_argument("--source-colorspace", default="srgb_rec709_scene", help="of the clips")
     _add_config(color)

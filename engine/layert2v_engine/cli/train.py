@@ -1,4 +1,4 @@
-"""`layert2v-engine train` and `export`."""
+"""The commands ``layert2v-engine train`` and ``export``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from layert2v_engine.errors import EngineError
 
 if TYPE_CHECKING:
+    import torch
+
     from layert2v_engine.training.joint_stage import MultiStage
 
 STAGE_NAMES = ("prepare", "autoencoder", "matte", "joint", "multi", "distill")
@@ -69,7 +71,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def duration(text: str) -> float:
-    """Seconds of `90s`, `20m`, `1h` or a plain number of seconds."""
+    """Return the seconds of ``90s``, ``20m``, ``1h`` or a plain number of seconds.
+
+    Raises EngineError for anything else.
+    """
     number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
     try:
         seconds = float(number) * _UNITS[unit]
@@ -85,7 +90,7 @@ def duration(text: str) -> float:
 
 
 def _optional(configs: Path | None, stage: str) -> MultiStage:
-    """The configuration of a stage that not every model has; without it, one of no phases."""
+    """Return the configuration of a stage that not every model has, else one of no phases."""
     from layert2v_engine.training.config import load_config
     from layert2v_engine.training.joint_stage import MultiStage
 
@@ -100,19 +105,8 @@ def _train(args: argparse.Namespace) -> int:
     from layert2v_engine.devices import pick_device
     from layert2v_engine.training.config import load_config
     from layert2v_engine.training.init_from_checkpoint import init_from_checkpoint
-    from layert2v_engine.training.joint_stage import (
-        JointStage,
-        MultiStage,
-        run_joint,
-        run_multi,
-        run_prepare,
-    )
-    from layert2v_engine.training.stages import (
-        AutoencoderStage,
-        MatteStage,
-        run_autoencoder,
-        run_matte,
-    )
+    from layert2v_engine.training.joint_stage import JointStage
+    from layert2v_engine.training.stages import AutoencoderStage
     from layert2v_engine.training.trainer import TrainingInterrupted
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -126,44 +120,39 @@ def _train(args: argparse.Namespace) -> int:
     if start := args.start_from or load_config(JointStage, "joint", configs).start:
         new_decoders = load_config(AutoencoderStage, "autoencoder", configs).reuse_latents_of_init
         init_from_checkpoint(run, start, decoders=not new_decoders)
-    stages = {
-        "prepare": lambda: run_prepare(
-            run,
-            load_config(AutoencoderStage, "autoencoder", configs),
-            load_config(JointStage, "joint", configs),
-        ),
-        "autoencoder": lambda: run_autoencoder(
-            run, load_config(AutoencoderStage, "autoencoder", configs), budget_s, device
-        ),
-        "matte": lambda: run_matte(
-            run, load_config(MatteStage, "matte", configs), budget_s, device
-        ),
-        "joint": lambda: run_joint(
-            run, load_config(JointStage, "joint", configs), budget_s, device
-        ),
-        "multi": lambda: run_multi(
-            run,
-            load_config(JointStage, "joint", configs),
-            load_config(MultiStage, "multi", configs),
-            budget_s,
-            device,
-        ),
-        "distill": lambda: run_multi(
-            run,
-            load_config(JointStage, "joint", configs),
-            load_config(MultiStage, "distill", configs),
-            budget_s,
-            device,
-            _optional(configs, "multi").phases,
-        ),
-    }
     for name in args.stages:
         try:
-            stages[name]()
+            _run_stage(name, run, configs, budget_s, device)
         except TrainingInterrupted as error:
             logging.info("%s; call the same command again to go on", error)
             return 130
     return 0
+
+
+def _run_stage(
+    name: str, run: Path, configs: Path | None, budget_s: float | None, device: torch.device
+) -> None:
+    from layert2v_engine.training import joint_stage, stages
+    from layert2v_engine.training.config import load_config
+
+    if name == "matte":
+        matte = load_config(stages.MatteStage, name, configs)
+        stages.run_matte(run, matte, budget_s, device)
+        return
+    if name == "autoencoder":
+        autoencoder = load_config(stages.AutoencoderStage, name, configs)
+        stages.run_autoencoder(run, autoencoder, budget_s, device)
+        return
+    joint = load_config(joint_stage.JointStage, "joint", configs)
+    if name == "prepare":
+        world = load_config(stages.AutoencoderStage, "autoencoder", configs)
+        joint_stage.run_prepare(run, world, joint)
+    elif name == "joint":
+        joint_stage.run_joint(run, joint, budget_s, device)
+    else:
+        stage = load_config(joint_stage.MultiStage, name, configs)
+        before = _optional(configs, "multi").phases if name == "distill" else ()
+        joint_stage.run_multi(run, joint, stage, budget_s, device, before)
 
 
 def _export(args: argparse.Namespace) -> int:

@@ -48,7 +48,7 @@ TABLE = (
     Row(title="subject, two foregrounds", group="two", metric="subject_of_fg"),
     Row(title="recomposition, two foregrounds", group="two", metric="recomposition_psnr_db",
         unit="dB"),
-    Row(title="a figure in `bg`", group="seen", metric="figure_in_bg", target="under 3 %",
+    Row(title="a subject in `bg`", group="seen", metric="figure_in_bg", target="under 3 %",
         passes=_under(0.03)),
     Row(title="scenery in `fg`", group="seen", metric="scenery_in_fg", target="under 3 %",
         passes=_under(0.03)),
@@ -89,7 +89,7 @@ TABLE = (
 
 def markdown_table(groups: Mapping[str, Mapping[str, float]]) -> str:
     """Return the metrics as a Markdown table, with the targets and whether they are met."""
-    lines = ["| measure | value | target | met |", "| --- | --- | --- | --- |"]
+    lines = ["| metric | value | target | met |", "| --- | --- | --- | --- |"]
     for row in TABLE:
         metric = groups.get(row.group, {}).get(row.metric)
         if metric is None:

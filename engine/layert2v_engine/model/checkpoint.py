@@ -271,7 +271,7 @@ def _from_json(value: Any) -> CheckpointConfig:
         frozen_attention=index.text("frozen_attention"),
         distilled_guidance=index.number("distilled_guidance"),
     )
-    index.done()
+    index.refuse_unknown()
     return config
 
 

@@ -18,7 +18,7 @@ from layert2v.stack import Role, Stack
 from layert2v_engine.image.compositing import flatten
 from layert2v_engine.layout import StreamRole
 from layert2v_engine.pipeline import LayeredPipeline, SamplingRequest
-from layert2v_engine.progress import WRITE_STAGE_WEIGHTS, ProgressReporter
+from layert2v_engine.progress import WRITE_STAGE_WEIGHTS, ProgressReporter, should_preview
 from layert2v_engine.prompting.planner import PromptPlan
 from layert2v_engine.rerender.latents import InitLatents, latent_mask, save_latents
 from layert2v_engine.rerender.plan import LayerAction, LayerPlan, StreamMapping
@@ -120,7 +120,7 @@ class Rerender:
         )
 
     def _on_step(self, step: Step) -> None:
-        if should_preview(step):
+        if should_preview(step.done, step.total):
             self._progress.set_preview(self._pipeline.decode_first_frame(step.estimate))
         self._progress.report("denoise", step.done, step.total)
 
@@ -210,11 +210,6 @@ def apply_without_model(
         progress.report("decode", index + 1, editor.format.frames)
     provenance = _provenance(plan, notes)
     return editor.finish(provenance, progress=partial(progress.report, "write"))
-
-
-def should_preview(step: Step) -> bool:
-    """Return whether to show a step: about three times, the first as soon as there is something."""
-    return step.done < step.total and step.done % max(step.total // 4, 1) == 0
 
 
 def _declare_layer(

@@ -126,7 +126,7 @@ class InitLatents:
                 names = tuple(each for each in mapping.layers if each not in mapping.above)
             readers = [self.frame_reader(each) for each in names]
             return self._encoder.encode(stream, flatten_frames(readers, format.frames))
-        saved = self._saved(name).get(stream.role.value)
+        saved = self._load_saved(name).get(stream.role.value)
         if saved is not None:
             return saved
         if name not in self.encoded:
@@ -139,7 +139,7 @@ class InitLatents:
         source = self._plan.sources.get(name)
         return partial(self._editor.read, name) if source is None else source.frame
 
-    def _saved(self, name: str) -> dict[str, Tensor]:
+    def _load_saved(self, name: str) -> dict[str, Tensor]:
         """Return saved latents by stream role, of a layer or of what is imported for it."""
         source = self._plan.sources.get(name)
         if source is None:

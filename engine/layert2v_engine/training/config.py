@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def load_config(kind: type[T], stage: str, folder: Path | None = None) -> T:
-    """Read `<stage>.toml` from `folder`, or from the configurations shipped for the Mini."""
+    """Read ``<stage>.toml`` from ``folder``, or from the configurations shipped for the Mini."""
     if folder is None:
         text = (
             resources.files("layert2v_engine.training")

@@ -23,7 +23,7 @@ from layert2v_engine.model.checkpoint import (
 )
 from layert2v_engine.model.components import load_autoencoder, load_matte_projection
 from layert2v_engine.model.matte_adapter import MatteProjection
-from layert2v_engine.training.init_from_checkpoint import START, network_settings, read_start
+from layert2v_engine.training.init_from_checkpoint import START, network_settings, read_init_config
 from layert2v_engine.training.joint_phase import JointConfig
 from layert2v_engine.training.joint_stage import JointStage, MultiStage, load_ema, text_tokens
 from layert2v_engine.training.network import foregrounds_of, new_transformer, role_names
@@ -124,39 +124,47 @@ def export(
         )
     final, out = out, out.with_name(f"{out.name}.part")
     shutil.rmtree(out, ignore_errors=True)  # what an interrupted export left
-    names, start = _write_components(run, out, config, phase), read_start(run)
-    statistics = load_file(run / "whitening.safetensors")
+    names = _write_components(run, out, config, phase)
     codec = load_autoencoder(out / "autoencoder", CPU)
-    temporal_factor, foregrounds = codec.temporal_factor, foregrounds_of(len(names))
     patch = network_settings(run, config.transformer).get("patch_size", (1, 2, 2))[-1]
-    low, high = config.offered or (0, 0)
-    sizes = low, high, codec.spatial_factor * patch
-    write_index(
-        CheckpointConfig(
-            info=mini_info(world, temporal_factor, foregrounds, title, trained.guidance, sizes),
-            latent_normalization={
-                role.value: LatentNormalization(
-                    latents_mean=tuple(statistics["mean"][row].tolist()),
-                    latents_std=tuple(statistics["std"][row].tolist()),
-                )
-                for row, role in enumerate(StreamRole)
-            },
-            text_encoder="minilm" if start is None else start.text_encoder,
-            text_tokens=text_tokens(run, config),
-            solver=SOLVER,
-            shift=SHIFT,
-            guidance_interval=GUIDANCE_INTERVAL,
-            frames_per_stream=1 + (world.frames - 1) // temporal_factor,
-            matte_color=MATTE_COLOR,
-            frozen_attention="one_way" if objective.one_way else "full",
-            routing=trained.routing,
-            distilled_guidance=trained.guidance,
-        ),
-        out,
+    sizes = (*(config.offered or (0, 0)), codec.spatial_factor * patch)
+    info = mini_info(
+        world, codec.temporal_factor, foregrounds_of(len(names)), title, trained.guidance, sizes
     )
+    write_index(_checkpoint_config(run, config, info, objective, trained), out)
     if final.exists():
         shutil.rmtree(final)
     out.rename(final)
+
+
+def _checkpoint_config(
+    run: Path,
+    config: JointStage,
+    info: ModelInfo,
+    objective: ObjectiveConfig,
+    trained: JointConfig,
+) -> CheckpointConfig:
+    statistics, start = load_file(run / "whitening.safetensors"), read_init_config(run)
+    return CheckpointConfig(
+        info=info,
+        latent_normalization={
+            role.value: LatentNormalization(
+                latents_mean=tuple(statistics["mean"][row].tolist()),
+                latents_std=tuple(statistics["std"][row].tolist()),
+            )
+            for row, role in enumerate(StreamRole)
+        },
+        text_encoder="minilm" if start is None else start.text_encoder,
+        text_tokens=text_tokens(run, config),
+        solver=SOLVER,
+        shift=SHIFT,
+        guidance_interval=GUIDANCE_INTERVAL,
+        frames_per_stream=1 + (info.frames_range[1] - 1) // info.frames_step,
+        matte_color=MATTE_COLOR,
+        frozen_attention="one_way" if objective.one_way else "full",
+        routing=trained.routing,
+        distilled_guidance=trained.guidance,
+    )
 
 
 def _find_phase(

@@ -58,7 +58,7 @@ def init_from_checkpoint(run: Path, checkpoint: str, *, decoders: bool = True) -
     partial.rename(start)
 
 
-def read_start(run: Path) -> CheckpointConfig | None:
+def read_init_config(run: Path) -> CheckpointConfig | None:
     """Return the configuration of the model a run started from; None where there is none."""
     return read_index(run / START) if (run / START).exists() else None
 

@@ -27,7 +27,7 @@ from layert2v_engine.model.components import (
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, save_for_captions
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.training.caption_embeddings import CaptionEmbeddings
-from layert2v_engine.training.init_from_checkpoint import START, network_settings, read_start
+from layert2v_engine.training.init_from_checkpoint import START, network_settings, read_init_config
 from layert2v_engine.training.joint_phase import JointConfig, JointPhase, SceneGroup, TrainingData
 from layert2v_engine.training.latents import (
     LatentSet,
@@ -202,7 +202,7 @@ def _train(
 
 def _text_encoder(run: Path, config: JointStage, device: torch.device) -> TextEncoder:
     """Return the run's own encoder if it was prepared, else that of the start or of the package."""
-    prepared, start, tokens = run / TEXT_ENCODER, read_start(run), text_tokens(run, config)
+    prepared, start, tokens = run / TEXT_ENCODER, read_init_config(run), text_tokens(run, config)
     if prepared.exists() or start is None:
         folder = prepared if prepared.exists() else None
         return MiniLMTextEncoder(folder, max_tokens=tokens).to(device)
@@ -212,7 +212,7 @@ def _text_encoder(run: Path, config: JointStage, device: torch.device) -> TextEn
 
 def text_tokens(run: Path, config: JointStage) -> int:
     """Return the length in tokens that prompts are padded to, at least that of the start."""
-    start = read_start(run)
+    start = read_init_config(run)
     return max(config.max_tokens, 0 if start is None else start.text_tokens)
 
 

@@ -1,9 +1,10 @@
-"""What the joint stage minimises: rectified flow with one time per stream (arXiv 2508.04228,
-2407.01392).
+"""The objective of the joint stage: rectified flow with one time per stream.
+
+Sources: arXiv 2508.04228, 2407.01392.
 
 x_t = (1 - t) x_0 + t noise, target v = noise - x_0. Half of the samples share one time over all
 streams (joint generation); in the other half a random subset of streams is clean, at time 0 or
-nearly so, and carries no loss: the model learns to draw some layers around others that are given,
+nearly so, and carries no loss: the model learns to generate some layers around frozen others,
 which is what re-rendering needs.
 """
 
@@ -32,7 +33,9 @@ class ObjectiveConfig:
     empty_weight: float = 0.4  # weight of empty parts of foreground, matte and shadow
     # Weight of ``consistency_loss``.
     consistency_weight: float = field(default=0.0, metadata={"stored": "agreement_weight"})
-    one_way: bool = False  # clean streams see one another only (`frozen_attention` of a checkpoint)
+    one_way: bool = (
+        False  # clean streams see one another only: ``frozen_attention`` of a checkpoint
+    )
 
 
 _OPAQUE = 0.995  # a matte's mean over a token from here on counts as opaque

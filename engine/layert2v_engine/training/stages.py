@@ -4,7 +4,7 @@ Each stage has its own TOML file.
 
 A run folder holds everything: world/, clips, autoencoder/, matte/, latents, one folder per phase of
 the joint stage. Every stage skips what an earlier call finished and resumes what it left;
-`checkpoint/` is what the engine loads.
+``checkpoint/`` is what the engine loads.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class AutoencoderStage:
 class MatteStage:
     """Settings in matte.toml."""
 
-    plain: bool = False  # no adaptation: mattes are colour to the decoder, an ablation
+    plain: bool = False  # no adaptation: mattes are color to the decoder, an ablation
     rank: int = 16
     alpha: float = 16.0
     chunks: ChunkConfig = field(default_factory=ChunkConfig)

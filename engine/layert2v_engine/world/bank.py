@@ -1,6 +1,6 @@
-"""The bank: rendered figures and plates on disk, from which clips are composited.
+"""The bank: rendered subjects and plates on disk, from which clips are composited.
 
-One cycle of every figure is rendered for each side and height of the light, heading right; the
+One cycle of every subject is rendered for each side and height of the light, heading right; the
 compositor mirrors, scales and re-times it. Tensors are uint8 in safetensors files beside one JSON
 index. Knows how to render and store, not how layers add up.
 """
@@ -104,10 +104,10 @@ def build_bank(
     processes: int = 2,
     report: Report = lambda stage, done, total: None,
 ) -> None:
-    """Render what a selection needs into `folder` (created), for frames of width x height pixels.
+    """Render what a selection needs into ``folder`` (created), for frames of width x height pixels.
 
-    There is at least one figure for every action, light and colour of a subject, however few
-    `creatures_per_species` asks for; of a sprite, which has no individuals, just one. `report`
+    There is at least one cycle for every action, light and color of a subject, however few
+    ``creatures_per_species`` asks for; of a sprite, which has no individuals, just one. ``report``
     hears (stage, done, total).
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -155,12 +155,12 @@ class Bank:
         self._plate_file = safe_open(folder / _PLATE_FILE, framework="pt")
 
     def subject_cycle(self, index: int) -> Tensor:
-        """uint8 [poses, 6, h, w]: straight RGB, alpha, cast and contact shadow."""
+        """Return uint8 [poses, 6, h, w]: straight RGB, alpha, cast and contact shadow."""
         tensor: Tensor = self._subject_file.get_tensor(_key(index))
         return tensor
 
     def plate(self, index: int) -> Tensor:
-        """uint8 [7, H, W * OVERSCAN]: display-referred distance RGB, land RGB over it, cover."""
+        """Return uint8 [7, H, W * OVERSCAN]: display-referred distance RGB, land RGB, cover."""
         tensor: Tensor = self._plate_file.get_tensor(_key(index))
         return tensor
 
@@ -204,7 +204,7 @@ def _subject_jobs(
 def _map_jobs(
     work: Callable[[J], R], jobs: list[J], processes: int, stage: str, report: Report
 ) -> Iterator[R]:
-    """Results in the order of the jobs, from this process or from several."""
+    """Yield results in the order of the jobs, from this process or from several."""
     if processes <= 1:
         for done, job in enumerate(jobs, 1):
             yield work(job)
@@ -217,7 +217,7 @@ def _map_jobs(
 
 
 def _render_subject(job: _SubjectJob) -> tuple[SubjectEntry, Bytes]:
-    """One cycle, uint8 [poses, 6, h, w], cropped to what is drawn."""
+    """Return one cycle as uint8 [poses, 6, h, w], cropped to what is opaque, and its entry."""
     variant = job.variant
     cycle = render.render_cycle(variant, job.width, job.height, np.random.default_rng(job.seed))
     frames = cycle.frames
@@ -243,7 +243,7 @@ def _render_subject(job: _SubjectJob) -> tuple[SubjectEntry, Bytes]:
 
 
 def _render_plate(job: _PlateJob) -> tuple[PlateEntry, Bytes]:
-    """One plate as uint8 [7, H, W * OVERSCAN]."""
+    """Return one plate as uint8 [7, H, W * OVERSCAN], and its entry."""
     plate = places.paint_plate(
         job.place, job.time, width=job.width, height=job.height, rng=np.random.default_rng(job.seed)
     )

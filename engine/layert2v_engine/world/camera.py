@@ -1,6 +1,6 @@
 """Cameras: how a shot moves over the land, and how layers of pixels are seen by it.
 
-The camera looks at an upright land plane on which all figures stand; the distance behind it moves
+The camera looks at an upright land plane on which all subjects stand; the distance behind it moves
 and grows less. Whatever is sampled with the same depth moves together, so feet stay on the ground.
 """
 
@@ -27,17 +27,20 @@ class CameraPath:
     height: int
 
     def at_depth(self, depth: float) -> tuple[Tensor, Tensor]:
-        """Offset and zoom of a plane."""
+        """Return offset (pixels) and zoom [T] of a plane of a depth in 0..1."""
         return self.offset * depth, 1 + (self.zoom - 1) * depth
 
     def project(self, x: Tensor, y: float) -> tuple[Tensor, Tensor]:
-        """Where points of the land (column [T] for a camera in its middle, row) are seen, [T]."""
+        """Return where points of the land are seen, [T] pixels each.
+
+        Their column [T] is that for a camera in its middle.
+        """
         middle, horizon = self.width / 2, HORIZON * self.height
         return (x - self.offset - middle) * self.zoom + middle, (y - horizon) * self.zoom + horizon
 
 
 def camera_path(camera: str, *, frames: int, speed: float, width: int, height: int) -> CameraPath:
-    """The shot of a camera by name that follows at `speed` pixels a frame, if it moves at all."""
+    """Return the path of a camera by name that follows at ``speed`` pixels a frame, if it moves."""
     t = torch.arange(frames, dtype=torch.float32) - (frames - 1) / 2
     zoom = torch.ones(frames)
     if camera == "push":
@@ -56,11 +59,11 @@ def sample_windows(
     *,
     extent: tuple[int, int],
 ) -> Tensor:
-    """Windows [T, C, height, width] of pictures [T, C, h, w] (or [C, h, w], the same every frame).
+    """Return windows [T, C, height, width] of pictures [T, C, h, w], or of one [C, h, w].
 
-    A picture is `extent` (width, height) units large, however many pixels it has. The window's
-    upper left corner lies at (x, y) [T], and a pixel of the window is `step` [T] wide; outside of
-    the picture there is nothing. `size` is (width, height) in pixels.
+    A picture is ``extent`` (width, height) units large, however many pixels it has. The window's
+    upper left corner lies at (x, y) [T], and a pixel of the window is ``step`` [T] wide; outside of
+    the picture there is nothing. ``size`` is (width, height) in pixels.
     """
     width, height = size
     columns = x[:, None] + (torch.arange(width) + 0.5) * step[:, None]

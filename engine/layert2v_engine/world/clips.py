@@ -1,7 +1,7 @@
-"""Layered clips: figures, shadows and plates of a bank, composited on demand.
+"""Layered clips: subjects, shadows and plates of a bank, composited on demand.
 
-Knows how layers add up: in scene-linear light, every figure over its shadow, from the farthest to
-the nearest, over the plate; so the linear `over` of the layers of a clip is its composite.
+Knows how layers add up: in scene-linear light, every subject over its shadow, from the farthest to
+the nearest, over the plate; so the linear ``over`` of the layers of a clip is its composite.
 """
 
 from __future__ import annotations
@@ -32,24 +32,25 @@ from layert2v_engine.world.text.scenes import Actor, Scene, sample_scene, scene_
 from layert2v_engine.world.text.vocabulary import Label as Label
 from layert2v_engine.world.text.vocabulary import is_held_out as is_held_out
 
-# By distance: size of a figure, and the band of the height its feet stand in.
+# By distance: size of a subject, and the band of the height its feet stand in.
 _DEPTH_BANDS = {"close": (1.0, 0.86, 0.86), "near": (0.85, 0.83, 0.87), "far": (0.66, 0.71, 0.76)}
-_SIZE_BY_COUNT = {1: 1.0, 2: 0.76, 3: 0.66}  # size by the number of figures
-_SPOTS = {  # column of a figure, share of the width, by the number of figures
+_SIZE_BY_COUNT = {1: 1.0, 2: 0.76, 3: 0.66}  # size by the number of subjects
+_SPOTS = {  # column of a subject, share of the width, by the number of subjects
     1: {"left": 0.34, "middle": 0.5, "right": 0.66},
     2: {"left": 0.28, "right": 0.72},
     3: {"left": 0.20, "middle": 0.5, "right": 0.80},
 }
-_WANDER = 0.04  # share of the width a figure may stand off its spot
-_FAINT = 1 / 255  # less cover than this is none: its colour could not be told
+_WANDER = 0.04  # share of the width a subject may stand off its spot
+_FAINT = 1 / 255  # less cover than this is none: its color could not be told
 
 
 @dataclass(frozen=True, kw_only=True)
 class Foreground:
-    """One figure and its shadow, float32 0..1.
+    """One subject and its shadow, float32 0..1.
 
-    `colour` is what it looks like unoccluded, display-referred, straight over mid-grey:
-    straight * matte + 0.5 * (1 - matte). `matte` and `shadow` are linear opacities, unoccluded too.
+    ``color`` is what it looks like unoccluded, display-referred, straight over mid-gray:
+    straight * matte + 0.5 * (1 - matte). ``matte`` and ``shadow`` are linear opacities, unoccluded
+    too.
     """
 
     color: Tensor  # [T, 3, H, W]
@@ -61,7 +62,7 @@ class Foreground:
 class Clip:
     """Streams of one clip, float32 0..1: display-referred sRGB pictures, linear opacities.
 
-    `composite` is, in linear light, every foreground over its own shadow, bottom to top over the
+    ``composite`` is, in linear light, every foreground over its own shadow, bottom to top over the
     background.
     """
 
@@ -77,7 +78,7 @@ class Clip:
 
     @property
     def foreground(self) -> Tensor:
-        """Colour of the lowest foreground."""
+        """Color of the lowest foreground."""
         return self.foregrounds[0].color
 
     @property
@@ -93,7 +94,7 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True)
 class _Placement:
-    """An actor with the figure that plays it, its size on screen and where it walks."""
+    """An actor with the subject that plays it, its size on screen and where it walks."""
 
     actor: Actor
     entry: SubjectEntry
@@ -136,10 +137,10 @@ class World:
         held_out: bool = False,
         foregrounds: int | None = None,
     ) -> Clip:
-        """The clip of a seed: of `scene`, of one figure as `label` says, or of a random scene.
+        """Return the clip of a seed: of ``scene``, of one subject as ``label`` says, or at random.
 
-        A random scene is held out of training or not, and has as many `foregrounds` as the
-        selection allows or as asked for.
+        A random scene is held out of training or not, and has as many ``foregrounds`` as asked for,
+        or as the selection allows.
         """
         if scene is None and label is not None:
             scene = scene_from_label(label, self.selection)
@@ -164,20 +165,20 @@ class World:
         return self._compose(background, layers, scene)
 
     def _choose_plate(self, scene: Scene, rng: Generator) -> tuple[Tensor, int]:
-        """A plate of the scene, mirrored half of the time, and the side of its light."""
+        """Return a plate of the scene, mirrored half of the time, and the side of its light."""
         choices = self._plates_by_scene[scene.place, scene.time]
         index = choices[int(rng.integers(len(choices)))]
         pixels, side = self._bank.plate(index), self._bank.plates[index].sun_side
         return (pixels.flip(-1), -side) if rng.random() < 0.5 else (pixels, side)
 
     def _idle_pan(self, rng: Generator) -> float:
-        """Camera speed where there is no figure to follow, pixels a frame."""
+        """Return a camera speed in pixels a frame, for scenes without a subject to follow."""
         return float(rng.uniform(-0.012, 0.012)) * self.width
 
     def _place_actors(
         self, scene: Scene, side: int, frames: int, rng: Generator
     ) -> list[_Placement]:
-        """A figure for every actor; among equally far ones a later actor stands lower."""
+        """Place a subject for every actor; of equally far ones a later actor stands lower."""
         count = len(scene.actors)
         rows = [_DEPTH_BANDS[actor.distance][1:] for actor in scene.actors]
         shares = sorted(rng.random(count))
@@ -199,20 +200,20 @@ class World:
         return placements
 
     def _choose_subject(self, actor: Actor, scene: Scene, side: int, rng: Generator) -> int:
-        """A figure as the actor asks; mirrored ones need the light from their other side."""
+        """Return the index of a subject; a mirrored one needs light from its other side."""
         lit_from = side if actor.heading == "right" else -side
         wanted = (actor.subject, actor.color, actor.action, lit_from, LIGHTS[scene.time].low_sun)
         choices = self._subjects_by_variant[wanted]
         return choices[int(rng.integers(len(choices)))]
 
     def _camera_path(self, camera: str, speed: float, frames: int, plate_width: int) -> CameraPath:
-        """The scene's camera, no faster than the plate is wide."""
+        """Return the scene's camera path, no faster than the plate is wide."""
         fastest = (plate_width - self.width - 4) / max(frames - 1, 1)
         speed = min(max(speed, -fastest), fastest)
         return camera_path(camera, frames=frames, speed=speed, width=self.width, height=self.height)
 
     def _keep_in_frame(self, placement: _Placement, view: CameraPath) -> _Placement:
-        """The take, moved sideways so that the figure stays in the frame as far as it can."""
+        """Move a placement sideways so that its subject stays in the frame as far as it can."""
         ahead, behind = (
             placement.entry.right * placement.scale,
             placement.entry.left * placement.scale,
@@ -229,7 +230,7 @@ class World:
     def _render_background(
         self, plate: Tensor, view: CameraPath, light: Light, rng: Generator
     ) -> Tensor:
-        """The plate as the camera sees it, display-referred [T, 3, H, W]."""
+        """Return the plate as the camera sees it, display-referred [T, 3, H, W]."""
         planes = plate.float() / 255
         cover = planes[6:]
         behind = self._view_plane(planes[:3], view, DISTANCE)
@@ -239,7 +240,7 @@ class World:
         return apply_weather(picture, light.weather, view.offset, drops)
 
     def _view_plane(self, plane: Tensor, view: CameraPath, depth: float) -> Tensor:
-        """What the camera sees of a plane as wide as a plate, [T, C, H, W]."""
+        """Return what the camera sees of a plane as wide as a plate, [T, C, H, W]."""
         offset, zoom = view.at_depth(depth)
         x = plane.shape[-1] / 2 + offset - self.width / 2 / zoom
         y = HORIZON * self.height * (1 - 1 / zoom)
@@ -247,8 +248,9 @@ class World:
         return sample_windows(plane, x, y, 1 / zoom, (self.width, self.height), extent=extent)
 
     def _render_subject(self, placement: _Placement, view: CameraPath, time: int) -> Tensor:
-        """The figure on its way through the frame, linear [T, 6, H, W]: premultiplied colour,
-        matte, cast and contact shadow.
+        """Return the subject on its way through the frame, linear [T, 6, H, W].
+
+        Channels are premultiplied color, matte, cast and contact shadow.
         """
         frames = len(view.zoom)
         cycle = (placement.phase + torch.arange(frames)) % placement.entry.poses
@@ -289,7 +291,7 @@ class World:
 
 
 def _reduce(layers: Tensor, scale: float) -> Tensor:
-    """Layers [T, C, h, w] reduced so that no detail is lost when they are sampled at `scale`."""
+    """Return layers [T, C, h, w] so small that no detail is lost when sampled at ``scale``."""
     if scale > 0.9:
         return layers
     size = [max(1, round(extent * scale)) for extent in layers.shape[-2:]]

@@ -106,8 +106,8 @@ def _dependent_shadows(spec: RerenderSpec, stack: Stack) -> tuple[str, ...]:
         shadows = (name.replace("fg_", "shadow_") for name in spec.layers)
     else:
         shadows = (shadow_of(name, stack) for name in spec.layers)
-    held = (*spec.frozen, *spec.layers)
-    return tuple(name for name in shadows if name is not None and name not in held)
+    excluded = (*spec.frozen, *spec.layers)
+    return tuple(name for name in shadows if name is not None and name not in excluded)
 
 
 def _foreground_span(generated: Sequence[str], stack: Stack) -> int:

@@ -49,7 +49,7 @@ class RerenderSpec:
     ``frozen`` layers stay although they depend on one that changes. ``prompts`` has the new prompts
     by layer; others keep theirs. ``above`` is the layer that a new one lies on, "" for the topmost.
     ``masks`` are keys of folders by layer: where a mask is white, the old pixels stay. ``at`` is
-    the state to start from, 0 the newest. ``strength`` in 0..1 is how far from the old picture
+    the state to start from, 0 the newest. ``strength`` in 0..1 is how far from the old layer
     the new one may go; 1 forgets it. ``seed`` None, ``steps`` 0, a negative ``guidance`` and
     ``model`` "" mean: chosen, the model's default, the model of the stack.
     """
@@ -100,7 +100,7 @@ def rerender_from_json(value: Any) -> RerenderSpec:
         guidance=fields.number("guidance"),
         model=fields.text("model"),
     )
-    fields.done()
+    fields.refuse_unknown()
     return spec
 
 

@@ -151,9 +151,9 @@ def _check_layers(spec: RerenderSpec, stack: Stack) -> list[FieldViolation]:
         return found
     if spec.above:
         found.append(FieldViolation("above", "Only a new layer is put above another."))
-    held = [name for name in spec.layers if name in spec.frozen]
-    if held:
-        found.append(FieldViolation("frozen", f"{held[0]} cannot be frozen and changed at once."))
+    frozen = [name for name in spec.layers if name in spec.frozen]
+    if frozen:
+        found.append(FieldViolation("frozen", f"{frozen[0]} cannot be frozen and changed at once."))
     named = [there[name] for name in asked]
     if spec.action == "replace" and (len(named) != 1 or named[0].role is Role.shadow):
         message = "Exactly one background or foreground is replaced at a time."
@@ -171,10 +171,10 @@ def _check_new_layer(spec: RerenderSpec, stack: Stack) -> list[FieldViolation]:
     if spec.layers != (name,):
         return [FieldViolation("layers", f"The new layer must be called {name}.")]
     shadow = name.replace("fg_", "shadow_")
-    kept = tuple(held for held in spec.frozen if held != shadow)
+    known = tuple(layer for layer in spec.frozen if layer != shadow)
     found = [
         replace(violation, message=f"{violation.message} The new ones are {name} and {shadow}.")
-        for violation in _check_known("frozen", kept, stack)
+        for violation in _check_known("frozen", known, stack)
     ]
     grounds = [layer.name for layer in stack.layers if layer.role is not Role.shadow]
     if spec.above and spec.above not in grounds:
@@ -238,7 +238,7 @@ def _check_prompts(spec: RerenderSpec, affected: AffectedLayers) -> Iterator[Fie
         where = f"prompts[{name}]"
         if name not in affected.generated:
             message = f"{name} takes no prompt here; "
-            message += f"layers that are drawn are: {', '.join(affected.generated) or 'none'}."
+            message += f"generated layers are: {', '.join(affected.generated) or 'none'}."
             yield FieldViolation(where, message)
         elif not text.strip():
             yield FieldViolation(where, "A prompt must say something; leave it out otherwise.")
@@ -258,7 +258,7 @@ def _check_masks(
     for name in spec.masks:
         if name not in old:
             message = f"{name} takes no mask here; "
-            message += f"layers that are drawn again are: {', '.join(old) or 'none'}."
+            message += f"layers that are generated again are: {', '.join(old) or 'none'}."
             yield FieldViolation(f"masks[{name}]", message)
 
 
@@ -268,7 +268,9 @@ def _check_numbers(spec: RerenderSpec) -> Iterator[FieldViolation]:
     if not 0 < spec.strength <= 1:
         yield FieldViolation("strength", "The strength must be above 0 and at most 1.")
     elif spec.strength < 1 and spec.action != "regenerate":
-        yield FieldViolation("strength", "Only a layer that is drawn again has a strength below 1.")
+        yield FieldViolation(
+            "strength", "Only a layer that is generated again has a strength below 1."
+        )
     if not math.isfinite(spec.guidance):
         yield FieldViolation("guidance", "The guidance must be a finite number.")
 
@@ -293,18 +295,18 @@ def _check_ability(
     stack: Stack, affected: AffectedLayers, model: ModelInfo
 ) -> Iterator[FieldViolation]:
     if "generate" not in model.abilities:
-        yield FieldViolation("model", f"{model.title} cannot draw layers.")
+        yield FieldViolation("model", f"{model.title} cannot generate layers.")
         return
     if not _offers_size(model, stack):
         message = (
-            f"{model.title} cannot draw {stack.width} x {stack.height} pixels and "
+            f"{model.title} cannot generate {stack.width} x {stack.height} pixels and "
             f"{stack.frames} frames, which the stack has."
         )
         yield FieldViolation("model", message)
     if affected.foreground_span > model.max_foregrounds:
         message = (
-            f"{model.title} draws at most {model.max_foregrounds} foreground(s) at once, and from "
-            f"the lowest to the highest of these it is {affected.foreground_span}; "
+            f"{model.title} generates at most {model.max_foregrounds} foreground(s) at once, and "
+            f"from the lowest to the highest of these it is {affected.foreground_span}; "
             "change them one after another."
         )
         yield FieldViolation("layers", message)

@@ -1,6 +1,6 @@
 """The manifest of a layer stack: ``stack.json`` as frozen data, read strictly, written atomically.
 
-Knows names, ranges, hashes and history; does not open a picture. Paths in a manifest are always
+Knows names, ranges, hashes and history; does not open an image. Paths in a manifest are always
 relative to the stack folder, with forward slashes, and cannot leave it.
 
 A stack has states, numbered from 1: one entry of its history each. ``stack.json`` is the newest;

@@ -127,11 +127,11 @@ class Stack(StackFormat):
 
     def layer(self, name: str) -> Layer:
         """Return the layer called ``name``. Raises ``KeyError``."""
-        return _named(self.layers, name)
+        return _find_named(self.layers, name)
 
     def flat(self, name: str) -> FlattenedSequence:
         """Return the flattened sequence called ``name``. Raises ``KeyError``."""
-        return _named(self.flats, name)
+        return _find_named(self.flats, name)
 
     @property
     def state(self) -> int:
@@ -144,7 +144,7 @@ class Stack(StackFormat):
 
     def latents_of(self, name: str) -> FileRecord | None:
         """Return the latents of a layer or flat in the version it has here. Raises ``KeyError``."""
-        path = latents_path(name, _named(self.sequences(), name).version)
+        path = latents_path(name, _find_named(self.sequences(), name).version)
         return next((file for file in self.latents if file.path == path), None)
 
     def files(self) -> tuple[FileRecord, ...]:
@@ -200,7 +200,7 @@ def is_safe_path(path: str) -> bool:
     )
 
 
-def _named(sequences: tuple[_S, ...], name: str) -> _S:
+def _find_named(sequences: tuple[_S, ...], name: str) -> _S:
     for sequence in sequences:
         if sequence.name == name:
             return sequence

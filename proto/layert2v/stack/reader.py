@@ -59,7 +59,7 @@ def loads(text: str) -> Stack:
     if version < 1:
         raise fields.value_error("schema_version", "1 or more")
     stack = _read_stack(fields, version)
-    fields.done()
+    fields.refuse_unknown()
     _check_layers(stack)
     _check_history(stack)
     return stack

@@ -214,8 +214,8 @@ class SourceResolver:
     def _manifests(self, owner: str, source: Source, at: int) -> Manifests:
         if isinstance(source, UploadedStack):
             older = {state_path(at): source.state} if source.state else {}
-            return {**self._kept(owner, source), **older, MANIFEST_NAME: source.manifest}
-        folder = self._own_stack(owner, source.id)
+            return {**self._read_kept(owner, source), **older, MANIFEST_NAME: source.manifest}
+        folder = self._stack_folder(owner, source.id)
         paths = (folder / MANIFEST_NAME, *sorted(folder.glob("history/v*.json")))
         try:
             return _read_manifests({p.relative_to(folder).as_posix(): p for p in paths})
@@ -225,13 +225,13 @@ class SourceResolver:
     def _newest_manifest(self, owner: str, source: Source) -> str:
         if isinstance(source, UploadedStack):
             return source.manifest
-        path = self._own_stack(owner, source.id) / MANIFEST_NAME
+        path = self._stack_folder(owner, source.id) / MANIFEST_NAME
         try:
             return _read_manifests({MANIFEST_NAME: path})[MANIFEST_NAME]
         except OSError as error:
             raise SourceNotFound(f"jobs/{source.id}") from error
 
-    def _kept(self, owner: str, source: UploadedStack) -> Manifests:
+    def _read_kept(self, owner: str, source: UploadedStack) -> Manifests:
         """Return the texts of manifests that were uploaded as files."""
         held = self._content_index.find(owner, {file.sha256 for file in source.kept})
         missing = [file.path for file in source.kept if file.sha256 not in held]
@@ -239,7 +239,7 @@ class SourceResolver:
             raise FilesMissing(missing)
         return _read_manifests({file.path: held[file.sha256].path for file in source.kept})
 
-    def _own_stack(self, owner: str, job_id: str) -> Path:
+    def _stack_folder(self, owner: str, job_id: str) -> Path:
         try:
             job = self._jobs.get(job_id)
         except JobNotFound as error:
@@ -311,7 +311,7 @@ def _read_states(manifests: Manifests) -> dict[int, Stack]:
 def _start(states: Mapping[int, Stack], at: int) -> Stack:
     """Return what a change of state ``at`` starts from. Raises ``InvalidSource``."""
 
-    def kept(state: int) -> Stack:
+    def read_kept(state: int) -> Stack:
         if state in states:
             return states[state]
         raise InvalidSource(
@@ -320,7 +320,7 @@ def _start(states: Mapping[int, Stack], at: int) -> Stack:
             "Start from the folder that has this state, or from a newer state.",
         )
 
-    return start_of(states[max(states)], at, kept)
+    return start_of(states[max(states)], at, read_kept)
 
 
 def _parse(text: str) -> Stack:

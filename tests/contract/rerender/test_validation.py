@@ -52,7 +52,7 @@ WRONG: list[tuple[RerenderSpec, str, str]] = [
     (replace(FOX, frozen=("fg_07",)), "frozen", "no layer 'fg_07'"),
     (replace(FOX, frozen=("fg_01",)), "frozen", "frozen and changed"),
     (replace(FOX, above="bg"), "above", "Only a new layer"),
-    (replace(FOX, prompts={"bg": "snow"}), "prompts[bg]", "drawn are: fg_01, shadow_01"),
+    (replace(FOX, prompts={"bg": "snow"}), "prompts[bg]", "generated layers are: fg_01, shadow_01"),
     (replace(PLATE, layers=("ref",)), "layers", "no layer 'ref'"),
     (RerenderSpec("regenerate", ("ref",), prompts={"ref": "x"}), "prompts[ref]", "are: none"),
     (replace(FOX, prompts={"fg_01": " "}), "prompts[fg_01]", "say something"),
@@ -76,7 +76,7 @@ WRONG: list[tuple[RerenderSpec, str, str]] = [
     (replace(PLATE, plate=Plate("mine", "ACEScg", alpha="none")), "plate.alpha", "premultiplied"),
     (replace(PLATE, plate=Plate("mine", "ACEScg", fit="crop")), "plate.fit", "exact, fit"),
     (replace(PLATE, plate=Plate("mine", "")), "plate.colorspace", "which colour space"),
-    (replace(PLATE, strength=0.5), "strength", "drawn again"),
+    (replace(PLATE, strength=0.5), "strength", "generated again"),
     (replace(NEW, layers=("owl",)), "layers", "must be called fg_02"),
     (replace(NEW, prompts={}), "prompts[fg_02]", "Write a prompt"),
     (replace(NEW, above="shadow_01"), "above", "choose from: bg, fg_01"),
@@ -99,10 +99,10 @@ def test_one_wrong_field_one_sentence(spec: RerenderSpec, field: str, words: str
     ("model", "words"),
     [
         (None, "'mini' is not here"),
-        (replace(MINI, abilities=("video_to_layers",)), "cannot draw layers"),
-        (replace(MINI, width_range=(128, 256)), "cannot draw 96 x 64 pixels and 2 frames"),
-        (replace(MINI, size_step=64), "cannot draw 96 x 64"),
-        (replace(MINI, frames_step=4), "cannot draw 96 x 64 pixels and 2 frames"),
+        (replace(MINI, abilities=("video_to_layers",)), "cannot generate layers"),
+        (replace(MINI, width_range=(128, 256)), "cannot generate 96 x 64 pixels and 2 frames"),
+        (replace(MINI, size_step=64), "cannot generate 96 x 64"),
+        (replace(MINI, frames_step=4), "cannot generate 96 x 64 pixels and 2 frames"),
     ],
 )
 def test_a_model_that_cannot(model: ModelInfo | None, words: str) -> None:
@@ -145,5 +145,5 @@ def test_resolve_fills_every_default_and_keeps_what_was_given() -> None:
     assert (full.at, full.model, full.seed, full.steps, full.guidance) == (1, "mini", 11, 30, 0.0)
     assert resolve(replace(full, seed=0), MINI, seed=11).seed == 0
     plate = resolve(PLATE, None, seed=11)
-    assert (plate.steps, plate.seed) == (0, None)  # nothing is drawn
+    assert (plate.steps, plate.seed) == (0, None)  # nothing is generated
     assert resolve(PLATE, MINI, seed=11).seed == 11  # ref is

@@ -21,8 +21,8 @@ def plain() -> Stack:
 
 
 @given(stacks())
-def test_round_trip(made: Stack) -> None:
-    assert stack.loads(stack.dumps(made)) == made
+def test_round_trip(example: Stack) -> None:
+    assert stack.loads(stack.dumps(example)) == example
 
 
 def test_a_wrong_stack_is_not_written(plain: Stack, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def moment(value: datetime | None) -> Timestamp | None:
 
 
 def message_of(status: JobStatus) -> jobs_pb2.Job:
-    """What a server would send for a status."""
+    """Return what a server would send for a status."""
     p, e = status.progress, status.error
     return jobs_pb2.Job(
         name=status.name,

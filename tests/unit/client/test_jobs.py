@@ -15,12 +15,10 @@ from layert2v.v1 import errors_pb2, jobs_pb2, server_pb2
 from layert2v_client import (
     AccessDenied,
     Client,
-    InvalidRequest,
     JobCancelled,
     JobFailed,
     JobState,
     NotFound,
-    NotPossible,
     ServerUnavailable,
     connect,
 )
@@ -174,27 +172,3 @@ def test_info(client: Client, script: Script) -> None:
     script.info = server_pb2.ServerInfo(version="0.1.0", capabilities=["upload"])
     assert client.info().version == "0.1.0"
     assert client.info().capabilities == ("upload",)
-
-
-def test_a_closed_connection(server: ScriptedServer) -> None:
-    client = connect(server.address)
-    job = client.submit(GenerateSpec("a fox"))
-    client.close()
-    for use in (job.status, lambda: list(job.watch())):
-        with pytest.raises(NotPossible, match="closed"):
-            use()
-
-
-def test_no_server_at_the_address() -> None:
-    with connect("127.0.0.1:1") as client, pytest.raises(ServerUnavailable) as caught:
-        client.info()
-    assert caught.value.message == "The server at 127.0.0.1:1 does not answer."
-    assert "TLS" in caught.value.hint
-
-
-@pytest.mark.parametrize(
-    "address", ["", "render01", "render01:", ":80", "a:b", "x:70000", "http://x:1"]
-)
-def test_invalid_addresses_are_refused(address: str) -> None:
-    with pytest.raises(InvalidRequest, match="no server address"):
-        connect(address)

@@ -17,7 +17,7 @@ Generator = np.random.Generator
 
 
 def linear_color(r: float, g: float, b: float) -> Array:
-    """A display-referred 0..255 colour in linear light."""
+    """Return a display-referred 0..255 color in linear light, [3]."""
     return decode_srgb_array(np.array([r, g, b], np.float32) / 255)
 
 
@@ -36,7 +36,10 @@ class Canvas:
         self.lit = np.array(light.ground, np.float32)
 
     def noise(self, cells: float, octaves: int, stretch: float = 1.0) -> Array:
-        """Smooth noise 0..1; `cells` per height, wider than high when stretch > 1."""
+        """Return smooth noise [H, W] in 0..1.
+
+        There are ``cells`` of it per height; it is wider than high when ``stretch`` > 1.
+        """
         out, total = np.zeros((self.h, self.w), np.float32), 0.0
         for octave in range(octaves):
             n = cells * 2**octave
@@ -53,7 +56,7 @@ class Canvas:
         return np.clip(out / total, 0, 1)
 
     def skyline(self, cells: float, octaves: int = 3, rough: float = 0.5) -> Array:
-        """A line of heights 0..1 over the columns."""
+        """Return a line of heights in 0..1 over the columns, [W]."""
         out, total = np.zeros(self.w, np.float32), 0.0
         for octave in range(octaves):
             n = max(2, round(cells * self.span * 2**octave)) + 2
@@ -66,36 +69,37 @@ class Canvas:
         return out / total
 
     def mask_below(self, line: Array | float) -> Array:
-        """Soft mask of everything below a line."""
+        """Return the soft mask [H, W] of everything below a line."""
         return np.clip((self.y - line) * self.h + 0.5, 0, 1) + 0 * self.x
 
     def soft(self, inside: Array) -> Array:
-        """Soft mask from a signed distance in shares of the height, positive inside."""
+        """Return a soft mask from a signed distance in shares of the height, positive inside."""
         return np.clip(inside * self.h + 0.5, 0, 1)
 
     def paint(self, mask: Array, color: Array) -> None:
-        """Colour [3] or [H, W, 3] (linear, already lit) where the mask [H, W] is set."""
+        """Paint a linear, lit color [3] or [H, W, 3] where the mask [H, W] is set."""
         self.rgb += (color - self.rgb) * mask[..., None]
         self.cover += (1 - self.cover) * mask
 
     def stamp(self, cx: float, top: float, half: float, bottom: float) -> tuple[slice, slice]:
-        """Rows and columns of a local window."""
+        """Return rows and columns of a local window."""
         x0, x1 = int(max(0, (cx - half) * self.h)), int(min(self.w, (cx + half) * self.h + 1))
         return slice(max(0, int(top * self.h)), int(min(self.h, bottom * self.h + 1))), slice(
             x0, max(x0, x1)
         )
 
     def fill(self, window: tuple[slice, slice], mask: Array, color: Array) -> None:
+        """Paint a linear, lit color into a local window where its mask is set."""
         area = self.rgb[window]
         area += (color - area) * mask[..., None]
         self.cover[window] += (1 - self.cover[window]) * mask
 
     def begin_land(self) -> None:
-        """What was painted so far is the distance; what follows is the land before it."""
+        """Keep what was painted so far as the distance; what follows is the land before it."""
         self.distance, self.cover = self.rgb.copy(), np.zeros_like(self.cover)
 
     def land(self) -> Array:
-        """The land's own straight colour; the picture's where there is none."""
+        """Return the land's own straight color [H, W, 3]; the picture's where there is none."""
         behind = self.distance * (1 - self.cover[..., None])
         return np.where(
             self.cover[..., None] > 1e-3,

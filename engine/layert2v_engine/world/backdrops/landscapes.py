@@ -1,6 +1,6 @@
 """Natural places, each painted over a finished sky: first the distance, then the land.
 
-Knows landscapes only; `scenery` knows what they are made of.
+Knows landscapes only; ``scenery`` knows what they are made of.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from layert2v_engine.world.backdrops.scenery import (
 
 
 def paint_forest(c: Canvas) -> None:
+    """Paint round trees over a mossy ground."""
     c.paint(
         c.mask_below(0.24 - 0.08 * c.skyline(9, 3)),
         linear_color(66, 104, 62) * c.lit * 0.7 + c.haze * 0.18,
@@ -33,6 +34,7 @@ def paint_forest(c: Canvas) -> None:
 
 
 def paint_snowy_forest(c: Canvas) -> None:
+    """Paint snowy pines over snow."""
     c.paint(
         c.mask_below(0.36 - 0.06 * c.skyline(9, 3)),
         linear_color(120, 146, 160) * c.lit * 0.8 + c.haze * 0.15,
@@ -46,6 +48,7 @@ def paint_snowy_forest(c: Canvas) -> None:
 
 
 def paint_desert(c: Canvas) -> None:
+    """Paint dunes with a few cacti."""
     sand = linear_color(232, 186, 112)
     paint_hills(c, 0.50, 0.16, linear_color(206, 142, 88), cells=1.4, haze=0.35)
     c.begin_land()
@@ -62,6 +65,7 @@ def paint_desert(c: Canvas) -> None:
 
 
 def paint_beach(c: Canvas) -> None:
+    """Paint the sea, wet sand and two palms."""
     water = linear_color(32, 134, 186) * c.lit * 0.85 + c.haze * 0.12
     waves = 0.85 + 0.35 * c.noise(14, 3, stretch=7)
     c.paint(c.mask_below(HORIZON - 0.02), water * waves[..., None])
@@ -91,6 +95,7 @@ def paint_beach(c: Canvas) -> None:
 
 
 def paint_meadow(c: Canvas) -> None:
+    """Paint green hills, a few trees and a meadow with blossoms."""
     paint_hills(c, 0.50, 0.16, linear_color(112, 158, 92), cells=0.9, haze=0.3)
     paint_hills(c, 0.58, 0.12, linear_color(112, 172, 70), cells=1.1, haze=0.08)
     c.begin_land()

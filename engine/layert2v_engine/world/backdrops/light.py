@@ -1,4 +1,4 @@
-"""Light: what each time of day does to sky, ground, figures and shadows."""
+"""Light: what each time of day does to sky, ground, subjects and shadows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Light:
     low: tuple[int, int, int]
     disc: tuple[float, float, float]
     ground: tuple[float, float, float]  # what a white ground reflects
-    subject: tuple[float, float, float]  # multiplies the neutrally lit figure
+    subject: tuple[float, float, float]  # multiplies the neutrally lit subject
     height: float  # of sun or moon from the top, share of the height
     shadow: float  # opacity of a cast shadow
     contact: float  # opacity of the shadow right under the feet

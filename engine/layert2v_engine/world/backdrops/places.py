@@ -1,7 +1,7 @@
 """Background plates: places at a time of day, wider than the frame so a camera can pan.
 
-Knows pictures without figures. The horizon and the ground where figures stand keep nearly the same
-height in all places. A plate has two planes: the distance, and the land in front of it.
+Knows pictures without subjects. The horizon and the ground where subjects stand keep nearly the
+same height in all places. A plate has two planes: the distance, and the land in front of it.
 """
 
 from __future__ import annotations
@@ -69,6 +69,6 @@ def paint_plate(place: int, time: int, *, width: int, height: int, rng: Generato
 
 
 def _downsample(picture: Array) -> Array:
-    """Linear [H, W, C] averaged down to the size of the frame."""
+    """Return a linear picture [H, W, C] averaged down to the size of the frame."""
     planes = torch.from_numpy(np.clip(picture, 0, 1)).permute(2, 0, 1)[None]
     return functional.avg_pool2d(planes, _SUPERSAMPLE)[0].permute(1, 2, 0).numpy()

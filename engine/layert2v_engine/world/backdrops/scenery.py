@@ -15,6 +15,7 @@ HORIZON = 0.46  # of the height
 
 
 def paint_sky(c: Canvas) -> None:
+    """Paint the sky: a gradient, stars at night, sun or moon, clouds."""
     t = np.clip(c.y / HORIZON, 0, 1) ** 1.2
     c.rgb[:] = (
         linear_color(*c.light.zenith) * (1 - t[..., None]) + c.haze * t[..., None]
@@ -46,7 +47,7 @@ def paint_ground(
     contrast: float = 0.5,
     haze: float = 0.25,
 ) -> None:
-    """Textured ground from a line to the bottom, fading to haze far away."""
+    """Paint textured ground from a line to the bottom, fading to haze far away."""
     start = float(np.mean(line))
     depth = np.clip((c.y - start) / (1 - start), 0, 1)
     texture = 1 + contrast * (c.noise(cells, 4, stretch=3.5) - 0.5)
@@ -59,18 +60,20 @@ def paint_ground(
 def paint_hills(
     c: Canvas, base: float, rise: float, albedo: Array, *, cells: float, haze: float
 ) -> None:
+    """Paint a line of hills up to ``rise`` above ``base``, in shares of the height."""
     line = base - rise * c.skyline(cells, 2, 0.3)
     shade = 0.9 + 0.25 * (c.noise(6, 3, stretch=2) - 0.5)
     c.paint(c.mask_below(line), albedo * c.lit * shade[..., None] * (1 - haze) + c.haze * haze)
 
 
 def side_light(c: Canvas, cx: float, px: Array, size: float) -> Array:
-    """Brightness across a round thing: lighter towards the sun."""
+    """Return the brightness across a round thing: lighter towards the sun."""
     towards = 1.0 if c.sun > cx else -1.0
     return 1.0 + 0.35 * np.clip(px / size * towards, -1, 1)
 
 
 def paint_trunk(c: Canvas, cx: float, base: float, height: float, half: float, haze: float) -> None:
+    """Paint a tree trunk, lit from the side."""
     window = c.stamp(cx, base - height, half + 0.02, base)
     px = c.x[:, window[1]] - cx
     mask = c.soft(half - np.abs(px)) * c.soft(base - c.y[window[0]])
@@ -79,7 +82,7 @@ def paint_trunk(c: Canvas, cx: float, base: float, height: float, half: float, h
 
 
 def paint_pine(c: Canvas, cx: float, base: float, height: float, haze: float, snow: bool) -> None:
-    """A layered fir, with white shelves in winter."""
+    """Paint a layered fir, with white shelves in winter."""
     paint_trunk(c, cx, base, height * 0.2, height * 0.03, haze)
     window = c.stamp(cx, base - height, height * 0.36, base - height * 0.1)
     px, up = c.x[:, window[1]] - cx, (base - c.y[window[0]]) / height
@@ -95,7 +98,7 @@ def paint_pine(c: Canvas, cx: float, base: float, height: float, haze: float, sn
 
 
 def paint_tree(c: Canvas, cx: float, base: float, height: float, haze: float, leaf: Array) -> None:
-    """A round-crowned tree of a few overlapping balls."""
+    """Paint a round-crowned tree of a few overlapping balls."""
     paint_trunk(c, cx, base, height * 0.6, height * 0.05, haze)
     for _ in range(5):
         ox, oy = c.rng.uniform(-0.2, 0.2) * height, c.rng.uniform(0.55, 0.82) * height
@@ -110,7 +113,7 @@ def paint_tree(c: Canvas, cx: float, base: float, height: float, haze: float, le
 def scatter_trees(
     c: Canvas, count: int, near: float, far: float, size: float
 ) -> list[tuple[float, float, float, float]]:
-    """Trees back to front: column, base, height, haze."""
+    """Return trees back to front: column, base, height, haze."""
     depths = np.sort(c.rng.random(count))
     out = []
     for z in depths:
@@ -122,6 +125,7 @@ def scatter_trees(
 
 
 def paint_cactus(c: Canvas, cx: float, base: float, height: float) -> None:
+    """Paint a cactus with two arms."""
     window = c.stamp(cx, base - height - 0.05, height * 0.4, base)
     px, py = c.x[:, window[1]] - cx, base - c.y[window[0]]
     thick = height * 0.085
@@ -143,6 +147,7 @@ def paint_cactus(c: Canvas, cx: float, base: float, height: float) -> None:
 
 
 def paint_palm(c: Canvas, cx: float, base: float, height: float) -> None:
+    """Paint a leaning palm with seven leaves."""
     lean = c.rng.uniform(-0.10, 0.10)
     up = np.clip((base - c.y) / height, 0, 1)
     stem = (
@@ -163,7 +168,7 @@ def paint_palm(c: Canvas, cx: float, base: float, height: float) -> None:
 def paint_building(
     c: Canvas, x0: float, x1: float, top: float, foot: float, wall: Array, lamps: float
 ) -> None:
-    """A block with a grid of windows, some of them lit."""
+    """Paint a block with a grid of windows, some of them lit."""
     window = (
         slice(max(0, int(top * c.h)), int(foot * c.h)),
         slice(int(x0 * c.h), int(min(c.w, x1 * c.h))),

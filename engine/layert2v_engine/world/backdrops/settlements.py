@@ -14,6 +14,7 @@ from layert2v_engine.world.backdrops.scenery import (
 
 
 def paint_city(c: Canvas) -> None:
+    """Paint two rows of buildings, a pavement and a road."""
     walls = (
         linear_color(176, 122, 98),
         linear_color(168, 160, 150),
@@ -45,7 +46,7 @@ def paint_city(c: Canvas) -> None:
 def _paint_cottage(
     c: Canvas, cx: float, foot: float, size: float, wall: Array, roof: Array
 ) -> None:
-    """A cottage seen from the front: wall, steep roof, door and two windows."""
+    """Paint a cottage seen from the front: wall, steep roof, door and two windows."""
     half, eaves, peak = size * 0.5, foot - size * 0.46, foot - size * 0.95
     window = c.stamp(cx, peak - 0.02, half * 1.3, foot)
     px, y = c.x[:, window[1]] - cx, c.y[window[0]]
@@ -69,7 +70,7 @@ def _paint_cottage(
 
 
 def paint_village(c: Canvas) -> None:
-    """Cottages with steep roofs among trees, a fence, a path."""
+    """Paint cottages with steep roofs among trees, a fence, a path."""
     paint_hills(c, 0.48, 0.14, linear_color(110, 160, 96), cells=1.0, haze=0.3)
     c.begin_land()
     paint_ground(c, 0.56, linear_color(122, 176, 84), cells=9, contrast=0.4, haze=0.05)
@@ -108,7 +109,7 @@ def paint_village(c: Canvas) -> None:
 
 
 def _paint_barn(c: Canvas, cx: float, foot: float, size: float) -> None:
-    """A red barn with white trim and a crossed door, a silo beside it."""
+    """Paint a red barn with white trim and a crossed door, a silo beside it."""
     red, trim = linear_color(176, 40, 34) * c.lit, linear_color(246, 242, 234) * c.lit
     half, eaves, peak = size * 0.5, foot - size * 0.52, foot - size * 0.95
     window = c.stamp(cx, peak - 0.05, half * 1.9, foot)
@@ -141,7 +142,7 @@ def _paint_barn(c: Canvas, cx: float, foot: float, size: float) -> None:
 
 
 def paint_farm(c: Canvas) -> None:
-    """A red barn with a silo, golden fields in rows, a rail fence."""
+    """Paint a red barn with a silo, golden fields in rows, a rail fence."""
     paint_hills(c, 0.48, 0.10, linear_color(120, 166, 96), cells=1.0, haze=0.3)
     c.begin_land()
     paint_ground(c, 0.50, linear_color(214, 186, 86), cells=9, contrast=0.25, haze=0.1)

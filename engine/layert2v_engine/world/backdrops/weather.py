@@ -1,4 +1,4 @@
-"""Rain and snow that fall behind the figures, as a moving veil over a background.
+"""Rain and snow that fall behind the subjects, as a moving veil over a background.
 
 Knows falling things only. The tile repeats in both directions, so any drift is seamless.
 """
@@ -19,9 +19,9 @@ _OPACITY = {"rain": 0.34, "snow": 0.85}
 
 
 def apply_weather(background: Tensor, kind: str, pan: Tensor, random: torch.Generator) -> Tensor:
-    """Display-referred frames [T, 3, H, W] with weather over them.
+    """Return display-referred frames [T, 3, H, W] with weather over them.
 
-    `drift` [T] is how many pixels the view has moved to the right.
+    ``pan`` [T] is how many pixels the view has moved to the right.
     """
     if not kind:
         return background
@@ -45,7 +45,7 @@ def _tile(
     size: tuple[int, int],
     random: torch.Generator,
 ) -> Tensor:
-    """One picture of drops [H, W], 0..1, wrapping around."""
+    """Return one picture of drops [H, W] in 0..1, wrapping around."""
     seeds = (torch.rand(1, 1, *size, generator=random) < density).float()
     if kind == "rain":
         wrapped = functional.pad(seeds, (0, 0, length, 0), mode="circular")

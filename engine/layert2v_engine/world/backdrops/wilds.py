@@ -1,6 +1,4 @@
-"""Wilder and stranger natural places, each painted over a finished sky: first the distance, then
-the land.
-"""
+"""Wilder natural places, each painted over a finished sky: first the distance, then the land."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from layert2v_engine.world.backdrops.scenery import (
 
 
 def paint_mountain_lake(c: Canvas) -> None:
-    """Snow-capped peaks over still water, a grassy shore with pines at the sides."""
+    """Paint snow-capped peaks over still water, a grassy shore with pines at the sides."""
     for base, rise, haze, cells in ((0.47, 0.40, 0.42, 1.5), (0.47, 0.24, 0.20, 1.9)):
         line = base - rise * (1 - np.abs(2 * c.skyline(cells, 5, 0.5) - 1)) ** 1.3
         shade = 0.75 + 0.5 * (c.noise(7, 3) - 0.3)
@@ -41,7 +39,7 @@ def paint_mountain_lake(c: Canvas) -> None:
 
 
 def _paint_mesa(c: Canvas, left: float, right: float, top: float, foot: float, haze: float) -> None:
-    """A table mountain in coloured bands, lighter towards the sun."""
+    """Paint a table mountain in colored bands, lighter towards the sun."""
     slope = 0.10 + 0.25 * np.clip((c.y - top) / max(foot - top, 1e-3), 0, 1) ** 2
     edge = 0.012 * (c.noise(18, 2) - 0.5)
     inside = np.minimum(c.x - left + slope * (c.y - top), right - c.x + slope * (c.y - top)) + edge
@@ -57,7 +55,7 @@ def _paint_mesa(c: Canvas, left: float, right: float, top: float, foot: float, h
 
 
 def paint_red_canyon(c: Canvas) -> None:
-    """Banded table mountains over red ground."""
+    """Paint banded table mountains over red ground."""
     x = -c.rng.uniform(0, 0.3)
     while x < c.span:
         width = float(c.rng.uniform(0.25, 0.5))
@@ -90,7 +88,7 @@ def _paint_boulder(c: Canvas, cx: float, base: float, r: float) -> None:
 
 
 def paint_moon(c: Canvas) -> None:
-    """A black sky with stars and a blue planet, grey dust and craters."""
+    """Paint a black sky with stars and a blue planet, gray dust and craters."""
     c.rgb *= 0.10
     stars = (c.rng.random((c.h, c.w)) > 0.997).astype(np.float32)
     c.paint(np.maximum(stars, np.roll(stars, 1, 1) * 0.7) * 0.85, linear_color(240, 244, 255))
@@ -118,7 +116,7 @@ def _paint_crater(c: Canvas, cx: float, cy: float, r: float) -> None:
 
 
 def paint_autumn_forest(c: Canvas) -> None:
-    """Round trees in yellow, orange and red over fallen leaves."""
+    """Paint round trees in yellow, orange and red over fallen leaves."""
     c.paint(
         c.mask_below(0.25 - 0.08 * c.skyline(9, 3)),
         linear_color(150, 92, 50) * c.lit * 0.7 + c.haze * 0.18,
@@ -141,7 +139,7 @@ def _paint_leaf(c: Canvas, x: float, y: float, r: float, color: Array) -> None:
 
 
 def _paint_acacia(c: Canvas, cx: float, base: float, height: float, haze: float) -> None:
-    """A thin forked trunk under flat layers of leaves."""
+    """Paint a thin forked trunk under flat layers of leaves."""
     paint_trunk(c, cx, base, height * 0.8, height * 0.035, haze)
     leaf = linear_color(104, 124, 52)
     for up, half in ((0.80, 0.62), (0.92, 0.46), (0.70, 0.30)):
@@ -156,7 +154,7 @@ def _paint_acacia(c: Canvas, cx: float, base: float, height: float, haze: float)
 
 
 def paint_savanna(c: Canvas) -> None:
-    """Tall yellow grass under flat-topped trees, blue hills far away."""
+    """Paint tall yellow grass under flat-topped trees, blue hills far away."""
     paint_hills(c, 0.49, 0.08, linear_color(130, 128, 120), cells=1.2, haze=0.5)
     c.begin_land()
     paint_ground(c, 0.49, linear_color(208, 178, 92), cells=9, contrast=0.4, haze=0.35)
@@ -171,7 +169,7 @@ def paint_savanna(c: Canvas) -> None:
 
 
 def paint_polar_ice(c: Canvas) -> None:
-    """Icebergs in a dark sea, a flat floe with blue cracks."""
+    """Paint icebergs in a dark sea, a flat floe with blue cracks."""
     sea = linear_color(20, 74, 116) * c.lit * 0.85 + c.haze * 0.12
     c.paint(c.mask_below(HORIZON - 0.01), sea * (0.85 + 0.3 * c.noise(16, 3, stretch=8))[..., None])
     c.begin_land()
@@ -188,7 +186,7 @@ def paint_polar_ice(c: Canvas) -> None:
 
 
 def _paint_iceberg(c: Canvas, left: float, width: float, height: float) -> None:
-    """A jagged white block with blue flanks in the shade."""
+    """Paint a jagged white block with blue flanks in the shade."""
     knots = np.array([0.0, 0.5, 1.0, 0.65, 0.9, 0.35, 0.0]) + c.rng.uniform(-0.12, 0.12, 7)
     knots[[0, -1]] = 0
     across = (c.x[0] - left) / width

@@ -1,1 +1,1 @@
-"""Figures that move: animals, sprites, vehicles."""
+"""Subjects that move: animals, sprites, vehicles."""

@@ -1,7 +1,7 @@
 """How bodies are built and how four legs move: primitives, gaits, proportions, a quadruped.
 
 One gait cycle is PHASES poses. Feet follow a closed path: straight back along the ground while they
-carry, so a background panned by `Body.advance` per cycle does not slide under them; lifted while
+carry, so a background panned by ``Body.advance`` per cycle does not slide under them; lifted while
 they swing. Knows no species.
 """
 
@@ -27,11 +27,12 @@ DARK: Color = (30, 26, 28)
 
 
 def point(x: ArrayLike, y: ArrayLike, z: ArrayLike) -> Point:
-    """A point per phase from numbers or [PHASES] arrays."""
+    """Return a point [PHASES, 3] from numbers or [PHASES] arrays."""
     return np.stack(np.broadcast_arrays(x, y, z, CYCLE)[:3], -1).astype(float)
 
 
 def wave(shift: float = 0.0, times: int = 1) -> Array:
+    """Return a sine over the cycle, ``times`` periods long, [PHASES]."""
     return np.sin(2 * math.pi * (times * CYCLE + shift))
 
 
@@ -59,9 +60,11 @@ class BodyBuilder:
         flat: float = 1.0,
         spots: bool = False,
     ) -> None:
+        """Add a capsule from ``a`` to ``b``, [PHASES, 3] each."""
         self.capsules.append((a, b, *radii, flat, color, spots))
 
     def ball(self, centre: Point, radius: float, color: Color, *, flat: float = 1.0) -> None:
+        """Add a sphere."""
         self.limb(centre, centre + np.array([1e-3, 0, 0]), (radius, radius), color, flat=flat)
 
     def box(
@@ -73,10 +76,11 @@ class BodyBuilder:
         rounding: float = 0.05,
         taper: float = 0.0,
     ) -> None:
+        """Add a rounded box of half sizes ``half``."""
         self.boxes.append((centre, half, rounding, taper, color))
 
     def body(self, advance: float) -> Body:
-        """The finished body; needs at least one capsule."""
+        """Return the finished body; needs at least one capsule."""
         start, end, r0, r1, flat, coats, spots = zip(*self.capsules, strict=True)
         box = list(zip(*self.boxes, strict=True)) or [(), (), (), (), ()]
         paint = [*coats, *box[4]]
@@ -103,6 +107,7 @@ def _tensor(values: object) -> torch.Tensor:
 
 
 def shade(color: Color, by: float) -> Color:
+    """Return a color made darker or lighter by a factor."""
     r, g, b = (round(c * by) for c in color)
     return r, g, b
 
@@ -119,7 +124,7 @@ class Gait:
     offsets: tuple[float, float, float, float]  # front near, front far, hind near, hind far
 
     def foot(self, offset: float) -> tuple[Array, Array]:
-        """Forward and upward position of a foot around its rest position, per phase."""
+        """Return forward and upward position [PHASES] of a foot around its rest position."""
         p = (CYCLE + offset) % 1.0
         swing = np.clip((p - self.duty) / (1 - self.duty), 0, 1)
         carried = 0.5 - p / self.duty
@@ -158,7 +163,7 @@ class Build:
     spots: bool = False
 
     def vary(self, rng: np.random.Generator) -> Build:
-        """The same species, a slightly different individual."""
+        """Return the same species as a slightly different individual."""
         f = rng.uniform(0.96, 1.04, 4)
         return replace(
             self,
@@ -182,6 +187,7 @@ class Joints:
 
 
 def add_quadruped(s: BodyBuilder, build: Build, gait: Gait, running: bool) -> Joints:
+    """Add a four-legged body in a gait; return where its details attach."""
     bob, pitch = (
         gait.bob * build.leg * wave(0.1, 2 if not running else 1),
         gait.pitch * wave(0.30),
@@ -204,7 +210,7 @@ def add_quadruped(s: BodyBuilder, build: Build, gait: Gait, running: bool) -> Jo
 
 
 def _leg(s: BodyBuilder, build: Build, gait: Gait, joint: Point, index: int, offset: float) -> None:
-    """Two-joint leg by inverse kinematics: the foot's path is given, the knee follows."""
+    """Add a two-joint leg by inverse kinematics: the foot's path is given, the knee follows."""
     near, is_front = index % 2 == 0, index < 2
     width = 0.55 * (build.chest if is_front else build.hips)
     x, y = gait.foot(offset)
@@ -230,5 +236,6 @@ def _leg(s: BodyBuilder, build: Build, gait: Gait, joint: Point, index: int, off
 
 
 def add_eyes(s: BodyBuilder, between: Point, across: float, radius: float) -> None:
+    """Add two eyes at both sides of a point."""
     for side in (1, -1):
         s.ball(between + point(0, 0, side * across), radius, DARK)

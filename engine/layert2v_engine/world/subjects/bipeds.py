@@ -39,7 +39,7 @@ class Leg:
 def _legs(
     s: BodyBuilder, leg: Leg, gait: Gait, hips: Point, offsets: Sequence[float] = (0.0, 0.5)
 ) -> None:
-    """Two-joint legs whose feet stay on the ground while they carry."""
+    """Add two-joint legs whose feet stay on the ground while they carry."""
     for side, offset in zip((1, -1), offsets, strict=True):
         tone = 1.0 if side > 0 else 0.7
         x, y = gait.foot(offset)
@@ -62,6 +62,7 @@ def _pace(leg: Leg, gait: Gait) -> float:
 
 
 def build_ostrich(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add an ostrich in an action; return the ground covered in a cycle, in units."""
     gait, size = GAITS[action], float(rng.uniform(0.96, 1.04))
     bare: Color = (226, 176, 156)
     leg = Leg(length=0.92 * size, apart=0.13, thigh=0.11, shin=0.05, toes=0.15,
@@ -87,7 +88,7 @@ def build_ostrich(s: BodyBuilder, rng: np.random.Generator, action: str) -> floa
 
 
 def build_chicken(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
-    """A white hen with a red comb."""
+    """Add a white hen with a red comb."""
     gait = replace(GAITS[action], stride=0.9 * GAITS[action].stride)
     size = float(rng.uniform(0.96, 1.04))
     white, yellow, red = (250, 248, 242), (244, 172, 40), (220, 34, 36)
@@ -114,7 +115,7 @@ def build_chicken(s: BodyBuilder, rng: np.random.Generator, action: str) -> floa
 
 
 def build_duck(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
-    """A drake: green head, white ring, broad orange bill."""
+    """Add a drake: green head, white ring, broad orange bill."""
     gait, size = GAITS[action], float(rng.uniform(0.96, 1.04))
     green, grey, orange = (22, 110, 62), (186, 180, 172), (246, 146, 32)
     leg = Leg(length=0.28 * size, apart=0.15, thigh=0.11, shin=0.05, toes=0.17,
@@ -140,7 +141,7 @@ def build_duck(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
 
 
 def build_dinosaur(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
-    """A tyrannosaur: heavy head, tiny arms, long tail."""
+    """Add a tyrannosaur: heavy head, tiny arms, long tail."""
     gait = replace(GAITS[action], stride=0.85 * GAITS[action].stride)
     size = float(rng.uniform(0.96, 1.04))
     green, pale = (88, 140, 62), (206, 208, 130)
@@ -182,7 +183,7 @@ def build_dinosaur(s: BodyBuilder, rng: np.random.Generator, action: str) -> flo
 
 
 def build_kangaroo(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
-    """Both hind feet at once, leaning far forward at speed; the tail balances."""
+    """Add a kangaroo: both hind feet at once, leaning forward at speed; the tail balances."""
     far = action == "running"
     gait = replace(HOP, stride=1.35 if far else 0.95, lift=0.55 if far else 0.40, duty=0.42)
     size = float(rng.uniform(0.96, 1.04))

@@ -25,7 +25,7 @@ DOG = Build(
 
 
 def build_dog(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
-    """A beagle: hanging ears, a white chest, a tail that stands up, a red collar."""
+    """Add a beagle: hanging ears, white chest, a tail that stands up, a red collar."""
     gait, build = GAITS[action], DOG.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     saddle: Color = (70, 48, 38)
@@ -63,7 +63,7 @@ WOLF = Build(
 
 
 def build_wolf(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
-    """Grey, long-legged, with a shaggy neck, the head carried low and the tail hanging."""
+    """Add a wolf: gray, long-legged, with a shaggy neck, head and tail held low."""
     gait, running = GAITS[action], action == "running"
     build = WOLF.vary(rng)
     j = add_quadruped(s, build, gait, running)

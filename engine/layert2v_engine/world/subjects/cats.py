@@ -28,6 +28,7 @@ CAT = Build(
 
 
 def build_cat(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a cat in an action; return the ground covered in a cycle, in units."""
     gait, build = GAITS[action], CAT.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     for side in (1, -1):
@@ -59,6 +60,7 @@ LION = Build(
 
 
 def build_lion(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a lion in an action; return the ground covered in a cycle, in units."""
     gait, build = GAITS[action], LION.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     mane: Color = (134, 70, 30)
@@ -87,6 +89,7 @@ TIGER = Build(
 
 
 def build_tiger(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a tiger in an action; return the ground covered in a cycle, in units."""
     gait, build = GAITS[action], TIGER.vary(rng)
     s.pattern, s.spot_color = "stripes", (34, 24, 22)
     j = add_quadruped(s, build, gait, action == "running")

@@ -1,4 +1,4 @@
-"""Coat patterns: how much of the second colour a point of a body has, seen from the side."""
+"""Coat patterns: how much of the second color a point of a body has, seen from the side."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def patches(points: Tensor) -> Tensor:
-    """Giraffe: cells of a jittered grid, 1 inside and 0 in the seams."""
+    """Return a giraffe's coat [N]: cells of a jittered grid, 1 inside and 0 in the seams."""
     size = 0.235
     cell = points[:, :2] / size
     cell = torch.stack([cell[:, 0] + 0.5 * (cell[:, 1].floor() % 2), cell[:, 1]], -1)
@@ -26,7 +26,7 @@ def patches(points: Tensor) -> Tensor:
 
 
 def stripes(points: Tensor) -> Tensor:
-    """Zebra and tiger: upright bands that waver."""
+    """Return the coat [N] of zebra and tiger: upright bands that waver."""
     x, y = points[:, 0], points[:, 1]
     return ((torch.sin(26 * x + 2.2 * torch.sin(4 * y) + 1.5 * torch.sin(9 * y)) - 0.1) * 5).clamp(
         0, 1
@@ -34,14 +34,14 @@ def stripes(points: Tensor) -> Tensor:
 
 
 def blotches(points: Tensor) -> Tensor:
-    """Cow: a few large soft-edged blots."""
+    """Return a cow's coat [N]: a few large soft-edged blots."""
     x, y = points[:, 0], points[:, 1]
     field = torch.sin(4.6 * x + 0.9) * torch.cos(5.2 * y - 0.4) + 0.5 * torch.sin(8 * x - 6 * y)
     return ((field - 0.15) * 12).clamp(0, 1)
 
 
 def dots(points: Tensor) -> Tensor:
-    """Leopard, ladybird, fawn: small round spots in offset rows."""
+    """Return the coat [N] of leopard or fawn: small round spots in offset rows."""
     cell = points[:, :2] / 0.13
     cell = torch.stack([cell[:, 0] + 0.5 * (cell[:, 1].floor() % 2), cell[:, 1]], -1)
     return ((0.30 - (cell - cell.floor() - 0.5).norm(dim=-1)) * 12).clamp(0, 1)

@@ -28,6 +28,7 @@ DEER = Build(
 
 
 def build_deer(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a deer in an action; return the ground covered in a cycle, in units."""
     gait, running = GAITS[action], action == "running"
     build = DEER.vary(rng)
     j = add_quadruped(s, build, gait, running)
@@ -61,6 +62,7 @@ COW = Build(
 
 
 def build_cow(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a cow in an action; return the ground covered in a cycle, in units."""
     gait = replace(GAITS[action], stride=0.8 * GAITS[action].stride, lift=0.8 * GAITS[action].lift)
     build = COW.vary(rng)
     s.pattern, s.spot_color = "blotches", (44, 38, 38)
@@ -91,6 +93,7 @@ ZEBRA = Build(
 
 
 def build_zebra(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a zebra in an action; return the ground covered in a cycle, in units."""
     gait, running = GAITS[action], action == "running"
     build = ZEBRA.vary(rng)
     s.pattern, s.spot_color = "stripes", (22, 22, 26)
@@ -118,6 +121,7 @@ CAMEL = Build(
 
 
 def build_camel(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a camel in an action; return the ground covered in a cycle, in units."""
     gait = replace(GAITS[action], stride=0.85 * GAITS[action].stride)
     build = CAMEL.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
@@ -147,6 +151,7 @@ PIG = Build(
 
 
 def build_pig(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a pig in an action; return the ground covered in a cycle, in units."""
     gait, build = GAITS[action], PIG.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     s.box(j.nose + point(0.10, 0.0, 0), (0.05, 0.12, 0.14), (236, 124, 140), rounding=0.05)

@@ -28,7 +28,7 @@ SHEEP = Build(
 
 
 def build_sheep(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
-    """A cloud of wool on dark legs, with a dark face."""
+    """Add a cloud of wool on dark legs, with a dark face."""
     gait, build = GAITS[action], SHEEP.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
     s.sharpness = 48.0
@@ -59,6 +59,7 @@ RHINO = Build(
 
 
 def build_rhinoceros(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a rhinoceros in an action; return the ground covered in a cycle, in units."""
     gait = replace(GAITS[action], stride=0.7 * GAITS[action].stride, lift=0.6 * GAITS[action].lift)
     build = RHINO.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
@@ -87,6 +88,7 @@ TURTLE = Build(
 
 
 def build_turtle(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a turtle in an action; return the ground covered in a cycle, in units."""
     gait = replace(GAITS[action], stride=0.9, lift=0.22)
     build = TURTLE.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
@@ -122,6 +124,7 @@ CROCODILE = Build(
 
 
 def build_crocodile(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a crocodile in an action; return the ground covered in a cycle, in units."""
     gait = replace(GAITS[action], stride=0.95, lift=0.3)
     build = CROCODILE.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")

@@ -1,6 +1,6 @@
-"""Figures as drawn pixels: one cycle of a creature or a sprite, with its shadow, in one light.
+"""Subjects as drawn pixels: one cycle of an animal or a sprite, with its shadow, in one light.
 
-Knows how large a figure is in a frame and how far its shadow reaches; not where it will stand.
+Knows how large a subject is in a frame and how far its shadow reaches; not where it will stand.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from layert2v_engine.world.subjects import species, sprites, tracer
 from layert2v_engine.world.text.sprite_words import SPRITES, Sprite
 from layert2v_engine.world.text.vocabulary import SUBJECTS
 
-# How much longer a soft shadow is than that of a point light, share of the height of the figure.
+# How much longer a soft shadow is than that of a point light, share of the height of the subject.
 _PENUMBRA = 0.26
 # How far a point one unit up throws its shadow sideways and towards the viewer: high and low light.
 _THROWS = {False: (0.45, 0.50), True: (1.00, 0.35)}
@@ -25,7 +25,7 @@ _SPRITES = {sprite.name: sprite for sprite in SPRITES}
 
 @dataclass(frozen=True, kw_only=True)
 class SubjectVariant:
-    """Which figure in which light: the sun stands to the left (-1) or right (+1), high or low."""
+    """Which subject in which light: the sun stands to the left (-1) or right (+1), high or low."""
 
     subject: int
     color: int
@@ -36,7 +36,7 @@ class SubjectVariant:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedCycle:
-    """One cycle of a figure that heads right, and where its origin on the ground is."""
+    """One cycle of a subject that heads right, and where its origin on the ground is."""
 
     frames: Tensor  # [poses, 6, H, W]: straight display RGB, alpha, cast and contact shadow; 0..1
     column: float
@@ -47,7 +47,10 @@ class RenderedCycle:
 def render_cycle(
     variant: SubjectVariant, width: int, height: int, rng: np.random.Generator
 ) -> RenderedCycle:
-    """An individual of a subject, as large as it is close up in a frame of width x height."""
+    """Render an individual of a subject, as large as it is close up in a frame.
+
+    The frame is ``width`` x ``height`` pixels.
+    """
     name = SUBJECTS[variant.subject].name
     if name in _SPRITES:
         return _render_sprite(_SPRITES[name], variant, width, height, rng)

@@ -1,6 +1,7 @@
-"""The figures of the world: eight subjects as posable bodies.
+"""The animals and the car of the world as posable bodies.
 
-Knows what each species looks like and how it carries itself; `anatomy` moves it, `tracer` draws it.
+Knows what each species looks like and how it carries itself; ``anatomy`` moves it, ``tracer`` draws
+it.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ FOX = Build(
 
 
 def _build_fox(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a fox in an action; return the ground covered in a cycle, in units."""
     gait, running = GAITS[action], action == "running"
     build = FOX.vary(rng)
     j = add_quadruped(s, build, gait, running)
@@ -74,6 +76,7 @@ BEAR = Build(
 
 
 def _build_bear(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a bear in an action; return the ground covered in a cycle, in units."""
     gait = replace(GAITS[action], stride=0.7 * GAITS[action].stride, lift=0.8 * GAITS[action].lift)
     build = BEAR.vary(rng)
     j = add_quadruped(s, build, gait, action == "running")
@@ -94,6 +97,7 @@ HORSE = Build(
 
 
 def _build_horse(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a horse in an action; return the ground covered in a cycle, in units."""
     gait, running = GAITS[action], action == "running"
     build = HORSE.vary(rng)
     j = add_quadruped(s, build, gait, running)
@@ -128,6 +132,7 @@ ELEPHANT = Build(
 
 
 def _build_elephant(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add an elephant in an action; return the ground covered in a cycle, in units."""
     gait = replace(
         GAITS[action], stride=0.62 * GAITS[action].stride, lift=0.55 * GAITS[action].lift
     )
@@ -171,6 +176,7 @@ RABBIT = Build(
 
 
 def _build_rabbit(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a rabbit in an action; return the ground covered in a cycle, in units."""
     running = action == "running"
     gait = replace(HOP, stride=1.1, lift=0.6, pitch=0.10) if running else HOP
     build = RABBIT.vary(rng)
@@ -203,6 +209,7 @@ GIRAFFE = Build(
 
 
 def _build_giraffe(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
+    """Add a giraffe in an action; return the ground covered in a cycle, in units."""
     gait, running = GAITS[action], action == "running"
     gait = replace(gait, stride=0.75 * gait.stride, lift=0.8 * gait.lift)
     build = GIRAFFE.vary(rng)
@@ -233,14 +240,14 @@ def _build_giraffe(s: BodyBuilder, rng: np.random.Generator, action: str) -> flo
 
 
 def _build_penguin(s: BodyBuilder, rng: np.random.Generator, action: str) -> float:
-    """Upright and turned a little to the viewer (by `turn_of`), rocking from foot to foot."""
+    """Add a penguin, turned a little to the viewer (``yaw_of``), rocking on its feet."""
     fat, tall = rng.uniform(0.96, 1.04, 2)
     black, white, orange = (36, 40, 54), (250, 250, 248), (248, 150, 32)
     gait = replace(WALK, stride=0.26, lift=0.12)
     roll, rise = 0.09 * wave(0.05), 0.03 * np.abs(wave(0.05))
 
     def up(x: float, y: float, z: float) -> Point:
-        """A point of the upper body, rocked about the feet."""
+        """Return a point of the upper body, rocked about the feet."""
         return point(x + 0.6 * roll * y, y * tall + rise, z + roll * y)
 
     s.limb(up(-0.03, 0.50, 0), up(0.0, 0.98, 0), (0.40 * fat, 0.29 * fat), black)
@@ -271,6 +278,7 @@ _PAINTS: tuple[Color, ...] = (
 
 
 def _build_car(s: BodyBuilder, rng: np.random.Generator, color: int) -> float:
+    """Add a car in an action; return the ground covered in a cycle, in units."""
     paint = _PAINTS[color]
     wheel, base = 0.235, 0.23 * rng.uniform(0.97, 1.03)
     shake = 0.012 * wave(0, 2)
@@ -325,7 +333,7 @@ _BUILDERS: dict[str, Callable[[BodyBuilder, np.random.Generator, str], float]] =
     "dinosaur": bipeds.build_dinosaur,
 }
 
-# Share of the canvas (width, height) that the figure must fit into over its whole cycle.
+# Share of the canvas (width, height) that the subject must fit into over its whole cycle.
 SIZES: dict[str, tuple[float, float]] = {
     "fox": (0.68, 0.60), "bear": (0.62, 0.60), "horse": (0.66, 0.68), "elephant": (0.66, 0.66),
     "rabbit": (0.56, 0.66), "penguin": (0.50, 0.70), "giraffe": (0.60, 0.76), "car": (0.68, 0.60),
@@ -342,11 +350,12 @@ _YAWS = {"penguin": 0.45, "car": 0.0}
 
 
 def yaw_of(subject: int) -> float:
+    """Return the angle in radians that a subject is turned to the viewer."""
     return _YAWS.get(SUBJECTS[subject].name, 0.10)
 
 
 def build_body(subject: int, action: str, color: int, rng: np.random.Generator) -> Body:
-    """An individual in PHASES poses of the action; painted subjects take an index of COLOURS."""
+    """Build an individual in PHASES poses of an action; painted subjects take a color index."""
     builder = BodyBuilder()
     name = SUBJECTS[subject].name
     if name == "car":

@@ -54,7 +54,7 @@ class Motion:
 
 
 def _hop(count: int = 12, air: float = 0.62, height: float = 0.10, way: float = 0.55) -> Motion:
-    """In the air for the first part of the cycle; on the ground it stays where it came down."""
+    """Return a hop: first in the air, then on the ground where it came down."""
     poses = []
     for p in np.arange(count) / count:
         flown = min(p / air, 1.0)
@@ -103,11 +103,12 @@ _MOTIONS = {
 
 
 def motion_of(sprite: Sprite) -> Motion:
+    """Return the motion of a sprite."""
     return _MOTIONS[sprite.action]
 
 
 def load_picture(sprite: Sprite, color: int = -1) -> Tensor:
-    """The sprite heading right, cut to its outline: display-referred RGBA [4, h, w], 0..1."""
+    """Return the sprite heading right, cut to its outline: display RGBA [4, h, w] in 0..1."""
     pixels = _read_picture(sprite.picture)
     pixels = pixels if sprite.looks_right else pixels.flip(-1)
     return torch.cat([_recolor(pixels[:3], color), pixels[3:]]) if color >= 0 else pixels
@@ -125,7 +126,7 @@ def _read_picture(name: str) -> Tensor:
 
 
 def _recolor(rgb: Tensor, color: int) -> Tensor:
-    """The saturated parts near the most frequent hue turned to another one."""
+    """Return RGB with the saturated parts near the most frequent hue turned to another one."""
     hsv = (
         torch.from_numpy(
             np.array(Image.fromarray((rgb.permute(1, 2, 0) * 255).byte().numpy()).convert("HSV"))
@@ -138,9 +139,14 @@ def _recolor(rgb: Tensor, color: int) -> Tensor:
     main = (float(counts.argmax()) + 0.5) / 24
     away = ((hue - main + 0.5) % 1 - 0.5).abs()
     share = ((0.13 - away) * 30).clamp(0, 1) * ((saturation - 0.25) * 6).clamp(0, 1)
-    target, kept, brighter = _PAINTS[color]
+    target, saturation_factor, value_factor = _PAINTS[color]
     turned = torch.stack(
-        [torch.full_like(hue, target), saturation * kept, (value * brighter).clamp(0, 1)], -1
+        [
+            torch.full_like(hue, target),
+            saturation * saturation_factor,
+            (value * value_factor).clamp(0, 1),
+        ],
+        -1,
     )
     paint = Image.fromarray((turned * 255).byte().numpy(), mode="HSV").convert("RGB")
     painted = torch.from_numpy(np.array(paint)).permute(2, 0, 1).float() / 255
@@ -159,9 +165,9 @@ class Stage:
 
 
 def render(pixels: Tensor, pose: Pose, stage: Stage, throw: tuple[float, float]) -> Tensor:
-    """One pose as [6, H, W]: straight display RGB, alpha, cast shadow, contact shadow.
+    """Return one pose as [6, H, W] in 0..1: straight display RGB, alpha, cast and contact shadow.
 
-    `throw` is how far a point one unit up throws its shadow to the right and towards the viewer.
+    ``throw`` is how far a point one unit up throws its shadow to the right and to the viewer.
     """
     linear = torch.cat([decode_srgb(pixels[:3]) * pixels[3:], pixels[3:]])
     size = [
@@ -176,14 +182,14 @@ def render(pixels: Tensor, pose: Pose, stage: Stage, throw: tuple[float, float])
 
 
 def _canvas_points(stage: Stage, across: int, down: int) -> tuple[Tensor, Tensor]:
-    """Of every sample: how far right of the origin, and how high, in heights of the sprite."""
+    """Return for every sample how far right of the origin and how high it is, in sprite heights."""
     x = ((torch.arange(stage.width * across) + 0.5) / across - stage.centre) / stage.tall
     up = (stage.ground - (torch.arange(stage.height * down) + 0.5) / down) / stage.tall
     return x[None].expand(len(up), -1), up[:, None].expand(-1, len(x))
 
 
 def _sample_pose(pixels: Tensor, pose: Pose, x: Tensor, up: Tensor) -> Tensor:
-    """What a posed picture [C, h, w] shows at points of its upright plane, [C, rows, columns]."""
+    """Return a posed picture [C, h, w] at points of its upright plane, [C, rows, columns]."""
     aspect = pixels.shape[2] / pixels.shape[1]
     u, v = (x - pose.x) * math.sqrt(pose.tall), (up - pose.lift) / pose.tall - 0.5
     c, s = math.cos(pose.turn), math.sin(pose.turn)
@@ -194,7 +200,7 @@ def _sample_pose(pixels: Tensor, pose: Pose, x: Tensor, up: Tensor) -> Tensor:
 def _shadows(
     alpha: Tensor, pose: Pose, stage: Stage, throw: tuple[float, float]
 ) -> tuple[Tensor, Tensor]:
-    """Cast and contact shadow [H, W] of a silhouette [1, h, w] that is a little thick."""
+    """Return cast and contact shadow [H, W] of a silhouette [1, h, w] that is a little thick."""
     x, up = _canvas_points(stage, 1, _SHADOW_ROWS)
     foreshortened = math.sin(ELEVATION)
     thick = _DEPTH * alpha.shape[2] / alpha.shape[1]
@@ -212,7 +218,7 @@ def _shadows(
 
 
 def _pool_shadow(samples: Tensor, soft: int) -> Tensor:
-    """Shadow samples as pixels, softened by `soft` pixels to the sides."""
+    """Return shadow samples as pixels, softened by ``soft`` pixels to the sides."""
     rows = functional.avg_pool2d(samples[None, None], (_SHADOW_ROWS, 1))
     size = (3, 2 * soft + 1)
     return functional.avg_pool2d(rows, size, stride=1, padding=(1, soft))[0, 0]

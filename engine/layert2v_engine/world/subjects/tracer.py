@@ -1,4 +1,4 @@
-"""Ray marching of soft bodies: capsules and boxes in, straight colour, alpha and ground shadow out.
+"""Ray marching of soft bodies: capsules and boxes in, straight color, alpha and ground shadow out.
 
 Knows geometry and shading, not animals. Body axes: x forward, y up, z to the viewer's side, ground
 at y = 0. The camera is orthographic, a little above the ground; yaw turns the body, not the light.
@@ -41,7 +41,7 @@ class Body:
     spot_color: Tensor  # [3] display-referred
     sharpness: float  # of the smooth union, per unit
     advance: float  # ground covered in one cycle of the T poses, units
-    pattern: str = "patches"  # of COATS, where `spotted`
+    pattern: str = "patches"  # of COATS, where ``spotted``
 
     @property
     def poses(self) -> int:
@@ -82,7 +82,7 @@ class PosedBody:
         self._sharpness = body.sharpness
 
     def part_distances(self, points: Tensor) -> Tensor:
-        """Distance of points [N, 3] to every primitive, [N, K + B]."""
+        """Return the distances [N, K + B] of points [N, 3] to every primitive."""
         features = torch.cat([points * points, points], -1)
         place, square = torch.addmm(self._bias, features, self._weight).chunk(2, -1)
         h = place.clamp(0, 1)
@@ -101,7 +101,7 @@ class PosedBody:
         return q.clamp_min(0).norm(dim=-1) + q.amax(-1).clamp_max(0) - rounding
 
     def distance(self, points: Tensor) -> Tensor:
-        """Smooth union distance, [N]; less than the true one where every part is far away."""
+        """Return the smooth union distance [N]; too small where every part is far away."""
         near = self.part_distances(points).mul_(-self._sharpness).clamp_min_(_FAINT).exp_().sum(-1)
         return near.log_().div_(-self._sharpness)
 
@@ -121,22 +121,22 @@ class Camera:
         self.forward = self.to_body_axes(torch.tensor([0.0, -se, -ce]))
 
     def to_body_axes(self, world: Tensor) -> Tensor:
-        """A world direction in body axes."""
+        """Return a world direction [3] in body axes."""
         return world @ self._to_body
 
     def origins(self, columns: Tensor, rows: Tensor) -> Tensor:
-        """Ray starts for pixel centres at the given (fractional) columns and rows, [N, 3]."""
+        """Return ray starts [N, 3] for pixel centers at fractional columns and rows [N]."""
         x = (columns - self._view.centre) / self._view.scale
         y = (self._view.ground - rows) / self._view.scale
         return x[:, None] * self.right + y[:, None] * self.up - _START * self.forward
 
     def project(self, points: Tensor) -> Tensor:
-        """Body points [..., 3] to offsets from the origin in units (right, up), [..., 2]."""
+        """Return offsets (right, up) [..., 2] of body points [..., 3] from the origin, in units."""
         return torch.stack([points @ self.right, points @ self.up], -1)
 
 
 def extent(body: Body, yaw: float) -> tuple[float, float, float, float]:
-    """Left, right, bottom and top of the body over all poses, in units around the origin."""
+    """Return left, right, bottom and top of the body over all poses, in units from the origin."""
     camera = Camera(View(width=1, height=1, centre=0, ground=0, scale=1, yaw=yaw))
     ends = torch.cat([camera.project(body.start), camera.project(body.end)], 1)  # [T, 2K, 2]
     radius = body.radius.T.reshape(-1)[None, :, None]
@@ -154,9 +154,9 @@ def extent(body: Body, yaw: float) -> tuple[float, float, float, float]:
 
 
 def render(body: Body, pose: int, view: View, sun: tuple[float, float, float]) -> Tensor:
-    """One pose as [6, H, W] in 0..1: straight display RGB, alpha, cast shadow, contact shadow.
+    """Return one pose as [6, H, W] in 0..1: straight display RGB, alpha, cast and contact shadow.
 
-    `sun` points to the light in world axes; the light itself is white and neutral.
+    ``sun`` points to the light in world axes; the light itself is white and neutral.
     """
     posed, camera = PosedBody(body, pose), Camera(view)
     light = functional.normalize(camera.to_body_axes(torch.tensor(sun)), dim=0)
@@ -176,7 +176,7 @@ def _grid(left: int, top: int, right: int, bottom: int, per_pixel: int) -> tuple
 
 
 def _window(body: Body, view: View) -> tuple[int, int, int, int]:
-    """The pixel rectangle that holds the body in every pose, clipped to the canvas."""
+    """Return the pixel rectangle that holds the body in every pose, clipped to the canvas."""
     left, right, bottom, top = extent(body, view.yaw)
     x0 = max(0, math.floor(view.centre + left * view.scale) - 1)
     x1 = min(view.width, math.ceil(view.centre + right * view.scale) + 1)
@@ -186,7 +186,7 @@ def _window(body: Body, view: View) -> tuple[int, int, int, int]:
 
 
 def _march(posed: PosedBody, origins: Tensor, forward: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance along each ray where it comes nearest to the body, and how near that is."""
+    """Return the distance along each ray where it is nearest to the body, and how near, [N]."""
     t = torch.full((len(origins),), _START - 2.2)
     nearest, where = torch.full_like(t, 9.0), t.clone()
     live = torch.arange(len(origins))
@@ -203,7 +203,7 @@ def _march(posed: PosedBody, origins: Tensor, forward: Tensor) -> tuple[Tensor, 
 
 
 def _gradient(posed: PosedBody, points: Tensor) -> Tensor:
-    """Gradient of the distance field at points [N, 3]."""
+    """Return the gradient [N, 3] of the distance field at points [N, 3]."""
     step = 0.012
     corners = torch.tensor([[1.0, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]])
     field = posed.distance((points[:, None] + step * corners).reshape(-1, 3)).reshape(-1, 4)
@@ -235,7 +235,7 @@ def _render_body(body: Body, posed: PosedBody, camera: Camera, view: View, light
 def _shade(
     body: Body, posed: PosedBody, points: Tensor, normal: Tensor, camera: Camera, light: Tensor
 ) -> Tensor:
-    """Scene-linear colour of surface points [N, 3] under sun, sky and a fill from the camera."""
+    """Return scene-linear colors [N, 3] of surface points under sun, sky and a camera light."""
     weight = torch.softmax(posed.part_distances(points) * -80, -1)
     albedo = weight @ decode_srgb(body.color)
     spots = (weight @ body.spotted * coats.COATS[body.pattern](points)).unsqueeze(-1)
@@ -247,7 +247,7 @@ def _shade(
 
 
 def _ground_shadow(posed: PosedBody, camera: Camera, view: View, light: Tensor) -> Tensor:
-    """Cast and contact shadow on the ground plane, [2, H, W]."""
+    """Return cast and contact shadow on the ground plane, [2, H, W]."""
     top = max(0, int(view.ground - 0.2 * view.height))
     columns, rows = _grid(0, top, view.width, view.height, 1)
     origins = camera.origins(columns, rows)

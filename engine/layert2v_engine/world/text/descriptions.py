@@ -1,6 +1,6 @@
-"""Sentences about a scene: one for the whole picture, one for every figure, one for the place.
+"""Sentences about a scene: one for the whole picture, one for every subject, one for the place.
 
-Half of the sentences say more than who, where and when: on which side a figure is, where it heads,
+Half of the sentences say more than who, where and when: on which side a subject is, where it heads,
 how far away it is. Knows words only: standard library.
 """
 
@@ -24,7 +24,7 @@ from layert2v_engine.world.text.vocabulary import PLACES, TIMES
 _CANONICAL_SHARE = 0.6  # of words said by their first name
 _DETAILED_SHARE = 0.5  # of sentences that say sides, headings or distances
 _CAMERA_SHARE = 0.25
-_NAMELESS_SHARE = 0.12  # of sentences about a figure without its deed
+_NAMELESS_SHARE = 0.12  # of sentences about a subject without its action
 
 _SPOTS = {
     "left": ("on the left", "at the left side"),
@@ -49,7 +49,7 @@ DETAILS = ("heading", "spot", "distance")  # in the order they are said
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
-    """Prompts of a scene; `foregrounds` in the order of its actors, bottom to top."""
+    """Prompts of a scene; ``foregrounds`` in the order of its actors, bottom to top."""
 
     whole: str
     foregrounds: tuple[str, ...]
@@ -57,7 +57,7 @@ class Description:
 
 
 def describe(scene: Scene, rng: random.Random) -> Description:
-    """Random sentences; the same `rng` state gives the same ones."""
+    """Return random sentences; the same ``rng`` state gives the same ones."""
     return Description(
         whole=_global_prompt(scene, rng),
         foregrounds=tuple(_foreground_prompt(actor, rng) for actor in scene.actors),
@@ -66,7 +66,7 @@ def describe(scene: Scene, rng: random.Random) -> Description:
 
 
 def canonical_description(scene: Scene, details: Sequence[str] = ()) -> Description:
-    """The first template with canonical words, and those `details` that the actors have."""
+    """Return the first template with canonical words, and those ``details`` that actors have."""
     actors = [_actor_phrase(actor, details, None) for actor in scene.actors]
     place, time = PLACES[scene.place].name, TIMES[scene.time].name
     where = f"{with_article(place)} {time_phrase(time)}"
@@ -77,7 +77,7 @@ def canonical_description(scene: Scene, details: Sequence[str] = ()) -> Descript
 
 
 def detail_phrases(actor: Actor) -> tuple[str, ...]:
-    """The details an actor has, in words."""
+    """Return the details an actor has, in words."""
     return tuple(text.strip() for d in DETAILS if (text := _join_details(actor, (d,), None)))
 
 
@@ -88,15 +88,15 @@ def _choose_name(options: Sequence[str], rng: random.Random | None) -> str:
 
 
 def _details(rng: random.Random) -> tuple[str, ...]:
-    """Which details a sentence gives: none in half of them, else one or two."""
+    """Return which details a sentence gives: none in half of them, else one or two."""
     if rng.random() >= _DETAILED_SHARE:
         return ()
-    kept = rng.sample(DETAILS, rng.choice((1, 1, 2)))
-    return tuple(detail for detail in DETAILS if detail in kept)
+    chosen = rng.sample(DETAILS, rng.choice((1, 1, 2)))
+    return tuple(detail for detail in DETAILS if detail in chosen)
 
 
 def _join_details(actor: Actor, details: Sequence[str], rng: random.Random | None) -> str:
-    """The details of an actor, each with a space before it."""
+    """Return the details of an actor, each with a space before it."""
     options = {
         "heading": _HEADINGS.get(actor.heading, ()),
         "spot": _SPOTS.get(actor.spot, ()),
@@ -108,7 +108,7 @@ def _join_details(actor: Actor, details: Sequence[str], rng: random.Random | Non
 
 
 def _actor_phrase(actor: Actor, details: Sequence[str], rng: random.Random | None) -> str:
-    """An actor as part of a sentence: "a fox running to the left"."""
+    """Return an actor as part of a sentence: "a fox running to the left"."""
     subject = with_article(_choose_name(subject_names(actor.subject, actor.color), rng))
     if rng is not None and rng.random() < _NAMELESS_SHARE:
         return subject + _join_details(actor, [d for d in details if d != "heading"], rng)
@@ -117,7 +117,7 @@ def _actor_phrase(actor: Actor, details: Sequence[str], rng: random.Random | Non
 
 
 def _foreground_prompt(actor: Actor, rng: random.Random) -> str:
-    """A prompt for one foreground."""
+    """Return a prompt for one foreground."""
     if rng.random() < _NAMELESS_SHARE:
         return _choose_name(subject_names(actor.subject, actor.color), rng)
     return _actor_phrase(actor, _details(rng), rng)

@@ -1,4 +1,4 @@
-"""The small change of sentences: articles, prepositions, what figures and deeds may be called.
+"""Phrases: articles, prepositions, what subjects and actions may be called.
 
 Standard library only.
 """
@@ -41,7 +41,7 @@ _OWN_VERBS = {("penguin", "walking"): ("waddling",), ("horse", "running"): ("gal
 
 
 def with_article(noun: str) -> str:
-    """A noun with the article it takes: "an elephant", "the woods", "sand dunes"."""
+    """Return a noun with its article: "an elephant", "the woods", "sand dunes"."""
     if noun in _BARE:
         return noun
     if noun in _DEFINITE:
@@ -51,14 +51,14 @@ def with_article(noun: str) -> str:
 
 
 def time_phrase(time: str) -> str:
-    """A time as part of a sentence: "on a sunny day", "at dawn", "in the rain"."""
+    """Return a time as part of a sentence: "on a sunny day", "at dawn", "in the rain"."""
     if time.endswith("day"):
         return f"on {with_article(time)}"
     return _WHEN.get(time, f"at {time}")
 
 
 def subject_names(subject: int, color: int) -> tuple[str, ...]:
-    """Names of a figure, canonical first; at most one word in them is a synonym."""
+    """Return names of a subject, canonical first; at most one word in them is a synonym."""
     nouns = SUBJECTS[subject].caption_names
     if color < 0:
         return nouns
@@ -70,15 +70,16 @@ def subject_names(subject: int, color: int) -> tuple[str, ...]:
 
 
 def action_phrases(subject: int, action: str) -> tuple[str, ...]:
-    """What a figure's action may be called, canonical first."""
+    """Return what a subject's action may be called, canonical first."""
     caption_names = find_word(ACTIONS, action).caption_names
     return (*caption_names, *_OWN_VERBS.get((SUBJECTS[subject].name, action), ()))
 
 
 def find_word(words: Sequence[Word], name: str) -> Word:
+    """Return the word of a canonical name."""
     return next(word for word in words if word.name == name)
 
 
 def join_list(parts: Sequence[str]) -> str:
-    """Parts as a list in words: "a, b and c"."""
+    """Return parts as a list in words: "a, b and c"."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,6 +1,6 @@
-"""Scenes: which figures stand where in which place, drawn at random from a selection of the world.
+"""Scenes: which subjects stand where in which place, drawn at random from a selection of the world.
 
-Figures are listed bottom to top, the farthest first, as their layers are stacked. Knows words and
+Subjects are listed bottom to top, the farthest first, as their layers are stacked. Knows words and
 chances only, no pictures: standard library.
 """
 
@@ -27,8 +27,9 @@ _STORED_KEYS = {"color": "colour"}  # of an actor in files
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Actor:
-    """One figure: indices into the words (colour -1: natural), and where it is and goes ("" where
-    nothing is said of that).
+    """One subject: indices into the words (color -1: natural), and where it is and goes.
+
+    An empty string stands where nothing is said of that.
     """
 
     subject: int
@@ -41,7 +42,7 @@ class Actor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """What a clip shows. `actors` are ordered bottom to top, the farthest first."""
+    """What a clip shows. ``actors`` are ordered bottom to top, the farthest first."""
 
     place: int
     time: int
@@ -50,11 +51,11 @@ class Scene:
 
     @property
     def held_out(self) -> bool:
-        """Whether a figure of this scene is kept out of training in this place at this time."""
+        """Whether a subject of this scene is kept out of training in this place at this time."""
         return any(is_held_out(actor.subject, self.place, self.time) for actor in self.actors)
 
     def label(self, foreground: int = 0) -> Label:
-        """What one foreground and the place show, without position and camera."""
+        """Return what one foreground and the place show, without position and camera."""
         actor = self.actors[foreground]
         return Label(
             subject=actor.subject,
@@ -66,7 +67,7 @@ class Scene:
 
 
 def scene_from_label(label: Label, selection: Selection) -> Scene:
-    """The scene of a single figure, standing as the selection's first choices say."""
+    """Return the scene of a single subject, placed as the selection's first choices say."""
     actor = Actor(
         subject=label.subject,
         color=label.color,
@@ -106,9 +107,10 @@ def sample_scene(
     held_out: bool = False,
     foregrounds: int | None = None,
 ) -> Scene:
-    """A random scene; with `held_out`, one in which at least one figure is kept out of training.
+    """Return a random scene; with ``held_out``, one that is kept out of training.
 
-    `foregrounds` fixes how many figures it has. Without figures nothing is held out.
+    At least one subject of it is held out then. ``foregrounds`` fixes the number of subjects;
+    without subjects nothing is held out. Raises ValueError for a held-out scene without subjects.
     """
     count = rng.choice(selection.foregrounds) if foregrounds is None else foregrounds
     if held_out and count == 0:
@@ -125,7 +127,7 @@ def sample_scene(
 
 
 def _sample_actors(rng: random.Random, selection: Selection, count: int) -> tuple[Actor, ...]:
-    """Different subjects at different spots, the farthest first."""
+    """Return different subjects at different spots, the farthest first."""
     subjects = rng.sample(selection.subject_indices, count)
     spots = _sample_spots(rng, selection, count)
     return tuple(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sprite:
-    """One picture that moves as a whole. `size` is the share of the frame (width, height)."""
+    """One picture that moves as a whole. ``size`` is the share of the frame (width, height)."""
 
     name: str
     synonyms: tuple[str, ...]
@@ -25,7 +25,7 @@ class Sprite:
 def _sprites(
     action: str, size: tuple[float, float], *rows: tuple[str, ...], painted: bool = False
 ) -> tuple[Sprite, ...]:
-    """Rows of picture, name and synonyms."""
+    """Return sprites from rows of picture, name and synonyms."""
     return tuple(
         Sprite(
             name=name, synonyms=tuple(synonyms), picture=picture, action=action, size=size,

@@ -1,7 +1,7 @@
 """The words of the world as plain data: what can be shown, and what people may call it.
 
 Knows names and synonyms only; needs no numpy and no torch, so prompt planning can read it anywhere.
-The first two synonyms of a word (`Word.spoken`) also occur in training captions. Words are only
+The first two synonyms of a word (``Word.spoken``) also occur in training captions. Words are only
 ever appended: their positions are what labels and the held-out rule are made of.
 """
 
@@ -144,18 +144,18 @@ ABILITIES: tuple[tuple[str, ...], ...] = (
     *((sprite.action,) for sprite in SPRITES),
 )
 
-# Subjects that come in the COLOURS; all others have one natural colour.
+# Subjects that come in the COLORS; all others have one natural color.
 PAINTED: tuple[str, ...] = ("car", *(sprite.name for sprite in SPRITES if sprite.painted))
 
 
 def is_painted(subject: int) -> bool:
-    """Whether the subject is offered in each of COLOURS."""
+    """Return whether the subject is offered in each of ``COLORS``."""
     return SUBJECTS[subject].name in PAINTED
 
 
 HEADINGS = ("left", "right")
 SPOTS = ("left", "middle", "right")
-DISTANCES = ("far", "near", "close")  # "close": one figure fills the frame
+DISTANCES = ("far", "near", "close")  # "close": one subject fills the frame
 CAMERAS = ("still", "follow", "push")
 
 
@@ -166,7 +166,7 @@ def _positions(names: tuple[str, ...], words: tuple[Word, ...]) -> tuple[int, ..
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """The part of the world that a model learns, by names; `foregrounds` are the counts shown."""
+    """The part of the world that a model learns, by names; ``foregrounds`` are the counts shown."""
 
     subjects: tuple[str, ...] = tuple(word.name for word in SUBJECTS)
     places: tuple[str, ...] = tuple(word.name for word in PLACES)
@@ -210,7 +210,7 @@ class Selection:
         return _positions(self.colors, COLORS)
 
 
-# What Mini v0 learned: one large figure that heads right in the middle, the camera following it.
+# What Mini v0 learned: one large subject that heads right in the middle, the camera following it.
 V0 = Selection(
     subjects=tuple(word.name for word in SUBJECTS[:8]),
     places=tuple(word.name for word in PLACES[:6]),
@@ -227,7 +227,7 @@ V1 = Selection()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Label:
-    """What a clip shows: indices into the words (colour -1: natural) and the name of an action."""
+    """What a clip shows: indices into the words (color -1: natural) and the name of an action."""
 
     subject: int
     place: int
@@ -237,17 +237,20 @@ class Label:
 
 
 def is_possible(place: int, time: int) -> bool:
-    """Whether a place knows a time: there is no weather on the moon."""
+    """Return whether a place has a time: there is no weather on the moon."""
     return PLACES[place].name != "moon" or TIMES[time].name in ("sunny day", "sunset", "night")
 
 
 def is_held_out(subject: int, place: int, time: int) -> bool:
-    """Whether this combination is kept out of training, to test composition (about one in ten)."""
+    """Return whether a combination, about one in ten, is kept out of training.
+
+    It is one to test composition with.
+    """
     return (3 * subject + 5 * place + 7 * time) % 10 == 0
 
 
 def all_labels(selection: Selection = V0) -> tuple[Label, ...]:
-    """Every single figure that a selection of the world can show."""
+    """Return the labels of all single subjects that a selection of the world can show."""
     return tuple(
         Label(subject=s, place=p, time=t, color=c, action=a)
         for s in selection.subject_indices

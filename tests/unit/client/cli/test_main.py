@@ -30,7 +30,7 @@ def _change_to_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def ready(script: Script, server: ScriptedServer) -> ScriptedServer:
-    """A server whose next job succeeds and has a stack."""
+    """Return a server whose next job succeeds and has a stack."""
     script.files = {"stack.json": stack.dumps(example_stack()).encode(), "bg/a.exr": b"pixels"}
     running = update(NAME, 2, jobs_pb2.JOB_STATE_RUNNING)
     running.job.progress.CopyFrom(jobs_pb2.Progress(stage="denoise", done=1, total=4, fraction=0.2))
@@ -144,7 +144,7 @@ def test_a_job_that_fails(ready: ScriptedServer) -> None:
 
 @pytest.fixture
 def ctrl_c() -> Iterator[Callable[[float], None]]:
-    """A function that interrupts this process after some seconds.
+    """Return a function that interrupts this process after some seconds.
 
     A process that was started in the background or by nohup has SIGINT ignored, pytest included.
     """

@@ -12,7 +12,7 @@ from layert2v_engine.cli.main import main
 
 @pytest.fixture
 def clips(tmp_path: Path) -> list[str]:
-    """The options of an import of three small clips."""
+    """Return the options of an import of three small clips."""
     pictures = {"background": gradient(), "foreground": gradient() * disc(), "matte": disc()}
     options = ["import", "--out", str(tmp_path / "out")]
     for name, picture in pictures.items():

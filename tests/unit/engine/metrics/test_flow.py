@@ -11,7 +11,7 @@ from layert2v_engine.metrics.flow import warping_error
 HEIGHT, WIDTH, FRAMES = 48, 64, 3
 
 
-def textured(shift: int) -> Tensor:  # [3, T, H, W], moved by `shift` pixels a frame
+def textured(shift: int) -> Tensor:  # [3, T, H, W], moved by ``shift`` pixels a frame
     rng = np.random.default_rng(0)
     rough = torch.from_numpy(rng.random((1, 3, 12, 32)).astype(np.float32))
     wide = torch.nn.functional.interpolate(rough, (HEIGHT, 2 * WIDTH), mode="bicubic")[0]

@@ -23,7 +23,7 @@ def disc(row: int = 24, column: int = 32, radius: int = 10) -> Tensor:  # [1, 1,
 
 
 def clip(shadow: Tensor | None = None) -> LayerFrames:
-    """A grey disc over a white ground, and the shadow below it that the full video shows."""
+    """Return a gray disc over a white ground, and the shadow below it that the full video shows."""
     alpha, cast = disc(), disc(34, 36, 8) * 0.6
     ground = torch.full((1, 3, FRAMES, HEIGHT, WIDTH), 0.9)
     color = torch.full_like(ground, 0.4)

@@ -44,7 +44,7 @@ def record(parity_dir: Path, request: pytest.FixtureRequest) -> Record:
 
 
 def streams(clip: Tensor) -> Tensor:
-    """Serialised [B, C, 4 F, H, W] to [B, 4, C, F, H, W]."""
+    """Return streams [B, 4, C, F, H, W] of serialized latents [B, C, 4 F, H, W]."""
     return clip.unflatten(2, (4, -1)).transpose(1, 2)
 
 

@@ -14,8 +14,8 @@ from layert2v_engine.rerender.latents import StreamEncoder, latent_mask
 def test_latent_masks_are_shares_of_cells() -> None:
     mask = torch.zeros(5, 16, 16)
     mask[0, :8, :8], mask[1:3, 8:] = 1, 1
-    made = latent_mask(mask, (2, 2, 2))
-    assert made.tolist() == [[[1, 0], [0, 0]], [[0, 0], [0.5, 0.5]]]
+    result = latent_mask(mask, (2, 2, 2))
+    assert result.tolist() == [[[1, 0], [0, 0]], [[0, 0], [0.5, 0.5]]]
     assert latent_mask(mask[:1], (1, 2, 2)).shape == (1, 2, 2)
 
 

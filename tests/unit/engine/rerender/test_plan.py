@@ -27,8 +27,8 @@ def layer(name: str, prompt: str = "", **more: object) -> Layer:
     caster = name.replace("shadow", "fg") if role is Role.shadow else None
     pattern = layer_pattern(name, 1)
     files = (FileRecord(frame_path(pattern, 1), 1, "0" * 64),)
-    made = Layer(name, role, 1, pattern, prompt or f"the {name}", 3, caster, files)
-    return replace(made, **more)
+    result = Layer(name, role, 1, pattern, prompt or f"the {name}", 3, caster, files)
+    return replace(result, **more)
 
 
 def stack(*names: str) -> Stack:
@@ -59,8 +59,8 @@ def test_a_shadow_depends_on_its_foreground_unless_it_is_frozen() -> None:
         "shadow_01": "generate",
         "fg_01": "generate",
     }
-    held = replace(spec, frozen=("shadow_01",))
-    assert actions(held, stack(*ONE)) == {"bg": "keep", "shadow_01": "keep", "fg_01": "generate"}
+    frozen = replace(spec, frozen=("shadow_01",))
+    assert actions(frozen, stack(*ONE)) == {"bg": "keep", "shadow_01": "keep", "fg_01": "generate"}
 
 
 def test_a_plate_replaces_the_layer_and_its_shadow_is_generated() -> None:
@@ -150,8 +150,8 @@ def test_streams_show_layers_and_are_active_or_frozen() -> None:
 @pytest.mark.parametrize(("layer", "seen"), [("fg_02", "fg_02"), ("bg", "fg_01")])
 def test_where_pixels_are_imported_the_composite_alone_is_active(layer: str, seen: str) -> None:
     spec = RerenderSpec(action="replace", layers=(layer,), donor=DonorLayer("d", layer, True))
-    held = replace(spec, donor=None, plate=Plate("p", "ACEScg"), frozen=("shadow_02",))
-    for each in (spec, held):
+    frozen = replace(spec, donor=None, plate=Plate("p", "ACEScg"), frozen=("shadow_02",))
+    for each in (spec, frozen):
         layers = plan(each, stack(*THREE), stack(*THREE) if each.donor else None)
         mapping = StreamMapping.for_model(layers, 1)
         assert mapping.active == ("composite",)

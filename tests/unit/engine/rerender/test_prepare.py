@@ -34,15 +34,15 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def made(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made") / "stack"
+def generated(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("generated") / "stack"
     engine.generate(GENERATE, folder, report=lambda progress: None, cancelled=lambda: False)
     return folder
 
 
 @pytest.fixture
-def stack(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "stack"))
+def stack(generated: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(generated, tmp_path / "stack"))
 
 
 def run(engine: Engine, spec: RerenderSpec, folder: Path, **inputs: Path) -> Stack:
@@ -62,7 +62,7 @@ def write_plate(folder: Path, alpha: torch.Tensor | None = None, count: int = 1)
 
 
 @pytest.mark.parametrize("model", ["", "nowhere"])
-def test_a_background_plate_is_delivered_as_it_is_and_ref_follows_where_a_model_is(
+def test_a_background_plate_is_delivered_as_it_is_and_a_model_generates_ref(
     engine: Engine, stack: Path, tmp_path: Path, model: str
 ) -> None:
     given = write_plate(tmp_path / "plate")
@@ -72,15 +72,15 @@ def test_a_background_plate_is_delivered_as_it_is_and_ref_follows_where_a_model_
     assert all(np.array_equal(each, given) for each in frames(stack, after, "bg"))
     assert after.layer("bg").source == "plate"
     header, _ = read_exr(stack / after.layer("bg").files[0].path)
-    said = "plate in Linear Rec.709 (sRGB), premultiplied alpha, its one frame held"
-    assert header["layert2v/input_transform"] == after.history[-1].note.split(";")[0] == said
-    said = "ref stays as it was" if model else "encoded from pixels: bg"
-    assert after.history[-1].note.split("; ")[1] == said
+    note = "plate in Linear Rec.709 (sRGB), premultiplied alpha, its one frame held"
+    assert header["layert2v/input_transform"] == after.history[-1].note.split(";")[0] == note
+    note = "ref stays as it was" if model else "encoded from pixels: bg"
+    assert after.history[-1].note.split("; ")[1] == note
     assert (after.flat("ref") == before.flat("ref")) == bool(model)
     assert inspect(stack, after).problems == []
 
 
-def test_a_foreground_plate_is_delivered_as_it_is_and_casts_a_drawn_shadow(
+def test_a_foreground_plate_is_delivered_as_it_is_with_a_generated_shadow(
     engine: Engine, stack: Path, tmp_path: Path
 ) -> None:
     given = write_plate(tmp_path / "plate", disc(32, 48))
@@ -144,7 +144,7 @@ def test_a_layer_of_a_stack_of_another_size_is_fitted_and_encoded(
     assert inspect(stack, after).problems == []
 
 
-def test_a_donor_with_its_shadow_is_delivered_as_it_is_and_ref_follows(
+def test_a_donor_with_its_shadow_is_delivered_as_it_is_and_ref_changes(
     engine: Engine, stack: Path, tmp_path: Path
 ) -> None:
     other = Path(shutil.copytree(stack, tmp_path / "other"))
@@ -166,7 +166,7 @@ def test_a_donor_must_have_the_layer(engine: Engine, stack: Path, tmp_path: Path
             run(engine, spec, stack, other=other)
 
 
-def test_a_donor_must_be_whole(engine: Engine, stack: Path, tmp_path: Path) -> None:
+def test_a_donor_must_have_all_its_files(engine: Engine, stack: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(stack, tmp_path / "other"))
     spec = RerenderSpec(action="replace", layers=("fg_01",), donor=DonorLayer("other", "fg_01"))
     (other / "fg_01/v001/fg_01_v001.1003.exr").unlink()
@@ -177,7 +177,7 @@ def test_a_donor_must_be_whole(engine: Engine, stack: Path, tmp_path: Path) -> N
         run(engine, spec, stack, other=other)
 
 
-def test_where_a_mask_is_white_a_drawn_layer_keeps_its_old_pixels(
+def test_where_a_mask_is_white_a_generated_layer_keeps_its_old_pixels(
     engine: Engine, stack: Path, tmp_path: Path
 ) -> None:
     white = torch.zeros(32, 48, 4)

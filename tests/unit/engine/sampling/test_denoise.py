@@ -32,7 +32,7 @@ def conditioning(value: float = 1.0, length: int = 5) -> Conditioning:
 
 
 def velocity_to_prompts(latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
-    """The velocity of a network certain that every latent is the mean of its prompts."""
+    """Return the velocity of a network certain that each latent is the mean of its prompts."""
     goal = text.states.mean(dim=(1, 2, 3))[:, None, None, None, None, None]
     sigma = (times / 1000).clamp_min(1e-6)[:, :, None, None, None, None]
     return (latents - goal) / sigma

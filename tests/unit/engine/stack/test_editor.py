@@ -17,7 +17,7 @@ from layert2v_engine.stack.manifest import Provenance
 
 
 def change(folder: Path, layer: str = "bg", at: int = 0) -> Stack:
-    """A new version of one layer."""
+    """Return a new version of one layer."""
     with StackEditor(folder, at=at) as editor:
         for each in editor.base.layers:
             if each.name != layer:

@@ -15,7 +15,7 @@ from layert2v_engine.stack.pack import pack, packed_channels
 
 
 def nuke_name(channel: str) -> str:
-    """The layer and channel that Nuke's published reader makes of a channel name."""
+    """Return the layer and channel that Nuke's published reader makes of a channel name."""
     pieces = [re.sub(r"[^0-9A-Za-z]", "_", re.sub(r"^\d+", "", p)) for p in channel.split(".", 2)]
     *layer, last = [piece for piece in pieces if piece]
     colour = {"R": "red", "G": "green", "B": "blue", "A": "alpha"}.get(last, last)

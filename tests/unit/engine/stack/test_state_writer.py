@@ -83,7 +83,7 @@ def test_red_stays_red(tmp_path: Path) -> None:
 
 
 def fill_one(stack_writer: StackWriter, picture: torch.Tensor) -> None:
-    """The only frame of all layers, with ``picture`` as background."""
+    """Return the only frame of all layers, with ``picture`` as background."""
     stack_writer.write_frame("bg", 0, picture)
     stack_writer.write_frame("shadow_01", 0, None, torch.zeros(HEIGHT, WIDTH))
     stack_writer.write_frame("fg_01", 0, gradient(), torch.zeros(HEIGHT, WIDTH))

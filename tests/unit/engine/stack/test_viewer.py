@@ -84,7 +84,10 @@ def test_big_pictures_are_embedded_small(tmp_path: Path) -> None:
 
 
 def probed(browser: str, folder: Path) -> dict[str, list[int]]:
-    """What the probe saw. Chromium's virtual time can run out while pictures are still decoded."""
+    """Return what the probe saw.
+
+    Chromium's virtual time can run out while pictures are still decoded.
+    """
     flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000"]
     for attempt in range(5):
         profile = f"--user-data-dir={folder / f'profile{attempt}'}"

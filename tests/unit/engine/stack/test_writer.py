@@ -15,7 +15,7 @@ from layert2v_engine.errors import Cancelled, DiskFull, StackError
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 200 kB."""
+    """Return a file system of 200 kB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)]

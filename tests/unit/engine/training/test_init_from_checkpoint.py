@@ -141,7 +141,7 @@ def test_scenes_are_measured_by_their_number_of_foregrounds(run: Path) -> None:
     }
 
 
-def test_guided_answers_are_learned_for_one_pass(run: Path, tmp_path: Path) -> None:
+def test_guided_predictions_are_learned_for_one_pass(run: Path, tmp_path: Path) -> None:
     phase = MULTI.phases[0]
     phase = replace(phase, name="distill", joint=replace(phase.joint, guidance=3.0))
     distill = replace(MULTI, phases=(phase,))
@@ -157,7 +157,7 @@ def test_guided_answers_are_learned_for_one_pass(run: Path, tmp_path: Path) -> N
     assert sizes == [1, 1]
 
 
-def test_a_student_is_asked_what_its_guided_teacher_answers(run: Path) -> None:
+def test_the_target_of_a_student_is_the_guided_prediction_of_its_teacher(run: Path) -> None:
     phase = joint_phase(run, guidance=2.0)
     with torch.no_grad():
         scenes, batch, frame, _ = phase._sample_batch()
@@ -173,7 +173,7 @@ def test_a_student_is_asked_what_its_guided_teacher_answers(run: Path) -> None:
     assert not any(p.requires_grad for p in phase.teacher.parameters())
 
 
-def test_layers_that_disagree_cost_as_much_as_they_are_told_to(run: Path) -> None:
+def test_the_consistency_loss_grows_with_its_weight(run: Path) -> None:
     plain, once, twice = (
         joint_phase(run, agreement=weight).loss(0, 0.0).item() for weight in (0.0, 1.0, 2.0)
     )
@@ -182,7 +182,7 @@ def test_layers_that_disagree_cost_as_much_as_they_are_told_to(run: Path) -> Non
 
 
 def joint_phase(run: Path, guidance: float = 0.0, agreement: float = 0.0) -> JointPhase:
-    """A phase of the tiny network; with guidance, of a copy that learns from it."""
+    """Return a phase of the tiny network; with guidance, of a copy that learns from it."""
     layout = StreamLayout.for_foregrounds(1)
     torch.manual_seed(0)
     latents = noise_latents(1, 4)

@@ -88,10 +88,10 @@ def columns_of(layout: StreamLayout, **mattes: tuple[float, ...]) -> torch.Tenso
     return coverage
 
 
-def disagreement(
+def inconsistency(
     layout: StreamLayout, coverage: torch.Tensor, wrong: dict[str, torch.Tensor], *frozen: str
 ) -> float:
-    """The loss where streams err by these numbers, one for each token, and deviations are one."""
+    """Return the loss of streams with these errors, one for each token, and deviations of one."""
     error = torch.zeros(1, len(layout), 3, 1, 1, coverage.shape[-1])
     for name, row in wrong.items():
         error[0, layout.index(name), :, 0, 0] = row
@@ -100,36 +100,36 @@ def disagreement(
     return float(consistency_loss(error, layout, coverage, torch.ones(len(layout), 3), active))
 
 
-def test_an_error_that_layer_and_composite_share_is_no_disagreement() -> None:
+def test_an_error_that_layer_and_composite_share_costs_nothing() -> None:
     coverage = columns_of(LAYOUT, matte_01=(0.0, 1.0, 0.5))
     apart = torch.tensor([1.0, 2.0, 4.0])
     behind, before = apart * torch.tensor([1.0, 9.0, 9.0]), apart * torch.tensor([9.0, 1.0, 9.0])
     same = {"composite": apart, "background": behind, "foreground_01": before}
-    assert disagreement(LAYOUT, coverage, same) == 0
-    assert disagreement(LAYOUT, coverage, same | {"background": behind + 1}) == 0.5
-    assert disagreement(LAYOUT, coverage, same | {"foreground_01": before + 1}) == 0.5
+    assert inconsistency(LAYOUT, coverage, same) == 0
+    assert inconsistency(LAYOUT, coverage, same | {"background": behind + 1}) == 0.5
+    assert inconsistency(LAYOUT, coverage, same | {"foreground_01": before + 1}) == 0.5
     edge = torch.tensor([0.0, 0.0, 1.0])
-    assert disagreement(LAYOUT, coverage, same | {"composite": apart + edge}) == 0
+    assert inconsistency(LAYOUT, coverage, same | {"composite": apart + edge}) == 0
 
 
 def test_a_frozen_layer_is_what_the_composite_is_measured_by() -> None:
     coverage = columns_of(LAYOUT, matte_01=(0.0, 0.0))
     wrong = {"composite": torch.ones(2), "background": torch.full((2,), 5.0)}
-    assert disagreement(LAYOUT, coverage, wrong) == 16
-    assert disagreement(LAYOUT, coverage, wrong, "background") == 1
-    assert disagreement(LAYOUT, coverage, wrong, "composite", "background") == 0
+    assert inconsistency(LAYOUT, coverage, wrong) == 16
+    assert inconsistency(LAYOUT, coverage, wrong, "background") == 1
+    assert inconsistency(LAYOUT, coverage, wrong, "composite", "background") == 0
 
 
 def test_of_two_foregrounds_the_upper_one_is_seen() -> None:
     layout = StreamLayout.for_foregrounds(2)
     coverage = columns_of(layout, matte_01=(1.0, 1.0), matte_02=(0.0, 1.0))
-    assert disagreement(layout, coverage, {"foreground_01": torch.tensor([0.0, 1.0])}) == 0
-    assert disagreement(layout, coverage, {"foreground_02": torch.tensor([1.0, 0.0])}) == 0
-    assert disagreement(layout, coverage, {"foreground_01": torch.tensor([2.0, 0.0])}) == 2
-    assert disagreement(layout, coverage, {"foreground_02": torch.tensor([0.0, 2.0])}) == 2
+    assert inconsistency(layout, coverage, {"foreground_01": torch.tensor([0.0, 1.0])}) == 0
+    assert inconsistency(layout, coverage, {"foreground_02": torch.tensor([1.0, 0.0])}) == 0
+    assert inconsistency(layout, coverage, {"foreground_01": torch.tensor([2.0, 0.0])}) == 2
+    assert inconsistency(layout, coverage, {"foreground_02": torch.tensor([0.0, 2.0])}) == 2
 
 
-def test_agreement_is_measured_in_latents_before_whitening() -> None:
+def test_consistency_is_measured_in_latents_before_normalization() -> None:
     coverage = columns_of(LAYOUT, matte_01=(0.0,))
     deviations = torch.ones(5, 3)
     deviations[LAYOUT.index("background")] = 3.0

@@ -6,10 +6,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from layert2v_engine.errors import BadConfig
-from layert2v_engine.training.config import load_config
-from layert2v_engine.training.joint_stage import JointStage
-from layert2v_engine.training.stages import AutoencoderStage, MatteStage
 from layert2v_engine.training.trainer import Trainer, TrainerConfig
 
 
@@ -81,15 +77,3 @@ def test_resume_goes_on_with_the_same_weights_and_optimiser(tmp_path: Path) -> N
         assert torch.equal(again.parameters[name], parameter)
         assert torch.equal(again.ema[name], first.ema[name])
     assert [len(o.state_dict()["state"]) for o in again.optimizers] == [1, 1]
-
-
-def test_every_shipped_configuration_is_understood() -> None:
-    assert load_config(AutoencoderStage, "autoencoder").world.width == 112
-    assert load_config(MatteStage, "matte").rank == 16
-    assert [p.name for p in load_config(JointStage, "joint").phases] == ["stills", "clips"]
-
-
-def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
-    (tmp_path / "joint.toml").write_text("clipz = 3\n")
-    with pytest.raises(BadConfig, match="joint has no setting 'clipz'"):
-        load_config(JointStage, "joint", tmp_path)

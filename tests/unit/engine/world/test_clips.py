@@ -1,4 +1,4 @@
-"""Clips of the picture world: banks repeat, figures are whole, layers add up in linear light."""
+"""Clips of the picture world: banks repeat, subjects are whole, layers add up in linear light."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_the_linear_over_of_the_layers_is_the_composite(world: clips.World, coun
 
 
 def test_a_nearer_figure_covers_one_behind_it_which_stays_whole(world: clips.World) -> None:
-    """Two figures at one spot: the composite shows the upper, the layers keep both."""
+    """Two subjects at one spot: the composite shows the upper, the layers keep both."""
     far, near = (
         Actor(subject=0, action="walking", spot="middle", distance=d) for d in ("far", "near")
     )
@@ -192,7 +192,7 @@ def test_a_bank_of_another_format_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_world_of_mini_v0_stays_what_it_was(tmp_path: Path) -> None:
-    """One large figure that heads right in the middle, while the ground passes below it."""
+    """One large subject that heads right in the middle, while the ground passes below it."""
     fox = replace(V0, subjects=("fox",), places=("meadow",))
     world = clips.World(build(tmp_path / "v0", fox))
     label = Label(subject=0, place=PLACES.index(PLACES[4]), time=0, action="running")

@@ -1,0 +1,41 @@
+"""Crops of frame groups lie over their latents."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fakes.tiny_run import CLIPS, noise_clips
+from layert2v_engine.model.autoencoder import PatchAutoencoder
+from layert2v_engine.training.chunks import ChunkConfig, ChunkSampler, fit_encoder
+from layert2v_engine.world.dataset import ClipSet
+
+COLOUR, EVEN = (0, 1, 2), (0.4, 0.3, 0.3)
+
+
+@pytest.fixture(scope="module")
+def clips() -> ClipSet:
+    return noise_clips(1, CLIPS)
+
+
+@pytest.fixture
+def autoencoder(clips: ClipSet) -> PatchAutoencoder:
+    """One that sees neighbours, with something to say of them."""
+    torch.manual_seed(0)
+    new = PatchAutoencoder(8, decoder_widths=(16, 8), decoder_blocks=1, neighbours=1)
+    fit_encoder(new, clips, chunks=50)
+    torch.nn.init.normal_(new.decoder.head.weight, std=0.05)
+    return new
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_crops_lie_over_their_latents(
+    clips: ClipSet, autoencoder: PatchAutoencoder, groups: int
+) -> None:
+    config = ChunkConfig(batch=3, crop=16, groups=groups, latent_noise=0.0)
+    pictures, latents = ChunkSampler(clips, autoencoder, config).crops(COLOUR, EVEN)
+    assert pictures.shape == (3, 3, 4 * groups, 16, 16)
+    assert latents.shape == (3, 8, groups + 2, 2, 2)
+    own = pictures.unflatten(2, (groups, 4)).transpose(1, 2).flatten(0, 1)
+    encoded = autoencoder.encoder(autoencoder.patches(own)).unflatten(0, (3, groups))
+    torch.testing.assert_close(encoded.transpose(1, 2), latents[:, :, 1 : 1 + groups])
