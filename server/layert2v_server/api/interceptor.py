@@ -18,7 +18,7 @@ import grpc
 from layert2v.wire import TOKEN_METADATA
 from layert2v_server.api.errors import abort
 from layert2v_server.auth import LOCAL_USER, TokenAuthenticator
-from layert2v_server.errors import ServerError, TooSlow
+from layert2v_server.errors import InvalidArgument, ServerError, TooSlow
 from layert2v_server.service.callers import Caller, CallerLimit, current_caller
 
 _HEALTH = "/grpc.health."
@@ -59,23 +59,22 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         authorization = dict(details.invocation_metadata or ()).get(TOKEN_METADATA, "")
         limit = self._streams.get(details.method.rpartition("/")[2])
         inner = handler.unary_unary or handler.stream_unary or handler.unary_stream
-        codec = (handler.request_deserializer, _serialize)
+        codec = (_lenient(handler.request_deserializer), _serialize)
 
         async def respond(request: Any, context: grpc.aio.ServicerContext) -> Any:
             async with self._guard(context, authorization, limit):
-                return await inner(request, context)
+                return await inner(_well_formed(request), context)
 
         async def receive(requests: Any, context: grpc.aio.ServicerContext) -> Any:
             async with self._guard(context, authorization, limit):
                 return await inner(self._read(requests), context)
 
         async def stream(request: Any, context: grpc.aio.ServicerContext) -> None:
-            async with (
-                self._guard(context, authorization, limit),
-                contextlib.aclosing(inner(request, context)) as messages,
-            ):
-                async for message in messages:
-                    await self._write(context, message)
+            async with self._guard(context, authorization, limit):
+                answers = inner(_well_formed(request), context)
+                async with contextlib.aclosing(answers) as messages:
+                    async for message in messages:
+                        await self._write(context, message)
 
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(stream, *codec)
@@ -93,7 +92,7 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
                 raise TooSlow from None
             if message is None:
                 return
-            yield message
+            yield _well_formed(message)
 
     async def _write(self, context: grpc.aio.ServicerContext, message: Any) -> None:
         """Send one message of a stream. Raises ``TooSlow`` where the caller does not read."""
@@ -126,6 +125,28 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             await abort(
                 context, ServerError("The server made a mistake.", "Its log has the details.")
             )
+
+
+class _Malformed:
+    """In place of a request whose bytes are no message."""
+
+
+def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Leave the answer to malformed bytes to the handler: gRPC would log a traceback."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except Exception:  # whatever this version of protobuf raises
+            return _Malformed()
+
+    return read
+
+
+def _well_formed(request: Any) -> Any:
+    if isinstance(request, _Malformed):
+        raise InvalidArgument("The bytes of this request are no message of the contract.")
+    return request
 
 
 def _serialize(message: Any) -> bytes:
