@@ -181,13 +181,14 @@ def _run_stage(
 
 def _export(args: argparse.Namespace) -> int:
     from layert2v_engine.training.config import load_config
-    from layert2v_engine.training.export import export
+    from layert2v_engine.training.export import TITLE, export
     from layert2v_engine.training.joint_stage import JointStage
     from layert2v_engine.training.stages import AutoencoderStage
 
     world = load_config(AutoencoderStage, "autoencoder", args.configs).world
     joint = load_config(JointStage, "joint", args.configs)
     later = [_optional(args.configs, stage) for stage in ("multi", "distill")]
-    export(args.run_folder, args.out, joint, world, args.phase, later, title=args.title)
+    title = args.title or TITLE
+    export(args.run_folder, args.out, joint, world, args.phase, later, title=title)
     print(args.out)
     return 0
