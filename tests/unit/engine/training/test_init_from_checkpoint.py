@@ -217,15 +217,6 @@ def test_an_export_is_sampled_as_its_start(run: Path, model: Path, tmp_path: Pat
         assert getattr(exported, name) == getattr(start, name)
 
 
-def test_what_diffusers_keeps_in_float32_is_exported_so(run: Path, tmp_path: Path) -> None:
-    export(run, tmp_path / "on", ON, WORLD, MULTI.phases[0].name, [MULTI])
-    weights = load_file(next((tmp_path / "on" / "transformer").glob("*.safetensors")))
-    full = {name for name, tensor in weights.items() if tensor.dtype == torch.float32}
-    assert {"layer_modulation", "scale_shift_table"} <= full
-    assert "blocks.0.attn1.to_q.weight" not in full
-    assert "condition_embedder.time_embedder.linear_1.weight" in full
-
-
 def test_a_phase_of_no_stage_is_not_exported(run: Path, tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="no phase 'soon'"):
         export(run, tmp_path / "soon", ON, WORLD, "soon", [MULTI])
