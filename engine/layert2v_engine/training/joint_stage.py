@@ -348,6 +348,7 @@ class _LatentBuilder:
                     frames=frames,
                     report=report,
                     foregrounds=foregrounds,
+                    unseen=True,
                 ).save(path)
         return ClipSet.load(path)
 
