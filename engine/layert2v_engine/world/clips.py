@@ -296,10 +296,10 @@ class World:
 
 
 def _part_of(choices: list[int], unseen: bool) -> list[int]:
-    """Return the choices of training, or the others; where there are few, all are for both."""
-    kept_out = len(choices) // KEPT_OUT
-    if not kept_out:
+    """Return the choices of training, or the others; one or two choices are for both."""
+    if len(choices) < 3:
         return choices
+    kept_out = max(1, len(choices) // KEPT_OUT)
     return choices[-kept_out:] if unseen else choices[:-kept_out]
 
 
