@@ -297,7 +297,12 @@ def _check_size(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
         outside = check_range(name, f"The {name}", value, limits)
         found += outside
         if not outside and value % model.size_step:
-            message = f"The {name} must be a multiple of {model.size_step} pixels, not {value}."
+            below = value - value % model.size_step
+            nearest = [side for side in (below, below + model.size_step) if side <= limits[1]]
+            message = (
+                f"The {name} must be a multiple of {model.size_step} pixels, such as "
+                f"{' or '.join(map(str, nearest))}, not {value}."
+            )
             found.append(FieldViolation(name, message))
     return found
 
