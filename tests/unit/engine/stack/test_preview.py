@@ -12,7 +12,7 @@ from PIL import Image
 from fakes.sample_stacks import HEIGHT, WIDTH, gradient, write_stack
 from layert2v.stack import Stack
 from layert2v_engine.image.color import ColorConfig
-from layert2v_engine.image.video import open_clip
+from layert2v_engine.image.footage.clip import open_clip
 from layert2v_engine.stack import preview
 
 

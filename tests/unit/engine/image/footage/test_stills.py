@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from layert2v_engine.errors import FootageError
-from layert2v_engine.image.stills import find_images, find_sequence, read_image, read_info
+from layert2v_engine.image.footage.stills import find_images, find_sequence, read_image, read_info
 
 
 def test_grey_images_and_crops_are_read(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from PIL import Image
 
 from fakes.sample_stacks import flat_frame, gradient, rgb_frame, write_video
 from layert2v_engine.errors import FootageError
-from layert2v_engine.image.video import decode_yuv, open_clip
+from layert2v_engine.image.footage.clip import open_clip
+from layert2v_engine.image.footage.yuv import decode_yuv, to_image_frame
 
 SIZE = (32, 24)
 # FFmpeg's numbers.
@@ -141,20 +142,8 @@ def test_rgb_video_keeps_its_codes(tmp_path: Path, codec: str, suffix: str) -> N
 
 @pytest.mark.parametrize(("layout", "planar"), [("nv12", "yuv420p"), ("uyvy422", "yuv422p")])
 def test_interleaved_layouts_hold_the_same_samples(layout: str, planar: str) -> None:
-    from layert2v_engine.image import video
-
     frame = flat_frame((173, 42, 26), planar, SIZE).reformat(format=layout)
-    info = video.ClipInfo(
-        width=SIZE[0],
-        height=SIZE[1],
-        frames=1,
-        fps=None,
-        pixel_aspect=1.0,
-        pixel_format=layout,
-        matrix="bt709",
-        full_range=False,
-    )
-    rgb = video._to_image_frame(frame, info).rgb[:, 4, 4]
+    rgb = to_image_frame(frame, "bt709", False).rgb[:, 4, 4]
     torch.testing.assert_close(rgb, torch.tensor([0.0, 1.0, 0.0]), atol=0.006, rtol=0)
 
 
@@ -236,7 +225,7 @@ def test_two_sequences_in_a_folder_are_not_mixed(tmp_path: Path) -> None:
         ("shot.####.png", None, "FOOTAGE_NOT_FOUND"),
         ("text.mp4", b"not a video", "FOOTAGE_UNREADABLE"),
         ("a.0001.png", b"not a picture", "PICTURE_UNREADABLE"),
-        ("a.exr", b"", "FOOTAGE_LINEAR"),
+        ("a.exr", b"", "PICTURE_UNREADABLE"),
     ],
 )
 def test_what_cannot_be_read_is_reported(
