@@ -277,9 +277,15 @@ def _constant_rate(
 
 
 def _color_tags(source: av.VideoFrame | av.VideoCodecContext) -> _ColorTags:
-    numbers = (source.colorspace, source.color_primaries, source.color_trc)
-    said = [0 if int(number) == _UNSPECIFIED else int(number) for number in numbers]
-    return _ColorTags(*said, int(source.color_range))
+    def said(number: int) -> int:
+        return 0 if number == _UNSPECIFIED else number
+
+    return _ColorTags(
+        matrix=said(int(source.colorspace)),
+        primaries=said(int(source.color_primaries)),
+        transfer=said(int(source.color_trc)),
+        range=int(source.color_range),
+    )
 
 
 def _matrix(frame: av.VideoFrame, tagged: str | None, assumed: list[str]) -> str:

@@ -79,6 +79,18 @@ def test_the_contact_sheet_has_a_column_for_frames_from_first_to_last(
         assert cells // (style.cell_width + style.gap) == columns
 
 
+@pytest.mark.parametrize(("pixel_aspect", "cell_height"), [(1.0, 165), (2.0, 82)])
+def test_the_contact_sheet_is_desqueezed(
+    tmp_path: Path, pixel_aspect: float, cell_height: int
+) -> None:
+    """28 x 18 pixels twice as wide as high are shown as 56 x 18."""
+    write_stack(tmp_path, frames=1, pixel_aspect=pixel_aspect)
+    style, rows = preview.SheetStyle(), 5
+    with Image.open(tmp_path / preview.preview_folder(1) / preview.CONTACT_SHEET) as sheet:
+        whole = sheet.height - 2 * style.margin - 4 * style.line
+    assert whole == rows * (max(cell_height, 4 * style.line) + style.gap) - style.gap
+
+
 def test_the_contact_sheet_shows_layers_over_a_checkerboard(tmp_path: Path) -> None:
     result = write_stack(tmp_path)
     board = preview.composite_on_checker(torch.zeros(HEIGHT, WIDTH, 4))
