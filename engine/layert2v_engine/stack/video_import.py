@@ -1,46 +1,25 @@
 """An artist's own footage to a layer stack: full video, background, foregrounds, mattes, shadows.
 
-Codecs lift black and lower white, and a foreground on black is premultiplied in display-encoded
-values; both are undone here before the colors are linearised. Each clip is read in the color space
-that it states. Knows no model.
+Each clip is read in the color space that it states. Knows no model.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice, repeat
 from pathlib import Path
 from typing import Literal, NamedTuple
-
-import torch
-from torch import Tensor
 
 from layert2v.rerender import AUTO
 from layert2v.stack import Role, Stack
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.color import ColorConfig
-from layert2v_engine.image.compositing import ShadowDomain, to_half
+from layert2v_engine.image.compositing import ShadowDomain
 from layert2v_engine.image.exr import ExrOptions
-from layert2v_engine.image.footage.alpha import (
-    MEASURED_FRAMES,
-    choose_alpha,
-    find_matte,
-    make_opaque,
-    read_matte,
-    to_linear_rgba,
-)
-from layert2v_engine.image.footage.clip import Clip, open_clip
-from layert2v_engine.image.footage.color_tags import find_colorspace
-from layert2v_engine.image.footage.info import ImageFrame
-from layert2v_engine.image.footage.matting import (
-    LEVEL_RANGE,
-    Levels,
-    measure_levels,
-    unpremultiply_from_black,
-)
-from layert2v_engine.image.footage.stills import StillSequence
+from layert2v_engine.image.footage.clip import open_clip
+from layert2v_engine.stack.clip_reader import ClipReader, next_frame
+from layert2v_engine.stack.foreground_reader import ForegroundClips, ForegroundReader
 from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.writer import StackWriter
 
@@ -108,7 +87,10 @@ def import_videos(
     _check_fps(options.fps)
     clips = _open_clips(sources, options, config)
     infos = [reader.info for reader in clips.all]
-    foregrounds = [_ForegroundReader(number, each, options) for number, each in clips.foregrounds]
+    foregrounds = [
+        ForegroundReader(number, each, edges=options.edges, with_levels=options.levels)
+        for number, each in clips.foregrounds
+    ]
     with StackWriter(
         folder,
         name=options.name,
@@ -140,54 +122,11 @@ def import_videos(
         )
 
 
-class _ClipReader:
-    """A clip with the color space that it is read in."""
-
-    def __init__(self, label: str, clip: Clip, options: ImportOptions, config: ColorConfig) -> None:
-        self.label, self.clip, self.info = label, clip, clip.info
-        working = config.find_linear(options.colorspace).name
-        self.colorspace, self.notes = find_colorspace(
-            clip.info, clip.path, options.source_colorspace, config, working
-        )
-        self.is_linear = config.find(self.colorspace).linear
-        self.to_linear = config.transform(self.colorspace, working)
-        self.tags = {"input_transform": f"{self.colorspace} to {working} ({config.label})"}
-
-    @property
-    def is_held(self) -> bool:
-        """Tell whether this is a single image, which stays for the whole length of the stack."""
-        return isinstance(self.clip, StillSequence) and self.info.frames == 1
-
-    def frames(self) -> Iterator[ImageFrame]:
-        """Yield frames, without end where one is held."""
-        if isinstance(self.clip, StillSequence) and self.is_held:
-            return repeat(self.clip.read(0))
-        return iter(self.clip)
-
-    def sample(self) -> list[ImageFrame]:
-        """Return the first frames, which are measured."""
-        return list(islice(self.clip, MEASURED_FRAMES))
-
-    def opaque_frames(self) -> Iterator[Tensor]:
-        """Yield frames as a background is delivered: half ``[H, W, 4]``, over black."""
-        kind, notes = choose_alpha(self.info, self.clip.path.name, AUTO)
-        self.notes += notes if self.info.alpha else ()
-        for frame in self.frames():
-            pixels = to_linear_rgba(frame, self.to_linear, kind, self.is_linear)
-            yield to_half(make_opaque(pixels))
-
-
-class _ForegroundClips(NamedTuple):
-    color: _ClipReader
-    matte: _ClipReader | None
-    shadow: _ClipReader | None
-
-
 class _Clips(NamedTuple):
-    full: _ClipReader | None
-    background: _ClipReader
-    foregrounds: list[tuple[int, _ForegroundClips]]
-    all: list[_ClipReader]  # full first
+    full: ClipReader | None
+    background: ClipReader
+    foregrounds: list[tuple[int, ForegroundClips]]
+    all: list[ClipReader]  # full first
 
     @property
     def frames(self) -> int:
@@ -195,149 +134,30 @@ class _Clips(NamedTuple):
         return max(reader.info.frames for reader in self.all)
 
 
-class _MatteReader:
-    """A matte or a shadow while its frames are read, with what was measured at its start."""
-
-    def __init__(self, reader: _ClipReader, options: ImportOptions) -> None:
-        sample = reader.sample()
-        self._place, self.notes = find_matte(sample, reader.clip.path.name)
-        info = reader.info
-        lossless = info.is_alpha_lossless if self._place == "alpha" else info.is_lossless
-        planes = [read_matte(frame, self._place) for frame in sample]
-        measured = options.levels and planes and not lossless
-        self.levels = measure_levels(planes) if measured else Levels()
-        self._reader = reader
-
-    def frames(self) -> Iterator[Tensor]:
-        """Yield mattes ``[H, W]`` in 0..1."""
-        for frame in self._reader.frames():
-            yield self.levels.apply(read_matte(frame, self._place))
-
-
-class _ForegroundReader:
-    """One foreground while its frames are read: what was measured, iterators open."""
-
-    def __init__(self, number: int, clips: _ForegroundClips, options: ImportOptions) -> None:
-        self.name, self.shadow_name = f"fg_{number:02d}", f"shadow_{number:02d}"
-        self._color = clips.color
-        self._matte = _MatteReader(clips.matte, options) if clips.matte else None
-        self._shadow = _MatteReader(clips.shadow, options) if clips.shadow else None
-        self._notes: tuple[str, ...] = ()
-        sample = clips.color.sample()
-        self._levels = self._measure_levels(sample, options)
-        mattes = self._matte.frames() if self._matte else map(self._own_alpha, sample)
-        pairs = list(zip(sample, mattes, strict=False))
-        self._black: Tensor | None = None
-        self._kind = self._choose_kind(pairs, options)
-        self._frames = self._read_pixels()
-        self._shadows = self._shadow.frames() if self._shadow else None
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences about what was guessed or overruled."""
-        readers = [each for each in (self._matte, self._shadow) if each is not None]
-        return (*self._notes, *(note for each in readers for note in each.notes))
-
-    def declare(self, writer: StackWriter) -> None:
-        """Declare the layers of this foreground."""
-        if self._shadows is not None:
-            writer.add_layer(self.shadow_name, Role.shadow, caster=self.name, source="imported")
-        tags = self._color.tags
-        writer.add_layer(self.name, Role.foreground, source="imported", tags=tags)
-
-    def write(self, writer: StackWriter, index: int) -> None:
-        """Write the next frame of its layers."""
-        if self._shadows is not None:
-            opacity = _next_frame(self._shadows, self.shadow_name, index)
-            writer.write_frame(self.shadow_name, index, None, opacity)
-        writer.write_pixels(self.name, index, _next_frame(self._frames, self.name, index))
-
-    def _own_alpha(self, frame: ImageFrame) -> Tensor:
-        if frame.alpha is None:
-            raise FootageError(
-                f"{self._color.clip.path} has no alpha, so it needs a matte.",
-                "Add --matte.",
-                reason="MATTE_MISSING",
-            )
-        return self._levels.apply(frame.alpha)
-
-    def _measure_levels(self, sample: list[ImageFrame], options: ImportOptions) -> Levels:
-        if self._matte is not None or not options.levels or self._color.info.is_alpha_lossless:
-            return Levels()
-        planes = [frame.alpha for frame in sample if frame.alpha is not None]
-        return measure_levels(planes) if planes else Levels()
-
-    def _choose_kind(self, pairs: list[tuple[ImageFrame, Tensor]], options: ImportOptions) -> str:
-        """Return how color and alpha are related, and measure black where the color lies on it."""
-        empty = [frame.rgb[:, matte <= 0.0] for frame, matte in pairs]
-        outside = torch.cat(empty, dim=1) if empty else torch.zeros(3, 0)
-        black = outside.median(dim=1).values if outside.shape[1] else torch.zeros(3)
-        asked = {"black": "premultiplied"}.get(options.edges, options.edges)
-        if self._matte is None:
-            sample = [frame for frame, _ in pairs]
-            name = self._color.clip.path.name
-            kind, self._notes = choose_alpha(self._color.info, name, asked, sample)
-            on_black = kind == "premultiplied" and not self._color.info.is_lossless
-        else:
-            is_dark = float(black.max()) <= LEVEL_RANGE
-            kind = ("premultiplied" if is_dark else "straight") if asked == AUTO else asked
-            on_black = kind == "premultiplied"
-        if on_black and not self._color.is_linear:
-            self._black = black.clamp_max(LEVEL_RANGE)
-        return kind
-
-    def _read_pixels(self) -> Iterator[Tensor]:
-        """Yield frames as they are delivered: half ``[H, W, 4]``."""
-        color = self._color
-        mattes = self._matte.frames() if self._matte else None
-        for frame in color.frames():
-            alpha = next(mattes, None) if mattes else self._own_alpha(frame)
-            if alpha is None:
-                return
-            if self._black is not None:
-                straight = unpremultiply_from_black(frame.rgb, alpha, self._black)
-                frame = ImageFrame(straight, alpha)
-                pixels = to_linear_rgba(frame, color.to_linear, "straight", color.is_linear)
-            else:
-                frame = ImageFrame(frame.rgb, alpha)
-                pixels = to_linear_rgba(frame, color.to_linear, self._kind, color.is_linear)
-            yield to_half(pixels)
-
-
 def _write_frames(
     writer: StackWriter,
     clips: _Clips,
-    foregrounds: list[_ForegroundReader],
+    foregrounds: list[ForegroundReader],
     frames: int,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     background = clips.background.opaque_frames()
     full = clips.full.opaque_frames() if clips.full else None
     for index in range(frames):
-        writer.write_pixels("bg", index, _next_frame(background, "background", index))
+        writer.write_pixels("bg", index, next_frame(background, "background", index))
         for foreground in foregrounds:
             foreground.write(writer, index)
         if full is not None:
-            writer.write_ref(index, _next_frame(full, "full video", index))
+            writer.write_ref(index, next_frame(full, "full video", index))
         if progress is not None:
             progress(index + 1, frames)
 
 
-def _next_frame(frames: Iterator[Tensor], label: str, index: int) -> Tensor:
-    frame = next(frames, None)
-    if frame is None:
-        raise FootageError(
-            f"The {label} ends after {index} frames, before it should.",
-            "The file may be damaged; play it to its end.",
-            reason="FOOTAGE_SHORT",
-        )
-    return frame
-
-
 def _open_clips(sources: ImportSources, options: ImportOptions, config: ColorConfig) -> _Clips:
-    opened: list[_ClipReader] = []
+    opened: list[ClipReader] = []
+    working = config.find_linear(options.colorspace).name
 
-    def open_reader(label: str, path: Path | None) -> _ClipReader | None:
+    def open_reader(label: str, path: Path | None) -> ClipReader | None:
         if path is None:
             return None
         clip = open_clip(
@@ -347,7 +167,7 @@ def _open_clips(sources: ImportSources, options: ImportOptions, config: ColorCon
             fps=options.fps,
             colorspace=options.source_colorspace,
         )
-        opened.append(_ClipReader(label, clip, options, config))
+        opened.append(ClipReader(label, clip, options.source_colorspace, working, config))
         return opened[-1]
 
     full = open_reader("full video", sources.full)
@@ -359,14 +179,14 @@ def _open_clips(sources: ImportSources, options: ImportOptions, config: ColorCon
         matte = open_reader(f"matte{suffix}", each.matte)
         shadow = open_reader(f"shadow{suffix}", each.shadow)
         if color is not None:
-            foregrounds.append((number, _ForegroundClips(color, matte, shadow)))
+            foregrounds.append((number, ForegroundClips(color, matte, shadow)))
     _check_agreement(opened)
     if background is None:
         raise ValueError("a stack has a background")
     return _Clips(full, background, foregrounds, opened)
 
 
-def _check_agreement(readers: list[_ClipReader]) -> None:
+def _check_agreement(readers: list[ClipReader]) -> None:
     reference, first = readers[0].label, readers[0].info
     longest = next((each for each in readers if not each.is_held), readers[0])
     aspects = [each for each in readers if each.info.pixel_aspect]
@@ -423,7 +243,7 @@ def _common_fps(clips: _Clips) -> float:
     return fps
 
 
-def _notes(clips: _Clips, foregrounds: list[_ForegroundReader]) -> tuple[str, ...]:
+def _notes(clips: _Clips, foregrounds: list[ForegroundReader]) -> tuple[str, ...]:
     """Return what was assumed, followed, guessed or repaired, each sentence once."""
     files: dict[tuple[str, ...], list[str]] = {}
     for reader in clips.all:

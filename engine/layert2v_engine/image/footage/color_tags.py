@@ -121,7 +121,7 @@ def find_colorspace(
             "Name the colour space to read it in.",
             reason="FOOTAGE_COLORSPACE",
         ) from error
-    if tag.name == DISPLAY_SPACE or tag.name == working:
+    if tag.name == DISPLAY_SPACE or (info.is_linear and tag.name == working):
         return tag.name, ()
     return tag.name, (f"{name} is converted from {tag.label}, as it says itself.",)
 

@@ -223,11 +223,12 @@ def _read_packets(
                 length = packet.duration or length
     except _BROKEN as error:
         raise read_error(path, str(error)) from error
-    if count < stream.frames:
+    end = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
+    if end > path.stat().st_size:
         raise read_error(
             path,
-            f"it ends after {count} of its {stream.frames} frames",
-            "The file is damaged or was not copied whole; copy it again.",
+            f"it ends after {count} frames, before its own index does",
+            "The file was not copied whole; copy it again.",
         )
     base = stream.time_base
     # Hidden packets of VP8 and packets without a time do not tell which frames are shown.

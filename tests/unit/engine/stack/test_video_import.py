@@ -13,15 +13,17 @@ from fakes.sample_stacks import disc, gradient, grey_frame, read_rgba, rgb_frame
 from layert2v.stack import Stack
 from layert2v.stack import read as read_stack
 from layert2v_engine.errors import FootageError
+from layert2v_engine.image.footage.matting import (
+    Levels,
+    measure_levels,
+    unpremultiply_from_black,
+)
 from layert2v_engine.stack.inspect import inspect
 from layert2v_engine.stack.video_import import (
     ForegroundSources,
     ImportOptions,
     ImportSources,
-    Levels,
     import_videos,
-    measure_levels,
-    unpremultiply_from_black,
 )
 
 # Real layered clips, kept outside the repository.
