@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -168,11 +169,8 @@ class _Header(NamedTuple):
 
 
 def _read_header(path: Path) -> _Header:
-    file = _open(path)
-    try:
+    with _open(path) as file:
         return _parse_header(path, file)
-    finally:
-        file.close()
 
 
 def _parse_header(path: Path, file: oiio.ImageInput) -> _Header:
@@ -219,18 +217,13 @@ def _parse_header(path: Path, file: oiio.ImageInput) -> _Header:
 
 def _read_pixels(path: Path) -> tuple[ImageFrame, int]:
     """Return the frame of an image file, and how many of its pixels were no numbers."""
-    file = _open(path)
-    try:
+    with _open(path) as file:
         header = _parse_header(path, file)
         picture, spec = header.picture, header.spec
         used = [*picture.color, *([] if picture.alpha is None else [picture.alpha])]
         low, high = min(used), max(used) + 1
         stored = file.read_image(picture.part, 0, low, high, "float")
         error = file.geterror()
-    except MemoryError as error_:
-        raise _read_error(path, "it does not fit into memory") from error_
-    finally:
-        file.close()
     if stored is None or "remature" in error:  # a JPEG that ends early is grey from there on
         raise _read_error(path, error or "its pixels cannot be read")
     window = _display_window(np.asarray(stored, np.float32), spec)
@@ -242,14 +235,23 @@ def _read_pixels(path: Path) -> tuple[ImageFrame, int]:
     return header.info.turn.turn_frame(ImageFrame(rgb, alpha)), repaired
 
 
-def _open(path: Path) -> oiio.ImageInput:
+@contextmanager
+def _open(path: Path) -> Iterator[oiio.ImageInput]:
+    """Open an image file. Raises ``FootageError``, also for whatever OIIO makes of its bytes."""
     try:
         file = oiio.ImageInput.open(str(path), _AS_STORED)
-    except (RuntimeError, ValueError, OSError) as error:
+        if file is None:
+            raise _read_error(path, oiio.geterror())
+        try:
+            yield file
+        finally:
+            file.close()
+    except UnicodeDecodeError as error:  # names or messages of OIIO that hold the file's bytes
+        raise _read_error(path, "its header is damaged") from error
+    except MemoryError as error:
+        raise _read_error(path, "it does not fit into memory") from error
+    except (RuntimeError, ValueError, OSError, OverflowError) as error:
         raise _read_error(path, str(error)) from error
-    if file is None:
-        raise _read_error(path, oiio.geterror())
-    return file
 
 
 def _check_same(path: Path, info: FootageInfo, first_path: Path, first: FootageInfo) -> None:
@@ -335,8 +337,7 @@ def _are_primaries(values: tuple[float, ...]) -> bool:
 
 def _timecode(spec: oiio.ImageSpec) -> str:
     """Return the SMPTE timecode of a header, "" where there is none."""
-    attribute = next((each for each in spec.extra_attribs if each.name == "smpte:TimeCode"), None)
-    if attribute is None:
+    if spec.getattribute("smpte:TimeCode") is None:
         return ""
     text = str(spec.get_string_attribute("smpte:TimeCode"))
     return text if re.fullmatch(r"\d\d:\d\d:\d\d[:;]\d\d", text) else ""
