@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from layert2v.labels import LABELS
-from layert2v.spec import MAX_FRAME, MAX_SEED, GenerateSpec
+from layert2v.limits import MAX_FRAME, MAX_SEED
+from layert2v.spec import GenerateSpec
 
 EXIT_USAGE = 2
 

@@ -11,15 +11,22 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from layert2v.errors import ContractError
+from layert2v.limits import MAX_JSON_DEPTH, MAX_JSON_VALUES, MAX_TEXT_CHARS
 
 T = TypeVar("T")
+
+_MAX_INTEGER = 2**63 - 1
+_SHOWN_CHARS = 80  # of a key or an error that quotes the document
 
 
 def parse(text: str, error_type: type[ContractError]) -> Any:
     """Parse JSON without its dialects: no repeated keys, no NaN, no Infinity.
 
-    Raises ``error_type`` with reason ``JSON_INVALID``.
+    Raises ``error_type`` with reason ``JSON_INVALID``, or ``JSON_TOO_LARGE`` before anything is
+    built of a text that holds too many values.
     """
+    if text.count(",") + text.count("[") + text.count("{") > MAX_JSON_VALUES:
+        raise error_type("JSON_TOO_LARGE", f"The text holds more than {MAX_JSON_VALUES} values.")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -33,7 +40,8 @@ def parse(text: str, error_type: type[ContractError]) -> Any:
     try:
         return json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
-        raise error_type("JSON_INVALID", f"The text is not valid JSON: {error}.") from error
+        message = f"The text is not valid JSON: {_shorten(str(error))}."
+        raise error_type("JSON_INVALID", message) from error
 
 
 class JsonObject:
@@ -53,6 +61,7 @@ class JsonObject:
 
     def path(self, key: str) -> str:
         """Return the key with its place in the document."""
+        key = _shorten(key)
         return f"{self._where}.{key}" if self._where else key
 
     def value_error(self, key: str, expected: str) -> ContractError:
@@ -102,16 +111,17 @@ class JsonObject:
         return self._number(*first), self._number(*second)
 
     def mapping(self, key: str) -> dict[str, Any]:
-        """Return an object with free keys."""
+        """Return an object with free keys, of plain values that JSON can hold again."""
         value = self.value(key)
         if not isinstance(value, dict):
             raise self._error_type("FIELD_TYPE", f"{self.path(key)} must be an object.")
+        self._check_free(key, value)
         return value
 
     def integer_map(self, key: str) -> dict[str, int]:
         """Return an object whose values are whole numbers."""
         where = self.path(key)
-        return {k: self._integer(f"{where}.{k}", v) for k, v in self.mapping(key).items()}
+        return {k: self._integer(f"{where}.{_shorten(k)}", v) for k, v in self.mapping(key).items()}
 
     def text_list_map(self, key: str) -> dict[str, tuple[str, ...]]:
         """Return an object whose values are lists of strings."""
@@ -121,7 +131,7 @@ class JsonObject:
     def text_map(self, key: str) -> dict[str, str]:
         """Return an object whose values are strings."""
         where = self.path(key)
-        return {k: self._text(f"{where}.{k}", v) for k, v in self.mapping(key).items()}
+        return {k: self._text(f"{where}.{_shorten(k)}", v) for k, v in self.mapping(key).items()}
 
     def boolean(self, key: str) -> bool:
         """Return true or false."""
@@ -142,12 +152,30 @@ class JsonObject:
     def refuse_unknown(self) -> None:
         """Raise the error if the object has a key that was not asked for."""
         if self._left:
-            known = ", ".join(sorted(self.path(key) for key in self._left))
+            known = _shorten(", ".join(sorted(self.path(key) for key in self._left)))
             raise self._error_type(
                 "FIELD_UNKNOWN",
                 f"Unknown field: {known}.",
                 "The document was edited by hand or written by another version.",
             )
+
+    def _check_free(self, key: str, value: dict[str, Any]) -> None:
+        """Raise the error if a value of free shape is nested too deeply or cannot be written."""
+        where = self.path(key)
+        left: list[tuple[Any, int]] = [(value, 1)]
+        while left:
+            item, depth = left.pop()
+            if isinstance(item, str):
+                self._text(where, item)
+            elif isinstance(item, float):
+                self._number(where, item)
+            elif isinstance(item, int) and not isinstance(item, bool):
+                self._integer(where, item)
+            elif isinstance(item, (dict, list)):
+                if depth > MAX_JSON_DEPTH:
+                    raise self.value_error(key, f"nested at most {MAX_JSON_DEPTH} deep")
+                inner = item if isinstance(item, list) else [*item, *item.values()]
+                left += [(each, depth + 1) for each in inner]
 
     def _object(self, where: str, value: Any, read: Callable[[JsonObject], T]) -> T:
         inner = JsonObject(value, where, self._error_type)
@@ -170,6 +198,9 @@ class JsonObject:
     def _text(self, where: str, value: Any) -> str:
         if not isinstance(value, str):
             raise self._error_type("FIELD_TYPE", f"{where} must be text.")
+        if len(value) > MAX_TEXT_CHARS:
+            message = f"{where} must be at most {MAX_TEXT_CHARS} characters, not {len(value)}."
+            raise self._error_type("FIELD_VALUE", message)
         try:
             value.encode()
         except UnicodeEncodeError as error:
@@ -180,6 +211,8 @@ class JsonObject:
     def _integer(self, where: str, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise self._error_type("FIELD_TYPE", f"{where} must be a whole number.")
+        if abs(value) > _MAX_INTEGER:
+            raise self._error_type("FIELD_VALUE", f"{where} must fit 64 bits.")
         return value
 
     def _number(self, where: str, value: Any) -> float:
@@ -192,3 +225,9 @@ class JsonObject:
         if not math.isfinite(number):
             raise self._error_type("FIELD_VALUE", f"{where} must be a finite number.")
         return number
+
+
+def _shorten(text: str) -> str:
+    """Return a text of the document as an error may quote it."""
+    plain = text.encode(errors="replace").decode()
+    return plain if len(plain) <= _SHOWN_CHARS else f"{plain[:_SHOWN_CHARS]}..."

@@ -14,12 +14,17 @@ from typing import Any
 
 from layert2v.errors import SpecError
 from layert2v.json_reader import JsonObject
+from layert2v.limits import (
+    MAX_FPS,
+    MAX_FRAME,
+    MAX_LAYERS,
+    MAX_NAME_CHARS,
+    MAX_PROMPT_CHARS,
+    MAX_SEED,
+)
 
-MAX_PROMPT_CHARS = 2000
-MAX_SEED = 2**63 - 1  # fits a signed 64-bit column and a protobuf int64
-MAX_FRAME = 999_999
-MAX_FPS = 240.0
 CLEAN_CONDITIONING = "clean_conditioning"  # ability: trained with some streams clean at time 0
+NO_SHADOWS = "no_shadows"  # a limit told as an ability: cast shadows are no layers of their own
 
 # What artists call the spaces: a request may use these names, what is recorded uses the ids.
 _COLORSPACE_TITLES = MappingProxyType(
@@ -91,6 +96,11 @@ class ModelInfo:
     vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     colorspaces: tuple[str, ...] = ("lin_rec709_scene",)
 
+    @property
+    def makes_shadows(self) -> bool:
+        """Whether a foreground comes with a layer of the shadow it casts."""
+        return NO_SHADOWS not in self.abilities
+
 
 @dataclass(frozen=True)
 class FieldViolation:
@@ -112,9 +122,8 @@ def validate(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
     elif spec.guidance >= 0:
         found += check_range("guidance", "The guidance", spec.guidance, model.guidance_range)
     if spec.model != model.name:
-        found.append(
-            FieldViolation("model", f"This is the model {model.name!r}, not {spec.model!r}.")
-        )
+        message = f"This is the model {model.name!r}, not {spec.model[:MAX_NAME_CHARS]!r}."
+        found.append(FieldViolation("model", message))
     if _colorspace_id(spec.colorspace) not in model.colorspaces:
         offered = ", ".join(_with_title(name) for name in model.colorspaces)
         found.append(FieldViolation("colorspace", f"The colour space must be one of: {offered}."))
@@ -258,12 +267,13 @@ def _check_prompts(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]
         ("background_prompt", spec.background_prompt),
         ("negative_prompt", spec.negative_prompt),
     ]
-    named += [(f"foreground_prompts[{k}]", text) for k, text in enumerate(spec.foreground_prompts)]
+    foregrounds = spec.foreground_prompts[:MAX_LAYERS]  # too many of them are refused below
+    named += [(f"foreground_prompts[{k}]", text) for k, text in enumerate(foregrounds)]
     for name, text in named:
         if len(text) > MAX_PROMPT_CHARS:
             message = f"The text must be at most {MAX_PROMPT_CHARS} characters, not {len(text)}."
             found.append(FieldViolation(name, message))
-    for k, text in enumerate(spec.foreground_prompts):
+    for k, text in enumerate(foregrounds):
         if not text.strip():
             message = "A foreground prompt must say something; leave it out otherwise."
             found.append(FieldViolation(f"foreground_prompts[{k}]", message))

@@ -13,6 +13,7 @@ STAGES = MappingProxyType(
     {
         "": "starting",
         "load": "loading the model",
+        "check": "checking pictures",
         "text": "reading the prompts",
         "encode": "encoding layers",
         "denoise": "denoising",

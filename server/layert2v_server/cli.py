@@ -46,7 +46,7 @@ def _serve(args: argparse.Namespace) -> None:
     from layert2v_server.serve import serve
 
     parent_pipe_fd = sys.stdin.fileno() if args.until_stdin_ends else None
-    asyncio.run(serve(config, _print_event, parent_pipe_fd))
+    asyncio.run(serve(config, _print_event, parent_pipe_fd, register_stacks=args.rebuild))
 
 
 def _print_event(event: dict[str, Any]) -> None:
@@ -89,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
         "--until-stdin-ends",
         action="store_true",
         help="stop also when the input ends, as it does when the starting program dies",
+    )
+    serve.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="register stacks on disk that the database does not know, as after its loss",
     )
     serve.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     serve.add_argument("--show-config", action="store_true", help="print the settings and end")

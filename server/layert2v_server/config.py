@@ -48,10 +48,12 @@ class Config:
     max_open_jobs: int = 100  # waiting or running, for each user
     max_upload_mib: int = 4096  # one file
     keep_uploads_days: float = 7.0  # after the last write; deleted when the server starts
+    keep_trash_days: float = 7.0  # what the server removed by itself stays in the folder trash
     min_free_mib: int = 256  # a job starts only above this
     lease_s: float = 30.0  # after so long without a message a worker is given up
     heartbeat_s: float = 1.0
     cancel_grace_s: float = 10.0  # then a worker that does not stop is killed
+    idle_timeout_s: float = 30.0  # a transfer of which nothing moves for so long is ended
     drain_s: float = 2.0  # open calls may take so long when the server stops
 
     @property
@@ -74,7 +76,8 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
 def check_config(config: Config) -> Config:
     """Return the settings if they fit together. Raises ``ConfigError``."""
     _check_names(config)
-    for name in ("max_attempts", "lease_s", "heartbeat_s", "cancel_grace_s", "max_open_jobs"):
+    positive = ("max_attempts", "lease_s", "heartbeat_s", "cancel_grace_s", "max_open_jobs")
+    for name in (*positive, "idle_timeout_s"):
         if getattr(config, name) <= 0:
             raise ConfigError(f"{name} must be greater than 0.", _HELP)
     if config.heartbeat_s * 3 > config.lease_s:

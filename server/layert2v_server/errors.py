@@ -4,10 +4,12 @@ ServerError
 ├── AccessDenied         the token is not known
 ├── JobNotFound          no job of that name
 ├── ArtifactNotFound     the job has no artifact of that path
+├── ArtifactDamaged      a stored file is not what it was
 ├── JobBusy              the job must end before it can be deleted
 ├── InvalidTransition    a job in this state does not allow that event
 ├── RequestIdReused      the request id was used before for another request
 ├── TooManyJobs          one user has too many jobs open
+├── TooManyCalls         one caller has too many calls of a kind open
 ├── SpecRejected         a request outside the limits of its model (carries the field violations)
 ├── InvalidArgument      a malformed name, page token, offset or chunk
 ├── SourceNotFound       the stack that a re-render starts from is gone
@@ -16,9 +18,11 @@ ServerError
 ├── ImageRefused         an uploaded image that may not be decoded
 ├── OffsetOutOfRange     a read or an upload outside the bytes of the file
 ├── ChecksumMismatch     the received bytes are not the bytes that were sent
+├── TooSlow              a stream of which nothing was read or sent for too long
 ├── UploadBusy           another call is writing the same file
 ├── EngineNotReady       no worker has reported its models yet
 ├── DiskFull             the disk of the data folder is full
+├── StorageFailed        the data folder or the database cannot be used at the moment
 ├── WorkerLost           a worker process ended or fell silent in the middle of a job
 ├── ServerStopping       the server is shutting down
 └── ConfigError          a setting that the server refuses to start with
@@ -76,6 +80,17 @@ class ArtifactNotFound(ServerError):
         super().__init__(f"There is no artifact {name!r}.", "List the artifacts of the job first.")
 
 
+class ArtifactDamaged(ServerError):
+    """A stored file is not what it was."""
+
+    reason = "ARTIFACT_DAMAGED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This file is damaged on the server.", "Run the job again, and check the server's disk."
+        )
+
+
 class JobBusy(ServerError):
     """The job must end before it can be deleted."""
 
@@ -112,6 +127,18 @@ class TooManyJobs(ServerError):
         super().__init__(
             f"There are already {limit} jobs of yours waiting or running.",
             "Wait for one to end, or cancel one.",
+        )
+
+
+class TooManyCalls(ServerError):
+    """One caller has too many calls of a kind open."""
+
+    reason = "TOO_MANY_CALLS"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Too many transfers or watches of yours are open at the same time.",
+            "Wait until one of them has ended.",
         )
 
 
@@ -184,6 +211,15 @@ class ChecksumMismatch(ServerError):
     reason = "CHECKSUM_WRONG"
 
 
+class TooSlow(ServerError):
+    """A stream of which nothing was read or sent for too long."""
+
+    reason = "TOO_SLOW"
+
+    def __init__(self) -> None:
+        super().__init__("Nothing moved on this stream for too long.", "Call again and go on.")
+
+
 class UploadBusy(ServerError):
     """Another call is writing the same file."""
 
@@ -207,6 +243,18 @@ class DiskFull(ServerError):
     def __init__(self) -> None:
         super().__init__(
             "The server's disk is full.", "Delete old jobs or free some space, then submit again."
+        )
+
+
+class StorageFailed(ServerError):
+    """The data folder or the database cannot be used at the moment."""
+
+    reason = "STORAGE_FAILED"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"The server cannot use its data folder: {what}.",
+            "Try again; if it stays like this, whoever runs the server must look at its log.",
         )
 
 

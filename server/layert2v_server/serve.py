@@ -8,8 +8,9 @@ import logging
 import os
 import secrets
 import signal
+import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,19 @@ from layert2v_server.service.sources import SourceResolver
 from layert2v_server.service.submission import JobSubmission
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.content_index import ContentIndex
-from layert2v_server.store.database import convert_disk_full, exclusive_lock, open_database
+from layert2v_server.store.database import exclusive_lock, open_database
 from layert2v_server.store.jobs import JobStore
+from layert2v_server.store.rebuild import rebuild
+from layert2v_server.store.trash import Trash
 from layert2v_server.store.uploads import UploadStore
 
 MIB = 1 << 20
+DAY_S = 86_400
+# The thread that serves all calls competes with threads that read manifests for the interpreter;
+# with Python's 5 ms it waits ten times as long for its turn.
+SWITCH_INTERVAL_S = 0.0005
+# The system takes 4096 bytes for a path; below the data folder come a job, an attempt and a file.
+MAX_DATA_PATH_BYTES = 3000
 MAX_SEED = 2**31  # of the random seeds: short enough to be typed again
 
 _OPTIONS = (
@@ -50,7 +59,10 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),
     # Clients ping once a minute, for which the default closes the connection.
     ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
-    ("grpc.max_concurrent_streams", 1000),
+    ("grpc.max_concurrent_streams", 200),
+    # A connection that has not finished its handshake, or without calls, does not stay.
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.max_connection_idle_ms", 300_000),
     ("grpc.max_metadata_size", 16_384),
 )
 
@@ -69,11 +81,16 @@ class Components:
 
 
 async def serve(
-    config: Config, announce: Callable[[dict[str, Any]], None], parent_pipe_fd: int | None = None
+    config: Config,
+    announce: Callable[[dict[str, Any]], None],
+    parent_pipe_fd: int | None = None,
+    *,
+    register_stacks: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; pass the event ``ready`` to ``announce`` when calls are taken.
 
-    ``parent_pipe_fd`` is a file descriptor; the server also stops when its input ends. Raises
+    ``parent_pipe_fd`` is a file descriptor; the server also stops when its input ends.
+    ``register_stacks`` registers stacks on disk that the database does not know. Raises
     ``ConfigError`` where the settings, the data folder or the address cannot be used.
     """
     stop = asyncio.Event()
@@ -82,7 +99,9 @@ async def serve(
     if parent_pipe_fd is not None:
         _stop_at_end_of_input(parent_pipe_fd, stop)
     authenticator = read_token_file(config.token_file)
-    async with _open_components(config, create_executors(config)) as components:
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    opening = _open_components(config, create_executors(config), register_stacks)
+    async with opening as components:
         scheduler = Scheduler(
             components.monitor, components.artifacts, components.executors, lease_s=config.lease_s
         )
@@ -91,7 +110,7 @@ async def serve(
             announce({"event": "ready", "address": address, "pid": os.getpid()})
             _log.info("serving address=%s", address)
             try:
-                await _wait_for_first(stop.wait(), scheduler.wait_for_failure())
+                await stop.wait()
             finally:
                 _log.info("stopping")
                 await scheduler.close()
@@ -143,47 +162,90 @@ def create_executors(config: Config) -> tuple[Executor, ...]:
 
 @contextlib.asynccontextmanager
 async def _open_components(
-    config: Config, executors: tuple[Executor, ...]
+    config: Config, executors: tuple[Executor, ...], register_stacks: bool
 ) -> AsyncGenerator[Components, None]:
     data = config.data.expanduser().resolve()
+    if len(os.fsencode(data)) > MAX_DATA_PATH_BYTES:
+        raise ConfigError(
+            "The path of the data folder is too long for the files that go below it.",
+            f"Use one of at most {MAX_DATA_PATH_BYTES} bytes.",
+        )
     try:
-        with convert_disk_full():
-            data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
             f"The data folder {data} cannot be made: {error.strerror}.",
             "Name a folder on a local disk with --data.",
         ) from error
     with exclusive_lock(data / "server.lock"):
-        engine = open_database(data / "jobs.sqlite3")
+        database = data / "jobs.sqlite3"
+        is_new = not database.exists()
+        monitor: JobMonitor | None = None
+        engine = open_database(database)
         try:
             store = JobStore(
                 engine, max_attempts=config.max_attempts, max_open_jobs=config.max_open_jobs
             )
             artifacts = ArtifactStore(data / "jobs", min_free_bytes=config.min_free_mib * MIB)
-            uploads = UploadStore(data / "uploads", max_bytes=config.max_upload_mib * MIB)
+            uploads = UploadStore(
+                data / "uploads",
+                max_bytes=config.max_upload_mib * MIB,
+                min_free_bytes=config.min_free_mib * MIB,
+            )
             # This server holds the lock: the one that granted the leases is gone, with its workers.
             store.expire_all_leases()
             store.save_models(())  # the checkpoints may have changed: the workers will report them
-            artifacts.delete_orphans(store.list_ids())
-            artifacts.release_sources(store.list_ids(TERMINAL_STATES))
-            uploads.delete_older(time.time() - config.keep_uploads_days * 86400)
+            if register_stacks:
+                _log.warning("registered %d stacks again", rebuild(store, artifacts))
+            _tidy(config, data, store, artifacts, uploads, database_is_new=is_new)
+            monitor = JobMonitor(store)
             yield Components(
-                monitor=JobMonitor(store),
+                monitor=monitor,
                 artifacts=artifacts,
                 uploads=uploads,
                 content_index=ContentIndex(store, artifacts, uploads),
                 executors=executors,
             )
         finally:
+            if monitor is not None:
+                monitor.pools.close()
             engine.dispose()
+
+
+def _tidy(
+    config: Config,
+    data: Path,
+    store: JobStore,
+    artifacts: ArtifactStore,
+    uploads: UploadStore,
+    *,
+    database_is_new: bool,
+) -> None:
+    """Remove what nobody needs any more; what may be a mistake goes into the trash for a while."""
+    trash = Trash(data / "trash")
+    if database_is_new:
+        unknown = len(artifacts.unknown_jobs(store.list_ids()))
+        if unknown:
+            _log.warning(
+                "the database is new, but %d jobs are on disk: nothing is removed; "
+                "layert2v-server serve --rebuild registers their stacks again",
+                unknown,
+            )
+        return
+    discarded = artifacts.discard_orphans(store.list_ids(), trash)
+    if discarded:
+        _log.warning("%d folders of unknown jobs were moved to %s", discarded, trash.root)
+    artifacts.release_sources(store.list_ids(TERMINAL_STATES))
+    uploads.delete_older(time.time() - config.keep_uploads_days * DAY_S)
+    trash.delete_older(time.time() - config.keep_trash_days * DAY_S)
 
 
 @contextlib.asynccontextmanager
 async def _listen(
     config: Config, components: Components, authenticator: TokenAuthenticator
 ) -> AsyncGenerator[str, None]:
-    server = grpc.aio.server(interceptors=[AuthInterceptor(authenticator)], options=_OPTIONS)
+    border = AuthInterceptor(authenticator, idle_timeout_s=config.idle_timeout_s)
+    server = grpc.aio.server(interceptors=[border], options=_OPTIONS)
     health_servicer = _add_services(server, config, components)
     address = _bind(server, config)
     await server.start()
@@ -248,15 +310,3 @@ def _tls_credentials(config: Config) -> Any:
         root_certificates=authority,
         require_client_auth=authority is not None,
     )
-
-
-async def _wait_for_first(*awaitables: Awaitable[bool | None]) -> None:
-    """Wait for the first of several awaitables, and raise its error."""
-    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            await task
-    finally:
-        for task in tasks:
-            task.cancel()

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from fakes.sample_documents import models, specs
 from layert2v import spec
 from layert2v.errors import SpecError
-from layert2v.spec import MAX_SEED, GenerateSpec, ModelInfo, resolve, validate
+from layert2v.limits import MAX_SEED
+from layert2v.spec import GenerateSpec, ModelInfo, resolve, validate
 
 MINI = ModelInfo(
     name="mini",

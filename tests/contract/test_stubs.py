@@ -26,7 +26,8 @@ def test_the_surface() -> None:
             *("CreateJob", "GetJob", "ListJobs", "CancelJob", "DeleteJob", "WatchJob")
         ],
         "layert2v.v1.ArtifactService": [
-            *("ListArtifacts", "ReadArtifact", "WriteArtifact", "QueryWrite", "FindFiles")
+            *("ListArtifacts", "ReadArtifact", "WriteArtifact", "QueryWrite"),
+            *("DeleteUploads", "FindFiles"),
         ],
         "layert2v.v1.ServerService": ["GetServerInfo"],
     }

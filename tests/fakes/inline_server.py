@@ -29,13 +29,20 @@ from layert2v_server.worker.messages import Heartbeat, Ready, Report, RunJob
 
 
 class FlakyExecutor(InlineExecutor):
-    """Loses the first ``losses`` jobs, and is not ready the first ``refusals`` times."""
+    """Loses the first ``losses`` jobs, and is not ready the first ``refusals`` times.
+
+    ``errors`` are raised by the first jobs, ``start_errors`` by the first starts.
+    """
 
     def __init__(self, *, losses: int = 0, refusals: int = 0) -> None:
         super().__init__("cpu", FakeEngine(None, "cpu"))
         self.losses, self.refusals = losses, refusals
+        self.errors: list[Exception] = []
+        self.start_errors: list[Exception] = []
 
     async def ensure_ready(self) -> Ready:
+        if self.start_errors:
+            raise self.start_errors.pop()
         self.refusals -= 1
         if self.refusals >= 0:
             self.startup_error = EngineNotReady("Not yet.")
@@ -49,6 +56,8 @@ class FlakyExecutor(InlineExecutor):
             Path(command.folder).mkdir(parents=True)
             yield Heartbeat(job=command.job)
             raise WorkerLost("The worker process ended unexpectedly.")
+        if self.errors:
+            raise self.errors.pop()
         async with contextlib.aclosing(super().run(command)) as reports:
             async for report in reports:
                 yield report
@@ -63,11 +72,11 @@ class InlineServer:
         self.monitor = JobMonitor(self.store)
         self.artifacts = ArtifactStore(folder / "jobs", min_free_bytes=min_free_bytes)
         self.scheduler = Scheduler(self.monitor, self.artifacts, [executor], lease_s=30.0)
-        uploads = UploadStore(folder / "uploads", max_bytes=100)
-        content_index = ContentIndex(self.store, self.artifacts, uploads)
-        sources = SourceResolver(self.store, self.artifacts, content_index)
+        self.uploads = UploadStore(folder / "uploads", max_bytes=64 << 20)
+        content_index = ContentIndex(self.store, self.artifacts, self.uploads)
+        self.sources = SourceResolver(self.store, self.artifacts, content_index)
         self.submission = JobSubmission(
-            self.monitor, self.artifacts, sources, [executor], lambda: 42
+            self.monitor, self.artifacts, self.sources, [executor], lambda: 42
         )
 
     def enqueue(self, behaviour: Behaviour | None = None, **spec: int) -> str:

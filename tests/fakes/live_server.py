@@ -46,7 +46,14 @@ QUICK_SETTINGS = {"heartbeat_s": 0.2, "lease_s": 5.0, "cancel_grace_s": 1.0, "mi
 class LiveServer:
     """One server process on ``data``; ``settings`` fill the ``[server]`` table of its TOML file."""
 
-    def __init__(self, data: Path, *, address: str = "127.0.0.1:0", **settings: Any) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        address: str = "127.0.0.1:0",
+        rebuild: bool = False,
+        **settings: Any,
+    ) -> None:
         self.data = data
         data.parent.mkdir(parents=True, exist_ok=True)
         table = {"engine": ENGINE, "devices": ["cpu"], **QUICK_SETTINGS, **settings}
@@ -55,6 +62,7 @@ class LiveServer:
         config.write_text("\n".join(["[server]", *lines]))
         command = [sys.executable, "-m", "layert2v_server", "serve", "--config", str(config)]
         command += ["--address", address, "--data", str(data)]
+        command += ["--rebuild"] if rebuild else []
         self.log = data.parent / f"{data.name}.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -8,8 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from layert2v.limits import MAX_SEED, MAX_SIDE
 from layert2v.rerender import DonorLayer, Plate, RerenderSpec
-from layert2v.spec import MAX_SEED, FieldViolation, GenerateSpec, ModelInfo
+from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
 from layert2v.stack import (
     FileRecord,
     FlattenedSequence,
@@ -26,6 +27,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 int32s = st.integers(-(2**31), 2**31 - 1)
 counts = st.integers(0, 2**31 - 1)
 sizes = st.integers(0, 2**63 - 1)
+integers = st.integers(-(2**63) + 1, 2**63 - 1)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 positives = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 seeds = st.integers(0, MAX_SEED)
@@ -120,7 +122,7 @@ statuses = st.builds(
 _paths = st.from_regex(r"[a-z0-9_]{1,8}(/v[0-9]{3}_x\.[a-z]{3})?", fullmatch=True)
 _files = st.builds(FileRecord, _paths, sizes, digests)
 _json = st.recursive(
-    st.none() | st.booleans() | st.integers() | numbers | texts,
+    st.none() | st.booleans() | integers | numbers | texts,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
     max_leaves=5,
 )
@@ -128,7 +130,7 @@ _entries = st.builds(
     HistoryEntry,
     action=texts,
     created=texts,
-    versions=st.dictionaries(texts, st.integers(), max_size=2),
+    versions=st.dictionaries(texts, integers, max_size=2),
     spec=st.dictionaries(texts, _json, max_size=2),
     note=texts,
 )
@@ -167,8 +169,8 @@ def stacks(draw: Any) -> Stack:
     flats = draw(st.sampled_from([(), ("comp",), ("comp", "ref")]))
     return Stack(
         name=draw(texts),
-        width=draw(st.integers(1, 10**6)),
-        height=draw(st.integers(1, 10**6)),
+        width=draw(st.integers(1, MAX_SIDE)),
+        height=draw(st.integers(1, MAX_SIDE)),
         pixel_aspect=draw(positives),
         fps=draw(positives),
         start_frame=start,

@@ -122,7 +122,8 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
 
 
 def _serve_command(data: Path, models: Path | None, python: str) -> list[str]:
-    command = [python or sys.executable, "-m", "layert2v_server", "serve"]
+    # -P: a file in the artist's folder that is called like a package must not be imported.
+    command = [python or sys.executable, "-P", "-m", "layert2v_server", "serve"]
     command += ["--address", "127.0.0.1:0", "--data", str(data), "--until-stdin-ends"]
     return command if models is None else [*command, "--models", str(models)]
 

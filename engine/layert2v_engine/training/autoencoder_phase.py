@@ -117,12 +117,10 @@ class MattePhase:
         with mixed_precision(target.device):
             decoded = decode_groups(self.decoder, self.projection(latents), context)
         decoded, target = decoded.mean(1), target.mean(1)
-        edge = nn.functional.pad(target.diff(dim=-1).abs(), (0, 1))
-        edge = edge + nn.functional.pad(target.diff(dim=-2).abs(), (0, 0, 0, 1))
-        weight = 1 + 2 * edge / edge.amax().clamp_min(1e-3)
         error = decoded - target
-        loss = nn.functional.smooth_l1_loss(decoded, target) + (weight * error.abs()).mean()
-        return loss + self.sampler.temporal_loss(error[:, None], target[:, None])
+        return matte_loss(decoded, target) + self.sampler.temporal_loss(
+            error[:, None], target[:, None]
+        )
 
     def decode(self, latents: Tensor, decoder: nn.Module) -> Tensor:
         """Return opacities [B, T, H, W] in 0..1 from latents [B, C, F, h, w]: the channel mean."""
@@ -159,6 +157,15 @@ class MattePhase:
         adapted = self.decode(self.projection(latents), self.decoder)[:, frame]
         rows = [video[:, :1, SHEET_FRAME] * 0.5 + 0.5, plain, adapted]
         save_grid([row.expand(-1, 3, -1, -1) for row in rows], path)
+
+
+def matte_loss(decoded: Tensor, target: Tensor) -> Tensor:
+    """Return the authors' loss of mattes [B, T, H, W]; L1 counts edges of the target threefold."""
+    edge = nn.functional.pad(target.diff(dim=-1).abs(), (0, 1))
+    edge = edge + nn.functional.pad(target.diff(dim=-2).abs(), (0, 0, 0, 1))
+    weight = 1 + 2 * edge / edge.amax().clamp_min(1e-3)
+    error = (decoded - target).abs()
+    return nn.functional.smooth_l1_loss(decoded, target) + (weight * error).mean()
 
 
 def decode_groups(decoder: nn.Module, latents: Tensor, context_frames: int) -> Tensor:

@@ -207,7 +207,7 @@ def _text_encoder(run: Path, config: JointStage, device: torch.device) -> TextEn
         folder = prepared if prepared.exists() else None
         return MiniLMTextEncoder(folder, max_tokens=tokens).to(device)
     declared = replace(start, text_tokens=tokens)
-    return load_text_encoder(run / START, declared, device, torch.float32)
+    return load_text_encoder(run / START, declared, device)
 
 
 def text_tokens(run: Path, config: JointStage) -> int:

@@ -14,7 +14,7 @@ from typing import Union
 from layert2v.rerender.spec import DonorLayer, RerenderSpec
 from layert2v.stack import FileRecord, FlattenedSequence, Layer, Role, Stack
 
-_NUMBERED = re.compile(r"fg_(\d{2,})")
+_NUMBERED = re.compile(r"fg_([0-9]{2,9})")
 _PIXEL_ACTIONS = ("regenerate", "replace", "add")  # actions by which a layer gets other pixels
 
 _Sequence = Union[Layer, FlattenedSequence]

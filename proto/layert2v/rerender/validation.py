@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from layert2v.limits import MAX_LAYERS, MAX_NAME_CHARS, MAX_PROMPT_CHARS, MAX_SEED
 from layert2v.rerender.affected import AffectedLayers, next_foreground, shadow_of
 from layert2v.rerender.spec import AUTO, RerenderSpec
-from layert2v.spec import MAX_PROMPT_CHARS, MAX_SEED, FieldViolation, ModelInfo, check_range
+from layert2v.spec import FieldViolation, ModelInfo, check_range
 from layert2v.stack import Layer, Role, Stack
 
 ACTIONS = ("regenerate", "replace", "add", "remove", "reorder")
@@ -32,6 +33,9 @@ def validate_rerender(
 
     ``model`` is the one that the request names, or the stack's; None where there is no such model.
     """
+    too_large = check_lengths(spec)
+    if too_large:
+        return too_large  # what follows quotes names
     if spec.action not in ACTIONS:
         message = f"The action must be one of: {', '.join(ACTIONS)}."
         return [FieldViolation("action", message)]
@@ -45,6 +49,31 @@ def validate_rerender(
     ]
     if uses_model(stack, affected, model):
         found += _check_model(spec, stack, affected, model)
+    return found
+
+
+def check_lengths(spec: RerenderSpec) -> list[FieldViolation]:
+    """Return the fields that hold more names than a stack can have, or longer ones."""
+    plate, donor = spec.plate, spec.donor
+    names = {
+        "action": [spec.action],
+        "layers": spec.layers,
+        "frozen": spec.frozen,
+        "prompts": list(spec.prompts),
+        "above": [spec.above],
+        "plate": [] if plate is None else [plate.input, plate.colorspace, plate.alpha, plate.fit],
+        "donor": [] if donor is None else [donor.input, donor.layer],
+        "masks": [*spec.masks, *spec.masks.values()],
+        "model": [spec.model],
+    }
+    found = []
+    for field, values in names.items():
+        if len(values) > 2 * MAX_LAYERS:
+            message = f"There must be at most {2 * MAX_LAYERS} names, not {len(values)}."
+            found.append(FieldViolation(field, message))
+        elif any(len(value) > MAX_NAME_CHARS for value in values):
+            message = f"A name must be at most {MAX_NAME_CHARS} characters."
+            found.append(FieldViolation(field, message))
     return found
 
 
@@ -284,6 +313,11 @@ def _check_ability(
             "change them one after another."
         )
         yield FieldViolation("layers", message)
+    there = {layer.name for layer in stack.layers if layer.role is Role.shadow}
+    shadows = [name for name in affected.generated if name in there]
+    if shadows and not model.makes_shadows:
+        message = f"{model.title} makes no shadows; freeze {shadows[0]}, or remove it first."
+        yield FieldViolation("frozen", message)
 
 
 def _offers_size(model: ModelInfo, stack: Stack) -> bool:

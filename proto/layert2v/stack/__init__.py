@@ -18,6 +18,7 @@ from pathlib import Path
 
 from layert2v.atomic_write import atomic_write
 from layert2v.errors import ManifestError
+from layert2v.limits import MAX_MANIFEST_BYTES
 from layert2v.stack.model import (
     FileRecord,
     FlattenedSequence,
@@ -194,6 +195,8 @@ def _archive_previous(stack: Stack, folder: Path) -> None:
 
 def _read(path: Path) -> Stack:
     try:
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise ManifestError("MANIFEST_TOO_LARGE", "It is larger than a manifest can be.")
         return loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
+from layert2v.limits import MAX_PATH_CHARS, MAX_PATH_SEGMENT_CHARS
+
 FRAME_NUMBER = re.compile(r"#+")  # its place in a pattern
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.#-]*")
@@ -187,10 +189,13 @@ def next_version(stack: Stack, name: str) -> int:
 
 
 def is_safe_path(path: str) -> bool:
-    """Return whether ``path`` is relative, plain and stays inside its folder on every system."""
+    """Return whether ``path`` is relative, plain, short, and stays inside its folder everywhere."""
     parts = path.split("/")
-    return all(
-        _SEGMENT.fullmatch(part) and not part.endswith(".") and not _DEVICE.fullmatch(part)
+    return len(path) <= MAX_PATH_CHARS and all(
+        len(part) <= MAX_PATH_SEGMENT_CHARS
+        and _SEGMENT.fullmatch(part)
+        and not part.endswith(".")
+        and not _DEVICE.fullmatch(part)
         for part in parts
     )
 

@@ -10,6 +10,14 @@ from dataclasses import replace
 
 from layert2v.errors import ManifestError
 from layert2v.json_reader import JsonObject, parse
+from layert2v.limits import (
+    MAX_FRAME,
+    MAX_FRAMES,
+    MAX_LAYERS,
+    MAX_NAME_CHARS,
+    MAX_SIDE,
+    MAX_STATES,
+)
 from layert2v.stack.model import (
     FRAME_NUMBER,
     FileRecord,
@@ -59,28 +67,28 @@ def loads(text: str) -> Stack:
 
 def _read_stack(fields: JsonObject, version: int) -> Stack:
     return Stack(
-        name=fields.text("name"),
-        width=_read_positive(fields, "width"),
-        height=_read_positive(fields, "height"),
+        name=_read_short(fields, "name"),
+        width=_read_positive(fields, "width", MAX_SIDE),
+        height=_read_positive(fields, "height", MAX_SIDE),
         pixel_aspect=_read_above_zero(fields, "pixel_aspect"),
         fps=_read_above_zero(fields, "fps"),
         start_frame=_read_count(fields, "start_frame"),
-        frames=_read_positive(fields, "frames"),
-        colorspace=fields.text("colorspace"),
+        frames=_read_positive(fields, "frames", MAX_FRAMES),
+        colorspace=_read_short(fields, "colorspace"),
         layers=fields.objects("layers", _read_layer),
         flats=fields.objects("flats", _read_flat),
         prompt=fields.text("prompt"),
         negative_prompt=fields.text("negative_prompt"),
         seed=_read_count(fields, "seed"),
-        model=fields.text("model"),
-        model_digest=fields.text("model_digest"),
+        model=_read_short(fields, "model"),
+        model_digest=_read_short(fields, "model_digest"),
         prompt_interpretation=fields.text("understood"),
         warnings=fields.texts("warnings"),
         latents=_read_latents(fields, version),
         previews=fields.objects("previews", _read_file),
         history=_read_history(fields, version),
-        created=fields.text("created"),
-        generator=fields.text("generator"),
+        created=_read_short(fields, "created"),
+        generator=_read_short(fields, "generator"),
     )
 
 
@@ -138,8 +146,8 @@ def _read_history(fields: JsonObject, version: int) -> tuple[HistoryEntry, ...]:
 
 def _read_entry(fields: JsonObject, parent: int) -> HistoryEntry:
     return HistoryEntry(
-        action=fields.text("action"),
-        created=fields.text("created"),
+        action=_read_short(fields, "action"),
+        created=_read_short(fields, "created"),
         versions=fields.integer_map("versions"),
         spec=fields.mapping("spec"),
         note=fields.text("note"),
@@ -149,6 +157,10 @@ def _read_entry(fields: JsonObject, parent: int) -> HistoryEntry:
 
 def _check_layers(stack: Stack) -> None:
     sequences = stack.sequences()
+    if len(sequences) > MAX_LAYERS:
+        raise ManifestError("LAYERS_TOO_MANY", f"A stack has at most {MAX_LAYERS} layers.")
+    if stack.start_frame + stack.frames - 1 > MAX_FRAME:
+        raise ManifestError("FRAMES_WRONG", f"The last frame number is at most {MAX_FRAME}.")
     names = [sequence.name for sequence in sequences]
     if len(set(names)) != len(names):
         raise ManifestError("LAYER_TWICE", f"Two layers share a name: {', '.join(names)}.")
@@ -161,18 +173,27 @@ def _check_layers(stack: Stack) -> None:
         if layer.role is not Role.shadow and layer.caster is not None:
             raise ManifestError("CASTER_UNKNOWN", f"{layer.name} is no shadow and has no caster.")
     for sequence in sequences:
-        frames = range(stack.start_frame, stack.start_frame + stack.frames)
-        expected = [frame_path(sequence.pattern, frame) for frame in frames]
-        if [file.path for file in sequence.files] != expected:
+        if not _lists_every_frame(stack, sequence):
+            first = frame_path(sequence.pattern, stack.start_frame)
+            last = frame_path(sequence.pattern, stack.start_frame + stack.frames - 1)
             raise ManifestError(
-                "FRAMES_WRONG",
-                f"{sequence.name} must list one file per frame, {expected[0]} to {expected[-1]}.",
+                "FRAMES_WRONG", f"{sequence.name} must list one file per frame, {first} to {last}."
             )
+
+
+def _lists_every_frame(stack: Stack, sequence: Layer | FlattenedSequence) -> bool:
+    # ``frames`` is only a number that somebody wrote: first the files that are there are counted.
+    return len(sequence.files) == stack.frames and all(
+        file.path == frame_path(sequence.pattern, frame)
+        for frame, file in enumerate(sequence.files, stack.start_frame)
+    )
 
 
 def _check_history(stack: Stack) -> None:
     if not stack.history:
         raise ManifestError("HISTORY_WRONG", "The history must say how the stack was made.")
+    if len(stack.history) > MAX_STATES:
+        raise ManifestError("HISTORY_WRONG", f"A stack has at most {MAX_STATES} states.")
     for previous, entry in enumerate(stack.history):
         if not 0 <= entry.parent <= previous:
             raise ManifestError(
@@ -201,10 +222,19 @@ def _read_choice(fields: JsonObject, key: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def _read_positive(fields: JsonObject, key: str) -> int:
+def _read_short(fields: JsonObject, key: str) -> str:
+    value = fields.text(key)
+    if len(value) > MAX_NAME_CHARS:
+        raise fields.value_error(key, f"at most {MAX_NAME_CHARS} characters")
+    return value
+
+
+def _read_positive(fields: JsonObject, key: str, maximum: int | None = None) -> int:
     value = fields.integer(key)
     if value < 1:
         raise fields.value_error(key, "1 or more")
+    if maximum is not None and value > maximum:
+        raise fields.value_error(key, f"{maximum} or less")
     return value
 
 

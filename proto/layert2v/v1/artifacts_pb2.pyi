@@ -115,6 +115,20 @@ class QueryWriteResponse(_message.Message):
     artifact: Artifact
     def __init__(self, committed_bytes: _Optional[int] = ..., artifact: _Optional[_Union[Artifact, _Mapping]] = ...) -> None: ...
 
+class DeleteUploadsRequest(_message.Message):
+    __slots__ = ("upload_ids", "all")
+    UPLOAD_IDS_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    upload_ids: _containers.RepeatedScalarFieldContainer[str]
+    all: bool
+    def __init__(self, upload_ids: _Optional[_Iterable[str]] = ..., all: bool = ...) -> None: ...
+
+class DeleteUploadsResponse(_message.Message):
+    __slots__ = ("deleted",)
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    deleted: int
+    def __init__(self, deleted: _Optional[int] = ...) -> None: ...
+
 class FindFilesRequest(_message.Message):
     __slots__ = ("sha256",)
     SHA256_FIELD_NUMBER: _ClassVar[int]

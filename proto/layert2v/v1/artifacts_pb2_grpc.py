@@ -35,6 +35,11 @@ class ArtifactServiceStub(object):
                 request_serializer=layert2v_dot_v1_dot_artifacts__pb2.QueryWriteRequest.SerializeToString,
                 response_deserializer=layert2v_dot_v1_dot_artifacts__pb2.QueryWriteResponse.FromString,
                 )
+        self.DeleteUploads = channel.unary_unary(
+                '/layert2v.v1.ArtifactService/DeleteUploads',
+                request_serializer=layert2v_dot_v1_dot_artifacts__pb2.DeleteUploadsRequest.SerializeToString,
+                response_deserializer=layert2v_dot_v1_dot_artifacts__pb2.DeleteUploadsResponse.FromString,
+                )
         self.FindFiles = channel.unary_unary(
                 '/layert2v.v1.ArtifactService/FindFiles',
                 request_serializer=layert2v_dot_v1_dot_artifacts__pb2.FindFilesRequest.SerializeToString,
@@ -76,6 +81,13 @@ class ArtifactServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteUploads(self, request, context):
+        """Deletes uploads of the caller, complete or not. Jobs that took a file keep it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FindFiles(self, request, context):
         """Which files need not be uploaded again: those of the caller's own jobs and uploads are here.
         """
@@ -105,6 +117,11 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
                     servicer.QueryWrite,
                     request_deserializer=layert2v_dot_v1_dot_artifacts__pb2.QueryWriteRequest.FromString,
                     response_serializer=layert2v_dot_v1_dot_artifacts__pb2.QueryWriteResponse.SerializeToString,
+            ),
+            'DeleteUploads': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteUploads,
+                    request_deserializer=layert2v_dot_v1_dot_artifacts__pb2.DeleteUploadsRequest.FromString,
+                    response_serializer=layert2v_dot_v1_dot_artifacts__pb2.DeleteUploadsResponse.SerializeToString,
             ),
             'FindFiles': grpc.unary_unary_rpc_method_handler(
                     servicer.FindFiles,
@@ -187,6 +204,23 @@ class ArtifactService(object):
         return grpc.experimental.unary_unary(request, target, '/layert2v.v1.ArtifactService/QueryWrite',
             layert2v_dot_v1_dot_artifacts__pb2.QueryWriteRequest.SerializeToString,
             layert2v_dot_v1_dot_artifacts__pb2.QueryWriteResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DeleteUploads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/layert2v.v1.ArtifactService/DeleteUploads',
+            layert2v_dot_v1_dot_artifacts__pb2.DeleteUploadsRequest.SerializeToString,
+            layert2v_dot_v1_dot_artifacts__pb2.DeleteUploadsResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

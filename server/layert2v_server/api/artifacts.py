@@ -11,7 +11,8 @@ from typing import TypeAlias
 import grpc
 
 from layert2v.v1 import artifacts_pb2, artifacts_pb2_grpc
-from layert2v.wire import MAX_CHUNK_BYTES, MAX_FIND_FILES
+from layert2v.wire import CHUNK_BYTES, MAX_CHUNK_BYTES, MAX_FIND_FILES
+from layert2v_server.api.chunks import read_chunk
 from layert2v_server.api.convert import (
     artifact_to_message,
     clamp_page_size,
@@ -21,14 +22,14 @@ from layert2v_server.api.convert import (
 )
 from layert2v_server.api.interceptor import current_user
 from layert2v_server.errors import (
-    ArtifactNotFound,
     ChecksumMismatch,
     InvalidArgument,
+    JobNotFound,
     OffsetOutOfRange,
     UploadBusy,
 )
 from layert2v_server.service.job_monitor import JobMonitor
-from layert2v_server.store.artifacts import ArtifactStore, read_chunks
+from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.uploads import Upload, UploadStore
 
@@ -51,7 +52,8 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         self._store = monitor.store
         self._artifacts = artifacts
         self._uploads = uploads
-        self._open_uploads: set[str] = set()
+        self._open_uploads: set[tuple[str, str]] = set()  # user and id
+        self._pools = monitor.pools
 
     async def ListArtifacts(
         self, request: artifacts_pb2.ListArtifactsRequest, context: Context
@@ -70,27 +72,35 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
 
     async def ReadArtifact(
         self, request: artifacts_pb2.ReadArtifactRequest, context: Context
-    ) -> AsyncGenerator[artifacts_pb2.ReadArtifactResponse, None]:
+    ) -> AsyncGenerator[bytes, None]:
         path, size_bytes, sha256 = await self._find(request.name)
         offset = request.offset
         if not 0 <= offset <= size_bytes or request.limit < 0:
             raise OffsetOutOfRange(f"The file has {size_bytes} bytes; there is none at {offset}.")
-        length = min(request.limit or size_bytes, size_bytes - offset)
+        end = min(offset + (request.limit or size_bytes), size_bytes)
         # EXR is compressed already.
         context.set_compression(grpc.Compression.NoCompression)
-        answer = artifacts_pb2.ReadArtifactResponse(size_bytes=size_bytes, sha256=sha256)
-        chunks = read_chunks(path, offset, length)
-        data = await asyncio.to_thread(next, chunks, b"")
-        while True:
-            answer.chunk.CopyFrom(
-                artifacts_pb2.Chunk(offset=offset, data=data, crc32=zlib.crc32(data))
-            )
-            yield answer
-            offset += len(data)
-            data = await asyncio.to_thread(next, chunks, b"")
-            if not data:
-                return
-            answer = artifacts_pb2.ReadArtifactResponse()
+        first = artifacts_pb2.ReadArtifactResponse(size_bytes=size_bytes, sha256=sha256)
+        prefix = first.SerializeToString()
+        pending = self._start_reading(path, offset, end, prefix)
+        try:
+            for following in range(offset + CHUNK_BYTES, end, CHUNK_BYTES):
+                # The next chunk is read while this one is sent.
+                message, pending = await pending, self._start_reading(path, following, end)
+                yield message
+            yield await pending
+        finally:
+            pending.cancel()
+
+    def _start_reading(
+        self, path: Path, offset: int, end: int, prefix: bytes = b""
+    ) -> asyncio.Future[bytes]:
+        reading = asyncio.ensure_future(
+            self._pools.chunks.run(read_chunk, path, offset, end, prefix)
+        )
+        # Where the caller has left, nobody asks for its error.
+        reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return reading
 
     async def WriteArtifact(
         self,
@@ -107,25 +117,35 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
             sha256=first.begin.sha256,
             media_type=first.begin.media_type,
         )
-        if upload.id in self._open_uploads:
+        key = (upload.owner, upload.id)
+        if key in self._open_uploads:
             raise UploadBusy
-        self._open_uploads.add(upload.id)
+        self._open_uploads.add(key)
         try:
             return await self._receive(upload, request_iterator)
         finally:
-            self._open_uploads.discard(upload.id)
+            self._open_uploads.discard(key)
 
     async def QueryWrite(
         self, request: artifacts_pb2.QueryWriteRequest, context: Context
     ) -> artifacts_pb2.QueryWriteResponse:
-        committed = await asyncio.to_thread(
-            self._uploads.committed_bytes, request.upload_id, current_user()
-        )
+        return await self._pools.chunks.run(self._query_upload, request.upload_id, current_user())
+
+    def _query_upload(self, upload_id: str, owner: str) -> artifacts_pb2.QueryWriteResponse:
+        committed = self._uploads.committed_bytes(upload_id, owner)
         answer = artifacts_pb2.QueryWriteResponse(committed_bytes=committed)
-        if await asyncio.to_thread(self._uploads.path(request.upload_id).exists):
-            upload = await asyncio.to_thread(self._uploads.get, request.upload_id, current_user())
-            answer.artifact.CopyFrom(_upload_to_message(upload))
+        if self._uploads.path(upload_id, owner).exists():
+            answer.artifact.CopyFrom(_upload_to_message(self._uploads.get(upload_id, owner)))
         return answer
+
+    async def DeleteUploads(
+        self, request: artifacts_pb2.DeleteUploadsRequest, context: Context
+    ) -> artifacts_pb2.DeleteUploadsResponse:
+        if len(request.upload_ids) > MAX_FIND_FILES:
+            raise InvalidArgument(f"At most {MAX_FIND_FILES} uploads can be deleted at once.")
+        wanted = None if request.all else list(request.upload_ids)
+        count = await self._pools.heavy.run(self._uploads.delete, current_user(), wanted)
+        return artifacts_pb2.DeleteUploadsResponse(deleted=count)
 
     async def FindFiles(
         self, request: artifacts_pb2.FindFilesRequest, context: Context
@@ -133,7 +153,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         hashes = tuple(dict.fromkeys(request.sha256))
         if len(hashes) > MAX_FIND_FILES:
             raise InvalidArgument(f"At most {MAX_FIND_FILES} files can be looked for at once.")
-        found = await self._monitor.run(self._content_index.find, current_user(), hashes)
+        found = await self._pools.heavy.run(self._content_index.find, current_user(), hashes)
         return artifacts_pb2.FindFilesResponse(
             missing=[sha256 for sha256 in hashes if sha256 not in found]
         )
@@ -141,28 +161,31 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
     async def _receive(
         self, upload: Upload, steps: AsyncIterator[artifacts_pb2.WriteArtifactRequest]
     ) -> artifacts_pb2.WriteArtifactResponse:
-        committed = await asyncio.to_thread(self._uploads.begin, upload)
+        chunks = self._pools.chunks
+        committed = await chunks.run(self._uploads.begin, upload)
         async for step in steps:
             if step.WhichOneof("step") == "finish":
-                await asyncio.to_thread(self._uploads.finish, upload)
+                await self._pools.heavy.run(self._uploads.finish, upload)
                 return artifacts_pb2.WriteArtifactResponse(
                     committed_bytes=upload.size_bytes, artifact=_upload_to_message(upload)
                 )
             if step.WhichOneof("step") != "chunk" or len(step.chunk.data) > MAX_CHUNK_BYTES:
                 raise InvalidArgument(f"A step is a chunk of at most {MAX_CHUNK_BYTES} bytes.")
-            if zlib.crc32(step.chunk.data) != step.chunk.crc32:
-                raise ChecksumMismatch("A chunk arrived damaged.", "Go on from the committed size.")
-            committed = await asyncio.to_thread(
-                self._uploads.append, upload, step.chunk.offset, step.chunk.data
-            )
+            committed = await chunks.run(self._store_chunk, upload, step.chunk)
         return artifacts_pb2.WriteArtifactResponse(committed_bytes=committed)
+
+    def _store_chunk(self, upload: Upload, chunk: artifacts_pb2.Chunk) -> int:
+        data = chunk.data
+        if zlib.crc32(data) != chunk.crc32:
+            raise ChecksumMismatch("A chunk arrived damaged.", "Go on from the committed size.")
+        return self._uploads.append(upload, chunk.offset, data)
 
     async def _find(self, name: str) -> tuple[Path, int, str]:
         """Return path, size and SHA-256 of a file of the caller. Raises ``ArtifactNotFound``."""
         if name.startswith(_UPLOADS):
-            identity = name.removeprefix(_UPLOADS)
-            upload = await asyncio.to_thread(self._uploads.get, identity, current_user())
-            return self._uploads.path(identity), upload.size_bytes, upload.sha256
+            identity, user = name.removeprefix(_UPLOADS), current_user()
+            upload = await self._pools.chunks.run(self._uploads.get, identity, user)
+            return self._uploads.path(identity, user), upload.size_bytes, upload.sha256
         job, position = parse_artifact_name(name)
         await self._own_job(job)
         file = await self._monitor.run(self._store.get_artifact, job, position)
@@ -171,7 +194,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
     async def _own_job(self, identity: str) -> str:
         job = await self._monitor.run(self._store.get, identity)
         if job.owner != current_user():
-            raise ArtifactNotFound(identity)
+            raise JobNotFound(f"jobs/{identity}")  # as for a job that there is not
         return job.id
 
 

@@ -15,6 +15,7 @@ CODES: dict[type[ServerError], grpc.StatusCode] = {
     errors.AccessDenied: grpc.StatusCode.UNAUTHENTICATED,
     errors.JobNotFound: grpc.StatusCode.NOT_FOUND,
     errors.ArtifactNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.ArtifactDamaged: grpc.StatusCode.DATA_LOSS,
     errors.JobBusy: grpc.StatusCode.FAILED_PRECONDITION,
     errors.InvalidTransition: grpc.StatusCode.FAILED_PRECONDITION,
     errors.RequestIdReused: grpc.StatusCode.INVALID_ARGUMENT,
@@ -26,7 +27,10 @@ CODES: dict[type[ServerError], grpc.StatusCode] = {
     errors.OffsetOutOfRange: grpc.StatusCode.OUT_OF_RANGE,
     errors.ChecksumMismatch: grpc.StatusCode.DATA_LOSS,
     errors.TooManyJobs: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.TooManyCalls: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.StorageFailed: grpc.StatusCode.UNAVAILABLE,
     errors.DiskFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.TooSlow: grpc.StatusCode.UNAVAILABLE,
     errors.UploadBusy: grpc.StatusCode.UNAVAILABLE,
     errors.EngineNotReady: grpc.StatusCode.UNAVAILABLE,
     errors.ServerStopping: grpc.StatusCode.UNAVAILABLE,
@@ -34,8 +38,10 @@ CODES: dict[type[ServerError], grpc.StatusCode] = {
 RETRY_AFTER_S: dict[type[ServerError], float] = {
     errors.TooManyJobs: 30.0,
     errors.UploadBusy: 0.5,
+    errors.TooManyCalls: 1.0,
     errors.EngineNotReady: 5.0,
     errors.ServerStopping: 2.0,
+    errors.StorageFailed: 2.0,
 }
 # A message may quote what the caller sent, and headers are limited in size.
 MAX_TEXT_CHARS = 400

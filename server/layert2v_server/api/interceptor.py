@@ -1,7 +1,12 @@
-"""Authenticate the caller of every call, and turn its errors into gRPC errors."""
+"""The border of every call: who calls, how many streams that is, what errors become.
+
+A stream of which nothing moves for a while is ended, since it holds memory: a chunk that nobody
+reads, or the place of an upload that nobody sends.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import contextvars
 import logging
@@ -13,7 +18,8 @@ import grpc
 from layert2v.wire import TOKEN_METADATA
 from layert2v_server.api.errors import abort
 from layert2v_server.auth import LOCAL_USER, TokenAuthenticator
-from layert2v_server.errors import ServerError
+from layert2v_server.errors import InvalidArgument, ServerError, TooSlow
+from layert2v_server.service.callers import Caller, CallerLimit, current_caller
 
 _HEALTH = "/grpc.health."
 
@@ -27,10 +33,19 @@ def current_user() -> str:
 
 
 class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc comes without types
-    """Authenticates calls and turns errors into answers. Health checks need no token."""
+    """Authenticates calls and turns errors into answers. Health checks need no token.
 
-    def __init__(self, authenticator: TokenAuthenticator) -> None:
+    A stream of which nothing is read or sent for ``idle_timeout_s`` is ended.
+    """
+
+    def __init__(self, authenticator: TokenAuthenticator, *, idle_timeout_s: float) -> None:
         self._authenticator = authenticator
+        self._idle_timeout_s = idle_timeout_s
+        self._streams = {
+            "ReadArtifact": CallerLimit(per_connection=16, per_user=64),
+            "WriteArtifact": CallerLimit(per_connection=8, per_user=32),
+            "WatchJob": CallerLimit(per_connection=64, per_user=256),
+        }
 
     async def intercept_service(
         self,
@@ -40,35 +55,67 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         handler = await continuation(handler_call_details)
         if handler is None or handler_call_details.method.startswith(_HEALTH):
             return handler
-        authorization = dict(handler_call_details.invocation_metadata or ()).get(TOKEN_METADATA, "")
+        details = handler_call_details
+        authorization = dict(details.invocation_metadata or ()).get(TOKEN_METADATA, "")
+        limit = self._streams.get(details.method.rpartition("/")[2])
         inner = handler.unary_unary or handler.stream_unary or handler.unary_stream
-        codec = (handler.request_deserializer, handler.response_serializer)
+        codec = (_lenient(handler.request_deserializer), _serialize)
 
         async def respond(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            async with self._guard(context, authorization):
-                return await inner(request, context)
+            async with self._guard(context, authorization, limit):
+                return await inner(_well_formed(request), context)
 
-        async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-            async with (
-                self._guard(context, authorization),
-                contextlib.aclosing(inner(request, context)) as messages,
-            ):
-                async for message in messages:
-                    yield message
+        async def receive(requests: Any, context: grpc.aio.ServicerContext) -> Any:
+            async with self._guard(context, authorization, limit):
+                return await inner(self._read(requests), context)
+
+        async def stream(request: Any, context: grpc.aio.ServicerContext) -> None:
+            async with self._guard(context, authorization, limit):
+                answers = inner(_well_formed(request), context)
+                async with contextlib.aclosing(answers) as messages:
+                    async for message in messages:
+                        await self._write(context, message)
 
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(stream, *codec)
         if handler.stream_unary is not None:
-            return grpc.stream_unary_rpc_method_handler(respond, *codec)
+            return grpc.stream_unary_rpc_method_handler(receive, *codec)
         return grpc.unary_unary_rpc_method_handler(respond, *codec)
+
+    async def _read(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """Yield the messages of the caller. Raises ``TooSlow`` where none comes."""
+        while True:
+            try:
+                async with asyncio.timeout(self._idle_timeout_s):
+                    message = await anext(requests, None)
+            except TimeoutError:
+                raise TooSlow from None
+            if message is None:
+                return
+            yield _well_formed(message)
+
+    async def _write(self, context: grpc.aio.ServicerContext, message: Any) -> None:
+        """Send one message of a stream. Raises ``TooSlow`` where the caller does not read."""
+        try:
+            async with asyncio.timeout(self._idle_timeout_s):
+                await context.write(message)
+        except TimeoutError:
+            raise TooSlow from None
 
     @contextlib.asynccontextmanager
     async def _guard(
-        self, context: grpc.aio.ServicerContext, authorization: str
+        self, context: grpc.aio.ServicerContext, authorization: str, limit: CallerLimit | None
     ) -> AsyncIterator[None]:
         try:
-            _user.set(self._authenticator.authenticate(authorization))
-            yield
+            user = self._authenticator.authenticate(authorization)
+            _user.set(user)
+            current_caller.set(Caller(user=user, connection=context.peer()))
+            release = None if limit is None else await limit.acquire_now()
+            try:
+                yield
+            finally:
+                if release is not None:
+                    release()
         except ServerError as error:
             await abort(context, error)
         except grpc.aio.AbortError:
@@ -78,3 +125,29 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             await abort(
                 context, ServerError("The server made a mistake.", "Its log has the details.")
             )
+
+
+class _Malformed:
+    """In place of a request whose bytes are no message."""
+
+
+def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Leave the answer to malformed bytes to the handler: gRPC would log a traceback."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except Exception:  # whatever this version of protobuf raises
+            return _Malformed()
+
+    return read
+
+
+def _well_formed(request: Any) -> Any:
+    if isinstance(request, _Malformed):
+        raise InvalidArgument("The bytes of this request are no message of the contract.")
+    return request
+
+
+def _serialize(message: Any) -> bytes:
+    return message if isinstance(message, bytes) else bytes(message.SerializeToString())

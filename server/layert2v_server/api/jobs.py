@@ -78,7 +78,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         job = await self._get_own_job(request.name)
         job = await self._monitor.update(self._store.cancel, job.id)
         if job.is_terminal:  # otherwise its worker is still running
-            await self._monitor.run(self._artifacts.release_sources, [job.id])
+            await self._monitor.pools.folders.run(self._artifacts.release_sources, [job.id])
         return self._to_message(job)
 
     async def DeleteJob(
@@ -86,7 +86,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     ) -> jobs_pb2.DeleteJobResponse:
         job = await self._get_own_job(request.name)
         await self._monitor.update(self._store.delete, job.id)
-        await self._monitor.run(self._artifacts.delete, job.id)
+        await self._monitor.pools.folders.run(self._artifacts.delete, job.id)
         return jobs_pb2.DeleteJobResponse()
 
     async def WatchJob(
@@ -104,7 +104,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
                 yield update
 
     async def _add_preview(self, update: jobs_pb2.JobUpdate, job: Job) -> None:
-        image = await self._monitor.run(self._artifacts.read_preview, job.id)
+        image = await self._monitor.pools.chunks.run(self._artifacts.read_preview, job.id)
         if image is not None:
             preview = jobs_pb2.Preview(media_type="image/png", data=image)
             update.preview.CopyFrom(preview)

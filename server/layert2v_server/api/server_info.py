@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 from collections.abc import Sequence
 
 import grpc
@@ -39,7 +37,7 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
     ) -> server_pb2.ServerInfo:
         store = self._monitor.store
         models = await self._monitor.run(store.list_models)
-        disk = await asyncio.to_thread(shutil.disk_usage, self._artifacts.root)
+        free_bytes = await self._monitor.run(self._artifacts.free_bytes)
         return server_pb2.ServerInfo(
             version=layert2v.__version__,
             models=[model_to_message(model) for model in models],
@@ -50,7 +48,7 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
                 max_upload_bytes=self._uploads.max_bytes,
             ),
             storage=server_pb2.Storage(
-                used_bytes=await self._monitor.run(store.used_bytes), free_bytes=disk.free
+                used_bytes=await self._monitor.run(store.used_bytes), free_bytes=free_bytes
             ),
             devices=[_device_to_message(executor) for executor in self._executors],
         )

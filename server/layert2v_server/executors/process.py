@@ -9,7 +9,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Sequence
 
-from layert2v_server.errors import EngineNotReady, WorkerLost
+from layert2v_server.errors import EngineNotReady, ServerError, WorkerLost
 from layert2v_server.executors.base import Executor
 from layert2v_server.worker.messages import (
     CancelJob,
@@ -34,7 +34,8 @@ _log = logging.getLogger(__name__)
 
 def worker_command(*, engine: str, models: str, device: str, heartbeat_s: float) -> list[str]:
     """Return the command line of a worker; empty ``engine`` and ``models`` are its defaults."""
-    command = [sys.executable, "-m", "layert2v_server.worker.main"]
+    # -P: a file in the current folder that is called like a package must not be imported.
+    command = [sys.executable, "-P", "-m", "layert2v_server.worker.main"]
     command += ["--device", device, "--heartbeat", str(heartbeat_s)]
     if engine:
         command += ["--engine", engine]
@@ -73,10 +74,10 @@ class ProcessExecutor(Executor):
         await self.close()
         try:
             self.worker_info = await self._start_worker()
-        except (EngineNotReady, WorkerLost) as error:
-            self.startup_error = error
+        except Exception as error:  # also what the system raises where it has no process to give
+            self.startup_error = error if isinstance(error, ServerError) else _start_error(error)
             await self.close()
-            raise
+            raise self.startup_error from error
         self.startup_error = None
         return self.worker_info
 
@@ -174,6 +175,11 @@ class ProcessExecutor(Executor):
             return decode(line)
         except ValueError as error:
             raise WorkerLost("The worker sent an unexpected message.") from error
+
+
+def _start_error(error: Exception) -> EngineNotReady:
+    what = getattr(error, "strerror", None) or type(error).__name__
+    return EngineNotReady(f"The worker cannot be started: {what}.", "It is tried again.")
 
 
 def _kill(process: Process) -> None:

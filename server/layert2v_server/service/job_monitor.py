@@ -1,14 +1,22 @@
-"""Run calls of the blocking job store in threads, and wake those who wait for changes of a job."""
+"""Run calls of the blocking job store in threads, and wake those who wait for changes.
+
+A watcher is woken by changes of its own job, and, while that is queued, by changes of the queue.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import ParamSpec, TypeVar
 
 from layert2v_server.domain.job import Job
+from layert2v_server.domain.state import JobState
 from layert2v_server.errors import ServerStopping
+from layert2v_server.service.pools import WorkPools
 from layert2v_server.store.jobs import JobStore
+
+_QUEUE = ""  # the topic of the queue; those of jobs are their ids
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,25 +27,39 @@ class JobMonitor:
 
     def __init__(self, store: JobStore) -> None:
         self.store = store
+        self.pools = WorkPools()
         self._version = 0
         self._changed = asyncio.Condition()
+        self._watchers: dict[str, set[asyncio.Event]] = {}
         self._closed = False
 
     async def run(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a blocking function of which no watcher needs to know, and return its result."""
-        return await asyncio.to_thread(action, *args, **kwargs)
+        """Run a short blocking read, and return its result."""
+        return await self.pools.reads.run(action, *args, **kwargs)
 
     async def update(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a method of the store that may change a job, and notify the watchers if it did.
+        """Run a method of the store that may change jobs or the queue, and wake who waits for that.
 
-        The method returns a false value where it changed nothing.
+        The method returns the jobs that it changed, and a false value where it changed nothing.
         """
-        # Shielded: a caller who leaves must not keep others from being notified.
+        # Shielded: a caller who leaves must not keep others from being woken.
         return await asyncio.shield(self._update(action, *args, **kwargs))
 
+    async def update_running(
+        self, action: Callable[P, Job], *args: P.args, **kwargs: P.kwargs
+    ) -> Job:
+        """Run a method that changes nothing but one running job, and wake that job's watchers."""
+        job = await self.pools.writes.run(action, *args, **kwargs)
+        self._wake(job.id)
+        return job
+
     async def _update(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        result = await asyncio.to_thread(action, *args, **kwargs)
+        result = await self.pools.writes.run(action, *args, **kwargs)
         if result:
+            for job in result if isinstance(result, list) else [result]:
+                if isinstance(job, Job):
+                    self._wake(job.id)
+            self._wake(_QUEUE)
             async with self._changed:
                 self._version += 1
                 self._changed.notify_all()
@@ -45,11 +67,11 @@ class JobMonitor:
 
     @property
     def version(self) -> int:
-        """Number of changes so far, for ``wait_for_change``."""
+        """Number of changes of the queue so far, for ``wait_for_change``."""
         return self._version
 
     async def wait_for_change(self, version: int, timeout_s: float | None = None) -> None:
-        """Wait until something has changed after ``version``, or for the timeout in seconds.
+        """Wait until the queue has changed after ``version``, or for the timeout in seconds.
 
         Raises ``ServerStopping`` once the monitor is closed.
         """
@@ -67,18 +89,42 @@ class JobMonitor:
 
         Raises ``JobNotFound`` and ``ServerStopping``.
         """
-        while True:
-            version = self.version
-            job = await self.run(self.store.get, job_id)
-            if job.revision != revision:
-                revision = job.revision
-                yield job
-            if job.is_terminal:
-                return
-            await self.wait_for_change(version)
+        changed = asyncio.Event()
+        with self._listening(job_id, changed), contextlib.ExitStack() as queue:
+            queue.enter_context(self._listening(_QUEUE, changed))
+            while not self._closed:
+                changed.clear()
+                job = await self.run(self.store.get, job_id)
+                if job.state is not JobState.QUEUED:
+                    queue.close()
+                if job.revision != revision:
+                    revision = job.revision
+                    yield job
+                if job.is_terminal:
+                    return
+                await changed.wait()
+        raise ServerStopping
 
     async def close(self) -> None:
         """End every wait with ``ServerStopping``."""
         self._closed = True
+        for topic in list(self._watchers):
+            self._wake(topic)
         async with self._changed:
             self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def _listening(self, topic: str, changed: asyncio.Event) -> Iterator[None]:
+        """Set the event at every change of a topic until the block ends."""
+        self._watchers.setdefault(topic, set()).add(changed)
+        try:
+            yield
+        finally:
+            events = self._watchers.get(topic, set())
+            events.discard(changed)
+            if not events:
+                self._watchers.pop(topic, None)
+
+    def _wake(self, topic: str) -> None:
+        for changed in self._watchers.get(topic, ()):
+            changed.set()

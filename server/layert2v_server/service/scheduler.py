@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 from layert2v.spec import model_from_json
@@ -16,24 +16,26 @@ from layert2v_server.domain.request import JobKind, job_kind, job_spec_to_json
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import (
     DiskFull,
-    EngineNotReady,
     FilesMissing,
     InvalidTransition,
     JobNotFound,
     ServerError,
     ServerStopping,
     SourceNotFound,
+    StorageFailed,
     WorkerLost,
 )
 from layert2v_server.executors.base import Executor
 from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.store.artifacts import ArtifactStore
+from layert2v_server.store.rebuild import note_text
 from layert2v_server.worker.messages import (
     Failed,
     Finished,
     Heartbeat,
     Outcome,
     ProgressReport,
+    Ready,
     RunJob,
 )
 
@@ -57,23 +59,21 @@ class Scheduler:
         *,
         lease_s: float,
     ) -> None:
-        self._monitor = monitor
+        self.monitor = monitor
         self._store = monitor.store
         self._artifacts = artifacts
         self._executors = executors
-        self._lease_s = lease_s
+        self.lease_s = lease_s
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Start the loops of the executors and of the leases."""
-        loops = [self._run_executor(executor) for executor in self._executors]
-        self._tasks = [asyncio.create_task(loop) for loop in (*loops, self._expire_leases())]
-
-    async def wait_for_failure(self) -> None:
-        """Wait until one of the loops ends, which must not happen, and raise its error."""
-        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            await task
+        loops = [
+            self._repeat(f"executor={executor.name}", _ExecutorLoop(self, executor).step)
+            for executor in self._executors
+        ]
+        loops.append(self._repeat("leases", self._expire_leases))
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
 
     async def close(self) -> None:
         """Return running jobs to the queue and stop the workers."""
@@ -82,74 +82,60 @@ class Scheduler:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(executor.close() for executor in self._executors))
 
-    async def _run_executor(self, executor: Executor) -> None:
+    async def _repeat(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
+        """Take one step after the other, for ever: whatever one raises is logged, and it goes on.
+
+        This is the border for everything that the scheduler does: a step may meet a disk, a
+        database or a system that refuses anything.
+        """
         retry_s = MIN_RETRY_S
-        known = None
         while True:
-            version = self._monitor.version
             try:
-                worker_info = await executor.ensure_ready()
-            except (EngineNotReady, WorkerLost) as error:
-                _log.error("executor=%s not ready: %s", executor.name, error.message)
+                await step()
+                retry_s = MIN_RETRY_S
+            except Exception as error:
+                _log_error(name, error)
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, MAX_RETRY_S)
-                continue
-            retry_s = MIN_RETRY_S
-            if worker_info is not known:
-                models = [model_from_json(model) for model in worker_info.models]
-                await self._persist(self._store.save_models, models)
-                known = worker_info
-            job = await self._persist(self._store.claim, executor.name, self._lease_s)
-            if job is not None:
-                await self._run_job(executor, job)
-            else:
-                await self._monitor.wait_for_change(version, timeout_s=POLL_INTERVAL_S)
 
     async def _expire_leases(self) -> None:
         """Requeue jobs whose workers have sent nothing for a whole lease."""
         failure = Failure(reason=WorkerLost.reason, message="The worker of this job fell silent.")
-        while True:
-            for job in await self._persist(self._store.requeue_expired, failure):
-                _log.warning("job=%s attempt=%d lease expired", job.id, job.attempt)
-            await asyncio.sleep(self._lease_s / 2)
+        for job in await self.monitor.update(self._store.requeue_expired, failure):
+            _log.warning("job=%s attempt=%d lease expired", job.id, job.attempt)
+        await asyncio.sleep(self.lease_s / 2)
 
-    async def _run_job(self, executor: Executor, job: Job) -> None:
-        """Run one attempt of a job, and store its outcome or error."""
+    async def run_job(self, executor: Executor, job: Job) -> None:
+        """Run one attempt of a job, and store its outcome or error.
+
+        This is the one place that turns what an attempt raises into a failed attempt.
+        """
         _log.info("job=%s attempt=%d executor=%s", job.id, job.attempt, executor.name)
         try:
             await self._run_attempt(executor, job)
         except asyncio.CancelledError:
             await self._delete_attempt(job)
             # Where this cannot be written, the next start of the server requeues the job.
-            with contextlib.suppress(DiskFull, InvalidTransition, JobNotFound):
-                await self._monitor.update(self._store.requeue, job.id, job.attempt)
+            with contextlib.suppress(ServerError):
+                await self.monitor.update(self._store.requeue, job.id, job.attempt)
             raise
-        except WorkerLost as error:
-            _log.warning("job=%s attempt=%d lost: %s", job.id, job.attempt, error.message)
-            await self._delete_attempt(job)
-            await self._store_outcome(
-                self._store.mark_lost, job.id, job.attempt, _crash_failure(error)
-            )
-        except (DiskFull, FilesMissing, SourceNotFound) as error:
-            await self._delete_attempt(job)
-            await self._store_outcome(
-                self._store.mark_failed, job.id, job.attempt, _to_failure(error)
-            )
         except (InvalidTransition, JobNotFound):
             _log.warning("job=%s attempt=%d belongs to another attempt", job.id, job.attempt)
+        except Exception as error:
+            _log_error(f"job={job.id} attempt={job.attempt}", error)
+            await self._delete_attempt(job)
+            is_final = isinstance(error, DiskFull | FilesMissing | SourceNotFound)
+            record = self._store.mark_failed if is_final else self._store.mark_lost
+            await self._store_outcome(record, job.id, job.attempt, failure_of(error))
         await self._release_source(job.id)
 
     async def _run_attempt(self, executor: Executor, job: Job) -> None:
-        await asyncio.to_thread(self._artifacts.prepare_attempt, job.id)
+        await self._on_disk(self._artifacts.prepare_attempt, job.id)
         if job_kind(job.spec) is JobKind.RERENDER:
-            await asyncio.to_thread(self._artifacts.copy_source, job.id, job.attempt)
+            await self._on_disk(self._artifacts.copy_source, job.id, job.attempt)
         outcome = await self._follow(executor, job)
         if isinstance(outcome, Finished):
-            files = [FileRecord(**file) for file in outcome.files]
-            await asyncio.to_thread(self._artifacts.publish, job.id, job.attempt, files)
-            await self._monitor.update(
-                self._store.mark_succeeded, job.id, job.attempt, files, new_preview=outcome.preview
-            )
+            await self._publish(job, outcome)
         elif isinstance(outcome, Failed):
             await self._delete_attempt(job)
             failure = Failure(reason=outcome.reason, message=outcome.message, hint=outcome.hint)
@@ -158,6 +144,20 @@ class Scheduler:
             await self._delete_attempt(job)
             await self._store_outcome(self._store.mark_stopped, job.id, job.attempt)
         _log.info("job=%s attempt=%d outcome=%s", job.id, job.attempt, type(outcome).__name__)
+
+    async def _publish(self, job: Job, outcome: Finished) -> None:
+        files = [FileRecord(**file) for file in outcome.files]
+        note = note_text(job, outcome.untrusted)
+        await self._on_disk(self._artifacts.write_note, job.id, note)
+        await self._on_disk(self._artifacts.publish, job.id, job.attempt, files)
+        await self._persist(
+            self._store.mark_succeeded,
+            job.id,
+            job.attempt,
+            files,
+            untrusted=outcome.untrusted,
+            new_preview=outcome.preview,
+        )
 
     async def _follow(self, executor: Executor, job: Job) -> Outcome:
         """Run the job and return its outcome, with progress and lease kept up to date."""
@@ -177,13 +177,13 @@ class Scheduler:
                     if not isinstance(report, Heartbeat | ProgressReport):
                         return report
                     # The worker notices a full disk itself; unrecorded progress is no loss.
-                    with contextlib.suppress(DiskFull):
+                    with contextlib.suppress(DiskFull, StorageFailed):
                         if isinstance(report, ProgressReport):
                             await self._record_progress(job, report)
-                        if time.monotonic() >= renewed + self._lease_s / 3:
+                        if time.monotonic() >= renewed + self.lease_s / 3:
                             renewed = time.monotonic()
-                            await self._monitor.run(
-                                self._store.renew_lease, job.id, job.attempt, self._lease_s
+                            await self.monitor.run(
+                                self._store.renew_lease, job.id, job.attempt, self.lease_s
                             )
         finally:
             canceller.cancel()
@@ -198,25 +198,29 @@ class Scheduler:
             fraction=report.fraction,
             eta_s=report.eta_s,
         )
-        await self._monitor.update(
+        await self.monitor.update_running(
             self._store.record_progress, job.id, job.attempt, progress, new_preview=report.preview
         )
 
     async def _forward_cancel(self, executor: Executor, job_id: str) -> None:
         with contextlib.suppress(ServerStopping):
-            async for job in self._monitor.watch(job_id):
+            async for job in self.monitor.watch(job_id):
                 if job.state is JobState.CANCELLING:
                     executor.cancel(job_id)
                     return
 
     async def _release_source(self, job_id: str) -> None:
         """Delete the source of a job that will not start again."""
-        with contextlib.suppress(JobNotFound):
-            if (await self._monitor.run(self._store.get, job_id)).is_terminal:
-                await asyncio.to_thread(self._artifacts.release_sources, [job_id])
+        with contextlib.suppress(ServerError):
+            if (await self.monitor.run(self._store.get, job_id)).is_terminal:
+                await self._on_disk(self._artifacts.release_sources, [job_id])
 
     async def _delete_attempt(self, job: Job) -> None:
-        await asyncio.to_thread(self._artifacts.clear_attempts, job.id)
+        with contextlib.suppress(ServerError):  # what stays is deleted by the next attempt or start
+            await self._on_disk(self._artifacts.clear_attempts, job.id)
+
+    async def _on_disk(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.monitor.pools.folders.run(action, *args, **kwargs)
 
     async def _store_outcome(
         self, action: Callable[P, Job], *args: P.args, **kwargs: P.kwargs
@@ -226,22 +230,61 @@ class Scheduler:
             await self._persist(action, *args, **kwargs)
 
     async def _persist(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Update the store, and wait for free space where its disk is full."""
+        """Update the store, and wait until its disk has space and its database is not locked."""
         while True:
             try:
-                return await self._monitor.update(action, *args, **kwargs)
+                return await self.monitor.update(action, *args, **kwargs)
             except DiskFull:
                 _log.error("the disk of the job store is full; waiting for free space")
-                await asyncio.sleep(POLL_INTERVAL_S)
+            except StorageFailed as error:
+                _log.error("the job store cannot be written; trying again: %s", error.message)
+            await asyncio.sleep(POLL_INTERVAL_S)
 
 
-def _to_failure(error: ServerError) -> Failure:
-    return Failure(reason=error.reason, message=error.message, hint=error.hint)
+class _ExecutorLoop:
+    """What is done on one executor, over and over: see that it is ready, run a job or wait."""
+
+    def __init__(self, scheduler: Scheduler, executor: Executor) -> None:
+        self._scheduler = scheduler
+        self._executor = executor
+        self._known: Ready | None = None
+
+    async def step(self) -> None:
+        monitor, store = self._scheduler.monitor, self._scheduler.monitor.store
+        version = monitor.version
+        worker_info = await self._executor.ensure_ready()
+        if worker_info is not self._known:
+            models = [model_from_json(model) for model in worker_info.models]
+            await monitor.update(store.save_models, models)
+            self._known = worker_info
+        job = await monitor.update(store.claim, self._executor.name, self._scheduler.lease_s)
+        if job is not None:
+            await self._scheduler.run_job(self._executor, job)
+        else:
+            await monitor.wait_for_change(version, timeout_s=POLL_INTERVAL_S)
 
 
-def _crash_failure(error: WorkerLost) -> Failure:
+def failure_of(error: Exception) -> Failure:
+    """Return what the caller learns of an error that ended an attempt."""
+    if isinstance(error, WorkerLost):
+        return Failure(
+            reason=error.reason,
+            message=f"{error.message} This job was tried as often as is allowed.",
+            hint="The server's log has the details; a smaller request may pass.",
+        )
+    if isinstance(error, ServerError):
+        return Failure(reason=error.reason, message=error.message, hint=error.hint)
+    what = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
     return Failure(
-        reason=error.reason,
-        message=f"{error.message} This job was tried as often as is allowed.",
-        hint="The server's log has the details; a smaller request may pass.",
+        reason=ServerError.reason,
+        message=f"The server could not carry out this job{what}.",
+        hint="The server's log has the details.",
     )
+
+
+def _log_error(what: str, error: Exception) -> None:
+    """Log an error; with a traceback only where nothing explains it."""
+    if isinstance(error, ServerError):
+        _log.error("%s failed: %s", what, error.message)
+    else:
+        _log.error("%s failed unexpectedly", what, exc_info=error)

@@ -10,10 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from layert2v.errors import ManifestError
+from layert2v.limits import (
+    MAX_INPUT_FILES,
+    MAX_INPUTS,
+    MAX_MANIFEST_BYTES,
+    MAX_MANIFESTS_BYTES,
+    MAX_STATES,
+)
 from layert2v.rerender import (
     AffectedLayers,
     RerenderSpec,
     affected_layers,
+    check_lengths,
     donor_files,
     resolve_rerender,
     source_files,
@@ -38,13 +46,18 @@ from layert2v_server.domain.request import (
     UploadedStack,
 )
 from layert2v_server.domain.state import JobState
-from layert2v_server.errors import FilesMissing, InvalidSource, JobNotFound, SourceNotFound
+from layert2v_server.errors import (
+    FilesMissing,
+    InvalidSource,
+    JobNotFound,
+    SourceNotFound,
+    SpecRejected,
+)
 from layert2v_server.store.artifacts import ArtifactStore, StagedSource
 from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.jobs import JobStore
 
 Manifests = dict[str, str]  # path in the stack's folder -> text
-MAX_MANIFEST_BYTES = 64 << 20  # of one state: 150 bytes for each file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +74,7 @@ class ResolvedRerender:
     states: Sequence[Stack]
     name: str
     manifests: Manifests
-    donors: Mapping[str, tuple[Stack, Manifests]]
+    donors: Mapping[str, tuple[Stack, str]]
 
     def violations(self, model: ModelInfo | None) -> list[FieldViolation]:
         """Return everything that keeps ``model`` from carrying out the request."""
@@ -95,11 +108,26 @@ class ResolvedRerender:
         """Return the files of every state, by path; those that are here are taken along."""
         return {f"stack/{file.path}": file for state in self.states for file in state.files()}
 
+    def unopened_files(self) -> set[str]:
+        """Return the paths in the staged folder that nothing opens as an image.
+
+        These are latents, which hold numbers that the engine checks, and previews but for contact
+        sheets; by what the manifests say of them and not by what their names end in.
+        """
+        stacks = [("stack", state) for state in self.states]
+        stacks += [(f"inputs/{key}", stack) for key, (stack, _) in self.donors.items()]
+        frames, others = set(), set()
+        for folder, stack in stacks:
+            shown = [file for file in stack.previews if not file.path.endswith(".png")]
+            frames |= {f"{folder}/{f.path}" for each in stack.sequences() for f in each.files}
+            others |= {f"{folder}/{file.path}" for file in (*stack.latents, *shown)}
+        return others - frames
+
     def texts(self) -> dict[str, str]:
         """Return the manifests by their path in the staged folder."""
         texts = {f"stack/{path}": text for path, text in self.manifests.items()}
-        for key, (_, manifests) in self.donors.items():
-            texts[f"inputs/{key}/{MANIFEST_NAME}"] = manifests[MANIFEST_NAME]
+        for key, (_, text) in self.donors.items():
+            texts[f"inputs/{key}/{MANIFEST_NAME}"] = text
         return texts
 
     def _check_inputs(self) -> Iterator[FieldViolation]:
@@ -135,14 +163,15 @@ class SourceResolver:
         Raises ``SourceNotFound``, ``InvalidSource`` and ``FilesMissing``.
         """
         spec, source = request.spec, request.source
+        _check_amounts(request)
         manifests = self._manifests(owner, source, spec.at)
         states = _read_states(manifests)
         start = _start(states, spec.at)
         donors = {}
-        for key, given in request.inputs.items():
-            if not isinstance(given, ImageSequence):
-                own = self._manifests(owner, given, 0)
-                donors[key] = (_parse(own[MANIFEST_NAME]), own)
+        donor = None if spec.donor is None else request.inputs.get(spec.donor.input)
+        if spec.donor is not None and isinstance(donor, JobStack | UploadedStack):
+            text = self._newest_manifest(owner, donor)
+            donors[spec.donor.input] = (_parse(text), text)
         return ResolvedRerender(
             request=request,
             start=start,
@@ -160,6 +189,7 @@ class SourceResolver:
         """
         required = rerender.required_files()
         files = {**rerender.optional_files(), **required}
+        _check_places([*files, *rerender.texts()])
         held = self._content_index.find(owner, {file.sha256 for file in files.values()})
         here = {
             path: held[file.sha256]
@@ -169,12 +199,15 @@ class SourceResolver:
         missing = [str(PurePosixPath(path)) for path in required if path not in here]
         if missing:
             raise FilesMissing(missing)
+        unopened = rerender.unopened_files()
         self._artifacts.stage_source(
             job_id,
             StagedSource(
                 files={path: found.path for path, found in here.items()},
                 texts=rerender.texts(),
-                untrusted=[path for path, found in here.items() if found.untrusted],
+                untrusted={
+                    path: path not in unopened for path, found in here.items() if found.untrusted
+                },
             ),
         )
 
@@ -183,9 +216,18 @@ class SourceResolver:
             older = {state_path(at): source.state} if source.state else {}
             return {**self._read_kept(owner, source), **older, MANIFEST_NAME: source.manifest}
         folder = self._stack_folder(owner, source.id)
+        paths = (folder / MANIFEST_NAME, *sorted(folder.glob("history/v*.json")))
         try:
-            paths = (folder / MANIFEST_NAME, *sorted(folder.glob("history/v*.json")))
-            return {p.relative_to(folder).as_posix(): p.read_text("utf-8") for p in paths}
+            return _read_manifests({p.relative_to(folder).as_posix(): p for p in paths})
+        except OSError as error:
+            raise SourceNotFound(f"jobs/{source.id}") from error
+
+    def _newest_manifest(self, owner: str, source: Source) -> str:
+        if isinstance(source, UploadedStack):
+            return source.manifest
+        path = self._stack_folder(owner, source.id) / MANIFEST_NAME
+        try:
+            return _read_manifests({MANIFEST_NAME: path})[MANIFEST_NAME]
         except OSError as error:
             raise SourceNotFound(f"jobs/{source.id}") from error
 
@@ -195,10 +237,7 @@ class SourceResolver:
         missing = [file.path for file in source.kept if file.sha256 not in held]
         if missing:
             raise FilesMissing(missing)
-        paths = {file.path: held[file.sha256].path for file in source.kept}
-        if any(path.stat().st_size > MAX_MANIFEST_BYTES for path in paths.values()):
-            raise InvalidSource("NOT_A_STACK", "A kept manifest of the stack is too large.")
-        return {name: path.read_text("utf-8", errors="replace") for name, path in paths.items()}
+        return _read_manifests({file.path: held[file.sha256].path for file in source.kept})
 
     def _stack_folder(self, owner: str, job_id: str) -> Path:
         try:
@@ -214,6 +253,46 @@ class SourceResolver:
                 "Start from a job that has succeeded.",
             )
         return self._artifacts.stack_folder(job_id)
+
+
+def _check_amounts(request: RerenderRequest) -> None:
+    """Raise ``SpecRejected`` for more than may come along, before anything is looked for."""
+    found = check_lengths(request.spec)
+    kept = getattr(request.source, "kept", ())
+    images = [given for given in request.inputs.values() if isinstance(given, ImageSequence)]
+    count = sum(len(each.files) for each in images)
+    for field, number, maximum in (
+        ("kept", len(kept), MAX_STATES),
+        ("inputs", len(request.inputs), MAX_INPUTS),
+        ("inputs", count, MAX_INPUT_FILES),
+    ):
+        if number > maximum:
+            message = f"There may be at most {maximum} of them, not {number}."
+            found.append(FieldViolation(field, message))
+    if found:
+        raise SpecRejected(found)
+
+
+def _check_places(places: Sequence[str]) -> None:
+    """Raise ``InvalidSource`` where a file has the place of a folder that another file needs."""
+    files = set(places)
+    for place in places:
+        taken = next((f for f in PurePosixPath(place).parents if f.as_posix() in files), None)
+        if taken is not None:
+            raise InvalidSource(
+                "NOT_A_STACK", f"{taken.name!r} is a file and a folder in this stack."
+            )
+
+
+def _read_manifests(paths: Mapping[str, Path]) -> Manifests:
+    """Return the texts of manifests by their places. Raises ``InvalidSource`` and ``OSError``.
+
+    Their sizes are summed before the first is read: the same file may stand at many places.
+    """
+    sizes = [path.stat().st_size for path in paths.values()]
+    if max(sizes, default=0) > MAX_MANIFEST_BYTES or sum(sizes) > MAX_MANIFESTS_BYTES:
+        raise InvalidSource("NOT_A_STACK", "The manifests of the stack are too large.")
+    return {place: path.read_text("utf-8", errors="replace") for place, path in paths.items()}
 
 
 def _read_states(manifests: Manifests) -> dict[int, Stack]:

@@ -60,21 +60,21 @@ class JobSubmission:
 
     async def _rerender(self, owner: str, request_id: str, request: RerenderRequest) -> Job:
         store = self._monitor.store
-        rerender = await self._monitor.run(self._sources.resolve, owner, request)
+        rerender = await self._monitor.pools.heavy.run(self._sources.resolve, owner, request)
         name = request.spec.model or rerender.start.model
         model = next((model for model in await self._wait_for_models() if model.name == name), None)
         self._check(rerender.violations(model))
         spec = rerender.complete_spec(model, self._random_seed())
         job_id, queued = store.new_id(), None
         try:
-            await self._monitor.run(self._sources.stage, owner, rerender, job_id)
+            await self._monitor.pools.heavy.run(self._sources.stage, owner, rerender, job_id)
             create = functools.partial(store.create, source=rerender.name, job_id=job_id)
             queued = await self._monitor.update(create, owner, request_id, request, spec)
         finally:
             if (
                 queued is None or queued.id != job_id
             ):  # refused, or submitted twice at the same time
-                await self._monitor.run(self._artifacts.delete, job_id)
+                await self._monitor.pools.folders.run(self._artifacts.delete, job_id)
         return queued
 
     def _check(self, violations: Sequence[FieldViolation]) -> None:

@@ -4,6 +4,7 @@
     <root>/<job id>/attempt_1/stack/   the stack that a worker is writing; nobody else reads it
     <root>/<job id>/stack/             the published stack
     <root>/<job id>/preview.png        the newest preview of unfinished work
+    <root>/<job id>/job.json           what only the database knows else; see ``rebuild``
 
 Paths here are built from ids and numbers of this server and from paths that a worker reported,
 never from a client's text; those of a source were checked before. Blocking; the server calls it in
@@ -20,25 +21,26 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from layert2v.atomic_write import atomic_write
 from layert2v.stack import FileRecord, is_safe_path
-from layert2v.wire import CHUNK_BYTES, MAX_PREVIEW_BYTES
+from layert2v.wire import MAX_PREVIEW_BYTES
 from layert2v_server.errors import (
-    ArtifactNotFound,
     DiskFull,
     FilesMissing,
     JobNotFound,
     SourceNotFound,
     WorkerLost,
 )
-from layert2v_server.store.database import convert_disk_full
+from layert2v_server.store.database import convert_os_errors
+from layert2v_server.store.trash import Trash
 from layert2v_server.worker.messages import UNTRUSTED_LIST
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
-_STACK, _PREVIEW, _SOURCE = "stack", "preview.png", "source"
+_STACK, _PREVIEW, _SOURCE, _NOTE = "stack", "preview.png", "source", "job.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,12 +48,12 @@ class StagedSource:
     """The files of a re-render's source, by path in the source folder.
 
     ``files`` are here already, ``texts`` are still to be written, ``untrusted`` names those of the
-    files that were uploaded and not decoded yet.
+    files that were uploaded and not decoded yet, and tells of each if it is opened as an image.
     """
 
     files: Mapping[str, Path]
     texts: Mapping[str, str]
-    untrusted: Sequence[str]
+    untrusted: Mapping[str, bool]
 
 
 class ArtifactStore:
@@ -85,9 +87,9 @@ class ArtifactStore:
         meanwhile, and ``DiskFull``.
         """
         folder = self.source_folder(job_id)
-        with convert_disk_full():
+        with convert_os_errors():
             folder.mkdir(parents=True)
-            texts = {**staged.texts, UNTRUSTED_LIST: json.dumps(list(staged.untrusted))}
+            texts = {**staged.texts, UNTRUSTED_LIST: json.dumps(dict(staged.untrusted))}
             # Texts are never linked: writing one must not change a shared file.
             for path in staged.files.keys() - texts.keys():
                 _link_or_copy(staged.files[path], folder / path)
@@ -103,7 +105,7 @@ class ArtifactStore:
         source, folder = self.source_folder(job_id) / _STACK, self.attempt_folder(job_id, attempt)
         if not source.is_dir():
             raise SourceNotFound(f"jobs/{job_id}")
-        with convert_disk_full():
+        with convert_os_errors():
             for path in source.rglob("*"):
                 if path.is_file():
                     _link_or_copy(path, folder / path.relative_to(source))
@@ -118,7 +120,7 @@ class ArtifactStore:
         if not self.has_space():
             raise DiskFull
         self.clear_attempts(job_id)
-        with convert_disk_full():
+        with convert_os_errors():
             self._job_folder(job_id).mkdir(exist_ok=True)
 
     def publish(self, job_id: str, attempt: int, files: Sequence[FileRecord]) -> None:
@@ -152,11 +154,29 @@ class ArtifactStore:
         """Delete the folder of the job."""
         shutil.rmtree(self._job_folder(job_id), ignore_errors=True)
 
-    def delete_orphans(self, known: set[str]) -> None:
-        """Delete the folders of jobs that are not ``known``."""
-        for child in self.root.iterdir():
-            if _JOB_ID.fullmatch(child.name) and child.name not in known:
-                self.delete(child.name)
+    def unknown_jobs(self, known: Set[str]) -> set[str]:
+        """Return the ids of folders here that are not of ``known`` jobs."""
+        return {
+            child.name
+            for child in self.root.iterdir()
+            if _JOB_ID.fullmatch(child.name) and child.name not in known
+        }
+
+    def discard_orphans(self, known: Set[str], trash: Trash) -> int:
+        """Move the folders of jobs that are not ``known`` into the trash; return their number."""
+        unknown = self.unknown_jobs(known)
+        for job_id in unknown:
+            trash.put(self._job_folder(job_id))
+        return len(unknown)
+
+    def note_path(self, job_id: str) -> Path:
+        """Return the path of the note from which the job can be registered again."""
+        return self._job_folder(job_id) / _NOTE
+
+    def write_note(self, job_id: str, text: str) -> None:
+        """Write that note. Raises ``DiskFull`` and ``StorageFailed``."""
+        with convert_os_errors():
+            atomic_write(self.note_path(job_id), text)
 
     def read_preview(self, job_id: str) -> bytes | None:
         """Return the newest preview as PNG of at most 64 KiB, if there is one."""
@@ -203,17 +223,3 @@ def _link_or_copy(path: Path, target: Path) -> None:
             shutil.copyfile(path, target, follow_symlinks=False)
     except FileNotFoundError as error:
         raise FilesMissing([target.name]) from error
-
-
-def read_chunks(path: Path, offset: int, size: int) -> Iterator[bytes]:
-    """Yield ``size`` bytes of a file from ``offset`` on, in chunks. Raises ``ArtifactNotFound``."""
-    try:
-        # A symbolic link must not lead out of the store.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError as error:
-        raise ArtifactNotFound(path.name) from error
-    with os.fdopen(descriptor, "rb") as file:
-        file.seek(offset)
-        while size > 0 and (data := file.read(min(CHUNK_BYTES, size))):
-            size -= len(data)
-            yield data

@@ -16,7 +16,11 @@ from layert2v_server.store.uploads import UploadStore
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredFile:
-    """A file that is here; ``untrusted`` where a client uploaded it and it was not decoded yet."""
+    """A file that is here; ``untrusted`` where a client uploaded it and it was not decoded yet.
+
+    A job that published an upload without opening it does not make it trusted: as which kind of
+    file it comes next is for the next request to say.
+    """
 
     path: Path
     untrusted: bool
@@ -36,10 +40,10 @@ class ContentIndex:
         A result of a job comes before an upload of the same content.
         """
         found: dict[str, StoredFile] = {}
-        for sha256, job_id, relative in self._jobs.find_by_hash(owner, hashes):
-            path = self._artifacts.stack_folder(job_id) / relative
-            if sha256 not in found and path.is_file():
-                found[sha256] = StoredFile(path=path, untrusted=False)
+        for file in self._jobs.find_by_hash(owner, hashes):
+            path = self._artifacts.stack_folder(file.job_id) / file.path
+            if path.is_file():
+                found[file.sha256] = StoredFile(path=path, untrusted=file.untrusted)
         for sha256 in set(hashes) - found.keys():
             upload = self._uploads.find_by_hash(owner, sha256)
             if upload is not None:

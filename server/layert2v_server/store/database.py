@@ -14,9 +14,9 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
-from layert2v_server.errors import ConfigError, DiskFull
+from layert2v_server.errors import ConfigError, DiskFull, StorageFailed
 
 BUSY_TIMEOUT_S = 10
 
@@ -41,32 +41,47 @@ def migrate(connection: Connection) -> None:
 
 @contextlib.contextmanager
 def read_transaction(engine: Engine) -> Iterator[Connection]:
-    """Open a consistent view that never waits for a writer."""
-    with engine.execution_options(read_only=True).begin() as connection:
+    """Open a consistent view that never waits for a writer. Raises ``StorageFailed``."""
+    with _convert_errors(), engine.execution_options(read_only=True).begin() as connection:
         yield connection
 
 
 @contextlib.contextmanager
 def write_transaction(engine: Engine) -> Iterator[Connection]:
-    """Open one durable transaction. Raises ``DiskFull`` where the disk cannot take it."""
-    try:
-        with engine.begin() as connection:
-            yield connection
-    except OperationalError as error:
-        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-            raise DiskFull from error
-        raise
+    """Open one durable transaction.
+
+    Raises ``DiskFull`` where the disk cannot take it, and ``StorageFailed`` where the database
+    cannot be written for another reason, such as somebody else's lock.
+    """
+    with _convert_errors(), engine.begin() as connection:
+        yield connection
 
 
 @contextlib.contextmanager
-def convert_disk_full() -> Iterator[None]:
-    """Raise the system's error for a full disk as ``DiskFull``."""
+def _convert_errors() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if _code(error) == sqlite3.SQLITE_FULL:
+            raise DiskFull from error
+        raise StorageFailed(f"its database answers {str(error.orig)!r}") from error
+
+
+def _code(error: DBAPIError) -> int | None:
+    """Return the primary result code of SQLite."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+@contextlib.contextmanager
+def convert_os_errors() -> Iterator[None]:
+    """Raise the system's errors as ``DiskFull`` and ``StorageFailed``."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull from error
-        raise
+        raise StorageFailed((error.strerror or type(error).__name__).lower()) from error
 
 
 @contextlib.contextmanager
@@ -92,9 +107,14 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 
 def _configure(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions begin in `_begin`
+    connection.text_factory = _decode
     # FULL: an accepted job survives a power cut; about 300 commits a second are plenty here.
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _decode(data: bytes) -> str:
+    return data.decode(errors="replace")  # a damaged text must not hide the other rows
 
 
 def _begin(connection: Connection) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
+from layert2v.errors import ContractError
 from layert2v.spec import ModelInfo, model_from_json, model_to_json
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
@@ -29,9 +30,23 @@ from layert2v_server.errors import (
     TooManyJobs,
 )
 from layert2v_server.store.database import read_transaction, write_transaction
-from layert2v_server.store.rows import SELECT_JOB, job_from_row, new_row
+from layert2v_server.store.files_table import (
+    StoredArtifact,
+    add_to_total,
+    insert_artifacts,
+    read_total,
+    unshared_bytes,
+)
+from layert2v_server.store.rows import (
+    DAMAGED_FAILURE,
+    SELECT_JOB,
+    is_damaged,
+    job_from_row,
+    new_row,
+)
 from layert2v_server.store.tables import artifacts, jobs, models
 
+_UNTRUSTED_RANK = 1 << 40  # above every sequence number
 _MAX_HASHES_PER_QUERY = 500  # SQLite takes a few thousand parameters
 
 
@@ -140,6 +155,7 @@ class JobStore:
             job = _get(connection, job_id)
             if not job.is_terminal:
                 raise JobBusy(job_id)
+            add_to_total(connection, -unshared_bytes(connection, job))
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
             return job
 
@@ -158,10 +174,14 @@ class JobStore:
             head = (
                 SELECT_JOB.where(jobs.c.state == JobState.QUEUED).order_by(jobs.c.sequence).limit(1)
             )
-            row = connection.execute(head).first()
-            if row is None:
-                return None
-            job = job_from_row(row)
+            while True:
+                row = connection.execute(head).first()
+                if row is None:
+                    return None
+                job = job_from_row(row)
+                if not is_damaged(job):
+                    break
+                _settle_damaged(connection, job)
             return self._transition(
                 connection,
                 job,
@@ -196,18 +216,21 @@ class JobStore:
             return _get(connection, job_id)
 
     def mark_succeeded(
-        self, job_id: str, attempt: int, files: Sequence[FileRecord], *, new_preview: bool = False
+        self,
+        job_id: str,
+        attempt: int,
+        files: Sequence[FileRecord],
+        *,
+        untrusted: Collection[str] = (),
+        new_preview: bool = False,
     ) -> Job:
-        """End the job with the published files of an attempt, in manifest order."""
+        """End the job with the published files of an attempt, in manifest order.
+
+        ``untrusted`` are the SHA-256 of those that a caller brought and nobody checked.
+        """
         with write_transaction(self._engine) as connection:
             job = self._get_leased(connection, job_id, attempt)
-            connection.execute(
-                insert(artifacts),
-                [
-                    {"job_id": job_id, "position": position, **asdict(file)}
-                    for position, file in enumerate(files)
-                ],
-            )
+            insert_artifacts(connection, job, files, untrusted)
             progress = Progress(stage="write", done=len(files), total=len(files), fraction=1.0)
             values: dict[str, Any] = {
                 "artifact_count": len(files),
@@ -217,6 +240,25 @@ class JobStore:
             if new_preview:
                 values["preview_revision"] = job.revision + 1
             return self._transition(connection, job, JobEvent.SUCCEED, **values)
+
+    def register(
+        self,
+        owner: str,
+        row: dict[str, Any],
+        files: Sequence[FileRecord],
+        untrusted: Collection[str],
+    ) -> None:
+        """Add the row of a finished job whose files are here already."""
+        ended = {
+            "state": JobState.SUCCEEDED,
+            "finished": row["created"],
+            "artifact_count": len(files),
+            "artifact_bytes": sum(file.size_bytes for file in files),
+        }
+        names = {"owner": owner, "request_id": row["id"], "request_digest": ""}
+        with write_transaction(self._engine) as connection:
+            connection.execute(insert(jobs).values(**{**row, **ended, **names}))
+            insert_artifacts(connection, _get(connection, row["id"]), files, untrusted)
 
     def mark_failed(self, job_id: str, attempt: int, failure: Failure) -> Job:
         """End the job with an error that another attempt would meet, too."""
@@ -255,7 +297,10 @@ class JobStore:
         query = SELECT_JOB.where(running, jobs.c.lease_until <= self._clock())
         with write_transaction(self._engine) as connection:
             expired = [job_from_row(row) for row in connection.execute(query)]
-            return [self._requeue_or_fail(connection, job, failure) for job in expired]
+            for job in filter(is_damaged, expired):
+                _settle_damaged(connection, job)
+            whole = [job for job in expired if not is_damaged(job)]
+            return [self._requeue_or_fail(connection, job, failure) for job in whole]
 
     # --- artifacts and models -------------------------------------------------------------------
 
@@ -282,46 +327,58 @@ class JobStore:
             rows = connection.execute(query).all()
         return [FileRecord(path=r.path, size_bytes=r.size_bytes, sha256=r.sha256) for r in rows]
 
-    def find_by_hash(self, owner: str, hashes: Collection[str]) -> list[tuple[str, str, str]]:
-        """Return SHA-256, job id and path of a file of ``owner`` for each of ``hashes`` it has.
+    def find_by_hash(self, owner: str, hashes: Collection[str]) -> list[StoredArtifact]:
+        """Return a file of ``owner`` for each of ``hashes`` that a job has.
 
-        Of several jobs that share a file, the newest is named.
+        Of several jobs that share a file, one that does not take it for untrusted is named, and of
+        those the newest.
         """
         wanted = list(hashes)
+        rank = jobs.c.sequence - artifacts.c.untrusted * _UNTRUSTED_RANK
         query = (
             # SQLite takes the other columns from the row with the maximum.
             select(
-                artifacts.c.sha256, artifacts.c.job_id, artifacts.c.path, func.max(jobs.c.sequence)
+                artifacts.c.sha256,
+                artifacts.c.job_id,
+                artifacts.c.path,
+                artifacts.c.untrusted,
+                func.max(rank),
             )
             .join(jobs, jobs.c.id == artifacts.c.job_id)
             .group_by(artifacts.c.sha256)
         )
-        found: list[tuple[str, str, str]] = []
+        found: list[StoredArtifact] = []
         with read_transaction(self._engine) as connection:
             for start in range(0, len(wanted), _MAX_HASHES_PER_QUERY):
                 batch = wanted[start : start + _MAX_HASHES_PER_QUERY]
                 rows = connection.execute(
                     query.where(jobs.c.owner == owner, artifacts.c.sha256.in_(batch))
                 )
-                found += [(row.sha256, row.job_id, row.path) for row in rows]
+                found += [
+                    StoredArtifact(
+                        sha256=row.sha256,
+                        job_id=row.job_id,
+                        path=row.path,
+                        untrusted=bool(row.untrusted),
+                    )
+                    for row in rows
+                ]
         return found
 
     def used_bytes(self) -> int:
         """Return the size of all published files; what several jobs of a user share counts once."""
-        each = (
-            select(jobs.c.owner, artifacts.c.sha256, artifacts.c.size_bytes)
-            .join(jobs, jobs.c.id == artifacts.c.job_id)
-            .distinct()
-            .subquery()
-        )
         with read_transaction(self._engine) as connection:
-            return int(connection.execute(select(func.sum(each.c.size_bytes))).scalar() or 0)
+            return read_total(connection)
 
     def list_models(self) -> tuple[ModelInfo, ...]:
         """Return the models that a worker reported last; empty before the first is ready."""
         with read_transaction(self._engine) as connection:
             rows = connection.execute(select(models.c.info).order_by(models.c.position))
-            return tuple(model_from_json(info) for info in rows.scalars())
+            infos = list(rows.scalars())
+        try:
+            return tuple(model_from_json(info) for info in infos)
+        except ContractError:  # damaged: the next worker to start reports them again
+            return ()
 
     def save_models(self, reported: Sequence[ModelInfo]) -> Sequence[ModelInfo]:
         """Replace the known models by those that a worker reported."""
@@ -377,6 +434,15 @@ class JobStore:
         connection.execute(
             update(jobs).where(jobs.c.state == JobState.QUEUED).values(revision=jobs.c.revision + 1)
         )
+
+
+def _settle_damaged(connection: Connection, job: Job) -> None:
+    """End the job of a row that cannot be read, so that it is not met again."""
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job.id)
+        .values(state=JobState.FAILED, failure=asdict(DAMAGED_FAILURE))
+    )
 
 
 def _get(connection: Connection, job_id: str) -> Job:

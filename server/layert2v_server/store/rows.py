@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
+from layert2v.errors import ContractError
+from layert2v.spec import GenerateSpec
 from layert2v_server.domain.job import Failure, Job, Progress
 from layert2v_server.domain.request import (
     JobKind,
@@ -17,6 +19,8 @@ from layert2v_server.domain.request import (
 )
 from layert2v_server.domain.state import JobState
 from layert2v_server.store.tables import jobs
+
+MAX_TIME = 253_402_300_800.0  # the year 10000: a message holds no later one
 
 _ahead = jobs.alias("ahead")
 _QUEUE_POSITION = (
@@ -30,9 +34,64 @@ _QUEUE_POSITION = (
 SELECT_JOB: Select[Any] = select(jobs, _QUEUE_POSITION)
 
 
+DAMAGED_FAILURE = Failure(
+    reason="JOB_DAMAGED",
+    message="What the server has stored about this job is damaged.",
+    hint="Delete it and submit it again.",
+)
+
+
 def job_from_row(row: Any) -> Job:
-    """Return the job in a row of ``SELECT_JOB``."""
+    """Return the job in a row of ``SELECT_JOB``; one that cannot be read is a failed job."""
+    try:
+        return _read_job(row)
+    except (ContractError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return _damaged_job(row)
+
+
+def is_damaged(job: Job) -> bool:
+    """Tell if the job stands for a row that cannot be read."""
+    return job.failure is DAMAGED_FAILURE
+
+
+def _damaged_job(row: Any) -> Job:
+    return Job(
+        id=str(row.id),
+        owner=str(row.owner),
+        spec=GenerateSpec(prompt="", seed=0),
+        state=JobState.FAILED,
+        revision=_number(row.revision),
+        attempt=_number(row.attempt),
+        queue_position=None,
+        created=0.0,
+        started=None,
+        finished=None,
+        worker="",
+        lease_until=0.0,
+        progress=Progress(),
+        preview_revision=0,
+        failure=DAMAGED_FAILURE,
+        artifact_count=0,
+        artifact_bytes=0,
+    )
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) and 0 <= value < 2**31 else 0
+
+
+def _read_job(row: Any) -> Job:
     state = JobState(row.state)
+    counts = (row.artifact_count, row.artifact_bytes)
+    numbers = (row.revision, row.attempt, row.preview_revision, *counts)
+    times = (row.created, row.started or 0.0, row.finished or 0.0, row.lease_until)
+    if not all(isinstance(value, int) and 0 <= value < 2**63 for value in numbers):
+        raise ValueError("a number that is none")
+    if not all(isinstance(value, float | int) and 0 <= value < MAX_TIME for value in times):
+        raise ValueError("a time that is none")
+    progress = Progress(**row.progress)
+    if not isinstance(progress.stage, str) or not isinstance(progress.done, int):
+        raise TypeError("progress of another kind")
     return Job(
         id=row.id,
         owner=row.owner,
@@ -47,7 +106,7 @@ def job_from_row(row: Any) -> Job:
         finished=row.finished,
         worker=row.worker,
         lease_until=row.lease_until,
-        progress=Progress(**row.progress),
+        progress=progress,
         preview_revision=row.preview_revision,
         failure=None if row.failure is None else Failure(**row.failure),
         artifact_count=row.artifact_count,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     Column,
+    Dialect,
     Float,
     ForeignKey,
     Index,
@@ -12,10 +15,35 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
 
 metadata = MetaData()
+
+DAMAGED: Any = object()  # in place of JSON that cannot be read
+
+
+class LenientJson(TypeDecorator[Any]):
+    """JSON of which a damaged value becomes ``DAMAGED``, so that one row does not hide the rest."""
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(none_as_null=True)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        read = super().result_processor(dialect, coltype)
+
+        def process(value: Any) -> Any:
+            try:
+                return value if read is None else read(value)
+            except (ValueError, TypeError, RecursionError):
+                return DAMAGED
+
+        return process
+
 
 jobs = Table(
     "jobs",
@@ -26,7 +54,7 @@ jobs = Table(
     Column("request_id", Text, nullable=False),
     Column("request_digest", Text, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("spec", JSON, nullable=False),  # of the kind that `kind` names
+    Column("spec", LenientJson(), nullable=False),  # of the kind that `kind` names
     Column("source", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("revision", Integer, nullable=False),
@@ -36,9 +64,9 @@ jobs = Table(
     Column("finished", Float),
     Column("worker", Text, nullable=False),
     Column("lease_until", Float, nullable=False),
-    Column("progress", JSON, nullable=False),
+    Column("progress", LenientJson(), nullable=False),
     Column("preview_revision", Integer, nullable=False),
-    Column("failure", JSON(none_as_null=True)),
+    Column("failure", LenientJson()),
     Column("artifact_count", Integer, nullable=False),
     Column("artifact_bytes", Integer, nullable=False),
     # One user's ids say nothing about another's jobs.
@@ -55,6 +83,8 @@ artifacts = Table(
     Column("path", Text, nullable=False),
     Column("size_bytes", Integer, nullable=False),
     Column("sha256", Text, nullable=False),
+    # Of a caller, and not decoded yet: 1; of an engine, or decoded: 0.
+    Column("untrusted", Integer, nullable=False, server_default="0"),
     Index("artifacts_by_content", "sha256"),
 )
 
@@ -64,5 +94,13 @@ models = Table(
     "models",
     metadata,
     Column("position", Integer, primary_key=True),
-    Column("info", JSON, nullable=False),
+    Column("info", LenientJson(), nullable=False),
+)
+
+# Sums that would take too long to count at every question.
+totals = Table(
+    "totals",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Integer, nullable=False),
 )

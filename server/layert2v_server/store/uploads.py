@@ -1,31 +1,44 @@
 """Files that clients upload: kept as they arrive, complete only when their checksum matches.
 
-    <root>/<upload id>.json    what the client announced, and the owner
-    <root>/<upload id>.part    the bytes that have arrived so far
-    <root>/<upload id>.bin     the complete, checked file
+    <root>/<owner>-<upload id>.json    what the client announced, and the owner
+    <root>/<owner>-<upload id>.part    the bytes that have arrived so far
+    <root>/<owner>-<upload id>.bin     the complete, checked file
 
-Blocking; the server calls it in threads.
+The owner in a name is a hash: the ids of one say nothing about those of another. Blocking; the
+server calls it in threads.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import logging
 import re
+import shutil
+from collections import OrderedDict
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from layert2v_server.errors import (
     ArtifactNotFound,
     ChecksumMismatch,
+    DiskFull,
     InvalidArgument,
     OffsetOutOfRange,
 )
-from layert2v_server.store.database import convert_disk_full
+from layert2v_server.store.database import convert_os_errors
+
+MAX_OPEN_HASHES = 256  # of uploads that are arriving: 200 bytes each
 
 _UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,64}/[a-z0-9.+-]{1,64}")
+_SUFFIXES = ("json", "part", "bin")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,77 +53,83 @@ class Upload:
 
 
 class UploadStore:
-    """Uploads under ``root``, each of at most ``max_bytes``."""
+    """Uploads under ``root``, each of at most ``max_bytes``.
 
-    def __init__(self, root: Path, *, max_bytes: int) -> None:
+    None is taken that would leave less than ``min_free_bytes`` of the disk.
+    """
+
+    def __init__(self, root: Path, *, max_bytes: int, min_free_bytes: int = 0) -> None:
         self.root = root.resolve()
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.max_bytes = max_bytes
-        self._id_by_hash: dict[tuple[str, str], str] = {}  # owner and SHA-256 -> upload id
+        self._min_free_bytes = min_free_bytes
+        self._by_hash: dict[tuple[str, str], Upload] = {}  # by owner and SHA-256
+        # The hash of what has arrived, so that the end need not read it all again.
+        self._hashes: OrderedDict[Path, tuple[int, Any]] = OrderedDict()
         for metadata in self.root.glob("*.json"):
-            if metadata.with_suffix(".bin").exists():
-                self._index(Upload(**json.loads(metadata.read_text(encoding="utf-8"))))
+            self._load(metadata)
 
     def begin(self, upload: Upload) -> int:
         """Begin or resume an upload, and return the number of bytes that are already here.
 
-        Raises ``InvalidArgument`` where the id was announced before for another file.
+        Raises ``InvalidArgument`` where the id was announced before for another file, and
+        ``DiskFull``.
         """
         self._check(upload)
-        metadata = self._path(upload.id, "json")
-        if metadata.exists():
-            if self.get(upload.id, upload.owner) != upload:
-                raise InvalidArgument("This upload id was already used for a different file.")
-        else:
-            with convert_disk_full():
-                metadata.write_text(json.dumps(asdict(upload)), encoding="utf-8")
-        return self.committed_bytes(upload.id, upload.owner)
+        metadata = self._path(upload.owner, upload.id, "json")
+        with convert_os_errors():
+            if metadata.exists():
+                if self.get(upload.id, upload.owner) != upload:
+                    raise InvalidArgument("This upload id was already used for a different file.")
+                return self.committed_bytes(upload.id, upload.owner)
+            self._require_space(upload.size_bytes)
+            # Announced again after a crash, an empty note would be another file.
+            partial = metadata.with_suffix(".new")
+            partial.write_text(json.dumps(asdict(upload)), encoding="utf-8")
+            partial.replace(metadata)
+        return 0
 
     def get(self, upload_id: str, owner: str) -> Upload:
-        """Return the announced upload. Raises ``ArtifactNotFound``, also for another owner's."""
-        try:
-            metadata = json.loads(self._path(upload_id, "json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError) as error:
-            raise ArtifactNotFound(upload_id) from error
-        upload = Upload(**metadata)
-        if upload.owner != owner:
-            raise ArtifactNotFound(upload_id)
+        """Return the announced upload. Raises ``ArtifactNotFound``."""
+        upload = _read(self._path(owner, upload_id, "json"))
+        if upload is None or upload.owner != owner:
+            raise ArtifactNotFound(f"uploads/{upload_id}")
         return upload
 
     def find_by_hash(self, owner: str, sha256: str) -> Path | None:
         """Return the path of a complete upload of ``owner`` with this content, if there is one."""
-        upload_id = self._id_by_hash.get((owner, sha256))
-        path = None if upload_id is None else self.path(upload_id)
+        upload = self._by_hash.get((owner, sha256))
+        path = None if upload is None else self.path(upload.id, owner)
         return path if path is not None and path.is_file() else None
 
     def committed_bytes(self, upload_id: str, owner: str) -> int:
         """Return the number of bytes that are here; 0 for an unknown upload."""
-        try:
-            self.get(upload_id, owner)
-        except ArtifactNotFound:
-            return 0
-        complete, part = self.path(upload_id), self._path(upload_id, "part")
-        present = complete if complete.exists() else part
-        return present.stat().st_size if present.exists() else 0
+        for suffix in ("bin", "part"):
+            with contextlib.suppress(FileNotFoundError):
+                return self._path(owner, upload_id, suffix).stat().st_size
+        return 0
 
     def append(self, upload: Upload, offset: int, data: bytes) -> int:
-        """Append the next bytes, and return the new size. Raises ``OffsetOutOfRange``."""
+        """Append the next bytes, and return the new size.
+
+        Raises ``OffsetOutOfRange`` and ``DiskFull``.
+        """
         size = self.committed_bytes(upload.id, upload.owner)
         if offset != size or size + len(data) > upload.size_bytes:
             raise OffsetOutOfRange(
                 f"The next byte of this upload is {size} of {upload.size_bytes}, not {offset}.",
                 "Ask with QueryWrite where to go on.",
             )
-        part = self._path(upload.id, "part")
-        with convert_disk_full():
+        self._require_space(len(data))
+        part = self._path(upload.owner, upload.id, "part")
+        with convert_os_errors(), part.open("ab", buffering=0) as file:
             try:
-                with part.open("ab") as file:
-                    file.write(data)
-            except OSError:
-                if part.exists():  # half a chunk must not count as one
-                    with part.open("r+b") as file:
-                        file.truncate(size)
+                if file.write(data) != len(data):
+                    raise DiskFull
+            except BaseException:
+                file.truncate(size)  # half a chunk must not count as one
                 raise
+        self._hash(part, offset, data)
         return size + len(data)
 
     def finish(self, upload: Upload) -> None:
@@ -118,43 +137,102 @@ class UploadStore:
 
         A file that does not match is deleted, so that the client can send it again.
         """
-        complete, part = self.path(upload.id), self._path(upload.id, "part")
-        if complete.exists():
-            self._index(upload)
-            return
-        part.touch()
-        received = part.stat().st_size
-        if received != upload.size_bytes:
-            raise OffsetOutOfRange(f"Only {received} of {upload.size_bytes} bytes have arrived.")
-        with part.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != upload.sha256:
-            part.unlink()
-            raise ChecksumMismatch(
-                "The file that arrived is not the file that was sent.", "Send it again."
-            )
-        part.rename(complete)
-        self._index(upload)
+        complete = self.path(upload.id, upload.owner)
+        part = self._path(upload.owner, upload.id, "part")
+        with convert_os_errors():
+            if not complete.exists():
+                part.touch()
+                received = part.stat().st_size
+                if received != upload.size_bytes:
+                    message = f"Only {received} of {upload.size_bytes} bytes have arrived."
+                    raise OffsetOutOfRange(message)
+                if self._digest(part, received) != upload.sha256:
+                    part.unlink()
+                    raise ChecksumMismatch(
+                        "The file that arrived is not the file that was sent.", "Send it again."
+                    )
+                part.rename(complete)
+        self._by_hash[upload.owner, upload.sha256] = upload
 
-    def delete_older(self, than: float) -> None:
-        """Delete uploads that were not modified since ``than``, in seconds since 1970."""
-        for metadata in self.root.glob("*.json"):
-            files = list(self.root.glob(f"{metadata.stem}.*"))
-            if max(file.stat().st_mtime for file in files) < than:
-                for file in files:
-                    file.unlink()
+    def delete(self, owner: str, upload_ids: Collection[str] | None) -> int:
+        """Delete uploads of ``owner``, complete or not, None for all; return how many there were.
 
-    def path(self, upload_id: str) -> Path:
+        Ids that there are not are no error. A job that took a file has a link of its own.
+        """
+        if upload_ids is None:
+            stems = {path.stem for path in self.root.glob(f"{_owner_key(owner)}-*")}
+            upload_ids = [stem.partition("-")[2] for stem in stems]
+        count = 0
+        for upload_id in upload_ids:
+            paths = [self._path(owner, upload_id, suffix) for suffix in reversed(_SUFFIXES)]
+            upload = _read(paths[-1])
+            if upload is not None and self._by_hash.get((owner, upload.sha256)) == upload:
+                del self._by_hash[owner, upload.sha256]
+            there = [path for path in paths if path.exists()]
+            with convert_os_errors():
+                for path in there:
+                    path.unlink(missing_ok=True)
+            count += bool(there)
+        return count
+
+    def delete_older(self, than: float, put_away: Callable[[Path], None] = Path.unlink) -> None:
+        """Put away uploads that were not modified since ``than``, in seconds since 1970."""
+        stems: dict[str, list[Path]] = {}
+        for path in self.root.iterdir():
+            stems.setdefault(path.stem, []).append(path)
+        for files in stems.values():
+            with contextlib.suppress(OSError):
+                if max(file.stat().st_mtime for file in files) < than:
+                    for file in files:
+                        put_away(file)
+
+    def path(self, upload_id: str, owner: str) -> Path:
         """Return the path of the complete file; it exists once the upload is finished."""
-        return self._path(upload_id, "bin")
+        return self._path(owner, upload_id, "bin")
 
-    def _index(self, upload: Upload) -> None:
-        self._id_by_hash[upload.owner, upload.sha256] = upload.id
+    def _load(self, metadata: Path) -> None:
+        """Index a complete upload at the start; one that cannot be read is left to its age."""
+        upload = _read(metadata)
+        if upload is None:
+            _log.warning("upload %s cannot be read and is ignored", metadata.stem)
+            return
+        for suffix in reversed(_SUFFIXES):  # version 0.4 had no owner in the names
+            old, new = (
+                metadata.with_suffix(f".{suffix}"),
+                self._path(upload.owner, upload.id, suffix),
+            )
+            if old != new and old.exists():
+                old.rename(new)
+        if self.path(upload.id, upload.owner).exists():
+            self._by_hash[upload.owner, upload.sha256] = upload
 
-    def _path(self, upload_id: str, suffix: str) -> Path:
+    def _hash(self, part: Path, offset: int, data: bytes) -> None:
+        hashed, digest = self._hashes.pop(part, (0, None))
+        if offset == 0:
+            hashed, digest = 0, hashlib.sha256()
+        if digest is not None and hashed == offset:
+            digest.update(data)
+            self._hashes[part] = (hashed + len(data), digest)
+            while len(self._hashes) > MAX_OPEN_HASHES:
+                self._hashes.popitem(last=False)
+
+    def _digest(self, part: Path, size: int) -> str:
+        hashed, digest = self._hashes.pop(part, (0, None))
+        if digest is not None and hashed == size:
+            return str(digest.hexdigest())
+        with part.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def _require_space(self, size_bytes: int) -> None:
+        with convert_os_errors():
+            free = shutil.disk_usage(self.root).free
+        if free - size_bytes < self._min_free_bytes:
+            raise DiskFull
+
+    def _path(self, owner: str, upload_id: str, suffix: str) -> Path:
         if not _UUID.fullmatch(upload_id):
             raise InvalidArgument("An upload id is a UUID in lower-case hexadecimal.")
-        return self.root / f"{upload_id}.{suffix}"
+        return self.root / f"{_owner_key(owner)}-{upload_id}.{suffix}"
 
     def _check(self, upload: Upload) -> None:
         if not 0 <= upload.size_bytes <= self.max_bytes:
@@ -163,3 +241,16 @@ class UploadStore:
             raise InvalidArgument("The SHA-256 is 64 lower-case hexadecimal digits.")
         if not _MEDIA_TYPE.fullmatch(upload.media_type):
             raise InvalidArgument("The media type is two words such as image/x-exr.")
+
+
+def _owner_key(owner: str) -> str:
+    return hashlib.sha256(owner.encode()).hexdigest()[:16]
+
+
+def _read(metadata: Path) -> Upload | None:
+    """Return what was announced; None where there is nothing that can be read."""
+    try:
+        upload = Upload(**json.loads(metadata.read_text(encoding="utf-8")))
+        return upload if _UUID.fullmatch(upload.id) and upload.owner else None
+    except (OSError, ValueError, TypeError):
+        return None

@@ -1,7 +1,7 @@
-"""A process that only decodes images: ``python -m layert2v_server.worker.image_decode``.
+"""A process that only decodes images: ``python -P -m layert2v_server.worker.image_decode``.
 
-Reads a JSON list of paths, and writes one line of JSON for each: its problem, or an empty text. It
-limits its own memory and time, so that an image made to harm ends it early.
+Reads a JSON object of paths, and writes one line of JSON for each: its problem, or an empty text.
+It limits its own memory and time, so that an image made to harm ends it early.
 """
 
 from __future__ import annotations
@@ -17,16 +17,42 @@ MAX_FRAME_BYTES = 1 << 30  # decoded
 
 
 def main() -> int:
-    """Decode every image, up to the first with a problem."""
-    paths = json.load(sys.stdin)
-    _limit_resources(MAX_CPU_S + MAX_CPU_S_PER_IMAGE * len(paths))
-    for path in paths:
+    """Decode every image, up to the first with a problem; first of all measure the plates."""
+    task = json.load(sys.stdin)
+    _limit_resources(MAX_CPU_S + MAX_CPU_S_PER_IMAGE * len(task["images"]))
+    left = task["plates_bytes"]
+    for path in task["plates"]:
+        left -= float_bytes(path)
+        if left < 0:
+            _answer(path, "all pictures together would take too much memory")
+            return 0
+    for path in task["images"]:
         problem = find_problem(path)
-        sys.stdout.write(json.dumps(problem) + "\n")
-        sys.stdout.flush()
+        _answer(path, problem)
         if problem:
             break
     return 0
+
+
+def _answer(path: str, problem: str) -> None:
+    sys.stdout.write(json.dumps({"image": path, "problem": problem}) + "\n")
+    sys.stdout.flush()
+
+
+def float_bytes(path: str) -> int:
+    """Return the size of an image as floats, from its header; 0 for one that has none."""
+    import OpenImageIO as oiio
+
+    file = oiio.ImageInput.open(path)
+    if file is None:
+        oiio.geterror()
+        return 0
+    try:
+        spec = file.spec()
+        sides = max(spec.width * spec.height, spec.full_width * spec.full_height)
+        return 4 * sides * max(spec.nchannels, 4)
+    finally:
+        file.close()
 
 
 def find_problem(path: str) -> str:

@@ -12,7 +12,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-# In the source folder of a re-render: a JSON list of the files that a client uploaded.
+# In the source folder of a re-render: the files that a client uploaded, as a JSON object of paths;
+# the value tells if anything opens the file as an image. (A list, as 0.4 wrote it: all of them.)
 UNTRUSTED_LIST = "brought.json"
 
 
@@ -80,10 +81,14 @@ class ProgressReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
-    """The stack is complete. ``files`` are JSON of FileRecord, the manifest last."""
+    """The stack is complete. ``files`` are JSON of FileRecord, the manifest last.
+
+    ``untrusted`` are the SHA-256 of those that a caller brought and nobody checked.
+    """
 
     job: str
     files: list[dict[str, Any]]
+    untrusted: list[str]
     preview: bool
 
 

@@ -6,25 +6,22 @@ Knows an engine only as a protocol, so that worker process and inline executor r
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import logging
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
 from layert2v.rerender import RerenderSpec, rerender_from_json
 from layert2v.spec import GenerateSpec, ModelInfo, spec_from_json
-from layert2v.stack import MANIFEST_NAME, FileRecord, Stack, read_states
+from layert2v.stack import Stack
 from layert2v_server.domain.request import JobKind
-from layert2v_server.worker.image_check import check_images
+from layert2v_server.worker.image_check import check_source
 from layert2v_server.worker.messages import (
-    UNTRUSTED_LIST,
     Failed,
     Finished,
     Outcome,
@@ -33,6 +30,7 @@ from layert2v_server.worker.messages import (
     Stopped,
 )
 from layert2v_server.worker.preview import write_preview
+from layert2v_server.worker.stack_files import list_stack_files
 
 MIN_REPORT_INTERVAL_S = 0.25  # four updates a second are enough for a person
 
@@ -94,13 +92,16 @@ def run_job(
     """Run a job and return its outcome; after anything but success its folder is deleted."""
     folder = Path(command.folder)
     try:
-        stack = _produce_stack(
-            engine, command, folder, _ProgressThrottle(command, send).report, cancelled
-        )
+        report = _ProgressThrottle(command, send).report
+        untrusted: set[str] = set()
+        if command.job_kind == JobKind.RERENDER:
+            untrusted = check_source(Path(command.source), report, cancelled)
+        stack = _produce_stack(engine, command, folder, report, cancelled)
         files = [asdict(file) for file in list_stack_files(stack, folder)]
+        unchecked = sorted(untrusted & {file["sha256"] for file in files})
         contact = [folder / file.path for file in stack.previews if file.path.endswith(".png")]
         preview = bool(contact) and write_preview(contact[0], Path(command.preview))
-        return Finished(job=command.job, files=files, preview=preview)
+        return Finished(job=command.job, files=files, untrusted=unchecked, preview=preview)
     except Exception as error:  # whatever the engine raises becomes an outcome
         shutil.rmtree(folder, ignore_errors=True)
         return outcome_of_error(command.job, error)
@@ -117,10 +118,7 @@ def _produce_stack(
         return engine.generate(
             spec_from_json(command.spec), folder, report=report, cancelled=cancelled
         )
-    source = Path(command.source)
-    untrusted = json.loads((source / UNTRUSTED_LIST).read_text(encoding="utf-8"))
-    check_images([source / place for place in untrusted], cancelled)
-    folders = source.glob("inputs/*")
+    folders = Path(command.source).glob("inputs/*")
     return engine.rerender(
         rerender_from_json(command.spec),
         folder,
@@ -128,27 +126,6 @@ def _produce_stack(
         report=report,
         cancelled=cancelled,
     )
-
-
-def list_stack_files(stack: Stack, folder: Path) -> Iterator[FileRecord]:
-    """Yield every file of the stack with its hash.
-
-    First the files of the newest state in manifest order, then those that only earlier states have,
-    then the manifests of all states, the newest last.
-    """
-    files = {file.path: file for file in stack.files()}
-    earlier = reversed(read_states(folder, stack)[:-1])
-    for file in (file for state in earlier for file in state.files()):
-        if file.path not in files and (folder / file.path).is_file():
-            files[file.path] = file
-    yield from files.values()
-    for path in (*sorted(folder.glob("history/v*.json")), folder / MANIFEST_NAME):
-        data = path.read_bytes()
-        yield FileRecord(
-            path=path.relative_to(folder).as_posix(),
-            size_bytes=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-        )
 
 
 def outcome_of_error(job: str, error: Exception) -> Failed | Stopped:

@@ -17,6 +17,7 @@ from fakes.rerender_examples import (
     with_owl,
 )
 from layert2v import rerender
+from layert2v.limits import MAX_SEED
 from layert2v.rerender import (
     DonorLayer,
     Plate,
@@ -24,7 +25,7 @@ from layert2v.rerender import (
     affected_layers,
     validate_donor,
 )
-from layert2v.spec import MAX_SEED, ModelInfo
+from layert2v.spec import ModelInfo
 
 
 def resolve(spec: RerenderSpec, model: ModelInfo | None, seed: int) -> RerenderSpec:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +28,13 @@ def edited(plain: Stack, edit: Callable[[dict[str, Any]], object]) -> str:
     return json.dumps(document)
 
 
+def nested(depth: int) -> Any:
+    value: Any = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "missing": (lambda d: d.pop("fps"), "FIELD_MISSING", "fps is missing"),
     "unknown": (lambda d: d.update(colour=1), "FIELD_UNKNOWN", "Unknown field: colour"),
@@ -43,6 +52,59 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "text for fps": (lambda d: d.update(fps="24"), "FIELD_TYPE", "fps must be a number"),
     "half a character": (lambda d: d.update(prompt="\ud800"), "FIELD_VALUE", "not Unicode"),
     "huge number": (lambda d: d.update(fps=10**400), "FIELD_VALUE", "fps must be a finite"),
+    "a number of frames that is not there": (
+        lambda d: d.update(frames=99_999),
+        "FRAMES_WRONG",
+        "one file per frame",
+    ),
+    "more frames than may be": (
+        lambda d: d.update(frames=10**9),
+        "FIELD_VALUE",
+        "frames must be 100000 or less",
+    ),
+    "a number of 70 bits": (lambda d: d.update(seed=2**70), "FIELD_VALUE", "must fit 64 bits"),
+    "free numbers of 70 bits": (
+        lambda d: d["history"][0]["spec"].update(x=[2**70]),
+        "FIELD_VALUE",
+        "must fit 64 bits",
+    ),
+    "free values in 99 lists": (
+        lambda d: d["history"][0]["spec"].update(x=nested(99)),
+        "FIELD_VALUE",
+        "nested at most",
+    ),
+    "free half characters": (
+        lambda d: d["history"][0]["spec"].update(x={"\udfff": 1}),
+        "FIELD_VALUE",
+        "not Unicode",
+    ),
+    "a long name": (lambda d: d.update(model="m" * 201), "FIELD_VALUE", "at most 200 char"),
+    "a long text": (lambda d: d.update(prompt="m" * 10_001), "FIELD_VALUE", "at most 10000 char"),
+    "a long path": (
+        lambda d: d["latents"][0].update(path="/".join(["b" * 99] * 5)),
+        "FIELD_VALUE",
+        "latents[0].path",
+    ),
+    "a long name of a file": (
+        lambda d: d["latents"][0].update(path="b" * 201),
+        "FIELD_VALUE",
+        "latents[0].path",
+    ),
+    "a last frame of seven digits": (
+        lambda d: d.update(start_frame=999_999),
+        "FRAMES_WRONG",
+        "at most 999999",
+    ),
+    "65 layers": (
+        lambda d: d["layers"].extend([{**d["layers"][0], "name": f"x{k}"} for k in range(64)]),
+        "LAYERS_TOO_MANY",
+        "at most 64",
+    ),
+    "1001 states": (
+        lambda d: d["history"].extend([d["history"][0]] * 1001),
+        "HISTORY_WRONG",
+        "at most 1000",
+    ),
     "no width": (lambda d: d.update(width=0), "FIELD_VALUE", "width must be 1 or more"),
     "no time": (lambda d: d.update(fps=0), "FIELD_VALUE", "fps must be greater than 0"),
     "negative seed": (lambda d: d.update(seed=-1), "FIELD_VALUE", "seed must be 0 or more"),
@@ -119,3 +181,27 @@ def test_a_manifest_of_the_first_schema_is_read(plain: Stack) -> None:
 def test_paths_that_leave_the_folder_or_no_system_can_hold(plain: Stack, path: str) -> None:
     with pytest.raises(ManifestError, match="relative path"):
         stack.loads(edited(plain, lambda d: d["latents"][0].update(path=path)))
+
+
+def test_a_text_of_a_million_values_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(ManifestError) as caught:
+        stack.loads("[" + "1," * 1_000_001)
+    assert caught.value.reason == "JSON_TOO_LARGE"
+
+
+def test_a_large_file_is_refused_before_it_is_read(plain: Stack, tmp_path: Path) -> None:
+    path = stack.write(plain, tmp_path)
+    with path.open("ab") as file:
+        file.truncate(9 << 20)
+    with pytest.raises(ManifestError) as caught:
+        stack.read(tmp_path)
+    assert caught.value.reason == "MANIFEST_TOO_LARGE"
+
+
+def test_a_description_of_frames_takes_no_memory(plain: Stack) -> None:
+    text = edited(plain, lambda d: d.update(frames=99_999))
+    tracemalloc.start()
+    with pytest.raises(ManifestError):
+        stack.loads(text)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()

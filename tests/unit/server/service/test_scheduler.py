@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+
+import pytest
 
 from fakes.fake_engine import MODEL, Behaviour
 from fakes.inline_server import FlakyExecutor, InlineServer, run_scenario
@@ -115,5 +119,62 @@ def test_an_attempt_that_lost_its_lease_is_dropped(server: InlineServer) -> None
         assert (await server.wait(job)).state is JobState.CANCELLED
         other = server.enqueue()
         assert (await server.wait(other)).state is JobState.SUCCEEDED
+
+    run_scenario(server, scenario)
+
+
+ERRORS = [
+    OSError(errno.EMFILE, os.strerror(errno.EMFILE)),
+    PermissionError(errno.EACCES, os.strerror(errno.EACCES)),
+    OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG)),
+    MemoryError(),
+    ValueError("a programming error"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_whatever_an_attempt_raises_fails_that_attempt(
+    server: InlineServer, executor: FlakyExecutor, error: Exception
+) -> None:
+    executor.errors = [error] * 3
+    job, next_job = server.enqueue(), server.enqueue()
+
+    async def scenario() -> None:
+        ended = await server.wait(job)
+        assert (ended.state, ended.attempt) == (JobState.FAILED, 3)
+        assert ended.failure is not None
+        assert ended.failure.reason == "SERVER_ERROR"
+        assert (getattr(error, "strerror", None) or "") in ended.failure.message
+        assert (await server.wait(next_job)).state is JobState.SUCCEEDED
+
+    run_scenario(server, scenario)
+    assert attempts(server) == []
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_whatever_the_start_of_a_worker_raises_is_tried_again(
+    server: InlineServer, executor: FlakyExecutor, error: Exception
+) -> None:
+    executor.start_errors = [error]
+    job = server.enqueue()
+
+    async def scenario() -> None:
+        assert (await server.wait(job)).state is JobState.SUCCEEDED
+
+    run_scenario(server, scenario)
+
+
+def test_a_folder_of_jobs_that_is_gone_fails_the_attempt(server: InlineServer) -> None:
+    job = server.enqueue()
+    server.artifacts.root.rmdir()
+    server.artifacts.root.write_text("a file, as after a wrong copy")
+
+    async def scenario() -> None:
+        ended = await server.wait(job)
+        assert ended.failure is not None
+        assert ended.failure.reason == "STORAGE_FAILED"
+        server.artifacts.root.unlink()
+        server.artifacts.root.mkdir()
+        assert (await server.wait(server.enqueue())).state is JobState.SUCCEEDED
 
     run_scenario(server, scenario)

@@ -12,14 +12,14 @@ import pytest
 
 from layert2v.stack import FileRecord
 from layert2v_server.errors import (
-    ArtifactNotFound,
     DiskFull,
     FilesMissing,
     JobNotFound,
     SourceNotFound,
     WorkerLost,
 )
-from layert2v_server.store.artifacts import ArtifactStore, StagedSource, read_chunks
+from layert2v_server.store.artifacts import ArtifactStore, StagedSource
+from layert2v_server.store.trash import Trash
 
 JOB = "a" * 32
 DATA = b"0123456789"
@@ -67,8 +67,6 @@ def test_symbolic_links_are_refused(store: ArtifactStore, tmp_path: Path) -> Non
     link.symlink_to(tmp_path / "secret")
     with pytest.raises(WorkerLost):
         store.publish(JOB, 1, [record("link.exr")])
-    with pytest.raises(ArtifactNotFound):
-        next(read_chunks(link, 0, 10))
 
 
 def test_a_new_attempt_deletes_earlier_ones(store: ArtifactStore) -> None:
@@ -87,10 +85,12 @@ def test_deleting_removes_all_files(store: ArtifactStore) -> None:
     assert store.read_preview(JOB) is None
 
 
-def test_folders_without_a_job_are_removed(store: ArtifactStore) -> None:
+def test_folders_without_a_job_go_into_the_trash(store: ArtifactStore, tmp_path: Path) -> None:
     (store.root / "notes").mkdir()
-    store.delete_orphans(set())
+    store.discard_orphans(set(), Trash(tmp_path / "trash"))
     assert [path.name for path in store.root.iterdir()] == ["notes"]
+    (kept,) = (tmp_path / "trash").iterdir()
+    assert kept.name.endswith(f"_{JOB}")
 
 
 @pytest.mark.parametrize("job", ["", "..", "../" + JOB, "A" * 32, JOB + "/x"])
@@ -105,22 +105,15 @@ def test_an_attempt_needs_free_space(tmp_path: Path) -> None:
         store.prepare_attempt(JOB)
 
 
-def test_chunks_start_at_any_offset(tmp_path: Path) -> None:
-    path = tmp_path / "big"
-    path.write_bytes(bytes(3 << 20))
-    assert [len(chunk) for chunk in read_chunks(path, 1 << 19, 2 << 20)] == [1 << 20, 1 << 20]
-    assert list(read_chunks(path, 3 << 20, 5)) == []
-
-
-def staged(folder: Path, untrusted: tuple[str, ...] = ()) -> StagedSource:
+def staged(folder: Path, untrusted: dict[str, bool] | None = None) -> StagedSource:
     path = folder / "bg.exr"
     path.write_bytes(DATA)
     files = {"stack/bg/v001/bg.exr": path, "inputs/mine/0001.exr": path}
-    return StagedSource(files=files, texts={"stack/stack.json": "{}"}, untrusted=untrusted)
+    return StagedSource(files=files, texts={"stack/stack.json": "{}"}, untrusted=untrusted or {})
 
 
 def test_attempts_link_the_files_of_the_source(store: ArtifactStore, tmp_path: Path) -> None:
-    store.stage_source(JOB, staged(tmp_path, ("inputs/mine/0001.exr",)))
+    store.stage_source(JOB, staged(tmp_path, {"inputs/mine/0001.exr": True}))
     (tmp_path / "bg.exr").unlink()
     store.prepare_attempt(JOB)
     store.copy_source(JOB, 2)
@@ -128,7 +121,9 @@ def test_attempts_link_the_files_of_the_source(store: ArtifactStore, tmp_path: P
     shared = store.source_folder(JOB) / "stack" / "bg" / "v001" / "bg.exr"
     assert (folder / "bg" / "v001" / "bg.exr").samefile(shared)
     assert (folder / "stack.json").read_text() == "{}"
-    assert (store.source_folder(JOB) / "brought.json").read_text() == '["inputs/mine/0001.exr"]'
+    assert (
+        store.source_folder(JOB) / "brought.json"
+    ).read_text() == '{"inputs/mine/0001.exr": true}'
 
 
 def test_files_are_copied_on_disks_without_hard_links(

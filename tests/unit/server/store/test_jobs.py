@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +26,9 @@ from layert2v_server.errors import (
     TooManyJobs,
 )
 from layert2v_server.store.database import open_database
+from layert2v_server.store.files_table import StoredArtifact
 from layert2v_server.store.jobs import JobStore
+from layert2v_server.store.rows import DAMAGED_FAILURE
 
 SPEC = GenerateSpec(prompt="a fox", seed=7)
 GONE = Failure(reason="WORKER_CRASHED", message="The worker is gone.")
@@ -81,7 +85,10 @@ def test_files_are_found_by_hash_and_owner(store: JobStore) -> None:
     files = [FileRecord(path=f"bg/{k}.exr", size_bytes=k, sha256=f"{k:064x}") for k in range(3)]
     store.mark_succeeded(job, attempt, files)
     hashes = [f"{k:064x}" for k in range(1, 2000)]
-    assert store.find_by_hash("anna", hashes) == [(f"{k:064x}", job, f"bg/{k}.exr") for k in (1, 2)]
+    assert store.find_by_hash("anna", hashes) == [
+        StoredArtifact(sha256=f"{k:064x}", job_id=job, path=f"bg/{k}.exr", untrusted=False)
+        for k in (1, 2)
+    ]
     assert store.find_by_hash("bert", hashes) == []
 
 
@@ -244,3 +251,61 @@ def test_models_are_saved_in_order(store: JobStore) -> None:
     store.save_models([replace(MODEL, name="wan"), MODEL])
     assert [model.name for model in store.list_models()] == ["wan", "mini"]
     assert store.list_models()[1] == MODEL
+
+
+def finished(store: JobStore, request_id: str, untrusted: Sequence[str] = ()) -> str:
+    create(store, request_id)
+    job, attempt = start(store)
+    store.mark_succeeded(job, attempt, FILES, untrusted=untrusted)
+    return job
+
+
+def test_a_file_that_one_job_trusts_is_trusted(store: JobStore) -> None:
+    sha256 = FILES[1].sha256
+    trusting = finished(store, "r1")
+    finished(store, "r2", untrusted=[sha256])
+    (found,) = store.find_by_hash("anna", [sha256])
+    assert (found.job_id, found.untrusted) == (trusting, False)
+    store.delete(trusting)
+    (found,) = store.find_by_hash("anna", [sha256])
+    assert found.untrusted
+
+
+def test_the_sum_of_all_files_is_kept(store: JobStore) -> None:
+    first, second = finished(store, "r1"), finished(store, "r2")
+    assert store.used_bytes() == 3
+    store.delete(first)
+    assert store.used_bytes() == 3
+    store.delete(second)
+    assert store.used_bytes() == 0
+
+
+DAMAGE = {
+    "a spec that is no JSON": "spec = '{'",
+    "a spec of another kind": "spec = '[]'",
+    "a kind that there is not": "kind = 'SONG'",
+    "a state that there is not": "state = 'HAPPY'",
+    "progress of another kind": "progress = '{\"stage\": 3}'",
+    "no progress": "progress = 'null'",
+    "a failure of another kind": "failure = '[1]'",
+    "a text for a number": "revision = 'many'",
+    "a negative number": "attempt = -5",
+    "a time after all times": "created = 1e300",
+    "text that is not UTF-8": "source = CAST(x'ff' AS TEXT), spec = CAST(x'ff' AS TEXT)",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_one_damaged_row_hides_nothing_else(store: JobStore, tmp_path: Path, damage: str) -> None:
+    jobs = [create(store, f"r{k}") for k in range(3)]
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite3")) as connection, connection:
+        connection.execute(f"UPDATE jobs SET {damage} WHERE id = ?", [jobs[0]])  # noqa: S608
+    page, _ = store.list_page("anna", size=10)
+    assert [job.id for job in page] == jobs[::-1]
+    assert (page[2].state, page[2].failure) == (JobState.FAILED, DAMAGED_FAILURE)
+    assert [start(store)[0] for _ in jobs[1:]] == jobs[1:]
+    assert store.claim("gpu", 30.0) is None
+    store.requeue_expired(GONE)
+    store.delete(jobs[0])
+    with pytest.raises(JobNotFound):
+        store.get(jobs[0])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 import uuid
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from layert2v_server.errors import (
     ArtifactNotFound,
     ChecksumMismatch,
+    DiskFull,
     InvalidArgument,
     OffsetOutOfRange,
 )
@@ -44,7 +47,7 @@ def test_an_upload_is_resumed(uploads: UploadStore, upload: Upload) -> None:
     again.append(upload, 4, DATA[4:])
     again.finish(upload)
     again.finish(upload)
-    assert again.path(upload.id).read_bytes() == DATA
+    assert again.path(upload.id, "anna").read_bytes() == DATA
     assert again.committed_bytes(upload.id, "anna") == len(DATA)
 
 
@@ -72,7 +75,7 @@ def test_a_damaged_upload_is_deleted(uploads: UploadStore, upload: Upload) -> No
     with pytest.raises(ChecksumMismatch):
         uploads.finish(upload)
     assert uploads.committed_bytes(upload.id, "anna") == 0
-    assert not uploads.path(upload.id).exists()
+    assert not uploads.path(upload.id, "anna").exists()
 
 
 def test_an_upload_must_be_complete(uploads: UploadStore, upload: Upload) -> None:
@@ -121,7 +124,49 @@ def test_a_complete_upload_is_found_by_hash(uploads: UploadStore, upload: Upload
     uploads.finish(upload)
     again = UploadStore(uploads.root, max_bytes=100)
     for store in (uploads, again):
-        assert store.find_by_hash("anna", upload.sha256) == store.path(upload.id)
+        assert store.find_by_hash("anna", upload.sha256) == store.path(upload.id, "anna")
         assert store.find_by_hash("bert", upload.sha256) is None
     again.delete_older(time.time() + 60)
     assert again.find_by_hash("anna", upload.sha256) is None
+
+
+def test_uploads_leave_space_on_the_disk(tmp_path: Path, upload: Upload) -> None:
+    full = UploadStore(tmp_path / "uploads", max_bytes=100, min_free_bytes=1 << 62)
+    with pytest.raises(DiskFull):
+        full.begin(upload)
+    assert list(full.root.iterdir()) == []
+
+
+def test_uploads_are_deleted_by_their_owner(uploads: UploadStore, upload: Upload) -> None:
+    for other in (upload, replace(upload, id=str(uuid.UUID(int=8)))):
+        uploads.begin(other)
+        uploads.append(other, 0, DATA)
+    uploads.finish(upload)
+    assert uploads.delete("bert", None) == uploads.delete("bert", [upload.id]) == 0
+    assert uploads.delete("anna", [upload.id, str(uuid.UUID(int=9))]) == 1
+    assert uploads.find_by_hash("anna", upload.sha256) is None
+    assert uploads.delete("anna", None) == 1
+    assert list(uploads.root.iterdir()) == []
+
+
+def test_an_id_says_nothing_about_the_uploads_of_others(
+    uploads: UploadStore, upload: Upload
+) -> None:
+    uploads.begin(upload)
+    uploads.append(upload, 0, DATA)
+    assert uploads.begin(replace(upload, owner="bert")) == 0
+    assert uploads.committed_bytes(upload.id, "anna") == len(DATA)
+
+
+def test_damaged_notes_and_files_without_owner_in_their_names(
+    uploads: UploadStore, upload: Upload
+) -> None:
+    (uploads.root / "a.json").write_text("")
+    (uploads.root / "a.bin").write_bytes(DATA)
+    (uploads.root / "b.json").write_text("[]")
+    (uploads.root / f"{upload.id}.json").write_text(json.dumps(asdict(upload)))
+    (uploads.root / f"{upload.id}.bin").write_bytes(DATA)
+    again = UploadStore(uploads.root, max_bytes=100)
+    assert again.find_by_hash("anna", upload.sha256) == again.path(upload.id, "anna")
+    again.delete_older(time.time() + 60)
+    assert list(again.root.iterdir()) == []

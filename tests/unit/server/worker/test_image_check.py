@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fakes import malformed_images
 from layert2v_server.errors import ImageRefused
-from layert2v_server.worker import image_decode
-from layert2v_server.worker.image_check import check_images
+from layert2v_server.worker import image_check, image_decode
+from layert2v_server.worker.image_check import check_images, check_source
 
 
 def never() -> bool:
@@ -22,10 +25,50 @@ def never() -> bool:
 
 def test_valid_images_pass(tmp_path: Path) -> None:
     paths = [malformed_images.valid(tmp_path / f"plate.{k:04d}.exr") for k in range(3)]
-    latents = tmp_path / "bg_v001.safetensors"
-    latents.write_bytes(b"no picture, and nothing that is decoded here")
-    check_images([*paths, latents], never)
+    seen: list[tuple[int, int]] = []
+    check_images(paths, never, lambda progress: seen.append((progress.done, progress.total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
     check_images([], never)
+
+
+def source(folder: Path, listed: dict[str, bool]) -> Path:
+    (folder / "brought.json").write_text(json.dumps(listed))
+    return folder
+
+
+def test_no_suffix_exempts_what_is_opened_as_an_image(tmp_path: Path) -> None:
+    for name in ("plate.0001.safetensors", "plate.0002.mp4", "plate.0003.exr"):
+        path = malformed_images.truncated(tmp_path / "inputs" / "mine" / name)
+        with pytest.raises(ImageRefused, match="its pixels cannot be read"):
+            check_source(
+                source(tmp_path, {str(path.relative_to(tmp_path)): True}), lambda _: None, never
+            )
+
+
+def test_what_is_not_decoded_is_reported(tmp_path: Path) -> None:
+    plate = malformed_images.valid(tmp_path / "stack" / "bg.exr")
+    (tmp_path / "stack" / "again.exr").hardlink_to(plate)
+    latents = tmp_path / "stack" / "bg.safetensors"
+    latents.write_bytes(b"numbers")
+    listed = {"stack/bg.exr": True, "stack/again.exr": False, "stack/bg.safetensors": False}
+    unchecked = check_source(source(tmp_path, listed), lambda _: None, never)
+    assert unchecked == {hashlib.sha256(b"numbers").hexdigest()}
+
+
+def test_plates_must_fit_into_memory_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = {}
+    for k in range(3):
+        malformed_images.valid(tmp_path / "inputs" / "mine" / f"{k}.exr")
+        listed[f"inputs/mine/{k}.exr"] = True
+    total = psutil.virtual_memory().total
+    frame = 4 * 4 * 8 * 6
+    monkeypatch.setattr(image_check, "PLATES_SHARE_OF_MEMORY", (3 * frame + 1) / total)
+    check_source(source(tmp_path, listed), lambda _: None, never)
+    monkeypatch.setattr(image_check, "PLATES_SHARE_OF_MEMORY", 2 * frame / total)
+    with pytest.raises(ImageRefused, match=r"2\.exr cannot be used: all pictures together"):
+        check_source(source(tmp_path, listed), lambda _: None, never)
 
 
 @pytest.mark.parametrize(
