@@ -217,7 +217,7 @@ def _read_packets(
                 continue
             count += 1
             if packet.is_corrupt:
-                raise _damaged(path, count)
+                raise _damage_error(path, count)
             if not packet.is_discard:
                 shown.append(packet.pts)
                 length = packet.duration or length
@@ -242,7 +242,7 @@ def _codec(stream: av.VideoStream) -> str:
     return str(stream.codec_context.name)
 
 
-def _damaged(path: Path, number: int) -> FootageError:
+def _damage_error(path: Path, number: int) -> FootageError:
     return read_error(
         path,
         f"frame {number} is damaged",
@@ -278,13 +278,13 @@ def _constant_rate(
 
 
 def _color_tags(source: av.VideoFrame | av.VideoCodecContext) -> _ColorTags:
-    def said(number: int) -> int:
+    def stated_number(number: int) -> int:
         return 0 if number == _UNSPECIFIED else number
 
     return _ColorTags(
-        matrix=said(int(source.colorspace)),
-        primaries=said(int(source.color_primaries)),
-        transfer=said(int(source.color_trc)),
+        matrix=stated_number(int(source.colorspace)),
+        primaries=stated_number(int(source.color_primaries)),
+        transfer=stated_number(int(source.color_trc)),
         range=int(source.color_range),
     )
 
@@ -342,7 +342,7 @@ def _decode(path: Path) -> Generator[av.VideoFrame]:
                 for frame in decoder.decode(packet):
                     number += 1
                     if frame.is_corrupt or packet.is_corrupt:
-                        raise _damaged(path, number)
+                        raise _damage_error(path, number)
                     yield frame
         except _BROKEN as error:
             raise read_error(path, str(error)) from error

@@ -63,7 +63,7 @@ def to_image_frame(frame: av.VideoFrame, matrix: str, full_range: bool) -> Image
     planes = [_plane_samples(plane, bits) for plane in frame.planes]
     alpha = planes.pop() / (2.0**bits - 1.0) if name.startswith("yuva") else None
     if len(planes) == 1:
-        gray = planes[0] / (2.0**bits - 1.0) if full_range else _limited(planes[0], bits)
+        gray = planes[0] / (2.0**bits - 1.0) if full_range else _scale_limited(planes[0], bits)
         return ImageFrame(gray.clamp(0.0, 1.0).expand(3, -1, -1), None)
     return ImageFrame(decode_yuv(planes, bits, matrix, full_range), alpha)
 
@@ -77,7 +77,7 @@ def decode_yuv(planes: list[Tensor], bits: int, matrix: str, full_range: bool) -
     luma, *chroma = planes
     top = 2.0**bits - 1.0
     chroma_span = top if full_range else 224.0 * 2.0 ** (bits - 8)
-    y = luma / top if full_range else _limited(luma, bits)
+    y = luma / top if full_range else _scale_limited(luma, bits)
     blue, red = (
         _upsample((plane - 2.0 ** (bits - 1)) / chroma_span, luma.shape) for plane in chroma
     )
@@ -91,7 +91,7 @@ def decode_yuv(planes: list[Tensor], bits: int, matrix: str, full_range: bool) -
     return rgb.clamp_(0.0, 1.0)
 
 
-def _limited(luma: Tensor, bits: int) -> Tensor:
+def _scale_limited(luma: Tensor, bits: int) -> Tensor:
     step = 2.0 ** (bits - 8)
     return (luma - 16.0 * step) / (219.0 * step)
 
