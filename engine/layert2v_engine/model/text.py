@@ -62,12 +62,15 @@ class _TransformersEncoder:
         return self
 
     @torch.no_grad()
-    def encode(self, prompts: Sequence[str]) -> TextStates:
-        """Return states [N, L, D], 0 at padding, and mask [N, L] of N prompts, in order."""
+    def encode(self, prompts: Sequence[str], *, padded: bool = True) -> TextStates:
+        """Return states [N, L, D], 0 at padding, and mask [N, L] of N prompts, in order.
+
+        L is ``max_tokens``, or if not ``padded`` that of the longest prompt.
+        """
         texts, is_long = [self.clean(text) for text in prompts], self.max_tokens > TEXT_BLOCK
         batch = self.tokenizer(
             texts,
-            padding="longest" if is_long else "max_length",
+            padding="longest" if is_long or not padded else "max_length",
             pad_to_multiple_of=TEXT_BLOCK if is_long else None,
             truncation=True,
             max_length=self.max_tokens,
@@ -80,7 +83,7 @@ class _TransformersEncoder:
         }
         mask = inputs["attention_mask"].bool()
         states = self.model(**inputs).last_hidden_state.float() * mask[..., None]
-        missing = max(0, self.max_tokens - mask.shape[1])
+        missing = max(0, self.max_tokens - mask.shape[1]) if padded else 0
         return TextStates(F.pad(states, (0, 0, 0, missing)), F.pad(mask, (0, missing)))
 
     def clean(self, prompt: str) -> str:
@@ -89,7 +92,7 @@ class _TransformersEncoder:
 
     def sentence_embeddings(self, texts: Sequence[str]) -> Tensor:
         """Return one unit vector [N, D] per text: the mean over its tokens."""
-        states, mask = self.encode(texts)
+        states, mask = self.encode(texts, padded=False)
         mean = states.sum(1) / mask.sum(1, keepdim=True)
         return torch.nn.functional.normalize(mean, dim=-1)
 

@@ -135,9 +135,10 @@ def export(
     patch = network_settings(run, config.transformer).get("patch_size", (1, 2, 2))[-1]
     sizes = (*(config.offered or (0, 0)), codec.spatial_factor * patch)
     foregrounds, start = foregrounds_of(len(names)), read_init_config(run)
-    if start is None or start.info.vocabulary:
-        info = mini_info(world, codec.temporal_factor, foregrounds, title, trained.guidance, sizes)
-    else:
+    info = mini_info(world, codec.temporal_factor, foregrounds, title, trained.guidance, sizes)
+    if start is not None and start.info.vocabulary:
+        info = _sampled_as(start.info, info)
+    elif start is not None:
         info = _free_language_info(start.info, foregrounds, title)
     write_index(_checkpoint_config(run, config, info, objective, trained), out)
     if final.exists():
@@ -153,15 +154,12 @@ def _checkpoint_config(
     trained: JointConfig,
 ) -> CheckpointConfig:
     statistics, start = load_file(run / "whitening.safetensors"), read_init_config(run)
-    if start is not None and not start.info.vocabulary:
+    if start is not None:
         sampling = {name: getattr(start, name) for name in _SAMPLING}
     else:
-        sampling = {
-            "solver": SOLVER,
-            "shift": SHIFT,
-            "guidance_interval": GUIDANCE_INTERVAL,
-            "frames_per_stream": 1 + (info.frames_range[1] - 1) // info.frames_step,
-        }
+        sampling = {"solver": SOLVER, "shift": SHIFT, "guidance_interval": GUIDANCE_INTERVAL}
+    if start is None or start.info.vocabulary:  # the clips of the world set the positions
+        sampling["frames_per_stream"] = 1 + (info.frames_range[1] - 1) // info.frames_step
     return CheckpointConfig(
         **sampling,
         info=info,
@@ -181,11 +179,21 @@ def _checkpoint_config(
     )
 
 
-# How a model in free language is sampled stays as it was when training began.
+# How a model is sampled stays as it was when training began.
 _SAMPLING = (
     *("solver", "shift", "guidance_interval", "noise_levels"),
     *("timesteps", "frames_per_stream", "prediction"),
 )
+
+
+def _sampled_as(start: ModelInfo, trained: ModelInfo) -> ModelInfo:
+    """Return what a model was trained on, with the steps and guidance of its start.
+
+    A distilled one keeps the guidance that it was taught.
+    """
+    low, high = trained.guidance_range
+    guidance = low if low == high else start.default_guidance
+    return replace(trained, default_steps=start.default_steps, default_guidance=guidance)
 
 
 def _free_language_info(start: ModelInfo, foregrounds: int, title: str) -> ModelInfo:
@@ -216,7 +224,8 @@ def _find_phase(
 def _write_components(run: Path, out: Path, config: JointStage, phase: str) -> tuple[str, ...]:
     """Write the networks of a run as components of a checkpoint, in half precision.
 
-    Those that come with a start in another type keep it. Returns the names of the LayerAdaLN rows.
+    Those that come with a start in another type keep it, and what diffusers keeps in float32 is
+    written so. Returns the names of the LayerAdaLN rows.
     """
     weights = load_ema(run, phase)
     autoencoder = load_autoencoder(run / "autoencoder" / "model", CPU)

@@ -28,10 +28,13 @@ from layert2v_engine.model.matte_adapter import (
     WanMatteProjection,
     lora_state,
 )
+from layert2v_engine.training import data_parallel
 from layert2v_engine.training.autoencoder_phase import DecoderPhase, MattePhase
 from layert2v_engine.training.chunks import ChunkConfig, fit_encoder
 from layert2v_engine.training.init_from_checkpoint import START
-from layert2v_engine.training.trainer import Phase, Trainer, TrainerConfig
+from layert2v_engine.training.trainer import Phase, Trainer
+from layert2v_engine.training.trainer_config import TrainerConfig
+from layert2v_engine.training.training_state import has_state
 from layert2v_engine.training.wan_matte_phase import WanMattePhase
 from layert2v_engine.world.clips import build_bank
 from layert2v_engine.world.dataset import HELD_OUT_SEED, ClipSet, core_count, render_clips
@@ -90,16 +93,16 @@ def run_autoencoder(
 ) -> None:
     """Render world and clips, fit the linear encoder, train the decoder."""
     folder = run / "autoencoder"
-    if _is_imported(folder, "model"):
-        _prepare_clips(run, config)
-        return
-    clips, held_out = (each.to(device) for each in _prepare_clips(run, config))
-    if not (folder / "fit").exists():
-        _init_autoencoder(run, config, clips, device).save_pretrained(folder / "fit")
+    with data_parallel.first_process_first():
+        clips, held_out = (each.to(device) for each in _prepare_clips(run, config))
+        if _is_imported(folder, "model"):
+            return
+        if not (folder / "fit").exists():
+            _init_autoencoder(run, config, clips, device).save_pretrained(folder / "fit")
     autoencoder = _load_autoencoder(folder / "fit").to(device)
     phase = DecoderPhase(autoencoder, clips, held_out, config.chunks)
     train_phase(phase, config.trainer, folder, budget_s)
-    autoencoder.save_pretrained(folder / "model")
+    data_parallel.call_on_first(lambda: autoencoder.save_pretrained(folder / "model"))
 
 
 def _init_autoencoder(
@@ -175,8 +178,12 @@ def run_matte(
             projection=projection if isinstance(projection, MatteProjection) else None,
         )
     train_phase(phase, config.trainer, folder, budget_s)
-    phase.projection.save_pretrained(folder / "projection")
-    save_file(lora_state(phase.decoder), folder / LORA)
+
+    def write() -> None:
+        phase.projection.save_pretrained(folder / "projection")
+        save_file(lora_state(phase.decoder), folder / LORA)
+
+    data_parallel.call_on_first(write)
 
 
 def train_phase(phase: Phase, config: TrainerConfig, folder: Path, budget_s: float | None) -> None:
@@ -198,7 +205,7 @@ def train_phase(phase: Phase, config: TrainerConfig, folder: Path, budget_s: flo
 
 def _is_imported(folder: Path, result: str) -> bool:
     """Return whether a finished stage came here without a state to go on from."""
-    return (folder / result).exists() and not (folder / "state.json").exists()
+    return (folder / result).exists() and not has_state(folder)
 
 
 def build_world(run: Path, world: WorldConfig) -> None:

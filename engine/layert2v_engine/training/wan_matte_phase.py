@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from layert2v_engine.devices import TrainingRng, mixed_precision
+from layert2v_engine.devices import TrainingRng, mixed_precision, seed_for
 from layert2v_engine.metrics.contact_sheet import save_grid
 from layert2v_engine.metrics.matting import matte_errors
 from layert2v_engine.model.autoencoder import WanAutoencoder
 from layert2v_engine.model.matte_adapter import WanMatteProjection, add_wan_lora
+from layert2v_engine.training import data_parallel
 from layert2v_engine.training.autoencoder_phase import (
     OPACITY_SHARES,
     OPACITY_STREAMS,
@@ -56,20 +57,23 @@ class WanMattePhase:
         self.rng = TrainingRng(config.seed, self.device)
 
     def loss(self, step: int, progress: float) -> Tensor:
-        """Return smooth L1 plus an L1 that weighs edges of the target matte threefold."""
-        del step, progress
-        target = self._sample_crops()
+        """Return smooth L1 plus an L1 that weighs edges of the target matte threefold.
+
+        Of several processes each returns the part of its own crops.
+        """
+        del progress
+        self.rng = TrainingRng(seed_for(self.config.seed, step), self.device)
+        own, count = data_parallel.own_rows(), self.config.batch
+        target = self._sample_crops()[own]
         with torch.no_grad():
             latents = self.autoencoder.encode_video(target)
-            level = self.config.latent_noise * self.rng.uniform((len(target), 1, 1, 1, 1))
-            latents = latents + level * self.rng.noise(latents.shape)
+            level = self.config.latent_noise * self.rng.uniform((count, 1, 1, 1, 1))
+            noise = level * self.rng.noise((count, *latents.shape[1:]))
+            latents = latents + noise[own]
         with mixed_precision(self.device):
             groups = list(self.adapted.decode_unclamped(self.projection(latents)))
-        return matte_loss(torch.cat(groups, dim=2).float().mean(1), target.mean(1))
-
-    def reseed(self, step: int) -> None:
-        """Sample other crops and noise than before ``step``."""
-        self.rng = TrainingRng(self.config.seed + step, self.device)
+        loss = matte_loss(torch.cat(groups, dim=2).float().mean(1), target.mean(1))
+        return len(target) / count * loss
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
