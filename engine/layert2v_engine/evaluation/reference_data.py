@@ -1,4 +1,4 @@
-"""What a model is measured against: a rendered world, its clips, classifiers trained on them.
+"""Reference data for evaluation: a rendered world, its clips, classifiers trained on them.
 
 Made once in a folder and kept there; a training run's folder has a world already.
 """

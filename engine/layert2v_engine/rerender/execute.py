@@ -218,14 +218,14 @@ def apply_without_model(
 ) -> Stack:
     """Carry out a re-render without a model; ``ref`` stays, which only a model can generate."""
     progress.stage_weights = WRITE_STAGE_WEIGHTS
-    notes = [source.note for source in plan.sources.values()]
-    notes += ["ref stays as it was"] if any(f.name == "ref" for f in plan.base.flats) else []
     for layer in plan.layers:
         _declare_layer(editor, plan, layer, layer.prompt, layer.seed)
     for index in range(editor.format.frames):
         for name, source in plan.sources.items():
             editor.write_pixels(name, index, source.frame(index))
         progress.report("decode", index + 1, editor.format.frames)
+    notes = [source.note for source in plan.sources.values()]
+    notes += ["ref stays as it was"] if any(f.name == "ref" for f in plan.base.flats) else []
     provenance = _provenance(plan, notes)
     return editor.finish(provenance, progress=partial(progress.report, "write"))
 

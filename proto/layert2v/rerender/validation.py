@@ -15,12 +15,12 @@ from dataclasses import replace
 
 from layert2v.limits import MAX_LAYERS, MAX_NAME_CHARS, MAX_PROMPT_CHARS, MAX_SEED
 from layert2v.rerender.affected import AffectedLayers, next_foreground, shadow_of
-from layert2v.rerender.spec import RerenderSpec
+from layert2v.rerender.spec import AUTO, RerenderSpec
 from layert2v.spec import FieldViolation, ModelInfo, check_range
 from layert2v.stack import Layer, Role, Stack
 
 ACTIONS = ("regenerate", "replace", "add", "remove", "reorder")
-ALPHAS = ("premultiplied", "straight", "opaque")
+ALPHAS = (AUTO, "premultiplied", "straight", "opaque")
 FITS = ("exact", "fit")
 
 _KEY = re.compile(r"[a-z0-9_]{1,64}")  # an input's key names a folder
@@ -220,7 +220,7 @@ def _check_inputs(spec: RerenderSpec) -> Iterator[FieldViolation]:
         if spec.plate.fit not in FITS:
             yield FieldViolation("plate.fit", f"The fit must be one of: {', '.join(FITS)}.")
         if not spec.plate.colorspace:
-            yield FieldViolation("plate.colorspace", "Say which colour space the plate is in.")
+            yield FieldViolation("plate.colorspace", "Say which color space the plate is in.")
     for key in spec.input_keys:
         if not _KEY.fullmatch(key):
             message = f"The key {key!r} must be 1 to 64 lower-case letters, digits or underscores."
@@ -282,6 +282,9 @@ def _check_model(
     if model is None:
         name = spec.model or stack.model
         message = f"The model {name!r} is not here, and this request needs one."
+        if spec.action == "add" and not affected.generates_named:
+            shadow = spec.layers[0].replace("fg_", "shadow_")
+            message += f" It would only draw a shadow: freeze {shadow} to go without one."
         yield FieldViolation("model", message)
         return
     if spec.steps != 0:
