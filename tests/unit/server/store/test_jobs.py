@@ -235,14 +235,15 @@ def test_pages_list_the_newest_jobs_first(store: JobStore) -> None:
     seen: list[str] = []
     before = None
     while True:
-        page, before = store.list_page("anna", size=2, before=before)
-        seen += [job.id for job in page]
-        if before is None:
+        page = store.list_page("anna", size=2, before=before)
+        if not page:
             break
+        seen += [job.id for _, job in page]
+        before = page[-1][0]
     assert seen == names[::-1]
     start(store)
-    running, _ = store.list_page("anna", size=9, states=[JobState.RUNNING])
-    assert [job.id for job in running] == names[:1]
+    running = store.list_page("anna", size=9, states=[JobState.RUNNING])
+    assert [job.id for _, job in running] == names[:1]
 
 
 def test_models_are_saved_in_order(store: JobStore) -> None:
@@ -300,7 +301,7 @@ def test_one_damaged_row_hides_nothing_else(store: JobStore, tmp_path: Path, dam
     jobs = [create(store, f"r{k}") for k in range(3)]
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite3")) as connection, connection:
         connection.execute(f"UPDATE jobs SET {damage} WHERE id = ?", [jobs[0]])  # noqa: S608
-    page, _ = store.list_page("anna", size=10)
+    page = [job for _, job in store.list_page("anna", size=10)]
     assert [job.id for job in page] == jobs[::-1]
     assert (page[2].state, page[2].failure) == (JobState.FAILED, DAMAGED_FAILURE)
     assert [start(store)[0] for _ in jobs[1:]] == jobs[1:]
