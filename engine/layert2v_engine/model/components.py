@@ -19,6 +19,7 @@ from layert2v_engine.model.autoencoder import PatchAutoencoder, VideoAutoencoder
 from layert2v_engine.model.checkpoint import CheckpointConfig
 from layert2v_engine.model.matte_adapter import MatteProjection, merge_lora
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
+from layert2v_engine.model.weights_check import check_weights
 
 DECODER_LORA = "decoder_lora.safetensors"
 
@@ -28,6 +29,7 @@ def load_autoencoder(folder: Path, device: torch.device) -> VideoAutoencoder:
 
     Raises BadCheckpoint for a kind this engine does not know.
     """
+    check_weights(folder)
     kind = json.loads((folder / "config.json").read_text()).get("_class_name")
     if kind == AutoencoderKLWan.__name__:
         vae = AutoencoderKLWan.from_pretrained(folder, use_safetensors=True, local_files_only=True)
@@ -58,6 +60,7 @@ def load_matte_projection(folder: Path, device: torch.device) -> torch.nn.Module
     """Load the ``MatteProjection`` in a folder; an identity where a model has none."""
     if not (folder / "config.json").is_file():
         return torch.nn.Identity()
+    check_weights(folder)
     projection = MatteProjection.from_pretrained(
         folder, use_safetensors=True, local_files_only=True
     )
