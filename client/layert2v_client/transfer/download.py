@@ -24,6 +24,7 @@ from layert2v_client.errors import (
     Cancelled,
     ClientError,
     NotPossible,
+    ServerBusy,
     ServerUnavailable,
     TransferFailed,
 )
@@ -255,9 +256,12 @@ class _Download:
                         file.write(data)
                         digest.update(data)
                         advance(file.tell())
-                        self._budget.reset()
+                        if data:  # a server that sends nothing must not be asked for ever
+                            self._budget.reset()
                     continue
-                except (ServerUnavailable, TransferFailed) as error:
+                except (ServerBusy, ServerUnavailable, TransferFailed) as error:
+                    if error.reason == "ARTIFACT_DAMAGED":
+                        raise
                     failure = error
                 self._budget.pause(failure)
         return digest.hexdigest()

@@ -114,9 +114,10 @@ class _Upload:
             except ServerUnavailable as error:
                 failure = error
             except ClientError as error:
-                if error.reason != "CHECKSUM_WRONG":
+                if error.reason == "CHECKSUM_WRONG":
+                    self._check_content()
+                elif error.reason != "TOO_MANY_CALLS":
                     raise
-                self._check_content()
                 failure = error
             self._budget.pause(failure)
             offset, is_complete = self._query_committed()
