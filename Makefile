@@ -24,7 +24,7 @@ demo:        ## PROMPT="..." to an EXR layer stack in OUT
 # Status 3 says that this machine lacks such a Python. The tests say so again, and skip what needs it.
 test: setup  ## every test that needs neither Blender nor a GPU
 	@scripts/setup oldest || (($$? == 3))
-	@$(BIN)/python -m pytest $(ARGS)
+	@scripts/test $(ARGS)
 
 test-hosts: setup  ## the Blender extension and layer stacks in every Blender there is
 	@for version in 4.2 4.5 5.0 5.2; do scripts/setup bpy-$$version || (($$? == 3)); done

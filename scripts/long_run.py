@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 
 PIECE_BYTES = 14_500_000
@@ -94,7 +95,7 @@ def export_progress(run: Path, out: Path) -> None:
 
 def portable_files(run: Path) -> Iterator[tuple[str, bytes]]:
     """Yield names and contents of the files of a run that are carried."""
-    phases = sorted(run.glob("joint_*/state.json"), key=lambda path: path.stat().st_mtime)
+    phases = sorted(run.glob("joint_*/state.safetensors"), key=lambda path: path.stat().st_mtime)
     newest = phases[-1].parent if phases else None
     for path in _files(run):
         name = path.relative_to(run)
@@ -145,9 +146,12 @@ def unpack(folder: Path, run: Path) -> None:
 def _to_half_precision(path: Path) -> bytes:
     """Return a file of weights in half precision; of a trainer's state only the averages."""
     tensors = load_file(path)
+    with safe_open(path, "pt") as file:
+        counters = file.metadata()
     if path.stem == "state":
         tensors = {name: t for name, t in tensors.items() if name.startswith("average.")}
-    return save({name: t.half() if t.is_floating_point() else t for name, t in tensors.items()})
+    halves = {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
+    return save(halves, counters)
 
 
 def _files(folder: Path) -> list[Path]:

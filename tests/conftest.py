@@ -31,7 +31,7 @@ def parity_dir() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_torch_thread() -> None:
-    """One thread: the same sums in the same order everywhere, and no fight for two cores."""
+    """Set torch to one thread: the same sums everywhere, and no fight for cores."""
     try:
         import torch
     except ModuleNotFoundError:  # the contract's and the client's tests run without torch

@@ -5,6 +5,7 @@ Nothing else in training names a device.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import torch
@@ -42,6 +43,12 @@ def fits_in_memory(tensor: Tensor, device: torch.device, fraction: float = 0.5) 
         return True
     free, _ = torch.cuda.mem_get_info(device)
     return tensor.nbytes <= fraction * free
+
+
+def seed_for(*parts: str | int) -> int:
+    """Return a seed that depends on all ``parts``: other parts, other random numbers."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=7).digest()
+    return int.from_bytes(digest, "big")
 
 
 class TrainingRng:

@@ -116,9 +116,10 @@ class Engine:
 
             progress.report("denoise", 0, spec.steps)
             latents = pipeline.sample(spec, plan, on_step)
-            _declare_layers(writer, plan, spec.seed or 0)
+            layout = pipeline.layout(len(plan.foregrounds))
+            _declare_layers(writer, plan, layout, spec.seed or 0)
             _write_layers(writer, pipeline.decode(latents, len(plan.foregrounds)), progress)
-            _save_latents(writer, plan, latents, pipeline.info.digest)
+            _save_latents(writer, layout, latents, pipeline.info.digest)
             provenance = _make_provenance(pipeline.info, spec, plan)
             return writer.finish(provenance, progress=partial(progress.report, "write"))
 
@@ -238,11 +239,12 @@ def _make_provenance(info: ModelInfo, spec: GenerateSpec, plan: PromptPlan) -> P
     )
 
 
-def _declare_layers(writer: StackWriter, plan: PromptPlan, seed: int) -> None:
+def _declare_layers(writer: StackWriter, plan: PromptPlan, layout: StreamLayout, seed: int) -> None:
     writer.add_layer("bg", Role.background, prompt=plan.background, seed=seed)
     for number, prompt in enumerate(plan.foregrounds, 1):
-        name = f"fg_{number:02d}"
-        writer.add_layer(f"shadow_{number:02d}", Role.shadow, prompt=prompt, seed=seed, caster=name)
+        name, shadow = f"fg_{number:02d}", f"shadow_{number:02d}"
+        if shadow in layout.names:
+            writer.add_layer(shadow, Role.shadow, prompt=prompt, seed=seed, caster=name)
         writer.add_layer(name, Role.foreground, prompt=prompt, seed=seed)
 
 
@@ -268,10 +270,10 @@ def _write_frame(writer: StackWriter, group: LayerFrames, t: int, index: int) ->
         )
 
 
-def _save_latents(writer: StackWriter, plan: PromptPlan, latents: Tensor, digest: str) -> None:
+def _save_latents(writer: StackWriter, layout: StreamLayout, latents: Tensor, digest: str) -> None:
     """Save what a re-render starts from."""
     layers: dict[str, dict[str, Tensor]] = {}
-    for index, stream in enumerate(StreamLayout.for_foregrounds(len(plan.foregrounds)).streams):
+    for index, stream in enumerate(layout.streams):
         layers.setdefault(_layer_name(stream), {})[stream.role.value] = latents[0, index]
     for name, tensors in layers.items():
         save_latents(writer.latents_path(name), tensors, digest)

@@ -87,7 +87,12 @@ class StreamLayout:
 
     @cached_property
     def prompts(self) -> tuple[str, ...]:
-        """Names of the prompts this layout is conditioned on, in their order."""
+        """Names of the prompts this layout is conditioned on, in their order.
+
+        A scene of the composite alone has the global one only.
+        """
+        if self.names == (StreamRole.composite.value,):
+            return (GLOBAL_PROMPT,)
         foregrounds = (f"foreground_{k:02d}" for k in range(1, self.foregrounds + 1))
         return (GLOBAL_PROMPT, *foregrounds, BACKGROUND_PROMPT)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -34,8 +34,9 @@ from layert2v_engine.model.components import (
     load_matte_projection,
     load_matte_vae,
     load_text_encoder,
+    working_dtype,
 )
-from layert2v_engine.model.text import TextEncoder
+from layert2v_engine.model.text import TEXT_BLOCK, TextEncoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.prompting.planner import PromptPlan, PromptPlanner
 from layert2v_engine.sampling.denoise import InitLatents, Step, denoise, ignore_step, stream_noise
@@ -88,12 +89,14 @@ class SamplingRequest:
     noise_names: tuple[str, ...] = ()
 
     @classmethod
-    def from_spec(cls, spec: GenerateSpec, plan: PromptPlan) -> SamplingRequest:
+    def from_spec(
+        cls, spec: GenerateSpec, plan: PromptPlan, layout: StreamLayout
+    ) -> SamplingRequest:
         """Return the run of a resolved request. Raises ValueError for one without a seed."""
         if spec.seed is None:
             raise ValueError("the request has no seed; resolve it first")
         return cls(
-            layout=StreamLayout.for_foregrounds(len(plan.foregrounds)),
+            layout=layout,
             plan=plan,
             frames=spec.frames,
             height=spec.height,
@@ -132,13 +135,35 @@ class LayeredPipeline:
         """Limits, defaults and abilities."""
         return self.config.info
 
+    def layout(self, foregrounds: int) -> StreamLayout:
+        """Return the streams of a scene with so many foregrounds, as this model knows them."""
+        return StreamLayout.for_foregrounds(foregrounds, shadows=self.info.makes_shadows)
+
     def plan(self, spec: GenerateSpec) -> PromptPlan:
         """Return the prompt of each layer for a request that passed validation."""
-        return self._planner.plan(spec)
+        return self._with_warnings(self._planner.plan(spec))
 
-    def plan_layers(self, foregrounds: Sequence[str], background: str, negative: str) -> PromptPlan:
-        """Return the same for layers that each have their own text, or none."""
-        return self._planner.plan_layers(foregrounds, background, negative)
+    def plan_layers(
+        self,
+        foregrounds: Sequence[str],
+        background: str,
+        negative: str,
+        *,
+        sentence: str = "",
+    ) -> PromptPlan:
+        """Return the same for layers that each have their own text, or none.
+
+        sentence: the artist's own of the whole, if it still holds.
+        """
+        return self._with_warnings(
+            self._planner.plan_layers(foregrounds, background, negative, sentence=sentence)
+        )
+
+    def _with_warnings(self, plan: PromptPlan) -> PromptPlan:
+        if not self.config.untrained:
+            return plan
+        warning = f"{self.info.title} is untrained: its layers do not differ as they should."
+        return replace(plan, warnings=(*plan.warnings, warning))
 
     def sample(
         self, spec: GenerateSpec, plan: PromptPlan, on_step: Callable[[Step], None] = ignore_step
@@ -147,7 +172,8 @@ class LayeredPipeline:
 
         The same for the same seed.
         """
-        return self.sample_request(SamplingRequest.from_spec(spec, plan), on_step)
+        layout = self.layout(len(plan.foregrounds))
+        return self.sample_request(SamplingRequest.from_spec(spec, plan, layout), on_step)
 
     def sample_request(
         self, request: SamplingRequest, on_step: Callable[[Step], None] = ignore_step
@@ -170,11 +196,13 @@ class LayeredPipeline:
             config.solver,
             request.steps,
             shift=config.shift,
+            levels=config.noise_levels,
             integer_timesteps=config.timesteps == "whole",
             strength=request.strength,
             noise_source=lambda step: stream_noise(names, shape, request.seed, draw=step + 1),
         )
-        prompts = self._encode_prompts([plan.global_prompt, *plan.foregrounds, plan.background])
+        texts = [plan.global_prompt, *plan.foregrounds, plan.background][: len(layout.prompts)]
+        prompts = self._encode_prompts(texts)
         negative = self._encode_prompts([plan.negative] * len(layout.prompts))
         # What the networks' own autocast makes of their weights is kept for as long as this lasts.
         with torch.autocast(self.device.type, enabled=False):
@@ -221,7 +249,7 @@ class LayeredPipeline:
 
     def decode(self, latents: Tensor, foregrounds: int) -> Iterator[LayerFrames]:
         """Decode normalized latents [1, S, C, F, h, w] to layers, one frame group at a time."""
-        layout = StreamLayout.for_foregrounds(foregrounds)
+        layout = self.layout(foregrounds)
         decoder = self._make_decoder(layout, latents)
         return decode_layers(latents, layout, decoder, matte_color=self.config.matte_color)
 
@@ -240,7 +268,7 @@ class LayeredPipeline:
 
         Decodes nothing else of the latents [1, S, C, F, h, w].
         """
-        layout = StreamLayout.for_foregrounds(0)  # the composite comes first in every layout
+        layout = self.layout(0)  # the composite comes first in every layout
         stream = layout.index("composite")
         decoder = self._make_decoder(layout, latents)
         return next(decoder.decode_color(latents[:, stream], stream))[0, :, 0]
@@ -276,7 +304,11 @@ class LayeredPipeline:
         states, mask = (
             torch.cat(each)[None].to(self.device) for each in zip(*encoded, strict=True)
         )
-        return Conditioning(states, mask)
+        if self.config.text_padding == "attended":
+            return Conditioning(states, None)
+        used = int(mask.any(1).any(0).nonzero().max()) + 1 if mask.any() else 1
+        length = -(-used // TEXT_BLOCK) * TEXT_BLOCK  # few lengths, so that little is compiled
+        return Conditioning(states[:, :, :length], mask[:, :, :length])
 
 
 def find_model(model: str | Path) -> Path:
@@ -318,14 +350,14 @@ def find_models(folder: Path | None) -> Mapping[str, Path]:
 def _load_components(folder: Path, config: CheckpointConfig, device: torch.device) -> Components:
     diffusers_logging.disable_progress_bar()  # the caller shows progress
     transformers_logging.disable_progress_bar()
-    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    dtype = working_dtype(folder / "transformer", device)
     transformer = load_transformer(folder / "transformer", dtype=dtype).to(device)
     with raise_bad_checkpoint(f"The autoencoder of {folder}"):
         vae = load_autoencoder(folder / "autoencoder", device)
         matte_vae = load_matte_vae(vae, folder / MATTE)
         matte_projection = load_matte_projection(folder / MATTE, device)
     with raise_bad_checkpoint(f"The text encoder of {folder}"):
-        text_encoder = load_text_encoder(folder, config, device, dtype)
+        text_encoder = load_text_encoder(folder, config, device)
     return Components(
         transformer=transformer,
         vae=vae,

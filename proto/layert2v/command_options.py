@@ -142,6 +142,13 @@ def non_negative_float(text: str) -> float:
     return float(text)
 
 
+def positive_float(text: str) -> float:
+    """Read a number above 0 in plain decimals."""
+    if not re.fullmatch(r"\d{1,9}(\.\d*)?|\.\d+", text) or float(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
+    return float(text)
+
+
 def _help(field: str) -> str:
     """Return the tooltip of a field as a help text, which begins in lower case."""
     tooltip = LABELS[field].tooltip

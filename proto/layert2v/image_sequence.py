@@ -11,7 +11,8 @@ from pathlib import Path
 
 IMAGE_SUFFIXES = frozenset((".exr", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dpx"))
 
-_NUMBER = re.compile(r"([0-9]+)")
+# A minus belongs to a number after a dot or an underscore; elsewhere it is a hyphen.
+_NUMBER = re.compile(r"((?:(?<![^._])-)?[0-9]+)")
 
 
 def is_image(path: Path) -> bool:
@@ -39,9 +40,24 @@ def sequence_error(paths: Sequence[Path]) -> str:
     if len(paths) > 1 and len(changing) != 1:
         return f"{first.name} and {paths[-1].name} are not frames of one sequence."
     for before, after in zip(range(len(paths)), range(1, len(paths))):
-        if sum(numbers[after]) - sum(numbers[before]) != 1:
-            return f"A frame is missing between {paths[before].name} and {paths[after].name}."
+        step = sum(numbers[after]) - sum(numbers[before])
+        names = f"{paths[before].name} and {paths[after].name}"
+        if step < 1:
+            return f"{names} have the same number."
+        if step > 1:
+            return f"A frame is missing between {names}."
     return ""
+
+
+def frame_number(paths: Sequence[Path]) -> int | None:
+    """Return the number of the first frame of a sequence, None where its names have none.
+
+    That is the number that changes, or the last one in the name of a single frame.
+    """
+    first, last = (_split_numbers(path)[1] for path in (paths[0], paths[-1]))
+    changing = [number for number, other in zip(first, last) if number != other]
+    numbers = changing or list(first)
+    return numbers[-1] if numbers else None
 
 
 def _split_numbers(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:

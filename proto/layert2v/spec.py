@@ -24,6 +24,7 @@ from layert2v.limits import (
 )
 
 CLEAN_CONDITIONING = "clean_conditioning"  # ability: trained with some streams clean at time 0
+NO_SHADOWS = "no_shadows"  # a limit told as an ability: cast shadows are no layers of their own
 
 # What artists call the spaces: a request may use these names, what is recorded uses the ids.
 _COLORSPACE_TITLES = MappingProxyType(
@@ -94,6 +95,11 @@ class ModelInfo:
     abilities: tuple[str, ...] = ("generate",)
     vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     colorspaces: tuple[str, ...] = ("lin_rec709_scene",)
+
+    @property
+    def makes_shadows(self) -> bool:
+        """Whether a foreground comes with a layer of the shadow it casts."""
+        return NO_SHADOWS not in self.abilities
 
 
 @dataclass(frozen=True)

@@ -21,3 +21,24 @@ colorspaces:
     to_scene_reference: !<MatrixTransform>
       matrix: [0.5, 0, 0, 0, 0, 0.5, 0, 0, 0, 0, 0.5, 0, 0, 0, 0, 1]
 """
+
+# An old config: version 1, no interchange roles, no interop ids.
+OLD = """\
+ocio_profile_version: 1
+strictparsing: true
+roles: {default: raw, scene_linear: my lin 709}
+displays:
+  sRGB:
+    - !<View> {name: Raw, colorspace: raw}
+active_displays: [sRGB]
+active_views: [Raw]
+colorspaces:
+  - !<ColorSpace> {name: my lin 709, family: linear, bitdepth: 32f, isdata: false}
+  - !<ColorSpace>
+    name: my srgb
+    family: display
+    bitdepth: 8ui
+    isdata: false
+    to_reference: !<ExponentTransform> {value: [2.2, 2.2, 2.2, 1]}
+  - !<ColorSpace> {name: raw, family: raw, bitdepth: 32f, isdata: true}
+"""

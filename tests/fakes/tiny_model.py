@@ -52,6 +52,7 @@ def write_tiny_model(folder: Path, info: ModelInfo = INFO, *, contrast: float = 
     """
     torch.manual_seed(0)
     out = folder / info.name
+    roles = [role for role in StreamRole if info.makes_shadows or role is not StreamRole.shadow]
     transformer = LayeredWanTransformer3DModel(
         num_attention_heads=2,
         attention_head_dim=16,
@@ -62,6 +63,7 @@ def write_tiny_model(folder: Path, info: ModelInfo = INFO, *, contrast: float = 
         ffn_dim=64,
         num_layers=2,
         rope_max_seq_len=64,
+        roles=roles,
     )
     save_transformer(transformer, out / "transformer")
     autoencoder = PatchAutoencoder(
@@ -75,7 +77,7 @@ def write_tiny_model(folder: Path, info: ModelInfo = INFO, *, contrast: float = 
     identity = LatentNormalization(latents_mean=(0.0,) * CHANNELS, latents_std=(1.0,) * CHANNELS)
     config = CheckpointConfig(
         info=info,
-        latent_normalization={role.value: identity for role in StreamRole},
+        latent_normalization={role.value: identity for role in roles},
         text_tokens=16,
         solver="euler",
         shift=2.0,

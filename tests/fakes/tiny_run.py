@@ -13,7 +13,7 @@ from layert2v_engine.training.joint_phase import JointConfig
 from layert2v_engine.training.joint_stage import JointPhaseConfig, JointStage, MultiStage
 from layert2v_engine.training.latents import LatentSet
 from layert2v_engine.training.stages import AutoencoderStage, ClipCounts, MatteStage, WorldConfig
-from layert2v_engine.training.trainer import TrainerConfig
+from layert2v_engine.training.trainer_config import TrainerConfig
 from layert2v_engine.world.dataset import ClipSet
 from layert2v_engine.world.text.scenes import Scene, sample_scene
 

@@ -27,7 +27,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         yield server
 
 
-@pytest.mark.parametrize("token", ["", "wrong", ANNA + "x", ANNA[:-1]])
+@pytest.mark.parametrize(
+    "token", ["", "wrong", ANNA + "x", ANNA[:-1]], ids=["none", "wrong", "longer", "shorter"]
+)
 def test_unknown_callers_are_refused(server: LiveServer, token: str) -> None:
     server.connect(token)
     calls = (

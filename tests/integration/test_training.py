@@ -25,7 +25,7 @@ from layert2v_engine.training.stages import (
     run_autoencoder,
     run_matte,
 )
-from layert2v_engine.training.trainer import TrainerConfig
+from layert2v_engine.training.trainer_config import TrainerConfig
 from layert2v_engine.world.dataset import ClipSet, render_clips
 
 WORLD = WorldConfig(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from layert2v.command_options import add_sampling_options
-from layert2v.rerender import ALPHAS, FITS
+from layert2v.rerender import ALPHAS, AUTO, FITS
 
 
 def add_rerender_options(sub: argparse.ArgumentParser) -> None:
@@ -33,6 +33,6 @@ def add_plate_options(sub: argparse.ArgumentParser, choice: Any) -> None:
         help="your own images: a folder of frames, or one file",
     )
     add = sub.add_argument
-    add("--colorspace", default="", metavar="NAME", help="of the plate; default: EXR as the stack")
-    add("--alpha", default="", choices=ALPHAS, help="of the plate; default: PNG straight")
+    add("--colorspace", default=AUTO, metavar="NAME", help="of the plate; default: what it says")
+    add("--alpha", default=AUTO, choices=ALPHAS, help="of the plate; default: what it says")
     add("--fit", default=FITS[0], choices=FITS, help="exact refuses other sizes; fit scales")

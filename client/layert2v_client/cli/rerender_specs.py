@@ -19,9 +19,6 @@ from layert2v_client.errors import InvalidRequest
 from layert2v_client.jobs import JOB_PREFIX
 from layert2v_client.rerender_request import Input, Source, check_request, find_images
 
-# The color space of a plate where the artist names none: EXR like the stack, others this.
-DISPLAY_SPACE = "srgb_rec709_scene"
-
 Inputs = dict[str, Input]
 MakeSpec = Callable[[argparse.Namespace, Stack], "tuple[RerenderSpec, Inputs]"]
 
@@ -70,7 +67,7 @@ def swap(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
     background = next(layer.name for layer in stack.layers if layer.role is Role.background)
     if args.plate is None:
         return RerenderSpec("regenerate", (background,), prompts={background: args.background}), {}
-    return RerenderSpec("replace", (background,), plate=_plate(args, stack)), _plate_inputs(args)
+    return RerenderSpec("replace", (background,), plate=_plate(args)), _plate_inputs(args)
 
 
 def add(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
@@ -79,7 +76,7 @@ def add(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
     spec = RerenderSpec("add", (name,), above=_layer_below(args, stack))
     if args.plate is None:
         return replace(spec, prompts={name: args.prompt}), {}
-    return replace(spec, plate=_plate(args, stack)), _plate_inputs(args)
+    return replace(spec, plate=_plate(args)), _plate_inputs(args)
 
 
 def remove(args: argparse.Namespace, stack: Stack) -> tuple[RerenderSpec, Inputs]:
@@ -145,12 +142,8 @@ def _by_layer(layers: Sequence[str], given: Sequence[str], option: str) -> dict[
     return dict(zip(layers, given))
 
 
-def _plate(args: argparse.Namespace, stack: Stack) -> Plate:
-    (*_, last) = find_images(args.plate)
-    suffix = last.suffix.lower()
-    space = stack.colorspace if suffix == ".exr" else DISPLAY_SPACE
-    alpha = "straight" if suffix == ".png" else "premultiplied"
-    return Plate("plate", args.colorspace or space, args.alpha or alpha, args.fit)
+def _plate(args: argparse.Namespace) -> Plate:
+    return Plate("plate", args.colorspace, args.alpha, args.fit)
 
 
 def _plate_inputs(args: argparse.Namespace) -> Inputs:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from layert2v.command_options import add_sampling_options, non_negative_float, state_number
-from layert2v.rerender import ALPHAS, DonorLayer, Plate, RerenderSpec, next_foreground
+from layert2v.rerender import ALPHAS, AUTO, DonorLayer, Plate, RerenderSpec, next_foreground
 from layert2v.stack import Stack
 from layert2v_engine.cli.options import add_model_run_options, options_error, print_progress
 from layert2v_engine.errors import EngineError, InvalidSpec
@@ -51,8 +51,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     source = parser.add_argument_group("pixels that are there already")
     source.add_argument("--plate", type=Path, metavar="DIR", help="your own images")
-    source.add_argument("--colorspace", default="srgb_rec709_scene", help="of the plate")
-    source.add_argument("--alpha", choices=ALPHAS, default="premultiplied", help="of the plate")
+    source.add_argument("--colorspace", default=AUTO, help="of the plate; default: what it says")
+    source.add_argument("--alpha", choices=ALPHAS, default=AUTO, help="of the plate; likewise")
     source.add_argument("--fit", action="store_true", help="scale the plate to the stack")
     source.add_argument("--from", dest="donor", metavar="STACK:LAYER", help="of another stack")
     source.add_argument("--with-shadow", action="store_true", help="of the other stack, too")

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from layert2v.command_options import positive_float
+from layert2v.rerender import AUTO
 from layert2v_engine.errors import EngineError
 
 if TYPE_CHECKING:
@@ -73,11 +75,13 @@ def _add_import(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     clips.add_argument("--full", type=Path, metavar="CLIP", help="kept as ref")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to make")
     parser.add_argument("--name", help="name of the stack; default: that of the folder")
-    parser.add_argument("--fps", type=float, help="default: what the clips say")
+    parser.add_argument("--fps", type=positive_float, help="default: what the clips say")
     parser.add_argument("--start-frame", type=int, default=1001)
     color = parser.add_argument_group("color")
     color.add_argument("--colorspace", default="lin_rec709_scene", help="of the layers")
-    color.add_argument("--source-colorspace", default="srgb_rec709_scene", help="of the clips")
+    color.add_argument(
+        "--source-colorspace", default=AUTO, help="of the clips; default: what each file says"
+    )
     _add_config(color)
     matrices = ("bt601", "bt709", "smpte240m", "bt2020")
     color.add_argument("--matrix", choices=matrices, help="default: what each file says")
@@ -87,7 +91,8 @@ def _add_import(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         "--edges",
         choices=("auto", "black", "straight"),
         default="auto",
-        help="foregrounds are on black, or straight; auto looks outside the matte",
+        help="foregrounds are on black, or straight; auto: what the file says of its "
+        "alpha, else what is outside the matte",
     )
     edges.add_argument(
         "--no-levels", action="store_true", help="take the mattes' black and white as they are"

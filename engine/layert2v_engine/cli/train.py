@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "autoencoder, matte adaptation and latent statistics are kept",
     )
     train.add_argument("--device", default="auto", help=DEVICE_HELP)
+    train.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        help="processes of one CPU thread each that share every batch; default: 1 of all threads",
+    )
     train.add_argument("--threads", type=int, default=0, help="CPU threads; default: all")
     train.set_defaults(run=_train)
     export = subparsers.add_parser(
@@ -100,26 +107,42 @@ def _optional(configs: Path | None, stage: str) -> MultiStage:
 
 
 def _train(args: argparse.Namespace) -> int:
+    from layert2v_engine.training.data_parallel import run_in_processes
+
+    if args.processes > 1 and args.device not in ("auto", "cpu"):
+        raise EngineError(
+            "Several processes train on the CPU only.",
+            "Leave out --processes.",
+            reason="BAD_DEVICE",
+        )
+    return run_in_processes(partial(_train_stages, args), max(1, args.processes))
+
+
+def _train_stages(args: argparse.Namespace) -> int:
+    """Run the stages, in each of the processes."""
     import torch  # heavy, and not needed to print a help text
 
     from layert2v_engine.devices import pick_device
+    from layert2v_engine.training import data_parallel
     from layert2v_engine.training.config import load_config
     from layert2v_engine.training.init_from_checkpoint import init_from_checkpoint
     from layert2v_engine.training.joint_stage import JointStage
     from layert2v_engine.training.stages import AutoencoderStage
     from layert2v_engine.training.trainer import TrainingInterrupted
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    level = logging.INFO if data_parallel.rank() == 0 else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s")
     if args.threads:
         torch.set_num_threads(args.threads)
     budget_s = duration(args.budget) if args.budget else None
-    device = pick_device(args.device)
-    logging.info("device=%s", device)
-    args.run_folder.mkdir(parents=True, exist_ok=True)
+    device = pick_device("cpu" if args.processes > 1 else args.device)
+    logging.info("device=%s processes=%d", device, data_parallel.world_size())
     run, configs = args.run_folder, args.configs
+    run.mkdir(parents=True, exist_ok=True)
     if start := args.start_from or load_config(JointStage, "joint", configs).start:
         new_decoders = load_config(AutoencoderStage, "autoencoder", configs).reuse_latents_of_init
-        init_from_checkpoint(run, start, decoders=not new_decoders)
+        with data_parallel.first_process_first():
+            init_from_checkpoint(run, start, decoders=not new_decoders)
     for name in args.stages:
         try:
             _run_stage(name, run, configs, budget_s, device)
@@ -132,7 +155,7 @@ def _train(args: argparse.Namespace) -> int:
 def _run_stage(
     name: str, run: Path, configs: Path | None, budget_s: float | None, device: torch.device
 ) -> None:
-    from layert2v_engine.training import joint_stage, stages
+    from layert2v_engine.training import data_parallel, joint_stage, stages
     from layert2v_engine.training.config import load_config
 
     if name == "matte":
@@ -146,7 +169,8 @@ def _run_stage(
     joint = load_config(joint_stage.JointStage, "joint", configs)
     if name == "prepare":
         world = load_config(stages.AutoencoderStage, "autoencoder", configs)
-        joint_stage.run_prepare(run, world, joint)
+        with data_parallel.first_process_first():
+            joint_stage.run_prepare(run, world, joint)
     elif name == "joint":
         joint_stage.run_joint(run, joint, budget_s, device)
     else:

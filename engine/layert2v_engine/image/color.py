@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +103,7 @@ class ColorConfig:
         self._config = config
         self.label = label
         self._pinned = ocio.Config.CreateFromBuiltinConfig(PINNED_CONFIG)
+        self._defined: set[str] = set()
 
     @classmethod
     def load(cls, source: str | Path | None = None) -> ColorConfig:
@@ -124,12 +125,38 @@ class ColorConfig:
             ) from error
         return cls(config, Path(name).name)
 
+    def define(self, name: str, primaries: Sequence[float], gamma: float = 1.0) -> None:
+        """Make ``name`` a color space with these x, y of red, green, blue and white.
+
+        ``gamma`` 0 is the sRGB curve. A standard space of this name stays as it is.
+        """
+        if self._pinned.getColorSpace(name) is not None:
+            return
+        steps = [ocio.MatrixTransform(matrix=_matrix_to_ap0(primaries).flatten().tolist())]
+        if gamma == 0.0:
+            curve = ocio.ExponentWithLinearTransform(
+                gamma=[2.4, 2.4, 2.4, 1.0], offset=[0.055, 0.055, 0.055, 0.0]
+            )
+            curve.setNegativeStyle(ocio.NEGATIVE_LINEAR)
+            steps.insert(0, curve)
+        elif gamma != 1.0:
+            steps.insert(0, ocio.ExponentTransform([gamma, gamma, gamma, 1.0]))
+        space = ocio.ColorSpace(
+            ocio.REFERENCE_SPACE_SCENE, name, toReference=ocio.GroupTransform(steps)
+        )
+        space.setEncoding("scene-linear" if gamma == 1.0 else "sdr-video")
+        self._pinned.addColorSpace(space)
+        self._defined.add(name)
+
     def find(self, name: str) -> ColorSpace:
         """Return a color space by its name here, an alias, a role, or an interop id.
 
         A name of the pinned config also finds the space of this config that means the same.
         Raises ``ColorError`` with reason ``COLORSPACE_UNKNOWN``.
         """
+        if name in self._defined:
+            linear = self._pinned.isColorSpaceLinear(name, ocio.REFERENCE_SPACE_SCENE)
+            return ColorSpace(name=name, interop_id=UNKNOWN_ID, linear=linear)
         own_name = self._own_name(name)
         if own_name is None:
             names = {alias for space in self._config.getColorSpaces() for alias in _names(space)}
@@ -175,18 +202,33 @@ class ColorConfig:
         A standard space that this config lacks is taken from the pinned config and joined through
         the interchange roles. Raises ``ColorError``.
         """
-        start, end = self._locate(source), self._locate(target)
+        (start, start_name), (end, end_name) = self._locate(source), self._locate(target)
         try:
-            processor = ocio.Config.GetProcessorFromConfigs(*start, *end)
+            if start is end:  # needs no roles to meet in, which old configs lack
+                processor = start.getProcessor(start_name, end_name)
+            else:
+                processor = ocio.Config.GetProcessorFromConfigs(start, start_name, end, end_name)
         except ocio.Exception as error:
             message = f"There is no way from {source} to {target} in {self.label}: {error}"
             raise ColorError(message, reason="COLORSPACE_UNREACHABLE") from error
         return ColorTransform(processor)
 
+    def display_transform(self, source: str, display: str) -> ColorTransform:
+        """Return the transform from ``source`` to the standard space ``display``, for previews.
+
+        From a config that has no way there, values are taken as linear Rec.709.
+        """
+        try:
+            return self.transform(source, display)
+        except ColorError as error:
+            logger.warning("color_preview_approximate source=%s reason=%s", source, error)
+            return ColorTransform(self._pinned.getProcessor("lin_rec709_scene", display))
+
     def _locate(self, name: str) -> tuple[ocio.Config, str]:
         """Return the config that has the space ``name``, and its name there."""
         standard = self._pinned.getColorSpace(name)
-        if standard is not None and self._own_name(name) is None:
+        is_own = name not in self._defined and self._own_name(name) is not None
+        if standard is not None and not is_own:
             return self._pinned, standard.getName()
         return self._config, self.find(name).name
 
@@ -219,6 +261,33 @@ class ColorConfig:
             name = ""
         standard = self._pinned.getColorSpace(name) if name else None
         return str(standard.getInteropID()) if standard else UNKNOWN_ID
+
+
+# x, y of red, green, blue and white of ACES2065-1, the reference of the pinned config.
+_AP0 = (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, 0.32168, 0.33767)
+_BRADFORD = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
+
+
+def _matrix_to_ap0(primaries: Sequence[float]) -> np.ndarray:
+    """Return the 4 x 4 matrix from linear light with these primaries, whites adapted."""
+    source, white = _matrix_to_xyz(primaries)
+    target, target_white = _matrix_to_xyz(_AP0)
+    ratio = (_BRADFORD @ target_white) / (_BRADFORD @ white)
+    adapt = np.linalg.inv(_BRADFORD) @ np.diag(ratio) @ _BRADFORD
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.linalg.inv(target) @ adapt @ source
+    return matrix
+
+
+def _matrix_to_xyz(primaries: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the 3 x 3 matrix to CIE XYZ, and the XYZ of white."""
+    points = np.array(primaries, np.float64).reshape(4, 2)
+    xyz = np.column_stack((points, 1.0 - points.sum(1)))
+    white = xyz[3] / xyz[3, 1]
+    scale = np.linalg.solve(xyz[:3].T, white)
+    return xyz[:3].T * scale, white
 
 
 def _names(space: ocio.ColorSpace) -> list[str]:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from layert2v_engine.errors import StackError
 from layert2v_engine.image.atomic import atomic_write, probe_disk_space
+from layert2v_engine.image.footage.timing import add_frames
 
 RGBA = ("R", "G", "B", "A")
 TAG_PREFIX = "layert2v/"
@@ -47,6 +48,7 @@ COMPRESSIONS: Mapping[str, bool] = {
 }
 
 _MAGIC = 20000630
+_TIMECODE = re.compile(r"(\d\d):(\d\d):(\d\d)[:;](\d\d)")
 _CHUNK_HEADER = struct.Struct("<ii")
 
 
@@ -80,6 +82,7 @@ class Tags:
 
     ``custom`` values are stored as text under ``layert2v/``: numbers above 31 bits do not survive
     as numbers. ``comments`` is the prompt, in any script. ``colorspace`` is an OCIO interop id.
+    ``timecode`` is SMPTE text, "" for none; None counts it from the frame number.
     """
 
     colorspace: str
@@ -87,6 +90,7 @@ class Tags:
     frame: int
     pixel_aspect: float = 1.0
     comments: str = ""
+    timecode: str | None = None
     custom: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -133,6 +137,17 @@ def read(path: Path, channels: Sequence[str] = RGBA) -> Tensor:
     finally:
         file.close()
     return torch.from_numpy(np.asarray(pixels))
+
+
+def read_timecode(path: Path) -> str:
+    """Return the SMPTE timecode of a file, "" where it has none. Raises ``StackError``."""
+    file = oiio.ImageInput.open(str(path))
+    if file is None:
+        raise _read_error(path, oiio.geterror())
+    try:
+        return str(file.spec().get_string_attribute("smpte:TimeCode"))
+    finally:
+        file.close()
 
 
 def frame_rate(fps: float) -> Fraction:
@@ -196,7 +211,8 @@ def _set_attributes(spec: oiio.ImageSpec, tags: Tags) -> None:
         "framesPerSecond", oiio.TypeDesc("rational"), (fraction.numerator, fraction.denominator)
     )
     spec.attribute("imageCounter", tags.frame)
-    timecode = _timecode(tags.frame, round(tags.fps))
+    counted = add_frames("00:00:00:00", tags.frame, tags.fps)
+    timecode = _pack_timecode(counted if tags.timecode is None else tags.timecode)
     if timecode is not None:
         spec.attribute("smpte:TimeCode", oiio.TypeDesc("timecode"), (timecode, 0))
     spec.attribute("PixelAspectRatio", float(tags.pixel_aspect))
@@ -209,13 +225,14 @@ def _set_attributes(spec: oiio.ImageSpec, tags: Tags) -> None:
         spec.attribute(TAG_PREFIX + key, value)
 
 
-def _timecode(frame: int, fps: int) -> int | None:
-    """Return SMPTE 12M binary-coded decimal; it counts no more than 30 frames a second."""
-    if not 1 <= fps <= 30:
+def _pack_timecode(text: str) -> int | None:
+    """Return ``hh:mm:ss:ff`` as SMPTE 12M binary-coded decimal; ``;`` marks dropped frames."""
+    match = _TIMECODE.fullmatch(text)
+    if match is None:
         return None
-    seconds = frame // fps
-    fields = (frame % fps, seconds % 60, seconds // 60 % 60, seconds // 3600 % 24)
-    return sum((value // 10 << 4 | value % 10) << 8 * place for place, value in enumerate(fields))
+    fields = (int(match[group]) for group in (4, 3, 2, 1))
+    packed = sum((value // 10 << 4 | value % 10) << 8 * place for place, value in enumerate(fields))
+    return packed | 0x40 if ";" in text else packed
 
 
 def _read_error(path: Path, error: str) -> StackError:

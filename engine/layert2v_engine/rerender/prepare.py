@@ -6,9 +6,10 @@ Opens what comes with the request. Layers that are kept are not read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from layert2v.errors import ManifestError
 from layert2v.rerender import (
     AffectedLayers,
     RerenderSpec,
@@ -21,7 +22,7 @@ from layert2v.rerender import (
     validate_rerender,
 )
 from layert2v.spec import FieldViolation, ModelInfo
-from layert2v.stack import FileRecord, Role, Stack, StackFormat
+from layert2v.stack import FileRecord, Role, Stack, StackFormat, read_state
 from layert2v_engine.errors import InvalidSpec, StackError
 from layert2v_engine.rerender.plan import LayerAction, LayerPlan, plan_layers
 from layert2v_engine.stack import manifest
@@ -35,7 +36,8 @@ class RerenderPlan:
 
     spec: the request with every default filled in. base: the state it starts from. layers: those of
     the new state, from bottom to top. uses_model: whether a model takes part. sources, masks: by
-    layer, opened. donor: the other stack's folder and the stack.
+    layer, opened. donor: the other stack's folder and the stack. first: the state that was
+    generated from a sentence, None where it is not in the folder.
     """
 
     spec: RerenderSpec
@@ -45,6 +47,7 @@ class RerenderPlan:
     sources: Mapping[str, PixelSource] = field(default_factory=dict)
     masks: Mapping[str, MaskSource] = field(default_factory=dict)
     donor: tuple[Path, Stack] | None = None
+    first: Stack | None = None
 
 
 def prepare_rerender(
@@ -71,6 +74,8 @@ def prepare_rerender(
     _check_files(editor.folder, source_files(base, affected))
     if spec.donor is not None and donor is not None:
         _check_files(donor[0], donor_files(spec.donor, donor[1]))
+    if model is not None and not model.makes_shadows:
+        affected = _without_new_shadows(affected, base)
     layers = plan_layers(spec, base, affected, donor[1] if donor else None)
     return RerenderPlan(
         spec=resolve_rerender(spec, base, affected, model, seed),
@@ -84,7 +89,24 @@ def prepare_rerender(
         },
         masks={name: MaskSource(inputs[key], base, name) for name, key in spec.masks.items()},
         donor=donor,
+        first=_read_first(editor.folder),
     )
+
+
+def _read_first(folder: Path) -> Stack | None:
+    try:
+        return read_state(folder, 1)
+    except ManifestError:  # a folder that holds a part of a stack
+        return None
+
+
+def _without_new_shadows(affected: AffectedLayers, base: Stack) -> AffectedLayers:
+    """Return what is affected where a new foreground comes without a shadow."""
+    there = {layer.name for layer in base.layers}
+    dependent = tuple(name for name in affected.dependent if name in there)
+    dropped = {*affected.dependent} - {*dependent}
+    generated = tuple(name for name in affected.generated if name not in dropped)
+    return replace(affected, generated=generated, dependent=dependent)
 
 
 def _check_files(folder: Path, files: Iterable[FileRecord]) -> None:

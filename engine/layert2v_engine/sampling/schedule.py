@@ -14,6 +14,10 @@ import torch
 MAX_TIMESTEP = 1000.0  # the network's time of pure noise
 # Where solvers that need log(1 - sigma) start: a step of the 1000 Wan was trained with.
 SIGMA_MAX = 0.999
+# Pipelines of diffusers start this far below pure noise, and divide the way to their last level of
+# 1000 into even parts.
+DIFFUSERS_EPSILON = 1e-6
+DIFFUSERS_LAST = 1e-3
 # A level this close (relatively) above the next one is that one: solvers divide by the distance.
 SAME_LEVEL = 1e-3
 
@@ -30,18 +34,33 @@ class Schedule:
 
     @classmethod
     def create(
-        cls, steps: int, *, shift: float, first: float = 1.0, integer_timesteps: bool = False
+        cls,
+        steps: int,
+        *,
+        shift: float,
+        first: float = 1.0,
+        last: float = 0.0,
+        integer_timesteps: bool = False,
     ) -> Schedule:
-        """Return even levels from ``first`` to 0, pushed towards noise by ``shift``.
+        """Return even levels from ``first`` to ``last``, pushed towards noise by ``shift``.
 
-        s -> shift * s / (1 + (shift - 1) * s). Raises ValueError for less than one step or a shift
-        that is not positive.
+        s -> shift * s / (1 + (shift - 1) * s); the last one is 0 in any case. Raises ValueError for
+        less than one step or a shift that is not positive.
         """
         if steps < 1 or shift <= 0:
             raise ValueError(f"a schedule needs steps and a positive shift, not {steps}, {shift}")
-        even = (first * (1 - i / steps) for i in range(steps + 1))
-        sigmas = torch.tensor([shift * s / (1 + (shift - 1) * s) for s in even])
+        even = (first * (1 - i / steps) + last * (i / steps) for i in range(steps))
+        sigmas = torch.tensor([*(shift * s / (1 + (shift - 1) * s) for s in even), 0.0])
         return cls(sigmas=tuple(sigmas.tolist()), integer_timesteps=integer_timesteps)
+
+    @classmethod
+    def as_diffusers(cls, steps: int, *, shift: float, integer_timesteps: bool = False) -> Schedule:
+        """Return the levels of diffusers' ``UniPCMultistepScheduler`` with ``use_flow_sigmas``."""
+        schedule = cls.create(
+            steps, shift=shift, last=DIFFUSERS_LAST, integer_timesteps=integer_timesteps
+        )
+        first = min(schedule.sigmas[0], 1 - DIFFUSERS_EPSILON)
+        return replace(schedule, sigmas=(first, *schedule.sigmas[1:]))
 
     def truncate(self, strength: float) -> Schedule:
         """Return the rest of the schedule from noise level ``strength`` in 0..1 on.

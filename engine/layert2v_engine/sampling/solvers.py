@@ -152,6 +152,7 @@ def make_sampler(
     steps: int,
     *,
     shift: float,
+    levels: str = "layert2v",
     integer_timesteps: bool = False,
     strength: float = 1.0,
     noise_source: NoiseSource = no_noise,
@@ -159,12 +160,18 @@ def make_sampler(
     """Return the schedule and a new solver of one run.
 
     solver: a key of SOLVERS.
+    levels: ``layert2v``, evenly down to 0, or ``diffusers``, those of its pipelines for Wan.
     strength: the noise level in 0..1 to start from, 1 for a new video.
     noise_source: fresh noise for the stochastic solver; the others never ask for it.
     Raises KeyError for another solver, ValueError for wrong steps, shift or strength.
     """
     build, first = SOLVERS[solver]
-    schedule = Schedule.create(steps, shift=shift, first=first, integer_timesteps=integer_timesteps)
+    if levels == "diffusers":
+        schedule = Schedule.as_diffusers(steps, shift=shift, integer_timesteps=integer_timesteps)
+    else:
+        schedule = Schedule.create(
+            steps, shift=shift, first=first, integer_timesteps=integer_timesteps
+        )
     if strength < 1:
         schedule = schedule.truncate(strength)
     return schedule, build(schedule, noise_source)

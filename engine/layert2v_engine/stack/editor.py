@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
 from layert2v.stack import MANIFEST_NAME, Stack
+from layert2v_engine.errors import StackError
+from layert2v_engine.image import exr
 from layert2v_engine.stack import manifest
 from layert2v_engine.stack.files import check_writable, exclusive_lock
 from layert2v_engine.stack.state_writer import ColorOptions, StateWriter, WriterOptions
@@ -42,7 +45,7 @@ class StackEditor(StateWriter):
                 folder,
                 base,
                 ColorOptions(),
-                options or WriterOptions(),
+                _with_timecode(options or WriterOptions(), folder, base),
                 base=base,
                 parent=at or base.state,
             )
@@ -64,3 +67,12 @@ class StackEditor(StateWriter):
         """Stop using the folder and let others change it."""
         super().close()
         self._locks.close()
+
+
+def _with_timecode(options: WriterOptions, folder: Path, base: Stack) -> WriterOptions:
+    """Return options with the timecode of the stack, which came from footage or was counted."""
+    first = folder / base.flat("comp").files[0].path
+    try:
+        return replace(options, timecode=exr.read_timecode(first)) if first.exists() else options
+    except StackError:  # found and reported where its pixels are needed
+        return options

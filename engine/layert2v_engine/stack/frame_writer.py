@@ -18,6 +18,7 @@ from layert2v.stack import FileRecord, StackFormat, frame_path
 from layert2v_engine.image import exr
 from layert2v_engine.image.atomic import PARTIAL_SUFFIX
 from layert2v_engine.image.exr import ExrOptions, Tags
+from layert2v_engine.image.footage.timing import add_frames
 from layert2v_engine.stack.files import file_record
 from layert2v_engine.stack.manifest import PendingSequence
 
@@ -32,8 +33,10 @@ FrameCallback = Callable[[str, int, Path], None]
 class FrameWriter:
     """Writes and reads frames of sequences below ``folder``.
 
-    ``tags`` go into every file under ``layert2v/``. ``on_frame_written(name, index, path)`` is
-    called on the caller's thread, in order, some frames after ``write``.
+    ``tags`` go into every file under ``layert2v/``, and the ``timecode`` of the first frame,
+    counted on: "" for none, None for that of the frame numbers.
+    ``on_frame_written(name, index, path)`` is called on the caller's
+    thread, in order, some frames after ``write``.
     """
 
     def __init__(
@@ -43,11 +46,12 @@ class FrameWriter:
         options: ExrOptions,
         tags: Mapping[str, str],
         *,
+        timecode: str | None = None,
         on_frame_written: FrameCallback | None = None,
         workers: int = WORKERS,
     ) -> None:
         self._folder, self._format = folder, format
-        self._options, self.tags = options, tags
+        self._options, self.tags, self._timecode = options, tags, timecode
         self._on_frame_written = on_frame_written
         self._pending: deque[tuple[PendingSequence, int, Future[FileRecord]]] = deque()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="exr")
@@ -104,6 +108,11 @@ class FrameWriter:
             for old in path.parent.glob(pattern):
                 old.unlink(missing_ok=True)
 
+    def _frame_timecode(self, index: int) -> str | None:
+        if self._timecode is None:
+            return None
+        return add_frames(self._timecode, index, self._format.fps)
+
     def encode(self, sequence: PendingSequence, index: int, pixels: Tensor) -> FileRecord:
         """Write one frame, half ``[H, W, 4]``, on this thread; return its record."""
         path = self.path(sequence.pattern, index)
@@ -120,6 +129,7 @@ class FrameWriter:
             frame=self._format.start_frame + index,
             pixel_aspect=self._format.pixel_aspect,
             comments=sequence.prompt,
+            timecode=self._frame_timecode(index),
             custom={**self.tags, **sequence.tags, **sequence_tags},
         )
         # A lossy comp would no longer be the over of its layers.

@@ -17,12 +17,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from layert2v.rerender import AUTO
 from layert2v.stack import Layer, Role, Stack, StackFormat
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image import exr
 from layert2v_engine.image.color import ColorConfig
-from layert2v_engine.image.compositing import premultiply, to_half
-from layert2v_engine.image.stills import ImageFrame, ImageInfo, find_sequence, read_image, read_info
+from layert2v_engine.image.compositing import HALF_MAX, to_half
+from layert2v_engine.image.footage.alpha import (
+    MEASURED_FRAMES,
+    choose_alpha,
+    find_matte,
+    make_opaque,
+    to_linear_rgba,
+)
+from layert2v_engine.image.footage.color_tags import find_colorspace
+from layert2v_engine.image.footage.info import FootageInfo, FrameNotes, ImageFrame
+from layert2v_engine.image.footage.stills import StillSequence
 
 FILTER = "lanczos3"
 # How far a kept region fades out into what is generated around it.
@@ -55,9 +65,9 @@ class Fit:
     scaled: tuple[int, int]
 
     @classmethod
-    def compute(cls, source: ImageInfo | StackFormat, format: StackFormat, role: Role) -> Fit:
+    def compute(cls, source: FootageInfo | StackFormat, format: StackFormat, role: Role) -> Fit:
         """Return the fit from the size and pixel aspect of ``source`` to those of the stack."""
-        wide = source.width * source.pixel_aspect / format.pixel_aspect
+        wide = source.width * (source.pixel_aspect or 1.0) / format.pixel_aspect
         ratios = (format.width / wide, format.height / source.height)
         scale = max(ratios) if role is Role.background else min(ratios)
         return cls(
@@ -110,9 +120,11 @@ class Fit:
 class PlateSource:
     """An artist's images as frames of a layer.
 
-    ``colorspace`` is any space of ``config``, ``alpha`` one of ``layert2v.rerender.ALPHAS``. A
-    single image is held; a longer sequence is cut at its end. Raises ``FootageError`` for images
-    that are missing, too few or, without ``fit``, of another size, and ``ColorError``.
+    ``colorspace`` is any space of ``config``, ``alpha`` one of ``layert2v.rerender.ALPHAS``, both
+    as the files say where they are ``AUTO``. A single image is held. A longer sequence gives the
+    frames with the numbers of the stack, or is cut at its end where it does not have them. Raises
+    ``FootageError`` for images that are missing, too few or, without ``fit``, of another size, and
+    ``ColorError``.
     """
 
     def __init__(
@@ -121,52 +133,50 @@ class PlateSource:
         format: StackFormat,
         role: Role,
         *,
-        colorspace: str,
-        alpha: str = "premultiplied",
+        colorspace: str = AUTO,
+        alpha: str = AUTO,
         fit: bool = False,
         config: ColorConfig | None = None,
     ) -> None:
         config = config or ColorConfig.load()
-        self._files = find_sequence(folder, "plate")
-        self._frame_number, length_note = _match_length(len(self._files), format.frames, "plate")
-        first = read_info(self._files[0])
-        self._size = (first.width, first.height)
+        self._images = StillSequence(folder, "plate")
+        info = self._images.info
+        self._frame_number, length_note = _match_length(info, format, "plate")
+        first = self._images.files[0]
         if not fit:
-            _check_size(self._files[0], self._size, format, "plate")
-        source = config.find(colorspace)
-        self._fit = Fit.compute(first, format, role) if fit else None
+            _check_size(first, (info.width, info.height), format, "plate")
+            _check_aspect(first, info, format)
+        name, color_notes = find_colorspace(info, first, colorspace, config, format.colorspace)
+        source = config.find(name)
+        self._fit = Fit.compute(info, format, role) if fit else None
         self._to_linear = config.transform(source.name, format.colorspace)
-        self._linear, self._alpha, self._role = source.linear, alpha, role
-        origin = f"plate in {source.name}, {alpha} alpha"
+        self._linear, self._role = source.linear, role
+        self._alpha, alpha_notes = choose_alpha(info, first.name, alpha)
+        origin = f"plate in {source.name}, {self._alpha} alpha"
         fit_note = self._fit.note if self._fit else ""
-        self.note = ", ".join(part for part in (origin, fit_note, length_note) if part)
+        self._parts = [part for part in (origin, fit_note, length_note) if part]
+        self._notes = (*color_notes, *alpha_notes)
+        self._happened = FrameNotes()
+
+    @property
+    def note(self) -> str:
+        """What was done to the images so far, guesses and repairs included."""
+        sentences = (*self._notes, *self._images.notes, *self._happened.sentences())
+        return " ".join((", ".join(self._parts) + ("." if sentences else ""), *sentences))
 
     def frame(self, index: int) -> Tensor:
-        path = self._files[self._frame_number(index)]
-        image = read_image(path)
-        if (image.rgb.shape[2], image.rgb.shape[1]) != self._size:
-            raise FootageError(
-                f"{path.name} of the plate has another size than its first frame.",
-                "All frames of a plate have one size; scale them first.",
-                reason="SIZES_DIFFER",
-            )
-        pixels = self._premultiply(image)
+        """Return frame ``index`` (from 0) of the layer; see ``PixelSource``."""
+        number = self._frame_number(index)
+        name = self._images.files[number].name
+        image = self._images.read(number)
+        if image.alpha is not None and float(image.alpha.amax()) > 1.0:
+            self._happened.add("Alpha above 1 is clamped", name)
+        pixels = to_linear_rgba(image, self._to_linear, self._alpha, self._linear)
+        if float(pixels.abs().amax()) > HALF_MAX:
+            self._happened.add(f"Values above {HALF_MAX:g}, the largest half, are clamped", name)
         if self._fit is not None:
             pixels = self._fit.apply(pixels)
-        return to_half(_make_opaque(pixels) if self._role is Role.background else pixels)
-
-    def _premultiply(self, image: ImageFrame) -> Tensor:
-        """Return scene-linear, premultiplied float ``[H, W, 4]``."""
-        rgb, alpha = image
-        if alpha is None or self._alpha == "opaque":
-            return _to_rgba(self._to_linear(rgb), torch.ones_like(rgb[0]))
-        alpha = alpha.clamp(0.0, 1.0)
-        if self._alpha == "straight":
-            return premultiply(_to_rgba(self._to_linear(rgb), alpha))
-        if self._linear:  # a matrix does the same to premultiplied color, and loses nothing
-            return _to_rgba(self._to_linear(rgb), alpha)
-        divisor = torch.where(alpha > 0, alpha, 1.0)  # light without coverage stays as it is
-        return _to_rgba(self._to_linear(rgb / divisor) * divisor, alpha)
+        return to_half(make_opaque(pixels) if self._role is Role.background else pixels)
 
 
 class DonorSource:
@@ -187,7 +197,7 @@ class DonorSource:
     ) -> None:
         config = config or ColorConfig.load()
         self._folder, self.layer = folder, layer
-        self._frame_number, length_note = _match_length(
+        self._frame_number, length_note = _match_count(
             stack.frames, format.frames, "layer of the other stack"
         )
         self._fit = Fit.compute(stack, format, layer.role)
@@ -205,8 +215,8 @@ class DonorSource:
         path = self._folder / self.layer.files[self._frame_number(index)].path
         stored = exr.read(path).float()
         color = self._to_linear(stored[..., :3].movedim(-1, 0))
-        pixels = self._fit.apply(_to_rgba(color, stored[..., 3]))
-        return to_half(_make_opaque(pixels) if self._role is Role.background else pixels)
+        pixels = self._fit.apply(torch.cat((color.movedim(0, -1), stored[..., 3:]), dim=-1))
+        return to_half(make_opaque(pixels) if self._role is Role.background else pixels)
 
 
 class MaskSource:
@@ -218,15 +228,14 @@ class MaskSource:
 
     def __init__(self, folder: Path, format: StackFormat, layer: str) -> None:
         label = f"mask of {layer}"
-        files = find_sequence(folder, label)
-        frame_number, _ = _match_length(len(files), format.frames, label)
-        first = read_info(files[0])
-        _check_size(files[0], (first.width, first.height), format, label)
-        used = [files[frame_number(index)] for index in range(format.frames)]
-        planes = {path: read_image(path).rgb.amin(0).clamp(0.0, 1.0) for path in {*used}}
-        for path, plane in planes.items():
-            _check_size(path, (plane.shape[1], plane.shape[0]), format, label)
-        self.planes = torch.stack([planes[path] for path in used])
+        images = StillSequence(folder, label)
+        frame_number, _ = _match_length(images.info, format, label)
+        _check_size(images.files[0], (images.info.width, images.info.height), format, label)
+        used = [frame_number(index) for index in range(format.frames)]
+        frames = {number: images.read(number) for number in sorted({*used})}
+        place, _ = find_matte([*frames.values()][:MEASURED_FRAMES], label)
+        planes = {number: _mask_plane(frame, place) for number, frame in frames.items()}
+        self.planes = torch.stack([planes[number] for number in used])
 
     def soft_mask(self, index: int) -> Tensor:
         """Return the mask of a frame ``[H, W]``, faded out around its white, which stays white."""
@@ -253,11 +262,20 @@ def _to_rgba(rgb: Tensor, alpha: Tensor) -> Tensor:
     return torch.cat((rgb, alpha[None])).movedim(0, -1)
 
 
-def _make_opaque(pixels: Tensor) -> Tensor:
-    return torch.cat((pixels[..., :3], torch.ones_like(pixels[..., 3:])), dim=-1)
+def _match_length(
+    info: FootageInfo, format: StackFormat, label: str
+) -> tuple[Callable[[int], int], str]:
+    """Return which frame of footage is taken for an index, by number where it has handles."""
+    first, last = info.first_frame, format.start_frame + format.frames - 1
+    if info.frames > format.frames and first is not None:
+        before = format.start_frame - first
+        if before >= 0 and first + info.frames - 1 >= last:
+            note = f"frames {format.start_frame} to {last} of {first} to {first + info.frames - 1}"
+            return (lambda index: index + before), note
+    return _match_count(info.frames, format.frames, label)
 
 
-def _match_length(count: int, required: int, label: str) -> tuple[Callable[[int], int], str]:
+def _match_count(count: int, required: int, label: str) -> tuple[Callable[[int], int], str]:
     """Return which source frame is taken for an index, and a note for the history."""
     if count == 1:
         return (lambda index: 0), "" if required == 1 else "its one frame held"
@@ -269,6 +287,22 @@ def _match_length(count: int, required: int, label: str) -> tuple[Callable[[int]
         )
     note = "" if count == required else f"cut from {count} to {required} frames"
     return (lambda index: index), note
+
+
+def _mask_plane(frame: ImageFrame, place: str) -> Tensor:
+    if place == "alpha" and frame.alpha is not None:
+        return frame.alpha.clamp(0.0, 1.0)
+    return frame.rgb.amin(0).clamp(0.0, 1.0)
+
+
+def _check_aspect(path: Path, info: FootageInfo, format: StackFormat) -> None:
+    if info.pixel_aspect and abs(info.pixel_aspect / format.pixel_aspect - 1.0) > 0.01:
+        raise FootageError(
+            f"{path.name} of the plate has pixels of shape {info.pixel_aspect:g}, but the stack "
+            f"{format.pixel_aspect:g}.",
+            "Desqueeze it, or ask for a plate to be fitted.",
+            reason="ASPECTS_DIFFER",
+        )
 
 
 def _check_size(path: Path, size: tuple[int, int], format: StackFormat, label: str) -> None:

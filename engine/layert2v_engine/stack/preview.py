@@ -123,7 +123,8 @@ def write_contact_sheet(
     rows: list[Layer | FlattenedSequence] = [stack.flat("comp"), *reversed(stack.layers)]
     rows += [flat for flat in stack.flats if flat.name == "ref"]
     frames = _sample_frames(stack, style.columns)
-    cell = (style.cell_width, round(style.cell_width * stack.height / stack.width))
+    shown_width = stack.width * stack.pixel_aspect  # desqueezed, as the viewer shows it
+    cell = (style.cell_width, max(1, round(style.cell_width * stack.height / shown_width)))
     top = style.margin + 4 * style.line
     left = style.margin + style.label_width
     width = left + len(frames) * (cell[0] + style.gap) - style.gap + style.margin

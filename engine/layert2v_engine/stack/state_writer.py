@@ -66,12 +66,16 @@ class ColorOptions:
 class WriterOptions:
     """How files are written: compression, and ``tags`` for every file under ``layert2v/``.
 
+    ``timecode`` is that of the first frame in the footage that the stack came from, "" where that
+    has none; None counts it from the frame numbers.
+
     ``on_frame_written(name, index, path)`` is called on the caller's thread, in order, some frames
     after a frame came. ``workers`` is the number of threads that write.
     """
 
     exr: ExrOptions | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    timecode: str | None = None
     on_frame_written: FrameCallback | None = None
     workers: int = WORKERS
 
@@ -107,6 +111,7 @@ class StateWriter:
             self.format,
             options.exr or ExrOptions(),
             options.tags,
+            timecode=options.timecode,
             on_frame_written=options.on_frame_written,
             workers=options.workers,
         )
@@ -130,7 +135,7 @@ class StateWriter:
         config = options.config or ColorConfig.load()
         working = config.find_linear(self._colorspace)
         self._to_linear = config.transform(options.source, working.name)
-        self._to_display = config.transform(working.name, preview.DISPLAY_SPACE)
+        self._to_display = config.display_transform(working.name, preview.DISPLAY_SPACE)
         self._shadow_domain = options.shadow_domain
         conversion = f"{options.source} to {working.name} ({config.label})"
         self._files.tags = {"input_transform": conversion, **self._tags}

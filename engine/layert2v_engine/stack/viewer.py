@@ -1,7 +1,8 @@
 """A stack as one HTML file: play, step, switch layers, look at alpha; no server and no network.
 
-Frames are embedded as small WebP pictures, color above and alpha below, so that the browser's own
-premultiplication cannot touch them; the page composites in linear light as ``compositing`` does.
+Frames are embedded as small WebP pictures, premultiplied color above and alpha below, so that the
+browser's own premultiplication cannot touch them and light without alpha is kept; the page
+composites in linear light as ``compositing`` does.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from torch import Tensor
 from layert2v.stack import FlattenedSequence, Layer, Stack
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.color import ColorTransform
-from layert2v_engine.image.compositing import unpremultiply
 from layert2v_engine.stack.preview import (
     VIEWER,
     describe_sequence,
@@ -107,10 +107,9 @@ def _downscale(pixels: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _stack_color_and_alpha(pixels: Tensor, to_display: ColorTransform) -> np.ndarray:
-    """Return straight sRGB above alpha, bytes ``[2 * H, W, 3]``; ``[H, W, 3]`` if all is opaque."""
-    straight = unpremultiply(pixels)
-    color = to_srgb_bytes(straight, to_display)
-    alpha = straight[..., 3:].clamp(0.0, 1.0)
+    """Return premultiplied sRGB above alpha, bytes ``[2 * H, W, 3]``; ``[H, W, 3]`` if opaque."""
+    color = to_srgb_bytes(pixels, to_display)
+    alpha = pixels[..., 3:].clamp(0.0, 1.0)
     if bool((alpha == 1.0).all()):
         return color
     grey = (alpha * 255.0).round().to(torch.uint8).numpy().repeat(3, axis=-1)

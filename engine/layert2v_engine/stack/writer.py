@@ -41,6 +41,7 @@ class StackWriter(StateWriter):
         exr: ExrOptions | None = None,
         config: ColorConfig | None = None,
         tags: Mapping[str, str] | None = None,
+        timecode: str | None = None,
         on_frame_written: FrameCallback | None = None,
         workers: int = WORKERS,
     ) -> None:
@@ -59,7 +60,11 @@ class StackWriter(StateWriter):
             format,
             ColorOptions(source=source_colorspace, shadow_domain=shadow_domain, config=config),
             WriterOptions(
-                exr=exr, tags=tags or {}, on_frame_written=on_frame_written, workers=workers
+                exr=exr,
+                tags=tags or {},
+                timecode=timecode,
+                on_frame_written=on_frame_written,
+                workers=workers,
             ),
         )
         self._is_new_folder = self._claim_folder()

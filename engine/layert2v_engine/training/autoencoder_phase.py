@@ -41,8 +41,12 @@ class DecoderPhase:
         self.sheet_rows = torch.arange(min(SHEET_CLIPS, len(held_out.scenes)))
 
     def loss(self, step: int, progress: float) -> Tensor:
-        """Return Charbonnier on pixels, plus their gradients, plus the temporal loss."""
-        del step, progress
+        """Return Charbonnier on pixels, plus their gradients, plus the temporal loss.
+
+        Of several processes each returns the part of its own crops.
+        """
+        del progress
+        self.sampler.start_step(step)
         target, latents = self.sampler.crops(COLOR_STREAMS, COLOR_SHARES)
         context = self.autoencoder.context_frames
         with mixed_precision(target.device):
@@ -50,11 +54,7 @@ class DecoderPhase:
         error = decoded - target
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         loss = (error.square() + 1e-4).sqrt().mean() + 0.5 * edges
-        return loss + self.sampler.temporal_loss(error, target)
-
-    def reseed(self, step: int) -> None:
-        """Sample other crops and noise than before ``step``."""
-        self.sampler.reseed(step)
+        return self.sampler.own_share(target) * (loss + self.sampler.temporal_loss(error, target))
 
     def validate(self) -> dict[str, float]:
         """Return the PSNR in dB of a round trip per color stream."""
@@ -109,20 +109,20 @@ class MattePhase:
     def loss(self, step: int, progress: float) -> Tensor:
         """Return smooth L1 plus an L1 that weighs edges of the target matte threefold.
 
-        The weights are those of the authors' stage 1.
+        The weights are those of the authors' stage 1. Of several processes each returns the part of
+        its own crops.
         """
-        del step, progress
+        del progress
+        self.sampler.start_step(step)
         target, latents = self.sampler.crops(OPACITY_STREAMS, OPACITY_SHARES)
         context = self.autoencoder.context_frames
         with mixed_precision(target.device):
             decoded = decode_groups(self.decoder, self.projection(latents), context)
         decoded, target = decoded.mean(1), target.mean(1)
-        edge = nn.functional.pad(target.diff(dim=-1).abs(), (0, 1))
-        edge = edge + nn.functional.pad(target.diff(dim=-2).abs(), (0, 0, 0, 1))
-        weight = 1 + 2 * edge / edge.amax().clamp_min(1e-3)
         error = decoded - target
-        loss = nn.functional.smooth_l1_loss(decoded, target) + (weight * error.abs()).mean()
-        return loss + self.sampler.temporal_loss(error[:, None], target[:, None])
+        loss = matte_loss(decoded, target)
+        loss = loss + self.sampler.temporal_loss(error[:, None], target[:, None])
+        return self.sampler.own_share(target) * loss
 
     def decode(self, latents: Tensor, decoder: nn.Module) -> Tensor:
         """Return opacities [B, T, H, W] in 0..1 from latents [B, C, F, h, w]: the channel mean."""
@@ -130,10 +130,6 @@ class MattePhase:
         groups = [decoder(windows[:, :, i]).mean(1) * 0.5 + 0.5 for i in range(windows.shape[2])]
         groups[0] = groups[0].mean(1, keepdim=True)
         return torch.cat(groups, dim=1).clamp(0, 1)
-
-    def reseed(self, step: int) -> None:
-        """Sample other crops and noise than before ``step``."""
-        self.sampler.reseed(step)
 
     def validate(self) -> dict[str, float]:
         """Return matting errors of the adapted decoder and, for comparison, of the plain one."""
@@ -159,6 +155,15 @@ class MattePhase:
         adapted = self.decode(self.projection(latents), self.decoder)[:, frame]
         rows = [video[:, :1, SHEET_FRAME] * 0.5 + 0.5, plain, adapted]
         save_grid([row.expand(-1, 3, -1, -1) for row in rows], path)
+
+
+def matte_loss(decoded: Tensor, target: Tensor) -> Tensor:
+    """Return the authors' loss of mattes [B, T, H, W]; L1 counts edges of the target threefold."""
+    edge = nn.functional.pad(target.diff(dim=-1).abs(), (0, 1))
+    edge = edge + nn.functional.pad(target.diff(dim=-2).abs(), (0, 0, 0, 1))
+    weight = 1 + 2 * edge / edge.amax().clamp_min(1e-3)
+    error = (decoded - target).abs()
+    return nn.functional.smooth_l1_loss(decoded, target) + (weight * error).mean()
 
 
 def decode_groups(decoder: nn.Module, latents: Tensor, context_frames: int) -> Tensor:

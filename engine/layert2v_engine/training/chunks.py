@@ -8,8 +8,9 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from layert2v_engine.devices import TrainingRng
+from layert2v_engine.devices import TrainingRng, seed_for
 from layert2v_engine.model.autoencoder import PatchAutoencoder
+from layert2v_engine.training import data_parallel
 from layert2v_engine.training.latents import normalized_deviations
 from layert2v_engine.training.temporal_loss import temporal_consistency_loss
 from layert2v_engine.world.dataset import STREAM_PLANES, ClipSet
@@ -42,9 +43,9 @@ class ChunkSampler:
         self.rng = TrainingRng(config.seed, self.device)
         self._deviations: dict[tuple[int, ...], Tensor] = {}
 
-    def reseed(self, step: int) -> None:
-        """Sample other crops and noise than before ``step``."""
-        self.rng = TrainingRng(self.config.seed + step, self.device)
+    def start_step(self, step: int) -> None:
+        """Let crops and noise depend on the step alone, not on those before it."""
+        self.rng = TrainingRng(seed_for(self.config.seed, step), self.device)
 
     def groups(self, count: int, streams: tuple[int, ...], shares: tuple[float, ...]) -> Tensor:
         """Return whole frame groups [count, 3, t, H, W]; one in three is that of a first frame.
@@ -58,8 +59,9 @@ class ChunkSampler:
     def crops(self, streams: tuple[int, ...], shares: tuple[float, ...]) -> tuple[Tensor, Tensor]:
         """Return a batch of crops of g groups, and their latents with training noise.
 
-        Crops are [B, 3, g t, crop, crop] on the grid of the latents; latents are [B, C, g + 2 n,
-        h, w], those of n neighbours in time on both sides included.
+        Of several processes each gets its own rows of the batch. Crops are [B, 3, g t, crop, crop]
+        on the grid of the latents; latents are [B, C, g + 2 n, h, w], those of n neighbours in time
+        on both sides included.
         """
         chosen = self._sample_chunks(self.config.batch, streams, shares, self.config.groups)
         step, crop = self.autoencoder.spatial_factor, self.config.crop
@@ -73,7 +75,8 @@ class ChunkSampler:
         offsets = torch.tensor([[0, 0, offset] for offset in range(-context, groups + context)])
         windows = chosen[:, None] + offsets  # [B, g + 2 n, 3]
         windows[..., 2] = windows[..., 2].clamp(0, self._groups_per_clip - 1)
-        count = len(offsets)
+        count, own = len(offsets), data_parallel.own_rows()
+        windows, corners = windows[own], corners[own]
         chunks = self._crop(
             windows.flatten(0, 1), corners.repeat_interleave(count, 0), (crop, crop)
         ).unflatten(0, (-1, count))
@@ -83,9 +86,10 @@ class ChunkSampler:
         with torch.no_grad():
             latents = self._encode(chunks.flatten(0, 1)).unflatten(0, (-1, count)).transpose(1, 2)
             level = self.config.latent_noise * self.rng.uniform((len(chosen), 1, 1, 1, 1))
-            noise = self.rng.noise(latents.shape) * deviations[:, None, None, None]
+            noise = self.rng.noise((len(chosen), *latents.shape[1:]))
+            noise = (level * noise)[own] * deviations[:, None, None, None]
         pixels = chunks[:, context : context + groups].transpose(1, 2).flatten(2, 3)
-        return pixels, latents + level * noise
+        return pixels, latents + noise
 
     def temporal_loss(self, error: Tensor, target: Tensor) -> Tensor:
         """Return the weighted ``temporal_consistency_loss`` between two frames of a crop.
@@ -99,6 +103,10 @@ class ChunkSampler:
         pairs = (x[:FLOW_CROPS, :, frame : frame + 2] for x in (error, target))
         return self.config.temporal_consistency_weight * temporal_consistency_loss(*pairs)
 
+    def own_share(self, target: Tensor) -> float:
+        """Return the part of the batch that the crops ``target`` of this process are, in 0..1."""
+        return len(target) / self.config.batch
+
     def _encode(self, chunks: Tensor) -> Tensor:
         return cast(Tensor, self.autoencoder.encoder(self.autoencoder.patches(chunks)))
 
@@ -108,7 +116,9 @@ class ChunkSampler:
 
         The transformer errs alike in all channels of those.
         """
+        of_step, self.rng = self.rng, TrainingRng(self.config.seed, self.device)
         own = self._encode(self.groups(_DEVIATION_CHUNKS, streams, shares)).std(dim=(0, 2, 3))
+        self.rng = of_step
         return own / normalized_deviations(own)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,14 +16,20 @@ from layert2v_engine.errors import BadConfig, EngineError
 from layert2v_engine.layout import StreamRole
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.checkpoint import (
+    COLORSPACES,
     INDEX,
     CheckpointConfig,
     LatentNormalization,
+    link_folder,
     save_transformer,
     write_index,
 )
-from layert2v_engine.model.components import load_autoencoder, load_matte_projection
-from layert2v_engine.model.matte_adapter import MatteProjection
+from layert2v_engine.model.components import (
+    load_autoencoder,
+    load_matte_projection,
+    stored_dtype,
+)
+from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection
 from layert2v_engine.training.init_from_checkpoint import START, network_settings, read_init_config
 from layert2v_engine.training.joint_phase import JointConfig
 from layert2v_engine.training.joint_stage import JointStage, MultiStage, load_ema, text_tokens
@@ -39,7 +46,6 @@ from layert2v_engine.training.stages import WorldConfig
 from layert2v_engine.world.text.vocabulary import ABILITIES, ACTIONS, Selection
 
 TITLE = "LayerT2V Mini (illustrated)"
-COLORSPACES = ("lin_rec709_scene", "lin_ap1_scene", "lin_ap0_scene", "lin_rec2020_scene")
 
 
 def mini_info(
@@ -128,9 +134,12 @@ def export(
     codec = load_autoencoder(out / "autoencoder", CPU)
     patch = network_settings(run, config.transformer).get("patch_size", (1, 2, 2))[-1]
     sizes = (*(config.offered or (0, 0)), codec.spatial_factor * patch)
-    info = mini_info(
-        world, codec.temporal_factor, foregrounds_of(len(names)), title, trained.guidance, sizes
-    )
+    foregrounds, start = foregrounds_of(len(names)), read_init_config(run)
+    info = mini_info(world, codec.temporal_factor, foregrounds, title, trained.guidance, sizes)
+    if start is not None and start.info.vocabulary:
+        info = _sampled_as(start.info, info)
+    elif start is not None:
+        info = _free_language_info(start.info, foregrounds, title)
     write_index(_checkpoint_config(run, config, info, objective, trained), out)
     if final.exists():
         shutil.rmtree(final)
@@ -145,7 +154,14 @@ def _checkpoint_config(
     trained: JointConfig,
 ) -> CheckpointConfig:
     statistics, start = load_file(run / "whitening.safetensors"), read_init_config(run)
+    if start is not None:
+        sampling = {name: getattr(start, name) for name in _SAMPLING}
+    else:
+        sampling = {"solver": SOLVER, "shift": SHIFT, "guidance_interval": GUIDANCE_INTERVAL}
+    if start is None or start.info.vocabulary:  # the clips of the world set the positions
+        sampling["frames_per_stream"] = 1 + (info.frames_range[1] - 1) // info.frames_step
     return CheckpointConfig(
+        **sampling,
         info=info,
         latent_normalization={
             role.value: LatentNormalization(
@@ -156,14 +172,38 @@ def _checkpoint_config(
         },
         text_encoder="minilm" if start is None else start.text_encoder,
         text_tokens=text_tokens(run, config),
-        solver=SOLVER,
-        shift=SHIFT,
-        guidance_interval=GUIDANCE_INTERVAL,
-        frames_per_stream=1 + (info.frames_range[1] - 1) // info.frames_step,
         matte_color=MATTE_COLOR,
         frozen_attention="one_way" if objective.one_way else "full",
         routing=trained.routing,
         distilled_guidance=trained.guidance,
+    )
+
+
+# How a model is sampled stays as it was when training began.
+_SAMPLING = (
+    *("solver", "shift", "guidance_interval", "noise_levels"),
+    *("timesteps", "frames_per_stream", "prediction"),
+)
+
+
+def _sampled_as(start: ModelInfo, trained: ModelInfo) -> ModelInfo:
+    """Return what a model was trained on, with the steps and guidance of its start.
+
+    A distilled one keeps the guidance that it was taught.
+    """
+    low, high = trained.guidance_range
+    guidance = low if low == high else start.default_guidance
+    return replace(trained, default_steps=start.default_steps, default_guidance=guidance)
+
+
+def _free_language_info(start: ModelInfo, foregrounds: int, title: str) -> ModelInfo:
+    """Return the sizes, defaults and name of a start such as Wan, with what training added."""
+    return replace(
+        start,
+        title=start.title if title == TITLE else title,
+        digest="",
+        max_foregrounds=foregrounds,
+        abilities=tuple(dict.fromkeys((*start.abilities, CLEAN_CONDITIONING))),
     )
 
 
@@ -184,7 +224,8 @@ def _find_phase(
 def _write_components(run: Path, out: Path, config: JointStage, phase: str) -> tuple[str, ...]:
     """Write the networks of a run as components of a checkpoint, in half precision.
 
-    Returns the names of the LayerAdaLN rows.
+    Those that come with a start in another type keep it, and what diffusers keeps in float32 is
+    written so. Returns the names of the LayerAdaLN rows.
     """
     weights = load_ema(run, phase)
     autoencoder = load_autoencoder(run / "autoencoder" / "model", CPU)
@@ -192,16 +233,20 @@ def _write_components(run: Path, out: Path, config: JointStage, phase: str) -> t
     settings = network_settings(run, config.transformer)
     model = new_transformer(settings, autoencoder.latent_channels, names)
     model.load_state_dict(weights)
-    save_transformer(model, out / "transformer", dtype=torch.float16)
+    start = run / START / "transformer"
+    save_transformer(model, out / "transformer", dtype=stored_dtype(start) or torch.float16)
     if isinstance(autoencoder, PatchAutoencoder):
         autoencoder.half().save_pretrained(out / "autoencoder")
     else:
-        shutil.copytree(run / "autoencoder" / "model", out / "autoencoder")
+        link_folder(run / "autoencoder" / "model", out / "autoencoder")
     for part in ("text_encoder", "tokenizer"):  # of a start that brings its own
         if (run / START / part).exists():
-            shutil.copytree(run / START / part, out / part)
+            link_folder(run / START / part, out / part)
     projection = load_matte_projection(run / "matte" / "projection", CPU)
-    if isinstance(projection, MatteProjection):
+    if isinstance(projection, WanMatteProjection):
+        projection.save_pretrained(out / "matte")
+        shutil.copy(run / "matte" / "decoder_lora.safetensors", out / "matte")
+    elif isinstance(projection, MatteProjection):
         projection.half().save_pretrained(out / "matte")
         lora = load_file(run / "matte" / "decoder_lora.safetensors")
         halves = {k: v if k.endswith("scale") else v.half() for k, v in lora.items()}

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from layert2v_engine.errors import BadCheckpoint, BadConfig
 from layert2v_engine.layout import StreamRole
-from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
+from layert2v_engine.model.checkpoint import CheckpointConfig, link_folder, read_index
 from layert2v_engine.pipeline import find_models
 
 START = "start"
@@ -44,7 +44,7 @@ def init_from_checkpoint(run: Path, checkpoint: str, *, decoders: bool = True) -
         raise BadConfig(f"{run} has an autoencoder of its own already.", "Name another run folder.")
     partial = run / f"{START}.part"
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(folder, partial)
+    link_folder(folder, partial)
     if decoders:
         shutil.copytree(partial / "autoencoder", run / "autoencoder" / "model")
     if decoders and (partial / "matte").exists():

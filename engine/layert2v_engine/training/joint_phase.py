@@ -19,9 +19,10 @@ from typing import NamedTuple, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from layert2v_engine.devices import TrainingRng, mixed_precision
+from layert2v_engine.devices import TrainingRng, mixed_precision, seed_for
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.training import data_parallel
 from layert2v_engine.training.caption_embeddings import CaptionEmbeddings
 from layert2v_engine.training.latents import LatentBatch, LatentSet, StreamNormalization
 from layert2v_engine.training.objective import (
@@ -103,16 +104,17 @@ class TrainingData:
 
 
 class ModelInputs(NamedTuple):
-    """Latents [B, S, C, F, h, w] to be noised to ``times`` [B, S] in 0..1.
+    """Latents [B, S, C, F, h, w] to be noised to ``levels`` [B, S] in 0..1.
 
-    ``frame`` is the latent frame of a still, None for a clip; ``frozen`` [B, S] is as the
-    transformer takes it.
+    ``times`` [B, S] are the levels that the network is told. ``frame`` is the latent frame of a
+    still, None for a clip; ``frozen`` [B, S] is as the transformer takes it.
     """
 
     layout: StreamLayout
     latents: Tensor
     noise: Tensor
     times: Tensor
+    levels: Tensor
     frame: int | None
     frozen: Tensor | None
 
@@ -137,48 +139,57 @@ class JointPhase:
         self.groups = [data.groups[count] for count in config.foregrounds]
         self.shares = torch.tensor(config.shares or (1.0,) * len(self.groups))
         self.device = model.device
-        self.rng = TrainingRng(config.seed, self.device)
-        self.caption_rng = Random(config.seed)  # noqa: S311 - captions, not secrets
+        self._start_step(0)
         self.teacher = copy.deepcopy(model).requires_grad_(False) if config.guidance else None
         if config.compile:
             torch._dynamo.config.recompile_limit = SHAPES
             for block in model.blocks:
                 block.compile(dynamic=False)
 
-    def loss(self, step: int, share: float) -> Tensor:
-        """Return the flow-matching loss of a random batch of stills or clips."""
-        del step, share
+    def loss(self, step: int, progress: float) -> Tensor:
+        """Return the flow-matching loss of a random batch of stills or clips.
+
+        Of several processes each takes its own rows; the losses of all add up to that of the batch.
+        """
+        del progress
+        self._start_step(step)
         group, batch, frame, rows = self._sample_batch()
         noise = self.rng.noise(batch.latents.shape)
-        generated = sample_times(len(rows), group.layout, self.objective, self.rng.choices)
-        times, active = (each.to(self.device) for each in generated)
+        sampled = sample_times(len(rows), group.layout, self.objective, self.rng.choices)
+        times, levels, active = (each.to(self.device) for each in sampled)
         prompts = [self._captions(group.train.scenes[row]) for row in rows]
-        frozen = active == 0 if self.objective.one_way else None
-        inputs = ModelInputs(group.layout, batch.latents, noise, times, frame, frozen)
-        velocity = self._predict(self.transformer, inputs, prompts)
-        error = velocity.float() - self._target(inputs, prompts)
+        own = data_parallel.own_rows()
+        frozen = active[own] == 0 if self.objective.one_way else None
+        inputs = ModelInputs(
+            group.layout, batch.latents[own], noise[own], times[own], levels[own], frame, frozen
+        )
+        velocity = self._predict(self.transformer, inputs, prompts[own])
+        error = velocity.float() - self._target(inputs, prompts[own])
         weights = coverage_weights(group.layout, batch.coverage, self.objective)
-        loss = flow_loss(error, weights, active)
+        loss = flow_loss(error, weights, active, own)
         if self.objective.consistency_weight:
             deviations = self.normalization.of(group.layout).std
-            consistency = consistency_loss(error, group.layout, batch.coverage, deviations, active)
+            consistency = consistency_loss(
+                error, group.layout, batch.coverage, deviations, active, own
+            )
             loss = loss + self.objective.consistency_weight * consistency
         return loss
+
+    def _start_step(self, step: int) -> None:
+        """Let batches, noise and captions depend on the step alone, not on those before it."""
+        seed = seed_for(self.config.seed, self.name, step)
+        self.rng = TrainingRng(seed, self.device)
+        self.caption_rng = Random(seed)  # noqa: S311 - captions, not secrets
 
     def _sample_batch(self) -> tuple[SceneGroup, LatentBatch, int | None, list[int]]:
         """Return a group of scenes, a batch of it, its frame if it is of stills, and its rows."""
         group = self.groups[self.rng.choice(self.shares)]
         still = self.rng.bernoulli(self.config.still_share)
         size = self.config.still_batch if still else self.config.batch
-        size = max(1, round(size * BATCH_STREAMS / len(group.layout)))
+        size = max(data_parallel.world_size(), round(size * BATCH_STREAMS / len(group.layout)))
         rows = self.rng.indices(len(group.train.scenes), size)
         frame = self.rng.index(group.frames) if still else None
         return group, group.train.batch(rows, frame, self.device), frame, rows.tolist()
-
-    def reseed(self, step: int) -> None:
-        """Sample other batches, noise and captions than before ``step``."""
-        self.rng = TrainingRng(self.config.seed + step, self.device)
-        self.caption_rng = Random(self.config.seed + step)  # noqa: S311 - captions, not secrets
 
     def validate(self) -> dict[str, float]:
         """Return the unweighted velocity error on held-out seeds.
@@ -211,7 +222,7 @@ class JointPhase:
             times = torch.full((len(rows), len(layout)), time, device=self.device)
             times[:, list(frozen)] = 0
             frozen_mask = times == 0 if self.objective.one_way and frozen else None
-            inputs = ModelInputs(layout, latents, noise, times, frame, frozen_mask)
+            inputs = ModelInputs(layout, latents, noise, times, times, frame, frozen_mask)
             velocity = self._predict(self.transformer, inputs, prompts).float()
             error = velocity - self._target(inputs, prompts)
             return error.square().mean(dim=(0, 2, 3, 4, 5))
@@ -251,8 +262,8 @@ class JointPhase:
         inputs: ModelInputs,
         prompts: Sequence[tuple[str, ...]],
     ) -> Tensor:
-        layout, latents, noise, times, frame, frozen = inputs
-        mix = times[:, :, None, None, None, None]
+        layout, latents, noise, times, levels, frame, frozen = inputs
+        mix = levels[:, :, None, None, None, None]
         states, mask = self.captions.batch(prompts)
         with mixed_precision(self.device):
             (velocity,) = model(

@@ -6,7 +6,8 @@ Scenes of one foreground come first, of several then.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,11 @@ from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.model.checkpoint import load_transformer
-from layert2v_engine.model.components import (
-    load_autoencoder,
-    load_matte_projection,
-    load_text_encoder,
-)
-from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, save_for_captions
+from layert2v_engine.model.components import load_autoencoder, load_matte_projection
+from layert2v_engine.model.text import MiniLMTextEncoder, UMT5TextEncoder, save_for_captions
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
-from layert2v_engine.training.caption_embeddings import CaptionEmbeddings
+from layert2v_engine.training import data_parallel
+from layert2v_engine.training.caption_embeddings import CaptionEmbeddings, CaptionEncoder
 from layert2v_engine.training.init_from_checkpoint import START, network_settings, read_init_config
 from layert2v_engine.training.joint_phase import JointConfig, JointPhase, SceneGroup, TrainingData
 from layert2v_engine.training.latents import (
@@ -51,7 +49,8 @@ from layert2v_engine.training.stages import (
     require_stage,
     train_phase,
 )
-from layert2v_engine.training.trainer import TrainerConfig
+from layert2v_engine.training.trainer_config import TrainerConfig
+from layert2v_engine.training.training_state import has_state
 from layert2v_engine.world.dataset import HELD_OUT_SEED, ClipSet, Renderer
 from layert2v_engine.world.text.captions import sample_captions
 
@@ -183,8 +182,9 @@ def _train(
 ) -> None:
     """Train phases on clips: by number of foregrounds, how many and of how many frames."""
     device = model.device
-    builder = _LatentBuilder(run, device, processes=processes)
-    groups = {n: builder.group(n, count, frames) for n, (count, frames) in clips.items()}
+    with data_parallel.first_process_first():
+        builder = _LatentBuilder(run, device, processes=processes)
+        groups = {n: builder.group(n, count, frames) for n, (count, frames) in clips.items()}
     captions = CaptionEmbeddings(_text_encoder(run, config, device))
     stride = 1 + (_world_frames(run) - 1) // builder.autoencoder.temporal_factor
     data = TrainingData(
@@ -195,19 +195,27 @@ def _train(
         phase = JointPhase(entry.name, model, data, sampler, entry.joint, objective)
         path = ema_path(run, entry.name)
         train_phase(phase, entry.trainer, path.parent, budget_s)
-        weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-        with atomic_write(path) as temporary:
-            save_file(weights, temporary)
+        data_parallel.call_on_first(partial(_save_weights, model, path))
 
 
-def _text_encoder(run: Path, config: JointStage, device: torch.device) -> TextEncoder:
-    """Return the run's own encoder if it was prepared, else that of the start or of the package."""
+def _save_weights(model: nn.Module, path: Path) -> None:
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_write(path) as temporary:
+        save_file(weights, temporary)
+
+
+def _text_encoder(run: Path, config: JointStage, device: torch.device) -> CaptionEncoder:
+    """Return the run's own encoder if it was prepared, else that of the start or of the package.
+
+    It is in bfloat16: four times as fast on a CPU, and training computes in nothing finer.
+    """
     prepared, start, tokens = run / TEXT_ENCODER, read_init_config(run), text_tokens(run, config)
-    if prepared.exists() or start is None:
-        folder = prepared if prepared.exists() else None
-        return MiniLMTextEncoder(folder, max_tokens=tokens).to(device)
-    declared = replace(start, text_tokens=tokens)
-    return load_text_encoder(run / START, declared, device, torch.float32)
+    if start is not None and start.text_encoder == "umt5" and not prepared.exists():
+        return UMT5TextEncoder(run / START, max_tokens=tokens, dtype=torch.bfloat16).to(device)
+    folder = prepared if prepared.exists() else None
+    encoder = MiniLMTextEncoder(folder, max_tokens=tokens).to(device)
+    encoder.model.bfloat16()
+    return encoder
 
 
 def text_tokens(run: Path, config: JointStage) -> int:
@@ -248,7 +256,7 @@ def _pending_phases(run: Path, phases: Sequence[JointPhaseConfig]) -> list[Joint
         if path.exists():
             break
         pending.insert(0, entry)
-        if (path.parent / "state.json").exists():
+        if has_state(path.parent):
             break
     return pending
 

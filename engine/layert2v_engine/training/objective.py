@@ -26,9 +26,11 @@ class ObjectiveConfig:
     clean_share: float = 0.5  # share of samples with a clean subset
     time_mean: float = 0.3  # t = sigmoid(N(time_mean, time_std))
     time_std: float = 1.0
-    nearly_clean: float = (
-        0.03  # a third of the clean streams get this much noise, so re-encoded plates work
-    )
+    # Of the samples with a clean subset, those whose composite alone is clean: to take apart.
+    decompose_share: float = 0.3
+    # A third of the clean streams get this much noise without being told, so that plates work that
+    # were encoded again: in a re-render they are shown as clean, too.
+    nearly_clean: float = 0.03
     coverage_weight: float = 3.0  # extra weight where a layer is not empty
     empty_weight: float = 0.4  # weight of empty parts of foreground, matte and shadow
     # Weight of ``consistency_loss``.
@@ -42,9 +44,14 @@ _OPAQUE = 0.995  # a matte's mean over a token from here on counts as opaque
 
 
 class StreamTimes(NamedTuple):
-    """Noise level per stream [B, S] in 0..1 and which streams carry loss [B, S]."""
+    """Noise levels of streams [B, S] in 0..1.
+
+    ``times`` are those the network is told, ``levels`` those of the latents; ``active`` streams
+    carry loss.
+    """
 
     times: Tensor
+    levels: Tensor
     active: Tensor
 
 
@@ -84,14 +91,20 @@ def sample_times(
     )
     times = shared.repeat(1, streams)
     active = torch.ones(batch, streams)
-    subsets = clean_subsets(layout)
+    levels = times.clone()
+    composite = [layout.index("composite")]
+    others = [subset for subset in clean_subsets(layout) if subset != composite]
     for row in range(batch):
-        if torch.rand((), generator=rng) < config.clean_share:
-            subset = subsets[int(torch.randint(len(subsets), (), generator=rng))]
-            level = config.nearly_clean if torch.rand((), generator=rng) < 1 / 3 else 0.0
-            times[row, subset] = level
-            active[row, subset] = 0.0
-    return StreamTimes(times, active)
+        if torch.rand((), generator=rng) >= config.clean_share:
+            continue
+        decompose = torch.rand((), generator=rng) < config.decompose_share
+        chosen = others[int(torch.randint(len(others), (), generator=rng))]
+        subset = composite if decompose else chosen
+        is_noisy = torch.rand((), generator=rng) < 1 / 3
+        times[row, subset] = 0.0
+        levels[row, subset] = config.nearly_clean if is_noisy else 0.0
+        active[row, subset] = 0.0
+    return StreamTimes(times, levels, active)
 
 
 def coverage_weights(layout: StreamLayout, coverage: Tensor, config: ObjectiveConfig) -> Tensor:
@@ -119,27 +132,35 @@ def coverage_weights(layout: StreamLayout, coverage: Tensor, config: ObjectiveCo
     return weights / weights.mean(dim=(0, 2, 3, 4, 5), keepdim=True)
 
 
-def flow_loss(error: Tensor, weights: Tensor, active: Tensor) -> Tensor:
+def flow_loss(error: Tensor, weights: Tensor, active: Tensor, rows: slice = slice(None)) -> Tensor:
     """Return the weighted mean square of the velocity error over the active streams.
 
-    ``error`` is [B, S, C, F, h, w], ``weights`` [B, S, 1, F, h, w], ``active`` [B, S] 0 or 1.
+    ``error`` is [B, S, C, F, h, w], ``weights`` [B, S, 1, F, h, w], ``active`` [B, S] 0 or 1. With
+    ``rows``, the error is that of these rows only; the losses of all rows add up to that of the
+    batch.
     """
     weights = weights * active[:, :, None, None, None, None]
-    return (error.square() * weights).sum() / weights.expand_as(error).sum().clamp_min(1.0)
+    total = weights.sum() * error.shape[2]
+    return (error.square() * weights[rows]).sum() / total.clamp_min(1.0)
 
 
 def consistency_loss(
-    error: Tensor, layout: StreamLayout, coverage: Tensor, deviations: Tensor, active: Tensor
+    error: Tensor,
+    layout: StreamLayout,
+    coverage: Tensor,
+    deviations: Tensor,
+    active: Tensor,
+    rows: slice = slice(None),
 ) -> Tensor:
     """Return the mean square difference between the errors of composite and visible layer.
 
     Where nothing covers the background, or a foreground covers all, composite and layer show the
     same picture: an error both make costs the artist less than a small one that only one makes,
-    which is seen as a seam or as a false shadow. ``error`` and ``active`` are those of
+    which is seen as a seam or as a false shadow. ``error``, ``active`` and ``rows`` are those of
     ``flow_loss``, ``coverage`` that of ``coverage_weights``; ``deviations`` [S, C] undo the
     normalization of latents.
     """
-    error = error * active[:, :, None, None, None, None]
+    error = error * active[rows, :, None, None, None, None]
     mattes = coverage[:, 0::2]
     composite = layout.index("composite")
     total, count = error.new_zeros(()), error.new_zeros(())
@@ -153,6 +174,6 @@ def consistency_loss(
         scale = deviations[[composite, s]]
         scale = (scale / scale.square().mean(0).sqrt())[:, :, None, None, None]
         difference = scale[0] * error[:, composite] - scale[1] * error[:, s]
-        total = total + (difference.square().mean(1) * visible).sum()
+        total = total + (difference.square().mean(1) * visible[rows]).sum()
         count = count + visible.sum()
     return total / count.clamp_min(1.0)

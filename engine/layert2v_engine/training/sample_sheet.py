@@ -17,6 +17,7 @@ from layert2v_engine.sampling.guidance import Conditioning, Guidance
 from layert2v_engine.sampling.kv_cache import make_predictor
 from layert2v_engine.sampling.solvers import make_sampler
 from layert2v_engine.stream_codec import LayerFrames, StreamDecoder, decode_layers
+from layert2v_engine.training.init_from_checkpoint import read_init_config
 from layert2v_engine.training.joint_phase import JointConfig, TrainingData
 from layert2v_engine.training.latents import StreamNormalization
 from layert2v_engine.world.text.captions import captions_for
@@ -74,6 +75,12 @@ class SampleSheetWriter:
 
     def __init__(self, run: Path, data: TrainingData) -> None:
         self.run, self.data = run, data
+        start = read_init_config(run)
+        self.solver = SOLVER if start is None else start.solver
+        self.shift = SHIFT if start is None else start.shift
+        guidance = GUIDANCE if start is None else start.info.default_guidance
+        interval = GUIDANCE_INTERVAL if start is None else start.guidance_interval
+        self.guidance = Guidance(scale=guidance, interval=interval)
 
     @torch.no_grad()
     def __call__(
@@ -122,12 +129,12 @@ class SampleSheetWriter:
             predict,
             noise.to(model.device),
             make_sampler(
-                SOLVER,
+                self.solver,
                 STEPS,
-                shift=SHIFT,
+                shift=self.shift,
                 noise_source=lambda _: torch.randn(shape, generator=generator),
             ),
             Conditioning(*captions.batch(prompts)),
             Conditioning(*captions.batch([("",) * len(row) for row in prompts])),
-            Guidance(scale=1.0 if config.guidance else GUIDANCE, interval=GUIDANCE_INTERVAL),
+            Guidance(scale=1.0) if config.guidance else self.guidance,
         )

@@ -13,21 +13,29 @@ import inspect
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save_file
 
 from layert2v_engine.devices import CPU
 from layert2v_engine.errors import MissingStage
-from layert2v_engine.model.autoencoder import PatchAutoencoder
+from layert2v_engine.model.autoencoder import PatchAutoencoder, WanAutoencoder
 from layert2v_engine.model.components import DECODER_LORA as LORA
-from layert2v_engine.model.components import load_matte_projection
-from layert2v_engine.model.matte_adapter import MatteProjection, lora_state
+from layert2v_engine.model.components import load_autoencoder, load_matte_projection
+from layert2v_engine.model.matte_adapter import (
+    MatteProjection,
+    WanMatteProjection,
+    lora_state,
+)
+from layert2v_engine.training import data_parallel
 from layert2v_engine.training.autoencoder_phase import DecoderPhase, MattePhase
 from layert2v_engine.training.chunks import ChunkConfig, fit_encoder
 from layert2v_engine.training.init_from_checkpoint import START
-from layert2v_engine.training.trainer import Phase, Trainer, TrainerConfig
+from layert2v_engine.training.trainer import Phase, Trainer
+from layert2v_engine.training.trainer_config import TrainerConfig
+from layert2v_engine.training.training_state import has_state
+from layert2v_engine.training.wan_matte_phase import WanMattePhase
 from layert2v_engine.world.clips import build_bank
 from layert2v_engine.world.dataset import HELD_OUT_SEED, ClipSet, core_count, render_clips
 from layert2v_engine.world.text.vocabulary import V0, Selection
@@ -85,16 +93,16 @@ def run_autoencoder(
 ) -> None:
     """Render world and clips, fit the linear encoder, train the decoder."""
     folder = run / "autoencoder"
-    if _is_imported(folder, "model"):
-        _prepare_clips(run, config)
-        return
-    clips, held_out = (each.to(device) for each in _prepare_clips(run, config))
-    if not (folder / "fit").exists():
-        _init_autoencoder(run, config, clips, device).save_pretrained(folder / "fit")
+    with data_parallel.first_process_first():
+        clips, held_out = (each.to(device) for each in _prepare_clips(run, config))
+        if _is_imported(folder, "model"):
+            return
+        if not (folder / "fit").exists():
+            _init_autoencoder(run, config, clips, device).save_pretrained(folder / "fit")
     autoencoder = _load_autoencoder(folder / "fit").to(device)
     phase = DecoderPhase(autoencoder, clips, held_out, config.chunks)
     train_phase(phase, config.trainer, folder, budget_s)
-    autoencoder.save_pretrained(folder / "model")
+    data_parallel.call_on_first(lambda: autoencoder.save_pretrained(folder / "model"))
 
 
 def _init_autoencoder(
@@ -141,25 +149,41 @@ def run_matte(
     if config.plain:
         ensure_folder(folder)
         return
-    autoencoder = _load_autoencoder(require_stage(run / "autoencoder" / "model", "autoencoder")).to(
-        device
-    )
+    model = require_stage(run / "autoencoder" / "model", "autoencoder")
+    autoencoder = load_autoencoder(model, device)
     projection = load_matte_projection(run / START / "matte", device)
     clips, held_out = (
         ClipSet.load(run / f"{name}.safetensors").to(device) for name in ("clips", "held_out")
     )
-    phase = MattePhase(
-        autoencoder,
-        clips,
-        held_out,
-        config.chunks,
-        rank=config.rank,
-        alpha=config.alpha,
-        projection=projection if isinstance(projection, MatteProjection) else None,
-    )
+    phase: MattePhase | WanMattePhase
+    rank, alpha = config.rank, config.alpha
+    if isinstance(autoencoder, WanAutoencoder):
+        phase = WanMattePhase(
+            autoencoder,
+            clips,
+            held_out,
+            config.chunks,
+            rank=rank,
+            alpha=alpha,
+            projection=projection if isinstance(projection, WanMatteProjection) else None,
+        )
+    else:
+        phase = MattePhase(
+            cast(PatchAutoencoder, autoencoder),
+            clips,
+            held_out,
+            config.chunks,
+            rank=rank,
+            alpha=alpha,
+            projection=projection if isinstance(projection, MatteProjection) else None,
+        )
     train_phase(phase, config.trainer, folder, budget_s)
-    phase.projection.save_pretrained(folder / "projection")
-    save_file(lora_state(phase.decoder), folder / LORA)
+
+    def write() -> None:
+        phase.projection.save_pretrained(folder / "projection")
+        save_file(lora_state(phase.decoder), folder / LORA)
+
+    data_parallel.call_on_first(write)
 
 
 def train_phase(phase: Phase, config: TrainerConfig, folder: Path, budget_s: float | None) -> None:
@@ -181,7 +205,7 @@ def train_phase(phase: Phase, config: TrainerConfig, folder: Path, budget_s: flo
 
 def _is_imported(folder: Path, result: str) -> bool:
     """Return whether a finished stage came here without a state to go on from."""
-    return (folder / result).exists() and not (folder / "state.json").exists()
+    return (folder / result).exists() and not has_state(folder)
 
 
 def build_world(run: Path, world: WorldConfig) -> None:

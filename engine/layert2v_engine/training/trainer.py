@@ -2,51 +2,39 @@
 
 A ``Phase`` says what to learn; the trainer knows nothing of video or text. Learning rates
 follow the spent share of the budget, so the same phase runs for a minute as a rehearsal or for
-hours. State is safetensors and JSON.
+hours. Batches and noise are functions of seed and step: a run that was stopped, or killed, goes on
+as if it had not been.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from layert2v_engine.image.atomic import atomic_write
+from layert2v_engine.errors import EngineError
+from layert2v_engine.training import data_parallel
+from layert2v_engine.training.optimizers import (
+    load_optimizer_state,
+    make_optimizers,
+    optimizer_state,
+    split_parameters,
+)
+from layert2v_engine.training.trainer_config import TrainerConfig
+from layert2v_engine.training.training_state import TrainingState
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainerConfig:
-    """How one phase is optimised. ``budget_s`` counts training time, not validation or samples.
-
-    With ``steps`` a phase takes so many, however long that is: for trainings that are compared.
-    """
-
-    budget_s: float = 60.0
-    steps: int = 0  # 0: as many as the budget allows
-    lr: float = 1e-3
-    muon_lr: float = 0.0  # 0: AdamW for everything
-    weight_decay: float = 0.01
-    warmup_steps: int = 60
-    flat_share: float = 0.6  # then linear decay to 2 %
-    clip_norm: float = 1.0
-    ema: float = 0.999
-    log_every: int = 50
-    validate_every_s: float = 120.0
-    save_every_s: float = 120.0
 
 
 class Phase(Protocol):
@@ -56,16 +44,23 @@ class Phase(Protocol):
     model: nn.Module  # its parameters that require gradients are trained
 
     def loss(self, step: int, progress: float) -> Tensor:
-        """Return the loss of the next batch; ``progress`` is the spent part of the budget, 0..1."""
+        """Return the loss of the batch of ``step``, a function of seed and step.
 
-    def reseed(self, step: int) -> None:
-        """Sample other batches than before ``step``: a resumed run must not repeat its start."""
+        Of several processes each returns the part of its own rows; together they are the loss of
+        the batch. ``progress`` is the spent part of the budget, 0..1.
+        """
 
     def validate(self) -> dict[str, float]:
         """Return metrics on held-out data; called with the averaged weights in place."""
 
     def sample(self, path: Path) -> None:
         """Write a picture of what the averaged weights can do to ``path`` (PNG)."""
+
+
+class NonFiniteLoss(EngineError):
+    """The loss or a gradient is infinite or not a number."""
+
+    reason = "NON_FINITE_LOSS"
 
 
 class TrainingInterrupted(Exception):
@@ -79,16 +74,19 @@ class Trainer:
         self.phase, self.config, self.folder = phase, config, folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.parameters = {n: p for n, p in phase.model.named_parameters() if p.requires_grad}
+        data_parallel.copy_from_first(list(self.parameters.values()))
         self.ema = {n: p.detach().clone() for n, p in self.parameters.items()}
-        self.optimizers = _optimizers(self.parameters, config)
+        self.optimizers = make_optimizers(self.parameters, config)
         self._base_lrs = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
         self.step, self.spent_s = 0, 0.0
-        self.writer = SummaryWriter(str(folder / "tensorboard"))
+        self.is_first = data_parallel.rank() == 0  # of the processes: it saves and validates
+        self.writer = SummaryWriter(str(folder / "tensorboard")) if self.is_first else None
 
     def run(self) -> None:
         """Train, validate and save.
 
-        Raises TrainingInterrupted after a termination signal, with the state saved.
+        Raises TrainingInterrupted after a termination signal, with the state saved, and
+        NonFiniteLoss, with the last saved state left as it is.
         """
         last_validated = last_saved = self.spent_s
         losses: list[Tensor] = []
@@ -96,11 +94,12 @@ class Trainer:
             while self._progress() < 1:
                 began = time.monotonic()
                 losses.append(self._step())
-                self.spent_s += time.monotonic() - began
+                spent_s = self.spent_s + time.monotonic() - began
+                self.spent_s, is_stopped = data_parallel.of_first(spent_s, terminated())
                 if self.step % self.config.log_every == 0 or self.step in (1, 5, 20):
                     self._log(losses)
                     losses = []
-                if terminated():
+                if is_stopped:
                     self.save()
                     raise TrainingInterrupted(f"{self.phase.name} stopped at step {self.step}")
                 if self.spent_s - last_saved > self.config.save_every_s:
@@ -119,19 +118,15 @@ class Trainer:
                 parameter.copy_(self.ema[name])
 
     def save(self) -> None:
-        """Write weights, averages and optimizer state, each file as a whole."""
-        tensors = {f"model.{n}": p.detach() for n, p in self.parameters.items()}
-        tensors |= {f"average.{n}": p for n, p in self.ema.items()}
-        for i, optimizer in enumerate(self.optimizers):
-            for row, entries in optimizer.state_dict()["state"].items():
-                tensors |= {
-                    f"optimizer.{i}.{row}.{k}": torch.as_tensor(v) for k, v in entries.items()
-                }
-        with atomic_write(self.folder / "state.safetensors") as temporary:
-            save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, temporary)
-        counters = {"step": self.step, "spent_s": self.spent_s}
-        with atomic_write(self.folder / "state.json") as temporary:
-            temporary.write_text(json.dumps(counters))
+        """Write weights, averages, optimizer state and counters as one file."""
+        if self.is_first:
+            TrainingState(
+                step=self.step,
+                spent_s=self.spent_s,
+                averages=self.ema,
+                weights=self.parameters,
+                optimizer=optimizer_state(self.parameters, self.optimizers),
+            ).save(self.folder)
 
     def resume(self) -> bool:
         """Go on from what ``save`` wrote; return False where there is nothing.
@@ -139,25 +134,18 @@ class Trainer:
         A run that was packed for another machine has only the averages: they are the weights, and
         the optimizers start anew.
         """
-        if not (self.folder / "state.json").exists():
+        state = TrainingState.load(self.folder)
+        if state is None:
             return False
-        counters = json.loads((self.folder / "state.json").read_text())
-        self.step, self.spent_s = counters["step"], counters["spent_s"]
-        self.phase.reseed(self.step)
-        tensors = load_file(self.folder / "state.safetensors")
+        self.step, self.spent_s = state.step, state.spent_s
         with torch.no_grad():
             for name, parameter in self.parameters.items():
-                ema = tensors[f"average.{name}"]
-                parameter.copy_(tensors.get(f"model.{name}", ema))
-                self.ema[name].copy_(ema)
-        for i, optimizer in enumerate(self.optimizers):
-            state = optimizer.state_dict()
-            for key, value in tensors.items():
-                kind, _, others = key.partition(".")
-                if kind == "optimizer" and others.startswith(f"{i}."):
-                    _, row, entry = others.split(".", 2)
-                    state["state"].setdefault(int(row), {})[entry] = value
-            optimizer.load_state_dict(state)
+                parameter.copy_(state.weights.get(name, state.averages[name]))
+                self.ema[name].copy_(state.averages[name])
+        muon, adamw = split_parameters(self.parameters, self.config)
+        named = [*adamw], [*muon]
+        old = {named[i][row]: entries for (i, row), entries in state.old_rows.items()}
+        load_optimizer_state({**state.optimizer, **old}, self.parameters, self.optimizers)
         return True
 
     def _progress(self) -> float:
@@ -178,7 +166,14 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         loss = self.phase.loss(self.step, progress)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip_norm)
+        total = loss.detach().clone()
+        data_parallel.sum_in_place([total, *self._gradients()])
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip_norm)
+        if not math.isfinite(float(total) + float(norm)):
+            raise NonFiniteLoss(
+                f"The loss of {self.phase.name} is no longer a number, at step {self.step}.",
+                "The last saved state is kept: lower lr and muon_lr, then call the same command.",
+            )
         for optimizer in self.optimizers:
             optimizer.step()
         self.step += 1
@@ -187,9 +182,18 @@ class Trainer:
         )  # short memory at the start
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.values()), list(self.parameters.values()), 1 - decay)
-        return loss.detach()
+        return total
+
+    def _gradients(self) -> Iterator[Tensor]:
+        """Yield the gradients of all parameters in their order; where there is none, zeros."""
+        for parameter in self.parameters.values():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            yield parameter.grad
 
     def _log(self, losses: list[Tensor]) -> None:
+        if self.writer is None:
+            return
         loss = float(torch.stack(losses).mean())
         rate = self.step / max(self.spent_s, 1e-9)
         self.writer.add_scalar(f"{self.phase.name}/loss", loss, self.step)
@@ -199,6 +203,8 @@ class Trainer:
         )  # fmt: skip
 
     def _validate(self, tag: str) -> None:
+        if self.writer is None:  # the others wait for the next step of the first process
+            return
         with self._ema_weights(), torch.no_grad(), torch.compiler.set_stance("force_eager"):
             metrics = self.phase.validate()
             self.phase.sample(self.folder / f"sample_{tag}.png")
@@ -224,33 +230,6 @@ class Trainer:
                 for name, parameter in self.parameters.items():
                     parameter.copy_(current[name])
             self.phase.model.train()
-
-
-def _optimizers(
-    parameters: dict[str, nn.Parameter], config: TrainerConfig
-) -> list[torch.optim.Optimizer]:
-    """Return Muon for the matrices of the transformer blocks if wanted, AdamW for the rest."""
-    matrices = [
-        p for n, p in parameters.items() if p.dim() == 2 and "blocks." in n and config.muon_lr > 0
-    ]
-    muon_ids = {id(p) for p in matrices}
-    others = [p for p in parameters.values() if id(p) not in muon_ids]
-    on_gpu = all(p.is_cuda for p in others)  # where one kernel for all tensors pays
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(
-            others,
-            config.lr,
-            betas=(0.9, 0.98),
-            weight_decay=config.weight_decay,
-            fused=on_gpu or None,
-        )
-    ]
-    if matrices:
-        muon = torch.optim.Muon(
-            matrices, lr=config.muon_lr, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"
-        )
-        optimizers.append(muon)
-    return optimizers
 
 
 def _lr_factor(step: int, progress: float, config: TrainerConfig) -> float:

@@ -13,6 +13,7 @@ from layert2v.rerender.affected import (
     source_files,
 )
 from layert2v.rerender.spec import (
+    AUTO,
     DonorLayer,
     Plate,
     RerenderSpec,
@@ -33,6 +34,7 @@ from layert2v.rerender.validation import (
 __all__ = [
     "ACTIONS",
     "ALPHAS",
+    "AUTO",
     "FITS",
     "AffectedLayers",
     "DonorLayer",

@@ -13,18 +13,21 @@ from typing import Any
 from layert2v.errors import SpecError
 from layert2v.json_reader import JsonObject
 
+# For the color space and the alpha of a plate: as its files say, by rule where they say nothing.
+AUTO = "auto"
+
 
 @dataclass(frozen=True)
 class Plate:
     """Pictures of the artist's own: ``input`` is the key of a folder of frames, sorted by name.
 
-    ``colorspace`` is any OCIO space. ``alpha`` says how color and alpha are related: one of
-    ``ALPHAS``. ``fit``: ``exact`` refuses other sizes than the stack's, ``fit`` scales them.
+    ``colorspace`` is any OCIO space or ``AUTO``. ``alpha`` says how color and alpha are related:
+    one of ``ALPHAS``. ``fit``: ``exact`` refuses other sizes than the stack's, ``fit`` scales them.
     """
 
     input: str
-    colorspace: str
-    alpha: str = "premultiplied"
+    colorspace: str = AUTO
+    alpha: str = AUTO
     fit: str = "exact"
 
 

@@ -15,12 +15,12 @@ from dataclasses import replace
 
 from layert2v.limits import MAX_LAYERS, MAX_NAME_CHARS, MAX_PROMPT_CHARS, MAX_SEED
 from layert2v.rerender.affected import AffectedLayers, next_foreground, shadow_of
-from layert2v.rerender.spec import RerenderSpec
+from layert2v.rerender.spec import AUTO, RerenderSpec
 from layert2v.spec import FieldViolation, ModelInfo, check_range
 from layert2v.stack import Layer, Role, Stack
 
 ACTIONS = ("regenerate", "replace", "add", "remove", "reorder")
-ALPHAS = ("premultiplied", "straight", "opaque")
+ALPHAS = (AUTO, "premultiplied", "straight", "opaque")
 FITS = ("exact", "fit")
 
 _KEY = re.compile(r"[a-z0-9_]{1,64}")  # an input's key names a folder
@@ -282,6 +282,9 @@ def _check_model(
     if model is None:
         name = spec.model or stack.model
         message = f"The model {name!r} is not here, and this request needs one."
+        if spec.action == "add" and not affected.generates_named:
+            shadow = spec.layers[0].replace("fg_", "shadow_")
+            message += f" It would only draw a shadow: freeze {shadow} to go without one."
         yield FieldViolation("model", message)
         return
     if spec.steps != 0:
@@ -310,6 +313,11 @@ def _check_ability(
             "change them one after another."
         )
         yield FieldViolation("layers", message)
+    there = {layer.name for layer in stack.layers if layer.role is Role.shadow}
+    shadows = [name for name in affected.generated if name in there]
+    if shadows and not model.makes_shadows:
+        message = f"{model.title} makes no shadows; freeze {shadows[0]}, or remove it first."
+        yield FieldViolation("frozen", message)
 
 
 def _offers_size(model: ModelInfo, stack: Stack) -> bool:

@@ -100,3 +100,37 @@ def test_wan_streams_with_the_same_result_as_a_whole_decode() -> None:
         latents = wan.encode_video(video()[:1])
         whole = vae.decode(latents).sample
         torch.testing.assert_close(decode_video(wan, latents), whole, atol=1e-5, rtol=1e-5)
+
+
+WAN = {"base_dim": 4, "z_dim": 4, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1}
+# Wan 2.2 5B: residual shortcuts, and pixels in patches of 2 x 2.
+WAN_22 = WAN | {"is_residual": True, "patch_size": 2, "in_channels": 12, "out_channels": 12}
+WAN_22 |= {"scale_factor_spatial": 16, "decoder_base_dim": 4}
+
+
+def wan(**config: object) -> WanAutoencoder:
+    torch.manual_seed(0)
+    statistics = {"latents_mean": [0.1] * 4, "latents_std": [2.0] * 4}
+    vae = AutoencoderKLWan(**config, **statistics).eval()
+    return WanAutoencoder(vae.requires_grad_(False))
+
+
+@pytest.mark.parametrize("config", [WAN, WAN_22], ids=["2.1", "2.2"])
+def test_wan_is_encoded_and_decoded_as_diffusers_does(config: dict) -> None:
+    autoencoder = wan(**config)
+    clip = video()
+    latents = autoencoder.encode_video(clip)
+    factor = autoencoder.spatial_factor
+    assert latents.shape == (2, 4, 3, 32 // factor, 48 // factor)
+    theirs = autoencoder.vae.decode(latents * 2.0 + 0.1).sample
+    assert torch.equal(decode_video(autoencoder, latents), theirs)
+
+
+def test_streams_of_wan_that_are_decoded_side_by_side_equal_each_alone() -> None:
+    autoencoder = wan(**WAN)
+    latents = torch.randn(5, 1, 4, 3, 4, 6)
+    running = [autoencoder.decode_groups(stream) for stream in latents]
+    groups = list(zip(*running, strict=True))  # the first group of all, the second of all, ...
+    for index, stream in enumerate(latents):
+        together = torch.cat([group[index] for group in groups], dim=2)
+        assert torch.equal(together, decode_video(autoencoder, stream))

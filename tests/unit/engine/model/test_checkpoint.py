@@ -18,6 +18,7 @@ from layert2v_engine.model.checkpoint import (
     INDEX,
     CheckpointConfig,
     LatentNormalization,
+    link_folder,
     load_transformer,
     read_index,
     save_transformer,
@@ -201,3 +202,42 @@ def test_an_index_we_do_not_understand_is_refused(
     (checkpoint / INDEX).write_text(json.dumps(index))
     with pytest.raises(BadCheckpoint, match=message):
         read_index(checkpoint)
+
+
+def test_what_diffusers_keeps_in_float32_is_written_so(tmp_path: Path) -> None:
+    model = LayeredWanTransformer3DModel(**TINY)
+    save_transformer(model, tmp_path, dtype=torch.bfloat16)
+    (path,) = tmp_path.glob("*.safetensors")
+    types = {name: tensor.dtype for name, tensor in load_file(path).items()}
+    assert types["layer_modulation"] == types["scale_shift_table"] == torch.float32
+    assert types["condition_embedder.time_embedder.linear_1.weight"] == torch.float32
+    assert types["blocks.0.attn1.to_q.weight"] == torch.bfloat16
+    assert model.blocks[0].attn1.to_q.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("limit", "pieces"), [(10**9, 2), (10**6, 1)])
+def test_only_small_models_are_cut_into_small_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, pieces: int
+) -> None:
+    """A model of 20 MB on either side of the limit."""
+    monkeypatch.setattr("layert2v_engine.model.checkpoint.SMALL_MODEL", limit)
+    model = LayeredWanTransformer3DModel(**TINY | {"ffn_dim": 40_000})
+    save_transformer(model, tmp_path)
+    assert len(list(tmp_path.glob("*.safetensors"))) == pieces
+
+
+def test_large_parts_are_linked_and_a_new_index_leaves_the_other_model_alone(
+    tmp_path: Path,
+) -> None:
+    there, copy = tmp_path / "there", tmp_path / "copy"
+    (there / "text_encoder").mkdir(parents=True)
+    written = there / "text_encoder" / "config.json"
+    written.write_text('{"_name_or_path": "home"}')
+    (there / "text_encoder" / "model.safetensors").write_bytes(b"weights")
+    link_folder(there, copy)
+    assert (copy / "text_encoder" / "model.safetensors").samefile(
+        there / "text_encoder" / "model.safetensors"
+    )
+    write_index(config(), copy)
+    assert "home" in written.read_text()
+    assert "home" not in (copy / "text_encoder" / "config.json").read_text()

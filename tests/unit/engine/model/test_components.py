@@ -15,7 +15,7 @@ from layert2v.spec import GenerateSpec
 from layert2v_engine.engine import Engine
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.model.checkpoint import raise_bad_checkpoint
-from layert2v_engine.model.components import DECODER_LORA
+from layert2v_engine.model.components import DECODER_LORA, working_dtype
 from layert2v_engine.model.text import MiniLMTextEncoder
 from layert2v_engine.pipeline import MATTE, LayeredPipeline
 
@@ -103,3 +103,15 @@ def test_a_broken_model_leaves_the_others_alone(
     with pytest.raises(BadCheckpoint, match="cannot be read"):
         engine.generate(spec, tmp_path / "out", report=lambda _: None, cancelled=lambda: False)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("stored", "held"),
+    [("bfloat16", "bfloat16"), ("float16", "float32"), ("float32", "float32")],
+)
+def test_a_cpu_holds_weights_as_they_are_stored(tmp_path: Path, stored: str, held: str) -> None:
+    """Most of them: what is kept in float32 beside bfloat16 decides nothing."""
+    many = torch.zeros(100, dtype=getattr(torch, stored))
+    save_file({"few": torch.zeros(9), "many": many}, tmp_path / "model.safetensors")
+    assert working_dtype(tmp_path, torch.device("cpu")) is getattr(torch, held)
+    assert working_dtype(tmp_path, torch.device("cuda")) is torch.bfloat16

@@ -57,6 +57,29 @@ def on_one_clip(
 
 
 @torch.no_grad()
+def test_latents_that_are_no_whole_patches_are_refused(pair) -> None:
+    with pytest.raises(ValueError, match="3 x 9 x 8 are no whole patches of 1 x 2 x 2"):
+        run_one_stream(pair[1], torch.randn(1, 1, 16, 3, 9, 8))
+
+
+@torch.no_grad()
+def test_streams_whose_positions_would_overlap_are_refused(pair, scene) -> None:
+    _, layered = pair
+    latents, text = scene
+    streams = {"roles": range(4), "attended_prompts": EVERYTHING}
+    with pytest.raises(ValueError, match=r"3 latent frames does not fit .* 2 positions apart"):
+        layered(latents, torch.zeros(2), text, **streams, frames_per_stream=2)
+    alone = {"roles": [0], "attended_prompts": EVERYTHING[:1]}
+    layered(latents[:, :1], torch.zeros(2), text, **alone, frames_per_stream=2)
+
+
+def run_one_stream(layered: LayeredWanTransformer3DModel, latents: Tensor) -> Tensor:
+    text = torch.randn(1, 1, 4, 32)
+    out: Tensor = layered(latents, torch.zeros(1), text, roles=[0], attended_prompts=((0,),)).sample
+    return out
+
+
+@torch.no_grad()
 def test_one_stream_without_modulation_is_stock_wan(pair, scene) -> None:
     (stock, layered), (latents, text) = pair, scene
     time = torch.tensor([700.0, 300.0])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import UniPCMultistepScheduler
 from safetensors.torch import load_file
 
 from layert2v_engine.sampling.schedule import Schedule
@@ -59,3 +60,15 @@ def test_schedule_parity_of_tables(parity_dir: Path, name: str, steps: int, shif
     )
     times = [schedule.timestep(i) for i in range(steps)]
     assert times == record[f"out.{name}.{steps}.{shift}.timesteps"].tolist()
+
+
+@pytest.mark.parametrize("shift", [3.0, 5.0])  # Wan at 480 and at 720 lines
+def test_levels_and_times_can_be_those_of_diffusers(shift: float) -> None:
+    theirs = UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift
+    )
+    for steps in range(1, 61):
+        theirs.set_timesteps(steps)
+        ours = Schedule.as_diffusers(steps, shift=shift, integer_timesteps=True)
+        assert ours.sigmas == pytest.approx(theirs.sigmas.tolist(), abs=1e-7)
+        assert [ours.timestep(i) for i in range(steps)] == theirs.timesteps.tolist()

@@ -238,3 +238,84 @@ def test_a_mask_of_another_size_is_reported(tmp_path: Path) -> None:
     save(tmp_path / "m" / "a.png", np.zeros((8, 13, 1), np.uint8), "uint8")
     with pytest.raises(FootageError, match="mask of bg is 13 x 8 pixels"):
         MaskSource(tmp_path / "m", FORMAT, "bg")
+
+
+def auto_plate(folder: Path, role: Role = Role.foreground, **options: Any) -> PlateSource:
+    """Return a plate that is read as its files say."""
+    return PlateSource(folder, FORMAT, role, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "attributes", "words"),
+    [
+        ("a.exr", "float", {}, "a.exr does not say its colour space; it is taken"),
+        ("a.exr", "float", {"colorInteropID": "lin_ap1_scene"}, "plate in ACEScg, premultiplied"),
+        ("a.png", "uint16", {}, "plate in sRGB Encoded Rec.709 (sRGB), straight alpha"),
+        ("a.tif", "uint16", {"oiio__UnassociatedAlpha": 1}, "straight alpha"),
+        ("a.tif", "uint16", {}, "premultiplied alpha"),
+    ],
+)
+def test_a_plate_is_read_as_its_files_say(
+    tmp_path: Path, name: str, kind: str, attributes: dict[str, Any], words: str
+) -> None:
+    save(tmp_path / "p" / name, picture(), kind, **attributes)
+    assert words in auto_plate(tmp_path / "p").note
+
+
+def test_a_straight_png_plate_is_right_to_half_a_code(tmp_path: Path) -> None:
+    pixels = np.full((8, 12, 4), 150 / 255, np.float32)
+    pixels[..., 3] = np.linspace(0, 1, 12)
+    save(tmp_path / "p" / "a.png", pixels, "uint16", oiio__UnassociatedAlpha=1)
+    expected = ((150 / 255 + 0.055) / 1.055) ** 2.4 * pixels[..., 3]
+    result = auto_plate(tmp_path / "p").frame(0).float().numpy()
+    np.testing.assert_allclose(result[..., 0], expected, atol=2e-3)
+
+
+def test_a_nan_does_not_blacken_a_fitted_plate(tmp_path: Path) -> None:
+    large = np.full((16, 24, 4), 0.5, np.float32)
+    large[5, 5, :3] = np.nan
+    save(tmp_path / "p" / "a.exr", large, "float")
+    source = auto_plate(tmp_path / "p", Role.background, fit=True)
+    result = source.frame(0)
+    assert torch.equal(result[..., :3], torch.full((8, 12, 3), 0.5).half())
+    assert "(NaN, infinite) are repaired from beside them: a.exr." in source.note
+
+
+def test_bright_values_survive_a_fit_and_too_bright_ones_are_clamped_with_a_note(
+    tmp_path: Path,
+) -> None:
+    large = np.full((16, 24, 4), 12.0, np.float32)
+    large[..., 3] = 1.0
+    save(tmp_path / "p" / "a.exr", large, "float")
+    source = auto_plate(tmp_path / "p", fit=True)
+    assert source.frame(0)[..., 0].unique().tolist() == [12.0]
+    assert "clamped" not in source.note
+    large[0, 0, 0] = 1e6
+    save(tmp_path / "q" / "a.exr", large, "float")
+    source = auto_plate(tmp_path / "q", fit=True)
+    assert float(source.frame(0).max()) == 65504.0
+    assert "Values above 65504, the largest half, are clamped: a.exr." in source.note
+
+
+def test_a_plate_with_handles_gives_the_frames_of_the_stack_by_number(tmp_path: Path) -> None:
+    for number in range(997, 1010):
+        save(tmp_path / "p" / f"p.{number}.exr", np.full((8, 12, 4), number / 1024, np.float32))
+    source = auto_plate(tmp_path / "p")
+    assert "frames 1001 to 1003 of 997 to 1009" in source.note
+    assert [float(source.frame(index)[0, 0, 0]) * 1024 for index in range(3)] == [1001, 1002, 1003]
+
+
+def test_pixels_of_another_shape_are_refused_or_fitted(tmp_path: Path) -> None:
+    save(tmp_path / "p" / "a.exr", picture(), PixelAspectRatio=2.0)
+    with pytest.raises(FootageError, match="pixels of shape 2, but the stack 1"):
+        auto_plate(tmp_path / "p")
+    assert "scaled from 12 x 8 to 12 x 4" in auto_plate(tmp_path / "p", fit=True).note
+
+
+def test_a_mask_held_in_alpha(tmp_path: Path) -> None:
+    mask = np.ones((8, 12, 4), np.float32)
+    mask[:, 6:, 3] = 0.0
+    save(tmp_path / "m" / "a.png", mask, "uint8")
+    planes = MaskSource(tmp_path / "m", FORMAT, "bg").planes
+    assert (planes[:, :, :6] == 1).all()
+    assert (planes[:, :, 6:] == 0).all()

@@ -12,7 +12,7 @@ from PIL import Image
 from fakes.sample_stacks import HEIGHT, WIDTH, gradient, write_stack
 from layert2v.stack import Stack
 from layert2v_engine.image.color import ColorConfig
-from layert2v_engine.image.video import open_clip
+from layert2v_engine.image.footage.clip import open_clip
 from layert2v_engine.stack import preview
 
 
@@ -77,6 +77,18 @@ def test_the_contact_sheet_has_a_column_for_frames_from_first_to_last(
     with Image.open(tmp_path / preview.preview_folder(1) / preview.CONTACT_SHEET) as sheet:
         cells = sheet.width - 2 * style.margin - style.label_width + style.gap
         assert cells // (style.cell_width + style.gap) == columns
+
+
+@pytest.mark.parametrize(("pixel_aspect", "cell_height"), [(1.0, 165), (2.0, 82)])
+def test_the_contact_sheet_is_desqueezed(
+    tmp_path: Path, pixel_aspect: float, cell_height: int
+) -> None:
+    """28 x 18 pixels twice as wide as high are shown as 56 x 18."""
+    write_stack(tmp_path, frames=1, pixel_aspect=pixel_aspect)
+    style, rows = preview.SheetStyle(), 5
+    with Image.open(tmp_path / preview.preview_folder(1) / preview.CONTACT_SHEET) as sheet:
+        whole = sheet.height - 2 * style.margin - 4 * style.line
+    assert whole == rows * (max(cell_height, 4 * style.line) + style.gap) - style.gap
 
 
 def test_the_contact_sheet_shows_layers_over_a_checkerboard(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +10,35 @@ import pytest
 import torch
 from PIL import Image
 
-from fakes.sample_stacks import disc, gradient, grey_frame, read_rgba, rgb_frame, write_video
+from fakes.footage import (
+    flat,
+    save_exr,
+    save_png,
+    save_video,
+    sequence,
+    soft_disc,
+    srgb_to_linear,
+)
+from fakes.ocio_configs import OLD
+from fakes.sample_stacks import (
+    disc,
+    gradient,
+    grey_frame,
+    read_exr,
+    read_rgba,
+    rgb_frame,
+    write_video,
+)
 from layert2v.stack import Stack
 from layert2v.stack import read as read_stack
 from layert2v_engine.errors import FootageError
+from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.stack.inspect import inspect
 from layert2v_engine.stack.video_import import (
     ForegroundSources,
     ImportOptions,
     ImportSources,
-    Levels,
     import_videos,
-    measure_levels,
-    unpremultiply_from_black,
 )
 
 # Real layered clips, kept outside the repository.
@@ -184,21 +201,6 @@ def test_what_no_tag_says_is_a_warning(sources: ImportSources, tmp_path: Path) -
     )
 
 
-def test_levels_put_the_codecs_black_and_white_back() -> None:
-    noisy = matte(0) * 0.955 + 0.012
-    found = measure_levels([noisy + 0.001 * torch.randn(H, W)])
-    assert found.black == pytest.approx(0.016, abs=0.005)
-    assert found.white == pytest.approx(0.963, abs=0.006)
-    cleaned = found.apply(noisy)
-    assert float(cleaned[0, 0]) == 0.0
-    assert float(cleaned[H // 2, W // 2]) == 1.0
-
-
-@pytest.mark.parametrize("mask", [matte(0), torch.full((8, 8), 0.5), matte(0) * 0.5])
-def test_levels_leave_clean_and_soft_mattes_alone(mask: torch.Tensor) -> None:
-    assert measure_levels([mask]) == Levels(0.0, 1.0)
-
-
 def test_levels_can_be_switched_off(sources: ImportSources, tmp_path: Path) -> None:
     grey = [grey_frame(0.02 + 0.94 * matte(k)) for k in range(FRAMES)]
     path = write_video(tmp_path / "g.mp4", grey, codec="libx264rgb", options={"qp": "0"})
@@ -207,24 +209,6 @@ def test_levels_can_be_switched_off(sources: ImportSources, tmp_path: Path) -> N
     imported(lifted, tmp_path / "b", levels=False)
     assert float(pixels(tmp_path / "a", "fg_01", 0)[0, 0, 3]) == 0.0
     assert float(pixels(tmp_path / "b", "fg_01", 0)[0, 0, 3]) == pytest.approx(0.02, abs=0.003)
-
-
-def test_straightening_undoes_a_foreground_on_lifted_black() -> None:
-    black = torch.tensor([0.03, 0.02, 0.04])
-    alpha, expected = matte(0), color(0)
-    shot = expected * alpha + (1 - alpha) * black[:, None, None]
-    result = unpremultiply_from_black(shot, alpha, black)
-    # Where half of the foreground shows, its color is back; thinner parts are estimates.
-    firm = alpha > 0.5
-    torch.testing.assert_close(result[:, firm], expected[:, firm], atol=0.01, rtol=0)
-    assert float(((result - expected).abs() * alpha).max()) < 0.03
-
-
-def test_a_matte_smaller_than_its_foreground_makes_no_bright_fringe() -> None:
-    """Where the color does not fall off with the matte, dividing by it would reach white."""
-    narrow = ((matte(0) - 0.5) * 3 + 0.5).clamp(0, 1)
-    result = unpremultiply_from_black(torch.full((3, H, W), 0.3), narrow, torch.zeros(3))
-    assert float(result[:, narrow > 0].max()) <= 0.3 + 0.06
 
 
 @pytest.mark.parametrize("edges", ["auto", "straight"])
@@ -279,3 +263,148 @@ def test_no_sample_is_forgotten(shared_dir: Path) -> None:
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent")
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == sorted(SAMPLES)
+
+
+def test_straight_png_with_black_outside_is_not_divided(
+    sources: ImportSources, tmp_path: Path
+) -> None:
+    """PNG is straight by its standard, whatever lies where it is transparent."""
+    alpha = np.round(soft_disc(8, H, W) * 255) / 255
+    rgb = np.where(alpha[..., None] > 0, np.array((150, 100, 60)), 0)
+    rgba = np.dstack((rgb, alpha * 255)).round().astype(np.uint8)
+    folder = sequence(tmp_path / "png", save_png(rgba))
+    result = imported(with_color(sources, folder), tmp_path / "out")
+    expected = srgb_to_linear(np.array((150, 100, 60)) / 255) * alpha[..., None]
+    seen = pixels(tmp_path / "out", "fg_01", 0).numpy()
+    assert np.abs(seen[..., :3] - expected).max() < 1e-3
+    assert np.abs(seen[..., 3] - alpha).max() < 1e-3
+    assert result.warnings == ()
+
+
+def with_color(sources: ImportSources, color: Path, matte: Path | None = None) -> ImportSources:
+    """Return the sources with another foreground, which has alpha of its own."""
+    return replace(sources, foregrounds=(ForegroundSources(color=color, matte=matte),))
+
+
+def test_no_levels_on_lossless_alpha(sources: ImportSources, tmp_path: Path) -> None:
+    """A haze of 3 % and a glass of 97 % are meant; no codec made them."""
+    alpha = np.full((H, W), 8, np.uint8)
+    alpha[10:30, 10:40], alpha[30:40, 10:40] = 128, 247
+    folder = sequence(tmp_path / "png", save_png(np.dstack((flat(180, H, W), alpha))))
+    imported(with_color(sources, folder), tmp_path / "a")
+    assert np.abs(pixels(tmp_path / "a", "fg_01", 0)[..., 3].numpy() - alpha / 255).max() < 1e-3
+    mattes = sequence(tmp_path / "m", save_png(np.repeat(alpha[..., None], 3, -1)))
+    imported(with_color(sources, folder, mattes), tmp_path / "b", edges="straight")
+    assert np.abs(pixels(tmp_path / "b", "fg_01", 0)[..., 3].numpy() - alpha / 255).max() < 1e-3
+
+
+def test_a_matte_held_in_alpha(sources: ImportSources, tmp_path: Path) -> None:
+    alpha = np.round(soft_disc(8, H, W) * 255).astype(np.uint8)
+    mattes = sequence(tmp_path / "m", save_png(np.dstack((flat(255, H, W), alpha))))
+    color = sequence(tmp_path / "c", save_png(flat(200, H, W)))
+    result = imported(with_color(sources, color, mattes), tmp_path / "out", edges="straight")
+    seen = pixels(tmp_path / "out", "fg_01", 0)[..., 3].numpy()
+    assert np.abs(seen - alpha / 255).max() < 1e-3
+    assert result.warnings == ("m is of one colour; its matte is taken from alpha.",)
+    assert result.history[0].note == result.warnings[0]
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_linear_exr_comes_through_with_values_past_one(
+    sources: ImportSources, tmp_path: Path, held: bool
+) -> None:
+    values = (12.0, 0.18, 0.5)
+    save = save_exr({c: np.full((H, W), v) for c, v in zip("RGB", values, strict=True)})
+    folder = sequence(tmp_path / "exr", save, 1 if held else FRAMES, "p.{:04d}.exr")
+    result = imported(replace(sources, full=None, background=folder), tmp_path / "out")
+    seen = pixels(tmp_path / "out", "bg", FRAMES - 1)[5, 5].tolist()
+    assert seen == pytest.approx([*values, 1.0], abs=2e-4)
+    assert "exr does not say its colour space" in result.warnings[0]
+
+
+def test_clips_of_several_color_spaces_meet_in_the_stack(
+    sources: ImportSources, tmp_path: Path
+) -> None:
+    """A BT.2020 background under an sRGB foreground; red of BT.2020 lies outside Rec.709."""
+    tags = {"color_primaries": 9, "color_trc": 14}
+    frames = [flat((255, 0, 0), H, W)] * FRAMES
+    path = save_video(tmp_path / "wide.mkv", frames, "ffv1", "bgr0", tags=tags)
+    result = imported(
+        replace(sources, full=None, background=path), tmp_path / "out", colorspace="Linear Rec.2020"
+    )
+    assert pixels(tmp_path / "out", "bg", 0)[5, 5].tolist() == pytest.approx([1, 0, 0, 1], abs=1e-3)
+    assert result.warnings == ("wide.mkv is converted from BT.2020, as it says itself.",)
+    header, _ = read_exr(tmp_path / "out/bg/v001/bg_v001.1001.exr")
+    assert header["layert2v/input_transform"].startswith("srgb_rec2020_scene to Linear Rec.2020")
+
+
+def test_timecode_of_the_source_is_carried_on_or_there_is_none(
+    sources: ImportSources, tmp_path: Path
+) -> None:
+    path = save_video(
+        tmp_path / "tc.mov",
+        [flat(90, H, W)] * FRAMES,
+        "prores_ks",
+        "yuv422p10le",
+        metadata={"timecode": "01:02:03:23"},
+    )
+    imported(replace(sources, full=None, background=path), tmp_path / "a")
+    imported(sources, tmp_path / "b")
+    codes = []
+    for name in ("bg", "fg_01", "comp"):
+        header, _ = read_exr(tmp_path / f"a/{name}/v001/{name}_v001.1002.exr")
+        code = header["timeCode"]
+        codes.append((code.hours, code.minutes, code.seconds, code.frame))
+    assert codes == [(1, 2, 4, 0)] * 3
+    assert "timeCode" not in read_exr(tmp_path / "b/bg/v001/bg_v001.1001.exr")[0]
+
+
+def test_pixels_of_two_shapes_are_refused_and_one_shape_is_kept(
+    sources: ImportSources, tmp_path: Path
+) -> None:
+    def squeezed(name: str, aspect: Fraction) -> Path:
+        frames = [rgb_frame(plate(k)) for k in range(FRAMES)]
+        options = {"qp": "0"}
+        return write_video(
+            tmp_path / name, frames, codec="libx264rgb", options=options, sample_aspect_ratio=aspect
+        )
+
+    wide = replace(sources, full=None, background=squeezed("wide.mp4", Fraction(2)))
+    assert imported(wide, tmp_path / "a").pixel_aspect == pytest.approx(2.0)
+    mixed = replace(wide, full=squeezed("less.mp4", Fraction(4, 3)))
+    with pytest.raises(FootageError, match=r"pixels of shape 2, but the full video 1\.33"):
+        imported(mixed, tmp_path / "b")
+
+
+def test_a_frame_of_another_size_is_named_before_anything_is_written(
+    sources: ImportSources, tmp_path: Path
+) -> None:
+    def save(path: Path) -> None:
+        save_png(flat(60, H, W + 2 * path.name.endswith("3.png")))(path)
+
+    folder = sequence(tmp_path / "s", save)
+    with pytest.raises(FootageError, match=r"f\.0003\.png has another size"):
+        imported(replace(sources, full=None, background=folder), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("fps", [float("nan"), float("inf"), -24.0, 0.0, 1e9])
+def test_impossible_rates_are_refused_at_once(
+    sources: ImportSources, tmp_path: Path, fps: float
+) -> None:
+    with pytest.raises(FootageError, match="no rate for a stack"):
+        imported(sources, tmp_path / "out", fps=fps)
+    assert not (tmp_path / "out").exists()
+
+
+def test_spaces_of_an_old_config_need_no_roles(sources: ImportSources, tmp_path: Path) -> None:
+    """OCIO 1 knew no interchange roles; its own two spaces are enough."""
+    (tmp_path / "v1.ocio").write_text(OLD)
+    config = ColorConfig.load(tmp_path / "v1.ocio")
+    folder = sequence(tmp_path / "png", save_png(flat(128, H, W)))
+    options = replace(OPTIONS, colorspace="my lin 709", source_colorspace="my srgb")
+    import_videos(
+        replace(sources, full=None, background=folder), tmp_path / "out", options, config=config
+    )
+    seen = float(pixels(tmp_path / "out", "bg", 0)[5, 5, 0])
+    assert seen == pytest.approx((128 / 255) ** 2.2, abs=1e-3)

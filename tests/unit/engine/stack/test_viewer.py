@@ -13,13 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from fakes.sample_stacks import HEIGHT, WIDTH, write_stack
+from fakes.sample_stacks import HEIGHT, WIDTH, write_stack, writer
 from layert2v.stack import Stack
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.stack import preview
+from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.viewer import write_viewer
+from layert2v_engine.stack.writer import StackWriter
 
 # Runs in the page: every view's pixels, as JSON, in the document's title.
 PROBE = """
@@ -69,6 +72,30 @@ def test_the_viewer_holds_every_frame_of_every_layer(tmp_path: Path) -> None:
     foreground = b64decode(data["layers"][2]["frames"][0].partition(",")[2])
     with Image.open(BytesIO(foreground)) as picture:
         assert (picture.format, picture.size) == ("WEBP", (WIDTH, 2 * HEIGHT))
+
+
+def test_light_without_alpha_is_in_the_page_and_on_the_sheet(tmp_path: Path) -> None:
+    """A flame adds light where its alpha is 0; the comp shows it, so every view must."""
+    with writer(tmp_path, frames=1) as stack_writer:
+        fill_background(stack_writer)
+        flame = torch.zeros(HEIGHT, WIDTH, 4)
+        flame[4:9, 4:9, 0] = 0.5
+        stack_writer.write_pixels("fg_01", 0, flame.half())
+        result = stack_writer.finish(Provenance())
+    text = write_viewer(tmp_path, result, transform(result)).read_text(encoding="utf-8")
+    data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
+    embedded = b64decode(data["layers"][2]["frames"][0].partition(",")[2])
+    codes = np.asarray(Image.open(BytesIO(embedded))).astype(float)
+    red, alpha = codes[:HEIGHT][6, 6, 0] / 255, codes[HEIGHT:][6, 6, 0]
+    assert alpha == 0
+    assert ((red + 0.055) / 1.055) ** 2.4 == pytest.approx(0.5, abs=0.005)
+    sheet = preview.composite_on_checker(flame)
+    assert float(sheet[6, 6, 0] - sheet[6, 6, 1]) == pytest.approx(0.5)
+
+
+def fill_background(stack_writer: StackWriter) -> None:
+    stack_writer.write_frame("bg", 0, torch.full((3, HEIGHT, WIDTH), 0.2))
+    stack_writer.write_frame("shadow_01", 0, None, torch.zeros(HEIGHT, WIDTH))
 
 
 def test_text_of_the_artist_cannot_become_markup(tmp_path: Path) -> None:

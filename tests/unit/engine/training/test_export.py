@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from layert2v_engine.training.export import mini_info, vocabulary
+from layert2v_engine.training.export import _sampled_as, mini_info, vocabulary
 from layert2v_engine.training.stages import WorldConfig
 from layert2v_engine.world.text.vocabulary import V0, V1
 
@@ -26,3 +26,13 @@ def test_details_have_words_where_there_is_a_choice() -> None:
 def test_a_model_is_called_what_it_was_exported_as() -> None:
     assert mini_info(WorldConfig(), 4, 1, "My Mini").title == "My Mini"
     assert mini_info(WorldConfig(), 4, 1).title == "LayerT2V Mini (illustrated)"
+
+
+def test_a_vocabulary_is_the_worlds_and_guidance_that_of_the_start() -> None:
+    trained = mini_info(WorldConfig(), 4, 2)
+    start = replace(trained, default_guidance=2.0, default_steps=12, width_range=(32, 64))
+    info = _sampled_as(start, trained)
+    assert (info.default_guidance, info.default_steps) == (2.0, 12)
+    assert (info.vocabulary, info.width_range) == (trained.vocabulary, trained.width_range)
+    distilled = mini_info(WorldConfig(), 4, 2, guidance=1.5)
+    assert _sampled_as(start, distilled).default_guidance == 1.5

@@ -162,7 +162,7 @@ def test_the_target_of_a_student_is_the_guided_prediction_of_its_teacher(run: Pa
     with torch.no_grad():
         scenes, batch, frame, _ = phase._sample_batch()
         noise, times = torch.randn_like(batch.latents), torch.full(batch.latents.shape[:2], 0.5)
-        question = ModelInputs(scenes.layout, batch.latents, noise, times, frame, None)
+        question = ModelInputs(scenes.layout, batch.latents, noise, times, times, frame, None)
         prompts = [("a fox", *("",) * scenes.layout.foregrounds, "a forest")] * len(noise)
         told, untold = (
             phase._predict(phase.transformer, question, words).float()
@@ -208,6 +208,13 @@ def test_without_roles_the_modulation_stays_zero(tmp_path: Path, model: Path) ->
     export(tmp_path, tmp_path / "flat", config, WORLD, one[0].name)
     assert not load_transformer(tmp_path / "flat" / "transformer").layer_modulation.any()
     assert read_index(tmp_path / "flat").routing == "joint"
+
+
+def test_an_export_is_sampled_as_its_start(run: Path, model: Path, tmp_path: Path) -> None:
+    export(run, tmp_path / "on", ON, WORLD, MULTI.phases[0].name, [MULTI])
+    start, exported = read_index(model), read_index(tmp_path / "on")
+    for name in ("solver", "shift", "timesteps", "guidance_interval", "prediction"):
+        assert getattr(exported, name) == getattr(start, name)
 
 
 def test_a_phase_of_no_stage_is_not_exported(run: Path, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.training.objective import (
     ObjectiveConfig,
+    StreamTimes,
     clean_subsets,
     consistency_loss,
     coverage_weights,
@@ -15,13 +17,54 @@ from layert2v_engine.training.objective import (
 LAYOUT = StreamLayout.for_foregrounds(1)
 
 
+def sample(count: int, **settings: float) -> StreamTimes:
+    return sample_times(
+        count, LAYOUT, ObjectiveConfig(**settings), torch.Generator().manual_seed(0)
+    )
+
+
 def test_about_half_of_the_samples_have_a_clean_subset() -> None:
-    times, active = sample_times(400, LAYOUT, ObjectiveConfig(), torch.Generator().manual_seed(0))
+    times, _, active = sample(400)
     mixed = (active == 0).any(1)
     assert 0.4 < mixed.float().mean() < 0.6
-    assert times[active == 0].max() <= ObjectiveConfig().nearly_clean
     shared = times[~mixed]
     assert torch.equal(shared, shared[:, :1].expand_as(shared))
+
+
+def test_nearly_clean_streams_are_shown_as_clean() -> None:
+    """A re-render shows plates at time 0, also those that were encoded again."""
+    times, levels, active = sample(400)
+    frozen = active == 0
+    assert times[frozen].max() == 0
+    assert {round(level, 3) for level in levels[frozen].tolist()} == {0.0, 0.03}
+    assert torch.equal(times[~frozen], levels[~frozen])
+
+
+def test_the_composite_alone_is_given_as_often_as_configured() -> None:
+    composite = torch.zeros(len(LAYOUT), dtype=torch.bool)
+    composite[LAYOUT.index("composite")] = True
+
+    def share(**settings: float) -> float:
+        frozen = sample(2000, clean_share=0.5, **settings).active == 0
+        return float((frozen == composite).all(1).float().mean())
+
+    assert share() == pytest.approx(0.15, abs=0.03)
+    assert share(decompose_share=0.0) == 0
+
+
+def test_losses_of_parts_of_a_batch_add_up() -> None:
+    rng = torch.Generator().manual_seed(1)
+    error, coverage = torch.randn(4, 5, 2, 1, 4, 4, generator=rng), torch.rand(4, 2, 1, 4, 4)
+    coverage[..., :2], coverage[..., 2:3] = 0, 1
+    active = torch.tensor([[1.0] * 5, [0.0, *[1.0] * 4], [1.0] * 5, [1.0, 0.0, 1.0, 1.0, 0.0]])
+    weights = coverage_weights(LAYOUT, coverage, ObjectiveConfig())
+    parts = [slice(k, None, 2) for k in range(2)]
+    flow = [flow_loss(error[part], weights, active, part) for part in parts]
+    torch.testing.assert_close(sum(flow), flow_loss(error, weights, active))
+    others = LAYOUT, coverage, torch.ones(5, 2), active
+    seams = [consistency_loss(error[part], *others, part) for part in parts]
+    assert float(sum(seams)) > 0
+    torch.testing.assert_close(sum(seams), consistency_loss(error, *others))
 
 
 def test_every_clean_subset_leaves_something_to_draw() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from fakes.footage import flat, patch_box, save_video, soft_disc
 from fakes.sample_stacks import flat_frame, gradient, rgb_frame, write_video
 from layert2v_engine.errors import FootageError
-from layert2v_engine.image.video import decode_yuv, open_clip
+from layert2v_engine.image.footage.clip import open_clip
+from layert2v_engine.image.footage.yuv import decode_yuv, to_image_frame
 
 SIZE = (32, 24)
 # FFmpeg's numbers.
@@ -55,7 +58,13 @@ def test_codes_become_color_as_the_tags_say(
 
 
 def test_untagged_video_is_taken_as_players_take_it_and_that_is_reported(tmp_path: Path) -> None:
-    for size, matrix in (((64, 48), "bt601"), ((1280, 720), "bt709")):
+    for size, matrix in (
+        ((64, 48), "bt601"),
+        ((720, 576), "bt601"),
+        ((1280, 536), "bt709"),
+        ((1280, 720), "bt709"),
+        ((960, 720), "bt709"),
+    ):
         frame = flat_frame((81, 90, 240), "yuv420p", size)
         clip = open_clip(write_video(tmp_path / "a.mkv", [frame], codec="ffv1"))
         assert (clip.info.matrix, clip.info.full_range) == (matrix, False)
@@ -141,20 +150,8 @@ def test_rgb_video_keeps_its_codes(tmp_path: Path, codec: str, suffix: str) -> N
 
 @pytest.mark.parametrize(("layout", "planar"), [("nv12", "yuv420p"), ("uyvy422", "yuv422p")])
 def test_interleaved_layouts_hold_the_same_samples(layout: str, planar: str) -> None:
-    from layert2v_engine.image import video
-
     frame = flat_frame((173, 42, 26), planar, SIZE).reformat(format=layout)
-    info = video.ClipInfo(
-        width=SIZE[0],
-        height=SIZE[1],
-        frames=1,
-        fps=None,
-        pixel_aspect=1.0,
-        pixel_format=layout,
-        matrix="bt709",
-        full_range=False,
-    )
-    rgb = video._to_image_frame(frame, info).rgb[:, 4, 4]
+    rgb = to_image_frame(frame, "bt709", False).rgb[:, 4, 4]
     torch.testing.assert_close(rgb, torch.tensor([0.0, 1.0, 0.0]), atol=0.006, rtol=0)
 
 
@@ -236,7 +233,7 @@ def test_two_sequences_in_a_folder_are_not_mixed(tmp_path: Path) -> None:
         ("shot.####.png", None, "FOOTAGE_NOT_FOUND"),
         ("text.mp4", b"not a video", "FOOTAGE_UNREADABLE"),
         ("a.0001.png", b"not a picture", "PICTURE_UNREADABLE"),
-        ("a.exr", b"", "FOOTAGE_LINEAR"),
+        ("a.exr", b"", "PICTURE_UNREADABLE"),
     ],
 )
 def test_what_cannot_be_read_is_reported(
@@ -272,3 +269,177 @@ def test_a_video_that_is_cut_off_is_reported_or_shorter(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mkv", frames, codec="ffv1")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert len(list(open_clip(path))) < 12
+
+
+STRIP = flat(40)
+STRIP[:6] = 220  # a light strip at the top as stored
+
+
+@pytest.mark.parametrize(
+    ("matrix", "side"),
+    [
+        ((0, 1, -1, 0), "right"),
+        ((0, -1, 1, 0), "left"),
+        ((-1, 0, 0, -1), "bottom"),
+        ((1, 0, 0, -1), "bottom"),
+        ((-1, 0, 0, 1), "top"),
+        ((1, 0, 0, 1), "top"),
+    ],
+)
+def test_a_display_matrix_turns_the_picture(
+    tmp_path: Path, matrix: tuple[int, int, int, int], side: str
+) -> None:
+    """A point x, y of the file is shown at a x + c y, b x + d y (ISO 14496-12)."""
+    a, b, c, d = (value << 16 for value in matrix)
+    path = save_video(tmp_path / "a.mp4", [STRIP] * 2, tags={"color_range": 1, "colorspace": 1})
+    patch_box(path, b"tkhd", 40, ">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    clip = open_clip(path)
+    rgb = next(iter(clip)).rgb[0]
+    assert (clip.info.height, clip.info.width) == tuple(rgb.shape)
+    assert tuple(rgb.shape) == ((32, 24) if side in ("left", "right") else (24, 32))
+    edges = {"top": rgb[2], "bottom": rgb[-3], "left": rgb[:, 2], "right": rgb[:, -3]}
+    assert max(edges, key=lambda edge: float(edges[edge].mean())) == side
+
+
+def test_a_picture_at_an_angle_is_refused(tmp_path: Path) -> None:
+    path = save_video(tmp_path / "a.mp4", [STRIP])
+    patch_box(path, b"tkhd", 40, ">9i", 50000, 40000, 0, -40000, 50000, 0, 0, 0, 1 << 30)
+    with pytest.raises(FootageError, match="no quarter turn"):
+        open_clip(path)
+
+
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+def test_what_an_edit_list_hides_is_no_frame(tmp_path: Path, b_frames: str) -> None:
+    frames = [flat(value) for value in range(20, 220, 5)]
+    options = {"crf": "1", "g": "20", "bf": b_frames}
+    path = save_video(tmp_path / "a.mp4", frames, options=options)
+    data = path.read_bytes()
+    (scale,) = struct.unpack(">I", data[data.find(b"mdhd") + 16 :][:4])
+    (start,) = struct.unpack(">i", data[data.find(b"elst") + 16 :][:4])
+    patch_box(path, b"elst", 8, ">Ii", 1000, start + round(scale * 10 / 24))  # 10 frames in
+    clip = open_clip(path)
+    values = [float(frame.rgb.mean()) for frame in clip]
+    assert clip.info.frames == len(values)
+    assert values[0] * 255 == pytest.approx(20 + 5 * 10, abs=3)
+
+
+def test_variable_rates_are_resampled_to_a_stated_one(tmp_path: Path) -> None:
+    values = (20, 60, 100, 140, 180, 220)
+    path = save_video(
+        tmp_path / "a.mp4", [flat(value) for value in values], times=[0, 1, 2, 10, 11, 12]
+    )
+    clip = open_clip(path)
+    seen = [round(float(frame.rgb.mean()) * 255) for frame in clip]
+    expected = [20, 60, *[100] * 8, 140, 180, 220]
+    assert (clip.info.fps, clip.info.frames) == (24.0, 13)
+    assert np.abs(np.array(seen) - expected).max() <= 2
+    assert "variable frame rate; it is resampled to 24 fps, 6 frames to 13" in clip.notes[0]
+    assert open_clip(path, fps=12).info.frames == 6
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "webm", "avi", "ts", "mpg"])
+def test_constant_rates_of_every_container_stay(tmp_path: Path, container: str) -> None:
+    codecs = {"webm": "libvpx-vp9", "avi": "mpeg4", "mpg": "mpeg2video"}
+    path = save_video(
+        tmp_path / f"a.{container}",
+        [flat(20 + 3 * index) for index in range(60)],
+        codecs.get(container, "libx264"),
+        fps=Fraction(30000, 1001),
+        options={},
+    )
+    clip = open_clip(path)
+    assert clip.info.fps == pytest.approx(29.97, abs=0.01)
+    assert clip.info.frames == sum(1 for _ in clip) == 60
+    assert not any("variable" in note for note in clip.notes)
+
+
+def test_interlaced_video_is_noted(tmp_path: Path) -> None:
+    options = {"flags": "+ildct+ilme", "q": "2"}
+    path = save_video(
+        tmp_path / "i.mpg", [flat(90, 576, 720)] * 3, "mpeg2video", fps=25, options=options
+    )
+    assert "i.mpg is interlaced" in " ".join(open_clip(path).notes)
+
+
+def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
+    """A tagger writes the cover before the track, so that it is the first stream."""
+    Image.fromarray(flat(200, 8, 8)).save(tmp_path / "cover.jpg")
+
+    def box(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", 8 + len(body)) + kind + body
+
+    path = save_video(tmp_path / "a.mp4", [STRIP] * 3)
+    data, jpeg = path.read_bytes(), (tmp_path / "cover.jpg").read_bytes()
+    cover = box(b"covr", box(b"data", struct.pack(">II", 13, 0) + jpeg))
+    handler = box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
+    extra = box(b"udta", box(b"meta", bytes(4) + handler + box(b"ilst", cover)))
+    at = data.find(b"moov") - 4
+    (size,) = struct.unpack(">I", data[at : at + 4])
+    moov = data[at + 8 : at + size]
+    (head,) = struct.unpack(">I", moov[:4])
+    path.write_bytes(data[:at] + box(b"moov", moov[:head] + extra + moov[head:]))
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.name == "mjpeg"
+    info = open_clip(path).info
+    assert (info.width, info.height, info.frames) == (32, 24, 3)
+
+
+@pytest.mark.parametrize("pixel_format", ["gray", "gray10le", "gray16le"])
+def test_untagged_gray_is_full_range(tmp_path: Path, pixel_format: str) -> None:
+    """FFmpeg writes gray so, and players read it so."""
+    matte = np.round(soft_disc(20.0) * 255).astype(np.uint8)
+    frame, kind = matte, "gray"
+    if pixel_format != "gray":
+        bits = int(pixel_format[4:6])
+        frame, kind = np.round(matte / 255 * (2**bits - 1)).astype(np.uint16), pixel_format
+    path = save_video(tmp_path / "m.mkv", [frame], "ffv1", pixel_format, frame_format=kind)
+    clip = open_clip(path)
+    assert clip.info.assumed == ()
+    assert np.abs(next(iter(clip)).rgb[0].numpy() - matte / 255).max() < 0.002
+
+
+def test_timecode_of_a_movie_is_read(tmp_path: Path) -> None:
+    path = save_video(
+        tmp_path / "a.mov",
+        [STRIP] * 2,
+        "prores_ks",
+        "yuv422p10le",
+        metadata={"timecode": "01:02:03:04"},
+    )
+    assert open_clip(path).info.timecode == "01:02:03:04"
+    assert open_clip(save_video(tmp_path / "b.mp4", [STRIP])).info.timecode == ""
+
+
+def test_a_size_that_changes_within_a_file_is_refused(tmp_path: Path) -> None:
+    """MPEG-TS may be joined byte by byte."""
+    parts = []
+    for index, size in enumerate(((24, 32), (48, 64))):
+        part = save_video(tmp_path / f"{index}.ts", [flat(90, *size)] * 5)
+        parts.append(part.read_bytes())
+    (tmp_path / "a.ts").write_bytes(b"".join(parts))
+    with pytest.raises(FootageError, match=r"a\.ts"):
+        list(open_clip(tmp_path / "a.ts"))
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.8, 0.97])
+@pytest.mark.parametrize("flags", ["faststart", ""])
+def test_a_truncated_movie_is_refused(tmp_path: Path, keep: float, flags: str) -> None:
+    noise = np.random.default_rng(1)
+    frames = [noise.integers(0, 255, (96, 128, 3)).astype(np.uint8) for _ in range(8)]
+    options = {"movflags": flags} if flags else {}
+    path = save_video(tmp_path / "a.mov", frames, container_options=options)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    with pytest.raises(FootageError, match=r"a\.mov cannot be read"):
+        list(open_clip(path))
+
+
+def test_a_movie_cut_between_two_frames_is_refused(tmp_path: Path) -> None:
+    """No packet is damaged then: only the index knows of more."""
+    frames = [flat(value) for value in range(10, 170, 20)]
+    path = save_video(tmp_path / "a.mov", frames, container_options={"movflags": "faststart"})
+    with av.open(str(path)) as container:
+        positions = sorted(entry.pos for entry in container.streams.video[0].index_entries)
+    path.write_bytes(path.read_bytes()[: positions[4]])
+    with pytest.raises(FootageError, match="before its own index"):
+        open_clip(path)

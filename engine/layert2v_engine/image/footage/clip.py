@@ -1,0 +1,65 @@
+"""Footage to read: opened once, iterated frame by frame, with notes about what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from layert2v.rerender import AUTO
+from layert2v_engine.errors import FootageError
+from layert2v_engine.image.footage import stills
+from layert2v_engine.image.footage.color_tags import refuse_tag
+from layert2v_engine.image.footage.info import FootageInfo, ImageFrame
+from layert2v_engine.image.footage.video import VideoOptions, open_video
+
+
+class Clip(Protocol):
+    """A video file or an image sequence; iterate over it for its frames, any number of times."""
+
+    @property
+    def path(self) -> Path:
+        """The file, folder or pattern that it was opened from."""
+
+    @property
+    def info(self) -> FootageInfo:
+        """What its files say."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what was guessed, followed or repaired so far."""
+
+    def __iter__(self) -> Iterator[ImageFrame]: ...
+
+
+def open_clip(
+    source: str | Path,
+    *,
+    matrix: str | None = None,
+    full_range: bool | None = None,
+    fps: float | None = None,
+    colorspace: str = AUTO,
+) -> Clip:
+    """Open a video file, a folder with one image sequence, or a pattern such as ``shot.####.png``.
+
+    ``matrix`` (a name of ``yuv.MATRICES``) and ``full_range`` override what a video says. ``fps``
+    is the rate that a variable one is resampled to. ``colorspace`` other than ``AUTO`` lets footage
+    through whose color tags are not followed, such as HDR video. Raises ``FootageError``.
+    """
+    path = Path(source)
+    clip = _open(path, VideoOptions(matrix=matrix, full_range=full_range, fps=fps))
+    if colorspace == AUTO:
+        refuse_tag(clip.info.color, path)
+    return clip
+
+
+def _open(path: Path, options: VideoOptions) -> Clip:
+    if stills.find_images(path):
+        return stills.StillSequence(path)
+    if not path.is_file():
+        raise FootageError(
+            f"There is no video or image sequence at {path}.",
+            "Give a video file, a folder of images, or a pattern such as shot.####.png.",
+            reason="FOOTAGE_NOT_FOUND",
+        )
+    return open_video(path, options)

@@ -1,0 +1,99 @@
+"""A clip of an import while its frames are read: in which color space, and as what.
+
+Knows one clip at a time, no stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice, repeat
+
+from torch import Tensor
+
+from layert2v.rerender import AUTO
+from layert2v_engine.errors import FootageError
+from layert2v_engine.image.color import ColorConfig
+from layert2v_engine.image.compositing import to_half
+from layert2v_engine.image.footage.alpha import (
+    MEASURED_FRAMES,
+    choose_alpha,
+    find_matte,
+    make_opaque,
+    read_matte,
+    to_linear_rgba,
+)
+from layert2v_engine.image.footage.clip import Clip
+from layert2v_engine.image.footage.color_tags import find_colorspace
+from layert2v_engine.image.footage.info import ImageFrame
+from layert2v_engine.image.footage.matting import Levels, measure_levels
+from layert2v_engine.image.footage.stills import StillSequence
+
+
+class ClipReader:
+    """A clip with the color space that it is read in.
+
+    ``label`` names it in messages. ``asked`` is its color space or ``AUTO``, ``working`` that of
+    the stack.
+    """
+
+    def __init__(
+        self, label: str, clip: Clip, asked: str, working: str, config: ColorConfig
+    ) -> None:
+        self.label, self.clip, self.info = label, clip, clip.info
+        self.colorspace, self.notes = find_colorspace(clip.info, clip.path, asked, config, working)
+        self.is_linear = config.find(self.colorspace).linear
+        self.to_linear = config.transform(self.colorspace, working)
+        self.tags = {"input_transform": f"{self.colorspace} to {working} ({config.label})"}
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether this is a single image, which stays for the whole length of the stack."""
+        return isinstance(self.clip, StillSequence) and self.info.frames == 1
+
+    def frames(self) -> Iterator[ImageFrame]:
+        """Yield frames, without end where one is held."""
+        if isinstance(self.clip, StillSequence) and self.is_held:
+            return repeat(self.clip.read(0))
+        return iter(self.clip)
+
+    def sample(self) -> list[ImageFrame]:
+        """Return the first frames, which are measured."""
+        return list(islice(self.clip, MEASURED_FRAMES))
+
+    def opaque_frames(self) -> Iterator[Tensor]:
+        """Yield frames as a background is delivered: half ``[H, W, 4]``, over black."""
+        kind, notes = choose_alpha(self.info, self.clip.path.name, AUTO)
+        self.notes += notes if self.info.alpha else ()
+        for frame in self.frames():
+            pixels = to_linear_rgba(frame, self.to_linear, kind, self.is_linear)
+            yield to_half(make_opaque(pixels))
+
+
+class MatteReader:
+    """A matte or a shadow while its frames are read, with what was measured at its start."""
+
+    def __init__(self, reader: ClipReader, with_levels: bool) -> None:
+        sample = reader.sample()
+        self._place, self.notes = find_matte(sample, reader.clip.path.name)
+        info = reader.info
+        lossless = info.is_alpha_lossless if self._place == "alpha" else info.is_lossless
+        planes = [read_matte(frame, self._place) for frame in sample]
+        measured = with_levels and planes and not lossless
+        self.levels = measure_levels(planes) if measured else Levels()
+        self._reader = reader
+
+    def frames(self) -> Iterator[Tensor]:
+        """Yield mattes ``[H, W]`` in 0..1."""
+        for frame in self._reader.frames():
+            yield self.levels.apply(read_matte(frame, self._place))
+
+
+def next_frame(frames: Iterator[Tensor], label: str, index: int) -> Tensor:
+    frame = next(frames, None)
+    if frame is None:
+        raise FootageError(
+            f"The {label} ends after {index} frames, before it should.",
+            "The file may be damaged; play it to its end.",
+            reason="FOOTAGE_SHORT",
+        )
+    return frame
