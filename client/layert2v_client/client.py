@@ -137,7 +137,8 @@ class Client(AbstractContextManager["Client"]):
         Return how many uploads there were. Raises ``ClientError``.
         """
         request = artifacts_pb2.DeleteUploadsRequest(all=True)
-        return self._connection.call(self._connection.artifacts.DeleteUploads, request).deleted
+        answer = self._connection.call(self._connection.artifacts.DeleteUploads, request)
+        return int(answer.deleted)
 
     def job(self, name: str) -> Job:
         """Return the job called ``name``; nothing is sent yet."""

@@ -63,8 +63,8 @@ _OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
     ("grpc.max_concurrent_streams", 200),
     # A connection that has not finished its handshake, or without calls, does not stay.
-    ("grpc.server_handshake_timeout_ms", 20_000),
-    ("grpc.max_connection_idle_ms", 300_000),
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 120_000),
     ("grpc.max_metadata_size", 16_384),
 )
 

@@ -173,6 +173,17 @@ def test_readers_that_do_not_read(server: LiveServer, done: Any) -> None:
         assert len(server.read(name)) == 3
 
 
+def test_connections_that_say_nothing(server: LiveServer) -> None:
+    host, _, port = server.ready["address"].rpartition(":")
+    with ExitStack() as stack:
+        for _ in range(100):
+            connection = socket.create_connection((host, int(port)), timeout=40)
+            stack.enter_context(connection)
+        while connection.recv(1000):  # until the server ends it
+            pass
+    assert server.submit().name
+
+
 def test_uploads_that_stop_halfway(server: LiveServer) -> None:
     ended = threading.Event()
 

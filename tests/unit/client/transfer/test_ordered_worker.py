@@ -23,21 +23,24 @@ def test_pieces_are_worked_on_in_order() -> None:
     assert seen == pieces
 
 
-def test_an_error_of_the_work_comes_back() -> None:
-    def work(piece: bytes) -> None:
-        raise OSError("the disk is full")
+def fail(piece: bytes) -> None:
+    raise OSError("the disk is full")
 
-    with pytest.raises(OSError, match="the disk is full"), OrderedWorker(work) as worker:
-        for _ in range(100):
+
+def put_many(count: int, error: Exception | None = None) -> None:
+    with OrderedWorker(fail) as worker:
+        for _ in range(count):
             worker.put(b"x")
-    with pytest.raises(OSError, match="the disk is full"), OrderedWorker(work) as worker:
-        worker.put(b"x")
+        if error is not None:
+            raise error
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_an_error_of_the_work_comes_back(count: int) -> None:
+    with pytest.raises(OSError, match="the disk is full"):
+        put_many(count)
 
 
 def test_the_error_of_the_block_goes_first() -> None:
-    def work(piece: bytes) -> None:
-        raise OSError("the disk is full")
-
-    with pytest.raises(KeyError), OrderedWorker(work) as worker:
-        worker.put(b"x")
-        raise KeyError
+    with pytest.raises(KeyError):
+        put_many(1, KeyError())
