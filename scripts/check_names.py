@@ -28,6 +28,7 @@ PARTICIPLES = """
     spoken spread taken taught thrown told torn understood untold won worn written
 """
 EXCEPTION_VARIABLE = "error"
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def words(name: str) -> list[str]:
@@ -46,7 +47,7 @@ def defined_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.AnnAssign) and isinstance(node.annotation, ast.Call)
     }
     for node in ast.walk(tree):
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+        if isinstance(node, (ast.ClassDef, *FUNCTIONS)):
             yield node.lineno, node.name
         elif isinstance(node, ast.arg):
             yield node.lineno, node.arg
@@ -58,7 +59,7 @@ def defined_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.id
 
 
-def is_property(function: ast.FunctionDef) -> bool:
+def is_property(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Return whether the function reads as a value."""
     names = {ast.unparse(decorator).rpartition(".")[2] for decorator in function.decorator_list}
     return bool(names & {"property", "cached_property", "setter"})
@@ -70,7 +71,7 @@ def complaints(tree: ast.Module) -> Iterator[tuple[int, str]]:
         for word in sorted({word.lower() for word in words(name)} & set(BANNED.split())):
             yield line, f"{name}: the glossary has another word for {word!r}"
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and not is_property(node):
+        if isinstance(node, FUNCTIONS) and not is_property(node):
             name = node.name.strip("_")
             participle = name in PARTICIPLES.split() or re.fullmatch(r"[a-z]{2,}[^e]ed", name)
             if (participle and name not in {"embed", "feed", "need", "seed", "speed"}) or (

@@ -47,7 +47,7 @@ def test_import_takes_its_options(clips: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wishes", "sentence"),
     [
-        (["--colorspace", "ACEScct"], "not a scene-linear colour space"),
+        (["--colorspace", "ACEScct"], "not a scene-linear color space"),
         (["--colorspace", "nonsense"], "is not in studio-config"),
         (["--compression", "htj2k"], "not a compression"),
         (["--config", "/nowhere.ocio"], "cannot be read"),

@@ -29,6 +29,7 @@ from layert2v_engine.sampling.denoise import stream_noise
 from layert2v_engine.stack.inspect import inspect
 
 ONE_STREAM = StreamLayout((Stream(role=StreamRole.composite),))
+OPTIONS = WanModelOptions(name="wan", title="Wan")
 PROMPT, NEGATIVE = "a fox &amp; a  bear running through the snow", "bad"
 
 
@@ -88,6 +89,32 @@ def test_one_stream_equals_the_pipeline_as_it_is_shipped(
     video = theirs(**options, latents=noise[:, 0].clone(), output_type="pt").frames
     decoded = decode(pipeline, latents)
     torch.testing.assert_close(decoded, video[0], atol=1e-4, rtol=0)
+
+
+def test_wan_22_of_one_transformer_is_converted_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layert2v_engine.pipeline._autocast_dtype", lambda _device: None)
+    stock = write_stock_folder(tmp_path / "stock", "2.2")
+    config = convert_model(stock, tmp_path / "model", OPTIONS)
+    assert config.info.size_step == 32
+    theirs = WanPipeline.from_pretrained(stock)
+    theirs.set_progress_bar_config(disable=True)
+    noise = stream_noise(["composite"], (12, 3, 4, 4), 1)
+    video = theirs(
+        prompt=PROMPT,
+        negative_prompt=NEGATIVE,
+        height=64,
+        width=64,
+        num_frames=9,
+        num_inference_steps=4,
+        guidance_scale=5.0,
+        latents=noise[:, 0].clone(),
+        output_type="pt",
+    ).frames
+    ours = LayeredPipeline.from_pretrained(tmp_path / "model")
+    latents = ours.sample_request(replace(request(5.0, 4), height=64))[:, 0]
+    torch.testing.assert_close(decode(ours, latents), video[0], atol=1e-4, rtol=0)
 
 
 @torch.no_grad()
@@ -172,9 +199,6 @@ def test_a_layer_that_is_generated_again_hears_the_artists_sentence(
 def test_a_stock_folder_is_told_apart_from_a_damaged_one(stock: Path) -> None:
     with pytest.raises(BadCheckpoint, match=r"knows no layers.*layert2v-engine convert"):
         LayeredPipeline.from_pretrained(stock)
-
-
-OPTIONS = WanModelOptions(name="wan", title="Wan")
 
 
 @pytest.mark.parametrize(

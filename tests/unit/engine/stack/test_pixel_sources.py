@@ -248,7 +248,7 @@ def auto_plate(folder: Path, role: Role = Role.foreground, **options: Any) -> Pl
 @pytest.mark.parametrize(
     ("name", "kind", "attributes", "words"),
     [
-        ("a.exr", "float", {}, "a.exr does not say its colour space; it is taken"),
+        ("a.exr", "float", {}, "a.exr does not say its color space; it is taken"),
         ("a.exr", "float", {"colorInteropID": "lin_ap1_scene"}, "plate in ACEScg, premultiplied"),
         ("a.png", "uint16", {}, "plate in sRGB Encoded Rec.709 (sRGB), straight alpha"),
         ("a.tif", "uint16", {"oiio__UnassociatedAlpha": 1}, "straight alpha"),

@@ -197,7 +197,7 @@ def test_what_no_tag_says_is_a_warning(sources: ImportSources, tmp_path: Path) -
     bare = write_video(tmp_path / "bare.mp4", frames, codec="libx264")
     result = imported(replace(sources, background=bare), tmp_path / "out")
     assert result.warnings == (
-        "Colours taken as bt601 matrix and limited range, which no tag says: bare.mp4.",
+        "Colors taken as bt601 matrix and limited range, which no tag says: bare.mp4.",
     )
 
 
@@ -305,7 +305,7 @@ def test_a_matte_held_in_alpha(sources: ImportSources, tmp_path: Path) -> None:
     result = imported(with_color(sources, color, mattes), tmp_path / "out", edges="straight")
     seen = pixels(tmp_path / "out", "fg_01", 0)[..., 3].numpy()
     assert np.abs(seen - alpha / 255).max() < 1e-3
-    assert result.warnings == ("m is of one colour; its matte is taken from alpha.",)
+    assert result.warnings == ("m is of one color; its matte is taken from alpha.",)
     assert result.history[0].note == result.warnings[0]
 
 
@@ -319,7 +319,7 @@ def test_linear_exr_comes_through_with_values_past_one(
     result = imported(replace(sources, full=None, background=folder), tmp_path / "out")
     seen = pixels(tmp_path / "out", "bg", FRAMES - 1)[5, 5].tolist()
     assert seen == pytest.approx([*values, 1.0], abs=2e-4)
-    assert "exr does not say its colour space" in result.warnings[0]
+    assert "exr does not say its color space" in result.warnings[0]
 
 
 def test_clips_of_several_color_spaces_meet_in_the_stack(
