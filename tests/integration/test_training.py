@@ -138,7 +138,9 @@ def test_evaluate_measures_generated_and_redrawn_layers(
     assert main(few) == 0
     assert "| recomposition, PSNR |" in capsys.readouterr().out
     metrics = json.loads((out / "report.json").read_text())
-    assert {"seen", "held_out", "real", "motion", "round_trip", "variety", "cost"} <= set(metrics)
+    assert {"seen", "held_out", "real", "against_real", "round_trip", "variety", "cost"} <= set(
+        metrics
+    )
     assert (out / "contact_seen_1.png").exists()
     assert main([*few, "--rerender"]) == 0
     redrawn = json.loads((out / "rerender.json").read_text())

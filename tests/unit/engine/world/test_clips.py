@@ -11,6 +11,7 @@ import torch
 from layert2v_engine.image.srgb import decode_srgb
 from layert2v_engine.world import clips
 from layert2v_engine.world.backdrops.light import LIGHTS
+from layert2v_engine.world.clips import _part_of
 from layert2v_engine.world.subjects import anatomy
 from layert2v_engine.world.text.scenes import Actor, Scene, scene_from_label
 from layert2v_engine.world.text.vocabulary import (
@@ -206,3 +207,12 @@ def test_the_world_of_mini_v0_stays_what_it_was(tmp_path: Path) -> None:
     assert not torch.allclose(clip.background[0], clip.background[-1], atol=0.02)
     assert SUBJECTS[0].name == "fox"
     assert "running" in ABILITIES[0]
+
+
+def test_some_plates_and_subjects_are_kept_out_of_training() -> None:
+    choices = list(range(13))
+    training, others = _part_of(choices, unseen=False), _part_of(choices, unseen=True)
+    assert [*training, *others] == choices
+    assert len(others) == 2
+    few = [4, 5]
+    assert _part_of(few, unseen=True) == _part_of(few, unseen=False) == few
