@@ -181,8 +181,8 @@ def test_an_owner_lists_jobs_of_a_version_without_limits(whole: Path, tmp_path: 
             "WHERE sequence = 2"
         )
     with live_server(data) as server:
-        assert len(listed(server)) == 5
-        assert listed(server)[3].error.reason == "JOB_DAMAGED"
+        assert len(list_jobs(server)) == 5
+        assert list_jobs(server)[3].error.reason == "JOB_DAMAGED"
 
 
 def test_pages_weigh_bytes(tmp_path: Path) -> None:
