@@ -405,7 +405,7 @@ def test_what_was_published_as_another_kind_of_file_is_decoded_as_a_plate(
 ) -> None:
     folder, plates = tmp_path / "stack", tmp_path / "plates"
     shutil.copytree(fox.local_path, folder)
-    evil = malformed_images.truncated(plates / f"plate.{field}.exr").read_bytes()
+    evil = malformed_images.truncate(plates / f"plate.{field}.exr").read_bytes()
     record = {"path": "extra/bg.mp4", "size_bytes": len(evil), "sha256": sha256_of_bytes(evil)}
     manifest = json.loads((folder / "stack.json").read_text())
     manifest[field].append(record)
