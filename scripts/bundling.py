@@ -1,4 +1,4 @@
-"""What the archives of all hosts are built with: locked wheels, copied packages, Python programs.
+"""Helpers that build the archives of all hosts: locked wheels, copied packages, Python programs.
 
 Not called ``packaging``: beside a script it would hide the library of that name.
 """

@@ -2,7 +2,7 @@
 
 Looks at every identifier that the packages define, not at what they use of others. Prints each
 place and exits with 1 where a name holds a banned word, or a function is called by a bare
-participle or preposition; properties may be, since they read as states.
+participle or preposition; properties and fixtures may be, since they read as states.
 """
 
 from __future__ import annotations
@@ -13,8 +13,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGES = ("proto", "client", "engine", "server", "nuke_plugin", "blender_addon", "scripts")
-GENERATED = re.compile(r"_pb2(_grpc)?\.py$")
+PACKAGES = (
+    "proto",
+    "client",
+    "engine",
+    "server",
+    "nuke_plugin",
+    "blender_addon",
+    "scripts",
+    "tests",
+)
+# Generated code, and a fake of Nuke with Nuke's own names.
+FOREIGN = re.compile(r"_pb2(_grpc)?\.py$|/fake_nuke/")
 
 # Each has a standard term in the glossary.
 BANNED = """
@@ -28,6 +38,7 @@ PARTICIPLES = """
     spoken spread taken taught thrown told torn understood untold won worn written
 """
 EXCEPTION_VARIABLE = "error"
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def words(name: str) -> list[str]:
@@ -46,7 +57,7 @@ def defined_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.AnnAssign) and isinstance(node.annotation, ast.Call)
     }
     for node in ast.walk(tree):
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+        if isinstance(node, (ast.ClassDef, *FUNCTIONS)):
             yield node.lineno, node.name
         elif isinstance(node, ast.arg):
             yield node.lineno, node.arg
@@ -58,10 +69,11 @@ def defined_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.id
 
 
-def is_property(function: ast.FunctionDef) -> bool:
-    """Return whether the function reads as a value."""
-    names = {ast.unparse(decorator).rpartition(".")[2] for decorator in function.decorator_list}
-    return bool(names & {"property", "cached_property", "setter"})
+def is_property(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Return whether the function reads as a value: a property, or a fixture of pytest."""
+    decorators = (ast.unparse(each).partition("(")[0] for each in function.decorator_list)
+    names = {decorator.rpartition(".")[2] for decorator in decorators}
+    return bool(names & {"property", "cached_property", "setter", "fixture"})
 
 
 def complaints(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -70,7 +82,7 @@ def complaints(tree: ast.Module) -> Iterator[tuple[int, str]]:
         for word in sorted({word.lower() for word in words(name)} & set(BANNED.split())):
             yield line, f"{name}: the glossary has another word for {word!r}"
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and not is_property(node):
+        if isinstance(node, FUNCTIONS) and not is_property(node):
             name = node.name.strip("_")
             participle = name in PARTICIPLES.split() or re.fullmatch(r"[a-z]{2,}[^e]ed", name)
             if (participle and name not in {"embed", "feed", "need", "seed", "speed"}) or (
@@ -86,7 +98,7 @@ def main() -> int:
     found = 0
     for package in PACKAGES:
         for path in sorted(Path(package).rglob("*.py")):
-            if GENERATED.search(path.name):
+            if FOREIGN.search(path.as_posix()):
                 continue
             for line, sentence in complaints(ast.parse(path.read_text(encoding="utf-8"))):
                 print(f"{path}:{line}: {sentence}")

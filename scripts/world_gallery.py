@@ -122,7 +122,7 @@ def place_cells() -> Iterable[Cell]:
 
 
 def scene_cell(clip: Clip, seed: int) -> Cell:
-    """Composite at three times, the background, then colour and shadow of every foreground."""
+    """Composite at three times, the background, then color and shadow of every foreground."""
     middle = len(clip.composite) // 2
     tiles = [clip.composite[0], clip.composite[middle], clip.composite[-1], clip.background[middle]]
     for k in range(3):
@@ -154,7 +154,7 @@ def page(speeds: Sequence[float], size: tuple[int, int]) -> str:
     return PAGE.format(
         walkers=len(walkers), sprite_count=len(SPRITES), place_count=len(PLACES),
         time_count=len(TIMES), animals="\n".join(animals), sprites="\n".join(sprites),
-        places=rows(PLACES), times=rows(TIMES), colours=", ".join(w.name for w in COLORS),
+        places=rows(PLACES), times=rows(TIMES), colors=", ".join(w.name for w in COLORS),
         cameras=", ".join(CAMERAS), width=size[0], height=size[1],
         speeds=" / ".join(f"{speed:.0f}" for speed in speeds),
     )  # fmt: skip
@@ -207,7 +207,7 @@ on the ground do not slide. Two poses and the silhouette.
 ## {sprite_count} sprites
 
 Images of Fluent Emoji (MIT, see THIRD_PARTY.md) that move as a whole. Those with * come in
-the colors {colours}.
+the colors {colors}.
 
 ![Sprites](images/world_sprites.jpg)
 

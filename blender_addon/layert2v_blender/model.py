@@ -1,4 +1,4 @@
-"""What is saved in a .blend: prompts, stacks with their layers and states, open requests.
+"""Properties saved in a .blend: prompts, stacks with their layers and states, open requests.
 
 Names of properties are what files store, so they keep their spelling. How requests are doing right
 now is not here but in ``requests``, so that an undo cannot turn it back.

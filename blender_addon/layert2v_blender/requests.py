@@ -104,7 +104,7 @@ class Request:
 
 @dataclass
 class ServerSession:
-    """A session with one server and what it last said about itself."""
+    """A session with one server, and the last event about the connection."""
 
     session: Session
     status: Connected | Disconnected | None = None
@@ -129,13 +129,13 @@ class RequestManager:
 
     @property
     def server_status(self) -> Connected | Disconnected | None:
-        """What is known of the server of the preferences; None before it was asked."""
+        """The last status of the server of the preferences; None while it is unknown."""
         current = self._sessions.get(session_settings()) if self._sessions else None
         return None if current is None else current.status
 
     @property
     def has_session(self) -> bool:
-        """Whether the server of the preferences has been asked at all."""
+        """Whether there is a session with the server of the preferences."""
         return bool(self._sessions) and session_settings() in self._sessions
 
     def submit(self, request: Request, scene: bpy.types.Scene) -> None:
@@ -152,7 +152,7 @@ class RequestManager:
         self.save_records()
 
     def resume(self, scene: bpy.types.Scene) -> None:
-        """Follow again what the scene was waiting for when it was saved."""
+        """Follow the requests again that were open when the scene was saved."""
         for saved in scene.layert2v.requests:
             request = self.requests.get(saved.request_id) or Request.from_record(saved.record)
             if request is None:
@@ -181,7 +181,7 @@ class RequestManager:
 
     @property
     def busy(self) -> bool:
-        """Whether anything is still to come."""
+        """Whether events or imports are still expected."""
         followed = (
             request.is_open and not request.disconnected_reason
             for request in self.requests.values()

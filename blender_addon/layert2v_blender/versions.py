@@ -1,4 +1,4 @@
-"""What differs between Blender 4.2 and 5.2: each switch asks for the feature, not for a number."""
+"""Differences between Blender 4.2 and 5.2: each check tests for the feature, not for a number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the client returns: jobs, progress, files and servers as frozen data."""
+"""Return values of the client: jobs, progress, files and servers as frozen data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m layert2v_engine` is `layert2v-engine`."""
+"""``python -m layert2v_engine`` is ``layert2v-engine``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What can go wrong in the engine, as one tree.
+"""The errors of the engine, as one tree.
 
 EngineError
 ├── InvalidSpec        a request that no model here can fulfil (carries the field violations)
@@ -10,11 +10,11 @@ EngineError
 ├── Cancelled          the caller asked to stop
 ├── DiskFull           the output did not fit on the disk
 ├── OutOfMemory        the request did not fit into memory
-├── ColorError         a colour configuration or colour space that cannot be used
+├── ColorError         a color configuration or color space that cannot be used
 ├── FootageError       a video or image sequence that cannot be read or does not fit the others
 └── StackError         a layer stack on disk that cannot be read, written or made
 
-Every error has a `reason` for programs (UPPER_SNAKE), a sentence for people and a hint that says
+Every error has a ``reason`` for programs (UPPER_SNAKE), a sentence for people and a hint that says
 what to do. Nothing here knows gRPC, jobs or files of a particular format.
 """
 
@@ -102,7 +102,7 @@ class OutOfMemory(EngineError):
 
 
 class ColorError(EngineError):
-    """A colour configuration or colour space that cannot be used."""
+    """A color configuration or color space that cannot be used."""
 
     reason = "COLORSPACE_UNUSABLE"
 

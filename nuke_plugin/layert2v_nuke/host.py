@@ -1,4 +1,4 @@
-"""What the plug-in calls in Nuke: the only file that imports nuke, on the main thread alone.
+"""Nuke's functions for the plug-in: the only file that imports nuke, on the main thread alone.
 
 Nodes are named by the uuid in their knobs, and looked up each time: undo and delete leave dead
 handles behind. Progress is written outside of undo and leaves the project as saved as it was.

@@ -1,4 +1,4 @@
-"""What the plug-in reads of a Nuke project."""
+"""The settings of a Nuke project that requests depend on."""
 
 from __future__ import annotations
 

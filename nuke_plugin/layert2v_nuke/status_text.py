@@ -1,4 +1,4 @@
-"""What a node shows about its request, as values for its knobs.
+"""Status of a node's request as values for its knobs.
 
 All text from elsewhere passes through ``tcl.safe_label``, because Nuke expands labels.
 """
@@ -49,7 +49,7 @@ def render_progress(done: int, total: int) -> Values:
 
 def waiting_for(reason: str) -> Values:
     """Return why the server or the bridge cannot be reached; the request stays."""
-    return {**_status_and_label(f"Waiting: {reason}", "waiting"), "progress": ""}
+    return {**_status_and_label(f"Waiting: {reason}"), "progress": ""}
 
 
 def stack_summary(stack: Stack) -> Values:

@@ -1,4 +1,4 @@
-"""What fields and buttons are called in every host: Blender, Nuke, the command line, the docs.
+"""Labels of fields and buttons, the same in Blender, Nuke, the command line and the docs.
 
 ``LABELS`` is keyed by the field's name in ``GenerateSpec`` or ``RerenderSpec`` where it has one.
 """

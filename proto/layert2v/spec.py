@@ -24,7 +24,7 @@ from layert2v.limits import (
 )
 
 CLEAN_CONDITIONING = "clean_conditioning"  # ability: trained with some streams clean at time 0
-NO_SHADOWS = "no_shadows"  # a limit told as an ability: cast shadows are no layers of their own
+NO_SHADOWS = "no_shadows"  # a limit among the abilities: cast shadows are no layers of their own
 
 # What artists call the spaces: a request may use these names, what is recorded uses the ids.
 _COLORSPACE_TITLES = MappingProxyType(
@@ -126,7 +126,7 @@ def validate(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
         found.append(FieldViolation("model", message))
     if _colorspace_id(spec.colorspace) not in model.colorspaces:
         offered = ", ".join(_with_title(name) for name in model.colorspaces)
-        found.append(FieldViolation("colorspace", f"The colour space must be one of: {offered}."))
+        found.append(FieldViolation("colorspace", f"The color space must be one of: {offered}."))
     return found
 
 
@@ -297,7 +297,12 @@ def _check_size(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
         outside = check_range(name, f"The {name}", value, limits)
         found += outside
         if not outside and value % model.size_step:
-            message = f"The {name} must be a multiple of {model.size_step} pixels, not {value}."
+            below = value - value % model.size_step
+            nearest = [side for side in (below, below + model.size_step) if side <= limits[1]]
+            message = (
+                f"The {name} must be a multiple of {model.size_step} pixels, such as "
+                f"{' or '.join(map(str, nearest))}, not {value}."
+            )
             found.append(FieldViolation(name, message))
     return found
 

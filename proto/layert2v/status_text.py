@@ -1,4 +1,4 @@
-"""How a job is doing, in words that are the same in every host and on the command line.
+"""Progress and state of a job in words, the same in every host and on the command line.
 
 Knows the names of stages and states, and numbers; no events, no widgets. Words begin in lower case,
 so that they may stand in a sentence.

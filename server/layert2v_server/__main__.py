@@ -1,4 +1,4 @@
-"""`python -m layert2v_server`."""
+"""``python -m layert2v_server``."""
 
 from __future__ import annotations
 

@@ -244,8 +244,8 @@ def _tidy(
 async def _listen(
     config: Config, components: Components, authenticator: TokenAuthenticator
 ) -> AsyncGenerator[str, None]:
-    border = AuthInterceptor(authenticator, idle_timeout_s=config.idle_timeout_s)
-    server = grpc.aio.server(interceptors=[border], options=_OPTIONS)
+    interceptor = AuthInterceptor(authenticator, idle_timeout_s=config.idle_timeout_s)
+    server = grpc.aio.server(interceptors=[interceptor], options=_OPTIONS)
     health_servicer = _add_services(server, config, components)
     address = _bind(server, config)
     await server.start()

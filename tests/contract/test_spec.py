@@ -52,7 +52,7 @@ def test_resolve_fills_every_default_and_keeps_what_was_given() -> None:
 
 
 @pytest.mark.parametrize("name", ["lin_ap1_scene", "ACEScg", "acescg"])
-def test_a_colour_space_by_the_name_that_artists_use(name: str) -> None:
+def test_a_color_space_by_the_name_that_artists_use(name: str) -> None:
     asked = GenerateSpec("a fox", colorspace=name)
     assert validate(asked, MINI) == []
     assert resolve(asked, MINI, seed=1).colorspace == "lin_ap1_scene"

@@ -16,7 +16,7 @@ from layert2v_engine.training.joint_stage import JointStage
 from layert2v_engine.training.network import new_transformer
 from layert2v_engine.training.stages import AutoencoderStage
 
-MINI_V1 = Path(training.__path__[0]) / "configs" / "mini_v1"
+MINI_V1 = Path(training.__path__[0]) / "configs" / "mini_v1_gpu"
 
 
 def relative_error(actual: Tensor, expected: Tensor) -> float:

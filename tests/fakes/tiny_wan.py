@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -20,14 +21,32 @@ PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 SHIFT = 3.0
 
 
-def stock_pipeline(seed: int = 0) -> WanPipeline:
+# Wan 2.1, and Wan 2.2 5B: residual shortcuts, pixels in patches of 2 x 2, one time per token.
+VAES: dict[str, dict[str, Any]] = {
+    "2.1": {"z_dim": 16},
+    "2.2": {
+        "z_dim": 12,
+        "latents_mean": [0.1] * 12,
+        "latents_std": [2.0] * 12,
+        "is_residual": True,
+        "patch_size": 2,
+        "in_channels": 12,
+        "out_channels": 12,
+        "scale_factor_spatial": 16,
+        "decoder_base_dim": 4,
+    },
+}
+
+
+def stock_pipeline(version: str = "2.1") -> WanPipeline:
     """Return a pipeline of diffusers with networks of a few thousand random weights."""
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
+    settings = VAES[version]
     transformer = WanTransformer3DModel(
         num_attention_heads=2,
         attention_head_dim=16,
-        in_channels=16,
-        out_channels=16,
+        in_channels=settings["z_dim"],
+        out_channels=settings["z_dim"],
         text_dim=32,
         freq_dim=32,
         ffn_dim=64,
@@ -36,7 +55,7 @@ def stock_pipeline(seed: int = 0) -> WanPipeline:
     )
     for parameter in transformer.parameters():  # fresh ones are zero where it matters
         torch.nn.init.normal_(parameter, std=0.1)
-    vae = AutoencoderKLWan(base_dim=4, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
+    vae = AutoencoderKLWan(base_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1, **settings)
     text_encoder = UMT5EncoderModel(
         UMT5Config(vocab_size=32, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=2)
     )
@@ -48,12 +67,13 @@ def stock_pipeline(seed: int = 0) -> WanPipeline:
         scheduler=UniPCMultistepScheduler(
             prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=SHIFT
         ),
+        expand_timesteps=version == "2.2",
     )
 
 
-def write_stock_folder(folder: Path) -> Path:
+def write_stock_folder(folder: Path, version: str = "2.1") -> Path:
     """Write the pipeline as diffusers does; return its folder."""
-    stock_pipeline().save_pretrained(folder)
+    stock_pipeline(version).save_pretrained(folder)
     return folder
 
 

@@ -13,7 +13,7 @@ def stack_files(data: Path) -> set[Path]:
     return {path for path in data.glob("jobs/*/stack/**/*") if path.is_file()}
 
 
-def listed(server: LiveServer) -> list[jobs_pb2.Job]:
+def list_jobs(server: LiveServer) -> list[jobs_pb2.Job]:
     return list(server.call(server.jobs.ListJobs, jobs_pb2.ListJobsRequest()).jobs)
 
 
@@ -30,7 +30,7 @@ def test_without_its_database_a_server_removes_nothing(tmp_path: Path) -> None:
     before = stack_files(data)
     move_database(data)
     with live_server(data) as server:
-        assert listed(server) == []
+        assert list_jobs(server) == []
         server.wait_for_end(server.submit().name)
     assert before <= stack_files(data)
     assert "nothing is removed; layert2v-server serve --rebuild" in server.log.read_text()
@@ -39,7 +39,7 @@ def test_without_its_database_a_server_removes_nothing(tmp_path: Path) -> None:
         assert (again.spec, again.state) == (job.spec, jobs_pb2.JOB_STATE_SUCCEEDED)
         assert again.create_time == job.create_time
         assert server.artifacts(job.name) == artifacts
-        assert len(listed(server)) == 2
+        assert len(list_jobs(server)) == 2
     assert before <= stack_files(data)
 
 
@@ -55,7 +55,7 @@ def test_stacks_without_a_note_come_back_too(tmp_path: Path) -> None:
     (broken / "stack.json").write_text("{")
     move_database(data)
     with live_server(data, rebuild=True) as server:
-        (again,) = listed(server)
+        (again,) = list_jobs(server)
         assert (again.name, again.spec.prompt) == (job.name, "an owl")
         assert len(server.artifacts(job.name)) == job.artifact_count
 
@@ -68,7 +68,7 @@ def test_folders_that_the_database_does_not_know_go_into_the_trash(tmp_path: Pat
     unknown.mkdir()
     (unknown / "picture.exr").write_text("x")
     with live_server(data) as server:
-        assert len(listed(server)) == 1
+        assert len(list_jobs(server)) == 1
     (kept,) = (data / "trash").iterdir()
     assert (kept / "picture.exr").read_text() == "x"
     with live_server(data, keep_trash_days=-1.0):

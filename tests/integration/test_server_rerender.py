@@ -323,7 +323,7 @@ def test_an_uploaded_donor(server: LiveServer, fox: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "make", [malformed_images.deep, malformed_images.truncated, malformed_images.not_an_image]
+    "make", [malformed_images.deep, malformed_images.truncate, malformed_images.not_an_image]
 )
 def test_malformed_images_are_refused(
     server: LiveServer, fox: Any, tmp_path: Path, make: Any

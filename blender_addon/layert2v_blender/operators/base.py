@@ -1,4 +1,4 @@
-"""What operators share: reasons why a button is grey, reports of errors, the way to the server."""
+"""Shared by operators: why a button is greyed out, error reports, submitting a request."""
 
 from __future__ import annotations
 

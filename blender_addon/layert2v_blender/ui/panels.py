@@ -28,7 +28,7 @@ class _Sidebar:
 
 
 class Main(_Sidebar):
-    """Prompts, the button, and what is under way."""
+    """Prompts, settings, the Generate button, and the scene's requests."""
 
     bl_label = "LayerT2V"
 
@@ -118,7 +118,7 @@ def _draw_request(box: bpy.types.UILayout, request: Request) -> None:
 
 
 class More(_Sidebar):
-    """What is rarely changed."""
+    """Settings that are rarely changed."""
 
     bl_label = "More"
     bl_options = {"DEFAULT_CLOSED"}

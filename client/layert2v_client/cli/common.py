@@ -1,4 +1,4 @@
-"""What the commands of ``layert2v`` share: a server for the call, following a job, output folders.
+"""Shared by the commands of ``layert2v``: a server for the call, following a job, output folders.
 
 Results go to stdout, progress and errors to stderr.
 """

@@ -1,4 +1,4 @@
-"""What the stack commands ask for: from options to a ``RerenderSpec`` with its inputs.
+"""Options of the stack commands as a ``RerenderSpec`` with its inputs.
 
 Each function named like a command returns its request; ``build_spec`` adds the options that they
 share and checks the request.

@@ -144,7 +144,7 @@ class Bridge:
         except OSError as error:
             message = f"{error.filename} cannot be used: {error.strerror}."
             raise RpcError(json_rpc.REQUEST_FAILED, "FILE_UNUSABLE", message) from error
-        except Exception as error:  # the border: a host must get a response to every request
+        except Exception as error:  # a host must get a response to every request
             _log.exception("method=%s", request.method)
             message = "Something went wrong that should not. The log of the bridge says more."
             raise RpcError(json_rpc.INTERNAL_ERROR, "INTERNAL", message) from error

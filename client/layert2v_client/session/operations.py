@@ -1,4 +1,4 @@
-"""What requests of a session do: generate a stack, change one, or attach to a job.
+"""The operations of a session: generate a stack, change one, or attach to a job.
 
 Knows how each is submitted and where its result goes; the rest is ``RequestThread``'s.
 """

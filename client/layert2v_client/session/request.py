@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class Operation(Protocol):
-    """What a request asks for and where its result goes."""
+    """The work of one request: prepare, submit, fetch its result into ``folder``."""
 
     @property
     def folder(self) -> Path:
@@ -119,7 +119,7 @@ class RequestThread:
     def _run(self) -> None:
         try:
             event = self._outcome()
-        except Exception:  # the border: a host must never wait for a request that is dead
+        except Exception:  # the thread ends here: a host must never wait for a request without one
             _log.exception("request=%s", self.request_id)
             event = events.RequestFailed(
                 self.request_id,
@@ -168,7 +168,7 @@ class RequestThread:
             self.operation.prepare(client, self.request_id, self._options_reporting("uploading"))
             self._raise_if_stopped()
         # From here on the job may exist, even if the response gets lost: so it is submitted again
-        # first, also where it is to be cancelled.
+        # first, also where it is to be cancelled. That waits for the server like any other cancel.
         self._is_submitted = True
         return self.operation.submit(client, self.request_id)
 
@@ -235,7 +235,7 @@ class RequestThread:
         if not self._connection.is_connected:
             self._emit_progress("waiting", message="Waiting for the server.")
         client = self._connection.wait_for_client(
-            lambda: not self._closed and (bool(self.job) or not self._cancelled)
+            lambda: not self._closed and (self._is_submitted or not self._cancelled)
         )
         if client is None:
             raise Cancelled

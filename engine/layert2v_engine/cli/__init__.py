@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from layert2v_engine.cli import convert, evaluate, generate, rerender, stack, train
+from layert2v_engine.cli import convert, evaluate, generate, plan, rerender, stack, train
 
-COMMAND_FAMILIES: tuple[ModuleType, ...] = (generate, rerender, stack, train, evaluate, convert)
+COMMAND_FAMILIES: tuple[ModuleType, ...] = (
+    generate,
+    rerender,
+    stack,
+    train,
+    evaluate,
+    convert,
+    plan,
+)

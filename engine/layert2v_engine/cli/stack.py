@@ -294,7 +294,7 @@ def _format_text(report: Report) -> str:
     lines = [head, "", *_align_columns([_TABLE_HEAD, *rows]), ""]
     lines.append(f"{exact} frames")
     if report.comp_error or report.comp_alpha_error:
-        lines.append(f"  worst colour {report.comp_error:.4g}, alpha {report.comp_alpha_error:.4g}")
+        lines.append(f"  worst color {report.comp_error:.4g}, alpha {report.comp_alpha_error:.4g}")
     lines.append(f"{report.matching_hashes} of {len(stack.files())} files match their hashes")
     if report.packed is not None:
         lines.append(f"{report.packed} of {stack.frames} frames are packed")

@@ -19,7 +19,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from layert2v_engine.world.clips import Label
-from layert2v_engine.world.dataset import CLASSIFIER_SEED, MATTE_CHANNEL, ClipSet, Renderer
+from layert2v_engine.world.dataset import (
+    CLASSIFIER_SEED,
+    MATTE_CHANNEL,
+    TEST_SEED,
+    ClipSet,
+    Renderer,
+    stream_channels,
+)
 from layert2v_engine.world.text.vocabulary import PLACES, SUBJECTS, TIMES
 
 NAMING = ("subject", "silhouette", "place", "time")
@@ -29,6 +36,7 @@ KINDS = (*NAMING, *PRESENCE)
 COMPOSITE, BACKGROUND, FOREGROUND = slice(0, 3), slice(3, 6), slice(6, 9)
 # Channels that show a thing, and that do not: the full video against the background, and against a
 # foreground alone over gray.
+_SIZES = (0.45, 1.1)  # of a subject alone, against that in its clip
 _PRESENT_AND_ABSENT = {"figure": (COMPOSITE, BACKGROUND), "scenery": (COMPOSITE, FOREGROUND)}
 
 
@@ -110,40 +118,66 @@ def class_labels(kind: str, labels: Sequence[Label]) -> Tensor:
     return torch.tensor([getattr(label, field) for label in labels])
 
 
-def render_classifier_clips(
-    world: Path, *, train: int, test: int, frames: int
-) -> dict[str, ClipSet]:
-    """Return new clips: ``train`` of all scenes, and two tests, ``seen`` and ``held_out``.
-
-    The tests show the scenes that the generator is trained on, and those it is not.
-    """
+def render_training_clips(world: Path, count: int, frames: int) -> ClipSet:
+    """Return ``count`` clips to train classifiers on, a quarter of them of held-out scenes."""
     with Renderer(world, processes=1) as renderer:
-
-        def render(first: int, count: int, held_out: bool) -> ClipSet:
-            seed = CLASSIFIER_SEED + first
-            return renderer.clips(
-                count, first_seed=seed, frames=frames, report=lambda *_: None, held_out=held_out
+        sets = [
+            renderer.clips(
+                size, first_seed=CLASSIFIER_SEED + first, frames=frames, report=lambda *_: None,
+                held_out=held_out,
             )
+            for first, size, held_out in (
+                (0, count - count // 4, False), (count, count // 4, True),
+            )
+        ]  # fmt: skip
+    return ClipSet(
+        pixels=torch.cat([each.pixels for each in sets]),
+        scenes=tuple(scene for each in sets for scene in each.scenes),
+    )
 
-        common, rare = render(0, train - train // 4, False), render(train, train // 4, True)
+
+def render_test_clips(world: Path, count: int, frames: int, foregrounds: int) -> dict[str, ClipSet]:
+    """Return new clips: ``seen``, ``held_out`` and, with two ``foregrounds`` or more, ``two``.
+
+    They show the scenes that the generator is trained on, those it is not, and pairs. Their seeds
+    are no classifier's, and their plates and subjects no training's.
+    """
+    kinds = {"seen": (False, 1), "held_out": (True, 1)}
+    if foregrounds > 1:
+        kinds["two"] = (False, 2)
+    with Renderer(world, processes=1) as renderer:
         return {
-            "train": ClipSet(
-                pixels=torch.cat([common.pixels, rare.pixels]), scenes=common.scenes + rare.scenes
-            ),
-            "seen": render(2 * train, test, False),
-            "held_out": render(3 * train, test, True),
-        }
+            name: renderer.clips(
+                count, first_seed=TEST_SEED + k * count, frames=frames, report=lambda *_: None,
+                held_out=held_out, foregrounds=number, unseen=True,
+            )
+            for k, (name, (held_out, number)) in enumerate(kinds.items())
+        }  # fmt: skip
 
 
 def classifier_accuracy(classifiers: ClassifierSet, clips: ClipSet) -> dict[str, float]:
-    """Return each classifier's own accuracy in 0..1 on clips of the world."""
+    """Return each classifier's own accuracy in 0..1 on clips of the world.
+
+    Of several foregrounds each is named in its own layer.
+    """
     pixels = clips.pixels.float() / 255
-    views = {kind: pixels[:, COMPOSITE] for kind in NAMING}
-    views["silhouette"] = pixels[:, MATTE_CHANNEL : MATTE_CHANNEL + 1]
     metrics = {
-        k: _share(classifiers.classify(k, v) == class_labels(k, clips.labels))
-        for k, v in views.items()
+        kind: _share(
+            classifiers.classify(kind, pixels[:, COMPOSITE]) == class_labels(kind, clips.labels)
+        )
+        for kind in ("place", "time")
     }
+    colors, mattes = (
+        stream_channels(clips.foregrounds)[2::3],
+        stream_channels(clips.foregrounds)[3::3],
+    )
+    for kind, parts in (("subject", colors), ("silhouette", mattes)):
+        right = [
+            classifiers.classify(kind, pixels[:, part])
+            == torch.tensor([scene.actors[k].subject for scene in clips.scenes])
+            for k, part in enumerate(parts)
+        ]
+        metrics[kind] = _share(torch.cat(right))
     for kind in PRESENCE:
         with_it, without = (
             classifiers.classify(kind, pixels[:, part]) for part in _PRESENT_AND_ABSENT[kind]
@@ -194,9 +228,12 @@ def _train(classifier: Classifier, kind: str, clips: ClipSet, seconds: float, se
 def _classifier_input(kind: str, pixels: Tensor, rng: torch.Generator) -> Tensor:
     """Return the pictures [B, C, H, W] of a kind: scenes and subjects, alone or together."""
     if kind == "silhouette":
-        return pixels[:, MATTE_CHANNEL : MATTE_CHANNEL + 1]
-    alone = BACKGROUND if kind in ("place", "time") else FOREGROUND
-    return pixels[:, COMPOSITE if torch.rand((), generator=rng) < 0.5 else alone]
+        return _place_anywhere(pixels[:, MATTE_CHANNEL : MATTE_CHANNEL + 1], rng, fill=0.0)
+    if torch.rand((), generator=rng) < 0.5:
+        return pixels[:, COMPOSITE]
+    if kind in ("place", "time"):
+        return pixels[:, BACKGROUND]
+    return _place_anywhere(pixels[:, FOREGROUND], rng, fill=0.5)
 
 
 def _presence_batch(kind: str, pixels: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -204,6 +241,22 @@ def _presence_batch(kind: str, pixels: Tensor, rng: torch.Generator) -> tuple[Te
     expected = torch.randint(2, (len(pixels),), generator=rng)
     with_it, without = (pixels[:, part] for part in _PRESENT_AND_ABSENT[kind])
     return torch.where(expected.bool()[:, None, None, None], with_it, without), expected
+
+
+def _place_anywhere(pictures: Tensor, rng: torch.Generator, fill: float) -> Tensor:
+    """Return pictures [B, C, H, W] at random sizes and places, over ``fill``.
+
+    One subject fills more of a picture than each of several does.
+    """
+    count = len(pictures)
+    scale = _SIZES[0] + (_SIZES[1] - _SIZES[0]) * torch.rand(count, generator=rng)
+    room = (1 - scale).clamp_min(0.1)[:, None]
+    shift = room * (2 * torch.rand(count, 2, generator=rng) - 1)
+    views = torch.zeros(count, 2, 3)
+    views[:, 0, 0] = views[:, 1, 1] = 1 / scale
+    views[:, :, 2] = -shift / scale[:, None]
+    grid = nn.functional.affine_grid(views, list(pictures.shape), align_corners=False)
+    return nn.functional.grid_sample(pictures - fill, grid, align_corners=False) + fill
 
 
 def _degrade(pictures: Tensor, rng: torch.Generator) -> Tensor:

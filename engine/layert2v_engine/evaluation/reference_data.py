@@ -1,4 +1,4 @@
-"""What a model is measured against: a rendered world, its clips, classifiers trained on them.
+"""Reference data for evaluation: a rendered world, its clips, classifiers trained on them.
 
 Made once in a folder and kept there; a training run's folder has a world already.
 """
@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from layert2v.spec import ModelInfo
 from layert2v_engine.evaluation.classifiers import (
     ClassifierSet,
     classifier_accuracy,
-    render_classifier_clips,
+    render_test_clips,
+    render_training_clips,
     train_classifiers,
 )
 from layert2v_engine.evaluation.samples import selection_of
 from layert2v_engine.world.clips import World, build_bank
-from layert2v_engine.world.dataset import ClipSet, Renderer, core_count
+from layert2v_engine.world.dataset import ClipSet, core_count
 from layert2v_engine.world.text.vocabulary import Selection
 
 FOLDER = "material"  # in the output folder of an evaluation
-WORLD, CLASSIFIERS_FILE = "world", "judges.safetensors"
-TEST_CLIPS, TRAINING_CLIPS = 64, 600
+WORLD, CLASSIFIERS_FILE = "world", "classifiers.safetensors"
+RUN_CLIPS = "clips.safetensors"  # of a training run: what its latents begin with
+TEST_CLIPS, TRAINING_CLIPS = 64, 2000
 _CREATURES, _PLATES = 12, 12  # enough for classifiers to see every look of an animal more than once
 
 logger = logging.getLogger(__name__)
@@ -35,7 +37,9 @@ class ReferenceData:
     """Classifiers with their own accuracy by group of scenes, and clips of the world.
 
     ``seen`` shows scenes that models are trained on and ``held_out`` those they are not, both on
-    seeds that no model has seen; ``trained`` are clips that models were trained on.
+    plates, subjects and seeds that neither a model nor a classifier was trained on. ``two`` are
+    such clips of two foregrounds, for models that know them; ``trained`` are clips that the
+    transformer was trained on, where its run is there.
     """
 
     selection: Selection  # the part of the world that is shown
@@ -43,7 +47,8 @@ class ReferenceData:
     classifier_accuracies: dict[str, dict[str, float]]
     seen: ClipSet
     held_out: ClipSet
-    trained: ClipSet
+    two: ClipSet | None
+    trained: ClipSet | None
 
 
 def prepare(folder: Path, info: ModelInfo, *, clip_count: int, train_s: float) -> ReferenceData:
@@ -67,27 +72,32 @@ def prepare(folder: Path, info: ModelInfo, *, clip_count: int, train_s: float) -
         )
         partial.rename(world)
     classifiers = ClassifierSet.load(folder / CLASSIFIERS_FILE)
-    train = 8 if classifiers is not None else clip_count
-    clips = render_classifier_clips(world, train=train, test=TEST_CLIPS, frames=info.default_frames)
     if classifiers is None:
-        classifiers = train_classifiers(clips["train"], seconds=train_s, seed=5, report=logger.info)
+        clips = render_training_clips(world, clip_count, info.default_frames)
+        classifiers = train_classifiers(clips, seconds=train_s, seed=5, report=logger.info)
         classifiers.save(folder / CLASSIFIERS_FILE)
-    with Renderer(world, processes=1) as renderer:
-        trained = renderer.clips(
-            TRAINING_CLIPS,
-            first_seed=0,
-            frames=info.default_frames,
-            report=_progress_logger("clips"),
-        )
+    tests = render_test_clips(world, TEST_CLIPS, info.default_frames, info.max_foregrounds)
     return ReferenceData(
         selection=World(world).selection,
         classifiers=classifiers,
         classifier_accuracies={
-            name: classifier_accuracy(classifiers, clips[name]) for name in ("seen", "held_out")
+            name: classifier_accuracy(classifiers, clips) for name, clips in tests.items()
         },
-        seen=clips["seen"],
-        held_out=clips["held_out"],
-        trained=trained,
+        seen=tests["seen"],
+        held_out=tests["held_out"],
+        two=tests.get("two"),
+        trained=_trained_clips(folder),
+    )
+
+
+def _trained_clips(folder: Path) -> ClipSet | None:
+    """Return the first clips that the transformer of a training run saw, None without a run."""
+    path = folder / RUN_CLIPS
+    if not path.exists():
+        return None
+    clips = ClipSet.load(path)
+    return replace(
+        clips, pixels=clips.pixels[:TRAINING_CLIPS], scenes=clips.scenes[:TRAINING_CLIPS]
     )
 
 

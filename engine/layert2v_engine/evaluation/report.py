@@ -17,7 +17,7 @@ from layert2v_engine.evaluation.benchmark import (
     measure_generation,
 )
 from layert2v_engine.evaluation.classification import classification_accuracy, layer_leakage
-from layert2v_engine.evaluation.classifiers import BACKGROUND, COMPOSITE
+from layert2v_engine.evaluation.classifiers import COMPOSITE
 from layert2v_engine.evaluation.matte_round_trip import round_trip_mattes
 from layert2v_engine.evaluation.reference_data import ReferenceData
 from layert2v_engine.evaluation.samples import PromptCase, Sample, draw_prompt_cases, generate
@@ -27,16 +27,16 @@ from layert2v_engine.metrics.diversity import mean_pairwise_distance, nearest_di
 from layert2v_engine.metrics.flow import warping_error
 from layert2v_engine.metrics.layers import matte_statistics, psnr, shadow_correlation, shadow_reach
 from layert2v_engine.metrics.matting import matte_errors
+from layert2v_engine.metrics.sharpness import flicker, gradient_energy, high_pass_energy
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.stream_codec import ForegroundFrames, LayerFrames
-from layert2v_engine.world.dataset import MATTE_CHANNEL, ClipSet
+from layert2v_engine.world.dataset import MATTE_CHANNEL, ClipSet, stream_channels
 
 logger = logging.getLogger(__name__)
 
 Metrics = dict[str, float]
 SHEET_ROWS = 24
 _SEEDS, _PROMPTS = 4, 6  # of the measure of diversity
-_MATTE, _SHADOW = MATTE_CHANNEL, MATTE_CHANNEL + 1
 
 
 def report(
@@ -64,7 +64,10 @@ def report(
             save_sheet(group[start : start + SHEET_ROWS], out / f"contact_{name}_{number}.png")
     groups = {name: measure(group, reference) for name, group in samples.items()}
     groups["real"] = measure_reference(reference.seen)
-    groups["motion"] = warping_ratios(groups["seen"], groups["real"])
+    groups["against_real"] = ratios(groups["seen"], groups["real"])
+    if "two" in groups and reference.two is not None:
+        groups["real_two"] = measure_reference(reference.two)
+        groups["two_against_real"] = ratios(groups["two"], groups["real_two"])
     groups["round_trip"] = measure_round_trip(pipeline, reference.seen)
     groups["size"] = checkpoint_size(model)
     if cases is None:
@@ -126,34 +129,42 @@ def measure(samples: Sequence[Sample], reference: ReferenceData) -> Metrics:
         **_means(
             [_shadow_metrics(sample.layers, foreground) for sample, foreground in foregrounds]
         ),
-        "warped_error_comp": _mean([warping_error(sample.comp, sample.comp) for sample in samples]),
-        "warped_error_matte": _mean(
-            [warping_error(foreground.alpha[0], sample.comp) for sample, foreground in foregrounds]
-        ),
+        **_means([_video_metrics(sample.comp, sample.layers) for sample in samples]),
+        **_means([_matte_motion(each.alpha[0], sample.comp) for sample, each in foregrounds]),
     }
 
 
 def measure_reference(clips: ClipSet) -> Metrics:
-    """Return the same of clips of the world with one foreground: the best that can be."""
+    """Return the same of clips of the world: the best that can be."""
     metrics = []
     for row in range(len(clips.scenes)):
-        pixels = clips.pixels[row].float() / 255
-        matte, shadow = pixels[_MATTE : _MATTE + 1], pixels[_SHADOW : _SHADOW + 1]
-        color = pixels[6:9]
-        foreground = ForegroundFrames(color=color[None], alpha=matte[None], shadow=shadow[None])
-        layers = LayerFrames(
-            composite=pixels[COMPOSITE][None], background=pixels[BACKGROUND][None],
-            foregrounds=(foreground,),
-        )  # fmt: skip
-        metrics.append(
+        layers = layers_of_clip(clips, row)
+        comp = layers.composite[0]
+        video = _video_metrics(comp, layers)
+        metrics += [
             {
                 **matte_statistics(foreground.alpha),
                 **_shadow_metrics(layers, foreground),
-                "warped_error_comp": warping_error(pixels[COMPOSITE], pixels[COMPOSITE]),
-                "warped_error_matte": warping_error(matte, pixels[COMPOSITE]),
+                **video,
+                **_matte_motion(foreground.alpha[0], comp),
             }
-        )
+            for foreground in layers.foregrounds
+        ]
     return _means(metrics)
+
+
+def layers_of_clip(clips: ClipSet, row: int) -> LayerFrames:
+    """Return one clip of the world as the layers that a model would generate."""
+    pixels = clips.pixels[row][None].float() / 255
+    first, *others = stream_channels(clips.foregrounds)
+    parts = [pixels[:, part] for part in others]
+    foregrounds = [
+        ForegroundFrames(color=color, alpha=matte, shadow=shadow)
+        for color, matte, shadow in zip(parts[1::3], parts[2::3], parts[3::3], strict=True)
+    ]
+    return LayerFrames(
+        composite=pixels[:, first], background=parts[0], foregrounds=tuple(foregrounds)
+    )
 
 
 def measure_diversity(
@@ -164,9 +175,11 @@ def measure_diversity(
     for case in [sample.case for sample in samples[:_PROMPTS]]:
         clips = generate_samples(pipeline, [case] * _SEEDS, "variety", seed=seed + 1000)
         distances.append(mean_pairwise_distance([clip.comp for clip in clips]))
+    metrics = {"between_seeds": _mean(distances)}
+    if reference.trained is None:
+        return metrics
     trained, fresh = _composites(reference.trained), _composites(reference.seen)
-    return {
-        "between_seeds": _mean(distances),
+    return metrics | {
         "to_training": float(
             nearest_distances([sample.comp for sample in samples], trained).mean()
         ),
@@ -180,16 +193,18 @@ def measure_diversity(
 
 def measure_round_trip(pipeline: LayeredPipeline, clips: ClipSet) -> Metrics:
     """Return the errors of mattes of the world after a round trip through the autoencoder."""
-    mattes = clips.pixels[:16, _MATTE].float() / 255
+    mattes = clips.pixels[:16, MATTE_CHANNEL].float() / 255
     return matte_errors(round_trip_mattes(pipeline, mattes), mattes)
 
 
-def warping_ratios(generated: Mapping[str, float], real: Mapping[str, float]) -> Metrics:
-    """Return the warping errors of generated clips over those of real ones."""
-    return {
-        f"{what}_ratio": generated[f"warped_error_{what}"] / real[f"warped_error_{what}"]
-        for what in ("comp", "matte")
-    }
+def ratios(generated: Mapping[str, float], real: Mapping[str, float]) -> Metrics:
+    """Return motion and sharpness of generated clips over those of real ones."""
+    names = [
+        name
+        for name in real
+        if name.startswith(("gradient_", "detail_", "flicker_", "warped_error_"))
+    ]
+    return {f"{name}_ratio": generated[name] / real[name] for name in names if real[name]}
 
 
 def save_sheet(samples: Sequence[Sample], path: Path) -> None:
@@ -229,6 +244,28 @@ def _shadow_metrics(layers: LayerFrames, foreground: ForegroundFrames) -> Metric
     return {
         "shadow_correlation": shadow_correlation(layers, foreground),
         "shadow_under_actor": shadow_reach(foreground),
+    }
+
+
+def _video_metrics(comp: Tensor, layers: LayerFrames) -> Metrics:
+    """Return flicker of the comp [3, T, H, W], and fine detail by layer."""
+    pictures = {"comp": comp, "bg": layers.background[0]}
+    if layers.foregrounds:
+        pictures["fg"] = layers.foregrounds[0].color[0]
+    metrics = {
+        "warped_error_comp": warping_error(comp, comp),
+        "flicker_comp": flicker(comp, comp),
+    }
+    for name, picture in pictures.items():
+        metrics[f"gradient_{name}"] = gradient_energy(picture)
+        metrics[f"detail_{name}"] = high_pass_energy(picture)
+    return metrics
+
+
+def _matte_motion(matte: Tensor, comp: Tensor) -> Metrics:
+    return {
+        "warped_error_matte": warping_error(matte, comp),
+        "flicker_matte": flicker(matte, comp),
     }
 
 

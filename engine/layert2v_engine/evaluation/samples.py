@@ -88,7 +88,10 @@ def selection_of(info: ModelInfo) -> Selection:
 def draw_prompt_cases(
     selection: Selection, count: int, seed: int, *, held_out: bool, foregrounds: int = 1
 ) -> list[PromptCase]:
-    """Return ``count`` cases of scenes trained on or held out, all subjects equally often."""
+    """Return ``count`` cases of scenes trained on or held out, all subjects equally often.
+
+    Raises EngineError where the selection allows none.
+    """
     rng = random.Random(seed)  # noqa: S311 - prompts, not secrets
     scenes = [
         (place, time)
@@ -102,6 +105,8 @@ def draw_prompt_cases(
         if any(is_held_out(subject, *scene) == held_out for scene in scenes)
     ]
     cases = []
+    if not order:
+        sample_scene(rng, selection, held_out=held_out, foregrounds=foregrounds)  # says why
     for k in range(count):
         while True:
             scene = sample_scene(rng, selection, held_out=held_out, foregrounds=foregrounds)

@@ -179,7 +179,7 @@ class ColorConfig:
                 else "See `layert2v-engine ocio`."
             )
             raise ColorError(
-                f"The colour space {name} is not in {self.label}.",
+                f"The color space {name} is not in {self.label}.",
                 hint,
                 reason="COLORSPACE_UNKNOWN",
             )
@@ -198,7 +198,7 @@ class ColorConfig:
         space = self.find(name)
         if not space.linear:
             raise ColorError(
-                f"{space.name} is not a scene-linear colour space, and layers are.",
+                f"{space.name} is not a scene-linear color space, and layers are.",
                 "Choose one such as lin_rec709_scene or ACEScg.",
                 reason="COLORSPACE_NOT_LINEAR",
             )

@@ -22,8 +22,8 @@ LONGEST_PHRASE = 3  # words: "sun goes down"
 
 _TABLES: dict[str, Words] = {
     "place": world.PLACES,
-    "time": world.TIMES,  # before colours: "golden hour"
-    "subject": world.SUBJECTS,  # before colours: "red fox"
+    "time": world.TIMES,  # before colors: "golden hour"
+    "subject": world.SUBJECTS,  # before colors: "red fox"
     "colour": world.COLORS,
     "action": world.ACTIONS,
 }

@@ -134,7 +134,7 @@ class PromptParser:
         is_painted = world.is_painted(number)
         if color is not None and not is_painted:
             self._warnings.append(
-                f"A {subject.name} has one colour in this model, so {color.name!r} is left out."
+                f"A {subject.name} has one color in this model, so {color.name!r} is left out."
             )
         paint = color or next(iter(self._lexicon.words["colour"]), world.COLORS[0])
         return Actor(

@@ -42,7 +42,7 @@ class PromptPlanner:
     """Plans the prompts of a request for one model.
 
     vocabulary: the words the model was trained on, by kind: subject, action, place, time and
-        colour, and spot, heading and distance of subjects.
+        color, and spot, heading and distance of subjects.
     foregrounds: how many it shows at most.
     """
 

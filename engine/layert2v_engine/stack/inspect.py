@@ -191,7 +191,7 @@ def _file_problems(
         if name in header:
             yield f"has the attribute {name}, which hosts read in different ways"
     if OpenEXR.checkColorMetadata(header):
-        yield "has colour attributes that contradict each other"
+        yield "has color attributes that contradict each other"
     if any(plane.dtype != np.float16 for plane in planes.values()):
         yield "is not half float"
 
@@ -216,7 +216,7 @@ def _check_comp(folder: Path, stack: Stack, frame: int, report: Report) -> None:
     report.comp_alpha_error = max(report.comp_alpha_error, float(error[..., 3].max()))
     report.problems.append(
         f"The comp of frame {frame} is not the over of its layers: "
-        f"colour is off by up to {error[..., :3].max():.4g}, alpha by {error[..., 3].max():.4g}."
+        f"color is off by up to {error[..., :3].max():.4g}, alpha by {error[..., 3].max():.4g}."
     )
 
 

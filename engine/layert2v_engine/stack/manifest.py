@@ -100,7 +100,7 @@ class PendingSequence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StackContents:
-    """What a state consists of, all complete; ``new_sequences`` names those that are new in it."""
+    """The contents of a state, all complete; ``new_sequences`` names those that are new in it."""
 
     layers: tuple[Layer, ...]
     flats: tuple[FlattenedSequence, ...]

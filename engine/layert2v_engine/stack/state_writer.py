@@ -215,7 +215,7 @@ class StateWriter:
         color = torch.zeros(3, *size, device=device) if rgb is None else rgb
         if color.shape != (3, *size) or coverage.shape != size:
             shapes = f"{tuple(color.shape)} and {tuple(coverage.shape)}"
-            raise ValueError(f"want colour and alpha of {size}, not {shapes}")
+            raise ValueError(f"want color and alpha of {size}, not {shapes}")
         declared = self._layers.get(layer)
         if declared and declared.role is Role.shadow and self._shadow_domain == "display":
             coverage = shadow_to_linear(coverage)

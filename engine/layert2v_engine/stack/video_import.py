@@ -250,7 +250,7 @@ def _notes(clips: _Clips, foregrounds: list[ForegroundReader]) -> tuple[str, ...
         if reader.info.assumed:
             files.setdefault(reader.info.assumed, []).append(reader.clip.path.name)
     assumed = [
-        f"Colours taken as {' and '.join(what)}, which no tag says: {', '.join(names)}."
+        f"Colors taken as {' and '.join(what)}, which no tag says: {', '.join(names)}."
         for what, names in files.items()
     ]
     said = [note for reader in clips.all for note in (*reader.clip.notes, *reader.notes)]

@@ -55,7 +55,7 @@ from layert2v_engine.world.dataset import HELD_OUT_SEED, ClipSet, Renderer
 from layert2v_engine.world.text.captions import sample_captions
 
 NORMALIZATION_CLIPS = 400  # latent statistics settle long before
-BLOCK_CLIPS = 1000
+BLOCK_CLIPS = 200  # 5 GB as pixels, of three foregrounds at 320 x 192 x 17
 TEXT_ENCODER = "text_encoder"
 
 
@@ -348,6 +348,7 @@ class _LatentBuilder:
                     frames=frames,
                     report=report,
                     foregrounds=foregrounds,
+                    unseen=True,
                 ).save(path)
         return ClipSet.load(path)
 

@@ -41,6 +41,7 @@ _SPOTS = {  # column of a subject, share of the width, by the number of subjects
     3: {"left": 0.20, "middle": 0.5, "right": 0.80},
 }
 _WANDER = 0.04  # share of the width a subject may stand off its spot
+KEPT_OUT = 6  # one of so many plates, and subjects that look for the same, is not trained on
 _FAINT = 1 / 255  # less cover than this is none: its color could not be told
 
 
@@ -136,11 +137,13 @@ class World:
         label: Label | None = None,
         held_out: bool = False,
         foregrounds: int | None = None,
+        unseen: bool = False,
     ) -> Clip:
         """Return the clip of a seed: of ``scene``, of one subject as ``label`` says, or at random.
 
         A random scene is held out of training or not, and has as many ``foregrounds`` as asked for,
-        or as the selection allows.
+        or as the selection allows. An ``unseen`` clip is made of the plates and subjects that are
+        kept out of training, the last ones of those that look for the same.
         """
         if scene is None and label is not None:
             scene = scene_from_label(label, self.selection)
@@ -150,8 +153,8 @@ class World:
                 scene_rng, self.selection, held_out=held_out, foregrounds=foregrounds
             )
         rng = np.random.default_rng(seed)
-        plate, side = self._choose_plate(scene, rng)
-        placements = self._place_actors(scene, side, frames, rng)
+        plate, side = self._choose_plate(scene, rng, unseen)
+        placements = self._place_actors(scene, side, frames, rng, unseen)
         speed = (
             float(np.mean([placement.speed for placement in placements]))
             if placements
@@ -164,9 +167,9 @@ class World:
         layers = [self._render_subject(placement, view, scene.time) for placement in placements]
         return self._compose(background, layers, scene)
 
-    def _choose_plate(self, scene: Scene, rng: Generator) -> tuple[Tensor, int]:
+    def _choose_plate(self, scene: Scene, rng: Generator, unseen: bool) -> tuple[Tensor, int]:
         """Return a plate of the scene, mirrored half of the time, and the side of its light."""
-        choices = self._plates_by_scene[scene.place, scene.time]
+        choices = _part_of(self._plates_by_scene[scene.place, scene.time], unseen)
         index = choices[int(rng.integers(len(choices)))]
         pixels, side = self._bank.plate(index), self._bank.plates[index].sun_side
         return (pixels.flip(-1), -side) if rng.random() < 0.5 else (pixels, side)
@@ -176,7 +179,7 @@ class World:
         return float(rng.uniform(-0.012, 0.012)) * self.width
 
     def _place_actors(
-        self, scene: Scene, side: int, frames: int, rng: Generator
+        self, scene: Scene, side: int, frames: int, rng: Generator, unseen: bool
     ) -> list[_Placement]:
         """Place a subject for every actor; of equally far ones a later actor stands lower."""
         count = len(scene.actors)
@@ -184,7 +187,7 @@ class World:
         shares = sorted(rng.random(count))
         placements = []
         for actor, (low, high), share in zip(scene.actors, rows, shares, strict=True):
-            index = self._choose_subject(actor, scene, side, rng)
+            index = self._choose_subject(actor, scene, side, rng, unseen)
             entry = self._bank.subjects[index]
             scale = _DEPTH_BANDS[actor.distance][0] * _SIZE_BY_COUNT[count]
             onwards = 1 if actor.heading == "right" else -1
@@ -199,11 +202,13 @@ class World:
             )  # fmt: skip
         return placements
 
-    def _choose_subject(self, actor: Actor, scene: Scene, side: int, rng: Generator) -> int:
+    def _choose_subject(
+        self, actor: Actor, scene: Scene, side: int, rng: Generator, unseen: bool
+    ) -> int:
         """Return the index of a subject; a mirrored one needs light from its other side."""
         lit_from = side if actor.heading == "right" else -side
         wanted = (actor.subject, actor.color, actor.action, lit_from, LIGHTS[scene.time].low_sun)
-        choices = self._subjects_by_variant[wanted]
+        choices = _part_of(self._subjects_by_variant[wanted], unseen)
         return choices[int(rng.integers(len(choices)))]
 
     def _camera_path(self, camera: str, speed: float, frames: int, plate_width: int) -> CameraPath:
@@ -288,6 +293,14 @@ class World:
             foregrounds=tuple(foregrounds),
             scene=scene,
         )
+
+
+def _part_of(choices: list[int], unseen: bool) -> list[int]:
+    """Return the choices of training, or the others; one or two choices are for both."""
+    if len(choices) < 3:
+        return choices
+    kept_out = max(1, len(choices) // KEPT_OUT)
+    return choices[-kept_out:] if unseen else choices[:-kept_out]
 
 
 def _reduce(layers: Tensor, scale: float) -> Tensor:

@@ -33,6 +33,7 @@ FLAT_CHANNELS, LAYER_CHANNELS = 6, 5  # composite and background; foreground, ma
 MATTE_CHANNEL = 9  # of the lowest foreground
 HELD_OUT_SEED = 10_000_000  # seeds from here on never occur in training
 CLASSIFIER_SEED = 20_000_000  # seeds from here on are seen by classifiers only
+TEST_SEED = 30_000_000  # seeds from here on are trained on by nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,14 +151,15 @@ class Renderer:
         report: Report,
         held_out: bool = False,
         foregrounds: int = 1,
+        unseen: bool = False,
     ) -> ClipSet:
         """Return ``count`` clips with consecutive seeds, in order.
 
-        They show scenes that are trained on, or those held out. ``report`` is called with stage,
-        done and total.
+        They show scenes that are trained on, or those held out, with plates and subjects of
+        training or, if ``unseen``, with others. ``report`` is called with stage, done and total.
         """
         seeds = range(first_seed, first_seed + count)
-        jobs = [(seed, frames, held_out, foregrounds) for seed in seeds]
+        jobs = [(seed, frames, held_out, foregrounds, unseen) for seed in seeds]
         rendered = self._pool.imap(_render_one, jobs, 16) if self._pool else map(_render_one, jobs)
         pixels, scenes = torch.empty(0, dtype=torch.uint8), []
         for row, (bytes_, scene) in enumerate(rendered):
@@ -173,9 +175,12 @@ class Renderer:
 def render_clips(
     world: Path, count: int, *, first_seed: int, frames: int, processes: int, report: Report
 ) -> ClipSet:
-    """Return clips of a renderer that is used once."""
+    """Return clips of a renderer that is used once; those of held-out seeds are ``unseen``."""
+    unseen = first_seed >= HELD_OUT_SEED
     with Renderer(world, processes) as renderer:
-        return renderer.clips(count, first_seed=first_seed, frames=frames, report=report)
+        return renderer.clips(
+            count, first_seed=first_seed, frames=frames, report=report, unseen=unseen
+        )
 
 
 def core_count(processes: int) -> int:
@@ -221,8 +226,10 @@ def _start_worker(world: Path) -> None:
     _worker_worlds[:] = [World(world)]
 
 
-def _render_one(job: tuple[int, int, bool, int]) -> tuple[NDArray[np.uint8], Scene]:
-    seed, frames, held_out, foregrounds = job
+def _render_one(job: tuple[int, int, bool, int, bool]) -> tuple[NDArray[np.uint8], Scene]:
+    seed, frames, held_out, foregrounds, unseen = job
     world = _worker_worlds[0]
-    clip = world.clip(seed, frames=frames, held_out=held_out, foregrounds=foregrounds)
+    clip = world.clip(
+        seed, frames=frames, held_out=held_out, foregrounds=foregrounds, unseen=unseen
+    )
     return clip_bytes(clip), clip.scene

@@ -1,4 +1,4 @@
-"""What the plug-in needs of Nuke: classes, knobs with defaults and enum items, functions.
+"""The API of Nuke that the plug-in needs: classes, knobs with defaults and enum items, functions.
 
 The plug-in leaves knobs out that keep their default, so what Nuke renders depends on the defaults
 here. ``None`` is a default that does not matter. Checked in tests against collected facts,

@@ -16,7 +16,7 @@ _FINAL = ("BRIDGE_NO_PYTHON", "BRIDGE_NOT_STARTED", "BRIDGE_OTHER_VERSION")
 
 
 class BridgeTransport(Protocol):
-    """What the connection calls of a bridge."""
+    """The methods of a bridge that the connection uses."""
 
     def send(self, method: str, **params: Any) -> int:
         """Queue a request and return its id. Raises ``BridgeFailed``."""

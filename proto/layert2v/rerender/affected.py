@@ -1,4 +1,4 @@
-"""What follows from a request to change a stack: affected layers, and the files they take.
+"""Layers that a request to change a stack affects, and the files that it needs.
 
 Computed once for a request and handed on. Knows neither whether the request makes sense nor how it
 is carried out. Use it through ``layert2v.rerender``.
@@ -22,7 +22,7 @@ _Sequence = Union[Layer, FlattenedSequence]
 
 @dataclass(frozen=True)
 class AffectedLayers:
-    """What one request affects in one stack.
+    """Everything that one request affects in one stack.
 
     ``generated`` are the layers that a model generates: those named, where it generates those, and
     the ``dependent`` ones, which are shadows. ``updates_ref``: pixels change, so that ``ref``

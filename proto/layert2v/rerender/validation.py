@@ -220,7 +220,7 @@ def _check_inputs(spec: RerenderSpec) -> Iterator[FieldViolation]:
         if spec.plate.fit not in FITS:
             yield FieldViolation("plate.fit", f"The fit must be one of: {', '.join(FITS)}.")
         if not spec.plate.colorspace:
-            yield FieldViolation("plate.colorspace", "Say which colour space the plate is in.")
+            yield FieldViolation("plate.colorspace", "Say which color space the plate is in.")
     for key in spec.input_keys:
         if not _KEY.fullmatch(key):
             message = f"The key {key!r} must be 1 to 64 lower-case letters, digits or underscores."

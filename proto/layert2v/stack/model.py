@@ -86,7 +86,7 @@ class HistoryEntry:
 
 @dataclass(frozen=True)
 class StackFormat:
-    """What all sequences of a stack share. ``colorspace`` is an OCIO interop id.
+    """The format that all sequences of a stack share. ``colorspace`` is an OCIO interop id.
 
     ``frames`` counts frames from ``start_frame``; sizes are pixels.
     """

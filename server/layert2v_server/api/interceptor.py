@@ -1,4 +1,4 @@
-"""The border of every call: who calls, how many streams that is, what errors become.
+"""Interceptor of all calls: authentication, limits of open streams, errors as status codes.
 
 A stream of which nothing moves for a while is ended, since it holds memory: a chunk that nobody
 reads, or the place of an upload that nobody sends.
@@ -59,7 +59,7 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         authorization = dict(details.invocation_metadata or ()).get(TOKEN_METADATA, "")
         limit = self._streams.get(details.method.rpartition("/")[2])
         inner = handler.unary_unary or handler.stream_unary or handler.unary_stream
-        codec = (_lenient(handler.request_deserializer), _serialize)
+        codec = (_tolerate_malformed(handler.request_deserializer), _serialize)
 
         async def respond(request: Any, context: grpc.aio.ServicerContext) -> Any:
             async with self._guard(context, authorization, limit):
@@ -128,10 +128,10 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
 
 
 class _Malformed:
-    """In place of a request whose bytes are no message."""
+    """Stands for a request whose bytes are no message of the contract."""
 
 
-def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+def _tolerate_malformed(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     """Leave the answer to malformed bytes to the handler: gRPC would log a traceback."""
 
     def read(data: bytes) -> Any:

@@ -1,1 +1,1 @@
-"""What a job is and how it lives. Pure: no store, no messages."""
+"""Jobs, their states and their requests. Pure: no store, no messages."""

@@ -1,4 +1,4 @@
-"""What callers request, in the server's words: a new stack, or a change of one.
+"""Requests as the server keeps them: a new stack, or a change of one.
 
 Knows neither messages nor where files lie.
 """
@@ -20,7 +20,7 @@ JobSpec = GenerateSpec | RerenderSpec
 
 
 class JobKind(StrEnum):
-    """What a job does."""
+    """The kind of a job: a new stack, or a change of one."""
 
     GENERATE = "GENERATE"
     RERENDER = "RERENDER"

@@ -83,10 +83,10 @@ class Scheduler:
         await asyncio.gather(*(executor.close() for executor in self._executors))
 
     async def _repeat(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
-        """Take one step after the other, for ever: whatever one raises is logged, and it goes on.
+        """Run ``step`` again and again; log whatever it raises, and go on after a pause.
 
-        This is the border for everything that the scheduler does: a step may meet a disk, a
-        database or a system that refuses anything.
+        Nothing may end a loop of the scheduler: a step may meet a disk, a database or a system
+        that refuses anything.
         """
         retry_s = MIN_RETRY_S
         while True:
@@ -242,7 +242,7 @@ class Scheduler:
 
 
 class _ExecutorLoop:
-    """What is done on one executor, over and over: see that it is ready, run a job or wait."""
+    """The loop of one executor: make sure that it is ready, then run a job or wait for one."""
 
     def __init__(self, scheduler: Scheduler, executor: Executor) -> None:
         self._scheduler = scheduler

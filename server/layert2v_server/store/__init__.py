@@ -1,1 +1,1 @@
-"""What survives the server: the job table in SQLite and the folders of results."""
+"""Data that outlives the server process: the job table in SQLite and the folders of results."""

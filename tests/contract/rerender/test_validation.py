@@ -75,7 +75,7 @@ WRONG: list[tuple[RerenderSpec, str, str]] = [
     (replace(PLATE, layers=("bg", "fg_01")), "layers", "Exactly one"),
     (replace(PLATE, plate=Plate("mine", "ACEScg", alpha="none")), "plate.alpha", "premultiplied"),
     (replace(PLATE, plate=Plate("mine", "ACEScg", fit="crop")), "plate.fit", "exact, fit"),
-    (replace(PLATE, plate=Plate("mine", "")), "plate.colorspace", "which colour space"),
+    (replace(PLATE, plate=Plate("mine", "")), "plate.colorspace", "which color space"),
     (replace(PLATE, strength=0.5), "strength", "generated again"),
     (replace(NEW, layers=("owl",)), "layers", "must be called fg_02"),
     (replace(NEW, prompts={}), "prompts[fg_02]", "Write a prompt"),

@@ -177,6 +177,7 @@ def test_a_server_that_is_away_is_waited_for(session: PluginSession) -> None:
     session.send_event("Disconnected", reason="UNAVAILABLE", message="render01 does not answer.",
                 hint="", retry_in_s=2.0)  # fmt: skip
     assert session.value("status") == "Waiting: render01 does not answer."
+    assert session.value("label") == "Waiting: render01 does not answer."
     session.send_progress()
     assert session.value("l2v_life") == "running"
 

@@ -42,7 +42,7 @@ def choose_alpha(
     if info.alpha is not None:
         return info.alpha, ()
     kind: AlphaKind = "straight" if is_proven_straight(sample) else "premultiplied"
-    cause = "since colours exceed it" if kind == "straight" else "since no colour exceeds it"
+    cause = "since colors exceed it" if kind == "straight" else "since no color exceeds it"
     return kind, (f"{name} does not say how its alpha is meant; it is taken as {kind}, {cause}.",)
 
 
@@ -97,7 +97,7 @@ def find_matte(sample: Sequence[ImageFrame], name: str) -> tuple[MattePlace, tup
     is_flat = is_flat and float(max(levels) - min(levels)) <= _CONSTANT
     has_shape = any(frame.alpha is not None and float(frame.alpha.amin()) < 1.0 for frame in sample)
     if is_flat and has_shape:
-        return "alpha", (f"{name} is of one colour; its matte is taken from alpha.",)
+        return "alpha", (f"{name} is of one color; its matte is taken from alpha.",)
     if has_shape:
         return "gray", (f"{name} has both gray and alpha; its matte is taken from gray.",)
     if is_flat and float(min(levels)) > 1.0 - _CONSTANT:

@@ -108,7 +108,7 @@ def find_colorspace(
         return asked, ()
     if tag is None:
         if info.is_linear:
-            return working, (f"{name} does not say its colour space; it is taken as {working}.",)
+            return working, (f"{name} does not say its color space; it is taken as {working}.",)
         return DISPLAY_SPACE, ()
     refuse_tag(tag, path)
     if tag.primaries:
@@ -117,8 +117,8 @@ def find_colorspace(
         config.find(tag.name)
     except ColorError as error:
         raise FootageError(
-            f"{path} says that its colour space is {tag.name}, which is not known here.",
-            "Name the colour space to read it in.",
+            f"{path} says that its color space is {tag.name}, which is not known here.",
+            "Name the color space to read it in.",
             reason="FOOTAGE_COLORSPACE",
         ) from error
     if tag.name == DISPLAY_SPACE or (info.is_linear and tag.name == working):
@@ -131,7 +131,7 @@ def refuse_tag(tag: ColorTag | None, path: object) -> None:
     if tag is not None and tag.refusal:
         raise FootageError(
             f"{path} {tag.refusal}.",
-            "Convert it to SDR or to linear EXR first, or name the colour space to read it in.",
+            "Convert it to SDR or to linear EXR first, or name the color space to read it in.",
             reason="FOOTAGE_HDR" if "video" in tag.refusal else "FOOTAGE_COLORSPACE",
         )
 

@@ -279,8 +279,8 @@ def _check_same(path: Path, info: FootageInfo, first_path: Path, first: FootageI
     if info.color != first.color or info.is_linear != first.is_linear:
         labels = [each.color.label if each.color else "nothing" for each in (info, first)]
         raise FootageError(
-            f"{path} says {labels[0]} of its colour space, and {first_path.name} says {labels[1]}.",
-            "All frames of a sequence have one colour space; save them alike.",
+            f"{path} says {labels[0]} of its color space, and {first_path.name} says {labels[1]}.",
+            "All frames of a sequence have one color space; save them alike.",
             reason="COLORSPACES_DIFFER",
         )
 

@@ -1,15 +1,17 @@
 """Scenes: which subjects stand where in which place, drawn at random from a selection of the world.
 
 Subjects are listed bottom to top, the farthest first, as their layers are stacked. Knows words and
-chances only, no pictures: standard library.
+chances only, no pictures.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from dataclasses import asdict, dataclass
 
+from layert2v_engine.errors import EngineError
 from layert2v_engine.world.text.vocabulary import (
     ABILITIES,
     DISTANCES,
@@ -110,11 +112,19 @@ def sample_scene(
     """Return a random scene; with ``held_out``, one that is kept out of training.
 
     At least one subject of it is held out then. ``foregrounds`` fixes the number of subjects;
-    without subjects nothing is held out. Raises ValueError for a held-out scene without subjects.
+    without subjects nothing is held out. Raises ValueError for a held-out scene without subjects,
+    and EngineError where the selection allows no such scene.
     """
     count = rng.choice(selection.foregrounds) if foregrounds is None else foregrounds
     if held_out and count == 0:
         raise ValueError("a scene without figures is never held out of training")
+    if not _is_allowed(selection, count, held_out):
+        kind = "held out of training" if held_out else "to train on"
+        raise EngineError(
+            f"The selection of the world allows no scene {kind} with {count} subjects.",
+            "Select more subjects, places or times.",
+            reason="NO_SCENE",
+        )
     while True:
         scene = Scene(
             place=rng.choice(selection.place_indices),
@@ -124,6 +134,21 @@ def sample_scene(
         )
         if scene.held_out == held_out and is_possible(scene.place, scene.time):
             return scene
+
+
+@functools.cache
+def _is_allowed(selection: Selection, count: int, held_out: bool) -> bool:
+    """Return whether there is a scene of ``count`` subjects, held out of training or not."""
+    subjects = selection.subject_indices
+    if count > len(subjects):
+        return False
+    for place in selection.place_indices:
+        for time in selection.time_indices:
+            if is_possible(place, time):
+                kept_out = sum(is_held_out(subject, place, time) for subject in subjects)
+                if kept_out > 0 and count > 0 if held_out else len(subjects) - kept_out >= count:
+                    return True
+    return False
 
 
 def _sample_actors(rng: random.Random, selection: Selection, count: int) -> tuple[Actor, ...]:

@@ -1,4 +1,4 @@
-"""Alembic's entry: run the migrations on the connection that `open_database` hands over."""
+"""Alembic's entry: run the migrations on the connection that ``open_database`` hands over."""
 
 from __future__ import annotations
 

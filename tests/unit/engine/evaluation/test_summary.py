@@ -19,3 +19,18 @@ def test_the_table_says_which_targets_are_met() -> None:
 def test_a_smaller_request_meets_no_target_of_time(frames: int, met: str) -> None:
     cost = {"width": 256.0, "height": 256.0, "frames": float(frames), "warm_s": 3.0}
     assert markdown_table({"cost": cost}).splitlines()[2].endswith(f"| {met} |")
+
+
+@pytest.mark.parametrize(("held_out", "met"), [(0.71, "**no**"), (0.89, "yes")])
+def test_held_out_scenes_are_measured_by_those_trained_on(held_out: float, met: str) -> None:
+    groups = {"seen": {"subject": 0.98}, "held_out": {"subject": held_out}}
+    line = markdown_table(groups).splitlines()[-1]
+    assert line.startswith("| subject, held-out scenes |")
+    assert line.endswith(f"| within 10 points | {met} |")
+
+
+def test_sharpness_has_rows_by_layer() -> None:
+    ratios = {f"gradient_{layer}_ratio": 0.6 for layer in ("comp", "bg", "fg")}
+    lines = markdown_table({"against_real": ratios}).splitlines()[2:]
+    assert [line.split(",")[0] for line in lines] == ["| comp", "| bg", "| fg"]
+    assert [line.split("|")[-2].strip() for line in lines] == ["**no**", "**no**", ""]

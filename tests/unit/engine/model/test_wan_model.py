@@ -29,6 +29,7 @@ from layert2v_engine.sampling.denoise import stream_noise
 from layert2v_engine.stack.inspect import inspect
 
 ONE_STREAM = StreamLayout((Stream(role=StreamRole.composite),))
+OPTIONS = WanModelOptions(name="wan", title="Wan")
 PROMPT, NEGATIVE = "a fox &amp; a  bear running through the snow", "bad"
 
 
@@ -90,6 +91,32 @@ def test_one_stream_equals_the_pipeline_as_it_is_shipped(
     torch.testing.assert_close(decoded, video[0], atol=1e-4, rtol=0)
 
 
+def test_wan_22_of_one_transformer_is_converted_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layert2v_engine.pipeline._autocast_dtype", lambda _device: None)
+    stock = write_stock_folder(tmp_path / "stock", "2.2")
+    config = convert_model(stock, tmp_path / "model", OPTIONS)
+    assert config.info.size_step == 32
+    theirs = WanPipeline.from_pretrained(stock)
+    theirs.set_progress_bar_config(disable=True)
+    noise = stream_noise(["composite"], (12, 3, 4, 4), 1)
+    video = theirs(
+        prompt=PROMPT,
+        negative_prompt=NEGATIVE,
+        height=64,
+        width=64,
+        num_frames=9,
+        num_inference_steps=4,
+        guidance_scale=5.0,
+        latents=noise[:, 0].clone(),
+        output_type="pt",
+    ).frames
+    ours = LayeredPipeline.from_pretrained(tmp_path / "model")
+    latents = ours.sample_request(replace(request(5.0, 4), height=64))[:, 0]
+    torch.testing.assert_close(decode(ours, latents), video[0], atol=1e-4, rtol=0)
+
+
 @torch.no_grad()
 def decode(pipeline: LayeredPipeline, latents: Tensor) -> Tensor:
     """Return frames [T, 3, H, W] in 0..1."""
@@ -131,18 +158,18 @@ def test_it_generates_layers_and_says_that_it_is_untrained(
 
 
 @pytest.mark.parametrize(
-    ("prompts", "heard"),
+    ("prompts", "global_prompt"),
     [
         ({}, "a bear running through the snow"),
         ({"bg": "a beach"}, "a bear running through a beach"),
     ],
 )
-def test_a_layer_that_is_generated_again_hears_the_artists_sentence(
+def test_a_layer_that_is_generated_again_follows_the_artists_sentence(
     models: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     prompts: dict[str, str],
-    heard: str,
+    global_prompt: str,
 ) -> None:
     """And the background hears of no subject."""
     seen: list[PromptPlan] = []
@@ -165,16 +192,13 @@ def test_a_layer_that_is_generated_again_hears_the_artists_sentence(
     engine.rerender(again, tmp_path, inputs={}, **quiet)
     figure = RerenderSpec(action="regenerate", layers=("fg_01",), steps=1)
     engine.rerender(figure, tmp_path, inputs={}, **quiet)
-    assert [plan.global_prompt for plan in seen[1:]] == [heard] * 2
+    assert [plan.global_prompt for plan in seen[1:]] == [global_prompt] * 2
     assert seen[2].background == prompts.get("bg", "the snow")
 
 
-def test_a_stock_folder_is_told_apart_from_a_damaged_one(stock: Path) -> None:
+def test_a_stock_folder_is_distinguished_from_a_damaged_one(stock: Path) -> None:
     with pytest.raises(BadCheckpoint, match=r"knows no layers.*layert2v-engine convert"):
         LayeredPipeline.from_pretrained(stock)
-
-
-OPTIONS = WanModelOptions(name="wan", title="Wan")
 
 
 @pytest.mark.parametrize(

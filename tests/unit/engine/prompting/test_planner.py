@@ -113,7 +113,7 @@ def test_what_a_subject_cannot_do_is_warned_of(planner: PromptPlanner) -> None:
     planned = plan(planner, "a blue fox driving through the woods at night")
     assert planned.interpretation == "fox, running, forest, night"
     assert any("is not driving" in w for w in planned.warnings)
-    assert any("one colour" in w for w in planned.warnings)
+    assert any("one color" in w for w in planned.warnings)
 
 
 def test_a_model_without_vocabulary_gets_the_artists_words() -> None:

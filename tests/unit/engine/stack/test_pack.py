@@ -19,8 +19,8 @@ def nuke_name(channel: str) -> str:
     """Return the layer and channel that Nuke's published reader makes of a channel name."""
     pieces = [re.sub(r"[^0-9A-Za-z]", "_", re.sub(r"^\d+", "", p)) for p in channel.split(".", 2)]
     *layer, last = [piece for piece in pieces if piece]
-    colour = {"R": "red", "G": "green", "B": "blue", "A": "alpha"}.get(last, last)
-    return f"{'_'.join(layer) or 'rgba'}.{colour}"
+    color = {"R": "red", "G": "green", "B": "blue", "A": "alpha"}.get(last, last)
+    return f"{'_'.join(layer) or 'rgba'}.{color}"
 
 
 @pytest.mark.parametrize("codec", [name for name, lossless in COMPRESSIONS.items() if lossless])

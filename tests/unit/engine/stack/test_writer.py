@@ -98,7 +98,7 @@ def test_a_frame_out_of_range_or_twice_is_a_mistake_of_the_caller(tmp_path: Path
 def test_a_picture_of_another_shape_is_a_mistake_of_the_caller(
     tmp_path: Path, shape: tuple[int, ...]
 ) -> None:
-    with writer(tmp_path / "s") as result, pytest.raises(ValueError, match="want colour and alpha"):
+    with writer(tmp_path / "s") as result, pytest.raises(ValueError, match="want color and alpha"):
         result.write_frame("bg", 0, torch.zeros(shape))
 
 

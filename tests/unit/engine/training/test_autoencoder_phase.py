@@ -13,7 +13,7 @@ from layert2v_engine.training.autoencoder_phase import DecoderPhase, MattePhase,
 from layert2v_engine.training.chunks import ChunkConfig, fit_encoder
 from layert2v_engine.world.dataset import ClipSet
 
-COLOUR, EVEN = (0, 1, 2), (0.4, 0.3, 0.3)
+COLOR, EVEN = (0, 1, 2), (0.4, 0.3, 0.3)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +52,9 @@ def test_the_temporal_loss_grows_with_its_weight(
         config = ChunkConfig(
             batch=2, crop=32, groups=2, temporal_consistency_weight=temporal_consistency_weight
         )
-        colour = DecoderPhase(autoencoder, soft, soft, config)
+        color = DecoderPhase(autoencoder, soft, soft, config)
         opacity = MattePhase(autoencoder, soft, soft, config, rank=2, alpha=2.0)
-        return [phase.loss(0, 0.0).item() for phase in (colour, opacity)]
+        return [phase.loss(0, 0.0).item() for phase in (color, opacity)]
 
     plain, once, twice = (losses(weight) for weight in (0.0, 1.0, 2.0))
     for without, single, double in zip(plain, once, twice, strict=True):

@@ -38,7 +38,7 @@ def test_keys_of_files_stay_where_fields_have_other_names() -> None:
     stage = load_config(AutoencoderStage, "autoencoder", folder)
     assert stage.reuse_latents_of_init  # codes_of_start
     assert stage.chunks.temporal_consistency_weight == 3.0  # steadiness
-    assert stage.world.selection.colors == ("red", "blue", "yellow")  # colours
+    assert stage.world.selection.colors == ("red", "blue", "yellow")  # colors
     objective = load_config(JointStage, "joint", folder).objective
     assert objective.consistency_weight == 1.0  # agreement_weight
 

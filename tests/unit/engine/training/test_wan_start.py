@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fakes.tiny_run import JOINT, MATTE, noise_clips, scenes, write_clips
+from fakes.tiny_run import JOINT, MATTE, MULTI, noise_clips, scenes, write_clips
 from fakes.tiny_wan import SHIFT, write_stock_folder
 from layert2v.spec import CLEAN_CONDITIONING, GenerateSpec
 from layert2v_engine.devices import CPU
@@ -27,26 +27,27 @@ from layert2v_engine.model.wan_model import WanModelOptions, convert_model
 from layert2v_engine.stack.inspect import inspect
 from layert2v_engine.training.export import export
 from layert2v_engine.training.init_from_checkpoint import init_from_checkpoint
-from layert2v_engine.training.joint_stage import run_joint
+from layert2v_engine.training.joint_stage import run_joint, run_multi
 from layert2v_engine.training.latents import LatentSet
 from layert2v_engine.training.stages import WorldConfig, run_matte
 from layert2v_engine.training.wan_matte_phase import WanMattePhase, decode
 
 CHANNELS = 16
+ON = replace(JOINT, transformer={})
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     stock = write_stock_folder(folder / "stock")
-    options = WanModelOptions(name="wan", title="Wan", dtype=torch.bfloat16)
+    options = WanModelOptions(name="wan", title="Wan", foregrounds=2, dtype=torch.bfloat16)
     convert_model(stock, folder / "wan", options)
     return folder / "wan"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
-    """One step of the stages ``matte`` and ``joint``."""
+    """One step of the stages ``matte``, ``joint`` and ``multi``."""
     folder = tmp_path_factory.mktemp("run")
     write_clips(folder)
     for count, clips in ((0, 2), (1, 8), (2, 4)):
@@ -56,7 +57,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
         kept.save(folder / f"latents_{count:02d}.safetensors")
     init_from_checkpoint(folder, str(model))
     run_matte(folder, MATTE, None)
-    run_joint(folder, replace(JOINT, transformer={}), None)
+    run_joint(folder, ON, None)
+    run_multi(folder, ON, MULTI, None)
     return folder
 
 
@@ -93,13 +95,13 @@ def test_a_checkpoint_declares_what_its_start_did(run: Path, model: Path, tmp_pa
     """But for what training changed; and it generates."""
     out = tmp_path / "models" / "wan"
     world = WorldConfig(width=64, height=48, frames=5)
-    export(run, out, replace(JOINT, transformer={}), world, "clips")
+    export(run, out, ON, world, "multi", [MULTI])
     start, config = read_index(model), read_index(out)
     for name in ("solver", "noise_levels", "timesteps", "guidance_interval", "frames_per_stream"):
         assert getattr(config, name) == getattr(start, name)
     assert (config.shift, config.text_encoder, config.text_tokens) == (SHIFT, "umt5", 512)
     assert (config.text_padding, config.matte_color, config.untrained) == ("masked", 0.5, False)
-    assert config.info.vocabulary == {}
+    assert (config.info.vocabulary, config.info.max_foregrounds) == ({}, 2)
     same = ("name", "title", "width_range", "frames_range", "default_fps", "default_guidance")
     for name in same:
         assert getattr(config.info, name) == getattr(start.info, name)

@@ -11,6 +11,7 @@ import torch
 from layert2v_engine.image.srgb import decode_srgb
 from layert2v_engine.world import clips
 from layert2v_engine.world.backdrops.light import LIGHTS
+from layert2v_engine.world.clips import _part_of
 from layert2v_engine.world.subjects import anatomy
 from layert2v_engine.world.text.scenes import Actor, Scene, scene_from_label
 from layert2v_engine.world.text.vocabulary import (
@@ -159,13 +160,13 @@ def test_headings_are_mirrored_but_the_light_is_not(world: clips.World) -> None:
 
 
 def test_a_low_sun_throws_longer_shadows(world: clips.World) -> None:
-    def spread(time: int) -> float:
+    def shadow_width(time: int) -> float:
         actor = Actor(subject=6, action="walking", distance="near")
         clip = world.clip(1, scene=Scene(place=4, time=time, actors=(actor,), camera="still"))
         return float((clip.shadow / LIGHTS[time].shadow > 0.3).any(0)[0].any(0).float().sum())
 
     dawn = next(i for i, word in enumerate(TIMES) if word.name == "dawn")
-    assert spread(dawn) > 1.2 * spread(0)
+    assert shadow_width(dawn) > 1.2 * shadow_width(0)
 
 
 @pytest.mark.parametrize("held_out", [False, True])
@@ -206,3 +207,12 @@ def test_the_world_of_mini_v0_stays_what_it_was(tmp_path: Path) -> None:
     assert not torch.allclose(clip.background[0], clip.background[-1], atol=0.02)
     assert SUBJECTS[0].name == "fox"
     assert "running" in ABILITIES[0]
+
+
+def test_some_plates_and_subjects_are_kept_out_of_training() -> None:
+    choices = list(range(13))
+    training, others = _part_of(choices, unseen=False), _part_of(choices, unseen=True)
+    assert [*training, *others] == choices
+    assert len(others) == 2
+    few = [4, 5]
+    assert _part_of(few, unseen=True) == _part_of(few, unseen=False) == few

@@ -253,7 +253,7 @@ def test_models_are_saved_in_order(store: JobStore) -> None:
     assert store.list_models()[1] == MODEL
 
 
-def finished(store: JobStore, request_id: str, untrusted: Sequence[str] = ()) -> str:
+def finish_job(store: JobStore, request_id: str, untrusted: Sequence[str] = ()) -> str:
     create(store, request_id)
     job, attempt = start(store)
     store.mark_succeeded(job, attempt, FILES, untrusted=untrusted)
@@ -262,8 +262,8 @@ def finished(store: JobStore, request_id: str, untrusted: Sequence[str] = ()) ->
 
 def test_a_file_that_one_job_trusts_is_trusted(store: JobStore) -> None:
     sha256 = FILES[1].sha256
-    trusting = finished(store, "r1")
-    finished(store, "r2", untrusted=[sha256])
+    trusting = finish_job(store, "r1")
+    finish_job(store, "r2", untrusted=[sha256])
     (found,) = store.find_by_hash("anna", [sha256])
     assert (found.job_id, found.untrusted) == (trusting, False)
     store.delete(trusting)
@@ -272,7 +272,7 @@ def test_a_file_that_one_job_trusts_is_trusted(store: JobStore) -> None:
 
 
 def test_the_sum_of_all_files_is_kept(store: JobStore) -> None:
-    first, second = finished(store, "r1"), finished(store, "r2")
+    first, second = finish_job(store, "r1"), finish_job(store, "r2")
     assert store.used_bytes() == 3
     store.delete(first)
     assert store.used_bytes() == 3

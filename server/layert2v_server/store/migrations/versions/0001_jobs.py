@@ -1,4 +1,4 @@
-"""Jobs, their artifacts, and the models that the workers told about."""
+"""Jobs, their artifacts, and the models that the workers reported."""
 
 from __future__ import annotations
 

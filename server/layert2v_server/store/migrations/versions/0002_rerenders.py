@@ -1,4 +1,4 @@
-"""Jobs of another kind, what they start from, and files found by what is in them."""
+"""Re-render jobs, their sources, and an index of files by content."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ def test_a_space_that_no_config_knows_is_refused_and_can_be_named(tmp_path: Path
     save_exr(rgba_planes((0.5, 0.2, 0.1)), colorInteropID="studio:secret")(tmp_path / "a.exr")
     with pytest.raises(FootageError, match="studio:secret, which is not known") as caught:
         read_linear(tmp_path / "a.exr")
-    assert "Name the colour space" in caught.value.hint
+    assert "Name the color space" in caught.value.hint
     _, notes = read_linear(tmp_path / "a.exr", "ACEScg")
     assert "it is read as ACEScg, as was asked for" in notes[0]
     with pytest.raises(ColorError, match="ACEScgg is not in"):

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from layert2v_engine.errors import EngineError
 from layert2v_engine.world.text import scenes, vocabulary
 
 
@@ -38,3 +39,18 @@ def test_without_sides_to_speak_of_figures_stand_in_their_order() -> None:
     three = scenes.sample_scene(random.Random(3), selection, foregrounds=3)
     assert [actor.spot for actor in pair.actors] == ["left", "right"]
     assert [actor.spot for actor in three.actors] == ["left", "middle", "right"]
+
+
+@pytest.mark.parametrize(
+    ("selection", "held_out", "foregrounds"),
+    [
+        (vocabulary.Selection(subjects=("fox",)), False, 2),
+        (vocabulary.Selection(subjects=("fox",), places=("beach",), times=("night",)), True, 1),
+        (vocabulary.Selection(places=("moon",), times=("rain",)), False, 1),
+    ],
+)
+def test_a_selection_that_allows_no_scene_is_said_in_a_sentence(
+    selection: vocabulary.Selection, held_out: bool, foregrounds: int
+) -> None:
+    with pytest.raises(EngineError, match="allows no scene"):
+        scenes.sample_scene(random.Random(0), selection, held_out=held_out, foregrounds=foregrounds)

@@ -1,0 +1,213 @@
+"""What a run of a model costs before it is started: tokens, memory by part, arithmetic.
+
+Reads configurations and headers of weights, never the weights. Memory of the transformer's pass is
+an estimate; weights and the caches of the decoder are exact.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLWan
+
+from layert2v_engine.errors import ModelNotFound
+from layert2v_engine.layout import StreamLayout
+from layert2v_engine.model.checkpoint import read_index
+from layert2v_engine.model.components import stored_dtype, working_dtype
+from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+
+# Transformers that can be planned for before their weights are here.
+KNOWN: dict[str, dict[str, Any]] = {
+    "wan-1.3b": {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30},
+    "wan-14b": {"num_attention_heads": 40, "ffn_dim": 13824, "num_layers": 40},
+}
+UMT5_XXL_BYTES = 11_361_845_248  # 5.7 billion weights of the encoder in bfloat16
+BYTES = {torch.bfloat16: 2, torch.float16: 2, torch.float32: 4}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelShape:
+    """What decides the cost of a model: its networks' configurations, and the bytes they take.
+
+    transformer, autoencoder: as in config.json. weights: bytes by part in memory. dtype: of the
+    transformer's weights and matrix products.
+    """
+
+    transformer: dict[str, Any]
+    autoencoder: dict[str, Any]
+    weights: dict[str, int]
+    dtype: torch.dtype
+    text_tokens: int = 512
+    makes_shadows: bool = True
+
+    @property
+    def width(self) -> int:
+        """Numbers per token."""
+        heads: int = self.transformer.get("num_attention_heads", 40)
+        return heads * int(self.transformer.get("attention_head_dim", 128))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunEstimate:
+    """Cost of one run. streams, tokens: of all streams together. memory: bytes by part.
+
+    flops: of all steps.
+    """
+
+    streams: int
+    tokens: int
+    memory: dict[str, int]
+    flops: float
+
+    @property
+    def peak(self) -> int:
+        """Return the most bytes at one time: networks stay loaded, and passes take turns."""
+        turns = ("transformer pass", "decoder caches")
+        kept = sum(size for part, size in self.memory.items() if part not in turns)
+        return kept + max(self.memory[part] for part in turns)
+
+
+def read_shape(model: str | Path, device: torch.device, folder: Path | None) -> ModelShape:
+    """Return the shape of a model by name: one of KNOWN, or a folder with an index.
+
+    Raises ModelNotFound, BadCheckpoint.
+    """
+    if folder is None:
+        if str(model) not in KNOWN:
+            raise ModelNotFound(
+                f"There is no model called {str(model)!r} here.",
+                f"Name a model folder, or one of: {', '.join(KNOWN)}.",
+            )
+        return _known_shape(KNOWN[str(model)])
+    config = read_index(folder)
+    autoencoder = _read(folder / "autoencoder")
+    weights = {
+        part: _weight_bytes(folder / part, working_dtype(folder / part, device))
+        for part in ("transformer", "text_encoder")
+        if (folder / part).is_dir()
+    }
+    weights["autoencoder"] = _weight_bytes(folder / "autoencoder", torch.float32)
+    return ModelShape(
+        transformer=_read(folder / "transformer"),
+        autoencoder=autoencoder,
+        weights=weights,
+        dtype=working_dtype(folder / "transformer", device),
+        text_tokens=config.text_tokens,
+        makes_shadows=config.info.makes_shadows,
+    )
+
+
+def _known_shape(settings: dict[str, Any]) -> ModelShape:
+    with torch.device("meta"):
+        transformer = LayeredWanTransformer3DModel(**settings)
+        autoencoder = AutoencoderKLWan()
+    count, pixels = (sum(p.numel() for p in m.parameters()) for m in (transformer, autoencoder))
+    weights = {"transformer": 2 * count, "text_encoder": UMT5_XXL_BYTES, "autoencoder": 4 * pixels}
+    return ModelShape(
+        transformer=dict(transformer.config),
+        autoencoder=dict(autoencoder.config),
+        weights=weights,
+        dtype=torch.bfloat16,
+    )
+
+
+def estimate_run(
+    shape: ModelShape,
+    *,
+    size: tuple[int, int],
+    frames: int,
+    foregrounds: int,
+    steps: int,
+    guided: bool,
+) -> RunEstimate:
+    """Return the cost of a run of ``size`` (width, height) pixels with so many foregrounds."""
+    layout = StreamLayout.for_foregrounds(foregrounds, shadows=shape.makes_shadows)
+    settings, batch = shape.transformer, 2 if guided else 1
+    factors = _factors(shape.autoencoder)
+    grid = 1 + (frames - 1) // factors[0], size[1] // factors[1], size[0] // factors[1]
+    patch = settings.get("patch_size", (1, 2, 2))
+    tokens = len(layout)
+    for side, length in zip(grid, patch, strict=True):
+        tokens *= side // length
+    width, layers = shape.width, int(settings.get("num_layers", 40))
+    hidden, element = int(settings.get("ffn_dim", 13824)), BYTES[shape.dtype]
+    text = shape.text_tokens * sum(len(prompts) for prompts in layout.attended_prompts)
+    linear = 2 * tokens * (6 * width**2 + 2 * width * hidden)
+    attention = 4 * tokens**2 * width + 4 * tokens // len(layout) * text * width
+    # The residual stream and one normalized copy in float32; queries, keys, values and the result
+    # of attention, or the two sides of the feed-forward network's activation.
+    wide = max(4 * width, 2 * hidden)
+    memory = {
+        **shape.weights,
+        "text keys and values": (
+            2 * layers * batch * len(layout.prompts) * shape.text_tokens * width * element
+        ),
+        "transformer pass": batch * tokens * (2 * 4 * width + wide * element),
+        "decoder caches": len(layout) * decoder_cache_bytes(shape.autoencoder, size),
+    }
+    return RunEstimate(
+        streams=len(layout),
+        tokens=tokens,
+        memory=memory,
+        flops=float(steps * batch * layers * (linear + attention)),
+    )
+
+
+def decoder_cache_bytes(config: dict[str, Any], size: tuple[int, int]) -> int:
+    """Return the bytes that the causal cache of one stream takes while it is decoded.
+
+    Found by decoding tensors that have sizes and no memory. 0 for a decoder without one.
+    """
+    if config.get("_class_name", AutoencoderKLWan.__name__) != AutoencoderKLWan.__name__:
+        return 0
+    return _decoder_cache_bytes(json.dumps(config, default=list), size)
+
+
+@lru_cache(maxsize=4)
+def _decoder_cache_bytes(settings: str, size: tuple[int, int]) -> int:
+    config = json.loads(settings)
+    with torch.device("meta"), torch.no_grad():
+        vae: Any = AutoencoderKLWan.from_config(config)
+        cache: list[Any] = [None] * vae._cached_conv_counts["decoder"]
+        factor = _factors(config)[1]
+        frame = torch.empty(1, config["z_dim"], 1, size[1] // factor, size[0] // factor)
+        for index in range(3):  # then it no longer grows
+            vae.decoder(frame, feat_cache=cache, feat_idx=[0], first_chunk=index == 0)
+    return sum(each.nbytes for each in cache if isinstance(each, torch.Tensor))
+
+
+def measure_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.5) -> float:
+    """Return the arithmetic per second of matrix products on a device."""
+    size = 4096 if device.type == "cuda" else 1024
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    left @ right  # the first one sets things up
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        left @ right
+        count += 1
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    return 2 * size**3 * count / (time.perf_counter() - start)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    return found
+
+
+def _factors(config: dict[str, Any]) -> tuple[int, int]:
+    """Return frames per latent frame and pixels per latent column of an autoencoder."""
+    frames = config.get("scale_factor_temporal", config.get("temporal_factor", 4))
+    return int(frames), int(config.get("scale_factor_spatial", config.get("spatial_factor", 8)))
+
+
+def _weight_bytes(folder: Path, held: torch.dtype) -> int:
+    stored = stored_dtype(folder)
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return 0 if stored is None else size * BYTES[held] // BYTES[stored]
