@@ -35,13 +35,13 @@ def test_import_makes_a_stack_that_inspect_finds_right(
 
 
 def test_import_takes_its_options(clips: list[str], tmp_path: Path) -> None:
-    choices = ["--name", "shot", "--fps", "23.976", "--start-frame", "1", "--compression", "zips"]
+    choices = ["--name", "shot", "--fps", "23.976", "--start-frame", "1", "--compression", "dwaa"]
     assert main([*clips, *choices, "--colorspace", "ACEScg", "--edges", "black"]) == 0
     result = contract.read(tmp_path / "out")
     assert (result.name, result.fps, result.start_frame) == ("shot", 23.976, 1)
     header, _ = read_exr(tmp_path / "out/bg/v001/bg_v001.0001.exr")
     assert header["colorInteropID"] == "lin_ap1_scene"
-    assert str(header["compression"]).endswith("ZIPS_COMPRESSION")
+    assert str(header["compression"]).endswith("DWAA_COMPRESSION")
 
 
 @pytest.mark.parametrize(
