@@ -9,7 +9,7 @@ export PROMPT OUT
 BIN := .venv/bin
 CODE := proto client engine server nuke_plugin blender_addon tests scripts
 
-.PHONY: help setup demo test test-hosts test-gpu check fmt proto lock blender nuke bench clean
+.PHONY: help setup demo test test-hosts test-gpu chaos fuzz check fmt proto lock blender nuke bench clean
 
 help:        ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -32,6 +32,14 @@ test-hosts: setup  ## the Blender extension and layer stacks in every Blender th
 
 test-gpu: setup  ## what needs a CUDA device
 	@$(BIN)/python -m pytest -m gpu $(ARGS)
+
+chaos: setup ## attacks on a real server, for twenty minutes; as root also full disks
+	@$(BIN)/python -m pytest tests/chaos --attack-seconds=480 $(ARGS)
+
+fuzz: setup  ## coverage-guided fuzzing of manifests, specs and EXR headers; ARGS="-max_total_time=60"
+	@[[ -d build/fuzz ]] || $(BIN)/python -m pip install -q --target build/fuzz atheris
+	@for target in manifest spec exr; do \
+		PYTHONPATH=build/fuzz $(BIN)/python scripts/fuzz.py $$target $(or $(ARGS),-max_total_time=300); done
 
 check: setup  ## lint, format, types, import rules, spelling, contract
 	@scripts/check

@@ -2,7 +2,7 @@
 
 Looks at every identifier that the packages define, not at what they use of others. Prints each
 place and exits with 1 where a name holds a banned word, or a function is called by a bare
-participle or preposition; properties may be, since they read as states.
+participle or preposition; properties and fixtures may be, since they read as states.
 """
 
 from __future__ import annotations
@@ -13,8 +13,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGES = ("proto", "client", "engine", "server", "nuke_plugin", "blender_addon", "scripts")
-GENERATED = re.compile(r"_pb2(_grpc)?\.py$")
+PACKAGES = (
+    "proto",
+    "client",
+    "engine",
+    "server",
+    "nuke_plugin",
+    "blender_addon",
+    "scripts",
+    "tests",
+)
+# Generated code, and a fake of Nuke with Nuke's own names.
+FOREIGN = re.compile(r"_pb2(_grpc)?\.py$|/fake_nuke/")
 
 # Each has a standard term in the glossary.
 BANNED = """
@@ -60,9 +70,10 @@ def defined_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def is_property(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Return whether the function reads as a value."""
-    names = {ast.unparse(decorator).rpartition(".")[2] for decorator in function.decorator_list}
-    return bool(names & {"property", "cached_property", "setter"})
+    """Return whether the function reads as a value: a property, or a fixture of pytest."""
+    decorators = (ast.unparse(each).partition("(")[0] for each in function.decorator_list)
+    names = {decorator.rpartition(".")[2] for decorator in decorators}
+    return bool(names & {"property", "cached_property", "setter", "fixture"})
 
 
 def complaints(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -87,7 +98,7 @@ def main() -> int:
     found = 0
     for package in PACKAGES:
         for path in sorted(Path(package).rglob("*.py")):
-            if GENERATED.search(path.name):
+            if FOREIGN.search(path.as_posix()):
                 continue
             for line, sentence in complaints(ast.parse(path.read_text(encoding="utf-8"))):
                 print(f"{path}:{line}: {sentence}")

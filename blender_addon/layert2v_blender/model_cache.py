@@ -13,7 +13,7 @@ from layert2v.errors import ContractError
 from layert2v.spec import ModelInfo, model_from_json, model_to_json
 
 from . import settings
-from .stack_view import COLORSPACES
+from .colorspaces import TITLES
 
 EnumItem = tuple[str, str, str, int]
 
@@ -59,8 +59,8 @@ def model_items(_self: Any, _context: Any) -> list[EnumItem]:
 def colorspace_items(self: Any, _context: Any) -> list[EnumItem]:
     """Return the color spaces of the selected model that Blender knows, as an enum's items."""
     model = selected_model(self.id_data)
-    offered = COLORSPACES if model is None else model.colorspaces
-    return _items(tuple((name, COLORSPACES[name]) for name in offered if name in COLORSPACES))
+    offered = TITLES if model is None else model.colorspaces
+    return _items(tuple((name, TITLES[name]) for name in offered if name in TITLES))
 
 
 def _items(pairs: tuple[tuple[str, str], ...]) -> list[EnumItem]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import bpy
 
+from . import colorspaces
 from .settings import user_folder
 from .stack_view import StackView
 
-COLORSPACE = "lin_rec709_scene"
 _FILE_PREFIX = "plate."
 
 
@@ -24,6 +24,14 @@ def plate_folder(request_id: str) -> Path:
 def delete_plate(request_id: str) -> None:
     """Delete the plate of a request, if it has one."""
     shutil.rmtree(plate_folder(request_id), ignore_errors=True)
+
+
+def plate_colorspace() -> tuple[str, str]:
+    """Return interop id and name of the space that plates are rendered in.
+
+    Raises ``ColorspaceNotFound``.
+    """
+    return colorspaces.find_linear(colorspaces.offered_names())
 
 
 def plate_files(request_id: str, frames: int) -> list[str]:
@@ -83,7 +91,7 @@ def _format(image: bpy.types.ImageFormatSettings) -> Iterator[tuple[Any, str, An
     yield image, "color_mode", "RGBA"
     yield image, "color_depth", "16"
     yield image, "color_management", "OVERRIDE"
-    yield image.linear_colorspace_settings, "name", "Linear Rec.709"
+    yield image.linear_colorspace_settings, "name", plate_colorspace()[1]
 
 
 def _set(values: list[tuple[Any, str, Any]]) -> None:

@@ -12,6 +12,7 @@ import bpy
 from layert2v import stack as manifest
 
 from . import model
+from .colorspaces import ColorspaceNotFound
 from .stack_view import LayerView, StackView
 from .views import compositor, images, planes, strips
 from .views.images import ImageNotFound
@@ -65,7 +66,10 @@ def stack_view(item: LAYERT2V_Stack) -> StackView:
 
 
 def place(scene: bpy.types.Scene, item: LAYERT2V_Stack, target: str) -> None:
-    """Open a stack in the compositor, as planes or as strips. Raises ``ImageNotFound``."""
+    """Open a stack in the compositor, as planes or as strips.
+
+    Raises ``ImageNotFound`` or ``ColorspaceNotFound``.
+    """
     view = stack_view(item)
     if target == "COMPOSITOR":
         compositor.place(scene, view)
@@ -83,7 +87,7 @@ def refresh(item: LAYERT2V_Stack) -> None:
         planes.refresh(view)
         for scene in bpy.data.scenes:
             strips.refresh(scene, view)
-    except ImageNotFound as error:
+    except (ImageNotFound, ColorspaceNotFound) as error:
         item.problem = str(error)
     else:
         item.problem = ""

@@ -10,14 +10,6 @@ from pathlib import Path
 
 from layert2v.stack import frame_path
 
-# OCIO interop id in the manifest -> the name Blender's own configuration gives the same space.
-COLORSPACES = {
-    "lin_rec709_scene": "Linear Rec.709",
-    "lin_rec2020_scene": "Linear Rec.2020",
-    "lin_ap1_scene": "ACEScg",
-    "lin_ap0_scene": "ACES2065-1",
-}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerView:

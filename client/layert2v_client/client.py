@@ -10,7 +10,7 @@ from types import MappingProxyType
 from layert2v.address import is_local
 from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
-from layert2v.v1 import jobs_pb2, server_pb2
+from layert2v.v1 import artifacts_pb2, jobs_pb2, server_pb2
 from layert2v_client.connection import Connection, Tls, check_address
 from layert2v_client.convert import (
     create_request,
@@ -130,6 +130,15 @@ class Client(AbstractContextManager["Client"]):
         """Submit ``request`` and return its job; the same request again returns the same job."""
         answer = self._connection.call(self._connection.jobs.CreateJob, request, timeout_s)
         return Job(self._connection, answer.name)
+
+    def delete_uploads(self) -> int:
+        """Delete what this caller has uploaded; jobs keep the files that they took.
+
+        Return how many uploads there were. Raises ``ClientError``.
+        """
+        request = artifacts_pb2.DeleteUploadsRequest(all=True)
+        answer = self._connection.call(self._connection.artifacts.DeleteUploads, request)
+        return int(answer.deleted)
 
     def job(self, name: str) -> Job:
         """Return the job called ``name``; nothing is sent yet."""

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import grpc
 
 import layert2v
+from layert2v.address import port_of
+from layert2v.plain_text import is_unicode
 from layert2v.v1 import artifacts_pb2_grpc, jobs_pb2_grpc, server_pb2_grpc
 from layert2v.wire import MAX_MESSAGE_BYTES, TOKEN_METADATA
 from layert2v_client.convert import error_from_rpc
@@ -168,10 +170,10 @@ def check_address(address: str) -> str:
 
     Raises ``InvalidRequest`` for anything else.
     """
-    host, colon, port = address.rpartition(":")
+    host, colon, _ = address.rpartition(":")
     if address.startswith("unix:") and len(address) > len("unix:"):
         return address
-    if not (host and colon and port.isdigit() and 0 < int(port) < 65536) or "/" in host:
+    if not (host and colon and 0 < port_of(address) < 65536) or "/" in host or not is_unicode(host):
         raise InvalidRequest(
             "ADDRESS_INVALID",
             f"{address!r} is no server address.",

@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 
+from layert2v.plain_text import plain_text
 from layert2v.spec import FieldViolation, GenerateSpec
 from layert2v.v1 import artifacts_pb2, errors_pb2, jobs_pb2, server_pb2
 from layert2v.wire import (
@@ -29,6 +30,7 @@ from layert2v_client.errors import (
     ServerBusy,
     ServerFault,
     ServerUnavailable,
+    TransferFailed,
 )
 from layert2v_client.types import (
     Artifact,
@@ -61,6 +63,7 @@ _ERRORS: dict[Any, type[ClientError]] = {
     grpc.StatusCode.ALREADY_EXISTS: NotPossible,
     grpc.StatusCode.UNAUTHENTICATED: AccessDenied,
     grpc.StatusCode.PERMISSION_DENIED: AccessDenied,
+    grpc.StatusCode.DATA_LOSS: TransferFailed,
     grpc.StatusCode.RESOURCE_EXHAUSTED: ServerBusy,
     grpc.StatusCode.UNAVAILABLE: ServerUnavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: ServerUnavailable,
@@ -174,6 +177,7 @@ def error_from_rpc(rpc_error: Any) -> ClientError:
             "",
         )
         return kind(*_PLAIN.get(kind, plain))
+    detail.message, detail.hint = plain_text(detail.message), plain_text(detail.hint)
     if kind is InvalidRequest:
         violations = _violations(detail.violations)
         return InvalidRequest(detail.reason, detail.message, detail.hint, violations)

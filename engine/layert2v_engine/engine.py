@@ -27,6 +27,7 @@ from layert2v_engine.errors import (
     OutOfMemory,
 )
 from layert2v_engine.image.color import ColorConfig
+from layert2v_engine.image.exr import ExrOptions
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.pipeline import LayeredPipeline, find_models
@@ -38,7 +39,7 @@ from layert2v_engine.rerender.prepare import prepare_rerender
 from layert2v_engine.sampling.denoise import Step
 from layert2v_engine.stack.editor import StackEditor
 from layert2v_engine.stack.manifest import Provenance
-from layert2v_engine.stack.state_writer import ColorOptions
+from layert2v_engine.stack.state_writer import ColorOptions, WriterOptions
 from layert2v_engine.stack.writer import StackWriter
 from layert2v_engine.stream_codec import LayerFrames
 
@@ -50,7 +51,14 @@ MAX_NEW_SEED = 2**31  # short enough to be read aloud
 class Engine:
     """Models by name, and layer stacks from them. Keeps the last used model in memory."""
 
-    def __init__(self, models: Path | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        models: Path | None = None,
+        device: str = "cpu",
+        *,
+        exr: ExrOptions | None = None,
+    ) -> None:
+        self._exr = exr
         self._folders = find_models(models)
         self._device = device
         self._loaded: tuple[str, LayeredPipeline] | None = None
@@ -101,7 +109,7 @@ class Engine:
         config = self._config(spec.model)
         spec = _validate_and_resolve(spec, config.info)
         # The folder is claimed first: one that cannot be used must not cost the time of a model.
-        with _open_writer(progress.folder, spec, config) as writer, closing(progress):
+        with _open_writer(progress.folder, spec, config, self._exr) as writer, closing(progress):
             progress.report("load", 0, 1, f"loading {spec.model}")
             pipeline = self._pipeline(spec.model)
             progress.report("load", 1, 1)
@@ -126,7 +134,8 @@ class Engine:
     def _rerender(
         self, spec: RerenderSpec, inputs: Mapping[str, Path], progress: ProgressReporter
     ) -> Stack:
-        with StackEditor(progress.folder, at=spec.at) as editor, closing(progress):
+        options = WriterOptions(exr=self._exr)
+        with StackEditor(progress.folder, at=spec.at, options=options) as editor, closing(progress):
             affected = affected_layers(spec, editor.base)
             name = spec.model or editor.base.model
             config = self._config_for(name, affected)
@@ -211,7 +220,9 @@ def _match_colorspace(colorspace: str, offered: Collection[str]) -> str:
     return found if found in offered else colorspace
 
 
-def _open_writer(folder: Path, spec: GenerateSpec, config: CheckpointConfig) -> StackWriter:
+def _open_writer(
+    folder: Path, spec: GenerateSpec, config: CheckpointConfig, exr: ExrOptions | None
+) -> StackWriter:
     return StackWriter(
         folder,
         name=slug(spec.prompt),
@@ -223,6 +234,7 @@ def _open_writer(folder: Path, spec: GenerateSpec, config: CheckpointConfig) -> 
         colorspace=spec.colorspace,
         source_colorspace=config.info.source_colorspace,
         shadow_domain=config.shadow_domain,
+        exr=exr,
     )
 
 

@@ -8,6 +8,12 @@ from __future__ import annotations
 import ipaddress
 
 
+def port_of(address: str) -> int:
+    """Return the port of ``HOST:PORT``; 0 for a unix socket and for what is no address."""
+    port = "" if address.startswith("unix:") else address.rpartition(":")[2]
+    return int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 0
+
+
 def is_local(address: str) -> bool:
     """Return whether ``address`` cannot leave this machine: a unix socket or a loopback host.
 

@@ -6,6 +6,7 @@ so that they may stand in a sentence.
 
 from __future__ import annotations
 
+import math
 from types import MappingProxyType
 
 # What the engine does, in order; the keys are ``Progress.stage`` on the wire.
@@ -69,6 +70,8 @@ def transfer_text(state: str, done_bytes: int, total_bytes: int) -> str:
 
 def duration(seconds: float) -> str:
     """Return seconds as ``42 s``, ``3:05`` or ``1:03:05``."""
+    if not math.isfinite(seconds):
+        return "an unknown time"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -23,7 +23,7 @@ from torch import Tensor
 from layert2v.stack import Role
 from layert2v_engine.image import exr
 from layert2v_engine.image.color import ColorConfig
-from layert2v_engine.image.compositing import premultiply, to_half
+from layert2v_engine.image.compositing import to_half_rgba
 from layert2v_engine.image.exr import COMPRESSIONS, ExrOptions, Tags
 from layert2v_engine.stack.files import file_record
 from layert2v_engine.stack.writer import StackWriter
@@ -70,8 +70,7 @@ def compare(folder: Path, straight: Tensor, codec: str, rounds: int) -> str:
     to_linear = ColorConfig.load().transform("srgb_rec709_scene", "lin_ap1_scene")
 
     def convert() -> Tensor:
-        color = torch.cat((to_linear(straight[:3]), straight[3:])).movedim(0, -1)
-        return to_half(premultiply(color))
+        return to_half_rgba(to_linear(straight[:3]), straight[3])
 
     def layer(pixels: Tensor) -> None:
         exr.write(path, pixels, tags, options)

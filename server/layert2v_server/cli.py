@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from layert2v_server.config import Config, load_config, show_config
 from layert2v_server.errors import ServerError
 
 EXIT_ERROR = 2
+MAX_DESCRIPTORS = 65_536
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,8 +47,22 @@ def _serve(args: argparse.Namespace) -> None:
     # Imported late: gRPC and SQLAlchemy take half a second, which --help and token do not need.
     from layert2v_server.serve import serve
 
+    _raise_descriptor_limit()
     parent_pipe_fd = sys.stdin.fileno() if args.until_stdin_ends else None
     asyncio.run(serve(config, _print_event, parent_pipe_fd, register_stacks=args.rebuild))
+
+
+def _raise_descriptor_limit() -> None:
+    """Allow as many open connections and files as the system lets this user have."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # a system that allows less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _print_event(event: dict[str, Any]) -> None:

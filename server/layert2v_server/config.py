@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from layert2v.address import is_local
+from layert2v.address import is_local, port_of
+from layert2v.home import data_folder
 from layert2v_server.errors import ConfigError
 
 DEFAULT_PORT = 7433
+MAX_PORT = 65_535
 DEPRECATED_NAMES = {"tell_paths": "expose_local_paths"}  # of settings in a file
 
-_ADDRESS = re.compile(r"unix:.+|(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):\d{1,5}")
+_ADDRESS = re.compile(r"unix:.+|(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
 _DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu)(:\d{1,3})?")
 _HELP = "Correct it; layert2v-server serve --show-config lists every setting."
 
@@ -34,7 +36,7 @@ class Config:
     """Settings of the server. Times are seconds, sizes MiB; for None and empty see the comments."""
 
     address: str = f"127.0.0.1:{DEFAULT_PORT}"  # HOST:PORT or unix:PATH; port 0 takes a free one
-    data: Path = Path.home() / ".layert2v"  # jobs and results, on a local disk
+    data: Path = dataclasses.field(default_factory=data_folder)  # jobs and results, on a local disk
     models: Path | None = None  # checkpoints; none: those that come with the engine
     engine: str = ""  # module:Class that the workers load; empty: LayerT2V's own
     devices: tuple[str, ...] = ("auto",)  # one worker each: auto, cpu, cuda:0, ...
@@ -98,7 +100,7 @@ def check_config(config: Config) -> Config:
 
 
 def _check_names(config: Config) -> None:
-    if not _ADDRESS.fullmatch(config.address):
+    if not _ADDRESS.fullmatch(config.address) or port_of(config.address) > MAX_PORT:
         raise ConfigError(
             f"{config.address!r} is no address to serve on.",
             f"Write it as HOST:PORT, such as 127.0.0.1:{DEFAULT_PORT}, or as unix:PATH.",

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import secrets
+import shutil
 import signal
 import sys
 import time
@@ -28,7 +29,7 @@ from layert2v_server.api.server_info import ServerService
 from layert2v_server.auth import TokenAuthenticator, read_token_file
 from layert2v_server.config import Config
 from layert2v_server.domain.state import TERMINAL_STATES
-from layert2v_server.errors import ConfigError
+from layert2v_server.errors import ConfigError, DiskFull
 from layert2v_server.executors.base import Executor
 from layert2v_server.executors.process import ProcessExecutor, worker_command
 from layert2v_server.service.job_monitor import JobMonitor
@@ -40,6 +41,7 @@ from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.database import exclusive_lock, open_database
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.rebuild import rebuild
+from layert2v_server.store.reserve import RESERVE_BYTES, DiskReserve
 from layert2v_server.store.trash import Trash
 from layert2v_server.store.uploads import UploadStore
 
@@ -61,8 +63,8 @@ _OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
     ("grpc.max_concurrent_streams", 200),
     # A connection that has not finished its handshake, or without calls, does not stay.
-    ("grpc.server_handshake_timeout_ms", 20_000),
-    ("grpc.max_connection_idle_ms", 300_000),
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 120_000),
     ("grpc.max_metadata_size", 16_384),
 )
 
@@ -78,6 +80,7 @@ class Components:
     uploads: UploadStore
     content_index: ContentIndex
     executors: tuple[Executor, ...]
+    reserve: DiskReserve
 
 
 async def serve(
@@ -164,6 +167,17 @@ def create_executors(config: Config) -> tuple[Executor, ...]:
 async def _open_components(
     config: Config, executors: tuple[Executor, ...], register_stacks: bool
 ) -> AsyncGenerator[Components, None]:
+    data = _make_data_folder(config)
+    with exclusive_lock(data / "server.lock"):
+        components = _build_components(config, data, executors, register_stacks)
+        try:
+            yield components
+        finally:
+            components.monitor.pools.close()
+            components.monitor.store.close()
+
+
+def _make_data_folder(config: Config) -> Path:
     data = config.data.expanduser().resolve()
     if len(os.fsencode(data)) > MAX_DATA_PATH_BYTES:
         raise ConfigError(
@@ -177,62 +191,69 @@ async def _open_components(
             f"The data folder {data} cannot be made: {error.strerror}.",
             "Name a folder on a local disk with --data.",
         ) from error
-    with exclusive_lock(data / "server.lock"):
-        database = data / "jobs.sqlite3"
-        is_new = not database.exists()
-        monitor: JobMonitor | None = None
-        engine = open_database(database)
-        try:
-            store = JobStore(
-                engine, max_attempts=config.max_attempts, max_open_jobs=config.max_open_jobs
-            )
-            artifacts = ArtifactStore(data / "jobs", min_free_bytes=config.min_free_mib * MIB)
-            uploads = UploadStore(
-                data / "uploads",
-                max_bytes=config.max_upload_mib * MIB,
-                min_free_bytes=config.min_free_mib * MIB,
-            )
-            # This server holds the lock: the one that granted the leases is gone, with its workers.
+    return data
+
+
+def _build_components(
+    config: Config, data: Path, executors: tuple[Executor, ...], register_stacks: bool
+) -> Components:
+    """Open everything in the data folder, and tidy it. Raises ``ConfigError``."""
+    database, reserve = data / "jobs.sqlite3", DiskReserve(data / "reserve")
+    if shutil.disk_usage(data).free < RESERVE_BYTES:
+        reserve.release()
+    store = JobStore(
+        open_database(database),
+        max_attempts=config.max_attempts,
+        max_open_jobs=config.max_open_jobs,
+    )
+    min_free_bytes = config.min_free_mib * MIB
+    try:
+        artifacts = ArtifactStore(data / "jobs", min_free_bytes=min_free_bytes)
+        uploads = UploadStore(
+            data / "uploads",
+            max_bytes=config.max_upload_mib * MIB,
+            min_free_bytes=min_free_bytes,
+        )
+        with contextlib.suppress(DiskFull):  # the leases then end by themselves
+            # This server holds the lock: the one that granted them is gone, with its workers.
             store.expire_all_leases()
-            store.save_models(())  # the checkpoints may have changed: the workers will report them
+            store.save_models(())  # the checkpoints may have changed: the workers report them
             if register_stacks:
                 _log.warning("registered %d stacks again", rebuild(store, artifacts))
-            _tidy(config, data, store, artifacts, uploads, database_is_new=is_new)
-            monitor = JobMonitor(store)
-            yield Components(
-                monitor=monitor,
-                artifacts=artifacts,
-                uploads=uploads,
-                content_index=ContentIndex(store, artifacts, uploads),
-                executors=executors,
-            )
-        finally:
-            if monitor is not None:
-                monitor.pools.close()
-            engine.dispose()
+        _tidy(config, data, store, artifacts, uploads)
+        reserve.fill()
+    except OSError as error:
+        store.close()
+        raise ConfigError(
+            f"The data folder cannot be used: {error.strerror} ({error.filename}).",
+            "Check what lies there and who may write to it.",
+        ) from error
+    except BaseException:
+        store.close()
+        raise
+    return Components(
+        monitor=JobMonitor(store, make_room=reserve.release),
+        artifacts=artifacts,
+        uploads=uploads,
+        content_index=ContentIndex(store, artifacts, uploads),
+        executors=executors,
+        reserve=reserve,
+    )
 
 
 def _tidy(
-    config: Config,
-    data: Path,
-    store: JobStore,
-    artifacts: ArtifactStore,
-    uploads: UploadStore,
-    *,
-    database_is_new: bool,
+    config: Config, data: Path, store: JobStore, artifacts: ArtifactStore, uploads: UploadStore
 ) -> None:
     """Remove what nobody needs any more; what may be a mistake goes into the trash for a while."""
-    trash = Trash(data / "trash")
-    if database_is_new:
-        unknown = len(artifacts.unknown_jobs(store.list_ids()))
-        if unknown:
-            _log.warning(
-                "the database is new, but %d jobs are on disk: nothing is removed; "
-                "layert2v-server serve --rebuild registers their stacks again",
-                unknown,
-            )
-        return
-    discarded = artifacts.discard_orphans(store.list_ids(), trash)
+    trash, known = Trash(data / "trash"), store.list_ids()
+    finished = artifacts.unknown_stacks(known)
+    if finished:  # most likely the database was moved, or is another one
+        _log.warning(
+            "%d finished stacks are not in the database; they stay, and "
+            "layert2v-server serve --rebuild registers them again",
+            len(finished),
+        )
+    discarded = artifacts.discard_orphans(known, trash) if known else 0
     if discarded:
         _log.warning("%d folders of unknown jobs were moved to %s", discarded, trash.root)
     artifacts.release_sources(store.list_ids(TERMINAL_STATES))
@@ -267,7 +288,13 @@ def _add_services(server: Any, config: Config, components: Components) -> health
     expose_local_paths = (
         config.is_local if config.expose_local_paths is None else config.expose_local_paths
     )
-    jobs = JobService(monitor, submission, artifacts, expose_local_paths=expose_local_paths)
+    jobs = JobService(
+        monitor,
+        submission,
+        artifacts,
+        components.reserve,
+        expose_local_paths=expose_local_paths,
+    )
     jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)  # type: ignore[no-untyped-call]
     files = ArtifactService(monitor, artifacts, uploads, components.content_index)
     artifacts_pb2_grpc.add_ArtifactServiceServicer_to_server(files, server)  # type: ignore[no-untyped-call]

@@ -23,7 +23,7 @@ import grpc
 import psutil
 import pytest
 
-from fakes.attack import Call, StalledReader, calls, methods, mutated, outcome
+from fakes.attack import Call, StalledReader, calls, methods, mutate, outcome
 from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, environment, live_server, wait_until
 from layert2v.stack import MANIFEST_NAME
@@ -54,7 +54,7 @@ def done(server: LiveServer) -> Any:
 
 
 @contextmanager
-def bounded(server: LiveServer) -> Iterator[None]:
+def assert_bounded_memory(server: LiveServer) -> Iterator[None]:
     """Check that what happens in the block takes bounded memory, and leaves a server that works."""
     process = psutil.Process(server.process.pid)
     before, peak, ended = process.memory_info().rss, [0], threading.Event()
@@ -120,7 +120,7 @@ def test_the_walk_reaches_every_call(server: LiveServer, done: Any) -> None:
 
 def test_every_value_at_every_field(server: LiveServer, done: Any) -> None:
     codes: Counter[str] = Counter()
-    with bounded(server), channel_to(server) as channel:
+    with assert_bounded_memory(server), channel_to(server) as channel:
         for call in every_call(server, done):
             code = outcome(channel, call.path, [call.request.SerializeToString()], CALL_TIMEOUT_S)
             codes[code] += 1
@@ -137,10 +137,10 @@ def test_bytes_that_are_no_messages(server: LiveServer, done: Any, attack_s: flo
     seeds = every_call(server, done)[::7]
     seed = random.SystemRandom().randrange(2**32)
     chance, until = random.Random(seed), time.monotonic() + attack_s
-    with bounded(server), channel_to(server) as channel:
+    with assert_bounded_memory(server), channel_to(server) as channel:
         while time.monotonic() < until:
             call = chance.choice(seeds)
-            data = [mutated(each.SerializeToString(), chance) for each in call.requests]
+            data = [mutate(each.SerializeToString(), chance) for each in call.requests]
             code = outcome(channel, call.path, data, 2.0)
             assert code not in FORBIDDEN - {"DEADLINE_EXCEEDED"}, (seed, call.path, data)
 
@@ -149,7 +149,7 @@ def test_raw_bytes_on_the_port(server: LiveServer, attack_s: float) -> None:
     chance, until = random.Random(3), time.monotonic() + attack_s / 3
     host, _, port = server.ready["address"].rpartition(":")
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    with bounded(server):
+    with assert_bounded_memory(server):
         while time.monotonic() < until:
             with socket.create_connection((host, int(port)), timeout=2) as connection:
                 data = (preface, b"", b"GET / HTTP/1.1\r\n\r\n")[chance.randrange(3)]
@@ -161,7 +161,7 @@ def test_readers_that_do_not_read(server: LiveServer, done: Any) -> None:
     host, _, port = server.ready["address"].rpartition(":")
     name = server.artifacts(done.name)[0].name
     request = artifacts_pb2.ReadArtifactRequest(name=name).SerializeToString()
-    with ExitStack() as stack, bounded(server), other_caller(server):
+    with ExitStack() as stack, assert_bounded_memory(server), other_caller(server):
         for _ in range(3):
             connection = stack.enter_context(socket.create_connection((host, int(port))))
             reader = StalledReader(connection)
@@ -171,6 +171,17 @@ def test_readers_that_do_not_read(server: LiveServer, done: Any) -> None:
         assert len(server.read(name)) == 3  # of another connection, while those are open
         time.sleep(4)  # by now they have been ended
         assert len(server.read(name)) == 3
+
+
+def test_connections_that_say_nothing(server: LiveServer) -> None:
+    host, _, port = server.ready["address"].rpartition(":")
+    with ExitStack() as stack:
+        for _ in range(100):
+            connection = socket.create_connection((host, int(port)), timeout=40)
+            stack.enter_context(connection)
+        while connection.recv(1000):  # until the server ends it
+            pass
+    assert server.submit().name
 
 
 def test_uploads_that_stop_halfway(server: LiveServer) -> None:
@@ -184,7 +195,7 @@ def test_uploads_that_stop_halfway(server: LiveServer) -> None:
         ended.wait(20)
 
     began = time.monotonic()
-    with bounded(server), pytest.raises(grpc.RpcError) as caught:
+    with assert_bounded_memory(server), pytest.raises(grpc.RpcError) as caught:
         server.files.WriteArtifact(steps(), timeout=15)
     ended.set()
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -241,7 +252,7 @@ def test_one_busy_caller_does_not_keep_others_waiting(
             except grpc.RpcError:
                 steps = busy(caller, done, kind)
 
-    with bounded(server), other_caller(server):
+    with assert_bounded_memory(server), other_caller(server):
         threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -269,7 +280,7 @@ def test_a_path_that_fits_below_one_folder_only(server: LiveServer, done: Any) -
         spec = jobs_pb2.RerenderSpec(action="remove", layers=["fg_01"])
         rerender = jobs_pb2.RerenderRequest(spec=spec, manifest=manifest)
         request = jobs_pb2.CreateJobRequest(request_id=str(uuid.uuid4()), rerender=rerender)
-        with bounded(server):
+        with assert_bounded_memory(server):
             data = [request.SerializeToString()]
             with channel_to(server) as channel:
                 code = outcome(channel, "/layert2v.v1.JobService/CreateJob", data, CALL_TIMEOUT_S)

@@ -72,7 +72,7 @@ def session(stack: Path, tmp_path: Path) -> PluginSession:
     return opened
 
 
-def shown(session: PluginSession, node: str = "LayerT2V1") -> dict[str, str]:
+def shown_versions(session: PluginSession, node: str = "LayerT2V1") -> dict[str, str]:
     """Return the version in the path of each Read in a node, such as ``fg_01_v001``."""
     inside = session.nuke.dump()[node]["nodes"]
     reads = {name: one["knobs"]["file"] for name, one in inside.items() if name[:5] == "Read_"}
@@ -82,7 +82,11 @@ def shown(session: PluginSession, node: str = "LayerT2V1") -> dict[str, str]:
 def test_the_knobs_are_the_memory(session: PluginSession, stack: Path) -> None:
     wanted = {**MAIN, **LAYERS, "folder": stack.as_posix()}
     assert {knob: session.value(knob) for knob in wanted} == wanted
-    assert shown(session) == {"bg": "bg_v002", "shadow_01": "shadow_01_v002", "fg_01": "fg_01_v002"}
+    assert shown_versions(session) == {
+        "bg": "bg_v002",
+        "shadow_01": "shadow_01_v002",
+        "fg_01": "fg_01_v002",
+    }
     assert session.node().input(0).name() == "Dot1"
 
 
@@ -90,8 +94,8 @@ def test_another_version_is_shown(session: PluginSession) -> None:
     uuid = session.value("l2v_uuid")
     session.host.set_knobs(uuid, {"fg_01_version": 1})
     session.controller.set_version(uuid, "fg_01")
-    assert shown(session)["fg_01"] == "fg_01_v001"
-    assert shown(session)["shadow_01"] == "shadow_01_v001"  # it goes along
+    assert shown_versions(session)["fg_01"] == "fg_01_v001"
+    assert shown_versions(session)["shadow_01"] == "shadow_01_v001"  # it goes along
     assert "fg_01_v001" in session.nuke.toNode("Read_fg_01")["file"].value()  # exploded, too
     assert session.value("fg_01_prompt") == "an elephant walking"
 
@@ -105,7 +109,7 @@ def test_a_layer_is_generated_again_from_its_knobs(session: PluginSession, stack
     assert {key: sent["spec"][key] for key in wanted} == wanted
     rerender_layers(stack, "fg_01")
     session.send_result(stack, state=4)
-    assert shown(session)["fg_01"] == "fg_01_v003"
+    assert shown_versions(session)["fg_01"] == "fg_01_v003"
     assert session.value("l2v_life") == "done"
 
 
@@ -115,7 +119,7 @@ def test_a_node_that_waits_finds_its_job_again(session: PluginSession, tmp_path:
     assert attached["request_id"] == session.value("l2v_request", WAITING) != ""
     session.send_result(copy_of("stack_schema_1", tmp_path), request=attached["request_id"])
     assert session.value("l2v_life", WAITING) == "done"
-    assert shown(session, WAITING)["fg_01"] == "fg_01_v001"
+    assert shown_versions(session, WAITING)["fg_01"] == "fg_01_v001"
     assert session.nuke.executed == []
 
 

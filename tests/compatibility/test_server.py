@@ -11,7 +11,7 @@ import pytest
 from fakes.live_server import LiveServer, live_server
 from fakes.recorded import TOKEN, check_states, copy_of, data_folder, run
 from layert2v import stack
-from layert2v_client import Client, GenerateSpec, JobState, RerenderSpec, connect
+from layert2v_client import Client, GenerateSpec, JobFailed, JobState, RerenderSpec, connect
 
 FOX = GenerateSpec(prompt="a red fox in the snow", seed=7, frames=1, width=64, height=64, steps=4)
 FIRST_ID = uuid.UUID("00000000-0000-4000-8000-000000000001")
@@ -65,10 +65,18 @@ def test_a_job_that_ran_when_the_server_died_runs_again(client: Client, tmp_path
 
 
 def test_a_finished_job_is_gone_on_from(client: Client, tmp_path: Path) -> None:
+    *_, made = client.jobs([JobState.succeeded])
+    again = client.rerender(made.name, RerenderSpec("regenerate", ("bg",), seed=3))
+    assert again.wait().state is JobState.succeeded
+    check_states(again.download(tmp_path / "second"), 2)
+
+
+def test_images_that_may_be_uploads_are_decoded_before_use(client: Client) -> None:
+    # v0.1 did not keep which images of a re-render were uploads. These are noise, no EXR.
     *_, drawn, _ = client.jobs([JobState.succeeded])
     again = client.rerender(drawn.name, RerenderSpec("regenerate", ("bg",), seed=3))
-    assert again.wait().state is JobState.succeeded
-    check_states(again.download(tmp_path / "third"), 3)
+    with pytest.raises(JobFailed, match="shadow_01_v002"):
+        again.wait()
 
 
 def test_the_command_line_lists_and_fetches(server: LiveServer, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def test_the_server_knows_every_setting() -> None:
     shown = run("layert2v-server", "serve", "--config", config, "--show-config")
     written = tomllib.loads(config.read_text())["server"]
     written["expose_local_paths"] = written.pop("tell_paths")  # its name of then still works
-    assert tomllib.loads(shown)["server"] == written
+    assert written.items() <= tomllib.loads(shown)["server"].items()
 
 
 def test_the_client_connects_as_the_file_says() -> None:

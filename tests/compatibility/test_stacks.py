@@ -28,7 +28,7 @@ def versions(stack: Stack) -> dict[str, int]:
     return {sequence.name: sequence.version for sequence in stack.sequences()}
 
 
-def told(folder: Path) -> list[list[str]]:
+def history_rows(folder: Path) -> list[list[str]]:
     """Return number and action of each state, as ``layert2v history`` tells them."""
     return [line.split()[:2] for line in run("layert2v", "history", folder).splitlines()]
 
@@ -36,7 +36,11 @@ def told(folder: Path) -> list[list[str]]:
 def test_every_state_opens(elephant: Path) -> None:
     check_states(elephant, 3)
     assert "no problems" in run("layert2v-engine", "inspect", elephant)
-    assert told(elephant) == [["v001", "generate"], ["v002", "regenerate"], ["v003", "replace"]]
+    assert history_rows(elephant) == [
+        ["v001", "generate"],
+        ["v002", "regenerate"],
+        ["v003", "replace"],
+    ]
     made, drawn, swapped = (manifest.read_state(elephant, number) for number in (1, 2, 3))
     one = {"bg": 1, "shadow_01": 1, "fg_01": 1, "comp": 1, "ref": 1}
     two = {**one, "shadow_01": 2, "fg_01": 2, "comp": 2, "ref": 2}
@@ -82,7 +86,7 @@ def test_schema_1_is_read_as_the_schema_of_today(fox: Path) -> None:
     assert versions(stack) == {"bg": 1, "shadow_01": 1, "fg_01": 1, "comp": 1, "ref": 1}
     assert json.loads(manifest.dumps(stack))["schema_version"] == manifest.SCHEMA_VERSION
     assert "no problems" in run("layert2v-engine", "inspect", fox)
-    assert told(fox) == [["v001", "generate"]]
+    assert history_rows(fox) == [["v001", "generate"]]
     assert content(fox) == before
 
 
@@ -91,7 +95,7 @@ def test_schema_1_goes_on_and_keeps_its_first_state(fox: Path) -> None:
     run("layert2v-engine", "rerender", fox, "--remove", "fg_01")
     run("layert2v", "open", fox, "--at", "v001")
     check_states(fox, 3)
-    assert told(fox) == [["v001", "generate"], ["v002", "remove"], ["v003", "open"]]
+    assert history_rows(fox) == [["v001", "generate"], ["v002", "remove"], ["v003", "open"]]
     assert versions(manifest.read_state(fox, 2)) == {"bg": 1, "comp": 2, "ref": 1}
     assert manifest.read(fox).layers == manifest.read_state(fox, 1).layers
     after = content(fox)

@@ -183,7 +183,7 @@ def _is_map(field: FieldDescriptor) -> bool:
     return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
-def mutated(data: bytes, chance: random.Random) -> bytes:
+def mutate(data: bytes, chance: random.Random) -> bytes:
     """Return bytes with some of them changed, cut out, doubled or made up."""
     out = bytearray(data or b"\n\x05hello")
     for _ in range(chance.randint(1, 4)):

@@ -50,7 +50,7 @@ class FakeRerender:
 
     def run(self) -> Stack:
         """Write new versions and the manifest last, and return the stack."""
-        layers = [self._layer(layer) for layer in self._ordered()]
+        layers = [self._layer(layer) for layer in self._reorder()]
         ref = [self.start.flat("ref")]
         if self.steps:
             ref = [self._flat("ref")]
@@ -70,7 +70,7 @@ class FakeRerender:
         data = target.read_bytes()
         return FileRecord(path, len(data), hashlib.sha256(data).hexdigest())
 
-    def _ordered(self) -> list[Layer]:
+    def _reorder(self) -> list[Layer]:
         layers = list(self.start.layers)
         if self.spec.action == "remove":
             gone = {*self.spec.layers, *(shadow_of(n, self.start) for n in self.spec.layers)}

@@ -19,7 +19,7 @@ def valid(path: Path, width: int = 8, height: int = 6) -> Path:
     return path
 
 
-def truncated(path: Path) -> Path:
+def truncate(path: Path) -> Path:
     """Write an EXR file without its last bytes."""
     data = valid(path, 64, 64).read_bytes()
     path.write_bytes(data[:-9])

@@ -60,7 +60,7 @@ class Script:
     layers: dict[str, tuple[str, ...]]
     version: str = ""
 
-    def named(self, name: str) -> Node:
+    def find(self, name: str) -> Node:
         return next(node for node in self.nodes if node.name == name)
 
 
@@ -88,15 +88,15 @@ def commands(text: str) -> Iterator[list[Word]]:
 
 def _word(text: str, place: int) -> tuple[Word, int]:
     if text[place] == "{":
-        return _braced(text, place)
+        return _read_braces(text, place)
     if text[place] == '"':
-        content, place = _substituted(text, place + 1, '"')
+        content, place = _substitute(text, place + 1, '"')
         return Word(content, "quoted"), place + 1
-    content, place = _substituted(text, place, " \t\r\n;")
+    content, place = _substitute(text, place, " \t\r\n;")
     return Word(content, "bare"), place
 
 
-def _braced(text: str, start: int) -> tuple[Word, int]:
+def _read_braces(text: str, start: int) -> tuple[Word, int]:
     """Return the content of nested braces, in which only a backslash is special."""
     depth, place = 0, start
     while place < len(text):
@@ -111,7 +111,7 @@ def _braced(text: str, start: int) -> tuple[Word, int]:
     raise Malformed("a brace is not closed")
 
 
-def _substituted(text: str, place: int, ends: str) -> tuple[str, int]:
+def _substitute(text: str, place: int, ends: str) -> tuple[str, int]:
     """Return the text up to one of ``ends``, which quotes must have."""
     out: list[str] = []
     while place < len(text) and text[place] not in ends:

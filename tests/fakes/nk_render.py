@@ -22,7 +22,7 @@ def add_renderer(nuke: FakeNuke) -> FakeNuke:
     def render_image(node: Node, frame: int) -> Image:
         width, height = nuke.root_format.width(), nuke.root_format.height()
         evaluator = Evaluator(frame, project=(height, width))
-        found = evaluator.render(read(save(nuke)).named(node.name()))
+        found = evaluator.render(read(save(nuke)).find(node.name()))
         assert found is not None
         return found
 

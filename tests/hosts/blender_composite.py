@@ -9,6 +9,7 @@ bpy, no numpy and no engine. Blender 4 and 5 differ in three places; each is one
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -16,13 +17,9 @@ import bpy
 
 from layert2v.stack import FlattenedSequence, Layer, Stack, frame_path, read
 
-# OCIO interop id in the manifest -> the name Blender's own configuration gives the same space.
-COLOR_SPACES = {
-    "lin_rec709_scene": "Linear Rec.709",
-    "lin_rec2020_scene": "Linear Rec.2020",
-    "lin_ap1_scene": "ACEScg",
-    "lin_ap0_scene": "ACES2065-1",
-}
+ADDON = Path(__file__).parents[2] / "blender_addon" / "layert2v_blender"
+sys.path.append(str(ADDON))
+import colorspaces  # noqa: E402  a module of the add-on that needs none of its others
 
 
 def main(folder: Path, out: Path) -> None:
@@ -48,7 +45,8 @@ def set_format(scene: bpy.types.Scene, stack: Stack) -> None:
     render.resolution_percentage = 100
     scene.frame_start = stack.start_frame
     scene.frame_end = stack.start_frame + stack.frames - 1
-    scene.view_settings.view_transform = "Standard"  # the factory's AgX is a look, not a display
+    with contextlib.suppress(TypeError):  # a studio's configuration has no such view
+        scene.view_settings.view_transform = "Standard"  # the factory's AgX is a look
     render.compositor_device = "CPU"  # exact, and needs no display
     render.compositor_precision = "FULL"
     settings = render.image_settings
@@ -95,7 +93,9 @@ def image(
     picture.source = "SEQUENCE"
     picture.alpha_mode = "PREMUL"
     # Explicitly: 4 does not look at the file's tags, 5 looks at one of them.
-    picture.colorspace_settings.name = COLOR_SPACES[stack.colorspace]
+    picture.colorspace_settings.name = colorspaces.find_name(
+        stack.colorspace, colorspaces.offered_names()
+    )
     node = tree.nodes.new("CompositorNodeImage")
     node.image = picture
     # The file shown has the number: scene frame - frame_start + 1 + frame_offset.

@@ -57,8 +57,9 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def render(blender: Blender, folder: Path, out: Path) -> Stack:
-    blender.run("blender_composite.py", folder, out, PYTHONPATH=str(REPOSITORY / "proto"))
+def render(blender: Blender, folder: Path, out: Path, **extra: str) -> Stack:
+    paths = {"PYTHONPATH": str(REPOSITORY / "proto")}
+    blender.run("blender_composite.py", folder, out, **paths, **extra)
     return read(folder)
 
 
@@ -119,3 +120,30 @@ def test_the_stack_s_color_space_is_set_and_not_guessed(
     seen = read_rgba(out / "bg.1001.exr")
     # Blender 4 rounds the matrix in its own configuration: 1.7e-3 at 9.8; 5.0 is 1.5e-7 off.
     assert np.abs(seen - expected).max() < 5e-3 < np.abs(unconverted - expected).max()
+
+
+STUDIOS = ("cg-config-v2.1.0_aces-v1.3_ocio-v2.3", "studio-config-v2.1.0_aces-v1.3_ocio-v2.3")
+
+
+@pytest.mark.parametrize("name", STUDIOS)
+@pytest.mark.parametrize(
+    ("colorspace", "local"),
+    [("lin_rec709_scene", "Linear Rec.709 (sRGB)"), ("lin_ap1_scene", "ACEScg")],
+)
+def test_a_studio_s_configuration_composites_in_its_own_working_space(
+    bare_blender: Blender, tmp_path: Path, name: str, colorspace: str, local: str
+) -> None:
+    """``$OCIO`` names the spaces otherwise than Blender does, and works in ACEScg."""
+    config = ocio.Config.CreateFromBuiltinConfig(name)
+    (tmp_path / "studio.ocio").write_text(config.serialize(), encoding="utf-8")
+    folder, out = tmp_path / "stack", tmp_path / "out"
+    write_small_stack(folder, colorspace=colorspace, start_frame=1001)
+    stack = render(bare_blender, folder, out, OCIO=str(tmp_path / "studio.ocio"))
+    to_working = config.getProcessor(local, "scene_linear").getDefaultCPUProcessor()
+    expected = expected_images(stack, folder, 1001)
+    for pixels in expected.values():
+        to_working.apply(ocio.PackedImageDesc(pixels, stack.width, stack.height, 4))
+    expected["over"] = over([expected[layer.name] for layer in stack.layers])
+    for one, pixels in expected.items():
+        seen = read_rgba(out / f"{one}.1001.exr")
+        assert np.abs(seen - pixels).max() < 1e-4, one

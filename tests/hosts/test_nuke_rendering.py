@@ -48,7 +48,7 @@ def largest_difference(artist: Artist, stack: manifest.Stack) -> float:
     """Compare the node with numpy's and OIIO's over of its files, in all frames, rgb and alpha."""
     (uuid,) = artist.host.node_names()
     folder = Path(artist.host.knob_values(uuid)["folder"])
-    node = read(save(artist.nuke)).named("LayerT2V1")
+    node = read(save(artist.nuke)).find("LayerT2V1")
     worst = 0.0
     for frame in frame_numbers(stack):
         image = Evaluator(frame).render(node)

@@ -33,8 +33,8 @@ def connect(bridge: BridgeProcess, server: LiveServer, cache: Path) -> None:
 
 
 def spec(behaviour: Behaviour | None = None, **more: Any) -> dict[str, Any]:
-    told = (behaviour or Behaviour()).to_prompt()
-    return {"prompt": "a fox", "negative_prompt": told, "seed": 7, **more}
+    instructions = (behaviour or Behaviour()).to_prompt()
+    return {"prompt": "a fox", "negative_prompt": instructions, "seed": 7, **more}
 
 
 def test_a_request_becomes_a_stack(bridge: BridgeProcess, live: LiveServer, tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ from layert2v_client.transfer import download
 
 def spec(behaviour: Behaviour | None = None, **more: object) -> GenerateSpec:
     """Return a request that the fake engine answers as told."""
-    told = (behaviour or Behaviour()).to_prompt()
-    return GenerateSpec(**{"prompt": "a fox", "negative_prompt": told, "seed": 7, **more})
+    instructions = (behaviour or Behaviour()).to_prompt()
+    return GenerateSpec(**{"prompt": "a fox", "negative_prompt": instructions, "seed": 7, **more})
 
 
 def test_a_prompt_becomes_a_stack(client: Client, tmp_path: Path) -> None:

@@ -41,8 +41,8 @@ def settings(live: LiveServer, tmp_path: Path, **more: object) -> SessionSetting
 
 def spec(behaviour: Behaviour | None = None, **more: object) -> GenerateSpec:
     """Return a request that the fake engine answers as told."""
-    told = (behaviour or Behaviour()).to_prompt()
-    return GenerateSpec(**{"prompt": "a fox", "negative_prompt": told, "seed": 7, **more})
+    instructions = (behaviour or Behaviour()).to_prompt()
+    return GenerateSpec(**{"prompt": "a fox", "negative_prompt": instructions, "seed": 7, **more})
 
 
 SLOW = Behaviour(step_s=0.05)

@@ -126,8 +126,8 @@ def test_one_sentence_and_nothing_written(
     before = file_hashes(fox.parent)
     try:
         code, out, err = change(live, *words.split())
-    except SystemExit as ended:
-        code, out, err = int(ended.code or 0), "", capsys.readouterr().err
+    except SystemExit as error:
+        code, out, err = int(error.code or 0), "", capsys.readouterr().err
     assert (code, out) == (2, ""), err
     assert sentence in err
     assert file_hashes(fox.parent) == before

@@ -93,22 +93,22 @@ SKY = RerenderSpec("replace", ("bg",), plate=Plate("plate", "sRGB - Texture", "o
 
 
 def test_an_upload_continues_where_it_stopped(client: Client, fox: Path, plate: Path) -> None:
-    request_id, stop, heard = uuid.uuid4(), threading.Event(), []
+    request_id, stop, reported = uuid.uuid4(), threading.Event(), []
 
     def cut(done: int, total: int) -> None:
-        heard.append(done)
+        reported.append(done)
         stop.set()
 
     with pytest.raises(Cancelled):
         client.prepare(
             fox, SKY, {"plate": plate}, request_id, TransferOptions(report=cut, stop=stop)
         )
-    options = TransferOptions(report=lambda done, total: heard.append(done))
+    options = TransferOptions(report=lambda done, total: reported.append(done))
     client.prepare(fox, SKY, {"plate": plate}, request_id, options)
-    assert heard[:2] == [CHUNK_BYTES, 2 * CHUNK_BYTES]
-    heard.clear()
+    assert reported[:2] == [CHUNK_BYTES, 2 * CHUNK_BYTES]
+    reported.clear()
     client.prepare(fox, SKY, {"plate": plate}, uuid.uuid4(), options)
-    assert heard == []  # another request finds it by its content
+    assert reported == []  # another request finds it by its content
 
 
 def settings(live: LiveServer, tmp_path: Path) -> SessionSettings:

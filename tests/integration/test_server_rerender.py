@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -323,7 +325,7 @@ def test_an_uploaded_donor(server: LiveServer, fox: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "make", [malformed_images.deep, malformed_images.truncated, malformed_images.not_an_image]
+    "make", [malformed_images.deep, malformed_images.truncate, malformed_images.not_an_image]
 )
 def test_malformed_images_are_refused(
     server: LiveServer, fox: Any, tmp_path: Path, make: Any
@@ -395,3 +397,31 @@ def test_shared_files_count_once(server: LiveServer, fox: Any) -> None:
     before = used()
     job = server.wait_for_end(rerender(server, replace(FOX, seed=77), fox.name).name)
     assert used() - before < job.artifact_bytes
+
+
+@pytest.mark.parametrize("field", ["latents", "previews"])
+def test_what_was_published_as_another_kind_of_file_is_decoded_as_a_plate(
+    server: LiveServer, fox: Any, tmp_path: Path, field: str
+) -> None:
+    folder, plates = tmp_path / "stack", tmp_path / "plates"
+    shutil.copytree(fox.local_path, folder)
+    evil = malformed_images.truncate(plates / f"plate.{field}.exr").read_bytes()
+    record = {"path": "extra/bg.mp4", "size_bytes": len(evil), "sha256": sha256_of_bytes(evil)}
+    manifest = json.loads((folder / "stack.json").read_text())
+    manifest[field].append(record)
+    (folder / "stack.json").write_text(json.dumps(manifest))
+    upload(server, evil)
+    remove = RerenderSpec("remove", ("fg_01",))
+    job = server.wait_for_end(rerender(server, remove, folder).name)
+    assert job.state == SUCCEEDED, job.error
+    published = {file.sha256 for file in server.artifacts(job.name)}
+    assert record["sha256"] in published
+    server.call(server.files.DeleteUploads, artifacts_pb2.DeleteUploadsRequest(all=True))
+    assert find_missing(server, [str(record["sha256"])]) == []  # the job's file is found instead
+    inputs = {"mine": image_input(plates)}
+    job = server.wait_for_end(rerender(server, PLATE, fox.name, inputs=inputs).name)
+    assert (job.state, job.error.reason) == (FAILED, "PICTURE_REFUSED")
+
+
+def sha256_of_bytes(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -9,6 +9,7 @@ from bpy.props import EnumProperty, StringProperty
 from layert2v.errors import ContractError
 
 from .. import stack_list, versions
+from ..colorspaces import ColorspaceNotFound
 from ..model import TARGETS
 from ..requests import request_manager
 from ..views import compositor, strips
@@ -36,7 +37,7 @@ def open_stack(
     except ContractError as error:
         operator.report({"ERROR"}, error_text(error))
         return {"CANCELLED"}
-    except ImageNotFound as error:
+    except (ImageNotFound, ColorspaceNotFound) as error:
         operator.report({"ERROR"}, str(error))
         return {"CANCELLED"}
     if target == "STRIPS" and not strips.is_linear(scene):
@@ -96,7 +97,7 @@ class _OpenMixin(PollReasonMixin):
         item = require_stack(context.scene)
         try:
             stack_list.place(scene, item, self.target)
-        except ImageNotFound as error:
+        except (ImageNotFound, ColorspaceNotFound) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         if self.target == "STRIPS" and not strips.is_linear(scene):

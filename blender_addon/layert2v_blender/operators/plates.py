@@ -9,7 +9,7 @@ import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
 from layert2v.labels import LABELS
-from layert2v.rerender import Plate, RerenderSpec
+from layert2v.rerender import AUTO, Plate, RerenderSpec
 
 from .. import render_plate, stack_list
 from .base import CAN_CHANGE_LAYER, PollCheck, PollReasonMixin, require_layer, require_stack
@@ -22,7 +22,7 @@ USES = (
     ("LAYER", "Chosen Layer", "Swap the chosen layer for these pictures"),
 )
 COLORSPACES = (
-    ("AUTO", "By File Type", "Linear Rec.709 for EXR and HDR, sRGB for the others"),
+    ("AUTO", "By File", "What the files say; else the stack's own for EXR, sRGB for the others"),
     ("lin_rec709_scene", "Linear Rec.709", ""),
     ("lin_ap1_scene", "ACEScg", ""),
     ("lin_ap0_scene", "ACES2065-1", ""),
@@ -30,12 +30,11 @@ COLORSPACES = (
     ("srgb_rec709_scene", "sRGB", ""),
 )
 ALPHAS = (
-    ("AUTO", "By Use", "Opaque for a background, otherwise as the file type has it"),
+    ("AUTO", "By Use", "Opaque for a background, otherwise what the files say"),
     ("premultiplied", "Premultiplied", ""),
     ("straight", "Straight", ""),
     ("opaque", "Opaque", "Ignore the alpha channel"),
 )
-LINEAR_SUFFIXES = {".exr", ".hdr"}
 
 
 def plate_spec(scene: bpy.types.Scene, use: str, plate: Plate) -> RerenderSpec:
@@ -69,14 +68,10 @@ class LAYERT2V_OT_plate_files(PollReasonMixin, bpy.types.Operator):
         if not names:
             self.report({"ERROR"}, "Choose the pictures of the sequence")
             return {"CANCELLED"}
-        is_linear = Path(names[0]).suffix.lower() in LINEAR_SUFFIXES
-        alpha = "premultiplied" if is_linear else "straight"
-        if self.use == "BACKGROUND":
-            alpha = "opaque"
-        colorspace = "lin_rec709_scene" if is_linear else "srgb_rec709_scene"
+        alpha = "opaque" if self.use == "BACKGROUND" else AUTO
         plate = Plate(
             input=INPUT_KEY,
-            colorspace=colorspace if self.colorspace == "AUTO" else self.colorspace,
+            colorspace=AUTO if self.colorspace == "AUTO" else self.colorspace,
             alpha=alpha if self.alpha == "AUTO" else self.alpha,
             fit="fit" if self.scale else "exact",
         )
@@ -131,7 +126,8 @@ class _PlateRenderMixin(PollReasonMixin):
         result = {"CANCELLED"}
         if files:
             alpha = "opaque" if self.use == "BACKGROUND" else "premultiplied"
-            plate = Plate(input=INPUT_KEY, colorspace=render_plate.COLORSPACE, alpha=alpha)
+            colorspace, _ = render_plate.plate_colorspace()
+            plate = Plate(input=INPUT_KEY, colorspace=colorspace, alpha=alpha)
             spec = plate_spec(scene, self.use, plate)
             result = change_stack(
                 self, scene, spec, inputs={INPUT_KEY: files}, request_id=self._request_id

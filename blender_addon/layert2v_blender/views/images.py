@@ -9,7 +9,8 @@ from pathlib import Path
 
 import bpy
 
-from ..stack_view import COLORSPACES, LayerView, StackView
+from .. import colorspaces
+from ..stack_view import LayerView, StackView
 
 TAG = "layert2v"  # the custom property that marks data of ours
 
@@ -32,8 +33,12 @@ def check_first_file(view: StackView, layer: LayerView) -> Path:
 
 
 def load_image(view: StackView, layer: LayerView) -> bpy.types.Image:
-    """Return the image of a layer at the version that is shown. Raises ``ImageNotFound``."""
+    """Return the image of a layer at the version that is shown.
+
+    Raises ``ImageNotFound`` or ``ColorspaceNotFound``.
+    """
     first = check_first_file(view, layer)
+    colorspace = colorspaces.find_name(view.colorspace, colorspaces.offered_names())
     tag = layer_tag(view, layer)
     image = next((image for image in bpy.data.images if image.get(TAG) == tag), None)
     if image is None:
@@ -46,7 +51,6 @@ def load_image(view: StackView, layer: LayerView) -> bpy.types.Image:
         image.reload()
     image.alpha_mode = "PREMUL"
     # Explicitly: 4.x does not look at the file's tags, 5.x looks at one of them.
-    colorspace = COLORSPACES.get(view.colorspace, "Linear Rec.709")
     if image.colorspace_settings.name != colorspace:
         image.colorspace_settings.name = colorspace
     return image

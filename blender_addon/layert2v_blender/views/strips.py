@@ -7,11 +7,9 @@ from pathlib import Path
 
 import bpy
 
-from .. import versions
-from ..stack_view import COLORSPACES, LayerView, StackView
+from .. import colorspaces, versions
+from ..stack_view import LayerView, StackView
 from .images import TAG, check_first_file, layer_tag
-
-LINEAR = "Linear Rec.709"
 
 
 def place(scene: bpy.types.Scene, view: StackView) -> None:
@@ -40,12 +38,16 @@ def refresh(scene: bpy.types.Scene, view: StackView) -> None:
 
 def is_linear(scene: bpy.types.Scene) -> bool:
     """Return whether the sequencer blends strips in linear light, as the layers need."""
-    return scene.sequencer_colorspace_settings.name in COLORSPACES.values()
+    return colorspaces.is_linear_name(scene.sequencer_colorspace_settings.name)
 
 
 def blend_linear(scene: bpy.types.Scene) -> None:
-    """Make the sequencer blend in linear light; other strips that are mixed look different."""
-    scene.sequencer_colorspace_settings.name = LINEAR
+    """Make the sequencer blend in linear light; other strips that are mixed look different.
+
+    Raises ``ColorspaceNotFound``.
+    """
+    _, name = colorspaces.find_linear(colorspaces.offered_names())
+    scene.sequencer_colorspace_settings.name = name
 
 
 def _stack_strips(scene: bpy.types.Scene, view: StackView) -> list[bpy.types.Strip]:
@@ -63,6 +65,7 @@ def _add_strip(
     scene: bpy.types.Scene, view: StackView, layer: LayerView, channel: int
 ) -> bpy.types.Strip:
     first = check_first_file(view, layer)
+    colorspace = colorspaces.find_name(view.colorspace, colorspaces.offered_names())
     strip = versions.strips(scene.sequence_editor).new_image(
         name=f"{view.name} {layer.name}",
         filepath=str(first),
@@ -76,7 +79,7 @@ def _add_strip(
     strip.blend_type = "ALPHA_OVER"
     strip.alpha_mode = "PREMUL"
     strip.use_float = True
-    strip.colorspace_settings.name = COLORSPACES.get(view.colorspace, LINEAR)
+    strip.colorspace_settings.name = colorspace
     strip.mute = not layer.visible
     return strip
 

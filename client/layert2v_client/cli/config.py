@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from layert2v.home import data_folder
 from layert2v_client.connection import Tls
 from layert2v_client.errors import InvalidRequest
 
@@ -32,7 +33,7 @@ class ClientConfig:
 
     server: str = ""
     token: str = ""
-    data: Path = Path.home() / ".layert2v"
+    data: Path = field(default_factory=data_folder)
     models: Path | None = None
     tls: Tls | bool | None = None
 
@@ -50,7 +51,7 @@ def load_config(environment: Mapping[str, str]) -> ClientConfig:
     return ClientConfig(
         server=table.get("server", ""),
         token=environment.get("LAYERT2V_TOKEN", "") or table.get("token", ""),
-        data=Path(table["data"]) if "data" in table else ClientConfig.data,
+        data=Path(table["data"]) if "data" in table else data_folder(),
         models=Path(table["models"]) if "models" in table else None,
         tls=Tls(*files) if any(files) else table.get("tls"),
     )

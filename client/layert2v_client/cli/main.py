@@ -8,12 +8,14 @@ it in the same way.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import signal
 import sys
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -27,6 +29,7 @@ from layert2v.command_options import (
     positive_int,
 )
 from layert2v.errors import ContractError
+from layert2v.plain_text import is_unicode, plain_text
 from layert2v.status_text import file_size
 from layert2v_client.cli.common import (
     download_stack,
@@ -103,6 +106,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter shows its number
+            stream.reconfigure(errors="backslashreplace")
     return run(args, os.environ, sys.stdout, sys.stderr)
 
 
@@ -111,7 +117,8 @@ def run(args: argparse.Namespace, environment: Mapping[str, str], out: TextIO, e
     command: Callable[..., None] = args.command
     with ProgressLine(err) as line:
         try:
-            command(args, load_config(environment), out, line)
+            _check_unicode(args)
+            command(args, load_config(environment), _PlainOutput(out), line)
         except KeyboardInterrupt:
             line.say("Interrupted.")
             return EXIT_INTERRUPTED
@@ -125,6 +132,32 @@ def run(args: argparse.Namespace, environment: Mapping[str, str], out: TextIO, e
             away = isinstance(error, (ServerUnavailable, EmbeddedServerFailed))
             return EXIT_UNREACHABLE if away else EXIT_FAILED
     return 0
+
+
+class _PlainOutput(io.TextIOBase):
+    """Results on ``stream``, without characters of others that control a terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(plain_text(text))
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+
+def _check_unicode(args: argparse.Namespace) -> None:
+    """Raise ``InvalidRequest`` for an argument that came as bytes which are no UTF-8."""
+    for value in vars(args).values():
+        for text in value if isinstance(value, list) else [value]:
+            # A path may have any bytes; it does not leave this machine.
+            if isinstance(text, str) and not is_unicode(text):
+                raise InvalidRequest(
+                    "NOT_UNICODE",
+                    f"{plain_text(text)!r} is not text in UTF-8.",
+                    "Set the terminal to UTF-8, and write it again.",
+                )
 
 
 def print_error(
@@ -203,14 +236,24 @@ def delete(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Pr
         for name in args.job:
             client.job(name).delete()
             out.write(f"{name}\n")
+        if args.uploads:
+            out.write(f"{client.delete_uploads()} uploads\n")
 
 
 def fetch(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
-    """Download the stack of a finished job; continue where an earlier call stopped."""
+    """Download the stack of a finished job; continue where an earlier call stopped.
+
+    Ctrl-C leaves nothing.
+    """
     with open_client(args, config, line) as client:
         job = client.job(args.job)
         folder = args.out or unused_folder(job_title(job.status()))
-        download_stack(job, folder, line)
+        try:
+            download_stack(job, folder, line)
+        except KeyboardInterrupt:
+            with suppress(ClientError):  # a server that is gone cannot name the files
+                job.discard_partial_download(folder)
+            raise
     warn_missing_states(folder, line)
     print_summary(folder, out, line)
 
@@ -319,6 +362,9 @@ def _add_job_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     fetch_parser = add(fetch, "download the stack of a finished job")
     fetch_parser.add_argument("--out", type=Path, metavar="DIR", help="default: after the prompt")
     delete_parser = add(delete, "delete jobs that have ended, with their files on the server")
-    delete_parser.add_argument("job", metavar="JOB", nargs="+", help="names, as jobs shows them")
+    delete_parser.add_argument("job", metavar="JOB", nargs="*", help="names, as jobs shows them")
+    delete_parser.add_argument(
+        "--uploads", action="store_true", help="also what was uploaded for jobs; those keep theirs"
+    )
     for sub in (add(watch, "follow a job to its end"), add(cancel, "cancel a job"), fetch_parser):
         sub.add_argument("job", metavar="JOB", help="its name, as generate and jobs show it")

@@ -85,7 +85,7 @@ def _add_generating_commands(add: AddSpecCommand) -> None:
     add_rerender_options(sub)
     sub = add(
         rerender_specs.swap,
-        "put another background behind the actors",
+        "put another background behind the foregrounds",
         "layert2v swap fox_001 --background 'a moonlit desert'",
     )
     _add_prompt_or_plate(sub, "--background")

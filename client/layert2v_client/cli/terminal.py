@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TextIO
 
+from layert2v.plain_text import plain_line, plain_text
 from layert2v.status_text import duration, progress_text, queue_text, state_text
 from layert2v_client.types import JobState, JobStatus
 
@@ -45,6 +46,7 @@ class ProgressLine(AbstractContextManager["ProgressLine"]):
 
     def show(self, stage: str, text: str, fraction: float | None = None) -> None:
         """Show ``text`` about ``stage``; ``fraction`` from 0 to 1 draws a bar."""
+        text = plain_line(text)
         if self._is_terminal:
             bar = "" if fraction is None else f"  {_bar(fraction)} {fraction:4.0%}"
             with self._drawing:
@@ -62,7 +64,7 @@ class ProgressLine(AbstractContextManager["ProgressLine"]):
         with self._drawing:
             text_of_bar = self._text
             self.clear()
-            self._stream.write(f"{text}\n")
+            self._stream.write(f"{plain_text(text)}\n")
             self._stream.flush()
             self._text = text_of_bar
 

@@ -24,17 +24,19 @@ from layert2v_client.errors import (
     Cancelled,
     ClientError,
     NotPossible,
+    ServerBusy,
     ServerUnavailable,
     TransferFailed,
 )
 from layert2v_client.transfer.file_hash import has_content, read_blocks
 from layert2v_client.transfer.options import ProgressCallback, TransferOptions
+from layert2v_client.transfer.ordered_worker import OrderedWorker
 from layert2v_client.types import Artifact, JobState, JobStatus
 
 PAGE_SIZE = 500
 # At most this much in one read, so that its deadline notices a connection that hangs.
-SEGMENT_BYTES = 16 * CHUNK_BYTES
-SEGMENT_TIMEOUT_S = 120.0
+SEGMENT_BYTES = 64 * CHUNK_BYTES
+SEGMENT_TIMEOUT_S = 480.0
 
 
 @dataclass(frozen=True)
@@ -242,22 +244,32 @@ class _Download:
     def _receive(self, partial: Path, advance: Callable[[int], object]) -> str:
         """Download what is missing of the partial file; return the hash of the whole."""
         digest = hashlib.sha256()
-        with partial.open("a+b") as file:
+        # Hashed and written in a thread each, while the next chunk arrives.
+        with (
+            partial.open("a+b", buffering=0) as file,
+            OrderedWorker(digest.update) as hasher,
+            OrderedWorker(file.write) as writer,
+        ):
             file.seek(0)
             for block in read_blocks(file):
                 digest.update(block)
-            while file.tell() < self._artifact.size_bytes:
+            size = file.tell()
+            while size < self._artifact.size_bytes:
                 self._raise_if_cancelled()
                 failure: ClientError
                 try:
-                    for data in self._read_segment(file.tell()):
+                    for data in self._read_segment(size):
                         self._raise_if_cancelled()
-                        file.write(data)
-                        digest.update(data)
-                        advance(file.tell())
-                        self._budget.reset()
+                        writer.put(data)
+                        hasher.put(data)
+                        size += len(data)
+                        advance(size)
+                        if data:  # a server that sends nothing must not be asked for ever
+                            self._budget.reset()
                     continue
-                except (ServerUnavailable, TransferFailed) as error:
+                except (ServerBusy, ServerUnavailable, TransferFailed) as error:
+                    if error.reason == "ARTIFACT_DAMAGED":
+                        raise
                     failure = error
                 self._budget.pause(failure)
         return digest.hexdigest()

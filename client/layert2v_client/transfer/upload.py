@@ -10,10 +10,11 @@ import mimetypes
 import threading
 import uuid
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from layert2v.v1 import artifacts_pb2
 from layert2v.wire import CHUNK_BYTES, MAX_FIND_FILES
@@ -22,8 +23,8 @@ from layert2v_client.errors import Cancelled, ClientError, InvalidRequest, Serve
 from layert2v_client.transfer.file_hash import sha256_of
 from layert2v_client.transfer.options import TransferOptions
 
-SEGMENT_CHUNKS = 16  # a stream of its own, so that it can have a deadline
-SEGMENT_TIMEOUT_S = 120.0
+SEGMENT_CHUNKS = 64  # a stream of its own, so that it can have a deadline
+SEGMENT_TIMEOUT_S = 480.0
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,10 @@ class _Upload:
             except ServerUnavailable as error:
                 failure = error
             except ClientError as error:
-                if error.reason != "CHECKSUM_WRONG":
+                if error.reason == "CHECKSUM_WRONG":
+                    self._check_content()
+                elif error.reason != "TOO_MANY_CALLS":
                     raise
-                self._check_content()
                 failure = error
             self._budget.pause(failure)
             offset, is_complete = self._query_committed()
@@ -128,28 +130,56 @@ class _Upload:
 
     def _send_segment(self, offset: int) -> Any:
         """Send some chunks from ``offset`` on, and the end where they reach it."""
-        steps = [artifacts_pb2.WriteArtifactRequest(begin=self._begin)]
+        failures: list[ClientError] = []
+        steps = self._steps(offset, failures)
         try:
-            with self._file.path.open("rb") as file:
+            answer = self._connection.call(
+                self._connection.artifacts.WriteArtifact, steps, SEGMENT_TIMEOUT_S
+            )
+        except ClientError as error:
+            raise failures[0] if failures else error from None
+        if failures:
+            raise failures[0]
+        return answer
+
+    def _steps(self, offset: int, failures: list[ClientError]) -> Iterator[Any]:
+        """Yield the steps of one segment, read as they are sent.
+
+        gRPC calls this in a thread of its own, where an error would be lost: it goes to
+        ``failures``, and the stream ends.
+        """
+        yield artifacts_pb2.WriteArtifactRequest(begin=self._begin)
+        try:
+            with self._file.path.open("rb") as file, ThreadPoolExecutor(1) as reader:
                 file.seek(offset)
+                coming = reader.submit(self._read_step, file)
                 for _ in range(SEGMENT_CHUNKS):
-                    data = file.read(CHUNK_BYTES)
-                    if data:
-                        chunk = artifacts_pb2.Chunk(
-                            offset=offset, data=data, crc32=zlib.crc32(data)
-                        )
-                        steps.append(artifacts_pb2.WriteArtifactRequest(chunk=chunk))
-                        offset += len(data)
+                    step = coming.result()
+                    if self._stop.is_set():
+                        failures.append(Cancelled())
+                        return
+                    if step is None:
+                        break
+                    # The next one is read and summed while this one is sent.
+                    coming = reader.submit(self._read_step, file)
+                    yield step
+                    offset += len(step.chunk.data)
         except OSError as error:
-            raise _unreadable_error(self._file.path, error) from error
+            failures.append(_unreadable_error(self._file.path, error))
+            return
         if offset >= self._file.size_bytes:
-            finish = artifacts_pb2.FinishWrite()
-            steps.append(artifacts_pb2.WriteArtifactRequest(finish=finish))
-        elif len(steps) == 1:
-            raise _changed_error(self._file.path)
-        return self._connection.call(
-            self._connection.artifacts.WriteArtifact, iter(steps), SEGMENT_TIMEOUT_S
-        )
+            yield artifacts_pb2.WriteArtifactRequest(finish=artifacts_pb2.FinishWrite())
+        elif step is None:
+            failures.append(_changed_error(self._file.path))
+
+    def _read_step(self, file: IO[bytes]) -> Any:
+        """Return the next step of an open file; None at its end."""
+        offset = file.tell()
+        data = file.read(min(CHUNK_BYTES, self._file.size_bytes - offset))
+        if not data:
+            return None
+        chunk = artifacts_pb2.Chunk(offset=offset, data=data, crc32=zlib.crc32(data))
+        return artifacts_pb2.WriteArtifactRequest(chunk=chunk)
 
     def _check_content(self) -> None:
         """Raise ``InvalidRequest`` if the file has changed on this side."""

@@ -10,7 +10,12 @@ from types import MappingProxyType
 from layert2v.command_options import add_sampling_options, non_negative_float, state_number
 from layert2v.rerender import ALPHAS, AUTO, DonorLayer, Plate, RerenderSpec, next_foreground
 from layert2v.stack import Stack
-from layert2v_engine.cli.options import add_model_run_options, options_error, print_progress
+from layert2v_engine.cli.options import (
+    add_compression_option,
+    add_model_run_options,
+    options_error,
+    print_progress,
+)
 from layert2v_engine.errors import EngineError, InvalidSpec
 
 # The keys that inputs go by; a person names folders instead.
@@ -58,6 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     source.add_argument("--with-shadow", action="store_true", help="of the other stack, too")
     parser.add_argument("--model", default="", metavar="NAME", help="default: that of the stack")
     add_sampling_options(parser)
+    add_compression_option(parser)
     add_model_run_options(parser)
     parser.set_defaults(run=_rerender)
 
@@ -65,10 +71,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _rerender(args: argparse.Namespace) -> int:
     from layert2v_engine.devices import pick_device  # heavy, and not needed for a help text
     from layert2v_engine.engine import Engine
+    from layert2v_engine.image.exr import ExrOptions
     from layert2v_engine.stack import manifest
 
     spec, inputs = _spec(args, manifest.read_base(args.stack, args.at))
-    engine = Engine(args.models, str(pick_device(args.device)))
+    exr = ExrOptions(compression=args.compression)
+    engine = Engine(args.models, str(pick_device(args.device)), exr=exr)
     try:
         stack = engine.rerender(
             spec, args.stack, inputs=inputs, report=print_progress, cancelled=lambda: False

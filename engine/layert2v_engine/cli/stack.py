@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from layert2v.command_options import positive_float
 from layert2v.rerender import AUTO
+from layert2v_engine.cli.options import add_compression_option
 from layert2v_engine.errors import EngineError
 
 if TYPE_CHECKING:
@@ -50,7 +51,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Write packed/: comp in R, G, B, A and every layer as <layer>.R/.G/.B/.A.",
     )
     pack.add_argument("stack", type=Path, metavar="STACK", help="folder of the stack")
-    _add_compression(pack)
+    add_compression_option(pack)
+    pack.add_argument(
+        "--prefix",
+        default="",
+        metavar="TEXT",
+        help="begins the names of layers, so that those of two stacks stay apart, such as fox_",
+    )
     pack.set_defaults(run=_pack)
     ocio = subparsers.add_parser("ocio", help="list the color spaces that names can be taken from")
     _add_config(ocio)
@@ -103,7 +110,7 @@ def _add_import(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         default="display",
         help="the light that shadow opacities are meant for",
     )
-    _add_compression(parser)
+    add_compression_option(parser)
     parser.set_defaults(run=_import)
 
 
@@ -112,14 +119,6 @@ def _add_config(parser: argparse._ActionsContainer) -> None:
         "--config",
         metavar="OCIO",
         help="a .ocio or .ocioz file, or ocio://NAME; default: a pinned ACES studio config",
-    )
-
-
-def _add_compression(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--compression",
-        default="zip",
-        help="none, zips, zip, piz, htj2k256, zstd, or with loss dwaa, dwab; default: zip",
     )
 
 
@@ -185,7 +184,7 @@ def _pack(args: argparse.Namespace) -> int:
 
     options = ExrOptions(compression=args.compression)
     stack = manifest.read(args.stack)
-    paths = pack(args.stack, stack, options, progress=_progress("pack"))
+    paths = pack(args.stack, stack, options, prefix=args.prefix, progress=_progress("pack"))
     print(f"{paths[0]} .. {paths[-1].name}")
     return 0
 

@@ -1,0 +1,1 @@
+"""Evaluation of a model: samples, classifiers, metrics, one report."""

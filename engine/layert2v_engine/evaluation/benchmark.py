@@ -71,7 +71,7 @@ def _time_command_line(
     models: Path | None, spec: GenerateSpec, folder: Path
 ) -> tuple[float, float]:
     """Return seconds and peak memory in MB of ``layert2v-engine generate`` in its own process."""
-    command = [sys.executable, "-m", "layert2v_engine", "generate", spec.prompt]
+    command = [sys.executable, "-P", "-m", "layert2v_engine", "generate", spec.prompt]
     command += ["--out", str(folder), "--model", spec.model, "--seed", "0"]
     command += ["--size", f"{spec.width}x{spec.height}", "--frames", str(spec.frames)]
     command += ["--models", str(models)] if models is not None else []

@@ -37,6 +37,7 @@ UNKNOWN_ID = "unknown"
 
 # Half has 11 significant bits; a compiled transform may be off by a thirtieth of its last one.
 _TOLERANCE = 2.0**-16
+_CHUNK_PIXELS = 1 << 17
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,9 +78,20 @@ class ColorTransform:
         if self._steps is None:
             return self.apply_on_cpu(rgb)
         pixels = rgb.float().flatten(-2)  # [..., 3, H*W]
-        for step in self._steps:
+        if rgb.device.type != "cpu" or pixels.shape[-1] <= _CHUNK_PIXELS:
+            return self._apply_steps(pixels).reshape(rgb.shape)
+        # In pieces, since what fits into a core's cache takes two thirds of the time.
+        converted = torch.empty_like(pixels)
+        for piece, result in zip(
+            pixels.split(_CHUNK_PIXELS, -1), converted.split(_CHUNK_PIXELS, -1), strict=True
+        ):
+            result.copy_(self._apply_steps(piece.contiguous()))
+        return converted.reshape(rgb.shape)
+
+    def _apply_steps(self, pixels: Tensor) -> Tensor:
+        for step in self._steps or ():
             pixels = step(pixels)
-        return pixels.reshape(rgb.shape)
+        return pixels
 
     def apply_on_cpu(self, rgb: Tensor) -> Tensor:
         """Convert ``[..., 3, H, W]`` through OCIO's CPU processor, whatever the transform holds."""
@@ -338,10 +350,12 @@ def _matrix_step(matrix: np.ndarray, offset: np.ndarray, inverse: bool) -> _Step
     def step(pixels: Tensor) -> Tensor:
         # Not a matmul: those may run in TF32 or bfloat16, as the model's owner has set them.
         red, green, blue = pixels.unbind(-2)
-        mixed = [row[0] * red + row[1] * green + row[2] * blue for row in rows]
-        return torch.stack(
-            [each + by if by else each for each, by in zip(mixed, offsets, strict=True)], dim=-2
-        )
+        mixed = torch.empty_like(pixels)
+        for target, row, offset in zip(mixed.unbind(-2), rows, offsets, strict=True):
+            torch.mul(red, row[0], out=target).add_(row[1] * green).add_(row[2] * blue)
+            if offset:
+                target.add_(offset)
+        return mixed
 
     return step
 
@@ -357,11 +371,11 @@ def _curve_step(gamma: float, offset: float, inverse: bool, mirrored: bool) -> _
     knee = toe * slope
 
     def decode(pixels: Tensor) -> Tensor:
-        power = ((pixels.clamp_min(0.0) + offset) / (1.0 + offset)).pow(gamma)
+        power = pixels.clamp_min(0.0).add_(offset).div_(1.0 + offset).pow_(gamma)
         return torch.where(pixels > toe, power, pixels * slope)
 
     def encode(pixels: Tensor) -> Tensor:
-        power = pixels.clamp_min(0.0).pow(1.0 / gamma) * (1.0 + offset) - offset
+        power = pixels.clamp_min(0.0).pow_(1.0 / gamma).mul_(1.0 + offset).sub_(offset)
         return torch.where(pixels > knee, power, pixels / slope)
 
     curve = encode if inverse else decode

@@ -1,0 +1,1 @@
+"""The networks of a model, and their checkpoint folder."""

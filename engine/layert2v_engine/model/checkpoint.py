@@ -35,6 +35,7 @@ from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.compositing import ShadowDomain
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.model.weights_check import check_weights
 
 INDEX = "model_index.json"
 FORMAT = 1
@@ -267,6 +268,7 @@ def load_transformer(
             f"There is no transformer in {folder}.", "Name the folder of config.json."
         )
     with raise_bad_checkpoint(f"The transformer in {folder}"):
+        check_weights(folder)
         model: LayeredWanTransformer3DModel = LayeredWanTransformer3DModel.from_pretrained(
             folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True, **settings
         )

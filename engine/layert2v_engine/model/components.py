@@ -28,6 +28,7 @@ from layert2v_engine.model.autoencoder import (
 from layert2v_engine.model.checkpoint import CheckpointConfig, raise_bad_checkpoint
 from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection, merge_lora
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
+from layert2v_engine.model.weights_check import check_weights
 
 _DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 DECODER_LORA = "decoder_lora.safetensors"
@@ -38,6 +39,7 @@ def load_autoencoder(folder: Path, device: torch.device) -> VideoAutoencoder:
 
     Raises BadCheckpoint for a kind this engine does not know.
     """
+    check_weights(folder)
     kind = json.loads((folder / "config.json").read_text()).get("_class_name")
     if kind == AutoencoderKLWan.__name__:
         vae = AutoencoderKLWan.from_pretrained(folder, use_safetensors=True, local_files_only=True)
@@ -76,6 +78,7 @@ def load_matte_projection(folder: Path, device: torch.device) -> torch.nn.Module
     """Load the projection of mattes in a folder; an identity where a model has none."""
     if not (folder / "config.json").is_file():
         return torch.nn.Identity()
+    check_weights(folder)
     kind = json.loads((folder / "config.json").read_text()).get("_class_name")
     model = WanMatteProjection if kind == WanMatteProjection.__name__ else MatteProjection
     projection: torch.nn.Module = model.from_pretrained(

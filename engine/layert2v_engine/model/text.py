@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from transformers import AutoModel, AutoTokenizer, UMT5EncoderModel
 
 from layert2v_engine.errors import BadCheckpoint
+from layert2v_engine.model.weights_check import check_weights
 
 # Long encoders are asked about multiples of this many tokens only: the rest is padding.
 TEXT_BLOCK = 64
@@ -102,9 +103,12 @@ class MiniLMTextEncoder(_TransformersEncoder):
 
     def __init__(self, folder: Path | None = None, *, max_tokens: int = 24) -> None:
         folder = folder or minilm_folder()
-        model = AutoModel.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+        check_weights(folder)
+        model = AutoModel.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, trust_remote_code=False
+        )
         model = model.float()
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = load_tokenizer(folder)
         super().__init__(model, tokenizer, width=model.config.hidden_size, max_tokens=max_tokens)
 
 
@@ -129,13 +133,14 @@ class UMT5TextEncoder(_TransformersEncoder):
     def __init__(
         self, folder: Path, *, max_tokens: int = 512, dtype: torch.dtype = torch.float32
     ) -> None:
+        check_weights(folder / "text_encoder")
         model = UMT5EncoderModel.from_pretrained(
             folder / "text_encoder",
             torch_dtype=dtype,
             use_safetensors=True,
             local_files_only=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        tokenizer = load_tokenizer(folder / "tokenizer")
         super().__init__(
             model, tokenizer, width=cast(Any, model.config).d_model, max_tokens=max_tokens
         )
@@ -146,6 +151,15 @@ class UMT5TextEncoder(_TransformersEncoder):
 
         cleaned: str = prompt_clean(prompt)
         return cleaned
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Return the tokenizer in a folder. Code that the folder brings is not run, and not asked for.
+
+    Left to its default, the library asks at the terminal, or, in a worker, reads the answer from
+    the pipe of commands.
+    """
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def minilm_folder() -> Path:

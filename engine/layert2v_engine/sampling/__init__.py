@@ -1,0 +1,1 @@
+"""Sampling: noise levels, solvers, guidance, the denoising loop."""

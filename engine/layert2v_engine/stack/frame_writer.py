@@ -6,12 +6,14 @@ no manifest.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import OpenImageIO as oiio
 from torch import Tensor
 
 from layert2v.stack import FileRecord, StackFormat, frame_path
@@ -24,8 +26,8 @@ from layert2v_engine.stack.manifest import PendingSequence
 
 # Encoding and hashing leave Python's lock alone, so that a second core can take them while the
 # caller decodes. Frames waiting beyond that hold the caller back: slow disks cost time, not memory.
-WORKERS = 2
-PENDING_FRAMES = 4
+WORKERS = max(2, min(8, os.cpu_count() or 1))
+PENDING_FRAMES = WORKERS + 2
 
 FrameCallback = Callable[[str, int, Path], None]
 
@@ -54,6 +56,9 @@ class FrameWriter:
         self._options, self.tags, self._timecode = options, tags, timecode
         self._on_frame_written = on_frame_written
         self._pending: deque[tuple[PendingSequence, int, Future[FileRecord]]] = deque()
+        # Each thread compresses its own file. OpenEXR's own threads are one pool for the process,
+        # for which all writers wait: two of them were no faster than one.
+        oiio.attribute("exr_threads", -1)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="exr")
 
     def write(self, sequence: PendingSequence, index: int, pixels: Tensor) -> None:

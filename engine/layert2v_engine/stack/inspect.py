@@ -234,21 +234,26 @@ def _check_packed(folder: Path, stack: Stack, report: Report) -> None:
         report.packed += 1
         header, planes = contents
         problems = [*_file_problems(header, planes, stack, frame)]
-        if set(planes) != set(packed_channels(stack)):
+        channels = packed_channels(stack, str(header.get("layert2v/layer_prefix", "")))
+        if set(planes) != set(channels):
             problems.append("has other channels than the stack has layers")
         else:
-            problems += _packed_differences(folder, planes, stack, frame)
+            problems += _packed_differences(folder, planes, stack, frame, channels)
         report.problems += [f"{name} {problem}." for problem in problems]
 
 
 def _packed_differences(
-    folder: Path, planes: dict[str, np.ndarray], stack: Stack, frame: int
+    folder: Path,
+    planes: dict[str, np.ndarray],
+    stack: Stack,
+    frame: int,
+    channels: tuple[str, ...],
 ) -> Iterator[str]:
     for number, sequence in enumerate(packed_sequences(stack)):
         pixels = _rgba(folder / frame_path(sequence.pattern, frame))
         if pixels is None:
             continue  # reported where the file was looked at
-        names = packed_channels(stack)[4 * number : 4 * number + 4]
+        names = channels[4 * number : 4 * number + 4]
         packed = np.stack([planes[name] for name in names], axis=-1)
         if not np.array_equal(packed, pixels):
             yield f"holds other pixels than {sequence.name}"

@@ -14,8 +14,11 @@ from pathlib import Path
 import torch
 
 from layert2v.stack import FlattenedSequence, Layer, Stack, frame_path
+from layert2v_engine.errors import StackError
 from layert2v_engine.image import exr
-from layert2v_engine.image.exr import RGBA, ExrOptions, Tags
+from layert2v_engine.image.exr import RESERVED_NAMES, RGBA, ExrOptions, Tags
+
+_PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9_]*)?")
 
 
 def packed_pattern(stack: Stack) -> str:
@@ -30,9 +33,20 @@ def packed_sequences(stack: Stack) -> tuple[Layer | FlattenedSequence, ...]:
     return (stack.flat("comp"), *stack.layers)
 
 
-def packed_channels(stack: Stack) -> tuple[str, ...]:
-    """Return the channels of a packed file, in the order of ``packed_sequences``."""
-    return (*RGBA, *(f"{layer.name}.{channel}" for layer in stack.layers for channel in RGBA))
+def packed_channels(stack: Stack, prefix: str = "") -> tuple[str, ...]:
+    """Return the channels of a packed file, in the order of ``packed_sequences``.
+
+    ``prefix`` begins the names of layers. Raises ``StackError`` for one that hosts change or that
+    makes a name of their own.
+    """
+    names = [f"{prefix}{layer.name}" for layer in stack.layers]
+    if not _PREFIX.fullmatch(prefix) or RESERVED_NAMES & {name.lower() for name in names}:
+        raise StackError(
+            f"{prefix!r} cannot begin the names of layers.",
+            "Use a letter, then letters, digits and underscores, such as fox_.",
+            reason="LAYER_NAME",
+        )
+    return (*RGBA, *(f"{name}.{channel}" for name in names for channel in RGBA))
 
 
 def pack(
@@ -40,13 +54,16 @@ def pack(
     stack: Stack,
     options: ExrOptions | None = None,
     *,
+    prefix: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Write the packed frames of the stack in ``folder``; returns their paths.
 
     Frames hold the pixels of the layer files to the bit when ``options`` are lossless. Raises
-    ``DiskFull`` or ``StackError``; packed frames of this call are then taken back.
+    ``DiskFull`` or ``StackError``; packed frames of this call are then taken back. The names of
+    layers begin with ``prefix``.
     """
+    channels = packed_channels(stack, prefix)
     written: list[Path] = []
     try:
         for index in range(stack.frames):
@@ -55,9 +72,7 @@ def pack(
             sequences = packed_sequences(stack)
             images = [exr.read(folder / frame_path(each.pattern, frame)) for each in sequences]
             pixels = torch.cat(images, dim=-1)
-            exr.write(
-                path, pixels, _tags(stack, frame), options or ExrOptions(), packed_channels(stack)
-            )
+            exr.write(path, pixels, _tags(stack, frame, prefix), options or ExrOptions(), channels)
             written.append(path)
             if progress is not None:
                 progress(index + 1, stack.frames)
@@ -68,7 +83,7 @@ def pack(
     return written
 
 
-def _tags(stack: Stack, frame: int) -> Tags:
+def _tags(stack: Stack, frame: int, prefix: str) -> Tags:
     order = [
         {"name": layer.name, "role": layer.role.value, "caster": layer.caster}
         for layer in stack.layers
@@ -81,6 +96,7 @@ def _tags(stack: Stack, frame: int) -> Tags:
         comments=stack.prompt,
         custom={
             "layers": json.dumps(order),
+            **({"layer_prefix": prefix} if prefix else {}),
             "seed": str(stack.seed),
             "model": stack.model,
             "model_digest": stack.model_digest,

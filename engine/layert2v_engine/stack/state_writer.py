@@ -35,9 +35,8 @@ from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import (
     ShadowDomain,
     flatten,
-    premultiply,
     shadow_to_linear,
-    to_half,
+    to_half_rgba,
 )
 from layert2v_engine.image.exr import ExrOptions
 from layert2v_engine.stack import manifest, preview
@@ -221,8 +220,7 @@ class StateWriter:
         if declared and declared.role is Role.shadow and self._shadow_domain == "display":
             coverage = shadow_to_linear(coverage)
         linear = color if rgb is None else self._to_linear(color)
-        straight = torch.cat((linear, coverage.clamp(0.0, 1.0)[None])).movedim(0, -1)
-        return to_half(premultiply(straight)).cpu()
+        return to_half_rgba(linear, coverage.clamp(0.0, 1.0)).cpu()
 
     def finish(
         self,

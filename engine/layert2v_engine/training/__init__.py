@@ -1,0 +1,1 @@
+"""Training, stage by stage: autoencoder, matte, joint, multi."""

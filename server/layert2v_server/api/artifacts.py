@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 
@@ -34,6 +34,8 @@ from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.uploads import Upload, UploadStore
 
 Context: TypeAlias = grpc.aio.ServicerContext
+T = TypeVar("T")
+
 _UPLOADS = "uploads/"
 
 
@@ -95,12 +97,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
     def _start_reading(
         self, path: Path, offset: int, end: int, prefix: bytes = b""
     ) -> asyncio.Future[bytes]:
-        reading = asyncio.ensure_future(
-            self._pools.chunks.run(read_chunk, path, offset, end, prefix)
-        )
-        # Where the caller has left, nobody asks for its error.
-        reading.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return reading
+        return _start(self._pools.chunks.run(read_chunk, path, offset, end, prefix))
 
     async def WriteArtifact(
         self,
@@ -161,9 +158,12 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
     async def _receive(
         self, upload: Upload, steps: AsyncIterator[artifacts_pb2.WriteArtifactRequest]
     ) -> artifacts_pb2.WriteArtifactResponse:
-        chunks = self._pools.chunks
-        committed = await chunks.run(self._uploads.begin, upload)
+        run = self._pools.chunks.run
+        committed = await run(self._uploads.begin, upload)
+        pending: list[asyncio.Future[Any]] = []  # what is still done with the last chunk
         async for step in steps:
+            for work in pending:
+                await work
             if step.WhichOneof("step") == "finish":
                 await self._pools.heavy.run(self._uploads.finish, upload)
                 return artifacts_pb2.WriteArtifactResponse(
@@ -171,14 +171,21 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
                 )
             if step.WhichOneof("step") != "chunk" or len(step.chunk.data) > MAX_CHUNK_BYTES:
                 raise InvalidArgument(f"A step is a chunk of at most {MAX_CHUNK_BYTES} bytes.")
-            committed = await chunks.run(self._store_chunk, upload, step.chunk)
+            # Written and hashed at the same time, and while the next chunk arrives.
+            chunk, data = step.chunk, step.chunk.data
+            pending = [
+                _start(run(self._store_chunk, upload, chunk.offset, data, chunk.crc32)),
+                _start(run(self._uploads.hash, upload, chunk.offset, data)),
+            ]
+            committed = chunk.offset + len(data)
+        for work in pending:
+            await work
         return artifacts_pb2.WriteArtifactResponse(committed_bytes=committed)
 
-    def _store_chunk(self, upload: Upload, chunk: artifacts_pb2.Chunk) -> int:
-        data = chunk.data
-        if zlib.crc32(data) != chunk.crc32:
+    def _store_chunk(self, upload: Upload, offset: int, data: bytes, crc32: int) -> None:
+        if zlib.crc32(data) != crc32:
             raise ChecksumMismatch("A chunk arrived damaged.", "Go on from the committed size.")
-        return self._uploads.append(upload, chunk.offset, data)
+        self._uploads.append(upload, offset, data)
 
     async def _find(self, name: str) -> tuple[Path, int, str]:
         """Return path, size and SHA-256 of a file of the caller. Raises ``ArtifactNotFound``."""
@@ -196,6 +203,13 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         if job.owner != current_user():
             raise JobNotFound(f"jobs/{identity}")  # as for a job that there is not
         return job.id
+
+
+def _start(work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
+    """Start some work; where the caller has left, nobody asks for its error."""
+    started = asyncio.ensure_future(work)
+    started.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return started
 
 
 def _upload_to_message(upload: Upload) -> artifacts_pb2.Artifact:

@@ -29,6 +29,8 @@ from layert2v_server.domain.request import (
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import ArtifactNotFound, InvalidArgument, JobNotFound
 
+MAX_JOB_BYTES = 512 << 10  # ten times what the limits of a request allow
+
 STATE_NUMBERS = {
     JobState.QUEUED: jobs_pb2.JOB_STATE_QUEUED,
     JobState.RUNNING: jobs_pb2.JOB_STATE_RUNNING,
@@ -73,6 +75,9 @@ def job_to_message(job: Job, *, max_attempts: int, local_path: str = "") -> jobs
     else:
         message.kind = jobs_pb2.JOB_KIND_RERENDER
         message.rerender.CopyFrom(rerender_to_message(job.spec))
+    if message.ByteSize() > MAX_JOB_BYTES:  # of a version that had no limits: the list must go on
+        message.ClearField("spec")
+        message.ClearField("rerender")
     if job.failure is not None:
         failure = job.failure
         message.error.CopyFrom(

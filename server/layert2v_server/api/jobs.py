@@ -25,6 +25,9 @@ from layert2v_server.errors import InvalidArgument, JobNotFound
 from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.submission import JobSubmission
 from layert2v_server.store.artifacts import ArtifactStore
+from layert2v_server.store.reserve import DiskReserve
+
+MAX_PAGE_BYTES = 1 << 20  # a quarter of what a message may have
 
 Context: TypeAlias = grpc.aio.ServicerContext
 
@@ -37,6 +40,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         monitor: JobMonitor,
         submission: JobSubmission,
         artifacts: ArtifactStore,
+        reserve: DiskReserve,
         *,
         expose_local_paths: bool,
     ) -> None:
@@ -44,6 +48,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         self._store = monitor.store
         self._submission = submission
         self._artifacts = artifacts
+        self._reserve = reserve
         self._expose_local_paths = expose_local_paths
 
     async def CreateJob(self, request: jobs_pb2.CreateJobRequest, context: Context) -> jobs_pb2.Job:
@@ -62,17 +67,26 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     async def ListJobs(
         self, request: jobs_pb2.ListJobsRequest, context: Context
     ) -> jobs_pb2.ListJobsResponse:
-        found, next_before = await self._monitor.run(
+        size = clamp_page_size(request.page_size, default=50, maximum=500)
+        found = await self._monitor.run(
             self._store.list_page,
             current_user(),
-            size=clamp_page_size(request.page_size, default=50, maximum=500),
+            size=size + 1,
             before=parse_page_token(request.page_token),
             states=states_from_message(request),
         )
-        return jobs_pb2.ListJobsResponse(
-            jobs=[self._to_message(job) for job in found],
-            next_page_token="" if next_before is None else str(next_before),
-        )
+        page = jobs_pb2.ListJobsResponse()
+        weight = 0
+        for before, job in found[:size]:
+            message = self._to_message(job)
+            weight += message.ByteSize()
+            if page.jobs and weight > MAX_PAGE_BYTES:
+                return page  # with the token of the job before this one
+            page.jobs.append(message)
+            page.next_page_token = str(before)
+        if len(found) <= size:
+            page.next_page_token = ""
+        return page
 
     async def CancelJob(self, request: jobs_pb2.CancelJobRequest, context: Context) -> jobs_pb2.Job:
         job = await self._get_own_job(request.name)
@@ -87,6 +101,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         job = await self._get_own_job(request.name)
         await self._monitor.update(self._store.delete, job.id)
         await self._monitor.pools.folders.run(self._artifacts.delete, job.id)
+        await self._monitor.pools.folders.run(self._reserve.fill)
         return jobs_pb2.DeleteJobResponse()
 
     async def WatchJob(

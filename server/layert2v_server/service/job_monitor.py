@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from layert2v_server.domain.job import Job
 from layert2v_server.domain.state import JobState
-from layert2v_server.errors import ServerStopping
+from layert2v_server.errors import DiskFull, ServerStopping
 from layert2v_server.service.pools import WorkPools
 from layert2v_server.store.jobs import JobStore
 
@@ -23,10 +23,14 @@ T = TypeVar("T")
 
 
 class JobMonitor:
-    """The jobs of ``store``, for coroutines of one event loop."""
+    """The jobs of ``store``, for coroutines of one event loop.
 
-    def __init__(self, store: JobStore) -> None:
+    Where the disk is full, an update calls ``make_room``, and is repeated if that frees anything.
+    """
+
+    def __init__(self, store: JobStore, make_room: Callable[[], bool] = lambda: False) -> None:
         self.store = store
+        self._make_room = make_room
         self.pools = WorkPools()
         self._version = 0
         self._changed = asyncio.Condition()
@@ -54,7 +58,12 @@ class JobMonitor:
         return job
 
     async def _update(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        result = await self.pools.writes.run(action, *args, **kwargs)
+        try:
+            result = await self.pools.writes.run(action, *args, **kwargs)
+        except DiskFull:
+            if not self._make_room():
+                raise
+            result = await self.pools.writes.run(action, *args, **kwargs)
         if result:
             for job in result if isinstance(result, list) else [result]:
                 if isinstance(job, Job):

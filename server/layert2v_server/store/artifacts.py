@@ -162,9 +162,17 @@ class ArtifactStore:
             if _JOB_ID.fullmatch(child.name) and child.name not in known
         }
 
-    def discard_orphans(self, known: Set[str], trash: Trash) -> int:
-        """Move the folders of jobs that are not ``known`` into the trash; return their number."""
+    def unknown_stacks(self, known: Set[str]) -> set[str]:
+        """Return the ids of jobs that are not ``known`` and have a published stack."""
         unknown = self.unknown_jobs(known)
+        return {job_id for job_id in unknown if self.stack_folder(job_id).is_dir()}
+
+    def discard_orphans(self, known: Set[str], trash: Trash) -> int:
+        """Move the folders of jobs that are not ``known`` into the trash; return their number.
+
+        Those with a published stack stay where they are.
+        """
+        unknown = self.unknown_jobs(known) - self.unknown_stacks(known)
         for job_id in unknown:
             trash.put(self._job_folder(job_id))
         return len(unknown)

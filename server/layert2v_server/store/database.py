@@ -13,6 +13,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
@@ -26,9 +27,25 @@ def open_database(path: Path) -> Engine:
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S})
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
-    with write_transaction(engine) as connection:
-        migrate(connection)
+    try:
+        with write_transaction(engine) as connection:
+            migrate(connection)
+    except (CommandError, StorageFailed) as error:
+        engine.dispose()
+        raise _refusal(path, error) from error
     return engine
+
+
+def _refusal(path: Path, error: Exception) -> ConfigError:
+    if isinstance(error, CommandError):  # Alembic does not know the version that it finds
+        return ConfigError(
+            f"The database {path} was written by a newer version of LayerT2V, or is damaged.",
+            "Update LayerT2V, or move the file away and start with --rebuild.",
+        )
+    return ConfigError(
+        f"The database {path} cannot be used: {error.__cause__ or error}.",
+        "Move it away and start with --rebuild, which finds finished stacks again.",
+    )
 
 
 def migrate(connection: Connection) -> None:
@@ -91,14 +108,25 @@ def exclusive_lock(path: Path) -> Iterator[None]:
     The system releases the lock when this process ends, however it ends. Raises ``ConfigError``
     while another server holds it.
     """
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+    try:
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+    except sqlite3.Error as error:
+        raise ConfigError(
+            f"The lock {path} cannot be opened: {error}.", "Check who may write to the folder."
+        ) from error
     try:
         try:
             connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if busy:
+                raise ConfigError(
+                    "Another server is using this data folder.",
+                    "Stop it, or give this one a folder of its own with --data.",
+                ) from error
             raise ConfigError(
-                "Another server is using this data folder.",
-                "Stop it, or give this one a folder of its own with --data.",
+                f"The lock {path} cannot be used: {error}.",
+                "Remove the file if no server is running; nothing is in it.",
             ) from error
         yield
     finally:

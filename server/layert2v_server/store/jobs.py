@@ -68,6 +68,10 @@ class JobStore:
         self._clock = clock
         self.new_id = new_id
 
+    def close(self) -> None:
+        """Close the database."""
+        self._engine.dispose()
+
     # --- requests -----------------------------------------------------------------------------
 
     def find_by_request_id(self, owner: str, request_id: str, request: JobRequest) -> Job | None:
@@ -127,19 +131,16 @@ class JobStore:
         size: int,
         before: int | None = None,
         states: Collection[JobState] = (),
-    ) -> tuple[list[Job], int | None]:
-        """Return up to ``size`` jobs of ``owner``, newest first, and the next ``before``."""
-        query = (
-            SELECT_JOB.where(jobs.c.owner == owner).order_by(jobs.c.sequence.desc()).limit(size + 1)
-        )
+    ) -> list[tuple[int, Job]]:
+        """Return up to ``size`` jobs of ``owner``, newest first, each with its ``before``."""
+        query = SELECT_JOB.where(jobs.c.owner == owner).order_by(jobs.c.sequence.desc()).limit(size)
         if before is not None:
             query = query.where(jobs.c.sequence < before)
         if states:
             query = query.where(jobs.c.state.in_(states))
         with read_transaction(self._engine) as connection:
             rows = connection.execute(query).all()
-        next_before = rows[size - 1].sequence if len(rows) > size else None
-        return [job_from_row(row) for row in rows[:size]], next_before
+        return [(row.sequence, job_from_row(row)) for row in rows]
 
     def cancel(self, job_id: str) -> Job:
         """Cancel the job, or ask its worker to. Raises ``JobNotFound``."""

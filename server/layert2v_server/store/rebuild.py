@@ -60,7 +60,7 @@ def note_text(job: Job, untrusted: Sequence[str]) -> str:
 def rebuild(store: JobStore, artifacts: ArtifactStore) -> int:
     """Register every published stack that the job store does not know; return their number."""
     count = 0
-    for job_id in sorted(artifacts.unknown_jobs(store.list_ids())):
+    for job_id in sorted(artifacts.unknown_stacks(store.list_ids())):
         folder = artifacts.stack_folder(job_id)
         try:
             stack = read(folder)

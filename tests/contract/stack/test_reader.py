@@ -22,13 +22,13 @@ def plain() -> Stack:
     return example_stack()
 
 
-def edited(plain: Stack, edit: Callable[[dict[str, Any]], object]) -> str:
+def edit_manifest(plain: Stack, edit: Callable[[dict[str, Any]], object]) -> str:
     document = json.loads(stack.dumps(plain))
     edit(document)
     return json.dumps(document)
 
 
-def nested(depth: int) -> Any:
+def nest(depth: int) -> Any:
     value: Any = []
     for _ in range(depth):
         value = [value]
@@ -69,7 +69,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
         "must fit 64 bits",
     ),
     "free values in 99 lists": (
-        lambda d: d["history"][0]["spec"].update(x=nested(99)),
+        lambda d: d["history"][0]["spec"].update(x=nest(99)),
         "FIELD_VALUE",
         "nested at most",
     ),
@@ -132,13 +132,13 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
 def test_what_is_wrong_is_refused(plain: Stack, case: str) -> None:
     edit, reason, words = WRONG[case]
     with pytest.raises(ManifestError) as caught:
-        stack.loads(edited(plain, edit))
+        stack.loads(edit_manifest(plain, edit))
     assert caught.value.reason == reason
     assert words in caught.value.message
 
 
 def test_a_newer_schema_is_refused_politely_before_its_fields(plain: Stack) -> None:
-    text = edited(plain, lambda d: d.update(schema_version=3, depth_layers=[]))
+    text = edit_manifest(plain, lambda d: d.update(schema_version=3, depth_layers=[]))
     with pytest.raises(ManifestError) as caught:
         stack.loads(text)
     assert caught.value.reason == "SCHEMA_TOO_NEW"
@@ -180,7 +180,7 @@ def test_a_manifest_of_the_first_schema_is_read(plain: Stack) -> None:
 )
 def test_paths_that_leave_the_folder_or_no_system_can_hold(plain: Stack, path: str) -> None:
     with pytest.raises(ManifestError, match="relative path"):
-        stack.loads(edited(plain, lambda d: d["latents"][0].update(path=path)))
+        stack.loads(edit_manifest(plain, lambda d: d["latents"][0].update(path=path)))
 
 
 def test_a_text_of_a_million_values_is_refused_before_it_is_parsed() -> None:
@@ -199,7 +199,7 @@ def test_a_large_file_is_refused_before_it_is_read(plain: Stack, tmp_path: Path)
 
 
 def test_a_description_of_frames_takes_no_memory(plain: Stack) -> None:
-    text = edited(plain, lambda d: d.update(frames=99_999))
+    text = edit_manifest(plain, lambda d: d.update(frames=99_999))
     tracemalloc.start()
     with pytest.raises(ManifestError):
         stack.loads(text)

@@ -130,11 +130,11 @@ def _nodes(states: list[NodeState], prefix: str) -> Iterator[str]:
 def _user_knobs(state: NodeState) -> Iterator[str]:
     for knob in state.user_knobs():
         type_id, name, label, code, items, flags = definition(knob)
-        parts = [str(type_id), name] + (["l", _quoted(label)] if label else [])
+        parts = [str(type_id), name] + (["l", _quote(label)] if label else [])
         parts += [f"+{flag}" for flag in sorted(flags)]
-        parts += ["M", "{" + " ".join(map(_quoted, items)) + "}"] if items else []
+        parts += ["M", "{" + " ".join(map(_quote, items)) + "}"] if items else []
         text = knob.value if knob.constructor == "Text_Knob" else code
-        parts += ["T", _quoted(text)] if text else []
+        parts += ["T", _quote(text)] if text else []
         yield f" addUserKnob {{{' '.join(parts)}}}"
 
 
@@ -152,8 +152,8 @@ def _text(kind: str, value: Any) -> str:
         return "{" + " ".join(map(repr, value)) + "}"
     if kind in NUMBERS:
         return repr(value)
-    return _quoted(value)
+    return _quote(value)
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return '"' + "".join(ESCAPED.get(c, c) for c in text) + '"'

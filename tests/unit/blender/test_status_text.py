@@ -54,5 +54,5 @@ def test_the_progress_bar_follows_a_transfer_by_bytes_and_a_job_by_its_fraction(
         (RequestLost("r", "jobs/1"), "The server does not know this job, or it is another server."),
     ],
 )
-def test_the_end_of_a_request_is_told_with_what_to_do(event: Event | None, text: str) -> None:
+def test_the_end_of_a_request_says_what_to_do(event: Event | None, text: str) -> None:
     assert status_text.end_text(event) == text

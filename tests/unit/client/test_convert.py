@@ -124,9 +124,9 @@ class FailedCall:
 def test_codes_become_errors_with_and_without_detail(
     code: Any, kind: type[errors.ClientError]
 ) -> None:
-    told = convert.error_from_rpc(FailedCall(code, detail("WHY", "It is so.", "Do that.")))
-    assert type(told) is kind
-    assert (told.reason, told.message, told.hint) == ("WHY", "It is so.", "Do that.")
+    result = convert.error_from_rpc(FailedCall(code, detail("WHY", "It is so.", "Do that.")))
+    assert type(result) is kind
+    assert (result.reason, result.message, result.hint) == ("WHY", "It is so.", "Do that.")
     bare = convert.error_from_rpc(FailedCall(code, None))
     assert type(bare) is kind
     assert bare.message.endswith(".")

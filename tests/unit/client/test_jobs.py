@@ -28,7 +28,7 @@ SUCCEEDED = jobs_pb2.JOB_STATE_SUCCEEDED
 NAME = "jobs/1"
 
 
-def ended(script: Script, state: jobs_pb2.JobState = SUCCEEDED) -> None:
+def end_job(script: Script, state: jobs_pb2.JobState = SUCCEEDED) -> None:
     script.updates = [update(NAME, k, RUNNING) for k in (2, 3, 4)] + [update(NAME, 5, state)]
 
 
@@ -68,7 +68,7 @@ def test_all_pages_of_jobs(client: Client) -> None:
 
 def test_a_watch_runs_to_the_end(client: Client, script: Script) -> None:
     job = client.submit(GenerateSpec("a fox"))
-    ended(script)
+    end_job(script)
     script.updates[1].preview.data = b"png"
     updates = list(job.watch())
     assert [u.status.revision for u in updates] == [2, 3, 4, 5]
@@ -78,7 +78,7 @@ def test_a_watch_runs_to_the_end(client: Client, script: Script) -> None:
 
 def test_a_broken_watch_continues_after_the_last_revision(client: Client, script: Script) -> None:
     job = client.submit(GenerateSpec("a fox"))
-    ended(script)
+    end_job(script)
     script.break_watches_after = [0, 2, 1]
     assert [u.status.revision for u in job.watch()] == [2, 3, 4, 5]
     assert script.watched_from == [0, 0, 3, 4]
@@ -86,7 +86,7 @@ def test_a_broken_watch_continues_after_the_last_revision(client: Client, script
 
 def test_a_watch_lives_through_a_restart(client: Client, server: ScriptedServer) -> None:
     job = client.submit(GenerateSpec("a fox"))
-    ended(server.script)
+    end_job(server.script)
     server.script.break_watches_after = [1]
     updates = iter(job.watch())
     assert next(updates).status.revision == 2
@@ -106,14 +106,14 @@ def test_a_watch_gives_up_when_the_server_stays_away(
 
 def test_a_watch_from_the_last_revision_ends_at_once(client: Client, script: Script) -> None:
     job = client.submit(GenerateSpec("a fox"))
-    ended(script)
+    end_job(script)
     list(job.watch())
     assert list(job.watch(from_revision=5)) == []
 
 
 def test_a_stream_that_ends_early_is_started_again(client: Client, script: Script) -> None:
     job = client.submit(GenerateSpec("a fox"))
-    ended(script)
+    end_job(script)
     later = script.updates.pop()
     threading.Timer(0.3, lambda: script.updates.append(later)).start()
     assert [u.status.revision for u in job.watch()] == [2, 3, 4, 5]
@@ -138,7 +138,7 @@ def test_other_errors_end_the_watch(client: Client, script: Script) -> None:
 
 def test_wait_says_why_it_failed(client: Client, script: Script) -> None:
     job = client.submit(GenerateSpec("a fox"))
-    ended(script, jobs_pb2.JOB_STATE_FAILED)
+    end_job(script, jobs_pb2.JOB_STATE_FAILED)
     detail = errors_pb2.ErrorDetail(reason="DISK_FULL", message="No room.", hint="Make some.")
     script.updates[-1].job.error.CopyFrom(detail)
     with pytest.raises(JobFailed, match="No room") as caught:

@@ -27,14 +27,14 @@ def test_the_command_line_needs_the_standard_library_alone(foxes: Path, tmp_path
     image = Evaluator(1001).render(parsed.nodes[-1])
     assert image is not None
     assert np.abs(image.rgba() - wanted).max() <= 1e-6
-    assert parsed.named("Read_bg").knobs["raw"].text == "true"
-    assert parsed.named("Read_bg").knobs["label"].text == "raw: Linear Rec.709 (sRGB)"
+    assert parsed.find("Read_bg").knobs["raw"].text == "true"
+    assert parsed.find("Read_bg").knobs["label"].text == "raw: Linear Rec.709 (sRGB)"
 
 
 def test_the_command_line_names_the_color_space(foxes: Path, tmp_path: Path) -> None:
     out = tmp_path / "shot.nk"
     assert main([str(foxes), "--out", str(out), "--node", "--colorspace", "ACES - ACEScg"]) == 0
-    inner = read(out.read_text(encoding="utf-8")).named("LayerT2V1").nodes
+    inner = read(out.read_text(encoding="utf-8")).find("LayerT2V1").nodes
     spaces = {one.knobs["colorspace"].text for one in inner if one.cls == "Read"}
     assert spaces == {"ACES - ACEScg"}
 

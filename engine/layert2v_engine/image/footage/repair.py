@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,6 +15,8 @@ def repair_non_finite(planes: Tensor) -> tuple[Tensor, int]:
     Each takes the mean of the numbers around it, from the border of a hole inwards; a plane without
     any number becomes 0. Planes that need no repair are returned as they are.
     """
+    if math.isfinite(float(planes.sum())):  # any NaN or infinity would be in the sum
+        return planes, 0
     good = torch.isfinite(planes)
     if bool(good.all()):
         return planes, 0

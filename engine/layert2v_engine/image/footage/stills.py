@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import OpenImageIO as oiio
 import torch
+from torch import Tensor
 
 from layert2v import image_sequence
 from layert2v_engine.errors import FootageError
@@ -227,12 +228,24 @@ def _read_pixels(path: Path) -> tuple[ImageFrame, int]:
     if stored is None or "remature" in error:  # a JPEG that ends early is grey from there on
         raise _read_error(path, error or "its pixels cannot be read")
     window = _display_window(np.asarray(stored, np.float32), spec)
-    planes = torch.from_numpy(window).movedim(-1, 0)
-    planes, repaired = repair_non_finite(planes)
-    color = [planes[index - low] for index in picture.color] or [torch.ones_like(planes[0])]
-    rgb = torch.stack(color) if len(color) == 3 else color[0].expand(3, -1, -1)
-    alpha = None if picture.alpha is None else planes[picture.alpha - low].contiguous()
+    planes = torch.from_numpy(window).movedim(-1, 0).contiguous()
+    repaired = 0
+    if str(spec.format) in ("half", "float", "double"):
+        planes, repaired = repair_non_finite(planes)
+    alpha = None if picture.alpha is None else planes[picture.alpha - low]
+    rgb = _take_color(planes, [index - low for index in picture.color])
     return header.info.turn.turn_frame(ImageFrame(rgb, alpha)), repaired
+
+
+def _take_color(planes: Tensor, color: list[int]) -> Tensor:
+    """Return ``[3, H, W]`` of the planes with these numbers: one is grey, none is white."""
+    if not color:
+        return torch.ones_like(planes[:1]).expand(3, -1, -1)
+    if len(color) == 1:
+        return planes[color[0]].expand(3, -1, -1)
+    start = color[0]
+    in_order = color == [start, start + 1, start + 2]
+    return planes[start : start + 3] if in_order else planes[color]
 
 
 @contextmanager

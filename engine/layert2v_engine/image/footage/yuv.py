@@ -93,7 +93,7 @@ def decode_yuv(planes: list[Tensor], bits: int, matrix: str, full_range: bool) -
 
 def _scale_limited(luma: Tensor, bits: int) -> Tensor:
     step = 2.0 ** (bits - 8)
-    return (luma - 16.0 * step) / (219.0 * step)
+    return (luma - 16.0 * step).div_(219.0 * step)
 
 
 def _upsample(plane: Tensor, size: torch.Size) -> Tensor:
@@ -108,9 +108,11 @@ def _upsample(plane: Tensor, size: torch.Size) -> Tensor:
             plane[None, None], size=(height, plane.shape[1]), mode="bilinear", align_corners=False
         )[0, 0]
     while plane.shape[1] < width:
-        following = torch.cat((plane[:, 1:], plane[:, -1:]), dim=1)
-        middle = (plane + following) / 2.0
-        plane = torch.stack((plane, middle), dim=-1).flatten(1)[:, :width]
+        wide = plane.new_empty(plane.shape[0], 2 * plane.shape[1])
+        wide[:, 0::2] = plane
+        wide[:, 1:-1:2] = (plane[:, :-1] + plane[:, 1:]).mul_(0.5)
+        wide[:, -1] = plane[:, -1]
+        plane = wide[:, :width]
     return plane
 
 

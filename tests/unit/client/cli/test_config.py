@@ -10,7 +10,7 @@ from layert2v_client import InvalidRequest, Tls, connect
 from layert2v_client.cli.config import ClientConfig, load_config
 
 
-def written(folder: Path, text: str) -> dict[str, str]:
+def write_config(folder: Path, text: str) -> dict[str, str]:
     path = folder / "layert2v.toml"
     path.write_text(text, encoding="utf-8")
     return {"LAYERT2V_CONFIG": str(path)}
@@ -23,7 +23,7 @@ def test_defaults_without_a_file() -> None:
 
 
 def test_every_key_of_the_file(tmp_path: Path) -> None:
-    environment = written(
+    environment = write_config(
         tmp_path,
         '[server]\naddress = "x"\n[client]\nserver = "render01:7433"\ntoken = "from file"\n'
         'data = "/d"\n'
@@ -35,7 +35,7 @@ def test_every_key_of_the_file(tmp_path: Path) -> None:
     assert config.tls == Tls(authority=Path("ca.pem"))
     bearer = "open sesame"
     assert load_config({**environment, "LAYERT2V_TOKEN": bearer}).token == bearer
-    assert load_config(written(tmp_path, "[client]\ntls = false")).tls is False
+    assert load_config(write_config(tmp_path, "[client]\ntls = false")).tls is False
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_every_key_of_the_file(tmp_path: Path) -> None:
 )
 def test_wrong_keys_and_values_are_named(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(InvalidRequest, match=words) as caught:
-        load_config(written(tmp_path, text))
+        load_config(write_config(tmp_path, text))
     assert caught.value.reason == "CONFIG_INVALID"
 
 

@@ -66,7 +66,7 @@ def test_a_log_gets_a_line_for_each_stage_and_one_now_and_then() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("job", "words"),
     [
         (status(JobState.queued, ahead=3), "queued, 3 ahead (0%)"),
         (status(JobState.queued, ahead=0), "queued (0%)"),
@@ -83,7 +83,7 @@ def test_a_log_gets_a_line_for_each_stage_and_one_now_and_then() -> None:
         ),
     ],
 )
-def test_job_states_in_words(told: JobStatus, words: str) -> None:
+def test_job_states_in_words(job: JobStatus, words: str) -> None:
     log = io.StringIO()
-    show_status(ProgressLine(log), told)
+    show_status(ProgressLine(log), job)
     assert log.getvalue().strip() == words

@@ -41,13 +41,13 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_everything_arrives_the_manifest_last(job: Job, script: Script, tmp_path: Path) -> None:
-    heard: list[tuple[int, int]] = []
-    options = TransferOptions(report=lambda done, total: heard.append((done, total)))
+    reported: list[tuple[int, int]] = []
+    options = TransferOptions(report=lambda done, total: reported.append((done, total)))
     folder = job.download(tmp_path / "fox", options)
     assert content(folder) == FILES
     assert script.read_from[-1][0] == "artifact:stack.json"
-    assert heard[-1] == (36, 36)
-    assert heard == sorted(heard)
+    assert reported[-1] == (36, 36)
+    assert reported == sorted(reported)
 
 
 def test_files_that_are_there_are_not_downloaded_again(

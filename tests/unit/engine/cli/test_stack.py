@@ -35,17 +35,17 @@ def test_import_makes_a_stack_that_inspect_finds_right(
 
 
 def test_import_takes_its_options(clips: list[str], tmp_path: Path) -> None:
-    wishes = ["--name", "shot", "--fps", "23.976", "--start-frame", "1", "--compression", "zips"]
-    assert main([*clips, *wishes, "--colorspace", "ACEScg", "--edges", "black"]) == 0
+    choices = ["--name", "shot", "--fps", "23.976", "--start-frame", "1", "--compression", "dwaa"]
+    assert main([*clips, *choices, "--colorspace", "ACEScg", "--edges", "black"]) == 0
     result = contract.read(tmp_path / "out")
     assert (result.name, result.fps, result.start_frame) == ("shot", 23.976, 1)
     header, _ = read_exr(tmp_path / "out/bg/v001/bg_v001.0001.exr")
     assert header["colorInteropID"] == "lin_ap1_scene"
-    assert str(header["compression"]).endswith("ZIPS_COMPRESSION")
+    assert str(header["compression"]).endswith("DWAA_COMPRESSION")
 
 
 @pytest.mark.parametrize(
-    ("wishes", "sentence"),
+    ("choices", "sentence"),
     [
         (["--colorspace", "ACEScct"], "not a scene-linear color space"),
         (["--colorspace", "nonsense"], "is not in studio-config"),
@@ -59,10 +59,10 @@ def test_a_mistake_is_one_sentence_and_status_2(
     clips: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    wishes: list[str],
+    choices: list[str],
     sentence: str,
 ) -> None:
-    assert main([*clips, *wishes]) == 2
+    assert main([*clips, *choices]) == 2
     output = capsys.readouterr().err
     assert sentence in output
     assert "Traceback" not in output

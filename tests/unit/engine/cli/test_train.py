@@ -24,7 +24,7 @@ def test_what_is_no_duration_is_answered_with_examples(text: str) -> None:
     assert "20m" in caught.value.hint
 
 
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(["train", "matte", *arguments]) != 0
     return capsys.readouterr().err
 
@@ -33,20 +33,20 @@ def test_a_bad_budget_is_refused_before_anything_is_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    assert "'soon' is not a duration" in refused(capsys, "--run", str(run), "--budget", "soon")
-    assert "'toaster'" in refused(capsys, "--run", str(run), "--device", "toaster")
+    assert "'soon' is not a duration" in refusal(capsys, "--run", str(run), "--budget", "soon")
+    assert "'toaster'" in refusal(capsys, "--run", str(run), "--device", "toaster")
     assert not run.exists()
 
 
 def test_a_missing_configuration_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = refused(capsys, "--run", str(tmp_path), "--configs", str(tmp_path), "--device", "cpu")
+    said = refusal(capsys, "--run", str(tmp_path), "--configs", str(tmp_path), "--device", "cpu")
     assert "joint.toml" in said
 
 
 def test_a_stage_out_of_turn_names_the_one_before(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = refused(capsys, "--run", str(tmp_path), "--device", "cpu")
+    said = refusal(capsys, "--run", str(tmp_path), "--device", "cpu")
     assert "Train the stage `autoencoder`" in said

@@ -11,7 +11,7 @@ from layert2v_engine.metrics.diversity import mean_pairwise_distance, nearest_di
 HEIGHT, WIDTH, FRAMES = 48, 64, 3
 
 
-def textured(shift: int) -> Tensor:  # [3, T, H, W], moved by ``shift`` pixels a frame
+def textured_clip(shift: int) -> Tensor:  # [3, T, H, W], moved by ``shift`` pixels a frame
     rng = np.random.default_rng(0)
     rough = torch.from_numpy(rng.random((1, 3, 12, 32)).astype(np.float32))
     wide = torch.nn.functional.interpolate(rough, (HEIGHT, 2 * WIDTH), mode="bicubic")[0]
@@ -20,6 +20,6 @@ def textured(shift: int) -> Tensor:  # [3, T, H, W], moved by ``shift`` pixels a
 
 
 def test_a_copy_is_found_among_trained_clips() -> None:
-    own, other = textured(1), textured(3)
+    own, other = textured_clip(1), textured_clip(3)
     assert float(nearest_distances([own], [other, own])) < 1e-3
     assert mean_pairwise_distance([own, own]) < 1e-3 < mean_pairwise_distance([own, other])

@@ -11,7 +11,7 @@ from layert2v_engine.metrics.flow import warping_error
 HEIGHT, WIDTH, FRAMES = 48, 64, 3
 
 
-def textured(shift: int) -> Tensor:  # [3, T, H, W], moved by ``shift`` pixels a frame
+def textured_clip(shift: int) -> Tensor:  # [3, T, H, W], moved by ``shift`` pixels a frame
     rng = np.random.default_rng(0)
     rough = torch.from_numpy(rng.random((1, 3, 12, 32)).astype(np.float32))
     wide = torch.nn.functional.interpolate(rough, (HEIGHT, 2 * WIDTH), mode="bicubic")[0]
@@ -20,7 +20,7 @@ def textured(shift: int) -> Tensor:  # [3, T, H, W], moved by ``shift`` pixels a
 
 
 def test_motion_alone_is_no_error_but_flicker_is() -> None:
-    moving = textured(2)
+    moving = textured_clip(2)
     flicker = moving + 0.2 * torch.tensor([0.0, 1.0, 0.0])[None, :, None, None]
     assert warping_error(moving, moving) < 0.01
     assert warping_error(flicker, moving) > 0.1

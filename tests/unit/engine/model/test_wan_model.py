@@ -158,18 +158,18 @@ def test_it_generates_layers_and_says_that_it_is_untrained(
 
 
 @pytest.mark.parametrize(
-    ("prompts", "heard"),
+    ("prompts", "global_prompt"),
     [
         ({}, "a bear running through the snow"),
         ({"bg": "a beach"}, "a bear running through a beach"),
     ],
 )
-def test_a_layer_that_is_generated_again_hears_the_artists_sentence(
+def test_a_layer_that_is_generated_again_follows_the_artists_sentence(
     models: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     prompts: dict[str, str],
-    heard: str,
+    global_prompt: str,
 ) -> None:
     """And the background hears of no subject."""
     seen: list[PromptPlan] = []
@@ -192,11 +192,11 @@ def test_a_layer_that_is_generated_again_hears_the_artists_sentence(
     engine.rerender(again, tmp_path, inputs={}, **quiet)
     figure = RerenderSpec(action="regenerate", layers=("fg_01",), steps=1)
     engine.rerender(figure, tmp_path, inputs={}, **quiet)
-    assert [plan.global_prompt for plan in seen[1:]] == [heard] * 2
+    assert [plan.global_prompt for plan in seen[1:]] == [global_prompt] * 2
     assert seen[2].background == prompts.get("bg", "the snow")
 
 
-def test_a_stock_folder_is_told_apart_from_a_damaged_one(stock: Path) -> None:
+def test_a_stock_folder_is_distinguished_from_a_damaged_one(stock: Path) -> None:
     with pytest.raises(BadCheckpoint, match=r"knows no layers.*layert2v-engine convert"):
         LayeredPipeline.from_pretrained(stock)
 

@@ -205,7 +205,7 @@ def test_a_pickle_that_is_more_than_tensors_is_refused(base: Path, tmp_path: Pat
     assert {each.name for each in tmp_path.iterdir()} == {"base"}
 
 
-def test_an_adapter_of_another_width_is_told_with_the_numbers(
+def test_an_adapter_of_another_width_is_refused_with_the_numbers(
     base: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     path = checkpoint / "adapter_model.safetensors"

@@ -11,6 +11,7 @@ import pytest
 from fakes.sample_stacks import RGBA, read_exr, read_rgba, write_stack
 from layert2v_engine.errors import StackError
 from layert2v_engine.image.exr import COMPRESSIONS, ExrOptions
+from layert2v_engine.stack.inspect import inspect
 from layert2v_engine.stack.pack import pack, packed_channels
 
 
@@ -49,6 +50,26 @@ def test_nuke_shows_every_layer_under_its_own_name(tmp_path: Path) -> None:
     seen = {nuke_name(channel) for channel in packed_channels(result)}
     layers = ("rgba", "bg", "shadow_01", "fg_01")
     assert seen == {f"{a}.{b}" for a in layers for b in ("red", "green", "blue", "alpha")}
+
+
+def test_two_stacks_stay_apart_in_one_nuke_script(tmp_path: Path) -> None:
+    """Nuke keeps one list of layers a script; only rgba is shared, by its meaning."""
+    seen = []
+    for name in ("fox_", "B2_"):
+        result = write_stack(tmp_path / name)
+        _, planes = read_exr(pack(tmp_path / name, result, prefix=name)[0])
+        seen.append({nuke_name(channel) for channel in planes})
+        assert inspect(tmp_path / name, result).problems == []
+    layers = {channel.partition(".")[0] for channel in seen[0]}
+    assert layers == {"rgba", "fox_bg", "fox_shadow_01", "fox_fg_01"}
+    assert {channel.partition(".")[0] for channel in seen[0] & seen[1]} == {"rgba"}
+    assert all(len(channels) == 16 for channels in seen)
+
+
+@pytest.mark.parametrize("prefix", ["1_", "fox.", "fuchs-", "_a", "ä"])
+def test_a_prefix_that_nuke_would_change_is_refused(tmp_path: Path, prefix: str) -> None:
+    with pytest.raises(StackError, match="cannot begin the names of layers"):
+        pack(tmp_path, write_stack(tmp_path), prefix=prefix)
 
 
 def test_the_header_carries_order_and_provenance(tmp_path: Path) -> None:

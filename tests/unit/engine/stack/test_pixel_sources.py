@@ -55,7 +55,7 @@ def save(path: Path, pixels: np.ndarray, kind: str = "half", **attributes: Any) 
     return path
 
 
-def converted(rgb: np.ndarray, source: str, target: str = "lin_rec709_scene") -> np.ndarray:
+def convert(rgb: np.ndarray, source: str, target: str = "lin_rec709_scene") -> np.ndarray:
     """Return colors that OCIO's own processor converted."""
     config = ocio.Config.CreateFromBuiltinConfig(PINNED_CONFIG)
     cpu = config.getProcessor(source, target).getDefaultCPUProcessor()
@@ -87,7 +87,7 @@ def test_a_plate_goes_through_ocio(tmp_path: Path, space: str, alpha: str) -> No
     result = plate(tmp_path / "p", colorspace=space, alpha=alpha).frame(0).float().numpy()
     coverage = pixels[..., 3:] if alpha != "opaque" else np.ones_like(pixels[..., 3:])
     straight = pixels[..., :3] / (coverage if alpha == "premultiplied" else 1.0)
-    expected = converted(straight, space) * coverage
+    expected = convert(straight, space) * coverage
     np.testing.assert_allclose(result[..., :3], expected, rtol=2e-3, atol=2e-4)
     np.testing.assert_allclose(result[..., 3:], coverage, rtol=1e-3)
 
@@ -215,7 +215,7 @@ def test_a_layer_of_another_size_and_space_is_fitted(tmp_path: Path) -> None:
         "lanczos3 and centred, cut from 4 to 3 frames"
     )
     stored = exr.read(tmp_path / "other" / other.layer("bg").files[0].path).float().numpy()
-    expected = converted(stored[..., :3], "ACEScg").mean((0, 1))
+    expected = convert(stored[..., :3], "ACEScg").mean((0, 1))
     np.testing.assert_allclose(source.frame(0)[..., :3].mean((0, 1)), expected, rtol=0.05)
 
 

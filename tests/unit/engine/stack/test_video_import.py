@@ -96,12 +96,12 @@ def pixels(folder: Path, name: str, index: int) -> torch.Tensor:
     return torch.from_numpy(read_rgba(path)).float()
 
 
-def imported(sources: ImportSources, folder: Path, **options: object) -> Stack:
+def import_stack(sources: ImportSources, folder: Path, **options: object) -> Stack:
     return import_videos(sources, folder, replace(OPTIONS, **options))
 
 
 def test_known_layers_come_back(sources: ImportSources, tmp_path: Path) -> None:
-    result = imported(sources, tmp_path / "out")
+    result = import_stack(sources, tmp_path / "out")
     for index in range(FRAMES):
         alpha = matte(index)
         expected = torch.cat((linear(color(index)) * alpha, alpha[None])).movedim(0, -1)
@@ -114,7 +114,7 @@ def test_known_layers_come_back(sources: ImportSources, tmp_path: Path) -> None:
 
 
 def test_the_stack_says_that_it_was_imported(sources: ImportSources, tmp_path: Path) -> None:
-    result = imported(sources, tmp_path / "out")
+    result = import_stack(sources, tmp_path / "out")
     assert (result.fps, result.frames, result.width, result.height) == (24.0, FRAMES, W, H)
     assert {layer.source for layer in result.layers} == {"imported"}
     assert result.history[0].action == "import"
@@ -129,7 +129,9 @@ def test_shadows_and_several_foregrounds_stack_from_back_to_front(
     opacity = (0.5 * matte(k) for k in range(FRAMES))
     shadow = lossless(tmp_path / "s.mp4", (value.expand(3, -1, -1) for value in opacity))
     one = replace(sources.foregrounds[0], shadow=shadow)
-    result = imported(replace(sources, foregrounds=(one, sources.foregrounds[0])), tmp_path / "out")
+    result = import_stack(
+        replace(sources, foregrounds=(one, sources.foregrounds[0])), tmp_path / "out"
+    )
     assert [layer.name for layer in result.layers] == ["bg", "shadow_01", "fg_01", "fg_02"]
     assert result.layer("shadow_01").caster == "fg_01"
     deepest = float(pixels(tmp_path / "out", "shadow_01", 0)[..., 3].max())
@@ -143,7 +145,7 @@ def test_a_foreground_with_alpha_needs_no_matte(sources: ImportSources, tmp_path
         codes = (straight * 255).round().to(torch.uint8).contiguous().numpy()
         Image.fromarray(codes).save(tmp_path / "png" / f"fg.{index:04d}.png")
     alone = replace(sources, foregrounds=(ForegroundSources(color=tmp_path / "png"),))
-    imported(alone, tmp_path / "out")
+    import_stack(alone, tmp_path / "out")
     expected = torch.cat((linear(color(0)) * matte(0), matte(0)[None])).movedim(0, -1)
     torch.testing.assert_close(pixels(tmp_path / "out", "fg_01", 0), expected, atol=0.006, rtol=0)
 
@@ -153,7 +155,7 @@ def test_a_foreground_without_alpha_and_matte_is_refused(
 ) -> None:
     bare = replace(sources, foregrounds=(replace(sources.foregrounds[0], matte=None),))
     with pytest.raises(FootageError, match="needs a matte"):
-        imported(bare, tmp_path / "out")
+        import_stack(bare, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -175,7 +177,7 @@ def test_clips_that_do_not_fit_are_named(
 ) -> None:
     other = lossless(tmp_path / "other.mp4", iter(pictures), fps)
     with pytest.raises(FootageError, match=sentence) as caught:
-        imported(replace(sources, background=other), tmp_path / "out")
+        import_stack(replace(sources, background=other), tmp_path / "out")
     assert caught.value.reason == reason
     assert not (tmp_path / "out").exists()
 
@@ -188,14 +190,14 @@ def test_image_sequences_need_a_rate(sources: ImportSources, tmp_path: Path) -> 
     fg = ForegroundSources(color=tmp_path / "png", matte=tmp_path / "png")
     only = ImportSources(background=tmp_path / "png", foregrounds=(fg,))
     with pytest.raises(FootageError, match="how fast"):
-        imported(only, tmp_path / "out")
-    assert imported(only, tmp_path / "out", fps=12.5).fps == 12.5
+        import_stack(only, tmp_path / "out")
+    assert import_stack(only, tmp_path / "out", fps=12.5).fps == 12.5
 
 
 def test_what_no_tag_says_is_a_warning(sources: ImportSources, tmp_path: Path) -> None:
     frames = [rgb_frame(plate(k)).reformat(format="yuv420p") for k in range(FRAMES)]
     bare = write_video(tmp_path / "bare.mp4", frames, codec="libx264")
-    result = imported(replace(sources, background=bare), tmp_path / "out")
+    result = import_stack(replace(sources, background=bare), tmp_path / "out")
     assert result.warnings == (
         "Colors taken as bt601 matrix and limited range, which no tag says: bare.mp4.",
     )
@@ -205,8 +207,8 @@ def test_levels_can_be_switched_off(sources: ImportSources, tmp_path: Path) -> N
     grey = [grey_frame(0.02 + 0.94 * matte(k)) for k in range(FRAMES)]
     path = write_video(tmp_path / "g.mp4", grey, codec="libx264rgb", options={"qp": "0"})
     lifted = replace(sources, foregrounds=(replace(sources.foregrounds[0], matte=path),))
-    imported(lifted, tmp_path / "a")
-    imported(lifted, tmp_path / "b", levels=False)
+    import_stack(lifted, tmp_path / "a")
+    import_stack(lifted, tmp_path / "b", levels=False)
     assert float(pixels(tmp_path / "a", "fg_01", 0)[0, 0, 3]) == 0.0
     assert float(pixels(tmp_path / "b", "fg_01", 0)[0, 0, 3]) == pytest.approx(0.02, abs=0.003)
 
@@ -217,7 +219,7 @@ def test_a_straight_foreground_is_known_by_its_color_outside(
 ) -> None:
     flat = lossless(tmp_path / "flat.mp4", iter(torch.full((FRAMES, 3, H, W), 0.5)))
     straight = replace(sources, foregrounds=(replace(sources.foregrounds[0], color=flat),))
-    imported(straight, tmp_path / "out", edges=edges)
+    import_stack(straight, tmp_path / "out", edges=edges)
     result = pixels(tmp_path / "out", "fg_01", 0)
     seen = result[result[..., 3] > 0.05]
     expected = linear(torch.tensor(128 / 255)).expand(len(seen))
@@ -225,7 +227,7 @@ def test_a_straight_foreground_is_known_by_its_color_outside(
 
 
 def test_color_spaces_can_be_chosen(sources: ImportSources, tmp_path: Path) -> None:
-    result = imported(
+    result = import_stack(
         sources, tmp_path / "out", colorspace="ACEScg", source_colorspace="g24_rec709_display"
     )
     assert result.colorspace == "lin_ap1_scene"
@@ -273,7 +275,7 @@ def test_straight_png_with_black_outside_is_not_divided(
     rgb = np.where(alpha[..., None] > 0, np.array((150, 100, 60)), 0)
     rgba = np.dstack((rgb, alpha * 255)).round().astype(np.uint8)
     folder = sequence(tmp_path / "png", save_png(rgba))
-    result = imported(with_color(sources, folder), tmp_path / "out")
+    result = import_stack(with_color(sources, folder), tmp_path / "out")
     expected = srgb_to_linear(np.array((150, 100, 60)) / 255) * alpha[..., None]
     seen = pixels(tmp_path / "out", "fg_01", 0).numpy()
     assert np.abs(seen[..., :3] - expected).max() < 1e-3
@@ -291,10 +293,10 @@ def test_no_levels_on_lossless_alpha(sources: ImportSources, tmp_path: Path) -> 
     alpha = np.full((H, W), 8, np.uint8)
     alpha[10:30, 10:40], alpha[30:40, 10:40] = 128, 247
     folder = sequence(tmp_path / "png", save_png(np.dstack((flat(180, H, W), alpha))))
-    imported(with_color(sources, folder), tmp_path / "a")
+    import_stack(with_color(sources, folder), tmp_path / "a")
     assert np.abs(pixels(tmp_path / "a", "fg_01", 0)[..., 3].numpy() - alpha / 255).max() < 1e-3
     mattes = sequence(tmp_path / "m", save_png(np.repeat(alpha[..., None], 3, -1)))
-    imported(with_color(sources, folder, mattes), tmp_path / "b", edges="straight")
+    import_stack(with_color(sources, folder, mattes), tmp_path / "b", edges="straight")
     assert np.abs(pixels(tmp_path / "b", "fg_01", 0)[..., 3].numpy() - alpha / 255).max() < 1e-3
 
 
@@ -302,7 +304,7 @@ def test_a_matte_held_in_alpha(sources: ImportSources, tmp_path: Path) -> None:
     alpha = np.round(soft_disc(8, H, W) * 255).astype(np.uint8)
     mattes = sequence(tmp_path / "m", save_png(np.dstack((flat(255, H, W), alpha))))
     color = sequence(tmp_path / "c", save_png(flat(200, H, W)))
-    result = imported(with_color(sources, color, mattes), tmp_path / "out", edges="straight")
+    result = import_stack(with_color(sources, color, mattes), tmp_path / "out", edges="straight")
     seen = pixels(tmp_path / "out", "fg_01", 0)[..., 3].numpy()
     assert np.abs(seen - alpha / 255).max() < 1e-3
     assert result.warnings == ("m is of one color; its matte is taken from alpha.",)
@@ -316,7 +318,7 @@ def test_linear_exr_comes_through_with_values_past_one(
     values = (12.0, 0.18, 0.5)
     save = save_exr({c: np.full((H, W), v) for c, v in zip("RGB", values, strict=True)})
     folder = sequence(tmp_path / "exr", save, 1 if held else FRAMES, "p.{:04d}.exr")
-    result = imported(replace(sources, full=None, background=folder), tmp_path / "out")
+    result = import_stack(replace(sources, full=None, background=folder), tmp_path / "out")
     seen = pixels(tmp_path / "out", "bg", FRAMES - 1)[5, 5].tolist()
     assert seen == pytest.approx([*values, 1.0], abs=2e-4)
     assert "exr does not say its color space" in result.warnings[0]
@@ -329,7 +331,7 @@ def test_clips_of_several_color_spaces_meet_in_the_stack(
     tags = {"color_primaries": 9, "color_trc": 14}
     frames = [flat((255, 0, 0), H, W)] * FRAMES
     path = save_video(tmp_path / "wide.mkv", frames, "ffv1", "bgr0", tags=tags)
-    result = imported(
+    result = import_stack(
         replace(sources, full=None, background=path), tmp_path / "out", colorspace="Linear Rec.2020"
     )
     assert pixels(tmp_path / "out", "bg", 0)[5, 5].tolist() == pytest.approx([1, 0, 0, 1], abs=1e-3)
@@ -348,8 +350,8 @@ def test_timecode_of_the_source_is_carried_on_or_there_is_none(
         "yuv422p10le",
         metadata={"timecode": "01:02:03:23"},
     )
-    imported(replace(sources, full=None, background=path), tmp_path / "a")
-    imported(sources, tmp_path / "b")
+    import_stack(replace(sources, full=None, background=path), tmp_path / "a")
+    import_stack(sources, tmp_path / "b")
     codes = []
     for name in ("bg", "fg_01", "comp"):
         header, _ = read_exr(tmp_path / f"a/{name}/v001/{name}_v001.1002.exr")
@@ -362,18 +364,18 @@ def test_timecode_of_the_source_is_carried_on_or_there_is_none(
 def test_pixels_of_two_shapes_are_refused_and_one_shape_is_kept(
     sources: ImportSources, tmp_path: Path
 ) -> None:
-    def squeezed(name: str, aspect: Fraction) -> Path:
+    def write_squeezed(name: str, aspect: Fraction) -> Path:
         frames = [rgb_frame(plate(k)) for k in range(FRAMES)]
         options = {"qp": "0"}
         return write_video(
             tmp_path / name, frames, codec="libx264rgb", options=options, sample_aspect_ratio=aspect
         )
 
-    wide = replace(sources, full=None, background=squeezed("wide.mp4", Fraction(2)))
-    assert imported(wide, tmp_path / "a").pixel_aspect == pytest.approx(2.0)
-    mixed = replace(wide, full=squeezed("less.mp4", Fraction(4, 3)))
+    wide = replace(sources, full=None, background=write_squeezed("wide.mp4", Fraction(2)))
+    assert import_stack(wide, tmp_path / "a").pixel_aspect == pytest.approx(2.0)
+    mixed = replace(wide, full=write_squeezed("less.mp4", Fraction(4, 3)))
     with pytest.raises(FootageError, match=r"pixels of shape 2, but the full video 1\.33"):
-        imported(mixed, tmp_path / "b")
+        import_stack(mixed, tmp_path / "b")
 
 
 def test_a_frame_of_another_size_is_named_before_anything_is_written(
@@ -384,7 +386,7 @@ def test_a_frame_of_another_size_is_named_before_anything_is_written(
 
     folder = sequence(tmp_path / "s", save)
     with pytest.raises(FootageError, match=r"f\.0003\.png has another size"):
-        imported(replace(sources, full=None, background=folder), tmp_path / "out")
+        import_stack(replace(sources, full=None, background=folder), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -393,7 +395,7 @@ def test_impossible_rates_are_refused_at_once(
     sources: ImportSources, tmp_path: Path, fps: float
 ) -> None:
     with pytest.raises(FootageError, match="no rate for a stack"):
-        imported(sources, tmp_path / "out", fps=fps)
+        import_stack(sources, tmp_path / "out", fps=fps)
     assert not (tmp_path / "out").exists()
 
 

@@ -110,7 +110,7 @@ def test_big_pictures_are_embedded_small(tmp_path: Path) -> None:
     assert '"width": 512, "height": 15' in text
 
 
-def probed(browser: str, folder: Path) -> dict[str, list[int]]:
+def probe(browser: str, folder: Path) -> dict[str, list[int]]:
     """Return what the probe saw.
 
     Chromium's virtual time can run out while pictures are still decoded.
@@ -132,7 +132,7 @@ def test_the_page_composites_what_the_files_hold(tmp_path: Path) -> None:
         pytest.skip("no Chromium here to open the viewer with")
     result, text = page(tmp_path)
     (tmp_path / "probe.html").write_text(text.replace("</body>", PROBE + "</body>"))
-    seen = probed(browser, tmp_path)
+    seen = probe(browser, tmp_path)
     shots = {name: np.array(v).reshape(HEIGHT, WIDTH, 4)[..., :3] for name, v in seen.items()}
     for name, frame in (("comp", 1001), ("next", 1002)):
         expected = preview.to_srgb_bytes(

@@ -10,7 +10,7 @@ from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.training.chunks import ChunkConfig, ChunkSampler, fit_encoder
 from layert2v_engine.world.dataset import ClipSet
 
-COLOUR, EVEN = (0, 1, 2), (0.4, 0.3, 0.3)
+COLOR, EVEN = (0, 1, 2), (0.4, 0.3, 0.3)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_crops_lie_over_their_latents(
     clips: ClipSet, autoencoder: PatchAutoencoder, groups: int
 ) -> None:
     config = ChunkConfig(batch=3, crop=16, groups=groups, latent_noise=0.0)
-    pictures, latents = ChunkSampler(clips, autoencoder, config).crops(COLOUR, EVEN)
+    pictures, latents = ChunkSampler(clips, autoencoder, config).crops(COLOR, EVEN)
     assert pictures.shape == (3, 3, 4 * groups, 16, 16)
     assert latents.shape == (3, 8, groups + 2, 2, 2)
     own = pictures.unflatten(2, (groups, 4)).transpose(1, 2).flatten(0, 1)

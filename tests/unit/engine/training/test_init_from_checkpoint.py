@@ -162,14 +162,14 @@ def test_the_target_of_a_student_is_the_guided_prediction_of_its_teacher(run: Pa
     with torch.no_grad():
         scenes, batch, frame, _ = phase._sample_batch()
         noise, times = torch.randn_like(batch.latents), torch.full(batch.latents.shape[:2], 0.5)
-        question = ModelInputs(scenes.layout, batch.latents, noise, times, times, frame, None)
+        inputs = ModelInputs(scenes.layout, batch.latents, noise, times, times, frame, None)
         prompts = [("a fox", *("",) * scenes.layout.foregrounds, "a forest")] * len(noise)
-        told, untold = (
-            phase._predict(phase.transformer, question, words).float()
+        cond, uncond = (
+            phase._predict(phase.transformer, inputs, words).float()
             for words in (prompts, [("",) * len(prompts[0])] * len(noise))
         )
-        target = phase._target(question, prompts)
-    torch.testing.assert_close(target, untold + 2.0 * (told - untold))
+        target = phase._target(inputs, prompts)
+    torch.testing.assert_close(target, uncond + 2.0 * (cond - uncond))
     assert not any(p.requires_grad for p in phase.teacher.parameters())
 
 

@@ -160,13 +160,13 @@ def test_headings_are_mirrored_but_the_light_is_not(world: clips.World) -> None:
 
 
 def test_a_low_sun_throws_longer_shadows(world: clips.World) -> None:
-    def spread(time: int) -> float:
+    def shadow_width(time: int) -> float:
         actor = Actor(subject=6, action="walking", distance="near")
         clip = world.clip(1, scene=Scene(place=4, time=time, actors=(actor,), camera="still"))
         return float((clip.shadow / LIGHTS[time].shadow > 0.3).any(0)[0].any(0).float().sum())
 
     dawn = next(i for i, word in enumerate(TIMES) if word.name == "dawn")
-    assert spread(dawn) > 1.2 * spread(0)
+    assert shadow_width(dawn) > 1.2 * shadow_width(0)
 
 
 @pytest.mark.parametrize("held_out", [False, True])

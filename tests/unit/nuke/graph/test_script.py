@@ -130,45 +130,45 @@ def swap(parsed: Script) -> None:
 
 
 def drop(parsed: Script) -> None:
-    parsed.named("Merge_fg_02").inputs[1] = None
+    parsed.find("Merge_fg_02").inputs[1] = None
 
 
 def stencil(parsed: Script) -> None:
-    parsed.named("Merge_shadow_01").knobs["operation"] = Word("stencil", "bare")
+    parsed.find("Merge_shadow_01").knobs["operation"] = Word("stencil", "bare")
 
 
 def wrong_version(parsed: Script) -> None:
-    knobs = parsed.named("Read_fg_01").knobs
+    knobs = parsed.find("Read_fg_01").knobs
     knobs["file"] = Word(knobs["file"].text.replace("v001", "v002"), "bare")
 
 
 def wrong_range(parsed: Script) -> None:
-    parsed.named("Read_fg_01").knobs["last"] = Word("1001", "bare")
+    parsed.find("Read_fg_01").knobs["last"] = Word("1001", "bare")
 
 
-def cropped(parsed: Script) -> None:
-    read_bg = parsed.named("Read_bg")
+def cropped_read(parsed: Script) -> None:
+    read_bg = parsed.find("Read_bg")
     crop = Node("Crop", {"box": Word("2 2 20 14", "braced")}, inputs=[read_bg])
-    parsed.named("Merge_shadow_01").inputs[0] = crop
+    parsed.find("Merge_shadow_01").inputs[0] = crop
 
 
 def box_of_a(parsed: Script) -> None:
-    merge = parsed.named("Merge_fg_02")
-    crop = Node("Crop", {"box": Word("4 4 20 14", "braced")}, inputs=[parsed.named("Read_fg_02")])
+    merge = parsed.find("Merge_fg_02")
+    crop = Node("Crop", {"box": Word("4 4 20 14", "braced")}, inputs=[parsed.find("Read_fg_02")])
     merge.inputs[1], merge.knobs["bbox"] = crop, Word("A", "bare")
 
 
 def matte(parsed: Script) -> None:
-    parsed.named("Merge_fg_01").knobs["operation"] = Word("matte", "bare")
+    parsed.find("Merge_fg_01").knobs["operation"] = Word("matte", "bare")
 
 
 def other_order(parsed: Script) -> None:
-    one, two = parsed.named("Merge_fg_01"), parsed.named("Merge_fg_02")
+    one, two = parsed.find("Merge_fg_01"), parsed.find("Merge_fg_02")
     one.inputs[1], two.inputs[1] = two.inputs[1], one.inputs[1]
 
 
 MUTATIONS = [
-    swap, drop, stencil, wrong_version, wrong_range, cropped, box_of_a, matte, other_order,
+    swap, drop, stencil, wrong_version, wrong_range, cropped_read, box_of_a, matte, other_order,
 ]  # fmt: skip
 
 

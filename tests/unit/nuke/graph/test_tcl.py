@@ -89,7 +89,7 @@ def test_every_text_is_one_word_that_reads_back(text: str) -> None:
 @given(texts)
 def test_every_word_keeps_a_block_closed(text: str) -> None:
     parsed = read(f"NoOp {{\n inputs 0\n label {tcl.quote(text)}\n name here\n}}\n")
-    assert parsed.named("here").knobs["label"].text == tcl.strip_controls(text)
+    assert parsed.find("here").knobs["label"].text == tcl.strip_controls(text)
 
 
 @pytest.mark.parametrize("code", ["[python {1}]", "$gui", '"[exec ls]"', '"a $b"', "a[b]c"])

@@ -105,7 +105,7 @@ def test_an_attempt_needs_free_space(tmp_path: Path) -> None:
         store.prepare_attempt(JOB)
 
 
-def staged(folder: Path, untrusted: dict[str, bool] | None = None) -> StagedSource:
+def staged_source(folder: Path, untrusted: dict[str, bool] | None = None) -> StagedSource:
     path = folder / "bg.exr"
     path.write_bytes(DATA)
     files = {"stack/bg/v001/bg.exr": path, "inputs/mine/0001.exr": path}
@@ -113,7 +113,7 @@ def staged(folder: Path, untrusted: dict[str, bool] | None = None) -> StagedSour
 
 
 def test_attempts_link_the_files_of_the_source(store: ArtifactStore, tmp_path: Path) -> None:
-    store.stage_source(JOB, staged(tmp_path, {"inputs/mine/0001.exr": True}))
+    store.stage_source(JOB, staged_source(tmp_path, {"inputs/mine/0001.exr": True}))
     (tmp_path / "bg.exr").unlink()
     store.prepare_attempt(JOB)
     store.copy_source(JOB, 2)
@@ -133,14 +133,14 @@ def test_files_are_copied_on_disks_without_hard_links(
         raise OSError(errno.EXDEV, "another disk")
 
     monkeypatch.setattr(os, "link", refuse)
-    store.stage_source(JOB, staged(tmp_path))
+    store.stage_source(JOB, staged_source(tmp_path))
     copy = store.source_folder(JOB) / "inputs" / "mine" / "0001.exr"
     assert copy.read_bytes() == DATA
     assert copy.stat().st_nlink == 1
 
 
 def test_a_source_file_that_was_deleted_is_named(store: ArtifactStore, tmp_path: Path) -> None:
-    source = staged(tmp_path)
+    source = staged_source(tmp_path)
     (tmp_path / "bg.exr").unlink()
     with pytest.raises(FilesMissing, match=r"(bg|0001)\.exr"):
         store.stage_source(JOB, source)
@@ -149,7 +149,7 @@ def test_a_source_file_that_was_deleted_is_named(store: ArtifactStore, tmp_path:
 def test_a_manifest_listed_as_a_frame_changes_no_shared_file(
     store: ArtifactStore, tmp_path: Path
 ) -> None:
-    source = staged(tmp_path)
+    source = staged_source(tmp_path)
     mine = source.files["stack/bg/v001/bg.exr"]
     store.stage_source(JOB, replace(source, files={"stack/stack.json": mine}))
     assert mine.read_bytes() == DATA
@@ -157,7 +157,7 @@ def test_a_manifest_listed_as_a_frame_changes_no_shared_file(
 
 
 def test_the_source_of_an_ended_job_is_deleted(store: ArtifactStore, tmp_path: Path) -> None:
-    store.stage_source(JOB, staged(tmp_path))
+    store.stage_source(JOB, staged_source(tmp_path))
     store.release_sources([JOB])
     store.release_sources([JOB])
     assert not store.source_folder(JOB).exists()

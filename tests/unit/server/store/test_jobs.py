@@ -235,14 +235,15 @@ def test_pages_list_the_newest_jobs_first(store: JobStore) -> None:
     seen: list[str] = []
     before = None
     while True:
-        page, before = store.list_page("anna", size=2, before=before)
-        seen += [job.id for job in page]
-        if before is None:
+        page = store.list_page("anna", size=2, before=before)
+        if not page:
             break
+        seen += [job.id for _, job in page]
+        before = page[-1][0]
     assert seen == names[::-1]
     start(store)
-    running, _ = store.list_page("anna", size=9, states=[JobState.RUNNING])
-    assert [job.id for job in running] == names[:1]
+    running = store.list_page("anna", size=9, states=[JobState.RUNNING])
+    assert [job.id for _, job in running] == names[:1]
 
 
 def test_models_are_saved_in_order(store: JobStore) -> None:
@@ -253,7 +254,7 @@ def test_models_are_saved_in_order(store: JobStore) -> None:
     assert store.list_models()[1] == MODEL
 
 
-def finished(store: JobStore, request_id: str, untrusted: Sequence[str] = ()) -> str:
+def finish_job(store: JobStore, request_id: str, untrusted: Sequence[str] = ()) -> str:
     create(store, request_id)
     job, attempt = start(store)
     store.mark_succeeded(job, attempt, FILES, untrusted=untrusted)
@@ -262,8 +263,8 @@ def finished(store: JobStore, request_id: str, untrusted: Sequence[str] = ()) ->
 
 def test_a_file_that_one_job_trusts_is_trusted(store: JobStore) -> None:
     sha256 = FILES[1].sha256
-    trusting = finished(store, "r1")
-    finished(store, "r2", untrusted=[sha256])
+    trusting = finish_job(store, "r1")
+    finish_job(store, "r2", untrusted=[sha256])
     (found,) = store.find_by_hash("anna", [sha256])
     assert (found.job_id, found.untrusted) == (trusting, False)
     store.delete(trusting)
@@ -272,7 +273,7 @@ def test_a_file_that_one_job_trusts_is_trusted(store: JobStore) -> None:
 
 
 def test_the_sum_of_all_files_is_kept(store: JobStore) -> None:
-    first, second = finished(store, "r1"), finished(store, "r2")
+    first, second = finish_job(store, "r1"), finish_job(store, "r2")
     assert store.used_bytes() == 3
     store.delete(first)
     assert store.used_bytes() == 3
@@ -300,7 +301,7 @@ def test_one_damaged_row_hides_nothing_else(store: JobStore, tmp_path: Path, dam
     jobs = [create(store, f"r{k}") for k in range(3)]
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite3")) as connection, connection:
         connection.execute(f"UPDATE jobs SET {damage} WHERE id = ?", [jobs[0]])  # noqa: S608
-    page, _ = store.list_page("anna", size=10)
+    page = [job for _, job in store.list_page("anna", size=10)]
     assert [job.id for job in page] == jobs[::-1]
     assert (page[2].state, page[2].failure) == (JobState.FAILED, DAMAGED_FAILURE)
     assert [start(store)[0] for _ in jobs[1:]] == jobs[1:]

@@ -110,7 +110,7 @@ class Queue(RuleBasedStateMachine):
     def the_history_is_whole(self) -> None:
         if not hasattr(self, "store"):
             return
-        found, _ = self.store.list_page("anna", size=1000)
+        found = [job for _, job in self.store.list_page("anna", size=1000)]
         now = {job.id: job for job in found}
         assert self.seen.keys() <= now.keys()
         for name, job in now.items():

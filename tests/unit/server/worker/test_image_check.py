@@ -38,7 +38,7 @@ def source(folder: Path, listed: dict[str, bool]) -> Path:
 
 def test_no_suffix_exempts_what_is_opened_as_an_image(tmp_path: Path) -> None:
     for name in ("plate.0001.safetensors", "plate.0002.mp4", "plate.0003.exr"):
-        path = malformed_images.truncated(tmp_path / "inputs" / "mine" / name)
+        path = malformed_images.truncate(tmp_path / "inputs" / "mine" / name)
         with pytest.raises(ImageRefused, match="its pixels cannot be read"):
             check_source(
                 source(tmp_path, {str(path.relative_to(tmp_path)): True}), lambda _: None, never
@@ -75,7 +75,7 @@ def test_plates_must_fit_into_memory_together(
     ("make", "words"),
     [
         (malformed_images.deep, "it is a deep picture"),
-        (malformed_images.truncated, "its pixels cannot be read"),
+        (malformed_images.truncate, "its pixels cannot be read"),
         (malformed_images.not_an_image, "it is no picture"),
         (
             lambda path: malformed_images.with_header_size(path, 60_000, 60_000),

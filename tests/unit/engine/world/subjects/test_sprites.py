@@ -16,7 +16,7 @@ STAGE = Stage(width=72, height=60, centre=36, ground=48, tall=24)
 HIGH_SUN_ON_THE_LEFT = (0.45, 0.5)
 
 
-def named(name: str) -> Sprite:
+def find_sprite(name: str) -> Sprite:
     return next(sprite for sprite in SPRITES if sprite.name == name)
 
 
@@ -33,7 +33,7 @@ def test_words_and_sprites_are_in_the_same_order() -> None:
 
 @pytest.mark.parametrize("name", ["gorilla", "snail"])
 def test_a_hopping_sprite_stays_where_it_came_down(name: str) -> None:
-    motion_of = sprites.motion_of(named(name))
+    motion_of = sprites.motion_of(find_sprite(name))
     count = len(motion_of.poses)
     landed = [
         pose.x + motion_of.advance * k / count
@@ -45,7 +45,7 @@ def test_a_hopping_sprite_stays_where_it_came_down(name: str) -> None:
 
 
 def test_a_ball_rolls_as_far_as_it_turns() -> None:
-    motion_of = sprites.motion_of(named("soccer ball"))
+    motion_of = sprites.motion_of(find_sprite("soccer ball"))
     turned = motion_of.poses[1].turn * len(motion_of.poses)
     assert turned == pytest.approx(2 * math.pi)
     assert motion_of.advance == pytest.approx(0.5 * turned)  # the diameter is one height

@@ -27,8 +27,10 @@ def test_half_of_the_descriptions_tell_sides_headings_or_distances() -> None:
     rng = random.Random(6)
     scene = scenes.sample_scene(rng, foregrounds=2)
     details = re.compile(r"left|right|middle|centre|near|close|far|distance|back|front")
-    told = [bool(details.search(descriptions.describe(scene, rng).whole)) for _ in range(400)]
-    assert 0.38 < sum(told) / len(told) < 0.62
+    has_details = [
+        bool(details.search(descriptions.describe(scene, rng).whole)) for _ in range(400)
+    ]
+    assert 0.38 < sum(has_details) / len(has_details) < 0.62
 
 
 def test_articles_agree_in_descriptions() -> None:

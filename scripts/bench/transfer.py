@@ -1,0 +1,170 @@
+"""How fast files travel, as a ratio to a bare synchronous gRPC stream in the same run.
+
+The bare stream sends the same messages with a CRC-32 of each chunk, from one process to another,
+and does nothing else: no file, no hash, no caller. Three rounds of each, by turns; the best counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+
+from fakes.fake_engine import Behaviour
+from fakes.live_server import LiveServer, live_server
+from layert2v.v1 import artifacts_pb2, artifacts_pb2_grpc
+from layert2v.wire import CHUNK_BYTES, MAX_MESSAGE_BYTES
+from layert2v_client import connect
+from layert2v_client.transfer import LocalFile, TransferOptions, local_file, upload_files
+
+MIB = 1 << 20
+MEMORY = Path("/dev/shm")  # noqa: S108  the speed of a disk is not what is measured
+ROUNDS = 3
+
+
+class BareServicer(artifacts_pb2_grpc.ArtifactServiceServicer):
+    """Sends and takes chunks with a checksum, and nothing else."""
+
+    def ReadArtifact(self, request: Any, context: Any) -> Iterator[Any]:
+        data = bytes(CHUNK_BYTES)
+        for offset in range(0, request.limit, CHUNK_BYTES):
+            chunk = artifacts_pb2.Chunk(offset=offset, data=data, crc32=zlib.crc32(data))
+            yield artifacts_pb2.ReadArtifactResponse(chunk=chunk)
+
+    def WriteArtifact(self, requests: Any, context: Any) -> Any:
+        size = 0
+        for request in requests:
+            if zlib.crc32(request.chunk.data) != request.chunk.crc32:
+                raise ValueError("damaged")
+            size += len(request.chunk.data)
+        return artifacts_pb2.WriteArtifactResponse(committed_bytes=size)
+
+
+def serve_bare() -> None:
+    """Serve until the input ends; print the port first."""
+    options = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
+    server = grpc.server(futures.ThreadPoolExecutor(2), options=options)
+    artifacts_pb2_grpc.add_ArtifactServiceServicer_to_server(BareServicer(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+    server.stop(None)
+
+
+def read_all(stub: Any, name: str, size: int) -> None:
+    """Read ``size`` bytes, and check each chunk."""
+    got = 0
+    for message in stub.ReadArtifact(artifacts_pb2.ReadArtifactRequest(name=name, limit=size)):
+        if zlib.crc32(message.chunk.data) != message.chunk.crc32:
+            raise ValueError("damaged")
+        got += len(message.chunk.data)
+    if got != size:
+        raise ValueError("short")
+
+
+def chunks(size: int) -> Iterator[Any]:
+    """Yield the steps of a bare upload."""
+    data = bytes(CHUNK_BYTES)
+    for offset in range(0, size, CHUNK_BYTES):
+        chunk = artifacts_pb2.Chunk(offset=offset, data=data, crc32=zlib.crc32(data))
+        yield artifacts_pb2.WriteArtifactRequest(chunk=chunk)
+
+
+def upload(client: Any, file: LocalFile) -> None:
+    """Upload a file as the client does, once it knows its hash."""
+    upload_files(client._connection, {file.sha256: file}, uuid.uuid4(), TransferOptions())
+
+
+def rates(size: int, rounds: dict[str, Callable[[], None]]) -> dict[str, float]:
+    """Return the best rate of each in MiB/s."""
+    best = dict.fromkeys(rounds, 0.0)
+    for _ in range(ROUNDS):
+        for name, run in rounds.items():
+            began = time.monotonic()
+            run()
+            best[name] = max(best[name], size / MIB / (time.monotonic() - began))
+    return best
+
+
+def measure(server: LiveServer, port: int, folder: Path, size: int) -> dict[str, float]:
+    """Return rates of the bare stream and of ours."""
+    job = server.wait_for_end(
+        server.submit(behaviour=Behaviour(frame_bytes=size // 5), frames=1).name
+    )
+    biggest = max(server.artifacts(job.name), key=lambda file: file.size_bytes)
+    part = biggest.size_bytes
+    plain = folder / "plain"
+    options = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
+    with (
+        grpc.insecure_channel(f"127.0.0.1:{port}", options=options) as channel,
+        connect(server.ready["address"]) as client,
+    ):
+        bare = artifacts_pb2_grpc.ArtifactServiceStub(channel)
+
+        def write_file() -> None:
+            plain.write_bytes(os.urandom(1024) + bytes(part - 1024))
+
+        def fetch() -> None:
+            shutil.rmtree(client.job(job.name).download(folder / "fetched"))
+
+        read = rates(
+            part,
+            {
+                "bare read": lambda: read_all(bare, "", part),
+                "read": lambda: read_all(server.files, biggest.name, part),
+                "bare write": lambda: bare.WriteArtifact(chunks(part)),
+            },
+        )
+        whole = rates(job.artifact_bytes, {"fetch": fetch})
+        best = 0.0
+        for _ in range(ROUNDS):
+            write_file()
+            file = local_file(plain)
+            began = time.monotonic()
+            upload(client, file)
+            best = max(best, part / MIB / (time.monotonic() - began))
+    return {**read, **whole, "upload": best}
+
+
+def main() -> None:
+    """Print the rates and their ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mib", type=int, default=640, help="of all files together")
+    parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.bare:
+        serve_bare()
+        return
+    command = [sys.executable, __file__, "--bare"]
+    with (
+        tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as name,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as bare,
+        live_server(Path(name) / "data", expose_local_paths=False) as server,
+    ):
+        port = int(bare.stdout.readline()) if bare.stdout else 0
+        found = measure(server, port, Path(name), args.mib * MIB)
+        bare.communicate("")
+    for what, base in (("read", "bare read"), ("fetch", "bare read"), ("upload", "bare write")):
+        ratio = found[what] / found[base]
+        sys.stdout.write(f"{what:7} {found[what]:6.0f} MiB/s  {ratio:.2f} of the {base}'s ")
+        sys.stdout.write(f"{found[base]:.0f}\n")
+
+
+if __name__ == "__main__":
+    main()

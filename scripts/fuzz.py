@@ -1,0 +1,100 @@
+"""Fuzz one reader of documents, guided by coverage: ``scripts/fuzz.py manifest|spec|exr OPTIONS``.
+
+Needs atheris, which is in no lock: it is large, and wheels exist for a few versions of Python only.
+The options are libFuzzer's, such as ``-max_total_time=60``. A reader may refuse anything with its
+own error; whatever else it raises is a finding, and so is memory above 2 GB.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+try:
+    import atheris
+except ModuleNotFoundError:
+    sys.exit("scripts/fuzz.py needs atheris, which this Python has not: pip install atheris")
+
+with atheris.instrument_imports(include=["layert2v"]):
+    from layert2v.errors import ContractError
+    from layert2v.json_reader import parse
+    from layert2v.rerender import RerenderSpec, rerender_from_json, rerender_to_json
+    from layert2v.spec import GenerateSpec, spec_from_json, spec_to_json
+    from layert2v.stack import dumps, loads
+
+ROOT = Path(__file__).resolve().parents[1]
+MAX_MEMORY_MB = 2048
+REMOVE = RerenderSpec(action="remove", layers=("fg_01",), prompts={"bg": "a forest"})
+
+
+def read_manifest(data: bytes) -> None:
+    """Read a manifest; what is read can be written and is the same then."""
+    try:
+        stack = loads(data.decode(errors="replace"))
+    except ContractError:
+        return
+    if loads(dumps(stack)) != stack:
+        raise AssertionError("a manifest that changes when it is written")
+
+
+def read_spec(data: bytes) -> None:
+    """Read both kinds of specs."""
+    for read in (spec_from_json, rerender_from_json):
+        try:
+            read(parse(data.decode(errors="replace"), ContractError))
+        except ContractError:
+            continue
+
+
+def read_exr(data: bytes) -> None:
+    """Look at a picture as the child process does that decodes uploads."""
+    from layert2v_server.worker.image_decode import find_problem, float_bytes
+
+    with tempfile.NamedTemporaryFile(suffix=".exr", dir=_memory()) as file:
+        file.write(data)
+        file.flush()
+        if float_bytes(file.name) < MAX_MEMORY_MB << 18:
+            find_problem(file.name)
+
+
+def _memory() -> str | None:
+    folder = Path("/dev/shm")  # noqa: S108  no disk for a million small files
+    return str(folder) if folder.is_dir() else None
+
+
+def seeds(target: str) -> list[bytes]:
+    """Return documents to start from."""
+    if target == "spec":
+        specs = (spec_to_json(GenerateSpec(prompt="a fox", seed=7)), rerender_to_json(REMOVE))
+        return [json.dumps(spec).encode() for spec in specs]
+    folder = ROOT / "tests" / "compatibility"
+    found = {"manifest": "**/stack.json", "exr": "**/*.exr"}[target]
+    return [path.read_bytes() for path in sorted(folder.glob(found))][:50]
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "manifest": read_manifest,
+    "spec": read_spec,
+    "exr": read_exr,
+}
+
+
+def main() -> Any:
+    """Fuzz the target that the first argument names."""
+    if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
+        sys.exit(__doc__)
+    target = sys.argv[1]
+    with tempfile.TemporaryDirectory() as corpus:
+        for number, data in enumerate(seeds(target)):
+            (Path(corpus) / str(number)).write_bytes(data)
+        options = [sys.argv[0], f"-rss_limit_mb={MAX_MEMORY_MB}", *sys.argv[2:], corpus]
+        atheris.Setup(options, TARGETS[target])
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
