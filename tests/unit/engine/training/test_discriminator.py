@@ -32,10 +32,10 @@ def test_the_discriminator_learns_and_the_decoder_is_led_the_other_way() -> None
     learning = [p.grad.abs().sum() > 0 for p in discriminator.parameters() if p.dim() > 1]
     assert learning
     assert all(learning)  # a bias of all scores helps with neither kind
-    before = float(discriminator(decoded, condition).mean())
+    before = float(discriminator(decoded, condition).detach().mean())
     with torch.no_grad():
         better = decoded - 100 * decoded.grad  # a step of the decoder
-    assert float(discriminator(better, condition).mean()) > before
+    assert float(discriminator(better, condition).detach().mean()) > before
 
 
 def test_linear_frames_are_those_of_a_decoder_without_detail() -> None:
