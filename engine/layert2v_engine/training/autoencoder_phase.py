@@ -21,9 +21,9 @@ from layert2v_engine.model.matte_adapter import MatteProjection, add_lora
 from layert2v_engine.training.chunks import ChunkConfig, ChunkSampler
 from layert2v_engine.training.discriminator import (
     FRAMES,
-    RAMP_STEPS,
     PatchDiscriminator,
     adversarial_loss,
+    adversarial_weight,
 )
 from layert2v_engine.world.dataset import ClipSet
 
@@ -42,9 +42,9 @@ class DecoderPhase:
     ) -> None:
         self.autoencoder, self.held_out = autoencoder, held_out
         autoencoder.encoder.requires_grad_(False)
-        self.adversarial_weight = config.adversarial_weight
+        self.config = config
         parts: dict[str, nn.Module] = {"decoder": autoencoder.decoder}
-        if self.adversarial_weight:
+        if config.adversarial_weight:
             parts["discriminator"] = PatchDiscriminator().to(autoencoder.device)
         self.model: nn.Module = nn.ModuleDict(parts)
         self.sampler = ChunkSampler(clips, autoencoder, config)
@@ -55,7 +55,6 @@ class DecoderPhase:
 
         Of several processes each returns the part of its own crops.
         """
-        del progress
         self.sampler.start_step(step)
         target, latents = self.sampler.crops(COLOR_STREAMS, COLOR_SHARES)
         context = self.autoencoder.context_frames
@@ -65,18 +64,20 @@ class DecoderPhase:
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         loss = (error.square() + 1e-4).sqrt().mean() + 0.5 * edges
         loss = loss + self.sampler.temporal_loss(error, target)
-        if self.adversarial_weight:
-            loss = loss + self._adversarial_loss(decoded, target, latents, step)
+        weight = adversarial_weight(
+            self.config.adversarial_weight, self.config.adversarial_start, progress
+        )
+        if weight:
+            loss = loss + self._adversarial_loss(decoded, target, latents, weight)
         return self.sampler.own_share(target) * loss
 
     def _adversarial_loss(
-        self, decoded: Tensor, target: Tensor, latents: Tensor, step: int
+        self, decoded: Tensor, target: Tensor, latents: Tensor, weight: float
     ) -> Tensor:
         """Return the discriminator's loss on two frames in a row of every crop."""
         first = self.sampler.rng.index(target.shape[2] - FRAMES + 1)
         frames = slice(first, first + FRAMES)
         condition = linear_frames(self.autoencoder, latents)
-        weight = self.adversarial_weight * min(1.0, step / RAMP_STEPS)
         with mixed_precision(target.device):
             return adversarial_loss(
                 cast(PatchDiscriminator, self.model.get_submodule("discriminator")),

@@ -10,11 +10,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import register_parametrization
 
 FRAMES = 2  # in a row: what flickers between them is told from what moves
-RAMP_STEPS = 200  # until the decoder hears it at full weight
+_RAMP = 0.02  # of a training, until the decoder hears it at full weight
 _WIDTHS = (32, 64, 128)
+
+
+class _UnitSpectralNorm(nn.Module):
+    """A kernel divided by its largest singular value (arXiv 1802.05957).
+
+    The value is computed and not iterated: a training that goes on has no estimate to find again.
+    """
+
+    def forward(self, kernel: Tensor) -> Tensor:
+        """Return ``kernel`` [out, in, h, w] scaled so that as a matrix it lengthens no vector."""
+        matrix = kernel.flatten(1)
+        return kernel / torch.linalg.eigvalsh(matrix @ matrix.T)[-1].sqrt()
 
 
 class PatchDiscriminator(nn.Module):
@@ -27,14 +39,25 @@ class PatchDiscriminator(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # alike in all processes, and in a run that goes on
             for a, b in pairwise(widths):
-                layers += [spectral_norm(nn.Conv2d(a, b, 4, 2, 1)), nn.LeakyReLU(0.2)]
-            layers.append(spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1)))
+                layers += [nn.Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.2)]
+            layers.append(nn.Conv2d(widths[-1], 1, 3, 1, 1))
+        for layer in layers:
+            if isinstance(layer, nn.Conv2d):
+                register_parametrization(layer, "weight", _UnitSpectralNorm())
         self.layers = nn.Sequential(*layers)
 
     def forward(self, frames: Tensor, condition: Tensor) -> Tensor:
         """Return scores [B, 1, h, w] of ``frames`` and ``condition`` [B, 3, 2, H, W] in -1..1."""
         scores: Tensor = self.layers(torch.cat([frames, condition], 1).flatten(1, 2))
         return scores
+
+
+def adversarial_weight(weight: float, start: float, progress: float) -> float:
+    """Return how much a decoder hears the discriminator, which begins at ``start`` of a training.
+
+    ``start`` and ``progress`` are in 0..1; so long as it is 0, the discriminator need not run.
+    """
+    return weight * min(1.0, max(0.0, progress - start) / _RAMP)
 
 
 def adversarial_loss(

@@ -3,13 +3,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from fakes.tiny_run import AUTOENCODER, noise_clips
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.training.autoencoder_phase import DecoderPhase, decode_groups, linear_frames
 from layert2v_engine.training.chunks import ChunkConfig
-from layert2v_engine.training.discriminator import PatchDiscriminator, adversarial_loss
+from layert2v_engine.training.discriminator import (
+    PatchDiscriminator,
+    adversarial_loss,
+    adversarial_weight,
+)
 from layert2v_engine.training.trainer import Trainer
 from layert2v_engine.training.trainer_config import TrainerConfig
 
@@ -36,6 +41,17 @@ def test_the_discriminator_learns_and_the_decoder_is_led_the_other_way() -> None
     with torch.no_grad():
         better = decoded - 100 * decoded.grad  # a step of the decoder
     assert float(discriminator(better, condition).detach().mean()) > before
+
+
+def test_the_decoder_hears_it_from_its_start_on_little_by_little() -> None:
+    weights = [adversarial_weight(0.02, 0.5, progress) for progress in (0.0, 0.5, 0.51, 0.52, 1.0)]
+    assert weights == [0.0, 0.0, pytest.approx(0.01), 0.02, 0.02]
+
+
+def test_its_kernels_lengthen_nothing() -> None:
+    kernels = [layer.weight for layer in PatchDiscriminator().layers if hasattr(layer, "weight")]
+    norms = [torch.linalg.matrix_norm(kernel.detach().flatten(1), 2) for kernel in kernels]
+    torch.testing.assert_close(torch.stack(norms), torch.ones(4))
 
 
 def test_linear_frames_are_those_of_a_decoder_without_detail() -> None:
