@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
 FRAMES = 2  # in a row: what flickers between them is told from what moves
-_RAMP = 0.02  # of a training, until the decoder hears it at full weight
+_RAMP = 0.02  # of a training, until its gradient has its full weight
 _WIDTHS = (32, 64, 128)
 
 
@@ -53,7 +53,7 @@ class PatchDiscriminator(nn.Module):
 
 
 def adversarial_weight(weight: float, start: float, progress: float) -> float:
-    """Return how much a decoder hears the discriminator, which begins at ``start`` of a training.
+    """Return the weight of the discriminator's gradient, which begins at ``start`` of a training.
 
     ``start`` and ``progress`` are in 0..1; so long as it is 0, the discriminator need not run.
     """

@@ -43,7 +43,7 @@ def test_the_discriminator_learns_and_the_decoder_is_led_the_other_way() -> None
     assert float(discriminator(better, condition).detach().mean()) > before
 
 
-def test_the_decoder_hears_it_from_its_start_on_little_by_little() -> None:
+def test_its_weight_grows_from_its_start_on() -> None:
     weights = [adversarial_weight(0.02, 0.5, progress) for progress in (0.0, 0.5, 0.51, 0.52, 1.0)]
     assert weights == [0.0, 0.0, pytest.approx(0.01), 0.02, 0.02]
 
