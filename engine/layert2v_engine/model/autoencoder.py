@@ -16,10 +16,15 @@ from itertools import pairwise
 from typing import Any, Protocol, cast
 
 import torch
-from diffusers import AutoencoderKLWan, ModelMixin
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 from torch import Tensor, nn
+
+from layert2v_engine.model.diffusers_classes import (
+    AutoencoderKLWan,
+    ConfigMixin,
+    ModelMixin,
+    register_to_config,
+    unpatchify,
+)
 
 
 class VideoAutoencoder(Protocol):
