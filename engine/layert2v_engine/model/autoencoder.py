@@ -108,11 +108,10 @@ class PatchDecoder(nn.Module):
             x = stage(x)
             if i < len(self.ups):
                 x = nn.functional.pixel_shuffle(self.ups[i](x), 2)
-        detail = nn.functional.pixel_shuffle(self.head(x), self.rest)
-        video = (
-            nn.functional.pixel_shuffle(self.linear(z[:, self.own_channels]), self.patch).float()
-            + detail.float()
-        )
+        detail = nn.functional.pixel_shuffle(self.head(x), self.rest).float()
+        with torch.autocast(z.device.type, enabled=False):  # bfloat16 would leave steps in a sky
+            flat = self.linear(z[:, self.own_channels].to(self.linear.weight.dtype))
+        video = nn.functional.pixel_shuffle(flat, self.patch).float() + detail
         return video.unflatten(1, (3, self.frames))
 
 
