@@ -110,7 +110,8 @@ class PatchDecoder(nn.Module):
                 x = nn.functional.pixel_shuffle(self.ups[i](x), 2)
         detail = nn.functional.pixel_shuffle(self.head(x), self.rest).float()
         with torch.autocast(z.device.type, enabled=False):  # bfloat16 would leave steps in a sky
-            flat = self.linear(z[:, self.own_channels].to(self.linear.weight.dtype))
+            own = z[:, self.own_channels].to(next(self.linear.parameters()).dtype)
+            flat = self.linear(own)
         video = nn.functional.pixel_shuffle(flat, self.patch).float() + detail
         return video.unflatten(1, (3, self.frames))
 
