@@ -299,11 +299,14 @@ def test_the_cache_keeps_its_limit(
         before.session.generate(spec(big), folder=tmp_path / "mine")
         before.wait(RequestSucceeded)
     os.utime(old / "stack.json", (1, 1))
-    limited = SessionSettings(cache=own_server.cache, cache_limit_bytes=4_000_000)
+    limited = SessionSettings(cache=own_server.cache, cache_limit_bytes=1_000_000)
     with RecordedSession(limited) as after:
         after.session.generate(spec(big, seed=8))
-        new = Path(after.wait(RequestSucceeded).folder)
-        wait_until(lambda: len(list((tmp_path / "cache").glob("server-*/jobs/*"))) == 1)
+        done = after.wait(RequestSucceeded)
+        new = Path(done.folder)
+        jobs = next((tmp_path / "cache").glob("server-*/jobs"))
+        wait_until(lambda: len(list(jobs.iterdir())) == 1)
+    assert [f"jobs/{path.name}" for path in jobs.iterdir()] == [done.job]
     assert not old.exists()
     assert (new / "stack.json").exists()
     assert (tmp_path / "mine" / "stack.json").exists()
