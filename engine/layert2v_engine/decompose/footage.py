@@ -105,10 +105,13 @@ def _linear_space(spec: DecomposeSpec, clip: Clip, config: ColorConfig) -> str:
 def _choose_range(spec: DecomposeSpec, number: int, count: int) -> tuple[int, int]:
     """Return start and length, from 0, of the frames that are asked for with their handles."""
     last = number + count - 1
-    wanted = (number if spec.first is None else spec.first, last if spec.last is None else spec.last)
+    wanted = (
+        number if spec.first is None else spec.first,
+        last if spec.last is None else spec.last,
+    )
     if wanted[0] < number or wanted[1] > last or wanted[1] < wanted[0]:
         raise FootageError(
-            f"Frames {wanted[0]}-{wanted[1]} are not all in the footage, which has {number}-{last}.",
+            f"Frames {wanted[0]}-{wanted[1]} are not all in the footage, {number}-{last}.",
             "Ask for frames that are there.",
             reason="FRAMES_MISSING",
         )

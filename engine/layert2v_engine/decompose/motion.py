@@ -38,11 +38,10 @@ def find_homography(
     corners = cv2.goodFeaturesToTrack(first, _CORNERS, 0.005, 4, mask=mask)
     if corners is None or len(corners) < _MIN_MATCHES:
         return np.eye(3)
-    options = {"winSize": (15, 15), "maxLevel": 3}
-    ends, there, _ = cv2.calcOpticalFlowPyrLK(first, second, corners, None, **options)
-    starts, back, _ = cv2.calcOpticalFlowPyrLK(second, first, ends, None, **options)
+    ends, there = _follow(first, second, np.asarray(corners, np.float32))
+    starts, back = _follow(second, first, ends)
     round_trip = np.linalg.norm((starts - corners).reshape(-1, 2), axis=1)
-    good = (there.ravel() > 0) & (back.ravel() > 0) & (round_trip < _MAX_ROUND_TRIP)
+    good = there & back & (round_trip < _MAX_ROUND_TRIP)
     if good.sum() < _MIN_MATCHES:
         return np.eye(3)
     found, _ = cv2.findHomography(corners[good], ends[good], cv2.RANSAC, _RANSAC_PX)
@@ -61,13 +60,16 @@ def optical_flow(first: ByteArray, second: ByteArray) -> FloatArray:
     height, width = first.shape
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     if max(height, width) >= _UPSCALED_BELOW:
-        return np.asarray(search.calc(first, second, None), np.float32)
+        start = np.zeros((height, width, 2), np.float32)
+        return np.asarray(search.calc(first, second, start), np.float32)
     large = [
         cv2.resize(each, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
         for each in (first, second)
     ]
-    flow = search.calc(large[0], large[1], None)
-    return np.asarray(cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA) / 2)
+    start = np.zeros((2 * height, 2 * width, 2), np.float32)
+    flow = np.asarray(search.calc(large[0], large[1], start), np.float32)
+    half = cv2.resize(flow / 2, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(half, np.float32)
 
 
 def warp(picture: FloatArray, flow: FloatArray) -> FloatArray:
@@ -83,3 +85,14 @@ def pixel_grid(height: int, width: int) -> FloatArray:
     """Return the x and y ``[H, W, 2]`` of every pixel."""
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     return np.stack([x, y], -1).astype(np.float32)
+
+
+def _follow(
+    first: ByteArray, second: ByteArray, points: FloatArray
+) -> tuple[FloatArray, BoolArray]:
+    """Return where points ``[N, 1, 2]`` go, and which were found (Lucas and Kanade, pyramids)."""
+    guess = points.copy()
+    ends, found, _ = cv2.calcOpticalFlowPyrLK(
+        first, second, points, guess, winSize=(15, 15), maxLevel=3
+    )
+    return np.asarray(ends, np.float32), np.asarray(found).ravel() > 0

@@ -1,7 +1,6 @@
 """Arrays on disk while a decomposition runs: any length of footage, a bounded amount of memory.
 
-They live in a hidden folder of the stack, and are gone when it is done or given up. What a killed
-run had finished is found again by the next one that asks for the same.
+What a killed run had finished is found again by the next one that asks for the same.
 """
 
 from __future__ import annotations
@@ -9,43 +8,32 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from layert2v_engine.image.atomic import atomic_write, write_error
 
-FOLDER = ".decompose"
 _INDEX = "finished.json"
 
 
 class Scratch:
-    """Arrays by name below ``folder``; ``key`` tells requests apart.
+    """Arrays by name in ``folder``, which is created; ``key`` tells requests apart.
 
-    As a context manager it is removed at the end, whatever happened. Raises ``DiskFull`` or
-    ``StackError``.
+    Raises ``DiskFull`` or ``StackError``.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
-        self.folder = folder / FOLDER
-        self._key = key
-        self._finished = self._read_index()
-        if not self._finished:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder, self._key = folder, key
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._finished = self._read_index()
+            if not self._finished:
+                for old in folder.glob("*.bin"):
+                    old.unlink()
+        except OSError as error:
+            raise write_error(folder, error) from error
 
     def array(self, name: str, shape: tuple[int, ...], kind: DTypeLike) -> NDArray[Any]:
         """Return the array of this name, created full of zeros unless it is there."""
@@ -72,6 +60,10 @@ class Scratch:
         self._finished[stage] = facts
         with atomic_write(self.folder / _INDEX) as temporary:
             temporary.write_text(json.dumps({"key": self._key, "finished": self._finished}))
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _read_index(self) -> dict[str, dict[str, Any]]:
         try:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from layert2v_engine.decompose.arrays import (
+    BoolArray,
     FloatArray,
     blur,
     dilate,
@@ -46,7 +47,7 @@ def _split_frame(
     return alpha.astype(np.float32), _shadow(source, plate, subject)
 
 
-def _shadow(source: FloatArray, plate: FloatArray, subject: FloatArray) -> FloatArray:
+def _shadow(source: FloatArray, plate: FloatArray, subject: BoolArray) -> FloatArray:
     light = blur(luminance(source), _BLUR_PX) + 1e-3
     expected = blur(luminance(plate), _BLUR_PX) + 1e-3
     lacking = (1.0 - light / expected).clip(0.0, 1.0)
@@ -60,6 +61,14 @@ def guided_filter(
     guide: FloatArray, plane: FloatArray, radius: int, smoothness: float
 ) -> FloatArray:
     """Return ``plane`` ``[H, W]`` as it follows the edges of ``guide`` ``[H, W, 3]``."""
+    slope, offset = guided_coefficients(guide, plane, radius, smoothness)
+    return np.asarray((slope * guide).sum(-1) + offset, np.float32)
+
+
+def guided_coefficients(
+    guide: FloatArray, plane: FloatArray, radius: int, smoothness: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return slope ``[H, W, 3]`` and offset ``[H, W]`` that make ``plane`` of ``guide`` locally."""
     side = (2 * radius + 1, 2 * radius + 1)
 
     def mean(values: FloatArray) -> FloatArray:
@@ -69,7 +78,6 @@ def guided_filter(
     covariance = mean(guide * plane[..., None]) - center * level[..., None]
     rows = [mean(guide * guide[..., k : k + 1]) - center * center[..., k : k + 1] for k in range(3)]
     matrix = np.stack(rows, -2) + smoothness * np.eye(3, dtype=np.float32)
-    slope = np.linalg.solve(matrix, covariance[..., None])[..., 0]
+    slope = np.linalg.solve(matrix, covariance[..., None])[..., 0].astype(np.float32)
     offset = level - (slope * center).sum(-1)
-    filtered = (mean(slope.astype(np.float32)) * guide).sum(-1) + mean(offset.astype(np.float32))
-    return np.asarray(filtered, np.float32)
+    return mean(slope), mean(offset.astype(np.float32))

@@ -20,15 +20,16 @@ def extend(picture: FloatArray, weight: FloatArray) -> FloatArray:
 
     Pyramids of weighted means (Gortler et al., "The Lumigraph", 1996).
     """
-    height, width = weight.shape
-    color = picture * weight[..., None]
-    levels = [(color, weight)]
+    color = np.asarray(picture * weight[..., None], np.float32)
+    levels: list[tuple[FloatArray, FloatArray]] = [(color, weight)]
     while min(levels[-1][1].shape) > 2:
         color, weight = levels[-1]
         half = Size(-(-weight.shape[1] // 2), -(-weight.shape[0] // 2))
-        levels.append((resize(color, half).reshape(half.height, half.width, -1), resize(weight, half)))
+        levels.append(
+            (resize(color, half).reshape(half.height, half.width, -1), resize(weight, half))
+        )
     color, weight = levels[-1]
-    filled = color / np.maximum(weight, 1e-4)[..., None]
+    filled = np.asarray(color / np.maximum(weight, 1e-4)[..., None], np.float32)
     if weight.max() < 1e-4:
         return np.zeros_like(picture)
     for color, weight in reversed(levels[:-1]):
@@ -36,5 +37,5 @@ def extend(picture: FloatArray, weight: FloatArray) -> FloatArray:
         coarse = resize(filled, Size(width, height)).reshape(height, width, -1)
         share = np.clip(weight, 0, 1)[..., None]
         own = color / np.maximum(weight, 1e-4)[..., None]
-        filled = own * share + coarse * (1 - share)
-    return filled.astype(np.float32)
+        filled = np.asarray(own * share + coarse * (1 - share), np.float32)
+    return filled

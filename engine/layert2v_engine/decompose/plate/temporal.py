@@ -46,8 +46,10 @@ _MAX_FLOW, _FLOW_SIGMA = 4.0, 12.0  # pixels of the working size
 
 
 class WindowFrames(NamedTuple):
-    """A window of footage: ``source`` ``[T, H, W, 3]`` half, scene-linear; ``pictures`` of the
-    working size ``[T, h, w, 3]`` sRGB; ``holes`` ``[T, h, w]`` true where the background is hidden.
+    """A window of footage.
+
+    ``source`` is ``[T, H, W, 3]`` half, scene-linear; ``pictures`` ``[T, h, w, 3]`` sRGB at the
+    working size; ``holes`` ``[T, h, w]`` is true where the background is hidden.
     """
 
     source: HalfArray
@@ -97,7 +99,7 @@ class _Mosaic:
         weight = resize(self._is_seen.astype(np.float32), small)
         color = resize(self._color * self._is_seen[..., None], small)
         known = np.maximum(weight, 1e-4)[..., None]
-        encoded = encode(color / known)
+        encoded = encode(np.asarray(color / known, np.float32))
         top = max(1.0, float(encoded.max()))
         filled = filler.fill((encoded / top).astype(np.float32), weight < 0.999) * top
         large = decode(resize(filled.astype(np.float32), self._size))
@@ -109,7 +111,7 @@ class _Mosaic:
         if not self.is_still:
             end = self._map(index, self._correction(index, end))
         picture = self._look(end)
-        small = cv2.resize(end, tuple(self._small), interpolation=cv2.INTER_AREA)
+        small = resize(end, self._small)
         seen = _remap(self._is_seen.astype(np.float32), small, cv2.INTER_LINEAR)
         return PlateFrame(picture, (seen < 0.5) & self._frames.holes[index])
 
@@ -138,7 +140,7 @@ class _Mosaic:
         if correction is not None:
             grid = grid + correction
         if self.is_still and correction is None:
-            return grid - np.float32(self._origin)
+            return grid - np.array(self._origin, np.float32)
         ends = cv2.perspectiveTransform(grid.reshape(-1, 1, 2), self._paths[index])
         return np.asarray(ends.reshape(grid.shape) - self._origin, np.float32)
 
@@ -149,7 +151,7 @@ class _Mosaic:
 
     def _correction(self, index: int, end: FloatArray) -> FloatArray:
         """Return the smooth rest of the motion ``[H, W, 2]`` that the homography leaves."""
-        small_end = cv2.resize(end, tuple(self._small), interpolation=cv2.INTER_AREA)
+        small_end = resize(end, self._small)
         plate = _remap(self._color, small_end, cv2.INTER_LINEAR)
         source = resize(self._frames.source[index].astype(np.float32), self._small)
         pair = [
@@ -159,16 +161,14 @@ class _Mosaic:
         flow = optical_flow(pair[0], pair[1])
         good = ~self._frames.holes[index] & (np.linalg.norm(flow, axis=-1) < _MAX_FLOW)
         smooth = blur(extend(flow, good.astype(np.float32)), _FLOW_SIGMA)
-        ratio = np.float32([self._full.width, self._full.height]) / np.float32(self._small)
-        return resize(smooth, self._full) * ratio
+        ratio = np.array(self._full, np.float32) / np.array(self._small, np.float32)
+        return np.asarray(resize(smooth, self._full) * ratio, np.float32)
 
 
 def _camera_path(gray: Sequence[ByteArray], holes: BoolArray) -> list[Homography] | None:
     """Return the homography of each frame to the middle one, None where the camera stands still."""
     height, width = gray[0].shape
-    steps = [
-        find_homography(gray[k], gray[k + 1], ~holes[k]) for k in range(len(gray) - 1)
-    ]
+    steps = [find_homography(gray[k], gray[k + 1], ~holes[k]) for k in range(len(gray) - 1)]
     middle = len(gray) // 2
     paths = [np.eye(3)] * len(gray)
     for k in range(middle - 1, -1, -1):
@@ -200,7 +200,8 @@ def _canvas(paths: Sequence[Homography], size: Size) -> tuple[tuple[int, int], S
 
 def _corners(size: Size) -> FloatArray:
     width, height = size
-    return np.float32([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]])[:, None]
+    corners = [[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]]
+    return np.array(corners, np.float32)[:, None]
 
 
 def _warp_strip(

@@ -43,7 +43,7 @@ class FrameMotion(NamedTuple):
 
 
 class ClipMotion:
-    """Motion between the frames of a short clip ``[T, H, W, 3]``, computed where it is asked for."""
+    """Motion between the frames of a short clip ``[T, H, W, 3]``, computed when asked for."""
 
     def __init__(self, pictures: ByteArray) -> None:
         self._pictures = pictures

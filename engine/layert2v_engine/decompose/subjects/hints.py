@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from layert2v_engine.decompose.arrays import BoolArray, FloatArray
 from layert2v_engine.decompose.protocols import Box
@@ -34,3 +35,8 @@ class SubjectHints:
     words: str = ""
     frames: Mapping[int, FrameHints] = field(default_factory=dict)
     claimed: BoolArray | None = None
+
+    def with_mask(self, frame: int, mask: FloatArray) -> Self:
+        """Return hints that also have the subject's matte ``[h, w]`` on a frame."""
+        hints = replace(self.frames.get(frame, FrameHints()), mask=mask)
+        return replace(self, frames={**self.frames, frame: hints})
