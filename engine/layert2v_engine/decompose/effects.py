@@ -25,7 +25,7 @@ _MIN_SHARE = 0.0005  # of the picture; smaller specks are noise
 
 def keep_attached_shadow(shadow: FloatArray, subject: BoolArray) -> FloatArray:
     """Return ``shadow`` ``[H, W]`` where it reaches the subject; exactly 0 elsewhere."""
-    kept = _attached(shadow > _MIN_SHADOW, subject)
+    kept = _find_attached(shadow > _MIN_SHADOW, subject)
     soft = blur(dilate(kept, 2).astype(np.float32), _FEATHER_PX)
     return (shadow * np.where(soft > 0.01, soft, 0.0)).astype(np.float32)
 
@@ -40,12 +40,12 @@ def find_light(
     brighter = blur(encode(luminance(source)) - encode(luminance(plate)), 2.0)
     noise = float(np.median(np.abs(brighter[~subject]))) if (~subject).any() else 0.0
     found = (brighter > max(_MIN_LIGHT, 5 * noise)) & ~invented
-    kept = _attached(found, subject)
+    kept = _find_attached(found, subject)
     soft = blur(dilate(kept, 2).astype(np.float32), _FEATHER_PX)
     return np.where(soft > 0.01, soft, 0.0).astype(np.float32)
 
 
-def _attached(found: BoolArray, subject: BoolArray) -> BoolArray:
+def _find_attached(found: BoolArray, subject: BoolArray) -> BoolArray:
     reach = dilate(subject, max(2, round(_REACH * max(subject.shape))))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
     touching = np.unique(labels[reach & found])

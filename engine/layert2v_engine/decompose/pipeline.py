@@ -245,7 +245,7 @@ class Decomposition:
             return
         plate, frames = self._array("plate", 3), self._footage.frames
         plate[:] = 0
-        invented = self._invented()
+        invented = self._invention()
         if self._spec.plate is not None:
             path = self._inputs[self._spec.plate.input]
             own = PlateInput(self._spec.plate, path, self._footage, self._config)
@@ -268,7 +268,7 @@ class Decomposition:
                 self._progress.report("plate", index, frames)
         self._scratch.finish("plate")
 
-    def _invented(self) -> np.ndarray:
+    def _invention(self) -> np.ndarray:
         shape = (self._footage.frames, self._small.height, self._small.width)
         return self._scratch.array("invented", shape, np.bool_)
 
@@ -313,7 +313,7 @@ class Decomposition:
                 source=source[part],
                 plate=self._array("plate", 3)[part],
                 mask=np.asarray(self._mask(number)[part]),
-                invented=np.asarray(self._invented()[part]),
+                invented=np.asarray(self._invention()[part]),
                 matte=self._array(f"matte_{number}")[part] if has_matte else None,
             )
             for offset, proposal in enumerate(propose_layers(given, self._stages.splitter)):
