@@ -19,6 +19,12 @@ from layert2v_engine.metrics.matting import matte_errors
 from layert2v_engine.model.autoencoder import PatchAutoencoder, decode_video
 from layert2v_engine.model.matte_adapter import MatteProjection, add_lora
 from layert2v_engine.training.chunks import ChunkConfig, ChunkSampler
+from layert2v_engine.training.discriminator import (
+    FRAMES,
+    PatchDiscriminator,
+    adversarial_loss,
+    adversarial_weight,
+)
 from layert2v_engine.world.dataset import ClipSet
 
 COLOR_STREAMS, COLOR_SHARES = (0, 1, 2), (0.45, 0.2, 0.35)
@@ -36,16 +42,19 @@ class DecoderPhase:
     ) -> None:
         self.autoencoder, self.held_out = autoencoder, held_out
         autoencoder.encoder.requires_grad_(False)
-        self.model: nn.Module = autoencoder
+        self.config = config
+        parts: dict[str, nn.Module] = {"decoder": autoencoder.decoder}
+        if config.adversarial_weight:
+            parts["discriminator"] = PatchDiscriminator().to(autoencoder.device)
+        self.model: nn.Module = nn.ModuleDict(parts)
         self.sampler = ChunkSampler(clips, autoencoder, config)
         self.sheet_rows = torch.arange(min(SHEET_CLIPS, len(held_out.scenes)))
 
     def loss(self, step: int, progress: float) -> Tensor:
-        """Return Charbonnier on pixels, plus their gradients, plus the temporal loss.
+        """Return Charbonnier on pixels, their gradients, temporal and adversarial loss.
 
         Of several processes each returns the part of its own crops.
         """
-        del progress
         self.sampler.start_step(step)
         target, latents = self.sampler.crops(COLOR_STREAMS, COLOR_SHARES)
         context = self.autoencoder.context_frames
@@ -54,7 +63,29 @@ class DecoderPhase:
         error = decoded - target
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         loss = (error.square() + 1e-4).sqrt().mean() + 0.5 * edges
-        return self.sampler.own_share(target) * (loss + self.sampler.temporal_loss(error, target))
+        loss = loss + self.sampler.temporal_loss(error, target)
+        weight = adversarial_weight(
+            self.config.adversarial_weight, self.config.adversarial_start, progress
+        )
+        if weight:
+            loss = loss + self._adversarial_loss(decoded, target, latents, weight)
+        return self.sampler.own_share(target) * loss
+
+    def _adversarial_loss(
+        self, decoded: Tensor, target: Tensor, latents: Tensor, weight: float
+    ) -> Tensor:
+        """Return the discriminator's loss on two frames in a row of every crop."""
+        first = self.sampler.rng.index(target.shape[2] - FRAMES + 1)
+        frames = slice(first, first + FRAMES)
+        condition = linear_frames(self.autoencoder, latents)
+        with mixed_precision(target.device):
+            return adversarial_loss(
+                cast(PatchDiscriminator, self.model.get_submodule("discriminator")),
+                decoded[:, :, frames],
+                target[:, :, frames],
+                condition[:, :, frames],
+                weight,
+            ).float()
 
     def validate(self) -> dict[str, float]:
         """Return the PSNR in dB of a round trip per color stream."""
@@ -164,6 +195,19 @@ def matte_loss(decoded: Tensor, target: Tensor) -> Tensor:
     weight = 1 + 2 * edge / edge.amax().clamp_min(1e-3)
     error = (decoded - target).abs()
     return nn.functional.smooth_l1_loss(decoded, target) + (weight * error).mean()
+
+
+@torch.no_grad()
+def linear_frames(autoencoder: PatchAutoencoder, latents: Tensor) -> Tensor:
+    """Return what the linear part alone makes of g groups: frames [B, 3, g t, H, W].
+
+    ``latents`` are those of ``decode_groups``.
+    """
+    decoder, context = autoencoder.decoder, autoencoder.context_frames
+    own = latents[:, :, context : latents.shape[2] - context]
+    flat = decoder.linear(own.transpose(1, 2).flatten(0, 1))
+    frames = nn.functional.pixel_shuffle(flat, decoder.patch).unflatten(1, (3, decoder.frames))
+    return frames.unflatten(0, (len(latents), -1)).transpose(1, 2).flatten(2, 3)
 
 
 def decode_groups(decoder: nn.Module, latents: Tensor, context_frames: int) -> Tensor:

@@ -31,6 +31,9 @@ class ChunkConfig:
     latent_noise: float = 0.2
     # Weight of ``temporal_consistency_loss``.
     temporal_consistency_weight: float = field(default=0.0, metadata={"stored": "steadiness"})
+    # Weight of a patch discriminator's gradient on the color decoder, about 0.02; 0: none.
+    adversarial_weight: float = 0.0
+    adversarial_start: float = 0.0  # share of the training without it
     seed: int = 0
 
 

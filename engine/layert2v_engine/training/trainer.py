@@ -140,8 +140,9 @@ class Trainer:
         self.step, self.spent_s = state.step, state.spent_s
         with torch.no_grad():
             for name, parameter in self.parameters.items():
-                parameter.copy_(state.weights.get(name, state.averages[name]))
-                self.ema[name].copy_(state.averages[name])
+                average = state.averages.get(name, parameter)  # none of what is new since then
+                parameter.copy_(state.weights.get(name, average))
+                self.ema[name].copy_(average)
         muon, adamw = split_parameters(self.parameters, self.config)
         named = [*adamw], [*muon]
         old = {named[i][row]: entries for (i, row), entries in state.old_rows.items()}
