@@ -13,7 +13,7 @@ from layert2v_engine.decompose.protocols import (
     SaliencyNetwork,
     Splitter,
 )
-from layert2v_engine.decompose.split import ClosedFormSplitter
+from layert2v_engine.decompose.splitter import TrainedSplitter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,5 +33,5 @@ class DefaultStages:
     def stages(self) -> Stages:
         """The stages. Raises ``BadCheckpoint``."""
         return Stages(
-            saliency=U2NetP(), detector=None, filler=SmoothFiller(), splitter=ClosedFormSplitter()
+            saliency=U2NetP(), detector=None, filler=SmoothFiller(), splitter=TrainedSplitter()
         )
