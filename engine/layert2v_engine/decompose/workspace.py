@@ -33,9 +33,9 @@ _MAX_COVER = 0.9
 
 
 class FrameProposal(NamedTuple):
-    """What the solver needs of frame ``index`` (from 0), and where its plate is invented."""
+    """What the solver needs of ``frame`` (from 0), and where its plate is invented."""
 
-    index: int
+    frame: int
     proposal: Proposal
     invented: BoolArray
 
