@@ -8,6 +8,7 @@ from layert2v.decompose.json_form import (
 )
 from layert2v.decompose.spec import (
     FOOTAGE,
+    SCRATCH_FOLDER,
     Box,
     DecomposeSpec,
     Footage,
@@ -25,6 +26,7 @@ from layert2v.decompose.validation import (
 __all__ = [
     "FOOTAGE",
     "REFINE_ACTION",
+    "SCRATCH_FOLDER",
     "Box",
     "DecomposeSpec",
     "Footage",
