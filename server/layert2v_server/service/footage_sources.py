@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from layert2v.decompose import (
     RefineSpec,
+    refine_files,
     resolve_refine,
     validate_decompose,
     validate_refine,
@@ -91,9 +92,7 @@ class ResolvedRefine:
 
     def required_files(self) -> dict[str, FileRecord]:
         """Return the files that must be here, by their path in the staged folder."""
-        stack = self.source.start
-        frames = (file for sequence in stack.sequences() for file in sequence.files)
-        files = {f"stack/{file.path}": file for file in frames}
+        files = {f"stack/{file.path}": file for file in refine_files(self.source.start)}
         return files | _input_files(self.request.inputs)
 
     def optional_files(self) -> dict[str, FileRecord]:

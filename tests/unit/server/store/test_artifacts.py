@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from layert2v.decompose import SCRATCH_FOLDER
 from layert2v.stack import FileRecord
 from layert2v_server.errors import (
     DiskFull,
@@ -171,3 +172,18 @@ def test_unreported_files_are_not_published(store: ArtifactStore) -> None:
     older.write_bytes(DATA)
     store.publish(JOB, 1, [record("bg/bg.1001.exr")])
     assert sorted(p.name for p in store.stack_folder(JOB).rglob("*")) == ["bg", "bg.1001.exr"]
+
+
+def test_what_a_lost_attempt_had_finished_is_kept_for_the_next(store: ArtifactStore) -> None:
+    scratch = store.attempt_folder(JOB, 1) / SCRATCH_FOLDER
+    scratch.mkdir()
+    (scratch / "found").touch()
+    store.clear_attempts(JOB)
+    store.prepare_attempt(JOB, 2)
+    assert [*store.attempt_folder(JOB, 2).rglob("*")] == [
+        store.attempt_folder(JOB, 2) / SCRATCH_FOLDER,
+        store.attempt_folder(JOB, 2) / SCRATCH_FOLDER / "found",
+    ]
+    store.clear_attempts(JOB)
+    store.release_sources([JOB])
+    assert list((store.root / JOB).iterdir()) == []
