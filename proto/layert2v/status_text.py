@@ -21,6 +21,7 @@ STAGES = MappingProxyType(
         "find": "finding the subjects",
         "plate": "filling the background",
         "split": "splitting matte and shadow",
+        "solve": "solving the layers",
         "denoise": "denoising",
         "decode": "decoding frames",
         "write": "writing files",

@@ -46,8 +46,8 @@ _HINT = re.compile(rf"([0-9]{{1,6}}):({_NUMBER}(?:,{_NUMBER})*)")
 AddCommand = Callable[..., argparse.ArgumentParser]
 
 
-def add_footage_commands(add_command: AddCommand) -> None:
-    """Add the parsers of these commands with ``add_command`` of the command line."""
+def add_decompose_command(add_command: AddCommand) -> None:
+    """Add the parser of ``decompose`` with ``add_command`` of the command line."""
     sub = add_command(
         decompose,
         "turn footage into a layer stack",
@@ -63,6 +63,10 @@ def add_footage_commands(add_command: AddCommand) -> None:
     _add_subject_options(sub)
     _add_range_options(sub)
     _add_color_options(sub)
+
+
+def add_refine_command(add_command: AddCommand) -> None:
+    """Add the parser of ``refine``."""
     sub = add_command(
         refine,
         "give a foreground another matte and solve it again",
