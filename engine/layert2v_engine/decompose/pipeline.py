@@ -15,7 +15,12 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
-from layert2v.decompose import DecomposeSpec, SubjectSpec, decompose_to_json
+from layert2v.decompose import (
+    SCRATCH_FOLDER,
+    DecomposeSpec,
+    SubjectSpec,
+    decompose_to_json,
+)
 from layert2v.stack import Role, Stack
 from layert2v_engine.decompose.arrays import resize
 from layert2v_engine.decompose.footage import open_footage
@@ -41,7 +46,6 @@ from layert2v_engine.stack.writer import StackWriter
 STAGE_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {"read": 0.1, "find": 0.25, "plate": 0.2, "solve": 0.4, "write": 0.05}
 )
-SCRATCH_FOLDER = ".decompose"
 _PREVIEW_FRAMES = 3
 
 

@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from layert2v.decompose import REFINE_ACTION, RefineSpec, refine_to_json
+from layert2v.decompose import REFINE_ACTION, SCRATCH_FOLDER, RefineSpec, refine_to_json
 from layert2v.stack import Role, Stack
 from layert2v_engine.decompose.arrays import FloatArray, Size
 from layert2v_engine.decompose.footage import FrameRange
 from layert2v_engine.decompose.inputs import MatteInput, PlateInput
 from layert2v_engine.decompose.measures import SubjectMeasures
 from layert2v_engine.decompose.pipeline import (
-    SCRATCH_FOLDER,
     STAGE_WEIGHTS,
     describe_measures,
     opaque_pixels,
