@@ -53,6 +53,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="go on from a shipped model or a model folder instead of from nothing; its "
         "autoencoder, matte adaptation and latent statistics are kept",
     )
+    train.add_argument(
+        "--data",
+        dest="data_sets",
+        metavar="DATASET",
+        type=Path,
+        action="append",
+        default=[],
+        help="a layered data set to mix with the world in `joint`, `multi` and `distill`: one of "
+        "`vidlayer build`, a folder of clip folders or JSON lines as the authors have; may be "
+        "repeated. Give it again to go on",
+    )
     train.add_argument("--device", default="auto", help=DEVICE_HELP)
     train.add_argument(
         "--processes",
@@ -124,6 +135,7 @@ def _train_stages(args: argparse.Namespace) -> int:
 
     from layert2v_engine.devices import pick_device
     from layert2v_engine.training import data_parallel
+    from layert2v_engine.training.layered_data import check_data_sets
     from layert2v_engine.training.trainer import TrainingInterrupted
 
     level = logging.INFO if data_parallel.rank() == 0 else logging.WARNING
@@ -137,9 +149,10 @@ def _train_stages(args: argparse.Namespace) -> int:
     run.mkdir(parents=True, exist_ok=True)
     if set(args.stages) != {"splitter"}:  # which needs no model to start from
         _prepare_start(run, configs, args.start_from)
+    check_data_sets(args.data_sets)
     for name in args.stages:
         try:
-            _run_stage(name, run, configs, budget_s, device)
+            _run_stage(name, args, budget_s, device)
         except TrainingInterrupted as error:
             logging.info("%s; call the same command again to go on", error)
             return 130
@@ -161,11 +174,12 @@ def _prepare_start(run: Path, configs: Path | None, start_from: str | None) -> N
 
 
 def _run_stage(
-    name: str, run: Path, configs: Path | None, budget_s: float | None, device: torch.device
+    name: str, args: argparse.Namespace, budget_s: float | None, device: torch.device
 ) -> None:
     from layert2v_engine.training import data_parallel, joint_stage, stages
     from layert2v_engine.training.config import load_config
 
+    run, configs, data_sets = args.run_folder, args.configs, args.data_sets
     if name == "matte":
         matte = load_config(stages.MatteStage, name, configs)
         stages.run_matte(run, matte, budget_s, device)
@@ -185,11 +199,11 @@ def _run_stage(
         with data_parallel.first_process_first():
             joint_stage.run_prepare(run, world, joint)
     elif name == "joint":
-        joint_stage.run_joint(run, joint, budget_s, device)
+        joint_stage.run_joint(run, joint, budget_s, device, data_sets)
     else:
         stage = load_config(joint_stage.MultiStage, name, configs)
         before = _optional(configs, "multi").phases if name == "distill" else ()
-        joint_stage.run_multi(run, joint, stage, budget_s, device, before)
+        joint_stage.run_multi(run, joint, stage, budget_s, device, before, data_sets)
 
 
 def _export(args: argparse.Namespace) -> int:
