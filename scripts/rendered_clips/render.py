@@ -76,9 +76,7 @@ def render_clip(folder: Path, kind: str, rng: random.Random, args: argparse.Name
     (folder / "clip.json").write_text(json.dumps(about), encoding="utf-8")
 
 
-def _set_up_renderer(
-    scene: bpy.types.Scene, rng: random.Random, args: argparse.Namespace
-) -> None:
+def _set_up_renderer(scene: bpy.types.Scene, rng: random.Random, args: argparse.Namespace) -> None:
     scene.render.engine = "CYCLES"
     scene.cycles.samples = args.samples
     scene.cycles.use_adaptive_sampling = False

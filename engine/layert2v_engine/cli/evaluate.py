@@ -23,7 +23,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="example: layert2v-engine evaluate mini --out out/evaluation",
     )
     evaluate.add_argument(
-        "model", nargs="?", default="mini", help="name of a model, a model folder, or decompose: layers of footage"
+        "model",
+        nargs="?",
+        default="mini",
+        help="name of a model, a model folder, or decompose: layers of footage",
     )
     evaluate.add_argument("--out", metavar="DIR", type=Path, required=True)
     evaluate.add_argument(

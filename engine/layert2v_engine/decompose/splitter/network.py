@@ -82,9 +82,7 @@ class SplitterNetwork(nn.Module):
         self.config = config or SplitterConfig()
         widths, groups = self.config.widths, self.config.groups
         inputs = (INPUT_CHANNELS, *widths[:-1])
-        self.down = nn.ModuleList(
-            _Block(i, o, groups) for i, o in zip(inputs, widths, strict=True)
-        )
+        self.down = nn.ModuleList(_Block(i, o, groups) for i, o in zip(inputs, widths, strict=True))
         self.up = nn.ModuleList(
             _Block(deep + shallow, shallow, groups)
             for shallow, deep in zip(widths[:-1], widths[1:], strict=True)

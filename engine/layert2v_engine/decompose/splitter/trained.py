@@ -48,7 +48,8 @@ class TrainedSplitter:
     ) -> tuple[FloatArray, FloatArray]:
         full = Size(mask.shape[1], mask.shape[0])
         small = fit_within(full, SIDE)
-        pictures = [resize(np.asarray(x, np.float32), small) for x in (source, plate)]
+        source, plate = _finite(source), _finite(plate)
+        pictures = [resize(x, small) for x in (source, plate)]
         alpha, shadow = self._predict(*pictures, resize(np.asarray(mask, np.float32), small))
         if small == full:
             return alpha, shadow
@@ -66,8 +67,12 @@ class TrainedSplitter:
 
 
 def _to_tensor(picture: FloatArray) -> Tensor:
-    finite = np.nan_to_num(picture, nan=0.0, posinf=65504.0, neginf=0.0)
-    return torch.from_numpy(np.ascontiguousarray(finite)).movedim(-1, 0)[None]
+    return torch.from_numpy(np.ascontiguousarray(picture)).movedim(-1, 0)[None]
+
+
+def _finite(picture: FloatArray) -> FloatArray:
+    """Return a picture without what would spread over the whole of it."""
+    return np.nan_to_num(np.asarray(picture, np.float32), nan=0.0, posinf=65504.0, neginf=0.0)
 
 
 def _bring_up(plane: FloatArray, small: FloatArray, full: FloatArray) -> FloatArray:

@@ -109,9 +109,7 @@ def sample_cases(samples: Path) -> Iterator[Case]:
             continue
         frames = list(_movie_frames(folder / _MATTE))
         matte = torch.from_numpy(np.stack(frames)).float().mean(-1) / 255
-        yield Case(
-            name=folder.name, group="sample", footage=folder / _FULL_VIDEO, alpha=matte
-        )
+        yield Case(name=folder.name, group="sample", footage=folder / _FULL_VIDEO, alpha=matte)
 
 
 def _movie_frames(path: Path) -> Iterator[np.ndarray]:

@@ -149,9 +149,7 @@ def _plate_quality(case: Case, layers: Delivered) -> dict[str, float]:
     """Return the PSNR in dB of the background that was hidden, by whether it was ever seen."""
     assert case.plate is not None
     assert case.shadow is not None
-    true, made = (
-        network_values(x).clamp(0, 1) for x in (case.plate, layers.background[:, :3])
-    )
+    true, made = (network_values(x).clamp(0, 1) for x in (case.plate, layers.background[:, :3]))
     hidden = (case.alpha > _CLEAR) | (case.shadow > _CLEAR)
     if float((true - true[:1]).abs().mean()) > _STILL:  # what was seen cannot be told by place
         return {"plate_db_moving_camera": _masked_psnr(made, true, hidden)}

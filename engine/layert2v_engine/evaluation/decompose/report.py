@@ -143,9 +143,7 @@ def sheet_row(case: Case, layers: Delivered) -> Tensor:
     board = checkerboard(*alpha.shape)
     over = network_values(layers.foreground[t, :3]) + board * (1 - alpha)
     planes = [plane.expand(3, -1, -1) for plane in (alpha, shadow, case.alpha[t])]
-    source, background = (
-        network_values(x[t, :3]) for x in (layers.source, layers.background)
-    )
+    source, background = (network_values(x[t, :3]) for x in (layers.source, layers.background))
     return torch.stack([source, background, over, *planes]).clamp(0, 1)
 
 

@@ -91,9 +91,7 @@ def _decompose_all(
     return rows
 
 
-def _measure_case(
-    engine: Engine, case: Case, work: Path
-) -> tuple[dict[str, float], Tensor | None]:
+def _measure_case(engine: Engine, case: Case, work: Path) -> tuple[dict[str, float], Tensor | None]:
     """Return the metrics of a case with nothing given and with a hint, and its pictures."""
     metrics: dict[str, float] = {}
     row = None

@@ -43,9 +43,7 @@ def measure_splitters(
     return found
 
 
-def _add(
-    errors: dict[str, list[float]], alpha: Tensor, shadow: Tensor | None, true: Split
-) -> None:
+def _add(errors: dict[str, list[float]], alpha: Tensor, shadow: Tensor | None, true: Split) -> None:
     values = {"alpha_share": share(alpha, true.alpha[:, 0])}
     values |= video_matting_errors(alpha, true.alpha[:, 0])
     if shadow is not None:

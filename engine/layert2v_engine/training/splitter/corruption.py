@@ -35,7 +35,7 @@ class Split:
 def blur(x: Tensor, sigma: float) -> Tensor:
     """Return ``x`` [B, C, H, W] under a Gaussian of ``sigma`` pixels, its edges continued."""
     radius = max(1, int(3 * sigma))
-    kernel = torch.exp(-torch.arange(-radius, radius + 1).float() ** 2 / (2 * sigma**2))
+    kernel = torch.exp(-(torch.arange(-radius, radius + 1).float() ** 2) / (2 * sigma**2))
     kernel, channels = (kernel / kernel.sum()).to(x), x.shape[1]
     padded = functional.pad(x, (radius,) * 4, mode="replicate")
     rows = kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
@@ -138,7 +138,9 @@ class Corruption:
         outside = 1 - hole
         parts = torch.cat([picture * outside, outside + 1e-3], 1)
         low = blur(functional.interpolate(parts, small, mode="area"), 2.0)
-        smooth = functional.interpolate(low[:, :3] / low[:, 3:], picture.shape[-2:], mode="bilinear")
+        smooth = functional.interpolate(
+            low[:, :3] / low[:, 3:], picture.shape[-2:], mode="bilinear"
+        )
         return torch.lerp(picture, smooth, hole)
 
     def _move(self, plate: Tensor, severity: Tensor) -> Tensor:

@@ -118,7 +118,9 @@ def _rendered_frame(folder: Path, frame: int) -> Tensor:
     return torch.cat([network_values(source), network_values(plate[:3]), alpha, shadow])
 
 
-def collect(clips: Iterator[tuple[Tensor, str]], every: int, report: Report, total: int) -> FrameSet:
+def collect(
+    clips: Iterator[tuple[Tensor, str]], every: int, report: Report, total: int
+) -> FrameSet:
     """Return every so many frames of the clips as one set."""
     chosen = []
     for done, (planes, _) in enumerate(clips, 1):

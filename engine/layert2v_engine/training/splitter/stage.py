@@ -67,9 +67,7 @@ def run_splitter(
     data_parallel.call_on_first(lambda: save_network(network, folder / "model"))
 
 
-def _prepare_frames(
-    run: Path, config: SplitterStage
-) -> tuple[FrameSet, FrameSet | None, FrameSet]:
+def _prepare_frames(run: Path, config: SplitterStage) -> tuple[FrameSet, FrameSet | None, FrameSet]:
     """Return frames of the world, rendered ones, and those kept for validation."""
     build_world(run, config.world)
     sets = {}

@@ -42,7 +42,9 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     torch.nn.init.normal_(network.head.weight)
     save_network(network, tmp_path)
     inputs = torch.randn(1, 11, 16, 16)
-    torch.testing.assert_close(load_network(tmp_path)(inputs)[0], network(inputs)[0], atol=5e-3, rtol=0)
+    torch.testing.assert_close(
+        load_network(tmp_path)(inputs)[0], network(inputs)[0], atol=5e-3, rtol=0
+    )
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"widths": [8, 16, 32], "groups": 4}'])

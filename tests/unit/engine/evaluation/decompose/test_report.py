@@ -10,7 +10,9 @@ def test_a_bar_that_is_missed_is_bold_and_percentiles_are_kept(tmp_path: Path) -
     measurements = Measurements()
     for k, (iou, shadow) in enumerate([(0.9, 0.2), (0.8, 0.5), (0.95, 1.4)]):
         measurements.add("world", f"clip {k}", {"iou": iou, "shadow_error": shadow})
-    splitters = {"world": {"mask": {"MAD": [4.0]}, "trained": {"MAD": [1.0], "shadow_error": [0.3]}}}
+    splitters = {
+        "world": {"mask": {"MAD": [4.0]}, "trained": {"MAD": [1.0], "shadow_error": [0.3]}}
+    }
     text = write(tmp_path, measurements, splitters, ["Not measured: samples."])
     assert "| subject, IoU, nothing given | 0.90 | at least 0.85 |" in text
     assert "| shadow error, 1 is none written | **0.50** | at most 0.4 |" in text
