@@ -2,8 +2,8 @@
 
 python -m rendered_clips.render --out FOLDER [--first 0] [--count 80] [--frames 2] [--test]
 
-Runs where ``bpy`` is, from the folder ``scripts``. Each clip is a folder with three pictures a frame,
-EXR, half, scene-linear Rec.709; finished clips are left as they are.
+Runs where ``bpy`` is, from the folder ``scripts``. Each clip is a folder with three pictures a
+frame, EXR, half, scene-linear Rec.709; finished clips are left as they are.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _surroundings(rng: random.Random, grounds: tuple[str, ...]) -> list[bpy.type
         )
         things.append(bpy.context.object)
     for thing in things:
-        thing.data.materials.append(_textured(rng, rng.choice(grounds)))
+        thing.data.materials.append(_make_textured(rng, rng.choice(grounds)))
     for _ in range(rng.randint(0, 6)):
         make = rng.choice(
             [bpy.ops.mesh.primitive_cube_add, bpy.ops.mesh.primitive_cylinder_add,
@@ -132,7 +132,7 @@ def _surroundings(rng: random.Random, grounds: tuple[str, ...]) -> list[bpy.type
     return things
 
 
-def _textured(rng: random.Random, texture: str) -> bpy.types.Material:
+def _make_textured(rng: random.Random, texture: str) -> bpy.types.Material:
     material = surface(rng)
     nodes, links = material.node_tree.nodes, material.node_tree.links
     shader = nodes["Principled BSDF"]

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -84,8 +85,7 @@ class SplitterNetwork(nn.Module):
         inputs = (INPUT_CHANNELS, *widths[:-1])
         self.down = nn.ModuleList(_Block(i, o, groups) for i, o in zip(inputs, widths, strict=True))
         self.up = nn.ModuleList(
-            _Block(deep + shallow, shallow, groups)
-            for shallow, deep in zip(widths[:-1], widths[1:], strict=True)
+            _Block(deep + shallow, shallow, groups) for shallow, deep in pairwise(widths)
         )
         self.head = nn.Conv2d(widths[0], 2, 1)
         nn.init.zeros_(self.head.weight)

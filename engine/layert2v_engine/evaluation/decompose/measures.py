@@ -91,7 +91,7 @@ def measure(case: Case, layers: Delivered) -> dict[str, float]:
     errors = video_matting_errors(layers.alpha, case.alpha)
     metrics |= {f"alpha_{name}": value for name, value in errors.items()}
     metrics |= shadow_errors(layers.shadow[:, 3], case.shadow, case.alpha)
-    return metrics | _plate_quality(case, layers)
+    return metrics | _plate_quality(case, layers, case.plate, case.shadow)
 
 
 def mean_iou(matte: Tensor, true: Tensor) -> float:
@@ -145,12 +145,12 @@ def _flicker(case: Case, layers: Delivered) -> dict[str, float]:
     }
 
 
-def _plate_quality(case: Case, layers: Delivered) -> dict[str, float]:
+def _plate_quality(
+    case: Case, layers: Delivered, plate: Tensor, shadow: Tensor
+) -> dict[str, float]:
     """Return the PSNR in dB of the background that was hidden, by whether it was ever seen."""
-    assert case.plate is not None
-    assert case.shadow is not None
-    true, made = (network_values(x).clamp(0, 1) for x in (case.plate, layers.background[:, :3]))
-    hidden = (case.alpha > _CLEAR) | (case.shadow > _CLEAR)
+    true, made = (network_values(x).clamp(0, 1) for x in (plate, layers.background[:, :3]))
+    hidden = (case.alpha > _CLEAR) | (shadow > _CLEAR)
     if float((true - true[:1]).abs().mean()) > _STILL:  # what was seen cannot be told by place
         return {"plate_db_moving_camera": _masked_psnr(made, true, hidden)}
     seen = (~hidden).any(0, keepdim=True).expand_as(hidden)

@@ -2,8 +2,8 @@
 
 A remover drifts in color, all over and from place to place; it shifts, blurs, adds noise, invents
 what it never saw and leaves some of the shadow. A temporal fill is exact, but only inside its hole.
-A tracker's mask wanders, is coarse, too large or too small, and lacks parts. All of it is a function
-of one generator.
+A tracker's mask wanders, is coarse, too large or too small, and lacks parts. All of it is a
+function of one generator.
 """
 
 from __future__ import annotations

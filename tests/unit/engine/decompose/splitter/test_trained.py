@@ -12,7 +12,7 @@ from layert2v_engine.decompose.splitter.network import linear_values, network_va
 from layert2v_engine.training.splitter.corruption import Corruption, Split
 
 
-def corrupted(seed: int = 2) -> tuple[Split, torch.Tensor]:
+def corrupt_disc(seed: int = 2) -> tuple[Split, torch.Tensor]:
     """Return a disc over a wall at twice its size, with a drifting plate and a wandering mask."""
     clip = disc_clip(frames=4)
     source, plate = (network_values(torch.from_numpy(x).movedim(-1, 1))
@@ -33,7 +33,7 @@ def split(frames: Split, mask: torch.Tensor, rows: slice = slice(None)) -> Split
 def test_alpha_and_shadow_are_better_than_what_goes_in() -> None:
     mask_error = alpha_error = shadow_error = shadow_total = 0.0
     for seed in range(4):
-        frames, mask = corrupted(seed)
+        frames, mask = corrupt_disc(seed)
         layers = split(frames, mask)
         alpha, shadow = frames.alpha[:, 0].numpy(), frames.shadow[:, 0].numpy()
         beside = alpha < 0.02
@@ -46,7 +46,7 @@ def test_alpha_and_shadow_are_better_than_what_goes_in() -> None:
 
 
 def test_a_window_is_split_like_its_frames() -> None:
-    frames, mask = corrupted()
+    frames, mask = corrupt_disc()
     whole, part = split(frames, mask), split(frames, mask, slice(2, 3))
     np.testing.assert_allclose(part.alpha[0], whole.alpha[2], atol=1e-5)
     np.testing.assert_allclose(part.shadow[0], whole.shadow[2], atol=1e-5)
