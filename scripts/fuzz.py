@@ -20,6 +20,14 @@ except ModuleNotFoundError:
     sys.exit("scripts/fuzz.py needs atheris, which this Python has not: pip install atheris")
 
 with atheris.instrument_imports(include=["layert2v"]):
+    from layert2v.decompose import (
+        Box,
+        DecomposeSpec,
+        SubjectSpec,
+        decompose_from_json,
+        decompose_to_json,
+        refine_from_json,
+    )
     from layert2v.errors import ContractError
     from layert2v.json_reader import parse
     from layert2v.rerender import RerenderSpec, rerender_from_json, rerender_to_json
@@ -29,6 +37,7 @@ with atheris.instrument_imports(include=["layert2v"]):
 ROOT = Path(__file__).resolve().parents[1]
 MAX_MEMORY_MB = 2048
 REMOVE = RerenderSpec(action="remove", layers=("fg_01",), prompts={"bg": "a forest"})
+FOX = DecomposeSpec((SubjectSpec("the fox", boxes=(Box(1001, 10, 20, 30, 40),)),))
 
 
 def read_manifest(data: bytes) -> None:
@@ -42,8 +51,8 @@ def read_manifest(data: bytes) -> None:
 
 
 def read_spec(data: bytes) -> None:
-    """Read both kinds of specs."""
-    for read in (spec_from_json, rerender_from_json):
+    """Read every kind of spec."""
+    for read in (spec_from_json, rerender_from_json, decompose_from_json, refine_from_json):
         try:
             read(parse(data.decode(errors="replace"), ContractError))
         except ContractError:
@@ -69,7 +78,11 @@ def _memory() -> str | None:
 def seeds(target: str) -> list[bytes]:
     """Return documents to start from."""
     if target == "spec":
-        specs = (spec_to_json(GenerateSpec(prompt="a fox", seed=7)), rerender_to_json(REMOVE))
+        specs = (
+            spec_to_json(GenerateSpec(prompt="a fox", seed=7)),
+            rerender_to_json(REMOVE),
+            decompose_to_json(FOX),
+        )
         return [json.dumps(spec).encode() for spec in specs]
     folder = ROOT / "tests" / "compatibility"
     found = {"manifest": "**/stack.json", "exr": "**/*.exr"}[target]

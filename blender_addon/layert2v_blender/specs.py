@@ -79,6 +79,7 @@ def generate_spec(scene: bpy.types.Scene, model: ModelInfo) -> GenerateSpec:
         model=model.name,
         colorspace=panel.colorspace or model.colorspaces[0],
         start_frame=max(scene.frame_start, 0),
+        nearest=panel.nearest,
     )
 
 
@@ -109,6 +110,7 @@ def fill_panel(spec: GenerateSpec, panel: LAYERT2V_Scene) -> None:
     panel.prompt = spec.prompt
     panel.background = spec.background_prompt
     panel.negative = spec.negative_prompt
+    panel.nearest = spec.nearest
     panel.foregrounds.clear()
     for prompt in spec.foreground_prompts:
         panel.foregrounds.add().prompt = prompt

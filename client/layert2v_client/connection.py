@@ -106,13 +106,20 @@ class Connection:
             return method(request, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             raise self._explain(error) from error
+        except ValueError:  # grpc's, where another thread closed the connection just now
+            self._check_open()
+            raise
 
     def stream(
         self, method: Callable[..., R], request: object, timeout_s: float | None = None
     ) -> R:
         """Start a stream; ``read`` yields its messages, its ``cancel`` ends it from any thread."""
         self._check_open()
-        return method(request, timeout=timeout_s, metadata=self._metadata)
+        try:
+            return method(request, timeout=timeout_s, metadata=self._metadata)
+        except ValueError:
+            self._check_open()
+            raise
 
     def read(self, stream: Any) -> Iterator[Any]:
         """Yield the messages of a stream. Raises ``ClientError`` where it breaks."""

@@ -16,9 +16,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from layert2v.decompose import DecomposeSpec, validate_decompose
 from layert2v.rerender import AffectedLayers, RerenderSpec, affected_layers
 from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
 from layert2v.stack import Role, Stack, slug
+from layert2v_engine.decompose.pipeline import Decomposition
+from layert2v_engine.decompose.stages import DefaultStages
 from layert2v_engine.errors import (
     BadCheckpoint,
     ColorError,
@@ -62,6 +65,7 @@ class Engine:
         self._folders = find_models(models)
         self._device = device
         self._loaded: tuple[str, LayeredPipeline] | None = None
+        self._decompose_stages = DefaultStages()
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Return the models whose index can be read."""
@@ -104,6 +108,30 @@ class Engine:
         """
         with _raise_out_of_memory():
             return self._rerender(spec, inputs, ProgressReporter(folder, report, cancelled))
+
+    def decompose(
+        self,
+        spec: DecomposeSpec,
+        folder: Path,
+        *,
+        inputs: Mapping[str, Path],
+        report: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
+    ) -> Stack:
+        """Write the layers of footage as a new stack into ``folder`` (created).
+
+        inputs: by key, folders of frames or of one movie, or files. What a killed run had finished
+        lies in ``folder`` and is taken up again. Raises InvalidSpec, FootageError, ColorError,
+        BadCheckpoint, Cancelled, DiskFull, OutOfMemory or StackError; then nothing is left there.
+        """
+        violations = validate_decompose(spec)
+        if violations:
+            raise InvalidSpec(violations)
+        progress = ProgressReporter(folder, report, cancelled)
+        with _raise_out_of_memory():
+            stages = self._decompose_stages.stages
+            request = Decomposition(spec, inputs, stages, progress, self._exr)
+            return request.run()
 
     def _generate(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
         config = self._config(spec.model)

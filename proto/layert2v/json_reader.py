@@ -144,6 +144,10 @@ class JsonObject:
         """Return a list of objects, each read strictly by ``read``."""
         return tuple(self._object(where, item, read) for where, item in self._items(key))
 
+    def object(self, key: str, read: Callable[[JsonObject], T]) -> T:
+        """Return one object, read strictly by ``read``."""
+        return self._object(self.path(key), self.value(key), read)
+
     def optional_object(self, key: str, read: Callable[[JsonObject], T]) -> T | None:
         """Return one object, read strictly by ``read``, or None for null."""
         value = self.value(key)

@@ -31,3 +31,7 @@ MAX_JSON_DEPTH = 64
 
 MAX_INPUTS = 16  # folders that a request brings
 MAX_INPUT_FILES = 20_000  # in all of them
+
+MAX_SUBJECTS = 16  # of one decomposition: each takes a foreground and a shadow
+MAX_HINTS = 10_000  # boxes and points of one request
+MAX_HANDLES = 1000  # frames

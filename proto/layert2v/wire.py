@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from layert2v.rerender import DonorLayer, Plate, RerenderSpec
+from layert2v.decompose import (
+    FOOTAGE,
+    Box,
+    DecomposeSpec,
+    Footage,
+    Point,
+    RefineSpec,
+    SubjectSpec,
+)
+from layert2v.rerender import AUTO, DonorLayer, Plate, RerenderSpec
 from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v.v1 import jobs_pb2, server_pb2
 
@@ -38,6 +47,7 @@ def spec_to_message(spec: GenerateSpec) -> jobs_pb2.GenerateSpec:
         model=spec.model,
         colorspace=spec.colorspace,
         start_frame=spec.start_frame,
+        nearest=spec.nearest,
     )
 
 
@@ -61,6 +71,7 @@ def spec_from_message(message: jobs_pb2.GenerateSpec) -> GenerateSpec:
         start_frame=message.start_frame
         if message.HasField("start_frame")
         else defaults.start_frame,
+        nearest=message.nearest,
     )
 
 
@@ -102,6 +113,89 @@ def rerender_from_message(message: jobs_pb2.RerenderSpec) -> RerenderSpec:
         steps=message.steps,
         guidance=message.guidance if message.HasField("guidance") else defaults.guidance,
         model=message.model,
+    )
+
+
+def decompose_to_message(spec: DecomposeSpec) -> jobs_pb2.DecomposeSpec:
+    """Return the request as a message; None becomes an unset field."""
+    return jobs_pb2.DecomposeSpec(
+        subjects=map(_subject_to_message, spec.subjects),
+        footage=jobs_pb2.Footage(**asdict(spec.footage)),
+        plate=None if spec.plate is None else jobs_pb2.Plate(**asdict(spec.plate)),
+        first=spec.first,
+        last=spec.last,
+        handles=spec.handles,
+        scale=spec.scale,
+        colorspace=spec.colorspace,
+        name=spec.name,
+    )
+
+
+def decompose_from_message(message: jobs_pb2.DecomposeSpec) -> DecomposeSpec:
+    """Return the request in a message; unset fields take the defaults of ``DecomposeSpec``."""
+    return DecomposeSpec(
+        subjects=tuple(map(_subject, message.subjects)),
+        footage=_footage(message.footage),
+        plate=_plate(message.plate) if message.HasField("plate") else None,
+        first=message.first if message.HasField("first") else None,
+        last=message.last if message.HasField("last") else None,
+        handles=message.handles,
+        scale=message.scale if message.HasField("scale") else 1.0,
+        colorspace=message.colorspace or AUTO,
+        name=message.name,
+    )
+
+
+def refine_to_message(spec: RefineSpec) -> jobs_pb2.RefineSpec:
+    """Return the request as a message."""
+    return jobs_pb2.RefineSpec(
+        layer=spec.layer,
+        matte=spec.matte,
+        plate=None if spec.plate is None else jobs_pb2.Plate(**asdict(spec.plate)),
+        at=spec.at,
+    )
+
+
+def refine_from_message(message: jobs_pb2.RefineSpec) -> RefineSpec:
+    """Return the request in a message."""
+    return RefineSpec(
+        layer=message.layer,
+        matte=message.matte,
+        plate=_plate(message.plate) if message.HasField("plate") else None,
+        at=message.at,
+    )
+
+
+def _subject_to_message(subject: SubjectSpec) -> jobs_pb2.Subject:
+    return jobs_pb2.Subject(
+        words=subject.words,
+        boxes=(jobs_pb2.Box(**asdict(box)) for box in subject.boxes),
+        points=(
+            jobs_pb2.Point(frame=each.frame, x=each.x, y=each.y, outside=not each.is_subject)
+            for each in subject.points
+        ),
+        matte=subject.matte,
+        scribble=subject.scribble,
+    )
+
+
+def _subject(message: jobs_pb2.Subject) -> SubjectSpec:
+    return SubjectSpec(
+        words=message.words,
+        boxes=tuple(Box(b.frame, b.x, b.y, b.width, b.height) for b in message.boxes),
+        points=tuple(Point(p.frame, p.x, p.y, not p.outside) for p in message.points),
+        matte=message.matte,
+        scribble=message.scribble,
+    )
+
+
+def _footage(message: jobs_pb2.Footage) -> Footage:
+    return Footage(
+        input=message.input or FOOTAGE,
+        colorspace=message.colorspace or AUTO,
+        alpha=message.alpha or AUTO,
+        fps=message.fps,
+        start_frame=message.start_frame if message.HasField("start_frame") else None,
     )
 
 

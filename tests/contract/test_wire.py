@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from fakes.sample_documents import models, rerenders, specs
+from fakes.sample_documents import decompositions, models, refinements, rerenders, specs
 from layert2v import wire
+from layert2v.decompose import DecomposeSpec, Footage, RefineSpec, SubjectSpec
 from layert2v.rerender import (
+    AUTO,
     Plate,
     RerenderSpec,
 )
@@ -40,3 +42,22 @@ def test_an_empty_message_means_the_defaults() -> None:
     assert plain == RerenderSpec("remove", ("fg_01",))
     plate = wire.rerender_from_message(jobs_pb2.RerenderSpec(plate=jobs_pb2.Plate(input="a")))
     assert plate.plate == Plate("a", "")
+
+
+@given(decompositions)
+def test_a_decomposition_through_messages(spec: DecomposeSpec) -> None:
+    data = wire.decompose_to_message(spec).SerializeToString()
+    assert wire.decompose_from_message(jobs_pb2.DecomposeSpec.FromString(data)) == spec
+
+
+@given(refinements)
+def test_a_refinement_through_messages(spec: RefineSpec) -> None:
+    data = wire.refine_to_message(spec).SerializeToString()
+    assert wire.refine_from_message(jobs_pb2.RefineSpec.FromString(data)) == spec
+
+
+def test_an_empty_decomposition_means_the_defaults() -> None:
+    assert wire.decompose_from_message(jobs_pb2.DecomposeSpec()) == DecomposeSpec()
+    one = jobs_pb2.DecomposeSpec(subjects=[jobs_pb2.Subject()], footage=jobs_pb2.Footage(fps=24))
+    expected = DecomposeSpec((SubjectSpec(),), Footage("footage", AUTO, AUTO, 24.0))
+    assert wire.decompose_from_message(one) == expected

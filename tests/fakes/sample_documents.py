@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from layert2v.decompose import Box, DecomposeSpec, Footage, Point, RefineSpec, SubjectSpec
 from layert2v.limits import MAX_SEED, MAX_SIDE
 from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
@@ -52,6 +53,7 @@ specs = st.builds(
     start_frame=int32s,
 )
 
+plates = st.builds(Plate, texts, texts, alpha=texts.filter(bool), fit=texts.filter(bool))
 rerenders = st.builds(
     RerenderSpec,
     action=texts,
@@ -59,8 +61,7 @@ rerenders = st.builds(
     frozen=st.lists(texts, max_size=3).map(tuple),
     prompts=st.dictionaries(texts, texts, max_size=3),
     above=texts,
-    plate=st.none()
-    | st.builds(Plate, texts, texts, alpha=texts.filter(bool), fit=texts.filter(bool)),
+    plate=st.none() | plates,
     donor=st.none() | st.builds(DonorLayer, texts, texts, st.booleans()),
     masks=st.dictionaries(texts, texts, max_size=3),
     at=int32s,
@@ -70,6 +71,39 @@ rerenders = st.builds(
     guidance=st.just(-1.0) | st.floats(min_value=0, allow_infinity=False),
     model=texts,
 )
+
+_subjects = st.builds(
+    SubjectSpec,
+    words=texts,
+    boxes=st.lists(st.builds(Box, int32s, numbers, numbers, numbers, numbers), max_size=2).map(
+        tuple
+    ),
+    points=st.lists(st.builds(Point, int32s, numbers, numbers, st.booleans()), max_size=2).map(
+        tuple
+    ),
+    matte=texts,
+    scribble=texts,
+)
+decompositions = st.builds(
+    DecomposeSpec,
+    subjects=st.lists(_subjects, max_size=2).map(tuple),
+    footage=st.builds(
+        Footage,
+        input=texts.filter(bool),
+        colorspace=texts.filter(bool),
+        alpha=texts.filter(bool),
+        fps=numbers,
+        start_frame=st.none() | int32s,
+    ),
+    plate=st.none() | plates,
+    first=st.none() | int32s,
+    last=st.none() | int32s,
+    handles=int32s,
+    scale=numbers,
+    colorspace=texts.filter(bool),
+    name=texts,
+)
+refinements = st.builds(RefineSpec, layer=texts, matte=texts, plate=st.none() | plates, at=int32s)
 
 _ranges = st.tuples(int32s, int32s)
 models = st.builds(

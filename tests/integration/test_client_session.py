@@ -287,6 +287,10 @@ def test_a_job_of_a_local_server_survives_its_session(
         assert after.wait(RequestSucceeded).job == job
 
 
+def _request_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "layert2v-request"]
+
+
 def test_the_cache_keeps_its_limit(
     own_server: SessionSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,11 +303,14 @@ def test_the_cache_keeps_its_limit(
         before.session.generate(spec(big), folder=tmp_path / "mine")
         before.wait(RequestSucceeded)
     os.utime(old / "stack.json", (1, 1))
-    limited = SessionSettings(cache=own_server.cache, cache_limit_bytes=4_000_000)
+    limited = SessionSettings(cache=own_server.cache, cache_limit_bytes=1_000_000)
     with RecordedSession(limited) as after:
         after.session.generate(spec(big, seed=8))
-        new = Path(after.wait(RequestSucceeded).folder)
-        wait_until(lambda: len(list((tmp_path / "cache").glob("server-*/jobs/*"))) == 1)
+        done = after.wait(RequestSucceeded)
+        new = Path(done.folder)
+        wait_until(lambda: not _request_threads())  # the last thing they do is to remove
+    jobs = (tmp_path / "cache").glob("server-*/jobs/*")
+    assert [f"jobs/{path.name}" for path in jobs] == [done.job]
     assert not old.exists()
     assert (new / "stack.json").exists()
     assert (tmp_path / "mine" / "stack.json").exists()

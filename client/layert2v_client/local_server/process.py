@@ -27,6 +27,7 @@ READY_TIMEOUT_S = 120.0
 READY_POLL_S = 0.1
 STOP_TIMEOUT_S = 15.0
 LOG_NAME = "server.log"
+ERROR_PREFIX = "layert2v-server: "  # of the line with which a server ends that cannot start
 CALLS_NAME = "calls"
 KEEP_FAILED_S = 7 * 86400.0
 
@@ -99,7 +100,7 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
             with suppress(queue.Empty):
                 address = addresses.get(timeout=READY_POLL_S)
                 if address is None:
-                    raise self._failure(f"ended at once: {self._last_log_line()}")
+                    raise self._failure(f"ended at once: {self._reason()}")
                 return address
             if stop.is_set():
                 raise Cancelled
@@ -112,13 +113,21 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
             f"Read {self.log}, or use a running server with --server.",
         )
 
-    def _last_log_line(self) -> str:
+    def _reason(self) -> str:
         self._process.wait(STOP_TIMEOUT_S)
         with self.log.open("rb") as log:
             log.seek(self._log_start)
-            lines = log.read().decode(errors="replace").split("\n")
-        messages = [line.strip() for line in lines if line.strip()] or ["it said nothing"]
-        return messages[-1].removeprefix("layert2v-server: ").rstrip(".")
+            return _reason_in(log.read().decode(errors="replace"))
+
+
+def _reason_in(log: str) -> str:
+    """Return why a server ended: its last error, or what was written last.
+
+    Another server on the same folder may be writing to the same log.
+    """
+    lines = [line.strip() for line in log.split("\n") if line.strip()] or ["it said nothing"]
+    errors = [line for line in lines if line.startswith(ERROR_PREFIX)]
+    return (errors or lines)[-1].removeprefix(ERROR_PREFIX).rstrip(".")
 
 
 def _serve_command(data: Path, models: Path | None, python: str) -> list[str]:

@@ -17,7 +17,8 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from layert2v.spec import GenerateSpec
 from layert2v_client import types
 from layert2v_client.client import Client, connect
 from layert2v_client.connection import Tls
-from layert2v_client.errors import ClientError
+from layert2v_client.errors import ClientError, NotFound
 from layert2v_client.local_server import SharedServer
 from layert2v_client.session.cache import DEFAULT_ROOT, Cache, Removable
 from layert2v_client.session.event_queue import EventQueue
@@ -228,7 +229,12 @@ class Session:
         with self._lock:
             requests = list(self._requests.values())
         folders = [request.operation.folder for request in requests]
-        jobs = {request.job for request in requests if not request.is_finished}
+        # The files of a stack in the cache are those of its job: removing one frees nothing.
+        jobs = {
+            request.job
+            for request in requests
+            if not request.is_finished or self._cache.contains(request.operation.folder)
+        }
         try:
             self._cache.trim(folders, self._removable_jobs(jobs))
         except (OSError, ClientError):
@@ -243,7 +249,15 @@ class Session:
         for status in client.jobs(ENDED):
             ended = 0.0 if status.ended is None else status.ended.timestamp()
             if ended < latest and status.name not in in_use:
-                yield Removable(ended, client.job(status.name).delete)
+                yield Removable(ended, _make_remover(client, status.name))
+
+
+def _make_remover(client: Client, job: str) -> Callable[[], None]:
+    def remove() -> None:
+        with suppress(NotFound):  # another session was faster
+            client.job(job).delete()
+
+    return remove
 
 
 def _read_path_map(fields: JsonObject) -> tuple[tuple[str, str], ...]:

@@ -93,7 +93,7 @@ def rerender_from_json(value: Any) -> RerenderSpec:
         frozen=fields.texts("frozen"),
         prompts=fields.text_map("prompts"),
         above=fields.text("above"),
-        plate=fields.optional_object("plate", _read_plate),
+        plate=fields.optional_object("plate", read_plate),
         donor=fields.optional_object("donor", _read_donor),
         masks=fields.text_map("masks"),
         at=fields.integer("at"),
@@ -107,7 +107,8 @@ def rerender_from_json(value: Any) -> RerenderSpec:
     return spec
 
 
-def _read_plate(fields: JsonObject) -> Plate:
+def read_plate(fields: JsonObject) -> Plate:
+    """Read the JSON of a plate."""
     return Plate(
         input=fields.text("input"),
         colorspace=fields.text("colorspace"),

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from layert2v.limits import MAX_LAYERS, MAX_NAME_CHARS, MAX_PROMPT_CHARS, MAX_SEED
 from layert2v.rerender.affected import AffectedLayers, next_foreground, shadow_of
-from layert2v.rerender.spec import AUTO, RerenderSpec
+from layert2v.rerender.spec import AUTO, Plate, RerenderSpec
 from layert2v.spec import FieldViolation, ModelInfo, check_range
 from layert2v.stack import Layer, Role, Stack
 
@@ -23,7 +23,7 @@ ACTIONS = ("regenerate", "replace", "add", "remove", "reorder")
 ALPHAS = (AUTO, "premultiplied", "straight", "opaque")
 FITS = ("exact", "fit")
 
-_KEY = re.compile(r"[a-z0-9_]{1,64}")  # an input's key names a folder
+_KEY = re.compile(r"[a-z0-9_]{1,64}")
 
 
 def validate_rerender(
@@ -39,7 +39,7 @@ def validate_rerender(
     if spec.action not in ACTIONS:
         message = f"The action must be one of: {', '.join(ACTIONS)}."
         return [FieldViolation("action", message)]
-    found = [*_check_layers(spec, stack), *_check_inputs(spec), *_check_at(spec, stack)]
+    found = [*_check_layers(spec, stack), *_check_inputs(spec), *check_state(spec.at, stack)]
     if found:
         return found  # what follows speaks of layers that are there
     found = [
@@ -75,6 +75,30 @@ def check_lengths(spec: RerenderSpec) -> list[FieldViolation]:
             message = f"A name must be at most {MAX_NAME_CHARS} characters."
             found.append(FieldViolation(field, message))
     return found
+
+
+def check_plate(plate: Plate) -> Iterator[FieldViolation]:
+    """Yield what is wrong with a plate, as far as the request tells."""
+    if plate.alpha not in ALPHAS:
+        yield FieldViolation("plate.alpha", f"The alpha must be one of: {', '.join(ALPHAS)}.")
+    if plate.fit not in FITS:
+        yield FieldViolation("plate.fit", f"The fit must be one of: {', '.join(FITS)}.")
+    if not plate.colorspace:
+        yield FieldViolation("plate.colorspace", "Say which color space the plate is in.")
+
+
+def check_input_key(key: str) -> Iterator[FieldViolation]:
+    """Yield what is wrong with the key of an input, which names a folder."""
+    if not _KEY.fullmatch(key):
+        message = f"The key {key!r} must be 1 to 64 lower-case letters, digits or underscores."
+        yield FieldViolation("inputs", message)
+
+
+def check_state(at: int, stack: Stack) -> Iterator[FieldViolation]:
+    """Yield what is wrong with ``at``, the state of ``stack`` that a request starts from."""
+    if not 0 <= at <= stack.state:
+        message = f"There is no state v{at:03d}; the newest is v{stack.state:03d}."
+        yield FieldViolation("at", message)
 
 
 def uses_model(stack: Stack, affected: AffectedLayers, model: ModelInfo | None) -> bool:
@@ -215,22 +239,9 @@ def _check_inputs(spec: RerenderSpec) -> Iterator[FieldViolation]:
     elif given > 1:
         yield FieldViolation("plate", "Give a plate or a layer of another stack, not both.")
     if spec.plate is not None:
-        if spec.plate.alpha not in ALPHAS:
-            yield FieldViolation("plate.alpha", f"The alpha must be one of: {', '.join(ALPHAS)}.")
-        if spec.plate.fit not in FITS:
-            yield FieldViolation("plate.fit", f"The fit must be one of: {', '.join(FITS)}.")
-        if not spec.plate.colorspace:
-            yield FieldViolation("plate.colorspace", "Say which color space the plate is in.")
+        yield from check_plate(spec.plate)
     for key in spec.input_keys:
-        if not _KEY.fullmatch(key):
-            message = f"The key {key!r} must be 1 to 64 lower-case letters, digits or underscores."
-            yield FieldViolation("inputs", message)
-
-
-def _check_at(spec: RerenderSpec, stack: Stack) -> Iterator[FieldViolation]:
-    if not 0 <= spec.at <= stack.state:
-        message = f"There is no state v{spec.at:03d}; the newest is v{stack.state:03d}."
-        yield FieldViolation("at", message)
+        yield from check_input_key(key)
 
 
 def _check_prompts(spec: RerenderSpec, affected: AffectedLayers) -> Iterator[FieldViolation]:

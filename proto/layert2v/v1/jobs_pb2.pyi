@@ -23,6 +23,8 @@ class JobKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     JOB_KIND_UNSPECIFIED: _ClassVar[JobKind]
     JOB_KIND_GENERATE: _ClassVar[JobKind]
     JOB_KIND_RERENDER: _ClassVar[JobKind]
+    JOB_KIND_DECOMPOSE: _ClassVar[JobKind]
+    JOB_KIND_REFINE: _ClassVar[JobKind]
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_QUEUED: JobState
 JOB_STATE_RUNNING: JobState
@@ -33,9 +35,11 @@ JOB_STATE_CANCELLED: JobState
 JOB_KIND_UNSPECIFIED: JobKind
 JOB_KIND_GENERATE: JobKind
 JOB_KIND_RERENDER: JobKind
+JOB_KIND_DECOMPOSE: JobKind
+JOB_KIND_REFINE: JobKind
 
 class GenerateSpec(_message.Message):
-    __slots__ = ("prompt", "background_prompt", "foreground_prompts", "negative_prompt", "width", "height", "frames", "fps", "seed", "steps", "guidance", "model", "colorspace", "start_frame")
+    __slots__ = ("prompt", "background_prompt", "foreground_prompts", "negative_prompt", "width", "height", "frames", "fps", "seed", "steps", "guidance", "model", "colorspace", "start_frame", "nearest")
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     BACKGROUND_PROMPT_FIELD_NUMBER: _ClassVar[int]
     FOREGROUND_PROMPTS_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +54,7 @@ class GenerateSpec(_message.Message):
     MODEL_FIELD_NUMBER: _ClassVar[int]
     COLORSPACE_FIELD_NUMBER: _ClassVar[int]
     START_FRAME_FIELD_NUMBER: _ClassVar[int]
+    NEAREST_FIELD_NUMBER: _ClassVar[int]
     prompt: str
     background_prompt: str
     foreground_prompts: _containers.RepeatedScalarFieldContainer[str]
@@ -64,7 +69,8 @@ class GenerateSpec(_message.Message):
     model: str
     colorspace: str
     start_frame: int
-    def __init__(self, prompt: _Optional[str] = ..., background_prompt: _Optional[str] = ..., foreground_prompts: _Optional[_Iterable[str]] = ..., negative_prompt: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frames: _Optional[int] = ..., fps: _Optional[float] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., guidance: _Optional[float] = ..., model: _Optional[str] = ..., colorspace: _Optional[str] = ..., start_frame: _Optional[int] = ...) -> None: ...
+    nearest: bool
+    def __init__(self, prompt: _Optional[str] = ..., background_prompt: _Optional[str] = ..., foreground_prompts: _Optional[_Iterable[str]] = ..., negative_prompt: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frames: _Optional[int] = ..., fps: _Optional[float] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., guidance: _Optional[float] = ..., model: _Optional[str] = ..., colorspace: _Optional[str] = ..., start_frame: _Optional[int] = ..., nearest: bool = ...) -> None: ...
 
 class RerenderSpec(_message.Message):
     __slots__ = ("action", "layers", "frozen", "prompts", "above", "plate", "donor", "masks", "at", "seed", "strength", "steps", "guidance", "model")
@@ -183,6 +189,132 @@ class InputFile(_message.Message):
     sha256: str
     def __init__(self, path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
 
+class DecomposeSpec(_message.Message):
+    __slots__ = ("subjects", "footage", "plate", "first", "last", "handles", "scale", "colorspace", "name")
+    SUBJECTS_FIELD_NUMBER: _ClassVar[int]
+    FOOTAGE_FIELD_NUMBER: _ClassVar[int]
+    PLATE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    HANDLES_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    COLORSPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    subjects: _containers.RepeatedCompositeFieldContainer[Subject]
+    footage: Footage
+    plate: Plate
+    first: int
+    last: int
+    handles: int
+    scale: float
+    colorspace: str
+    name: str
+    def __init__(self, subjects: _Optional[_Iterable[_Union[Subject, _Mapping]]] = ..., footage: _Optional[_Union[Footage, _Mapping]] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., handles: _Optional[int] = ..., scale: _Optional[float] = ..., colorspace: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class Footage(_message.Message):
+    __slots__ = ("input", "colorspace", "alpha", "fps", "start_frame")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    COLORSPACE_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_FIELD_NUMBER: _ClassVar[int]
+    FPS_FIELD_NUMBER: _ClassVar[int]
+    START_FRAME_FIELD_NUMBER: _ClassVar[int]
+    input: str
+    colorspace: str
+    alpha: str
+    fps: float
+    start_frame: int
+    def __init__(self, input: _Optional[str] = ..., colorspace: _Optional[str] = ..., alpha: _Optional[str] = ..., fps: _Optional[float] = ..., start_frame: _Optional[int] = ...) -> None: ...
+
+class Subject(_message.Message):
+    __slots__ = ("words", "boxes", "points", "matte", "scribble")
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    BOXES_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    MATTE_FIELD_NUMBER: _ClassVar[int]
+    SCRIBBLE_FIELD_NUMBER: _ClassVar[int]
+    words: str
+    boxes: _containers.RepeatedCompositeFieldContainer[Box]
+    points: _containers.RepeatedCompositeFieldContainer[Point]
+    matte: str
+    scribble: str
+    def __init__(self, words: _Optional[str] = ..., boxes: _Optional[_Iterable[_Union[Box, _Mapping]]] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., matte: _Optional[str] = ..., scribble: _Optional[str] = ...) -> None: ...
+
+class Box(_message.Message):
+    __slots__ = ("frame", "x", "y", "width", "height")
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    frame: int
+    x: float
+    y: float
+    width: float
+    height: float
+    def __init__(self, frame: _Optional[int] = ..., x: _Optional[float] = ..., y: _Optional[float] = ..., width: _Optional[float] = ..., height: _Optional[float] = ...) -> None: ...
+
+class Point(_message.Message):
+    __slots__ = ("frame", "x", "y", "outside")
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_FIELD_NUMBER: _ClassVar[int]
+    frame: int
+    x: float
+    y: float
+    outside: bool
+    def __init__(self, frame: _Optional[int] = ..., x: _Optional[float] = ..., y: _Optional[float] = ..., outside: bool = ...) -> None: ...
+
+class DecomposeRequest(_message.Message):
+    __slots__ = ("spec", "inputs")
+    class InputsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: InputFiles
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[InputFiles, _Mapping]] = ...) -> None: ...
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    spec: DecomposeSpec
+    inputs: _containers.MessageMap[str, InputFiles]
+    def __init__(self, spec: _Optional[_Union[DecomposeSpec, _Mapping]] = ..., inputs: _Optional[_Mapping[str, InputFiles]] = ...) -> None: ...
+
+class RefineSpec(_message.Message):
+    __slots__ = ("layer", "matte", "plate", "at")
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    MATTE_FIELD_NUMBER: _ClassVar[int]
+    PLATE_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    layer: str
+    matte: str
+    plate: Plate
+    at: int
+    def __init__(self, layer: _Optional[str] = ..., matte: _Optional[str] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., at: _Optional[int] = ...) -> None: ...
+
+class RefineRequest(_message.Message):
+    __slots__ = ("spec", "job", "manifest", "state", "inputs", "kept")
+    class InputsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: InputFiles
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[InputFiles, _Mapping]] = ...) -> None: ...
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    spec: RefineSpec
+    job: str
+    manifest: str
+    state: str
+    inputs: _containers.MessageMap[str, InputFiles]
+    kept: _containers.RepeatedCompositeFieldContainer[InputFile]
+    def __init__(self, spec: _Optional[_Union[RefineSpec, _Mapping]] = ..., job: _Optional[str] = ..., manifest: _Optional[str] = ..., state: _Optional[str] = ..., inputs: _Optional[_Mapping[str, InputFiles]] = ..., kept: _Optional[_Iterable[_Union[InputFile, _Mapping]]] = ...) -> None: ...
+
 class Progress(_message.Message):
     __slots__ = ("stage", "done", "total", "fraction", "eta_s", "message")
     STAGE_FIELD_NUMBER: _ClassVar[int]
@@ -200,7 +332,7 @@ class Progress(_message.Message):
     def __init__(self, stage: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., fraction: _Optional[float] = ..., eta_s: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("name", "state", "revision", "spec", "progress", "queue_position", "error", "attempt", "max_attempts", "create_time", "start_time", "end_time", "artifact_count", "artifact_bytes", "local_path", "owner", "kind", "rerender", "source")
+    __slots__ = ("name", "state", "revision", "spec", "progress", "queue_position", "error", "attempt", "max_attempts", "create_time", "start_time", "end_time", "artifact_count", "artifact_bytes", "local_path", "owner", "kind", "rerender", "source", "decompose", "refine")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -220,6 +352,8 @@ class Job(_message.Message):
     KIND_FIELD_NUMBER: _ClassVar[int]
     RERENDER_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DECOMPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFINE_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: JobState
     revision: int
@@ -239,7 +373,9 @@ class Job(_message.Message):
     kind: JobKind
     rerender: RerenderSpec
     source: str
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., revision: _Optional[int] = ..., spec: _Optional[_Union[GenerateSpec, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., queue_position: _Optional[int] = ..., error: _Optional[_Union[_errors_pb2.ErrorDetail, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., artifact_count: _Optional[int] = ..., artifact_bytes: _Optional[int] = ..., local_path: _Optional[str] = ..., owner: _Optional[str] = ..., kind: _Optional[_Union[JobKind, str]] = ..., rerender: _Optional[_Union[RerenderSpec, _Mapping]] = ..., source: _Optional[str] = ...) -> None: ...
+    decompose: DecomposeSpec
+    refine: RefineSpec
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., revision: _Optional[int] = ..., spec: _Optional[_Union[GenerateSpec, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., queue_position: _Optional[int] = ..., error: _Optional[_Union[_errors_pb2.ErrorDetail, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., artifact_count: _Optional[int] = ..., artifact_bytes: _Optional[int] = ..., local_path: _Optional[str] = ..., owner: _Optional[str] = ..., kind: _Optional[_Union[JobKind, str]] = ..., rerender: _Optional[_Union[RerenderSpec, _Mapping]] = ..., source: _Optional[str] = ..., decompose: _Optional[_Union[DecomposeSpec, _Mapping]] = ..., refine: _Optional[_Union[RefineSpec, _Mapping]] = ...) -> None: ...
 
 class Preview(_message.Message):
     __slots__ = ("media_type", "data")
@@ -250,14 +386,18 @@ class Preview(_message.Message):
     def __init__(self, media_type: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class CreateJobRequest(_message.Message):
-    __slots__ = ("request_id", "spec", "rerender")
+    __slots__ = ("request_id", "spec", "rerender", "decompose", "refine")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     RERENDER_FIELD_NUMBER: _ClassVar[int]
+    DECOMPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFINE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     spec: GenerateSpec
     rerender: RerenderRequest
-    def __init__(self, request_id: _Optional[str] = ..., spec: _Optional[_Union[GenerateSpec, _Mapping]] = ..., rerender: _Optional[_Union[RerenderRequest, _Mapping]] = ...) -> None: ...
+    decompose: DecomposeRequest
+    refine: RefineRequest
+    def __init__(self, request_id: _Optional[str] = ..., spec: _Optional[_Union[GenerateSpec, _Mapping]] = ..., rerender: _Optional[_Union[RerenderRequest, _Mapping]] = ..., decompose: _Optional[_Union[DecomposeRequest, _Mapping]] = ..., refine: _Optional[_Union[RefineRequest, _Mapping]] = ...) -> None: ...
 
 class GetJobRequest(_message.Message):
     __slots__ = ("name",)

@@ -9,6 +9,7 @@ import pytest
 
 from fakes.scripted_server import ScriptedServer
 from layert2v.spec import GenerateSpec
+from layert2v.v1 import jobs_pb2
 from layert2v_client import InvalidRequest, NotPossible, ServerUnavailable, connect
 from layert2v_client.connection import RetryBudget
 
@@ -22,6 +23,18 @@ def test_a_closed_connection(server: ScriptedServer) -> None:
     for use in (job.status, lambda: list(job.watch())):
         with pytest.raises(NotPossible, match="closed"):
             use()
+
+
+@pytest.mark.parametrize("way", ["call", "stream"])
+def test_a_connection_that_another_thread_closes_just_now(server: ScriptedServer, way: str) -> None:
+    connection = connect(server.address)._connection
+
+    def call_too_late(*args: object, **options: object) -> object:
+        connection.close()
+        return connection.jobs.ListJobs(*args, **options)
+
+    with pytest.raises(NotPossible, match="closed"):
+        getattr(connection, way)(call_too_late, jobs_pb2.ListJobsRequest())
 
 
 def test_no_server_at_the_address() -> None:

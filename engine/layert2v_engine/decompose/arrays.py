@@ -1,0 +1,88 @@
+"""The arrays of a decomposition: names of their types, and the smallest operations on them.
+
+Pictures are ``[H, W, 3]``, planes ``[H, W]``, both float32 unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+ByteArray = NDArray[np.uint8]
+BoolArray = NDArray[np.bool_]
+
+# Rec.709 luminance; for other primaries close enough to compare a picture with another.
+LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+
+
+class Size(NamedTuple):
+    """Width and height in pixels."""
+
+    width: int
+    height: int
+
+
+def fit_within(size: Size, longest: int) -> Size:
+    """Return a size of the same shape whose longer side is at most ``longest``, even sides."""
+    scale = min(1.0, longest / max(size))
+    return Size(*(max(2, round(side * scale / 2) * 2) if scale < 1 else side for side in size))
+
+
+def resize(picture: FloatArray, size: Size) -> FloatArray:
+    """Return a picture or a plane at another size: area-averaged down, bilinear up."""
+    height, width = picture.shape[:2]
+    if (width, height) == tuple(size):
+        return picture
+    smaller = size.width < width
+    method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, tuple(size), interpolation=method), np.float32)
+
+
+def blur(picture: FloatArray, sigma: float) -> FloatArray:
+    """Return a picture or a plane after a Gaussian of ``sigma`` pixels, edges replicated."""
+    blurred = cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(blurred, np.float32)
+
+
+def luminance(picture: FloatArray) -> FloatArray:
+    """Return the luminance ``[H, W]`` of a linear picture."""
+    return np.asarray(picture @ LUMA, np.float32)
+
+
+def dilate(mask: BoolArray, radius: int) -> BoolArray:
+    """Return a mask grown by ``radius`` pixels."""
+    if radius < 1:
+        return mask
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), _disk(radius)), np.uint8) > 0
+
+
+def erode(mask: BoolArray, radius: int) -> BoolArray:
+    """Return a mask shrunk by ``radius`` pixels; the border of the picture is no edge."""
+    return ~dilate(~mask, radius)
+
+
+def encode(linear: FloatArray) -> FloatArray:
+    """Return linear values as an eye weighs them: a 1/2.2 power to 1, a logarithm above.
+
+    The curve has no kink at 1, so that highlights of any height can be compared.
+    """
+    positive = np.maximum(linear, 0.0)
+    low = np.power(np.minimum(positive, 1.0), 1 / 2.2)
+    high = np.log(np.maximum(positive, 1.0)) / 2.2
+    return np.asarray(low + high, np.float32)
+
+
+def decode(encoded: FloatArray) -> FloatArray:
+    """Return what ``encode`` made of non-negative values."""
+    low = np.power(np.clip(encoded, 0.0, 1.0), 2.2)
+    high = np.exp(np.maximum(encoded - 1.0, 0.0) * 2.2)
+    return np.asarray(low * high, np.float32)
+
+
+def _disk(radius: int) -> ByteArray:
+    shape = (2 * radius + 1, 2 * radius + 1)
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, shape), np.uint8)

@@ -1,0 +1,142 @@
+"""The footage of a request: which frames of it, in which color space, and that it can be used.
+
+Frames are read once, in order, converted to the linear space of the layers and rounded to half;
+nothing is scaled unless a proxy is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from layert2v.decompose import DecomposeSpec
+from layert2v.rerender import AUTO
+from layert2v_engine.decompose.arrays import Size
+from layert2v_engine.decompose.solve import HalfArray
+from layert2v_engine.errors import FootageError
+from layert2v_engine.image.color import UNKNOWN_ID, ColorConfig
+from layert2v_engine.image.footage.clip import Clip, open_clip
+from layert2v_engine.image.footage.color_tags import find_colorspace
+from layert2v_engine.stack.clip_reader import ClipReader
+
+FIRST_FRAME, FPS = 1001, 24.0  # of footage that does not say
+_MIN_FRAMES, _MIN_SIDE = 2, 32
+
+# The linear space with the primaries of an encoded one, by what its interop id holds.
+_LINEAR_SPACES = {
+    "p3d65": "lin_p3d65_scene",
+    "rec2020": "lin_rec2020_scene",
+    "ap1": "lin_ap1_scene",
+    "ap0": "lin_ap0_scene",
+}
+_DEFAULT_SPACE = "lin_rec709_scene"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FootageRange:
+    """The frames of a request: ``start`` counts from 0 in ``reader``, ``first`` is the number."""
+
+    reader: ClipReader
+    start: int
+    frames: int
+    first: int
+    size: Size
+    fps: float
+    colorspace: str
+    notes: tuple[str, ...]
+
+    def index(self, frame: int) -> int | None:
+        """Return the place of a frame number in the range, None where it is outside."""
+        return frame - self.first if 0 <= frame - self.first < self.frames else None
+
+    def pictures(self) -> Iterator[HalfArray]:
+        """Yield the frames ``[H, W, 3]``, scene-linear half. Raises ``FootageError``."""
+        frames = islice(self.reader.opaque_frames(), self.start, self.start + self.frames)
+        for frame in frames:
+            yield _scale(frame[..., :3].numpy(), self.size)
+
+
+def open_footage(spec: DecomposeSpec, path: Path, config: ColorConfig) -> FootageRange:
+    """Return the frames that ``spec`` asks for. Raises ``FootageError`` and ``ColorError``."""
+    fps = spec.footage.fps or None
+    clip = open_clip(path, fps=fps, colorspace=spec.footage.colorspace)
+    info = clip.info
+    linear = _linear_space(spec, clip, config)
+    reader = ClipReader("footage", clip, spec.footage.colorspace, linear, config)
+    number = spec.footage.start_frame
+    if number is None:
+        number = info.first_frame if info.first_frame is not None else FIRST_FRAME
+    start, frames = _choose_range(spec, number, info.frames)
+    _check(path, info.width, info.height, frames)
+    notes = [*clip.notes, *reader.notes]
+    if not (fps or info.fps):
+        notes.append(f"{path.name} does not say how fast it runs; {FPS:g} frames a second.")
+    size = Size(info.width, info.height)
+    scaled = Size(*(max(_MIN_SIDE, round(side * spec.scale)) for side in size))
+    return FootageRange(
+        reader=reader,
+        start=start,
+        frames=frames,
+        first=number + start,
+        size=size if spec.scale == 1.0 else scaled,
+        fps=fps or info.fps or FPS,
+        colorspace=linear,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _linear_space(spec: DecomposeSpec, clip: Clip, config: ColorConfig) -> str:
+    if spec.colorspace != AUTO:
+        return config.find_linear(spec.colorspace).name
+    asked = spec.footage.colorspace
+    name, _ = find_colorspace(clip.info, clip.path, asked, config, _DEFAULT_SPACE)
+    space = config.find(name)
+    if space.linear and space.interop_id != UNKNOWN_ID:
+        return space.name
+    parts = space.interop_id.split("_")
+    return next((_LINEAR_SPACES[part] for part in parts if part in _LINEAR_SPACES), _DEFAULT_SPACE)
+
+
+def _choose_range(spec: DecomposeSpec, number: int, count: int) -> tuple[int, int]:
+    """Return start and length, from 0, of the frames that are asked for with their handles."""
+    last = number + count - 1
+    wanted = (
+        number if spec.first is None else spec.first,
+        last if spec.last is None else spec.last,
+    )
+    if wanted[0] < number or wanted[1] > last or wanted[1] < wanted[0]:
+        raise FootageError(
+            f"Frames {wanted[0]}-{wanted[1]} are not all in the footage, {number}-{last}.",
+            "Ask for frames that are there.",
+            reason="FRAMES_MISSING",
+        )
+    start = max(0, wanted[0] - number - spec.handles)
+    end = min(count, wanted[1] - number + 1 + spec.handles)
+    return start, end - start
+
+
+def _check(path: Path, width: int, height: int, frames: int) -> None:
+    if frames < _MIN_FRAMES:
+        raise FootageError(
+            f"There is one frame in {path.name}, and what a subject hides is seen in others.",
+            "Give a shot of several frames.",
+            reason="FOOTAGE_STILL",
+        )
+    if min(width, height) < _MIN_SIDE:
+        raise FootageError(
+            f"{path.name} is {width} x {height} pixels.",
+            f"Give footage of at least {_MIN_SIDE} pixels a side.",
+            reason="FOOTAGE_SMALL",
+        )
+
+
+def _scale(frame: HalfArray, size: Size) -> HalfArray:
+    if frame.shape[1::-1] == tuple(size):
+        return frame
+    small = cv2.resize(frame.astype(np.float32), tuple(size), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float16)

@@ -1,0 +1,212 @@
+"""The artist's own pictures beside the footage: mattes, scribbles and a clean plate.
+
+Pictures of a sequence belong to the frames of their numbers, those of a movie to the frames in
+order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from layert2v.decompose import DecomposeSpec, SubjectSpec
+from layert2v.rerender import AUTO, Plate
+from layert2v_engine.decompose.arrays import FloatArray, Size, resize
+from layert2v_engine.decompose.footage import FootageRange
+from layert2v_engine.decompose.protocols import Box
+from layert2v_engine.decompose.solve import HalfArray
+from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
+from layert2v_engine.errors import FootageError
+from layert2v_engine.image.color import ColorConfig
+from layert2v_engine.image.footage.clip import Clip, open_clip
+from layert2v_engine.image.footage.info import ImageFrame
+from layert2v_engine.image.footage.stills import StillSequence, find_images
+from layert2v_engine.stack.clip_reader import ClipReader, MatteReader
+
+
+def find_clip(path: Path) -> Path:
+    """Return the movie where a folder holds that alone, else ``path`` itself."""
+    if path.is_dir() and not find_images(path):
+        files = [each for each in path.iterdir() if not each.name.startswith(".")]
+        if len(files) == 1:
+            return files[0]
+    return path
+
+
+class MatteInput:
+    """A subject's matte: one for every frame of the range, or for some as hints."""
+
+    def __init__(self, path: Path, footage: FootageRange, full: Size, label: str) -> None:
+        clip = open_clip(find_clip(path), colorspace="data")
+        _check_size(clip, full, label)
+        self._reader = MatteReader(_plain_reader(clip, label), with_levels=True)
+        self._footage = footage
+        self._places = _places(clip, footage)
+        if not self._places:
+            raise FootageError(
+                f"No frame of the {label} has the number of a frame of the footage, "
+                f"{footage.first}-{footage.first + footage.frames - 1}.",
+                "Number its files like the frames they are for.",
+                reason="FRAMES_MISSING",
+            )
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether there is a matte for every frame."""
+        return len(self._places) == self._footage.frames
+
+    def planes(self) -> Iterator[tuple[int, FloatArray]]:
+        """Yield frames (from 0) and their mattes ``[H, W]`` in 0..1, at the size of the layers."""
+        size = self._footage.size
+        for place, plane in enumerate(self._reader.frames()):
+            index = self._places.get(place)
+            if index is not None:
+                yield index, resize(plane.clamp(0, 1).numpy().astype(np.float32), size)
+
+
+def read_hints(
+    subject: SubjectSpec, inputs: Mapping[str, Path], footage: FootageRange, small: Size
+) -> SubjectHints:
+    """Return what is said about a subject, at the working size. Raises ``FootageError``.
+
+    A matte of every frame is no hint and left out.
+    """
+    info = footage.reader.info
+    full = Size(info.width, info.height)
+    scale = (small.width / full.width, small.height / full.height)
+    frames: dict[int, FrameHints] = {}
+    for box in subject.boxes:
+        index = _hinted_frame(box.frame, footage)
+        left, top = box.x * scale[0], box.y * scale[1]
+        right, bottom = left + box.width * scale[0], top + box.height * scale[1]
+        hints = frames.get(index, FrameHints())
+        found = Box(left, top, right, bottom).clip(*small)
+        if found.area == 0 or found.left >= found.right or found.top >= found.bottom:
+            raise _hint_error(f"The box on frame {box.frame} lies outside of the picture.")
+        frames[index] = replace(hints, boxes=(*hints.boxes, found))
+    for point in subject.points:
+        index = _hinted_frame(point.frame, footage)
+        place = (point.x * scale[0], point.y * scale[1])
+        if not (0 <= place[0] < small.width and 0 <= place[1] < small.height):
+            raise _hint_error(f"A point on frame {point.frame} lies outside of the picture.")
+        hints = frames.get(index, FrameHints())
+        if point.is_subject:
+            frames[index] = replace(hints, inside=(*hints.inside, place))
+        else:
+            frames[index] = replace(hints, outside=(*hints.outside, place))
+    if subject.scribble:
+        for index, plane in _scribbles(inputs[subject.scribble], footage, full, small):
+            frames[index] = replace(frames.get(index, FrameHints()), scribble=plane)
+    return SubjectHints(words=subject.words, frames=frames)
+
+
+class PlateInput:
+    """The artist's own clean plate as linear frames of the footage's size. Held if a still."""
+
+    def __init__(
+        self, plate: Plate, path: Path, footage: FootageRange, config: ColorConfig
+    ) -> None:
+        clip = open_clip(find_clip(path), colorspace=plate.colorspace)
+        info = footage.reader.info
+        if plate.fit == "exact":
+            _check_size(clip, Size(info.width, info.height), "plate")
+        self._reader = ClipReader(
+            "plate", clip, plate.colorspace or AUTO, footage.colorspace, config
+        )
+        self._footage, self.notes = footage, self._reader.notes
+        self._places = None if self._reader.is_held else _places(clip, footage)
+        if self._places is not None and len(self._places) < footage.frames:
+            raise FootageError(
+                f"The plate has {len(self._places)} of the {footage.frames} frames of the footage.",
+                "Give one picture, or one for every frame, numbered like the footage.",
+                reason="FRAMES_MISSING",
+            )
+
+    def pictures(self) -> Iterator[tuple[int, HalfArray]]:
+        """Yield frames (from 0) and their plates ``[H, W, 3]``, scene-linear half."""
+        size = self._footage.size
+        for place, pixels in enumerate(self._reader.opaque_frames()):
+            index = place if self._places is None else self._places.get(place)
+            if index is None:
+                continue
+            if index >= self._footage.frames:
+                return
+            picture = resize(pixels[..., :3].float().numpy(), size)
+            yield index, picture.astype(np.float16)
+
+
+def footage_path(spec: DecomposeSpec, inputs: Mapping[str, Path]) -> Path:
+    """Return the footage itself."""
+    return find_clip(inputs[spec.footage.input])
+
+
+def _plain_reader(clip: Clip, label: str) -> ClipReader:
+    """Return a reader whose colors are not looked at."""
+    config = ColorConfig.load()
+    space = "lin_rec709_scene"
+    return ClipReader(label, clip, space, space, config)
+
+
+def _places(clip: Clip, footage: FootageRange) -> dict[int, int]:
+    """Return which frame (from 0) each picture of a clip belongs to."""
+    number = clip.info.first_frame if isinstance(clip, StillSequence) else None
+    if number is None:  # a movie, or pictures without numbers: in order, from the footage's start
+        number = footage.first - footage.start
+    count = clip.info.frames
+    if isinstance(clip, StillSequence) and count == 1 and clip.info.first_frame is None:
+        return {0: 0}
+    found = {place: footage.index(number + place) for place in range(count)}
+    numbered = {place: index for place, index in found.items() if index is not None}
+    if not numbered and count == footage.frames:  # numbered otherwise, but as many
+        return {place: place for place in range(count)}
+    return numbered
+
+
+def _scribbles(
+    path: Path, footage: FootageRange, full: Size, small: Size
+) -> Iterator[tuple[int, FloatArray]]:
+    clip = open_clip(find_clip(path), colorspace="data")
+    _check_size(clip, full, "scribble")
+    places = _places(clip, footage)
+    for place, frame in enumerate(clip):
+        if place in places:
+            yield places[place], resize(_marks(frame), small)
+
+
+def _marks(frame: ImageFrame) -> FloatArray:
+    """Return 1 where a scribble is white, -1 where black, 0 where it says nothing."""
+    gray = np.asarray(frame.rgb.mean(0).numpy(), np.float32)
+    if frame.alpha is not None and float(frame.alpha.min()) < 1.0:
+        alpha = frame.alpha.numpy()
+        return np.where(alpha > 0.5, np.where(gray > 0.5 * alpha, 1.0, -1.0), 0.0).astype(
+            np.float32
+        )
+    return np.where(gray > 0.75, 1.0, np.where(gray < 0.25, -1.0, 0.0)).astype(np.float32)
+
+
+def _check_size(clip: Clip, full: Size, label: str) -> None:
+    size = Size(clip.info.width, clip.info.height)
+    if size != full:
+        raise FootageError(
+            f"The {label} is {size.width} x {size.height} pixels, but the footage is "
+            f"{full.width} x {full.height}.",
+            "Give it in the size of the footage.",
+            reason="SIZES_DIFFER",
+        )
+
+
+def _hinted_frame(frame: int, footage: FootageRange) -> int:
+    index = footage.index(frame)
+    if index is None:
+        last = footage.first + footage.frames - 1
+        raise _hint_error(f"Frame {frame} of a hint is not among {footage.first}-{last}.")
+    return index
+
+
+def _hint_error(message: str) -> FootageError:
+    return FootageError(
+        message, "Give frames and pixels as the footage counts them.", reason="HINT_OUTSIDE"
+    )

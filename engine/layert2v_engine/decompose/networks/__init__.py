@@ -1,0 +1,1 @@
+"""The two small networks that ship with the product, run by OpenCV."""

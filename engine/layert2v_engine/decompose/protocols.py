@@ -1,0 +1,86 @@
+"""What each stage of a decomposition takes and gives; a stronger network is one class that fits.
+
+Pictures for networks are display-referred sRGB, 8 bit. Light is scene-linear float32 in the
+footage's own primaries, with values above 1 where it is bright.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from layert2v_engine.decompose.arrays import BoolArray, ByteArray, FloatArray
+
+
+class SplitLayers(NamedTuple):
+    """What covers and what darkens the plate, both ``[T, H, W]`` in 0..1."""
+
+    alpha: FloatArray
+    shadow: FloatArray
+
+
+class Splitter(Protocol):
+    """Finds matte and shadow between footage and clean plate."""
+
+    def split(self, source: FloatArray, plate: FloatArray, mask: FloatArray) -> SplitLayers:
+        """Return alpha and shadow of a window of frames, whatever their number.
+
+        ``source`` and ``plate`` are ``[T, H, W, 3]``, scene-linear; the plate is aligned. ``mask``
+        is ``[T, H, W]`` in 0..1 and rough. ``shadow`` is the share of light that is taken from the
+        background: a source under a shadow is ``plate * (1 - shadow)``.
+        """
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels of a picture: left, top, and right, bottom just outside it."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def area(self) -> float:
+        """Return the area in pixels, 0 for one turned inside out."""
+        return max(0.0, self.right - self.left) * max(0.0, self.bottom - self.top)
+
+    def clip(self, width: int, height: int) -> Box:
+        """Return whole pixels inside a picture."""
+        return Box(
+            int(max(0, self.left)),
+            int(max(0, self.top)),
+            int(min(width, self.right)),
+            int(min(height, self.bottom)),
+        )
+
+
+class Detection(NamedTuple):
+    """An object that was recognized: what, how surely (0..1), and where."""
+
+    label: str
+    score: float
+    box: Box
+
+
+class SaliencyNetwork(Protocol):
+    """Tells what a picture shows from what it shows it in front of."""
+
+    def predict(self, picture: ByteArray) -> FloatArray:
+        """Return the coverage ``[H, W]`` in 0..1 of what stands out in ``[H, W, 3]`` sRGB."""
+
+
+class ObjectDetector(Protocol):
+    """Recognizes objects of known kinds."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The kinds that it knows."""
+
+    def detect(self, picture: ByteArray) -> list[Detection]:
+        """Return the objects in ``[H, W, 3]`` sRGB, the surest first."""
+
+
+class PlateFiller(Protocol):
+    """Invents what was never seen."""
+
+    def fill(self, picture: FloatArray, hole: BoolArray) -> FloatArray:
+        """Return ``[H, W, 3]`` with the hole ``[H, W]`` filled; values are 0..1, as displayed."""

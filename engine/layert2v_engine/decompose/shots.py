@@ -1,0 +1,80 @@
+"""Cuts in footage, and the windows that a long shot is worked on in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from layert2v_engine.decompose.arrays import ByteArray, FloatArray
+
+# A cut changes hue, saturation and value of a picture by this much (of 255) on the mean, and this
+# many times as much as the changes around it, so that a whip pan is none.
+_MIN_CHANGE, _MIN_RATIO = 18.0, 3.0
+_AROUND = 4  # frames
+_SIDE = 96
+
+
+class Window(NamedTuple):
+    """Frames ``start`` up to ``end`` (from 0) that are worked on at once."""
+
+    start: int
+    end: int
+
+    def weights(self, overlap: int, frames: int) -> FloatArray:
+        """Return the weight of each frame, rising and falling where windows overlap."""
+        places = np.arange(self.start, self.end, dtype=np.float32)
+        weight = np.ones_like(places)
+        if self.start > 0:
+            weight = np.minimum(weight, (places - self.start + 1) / (overlap + 1))
+        if self.end < frames:
+            weight = np.minimum(weight, (self.end - places) / (overlap + 1))
+        return weight
+
+
+def split_windows(frames: int, length: int, overlap: int) -> Iterator[Window]:
+    """Yield windows of ``length`` that overlap by ``overlap``; the last one is not shorter."""
+    start = 0
+    while True:
+        end = min(frames, start + length)
+        if frames - end < length // 4:  # a short rest has too little to see behind a subject
+            end = frames
+        yield Window(start, end)
+        if end == frames:
+            return
+        start = end - overlap
+
+
+class CutFinder:
+    """Finds cuts while frames come by, ``[H, W, 3]`` sRGB; knows a few frames at a time."""
+
+    def __init__(self) -> None:
+        self._previous: ByteArray | None = None
+        self._changes: list[float] = []
+
+    def add(self, picture: ByteArray) -> None:
+        """Take the next frame."""
+        small = cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+        current = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2HSV), np.uint8)
+        if self._previous is not None:
+            self._changes.append(_change(self._previous, current))
+        self._previous = current
+
+    def cuts(self) -> list[int]:
+        """Return the frames (from 0) that a new shot begins with."""
+        found = []
+        for place, change in enumerate(self._changes):
+            around = self._changes[max(0, place - _AROUND) : place + _AROUND + 1]
+            others = (sum(around) - change) / max(len(around) - 1, 1)
+            if change > _MIN_CHANGE and change > _MIN_RATIO * others:
+                found.append(place + 1)
+        return found
+
+
+def _change(first: ByteArray, second: ByteArray) -> float:
+    difference = np.abs(first.astype(np.int16) - second.astype(np.int16))
+    hue = difference[..., 0]
+    difference[..., 0] = np.minimum(hue, 180 - hue)  # hue is a circle of 180
+    return float(difference.mean())

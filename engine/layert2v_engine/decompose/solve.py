@@ -1,0 +1,118 @@
+"""Layers of one frame whose ``over`` is the footage, to half precision, whatever was proposed.
+
+Networks propose plate, alpha and shadow. What is delivered follows from them and the footage:
+
+* where nothing covers or darkens, the background is the footage, to the bit;
+* under a shadow ``s`` it is ``footage / (1 - s)``, so that it keeps real texture and grain;
+* where the footage is brighter than the plate without being covered (a reflection, bounced light)
+  the background is the plate and the rest is light: color with alpha 0 in the shadow layer;
+* under a subject the background is the plate, and the premultiplied foreground what is left;
+  alpha is raised where that would be negative.
+
+Numbers are rounded to half in this order, each from what was rounded before, so that rounding
+errors do not add up.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layert2v_engine.decompose.arrays import FloatArray
+
+HalfArray = NDArray[np.float16]
+
+# Less coverage or shadow than a code value of 8 bits is noise, more than all but one is all.
+_LEAST = 1 / 255
+_MOST_SHADOW = 0.98  # a deeper one would leave a background of rounding errors
+_HALF_MAX = 65504.0
+
+
+class FrameLayers(NamedTuple):
+    """The layers of one frame as delivered: half, premultiplied, scene-linear.
+
+    ``background`` is ``[H, W, 3]``; ``shadow`` and ``foreground`` are ``[H, W, 4]``.
+    """
+
+    background: HalfArray
+    shadow: HalfArray
+    foreground: HalfArray
+
+
+class Proposal(NamedTuple):
+    """What networks say of a frame: an aligned ``plate`` ``[H, W, 3]`` and planes ``[H, W]``.
+
+    ``alpha`` and ``shadow`` are in 0..1; ``light`` is 1 where the footage may be brighter than the
+    plate because of the subject.
+    """
+
+    plate: FloatArray
+    alpha: FloatArray
+    shadow: FloatArray
+    light: FloatArray
+
+
+def solve_frame(source: HalfArray, proposal: Proposal) -> FrameLayers:
+    """Return the layers of a frame of footage ``[H, W, 3]``, scene-linear half."""
+    frame = source.astype(np.float32)
+    plate = np.clip(proposal.plate, 0.0, _HALF_MAX)
+    shadow = _clean_shadow(proposal.shadow, frame)
+    kept = 1.0 - shadow.astype(np.float32)[..., None]
+    alpha = _clean_alpha(proposal.alpha)
+    is_covered = alpha[..., None] > 0
+
+    unshadowed = frame / kept
+    lit = np.minimum(plate, unshadowed) * proposal.light[..., None]
+    lit += unshadowed * (1.0 - proposal.light[..., None])
+    background = _to_half(np.where(is_covered, plate, lit))
+    below = background.astype(np.float32) * kept  # what lower layers show, without light
+
+    rest = np.where(is_covered | (proposal.light[..., None] == 0), 0.0, frame - below)
+    light = _to_half(np.maximum(rest, 0.0))
+    below += light.astype(np.float32)
+
+    raised = _raise_alpha(alpha, frame, below)
+    remainder = frame - (1.0 - raised.astype(np.float32))[..., None] * below
+    color = _to_half(np.where(is_covered, remainder, 0.0))
+    return FrameLayers(background, _rgba(light, shadow), _rgba(color, raised))
+
+
+def compose(layers: FrameLayers, below: FloatArray | None = None) -> FloatArray:
+    """Return ``over`` of the layers ``[H, W, 3]``, with ``below`` in place of the background."""
+    base = layers.background.astype(np.float32) if below is None else below
+    for layer in (layers.shadow, layers.foreground):
+        pixels = layer.astype(np.float32)
+        base = pixels[..., :3] + base * (1.0 - pixels[..., 3:])
+    return base
+
+
+def _clean_shadow(shadow: FloatArray, frame: FloatArray) -> HalfArray:
+    clean = np.where(shadow < _LEAST, 0.0, np.minimum(shadow, _MOST_SHADOW))
+    is_too_bright = np.abs(frame).max(-1) > _HALF_MAX * (1.0 - clean)  # half could not hold it
+    return _to_half(np.where(is_too_bright, 0.0, clean))
+
+
+def _clean_alpha(alpha: FloatArray) -> HalfArray:
+    clean = np.where(alpha < _LEAST, 0.0, np.where(alpha > 1.0 - _LEAST, 1.0, alpha))
+    return _to_half(clean)
+
+
+def _raise_alpha(alpha: HalfArray, frame: FloatArray, below: FloatArray) -> HalfArray:
+    """Return alpha no smaller than it was, and large enough that no foreground is negative."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(below > 0, 1.0 - np.maximum(frame, 0.0) / below, 0.0).max(-1)
+    required = np.clip(share, 0.0, 1.0)
+    raised = np.maximum(alpha.astype(np.float32), np.where(alpha > 0, required, 0.0))
+    rounded = raised.astype(np.float16)
+    short = rounded.astype(np.float32) < raised
+    return np.where(short, np.nextafter(rounded, np.float16(2.0)), rounded)
+
+
+def _rgba(color: HalfArray, alpha: HalfArray) -> HalfArray:
+    return np.concatenate([color, alpha[..., None]], -1)
+
+
+def _to_half(values: NDArray[np.floating]) -> HalfArray:
+    return np.clip(values, -_HALF_MAX, _HALF_MAX).astype(np.float16)

@@ -1,0 +1,83 @@
+"""Matte and shadow in closed form: what is used where no trained splitter is.
+
+Alpha is the rough mask drawn to the edges of the footage (guided filter, He et al., ECCV 2010).
+Shadow is what the footage lacks of the plate's light; a drifting plate looks the same to it, so it
+is only as good as the plate.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from layert2v_engine.decompose.arrays import (
+    BoolArray,
+    FloatArray,
+    blur,
+    dilate,
+    encode,
+    erode,
+    luminance,
+)
+from layert2v_engine.decompose.protocols import SplitLayers
+
+_EDGE = 0.012  # of the longer side: how far the true edge may be from that of the mask
+_SMOOTHNESS = 1e-4  # of the guided filter, in squared encoded values
+_MIN_SHADOW = 0.05  # below that a ratio says nothing: noise, compression, drift
+_BLUR_PX = 1.2  # hides a plate that is a pixel off
+
+
+class ClosedFormSplitter:
+    """The splitter without weights."""
+
+    def split(self, source: FloatArray, plate: FloatArray, mask: FloatArray) -> SplitLayers:
+        """Return alpha and shadow ``[T, H, W]``; see ``Splitter``."""
+        pairs = [_split_frame(*frame) for frame in zip(source, plate, mask, strict=True)]
+        return SplitLayers(*(np.stack(planes) for planes in zip(*pairs, strict=True)))
+
+
+def _split_frame(
+    source: FloatArray, plate: FloatArray, mask: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    radius = max(2, round(_EDGE * max(mask.shape)))
+    guided = guided_filter(encode(source), mask, radius, _SMOOTHNESS)
+    inside, outside = erode(mask > 0.9, radius), ~dilate(mask > 0.1, radius)
+    alpha = np.where(inside, 1.0, np.where(outside, 0.0, guided)).clip(0.0, 1.0)
+    subject = dilate(mask > 0.1, radius)
+    return alpha.astype(np.float32), _shadow(source, plate, subject)
+
+
+def _shadow(source: FloatArray, plate: FloatArray, subject: BoolArray) -> FloatArray:
+    light = blur(luminance(source), _BLUR_PX) + 1e-3
+    expected = blur(luminance(plate), _BLUR_PX) + 1e-3
+    lacking = (1.0 - light / expected).clip(0.0, 1.0)
+    seen = (~subject).astype(np.float32)
+    below = blur(lacking * seen, 4.0) / (blur(seen, 4.0) + 1e-3)  # carried on under the subject
+    shadow = np.where(subject, below, lacking)
+    return (shadow * (blur(shadow, 3.0) > _MIN_SHADOW)).astype(np.float32)
+
+
+def guided_filter(
+    guide: FloatArray, plane: FloatArray, radius: int, smoothness: float
+) -> FloatArray:
+    """Return ``plane`` ``[H, W]`` as it follows the edges of ``guide`` ``[H, W, 3]``."""
+    slope, offset = guided_coefficients(guide, plane, radius, smoothness)
+    return np.asarray((slope * guide).sum(-1) + offset, np.float32)
+
+
+def guided_coefficients(
+    guide: FloatArray, plane: FloatArray, radius: int, smoothness: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return slope ``[H, W, 3]`` and offset ``[H, W]`` that make ``plane`` of ``guide`` locally."""
+    side = (2 * radius + 1, 2 * radius + 1)
+
+    def mean(values: FloatArray) -> FloatArray:
+        return np.asarray(cv2.blur(values, side, borderType=cv2.BORDER_REFLECT), np.float32)
+
+    center, level = mean(guide), mean(plane)
+    covariance = mean(guide * plane[..., None]) - center * level[..., None]
+    rows = [mean(guide * guide[..., k : k + 1]) - center * center[..., k : k + 1] for k in range(3)]
+    matrix = np.stack(rows, -2) + smoothness * np.eye(3, dtype=np.float32)
+    slope = np.linalg.solve(matrix, covariance[..., None])[..., 0].astype(np.float32)
+    offset = level - (slope * center).sum(-1)
+    return mean(slope), mean(offset.astype(np.float32))

@@ -1,0 +1,37 @@
+"""The stages that a decomposition is made of, and those that ship with the product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from layert2v_engine.decompose.networks.u2netp import U2NetP
+from layert2v_engine.decompose.plate.fill import SmoothFiller
+from layert2v_engine.decompose.protocols import (
+    ObjectDetector,
+    PlateFiller,
+    SaliencyNetwork,
+    Splitter,
+)
+from layert2v_engine.decompose.split import ClosedFormSplitter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stages:
+    """One network, or what stands in for it, for each stage that needs one."""
+
+    saliency: SaliencyNetwork
+    detector: ObjectDetector | None
+    filler: PlateFiller
+    splitter: Splitter
+
+
+class DefaultStages:
+    """The stages that need nothing but the product, each loaded when it is first used."""
+
+    @cached_property
+    def stages(self) -> Stages:
+        """The stages. Raises ``BadCheckpoint``."""
+        return Stages(
+            saliency=U2NetP(), detector=None, filler=SmoothFiller(), splitter=ClosedFormSplitter()
+        )

@@ -1,0 +1,42 @@
+"""What an artist shows of a subject, in pixels of the working size and frames from 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from layert2v_engine.decompose.arrays import BoolArray, FloatArray
+from layert2v_engine.decompose.protocols import Box
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameHints:
+    """Hints on one frame.
+
+    ``scribble`` ``[h, w]`` is 1 on the subject, -1 beside it and 0 where it says nothing. ``mask``
+    ``[h, w]`` in 0..1 is the subject itself and goes before everything else.
+    """
+
+    boxes: tuple[Box, ...] = ()
+    inside: tuple[tuple[float, float], ...] = ()
+    outside: tuple[tuple[float, float], ...] = ()
+    scribble: FloatArray | None = None
+    mask: FloatArray | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubjectHints:
+    """All that is said about one subject; nothing at all means the main one.
+
+    ``claimed`` ``[T, h, w]`` is true where nearer subjects are, which cannot be this one.
+    """
+
+    words: str = ""
+    frames: Mapping[int, FrameHints] = field(default_factory=dict)
+    claimed: BoolArray | None = None
+
+    def with_mask(self, frame: int, mask: FloatArray) -> Self:
+        """Return hints that also have the subject's matte ``[h, w]`` on a frame."""
+        hints = replace(self.frames.get(frame, FrameHints()), mask=mask)
+        return replace(self, frames={**self.frames, frame: hints})

@@ -1,0 +1,41 @@
+"""Requests that turn footage into a layer stack, and that refine one of its layers."""
+
+from layert2v.decompose.json_form import (
+    decompose_from_json,
+    decompose_to_json,
+    refine_from_json,
+    refine_to_json,
+)
+from layert2v.decompose.spec import (
+    FOOTAGE,
+    Box,
+    DecomposeSpec,
+    Footage,
+    Point,
+    RefineSpec,
+    SubjectSpec,
+)
+from layert2v.decompose.validation import (
+    REFINE_ACTION,
+    resolve_refine,
+    validate_decompose,
+    validate_refine,
+)
+
+__all__ = [
+    "FOOTAGE",
+    "REFINE_ACTION",
+    "Box",
+    "DecomposeSpec",
+    "Footage",
+    "Point",
+    "RefineSpec",
+    "SubjectSpec",
+    "decompose_from_json",
+    "decompose_to_json",
+    "refine_from_json",
+    "refine_to_json",
+    "resolve_refine",
+    "validate_decompose",
+    "validate_refine",
+]
