@@ -58,10 +58,7 @@ class Engine:
         self,
         models: Path | None = None,
         device: str = "cpu",
-        *,
-        exr: ExrOptions | None = None,
     ) -> None:
-        self._exr = exr
         self._folders = find_models(models)
         self._device = device
         self._loaded: tuple[str, LayeredPipeline] | None = None
@@ -130,14 +127,14 @@ class Engine:
         progress = ProgressReporter(folder, report, cancelled)
         with _raise_out_of_memory():
             stages = self._decompose_stages.stages
-            request = Decomposition(spec, inputs, stages, progress, self._exr)
+            request = Decomposition(spec, inputs, stages, progress)
             return request.run()
 
     def _generate(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
         config = self._config(spec.model)
         spec = _validate_and_resolve(spec, config.info)
         # The folder is claimed first: one that cannot be used must not cost the time of a model.
-        with _open_writer(progress.folder, spec, config, self._exr) as writer, closing(progress):
+        with _open_writer(progress.folder, spec, config) as writer, closing(progress):
             progress.report("load", 0, 1, f"loading {spec.model}")
             pipeline = self._pipeline(spec.model)
             progress.report("load", 1, 1)
@@ -162,7 +159,7 @@ class Engine:
     def _rerender(
         self, spec: RerenderSpec, inputs: Mapping[str, Path], progress: ProgressReporter
     ) -> Stack:
-        options = WriterOptions(exr=self._exr)
+        options = WriterOptions(exr=ExrOptions(compression=spec.compression))
         with StackEditor(progress.folder, at=spec.at, options=options) as editor, closing(progress):
             affected = affected_layers(spec, editor.base)
             name = spec.model or editor.base.model
@@ -248,9 +245,7 @@ def _match_colorspace(colorspace: str, offered: Collection[str]) -> str:
     return found if found in offered else colorspace
 
 
-def _open_writer(
-    folder: Path, spec: GenerateSpec, config: CheckpointConfig, exr: ExrOptions | None
-) -> StackWriter:
+def _open_writer(folder: Path, spec: GenerateSpec, config: CheckpointConfig) -> StackWriter:
     return StackWriter(
         folder,
         name=slug(spec.prompt),
@@ -262,7 +257,7 @@ def _open_writer(
         colorspace=spec.colorspace,
         source_colorspace=config.info.source_colorspace,
         shadow_domain=config.shadow_domain,
-        exr=exr,
+        exr=ExrOptions(compression=spec.compression),
     )
 
 

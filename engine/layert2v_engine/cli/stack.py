@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layert2v.command_options import positive_float
+from layert2v.command_options import add_compression_option, positive_float
 from layert2v.rerender import AUTO
-from layert2v_engine.cli.options import add_compression_option
 from layert2v_engine.errors import EngineError
 
 if TYPE_CHECKING:
