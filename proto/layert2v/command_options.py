@@ -79,7 +79,6 @@ def add_compression_option(parser: argparse.ArgumentParser) -> None:
     """Add how EXR files are compressed."""
     parser.add_argument(
         "--compression",
-        choices=COMPRESSIONS,
         default=COMPRESSIONS[0],
         metavar="NAME",
         help=f"{', '.join(COMPRESSIONS)}; zips scrubs fast in Nuke, dwaa and dwab lose precision, "
