@@ -59,13 +59,19 @@ MAX_NEW_SEED = 2**31  # short enough to be read aloud
 
 
 class Engine:
-    """Models by name, and layer stacks from them. Keeps the last used model in memory."""
+    """Models by name, and layer stacks from them. Keeps the last used model in memory.
+
+    ``exr`` is how layers of footage are written; a request for others says it itself.
+    """
 
     def __init__(
         self,
         models: Path | None = None,
         device: str = "cpu",
+        *,
+        exr: ExrOptions | None = None,
     ) -> None:
+        self._exr = exr
         self._folders = find_models(models)
         self._device = device
         self._loaded: tuple[str, LayeredPipeline] | None = None
@@ -134,7 +140,7 @@ class Engine:
         progress = ProgressReporter(folder, report, cancelled)
         with _raise_out_of_memory():
             stages = self._decompose_stages.stages
-            request = Decomposition(spec, inputs, stages, progress)
+            request = Decomposition(spec, inputs, stages, progress, self._exr)
             return request.run()
 
     def refine(

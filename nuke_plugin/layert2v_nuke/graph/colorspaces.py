@@ -61,7 +61,6 @@ def raw_fallback(space: str, names: Mapping[str, str] = MappingProxyType({})) ->
     if nearest is not None:
         name = matched[nearest.space]
         note += f"; nearest: {name}, off by up to {nearest.delta_e:.0f} (CIE 1976)"
-
     return ReadColorspace("", note)
 
 
