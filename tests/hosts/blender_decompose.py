@@ -42,8 +42,8 @@ def add_mask() -> bpy.types.Mask:
     mask = bpy.data.masks.new("square")
     spline = mask.layers.new(name="layer").splines.new()
     corners = [(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)]
-    spline.points.add(len(corners))
-    for point, corner in zip(list(spline.points)[-4:], corners, strict=True):
+    spline.points.add(len(corners) - len(spline.points))
+    for point, corner in zip(spline.points, corners, strict=True):
         point.handle_left_type = point.handle_right_type = "VECTOR"
         point.co = point.handle_left = point.handle_right = corner
     spline.use_cyclic = True
@@ -91,13 +91,24 @@ def main(server: str, out: Path, footage: Path) -> None:
 
     mask, size = add_mask(), (64, 32)
     wide = masks.rasterize(masks.outlines(mask, size), size)
-    result["mask"] = [float(wide.sum()), float(wide[16, 32]), float(wide[16, 8])]
+    result["mask"] = [sum(map(sum, wide)) / 255, wide[16][32], wide[16][8]]
     written = masks.write_mask(mask, out / "masks", {7: 1}, size)
     image = bpy.data.images.load(written[0])
     result["mask_file"] = [Path(written[0]).name, *image.size, image.pixels[(16 * 64 + 32) * 4]]
 
+    item.active_layer = item.layers.find("bg")
+    result["refine_bg"] = operators.refine_mask.poll()
+    item.active_layer = item.layers.find("fg_01")
+    panel.refine_mask = mask
+    run_operator(operators.refine_mask)
+    result["refined"] = [state.action for state in item.history]
+    left = blender_helpers.addon_module("settings").user_folder() / "plates"
+    result["left"] = len([*left.glob("*")])
     bpy.ops.ed.undo()
-    result["undone"] = len(bpy.context.scene.layert2v.stacks)
+    stacks = bpy.context.scene.layert2v.stacks
+    result["undone"] = [state.action for state in stacks[0].history]
+    bpy.ops.ed.undo()
+    result["stacks"] = len(bpy.context.scene.layert2v.stacks)
     blender_helpers.write_result(**result)
 
 

@@ -9,11 +9,27 @@ import pytest
 
 from fakes.live_server import LiveServer
 from fakes.moving_disc import disc_clip, write_clip
-from hosts.blenders import Blender
+from hosts.blenders import REPOSITORY, Blender
+from hosts.display import display
 from hosts.images import read_rgba
 from layert2v.stack import read
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
+
+
+@pytest.mark.parametrize("bare_blender", ["4.5", "5.2"], indirect=True)
+def test_a_box_is_drawn_in_the_image_editor(
+    blender: Blender, mini_server: LiveServer, tmp_path: Path
+) -> None:
+    footage = write_clip(tmp_path / "footage", disc_clip(frames=6).source)
+    pictures = REPOSITORY / "build" / "blender" / "pictures" / blender.version
+    pictures.mkdir(parents=True, exist_ok=True)
+    arguments = (mini_server.ready["address"], tmp_path, footage, pictures)
+    with display() as screen:
+        seen = blender.run("blender_footage_panel.py", *arguments, timeout_s=400, **screen)
+    assert seen["frame"] == 1001
+    np.testing.assert_allclose(seen["box"], (4, 18, 24, 24), atol=0.5)
+    assert seen["layers"] == ["fg_01", "shadow_01", "bg"]
 
 
 def test_an_image_sequence_becomes_layers(
@@ -38,6 +54,8 @@ def test_an_image_sequence_becomes_layers(
         np.testing.assert_allclose(comp[..., :3], source[frame], rtol=2e-3)
     assert seen["clip"] == ["shot.####.exr", 96, 64]
     assert seen["strip"] == [f"shot.{number}.exr" for number in range(1002, 1006)]
-    assert seen["mask"] == [32 * 32, 1.0, 0.0]  # half of the longer side, all of the shorter
+    assert seen["mask"] == [32 * 32, 255, 0]  # half of the longer side, all of the shorter
     assert seen["mask_file"] == ["matte.000007.png", 64, 32, 1.0]
-    assert seen["undone"] == 0
+    assert not seen["refine_bg"]
+    assert (seen["refined"], seen["left"]) == (["refine", "decompose"], 0)
+    assert (seen["undone"], seen["stacks"]) == (["decompose"], 0)

@@ -5,19 +5,19 @@ Feather is not followed: the matte of a subject is found around the outline.
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import bpy
-import numpy as np
-from numpy.typing import NDArray
 
-SAMPLES = 4  # for each side of a pixel
+SAMPLES = 4  # lines of a row of pixels; along a line coverage is exact
 _STEPS = 16  # of each piece of a curve
 
-Points = NDArray[np.float64]
+Polygon = list[tuple[float, float]]
 
 
 def write_mask(
@@ -32,71 +32,98 @@ def write_mask(
         for number, frame in frames.items():
             scene.frame_set(frame)
             path = folder / f"matte.{number:06d}.png"
-            _save(rasterize(outlines(mask, size), size), path)
+            path.write_bytes(_png(rasterize(outlines(mask, size), size), size))
             paths.append(str(path))
     finally:
         scene.frame_set(before)
     return paths
 
 
-def outlines(mask: bpy.types.Mask, size: tuple[int, int]) -> list[Points]:
-    """Return the closed splines of the visible layers in pixels, ``[N, 2]``, y down."""
+def outlines(mask: bpy.types.Mask, size: tuple[int, int]) -> list[Polygon]:
+    """Return the closed splines of the visible layers in pixels, y down."""
     width, height = size
+    longest = max(size)  # masks are square: the shorter side is in the middle of 0..1
     found = []
     for layer in mask.layers:
-        if layer.hide_render:
-            continue
-        for spline in layer.splines:
-            points = np.array([*_curve(spline)], np.float64)
-            if len(points) < 3:
-                continue
-            # Masks are square: the shorter side of a picture is in the middle of 0..1.
-            longest = max(width, height)
-            x = (points[:, 0] - 0.5) * longest + width / 2
-            y = (0.5 - points[:, 1]) * longest + height / 2
-            found.append(np.stack((x, y), -1))
+        for spline in () if layer.hide_render else layer.splines:
+            points = [
+                ((x - 0.5) * longest + width / 2, (0.5 - y) * longest + height / 2)
+                for x, y in _curve(spline)
+            ]
+            if len(points) > 2:
+                found.append(points)
     return found
 
 
-def rasterize(polygons: list[Points], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return the coverage ``[H, W]`` in 0..1 of the area that any of the polygons covers."""
+def rasterize(polygons: list[Polygon], size: tuple[int, int]) -> list[bytes]:
+    """Return rows of 8 bits a pixel: how much of each any of the polygons covers."""
     width, height = size
-    covered = np.zeros((height * SAMPLES, width * SAMPLES), bool)
-    rows = (np.arange(height * SAMPLES) + 0.5) / SAMPLES
+    rows = []
+    for row in range(height):
+        covered, change = [0.0] * width, [0.0] * (width + 1)
+        for sample in range(SAMPLES):
+            for left, right in _spans(polygons, row + (sample + 0.5) / SAMPLES):
+                _cover(covered, change, max(left, 0.0), min(right, float(width)))
+        inside, values = 0.0, bytearray(width)
+        for x in range(width):
+            inside += change[x]
+            values[x] = round(min((covered[x] + inside) / SAMPLES, 1.0) * 255)
+        rows.append(bytes(values))
+    return rows
+
+
+def _spans(polygons: list[Polygon], y: float) -> Iterator[tuple[float, float]]:
+    """Yield the parts of a line that are inside, from left to right, none over another."""
+    spans: list[tuple[float, float]] = []
     for polygon in polygons:
-        inside = np.zeros_like(covered)
-        for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, 0), strict=True):
-            crossed = np.flatnonzero((rows >= min(y0, y1)) & (rows < max(y0, y1)))
-            for row in crossed:
-                x = x0 + (rows[row] - y0) / (y1 - y0) * (x1 - x0)
-                start = int(np.clip(np.ceil(x * SAMPLES - 0.5), 0, width * SAMPLES))
-                inside[row, start:] ^= True
-        covered |= inside
-    blocks = covered.reshape(height, SAMPLES, width, SAMPLES)
-    return blocks.mean((1, 3)).astype(np.float32)
+        crossed = sorted(
+            x0 + (y - y0) / (y1 - y0) * (x1 - x0)
+            for (x0, y0), (x1, y1) in pairwise((*polygon, polygon[0]))
+            if min(y0, y1) <= y < max(y0, y1)
+        )
+        spans += zip(crossed[::2], crossed[1::2], strict=True)
+    reached = float("-inf")
+    for left, right in sorted(spans):
+        if right > reached:
+            yield max(left, reached), right
+            reached = right
+
+
+def _cover(covered: list[float], change: list[float], left: float, right: float) -> None:
+    """Add a span: parts of pixels to ``covered``, whole ones as steps to ``change``."""
+    if right <= left:
+        return
+    first, last = int(left), int(right)
+    if first == last:
+        covered[first] += right - left
+        return
+    covered[first] += first + 1 - left
+    change[first + 1] += 1
+    change[last] -= 1
+    if last < len(covered):
+        covered[last] += right - last
 
 
 def _curve(spline: Any) -> Iterator[tuple[float, float]]:
     points = [*spline.points]
-    if spline.use_cyclic or len(points) > 2:  # an open line is closed: a matte has an inside
-        points.append(points[0])
+    points += points[:1]  # an open line is closed: a matte has an inside
     for a, b in pairwise(points):
-        corners = np.array([a.co, a.handle_right, b.handle_left, b.co], np.float64)
-        for t in np.arange(_STEPS) / _STEPS:
+        corners = (a.co, a.handle_right, b.handle_left, b.co)
+        for step in range(_STEPS):
+            t = step / _STEPS
             weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3)
-            x, y = np.dot(weights, corners)
-            yield float(x), float(y)
+            yield (
+                sum(weight * corner[0] for weight, corner in zip(weights, corners, strict=True)),
+                sum(weight * corner[1] for weight, corner in zip(weights, corners, strict=True)),
+            )
 
 
-def _save(coverage: NDArray[np.float32], path: Path) -> None:
-    height, width = coverage.shape
-    image = bpy.data.images.new("layert2v matte", width, height, is_data=True)
-    try:
-        pixels = np.repeat(coverage[::-1, :, None], 4, 2)
-        pixels[..., 3] = 1.0
-        image.pixels.foreach_set(np.ascontiguousarray(pixels).ravel())
-        image.file_format = "PNG"
-        image.filepath_raw = str(path)
-        image.save()
-    finally:
-        bpy.data.images.remove(image)
+def _png(rows: list[bytes], size: tuple[int, int]) -> bytes:
+    header = struct.pack(">IIBBBBB", *size, 8, 0, 0, 0, 0)  # 8 bits of gray
+    data = zlib.compress(b"".join(b"\0" + row for row in rows))
+    chunks = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in chunks)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

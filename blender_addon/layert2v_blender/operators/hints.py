@@ -1,17 +1,13 @@
 """Subjects of footage: their list, and boxes and points that are drawn in the image editor."""
 
-from typing import Any
-
 import bpy
-import gpu
 from bpy.props import BoolProperty, EnumProperty
-from gpu_extras.batch import batch_for_shader
 
-from ..model import LAYERT2V_Subject, active_subject
+from ..footage.image_editor import shown_frame
+from ..model import active_subject
 from .base import PollReasonMixin
 
 _DIRECTIONS = (("UP", "Nearer", ""), ("DOWN", "Farther", ""))
-_COLOR = (1.0, 0.6, 0.1, 1.0)
 
 
 class LAYERT2V_OT_subject_add(bpy.types.Operator):
@@ -107,16 +103,6 @@ def _place(context: bpy.types.Context, event: bpy.types.Event) -> tuple[float, f
     return x * width, (1 - y) * height
 
 
-def _shown_frame(context: bpy.types.Context) -> int:
-    """Return the footage's own number of the frame that is shown."""
-    space = context.space_data
-    if space.image.source == "SEQUENCE":
-        return int(space.image_user.frame_current)
-    if space.image.source == "MOVIE":
-        return 1000 + int(space.image_user.frame_current)  # a movie begins at 1001
-    return max(int(context.scene.frame_current), 0)
-
-
 class LAYERT2V_OT_draw_box(_DrawMixin, bpy.types.Operator):
     bl_idname = "layert2v.draw_box"
     bl_label = "Draw Box"
@@ -143,7 +129,7 @@ class LAYERT2V_OT_draw_box(_DrawMixin, bpy.types.Operator):
             return
         ends = [sorted(pair) for pair in zip(start, _place(context, event), strict=True)]
         (left, right), (top, bottom) = ends
-        subject.frame = _shown_frame(context)
+        subject.frame = shown_frame(context)
         subject.box = (left, top, max(right - left, 1), max(bottom - top, 1))
         subject.has_box = True
         context.area.tag_redraw()
@@ -163,47 +149,10 @@ class LAYERT2V_OT_add_point(_DrawMixin, bpy.types.Operator):
         subject = active_subject(context.scene)
         if event.type == "LEFTMOUSE" and event.value == "PRESS" and subject is not None:
             point = subject.points.add()
-            point.frame, point.place = _shown_frame(context), _place(context, event)
+            point.frame, point.place = shown_frame(context), _place(context, event)
             point.outside = self.outside
             return self._end(context, "FINISHED")
         return {"RUNNING_MODAL"}
-
-
-def draw_hints() -> None:
-    """Draw boxes and points of the shown frame over the image in the image editor."""
-    context = bpy.context
-    image = getattr(context.space_data, "image", None)
-    panel = getattr(context.scene, "layert2v", None)
-    if image is None or panel is None or image != panel.footage_image or not image.size[0]:
-        return
-    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
-    shader.bind()
-    frame = _shown_frame(context)
-    for subject in panel.subjects:
-        for lines in _hint_lines(subject, frame, context.region.view2d, image.size):
-            shader.uniform_float("color", _COLOR)
-            batch_for_shader(shader, "LINES", {"pos": lines}).draw(shader)
-
-
-def _hint_lines(
-    subject: LAYERT2V_Subject, frame: int, view: Any, size: tuple[int, int]
-) -> list[list[tuple[float, float]]]:
-    def to_region(x: float, y: float) -> tuple[float, float]:
-        place = view.view_to_region(x / size[0], 1 - y / size[1], clip=False)
-        return float(place[0]), float(place[1])
-
-    found = []
-    if subject.has_box and subject.frame == frame:
-        x, y, width, height = subject.box
-        corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
-        ends = [to_region(*corner) for corner in corners]
-        found.append([ends[k % 4] for pair in range(4) for k in (pair, pair + 1)])
-    for point in subject.points:
-        if point.frame == frame:
-            x, y = to_region(*point.place)
-            arm = 3.0 if point.outside else 7.0
-            found.append([(x - arm, y), (x + arm, y), (x, y - arm), (x, y + arm)])
-    return found
 
 
 CLASSES = (

@@ -5,8 +5,8 @@ from typing import Any
 import bpy
 
 from ..model import active_layer, active_subject
-from ..operators.hints import draw_hints
 from ..requests import request_manager
+from .hint_drawing import draw_hints
 from .panels import SPACES, draw_request, is_compositor
 
 _KIND_FIELDS = {"IMAGE": "footage_image", "CLIP": "footage_clip"}
