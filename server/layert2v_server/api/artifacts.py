@@ -105,8 +105,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         context: Context,
     ) -> artifacts_pb2.WriteArtifactResponse:
         first = await anext(request_iterator, None)
-        is_message = isinstance(first, artifacts_pb2.WriteArtifactRequest)
-        if not is_message or first.WhichOneof("step") != "begin":
+        if first is None or isinstance(first, FileChunk) or first.WhichOneof("step") != "begin":
             raise InvalidArgument("An upload starts with begin.")
         upload = Upload(
             id=first.begin.upload_id,
@@ -165,13 +164,12 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         async for step in steps:
             for work in pending:
                 await work
-            is_chunk = isinstance(step, FileChunk)
-            if not is_chunk and step.WhichOneof("step") == "finish":
+            if not isinstance(step, FileChunk) and step.WhichOneof("step") == "finish":
                 await self._pools.heavy.run(self._uploads.finish, upload)
                 return artifacts_pb2.WriteArtifactResponse(
                     committed_bytes=upload.size_bytes, artifact=_upload_to_message(upload)
                 )
-            if not is_chunk or len(step.data) > MAX_CHUNK_BYTES:
+            if not isinstance(step, FileChunk) or len(step.data) > MAX_CHUNK_BYTES:
                 raise InvalidArgument(f"A step is a chunk of at most {MAX_CHUNK_BYTES} bytes.")
             # Written and hashed at the same time, and while the next chunk arrives.
             pending = [
