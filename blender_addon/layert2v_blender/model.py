@@ -180,6 +180,7 @@ class LAYERT2V_Scene(bpy.types.PropertyGroup):
     background: StringProperty(**_label("background_prompt"))
     foregrounds: CollectionProperty(type=LAYERT2V_Foreground)
     negative: StringProperty(**_label("negative_prompt"))
+    nearest: BoolProperty(**_label("nearest"))
     size_from_scene: BoolProperty(
         name="Size from Scene",
         description="The render size of the scene, rounded to the nearest the model offers",

@@ -80,6 +80,7 @@ def generate_spec(scene: bpy.types.Scene, model: ModelInfo) -> GenerateSpec:
         model=model.name,
         colorspace=panel.colorspace or model.colorspaces[0],
         start_frame=max(scene.frame_start, 0),
+        nearest=panel.nearest,
     )
 
 
@@ -110,6 +111,7 @@ def fill_panel(spec: GenerateSpec, panel: LAYERT2V_Scene) -> None:
     panel.prompt = plain_text(spec.prompt)
     panel.background = plain_text(spec.background_prompt)
     panel.negative = plain_text(spec.negative_prompt)
+    panel.nearest = spec.nearest
     panel.foregrounds.clear()
     for prompt in spec.foreground_prompts:
         panel.foregrounds.add().prompt = plain_text(prompt)

@@ -20,7 +20,9 @@ from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
 from layert2v.v1 import artifacts_pb2, errors_pb2, jobs_pb2, server_pb2
 from layert2v.wire import (
     ERROR_TRAILER,
+    decompose_from_message,
     model_from_message,
+    refine_from_message,
     rerender_from_message,
     spec_from_message,
     spec_to_message,
@@ -116,6 +118,10 @@ def status_from_message(message: jobs_pb2.Job) -> JobStatus:
         revision=message.revision,
         spec=spec_from_message(message.spec),
         rerender=rerender_from_message(message.rerender) if message.HasField("rerender") else None,
+        decompose=decompose_from_message(message.decompose)
+        if message.HasField("decompose")
+        else None,
+        refine=refine_from_message(message.refine) if message.HasField("refine") else None,
         source=message.source,
         progress=_progress(message.progress) if message.HasField("progress") else None,
         queue_position=message.queue_position if message.HasField("queue_position") else None,

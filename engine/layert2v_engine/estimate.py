@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan
 
 from layert2v_engine.errors import ModelNotFound
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.checkpoint import read_index
 from layert2v_engine.model.components import stored_dtype, working_dtype
+from layert2v_engine.model.diffusers_classes import AutoencoderKLWan
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 
 # Transformers that can be planned for before their weights are here.

@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 from layert2v.spec import CLEAN_CONDITIONING, GenerateSpec, ModelInfo
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.layout import StreamLayout
-from layert2v_engine.model.autoencoder import VideoAutoencoder
+from layert2v_engine.model.autoencoder import PatchAutoencoder, VideoAutoencoder
 from layert2v_engine.model.checkpoint import (
     INDEX,
     CheckpointConfig,
@@ -275,7 +275,10 @@ class LayeredPipeline:
 
     def _make_decoder(self, layout: StreamLayout, latents: Tensor) -> StreamDecoder:
         mean, std = (values.to(latents) for values in self.config.latents_mean_std(layout))
-        return StreamDecoder(self.components.vae, self.components.matte_vae, mean, std)
+        vae = self.components.vae
+        is_ours = self.device.type == "cpu" and isinstance(vae, PatchAutoencoder)
+        autocast = _autocast_dtype(self.device) if is_ours else None  # Wan's is trained in float32
+        return StreamDecoder(vae, self.components.matte_vae, mean, std, autocast=autocast)
 
     def _prepare_init(self, request: SamplingRequest) -> InitLatents:
         """Return the latents of a request as the loop takes them.

@@ -29,6 +29,7 @@ class StreamDecoder:
 
     vae, matte_vae: the color autoencoder and the mask-adapted one.
     latents_mean, latents_std: [S, C], one row per stream of the layout.
+    autocast: what products and convolutions compute in; None for the precision of the weights.
     """
 
     def __init__(
@@ -37,14 +38,16 @@ class StreamDecoder:
         matte_vae: VideoAutoencoder,
         latents_mean: Tensor,
         latents_std: Tensor,
+        *,
+        autocast: torch.dtype | None = None,
     ) -> None:
-        self._vae, self._matte_vae = vae, matte_vae
+        self._vae, self._matte_vae, self._autocast = vae, matte_vae, autocast
         self._mean = latents_mean[:, :, None, None, None]
         self._std = latents_std[:, :, None, None, None]
 
     def decode_color(self, latents: Tensor, stream: int) -> Iterator[Tensor]:
         """Decode latents [B, C, F, h, w] to frame groups [B, 3, t, H, W] in 0..1."""
-        for group in self._vae.decode_groups(self._denormalize(latents, stream)):
+        for group in self._decode(self._vae, latents, stream):
             yield (group.float() * 0.5 + 0.5).clamp(0, 1)
 
     def decode_opacity(self, latents: Tensor, stream: int) -> Iterator[Tensor]:
@@ -52,8 +55,17 @@ class StreamDecoder:
 
         An opacity is the mean of the decoded channels.
         """
-        for group in self._matte_vae.decode_groups(self._denormalize(latents, stream)):
+        for group in self._decode(self._matte_vae, latents, stream):
             yield (group.float().mean(1, keepdim=True) * 0.5 + 0.5).clamp(0, 1)
+
+    def _decode(self, vae: VideoAutoencoder, latents: Tensor, stream: int) -> Iterator[Tensor]:
+        """Yield frame groups; the precision is set only while one is decoded."""
+        groups = vae.decode_groups(self._denormalize(latents, stream))
+        dtype, device = self._autocast, latents.device.type
+        for _ in range(latents.shape[2]):
+            with torch.autocast(device, dtype or torch.bfloat16, enabled=dtype is not None):
+                group = next(groups)
+            yield group
 
     def _denormalize(self, latents: Tensor, stream: int) -> Tensor:
         return latents * self._std[stream] + self._mean[stream]

@@ -53,6 +53,7 @@ def add_generate_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--background", default="", metavar="TEXT", help=_help("background_prompt"))
     add("--negative", default="", metavar="TEXT", help=_help("negative_prompt"))
+    add("--nearest", action="store_true", help=_help("nearest"))
     add("--size", type=frame_size, default=(0, 0), metavar="WxH", help="pixels, such as 96x96")
     add("--frames", type=positive_int, default=0, metavar="N", help="number of frames")
     add("--fps", type=non_negative_float, default=0.0, metavar="N", help=_help("fps"))
@@ -99,6 +100,7 @@ def generate_spec(args: argparse.Namespace) -> GenerateSpec:
         model=args.model,
         colorspace=args.colorspace,
         start_frame=args.start_frame,
+        nearest=args.nearest,
     )
 
 

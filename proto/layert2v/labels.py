@@ -24,6 +24,10 @@ LABELS = MappingProxyType(
         ),
         "foreground_prompt": Label("Foreground", "What this foreground layer shows"),
         "negative_prompt": Label("Negative Prompt", "What should not be seen"),
+        "nearest": Label(
+            "Nearest Subject",
+            "Where the model knows no subject of the prompt, show the one nearest in meaning",
+        ),
         "model": Label("Model", "The models of the server"),
         "colorspace": Label("Color Space", "The linear space the layers are delivered in"),
         "width": Label("Width", "Pixels; 0 for the model's default"),

@@ -45,7 +45,9 @@ class GenerateSpec:
     ``seed`` None mean "the model's default"; ``resolve`` fills them in. ``foreground_prompts`` may
     be empty: the engine then takes the foreground out of ``prompt``. ``colorspace`` is what the EXR
     files are written in: one of ``ModelInfo.colorspaces``, or what artists call it, such as
-    ``ACEScg``. ``guidance`` is the classifier-free scale.
+    ``ACEScg``. ``guidance`` is the classifier-free scale. ``nearest`` lets a model with a closed
+    vocabulary show the subject nearest in meaning where it knows none that is named; without, such
+    a request is refused.
     """
 
     prompt: str
@@ -62,6 +64,7 @@ class GenerateSpec:
     model: str = "mini"
     colorspace: str = "lin_rec709_scene"
     start_frame: int = 1001
+    nearest: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,8 @@ def spec_to_json(spec: GenerateSpec) -> dict[str, Any]:
 
 def spec_from_json(value: Any) -> GenerateSpec:
     """Read what ``spec_to_json`` wrote. Raises ``SpecError`` for any other shape."""
+    if isinstance(value, dict):  # requests of before do not say it
+        value = {"nearest": False, **value}
     fields = JsonObject(value, "", SpecError)
     spec = GenerateSpec(
         prompt=fields.text("prompt"),
@@ -213,6 +218,7 @@ def spec_from_json(value: Any) -> GenerateSpec:
         model=fields.text("model"),
         colorspace=fields.text("colorspace"),
         start_frame=fields.integer("start_frame"),
+        nearest=fields.boolean("nearest"),
     )
     fields.refuse_unknown()
     return spec

@@ -47,6 +47,7 @@ def spec_to_message(spec: GenerateSpec) -> jobs_pb2.GenerateSpec:
         model=spec.model,
         colorspace=spec.colorspace,
         start_frame=spec.start_frame,
+        nearest=spec.nearest,
     )
 
 
@@ -70,6 +71,7 @@ def spec_from_message(message: jobs_pb2.GenerateSpec) -> GenerateSpec:
         start_frame=message.start_frame
         if message.HasField("start_frame")
         else defaults.start_frame,
+        nearest=message.nearest,
     )
 
 

@@ -128,6 +128,7 @@ class More(_Sidebar):
         column.use_property_split = True
         column.use_property_decorate = False
         column.prop(panel, "negative")
+        column.prop(panel, "nearest")
         column.prop(panel, "colorspace")
         column.prop(panel, "folder")
         column.prop(panel, "target")

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from torch import Tensor
 from torch.nn import functional as F
+
+from layert2v_engine.model.diffusers_classes import AttentionBackendName, dispatch_attention_fn
 
 # Up to here plain matrix products beat the CPU flash kernel with its slow bf16 backward (a training
 # step of the Mini on 16 stills: 0.70 s against 1.03 s); beyond it the scores cost too much memory.

@@ -16,10 +16,15 @@ from itertools import pairwise
 from typing import Any, Protocol, cast
 
 import torch
-from diffusers import AutoencoderKLWan, ModelMixin
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 from torch import Tensor, nn
+
+from layert2v_engine.model.diffusers_classes import (
+    AutoencoderKLWan,
+    ConfigMixin,
+    ModelMixin,
+    register_to_config,
+    unpatchify,
+)
 
 
 class VideoAutoencoder(Protocol):
@@ -103,11 +108,11 @@ class PatchDecoder(nn.Module):
             x = stage(x)
             if i < len(self.ups):
                 x = nn.functional.pixel_shuffle(self.ups[i](x), 2)
-        detail = nn.functional.pixel_shuffle(self.head(x), self.rest)
-        video = (
-            nn.functional.pixel_shuffle(self.linear(z[:, self.own_channels]), self.patch).float()
-            + detail.float()
-        )
+        detail = nn.functional.pixel_shuffle(self.head(x), self.rest).float()
+        with torch.autocast(z.device.type, enabled=False):  # bfloat16 would leave steps in a sky
+            own = z[:, self.own_channels].to(next(self.linear.parameters()).dtype)
+            flat = self.linear(own)
+        video = nn.functional.pixel_shuffle(flat, self.patch).float() + detail
         return video.unflatten(1, (3, self.frames))
 
 

@@ -23,7 +23,6 @@ from typing import Any, cast, get_args
 
 import diffusers
 import torch
-from diffusers import WanTransformer3DModel
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -34,6 +33,7 @@ from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.compositing import ShadowDomain
 from layert2v_engine.layout import StreamLayout
+from layert2v_engine.model.diffusers_classes import WanTransformer3DModel
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.model.weights_check import check_weights
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from diffusers import AutoencoderKLWan
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -26,6 +25,7 @@ from layert2v_engine.model.autoencoder import (
     WanAutoencoder,
 )
 from layert2v_engine.model.checkpoint import CheckpointConfig, raise_bad_checkpoint
+from layert2v_engine.model.diffusers_classes import AutoencoderKLWan
 from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection, merge_lora
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
 from layert2v_engine.model.weights_check import check_weights, count_tensors

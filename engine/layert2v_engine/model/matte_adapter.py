@@ -14,16 +14,18 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
-from diffusers import AutoencoderKLWan, ModelMixin
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.autoencoders.autoencoder_kl_wan import (
-    WanAttentionBlock,
-    WanCausalConv3d,
-    WanResidualBlock,
-)
 from torch import Tensor, nn
 
 from layert2v_engine.model.autoencoder import ResidualBlock
+from layert2v_engine.model.diffusers_classes import (
+    AutoencoderKLWan,
+    ConfigMixin,
+    ModelMixin,
+    WanAttentionBlock,
+    WanCausalConv3d,
+    WanResidualBlock,
+    register_to_config,
+)
 
 
 class MatteProjection(ModelMixin, ConfigMixin):

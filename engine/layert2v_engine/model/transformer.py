@@ -9,14 +9,9 @@ Sources: LayerT2V (arXiv 2508.04228), Wan 2.1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from diffusers import WanTransformer3DModel
-from diffusers.configuration_utils import register_to_config
-from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
-from diffusers.models.modeling_outputs import Transformer2DModelOutput
-from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,6 +24,12 @@ from layert2v_engine.model.attention import (
     TextContext,
     one_way_mask,
     plan_routes,
+)
+from layert2v_engine.model.diffusers_classes import (
+    Transformer2DModelOutput,
+    WanTransformer3DModel,
+    WanTransformerBlock,
+    register_to_config,
 )
 
 ROTARY_THETA = 10000.0
@@ -216,6 +217,22 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
             nn.Parameter(torch.zeros(*position_grid, dim)) if position_grid else None
         )
 
+    def enable_cache(self, config: Any) -> None:
+        """Let diffusers skip blocks as ``config``, one of its cache configurations, says.
+
+        Its caches look up exact classes, so that they do not know a subclass of Wan's block by
+        themselves. Their registry imports every transformer there is, and is not touched before.
+        """
+        from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
+
+        TransformerBlockRegistry.register(
+            model_class=LayeredWanBlock,
+            metadata=TransformerBlockMetadata(
+                return_hidden_states_index=0, return_encoder_hidden_states_index=None
+            ),
+        )
+        super().enable_cache(config)
+
     def forward(
         self,
         hidden_states: Tensor,
@@ -324,12 +341,3 @@ def _rotary_dims(head_dim: int, dims: Sequence[int] | None) -> tuple[int, int, i
     if stream + time + height + width != head_dim or any(d % 2 for d in dims):
         raise ValueError(f"rope_dims {tuple(dims)} must be even and add up to {head_dim}")
     return stream, time, height, width
-
-
-# Exact classes are looked up, so the caches do not find a subclass of Wan's block by themselves.
-TransformerBlockRegistry.register(
-    model_class=LayeredWanBlock,
-    metadata=TransformerBlockMetadata(
-        return_hidden_states_index=0, return_encoder_hidden_states_index=None
-    ),
-)

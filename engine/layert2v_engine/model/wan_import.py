@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan
 from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -23,6 +22,7 @@ from torch import Tensor
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.layout import StreamRole
 from layert2v_engine.model.checkpoint import cast_weights
+from layert2v_engine.model.diffusers_classes import AutoencoderKLWan
 from layert2v_engine.model.matte_adapter import WanMatteProjection
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 

@@ -44,11 +44,20 @@ _ALSO_NEAR = {
 _SEPARATOR = "\0"  # between texts that are searched as one
 
 
+class UnknownSubject(Exception):
+    """A text names no subject of the vocabulary; ``nearest`` is that nearest in meaning, if any."""
+
+    def __init__(self, index: int, nearest: Word | None) -> None:
+        super().__init__(f"text {index} names no known subject")
+        self.index, self.nearest = index, nearest
+
+
 class PromptParser:
     """Parses the texts of a request: what is understood is taken out of them.
 
     Place and time are looked for in ``background``, or in all clauses if that is empty; then, like
-    a single subject, in ``fallback``.
+    a single subject, in ``fallback``. With ``nearest`` a text that names no known subject is taken
+    for the one nearest in meaning; without, ``parse`` raises UnknownSubject.
     """
 
     def __init__(
@@ -58,8 +67,10 @@ class PromptParser:
         fallback: str,
         lexicon: Lexicon,
         embed: SentenceEmbedder,
+        *,
+        nearest: bool,
     ) -> None:
-        self._lexicon, self._embed = lexicon, embed
+        self._lexicon, self._embed, self._takes_nearest = lexicon, embed, nearest
         self._warnings, self._is_one_sentence = list(clauses.warnings), clauses.is_one_sentence
         texts = (*clauses.subjects, *clauses.others)
         if texts == (background,):  # one sentence describes both
@@ -104,11 +115,11 @@ class PromptParser:
     def _subject(self, index: int) -> Word:
         subjects, action = self._lexicon.words["subject"], self._words["action"][index]
         parts = range(index, index + 1)
-        return (
-            self._words["subject"][index]
-            or self._nearest("subject", _capable(subjects, action), parts)
-            or self._default("subject")
-        )
+        known = self._words["subject"][index]
+        nearest = None if known else self._nearest("subject", _capable(subjects, action), parts)
+        if known is None and not self._takes_nearest:
+            raise UnknownSubject(index, nearest)
+        return known or nearest or self._default("subject")
 
     def _actions(self, subjects: Sequence[Word]) -> list[Word | None]:
         """Return each subject's action; in "a fox and a bear walking" it is that of both."""

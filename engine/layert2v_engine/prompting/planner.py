@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from layert2v.spec import GenerateSpec
+from layert2v.labels import LABELS
+from layert2v.spec import FieldViolation, GenerateSpec
+from layert2v_engine.errors import InvalidSpec
 from layert2v_engine.prompting.clauses import SubjectClauses, split_subjects
 from layert2v_engine.prompting.free_text import split_sentence
 from layert2v_engine.prompting.lexicon import Lexicon
-from layert2v_engine.prompting.parser import PromptParser, SentenceEmbedder
+from layert2v_engine.prompting.parser import PromptParser, SentenceEmbedder, UnknownSubject
 from layert2v_engine.world.text import vocabulary as world
 from layert2v_engine.world.text.descriptions import DETAILS, canonical_description, detail_phrases
 from layert2v_engine.world.text.scenes import Actor, Scene
@@ -59,7 +61,9 @@ class PromptPlanner:
     def plan(self, spec: GenerateSpec) -> PromptPlan:
         """Return the prompts for a request that already passed validation.
 
-        Where foregrounds are not named one by one, the sentence says how many there are.
+        Where foregrounds are not named one by one, the sentence says how many there are. Raises
+        InvalidSpec where a model with a vocabulary knows no subject of a text, unless the request
+        asks for the nearest.
         """
         if not self._lexicon.words["subject"]:
             return _plan_free_text(spec, self._foregrounds)
@@ -70,9 +74,15 @@ class PromptPlanner:
         have_spots = are_named or len(clauses.subjects) > 1
         background = spec.background_prompt or (spec.prompt if are_named else "")
         fallback = spec.prompt if background else ""
-        scene, warnings = PromptParser(
-            clauses, background, fallback, self._lexicon, self._embed
-        ).parse()
+        parser = PromptParser(
+            clauses, background, fallback, self._lexicon, self._embed, nearest=spec.nearest
+        )
+        try:
+            scene, warnings = parser.parse()
+        except UnknownSubject as error:
+            field = f"foreground_prompts[{error.index}]" if are_named else "prompt"
+            text = clauses.subjects[error.index]
+            raise InvalidSpec([FieldViolation(field, self._refusal(text, error))]) from error
         if have_spots:
             scene, more = _assign_spots(scene, tuple(self._lexicon.details["spot"]))
             warnings += more
@@ -112,7 +122,17 @@ class PromptPlanner:
         defaults = {kind: words[0].name for kind, words in self._lexicon.words.items() if words}
         clauses = SubjectClauses(subjects=(subject or defaults["subject"],))
         background = background or f"{defaults['place']}, {defaults['time']}"
-        return PromptParser(clauses, background, "", self._lexicon, self._embed).parse()
+        parser = PromptParser(clauses, background, "", self._lexicon, self._embed, nearest=True)
+        return parser.parse()
+
+    def _refusal(self, text: str, error: UnknownSubject) -> str:
+        """Return a sentence about a text without a known subject: what there is, what is near."""
+        known = ", ".join(word.name for word in self._lexicon.words["subject"])
+        nearest = "" if error.nearest is None else f', here "{error.nearest.name}"'
+        return (
+            f'This model knows no subject in "{text}". Name one that it knows ({known}), or allow '
+            f"the nearest in meaning{nearest} ({LABELS['nearest'].text}, --nearest)."
+        )
 
 
 def _assign_spots(scene: Scene, spots: tuple[str, ...]) -> tuple[Scene, list[str]]:

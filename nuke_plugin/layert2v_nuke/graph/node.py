@@ -67,8 +67,9 @@ else:
 # The labels of the node's knobs, by the fields of the table that all hosts share.
 FIELDS = {
     "prompt": "prompt", "background": "background_prompt", "foreground": "foreground_prompt",
-    "negative": "negative_prompt", "model": "model", "colorspace": "colorspace", "width": "width",
-    "height": "height", "frames": "frames", "start": "start_frame", "fps": "fps",
+    "negative": "negative_prompt", "nearest": "nearest", "model": "model",
+    "colorspace": "colorspace", "width": "width", "height": "height", "frames": "frames",
+    "start": "start_frame", "fps": "fps",
     "size_note": "output_size", "seed": "seed", "steps": "steps", "guidance": "guidance",
     "generate": "generate", "cancel": "cancel", "status": "status", "progress": "progress",
     "folder": "folder",
@@ -131,6 +132,7 @@ def _prompt_knobs() -> tuple[UserKnob, ...]:
             for number in range(1, FOREGROUNDS + 1)
         ),
         _knob("String_Knob", "negative"),
+        replace(_knob("Boolean_Knob", "nearest", False), flags=START_LINE),
     )
 
 

@@ -45,6 +45,7 @@ def generate_spec(values: Values, project: ProjectSettings, models: Models) -> G
         model=model.name,
         colorspace=_colorspace(values, project, model),
         start_frame=wanted.first,
+        nearest=bool(values.get("nearest", False)),  # nodes of before do not have the knob
     )
     _raise_violations(validate(spec, model))
     return spec

@@ -293,6 +293,8 @@ def _check_model(
     if model is None:
         name = spec.model or stack.model
         message = f"The model {name!r} is not here, and this request needs one."
+        if not name:  # of footage
+            message = "This stack was made without a model; name the one that should generate."
         if spec.action == "add" and not affected.generates_named:
             shadow = spec.layers[0].replace("fg_", "shadow_")
             message += f" It would only draw a shadow: freeze {shadow} to go without one."

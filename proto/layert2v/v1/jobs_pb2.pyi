@@ -39,7 +39,7 @@ JOB_KIND_DECOMPOSE: JobKind
 JOB_KIND_REFINE: JobKind
 
 class GenerateSpec(_message.Message):
-    __slots__ = ("prompt", "background_prompt", "foreground_prompts", "negative_prompt", "width", "height", "frames", "fps", "seed", "steps", "guidance", "model", "colorspace", "start_frame")
+    __slots__ = ("prompt", "background_prompt", "foreground_prompts", "negative_prompt", "width", "height", "frames", "fps", "seed", "steps", "guidance", "model", "colorspace", "start_frame", "nearest")
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     BACKGROUND_PROMPT_FIELD_NUMBER: _ClassVar[int]
     FOREGROUND_PROMPTS_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,7 @@ class GenerateSpec(_message.Message):
     MODEL_FIELD_NUMBER: _ClassVar[int]
     COLORSPACE_FIELD_NUMBER: _ClassVar[int]
     START_FRAME_FIELD_NUMBER: _ClassVar[int]
+    NEAREST_FIELD_NUMBER: _ClassVar[int]
     prompt: str
     background_prompt: str
     foreground_prompts: _containers.RepeatedScalarFieldContainer[str]
@@ -68,7 +69,8 @@ class GenerateSpec(_message.Message):
     model: str
     colorspace: str
     start_frame: int
-    def __init__(self, prompt: _Optional[str] = ..., background_prompt: _Optional[str] = ..., foreground_prompts: _Optional[_Iterable[str]] = ..., negative_prompt: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frames: _Optional[int] = ..., fps: _Optional[float] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., guidance: _Optional[float] = ..., model: _Optional[str] = ..., colorspace: _Optional[str] = ..., start_frame: _Optional[int] = ...) -> None: ...
+    nearest: bool
+    def __init__(self, prompt: _Optional[str] = ..., background_prompt: _Optional[str] = ..., foreground_prompts: _Optional[_Iterable[str]] = ..., negative_prompt: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frames: _Optional[int] = ..., fps: _Optional[float] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., guidance: _Optional[float] = ..., model: _Optional[str] = ..., colorspace: _Optional[str] = ..., start_frame: _Optional[int] = ..., nearest: bool = ...) -> None: ...
 
 class RerenderSpec(_message.Message):
     __slots__ = ("action", "layers", "frozen", "prompts", "above", "plate", "donor", "masks", "at", "seed", "strength", "steps", "guidance", "model")

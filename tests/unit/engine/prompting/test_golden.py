@@ -40,7 +40,9 @@ def test_most_sentences_are_understood_and_the_rest_is_warned_of() -> None:
         row["prompt"]
         for row in rows
         if not is_right(
-            planner.plan(GenerateSpec(prompt=row["prompt"])), row["interpretation"], row["warnings"]
+            planner.plan(GenerateSpec(prompt=row["prompt"], nearest=True)),
+            row["interpretation"],
+            row["warnings"],
         )
     ]
     assert 1 - len(wrong) / len(rows) >= SHARE, "\n".join(wrong)

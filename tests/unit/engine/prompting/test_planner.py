@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from layert2v.spec import GenerateSpec
+from layert2v_engine.errors import InvalidSpec
 from layert2v_engine.model.text import MiniLMTextEncoder
 from layert2v_engine.prompting.planner import PromptPlan, PromptPlanner
 from layert2v_engine.world.text import vocabulary as world
@@ -29,7 +30,8 @@ def no_similarity(texts: Sequence[str]) -> torch.Tensor:
 
 
 def plan(planner: PromptPlanner, prompt: str, **fields: object) -> PromptPlan:
-    return planner.plan(GenerateSpec(prompt=prompt, **fields))  # type: ignore[arg-type]
+    """Return the plan of a request that allows the nearest subject, unless it says otherwise."""
+    return planner.plan(GenerateSpec(prompt=prompt, **{"nearest": True, **fields}))  # type: ignore[arg-type]
 
 
 def test_a_sentence_becomes_a_prompt_per_layer(planner: PromptPlanner) -> None:
@@ -83,6 +85,34 @@ def test_unknown_words_are_warned_of_and_the_known_ones_named() -> None:
     assert planned.interpretation == "fox, running, snowy forest, sunny day"
     assert any("Found no subject" in w and "giraffe" in w for w in planned.warnings)
     assert any('"shiny", "spaceship", "mars"' in w for w in planned.warnings)
+
+
+def test_an_unknown_subject_is_refused_with_what_is_known_and_what_is_near(
+    planner: PromptPlanner,
+) -> None:
+    with pytest.raises(InvalidSpec) as refused:
+        plan(planner, "a donkey in a meadow at dawn", nearest=False)
+    (violation,) = refused.value.violations
+    assert violation.field == "prompt"
+    assert '"a donkey in a meadow at dawn"' in violation.message
+    assert all(name in violation.message for name in ("giraffe", 'here "horse"', "--nearest"))
+    with pytest.raises(InvalidSpec) as refused:
+        plan(planner, "a woman in a red dress on a beach", nearest=False)
+    assert "here" not in refused.value.violations[0].message  # nothing is near
+
+
+def test_a_foreground_that_is_not_known_is_named(planner: PromptPlanner) -> None:
+    texts = {"foreground_prompts": ("a fox", "a spaceship")}
+    with pytest.raises(InvalidSpec) as refused:
+        plan(planner, "on the beach", **texts, nearest=False)
+    assert refused.value.violations[0].field == "foreground_prompts[1]"
+    assert plan(planner, "on the beach", **texts).foregrounds[0] == "a fox running"
+
+
+def test_a_place_that_is_not_known_is_no_reason_to_refuse(planner: PromptPlanner) -> None:
+    planned = plan(planner, "a fox in a kitchen", nearest=False)
+    assert planned.interpretation.startswith("fox, running")
+    assert planned.warnings
 
 
 def test_a_name_counts_before_an_inflection(planner: PromptPlanner) -> None:
