@@ -206,7 +206,7 @@ def _detail(rpc_error: Any) -> errors_pb2.ErrorDetail | None:
     return None
 
 
-def _model(message: server_pb2.ModelInfo) -> ModelInfo:
+def _model(message: server_pb2.Model) -> ModelInfo:
     """Return a model as hosts show it: its words, and those of its vocabulary, in plain text."""
     model = model_from_message(message)
     vocabulary = {
