@@ -81,6 +81,7 @@ def generate_spec(scene: bpy.types.Scene, model: ModelInfo) -> GenerateSpec:
         colorspace=panel.colorspace or model.colorspaces[0],
         start_frame=max(scene.frame_start, 0),
         nearest=panel.nearest,
+        compression=panel.compression,
     )
 
 
@@ -96,6 +97,7 @@ def rerender_spec(scene: bpy.types.Scene, layer: LAYERT2V_Layer) -> RerenderSpec
         strength=layer.strength,
         steps=_steps(scene.layert2v),
         guidance=_guidance(scene.layert2v),
+        compression=scene.layert2v.compression,
     )
 
 
@@ -112,6 +114,7 @@ def fill_panel(spec: GenerateSpec, panel: LAYERT2V_Scene) -> None:
     panel.background = plain_text(spec.background_prompt)
     panel.negative = plain_text(spec.negative_prompt)
     panel.nearest = spec.nearest
+    panel.compression = spec.compression
     panel.foregrounds.clear()
     for prompt in spec.foreground_prompts:
         panel.foregrounds.add().prompt = plain_text(prompt)
