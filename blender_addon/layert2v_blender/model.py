@@ -20,6 +20,7 @@ from bpy.props import (
 )
 
 from layert2v.labels import LABELS
+from layert2v.spec import COMPRESSIONS
 
 from . import model_cache
 from .versions import BLEND_RELATIVE_PATH
@@ -181,6 +182,9 @@ class LAYERT2V_Scene(bpy.types.PropertyGroup):
     foregrounds: CollectionProperty(type=LAYERT2V_Foreground)
     negative: StringProperty(**_label("negative_prompt"))
     nearest: BoolProperty(**_label("nearest"))
+    compression: EnumProperty(
+        **_label("compression"), items=[(name, name, "") for name in COMPRESSIONS]
+    )
     size_from_scene: BoolProperty(
         name="Size from Scene",
         description="The render size of the scene, rounded to the nearest the model offers",

@@ -80,6 +80,7 @@ def generate_spec(scene: bpy.types.Scene, model: ModelInfo) -> GenerateSpec:
         colorspace=panel.colorspace or model.colorspaces[0],
         start_frame=max(scene.frame_start, 0),
         nearest=panel.nearest,
+        compression=panel.compression,
     )
 
 
@@ -95,6 +96,7 @@ def rerender_spec(scene: bpy.types.Scene, layer: LAYERT2V_Layer) -> RerenderSpec
         strength=layer.strength,
         steps=_steps(scene.layert2v),
         guidance=_guidance(scene.layert2v),
+        compression=scene.layert2v.compression,
     )
 
 
@@ -111,6 +113,7 @@ def fill_panel(spec: GenerateSpec, panel: LAYERT2V_Scene) -> None:
     panel.background = spec.background_prompt
     panel.negative = spec.negative_prompt
     panel.nearest = spec.nearest
+    panel.compression = spec.compression
     panel.foregrounds.clear()
     for prompt in spec.foreground_prompts:
         panel.foregrounds.add().prompt = prompt

@@ -130,6 +130,7 @@ class More(_Sidebar):
         column.prop(panel, "negative")
         column.prop(panel, "nearest")
         column.prop(panel, "colorspace")
+        column.prop(panel, "compression")
         column.prop(panel, "folder")
         column.prop(panel, "target")
 

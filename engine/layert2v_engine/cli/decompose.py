@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 
-from layert2v.command_options import state_number
+from layert2v.command_options import add_compression_option, state_number
 from layert2v.decompose import (
     FOOTAGE,
     Box,
@@ -20,7 +20,7 @@ from layert2v.decompose import (
 )
 from layert2v.rerender import ALPHAS, AUTO, Plate
 from layert2v.stack import Stack
-from layert2v_engine.cli.options import add_compression_option, options_error, print_progress
+from layert2v_engine.cli.options import options_error, print_progress
 from layert2v_engine.errors import EngineError, InvalidSpec
 
 PLATE = "plate"  # the key of a clean plate

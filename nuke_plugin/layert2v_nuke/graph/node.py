@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from layert2v.labels import LABELS
+from layert2v.spec import COMPRESSIONS
 from layert2v.stack import Layer, Role, Stack
 from layert2v_nuke.graph.colorspaces import TITLES
 from layert2v_nuke.graph.model import (
@@ -66,8 +67,8 @@ else:
 FIELDS = {
     "prompt": "prompt", "background": "background_prompt", "foreground": "foreground_prompt",
     "negative": "negative_prompt", "nearest": "nearest", "model": "model",
-    "colorspace": "colorspace", "width": "width", "height": "height", "frames": "frames",
-    "start": "start_frame", "fps": "fps",
+    "colorspace": "colorspace", "compression": "compression",
+    "width": "width", "height": "height", "frames": "frames", "start": "start_frame", "fps": "fps",
     "size_note": "output_size", "seed": "seed", "steps": "steps", "guidance": "guidance",
     "generate": "generate", "cancel": "cancel", "status": "status", "progress": "progress",
     "folder": "folder",
@@ -86,6 +87,7 @@ def node_knobs(uuid: str, models: Sequence[str] = (DEFAULT_MODEL,)) -> tuple[Use
         *_prompt_knobs(),
         _knob("Enumeration_Knob", "model", models[0], items=tuple(models)),
         _knob("Enumeration_Knob", "colorspace", COLORSPACES[0], items=COLORSPACES),
+        _knob("Enumeration_Knob", "compression", COMPRESSIONS[0], items=COMPRESSIONS),
         UserKnob(
             "Boolean_Knob",
             "follow_project",

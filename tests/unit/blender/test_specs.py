@@ -30,6 +30,7 @@ def scene(**fields: Any) -> Any:
         "prompt": " a fox ", "background": "", "negative": "", "foregrounds": Collection(),
         "size_from_scene": True, "width": 64, "height": 64, "frames": 0, "seed": "",
         "own_sampling": False, "steps": 20, "guidance": 4.0, "colorspace": "",
+        "nearest": False, "compression": "zips",
     }  # fmt: skip
     render = SimpleNamespace(
         resolution_x=1920, resolution_y=1080, resolution_percentage=50, fps=24, fps_base=1.001

@@ -38,16 +38,19 @@ def open_clip(
     matrix: str | None = None,
     full_range: bool | None = None,
     fps: float | None = None,
+    deinterlace: bool = False,
     colorspace: str = AUTO,
 ) -> Clip:
     """Open a video file, a folder with one image sequence, or a pattern such as ``shot.####.png``.
 
     ``matrix`` (a name of ``yuv.MATRICES``) and ``full_range`` override what a video says. ``fps``
-    is the rate that a variable one is resampled to. ``colorspace`` other than ``AUTO`` lets footage
+    is the rate that a variable one is resampled to. ``deinterlace`` makes whole frames of fields.
+    ``colorspace`` other than ``AUTO`` lets footage
     through whose color tags are not followed, such as HDR video. Raises ``FootageError``.
     """
     path = Path(source)
-    clip = _open(path, VideoOptions(matrix=matrix, full_range=full_range, fps=fps))
+    options = VideoOptions(matrix=matrix, full_range=full_range, fps=fps, deinterlace=deinterlace)
+    clip = _open(path, options)
     if colorspace == AUTO:
         refuse_tag(clip.info.color, path)
     return clip

@@ -104,6 +104,28 @@ def test_odd_sizes_with_small_chroma() -> None:
     assert torch.equal(decode_yuv(planes, 8, "bt709", False), torch.ones(3, 5, 7))
 
 
+@pytest.mark.parametrize("bits", [8, 9, 10, 12, 14, 16])
+@pytest.mark.parametrize("full_range", [False, True])
+def test_black_and_white_are_exact(bits: int, full_range: bool) -> None:
+    step = 2 ** (bits - 8)
+    ends = [0, 2**bits - 1] if full_range else [16 * step, 235 * step]
+    neutral = torch.full((1, 1), 128 * step, dtype=torch.int32)
+    luma = torch.tensor([ends], dtype=torch.int32)
+    rgb = decode_yuv([luma, neutral, neutral], bits, "bt709", full_range)
+    assert torch.equal(rgb, torch.tensor([0.0, 1.0]).expand(3, 1, 2))
+
+
+def test_bands_of_rows_leave_no_seams() -> None:
+    """Chroma between two rows of 4:2:0, also where a band of the conversion ends."""
+    rows = torch.arange(301.0)
+    ramp = torch.arange(151.0)[:, None].expand(-1, 2) + 50
+    neutral = torch.full((151, 2), 128.0)
+    red = decode_yuv([torch.full((301, 4), 20.0), neutral, ramp], 8, "bt709", True)[0, :, 0]
+    code = (50 + (rows + 0.5) / 2 - 0.5).clamp(50, 200)
+    expected = ((20 + 1.5748 * (code - 128)) / 255).clamp(0, 1)
+    torch.testing.assert_close(red, expected, atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("profile", "layout", "has_alpha"),
     [("4444", "yuva444p10le", True), ("3", "yuv422p10le", False)],
