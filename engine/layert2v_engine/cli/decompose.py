@@ -52,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--point", action="append", default=[], type=_point(True), metavar="FRAME:X,Y"
     )
     subject.add_argument(
-        "--not-point", action="append", default=[], type=_point(False), metavar="FRAME:X,Y"
+        "--outside", action="append", default=[], type=_point(False), metavar="FRAME:X,Y"
     )
     subject.add_argument(
         "--matte",
@@ -164,7 +164,7 @@ def _spec(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str, Path]]:
 
 
 def _subjects(args: argparse.Namespace) -> tuple[SubjectSpec, ...]:
-    points = (*args.point, *args.not_point)
+    points = (*args.point, *args.outside)
     has_hints = bool(args.box or points or args.scribble is not None)
     count = max(len(args.subject), len(args.matte), int(has_hints))
     if has_hints and count > 1:

@@ -20,7 +20,7 @@ from layert2v.spec import (
 )
 from layert2v.stack import Role, Stack
 from layert2v_nuke.errors import BadRequest
-from layert2v_nuke.graph.node import FOREGROUNDS, PROJECT_COLORSPACE
+from layert2v_nuke.graph.node import FOREGROUNDS, PROJECT_COLORSPACE, shown_prompt
 from layert2v_nuke.project import ProjectSettings
 
 PLATE_INPUT = "plate"  # the key of the plate's folder among the uploads
@@ -78,7 +78,9 @@ def rerender_spec(
     spec = RerenderSpec(
         action="regenerate",
         layers=names,
-        prompts={name: text for name, text in prompts.items() if text != stack.layer(name).prompt},
+        prompts={
+            name: text for name, text in prompts.items() if text != shown_prompt(stack.layer(name))
+        },
         at=stack.state,
         seed=parse_seed(values[f"{prefix}seed"]),
         strength=float(values[f"{prefix}strength"]) if prefix else 1.0,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from layert2v import image_sequence
 from layert2v.rerender import AUTO
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.footage import stills
@@ -62,7 +63,8 @@ def _open(path: Path, options: VideoOptions) -> Clip:
     if not path.is_file():
         raise FootageError(
             f"There is no video or image sequence at {path}.",
-            "Give a video file, a folder of images, or a pattern such as shot.####.png.",
+            "Give a video file, a folder of images, or a pattern such as shot.####.png; images are "
+            f"of these kinds: {', '.join(sorted(image_sequence.IMAGE_SUFFIXES))}.",
             reason="FOOTAGE_NOT_FOUND",
         )
     return open_video(path, options)

@@ -32,7 +32,13 @@ from layert2v_engine.image.footage.info import (
 from layert2v_engine.image.footage.yuv import is_gray, to_image_frame
 
 # FFmpeg's AVColorSpace and AVColorRange numbers.
-_MATRIX_TAGS = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+_MATRIX_TAGS = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
+# Those that are no matrix of light and two differences, or not with these weights.
+_OTHER_MATRICES = {4: "FCC", 8: "YCgCo", 10: "BT.2020 constant luminance", 11: "Y'D'zD'x"} | {
+    12: "chromaticity-derived",
+    13: "chromaticity-derived constant luminance",
+    14: "ICtCp",
+}
 _UNSPECIFIED, _LIMITED_RANGE, _FULL_RANGE = 2, 1, 2
 # FFmpeg's own decoders of these drop alpha.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -113,6 +119,7 @@ def open_video(path: Path, options: VideoOptions) -> VideoClip:
     times = packets.times or _decoded_times(path)
     # A ProRes frame often says nothing where the file around it does.
     tags = _ColorTags(*(a or b for a, b in zip(_color_tags(first), tags, strict=True)))
+    _check_matrix(path, first, tags.matrix, options.matrix)
     notes: list[str] = []
     if options.deinterlace:
         check_fields(path, first)
@@ -307,6 +314,17 @@ def _color_tags(source: av.VideoFrame | av.VideoCodecContext) -> _ColorTags:
         transfer=stated_number(int(source.color_trc)),
         range=int(source.color_range),
     )
+
+
+def _check_matrix(path: Path, frame: av.VideoFrame, tagged: int, asked: str | None) -> None:
+    """Raise ``FootageError`` for a tag of the matrix that is not followed."""
+    if tagged and tagged not in _MATRIX_TAGS and asked is None and not frame.format.is_rgb:
+        label = _OTHER_MATRICES.get(tagged, f"number {tagged} of ITU-T H.273")
+        raise FootageError(
+            f"{path} says that its colors are made with the matrix {label}, which is not followed.",
+            "Convert it to BT.709 first, or name the matrix to read it with: --matrix.",
+            reason="FOOTAGE_MATRIX",
+        )
 
 
 def _matrix(frame: av.VideoFrame, tagged: str | None, assumed: list[str]) -> str:

@@ -465,3 +465,35 @@ def test_a_movie_cut_between_two_frames_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: positions[4]])
     with pytest.raises(FootageError, match="before its own index"):
         open_clip(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "label"), [(4, "FCC"), (8, "YCgCo"), (10, "constant"), (14, "ICtCp")]
+)
+def test_a_matrix_that_is_not_followed_is_refused_unless_one_is_asked_for(
+    tmp_path: Path, number: int, label: str
+) -> None:
+    frame = flat_frame((235, 128, 128), "yuv444p", SIZE)
+    path = write_video(tmp_path / "a.mkv", [frame], codec="ffv1", colorspace=number)
+    with pytest.raises(FootageError, match=label) as caught:
+        open_clip(path)
+    assert caught.value.reason == "FOOTAGE_MATRIX"
+    assert open_clip(path, matrix="bt709").info.matrix == "bt709"
+
+
+@pytest.mark.parametrize("layout", ["yuv410p", "yuv411p", "yuv440p", "yuvj422p"])
+def test_white_is_white_in_every_sampling(tmp_path: Path, layout: str) -> None:
+    code = 255 if layout == "yuvj422p" else 235
+    frame = flat_frame((code, 128, 128), layout, SIZE)
+    codec = "mjpeg" if layout == "yuvj422p" else "ffv1"
+    path = write_video(
+        tmp_path / "a.mov" if codec == "mjpeg" else tmp_path / "a.mkv", [frame], codec=codec
+    )
+    assert float((next(iter(open_clip(path))).rgb - 1.0).abs().max()) < 2e-3
+
+
+def test_a_folder_of_other_images_says_which_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.0001.tga").write_bytes(b"tga")
+    with pytest.raises(FootageError, match="no video or image sequence") as caught:
+        open_clip(tmp_path)
+    assert ".exr" in str(caught.value.hint)
