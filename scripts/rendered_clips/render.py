@@ -39,7 +39,7 @@ def main() -> None:
         folder = args.out / f"clip_{index:04d}"
         if (folder / "clip.json").exists():
             continue
-        rng = random.Random(TEST_SEED + index if args.test else index)  # noqa: S311  not secret
+        rng = random.Random(TEST_SEED + index if args.test else index)
         kinds = KINDS if args.test else TRAINED_KINDS
         render_clip(folder, kinds[index % len(kinds)], rng, args)
         print(folder, flush=True)

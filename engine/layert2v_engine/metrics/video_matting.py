@@ -1,8 +1,9 @@
 """Matting errors under the names and scales that papers on video matting report.
 
 Those of RVM (Lin et al., WACV 2022) and MatAnyone (Yang et al., CVPR 2025): MAD and MSE x 1000,
-Grad and Conn in thousands per frame, dtSSD (Erofeev et al., BMVC 2015) x 100. SAD is in thousands of
-pixels per frame. ``metrics.matting`` has the same ideas in the scale of the still image benchmark.
+Grad and Conn in thousands per frame, dtSSD (Erofeev et al., BMVC 2015) x 100. SAD is in thousands
+of pixels per frame. ``metrics.matting`` has the same ideas in the scale of the still image
+benchmark.
 """
 
 from __future__ import annotations
