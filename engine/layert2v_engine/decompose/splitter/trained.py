@@ -35,7 +35,6 @@ class TrainedSplitter:
 
     def __init__(self, folder: Path = WEIGHTS) -> None:
         self._network = load_network(folder)
-        self._network.to(memory_format=torch.channels_last)
 
     def split(self, source: FloatArray, plate: FloatArray, mask: FloatArray) -> SplitLayers:
         """Return alpha and shadow ``[T, H, W]``; see ``Splitter``."""
@@ -49,19 +48,18 @@ class TrainedSplitter:
         full = Size(mask.shape[1], mask.shape[0])
         small = fit_within(full, SIDE)
         source, plate = _finite(source), _finite(plate)
-        pictures = [resize(x, small) for x in (source, plate)]
-        alpha, shadow = self._predict(*pictures, resize(np.asarray(mask, np.float32), small))
+        picture, clean = resize(source, small), resize(plate, small)
+        alpha, shadow = self._predict(picture, clean, resize(np.asarray(mask, np.float32), small))
         if small == full:
             return alpha, shadow
-        return _bring_up(alpha, pictures[0], source), resize(shadow, full)
+        return _bring_up(alpha, picture, source), resize(shadow, full)
 
     @torch.inference_mode()
     def _predict(
         self, source: FloatArray, plate: FloatArray, mask: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        values = [network_values(_to_tensor(picture)) for picture in (source, plate)]
-        inputs = network_input(*values, torch.from_numpy(mask)[None, None])
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        picture, clean = (network_values(_to_tensor(x)) for x in (source, plate))
+        inputs = network_input(picture, clean, torch.from_numpy(mask)[None, None])
         alpha, shadow = (plane[0, 0].numpy() for plane in self._network(inputs))
         return _snap(alpha), _snap(shadow)
 

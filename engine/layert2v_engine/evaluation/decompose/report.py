@@ -157,8 +157,8 @@ def save_sheets(rows: Sequence[tuple[str, Tensor]], out: Path) -> None:
         for start in range(0, len(same), SHEET_ROWS):
             number += 1
             part = same[start : start + SHEET_ROWS]
-            pictures, captions = [x for _, x in part], [c for c, _ in part]
-            save_captioned(pictures, captions, COLUMNS, out / f"layers_{number}.png")
+            tiles, captions = [x for _, x in part], [c for c, _ in part]
+            save_captioned(tiles, captions, COLUMNS, out / f"layers_{number}.png")
 
 
 def write(

@@ -39,7 +39,8 @@ def measure_splitters(
         _add(found["mask"], mask[:, 0], None, split)
         for name, splitter in splitters.items():
             layers = splitter.split(source, plate, mask[:, 0].numpy())
-            _add(found[name], *(torch.from_numpy(x) for x in layers), split)
+            alpha, shadow = (torch.from_numpy(plane) for plane in layers)
+            _add(found[name], alpha, shadow, split)
     return found
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from layert2v_engine.decompose.splitter.network import SplitterNetwork, network_input
@@ -50,7 +50,8 @@ class SplitterPhase:
         device: torch.device,
     ) -> None:
         """Prepare; ``sets`` are frames of the world and rendered ones."""
-        self.model, self.config, self.device = network.to(device), config, device
+        self.model: nn.Module = network.to(device)
+        self.config, self.device = config, device
         self.world, self.rendered = sets
         self.held_out = held_out
 
