@@ -17,7 +17,7 @@ Homography = NDArray[np.float64]
 _CORNERS, _MIN_MATCHES = 800, 12
 _MAX_ROUND_TRIP = 0.7  # pixels
 _RANSAC_PX = 1.5
-# Small pictures are matched on twice their size: at their own, thin limbs fall between patches.
+# DIS matches patches of a fixed size in pixels, which are large on small pictures.
 _UPSCALED_BELOW = 512
 
 
