@@ -68,6 +68,10 @@ class JsonObject:
         """Return the error that says what ``key`` must be."""
         return self._error_type("FIELD_VALUE", f"{self.path(key)} must be {expected}.")
 
+    def has(self, key: str) -> bool:
+        """Tell whether there is such a key that was not asked for yet."""
+        return key in self._left
+
     def value(self, key: str) -> Any:
         """Return the value as it stands."""
         if key not in self._left:

@@ -20,7 +20,7 @@ from layert2v.decompose import (
 )
 from layert2v.rerender import ALPHAS, AUTO, Plate
 from layert2v.stack import Stack
-from layert2v_engine.cli.options import options_error, print_progress
+from layert2v_engine.cli.options import ProgressPrinter, options_error
 from layert2v_engine.errors import EngineError, InvalidSpec
 
 PLATE = "plate"  # the key of a clean plate
@@ -99,7 +99,7 @@ def _decompose(args: argparse.Namespace) -> int:
     engine = Engine(exr=ExrOptions(compression=args.compression))
     return _run(
         lambda: engine.decompose(
-            spec, args.out, inputs=inputs, report=print_progress, cancelled=lambda: False
+            spec, args.out, inputs=inputs, report=ProgressPrinter(), cancelled=lambda: False
         ),
         args.out,
     )
@@ -117,7 +117,7 @@ def _refine(args: argparse.Namespace) -> int:
     engine = Engine(exr=ExrOptions(compression=args.compression))
     return _run(
         lambda: engine.refine(
-            spec, args.stack, inputs=inputs, report=print_progress, cancelled=lambda: False
+            spec, args.stack, inputs=inputs, report=ProgressPrinter(), cancelled=lambda: False
         ),
         args.stack,
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from layert2v.command_options import GENERATE_OPTIONS, add_generate_options, generate_spec
 from layert2v_engine.cli.options import (
+    ProgressPrinter,
     add_model_run_options,
     add_models_option,
     options_error,
-    print_progress,
 )
 from layert2v_engine.errors import InvalidSpec
 
@@ -39,7 +39,7 @@ def _generate(args: argparse.Namespace) -> int:
     engine = Engine(args.models, str(pick_device(args.device)))
     try:
         stack = engine.generate(
-            generate_spec(args), args.out, report=print_progress, cancelled=lambda: False
+            generate_spec(args), args.out, report=ProgressPrinter(), cancelled=lambda: False
         )
     except InvalidSpec as error:
         raise options_error(error, GENERATE_OPTIONS) from error

@@ -16,9 +16,9 @@ from layert2v.command_options import (
 from layert2v.rerender import ALPHAS, AUTO, DonorLayer, Plate, RerenderSpec, next_foreground
 from layert2v.stack import Stack
 from layert2v_engine.cli.options import (
+    ProgressPrinter,
     add_model_run_options,
     options_error,
-    print_progress,
 )
 from layert2v_engine.errors import EngineError, InvalidSpec
 
@@ -81,7 +81,7 @@ def _rerender(args: argparse.Namespace) -> int:
     engine = Engine(args.models, str(pick_device(args.device)))
     try:
         stack = engine.rerender(
-            spec, args.stack, inputs=inputs, report=print_progress, cancelled=lambda: False
+            spec, args.stack, inputs=inputs, report=ProgressPrinter(), cancelled=lambda: False
         )
     except InvalidSpec as error:
         raise options_error(error, OPTIONS) from error

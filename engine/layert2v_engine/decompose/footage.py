@@ -16,8 +16,7 @@ import numpy as np
 
 from layert2v.decompose import DecomposeSpec
 from layert2v.rerender import AUTO
-from layert2v_engine.decompose.arrays import Size
-from layert2v_engine.decompose.solve import HalfArray
+from layert2v_engine.decompose.arrays import HalfArray, Size
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.color import UNKNOWN_ID, ColorConfig
 from layert2v_engine.image.footage.clip import Clip, open_clip

@@ -45,6 +45,7 @@ class Provenance:
     action: str = "generate"
     spec: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    measures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
@@ -167,6 +168,7 @@ def _history_entry(contents: StackContents, provenance: Provenance, parent: int)
         spec=provenance.spec,
         note=provenance.note,
         parent=parent,
+        measures=provenance.measures,
     )
 
 

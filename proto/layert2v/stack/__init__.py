@@ -78,6 +78,9 @@ _HINT = f"Make the stack again, or restore its {MANIFEST_NAME}."
 def dumps(stack: Stack) -> str:
     """Return the manifest as text. Raises ``ManifestError`` if the stack breaks its own rules."""
     fields = {_STORED_NAMES.get(name, name): value for name, value in asdict(stack).items()}
+    for entry in fields["history"]:
+        if not entry["measures"]:
+            del entry["measures"]  # what programs before it wrote, and can read
     document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **fields}
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=True) + "\n"
     loads(text)  # the reader is the one definition of a right manifest

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -73,7 +73,8 @@ class HistoryEntry:
     """One change of the stack: when (ISO 8601, UTC), what versions it wrote, from what request.
 
     Its place in the history, counted from 1, is the number of the state it made; ``parent`` is the
-    state it started from, 0 for the first.
+    state it started from, 0 for the first. ``measures`` say how well it went, by layer and by
+    measure; empty where nothing is measured.
     """
 
     action: str
@@ -82,6 +83,7 @@ class HistoryEntry:
     spec: Mapping[str, Any]
     note: str = ""
     parent: int = 0
+    measures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

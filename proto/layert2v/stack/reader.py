@@ -152,6 +152,7 @@ def _read_entry(fields: JsonObject, parent: int) -> HistoryEntry:
         spec=fields.mapping("spec"),
         note=fields.text("note"),
         parent=parent,
+        measures=fields.mapping("measures") if fields.has("measures") else {},
     )
 
 
