@@ -25,7 +25,7 @@ from layert2v.decompose import (
 )
 from layert2v.rerender import AffectedLayers, RerenderSpec, affected_layers
 from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
-from layert2v.stack import Role, Stack, slug
+from layert2v.stack import NetworkRecord, Role, Stack, slug
 from layert2v_engine.decompose.pipeline import Decomposition
 from layert2v_engine.decompose.refine import Refinement
 from layert2v_engine.decompose.stages import DefaultStages
@@ -52,6 +52,9 @@ from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.state_writer import ColorOptions, WriterOptions
 from layert2v_engine.stack.writer import StackWriter
 from layert2v_engine.stream_codec import LayerFrames
+from layert2v_engine.weights.folder import WeightsFolder
+from layert2v_engine.weights.ledger import require_commercial_use
+from layert2v_engine.weights.models import model_records
 
 __all__ = ["Engine", "Progress"]
 
@@ -61,7 +64,9 @@ MAX_NEW_SEED = 2**31  # short enough to be read aloud
 class Engine:
     """Models by name, and layer stacks from them. Keeps the last used model in memory.
 
-    ``exr`` is how layers of footage are written; a request for others says it itself.
+    ``exr`` is how layers of footage are written; a request for others says it itself. ``weights``
+    is the folder with networks of others, by default in the user's data. Where ``commercial_only``,
+    networks whose licence does not simply allow commercial use are refused.
     """
 
     def __init__(
@@ -70,12 +75,15 @@ class Engine:
         device: str = "cpu",
         *,
         exr: ExrOptions | None = None,
+        weights: Path | None = None,
+        commercial_only: bool = False,
     ) -> None:
-        self._exr = exr
+        self._exr, self._commercial_only = exr, commercial_only
+        self._weights = WeightsFolder(weights)
         self._folders = find_models(models)
         self._device = device
         self._loaded: tuple[str, LayeredPipeline] | None = None
-        self._decompose_stages = DefaultStages()
+        self._decompose_stages = DefaultStages(self._weights)
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Return the models whose index can be read."""
@@ -140,6 +148,7 @@ class Engine:
         progress = ProgressReporter(folder, report, cancelled)
         with _raise_out_of_memory():
             stages = self._decompose_stages.stages
+            self._check_licences(stages.networks)
             request = Decomposition(spec, inputs, stages, progress, self._exr)
             return request.run()
 
@@ -166,11 +175,13 @@ class Engine:
             editor.set_color_options(ColorOptions(source=editor.base.colorspace))
             spec = resolve_refine(spec, editor.base)
             stages = self._decompose_stages.stages
+            self._check_licences(stages.networks)
             return Refinement(spec, editor, inputs, stages, progress).run()
 
     def _generate(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
         config = self._config(spec.model)
         spec = _validate_and_resolve(spec, config.info)
+        networks = self._model_networks(spec.model, config)
         # The folder is claimed first: one that cannot be used must not cost the time of a model.
         with _open_writer(progress.folder, spec, config) as writer, closing(progress):
             progress.report("load", 0, 1, f"loading {spec.model}")
@@ -191,7 +202,7 @@ class Engine:
             _declare_layers(writer, plan, layout, spec.seed or 0)
             _write_layers(writer, pipeline.decode(latents, len(plan.foregrounds)), progress)
             _save_latents(writer, layout, latents, pipeline.info.digest)
-            provenance = _make_provenance(pipeline.info, spec, plan)
+            provenance = replace(_make_provenance(pipeline.info, spec, plan), networks=networks)
             return writer.finish(provenance, progress=partial(progress.report, "write"))
 
     def _rerender(
@@ -210,6 +221,9 @@ class Engine:
             info = config.info if config else None
             seed = secrets.randbelow(MAX_NEW_SEED)
             plan = prepare_rerender(spec, editor, affected, inputs, info, seed)
+            networks = self._model_networks(name, config) if config and plan.uses_model else ()
+            self._check_licences(plan.networks)
+            plan = replace(plan, networks=(*plan.networks, *networks))
             if not plan.uses_model:
                 return apply_without_model(plan, editor, progress)
             progress.report("load", 0, 1, f"loading {name}")
@@ -229,6 +243,16 @@ class Engine:
         with suppress(*absent):
             return self._config(name)
         return None
+
+    def _model_networks(self, name: str, config: CheckpointConfig) -> tuple[NetworkRecord, ...]:
+        """Return the networks of a model. Raises LicenceRefused."""
+        records = model_records(self._folders[name], config, self._weights)
+        self._check_licences(records)
+        return records
+
+    def _check_licences(self, networks: Iterable[NetworkRecord]) -> None:
+        if self._commercial_only:
+            require_commercial_use(networks)
 
     def _config(self, name: str) -> CheckpointConfig:
         """Return what a model declares: that of the weights in memory, if it is there."""

@@ -13,6 +13,7 @@ from layert2v_engine.cli import (
     rerender,
     stack,
     train,
+    weights,
 )
 
 COMMAND_FAMILIES: tuple[ModuleType, ...] = (
@@ -24,4 +25,5 @@ COMMAND_FAMILIES: tuple[ModuleType, ...] = (
     evaluate,
     convert,
     plan,
+    weights,
 )

@@ -10,6 +10,7 @@ from layert2v.command_options import GENERATE_OPTIONS, add_generate_options, gen
 from layert2v_engine.cli.options import (
     add_model_run_options,
     add_models_option,
+    add_weights_options,
     options_error,
     print_progress,
 )
@@ -26,6 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_generate_options(generate)
     generate.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
     add_model_run_options(generate)
+    add_weights_options(generate)
     generate.set_defaults(run=_generate)
     models = subparsers.add_parser("models", help="list the models and their limits")
     add_models_option(models)
@@ -36,7 +38,12 @@ def _generate(args: argparse.Namespace) -> int:
     from layert2v_engine.devices import pick_device  # heavy, and not needed for a help text
     from layert2v_engine.engine import Engine
 
-    engine = Engine(args.models, str(pick_device(args.device)))
+    engine = Engine(
+        args.models,
+        str(pick_device(args.device)),
+        weights=args.weights,
+        commercial_only=args.commercial_only,
+    )
     try:
         stack = engine.generate(
             generate_spec(args), args.out, report=print_progress, cancelled=lambda: False

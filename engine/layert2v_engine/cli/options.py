@@ -28,6 +28,21 @@ def add_models_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", type=Path, metavar="DIR", help="folder of checkpoints")
 
 
+def add_weights_options(parser: argparse.ArgumentParser) -> None:
+    """Add where networks of others lie, and on which terms they may be used."""
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help="folder with networks of others; default: weights in the user's data folder",
+    )
+    parser.add_argument(
+        "--commercial-only",
+        action="store_true",
+        help="refuse networks whose licence does not simply allow commercial use",
+    )
+
+
 def options_error(error: InvalidSpec, options: Mapping[str, str]) -> EngineError:
     """Return the violations of fields as one line per option.
 

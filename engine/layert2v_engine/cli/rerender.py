@@ -17,6 +17,7 @@ from layert2v.rerender import ALPHAS, AUTO, DonorLayer, Plate, RerenderSpec, nex
 from layert2v.stack import Stack
 from layert2v_engine.cli.options import (
     add_model_run_options,
+    add_weights_options,
     options_error,
     print_progress,
 )
@@ -69,6 +70,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_sampling_options(parser)
     add_compression_option(parser)
     add_model_run_options(parser)
+    add_weights_options(parser)
     parser.set_defaults(run=_rerender)
 
 
@@ -78,7 +80,12 @@ def _rerender(args: argparse.Namespace) -> int:
     from layert2v_engine.stack import manifest
 
     spec, inputs = _spec(args, manifest.read_base(args.stack, args.at))
-    engine = Engine(args.models, str(pick_device(args.device)))
+    engine = Engine(
+        args.models,
+        str(pick_device(args.device)),
+        weights=args.weights,
+        commercial_only=args.commercial_only,
+    )
     try:
         stack = engine.rerender(
             spec, args.stack, inputs=inputs, report=print_progress, cancelled=lambda: False
