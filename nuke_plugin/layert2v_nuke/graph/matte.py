@@ -7,8 +7,8 @@ as it is, bit by bit.
 
 from __future__ import annotations
 
-from layert2v_nuke.graph.model import ROLE_COLORS, ROW, Expression, Node, UserKnob
 from layert2v.stack import Layer
+from layert2v_nuke.graph.model import ROLE_COLORS, ROW, Expression, Node, UserKnob, Value
 
 _NEUTRAL = {"erode": 0.0, "blur": 0.0, "blackpoint": 0.0, "whitepoint": 1.0, "gamma": 1.0}
 _TOOLTIPS = {
@@ -27,7 +27,7 @@ def matte_name(layer: str) -> str:
 
 def matte_group(layer: Layer, source: str, position: tuple[int, int]) -> Node:
     """Return the group that refines the matte of ``layer``, which the node ``source`` shows."""
-    knobs = {
+    knobs: dict[str, Value] = {
         "tile_color": ROLE_COLORS[layer.role],
         "xpos": position[0],
         "ypos": position[1],
@@ -46,7 +46,7 @@ def _knobs() -> tuple[UserKnob, ...]:
 def _inner_nodes() -> tuple[Node, ...]:
     unchanged = _all_neutral(*_NEUTRAL)
     grade = {name: Expression(f"parent.{name}") for name in ("blackpoint", "whitepoint", "gamma")}
-    chain = (
+    chain: tuple[tuple[str, str, dict[str, Value]], ...] = (
         ("Unpremult", "Unpremult1", {"disable": unchanged}),
         ("FilterErode", "Erode", {
             "channels": "alpha", "size": Expression("parent.erode"), "filter": "gaussian",

@@ -19,8 +19,8 @@ TYPE_IDS: dict[str, int] = FACTS["knob_type_ids"]
 WRITTEN_FLAGS = ("INVISIBLE", "STARTLINE")  # those that a script keeps
 INPUTS = {"Read": 0, "BackdropNode": 0, "Input": 0, "StickyNote": 0, "Constant": 0, "Root": 0,
           "Merge2": 100, "Copy": 3, "Multiply": 2, "Shuffle": 2, "Shuffle2": 2, "Grade": 2,
-          "Premult": 1, "Unpremult": 1,
-          "FilterErode": 2, "Blur": 2, "Crop": 1, "Dot": 1, "Output": 1, "NoOp": 1, "Write": 1, "Viewer": 10}  # fmt: skip
+          "Premult": 1, "Unpremult": 1, "FilterErode": 2, "Blur": 2, "Crop": 1, "Dot": 1,
+          "Output": 1, "NoOp": 1, "Write": 1, "Viewer": 10}  # fmt: skip
 USER_TYPES = {
     "String_Knob": ("String", "string", ""), "File_Knob": ("File", "file", ""),
     "Int_Knob": ("Int", "int", 0), "Enumeration_Knob": ("Enumeration", "enum", ""),
@@ -53,7 +53,8 @@ def runs_code(text: str) -> bool:
 def check_value(kind: str, value: Any, enum: list[str] | None, where: str) -> Any:
     """Return the value as the knob keeps it. Raises ``TypeError`` and ``ValueError`` strictly."""
     wanted: dict[str, tuple[type, ...]] = {
-        "int": (int,), "rgba32": (int,), "float": (int, float), "wh": (int, float), "color4": (int, float, list, tuple),
+        "int": (int,), "rgba32": (int,), "float": (int, float), "wh": (int, float),
+        "color4": (int, float, list, tuple),
         "bool": (bool,), "string": (str,), "file": (str,), "python": (str,), "enum": (str,),
         "channelset": (str,), "channel": (str,), "box4": (tuple, list), "layer": (str,),
     }  # fmt: skip
