@@ -9,8 +9,10 @@ from pathlib import Path
 from layert2v.command_options import GENERATE_OPTIONS, add_generate_options, generate_spec
 from layert2v_engine.cli.options import (
     add_compression_option,
+    add_memory_options,
     add_model_run_options,
     add_models_option,
+    memory_options,
     options_error,
     print_progress,
 )
@@ -28,6 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     generate.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
     add_compression_option(generate)
     add_model_run_options(generate)
+    add_memory_options(generate)
     generate.set_defaults(run=_generate)
     models = subparsers.add_parser("models", help="list the models and their limits")
     add_models_option(models)
@@ -40,7 +43,8 @@ def _generate(args: argparse.Namespace) -> int:
     from layert2v_engine.image.exr import ExrOptions
 
     exr = ExrOptions(compression=args.compression)
-    engine = Engine(args.models, str(pick_device(args.device)), exr=exr)
+    device, memory = str(pick_device(args.device)), memory_options(args)
+    engine = Engine(args.models, device, exr=exr, memory=memory)
     try:
         stack = engine.generate(
             generate_spec(args), args.out, report=print_progress, cancelled=lambda: False

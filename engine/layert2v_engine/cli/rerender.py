@@ -12,7 +12,9 @@ from layert2v.rerender import ALPHAS, AUTO, DonorLayer, Plate, RerenderSpec, nex
 from layert2v.stack import Stack
 from layert2v_engine.cli.options import (
     add_compression_option,
+    add_memory_options,
     add_model_run_options,
+    memory_options,
     options_error,
     print_progress,
 )
@@ -65,6 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_sampling_options(parser)
     add_compression_option(parser)
     add_model_run_options(parser)
+    add_memory_options(parser)
     parser.set_defaults(run=_rerender)
 
 
@@ -76,7 +79,8 @@ def _rerender(args: argparse.Namespace) -> int:
 
     spec, inputs = _spec(args, manifest.read_base(args.stack, args.at))
     exr = ExrOptions(compression=args.compression)
-    engine = Engine(args.models, str(pick_device(args.device)), exr=exr)
+    device, memory = str(pick_device(args.device)), memory_options(args)
+    engine = Engine(args.models, device, exr=exr, memory=memory)
     try:
         stack = engine.rerender(
             spec, args.stack, inputs=inputs, report=print_progress, cancelled=lambda: False
