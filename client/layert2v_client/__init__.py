@@ -16,6 +16,14 @@ torch and no numpy, so that it can live inside a host.
 import warnings
 from typing import Any
 
+from layert2v.decompose import (
+    Box,
+    DecomposeSpec,
+    Footage,
+    Point,
+    RefineSpec,
+    SubjectSpec,
+)
 from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
 from layert2v_client.client import Client, connect
@@ -53,15 +61,18 @@ from layert2v_client.types import (
 __all__ = [
     "AccessDenied",
     "Artifact",
+    "Box",
     "Cancelled",
     "Client",
     "ClientError",
+    "DecomposeSpec",
     "Device",
     "DonorLayer",
     "EmbeddedServer",
     "EmbeddedServerFailed",
     "ErrorInfo",
     "FieldViolation",
+    "Footage",
     "GenerateSpec",
     "InvalidRequest",
     "Job",
@@ -73,13 +84,16 @@ __all__ = [
     "NotFound",
     "NotPossible",
     "Plate",
+    "Point",
     "Preview",
     "Progress",
+    "RefineSpec",
     "RerenderSpec",
     "ServerBusy",
     "ServerFault",
     "ServerInfo",
     "ServerUnavailable",
+    "SubjectSpec",
     "Tls",
     "TransferFailed",
     "TransferOptions",

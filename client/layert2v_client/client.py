@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from types import MappingProxyType
 
 from layert2v.address import is_local
+from layert2v.decompose import DecomposeSpec, RefineSpec
 from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.v1 import artifacts_pb2, jobs_pb2, server_pb2
@@ -18,8 +19,10 @@ from layert2v_client.convert import (
     state_to_number,
     status_from_message,
 )
+from layert2v_client.decompose_request import prepare_decompose, prepare_refine
 from layert2v_client.jobs import Job
-from layert2v_client.rerender_request import Input, Source, prepare_request
+from layert2v_client.request_files import Input, Source
+from layert2v_client.rerender_request import prepare_request
 from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobState, JobStatus, ServerInfo
 
@@ -115,6 +118,73 @@ class Client(AbstractContextManager["Client"]):
         then be downloaded anywhere, and every state of it opened.
         """
         return prepare_request(
+            self._connection,
+            stack,
+            spec,
+            inputs,
+            request_id,
+            options or TransferOptions(),
+            with_states,
+        )
+
+    def decompose(
+        self,
+        footage: Input,
+        spec: DecomposeSpec | None = None,
+        inputs: Mapping[str, Input] = MappingProxyType({}),
+        request_id: uuid.UUID | None = None,
+        options: TransferOptions | None = None,
+    ) -> Job:
+        """Submit footage to be turned into layers; the job is queued when this returns.
+
+        ``footage`` is a movie, a folder of images, files in order, or a pattern such as
+        ``shot.####.exr``; ``inputs`` has the mattes, scribbles and the plate that ``spec`` names by
+        key. What the server lacks is uploaded first. Raises ``InvalidRequest`` with the wrong
+        fields, or ``ClientError``.
+        """
+        spec = spec or DecomposeSpec()
+        given = {**inputs, spec.footage.input: footage}
+        return self.create(self.prepare_decompose(spec, given, request_id or uuid.uuid4(), options))
+
+    def prepare_decompose(
+        self,
+        spec: DecomposeSpec,
+        inputs: Mapping[str, Input],
+        request_id: uuid.UUID,
+        options: TransferOptions | None = None,
+    ) -> jobs_pb2.CreateJobRequest:
+        """Check a decomposition, upload its files and return the request for ``create``."""
+        return prepare_decompose(
+            self._connection, spec, inputs, request_id, options or TransferOptions()
+        )
+
+    def refine(
+        self,
+        stack: Source,
+        spec: RefineSpec,
+        inputs: Mapping[str, Input],
+        request_id: uuid.UUID | None = None,
+        options: TransferOptions | None = None,
+    ) -> Job:
+        """Submit a new matte for a layer of a decomposed stack, a folder or a job's name.
+
+        ``Job.merge_into`` downloads the new state. Raises what ``rerender`` does.
+        """
+        request_id = request_id or uuid.uuid4()
+        return self.create(self.prepare_refine(stack, spec, inputs, request_id, options))
+
+    def prepare_refine(
+        self,
+        stack: Source,
+        spec: RefineSpec,
+        inputs: Mapping[str, Input],
+        request_id: uuid.UUID,
+        options: TransferOptions | None = None,
+        *,
+        with_states: bool = True,
+    ) -> jobs_pb2.CreateJobRequest:
+        """Check a refinement, upload its files and return the request for ``create``."""
+        return prepare_refine(
             self._connection,
             stack,
             spec,

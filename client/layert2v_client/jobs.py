@@ -109,7 +109,7 @@ class Job:
         A stack that is complete stays. Raises ``ClientError``.
         """
         status = self.status()
-        if status.rerender is not None and (folder / MANIFEST_NAME).exists():
+        if status.changes_stack and (folder / MANIFEST_NAME).exists():
             stack_history.discard_partial_download(self._connection, status, folder)
         else:
             discard_partial(self._connection, status, folder)

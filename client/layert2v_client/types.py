@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from layert2v.decompose import DecomposeSpec, RefineSpec
 from layert2v.rerender import RerenderSpec
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
 
@@ -57,8 +58,8 @@ class ErrorInfo:
 class JobStatus:
     """A job as it was at one revision. Times are UTC; ``queue_position`` counts jobs ahead.
 
-    ``rerender`` is set where the job changes a stack, and ``source`` says which; ``spec`` is then
-    without meaning.
+    One of ``rerender``, ``decompose`` and ``refine`` is set where the job is of that kind; ``spec``
+    is then without meaning, and ``source`` says which stack or footage the job started from.
     """
 
     name: str
@@ -79,6 +80,13 @@ class JobStatus:
     owner: str
     rerender: RerenderSpec | None = None
     source: str = ""
+    decompose: DecomposeSpec | None = None
+    refine: RefineSpec | None = None
+
+    @property
+    def changes_stack(self) -> bool:
+        """Whether the result is a new state of a stack, and not a new stack."""
+        return self.rerender is not None or self.refine is not None
 
 
 @dataclass(frozen=True)

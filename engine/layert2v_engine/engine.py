@@ -17,11 +17,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from layert2v.decompose import DecomposeSpec, validate_decompose
+from layert2v.decompose import (
+    DecomposeSpec,
+    RefineSpec,
+    resolve_refine,
+    validate_decompose,
+    validate_refine,
+)
 from layert2v.rerender import AffectedLayers, RerenderSpec, affected_layers
 from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
 from layert2v.stack import Role, Stack, slug
 from layert2v_engine.decompose.pipeline import Decomposition
+from layert2v_engine.decompose.refine import Refinement
 from layert2v_engine.decompose.stages import DefaultStages
 from layert2v_engine.devices import device_memory
 from layert2v_engine.errors import (
@@ -59,7 +66,10 @@ _log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Models by name, and layer stacks from them. Keeps the last used model in memory."""
+    """Models by name, and layer stacks from them. Keeps the last used model in memory.
+
+    ``exr`` is how layers of footage are written; a request for others says it itself.
+    """
 
     def __init__(
         self,
@@ -144,11 +154,39 @@ class Engine:
             request = Decomposition(spec, inputs, stages, progress, self._exr)
             return request.run()
 
+    def refine(
+        self,
+        spec: RefineSpec,
+        folder: Path,
+        *,
+        inputs: Mapping[str, Path],
+        report: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
+    ) -> Stack:
+        """Write a new state of the stack in ``folder`` with another matte for one foreground.
+
+        Nothing there is changed. inputs: by key, images of the matte and of a clean plate. Raises
+        what ``decompose`` does; whatever was written is then removed.
+        """
+        progress = ProgressReporter(folder, report, cancelled)
+        options = WriterOptions(exr=self._exr)
+        with (
+            self._raise_out_of_memory(),
+            StackEditor(folder, at=spec.at, options=options) as editor,
+        ):
+            violations = validate_refine(spec, editor.base)
+            if violations:
+                raise InvalidSpec(violations)
+            editor.set_color_options(ColorOptions(source=editor.base.colorspace))
+            spec = resolve_refine(spec, editor.base)
+            stages = self._decompose_stages.stages
+            return Refinement(spec, editor, inputs, stages, progress).run()
+
     def _generate(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
         config = self._config(spec.model)
         spec = _validate_and_resolve(spec, config.info)
         # The folder is claimed first: one that cannot be used must not cost the time of a model.
-        with _open_writer(progress.folder, spec, config, self._exr) as writer, closing(progress):
+        with _open_writer(progress.folder, spec, config) as writer, closing(progress):
             progress.report("load", 0, 1, f"loading {spec.model}")
             pipeline = self._pipeline(
                 spec.model,
@@ -180,7 +218,7 @@ class Engine:
     def _rerender(
         self, spec: RerenderSpec, inputs: Mapping[str, Path], progress: ProgressReporter
     ) -> Stack:
-        options = WriterOptions(exr=self._exr)
+        options = WriterOptions(exr=ExrOptions(compression=spec.compression))
         with StackEditor(progress.folder, at=spec.at, options=options) as editor, closing(progress):
             affected = affected_layers(spec, editor.base)
             name = spec.model or editor.base.model
@@ -301,9 +339,7 @@ def _match_colorspace(colorspace: str, offered: Collection[str]) -> str:
     return found if found in offered else colorspace
 
 
-def _open_writer(
-    folder: Path, spec: GenerateSpec, config: CheckpointConfig, exr: ExrOptions | None
-) -> StackWriter:
+def _open_writer(folder: Path, spec: GenerateSpec, config: CheckpointConfig) -> StackWriter:
     return StackWriter(
         folder,
         name=slug(spec.prompt),
@@ -315,7 +351,7 @@ def _open_writer(
         colorspace=spec.colorspace,
         source_colorspace=config.info.source_colorspace,
         shadow_domain=config.shadow_domain,
-        exr=exr,
+        exr=ExrOptions(compression=spec.compression),
     )
 
 

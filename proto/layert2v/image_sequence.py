@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 IMAGE_SUFFIXES = frozenset((".exr", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dpx"))
+MOVIE_SUFFIXES = frozenset(
+    (".mov", ".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg", ".ts", ".ogv")
+)
 
 # A minus belongs to a number after a dot or an underscore; elsewhere it is a hyphen.
 _NUMBER = re.compile(r"((?:(?<![^._])-)?[0-9]+)")
 
 
-def is_image(path: Path) -> bool:
+def is_image(path: PurePath) -> bool:
     """Return whether a name is that of a frame; hidden files are none."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def is_movie(path: PurePath) -> bool:
+    """Return whether a name is that of a movie; hidden files are none."""
+    return path.suffix.lower() in MOVIE_SUFFIXES and not path.name.startswith(".")
 
 
 def sort_naturally(paths: Iterable[Path]) -> tuple[Path, ...]:

@@ -33,5 +33,6 @@ MAX_INPUTS = 16  # folders that a request brings
 MAX_INPUT_FILES = 20_000  # in all of them
 
 MAX_SUBJECTS = 16  # of one decomposition: each takes a foreground and a shadow
-MAX_HINTS = 10_000  # boxes and points of one request
+MAX_HINTS = 2000  # boxes and points of one request
 MAX_HANDLES = 1000  # frames
+MAX_FOOTAGE_PIXELS = 1 << 36  # of all frames that come along: 33,000 of 1920 x 1080

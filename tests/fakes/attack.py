@@ -96,10 +96,19 @@ def _bases(method: MethodDescriptor, manifest: str, job: str, artifact: str) -> 
         change = jobs_pb2.RerenderSpec(action="remove", layers=["fg_01"])
         rerender = jobs_pb2.RerenderRequest(spec=change, manifest=manifest)
         from_job = jobs_pb2.RerenderRequest(spec=change, job=job)
+        footage = jobs_pb2.InputFile(path="a.0001.exr", size_bytes=1, sha256="0" * 64)
+        files = {"footage": jobs_pb2.InputFiles(list=jobs_pb2.FileList(files=[footage]))}
+        decompose = jobs_pb2.DecomposeRequest(
+            spec=jobs_pb2.DecomposeSpec(subjects=[jobs_pb2.Subject(words="a fox")]), inputs=files
+        )
+        matte = jobs_pb2.RefineSpec(layer="fg_01", matte="footage")
+        refine = jobs_pb2.RefineRequest(spec=matte, job=job, inputs=files)
         return [
             jobs_pb2.CreateJobRequest(request_id=str(uuid.uuid4()), spec=spec),
             jobs_pb2.CreateJobRequest(request_id=str(uuid.uuid4()), rerender=rerender),
             jobs_pb2.CreateJobRequest(request_id=str(uuid.uuid4()), rerender=from_job),
+            jobs_pb2.CreateJobRequest(request_id=str(uuid.uuid4()), decompose=decompose),
+            jobs_pb2.CreateJobRequest(request_id=str(uuid.uuid4()), refine=refine),
         ]
     empty = _message(method)
     own = type(empty)()

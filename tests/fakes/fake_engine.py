@@ -18,8 +18,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from fakes import fake_decompose
 from fakes.fake_rerender import FakeRerender, count_steps
 from layert2v import stack as manifest
+from layert2v.decompose import DecomposeSpec, RefineSpec
 from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec, ModelInfo, spec_to_json
 from layert2v.stack import FileRecord, FlattenedSequence, HistoryEntry, Layer, Role, Stack
@@ -135,6 +137,49 @@ class FakeEngine:
             report(_progress("decode", done, total, 0.5))
 
         return FakeRerender(spec, folder, inputs, report_frame, behaviour.frame_s, steps).run()
+
+    def decompose(
+        self,
+        spec: DecomposeSpec,
+        folder: Path,
+        *,
+        inputs: Mapping[str, Path],
+        report: Callable[[FakeProgress], None],
+        cancelled: Callable[[], bool],
+    ) -> Stack:
+        request = fake_decompose.generate_spec(spec, inputs[spec.footage.input])
+        text = request.negative_prompt
+        behaviour = Behaviour(**json.loads(text)) if text else Behaviour()
+
+        def run_stage(stage: str) -> None:
+            _stop_if(cancelled)
+            time.sleep(behaviour.step_s)
+            report(_progress(stage, 1, 1, 0.0))
+
+        stages = fake_decompose.run_stages(folder, run_stage)
+        if stages:
+            _inject_fault(behaviour.fault)
+        writer = _FrameWriter(request, folder, behaviour, report, cancelled)
+        stack = fake_decompose.with_history(_stack(request, writer), spec, stages)
+        manifest.write(stack, folder)
+        return stack
+
+    def refine(
+        self,
+        spec: RefineSpec,
+        folder: Path,
+        *,
+        inputs: Mapping[str, Path],
+        report: Callable[[FakeProgress], None],
+        cancelled: Callable[[], bool],
+    ) -> Stack:
+        def report_frame(done: int, total: int) -> None:
+            _stop_if(cancelled)
+            report(_progress("write", done, total, 0.5))
+
+        change = fake_decompose.rerender_spec(spec)
+        stack = FakeRerender(change, folder, inputs, report_frame, 0.0, 0).run()
+        return fake_decompose.with_refinement(folder, stack, spec, inputs)
 
 
 class _FrameWriter:

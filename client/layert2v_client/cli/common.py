@@ -189,6 +189,11 @@ def unused_folder(prompt: str) -> Path:
 
 def job_title(status: JobStatus) -> str:
     """Return a job in a few words: its prompt, or what it changes."""
+    if status.decompose is not None:
+        words = (subject.words for subject in status.decompose.subjects if subject.words)
+        return " ".join((status.decompose.name or status.source or "footage", *words))
+    if status.refine is not None:
+        return f"refine {status.refine.layer}"
     change = status.rerender
     if change is None:
         return status.spec.prompt

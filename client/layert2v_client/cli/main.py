@@ -1,6 +1,7 @@
 """The command line ``layert2v``: generate, jobs, watch, cancel, fetch, delete, info.
 
-The commands that change stacks are in ``stack_commands``. Results go to stdout, progress and errors
+The commands that change stacks are in ``stack_commands``, those about footage in
+``decompose_commands``. Results go to stdout, progress and errors
 to stderr. Where no server is named, ``generate`` and ``info`` start one for the call and speak to
 it in the same way.
 """
@@ -46,6 +47,7 @@ from layert2v_client.cli.common import (
     warn_missing_states,
 )
 from layert2v_client.cli.config import ClientConfig, load_config
+from layert2v_client.cli.decompose_commands import add_decompose_command, add_refine_command
 from layert2v_client.cli.stack_commands import add_stack_commands
 from layert2v_client.cli.terminal import ProgressLine
 from layert2v_client.client import SUBMIT_TIMEOUT_S
@@ -94,6 +96,13 @@ OPTIONS_OF_FIELD = {
     "plate.colorspace": {"colorspace": "--colorspace"},
     "plate.alpha": {"alpha": "--alpha"},
     "plate.fit": {"fit": "--fit"},
+    "subjects": {"subjects": "--subject"},
+    "first": {"frames": "--frames"},
+    "last": {"frames": "--frames"},
+    "footage.colorspace": {"source_colorspace": "--source-colorspace"},
+    "footage.alpha": {"alpha": "--alpha"},
+    "footage.fps": {"fps": "--fps"},
+    "footage.start_frame": {"start_frame": "--start-frame"},
     "donor.layer": {"donor": "A:LAYER"},
     "donor.with_shadow": {"with_shadow": "--with-shadow"},
 }
@@ -293,7 +302,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     root = CommandParser(
         prog="layert2v",
-        description="A prompt becomes a scene-linear EXR layer stack.",
+        description="A prompt, or footage, becomes a scene-linear EXR layer stack.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -321,6 +330,8 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     _add_generate_command(add)
+    add_decompose_command(add)
+    add_refine_command(add)
     add_stack_commands(add)
     _add_job_commands(add)
     add(info, "what the server and its models can do", may_embed=True)

@@ -17,7 +17,8 @@ from layert2v.rerender import DonorLayer, Plate, RerenderSpec, next_foreground
 from layert2v.stack import Role, Stack
 from layert2v_client.errors import InvalidRequest
 from layert2v_client.jobs import JOB_PREFIX
-from layert2v_client.rerender_request import Input, Source, check_request, find_images
+from layert2v_client.request_files import Input, Source, find_images
+from layert2v_client.rerender_request import check_request
 
 Inputs = dict[str, Input]
 MakeSpec = Callable[[argparse.Namespace, Stack], "tuple[RerenderSpec, Inputs]"]
@@ -36,6 +37,7 @@ def build_spec(
             steps=args.steps,
             guidance=args.guidance,
             model=args.model,
+            compression=args.compression,
         )
     spec = replace(spec, **common)
     check_request(spec, stack)

@@ -11,13 +11,13 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from layert2v import stack as manifests
 from layert2v.command_options import state_number
 from layert2v.errors import ManifestError
-from layert2v.rerender import RerenderSpec
 from layert2v.stack import HistoryEntry, Stack
+from layert2v.v1 import jobs_pb2
 from layert2v_client import stack_history
 from layert2v_client.cli import rerender_specs
 from layert2v_client.cli.arguments import add_plate_options, add_rerender_options
@@ -38,7 +38,8 @@ from layert2v_client.cli.terminal import ProgressLine
 from layert2v_client.client import SUBMIT_TIMEOUT_S, Client
 from layert2v_client.errors import InvalidRequest
 from layert2v_client.jobs import Job
-from layert2v_client.rerender_request import Input, Source
+from layert2v_client.request_files import Source
+from layert2v_client.transfer import TransferOptions
 
 AddCommand = Callable[..., argparse.ArgumentParser]
 AddSpecCommand = Callable[[MakeSpec, str, str], argparse.ArgumentParser]
@@ -190,55 +191,90 @@ def open_state(
     out.write(f"{source}\n")
 
 
+class StackChange(Protocol):
+    """A request for a new state of a stack."""
+
+    def check(self, start: Stack) -> bool:
+        """Check the request against the state it starts from.
+
+        Returns whether all that it needs is on this machine. Raises ``InvalidRequest``.
+        """
+
+    def prepare(
+        self, client: Client, source: Source, options: TransferOptions, *, with_states: bool
+    ) -> jobs_pb2.CreateJobRequest:
+        """Upload what is needed and return the request."""
+
+
+class _Rerender(StackChange):
+    """The re-render that ``make_spec`` makes of the options."""
+
+    def __init__(self, make_spec: MakeSpec, args: argparse.Namespace) -> None:
+        self._make_spec = make_spec
+        self._args = args
+
+    def check(self, start: Stack) -> bool:
+        self._spec, self._inputs = build_spec(self._make_spec, self._args, start)
+        return not any(isinstance(given, str) for given in self._inputs.values())
+
+    def prepare(
+        self, client: Client, source: Source, options: TransferOptions, *, with_states: bool
+    ) -> jobs_pb2.CreateJobRequest:
+        return client.prepare(
+            source, self._spec, self._inputs, uuid.uuid4(), options, with_states=with_states
+        )
+
+
 def _make_command(make_spec: MakeSpec) -> Callable[..., None]:
     """Return the command that makes a new state of a stack with the request of ``make_spec``."""
 
     def command(
         args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine
     ) -> None:
-        source = parse_source(args.stack)
-        args.may_embed = isinstance(source, Path)
-        if isinstance(source, Path):  # a wrong request fails before any server is started
-            spec, inputs = build_spec(make_spec, args, read_stack(source, args.at))
-            args.may_embed = not any(isinstance(given, str) for given in inputs.values())
-        output = output_folder(args.out) if args.out is not None else nullcontext()
-        with output, open_client(args, config, line) as client:
-            if not isinstance(source, Path):
-                spec, inputs = build_spec(make_spec, args, client.job(source).stack())
-            is_durable = bool(server_address(args, config))
-            folder = _run_rerender(
-                client, source, spec, inputs, args.out, line, is_durable=is_durable
-            )
-        _print_new_state(manifests.read(folder), line)
-        if not isinstance(source, Path):
-            warn_missing_states(folder, line)
-        out.write(f"{folder}\n")
+        run_stack_change(_Rerender(make_spec, args), args, config, out, line)
 
     return command
 
 
-def _run_rerender(
+def run_stack_change(
+    change: StackChange,
+    args: argparse.Namespace,
+    config: ClientConfig,
+    out: TextIO,
+    line: ProgressLine,
+) -> None:
+    """Make a new state of the stack that ``args`` name: in place, or in a copy."""
+    source = parse_source(args.stack)
+    args.may_embed = isinstance(source, Path)
+    if isinstance(source, Path):  # a wrong request fails before any server is started
+        args.may_embed = change.check(read_stack(source, args.at))
+    output = output_folder(args.out) if args.out is not None else nullcontext()
+    with output, open_client(args, config, line) as client:
+        if not isinstance(source, Path):
+            change.check(client.job(source).stack())
+        is_durable = bool(server_address(args, config))
+        folder = _run_change(client, source, change, args.out, line, is_durable=is_durable)
+    _print_new_state(manifests.read(folder), line)
+    if not isinstance(source, Path):
+        warn_missing_states(folder, line)
+    out.write(f"{folder}\n")
+
+
+def _run_change(
     client: Client,
     source: Source,
-    spec: RerenderSpec,
-    inputs: Mapping[str, Input],
+    change: StackChange,
     target: Path | None,
     line: ProgressLine,
     *,
     is_durable: bool,
 ) -> Path:
-    """Run the re-render and return the folder with the new state.
+    """Run the change and return the folder with the new state.
 
     ``is_durable`` says that the server keeps its jobs after this call.
     """
-    request = client.prepare(
-        source,
-        spec,
-        inputs,
-        uuid.uuid4(),
-        transfer_options(line, "uploading"),
-        with_states=is_durable,
-    )
+    options = transfer_options(line, "uploading")
+    request = change.prepare(client, source, options, with_states=is_durable)
 
     def submit(timeout_s: float) -> Job:
         return client.create(request, timeout_s=timeout_s)

@@ -14,10 +14,11 @@ Each message has ``"jsonrpc": "2.0"``, which is left out here::
     bridge  {"method": "heartbeat", "params": {"uptime_s": 12.0}}
 
 ``initialize`` comes first and ends the bridge where the versions of the protocol differ, then
-``connect``. ``generate``, ``rerender``, ``attach``, ``cancel``, ``history``, ``restore`` and
-``ping`` follow; keys of a spec that are left out keep their defaults. A request that cannot be met
-has an ``error`` with the codes of ``json_rpc`` and changes nothing; its ``data`` holds ``reason``
-and ``hint``. The bridge sends every event as a notification of that name.
+``connect``. ``generate``, ``rerender``, ``decompose``, ``refine``, ``attach``, ``cancel``,
+``history``, ``restore`` and ``ping`` follow; keys of a spec that are left out keep their defaults.
+A request that cannot be met has an ``error`` with the codes of ``json_rpc`` and changes nothing;
+its ``data`` holds ``reason`` and ``hint``. The bridge sends every event as a notification of that
+name.
 
 A heartbeat comes every few seconds. Events wait, replaced by newer ones, while the host does not
 read; responses wait in a short queue, and then so do the host's next lines. The end of stdin ends
@@ -42,6 +43,14 @@ from pathlib import Path
 from typing import IO, Any
 
 import layert2v
+from layert2v.decompose import (
+    DecomposeSpec,
+    RefineSpec,
+    decompose_from_json,
+    decompose_to_json,
+    refine_from_json,
+    refine_to_json,
+)
 from layert2v.errors import ContractError, SpecError
 from layert2v.json_reader import JsonObject
 from layert2v.rerender import RerenderSpec, rerender_from_json, rerender_to_json
@@ -204,6 +213,28 @@ class Bridge:
         params.refuse_unknown()
         return {"request_id": session.rerender(folder, spec, inputs, request_id=request_id)}
 
+    def decompose(self, params: JsonObject) -> dict[str, Any]:
+        """Ask for a stack of footage."""
+        session = self._require_session()
+        spec = decompose_from_json({**decompose_to_json(DecomposeSpec()), **params.mapping("spec")})
+        folder, request_id = params.text("folder"), _read_request_id(params)
+        inputs = params.text_list_map("inputs")
+        params.refuse_unknown()
+        path = Path(folder) if folder else None
+        name = session.decompose(spec, inputs, folder=path, request_id=request_id)
+        return {"request_id": name}
+
+    def refine(self, params: JsonObject) -> dict[str, Any]:
+        """Ask for a new state of a decomposed stack."""
+        session = self._require_session()
+        defaults = refine_to_json(RefineSpec(layer="", matte=""))
+        spec = refine_from_json({**defaults, **params.mapping("spec")})
+        folder = Path(params.text("folder"))
+        inputs = params.text_list_map("inputs")
+        request_id = _read_request_id(params)
+        params.refuse_unknown()
+        return {"request_id": session.refine(folder, spec, inputs, request_id=request_id)}
+
     def attach(self, params: JsonObject) -> dict[str, Any]:
         """Follow a job from an earlier session."""
         session = self._require_session()
@@ -288,6 +319,8 @@ _METHODS: dict[str, tuple[Method, dict[str, Any]]] = {
     "connect": (Bridge.connect, {"settings": {}}),
     "generate": (Bridge.generate, {"folder": "", "request_id": ""}),
     "rerender": (Bridge.rerender, {"inputs": {}, "request_id": ""}),
+    "decompose": (Bridge.decompose, {"folder": "", "request_id": ""}),
+    "refine": (Bridge.refine, {"request_id": ""}),
     "attach": (Bridge.attach, {}),
     "cancel": (Bridge.cancel, {}),
     "history": (Bridge.history, {}),

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from layert2v import stack as manifests
+from layert2v.decompose import DecomposeSpec, RefineSpec
 from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v_client.client import Client
@@ -19,12 +20,11 @@ from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobStatus
 
 
-class Generate:
+class NewStack:
     """A new stack in ``folder``, which must be new or empty unless the request ``is_retry``."""
 
-    def __init__(self, spec: GenerateSpec, folder: Path, *, is_retry: bool) -> None:
+    def __init__(self, folder: Path, *, is_retry: bool) -> None:
         self.folder = folder
-        self._spec = spec
         self._is_retry = is_retry
 
     def prepare(self, client: Client, request_id: str, options: TransferOptions) -> None:
@@ -44,20 +44,55 @@ class Generate:
                 "Choose a new or an empty folder.",
             )
 
-    def submit(self, client: Client, request_id: str) -> str:
-        """Submit the job and return its name."""
-        return client.submit(self._spec, uuid.UUID(request_id)).name
-
     def fetch(self, job: Job, status: JobStatus, options: TransferOptions) -> int:
         """Download the whole stack and return its state."""
         return manifests.read(job.download(self.folder, options)).state
 
 
-class Rerender:
-    """A new state of the stack in ``folder``."""
+class Generate(NewStack):
+    """A new stack of prompts."""
+
+    def __init__(self, spec: GenerateSpec, folder: Path, *, is_retry: bool) -> None:
+        super().__init__(folder, is_retry=is_retry)
+        self._spec = spec
+
+    def submit(self, client: Client, request_id: str) -> str:
+        """Submit the job and return its name."""
+        return client.submit(self._spec, uuid.UUID(request_id)).name
+
+
+class Decompose(NewStack):
+    """A new stack of footage; ``inputs`` has the footage and what else ``spec`` names."""
 
     def __init__(
-        self, folder: Path, spec: RerenderSpec, inputs: Mapping[str, Sequence[Path]]
+        self,
+        spec: DecomposeSpec,
+        inputs: Mapping[str, Sequence[Path]],
+        folder: Path,
+        *,
+        is_retry: bool,
+    ) -> None:
+        super().__init__(folder, is_retry=is_retry)
+        self._spec = spec
+        self._inputs = inputs
+
+    def prepare(self, client: Client, request_id: str, options: TransferOptions) -> None:
+        """Check the request and the folder, and upload what the server lacks."""
+        super().prepare(client, request_id, options)
+        self._request = client.prepare_decompose(
+            self._spec, self._inputs, uuid.UUID(request_id), options
+        )
+
+    def submit(self, client: Client, request_id: str) -> str:
+        """Submit the job and return its name."""
+        return client.create(self._request).name
+
+
+class Change:
+    """A new state of the stack in ``folder``: a re-render, or a refinement."""
+
+    def __init__(
+        self, folder: Path, spec: RerenderSpec | RefineSpec, inputs: Mapping[str, Sequence[Path]]
     ) -> None:
         self.folder = folder
         self._spec = spec
@@ -65,6 +100,11 @@ class Rerender:
 
     def prepare(self, client: Client, request_id: str, options: TransferOptions) -> None:
         """Check the request and upload what the server lacks."""
+        if isinstance(self._spec, RefineSpec):
+            self._request = client.prepare_refine(
+                self.folder, self._spec, self._inputs, uuid.UUID(request_id), options
+            )
+            return
         self._request = client.prepare(
             self.folder, self._spec, self._inputs, uuid.UUID(request_id), options
         )
@@ -93,6 +133,6 @@ class Attach:
 
     def fetch(self, job: Job, status: JobStatus, options: TransferOptions) -> int:
         """Download the stack, or the new state where the stack that was changed is here."""
-        if status.rerender is not None and (self.folder / manifests.MANIFEST_NAME).exists():
+        if status.changes_stack and (self.folder / manifests.MANIFEST_NAME).exists():
             return job.merge_into(self.folder, options).state
         return manifests.read(job.download(self.folder, options)).state

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from layert2v.atomic_write import atomic_write
+from layert2v.decompose import DecomposeSpec, RefineSpec
 from layert2v.errors import SpecError
 from layert2v.json_reader import JsonObject
 from layert2v.rerender import RerenderSpec
@@ -36,7 +37,7 @@ from layert2v_client.local_server import SharedServer
 from layert2v_client.session.cache import DEFAULT_ROOT, Cache, Removable
 from layert2v_client.session.event_queue import EventQueue
 from layert2v_client.session.events import Event, PreviewUpdated, RequestSucceeded
-from layert2v_client.session.operations import Attach, Generate, Rerender
+from layert2v_client.session.operations import Attach, Change, Decompose, Generate
 from layert2v_client.session.reconnect import ReconnectingClient
 from layert2v_client.session.request import Operation, RequestThread
 from layert2v_client.transfer import TransferOptions
@@ -136,7 +137,43 @@ class Session:
         """
         name = request_id or str(uuid.uuid4())
         paths = {key: tuple(Path(path) for path in given) for key, given in inputs.items()}
-        self._start_request(name, Rerender(stack_folder, spec, paths))
+        self._start_request(name, Change(stack_folder, spec, paths))
+        return name
+
+    def decompose(
+        self,
+        spec: DecomposeSpec,
+        inputs: Mapping[str, Sequence[str]],
+        *,
+        folder: Path | None = None,
+        request_id: str = "",
+    ) -> str:
+        """Make a stack of footage in ``folder``, new or empty; None means a folder of the cache.
+
+        ``inputs`` gives for each input key of ``spec``, the footage among them, files in order, or
+        one folder, movie or pattern. Returns the request's id, as ``generate`` does.
+        """
+        name = request_id or str(uuid.uuid4())
+        paths = {key: tuple(Path(path) for path in given) for key, given in inputs.items()}
+        footage = paths.get(spec.footage.input, ())
+        title = spec.name or (footage[0].stem if footage else "footage")
+        folder = folder or self._cache.stack_folder(title, name)
+        operation = Decompose(spec, paths, folder, is_retry=bool(request_id))
+        self._start_request(name, operation)
+        return name
+
+    def refine(
+        self,
+        stack_folder: Path,
+        spec: RefineSpec,
+        inputs: Mapping[str, Sequence[str]],
+        *,
+        request_id: str = "",
+    ) -> str:
+        """Make a new state of a decomposed stack with another matte; see ``rerender``."""
+        name = request_id or str(uuid.uuid4())
+        paths = {key: tuple(Path(path) for path in given) for key, given in inputs.items()}
+        self._start_request(name, Change(stack_folder, spec, paths))
         return name
 
     def attach(self, request_id: str, job: str, folder: Path) -> None:

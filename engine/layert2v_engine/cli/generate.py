@@ -8,7 +8,6 @@ from pathlib import Path
 
 from layert2v.command_options import GENERATE_OPTIONS, add_generate_options, generate_spec
 from layert2v_engine.cli.options import (
-    add_compression_option,
     add_memory_options,
     add_model_run_options,
     add_models_option,
@@ -28,7 +27,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_generate_options(generate)
     generate.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
-    add_compression_option(generate)
     add_model_run_options(generate)
     add_memory_options(generate)
     generate.set_defaults(run=_generate)
@@ -40,11 +38,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _generate(args: argparse.Namespace) -> int:
     from layert2v_engine.devices import pick_device  # heavy, and not needed for a help text
     from layert2v_engine.engine import Engine
-    from layert2v_engine.image.exr import ExrOptions
 
-    exr = ExrOptions(compression=args.compression)
     device, memory = str(pick_device(args.device)), memory_options(args)
-    engine = Engine(args.models, device, exr=exr, memory=memory)
+    engine = Engine(args.models, device, memory=memory)
     try:
         stack = engine.generate(
             generate_spec(args), args.out, report=print_progress, cancelled=lambda: False

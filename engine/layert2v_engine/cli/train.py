@@ -53,6 +53,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="go on from a shipped model or a model folder instead of from nothing; its "
         "autoencoder, matte adaptation and latent statistics are kept",
     )
+    train.add_argument(
+        "--data",
+        dest="data_sets",
+        metavar="DATASET",
+        type=Path,
+        action="append",
+        default=[],
+        help="a layered data set to mix with the world in `joint`, `multi` and `distill`: one of "
+        "`vidlayer build`, a folder of clip folders or JSON lines as the authors have; may be "
+        "repeated. Give it again to go on",
+    )
     train.add_argument("--device", default="auto", help=DEVICE_HELP)
     train.add_argument(
         "--processes",
@@ -127,6 +138,7 @@ def _train_stages(args: argparse.Namespace) -> int:
     from layert2v_engine.training.config import load_config
     from layert2v_engine.training.init_from_checkpoint import init_from_checkpoint
     from layert2v_engine.training.joint_stage import JointStage
+    from layert2v_engine.training.layered_data import check_data_sets
     from layert2v_engine.training.stages import AutoencoderStage
     from layert2v_engine.training.trainer import TrainingInterrupted
 
@@ -143,9 +155,10 @@ def _train_stages(args: argparse.Namespace) -> int:
         new_decoders = load_config(AutoencoderStage, "autoencoder", configs).reuse_latents_of_init
         with data_parallel.first_process_first():
             init_from_checkpoint(run, start, decoders=not new_decoders)
+    check_data_sets(args.data_sets)
     for name in args.stages:
         try:
-            _run_stage(name, run, configs, budget_s, device)
+            _run_stage(name, args, budget_s, device)
         except TrainingInterrupted as error:
             logging.info("%s; call the same command again to go on", error)
             return 130
@@ -153,11 +166,12 @@ def _train_stages(args: argparse.Namespace) -> int:
 
 
 def _run_stage(
-    name: str, run: Path, configs: Path | None, budget_s: float | None, device: torch.device
+    name: str, args: argparse.Namespace, budget_s: float | None, device: torch.device
 ) -> None:
     from layert2v_engine.training import data_parallel, joint_stage, stages
     from layert2v_engine.training.config import load_config
 
+    run, configs, data_sets = args.run_folder, args.configs, args.data_sets
     if name == "matte":
         matte = load_config(stages.MatteStage, name, configs)
         stages.run_matte(run, matte, budget_s, device)
@@ -172,11 +186,11 @@ def _run_stage(
         with data_parallel.first_process_first():
             joint_stage.run_prepare(run, world, joint)
     elif name == "joint":
-        joint_stage.run_joint(run, joint, budget_s, device)
+        joint_stage.run_joint(run, joint, budget_s, device, data_sets)
     else:
         stage = load_config(joint_stage.MultiStage, name, configs)
         before = _optional(configs, "multi").phases if name == "distill" else ()
-        joint_stage.run_multi(run, joint, stage, budget_s, device, before)
+        joint_stage.run_multi(run, joint, stage, budget_s, device, before, data_sets)
 
 
 def _export(args: argparse.Namespace) -> int:

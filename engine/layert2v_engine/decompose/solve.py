@@ -28,6 +28,7 @@ HalfArray = NDArray[np.float16]
 _LEAST = 1 / 255
 _MOST_SHADOW = 0.98  # a deeper one would leave a background of rounding errors
 _HALF_MAX = 65504.0
+_ROUNDING, _SMALLEST = 2.0**-10, 2.0**-23  # two roundings to half
 
 
 class FrameLayers(NamedTuple):
@@ -56,6 +57,23 @@ class Proposal(NamedTuple):
 
 def solve_frame(source: HalfArray, proposal: Proposal) -> FrameLayers:
     """Return the layers of a frame of footage ``[H, W, 3]``, scene-linear half."""
+    height, width = source.shape[:2]
+    layers = FrameLayers(
+        source.copy(),
+        np.zeros((height, width, 4), np.float16),
+        np.zeros((height, width, 4), np.float16),
+    )
+    changed = (proposal.alpha >= _LEAST) | (proposal.shadow >= _LEAST) | (proposal.light > 0)
+    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+    if len(rows):  # everything else is the footage: most of a picture, and of the time
+        part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        solved = _solve(source[part], Proposal(*(each[part] for each in proposal)))
+        for whole, region in zip(layers, solved, strict=True):
+            whole[part] = region
+    return layers
+
+
+def _solve(source: HalfArray, proposal: Proposal) -> FrameLayers:
     frame = source.astype(np.float32)
     plate = np.clip(proposal.plate, 0.0, _HALF_MAX)
     shadow = _clean_shadow(proposal.shadow, frame)
@@ -77,6 +95,28 @@ def solve_frame(source: HalfArray, proposal: Proposal) -> FrameLayers:
     remainder = frame - (1.0 - raised.astype(np.float32))[..., None] * below
     color = _to_half(np.where(is_covered, remainder, 0.0))
     return FrameLayers(background, _rgba(light, shadow), _rgba(color, raised))
+
+
+def solve_over(source: HalfArray, proposal: Proposal, below: FloatArray) -> FrameLayers:
+    """Return shadow and foreground over what lower layers show ``[H, W, 3]``, which stays.
+
+    ``background`` is that, in half. Where ``below`` cannot be the footage under no coverage, the
+    foreground covers as much as it must.
+    """
+    frame = source.astype(np.float32)
+    shadow = _clean_shadow(proposal.shadow, frame)
+    kept = below * (1.0 - shadow.astype(np.float32)[..., None])
+    rest = frame - kept
+    tolerance = np.maximum(np.abs(frame), np.abs(kept)) * _ROUNDING + _SMALLEST
+    differs = (np.abs(rest) > tolerance).any(-1)
+    alpha = _clean_alpha(proposal.alpha)
+    alpha = np.where(differs & (alpha == 0), np.float16(_LEAST), alpha)
+    raised = _raise_alpha(alpha, frame, kept)
+    is_covered = raised[..., None] > 0
+    remainder = frame - (1.0 - raised.astype(np.float32))[..., None] * kept
+    color = _to_half(np.where(is_covered, remainder, 0.0))
+    light = np.zeros_like(color)
+    return FrameLayers(_to_half(below), _rgba(light, shadow), _rgba(color, raised))
 
 
 def compose(layers: FrameLayers, below: FloatArray | None = None) -> FloatArray:

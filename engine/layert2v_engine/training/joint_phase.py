@@ -32,8 +32,6 @@ from layert2v_engine.training.objective import (
     flow_loss,
     sample_times,
 )
-from layert2v_engine.world.text.captions import captions_for
-from layert2v_engine.world.text.scenes import Scene
 
 VALIDATION_TIMES = (0.25, 0.5, 0.75, 0.95)
 RERENDER_TIME = 0.75  # where a stream drawn around frozen ones decides what it will be
@@ -157,7 +155,7 @@ class JointPhase:
         noise = self.rng.noise(batch.latents.shape)
         sampled = sample_times(len(rows), group.layout, self.objective, self.rng.choices)
         times, levels, active = (each.to(self.device) for each in sampled)
-        prompts = [self._captions(group.train.scenes[row]) for row in rows]
+        prompts = [self._captions(group.train, row) for row in rows]
         own = data_parallel.own_rows()
         frozen = active[own] == 0 if self.objective.one_way else None
         inputs = ModelInputs(
@@ -187,7 +185,7 @@ class JointPhase:
         still = self.rng.bernoulli(self.config.still_share)
         size = self.config.still_batch if still else self.config.batch
         size = max(data_parallel.world_size(), round(size * BATCH_STREAMS / len(group.layout)))
-        rows = self.rng.indices(len(group.train.scenes), size)
+        rows = self.rng.indices(len(group.train), size)
         frame = self.rng.index(group.frames) if still else None
         return group, group.train.batch(rows, frame, self.device), frame, rows.tolist()
 
@@ -216,7 +214,7 @@ class JointPhase:
         frame = group.frames // 2 if still else None
         latents = group.held_out.batch(rows, frame, self.device).latents
         noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(7)).to(latents)
-        prompts = [captions_for(scene) for scene in group.held_out.scenes]
+        prompts = [group.held_out.captions_of(row) for row in rows.tolist()]
 
         def errors(time: float, frozen: Sequence[int] = ()) -> Tensor:
             times = torch.full((len(rows), len(layout)), time, device=self.device)
@@ -280,12 +278,12 @@ class JointPhase:
             )
         return cast(Tensor, velocity)
 
-    def _captions(self, scene: Scene) -> tuple[str, ...]:
+    def _captions(self, clips: LatentSet, row: int) -> tuple[str, ...]:
         """Return captions of whole, foregrounds and background, some of them dropped.
 
         Guidance needs predictions without prompts to guide away from.
         """
-        captions = captions_for(scene, self.caption_rng)
+        captions = clips.captions_of(row, self.caption_rng)
         if self.teacher is not None:  # which is asked with and without them
             return captions
         if self.caption_rng.random() < self.config.prompt_drop:

@@ -5,6 +5,7 @@ Scenes of one foreground come first, of several then.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +35,7 @@ from layert2v_engine.training.latents import (
     encode_streams,
     fit_normalization,
 )
+from layert2v_engine.training.layered_data import ClipFormat, read_blocks
 from layert2v_engine.training.network import (
     expand_roles,
     foregrounds_of,
@@ -98,12 +100,16 @@ class MultiStage:
 
 
 def run_joint(
-    run: Path, config: JointStage, budget_s: float | None, device: torch.device = CPU
+    run: Path,
+    config: JointStage,
+    budget_s: float | None,
+    device: torch.device = CPU,
+    data_sets: Sequence[Path] = (),
 ) -> None:
     """Train the transformer on one foreground, phase by phase.
 
     Each phase starts from the averaged weights of the one before. ``budget_s`` seconds of training
-    a phase replace those of ``config``.
+    a phase replace those of ``config``. The clips of ``data_sets`` are mixed with the world's.
     """
     pending = _pending_phases(run, config.phases)
     if not pending:
@@ -119,6 +125,7 @@ def run_joint(
         objective=config.objective,
         processes=config.processes,
         budget_s=budget_s,
+        data_sets=data_sets,
     )
 
 
@@ -129,12 +136,14 @@ def run_multi(
     budget_s: float | None,
     device: torch.device = CPU,
     before: Sequence[JointPhaseConfig] = (),
+    data_sets: Sequence[Path] = (),
 ) -> None:
     """Train the transformer on several foregrounds.
 
     New rows of LayerAdaLN start from those of the first foreground.
 
     before: phases of other stages that come between those of the joint stage and these.
+    data_sets: layered data sets whose clips are mixed with the world's.
     """
     pending = _pending_phases(run, config.phases)
     if not pending:
@@ -156,6 +165,7 @@ def run_multi(
         objective=config.objective,
         processes=config.processes,
         budget_s=budget_s,
+        data_sets=data_sets,
     )
 
 
@@ -179,11 +189,12 @@ def _train(
     objective: ObjectiveConfig,
     processes: int,
     budget_s: float | None,
+    data_sets: Sequence[Path],
 ) -> None:
     """Train phases on clips: by number of foregrounds, how many and of how many frames."""
     device = model.device
     with data_parallel.first_process_first():
-        builder = _LatentBuilder(run, device, processes=processes)
+        builder = _LatentBuilder(run, device, processes=processes, data_sets=data_sets)
         groups = {n: builder.group(n, count, frames) for n, (count, frames) in clips.items()}
     captions = CaptionEmbeddings(_text_encoder(run, config, device))
     stride = 1 + (_world_frames(run) - 1) // builder.autoencoder.temporal_factor
@@ -287,8 +298,10 @@ def _network(
 class _LatentBuilder:
     """Render and encode clips, in blocks so that pixels never pile up."""
 
-    def __init__(self, run: Path, device: torch.device, *, processes: int) -> None:
-        self.run, self.processes = run, processes
+    def __init__(
+        self, run: Path, device: torch.device, *, processes: int, data_sets: Sequence[Path]
+    ) -> None:
+        self.run, self.processes, self.data_sets = run, processes, data_sets
         self.autoencoder: VideoAutoencoder = load_autoencoder(run / "autoencoder" / "model", device)
         matte = run / "matte" if (run / START).exists() else require_stage(run / "matte", "matte")
         self.projection = load_matte_projection(matte / "projection", device)
@@ -312,9 +325,19 @@ class _LatentBuilder:
             latents.save(path)
         return SceneGroup(
             layout=StreamLayout.for_foregrounds(foregrounds),
-            train=latents.to(self.device),
+            train=self._add_data_sets(latents, held_out).to(self.device),
             held_out=self._encode(held_out).to(self.device),
         )
+
+    def _add_data_sets(self, latents: LatentSet, like: ClipSet) -> LatentSet:
+        """Return the clips of the world, and after them those of data sets that are alike."""
+        wanted = ClipFormat(like.foregrounds, like.pixels.shape[2], *like.size)
+        for block in read_blocks(self.data_sets, wanted):
+            latents = latents.extend(self._encode(block.clips), block.captions)
+        if self.data_sets:
+            counts = len(latents.captions), len(latents)
+            logging.getLogger(__name__).info("data sets give %d of %d clips", *counts)
+        return latents
 
     def _load_normalization(self) -> StreamNormalization:
         """Return the run's latent statistics; fit them once, where no start brought them."""

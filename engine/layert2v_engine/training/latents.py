@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.layout import FOREGROUND_ROLES, OPACITY_ROLES, StreamLayout, StreamRole
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.world.dataset import ClipSet, Report, scenes_from_tensor, scenes_to_tensor
+from layert2v_engine.world.text.captions import captions_for
 from layert2v_engine.world.text.scenes import Scene
 
 
@@ -38,6 +40,27 @@ class LatentSet:
     latents: Tensor  # [N, S, C, F, h, w]
     coverage: Tensor  # [N, 2 K, F, h, w]
     scenes: tuple[Scene, ...]
+    captions: tuple[tuple[str, ...], ...] = ()  # of clips of data sets, which come after scenes
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def captions_of(self, row: int, rng: Random | None = None) -> tuple[str, ...]:
+        """Return captions of the whole, of each foreground, and of the background of a clip.
+
+        With ``rng`` those of a scene are random ones.
+        """
+        scenes = len(self.scenes)
+        return captions_for(self.scenes[row], rng) if row < scenes else self.captions[row - scenes]
+
+    def extend(self, other: LatentSet, captions: tuple[tuple[str, ...], ...]) -> LatentSet:
+        """Return this set with the clips of data sets after its own."""
+        return replace(
+            self,
+            latents=torch.cat([self.latents, other.latents]),
+            coverage=torch.cat([self.coverage, other.coverage]),
+            captions=self.captions + captions,
+        )
 
     def save(self, path: Path) -> None:
         """Write as one safetensors file, complete or not at all."""
@@ -152,7 +175,7 @@ def encode_clips(
     """Return latents and coverage of all clips on the CPU, encoded where the statistics are."""
     latents, coverage = [], []
     device = normalization.mean.device
-    count = len(clips.scenes)
+    count = len(clips.pixels)
     for start in range(0, count, 16):
         rows = torch.arange(start, min(start + 16, count))
         videos = clips.streams(rows, device)

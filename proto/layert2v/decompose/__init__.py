@@ -8,6 +8,7 @@ from layert2v.decompose.json_form import (
 )
 from layert2v.decompose.spec import (
     FOOTAGE,
+    SCRATCH_FOLDER,
     Box,
     DecomposeSpec,
     Footage,
@@ -17,6 +18,7 @@ from layert2v.decompose.spec import (
 )
 from layert2v.decompose.validation import (
     REFINE_ACTION,
+    refine_files,
     resolve_refine,
     validate_decompose,
     validate_refine,
@@ -25,6 +27,7 @@ from layert2v.decompose.validation import (
 __all__ = [
     "FOOTAGE",
     "REFINE_ACTION",
+    "SCRATCH_FOLDER",
     "Box",
     "DecomposeSpec",
     "Footage",
@@ -33,6 +36,7 @@ __all__ = [
     "SubjectSpec",
     "decompose_from_json",
     "decompose_to_json",
+    "refine_files",
     "refine_from_json",
     "refine_to_json",
     "resolve_refine",

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from layert2v.rerender import AUTO, Plate
 
 FOOTAGE = "footage"  # the key of the footage
+# In the folder of a stack that is being made: what an attempt that was killed had finished.
+SCRATCH_FOLDER = ".decompose"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from layert2v.limits import (
 )
 from layert2v.rerender import ALPHAS, Plate, check_input_key, check_plate, check_state
 from layert2v.spec import FieldViolation
-from layert2v.stack import Role, Stack
+from layert2v.stack import FileRecord, Role, Stack
 
 REFINE_ACTION = "refine"  # in the history of a stack; the one that made it is called "decompose"
 
@@ -69,6 +69,12 @@ def validate_refine(spec: RefineSpec, stack: Stack) -> list[FieldViolation]:
         *(violation for key in spec.input_keys for violation in check_input_key(key)),
         *_check_own_key("matte", plate, [spec.matte]),
     ]
+
+
+def refine_files(stack: Stack) -> tuple[FileRecord, ...]:
+    """Return the files of ``stack`` that a refinement takes: layers, and ``ref``, the footage."""
+    sequences = (each for each in stack.sequences() if each.name != "comp")
+    return tuple(file for sequence in sequences for file in sequence.files)
 
 
 def resolve_refine(spec: RefineSpec, stack: Stack) -> RefineSpec:

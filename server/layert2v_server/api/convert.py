@@ -8,10 +8,16 @@ from pathlib import PurePosixPath
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from layert2v.decompose import DecomposeSpec, RefineSpec
+from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v.v1 import artifacts_pb2, errors_pb2, jobs_pb2
 from layert2v.wire import (
+    decompose_from_message,
+    decompose_to_message,
+    refine_from_message,
+    refine_to_message,
     rerender_from_message,
     rerender_to_message,
     spec_from_message,
@@ -19,9 +25,12 @@ from layert2v.wire import (
 )
 from layert2v_server.domain.job import Job, Progress
 from layert2v_server.domain.request import (
+    DecomposeRequest,
     ImageSequence,
     JobRequest,
+    JobSpec,
     JobStack,
+    RefineRequest,
     RerenderRequest,
     Source,
     UploadedStack,
@@ -69,15 +78,10 @@ def job_to_message(job: Job, *, max_attempts: int, local_path: str = "") -> jobs
         owner=job.owner,
         source=job.source,
     )
-    if isinstance(job.spec, GenerateSpec):
-        message.kind = jobs_pb2.JOB_KIND_GENERATE
-        message.spec.CopyFrom(spec_to_message(job.spec))
-    else:
-        message.kind = jobs_pb2.JOB_KIND_RERENDER
-        message.rerender.CopyFrom(rerender_to_message(job.spec))
-    if message.ByteSize() > MAX_JOB_BYTES:  # of a version that had no limits: the list must go on
-        message.ClearField("spec")
-        message.ClearField("rerender")
+    _set_spec(message, job.spec)
+    if message.ByteSize() > MAX_JOB_BYTES:  # many hints, or no limits then: the list must go on
+        for field in ("spec", "rerender", "decompose"):
+            message.ClearField(field)
     if job.failure is not None:
         failure = job.failure
         message.error.CopyFrom(
@@ -90,16 +94,55 @@ def job_to_message(job: Job, *, max_attempts: int, local_path: str = "") -> jobs
 
 def request_from_message(request: jobs_pb2.CreateJobRequest) -> JobRequest:
     """Return the request of a call. Raises ``InvalidArgument`` and ``JobNotFound``."""
-    if request.WhichOneof("request") != "rerender":
-        return spec_from_message(request.spec)
-    rerender = request.rerender
-    if rerender.WhichOneof("source") is None:
-        raise InvalidArgument("A re-render starts from a job or from a manifest.")
-    return RerenderRequest(
-        spec=rerender_from_message(rerender.spec),
-        source=_stack(rerender.job, rerender.manifest, rerender.state, _records(rerender.kept)),
-        inputs={key: _input(key, files) for key, files in rerender.inputs.items()},
-    )
+    match request.WhichOneof("request"):
+        case "rerender":
+            rerender = request.rerender
+            return RerenderRequest(
+                spec=rerender_from_message(rerender.spec),
+                source=_source(rerender, "A re-render"),
+                inputs=_inputs(rerender),
+            )
+        case "decompose":
+            decompose = request.decompose
+            return DecomposeRequest(
+                spec=decompose_from_message(decompose.spec), inputs=_inputs(decompose)
+            )
+        case "refine":
+            refine = request.refine
+            return RefineRequest(
+                spec=refine_from_message(refine.spec),
+                source=_source(refine, "A refinement"),
+                inputs=_inputs(refine),
+            )
+    return spec_from_message(request.spec)
+
+
+def _set_spec(message: jobs_pb2.Job, spec: JobSpec) -> None:
+    match spec:
+        case GenerateSpec():
+            message.kind = jobs_pb2.JOB_KIND_GENERATE
+            message.spec.CopyFrom(spec_to_message(spec))
+        case RerenderSpec():
+            message.kind = jobs_pb2.JOB_KIND_RERENDER
+            message.rerender.CopyFrom(rerender_to_message(spec))
+        case DecomposeSpec():
+            message.kind = jobs_pb2.JOB_KIND_DECOMPOSE
+            message.decompose.CopyFrom(decompose_to_message(spec))
+        case RefineSpec():
+            message.kind = jobs_pb2.JOB_KIND_REFINE
+            message.refine.CopyFrom(refine_to_message(spec))
+
+
+def _source(change: jobs_pb2.RerenderRequest | jobs_pb2.RefineRequest, what: str) -> Source:
+    if change.WhichOneof("source") is None:
+        raise InvalidArgument(f"{what} starts from a job or from a manifest.")
+    return _stack(change.job, change.manifest, change.state, _records(change.kept))
+
+
+def _inputs(
+    request: jobs_pb2.RerenderRequest | jobs_pb2.DecomposeRequest | jobs_pb2.RefineRequest,
+) -> dict[str, Source | ImageSequence]:
+    return {key: _input(key, files) for key, files in request.inputs.items()}
 
 
 def _stack(job: str, manifest: str, state: str = "", kept: tuple[FileRecord, ...] = ()) -> Source:

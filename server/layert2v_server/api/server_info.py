@@ -14,7 +14,7 @@ from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.uploads import UploadStore
 
-CAPABILITIES = ("previews", "upload", "rerender")
+CAPABILITIES = ("previews", "upload", "rerender", "decompose")
 
 
 class ServerService(server_pb2_grpc.ServerServiceServicer):

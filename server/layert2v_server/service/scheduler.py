@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 from layert2v.spec import model_from_json
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
-from layert2v_server.domain.request import JobKind, job_kind, job_spec_to_json
+from layert2v_server.domain.request import job_kind, job_spec_to_json
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import (
     DiskFull,
@@ -130,8 +130,8 @@ class Scheduler:
         await self._release_source(job.id)
 
     async def _run_attempt(self, executor: Executor, job: Job) -> None:
-        await self._on_disk(self._artifacts.prepare_attempt, job.id)
-        if job_kind(job.spec) is JobKind.RERENDER:
+        await self._on_disk(self._artifacts.prepare_attempt, job.id, job.attempt)
+        if job_kind(job.spec).changes_stack:
             await self._on_disk(self._artifacts.copy_source, job.id, job.attempt)
         outcome = await self._follow(executor, job)
         if isinstance(outcome, Finished):

@@ -1,13 +1,14 @@
-"""The sources of re-renders: stacks and images, found, checked and staged for the worker.
+"""The sources of jobs: stacks and images, found, checked and staged for the worker.
 
 Blocking; the submission calls it in threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from layert2v.errors import ManifestError
 from layert2v.limits import (
@@ -39,8 +40,10 @@ from layert2v.stack import (
     state_path,
 )
 from layert2v_server.domain.request import (
+    DecomposeRequest,
     ImageSequence,
     JobStack,
+    RefineRequest,
     RerenderRequest,
     Source,
     UploadedStack,
@@ -116,12 +119,7 @@ class ResolvedRerender:
         """
         stacks = [("stack", state) for state in self.states]
         stacks += [(f"inputs/{key}", stack) for key, (stack, _) in self.donors.items()]
-        frames, others = set(), set()
-        for folder, stack in stacks:
-            shown = [file for file in stack.previews if not file.path.endswith(".png")]
-            frames |= {f"{folder}/{f.path}" for each in stack.sequences() for f in each.files}
-            others |= {f"{folder}/{file.path}" for file in (*stack.latents, *shown)}
-        return others - frames
+        return unopened_files(stacks)
 
     def texts(self) -> dict[str, str]:
         """Return the manifests by their path in the staged folder."""
@@ -144,11 +142,30 @@ class ResolvedRerender:
                 what = "a stack" if is_donor else "pictures"
                 yield FieldViolation(where, f"The input {key!r} must be {what}.")
             elif isinstance(source, ImageSequence):
-                yield from _check_images(where, source)
+                yield from check_images(where, source)
+
+
+class StageableFiles(Protocol):
+    """The files of a request, by their path in the staged folder."""
+
+    def required_files(self) -> dict[str, FileRecord]: ...
+    def optional_files(self) -> dict[str, FileRecord]: ...
+    def unopened_files(self) -> set[str]: ...
+    def texts(self) -> dict[str, str]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceStates:
+    """The stack that a request changes: all its states, the one to start from, its name."""
+
+    start: Stack
+    states: Sequence[Stack]
+    name: str
+    manifests: Manifests
 
 
 class SourceResolver:
-    """Finds and stages what re-renders start from."""
+    """Finds and stages what jobs start from."""
 
     def __init__(
         self, jobs: JobStore, artifacts: ArtifactStore, content_index: ContentIndex
@@ -162,11 +179,9 @@ class SourceResolver:
 
         Raises ``SourceNotFound``, ``InvalidSource`` and ``FilesMissing``.
         """
-        spec, source = request.spec, request.source
-        _check_amounts(request)
-        manifests = self._manifests(owner, source, spec.at)
-        states = _read_states(manifests)
-        start = _start(states, spec.at)
+        spec = request.spec
+        check_amounts(request, check_lengths(spec))
+        source = self.read_source(owner, request.source, spec.at)
         donors = {}
         donor = None if spec.donor is None else request.inputs.get(spec.donor.input)
         if spec.donor is not None and isinstance(donor, JobStack | UploadedStack):
@@ -174,22 +189,35 @@ class SourceResolver:
             donors[spec.donor.input] = (_parse(text), text)
         return ResolvedRerender(
             request=request,
-            start=start,
-            affected=affected_layers(spec, start),
-            states=list(states.values()),
-            name=f"jobs/{source.id}" if isinstance(source, JobStack) else start.name,
-            manifests=manifests,
+            start=source.start,
+            affected=affected_layers(spec, source.start),
+            states=source.states,
+            name=source.name,
+            manifests=source.manifests,
             donors=donors,
         )
 
-    def stage(self, owner: str, rerender: ResolvedRerender, job_id: str) -> None:
+    def read_source(self, owner: str, source: Source, at: int) -> SourceStates:
+        """Read the states of the stack that a request changes.
+
+        Raises ``SourceNotFound``, ``InvalidSource`` and ``FilesMissing``.
+        """
+        manifests = self._manifests(owner, source, at)
+        states = _read_states(manifests)
+        start = _start(states, at)
+        name = f"jobs/{source.id}" if isinstance(source, JobStack) else start.name
+        return SourceStates(
+            start=start, states=list(states.values()), name=name, manifests=manifests
+        )
+
+    def stage(self, owner: str, source: StageableFiles, job_id: str) -> None:
         """Put everything into the folder of the new job; unchanged files take no disk space.
 
         Raises ``FilesMissing`` and ``DiskFull``; the folder is then for the caller to remove.
         """
-        required = rerender.required_files()
-        files = {**rerender.optional_files(), **required}
-        _check_places([*files, *rerender.texts()])
+        required = source.required_files()
+        files = {**source.optional_files(), **required}
+        _check_places([*files, *source.texts()])
         held = self._content_index.find(owner, {file.sha256 for file in files.values()})
         here = {
             path: held[file.sha256]
@@ -199,12 +227,12 @@ class SourceResolver:
         missing = [str(PurePosixPath(path)) for path in required if path not in here]
         if missing:
             raise FilesMissing(missing)
-        unopened = rerender.unopened_files()
+        unopened = source.unopened_files()
         self._artifacts.stage_source(
             job_id,
             StagedSource(
                 files={path: found.path for path, found in here.items()},
-                texts=rerender.texts(),
+                texts=source.texts(),
                 untrusted={
                     path: path not in unopened for path, found in here.items() if found.untrusted
                 },
@@ -255,10 +283,24 @@ class SourceResolver:
         return self._artifacts.stack_folder(job_id)
 
 
-def _check_amounts(request: RerenderRequest) -> None:
-    """Raise ``SpecRejected`` for more than may come along, before anything is looked for."""
-    found = check_lengths(request.spec)
-    kept = getattr(request.source, "kept", ())
+def unopened_files(stacks: Iterable[tuple[str, Stack]]) -> set[str]:
+    """Return the paths of files that nothing opens as an image, of stacks by their folders."""
+    frames, others = set(), set()
+    for folder, stack in stacks:
+        shown = [file for file in stack.previews if not file.path.endswith(".png")]
+        frames |= {f"{folder}/{f.path}" for each in stack.sequences() for f in each.files}
+        others |= {f"{folder}/{file.path}" for file in (*stack.latents, *shown)}
+    return others - frames
+
+
+def check_amounts(
+    request: RerenderRequest | DecomposeRequest | RefineRequest, found: list[FieldViolation]
+) -> None:
+    """Raise ``SpecRejected`` for more than may come along, before anything is looked for.
+
+    ``found`` is what is wrong already.
+    """
+    kept = getattr(getattr(request, "source", None), "kept", ())
     images = [given for given in request.inputs.values() if isinstance(given, ImageSequence)]
     count = sum(len(each.files) for each in images)
     for field, number, maximum in (
@@ -330,7 +372,8 @@ def _parse(text: str) -> Stack:
         raise InvalidSource(error.reason, error.message, error.hint) from error
 
 
-def _check_images(where: str, images: ImageSequence) -> Iterator[FieldViolation]:
+def check_images(where: str, images: ImageSequence) -> Iterator[FieldViolation]:
+    """Yield what is wrong with the files of an input, as far as their names tell."""
     paths = [file.path for file in images.files]
     if not paths:
         yield FieldViolation(where, "There are no pictures in this input.")

@@ -8,11 +8,21 @@ from collections.abc import Callable, Sequence
 
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo, resolve, validate
 from layert2v_server.domain.job import Job
-from layert2v_server.domain.request import JobRequest, RerenderRequest
+from layert2v_server.domain.request import (
+    DecomposeRequest,
+    JobRequest,
+    JobSpec,
+    RefineRequest,
+    RerenderRequest,
+)
 from layert2v_server.errors import DiskFull, EngineNotReady, SpecRejected
 from layert2v_server.executors.base import Executor
+from layert2v_server.service.footage_sources import (
+    resolve_decompose_request,
+    resolve_refine_request,
+)
 from layert2v_server.service.job_monitor import JobMonitor
-from layert2v_server.service.sources import SourceResolver
+from layert2v_server.service.sources import SourceResolver, StageableFiles
 from layert2v_server.store.artifacts import ArtifactStore
 
 MODELS_TIMEOUT_S = 15.0  # below the 20 s after which a client gives up a call
@@ -39,15 +49,20 @@ class JobSubmission:
         """Queue a request, once per request id.
 
         Raises ``SpecRejected``, ``EngineNotReady``, ``DiskFull``, ``RequestIdReused`` and
-        ``TooManyJobs``; for a re-render also ``SourceNotFound``, ``InvalidSource`` and
+        ``TooManyJobs``; where files come along also ``SourceNotFound``, ``InvalidSource`` and
         ``FilesMissing``.
         """
         store = self._monitor.store
         known = await self._monitor.run(store.find_by_request_id, owner, request_id, request)
         if known is not None:
             return known
-        if isinstance(request, RerenderRequest):
-            return await self._rerender(owner, request_id, request)
+        match request:
+            case RerenderRequest():
+                return await self._rerender(owner, request_id, request)
+            case DecomposeRequest():
+                return await self._decompose(owner, request_id, request)
+            case RefineRequest():
+                return await self._refine(owner, request_id, request)
         return await self._generate(owner, request_id, request)
 
     async def _generate(self, owner: str, request_id: str, request: GenerateSpec) -> Job:
@@ -58,17 +73,48 @@ class JobSubmission:
             self._monitor.store.create, owner, request_id, request, spec
         )
 
+    async def _decompose(self, owner: str, request_id: str, request: DecomposeRequest) -> Job:
+        decompose = resolve_decompose_request(request)
+        self._check(decompose.violations())
+        return await self._stage_and_queue(
+            owner, request_id, request, request.spec, decompose, decompose.name
+        )
+
+    async def _refine(self, owner: str, request_id: str, request: RefineRequest) -> Job:
+        refine = await self._monitor.pools.heavy.run(
+            resolve_refine_request, self._sources, owner, request
+        )
+        self._check(refine.violations())
+        spec = refine.complete_spec()
+        return await self._stage_and_queue(
+            owner, request_id, request, spec, refine, refine.source.name
+        )
+
     async def _rerender(self, owner: str, request_id: str, request: RerenderRequest) -> Job:
-        store = self._monitor.store
         rerender = await self._monitor.pools.heavy.run(self._sources.resolve, owner, request)
         name = request.spec.model or rerender.start.model
         model = next((model for model in await self._wait_for_models() if model.name == name), None)
         self._check(rerender.violations(model))
         spec = rerender.complete_spec(model, self._random_seed())
+        return await self._stage_and_queue(
+            owner, request_id, request, spec, rerender, rerender.name
+        )
+
+    async def _stage_and_queue(
+        self,
+        owner: str,
+        request_id: str,
+        request: JobRequest,
+        spec: JobSpec,
+        source: StageableFiles,
+        name: str,
+    ) -> Job:
+        """Put the files of a request into the folder of a new job, and queue it."""
+        store = self._monitor.store
         job_id, queued = store.new_id(), None
         try:
-            await self._monitor.pools.heavy.run(self._sources.stage, owner, rerender, job_id)
-            create = functools.partial(store.create, source=rerender.name, job_id=job_id)
+            await self._monitor.pools.heavy.run(self._sources.stage, owner, source, job_id)
+            create = functools.partial(store.create, source=name, job_id=job_id)
             queued = await self._monitor.update(create, owner, request_id, request, spec)
         finally:
             if (

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layert2v.atomic_write import atomic_write
+from layert2v.decompose import SCRATCH_FOLDER
 from layert2v.stack import FileRecord, is_safe_path
 from layert2v.wire import MAX_PREVIEW_BYTES
 from layert2v_server.errors import (
@@ -41,6 +42,7 @@ from layert2v_server.worker.messages import UNTRUSTED_LIST
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 _STACK, _PREVIEW, _SOURCE, _NOTE = "stack", "preview.png", "source", "job.json"
+_KEPT = "kept"  # the scratch folder on its way from one attempt to the next
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,17 +113,26 @@ class ArtifactStore:
                     _link_or_copy(path, folder / path.relative_to(source))
 
     def release_sources(self, job_ids: Iterable[str]) -> None:
-        """Delete the source files of jobs that have ended."""
+        """Delete the source files of jobs that have ended, and what was kept for a next attempt."""
         for job_id in job_ids:
             shutil.rmtree(self.source_folder(job_id), ignore_errors=True)
+            shutil.rmtree(self._job_folder(job_id) / _KEPT, ignore_errors=True)
 
-    def prepare_attempt(self, job_id: str) -> None:
-        """Delete earlier attempts and make the job's folder. Raises ``DiskFull``."""
+    def prepare_attempt(self, job_id: str, attempt: int) -> None:
+        """Delete earlier attempts and make the job's folder. Raises ``DiskFull``.
+
+        What an engine had finished in an attempt that was lost is put into the folder of this one.
+        """
         if not self.has_space():
             raise DiskFull
         self.clear_attempts(job_id)
+        kept = self._job_folder(job_id) / _KEPT
         with convert_os_errors():
             self._job_folder(job_id).mkdir(exist_ok=True)
+            if kept.is_dir():
+                target = self.attempt_folder(job_id, attempt)
+                target.mkdir(parents=True)
+                kept.rename(target / SCRATCH_FOLDER)
 
     def publish(self, job_id: str, attempt: int, files: Sequence[FileRecord]) -> None:
         """Move a finished attempt to the job's stack folder, after a check of every reported file.
@@ -144,10 +155,16 @@ class ArtifactStore:
             raise WorkerLost("The finished stack could not be put in its place.") from error
 
     def clear_attempts(self, job_id: str) -> None:
-        """Delete every attempt and any stack of the job; preview and source stay."""
+        """Delete every attempt and any stack of the job; preview and source stay.
+
+        So does what the engine of a lost attempt had finished, for the next one.
+        """
         folder = self._job_folder(job_id)
+        for scratch in folder.glob(f"attempt_*/{_STACK}/{SCRATCH_FOLDER}"):
+            with contextlib.suppress(OSError):  # without it, the next attempt begins anew
+                scratch.rename(folder / _KEPT)
         for child in folder.iterdir() if folder.is_dir() else ():
-            if child.is_dir() and child.name != _SOURCE:
+            if child.is_dir() and child.name not in (_SOURCE, _KEPT):
                 shutil.rmtree(child, ignore_errors=True)  # an orphan may still be writing into it
 
     def delete(self, job_id: str) -> None:

@@ -17,7 +17,9 @@ from typing import IO
 
 import psutil
 
+from layert2v.limits import MAX_FOOTAGE_PIXELS
 from layert2v_server.errors import ImageRefused
+from layert2v_server.worker.inputs import footage_paths
 from layert2v_server.worker.messages import UNTRUSTED_LIST
 
 POLL_S = 0.1
@@ -41,17 +43,24 @@ class CheckProgress:
 Report = Callable[[CheckProgress], None]
 
 
-def check_source(source: Path, report: Report, cancelled: Callable[[], bool]) -> set[str]:
+def check_source(
+    source: Path, report: Report, cancelled: Callable[[], bool], *, is_streamed: bool = False
+) -> set[str]:
     """Decode what was uploaded of a source; return the SHA-256 of the rest, which nobody checked.
 
-    Raises ``ImageRefused``.
+    ``is_streamed`` says that a job reads its inputs frame by frame, so that they need not fit into
+    memory. Raises ``ImageRefused``.
     """
     listed = json.loads((source / UNTRUSTED_LIST).read_text(encoding="utf-8"))
     if isinstance(listed, list):
         listed = dict.fromkeys(listed, True)
     images = {_identity(source / place): source / place for place in listed if listed[place]}
     plates = [path for path in images.values() if "inputs" in path.relative_to(source).parts[:1]]
-    check_images(list(images.values()), cancelled, report, plates=plates)
+    if is_streamed:
+        movies = [path for path in footage_paths(source).values() if path.is_file()]
+        check_images(list(images.values()), cancelled, report, movies=movies)
+    else:
+        check_images(list(images.values()), cancelled, report, plates=plates)
     rest = [source / place for place, is_image in listed.items() if not is_image]
     return {_sha256(path) for path in rest if _identity(path) not in images}
 
@@ -62,17 +71,21 @@ def check_images(
     report: Report = lambda progress: None,
     *,
     plates: Sequence[Path] = (),
+    movies: Sequence[Path] = (),
 ) -> None:
     """Raise ``ImageRefused`` for the first image with a problem; return if ``cancelled``.
 
-    ``plates`` are those that are read whole into memory, all of them together.
+    ``plates`` are those that are read whole into memory, all of them together, ``movies`` those
+    that are no images.
     """
     if not paths:
         return
     task = {
         "images": [str(path) for path in paths],
         "plates": [str(path) for path in plates],
+        "movies": [str(path) for path in movies],
         "plates_bytes": int(psutil.virtual_memory().total * PLATES_SHARE_OF_MEMORY),
+        "pixels": MAX_FOOTAGE_PIXELS,
     }
     command = [sys.executable, "-P", "-m", "layert2v_server.worker.image_decode"]
     checked = 0

@@ -1,33 +1,51 @@
 """A process that only decodes images: ``python -P -m layert2v_server.worker.image_decode``.
 
 Reads a JSON object of paths, and writes one line of JSON for each: its problem, or an empty text.
-It limits its own memory and time, so that an image made to harm ends it early.
+It limits its own memory and time, so that an image made to harm ends it early. A movie is decoded
+to its end; that takes its time once more than a job needs, and no decoder meets it unlimited.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
+
+from layert2v.limits import MAX_FRAMES
 
 MAX_MEMORY_BYTES = 4 << 30
-MAX_CPU_S, MAX_CPU_S_PER_IMAGE = 30, 10
+MAX_CPU_S, MAX_CPU_S_PER_IMAGE, MAX_CPU_S_PER_MOVIE = 30, 10, 3600
 MAX_PIXELS = 1 << 27  # 16384 x 8192
 MAX_CHANNELS = 256
 MAX_FRAME_BYTES = 1 << 30  # decoded
+
+_MOV_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+_MAGIC = (b"\x1aE\xdf\xa3", b"RIFF", b"\x06\x0e+4", b"OggS", b"\0\0\1\xba", b"\0\0\1\xb3")
+_SYNC_BYTES = 188  # of a packet of a transport stream
 
 
 def main() -> int:
     """Decode every image, up to the first with a problem; first of all measure the plates."""
     task = json.load(sys.stdin)
-    _limit_resources(MAX_CPU_S + MAX_CPU_S_PER_IMAGE * len(task["images"]))
+    movies = {*task["movies"]}
+    _limit_resources(
+        MAX_CPU_S + MAX_CPU_S_PER_IMAGE * len(task["images"]) + MAX_CPU_S_PER_MOVIE * len(movies)
+    )
     left = task["plates_bytes"]
     for path in task["plates"]:
         left -= float_bytes(path)
         if left < 0:
             _answer(path, "all pictures together would take too much memory")
             return 0
+    pixels_left = task["pixels"]
     for path in task["images"]:
-        problem = find_problem(path)
+        if path in movies:
+            problem, pixels = find_movie_problem(path, pixels_left)
+        else:
+            problem, pixels = find_problem(path)
+        pixels_left -= pixels
+        if not problem and pixels_left < 0:
+            problem = "all pictures together have too many pixels"
         _answer(path, problem)
         if problem:
             break
@@ -55,31 +73,77 @@ def float_bytes(path: str) -> int:
         file.close()
 
 
-def find_problem(path: str) -> str:
-    """Return the problem of an image, of its header first, then of its pixels; "" for none."""
+def find_problem(path: str) -> tuple[str, int]:
+    """Return the problem of an image and how many pixels it has; "" for no problem.
+
+    It is looked for in the header first, then in the pixels.
+    """
     import OpenImageIO as oiio
 
     oiio.attribute("threads", 1)
     file = oiio.ImageInput.open(path)
     if file is None:
-        return _open_error(oiio.geterror())
+        return _open_error(oiio.geterror()), 0
     try:
         spec = file.spec()
         if spec.deep:
-            return "it is a deep picture"
+            return "it is a deep picture", 0
         width, height, channels = spec.width, spec.height, spec.nchannels
         full = (spec.full_width, spec.full_height)
         if max(width * height, full[0] * full[1]) > MAX_PIXELS:
-            return f"{width} x {height} pixels are too many"
+            return f"{width} x {height} pixels are too many", 0
         if channels > MAX_CHANNELS:
-            return f"{channels} channels are too many"
+            return f"{channels} channels are too many", 0
         if spec.image_bytes(native=True) > MAX_FRAME_BYTES:
-            return f"{width} x {height} pixels of {channels} channels are too much"
+            return f"{width} x {height} pixels of {channels} channels are too much", 0
         if file.read_image(0, 0, 0, channels, spec.format) is None:
-            return "its pixels cannot be read"
+            return "its pixels cannot be read", 0
     finally:
         file.close()
-    return ""
+    return "", width * height
+
+
+def find_movie_problem(path: str, pixels_left: int) -> tuple[str, int]:
+    """Return the problem of a movie and how many pixels all its frames have; "" for no problem.
+
+    Its frames are decoded one after the other, until there are more pixels than ``pixels_left``.
+    """
+    # A playlist would have FFmpeg open whatever it names; these formats name no other file.
+    if not _is_container(Path(path)):
+        return "it is no movie that can be read", 0
+    import av
+
+    pixels = 0
+    try:
+        with av.open(path) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
+            width, height = stream.codec_context.width, stream.codec_context.height
+            if width * height > MAX_PIXELS:
+                return f"{width} x {height} pixels are too many", 0
+            # Frames of a variable rate are repeated, however few there are.
+            seconds = (container.duration or 0) / av.time_base
+            if (
+                seconds * float(max(stream.average_rate or 0, stream.guessed_rate or 0, 1))
+                > MAX_FRAMES
+            ):
+                return "it is too long", 0
+            for frame in container.decode(stream):
+                pixels += frame.width * frame.height
+                if pixels > pixels_left:
+                    break
+    except (av.FFmpegError, OSError, ValueError, IndexError, EOFError, AttributeError):
+        return "its frames cannot be read", 0
+    return ("", pixels) if pixels else ("there are no frames in it", 0)
+
+
+def _is_container(path: Path) -> bool:
+    """Tell whether a file begins like MOV and MP4, Matroska, AVI, MXF, Ogg, MPEG."""
+    with path.open("rb") as file:
+        head = file.read(_SYNC_BYTES + 1)
+    if head[4:8] in _MOV_ATOMS or head.startswith(_MAGIC):
+        return True
+    return head[:1] == b"G" and head[_SYNC_BYTES:] == b"G"  # a transport stream
 
 
 def _open_error(reason: str) -> str:

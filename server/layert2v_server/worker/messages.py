@@ -21,8 +21,8 @@ UNTRUSTED_LIST = "brought.json"
 class RunJob:
     """Run the job of ``spec``, the JSON of a spec of ``job_kind``; ``preview`` is a file name.
 
-    A generation writes its stack to ``folder``. A re-render finds one there and changes it in
-    place; ``source`` is the folder of its other inputs.
+    A new stack is written to ``folder``. A change of a stack finds that there and changes it in
+    place. ``source`` is the folder of other inputs.
     """
 
     job: str

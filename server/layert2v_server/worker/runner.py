@@ -16,11 +16,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
+from layert2v.decompose import (
+    DecomposeSpec,
+    RefineSpec,
+    decompose_from_json,
+    refine_from_json,
+)
 from layert2v.rerender import RerenderSpec, rerender_from_json
 from layert2v.spec import GenerateSpec, ModelInfo, spec_from_json
 from layert2v.stack import Stack
 from layert2v_server.domain.request import JobKind
 from layert2v_server.worker.image_check import check_source
+from layert2v_server.worker.inputs import footage_paths, input_folders
 from layert2v_server.worker.messages import (
     Failed,
     Finished,
@@ -82,6 +89,26 @@ class Engine(Protocol):
         cancelled: Callable[[], bool],
     ) -> Stack: ...
 
+    def decompose(
+        self,
+        spec: DecomposeSpec,
+        folder: Path,
+        *,
+        inputs: Mapping[str, Path],
+        report: Callable[[EngineProgress], None],
+        cancelled: Callable[[], bool],
+    ) -> Stack: ...
+
+    def refine(
+        self,
+        spec: RefineSpec,
+        folder: Path,
+        *,
+        inputs: Mapping[str, Path],
+        report: Callable[[EngineProgress], None],
+        cancelled: Callable[[], bool],
+    ) -> Stack: ...
+
 
 def run_job(
     engine: Engine,
@@ -94,8 +121,14 @@ def run_job(
     try:
         report = _ProgressThrottle(command, send).report
         untrusted: set[str] = set()
-        if command.job_kind == JobKind.RERENDER:
-            untrusted = check_source(Path(command.source), report, cancelled)
+        kind = JobKind(command.job_kind)
+        if kind.has_inputs:
+            untrusted = check_source(
+                Path(command.source),
+                report,
+                cancelled,
+                is_streamed=kind is not JobKind.RERENDER,
+            )
         stack = _produce_stack(engine, command, folder, report, cancelled)
         files = [asdict(file) for file in list_stack_files(stack, folder)]
         unchecked = sorted(untrusted & {file["sha256"] for file in files})
@@ -114,17 +147,22 @@ def _produce_stack(
     report: Callable[[EngineProgress], None],
     cancelled: Callable[[], bool],
 ) -> Stack:
-    if command.job_kind == JobKind.GENERATE:
-        return engine.generate(
-            spec_from_json(command.spec), folder, report=report, cancelled=cancelled
+    kind, spec = JobKind(command.job_kind), command.spec
+    if kind is JobKind.GENERATE:
+        return engine.generate(spec_from_json(spec), folder, report=report, cancelled=cancelled)
+    source = Path(command.source)
+    if kind is JobKind.RERENDER:
+        folders = input_folders(source)
+        return engine.rerender(
+            rerender_from_json(spec), folder, inputs=folders, report=report, cancelled=cancelled
         )
-    folders = Path(command.source).glob("inputs/*")
-    return engine.rerender(
-        rerender_from_json(command.spec),
-        folder,
-        inputs={path.name: path for path in folders},
-        report=report,
-        cancelled=cancelled,
+    inputs = footage_paths(source)
+    if kind is JobKind.DECOMPOSE:
+        return engine.decompose(
+            decompose_from_json(spec), folder, inputs=inputs, report=report, cancelled=cancelled
+        )
+    return engine.refine(
+        refine_from_json(spec), folder, inputs=inputs, report=report, cancelled=cancelled
     )
 
 

@@ -47,7 +47,7 @@ def test_valid_requests(spec: DecomposeSpec) -> None:
 
 WRONG: list[tuple[DecomposeSpec, str, str]] = [
     (DecomposeSpec((SubjectSpec(),) * 17), "subjects", "at most 16 subjects, not 17"),
-    (subject(points=(Point(1, 0, 0),) * 10_001), "subjects", "at most 10000 boxes and points"),
+    (subject(points=(Point(1, 0, 0),) * 2001), "subjects", "at most 2000 boxes and points"),
     (subject(words="x" * 2001), "subjects[0].words", "at most 2000 characters, not 2001"),
     (subject(matte="x" * 201), "subjects", "at most 200 characters"),
     (replace(FULL, name="x" * 201), "name", "at most 200 characters"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from layert2v.decompose import SCRATCH_FOLDER
 from layert2v.stack import FileRecord
 from layert2v_server.errors import (
     DiskFull,
@@ -32,7 +33,7 @@ def record(path: str, size_bytes: int = len(DATA)) -> FileRecord:
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
     store = ArtifactStore(tmp_path / "jobs", min_free_bytes=0)
-    store.prepare_attempt(JOB)
+    store.prepare_attempt(JOB, 1)
     attempt = store.attempt_folder(JOB, 1)
     (attempt / "bg").mkdir(parents=True)
     (attempt / "bg" / "bg.1001.exr").write_bytes(DATA)
@@ -73,7 +74,7 @@ def test_a_new_attempt_deletes_earlier_ones(store: ArtifactStore) -> None:
     store.publish(JOB, 1, [record("bg/bg.1001.exr")])
     store.attempt_folder(JOB, 2).mkdir(parents=True)
     store.preview_path(JOB).write_bytes(b"png")
-    store.prepare_attempt(JOB)
+    store.prepare_attempt(JOB, 1)
     assert [path.name for path in (store.root / JOB).iterdir()] == ["preview.png"]
     assert store.read_preview(JOB) == b"png"
 
@@ -102,7 +103,7 @@ def test_only_job_ids_name_a_folder(store: ArtifactStore, job: str) -> None:
 def test_an_attempt_needs_free_space(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path, min_free_bytes=1 << 62)
     with pytest.raises(DiskFull):
-        store.prepare_attempt(JOB)
+        store.prepare_attempt(JOB, 1)
 
 
 def staged_source(folder: Path, untrusted: dict[str, bool] | None = None) -> StagedSource:
@@ -115,7 +116,7 @@ def staged_source(folder: Path, untrusted: dict[str, bool] | None = None) -> Sta
 def test_attempts_link_the_files_of_the_source(store: ArtifactStore, tmp_path: Path) -> None:
     store.stage_source(JOB, staged_source(tmp_path, {"inputs/mine/0001.exr": True}))
     (tmp_path / "bg.exr").unlink()
-    store.prepare_attempt(JOB)
+    store.prepare_attempt(JOB, 1)
     store.copy_source(JOB, 2)
     folder = store.attempt_folder(JOB, 2)
     shared = store.source_folder(JOB) / "stack" / "bg" / "v001" / "bg.exr"
@@ -171,3 +172,18 @@ def test_unreported_files_are_not_published(store: ArtifactStore) -> None:
     older.write_bytes(DATA)
     store.publish(JOB, 1, [record("bg/bg.1001.exr")])
     assert sorted(p.name for p in store.stack_folder(JOB).rglob("*")) == ["bg", "bg.1001.exr"]
+
+
+def test_what_a_lost_attempt_had_finished_is_kept_for_the_next(store: ArtifactStore) -> None:
+    scratch = store.attempt_folder(JOB, 1) / SCRATCH_FOLDER
+    scratch.mkdir()
+    (scratch / "found").touch()
+    store.clear_attempts(JOB)
+    store.prepare_attempt(JOB, 2)
+    assert [*store.attempt_folder(JOB, 2).rglob("*")] == [
+        store.attempt_folder(JOB, 2) / SCRATCH_FOLDER,
+        store.attempt_folder(JOB, 2) / SCRATCH_FOLDER / "found",
+    ]
+    store.clear_attempts(JOB)
+    store.release_sources([JOB])
+    assert list((store.root / JOB).iterdir()) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from layert2v_client import InvalidRequest
-from layert2v_client.rerender_request import find_images
+from layert2v_client.request_files import find_images
 
 
 def folder(where: Path, *names: str) -> Path:
