@@ -42,8 +42,8 @@ from layert2v_engine.estimate import RunEstimate, estimate_run, fit_memory, read
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.exr import ExrOptions
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
-from layert2v_engine.memory import MemoryOptions, exact_options
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
+from layert2v_engine.model.memory import MemoryOptions, exact_options
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.progress import Progress, ProgressReporter, should_preview
 from layert2v_engine.prompting.planner import PromptPlan

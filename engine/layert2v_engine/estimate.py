@@ -18,10 +18,10 @@ import torch
 
 from layert2v_engine.errors import ModelNotFound
 from layert2v_engine.layout import StreamLayout
-from layert2v_engine.memory import MemoryOptions, Offload
 from layert2v_engine.model.checkpoint import read_index
 from layert2v_engine.model.components import stored_dtype, working_dtype
 from layert2v_engine.model.diffusers_classes import AutoencoderKLWan
+from layert2v_engine.model.memory import MemoryOptions, Offload
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 
 # Transformers that can be planned for before their weights are here.

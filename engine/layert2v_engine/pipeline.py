@@ -20,11 +20,6 @@ from torch import Tensor
 from layert2v.spec import CLEAN_CONDITIONING, GenerateSpec, ModelInfo
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.layout import StreamLayout
-from layert2v_engine.memory import (
-    MemoryOptions,
-    Offload,
-    on_device,
-)
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.checkpoint import (
     INDEX,
@@ -32,6 +27,11 @@ from layert2v_engine.model.checkpoint import (
     read_index,
 )
 from layert2v_engine.model.components import Components, load_components
+from layert2v_engine.model.memory import (
+    MemoryOptions,
+    Offload,
+    on_device,
+)
 from layert2v_engine.model.text import TEXT_BLOCK
 from layert2v_engine.prompting.planner import PromptPlan, PromptPlanner
 from layert2v_engine.sampling.denoise import InitLatents, Step, denoise, ignore_step, stream_noise

@@ -13,7 +13,7 @@ from layert2v_engine.errors import EngineError, InvalidSpec
 
 if TYPE_CHECKING:
     from layert2v_engine.engine import Progress
-    from layert2v_engine.memory import MemoryOptions
+    from layert2v_engine.model.memory import MemoryOptions
 
 BAR_WIDTH = 30
 
@@ -49,7 +49,7 @@ def add_memory_options(parser: argparse.ArgumentParser) -> None:
 
 def memory_options(args: argparse.Namespace) -> MemoryOptions | None:
     """Return what was asked for, None for nothing."""
-    from layert2v_engine.memory import MemoryOptions, Offload  # torch: not for a help text
+    from layert2v_engine.model.memory import MemoryOptions, Offload  # torch: not for a help text
 
     if not (args.one_stream_decode or args.offload or args.float8):
         return None

@@ -63,7 +63,7 @@ def _plan(args: argparse.Namespace) -> int:
         measure_rate,
         read_shape,
     )
-    from layert2v_engine.memory import MemoryOptions, exact_options
+    from layert2v_engine.model.memory import MemoryOptions, exact_options
     from layert2v_engine.pipeline import find_models
 
     device = pick_device(args.device)

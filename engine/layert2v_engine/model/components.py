@@ -21,7 +21,6 @@ from safetensors.torch import load_file
 from transformers.utils import logging as transformers_logging
 
 from layert2v_engine.errors import BadCheckpoint
-from layert2v_engine.memory import MemoryOptions, place_text_encoder, place_transformer
 from layert2v_engine.model.autoencoder import (
     PatchAutoencoder,
     PatchDecoder,
@@ -35,6 +34,7 @@ from layert2v_engine.model.checkpoint import (
 )
 from layert2v_engine.model.diffusers_classes import AutoencoderKLWan
 from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection, merge_lora
+from layert2v_engine.model.memory import MemoryOptions, place_text_encoder, place_transformer
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.model.weights_check import check_weights, count_tensors

@@ -21,7 +21,7 @@ from layert2v_engine.estimate import (
     read_shape,
 )
 from layert2v_engine.layout import StreamLayout
-from layert2v_engine.memory import MemoryOptions, exact_options
+from layert2v_engine.model.memory import MemoryOptions, exact_options
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 
 
@@ -107,7 +107,7 @@ def test_no_option_takes_more() -> None:
     assert float8.memory["transformer"] < 0.55 * runs[0].memory["transformer"]
 
 
-def test_a_size_the_model_cannot_make_is_told_the_nearest(
+def test_an_impossible_size_names_the_nearest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     command = ["plan", "--model", "wan-1.3b", "--size", "830x480", "--frames", "80"]

@@ -12,7 +12,7 @@ from layert2v.spec import GenerateSpec, resolve
 from layert2v_engine.devices import CPU
 from layert2v_engine.engine import Engine
 from layert2v_engine.errors import OutOfMemory
-from layert2v_engine.memory import (
+from layert2v_engine.model.memory import (
     DeviceText,
     MemoryOptions,
     Offload,
