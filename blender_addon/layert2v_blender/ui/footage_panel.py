@@ -129,9 +129,8 @@ def register() -> None:
     _registered[:] = _make_classes()
     for panel in _registered:
         bpy.utils.register_class(panel)
-    if not bpy.app.background:
-        space = bpy.types.SpaceImageEditor
-        _drawing.append(space.draw_handler_add(draw_hints, (), "WINDOW", "POST_PIXEL"))
+    space = bpy.types.SpaceImageEditor
+    _drawing.append(space.draw_handler_add(draw_hints, (), "WINDOW", "POST_PIXEL"))
 
 
 def unregister() -> None:
