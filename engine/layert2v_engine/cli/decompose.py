@@ -20,7 +20,12 @@ from layert2v.decompose import (
 )
 from layert2v.rerender import ALPHAS, AUTO, Plate
 from layert2v.stack import Stack
-from layert2v_engine.cli.options import add_weights_options, options_error, print_progress
+from layert2v_engine.cli.options import (
+    add_weights_options,
+    options_error,
+    print_progress,
+    weights_options,
+)
 from layert2v_engine.errors import EngineError, InvalidSpec
 
 PLATE = "plate"  # the key of a clean plate
@@ -98,11 +103,7 @@ def _decompose(args: argparse.Namespace) -> int:
     from layert2v_engine.image.exr import ExrOptions
 
     spec, inputs = _spec(args)
-    engine = Engine(
-        exr=ExrOptions(compression=args.compression),
-        weights=args.weights,
-        commercial_only=args.commercial_only,
-    )
+    engine = Engine(exr=ExrOptions(compression=args.compression), **weights_options(args))
     return _run(
         lambda: engine.decompose(
             spec, args.out, inputs=inputs, report=print_progress, cancelled=lambda: False
@@ -120,11 +121,7 @@ def _refine(args: argparse.Namespace) -> int:
         inputs[PLATE] = args.plate
     plate = Plate(input=PLATE) if args.plate is not None else None
     spec = RefineSpec(layer=args.layer, matte="matte", plate=plate, at=args.at)
-    engine = Engine(
-        exr=ExrOptions(compression=args.compression),
-        weights=args.weights,
-        commercial_only=args.commercial_only,
-    )
+    engine = Engine(exr=ExrOptions(compression=args.compression), **weights_options(args))
     return _run(
         lambda: engine.refine(
             spec, args.stack, inputs=inputs, report=print_progress, cancelled=lambda: False
