@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from layert2v_engine.cli import convert, evaluate, generate, plan, rerender, stack, train
+from layert2v_engine.cli import convert, evaluate, generate, plan, rerender, stack, train, vidlayer
 
 COMMAND_FAMILIES: tuple[ModuleType, ...] = (
     generate,
@@ -14,4 +14,5 @@ COMMAND_FAMILIES: tuple[ModuleType, ...] = (
     evaluate,
     convert,
     plan,
+    vidlayer,
 )
