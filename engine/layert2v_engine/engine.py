@@ -16,11 +16,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from layert2v.decompose import DecomposeSpec, validate_decompose
+from layert2v.decompose import (
+    DecomposeSpec,
+    RefineSpec,
+    resolve_refine,
+    validate_decompose,
+    validate_refine,
+)
 from layert2v.rerender import AffectedLayers, RerenderSpec, affected_layers
 from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
 from layert2v.stack import Role, Stack, slug
 from layert2v_engine.decompose.pipeline import Decomposition
+from layert2v_engine.decompose.refine import Refinement
 from layert2v_engine.decompose.stages import DefaultStages
 from layert2v_engine.errors import (
     BadCheckpoint,
@@ -132,6 +139,31 @@ class Engine:
             stages = self._decompose_stages.stages
             request = Decomposition(spec, inputs, stages, progress, self._exr)
             return request.run()
+
+    def refine(
+        self,
+        spec: RefineSpec,
+        folder: Path,
+        *,
+        inputs: Mapping[str, Path],
+        report: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
+    ) -> Stack:
+        """Write a new state of the stack in ``folder`` with another matte for one foreground.
+
+        Nothing there is changed. inputs: by key, images of the matte and of a clean plate. Raises
+        what ``decompose`` does; whatever was written is then removed.
+        """
+        progress = ProgressReporter(folder, report, cancelled)
+        options = WriterOptions(exr=self._exr)
+        with _raise_out_of_memory(), StackEditor(folder, at=spec.at, options=options) as editor:
+            violations = validate_refine(spec, editor.base)
+            if violations:
+                raise InvalidSpec(violations)
+            editor.set_color_options(ColorOptions(source=editor.base.colorspace))
+            spec = resolve_refine(spec, editor.base)
+            stages = self._decompose_stages.stages
+            return Refinement(spec, editor, inputs, stages, progress).run()
 
     def _generate(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
         config = self._config(spec.model)

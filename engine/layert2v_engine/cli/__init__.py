@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from layert2v_engine.cli import convert, evaluate, generate, plan, rerender, stack, train, vidlayer
+from layert2v_engine.cli import (
+    convert,
+    decompose,
+    evaluate,
+    generate,
+    plan,
+    rerender,
+    stack,
+    train,
+    vidlayer,
+)
 
 COMMAND_FAMILIES: tuple[ModuleType, ...] = (
     generate,
     rerender,
+    decompose,
     stack,
     train,
     evaluate,

@@ -38,27 +38,43 @@ _DEFAULT_SPACE = "lin_rec709_scene"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FrameRange:
+    """Frames by number, from ``first`` on; the footage begins ``start`` frames earlier.
+
+    ``size`` is that of the layers, ``full`` that of the footage.
+    """
+
+    first: int
+    frames: int
+    start: int
+    size: Size
+    full: Size
+
+    @property
+    def last(self) -> int:
+        """Return the number of the last frame."""
+        return self.first + self.frames - 1
+
+    def index(self, frame: int) -> int | None:
+        """Return the place of a frame number in the range, None where it is outside."""
+        return frame - self.first if self.first <= frame <= self.last else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FootageRange:
-    """The frames of a request: ``start`` counts from 0 in ``reader``, ``first`` is the number."""
+    """The frames of a request, and the clip that they are read from."""
 
     reader: ClipReader
-    start: int
-    frames: int
-    first: int
-    size: Size
+    range: FrameRange
     fps: float
     colorspace: str
     notes: tuple[str, ...]
 
-    def index(self, frame: int) -> int | None:
-        """Return the place of a frame number in the range, None where it is outside."""
-        return frame - self.first if 0 <= frame - self.first < self.frames else None
-
     def pictures(self) -> Iterator[HalfArray]:
         """Yield the frames ``[H, W, 3]``, scene-linear half. Raises ``FootageError``."""
-        frames = islice(self.reader.opaque_frames(), self.start, self.start + self.frames)
-        for frame in frames:
-            yield _scale(frame[..., :3].numpy(), self.size)
+        start, count = self.range.start, self.range.frames
+        for frame in islice(self.reader.opaque_frames(), start, start + count):
+            yield _scale(frame[..., :3].numpy(), self.range.size)
 
 
 def open_footage(spec: DecomposeSpec, path: Path, config: ColorConfig) -> FootageRange:
@@ -80,10 +96,13 @@ def open_footage(spec: DecomposeSpec, path: Path, config: ColorConfig) -> Footag
     scaled = Size(*(max(_MIN_SIDE, round(side * spec.scale)) for side in size))
     return FootageRange(
         reader=reader,
-        start=start,
-        frames=frames,
-        first=number + start,
-        size=size if spec.scale == 1.0 else scaled,
+        range=FrameRange(
+            first=number + start,
+            frames=frames,
+            start=start,
+            size=size if spec.scale == 1.0 else scaled,
+            full=size,
+        ),
         fps=fps or info.fps or FPS,
         colorspace=linear,
         notes=tuple(dict.fromkeys(notes)),

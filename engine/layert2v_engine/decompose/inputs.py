@@ -15,7 +15,7 @@ import numpy as np
 from layert2v.decompose import DecomposeSpec, SubjectSpec
 from layert2v.rerender import AUTO, Plate
 from layert2v_engine.decompose.arrays import FloatArray, Size, resize
-from layert2v_engine.decompose.footage import FootageRange
+from layert2v_engine.decompose.footage import FrameRange
 from layert2v_engine.decompose.protocols import Box
 from layert2v_engine.decompose.solve import HalfArray
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
@@ -39,16 +39,20 @@ def find_clip(path: Path) -> Path:
 class MatteInput:
     """A subject's matte: one for every frame of the range, or for some as hints."""
 
-    def __init__(self, path: Path, footage: FootageRange, full: Size, label: str) -> None:
+    def __init__(
+        self, path: Path, frames: FrameRange, label: str, *, can_hold: bool = False
+    ) -> None:
         clip = open_clip(find_clip(path), colorspace="data")
-        _check_size(clip, full, label)
+        _check_size(clip, frames.full, label)
         self._reader = MatteReader(_plain_reader(clip, label), with_levels=True)
-        self._footage = footage
-        self._places = _places(clip, footage)
+        self._frames, self._is_held = frames, can_hold and clip.info.frames == 1
+        self._places = _places(clip, frames) if not self._is_held else {}
+        if self._is_held:
+            return
         if not self._places:
             raise FootageError(
                 f"No frame of the {label} has the number of a frame of the footage, "
-                f"{footage.first}-{footage.first + footage.frames - 1}.",
+                f"{frames.first}-{frames.last}.",
                 "Number its files like the frames they are for.",
                 reason="FRAMES_MISSING",
             )
@@ -56,30 +60,33 @@ class MatteInput:
     @property
     def is_complete(self) -> bool:
         """Tell whether there is a matte for every frame."""
-        return len(self._places) == self._footage.frames
+        return self._is_held or len(self._places) == self._frames.frames
 
     def planes(self) -> Iterator[tuple[int, FloatArray]]:
         """Yield frames (from 0) and their mattes ``[H, W]`` in 0..1, at the size of the layers."""
-        size = self._footage.size
+        size = self._frames.size
         for place, plane in enumerate(self._reader.frames()):
+            resized = resize(plane.clamp(0, 1).numpy().astype(np.float32), size)
+            if self._is_held:
+                yield from ((index, resized) for index in range(self._frames.frames))
+                return
             index = self._places.get(place)
             if index is not None:
-                yield index, resize(plane.clamp(0, 1).numpy().astype(np.float32), size)
+                yield index, resized
 
 
 def read_hints(
-    subject: SubjectSpec, inputs: Mapping[str, Path], footage: FootageRange, small: Size
+    subject: SubjectSpec, inputs: Mapping[str, Path], numbers: FrameRange, small: Size
 ) -> SubjectHints:
     """Return what is said about a subject, at the working size. Raises ``FootageError``.
 
     A matte of every frame is no hint and left out.
     """
-    info = footage.reader.info
-    full = Size(info.width, info.height)
+    full = numbers.full
     scale = (small.width / full.width, small.height / full.height)
     frames: dict[int, FrameHints] = {}
     for box in subject.boxes:
-        index = _hinted_frame(box.frame, footage)
+        index = _hinted_frame(box.frame, numbers)
         left, top = box.x * scale[0], box.y * scale[1]
         right, bottom = left + box.width * scale[0], top + box.height * scale[1]
         hints = frames.get(index, FrameHints())
@@ -88,7 +95,7 @@ def read_hints(
             raise _hint_error(f"The box on frame {box.frame} lies outside of the picture.")
         frames[index] = replace(hints, boxes=(*hints.boxes, found))
     for point in subject.points:
-        index = _hinted_frame(point.frame, footage)
+        index = _hinted_frame(point.frame, numbers)
         place = (point.x * scale[0], point.y * scale[1])
         if not (0 <= place[0] < small.width and 0 <= place[1] < small.height):
             raise _hint_error(f"A point on frame {point.frame} lies outside of the picture.")
@@ -98,7 +105,7 @@ def read_hints(
         else:
             frames[index] = replace(hints, outside=(*hints.outside, place))
     if subject.scribble:
-        for index, plane in _scribbles(inputs[subject.scribble], footage, full, small):
+        for index, plane in _scribbles(inputs[subject.scribble], numbers, small):
             frames[index] = replace(frames.get(index, FrameHints()), scribble=plane)
     return SubjectHints(words=subject.words, frames=frames)
 
@@ -107,32 +114,29 @@ class PlateInput:
     """The artist's own clean plate as linear frames of the footage's size. Held if a still."""
 
     def __init__(
-        self, plate: Plate, path: Path, footage: FootageRange, config: ColorConfig
+        self, plate: Plate, path: Path, numbers: FrameRange, colorspace: str, config: ColorConfig
     ) -> None:
         clip = open_clip(find_clip(path), colorspace=plate.colorspace)
-        info = footage.reader.info
         if plate.fit == "exact":
-            _check_size(clip, Size(info.width, info.height), "plate")
-        self._reader = ClipReader(
-            "plate", clip, plate.colorspace or AUTO, footage.colorspace, config
-        )
-        self._footage, self.notes = footage, self._reader.notes
-        self._places = None if self._reader.is_held else _places(clip, footage)
-        if self._places is not None and len(self._places) < footage.frames:
+            _check_size(clip, numbers.full, "plate")
+        self._reader = ClipReader("plate", clip, plate.colorspace or AUTO, colorspace, config)
+        self._frames, self.notes = numbers, self._reader.notes
+        self._places = None if self._reader.is_held else _places(clip, numbers)
+        if self._places is not None and len(self._places) < numbers.frames:
             raise FootageError(
-                f"The plate has {len(self._places)} of the {footage.frames} frames of the footage.",
+                f"The plate has {len(self._places)} of the {numbers.frames} frames of the footage.",
                 "Give one picture, or one for every frame, numbered like the footage.",
                 reason="FRAMES_MISSING",
             )
 
     def pictures(self) -> Iterator[tuple[int, HalfArray]]:
         """Yield frames (from 0) and their plates ``[H, W, 3]``, scene-linear half."""
-        size = self._footage.size
+        size = self._frames.size
         for place, pixels in enumerate(self._reader.opaque_frames()):
             index = place if self._places is None else self._places.get(place)
             if index is None:
                 continue
-            if index >= self._footage.frames:
+            if index >= self._frames.frames:
                 return
             picture = resize(pixels[..., :3].float().numpy(), size)
             yield index, picture.astype(np.float16)
@@ -150,27 +154,25 @@ def _plain_reader(clip: Clip, label: str) -> ClipReader:
     return ClipReader(label, clip, space, space, config)
 
 
-def _places(clip: Clip, footage: FootageRange) -> dict[int, int]:
+def _places(clip: Clip, frames: FrameRange) -> dict[int, int]:
     """Return which frame (from 0) each picture of a clip belongs to."""
     number = clip.info.first_frame if isinstance(clip, StillSequence) else None
     if number is None:  # a movie, or pictures without numbers: in order, from the footage's start
-        number = footage.first - footage.start
+        number = frames.first - frames.start
     count = clip.info.frames
     if isinstance(clip, StillSequence) and count == 1 and clip.info.first_frame is None:
         return {0: 0}
-    found = {place: footage.index(number + place) for place in range(count)}
+    found = {place: frames.index(number + place) for place in range(count)}
     numbered = {place: index for place, index in found.items() if index is not None}
-    if not numbered and count == footage.frames:  # numbered otherwise, but as many
+    if not numbered and count == frames.frames:  # numbered otherwise, but as many
         return {place: place for place in range(count)}
     return numbered
 
 
-def _scribbles(
-    path: Path, footage: FootageRange, full: Size, small: Size
-) -> Iterator[tuple[int, FloatArray]]:
+def _scribbles(path: Path, frames: FrameRange, small: Size) -> Iterator[tuple[int, FloatArray]]:
     clip = open_clip(find_clip(path), colorspace="data")
-    _check_size(clip, full, "scribble")
-    places = _places(clip, footage)
+    _check_size(clip, frames.full, "scribble")
+    places = _places(clip, frames)
     for place, frame in enumerate(clip):
         if place in places:
             yield places[place], resize(_marks(frame), small)
@@ -198,11 +200,10 @@ def _check_size(clip: Clip, full: Size, label: str) -> None:
         )
 
 
-def _hinted_frame(frame: int, footage: FootageRange) -> int:
-    index = footage.index(frame)
+def _hinted_frame(frame: int, frames: FrameRange) -> int:
+    index = frames.index(frame)
     if index is None:
-        last = footage.first + footage.frames - 1
-        raise _hint_error(f"Frame {frame} of a hint is not among {footage.first}-{last}.")
+        raise _hint_error(f"Frame {frame} of a hint is not among {frames.first}-{frames.last}.")
     return index
 
 

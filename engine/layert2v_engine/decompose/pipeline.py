@@ -1,55 +1,52 @@
 """Footage to a layer stack, stage by stage, each with its results on disk.
 
-Read, find, plate, matte and solve: what one writes the next reads in windows, so memory does not
-grow with the length of a shot, and a killed run goes on after the last stage that it finished.
+Read, find, plate, solve: a run that was killed goes on after the last stage that it finished.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import torch
 
-from layert2v.decompose import DecomposeSpec, SubjectSpec, decompose_to_json
+from layert2v.decompose import (
+    SCRATCH_FOLDER,
+    DecomposeSpec,
+    SubjectSpec,
+    decompose_to_json,
+)
 from layert2v.stack import Role, Stack
-from layert2v_engine.decompose.arrays import BoolArray, Size, dilate, fit_within, resize
+from layert2v_engine.decompose.arrays import resize
 from layert2v_engine.decompose.footage import open_footage
 from layert2v_engine.decompose.inputs import MatteInput, PlateInput, footage_path, read_hints
-from layert2v_engine.decompose.matting import MattingFrames, propose_layers
 from layert2v_engine.decompose.measures import SubjectMeasures
-from layert2v_engine.decompose.plate import temporal
 from layert2v_engine.decompose.scratch import Scratch
-from layert2v_engine.decompose.shots import CutFinder, Window, split_windows
-from layert2v_engine.decompose.solve import FrameLayers, HalfArray, solve_frame
+from layert2v_engine.decompose.shots import CutFinder
+from layert2v_engine.decompose.solve import HalfArray, solve_frame
 from layert2v_engine.decompose.stages import Stages
 from layert2v_engine.decompose.subjects.finder import SubjectFinder
+from layert2v_engine.decompose.subjects.hints import SubjectHints
+from layert2v_engine.decompose.workspace import Workspace
 from layert2v_engine.errors import FootageError
-from layert2v_engine.image.color import ColorConfig, ColorTransform
+from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.exr import ExrOptions
 from layert2v_engine.progress import ProgressReporter
 from layert2v_engine.stack.files import remove_empty_folders
 from layert2v_engine.stack.manifest import Provenance
-from layert2v_engine.stack.preview import DISPLAY_SPACE, to_srgb_bytes
+from layert2v_engine.stack.preview import DISPLAY_SPACE
 from layert2v_engine.stack.writer import StackWriter
 
 # Fraction of the time per stage, measured at 1080p; only the progress bar depends on it.
 STAGE_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {"read": 0.1, "find": 0.25, "plate": 0.2, "solve": 0.4, "write": 0.05}
 )
-SCRATCH_FOLDER = ".decompose"
-WORKING_SIDE = 640  # of the pictures that subjects and motion are found on
-MATTING_WINDOW, MATTING_OVERLAP = 8, 2
 _PREVIEW_FRAMES = 3
-# The background is hidden around a mask, too: soft edges, and below it the contact shadow.
-_HOLE_MARGIN, _HOLE_BELOW = 0.015, 0.03  # of the longer side
-_MAX_COVER = 0.9
 
 
 class Decomposition:
@@ -69,11 +66,10 @@ class Decomposition:
         self._config = ColorConfig.load()
         self._footage = open_footage(spec, footage_path(spec, inputs), self._config)
         self._subjects = spec.subjects or (SubjectSpec(),)
-        self._small = fit_within(self._footage.size, WORKING_SIDE)
-        self._full = self._footage.size
         self._folder = progress.folder
         self._is_new_folder = not self._folder.exists()
-        self._scratch = Scratch(self._folder / SCRATCH_FOLDER, _request_key(spec, inputs))
+        scratch = Scratch(self._folder / SCRATCH_FOLDER, _request_key(spec, inputs))
+        self._space = Workspace(self._footage.range, scratch, stages, progress)
         self._measures = [SubjectMeasures() for _ in self._subjects]
 
     def run(self) -> Stack:
@@ -81,38 +77,24 @@ class Decomposition:
         try:
             return self._run()
         finally:
-            self._scratch.remove()
+            self._space.scratch.remove()
             if self._is_new_folder:
                 remove_empty_folders(self._folder, self._folder.parent)
 
     def _run(self) -> Stack:
-        footage = self._footage
-        with (
-            StackWriter(
-                self._folder,
-                name=self._spec.name or footage.reader.clip.path.stem.split(".")[0] or "footage",
-                width=self._full.width,
-                height=self._full.height,
-                pixel_aspect=footage.reader.info.pixel_aspect or 1.0,
-                fps=footage.fps,
-                start_frame=footage.first,
-                frames=footage.frames,
-                colorspace=footage.colorspace,
-                source_colorspace=footage.colorspace,
-                exr=self._exr,
-                config=self._config,
-                timecode=footage.reader.info.timecode or None,
-            ) as writer,
-            closing(self._progress),
-        ):
+        with self._open_writer() as writer, closing(self._progress):
             hints = [
-                read_hints(subject, self._inputs, footage, self._small)
+                read_hints(subject, self._inputs, self._footage.range, self._space.small)
                 for subject in self._subjects
             ]
+            own = None
+            if self._spec.plate is not None:
+                path, space = self._inputs[self._spec.plate.input], self._footage.colorspace
+                own = PlateInput(self._spec.plate, path, self._footage.range, space, self._config)
             self._read()
-            for number, subject in enumerate(self._subjects):
-                self._find(number, subject, hints[number])
-            self._make_plate()
+            for number in range(len(self._subjects)):
+                self._find(number, hints[number])
+            self._space.make_plate(len(self._subjects), own)
             self._declare(writer)
             self._solve(writer)
             return writer.finish(
@@ -120,157 +102,89 @@ class Decomposition:
                 progress=lambda done, total: self._progress.report("write", done, total),
             )
 
-    def _source(self) -> HalfArray:
-        return self._array("source", 3)
-
-    def _pictures(self) -> np.ndarray:
-        shape = (self._footage.frames, self._small.height, self._small.width, 3)
-        return self._scratch.array("pictures", shape, np.uint8)
-
-    def _mask(self, number: int) -> np.ndarray:
-        shape = (self._footage.frames, self._small.height, self._small.width)
-        return self._scratch.array(f"mask_{number}", shape, np.float32)
-
-    def _array(self, name: str, channels: int = 0) -> HalfArray:
-        """Return a half array of the full size."""
-        shape = (self._footage.frames, self._full.height, self._full.width)
-        return self._scratch.array(name, (*shape, channels) if channels else shape, np.float16)
+    def _open_writer(self) -> StackWriter:
+        footage, size = self._footage, self._space.full
+        stem = footage.reader.clip.path.stem.split(".")[0]
+        return StackWriter(
+            self._folder,
+            name=self._spec.name or stem or "footage",
+            width=size.width,
+            height=size.height,
+            pixel_aspect=footage.reader.info.pixel_aspect or 1.0,
+            fps=footage.fps,
+            start_frame=footage.range.first,
+            frames=footage.range.frames,
+            colorspace=footage.colorspace,
+            source_colorspace=footage.colorspace,
+            exr=self._exr,
+            config=self._config,
+            timecode=footage.reader.info.timecode,
+        )
 
     def _read(self) -> None:
         """Read all frames; refuse cuts."""
-        if self._scratch.is_finished("read"):
+        if self._space.scratch.is_finished("read"):
             return
-        source, pictures, cuts = self._source(), self._pictures(), CutFinder()
-        to_display = self._config.display_transform(self._footage.colorspace, DISPLAY_SPACE)
+        cuts, frames = CutFinder(), self._space.frames
+        to_picture = self._config.display_transform(self._footage.colorspace, DISPLAY_SPACE)
         count = 0
         for index, frame in enumerate(self._footage.pictures()):
-            self._progress.report("read", index, self._footage.frames, "" if index else "reading")
-            source[index] = frame
-            small = resize(frame.astype(np.float32), self._small)
-            pictures[index] = _to_picture(small, to_display)
-            cuts.add(pictures[index])
+            message = "" if index else "reading the footage"
+            self._progress.report("read", index, frames, message)
+            cuts.add(self._space.put(index, frame, to_picture))
             count += 1
-        if count < self._footage.frames:
+        if count < frames:
             raise FootageError(
                 f"The footage ends after {count} frames, before it should.",
                 "The file may be damaged; play it to its end.",
                 reason="FOOTAGE_SHORT",
             )
         self._refuse_cuts(cuts.cuts())
-        self._scratch.finish("read")
+        self._space.scratch.finish("read")
 
     def _refuse_cuts(self, cuts: list[int]) -> None:
         if cuts:
-            first, frame = self._footage.first, self._footage.first + cuts[0]
+            first = self._footage.range.first
+            frame = first + cuts[0]
             raise FootageError(
                 f"There is a cut between frames {frame - 1} and {frame}.",
                 f"Decompose each shot by itself, such as frames {first}-{frame - 1}.",
                 reason="CUT_INSIDE",
             )
 
-    def _find(self, number: int, subject: SubjectSpec, hints: Any) -> None:
-        """Find the masks of a subject at the working size."""
-        stage = f"find {number}"
-        if self._scratch.is_finished(stage):
+    def _find(self, number: int, hints: SubjectHints) -> None:
+        """Find the masks of a subject at the working size, or take the artist's."""
+        stage, space = f"find {number}", self._space
+        if space.scratch.is_finished(stage):
             return
-        masks, full_matte = self._mask(number), None
-        total = self._footage.frames * len(self._subjects)
-        if subject.matte:
-            full_matte = MatteInput(
-                self._inputs[subject.matte],
-                self._footage,
-                Size(self._footage.reader.info.width, self._footage.reader.info.height),
-                "matte",
-            )
-        is_complete = full_matte is not None and full_matte.is_complete
-        if full_matte is not None:
-            mattes = self._array(f"matte_{number}") if is_complete else None
-            for index, plane in full_matte.planes():
-                if mattes is not None:
-                    mattes[index] = plane
-                    masks[index] = resize(plane, self._small)
-                else:
-                    hints = hints.with_mask(index, resize(plane, self._small))
-        if not is_complete:
+        past, total = number * space.frames, space.frames * len(self._subjects)
+        self._progress.report("find", past, total, "finding subjects")
+        matte = None
+        if self._subjects[number].matte:
+            path = self._inputs[self._subjects[number].matte]
+            matte = MatteInput(path, self._footage.range, "matte")
+        if matte is not None and matte.is_complete:
+            space.take_matte(number, matte)
+        else:
+            for index, plane in matte.planes() if matte is not None else ():
+                hints = hints.with_mask(index, resize(plane, space.small))
 
             def on_frames(done: int) -> None:
-                past = number * self._footage.frames
                 self._progress.report("find", past + done, total)
                 if number == 0 and done >= _PREVIEW_FRAMES:
-                    self._show_matte(masks[0])
+                    self._show_matte(space.mask(0)[0])
 
-            self._progress.report("find", number * self._footage.frames, total, "finding subjects")
             finder = SubjectFinder(self._stages.saliency, self._stages.detector)
-            finder.find(self._pictures(), hints, masks, on_frames)
-        self._check_cover(masks)
-        self._show_matte(masks[0])
-        self._scratch.finish(stage, has_matte=is_complete)
-
-    def _check_cover(self, masks: np.ndarray) -> None:
-        cover = [float((mask > 0.5).mean()) for mask in masks]
-        if max(cover) < 1e-4:
-            raise FootageError(
-                "The matte is empty on every frame.",
-                "Give one that is white where the subject is.",
-                reason="SUBJECT_NOT_FOUND",
-            )
-        if float(np.mean(cover)) > _MAX_COVER:
-            raise FootageError(
-                "The subject fills the frame, so no background is left to separate.",
-                "Show a smaller subject with --box, or choose other frames.",
-                reason="SUBJECT_FILLS_FRAME",
-            )
+            finder.find(space.pictures, hints, space.mask(number), on_frames)
+        space.check_cover(number)
+        self._show_matte(space.mask(number)[0])
+        has_matte = matte is not None and matte.is_complete
+        space.scratch.finish(stage, has_matte=has_matte)
 
     def _show_matte(self, mask: np.ndarray) -> None:
-        picture = torch.from_numpy(np.asarray(self._pictures()[0])).movedim(-1, 0) / 255
-        matte = torch.from_numpy(np.asarray(mask))[None].expand(3, -1, -1)
+        picture = torch.from_numpy(np.array(self._space.pictures[0])).movedim(-1, 0) / 255
+        matte = torch.from_numpy(np.array(mask))[None].expand(3, -1, -1)
         self._progress.set_preview(torch.cat((picture, matte), -1))
-
-    def _hole(self, window: Window) -> BoolArray:
-        """Return where any subject hides the background, ``[T, h, w]``."""
-        longest = max(self._small)
-        margin, below = (round(each * longest) for each in (_HOLE_MARGIN, _HOLE_BELOW))
-        holes = []
-        for index in range(window.start, window.end):
-            masks = [self._mask(number)[index] for number in range(len(self._subjects))]
-            hole = dilate(np.max(masks, 0) > 0.1, max(2, margin))
-            shifted = np.roll(hole, below, 0)
-            shifted[:below] = False
-            holes.append(hole | shifted)
-        return np.stack(holes)
-
-    def _make_plate(self) -> None:
-        """Make the clean plate without any of the subjects."""
-        if self._scratch.is_finished("plate"):
-            return
-        plate, frames = self._array("plate", 3), self._footage.frames
-        plate[:] = 0
-        invented = self._invention()
-        if self._spec.plate is not None:
-            path = self._inputs[self._spec.plate.input]
-            own = PlateInput(self._spec.plate, path, self._footage, self._config)
-            for index, picture in own.pictures():
-                self._progress.report("plate", index, frames)
-                plate[index] = picture
-            self._scratch.finish("plate")
-            return
-        for window in split_windows(frames, temporal.WINDOW, temporal.OVERLAP):
-            part = slice(window.start, window.end)
-            given = temporal.WindowFrames(
-                self._source()[part], self._pictures()[part], self._hole(window)
-            )
-            weights = window.weights(temporal.OVERLAP, frames)
-            self._progress.report("plate", window.start, frames, "making the clean plate")
-            for offset, made in enumerate(temporal.temporal_plates(given, self._stages.filler)):
-                index = window.start + offset
-                plate[index] += (weights[offset] * made.picture).astype(np.float16)
-                invented[index] |= made.invented
-                self._progress.report("plate", index, frames)
-        self._scratch.finish("plate")
-
-    def _invention(self) -> np.ndarray:
-        shape = (self._footage.frames, self._small.height, self._small.width)
-        return self._scratch.array("invented", shape, np.bool_)
 
     def _declare(self, writer: StackWriter) -> None:
         tags = self._footage.reader.tags
@@ -286,52 +200,33 @@ class Decomposition:
 
     def _solve(self, writer: StackWriter) -> None:
         """Peel the subjects off, the nearest first, and write every layer."""
-        frames, count = self._footage.frames, len(self._subjects)
-        source = self._source()
-        rest = self._array("rest", 3) if count > 1 else source
+        space, count = self._space, len(self._subjects)
         for number in range(count):
             name, shadow = _layer_names(count, number)
-            below = source if number == 0 else rest
-            for index, layers in self._peel(number, below):
-                self._progress.report("solve", number * frames + index, frames * count)
+            below = space.source if number == 0 else space.half(f"rest_{number - 1}", 3)
+            has_matte = bool(space.scratch.facts(f"find {number}").get("has_matte"))
+            for index, proposal, invented in space.proposals(number, below, has_matte=has_matte):
+                self._progress.report("solve", number * space.frames + index, space.frames * count)
+                frame = np.array(below[index])
+                layers = solve_frame(frame, proposal)
+                self._measures[number].add(frame, proposal, layers, invented)
                 writer.write_pixels(shadow, index, torch.from_numpy(layers.shadow))
                 writer.write_pixels(name, index, torch.from_numpy(layers.foreground))
                 if number == count - 1:
-                    writer.write_pixels("bg", index, _opaque(layers.background))
-                    writer.write_ref(index, _opaque(np.asarray(source[index])))
+                    writer.write_pixels("bg", index, opaque_pixels(layers.background))
+                    writer.write_ref(index, opaque_pixels(np.array(space.source[index])))
                 else:
-                    rest[index] = layers.background
-
-    def _peel(self, number: int, source: HalfArray) -> Iterator[tuple[int, FrameLayers]]:
-        """Yield the layers of one subject, frame by frame."""
-        frames = self._footage.frames
-        has_matte = bool(self._scratch.facts(f"find {number}").get("has_matte"))
-        done = 0
-        for window in split_windows(frames, MATTING_WINDOW, MATTING_OVERLAP):
-            part = slice(window.start, window.end)
-            given = MattingFrames(
-                source=source[part],
-                plate=self._array("plate", 3)[part],
-                mask=np.asarray(self._mask(number)[part]),
-                invented=np.asarray(self._invention()[part]),
-                matte=self._array(f"matte_{number}")[part] if has_matte else None,
-            )
-            for offset, proposal in enumerate(propose_layers(given, self._stages.splitter)):
-                index = window.start + offset
-                if index < done:
-                    continue
-                frame = np.asarray(source[index])
-                layers = solve_frame(frame, proposal)
-                self._measures[number].add(frame, proposal, layers, given.invented[offset])
-                yield index, layers
-                done = index + 1
+                    space.half(f"rest_{number}", 3)[index] = layers.background
 
     def _provenance(self) -> Provenance:
         measures = {
             _layer_names(len(self._subjects), number)[0]: each.to_json()
             for number, each in enumerate(self._measures)
         }
-        notes = [*self._footage.notes, *(_describe(name, each) for name, each in measures.items())]
+        notes = [
+            *self._footage.notes,
+            *(describe_measures(name, each) for name, each in measures.items()),
+        ]
         request = decompose_to_json(self._spec)
         return Provenance(
             action="decompose",
@@ -347,7 +242,7 @@ def _layer_names(count: int, number: int) -> tuple[str, str]:
     return f"fg_{count - number:02d}", f"shadow_{count - number:02d}"
 
 
-def _describe(name: str, measures: Mapping[str, float]) -> str:
+def describe_measures(name: str, measures: Mapping[str, float]) -> str:
     return (
         f"{name}: plate {measures['plate_psnr_db']:g} dB from the footage outside of effects, "
         f"{measures['invented_share']:.1%} of the picture invented, light "
@@ -355,13 +250,10 @@ def _describe(name: str, measures: Mapping[str, float]) -> str:
     )
 
 
-def _opaque(picture: HalfArray) -> torch.Tensor:
+def opaque_pixels(picture: HalfArray) -> torch.Tensor:
+    """Return a picture ``[H, W, 3]`` as delivered, with an alpha of 1."""
     alpha = np.ones((*picture.shape[:2], 1), np.float16)
     return torch.from_numpy(np.concatenate([picture, alpha], -1))
-
-
-def _to_picture(linear: np.ndarray, to_display: ColorTransform) -> np.ndarray:
-    return to_srgb_bytes(torch.from_numpy(linear), to_display)
 
 
 def _request_key(spec: DecomposeSpec, inputs: Mapping[str, Path]) -> str:

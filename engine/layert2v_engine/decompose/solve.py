@@ -28,6 +28,7 @@ HalfArray = NDArray[np.float16]
 _LEAST = 1 / 255
 _MOST_SHADOW = 0.98  # a deeper one would leave a background of rounding errors
 _HALF_MAX = 65504.0
+_ROUNDING, _SMALLEST = 2.0**-10, 2.0**-23  # two roundings to half
 
 
 class FrameLayers(NamedTuple):
@@ -77,6 +78,28 @@ def solve_frame(source: HalfArray, proposal: Proposal) -> FrameLayers:
     remainder = frame - (1.0 - raised.astype(np.float32))[..., None] * below
     color = _to_half(np.where(is_covered, remainder, 0.0))
     return FrameLayers(background, _rgba(light, shadow), _rgba(color, raised))
+
+
+def solve_over(source: HalfArray, proposal: Proposal, below: FloatArray) -> FrameLayers:
+    """Return shadow and foreground over what lower layers show ``[H, W, 3]``, which stays.
+
+    ``background`` is that, in half. Where ``below`` cannot be the footage under no coverage, the
+    foreground covers as much as it must.
+    """
+    frame = source.astype(np.float32)
+    shadow = _clean_shadow(proposal.shadow, frame)
+    kept = below * (1.0 - shadow.astype(np.float32)[..., None])
+    rest = frame - kept
+    tolerance = np.maximum(np.abs(frame), np.abs(kept)) * _ROUNDING + _SMALLEST
+    differs = (np.abs(rest) > tolerance).any(-1)
+    alpha = _clean_alpha(proposal.alpha)
+    alpha = np.where(differs & (alpha == 0), np.float16(_LEAST), alpha)
+    raised = _raise_alpha(alpha, frame, kept)
+    is_covered = raised[..., None] > 0
+    remainder = frame - (1.0 - raised.astype(np.float32))[..., None] * kept
+    color = _to_half(np.where(is_covered, remainder, 0.0))
+    light = np.zeros_like(color)
+    return FrameLayers(_to_half(below), _rgba(light, shadow), _rgba(color, raised))
 
 
 def compose(layers: FrameLayers, below: FloatArray | None = None) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from layert2v_engine.decompose.networks.nanodet import NanoDet
 from layert2v_engine.decompose.networks.u2netp import U2NetP
 from layert2v_engine.decompose.plate.fill import SmoothFiller
 from layert2v_engine.decompose.protocols import (
@@ -33,5 +34,8 @@ class DefaultStages:
     def stages(self) -> Stages:
         """The stages. Raises ``BadCheckpoint``."""
         return Stages(
-            saliency=U2NetP(), detector=None, filler=SmoothFiller(), splitter=ClosedFormSplitter()
+            saliency=U2NetP(),
+            detector=NanoDet(),
+            filler=SmoothFiller(),
+            splitter=ClosedFormSplitter(),
         )

@@ -16,8 +16,8 @@ _STOPPING = ("DISK_FULL", "WRITE_FAILED", "VISION_UNUSABLE", VisionBudget.reason
 class PerClipStage:
     """Clips in, the same clips out; a batch has ``clip``, a list of names.
 
-    All that is known of a clip is in its ``ClipState``. A clip that is done or out is passed on. One
-    that cannot be worked on is put in quarantine with the reason, and the others go on.
+    All that is known of a clip is in its ``ClipState``. A clip that is done or out is passed on.
+    One that cannot be worked on is put in quarantine with the reason, and the others go on.
     """
 
     name = ""

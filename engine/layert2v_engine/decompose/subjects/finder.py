@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from layert2v_engine.decompose.motion import warp
 from layert2v_engine.decompose.protocols import ObjectDetector, SaliencyNetwork
 from layert2v_engine.decompose.shots import split_windows
 from layert2v_engine.decompose.subjects.evidence import ClipMotion
-from layert2v_engine.decompose.subjects.hints import SubjectHints
+from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.decompose.subjects.proposals import Proposal, propose
 from layert2v_engine.decompose.subjects.regions import (
     grow,
@@ -21,6 +22,7 @@ from layert2v_engine.decompose.subjects.regions import (
     predict_in_box,
 )
 from layert2v_engine.decompose.subjects.seeds import seed_mask
+from layert2v_engine.decompose.subjects.words import WordMatcher
 from layert2v_engine.errors import FootageError
 
 WINDOW, OVERLAP = 12, 1
@@ -49,6 +51,8 @@ class SubjectFinder:
         ``on_frames`` is told how many frames are done, and may raise to stop. Raises
         ``FootageError`` where no subject is found.
         """
+        if hints.words and not hints.frames:
+            hints = self._see(pictures, hints)
         if hints.frames:
             self._follow(pictures, hints, masks, on_frames)
             return
@@ -62,7 +66,15 @@ class SubjectFinder:
                 prior = found[-1]
             on_frames(window.end)
         if float(np.max([mask.max() for mask in masks])) < 0.5:
-            raise _not_found(hints)
+            raise _not_found()
+
+    def _see(self, pictures: ByteArray, hints: SubjectHints) -> SubjectHints:
+        """Return hints with boxes where the words of an artist were recognized."""
+        if self._detector is None:
+            raise _not_found()
+        found = WordMatcher(self._detector).find(pictures, hints.words)
+        frames = {each.frame: FrameHints(boxes=(each.box,)) for each in found}
+        return replace(hints, frames=frames)
 
     def _find_window(self, pictures: ByteArray, prior: FloatArray | None) -> FloatArray | None:
         motion = ClipMotion(pictures)
@@ -154,7 +166,7 @@ def _order(count: int, hinted: list[int]) -> list[tuple[int, int]]:
     return steps + back[::-1]
 
 
-def _not_found(hints: SubjectHints) -> FootageError:
+def _not_found() -> FootageError:
     return FootageError(
         "No subject was found in the footage.",
         "Show it with --box or --point on a frame, or give a matte.",

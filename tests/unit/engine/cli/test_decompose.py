@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fakes.moving_disc import disc_clip, write_clip
+from layert2v.stack import read as read_stack
+from layert2v_engine.cli.main import main
+
+
+def test_footage_becomes_a_stack_that_is_refined(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = disc_clip(frames=3)
+    footage, matte = write_clip(tmp_path / "a", clip.source), write_clip(tmp_path / "m", clip.alpha)
+    out = tmp_path / "stack"
+
+    made = main(["decompose", str(footage), "--matte", str(matte), "--out", str(out)])
+    refined = main(["refine", str(out), "--layer", "fg_01", "--matte", str(matte)])
+
+    assert (made, refined) == (0, 0)
+    assert [entry.action for entry in read_stack(out).history] == ["decompose", "refine"]
+    assert "dB from the footage" in capsys.readouterr().err
+
+
+def test_a_pattern_names_footage(tmp_path: Path) -> None:
+    clip = disc_clip(frames=3)
+    footage, matte = write_clip(tmp_path / "a", clip.source), write_clip(tmp_path / "m", clip.alpha)
+    options = ["--matte", str(matte), "--frames", "1002-1003", "--out", str(tmp_path / "s")]
+
+    assert main(["decompose", str(footage / "shot.####.exr"), *options]) == 0
+    assert read_stack(tmp_path / "s").start_frame == 1002
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--frames", "12"], "no range of frames"),
+        (["--box", "1001:1,2,3"], "not of the form 1001:120,80,400,300"),
+        (["--point", "x:1,2"], "not of the form 1001:320,200"),
+    ],
+)
+def test_options_say_what_they_are_like(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["decompose", "shot.mov", "--out", "stack", *options])
+
+    assert message in capsys.readouterr().err
+
+
+def test_hints_need_one_subject(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--subject", "dog", "--subject", "ball", "--box", "1001:1,2,3,4"]
+
+    assert main(["decompose", "shot.mov", "--out", "stack", *options]) == 2
+    assert "which of several subjects" in capsys.readouterr().err
