@@ -170,9 +170,7 @@ def measure(pictures: Pictures) -> dict[str, float]:
         for row in np.array_split(flow, _PATCHES)
         for part in np.array_split(row, _PATCHES, axis=1)
     ]
-    changes = [
-        float(np.abs(a.astype(int) - b).mean()) for a, b in itertools.pairwise(grays)
-    ]
+    changes = [float(np.abs(a.astype(int) - b).mean()) for a, b in itertools.pairwise(grays)]
     return {
         "mean_level": round(float(pictures.mean()) / 255, 5),
         "contrast": round(float(np.std(grays[len(grays) // 2])) / 255, 5),

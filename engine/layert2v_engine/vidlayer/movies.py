@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -50,10 +51,11 @@ def _write(
         atomic_write(path) as temporary,
         av.open(str(temporary), "w", format=container_format, options=flags) as container,
     ):
-        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+        rate = Fraction(fps).limit_denominator(1001)
+        stream = cast(av.VideoStream, container.add_stream(codec, rate=rate))
         stream.height, stream.width = pictures.shape[1:3]
         stream.pix_fmt = pixels
-        stream.options = options
+        stream.options = {**options}
         context = stream.codec_context
         if codec == "libx264":
             context.colorspace = context.color_primaries = context.color_trc = _BT709

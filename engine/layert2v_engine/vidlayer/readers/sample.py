@@ -94,12 +94,14 @@ def read_sample(files: SampleFiles) -> LayeredSample:
     layers = []
     for number, each in enumerate(files.foregrounds, 1):
         matte = _read_plane(files, each.matte, f"matte {number}", full)
-        shadow = each.shadow and _read_plane(files, each.shadow, f"shadow {number}", full)
+        shadow = None
+        if each.shadow is not None:
+            shadow = _read_plane(files, each.shadow, f"shadow {number}", full)
         color = full
         if each.color is not None:
             color = _read_video(files, each.color, f"foreground {number}")
             _require_same(files, f"foreground {number}", color, full)
-        layers.append(SampleLayer(color=color, matte=matte, shadow=shadow or None))
+        layers.append(SampleLayer(color=color, matte=matte, shadow=shadow))
     return LayeredSample(files=files, full=full, background=background, foregrounds=tuple(layers))
 
 
