@@ -7,9 +7,18 @@ client speak to a server, and grpc is imported on first use.
 """
 
 from . import model, operators, preview_icons, requests, stack_list
-from .ui import panels, preferences
+from .ui import footage_panel, panels, preferences
 
-_MODULES = (preferences, model, preview_icons, stack_list, operators, panels, requests)
+_MODULES = (
+    preferences,
+    model,
+    preview_icons,
+    stack_list,
+    operators,
+    panels,
+    footage_panel,
+    requests,
+)
 
 
 def register() -> None:

@@ -6,7 +6,9 @@ Spaces are matched by meaning; one that is not offered is an error, never anothe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+from layert2v.colorspaces import find_nearest
 
 # By OCIO interop id: the names of Blender's own and of the ACES configurations, newest first.
 _NAMES = {
@@ -35,12 +37,30 @@ class ColorspaceNotFound(Exception):
 def find_name(space: str, offered: Iterable[str]) -> str:
     """Return the name for an interop id among those offered. Raises ``ColorspaceNotFound``."""
     by_lower = {name.lower(): name for name in offered}
-    for wanted in (*_NAMES.get(space, ()), space):
-        if wanted.lower() in by_lower:
-            return by_lower[wanted.lower()]
+    name = _match_name(space, by_lower)
+    if name:
+        return name
     raise ColorspaceNotFound(
         f"The stack is in {TITLES.get(space, space)}, which Blender's color configuration does "
-        "not offer; make it in a space such as ACEScg, or add the space to the configuration"
+        "not offer; make it in a space such as ACEScg, or add the space to the configuration. "
+        + _describe_nearest(space, by_lower)
+    )
+
+
+def _match_name(space: str, by_lower: Mapping[str, str]) -> str:
+    wanted = (each.lower() for each in (*_NAMES.get(space, ()), space))
+    return next((by_lower[each] for each in wanted if each in by_lower), "")
+
+
+def _describe_nearest(space: str, by_lower: Mapping[str, str]) -> str:
+    """Return which offered space is nearest, and how wrong colors would be in it."""
+    names = {each: _match_name(each, by_lower) for each in _NAMES}
+    nearest = find_nearest(space, [each for each, name in names.items() if name])
+    if nearest is None:
+        return "It offers none that is near"
+    return (
+        f"The nearest that it offers is {names[nearest.space]}, in which colors would be off by "
+        f"up to {nearest.delta_e:.0f} (CIE 1976 difference)"
     )
 
 

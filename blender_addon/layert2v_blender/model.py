@@ -14,12 +14,15 @@ from bpy.props import (
     CollectionProperty,
     EnumProperty,
     FloatProperty,
+    FloatVectorProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
 )
 
 from layert2v.labels import LABELS
+from layert2v.limits import MAX_FRAME, MAX_HANDLES
+from layert2v.spec import COMPRESSIONS
 
 from . import model_cache
 from .versions import BLEND_RELATIVE_PATH
@@ -29,7 +32,13 @@ TARGETS = (
     ("PLANES", "Planes", "A plane per layer before the active camera", "VIEW3D", 1),
     ("STRIPS", "Strips", "A strip per layer in the sequencer", "SEQUENCE", 2),
 )
-
+FOOTAGE_KINDS = (
+    ("IMAGE", "Image Sequence or Movie", "An image data-block", "IMAGE_DATA", 0),
+    ("CLIP", "Movie Clip", "A clip of the clip editor", "FILE_MOVIE", 1),
+    ("STRIP", "Strip", "The active strip of the sequencer", "SEQUENCE", 2),
+    ("RENDER", "Render", "The 3D scene, rendered for this", "RENDER_ANIMATION", 3),
+    ("COMPOSITOR", "Compositor", "The compositor's output", "NODE_COMPOSITING", 4),
+)
 
 # Called with a stack after what is shown of it has changed; ``stack_list`` adds its own.
 stack_listeners: list[Callable[["LAYERT2V_Stack"], None]] = []
@@ -173,6 +182,34 @@ class LAYERT2V_OpenRequest(bpy.types.PropertyGroup):
     record: StringProperty()  # ``requests.Request`` as JSON
 
 
+class LAYERT2V_Point(bpy.types.PropertyGroup):
+    """A place on a frame of the footage that belongs to a subject, or does not."""
+
+    frame: IntProperty()
+    place: FloatVectorProperty(size=2)  # pixels, y down
+    outside: BoolProperty()
+
+
+class LAYERT2V_Subject(bpy.types.PropertyGroup):
+    """One subject of footage; its name says in words what it is, and may be empty."""
+
+    frame: IntProperty(name="Frame", description="The number of the hints' frame", min=0)
+    has_box: BoolProperty(name="Box", description="A rectangle around the subject")
+    box: FloatVectorProperty(
+        name="X, Y, Width, Height", description="Pixels of the footage, from the top left", size=4
+    )
+    points: CollectionProperty(type=LAYERT2V_Point)
+    mask: PointerProperty(
+        name="Mask",
+        description="A mask data-block: on its frame it is a hint, on all frames the matte",
+        type=bpy.types.Mask,
+    )
+    mask_all: BoolProperty(
+        name="On All Frames",
+        description="Use the mask as it is on every frame; otherwise on its frame, as a hint",
+    )
+
+
 class LAYERT2V_Scene(bpy.types.PropertyGroup):
     """The panel's fields, the stacks and the open requests of a scene."""
 
@@ -181,6 +218,9 @@ class LAYERT2V_Scene(bpy.types.PropertyGroup):
     foregrounds: CollectionProperty(type=LAYERT2V_Foreground)
     negative: StringProperty(**_label("negative_prompt"))
     nearest: BoolProperty(**_label("nearest"))
+    compression: EnumProperty(
+        **_label("compression"), items=[(name, name, "") for name in COMPRESSIONS]
+    )
     size_from_scene: BoolProperty(
         name="Size from Scene",
         description="The render size of the scene, rounded to the nearest the model offers",
@@ -209,6 +249,34 @@ class LAYERT2V_Scene(bpy.types.PropertyGroup):
     target: EnumProperty(
         name="Open In", description="Where a finished stack is opened", items=TARGETS
     )
+    footage_kind: EnumProperty(
+        name="Footage", description="What is taken apart", items=FOOTAGE_KINDS
+    )
+    footage_image: PointerProperty(
+        name="Image", description="An image sequence or a movie", type=bpy.types.Image
+    )
+    footage_clip: PointerProperty(name="Clip", type=bpy.types.MovieClip)
+    footage_range: BoolProperty(
+        name="Only Some Frames", description="By the footage's own numbers; otherwise all"
+    )
+    footage_first: IntProperty(name="First", min=0, max=MAX_FRAME, default=1001)
+    footage_last: IntProperty(name="Last", min=0, max=MAX_FRAME, default=1100)
+    footage_handles: IntProperty(
+        name="Handles", description="Frames more at both ends", min=0, max=MAX_HANDLES
+    )
+    footage_scale: FloatProperty(
+        name="Scale",
+        description="Smaller layers, for a look",
+        min=0.05,
+        max=1.0,
+        default=1.0,
+        subtype="FACTOR",
+    )
+    refine_mask: PointerProperty(
+        name="Mask", description="The matte of the chosen foreground", type=bpy.types.Mask
+    )
+    subjects: CollectionProperty(type=LAYERT2V_Subject)
+    active_subject: IntProperty()
     stacks: CollectionProperty(type=LAYERT2V_Stack)
     active_stack: IntProperty()
     requests: CollectionProperty(type=LAYERT2V_OpenRequest)
@@ -222,6 +290,8 @@ _register_classes, _unregister_classes = bpy.utils.register_classes_factory(
         LAYERT2V_State,
         LAYERT2V_Stack,
         LAYERT2V_OpenRequest,
+        LAYERT2V_Point,
+        LAYERT2V_Subject,
         LAYERT2V_Scene,
     )
 )
@@ -231,6 +301,13 @@ def active_stack(scene: bpy.types.Scene) -> LAYERT2V_Stack | None:
     """Return the stack that is selected in the panel."""
     panel = scene.layert2v
     return panel.stacks[panel.active_stack] if 0 <= panel.active_stack < len(panel.stacks) else None
+
+
+def active_subject(scene: bpy.types.Scene) -> LAYERT2V_Subject | None:
+    """Return the subject that is selected in the list."""
+    panel = scene.layert2v
+    found = 0 <= panel.active_subject < len(panel.subjects)
+    return panel.subjects[panel.active_subject] if found else None
 
 
 def active_layer(scene: bpy.types.Scene) -> LAYERT2V_Layer | None:

@@ -40,11 +40,35 @@ def plate_files(request_id: str, frames: int) -> list[str]:
     return found if len(found) == frames else []
 
 
+def render_size(scene: bpy.types.Scene) -> tuple[int, int]:
+    """Return the size of the scene's render in pixels."""
+    scale = scene.render.resolution_percentage / 100
+    return int(scene.render.resolution_x * scale), int(scene.render.resolution_y * scale)
+
+
 class RenderSettings:
     """The render settings of a scene, changed for a plate and then restored."""
 
     def __init__(self) -> None:
         self._previous: list[tuple[Any, str, Any]] = []
+
+    def apply_to_scene(self, scene: bpy.types.Scene, request_id: str, *, composited: bool) -> None:
+        """Set the scene to render its own frames at its own size into the request's folder."""
+        width, height = render_size(scene)
+        view = StackView(
+            uid="",
+            name=scene.name,
+            folder=plate_folder(request_id),
+            width=width,
+            height=height,
+            pixel_aspect=1.0,
+            frames=scene.frame_end - scene.frame_start + 1,
+            first_file=scene.frame_start,
+            first_frame=scene.frame_start,
+            colorspace="",
+            layers=(),
+        )
+        self.apply(scene, view, request_id, composited=composited, transparent=False)
 
     def apply(
         self,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import bpy
 
+from layert2v.decompose import decompose_from_json, refine_from_json
 from layert2v.rerender import rerender_from_json
 from layert2v.spec import spec_from_json
 
@@ -52,11 +53,11 @@ _log = logging.getLogger(__name__)
 class Request:
     """A request of a scene. ``spec`` and ``inputs`` are JSON values of the contract.
 
-    ``stack`` is the uid of the stack that a re-render belongs to, ``target`` where to open a new
+    ``stack`` is the uid of the stack that a change belongs to, ``target`` where to open a new
     one. ``scene`` is the session_uid of its scene; it and what follows are not saved.
     """
 
-    kind: str  # generate or rerender
+    kind: str  # generate, decompose, rerender or refine
     title: str
     folder: str
     server: str
@@ -144,6 +145,16 @@ class RequestManager:
         folder = Path(request.folder)
         if request.kind == "generate":
             session.generate(spec_from_json(request.spec), folder=folder, request_id=request.id)
+        elif request.kind == "decompose":
+            session.decompose(
+                decompose_from_json(request.spec),
+                request.inputs,
+                folder=folder,
+                request_id=request.id,
+            )
+        elif request.kind == "refine":
+            refinement = refine_from_json(request.spec)
+            session.refine(folder, refinement, request.inputs, request_id=request.id)
         else:
             spec = rerender_from_json(request.spec)
             session.rerender(folder, spec, request.inputs, request_id=request.id)

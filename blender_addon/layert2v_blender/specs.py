@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from layert2v.plain_text import plain_text
 from layert2v.rerender import RerenderSpec, affected_layers
 from layert2v.spec import GenerateSpec, ModelInfo, fit_to_model
 from layert2v.stack import Stack
@@ -80,6 +81,7 @@ def generate_spec(scene: bpy.types.Scene, model: ModelInfo) -> GenerateSpec:
         colorspace=panel.colorspace or model.colorspaces[0],
         start_frame=max(scene.frame_start, 0),
         nearest=panel.nearest,
+        compression=panel.compression,
     )
 
 
@@ -95,6 +97,7 @@ def rerender_spec(scene: bpy.types.Scene, layer: LAYERT2V_Layer) -> RerenderSpec
         strength=layer.strength,
         steps=_steps(scene.layert2v),
         guidance=_guidance(scene.layert2v),
+        compression=scene.layert2v.compression,
     )
 
 
@@ -107,13 +110,14 @@ def freeze_layers(spec: RerenderSpec, item: LAYERT2V_Stack, stack: Stack) -> Rer
 
 def fill_panel(spec: GenerateSpec, panel: LAYERT2V_Scene) -> None:
     """Fill the panel with an earlier request."""
-    panel.prompt = spec.prompt
-    panel.background = spec.background_prompt
-    panel.negative = spec.negative_prompt
+    panel.prompt = plain_text(spec.prompt)
+    panel.background = plain_text(spec.background_prompt)
+    panel.negative = plain_text(spec.negative_prompt)
     panel.nearest = spec.nearest
+    panel.compression = spec.compression
     panel.foregrounds.clear()
     for prompt in spec.foreground_prompts:
-        panel.foregrounds.add().prompt = prompt
+        panel.foregrounds.add().prompt = plain_text(prompt)
     panel.size_from_scene = False
     panel.width, panel.height, panel.frames = spec.width, spec.height, spec.frames
     panel.seed = "" if spec.seed is None else str(spec.seed)
@@ -125,7 +129,7 @@ def fill_layers(spec: RerenderSpec, item: LAYERT2V_Stack, panel: LAYERT2V_Scene)
     for name in spec.layers:
         layer = item.layers.get(name)
         if layer is not None:
-            layer.prompt = spec.prompts.get(name, layer.prompt)
+            layer.prompt = plain_text(spec.prompts.get(name, layer.prompt))
             layer.seed = "" if spec.seed is None else str(spec.seed)
             layer.strength = spec.strength
     _fill_sampling(spec, panel)

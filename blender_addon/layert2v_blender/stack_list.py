@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import bpy
 
 from layert2v import stack as manifest
+from layert2v.plain_text import plain_line, plain_text
 
 from . import model
 from .colorspaces import ColorspaceNotFound
@@ -107,8 +108,9 @@ def _update_item(item: LAYERT2V_Stack, stack: manifest.Stack) -> None:
     for name in ("width", "height", "pixel_aspect", "fps", "frames", "colorspace", "model"):
         setattr(item, name, getattr(stack, name))
     item.first_file = stack.start_frame
-    item.understood = stack.prompt_interpretation
-    item.warning = " ".join(stack.warnings)
+    # Somebody else may have written the words of a stack.
+    item.understood = plain_line(stack.prompt_interpretation)
+    item.warning = plain_line(" ".join(stack.warnings))
     versions = _layer_versions(stack_folder(item), stack)
     _remove_others(item.layers, [layer.name for layer in stack.layers])
     for position, layer in enumerate(reversed(stack.layers)):
@@ -132,11 +134,11 @@ def _update_layer(
     for number, version in sorted(versions.items(), reverse=True):
         entry = row.versions.add()
         entry.number, entry.pattern = number, version.pattern
-        entry.prompt, entry.seed = version.prompt, str(version.seed)
+        entry.prompt, entry.seed = plain_text(version.prompt), str(version.seed)
     if row.current != layer.version:  # otherwise the artist's choices stay
         row.current = layer.version
         row.shown = str(layer.version)
-        row.prompt, row.seed = layer.prompt, ""
+        row.prompt, row.seed = plain_text(layer.prompt), ""
     row.stack = item.uid
 
 
@@ -144,7 +146,7 @@ def _update_history(item: LAYERT2V_Stack, stack: manifest.Stack) -> None:
     item.history.clear()
     for number, entry in reversed(list(enumerate(stack.history, 1))):
         row = item.history.add()
-        row.number, row.action, row.note = number, entry.action, entry.note
+        row.number, row.action, row.note = number, entry.action, plain_line(entry.note)
         row.created = entry.created
         row.wish = json.dumps(dict(entry.spec))
     item.active_state = 0

@@ -18,8 +18,9 @@ import grpc
 
 import layert2v
 from layert2v.address import port_of
+from layert2v.chunk_codec import decode_read_response, serialize
 from layert2v.plain_text import is_unicode
-from layert2v.v1 import artifacts_pb2_grpc, jobs_pb2_grpc, server_pb2_grpc
+from layert2v.v1 import artifacts_pb2, artifacts_pb2_grpc, jobs_pb2_grpc, server_pb2_grpc
 from layert2v.wire import MAX_MESSAGE_BYTES, TOKEN_METADATA
 from layert2v_client.convert import error_from_rpc
 from layert2v_client.errors import ClientError, InvalidRequest, NotPossible
@@ -51,6 +52,7 @@ _SERVICE_CONFIG = {
         }
     ]
 }
+_ARTIFACT_SERVICE = artifacts_pb2.DESCRIPTOR.services_by_name["ArtifactService"].full_name
 _OPTIONS = [
     ("grpc.primary_user_agent", f"layert2v-client/{layert2v.__version__}"),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -95,6 +97,17 @@ class Connection:
             self._channel = grpc.secure_channel(address, _credentials(tls), options=_OPTIONS)
         self.jobs: Any = jobs_pb2_grpc.JobServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self.artifacts: Any = artifacts_pb2_grpc.ArtifactServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        # Like those of the stub, without copies of the data.
+        self.read_chunks: Any = self._channel.unary_stream(
+            f"/{_ARTIFACT_SERVICE}/ReadArtifact",
+            request_serializer=serialize,
+            response_deserializer=decode_read_response,
+        )
+        self.write_chunks: Any = self._channel.stream_unary(
+            f"/{_ARTIFACT_SERVICE}/WriteArtifact",
+            request_serializer=serialize,
+            response_deserializer=artifacts_pb2.WriteArtifactResponse.FromString,
+        )
         self.server: Any = server_pb2_grpc.ServerServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
     def call(

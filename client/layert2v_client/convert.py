@@ -1,18 +1,22 @@
 """Conversion between messages and data: only this file of the client knows the messages.
 
+What a server says is made plain text here, for terminals and for the interfaces of hosts. Requests
+keep their exact words, since they may be sent again.
+
 Specs and models, which both sides convert, are in ``layert2v.wire``.
 """
 
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
 import grpc
 
-from layert2v.plain_text import plain_text
-from layert2v.spec import FieldViolation, GenerateSpec
+from layert2v.plain_text import plain_line, plain_text
+from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
 from layert2v.v1 import artifacts_pb2, errors_pb2, jobs_pb2, server_pb2
 from layert2v.wire import (
     ERROR_TRAILER,
@@ -130,7 +134,7 @@ def status_from_message(message: jobs_pb2.Job) -> JobStatus:
         artifact_count=message.artifact_count,
         artifact_bytes=message.artifact_bytes,
         local_path=message.local_path,
-        owner=message.owner,
+        owner=plain_line(message.owner),
     )
 
 
@@ -156,15 +160,16 @@ def artifact_from_message(message: artifacts_pb2.Artifact) -> Artifact:
 def info_from_message(message: server_pb2.ServerInfo) -> ServerInfo:
     """Return the server's version, models, limits and devices."""
     return ServerInfo(
-        version=message.version,
-        models=tuple(model_from_message(model) for model in message.models),
+        version=plain_line(message.version),
+        models=tuple(_model(model) for model in message.models),
         capabilities=tuple(message.capabilities),
         max_open_jobs=message.limits.max_open_jobs,
         max_upload_bytes=message.limits.max_upload_bytes,
         used_bytes=message.storage.used_bytes,
         free_bytes=message.storage.free_bytes,
         devices=tuple(
-            Device(device.name, device.memory_bytes, device.ready) for device in message.devices
+            Device(plain_line(device.name), device.memory_bytes, device.ready)
+            for device in message.devices
         ),
     )
 
@@ -179,7 +184,8 @@ def error_from_rpc(rpc_error: Any) -> ClientError:
     if detail is None:
         plain = (
             f"GRPC_{rpc_error.code().name}",
-            f"The server answered {rpc_error.code().name}: {rpc_error.details() or 'no details'}.",
+            f"The server answered {rpc_error.code().name}: "
+            f"{plain_line(rpc_error.details() or 'no details')}.",
             "",
         )
         return kind(*_PLAIN.get(kind, plain))
@@ -200,23 +206,37 @@ def _detail(rpc_error: Any) -> errors_pb2.ErrorDetail | None:
     return None
 
 
+def _model(message: server_pb2.Model) -> ModelInfo:
+    """Return a model as hosts show it: its words, and those of its vocabulary, in plain text."""
+    model = model_from_message(message)
+    vocabulary = {
+        plain_line(kind): tuple(plain_line(word) for word in words)
+        for kind, words in model.vocabulary.items()
+    }
+    return replace(model, title=plain_line(model.title), vocabulary=vocabulary)
+
+
 def _progress(message: jobs_pb2.Progress) -> Progress:
     return Progress(
-        stage=message.stage,
+        stage=plain_line(message.stage),
         done=message.done,
         total=message.total,
         fraction=message.fraction,
         eta_s=message.eta_s if message.HasField("eta_s") else None,
-        message=message.message,
+        message=plain_text(message.message),
     )
 
 
 def _error_info(message: errors_pb2.ErrorDetail) -> ErrorInfo:
-    return ErrorInfo(message.reason, message.message, message.hint, _violations(message.violations))
+    text, hint = plain_text(message.message), plain_text(message.hint)
+    return ErrorInfo(message.reason, text, hint, _violations(message.violations))
 
 
 def _violations(messages: Any) -> tuple[FieldViolation, ...]:
-    return tuple(FieldViolation(message.field, message.message) for message in messages)
+    return tuple(
+        FieldViolation(plain_line(message.field), plain_text(message.message))
+        for message in messages
+    )
 
 
 def _time(message: jobs_pb2.Job, field: str) -> datetime | None:

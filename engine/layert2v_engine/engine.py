@@ -59,7 +59,10 @@ MAX_NEW_SEED = 2**31  # short enough to be read aloud
 
 
 class Engine:
-    """Models by name, and layer stacks from them. Keeps the last used model in memory."""
+    """Models by name, and layer stacks from them. Keeps the last used model in memory.
+
+    ``exr`` is how layers of footage are written; a request for others says it itself.
+    """
 
     def __init__(
         self,
@@ -169,7 +172,7 @@ class Engine:
         config = self._config(spec.model)
         spec = _validate_and_resolve(spec, config.info)
         # The folder is claimed first: one that cannot be used must not cost the time of a model.
-        with _open_writer(progress.folder, spec, config, self._exr) as writer, closing(progress):
+        with _open_writer(progress.folder, spec, config) as writer, closing(progress):
             progress.report("load", 0, 1, f"loading {spec.model}")
             pipeline = self._pipeline(spec.model)
             progress.report("load", 1, 1)
@@ -194,7 +197,7 @@ class Engine:
     def _rerender(
         self, spec: RerenderSpec, inputs: Mapping[str, Path], progress: ProgressReporter
     ) -> Stack:
-        options = WriterOptions(exr=self._exr)
+        options = WriterOptions(exr=ExrOptions(compression=spec.compression))
         with StackEditor(progress.folder, at=spec.at, options=options) as editor, closing(progress):
             affected = affected_layers(spec, editor.base)
             name = spec.model or editor.base.model
@@ -280,9 +283,7 @@ def _match_colorspace(colorspace: str, offered: Collection[str]) -> str:
     return found if found in offered else colorspace
 
 
-def _open_writer(
-    folder: Path, spec: GenerateSpec, config: CheckpointConfig, exr: ExrOptions | None
-) -> StackWriter:
+def _open_writer(folder: Path, spec: GenerateSpec, config: CheckpointConfig) -> StackWriter:
     return StackWriter(
         folder,
         name=slug(spec.prompt),
@@ -294,7 +295,7 @@ def _open_writer(
         colorspace=spec.colorspace,
         source_colorspace=config.info.source_colorspace,
         shadow_domain=config.shadow_domain,
-        exr=exr,
+        exr=ExrOptions(compression=spec.compression),
     )
 
 

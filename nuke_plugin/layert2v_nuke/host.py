@@ -191,7 +191,7 @@ class Host:
                 values[f"{layer.name}_freeze"] = True
             values[f"{layer.name}_version"] = layer.version
             values[f"{layer.name}_made"] = node.describe_source(layer)
-            values[f"{layer.name}_prompt"] = layer.prompt
+            values[f"{layer.name}_prompt"] = node.shown_prompt(layer)
         self._set(group, values)
 
     def add_nodes(self, graph: Graph) -> None:

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from layert2v.labels import LABELS
 from layert2v.limits import MAX_FRAME, MAX_SEED
-from layert2v.spec import GenerateSpec
+from layert2v.spec import COMPRESSIONS, GenerateSpec
 
 EXIT_USAGE = 2
 
@@ -72,6 +72,18 @@ def add_generate_options(parser: argparse.ArgumentParser) -> None:
         help=f"{_help('start_frame')}; default: %(default)s",
     )
     add_sampling_options(parser)
+    add_compression_option(parser)
+
+
+def add_compression_option(parser: argparse.ArgumentParser) -> None:
+    """Add how EXR files are compressed."""
+    parser.add_argument(
+        "--compression",
+        default=COMPRESSIONS[0],
+        metavar="NAME",
+        help=f"{', '.join(COMPRESSIONS)}; zips scrubs fast in Nuke, dwaa and dwab lose precision, "
+        "for review; default: %(default)s",
+    )
 
 
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
@@ -101,6 +113,7 @@ def generate_spec(args: argparse.Namespace) -> GenerateSpec:
         colorspace=args.colorspace,
         start_frame=args.start_frame,
         nearest=args.nearest,
+        compression=args.compression,
     )
 
 

@@ -30,6 +30,10 @@ LABELS = MappingProxyType(
         ),
         "model": Label("Model", "The models of the server"),
         "colorspace": Label("Color Space", "The linear space the layers are delivered in"),
+        "compression": Label(
+            "Compression",
+            "Of the EXR files: zips scrubs fast in Nuke; dwaa is small but loses precision",
+        ),
         "width": Label("Width", "Pixels; 0 for the model's default"),
         "height": Label("Height", "Pixels; 0 for the model's default"),
         "frames": Label("Frames", "How many frames; 0 for the model's default"),

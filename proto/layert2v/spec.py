@@ -26,6 +26,10 @@ from layert2v.limits import (
 CLEAN_CONDITIONING = "clean_conditioning"  # ability: trained with some streams clean at time 0
 NO_SHADOWS = "no_shadows"  # a limit among the abilities: cast shadows are no layers of their own
 
+# How EXR files are compressed, by OpenEXR's names: zips scrubs fastest in Nuke, dwaa and dwab lose
+# precision, current Nuke opens neither htj2k256 nor zstd.
+COMPRESSIONS = ("zips", "none", "zip", "piz", "htj2k256", "zstd", "dwaa", "dwab")
+
 # What artists call the spaces: a request may use these names, what is recorded uses the ids.
 _COLORSPACE_TITLES = MappingProxyType(
     {
@@ -65,6 +69,7 @@ class GenerateSpec:
     colorspace: str = "lin_rec709_scene"
     start_frame: int = 1001
     nearest: bool = False
+    compression: str = COMPRESSIONS[0]
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,15 @@ def validate(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
     if _colorspace_id(spec.colorspace) not in model.colorspaces:
         offered = ", ".join(_with_title(name) for name in model.colorspaces)
         found.append(FieldViolation("colorspace", f"The color space must be one of: {offered}."))
-    return found
+    return [*found, *check_compression(spec.compression)]
+
+
+def check_compression(compression: str) -> list[FieldViolation]:
+    """Return what is wrong with the name of a compression."""
+    if compression in COMPRESSIONS:
+        return []
+    message = f"The compression must be one of: {', '.join(COMPRESSIONS)}."
+    return [FieldViolation("compression", message)]
 
 
 def resolve(spec: GenerateSpec, model: ModelInfo, seed: int) -> GenerateSpec:
@@ -201,7 +214,7 @@ def spec_to_json(spec: GenerateSpec) -> dict[str, Any]:
 def spec_from_json(value: Any) -> GenerateSpec:
     """Read what ``spec_to_json`` wrote. Raises ``SpecError`` for any other shape."""
     if isinstance(value, dict):  # requests of before do not say it
-        value = {"nearest": False, **value}
+        value = {"nearest": False, "compression": COMPRESSIONS[0], **value}
     fields = JsonObject(value, "", SpecError)
     spec = GenerateSpec(
         prompt=fields.text("prompt"),
@@ -219,6 +232,7 @@ def spec_from_json(value: Any) -> GenerateSpec:
         colorspace=fields.text("colorspace"),
         start_frame=fields.integer("start_frame"),
         nearest=fields.boolean("nearest"),
+        compression=fields.text("compression"),
     )
     fields.refuse_unknown()
     return spec

@@ -48,6 +48,7 @@ def spec_to_message(spec: GenerateSpec) -> jobs_pb2.GenerateSpec:
         colorspace=spec.colorspace,
         start_frame=spec.start_frame,
         nearest=spec.nearest,
+        compression=spec.compression,
     )
 
 
@@ -72,6 +73,7 @@ def spec_from_message(message: jobs_pb2.GenerateSpec) -> GenerateSpec:
         if message.HasField("start_frame")
         else defaults.start_frame,
         nearest=message.nearest,
+        compression=message.compression or defaults.compression,
     )
 
 
@@ -92,6 +94,7 @@ def rerender_to_message(spec: RerenderSpec) -> jobs_pb2.RerenderSpec:
         steps=spec.steps,
         guidance=spec.guidance if spec.guidance >= 0 else None,
         model=spec.model,
+        compression=spec.compression,
     )
 
 
@@ -113,6 +116,7 @@ def rerender_from_message(message: jobs_pb2.RerenderSpec) -> RerenderSpec:
         steps=message.steps,
         guidance=message.guidance if message.HasField("guidance") else defaults.guidance,
         model=message.model,
+        compression=message.compression or defaults.compression,
     )
 
 

@@ -28,7 +28,7 @@ def main() -> None:
     """Print one row per format."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--size", default="1920x1080", help="width x height")
-    parser.add_argument("--frames", type=int, default=12)
+    parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--memory-frames", type=int, default=500)
     args = parser.parse_args()

@@ -105,7 +105,7 @@ def rates(size: int, rounds: dict[str, Callable[[], None]]) -> dict[str, float]:
 def measure(server: LiveServer, port: int, folder: Path, size: int) -> dict[str, float]:
     """Return rates of the bare stream and of ours."""
     job = server.wait_for_end(
-        server.submit(behaviour=Behaviour(frame_bytes=size // 5), frames=1).name
+        server.submit(behaviour=Behaviour(frame_bytes=size // 5 // MIB * MIB), frames=1).name
     )
     biggest = max(server.artifacts(job.name), key=lambda file: file.size_bytes)
     part = biggest.size_bytes

@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import signal
+import stat
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -186,12 +187,26 @@ def _make_data_folder(config: Config) -> Path:
         )
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not config.expose_local_paths:  # those who see the files too may be other users
+            _keep_others_out(data)
     except OSError as error:
         raise ConfigError(
             f"The data folder {data} cannot be made: {error.strerror}.",
             "Name a folder on a local disk with --data.",
         ) from error
     return data
+
+
+def _keep_others_out(data: Path) -> None:
+    """Take the rights of everybody else from a data folder that was made with them."""
+    mode = stat.S_IMODE(data.stat().st_mode)
+    if not mode & 0o077:
+        return
+    try:
+        data.chmod(mode & ~0o077)
+        _log.warning("%s was open to other users (mode %o) and is closed to them now", data, mode)
+    except OSError:  # somebody else's folder, or a disk without modes
+        _log.warning("%s is open to other users (mode %o) and cannot be closed", data, mode)
 
 
 def _build_components(

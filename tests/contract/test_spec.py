@@ -154,3 +154,15 @@ def test_fit_to_model(asked: tuple[int, int, int], fitted: tuple[int, int, int])
 def test_what_fit_to_model_returns_is_valid(width: int, height: int, frames: int) -> None:
     width, height, frames = spec.fit_to_model(MINI, width, height, frames)
     assert validate(GenerateSpec("a fox", width=width, height=height, frames=frames), MINI) == []
+
+
+def test_a_compression_that_is_not_offered_is_named() -> None:
+    found = validate(GenerateSpec(prompt="a fox", compression="htj2k"), MINI)
+    assert [each.field for each in found] == ["compression"]
+    assert "zips, none, zip" in found[0].message
+
+
+def test_requests_of_before_have_the_default_compression() -> None:
+    plain = spec.spec_to_json(GenerateSpec(prompt="a fox"))
+    del plain["compression"]
+    assert spec.spec_from_json(plain).compression == "zips"

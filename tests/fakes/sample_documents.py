@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from layert2v.decompose import Box, DecomposeSpec, Footage, Point, RefineSpec, SubjectSpec
 from layert2v.limits import MAX_SEED, MAX_SIDE
+from layert2v.plain_text import plain_line, plain_text
 from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
 from layert2v.stack import (
@@ -131,7 +132,9 @@ models = st.builds(
     colorspaces=st.lists(texts, max_size=3).map(tuple),
 )
 
-violations = st.lists(st.builds(FieldViolation, texts, texts), max_size=2).map(tuple)
+# What a server says is made plain text where it arrives.
+words, lines = texts.map(plain_text), texts.map(plain_line)
+violations = st.lists(st.builds(FieldViolation, lines, words), max_size=2).map(tuple)
 statuses = st.builds(
     JobStatus,
     name=texts,
@@ -139,9 +142,9 @@ statuses = st.builds(
     revision=sizes,
     spec=specs,
     progress=st.none()
-    | st.builds(Progress, texts, counts, counts, numbers, st.none() | numbers, texts),
+    | st.builds(Progress, lines, counts, counts, numbers, st.none() | numbers, words),
     queue_position=st.none() | counts,
-    error=st.none() | st.builds(ErrorInfo, texts, texts, texts, violations),
+    error=st.none() | st.builds(ErrorInfo, texts, words, words, violations),
     attempt=counts,
     max_attempts=counts,
     created=st.none() | moments,
@@ -150,7 +153,7 @@ statuses = st.builds(
     artifact_count=counts,
     artifact_bytes=sizes,
     local_path=texts,
-    owner=texts,
+    owner=lines,
 )
 
 _paths = st.from_regex(r"[a-z0-9_]{1,8}(/v[0-9]{3}_x\.[a-z]{3})?", fullmatch=True)

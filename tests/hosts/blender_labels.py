@@ -8,8 +8,9 @@ import bpy
 # Fields of ``layert2v.labels`` -> the properties that stand for them.
 PANEL = {
     "prompt": "prompt", "background_prompt": "background", "negative_prompt": "negative",
-    "nearest": "nearest", "model": "model", "colorspace": "colorspace", "width": "width",
-    "height": "height", "frames": "frames", "seed": "seed", "steps": "steps",
+    "nearest": "nearest", "model": "model", "colorspace": "colorspace",
+    "compression": "compression", "width": "width", "height": "height", "frames": "frames",
+    "seed": "seed", "steps": "steps",
     "guidance": "guidance", "folder": "folder",
 }  # fmt: skip
 LAYER = {

@@ -82,6 +82,17 @@ class Window:
                 return
         raise AssertionError(f"no button of {operator} in the {region.type} region")
 
+    def drag(self, start: tuple[int, int], end: tuple[int, int]) -> None:
+        """Drag the mouse between two places of the window, y down."""
+        self._mouse("mousemove", *start)
+        self._mouse("mousedown", 1)
+        for step in range(1, 9):
+            self._mouse(
+                "mousemove", *(a + (b - a) * step // 8 for a, b in zip(start, end, strict=True))
+            )
+        self._mouse("mouseup", 1)
+        self.spin(5)
+
     def widen(self, region: bpy.types.Region, by: int) -> None:
         """Drag the left edge of a sidebar, as one does to read long prompts."""
         height = bpy.context.window_manager.windows[0].height

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import PyOpenColorIO as ocio
 import pytest
 
 from hosts.blenders import Blender
@@ -56,6 +57,22 @@ def test_every_view_shows_the_stack(
     assert worst("planes") <= FILTERED
     first, second = (expected_images(stack, folder, index)["comp"] for index in (0, 1))
     assert np.abs(first - second).max() > 0.1  # so a wrong frame would have been seen
+
+
+@pytest.mark.parametrize("studio", ["", "cg-config-v2.1.0_aces-v1.3_ocio-v2.3"])
+def test_an_import_leaves_how_the_scene_is_viewed_alone(
+    blender: Blender, tmp_path: Path, studio: str
+) -> None:
+    """Also where the configuration has no view that is called Standard."""
+    write_small_stack(tmp_path / "stack", colorspace="lin_rec709_scene", start_frame=1)
+    extra = {}
+    if studio:
+        text = ocio.Config.CreateFromBuiltinConfig(studio).serialize()
+        (tmp_path / "studio.ocio").write_text(text, encoding="utf-8")
+        extra["OCIO"] = str(tmp_path / "studio.ocio")
+    seen = blender.run("blender_view_settings.py", tmp_path / "stack", **extra)
+    assert seen["has_standard"] == (studio == "")
+    assert seen["after"] == seen["before"]
 
 
 def test_an_import_is_one_step_and_outlives_the_session(blender: Blender, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from fakes.live_server import live_server
 from fakes.moving_disc import disc_clip, write_clip
 from fakes.tiny_model import write_tiny_model
 from layert2v import stack
-from layert2v.decompose import Box, DecomposeSpec, SubjectSpec
+from layert2v.decompose import Box, DecomposeSpec, RefineSpec, SubjectSpec
 from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.stack import Stack
 from layert2v_client import Client, InvalidRequest, JobFailed, connect, stack_history
@@ -89,6 +89,23 @@ def test_another_background_keeps_the_subject_and_its_shadow(
     np.testing.assert_allclose(pixels(disc, "comp", 2)[..., :3], expected, rtol=4e-3, atol=1e-3)
     restored = stack_history.restore(disc, before.state)
     assert restored.layer("bg") == before.layer("bg")
+
+
+def test_a_matte_of_the_artists_own_is_solved_again(
+    client: Client, disc: Path, tmp_path: Path
+) -> None:
+    truth = disc_clip(frames=5)
+    roto = write_clip(tmp_path / "roto", truth.alpha, name="roto")
+    before = stack.read(disc)
+    job = client.refine(disc, RefineSpec("fg_01", "roto", at=1), {"roto": roto})
+    job.wait()
+    after = job.merge_into(disc)
+    assert (after.history[-1].action, after.history[-1].parent) == ("refine", 1)
+    assert after.layer("fg_01") != before.layer("fg_01")
+    assert not inspect(disc, after).problems
+    alpha = pixels(disc, "fg_01", 2)[..., 3]
+    assert np.abs(alpha - truth.alpha[2]).mean() < 0.01
+    np.testing.assert_allclose(pixels(disc, "comp", 2)[..., :3], truth.source[2], rtol=2e-3)
 
 
 def test_its_subject_goes_into_another_stack(client: Client, disc: Path, tmp_path: Path) -> None:

@@ -158,5 +158,7 @@ def test_the_command_line(
 
     assert call("decompose", "plates/shot.####.png", "--frames", "1001-1002") == 0, err.getvalue()
     assert out.getvalue() == "shot_001\n"
+    assert call("refine", "shot_001", "--layer", "fg_01", "--matte", "plates") == 0, err.getvalue()
+    assert stack.read(tmp_path / "shot_001").state == 2
     assert call("decompose", "plates", "--frames", "1-2") == 2
     assert "The footage has the frames 1001 to 1003" in err.getvalue()

@@ -56,7 +56,7 @@ def test_server_info(server: LiveServer) -> None:
     info = server.call(server.info.GetServerInfo, server_pb2.GetServerInfoRequest())
     assert [model.name for model in info.models] == ["mini"]
     assert [(device.name, device.ready) for device in info.devices] == [("cpu", True)]
-    assert set(info.capabilities) == {"previews", "upload", "rerender"}
+    assert set(info.capabilities) == {"previews", "upload", "rerender", "decompose"}
     assert info.storage.free_bytes > 0
 
 

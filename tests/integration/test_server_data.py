@@ -82,9 +82,14 @@ def test_folders_that_the_database_does_not_know_go_into_the_trash(tmp_path: Pat
         assert list((data / "trash").iterdir()) == []
 
 
-def test_the_data_folder_is_private(tmp_path: Path) -> None:
-    with live_server(tmp_path / "data"):
-        assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+@pytest.mark.parametrize(("settings", "mode"), [({}, 0o700), ({"expose_local_paths": True}, 0o755)])
+def test_the_data_folder_is_private(tmp_path: Path, settings: dict[str, bool], mode: int) -> None:
+    data = tmp_path / "data"
+    with live_server(data):
+        assert data.stat().st_mode & 0o777 == 0o700
+    data.chmod(0o755)  # as earlier versions left it
+    with live_server(data, **settings):
+        assert data.stat().st_mode & 0o777 == mode
 
 
 def newer_version(data: Path) -> None:

@@ -2,11 +2,13 @@
 
 import bpy
 
-from . import generate, imports, layers, plates, server
+from . import decompose, generate, hints, imports, layers, plates, server
 
 register, unregister = bpy.utils.register_classes_factory(
     (
+        *decompose.CLASSES,
         *generate.CLASSES,
+        *hints.CLASSES,
         *imports.CLASSES,
         *layers.CLASSES,
         *plates.CLASSES,

@@ -19,8 +19,8 @@ from ..settings import preferences, user_folder
 from .base import CAN_GENERATE, PollReasonMixin, check_stack, require_stack, submit, violations_text
 
 
-def new_stack_folder(scene: bpy.types.Scene) -> Path:
-    """Return a folder that does not exist yet, named after the prompt, in that of new stacks."""
+def new_stack_folder(scene: bpy.types.Scene, title: str) -> Path:
+    """Return a folder that does not exist yet, named after a title, in that of new stacks."""
     panel = scene.layert2v
     is_beside_file = panel.folder.startswith("//")
     if is_beside_file and not bpy.data.is_saved:
@@ -28,7 +28,7 @@ def new_stack_folder(scene: bpy.types.Scene) -> Path:
     else:
         parent = Path(bpy.path.abspath(panel.folder))
     taken = {Path(request.folder) for request in request_manager.requests.values()}
-    candidates = (parent / f"{slug(panel.prompt)}_{number:03d}" for number in count(1))
+    candidates = (parent / f"{slug(title)}_{number:03d}" for number in count(1))
     return next(path for path in candidates if not path.exists() and path not in taken)
 
 
@@ -51,7 +51,7 @@ class LAYERT2V_OT_generate(PollReasonMixin, bpy.types.Operator):
         if violations:
             self.report({"ERROR"}, violations_text(violations))
             return {"CANCELLED"}
-        folder = new_stack_folder(scene)
+        folder = new_stack_folder(scene, scene.layert2v.prompt)
         request = Request(
             kind="generate",
             title=folder.name,

@@ -43,7 +43,7 @@ class Main(_Sidebar):
         row.operator("layert2v.generate", icon="RENDER_ANIMATION")
         row.prop(scene.layert2v, "target", text="", icon_only=True)
         for request in request_manager.scene_requests(scene):
-            _draw_request(layout.box(), request)
+            draw_request(layout.box(), request)
 
     def draw_header_preset(self, _context: bpy.types.Context) -> None:
         operator = self.layout.operator(
@@ -97,7 +97,8 @@ def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
         column.prop(panel, "guidance")
 
 
-def _draw_request(box: bpy.types.UILayout, request: Request) -> None:
+def draw_request(box: bpy.types.UILayout, request: Request) -> None:
+    """Draw how a request is doing, or how it ended."""
     row = box.row()
     row.label(text=request.title, icon="RENDER_ANIMATION")
     if request.is_open and not request.disconnected_reason:
@@ -130,6 +131,7 @@ class More(_Sidebar):
         column.prop(panel, "negative")
         column.prop(panel, "nearest")
         column.prop(panel, "colorspace")
+        column.prop(panel, "compression")
         column.prop(panel, "folder")
         column.prop(panel, "target")
 
@@ -279,12 +281,13 @@ def _make_classes() -> list[type]:
             if name != parent:
                 body["bl_parent_id"] = parent
             if space == "NODE_EDITOR":
-                body["poll"] = classmethod(_is_compositor)
+                body["poll"] = classmethod(is_compositor)
             classes.append(type(name, (mixin, bpy.types.Panel), body))
     return classes
 
 
-def _is_compositor(_cls: type, context: bpy.types.Context) -> bool:
+def is_compositor(_cls: type, context: bpy.types.Context) -> bool:
+    """Return whether a node editor shows the compositor; for ``poll`` of a panel."""
     return context.space_data.tree_type == "CompositorNodeTree"
 
 

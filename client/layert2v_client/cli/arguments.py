@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from layert2v.command_options import add_sampling_options
+from layert2v.command_options import add_compression_option, add_sampling_options
 from layert2v.rerender import ALPHAS, AUTO, FITS
 
 
@@ -21,6 +21,7 @@ def add_rerender_options(sub: argparse.ArgumentParser) -> None:
         help="a layer that stays although it would follow, such as shadow_01; repeatable",
     )
     add_sampling_options(sub)
+    add_compression_option(sub)
     add("--model", default="", metavar="NAME", help="default: the model of the stack")
 
 

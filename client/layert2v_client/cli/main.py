@@ -47,7 +47,7 @@ from layert2v_client.cli.common import (
     warn_missing_states,
 )
 from layert2v_client.cli.config import ClientConfig, load_config
-from layert2v_client.cli.decompose_commands import add_decompose_command
+from layert2v_client.cli.decompose_commands import add_decompose_command, add_refine_command
 from layert2v_client.cli.stack_commands import add_stack_commands
 from layert2v_client.cli.terminal import ProgressLine
 from layert2v_client.client import SUBMIT_TIMEOUT_S
@@ -331,6 +331,7 @@ def parser() -> argparse.ArgumentParser:
 
     _add_generate_command(add)
     add_decompose_command(add)
+    add_refine_command(add)
     add_stack_commands(add)
     _add_job_commands(add)
     add(info, "what the server and its models can do", may_embed=True)

@@ -37,6 +37,7 @@ def build_spec(
             steps=args.steps,
             guidance=args.guidance,
             model=args.model,
+            compression=args.compression,
         )
     spec = replace(spec, **common)
     check_request(spec, stack)

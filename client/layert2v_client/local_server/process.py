@@ -54,7 +54,7 @@ class EmbeddedServer(AbstractContextManager["EmbeddedServer"]):
     ) -> None:
         self.log = data / LOG_NAME
         try:
-            data.mkdir(parents=True, exist_ok=True)
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self.log.open("ab") as log:
                 self._log_start = log.tell()  # the log of earlier servers comes before
                 command = _serve_command(data, models, python)

@@ -46,7 +46,7 @@ class SharedServer:
             )
         self._share = -1
         try:
-            data.mkdir(parents=True, exist_ok=True)
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)
             with _exclusive_lock(data / LOCK_NAME, stop):
                 pipe = data / PIPE_NAME
                 if not pipe.exists():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -274,18 +273,15 @@ class _Download:
                 self._budget.pause(failure)
         return digest.hexdigest()
 
-    def _read_segment(self, offset: int) -> Iterator[bytes]:
+    def _read_segment(self, offset: int) -> Iterator[memoryview]:
         """Yield the checked bytes of one read."""
         request = artifacts_pb2.ReadArtifactRequest(
             name=self._artifact.name, offset=offset, limit=SEGMENT_BYTES
         )
-        stream = self._connection.stream(
-            self._connection.artifacts.ReadArtifact, request, SEGMENT_TIMEOUT_S
-        )
+        stream = self._connection.stream(self._connection.read_chunks, request, SEGMENT_TIMEOUT_S)
         start = offset
-        for message in self._connection.read(stream):
-            chunk = message.chunk
-            if chunk.offset != offset or zlib.crc32(chunk.data) != chunk.crc32:
+        for chunk in self._connection.read(stream):
+            if chunk.offset != offset or not chunk.is_whole:
                 raise TransferFailed(
                     "CHUNK_DAMAGED",
                     f"A part of {self._artifact.path} arrives damaged again and again.",

@@ -16,14 +16,14 @@ class OrderedWorker(AbstractContextManager["OrderedWorker"]):
     The end waits for all of them. What ``work`` raises is raised by the next ``put`` or the end.
     """
 
-    def __init__(self, work: Callable[[bytes], object]) -> None:
+    def __init__(self, work: Callable[[memoryview], object]) -> None:
         self._work = work
-        self._pieces: queue.Queue[bytes | None] = queue.Queue(MAX_WAITING)
+        self._pieces: queue.Queue[memoryview | None] = queue.Queue(MAX_WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def put(self, piece: bytes) -> None:
+    def put(self, piece: memoryview) -> None:
         """Hand over one piece; wait where too many are waiting."""
         self._raise()
         self._pieces.put(piece)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import mimetypes
 import threading
 import uuid
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from layert2v.chunk_codec import encode_write_request
 from layert2v.v1 import artifacts_pb2
 from layert2v.wire import CHUNK_BYTES, MAX_FIND_FILES
 from layert2v_client.connection import Connection, RetryBudget
@@ -133,9 +133,7 @@ class _Upload:
         failures: list[ClientError] = []
         steps = self._steps(offset, failures)
         try:
-            answer = self._connection.call(
-                self._connection.artifacts.WriteArtifact, steps, SEGMENT_TIMEOUT_S
-            )
+            answer = self._connection.call(self._connection.write_chunks, steps, SEGMENT_TIMEOUT_S)
         except ClientError as error:
             raise failures[0] if failures else error from None
         if failures:
@@ -150,7 +148,7 @@ class _Upload:
         """
         yield artifacts_pb2.WriteArtifactRequest(begin=self._begin)
         try:
-            with self._file.path.open("rb") as file, ThreadPoolExecutor(1) as reader:
+            with self._file.path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as reader:
                 file.seek(offset)
                 coming = reader.submit(self._read_step, file)
                 for _ in range(SEGMENT_CHUNKS):
@@ -162,8 +160,8 @@ class _Upload:
                         break
                     # The next one is read and summed while this one is sent.
                     coming = reader.submit(self._read_step, file)
-                    yield step
-                    offset += len(step.chunk.data)
+                    chunk, offset = step
+                    yield chunk
         except OSError as error:
             failures.append(_unreadable_error(self._file.path, error))
             return
@@ -172,14 +170,13 @@ class _Upload:
         elif step is None:
             failures.append(_changed_error(self._file.path))
 
-    def _read_step(self, file: IO[bytes]) -> Any:
-        """Return the next step of an open file; None at its end."""
+    def _read_step(self, file: IO[bytes]) -> tuple[bytes, int] | None:
+        """Return the next step of an open file and where that ends; None at the file's end."""
         offset = file.tell()
         data = file.read(min(CHUNK_BYTES, self._file.size_bytes - offset))
         if not data:
             return None
-        chunk = artifacts_pb2.Chunk(offset=offset, data=data, crc32=zlib.crc32(data))
-        return artifacts_pb2.WriteArtifactRequest(chunk=chunk)
+        return encode_write_request(offset, data), offset + len(data)
 
     def _check_content(self) -> None:
         """Raise ``InvalidRequest`` if the file has changed on this side."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 
-from layert2v.command_options import state_number
+from layert2v.command_options import add_compression_option, state_number
 from layert2v.decompose import (
     FOOTAGE,
     Box,
@@ -20,7 +20,7 @@ from layert2v.decompose import (
 )
 from layert2v.rerender import ALPHAS, AUTO, Plate
 from layert2v.stack import Stack
-from layert2v_engine.cli.options import add_compression_option, options_error, print_progress
+from layert2v_engine.cli.options import options_error, print_progress
 from layert2v_engine.errors import EngineError, InvalidSpec
 
 PLATE = "plate"  # the key of a clean plate
@@ -52,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--point", action="append", default=[], type=_point(True), metavar="FRAME:X,Y"
     )
     subject.add_argument(
-        "--not-point", action="append", default=[], type=_point(False), metavar="FRAME:X,Y"
+        "--outside", action="append", default=[], type=_point(False), metavar="FRAME:X,Y"
     )
     subject.add_argument(
         "--matte",
@@ -164,7 +164,7 @@ def _spec(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str, Path]]:
 
 
 def _subjects(args: argparse.Namespace) -> tuple[SubjectSpec, ...]:
-    points = (*args.point, *args.not_point)
+    points = (*args.point, *args.outside)
     has_hints = bool(args.box or points or args.scribble is not None)
     count = max(len(args.subject), len(args.matte), int(has_hints))
     if has_hints and count > 1:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from layert2v.command_options import GENERATE_OPTIONS, add_generate_options, generate_spec
 from layert2v_engine.cli.options import (
-    add_compression_option,
     add_model_run_options,
     add_models_option,
     options_error,
@@ -26,7 +25,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_generate_options(generate)
     generate.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
-    add_compression_option(generate)
     add_model_run_options(generate)
     generate.set_defaults(run=_generate)
     models = subparsers.add_parser("models", help="list the models and their limits")
@@ -37,10 +35,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _generate(args: argparse.Namespace) -> int:
     from layert2v_engine.devices import pick_device  # heavy, and not needed for a help text
     from layert2v_engine.engine import Engine
-    from layert2v_engine.image.exr import ExrOptions
 
-    exr = ExrOptions(compression=args.compression)
-    engine = Engine(args.models, str(pick_device(args.device)), exr=exr)
+    engine = Engine(args.models, str(pick_device(args.device)))
     try:
         stack = engine.generate(
             generate_spec(args), args.out, report=print_progress, cancelled=lambda: False

@@ -28,17 +28,6 @@ def add_models_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", type=Path, metavar="DIR", help="folder of checkpoints")
 
 
-def add_compression_option(parser: argparse.ArgumentParser) -> None:
-    """Add how EXR files are compressed."""
-    parser.add_argument(
-        "--compression",
-        default="zips",
-        metavar="NAME",
-        help="zips, which scrubs fast in Nuke (default), none, zip, piz, htj2k256, zstd, or with "
-        "loss, for review: dwaa, dwab",
-    )
-
-
 def options_error(error: InvalidSpec, options: Mapping[str, str]) -> EngineError:
     """Return the violations of fields as one line per option.
 

@@ -7,11 +7,15 @@ import sys
 from pathlib import Path
 from types import MappingProxyType
 
-from layert2v.command_options import add_sampling_options, non_negative_float, state_number
+from layert2v.command_options import (
+    add_compression_option,
+    add_sampling_options,
+    non_negative_float,
+    state_number,
+)
 from layert2v.rerender import ALPHAS, AUTO, DonorLayer, Plate, RerenderSpec, next_foreground
 from layert2v.stack import Stack
 from layert2v_engine.cli.options import (
-    add_compression_option,
     add_model_run_options,
     options_error,
     print_progress,
@@ -71,12 +75,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _rerender(args: argparse.Namespace) -> int:
     from layert2v_engine.devices import pick_device  # heavy, and not needed for a help text
     from layert2v_engine.engine import Engine
-    from layert2v_engine.image.exr import ExrOptions
     from layert2v_engine.stack import manifest
 
     spec, inputs = _spec(args, manifest.read_base(args.stack, args.at))
-    exr = ExrOptions(compression=args.compression)
-    engine = Engine(args.models, str(pick_device(args.device)), exr=exr)
+    engine = Engine(args.models, str(pick_device(args.device)))
     try:
         stack = engine.rerender(
             spec, args.stack, inputs=inputs, report=print_progress, cancelled=lambda: False
@@ -124,6 +126,7 @@ def _spec(args: argparse.Namespace, base: Stack) -> tuple[RerenderSpec, dict[str
         steps=args.steps,
         guidance=args.guidance,
         model=args.model,
+        compression=args.compression,
     ), inputs
 
 

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layert2v.command_options import positive_float
+from layert2v.command_options import add_compression_option, positive_float
 from layert2v.rerender import AUTO
-from layert2v_engine.cli.options import add_compression_option
 from layert2v_engine.errors import EngineError
 
 if TYPE_CHECKING:
@@ -93,6 +92,11 @@ def _add_import(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     matrices = ("bt601", "bt709", "smpte240m", "bt2020")
     color.add_argument("--matrix", choices=matrices, help="default: what each file says")
     color.add_argument("--range", choices=("limited", "full"), help="default: what each file says")
+    color.add_argument(
+        "--deinterlace",
+        action="store_true",
+        help="make whole frames of interlaced video with FFmpeg's bwdif; default: fields stay",
+    )
     edges = parser.add_argument_group("edges")
     edges.add_argument(
         "--edges",
@@ -137,6 +141,7 @@ def _import(args: argparse.Namespace) -> int:
         source_colorspace=args.source_colorspace,
         matrix=args.matrix,
         full_range=None if args.range is None else args.range == "full",
+        deinterlace=args.deinterlace,
         edges=args.edges,
         levels=not args.no_levels,
         shadow_domain=args.shadow_domain,

@@ -71,16 +71,20 @@ def encode(linear: FloatArray) -> FloatArray:
     The curve has no kink at 1, so that highlights of any height can be compared.
     """
     positive = np.maximum(linear, 0.0)
-    low = np.power(np.minimum(positive, 1.0), 1 / 2.2)
-    high = np.log(np.maximum(positive, 1.0)) / 2.2
-    return np.asarray(low + high, np.float32)
+    encoded = np.asarray(cv2.pow(np.minimum(positive, 1.0), 1 / 2.2), np.float32)
+    is_bright = positive > 1.0
+    if is_bright.any():  # most pictures have few such pixels
+        encoded[is_bright] += np.log(positive[is_bright]) / 2.2
+    return encoded
 
 
 def decode(encoded: FloatArray) -> FloatArray:
     """Return what ``encode`` made of non-negative values."""
-    low = np.power(np.clip(encoded, 0.0, 1.0), 2.2)
-    high = np.exp(np.maximum(encoded - 1.0, 0.0) * 2.2)
-    return np.asarray(low * high, np.float32)
+    linear = np.asarray(cv2.pow(np.clip(encoded, 0.0, 1.0), 2.2), np.float32)
+    is_bright = encoded > 1.0
+    if is_bright.any():
+        linear[is_bright] = np.exp((encoded[is_bright] - 1.0) * 2.2)
+    return linear
 
 
 def _disk(radius: int) -> ByteArray:

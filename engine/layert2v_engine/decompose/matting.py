@@ -21,6 +21,7 @@ from layert2v_engine.decompose.arrays import (
     resize,
 )
 from layert2v_engine.decompose.effects import find_light, keep_attached_shadow
+from layert2v_engine.decompose.plate.grain import add_grain
 from layert2v_engine.decompose.protocols import Splitter
 from layert2v_engine.decompose.solve import HalfArray, Proposal
 from layert2v_engine.decompose.split import guided_coefficients
@@ -33,7 +34,8 @@ _MASK_REACH = 0.02  # of the longer side: how far an effect of the mask is from 
 class MattingFrames(NamedTuple):
     """A window: ``source`` and ``plate`` ``[T, H, W, 3]``, ``mask`` and ``invented`` ``[T, h, w]``.
 
-    ``matte`` ``[T, H, W]`` is the artist's own alpha, None where there is none.
+    ``matte`` ``[T, H, W]`` is the artist's own alpha, None where there is none. ``first`` is the
+    place of the first frame in the shot, so that each frame has grain of its own.
     """
 
     source: HalfArray
@@ -41,6 +43,7 @@ class MattingFrames(NamedTuple):
     mask: FloatArray
     invented: BoolArray
     matte: HalfArray | None
+    first: int = 0
 
 
 def propose_layers(frames: MattingFrames, splitter: Splitter) -> Iterator[Proposal]:
@@ -71,7 +74,9 @@ def _align(frames: MattingFrames, index: int, full: Size) -> FloatArray:
     hole = dilate(mask > 0.1, max(2, round(_MASK_REACH * max(mask.shape))))
     hole_full = resize(hole.astype(np.float32), full) > 0.0
     source, plate = (each[index].astype(np.float32) for each in (frames.source, frames.plate))
-    return align_plate(source, plate, hole_full)
+    return add_grain(
+        align_plate(source, plate, hole_full), source, hole_full, seed=frames.first + index
+    )
 
 
 def _masks(frames: MattingFrames) -> FloatArray:
@@ -83,11 +88,16 @@ def _bring_up(plane: FloatArray, small: FloatArray, full: FloatArray) -> FloatAr
     size = Size(full.shape[1], full.shape[0])
     if plane.shape == full.shape[:2]:
         return plane
-    slope, offset = guided_coefficients(encode(small), plane, _GUIDE_RADIUS, _GUIDE_SMOOTHNESS)
-    guided = (resize(slope, size) * encode(full)).sum(-1) + resize(offset, size)
     plain = resize(plane, size)
-    is_sure = (plain < 1e-3) | (plain > 1 - 1e-3)
-    return np.where(is_sure, plain, guided.clip(0.0, 1.0)).astype(np.float32)
+    unsure = (plain >= 1e-3) & (plain <= 1 - 1e-3)
+    rows, columns = np.flatnonzero(unsure.any(1)), np.flatnonzero(unsure.any(0))
+    if not len(rows):
+        return plain
+    part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    slope, offset = guided_coefficients(encode(small), plane, _GUIDE_RADIUS, _GUIDE_SMOOTHNESS)
+    guided = (resize(slope, size)[part] * encode(full[part])).sum(-1) + resize(offset, size)[part]
+    plain[part] = np.where(unsure[part], guided.clip(0.0, 1.0), plain[part])
+    return plain
 
 
 def _stretch(plane: FloatArray, size: Size) -> FloatArray:

@@ -46,7 +46,6 @@ from layert2v_engine.stack.writer import StackWriter
 STAGE_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {"read": 0.1, "find": 0.25, "plate": 0.2, "solve": 0.4, "write": 0.05}
 )
-_PREVIEW_FRAMES = 3
 
 
 class Decomposition:
@@ -131,7 +130,10 @@ class Decomposition:
         for index, frame in enumerate(self._footage.pictures()):
             message = "" if index else "reading the footage"
             self._progress.report("read", index, frames, message)
-            cuts.add(self._space.put(index, frame, to_picture))
+            picture = self._space.put(index, frame, to_picture)
+            if index == 0 and self._subjects == (SubjectSpec(),):  # seen at once, if not yet right
+                self._show_matte(self._stages.saliency.predict(picture))
+            cuts.add(picture)
             count += 1
         if count < frames:
             raise FootageError(
@@ -171,11 +173,17 @@ class Decomposition:
 
             def on_frames(done: int) -> None:
                 self._progress.report("find", past + done, total)
-                if number == 0 and done >= _PREVIEW_FRAMES:
-                    self._show_matte(space.mask(0)[0])
+
+            def on_first(mask: np.ndarray) -> None:
+                if number == 0 and not first_masks:
+                    first_masks.append(mask)
+                    self._show_matte(mask)
+                on_frames(0)
+
+            first_masks: list[np.ndarray] = []
 
             finder = SubjectFinder(self._stages.saliency, self._stages.detector)
-            finder.find(space.pictures, hints, space.mask(number), on_frames)
+            finder.find(space.pictures, hints, space.mask(number), on_frames, on_first)
         space.check_cover(number)
         self._show_matte(space.mask(number)[0])
         has_matte = matte is not None and matte.is_complete

@@ -57,6 +57,23 @@ class Proposal(NamedTuple):
 
 def solve_frame(source: HalfArray, proposal: Proposal) -> FrameLayers:
     """Return the layers of a frame of footage ``[H, W, 3]``, scene-linear half."""
+    height, width = source.shape[:2]
+    layers = FrameLayers(
+        source.copy(),
+        np.zeros((height, width, 4), np.float16),
+        np.zeros((height, width, 4), np.float16),
+    )
+    changed = (proposal.alpha >= _LEAST) | (proposal.shadow >= _LEAST) | (proposal.light > 0)
+    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+    if len(rows):  # everything else is the footage: most of a picture, and of the time
+        part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        solved = _solve(source[part], Proposal(*(each[part] for each in proposal)))
+        for whole, region in zip(layers, solved, strict=True):
+            whole[part] = region
+    return layers
+
+
+def _solve(source: HalfArray, proposal: Proposal) -> FrameLayers:
     frame = source.astype(np.float32)
     plate = np.clip(proposal.plate, 0.0, _HALF_MAX)
     shadow = _clean_shadow(proposal.shadow, frame)

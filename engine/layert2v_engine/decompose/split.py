@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from layert2v_engine.decompose.arrays import (
     BoolArray,
@@ -76,8 +77,26 @@ def guided_coefficients(
 
     center, level = mean(guide), mean(plane)
     covariance = mean(guide * plane[..., None]) - center * level[..., None]
-    rows = [mean(guide * guide[..., k : k + 1]) - center * center[..., k : k + 1] for k in range(3)]
-    matrix = np.stack(rows, -2) + smoothness * np.eye(3, dtype=np.float32)
-    slope = np.linalg.solve(matrix, covariance[..., None])[..., 0].astype(np.float32)
+    products = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
+    moments = [mean(guide[..., i] * guide[..., k]) for i, k in products]
+    matrix = [
+        moment.astype(np.float64) - center[..., i] * center[..., k] + smoothness * (i == k)
+        for moment, (i, k) in zip(moments, products, strict=True)
+    ]
+    slope = _solve_symmetric(matrix, covariance)
     offset = level - (slope * center).sum(-1)
     return mean(slope), mean(offset.astype(np.float32))
+
+
+def _solve_symmetric(matrix: list[NDArray[np.float64]], right: FloatArray) -> FloatArray:
+    """Return ``x`` ``[H, W, 3]`` of symmetric 3 x 3 systems, by cofactors.
+
+    ``matrix`` has the upper triangle, row by row. A library's call for each pixel takes long.
+    """
+    a, b, c, d, e, f = matrix  # in double precision: their products are close to one another
+    first = (d * f - e * e, c * e - b * f, b * e - c * d)
+    cofactors = (*first, a * f - c * c, b * c - a * e, a * d - b * b)
+    determinant = a * cofactors[0] + b * cofactors[1] + c * cofactors[2]
+    rows = ((0, 1, 2), (1, 3, 4), (2, 4, 5))
+    solved = [sum(cofactors[k] * right[..., i] for i, k in enumerate(row)) for row in rows]
+    return np.asarray(np.stack(solved, -1) / determinant[..., None], np.float32)

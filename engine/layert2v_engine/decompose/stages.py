@@ -7,7 +7,7 @@ from functools import cached_property
 
 from layert2v_engine.decompose.networks.nanodet import NanoDet
 from layert2v_engine.decompose.networks.u2netp import U2NetP
-from layert2v_engine.decompose.plate.fill import SmoothFiller
+from layert2v_engine.decompose.plate.fill import PatchFiller
 from layert2v_engine.decompose.protocols import (
     ObjectDetector,
     PlateFiller,
@@ -36,6 +36,6 @@ class DefaultStages:
         return Stages(
             saliency=U2NetP(),
             detector=NanoDet(),
-            filler=SmoothFiller(),
+            filler=PatchFiller(),
             splitter=ClosedFormSplitter(),
         )

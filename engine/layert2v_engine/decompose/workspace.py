@@ -144,6 +144,7 @@ class Workspace:
                 mask=np.asarray(self.mask(number)[part]),
                 invented=np.asarray(self.invention[part]),
                 matte=self.half(f"matte_{number}")[part] if has_matte else None,
+                first=window.start,
             )
             for offset, proposal in enumerate(propose_layers(given, self._stages.splitter)):
                 index = window.start + offset

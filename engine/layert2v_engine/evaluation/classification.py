@@ -12,6 +12,7 @@ from layert2v_engine.evaluation.samples import Sample
 from layert2v_engine.stream_codec import ForegroundFrames
 
 _GRAY = 0.5
+_MIDDLE = 1 / 8  # of the width
 
 
 def classification_accuracy(
@@ -33,6 +34,10 @@ def classification_accuracy(
             "silhouette",
             [(s.case.label("silhouette", k), s.foregrounds[k].alpha) for s, k in rows],
         ),
+        "heading": (
+            "heading",
+            [(s.case.label("heading", k), composite_on_gray(s.foregrounds[k])) for s, k in rows],
+        ),
     }
     for kind in ("place", "time"):
         views[kind] = (kind, [(s.case.label(kind), s.layers.composite) for s in samples])
@@ -48,6 +53,27 @@ def classification_accuracy(
             predicted = classifiers.classify(kind, torch.cat([pictures for _, pictures in named]))
             metrics[name] = float((predicted == label).float().mean())
     return metrics
+
+
+def spot_accuracy(cases: Sequence[tuple[Sequence[str], Sequence[Tensor]]]) -> dict[str, float]:
+    """Return how often subjects stand where they should, in 0..1; nothing where nothing is said.
+
+    cases: the spots of the subjects of a clip, and their mattes [1, 1, T, H, W]. A subject is in
+    the middle up to an eighth of the width from it.
+    """
+    right = [
+        _is_at(spot, matte)
+        for spots, mattes in cases
+        for spot, matte in zip(spots, mattes, strict=False)
+    ]
+    return {"spot": sum(right) / len(right)} if right else {}
+
+
+def _is_at(spot: str, matte: Tensor) -> bool:
+    columns = matte.sum((0, 1, 2, 3))
+    places = (torch.arange(len(columns)) + 0.5) / len(columns) - 0.5
+    offset = float((columns * places).sum() / columns.sum().clamp_min(1e-6))
+    return {"left": offset < 0, "middle": abs(offset) < _MIDDLE, "right": offset > 0}[spot]
 
 
 def layer_leakage(samples: Sequence[Sample], classifiers: ClassifierSet) -> dict[str, float]:

@@ -1,9 +1,10 @@
 """Small classifiers trained on clips of the world, which name what a generated picture shows.
 
-Four name the subject, the subject by its silhouette alone (color by itself misleads), the place and
-the time. Two only say whether there is anything of a kind in a layer where it does not
-belong: a subject in the background, scenery in a foreground. They are trained here, on seeds the
-generator never saw, and report their own accuracy, also on scenes held out of its training.
+Five name the subject, the subject by its silhouette alone (color by itself misleads), the way it
+heads, the place and the time. Two only say whether there is anything of a kind in a layer where it
+does not belong: a subject in the background, scenery in a foreground. They are trained here, on
+seeds the generator never saw, and report their own accuracy, also on scenes held out of its
+training.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from layert2v_engine.world.clips import Label
 from layert2v_engine.world.dataset import (
     CLASSIFIER_SEED,
     MATTE_CHANNEL,
@@ -27,9 +27,10 @@ from layert2v_engine.world.dataset import (
     Renderer,
     stream_channels,
 )
-from layert2v_engine.world.text.vocabulary import PLACES, SUBJECTS, TIMES
+from layert2v_engine.world.text.scenes import Scene
+from layert2v_engine.world.text.vocabulary import HEADINGS, PLACES, SUBJECTS, TIMES
 
-NAMING = ("subject", "silhouette", "place", "time")
+NAMING = ("subject", "silhouette", "place", "time", "heading")
 PRESENCE = ("figure", "scenery")  # class 1: there is one; the names are those in files
 INPUT_WIDTH = 112  # pixels of width, about, that are enough to name what is there
 KINDS = (*NAMING, *PRESENCE)
@@ -112,10 +113,13 @@ def train_classifiers(
     return ClassifierSet(by_kind=classifiers)
 
 
-def class_labels(kind: str, labels: Sequence[Label]) -> Tensor:
-    """Return the class indices [N] of labels for a kind of classifier."""
-    field = "subject" if kind == "silhouette" else kind
-    return torch.tensor([getattr(label, field) for label in labels])
+def class_labels(kind: str, scenes: Sequence[Scene], foreground: int = 0) -> Tensor:
+    """Return the class indices [N] of scenes, and one of their foregrounds, for a kind."""
+    if kind == "heading":
+        return torch.tensor([HEADINGS.index(s.actors[foreground].heading) for s in scenes])
+    if kind in ("subject", "silhouette"):
+        return torch.tensor([scene.actors[foreground].subject for scene in scenes])
+    return torch.tensor([getattr(scene, kind) for scene in scenes])
 
 
 def render_training_clips(world: Path, count: int, frames: int) -> ClipSet:
@@ -163,7 +167,7 @@ def classifier_accuracy(classifiers: ClassifierSet, clips: ClipSet) -> dict[str,
     pixels = clips.pixels.float() / 255
     metrics = {
         kind: _share(
-            classifiers.classify(kind, pixels[:, COMPOSITE]) == class_labels(kind, clips.labels)
+            classifiers.classify(kind, pixels[:, COMPOSITE]) == class_labels(kind, clips.scenes)
         )
         for kind in ("place", "time")
     }
@@ -171,10 +175,9 @@ def classifier_accuracy(classifiers: ClassifierSet, clips: ClipSet) -> dict[str,
         stream_channels(clips.foregrounds)[2::3],
         stream_channels(clips.foregrounds)[3::3],
     )
-    for kind, parts in (("subject", colors), ("silhouette", mattes)):
+    for kind, parts in (("subject", colors), ("silhouette", mattes), ("heading", colors)):
         right = [
-            classifiers.classify(kind, pixels[:, part])
-            == torch.tensor([scene.actors[k].subject for scene in clips.scenes])
+            classifiers.classify(kind, pixels[:, part]) == class_labels(kind, clips.scenes, k)
             for k, part in enumerate(parts)
         ]
         metrics[kind] = _share(torch.cat(right))
@@ -196,6 +199,7 @@ def _new_classifiers() -> dict[str, Classifier]:
         "silhouette": len(SUBJECTS),
         "place": len(PLACES),
         "time": len(TIMES),
+        "heading": len(HEADINGS),
         "figure": 2,
         "scenery": 2,
     }
@@ -205,7 +209,7 @@ def _new_classifiers() -> dict[str, Classifier]:
 def _train(classifier: Classifier, kind: str, clips: ClipSet, seconds: float, seed: int) -> float:
     rng = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(classifier.parameters(), 1e-3, weight_decay=0.02)
-    labels = None if kind in PRESENCE else class_labels(kind, clips.labels)
+    labels = None if kind in PRESENCE else class_labels(kind, clips.scenes)
     start_s, correct, total = time.monotonic(), 0.0, 0.0
     while time.monotonic() - start_s < seconds:
         rows = torch.randint(len(clips.scenes), (32,), generator=rng)
@@ -215,6 +219,8 @@ def _train(classifier: Classifier, kind: str, clips: ClipSet, seconds: float, se
             pictures, expected = _presence_batch(kind, pixels, rng)
         else:
             pictures, expected = _classifier_input(kind, pixels, rng), labels[rows]
+        if kind == "heading" and torch.rand((), generator=rng) < 0.5:
+            pictures, expected = pictures.flip(-1), 1 - expected
         logits = classifier(_degrade(pictures, rng))
         loss = nn.functional.cross_entropy(logits, expected, label_smoothing=0.05)
         optimizer.zero_grad()
@@ -229,7 +235,7 @@ def _classifier_input(kind: str, pixels: Tensor, rng: torch.Generator) -> Tensor
     """Return the pictures [B, C, H, W] of a kind: scenes and subjects, alone or together."""
     if kind == "silhouette":
         return _place_anywhere(pixels[:, MATTE_CHANNEL : MATTE_CHANNEL + 1], rng, fill=0.0)
-    if torch.rand((), generator=rng) < 0.5:
+    if kind != "heading" and torch.rand((), generator=rng) < 0.5:
         return pixels[:, COMPOSITE]
     if kind in ("place", "time"):
         return pixels[:, BACKGROUND]

@@ -5,10 +5,15 @@ Made once in a folder and kept there; a training run's folder has a world alread
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
 
 from layert2v.spec import ModelInfo
 from layert2v_engine.evaluation.classifiers import (
@@ -19,14 +24,17 @@ from layert2v_engine.evaluation.classifiers import (
     train_classifiers,
 )
 from layert2v_engine.evaluation.samples import selection_of
+from layert2v_engine.metrics.diversity import GRID
+from layert2v_engine.model.autoencoder import PatchAutoencoder
+from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.world.clips import World, build_bank
 from layert2v_engine.world.dataset import ClipSet, core_count
 from layert2v_engine.world.text.vocabulary import Selection
 
 FOLDER = "material"  # in the output folder of an evaluation
 WORLD, CLASSIFIERS_FILE = "world", "classifiers.safetensors"
-RUN_CLIPS = "clips.safetensors"  # of a training run: what its latents begin with
-TEST_CLIPS, TRAINING_CLIPS = 64, 2000
+RUN_LATENTS = "latents*.safetensors"  # of a training run: what its transformer saw
+TEST_CLIPS = 64
 _CREATURES, _PLATES = 12, 12  # enough for classifiers to see every look of an animal more than once
 
 logger = logging.getLogger(__name__)
@@ -38,8 +46,8 @@ class ReferenceData:
 
     ``seen`` shows scenes that models are trained on and ``held_out`` those they are not, both on
     plates, subjects and seeds that neither a model nor a classifier was trained on. ``two`` are
-    such clips of two foregrounds, for models that know them; ``trained`` are clips that the
-    transformer was trained on, where its run is there.
+    such clips of two foregrounds, for models that know them; ``run_latents`` are the files of those
+    that the transformer was trained on, where its run is there.
     """
 
     selection: Selection  # the part of the world that is shown
@@ -48,7 +56,35 @@ class ReferenceData:
     seen: ClipSet
     held_out: ClipSet
     two: ClipSet | None
-    trained: ClipSet | None
+    run_latents: tuple[Path, ...] = ()
+
+    @torch.no_grad()
+    def trained_composites(self, pipeline: LayeredPipeline) -> list[Tensor]:
+        """Return composites [3, 3, h, w] in 0..1 of all clips that the transformer was trained on.
+
+        They are first, middle and last frame group by the linear part of the autoencoder, reduced
+        as pictures are when they are compared. Empty without a run, or with another autoencoder.
+        """
+        vae, layout = pipeline.components.vae, pipeline.layout(0)
+        if not isinstance(vae, PatchAutoencoder):
+            return []
+        stream = layout.index("composite")  # the first in every layout
+        mean, std = (
+            each[stream][:, None, None, None].cpu()
+            for each in pipeline.config.latents_mean_std(layout)
+        )
+        linear, pictures = copy.deepcopy(vae.decoder.linear).cpu().float(), list[Tensor]()
+        for path in self.run_latents:
+            with safe_open(path, "pt") as file:
+                latents = file.get_slice("latents")[:, stream]  # [N, C, F, h, w]
+            last = latents.shape[2] - 1
+            for some in latents[:, :, [0, last // 2, last]].split(64):
+                groups = (some.float() * std + mean).transpose(1, 2).flatten(0, 1)
+                frames = nn.functional.pixel_shuffle(linear(groups), vae.decoder.patch)
+                middle = frames.unflatten(1, (3, -1))[:, :, vae.decoder.frames // 2]
+                small = nn.functional.adaptive_avg_pool2d(middle, GRID) * 0.5 + 0.5
+                pictures += small.clamp(0, 1).unflatten(0, (-1, 3)).transpose(1, 2).unbind()
+        return pictures
 
 
 def prepare(folder: Path, info: ModelInfo, *, clip_count: int, train_s: float) -> ReferenceData:
@@ -86,18 +122,7 @@ def prepare(folder: Path, info: ModelInfo, *, clip_count: int, train_s: float) -
         seen=tests["seen"],
         held_out=tests["held_out"],
         two=tests.get("two"),
-        trained=_trained_clips(folder),
-    )
-
-
-def _trained_clips(folder: Path) -> ClipSet | None:
-    """Return the first clips that the transformer of a training run saw, None without a run."""
-    path = folder / RUN_CLIPS
-    if not path.exists():
-        return None
-    clips = ClipSet.load(path)
-    return replace(
-        clips, pixels=clips.pixels[:TRAINING_CLIPS], scenes=clips.scenes[:TRAINING_CLIPS]
+        run_latents=tuple(sorted(folder.glob(RUN_LATENTS))),
     )
 
 

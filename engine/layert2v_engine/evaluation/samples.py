@@ -22,9 +22,12 @@ from layert2v_engine.stream_codec import ForegroundFrames, LayerFrames
 from layert2v_engine.world.text.descriptions import canonical_description
 from layert2v_engine.world.text.scenes import Scene, sample_scene
 from layert2v_engine.world.text.vocabulary import (
+    HEADINGS,
     PLACES,
     SUBJECTS,
     TIMES,
+    V0,
+    V1,
     Selection,
     Word,
     is_held_out,
@@ -40,9 +43,14 @@ class PromptCase:
     subjects: tuple[int, ...]  # bottom to top
     place: int
     time: int
+    # What the prompt says of each subject, in their order; empty where it says nothing.
+    headings: tuple[str, ...] = ()
+    spots: tuple[str, ...] = ()
 
     def label(self, kind: str, foreground: int = 0) -> int:
         """Return the class that a classifier of a kind should find."""
+        if kind == "heading":
+            return HEADINGS.index(self.headings[foreground]) if self.headings else -1
         if kind in ("subject", "silhouette"):
             return self.subjects[foreground]
         return self.place if kind == "place" else self.time
@@ -70,11 +78,16 @@ def selection_of(info: ModelInfo) -> Selection:
         names = [word.name for word in words]
         return tuple(name for name in info.vocabulary.get(kind, ()) if name in names)
 
+    known = info.vocabulary  # without words of position a model shows what Mini v0 did
     selection = Selection(
         subjects=names_of("subject", SUBJECTS),
         places=names_of("place", PLACES),
         times=names_of("time", TIMES),
         foregrounds=tuple(range(1, info.max_foregrounds + 1)),
+        headings=known.get("heading", V0.headings),
+        spots=known.get("spot", V0.spots),
+        distances=known.get("distance", V0.distances),
+        cameras=V1.cameras if "spot" in known else V0.cameras,
     )
     if not (selection.subjects and selection.places and selection.times):
         raise EngineError(
@@ -111,7 +124,7 @@ def draw_prompt_cases(
         while True:
             scene = sample_scene(rng, selection, held_out=held_out, foregrounds=foregrounds)
             if any(actor.subject == order[k % len(order)] for actor in scene.actors):
-                cases.append(_case_of_scene(scene))
+                cases.append(_case_of_scene(scene, selection))
                 break
     return cases
 
@@ -138,8 +151,9 @@ def read_prompt_cases(path: Path) -> list[PromptCase]:
 
 
 def generate(pipeline: LayeredPipeline, case: PromptCase, seed: int) -> Sample:
-    """Generate one clip of a case at the model's defaults."""
-    spec = resolve(GenerateSpec(prompt=case.prompt, model=pipeline.info.name), pipeline.info, seed)
+    """Generate one clip of a case at the model's defaults, of the nearest subject it knows."""
+    request = GenerateSpec(prompt=case.prompt, model=pipeline.info.name, nearest=True)
+    spec = resolve(request, pipeline.info, seed)
     plan = pipeline.plan(spec)
     latents = pipeline.sample(spec, plan)
     layers = concatenate_groups(
@@ -168,14 +182,22 @@ def concatenate_groups(groups: Iterable[LayerFrames]) -> LayerFrames:
     )
 
 
-def _case_of_scene(scene: Scene) -> PromptCase:
-    """Return the canonical sentence of a scene; several subjects differ by their side."""
-    sides = ("spot",) if len(scene.actors) > 1 else ()
+def _case_of_scene(scene: Scene, selection: Selection) -> PromptCase:
+    """Return the sentence of a scene, with headings and spots if the selection has several.
+
+    Several subjects differ by their side in any case.
+    """
+    has_headings, has_spots = len(selection.headings) > 1, len(selection.spots) > 1
+    details = ("heading",) if has_headings else ()
+    if has_spots or len(scene.actors) > 1:
+        details = (*details, "spot")
     return PromptCase(
-        prompt=canonical_description(scene, sides).whole,
+        prompt=canonical_description(scene, details).whole,
         subjects=tuple(actor.subject for actor in scene.actors),
         place=scene.place,
         time=scene.time,
+        headings=tuple(actor.heading for actor in scene.actors) if has_headings else (),
+        spots=tuple(actor.spot for actor in scene.actors) if "spot" in details else (),
     )
 
 

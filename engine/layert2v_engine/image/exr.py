@@ -60,7 +60,7 @@ class ExrOptions:
     are small or fast but current Nuke and older hosts cannot open them.
     """
 
-    compression: str = "zip"
+    compression: str = "zips"
 
     def __post_init__(self) -> None:
         if self.compression not in COMPRESSIONS:

@@ -28,7 +28,7 @@ from layert2v_engine.model.checkpoint import CheckpointConfig, raise_bad_checkpo
 from layert2v_engine.model.diffusers_classes import AutoencoderKLWan
 from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection, merge_lora
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
-from layert2v_engine.model.weights_check import check_weights
+from layert2v_engine.model.weights_check import check_weights, count_tensors
 
 _DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 DECODER_LORA = "decoder_lora.safetensors"
@@ -63,6 +63,7 @@ def load_matte_vae(autoencoder: VideoAutoencoder, folder: Path) -> VideoAutoenco
     path = folder / DECODER_LORA
     if not path.is_file():
         return autoencoder
+    count_tensors(path)
     lora = load_file(path)
     if isinstance(autoencoder, WanAutoencoder):
         return WanAutoencoder(cast(AutoencoderKLWan, merge_lora(autoencoder.vae, lora)))
@@ -115,6 +116,7 @@ def stored_dtype(folder: Path) -> torch.dtype | None:
     """
     sizes: Counter[str] = Counter()
     for path in folder.glob("*.safetensors"):
+        count_tensors(path)
         with raise_bad_checkpoint(str(path)), safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 - it is no dictionary
                 tensor = file.get_slice(name)

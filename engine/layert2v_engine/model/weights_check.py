@@ -38,15 +38,20 @@ def check_weights(folder: Path) -> None:
             raise _refusal(folder, f"{name} is {value}, and the weights have {size} bytes")
 
 
-def count_tensors(path: Path) -> int:
-    """Return how many tensors a safetensors file names. Raises BadCheckpoint for too many."""
+def count_tensors(
+    path: Path, *, max_header_bytes: int = MAX_HEADER_BYTES, max_tensors: int = MAX_TENSORS
+) -> int:
+    """Return how many tensors a safetensors file names. Raises BadCheckpoint for too many.
+
+    Their shapes are compared with the size of the file by ``safe_open``, before it maps any.
+    """
     with path.open("rb") as file:
         head = file.read(8)
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
-        if length > MAX_HEADER_BYTES:
+        if length > max_header_bytes:
             raise _refusal(path, f"its header has {length} bytes")
         count = file.read(length).count(b'"data_offsets"')
-    if count > MAX_TENSORS:
+    if count > max_tensors:
         raise _refusal(path, f"it names {count} tensors")
     return count
 

@@ -16,10 +16,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from layert2v.stack import Stack
+from layert2v_engine.errors import BadCheckpoint
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import flatten, linear_to_shadow, unpremultiply
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
+from layert2v_engine.model.weights_check import count_tensors
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.rerender.plan import StreamMapping
 from layert2v_engine.rerender.prepare import RerenderPlan
@@ -30,6 +32,8 @@ from layert2v_engine.stream_codec import composite_on_matte_color
 FrameReader = Callable[[int], Tensor]  # frame index to half, premultiplied, linear [H, W, 4]
 
 _DIGEST = "model_digest"
+MAX_HEADER_BYTES = 64 << 10
+MAX_STREAMS = 16  # of one layer: its color, its matte and its shadow
 
 
 def save_latents(path: Path, tensors: Mapping[str, Tensor], digest: str) -> None:
@@ -45,11 +49,13 @@ def load_latents(path: Path, digest: str) -> dict[str, Tensor]:
     There are none in a file that is missing, damaged, or of a model with another digest.
     """
     try:
+        # The file may be an upload.
+        count_tensors(path, max_header_bytes=MAX_HEADER_BYTES, max_tensors=MAX_STREAMS)
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get(_DIGEST) != digest:
                 return {}
             return {role: file.get_tensor(role).float() for role in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError):
+    except (OSError, SafetensorError, BadCheckpoint):
         return {}
 
 

@@ -19,14 +19,18 @@ from layert2v_engine.image.footage.alpha import (
     choose_alpha,
     find_matte,
     make_opaque,
+    note_limits,
     read_matte,
     to_linear_rgba,
 )
 from layert2v_engine.image.footage.clip import Clip
 from layert2v_engine.image.footage.color_tags import find_colorspace
-from layert2v_engine.image.footage.info import ImageFrame
+from layert2v_engine.image.footage.info import FrameNotes, ImageFrame
 from layert2v_engine.image.footage.matting import Levels, measure_levels
 from layert2v_engine.image.footage.stills import StillSequence
+
+# The weights of luma add up to 1 but for float32.
+_ROUNDING = 1e-5
 
 
 class ClipReader:
@@ -43,6 +47,7 @@ class ClipReader:
         self.colorspace, self.notes = find_colorspace(clip.info, clip.path, asked, config, working)
         self.is_linear = config.find(self.colorspace).linear
         self.to_linear = config.transform(self.colorspace, working)
+        self.happened = FrameNotes()
         self.tags = {"input_transform": f"{self.colorspace} to {working} ({config.label})"}
 
     @property
@@ -56,6 +61,12 @@ class ClipReader:
             return repeat(self.clip.read(0))
         return iter(self.clip)
 
+    def frame_name(self, index: int) -> str:
+        """Return what notes call frame ``index`` (from 0)."""
+        if isinstance(self.clip, StillSequence):
+            return self.clip.files[min(index, self.info.frames - 1)].name
+        return f"frame {index + 1} of {self.clip.path.name}"
+
     def sample(self) -> list[ImageFrame]:
         """Return the first frames, which are measured."""
         return list(islice(self.clip, MEASURED_FRAMES))
@@ -64,8 +75,9 @@ class ClipReader:
         """Yield frames as a background is delivered: half ``[H, W, 4]``, over black."""
         kind, notes = choose_alpha(self.info, self.clip.path.name, AUTO)
         self.notes += notes if self.info.alpha else ()
-        for frame in self.frames():
+        for index, frame in enumerate(self.frames()):
             pixels = to_linear_rgba(frame, self.to_linear, kind, self.is_linear)
+            note_limits(self.happened, self.frame_name(index), frame.alpha, pixels)
             yield to_half(make_opaque(pixels))
 
 
@@ -84,8 +96,13 @@ class MatteReader:
 
     def frames(self) -> Iterator[Tensor]:
         """Yield mattes ``[H, W]`` in 0..1."""
-        for frame in self._reader.frames():
-            yield self.levels.apply(read_matte(frame, self._place))
+        for index, frame in enumerate(self._reader.frames()):
+            matte = read_matte(frame, self._place)
+            low, high = matte.aminmax()
+            if float(low) < 0.0 or float(high) > 1.0 + _ROUNDING:
+                name = self._reader.frame_name(index)
+                self._reader.happened.add("Matte values outside 0 to 1 are clamped", name)
+            yield self.levels.apply(matte)
 
 
 def next_frame(frames: Iterator[Tensor], label: str, index: int) -> Tensor:

@@ -16,7 +16,7 @@ from layert2v.rerender import AUTO
 from layert2v.stack import Role
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.compositing import to_half
-from layert2v_engine.image.footage.alpha import choose_alpha, to_linear_rgba
+from layert2v_engine.image.footage.alpha import choose_alpha, note_limits, to_linear_rgba
 from layert2v_engine.image.footage.info import ImageFrame
 from layert2v_engine.image.footage.matting import (
     LEVEL_RANGE,
@@ -112,7 +112,8 @@ class ForegroundReader:
         """Yield frames as they are delivered: half ``[H, W, 4]``."""
         color = self._color
         mattes = self._matte.frames() if self._matte else None
-        for frame in color.frames():
+        for index, frame in enumerate(color.frames()):
+            stored = None if mattes else frame.alpha
             alpha = next(mattes, None) if mattes else self._own_alpha(frame)
             if alpha is None:
                 return
@@ -123,4 +124,5 @@ class ForegroundReader:
             else:
                 frame = ImageFrame(frame.rgb, alpha)
                 pixels = to_linear_rgba(frame, color.to_linear, self._kind, color.is_linear)
+            note_limits(color.happened, color.frame_name(index), stored, pixels)
             yield to_half(pixels)

@@ -22,12 +22,13 @@ from layert2v.stack import Layer, Role, Stack, StackFormat
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image import exr
 from layert2v_engine.image.color import ColorConfig
-from layert2v_engine.image.compositing import HALF_MAX, to_half
+from layert2v_engine.image.compositing import to_half
 from layert2v_engine.image.footage.alpha import (
     MEASURED_FRAMES,
     choose_alpha,
     find_matte,
     make_opaque,
+    note_limits,
     to_linear_rgba,
 )
 from layert2v_engine.image.footage.color_tags import find_colorspace
@@ -169,11 +170,8 @@ class PlateSource:
         number = self._frame_number(index)
         name = self._images.files[number].name
         image = self._images.read(number)
-        if image.alpha is not None and float(image.alpha.amax()) > 1.0:
-            self._happened.add("Alpha above 1 is clamped", name)
         pixels = to_linear_rgba(image, self._to_linear, self._alpha, self._linear)
-        if float(pixels.abs().amax()) > HALF_MAX:
-            self._happened.add(f"Values above {HALF_MAX:g}, the largest half, are clamped", name)
+        note_limits(self._happened, name, image.alpha, pixels)
         if self._fit is not None:
             pixels = self._fit.apply(pixels)
         return to_half(make_opaque(pixels) if self._role is Role.background else pixels)

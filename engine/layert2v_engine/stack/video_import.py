@@ -52,9 +52,9 @@ class ImportOptions:
     """How videos become layers.
 
     ``fps``, ``source_colorspace``, ``matrix`` and ``full_range`` override what the files say.
-    ``edges`` tells whether foregrounds are on black or straight; ``auto`` is what the file says of
-    its own alpha, else it looks at the color where the matte is empty. ``levels`` moves a lossy
-    codec's black and white of mattes back to 0 and 1.
+    ``deinterlace`` makes whole frames of fields. ``edges`` tells whether foregrounds are on black
+    or straight; ``auto`` is what the file says of its own alpha, else it looks at the color where
+    the matte is empty. ``levels`` moves a lossy codec's black and white of mattes back to 0 and 1.
     """
 
     name: str
@@ -64,6 +64,7 @@ class ImportOptions:
     source_colorspace: str = AUTO
     matrix: str | None = None
     full_range: bool | None = None
+    deinterlace: bool = False
     edges: Edges = "auto"
     levels: bool = True
     shadow_domain: ShadowDomain = "display"
@@ -165,6 +166,7 @@ def _open_clips(sources: ImportSources, options: ImportOptions, config: ColorCon
             matrix=options.matrix,
             full_range=options.full_range,
             fps=options.fps,
+            deinterlace=options.deinterlace,
             colorspace=options.source_colorspace,
         )
         opened.append(ClipReader(label, clip, options.source_colorspace, working, config))
@@ -253,5 +255,9 @@ def _notes(clips: _Clips, foregrounds: list[ForegroundReader]) -> tuple[str, ...
         f"Colors taken as {' and '.join(what)}, which no tag says: {', '.join(names)}."
         for what, names in files.items()
     ]
-    said = [note for reader in clips.all for note in (*reader.clip.notes, *reader.notes)]
+    said = [
+        note
+        for reader in clips.all
+        for note in (*reader.clip.notes, *reader.notes, *reader.happened.sentences())
+    ]
     return tuple(dict.fromkeys([*assumed, *said, *(n for each in foregrounds for n in each.notes)]))

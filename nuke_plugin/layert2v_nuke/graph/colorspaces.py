@@ -6,8 +6,10 @@ does. Nothing here changes a project.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
+from layert2v.colorspaces import find_nearest
 from layert2v_nuke.graph.model import ReadColorspace
 
 # The most particular name first. A role such as scene_linear says nothing about primaries, so it is
@@ -44,16 +46,27 @@ def item_value(item: str) -> str:
 def choose_colorspace(space: str, offered: Sequence[str]) -> ReadColorspace:
     """Return the offered name for ``space``; raw with a note where none is offered."""
     names = {item_value(item).lower(): item_value(item) for item in offered}
-    for wanted in (*_NAMES.get(space, ()), space):
-        if wanted.lower() in names:
-            return ReadColorspace(names[wanted.lower()])
-    return raw_fallback(space)
+    name = _match_name(space, names)
+    return ReadColorspace(name) if name else raw_fallback(space, names)
 
 
-def raw_fallback(space: str) -> ReadColorspace:
-    """Return no conversion, with a note that the project does not offer ``space``."""
-    title = TITLES.get(space, space)
-    return ReadColorspace("", f"raw: {title} is not offered by this project")
+def raw_fallback(space: str, names: Mapping[str, str] = MappingProxyType({})) -> ReadColorspace:
+    """Return no conversion, with a note that the project does not offer ``space``.
+
+    ``names`` are those that it offers, by their lower case: the note has the nearest of them.
+    """
+    note = f"raw: {TITLES.get(space, space)} is not offered by this project"
+    matched = {each: _match_name(each, names) for each in _NAMES}
+    nearest = find_nearest(space, [each for each, name in matched.items() if name])
+    if nearest is not None:
+        name = matched[nearest.space]
+        note += f"; nearest: {name}, off by up to {nearest.delta_e:.0f} (CIE 1976)"
+    return ReadColorspace("", note)
+
+
+def _match_name(space: str, names: Mapping[str, str]) -> str:
+    wanted = (each.lower() for each in (*_NAMES.get(space, ()), space))
+    return next((names[each] for each in wanted if each in names), "")
 
 
 def raw_default(space: str) -> ReadColorspace:

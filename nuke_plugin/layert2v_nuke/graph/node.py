@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from layert2v.labels import LABELS
+from layert2v.plain_text import plain_text
+from layert2v.spec import COMPRESSIONS
 from layert2v.stack import Layer, Role, Stack
+from layert2v_nuke.graph import tcl
 from layert2v_nuke.graph.colorspaces import TITLES
 from layert2v_nuke.graph.model import (
     Graph,
@@ -66,8 +69,8 @@ else:
 FIELDS = {
     "prompt": "prompt", "background": "background_prompt", "foreground": "foreground_prompt",
     "negative": "negative_prompt", "nearest": "nearest", "model": "model",
-    "colorspace": "colorspace", "width": "width", "height": "height", "frames": "frames",
-    "start": "start_frame", "fps": "fps",
+    "colorspace": "colorspace", "compression": "compression",
+    "width": "width", "height": "height", "frames": "frames", "start": "start_frame", "fps": "fps",
     "size_note": "output_size", "seed": "seed", "steps": "steps", "guidance": "guidance",
     "generate": "generate", "cancel": "cancel", "status": "status", "progress": "progress",
     "folder": "folder",
@@ -86,6 +89,7 @@ def node_knobs(uuid: str, models: Sequence[str] = (DEFAULT_MODEL,)) -> tuple[Use
         *_prompt_knobs(),
         _knob("Enumeration_Knob", "model", models[0], items=tuple(models)),
         _knob("Enumeration_Knob", "colorspace", COLORSPACES[0], items=COLORSPACES),
+        _knob("Enumeration_Knob", "compression", COMPRESSIONS[0], items=COMPRESSIONS),
         UserKnob(
             "Boolean_Knob",
             "follow_project",
@@ -180,6 +184,11 @@ def describe_source(layer: Layer) -> str:
     return f"seed {layer.seed}" if layer.source == "generated" else layer.source
 
 
+def shown_prompt(layer: Layer) -> str:
+    """Return the prompt as a knob shows it: somebody else may have written it."""
+    return plain_text(tcl.strip_controls(layer.prompt))
+
+
 def is_plate(layer: Layer) -> bool:
     """Return whether the artist has brought the pixels: frozen until Freeze is unticked."""
     return layer.source == "plate"
@@ -193,7 +202,7 @@ def _layer_tab(layer: Layer) -> tuple[UserKnob, ...]:
         UserKnob("Tab_Knob", f"{name}_tab", name),
         _layer_knob("Int_Knob", name, "_version", layer.version),
         UserKnob("Text_Knob", f"{name}_made", "Source", describe_source(layer)),
-        _layer_knob("String_Knob", name, "_prompt", layer.prompt),
+        _layer_knob("String_Knob", name, "_prompt", shown_prompt(layer)),
         _layer_knob("String_Knob", name, "_seed"),
         _layer_knob("Double_Knob", name, "_strength", 1.0),
         _layer_knob("Boolean_Knob", name, "_freeze", is_plate(layer), flags=START_LINE),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from layert2v.plain_text import plain_text
 from layert2v_nuke.errors import BadPath
 
 _BARE = re.compile(r"[A-Za-z0-9_./:%+-]+")
@@ -35,7 +36,7 @@ def quote(text: str) -> str:
 
 def safe_label(text: str, limit: int = 300) -> str:
     """Return the text for a label or status line, which Nuke expands as TCL and draws as HTML."""
-    escaped = _CONTROL.sub("", text).translate(_LOOKALIKES)
+    escaped = plain_text(_CONTROL.sub("", text)).translate(_LOOKALIKES)
     return escaped if len(escaped) <= limit else escaped[: limit - 3] + "..."
 
 

@@ -10,10 +10,17 @@ from dataclasses import replace
 from typing import Any
 
 from layert2v.rerender import Plate, RerenderSpec, affected_layers, validate_rerender
-from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo, fit_to_model, validate
+from layert2v.spec import (
+    COMPRESSIONS,
+    FieldViolation,
+    GenerateSpec,
+    ModelInfo,
+    fit_to_model,
+    validate,
+)
 from layert2v.stack import Role, Stack
 from layert2v_nuke.errors import BadRequest
-from layert2v_nuke.graph.node import FOREGROUNDS, PROJECT_COLORSPACE
+from layert2v_nuke.graph.node import FOREGROUNDS, PROJECT_COLORSPACE, shown_prompt
 from layert2v_nuke.project import ProjectSettings
 
 PLATE_INPUT = "plate"  # the key of the plate's folder among the uploads
@@ -46,6 +53,7 @@ def generate_spec(values: Values, project: ProjectSettings, models: Models) -> G
         colorspace=_colorspace(values, project, model),
         start_frame=wanted.first,
         nearest=bool(values.get("nearest", False)),  # nodes of before do not have the knob
+        compression=_compression(values),
     )
     _raise_violations(validate(spec, model))
     return spec
@@ -70,12 +78,15 @@ def rerender_spec(
     spec = RerenderSpec(
         action="regenerate",
         layers=names,
-        prompts={name: text for name, text in prompts.items() if text != stack.layer(name).prompt},
+        prompts={
+            name: text for name, text in prompts.items() if text != shown_prompt(stack.layer(name))
+        },
         at=stack.state,
         seed=parse_seed(values[f"{prefix}seed"]),
         strength=float(values[f"{prefix}strength"]) if prefix else 1.0,
         steps=int(values["steps"]),
         guidance=float(values["guidance"]),
+        compression=_compression(values),
     )
     return _freeze_and_validate(spec, stack, frozen, models)
 
@@ -92,8 +103,13 @@ def plate_spec(
         at=stack.state,
         steps=int(values["steps"]),
         guidance=float(values["guidance"]),
+        compression=_compression(values),
     )
     return _freeze_and_validate(spec, stack, _frozen_layers(values, stack), models)
+
+
+def _compression(values: Values) -> str:
+    return str(values.get("compression", COMPRESSIONS[0]))  # nodes of before do not have the knob
 
 
 def plate_colorspace(values: Values, project: ProjectSettings) -> str:

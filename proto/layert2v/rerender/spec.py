@@ -12,6 +12,7 @@ from typing import Any
 
 from layert2v.errors import SpecError
 from layert2v.json_reader import JsonObject
+from layert2v.spec import COMPRESSIONS
 
 # For the color space and the alpha of a plate: as its files say, by rule where they say nothing.
 AUTO = "auto"
@@ -55,6 +56,7 @@ class RerenderSpec:
     the state to start from, 0 the newest. ``strength`` in 0..1 is how far from the old layer
     the new one may go; 1 forgets it. ``seed`` None, ``steps`` 0, a negative ``guidance`` and
     ``model`` "" mean: chosen, the model's default, the model of the stack.
+    ``compression`` is that of new files, one of ``layert2v.spec.COMPRESSIONS``.
     """
 
     action: str
@@ -71,6 +73,7 @@ class RerenderSpec:
     steps: int = 0
     guidance: float = -1.0
     model: str = ""
+    compression: str = COMPRESSIONS[0]
 
     @property
     def input_keys(self) -> tuple[str, ...]:
@@ -86,6 +89,8 @@ def rerender_to_json(spec: RerenderSpec) -> dict[str, Any]:
 
 def rerender_from_json(value: Any) -> RerenderSpec:
     """Read what ``rerender_to_json`` wrote. Raises ``SpecError`` for any other shape."""
+    if isinstance(value, dict):  # requests of before do not say it
+        value = {"compression": COMPRESSIONS[0], **value}
     fields = JsonObject(value, "", SpecError)
     spec = RerenderSpec(
         action=fields.text("action"),
@@ -102,6 +107,7 @@ def rerender_from_json(value: Any) -> RerenderSpec:
         steps=fields.integer("steps"),
         guidance=fields.number("guidance"),
         model=fields.text("model"),
+        compression=fields.text("compression"),
     )
     fields.refuse_unknown()
     return spec

@@ -16,7 +16,7 @@ from dataclasses import replace
 from layert2v.limits import MAX_LAYERS, MAX_NAME_CHARS, MAX_PROMPT_CHARS, MAX_SEED
 from layert2v.rerender.affected import AffectedLayers, next_foreground, shadow_of
 from layert2v.rerender.spec import AUTO, Plate, RerenderSpec
-from layert2v.spec import FieldViolation, ModelInfo, check_range
+from layert2v.spec import FieldViolation, ModelInfo, check_compression, check_range
 from layert2v.stack import Layer, Role, Stack
 
 ACTIONS = ("regenerate", "replace", "add", "remove", "reorder")
@@ -46,6 +46,7 @@ def validate_rerender(
         *_check_prompts(spec, affected),
         *_check_masks(spec, stack, affected),
         *_check_numbers(spec),
+        *check_compression(spec.compression),
     ]
     if uses_model(stack, affected, model):
         found += _check_model(spec, stack, affected, model)

@@ -39,7 +39,7 @@ JOB_KIND_DECOMPOSE: JobKind
 JOB_KIND_REFINE: JobKind
 
 class GenerateSpec(_message.Message):
-    __slots__ = ("prompt", "background_prompt", "foreground_prompts", "negative_prompt", "width", "height", "frames", "fps", "seed", "steps", "guidance", "model", "colorspace", "start_frame", "nearest")
+    __slots__ = ("prompt", "background_prompt", "foreground_prompts", "negative_prompt", "width", "height", "frames", "fps", "seed", "steps", "guidance", "model", "colorspace", "start_frame", "nearest", "compression")
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     BACKGROUND_PROMPT_FIELD_NUMBER: _ClassVar[int]
     FOREGROUND_PROMPTS_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,7 @@ class GenerateSpec(_message.Message):
     COLORSPACE_FIELD_NUMBER: _ClassVar[int]
     START_FRAME_FIELD_NUMBER: _ClassVar[int]
     NEAREST_FIELD_NUMBER: _ClassVar[int]
+    COMPRESSION_FIELD_NUMBER: _ClassVar[int]
     prompt: str
     background_prompt: str
     foreground_prompts: _containers.RepeatedScalarFieldContainer[str]
@@ -70,10 +71,11 @@ class GenerateSpec(_message.Message):
     colorspace: str
     start_frame: int
     nearest: bool
-    def __init__(self, prompt: _Optional[str] = ..., background_prompt: _Optional[str] = ..., foreground_prompts: _Optional[_Iterable[str]] = ..., negative_prompt: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frames: _Optional[int] = ..., fps: _Optional[float] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., guidance: _Optional[float] = ..., model: _Optional[str] = ..., colorspace: _Optional[str] = ..., start_frame: _Optional[int] = ..., nearest: bool = ...) -> None: ...
+    compression: str
+    def __init__(self, prompt: _Optional[str] = ..., background_prompt: _Optional[str] = ..., foreground_prompts: _Optional[_Iterable[str]] = ..., negative_prompt: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frames: _Optional[int] = ..., fps: _Optional[float] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., guidance: _Optional[float] = ..., model: _Optional[str] = ..., colorspace: _Optional[str] = ..., start_frame: _Optional[int] = ..., nearest: bool = ..., compression: _Optional[str] = ...) -> None: ...
 
 class RerenderSpec(_message.Message):
-    __slots__ = ("action", "layers", "frozen", "prompts", "above", "plate", "donor", "masks", "at", "seed", "strength", "steps", "guidance", "model")
+    __slots__ = ("action", "layers", "frozen", "prompts", "above", "plate", "donor", "masks", "at", "seed", "strength", "steps", "guidance", "model", "compression")
     class PromptsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +104,7 @@ class RerenderSpec(_message.Message):
     STEPS_FIELD_NUMBER: _ClassVar[int]
     GUIDANCE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    COMPRESSION_FIELD_NUMBER: _ClassVar[int]
     action: str
     layers: _containers.RepeatedScalarFieldContainer[str]
     frozen: _containers.RepeatedScalarFieldContainer[str]
@@ -116,7 +119,8 @@ class RerenderSpec(_message.Message):
     steps: int
     guidance: float
     model: str
-    def __init__(self, action: _Optional[str] = ..., layers: _Optional[_Iterable[str]] = ..., frozen: _Optional[_Iterable[str]] = ..., prompts: _Optional[_Mapping[str, str]] = ..., above: _Optional[str] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., donor: _Optional[_Union[Donor, _Mapping]] = ..., masks: _Optional[_Mapping[str, str]] = ..., at: _Optional[int] = ..., seed: _Optional[int] = ..., strength: _Optional[float] = ..., steps: _Optional[int] = ..., guidance: _Optional[float] = ..., model: _Optional[str] = ...) -> None: ...
+    compression: str
+    def __init__(self, action: _Optional[str] = ..., layers: _Optional[_Iterable[str]] = ..., frozen: _Optional[_Iterable[str]] = ..., prompts: _Optional[_Mapping[str, str]] = ..., above: _Optional[str] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., donor: _Optional[_Union[Donor, _Mapping]] = ..., masks: _Optional[_Mapping[str, str]] = ..., at: _Optional[int] = ..., seed: _Optional[int] = ..., strength: _Optional[float] = ..., steps: _Optional[int] = ..., guidance: _Optional[float] = ..., model: _Optional[str] = ..., compression: _Optional[str] = ...) -> None: ...
 
 class Plate(_message.Message):
     __slots__ = ("input", "colorspace", "alpha", "fit")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
 
+from layert2v.chunk_codec import FileChunk
 from layert2v.v1 import artifacts_pb2, artifacts_pb2_grpc
 from layert2v.wire import CHUNK_BYTES, MAX_CHUNK_BYTES, MAX_FIND_FILES
 from layert2v_server.api.chunks import read_chunk
@@ -101,11 +101,11 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
 
     async def WriteArtifact(
         self,
-        request_iterator: AsyncIterator[artifacts_pb2.WriteArtifactRequest],
+        request_iterator: AsyncIterator[artifacts_pb2.WriteArtifactRequest | FileChunk],
         context: Context,
     ) -> artifacts_pb2.WriteArtifactResponse:
         first = await anext(request_iterator, None)
-        if first is None or first.WhichOneof("step") != "begin":
+        if first is None or isinstance(first, FileChunk) or first.WhichOneof("step") != "begin":
             raise InvalidArgument("An upload starts with begin.")
         upload = Upload(
             id=first.begin.upload_id,
@@ -156,7 +156,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         )
 
     async def _receive(
-        self, upload: Upload, steps: AsyncIterator[artifacts_pb2.WriteArtifactRequest]
+        self, upload: Upload, steps: AsyncIterator[artifacts_pb2.WriteArtifactRequest | FileChunk]
     ) -> artifacts_pb2.WriteArtifactResponse:
         run = self._pools.chunks.run
         committed = await run(self._uploads.begin, upload)
@@ -164,28 +164,27 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         async for step in steps:
             for work in pending:
                 await work
-            if step.WhichOneof("step") == "finish":
+            if not isinstance(step, FileChunk) and step.WhichOneof("step") == "finish":
                 await self._pools.heavy.run(self._uploads.finish, upload)
                 return artifacts_pb2.WriteArtifactResponse(
                     committed_bytes=upload.size_bytes, artifact=_upload_to_message(upload)
                 )
-            if step.WhichOneof("step") != "chunk" or len(step.chunk.data) > MAX_CHUNK_BYTES:
+            if not isinstance(step, FileChunk) or len(step.data) > MAX_CHUNK_BYTES:
                 raise InvalidArgument(f"A step is a chunk of at most {MAX_CHUNK_BYTES} bytes.")
             # Written and hashed at the same time, and while the next chunk arrives.
-            chunk, data = step.chunk, step.chunk.data
             pending = [
-                _start(run(self._store_chunk, upload, chunk.offset, data, chunk.crc32)),
-                _start(run(self._uploads.hash, upload, chunk.offset, data)),
+                _start(run(self._store_chunk, upload, step)),
+                _start(run(self._uploads.hash, upload, step.offset, step.data)),
             ]
-            committed = chunk.offset + len(data)
+            committed = step.offset + len(step.data)
         for work in pending:
             await work
         return artifacts_pb2.WriteArtifactResponse(committed_bytes=committed)
 
-    def _store_chunk(self, upload: Upload, offset: int, data: bytes, crc32: int) -> None:
-        if zlib.crc32(data) != crc32:
+    def _store_chunk(self, upload: Upload, chunk: FileChunk) -> None:
+        if not chunk.is_whole:
             raise ChecksumMismatch("A chunk arrived damaged.", "Go on from the committed size.")
-        self._uploads.append(upload, offset, data)
+        self._uploads.append(upload, chunk.offset, chunk.data)
 
     async def _find(self, name: str) -> tuple[Path, int, str]:
         """Return path, size and SHA-256 of a file of the caller. Raises ``ArtifactNotFound``."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 
+from layert2v.chunk_codec import decode_write_request, serialize
 from layert2v.wire import TOKEN_METADATA
 from layert2v_server.api.errors import abort
 from layert2v_server.auth import LOCAL_USER, TokenAuthenticator
@@ -22,6 +23,7 @@ from layert2v_server.errors import InvalidArgument, ServerError, TooSlow
 from layert2v_server.service.callers import Caller, CallerLimit, current_caller
 
 _HEALTH = "/grpc.health."
+_DESERIALIZERS = {"WriteArtifact": decode_write_request}  # without copies of the data
 
 _user: contextvars.ContextVar[str] = contextvars.ContextVar("user", default=LOCAL_USER)
 _log = logging.getLogger(__name__)
@@ -57,9 +59,11 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             return handler
         details = handler_call_details
         authorization = dict(details.invocation_metadata or ()).get(TOKEN_METADATA, "")
-        limit = self._streams.get(details.method.rpartition("/")[2])
+        method = details.method.rpartition("/")[2]
+        limit = self._streams.get(method)
         inner = handler.unary_unary or handler.stream_unary or handler.unary_stream
-        codec = (_tolerate_malformed(handler.request_deserializer), _serialize)
+        deserialize = _DESERIALIZERS.get(method, handler.request_deserializer)
+        codec = (_tolerate_malformed(deserialize), serialize)
 
         async def respond(request: Any, context: grpc.aio.ServicerContext) -> Any:
             async with self._guard(context, authorization, limit):
@@ -147,7 +151,3 @@ def _well_formed(request: Any) -> Any:
     if isinstance(request, _Malformed):
         raise InvalidArgument("The bytes of this request are no message of the contract.")
     return request
-
-
-def _serialize(message: Any) -> bytes:
-    return message if isinstance(message, bytes) else bytes(message.SerializeToString())

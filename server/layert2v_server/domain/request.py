@@ -21,7 +21,7 @@ from layert2v.decompose import (
     refine_to_json,
 )
 from layert2v.rerender import RerenderSpec, rerender_from_json, rerender_to_json
-from layert2v.spec import GenerateSpec, spec_from_json, spec_to_json
+from layert2v.spec import COMPRESSIONS, GenerateSpec, spec_from_json, spec_to_json
 from layert2v.stack import FileRecord
 
 JobSpec = GenerateSpec | RerenderSpec | DecomposeSpec | RefineSpec
@@ -142,16 +142,29 @@ def job_spec_from_json(kind: JobKind, value: Any) -> JobSpec:
     return _READERS[kind](value)
 
 
+# Fields that requests of 0.1 did not have.
+_LATER_DEFAULTS = {"nearest": False, "compression": COMPRESSIONS[0]}
+
+
+def _drop_later_defaults(plain: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in plain.items()
+        if key not in _LATER_DEFAULTS or value != _LATER_DEFAULTS[key]
+    }
+
+
 def request_digest(request: JobRequest) -> str:
     """Return a SHA-256 that tells a request that is repeated from one that differs.
 
-    It is stored with the job, so the field names of the classes above must stay.
+    It is stored with the job, so the field names of the classes above must stay, and a field that
+    came later counts only where it says something.
     """
     if isinstance(request, GenerateSpec):
-        plain = spec_to_json(request)
+        plain = _drop_later_defaults(spec_to_json(request))
     else:
         plain = {
-            "spec": job_spec_to_json(request.spec),
+            "spec": _drop_later_defaults(job_spec_to_json(request.spec)),
             "inputs": {key: asdict(source) for key, source in request.inputs.items()},
         }
         if not isinstance(request, DecomposeRequest):

@@ -12,6 +12,8 @@ from layert2v_server.domain.job import Job
 from layert2v_server.store.tables import artifacts, jobs, totals
 
 _USED_BYTES = "used_bytes"
+_UNTRUSTED_RANK = 1 << 40  # above every sequence number
+_MAX_HASHES_PER_QUERY = 500  # SQLite takes a few thousand parameters
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,3 +80,47 @@ def read_total(connection: Connection) -> int:
     """Return the sum of all files."""
     query = select(totals.c.value).where(totals.c.name == _USED_BYTES)
     return max(0, int(connection.execute(query).scalar() or 0))
+
+
+def read_artifacts(
+    connection: Connection, job_id: str, *, start: int, size: int
+) -> dict[int, FileRecord]:
+    """Return up to ``size`` files of a job by position, from position ``start`` on, in order."""
+    query = (
+        select(artifacts)
+        .where(artifacts.c.job_id == job_id, artifacts.c.position >= start)
+        .order_by(artifacts.c.position)
+        .limit(size)
+    )
+    return {
+        row.position: FileRecord(path=row.path, size_bytes=row.size_bytes, sha256=row.sha256)
+        for row in connection.execute(query)
+    }
+
+
+def find_artifacts(
+    connection: Connection, owner: str, hashes: Collection[str]
+) -> list[StoredArtifact]:
+    """Return a file of ``owner`` for each of ``hashes`` that there is; see ``JobStore``."""
+    wanted = list(hashes)
+    rank = jobs.c.sequence - artifacts.c.untrusted * _UNTRUSTED_RANK
+    columns = (artifacts.c.sha256, artifacts.c.job_id, artifacts.c.path, artifacts.c.untrusted)
+    query = (
+        select(*columns, func.max(rank))  # SQLite takes the others from the row with the maximum
+        .join(jobs, jobs.c.id == artifacts.c.job_id)
+        .group_by(artifacts.c.sha256)
+        .where(jobs.c.owner == owner)
+    )
+    found: list[StoredArtifact] = []
+    for start in range(0, len(wanted), _MAX_HASHES_PER_QUERY):
+        batch = wanted[start : start + _MAX_HASHES_PER_QUERY]
+        found += [
+            StoredArtifact(
+                sha256=row.sha256,
+                job_id=row.job_id,
+                path=row.path,
+                untrusted=bool(row.untrusted),
+            )
+            for row in connection.execute(query.where(artifacts.c.sha256.in_(batch)))
+        ]
+    return found

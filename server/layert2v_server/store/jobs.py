@@ -33,7 +33,9 @@ from layert2v_server.store.database import read_transaction, write_transaction
 from layert2v_server.store.files_table import (
     StoredArtifact,
     add_to_total,
+    find_artifacts,
     insert_artifacts,
+    read_artifacts,
     read_total,
     unshared_bytes,
 )
@@ -44,10 +46,7 @@ from layert2v_server.store.rows import (
     job_from_row,
     new_row,
 )
-from layert2v_server.store.tables import artifacts, jobs, models
-
-_UNTRUSTED_RANK = 1 << 40  # above every sequence number
-_MAX_HASHES_PER_QUERY = 500  # SQLite takes a few thousand parameters
+from layert2v_server.store.tables import jobs, models
 
 
 class JobStore:
@@ -307,26 +306,16 @@ class JobStore:
 
     def get_artifact(self, job_id: str, position: int) -> FileRecord:
         """Return one file of a job. Raises ``ArtifactNotFound``."""
-        query = select(artifacts).where(
-            artifacts.c.job_id == job_id, artifacts.c.position == position
-        )
         with read_transaction(self._engine) as connection:
-            row = connection.execute(query).first()
-        if row is None:
+            found = read_artifacts(connection, job_id, start=position, size=1)
+        if position not in found:
             raise ArtifactNotFound(f"{job_id}/{position}")
-        return FileRecord(path=row.path, size_bytes=row.size_bytes, sha256=row.sha256)
+        return found[position]
 
     def list_artifacts(self, job_id: str, *, start: int, size: int) -> list[FileRecord]:
         """Return up to ``size`` files of a job from position ``start`` on."""
-        query = (
-            select(artifacts)
-            .where(artifacts.c.job_id == job_id, artifacts.c.position >= start)
-            .order_by(artifacts.c.position)
-            .limit(size)
-        )
         with read_transaction(self._engine) as connection:
-            rows = connection.execute(query).all()
-        return [FileRecord(path=r.path, size_bytes=r.size_bytes, sha256=r.sha256) for r in rows]
+            return list(read_artifacts(connection, job_id, start=start, size=size).values())
 
     def find_by_hash(self, owner: str, hashes: Collection[str]) -> list[StoredArtifact]:
         """Return a file of ``owner`` for each of ``hashes`` that a job has.
@@ -334,37 +323,8 @@ class JobStore:
         Of several jobs that share a file, one that does not take it for untrusted is named, and of
         those the newest.
         """
-        wanted = list(hashes)
-        rank = jobs.c.sequence - artifacts.c.untrusted * _UNTRUSTED_RANK
-        query = (
-            # SQLite takes the other columns from the row with the maximum.
-            select(
-                artifacts.c.sha256,
-                artifacts.c.job_id,
-                artifacts.c.path,
-                artifacts.c.untrusted,
-                func.max(rank),
-            )
-            .join(jobs, jobs.c.id == artifacts.c.job_id)
-            .group_by(artifacts.c.sha256)
-        )
-        found: list[StoredArtifact] = []
         with read_transaction(self._engine) as connection:
-            for start in range(0, len(wanted), _MAX_HASHES_PER_QUERY):
-                batch = wanted[start : start + _MAX_HASHES_PER_QUERY]
-                rows = connection.execute(
-                    query.where(jobs.c.owner == owner, artifacts.c.sha256.in_(batch))
-                )
-                found += [
-                    StoredArtifact(
-                        sha256=row.sha256,
-                        job_id=row.job_id,
-                        path=row.path,
-                        untrusted=bool(row.untrusted),
-                    )
-                    for row in rows
-                ]
-        return found
+            return find_artifacts(connection, owner, hashes)
 
     def used_bytes(self) -> int:
         """Return the size of all published files; what several jobs of a user share counts once."""

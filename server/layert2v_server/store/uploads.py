@@ -109,7 +109,7 @@ class UploadStore:
                 return self._path(owner, upload_id, suffix).stat().st_size
         return 0
 
-    def append(self, upload: Upload, offset: int, data: bytes) -> int:
+    def append(self, upload: Upload, offset: int, data: bytes | memoryview) -> int:
         """Append the next bytes, and return the new size.
 
         Raises ``OffsetOutOfRange`` and ``DiskFull``.
@@ -131,7 +131,7 @@ class UploadStore:
                 raise
         return size + len(data)
 
-    def hash(self, upload: Upload, offset: int, data: bytes) -> None:
+    def hash(self, upload: Upload, offset: int, data: bytes | memoryview) -> None:
         """Add bytes to the hash of an upload, in order, so that its end need not read them again.
 
         May go on beside ``append`` of the same bytes: what was hashed and not stored is noticed.

@@ -34,8 +34,9 @@ def test_the_found_name_means_the_space(name: str, space: str) -> None:
 
 
 def test_a_space_that_is_not_offered_is_never_another() -> None:
-    with pytest.raises(ColorspaceNotFound, match="Linear DCI-P3 D65, which Blender's"):
+    with pytest.raises(ColorspaceNotFound, match="Linear DCI-P3 D65, which Blender's") as caught:
         find_name("lin_p3d65_scene", ["Linear Rec.709", "ACEScg", "Raw"])
+    assert "The nearest that it offers is Linear Rec.709, in which colors" in str(caught.value)
     with pytest.raises(ColorspaceNotFound, match="unknown"):
         find_name("unknown", ["Linear Rec.709"])
 

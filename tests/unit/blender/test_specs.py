@@ -30,6 +30,7 @@ def scene(**fields: Any) -> Any:
         "prompt": " a fox ", "background": "", "negative": "", "foregrounds": Collection(),
         "size_from_scene": True, "width": 64, "height": 64, "frames": 0, "seed": "",
         "own_sampling": False, "steps": 20, "guidance": 4.0, "colorspace": "",
+        "nearest": False, "compression": "zips",
     }  # fmt: skip
     render = SimpleNamespace(
         resolution_x=1920, resolution_y=1080, resolution_percentage=50, fps=24, fps_base=1.001
@@ -123,3 +124,29 @@ def test_an_earlier_rerender_fills_the_layers_that_are_still_there() -> None:
     )  # fmt: skip
     specs.fill_layers(spec, item, scene().layert2v)
     assert (fox.prompt, fox.seed, fox.strength) == ("an owl", "5", 0.5)
+
+
+def test_words_of_others_are_shown_as_plain_text() -> None:
+    bad, good = "an owl\x1b \u202etxt", "an owl\ufffd \ufffdtxt"
+    panel = scene().layert2v
+    specs.fill_panel(
+        GenerateSpec(
+            prompt=bad,
+            background_prompt=bad,
+            negative_prompt=bad,
+            foreground_prompts=(bad,),
+            width=96,
+            height=96,
+            frames=9,
+            steps=8,
+            guidance=2.0,
+        ),
+        panel,
+    )
+    assert [panel.prompt, panel.background, panel.negative] == [good] * 3
+    assert [row.prompt for row in panel.foregrounds] == [good]
+    fox = layer()
+    item: Any = SimpleNamespace(layers=Collection(fg_01=fox))
+    spec = RerenderSpec(action="regenerate", layers=("fg_01",), prompts={"fg_01": bad})
+    specs.fill_layers(spec, item, panel)
+    assert fox.prompt == good

@@ -88,6 +88,36 @@ def test_an_artifact_and_a_server() -> None:
     assert info.devices == (Device("cpu", 0, True),)
 
 
+def test_what_a_server_says_is_plain_text() -> None:
+    bad, good = "a\x1b[2J \u202eb\x9b", "a\ufffd[2J \ufffdb\ufffd"
+    job = jobs_pb2.Job(
+        owner=bad,
+        spec=jobs_pb2.GenerateSpec(prompt=bad),
+        progress=jobs_pb2.Progress(stage=bad, message=bad),
+        error=detail("WHY", bad, bad, (FieldViolation("width", bad),)),
+    )
+    status = convert.status_from_message(job)
+    assert status.spec.prompt == bad  # it may be sent again
+    assert status.progress is not None
+    assert status.error is not None
+    texts = [status.owner, status.progress.stage, status.progress.message]
+    texts += [status.error.message, status.error.hint, status.error.violations[0].message]
+    info = convert.info_from_message(
+        server_pb2.ServerInfo(
+            version=bad,
+            models=[server_pb2.Model(name="mini", title=bad)],
+            devices=[server_pb2.Device(name=bad)],
+        )
+    )
+    texts += [info.version, info.models[0].title, info.devices[0].name]
+    failed = FailedCall(grpc.StatusCode.INTERNAL, detail("WHY", bad, bad))
+    error = convert.error_from_rpc(failed)
+    assert {*texts, error.message, error.hint} == {good}
+    failed = FailedCall(grpc.StatusCode.INTERNAL, None)
+    failed.details = lambda: bad  # type: ignore[method-assign]
+    assert good in convert.error_from_rpc(failed).message
+
+
 class FailedCall:
     """The face that gRPC gives a failed call."""
 

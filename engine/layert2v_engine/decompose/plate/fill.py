@@ -1,10 +1,33 @@
-"""What no frame shows is continued smoothly from around the hole (pull and push)."""
+"""What no frame shows is made of patches from elsewhere, or continued smoothly."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from layert2v_engine.decompose.arrays import BoolArray, FloatArray, Size, resize
+
+_PATCH_RADIUS = 3
+_MAX_HOLE = 0.8  # of the picture
+
+
+class PatchFiller:
+    """Fills holes with texture from the rest of the picture.
+
+    PatchMatch, Barnes et al., SIGGRAPH 2009. Where its library cannot be loaded on a machine, or a
+    picture is nearly all hole, what is around a hole is continued smoothly.
+    """
+
+    def fill(self, picture: FloatArray, hole: BoolArray) -> FloatArray:
+        """Return ``picture`` with the hole filled; see ``PlateFiller``."""
+        from patchmatch import patch_match  # loads a native library
+
+        smooth = SmoothFiller().fill(picture, hole)
+        if not patch_match.patchmatch_available or not hole.any() or hole.mean() > _MAX_HOLE:
+            return smooth
+        image = np.ascontiguousarray((smooth.clip(0, 1) * 255).round().astype(np.uint8))
+        mask = np.ascontiguousarray(hole.astype(np.uint8) * 255)
+        patches = patch_match.inpaint(image, mask, patch_size=_PATCH_RADIUS)
+        return np.where(hole[..., None], patches.astype(np.float32) / 255, picture)
 
 
 class SmoothFiller:

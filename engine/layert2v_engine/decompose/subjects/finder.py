@@ -10,7 +10,7 @@ import numpy as np
 from layert2v_engine.decompose.arrays import ByteArray, FloatArray, dilate
 from layert2v_engine.decompose.motion import warp
 from layert2v_engine.decompose.protocols import ObjectDetector, SaliencyNetwork
-from layert2v_engine.decompose.shots import split_windows
+from layert2v_engine.decompose.shots import Window, split_windows
 from layert2v_engine.decompose.subjects.evidence import ClipMotion
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.decompose.subjects.proposals import Proposal, propose
@@ -21,7 +21,7 @@ from layert2v_engine.decompose.subjects.regions import (
     overlap,
     predict_in_box,
 )
-from layert2v_engine.decompose.subjects.seeds import seed_mask
+from layert2v_engine.decompose.subjects.seeds import apply_marks, limit_to_boxes, seed_mask
 from layert2v_engine.decompose.subjects.words import WordMatcher
 from layert2v_engine.errors import FootageError
 
@@ -31,6 +31,7 @@ _ZOOM_SHARE = 0.8  # a zoomed box that is hardly smaller shows nothing new
 _ZOOMED = 0.65  # weight of what the network sees close up
 _COLOR_MATCH = 20.0  # of 255: pixels of neighbors count less, the more their colors differ
 _NEIGHBOR = 0.5
+_SAME = 0.5  # intersection over union of two masks of one subject
 
 
 class SubjectFinder:
@@ -45,26 +46,36 @@ class SubjectFinder:
         hints: SubjectHints,
         masks: FloatArray,
         on_frames: Callable[[int], None] = lambda count: None,
+        on_first: Callable[[FloatArray], None] = lambda mask: None,
     ) -> None:
         """Write the subject of a shot ``[T, h, w, 3]`` into ``masks`` ``[T, h, w]``, 0..1.
 
-        ``on_frames`` is told how many frames are done, and may raise to stop. Raises
-        ``FootageError`` where no subject is found.
+        ``on_frames`` is told how many frames are done, and may raise to stop; ``on_first`` gets a
+        first mask of one frame, long before that. Raises ``FootageError`` where no subject is
+        found.
         """
         if hints.words and not hints.frames:
             hints = self._see(pictures, hints)
-        if hints.frames:
-            self._follow(pictures, hints, masks, on_frames)
-            return
-        prior: FloatArray | None = None
-        for window in split_windows(len(pictures), WINDOW, OVERLAP):
+        seeds = {
+            frame: seed_mask(np.asarray(pictures[frame]), shown, self._saliency)
+            for frame, shown in hints.frames.items()
+        }
+        for seed in list(seeds.values())[:1]:
+            on_first(seed)
+        done = 0
+        for window, frame in _plan_windows(len(pictures), sorted(seeds)):
             part = np.asarray(pictures[window.start : window.end])
-            found = self._find_window(part, prior)
+            prior = None
+            if frame is not None:
+                known = seeds.get(frame, np.array(masks[frame]))
+                prior = (frame - window.start, known) if float(known.max()) > 0.5 else None
+            found = self._find_window(part, prior, on_first)
             if found is not None:
-                skipped = 0 if window.start == 0 else OVERLAP
-                masks[window.start + skipped : window.end] = found[skipped:]
-                prior = found[-1]
-            on_frames(window.end)
+                _write(masks, window, found, None if frame in seeds else frame)
+            done += window.end - window.start
+            on_frames(min(done, len(pictures)))
+        for frame, seed in seeds.items():
+            masks[frame] = _combine(np.array(masks[frame]), seed, hints.frames[frame])
         if float(np.max([mask.max() for mask in masks])) < 0.5:
             raise _not_found()
 
@@ -76,16 +87,29 @@ class SubjectFinder:
         frames = {each.frame: FrameHints(boxes=(each.box,)) for each in found}
         return replace(hints, frames=frames)
 
-    def _find_window(self, pictures: ByteArray, prior: FloatArray | None) -> FloatArray | None:
+    def _find_window(
+        self,
+        pictures: ByteArray,
+        prior: tuple[int, FloatArray] | None,
+        on_first: Callable[[FloatArray], None],
+    ) -> FloatArray | None:
+        """Return the masks of a window, None where nothing is found.
+
+        ``prior`` is a mask that is known at one of its frames. What does not agree with it is
+        something else; then it is carried on along the flow.
+        """
         motion = ClipMotion(pictures)
         last = len(pictures) - 1
-        keys = sorted({round(k * last / (_KEYS - 1)) for k in range(_KEYS)})
-        known = None if prior is None else (0, prior)
-        best = propose(pictures, motion, keys, self._saliency, self._detector, known)
-        if best is None:
-            return None
-        masks = self._zoom(pictures, motion, best, keys)
-        return np.stack([keep_main_parts(mask) for mask in smooth(masks, pictures, motion)])
+        keys = {round(k * last / (_KEYS - 1)) for k in range(_KEYS)}
+        keys |= set() if prior is None else {prior[0]}
+        best = propose(pictures, motion, sorted(keys), self._saliency, self._detector, prior)
+        if best is not None:
+            on_first(best.masks[0])
+            masks = self._zoom(pictures, motion, best, sorted(keys))
+            found = np.stack([keep_main_parts(mask) for mask in smooth(masks, pictures, motion)])
+            if prior is None or overlap(found[prior[0]] > 0.5, prior[1] > 0.5) > _SAME:
+                return found
+        return None if prior is None else self._follow(pictures, *prior)
 
     def _zoom(
         self, pictures: ByteArray, motion: ClipMotion, best: Proposal, keys: list[int]
@@ -109,22 +133,14 @@ class SubjectFinder:
             masks.append(mask)
         return np.stack(masks)
 
-    def _follow(
-        self,
-        pictures: ByteArray,
-        hints: SubjectHints,
-        masks: FloatArray,
-        on_frames: Callable[[int], None],
-    ) -> None:
-        """Carry what is known on hinted frames to all others, each from its nearest hint."""
-        hinted = sorted(hints.frames)
-        for frame in hinted:
-            masks[frame] = seed_mask(pictures[frame], hints.frames[frame], self._saliency)
-        done = len(hinted)
-        for frame, source in _order(len(pictures), hinted):
-            masks[frame] = self._step(pictures[[source, frame]], masks[source])
-            done += 1
-            on_frames(done)
+    def _follow(self, pictures: ByteArray, frame: int, mask: FloatArray) -> FloatArray:
+        """Return the mask of one frame carried on to all others, both ways."""
+        masks = {frame: mask}
+        for k in range(frame + 1, len(pictures)):
+            masks[k] = self._step(pictures[[k - 1, k]], masks[k - 1])
+        for k in range(frame - 1, -1, -1):
+            masks[k] = self._step(pictures[[k + 1, k]], masks[k + 1])
+        return np.stack([masks[k] for k in range(len(pictures))])
 
     def _step(self, pair: ByteArray, mask: FloatArray) -> FloatArray:
         """Return the mask of the second picture from that of the first."""
@@ -158,12 +174,40 @@ def smooth(masks: FloatArray, pictures: ByteArray, motion: ClipMotion) -> FloatA
     return np.stack(smoothed)
 
 
-def _order(count: int, hinted: list[int]) -> list[tuple[int, int]]:
-    """Return every frame without a hint with the neighbor that it is made from."""
-    nearest = [min(hinted, key=lambda hint: abs(hint - frame)) for frame in range(count)]
-    steps = [(frame, frame - 1) for frame in range(count) if frame > nearest[frame]]
-    back = [(frame, frame + 1) for frame in range(count) if frame < nearest[frame]]
-    return steps + back[::-1]
+def _plan_windows(count: int, hinted: list[int]) -> list[tuple[Window, int | None]]:
+    """Return windows in the order of work, each with a frame whose mask is known by then.
+
+    Windows with hints come first, then their neighbors, which share a frame with them. Without
+    hints nothing is known in the first.
+    """
+    windows = list(split_windows(count, WINDOW, OVERLAP))
+    shown = [next((h for h in hinted if w.start <= h < w.end), None) for w in windows]
+    known = [k for k, frame in enumerate(shown) if frame is not None] or [0]
+    order = sorted(range(len(windows)), key=lambda k: (min(abs(k - each) for each in known), k))
+    plan: list[tuple[Window, int | None]] = []
+    for k in order:
+        nearest = min(known, key=lambda each: abs(each - k))
+        frame = shown[k]
+        if frame is None and k != nearest:
+            frame = windows[k].start if k > nearest else windows[k].end - 1
+        plan.append((windows[k], frame))
+    return plan
+
+
+def _write(masks: FloatArray, window: Window, found: FloatArray, shared: int | None) -> None:
+    """Put the masks of a window in place, but not that of the frame it has from its neighbor."""
+    for k, mask in enumerate(found):
+        if window.start + k != shared:
+            masks[window.start + k] = mask
+
+
+def _combine(found: FloatArray, seed: FloatArray, hints: FrameHints) -> FloatArray:
+    """Return the mask of a hinted frame: what was shown has the last word."""
+    if hints.mask is not None:
+        return hints.mask
+    found = limit_to_boxes(found, hints)
+    is_same = overlap(found > 0.5, seed > 0.5) > _SAME
+    return apply_marks(np.asarray((found + seed) / 2, np.float32) if is_same else seed, hints)
 
 
 def _not_found() -> FootageError:

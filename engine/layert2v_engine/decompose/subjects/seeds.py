@@ -27,9 +27,9 @@ def seed_mask(picture: ByteArray, hints: FrameHints, saliency: SaliencyNetwork) 
     candidates = []
     for margin in _MARGINS:
         close = grow(shown, width, height, margin, 0.1)
-        candidates.append(_limit(predict_in_box(saliency, picture, close), hints, shown))
+        candidates.append(limit_to_boxes(predict_in_box(saliency, picture, close), hints))
     best = max(candidates, key=lambda mask: _agreement(mask, hints, shown))
-    return _apply_marks(best, hints)
+    return apply_marks(best, hints)
 
 
 def _shown_box(hints: FrameHints, width: int, height: int) -> Box:
@@ -48,11 +48,12 @@ def _shown_box(hints: FrameHints, width: int, height: int) -> Box:
     ).clip(width, height)
 
 
-def _limit(mask: FloatArray, hints: FrameHints, shown: Box) -> FloatArray:
-    """Return a mask without what lies outside of an artist's box."""
+def limit_to_boxes(mask: FloatArray, hints: FrameHints) -> FloatArray:
+    """Return a mask without what lies outside of the artist's boxes, if there are any."""
     if not hints.boxes:
         return mask
     height, width = mask.shape
+    shown = _shown_box(hints, width, height)
     left, top, right, bottom = (int(side) for side in grow(shown, width, height, 0.02, 0.0))
     limited = np.zeros_like(mask)
     limited[top:bottom, left:right] = mask[top:bottom, left:right]
@@ -81,7 +82,7 @@ def _box_plane(box: Box, like: FloatArray) -> np.ndarray:
     return plane
 
 
-def _apply_marks(mask: FloatArray, hints: FrameHints) -> FloatArray:
+def apply_marks(mask: FloatArray, hints: FrameHints) -> FloatArray:
     """Return a mask that is 1 at points and strokes of the subject and 0 at those beside it."""
     height, width = mask.shape
     rows, columns = np.mgrid[0:height, 0:width]

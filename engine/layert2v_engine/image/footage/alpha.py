@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from layert2v.rerender import AUTO
-from layert2v_engine.image.compositing import premultiply
-from layert2v_engine.image.footage.info import AlphaKind, FootageInfo, ImageFrame
+from layert2v_engine.image.compositing import HALF_MAX, premultiply
+from layert2v_engine.image.footage.info import AlphaKind, FootageInfo, FrameNotes, ImageFrame
 
 _LUMA = (0.2126, 0.7152, 0.0722)
 # A color may exceed its alpha by so much through a codec's noise, in so many partly covered pixels.
@@ -76,6 +76,22 @@ def to_linear_rgba(
         return _to_rgba(to_linear(rgb), alpha)
     divisor = torch.where(alpha > 0, alpha, 1.0)  # light without coverage stays as it is
     return _to_rgba(to_linear(rgb / divisor) * divisor, alpha)
+
+
+def note_limits(notes: FrameNotes, name: str, alpha: Tensor | None, pixels: Tensor) -> None:
+    """Record in ``notes`` what a layer cannot hold of the frame ``name`` and is clamped.
+
+    That is ``alpha`` ``[H, W]`` as it is stored outside 0..1, and ``pixels`` beyond half.
+    """
+    if alpha is not None:
+        low, high = alpha.aminmax()
+        if float(low) < 0.0:
+            notes.add("Alpha below 0 is clamped", name)
+        if float(high) > 1.0:
+            notes.add("Alpha above 1 is clamped", name)
+    low, high = pixels.aminmax()
+    if max(-float(low), float(high)) > HALF_MAX:
+        notes.add(f"Values above {HALF_MAX:g}, the largest half, are clamped", name)
 
 
 def make_opaque(pixels: Tensor) -> Tensor:

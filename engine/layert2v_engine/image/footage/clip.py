@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from layert2v import image_sequence
 from layert2v.rerender import AUTO
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.footage import stills
@@ -38,16 +39,19 @@ def open_clip(
     matrix: str | None = None,
     full_range: bool | None = None,
     fps: float | None = None,
+    deinterlace: bool = False,
     colorspace: str = AUTO,
 ) -> Clip:
     """Open a video file, a folder with one image sequence, or a pattern such as ``shot.####.png``.
 
     ``matrix`` (a name of ``yuv.MATRICES``) and ``full_range`` override what a video says. ``fps``
-    is the rate that a variable one is resampled to. ``colorspace`` other than ``AUTO`` lets footage
+    is the rate that a variable one is resampled to. ``deinterlace`` makes whole frames of fields.
+    ``colorspace`` other than ``AUTO`` lets footage
     through whose color tags are not followed, such as HDR video. Raises ``FootageError``.
     """
     path = Path(source)
-    clip = _open(path, VideoOptions(matrix=matrix, full_range=full_range, fps=fps))
+    options = VideoOptions(matrix=matrix, full_range=full_range, fps=fps, deinterlace=deinterlace)
+    clip = _open(path, options)
     if colorspace == AUTO:
         refuse_tag(clip.info.color, path)
     return clip
@@ -59,7 +63,8 @@ def _open(path: Path, options: VideoOptions) -> Clip:
     if not path.is_file():
         raise FootageError(
             f"There is no video or image sequence at {path}.",
-            "Give a video file, a folder of images, or a pattern such as shot.####.png.",
+            "Give a video file, a folder of images, or a pattern such as shot.####.png; images are "
+            f"of these kinds: {', '.join(sorted(image_sequence.IMAGE_SUFFIXES))}.",
             reason="FOOTAGE_NOT_FOUND",
         )
     return open_video(path, options)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Generator, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +20,7 @@ from av.stream import Disposition
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.footage import timing
 from layert2v_engine.image.footage.color_tags import tag_from_numbers
+from layert2v_engine.image.footage.fields import check_fields, deinterlace, fields_note
 from layert2v_engine.image.footage.info import (
     UPRIGHT,
     FootageInfo,
@@ -32,7 +32,13 @@ from layert2v_engine.image.footage.info import (
 from layert2v_engine.image.footage.yuv import is_gray, to_image_frame
 
 # FFmpeg's AVColorSpace and AVColorRange numbers.
-_MATRIX_TAGS = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+_MATRIX_TAGS = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
+# Those that are no matrix of light and two differences, or not with these weights.
+_OTHER_MATRICES = {4: "FCC", 8: "YCgCo", 10: "BT.2020 constant luminance", 11: "Y'D'zD'x"} | {
+    12: "chromaticity-derived",
+    13: "chromaticity-derived constant luminance",
+    14: "ICtCp",
+}
 _UNSPECIFIED, _LIMITED_RANGE, _FULL_RANGE = 2, 1, 2
 # FFmpeg's own decoders of these drop alpha.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -44,20 +50,29 @@ _BROKEN = (av.FFmpegError, OSError, ValueError, EOFError, struct.error)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoOptions:
-    """What goes before what a file says: matrix, range, and the rate of variable ones."""
+    """What goes before what a file says: matrix, range, the rate of variable ones, and fields."""
 
     matrix: str | None = None
     full_range: bool | None = None
     fps: float | None = None
+    deinterlace: bool = False
 
 
 class VideoClip:
     """A video file. ``repeats`` tells how often each frame is shown, empty: each once."""
 
-    def __init__(self, path: Path, info: FootageInfo, repeats: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        info: FootageInfo,
+        repeats: tuple[int, ...] = (),
+        *,
+        deinterlace: bool = False,
+    ) -> None:
         self.path = path
         self.info = info
         self._repeats = repeats
+        self._deinterlace = deinterlace
         self._happened = FrameNotes()
 
     @property
@@ -66,7 +81,10 @@ class VideoClip:
         return (*self.info.notes, *self._happened.sentences())
 
     def __iter__(self) -> Iterator[ImageFrame]:
-        for index, frame in enumerate(_decode(self.path)):
+        frames: Iterator[av.VideoFrame] = _decode(self.path)
+        if self._deinterlace:
+            frames = deinterlace(frames)
+        for index, frame in enumerate(frames):
             count = 1
             if self._repeats:
                 count = self._repeats[index] if index < len(self._repeats) else 0
@@ -93,17 +111,20 @@ def open_video(path: Path, options: VideoOptions) -> VideoClip:
     with _open_container(path) as container:
         stream = _main_stream(path, container)
         tags = _color_tags(stream.codec_context)
-        packets = _read_packets(path, container, stream)
         facts = _StreamFacts.read(container, stream)
-    with closing(_decode(path)) as frames:
-        first = next(frames, None)
+        packets = _read_packets(path, container, stream)
+    first = packets.first
     if first is None:
         raise read_error(path, "there are no frames in it")
     times = packets.times or _decoded_times(path)
     # A ProRes frame often says nothing where the file around it does.
     tags = _ColorTags(*(a or b for a, b in zip(_color_tags(first), tags, strict=True)))
+    _check_matrix(path, first, tags.matrix, options.matrix)
     notes: list[str] = []
-    if first.interlaced_frame:
+    if options.deinterlace:
+        check_fields(path, first)
+        notes.append(fields_note(name, first))
+    elif first.interlaced_frame:
         notes.append(f"{name} is interlaced; its two fields stay woven into each frame.")
     rate, repeats = _constant_rate(times, packets.duration, facts, options.fps)
     if repeats:
@@ -137,7 +158,7 @@ def open_video(path: Path, options: VideoOptions) -> VideoClip:
         assumed=tuple(assumed),
         notes=tuple(notes),
     )
-    return VideoClip(path, info, repeats)
+    return VideoClip(path, info, repeats, deinterlace=options.deinterlace)
 
 
 class _ColorTags(NamedTuple):
@@ -150,8 +171,9 @@ class _ColorTags(NamedTuple):
 
 
 class _Packets(NamedTuple):
-    """The times at which frames are shown, in seconds and in order; empty where not known."""
+    """The first frame, and when frames are shown: seconds, in order, empty where not known."""
 
+    first: av.VideoFrame | None
     times: tuple[Fraction, ...]
     duration: Fraction
 
@@ -205,18 +227,22 @@ def _main_stream(path: Path, container: av.container.InputContainer) -> av.Video
 def _read_packets(
     path: Path, container: av.container.InputContainer, stream: av.VideoStream
 ) -> _Packets:
-    """Return when frames are shown, without decoding them.
+    """Return when frames are shown, without decoding more than the first.
 
     Raises ``FootageError`` for a file that ends before its header says.
     """
     shown: list[int | None] = []
     length, count = 0, 0
+    # Without threads, which would be handed many frames before they give the first.
+    decoder, first = _open_decoder(stream, "NONE"), None
     try:
         for packet in container.demux(stream):
+            if first is None:
+                first = next(iter(decoder.decode(packet)), None)
             if packet.size == 0:
                 continue
             count += 1
-            if packet.is_corrupt:
+            if packet.is_corrupt or (first is not None and first.is_corrupt):
                 raise _damage_error(path, count)
             if not packet.is_discard:
                 shown.append(packet.pts)
@@ -233,9 +259,10 @@ def _read_packets(
     base = stream.time_base
     # Hidden packets of VP8 and packets without a time do not tell which frames are shown.
     if base is None or None in shown or len({*shown}) < len(shown) or "vp8" in _codec(stream):
-        return _Packets((), Fraction(0))
+        return _Packets(first, (), Fraction(0))
     times = tuple(sorted(base * pts for pts in shown if pts is not None))
-    return _Packets(times, times[-1] - times[0] + base * length if times else Fraction(0))
+    duration = times[-1] - times[0] + base * length if times else Fraction(0)
+    return _Packets(first, times, duration)
 
 
 def _codec(stream: av.VideoStream) -> str:
@@ -289,6 +316,17 @@ def _color_tags(source: av.VideoFrame | av.VideoCodecContext) -> _ColorTags:
     )
 
 
+def _check_matrix(path: Path, frame: av.VideoFrame, tagged: int, asked: str | None) -> None:
+    """Raise ``FootageError`` for a tag of the matrix that is not followed."""
+    if tagged and tagged not in _MATRIX_TAGS and asked is None and not frame.format.is_rgb:
+        label = _OTHER_MATRICES.get(tagged, f"number {tagged} of ITU-T H.273")
+        raise FootageError(
+            f"{path} says that its colors are made with the matrix {label}, which is not followed.",
+            "Convert it to BT.709 first, or name the matrix to read it with: --matrix.",
+            reason="FOOTAGE_MATRIX",
+        )
+
+
 def _matrix(frame: av.VideoFrame, tagged: str | None, assumed: list[str]) -> str:
     """Return the matrix; players take untagged video as BT.709 from HD widths or heights on."""
     if frame.format.is_rgb:
@@ -335,7 +373,7 @@ def _decode(path: Path) -> Generator[av.VideoFrame]:
     """Yield the frames that a player shows. Raises ``FootageError``, also for damaged ones."""
     with _open_container(path) as container:
         stream = _main_stream(path, container)
-        decoder = _open_decoder(stream)
+        decoder = _open_decoder(stream, "AUTO")
         number = 0
         try:
             for packet in container.demux(stream):
@@ -348,11 +386,11 @@ def _decode(path: Path) -> Generator[av.VideoFrame]:
             raise read_error(path, str(error)) from error
 
 
-def _open_decoder(stream: av.VideoStream) -> av.VideoCodecContext:
+def _open_decoder(stream: av.VideoStream, threads: str) -> av.VideoCodecContext:
     context = stream.codec_context
     library = _ALPHA_DECODERS.get(context.name)
     if library is None or stream.metadata.get("alpha_mode") != "1":
-        context.thread_type = "AUTO"
+        context.thread_type = threads
         return context
     decoder = cast("av.VideoCodecContext", av.CodecContext.create(library, "r"))
     decoder.extradata = context.extradata

@@ -49,7 +49,7 @@ def test_import_takes_its_options(clips: list[str], tmp_path: Path) -> None:
     [
         (["--colorspace", "ACEScct"], "not a scene-linear color space"),
         (["--colorspace", "nonsense"], "is not in studio-config"),
-        (["--compression", "htj2k"], "not a compression"),
+        (["--compression", "htj2k"], "is not a compression"),
         (["--config", "/nowhere.ocio"], "cannot be read"),
         (["--shadow", "-", "--shadow", "-"], "--shadow is given 2 times"),
         (["--full", "/nowhere.mp4"], "no video or image sequence at /nowhere.mp4"),

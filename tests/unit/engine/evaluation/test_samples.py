@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from layert2v_engine.errors import EngineError
-from layert2v_engine.evaluation.samples import draw_prompt_cases, read_prompt_cases
+from layert2v_engine.evaluation.samples import draw_prompt_cases, read_prompt_cases, selection_of
+from layert2v_engine.training.export import mini_info
+from layert2v_engine.training.stages import WorldConfig
 from layert2v_engine.world.text.vocabulary import SUBJECTS, V0, V1, is_held_out
 
 
@@ -39,3 +42,21 @@ def test_cases_take_every_subject_and_keep_held_out_scenes_apart() -> None:
     assert all(is_held_out(w.subjects[0], w.place, w.time) for w in rare)
     pairs = draw_prompt_cases(V1, 6, 0, held_out=False, foregrounds=2)
     assert all(len(w.subjects) == 2 and " and " in w.prompt for w in pairs)
+
+
+def test_positions_are_said_where_a_model_knows_several() -> None:
+    for case in draw_prompt_cases(V1, 4, 0, held_out=False):
+        assert len(case.headings) == len(case.spots) == 1
+        assert f"to the {case.headings[0]}" in case.prompt
+        assert case.label("heading") == ("left", "right").index(case.headings[0])
+    (case,) = draw_prompt_cases(V0, 1, 0, held_out=False)
+    assert (case.headings, case.spots, case.label("heading")) == ((), (), -1)
+
+
+def test_a_model_without_words_of_position_shows_what_the_first_one_did() -> None:
+    words = {"subject": ("fox",), "place": ("forest",), "time": ("night",)}
+    mini = mini_info(WorldConfig(), 4, 1)
+    info = replace(mini, vocabulary=words)
+    assert selection_of(info).headings == V0.headings
+    sides = replace(mini, vocabulary={**words, "heading": ("left", "right")})
+    assert selection_of(sides).headings == ("left", "right")

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from fakes.sample_stacks import read_exr, read_rgba
+from layert2v import spec
 from layert2v_engine.errors import StackError
 from layert2v_engine.image import exr
 from layert2v_engine.image.exr import COMPRESSIONS, ExrOptions, Tags
@@ -226,3 +227,8 @@ def test_a_refused_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StackError):
         write(target, pixels())
     assert [path.name for path in tmp_path.iterdir()] == ["a.exr"]
+
+
+def test_requests_name_the_compressions_that_files_can_have() -> None:
+    assert set(spec.COMPRESSIONS) == set(COMPRESSIONS)
+    assert ExrOptions().compression == spec.COMPRESSIONS[0]

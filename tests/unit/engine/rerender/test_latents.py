@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import struct
+from pathlib import Path
+
 import pytest
 import torch
 
 from fakes.sample_stacks import disc
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.rerender.latents import StreamEncoder, latent_mask
+from layert2v_engine.rerender.latents import (
+    StreamEncoder,
+    latent_mask,
+    load_latents,
+    save_latents,
+)
 
 
 def test_latent_masks_are_shares_of_cells() -> None:
@@ -17,6 +25,29 @@ def test_latent_masks_are_shares_of_cells() -> None:
     result = latent_mask(mask, (2, 2, 2))
     assert result.tolist() == [[[1, 0], [0, 0]], [[0, 0], [0.5, 0.5]]]
     assert latent_mask(mask[:1], (1, 2, 2)).shape == (1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    "header", [" " * (1 << 20), "".join(f'"{k}":{{"data_offsets":[0,0]}},' for k in range(20))]
+)
+def test_latents_with_an_absurd_header_are_not_opened(
+    tmp_path: Path, header: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "latents.safetensors"
+    save_latents(path, {"matte": torch.ones(1, 1, 2, 2)}, "digest")
+    assert load_latents(path, "digest").keys() == {"matte"}
+    assert load_latents(path, "another") == {}
+    path.write_bytes(struct.pack("<Q", len(header)) + header.encode())
+    monkeypatch.delattr("layert2v_engine.rerender.latents.safe_open")
+    assert load_latents(path, "digest") == {}
+
+
+@pytest.mark.parametrize("cut", [0, 5, 9, 60, 120])
+def test_latents_that_are_cut_off_are_none(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "latents.safetensors"
+    save_latents(path, {"matte": torch.ones(1, 1, 2, 2)}, "digest")
+    path.write_bytes(path.read_bytes()[:cut])
+    assert load_latents(path, "digest") == {}
 
 
 @pytest.fixture(scope="module")

@@ -410,3 +410,22 @@ def test_spaces_of_an_old_config_need_no_roles(sources: ImportSources, tmp_path:
     )
     seen = float(pixels(tmp_path / "out", "bg", 0)[5, 5, 0])
     assert seen == pytest.approx((128 / 255) ** 2.2, abs=1e-3)
+
+
+def test_what_a_layer_cannot_hold_is_clamped_with_a_note(
+    sources: ImportSources, tmp_path: Path
+) -> None:
+    planes = {each: np.full((H, W), 0.5) for each in "RGBA"}
+    planes["A"][2, 3], planes["A"][2, 4], planes["R"][2, 5] = -0.25, 1.5, 1e6
+    color = sequence(tmp_path / "fg", save_exr(planes, np.float32), FRAMES, "fg.{:04d}.exr")
+    foregrounds = (ForegroundSources(color=color),)
+    options = ImportOptions(name="limits", fps=24)
+    stack = import_videos(replace(sources, foregrounds=foregrounds), tmp_path / "stack", options)
+    layer = next(each for each in stack.layers if each.name == "fg_01")
+    pixels = read_rgba(tmp_path / "stack" / layer.files[0].path)
+    assert pixels[2, 3:5, 3].tolist() == [0.0, 1.0]
+    assert float(pixels[2, 5, 0]) == 65504
+    notes = " ".join(stack.warnings)
+    for kind in ("Alpha below 0", "Alpha above 1", "Values above 65504"):
+        assert f"{kind}" in notes, notes
+    assert f"fg.0001.exr and {FRAMES - 1} more" in notes

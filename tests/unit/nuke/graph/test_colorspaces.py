@@ -40,3 +40,11 @@ def test_a_read_s_color_space(space: str, offered: tuple[str, ...], name: str) -
     chosen = choose_colorspace(space, offered)
     assert chosen.name == name
     assert bool(chosen.note) == (name == "")
+
+
+def test_a_space_that_is_not_offered_is_raw_and_the_nearest_is_named_with_its_error() -> None:
+    offered = ("linear", "ACEScg", "sRGB")
+    chosen = choose_colorspace("lin_p3d65_scene", offered)
+    assert chosen.name == ""
+    assert chosen.note.startswith("raw: lin_p3d65_scene is not offered by this project; nearest: ")
+    assert chosen.note.endswith("linear, off by up to 33 (CIE 1976)")

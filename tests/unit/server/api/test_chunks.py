@@ -1,33 +1,16 @@
-"""Chunks that are put together from bytes: the same as through the message classes."""
+"""Chunks of files as messages."""
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from layert2v.v1 import artifacts_pb2
-from layert2v_server.api.chunks import encode_chunk, read_chunk
+from layert2v_server.api.chunks import read_chunk
 from layert2v_server.errors import ArtifactDamaged, ArtifactNotFound
 
 MIB = 1 << 20
-
-
-@given(st.integers(0, 2**63 - 1), st.binary(max_size=300), st.booleans())
-def test_encoded_by_hand_and_by_protobuf(offset: int, data: bytes, is_first: bool) -> None:
-    expected = artifacts_pb2.ReadArtifactResponse(
-        chunk=artifacts_pb2.Chunk(offset=offset, data=data, crc32=zlib.crc32(data))
-    )
-    prefix = b""
-    if is_first:
-        first = artifacts_pb2.ReadArtifactResponse(size_bytes=5, sha256="ab")
-        prefix = first.SerializeToString()
-        expected.MergeFrom(first)
-    parsed = artifacts_pb2.ReadArtifactResponse.FromString(encode_chunk(offset, data, prefix))
-    assert parsed == expected
 
 
 def test_chunks_of_a_file(tmp_path: Path) -> None:

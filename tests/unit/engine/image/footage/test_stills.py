@@ -227,3 +227,12 @@ def test_timecode_of_a_frame_is_read(tmp_path: Path) -> None:
     code = OpenEXR.TimeCode(1, 2, 3, 4, *[0] * 14)
     save_exr(rgba_planes((0.5, 0.4, 0.3)), timeCode=code)(tmp_path / "a.exr")
     assert read_info(tmp_path / "a.exr").timecode == "01:02:03:04"
+
+
+def test_pixels_of_another_shape_within_a_sequence_are_refused(tmp_path: Path) -> None:
+    planes = {each: np.zeros((HEIGHT, WIDTH)) for each in "RGB"}
+    for number, aspect in ((1, 2.0), (2, 2.0), (3, 1.0)):
+        save_exr(planes, pixelAspectRatio=aspect)(tmp_path / f"a.{number:04d}.exr")
+    with pytest.raises(FootageError, match=r"a\.0003\.exr has pixels of shape 1, and") as caught:
+        StillSequence(tmp_path)
+    assert caught.value.reason == "ASPECTS_DIFFER"

@@ -104,6 +104,28 @@ def test_odd_sizes_with_small_chroma() -> None:
     assert torch.equal(decode_yuv(planes, 8, "bt709", False), torch.ones(3, 5, 7))
 
 
+@pytest.mark.parametrize("bits", [8, 9, 10, 12, 14, 16])
+@pytest.mark.parametrize("full_range", [False, True])
+def test_black_and_white_are_exact(bits: int, full_range: bool) -> None:
+    step = 2 ** (bits - 8)
+    ends = [0, 2**bits - 1] if full_range else [16 * step, 235 * step]
+    neutral = torch.full((1, 1), 128 * step, dtype=torch.int32)
+    luma = torch.tensor([ends], dtype=torch.int32)
+    rgb = decode_yuv([luma, neutral, neutral], bits, "bt709", full_range)
+    assert torch.equal(rgb, torch.tensor([0.0, 1.0]).expand(3, 1, 2))
+
+
+def test_bands_of_rows_leave_no_seams() -> None:
+    """Chroma between two rows of 4:2:0, also where a band of the conversion ends."""
+    rows = torch.arange(301.0)
+    ramp = torch.arange(151.0)[:, None].expand(-1, 2) + 50
+    neutral = torch.full((151, 2), 128.0)
+    red = decode_yuv([torch.full((301, 4), 20.0), neutral, ramp], 8, "bt709", True)[0, :, 0]
+    code = (50 + (rows + 0.5) / 2 - 0.5).clamp(50, 200)
+    expected = ((20 + 1.5748 * (code - 128)) / 255).clamp(0, 1)
+    torch.testing.assert_close(red, expected, atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("profile", "layout", "has_alpha"),
     [("4444", "yuva444p10le", True), ("3", "yuv422p10le", False)],
@@ -443,3 +465,35 @@ def test_a_movie_cut_between_two_frames_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: positions[4]])
     with pytest.raises(FootageError, match="before its own index"):
         open_clip(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "label"), [(4, "FCC"), (8, "YCgCo"), (10, "constant"), (14, "ICtCp")]
+)
+def test_a_matrix_that_is_not_followed_is_refused_unless_one_is_asked_for(
+    tmp_path: Path, number: int, label: str
+) -> None:
+    frame = flat_frame((235, 128, 128), "yuv444p", SIZE)
+    path = write_video(tmp_path / "a.mkv", [frame], codec="ffv1", colorspace=number)
+    with pytest.raises(FootageError, match=label) as caught:
+        open_clip(path)
+    assert caught.value.reason == "FOOTAGE_MATRIX"
+    assert open_clip(path, matrix="bt709").info.matrix == "bt709"
+
+
+@pytest.mark.parametrize("layout", ["yuv410p", "yuv411p", "yuv440p", "yuvj422p"])
+def test_white_is_white_in_every_sampling(tmp_path: Path, layout: str) -> None:
+    code = 255 if layout == "yuvj422p" else 235
+    frame = flat_frame((code, 128, 128), layout, SIZE)
+    codec = "mjpeg" if layout == "yuvj422p" else "ffv1"
+    path = write_video(
+        tmp_path / "a.mov" if codec == "mjpeg" else tmp_path / "a.mkv", [frame], codec=codec
+    )
+    assert float((next(iter(open_clip(path))).rgb - 1.0).abs().max()) < 2e-3
+
+
+def test_a_folder_of_other_images_says_which_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.0001.tga").write_bytes(b"tga")
+    with pytest.raises(FootageError, match="no video or image sequence") as caught:
+        open_clip(tmp_path)
+    assert ".exr" in str(caught.value.hint)

@@ -1,0 +1,141 @@
+"""The panel about footage: below the others in every sidebar, and alone in the image editor."""
+
+from typing import Any
+
+import bpy
+
+from ..model import active_layer, active_subject
+from ..requests import request_manager
+from .hint_drawing import draw_hints
+from .panels import SPACES, draw_request, is_compositor
+
+_KIND_FIELDS = {"IMAGE": "footage_image", "CLIP": "footage_clip"}
+
+
+class LAYERT2V_UL_subjects(bpy.types.UIList):
+    def draw_item(
+        self, _context: Any, layout: Any, _data: Any, item: Any, _icon: Any, _from: Any, _name: Any
+    ) -> None:
+        row = layout.row(align=True)
+        row.prop(item, "name", text="", emboss=False, placeholder="what is salient")
+        if item.has_box:
+            row.label(text="", icon="SELECT_SET")
+        if item.points:
+            row.label(text=str(len(item.points)), icon="PIVOT_CURSOR")
+        if item.mask is not None:
+            row.label(text="", icon="MOD_MASK")
+
+
+class _FootagePanel:
+    """The footage, its subjects with their hints, and the Decompose button."""
+
+    bl_label = "Layers of Footage"
+    layout: Any
+
+    def draw(self, context: bpy.types.Context) -> None:
+        panel, layout = context.scene.layert2v, self.layout
+        column = layout.column()
+        column.prop(panel, "footage_kind", text="")
+        field = _KIND_FIELDS.get(panel.footage_kind)
+        if field is not None:
+            column.template_ID(
+                panel, field, open="image.open" if field == "footage_image" else "clip.open"
+            )
+        _draw_subjects(layout, context)
+        _draw_range(layout, panel)
+        row = layout.row(align=True)
+        row.scale_y = 1.4
+        row.operator("layert2v.decompose", icon="RENDERLAYERS")
+        row.prop(panel, "target", text="", icon_only=True)
+        if context.area.type == "IMAGE_EDITOR":
+            for request in request_manager.scene_requests(context.scene):
+                draw_request(layout.box(), request)
+        elif active_layer(context.scene) is not None:
+            box = layout.column(align=True)
+            box.label(text="Refine the chosen foreground")
+            box.operator("layert2v.refine_files", text="Images", icon="FILE_IMAGE")
+            row = box.row(align=True)
+            row.prop(panel, "refine_mask", text="")
+            row.operator("layert2v.refine_mask", text="Mask", icon="MOD_MASK")
+
+
+def _draw_subjects(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    panel = context.scene.layert2v
+    layout.label(text="Subjects, the nearest first")
+    row = layout.row()
+    row.template_list(
+        "LAYERT2V_UL_subjects", "", panel, "subjects", panel, "active_subject", rows=3
+    )
+    column = row.column(align=True)
+    column.operator("layert2v.subject_add", text="", icon="ADD")
+    column.operator("layert2v.subject_remove", text="", icon="REMOVE")
+    column.operator("layert2v.subject_move", text="", icon="TRIA_UP").direction = "UP"
+    column.operator("layert2v.subject_move", text="", icon="TRIA_DOWN").direction = "DOWN"
+    subject = active_subject(context.scene)
+    if subject is None:
+        return
+    column = layout.column(align=True)
+    if context.area.type == "IMAGE_EDITOR":
+        row = column.row(align=True)
+        row.operator("layert2v.draw_box", text="Box", icon="SELECT_SET")
+        row.operator("layert2v.add_point", text="On It", icon="ADD").outside = False
+        row.operator("layert2v.add_point", text="Beside", icon="REMOVE").outside = True
+        row.operator("layert2v.clear_points", text="", icon="X")
+    column.prop(subject, "frame")
+    column.prop(subject, "has_box")
+    if subject.has_box:
+        column.prop(subject, "box", text="")
+    column.prop(subject, "mask", text="")
+    if subject.mask is not None:
+        column.prop(subject, "mask_all")
+
+
+def _draw_range(layout: bpy.types.UILayout, panel: Any) -> None:
+    column = layout.column(align=True)
+    column.use_property_split = True
+    column.use_property_decorate = False
+    column.prop(panel, "footage_range")
+    if panel.footage_range:
+        column.prop(panel, "footage_first")
+        column.prop(panel, "footage_last")
+        column.prop(panel, "footage_handles")
+    column.prop(panel, "footage_scale")
+
+
+def _make_classes() -> list[type]:
+    classes: list[type] = [LAYERT2V_UL_subjects]
+    for space, suffix in (*SPACES, ("IMAGE_EDITOR", "image")):
+        body: dict[str, Any] = {
+            "bl_space_type": space,
+            "bl_region_type": "UI",
+            "bl_category": "LayerT2V",
+        }
+        if space != "IMAGE_EDITOR":
+            body["bl_parent_id"] = f"LAYERT2V_PT_main_{suffix}"
+            body["bl_options"] = {"DEFAULT_CLOSED"}
+        if space == "NODE_EDITOR":
+            body["poll"] = classmethod(is_compositor)
+        classes.append(
+            type(f"LAYERT2V_PT_footage_{suffix}", (_FootagePanel, bpy.types.Panel), body)
+        )
+    return classes
+
+
+_registered: list[type] = []
+_drawing: list[Any] = []
+
+
+def register() -> None:
+    _registered[:] = _make_classes()
+    for panel in _registered:
+        bpy.utils.register_class(panel)
+    space = bpy.types.SpaceImageEditor
+    _drawing.append(space.draw_handler_add(draw_hints, (), "WINDOW", "POST_PIXEL"))
+
+
+def unregister() -> None:
+    while _drawing:
+        bpy.types.SpaceImageEditor.draw_handler_remove(_drawing.pop(), "WINDOW")
+    for panel in reversed(_registered):
+        bpy.utils.unregister_class(panel)
+    _registered.clear()

@@ -1,0 +1,103 @@
+"""How far two linear color spaces are apart, for a host that has one and not the other.
+
+Knows the primaries of the spaces that stacks are made in, by interop id; no configuration and no
+host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+from types import MappingProxyType
+from typing import NamedTuple, Optional
+
+_D65, _ACES = (0.3127, 0.3290), (0.32168, 0.33767)
+# x, y of red, green, blue and white.
+PRIMARIES = MappingProxyType(
+    {
+        "lin_rec709_scene": ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06), _D65),
+        "lin_ap1_scene": ((0.713, 0.293), (0.165, 0.830), (0.128, 0.044), _ACES),
+        "lin_ap0_scene": ((0.7347, 0.2653), (0.0, 1.0), (0.0001, -0.077), _ACES),
+        "lin_rec2020_scene": ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),
+        "lin_p3d65_scene": ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
+    }
+)
+# The colors that two spaces are compared on: dark, middle and bright, in all combinations.
+_LEVELS = (0.02, 0.18, 0.9)
+
+_Matrix = tuple[tuple[float, ...], ...]
+
+
+class NearestSpace(NamedTuple):
+    """An offered space, and the largest CIE 1976 color difference of taking it for the other."""
+
+    space: str
+    delta_e: float
+
+
+def find_nearest(space: str, offered: Iterable[str]) -> Optional[NearestSpace]:  # noqa: UP045  3.9
+    """Return which of the ``offered`` ids is nearest to ``space``; None where nothing is known."""
+    if space not in PRIMARIES:
+        return None
+    known = [each for each in offered if each in PRIMARIES and each != space]
+    found = [NearestSpace(each, color_difference(space, each)) for each in known]
+    return min(found, key=lambda each: each.delta_e, default=None)
+
+
+def color_difference(space: str, taken_as: str) -> float:
+    """Return the largest CIE 1976 difference where values of ``space`` are taken as another's.
+
+    Over 27 colors of ``space``; each is seen relative to its own white. 2.3 is just noticeable.
+    """
+    first, second = _to_relative_xyz(space), _to_relative_xyz(taken_as)
+    largest = 0.0
+    for color in product(_LEVELS, repeat=3):
+        pair = zip(_lab(_apply(first, color)), _lab(_apply(second, color)))
+        largest = max(largest, sum((a - b) ** 2 for a, b in pair) ** 0.5)
+    return largest
+
+
+def _to_relative_xyz(space: str) -> _Matrix:
+    """Return the matrix to CIE XYZ, each divided by that of the space's white."""
+    *colors, (white_x, white_y) = PRIMARIES[space]
+    xyz = [(x, y, 1.0 - x - y) for x, y in colors]
+    white = (white_x / white_y, 1.0, (1.0 - white_x - white_y) / white_y)
+    columns: _Matrix = tuple(tuple(each[row] for each in xyz) for row in range(3))
+    scale = _solve(columns, white)
+    return tuple(
+        tuple(columns[row][k] * scale[k] / white[row] for k in range(3)) for row in range(3)
+    )
+
+
+def _apply(matrix: _Matrix, color: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(sum(row[k] * color[k] for k in range(3)) for row in matrix)
+
+
+def _solve(matrix: _Matrix, target: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the solution of three linear equations, by Cramer's rule."""
+    whole = _determinant(matrix)
+
+    def replace_column(column: int) -> _Matrix:
+        return tuple(
+            tuple(target[row] if k == column else matrix[row][k] for k in range(3))
+            for row in range(3)
+        )
+
+    return tuple(_determinant(replace_column(column)) / whole for column in range(3))
+
+
+def _determinant(matrix: _Matrix) -> float:
+    (a, b, c), (d, e, f), (g, h, i) = matrix
+    return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+
+
+def _lab(relative_xyz: tuple[float, ...]) -> tuple[float, float, float]:
+    """Return CIE L*a*b* of X, Y, Z that are relative to white (CIE 15)."""
+
+    def root(value: float) -> float:
+        if value > (6 / 29) ** 3:
+            return float(value ** (1 / 3))
+        return value / (3 * (6 / 29) ** 2) + 4 / 29
+
+    x, y, z = (root(each) for each in relative_xyz)
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)

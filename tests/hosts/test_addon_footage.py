@@ -1,0 +1,61 @@
+"""The add-on takes footage apart on a real server with the real engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fakes.live_server import LiveServer
+from fakes.moving_disc import disc_clip, write_clip
+from hosts.blenders import REPOSITORY, Blender
+from hosts.display import display
+from hosts.images import read_rgba
+from layert2v.stack import read
+
+pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
+
+
+@pytest.mark.parametrize("bare_blender", ["4.5", "5.2"], indirect=True)
+def test_a_box_is_drawn_in_the_image_editor(
+    blender: Blender, mini_server: LiveServer, tmp_path: Path
+) -> None:
+    footage = write_clip(tmp_path / "footage", disc_clip(frames=6).source)
+    pictures = REPOSITORY / "build" / "blender" / "pictures" / blender.version
+    pictures.mkdir(parents=True, exist_ok=True)
+    arguments = (mini_server.ready["address"], tmp_path, footage, pictures)
+    with display() as screen:
+        seen = blender.run("blender_footage_panel.py", *arguments, timeout_s=400, **screen)
+    assert seen["frame"] == 1001
+    np.testing.assert_allclose(seen["box"], (4, 18, 24, 24), atol=0.5)
+    assert seen["layers"] == ["fg_01", "shadow_01", "bg"]
+
+
+def test_an_image_sequence_becomes_layers(
+    blender: Blender, mini_server: LiveServer, tmp_path: Path
+) -> None:
+    footage = write_clip(tmp_path / "footage", disc_clip(frames=6).source)
+    address = mini_server.ready["address"]
+    seen = blender.run("blender_decompose.py", address, tmp_path, footage, timeout_s=400)
+    assert seen["empty"]  # without footage the button is grey
+    assert seen["order"] == ["the disc", "the wall"]
+    assert seen["layers"] == ["fg_01", "shadow_01", "bg"]
+    assert (seen["first_file"], seen["actions"]) == (1001, ["decompose"])
+    stack = read(Path(seen["folder"]))
+    assert (stack.start_frame, stack.frames) == (1001, 5)
+    assert (stack.name, Path(seen["folder"]).name) == ("shot", "shot_001")
+    (subject,) = stack.history[0].spec["subjects"]
+    box = {"frame": 1001, "x": 4.0, "y": 18.0, "width": 24.0, "height": 24.0}
+    assert subject["boxes"] == [box]
+    source = disc_clip(frames=6).source
+    for frame in range(5):
+        comp = read_rgba(tmp_path / "decomposed" / f"comp.{1 + frame:04d}.exr")
+        np.testing.assert_allclose(comp[..., :3], source[frame], rtol=2e-3)
+    assert seen["clip"] == ["shot.####.exr", 96, 64]
+    assert seen["strip"] == [f"shot.{number}.exr" for number in range(1002, 1006)]
+    assert seen["mask"] == [32 * 32, 255, 0]  # half of the longer side, all of the shorter
+    assert seen["mask_file"] == ["matte.000007.png", 64, 32, 1.0]
+    assert not seen["refine_bg"]
+    assert (seen["refined"], seen["left"]) == (["refine", "decompose"], 0)
+    assert (seen["undone"], seen["stacks"]) == (["decompose"], 0)

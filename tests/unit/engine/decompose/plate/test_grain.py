@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from layert2v_engine.decompose.arrays import decode, encode
+from layert2v_engine.decompose.plate.grain import add_grain
+
+HOLE = np.zeros((120, 160), bool)
+HOLE[30:90, 40:120] = True
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.03])
+def test_a_hole_has_the_grain_around_it(sigma: float) -> None:
+    plate = np.full((*HOLE.shape, 3), 0.3, np.float32)
+    noise = np.random.default_rng(0).normal(0, sigma, plate.shape).astype(np.float32)
+    source = decode(encode(plate) + noise)
+
+    grained = add_grain(plate, source, HOLE, seed=1)
+
+    inside = encode(grained)[HOLE].std()
+    assert inside == pytest.approx(sigma, rel=0.15)
+    assert (grained[~HOLE] == plate[~HOLE]).all()
+
+
+def test_clean_footage_stays_clean() -> None:
+    plate = np.full((*HOLE.shape, 3), 0.3, np.float32)
+
+    assert add_grain(plate, plate.copy(), HOLE, seed=1) is plate
+
+
+def test_a_plate_that_does_not_match_is_no_grain() -> None:
+    generator = np.random.default_rng(0)
+    plate, source = generator.random((2, *HOLE.shape, 3), np.float32)
+
+    assert add_grain(plate, source, HOLE, seed=1) is plate
