@@ -1,6 +1,7 @@
 """Train on a machine that is borrowed by the minute: start detached, export what matters.
 
     long_run.py pack RUN DIR [PART ...] world and text encoder of a prepared run, for the way there
+    long_run.py export RUN DIR          the run in half precision and its text encoder, likewise
     long_run.py train RUN DIR --seconds N [--carried DIR] -- STAGE ... [options of train]
     long_run.py unpack DIR RUN          pieces to a run folder again, for export or for going on
 
@@ -21,7 +22,8 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from safetensors import safe_open
@@ -29,7 +31,8 @@ from safetensors.torch import load_file, save
 
 PIECE_BYTES = 14_500_000
 PACK_EVERY_S = 60.0
-PREPARED = ("world", "text_encoder")
+TEXT_ENCODER = "text_encoder"
+PREPARED = ("world", TEXT_ENCODER)
 # Rendered or encoded again in less time than it takes to carry them; or of no use elsewhere.
 EXCLUDED = {*PREPARED, "fit", "tensorboard", "trainer.pid"}
 MATERIAL = ("clips", "held_out", "latents")  # and the same with a number of foregrounds
@@ -40,7 +43,9 @@ def main() -> int:
     """Run one command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, first, second in (("pack", "run", "folder"), ("unpack", "folder", "run")):
+    for name, first, second in (
+        ("pack", "run", "folder"), ("export", "run", "folder"), ("unpack", "folder", "run"),
+    ):  # fmt: skip
         each = commands.add_parser(name)
         each.add_argument(first, type=Path)
         each.add_argument(second, type=Path)
@@ -56,6 +61,10 @@ def main() -> int:
     if args.command == "pack":
         files = ((p, p.relative_to(args.run)) for top in args.parts for p in _files(args.run / top))
         write_pieces(((str(name), path.read_bytes()) for path, name in files), args.folder, "xz")
+    elif args.command == "export":
+        encoder = args.run / TEXT_ENCODER
+        files = ((str(p.relative_to(args.run)), p.read_bytes()) for p in _files(encoder))
+        write_pieces(chain(portable_files(args.run), files), args.folder, "xz")
     elif args.command == "unpack":
         unpack(args.folder, args.run)
     else:
@@ -114,7 +123,7 @@ def portable_files(run: Path) -> Iterator[tuple[str, bytes]]:
             yield str(name), path.read_bytes()
 
 
-def write_pieces(files: Iterator[tuple[str, bytes]], out: Path, compression: str = "") -> None:
+def write_pieces(files: Iterable[tuple[str, bytes]], out: Path, compression: str = "") -> None:
     """Write one archive in numbered pieces that together replace those in ``out``."""
     archive_bytes = io.BytesIO()
     with tarfile.open(fileobj=archive_bytes, mode=f"w:{compression}") as archive:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import grpc
 import pytest
 
-from fakes.live_server import LiveServer, live_server
+from fakes.live_server import LiveServer, error_detail, live_server
 from layert2v.v1 import jobs_pb2
 
 
@@ -90,6 +91,18 @@ def test_the_data_folder_is_private(tmp_path: Path, settings: dict[str, bool], m
     data.chmod(0o755)  # as earlier versions left it
     with live_server(data, **settings):
         assert data.stat().st_mode & 0o777 == mode
+
+
+def test_a_folder_that_is_removed_under_the_server_is_named(tmp_path: Path) -> None:
+    with live_server(tmp_path / "data") as server:
+        server.wait_for_end(server.submit().name)
+        shutil.rmtree(tmp_path / "data" / "jobs")
+        with pytest.raises(grpc.RpcError) as caught:
+            server.submit()
+        assert error_detail(caught.value).reason == "STORAGE_FAILED"
+        (tmp_path / "data" / "jobs").mkdir()
+        server.wait_for_end(server.submit().name)
+        assert "Traceback" not in server.log.read_text()
 
 
 def newer_version(data: Path) -> None:

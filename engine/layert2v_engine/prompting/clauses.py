@@ -22,6 +22,8 @@ _CONNECTOR = re.compile(_CONNECTORS, re.IGNORECASE)
 _CONNECTOR_BEFORE_DETERMINER = re.compile(rf"{_CONNECTORS}(?=\s*\b{_DETERMINERS}\b)", re.IGNORECASE)
 _DETERMINER = re.compile(rf"\b{_DETERMINERS}\b", re.IGNORECASE)
 _COUNT_BEFORE_SUBJECT = re.compile(rf"\b(?:{_COUNTS})\b(?=(?:\s+[\w-]+){{0,2}}\s*$)", re.IGNORECASE)
+_NUMBERS = {1: "one", 2: "two"}
+_TWO = re.compile(r"(?:two|2|pair|couple|another|second|other)\b", re.IGNORECASE)
 _BACK_REFERENCE = re.compile(
     r"\b(?:the|this|that|its)\s+(?:(?!other|second)[\w-]+\s+)?$", re.IGNORECASE
 )
@@ -48,23 +50,28 @@ class SubjectClauses:
 class _Clause:
     name: str
     text: str
-    is_plural: bool  # "two foxes"
+    count: int  # 2 of "two foxes"; 3 stands for any more
     is_back_reference: bool  # "the fox", said of one that was named before
 
 
 def split_subjects(sentence: str, lexicon: Lexicon, limit: int) -> SubjectClauses:
     """Split a sentence into one clause per subject it names, up to ``limit``, in its order.
 
-    A subject is shown once: what is said of a second one, or of subjects beyond the limit, goes to
-    the others, with a warning. A sentence that names no subject is its own only clause.
+    Of several equal subjects a second one is shown where there is room beside the others. What is
+    said of further ones, or of subjects beyond the limit, goes to the others, with a warning. A
+    sentence that names no subject is its own only clause.
     """
     sentence = _TOGETHER.sub(" ", sentence)
     texts: dict[str, str] = {}
     others: list[str] = []
-    repeated: set[str] = set()
+    repeated: dict[str, str] = {}  # what is said of a second one
+    counts: dict[str, int] = {}
     for clause in _split_at_mentions(sentence, lexicon.find_subjects(sentence)):
-        if clause.is_plural or (clause.name in texts and not clause.is_back_reference):
-            repeated.add(clause.name)
+        is_another = clause.name in texts and not clause.is_back_reference
+        if clause.count > 1 or is_another:
+            repeated.setdefault(clause.name, clause.text)
+        wanted = counts.get(clause.name, 0) + 1 if is_another else clause.count
+        counts[clause.name] = max(counts.get(clause.name, 0), wanted)
         if clause.name not in texts:
             texts[clause.name] = clause.text
         elif clause.is_back_reference:
@@ -74,10 +81,17 @@ def split_subjects(sentence: str, lexicon: Lexicon, limit: int) -> SubjectClause
     if not texts:
         return SubjectClauses(subjects=(sentence,))
     names, clauses = list(texts), list(texts.values())
+    shown = dict.fromkeys(names[:limit], 1)
+    twice = next((name for name in shown if name in repeated), "")
+    if twice and len(names) < limit:
+        shown[twice] = 2
+        names.insert(names.index(twice) + 1, twice)
+        clauses.insert(names.index(twice) + 1, repeated[twice])
+        others = [text for text in others if text != repeated[twice]]
     warnings = [
-        f"This model draws a subject only once, so it shows one {name}."
-        for name in names[:limit]
-        if name in repeated
+        f"This model draws {limit} subjects at once, so it shows only {_NUMBERS[count]}: {name}."
+        for name, count in shown.items()
+        if count < counts[name]
     ]
     if len(names) > limit:
         warnings.append(
@@ -105,7 +119,7 @@ def _split_at_mentions(sentence: str, mentions: Sequence[Mention]) -> list[_Clau
         clause = _Clause(
             name=mention.word.name,
             text=_COUNT_BEFORE_SUBJECT.sub("", head) + sentence[mention.start : end],
-            is_plural=count is not None,
+            count=1 if count is None else 2 if _TWO.match(count[0]) else 3,
             is_back_reference=_BACK_REFERENCE.search(head) is not None,
         )
         clauses.append(clause)

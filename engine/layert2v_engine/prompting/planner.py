@@ -143,8 +143,6 @@ def _assign_spots(scene: Scene, spots: tuple[str, ...]) -> tuple[Scene, list[str
     """
     actors, warnings = list(scene.actors), []
     names = [world.SUBJECTS[actor.subject].name for actor in actors]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        warnings.append(f"More than one foreground shows a {name}; this model never learned that.")
     free = [s for s in spots if s != "middle" or len(actors) > 2]
     for spot in spots:
         names_there = [n for n, actor in zip(names, actors, strict=True) if actor.spot == spot]

@@ -212,8 +212,9 @@ class ArtifactStore:
         return data if len(data) <= MAX_PREVIEW_BYTES else None
 
     def free_bytes(self) -> int:
-        """Return the free bytes of the disk."""
-        return shutil.disk_usage(self.root).free
+        """Return the free bytes of the disk. Raises ``StorageFailed`` where the folder is gone."""
+        with convert_os_errors():
+            return shutil.disk_usage(self.root).free
 
     def has_space(self) -> bool:
         """Tell if there is enough free space for a job to start."""

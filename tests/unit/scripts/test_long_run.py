@@ -42,6 +42,18 @@ def test_a_run_goes_on_from_its_pieces(run: Path, tmp_path: Path, long_run: Modu
     assert not ema_path(tmp_path / "again", "stills").exists()
 
 
+def test_an_export_brings_the_text_encoder(
+    run: Path, tmp_path: Path, long_run: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run / "text_encoder").mkdir()
+    (run / "text_encoder" / "config.json").write_text("{}")
+    monkeypatch.setattr("sys.argv", ["long_run", "export", str(run), str(tmp_path / "out")])
+    assert long_run.main() == 0
+    long_run.unpack(tmp_path / "out", tmp_path / "again")
+    assert (tmp_path / "again" / "text_encoder" / "config.json").read_text() == "{}"
+    assert (tmp_path / "again" / "joint_clips" / "state.safetensors").exists()
+
+
 def test_pieces_hold_the_newest_weights_only(run: Path, long_run: ModuleType) -> None:
     names = [name for name, _ in long_run.portable_files(run)]
     assert "joint_clips/state.safetensors" in names

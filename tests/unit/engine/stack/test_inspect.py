@@ -57,7 +57,7 @@ def test_the_report_says_what_the_files_hold(stack: Path) -> None:
     assert (background.pixels, background.channels, background.compression) == (
         "half",
         "R G B A",
-        "zip",
+        "zips",
     )
     assert background.colorspace == "lin_rec709_scene"
     assert (background.alpha.low, background.alpha.high) == (1.0, 1.0)
