@@ -37,20 +37,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     build.add_argument(
         "--annotator", metavar="URL", help="OpenAI-compatible vision endpoint for captions"
     )
-    _add_judge_options(build)
+    _add_inspector_options(build)
     build.set_defaults(run=_build)
     inspect = commands.add_parser(
         "inspect", help="judge a built data set again, with other thresholds or another judge"
     )
     inspect.add_argument("data_set", type=Path, metavar="DATASET")
-    _add_judge_options(inspect)
+    _add_inspector_options(inspect)
     inspect.set_defaults(run=_inspect)
     report = commands.add_parser("report", help="write an HTML page: kept, rejected, why")
     report.add_argument("data_set", type=Path, metavar="DATASET")
     report.set_defaults(run=_report)
 
 
-def _add_judge_options(parser: argparse.ArgumentParser) -> None:
+def _add_inspector_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--inspector", metavar="URL", help="OpenAI-compatible vision endpoint that judges"
     )
@@ -100,8 +100,8 @@ def _inspect(args: argparse.Namespace) -> int:
     from layert2v_engine.vidlayer.thresholds import Thresholds
 
     root = _data_set(args.data_set)
-    judge = _client(args.inspector, root, args)
-    stage = InspectStage(root, Thresholds.load(args.thresholds), judge, args.votes)
+    inspector = _client(args.inspector, root, args)
+    stage = InspectStage(root, Thresholds.load(args.thresholds), inspector, args.votes)
     _print_counts(inspect_again(root, stage, _print_progress), root)
     return 0
 

@@ -39,11 +39,11 @@ class InspectStage(PerClipStage):
         self,
         root: Path,
         thresholds: Thresholds,
-        judge: VisionClient | None = None,
+        inspector: VisionClient | None = None,
         votes: int = 3,
     ) -> None:
         super().__init__(root)
-        self._thresholds, self._judge, self._votes = thresholds, judge, votes
+        self._thresholds, self._inspector, self._votes = thresholds, inspector, votes
 
     def work_on(self, state: ClipState) -> dict[str, Any]:
         """Judge one clip."""
@@ -52,19 +52,19 @@ class InspectStage(PerClipStage):
         scores |= measure_sample(sample)
         reasons = self._thresholds.reasons(self.name, scores)
         result: dict[str, Any] = {"scores": scores, "reasons": reasons}
-        if not reasons and self._judge is not None:
+        if not reasons and self._inspector is not None:
             result |= self._ask(sample)
         return result
 
     def _ask(self, sample: LayeredSample) -> dict[str, Any]:
         """Return the votes of the judge; a criterion falls where most votes are against it."""
-        assert self._judge is not None  # noqa: S101 - its only caller asked
+        assert self._inspector is not None  # noqa: S101 - its only caller asked
         pictures = _strips(sample)
         answers = []
         try:
             for vote in range(self._votes):
                 answers.append(
-                    self._judge.ask(_question(sample.files), pictures, _find_problem, vote=vote)
+                    self._inspector.ask(_question(sample.files), pictures, _find_problem, vote=vote)
                 )
         except VisionRefused as error:
             return {"judge": "refused", "judge_message": str(error)}
@@ -75,7 +75,7 @@ class InspectStage(PerClipStage):
             for each, count in against.items()
             if 2 * count > len(answers)
         ]
-        return {"judge": self._judge.config.model, "votes_against": against, "reasons": reasons}
+        return {"judge": self._inspector.config.model, "votes_against": against, "reasons": reasons}
 
 
 def layer_files(state: ClipState) -> SampleFiles:

@@ -79,7 +79,7 @@ def flicker(sample: LayeredSample) -> LayeredSample:
     return replace(sample, background=background.clamp(0, 1))
 
 
-def swapped(sample: LayeredSample) -> LayeredSample:
+def swap_layers(sample: LayeredSample) -> LayeredSample:
     layer = replace(sample.foregrounds[0], color=sample.background)
     return replace(sample, background=sample.foregrounds[0].color, foregrounds=(layer,))
 
@@ -105,7 +105,7 @@ FAULTS = {
     left_behind: "subject_left_behind",
     shifted_color: "background_differs",
     flicker: "background_flicker",
-    swapped: "background_differs",
+    swap_layers: "background_differs",
     cut_inside: "cut_inside",
     matte_of_another: "layers_do_not_add_up",
     lost_subject: "subject_lost",
