@@ -36,9 +36,13 @@ PHASES: dict[str, Callable[[Any], bool]] = {
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_job_survives_a_kill_while_it_is(tmp_path: Path, phase: str) -> None:
     first = LiveServer(tmp_path / "data")
-    job = first.submit(behaviour=SLOW, steps=2, frames=FRAMES)
-    first.wait(job.name, PHASES[phase])
-    first.kill()
+    try:
+        if phase == "queued":
+            first.submit(behaviour=SLOW, steps=20, frames=FRAMES)  # keeps the worker busy
+        job = first.submit(behaviour=SLOW, steps=2, frames=FRAMES)
+        first.wait(job.name, PHASES[phase])
+    finally:
+        first.kill()
     with live_server(tmp_path / "data") as second:
         ended = second.wait_for_end(job.name)
         assert ended.state == SUCCEEDED

@@ -7,6 +7,7 @@ import json
 import logging
 from pathlib import Path
 
+from layert2v_engine.cli import evaluate_decompose
 from layert2v_engine.cli.train import DEVICE_HELP, duration
 
 GENERATED, RERENDERED = 64, 32  # prompts
@@ -22,7 +23,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="example: layert2v-engine evaluate mini --out out/evaluation",
     )
     evaluate.add_argument(
-        "model", nargs="?", default="mini", help="name of a model, or a model folder"
+        "model",
+        nargs="?",
+        default="mini",
+        help="name of a model, a model folder, or decompose: layers of footage",
     )
     evaluate.add_argument("--out", metavar="DIR", type=Path, required=True)
     evaluate.add_argument(
@@ -52,17 +56,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="training time of new classifiers; default: 240s",
     )
     evaluate.add_argument("--device", default="auto", help=DEVICE_HELP)
+    evaluate_decompose.add_options(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
 
 def _evaluate(args: argparse.Namespace) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if args.model == evaluate_decompose.TARGET:
+        return evaluate_decompose.evaluate(args)
     from layert2v_engine.devices import pick_device  # torch: heavy, and not needed for a help text
     from layert2v_engine.engine import Engine
     from layert2v_engine.evaluation import reference_data, report, rerender
     from layert2v_engine.evaluation.samples import read_prompt_cases
     from layert2v_engine.pipeline import LayeredPipeline, find_model
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     cases = read_prompt_cases(args.prompts) if args.prompts is not None else None
     device, folder = str(pick_device(args.device)), find_model(args.model)
     pipeline = LayeredPipeline.from_pretrained(folder, device=device)

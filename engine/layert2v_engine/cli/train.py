@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from layert2v_engine.training.joint_stage import MultiStage
 
-STAGE_NAMES = ("prepare", "autoencoder", "matte", "joint", "multi", "distill")
+STAGE_NAMES = ("prepare", "autoencoder", "matte", "joint", "multi", "distill", "splitter")
 DEVICE_HELP = "auto (a GPU if there is one), cpu, cuda, cuda:1, ..."
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -42,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="folder of the run; made, or gone on with",
     )
     train.add_argument(
-        "--configs", type=Path, help="folder of <stage>.toml files; default: the Mini's"
+        "--configs", type=Path, help="folder of <stage>.toml files; default: the shipped ones"
     )
     train.add_argument(
         "--budget", help="training time per phase instead of the file's, such as 90s, 20m or 1h"
@@ -135,11 +135,7 @@ def _train_stages(args: argparse.Namespace) -> int:
 
     from layert2v_engine.devices import pick_device
     from layert2v_engine.training import data_parallel
-    from layert2v_engine.training.config import load_config
-    from layert2v_engine.training.init_from_checkpoint import init_from_checkpoint
-    from layert2v_engine.training.joint_stage import JointStage
     from layert2v_engine.training.layered_data import check_data_sets
-    from layert2v_engine.training.stages import AutoencoderStage
     from layert2v_engine.training.trainer import TrainingInterrupted
 
     level = logging.INFO if data_parallel.rank() == 0 else logging.WARNING
@@ -151,10 +147,8 @@ def _train_stages(args: argparse.Namespace) -> int:
     logging.info("device=%s processes=%d", device, data_parallel.world_size())
     run, configs = args.run_folder, args.configs
     run.mkdir(parents=True, exist_ok=True)
-    if start := args.start_from or load_config(JointStage, "joint", configs).start:
-        new_decoders = load_config(AutoencoderStage, "autoencoder", configs).reuse_latents_of_init
-        with data_parallel.first_process_first():
-            init_from_checkpoint(run, start, decoders=not new_decoders)
+    if set(args.stages) != {"splitter"}:  # which needs no model to start from
+        _prepare_start(run, configs, args.start_from)
     check_data_sets(args.data_sets)
     for name in args.stages:
         try:
@@ -163,6 +157,20 @@ def _train_stages(args: argparse.Namespace) -> int:
             logging.info("%s; call the same command again to go on", error)
             return 130
     return 0
+
+
+def _prepare_start(run: Path, configs: Path | None, start_from: str | None) -> None:
+    """Copy into the run what it starts from, as the command line or joint.toml says."""
+    from layert2v_engine.training import data_parallel
+    from layert2v_engine.training.config import load_config
+    from layert2v_engine.training.init_from_checkpoint import init_from_checkpoint
+    from layert2v_engine.training.joint_stage import JointStage
+    from layert2v_engine.training.stages import AutoencoderStage
+
+    if start := start_from or load_config(JointStage, "joint", configs).start:
+        new_decoders = load_config(AutoencoderStage, "autoencoder", configs).reuse_latents_of_init
+        with data_parallel.first_process_first():
+            init_from_checkpoint(run, start, decoders=not new_decoders)
 
 
 def _run_stage(
@@ -179,6 +187,11 @@ def _run_stage(
     if name == "autoencoder":
         autoencoder = load_config(stages.AutoencoderStage, name, configs)
         stages.run_autoencoder(run, autoencoder, budget_s, device)
+        return
+    if name == "splitter":
+        from layert2v_engine.training.splitter.stage import SplitterStage, run_splitter
+
+        run_splitter(run, load_config(SplitterStage, name, configs), budget_s, device)
         return
     joint = load_config(joint_stage.JointStage, "joint", configs)
     if name == "prepare":

@@ -42,7 +42,7 @@ from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.preview import DISPLAY_SPACE
 from layert2v_engine.stack.writer import StackWriter
 
-# Fraction of the time per stage, measured at 1080p; only the progress bar depends on it.
+# Fraction of the time per stage, estimated; only the progress bar depends on it.
 STAGE_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {"read": 0.1, "find": 0.25, "plate": 0.2, "solve": 0.4, "write": 0.05}
 )

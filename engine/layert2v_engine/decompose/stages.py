@@ -14,7 +14,7 @@ from layert2v_engine.decompose.protocols import (
     SaliencyNetwork,
     Splitter,
 )
-from layert2v_engine.decompose.split import ClosedFormSplitter
+from layert2v_engine.decompose.splitter import TrainedSplitter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,5 +37,5 @@ class DefaultStages:
             saliency=U2NetP(),
             detector=NanoDet(),
             filler=PatchFiller(),
-            splitter=ClosedFormSplitter(),
+            splitter=TrainedSplitter(),
         )

@@ -12,14 +12,15 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from layert2v_engine.errors import BadConfig
 
 T = TypeVar("T")
+_SHIPPED = {"splitter": "splitter"}  # folders of stages that are not the Mini's
 
 
 def load_config(kind: type[T], stage: str, folder: Path | None = None) -> T:
-    """Read ``<stage>.toml`` from ``folder``, or from the configurations shipped for the Mini."""
+    """Read ``<stage>.toml`` from ``folder``, or from the shipped configurations."""
     if folder is None:
         text = (
             resources.files("layert2v_engine.training")
-            .joinpath("configs", "mini_v0", f"{stage}.toml")
+            .joinpath("configs", _SHIPPED.get(stage, "mini_v0"), f"{stage}.toml")
             .read_text()
         )
     else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from layert2v_engine.decompose.arrays import BoolArray, FloatArray
+from layert2v_engine.decompose.arrays import FloatArray
 from layert2v_engine.decompose.protocols import Box
 
 
@@ -27,14 +27,10 @@ class FrameHints:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubjectHints:
-    """All that is said about one subject; nothing at all means the main one.
-
-    ``claimed`` ``[T, h, w]`` is true where nearer subjects are, which cannot be this one.
-    """
+    """All that is said about one subject; nothing at all means the main one."""
 
     words: str = ""
     frames: Mapping[int, FrameHints] = field(default_factory=dict)
-    claimed: BoolArray | None = None
 
     def with_mask(self, frame: int, mask: FloatArray) -> Self:
         """Return hints that also have the subject's matte ``[h, w]`` on a frame."""

@@ -10,6 +10,7 @@ from layert2v_engine.errors import BadConfig
 from layert2v_engine.training import config as training_config
 from layert2v_engine.training.config import load_config
 from layert2v_engine.training.joint_stage import JointStage, MultiStage
+from layert2v_engine.training.splitter.stage import SplitterStage
 from layert2v_engine.training.stages import AutoencoderStage, MatteStage
 
 CONFIGS = Path(training_config.__file__).with_name("configs")
@@ -19,6 +20,7 @@ KINDS = {
     "joint": JointStage,
     "multi": MultiStage,
     "distill": MultiStage,
+    "splitter": SplitterStage,
 }
 
 

@@ -1,0 +1,119 @@
+"""Decompose all clips, measure them, and write what ``report`` makes of it."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from torch import Tensor
+
+from layert2v_engine.decompose.protocols import Splitter
+from layert2v_engine.decompose.split import ClosedFormSplitter
+from layert2v_engine.decompose.splitter import TrainedSplitter
+from layert2v_engine.engine import Engine
+from layert2v_engine.errors import EngineError
+from layert2v_engine.evaluation.decompose import cases, report
+from layert2v_engine.evaluation.decompose.cases import Case
+from layert2v_engine.evaluation.decompose.measures import decompose_case, mean_iou, measure
+from layert2v_engine.evaluation.decompose.splitter import Measures, measure_splitters
+from layert2v_engine.training.splitter.frames import HeldOut, rendered_clips, world_clips
+from layert2v_engine.world.dataset import TEST_SEED
+
+logger = logging.getLogger(__name__)
+
+WORLD_CLIPS = 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationSettings:
+    """What is measured. Folders that are None are left out, and the report says so."""
+
+    run: Path | None = None  # a training run whose world is used
+    rendered: Path | None = None
+    samples: Path | None = None
+    weights: Path | None = None  # of a splitter other than the shipped one
+    count: int = WORLD_CLIPS
+    frames: int = 9
+    only_splitter: bool = False
+
+
+def evaluate(engine: Engine, out: Path, settings: EvaluationSettings) -> str:
+    """Measure, and write ``decompose.json``, ``decompose.md`` and sheets; return the Markdown."""
+    world = cases.find_world(settings.run, out)
+    notes = [
+        f"Not measured: {name}, since none were named."
+        for name, folder in (("rendered clips", settings.rendered), ("samples", settings.samples))
+        if folder is None
+    ]
+    for note in notes:
+        logger.warning(note)
+    splitters = _splitters(world, settings)
+    measurements = report.Measurements()
+    if not settings.only_splitter:
+        rows = _decompose_all(engine, world, settings, measurements)
+        report.save_sheets(rows, out)
+    return report.write(out, measurements, splitters, notes)
+
+
+def _splitters(world: Path, settings: EvaluationSettings) -> dict[str, Measures]:
+    trained = TrainedSplitter() if settings.weights is None else TrainedSplitter(settings.weights)
+    both: dict[str, Splitter] = {"closed form": ClosedFormSplitter(), "trained": trained}
+    held_out = world_clips(
+        world, HeldOut(), first_seed=TEST_SEED, count=settings.count, frames=4, is_test=True
+    )
+    groups: dict[str, Iterator[tuple[Tensor, str]]] = {"world": held_out}
+    if settings.rendered is not None:
+        groups["rendered"] = rendered_clips(settings.rendered)
+    return {group: measure_splitters(clips, both) for group, clips in groups.items()}
+
+
+def _decompose_all(
+    engine: Engine, world: Path, settings: EvaluationSettings, measurements: report.Measurements
+) -> list[tuple[str, Tensor]]:
+    rows: list[tuple[str, Tensor]] = []
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        clips = [cases.world_cases(world, work, settings.count, settings.frames)]
+        if settings.rendered is not None:
+            clips.append(cases.rendered_cases(settings.rendered, work))
+        if settings.samples is not None:
+            clips.append(cases.sample_cases(settings.samples))
+        for done, case in enumerate(chain.from_iterable(clips), 1):
+            metrics, row = _measure_case(engine, case, work)
+            measurements.add(case.group, case.name, metrics)
+            if row is not None:
+                rows.append((_caption(case, metrics), row))
+            logger.info("evaluate=decompose done=%d clip=%s", done, case.name)
+    return rows
+
+
+def _measure_case(engine: Engine, case: Case, work: Path) -> tuple[dict[str, float], Tensor | None]:
+    """Return the metrics of a case with nothing given and with a hint, and its pictures."""
+    metrics: dict[str, float] = {}
+    row = None
+    try:
+        layers, seconds = decompose_case(engine, case, work / f"{case.name}_layers")
+        metrics = measure(case, layers) | {"seconds_per_frame": seconds}
+        row = report.sheet_row(case, layers)
+    except EngineError as error:  # such as no subject found: as bad as can be
+        logger.warning("clip=%s %s", case.name, error)
+        metrics = {"iou": 0.0}
+    try:
+        subject = case.hinted_subject()
+        layers, _ = decompose_case(engine, case, work / f"{case.name}_hinted", subject)
+        metrics["hinted_iou"] = mean_iou(layers.alpha, case.alpha)
+    except EngineError as error:
+        logger.warning("clip=%s with a hint: %s", case.name, error)
+        metrics["hinted_iou"] = 0.0
+    return metrics, row
+
+
+def _caption(case: Case, metrics: dict[str, float]) -> str:
+    words = [f"IoU {metrics['iou']:.2f} ({metrics['hinted_iou']:.2f} with a hint)"]
+    if "shadow_error" in metrics:
+        words.append(f"shadow error {metrics['shadow_error']:.2f}")
+    return f"{case.name}: {', '.join(words)}"

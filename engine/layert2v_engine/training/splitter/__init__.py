@@ -1,0 +1,1 @@
+"""Training of the splitter: frames with true layers, corruption, the phase and its stage."""

@@ -1,0 +1,171 @@
+"""What the splitter learns: alpha and shadow of frames whose plate and mask are not right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from layert2v_engine.decompose.splitter.network import SplitterNetwork, network_input
+from layert2v_engine.devices import TrainingRng, mixed_precision, seed_for
+from layert2v_engine.metrics.contact_sheet import save_grid
+from layert2v_engine.training import data_parallel
+from layert2v_engine.training.splitter.corruption import Corruption, Split
+from layert2v_engine.training.splitter.frames import PLANES, FrameSet
+
+SHEET_ROWS = 6
+# Errors are shares of what there is of alpha and shadow, so that a faint shadow counts as much as
+# a deep one; these parts of the picture are added, so that where there is none it counts too.
+_ALPHA_FLOOR, _SHADOW_FLOOR = 0.03, 0.006
+_BEHIND = 0.1  # weight of the shadow where the subject hides it
+_WINDOW = (0.6, 1.0)  # height of a crop, share of the frame
+_ON_SUBJECT = 0.8  # share of crops with a pixel of the subject in their middle
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitterBatch:
+    """What a batch looks like."""
+
+    batch: int = 8
+    height: int = 128  # of a crop, pixels
+    width: int = 192
+    rendered_share: float = 0.4  # of rendered clips, not of the world
+    seed: int = 0
+
+
+class SplitterPhase:
+    """Train alpha and shadow on frames of the world and on rendered ones."""
+
+    name = "splitter"
+
+    def __init__(
+        self,
+        network: SplitterNetwork,
+        sets: tuple[FrameSet, FrameSet | None],
+        held_out: FrameSet,
+        config: SplitterBatch,
+        device: torch.device,
+    ) -> None:
+        """Prepare; ``sets`` are frames of the world and rendered ones."""
+        self.model: nn.Module = network.to(device)
+        self.config, self.device = config, device
+        self.world, self.rendered = sets
+        self.held_out = held_out
+
+    def loss(self, step: int, progress: float) -> Tensor:
+        """Return the errors of alpha, its edges and the shadow, as shares of what there is.
+
+        Of several processes each returns the part of its own crops.
+        """
+        del progress
+        rng = TrainingRng(seed_for(self.config.seed, "splitter", step), torch.device("cpu"))
+        planes = torch.cat([self._crop(rng) for _ in range(self.config.batch)])
+        true, mask = Corruption(rng.choices)(as_split(planes))
+        own = data_parallel.own_rows()
+        split, mask = to_device(true, own, self.device), mask[own].to(self.device)
+        inputs = network_input(split.source, split.plate, mask)
+        with mixed_precision(self.device):
+            alpha, shadow = self.model(inputs)
+        losses = alpha_loss(alpha, split.alpha) + shadow_loss(shadow, split)
+        return losses.sum() / self.config.batch
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Return errors of alpha and shadow, shares of what there is, beside those of the input."""
+        rows: dict[str, list[float]] = {}
+        for split, mask in self._held_out_splits(range(len(self.held_out))):
+            alpha, shadow = self.model(network_input(split.source, split.plate, mask))
+            seen = split.alpha < 0.02
+            total = (split.shadow * seen).sum()
+            rows.setdefault("mask_error", []).append(share(mask, split.alpha))
+            rows.setdefault("alpha_error", []).append(share(alpha, split.alpha))
+            if total / seen.numel() > 1e-3:
+                error = ((shadow - split.shadow).abs() * seen).sum() / total
+                rows.setdefault("shadow_error", []).append(float(error))
+        metrics = {name: float(torch.tensor(v).median()) for name, v in rows.items()}
+        errors = torch.tensor(rows["shadow_error"])
+        return metrics | {"shadow_error_p90": float(errors.quantile(0.9))}
+
+    @torch.no_grad()
+    def sample(self, path: Path) -> None:
+        """Write source, plate, mask, alpha, true alpha, shadow, true shadow of some frames."""
+        step = max(1, len(self.held_out) // SHEET_ROWS)
+        rows = []
+        for split, mask in self._held_out_splits(range(0, len(self.held_out), step)):
+            alpha, shadow = self.model(network_input(split.source, split.plate, mask))
+            pictures = (split.source, split.plate, mask, alpha, split.alpha, shadow, split.shadow)
+            rows.append(torch.cat([x.expand(-1, 3, -1, -1) for x in pictures]).clamp(0, 1))
+        save_grid(rows[:SHEET_ROWS], path, scale=1)
+
+    def _held_out_splits(self, rows: range) -> list[tuple[Split, Tensor]]:
+        """Return frames of the held-out set, each corrupted the same way every time."""
+        splits = []
+        for row in rows:
+            generator = torch.Generator().manual_seed(seed_for("held out", row))
+            planes = self.held_out.planes[row : row + 1].float()
+            split, mask = Corruption(generator)(as_split(planes))
+            splits.append((to_device(split, slice(None), self.device), mask.to(self.device)))
+        return splits
+
+    def _crop(self, rng: TrainingRng) -> Tensor:
+        """Return a part of a random frame at the size of the batch [1, 8, h, w]."""
+        is_rendered = self.rendered is not None and rng.bernoulli(self.config.rendered_share)
+        frames = self.rendered if is_rendered and self.rendered is not None else self.world
+        planes = frames.planes[rng.index(len(frames))].float()
+        height, width = planes.shape[-2:]
+        low, high = _WINDOW
+        part = low + (high - low) * float(torch.rand((), generator=rng.choices))
+        rows = min(height, round(height * part))
+        columns = min(width, round(rows * self.config.width / self.config.height))
+        top, left = rng.index(height - rows + 1), rng.index(width - columns + 1)
+        if rng.bernoulli(_ON_SUBJECT):
+            pixels = (planes[PLANES - 2] > 0.5).nonzero()
+            if len(pixels):
+                y, x = pixels[rng.index(len(pixels))].tolist()
+                top = min(max(0, y - rows // 2), height - rows)
+                left = min(max(0, x - columns // 2), width - columns)
+        window = planes[None, :, top : top + rows, left : left + columns]
+        size = (self.config.height, self.config.width)
+        crop = functional.interpolate(window, size, mode="bilinear", antialias=True)
+        return crop.flip(-1) if rng.bernoulli(0.5) else crop
+
+
+def as_split(planes: Tensor) -> Split:
+    """Return planes [B, 8, H, W] of a ``FrameSet`` by their names."""
+    source, plate, alpha, shadow = planes.split((3, 3, 1, 1), 1)
+    return Split(source=source, plate=plate, alpha=alpha, shadow=shadow)
+
+
+def to_device(split: Split, rows: slice, device: torch.device) -> Split:
+    """Return some rows of a split on ``device``."""
+    return Split(
+        source=split.source[rows].to(device),
+        plate=split.plate[rows].to(device),
+        alpha=split.alpha[rows].to(device),
+        shadow=split.shadow[rows].to(device),
+    )
+
+
+def share(guess: Tensor, true: Tensor) -> float:
+    """Return the sum of absolute errors as a share of what there is."""
+    return float((guess - true).abs().sum() / true.sum().clamp_min(1.0))
+
+
+def alpha_loss(alpha: Tensor, true: Tensor) -> Tensor:
+    """Return per row [B] the error of alpha and of its edges, as a share of the true area."""
+    error = alpha - true
+    area = true.mean((1, 2, 3)) + _ALPHA_FLOOR
+    edges = error.diff(dim=-1).abs().mean((1, 2, 3)) + error.diff(dim=-2).abs().mean((1, 2, 3))
+    return (error.abs().mean((1, 2, 3)) + 0.5 * edges) / area
+
+
+def shadow_loss(shadow: Tensor, split: Split) -> Tensor:
+    """Return per row [B] the error of the shadow, fine and coarse, as a share of the true one."""
+    weight = 1 - (1 - _BEHIND) * split.alpha
+    error = (shadow - split.shadow) * weight
+    amount = (split.shadow * weight).mean((1, 2, 3)) + _SHADOW_FLOOR
+    coarse = functional.avg_pool2d(error, 8).abs().mean((1, 2, 3))
+    return 0.5 * (error.abs().mean((1, 2, 3)) + 0.5 * coarse) / amount

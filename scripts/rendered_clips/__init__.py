@@ -1,0 +1,1 @@
+"""Short clips with true layers, rendered by Cycles from objects that a seed makes."""

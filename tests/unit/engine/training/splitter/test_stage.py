@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fakes.footage import save_exr
+from layert2v_engine.decompose.splitter.network import SplitterConfig, load_network
+from layert2v_engine.errors import MissingStage
+from layert2v_engine.training.splitter.frames import FrameSet, rendered_clips
+from layert2v_engine.training.splitter.phase import SplitterBatch
+from layert2v_engine.training.splitter.stage import SplitterStage, run_splitter
+from layert2v_engine.training.trainer_config import TrainerConfig
+from layert2v_engine.training.training_state import TrainingState
+
+
+def frames(seed: int) -> FrameSet:
+    planes = torch.rand(3, 8, 40, 60, generator=torch.Generator().manual_seed(seed))
+    planes[:, 6:] = (planes[:, 6:] > 0.5).float()
+    planes[:, 7] *= 0.4
+    return FrameSet(planes=planes.half())
+
+
+def stage(steps: int, rendered_share: float = 0.0) -> SplitterStage:
+    return SplitterStage(
+        network=SplitterConfig(widths=(8, 16), groups=4),
+        batch=SplitterBatch(batch=2, height=32, width=48, rendered_share=rendered_share),
+        trainer=TrainerConfig(steps=steps, log_every=1, validate_every_s=1e9),
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    (tmp_path / "world").mkdir()
+    frames(0).save(tmp_path / "frames.safetensors")
+    frames(1).save(tmp_path / "held_out_frames.safetensors")
+    return tmp_path
+
+
+def test_a_run_goes_on_where_it_stopped(run: Path) -> None:
+    run_splitter(run, stage(2), None)
+    first = load_network(run / "splitter" / "model")
+    run_splitter(run, stage(4), None)
+    resumed = load_network(run / "splitter" / "model")
+    state = TrainingState.load(run / "splitter")
+    assert state is not None
+    assert state.step == 4
+    assert not torch.equal(first.head.weight, resumed.head.weight)
+
+
+def test_a_run_validates_and_draws_a_sheet(run: Path) -> None:
+    run_splitter(run, stage(1), None)
+    metrics = json.loads((run / "splitter" / "validation.jsonl").read_text().splitlines()[-1])
+    assert {"mask_error", "alpha_error", "shadow_error", "shadow_error_p90"} <= set(metrics)
+    assert (run / "splitter" / "sample_final.png").is_file()
+
+
+def test_rendered_clips_that_are_missing_are_asked_for(run: Path) -> None:
+    with pytest.raises(MissingStage, match="no rendered clips"):
+        run_splitter(run, stage(1, rendered_share=0.5), None)
+
+
+def test_a_rendered_clip_is_what_its_pictures_say(tmp_path: Path) -> None:
+    folder = tmp_path / "clip_0000"
+    folder.mkdir()
+    (folder / "clip.json").write_text('{"kind": "furry", "frames": 1}')
+    for name, value, alpha in (("subject", 0.1, 0.5), ("plate", 0.4, 1), ("shadowed", 0.3, 1)):
+        planes = dict.fromkeys("RGB", np.full((6, 8), value)) | {"A": np.full((6, 8), alpha)}
+        save_exr(planes, np.float16)(folder / f"{name}.0001.exr")
+    ((planes, kind),) = rendered_clips(tmp_path)
+    assert (kind, planes.shape) == ("furry", (1, 8, 6, 8))
+    assert planes[0, :, 0, 0].tolist() == pytest.approx(
+        [0.5371, 0.5371, 0.5371, 0.6652, 0.6652, 0.6652, 0.5, 0.25], abs=2e-3
+    )
