@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from layert2v_engine.errors import EngineError, StackError
+from layert2v_engine.stack.files import exclusive_lock
 from layert2v_engine.vidlayer.clip_stage import PerClipStage
 from layert2v_engine.vidlayer.clips import ClipStage, mark_duplicates, source_record
 from layert2v_engine.vidlayer.readers.own import CLIPS
@@ -44,11 +47,23 @@ def build(
 ) -> dict[str, int]:
     """Build a data set in ``root``; return the counts of clips, kept ones and quarantined ones.
 
-    Raises ``EngineError`` for what is nobody's clip, such as a full disk; all finished stages stay.
+    Raises ``EngineError`` for what is nobody's clip, such as a full disk or a folder that another
+    process works on; all finished stages stay.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    remove_partial_files(root)
-    meter = _Meter(report)
+    with lock_data_set(root):
+        remove_partial_files(root)
+        _run_stages(root, sources, clip_stage, stages, thresholds, _Meter(report))
+        return write_catalogue(root)
+
+
+def _run_stages(
+    root: Path,
+    sources: Sequence[Source],
+    clip_stage: ClipStage,
+    stages: Sequence[PerClipStage],
+    thresholds: Thresholds,
+    meter: _Meter,
+) -> None:
     for index, source in enumerate(sources):
         meter.show("clip", index, len(sources))
         clip_stage({"source": [source_record(source)]})
@@ -60,22 +75,41 @@ def build(
         for stage in stages:
             stage({"clip": [state.clip]})
     meter.show("layers", len(states), len(states))
-    return write_catalogue(root)
 
 
 def inspect_again(root: Path, inspect: PerClipStage, report: Report) -> dict[str, int]:
     """Judge all cut clips anew, keep and drop accordingly; return the counts."""
-    states = [each for each in clip_states(root) if each.is_done("cut")]
-    meter = _Meter(report)
-    write = WriteStage(root)
-    for index, state in enumerate(states):
-        meter.show("inspect", index, len(states))
-        state.forget("inspect")
-        inspect({"clip": [state.clip]})
-        if state.is_out:
-            _drop(root, state)
-        write({"clip": [state.clip]})
-    return write_catalogue(root)
+    with lock_data_set(root):
+        states = [each for each in clip_states(root) if each.is_done("cut")]
+        meter = _Meter(report)
+        write = WriteStage(root)
+        for index, state in enumerate(states):
+            meter.show("inspect", index, len(states))
+            state.forget("inspect")
+            inspect({"clip": [state.clip]})
+            if state.is_out:
+                _drop(root, state)
+            write({"clip": [state.clip]})
+        return write_catalogue(root)
+
+
+@contextmanager
+def lock_data_set(root: Path) -> Iterator[None]:
+    """Keep other builds away from a data set meanwhile; a killed one leaves nothing behind.
+
+    Raises ``EngineError`` where another process is at work on it.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as locks:
+        try:
+            locks.enter_context(exclusive_lock(root))
+        except StackError as error:
+            raise EngineError(
+                f"Another process is at work on {root}.",
+                "Wait for it to end, or build in another folder.",
+                reason="DATA_SET_IN_USE",
+            ) from error
+        yield
 
 
 def remove_partial_files(root: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
+import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,8 +15,10 @@ import numpy as np
 import pytest
 
 from fakes.moving_disc import disc_clip
+from layert2v.command_options import EXIT_USAGE
+from layert2v_engine.cli.main import EXIT_INTERRUPTED, main
 from layert2v_engine.decompose.arrays import encode
-from layert2v_engine.vidlayer.build import inspect_again
+from layert2v_engine.vidlayer.build import inspect_again, lock_data_set
 from layert2v_engine.vidlayer.inspect import InspectStage
 from layert2v_engine.vidlayer.movies import write_h264
 from layert2v_engine.vidlayer.readers import open_data_set, read_sample
@@ -33,7 +36,10 @@ max = 1.0
 [inspect.recomposition_psnr_db]
 min = 20.0
 """
-FRAMES = 5
+FRAMES = 3
+# Its children start with everything imported, which takes longer than what they do.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["layert2v_engine.vidlayer.build", "layert2v_engine.engine"])
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +53,15 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(footage: Path, root: Path) -> list[str]:
+def arguments(footage: Path, root: Path) -> list[str]:
     args = ["vidlayer", "build", str(footage), "--out", str(root), "--frames", str(FRAMES)]
-    args += ["--thresholds", str(footage / "thresholds.toml")]
-    return [sys.executable, "-m", "layert2v_engine", *args]
+    return [*args, "--thresholds", str(footage / "thresholds.toml")]
 
 
 @pytest.fixture(scope="module")
 def data_set(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("built") / "set"
-    subprocess.run(command(footage, root), check=True, capture_output=True)
+    assert main(arguments(footage, root)) == 0
     return root
 
 
@@ -93,24 +98,49 @@ def test_a_kept_clip_reads_as_our_form_and_as_the_authors(data_set: Path) -> Non
 def test_a_second_run_changes_nothing(footage: Path, data_set: Path) -> None:
     before = contents(data_set)
 
-    subprocess.run(command(footage, data_set), check=True, capture_output=True)
+    assert main(arguments(footage, data_set)) == 0
 
     assert contents(data_set) == before
 
 
-def test_killed_runs_end_with_the_same_data_set(
+def interrupt(footage: Path, root: Path, stage: str, number: int) -> int | None:
+    """Run the builder in a process, and send it a signal when a stage has just finished."""
+    process = PROCESSES.Process(target=run_builder, args=(arguments(footage, root),))
+    process.start()
+    while process.is_alive() and not list(root.glob(f"work/*/{stage}.json")):
+        time.sleep(0.002)
+    assert process.pid
+    os.kill(process.pid, number)
+    process.join()
+    return process.exitcode
+
+
+def run_builder(args: list[str]) -> None:
+    sys.exit(main(args))
+
+
+def test_killed_and_interrupted_runs_end_with_the_same_data_set(
     footage: Path, data_set: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "set"
-    for moment in ("clip", "cut"):
-        process = subprocess.Popen(command(footage, root), stderr=subprocess.DEVNULL)
-        while process.poll() is None and not list(root.glob(f"work/*/{moment}.json")):
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    subprocess.run(command(footage, root), check=True, capture_output=True)
 
+    assert interrupt(footage, root, "clip", signal.SIGKILL) == -signal.SIGKILL
+    assert interrupt(footage, root, "annotate", signal.SIGINT) == EXIT_INTERRUPTED
+    assert interrupt(footage, root, "cut", signal.SIGKILL) == -signal.SIGKILL
+    finished = [path.name for path in root.glob("work/disc*/*.json")]
+    assert main(arguments(footage, root)) == 0
+
+    assert {"clip.json", "annotate.json", "cut.json"} <= set(finished)
     assert contents(root) == contents(data_set)
+
+
+def test_a_folder_in_use_is_refused(
+    footage: Path, data_set: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with lock_data_set(data_set):
+        assert main(arguments(footage, data_set)) == EXIT_USAGE
+
+    assert "Another process is at work on" in capsys.readouterr().err
 
 
 def test_other_thresholds_drop_and_take_back_a_clip(data_set: Path, tmp_path: Path) -> None:
