@@ -6,6 +6,7 @@ folders; how layers are generated is the business of ``pipeline``.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -29,6 +30,7 @@ from layert2v.stack import Role, Stack, slug
 from layert2v_engine.decompose.pipeline import Decomposition
 from layert2v_engine.decompose.refine import Refinement
 from layert2v_engine.decompose.stages import DefaultStages
+from layert2v_engine.devices import device_memory
 from layert2v_engine.errors import (
     BadCheckpoint,
     ColorError,
@@ -36,10 +38,12 @@ from layert2v_engine.errors import (
     ModelNotFound,
     OutOfMemory,
 )
+from layert2v_engine.estimate import RunEstimate, estimate_run, fit_memory, read_shape
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.exr import ExrOptions
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
+from layert2v_engine.model.memory import MemoryOptions, exact_options
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.progress import Progress, ProgressReporter, should_preview
 from layert2v_engine.prompting.planner import PromptPlan
@@ -56,6 +60,9 @@ from layert2v_engine.stream_codec import LayerFrames
 __all__ = ["Engine", "Progress"]
 
 MAX_NEW_SEED = 2**31  # short enough to be read aloud
+GIB = 1 << 30
+
+_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -70,12 +77,16 @@ class Engine:
         device: str = "cpu",
         *,
         exr: ExrOptions | None = None,
+        memory: MemoryOptions | None = None,
     ) -> None:
+        """Find the models. memory: None chooses for each request what makes it fit."""
         self._exr = exr
+        self._memory = memory
         self._folders = find_models(models)
         self._device = device
         self._loaded: tuple[str, LayeredPipeline] | None = None
         self._decompose_stages = DefaultStages()
+        self._run: RunEstimate | None = None
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Return the models whose index can be read."""
@@ -98,7 +109,7 @@ class Engine:
         Raises InvalidSpec, ModelNotFound, BadCheckpoint, Cancelled, DiskFull, OutOfMemory or
         StackError; then no manifest and no half-written file is left in the folder.
         """
-        with _raise_out_of_memory():
+        with self._raise_out_of_memory():
             return self._generate(spec, ProgressReporter(folder, report, cancelled))
 
     def rerender(
@@ -116,7 +127,7 @@ class Engine:
         a mask's images. Raises what ``generate`` does, FootageError and ColorError; whatever was
         written is then removed.
         """
-        with _raise_out_of_memory():
+        with self._raise_out_of_memory():
             return self._rerender(spec, inputs, ProgressReporter(folder, report, cancelled))
 
     def decompose(
@@ -138,7 +149,7 @@ class Engine:
         if violations:
             raise InvalidSpec(violations)
         progress = ProgressReporter(folder, report, cancelled)
-        with _raise_out_of_memory():
+        with self._raise_out_of_memory():
             stages = self._decompose_stages.stages
             request = Decomposition(spec, inputs, stages, progress, self._exr)
             return request.run()
@@ -159,7 +170,10 @@ class Engine:
         """
         progress = ProgressReporter(folder, report, cancelled)
         options = WriterOptions(exr=self._exr)
-        with _raise_out_of_memory(), StackEditor(folder, at=spec.at, options=options) as editor:
+        with (
+            self._raise_out_of_memory(),
+            StackEditor(folder, at=spec.at, options=options) as editor,
+        ):
             violations = validate_refine(spec, editor.base)
             if violations:
                 raise InvalidSpec(violations)
@@ -174,7 +188,12 @@ class Engine:
         # The folder is claimed first: one that cannot be used must not cost the time of a model.
         with _open_writer(progress.folder, spec, config) as writer, closing(progress):
             progress.report("load", 0, 1, f"loading {spec.model}")
-            pipeline = self._pipeline(spec.model)
+            pipeline = self._pipeline(
+                spec.model,
+                size=(spec.width, spec.height),
+                frames=spec.frames,
+                foregrounds=len(spec.foreground_prompts) or config.info.max_foregrounds,
+            )
             progress.report("load", 1, 1)
             progress.report("text", 0, 1, "reading the prompt")
             plan = pipeline.plan(spec)
@@ -189,7 +208,9 @@ class Engine:
             latents = pipeline.sample(spec, plan, on_step)
             layout = pipeline.layout(len(plan.foregrounds))
             _declare_layers(writer, plan, layout, spec.seed or 0)
-            _write_layers(writer, pipeline.decode(latents, len(plan.foregrounds)), progress)
+            on_group = partial(progress.report, "decode", 0, spec.frames)
+            groups = pipeline.decode(latents, len(plan.foregrounds), on_group=on_group)
+            _write_layers(writer, groups, progress)
             _save_latents(writer, layout, latents, pipeline.info.digest)
             provenance = _make_provenance(pipeline.info, spec, plan)
             return writer.finish(provenance, progress=partial(progress.report, "write"))
@@ -213,7 +234,13 @@ class Engine:
             if not plan.uses_model:
                 return apply_without_model(plan, editor, progress)
             progress.report("load", 0, 1, f"loading {name}")
-            pipeline = self._pipeline(name)
+            canvas = editor.format
+            pipeline = self._pipeline(
+                name,
+                size=(canvas.width, canvas.height),
+                frames=canvas.frames,
+                foregrounds=sum(layer.role is Role.foreground for layer in plan.layers),
+            )
             progress.report("load", 1, 1)
             return Rerender(plan, editor, pipeline, progress).run()
 
@@ -241,23 +268,52 @@ class Engine:
             )
         return read_index(self._folders[name])
 
-    def _pipeline(self, name: str) -> LayeredPipeline:
-        if self._loaded is None or self._loaded[0] != name:
-            self._loaded = None  # two models at once may not fit
-            pipeline = LayeredPipeline.from_pretrained(self._folders[name], device=self._device)
-            self._loaded = (name, pipeline)
-        return self._loaded[1]
+    def _pipeline(
+        self, name: str, *, size: tuple[int, int], frames: int, foregrounds: int
+    ) -> LayeredPipeline:
+        """Return a model, loaded so that a guided run of a size (pixels) fits into memory.
 
+        One in memory that saves more than is needed stays as it is.
+        """
+        device = torch.device(self._device)
+        shape = read_shape(name, device, self._folders[name])
+        choices = exact_options(device) if self._memory is None else (self._memory,)
 
-@contextmanager
-def _raise_out_of_memory() -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise OutOfMemory(
-            "There was not enough memory for this request.",
-            "Ask for fewer frames, a smaller size or fewer foregrounds.",
-        ) from error
+        def estimate(options: MemoryOptions) -> RunEstimate:
+            return estimate_run(
+                shape,
+                size=size,
+                frames=frames,
+                foregrounds=foregrounds,
+                steps=1,
+                guided=True,
+                options=options,
+            )
+
+        self._run = fit_memory(estimate, choices, device_memory(device))
+        options = self._run.options
+        loaded = self._loaded
+        if loaded and loaded[0] == name and loaded[1].memory in choices[choices.index(options) :]:
+            return loaded[1]
+        self._loaded = None  # two models at once may not fit
+        _log.info("model=%s switched on to save memory: %s", name, options)
+        pipeline = LayeredPipeline.from_pretrained(
+            self._folders[name], device=self._device, memory=options
+        )
+        self._loaded = (name, pipeline)
+        return pipeline
+
+    @contextmanager
+    def _raise_out_of_memory(self) -> Iterator[None]:
+        self._run = None
+        try:
+            yield
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            need = f" It takes about {self._run.peak / GIB:.1f} GiB." if self._run else ""
+            raise OutOfMemory(
+                f"There was not enough memory for this request.{need}",
+                "Ask for fewer frames, a smaller size or fewer foregrounds.",
+            ) from error
 
 
 def _validate_and_resolve(spec: GenerateSpec, info: ModelInfo) -> GenerateSpec:

@@ -13,6 +13,7 @@ from layert2v_engine.errors import EngineError, InvalidSpec
 
 if TYPE_CHECKING:
     from layert2v_engine.engine import Progress
+    from layert2v_engine.model.memory import MemoryOptions
 
 BAR_WIDTH = 30
 
@@ -21,6 +22,42 @@ def add_model_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of every command that runs a model, besides those of the request."""
     parser.add_argument("--device", default="auto", help=DEVICE_HELP)
     add_models_option(parser)
+
+
+def add_memory_options(parser: argparse.ArgumentParser) -> None:
+    """Add what saves memory of the device. Without any of them the engine chooses."""
+    group = parser.add_argument_group(
+        "memory", "Without these, what makes a request fit is switched on, as far as it is exact."
+    )
+    group.add_argument(
+        "--one-stream-decode",
+        action="store_true",
+        help="decode one stream after another: the same pixels, frames wait in the CPU's memory",
+    )
+    group.add_argument(
+        "--offload",
+        choices=("none", "model", "group"),
+        help="keep in the CPU's memory whole networks that are not at work, or all blocks of the "
+        "transformer that are not; the same pixels, slower",
+    )
+    group.add_argument(
+        "--float8",
+        action="store_true",
+        help="hold the transformer's matrices in 8 bits; not quite the same pixels",
+    )
+
+
+def memory_options(args: argparse.Namespace) -> MemoryOptions | None:
+    """Return what was asked for, None for nothing."""
+    from layert2v_engine.model.memory import MemoryOptions, Offload  # torch: not for a help text
+
+    if not (args.one_stream_decode or args.offload or args.float8):
+        return None
+    return MemoryOptions(
+        one_stream_decode=args.one_stream_decode,
+        offload=Offload(args.offload or "none"),
+        float8=args.float8,
+    )
 
 
 def add_models_option(parser: argparse.ArgumentParser) -> None:

@@ -144,7 +144,11 @@ class Rerender:
 
     def _write_frames(self, latents: Tensor) -> None:
         mapping, index = self._mapping, 0
-        for group in self._pipeline.decode_streams(latents, mapping.layout, mapping.active):
+        on_group = partial(self._progress.report, "decode", 0, self._editor.format.frames)
+        groups = self._pipeline.decode_streams(
+            latents, mapping.layout, mapping.active, on_group=on_group
+        )
+        for group in groups:
             decoded = self._decoded_layers(group)
             composite = group[StreamRole.composite]
             for t in range(composite.shape[2]):
