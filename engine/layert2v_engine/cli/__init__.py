@@ -13,6 +13,7 @@ from layert2v_engine.cli import (
     rerender,
     stack,
     train,
+    vidlayer,
     weights,
 )
 
@@ -25,5 +26,6 @@ COMMAND_FAMILIES: tuple[ModuleType, ...] = (
     evaluate,
     convert,
     plan,
+    vidlayer,
     weights,
 )
