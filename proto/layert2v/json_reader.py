@@ -68,15 +68,15 @@ class JsonObject:
         """Return the error that says what ``key`` must be."""
         return self._error_type("FIELD_VALUE", f"{self.path(key)} must be {expected}.")
 
-    def has(self, key: str) -> bool:
-        """Tell whether there is such a key that was not asked for yet."""
-        return key in self._left
-
     def value(self, key: str) -> Any:
         """Return the value as it stands."""
         if key not in self._left:
             raise self._error_type("FIELD_MISSING", f"{self.path(key)} is missing.")
         return self._left.pop(key)
+
+    def has(self, key: str) -> bool:
+        """Tell whether the key is there and was not asked for yet."""
+        return key in self._left
 
     def text(self, key: str) -> str:
         """Return a string that UTF-8 can hold."""

@@ -54,7 +54,7 @@ class MattingShot(NamedTuple):
 
 
 class FrameProposal(NamedTuple):
-    """What the solver needs of frame ``index`` (from 0), whose footage is ``source`` ``[H, W, 3]``.
+    """What the solver needs of ``frame`` (from 0), whose footage is ``source`` ``[H, W, 3]``.
 
     ``proposal`` is about ``part`` of the picture; elsewhere nothing changes. ``invented``
     ``[h, w]`` is where the plate was never seen, ``plate_error`` its mean squared difference from
@@ -62,7 +62,7 @@ class FrameProposal(NamedTuple):
     place.
     """
 
-    index: int
+    frame: int
     source: HalfArray
     part: Part
     proposal: Proposal

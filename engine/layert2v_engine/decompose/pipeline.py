@@ -213,7 +213,7 @@ class Decomposition:
             below = space.source if number == 0 else space.half(f"rest_{number - 1}", 3)
             has_matte = bool(space.scratch.facts(f"find {number}").get("has_matte"))
             for found in space.proposals(number, below, has_matte=has_matte):
-                index = found.index
+                index = found.frame
                 self._progress.report("solve", number * space.frames + index, space.frames * count)
                 layers = solve_frame(found.source, found.proposal, found.part)
                 self._measures[number].add(found, layers)
@@ -239,6 +239,7 @@ class Decomposition:
             prompt=", ".join(subject.words for subject in self._subjects if subject.words),
             warnings=tuple(self._footage.notes),
             note=" ".join(notes),
+            networks=self._stages.networks,
             spec=decompose_to_json(self._spec),
             measures=measures,
         )

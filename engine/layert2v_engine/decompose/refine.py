@@ -50,6 +50,7 @@ class Refinement:
         progress: ProgressReporter,
     ) -> None:
         self._spec, self._editor, self._progress = spec, editor, progress
+        self._stages = stages
         self._config = ColorConfig.load()
         base = editor.base
         names = [layer.name for layer in base.layers]
@@ -99,7 +100,7 @@ class Refinement:
         space.make_plate(1, self._plate)
         self._declare()
         for found in space.proposals(0, space.source, has_matte=True):
-            index = found.index
+            index = found.frame
             self._progress.report("solve", index, space.frames)
             layers, background = self._solve(found)
             self._measures.add(found, layers)
@@ -114,7 +115,7 @@ class Refinement:
 
     def _solve(self, found: FrameProposal) -> tuple[FrameLayers, HalfArray]:
         """Return the layer's own pixels, and the background of the whole stack."""
-        index, frame, proposal = found.index, found.source, found.proposal
+        index, frame, proposal = found.frame, found.source, found.proposal
         if not self._shadow:
             proposal = proposal._replace(shadow=np.zeros_like(proposal.shadow))
         layers = solve_frame(frame, proposal, found.part)
@@ -160,6 +161,7 @@ class Refinement:
         return Provenance(
             action=REFINE_ACTION,
             note=describe_measures(self._spec.layer, measures),
+            networks=self._stages.networks,
             spec=refine_to_json(self._spec),
             measures={self._spec.layer: measures},
         )

@@ -103,7 +103,7 @@ class _Mosaic:
             small = fit_within(self._size, _FILL_SIDE)
             weight = resize(self._seen, small)
             color = resize(self._color, small)  # black where nothing is seen
-            encoded = encode(color / np.maximum(weight, 1e-4)[..., None])
+            encoded = encode(np.asarray(color / np.maximum(weight, 1e-4)[..., None], np.float32))
             top = max(1.0, float(encoded.max()))
             filled = filler.fill((encoded / top).astype(np.float32), weight < 0.999) * top
             large = resize(filled.astype(np.float32), self._size)
@@ -183,7 +183,8 @@ class _Mosaic:
         """
         height, width = self._overview.shape[:2]
         ratio = np.array((width, height), np.float32) / np.array(self._size, np.float32)
-        plate = _remap(self._overview, (end + 0.5) * ratio - 0.5, cv2.INTER_LINEAR)
+        place = np.asarray((end + 0.5) * ratio - 0.5, np.float32)
+        plate = _remap(self._overview, place, cv2.INTER_LINEAR)
         source = self._frames.source[self._frames.start + index].astype(np.float32)
         pair = [
             (np.clip(encode(luminance(picture)), 0, 1) * 255).astype(np.uint8)
