@@ -26,7 +26,12 @@ from layert2v_engine.decompose.pipeline import (
     opaque_pixels,
 )
 from layert2v_engine.decompose.scratch import Scratch
-from layert2v_engine.decompose.solve import FrameLayers, solve_frame, solve_over, spread
+from layert2v_engine.decompose.solve import (
+    FrameLayers,
+    expand_proposal,
+    solve_frame,
+    solve_over,
+)
 from layert2v_engine.decompose.stages import Stages
 from layert2v_engine.decompose.workspace import Workspace
 from layert2v_engine.errors import FootageError
@@ -126,7 +131,7 @@ class Refinement:
         is_open = np.all([(layer == 0).all(-1).numpy() for layer in lower], axis=0)
         background = np.where(is_open[..., None], layers.background, old)
         below = self._over(opaque_pixels(background).float(), lower)
-        whole = spread(proposal, found.part, *frame.shape[:2])
+        whole = expand_proposal(proposal, found.part, *frame.shape[:2])
         return solve_over(frame, whole, below), background
 
     def _declare(self) -> None:

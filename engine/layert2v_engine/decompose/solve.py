@@ -74,7 +74,7 @@ def solve_frame(source: HalfArray, proposal: Proposal, part: Part = WHOLE) -> Fr
     return layers
 
 
-def spread(proposal: Proposal, part: Part, height: int, width: int) -> Proposal:
+def expand_proposal(proposal: Proposal, part: Part, height: int, width: int) -> Proposal:
     """Return a proposal about ``part`` of a picture as one about all of it: nothing elsewhere."""
     planes = []
     for plane in proposal:
