@@ -67,5 +67,5 @@ def _labels(level: FloatArray, certain: float, reach: int) -> ByteArray:
     """Return GrabCut's labels: sure of the core and of what is far, guessing in between."""
     labels = np.where(level > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[~dilate(level > 0.2, reach)] = cv2.GC_BGD
-    labels[erode(level > certain, reach // 2)] = cv2.GC_FGD
+    labels[erode(level > certain, reach)] = cv2.GC_FGD
     return labels

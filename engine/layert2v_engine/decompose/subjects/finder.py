@@ -13,7 +13,12 @@ from layert2v_engine.decompose.shots import Window, split_windows
 from layert2v_engine.decompose.subjects.evidence import ClipMotion
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.decompose.subjects.proposals import Proposal, propose
-from layert2v_engine.decompose.subjects.regions import average, keep_main_parts, overlap
+from layert2v_engine.decompose.subjects.regions import (
+    SeenMask,
+    average,
+    keep_main_parts,
+    overlap,
+)
 from layert2v_engine.decompose.subjects.seeds import (
     apply_marks,
     is_obeyed,
@@ -111,33 +116,37 @@ class SubjectFinder:
         keys |= set() if prior is None else {prior[0]}
         order = sorted(keys)
         proposals = propose(pictures, motion, order, self._saliency, self._detector, prior)
-        known = {} if not proposals else _anchors(proposals, order, prior)
-        if prior is None and known:
-            on_first(next(iter(known.values())))
-        known = {key: tracker.look_closely(key, mask) for key, mask in known.items()}
-        known |= {} if prior is None else {prior[0]: prior[1]}
+        anchors = _anchors(proposals, order, prior) if proposals else {}
+        if prior is None and anchors:
+            on_first(next(iter(anchors.values())).mask)
+        known = {key: tracker.look_closely(key, seen) for key, seen in anchors.items()}
+        known |= {} if prior is None else dict([prior])
         if not known:
             return None
         candidates = {key: [each.seen[k] for each in proposals] for k, key in enumerate(order)}
         masks = tracker.follow(known, candidates)
-        obeyed = {k: self._obey(pictures[k], masks[k], marks[k]) for k in marks}
-        corrected = {k: mask for k, mask in obeyed.items() if mask is not masks[k]}
+        corrected = self._correct(pictures, masks, marks)
         if corrected:
-            known = {k: mask for k, mask in known.items() if prior is not None and k == prior[0]}
-            masks = tracker.follow(known | corrected, candidates)
+            known = corrected if prior is None else dict([prior]) | corrected
+            masks = tracker.follow(known, candidates)
         return np.stack([keep_main_parts(mask) for mask in tracker.smooth(masks)])
 
-    def _obey(self, picture: ByteArray, mask: FloatArray, hints: FrameHints) -> FloatArray:
-        """Return the mask itself where it fits the points on its frame, else another one."""
-        if is_obeyed(mask, hints):
-            return mask
-        seed = seed_mask(picture, hints, self._saliency, mask)
-        return seed if is_obeyed(seed, hints) else apply_marks(mask, hints)
+    def _correct(
+        self, pictures: ByteArray, masks: FloatArray, marks: Mapping[int, FrameHints]
+    ) -> dict[int, FloatArray]:
+        """Return other masks for the frames on which those found do not fit the points."""
+        corrected = {}
+        for frame, hints in marks.items():
+            if not is_obeyed(masks[frame], hints):
+                seed = seed_mask(pictures[frame], hints, self._saliency, masks[frame])
+                fits = is_obeyed(seed, hints)
+                corrected[frame] = seed if fits else apply_marks(masks[frame], hints)
+        return corrected
 
 
 def _anchors(
     proposals: Sequence[Proposal], keys: Sequence[int], prior: tuple[int, FloatArray] | None
-) -> dict[int, FloatArray]:
+) -> dict[int, SeenMask]:
     """Return the masks of the key frames on which the best proposal is about as good as it gets.
 
     Other proposals that agree are averaged into them. Nothing where the best one is something
@@ -152,10 +161,10 @@ def _anchors(
     found = {}
     for k, (key, score) in enumerate(zip(keys, best.scores, strict=True)):
         if score is not None and score >= least:
-            mask = best.seen[k].mask
+            mask, box = best.seen[k]
             others = [each.seen[k] for each in proposals[1:]]
             agreeing = [each for each in others if overlap(each.mask > 0.5, mask > 0.5) > _AGREED]
-            found[key] = average(mask, agreeing)
+            found[key] = SeenMask(average(mask, agreeing), box)
     return found
 
 

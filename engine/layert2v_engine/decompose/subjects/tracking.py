@@ -22,6 +22,7 @@ from layert2v_engine.decompose.subjects.regions import (
 
 CLOSE_MARGIN, CLOSE_LEAST = 0.22, 0.4  # of the box in which a known subject is seen close up
 CLOSE_WEIGHT = 0.65  # of what the network sees close up
+_CLOSER = 0.8
 _REACH, _REACH_OF_BOX = 0.02, 0.12  # how far an outline may leave the flow, of width and of box
 _SAME = 0.5  # intersection over union of two masks of one subject
 _COLOR_MATCH = 20.0  # of 255: pixels of neighbors count less, the more their colors differ
@@ -53,13 +54,19 @@ class SubjectTracker:
                 masks[k] = self._step(before, k, masks[before], candidates.get(k, ()))
         return np.stack([masks[k] for k in range(count)])
 
-    def look_closely(self, frame: int, mask: FloatArray) -> FloatArray:
-        """Return the mask of a frame averaged with what is seen in a box close around it."""
+    def look_closely(self, frame: int, found: SeenMask) -> FloatArray:
+        """Return the mask of a frame averaged with what is seen in a box close around it.
+
+        A box that is hardly smaller than the one it was found in shows nothing new.
+        """
+        mask = found.mask
         height, width = mask.shape
         box = mask_box(keep_main_parts(mask))
         if box is None:
             return mask
         close = grow(box, width, height, CLOSE_MARGIN, CLOSE_LEAST)
+        if close.area > _CLOSER * found.box.area:
+            return mask
         seen = predict_in_box(self._saliency, self._pictures[frame], close)
         if overlap(seen > 0.5, mask > 0.5) < _SAME:
             return mask
