@@ -53,10 +53,14 @@ def cut_by_colors(
             labels[resize(place[part].astype(np.float32), small) > 0.5] = label
     if not ((labels == cv2.GC_FGD).any() and (labels == cv2.GC_BGD).any()):
         return mask
-    pixels = cv2.resize(picture[part], tuple(small), interpolation=cv2.INTER_AREA)
-    models = np.zeros((1, 65)), np.zeros((1, 65))
+    shown = np.ascontiguousarray(picture[part])
+    pixels = np.asarray(cv2.resize(shown, tuple(small), interpolation=cv2.INTER_AREA), np.uint8)
+    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))  # models, made by the call
+    whole = (0, 0, *small)  # not looked at, since there are labels
     cv2.setRNGSeed(0)  # the color models start from random samples
-    cv2.grabCut(np.ascontiguousarray(pixels), labels, None, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(
+        pixels, labels, whole, background, foreground, _ROUNDS, cv2.GC_INIT_WITH_MASK
+    )  # fmt: skip
     cut = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.float32)
     found = np.zeros_like(mask)
     found[part] = resize(blur(cut, _SOFTNESS), full)

@@ -154,7 +154,7 @@ def _boxes(
         if width > height and known is None:
             part = Box(int(left), 0, int(left) + height, height)
             boxes.append((f"part {k}", (part,) * len(keys)))
-    for label, found in _recognized(detections, whole):
+    for label, found in _follow_detections(detections, whole):
         boxes.append((label, tuple(grow(box, width, height, 0.3, 0.4) for box in found)))
     return [
         (name, found)
@@ -164,7 +164,7 @@ def _boxes(
     ]
 
 
-def _recognized(
+def _follow_detections(
     detections: Sequence[list[Detection]], whole: Box
 ) -> list[tuple[str, tuple[Box, ...]]]:
     """Return what is recognized on the middle key frame, with its boxes on the others."""
