@@ -60,6 +60,14 @@ def run(nuke: Any) -> dict[str, Any]:
         _check_functions(nuke, check)
         for cls, knobs in nuke_api.KNOBS.items():
             _check_knobs(nuke, cls, knobs, check)
+        for name in nuke_api.NODE_METHODS:
+            check(f"Node.{name}", lambda name=name: callable(getattr(nuke.nodes.Constant(), name)))
+        for kind, numbers in (("XY_Knob", (3.5, 4.0)), ("BBox_Knob", (1.0, 2.0, 3.0, 4.5))):
+            check(
+                f"{kind} keeps its numbers",
+                lambda kind=kind, numbers=numbers: _position_knob(nuke, kind, numbers),
+                list(numbers),
+            )
         check("text is kept as written", lambda: _text_knob(nuke).getText() == HOSTILE_TEXT)
         check("text is not expanded", lambda: _text_knob(nuke).value() == HOSTILE_TEXT)
         with tempfile.TemporaryDirectory(prefix="layert2v_") as folder:
@@ -92,6 +100,13 @@ def _text_knob(nuke: Any) -> Any:
     group.addKnob(nuke.String_Knob("prompt", "Prompt"))
     group["prompt"].setValue(HOSTILE_TEXT)
     return group["prompt"]
+
+
+def _position_knob(nuke: Any, kind: str, numbers: tuple[float, ...]) -> list[float]:
+    group = nuke.nodes.Group()
+    group.addKnob(getattr(nuke, kind)("place", "Place"))
+    build.set_value(group["place"], numbers)
+    return list(group["place"].array())
 
 
 def _check_functions(nuke: Any, check: Check) -> None:
