@@ -63,7 +63,8 @@ LABELS = MappingProxyType(
         "progress": Label("Progress"),
         "generate": Label("Generate", "Make a layer stack of the prompts"),
         "decompose": Label(
-            "Decompose", "Make layers of footage: a background without the subjects, and each subject"
+            "Decompose",
+            "Make layers of footage: a background without the subjects, and each subject",
         ),
         "rerender": Label("Re-render", "Generate this layer again, around the frozen ones"),
         "cancel": Label("Cancel", "Stop this job"),

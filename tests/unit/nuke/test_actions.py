@@ -59,7 +59,7 @@ def add_subject(session: PluginSession, **knobs: Any) -> None:
     session.host.set_knobs(uuid(session), named)
 
 
-def rendered(sent: dict[str, Any], key: str) -> list[Path]:
+def rendered_files(sent: dict[str, Any], key: str) -> list[Path]:
     """Return the files that were rendered for an input of a request."""
     (folder,) = sent["inputs"][key]
     return sorted(Path(folder).iterdir())
@@ -71,7 +71,7 @@ def test_an_input_is_rendered_and_sent_as_footage(session: PluginSession) -> Non
     assert (sent["spec"]["first"], sent["spec"]["last"]) == (1001, 1003)
     assert sent["spec"]["footage"]["colorspace"] == "lin_rec709_scene"
     assert sent["spec"]["footage"]["fps"] == 12.0
-    files = rendered(sent, "footage")
+    files = rendered_files(sent, "footage")
     assert [one.name for one in files] == [f"footage.{n}.exr" for n in (1001, 1002, 1003)]
     assert np.array_equal(read_exr(files[0]).rgba()[0, 0], np.float32(RED))
     assert sent["folder"].endswith("take_001")
@@ -86,10 +86,10 @@ def test_mattes_and_a_clean_plate_are_rendered_with_it(session: PluginSession) -
     press(session, "decompose", frames=10)
     sent = session.bridge.last("decompose")
     assert [one["matte"] for one in sent["spec"]["subjects"]] == ["matte_1", "matte_2"]
-    assert len(rendered(sent, "matte_1")) == len(rendered(sent, "plate")) == 3
-    (hint,) = rendered(sent, "matte_2")
+    assert len(rendered_files(sent, "matte_1")) == len(rendered_files(sent, "plate")) == 3
+    (hint,) = rendered_files(sent, "matte_2")
     assert hint.name == "matte_2.1002.exr"
-    matte, hinted = read_exr(rendered(sent, "matte_1")[0]), read_exr(hint)
+    matte, hinted = read_exr(rendered_files(sent, "matte_1")[0]), read_exr(hint)
     assert sorted(matte.channels) == ["rgba.blue", "rgba.green", "rgba.red"]  # no alpha to mistake
     assert np.array_equal(matte.rgba()[0, 0, :3], np.float32([0.25] * 3))
     assert np.array_equal(hinted.rgba()[0, 0, :3], np.float32([0.125] * 3))
@@ -134,7 +134,7 @@ def test_a_failed_job_keeps_what_was_rendered(session: PluginSession) -> None:
     error = {"reason": "OOM", "message": "No memory.", "hint": "", "violations": []}
     session.send_event("RequestFailed", request_id=sent["request_id"], job="jobs/1", **error)
     assert session.value("status") == "No memory."
-    assert len(rendered(sent, "footage")) == 3
+    assert len(rendered_files(sent, "footage")) == 3
 
 
 def test_cancel_stops_the_rendering(session: PluginSession) -> None:
@@ -185,7 +185,7 @@ def test_a_foreground_is_refined_by_a_channel_of_the_matte(
     sent = session.bridge.last("refine")
     assert sent["folder"] == str(folder)
     assert (sent["spec"]["layer"], sent["spec"]["at"]) == ("fg_01", 1)
-    files = rendered(sent, sent["spec"]["matte"])
+    files = rendered_files(sent, sent["spec"]["matte"])
     assert [one.name for one in files] == [f"matte.{n}.exr" for n in (1001, 1002, 1003)]
     assert np.array_equal(read_exr(files[0]).rgba()[0, 0, :3], np.float32([0.25] * 3))
     rerender_layers(folder, "fg_01", "shadow_01", "bg")

@@ -23,7 +23,7 @@ def read_node(nuke: FakeNuke, files: str = SHOT, colorspace: str = "linear") -> 
     return read
 
 
-def described(nuke: FakeNuke, source: Node) -> InputImages:
+def describe_source(nuke: FakeNuke, source: Node) -> InputImages:
     """Return the description of ``source`` behind a dot."""
     dot, node = nuke.nodes.Dot(), nuke.nodes.NoOp()
     dot.setInput(0, source)
@@ -33,7 +33,7 @@ def described(nuke: FakeNuke, source: Node) -> InputImages:
 
 def test_a_plain_read_is_its_files() -> None:
     nuke = FakeNuke()
-    found = described(nuke, read_node(nuke))
+    found = describe_source(nuke, read_node(nuke))
     assert found == InputImages("shot", 96, 64, 1001, 1010, SHOT, "lin_rec709_scene")
 
 
@@ -55,7 +55,7 @@ def test_a_read_that_shows_something_else_than_its_files_is_rendered(knob: str, 
     nuke = FakeNuke()
     read = read_node(nuke)
     read[knob].setValue(value)
-    found = described(nuke, read)
+    found = describe_source(nuke, read)
     assert (found.files, found.colorspace) == ("", "")
     assert (found.name, found.width, found.height) == ("Read1", 96, 64)
 
@@ -64,7 +64,7 @@ def test_anything_else_is_rendered_at_its_size_and_range() -> None:
     nuke = FakeNuke()
     grade = nuke.nodes.Grade()
     grade.setInput(0, read_node(nuke))
-    assert described(nuke, grade) == InputImages("Grade1", 96, 64, 1001, 1010)
+    assert describe_source(nuke, grade) == InputImages("Grade1", 96, 64, 1001, 1010)
 
 
 def test_nothing_is_named_by_its_input() -> None:
