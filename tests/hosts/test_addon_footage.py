@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fakes.live_server import LiveServer
-from fakes.moving_disc import RADIUS, disc_clip, write_clip
+from fakes.moving_disc import disc_clip, write_clip
 from hosts.blenders import REPOSITORY, Blender
 from hosts.display import display
 from hosts.images import Image, over, read_rgba
@@ -99,31 +99,3 @@ def test_renders_become_layers_in_strips_and_planes_that_outlive_the_file(
             )
             np.testing.assert_allclose(pictures["strips"], pictures["first"], atol=1e-5)
             np.testing.assert_allclose(pictures["planes"], pictures["second"], atol=0.02)
-
-
-@pytest.mark.parametrize("bare_blender", ["4.2", "5.2"], indirect=True)
-def test_a_mask_is_a_hint_on_its_frame_and_a_matte_on_all(
-    blender: Blender, mini_server: LiveServer, tmp_path: Path
-) -> None:
-    clip = disc_clip(frames=5)
-    footage = write_clip(tmp_path / "footage", clip.source)
-    circle = ("16", "30", str(RADIUS))  # the disc on its first frame
-    seen = blender.run(
-        "blender_decompose_mask.py",
-        mini_server.ready["address"],
-        tmp_path,
-        footage,
-        *circle,
-        timeout_s=400,
-    )
-    hinted, matted = read(Path(seen["hinted"])), read(Path(seen["matted"]))
-    assert [stack.frames for stack in (hinted, matted)] == [5, 2]
-    (said,) = hinted.history[0].spec["subjects"]
-    assert said["matte"] == "matte_1"
-    for index in range(5):  # followed to where the mask never was
-        path = Path(seen["hinted"]) / hinted.layer("fg_01").files[index].path
-        assert np.abs(read_rgba(path)[..., 3] - clip.alpha[index]).mean() < 0.02
-    for index in range(2):  # the mask stands still, and so does the matte
-        path = Path(seen["matted"]) / matted.layer("fg_01").files[index].path
-        assert np.abs(read_rgba(path)[..., 3] - clip.alpha[0]).max() < 0.1
-    assert (len(seen["after_undo"]), seen["left"]) == (1, 0)
