@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.model.components import load_autoencoder, load_matte_projection
+from layert2v_engine.tensor_file import load_tensors
 from layert2v_engine.training.init_from_checkpoint import START
 from layert2v_engine.training.joint_phase import SceneGroup
 from layert2v_engine.training.latents import (
@@ -96,14 +97,14 @@ class LatentBuilder:
         """Return the run's latent statistics; fit them once, where no start brought them."""
         path = self.run / "whitening.safetensors"
         if path.exists():
-            return StreamNormalization(**load_file(path)).to(self.device)
+            return StreamNormalization(**load_tensors(path)).to(self.device)
         clips = ClipSet.load(self.run / "clips.safetensors")
         rows = torch.arange(min(NORMALIZATION_CLIPS, len(clips.scenes)))
         streams = clips.streams(rows, self.device)
         sample = encode_streams(self.autoencoder, self.projection, streams)
         components_path = self.run / "autoencoder" / "components.safetensors"
         if components_path.exists():
-            components = load_file(components_path)["component_std"].to(self.device)
+            components = load_tensors(components_path)["component_std"].to(self.device)
         else:  # an autoencoder that was not fitted here
             components = sample.std(dim=(0, 1, 3, 4, 5))
         normalization = fit_normalization(sample, components)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from layert2v_engine.devices import CPU
@@ -30,6 +30,7 @@ from layert2v_engine.model.lora import (
     plain_names,
 )
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.tensor_file import load_tensors
 from layert2v_engine.training import data_parallel, sharding
 from layert2v_engine.training.init_from_checkpoint import START, network_settings
 from layert2v_engine.training.network import (
@@ -75,10 +76,10 @@ def load_ema(run: Path, phase: str) -> dict[str, Tensor]:
     """Return the averaged weights of a phase, finished or not."""
     path = ema_path(run, phase)
     if path.exists():
-        return load_file(path)
+        return load_tensors(path)
     averages = sharding.read_averages(path.parent)
     if not averages:
-        state = load_file(require_stage(path.with_name(STATE), "joint"))
+        state = load_tensors(require_stage(path.with_name(STATE), "joint"))
         averages = {
             name.removeprefix("average."): tensor
             for name, tensor in state.items()
@@ -169,7 +170,7 @@ def _load_weights(run: Path, phase: str, names: Sequence[str] = ()) -> dict[str,
     names: the LayerAdaLN rows that are wanted; all that there are if empty.
     """
     if phase:
-        weights = load_file(ema_path(run, phase))
+        weights = load_tensors(ema_path(run, phase))
     elif (run / START).exists():
         weights = load_transformer(run / START / "transformer").state_dict()
     else:

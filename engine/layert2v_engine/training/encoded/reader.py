@@ -18,7 +18,7 @@ from layert2v_engine.devices import CPU
 from layert2v_engine.errors import BadConfig
 from layert2v_engine.model.checkpoint import raise_bad_checkpoint
 from layert2v_engine.model.text import TextStates
-from layert2v_engine.model.weights_check import count_tensors
+from layert2v_engine.tensor_file import open_tensors
 from layert2v_engine.training.caption_embeddings import CaptionEncoder
 from layert2v_engine.training.encoded.writer import INDEX, VERSION
 from layert2v_engine.training.latents import LatentBatch
@@ -68,9 +68,10 @@ class EncodedData:
         return tuple(EncodedClips(found[key]) for key in sorted(found))
 
     def _read_shard(self, shard: Path) -> None:
+        with open_tensors(shard) as file:
+            metadata = file.metadata() or {}
         with raise_bad_checkpoint(str(shard)):
-            count_tensors(shard)
-            record = json.loads(_open(shard).metadata()["shard"])
+            record = json.loads(metadata["shard"])
         for number, text in enumerate(record["captions"]):
             self.text.setdefault(text, (shard, number))
         for number, clip in enumerate(record["clips"]):
@@ -149,5 +150,5 @@ class EncodedCaptions:
 
 @lru_cache(maxsize=_OPEN_FILES)
 def _open(path: Path) -> Any:
-    """Return a shard, of which only what is asked for is read."""
+    """Return a shard that was measured, of which only what is asked for is read."""
     return safe_open(path, framework="pt")
