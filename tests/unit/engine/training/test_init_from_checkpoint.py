@@ -161,7 +161,8 @@ def test_guided_predictions_are_learned_for_one_pass(run: Path, tmp_path: Path) 
 def test_the_target_of_a_student_is_the_guided_prediction_of_its_teacher(run: Path) -> None:
     phase = joint_phase(run, guidance=2.0)
     with torch.no_grad():
-        scenes, batch, frame, _ = phase._sample_batch()
+        scenes, clips, frame, rows = phase._sample_batch()
+        batch = clips.batch(torch.tensor(rows), frame, phase.device)
         noise, times = torch.randn_like(batch.latents), torch.full(batch.latents.shape[:2], 0.5)
         inputs = ModelInputs(scenes.layout, batch.latents, noise, times, times, frame, None, 2)
         prompts = [("a fox", *("",) * scenes.layout.foregrounds, "a forest")] * len(noise)
