@@ -256,10 +256,6 @@ def _has_light_without_alpha(pixels: Tensor) -> bool:
     return bool(((pixels[..., 3] == 0) & (pixels[..., :3] != 0).any(-1)).any())
 
 
-def _to_rgba(rgb: Tensor, alpha: Tensor) -> Tensor:
-    return torch.cat((rgb, alpha[None])).movedim(0, -1)
-
-
 def _match_length(
     info: FootageInfo, format: StackFormat, label: str
 ) -> tuple[Callable[[int], int], str]:
