@@ -59,19 +59,9 @@ MAX_NEW_SEED = 2**31  # short enough to be read aloud
 
 
 class Engine:
-    """Models by name, and layer stacks from them. Keeps the last used model in memory.
+    """Models by name, and layer stacks from them. Keeps the last used model in memory."""
 
-    ``exr`` is how layers of footage are written; a request for others says it itself.
-    """
-
-    def __init__(
-        self,
-        models: Path | None = None,
-        device: str = "cpu",
-        *,
-        exr: ExrOptions | None = None,
-    ) -> None:
-        self._exr = exr
+    def __init__(self, models: Path | None = None, device: str = "cpu") -> None:
         self._folders = find_models(models)
         self._device = device
         self._loaded: tuple[str, LayeredPipeline] | None = None
@@ -140,8 +130,7 @@ class Engine:
         progress = ProgressReporter(folder, report, cancelled)
         with _raise_out_of_memory():
             stages = self._decompose_stages.stages
-            request = Decomposition(spec, inputs, stages, progress, self._exr)
-            return request.run()
+            return Decomposition(spec, inputs, stages, progress).run()
 
     def refine(
         self,
@@ -158,7 +147,7 @@ class Engine:
         what ``decompose`` does; whatever was written is then removed.
         """
         progress = ProgressReporter(folder, report, cancelled)
-        options = WriterOptions(exr=self._exr)
+        options = WriterOptions(exr=ExrOptions(compression=spec.compression))
         with _raise_out_of_memory(), StackEditor(folder, at=spec.at, options=options) as editor:
             violations = validate_refine(spec, editor.base)
             if violations:

@@ -117,7 +117,7 @@ class Workspace:
             for index, picture in own.pictures():
                 self._progress.report("plate", index, self.frames)
                 plate[index] = picture
-            self.scratch.finish("plate")
+            self.scratch.finish("plate", notes=own.notes)
             return
         for window in split_windows(self.frames, temporal.WINDOW, temporal.OVERLAP):
             part = slice(window.start, window.end)

@@ -120,7 +120,7 @@ def _limit_to_half(values: Tensor) -> Tensor:
     """Return float values limited to what half holds; the same tensor where they already are."""
     if values.numel() and values.device.type == "cpu":  # elsewhere, looking would wait for them
         low, high = values.aminmax()
-        if -HALF_MAX <= float(low) and float(high) <= HALF_MAX:  # never so with a NaN
+        if float(low) >= -HALF_MAX and float(high) <= HALF_MAX:  # never so with a NaN
             return values
     finite = torch.nan_to_num(values, nan=0.0, posinf=HALF_MAX, neginf=-HALF_MAX)
     return finite.clamp_(-HALF_MAX, HALF_MAX)
