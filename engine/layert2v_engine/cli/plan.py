@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import re
 
+from layert2v.command_options import (
+    frame_size,
+    non_negative_float,
+    non_negative_int,
+    positive_float,
+    positive_int,
+)
+from layert2v.limits import MAX_FRAMES
 from layert2v_engine.cli.options import add_model_run_options
 from layert2v_engine.errors import EngineError
 
-_SIZE = re.compile(r"(\d+)x(\d+)")
 GIB = 1 << 30
 
 
@@ -26,15 +32,28 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--model", required=True, help="a model's name, or wan-1.3b or wan-14b without its weights"
     )
-    parser.add_argument("--size", required=True, metavar="WxH", help="in pixels, such as 832x480")
-    parser.add_argument("--frames", type=int, required=True, metavar="N", help="such as 81")
-    parser.add_argument("--foregrounds", type=int, default=1, metavar="N", help="default: 1")
-    parser.add_argument("--steps", type=int, default=50, metavar="N", help="default: 50")
     parser.add_argument(
-        "--guidance", type=float, default=5.0, metavar="G", help="1: none, half the cost"
+        "--size", type=frame_size, required=True, metavar="WxH", help="in pixels, such as 832x480"
     )
     parser.add_argument(
-        "--memory", type=float, metavar="GIB", help="of the device, if it is not this machine's"
+        "--frames", type=positive_int, required=True, metavar="N", help="such as 81"
+    )
+    parser.add_argument(
+        "--foregrounds", type=non_negative_int, default=1, metavar="N", help="default: 1"
+    )
+    parser.add_argument("--steps", type=positive_int, default=50, metavar="N", help="default: 50")
+    parser.add_argument(
+        "--guidance",
+        type=non_negative_float,
+        default=5.0,
+        metavar="G",
+        help="1: none, half the cost",
+    )
+    parser.add_argument(
+        "--memory",
+        type=positive_float,
+        metavar="GIB",
+        help="of the device, if it is not this machine's",
     )
     add_model_run_options(parser)
     parser.set_defaults(run=_plan)
@@ -45,20 +64,15 @@ def _plan(args: argparse.Namespace) -> int:
     from layert2v_engine.estimate import RunEstimate, estimate_run, measure_rate, read_shape
     from layert2v_engine.pipeline import find_models
 
-    found = _SIZE.fullmatch(args.size)
-    if found is None or args.frames < 1 or args.foregrounds < 0 or args.steps < 1:
-        raise EngineError(
-            f"{args.size}, {args.frames} frames, {args.foregrounds} foregrounds and {args.steps} "
-            "steps cannot be planned.",
-            "Name a size such as 832x480 and whole numbers.",
-        )
+    if args.frames > MAX_FRAMES:
+        raise EngineError(f"{args.frames} frames are more than any clip has.", "Plan for fewer.")
     device = pick_device(args.device)
     shape = read_shape(args.model, device, find_models(args.models).get(args.model))
 
     def estimate(frames: int) -> RunEstimate:
         return estimate_run(
             shape,
-            size=(int(found[1]), int(found[2])),
+            size=args.size,
             frames=frames,
             foregrounds=args.foregrounds,
             steps=args.steps,

@@ -100,6 +100,12 @@ def open_footage(spec: DecomposeSpec, path: Path, config: ColorConfig) -> Footag
     number = spec.footage.start_frame
     if number is None:
         number = info.first_frame if info.first_frame is not None else FIRST_FRAME
+    if number < 0:
+        raise FootageError(
+            f"The frames of {path.name} are numbered from {number} on, and those of layers from 0.",
+            "Number them anew: --start-frame 1001.",
+            reason="FRAMES_NEGATIVE",
+        )
     start, frames = _choose_range(spec, number, info.frames)
     _check(path, info.width, info.height, frames)
     notes: tuple[str, ...] = ()
