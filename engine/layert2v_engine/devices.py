@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import psutil
 import torch
 from torch import Tensor
 
@@ -30,6 +31,13 @@ def pick_device(name: str = "auto") -> torch.device:
         raise BadDevice(
             f"torch cannot use the device {name!r} on this machine.", "Use auto, cpu or cuda."
         ) from error
+
+
+def device_memory(device: torch.device) -> int:
+    """Return the bytes of memory of a device, in use or not."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return int(psutil.virtual_memory().total)
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:

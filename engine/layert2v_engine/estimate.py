@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.checkpoint import read_index
 from layert2v_engine.model.components import stored_dtype, working_dtype
 from layert2v_engine.model.diffusers_classes import AutoencoderKLWan
+from layert2v_engine.model.memory import MemoryOptions, Offload
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 
 # Transformers that can be planned for before their weights are here.
@@ -36,7 +38,7 @@ class ModelShape:
     """What decides the cost of a model: its networks' configurations, and the bytes they take.
 
     transformer, autoencoder: as in config.json. weights: bytes by part in memory. dtype: of the
-    transformer's weights and matrix products.
+    transformer's weights and matrix products. on_cpu: the run has no memory but the CPU's.
     """
 
     transformer: dict[str, Any]
@@ -45,6 +47,7 @@ class ModelShape:
     dtype: torch.dtype
     text_tokens: int = 512
     makes_shadows: bool = True
+    on_cpu: bool = False
 
     @property
     def width(self) -> int:
@@ -52,25 +55,39 @@ class ModelShape:
         heads: int = self.transformer.get("num_attention_heads", 40)
         return heads * int(self.transformer.get("attention_head_dim", 128))
 
+    @property
+    def steps(self) -> tuple[int, int]:
+        """Frames and pixels by which clips differ: there are 1 + n times as many frames."""
+        frames, pixels = _factors(self.autoencoder)
+        patch = self.transformer.get("patch_size", (1, 2, 2))
+        return frames * int(patch[0]), pixels * int(patch[1])
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunEstimate:
     """Cost of one run. streams, tokens: of all streams together. memory: bytes by part.
 
-    flops: of all steps.
+    flops: of all steps. options: what saves memory.
     """
 
     streams: int
     tokens: int
     memory: dict[str, int]
     flops: float
+    options: MemoryOptions
 
     @property
     def peak(self) -> int:
-        """Return the most bytes at one time: networks stay loaded, and passes take turns."""
-        turns = ("transformer pass", "decoder caches")
-        kept = sum(size for part, size in self.memory.items() if part not in turns)
-        return kept + max(self.memory[part] for part in turns)
+        """Return the most bytes at one time: passes take turns, and offloaded networks, too."""
+        take = self.memory.get
+        text, network = take("text_encoder", 0), take("transformer", 0)
+        kept = text + network if self.options.offload is Offload.none else 0
+        sampling = take("text keys and values", 0) + take("transformer pass", 0)
+        decoding = take("decoder caches", 0) + take("decoded frames", 0)
+        if self.options.offload is not Offload.none:
+            sampling += network
+            decoding += network if self.options.offload is Offload.group else 0
+        return take("autoencoder", 0) + kept + max(text, sampling, decoding)
 
 
 def read_shape(model: str | Path, device: torch.device, folder: Path | None) -> ModelShape:
@@ -84,7 +101,7 @@ def read_shape(model: str | Path, device: torch.device, folder: Path | None) -> 
                 f"There is no model called {str(model)!r} here.",
                 f"Name a model folder, or one of: {', '.join(KNOWN)}.",
             )
-        return _known_shape(KNOWN[str(model)])
+        return _known_shape(KNOWN[str(model)], device)
     config = read_index(folder)
     autoencoder = _read(folder / "autoencoder")
     weights = {
@@ -100,10 +117,11 @@ def read_shape(model: str | Path, device: torch.device, folder: Path | None) -> 
         dtype=working_dtype(folder / "transformer", device),
         text_tokens=config.text_tokens,
         makes_shadows=config.info.makes_shadows,
+        on_cpu=device.type == "cpu",
     )
 
 
-def _known_shape(settings: dict[str, Any]) -> ModelShape:
+def _known_shape(settings: dict[str, Any], device: torch.device) -> ModelShape:
     with torch.device("meta"):
         transformer = LayeredWanTransformer3DModel(**settings)
         autoencoder = AutoencoderKLWan()
@@ -114,6 +132,7 @@ def _known_shape(settings: dict[str, Any]) -> ModelShape:
         autoencoder=dict(autoencoder.config),
         weights=weights,
         dtype=torch.bfloat16,
+        on_cpu=device.type == "cpu",
     )
 
 
@@ -125,8 +144,13 @@ def estimate_run(
     foregrounds: int,
     steps: int,
     guided: bool,
+    options: MemoryOptions | None = None,
 ) -> RunEstimate:
-    """Return the cost of a run of ``size`` (width, height) pixels with so many foregrounds."""
+    """Return the cost of a run of ``size`` (width, height) pixels with so many foregrounds.
+
+    options: what is switched on to save memory.
+    """
+    options = options or MemoryOptions()
     layout = StreamLayout.for_foregrounds(foregrounds, shadows=shape.makes_shadows)
     settings, batch = shape.transformer, 2 if guided else 1
     factors = _factors(shape.autoencoder)
@@ -143,20 +167,49 @@ def estimate_run(
     # The residual stream and one normalized copy in float32; queries, keys, values and the result
     # of attention, or the two sides of the feed-forward network's activation.
     wide = max(4 * width, 2 * hidden)
+    decoded = 1 if options.one_stream_decode else len(layout)
     memory = {
         **shape.weights,
+        "transformer": _held_bytes(shape, options),
         "text keys and values": (
             2 * layers * batch * len(layout.prompts) * shape.text_tokens * width * element
         ),
         "transformer pass": batch * tokens * (2 * 4 * width + wide * element),
-        "decoder caches": len(layout) * decoder_cache_bytes(shape.autoencoder, size),
+        "decoder caches": decoded * decoder_cache_bytes(shape.autoencoder, size),
     }
+    if options.one_stream_decode and shape.on_cpu:  # else they wait in other memory than is planned
+        memory["decoded frames"] = len(layout) * frames * 3 * size[0] * size[1] * 4
     return RunEstimate(
         streams=len(layout),
         tokens=tokens,
         memory=memory,
         flops=float(steps * batch * layers * (linear + attention)),
+        options=options,
     )
+
+
+def fit_memory(
+    estimate: Callable[[MemoryOptions], RunEstimate],
+    choices: Sequence[MemoryOptions],
+    limit: float,
+) -> RunEstimate:
+    """Return the first of some choices that takes at most ``limit`` bytes, else the last."""
+    runs = map(estimate, choices)
+    return next((run for run in runs if run.peak <= limit), None) or estimate(choices[-1])
+
+
+def _held_bytes(shape: ModelShape, options: MemoryOptions) -> int:
+    """Return the bytes that the transformer takes on the device while it computes."""
+    settings, element = shape.transformer, BYTES[shape.dtype]
+    layers, hidden = int(settings.get("num_layers", 40)), int(settings.get("ffn_dim", 13824))
+    matrices = 8 * shape.width**2 + 2 * shape.width * hidden  # of one block
+    held = shape.weights.get("transformer", 0)
+    if options.float8:
+        held -= layers * matrices * (element - 1)
+    if options.offload is Offload.group:  # the block at work, and the next on its way
+        waiting = max(0, layers - 2)
+        held -= waiting * matrices * (1 if options.float8 else element)
+    return held
 
 
 def decoder_cache_bytes(config: dict[str, Any], size: tuple[int, int]) -> int:

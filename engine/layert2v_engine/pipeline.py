@@ -8,57 +8,45 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
 import torch
-from diffusers.utils import logging as diffusers_logging
 from torch import Tensor
-from transformers.utils import logging as transformers_logging
 
 from layert2v.spec import CLEAN_CONDITIONING, GenerateSpec, ModelInfo
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.layout import StreamLayout
-from layert2v_engine.model.autoencoder import PatchAutoencoder, VideoAutoencoder
+from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.checkpoint import (
     INDEX,
     CheckpointConfig,
-    load_transformer,
-    raise_bad_checkpoint,
     read_index,
 )
-from layert2v_engine.model.components import (
-    load_autoencoder,
-    load_matte_projection,
-    load_matte_vae,
-    load_text_encoder,
-    working_dtype,
+from layert2v_engine.model.components import Components, load_components
+from layert2v_engine.model.memory import (
+    MemoryOptions,
+    Offload,
+    on_device,
 )
-from layert2v_engine.model.text import TEXT_BLOCK, TextEncoder
-from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.model.text import TEXT_BLOCK
 from layert2v_engine.prompting.planner import PromptPlan, PromptPlanner
 from layert2v_engine.sampling.denoise import InitLatents, Step, denoise, ignore_step, stream_noise
 from layert2v_engine.sampling.guidance import Conditioning, Guidance
 from layert2v_engine.sampling.kv_cache import make_predictor
 from layert2v_engine.sampling.solvers import make_sampler
-from layert2v_engine.stream_codec import LayerFrames, StreamDecoder, decode_layers, decode_streams
-
-MATTE = "matte"
+from layert2v_engine.stream_codec import (
+    LayerFrames,
+    StreamDecoder,
+    decode_layers,
+    decode_streams,
+    ignore_group,
+)
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Components:
-    """The networks of one checkpoint."""
-
-    transformer: LayeredWanTransformer3DModel
-    vae: VideoAutoencoder
-    matte_vae: VideoAutoencoder  # the same, its decoder adapted to mattes
-    text_encoder: TextEncoder
-    matte_projection: torch.nn.Module  # latents of mattes and shadows to where they are decoded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,24 +99,33 @@ class LayeredPipeline:
     """Generates layer stacks with one checkpoint."""
 
     def __init__(
-        self, config: CheckpointConfig, components: Components, device: torch.device
+        self,
+        config: CheckpointConfig,
+        components: Components,
+        device: torch.device,
+        memory: MemoryOptions | None = None,
     ) -> None:
         self.config, self.components, self.device = config, components, device
+        self.memory = memory or MemoryOptions()
         info, embed = config.info, components.text_encoder.sentence_embeddings
         self._planner = PromptPlanner(info.vocabulary, embed, info.max_foregrounds)
         # A re-render conditions most layers on the prompts they had before.
         self._encode_text = lru_cache(maxsize=16)(components.text_encoder.encode)
 
     @classmethod
-    def from_pretrained(cls, model: str | Path, *, device: str = "cpu") -> LayeredPipeline:
+    def from_pretrained(
+        cls, model: str | Path, *, device: str = "cpu", memory: MemoryOptions | None = None
+    ) -> LayeredPipeline:
         """Load a checkpoint folder, or a model shipped with the engine by its name.
 
-        Raises ModelNotFound, BadCheckpoint.
+        memory: what is switched on to save memory of the device. Raises ModelNotFound,
+        BadCheckpoint.
         """
-        folder = find_model(model)
+        folder, memory = find_model(model), memory or MemoryOptions()
         config = read_index(folder)
         torch_device = torch.device(device)
-        return cls(config, _load_components(folder, config, torch_device), torch_device)
+        components = load_components(folder, config, torch_device, memory)
+        return cls(config, components, torch_device, memory)
 
     @property
     def info(self) -> ModelInfo:
@@ -205,7 +202,7 @@ class LayeredPipeline:
         prompts = self._encode_prompts(texts)
         negative = self._encode_prompts([plan.negative] * len(layout.prompts))
         # What the networks' own autocast makes of their weights is kept for as long as this lasts.
-        with torch.autocast(self.device.type, enabled=False):
+        with torch.autocast(self.device.type, enabled=False), self._hold_transformer():
             return denoise(
                 predict,
                 noise.to(self.device),
@@ -217,6 +214,12 @@ class LayeredPipeline:
                 init=init,
                 on_step=on_step,
             )
+
+    def _hold_transformer(self) -> AbstractContextManager[None]:
+        """Return a block in which the transformer is where it computes."""
+        if self.memory.offload is not Offload.model:
+            return nullcontext()
+        return on_device(self.components.transformer, self.device)
 
     def _make_guidance(self, scale: float) -> Guidance:
         """Return no guidance for a network that was taught to give guided output by itself."""
@@ -247,20 +250,44 @@ class LayeredPipeline:
         normalized: Tensor = (latents[0] - mean[:, None, None, None]) / std[:, None, None, None]
         return normalized
 
-    def decode(self, latents: Tensor, foregrounds: int) -> Iterator[LayerFrames]:
-        """Decode normalized latents [1, S, C, F, h, w] to layers, one frame group at a time."""
+    def decode(
+        self, latents: Tensor, foregrounds: int, *, on_group: Callable[[], None] = ignore_group
+    ) -> Iterator[LayerFrames]:
+        """Decode normalized latents [1, S, C, F, h, w] to layers, one frame group at a time.
+
+        on_group: called while streams are decoded one by one; what it raises ends the decoding.
+        """
         layout = self.layout(foregrounds)
-        decoder = self._make_decoder(layout, latents)
-        return decode_layers(latents, layout, decoder, matte_color=self.config.matte_color)
+        return decode_layers(
+            latents,
+            layout,
+            self._make_decoder(layout, latents),
+            matte_color=self.config.matte_color,
+            one_by_one=self.memory.one_stream_decode,
+            on_group=on_group,
+        )
 
     def decode_streams(
-        self, latents: Tensor, layout: StreamLayout, names: Sequence[str]
+        self,
+        latents: Tensor,
+        layout: StreamLayout,
+        names: Sequence[str],
+        *,
+        on_group: Callable[[], None] = ignore_group,
     ) -> Iterator[dict[str, Tensor]]:
         """Decode the streams ``names`` of normalized latents [1, S, C, F, h, w].
 
         Yields frames [1, 3 or 1, t, H, W] in 0..1 by stream name, one frame group at a time.
+        on_group: as in ``decode``.
         """
-        return decode_streams(latents, layout, names, self._make_decoder(layout, latents))
+        return decode_streams(
+            latents,
+            layout,
+            names,
+            self._make_decoder(layout, latents),
+            one_by_one=self.memory.one_stream_decode,
+            on_group=on_group,
+        )
 
     @torch.no_grad()
     def decode_first_frame(self, latents: Tensor) -> Tensor:
@@ -348,26 +375,6 @@ def find_models(folder: Path | None) -> Mapping[str, Path]:
                 name = index.parent.name
             found.setdefault(name, index.parent)
     return found
-
-
-def _load_components(folder: Path, config: CheckpointConfig, device: torch.device) -> Components:
-    diffusers_logging.disable_progress_bar()  # the caller shows progress
-    transformers_logging.disable_progress_bar()
-    dtype = working_dtype(folder / "transformer", device)
-    transformer = load_transformer(folder / "transformer", dtype=dtype).to(device)
-    with raise_bad_checkpoint(f"The autoencoder of {folder}"):
-        vae = load_autoencoder(folder / "autoencoder", device)
-        matte_vae = load_matte_vae(vae, folder / MATTE)
-        matte_projection = load_matte_projection(folder / MATTE, device)
-    with raise_bad_checkpoint(f"The text encoder of {folder}"):
-        text_encoder = load_text_encoder(folder, config, device)
-    return Components(
-        transformer=transformer,
-        vae=vae,
-        matte_vae=matte_vae,
-        text_encoder=text_encoder,
-        matte_projection=matte_projection,
-    )
 
 
 def _autocast_dtype(device: torch.device) -> torch.dtype | None:

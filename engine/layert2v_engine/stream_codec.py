@@ -8,7 +8,7 @@ display-referred, as the model generates them; opacities are linear.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -112,14 +112,28 @@ class LayerFrames:
         )
 
 
+def ignore_group() -> None:
+    """Do nothing: the callback of a decoding nobody watches."""
+
+
 def decode_layers(
-    latents: Tensor, layout: StreamLayout, decoder: StreamDecoder, *, matte_color: float
+    latents: Tensor,
+    layout: StreamLayout,
+    decoder: StreamDecoder,
+    *,
+    matte_color: float,
+    one_by_one: bool = False,
+    on_group: Callable[[], None] = ignore_group,
 ) -> Iterator[LayerFrames]:
     """Decode normalized latents [B, S, C, F, h, w] to layers, one frame group at a time.
 
-    The first group has one frame, the others t each.
+    The first group has one frame, the others t each. one_by_one, on_group: as ``decode_streams``
+    takes them.
     """
-    for frame in decode_streams(latents, layout, layout.names, decoder):
+    frames = decode_streams(
+        latents, layout, layout.names, decoder, one_by_one=one_by_one, on_group=on_group
+    )
+    for frame in frames:
         yield LayerFrames(
             composite=frame["composite"],
             background=frame["background"],
@@ -131,12 +145,22 @@ def decode_layers(
 
 
 def decode_streams(
-    latents: Tensor, layout: StreamLayout, names: Sequence[str], decoder: StreamDecoder
+    latents: Tensor,
+    layout: StreamLayout,
+    names: Sequence[str],
+    decoder: StreamDecoder,
+    *,
+    one_by_one: bool = False,
+    on_group: Callable[[], None] = ignore_group,
 ) -> Iterator[dict[str, Tensor]]:
     """Decode the streams ``names`` of normalized latents [B, S, C, F, h, w].
 
     Yields frames [B, 3 or 1, t, H, W] in 0..1 by stream name, one frame group at a time; the other
     streams are not decoded.
+
+    one_by_one: decode each stream to its end before the first group is yielded, so that one causal
+        cache is in memory at a time; frames then wait in the CPU's memory.
+    on_group: called for each group of a stream decoded so; what it raises ends the decoding.
     """
     groups = {
         name: (decoder.decode_opacity if layout.is_opacity(name) else decoder.decode_color)(
@@ -144,8 +168,18 @@ def decode_streams(
         )
         for name in names
     }
+    if one_by_one:  # a cache is filled from the first group on, and dropped with its generator
+        groups = {name: iter(_decode_all(groups.pop(name), on_group)) for name in names}
     for _ in range(latents.shape[3]):
-        yield {name: next(stream) for name, stream in groups.items()}
+        yield {name: next(stream).to(latents.device) for name, stream in groups.items()}
+
+
+def _decode_all(groups: Iterator[Tensor], on_group: Callable[[], None]) -> list[Tensor]:
+    frames = []
+    for group in groups:
+        frames.append(group.cpu())
+        on_group()
+    return frames
 
 
 def foreground_frames(

@@ -29,7 +29,7 @@ from layert2v_nuke.controller import Controller
 from layert2v_nuke.errors import PluginError
 from layert2v_nuke.graph import node as nodes
 from layert2v_nuke.graph.colorspaces import raw_default
-from layert2v_nuke.graph.model import open_comp
+from layert2v_nuke.graph.open_nodes import open_comp
 from layert2v_nuke.graph.script import root_node, to_script
 from layert2v_nuke.host import Host
 from layert2v_nuke.preferences import Preferences

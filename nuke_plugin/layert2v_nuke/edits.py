@@ -11,7 +11,8 @@ from layert2v.stack import Stack
 from layert2v_nuke import status_text
 from layert2v_nuke.errors import BadRequest
 from layert2v_nuke.graph import node, tcl
-from layert2v_nuke.graph.model import ReadColorspace, mute_knob, open_comp
+from layert2v_nuke.graph.model import ReadColorspace, mute_knob
+from layert2v_nuke.graph.open_nodes import open_comp
 from layert2v_nuke.host import Host
 from layert2v_nuke.session import versions
 

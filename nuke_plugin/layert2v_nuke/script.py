@@ -19,7 +19,8 @@ from layert2v.errors import ManifestError
 from layert2v_nuke.errors import PluginError
 from layert2v_nuke.graph import node
 from layert2v_nuke.graph.colorspaces import raw_default
-from layert2v_nuke.graph.model import ReadColorspace, open_comp
+from layert2v_nuke.graph.model import ReadColorspace
+from layert2v_nuke.graph.open_nodes import open_comp
 from layert2v_nuke.graph.script import root_node, to_script
 
 PROGRAM = "layert2v_nuke.script"

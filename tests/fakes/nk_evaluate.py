@@ -8,12 +8,14 @@ and the box inputs_of_group which it is black. Knobs that it does not know are e
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import OpenEXR
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from fakes.nk_reader import Node, Word
 
@@ -80,15 +82,19 @@ class Evaluator:
         return getattr(self, node.cls.lower())(node, inputs)
 
     def number(self, word: Word) -> float:
-        """Return a number, a boolean, or an expression of sums, ors and knobs of the group."""
+        """Return a number, a boolean, or an expression of knobs of the group.
+
+        It may have sums, comparisons with ``==``, ands and ors.
+        """
         text = word.text.strip("{}") if word.kind == "braced" else word.text
         if text in ("true", "false"):
             return float(text == "true")
         if word.kind != "braced":
             return float(text)
         text = re.sub(r"parent\.(\w+)", lambda found: str(self.knob(found[1])), text)
-        assert re.fullmatch(r"[\d.()|+\-]*", text), text
-        return float(eval(text.replace("||", " or ")))  # noqa: S307  # digits and brackets only
+        assert re.fullmatch(r"[\d.()|&=+\-]*", text), text
+        words = text.replace("||", " or ").replace("&&", " and ")
+        return float(eval(words))  # noqa: S307  # digits and operators only
 
     def knob(self, name: str) -> float:
         assert self.group is not None, "parent of the root"
@@ -148,6 +154,44 @@ class Evaluator:
         }
         return replace(inputs[0], channels=scaled)
 
+    def unpremult(self, node: Node, inputs: list[Image | None]) -> Image | None:
+        check_knobs(node, {"disable"})
+        return scale_color(inputs[0], divide=True)
+
+    def premult(self, node: Node, inputs: list[Image | None]) -> Image | None:
+        check_knobs(node, {"disable"})
+        return scale_color(inputs[0], divide=False)
+
+    def filtererode(self, node: Node, inputs: list[Image | None]) -> Image | None:
+        """Evaluate a filter whose direction is documented and whose kernel is not: a square."""
+        check_knobs(node, {"channels", "size", "filter", "disable"})
+        size = self.number(node.knobs["size"])
+        shrinks, window = size > 0, 2 * int(np.ceil(abs(size))) + 1
+        filtered = ndimage.minimum_filter if shrinks else ndimage.maximum_filter
+        return change_alpha(node, inputs[0], lambda alpha: filtered(alpha, window))
+
+    def blur(self, node: Node, inputs: list[Image | None]) -> Image | None:
+        """Evaluate a blur whose radius is documented and whose kernel is not: a Gaussian."""
+        check_knobs(node, {"channels", "size", "disable"})
+        sigma = self.number(node.knobs["size"]) / 2
+        return change_alpha(node, inputs[0], lambda alpha: ndimage.gaussian_filter(alpha, sigma))
+
+    def grade(self, node: Node, inputs: list[Image | None]) -> Image | None:
+        """Evaluate ``((in - blackpoint) / (whitepoint - blackpoint)) ^ (1 / gamma)``, clamped."""
+        check_knobs(
+            node, {"channels", "blackpoint", "whitepoint", "gamma", "white_clamp", "disable"}
+        )
+        assert text(node, "white_clamp", "false") == "true"
+        low, high, gamma = (
+            np.float32(self.number(node.knobs[name]))
+            for name in ("blackpoint", "whitepoint", "gamma")
+        )
+        return change_alpha(
+            node,
+            inputs[0],
+            lambda alpha: np.clip((alpha - low) / (high - low), 0, 1) ** (1 / gamma),
+        )
+
     def constant(self, node: Node, inputs: list[Image | None]) -> Image:
         check_knobs(node, {"channels", "color"})
         assert text(node, "channels", "all") == "rgba"
@@ -181,6 +225,24 @@ class Evaluator:
             return None
         x, y, right, top = (int(float(part)) for part in node.knobs["box"].text.split())
         return crop_to_box(inputs[0], (x, y, right, top))
+
+
+def scale_color(image: Image | None, *, divide: bool) -> Image | None:
+    """Divide color by alpha where there is any, or multiply it."""
+    if image is None:
+        return None
+    alpha = image.plane("rgba.alpha")
+    factor = np.divide(1, alpha, out=np.ones_like(alpha), where=alpha > 0) if divide else alpha
+    color = {name: image.plane(name) * factor for name in (f"rgba.{c}" for c in CHANNELS[:3])}
+    return replace(image, channels={**image.channels, **color})
+
+
+def change_alpha(node: Node, image: Image | None, change: Callable[[Plane], Plane]) -> Image | None:
+    assert text(node, "channels", "all") == "alpha"
+    if image is None:
+        return None
+    changed = change(image.plane("rgba.alpha")).astype(np.float32)
+    return replace(image, channels={**image.channels, "rgba.alpha": changed})
 
 
 def text(node: Node, knob: str, default: str) -> str:

@@ -20,7 +20,7 @@ def number_options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, Any]]
             yield f"{parser.prog} {'/'.join(action.option_strings)}", action.type
 
 
-def accepted(read: Any) -> list[Any]:
+def accept_hostile(read: Any) -> list[Any]:
     """Return what ``read`` makes of hostile texts that it does not refuse with a sentence."""
     values = []
     for text in HOSTILE:

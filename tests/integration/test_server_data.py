@@ -65,6 +65,7 @@ def test_stacks_without_a_note_come_back_too(tmp_path: Path) -> None:
     with live_server(data, rebuild=True) as server:
         (again,) = list_jobs(server)
         assert (again.name, again.spec.prompt) == (job.name, "an owl")
+        assert again.spec.nearest  # what was shown once may be asked for again
         assert len(server.artifacts(job.name)) == job.artifact_count
 
 

@@ -13,6 +13,8 @@ from layert2v_engine.cli import (
     rerender,
     stack,
     train,
+    vidlayer,
+    weights,
 )
 
 COMMAND_FAMILIES: tuple[ModuleType, ...] = (
@@ -24,4 +26,6 @@ COMMAND_FAMILIES: tuple[ModuleType, ...] = (
     evaluate,
     convert,
     plan,
+    vidlayer,
+    weights,
 )

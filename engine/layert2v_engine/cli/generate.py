@@ -8,10 +8,14 @@ from pathlib import Path
 
 from layert2v.command_options import GENERATE_OPTIONS, add_generate_options, generate_spec
 from layert2v_engine.cli.options import (
+    add_memory_options,
     add_model_run_options,
     add_models_option,
+    add_weights_options,
+    memory_options,
     options_error,
     print_progress,
+    weights_options,
 )
 from layert2v_engine.errors import InvalidSpec
 
@@ -26,6 +30,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_generate_options(generate)
     generate.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
     add_model_run_options(generate)
+    add_weights_options(generate)
+    add_memory_options(generate)
     generate.set_defaults(run=_generate)
     models = subparsers.add_parser("models", help="list the models and their limits")
     add_models_option(models)
@@ -36,7 +42,8 @@ def _generate(args: argparse.Namespace) -> int:
     from layert2v_engine.devices import pick_device  # heavy, and not needed for a help text
     from layert2v_engine.engine import Engine
 
-    engine = Engine(args.models, str(pick_device(args.device)))
+    device, memory = str(pick_device(args.device)), memory_options(args)
+    engine = Engine(args.models, device, memory=memory, **weights_options(args))
     try:
         stack = engine.generate(
             generate_spec(args), args.out, report=print_progress, cancelled=lambda: False

@@ -6,13 +6,14 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from layert2v_engine.cli.train import DEVICE_HELP
 from layert2v_engine.errors import EngineError, InvalidSpec
 
 if TYPE_CHECKING:
     from layert2v_engine.engine import Progress
+    from layert2v_engine.model.memory import MemoryOptions
 
 BAR_WIDTH = 30
 
@@ -23,9 +24,65 @@ def add_model_run_options(parser: argparse.ArgumentParser) -> None:
     add_models_option(parser)
 
 
+def add_memory_options(parser: argparse.ArgumentParser) -> None:
+    """Add what saves memory of the device. Without any of them the engine chooses."""
+    group = parser.add_argument_group(
+        "memory", "Without these, what makes a request fit is switched on, as far as it is exact."
+    )
+    group.add_argument(
+        "--one-stream-decode",
+        action="store_true",
+        help="decode one stream after another: the same pixels, frames wait in the CPU's memory",
+    )
+    group.add_argument(
+        "--offload",
+        choices=("none", "model", "group"),
+        help="keep in the CPU's memory whole networks that are not at work, or all blocks of the "
+        "transformer that are not; the same pixels, slower",
+    )
+    group.add_argument(
+        "--float8",
+        action="store_true",
+        help="hold the transformer's matrices in 8 bits; not quite the same pixels",
+    )
+
+
+def memory_options(args: argparse.Namespace) -> MemoryOptions | None:
+    """Return what was asked for, None for nothing."""
+    from layert2v_engine.model.memory import MemoryOptions, Offload  # torch: not for a help text
+
+    if not (args.one_stream_decode or args.offload or args.float8):
+        return None
+    return MemoryOptions(
+        one_stream_decode=args.one_stream_decode,
+        offload=Offload(args.offload or "none"),
+        float8=args.float8,
+    )
+
+
 def add_models_option(parser: argparse.ArgumentParser) -> None:
     """Add the folder of checkpoints."""
     parser.add_argument("--models", type=Path, metavar="DIR", help="folder of checkpoints")
+
+
+def add_weights_options(parser: argparse.ArgumentParser) -> None:
+    """Add where networks of others lie, and on which terms they may be used."""
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help="folder with networks of others; default: weights in the user's data folder",
+    )
+    parser.add_argument(
+        "--commercial-only",
+        action="store_true",
+        help="refuse networks whose licence does not simply allow commercial use",
+    )
+
+
+def weights_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the options of ``add_weights_options`` say, as the engine takes it."""
+    return {"weights": args.weights, "commercial_only": args.commercial_only}
 
 
 def options_error(error: InvalidSpec, options: Mapping[str, str]) -> EngineError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
+from typing import TYPE_CHECKING
 
 from layert2v.command_options import (
     frame_size,
@@ -12,8 +14,15 @@ from layert2v.command_options import (
     positive_int,
 )
 from layert2v.limits import MAX_FRAMES
-from layert2v_engine.cli.options import add_model_run_options
+from layert2v_engine.cli.options import (
+    add_memory_options,
+    add_model_run_options,
+    memory_options,
+)
 from layert2v_engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from layert2v_engine.estimate import RunEstimate
 
 GIB = 1 << 30
 
@@ -53,23 +62,36 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--memory",
         type=positive_float,
         metavar="GIB",
-        help="of the device, if it is not this machine's",
+        help="of a GPU that is not in this machine",
+    )
+    parser.add_argument(
+        "--fit", action="store_true", help="plan with what makes it fit, as generate runs it"
     )
     add_model_run_options(parser)
+    add_memory_options(parser)
     parser.set_defaults(run=_plan)
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from layert2v_engine.devices import pick_device  # torch: not for a help text
-    from layert2v_engine.estimate import RunEstimate, estimate_run, measure_rate, read_shape
+    import torch  # heavy, and not needed for a help text
+
+    from layert2v_engine.devices import device_memory, pick_device
+    from layert2v_engine.estimate import (
+        estimate_run,
+        fit_memory,
+        measure_rate,
+        read_shape,
+    )
+    from layert2v_engine.model.memory import MemoryOptions, exact_options
     from layert2v_engine.pipeline import find_models
 
-    if args.frames > MAX_FRAMES:
-        raise EngineError(f"{args.frames} frames are more than any clip has.", "Plan for fewer.")
     device = pick_device(args.device)
-    shape = read_shape(args.model, device, find_models(args.models).get(args.model))
+    # Memory that is not this machine's is that of a GPU.
+    target = torch.device("cuda") if args.memory else device
+    shape = read_shape(args.model, target, find_models(args.models).get(args.model))
+    _check_size(args, shape.steps)
 
-    def estimate(frames: int) -> RunEstimate:
+    def estimate(frames: int, options: MemoryOptions) -> RunEstimate:
         return estimate_run(
             shape,
             size=args.size,
@@ -77,31 +99,52 @@ def _plan(args: argparse.Namespace) -> int:
             foregrounds=args.foregrounds,
             steps=args.steps,
             guided=args.guidance != 1,
+            options=options,
         )
 
-    run, rate = estimate(args.frames), measure_rate(device, shape.dtype)
-    total = args.memory * GIB if args.memory else _device_memory(str(device))
-    print(f"{run.streams} streams, {run.tokens:,} tokens, {run.flops / 1e12:,.0f} TFLOP")
-    for part, size in sorted(run.memory.items(), key=lambda item: -item[1]):
-        print(f"  {part:<22}{size / GIB:8.2f} GiB")
-    fits = run.peak <= total
-    print(f"  {'at one time':<22}{run.peak / GIB:8.2f} GiB of {total / GIB:.1f}")
+    total = args.memory * GIB if args.memory else float(device_memory(device))
+    asked = memory_options(args) or MemoryOptions()
+    fitting = fit_memory(partial(estimate, args.frames), exact_options(target), total)
+    run = fitting if args.fit else estimate(args.frames, asked)
+    _print_run(run, total)
+    rate = measure_rate(device, shape.dtype)
     print(
         f"at least {run.flops / rate:,.0f} s at the {rate / 1e12:.2f} TFLOP/s that {device} reaches"
     )
-    if not fits:
-        counts = range(args.frames - 4, 0, -4)
-        most = next((count for count in counts if estimate(count).peak <= total), 0)
-        advice = f"{most} frames fit" if most else "no clip fits: use a smaller size"
-        print(f"does not fit: {advice}, or fewer foregrounds.")
-    return 0 if fits else 1
+    if run.peak <= total:
+        return 0
+    if fitting.peak <= total:
+        print(
+            f"fits with {fitting.options}, {fitting.peak / GIB:.2f} GiB; generate does so itself."
+        )
+        return 1
+    smallest = exact_options(target)[-1]
+    counts = range(args.frames - 4, 0, -4)
+    most = next((count for count in counts if estimate(count, smallest).peak <= total), 0)
+    advice = f"{most} frames fit" if most else "no clip fits: use a smaller size"
+    print(f"does not fit even with {smallest}: {advice}, or fewer foregrounds.")
+    return 1
 
 
-def _device_memory(device: str) -> float:
-    """Return the bytes of memory of a device."""
-    import psutil
-    import torch
+def _check_size(args: argparse.Namespace, steps: tuple[int, int]) -> None:
+    """Raise ``EngineError`` for a size that the model cannot make."""
+    if args.frames > MAX_FRAMES:
+        raise EngineError(f"{args.frames} frames are more than any clip has.", "Plan for fewer.")
+    frames, pixels = steps
+    width, height = (max(1, round(side / pixels)) * pixels for side in args.size)
+    count = 1 + round((args.frames - 1) / frames) * frames
+    if (width, height, count) != (*args.size, args.frames):
+        asked = "x".join(map(str, args.size))
+        raise EngineError(
+            f"Sides must be multiples of {pixels} pixels, and frames {frames} times a number, "
+            f"and one: not {asked} and {args.frames}.",
+            f"The nearest are --size {width}x{height} --frames {count}.",
+        )
 
-    if device.startswith("cuda"):
-        return float(torch.cuda.get_device_properties(device).total_memory)
-    return float(psutil.virtual_memory().total)
+
+def _print_run(run: RunEstimate, total: float) -> None:
+    print(f"{run.streams} streams, {run.tokens:,} tokens, {run.flops / 1e12:,.0f} TFLOP")
+    for part, size in sorted(run.memory.items(), key=lambda item: -item[1]):
+        print(f"  {part:<22}{size / GIB:8.2f} GiB")
+    print(f"  {'at one time':<22}{run.peak / GIB:8.2f} GiB of {total / GIB:.1f}")
+    print(f"switched on: {run.options}")

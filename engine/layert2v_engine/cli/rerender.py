@@ -16,9 +16,13 @@ from layert2v.command_options import (
 from layert2v.rerender import ALPHAS, AUTO, DonorLayer, Plate, RerenderSpec, next_foreground
 from layert2v.stack import Stack
 from layert2v_engine.cli.options import (
+    add_memory_options,
     add_model_run_options,
+    add_weights_options,
+    memory_options,
     options_error,
     print_progress,
+    weights_options,
 )
 from layert2v_engine.errors import EngineError, InvalidSpec
 
@@ -69,6 +73,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_sampling_options(parser)
     add_compression_option(parser)
     add_model_run_options(parser)
+    add_weights_options(parser)
+    add_memory_options(parser)
     parser.set_defaults(run=_rerender)
 
 
@@ -78,7 +84,8 @@ def _rerender(args: argparse.Namespace) -> int:
     from layert2v_engine.stack import manifest
 
     spec, inputs = _spec(args, manifest.read_base(args.stack, args.at))
-    engine = Engine(args.models, str(pick_device(args.device)))
+    device, memory = str(pick_device(args.device)), memory_options(args)
+    engine = Engine(args.models, device, memory=memory, **weights_options(args))
     try:
         stack = engine.rerender(
             spec, args.stack, inputs=inputs, report=print_progress, cancelled=lambda: False

@@ -238,6 +238,7 @@ class Decomposition:
             prompt=", ".join(subject.words for subject in self._subjects if subject.words),
             warnings=notes,
             note=" ".join([*notes, *described]),
+            networks=self._stages.networks,
             spec={**request, "measures": measures},
         )
 

@@ -87,13 +87,13 @@ def _curve_step(gamma: float, offset: float, inverse: bool, mirrored: bool) -> S
     def decode(pixels: Tensor) -> Tensor:
         base = torch.add(torch.tensor(offset * scale), pixels, alpha=scale)
         power = _power_in_place(base.clamp_min_(offset * scale), gamma)
-        F.threshold_(power, knee, -math.inf)
+        F.threshold(power, knee, -math.inf, inplace=True)
         return torch.maximum(power, pixels * slope, out=power)
 
     def encode(pixels: Tensor) -> Tensor:
         power = _power_in_place(pixels.clamp_min(0.0), 1.0 / gamma)
         power.mul_(1.0 + offset).sub_(offset)
-        F.threshold_(power, toe, math.inf)
+        F.threshold(power, toe, math.inf, inplace=True)
         return torch.minimum(power, pixels / slope, out=power)
 
     curve = encode if inverse else decode

@@ -10,12 +10,15 @@ import copy
 import json
 import math
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import torch
+from diffusers.utils import logging as diffusers_logging
 from safetensors import safe_open
 from safetensors.torch import load_file
+from transformers.utils import logging as transformers_logging
 
 from layert2v_engine.errors import BadCheckpoint
 from layert2v_engine.model.autoencoder import (
@@ -24,14 +27,59 @@ from layert2v_engine.model.autoencoder import (
     VideoAutoencoder,
     WanAutoencoder,
 )
-from layert2v_engine.model.checkpoint import CheckpointConfig, raise_bad_checkpoint
+from layert2v_engine.model.checkpoint import (
+    CheckpointConfig,
+    load_transformer,
+    raise_bad_checkpoint,
+)
 from layert2v_engine.model.diffusers_classes import AutoencoderKLWan
 from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection, merge_lora
+from layert2v_engine.model.memory import MemoryOptions, place_text_encoder, place_transformer
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
+from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.model.weights_check import check_weights, count_tensors
 
 _DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
+MATTE = "matte"
 DECODER_LORA = "decoder_lora.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Components:
+    """The networks of one checkpoint."""
+
+    transformer: LayeredWanTransformer3DModel
+    vae: VideoAutoencoder
+    matte_vae: VideoAutoencoder  # the same, its decoder adapted to mattes
+    text_encoder: TextEncoder
+    matte_projection: torch.nn.Module  # latents of mattes and shadows to where they are decoded
+
+
+def load_components(
+    folder: Path, config: CheckpointConfig, device: torch.device, memory: MemoryOptions
+) -> Components:
+    """Load the networks of a checkpoint folder onto a device, as far as ``memory`` lets them lie.
+
+    Raises ModelNotFound, BadCheckpoint.
+    """
+    diffusers_logging.disable_progress_bar()  # the caller shows progress
+    transformers_logging.disable_progress_bar()
+    dtype = working_dtype(folder / "transformer", device)
+    transformer = load_transformer(folder / "transformer", dtype=dtype)
+    transformer = place_transformer(transformer, device, memory)
+    with raise_bad_checkpoint(f"The autoencoder of {folder}"):
+        vae = load_autoencoder(folder / "autoencoder", device)
+        matte_vae = load_matte_vae(vae, folder / MATTE)
+        matte_projection = load_matte_projection(folder / MATTE, device)
+    with raise_bad_checkpoint(f"The text encoder of {folder}"):
+        text_encoder = place_text_encoder(load_text_encoder(folder, config, device), device, memory)
+    return Components(
+        transformer=transformer,
+        vae=vae,
+        matte_vae=matte_vae,
+        text_encoder=text_encoder,
+        matte_projection=matte_projection,
+    )
 
 
 def load_autoencoder(folder: Path, device: torch.device) -> VideoAutoencoder:
@@ -89,12 +137,14 @@ def load_matte_projection(folder: Path, device: torch.device) -> torch.nn.Module
 
 
 def load_text_encoder(folder: Path, config: CheckpointConfig, device: torch.device) -> TextEncoder:
-    """Load the text encoder a checkpoint declares: from its folder, or an installed one."""
+    """Load the text encoder a checkpoint declares: from its folder, or an installed one.
+
+    It lies on the CPU, in the type that suits ``device``.
+    """
     if config.text_encoder == "umt5":
         dtype = working_dtype(folder / "text_encoder", device)
-        umt5 = UMT5TextEncoder(folder, max_tokens=config.text_tokens, dtype=dtype)
-        return umt5.to(device)
-    return MiniLMTextEncoder(max_tokens=config.text_tokens).to(device)
+        return UMT5TextEncoder(folder, max_tokens=config.text_tokens, dtype=dtype)
+    return MiniLMTextEncoder(max_tokens=config.text_tokens)
 
 
 def working_dtype(folder: Path, device: torch.device) -> torch.dtype:

@@ -144,7 +144,11 @@ class Rerender:
 
     def _write_frames(self, latents: Tensor) -> None:
         mapping, index = self._mapping, 0
-        for group in self._pipeline.decode_streams(latents, mapping.layout, mapping.active):
+        on_group = partial(self._progress.report, "decode", 0, self._editor.format.frames)
+        groups = self._pipeline.decode_streams(
+            latents, mapping.layout, mapping.active, on_group=on_group
+        )
+        for group in groups:
             decoded = self._decoded_layers(group)
             composite = group[StreamRole.composite]
             for t in range(composite.shape[2]):
@@ -260,6 +264,7 @@ def _provenance(
         action=plan.spec.action,
         spec=rerender_to_json(plan.spec),
         note="; ".join(note for note in notes if note),
+        networks=plan.networks,
         model=model.name if model else "",
         model_digest=model.digest if model else "",
         prompt_interpretation=prompts.interpretation if prompts else "",

@@ -1,4 +1,4 @@
-"""A node graph as data, and the two graphs that a layer stack becomes.
+"""A node graph as data, and the nodes that a layer stack becomes.
 
 The same ``Graph`` is written as text by ``script`` and built with Nuke's functions by ``build``;
 neither decides anything about it. Knows node classes, knobs and positions, not a host.
@@ -9,7 +9,7 @@ Layers are merged with ``over`` from bottom to top. A shadow is black with its o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Union
@@ -83,9 +83,8 @@ RESERVED = frozenset(
 )  # fmt: skip
 # Node sizes in Nuke's pixels; positions are top left corners, and unknown without an interface.
 COLUMN, ROW, TILE_WIDTH, DOT_WIDTH, MERGE_HEIGHT = 150, 60, 80, 12, 18
-READ_HEIGHT, MARGIN, HEADER = 90, 40, 60
+READ_HEIGHT = 90
 ROLE_COLORS = {Role.background: 0x4A6B8CFF, Role.foreground: 0x8C6B3AFF, Role.shadow: 0x4D4D4DFF}
-BACKDROP_COLOR = 0x33383DFF
 # Knobs of an open Read: uuid of the LayerT2V node that it follows, and its layer.
 OWNER_KNOB, LAYER_KNOB = "l2v_owner", "l2v_layer"
 
@@ -107,44 +106,6 @@ def read_name(layer: str) -> str:
     return f"Read_{layer}"
 
 
-def open_comp(
-    stack: Stack,
-    folder: Path,
-    colorspace: ReadColorspace,
-    *,
-    owner: str = "",
-    origin: tuple[int, int] = (0, 0),
-    muted: Collection[str] = (),
-) -> Graph:
-    """Return the stack as open nodes: Reads in a row, a dot under each, merges down the left.
-
-    ``owner`` is the uuid of the LayerT2V node that the Reads follow. Raises ``BadPath``.
-    """
-    x, y = origin
-    nodes = [_backdrop_node(stack, origin)]
-    below = ""
-    for column, layer in enumerate(stack.layers):
-        left, level = x + column * COLUMN, y + READ_HEIGHT + column * ROW
-        read = _read_node(stack, layer, folder, colorspace, (left, y), owner=owner)
-        nodes.append(read)
-        is_muted = layer.name in muted or layer.caster in muted
-        if column == 0:
-            below = read.name
-            if is_muted:
-                nodes.append(_black_node(layer, {"xpos": x, "ypos": level}))
-                below = nodes[-1].name
-            continue
-        middle = level + (MERGE_HEIGHT - DOT_WIDTH) // 2
-        at_dot = {"xpos": left + (TILE_WIDTH - DOT_WIDTH) // 2, "ypos": middle}
-        dot = Node("Dot", f"Dot_{layer.name}", at_dot, (read.name,))
-        knobs: dict[str, Value] = {"bbox": "B", "xpos": x, "ypos": level}
-        if is_muted:
-            knobs["disable"] = True
-        nodes += [dot, Node("Merge2", f"Merge_{layer.name}", knobs, (below, dot.name))]
-        below = nodes[-1].name
-    return Graph(tuple(nodes))
-
-
 def inner_nodes(stack: Stack | None, folder: Path, colorspace: ReadColorspace) -> tuple[Node, ...]:
     """Return the nodes in a LayerT2V node: the comp in rgba and every layer as a Nuke layer.
 
@@ -158,7 +119,7 @@ def inner_nodes(stack: Stack | None, folder: Path, colorspace: ReadColorspace) -
     if stack is None:
         return (*plates, Node("Output", "Output1", {"xpos": -2 * COLUMN, "ypos": ROW}, ("bg",)))
     reads = [
-        _read_node(stack, layer, folder, colorspace, (column * COLUMN, 0))
+        read_node(stack, layer, folder, colorspace, (column * COLUMN, 0))
         for column, layer in enumerate(stack.layers)
     ]
     level = READ_HEIGHT + ROW
@@ -175,7 +136,7 @@ def mute_knob(layer: str) -> str:
     return f"{layer}_mute"
 
 
-def _black_node(layer: Layer, knobs: Mapping[str, Value]) -> Node:
+def black_node(layer: Layer, knobs: Mapping[str, Value]) -> Node:
     """Return the node that blackens the lowest layer: nothing is below it to show instead."""
     values: dict[str, Value] = {"channels": "rgba", "value": 0.0, **knobs}
     return Node("Multiply", f"Mute_{layer.name}", values, (read_name(layer.name),))
@@ -184,7 +145,7 @@ def _black_node(layer: Layer, knobs: Mapping[str, Value]) -> Node:
 def _merge_nodes(stack: Stack, level: int) -> list[Node]:
     bottom = stack.layers[0]
     unless = Expression(f"1-({_mute_expression(bottom)})")
-    merges = [_black_node(bottom, {"disable": unless, "xpos": 0, "ypos": level})]
+    merges = [black_node(bottom, {"disable": unless, "xpos": 0, "ypos": level})]
     for layer in stack.layers[1:]:
         level += ROW
         disable = Expression(_mute_expression(layer))
@@ -213,7 +174,7 @@ def _copy_nodes(stack: Stack, comp: str, level: int) -> list[Node]:
     return copies
 
 
-def _read_node(
+def read_node(
     stack: Stack,
     layer: Layer,
     folder: Path,
@@ -222,6 +183,7 @@ def _read_node(
     *,
     owner: str = "",
 ) -> Node:
+    """Return the Read of a layer; ``owner`` is the LayerT2V node it follows. Raises ``BadPath``."""
     first, last = stack.start_frame, stack.start_frame + stack.frames - 1
     knobs: dict[str, Value] = {
         "file_type": "exr",
@@ -249,24 +211,6 @@ def owner_knobs(owner: str, layer: str) -> tuple[UserKnob, ...]:
 def format_text(width: int, height: int, pixel_aspect: float) -> str:
     """Return a format as Nuke's scripts write it, without a name."""
     return f"{width} {height} 0 0 {width} {height} {pixel_aspect:g} "
-
-
-def _backdrop_node(stack: Stack, position: tuple[int, int]) -> Node:
-    count = len(stack.layers)
-    title = f"{stack.name}  {stack.width} x {stack.height}, {stack.frames} frames"
-    knobs: dict[str, Value] = {
-        "label": tcl.safe_label(title),
-        "note_font_size": 20.0, "tile_color": BACKDROP_COLOR, "z_order": -10.0,
-        "xpos": position[0] - MARGIN, "ypos": position[1] - MARGIN - HEADER,
-        "bdwidth": (count - 1) * COLUMN + TILE_WIDTH + 2 * MARGIN,
-        "bdheight": READ_HEIGHT + count * ROW + 2 * MARGIN + HEADER,
-    }  # fmt: skip
-    return Node("BackdropNode", f"Backdrop_{_identifier(stack.name)}", knobs)
-
-
-def _identifier(text: str) -> str:
-    """Return what a node name may hold of a text."""
-    return "".join(c if c.isascii() and c.isalnum() else "_" for c in text)[:40] or "stack"
 
 
 def nuke_layers(stack: Stack) -> tuple[str, ...]:

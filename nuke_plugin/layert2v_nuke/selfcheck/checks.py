@@ -28,7 +28,8 @@ from layert2v.stack import (
 )
 from layert2v_nuke.graph import build, node
 from layert2v_nuke.graph.colorspaces import item_value
-from layert2v_nuke.graph.model import ReadColorspace, open_comp
+from layert2v_nuke.graph.model import ReadColorspace
+from layert2v_nuke.graph.open_nodes import open_comp
 from layert2v_nuke.selfcheck import nuke_api
 
 FRAME = 1001

@@ -40,6 +40,29 @@ KNOBS: dict[str, dict[str, tuple[Any, tuple[str, ...]]]] = {
         "channels": ("all", ()), "value": (1.0, ()), "mix": (1.0, ()), "disable": (False, ()),
         "unpremult": ("none", ()), "xpos": (None, ()), "ypos": (None, ()),
     },
+    "Premult": {
+        "channels": ("rgb", ()), "alpha": ("rgba.alpha", ()), "disable": (False, ()),
+        "xpos": (None, ()), "ypos": (None, ()),
+    },
+    "Unpremult": {
+        "channels": ("rgb", ()), "alpha": ("rgba.alpha", ()), "disable": (False, ()),
+        "xpos": (None, ()), "ypos": (None, ()),
+    },
+    "FilterErode": {
+        "channels": (None, ()), "size": (None, ()), "filter": (None, ("gaussian",)),
+        "mix": (1.0, ()), "disable": (False, ()), "xpos": (None, ()), "ypos": (None, ()),
+    },
+    "Blur": {
+        "channels": (None, ()), "size": (None, ()), "filter": ("gaussian", ()),
+        "disable": (False, ()), "xpos": (None, ()), "ypos": (None, ()),
+    },
+    "Grade": {
+        "channels": (None, ()), "blackpoint": (0.0, ()), "whitepoint": (1.0, ()),
+        "black": (0.0, ()), "white": (1.0, ()), "multiply": (1.0, ()), "add": (0.0, ()),
+        "gamma": (1.0, ()), "black_clamp": (True, ()), "white_clamp": (False, ()),
+        "reverse": (False, ()), "mix": (1.0, ()), "unpremult": ("none", ()),
+        "disable": (False, ()), "xpos": (None, ()), "ypos": (None, ()),
+    },
     "Dot": {"xpos": (None, ()), "ypos": (None, ())},
     "BackdropNode": {
         "label": ("", ()), "note_font_size": (None, ()), "tile_color": (None, ()),

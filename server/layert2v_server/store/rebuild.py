@@ -107,6 +107,7 @@ def _note_of(stack: Stack, files: list[FileRecord], folder: Path) -> JobNote:
         model=stack.model,
         colorspace=stack.colorspace,
         start_frame=stack.start_frame,
+        nearest=True,  # not recorded; it was carried out, so it can be again
     )
     return JobNote(
         owner=LOCAL_USER,

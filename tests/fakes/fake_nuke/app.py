@@ -12,7 +12,7 @@ from typing import Any
 from fakes.fake_nuke.gui import Menu, Panel
 from fakes.fake_nuke.knobs import Knob, user_knob
 from fakes.fake_nuke.nodes import Group, Node, NodeState, Root
-from fakes.fake_nuke.rules import CHANNEL_NAMES, FACTS, FLAGS, USER_TYPES, Forbidden
+from fakes.fake_nuke.rules import CHANNEL_NAMES, CLASSES, FLAGS, USER_TYPES, Forbidden
 from fakes.fake_nuke.undo import History, Undo
 
 OCIO_SPACES = ("scene_linear\tscene_linear (ACES - ACEScg)", "ACES - ACEScg",
@@ -199,7 +199,7 @@ class FakeNuke:
 
     def make(self, cls: str, name: str = "", *, call_back: bool = True) -> Node:
         self.require_main_thread(cls)
-        if cls not in FACTS["classes"] or cls == "Root":
+        if cls not in CLASSES or cls == "Root":
             raise RuntimeError(f"{cls}: Unknown command")
         parent = self.contexts[-1]
         state = NodeState(self, cls, self.unique_name(name or f"{cls}1", parent), parent)

@@ -190,7 +190,7 @@ def class_knob(app: Any, owner: NodeState, name: str) -> KnobState | None:
         enum = ["", "exr", "png", "jpeg"]
     if kind == "int" and not isinstance(default, int):
         default = 0
-    if kind == "color4" or kind == "float":
+    if kind in ("color4", "float", "wh"):
         default = float(default or 0)
     state = KnobState(app, name, kind, default, enum)
     state.owner = owner

@@ -1,7 +1,8 @@
 """What is known about Nuke's nodes and knobs, and the error of breaking a rule.
 
 ``facts.json`` is a part of the collected facts: names, types, defaults and enums of knobs, each
-with how it is known (D documented, O seen in public scripts, R recalled).
+with how it is known (D documented, O seen in public scripts, R recalled). Erode (filter) and Blur
+are not in the collection; theirs are from their pages in Foundry's reference guide.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 FACTS: dict[str, Any] = json.loads(Path(__file__).with_name("facts.json").read_text())
+CLASSES: dict[str, Any] = {**FACTS["classes"], **FACTS["classes_of_the_reference_guide"]}
 FLAGS: dict[str, int] = FACTS["flags"]
 TYPE_IDS: dict[str, int] = FACTS["knob_type_ids"]
 WRITTEN_FLAGS = ("INVISIBLE", "STARTLINE")  # those that a script keeps
 INPUTS = {"Read": 0, "BackdropNode": 0, "Input": 0, "StickyNote": 0, "Constant": 0, "Root": 0,
           "Merge2": 100, "Copy": 3, "Multiply": 2, "Shuffle": 2, "Shuffle2": 2, "Grade": 2,
-          "Crop": 1, "Dot": 1, "Output": 1, "NoOp": 1, "Write": 1, "Viewer": 10}  # fmt: skip
+          "Premult": 1, "Unpremult": 1, "FilterErode": 2, "Blur": 2, "Crop": 1, "Dot": 1,
+          "Output": 1, "NoOp": 1, "Write": 1, "Viewer": 10}  # fmt: skip
 USER_TYPES = {
     "String_Knob": ("String", "string", ""), "File_Knob": ("File", "file", ""),
     "Int_Knob": ("Int", "int", 0), "Enumeration_Knob": ("Enumeration", "enum", ""),
@@ -34,7 +37,7 @@ class Forbidden(BaseException):
 
 def knob_fact(cls: str, name: str, file_type: str = "") -> dict[str, Any] | None:
     """Type, default and enum of a knob; None where the class has no such knob."""
-    known = FACTS["classes"][cls]
+    known = CLASSES[cls]
     per_format = known.get("format_knobs", {}).get(file_type, {})
     found = known["knobs"].get(name) or per_format.get(name)
     if found is None and cls != "Root":
@@ -50,7 +53,8 @@ def runs_code(text: str) -> bool:
 def check_value(kind: str, value: Any, enum: list[str] | None, where: str) -> Any:
     """Return the value as the knob keeps it. Raises ``TypeError`` and ``ValueError`` strictly."""
     wanted: dict[str, tuple[type, ...]] = {
-        "int": (int,), "rgba32": (int,), "float": (int, float), "color4": (int, float, list, tuple),
+        "int": (int,), "rgba32": (int,), "float": (int, float), "wh": (int, float),
+        "color4": (int, float, list, tuple),
         "bool": (bool,), "string": (str,), "file": (str,), "python": (str,), "enum": (str,),
         "channelset": (str,), "channel": (str,), "box4": (tuple, list), "layer": (str,),
     }  # fmt: skip
@@ -66,4 +70,4 @@ def check_value(kind: str, value: Any, enum: list[str] | None, where: str) -> An
         raise ValueError(f"{where}: {value!r} is none of {enum}")
     if kind == "color4" and isinstance(value, (list, tuple)):
         return tuple(map(float, value))
-    return float(value) if kind in ("float", "color4") else value
+    return float(value) if kind in ("float", "wh", "color4") else value

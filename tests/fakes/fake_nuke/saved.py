@@ -13,7 +13,7 @@ from fakes.fake_nuke.rules import FLAGS, TYPE_IDS, USER_TYPES, Forbidden
 
 ESCAPED = {c: f"\\{c}" for c in '"\\[]{}$'} | {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 CONSTRUCTORS = {TYPE_IDS[kind]: name for name, (kind, _, _) in USER_TYPES.items()}
-NUMBERS = ("int", "rgba32", "float", "color4")
+NUMBERS = ("int", "rgba32", "float", "wh", "color4")
 
 
 def save(app: FakeNuke) -> str:
@@ -91,7 +91,7 @@ def _set(app: FakeNuke, state: NodeState, name: str, word: nk_reader.Word) -> No
         text = {"true": True, "false": False}[text]
     elif knob.kind in ("int", "rgba32"):
         text = int(text, 0)
-    elif knob.kind in ("float", "color4"):
+    elif knob.kind in ("float", "wh", "color4"):
         text = float(text)
     if knob.kind == "format":
         knob.put(text)

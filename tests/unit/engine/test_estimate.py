@@ -21,6 +21,7 @@ from layert2v_engine.estimate import (
     read_shape,
 )
 from layert2v_engine.layout import StreamLayout
+from layert2v_engine.model.memory import MemoryOptions, exact_options
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 
 
@@ -86,7 +87,32 @@ def test_a_request_is_planned_without_weights(capsys: pytest.CaptureFixture[str]
     assert "8 streams, 262,080 tokens" in out
     command[2] = "wan-14b"
     assert main([*command, "--frames", "81", "--memory", "80"]) == 1
+    assert "fits with --one-stream-decode" in capsys.readouterr().out
+    assert main([*command, "--frames", "81", "--memory", "80", "--fit"]) == 0
+    assert "switched on: --one-stream-decode" in capsys.readouterr().out
+    assert main([*command, "--frames", "81", "--memory", "40", "--fit"]) == 1
     assert "frames fit, or fewer foregrounds" in capsys.readouterr().out
+
+
+def test_no_option_takes_more() -> None:
+    shape = read_shape("wan-14b", torch.device("cuda"), None)
+    size = {"size": (832, 480), "frames": 81, "foregrounds": 2, "steps": 50, "guided": True}
+    runs = [
+        estimate_run(shape, **size, options=each) for each in exact_options(torch.device("cuda"))
+    ]
+    peaks = [run.peak for run in runs]
+    assert peaks == sorted(peaks, reverse=True)
+    assert peaks[-1] < 0.65 * peaks[0]
+    float8 = estimate_run(shape, **size, options=MemoryOptions(float8=True))
+    assert float8.memory["transformer"] < 0.55 * runs[0].memory["transformer"]
+
+
+def test_an_impossible_size_names_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["plan", "--model", "wan-1.3b", "--size", "830x480", "--frames", "80"]
+    assert main([*command, "--device", "cpu"]) != 0
+    assert "--size 832x480 --frames 81" in capsys.readouterr().err
 
 
 def test_a_model_here_is_planned_by_its_files(

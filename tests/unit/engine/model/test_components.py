@@ -15,9 +15,9 @@ from layert2v.spec import GenerateSpec
 from layert2v_engine.engine import Engine
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.model.checkpoint import raise_bad_checkpoint
-from layert2v_engine.model.components import DECODER_LORA, working_dtype
+from layert2v_engine.model.components import DECODER_LORA, MATTE, working_dtype
 from layert2v_engine.model.text import MiniLMTextEncoder
-from layert2v_engine.pipeline import MATTE, LayeredPipeline
+from layert2v_engine.pipeline import LayeredPipeline
 
 WEIGHTS = "diffusion_pytorch_model"
 

@@ -15,10 +15,11 @@ from layert2v.spec import NO_SHADOWS, GenerateSpec, resolve
 from layert2v_engine.layout import StreamRole
 from layert2v_engine.model.autoencoder import WanAutoencoder
 from layert2v_engine.model.checkpoint import CheckpointConfig, LatentNormalization
+from layert2v_engine.model.components import Components
 from layert2v_engine.model.matte_adapter import WanMatteProjection
 from layert2v_engine.model.text import TextStates
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel, StreamRotary
-from layert2v_engine.pipeline import Components, LayeredPipeline
+from layert2v_engine.pipeline import LayeredPipeline
 
 WAN_1_3B = {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30}
 ROLES = [role.value for role in StreamRole if role is not StreamRole.shadow]

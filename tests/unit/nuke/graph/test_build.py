@@ -17,7 +17,8 @@ from fakes.nk_stacks import numpy_over
 from layert2v import stack as manifest
 from layert2v_nuke.graph import node
 from layert2v_nuke.graph.build import build
-from layert2v_nuke.graph.model import Graph, Node, ReadColorspace, open_comp
+from layert2v_nuke.graph.model import Graph, Node, ReadColorspace
+from layert2v_nuke.graph.open_nodes import open_comp
 from layert2v_nuke.graph.script import to_script
 
 

@@ -16,7 +16,8 @@ from fakes.nk_reader import Node, Script, Word, read
 from fakes.nk_stacks import frame_numbers, numpy_over, oiio_over, read_frame, rerender_layers
 from layert2v import stack as manifest
 from layert2v_nuke.graph import node
-from layert2v_nuke.graph.model import ReadColorspace, nuke_layer, open_comp
+from layert2v_nuke.graph.model import ReadColorspace, nuke_layer
+from layert2v_nuke.graph.open_nodes import open_comp
 from layert2v_nuke.graph.script import root_node, to_script
 
 COLORSPACE = ReadColorspace("scene_linear")

@@ -14,7 +14,8 @@ from fakes.nk_render import add_renderer
 from layert2v import stack as manifest
 from layert2v_nuke.graph import node
 from layert2v_nuke.graph.build import build
-from layert2v_nuke.graph.model import Node, ReadColorspace, open_comp
+from layert2v_nuke.graph.model import Node, ReadColorspace
+from layert2v_nuke.graph.open_nodes import open_comp
 from layert2v_nuke.selfcheck import checks, nuke_api
 
 

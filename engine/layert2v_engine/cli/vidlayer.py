@@ -1,0 +1,147 @@
+"""``layert2v-engine vidlayer``: build, inspect and report data sets of layered video."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from layert2v_engine.vidlayer.build import BuildProgress
+    from layert2v_engine.vidlayer.vision import VisionClient
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands."""
+    family = subparsers.add_parser("vidlayer", help="layered data sets cut from ordinary video")
+    commands = family.add_subparsers(dest="action", required=True, metavar="ACTION")
+    build = commands.add_parser(
+        "build",
+        help="cut videos into inspected layered clips; a stopped run goes on where it was",
+        epilog="example: layert2v-engine vidlayer build footage/ --out data/vidlayer",
+    )
+    build.add_argument(
+        "sources", nargs="+", type=Path, metavar="SOURCE", help="videos, or folders of them"
+    )
+    build.add_argument("--out", type=Path, required=True, metavar="DATASET", help="folder to fill")
+    build.add_argument(
+        "--allow-unlicensed",
+        action="store_true",
+        help="take videos for which sources.toml has no licence",
+    )
+    build.add_argument("--frames", type=int, default=17, help="frames of a clip; default: 17")
+    build.add_argument("--fps", type=float, default=0.0, help="frame rate; default: as it is")
+    build.add_argument("--height", type=int, default=480, help="largest height; default: 480")
+    build.add_argument("--per-shot", type=int, default=2, help="most clips of a shot; default: 2")
+    build.add_argument(
+        "--annotator", metavar="URL", help="OpenAI-compatible vision endpoint for captions"
+    )
+    _add_inspector_options(build)
+    build.set_defaults(run=_build)
+    inspect = commands.add_parser(
+        "inspect", help="judge a built data set again, with other thresholds or another judge"
+    )
+    inspect.add_argument("data_set", type=Path, metavar="DATASET")
+    _add_inspector_options(inspect)
+    inspect.set_defaults(run=_inspect)
+    report = commands.add_parser("report", help="write an HTML page: kept, rejected, why")
+    report.add_argument("data_set", type=Path, metavar="DATASET")
+    report.set_defaults(run=_report)
+
+
+def _add_inspector_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--inspector", metavar="URL", help="OpenAI-compatible vision endpoint that judges"
+    )
+    parser.add_argument("--model", default="default", help="name of the model at the endpoints")
+    parser.add_argument("--votes", type=int, default=3, help="questions per clip; default: 3")
+    parser.add_argument(
+        "--max-requests", type=int, default=10_000, help="most requests of this run; default: 10000"
+    )
+    parser.add_argument(
+        "--thresholds", type=Path, metavar="TOML", help="numbers in place of the defaults"
+    )
+
+
+def _build(args: argparse.Namespace) -> int:
+    from layert2v_engine.decompose.stages import DefaultStages
+    from layert2v_engine.vidlayer.annotate import AnnotateStage
+    from layert2v_engine.vidlayer.build import build
+    from layert2v_engine.vidlayer.clips import ClipFormat, ClipStage
+    from layert2v_engine.vidlayer.cut import CutStage
+    from layert2v_engine.vidlayer.inspect import InspectStage
+    from layert2v_engine.vidlayer.sources import find_sources
+    from layert2v_engine.vidlayer.thresholds import Thresholds
+    from layert2v_engine.vidlayer.write import WriteStage
+
+    sources = find_sources(args.sources, allow_unlicensed=args.allow_unlicensed)
+    thresholds, root = Thresholds.load(args.thresholds), args.out
+    wanted = ClipFormat(
+        frames=args.frames, fps=args.fps, height=args.height, per_shot=args.per_shot
+    )
+    detector = None if args.annotator else DefaultStages().stages.detector
+    stages = [
+        AnnotateStage(root, _client(args.annotator, root, args), detector),
+        CutStage(root),
+        InspectStage(root, thresholds, _client(args.inspector, root, args), args.votes),
+        WriteStage(root),
+    ]
+    counts = build(
+        root, sources, ClipStage(root, wanted, thresholds), stages, thresholds, _print_progress
+    )
+    _print_counts(counts, root)
+    return 0
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    from layert2v_engine.vidlayer.build import inspect_again
+    from layert2v_engine.vidlayer.inspect import InspectStage
+    from layert2v_engine.vidlayer.thresholds import Thresholds
+
+    root = _data_set(args.data_set)
+    inspector = _client(args.inspector, root, args)
+    stage = InspectStage(root, Thresholds.load(args.thresholds), inspector, args.votes)
+    _print_counts(inspect_again(root, stage, _print_progress), root)
+    return 0
+
+
+def _report(args: argparse.Namespace) -> int:
+    from layert2v_engine.vidlayer.report import write_report
+
+    print(write_report(_data_set(args.data_set)))
+    return 0
+
+
+def _data_set(root: Path) -> Path:
+    from layert2v_engine.errors import EngineError
+    from layert2v_engine.vidlayer.readers.own import CATALOGUE
+
+    if not (root / CATALOGUE).exists():
+        raise EngineError(
+            f"There is no built data set in {root}.",
+            "Build one with `layert2v-engine vidlayer build`.",
+            reason="NO_DATA_SET",
+        )
+    return root
+
+
+def _client(url: str | None, root: Path, args: argparse.Namespace) -> VisionClient | None:
+    from layert2v_engine.vidlayer.vision import VisionClient, VisionConfig
+
+    if not url:
+        return None
+    config = VisionConfig(url=url, model=args.model, max_requests=args.max_requests)
+    return VisionClient(config, root / "work" / ".answers")
+
+
+def _print_progress(progress: BuildProgress) -> None:
+    left = "" if progress.eta_s is None else f", {progress.eta_s:.0f} s left"
+    print(f"{progress.stage}: {progress.done} of {progress.total}{left}", file=sys.stderr)
+
+
+def _print_counts(counts: dict[str, int], root: Path) -> None:
+    print(
+        f"{counts['kept']} of {counts['clips']} clips kept, {counts['quarantine']} in quarantine: "
+        f"{root}"
+    )

@@ -1,0 +1,131 @@
+"""Stage 2: what a clip shows, in words: by a vision model if there is one, else by a template.
+
+The structure is the one that VOID made public: what belongs to the subject, what it affects, and
+the scene without it. Captions by template are marked as such, and say no more than is known.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from layert2v_engine.decompose.motion import optical_flow, to_gray
+from layert2v_engine.decompose.protocols import ObjectDetector
+from layert2v_engine.vidlayer.clip_stage import PerClipStage
+from layert2v_engine.vidlayer.clips import FOOTAGE
+from layert2v_engine.vidlayer.movies import read_bytes
+from layert2v_engine.vidlayer.state import ClipState
+from layert2v_engine.vidlayer.vision import VisionClient, VisionRefused
+
+_PICTURES, _GRID, _SIDE = 10, 8, 512
+_MIN_SCORE = 0.4
+QUESTION = (
+    "These are pictures of one video, from its first to its last frame, under a grid of yellow "
+    "lines whose cells are counted from 0 at the upper left. Answer with one JSON object and "
+    "nothing else:\n"
+    '{"subject": the main subject in a few words,\n'
+    ' "full_caption": one sentence about the whole video,\n'
+    ' "foreground_caption": one sentence about the subject alone and what it does,\n'
+    ' "background_caption": one sentence about the scene as if the subject had never been there,\n'
+    ' "integral_belongings": a list of 0 to 3 things that go where the subject goes and are part '
+    "of it, such as a bicycle or a hat, not things merely held,\n"
+    ' "affected_objects": a list of 0 to 5 objects {"name", "kind": "visual_artifact" (shadow, '
+    'reflection; with "cells") or "physical" (with "will_move": true or false)}}'
+)
+
+
+class AnnotateStage(PerClipStage):
+    """Writes ``annotate.json``: subject, captions, belongings, affected objects, and by whom."""
+
+    name = "annotate"
+    after = "clip"
+
+    def __init__(
+        self, root: Any, client: VisionClient | None = None, detector: ObjectDetector | None = None
+    ) -> None:
+        super().__init__(root)
+        self._client, self._detector = client, detector
+
+    def work_on(self, state: ClipState) -> dict[str, Any]:
+        """Return the annotation of one clip."""
+        pictures = read_bytes(state.folder / FOOTAGE)
+        if self._client is not None:
+            try:
+                shown = [draw_grid(each) for each in sample_pictures(pictures, _PICTURES)]
+                answer = self._client.ask(QUESTION, shown, find_problem)
+                return answer | {"captions_by": "model", "model": self._client.config.model}
+            except VisionRefused as error:
+                return describe_by_template(pictures, self._detector) | {"refused": str(error)}
+        return describe_by_template(pictures, self._detector)
+
+
+def find_problem(answer: dict[str, Any]) -> str:
+    """Return what is wrong with an answer, "" where nothing is."""
+    for key in ("subject", "full_caption", "foreground_caption", "background_caption"):
+        if not isinstance(answer.get(key), str) or not answer[key].strip():
+            return f"{key} is missing"
+    for key, most in (("integral_belongings", 3), ("affected_objects", 5)):
+        if not isinstance(answer.get(key), list) or len(answer[key]) > most:
+            return f"{key} is not a list of at most {most}"
+    for each in answer["affected_objects"]:
+        if not isinstance(each, dict) or each.get("kind") not in ("visual_artifact", "physical"):
+            return "an affected object has no kind"
+    return ""
+
+
+def describe_by_template(
+    pictures: NDArray[np.uint8], detector: ObjectDetector | None
+) -> dict[str, Any]:
+    """Return an annotation from a detection and from motion."""
+    middle = pictures[len(pictures) // 2]
+    found = detector.detect(middle) if detector is not None else []
+    label = next((each.label for each in found if each.score >= _MIN_SCORE), "")
+    subject = f"a {label}" if label else "a subject"
+    motion = _motion_words(pictures)
+    return {
+        "subject": label,
+        "full_caption": f"{subject} {motion}",
+        "foreground_caption": f"{subject} {motion}",
+        "background_caption": "the scene without the subject",
+        "integral_belongings": [],
+        "affected_objects": [],
+        "captions_by": "template",
+    }
+
+
+def sample_pictures(pictures: NDArray[np.uint8], count: int) -> list[NDArray[np.uint8]]:
+    """Return ``count`` pictures from the first to the last, or all of fewer."""
+    places = np.linspace(0, len(pictures) - 1, min(count, len(pictures)))
+    return [pictures[round(place)] for place in places]
+
+
+def draw_grid(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture, no larger than is needed, under a labeled grid."""
+    scale = min(1.0, _SIDE / max(picture.shape[:2]))
+    size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
+    drawn = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    for k in range(1, _GRID):
+        x, y = k * size[0] // _GRID, k * size[1] // _GRID
+        cv2.line(drawn, (x, 0), (x, size[1]), (255, 220, 0), 1)
+        cv2.line(drawn, (0, y), (size[0], y), (255, 220, 0), 1)
+        cv2.putText(drawn, str(k), (x + 2, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.3, (255, 220, 0))
+        cv2.putText(drawn, str(k), (2, y + 10), cv2.FONT_HERSHEY_SIMPLEX, 0.3, (255, 220, 0))
+    return np.asarray(drawn, np.uint8)
+
+
+def _motion_words(pictures: NDArray[np.uint8]) -> str:
+    """Return where what moves most goes, as seen from what moves least."""
+    if len(pictures) < 2:
+        return "at rest"
+    flow = optical_flow(to_gray(pictures[0]), to_gray(pictures[1]))
+    strength = np.hypot(flow[..., 0], flow[..., 1])
+    fast = strength >= np.quantile(strength, 0.95)
+    x, y = (float(flow[fast][:, k].mean() - np.median(flow[..., k])) for k in (0, 1))
+    if max(abs(x), abs(y)) < 0.5:
+        return "at rest"
+    if abs(x) >= abs(y):
+        return "moving to the right" if x > 0 else "moving to the left"
+    return "moving down" if y > 0 else "moving up"

@@ -1,0 +1,140 @@
+"""Stage 4: is a cut clip good enough? Numbers first, since they cost nothing, then a judge.
+
+Every rejection has reasons. The judge is a vision model that is asked the same several times.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layert2v_engine.vidlayer.annotate import sample_pictures
+from layert2v_engine.vidlayer.clip_stage import PerClipStage
+from layert2v_engine.vidlayer.measures import measure_sample
+from layert2v_engine.vidlayer.readers.own import LAYERS
+from layert2v_engine.vidlayer.readers.sample import (
+    LayeredSample,
+    LayerFiles,
+    SampleFiles,
+    read_sample,
+)
+from layert2v_engine.vidlayer.state import ClipState
+from layert2v_engine.vidlayer.thresholds import Thresholds
+from layert2v_engine.vidlayer.vision import VisionClient, VisionRefused
+
+CRITERIA = ("caption_fits", "subject_whole", "subject_gone", "background_real")
+_JUDGED_PICTURES = 4
+
+
+class InspectStage(PerClipStage):
+    """Writes ``inspect.json``: scores, votes of the judge, and the reasons of a rejection."""
+
+    name = "inspect"
+    after = "cut"
+
+    def __init__(
+        self,
+        root: Path,
+        thresholds: Thresholds,
+        inspector: VisionClient | None = None,
+        votes: int = 3,
+    ) -> None:
+        super().__init__(root)
+        self._thresholds, self._inspector, self._votes = thresholds, inspector, votes
+
+    def work_on(self, state: ClipState) -> dict[str, Any]:
+        """Judge one clip."""
+        sample = read_sample(layer_files(state))
+        scores: dict[str, float] = dict(_worst(state.read("cut")["measures"]))
+        scores |= measure_sample(sample)
+        reasons = self._thresholds.reasons(self.name, scores)
+        result: dict[str, Any] = {"scores": scores, "reasons": reasons}
+        if not reasons and self._inspector is not None:
+            result |= self._ask(sample)
+        return result
+
+    def _ask(self, sample: LayeredSample) -> dict[str, Any]:
+        """Return the votes of the judge; a criterion falls where most votes are against it."""
+        assert self._inspector is not None  # noqa: S101 - its only caller asked
+        pictures = _strips(sample)
+        answers = []
+        try:
+            for vote in range(self._votes):
+                answers.append(
+                    self._inspector.ask(_question(sample.files), pictures, _find_problem, vote=vote)
+                )
+        except VisionRefused as error:
+            return {"judge": "refused", "judge_message": str(error)}
+        against = {each: sum(not answer[each]["yes"] for answer in answers) for each in CRITERIA}
+        reasons = [
+            f"{each}: {count} of {len(answers)} votes against it, such as "
+            + next(a[each]["why"] for a in answers if not a[each]["yes"])
+            for each, count in against.items()
+            if 2 * count > len(answers)
+        ]
+        return {"judge": self._inspector.config.model, "votes_against": against, "reasons": reasons}
+
+
+def layer_files(state: ClipState) -> SampleFiles:
+    """Return the layers of a clip while it is in work."""
+    layers, notes = state.folder / LAYERS, state.read("annotate")
+    foregrounds = tuple(
+        LayerFiles(
+            matte=layers / f"matte_{number:02d}.mkv",
+            color=layers / f"foreground_{number:02d}.mkv",
+            shadow=layers / f"shadow_{number:02d}.mkv",
+            caption=notes["foreground_caption"],
+        )
+        for number in range(1, state.read("cut")["foregrounds"] + 1)
+    )
+    return SampleFiles(
+        name=state.clip,
+        full=layers / "full_video.mkv",
+        background=layers / "background.mkv",
+        foregrounds=foregrounds,
+        caption=notes["full_caption"],
+        background_caption=notes["background_caption"],
+    )
+
+
+def _worst(measures: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Return the decomposition's own scores that the gates use, the largest of all subjects."""
+    names = ("invented_share", "light_share")
+    return {n: max((each.get(n, 0.0) for each in measures.values()), default=0.0) for n in names}
+
+
+def _question(files: SampleFiles) -> str:
+    asked = (
+        f'does the sentence "{files.foregrounds[-1].caption}" fit the second row',
+        "does the second row show the whole subject, without holes and without pieces of the scene",
+        "is the subject gone from the third row, with its shadow and reflection",
+        "could the third row be a real video, without smears, ghosts or distortions",
+    )
+    lines = [f'"{key}": {text}?' for key, text in zip(CRITERIA, asked, strict=True)]
+    return (
+        "Each picture has three rows of one moment of a video: the video, its subject cut out on "
+        "gray, and the background without the subject. Answer with one JSON object that has for "
+        'each key {"yes": true or false, "why": a short reason}:\n' + "\n".join(lines)
+    )
+
+
+def _find_problem(answer: dict[str, Any]) -> str:
+    for key in CRITERIA:
+        given = answer.get(key)
+        if not isinstance(given, dict) or not isinstance(given.get("yes"), bool):
+            return f"{key} has no yes"
+        if not isinstance(given.get("why"), str):
+            return f"{key} has no why"
+    return ""
+
+
+def _strips(sample: LayeredSample) -> list[NDArray[np.uint8]]:
+    """Return some moments of a sample, each with video, subject and background in rows."""
+    top = sample.foregrounds[-1]
+    on_gray = 0.5 + (top.color - 0.5) * top.matte
+    rows = [each.movedim(1, -1).numpy() for each in (sample.full, on_gray, sample.background)]
+    strips = (np.concatenate(rows, 1).clip(0, 1) * 255).round().astype(np.uint8)
+    return sample_pictures(strips, _JUDGED_PICTURES)

@@ -1,0 +1,82 @@
+"""Where clips come from: the files of a source, its licence, and who says so."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from layert2v_engine.errors import EngineError
+
+SOURCES_FILE = "sources.toml"
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A video file, with what ``sources.toml`` says of the folder that it is in."""
+
+    path: Path
+    group: str  # clips of one group are never in two splits
+    licence: str = ""
+    provenance: str = ""
+
+
+def find_sources(places: list[Path], *, allow_unlicensed: bool) -> list[Source]:
+    """Return all videos at ``places``, files or folders, in a fixed order.
+
+    A folder's ``sources.toml`` has a table per file or sub-folder with ``licence`` and
+    ``provenance``; ``["."]`` is for all that has no table of its own. Raises ``EngineError`` where
+    there is no video, and where one has no licence unless ``allow_unlicensed``.
+    """
+    found: dict[Path, Source] = {}
+    for place in places:
+        root = place if place.is_dir() else place.parent
+        tables = _read_tables(root)
+        for path in _videos(place):
+            name = path.relative_to(root)
+            group, table = _find_table(tables, name)
+            found[path] = Source(
+                path=path,
+                group=f"{root.name}/{group}" if group else path.stem,
+                licence=str(table.get("licence", "")),
+                provenance=str(table.get("provenance", "")),
+            )
+    if not found:
+        raise EngineError(
+            "There is no video in " + ", ".join(map(str, places)) + ".",
+            f"Give files or folders with {', '.join(VIDEO_SUFFIXES)}.",
+            reason="NO_SOURCES",
+        )
+    unlicensed = [source.path for source in found.values() if not source.licence]
+    if unlicensed and not allow_unlicensed:
+        raise EngineError(
+            f"{len(unlicensed)} of {len(found)} videos have no licence, such as {unlicensed[0]}.",
+            f"Write {SOURCES_FILE} beside them, or give --allow-unlicensed.",
+            reason="UNLICENSED",
+        )
+    return [found[path] for path in sorted(found)]
+
+
+def _videos(place: Path) -> list[Path]:
+    if place.is_file():
+        return [place]
+    return sorted(each for each in place.rglob("*") if each.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def _read_tables(root: Path) -> dict[str, dict[str, object]]:
+    path = root / SOURCES_FILE
+    if not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EngineError(f"{path} cannot be read: {error}.", "Correct the file.") from error
+
+
+def _find_table(tables: dict[str, dict[str, object]], name: Path) -> tuple[str, dict[str, object]]:
+    """Return the table of the file or of the nearest folder above it, and its name."""
+    for each in (name, *name.parents):
+        if (key := each.as_posix()) in tables:
+            return ("" if key == "." else key), tables[key]
+    return "", {}

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from layert2v_engine.vidlayer.annotate import QUESTION, find_problem
+from layert2v_engine.vidlayer.vision import (
+    VisionBudget,
+    VisionClient,
+    VisionConfig,
+    VisionError,
+    VisionRefused,
+)
+
+PICTURE = np.full((32, 48, 3), 90, np.uint8)
+ANSWER = {
+    "subject": "the dog",
+    "full_caption": "a dog runs on a lawn",
+    "foreground_caption": "a dog runs",
+    "background_caption": "a lawn",
+    "integral_belongings": ["a collar"],
+    "affected_objects": [{"name": "shadow", "kind": "visual_artifact", "cells": [[1, 2]]}],
+}
+
+
+class Endpoint(ThreadingHTTPServer):
+    """A server that speaks the protocol; ``script`` is what it does, request by request."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.script: list[tuple[int, Any]] = []
+        self.bodies: list[dict[str, Any]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Endpoint
+
+    def do_POST(self) -> None:
+        assert self.path == "/v1/chat/completions"
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.bodies.append(body)
+        status, reply = self.server.script.pop(0)
+        if status == 0:
+            time.sleep(reply)
+            return
+        self.send_response(status)
+        if status == 429:
+            self.send_header("Retry-After", "7")
+        self.end_headers()
+        message = reply if isinstance(reply, dict) else {"content": reply}
+        self.wfile.write(json.dumps({"choices": [{"message": message}]}).encode())
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    server = Endpoint()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def client_of(endpoint: Endpoint, cache: Path, **settings: Any) -> tuple[VisionClient, list[float]]:
+    waits: list[float] = []
+    config = VisionConfig(url=endpoint.url, timeout_s=0.5, **settings)
+    return VisionClient(config, cache, sleep=waits.append), waits
+
+
+def test_an_answer_is_asked_for_once(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.script = [(200, f"```json\n{json.dumps(ANSWER)}\n```")]
+    client, _ = client_of(endpoint, tmp_path)
+
+    answers = [client.ask(QUESTION, [PICTURE], find_problem) for _ in range(2)]
+
+    assert answers == [ANSWER, ANSWER]
+    text, image = endpoint.bodies[0]["messages"][0]["content"]
+    assert text["text"] == QUESTION
+    assert image["image_url"]["url"].startswith("data:image/jpeg;base64,")
+    assert len(endpoint.bodies) == 1
+
+
+def test_every_vote_is_a_question_of_its_own(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.script = [(200, json.dumps(ANSWER))] * 2
+    client, _ = client_of(endpoint, tmp_path)
+
+    for vote in range(2):
+        client.ask(QUESTION, [PICTURE], find_problem, vote=vote)
+
+    assert [body["seed"] for body in endpoint.bodies] == [0, 1]
+
+
+def test_limits_time_outs_and_wrong_answers_are_tried_again(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
+    wrong = {**ANSWER, "affected_objects": [{"kind": "magic"}]}
+    endpoint.script = [
+        (429, ""),
+        (0, 1.0),
+        (200, "I see a dog."),
+        (200, json.dumps(wrong)),
+        (200, json.dumps(ANSWER)),
+    ]
+    client, waits = client_of(endpoint, tmp_path, tries=5)
+
+    assert client.ask(QUESTION, [PICTURE], find_problem) == ANSWER
+    assert waits == [7.0, 1.0, 2.0, 4.0]
+
+
+def test_no_right_answer_says_what_was_wrong(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.script = [(200, '{"subject": ""}')] * 2
+    client, _ = client_of(endpoint, tmp_path, tries=2)
+
+    with pytest.raises(VisionError, match="in 2 tries: subject is missing"):
+        client.ask(QUESTION, [PICTURE], find_problem)
+
+
+def test_a_refusal_is_not_tried_again(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.script = [(200, {"refusal": "I cannot help with that.", "content": None})]
+    client, _ = client_of(endpoint, tmp_path)
+
+    with pytest.raises(VisionRefused, match="cannot help"):
+        client.ask(QUESTION, [PICTURE], find_problem)
+
+
+def test_no_more_requests_than_allowed(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.script = [(200, "nonsense")] * 2
+    client, _ = client_of(endpoint, tmp_path, max_requests=1)
+
+    with pytest.raises(VisionBudget, match="1 requests were made"):
+        client.ask(QUESTION, [PICTURE], find_problem)
+    assert len(endpoint.bodies) == 1
+
+
+def test_a_wrong_key_is_said_at_once(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.script = [(401, "")]
+    client, waits = client_of(endpoint, tmp_path)
+
+    with pytest.raises(VisionError, match="401"):
+        client.ask(QUESTION, [PICTURE], find_problem)
+    assert waits == []
