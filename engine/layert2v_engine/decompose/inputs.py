@@ -15,17 +15,16 @@ import numpy as np
 from layert2v.decompose import DecomposeSpec, SubjectSpec
 from layert2v.rerender import AUTO, Plate
 from layert2v.stack import Role
-from layert2v_engine.decompose.arrays import FloatArray, Size, resize
+from layert2v_engine.decompose.arrays import FloatArray, HalfArray, Size, resize
 from layert2v_engine.decompose.footage import FrameRange
 from layert2v_engine.decompose.protocols import Box
-from layert2v_engine.decompose.solve import HalfArray
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.footage.clip import Clip, open_clip
 from layert2v_engine.image.footage.info import ImageFrame
 from layert2v_engine.image.footage.stills import StillSequence, find_images
-from layert2v_engine.stack.clip_reader import ClipReader, MatteReader, notes_of
+from layert2v_engine.stack.clip_reader import ClipReader, MatteReader, first_file, notes_of
 from layert2v_engine.stack.pixel_sources import Fit, check_aspect
 
 
@@ -151,7 +150,7 @@ class PlateInput:
     def notes(self) -> tuple[str, ...]:
         """Sentences about what was guessed, followed or repaired so far."""
         fitted = self._fit.note if self._fit else ""
-        name = self._reader.clip.path.name
+        name = first_file(self._reader.clip).name
         return (*notes_of([self._reader]), *([f"{name} is {fitted}."] if fitted else []))
 
     def pictures(self) -> Iterator[tuple[int, HalfArray]]:

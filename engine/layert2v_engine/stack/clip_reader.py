@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice, repeat
+from pathlib import Path
 
 from torch import Tensor
 
@@ -45,7 +46,8 @@ class ClipReader:
         self, label: str, clip: Clip, asked: str, working: str, config: ColorConfig
     ) -> None:
         self.label, self.clip, self.info = label, clip, clip.info
-        self.colorspace, self.notes = find_colorspace(clip.info, clip.path, asked, config, working)
+        path = first_file(clip)
+        self.colorspace, self.notes = find_colorspace(clip.info, path, asked, config, working)
         self.is_linear = config.find(self.colorspace).linear
         self.to_linear = config.transform(self.colorspace, working)
         self.happened = FrameNotes()
@@ -89,7 +91,7 @@ class ClipReader:
     def _choose_alpha(self, asked: str) -> str:
         is_silent = asked == AUTO and self.info.has_alpha and self.info.alpha is None
         sample = self.sample() if is_silent else []
-        kind, notes = choose_alpha(self.info, self.clip.path.name, asked, sample)
+        kind, notes = choose_alpha(self.info, first_file(self.clip).name, asked, sample)
         if not is_silent or any(map(_is_transparent, sample)):
             self.notes += notes
         return kind
@@ -100,7 +102,7 @@ def notes_of(readers: Sequence[ClipReader]) -> tuple[str, ...]:
     files: dict[tuple[str, ...], list[str]] = {}
     for reader in readers:
         if reader.info.assumed:
-            files.setdefault(reader.info.assumed, []).append(reader.clip.path.name)
+            files.setdefault(reader.info.assumed, []).append(first_file(reader.clip).name)
     assumed = [
         f"Colors taken as {' and '.join(what)}, which no tag says: {', '.join(names)}."
         for what, names in files.items()
@@ -135,6 +137,11 @@ class MatteReader:
                 name = self._reader.frame_name(index)
                 self._reader.happened.add("Matte values outside 0 to 1 are clamped", name)
             yield self.levels.apply(matte)
+
+
+def first_file(clip: Clip) -> Path:
+    """Return the file that notes about a clip name: a folder's own name may say nothing."""
+    return clip.files[0] if isinstance(clip, StillSequence) else clip.path
 
 
 def _is_transparent(frame: ImageFrame) -> bool:
