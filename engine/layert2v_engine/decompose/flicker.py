@@ -25,6 +25,7 @@ from layert2v_engine.decompose.motion import optical_flow, pixel_grid, warp
 
 _SIDE = 320  # flow at this size costs little, and what flickers at it is seen
 _ROUND_TRIP = 0.7  # pixels there and back; a point with more appears or vanishes
+_SAME = 2.0  # times what the footage usually changes: more, and it is not the same point
 _LEAST = 0.5 / 255  # footage that changes less stands still
 
 
@@ -63,7 +64,7 @@ class FlickerMeter:
 
         ``flicker_plate``: how much the background changes along its motion where it is not the
         footage, as a multiple of what the footage does elsewhere. ``flicker_alpha``: how much alpha
-        changes along the motion of the footage, the mean over all that is covered, in 0..1.
+        changes, in 0..1, where the footage along its motion does not; the mean over all coverage.
         """
         found = {}
         if self._plate and self._own:
@@ -78,8 +79,10 @@ class FlickerMeter:
         is_changed = before.is_changed | (warp(after.is_changed.astype(np.float32), flow) > 0)
         change = np.abs(warp(after.source, flow) - before.source).mean(-1)
         _add_mean(self._own, change, is_visible & ~is_changed)
+        own = float(np.median(change[is_visible])) if is_visible.any() else 0.0
+        is_same = is_visible & (change < _SAME * own + _LEAST)  # elsewhere the flow may be wrong
         moved = warp(after.alpha, flow)
-        is_covered = is_visible & ((before.alpha > 0) | (moved > 0))
+        is_covered = is_same & ((before.alpha > 0) | (moved > 0))
         _add_mean(self._alpha, np.abs(moved - before.alpha), is_covered)
         if is_changed.any():
             flow, is_visible = _find_flow(before.background, after.background)

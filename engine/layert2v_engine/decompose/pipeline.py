@@ -43,9 +43,9 @@ from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.preview import DISPLAY_SPACE
 from layert2v_engine.stack.writer import StackWriter
 
-# Fraction of the time per stage, estimated; only the progress bar depends on it.
+# Fraction of the time per stage, measured at 1920 x 1080; only the progress bar depends on it.
 STAGE_WEIGHTS: Mapping[str, float] = MappingProxyType(
-    {"read": 0.1, "find": 0.25, "plate": 0.2, "solve": 0.4, "write": 0.05}
+    {"read": 0.08, "find": 0.4, "plate": 0.1, "solve": 0.27, "write": 0.15}
 )
 _MAX_SHOTS = 6  # that a sentence names
 

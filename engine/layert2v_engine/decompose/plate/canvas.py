@@ -63,7 +63,7 @@ class Canvas:
         if self._parallax is not None:
             off = self._off(self._parallax, index, columns, rows)
             columns, rows = columns + off[..., 0], rows + off[..., 1]
-        return _project(np.linalg.inv(self.path(index)), columns, rows)
+        return _project(np.asarray(np.linalg.inv(self.path(index))), columns, rows)
 
     def _find_parallax(
         self, gray: Sequence[ByteArray], holes: BoolArray

@@ -80,7 +80,7 @@ def _look(frame: CanvasFrame, parallax: FloatArray) -> tuple[ByteArray, BoolArra
     """Return what a frame shows of the canvas, and where it is open."""
     end = pixel_grid(*parallax.shape[:2]) + parallax
     place = cv2.perspectiveTransform(end.reshape(-1, 1, 2), np.linalg.inv(frame.path))
-    place = place.reshape(end.shape).astype(np.float32)
+    place = np.asarray(place, np.float32).reshape(end.shape)
     picture = _remap(frame.gray, place)
     opening = np.where(frame.is_open, 255, 0).astype(np.uint8)
     return picture, cv2.remap(opening, place[..., 0], place[..., 1], cv2.INTER_LINEAR) == 255

@@ -142,7 +142,7 @@ class _Mosaic:
         strip = Size(self._canvas.size.width, rows)
         path = translation(0, -top) @ self._canvas.path(index)
         ends = cv2.perspectiveTransform(corners_of(strip), np.linalg.inv(path))
-        first, last = self._rows_around(ends[:, 0, 1])
+        first, last = self._rows_around(np.asarray(ends, np.float32)[:, 0, 1])
         picture = self._frames.source.rows(self._frames.start + index, first, last)
         path = path @ translation(0, first)
         color = cv2.warpPerspective(picture.astype(np.float32), path, tuple(strip))
