@@ -15,7 +15,7 @@ from layert2v_engine.cli.options import (
 from layert2v_engine.errors import EngineError
 
 if TYPE_CHECKING:
-    from layert2v_engine.estimate import RunEstimate
+    from layert2v_engine.estimate import ModelShape, RunEstimate
 
 _SIZE = re.compile(r"(\d+)x(\d+)")
 GIB = 1 << 30
@@ -50,6 +50,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_model_run_options(parser)
     add_memory_options(parser)
+    training = parser.add_argument_group("training", "A step of `train joint` instead of a request")
+    training.add_argument("--train", choices=("full", "lora"), help="all weights, or updates")
+    training.add_argument("--lora-rank", type=int, default=128, metavar="N", help="default: 128")
+    training.add_argument("--gpus", type=int, default=1, metavar="N", help="that share the batch")
+    training.add_argument("--sharded", action="store_true", help="they share the weights as well")
+    training.add_argument(
+        "--keep-activations", action="store_true", help="without gradient checkpointing"
+    )
+    training.add_argument(
+        "--tflops", type=float, default=400.0, metavar="N", help="a GPU's rate; default: 400"
+    )
     parser.set_defaults(run=_plan)
 
 
@@ -78,12 +89,14 @@ def _plan(args: argparse.Namespace) -> int:
             size=size,
             frames=frames,
             foregrounds=args.foregrounds,
-            steps=args.steps,
-            guided=args.guidance != 1,
+            steps=1 if args.train else args.steps,
+            guided=args.guidance != 1 and not args.train,
             options=options,
         )
 
     total = args.memory * GIB if args.memory else float(device_memory(device))
+    if args.train:
+        return _plan_training(args, shape, estimate(args.frames, MemoryOptions()), total)
     asked = memory_options(args) or MemoryOptions()
     fitting = fit_memory(partial(estimate, args.frames), exact_options(target), total)
     run = fitting if args.fit else estimate(args.frames, asked)
@@ -105,6 +118,34 @@ def _plan(args: argparse.Namespace) -> int:
     advice = f"{most} frames fit" if most else "no clip fits: use a smaller size"
     print(f"does not fit even with {smallest}: {advice}, or fewer foregrounds.")
     return 1
+
+
+def _plan_training(
+    args: argparse.Namespace, shape: ModelShape, sample: RunEstimate, total: float
+) -> int:
+    """Print what a step of training takes; return 0 where it fits, else 1."""
+    from layert2v_engine.estimate_training import TrainingOptions, estimate_training
+
+    if args.gpus < 1 or args.lora_rank < 1 or not args.tflops > 0:
+        raise EngineError(
+            f"{args.gpus} GPUs of {args.tflops:g} TFLOP/s and rank {args.lora_rank} cannot be "
+            "planned.",
+            "Give whole numbers from 1 on.",
+        )
+    options = TrainingOptions(
+        lora_rank=args.lora_rank if args.train == "lora" else 0,
+        gpus=args.gpus,
+        sharded=args.sharded,
+        gradient_checkpointing=not args.keep_activations,
+    )
+    step = estimate_training(shape, sample, options)
+    print(f"{sample.streams} streams, {sample.tokens:,} tokens, a clip on each of {args.gpus}")
+    for part, size in sorted(step.memory.items(), key=lambda item: -item[1]):
+        print(f"  {part:<22}{size / GIB:8.2f} GiB")
+    print(f"  {'on each GPU':<22}{step.peak / GIB:8.2f} GiB of {total / GIB:.1f}")
+    seconds = step.flops / (args.tflops * 1e12)
+    print(f"{seconds:,.1f} s a step at {args.tflops:g} TFLOP/s, which is assumed")
+    return 0 if step.peak <= total else 1
 
 
 def _read_size(args: argparse.Namespace, steps: tuple[int, int]) -> tuple[int, int]:

@@ -11,13 +11,14 @@ from random import Random
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from layert2v_engine.devices import CPU, fits_in_memory
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.layout import FOREGROUND_ROLES, OPACITY_ROLES, StreamLayout, StreamRole
 from layert2v_engine.model.autoencoder import VideoAutoencoder
+from layert2v_engine.tensor_file import load_tensors
 from layert2v_engine.world.dataset import ClipSet, Report, scenes_from_tensor, scenes_to_tensor
 from layert2v_engine.world.text.captions import captions_for
 from layert2v_engine.world.text.scenes import Scene
@@ -44,6 +45,12 @@ class LatentSet:
 
     def __len__(self) -> int:
         return len(self.latents)
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Latent frames, rows and columns of each clip."""
+        frames, rows, columns = self.latents.shape[3:]
+        return frames, rows, columns
 
     def captions_of(self, row: int, rng: Random | None = None) -> tuple[str, ...]:
         """Return captions of the whole, of each foreground, and of the background of a clip.
@@ -75,7 +82,7 @@ class LatentSet:
     @classmethod
     def load(cls, path: Path) -> LatentSet:
         """Read what ``save`` wrote."""
-        tensors = load_file(path)
+        tensors = load_tensors(path)
         return cls(
             latents=tensors["latents"],
             coverage=tensors["coverage"],
@@ -181,12 +188,12 @@ def encode_clips(
         videos = clips.streams(rows, device)
         encoded = normalization.apply(encode_streams(autoencoder, projection, videos))
         latents.append(encoded.half().cpu())
-        coverage.append(_pool_to_latents(clips.opacities(rows), autoencoder).half())
+        coverage.append(pool_to_latents(clips.opacities(rows), autoencoder).half())
         report("latents", int(rows[-1]) + 1, count)
     return LatentSet(latents=torch.cat(latents), coverage=torch.cat(coverage), scenes=clips.scenes)
 
 
-def _pool_to_latents(opacities: Tensor, autoencoder: VideoAutoencoder) -> Tensor:
+def pool_to_latents(opacities: Tensor, autoencoder: VideoAutoencoder) -> Tensor:
     """Return opacities [B, c, T, H, W] averaged to the grid of their latents [B, c, F, h, w]."""
     t, side = autoencoder.temporal_factor, autoencoder.spatial_factor
     frames, height, width = opacities.shape[2:]
