@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 
 from layert2v_engine.decompose.arrays import BoolArray, ByteArray, FloatArray, Size
-from layert2v_engine.decompose.motion import Homography, find_homography
+from layert2v_engine.decompose.motion import Homography, alignment_error, find_camera_motion
 from layert2v_engine.decompose.plate.parallax import CanvasFrame, find_parallax
 
 SAMPLES = 25  # frames that lie on the canvas; the others look at it
 _STILL = 0.15  # pixels of the working size: a camera that moves less stands still
+_COMPARED = 7  # frames that tell whether the camera stands still
 _MAX_SIDE = 2.5  # of the canvas, as a multiple of the frame's
 
 
@@ -110,7 +111,7 @@ def corners_of(size: Size) -> FloatArray:
 def _camera_path(gray: Sequence[ByteArray], holes: BoolArray) -> list[Homography] | None:
     """Return the homography of each frame to the middle one, None where the camera stands still."""
     height, width = gray[0].shape
-    steps = [find_homography(gray[k], gray[k + 1], ~holes[k]) for k in range(len(gray) - 1)]
+    steps = [find_camera_motion(gray[k], gray[k + 1], ~holes[k]) for k in range(len(gray) - 1)]
     middle = len(gray) // 2
     paths = [np.eye(3)] * len(gray)
     for k in range(middle - 1, -1, -1):
@@ -119,7 +120,22 @@ def _camera_path(gray: Sequence[ByteArray], holes: BoolArray) -> list[Homography
         paths[k] = paths[k - 1] @ np.linalg.inv(steps[k - 1])
     corners = corners_of(Size(width, height))
     moves = [np.abs(cv2.perspectiveTransform(corners, path) - corners).max() for path in paths]
-    return None if max(moves) < _STILL * len(gray) ** 0.5 else paths
+    if max(moves) < _STILL * len(gray) ** 0.5 or _is_still(gray, holes, paths):
+        return None
+    return paths
+
+
+def _is_still(gray: Sequence[ByteArray], holes: BoolArray, paths: Sequence[Homography]) -> bool:
+    """Tell whether frames lie over the middle one as well as they do along their paths."""
+    middle = len(gray) // 2
+    moved = stays = 0.0
+    for k in np.unique(np.linspace(0, len(gray) - 1, _COMPARED).round().astype(int)):
+        background = ~(holes[k] | holes[middle])
+        if k != middle and background.any():
+            pair = gray[middle], gray[k], background
+            stays += alignment_error(*pair, np.eye(3))
+            moved += alignment_error(*pair, np.linalg.inv(paths[k]))
+    return stays <= moved
 
 
 def _enclose(paths: Sequence[Homography], size: Size) -> tuple[tuple[int, int], Size]:

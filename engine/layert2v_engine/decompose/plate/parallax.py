@@ -18,9 +18,10 @@ from layert2v_engine.decompose.plate.fill import extend
 
 _MAX_STEP = 8.0  # pixels between two frames that are compared
 _SIGMA = 3.0  # pixels: flow is smoothed by that, and depth has edges
-# Pixels that a fifth of the background must be off: less is no parallax. On planes seen by a
-# camera that pans, zooms and turns it is at most 0.3, with two planes at least 3.
-_LEAST = 0.6
+# Pixels that a fifth of the background must be off, and what of the error must be left: else paths
+# alone are right. With two planes that pass each other the error halves; on clips whose camera
+# passes nothing it falls by less than a fifth.
+_LEAST, _BETTER = 1.0, 0.7
 
 
 class CanvasFrame(NamedTuple):
@@ -39,14 +40,25 @@ def find_parallax(frames: Sequence[CanvasFrame], size: Size) -> list[FloatArray]
     """
     middle = len(frames) // 2
     found = {middle: np.zeros((size.height, size.width, 2), np.float32)}
-    largest = 0.0
+    fits: list[_Fit] = []
     for order in (range(middle - 1, -1, -1), range(middle + 1, len(frames))):
         canvas = _Canvas.begin(frames[middle], size)
         for k in order:
-            canvas = canvas.add(frames[k])
+            canvas, fit = canvas.add(frames[k])
             found[k] = canvas.parallax
-            largest = max(largest, canvas.usual)
-    return [found[k] for k in range(len(frames))] if largest > _LEAST else None
+            fits.append(fit)
+    usual, straight, bent = (np.array([each[k] for each in fits]) for k in range(3))
+    if not fits or usual.max() < _LEAST or bent.sum() > _BETTER * straight.sum():
+        return None
+    return [found[k] for k in range(len(frames))]
+
+
+class _Fit(NamedTuple):
+    """How a frame lies over others: its usual parallax, and the error without and with it."""
+
+    usual: float
+    straight: float
+    bent: float
 
 
 class _Canvas(NamedTuple):
@@ -55,7 +67,6 @@ class _Canvas(NamedTuple):
     picture: ByteArray
     is_open: BoolArray
     parallax: FloatArray
-    usual: float = 0.0  # parallax, where the last frame was compared
 
     @classmethod
     def begin(cls, frame: CanvasFrame, size: Size) -> Self:
@@ -63,17 +74,28 @@ class _Canvas(NamedTuple):
         nothing = np.zeros((size.height, size.width, 2), np.float32)
         return cls(*_look(frame, nothing), nothing)
 
-    def add(self, frame: CanvasFrame) -> Self:
-        """Return the canvas with a frame that is drawn to what lies there."""
+    def add(self, frame: CanvasFrame) -> tuple[Self, _Fit]:
+        """Return the canvas with a frame that is drawn to what lies there, and how it fits."""
         picture, is_open = _look(frame, self.parallax)
         flow = optical_flow(self.picture, picture)
         good = self.is_open & is_open & (np.linalg.norm(flow, axis=-1) < _MAX_STEP)
         step = blur(extend(flow, good.astype(np.float32)), _SIGMA)
         parallax = step + _remap(self.parallax, pixel_grid(*flow.shape[:2]) + step)
         picture, is_open = _look(frame, parallax)
+        fit = self._fit(frame, picture, parallax, good & is_open)
         picture = np.where(self.is_open, self.picture, picture)  # the first stays: no drift
-        usual = _percentile(parallax, good)
-        return type(self)(picture, is_open | self.is_open, parallax, usual)
+        return type(self)(picture, is_open | self.is_open, parallax), fit
+
+    def _fit(
+        self, frame: CanvasFrame, bent: ByteArray, parallax: FloatArray, compared: BoolArray
+    ) -> _Fit:
+        straight, is_open = _look(frame, np.zeros_like(parallax))
+        compared = compared & is_open
+        if not compared.any():
+            return _Fit(0.0, 0.0, 0.0)
+        lengths = np.linalg.norm(parallax, axis=-1)[compared]
+        errors = (cv2.absdiff(self.picture, each)[compared] for each in (straight, bent))
+        return _Fit(float(np.percentile(lengths, 80)), *(float(each.mean()) for each in errors))
 
 
 def _look(frame: CanvasFrame, parallax: FloatArray) -> tuple[ByteArray, BoolArray]:
@@ -89,8 +111,3 @@ def _look(frame: CanvasFrame, parallax: FloatArray) -> tuple[ByteArray, BoolArra
 def _remap(picture: np.ndarray, place: FloatArray) -> np.ndarray:
     x, y = place[..., 0], place[..., 1]
     return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _percentile(parallax: FloatArray, compared: BoolArray) -> float:
-    lengths = np.linalg.norm(parallax, axis=-1)[compared]
-    return float(np.percentile(lengths, 80)) if len(lengths) else 0.0

@@ -42,17 +42,17 @@ def decompose(spec: DecomposeSpec, inputs: Inputs, folder: Path) -> None:
         assert not folder.exists()
 
 
-def about(**said: object) -> DecomposeSpec:
+def subject_spec(**said: object) -> DecomposeSpec:
     return DecomposeSpec((SubjectSpec(**said),))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (about(boxes=(Box(1001, 200, 10, 20, 20),)), "box on frame 1001 lies outside"),
-        (about(boxes=(Box(1001, 10, 10, 0.2, 20),)), "box on frame 1001 lies outside"),
-        (about(points=(Point(1002, 96, 3),)), "point on frame 1002 lies outside"),
-        (about(points=(Point(900, 6, 3),)), "Frame 900 of a hint is not among 1001-1005"),
+        (subject_spec(boxes=(Box(1001, 200, 10, 20, 20),)), "box on frame 1001 lies outside"),
+        (subject_spec(boxes=(Box(1001, 10, 10, 0.2, 20),)), "box on frame 1001 lies outside"),
+        (subject_spec(points=(Point(1002, 96, 3),)), "point on frame 1002 lies outside"),
+        (subject_spec(points=(Point(900, 6, 3),)), "Frame 900 of a hint is not among 1001-1005"),
         (DecomposeSpec(first=1004, last=1009), "1004-1009 are not all in the footage, 1001-1005"),
     ],
 )

@@ -34,7 +34,7 @@ def test_a_plate_with_grain_flickers_like_the_footage(
     assert found["flicker_alpha"] < 0.1
 
 
-def test_what_flickers_is_told(grainy: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+def test_what_flickers_is_measured(grainy: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     source, plate, alpha = grainy
     calm = measure(source, plate, alpha)
     light = np.where(np.arange(len(source)) % 2, 1.3, 1.0)[:, None, None, None]
