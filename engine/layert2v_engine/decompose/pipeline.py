@@ -59,10 +59,8 @@ class Decomposition:
         inputs: Mapping[str, Path],
         stages: Stages,
         progress: ProgressReporter,
-        exr: ExrOptions | None = None,
     ) -> None:
-        self._spec, self._inputs, self._stages, self._exr = spec, inputs, stages, exr
-        self._progress = progress
+        self._spec, self._inputs, self._stages, self._progress = spec, inputs, stages, progress
         progress.stage_weights = STAGE_WEIGHTS
         self._config = ColorConfig.load()
         self._footage = open_footage(spec, footage_path(spec, inputs), self._config)
@@ -111,15 +109,15 @@ class Decomposition:
             name=self._spec.name or stem or "footage",
             width=size.width,
             height=size.height,
-            pixel_aspect=footage.reader.info.pixel_aspect or 1.0,
+            pixel_aspect=footage.range.pixel_aspect,
             fps=footage.fps,
             start_frame=footage.range.first,
             frames=footage.range.frames,
             colorspace=footage.colorspace,
             source_colorspace=footage.colorspace,
-            exr=self._exr,
+            exr=ExrOptions(compression=self._spec.compression),
             config=self._config,
-            timecode=footage.reader.info.timecode,
+            timecode=footage.timecode,
         )
 
     def _read(self) -> None:
@@ -143,7 +141,7 @@ class Decomposition:
                 reason="FOOTAGE_SHORT",
             )
         self._refuse_cuts(cuts.cuts())
-        self._space.scratch.finish("read")
+        self._space.scratch.finish("read", notes=self._footage.notes)
 
     def _refuse_cuts(self, cuts: list[int]) -> None:
         if cuts:
@@ -194,7 +192,8 @@ class Decomposition:
         space.check_cover(number)
         self._show_matte(space.mask(number)[0])
         has_matte = matte is not None and matte.is_complete
-        space.scratch.finish(stage, has_matte=has_matte)
+        notes = matte.notes if matte is not None else ()
+        space.scratch.finish(stage, has_matte=has_matte, notes=notes)
 
     def _show_matte(self, mask: np.ndarray) -> None:
         picture = torch.from_numpy(np.array(self._space.pictures[0])).movedim(-1, 0) / 255
@@ -240,20 +239,23 @@ class Decomposition:
         }
         words = [subject.words for subject in self._subjects]
         order = [describe_order(words)] if len(words) > 1 else []
-        notes = [
-            *self._footage.notes,
-            *order,
-            *(describe_measures(name, each) for name, each in measures.items()),
-        ]
+        notes = self._notes()
+        described = [describe_measures(name, each) for name, each in measures.items()]
         return Provenance(
             action="decompose",
             prompt=", ".join(said for said in words if said),
-            warnings=tuple(self._footage.notes),
-            note=" ".join(notes),
+            warnings=notes,
+            note=" ".join([*notes, *order, *described]),
             networks=self._stages.networks,
             spec=decompose_to_json(self._spec),
             measures=measures,
         )
+
+    def _notes(self) -> tuple[str, ...]:
+        """Return what was said of the files that were read, also by a run that was killed."""
+        finds = [f"find {number}" for number in range(len(self._subjects))]
+        facts = [self._space.scratch.facts(stage) for stage in ("read", *finds, "plate")]
+        return tuple(dict.fromkeys(note for each in facts for note in each.get("notes", ())))
 
 
 class _StoppingSaliency:
