@@ -12,7 +12,7 @@ from layert2v_engine.decompose.protocols import ObjectDetector, SaliencyNetwork
 from layert2v_engine.decompose.shots import Window, split_windows
 from layert2v_engine.decompose.subjects.evidence import ClipMotion
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
-from layert2v_engine.decompose.subjects.proposals import Proposal, propose
+from layert2v_engine.decompose.subjects.proposals import MOVING, Proposal, propose
 from layert2v_engine.decompose.subjects.regions import (
     SeenMask,
     average,
@@ -33,6 +33,7 @@ WINDOW, OVERLAP = 12, 1
 _KEYS = 3
 _SAME = 0.5  # intersection over union of two masks of one subject
 _AGREED = 0.6  # of two masks that are averaged
+_OTHERS = 0.5  # weight of all others in that
 _WORSE = 0.3  # scores of key frames that are as good as the best
 
 
@@ -116,10 +117,17 @@ class SubjectFinder:
         keys |= set() if prior is None else {prior[0]}
         order = sorted(keys)
         proposals = propose(pictures, motion, order, self._saliency, self._detector, prior)
-        anchors = _anchors(proposals, order, prior) if proposals else {}
-        if prior is None and anchors:
-            on_first(next(iter(anchors.values())).mask)
-        known = {key: tracker.look_closely(key, seen) for key, seen in anchors.items()}
+        surest, others = _anchors(proposals, order, prior) if proposals else ({}, {})
+        if prior is None and surest:
+            on_first(next(iter(surest.values())).mask)
+        sure = {key: seen.mask for key, seen in surest.items()}
+        sure |= {} if prior is None else dict([prior])
+        same = {key: seen for key, seen in others.items() if _is_same(key, seen, sure, tracker)}
+        is_cut = bool(proposals) and proposals[0].name == MOVING  # seldom stands out
+        known = {
+            key: seen.mask if is_cut else tracker.look_closely(key, seen)
+            for key, seen in (surest | same).items()
+        }
         known |= {} if prior is None else dict([prior])
         if not known:
             return None
@@ -146,26 +154,38 @@ class SubjectFinder:
 
 def _anchors(
     proposals: Sequence[Proposal], keys: Sequence[int], prior: tuple[int, FloatArray] | None
-) -> dict[int, SeenMask]:
+) -> tuple[dict[int, SeenMask], dict[int, SeenMask]]:
     """Return the masks of the key frames on which the best proposal is about as good as it gets.
 
-    Other proposals that agree are averaged into them. Nothing where the best one is something
-    else than ``prior``.
+    The second ones are its masks of other key frames, which may show something else. Other
+    proposals that agree are averaged into them. Nothing where the best one is something else
+    than ``prior``.
     """
     best = proposals[0]
     if prior is not None:
         at_prior = best.seen[list(keys).index(prior[0])].mask
         if overlap(at_prior > 0.5, prior[1] > 0.5) < _SAME:
-            return {}
+            return {}, {}
     least = max(each for each in best.scores if each is not None) - _WORSE
-    found = {}
+    surest: dict[int, SeenMask] = {}
+    others: dict[int, SeenMask] = {}
     for k, (key, score) in enumerate(zip(keys, best.scores, strict=True)):
-        if score is not None and score >= least:
+        if score is not None:
             mask, box = best.seen[k]
-            others = [each.seen[k] for each in proposals[1:]]
-            agreeing = [each for each in others if overlap(each.mask > 0.5, mask > 0.5) > _AGREED]
-            found[key] = SeenMask(average(mask, agreeing), box)
-    return found
+            rest = [each.seen[k] for each in proposals[1:]]
+            agreeing = [each for each in rest if overlap(each.mask > 0.5, mask > 0.5) > _AGREED]
+            found = surest if score >= least else others
+            found[key] = SeenMask(average(mask, agreeing, _OTHERS), box)
+    return surest, others
+
+
+def _is_same(
+    key: int, seen: SeenMask, sure: Mapping[int, FloatArray], tracker: SubjectTracker
+) -> bool:
+    """Tell whether a mask shows what is known on other frames, by the flow from the nearest."""
+    nearest = min(sure, key=lambda each: abs(each - key))
+    carried = tracker.carry(sure[nearest], nearest, key)
+    return overlap(carried > 0.5, seen.mask > 0.5) > _SAME
 
 
 def _plan_windows(count: int, hinted: list[int]) -> list[tuple[Window, int | None]]:

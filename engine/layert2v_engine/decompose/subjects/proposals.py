@@ -25,8 +25,8 @@ from layert2v_engine.decompose.subjects.regions import (
     predict_in_box,
 )
 
+MOVING = "moving"  # name of the proposal that is cut out by its colors
 _MIN_SIDE = 24
-_MOVING = "moving"
 _DETECTIONS, _MIN_SCORE = 4, 0.35
 _MOVED, _LEAST_MOVED = 0.5, 0.004  # independence of what moves; its least share of the picture
 # Weights beside those of the evidence.
@@ -73,7 +73,7 @@ def propose(
     whole = Box(0, 0, pictures.shape[2], pictures.shape[1])
     moving = tuple(_cut_moving(pictures[key], motion.at(key)) for key in keys)
     if any(mask.any() for mask in moving):
-        looks.append(_Look(_MOVING, (whole,) * len(keys), moving))
+        looks.append(_Look(MOVING, (whole,) * len(keys), moving))
     ranked: list[tuple[float, Proposal]] = []
     for look in looks:
         others = [other for other in looks if other is not look]
@@ -112,7 +112,7 @@ def _scores(
                 (overlap(mask > 0.5, other.masks[k] > 0.5) for other in others), default=0.0
             )
             total += _AGREEMENT * agreement + _WHOLE * (look.name == "whole")
-            total += _KNOWN * _recognition(mask, detections[k]) + _CUT * (look.name == _MOVING)
+            total += _KNOWN * _recognition(mask, detections[k]) + _CUT * (look.name == MOVING)
         scores.append(total)
     return tuple(scores)
 

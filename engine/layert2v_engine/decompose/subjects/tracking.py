@@ -22,10 +22,11 @@ from layert2v_engine.decompose.subjects.regions import (
 
 CLOSE_MARGIN, CLOSE_LEAST = 0.22, 0.4  # of the box in which a known subject is seen close up
 # How much the close view counts: much where it is far closer than before, since then it shows more;
-# else a little, and only if it all but agrees, since a subject that fills its view stands out less.
-_CLOSER, _MUCH_CLOSER = 0.8, 0.35  # areas of the views
+# else as much as the rest, and only if it agrees, since a subject that fills its view stands out
+# less.
+_CLOSER, _MUCH_CLOSER = 0.9, 0.35  # areas of the views
 _CLOSE_WEIGHT, _LIKE_WEIGHT = 0.65, 0.5
-_ALIKE, _ALIKE_MOVED = 0.9, 0.75  # overlap with what was seen on the frame, or moved from another
+_ALIKE = 0.7  # overlap with what was seen on the frame, or moved from another
 _REACH, _REACH_OF_BOX = 0.02, 0.12  # how far an outline may leave the flow, of width and of box
 _SAME = 0.5  # intersection over union of two masks of one subject
 _COLOR_MATCH = 20.0  # of 255: pixels of neighbors count less, the more their colors differ
@@ -57,6 +58,13 @@ class SubjectTracker:
                 masks[k] = self._step(before, k, masks[before], candidates.get(k, ()))
         return np.stack([masks[k] for k in range(count)])
 
+    def carry(self, mask: FloatArray, frame: int, to: int) -> FloatArray:
+        """Return the mask of a frame moved to another by the flow alone."""
+        step = 1 if to > frame else -1
+        for before in range(frame, to, step):
+            mask = warp(mask, self._motion.flow(before + step, before))
+        return mask
+
     def look_closely(self, frame: int, found: SeenMask) -> FloatArray:
         """Return the mask of a frame averaged with what is seen in a box close around it.
 
@@ -72,7 +80,7 @@ class SubjectTracker:
             return mask
         seen = predict_in_box(self._saliency, self._pictures[frame], close)
         is_closer = close.area < _MUCH_CLOSER * found.box.area
-        return _blend(mask, seen, mask, is_closer, _ALIKE)
+        return _blend(mask, seen, mask, is_closer)
 
     def _step(
         self, before: int, frame: int, mask: FloatArray, candidates: Sequence[SeenMask]
@@ -95,7 +103,7 @@ class SubjectTracker:
         ]
         expected = average(moved, agreeing)
         is_closer = close.area < _MUCH_CLOSER * width * height
-        return keep_main_parts(_blend(expected, seen, moved, is_closer, _ALIKE_MOVED))
+        return keep_main_parts(_blend(expected, seen, moved, is_closer))
 
     def smooth(self, masks: FloatArray) -> FloatArray:
         """Return masks averaged with those of their neighbors along the flow, by their colors."""
@@ -114,11 +122,9 @@ class SubjectTracker:
         return np.stack(smoothed)
 
 
-def _blend(
-    mask: FloatArray, seen: FloatArray, before: FloatArray, is_closer: bool, alike: float
-) -> FloatArray:
+def _blend(mask: FloatArray, seen: FloatArray, before: FloatArray, is_closer: bool) -> FloatArray:
     """Return a mask with what is seen close up, or by itself if that is not like ``before``."""
-    if overlap(seen > 0.5, before > 0.5) < (_SAME if is_closer else alike):
+    if overlap(seen > 0.5, before > 0.5) < (_SAME if is_closer else _ALIKE):
         return mask
     weight = _CLOSE_WEIGHT if is_closer else _LIKE_WEIGHT
     return (1 - weight) * mask + weight * seen
