@@ -15,7 +15,6 @@ from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.decompose.subjects.proposals import MOVING, Proposal, propose
 from layert2v_engine.decompose.subjects.regions import (
     SeenMask,
-    average,
     keep_main_parts,
     overlap,
 )
@@ -32,9 +31,8 @@ from layert2v_engine.errors import FootageError
 WINDOW, OVERLAP = 12, 1
 _KEYS = 3
 _SAME = 0.5  # intersection over union of two masks of one subject
-_AGREED = 0.6  # of two masks that are averaged
-_OTHERS = 0.5  # weight of all others in that
 _WORSE = 0.3  # scores of key frames that are as good as the best
+_STEADY = 0.8  # the same, where all of them show the subject
 
 
 class SubjectFinder:
@@ -117,22 +115,19 @@ class SubjectFinder:
         keys |= set() if prior is None else {prior[0]}
         order = sorted(keys)
         proposals = propose(pictures, motion, order, self._saliency, self._detector, prior)
-        surest, others = _anchors(proposals, order, prior) if proposals else ({}, {})
-        if prior is None and surest:
-            on_first(next(iter(surest.values())).mask)
-        sure = {key: seen.mask for key, seen in surest.items()}
-        sure |= {} if prior is None else dict([prior])
-        same = {key: seen for key, seen in others.items() if _is_same(key, seen, sure, tracker)}
-        is_cut = bool(proposals) and proposals[0].name == MOVING  # seldom stands out
-        known = {
-            key: seen.mask if is_cut else tracker.look_closely(key, seen)
-            for key, seen in (surest | same).items()
-        }
-        known |= {} if prior is None else dict([prior])
-        if not known:
-            return None
+        steady = _steady_views(proposals, order, prior)
         candidates = {key: [each.seen[k] for each in proposals] for k, key in enumerate(order)}
-        masks = tracker.follow(known, candidates)
+        if steady:
+            if prior is None:
+                on_first(next(iter(steady.values())).mask)
+            masks = tracker.look_everywhere(steady)
+        else:
+            known = _known_masks(proposals, order, prior, tracker)
+            if not known:
+                return None
+            if prior is None:
+                on_first(next(iter(known.values())))
+            masks = tracker.follow(known, candidates)
         corrected = self._correct(pictures, masks, marks)
         if corrected:
             known = corrected if prior is None else dict([prior]) | corrected
@@ -152,31 +147,57 @@ class SubjectFinder:
         return corrected
 
 
-def _anchors(
+def _steady_views(
     proposals: Sequence[Proposal], keys: Sequence[int], prior: tuple[int, FloatArray] | None
-) -> tuple[dict[int, SeenMask], dict[int, SeenMask]]:
-    """Return the masks of the key frames on which the best proposal is about as good as it gets.
+) -> dict[int, SeenMask]:
+    """Return the best proposal's masks if it is about as good on all key frames, else nothing.
 
-    The second ones are its masks of other key frames, which may show something else. Other
-    proposals that agree are averaged into them. Nothing where the best one is something else
-    than ``prior``.
+    Nothing either where it is something else than ``prior``, or was cut out because it moves:
+    saliency would not find that again.
     """
+    if not proposals or proposals[0].name == MOVING or not _agrees(proposals[0], keys, prior):
+        return {}
     best = proposals[0]
-    if prior is not None:
-        at_prior = best.seen[list(keys).index(prior[0])].mask
-        if overlap(at_prior > 0.5, prior[1] > 0.5) < _SAME:
-            return {}, {}
+    scores = [each for each in best.scores if each is not None]
+    if len(scores) < len(keys) or max(scores) - min(scores) > _STEADY:
+        return {}
+    return dict(zip(keys, best.seen, strict=True))
+
+
+def _known_masks(
+    proposals: Sequence[Proposal],
+    keys: Sequence[int],
+    prior: tuple[int, FloatArray] | None,
+    tracker: SubjectTracker,
+) -> dict[int, FloatArray]:
+    """Return ``prior`` and the best proposal's masks where they are sure enough to follow.
+
+    These are the key frames on which it is about as good as it gets, and those to which the flow
+    from them leads to the same. Nothing of it where it is something else than ``prior``.
+    """
+    known = {} if prior is None else dict([prior])
+    if not proposals or not _agrees(proposals[0], keys, prior):
+        return known
+    best = proposals[0]
     least = max(each for each in best.scores if each is not None) - _WORSE
-    surest: dict[int, SeenMask] = {}
-    others: dict[int, SeenMask] = {}
-    for k, (key, score) in enumerate(zip(keys, best.scores, strict=True)):
-        if score is not None:
-            mask, box = best.seen[k]
-            rest = [each.seen[k] for each in proposals[1:]]
-            agreeing = [each for each in rest if overlap(each.mask > 0.5, mask > 0.5) > _AGREED]
-            found = surest if score >= least else others
-            found[key] = SeenMask(average(mask, agreeing, _OTHERS), box)
-    return surest, others
+    rated = list(zip(keys, best.seen, best.scores, strict=True))
+    surest = {key: seen for key, seen, score in rated if score is not None and score >= least}
+    sure = {key: seen.mask for key, seen in surest.items()} | known
+    for key, seen, score in rated:
+        if score is not None and key not in surest and _is_same(key, seen, sure, tracker):
+            surest[key] = seen
+    is_cut = best.name == MOVING  # what was cut out seldom stands out
+    for key, seen in surest.items():
+        found = seen.mask if is_cut else tracker.look_closely(key, seen)
+        known.setdefault(key, found)
+    return known
+
+
+def _agrees(proposal: Proposal, keys: Sequence[int], prior: tuple[int, FloatArray] | None) -> bool:
+    if prior is None:
+        return True
+    mask = proposal.seen[list(keys).index(prior[0])].mask
+    return overlap(mask > 0.5, prior[1] > 0.5) > _SAME
 
 
 def _is_same(

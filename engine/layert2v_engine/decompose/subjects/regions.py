@@ -63,14 +63,11 @@ class SeenMask(NamedTuple):
     box: Box
 
 
-def average(mask: FloatArray, others: Sequence[SeenMask], weight_of_all: float = 1.0) -> FloatArray:
-    """Return the mean of a mask and the mean of others, of each where it says something.
-
-    ``weight_of_all`` others together is beside a weight of 1 of the mask.
-    """
+def average(mask: FloatArray, others: Sequence[SeenMask]) -> FloatArray:
+    """Return the mean of a mask and the mean of others, of each where it says something."""
     total, weight = mask.copy(), np.ones_like(mask)
     for other in others:
-        share = box_plane(other.box, mask.shape) * np.float32(weight_of_all / len(others))
+        share = box_plane(other.box, mask.shape) / np.float32(len(others))
         total += share * other.mask
         weight += share
     return np.asarray(total / weight, np.float32)

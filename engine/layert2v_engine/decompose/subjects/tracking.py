@@ -25,6 +25,7 @@ CLOSE_MARGIN, CLOSE_LEAST = 0.22, 0.4  # of the box in which a known subject is 
 # else as much as the rest, and only if it agrees, since a subject that fills its view stands out
 # less.
 _CLOSER, _MUCH_CLOSER = 0.9, 0.35  # areas of the views
+_CLOSER_VIEW = 0.8  # the same where every frame is looked at
 _CLOSE_WEIGHT, _LIKE_WEIGHT = 0.65, 0.5
 _ALIKE = 0.7  # overlap with what was seen on the frame, or moved from another
 _REACH, _REACH_OF_BOX = 0.02, 0.12  # how far an outline may leave the flow, of width and of box
@@ -57,6 +58,29 @@ class SubjectTracker:
                 before = k - 1 if k > start[k] else k + 1
                 masks[k] = self._step(before, k, masks[before], candidates.get(k, ()))
         return np.stack([masks[k] for k in range(count)])
+
+    def look_everywhere(self, known: Mapping[int, SeenMask]) -> FloatArray:
+        """Return the masks ``[T, h, w]`` of a subject that stays in a box on the frames around.
+
+        Every frame is seen in the box of the nearest known one, and close up.
+        """
+        height, width = self._pictures.shape[1:3]
+        masks: list[FloatArray] = []
+        for frame, picture in enumerate(self._pictures):
+            nearest = min(known, key=lambda each: abs(each - frame))
+            mask, view = known[nearest]
+            if nearest != frame:
+                mask = predict_in_box(self._saliency, picture, view)
+            expected = mask
+            if masks:
+                expected = 0.5 * mask + 0.5 * warp(masks[-1], self._motion.flow(frame, frame - 1))
+            box = mask_box(keep_main_parts(expected))
+            close = None if box is None else grow(box, width, height, CLOSE_MARGIN, CLOSE_LEAST)
+            if close is not None and close.area <= _CLOSER_VIEW * view.area:
+                seen = predict_in_box(self._saliency, picture, close)
+                mask = (1 - _CLOSE_WEIGHT) * mask + _CLOSE_WEIGHT * seen
+            masks.append(mask)
+        return np.stack(masks)
 
     def carry(self, mask: FloatArray, frame: int, to: int) -> FloatArray:
         """Return the mask of a frame moved to another by the flow alone."""
