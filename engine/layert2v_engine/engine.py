@@ -28,7 +28,7 @@ from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v.stack import NetworkRecord, Role, Stack
 from layert2v_engine.decompose.pipeline import Decomposition
 from layert2v_engine.decompose.refine import Refinement
-from layert2v_engine.decompose.stages import DefaultStages
+from layert2v_engine.decompose.stages import DefaultStages, Stages
 from layert2v_engine.devices import device_memory
 from layert2v_engine.errors import (
     BadCheckpoint,
@@ -51,6 +51,9 @@ from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.model.memory import MemoryOptions, exact_options
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.progress import Progress, ProgressReporter, should_preview
+from layert2v_engine.recipes.catalog import DEFAULT_RECIPE, find_recipe
+from layert2v_engine.recipes.preflight import check_recipe, recipe_networks
+from layert2v_engine.recipes.stages import open_stages
 from layert2v_engine.rerender.execute import Rerender, apply_without_model
 from layert2v_engine.rerender.prepare import prepare_rerender
 from layert2v_engine.sampling.denoise import Step
@@ -157,8 +160,7 @@ class Engine:
             raise InvalidSpec(violations)
         progress = ProgressReporter(folder, report, cancelled)
         with self._raise_out_of_memory():
-            stages = self._decompose_stages.stages
-            self._check_licences(stages.networks)
+            stages = self._stages(spec)
             request = Decomposition(spec, inputs, stages, progress, self._exr)
             return request.run()
 
@@ -190,6 +192,20 @@ class Engine:
             stages = self._decompose_stages.stages
             self._check_licences(stages.networks)
             return Refinement(spec, editor, inputs, stages, progress).run()
+
+    def _stages(self, spec: DecomposeSpec) -> Stages:
+        """Return the networks of a request. Raises WeightsMissing, LicenceRefused, ..."""
+        recipe = find_recipe(spec.recipe)
+        if recipe.name != DEFAULT_RECIPE:
+            with_words = any(each.words and not each.has_hints for each in spec.subjects)
+            device = torch.device(self._device)
+            check_recipe(recipe, self._weights, device, with_words=with_words)
+            names = recipe_networks(recipe, with_words=with_words)
+            self._check_licences([self._weights.state(n).network.record() for n in names])
+            included = self._decompose_stages.stages
+            return open_stages(recipe, included, self._weights, device, with_words=with_words)
+        self._check_licences(self._decompose_stages.stages.networks)
+        return self._decompose_stages.stages
 
     def _generate(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
         config = self._config(spec.model)

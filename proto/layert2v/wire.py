@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from layert2v.decompose import (
     FOOTAGE,
+    RECIPES,
     Box,
     DecomposeSpec,
     Footage,
@@ -132,6 +133,7 @@ def decompose_to_message(spec: DecomposeSpec) -> jobs_pb2.DecomposeSpec:
         scale=spec.scale,
         colorspace=spec.colorspace,
         name=spec.name,
+        recipe=spec.recipe,
     )
 
 
@@ -147,6 +149,7 @@ def decompose_from_message(message: jobs_pb2.DecomposeSpec) -> DecomposeSpec:
         scale=message.scale if message.HasField("scale") else 1.0,
         colorspace=message.colorspace or AUTO,
         name=message.name,
+        recipe=message.recipe or RECIPES[0],
     )
 
 

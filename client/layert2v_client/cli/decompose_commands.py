@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from layert2v.command_options import frame_number, non_negative_float, positive_float, state_number
-from layert2v.decompose import Box, DecomposeSpec, Footage, Point, RefineSpec, SubjectSpec
+from layert2v.decompose import (
+    RECIPES,
+    Box,
+    DecomposeSpec,
+    Footage,
+    Point,
+    RefineSpec,
+    SubjectSpec,
+)
 from layert2v.limits import MAX_FRAME
 from layert2v.rerender import ALPHAS, AUTO, FITS, Plate
 from layert2v.stack import Stack
@@ -59,6 +67,12 @@ def add_decompose_command(add_command: AddCommand) -> None:
     )
     sub.add_argument(
         "--out", type=Path, metavar="DIR", help="a new or empty folder; default: after the footage"
+    )
+    sub.add_argument(
+        "--recipe",
+        default=RECIPES[0],
+        choices=RECIPES,
+        help="which networks take part, of those that the server has; default: %(default)s",
     )
     _add_subject_options(sub)
     _add_range_options(sub)
@@ -163,6 +177,7 @@ def decompose_request(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str
         handles=args.handles,
         scale=args.scale,
         colorspace=args.colorspace,
+        recipe=args.recipe,
     )
     return spec, inputs
 

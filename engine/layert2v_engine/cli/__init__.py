@@ -10,6 +10,7 @@ from layert2v_engine.cli import (
     evaluate,
     generate,
     plan,
+    recipes,
     rerender,
     stack,
     train,
@@ -27,5 +28,6 @@ COMMAND_FAMILIES: tuple[ModuleType, ...] = (
     convert,
     plan,
     vidlayer,
+    recipes,
     weights,
 )

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from layert2v.command_options import add_compression_option, state_number
 from layert2v.decompose import (
     FOOTAGE,
+    RECIPES,
     Box,
     DecomposeSpec,
     Footage,
@@ -68,6 +69,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="white inside, for all frames or for some; once for each subject",
     )
     subject.add_argument("--scribble", type=Path, metavar="CLIP", help="white inside, black beside")
+    parser.add_argument(
+        "--recipe",
+        default=RECIPES[0],
+        metavar="NAME",
+        help="which networks take part, see layert2v-engine recipes; default: %(default)s",
+    )
+    parser.add_argument("--device", default="cpu", help="of those networks: auto, cpu, cuda, ...")
     parser.add_argument("--plate", type=Path, metavar="CLIP", help="your own clean plate")
     parser.add_argument("--frames", metavar="A-B", type=_frame_range, default=(None, None))
     parser.add_argument("--handles", type=int, default=0, metavar="N", help="more at both ends")
@@ -99,11 +107,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _decompose(args: argparse.Namespace) -> int:
-    from layert2v_engine.engine import Engine  # heavy, and not needed for a help text
+    from layert2v_engine.devices import pick_device  # heavy, and not needed for a help text
+    from layert2v_engine.engine import Engine
     from layert2v_engine.image.exr import ExrOptions
 
     spec, inputs = _spec(args)
-    engine = Engine(exr=ExrOptions(compression=args.compression), **weights_options(args))
+    engine = Engine(
+        device=str(pick_device(args.device)),
+        exr=ExrOptions(compression=args.compression),
+        **weights_options(args),
+    )
     return _run(
         lambda: engine.decompose(
             spec, args.out, inputs=inputs, report=print_progress, cancelled=lambda: False
@@ -167,6 +180,7 @@ def _spec(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str, Path]]:
         handles=args.handles,
         scale=args.scale,
         colorspace=args.colorspace,
+        recipe=args.recipe,
     ), inputs
 
 

@@ -68,7 +68,9 @@ class Decomposition:
         self._folder = progress.folder
         self._is_new_folder = not self._folder.exists()
         scratch = Scratch(self._folder / SCRATCH_FOLDER, _request_key(spec, inputs))
-        self._space = Workspace(self._footage.range, scratch, stages, progress)
+        self._space = Workspace(
+            self._footage.range, scratch, stages, progress, self._footage.colorspace
+        )
         self._measures = [SubjectMeasures() for _ in self._subjects]
 
     def run(self) -> Stack:
@@ -182,7 +184,8 @@ class Decomposition:
 
             first_masks: list[np.ndarray] = []
 
-            finder = SubjectFinder(self._stages.saliency, self._stages.detector)
+            stages = self._stages
+            finder = stages.tracker or SubjectFinder(stages.saliency, stages.detector)
             finder.find(space.pictures, hints, space.mask(number), on_frames, on_first)
         space.check_cover(number)
         self._show_matte(space.mask(number)[0])
@@ -231,8 +234,10 @@ class Decomposition:
             _layer_names(len(self._subjects), number)[0]: each.to_json()
             for number, each in enumerate(self._measures)
         }
+        remover = self._stages.remover
         notes = [
             *self._footage.notes,
+            *([remover.note] if remover is not None and remover.note else []),
             *(describe_measures(name, each) for name, each in measures.items()),
         ]
         request = decompose_to_json(self._spec)

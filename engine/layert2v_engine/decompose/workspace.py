@@ -16,6 +16,7 @@ from layert2v_engine.decompose.footage import FrameRange
 from layert2v_engine.decompose.inputs import MatteInput, PlateInput
 from layert2v_engine.decompose.matting import MattingFrames, propose_layers
 from layert2v_engine.decompose.plate import temporal
+from layert2v_engine.decompose.protocols import PlateRemover, RemovalFrames
 from layert2v_engine.decompose.scratch import Scratch
 from layert2v_engine.decompose.shots import Window, split_windows
 from layert2v_engine.decompose.solve import HalfArray, Proposal
@@ -30,6 +31,7 @@ MATTING_WINDOW, MATTING_OVERLAP = 8, 2
 # The background is hidden around a mask, too: soft edges, and below it the contact shadow.
 _HOLE_MARGIN, _HOLE_BELOW = 0.015, 0.03  # of the longer side
 _MAX_COVER = 0.9
+_COVERED = 0.1  # of a rough mask: what a network is told to take out
 
 
 class FrameProposal(NamedTuple):
@@ -44,8 +46,15 @@ class Workspace:
     """Arrays of ``numbers.frames`` frames in ``scratch``."""
 
     def __init__(
-        self, numbers: FrameRange, scratch: Scratch, stages: Stages, progress: ProgressReporter
+        self,
+        numbers: FrameRange,
+        scratch: Scratch,
+        stages: Stages,
+        progress: ProgressReporter,
+        colorspace: str = "",
     ) -> None:
+        """Take the color space of the footage, which only a network that removes needs."""
+        self.colorspace = colorspace
         self.numbers, self.scratch = numbers, scratch
         self.frames, self.full = numbers.frames, numbers.size
         self.small = fit_within(self.full, WORKING_SIDE)
@@ -119,6 +128,10 @@ class Workspace:
                 plate[index] = picture
             self.scratch.finish("plate")
             return
+        if self._stages.remover is not None:
+            self._remove(self._stages.remover, subjects)
+            self.scratch.finish("plate")
+            return
         for window in split_windows(self.frames, temporal.WINDOW, temporal.OVERLAP):
             part = slice(window.start, window.end)
             hole = self._hole(window, subjects)
@@ -151,6 +164,28 @@ class Workspace:
                 if index >= done:
                     yield FrameProposal(index, proposal, given.invented[offset])
                     done = index + 1
+
+    def _remove(self, remover: PlateRemover, subjects: int) -> None:
+        """Make the plate by a network that takes all subjects out of the shot."""
+
+        def covered(index: int) -> BoolArray:
+            masks = [np.asarray(self.mask(number)[index]) for number in range(subjects)]
+            return np.asarray(np.max(masks, 0) > _COVERED)
+
+        frames = RemovalFrames(
+            count=self.frames,
+            size=self.full,
+            colorspace=self.colorspace,
+            frame=lambda index: np.asarray(self.source[index]).astype(np.float32),
+            hole=covered,
+        )
+
+        def on_progress(share: float) -> None:
+            self._progress.report("plate", round(share * self.frames), self.frames)
+
+        plate, invented = self.half("plate", 3), self.invention
+        for index, picture in remover.plates(frames, on_progress):
+            plate[index], invented[index] = picture, covered(index)
 
     def _hole(self, window: Window, subjects: int) -> BoolArray:
         """Return where any subject hides the background, ``[T, h, w]``."""

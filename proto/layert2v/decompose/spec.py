@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from layert2v.rerender import AUTO, Plate
 
 FOOTAGE = "footage"  # the key of the footage
+# Ways to a stack that begin with footage; the first one needs nothing but the product.
+RECIPES = ("decompose", "decompose+", "decompose+omnimatte", "decompose+rose")
 # In the folder of a stack that is being made: what an attempt that was killed had finished.
 SCRATCH_FOLDER = ".decompose"
 
@@ -87,7 +89,8 @@ class DecomposeSpec:
     None for the end of the footage; ``handles`` more frames are taken at both ends as far as there
     are any. ``scale`` above 0 to 1 makes smaller layers, for a look. ``colorspace`` is what the EXR
     files are written in: a linear space of OCIO, ``AUTO`` for the linear one with the primaries of
-    the footage. ``name`` is the stack's; "" for that of the footage.
+    the footage. ``name`` is the stack's; "" for that of the footage. ``recipe`` is one of
+    ``RECIPES``: which networks take part.
     """
 
     subjects: tuple[SubjectSpec, ...] = ()
@@ -99,6 +102,7 @@ class DecomposeSpec:
     scale: float = 1.0
     colorspace: str = AUTO
     name: str = ""
+    recipe: str = RECIPES[0]
 
     @property
     def input_keys(self) -> tuple[str, ...]:
