@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
@@ -58,8 +58,11 @@ class Decomposition:
         stages: Stages,
         progress: ProgressReporter,
         exr: ExrOptions | None = None,
+        origin: Callable[[Provenance], Provenance] | None = None,
     ) -> None:
+        """Take what says where the stack comes from, if not from this request."""
         self._spec, self._inputs, self._stages, self._exr = spec, inputs, stages, exr
+        self._origin = origin or (lambda found: found)
         self._progress = progress
         progress.stage_weights = STAGE_WEIGHTS
         self._config = ColorConfig.load()
@@ -99,7 +102,7 @@ class Decomposition:
             self._declare(writer)
             self._solve(writer)
             return writer.finish(
-                self._provenance(),
+                self._origin(self._provenance()),
                 progress=lambda done, total: self._progress.report("write", done, total),
             )
 

@@ -80,6 +80,15 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 remover="rose",
                 steps=50,
             ),
+            Recipe(
+                name="flat+decompose",
+                title="Wan makes video of a sentence, which is decomposed",
+                starts_from=PROMPT,
+                networks=("wan-t2v", "u2netp", "nanodet", "splitter", "all-minilm-l6-v2"),
+                transformer="wan2.1-t2v-1.3b",
+                steps=50,
+                passes=2,
+            ),
         )
     }
 )

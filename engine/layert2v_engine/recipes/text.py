@@ -29,11 +29,13 @@ def stored_text(prompts: Sequence[str], weights: WeightsFolder) -> Path:
     return weights.root / _FOLDER / f"{name}.safetensors"
 
 
-def encode_text(prompts: Sequence[str], weights: WeightsFolder, device: torch.device) -> Tensor:
+def encode_text(
+    prompts: Sequence[str], weights: WeightsFolder, device: torch.device, *, is_kept: bool = True
+) -> Tensor:
     """Return the states ``[N, 512, D]`` of N prompts, 0 after each one's last token.
 
     They are read where they were kept; otherwise the encoder is loaded, used and given back, and
-    they are kept. Raises WeightsMissing where there is neither, BadCheckpoint.
+    where ``is_kept`` they are kept. Raises WeightsMissing where there is neither, BadCheckpoint.
     """
     path = stored_text(prompts, weights)
     if path.is_file():
@@ -42,6 +44,8 @@ def encode_text(prompts: Sequence[str], weights: WeightsFolder, device: torch.de
     dtype = working_dtype(folder / "text_encoder", device)
     encoder = UMT5TextEncoder(folder, max_tokens=TOKENS, dtype=dtype).to(device)
     states = encoder.encode(prompts).states.to("cpu", torch.bfloat16)
+    if not is_kept:
+        return states
     with suppress(OSError):  # a folder of somebody else's: then it takes the encoder each time
         path.parent.mkdir(exist_ok=True)
         partial = path.with_suffix(".tmp")

@@ -5,6 +5,7 @@ Knows numbers of frames and pictures, not what makes them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -65,10 +66,13 @@ def network_size(full: Size, area: int, step: int) -> Size:
     At most ``area`` pixels, and not larger than the footage, rounded up to a step.
     """
     scale = min(1.0, (area / (full.width * full.height)) ** 0.5)
-    width, height = (max(step, round(side * scale / step) * step) for side in full)
-    while width * height > area and max(width, height) > step:
-        if width * full.height >= height * full.width:
-            width -= step
-        else:
-            height -= step
-    return Size(width, height)
+    size = Size(*(max(step, round(side * scale / step) * step) for side in full))
+    while size.width * size.height > area and max(size) > step:
+        narrower, lower = Size(size.width - step, size.height), Size(size.width, size.height - step)
+        smaller = [each for each in (narrower, lower) if min(each) >= step]
+        size = min(smaller, key=lambda each: _shape_error(each, full))
+    return size
+
+
+def _shape_error(size: Size, full: Size) -> float:
+    return abs(math.log(size.width * full.height / (size.height * full.width)))
