@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from layert2v_engine.decompose.arrays import BoolArray, ByteArray, FloatArray, Size
+from layert2v_engine.decompose.arrays import BoolArray, ByteArray, FloatArray, Frames, Size
 
 if TYPE_CHECKING:
     from layert2v_engine.decompose.subjects.hints import SubjectHints
@@ -23,7 +23,15 @@ class SplitLayers(NamedTuple):
 
 
 class Splitter(Protocol):
-    """Finds matte and shadow between footage and clean plate."""
+    """Finds matte and shadow between footage and clean plate.
+
+    ``is_temporal`` tells whether what it says of a frame depends on other frames. Only such a one
+    is given windows of several frames, which overlap and are blended.
+    """
+
+    @property
+    def is_temporal(self) -> bool:
+        """Whether frames of a window depend on one another."""
 
     def split(self, source: FloatArray, plate: FloatArray, mask: FloatArray) -> SplitLayers:
         """Return alpha and shadow of a window of frames, whatever their number.
@@ -88,9 +96,9 @@ class SubjectTracker(Protocol):
 
     def find(
         self,
-        pictures: ByteArray,
+        pictures: Frames,
         hints: SubjectHints,
-        masks: FloatArray,
+        masks: Frames,
         on_frames: Callable[[int], None],
         on_first: Callable[[FloatArray], None],
     ) -> None:

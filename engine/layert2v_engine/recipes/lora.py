@@ -10,13 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from layert2v_engine.errors import BadCheckpoint
-from layert2v_engine.model.weights_check import count_tensors
 from layert2v_engine.recipes.networks import linear_layers
+from layert2v_engine.tensor_file import load_tensors
 
 _PREFIXES = ("lora_unet__", "diffusion_model.", "base_model.model.", "transformer.", "pipe.dit.")
 _ENDINGS = {
@@ -36,11 +34,10 @@ _ENDINGS = {
 def read_update(path: Path) -> dict[str, Tensor]:
     """Read a file of updates. Raises BadCheckpoint."""
     try:
-        count_tensors(path)
-        return load_file(path)
-    except (OSError, SafetensorError, ValueError) as error:
+        return load_tensors(path)
+    except (OSError, BadCheckpoint) as error:
         raise BadCheckpoint(
-            f"{path} cannot be read: {error}.", "Get the file from its owner again, whole."
+            f"{path} cannot be read, or is not whole.", "Get the file from its owner again."
         ) from error
 
 

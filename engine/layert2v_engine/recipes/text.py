@@ -8,13 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from layert2v_engine.errors import BadCheckpoint
 from layert2v_engine.model.components import working_dtype
 from layert2v_engine.model.text import UMT5TextEncoder
+from layert2v_engine.tensor_file import load_tensors
 from layert2v_engine.weights.folder import WeightsFolder
 
 ENCODER = "umt5-xxl"
@@ -56,9 +56,9 @@ def encode_text(
 
 def _read(path: Path) -> Tensor:
     try:
-        states: Tensor = load_file(path)[_KEY]
-    except (OSError, KeyError, SafetensorError) as error:
-        raise BadCheckpoint(f"{path} cannot be read: {error}.", "Delete it.") from error
+        states = load_tensors(path)[_KEY]
+    except (OSError, KeyError, BadCheckpoint) as error:
+        raise BadCheckpoint(f"{path} cannot be read, or is not whole.", "Delete it.") from error
     if states.ndim != 3 or states.shape[1] != TOKENS:
         raise BadCheckpoint(f"{path} has no states of {TOKENS} tokens.", "Delete it.")
     return states

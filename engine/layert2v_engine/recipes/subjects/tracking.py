@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from layert2v_engine.decompose.arrays import ByteArray, FloatArray
+from layert2v_engine.decompose.arrays import ByteArray, FloatArray, Frames
 from layert2v_engine.decompose.protocols import Box, SaliencyNetwork
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.errors import FootageError
@@ -61,17 +61,19 @@ class Sam2Tracker:
     @torch.inference_mode()
     def find(
         self,
-        pictures: ByteArray,
+        pictures: Frames,
         hints: SubjectHints,
-        masks: FloatArray,
+        masks: Frames,
         on_frames: Callable[[int], None],
         on_first: Callable[[FloatArray], None],
     ) -> None:
         """Write the mask ``[T, h, w]`` in 0..1 of every frame; see ``SubjectTracker``."""
         shown = dict(hints.frames) or self._search(pictures, hints.words)
-        session = self._open_session(pictures)
+        height, width = np.asarray(pictures[0]).shape[:2]
+        size = (height, width)
+        session = self._open_session(pictures, size)
         for index, hint in sorted(shown.items()):
-            self._show(session, index, hint, pictures.shape[1:3])
+            self._show(session, index, hint, size)
             # At once: a session takes the new hints of one frame at a time.
             self._network(inference_session=session, frame_idx=index)
         start, done = min(shown), 0
@@ -79,7 +81,7 @@ class Sam2Tracker:
             for found in self._network.propagate_in_video_iterator(
                 inference_session=session, start_frame_idx=start, reverse=reverse
             ):
-                mask = _mask(found.pred_masks, pictures.shape[1:3])
+                mask = _mask(found.pred_masks, size)
                 if found.frame_idx == start and not reverse:
                     on_first(mask)
                 masks[found.frame_idx] = mask
@@ -89,7 +91,7 @@ class Sam2Tracker:
             if hint.mask is not None:  # what was shown has the last word
                 masks[index] = hint.mask
 
-    def _search(self, pictures: ByteArray, words: str) -> dict[int, FrameHints]:
+    def _search(self, pictures: Frames, words: str) -> dict[int, FrameHints]:
         """Return a hint on the frame that shows a subject best, of a few."""
         count = len(pictures)
         chosen = np.unique(np.linspace(0, count - 1, min(count, _LOOKED_AT)).round().astype(int))
@@ -119,10 +121,10 @@ class Sam2Tracker:
         sureness = float(saliency[solid].mean()) * min(1.0, float(solid.mean()) * 20)
         return sureness, FrameHints(mask=saliency)
 
-    def _open_session(self, pictures: ByteArray) -> Any:
+    def _open_session(self, pictures: Frames, size: tuple[int, int]) -> Any:
         from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
-        height, width = pictures.shape[1:3]
+        height, width = size
         session = Sam2VideoInferenceSession(
             video_height=height,
             video_width=width,
@@ -157,7 +159,7 @@ class Sam2Tracker:
 class _Frames:
     """The frames of a session by number, prepared when they are asked for."""
 
-    def __init__(self, pictures: ByteArray, side: int) -> None:
+    def __init__(self, pictures: Frames, side: int) -> None:
         self._pictures, self._side = pictures, side
 
     def __len__(self) -> int:
