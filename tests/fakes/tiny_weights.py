@@ -179,7 +179,7 @@ def write_grounding_dino(root: Path, words: str) -> None:
         text_config=text,
         d_model=32,
         encoder_layers=1,
-        decoder_layers=1,
+        decoder_layers=2,
         encoder_attention_heads=2,
         decoder_attention_heads=2,
         encoder_ffn_dim=16,

@@ -74,7 +74,7 @@ def test_words_need_a_network_that_is_not_here(client: Client, footage: Path) ->
     spec = DecomposeSpec((SubjectSpec("the dog"),), recipe="decompose+")
     with pytest.raises(JobFailed, match="needs Grounding DINO: There is no folder") as caught:
         client.decompose(footage, spec).wait()
-    assert "Nothing is downloaded" in str(caught.value)
+    assert "Nothing is downloaded" in caught.value.hint
 
 
 def test_a_recipe_that_is_not_known_costs_no_upload(client: Client, footage: Path) -> None:

@@ -110,13 +110,13 @@ class SubjectTracker(Protocol):
 
 
 class RemovalFrames(NamedTuple):
-    """A shot whose subjects are to be taken out: ``count`` frames of ``size``, in ``colorspace``.
+    """A shot whose subjects are to be taken out: ``length`` frames of ``size``, in ``colorspace``.
 
     ``frame`` gives one by number ``[H, W, 3]``, scene-linear; ``hole`` where subjects are in it
     ``[h, w]``, at a size of its own.
     """
 
-    count: int
+    length: int
     size: Size
     colorspace: str
     frame: Callable[[int], FloatArray]

@@ -167,7 +167,7 @@ class Workspace:
             return np.asarray(np.max(masks, 0) > _COVERED)
 
         frames = RemovalFrames(
-            count=self.frames,
+            length=self.frames,
             size=self.full,
             colorspace=self.colorspace,
             frame=lambda index: self.source[index].astype(np.float32),

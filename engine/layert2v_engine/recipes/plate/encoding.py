@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from layert2v_engine.decompose.align import align_plate
+from layert2v_engine.decompose.align import align_plate, find_drift
 from layert2v_engine.decompose.arrays import (
     BoolArray,
     FloatArray,
@@ -66,7 +66,7 @@ def keep_source(source: FloatArray, plate: FloatArray, hole: BoolArray) -> Float
     """
     small, full = (Size(each.shape[1], each.shape[0]) for each in (plate, source))
     little = resize(source, small)
-    aligned = align_plate(little, plate, hole)
+    aligned = align_plate(plate, find_drift(little, plate, hole), small)
     changed = find_changes(little, aligned, hole)
     weight = resize(blur(changed.astype(np.float32), max(0.5, _FEATHER * max(small))), full)
     share = weight.clip(0.0, 1.0)[..., None]

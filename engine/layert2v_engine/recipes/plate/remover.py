@@ -62,7 +62,7 @@ class WindowedRemover:
         self, frames: RemovalFrames, on_progress: Callable[[float], None]
     ) -> Iterator[tuple[int, FloatArray]]:
         """Yield frames by number and their plates ``[H, W, 3]``, scene-linear."""
-        count = frames.count
+        count = frames.length
         small = network_size(frames.size, self._area, STEP)
         chosen = np.unique(np.linspace(0, count - 1, min(count, _LOOKED_AT)).astype(int))
         name = find_encoding(frames.frame(int(k)) for k in chosen)

@@ -29,7 +29,7 @@ DILATION = 6  # pixels
 _UPDATES = ("remove_model_stage1.safetensors", "remove_model_stage2.safetensors")
 
 
-class UnionMaskPipeline(WanVACEPipeline):  # type: ignore[misc]  # diffusers is not typed
+class UnionMaskPipeline(WanVACEPipeline):
     """diffusers' pipeline, with masks of which no frame is lost.
 
     diffusers takes the mask of one frame for each latent frame; a subject that is seen in another

@@ -107,5 +107,5 @@ def test_a_file_that_is_not_whole_is_refused_in_a_sentence(tmp_path: Path) -> No
     path = tmp_path / "lora.safetensors"
     save_file({"a": torch.zeros(9)}, path)
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(BadCheckpoint, match="lora.safetensors cannot be read, or is not whole"):
+    with pytest.raises(BadCheckpoint, match=r"lora.safetensors cannot be read, or is not whole"):
         read_update(path)

@@ -31,7 +31,7 @@ class Oracle:
 def frames_of(clip: DiscClip) -> RemovalFrames:
     count, height, width = clip.alpha.shape
     return RemovalFrames(
-        count=count,
+        length=count,
         size=Size(width, height),
         colorspace="lin_rec709_scene",
         frame=lambda index: clip.source[index],
