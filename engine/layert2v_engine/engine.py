@@ -200,8 +200,10 @@ class Engine:
     def _generate_by_recipe(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
         """Carry out a request whose model is a recipe that begins with a sentence."""
         # Pipelines of diffusers take seconds to import, and most requests need none.
+        from layert2v_engine.recipes.alpha import generate_alpha_stack
         from layert2v_engine.recipes.from_prompt import RecipeRun, generate_flat_stack
 
+        generate = generate_alpha_stack if spec.model == "alpha" else generate_flat_stack
         recipe, device = find_recipe(spec.model), torch.device(self._device)
         spec = validate_and_resolve(spec, self._recipe_models[spec.model])
         check_recipe(recipe, self._weights, device, with_words=False)
@@ -214,7 +216,7 @@ class Engine:
             progress=progress,
         )
         with closing(progress):
-            return generate_flat_stack(spec, run)
+            return generate(spec, run)
 
     def _stages(self, spec: DecomposeSpec) -> Stages:
         """Return the networks of a request. Raises WeightsMissing, LicenceRefused, ..."""

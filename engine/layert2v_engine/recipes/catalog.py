@@ -23,7 +23,8 @@ class Recipe:
     ``starts_from`` is ``FOOTAGE`` or ``PROMPT``. ``networks`` are names of the ledger; those in
     ``for_words`` are needed where subjects are said in words alone, ``text`` where its fixed
     prompt is not kept yet. ``frames``, ``size`` (width, height), ``steps`` and ``passes`` a step
-    are what one run of its largest network takes at once.
+    are what one run of its largest network takes at once; ``is_block_offloaded`` says that its
+    blocks wait in the memory of the CPU.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Recipe:
     remover: str = ""
     frames: int = 81
     size: tuple[int, int] = (832, 480)
+    is_block_offloaded: bool = False
     steps: int = 0
     passes: int = 1
 
@@ -88,6 +90,18 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 transformer="wan2.1-t2v-1.3b",
                 steps=50,
                 passes=2,
+            ),
+            Recipe(
+                name="alpha",
+                title="Wan-Alpha makes foregrounds with alpha over a plate by Wan; no shadows",
+                starts_from=PROMPT,
+                networks=(
+                    *("wan-t2v", "wan2.1-t2v-14b", "wan2.1-vae"),
+                    *("wan-alpha-v2", "lightx2v"),
+                ),
+                transformer="wan2.1-t2v-14b",
+                is_block_offloaded=True,
+                steps=4,
             ),
         )
     }

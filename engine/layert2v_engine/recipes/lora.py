@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from layert2v_engine.errors import BadCheckpoint
-from layert2v_engine.recipes.networks import linear_layers
+from layert2v_engine.recipes.networks import linear_layers, wan_name
 from layert2v_engine.tensor_file import load_tensors
 
 _PREFIXES = ("lora_unet__", "diffusion_model.", "base_model.model.", "transformer.", "pipe.dit.")
@@ -47,11 +47,14 @@ def fold_updates(network: nn.Module, state: Mapping[str, Tensor], what: str) -> 
 
     LoRA (Hu et al., 2021): ``W + alpha / rank * up @ down``, alpha being the rank where none is
     given. DoRA (Liu et al., ICML 2024): ``m * (W + up @ down) / |W + up @ down|``, norms of rows.
-    Names are Wan's own, with dots or, as VideoX-Fun writes them, underscores. Raises BadCheckpoint
-    where an update belongs to no layer, or to one of another size; then nothing is changed.
+    Whole differences (``.diff``, ``.diff_b``) are added. Names are Wan's own, with dots or, as
+    VideoX-Fun writes them, underscores. Raises BadCheckpoint where an update belongs to no layer,
+    or to one of another size; then nothing is changed.
     """
     layers = linear_layers(network)
     by_key = {**layers, **{name.replace(".", "_"): layer for name, layer in layers.items()}}
+    state, differences = _split_differences(state)
+    targets = _difference_targets(network, differences, what)
     updates = _group(state, what)
     for name, parts in updates.items():
         if name not in by_key:
@@ -63,16 +66,52 @@ def fold_updates(network: nn.Module, state: Mapping[str, Tensor], what: str) -> 
     for name, parts in updates.items():
         layer = by_key[name]
         layer.weight.copy_(_updated(layer.weight.float(), parts))
+    for parameter, difference in targets:
+        parameter.add_(difference.to(parameter))
     return len(updates)
+
+
+def _split_differences(
+    state: Mapping[str, Tensor],
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return low-rank parts, and whole differences of weights and biases by parameter."""
+    whole = {}
+    for ending, kind in ((".diff", ".weight"), (".diff_b", ".bias")):
+        for key, tensor in state.items():
+            if key.endswith(ending):
+                whole[_plain(key).removesuffix(ending) + kind] = tensor
+    return {k: v for k, v in state.items() if not k.endswith((".diff", ".diff_b"))}, whole
+
+
+def _difference_targets(
+    network: nn.Module, differences: Mapping[str, Tensor], what: str
+) -> list[tuple[nn.Parameter, Tensor]]:
+    """Return the parameter of each whole difference. Raises BadCheckpoint."""
+    own = {wan_name(name): parameter for name, parameter in network.named_parameters()}
+    own |= {name.replace(".", "_"): parameter for name, parameter in own.items()}
+    found = []
+    for name, difference in differences.items():
+        key = name if name in own else name.replace(".", "_")
+        if key not in own or own[key].shape != difference.shape:
+            raise BadCheckpoint(
+                f"{what} changes {name}, which this network does not have in that size.",
+                "Take the one that was made for this network.",
+            )
+        found.append((own[key], difference))
+    return found
+
+
+def _plain(key: str) -> str:
+    for prefix in _PREFIXES:
+        key = key.removeprefix(prefix)
+    return key
 
 
 def _group(state: Mapping[str, Tensor], what: str) -> dict[str, dict[str, Tensor]]:
     """Return the parts of each update by the name of its layer."""
     updates: dict[str, dict[str, Tensor]] = {}
     for key, tensor in state.items():
-        name = key
-        for prefix in _PREFIXES:
-            name = name.removeprefix(prefix)
+        name = _plain(key)
         ending = next((each for each in _ENDINGS if name.endswith(each)), None)
         if ending is None:
             raise BadCheckpoint(

@@ -73,7 +73,7 @@ def recipe_cost(recipe: Recipe) -> RecipeCost:
     tokens = grid[0] * grid[1] * grid[2]
     pictures = 3 * recipe.frames * width * height * 4
     memory = {
-        "transformer": _ELEMENT * count_parameters(recipe.transformer),
+        "transformer": _transformer_bytes(recipe, shape),
         "transformer pass": pass_bytes(tokens, shape.width, shape.hidden, _ELEMENT),
         "control of every block": shape.extra_blocks * tokens * shape.width * _ELEMENT,
         "autoencoder": 4 * _autoencoder_parameters(),
@@ -88,6 +88,15 @@ def recipe_cost(recipe: Recipe) -> RecipeCost:
         peak=max(sum(memory[part] for part in parts) for parts in turns),
         flops=recipe.steps * recipe.passes * _pass_flops(shape, tokens),
     )
+
+
+def _transformer_bytes(recipe: Recipe, shape: TransformerShape) -> int:
+    """Return what of the transformer lies on the device: all, or two blocks and what is in none."""
+    total = _ELEMENT * count_parameters(recipe.transformer)
+    if not recipe.is_block_offloaded:
+        return total
+    block = _ELEMENT * (8 * shape.width**2 + 2 * shape.width * shape.hidden)
+    return total - (shape.layers - 2) * block
 
 
 def _pass_flops(shape: TransformerShape, tokens: int) -> float:

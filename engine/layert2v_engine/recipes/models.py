@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from layert2v.spec import ModelInfo
+from layert2v.spec import NO_SHADOWS, ModelInfo
 from layert2v_engine.model.checkpoint import COLORSPACES, raise_bad_checkpoint
 from layert2v_engine.recipes.catalog import PROMPT, RECIPES, Recipe
 from layert2v_engine.weights.folder import WeightsFolder
 
 NETWORK = "wan-t2v"
+DEFAULT_STEPS = 50  # of flat video, a plate included
 _TOKEN_SIDE = 2  # latent pixels of a token
 
 
@@ -41,11 +42,12 @@ def _info(recipe: Recipe, step: int) -> ModelInfo:
         frames_range=(5, 121),
         frames_step=4,
         max_foregrounds=3,
+        abilities=("generate",) if recipe.name == "flat+decompose" else ("generate", NO_SHADOWS),
         default_width=width,
         default_height=height,
         default_frames=recipe.frames,
         default_fps=16.0,
-        default_steps=recipe.steps,
+        default_steps=DEFAULT_STEPS,
         default_guidance=5.0,
         steps_range=(1, 200),
         guidance_range=(1.0, 20.0),

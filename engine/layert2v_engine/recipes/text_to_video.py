@@ -14,16 +14,20 @@ from layert2v_engine.model.checkpoint import raise_bad_checkpoint
 from layert2v_engine.model.components import working_dtype
 from layert2v_engine.model.weights_check import check_weights
 
+LARGE_BYTES = 12 << 30  # of a transformer's files; half of a device of 24 GB
+
 
 class TextToVideo:
     """One pipeline of Wan without its text encoder; states of prompts come from elsewhere."""
 
-    def __init__(self, pipeline: WanPipeline, device: torch.device) -> None:
-        """Take a pipeline whose networks lie on the CPU."""
+    def __init__(
+        self, pipeline: WanPipeline, device: torch.device, *, is_large: bool = False
+    ) -> None:
+        """Take a pipeline on the CPU; of a large one, blocks come to the device one by one."""
         self._pipeline: Any = pipeline
         self._pipeline.set_progress_bar_config(disable=True)
-        if device.type == "cuda":  # networks take turns, and a large one comes block by block
-            self._pipeline.enable_model_cpu_offload(device=device)
+        if device.type == "cuda":
+            _offload(self._pipeline, device, is_large=is_large)
         self._device = device
 
     @torch.no_grad()
@@ -66,6 +70,19 @@ class TextToVideo:
         return result.float().cpu()
 
 
+def _offload(pipeline: Any, device: torch.device, *, is_large: bool) -> None:
+    """Let networks take turns on a device, or the blocks of a large transformer."""
+    if not is_large:
+        pipeline.enable_model_cpu_offload(device=device)
+        return
+    for network in (pipeline.transformer, pipeline.transformer_2):
+        if network is not None:
+            network.enable_group_offload(
+                device, offload_type="block_level", num_blocks_per_group=1, use_stream=True
+            )
+    pipeline.vae.to(device)
+
+
 def load_text_to_video(folder: Path, device: torch.device) -> TextToVideo:
     """Load a pipeline folder of diffusers. Raises BadCheckpoint."""
     for part in ("transformer", "transformer_2", "vae"):
@@ -77,9 +94,10 @@ def load_text_to_video(folder: Path, device: torch.device) -> TextToVideo:
             folder,
             text_encoder=None,
             tokenizer=None,
-            torch_dtype={"vae": torch.float32, "default": dtype},
+            dtype={"vae": torch.float32, "default": dtype},
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
         )
-    return TextToVideo(pipeline, device)
+    large = sum(path.stat().st_size for path in (folder / "transformer").glob("*.safetensors"))
+    return TextToVideo(pipeline, device, is_large=large > LARGE_BYTES)

@@ -22,7 +22,7 @@ def load_network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     with raise_bad_checkpoint(str(folder)):
         check_weights(folder)
         network = kind.from_pretrained(
-            folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True
+            folder, dtype=dtype, use_safetensors=True, local_files_only=True
         )
     return network.eval().requires_grad_(False)
 
