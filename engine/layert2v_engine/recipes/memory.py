@@ -61,8 +61,11 @@ class RecipeCost:
     flops: float
 
 
-def recipe_cost(recipe: Recipe) -> RecipeCost:
-    """Return the cost of one window of a recipe that has a transformer, on a GPU."""
+def recipe_cost(recipe: Recipe, *, reads_text: bool) -> RecipeCost:
+    """Return the cost of one window of a recipe that has a transformer, on a GPU.
+
+    ``reads_text`` says that its prompt is not kept, so that the text encoder is loaded first.
+    """
     shape = SHAPES[recipe.transformer]
     width, height = recipe.size
     grid = (
@@ -81,8 +84,11 @@ def recipe_cost(recipe: Recipe) -> RecipeCost:
         "pictures": 3 * pictures,  # what is seen, what is masked, what comes back
         "text encoder, once": UMT5_XXL_BYTES,
     }
-    transformer = ("transformer", "transformer pass", "control of every block")
-    turns = (transformer, ("autoencoder", "decoder caches", "pictures"))
+    turns: list[tuple[str, ...]] = [
+        ("transformer", "transformer pass", "control of every block"),
+        ("autoencoder", "decoder caches", "pictures"),
+    ]
+    turns += [("text encoder, once",)] if reads_text else []
     return RecipeCost(
         memory=memory,
         peak=max(sum(memory[part] for part in parts) for parts in turns),

@@ -39,12 +39,13 @@ def inspect_recipe(recipe: Recipe, weights: WeightsFolder, *, with_words: bool) 
     """Return which networks of a recipe are here. Raises BadConfig."""
     names = [*recipe_networks(recipe, with_words=with_words)]
     prompts = fixed_prompts(recipe)
-    if recipe.transformer and not (prompts and stored_text(prompts, weights).is_file()):
+    is_kept = bool(prompts) and stored_text(prompts, weights).is_file()
+    if recipe.transformer and not is_kept:
         names.append(ENCODER)
     return RecipeState(
         recipe=recipe,
         networks=tuple(weights.state(name) for name in names),
-        cost=recipe_cost(recipe) if recipe.transformer else None,
+        cost=recipe_cost(recipe, reads_text=not is_kept) if recipe.transformer else None,
     )
 
 
