@@ -147,9 +147,8 @@ def default_places(count: int) -> tuple[Ellipse, ...]:
 
 def alpha_prompt(words: str) -> str:
     """Return a sentence as Wan-Alpha was taught: background, shot and style are named."""
-    return (
-        f"This video has a transparent background. Medium shot. {words.strip()}. Realistic style."
-    )
+    said = words.strip().rstrip(".")
+    return f"This video has a transparent background. Medium shot. {said}. Realistic style."
 
 
 def decoder_with(vae: AutoencoderKLWan, state: Mapping[str, Tensor], part: str) -> nn.Module:
