@@ -73,9 +73,8 @@ _log = logging.getLogger(__name__)
 class Engine:
     """Models by name, and layer stacks from them. Keeps the last used model in memory.
 
-    ``exr`` is how layers of footage are written; a request for others says it itself. ``weights``
-    is the folder with networks of others, by default in the user's data. Where ``commercial_only``,
-    networks whose licence does not simply allow commercial use are refused.
+    ``weights`` is the folder with networks of others, by default in the user's data. Where
+    ``commercial_only``, networks whose licence does not simply allow commercial use are refused.
     """
 
     def __init__(
@@ -83,14 +82,12 @@ class Engine:
         models: Path | None = None,
         device: str = "cpu",
         *,
-        exr: ExrOptions | None = None,
         memory: MemoryOptions | None = None,
         weights: Path | None = None,
         commercial_only: bool = False,
     ) -> None:
         """Find the models. memory: None chooses for each request what makes it fit."""
-        self._exr, self._commercial_only = exr, commercial_only
-        self._memory = memory
+        self._commercial_only, self._memory = commercial_only, memory
         self._weights = WeightsFolder(weights)
         self._folders = find_models(models)
         self._device = device
@@ -164,9 +161,7 @@ class Engine:
             raise InvalidSpec(violations)
         progress = ProgressReporter(folder, report, cancelled)
         with self._raise_out_of_memory():
-            stages = self._stages(spec)
-            request = Decomposition(spec, inputs, stages, progress, self._exr)
-            return request.run()
+            return Decomposition(spec, inputs, self._stages(spec), progress).run()
 
     def refine(
         self,
@@ -183,7 +178,7 @@ class Engine:
         what ``decompose`` does; whatever was written is then removed.
         """
         progress = ProgressReporter(folder, report, cancelled)
-        options = WriterOptions(exr=self._exr)
+        options = WriterOptions(exr=ExrOptions(compression=spec.compression))
         with (
             self._raise_out_of_memory(),
             StackEditor(folder, at=spec.at, options=options) as editor,

@@ -1,7 +1,7 @@
 """The errors of the server, as one tree.
 
 ServerError
-├── AccessDenied         the token is not known
+├── AccessDenied         the token is not known, or has expired
 ├── JobNotFound          no job of that name
 ├── ArtifactNotFound     the job has no artifact of that path
 ├── ArtifactDamaged      a stored file is not what it was
@@ -52,14 +52,12 @@ class ServerError(Exception):
 
 
 class AccessDenied(ServerError):
-    """The token is not known."""
+    """The token is not known, or has expired."""
 
     reason = "ACCESS_DENIED"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The server does not know this token.", "Ask whoever runs the server for a token."
-        )
+    def __init__(self, message: str = "The server does not know this token.") -> None:
+        super().__init__(message, "Ask whoever runs the server for a token.")
 
 
 class JobNotFound(ServerError):

@@ -7,6 +7,7 @@ from types import ModuleType
 from layert2v_engine.cli import (
     convert,
     decompose,
+    encode_data,
     evaluate,
     generate,
     plan,
@@ -24,6 +25,7 @@ COMMAND_FAMILIES: tuple[ModuleType, ...] = (
     decompose,
     stack,
     train,
+    encode_data,
     evaluate,
     convert,
     plan,

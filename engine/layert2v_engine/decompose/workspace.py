@@ -119,15 +119,18 @@ class Workspace:
             return
         plate = self.half("plate", 3)
         self._progress.report("plate", 0, self.frames)
+        notes: tuple[str, ...] = ()
         if own is not None:
             for index, picture in own.pictures():
                 self._progress.report("plate", index, self.frames)
                 plate[index], self.invention[index] = picture, False
+            notes = tuple(own.notes)
         elif self._stages.remover is not None:
             self._remove(self._stages.remover, plate, subjects)
+            notes = (self._stages.remover.note,)
         else:
             self._fill_plate(plate, subjects)
-        self.scratch.finish("plate")
+        self.scratch.finish("plate", notes=notes)
 
     def _fill_plate(self, plate: FrameFile, subjects: int) -> None:
         """Make the plate window by window, blended where windows overlap."""

@@ -80,7 +80,6 @@ def generate_flat_stack(spec: GenerateSpec, run: RecipeRun) -> Stack:
             {FOOTAGE: frames},
             run.stages,
             progress,
-            exr.ExrOptions(compression=spec.compression),
             origin=lambda found: _origin(found, spec, networks),
         )
         progress.stage_weights = FLAT_WEIGHTS  # a decomposition sets those of its own
@@ -95,6 +94,7 @@ def decompose_request(spec: GenerateSpec) -> DecomposeSpec:
         footage=Footage(colorspace=_LINEAR, fps=spec.fps, start_frame=spec.start_frame),
         colorspace=spec.colorspace,
         name=slug(spec.prompt),
+        compression=spec.compression,
     )
 
 
