@@ -165,7 +165,7 @@ class Workspace:
     def _remove(self, remover: PlateRemover, plate: FrameFile, subjects: int) -> None:
         """Make the plate by a network that takes all subjects out of the shot."""
 
-        def covered(index: int) -> BoolArray:
+        def find_cover(index: int) -> BoolArray:
             masks = [self.mask(number)[index] for number in range(subjects)]
             return np.asarray(np.max(masks, 0) > _COVERED)
 
@@ -174,14 +174,14 @@ class Workspace:
             size=self.full,
             colorspace=self.colorspace,
             frame=lambda index: self.source[index].astype(np.float32),
-            hole=covered,
+            hole=find_cover,
         )
 
         def on_progress(share: float) -> None:
             self._progress.report("plate", round(share * self.frames), self.frames)
 
         for index, picture in remover.plates(frames, on_progress):
-            plate[index], self.invention[index] = picture, covered(index)
+            plate[index], self.invention[index] = picture, find_cover(index)
 
     def _hole(self, window: Window, subjects: int) -> BoolArray:
         """Return where any subject hides the background, ``[T, h, w]``."""

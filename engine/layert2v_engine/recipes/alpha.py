@@ -24,7 +24,7 @@ from layert2v_engine.errors import BadCheckpoint
 from layert2v_engine.image.exr import ExrOptions
 from layert2v_engine.model.components import working_dtype
 from layert2v_engine.model.diffusers_classes import AutoencoderKLWan
-from layert2v_engine.model.matte_adapter import merge_lora
+from layert2v_engine.model.lora import merge_lora
 from layert2v_engine.recipes.from_prompt import RecipeRun
 from layert2v_engine.recipes.lora import fold_updates, read_update
 from layert2v_engine.recipes.models import NETWORK

@@ -65,7 +65,7 @@ def fold_updates(network: nn.Module, state: Mapping[str, Tensor], what: str) -> 
         _check_sizes(name, parts, by_key[name], what)
     for name, parts in updates.items():
         layer = by_key[name]
-        layer.weight.copy_(_updated(layer.weight.float(), parts))
+        layer.weight.copy_(_apply_update(layer.weight.float(), parts))
     for parameter, difference in targets:
         parameter.add_(difference.to(parameter))
     return len(updates)
@@ -139,7 +139,7 @@ def _check_sizes(name: str, parts: Mapping[str, Tensor], layer: nn.Linear, what:
         )
 
 
-def _updated(weight: Tensor, parts: Mapping[str, Tensor]) -> Tensor:
+def _apply_update(weight: Tensor, parts: Mapping[str, Tensor]) -> Tensor:
     up, down = (parts[key].to(weight.device, torch.float32) for key in ("up", "down"))
     rank = down.shape[0]
     alpha = float(parts["alpha"]) if "alpha" in parts else 0.0
