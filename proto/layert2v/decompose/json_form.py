@@ -39,7 +39,7 @@ def decompose_from_json(value: Any) -> DecomposeSpec:
         colorspace=fields.text("colorspace"),
         name=fields.text("name"),
         compression=fields.text("compression"),
-        recipe=fields.text("recipe"),
+        recipe=fields.text("recipe") if fields.has("recipe") else RECIPES[0],
     )
     fields.refuse_unknown()
     return spec
@@ -67,8 +67,7 @@ def refine_from_json(value: Any) -> RefineSpec:
 
 def _with_later_fields(value: Any) -> Any:
     """Return a request with what those of before do not say."""
-    later = {"compression": COMPRESSIONS[0], "recipe": RECIPES[0]}
-    return {**later, **value} if isinstance(value, dict) else value
+    return {"compression": COMPRESSIONS[0], **value} if isinstance(value, dict) else value
 
 
 def _subject_to_json(subject: SubjectSpec) -> dict[str, Any]:

@@ -88,7 +88,9 @@ def test_dora_has_the_length_of_its_magnitudes(network: torch.nn.Module) -> None
         (lambda state: {k: v[:, :-1] if "down" in k else v for k, v in state.items()}, "width"),
         (lambda state: {k.replace("blocks_0", "blocks_9"): v for k, v in state.items()}, "have"),
         (lambda state: {k: v for k, v in state.items() if "up" not in k}, "lacks the two matrices"),
-        (lambda state: {**state, "lora_unet__head_head.diff": state.popitem()[1]}, "no part of"),
+        (lambda state: {**state, "lora_unet__head_head.what": torch.zeros(1)}, "no part of"),
+        (lambda state: {**state, "head.head.diff": torch.zeros(3)}, "changes head.head.weight"),
+        (lambda state: {**state, "head.tail.diff_b": torch.zeros(3)}, "changes head.tail.bias"),
         (lambda state: {}, "lacks the two matrices at all"),
     ],
 )
