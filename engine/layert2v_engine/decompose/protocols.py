@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from layert2v_engine.decompose.arrays import BoolArray, ByteArray, FloatArray, Frames, Size
+from layert2v_engine.decompose.arrays import (
+    BoolArray,
+    ByteArray,
+    FloatArray,
+    Frames,
+    Size,
+    WritableFrames,
+)
 
 if TYPE_CHECKING:
     from layert2v_engine.decompose.subjects.hints import SubjectHints
@@ -98,7 +105,7 @@ class SubjectTracker(Protocol):
         self,
         pictures: Frames,
         hints: SubjectHints,
-        masks: Frames,
+        masks: WritableFrames,
         on_frames: Callable[[int], None],
         on_first: Callable[[FloatArray], None],
     ) -> None:

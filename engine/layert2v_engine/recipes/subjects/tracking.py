@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from layert2v_engine.decompose.arrays import ByteArray, FloatArray, Frames
+from layert2v_engine.decompose.arrays import ByteArray, FloatArray, Frames, WritableFrames
 from layert2v_engine.decompose.protocols import Box, SaliencyNetwork
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.errors import FootageError
@@ -63,7 +63,7 @@ class Sam2Tracker:
         self,
         pictures: Frames,
         hints: SubjectHints,
-        masks: Frames,
+        masks: WritableFrames,
         on_frames: Callable[[int], None],
         on_first: Callable[[FloatArray], None],
     ) -> None:
