@@ -57,6 +57,16 @@ def test_a_recipe_is_listed_like_a_model_where_its_weights_are(
         generate(Engine(weights=tmp_path), tmp_path / "out")
 
 
+def test_what_is_wrong_with_weights_keeps_no_model_from_working(
+    weights: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert Engine(weights=weights).models()[0].name == "mini"  # what hosts choose by themselves
+    (tmp_path / "wan-t2v").mkdir()
+    (tmp_path / "wan-t2v" / "licence.toml").write_text("commercial =")
+    assert [model.name for model in Engine(weights=tmp_path).models()] == ["mini"]
+    assert "recipe=flat+decompose skipped" in caplog.text
+
+
 def test_wan_makes_a_video_in_the_size_that_is_asked_for(weights: Path) -> None:
     network = load_text_to_video(weights / "wan-t2v", CPU)
     steps: list[int] = []
