@@ -133,15 +133,12 @@ def test_an_attempt_that_was_killed_does_not_make_its_video_again(
         raise Killed
 
     engine, folder = Engine(weights=weights), tmp_path / "fox"
-    with monkeypatch.context() as patch:
-        patch.setattr("layert2v_engine.recipes.from_prompt.shutil.rmtree", lambda *a, **k: None)
-        patch.setattr("layert2v_engine.recipes.from_prompt.Decomposition.run", die)
+    monkeypatch.setattr("layert2v_engine.recipes.from_prompt.Decomposition.run", die)
+    monkeypatch.setattr("layert2v_engine.recipes.from_prompt.shutil.rmtree", lambda *a, **k: None)
+    for spec, films in ((SPEC, 1), (SPEC, 1), (replace(SPEC, seed=4), 2)):
         with pytest.raises(Killed):
-            generate(engine, folder)
-    generate(engine, folder)
-    assert len(films_a_disc) == 1
-    generate(engine, tmp_path / "other", replace(SPEC, seed=4))
-    assert len(films_a_disc) == 2
+            generate(engine, folder, spec)
+        assert len(films_a_disc) == films
 
 
 def test_cancelling_leaves_nothing(weights: Path, tmp_path: Path) -> None:
