@@ -28,7 +28,7 @@ from layert2v_engine.decompose.inputs import MatteInput, PlateInput, footage_pat
 from layert2v_engine.decompose.measures import SubjectMeasures
 from layert2v_engine.decompose.protocols import SaliencyNetwork
 from layert2v_engine.decompose.scratch import Scratch
-from layert2v_engine.decompose.shots import CutFinder
+from layert2v_engine.decompose.shots import CutFinder, refuse_cuts
 from layert2v_engine.decompose.solve import solve_frame
 from layert2v_engine.decompose.stages import Stages
 from layert2v_engine.decompose.subjects.finder import SubjectFinder
@@ -47,7 +47,6 @@ from layert2v_engine.stack.writer import StackWriter
 STAGE_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {"read": 0.08, "find": 0.4, "plate": 0.1, "solve": 0.27, "write": 0.15}
 )
-_MAX_SHOTS = 6  # that a sentence names
 
 
 class Decomposition:
@@ -140,21 +139,8 @@ class Decomposition:
                 "The file may be damaged; play it to its end.",
                 reason="FOOTAGE_SHORT",
             )
-        self._refuse_cuts(cuts.cuts())
+        refuse_cuts(cuts.cuts(), self._footage.range, (self._spec.first, self._spec.last))
         self._space.scratch.finish("read", notes=self._footage.notes)
-
-    def _refuse_cuts(self, cuts: list[int]) -> None:
-        if cuts:
-            first, last = self._footage.range.first, self._footage.range.last
-            starts = [first, *(first + cut for cut in cuts)]
-            ends = [*(start - 1 for start in starts[1:]), last]
-            shots = [f"{start}-{end}" for start, end in zip(starts, ends, strict=True)]
-            raise FootageError(
-                f"There is a cut between frames {ends[0]} and {starts[1]}.",
-                f"Decompose each shot by itself: frames {', '.join(shots[:_MAX_SHOTS])}"
-                f"{' and so on' if len(shots) > _MAX_SHOTS else ''}.",
-                reason="CUT_INSIDE",
-            )
 
     def _find(self, number: int, hints: SubjectHints) -> None:
         """Find the masks of a subject at the working size, or take the artist's."""
