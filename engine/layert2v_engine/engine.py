@@ -71,9 +71,8 @@ _log = logging.getLogger(__name__)
 class Engine:
     """Models by name, and layer stacks from them. Keeps the last used model in memory.
 
-    ``exr`` is how layers of footage are written; a request for others says it itself. ``weights``
-    is the folder with networks of others, by default in the user's data. Where ``commercial_only``,
-    networks whose licence does not simply allow commercial use are refused.
+    ``weights`` is the folder with networks of others, by default in the user's data. Where
+    ``commercial_only``, networks whose licence does not simply allow commercial use are refused.
     """
 
     def __init__(
@@ -81,14 +80,13 @@ class Engine:
         models: Path | None = None,
         device: str = "cpu",
         *,
-        exr: ExrOptions | None = None,
         memory: MemoryOptions | None = None,
         speed: SpeedOptions | None = None,
         weights: Path | None = None,
         commercial_only: bool = False,
     ) -> None:
         """Find the models. memory: None chooses for each request what makes it fit."""
-        self._exr, self._commercial_only = exr, commercial_only
+        self._commercial_only = commercial_only
         self._memory, self._speed = memory, speed
         self._weights = WeightsFolder(weights)
         self._folders = find_models(models)
@@ -161,8 +159,7 @@ class Engine:
         with self._raise_out_of_memory():
             stages = self._decompose_stages.stages
             self._check_licences(stages.networks)
-            request = Decomposition(spec, inputs, stages, progress, self._exr)
-            return request.run()
+            return Decomposition(spec, inputs, stages, progress).run()
 
     def refine(
         self,
@@ -179,7 +176,7 @@ class Engine:
         what ``decompose`` does; whatever was written is then removed.
         """
         progress = ProgressReporter(folder, report, cancelled)
-        options = WriterOptions(exr=self._exr)
+        options = WriterOptions(exr=ExrOptions(compression=spec.compression))
         with (
             self._raise_out_of_memory(),
             StackEditor(folder, at=spec.at, options=options) as editor,

@@ -140,7 +140,7 @@ def region(text: str) -> Placement:
 
 def state_number(text: str) -> int:
     """Read the number of a state from 1, written ``v003`` or ``3``."""
-    match = re.fullmatch(r"v?0*([1-9]\d{0,5})", text)
+    match = re.fullmatch(r"v?0*([1-9][0-9]{0,5})", text)
     if match is None:
         raise argparse.ArgumentTypeError(f"write {text!r} as v003, as history shows it")
     return int(match[1])
@@ -148,7 +148,7 @@ def state_number(text: str) -> int:
 
 def frame_size(text: str) -> tuple[int, int]:
     """Read width and height in pixels, written ``WxH``."""
-    match = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", text)
+    match = re.fullmatch(r"([1-9][0-9]{0,5})[xX]([1-9][0-9]{0,5})", text)
     if match is None:
         raise argparse.ArgumentTypeError(f"write {text!r} as WIDTHxHEIGHT, such as 96x96")
     return int(match[1]), int(match[2])
@@ -166,21 +166,28 @@ def frame_number(text: str) -> int:
 
 def positive_int(text: str) -> int:
     """Read a whole number from 1."""
-    if not re.fullmatch(r"0*[1-9]\d{0,8}", text):
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 on")
+    return int(text)
+
+
+def non_negative_int(text: str) -> int:
+    """Read a whole number from 0."""
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 0 on")
     return int(text)
 
 
 def non_negative_float(text: str) -> float:
     """Read a number from 0 in plain decimals."""
-    if not re.fullmatch(r"\d{1,9}(\.\d*)?|\.\d+", text):
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?|\.[0-9]+", text):
         raise argparse.ArgumentTypeError(f"{text!r} must be a number from 0 on")
     return float(text)
 
 
 def positive_float(text: str) -> float:
     """Read a number above 0 in plain decimals."""
-    if not re.fullmatch(r"\d{1,9}(\.\d*)?|\.\d+", text) or float(text) == 0:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?|\.[0-9]+", text) or float(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
     return float(text)
 

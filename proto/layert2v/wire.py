@@ -19,7 +19,7 @@ from layert2v.decompose import (
 )
 from layert2v.placement import Placement
 from layert2v.rerender import AUTO, DonorLayer, Plate, RerenderSpec
-from layert2v.spec import GenerateSpec, ModelInfo
+from layert2v.spec import COMPRESSIONS, GenerateSpec, ModelInfo
 from layert2v.v1 import jobs_pb2, server_pb2
 
 ERROR_TRAILER = "layert2v-error-bin"  # a serialised ErrorDetail in the trailing metadata
@@ -147,6 +147,7 @@ def decompose_to_message(spec: DecomposeSpec) -> jobs_pb2.DecomposeSpec:
         scale=spec.scale,
         colorspace=spec.colorspace,
         name=spec.name,
+        compression=spec.compression,
     )
 
 
@@ -162,6 +163,7 @@ def decompose_from_message(message: jobs_pb2.DecomposeSpec) -> DecomposeSpec:
         scale=message.scale if message.HasField("scale") else 1.0,
         colorspace=message.colorspace or AUTO,
         name=message.name,
+        compression=message.compression or COMPRESSIONS[0],
     )
 
 
@@ -172,6 +174,7 @@ def refine_to_message(spec: RefineSpec) -> jobs_pb2.RefineSpec:
         matte=spec.matte,
         plate=None if spec.plate is None else jobs_pb2.Plate(**asdict(spec.plate)),
         at=spec.at,
+        compression=spec.compression,
     )
 
 
@@ -182,6 +185,7 @@ def refine_from_message(message: jobs_pb2.RefineSpec) -> RefineSpec:
         matte=message.matte,
         plate=_plate(message.plate) if message.HasField("plate") else None,
         at=message.at,
+        compression=message.compression or COMPRESSIONS[0],
     )
 
 

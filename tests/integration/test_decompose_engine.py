@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fakes.live_server import live_server
-from fakes.moving_disc import disc_clip, write_clip
+from fakes.moving_disc import GLINT, disc_clip, write_clip
 from fakes.tiny_model import write_tiny_model
 from layert2v import stack
 from layert2v.decompose import Box, DecomposeSpec, RefineSpec, SubjectSpec
@@ -23,7 +23,8 @@ from layert2v_engine.cli import main as engine_command
 from layert2v_engine.image import exr
 from layert2v_engine.stack.inspect import inspect
 
-BOX = DecomposeSpec((SubjectSpec(boxes=(Box(1001, 4, 18, 24, 24),)),), first=1001, last=1005)
+SUBJECT = SubjectSpec(boxes=(Box(1001, 4, 18, 24, 24),))
+BOX = DecomposeSpec((SUBJECT,), first=1001, last=1005, compression="zip")
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,23 @@ def pixels(folder: Path, name: str, frame: int) -> np.ndarray:
     return exr.read(folder / sequence.files[frame].path).float().numpy()
 
 
+def glints(folder: Path) -> set[float]:
+    """Return the brightest value of each frame of the comp."""
+    return {float(pixels(folder, "comp", frame)[..., :3].max()) for frame in range(5)}
+
+
+def compressions(folder: Path) -> dict[str, str]:
+    return {each.name: each.compression for each in inspect(folder, stack.read(folder)).sequences}
+
+
+def test_files_are_compressed_as_the_request_says(disc: Path) -> None:
+    assert {name: compressions(disc)[name] for name in ("bg", "fg_01", "ref")} == {
+        "bg": "zip",
+        "fg_01": "zip",
+        "ref": "zip",
+    }
+
+
 def test_the_layers_add_up_to_the_footage(disc: Path) -> None:
     made = stack.read(disc)
     assert (made.start_frame, made.frames, made.width, made.height) == (1001, 5, 96, 64)
@@ -65,6 +83,7 @@ def test_the_layers_add_up_to_the_footage(disc: Path) -> None:
     source = disc_clip(frames=5).source
     for frame in range(5):
         np.testing.assert_allclose(pixels(disc, "comp", frame)[..., :3], source[frame], rtol=2e-3)
+    assert glints(disc) == {GLINT}
 
 
 def change(client: Client, disc: Path, spec: RerenderSpec, **inputs: Path) -> Stack:
@@ -87,6 +106,7 @@ def test_another_background_keeps_the_subject_and_its_shadow(
     darker = wall[2] * (1 - shadow[..., 3:])
     expected = front[..., :3] + darker * (1 - front[..., 3:])
     np.testing.assert_allclose(pixels(disc, "comp", 2)[..., :3], expected, rtol=4e-3, atol=1e-3)
+    assert glints(disc) == {GLINT}
     restored = stack_history.restore(disc, before.state)
     assert restored.layer("bg") == before.layer("bg")
 
@@ -97,12 +117,14 @@ def test_a_matte_of_the_artists_own_is_solved_again(
     truth = disc_clip(frames=5)
     roto = write_clip(tmp_path / "roto", truth.alpha, name="roto")
     before = stack.read(disc)
-    job = client.refine(disc, RefineSpec("fg_01", "roto", at=1), {"roto": roto})
+    spec = RefineSpec("fg_01", "roto", at=1, compression="piz")
+    job = client.refine(disc, spec, {"roto": roto})
     job.wait()
     after = job.merge_into(disc)
     assert (after.history[-1].action, after.history[-1].parent) == ("refine", 1)
     assert after.layer("fg_01") != before.layer("fg_01")
     assert not inspect(disc, after).problems
+    assert (compressions(disc)["fg_01"], glints(disc)) == ("piz", {GLINT})
     alpha = pixels(disc, "fg_01", 2)[..., 3]
     assert np.abs(alpha - truth.alpha[2]).mean() < 0.01
     np.testing.assert_allclose(pixels(disc, "comp", 2)[..., :3], truth.source[2], rtol=2e-3)
@@ -114,6 +136,7 @@ def test_its_subject_goes_into_another_stack(client: Client, disc: Path, tmp_pat
     spec = RerenderSpec("add", ("fg_02",), donor=DonorLayer("donor", "fg_01", with_shadow=True))
     mixed = change(client, other, spec, donor=disc)
     assert [layer.name for layer in mixed.layers][-2:] == ["shadow_02", "fg_02"]
+    assert glints(other) == {GLINT}
     assert not inspect(other, mixed).problems
 
 

@@ -200,7 +200,8 @@ class _RefineMixin(PollReasonMixin):
         folder = stack_list.stack_folder(item)
         # What the artist sees: after an undo that is not the newest state in the folder.
         at = item.history[0].number if item.history else 0
-        spec = RefineSpec(layer.name, MATTE, at=at)
+        compression = scene.layert2v.compression
+        spec = RefineSpec(layer.name, MATTE, at=at, compression=compression)
         try:
             violations = validate_refine(spec, manifest.read_start(folder, at))
         except ContractError as error:

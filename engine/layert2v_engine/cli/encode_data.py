@@ -7,6 +7,7 @@ import logging
 import re
 from pathlib import Path
 
+from layert2v.command_options import positive_int
 from layert2v_engine.cli.train import DEVICE_HELP
 from layert2v_engine.errors import EngineError
 
@@ -43,7 +44,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="width, height and frames, such as 832x480x81; may be repeated: each clip gets the "
         "one nearest in shape, then the longest",
     )
-    parser.add_argument("--shard-clips", type=int, default=32, metavar="N", help="default: 32")
+    parser.add_argument(
+        "--shard-clips", type=positive_int, default=32, metavar="N", help="default: 32"
+    )
     parser.add_argument("--part", metavar="K/N", help="every N-th shard from the K-th, from 1")
     parser.add_argument(
         "--leave-out-unreadable",
@@ -64,8 +67,6 @@ def _encode_data(args: argparse.Namespace) -> int:
     from layert2v_engine.vidlayer.readers import open_data_set
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if args.shard_clips < 1:
-        raise EngineError("A shard takes one clip or more.", "Give --shard-clips 32.")
     part = _part(args.part)
     local = data_parallel.join_launched_group()
     if local is not None:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from layert2v.command_options import non_negative_int, positive_int
 from layert2v_engine.errors import EngineError, OutOfMemory
 
 if TYPE_CHECKING:
@@ -74,12 +75,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train.add_argument("--device", default="auto", help=DEVICE_HELP)
     train.add_argument(
         "--processes",
-        type=int,
+        type=positive_int,
         default=1,
         help="processes of one CPU thread each that share every batch; default: 1 of all threads. "
         "For GPUs, start the command by torchrun instead",
     )
-    train.add_argument("--threads", type=int, default=0, help="CPU threads; default: all")
+    train.add_argument(
+        "--threads", type=non_negative_int, default=0, help="CPU threads; default: all"
+    )
     train.set_defaults(run=_train)
     export = subparsers.add_parser(
         "export",
@@ -142,7 +145,7 @@ def _train(args: argparse.Namespace) -> int:
             "Leave out --processes.",
             reason="BAD_DEVICE",
         )
-    return run_in_processes(partial(_train_stages, args), max(1, args.processes))
+    return run_in_processes(partial(_train_stages, args), args.processes)
 
 
 def _train_stages(args: argparse.Namespace, local: int | None = None) -> int:

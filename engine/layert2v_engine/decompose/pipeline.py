@@ -57,10 +57,8 @@ class Decomposition:
         inputs: Mapping[str, Path],
         stages: Stages,
         progress: ProgressReporter,
-        exr: ExrOptions | None = None,
     ) -> None:
-        self._spec, self._inputs, self._stages, self._exr = spec, inputs, stages, exr
-        self._progress = progress
+        self._spec, self._inputs, self._stages, self._progress = spec, inputs, stages, progress
         progress.stage_weights = STAGE_WEIGHTS
         self._config = ColorConfig.load()
         self._footage = open_footage(spec, footage_path(spec, inputs), self._config)
@@ -109,15 +107,15 @@ class Decomposition:
             name=self._spec.name or stem or "footage",
             width=size.width,
             height=size.height,
-            pixel_aspect=footage.reader.info.pixel_aspect or 1.0,
+            pixel_aspect=footage.range.pixel_aspect,
             fps=footage.fps,
             start_frame=footage.range.first,
             frames=footage.range.frames,
             colorspace=footage.colorspace,
             source_colorspace=footage.colorspace,
-            exr=self._exr,
+            exr=ExrOptions(compression=self._spec.compression),
             config=self._config,
-            timecode=footage.reader.info.timecode,
+            timecode=footage.timecode,
         )
 
     def _read(self) -> None:
@@ -141,7 +139,7 @@ class Decomposition:
                 reason="FOOTAGE_SHORT",
             )
         self._refuse_cuts(cuts.cuts())
-        self._space.scratch.finish("read")
+        self._space.scratch.finish("read", notes=self._footage.notes)
 
     def _refuse_cuts(self, cuts: list[int]) -> None:
         if cuts:
@@ -186,7 +184,8 @@ class Decomposition:
         space.check_cover(number)
         self._show_matte(space.mask(number)[0])
         has_matte = matte is not None and matte.is_complete
-        space.scratch.finish(stage, has_matte=has_matte)
+        notes = matte.notes if matte is not None else ()
+        space.scratch.finish(stage, has_matte=has_matte, notes=notes)
 
     def _show_matte(self, mask: np.ndarray) -> None:
         picture = torch.from_numpy(np.array(self._space.pictures[0])).movedim(-1, 0) / 255
@@ -230,19 +229,23 @@ class Decomposition:
             _layer_names(len(self._subjects), number)[0]: each.to_json()
             for number, each in enumerate(self._measures)
         }
-        notes = [
-            *self._footage.notes,
-            *(describe_measures(name, each) for name, each in measures.items()),
-        ]
+        notes = self._notes()
+        described = [describe_measures(name, each) for name, each in measures.items()]
         return Provenance(
             action="decompose",
             prompt=", ".join(subject.words for subject in self._subjects if subject.words),
-            warnings=tuple(self._footage.notes),
-            note=" ".join(notes),
+            warnings=notes,
+            note=" ".join([*notes, *described]),
             networks=self._stages.networks,
             spec=decompose_to_json(self._spec),
             measures=measures,
         )
+
+    def _notes(self) -> tuple[str, ...]:
+        """Return what was said of the files that were read, also by a run that was killed."""
+        finds = [f"find {number}" for number in range(len(self._subjects))]
+        facts = [self._space.scratch.facts(stage) for stage in ("read", *finds, "plate")]
+        return tuple(dict.fromkeys(note for each in facts for note in each.get("notes", ())))
 
 
 def _layer_names(count: int, number: int) -> tuple[str, str]:

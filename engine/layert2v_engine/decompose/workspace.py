@@ -116,7 +116,7 @@ class Workspace:
                 plate[index], self.invention[index] = picture, False
         else:
             self._fill_plate(plate, subjects)
-        self.scratch.finish("plate")
+        self.scratch.finish("plate", notes=own.notes if own is not None else ())
 
     def _fill_plate(self, plate: FrameFile, subjects: int) -> None:
         """Make the plate window by window, blended where windows overlap."""

@@ -23,7 +23,7 @@ from layert2v.limits import (
     MAX_SUBJECTS,
 )
 from layert2v.rerender import ALPHAS, Plate, check_input_key, check_plate, check_state
-from layert2v.spec import FieldViolation
+from layert2v.spec import FieldViolation, check_compression
 from layert2v.stack import FileRecord, Role, Stack
 
 REFINE_ACTION = "refine"  # in the history of a stack; the one that made it is called "decompose"
@@ -41,6 +41,7 @@ def validate_decompose(spec: DecomposeSpec) -> list[FieldViolation]:
         *(check_plate(spec.plate) if spec.plate is not None else ()),
         *(found for key in spec.input_keys for found in check_input_key(key)),
         *_check_shared_keys(spec),
+        *check_compression(spec.compression),
     ]
 
 
@@ -68,6 +69,7 @@ def validate_refine(spec: RefineSpec, stack: Stack) -> list[FieldViolation]:
         *(check_plate(plate) if plate is not None else ()),
         *(violation for key in spec.input_keys for violation in check_input_key(key)),
         *_check_own_key("matte", plate, [spec.matte]),
+        *check_compression(spec.compression),
     ]
 
 

@@ -214,7 +214,7 @@ class InputFile(_message.Message):
     def __init__(self, path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class DecomposeSpec(_message.Message):
-    __slots__ = ("subjects", "footage", "plate", "first", "last", "handles", "scale", "colorspace", "name")
+    __slots__ = ("subjects", "footage", "plate", "first", "last", "handles", "scale", "colorspace", "name", "compression")
     SUBJECTS_FIELD_NUMBER: _ClassVar[int]
     FOOTAGE_FIELD_NUMBER: _ClassVar[int]
     PLATE_FIELD_NUMBER: _ClassVar[int]
@@ -224,6 +224,7 @@ class DecomposeSpec(_message.Message):
     SCALE_FIELD_NUMBER: _ClassVar[int]
     COLORSPACE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    COMPRESSION_FIELD_NUMBER: _ClassVar[int]
     subjects: _containers.RepeatedCompositeFieldContainer[Subject]
     footage: Footage
     plate: Plate
@@ -233,7 +234,8 @@ class DecomposeSpec(_message.Message):
     scale: float
     colorspace: str
     name: str
-    def __init__(self, subjects: _Optional[_Iterable[_Union[Subject, _Mapping]]] = ..., footage: _Optional[_Union[Footage, _Mapping]] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., handles: _Optional[int] = ..., scale: _Optional[float] = ..., colorspace: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+    compression: str
+    def __init__(self, subjects: _Optional[_Iterable[_Union[Subject, _Mapping]]] = ..., footage: _Optional[_Union[Footage, _Mapping]] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., handles: _Optional[int] = ..., scale: _Optional[float] = ..., colorspace: _Optional[str] = ..., name: _Optional[str] = ..., compression: _Optional[str] = ...) -> None: ...
 
 class Footage(_message.Message):
     __slots__ = ("input", "colorspace", "alpha", "fps", "start_frame")
@@ -305,16 +307,18 @@ class DecomposeRequest(_message.Message):
     def __init__(self, spec: _Optional[_Union[DecomposeSpec, _Mapping]] = ..., inputs: _Optional[_Mapping[str, InputFiles]] = ...) -> None: ...
 
 class RefineSpec(_message.Message):
-    __slots__ = ("layer", "matte", "plate", "at")
+    __slots__ = ("layer", "matte", "plate", "at", "compression")
     LAYER_FIELD_NUMBER: _ClassVar[int]
     MATTE_FIELD_NUMBER: _ClassVar[int]
     PLATE_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
+    COMPRESSION_FIELD_NUMBER: _ClassVar[int]
     layer: str
     matte: str
     plate: Plate
     at: int
-    def __init__(self, layer: _Optional[str] = ..., matte: _Optional[str] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., at: _Optional[int] = ...) -> None: ...
+    compression: str
+    def __init__(self, layer: _Optional[str] = ..., matte: _Optional[str] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., at: _Optional[int] = ..., compression: _Optional[str] = ...) -> None: ...
 
 class RefineRequest(_message.Message):
     __slots__ = ("spec", "job", "manifest", "state", "inputs", "kept")

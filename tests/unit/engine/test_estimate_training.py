@@ -55,5 +55,6 @@ def test_the_command_says_whether_it_fits(capsys: pytest.CaptureFixture[str]) ->
     assert main([*request, "full", "--memory", "80"]) == 0
     assert "on each GPU" in capsys.readouterr().out
     assert main([*request, "full", "--memory", "24"]) == 1
-    assert main([*request, "lora", "--gpus", "0"]) == 2
-    assert "cannot be planned" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*request, "lora", "--gpus", "0"])
+    assert "must be a whole number from 1 on" in capsys.readouterr().err
