@@ -17,6 +17,7 @@ import grpc
 
 from layert2v.chunk_codec import decode_write_request, serialize
 from layert2v.wire import TOKEN_METADATA
+from layert2v_server.api.certificates import common_name
 from layert2v_server.api.errors import abort
 from layert2v_server.auth import LOCAL_USER, Principal, TokenAuthenticator
 from layert2v_server.errors import InvalidArgument, ServerError, TooSlow
@@ -118,7 +119,7 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         self, context: grpc.aio.ServicerContext, authorization: str, limit: CallerLimit | None
     ) -> AsyncIterator[None]:
         try:
-            principal = self._authenticator.authenticate(authorization)
+            principal = self._authenticator.authenticate(authorization, common_name(context))
             _principal.set(principal)
             current_caller.set(Caller(user=principal.user, connection=context.peer()))
             release = None if limit is None else await limit.acquire_now()
