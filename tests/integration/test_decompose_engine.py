@@ -13,6 +13,7 @@ import pytest
 
 from fakes.live_server import LiveServer, live_server
 from fakes.moving_disc import GLINT, disc_clip, write_clip
+from fakes.nk_stacks import write_two_foregrounds
 from fakes.tiny_model import write_tiny_model
 from layert2v import stack
 from layert2v.decompose import Box, DecomposeSpec, RefineSpec, SubjectSpec
@@ -119,6 +120,23 @@ def test_another_background_keeps_the_subject_and_its_shadow(
     assert glints(disc) == {GLINT}
     restored = stack_history.restore(disc, before.state)
     assert restored.layer("bg") == before.layer("bg")
+
+
+def test_the_background_of_a_generated_stack_is_lit_by_the_shadow(
+    client: Client, disc: Path, tmp_path: Path
+) -> None:
+    write_two_foregrounds(tmp_path / "place", frames=5)
+    before = stack.read(disc)
+    spec = RerenderSpec("replace", ("bg",), plate=Plate("plate", fit="fit"))
+    after = change(client, disc, spec, plate=tmp_path / "place" / "bg" / "v001")
+    for name in ("shadow_01", "fg_01"):
+        assert after.layer(name) == before.layer(name)
+    shadow, plate, comp = (pixels(disc, name, 2) for name in ("shadow_01", "bg", "comp"))
+    place = (shadow[..., 3] > 0.05) & (pixels(disc, "fg_01", 2)[..., 3] == 0)
+    assert place.sum() > 20
+    light = comp[place, :3] / plate[place, :3]
+    np.testing.assert_allclose(light, 1 - shadow[place, 3:].repeat(3, -1), atol=2e-3)
+    stack_history.restore(disc, before.state)
 
 
 def test_a_matte_of_the_artists_own_is_solved_again(
