@@ -28,7 +28,7 @@ from layert2v_engine.model.lora import merge_lora
 from layert2v_engine.recipes.from_prompt import RecipeRun
 from layert2v_engine.recipes.lora import fold_updates, read_update
 from layert2v_engine.recipes.models import NETWORK
-from layert2v_engine.recipes.text import encode_text
+from layert2v_engine.recipes.text import encode_text, encoder_record
 from layert2v_engine.recipes.text_to_video import TextToVideo, load_text_to_video
 from layert2v_engine.recipes.wan import NEGATIVE_PROMPT, SHIFT, load_network, load_vae
 from layert2v_engine.stack.manifest import Provenance
@@ -275,5 +275,8 @@ def _provenance(spec: GenerateSpec, run: RecipeRun) -> Provenance:
         prompt_interpretation="; ".join(spec.foreground_prompts or (spec.prompt,)),
         warnings=("Wan-Alpha makes no shadows.",),
         spec=spec_to_json(spec),
-        networks=tuple(run.weights.record(name) for name in run.recipe.networks),
+        networks=(
+            *(run.weights.record(name) for name in run.recipe.networks),
+            encoder_record(run.weights),
+        ),
     )

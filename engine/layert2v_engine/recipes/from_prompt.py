@@ -28,7 +28,7 @@ from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.progress import ProgressReporter
 from layert2v_engine.recipes.catalog import Recipe
 from layert2v_engine.recipes.models import NETWORK
-from layert2v_engine.recipes.text import encode_text
+from layert2v_engine.recipes.text import encode_text, encoder_record
 from layert2v_engine.recipes.text_to_video import load_text_to_video
 from layert2v_engine.recipes.wan import NEGATIVE_PROMPT
 from layert2v_engine.stack.files import remove_empty_folders
@@ -74,7 +74,8 @@ def generate_flat_stack(spec: GenerateSpec, run: RecipeRun) -> Stack:
             _write_flat(spec, run, frames)
             (frames / _DONE).write_text(json.dumps(_key(spec)))
         request = decompose_request(spec)
-        networks = (run.weights.record(NETWORK), *run.stages.networks)
+        made = (run.weights.record(NETWORK), encoder_record(run.weights))
+        networks = (*made, *run.stages.networks)
         decomposition = Decomposition(
             request,
             {FOOTAGE: frames},
