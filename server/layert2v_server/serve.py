@@ -112,6 +112,8 @@ async def serve(
             scheduler.start()
             announce({"event": "ready", "address": address, "pid": os.getpid()})
             _log.info("serving address=%s", address)
+            if not config.is_local and config.tls_certificate is None:
+                _log.warning("tokens and footage travel unencrypted; set tls_certificate, tls_key")
             try:
                 await stop.wait()
             finally:
@@ -270,7 +272,11 @@ def _build_components(
 async def _listen(
     config: Config, components: Components, authenticator: TokenAuthenticator
 ) -> AsyncGenerator[str, None]:
-    interceptor = AuthInterceptor(authenticator, idle_timeout_s=config.idle_timeout_s)
+    interceptor = AuthInterceptor(
+        authenticator,
+        idle_timeout_s=config.idle_timeout_s,
+        max_calls_per_s=config.max_calls_per_s,
+    )
     server = grpc.aio.server(interceptors=[interceptor], options=_OPTIONS)
     health_servicer = _add_services(server, config, components)
     address = _bind(server, config)
