@@ -38,6 +38,7 @@ from layert2v_engine.weights.folder import WeightsFolder
 
 _FRAMES_FOLDER, _DONE = "flat", "done.json"
 _LINEAR = "lin_rec709_scene"
+_NO_PLACES = "Flat video is made without placements; foregrounds are where Wan put them."
 _SHARE = 0.6  # of the time, that making the footage takes
 FLAT_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
@@ -160,6 +161,7 @@ def _origin(
         seed=spec.seed or 0,
         model=spec.model,
         prompt_interpretation=whole_prompt(spec),
+        warnings=(*found.warnings, *([_NO_PLACES] if spec.placements else [])),
         spec=spec_to_json(spec),
         networks=networks,
     )
