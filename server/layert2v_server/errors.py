@@ -10,6 +10,7 @@ ServerError
 ├── RequestIdReused      the request id was used before for another request
 ├── TooManyJobs          one user has too many jobs open
 ├── TooManyCalls         one caller has too many calls of a kind open
+├── TooManyRequests      one user calls more often than is allowed (carries when to come back)
 ├── SpecRejected         a request outside the limits of its model (carries the field violations)
 ├── InvalidArgument      a malformed name, page token, offset or chunk
 ├── SourceNotFound       the stack that a re-render starts from is gone
@@ -137,6 +138,19 @@ class TooManyCalls(ServerError):
         super().__init__(
             "Too many transfers or watches of yours are open at the same time.",
             "Wait until one of them has ended.",
+        )
+
+
+class TooManyRequests(ServerError):
+    """One user calls more often than is allowed."""
+
+    reason = "TOO_MANY_REQUESTS"
+
+    def __init__(self, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(
+            "These calls come faster than this server allows.",
+            f"Go on in {retry_after_s:.1f} s, and less often.",
         )
 
 

@@ -80,6 +80,8 @@ class MatteInput:
             index = self._places.get(place)
             if index is not None:
                 yield index, resized
+            if place == max(self._places):
+                return  # the reader holds a single picture, and so would never end
 
 
 def read_hints(

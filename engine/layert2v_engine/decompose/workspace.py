@@ -13,6 +13,7 @@ import torch
 from layert2v_engine.decompose.arrays import (
     BoolArray,
     ByteArray,
+    Frames,
     HalfArray,
     dilate,
     fit_within,
@@ -23,6 +24,7 @@ from layert2v_engine.decompose.inputs import MatteInput, PlateInput
 from layert2v_engine.decompose.matting import FrameProposal, MattingShot, propose_layers
 from layert2v_engine.decompose.plate import temporal
 from layert2v_engine.decompose.scratch import FrameFile, Scratch
+from layert2v_engine.decompose.several import RemainingPictures, check_distinct
 from layert2v_engine.decompose.shots import Window, split_windows
 from layert2v_engine.decompose.stages import Stages
 from layert2v_engine.errors import FootageError
@@ -68,6 +70,12 @@ class Workspace:
         shape = (self.frames, self.small.height, self.small.width)
         return self.scratch.frames(f"mask_{number}", shape, np.float32)
 
+    def pictures_without(self, subjects: int) -> Frames:
+        """Return the footage at the working size without the first ``subjects``, painted over."""
+        if not subjects:
+            return self.pictures
+        return RemainingPictures(self.pictures, [self.mask(k) for k in range(subjects)])
+
     @property
     def invention(self) -> FrameFile:
         """Where the plate was never seen, ``[T, h, w]``."""
@@ -89,7 +97,7 @@ class Workspace:
             mattes[index], masks[index] = plane, resize(plane, self.small)
 
     def check_cover(self, number: int) -> None:
-        """Raise ``FootageError`` for a subject that is nowhere, or everywhere."""
+        """Raise ``FootageError`` for a subject that is nowhere, everywhere, or there already."""
         cover = [float((mask > 0.5).mean()) for mask in self.mask(number)]
         if max(cover) < 1e-4:
             raise FootageError(
@@ -103,6 +111,8 @@ class Workspace:
                 "Show a smaller subject with --box, or choose other frames.",
                 reason="SUBJECT_FILLS_FRAME",
             )
+        if number:
+            check_distinct([self.mask(k) for k in range(number + 1)])
 
     def make_plate(self, subjects: int, own: PlateInput | None) -> None:
         """Make the clean plate without any of the subjects, or take the artist's."""
@@ -125,7 +135,8 @@ class Workspace:
             pictures, hole = self.pictures[window.start : window.end], self._hole(window, subjects)
             given = temporal.WindowFrames(self.source, window.start, pictures, hole)
             weights = window.weights(temporal.OVERLAP, self.frames)
-            for offset, made in enumerate(temporal.temporal_plates(given, self._stages.filler)):
+            plates = temporal.temporal_plates(given, self._stages.filler, self._progress.check)
+            for offset, made in enumerate(plates):
                 index, picture, invented = window.start + offset, made.picture, made.invented
                 if index < done:  # the window before has made it, too
                     before = plate[index].astype(np.float32)

@@ -86,6 +86,7 @@ def rerender_spec(
         strength=float(values[f"{prefix}strength"]) if prefix else 1.0,
         steps=int(values["steps"]),
         guidance=float(values["guidance"]),
+        model="" if stack.model else values["model"],  # footage has none of its own
         compression=_compression(values),
     )
     return _freeze_and_validate(spec, stack, frozen, models)
@@ -171,5 +172,7 @@ def _freeze_and_validate(
     dependent = affected_layers(spec, stack).dependent  # only these need freezing
     spec = replace(spec, frozen=tuple(name for name in frozen if name in dependent))
     affected = affected_layers(spec, stack)
-    raise_violations(validate_rerender(spec, stack, affected, models.get(stack.model)))
+    raise_violations(
+        validate_rerender(spec, stack, affected, models.get(spec.model or stack.model))
+    )
     return spec

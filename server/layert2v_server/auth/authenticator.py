@@ -12,6 +12,7 @@ from pathlib import Path
 
 from layert2v_server.auth.token_file import (
     MAKE_ONE,
+    USER_NAME,
     Role,
     TokenEntry,
     digest_of,
@@ -38,7 +39,7 @@ class Principal:
 
 
 class TokenAuthenticator:
-    """Known tokens; without any, everybody who can connect is ``LOCAL_USER``.
+    """Known tokens; without any, whoever can connect without a certificate is ``LOCAL_USER``.
 
     ``source`` is the file to read them from again when it has changed. ``clock`` gives the time in
     UTC, for tokens that expire.
@@ -59,11 +60,16 @@ class TokenAuthenticator:
         self._version: tuple[int, int, int] | None = None
         self._next_look = 0.0
 
-    def authenticate(self, authorization: str) -> Principal:
-        """Return the caller with the token in an authorization header. Raises ``AccessDenied``."""
+    def authenticate(self, authorization: str, certificate: str | None = None) -> Principal:
+        """Return the caller with the token in an authorization header. Raises ``AccessDenied``.
+
+        Without tokens, it is the common name in the caller's certificate that names the user.
+        """
         self._reload_where_changed()
         if self._source is None and not self._entries:
-            return Principal(user=LOCAL_USER)
+            if certificate is not None and not USER_NAME.fullmatch(certificate):
+                raise AccessDenied("The common name of this certificate is no user name.")
+            return Principal(user=LOCAL_USER if certificate is None else certificate)
         scheme, _, token = authorization.partition(" ")
         digest = digest_of(token)
         found: TokenEntry | None = None

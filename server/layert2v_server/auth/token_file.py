@@ -19,10 +19,10 @@ from pathlib import Path
 from layert2v.atomic_write import atomic_write
 from layert2v_server.errors import ConfigError
 
+USER_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 ID_CHARS = 8  # of a hash, enough to tell the tokens of one name apart
 MAKE_ONE = "Make one with: layert2v-server token add NAME"
 
-_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -61,7 +61,7 @@ def make_token(
     name: str, role: Role = Role.ARTIST, expires: datetime | None = None
 ) -> tuple[str, TokenEntry]:
     """Return a new token for ``name``, and its entry. Raises ``ConfigError``."""
-    if not _NAME.fullmatch(name):
+    if not USER_NAME.fullmatch(name):
         raise ConfigError(
             f"{name!r} is no name for a caller.",
             "Use up to 64 letters, digits and the signs _ . @ - in it.",
@@ -122,7 +122,7 @@ def _parse_line(numbered: tuple[int, str]) -> TokenEntry | None:
         return None
     name, digest, *options = [*line.split(), ""]
     try:
-        if not (_NAME.fullmatch(name) and _SHA256.fullmatch(digest)):
+        if not (USER_NAME.fullmatch(name) and _SHA256.fullmatch(digest)):
             raise ValueError("it is not a name and a SHA-256")
         values = dict(option.split("=", 1) for option in options if option)
         role = Role(values.pop("role", Role.ARTIST))

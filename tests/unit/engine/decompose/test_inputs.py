@@ -69,3 +69,18 @@ def test_a_matte_is_found_where_it_is_held(tmp_path: Path, kind: str) -> None:
     assert float(planes[1][2, 2]) == 0.0
     words = {"alpha": "its matte is taken from alpha", "gray": "", "video": "limited range"}[kind]
     assert words in " ".join(matte.notes)
+
+
+@pytest.mark.parametrize(("first", "count"), [(1, 3), (2, 2), (3, 1)])
+def test_a_matte_has_the_frames_of_its_numbers_and_ends(
+    tmp_path: Path, first: int, count: int
+) -> None:
+    for number in range(first, first + count):
+        level = np.full((40, 48), 80 * number, np.uint8)
+        save_png(np.repeat(level[..., None], 3, 2))(tmp_path / f"roto.{number:04d}.png")
+    matte = MatteInput(tmp_path, RANGE, "matte")
+    assert matte.is_complete == (count == 3)
+    found = dict(matte.planes())
+    assert sorted(found) == list(range(first - 1, first - 1 + count))
+    for index, plane in found.items():
+        np.testing.assert_allclose(plane, 80 * (index + 1) / 255, atol=0.01)

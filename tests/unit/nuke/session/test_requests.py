@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from fakes.fake_nuke import FakeNuke
 from fakes.fake_nuke.app import OCIO_SPACES
 from fakes.nk_session import PluginSession
+from layert2v import stack as manifest
 
 
 def test_generate_sends_what_the_knobs_say(session: PluginSession) -> None:
@@ -37,6 +39,20 @@ def test_text_with_brackets_is_read_as_it_is_written(session: PluginSession, sta
     assert session.nuke.executed == []
     assert session.value("prompt") == code
     assert session.nuke.executed == [f"Group.prompt: {code}"]  # what ``value`` might have run
+
+
+def test_a_layer_of_footage_is_generated_by_the_model_of_the_node(
+    session: PluginSession, stack: Path
+) -> None:
+    of_footage = stack.parent / "shot"
+    of_footage.mkdir()
+    manifest.write(replace(manifest.read(stack), model="", model_digest=""), of_footage)
+    uuid = session.generate_stack(of_footage)
+    session.controller.on_button(uuid, "rerender bg")
+    assert session.bridge.last("rerender")["spec"]["model"] == "mini"
+    session.send_result(stack)
+    session.controller.on_button(uuid, "rerender bg")
+    assert session.bridge.last("rerender")["spec"]["model"] == ""  # that of the stack
 
 
 def test_frozen_layers_are_left_out_and_refused(session: PluginSession, stack: Path) -> None:
