@@ -14,6 +14,7 @@ import bpy
 def import_stack(stack: str) -> dict[str, object]:
     """Import a stack, refused or not, then choose the nearest space and open it."""
     scene = blender_helpers.make_empty_scene()
+    blender_helpers.enable()
     refused = ""
     try:
         bpy.ops.layert2v.import_stack("EXEC_DEFAULT", True, directory=stack, target="COMPOSITOR")
@@ -31,6 +32,4 @@ def import_stack(stack: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    blender_helpers.make_empty_scene()
-    blender_helpers.enable()
     blender_helpers.write_result(stacks=[import_stack(stack) for stack in sys.argv[1:]])

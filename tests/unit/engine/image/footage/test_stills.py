@@ -227,6 +227,15 @@ def test_timecode_of_a_frame_is_read(tmp_path: Path) -> None:
     code = OpenEXR.TimeCode(1, 2, 3, 4, *[0] * 14)
     save_exr(rgba_planes((0.5, 0.4, 0.3)), timeCode=code)(tmp_path / "a.exr")
     assert read_info(tmp_path / "a.exr").timecode == "01:02:03:04"
+    spec = oiio.ImageSpec(8, 8, 3, "uint16")
+    spec.attribute("smpte:TimeCode", oiio.TypeDesc("timecode"), (0x01020304, 0))
+    out = oiio.ImageOutput.create("dpx")
+    assert out.open(str(tmp_path / "a.dpx"), spec)
+    out.write_image(np.full((8, 8, 3), 0.5, np.float32))
+    out.close()
+    assert read_info(tmp_path / "a.dpx").timecode == "01:02:03:04"
+    save_png(flat(9))(tmp_path / "a.png")
+    assert read_info(tmp_path / "a.png").timecode == ""
 
 
 def test_pixels_of_another_shape_within_a_sequence_are_refused(tmp_path: Path) -> None:
