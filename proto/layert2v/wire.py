@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from layert2v.decompose import (
     FOOTAGE,
+    RECIPES,
     Box,
     DecomposeSpec,
     Footage,
@@ -133,6 +134,7 @@ def decompose_to_message(spec: DecomposeSpec) -> jobs_pb2.DecomposeSpec:
         colorspace=spec.colorspace,
         name=spec.name,
         compression=spec.compression,
+        recipe=spec.recipe,
     )
 
 
@@ -149,6 +151,7 @@ def decompose_from_message(message: jobs_pb2.DecomposeSpec) -> DecomposeSpec:
         colorspace=message.colorspace or AUTO,
         name=message.name,
         compression=message.compression or COMPRESSIONS[0],
+        recipe=message.recipe or RECIPES[0],
     )
 
 

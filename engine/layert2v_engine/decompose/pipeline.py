@@ -59,8 +59,11 @@ class Decomposition:
         inputs: Mapping[str, Path],
         stages: Stages,
         progress: ProgressReporter,
+        origin: Callable[[Provenance], Provenance] | None = None,
     ) -> None:
+        """Take what says where the stack comes from, if not from this request."""
         self._spec, self._inputs, self._stages, self._progress = spec, inputs, stages, progress
+        self._origin = origin or (lambda found: found)
         progress.stage_weights = STAGE_WEIGHTS
         self._config = ColorConfig.load()
         self._footage = open_footage(spec, footage_path(spec, inputs), self._config)
@@ -68,7 +71,9 @@ class Decomposition:
         self._folder = progress.folder
         self._is_new_folder = not self._folder.exists()
         scratch = Scratch(self._folder / SCRATCH_FOLDER, _request_key(spec, inputs))
-        self._space = Workspace(self._footage.range, scratch, stages, progress)
+        self._space = Workspace(
+            self._footage.range, scratch, stages, progress, self._footage.colorspace
+        )
         self._measures = [SubjectMeasures() for _ in self._subjects]
 
     def run(self) -> Stack:
@@ -97,7 +102,7 @@ class Decomposition:
             self._declare(writer)
             self._solve(writer)
             return writer.finish(
-                self._provenance(),
+                self._origin(self._provenance()),
                 progress=lambda done, total: self._progress.report("write", done, total),
             )
 
@@ -185,7 +190,8 @@ class Decomposition:
             first_masks: list[np.ndarray] = []
 
             saliency = _StoppingSaliency(self._stages.saliency, self._progress.check)
-            finder = SubjectFinder(saliency, self._stages.detector)
+            default = SubjectFinder(saliency, self._stages.detector)
+            finder = self._stages.tracker or default
             is_described = self._subjects[number] != SubjectSpec()
             pictures = space.pictures if is_described else space.pictures_without(number)
             finder.find(pictures, hints, space.mask(number), on_frames, on_first)

@@ -194,7 +194,7 @@ class InputFile(_message.Message):
     def __init__(self, path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class DecomposeSpec(_message.Message):
-    __slots__ = ("subjects", "footage", "plate", "first", "last", "handles", "scale", "colorspace", "name", "compression")
+    __slots__ = ("subjects", "footage", "plate", "first", "last", "handles", "scale", "colorspace", "name", "compression", "recipe")
     SUBJECTS_FIELD_NUMBER: _ClassVar[int]
     FOOTAGE_FIELD_NUMBER: _ClassVar[int]
     PLATE_FIELD_NUMBER: _ClassVar[int]
@@ -205,6 +205,7 @@ class DecomposeSpec(_message.Message):
     COLORSPACE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     COMPRESSION_FIELD_NUMBER: _ClassVar[int]
+    RECIPE_FIELD_NUMBER: _ClassVar[int]
     subjects: _containers.RepeatedCompositeFieldContainer[Subject]
     footage: Footage
     plate: Plate
@@ -215,7 +216,8 @@ class DecomposeSpec(_message.Message):
     colorspace: str
     name: str
     compression: str
-    def __init__(self, subjects: _Optional[_Iterable[_Union[Subject, _Mapping]]] = ..., footage: _Optional[_Union[Footage, _Mapping]] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., handles: _Optional[int] = ..., scale: _Optional[float] = ..., colorspace: _Optional[str] = ..., name: _Optional[str] = ..., compression: _Optional[str] = ...) -> None: ...
+    recipe: str
+    def __init__(self, subjects: _Optional[_Iterable[_Union[Subject, _Mapping]]] = ..., footage: _Optional[_Union[Footage, _Mapping]] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., handles: _Optional[int] = ..., scale: _Optional[float] = ..., colorspace: _Optional[str] = ..., name: _Optional[str] = ..., compression: _Optional[str] = ..., recipe: _Optional[str] = ...) -> None: ...
 
 class Footage(_message.Message):
     __slots__ = ("input", "colorspace", "alpha", "fps", "start_frame")
