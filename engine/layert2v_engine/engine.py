@@ -49,6 +49,7 @@ from layert2v_engine.generation import (
 from layert2v_engine.image.exr import ExrOptions
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.model.memory import MemoryOptions, exact_options
+from layert2v_engine.model.speed import SpeedOptions
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.progress import Progress, ProgressReporter, should_preview
 from layert2v_engine.recipes.catalog import DEFAULT_RECIPE, find_recipe
@@ -83,11 +84,13 @@ class Engine:
         device: str = "cpu",
         *,
         memory: MemoryOptions | None = None,
+        speed: SpeedOptions | None = None,
         weights: Path | None = None,
         commercial_only: bool = False,
     ) -> None:
         """Find the models. memory: None chooses for each request what makes it fit."""
-        self._commercial_only, self._memory = commercial_only, memory
+        self._commercial_only = commercial_only
+        self._memory, self._speed = memory, speed
         self._weights = WeightsFolder(weights)
         self._folders = find_models(models)
         self._device = device
@@ -97,12 +100,12 @@ class Engine:
         self._run: RunEstimate | None = None
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """Return the models whose index can be read."""
-        infos = [*self._recipe_models.values()]
+        """Return the models whose index can be read, and then recipes that are like models."""
+        infos = []
         for folder in self._folders.values():
             with suppress(BadCheckpoint):  # logged when it was found, raised when asked for
                 infos.append(read_index(folder).info)
-        return tuple(infos)
+        return (*infos, *self._recipe_models.values())
 
     def generate(
         self,
@@ -359,7 +362,7 @@ class Engine:
         self._loaded = None  # two models at once may not fit
         _log.info("model=%s switched on to save memory: %s", name, options)
         pipeline = LayeredPipeline.from_pretrained(
-            self._folders[name], device=self._device, memory=options
+            self._folders[name], device=self._device, memory=options, speed=self._speed
         )
         self._loaded = (name, pipeline)
         return pipeline

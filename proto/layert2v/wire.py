@@ -18,6 +18,7 @@ from layert2v.decompose import (
     RefineSpec,
     SubjectSpec,
 )
+from layert2v.placement import Placement
 from layert2v.rerender import AUTO, DonorLayer, Plate, RerenderSpec
 from layert2v.spec import COMPRESSIONS, GenerateSpec, ModelInfo
 from layert2v.v1 import jobs_pb2, server_pb2
@@ -50,6 +51,7 @@ def spec_to_message(spec: GenerateSpec) -> jobs_pb2.GenerateSpec:
         start_frame=spec.start_frame,
         nearest=spec.nearest,
         compression=spec.compression,
+        placements=[jobs_pb2.Placement(**asdict(each)) for each in spec.placements],
     )
 
 
@@ -75,6 +77,19 @@ def spec_from_message(message: jobs_pb2.GenerateSpec) -> GenerateSpec:
         else defaults.start_frame,
         nearest=message.nearest,
         compression=message.compression or defaults.compression,
+        placements=tuple(map(_placement, message.placements)),
+    )
+
+
+def _placement(message: jobs_pb2.Placement) -> Placement:
+    return Placement(
+        foreground=message.foreground,
+        shape=message.shape,
+        x=message.x,
+        y=message.y,
+        width=message.width,
+        height=message.height,
+        strength=message.strength if message.HasField("strength") else 1.0,
     )
 
 
