@@ -28,7 +28,7 @@ from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v.stack import NetworkRecord, Role, Stack
 from layert2v_engine.decompose.pipeline import Decomposition
 from layert2v_engine.decompose.refine import Refinement
-from layert2v_engine.decompose.stages import DefaultStages
+from layert2v_engine.decompose.stages import DefaultStages, Stages
 from layert2v_engine.devices import device_memory
 from layert2v_engine.errors import (
     BadCheckpoint,
@@ -49,8 +49,12 @@ from layert2v_engine.generation import (
 from layert2v_engine.image.exr import ExrOptions
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.model.memory import MemoryOptions, exact_options
+from layert2v_engine.model.speed import SpeedOptions
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.progress import Progress, ProgressReporter, should_preview
+from layert2v_engine.recipes.catalog import DEFAULT_RECIPE, find_recipe
+from layert2v_engine.recipes.models import recipe_models
+from layert2v_engine.recipes.preflight import check_recipe, recipe_networks
 from layert2v_engine.rerender.execute import Rerender, apply_without_model
 from layert2v_engine.rerender.prepare import prepare_rerender
 from layert2v_engine.sampling.denoise import Step
@@ -80,25 +84,28 @@ class Engine:
         device: str = "cpu",
         *,
         memory: MemoryOptions | None = None,
+        speed: SpeedOptions | None = None,
         weights: Path | None = None,
         commercial_only: bool = False,
     ) -> None:
         """Find the models. memory: None chooses for each request what makes it fit."""
-        self._commercial_only, self._memory = commercial_only, memory
+        self._commercial_only = commercial_only
+        self._memory, self._speed = memory, speed
         self._weights = WeightsFolder(weights)
         self._folders = find_models(models)
         self._device = device
         self._loaded: tuple[str, LayeredPipeline] | None = None
         self._decompose_stages = DefaultStages(self._weights)
+        self._recipe_models = recipe_models(self._weights)
         self._run: RunEstimate | None = None
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """Return the models whose index can be read."""
+        """Return the models whose index can be read, and then recipes that are like models."""
         infos = []
         for folder in self._folders.values():
             with suppress(BadCheckpoint):  # logged when it was found, raised when asked for
                 infos.append(read_index(folder).info)
-        return tuple(infos)
+        return (*infos, *self._recipe_models.values())
 
     def generate(
         self,
@@ -113,8 +120,11 @@ class Engine:
         Raises InvalidSpec, ModelNotFound, BadCheckpoint, Cancelled, DiskFull, OutOfMemory or
         StackError; then no manifest and no half-written file is left in the folder.
         """
+        progress = ProgressReporter(folder, report, cancelled)
         with self._raise_out_of_memory():
-            return self._generate(spec, ProgressReporter(folder, report, cancelled))
+            if spec.model in self._recipe_models:
+                return self._generate_by_recipe(spec, progress)
+            return self._generate(spec, progress)
 
     def rerender(
         self,
@@ -154,9 +164,7 @@ class Engine:
             raise InvalidSpec(violations)
         progress = ProgressReporter(folder, report, cancelled)
         with self._raise_out_of_memory():
-            stages = self._decompose_stages.stages
-            self._check_licences(stages.networks)
-            return Decomposition(spec, inputs, stages, progress).run()
+            return Decomposition(spec, inputs, self._stages(spec), progress).run()
 
     def refine(
         self,
@@ -186,6 +194,43 @@ class Engine:
             stages = self._decompose_stages.stages
             self._check_licences(stages.networks)
             return Refinement(spec, editor, inputs, stages, progress).run()
+
+    def _generate_by_recipe(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
+        """Carry out a request whose model is a recipe that begins with a sentence."""
+        # Pipelines of diffusers take seconds to import, and most requests need none.
+        from layert2v_engine.recipes.alpha import generate_alpha_stack
+        from layert2v_engine.recipes.from_prompt import RecipeRun, generate_flat_stack
+
+        generate = generate_alpha_stack if spec.model == "alpha" else generate_flat_stack
+        recipe, device = find_recipe(spec.model), torch.device(self._device)
+        spec = validate_and_resolve(spec, self._recipe_models[spec.model])
+        check_recipe(recipe, self._weights, device, with_words=False)
+        self._check_licences([self._weights.state(n).network.record() for n in recipe.networks])
+        run = RecipeRun(
+            recipe=recipe,
+            weights=self._weights,
+            device=device,
+            stages=self._decompose_stages.stages,
+            progress=progress,
+        )
+        with closing(progress):
+            return generate(spec, run)
+
+    def _stages(self, spec: DecomposeSpec) -> Stages:
+        """Return the networks of a request. Raises WeightsMissing, LicenceRefused, ..."""
+        recipe = find_recipe(spec.recipe)
+        if recipe.name != DEFAULT_RECIPE:
+            with_words = any(each.words and not each.has_hints for each in spec.subjects)
+            device = torch.device(self._device)
+            check_recipe(recipe, self._weights, device, with_words=with_words)
+            names = recipe_networks(recipe, with_words=with_words)
+            self._check_licences([self._weights.state(n).network.record() for n in names])
+            from layert2v_engine.recipes.stages import open_stages  # takes seconds to import
+
+            included = self._decompose_stages.stages
+            return open_stages(recipe, included, self._weights, device, with_words=with_words)
+        self._check_licences(self._decompose_stages.stages.networks)
+        return self._decompose_stages.stages
 
     def _generate(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
         config = self._config(spec.model)
@@ -317,7 +362,7 @@ class Engine:
         self._loaded = None  # two models at once may not fit
         _log.info("model=%s switched on to save memory: %s", name, options)
         pipeline = LayeredPipeline.from_pretrained(
-            self._folders[name], device=self._device, memory=options
+            self._folders[name], device=self._device, memory=options, speed=self._speed
         )
         self._loaded = (name, pipeline)
         return pipeline

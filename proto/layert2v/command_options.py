@@ -11,8 +11,10 @@ import re
 from types import MappingProxyType
 from typing import NoReturn
 
+from layert2v.errors import SpecError
 from layert2v.labels import LABELS
 from layert2v.limits import MAX_FRAME, MAX_SEED
+from layert2v.placement import EXAMPLE, Placement, parse_placement
 from layert2v.spec import COMPRESSIONS, GenerateSpec
 
 EXIT_USAGE = 2
@@ -27,6 +29,7 @@ GENERATE_OPTIONS = MappingProxyType(
         "width": "--size",
         "height": "--size",
         "start_frame": "--start-frame",
+        "placements": "--place",
     }
 )
 
@@ -50,6 +53,15 @@ def add_generate_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="TEXT",
         help="the prompt of one foreground layer; repeat it for more, from bottom to top",
+    )
+    add(
+        "--place",
+        action="append",
+        default=[],
+        type=region,
+        metavar="N:REGION",
+        help="where foreground N is to be, a hint: a shape, left, top, width and height in "
+        f"shares of the picture, as in '1:{EXAMPLE}'; '* 0.5' after it is weaker; may be repeated",
     )
     add("--background", default="", metavar="TEXT", help=_help("background_prompt"))
     add("--negative", default="", metavar="TEXT", help=_help("negative_prompt"))
@@ -114,7 +126,16 @@ def generate_spec(args: argparse.Namespace) -> GenerateSpec:
         start_frame=args.start_frame,
         nearest=args.nearest,
         compression=args.compression,
+        placements=tuple(args.place),
     )
+
+
+def region(text: str) -> Placement:
+    """Read a region and the number of its foreground, 1 where there is none."""
+    try:
+        return parse_placement(text)
+    except SpecError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def state_number(text: str) -> int:

@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from layert2v.decompose import (
     FOOTAGE,
+    RECIPES,
     Box,
     DecomposeSpec,
     Footage,
@@ -17,6 +18,7 @@ from layert2v.decompose import (
     RefineSpec,
     SubjectSpec,
 )
+from layert2v.placement import Placement
 from layert2v.rerender import AUTO, DonorLayer, Plate, RerenderSpec
 from layert2v.spec import COMPRESSIONS, GenerateSpec, ModelInfo
 from layert2v.v1 import jobs_pb2, server_pb2
@@ -49,6 +51,7 @@ def spec_to_message(spec: GenerateSpec) -> jobs_pb2.GenerateSpec:
         start_frame=spec.start_frame,
         nearest=spec.nearest,
         compression=spec.compression,
+        placements=[jobs_pb2.Placement(**asdict(each)) for each in spec.placements],
     )
 
 
@@ -74,6 +77,19 @@ def spec_from_message(message: jobs_pb2.GenerateSpec) -> GenerateSpec:
         else defaults.start_frame,
         nearest=message.nearest,
         compression=message.compression or defaults.compression,
+        placements=tuple(map(_placement, message.placements)),
+    )
+
+
+def _placement(message: jobs_pb2.Placement) -> Placement:
+    return Placement(
+        foreground=message.foreground,
+        shape=message.shape,
+        x=message.x,
+        y=message.y,
+        width=message.width,
+        height=message.height,
+        strength=message.strength if message.HasField("strength") else 1.0,
     )
 
 
@@ -133,6 +149,7 @@ def decompose_to_message(spec: DecomposeSpec) -> jobs_pb2.DecomposeSpec:
         colorspace=spec.colorspace,
         name=spec.name,
         compression=spec.compression,
+        recipe=spec.recipe,
     )
 
 
@@ -149,6 +166,7 @@ def decompose_from_message(message: jobs_pb2.DecomposeSpec) -> DecomposeSpec:
         colorspace=message.colorspace or AUTO,
         name=message.name,
         compression=message.compression or COMPRESSIONS[0],
+        recipe=message.recipe or RECIPES[0],
     )
 
 

@@ -21,7 +21,15 @@ from layert2v.command_options import (
     positive_float,
     state_number,
 )
-from layert2v.decompose import Box, DecomposeSpec, Footage, Point, RefineSpec, SubjectSpec
+from layert2v.decompose import (
+    RECIPES,
+    Box,
+    DecomposeSpec,
+    Footage,
+    Point,
+    RefineSpec,
+    SubjectSpec,
+)
 from layert2v.limits import MAX_FRAME
 from layert2v.rerender import ALPHAS, AUTO, FITS, Plate
 from layert2v.stack import Stack
@@ -65,6 +73,12 @@ def add_decompose_command(add_command: AddCommand) -> None:
     )
     sub.add_argument(
         "--out", type=Path, metavar="DIR", help="a new or empty folder; default: after the footage"
+    )
+    sub.add_argument(
+        "--recipe",
+        default=RECIPES[0],
+        choices=RECIPES,
+        help="which networks take part, of those that the server has; default: %(default)s",
     )
     _add_subject_options(sub)
     _add_range_options(sub)
@@ -172,6 +186,7 @@ def decompose_request(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str
         scale=args.scale,
         colorspace=args.colorspace,
         compression=args.compression,
+        recipe=args.recipe,
     )
     return spec, inputs
 

@@ -11,6 +11,7 @@ from layert2v_engine.cli import (
     evaluate,
     generate,
     plan,
+    recipes,
     rerender,
     stack,
     train,
@@ -29,5 +30,6 @@ COMMAND_FAMILIES: tuple[ModuleType, ...] = (
     convert,
     plan,
     vidlayer,
+    recipes,
     weights,
 )

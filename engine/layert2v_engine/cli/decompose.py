@@ -17,6 +17,7 @@ from layert2v.command_options import (
 )
 from layert2v.decompose import (
     FOOTAGE,
+    RECIPES,
     Box,
     DecomposeSpec,
     Footage,
@@ -82,6 +83,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="white inside, for all frames or for some; once for each subject",
     )
     subject.add_argument("--scribble", type=Path, metavar="CLIP", help="white inside, black beside")
+    parser.add_argument(
+        "--recipe",
+        default=RECIPES[0],
+        metavar="NAME",
+        help="which networks take part, see layert2v-engine recipes; default: %(default)s",
+    )
+    parser.add_argument("--device", default="auto", help="of those networks: auto, cpu, cuda, ...")
     _add_plate_options(parser)
     parser.add_argument("--frames", metavar="A-B", type=_frame_range, default=(None, None))
     parser.add_argument(
@@ -125,10 +133,11 @@ def _add_plate_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _decompose(args: argparse.Namespace) -> int:
-    from layert2v_engine.engine import Engine  # heavy, and not needed for a help text
+    from layert2v_engine.devices import pick_device  # heavy, and not needed for a help text
+    from layert2v_engine.engine import Engine
 
     spec, inputs = _spec(args)
-    engine = Engine(**weights_options(args))
+    engine = Engine(device=str(pick_device(args.device)), **weights_options(args))
     return _run(
         lambda: engine.decompose(
             spec, args.out, inputs=inputs, report=ProgressPrinter(), cancelled=lambda: False
@@ -194,6 +203,7 @@ def _spec(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str, Path]]:
         scale=args.scale,
         colorspace=args.colorspace,
         compression=args.compression,
+        recipe=args.recipe,
     ), inputs
 
 

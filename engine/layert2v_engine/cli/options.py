@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from layert2v.command_options import non_negative_float
 from layert2v.status_text import stage_text
 from layert2v_engine.cli.train import DEVICE_HELP
 from layert2v_engine.errors import EngineError, InvalidSpec
@@ -15,6 +16,7 @@ from layert2v_engine.errors import EngineError, InvalidSpec
 if TYPE_CHECKING:
     from layert2v_engine.engine import Progress
     from layert2v_engine.model.memory import MemoryOptions
+    from layert2v_engine.model.speed import SpeedOptions
 
 BAR_WIDTH = 30
 
@@ -46,6 +48,35 @@ def add_memory_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="hold the transformer's matrices in 8 bits; not quite the same pixels",
     )
+
+
+def add_speed_options(parser: argparse.ArgumentParser) -> None:
+    """Add what saves time."""
+    group = parser.add_argument_group("speed")
+    group.add_argument(
+        "--attention",
+        default="",
+        metavar="NAME",
+        help="a backend of diffusers, such as flash or _native_cudnn, which is checked first",
+    )
+    group.add_argument(
+        "--compile", action="store_true", help="compile the transformer's blocks: for many requests"
+    )
+    group.add_argument(
+        "--skip-blocks",
+        type=non_negative_float,
+        default=0.0,
+        metavar="SHARE",
+        help="leave blocks out in steps at which the first one changes less than this share, such "
+        "as 0.1; not the same pixels",
+    )
+
+
+def speed_options(args: argparse.Namespace) -> SpeedOptions:
+    """Return what was asked for."""
+    from layert2v_engine.model.speed import SpeedOptions  # torch: not for a help text
+
+    return SpeedOptions(attention=args.attention, compile=args.compile, skip=args.skip_blocks)
 
 
 def memory_options(args: argparse.Namespace) -> MemoryOptions | None:

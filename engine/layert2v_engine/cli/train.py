@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layert2v.command_options import non_negative_int, positive_int
-from layert2v_engine.errors import EngineError
+from layert2v_engine.errors import EngineError, OutOfMemory
 
 if TYPE_CHECKING:
     import torch
@@ -152,7 +152,7 @@ def _train_stages(args: argparse.Namespace, local: int | None = None) -> int:
     """Run the stages, in each of the processes; ``local`` is the number of one on its machine."""
     import torch  # heavy, and not needed to print a help text
 
-    from layert2v_engine.devices import pick_device
+    from layert2v_engine.devices import device_memory, pick_device
     from layert2v_engine.training import data_parallel
     from layert2v_engine.training.encoded.reader import is_encoded
     from layert2v_engine.training.layered_data import check_data_sets
@@ -177,6 +177,14 @@ def _train_stages(args: argparse.Namespace, local: int | None = None) -> int:
         except TrainingInterrupted as error:
             logging.info("%s; call the same command again to go on", error)
             return 130
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            total = device_memory(device) / 2**30
+            raise OutOfMemory(
+                f"The stage {name} did not fit into the {total:.0f} GiB of {device}.",
+                "The last saved state is kept. Set gradient_checkpointing, a smaller batch or "
+                "lora.rank, or share the weights out with --sharded; `plan --train` computes what "
+                "a step takes.",
+            ) from error
     return 0
 
 

@@ -23,6 +23,7 @@ from layert2v_engine.decompose.footage import FrameRange
 from layert2v_engine.decompose.inputs import MatteInput, PlateInput
 from layert2v_engine.decompose.matting import FrameProposal, MattingShot, propose_layers
 from layert2v_engine.decompose.plate import temporal
+from layert2v_engine.decompose.protocols import PlateRemover, RemovalFrames
 from layert2v_engine.decompose.scratch import FrameFile, Scratch
 from layert2v_engine.decompose.several import RemainingPictures, check_distinct
 from layert2v_engine.decompose.shots import Window, split_windows
@@ -36,14 +37,22 @@ WORKING_SIDE = 640  # of the pictures that subjects and motion are found on
 # The background is hidden around a mask, too: soft edges, and below it the contact shadow.
 _HOLE_MARGIN, _HOLE_BELOW = 0.015, 0.03  # of the longer side
 _MAX_COVER = 0.9
+_COVERED = 0.1  # of a rough mask: what a network is told to take out
 
 
 class Workspace:
     """Arrays of ``numbers.frames`` frames in ``scratch``."""
 
     def __init__(
-        self, numbers: FrameRange, scratch: Scratch, stages: Stages, progress: ProgressReporter
+        self,
+        numbers: FrameRange,
+        scratch: Scratch,
+        stages: Stages,
+        progress: ProgressReporter,
+        colorspace: str = "",
     ) -> None:
+        """Take the color space of the footage, which only a network that removes needs."""
+        self.colorspace = colorspace
         self.numbers, self.scratch = numbers, scratch
         self.frames, self.full = numbers.frames, numbers.size
         self.small = fit_within(self.full, WORKING_SIDE)
@@ -120,13 +129,18 @@ class Workspace:
             return
         plate = self.half("plate", 3)
         self._progress.report("plate", 0, self.frames)
+        notes: tuple[str, ...] = ()
         if own is not None:
             for index, picture in own.pictures():
                 self._progress.report("plate", index, self.frames)
                 plate[index], self.invention[index] = picture, False
+            notes = tuple(own.notes)
+        elif self._stages.remover is not None:
+            self._remove(self._stages.remover, plate, subjects)
+            notes = (self._stages.remover.note,)
         else:
             self._fill_plate(plate, subjects)
-        self.scratch.finish("plate", notes=own.notes if own is not None else ())
+        self.scratch.finish("plate", notes=notes)
 
     def _fill_plate(self, plate: FrameFile, subjects: int) -> None:
         """Make the plate window by window, blended where windows overlap."""
@@ -158,6 +172,27 @@ class Workspace:
             matte=self.half(f"matte_{number}") if has_matte else None,
         )
         return propose_layers(shot, self._stages.splitter)
+
+    def _remove(self, remover: PlateRemover, plate: FrameFile, subjects: int) -> None:
+        """Make the plate by a network that takes all subjects out of the shot."""
+
+        def find_cover(index: int) -> BoolArray:
+            masks = [self.mask(number)[index] for number in range(subjects)]
+            return np.asarray(np.max(masks, 0) > _COVERED)
+
+        frames = RemovalFrames(
+            length=self.frames,
+            size=self.full,
+            colorspace=self.colorspace,
+            frame=lambda index: self.source[index].astype(np.float32),
+            hole=find_cover,
+        )
+
+        def on_progress(share: float) -> None:
+            self._progress.report("plate", round(share * self.frames), self.frames)
+
+        for index, picture in remover.plates(frames, on_progress):
+            plate[index], self.invention[index] = picture, find_cover(index)
 
     def _hole(self, window: Window, subjects: int) -> BoolArray:
         """Return where any subject hides the background, ``[T, h, w]``."""

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from layert2v.decompose.spec import (
+    RECIPES,
     Box,
     DecomposeSpec,
     Footage,
@@ -38,6 +39,7 @@ def decompose_from_json(value: Any) -> DecomposeSpec:
         colorspace=fields.text("colorspace"),
         name=fields.text("name"),
         compression=fields.text("compression"),
+        recipe=fields.text("recipe") if fields.has("recipe") else RECIPES[0],
     )
     fields.refuse_unknown()
     return spec

@@ -14,6 +14,8 @@ from layert2v.rerender import AUTO, Plate
 from layert2v.spec import COMPRESSIONS
 
 FOOTAGE = "footage"  # the key of the footage
+# Ways to a stack that begin with footage; the first one needs nothing but the product.
+RECIPES = ("decompose", "decompose+", "decompose+omnimatte", "decompose+rose")
 # In the folder of a stack that is being made: what an attempt that was killed had finished.
 SCRATCH_FOLDER = ".decompose"
 
@@ -89,7 +91,8 @@ class DecomposeSpec:
     are any. ``scale`` above 0 to 1 makes smaller layers, for a look. ``colorspace`` is what the EXR
     files are written in: a linear space of OCIO, ``AUTO`` for the linear one with the primaries of
     the footage. ``name`` is the stack's; "" for that of the footage. ``compression`` is that of the
-    files, one of ``layert2v.spec.COMPRESSIONS``.
+    files, one of ``layert2v.spec.COMPRESSIONS``. ``recipe`` is one of ``RECIPES``: which networks
+    take part.
     """
 
     subjects: tuple[SubjectSpec, ...] = ()
@@ -102,6 +105,7 @@ class DecomposeSpec:
     colorspace: str = AUTO
     name: str = ""
     compression: str = COMPRESSIONS[0]
+    recipe: str = RECIPES[0]
 
     @property
     def input_keys(self) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ from layert2v_engine.cli.main import main
     [
         (["--part", "3/2"], "'3/2' is no part"),
         (["--part", "some"], "'some' is no part"),
-        (["--shard-clips", "0"], "one clip or more"),
         ([], "There is no data set of a known form"),
     ],
 )

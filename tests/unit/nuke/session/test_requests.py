@@ -71,6 +71,7 @@ def test_frozen_layers_are_left_out_and_refused(session: PluginSession, stack: P
         ({"prompt": "  "}, "There is no prompt."),
         ({"seed": "x"}, "The seed is not a whole number."),
         ({"steps": 5000}, "The number of steps"),
+        ({"foreground_1": "a fox", "place_1": "left"}, "'left' is no region."),
     ],
 )
 def test_a_wrong_request_is_shown_on_the_node(
@@ -89,3 +90,18 @@ def test_the_project_s_color_space_goes_with_the_request(tmp_path: Path) -> None
     )
     session.generate()
     assert session.bridge.last("generate")["spec"]["colorspace"] == "lin_ap1_scene"
+
+
+def test_places_belong_to_the_foregrounds_that_have_a_prompt(session: PluginSession) -> None:
+    session.generate(foreground_2="a fox", place_1="box 0 0 1 1", place_2="ellipse 0.5 0 0.5 1")
+    spec = session.bridge.last("generate")["spec"]
+    assert spec["foreground_prompts"] == ["a fox"]
+    (place,) = spec["placements"]
+    assert (place["foreground"], place["shape"], place["x"]) == (1, "ellipse", 0.5)
+
+
+def test_lighting_is_matched_by_generating_ref_alone(session: PluginSession, stack: Path) -> None:
+    uuid = session.generate_stack(stack)
+    session.controller.on_button(uuid, "match_lighting")
+    spec = session.bridge.last("rerender")["spec"]
+    assert (spec["action"], spec["layers"], spec["frozen"]) == ("regenerate", ["ref"], [])
