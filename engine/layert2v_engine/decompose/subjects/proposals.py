@@ -171,10 +171,10 @@ def _boxes(
 
 def _are_alike(first: Sequence[Box], second: Sequence[Box]) -> bool:
     """Tell whether boxes show the same on every key frame."""
-    return all(_shared(a, b) > _ALIKE for a, b in zip(first, second, strict=True))
+    return all(_box_overlap(a, b) > _ALIKE for a, b in zip(first, second, strict=True))
 
 
-def _shared(first: Box, second: Box) -> float:
+def _box_overlap(first: Box, second: Box) -> float:
     """Return intersection over union of two boxes."""
     both = Box(*map(max, first[:2], second[:2]), *map(min, first[2:], second[2:]))
     return both.area / max(first.area + second.area - both.area, 1e-6)
@@ -204,7 +204,7 @@ def _follow_detections(
                 nearest = min(same, key=lambda other: _distance(other.box, last), default=None)
                 if nearest is not None and _distance(nearest.box, last) < _reach(last):
                     last = nearest.box
-                boxes[k] = each.box if _shared(each.box, last) > _FITS else last
+                boxes[k] = each.box if _box_overlap(each.box, last) > _FITS else last
         found.append((each.label, tuple(boxes)))
     return found
 
