@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from layert2v_engine.decompose.protocols import ObjectDetector
 from layert2v_engine.vidlayer.annotate import sample_pictures
 from layert2v_engine.vidlayer.clip_stage import PerClipStage
 from layert2v_engine.vidlayer.measures import measure_sample
@@ -21,6 +22,7 @@ from layert2v_engine.vidlayer.readers.sample import (
     SampleFiles,
     read_sample,
 )
+from layert2v_engine.vidlayer.recognition import recognize
 from layert2v_engine.vidlayer.state import ClipState
 from layert2v_engine.vidlayer.thresholds import Thresholds
 from layert2v_engine.vidlayer.vision import VisionClient, VisionRefused
@@ -41,15 +43,20 @@ class InspectStage(PerClipStage):
         thresholds: Thresholds,
         inspector: VisionClient | None = None,
         votes: int = 3,
+        detector: ObjectDetector | None = None,
     ) -> None:
         super().__init__(root)
         self._thresholds, self._inspector, self._votes = thresholds, inspector, votes
+        self._detector = detector
 
     def work_on(self, state: ClipState) -> dict[str, Any]:
         """Judge one clip."""
         sample = read_sample(layer_files(state))
         scores: dict[str, float] = dict(_worst(state.read("cut")["measures"]))
         scores |= measure_sample(sample)
+        if self._detector is not None:
+            by_template = state.read("annotate").get("captions_by") == "template"
+            scores |= recognize(sample, self._detector, by_template=by_template)
         reasons = self._thresholds.reasons(self.name, scores)
         result: dict[str, Any] = {"scores": scores, "reasons": reasons}
         if not reasons and self._inspector is not None:

@@ -12,6 +12,7 @@ from typing import Any
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.vidlayer.clip_stage import PerClipStage
 from layert2v_engine.vidlayer.movies import read_bytes, write_h264
+from layert2v_engine.vidlayer.parquet import PARQUET, has_parquet, write_parquet
 from layert2v_engine.vidlayer.readers.own import CATALOGUE, CLIPS, LAYERS
 from layert2v_engine.vidlayer.state import QUARANTINE, ClipState, clip_states
 
@@ -64,9 +65,14 @@ def split_of(group: str) -> str:
 
 
 def write_catalogue(root: Path) -> dict[str, int]:
-    """Write ``catalogue.jsonl`` with all clips, and JSON lines per split; return the counts."""
+    """Write ``catalogue.jsonl`` with all clips, and JSON lines per split; return the counts.
+
+    Where pyarrow is installed, there is ``catalogue.parquet`` too.
+    """
     records = [_record(state) for state in clip_states(root)]
     _write_lines(root / CATALOGUE, records)
+    if has_parquet():
+        write_parquet(root / PARQUET, records)
     kept = [each for each in records if each["kept"]]
     for split in SPLITS:
         lines = [_authors_line(each) for each in kept if each["split"] == split]
