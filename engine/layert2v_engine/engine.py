@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from layert2v.decompose import (
     DecomposeSpec,
@@ -25,41 +24,44 @@ from layert2v.decompose import (
     validate_refine,
 )
 from layert2v.rerender import AffectedLayers, RerenderSpec, affected_layers
-from layert2v.spec import GenerateSpec, ModelInfo, resolve, spec_to_json, validate
-from layert2v.stack import Role, Stack, slug
+from layert2v.spec import GenerateSpec, ModelInfo
+from layert2v.stack import NetworkRecord, Role, Stack
 from layert2v_engine.decompose.pipeline import Decomposition
 from layert2v_engine.decompose.refine import Refinement
 from layert2v_engine.decompose.stages import DefaultStages
 from layert2v_engine.devices import device_memory
 from layert2v_engine.errors import (
     BadCheckpoint,
-    ColorError,
     InvalidSpec,
     ModelNotFound,
     OutOfMemory,
 )
 from layert2v_engine.estimate import RunEstimate, estimate_run, fit_memory, read_shape
-from layert2v_engine.image.color import ColorConfig
+from layert2v_engine.generation import (
+    MAX_NEW_SEED,
+    declare_layers,
+    make_provenance,
+    open_writer,
+    save_latents,
+    validate_and_resolve,
+    write_layers,
+)
 from layert2v_engine.image.exr import ExrOptions
-from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.model.memory import MemoryOptions, exact_options
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.progress import Progress, ProgressReporter, should_preview
-from layert2v_engine.prompting.planner import PromptPlan
 from layert2v_engine.rerender.execute import Rerender, apply_without_model
-from layert2v_engine.rerender.latents import save_latents
 from layert2v_engine.rerender.prepare import prepare_rerender
 from layert2v_engine.sampling.denoise import Step
 from layert2v_engine.stack.editor import StackEditor
-from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.state_writer import ColorOptions, WriterOptions
-from layert2v_engine.stack.writer import StackWriter
-from layert2v_engine.stream_codec import LayerFrames
+from layert2v_engine.weights.folder import WeightsFolder
+from layert2v_engine.weights.ledger import require_commercial_use
+from layert2v_engine.weights.models import model_records
 
 __all__ = ["Engine", "Progress"]
 
-MAX_NEW_SEED = 2**31  # short enough to be read aloud
 GIB = 1 << 30
 
 _log = logging.getLogger(__name__)
@@ -68,7 +70,9 @@ _log = logging.getLogger(__name__)
 class Engine:
     """Models by name, and layer stacks from them. Keeps the last used model in memory.
 
-    ``exr`` is how layers of footage are written; a request for others says it itself.
+    ``exr`` is how layers of footage are written; a request for others says it itself. ``weights``
+    is the folder with networks of others, by default in the user's data. Where ``commercial_only``,
+    networks whose licence does not simply allow commercial use are refused.
     """
 
     def __init__(
@@ -78,14 +82,17 @@ class Engine:
         *,
         exr: ExrOptions | None = None,
         memory: MemoryOptions | None = None,
+        weights: Path | None = None,
+        commercial_only: bool = False,
     ) -> None:
         """Find the models. memory: None chooses for each request what makes it fit."""
-        self._exr = exr
+        self._exr, self._commercial_only = exr, commercial_only
         self._memory = memory
+        self._weights = WeightsFolder(weights)
         self._folders = find_models(models)
         self._device = device
         self._loaded: tuple[str, LayeredPipeline] | None = None
-        self._decompose_stages = DefaultStages()
+        self._decompose_stages = DefaultStages(self._weights)
         self._run: RunEstimate | None = None
 
     def models(self) -> tuple[ModelInfo, ...]:
@@ -151,6 +158,7 @@ class Engine:
         progress = ProgressReporter(folder, report, cancelled)
         with self._raise_out_of_memory():
             stages = self._decompose_stages.stages
+            self._check_licences(stages.networks)
             request = Decomposition(spec, inputs, stages, progress, self._exr)
             return request.run()
 
@@ -180,13 +188,15 @@ class Engine:
             editor.set_color_options(ColorOptions(source=editor.base.colorspace))
             spec = resolve_refine(spec, editor.base)
             stages = self._decompose_stages.stages
+            self._check_licences(stages.networks)
             return Refinement(spec, editor, inputs, stages, progress).run()
 
     def _generate(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
         config = self._config(spec.model)
-        spec = _validate_and_resolve(spec, config.info)
+        spec = validate_and_resolve(spec, config.info)
+        networks = self._model_networks(spec.model, config)
         # The folder is claimed first: one that cannot be used must not cost the time of a model.
-        with _open_writer(progress.folder, spec, config) as writer, closing(progress):
+        with open_writer(progress.folder, spec, config) as writer, closing(progress):
             progress.report("load", 0, 1, f"loading {spec.model}")
             pipeline = self._pipeline(
                 spec.model,
@@ -207,12 +217,12 @@ class Engine:
             progress.report("denoise", 0, spec.steps)
             latents = pipeline.sample(spec, plan, on_step)
             layout = pipeline.layout(len(plan.foregrounds))
-            _declare_layers(writer, plan, layout, spec.seed or 0)
+            declare_layers(writer, plan, layout, spec.seed or 0)
             on_group = partial(progress.report, "decode", 0, spec.frames)
             groups = pipeline.decode(latents, len(plan.foregrounds), on_group=on_group)
-            _write_layers(writer, groups, progress)
-            _save_latents(writer, layout, latents, pipeline.info.digest)
-            provenance = _make_provenance(pipeline.info, spec, plan)
+            write_layers(writer, groups, progress)
+            save_latents(writer, layout, latents, pipeline.info.digest)
+            provenance = replace(make_provenance(pipeline.info, spec, plan), networks=networks)
             return writer.finish(provenance, progress=partial(progress.report, "write"))
 
     def _rerender(
@@ -231,6 +241,9 @@ class Engine:
             info = config.info if config else None
             seed = secrets.randbelow(MAX_NEW_SEED)
             plan = prepare_rerender(spec, editor, affected, inputs, info, seed)
+            networks = self._model_networks(name, config) if config and plan.uses_model else ()
+            self._check_licences(plan.networks)
+            plan = replace(plan, networks=(*plan.networks, *networks))
             if not plan.uses_model:
                 return apply_without_model(plan, editor, progress)
             progress.report("load", 0, 1, f"loading {name}")
@@ -256,6 +269,16 @@ class Engine:
         with suppress(*absent):
             return self._config(name)
         return None
+
+    def _model_networks(self, name: str, config: CheckpointConfig) -> tuple[NetworkRecord, ...]:
+        """Return the networks of a model. Raises LicenceRefused."""
+        records = model_records(self._folders[name], config, self._weights)
+        self._check_licences(records)
+        return records
+
+    def _check_licences(self, networks: Iterable[NetworkRecord]) -> None:
+        if self._commercial_only:
+            require_commercial_use(networks)
 
     def _config(self, name: str) -> CheckpointConfig:
         """Return what a model declares: that of the weights in memory, if it is there."""
@@ -314,103 +337,3 @@ class Engine:
                 f"There was not enough memory for this request.{need}",
                 "Ask for fewer frames, a smaller size or fewer foregrounds.",
             ) from error
-
-
-def _validate_and_resolve(spec: GenerateSpec, info: ModelInfo) -> GenerateSpec:
-    """Return the request with defaults filled in. Raises InvalidSpec for one outside its limits."""
-    spec = replace(spec, colorspace=_match_colorspace(spec.colorspace, info.colorspaces))
-    violations = validate(spec, info)
-    if violations:
-        raise InvalidSpec(violations)
-    return resolve(spec, info, secrets.randbelow(MAX_NEW_SEED))
-
-
-def _match_colorspace(colorspace: str, offered: Collection[str]) -> str:
-    """Return the color space among ``offered`` that a name, an alias or an interop id means.
-
-    The name itself where there is none.
-    """
-    if colorspace in offered:
-        return colorspace
-    try:
-        found = ColorConfig.load().find(colorspace).interop_id
-    except ColorError:
-        return colorspace
-    return found if found in offered else colorspace
-
-
-def _open_writer(folder: Path, spec: GenerateSpec, config: CheckpointConfig) -> StackWriter:
-    return StackWriter(
-        folder,
-        name=slug(spec.prompt),
-        width=spec.width,
-        height=spec.height,
-        fps=spec.fps,
-        start_frame=spec.start_frame,
-        frames=spec.frames,
-        colorspace=spec.colorspace,
-        source_colorspace=config.info.source_colorspace,
-        shadow_domain=config.shadow_domain,
-        exr=ExrOptions(compression=spec.compression),
-    )
-
-
-def _make_provenance(info: ModelInfo, spec: GenerateSpec, plan: PromptPlan) -> Provenance:
-    return Provenance(
-        prompt=spec.prompt,
-        negative_prompt=spec.negative_prompt,
-        seed=spec.seed or 0,
-        model=info.name,
-        model_digest=info.digest,
-        prompt_interpretation=plan.interpretation,
-        warnings=plan.warnings,
-        spec=spec_to_json(spec),
-    )
-
-
-def _declare_layers(writer: StackWriter, plan: PromptPlan, layout: StreamLayout, seed: int) -> None:
-    writer.add_layer("bg", Role.background, prompt=plan.background, seed=seed)
-    for number, prompt in enumerate(plan.foregrounds, 1):
-        name, shadow = f"fg_{number:02d}", f"shadow_{number:02d}"
-        if shadow in layout.names:
-            writer.add_layer(shadow, Role.shadow, prompt=prompt, seed=seed, caster=name)
-        writer.add_layer(name, Role.foreground, prompt=prompt, seed=seed)
-
-
-def _write_layers(
-    writer: StackWriter, groups: Iterable[LayerFrames], progress: ProgressReporter
-) -> None:
-    index = 0
-    for group in groups:
-        for t in range(group.composite.shape[2]):
-            _write_frame(writer, group, t, index)
-            index += 1
-            progress.report("decode", index, writer.format.frames)
-
-
-def _write_frame(writer: StackWriter, group: LayerFrames, t: int, index: int) -> None:
-    writer.write_ref(index, group.composite[0, :, t])
-    writer.write_frame("bg", index, group.background[0, :, t])
-    for number, foreground in enumerate(group.foregrounds, 1):
-        if foreground.shadow is not None:
-            writer.write_frame(f"shadow_{number:02d}", index, None, foreground.shadow[0, 0, t])
-        writer.write_frame(
-            f"fg_{number:02d}", index, foreground.color[0, :, t], foreground.alpha[0, 0, t]
-        )
-
-
-def _save_latents(writer: StackWriter, layout: StreamLayout, latents: Tensor, digest: str) -> None:
-    """Save what a re-render starts from."""
-    layers: dict[str, dict[str, Tensor]] = {}
-    for index, stream in enumerate(layout.streams):
-        layers.setdefault(_layer_name(stream), {})[stream.role.value] = latents[0, index]
-    for name, tensors in layers.items():
-        save_latents(writer.latents_path(name), tensors, digest)
-
-
-def _layer_name(stream: Stream) -> str:
-    """Return the layer that a stream belongs to; the composite is delivered as ``ref``."""
-    if stream.foreground is None:
-        return "bg" if stream.role is StreamRole.background else "ref"
-    prefix = "shadow" if stream.role is StreamRole.shadow else "fg"
-    return f"{prefix}_{stream.foreground:02d}"

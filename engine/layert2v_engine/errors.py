@@ -4,6 +4,9 @@ EngineError
 ├── InvalidSpec        a request that no model here can fulfil (carries the field violations)
 ├── ModelNotFound      no checkpoint of that name or folder
 ├── BadCheckpoint      a checkpoint folder that cannot be read or does not fit together
+├── WeightsMissing     weights of a recipe that are not here, or not whole
+├── LicenceRefused     a network whose licence does not allow what is allowed here
+├── RecipeUnknown      a way to make a stack that this engine does not know
 ├── BadDevice          a device that torch does not have here
 ├── BadConfig          a training configuration its stage does not understand
 ├── MissingStage       a training stage asked for before the one it builds on
@@ -63,6 +66,24 @@ class BadCheckpoint(EngineError):
     """A checkpoint that cannot be read or whose parts do not fit together."""
 
     reason = "BAD_CHECKPOINT"
+
+
+class WeightsMissing(EngineError):
+    """Weights of a recipe that are not here, or not whole."""
+
+    reason = "WEIGHTS_MISSING"
+
+
+class LicenceRefused(EngineError):
+    """A network whose licence does not allow what is allowed here."""
+
+    reason = "LICENCE_REFUSED"
+
+
+class RecipeUnknown(EngineError):
+    """A way to make a stack that this engine does not know."""
+
+    reason = "RECIPE_UNKNOWN"
 
 
 class BadDevice(EngineError):

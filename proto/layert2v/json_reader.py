@@ -74,6 +74,10 @@ class JsonObject:
             raise self._error_type("FIELD_MISSING", f"{self.path(key)} is missing.")
         return self._left.pop(key)
 
+    def has(self, key: str) -> bool:
+        """Tell whether the key is there and was not asked for yet."""
+        return key in self._left
+
     def text(self, key: str) -> str:
         """Return a string that UTF-8 can hold."""
         return self._text(self.path(key), self.value(key))

@@ -20,6 +20,8 @@ from layert2v_server.errors import ServerError
 
 EXIT_ERROR = 2
 MAX_DESCRIPTORS = 65_536
+# Settings that the command line has as well.
+_OVERRIDES = ("address", "data", "models", "weights", "commercial_only", "engine", "token_file")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,9 +80,7 @@ def _print_token(args: argparse.Namespace) -> None:
 def _load_config(args: argparse.Namespace) -> Config:
     path = args.config or os.environ.get("LAYERT2V_CONFIG")
     overrides = {
-        name: getattr(args, name)
-        for name in ("address", "data", "models", "engine", "token_file")
-        if getattr(args, name) is not None
+        name: getattr(args, name) for name in _OVERRIDES if getattr(args, name) is not None
     }
     if args.device:
         overrides["devices"] = tuple(args.device)
@@ -98,6 +98,13 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--address", help="HOST:PORT or unix:PATH; port 0 takes a free one")
     serve.add_argument("--data", type=Path, help="folder of jobs and results, on a local disk")
     serve.add_argument("--models", type=Path, help="folder of checkpoints")
+    serve.add_argument("--weights", type=Path, help="folder with networks of others")
+    serve.add_argument(
+        "--commercial-only",
+        action="store_true",
+        default=None,
+        help="refuse networks whose licence does not simply allow commercial use",
+    )
     serve.add_argument("--device", action="append", help="auto, cpu, cuda:0, ...; repeat for more")
     serve.add_argument("--engine", help="module:Class that the workers load instead of LayerT2V's")
     serve.add_argument("--token-file", type=Path, help="who may call; see the command token")

@@ -38,6 +38,8 @@ class Config:
     address: str = f"127.0.0.1:{DEFAULT_PORT}"  # HOST:PORT or unix:PATH; port 0 takes a free one
     data: Path = dataclasses.field(default_factory=data_folder)  # jobs and results, on a local disk
     models: Path | None = None  # checkpoints; none: those that come with the engine
+    weights: Path | None = None  # networks of others; none: weights in the user's data folder
+    commercial_only: bool = False  # refuse networks whose licence does not allow commercial use
     engine: str = ""  # module:Class that the workers load; empty: LayerT2V's own
     devices: tuple[str, ...] = ("auto",)  # one worker each: auto, cpu, cuda:0, ...
     token_file: Path | None = None  # lines "NAME SHA256"; none: no token is needed

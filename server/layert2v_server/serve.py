@@ -156,6 +156,8 @@ def create_executors(config: Config) -> tuple[Executor, ...]:
                 models="" if config.models is None else str(config.models),
                 device=device,
                 heartbeat_s=config.heartbeat_s,
+                weights="" if config.weights is None else str(config.weights),
+                commercial_only=config.commercial_only,
             ),
             heartbeat_timeout_s=config.lease_s,
             cancel_grace_s=config.cancel_grace_s,

@@ -14,10 +14,12 @@ from layert2v.plain_text import plain_line, plain_text
 from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
 from layert2v.stack import (
+    COMMERCIAL_USES,
     FileRecord,
     FlattenedSequence,
     HistoryEntry,
     Layer,
+    NetworkRecord,
     Role,
     Stack,
     frame_path,
@@ -163,6 +165,14 @@ _json = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
     max_leaves=5,
 )
+_networks = st.builds(
+    NetworkRecord,
+    name=texts,
+    licence=texts,
+    commercial=st.sampled_from(COMMERCIAL_USES),
+    origin=texts,
+    sha256=st.just("") | digests,
+)
 _entries = st.builds(
     HistoryEntry,
     action=texts,
@@ -170,6 +180,7 @@ _entries = st.builds(
     versions=st.dictionaries(texts, integers, max_size=2),
     spec=st.dictionaries(texts, _json, max_size=2),
     note=texts,
+    networks=st.lists(_networks, max_size=1).map(tuple),
 )
 _histories = st.lists(_entries, min_size=1, max_size=3).flatmap(
     lambda entries: st.tuples(

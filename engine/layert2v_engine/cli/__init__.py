@@ -14,6 +14,7 @@ from layert2v_engine.cli import (
     stack,
     train,
     vidlayer,
+    weights,
 )
 
 COMMAND_FAMILIES: tuple[ModuleType, ...] = (
@@ -26,4 +27,5 @@ COMMAND_FAMILIES: tuple[ModuleType, ...] = (
     convert,
     plan,
     vidlayer,
+    weights,
 )

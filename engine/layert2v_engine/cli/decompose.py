@@ -20,7 +20,12 @@ from layert2v.decompose import (
 )
 from layert2v.rerender import ALPHAS, AUTO, Plate
 from layert2v.stack import Stack
-from layert2v_engine.cli.options import options_error, print_progress
+from layert2v_engine.cli.options import (
+    add_weights_options,
+    options_error,
+    print_progress,
+    weights_options,
+)
 from layert2v_engine.errors import EngineError, InvalidSpec
 
 PLATE = "plate"  # the key of a clean plate
@@ -73,6 +78,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--alpha", choices=ALPHAS, default=AUTO, help="of the footage; likewise")
     parser.add_argument("--colorspace", default=AUTO, help="linear, of the layers")
     add_compression_option(parser)
+    add_weights_options(parser)
     parser.set_defaults(run=_decompose)
     refine = subparsers.add_parser(
         "refine",
@@ -88,6 +94,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--at", type=state_number, default=0, metavar="vNNN", help="an earlier state"
     )
     add_compression_option(refine)
+    add_weights_options(refine)
     refine.set_defaults(run=_refine)
 
 
@@ -96,7 +103,7 @@ def _decompose(args: argparse.Namespace) -> int:
     from layert2v_engine.image.exr import ExrOptions
 
     spec, inputs = _spec(args)
-    engine = Engine(exr=ExrOptions(compression=args.compression))
+    engine = Engine(exr=ExrOptions(compression=args.compression), **weights_options(args))
     return _run(
         lambda: engine.decompose(
             spec, args.out, inputs=inputs, report=print_progress, cancelled=lambda: False
@@ -114,7 +121,7 @@ def _refine(args: argparse.Namespace) -> int:
         inputs[PLATE] = args.plate
     plate = Plate(input=PLATE) if args.plate is not None else None
     spec = RefineSpec(layer=args.layer, matte="matte", plate=plate, at=args.at)
-    engine = Engine(exr=ExrOptions(compression=args.compression))
+    engine = Engine(exr=ExrOptions(compression=args.compression), **weights_options(args))
     return _run(
         lambda: engine.refine(
             spec, args.stack, inputs=inputs, report=print_progress, cancelled=lambda: False

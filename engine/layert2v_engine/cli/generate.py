@@ -11,9 +11,11 @@ from layert2v_engine.cli.options import (
     add_memory_options,
     add_model_run_options,
     add_models_option,
+    add_weights_options,
     memory_options,
     options_error,
     print_progress,
+    weights_options,
 )
 from layert2v_engine.errors import InvalidSpec
 
@@ -28,6 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_generate_options(generate)
     generate.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
     add_model_run_options(generate)
+    add_weights_options(generate)
     add_memory_options(generate)
     generate.set_defaults(run=_generate)
     models = subparsers.add_parser("models", help="list the models and their limits")
@@ -40,7 +43,7 @@ def _generate(args: argparse.Namespace) -> int:
     from layert2v_engine.engine import Engine
 
     device, memory = str(pick_device(args.device)), memory_options(args)
-    engine = Engine(args.models, device, memory=memory)
+    engine = Engine(args.models, device, memory=memory, **weights_options(args))
     try:
         stack = engine.generate(
             generate_spec(args), args.out, report=print_progress, cancelled=lambda: False

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from layert2v_engine.cli.train import DEVICE_HELP
 from layert2v_engine.errors import EngineError, InvalidSpec
@@ -63,6 +63,26 @@ def memory_options(args: argparse.Namespace) -> MemoryOptions | None:
 def add_models_option(parser: argparse.ArgumentParser) -> None:
     """Add the folder of checkpoints."""
     parser.add_argument("--models", type=Path, metavar="DIR", help="folder of checkpoints")
+
+
+def add_weights_options(parser: argparse.ArgumentParser) -> None:
+    """Add where networks of others lie, and on which terms they may be used."""
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help="folder with networks of others; default: weights in the user's data folder",
+    )
+    parser.add_argument(
+        "--commercial-only",
+        action="store_true",
+        help="refuse networks whose licence does not simply allow commercial use",
+    )
+
+
+def weights_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the options of ``add_weights_options`` say, as the engine takes it."""
+    return {"weights": args.weights, "commercial_only": args.commercial_only}
 
 
 def options_error(error: InvalidSpec, options: Mapping[str, str]) -> EngineError:

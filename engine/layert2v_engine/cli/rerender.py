@@ -18,9 +18,11 @@ from layert2v.stack import Stack
 from layert2v_engine.cli.options import (
     add_memory_options,
     add_model_run_options,
+    add_weights_options,
     memory_options,
     options_error,
     print_progress,
+    weights_options,
 )
 from layert2v_engine.errors import EngineError, InvalidSpec
 
@@ -71,6 +73,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_sampling_options(parser)
     add_compression_option(parser)
     add_model_run_options(parser)
+    add_weights_options(parser)
     add_memory_options(parser)
     parser.set_defaults(run=_rerender)
 
@@ -82,7 +85,7 @@ def _rerender(args: argparse.Namespace) -> int:
 
     spec, inputs = _spec(args, manifest.read_base(args.stack, args.at))
     device, memory = str(pick_device(args.device)), memory_options(args)
-    engine = Engine(args.models, device, memory=memory)
+    engine = Engine(args.models, device, memory=memory, **weights_options(args))
     try:
         stack = engine.rerender(
             spec, args.stack, inputs=inputs, report=print_progress, cancelled=lambda: False

@@ -241,6 +241,7 @@ class Decomposition:
             prompt=", ".join(subject.words for subject in self._subjects if subject.words),
             warnings=tuple(self._footage.notes),
             note=" ".join(notes),
+            networks=self._stages.networks,
             spec={**request, "measures": measures},
         )
 

@@ -55,6 +55,7 @@ class Refinement:
         progress: ProgressReporter,
     ) -> None:
         self._spec, self._editor, self._progress = spec, editor, progress
+        self._stages = stages
         self._config = ColorConfig.load()
         base = editor.base
         names = [layer.name for layer in base.layers]
@@ -165,5 +166,6 @@ class Refinement:
         return Provenance(
             action=REFINE_ACTION,
             note=describe_measures(self._spec.layer, measures),
+            networks=self._stages.networks,
             spec={**refine_to_json(self._spec), "measures": {self._spec.layer: measures}},
         )

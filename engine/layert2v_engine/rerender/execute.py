@@ -264,6 +264,7 @@ def _provenance(
         action=plan.spec.action,
         spec=rerender_to_json(plan.spec),
         note="; ".join(note for note in notes if note),
+        networks=plan.networks,
         model=model.name if model else "",
         model_digest=model.digest if model else "",
         prompt_interpretation=prompts.interpretation if prompts else "",

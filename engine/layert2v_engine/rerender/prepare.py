@@ -22,7 +22,7 @@ from layert2v.rerender import (
     validate_rerender,
 )
 from layert2v.spec import FieldViolation, ModelInfo
-from layert2v.stack import FileRecord, Role, Stack, StackFormat, read_state
+from layert2v.stack import FileRecord, NetworkRecord, Role, Stack, StackFormat, read_state
 from layert2v_engine.errors import InvalidSpec, StackError
 from layert2v_engine.rerender.plan import LayerAction, LayerPlan, plan_layers
 from layert2v_engine.stack import manifest
@@ -37,7 +37,8 @@ class RerenderPlan:
     spec: the request with every default filled in. base: the state it starts from. layers: those of
     the new state, from bottom to top. uses_model: whether a model takes part. sources, masks: by
     layer, opened. donor: the other stack's folder and the stack. first: the state that was
-    generated from a sentence, None where it is not in the folder.
+    generated from a sentence, None where it is not in the folder. networks: those that made what
+    is new, also what comes from the donor.
     """
 
     spec: RerenderSpec
@@ -48,6 +49,7 @@ class RerenderPlan:
     masks: Mapping[str, MaskSource] = field(default_factory=dict)
     donor: tuple[Path, Stack] | None = None
     first: Stack | None = None
+    networks: tuple[NetworkRecord, ...] = ()
 
 
 def prepare_rerender(
@@ -90,6 +92,7 @@ def prepare_rerender(
         masks={name: MaskSource(inputs[key], base, name) for name, key in spec.masks.items()},
         donor=donor,
         first=_read_first(editor.folder),
+        networks=donor[1].networks if donor else (),
     )
 
 

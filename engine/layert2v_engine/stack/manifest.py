@@ -18,6 +18,7 @@ from layert2v.stack import (
     FlattenedSequence,
     HistoryEntry,
     Layer,
+    NetworkRecord,
     Role,
     Stack,
     StackFormat,
@@ -33,7 +34,10 @@ from layert2v_engine.image.exr import GENERATOR
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """The origin of a state: ``spec`` is the request as JSON values, ``created`` ISO 8601, UTC."""
+    """The origin of a state: ``spec`` is the request as JSON values, ``created`` ISO 8601, UTC.
+
+    ``networks`` are those that took part.
+    """
 
     prompt: str = ""
     negative_prompt: str = ""
@@ -45,6 +49,7 @@ class Provenance:
     action: str = "generate"
     spec: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    networks: tuple[NetworkRecord, ...] = ()
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
@@ -167,6 +172,7 @@ def _history_entry(contents: StackContents, provenance: Provenance, parent: int)
         spec=provenance.spec,
         note=provenance.note,
         parent=parent,
+        networks=provenance.networks,
     )
 
 

@@ -20,10 +20,12 @@ from layert2v.atomic_write import atomic_write
 from layert2v.errors import ManifestError
 from layert2v.limits import MAX_MANIFEST_BYTES
 from layert2v.stack.model import (
+    COMMERCIAL_USES,
     FileRecord,
     FlattenedSequence,
     HistoryEntry,
     Layer,
+    NetworkRecord,
     Role,
     Stack,
     StackFormat,
@@ -38,6 +40,7 @@ from layert2v.stack.model import (
 from layert2v.stack.reader import SCHEMA, SCHEMA_VERSION, loads
 
 __all__ = [
+    "COMMERCIAL_USES",
     "MANIFEST_NAME",
     "SCHEMA",
     "SCHEMA_VERSION",
@@ -46,6 +49,7 @@ __all__ = [
     "HistoryEntry",
     "Layer",
     "ManifestError",
+    "NetworkRecord",
     "Role",
     "Stack",
     "StackFormat",
@@ -78,6 +82,9 @@ _HINT = f"Make the stack again, or restore its {MANIFEST_NAME}."
 def dumps(stack: Stack) -> str:
     """Return the manifest as text. Raises ``ManifestError`` if the stack breaks its own rules."""
     fields = {_STORED_NAMES.get(name, name): value for name, value in asdict(stack).items()}
+    for entry in fields["history"]:
+        if not entry["networks"]:  # said where there is something to say
+            del entry["networks"]
     document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **fields}
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=True) + "\n"
     loads(text)  # the reader is the one definition of a right manifest

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from layert2v.limits import MAX_PATH_CHARS, MAX_PATH_SEGMENT_CHARS
 
 FRAME_NUMBER = re.compile(r"#+")  # its place in a pattern
+COMMERCIAL_USES = ("yes", "no", "ask")
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.#-]*")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows
@@ -69,11 +70,28 @@ class FlattenedSequence:
 
 
 @dataclass(frozen=True)
+class NetworkRecord:
+    """A network that took part in a change of a stack, and on which terms.
+
+    ``licence`` is an SPDX identifier, or what its owner calls it. ``commercial`` says whether it
+    allows commercial use: one of ``COMMERCIAL_USES``. ``origin`` tells in words where its owner
+    publishes it. ``sha256`` is of the weights, in hex, "" where nobody computed it.
+    """
+
+    name: str
+    licence: str
+    commercial: str
+    origin: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
 class HistoryEntry:
     """One change of the stack: when (ISO 8601, UTC), what versions it wrote, from what request.
 
     Its place in the history, counted from 1, is the number of the state it made; ``parent`` is the
-    state it started from, 0 for the first.
+    state it started from, 0 for the first. ``networks`` are those that took part; older manifests
+    do not say.
     """
 
     action: str
@@ -82,6 +100,7 @@ class HistoryEntry:
     spec: Mapping[str, Any]
     note: str = ""
     parent: int = 0
+    networks: tuple[NetworkRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,6 +156,12 @@ class Stack(StackFormat):
     def state(self) -> int:
         """The number of this state."""
         return len(self.history)
+
+    @property
+    def networks(self) -> tuple[NetworkRecord, ...]:
+        """All networks that took part in its history, each once; older states may not say."""
+        records = (record for entry in self.history for record in entry.networks)
+        return tuple(dict.fromkeys(records))
 
     def sequences(self) -> tuple[Layer | FlattenedSequence, ...]:
         """Return layers, then flats."""

@@ -19,11 +19,13 @@ from layert2v.limits import (
     MAX_STATES,
 )
 from layert2v.stack.model import (
+    COMMERCIAL_USES,
     FRAME_NUMBER,
     FileRecord,
     FlattenedSequence,
     HistoryEntry,
     Layer,
+    NetworkRecord,
     Role,
     Stack,
     frame_path,
@@ -152,6 +154,20 @@ def _read_entry(fields: JsonObject, parent: int) -> HistoryEntry:
         spec=fields.mapping("spec"),
         note=fields.text("note"),
         parent=parent,
+        networks=fields.objects("networks", _read_network) if fields.has("networks") else (),
+    )
+
+
+def _read_network(fields: JsonObject) -> NetworkRecord:
+    digest = fields.text("sha256")
+    if digest and not _SHA256.fullmatch(digest):
+        raise fields.value_error("sha256", "64 lower-case hexadecimal digits, or empty")
+    return NetworkRecord(
+        name=_read_short(fields, "name"),
+        licence=_read_short(fields, "licence"),
+        commercial=_read_choice(fields, "commercial", COMMERCIAL_USES),
+        origin=_read_short(fields, "origin"),
+        sha256=digest,
     )
 
 

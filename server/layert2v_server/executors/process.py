@@ -32,8 +32,16 @@ CLOSE_GRACE_S = 2.0
 _log = logging.getLogger(__name__)
 
 
-def worker_command(*, engine: str, models: str, device: str, heartbeat_s: float) -> list[str]:
-    """Return the command line of a worker; empty ``engine`` and ``models`` are its defaults."""
+def worker_command(
+    *,
+    engine: str,
+    models: str,
+    device: str,
+    heartbeat_s: float,
+    weights: str = "",
+    commercial_only: bool = False,
+) -> list[str]:
+    """Return the command line of a worker; what is empty takes its default."""
     # -P: a file in the current folder that is called like a package must not be imported.
     command = [sys.executable, "-P", "-m", "layert2v_server.worker.main"]
     command += ["--device", device, "--heartbeat", str(heartbeat_s)]
@@ -41,6 +49,10 @@ def worker_command(*, engine: str, models: str, device: str, heartbeat_s: float)
         command += ["--engine", engine]
     if models:
         command += ["--models", models]
+    if weights:
+        command += ["--weights", weights]
+    if commercial_only:
+        command += ["--commercial-only"]
     return command
 
 

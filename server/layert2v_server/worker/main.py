@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import psutil
 
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     channel = ServerChannel(sys.stdin.buffer, _redirect_stdout())
     try:
         device = choose_device(args.device)
-        engine = load_engine(args.engine, args.models, device)
+        engine = load_engine(args.engine, args.models, device, **_engine_options(args))
         models = [model_to_json(model) for model in engine.models()]
     except Exception as error:  # whatever the engine raises is reported to the server
         _log.exception("the engine cannot be loaded")
@@ -119,11 +119,20 @@ def run_jobs(engine: Engine, channel: ServerChannel, *, heartbeat_s: float) -> N
             return
 
 
-def load_engine(name: str, models: Path | None, device: str) -> Engine:
-    """Create the engine of the class ``name``, written as "package.module:Class"."""
+def load_engine(name: str, models: Path | None, device: str, **options: Any) -> Engine:
+    """Create the engine of the class ``name``, written as "package.module:Class".
+
+    ``options`` are those of LayerT2V's own engine that were set.
+    """
     module, _, attribute = name.partition(":")
     factory = getattr(importlib.import_module(module), attribute)
-    return cast(Engine, factory(models, device))
+    return cast(Engine, factory(models, device, **options))
+
+
+def _engine_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what is set; another engine need not know it."""
+    options: dict[str, Any] = {} if args.weights is None else {"weights": args.weights}
+    return {**options, "commercial_only": True} if args.commercial_only else options
 
 
 def choose_device(wanted: str) -> str:
@@ -176,6 +185,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m layert2v_server.worker.main")
     parser.add_argument("--engine", default=DEFAULT_ENGINE, help="module:Class of the engine")
     parser.add_argument("--models", type=Path, help="folder of checkpoints")
+    parser.add_argument("--weights", type=Path, help="folder with networks of others")
+    parser.add_argument("--commercial-only", action="store_true", help="refuse by licence")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:0, ...")
     parser.add_argument("--heartbeat", type=float, default=1.0, help="seconds between heartbeats")
     return parser

@@ -40,6 +40,14 @@ def test_config_errors_are_printed_as_one_line(
     assert said.endswith(".")
 
 
+def test_terms_of_use_are_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--weights", str(tmp_path / "weights"), "--commercial-only"]
+    assert main(["serve", "--data", str(tmp_path), *options, "--show-config"]) == 0
+    settings = tomllib.loads(capsys.readouterr().out)["server"]
+    assert settings["weights"] == str(tmp_path / "weights")
+    assert settings["commercial_only"] is True
+
+
 def test_show_config_prints_toml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--data", str(tmp_path), "--device", "cpu", "--show-config"]) == 0
     assert tomllib.loads(capsys.readouterr().out)["server"]["data"] == str(tmp_path)

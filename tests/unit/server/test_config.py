@@ -64,7 +64,13 @@ def test_an_address_without_a_port_is_refused_with_the_form() -> None:
 
 def test_shown_settings_can_be_read_back(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
-    config = Config(data=tmp_path, devices=("cuda:0", "cuda:1"), expose_local_paths=False)
+    config = Config(
+        data=tmp_path,
+        devices=("cuda:0", "cuda:1"),
+        expose_local_paths=False,
+        weights=tmp_path / "weights",
+        commercial_only=True,
+    )
     file.write_text(show_config(config))
     assert load_config(file, {}) == config
     assert "token_file" not in tomllib.loads(show_config(config))["server"]

@@ -42,6 +42,7 @@ def test_a_stack_like_any_other(result: tuple[Path, Stack]) -> None:
     assert [layer.name for layer in stack.layers] == ["bg", "shadow_01", "fg_01"]
     assert (stack.start_frame, stack.frames) == (1001, FRAMES)
     assert stack.history[0].action == "decompose"
+    assert {each.name for each in stack.networks} >= {"u2netp", "splitter"}
     assert inspect(folder, stack).problems == []
     assert not (folder / ".decompose").exists()
 
