@@ -16,6 +16,7 @@ from layert2v_engine.decompose.shots import CutFinder
 from layert2v_engine.image.srgb import decode_srgb, encode_srgb
 from layert2v_engine.vidlayer.patches import (
     enclosed_holes,
+    ghost_correlation,
     lost_texture,
     open_hole_share,
     worst_patch_psnr,
@@ -50,6 +51,7 @@ def measure_sample(sample: LayeredSample) -> dict[str, float]:
         "recomposition_psnr_db": _psnr(comp_error, everywhere),
         "recomposition_patch_psnr_db": worst_patch_psnr(comp_error, everywhere),
         "subject_left_share": _left_share(full, background, cover),
+        "ghost_correlation": ghost_correlation(full, background, cover),
         "hole_share": float(np.mean([_hole_share(matte) for each in mattes for matte in each])),
         "open_hole_share": open_hole_share(mattes, np.abs(comp_error).max(-1)),
         "matte_flicker": _area_flicker(area),

@@ -15,6 +15,7 @@ Plane = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 _PATCHES = 12  # in the height
 _FILLED = 0.5  # of a patch has to count
+_GHOST_COVER = 0.3  # less of a subject hides too little of what is behind it
 _FLAT = 0.01  # gradient of the noise of a codec; what is flatter has no texture to lose
 
 
@@ -65,6 +66,28 @@ def lost_texture(background: Plane, cover: Plane) -> float:
         inner = float(gradient[behind[:-1, :-1]].mean())
         losses.append((outer - inner) / max(outer, _FLAT))
     return float(np.median(losses)) if losses else 0.0
+
+
+def ghost_correlation(full: Plane, background: Plane, cover: Plane) -> float:
+    """Return how much of the subject's drawing the background has where the subject is, -1..1.
+
+    The correlation of both pictures' gradients, outlines included, so that a faint ghost counts as
+    much as a copy. Around 0 for a background that knows nothing of the subject.
+    """
+    both = own = other = 1e-6
+    for picture, behind, covered in zip(full, background, cover, strict=True):
+        inside = covered[:-1, :-1] > _GHOST_COVER
+        for axis in (0, 1):
+            a, b = (
+                np.diff(cv2.cvtColor(each, cv2.COLOR_RGB2GRAY), axis=axis)[
+                    : inside.shape[0], : inside.shape[1]
+                ][inside]
+                for each in (picture, behind)
+            )
+            both += float((a * b).sum())
+            own += float((a * a).sum())
+            other += float((b * b).sum())
+    return both / math.sqrt(own * other)
 
 
 def open_hole_share(mattes: list[Plane], error: Plane) -> float:

@@ -41,9 +41,9 @@ class BuildPlan:
         from layert2v_engine.vidlayer.inspect import InspectStage
 
         if name == "annotate":
-            return AnnotateStage(self.root, self._client(self.annotator), NanoDet())
+            return AnnotateStage(self.root, self._client(self.annotator))
         if name == "cut":
-            return CutStage(self.root)
+            return CutStage(self.root, NanoDet())
         if name == "inspect":
             client = self._client(self.inspector)
             return InspectStage(self.root, self.thresholds, client, self.votes, NanoDet())

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from layert2v_engine.decompose.motion import optical_flow, to_gray
 from layert2v_engine.decompose.protocols import Box, Detection, ObjectDetector
 from layert2v_engine.vidlayer.readers.sample import LayeredSample
+from layert2v_engine.vidlayer.template import SLOW, captions_by_template
 
 _LOOKS = 3  # pictures that the detector sees
 _SAME_PLACE = 0.3  # overlap of a detection with the subject, intersection over union
 _SURE = 0.45  # score from which another kind speaks against a caption
-_SLOW = 0.004  # share of the height per frame; slower is at rest
 _FLOW_HEIGHT = 128
 _HEADINGS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 _HEADING = re.compile(r"\bmov\w+ (?:to the )?(left|right|up|down)(?:wards?)?\b")
@@ -30,56 +30,75 @@ def recognize(
 ) -> dict[str, float]:
     """Return what is seen of a subject that should be gone, and what speaks against its caption.
 
-    Of the topmost foreground. by_template: the caption's kind is one that a detector has seen in
-    the clip, so it has to see it again. ``subject_seen_again`` is a score of the detector, 0..1;
-    ``caption_conflicts`` a number of statements.
+    Of the topmost foreground. ``subject_seen_again`` is a score of the detector, 0..1;
+    ``caption_conflicts`` a number of statements. by_template: the caption is a template's, so it
+    has to be what the template says of these layers.
     """
-    cover = sample.foregrounds[-1].matte[:, 0].numpy()
-    looks = sorted({round(t) for t in np.linspace(0, len(cover) - 1, _LOOKS)})
-    before: list[Detection] = []
-    after: list[Detection] = []
-    for t in looks:
-        box = _box_of(cover[t])
-        if box is not None:
-            before += _detections_at(box, _picture(sample, t, is_full=True), detector)
-            after += _detections_at(box, _picture(sample, t, is_full=False), detector)
-    kinds = {each.label for each in before}
-    caption = sample.files.foregrounds[-1].caption.lower()
+    before, after = look_at(sample, detector), look_at(sample, detector, is_full=False)
+    seen = [each for look in before for each in look]
+    again = [each for look in after for each in look]
+    kinds = {each.label for each in seen}
+    caption = sample.files.foregrounds[-1].caption
+    motion = subject_motion(sample)
+    if by_template:
+        conflicts = int(captions_by_template(before, motion)["foreground_caption"] != caption)
+    else:
+        conflicts = _names_another_kind(caption.lower(), seen, detector.labels)
+        conflicts += _names_another_heading(caption.lower(), motion)
     return {
-        "subject_seen_again": max((d.score for d in after if d.label in kinds), default=0.0),
-        "caption_conflicts": float(
-            _names_another_kind(caption, before, detector.labels, by_template=by_template)
-            + _names_another_heading(caption, sample, cover)
+        "subject_seen_again": max(
+            (each.score for each in again if each.label in kinds), default=0.0
         ),
+        "caption_conflicts": float(conflicts),
     }
 
 
-def _names_another_kind(
-    caption: str, seen: Sequence[Detection], labels: Sequence[str], *, by_template: bool
-) -> bool:
+def describe(sample: LayeredSample, detector: ObjectDetector) -> dict[str, str]:
+    """Return subject and captions of a cut clip by template."""
+    return captions_by_template(look_at(sample, detector), subject_motion(sample))
+
+
+def look_at(
+    sample: LayeredSample, detector: ObjectDetector, *, is_full: bool = True
+) -> list[list[Detection]]:
+    """Return what is detected where the subject is, in up to three pictures of the full video.
+
+    Or of the background.
+    """
+    cover = sample.foregrounds[-1].matte[:, 0].numpy()
+    looks = []
+    for t in sorted({round(t) for t in np.linspace(0, len(cover) - 1, _LOOKS)}):
+        box = _box_of(cover[t])
+        if box is not None:
+            found = detector.detect(_picture(sample, t, is_full=is_full))
+            looks.append([each for each in found if _overlap(each.box, box) >= _SAME_PLACE])
+    return looks
+
+
+def _names_another_kind(caption: str, seen: Sequence[Detection], labels: Sequence[str]) -> bool:
     named = {label for label in labels if re.search(rf"\b{re.escape(label)}s?\b", caption)}
     if not named or any(each.label in named for each in seen):
         return False
-    return by_template or any(each.score >= _SURE for each in seen)
+    return any(each.score >= _SURE for each in seen)
 
 
-def _names_another_heading(caption: str, sample: LayeredSample, cover: NDArray[np.float32]) -> bool:
-    """Tell whether a caption says of a subject that moves that it goes, or rests, otherwise."""
+def _names_another_heading(caption: str, motion: tuple[float, float]) -> bool:
+    """Tell whether a caption says of a subject that moves that it goes elsewhere."""
     found = _HEADING.search(caption)
-    if len(cover) < 2 or (found is None and not caption.endswith("at rest")):
-        return False
-    x, y = subject_motion(sample, cover)
     if found is None:
-        return max(abs(x), abs(y)) > 3 * _SLOW
+        return False
     stated = _HEADINGS[found[1]]
-    return x * stated[0] + y * stated[1] < -_SLOW
+    return motion[0] * stated[0] + motion[1] * stated[1] < -SLOW
 
 
-def subject_motion(sample: LayeredSample, cover: NDArray[np.float32]) -> tuple[float, float]:
+def subject_motion(sample: LayeredSample) -> tuple[float, float]:
     """Return how the subject moves as seen from the background, in shares of the height per frame.
 
     To the right and down; the mean of up to three pairs of frames.
     """
+    cover = sample.foregrounds[-1].matte[:, 0].numpy()
+    if len(cover) < 2:
+        return 0.0, 0.0
     height, width = cover.shape[1:]
     size = (max(16, round(width * _FLOW_HEIGHT / height)), _FLOW_HEIGHT)
     moves = []
@@ -98,12 +117,6 @@ def subject_motion(sample: LayeredSample, cover: NDArray[np.float32]) -> tuple[f
         return 0.0, 0.0
     x, y = np.mean(moves, 0) / _FLOW_HEIGHT
     return float(x), float(y)
-
-
-def _detections_at(
-    box: Box, picture: NDArray[np.uint8], detector: ObjectDetector
-) -> list[Detection]:
-    return [each for each in detector.detect(picture) if _overlap(each.box, box) >= _SAME_PLACE]
 
 
 def _overlap(a: Box, b: Box) -> float:

@@ -6,6 +6,7 @@ import pytest
 
 from layert2v_engine.vidlayer.patches import (
     enclosed_holes,
+    ghost_correlation,
     lost_texture,
     open_hole_share,
     worst_patch_psnr,
@@ -74,3 +75,13 @@ def test_a_hole_is_open_where_the_layers_do_not_add_up() -> None:
     assert open_hole_share([matte], error) == 0
     error[2, 40:50, 50:60] = 0.2
     assert open_hole_share([matte], error) == pytest.approx(100 / 3000)
+
+
+def test_a_faint_ghost_counts_and_another_texture_does_not() -> None:
+    full, background = (np.clip(0.5 + noise(seed, 0.1), 0, 1) for seed in (4, 5))
+    cover = np.zeros(SHAPE, np.float32)
+    cover[:, 30:66, 40:80] = 1
+    ghost = 0.5 + 0.3 * (full - 0.5)
+
+    assert abs(ghost_correlation(full, background, cover)) < 0.1
+    assert ghost_correlation(full, ghost.astype(np.float32), cover) > 0.95
