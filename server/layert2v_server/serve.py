@@ -29,7 +29,6 @@ from layert2v_server.api.jobs import JobService
 from layert2v_server.api.server_info import ServerService
 from layert2v_server.auth import TokenAuthenticator, read_token_file
 from layert2v_server.config import Config
-from layert2v_server.domain.state import TERMINAL_STATES
 from layert2v_server.errors import ConfigError, DiskFull
 from layert2v_server.executors.base import Executor
 from layert2v_server.executors.process import ProcessExecutor, worker_command
@@ -43,11 +42,10 @@ from layert2v_server.store.database import exclusive_lock, open_database
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.rebuild import rebuild
 from layert2v_server.store.reserve import RESERVE_BYTES, DiskReserve
-from layert2v_server.store.trash import Trash
+from layert2v_server.store.tidy import Retention, note_use, tidy
 from layert2v_server.store.uploads import UploadStore
 
 MIB = 1 << 20
-DAY_S = 86_400
 # The thread that serves all calls competes with threads that read manifests for the interpreter;
 # with Python's 5 ms it waits ten times as long for its turn.
 SWITCH_INTERVAL_S = 0.0005
@@ -125,10 +123,14 @@ def _stop_at_end_of_input(parent_pipe_fd: int, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
 
     def read() -> None:
-        if not os.read(parent_pipe_fd, 4096):
+        try:
+            data = os.read(parent_pipe_fd, 4096)
+        except OSError:  # as of a terminal that is gone
+            data = b""
+        if not data:
+            stop.set()
             loop.remove_reader(parent_pipe_fd)
             _release_pipe(parent_pipe_fd)
-            stop.set()
 
     try:
         loop.add_reader(parent_pipe_fd, read)
@@ -141,9 +143,10 @@ def _stop_at_end_of_input(parent_pipe_fd: int, stop: asyncio.Event) -> None:
 
 def _release_pipe(parent_pipe_fd: int) -> None:
     """Stop reading: whoever opens a named pipe now must not find this server as its reader."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, parent_pipe_fd)
-    os.close(nothing)
+    with contextlib.suppress(OSError):  # no descriptor is left: the pipe closes with the server
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, parent_pipe_fd)
+        os.close(nothing)
 
 
 def create_executors(config: Config) -> tuple[Executor, ...]:
@@ -178,6 +181,7 @@ async def _open_components(
         finally:
             components.monitor.pools.close()
             components.monitor.store.close()
+            note_use(data, time.time())
 
 
 def _make_data_folder(config: Config) -> Path:
@@ -237,7 +241,10 @@ def _build_components(
             store.save_models(())  # the checkpoints may have changed: the workers report them
             if register_stacks:
                 _log.warning("registered %d stacks again", rebuild(store, artifacts))
-        _tidy(config, data, store, artifacts, uploads)
+        retention = Retention(
+            uploads_days=config.keep_uploads_days, trash_days=config.keep_trash_days
+        )
+        tidy(data, retention, store, artifacts, uploads, time.time())
         reserve.fill()
     except OSError as error:
         store.close()
@@ -256,26 +263,6 @@ def _build_components(
         executors=executors,
         reserve=reserve,
     )
-
-
-def _tidy(
-    config: Config, data: Path, store: JobStore, artifacts: ArtifactStore, uploads: UploadStore
-) -> None:
-    """Remove what nobody needs any more; what may be a mistake goes into the trash for a while."""
-    trash, known = Trash(data / "trash"), store.list_ids()
-    finished = artifacts.unknown_stacks(known)
-    if finished:  # most likely the database was moved, or is another one
-        _log.warning(
-            "%d finished stacks are not in the database; they stay, and "
-            "layert2v-server serve --rebuild registers them again",
-            len(finished),
-        )
-    discarded = artifacts.discard_orphans(known, trash) if known else 0
-    if discarded:
-        _log.warning("%d folders of unknown jobs were moved to %s", discarded, trash.root)
-    artifacts.release_sources(store.list_ids(TERMINAL_STATES))
-    uploads.delete_older(time.time() - config.keep_uploads_days * DAY_S)
-    trash.delete_older(time.time() - config.keep_trash_days * DAY_S)
 
 
 @contextlib.asynccontextmanager

@@ -23,7 +23,7 @@ import grpc
 import psutil
 import pytest
 
-from fakes.attack import Call, StalledReader, calls, methods, mutate, outcome
+from fakes.attack import Call, StalledReader, calls, fractions, methods, mutate, outcome
 from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, environment, live_server, wait_until
 from layert2v.stack import MANIFEST_NAME
@@ -131,6 +131,19 @@ def test_every_value_at_every_field(server: LiveServer, done: Any) -> None:
     for job in server.call(server.jobs.ListJobs, jobs_pb2.ListJobsRequest(page_size=500)).jobs:
         server.cancel(job.name)
     assert server.wait_for_end(server.submit().name).state == jobs_pb2.JOB_STATE_SUCCEEDED
+
+
+def test_numbers_that_are_none_are_refused_at_every_field(server: LiveServer, done: Any) -> None:
+    fields, reached = fractions(), set()
+    with channel_to(server) as channel:
+        for call in every_call(server, done):
+            text = str(call.request)
+            if call.field not in fields or not re.search(r": (nan|-?inf)\b", text):
+                continue
+            code = outcome(channel, call.path, [call.request.SerializeToString()], CALL_TIMEOUT_S)
+            assert code == "INVALID_ARGUMENT", text
+            reached.add(call.field)
+    assert reached == fields
 
 
 def test_bytes_that_are_no_messages(server: LiveServer, done: Any, attack_s: float) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import random
+import sqlite3
 import threading
+import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +84,15 @@ def test_an_upload_goes_on_after_a_kill(tmp_path: Path) -> None:
         assert b"".join(a.chunk.data for a in second.read(artifact.name)) == data
 
 
+def stored_jobs(data: Path) -> set[str]:
+    with closing(sqlite3.connect(data / "jobs.sqlite3")) as connection:
+        return {f"jobs/{row[0]}" for row in connection.execute("SELECT id FROM jobs")}
+
+
 def test_a_job_is_deleted_or_whole_after_a_kill(tmp_path: Path) -> None:
+    chance = random.SystemRandom()
     first = LiveServer(tmp_path / "data")
-    jobs = [first.wait_for_end(first.submit(frames=1).name) for _ in range(3)]
+    jobs = [first.wait_for_end(first.submit(frames=1).name) for _ in range(5)]
 
     def delete() -> None:
         for job in jobs:
@@ -92,10 +101,14 @@ def test_a_job_is_deleted_or_whole_after_a_kill(tmp_path: Path) -> None:
 
     deleting = threading.Thread(target=delete)
     deleting.start()
+    time.sleep(chance.random() * 0.03)
     first.process.kill()
     deleting.join()
     first.kill()
-    with live_server(tmp_path / "data") as second:
+    stored = stored_jobs(tmp_path / "data")
+    with live_server(tmp_path / "data", rebuild=True) as second:
+        listed = second.call(second.jobs.ListJobs, jobs_pb2.ListJobsRequest()).jobs
+        assert {job.name for job in listed} == stored  # no rebuild brings back what was deleted
         for job in jobs:
             try:
                 assert second.get(job.name).state == SUCCEEDED

@@ -84,6 +84,23 @@ def calls(manifest: str, job: str, artifact: str) -> Iterator[Call]:
                 yield Call(method, (_fresh(request),), place)
 
 
+def fractions() -> set[str]:
+    """Return the names of all fields of requests that hold a fraction."""
+    found: set[str] = set()
+    left, seen = [method.input_type for method in methods()], set()
+    while left:
+        message = left.pop()
+        if message.full_name in seen:
+            continue
+        seen.add(message.full_name)
+        for field in message.fields:
+            if field.type in (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT):
+                found.add(field.full_name)
+            if field.message_type is not None:
+                left.append(field.message_type)
+    return found
+
+
 def _message(method: MethodDescriptor) -> Any:
     name = method.input_type.name
     return next(getattr(file, name) for file in FILES if hasattr(file, name))()
@@ -136,13 +153,35 @@ def _variations(base: Any, depth: int) -> Iterator[tuple[str, Any]]:
             except (ValueError, TypeError, OverflowError, UnicodeEncodeError):
                 continue  # protobuf itself refuses it
             yield field.full_name, request
-        if field.message_type is not None and not _is_repeated(field) and depth > 0:
-            inner = getattr(base, field.name)
-            for place, changed in _variations(inner, depth - 1):
+        if field.message_type is not None and depth > 0:
+            inner = _first_inside(base, field)
+            for place, changed in _variations(inner, depth - 1) if inner is not None else ():
                 request = type(base)()
                 request.CopyFrom(base)
-                getattr(request, field.name).CopyFrom(changed)
+                _replace_first(request, field, changed)
                 yield place, request
+
+
+def _first_inside(base: Any, field: FieldDescriptor) -> Any:
+    """Return the message in a field, the first of several, or an empty one; None for plain maps."""
+    value = getattr(base, field.name)
+    if _is_map(field):
+        if field.message_type.fields_by_name["value"].message_type is None:
+            return None
+        return next(iter(value.values()), None)
+    if _is_repeated(field):
+        return value[0] if value else getattr(type(base)(), field.name).add()
+    return value
+
+
+def _replace_first(request: Any, field: FieldDescriptor, changed: Any) -> None:
+    target = getattr(request, field.name)
+    if _is_map(field):
+        target[next(iter(target))].CopyFrom(changed)
+    elif _is_repeated(field):
+        (target[0] if target else target.add()).CopyFrom(changed)
+    else:
+        target.CopyFrom(changed)
 
 
 def _values(field: FieldDescriptor, depth: int) -> list[Any]:

@@ -31,7 +31,8 @@ from layert2v_server.worker.messages import Heartbeat, Ready, Report, RunJob
 class FlakyExecutor(InlineExecutor):
     """Loses the first ``losses`` jobs, and is not ready the first ``refusals`` times.
 
-    ``errors`` are raised by the first jobs, ``start_errors`` by the first starts.
+    ``errors`` are raised by the first jobs, ``start_errors`` by the first starts. While it
+    ``ends_idle``, its worker ends as soon as it is ready.
     """
 
     def __init__(self, *, losses: int = 0, refusals: int = 0) -> None:
@@ -39,6 +40,7 @@ class FlakyExecutor(InlineExecutor):
         self.losses, self.refusals = losses, refusals
         self.errors: list[Exception] = []
         self.start_errors: list[Exception] = []
+        self.ends_idle, self.starts = False, 0
 
     async def ensure_ready(self) -> Ready:
         if self.start_errors:
@@ -48,6 +50,9 @@ class FlakyExecutor(InlineExecutor):
             self.startup_error = EngineNotReady("Not yet.")
             raise self.startup_error
         self.startup_error = None
+        if self.ends_idle:
+            self.worker_info = None
+        self.starts += self.worker_info is None
         return await super().ensure_ready()
 
     async def run(self, command: RunJob) -> AsyncGenerator[Report, None]:

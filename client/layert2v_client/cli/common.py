@@ -137,9 +137,10 @@ def print_summary(folder: Path, out: TextIO, line: ProgressLine) -> None:
     for warning in stack.warnings:
         line.say(f"warning: {warning}")
     layers = ", ".join(layer.name for layer in stack.layers)
+    seed = f"seed {stack.seed}, " if stack.model else ""  # only a model was given one
     line.say(
         f"{stack.width}x{stack.height}, {stack.frames} frames, "
-        f"{duration(stack.frames / stack.fps)}, seed {stack.seed}, {stack.colorspace}: {layers}"
+        f"{duration(stack.frames / stack.fps)}, {seed}{stack.colorspace}: {layers}"
     )
     out.write(f"{folder}\n")
 

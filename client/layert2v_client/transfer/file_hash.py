@@ -15,7 +15,8 @@ from layert2v_client.errors import Cancelled
 def has_content(path: Path, size_bytes: int, sha256: str) -> bool:
     """Return whether ``path`` is a file with these bytes; one that cannot be read is not."""
     try:
-        return path.stat().st_size == size_bytes and sha256_of(path) == sha256
+        is_candidate = path.is_file() and path.stat().st_size == size_bytes
+        return is_candidate and sha256_of(path) == sha256
     except OSError:
         return False
 

@@ -7,6 +7,7 @@ has it. Knows files, not what they are for.
 from __future__ import annotations
 
 import mimetypes
+import stat
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -39,7 +40,10 @@ class LocalFile:
 def local_file(path: Path, stop: threading.Event | None = None) -> LocalFile:
     """Return the file as it is. Raises ``InvalidRequest`` if it cannot be read, ``Cancelled``."""
     try:
-        return LocalFile(path, path.stat().st_size, sha256_of(path, stop))
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode):  # a pipe or a device would be read for ever
+            raise OSError("it is no file")
+        return LocalFile(path, info.st_size, sha256_of(path, stop))
     except OSError as error:
         raise _unreadable_error(path, error) from error
 

@@ -21,9 +21,9 @@ from layert2v.decompose import (
 from layert2v.rerender import ALPHAS, AUTO, Plate
 from layert2v.stack import Stack
 from layert2v_engine.cli.options import (
+    ProgressPrinter,
     add_weights_options,
     options_error,
-    print_progress,
     weights_options,
 )
 from layert2v_engine.errors import EngineError, InvalidSpec
@@ -106,7 +106,7 @@ def _decompose(args: argparse.Namespace) -> int:
     engine = Engine(exr=ExrOptions(compression=args.compression), **weights_options(args))
     return _run(
         lambda: engine.decompose(
-            spec, args.out, inputs=inputs, report=print_progress, cancelled=lambda: False
+            spec, args.out, inputs=inputs, report=ProgressPrinter(), cancelled=lambda: False
         ),
         args.out,
     )
@@ -124,7 +124,7 @@ def _refine(args: argparse.Namespace) -> int:
     engine = Engine(exr=ExrOptions(compression=args.compression), **weights_options(args))
     return _run(
         lambda: engine.refine(
-            spec, args.stack, inputs=inputs, report=print_progress, cancelled=lambda: False
+            spec, args.stack, inputs=inputs, report=ProgressPrinter(), cancelled=lambda: False
         ),
         args.stack,
     )

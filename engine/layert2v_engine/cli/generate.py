@@ -8,13 +8,13 @@ from pathlib import Path
 
 from layert2v.command_options import GENERATE_OPTIONS, add_generate_options, generate_spec
 from layert2v_engine.cli.options import (
+    ProgressPrinter,
     add_memory_options,
     add_model_run_options,
     add_models_option,
     add_weights_options,
     memory_options,
     options_error,
-    print_progress,
     weights_options,
 )
 from layert2v_engine.errors import InvalidSpec
@@ -46,7 +46,7 @@ def _generate(args: argparse.Namespace) -> int:
     engine = Engine(args.models, device, memory=memory, **weights_options(args))
     try:
         stack = engine.generate(
-            generate_spec(args), args.out, report=print_progress, cancelled=lambda: False
+            generate_spec(args), args.out, report=ProgressPrinter(), cancelled=lambda: False
         )
     except InvalidSpec as error:
         raise options_error(error, GENERATE_OPTIONS) from error

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from layert2v.status_text import stage_text
 from layert2v_engine.cli.train import DEVICE_HELP
 from layert2v_engine.errors import EngineError, InvalidSpec
 
@@ -97,12 +98,23 @@ def options_error(error: InvalidSpec, options: Mapping[str, str]) -> EngineError
     return EngineError("\n".join(lines), reason=error.reason)
 
 
-def print_progress(progress: Progress) -> None:
-    """Draw a bar on a terminal; elsewhere print the message of the progress, if it has one."""
-    if not sys.stderr.isatty():
-        if progress.message:
-            print(f"{progress.fraction:4.0%} {progress.message}", file=sys.stderr)
-        return
+class ProgressPrinter:
+    """Draws a bar on a terminal; elsewhere prints each message, or the stage where it changes."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+
+    def __call__(self, progress: Progress) -> None:
+        """Show progress on stderr."""
+        is_new, self._stage = progress.stage != self._stage, progress.stage
+        if sys.stderr.isatty():
+            _draw_bar(progress)
+        elif progress.message or is_new:
+            text = progress.message or stage_text(progress.stage)
+            print(f"{progress.fraction:4.0%} {text}", file=sys.stderr)
+
+
+def _draw_bar(progress: Progress) -> None:
     filled = round(BAR_WIDTH * progress.fraction)
     bar = "#" * filled + "." * (BAR_WIDTH - filled)
     step = f"{progress.stage} {progress.done}/{progress.total}"

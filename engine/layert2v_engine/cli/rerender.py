@@ -16,12 +16,12 @@ from layert2v.command_options import (
 from layert2v.rerender import ALPHAS, AUTO, DonorLayer, Plate, RerenderSpec, next_foreground
 from layert2v.stack import Stack
 from layert2v_engine.cli.options import (
+    ProgressPrinter,
     add_memory_options,
     add_model_run_options,
     add_weights_options,
     memory_options,
     options_error,
-    print_progress,
     weights_options,
 )
 from layert2v_engine.errors import EngineError, InvalidSpec
@@ -88,7 +88,7 @@ def _rerender(args: argparse.Namespace) -> int:
     engine = Engine(args.models, device, memory=memory, **weights_options(args))
     try:
         stack = engine.rerender(
-            spec, args.stack, inputs=inputs, report=print_progress, cancelled=lambda: False
+            spec, args.stack, inputs=inputs, report=ProgressPrinter(), cancelled=lambda: False
         )
     except InvalidSpec as error:
         raise options_error(error, OPTIONS) from error

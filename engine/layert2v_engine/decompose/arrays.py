@@ -5,7 +5,8 @@ Pictures are ``[H, W, 3]``, planes ``[H, W]``, both float32 unless a name says o
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -14,9 +15,25 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32]
 ByteArray = NDArray[np.uint8]
 BoolArray = NDArray[np.bool_]
+HalfArray = NDArray[np.float16]
+
+Part = tuple[slice, slice]  # rows and columns of a picture
+WHOLE: Part = (slice(None), slice(None))
 
 # Rec.709 luminance; for other primaries close enough to compare a picture with another.
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+
+
+class Frames(Protocol):
+    """Frames ``[T, ...]`` in memory or in a file; an index or a slice gives an array of them."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+    def __setitem__(self, key: Any, value: Any, /) -> None: ...
 
 
 class Size(NamedTuple):
@@ -63,6 +80,21 @@ def dilate(mask: BoolArray, radius: int) -> BoolArray:
 def erode(mask: BoolArray, radius: int) -> BoolArray:
     """Return a mask shrunk by ``radius`` pixels; the border of the picture is no edge."""
     return ~dilate(~mask, radius)
+
+
+def part_around(mask: BoolArray, margin: int, size: Size) -> Part:
+    """Return the rows and columns of a picture of ``size`` that hold all of ``mask``.
+
+    ``mask`` ``[h, w]`` may be smaller; ``margin`` is in its pixels. An empty mask has no rows.
+    """
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    ends = []
+    for found, small, full in zip((rows, columns), mask.shape, size[::-1], strict=True):
+        low, high = max(found[0] - margin, 0), min(found[-1] + 1 + margin, small)
+        ends.append(slice(low * full // small, -(-high * full // small)))
+    return ends[0], ends[1]
 
 
 def encode(linear: FloatArray) -> FloatArray:

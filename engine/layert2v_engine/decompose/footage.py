@@ -16,13 +16,12 @@ import numpy as np
 
 from layert2v.decompose import DecomposeSpec
 from layert2v.rerender import AUTO
-from layert2v_engine.decompose.arrays import Size
-from layert2v_engine.decompose.solve import HalfArray
+from layert2v_engine.decompose.arrays import HalfArray, Size
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.color import UNKNOWN_ID, ColorConfig
 from layert2v_engine.image.footage.clip import Clip, open_clip
 from layert2v_engine.image.footage.color_tags import find_colorspace
-from layert2v_engine.stack.clip_reader import ClipReader
+from layert2v_engine.stack.clip_reader import ClipReader, first_file
 
 FIRST_FRAME, FPS = 1001, 24.0  # of footage that does not say
 _MIN_FRAMES, _MIN_SIDE = 2, 32
@@ -88,10 +87,11 @@ def open_footage(spec: DecomposeSpec, path: Path, config: ColorConfig) -> Footag
     if number is None:
         number = info.first_frame if info.first_frame is not None else FIRST_FRAME
     start, frames = _choose_range(spec, number, info.frames)
-    _check(path, info.width, info.height, frames)
+    name = first_file(clip).name
+    _check(name, info.width, info.height, frames)
     notes = [*clip.notes, *reader.notes]
     if not (fps or info.fps):
-        notes.append(f"{path.name} does not say how fast it runs; {FPS:g} frames a second.")
+        notes.append(f"{name} does not say how fast it runs; {FPS:g} frames a second.")
     size = Size(info.width, info.height)
     scaled = Size(*(max(_MIN_SIDE, round(side * spec.scale)) for side in size))
     return FootageRange(
@@ -113,7 +113,7 @@ def _linear_space(spec: DecomposeSpec, clip: Clip, config: ColorConfig) -> str:
     if spec.colorspace != AUTO:
         return config.find_linear(spec.colorspace).name
     asked = spec.footage.colorspace
-    name, _ = find_colorspace(clip.info, clip.path, asked, config, _DEFAULT_SPACE)
+    name, _ = find_colorspace(clip.info, first_file(clip), asked, config, _DEFAULT_SPACE)
     space = config.find(name)
     if space.linear and space.interop_id != UNKNOWN_ID:
         return space.name
@@ -139,16 +139,16 @@ def _choose_range(spec: DecomposeSpec, number: int, count: int) -> tuple[int, in
     return start, end - start
 
 
-def _check(path: Path, width: int, height: int, frames: int) -> None:
+def _check(name: str, width: int, height: int, frames: int) -> None:
     if frames < _MIN_FRAMES:
         raise FootageError(
-            f"There is one frame in {path.name}, and what a subject hides is seen in others.",
+            f"There is one frame in {name}, and what a subject hides is seen in others.",
             "Give a shot of several frames.",
             reason="FOOTAGE_STILL",
         )
     if min(width, height) < _MIN_SIDE:
         raise FootageError(
-            f"{path.name} is {width} x {height} pixels.",
+            f"{name} is {width} x {height} pixels.",
             f"Give footage of at least {_MIN_SIDE} pixels a side.",
             reason="FOOTAGE_SMALL",
         )

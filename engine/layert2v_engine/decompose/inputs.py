@@ -14,10 +14,9 @@ import numpy as np
 
 from layert2v.decompose import DecomposeSpec, SubjectSpec
 from layert2v.rerender import AUTO, Plate
-from layert2v_engine.decompose.arrays import FloatArray, Size, resize
+from layert2v_engine.decompose.arrays import FloatArray, HalfArray, Size, resize
 from layert2v_engine.decompose.footage import FrameRange
 from layert2v_engine.decompose.protocols import Box
-from layert2v_engine.decompose.solve import HalfArray
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.color import ColorConfig

@@ -1,6 +1,7 @@
-"""Matte, shadow and light of a window of frames: split at a bounded size, brought up to full size.
+"""Matte, shadow and light of a shot: split at a bounded size, brought up to full size.
 
 A network sees at most ``SIDE`` pixels; what it says follows the edges of the full-size footage.
+Only the part of a picture that a subject or its effects change is worked on at full size.
 """
 
 from __future__ import annotations
@@ -10,95 +11,151 @@ from typing import NamedTuple
 
 import numpy as np
 
-from layert2v_engine.decompose.align import align_plate
+from layert2v_engine.decompose.align import align_plate, find_drift
 from layert2v_engine.decompose.arrays import (
     BoolArray,
     FloatArray,
+    Frames,
+    HalfArray,
+    Part,
     Size,
     dilate,
     encode,
     fit_within,
+    part_around,
     resize,
 )
 from layert2v_engine.decompose.effects import find_light, keep_attached_shadow
-from layert2v_engine.decompose.plate.grain import add_grain
+from layert2v_engine.decompose.plate.grain import add_grain, measure_grain
 from layert2v_engine.decompose.protocols import Splitter
-from layert2v_engine.decompose.solve import HalfArray, Proposal
-from layert2v_engine.decompose.split import guided_coefficients
+from layert2v_engine.decompose.shots import split_windows
+from layert2v_engine.decompose.solve import Proposal
+from layert2v_engine.decompose.split import follow_edges
 
 SIDE = 960
-_GUIDE_RADIUS, _GUIDE_SMOOTHNESS = 2, 1e-5
+WINDOW, OVERLAP = 8, 2  # of a splitter that looks at several frames at once
 _MASK_REACH = 0.02  # of the longer side: how far an effect of the mask is from being the plate
+_LEAST = 1e-3  # less coverage than this is none
+_STEP = 4  # of pixels that the plate is compared with the footage on
 
 
-class MattingFrames(NamedTuple):
-    """A window: ``source`` and ``plate`` ``[T, H, W, 3]``, ``mask`` and ``invented`` ``[T, h, w]``.
+class MattingShot(NamedTuple):
+    """Frames that a subject is taken off.
 
-    ``matte`` ``[T, H, W]`` is the artist's own alpha, None where there is none. ``first`` is the
-    place of the first frame in the shot, so that each frame has grain of its own.
+    ``source`` and ``plate`` are ``[T, H, W, 3]``, half; ``mask`` and ``invented`` ``[T, h, w]``.
+    ``matte`` ``[T, H, W]`` is the artist's own alpha, None where there is none.
     """
 
+    source: Frames
+    plate: Frames
+    mask: Frames
+    invented: Frames
+    matte: Frames | None
+
+
+class FrameProposal(NamedTuple):
+    """What the solver needs of ``frame`` (from 0), whose footage is ``source`` ``[H, W, 3]``.
+
+    ``proposal`` is about ``part`` of the picture; elsewhere nothing changes. ``invented``
+    ``[h, w]`` is where the plate was never seen, ``plate_error`` its mean squared difference from
+    the footage outside of subject and effects, of encoded values; None where there is no such
+    place.
+    """
+
+    frame: int
     source: HalfArray
-    plate: HalfArray
-    mask: FloatArray
+    part: Part
+    proposal: Proposal
     invented: BoolArray
-    matte: HalfArray | None
-    first: int = 0
+    plate_error: float | None
 
 
-def propose_layers(frames: MattingFrames, splitter: Splitter) -> Iterator[Proposal]:
-    """Yield what the solver needs of each frame of a window."""
-    full = Size(*frames.source.shape[2:0:-1])
+class _SmallFrame(NamedTuple):
+    """A frame at the size that is split at, and how the plate drifts from it."""
+
+    source: FloatArray
+    plate: FloatArray
+    mask: FloatArray
+    drift: FloatArray | None
+
+
+def propose_layers(shot: MattingShot, splitter: Splitter) -> Iterator[FrameProposal]:
+    """Yield what the solver needs of each frame.
+
+    Where the windows of a splitter overlap, what it says is blended, so that there is no seam.
+    """
+    count = len(shot.source)
+    length, overlap = (WINDOW, OVERLAP) if splitter.is_temporal else (1, 0)
+    small: dict[int, _SmallFrame] = {}
+    planes: dict[int, FloatArray] = {}  # alpha and shadow [2, h, w], summed over windows
+    for window in split_windows(count, length, overlap):
+        indices = range(window.start, window.end)
+        for index in indices:
+            if index not in small:
+                small[index] = _prepare(shot, index)
+        inputs = zip(
+            *((small[k].source, small[k].plate, small[k].mask) for k in indices), strict=True
+        )
+        split = splitter.split(*(np.stack(each) for each in inputs))
+        weights = window.weights(overlap, count)
+        for index, weight, alpha, shadow in zip(indices, weights, *split, strict=True):
+            share = weight * np.stack([alpha, shadow])
+            planes[index] = planes[index] + share if index in planes else share
+        last = window.end if window.end == count else window.end - overlap
+        for index in sorted(small):
+            if index < last:
+                yield _finish(shot, index, small.pop(index), planes.pop(index))
+
+
+def _prepare(shot: MattingShot, index: int) -> _SmallFrame:
+    full = Size(*shot.source[index].shape[1::-1])
     small = fit_within(full, SIDE)
-    aligned = [_align(frames, index, full) for index in range(len(frames.mask))]
-    sources = [resize(source.astype(np.float32), small) for source in frames.source]
-    plates = [resize(plate, small) for plate in aligned]
-    masks = [resize(mask, small) for mask in _masks(frames)]
-    split = splitter.split(np.stack(sources), np.stack(plates), np.stack(masks))
-    for index, plate in enumerate(aligned):
-        subject = dilate(np.maximum(split.alpha[index], masks[index]) > 0.1, 2)
-        invented = resize(frames.invented[index].astype(np.float32), small) > 0.5
-        shadow = keep_attached_shadow(split.shadow[index], subject)
-        light = find_light(sources[index], plates[index], subject, invented | (shadow > 0))
-        if frames.matte is not None:
-            alpha = frames.matte[index].astype(np.float32)
-        else:
-            source = frames.source[index].astype(np.float32)
-            alpha = _bring_up(split.alpha[index], sources[index], source)
-        planes = (_stretch(plane, full) for plane in (shadow, light))
-        yield Proposal(plate, alpha, *planes)
-
-
-def _align(frames: MattingFrames, index: int, full: Size) -> FloatArray:
-    mask = frames.mask[index]
-    hole = dilate(mask > 0.1, max(2, round(_MASK_REACH * max(mask.shape))))
-    hole_full = resize(hole.astype(np.float32), full) > 0.0
-    source, plate = (each[index].astype(np.float32) for each in (frames.source, frames.plate))
-    return add_grain(
-        align_plate(source, plate, hole_full), source, hole_full, seed=frames.first + index
+    source, plate = (
+        resize(each[index].astype(np.float32), small) for each in (shot.source, shot.plate)
     )
+    drift = find_drift(source, plate, resize(_hole(shot, index).astype(np.float32), small) > 0)
+    mask = shot.mask[index] if shot.matte is None else shot.matte[index].astype(np.float32)
+    return _SmallFrame(source, align_plate(plate, drift, small), resize(mask, small), drift)
 
 
-def _masks(frames: MattingFrames) -> FloatArray:
-    return frames.mask if frames.matte is None else frames.matte.astype(np.float32)
+def _hole(shot: MattingShot, index: int) -> BoolArray:
+    """Return where the footage may not show the plate, ``[h, w]``."""
+    mask = shot.mask[index]
+    return dilate(mask > 0.1, max(2, round(_MASK_REACH * max(mask.shape))))
 
 
-def _bring_up(plane: FloatArray, small: FloatArray, full: FloatArray) -> FloatArray:
-    """Return ``plane`` at full size along the edges there (fast guided filter, He 2015)."""
-    size = Size(full.shape[1], full.shape[0])
-    if plane.shape == full.shape[:2]:
-        return plane
-    plain = resize(plane, size)
-    unsure = (plain >= 1e-3) & (plain <= 1 - 1e-3)
-    rows, columns = np.flatnonzero(unsure.any(1)), np.flatnonzero(unsure.any(0))
-    if not len(rows):
-        return plain
-    part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    slope, offset = guided_coefficients(encode(small), plane, _GUIDE_RADIUS, _GUIDE_SMOOTHNESS)
-    guided = (resize(slope, size)[part] * encode(full[part])).sum(-1) + resize(offset, size)[part]
-    plain[part] = np.where(unsure[part], guided.clip(0.0, 1.0), plain[part])
-    return plain
+def _finish(shot: MattingShot, index: int, small: _SmallFrame, planes: FloatArray) -> FrameProposal:
+    alpha, shadow = planes
+    source, plate = shot.source[index], shot.plate[index]
+    full, size = Size(*source.shape[1::-1]), Size(*alpha.shape[::-1])
+    subject = dilate(np.maximum(alpha, small.mask) > 0.1, 2)
+    invented = shot.invented[index]
+    unseen = resize(invented.astype(np.float32), size) > 0.5
+    shadow = keep_attached_shadow(shadow, subject)
+    light = find_light(small.source, small.plate, subject, unseen | (shadow > 0))
+    if shot.matte is not None:
+        alpha = small.mask
+    changed = (alpha > _LEAST) | (shadow > 0) | (light > 0)
+    part = part_around(changed, 2, full)
+    if shot.matte is not None:
+        opacity = shot.matte[index][part].astype(np.float32)
+    else:
+        opacity = follow_edges(alpha, small.source, source, part)
+    hole = resize(_hole(shot, index).astype(np.float32), full) > 0.0
+    clean = align_plate(plate[part].astype(np.float32), small.drift, full, part)
+    clean = add_grain(clean, measure_grain(plate, source, hole), hole[part], seed=index)
+    proposal = Proposal(clean, opacity, resize(shadow, full)[part], resize(light, full)[part])
+    error = _plate_error(source, plate, small.drift, changed)
+    return FrameProposal(index, source, part, proposal, invented, error)
 
 
-def _stretch(plane: FloatArray, size: Size) -> FloatArray:
-    return resize(plane, size)
+def _plate_error(
+    source: HalfArray, plate: HalfArray, drift: FloatArray | None, changed: BoolArray
+) -> float | None:
+    sampled = [each[::_STEP, ::_STEP].astype(np.float32) for each in (source, plate)]
+    size = Size(*sampled[0].shape[1::-1])
+    is_free = resize(changed.astype(np.float32), size) == 0
+    if not is_free.any():
+        return None
+    difference = encode(sampled[0]) - encode(align_plate(sampled[1], drift, size))
+    return float(np.square(difference[is_free]).mean())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from layert2v_engine.decompose.arrays import BoolArray, FloatArray, encode
-from layert2v_engine.decompose.solve import FrameLayers, HalfArray, Proposal, compose
+from layert2v_engine.decompose.arrays import FloatArray
+from layert2v_engine.decompose.matting import FrameProposal
+from layert2v_engine.decompose.solve import FrameLayers, compose
 
 _STEP = 2  # of pixels that are measured, in both directions
 _ULP = 2.0**-11  # half's rounding error, relative
@@ -20,37 +21,37 @@ class SubjectMeasures:
     """Sums over the frames of one subject."""
 
     frames: int = 0
+    compared: int = 0  # frames that show some background
     plate_error: float = 0.0  # mean squared, as displayed, outside of all effects
     invented: float = 0.0
     light: float = 0.0
     covered: float = 0.0
     shadowed: float = 0.0
     mismatch: float = 0.0  # the largest, in rounding errors of half
-    _values: list[float] = field(default_factory=list)
 
-    def add(
-        self, source: HalfArray, proposal: Proposal, layers: FrameLayers, invented: BoolArray
-    ) -> None:
+    def add(self, found: FrameProposal, layers: FrameLayers) -> None:
         """Take a frame into account."""
-        frame = source.astype(np.float32)
-        part = (slice(None, None, _STEP), slice(None, None, _STEP))
-        alpha, shadow = layers.foreground[part][..., 3], layers.shadow[part][..., 3]
-        is_free = (alpha == 0) & (shadow == 0) & (proposal.light[part] == 0)
-        difference = encode(frame[part]) - encode(proposal.plate[part])
-        if is_free.any():
-            self.plate_error += float(np.square(difference[is_free]).mean())
+        source, part = found.source, found.part
         self.frames += 1
-        self.invented += float(invented.mean())
+        if found.plate_error is not None:
+            self.plate_error += found.plate_error
+            self.compared += 1
+        self.invented += float(found.invented.mean())
+        step = (slice(None, None, _STEP), slice(None, None, _STEP))
+        alpha, shadow = (each[step][..., 3] for each in (layers.foreground, layers.shadow))
         self.covered += float(alpha.mean(dtype=np.float32))
         self.shadowed += float((shadow > 0).mean())
-        total = float(np.abs(frame[part]).mean()) + 1e-6
-        self.light += float(layers.shadow[part][..., :3].astype(np.float32).mean()) / total
-        self.mismatch = max(self.mismatch, mismatch(frame, compose(layers)))
+        total = float(np.abs(source[step].astype(np.float32)).mean()) + 1e-6
+        self.light += float(layers.shadow[step][..., :3].astype(np.float32).mean()) / total
+        changed = FrameLayers(*(each[part] for each in layers))  # elsewhere there is one layer
+        if changed.background.size:
+            worst = mismatch(source[part].astype(np.float32), compose(changed))
+            self.mismatch = max(self.mismatch, worst)
 
     def to_json(self) -> dict[str, float]:
         """Return the means over all frames."""
         count = max(self.frames, 1)
-        error = self.plate_error / count
+        error = self.plate_error / max(self.compared, 1)
         return {
             "plate_psnr_db": round(-10 * math.log10(max(error, 1e-12)), 2),
             "invented_share": round(self.invented / count, 5),

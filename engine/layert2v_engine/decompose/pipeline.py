@@ -22,13 +22,13 @@ from layert2v.decompose import (
     decompose_to_json,
 )
 from layert2v.stack import Role, Stack
-from layert2v_engine.decompose.arrays import resize
+from layert2v_engine.decompose.arrays import HalfArray, resize
 from layert2v_engine.decompose.footage import open_footage
 from layert2v_engine.decompose.inputs import MatteInput, PlateInput, footage_path, read_hints
 from layert2v_engine.decompose.measures import SubjectMeasures
 from layert2v_engine.decompose.scratch import Scratch
 from layert2v_engine.decompose.shots import CutFinder
-from layert2v_engine.decompose.solve import HalfArray, solve_frame
+from layert2v_engine.decompose.solve import solve_frame
 from layert2v_engine.decompose.stages import Stages
 from layert2v_engine.decompose.subjects.finder import SubjectFinder
 from layert2v_engine.decompose.subjects.hints import SubjectHints
@@ -128,8 +128,7 @@ class Decomposition:
         to_picture = self._config.display_transform(self._footage.colorspace, DISPLAY_SPACE)
         count = 0
         for index, frame in enumerate(self._footage.pictures()):
-            message = "" if index else "reading the footage"
-            self._progress.report("read", index, frames, message)
+            self._progress.report("read", index, frames)
             picture = self._space.put(index, frame, to_picture)
             if index == 0 and self._subjects == (SubjectSpec(),):  # seen at once, if not yet right
                 self._show_matte(self._stages.saliency.predict(picture))
@@ -160,7 +159,7 @@ class Decomposition:
         if space.scratch.is_finished(stage):
             return
         past, total = number * space.frames, space.frames * len(self._subjects)
-        self._progress.report("find", past, total, "finding subjects")
+        self._progress.report("find", past, total)
         matte = None
         if self._subjects[number].matte:
             path = self._inputs[self._subjects[number].matte]
@@ -213,16 +212,16 @@ class Decomposition:
             name, shadow = _layer_names(count, number)
             below = space.source if number == 0 else space.half(f"rest_{number - 1}", 3)
             has_matte = bool(space.scratch.facts(f"find {number}").get("has_matte"))
-            for index, proposal, invented in space.proposals(number, below, has_matte=has_matte):
+            for found in space.proposals(number, below, has_matte=has_matte):
+                index = found.frame
                 self._progress.report("solve", number * space.frames + index, space.frames * count)
-                frame = np.array(below[index])
-                layers = solve_frame(frame, proposal)
-                self._measures[number].add(frame, proposal, layers, invented)
+                layers = solve_frame(found.source, found.proposal, found.part)
+                self._measures[number].add(found, layers)
                 writer.write_pixels(shadow, index, torch.from_numpy(layers.shadow))
                 writer.write_pixels(name, index, torch.from_numpy(layers.foreground))
                 if number == count - 1:
                     writer.write_pixels("bg", index, opaque_pixels(layers.background))
-                    writer.write_ref(index, opaque_pixels(np.array(space.source[index])))
+                    writer.write_ref(index, opaque_pixels(space.source[index]))
                 else:
                     space.half(f"rest_{number}", 3)[index] = layers.background
 
@@ -235,14 +234,14 @@ class Decomposition:
             *self._footage.notes,
             *(describe_measures(name, each) for name, each in measures.items()),
         ]
-        request = decompose_to_json(self._spec)
         return Provenance(
             action="decompose",
             prompt=", ".join(subject.words for subject in self._subjects if subject.words),
             warnings=tuple(self._footage.notes),
             note=" ".join(notes),
             networks=self._stages.networks,
-            spec={**request, "measures": measures},
+            spec=decompose_to_json(self._spec),
+            measures=measures,
         )
 
 

@@ -19,7 +19,15 @@ class SplitLayers(NamedTuple):
 
 
 class Splitter(Protocol):
-    """Finds matte and shadow between footage and clean plate."""
+    """Finds matte and shadow between footage and clean plate.
+
+    ``is_temporal`` tells whether what it says of a frame depends on other frames. Only such a one
+    is given windows of several frames, which overlap and are blended.
+    """
+
+    @property
+    def is_temporal(self) -> bool:
+        """Whether frames of a window depend on one another."""
 
     def split(self, source: FloatArray, plate: FloatArray, mask: FloatArray) -> SplitLayers:
         """Return alpha and shadow of a window of frames, whatever their number.

@@ -15,9 +15,10 @@ import torch
 
 from layert2v.decompose import REFINE_ACTION, SCRATCH_FOLDER, RefineSpec, refine_to_json
 from layert2v.stack import Role, Stack
-from layert2v_engine.decompose.arrays import FloatArray, Size
+from layert2v_engine.decompose.arrays import FloatArray, HalfArray, Size
 from layert2v_engine.decompose.footage import FrameRange
 from layert2v_engine.decompose.inputs import MatteInput, PlateInput
+from layert2v_engine.decompose.matting import FrameProposal
 from layert2v_engine.decompose.measures import SubjectMeasures
 from layert2v_engine.decompose.pipeline import (
     STAGE_WEIGHTS,
@@ -27,8 +28,7 @@ from layert2v_engine.decompose.pipeline import (
 from layert2v_engine.decompose.scratch import Scratch
 from layert2v_engine.decompose.solve import (
     FrameLayers,
-    HalfArray,
-    Proposal,
+    expand_proposal,
     solve_frame,
     solve_over,
 )
@@ -104,11 +104,11 @@ class Refinement:
         space.check_cover(0)
         space.make_plate(1, self._plate)
         self._declare()
-        for index, proposal, invented in space.proposals(0, space.source, has_matte=True):
+        for found in space.proposals(0, space.source, has_matte=True):
+            index = found.frame
             self._progress.report("solve", index, space.frames)
-            frame = np.array(space.source[index])
-            layers, background = self._solve(index, frame, proposal)
-            self._measures.add(frame, proposal, layers, invented)
+            layers, background = self._solve(found)
+            self._measures.add(found, layers)
             if self._shadow:
                 editor.write_pixels(self._shadow, index, torch.from_numpy(layers.shadow))
             editor.write_pixels(self._spec.layer, index, torch.from_numpy(layers.foreground))
@@ -118,13 +118,12 @@ class Refinement:
             progress=lambda done, total: self._progress.report("write", done, total),
         )
 
-    def _solve(
-        self, index: int, frame: HalfArray, proposal: Proposal
-    ) -> tuple[FrameLayers, HalfArray]:
+    def _solve(self, found: FrameProposal) -> tuple[FrameLayers, HalfArray]:
         """Return the layer's own pixels, and the background of the whole stack."""
+        index, frame, proposal = found.frame, found.source, found.proposal
         if not self._shadow:
             proposal = proposal._replace(shadow=np.zeros_like(proposal.shadow))
-        layers = solve_frame(frame, proposal)
+        layers = solve_frame(frame, proposal, found.part)
         if not self._lower:
             return layers, layers.background
         old = self._read("bg", index)[..., :3].numpy()
@@ -132,7 +131,8 @@ class Refinement:
         is_open = np.all([(layer == 0).all(-1).numpy() for layer in lower], axis=0)
         background = np.where(is_open[..., None], layers.background, old)
         below = self._over(opaque_pixels(background).float(), lower)
-        return solve_over(frame, proposal, below), background
+        whole = expand_proposal(proposal, found.part, *frame.shape[:2])
+        return solve_over(frame, whole, below), background
 
     def _declare(self) -> None:
         editor = self._editor
@@ -167,5 +167,6 @@ class Refinement:
             action=REFINE_ACTION,
             note=describe_measures(self._spec.layer, measures),
             networks=self._stages.networks,
-            spec={**refine_to_json(self._spec), "measures": {self._spec.layer: measures}},
+            spec=refine_to_json(self._spec),
+            measures={self._spec.layer: measures},
         )

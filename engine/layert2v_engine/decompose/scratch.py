@@ -7,25 +7,93 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from layert2v_engine.image.atomic import atomic_write, write_error
 
 _INDEX = "finished.json"
 
 
+class FrameFile:
+    """Frames of one shape in a file, read and written by index; 0 where nothing was written.
+
+    Not mapped into memory: mapped pages count as the process's own until they are needed, so that
+    it seems to grow with the shot, and a full disk would end it instead of raising an error.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], kind: DTypeLike) -> None:
+        self.shape, self.dtype = shape, np.dtype(kind)
+        self._path = path
+        self._count = int(np.prod(shape[1:]))
+        size = shape[0] * self._count * self.dtype.itemsize
+        try:
+            if not path.exists() or path.stat().st_size != size:
+                with path.open("wb") as file:
+                    file.truncate(size)
+        except OSError as error:
+            raise write_error(path, error) from error
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: int | slice) -> NDArray[Any]:
+        """Return a frame, or several that follow one another. Raises ``StackError``."""
+        if isinstance(key, slice):
+            start, stop, _ = key.indices(len(self))
+            return self._read(start, max(stop - start, 0))
+        return self._read(self._index(key), 1)[0]
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return (self[index] for index in range(len(self)))
+
+    def rows(self, index: int, first: int, last: int) -> NDArray[Any]:
+        """Return rows ``first`` up to ``last`` of a frame. Raises ``StackError``."""
+        row = self._count // self.shape[1]
+        values = self._read_values(index * self._count + first * row, (last - first) * row)
+        return values.reshape(last - first, *self.shape[2:])
+
+    def __setitem__(self, key: int, frame: ArrayLike) -> None:
+        """Write a frame. Raises ``DiskFull`` or ``StackError``."""
+        values = np.broadcast_to(np.asarray(frame, self.dtype), self.shape[1:])
+        try:
+            with self._path.open("r+b") as file:
+                file.seek(self._index(key) * self._count * self.dtype.itemsize)
+                file.write(np.ascontiguousarray(values).data)
+        except OSError as error:
+            raise write_error(self._path, error) from error
+
+    def _read(self, start: int, count: int) -> NDArray[Any]:
+        values = self._read_values(start * self._count, count * self._count)
+        return values.reshape(count, *self.shape[1:])
+
+    def _read_values(self, start: int, count: int) -> NDArray[Any]:
+        try:
+            offset = start * self.dtype.itemsize
+            return np.fromfile(self._path, self.dtype, count, offset=offset)
+        except OSError as error:
+            raise write_error(self._path, error) from error
+
+    def _index(self, key: int) -> int:
+        index = int(key) + len(self) if key < 0 else int(key)
+        if not 0 <= index < len(self):
+            raise IndexError(f"there is no frame {key} among {len(self)}")
+        return index
+
+
 class Scratch:
-    """Arrays by name in ``folder``, which is created; ``key`` tells requests apart.
+    """Frames by name in ``folder``, which is created; ``key`` tells requests apart.
 
     Raises ``DiskFull`` or ``StackError``.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
         self.folder, self._key = folder, key
+        self._files: dict[str, FrameFile] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._finished = self._read_index()
@@ -35,17 +103,11 @@ class Scratch:
         except OSError as error:
             raise write_error(folder, error) from error
 
-    def array(self, name: str, shape: tuple[int, ...], kind: DTypeLike) -> NDArray[Any]:
-        """Return the array of this name, created full of zeros unless it is there."""
-        path = self.folder / f"{name}.bin"
-        size = int(np.prod(shape)) * np.dtype(kind).itemsize
-        try:
-            if not path.exists() or path.stat().st_size != size:
-                with path.open("wb") as file:
-                    file.truncate(size)
-            return np.memmap(path, kind, "r+", shape=shape)
-        except OSError as error:
-            raise write_error(path, error) from error
+    def frames(self, name: str, shape: tuple[int, ...], kind: DTypeLike) -> FrameFile:
+        """Return the frames of this name, created unless they are there."""
+        if name not in self._files:
+            self._files[name] = FrameFile(self.folder / f"{name}.bin", shape, kind)
+        return self._files[name]
 
     def is_finished(self, stage: str) -> bool:
         """Tell whether an earlier run came to the end of ``stage``."""

@@ -20,9 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from layert2v_engine.decompose.arrays import FloatArray
-
-HalfArray = NDArray[np.float16]
+from layert2v_engine.decompose.arrays import WHOLE, FloatArray, HalfArray, Part
 
 # Less coverage or shadow than a code value of 8 bits is noise, more than all but one is all.
 _LEAST = 1 / 255
@@ -55,8 +53,11 @@ class Proposal(NamedTuple):
     light: FloatArray
 
 
-def solve_frame(source: HalfArray, proposal: Proposal) -> FrameLayers:
-    """Return the layers of a frame of footage ``[H, W, 3]``, scene-linear half."""
+def solve_frame(source: HalfArray, proposal: Proposal, part: Part = WHOLE) -> FrameLayers:
+    """Return the layers of a frame of footage ``[H, W, 3]``, scene-linear half.
+
+    ``proposal`` is about ``part`` of it; the background of the rest is the footage.
+    """
     height, width = source.shape[:2]
     layers = FrameLayers(
         source.copy(),
@@ -66,11 +67,21 @@ def solve_frame(source: HalfArray, proposal: Proposal) -> FrameLayers:
     changed = (proposal.alpha >= _LEAST) | (proposal.shadow >= _LEAST) | (proposal.light > 0)
     rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
     if len(rows):  # everything else is the footage: most of a picture, and of the time
-        part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-        solved = _solve(source[part], Proposal(*(each[part] for each in proposal)))
+        inner = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        solved = _solve(source[part][inner], Proposal(*(each[inner] for each in proposal)))
         for whole, region in zip(layers, solved, strict=True):
-            whole[part] = region
+            whole[part][inner] = region
     return layers
+
+
+def expand_proposal(proposal: Proposal, part: Part, height: int, width: int) -> Proposal:
+    """Return a proposal about ``part`` of a picture as one about all of it: nothing elsewhere."""
+    planes = []
+    for plane in proposal:
+        whole = np.zeros((height, width, *plane.shape[2:]), np.float32)
+        whole[part] = plane
+        planes.append(whole)
+    return Proposal(*planes)
 
 
 def _solve(source: HalfArray, proposal: Proposal) -> FrameLayers:

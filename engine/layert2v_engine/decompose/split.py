@@ -12,24 +12,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layert2v_engine.decompose.arrays import (
+    WHOLE,
     BoolArray,
     FloatArray,
+    Part,
+    Size,
     blur,
     dilate,
     encode,
     erode,
     luminance,
+    part_around,
+    resize,
 )
 from layert2v_engine.decompose.protocols import SplitLayers
 
 _EDGE = 0.012  # of the longer side: how far the true edge may be from that of the mask
 _SMOOTHNESS = 1e-4  # of the guided filter, in squared encoded values
 _MIN_SHADOW = 0.05  # below that a ratio says nothing: noise, compression, drift
+_GUIDE_RADIUS, _GUIDE_SMOOTHNESS = 2, 1e-5  # of bringing a plane up to full size
+_SURE = 1e-3  # a plane this near to 0 or 1 is that
 _BLUR_PX = 1.2  # hides a plate that is a pixel off
 
 
 class ClosedFormSplitter:
     """The splitter without weights."""
+
+    is_temporal = False
 
     def split(self, source: FloatArray, plate: FloatArray, mask: FloatArray) -> SplitLayers:
         """Return alpha and shadow ``[T, H, W]``; see ``Splitter``."""
@@ -86,6 +95,42 @@ def guided_coefficients(
     slope = _solve_symmetric(matrix, covariance)
     offset = level - (slope * center).sum(-1)
     return mean(slope), mean(offset.astype(np.float32))
+
+
+def follow_edges(
+    plane: FloatArray, small: FloatArray, full: NDArray[np.floating], part: Part = WHOLE
+) -> FloatArray:
+    """Return ``part`` of a plane at full size, along the edges there (fast guided filter, He 2015).
+
+    ``plane`` ``[h, w]`` in 0..1 belongs to the picture ``small``, and ``full`` is that at full
+    size. What is 0 or 1 stays so.
+    """
+    size = Size(full.shape[1], full.shape[0])
+    if plane.shape == full.shape[:2]:
+        return plane[part]
+    plain = resize(plane, size)[part].copy()
+    unsure = (plain >= _SURE) & (plain <= 1 - _SURE)
+    inner = part_around(unsure, 0, Size(*unsure.shape[::-1]))
+    unsure = unsure[inner]
+    if not unsure.size:
+        return plain
+    slope, offset = _edge_coefficients(plane, small)
+    slope, offset = (resize(each, size)[part][inner] for each in (slope, offset))
+    guide = encode(full[part][inner].astype(np.float32))
+    guided = ((slope * guide).sum(-1) + offset).clip(0.0, 1.0)
+    plain[inner] = np.where(unsure, guided, plain[inner])
+    return plain
+
+
+def _edge_coefficients(plane: FloatArray, small: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return ``guided_coefficients`` of a whole plane, computed where it has edges."""
+    slope, offset = np.zeros_like(small), plane.copy()
+    size = Size(*plane.shape[::-1])
+    edges = (plane > 0) & (plane < 1)
+    outer = part_around(edges, 3 + 4 * _GUIDE_RADIUS, size)
+    given = encode(small[outer]), plane[outer]
+    slope[outer], offset[outer] = guided_coefficients(*given, _GUIDE_RADIUS, _GUIDE_SMOOTHNESS)
+    return slope, offset
 
 
 def _solve_symmetric(matrix: list[NDArray[np.float64]], right: FloatArray) -> FloatArray:

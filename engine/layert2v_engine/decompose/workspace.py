@@ -6,19 +6,24 @@ Memory does not grow with the length of a shot: every stage reads and writes win
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from layert2v_engine.decompose.arrays import BoolArray, dilate, fit_within, resize
+from layert2v_engine.decompose.arrays import (
+    BoolArray,
+    ByteArray,
+    HalfArray,
+    dilate,
+    fit_within,
+    resize,
+)
 from layert2v_engine.decompose.footage import FrameRange
 from layert2v_engine.decompose.inputs import MatteInput, PlateInput
-from layert2v_engine.decompose.matting import MattingFrames, propose_layers
+from layert2v_engine.decompose.matting import FrameProposal, MattingShot, propose_layers
 from layert2v_engine.decompose.plate import temporal
-from layert2v_engine.decompose.scratch import Scratch
+from layert2v_engine.decompose.scratch import FrameFile, Scratch
 from layert2v_engine.decompose.shots import Window, split_windows
-from layert2v_engine.decompose.solve import HalfArray, Proposal
 from layert2v_engine.decompose.stages import Stages
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.color import ColorTransform
@@ -26,18 +31,9 @@ from layert2v_engine.progress import ProgressReporter
 from layert2v_engine.stack.preview import to_srgb_bytes
 
 WORKING_SIDE = 640  # of the pictures that subjects and motion are found on
-MATTING_WINDOW, MATTING_OVERLAP = 8, 2
 # The background is hidden around a mask, too: soft edges, and below it the contact shadow.
 _HOLE_MARGIN, _HOLE_BELOW = 0.015, 0.03  # of the longer side
 _MAX_COVER = 0.9
-
-
-class FrameProposal(NamedTuple):
-    """What the solver needs of ``frame`` (from 0), and where its plate is invented."""
-
-    frame: int
-    proposal: Proposal
-    invented: BoolArray
 
 
 class Workspace:
@@ -51,38 +47,40 @@ class Workspace:
         self.small = fit_within(self.full, WORKING_SIDE)
         self._stages, self._progress = stages, progress
 
-    def half(self, name: str, channels: int = 0) -> HalfArray:
-        """Return the half array of this name at full size."""
+    def half(self, name: str, channels: int = 0) -> FrameFile:
+        """Return the half frames of this name at full size."""
         shape = (self.frames, self.full.height, self.full.width)
-        return self.scratch.array(name, (*shape, channels) if channels else shape, np.float16)
+        return self.scratch.frames(name, (*shape, channels) if channels else shape, np.float16)
 
     @property
-    def source(self) -> HalfArray:
+    def source(self) -> FrameFile:
         """The footage ``[T, H, W, 3]``, scene-linear."""
         return self.half("source", 3)
 
     @property
-    def pictures(self) -> np.ndarray:
+    def pictures(self) -> FrameFile:
         """The footage at the working size ``[T, h, w, 3]``, sRGB bytes."""
         shape = (self.frames, self.small.height, self.small.width, 3)
-        return self.scratch.array("pictures", shape, np.uint8)
+        return self.scratch.frames("pictures", shape, np.uint8)
 
-    def mask(self, number: int) -> np.ndarray:
+    def mask(self, number: int) -> FrameFile:
         """Return the rough mask ``[T, h, w]`` of a subject, float in 0..1."""
         shape = (self.frames, self.small.height, self.small.width)
-        return self.scratch.array(f"mask_{number}", shape, np.float32)
+        return self.scratch.frames(f"mask_{number}", shape, np.float32)
 
     @property
-    def invention(self) -> np.ndarray:
+    def invention(self) -> FrameFile:
         """Where the plate was never seen, ``[T, h, w]``."""
         shape = (self.frames, self.small.height, self.small.width)
-        return self.scratch.array("invented", shape, np.bool_)
+        return self.scratch.frames("invented", shape, np.bool_)
 
-    def put(self, index: int, frame: HalfArray, to_picture: ColorTransform) -> np.ndarray:
+    def put(self, index: int, frame: HalfArray, to_picture: ColorTransform) -> ByteArray:
         """Take a frame ``[H, W, 3]`` of footage; return it at the working size."""
-        self.source[index] = frame
-        self.pictures[index] = _to_picture(resize(frame.astype(np.float32), self.small), to_picture)
-        return np.asarray(self.pictures[index])
+        picture = to_srgb_bytes(
+            torch.from_numpy(resize(frame.astype(np.float32), self.small)), to_picture
+        )
+        self.source[index], self.pictures[index] = frame, picture
+        return picture
 
     def take_matte(self, number: int, matte: MatteInput) -> None:
         """Take the artist's matte of every frame."""
@@ -110,47 +108,45 @@ class Workspace:
         """Make the clean plate without any of the subjects, or take the artist's."""
         if self.scratch.is_finished("plate"):
             return
-        plate, invented = self.half("plate", 3), self.invention
-        plate[:], invented[:] = 0, False
-        self._progress.report("plate", 0, self.frames, "making the clean plate")
+        plate = self.half("plate", 3)
+        self._progress.report("plate", 0, self.frames)
         if own is not None:
             for index, picture in own.pictures():
                 self._progress.report("plate", index, self.frames)
-                plate[index] = picture
-            self.scratch.finish("plate")
-            return
-        for window in split_windows(self.frames, temporal.WINDOW, temporal.OVERLAP):
-            part = slice(window.start, window.end)
-            hole = self._hole(window, subjects)
-            given = temporal.WindowFrames(self.source[part], self.pictures[part], hole)
-            weights = window.weights(temporal.OVERLAP, self.frames)
-            for offset, made in enumerate(temporal.temporal_plates(given, self._stages.filler)):
-                index = window.start + offset
-                plate[index] += (weights[offset] * made.picture).astype(np.float16)
-                invented[index] |= made.invented
-                self._progress.report("plate", index, self.frames)
+                plate[index], self.invention[index] = picture, False
+        else:
+            self._fill_plate(plate, subjects)
         self.scratch.finish("plate")
 
+    def _fill_plate(self, plate: FrameFile, subjects: int) -> None:
+        """Make the plate window by window, blended where windows overlap."""
+        done = 0
+        for window in split_windows(self.frames, temporal.WINDOW, temporal.OVERLAP):
+            pictures, hole = self.pictures[window.start : window.end], self._hole(window, subjects)
+            given = temporal.WindowFrames(self.source, window.start, pictures, hole)
+            weights = window.weights(temporal.OVERLAP, self.frames)
+            for offset, made in enumerate(temporal.temporal_plates(given, self._stages.filler)):
+                index, picture, invented = window.start + offset, made.picture, made.invented
+                if index < done:  # the window before has made it, too
+                    before = plate[index].astype(np.float32)
+                    picture = before + weights[offset] * (picture - before)
+                    invented = invented | self.invention[index]
+                plate[index], self.invention[index] = picture, invented
+                self._progress.report("plate", index, self.frames)
+            done = window.end
+
     def proposals(
-        self, number: int, source: HalfArray, *, has_matte: bool
+        self, number: int, source: FrameFile, *, has_matte: bool
     ) -> Iterator[FrameProposal]:
         """Yield what the solver needs to take a subject off ``source`` ``[T, H, W, 3]``."""
-        done = 0
-        for window in split_windows(self.frames, MATTING_WINDOW, MATTING_OVERLAP):
-            part = slice(window.start, window.end)
-            given = MattingFrames(
-                source=source[part],
-                plate=self.half("plate", 3)[part],
-                mask=np.asarray(self.mask(number)[part]),
-                invented=np.asarray(self.invention[part]),
-                matte=self.half(f"matte_{number}")[part] if has_matte else None,
-                first=window.start,
-            )
-            for offset, proposal in enumerate(propose_layers(given, self._stages.splitter)):
-                index = window.start + offset
-                if index >= done:
-                    yield FrameProposal(index, proposal, given.invented[offset])
-                    done = index + 1
+        shot = MattingShot(
+            source=source,
+            plate=self.half("plate", 3),
+            mask=self.mask(number),
+            invented=self.invention,
+            matte=self.half(f"matte_{number}") if has_matte else None,
+        )
+        return propose_layers(shot, self._stages.splitter)
 
     def _hole(self, window: Window, subjects: int) -> BoolArray:
         """Return where any subject hides the background, ``[T, h, w]``."""
@@ -164,7 +160,3 @@ class Workspace:
             shifted[:below] = False
             holes.append(hole | shifted)
         return np.stack(holes)
-
-
-def _to_picture(linear: np.ndarray, to_display: ColorTransform) -> np.ndarray:
-    return to_srgb_bytes(torch.from_numpy(linear), to_display)

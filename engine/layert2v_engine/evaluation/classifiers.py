@@ -16,9 +16,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from layert2v_engine.tensor_file import load_tensors
 from layert2v_engine.world.dataset import (
     CLASSIFIER_SEED,
     MATTE_CHANNEL,
@@ -87,7 +88,7 @@ class ClassifierSet:
     @classmethod
     def load(cls, path: Path) -> ClassifierSet | None:
         """Read what ``save`` wrote; return None where there is nothing, or of other words."""
-        tensors = load_file(path) if path.exists() else {}
+        tensors = load_tensors(path) if path.exists() else {}
         classifiers = _new_classifiers()
         for kind, classifier in classifiers.items():
             own = {name: tensors.get(f"{kind}.{name}") for name in classifier.state_dict()}

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from layert2v.spec import ModelInfo
@@ -27,6 +26,7 @@ from layert2v_engine.evaluation.samples import selection_of
 from layert2v_engine.metrics.diversity import GRID
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.pipeline import LayeredPipeline
+from layert2v_engine.tensor_file import open_tensors
 from layert2v_engine.world.clips import World, build_bank
 from layert2v_engine.world.dataset import ClipSet, core_count
 from layert2v_engine.world.text.vocabulary import Selection
@@ -75,7 +75,7 @@ class ReferenceData:
         )
         linear, pictures = copy.deepcopy(vae.decoder.linear).cpu().float(), list[Tensor]()
         for path in self.run_latents:
-            with safe_open(path, "pt") as file:
+            with open_tensors(path) as file:
                 latents = file.get_slice("latents")[:, stream]  # [N, C, F, h, w]
             last = latents.shape[2] - 1
             for some in latents[:, :, [0, last // 2, last]].split(64):

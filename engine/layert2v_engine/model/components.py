@@ -16,8 +16,6 @@ from typing import cast
 
 import torch
 from diffusers.utils import logging as diffusers_logging
-from safetensors import safe_open
-from safetensors.torch import load_file
 from transformers.utils import logging as transformers_logging
 
 from layert2v_engine.errors import BadCheckpoint
@@ -37,7 +35,8 @@ from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProject
 from layert2v_engine.model.memory import MemoryOptions, place_text_encoder, place_transformer
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
-from layert2v_engine.model.weights_check import check_weights, count_tensors
+from layert2v_engine.model.weights_check import check_weights
+from layert2v_engine.tensor_file import load_tensors, open_tensors
 
 _DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 MATTE = "matte"
@@ -111,8 +110,7 @@ def load_matte_vae(autoencoder: VideoAutoencoder, folder: Path) -> VideoAutoenco
     path = folder / DECODER_LORA
     if not path.is_file():
         return autoencoder
-    count_tensors(path)
-    lora = load_file(path)
+    lora = load_tensors(path)
     if isinstance(autoencoder, WanAutoencoder):
         return WanAutoencoder(cast(AutoencoderKLWan, merge_lora(autoencoder.vae, lora)))
     if isinstance(autoencoder, PatchAutoencoder):
@@ -166,8 +164,7 @@ def stored_dtype(folder: Path) -> torch.dtype | None:
     """
     sizes: Counter[str] = Counter()
     for path in folder.glob("*.safetensors"):
-        count_tensors(path)
-        with raise_bad_checkpoint(str(path)), safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             for name in file.keys():  # noqa: SIM118 - it is no dictionary
                 tensor = file.get_slice(name)
                 sizes[tensor.get_dtype()] += math.prod(tensor.get_shape())

@@ -15,8 +15,6 @@ from typing import Any
 
 import torch
 from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
@@ -25,6 +23,7 @@ from layert2v_engine.model.checkpoint import cast_weights
 from layert2v_engine.model.diffusers_classes import AutoencoderKLWan
 from layert2v_engine.model.matte_adapter import WanMatteProjection
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.tensor_file import load_tensors
 
 # The rows of the authors' LayerAdaLN, in the order they serialise their four streams.
 ROLES = (StreamRole.composite, StreamRole.background, StreamRole.foreground, StreamRole.matte)
@@ -358,8 +357,4 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelNotFound(f"There is no {path}.", f"Name a folder that holds {path.name}.")
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except SafetensorError as error:
-        raise BadCheckpoint(f"{path} is damaged: {error}", "Copy it again.") from error
-    return tensors
+    return load_tensors(path)

@@ -7,16 +7,13 @@ safetensors file may name any number of tensors. Both are compared with what is 
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from layert2v_engine.errors import BadCheckpoint
+from layert2v_engine.tensor_file import count_tensors, refusal
 
 MAX_CONFIG_BYTES = 1 << 20
-MAX_HEADER_BYTES = 8 << 20
-MAX_TENSORS = 100_000
 _LAYER_COUNTS = ("num_layers", "num_hidden_layers", "num_decoder_layers", "num_blocks", "depth")
 _MIN_TENSORS_BYTES = 1 << 20  # a number below this is no danger, however small the weights are
 
@@ -30,30 +27,12 @@ def check_weights(folder: Path) -> None:
     if not paths or not config.is_file():
         return  # what is missing is for the loader to say
     if config.stat().st_size > MAX_CONFIG_BYTES:
-        raise _refusal(folder, "its config.json is too large")
+        raise refusal(folder, "its config.json is too large")
     for name, value in _integers(json.loads(config.read_text(encoding="utf-8"))):
         if name in _LAYER_COUNTS and value > tensors:
-            raise _refusal(folder, f"{name} is {value}, and there are {tensors} tensors")
+            raise refusal(folder, f"{name} is {value}, and there are {tensors} tensors")
         if value > max(size, _MIN_TENSORS_BYTES):
-            raise _refusal(folder, f"{name} is {value}, and the weights have {size} bytes")
-
-
-def count_tensors(
-    path: Path, *, max_header_bytes: int = MAX_HEADER_BYTES, max_tensors: int = MAX_TENSORS
-) -> int:
-    """Return how many tensors a safetensors file names. Raises BadCheckpoint for too many.
-
-    Their shapes are compared with the size of the file by ``safe_open``, before it maps any.
-    """
-    with path.open("rb") as file:
-        head = file.read(8)
-        length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
-        if length > max_header_bytes:
-            raise _refusal(path, f"its header has {length} bytes")
-        count = file.read(length).count(b'"data_offsets"')
-    if count > max_tensors:
-        raise _refusal(path, f"it names {count} tensors")
-    return count
+            raise refusal(folder, f"{name} is {value}, and the weights have {size} bytes")
 
 
 def _integers(value: Any, name: str = "") -> Iterator[tuple[str, int]]:
@@ -66,9 +45,3 @@ def _integers(value: Any, name: str = "") -> Iterator[tuple[str, int]]:
             yield from _integers(inner, name)
     elif isinstance(value, int) and not isinstance(value, bool):
         yield name, value
-
-
-def _refusal(path: Path, what: str) -> BadCheckpoint:
-    return BadCheckpoint(
-        f"{path} cannot be used: {what}.", "Copy the model folder again, whole and unchanged."
-    )

@@ -21,13 +21,13 @@ from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import flatten, linear_to_shadow, unpremultiply
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
-from layert2v_engine.model.weights_check import count_tensors
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.rerender.plan import StreamMapping
 from layert2v_engine.rerender.prepare import RerenderPlan
 from layert2v_engine.stack.editor import StackEditor
 from layert2v_engine.stack.pixel_sources import DonorSource
 from layert2v_engine.stream_codec import composite_on_matte_color
+from layert2v_engine.tensor_file import count_tensors
 
 FrameReader = Callable[[int], Tensor]  # frame index to half, premultiplied, linear [H, W, 4]
 

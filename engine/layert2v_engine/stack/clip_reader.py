@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice, repeat
+from pathlib import Path
 
 from torch import Tensor
 
@@ -44,7 +45,8 @@ class ClipReader:
         self, label: str, clip: Clip, asked: str, working: str, config: ColorConfig
     ) -> None:
         self.label, self.clip, self.info = label, clip, clip.info
-        self.colorspace, self.notes = find_colorspace(clip.info, clip.path, asked, config, working)
+        path = first_file(clip)
+        self.colorspace, self.notes = find_colorspace(clip.info, path, asked, config, working)
         self.is_linear = config.find(self.colorspace).linear
         self.to_linear = config.transform(self.colorspace, working)
         self.happened = FrameNotes()
@@ -73,7 +75,7 @@ class ClipReader:
 
     def opaque_frames(self) -> Iterator[Tensor]:
         """Yield frames as a background is delivered: half ``[H, W, 4]``, over black."""
-        kind, notes = choose_alpha(self.info, self.clip.path.name, AUTO)
+        kind, notes = choose_alpha(self.info, first_file(self.clip).name, AUTO)
         self.notes += notes if self.info.alpha else ()
         for index, frame in enumerate(self.frames()):
             pixels = to_linear_rgba(frame, self.to_linear, kind, self.is_linear)
@@ -103,6 +105,11 @@ class MatteReader:
                 name = self._reader.frame_name(index)
                 self._reader.happened.add("Matte values outside 0 to 1 are clamped", name)
             yield self.levels.apply(matte)
+
+
+def first_file(clip: Clip) -> Path:
+    """Return the file that notes about a clip name: a folder's own name may say nothing."""
+    return clip.files[0] if isinstance(clip, StillSequence) else clip.path
 
 
 def next_frame(frames: Iterator[Tensor], label: str, index: int) -> Tensor:

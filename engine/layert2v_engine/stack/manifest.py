@@ -49,6 +49,7 @@ class Provenance:
     action: str = "generate"
     spec: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    measures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     networks: tuple[NetworkRecord, ...] = ()
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
@@ -172,6 +173,7 @@ def _history_entry(contents: StackContents, provenance: Provenance, parent: int)
         spec=provenance.spec,
         note=provenance.note,
         parent=parent,
+        measures=provenance.measures,
         networks=provenance.networks,
     )
 

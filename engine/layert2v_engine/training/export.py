@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from layert2v.spec import CLEAN_CONDITIONING, ModelInfo
 from layert2v_engine.devices import CPU
@@ -30,6 +30,7 @@ from layert2v_engine.model.components import (
     stored_dtype,
 )
 from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection
+from layert2v_engine.tensor_file import load_tensors
 from layert2v_engine.training.init_from_checkpoint import START, network_settings, read_init_config
 from layert2v_engine.training.joint_phase import JointConfig
 from layert2v_engine.training.joint_stage import JointStage, MultiStage, load_ema, text_tokens
@@ -153,7 +154,7 @@ def _checkpoint_config(
     objective: ObjectiveConfig,
     trained: JointConfig,
 ) -> CheckpointConfig:
-    statistics, start = load_file(run / "whitening.safetensors"), read_init_config(run)
+    statistics, start = load_tensors(run / "whitening.safetensors"), read_init_config(run)
     if start is not None:
         sampling = {name: getattr(start, name) for name in _SAMPLING}
     else:
@@ -248,7 +249,7 @@ def _write_components(run: Path, out: Path, config: JointStage, phase: str) -> t
         shutil.copy(run / "matte" / "decoder_lora.safetensors", out / "matte")
     elif isinstance(projection, MatteProjection):
         projection.half().save_pretrained(out / "matte")
-        lora = load_file(run / "matte" / "decoder_lora.safetensors")
+        lora = load_tensors(run / "matte" / "decoder_lora.safetensors")
         halves = {k: v if k.endswith("scale") else v.half() for k, v in lora.items()}
         save_file(halves, out / "matte" / "decoder_lora.safetensors")
     return names

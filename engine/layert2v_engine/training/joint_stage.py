@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from layert2v_engine.devices import CPU
@@ -24,6 +24,7 @@ from layert2v_engine.model.checkpoint import load_transformer
 from layert2v_engine.model.components import load_autoencoder, load_matte_projection
 from layert2v_engine.model.text import MiniLMTextEncoder, UMT5TextEncoder, save_for_captions
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.tensor_file import load_tensors
 from layert2v_engine.training import data_parallel
 from layert2v_engine.training.caption_embeddings import CaptionEmbeddings, CaptionEncoder
 from layert2v_engine.training.init_from_checkpoint import START, network_settings, read_init_config
@@ -250,8 +251,8 @@ def load_ema(run: Path, phase: str) -> dict[str, Tensor]:
     """Return the averaged weights of a phase, finished or not."""
     path = ema_path(run, phase)
     if path.exists():
-        return load_file(path)
-    state = load_file(require_stage(path.with_name("state.safetensors"), "joint"))
+        return load_tensors(path)
+    state = load_tensors(require_stage(path.with_name("state.safetensors"), "joint"))
     return {
         name.removeprefix("average."): tensor
         for name, tensor in state.items()
@@ -279,7 +280,7 @@ def _network(
     autoencoder = load_autoencoder(require_stage(run / "autoencoder" / "model", "autoencoder"), CPU)
     finished = [p for p in (ema_path(run, entry.name) for entry in done) if p.exists()]
     if finished:
-        weights = load_file(finished[-1])
+        weights = load_tensors(finished[-1])
     elif (run / START).exists():
         weights = load_transformer(run / START / "transformer").state_dict()
     else:
@@ -343,14 +344,14 @@ class _LatentBuilder:
         """Return the run's latent statistics; fit them once, where no start brought them."""
         path = self.run / "whitening.safetensors"
         if path.exists():
-            return StreamNormalization(**load_file(path)).to(self.device)
+            return StreamNormalization(**load_tensors(path)).to(self.device)
         clips = ClipSet.load(self.run / "clips.safetensors")
         rows = torch.arange(min(NORMALIZATION_CLIPS, len(clips.scenes)))
         streams = clips.streams(rows, self.device)
         sample = encode_streams(self.autoencoder, self.projection, streams)
         components_path = self.run / "autoencoder" / "components.safetensors"
         if components_path.exists():
-            components = load_file(components_path)["component_std"].to(self.device)
+            components = load_tensors(components_path)["component_std"].to(self.device)
         else:  # an autoencoder that was not fitted here
             components = sample.std(dim=(0, 1, 3, 4, 5))
         normalization = fit_normalization(sample, components)

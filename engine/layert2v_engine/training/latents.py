@@ -11,13 +11,14 @@ from random import Random
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from layert2v_engine.devices import CPU, fits_in_memory
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.layout import FOREGROUND_ROLES, OPACITY_ROLES, StreamLayout, StreamRole
 from layert2v_engine.model.autoencoder import VideoAutoencoder
+from layert2v_engine.tensor_file import load_tensors
 from layert2v_engine.world.dataset import ClipSet, Report, scenes_from_tensor, scenes_to_tensor
 from layert2v_engine.world.text.captions import captions_for
 from layert2v_engine.world.text.scenes import Scene
@@ -75,7 +76,7 @@ class LatentSet:
     @classmethod
     def load(cls, path: Path) -> LatentSet:
         """Read what ``save`` wrote."""
-        tensors = load_file(path)
+        tensors = load_tensors(path)
         return cls(
             latents=tensors["latents"],
             coverage=tensors["coverage"],

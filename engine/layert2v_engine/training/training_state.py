@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from layert2v_engine.errors import EngineError
 from layert2v_engine.image.atomic import atomic_write
+from layert2v_engine.tensor_file import open_tensors
 
 STATE = "state.safetensors"
 _OLD_COUNTERS = "state.json"
@@ -59,7 +59,7 @@ class TrainingState:
         """
         if not has_state(folder):
             return None
-        with safe_open(folder / STATE, "pt") as file:
+        with open_tensors(folder / STATE) as file:
             counters = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if is_old := "step" not in counters:

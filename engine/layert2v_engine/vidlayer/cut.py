@@ -60,7 +60,7 @@ class CutStage(PerClipStage):
         )
         fps = float(state.read("clip")["fps"])
         write_layers(folder, stack, state.folder / LAYERS, fps)
-        measures = dict((stack.history[-1].spec or {}).get("measures", {}))
+        measures = {name: dict(found) for name, found in stack.history[-1].measures.items()}
         shutil.rmtree(folder)
         foregrounds = sum(layer.role is Role.foreground for layer in stack.layers)
         result = {"measures": measures, "foregrounds": foregrounds}

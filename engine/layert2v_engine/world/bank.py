@@ -21,6 +21,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
+from layert2v_engine.tensor_file import count_tensors
 from layert2v_engine.world.backdrops import places
 from layert2v_engine.world.backdrops.light import LIGHTS
 from layert2v_engine.world.subjects import render
@@ -151,6 +152,8 @@ class Bank:
         self.selection = Selection.from_dict(index["selection"])
         self.subjects = tuple(SubjectEntry(**_from_stored(entry)) for entry in index["figures"])
         self.plates = tuple(PlateEntry(**entry) for entry in index["plates"])
+        for name in (_SUBJECT_FILE, _PLATE_FILE):
+            count_tensors(folder / name)
         self._subject_file = safe_open(folder / _SUBJECT_FILE, framework="pt")
         self._plate_file = safe_open(folder / _PLATE_FILE, framework="pt")
 

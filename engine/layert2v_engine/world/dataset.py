@@ -16,12 +16,13 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from layert2v_engine.devices import CPU, fits_in_memory
 from layert2v_engine.errors import EngineError
 from layert2v_engine.image.atomic import atomic_write
+from layert2v_engine.tensor_file import load_tensors
 from layert2v_engine.world.clips import Clip, Label, World
 from layert2v_engine.world.text.scenes import Scene, scene_from_json, scene_to_json
 
@@ -56,7 +57,7 @@ class ClipSet:
     @classmethod
     def load(cls, path: Path) -> ClipSet:
         """Read what ``save`` wrote."""
-        tensors = load_file(path)
+        tensors = load_tensors(path)
         return cls(pixels=tensors["pixels"], scenes=scenes_from_tensor(tensors["scenes"]))
 
     @property

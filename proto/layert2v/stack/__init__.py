@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -83,8 +84,9 @@ def dumps(stack: Stack) -> str:
     """Return the manifest as text. Raises ``ManifestError`` if the stack breaks its own rules."""
     fields = {_STORED_NAMES.get(name, name): value for name, value in asdict(stack).items()}
     for entry in fields["history"]:
-        if not entry["networks"]:  # said where there is something to say
-            del entry["networks"]
+        for key in ("networks", "measures"):
+            if not entry[key]:  # said where there is something to say
+                del entry[key]
     document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **fields}
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=True) + "\n"
     loads(text)  # the reader is the one definition of a right manifest
@@ -202,7 +204,10 @@ def _archive_previous(stack: Stack, folder: Path) -> None:
 
 def _read(path: Path) -> Stack:
     try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode):  # a pipe or a device would be read for ever
+            raise ManifestError("MANIFEST_UNREADABLE", "It is no file.")
+        if info.st_size > MAX_MANIFEST_BYTES:
             raise ManifestError("MANIFEST_TOO_LARGE", "It is larger than a manifest can be.")
         return loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

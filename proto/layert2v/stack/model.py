@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -91,7 +91,8 @@ class HistoryEntry:
 
     Its place in the history, counted from 1, is the number of the state it made; ``parent`` is the
     state it started from, 0 for the first. ``networks`` are those that took part; older manifests
-    do not say.
+    do not say. ``measures`` say how well it went, by layer and by measure; empty where nothing is
+    measured.
     """
 
     action: str
@@ -101,6 +102,7 @@ class HistoryEntry:
     note: str = ""
     parent: int = 0
     networks: tuple[NetworkRecord, ...] = ()
+    measures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

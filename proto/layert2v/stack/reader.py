@@ -155,6 +155,7 @@ def _read_entry(fields: JsonObject, parent: int) -> HistoryEntry:
         note=fields.text("note"),
         parent=parent,
         networks=fields.objects("networks", _read_network) if fields.has("networks") else (),
+        measures=fields.mapping("measures") if fields.has("measures") else {},
     )
 
 

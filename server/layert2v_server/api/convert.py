@@ -199,7 +199,7 @@ def artifact_to_message(job: str, position: int, file: FileRecord) -> artifacts_
 def parse_artifact_name(name: str) -> tuple[str, int]:
     """Return the job id and the position in an artifact's name. Raises ``ArtifactNotFound``."""
     match name.split("/"):
-        case ["jobs", job, "artifacts", position] if position.isdecimal() and len(position) < 10:
+        case ["jobs", job, "artifacts", position] if _is_number(position, max_digits=9):
             return job, int(position)
     raise ArtifactNotFound(name)
 
@@ -215,9 +215,14 @@ def parse_page_token(token: str) -> int | None:
     """Return the number in a page token, None for the first page. Raises ``InvalidArgument``."""
     if not token:
         return None
-    if not (token.isdecimal() and len(token) < 19):
+    if not _is_number(token, max_digits=18):
         raise InvalidArgument("This page token was not made by this server.")
     return int(token)
+
+
+def _is_number(text: str, *, max_digits: int) -> bool:
+    """Tell if a text is a number as this server writes it: ``int`` takes digits of any script."""
+    return text.isascii() and text.isdecimal() and len(text) <= max_digits
 
 
 def _progress(progress: Progress) -> jobs_pb2.Progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncGenerator
@@ -21,7 +22,7 @@ from layert2v_server.api.convert import (
 from layert2v_server.api.interceptor import current_user
 from layert2v_server.domain.job import Job
 from layert2v_server.domain.state import JobState
-from layert2v_server.errors import InvalidArgument, JobNotFound
+from layert2v_server.errors import InvalidArgument, JobBusy, JobNotFound
 from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.submission import JobSubmission
 from layert2v_server.store.artifacts import ArtifactStore
@@ -99,10 +100,26 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         self, request: jobs_pb2.DeleteJobRequest, context: Context
     ) -> jobs_pb2.DeleteJobResponse:
         job = await self._get_own_job(request.name)
-        await self._monitor.update(self._store.delete, job.id)
-        await self._monitor.pools.folders.run(self._artifacts.delete, job.id)
-        await self._monitor.pools.folders.run(self._reserve.fill)
+        if not job.is_terminal:
+            raise JobBusy(request.name)
+        # Shielded: a caller who leaves in the middle must not leave the folder renamed.
+        await asyncio.shield(self._delete(job.id))
         return jobs_pb2.DeleteJobResponse()
+
+    async def _delete(self, job_id: str) -> None:
+        on_disk = self._monitor.pools.folders.run
+        is_renamed = await on_disk(self._artifacts.begin_deletion, job_id)
+        try:
+            await self._monitor.update(self._store.delete, job_id)
+        except JobNotFound:  # another call has deleted it meanwhile
+            await on_disk(self._artifacts.end_deletion, job_id)
+            raise
+        except BaseException:
+            if is_renamed:
+                await on_disk(self._artifacts.undo_deletion, job_id)
+            raise
+        await on_disk(self._artifacts.end_deletion, job_id)
+        await on_disk(self._reserve.fill)
 
     async def WatchJob(
         self, request: jobs_pb2.WatchJobRequest, context: Context

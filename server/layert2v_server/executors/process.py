@@ -28,6 +28,7 @@ from layert2v_server.worker.messages import (
 MAX_LINE_BYTES = 16 << 20  # the outcome of a job lists every file: 200 bytes each
 START_TIMEOUT_S = 300.0
 CLOSE_GRACE_S = 2.0
+KILL_GRACE_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -137,7 +138,15 @@ class ProcessExecutor(Executor):
                 await process.wait()
         except TimeoutError:
             _kill(process)
-            await process.wait()
+        # A child of its own may hold the other ends of its pipes, which asyncio would wait for.
+        process._transport.close()  # type: ignore[attr-defined]
+        try:
+            # Not for ever: a call of the system that hangs, as on a disk that is gone, cannot be
+            # killed, and the device must not wait for it.
+            async with asyncio.timeout(KILL_GRACE_S):
+                await process.wait()
+        except TimeoutError:
+            _log.error("executor=%s pid=%d does not end", self.name, process.pid)
 
     async def _start_worker(self) -> Ready:
         _log.info("executor=%s starting a worker", self.name)
@@ -181,6 +190,8 @@ class ProcessExecutor(Executor):
         except TimeoutError as error:
             _kill(process)
             raise WorkerLost(f"The worker sent nothing for {timeout_s:g} s.") from error
+        except ValueError as error:  # a line without an end
+            raise WorkerLost("The worker sent an unexpected message.") from error
         if not line.endswith(b"\n"):
             raise WorkerLost("The worker process ended unexpectedly.")
         try:

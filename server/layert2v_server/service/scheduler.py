@@ -41,6 +41,7 @@ from layert2v_server.worker.messages import (
 
 POLL_INTERVAL_S = 1.0
 MIN_RETRY_S, MAX_RETRY_S = 0.5, 30.0
+MAX_IDLE_STARTS = 2  # of workers in a row without a pause: one may be ended by somebody
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -101,7 +102,7 @@ class Scheduler:
     async def _expire_leases(self) -> None:
         """Requeue jobs whose workers have sent nothing for a whole lease."""
         failure = Failure(reason=WorkerLost.reason, message="The worker of this job fell silent.")
-        for job in await self.monitor.update(self._store.requeue_expired, failure):
+        for job in await self.monitor.update(self._store.requeue_expired, failure, self.lease_s):
             _log.warning("job=%s attempt=%d lease expired", job.id, job.attempt)
         await asyncio.sleep(self.lease_s / 2)
 
@@ -248,6 +249,21 @@ class _ExecutorLoop:
         self._scheduler = scheduler
         self._executor = executor
         self._known: Ready | None = None
+        self._idle_starts = 0  # of workers since the last job
+
+    async def _pause_between_starts(self) -> bool:
+        """Wait longer each time where workers end, one after the other, before they had a job.
+
+        A new job ends the pause. Return whether there was one.
+        """
+        self._idle_starts += 1
+        if self._idle_starts <= MAX_IDLE_STARTS:
+            return False
+        _log.warning("executor=%s workers end without a job", self._executor.name)
+        pause_s = min(MIN_RETRY_S * 2 ** min(self._idle_starts, 10), MAX_RETRY_S)
+        monitor = self._scheduler.monitor
+        await monitor.wait_for_change(monitor.version, pause_s)
+        return True
 
     async def step(self) -> None:
         monitor, store = self._scheduler.monitor, self._scheduler.monitor.store
@@ -257,8 +273,11 @@ class _ExecutorLoop:
             models = [model_from_json(model) for model in worker_info.models]
             await monitor.update(store.save_models, models)
             self._known = worker_info
+            if await self._pause_between_starts():
+                return  # the worker may be gone again
         job = await monitor.update(store.claim, self._executor.name, self._scheduler.lease_s)
         if job is not None:
+            self._idle_starts = 0
             await self._scheduler.run_job(self._executor, job)
         else:
             await monitor.wait_for_change(version, timeout_s=POLL_INTERVAL_S)

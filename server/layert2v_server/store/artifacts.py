@@ -5,6 +5,7 @@
     <root>/<job id>/stack/             the published stack
     <root>/<job id>/preview.png        the newest preview of unfinished work
     <root>/<job id>/job.json           what only the database knows else; see ``rebuild``
+    <root>/deleted_<job id>/           a job that its owner is deleting
 
 Paths here are built from ids and numbers of this server and from paths that a worker reported,
 never from a client's text; those of a source were checked before. Blocking; the server calls it in
@@ -34,15 +35,18 @@ from layert2v_server.errors import (
     FilesMissing,
     JobNotFound,
     SourceNotFound,
+    StorageFailed,
     WorkerLost,
 )
 from layert2v_server.store.database import convert_os_errors
+from layert2v_server.store.regular_file import is_regular, read_regular
 from layert2v_server.store.trash import Trash
 from layert2v_server.worker.messages import UNTRUSTED_LIST
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 _STACK, _PREVIEW, _SOURCE, _NOTE = "stack", "preview.png", "source", "job.json"
 _KEPT = "kept"  # the scratch folder on its way from one attempt to the next
+_DELETED = "deleted_"  # before the id of a job whose row is about to go
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,7 +147,7 @@ class ArtifactStore:
         folder = self.attempt_folder(job_id, attempt)
         for file in files:
             path = folder / file.path
-            if not (is_safe_path(file.path) and path.is_file() and not path.is_symlink()):
+            if not (is_safe_path(file.path) and _is_inside(path, folder)):
                 raise WorkerLost("The worker reported a file that is not there.")
             if path.stat().st_size != file.size_bytes:
                 raise WorkerLost("The worker reported a file of another size.")
@@ -168,8 +172,39 @@ class ArtifactStore:
                 shutil.rmtree(child, ignore_errors=True)  # an orphan may still be writing into it
 
     def delete(self, job_id: str) -> None:
-        """Delete the folder of the job."""
+        """Delete the folder of a job that is in no database."""
         shutil.rmtree(self._job_folder(job_id), ignore_errors=True)
+
+    def begin_deletion(self, job_id: str) -> bool:
+        """Rename the folder of a job that is about to be deleted, so that nothing finds it.
+
+        Where the server ends before the deletion does, its next start completes or undoes it: no
+        rebuild brings back what its owner has deleted. Return whether there was a folder here.
+        Raises ``StorageFailed``.
+        """
+        with convert_os_errors(), contextlib.suppress(FileNotFoundError):
+            self._job_folder(job_id).rename(self._deleted_folder(job_id))
+            return True
+        return False
+
+    def undo_deletion(self, job_id: str) -> None:
+        """Bring back the folder of a job that stays after all."""
+        with convert_os_errors(), contextlib.suppress(FileNotFoundError):
+            self._deleted_folder(job_id).rename(self._job_folder(job_id))
+
+    def end_deletion(self, job_id: str) -> None:
+        """Delete what ``begin_deletion`` has renamed."""
+        shutil.rmtree(self._deleted_folder(job_id), ignore_errors=True)
+
+    def complete_deletions(self, known: Set[str], trash: Trash) -> None:
+        """Complete the deletions that a kill cut short; undo those of jobs that are ``known``."""
+        for folder in self.root.glob(f"{_DELETED}*"):
+            job_id = folder.name.removeprefix(_DELETED)
+            if job_id not in known:
+                trash.put(folder)
+            elif _JOB_ID.fullmatch(job_id):
+                with contextlib.suppress(StorageFailed):
+                    self.undo_deletion(job_id)
 
     def unknown_jobs(self, known: Set[str]) -> set[str]:
         """Return the ids of folders here that are not of ``known`` jobs."""
@@ -194,6 +229,15 @@ class ArtifactStore:
             trash.put(self._job_folder(job_id))
         return len(unknown)
 
+    def discard_unpublished(self, job_ids: Iterable[str], trash: Trash) -> None:
+        """Move stacks of jobs that failed or were cancelled into the trash.
+
+        There is one where the server ended between the end of the files and that of the job.
+        """
+        for job_id in job_ids:
+            if self.stack_folder(job_id).is_dir():
+                trash.put(self.stack_folder(job_id), f"{job_id}_{_STACK}")
+
     def note_path(self, job_id: str) -> Path:
         """Return the path of the note from which the job can be registered again."""
         return self._job_folder(job_id) / _NOTE
@@ -206,10 +250,9 @@ class ArtifactStore:
     def read_preview(self, job_id: str) -> bytes | None:
         """Return the newest preview as PNG of at most 64 KiB, if there is one."""
         try:
-            data = self.preview_path(job_id).read_bytes()
-        except FileNotFoundError:
+            return read_regular(self.preview_path(job_id), MAX_PREVIEW_BYTES)
+        except OSError:  # a watch goes on without it
             return None
-        return data if len(data) <= MAX_PREVIEW_BYTES else None
 
     def free_bytes(self) -> int:
         """Return the free bytes of the disk. Raises ``StorageFailed`` where the folder is gone."""
@@ -220,10 +263,18 @@ class ArtifactStore:
         """Tell if there is enough free space for a job to start."""
         return self.free_bytes() >= self._min_free_bytes
 
+    def _deleted_folder(self, job_id: str) -> Path:
+        return self.root / f"{_DELETED}{self._job_folder(job_id).name}"
+
     def _job_folder(self, job_id: str) -> Path:
         if not _JOB_ID.fullmatch(job_id):
             raise JobNotFound(f"jobs/{job_id}")
         return self.root / job_id
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Tell if a path leads to a regular file of the folder, over no link."""
+    return is_regular(path) and path.resolve() == folder.resolve() / path.relative_to(folder)
 
 
 def _delete_all_but(folder: Path, kept: Set[str]) -> None:

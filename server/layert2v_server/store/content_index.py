@@ -11,6 +11,7 @@ from pathlib import Path
 
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.jobs import JobStore
+from layert2v_server.store.regular_file import is_regular
 from layert2v_server.store.uploads import UploadStore
 
 
@@ -42,7 +43,7 @@ class ContentIndex:
         found: dict[str, StoredFile] = {}
         for file in self._jobs.find_by_hash(owner, hashes):
             path = self._artifacts.stack_folder(file.job_id) / file.path
-            if path.is_file():
+            if is_regular(path):
                 found[file.sha256] = StoredFile(path=path, untrusted=file.untrusted)
         for sha256 in set(hashes) - found.keys():
             upload = self._uploads.find_by_hash(owner, sha256)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import sqlite3
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from alembic.config import Config
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
 
 from layert2v_server.errors import ConfigError, DiskFull, StorageFailed
 
@@ -24,16 +26,57 @@ BUSY_TIMEOUT_S = 10
 
 def open_database(path: Path) -> Engine:
     """Open the database at ``path``, created and migrated to the newest schema where needed."""
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S})
+    file = _DatabaseFile(path)
+    engine = create_engine("sqlite://", creator=file.connect, poolclass=QueuePool)
     event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", file.check)
     event.listen(engine, "begin", _begin)
     try:
         with write_transaction(engine) as connection:
             migrate(connection)
+        file.pin()
     except (CommandError, StorageFailed) as error:
         engine.dispose()
         raise _refusal(path, error) from error
     return engine
+
+
+class _DatabaseFile:
+    """The file ``path``: once it is pinned, no other file is taken for it, and none is made.
+
+    A file that is moved or deleted while it is open goes on taking rows, which the next start of
+    the server would not find: they must not be accepted.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity: tuple[int, int] | None = None
+
+    def connect(self) -> sqlite3.Connection:
+        """Open a connection; only before the file is pinned, this makes it."""
+        mode = "rwc" if self._identity is None else "rw"
+        address = f"file:{urllib.parse.quote(str(self._path))}?mode={mode}"
+        return sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+
+    def pin(self) -> None:
+        """Remember the present file. Raises ``StorageFailed``."""
+        self._identity = self._read_identity()
+        if self._identity is None:
+            raise StorageFailed("its database is gone")
+
+    def check(self, connection: Connection) -> None:
+        """Raise ``StorageFailed`` where a transaction would write into another file, or none."""
+        if self._identity is None or _is_read_only(connection):
+            return
+        if self._read_identity() != self._identity:
+            raise StorageFailed("its database was moved away or replaced")
+
+    def _read_identity(self) -> tuple[int, int] | None:
+        try:
+            info = self._path.stat()
+        except OSError:
+            return None
+        return info.st_dev, info.st_ino
 
 
 def _refusal(path: Path, error: Exception) -> ConfigError:
@@ -42,8 +85,9 @@ def _refusal(path: Path, error: Exception) -> ConfigError:
             f"The database {path} was written by a newer version of LayerT2V, or is damaged.",
             "Update LayerT2V, or move the file away and start with --rebuild.",
         )
+    cause = getattr(error.__cause__, "orig", None) or error
     return ConfigError(
-        f"The database {path} cannot be used: {error.__cause__ or error}.",
+        f"The database {path} cannot be used: {cause}.",
         "Move it away and start with --rebuild, which finds finished stacks again.",
     )
 
@@ -147,5 +191,8 @@ def _decode(data: bytes) -> str:
 
 def _begin(connection: Connection) -> None:
     # IMMEDIATE takes the write lock first: what reads and then writes cannot be overtaken.
-    read_only = connection.get_execution_options().get("read_only", False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if _is_read_only(connection) else "BEGIN IMMEDIATE")
+
+
+def _is_read_only(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("read_only", False))

@@ -7,16 +7,16 @@ what changed, and a false value where nothing did. Blocking; the server calls it
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
 
-from layert2v.errors import ContractError
-from layert2v.spec import ModelInfo, model_from_json, model_to_json
+from layert2v.spec import ModelInfo
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
 from layert2v_server.domain.request import JobRequest, JobSpec, request_digest
@@ -25,7 +25,6 @@ from layert2v_server.errors import (
     ArtifactNotFound,
     InvalidTransition,
     JobBusy,
-    JobNotFound,
     RequestIdReused,
     TooManyJobs,
 )
@@ -39,18 +38,26 @@ from layert2v_server.store.files_table import (
     read_total,
     unshared_bytes,
 )
+from layert2v_server.store.models_table import read_models, replace_models
 from layert2v_server.store.rows import (
-    DAMAGED_FAILURE,
     SELECT_JOB,
+    finished_row,
+    get_job,
     is_damaged,
     job_from_row,
     new_row,
+    settle_damaged,
 )
-from layert2v_server.store.tables import jobs, models
+from layert2v_server.store.tables import jobs
 
 
 class JobStore:
-    """Jobs, their artifacts and the known models; ``clock`` gives seconds since 1970."""
+    """Jobs, their artifacts and the known models.
+
+    ``clock`` gives seconds since 1970. Leases are measured with ``lease_clock``, whose seconds
+    count from anywhere and are never set: neither a clock that is corrected nor a machine that
+    slept makes a worker lose its job.
+    """
 
     def __init__(
         self,
@@ -59,12 +66,14 @@ class JobStore:
         max_attempts: int = 3,
         max_open_jobs: int = 100,
         clock: Callable[[], float] = time.time,
+        lease_clock: Callable[[], float] = time.monotonic,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         self._engine = engine
         self.max_attempts = max_attempts
         self.max_open_jobs = max_open_jobs
         self._clock = clock
+        self._lease_clock = lease_clock
         self.new_id = new_id
 
     def close(self) -> None:
@@ -116,12 +125,12 @@ class JobStore:
                     **row,
                 )
             )
-            return _get(connection, job_id)
+            return get_job(connection, job_id)
 
     def get(self, job_id: str) -> Job:
         """Return the present snapshot. Raises ``JobNotFound``."""
         with read_transaction(self._engine) as connection:
-            return _get(connection, job_id)
+            return get_job(connection, job_id)
 
     def list_page(
         self,
@@ -144,7 +153,7 @@ class JobStore:
     def cancel(self, job_id: str) -> Job:
         """Cancel the job, or ask its worker to. Raises ``JobNotFound``."""
         with write_transaction(self._engine) as connection:
-            job = _get(connection, job_id)
+            job = get_job(connection, job_id)
             if job.is_terminal or job.state is JobState.CANCELLING:
                 return job
             return self._transition(connection, job, JobEvent.CANCEL)
@@ -152,7 +161,7 @@ class JobStore:
     def delete(self, job_id: str) -> Job:
         """Delete an ended job. Raises ``JobNotFound`` and ``JobBusy``."""
         with write_transaction(self._engine) as connection:
-            job = _get(connection, job_id)
+            job = get_job(connection, job_id)
             if not job.is_terminal:
                 raise JobBusy(job_id)
             add_to_total(connection, -unshared_bytes(connection, job))
@@ -181,14 +190,14 @@ class JobStore:
                 job = job_from_row(row)
                 if not is_damaged(job):
                     break
-                _settle_damaged(connection, job)
+                settle_damaged(connection, job)
             return self._transition(
                 connection,
                 job,
                 JobEvent.START,
                 attempt=job.attempt + 1,
                 worker=worker,
-                lease_until=self._clock() + lease_s,
+                lease_until=self._lease_clock() + lease_s,
                 started=self._clock(),
                 progress=asdict(Progress()),
             )
@@ -197,7 +206,7 @@ class JobStore:
         """Extend the lease of an attempt to ``lease_s`` seconds from now."""
         with write_transaction(self._engine) as connection:
             self._get_leased(connection, job_id, attempt)
-            lease_until = self._clock() + lease_s
+            lease_until = self._lease_clock() + lease_s
             connection.execute(
                 update(jobs).where(jobs.c.id == job_id).values(lease_until=lease_until)
             )
@@ -213,7 +222,7 @@ class JobStore:
             if new_preview:
                 values["preview_revision"] = revision
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
-            return _get(connection, job_id)
+            return get_job(connection, job_id)
 
     def mark_succeeded(
         self,
@@ -249,16 +258,10 @@ class JobStore:
         untrusted: Collection[str],
     ) -> None:
         """Add the row of a finished job whose files are here already."""
-        ended = {
-            "state": JobState.SUCCEEDED,
-            "finished": row["created"],
-            "artifact_count": len(files),
-            "artifact_bytes": sum(file.size_bytes for file in files),
-        }
         names = {"owner": owner, "request_id": row["id"], "request_digest": ""}
         with write_transaction(self._engine) as connection:
-            connection.execute(insert(jobs).values(**{**row, **ended, **names}))
-            insert_artifacts(connection, _get(connection, row["id"]), files, untrusted)
+            connection.execute(insert(jobs).values(**finished_row(row, files), **names))
+            insert_artifacts(connection, get_job(connection, row["id"]), files, untrusted)
 
     def mark_failed(self, job_id: str, attempt: int, failure: Failure) -> Job:
         """End the job with an error that another attempt would meet, too."""
@@ -291,14 +294,19 @@ class JobStore:
         with write_transaction(self._engine) as connection:
             connection.execute(update(jobs).values(lease_until=0.0))
 
-    def requeue_expired(self, failure: Failure) -> list[Job]:
-        """Treat the worker of every expired lease as lost, and return the jobs concerned."""
+    def requeue_expired(self, failure: Failure, max_lease_s: float = math.inf) -> list[Job]:
+        """Treat the worker of every expired lease as lost, and return the jobs concerned.
+
+        A lease that ends after ``max_lease_s`` from now was granted before the machine started.
+        """
+        until = jobs.c.lease_until
         running = jobs.c.state.in_((JobState.RUNNING, JobState.CANCELLING))
-        query = SELECT_JOB.where(running, jobs.c.lease_until <= self._clock())
         with write_transaction(self._engine) as connection:
+            now = self._lease_clock()  # not before: a lease may be granted while this one waits
+            query = SELECT_JOB.where(running, or_(until <= now, until > now + max_lease_s))
             expired = [job_from_row(row) for row in connection.execute(query)]
             for job in filter(is_damaged, expired):
-                _settle_damaged(connection, job)
+                settle_damaged(connection, job)
             whole = [job for job in expired if not is_damaged(job)]
             return [self._requeue_or_fail(connection, job, failure) for job in whole]
 
@@ -334,23 +342,12 @@ class JobStore:
     def list_models(self) -> tuple[ModelInfo, ...]:
         """Return the models that a worker reported last; empty before the first is ready."""
         with read_transaction(self._engine) as connection:
-            rows = connection.execute(select(models.c.info).order_by(models.c.position))
-            infos = list(rows.scalars())
-        try:
-            return tuple(model_from_json(info) for info in infos)
-        except ContractError:  # damaged: the next worker to start reports them again
-            return ()
+            return read_models(connection)
 
     def save_models(self, reported: Sequence[ModelInfo]) -> Sequence[ModelInfo]:
         """Replace the known models by those that a worker reported."""
-        rows = [
-            {"position": position, "info": model_to_json(model)}
-            for position, model in enumerate(reported)
-        ]
         with write_transaction(self._engine) as connection:
-            connection.execute(delete(models))
-            if rows:
-                connection.execute(insert(models), rows)
+            replace_models(connection, reported)
         return reported
 
     # --- inside a transaction -------------------------------------------------------------------
@@ -365,7 +362,7 @@ class JobStore:
         return None if row is None else job_from_row(row)
 
     def _get_leased(self, connection: Connection, job_id: str, attempt: int) -> Job:
-        job = _get(connection, job_id)
+        job = get_job(connection, job_id)
         if job.is_terminal or job.state is JobState.QUEUED or job.attempt != attempt:
             raise InvalidTransition(f"Attempt {attempt} does not hold the job any more.")
         return job
@@ -378,7 +375,8 @@ class JobStore:
     def _transition(self, connection: Connection, job: Job, event: JobEvent, **values: Any) -> Job:
         state = next_state(job.state, event)
         if state in TERMINAL_STATES:
-            values["finished"] = self._clock()
+            # A clock that was set back must not end a job before it began.
+            values["finished"] = max(self._clock(), job.started or job.created)
         elif state is JobState.QUEUED:
             values["progress"] = asdict(Progress())
         connection.execute(
@@ -388,26 +386,10 @@ class JobStore:
         )
         if JobState.QUEUED in (job.state, state):
             self._bump_queued_revisions(connection)
-        return _get(connection, job.id)
+        return get_job(connection, job.id)
 
     def _bump_queued_revisions(self, connection: Connection) -> None:
         # Every queued job has a new position, and a watcher only sees new revisions.
         connection.execute(
             update(jobs).where(jobs.c.state == JobState.QUEUED).values(revision=jobs.c.revision + 1)
         )
-
-
-def _settle_damaged(connection: Connection, job: Job) -> None:
-    """End the job of a row that cannot be read, so that it is not met again."""
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job.id)
-        .values(state=JobState.FAILED, failure=asdict(DAMAGED_FAILURE))
-    )
-
-
-def _get(connection: Connection, job_id: str) -> Job:
-    row = connection.execute(SELECT_JOB.where(jobs.c.id == job_id)).first()
-    if row is None:
-        raise JobNotFound(f"jobs/{job_id}")
-    return job_from_row(row)

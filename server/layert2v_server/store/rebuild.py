@@ -27,8 +27,11 @@ from layert2v_server.domain.request import (
 )
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.jobs import JobStore
+from layert2v_server.store.regular_file import is_regular, read_regular
 from layert2v_server.store.rows import new_row
 from layert2v_server.worker.stack_files import list_stack_files
+
+MAX_NOTE_BYTES = 16 << 20  # untrusted files are listed: 70 bytes each
 
 _log = logging.getLogger(__name__)
 
@@ -77,12 +80,12 @@ def rebuild(store: JobStore, artifacts: ArtifactStore) -> int:
 
 def _is_there(folder: Path, file: FileRecord) -> bool:
     path = folder / file.path
-    return path.is_file() and path.stat().st_size == file.size_bytes
+    return is_regular(path) and path.stat().st_size == file.size_bytes
 
 
 def _read_note(path: Path) -> JobNote | None:
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = json.loads(read_regular(path, MAX_NOTE_BYTES))
         return JobNote(
             owner=str(plain["owner"]),
             spec=job_spec_from_json(JobKind(plain["kind"]), plain["spec"]),

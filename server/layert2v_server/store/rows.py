@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Connection, Select, func, select, update
 
 from layert2v.errors import ContractError
 from layert2v.spec import GenerateSpec
+from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
 from layert2v_server.domain.request import (
     JobKind,
@@ -18,6 +20,7 @@ from layert2v_server.domain.request import (
     job_spec_to_json,
 )
 from layert2v_server.domain.state import JobState
+from layert2v_server.errors import JobNotFound
 from layert2v_server.store.tables import jobs
 
 MAX_TIME = 253_402_300_800.0  # the year 10000: a message holds no later one
@@ -39,6 +42,23 @@ DAMAGED_FAILURE = Failure(
     message="What the server has stored about this job is damaged.",
     hint="Delete it and submit it again.",
 )
+
+
+def get_job(connection: Connection, job_id: str) -> Job:
+    """Return a job as it is in this transaction. Raises ``JobNotFound``."""
+    row = connection.execute(SELECT_JOB.where(jobs.c.id == job_id)).first()
+    if row is None:
+        raise JobNotFound(f"jobs/{job_id}")
+    return job_from_row(row)
+
+
+def settle_damaged(connection: Connection, job: Job) -> None:
+    """End the job of a row that cannot be read, so that it is not met again."""
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job.id)
+        .values(state=JobState.FAILED, failure=asdict(DAMAGED_FAILURE))
+    )
 
 
 def job_from_row(row: Any) -> Job:
@@ -131,4 +151,15 @@ def new_row(job_id: str, spec: JobSpec, source: str, created: float) -> dict[str
         "preview_revision": 0,
         "artifact_count": 0,
         "artifact_bytes": 0,
+    }
+
+
+def finished_row(row: dict[str, Any], files: Sequence[FileRecord]) -> dict[str, Any]:
+    """Return the values of ``new_row`` as of a job that has made these files."""
+    return {
+        **row,
+        "state": JobState.SUCCEEDED,
+        "finished": row["created"],
+        "artifact_count": len(files),
+        "artifact_bytes": sum(file.size_bytes for file in files),
     }

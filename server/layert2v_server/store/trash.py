@@ -24,11 +24,14 @@ class Trash:
         self.root = root
         self._clock = clock
 
-    def put(self, path: Path) -> None:
-        """Move a file or a folder here; one that cannot be moved stays where it is."""
+    def put(self, path: Path, name: str = "") -> None:
+        """Move a file or a folder here; one that cannot be moved stays where it is.
+
+        ``name`` is what it is called here, where its own name says too little.
+        """
         try:
             self.root.mkdir(mode=0o700, exist_ok=True)
-            path.rename(self.root / f"{int(self._clock())}_{path.name}")
+            path.rename(self.root / f"{int(self._clock())}_{name or path.name}")
         except OSError as error:
             _log.warning("%s cannot be put into the trash: %s", path.name, error.strerror)
 
@@ -36,7 +39,7 @@ class Trash:
         """Delete what was put here before ``than``, in seconds since 1970."""
         for path in self.root.glob("*_*") if self.root.is_dir() else ():
             put_at = path.name.partition("_")[0]
-            if not put_at.isdecimal() or int(put_at) >= than:
+            if not (put_at.isascii() and put_at.isdecimal()) or int(put_at) >= than:
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

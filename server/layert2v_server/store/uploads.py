@@ -30,8 +30,15 @@ from layert2v_server.errors import (
     OffsetOutOfRange,
 )
 from layert2v_server.store.database import convert_os_errors
+from layert2v_server.store.regular_file import (
+    SHORTAGES,
+    append_regular,
+    is_regular,
+    read_regular,
+)
 
 MAX_OPEN_HASHES = 256  # of uploads that are arriving: 200 bytes each
+MAX_NOTE_BYTES = 64 << 10
 
 _UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -91,7 +98,8 @@ class UploadStore:
 
     def get(self, upload_id: str, owner: str) -> Upload:
         """Return the announced upload. Raises ``ArtifactNotFound``."""
-        upload = _read(self._path(owner, upload_id, "json"))
+        with convert_os_errors():
+            upload = _read(self._path(owner, upload_id, "json"))
         if upload is None or upload.owner != owner:
             raise ArtifactNotFound(f"uploads/{upload_id}")
         return upload
@@ -100,7 +108,7 @@ class UploadStore:
         """Return the path of a complete upload of ``owner`` with this content, if there is one."""
         upload = self._by_hash.get((owner, sha256))
         path = None if upload is None else self.path(upload.id, owner)
-        return path if path is not None and path.is_file() else None
+        return path if path is not None and is_regular(path) else None
 
     def committed_bytes(self, upload_id: str, owner: str) -> int:
         """Return the number of bytes that are here; 0 for an unknown upload."""
@@ -122,7 +130,7 @@ class UploadStore:
             )
         self._require_space(len(data))
         part = self._path(upload.owner, upload.id, "part")
-        with convert_os_errors(), part.open("ab", buffering=0) as file:
+        with convert_os_errors(), append_regular(part) as file:
             try:
                 if file.write(data) != len(data):
                     raise DiskFull
@@ -254,7 +262,11 @@ def _owner_key(owner: str) -> str:
 def _read(metadata: Path) -> Upload | None:
     """Return what was announced; None where there is nothing that can be read."""
     try:
-        upload = Upload(**json.loads(metadata.read_text(encoding="utf-8")))
+        upload = Upload(**json.loads(read_regular(metadata, MAX_NOTE_BYTES)))
         return upload if _UUID.fullmatch(upload.id) and upload.owner else None
-    except (OSError, ValueError, TypeError):
+    except OSError as error:
+        if error.errno in SHORTAGES:  # it may be there all the same
+            raise
+        return None
+    except (ValueError, TypeError):
         return None

@@ -31,6 +31,14 @@ def test_a_wrong_stack_is_not_written(plain: Stack, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_measures_are_kept_and_left_out_where_there_are_none(plain: Stack) -> None:
+    entry = replace(plain.history[0], measures={"fg_01": {"plate_psnr_db": 33.5}})
+    measured = replace(plain, history=(entry,))
+
+    assert stack.loads(stack.dumps(measured)) == measured
+    assert '"measures"' not in stack.dumps(plain)
+
+
 def test_write_and_read(plain: Stack, tmp_path: Path) -> None:
     path = stack.write(plain, tmp_path)
     assert path == tmp_path / "stack.json"

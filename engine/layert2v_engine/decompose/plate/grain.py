@@ -7,6 +7,7 @@ seen at once when it plays.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from layert2v_engine.decompose.arrays import BoolArray, FloatArray, blur, decode, encode
 
@@ -17,17 +18,13 @@ _MOST = 12.0 / 255  # more is a plate that does not match, not grain
 _MAD_TO_SIGMA = 1.4826
 
 
-def add_grain(plate: FloatArray, source: FloatArray, hole: BoolArray, seed: int) -> FloatArray:
-    """Return ``plate`` ``[H, W, 3]`` with the grain of ``source`` in ``hole`` ``[H, W]``.
+def add_grain(plate: FloatArray, sigma: FloatArray, hole: BoolArray, seed: int) -> FloatArray:
+    """Return ``plate`` ``[H, W, 3]`` with grain in ``hole`` ``[H, W]``.
 
-    Grain is what the footage differs by from the plate where both show the background, without
-    what is smooth. The same ``seed`` gives the same grain.
+    ``sigma`` is what ``measure_grain`` returned. The same ``seed`` gives the same grain.
     """
     rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
-    if not len(rows):
-        return plate
-    sigma = _measure(plate, source, hole)
-    if float(sigma.max()) < _LEAST:
+    if not len(rows) or float(sigma.max()) < _LEAST:
         return plate
     part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     shape = plate[part].shape
@@ -40,15 +37,23 @@ def add_grain(plate: FloatArray, source: FloatArray, hole: BoolArray, seed: int)
     return result
 
 
-def _measure(plate: FloatArray, source: FloatArray, hole: BoolArray) -> FloatArray:
-    """Return the standard deviation of the grain of each channel, of encoded values."""
+def measure_grain(
+    plate: NDArray[np.floating], source: NDArray[np.floating], hole: BoolArray
+) -> FloatArray:
+    """Return the standard deviation of the grain of each channel, of encoded values.
+
+    Grain is what the footage ``source`` ``[H, W, 3]`` differs by from the plate where both show the
+    background, that is outside of ``hole`` ``[H, W]``, without what is smooth.
+    """
     height = plate.shape[0]
     strips = range(0, height - 32, max(32, height // 8))  # a part of the picture says enough
     found = []
     for top in strips:
         part = slice(top, top + 32)
         open_pixels = ~hole[part]
-        difference = encode(source[part]) - encode(plate[part])
+        pair = (each[part].astype(np.float32) for each in (source, plate))
+        first, second = (encode(each) for each in pair)
+        difference = first - second
         fine = difference - blur(difference, 2.0)
         found.append(np.abs(fine)[open_pixels][::_STEP])
     values = np.concatenate(found) if found else np.zeros((0, 3), np.float32)

@@ -29,12 +29,11 @@ from layert2v_engine.decompose.motion import (
     Homography,
     find_homography,
     optical_flow,
-    pixel_grid,
     to_gray,
 )
 from layert2v_engine.decompose.plate.fill import extend
 from layert2v_engine.decompose.protocols import PlateFiller
-from layert2v_engine.decompose.solve import HalfArray
+from layert2v_engine.decompose.scratch import FrameFile
 
 WINDOW, OVERLAP = 48, 8
 _SAMPLES = 25  # frames that a median is taken of
@@ -46,13 +45,15 @@ _MAX_FLOW, _FLOW_SIGMA = 4.0, 12.0  # pixels of the working size
 
 
 class WindowFrames(NamedTuple):
-    """A window of footage.
+    """A window of footage that begins with frame ``start``.
 
-    ``source`` is ``[T, H, W, 3]`` half, scene-linear; ``pictures`` ``[T, h, w, 3]`` sRGB at the
-    working size; ``holes`` ``[T, h, w]`` is true where the background is hidden.
+    ``source`` has all frames ``[H, W, 3]`` of the shot, half and scene-linear; ``pictures``
+    ``[T, h, w, 3]`` are those of the window, sRGB at the working size; ``holes`` ``[T, h, w]`` is
+    true where the background is hidden.
     """
 
-    source: HalfArray
+    source: FrameFile
+    start: int
     pictures: ByteArray
     holes: BoolArray
 
@@ -73,99 +74,130 @@ def temporal_plates(frames: WindowFrames, filler: PlateFiller) -> Iterator[Plate
 
 
 class _Mosaic:
-    """The background of a window in the view of its middle frame."""
+    """The background of a window in the view of its middle frame.
+
+    Frames of footage are read when they are needed, and in strips where many are needed at once.
+    """
 
     def __init__(self, frames: WindowFrames) -> None:
         self._frames = frames
         self._small = Size(*frames.pictures.shape[2:0:-1])
         self._full = Size(*frames.source.shape[2:0:-1])
-        self._gray = [to_gray(picture) for picture in frames.pictures]
-        small = _camera_path(self._gray, frames.holes)
+        gray = [to_gray(picture) for picture in frames.pictures]
+        small = camera_path(gray, frames.holes)
         self.is_still = small is None
-        paths = small or [np.eye(3)] * len(self._gray)
+        paths = small or [np.eye(3)] * len(gray)
         scale = _scaling(self._small, self._full)
         self._paths = [scale @ path @ np.linalg.inv(scale) for path in paths]
         self._origin, self._size = _canvas(self._paths, self._full)
         self._color = np.zeros((self._size.height, self._size.width, 3), np.float32)
         self._is_seen = np.zeros((self._size.height, self._size.width), bool)
         self._collect()
+        self._seen = self._is_seen.astype(np.float32)
+        self._overview = self._color
 
     def fill(self, filler: PlateFiller) -> None:
         """Invent what no frame shows."""
         hole = ~self._is_seen
-        if not hole.any():
-            return
-        small = fit_within(self._size, _FILL_SIDE)
-        weight = resize(self._is_seen.astype(np.float32), small)
-        color = resize(self._color * self._is_seen[..., None], small)
-        known = np.maximum(weight, 1e-4)[..., None]
-        encoded = encode(np.asarray(color / known, np.float32))
-        top = max(1.0, float(encoded.max()))
-        filled = filler.fill((encoded / top).astype(np.float32), weight < 0.999) * top
-        large = decode(resize(filled.astype(np.float32), self._size))
-        self._color = np.where(hole[..., None], large, self._color)
+        if hole.any():
+            small = fit_within(self._size, _FILL_SIDE)
+            weight = resize(self._seen, small)
+            color = resize(self._color, small)  # black where nothing is seen
+            encoded = encode(np.asarray(color / np.maximum(weight, 1e-4)[..., None], np.float32))
+            top = max(1.0, float(encoded.max()))
+            filled = filler.fill((encoded / top).astype(np.float32), weight < 0.999) * top
+            large = resize(filled.astype(np.float32), self._size)
+            self._color[hole] = decode(large[hole])
+        if not self.is_still:
+            ratio = self._small.width / self._full.width
+            size = Size(*(max(2, round(side * ratio)) for side in self._size))
+            self._overview = resize(self._color, size)
 
     def view(self, index: int) -> PlateFrame:
         """Return the plate of a frame."""
-        end = self._map(index)
-        if not self.is_still:
-            end = self._map(index, self._correction(index, end))
-        picture = self._look(end)
-        small = resize(end, self._small)
-        seen = _remap(self._is_seen.astype(np.float32), small, cv2.INTER_LINEAR)
-        return PlateFrame(picture, (seen < 0.5) & self._frames.holes[index])
+        columns, rows = _pixel_centers(self._small, self._full)
+        end = self._project(index, columns, rows)
+        seen = _remap(self._seen, end, cv2.INTER_LINEAR)
+        invented = (seen < 0.5) & self._frames.holes[index]
+        if self.is_still:
+            return PlateFrame(self._color, invented)
+        correction = resize(self._correction(index, end), self._full)
+        columns, rows = _pixel_centers(self._full, self._full)
+        end = self._project(index, columns + correction[..., 0], rows + correction[..., 1])
+        picture = _remap(self._color, end, cv2.INTER_CUBIC)
+        return PlateFrame(np.maximum(picture, 0.0, out=picture), invented)
 
     def _collect(self) -> None:
         """Take the median of the open places of some frames, in strips."""
-        count = len(self._gray)
+        count = len(self._frames.pictures)
         chosen = np.unique(np.linspace(0, count - 1, min(count, _SAMPLES)).round().astype(int))
-        pictures = [self._frames.source[k].astype(np.float32) for k in chosen]
-        openings = [
-            resize(1.0 - self._frames.holes[k].astype(np.float32), self._full) for k in chosen
-        ]
+        openings = {k: self._opening(k) for k in chosen}
         for top in range(0, self._size.height, _TILE_ROWS):
             rows = min(_TILE_ROWS, self._size.height - top)
             shift = np.eye(3)
             shift[:2, 2] = (-self._origin[0], -self._origin[1] - top)
+            strip = Size(self._size.width, rows)
             layers = [
-                _warp_strip(picture, opening, shift @ self._paths[k], self._size.width, rows)
-                for k, picture, opening in zip(chosen, pictures, openings, strict=True)
+                self._warp_strip(k, opening, shift @ self._paths[k], strip)
+                for k, opening in openings.items()
             ]
             color, seen = _median(layers)
             self._color[top : top + rows], self._is_seen[top : top + rows] = color, seen
 
-    def _map(self, index: int, correction: FloatArray | None = None) -> FloatArray:
-        """Return where on the mosaic each pixel ``[H, W, 2]`` of a frame looks."""
-        grid = pixel_grid(self._full.height, self._full.width)
-        if correction is not None:
-            grid = grid + correction
-        if self.is_still and correction is None:
-            return grid - np.array(self._origin, np.float32)
-        ends = cv2.perspectiveTransform(grid.reshape(-1, 1, 2), self._paths[index])
-        return np.asarray(ends.reshape(grid.shape) - self._origin, np.float32)
+    def _opening(self, index: int) -> ByteArray:
+        """Return 255 where a frame shows the background for sure, ``[H, W]``."""
+        opening = np.where(self._frames.holes[index], 0, 255).astype(np.uint8)
+        large = cv2.resize(opening, tuple(self._full), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(large, np.uint8)
 
-    def _look(self, end: FloatArray) -> FloatArray:
-        if self.is_still:
-            return self._color
-        return np.maximum(_remap(self._color, end, cv2.INTER_CUBIC), 0.0)
+    def _warp_strip(
+        self, index: int, opening: ByteArray, path: Homography, strip: Size
+    ) -> tuple[FloatArray, BoolArray]:
+        """Return what a frame shows of a strip of the mosaic, and where it is open."""
+        first, last = _rows_below(path, strip, self._full.height)
+        if last - first < 2:
+            nothing = np.zeros((strip.height, strip.width, 3), np.float32)
+            return nothing, np.zeros((strip.height, strip.width), bool)
+        picture = self._frames.source.rows(self._frames.start + index, first, last)
+        shift = np.eye(3)
+        shift[1, 2] = first
+        path = path @ shift
+        color = cv2.warpPerspective(picture.astype(np.float32), path, tuple(strip))
+        is_open = cv2.warpPerspective(opening[first:last], path, tuple(strip)) == 255
+        return np.asarray(color, np.float32), np.asarray(is_open)
+
+    def _project(self, index: int, columns: FloatArray, rows: FloatArray) -> FloatArray:
+        """Return where on the mosaic ``[h, w, 2]`` places of a frame look."""
+        a, b, c, d, e, f, g, h, i = (np.float32(value) for value in self._paths[index].ravel())
+        end = np.empty((*np.broadcast_shapes(columns.shape, rows.shape), 2), np.float32)
+        end[..., 0] = a * columns + b * rows + c
+        end[..., 1] = d * columns + e * rows + f
+        end /= (g * columns + h * rows + i)[..., None]
+        end -= np.array(self._origin, np.float32)
+        return end
 
     def _correction(self, index: int, end: FloatArray) -> FloatArray:
-        """Return the smooth rest of the motion ``[H, W, 2]`` that the homography leaves."""
-        small_end = resize(end, self._small)
-        plate = _remap(self._color, small_end, cv2.INTER_LINEAR)
-        source = resize(self._frames.source[index].astype(np.float32), self._small)
+        """Return the smooth rest of the motion ``[h, w, 2]`` that the homography leaves.
+
+        In pixels of the full size. ``end`` is where the pixels of the working size look.
+        """
+        height, width = self._overview.shape[:2]
+        ratio = np.array((width, height), np.float32) / np.array(self._size, np.float32)
+        place = np.asarray((end + 0.5) * ratio - 0.5, np.float32)
+        plate = _remap(self._overview, place, cv2.INTER_LINEAR)
+        source = self._frames.source[self._frames.start + index].astype(np.float32)
         pair = [
             (np.clip(encode(luminance(picture)), 0, 1) * 255).astype(np.uint8)
-            for picture in (source, plate)
+            for picture in (resize(source, self._small), plate)
         ]
         flow = optical_flow(pair[0], pair[1])
         good = ~self._frames.holes[index] & (np.linalg.norm(flow, axis=-1) < _MAX_FLOW)
         smooth = blur(extend(flow, good.astype(np.float32)), _FLOW_SIGMA)
-        ratio = np.array(self._full, np.float32) / np.array(self._small, np.float32)
-        return np.asarray(resize(smooth, self._full) * ratio, np.float32)
+        scale = np.array(self._full, np.float32) / np.array(self._small, np.float32)
+        return np.asarray(smooth * scale, np.float32)
 
 
-def _camera_path(gray: Sequence[ByteArray], holes: BoolArray) -> list[Homography] | None:
+def camera_path(gray: Sequence[ByteArray], holes: BoolArray) -> list[Homography] | None:
     """Return the homography of each frame to the middle one, None where the camera stands still."""
     height, width = gray[0].shape
     steps = [find_homography(gray[k], gray[k + 1], ~holes[k]) for k in range(len(gray) - 1)]
@@ -204,12 +236,20 @@ def _corners(size: Size) -> FloatArray:
     return np.array(corners, np.float32)[:, None]
 
 
-def _warp_strip(
-    picture: FloatArray, opening: FloatArray, path: Homography, width: int, rows: int
-) -> tuple[FloatArray, BoolArray]:
-    color = cv2.warpPerspective(picture, path, (width, rows), flags=cv2.INTER_LINEAR)
-    is_open = cv2.warpPerspective(opening, path, (width, rows), flags=cv2.INTER_LINEAR) > 0.999
-    return np.asarray(color, np.float32), np.asarray(is_open)
+def _pixel_centers(size: Size, full: Size) -> tuple[FloatArray, FloatArray]:
+    """Return the columns ``[1, w]`` and rows ``[h, 1]`` of ``size``, in pixels of ``full``."""
+    x, y = (
+        ((np.arange(count) + 0.5) * (whole / count) - 0.5).astype(np.float32)
+        for count, whole in zip(size, full, strict=True)
+    )
+    return x[None], y[:, None]
+
+
+def _rows_below(path: Homography, strip: Size, height: int) -> tuple[int, int]:
+    """Return the first row of a frame that a strip shows, and the one after the last."""
+    ends = cv2.perspectiveTransform(_corners(strip), np.linalg.inv(path))[:, 0, 1]
+    first, last = int(np.floor(ends.min())) - 2, int(np.ceil(ends.max())) + 3
+    return max(first, 0), min(last, height)
 
 
 def _median(layers: Sequence[tuple[FloatArray, BoolArray]]) -> tuple[FloatArray, BoolArray]:

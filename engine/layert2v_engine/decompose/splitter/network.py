@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from layert2v_engine.errors import BadCheckpoint
 from layert2v_engine.image.srgb import decode_srgb, encode_srgb
+from layert2v_engine.tensor_file import load_tensors
 
 CONFIG, WEIGHTS = "config.json", "splitter.safetensors"
 INPUT_CHANNELS = 11  # source, plate and difference (3 each), log ratio of light, mask
@@ -128,10 +129,14 @@ def load_network(folder: Path) -> SplitterNetwork:
     """
     try:
         values = json.loads((folder / CONFIG).read_text())
+        weights = {name: tensor.float() for name, tensor in load_tensors(folder / WEIGHTS).items()}
         config = SplitterConfig(widths=tuple(values["widths"]), groups=values["groups"])
-        network = SplitterNetwork(config)
-        network.load_state_dict({k: v.float() for k, v in load_file(folder / WEIGHTS).items()})
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        if len(config.widths) > len(weights):
+            raise ValueError(f"{len(config.widths)} widths are too many")
+        with torch.device("meta"):  # a config may ask for any size: compared before it is built
+            network = SplitterNetwork(config)
+        network.load_state_dict(weights, assign=True)
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BadCheckpoint(
             f"{folder} holds no splitter: {error}.", "Train one, or leave the shipped one in use."
         ) from error

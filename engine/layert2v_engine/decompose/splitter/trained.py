@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layert2v_engine.decompose.arrays import FloatArray, Size, encode, fit_within, resize
+from layert2v_engine.decompose.arrays import FloatArray, Size, fit_within, resize
 from layert2v_engine.decompose.protocols import SplitLayers
-from layert2v_engine.decompose.split import guided_coefficients
+from layert2v_engine.decompose.split import follow_edges
 from layert2v_engine.decompose.splitter.network import (
     load_network,
     network_input,
@@ -23,7 +23,6 @@ from layert2v_engine.decompose.splitter.network import (
 
 WEIGHTS = Path(__file__).with_name("weights")
 SIDE = 512  # of a picture that the network sees; it learned on subjects of 40 to 150 pixels
-_GUIDE_RADIUS, _GUIDE_SMOOTHNESS = 2, 1e-5
 _LEAST = 1e-3  # a plane this near to 0 or 1 is that
 
 
@@ -32,6 +31,8 @@ class TrainedSplitter:
 
     Raises ``BadCheckpoint`` where they are missing or are not a splitter's.
     """
+
+    is_temporal = False
 
     def __init__(self, folder: Path = WEIGHTS) -> None:
         self._network = load_network(folder)
@@ -52,7 +53,7 @@ class TrainedSplitter:
         alpha, shadow = self._predict(picture, clean, resize(np.asarray(mask, np.float32), small))
         if small == full:
             return alpha, shadow
-        return _bring_up(alpha, picture, source), resize(shadow, full)
+        return follow_edges(alpha, picture, source), resize(shadow, full)
 
     @torch.inference_mode()
     def _predict(
@@ -71,16 +72,6 @@ def _to_tensor(picture: FloatArray) -> Tensor:
 def _finite(picture: FloatArray) -> FloatArray:
     """Return a picture without what would spread over the whole of it."""
     return np.nan_to_num(np.asarray(picture, np.float32), nan=0.0, posinf=65504.0, neginf=0.0)
-
-
-def _bring_up(plane: FloatArray, small: FloatArray, full: FloatArray) -> FloatArray:
-    """Return ``plane`` at the size of ``full``, along the edges there (fast guided filter)."""
-    size = Size(full.shape[1], full.shape[0])
-    slope, offset = guided_coefficients(encode(small), plane, _GUIDE_RADIUS, _GUIDE_SMOOTHNESS)
-    guided = (resize(slope, size) * encode(full)).sum(-1) + resize(offset, size)
-    plain = resize(plane, size)
-    is_sure = (plain < _LEAST) | (plain > 1 - _LEAST)
-    return np.where(is_sure, plain, guided.clip(0.0, 1.0)).astype(np.float32)
 
 
 def _snap(plane: FloatArray) -> FloatArray:

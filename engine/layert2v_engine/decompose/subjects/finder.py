@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from layert2v_engine.decompose.arrays import ByteArray, FloatArray, dilate
+from layert2v_engine.decompose.arrays import ByteArray, FloatArray, Frames, dilate
 from layert2v_engine.decompose.motion import warp
 from layert2v_engine.decompose.protocols import ObjectDetector, SaliencyNetwork
 from layert2v_engine.decompose.shots import Window, split_windows
@@ -42,9 +42,9 @@ class SubjectFinder:
 
     def find(
         self,
-        pictures: ByteArray,
+        pictures: Frames,
         hints: SubjectHints,
-        masks: FloatArray,
+        masks: Frames,
         on_frames: Callable[[int], None] = lambda count: None,
         on_first: Callable[[FloatArray], None] = lambda mask: None,
     ) -> None:
@@ -79,7 +79,7 @@ class SubjectFinder:
         if float(np.max([mask.max() for mask in masks])) < 0.5:
             raise _not_found()
 
-    def _see(self, pictures: ByteArray, hints: SubjectHints) -> SubjectHints:
+    def _see(self, pictures: Frames, hints: SubjectHints) -> SubjectHints:
         """Return hints with boxes where the words of an artist were recognized."""
         if self._detector is None:
             raise _not_found()
@@ -194,7 +194,7 @@ def _plan_windows(count: int, hinted: list[int]) -> list[tuple[Window, int | Non
     return plan
 
 
-def _write(masks: FloatArray, window: Window, found: FloatArray, shared: int | None) -> None:
+def _write(masks: Frames, window: Window, found: FloatArray, shared: int | None) -> None:
     """Put the masks of a window in place, but not that of the frame it has from its neighbor."""
     for k, mask in enumerate(found):
         if window.start + k != shared:

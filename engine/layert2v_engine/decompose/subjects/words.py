@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from layert2v_engine.decompose.arrays import ByteArray
+from layert2v_engine.decompose.arrays import Frames
 from layert2v_engine.decompose.protocols import Box, Detection, ObjectDetector
 from layert2v_engine.errors import FootageError
 from layert2v_engine.model.text import MiniLMTextEncoder
@@ -34,7 +34,7 @@ class WordMatcher:
     def __init__(self, detector: ObjectDetector) -> None:
         self._detector = detector
 
-    def find(self, pictures: ByteArray, words: str) -> list[Sighting]:
+    def find(self, pictures: Frames, words: str) -> list[Sighting]:
         """Return where ``words`` are in a shot ``[T, h, w, 3]``, on up to three frames, best first.
 
         Raises ``FootageError`` with what was seen instead.

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from layert2v_engine.decompose.splitter.network import network_values
 from layert2v_engine.errors import MissingStage
 from layert2v_engine.image import exr
 from layert2v_engine.image.atomic import atomic_write
+from layert2v_engine.tensor_file import load_tensors
 from layert2v_engine.world.clips import World
 from layert2v_engine.world.text.scenes import sample_scene
 from layert2v_engine.world.text.vocabulary import PLACES, Selection
@@ -52,7 +53,7 @@ class FrameSet:
     @classmethod
     def load(cls, path: Path) -> FrameSet:
         """Read what ``save`` wrote."""
-        return cls(planes=load_file(path)["planes"])
+        return cls(planes=load_tensors(path)["planes"])
 
     def __len__(self) -> int:
         return len(self.planes)

@@ -21,7 +21,9 @@ def test_footage_becomes_a_stack_that_is_refined(
 
     assert (made, refined) == (0, 0)
     assert [entry.action for entry in read_stack(out).history] == ["decompose", "refine"]
-    assert "dB from the footage" in capsys.readouterr().err
+    lines = capsys.readouterr().err.splitlines()
+    assert any("dB from the footage" in line for line in lines)
+    assert sum("finding the subjects" in line for line in lines) == 1
 
 
 def test_a_pattern_names_footage(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fakes.moving_disc import FRAMES, DiscClip, disc_clip, write_clip
-from layert2v.decompose import DecomposeSpec, SubjectSpec
+from layert2v.decompose import DecomposeSpec, SubjectSpec, decompose_from_json
 from layert2v.stack import Stack, frame_path
 from layert2v_engine.decompose.measures import mismatch
 from layert2v_engine.engine import Engine
@@ -45,6 +45,16 @@ def test_a_stack_like_any_other(result: tuple[Path, Stack]) -> None:
     assert {each.name for each in stack.networks} >= {"u2netp", "splitter"}
     assert inspect(folder, stack).problems == []
     assert not (folder / ".decompose").exists()
+
+
+def test_the_history_has_the_request_and_how_well_it_went(result: tuple[Path, Stack]) -> None:
+    entry = result[1].history[0]
+
+    assert decompose_from_json(dict(entry.spec)) == MATTE
+    measures = entry.measures["fg_01"]
+    assert measures["plate_psnr_db"] > 40
+    assert measures["largest_mismatch_half_ulps"] <= 2.01
+    assert "shot.1001.exr does not say how fast it runs" in entry.note
 
 
 def test_the_comp_is_the_footage_on_every_frame(result: tuple[Path, Stack]) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
+from fakes.special_files import SPECIAL_FILES, make_special
 from layert2v.v1 import artifacts_pb2
 from layert2v_server.api.chunks import read_chunk
-from layert2v_server.errors import ArtifactDamaged, ArtifactNotFound
+from layert2v_server.errors import ArtifactDamaged, ArtifactNotFound, StorageFailed
 
 MIB = 1 << 20
 
@@ -30,6 +33,23 @@ def test_damaged_files(tmp_path: Path) -> None:
         read_chunk(path, 0, 6, b"")
     with pytest.raises(ArtifactNotFound):
         read_chunk(tmp_path / "none", 0, 6, b"")
-    (tmp_path / "link").symlink_to(path)
+
+
+@pytest.mark.parametrize("kind", SPECIAL_FILES)
+def test_only_regular_files_are_sent(tmp_path: Path, kind: str) -> None:
+    make_special(tmp_path / "file", kind)
     with pytest.raises(ArtifactNotFound):
-        read_chunk(tmp_path / "link", 0, 5, b"")
+        read_chunk(tmp_path / "file", 0, 5, b"")
+
+
+def test_a_file_that_cannot_be_opened_now_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StorageFailed, match="too many open files"):
+        read_chunk(tmp_path / "file", 0, 5, b"")

@@ -77,7 +77,16 @@ def test_malformed_job_names_are_not_found(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "jobs/a/artifacts/", "jobs/a/artifacts/-1", "jobs/a/artifacts/9999999999", "x/1"]
+    "name",
+    [
+        "",
+        "jobs/a/artifacts/",
+        "jobs/a/artifacts/-1",
+        "jobs/a/artifacts/9999999999",
+        "jobs/a/artifacts/\N{ARABIC-INDIC DIGIT THREE}",
+        "jobs/a/artifacts/\N{SUPERSCRIPT TWO}",
+        "x/1",
+    ],
 )
 def test_malformed_artifact_names_are_not_found(name: str) -> None:
     with pytest.raises(ArtifactNotFound):
@@ -91,7 +100,8 @@ def test_page_sizes_and_tokens() -> None:
         500,
     ]
     assert [parse_page_token(token) for token in ("", "12")] == [None, 12]
-    for wrong in ("x", "-1", "9" * 30):
+    odd = ("\N{ARABIC-INDIC DIGIT THREE}", "\N{SUPERSCRIPT TWO}", "1_0", " 1", "+1", "1\n", "1.0")
+    for wrong in ("x", "-1", "9" * 30, *odd):
         with pytest.raises(InvalidArgument):
             parse_page_token(wrong)
     with pytest.raises(InvalidArgument):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 from pathlib import Path
@@ -12,6 +13,7 @@ from fakes.fake_engine import MODEL, Behaviour
 from fakes.inline_server import FlakyExecutor, InlineServer, run_scenario
 from layert2v.stack import read
 from layert2v_server.domain.state import JobState
+from layert2v_server.service.scheduler import MAX_IDLE_STARTS
 
 
 def attempts(server: InlineServer) -> list[Path]:
@@ -175,6 +177,20 @@ def test_a_folder_of_jobs_that_is_gone_fails_the_attempt(server: InlineServer) -
         assert ended.failure.reason == "STORAGE_FAILED"
         server.artifacts.root.unlink()
         server.artifacts.root.mkdir()
+        assert (await server.wait(server.enqueue())).state is JobState.SUCCEEDED
+
+    run_scenario(server, scenario)
+
+
+def test_workers_that_end_at_once_are_started_less_and_less_often(
+    server: InlineServer, executor: FlakyExecutor
+) -> None:
+    executor.ends_idle = True
+
+    async def scenario() -> None:
+        await asyncio.sleep(2.5)
+        assert executor.starts <= MAX_IDLE_STARTS + 2
+        executor.ends_idle = False
         assert (await server.wait(server.enqueue())).state is JobState.SUCCEEDED
 
     run_scenario(server, scenario)

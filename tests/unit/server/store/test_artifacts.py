@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.special_files import SPECIAL_FILES, make_special
 from layert2v.decompose import SCRATCH_FOLDER
 from layert2v.stack import FileRecord
 from layert2v_server.errors import (
@@ -68,6 +69,48 @@ def test_symbolic_links_are_refused(store: ArtifactStore, tmp_path: Path) -> Non
     link.symlink_to(tmp_path / "secret")
     with pytest.raises(WorkerLost):
         store.publish(JOB, 1, [record("link.exr")])
+
+
+@pytest.mark.parametrize("kind", SPECIAL_FILES)
+def test_only_regular_files_are_published(store: ArtifactStore, kind: str) -> None:
+    make_special(store.attempt_folder(JOB, 1) / "odd.exr", kind)
+    with pytest.raises(WorkerLost):
+        store.publish(JOB, 1, [record("odd.exr", 0)])
+
+
+def test_a_link_on_the_way_to_a_file_is_refused(store: ArtifactStore, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "secret").write_bytes(DATA)
+    (store.attempt_folder(JOB, 1) / "layer").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(WorkerLost):
+        store.publish(JOB, 1, [record("layer/secret")])
+
+
+@pytest.mark.parametrize("kind", SPECIAL_FILES)
+def test_a_preview_that_is_no_file_is_none(store: ArtifactStore, kind: str) -> None:
+    make_special(store.preview_path(JOB), kind)
+    assert store.read_preview(JOB) is None
+
+
+def test_a_deletion_is_undone_or_completed(store: ArtifactStore, tmp_path: Path) -> None:
+    store.publish(JOB, 1, [record("bg/bg.1001.exr")])
+    trash = Trash(tmp_path / "trash")
+    assert store.begin_deletion(JOB)
+    assert not store.begin_deletion(JOB)
+    assert store.unknown_stacks(set()) == set()  # a rebuild does not find it
+    store.complete_deletions({JOB}, trash)
+    assert (store.stack_folder(JOB) / "bg" / "bg.1001.exr").read_bytes() == DATA
+    store.begin_deletion(JOB)
+    store.complete_deletions(set(), trash)
+    assert list(store.root.iterdir()) == []
+    assert len(list(trash.root.iterdir())) == 1
+
+
+def test_a_deletion_takes_the_folder(store: ArtifactStore) -> None:
+    store.begin_deletion(JOB)
+    store.end_deletion(JOB)
+    store.undo_deletion(JOB)
+    assert list(store.root.iterdir()) == []
 
 
 def test_a_new_attempt_deletes_earlier_ones(store: ArtifactStore) -> None:

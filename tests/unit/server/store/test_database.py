@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, insert
 from layert2v.spec import GenerateSpec
 from layert2v_server.errors import (
     ConfigError,
+    StorageFailed,
 )
 from layert2v_server.store.database import exclusive_lock, open_database, read_transaction
 from layert2v_server.store.jobs import JobStore
@@ -54,3 +55,27 @@ def test_the_lock_admits_one_server(tmp_path: Path) -> None:
         pass
     with exclusive_lock(lock):
         pass
+
+
+def test_a_database_that_is_moved_away_takes_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite3"
+    store = JobStore(open_database(path))
+    store.create("anna", "r1", SPEC, SPEC)
+    path.rename(tmp_path / "aside")
+    with pytest.raises(StorageFailed, match="moved away"):
+        store.create("anna", "r2", SPEC, SPEC)
+    assert not path.exists()
+    path.write_bytes(b"")
+    with pytest.raises(StorageFailed, match="replaced"):
+        store.create("anna", "r2", SPEC, SPEC)
+    (tmp_path / "aside").replace(path)
+    store.create("anna", "r2", SPEC, SPEC)
+    assert len(store.list_ids()) == 2
+    store.close()
+
+
+def test_a_name_of_a_folder_is_no_address(tmp_path: Path) -> None:
+    folder = tmp_path / "100%3f ?mode=memory#x"
+    folder.mkdir()
+    open_database(folder / "jobs.sqlite3").dispose()
+    assert (folder / "jobs.sqlite3").is_file()

@@ -53,7 +53,7 @@ def clock() -> Clock:
 @pytest.fixture
 def store(tmp_path: Path, clock: Clock) -> Iterator[JobStore]:
     engine = open_database(tmp_path / "jobs.sqlite3")
-    yield JobStore(engine, max_attempts=3, max_open_jobs=5, clock=clock)
+    yield JobStore(engine, max_attempts=3, max_open_jobs=5, clock=clock, lease_clock=clock)
     engine.dispose()
 
 
@@ -196,6 +196,29 @@ def test_expired_leases_requeue_their_jobs(store: JobStore, clock: Clock) -> Non
     start(store)
     store.expire_all_leases()
     assert [job.id for job in store.requeue_expired(GONE)] == [name]
+
+
+def test_a_clock_that_jumps_takes_no_job_away(tmp_path: Path) -> None:
+    clock, lease_clock = Clock(), Clock()
+    engine = open_database(tmp_path / "other.sqlite3")
+    store = JobStore(engine, clock=clock, lease_clock=lease_clock)
+    create(store)
+    name, attempt = start(store)
+    for jump in (1e9, -2e9):
+        clock.now += jump
+        assert store.requeue_expired(GONE, 30.0) == []
+    ended = store.mark_succeeded(name, attempt, FILES)
+    assert ended.started is not None
+    assert ended.finished == ended.started > clock.now
+    engine.dispose()
+
+
+def test_a_lease_of_before_the_machine_started_has_expired(store: JobStore, clock: Clock) -> None:
+    create(store)
+    name, _ = start(store)
+    assert store.requeue_expired(GONE, 30.0) == []
+    clock.now = 1.0
+    assert [job.id for job in store.requeue_expired(GONE, 30.0)] == [name]
 
 
 def test_cancel_of_queued_and_running_jobs(store: JobStore) -> None:

@@ -44,7 +44,12 @@ class Queue(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.now = 0.0
         self.engine = open_database(Path(self.folder.name) / "jobs.sqlite3")
-        self.store = JobStore(self.engine, max_attempts=MAX_ATTEMPTS, clock=lambda: self.now)
+        self.store = JobStore(
+            self.engine,
+            max_attempts=MAX_ATTEMPTS,
+            clock=lambda: self.now,
+            lease_clock=lambda: self.now,
+        )
         self.requests = 0
         self.seen: dict[str, Job] = {}
 

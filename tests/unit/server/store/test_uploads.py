@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from fakes.special_files import SPECIAL_FILES, make_special
 from layert2v_server.errors import (
     ArtifactNotFound,
     ChecksumMismatch,
     DiskFull,
     InvalidArgument,
     OffsetOutOfRange,
+    StorageFailed,
 )
 from layert2v_server.store.uploads import Upload, UploadStore
 
@@ -170,3 +172,23 @@ def test_damaged_notes_and_files_without_owner_in_their_names(
     assert again.find_by_hash("anna", upload.sha256) == again.path(upload.id, "anna")
     again.delete_older(time.time() + 60)
     assert list(again.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", SPECIAL_FILES)
+def test_what_is_no_file_is_no_upload(uploads: UploadStore, upload: Upload, kind: str) -> None:
+    for suffix in ("json", "bin"):
+        make_special(uploads.path(upload.id, "anna").with_suffix(f".{suffix}"), kind)
+    again = UploadStore(uploads.root, max_bytes=100)
+    assert again.find_by_hash("anna", upload.sha256) is None
+    with pytest.raises(ArtifactNotFound):
+        again.get(upload.id, "anna")
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_bytes_go_into_a_regular_file_only(uploads: UploadStore, upload: Upload, kind: str) -> None:
+    uploads.begin(upload)
+    part = uploads.path(upload.id, "anna").with_suffix(".part")
+    make_special(part, kind)
+    offset = uploads.committed_bytes(upload.id, "anna")
+    with pytest.raises((StorageFailed, OffsetOutOfRange)):
+        uploads.append(upload, min(offset, len(DATA)), DATA[offset:] or b"x")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from layert2v_engine.decompose.arrays import decode, encode
-from layert2v_engine.decompose.plate.grain import add_grain
+from layert2v_engine.decompose.plate.grain import add_grain, measure_grain
 
 HOLE = np.zeros((120, 160), bool)
 HOLE[30:90, 40:120] = True
@@ -16,7 +16,7 @@ def test_a_hole_has_the_grain_around_it(sigma: float) -> None:
     noise = np.random.default_rng(0).normal(0, sigma, plate.shape).astype(np.float32)
     source = decode(encode(plate) + noise)
 
-    grained = add_grain(plate, source, HOLE, seed=1)
+    grained = add_grain(plate, measure_grain(plate, source, HOLE), HOLE, seed=1)
 
     inside = encode(grained)[HOLE].std()
     assert inside == pytest.approx(sigma, rel=0.15)
@@ -26,11 +26,13 @@ def test_a_hole_has_the_grain_around_it(sigma: float) -> None:
 def test_clean_footage_stays_clean() -> None:
     plate = np.full((*HOLE.shape, 3), 0.3, np.float32)
 
-    assert add_grain(plate, plate.copy(), HOLE, seed=1) is plate
+    sigma = measure_grain(plate, plate.copy(), HOLE)
+
+    assert add_grain(plate, sigma, HOLE, seed=1) is plate
 
 
 def test_a_plate_that_does_not_match_is_no_grain() -> None:
     generator = np.random.default_rng(0)
     plate, source = generator.random((2, *HOLE.shape, 3), np.float32)
 
-    assert add_grain(plate, source, HOLE, seed=1) is plate
+    assert (measure_grain(plate, source, HOLE) == 0).all()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,17 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"widths": [8, 16, 32], "groups": 4}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        '{"widths": [8, 16, 32], "groups": 4}',
+        '{"widths": [8, 1000000000], "groups": 4}',
+        json.dumps({"widths": [8] * 100_000, "groups": 4}),
+    ],
+    ids=["empty", "nothing", "another", "wide", "deep"],
+)
 def test_a_folder_without_a_splitter_is_refused(tmp_path: Path, text: str) -> None:
     save_network(SplitterNetwork(SMALL), tmp_path)
     (tmp_path / "config.json").write_text(text)

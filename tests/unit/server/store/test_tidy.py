@@ -1,0 +1,77 @@
+"""What a start removes, and that a clock that has jumped removes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from layert2v.spec import GenerateSpec
+from layert2v_server.domain.job import Failure
+from layert2v_server.store.artifacts import ArtifactStore
+from layert2v_server.store.database import open_database
+from layert2v_server.store.jobs import JobStore
+from layert2v_server.store.tidy import DAY_S, MAX_REST_DAYS, Retention, note_use, tidy
+from layert2v_server.store.uploads import UploadStore
+
+SPEC = GenerateSpec(prompt="a fox", seed=7)
+NOW = 1_800_000_000.0
+
+
+class Folder:
+    """A data folder with something old in its trash."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.engine = open_database(data / "jobs.sqlite3")
+        self.store = JobStore(self.engine)
+        self.artifacts = ArtifactStore(data / "jobs", min_free_bytes=0)
+        self.uploads = UploadStore(data / "uploads", max_bytes=100)
+        self.old = data / "trash" / f"{int(NOW - 8 * DAY_S)}_old"
+        self.old.mkdir(parents=True)
+
+    def tidy(self, now: float) -> None:
+        retention = Retention(uploads_days=7, trash_days=7)
+        tidy(self.data, retention, self.store, self.artifacts, self.uploads, now)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    folder = Folder(tmp_path)
+    yield folder
+    folder.engine.dispose()
+
+
+def test_what_is_old_is_deleted(folder: Folder) -> None:
+    note_use(folder.data, NOW - DAY_S)
+    folder.tidy(NOW)
+    assert not folder.old.exists()
+
+
+@pytest.mark.parametrize("rest_days", [MAX_REST_DAYS + 1, 20_000, -1, None])
+def test_a_clock_that_jumps_deletes_nothing(folder: Folder, rest_days: float | None) -> None:
+    if rest_days is not None:
+        note_use(folder.data, NOW - rest_days * DAY_S)
+    folder.tidy(NOW)
+    assert folder.old.exists()
+    folder.tidy(NOW + 60)  # it has not jumped again
+    assert not folder.old.exists()
+
+
+def test_a_note_that_is_none_deletes_nothing(folder: Folder) -> None:
+    (folder.data / "last_used").write_text("yesterday")
+    folder.tidy(NOW)
+    assert folder.old.exists()
+
+
+def test_stacks_of_jobs_that_did_not_succeed_go_into_the_trash(folder: Folder) -> None:
+    folder.store.create("anna", "r1", SPEC, SPEC)
+    job = folder.store.claim("gpu", 30.0)
+    assert job is not None
+    folder.artifacts.stack_folder(job.id).mkdir(parents=True)
+    folder.store.mark_failed(job.id, job.attempt, Failure(reason="X", message="It failed."))
+    folder.tidy(NOW)
+    assert not folder.artifacts.stack_folder(job.id).exists()
+    names = [path.name for path in (folder.data / "trash").iterdir()]
+    assert any(name.endswith(f"_{job.id}_stack") for name in names)
