@@ -19,7 +19,7 @@ from layert2v_engine.vidlayer.template import SLOW, captions_by_template
 
 _LOOKS = 3  # pictures that the detector sees
 _SAME_PLACE = 0.3  # overlap of a detection with the subject, intersection over union
-_SURE = 0.45  # score from which another kind speaks against a caption
+_SURE = 0.6  # score from which another kind speaks against a caption
 _FLOW_HEIGHT = 128
 _HEADINGS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 _HEADING = re.compile(r"\bmov\w+ (?:to the )?(left|right|up|down)(?:wards?)?\b")
@@ -104,9 +104,7 @@ def subject_motion(sample: LayeredSample) -> tuple[float, float]:
     moves = []
     for t in sorted({round(t) for t in np.linspace(0, len(cover) - 2, _LOOKS)}):
         grays = [
-            to_gray(
-                cv2.resize(_picture(sample, k, is_full=True), size, interpolation=cv2.INTER_AREA)
-            )
+            to_gray(np.asarray(cv2.resize(_picture(sample, k, is_full=True), size), np.uint8))
             for k in (t, t + 1)
         ]
         inside = cv2.resize(cover[t], size, interpolation=cv2.INTER_AREA) > 0.5
