@@ -24,9 +24,10 @@ from layert2v import stack as manifest
 from layert2v.atomic_write import atomic_write
 from layert2v.errors import ContractError
 from layert2v.labels import LABELS
-from layert2v_nuke import preferences, ui
+from layert2v_nuke import edits, preferences, ui
 from layert2v_nuke.controller import Controller
 from layert2v_nuke.errors import PluginError
+from layert2v_nuke.graph import footage_knobs
 from layert2v_nuke.graph import node as nodes
 from layert2v_nuke.graph.colorspaces import raw_default
 from layert2v_nuke.graph.open_nodes import open_comp
@@ -85,9 +86,12 @@ def start(host: Host, loaded: Preferences) -> PluginState:
     return plugin
 
 
-def create(**knobs: Any) -> str:
-    """Create a LayerT2V node with these knobs set and return its uuid."""
-    uuid = plugin_state().controller.create()
+def create(*, of_selection: bool = False, **knobs: Any) -> str:
+    """Create a LayerT2V node with these knobs set and return its uuid.
+
+    ``of_selection`` connects what is selected as its footage.
+    """
+    uuid = plugin_state().controller.create(of_selection=of_selection)
     plugin_state().host.set_knobs(uuid, knobs)
     return uuid
 
@@ -95,6 +99,27 @@ def create(**knobs: Any) -> str:
 def generate(node: str) -> None:
     """Submit a request for a new stack; errors appear on the node."""
     plugin_state().controller.on_button(node, "generate")
+
+
+def add_subject(node: str, **knobs: Any) -> None:
+    """Add a subject of the footage behind those there are, with these knobs set.
+
+    The knobs are named without what they begin with, such as ``words`` or ``box``.
+    """
+    plugin_state().controller.on_button(node, "subject_add")
+    number = footage_knobs.subject_numbers(plugin_state().host.knob_values(node))[-1]
+    named = {f"subject_{number}_{name}": value for name, value in knobs.items()}
+    plugin_state().host.set_knobs(node, named)
+
+
+def decompose(node: str) -> None:
+    """Take the footage at the node's input apart; errors appear on the node."""
+    plugin_state().controller.on_button(node, "decompose")
+
+
+def refine(node: str, layer: str) -> None:
+    """Give a foreground the matte at the input for it, and solve it again."""
+    plugin_state().controller.on_button(node, f"refine {layer}")
 
 
 def rerender(node: str, layer: str = "") -> None:
@@ -201,6 +226,8 @@ def _knob_changed() -> None:
     host, name = plugin_state().host, plugin_state().host.this_knob()
     if name.endswith("_version"):
         plugin_state().controller.set_version(host.this_node(), name[: -len("_version")])
+    elif footage_knobs.is_position(name):
+        edits.move_hint(host, host.this_node(), name)
 
 
 def _nodes_changed() -> None:
@@ -242,6 +269,10 @@ def _create_node() -> None:
     plugin_state().host.open_panel(plugin_state().controller.create())
 
 
+def _decompose_selection() -> None:
+    plugin_state().host.open_panel(plugin_state().controller.create(of_selection=True))
+
+
 def _import_stack() -> None:
     chosen = plugin_state().host.ask_file("Choose stack.json of a layer stack", "stack.json")
     if chosen:
@@ -273,6 +304,7 @@ def _run_self_check() -> None:
 
 _COMMANDS: dict[str, Callable[[], None]] = {
     "Generate": _create_node,
+    "Decompose": _decompose_selection,
     "Import stack": _import_stack,
     "Explode": _explode_selected,
     f"{LABELS['retry'].text} pending": refresh,

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from layert2v.errors import ContractError
-from layert2v.rerender import RerenderSpec, rerender_to_json
-from layert2v.spec import ModelInfo, model_from_json, spec_to_json
-from layert2v_nuke import edits, status_text
+from layert2v.spec import ModelInfo, model_from_json
+from layert2v_nuke import actions, edits, status_text
+from layert2v_nuke.actions import Action
 from layert2v_nuke.errors import BadRequest, PluginError
-from layert2v_nuke.graph import node, tcl
+from layert2v_nuke.graph import node
 from layert2v_nuke.host import Host
-from layert2v_nuke.session import plates, requests
+from layert2v_nuke.session import renders
 from layert2v_nuke.session.connection import Connection, is_final
+from layert2v_nuke.session.renders import Rendering
 
 
 class Controller:
@@ -44,16 +46,18 @@ class Controller:
         self._uuid_by_message: dict[int, str] = {}  # id of a message to the bridge: node
         self._pending_actions: dict[str, str] = {}  # node: action that needs the server's models
         self._active_requests: dict[str, str] = {}  # request id: node
-        self._plate_renders: dict[str, plates.PlateRender] = {}
+        self._renders: dict[str, tuple[Action, Rendering]] = {}
         self._scan_scheduled = False
 
     # Buttons and menus
 
     def on_button(self, uuid: str, action: str) -> None:
         """Run a button of the node, such as ``rerender fg_01``; errors appear on the node."""
-        verb, _, layer = action.partition(" ")
+        verb, _, subject = action.partition(" ")
         try:
-            if verb == "reroll":
+            if verb in edits.SUBJECT_EDITS:
+                edits.change_subjects(self.host, uuid, verb, subject)
+            elif verb == "reroll":
                 with self.host.undo("LayerT2V: re-roll"):
                     self.host.set_knobs(uuid, {"seed": str(int(self._new_id()[:7], 16))})
             elif verb == "explode":
@@ -61,13 +65,14 @@ class Controller:
             elif verb == "cancel":
                 self.cancel(uuid)
             else:
-                self._start_action(uuid, verb, layer)
+                self._start_action(uuid, action)
         except (PluginError, ContractError) as error:
             self._show_error(uuid, error)
 
-    def create(self) -> str:
-        """Create a LayerT2V node and return its uuid."""
-        return edits.create_node(self.host, self._new_id(), tuple(self._models))
+    def create(self, *, of_selection: bool = False) -> str:
+        """Create a LayerT2V node and return its uuid; ``of_selection`` takes that as footage."""
+        models = tuple(self._models)
+        return edits.create_node(self.host, self._new_id(), models, of_selection=of_selection)
 
     def import_stack(self, folder: Path) -> str:
         """Create a LayerT2V node that shows a stack and return its uuid.
@@ -86,7 +91,7 @@ class Controller:
     def cancel(self, uuid: str) -> None:
         """Stop what the node waits for."""
         values = self.host.knob_values(uuid)
-        if uuid in self._pending_actions or self._plate_renders.pop(uuid, None) is not None:
+        if uuid in self._pending_actions or self._renders.pop(uuid, None) is not None:
             self._pending_actions.pop(uuid, None)
             self._update(uuid, status_text.cancellation(), save=True)
         elif values[node.STATUS_KNOB] in node.PENDING:
@@ -111,12 +116,12 @@ class Controller:
         self._active_requests.clear()
         self._uuid_by_message.clear()
         self._pending_actions.clear()
-        self._plate_renders.clear()
+        self._renders.clear()
 
     @property
     def busy(self) -> bool:
         """Whether ``pump`` has to be called again."""
-        waiting = self._pending_actions or self._active_requests or self._plate_renders
+        waiting = self._pending_actions or self._active_requests or self._renders
         return bool(waiting or self._scan_scheduled or self._connection.is_open)
 
     # The timer
@@ -126,8 +131,8 @@ class Controller:
         if self._scan_scheduled:
             self._scan_scheduled = False
             self._resume_all()
-        for uuid in list(self._plate_renders):
-            self._render_plate(uuid)
+        for uuid in list(self._renders):
+            self._render(uuid)
         try:
             if (self._pending_actions or self._active_requests) and self._connection.open():
                 for uuid in list(self._active_requests.values()):
@@ -142,94 +147,72 @@ class Controller:
             except (PluginError, ContractError) as error:
                 self._report_invalid_message(message, error)
 
-    def _start_action(self, uuid: str, verb: str, layer: str) -> None:
+    def _start_action(self, uuid: str, action: str) -> None:
         values = self.host.knob_values(uuid)
-        is_waiting = uuid in self._plate_renders or uuid in self._pending_actions
+        is_waiting = uuid in self._renders or uuid in self._pending_actions
         if is_waiting or values[node.STATUS_KNOB] in node.PENDING:
             raise BadRequest("BUSY", "This node is waiting already.", "Cancel that first.")
-        if verb != "generate":
+        if actions.needs_stack(action.partition(" ")[0]):
             edits.stack_folder(values)  # raises where there is none
-        self._pending_actions[uuid] = f"{verb} {layer}".strip()
+        self._pending_actions[uuid] = action
         self._update(uuid, status_text.status(node.CONNECTING, "Looking for the server"))
         self._run_pending_actions()
         self._start_timer()
 
     def _run_pending_actions(self) -> None:
-        for uuid, action in list(self._pending_actions.items()):
+        for uuid, pressed in list(self._pending_actions.items()):
             if not self._models:
                 return
             self._pending_actions.pop(uuid)
-            verb, _, layer = action.partition(" ")
+            stacks = self._stacks_folder()
+            folder = stacks / renders.FOLDER / self._new_id()[:8]
+            scope = actions.Scope(self.host, uuid, self._models, stacks, folder)
+            verb, _, layer = pressed.partition(" ")
             try:
-                if verb == "generate":
-                    self._generate(uuid)
-                elif verb == "plate":
-                    self._start_plate(uuid, layer)
+                action = actions.prepare(scope, verb, layer)
+                self._update(uuid, action.shown)
+                if action.frames:
+                    self._renders[uuid] = (action, renders.start(action.frames))
                 else:
-                    self._rerender(uuid, [layer] if layer else [])
+                    self._submit(uuid, action)
             except (PluginError, ContractError) as error:
                 self._show_error(uuid, error)
 
-    def _generate(self, uuid: str) -> None:
-        values, project = self.host.knob_values(uuid), self.host.project()
-        spec = requests.generate_spec(values, project, self._models)
-        folder = _next_take_folder(self._stacks_folder() / f"{self.host.name(uuid)}_{uuid[:8]}")
-        tcl.safe_path(folder)
-        self._update(uuid, status_text.output_size(spec, project))
-        self._submit(uuid, "generate", {"spec": spec_to_json(spec), "folder": str(folder)})
-
-    def _rerender(self, uuid: str, layers: list[str]) -> None:
-        values = self.host.knob_values(uuid)
-        stack = edits.shown_state(values)
-        spec = requests.rerender_spec(values, stack, layers, self._models)
-        self._submit_rerender(uuid, spec, {})
-
-    def _submit_rerender(self, uuid: str, spec: RerenderSpec, inputs: dict[str, list[str]]) -> None:
-        folder = self.host.knob_values(uuid)["folder"]
-        params = {"folder": folder, "spec": rerender_to_json(spec), "inputs": inputs}
-        self._submit(uuid, "rerender", params)
-
-    def _submit(self, uuid: str, method: str, params: dict[str, Any]) -> None:
+    def _submit(self, uuid: str, action: Action) -> None:
         """Save a new request in the node, its method as ``do``, and send it."""
         request = self._new_id()
         values = {
             node.REQUEST_KNOB: request,
             node.JOB_KNOB: "",
-            node.REQUEST_JSON_KNOB: json.dumps({"do": method, **params}),
+            node.REQUEST_JSON_KNOB: json.dumps({"do": action.method, **action.params}),
             **status_text.status(node.SENDING, "Sending"),
         }
         self._update(uuid, values, save=True)
         self._active_requests[request] = uuid
-        self._send(uuid, method, **params, request_id=request)
+        self._send(uuid, action.method, **action.params, request_id=request)
 
     def _send(self, uuid: str, method: str, **params: Any) -> None:
         self._uuid_by_message[self._connection.send(method, **params)] = uuid
 
-    # Plates
-
-    def _start_plate(self, uuid: str, layer: str) -> None:
-        values = self.host.knob_values(uuid)
-        stack = edits.shown_state(values)
-        space = requests.plate_colorspace(values, self.host.project())
-        requests.plate_spec(values, stack, layer, space, self._models)  # refuse before rendering
-        folder = self._stacks_folder() / "plates" / self._new_id()[:8]
-        self._plate_renders[uuid] = plates.start_plate(self.host, uuid, stack, layer, space, folder)
-
-    def _render_plate(self, uuid: str) -> None:
-        plate = self._plate_renders[uuid]
+    def _render(self, uuid: str) -> None:
+        """Render a frame for the action of a node, and send it after the last one."""
+        action, rendering = self._renders[uuid]
         try:
-            if plates.render_next_frame(self.host, uuid, plate):
-                done = plate.total - len(plate.frames)
-                self._update(uuid, status_text.render_progress(done, plate.total))
+            if renders.render_next_frame(self.host, uuid, rendering):
+                done = rendering.total - len(rendering.left)
+                self._update(uuid, status_text.render_progress(done, rendering.total))
                 return
-            del self._plate_renders[uuid]
-            values = self.host.knob_values(uuid)
-            stack = edits.shown_state(values)
-            spec = requests.plate_spec(values, stack, plate.layer, plate.colorspace, self._models)
-            self._submit_rerender(uuid, spec, {requests.PLATE_INPUT: [str(plate.folder)]})
+            del self._renders[uuid]
+            self._submit(uuid, action)
         except (PluginError, ContractError) as error:
-            self._plate_renders.pop(uuid, None)
+            self._renders.pop(uuid, None)
             self._show_error(uuid, error)
+
+    def _remove_renders(self, uuid: str) -> None:
+        """Remove what was rendered for the node's request, which is in its stack now."""
+        with suppress(ValueError, AttributeError):  # somebody has changed a hidden knob
+            params = json.loads(self.host.knob_values(uuid)[node.REQUEST_JSON_KNOB])
+            renders.remove(params.get("inputs", {}), self._stacks_folder())
 
     # The bridge
 
@@ -351,6 +334,7 @@ class Controller:
     def _show_result(self, uuid: str, folder: Path) -> None:
         stack = edits.show_newest_state(self.host, uuid, folder)
         self._finish(uuid, status_text.stack_summary(stack))
+        self._remove_renders(uuid)
 
     def _finish(self, uuid: str, values: Mapping[str, Any]) -> None:
         for request in [one for one, owner in self._active_requests.items() if owner == uuid]:
@@ -369,11 +353,3 @@ class Controller:
         pending = uuid in self._active_requests.values()
         values = status_text.error_message(error) if pending else status_text.failure(vars(error))
         self._update(uuid, values)
-
-
-def _next_take_folder(folder: Path) -> Path:
-    """Return the next ``take_NNN`` of a folder that does not exist yet."""
-    number = 1
-    while (folder / f"take_{number:03d}").exists():
-        number += 1
-    return folder / f"take_{number:03d}"

@@ -10,18 +10,62 @@ from layert2v import stack as manifest
 from layert2v.stack import Stack
 from layert2v_nuke import status_text
 from layert2v_nuke.errors import BadRequest
-from layert2v_nuke.graph import node, tcl
-from layert2v_nuke.graph.model import ReadColorspace, mute_knob
+from layert2v_nuke.graph import footage_knobs, node, tcl
+from layert2v_nuke.graph.model import INPUTS, ReadColorspace, mute_knob
 from layert2v_nuke.graph.open_nodes import open_comp
 from layert2v_nuke.host import Host
 from layert2v_nuke.session import versions
 
+SUBJECT_EDITS = {
+    "subject_add": "add a subject",
+    "subject_nearer": "nearer",
+    "subject_farther": "farther",
+    "subject_remove": "remove a subject",
+}
 
-def create_node(host: Host, uuid: str, models: Sequence[str] = ()) -> str:
-    """Create a LayerT2V node without a stack and return its uuid."""
+
+def create_node(
+    host: Host, uuid: str, models: Sequence[str] = (), *, of_selection: bool = False
+) -> str:
+    """Create a LayerT2V node without a stack and return its uuid.
+
+    ``of_selection`` connects what is selected as its footage.
+    """
     with host.undo("Create LayerT2V"):
         offered = tuple(models) or (node.DEFAULT_MODEL,)
-        return host.create(node.group_node(uuid, None, Path(), ReadColorspace(), models=offered))
+        wanted = node.group_node(uuid, None, Path(), ReadColorspace(), models=offered)
+        return host.create(wanted, INPUTS.index("footage") if of_selection else None)
+
+
+def change_subjects(host: Host, uuid: str, verb: str, subject: str) -> None:
+    """Add a subject, move one in their order, or remove one: a verb of ``SUBJECT_EDITS``."""
+    numbers = footage_knobs.subject_numbers(host.knob_values(uuid))
+    with host.undo(f"LayerT2V: {SUBJECT_EDITS[verb]}"):
+        if verb == "subject_add":
+            width, height = host.footage_size(uuid)
+            box = (width * 0.25, height * 0.25, width * 0.75, height * 0.75)
+            host.add_knobs(uuid, footage_knobs.subject_tab(len(numbers) + 1, box, host.frame()))
+        elif verb == "subject_remove":
+            for number in range(int(subject), numbers[-1]):
+                _swap_subjects(host, uuid, number, number + 1)
+            host.remove_subject(uuid, numbers[-1])
+        else:
+            other = int(subject) + (-1 if verb == "subject_nearer" else 1)
+            if other in numbers:
+                _swap_subjects(host, uuid, int(subject), other)
+
+
+def move_hint(host: Host, uuid: str, knob: str) -> None:
+    """Let a box or a point that was moved in the viewer count on the frame that is shown."""
+    values = footage_knobs.moved_hint(knob, host.knob_values(uuid), host.frame())
+    host.set_knobs_without_undo(uuid, values, mark_modified=True)
+
+
+def _swap_subjects(host: Host, uuid: str, one: int, other: int) -> None:
+    values = host.knob_values(uuid)
+    for number, source in ((one, other), (other, one)):
+        found = footage_knobs.subject_values(values, source)
+        host.set_knobs(uuid, {f"subject_{number}_{end}": value for end, value in found.items()})
 
 
 def import_stack(host: Host, uuid: str, folder: Path) -> str:

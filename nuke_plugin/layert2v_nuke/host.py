@@ -6,26 +6,30 @@ handles behind. Progress is written outside of undo and leaves the project as sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from layert2v.stack import Stack
-from layert2v_nuke.errors import HostRefused
-from layert2v_nuke.graph import build, node, tcl
+from layert2v_nuke import inputs
+from layert2v_nuke.errors import BadRequest, HostRefused
+from layert2v_nuke.graph import build, footage_knobs, node, tcl
 from layert2v_nuke.graph.colorspaces import choose_colorspace, working_space
 from layert2v_nuke.graph.model import (
+    INPUTS,
     LAYER_KNOB,
     OWNER_KNOB,
     Graph,
     Node,
     ReadColorspace,
+    UserKnob,
     inner_nodes,
     nuke_layers,
     read_name,
     read_path,
 )
+from layert2v_nuke.inputs import InputFrame, InputImages
 from layert2v_nuke.project import ProjectSettings
 
 
@@ -123,7 +127,12 @@ class Host:
         wanted = {knob.name for knob in node.node_knobs("") if node.holds_value(knob)}
         for layer in node.layers_with_tab(knobs):
             wanted.update(node.layer_knob_names(layer, values=True))
+        wanted.update(filter(footage_knobs.holds_subject_value, knobs))
         return {name: _knob_value(knob) for name, knob in knobs.items() if name in wanted}
+
+    def frame(self) -> int:
+        """Return the frame that is shown."""
+        return int(self.nuke.root()["frame"].value())
 
     @contextmanager
     def undo(self, name: str) -> Iterator[None]:
@@ -152,12 +161,17 @@ class Host:
         with self._without_undo(mark_modified=False):
             self._get(uuid)["model"].setValues(list(names))
 
-    def create(self, wanted: Node) -> str:
-        """Create a LayerT2V node below the selection and return its uuid."""
+    def create(self, wanted: Node, connected: int | None = None) -> str:
+        """Create a LayerT2V node below the selection and return its uuid.
+
+        ``connected`` is the input that gets what is selected, None for none.
+        """
         selected = self.nuke.selectedNodes()
         created = build.build(self.nuke, Graph((wanted,)))[wanted.name]
         if selected:
             created.setXYpos(selected[-1].xpos(), selected[-1].ypos() + 100)
+            if connected is not None:
+                created.setInput(connected, selected[-1])
         return str(created[node.UUID_KNOB].value())
 
     def read_colorspace(self, space: str) -> ReadColorspace:
@@ -203,26 +217,33 @@ class Host:
         group = self._get(uuid)
         return int(group.xpos()), int(group.ypos()) + 200
 
-    def has_input(self, uuid: str, number: int) -> bool:
-        """Return whether something is connected to an input."""
-        return self._get(uuid).input(number) is not None
+    def add_knobs(self, uuid: str, knobs: Iterable[UserKnob]) -> None:
+        """Add knobs to the node."""
+        build.add_knobs(self.nuke, self._get(uuid), knobs)
 
-    def render_frame(self, uuid: str, number: int, path: str, frame: int) -> None:
+    def remove_subject(self, uuid: str, number: int) -> None:
+        """Remove the tab of a subject."""
+        group = self._get(uuid)
+        for name in footage_knobs.subject_knobs(group.knobs(), number):
+            group.removeKnob(group[name])
+
+    def describe_input(self, uuid: str, number: int) -> InputImages:
+        """Return what is connected to an input. Raises ``BadRequest`` for nothing."""
+        return inputs.describe(self._get(uuid), number)
+
+    def footage_size(self, uuid: str) -> tuple[int, int]:
+        """Return the size of the footage, or of the project where none is connected."""
+        try:
+            found = self.describe_input(uuid, INPUTS.index("footage"))
+            return found.width, found.height
+        except BadRequest:
+            project = self.project()
+            return project.width, project.height
+
+    def render_frame(self, uuid: str, wanted: InputFrame) -> None:
         """Render one frame of an input as it is in the working space. Raises ``HostRefused``."""
-        source = self._get(uuid).input(number)
         with self._without_undo(mark_modified=False):
-            write = self.nuke.nodes.Write()
-            try:
-                values = {"file_type": "exr", "file": path, "channels": "rgba", "raw": True}
-                self._set(write, values)
-                write.setInput(0, source)
-                self.nuke.execute(write, frame, frame, 1)
-            except RuntimeError as error:
-                raise HostRefused(
-                    "RENDER_FAILED", f"The input cannot be rendered at frame {frame}: {error}."
-                ) from error
-            finally:
-                self.nuke.delete(write)
+            inputs.render(self.nuke, self._get(uuid), wanted)
 
     def status(self, uuid: str) -> str:
         """Return the status text of the node."""
@@ -330,10 +351,12 @@ def _is_layert2v_node(one: Any) -> bool:
 
 def _knob_value(knob: Any) -> Any:
     """Return what a knob holds; text as it is written, where ``value`` may expand brackets."""
+    if footage_knobs.is_position(knob.name()):
+        return tuple(knob.array())
     written = getattr(knob, "getText", None)
     return knob.value() if written is None else written()
 
 
 def _set_if_changed(knob: Any, value: Any) -> None:
     if _knob_value(knob) != value:
-        knob.setValue(value)
+        build.set_value(knob, value)

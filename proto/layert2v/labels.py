@@ -49,10 +49,23 @@ LABELS = MappingProxyType(
         ),
         "frozen": Label("Freeze", "Keep this layer as it is when others are generated again"),
         "version": Label("Version", "The version of the layer that is shown"),
+        "footage_range": Label("Only Some Frames", "By the footage's own numbers; otherwise all"),
+        "footage_first": Label("First"),
+        "footage_last": Label("Last"),
+        "footage_handles": Label("Handles", "Frames more at both ends"),
+        "footage_scale": Label("Scale", "Smaller layers, for a look"),
+        "subject_box": Label("Box", "A rectangle around the subject"),
+        "matte_all": Label(
+            "On All Frames", "Use the matte as it is on every frame; otherwise as a hint on one"
+        ),
         "folder": Label("Folder"),
         "status": Label("Status"),
         "progress": Label("Progress"),
         "generate": Label("Generate", "Make a layer stack of the prompts"),
+        "decompose": Label(
+            "Decompose",
+            "Make layers of footage: a background without the subjects, and each subject",
+        ),
         "rerender": Label("Re-render", "Generate this layer again, around the frozen ones"),
         "cancel": Label("Cancel", "Stop this job"),
         "retry": Label("Retry", "Send the request again"),

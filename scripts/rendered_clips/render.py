@@ -16,7 +16,8 @@ from pathlib import Path
 
 import bpy
 
-from rendered_clips.subjects import KINDS, TRAINED_KINDS, make_subject, surface
+from rendered_clips.parts import surface
+from rendered_clips.subjects import TEST_KINDS, TRAINED_KINDS, make_subject
 
 TEST_SEED = 1_000_000  # seeds from here on are never trained on
 GROUNDS = ("ShaderNodeTexNoise", "ShaderNodeTexChecker", "ShaderNodeTexVoronoi")
@@ -40,7 +41,7 @@ def main() -> None:
         if (folder / "clip.json").exists():
             continue
         rng = random.Random(TEST_SEED + index if args.test else index)
-        kinds = KINDS if args.test else TRAINED_KINDS
+        kinds = TEST_KINDS if args.test else TRAINED_KINDS
         render_clip(folder, kinds[index % len(kinds)], rng, args)
         print(folder, flush=True)
 

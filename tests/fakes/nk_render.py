@@ -32,10 +32,11 @@ def add_renderer(nuke: FakeNuke) -> FakeNuke:
 
     def render(write: Node, path: str, frame: int) -> None:
         source = write.input(0)
-        if source is None or write["channels"].value() != "rgba" or not write["raw"].value():
+        channels = str(write["channels"].value()).upper()
+        if source is None or channels not in ("RGB", "RGBA") or not write["raw"].value():
             raise RuntimeError("Write error: nothing to write")
         pixels = render_image(source, frame).rgba().astype(np.float16)
-        planes = {c: np.ascontiguousarray(pixels[..., i]) for i, c in enumerate("RGBA")}
+        planes = {c: np.ascontiguousarray(pixels[..., i]) for i, c in enumerate(channels)}
         header = {"compression": OpenEXR.ZIPS_COMPRESSION, "type": OpenEXR.scanlineimage}
         if not Path(path).parent.is_dir():
             raise RuntimeError("Write error: no such folder")

@@ -11,14 +11,18 @@ PANEL = {
     "nearest": "nearest", "model": "model", "colorspace": "colorspace",
     "compression": "compression", "width": "width", "height": "height", "frames": "frames",
     "seed": "seed", "steps": "steps",
-    "guidance": "guidance", "folder": "folder",
+    "guidance": "guidance", "folder": "folder", "footage_range": "footage_range",
+    "footage_first": "footage_first", "footage_last": "footage_last",
+    "footage_handles": "footage_handles", "footage_scale": "footage_scale",
 }  # fmt: skip
 LAYER = {
     "layer_prompt": "prompt", "seed": "seed", "strength": "strength", "frozen": "frozen",
     "version": "shown",
 }  # fmt: skip
+SUBJECT = {"subject_box": "has_box", "matte_all": "mask_all"}
 BUTTONS = {
-    "generate": "generate", "rerender": "rerender", "cancel": "cancel", "retry": "ask_again",
+    "generate": "generate", "decompose": "decompose", "rerender": "rerender", "cancel": "cancel",
+    "retry": "ask_again",
 }  # fmt: skip
 
 
@@ -38,6 +42,7 @@ def main() -> None:
             *labels(panel, PANEL),
             *labels(model.LAYERT2V_Layer, LAYER),
             *labels(model.LAYERT2V_Foreground, {"prompt": "prompt"}),
+            *labels(model.LAYERT2V_Subject, SUBJECT),
             *labels(stack, {"start_frame": "first_frame"}),
             *(
                 [field, getattr(operators, name).get_rna_type().name]

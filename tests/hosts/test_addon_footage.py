@@ -11,8 +11,8 @@ from fakes.live_server import LiveServer
 from fakes.moving_disc import disc_clip, write_clip
 from hosts.blenders import REPOSITORY, Blender
 from hosts.display import display
-from hosts.images import read_rgba
-from layert2v.stack import read
+from hosts.images import Image, over, read_rgba
+from layert2v.stack import frame_path, read
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
 
@@ -59,3 +59,43 @@ def test_an_image_sequence_becomes_layers(
     assert not seen["refine_bg"]
     assert (seen["refined"], seen["left"]) == (["refine", "decompose"], 0)
     assert (seen["undone"], seen["stacks"]) == (["decompose"], 0)
+
+
+def comp(folder: Path, frame: int) -> Image:
+    stack = read(folder)
+    layers = (read_rgba(folder / frame_path(one.pattern, frame)) for one in stack.layers)
+    return over(list(layers))
+
+
+@pytest.mark.parametrize("bare_blender", ["4.2", "5.2"], indirect=True)
+def test_renders_become_layers_in_strips_and_planes_that_outlive_the_file(
+    blender: Blender, mini_server: LiveServer, tmp_path: Path
+) -> None:
+    address = mini_server.ready["address"]
+    seen = blender.run("blender_decompose_render.py", address, tmp_path, timeout_s=500)
+    assert seen["same"]  # the artist's render settings
+    assert seen["left"] == 0
+    assert seen["shown"] == seen["reopened"]
+    assert seen["shown"]["first_files"] == seen["shown"]["first_frames"] == [1011, 1011]
+    folder = Path(seen["folder"])
+    stack = read(folder)
+    (entry,) = stack.history
+    assert (entry.action, stack.frames) == ("decompose", 4)
+    assert entry.spec["footage"]["colorspace"] == "lin_rec709_scene"
+    for frame in range(1011, 1015):
+        render, composited = (
+            read_rgba(tmp_path / f"{name}.{frame}.exr") for name in ("render", "composited")
+        )
+        np.testing.assert_allclose(composited[..., :3], 0.5 * render[..., :3], rtol=2e-3)
+        for shown in (tmp_path, tmp_path / "reopened"):
+            pictures = {
+                name: read_rgba(shown / f"{name}.{frame}.exr")
+                for name in ("first", "second", "strips", "planes")
+            }
+            np.testing.assert_allclose(pictures["first"][..., :3], render[..., :3], rtol=2e-3)
+            np.testing.assert_allclose(pictures["second"], comp(folder, frame), atol=1e-6)
+            np.testing.assert_allclose(
+                pictures["second"][..., :3], composited[..., :3], rtol=2e-3, atol=1e-4
+            )
+            np.testing.assert_allclose(pictures["strips"], pictures["first"], atol=1e-5)
+            np.testing.assert_allclose(pictures["planes"], pictures["second"], atol=0.02)

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from fakes.fake_engine import Behaviour
+from fakes.fake_nuke import FakeNuke
 from fakes.fake_nuke.saved import reopen, save
 from fakes.live_server import LiveServer
+from fakes.moving_disc import disc_clip, write_clip
+from fakes.nk_render import add_renderer
 from hosts.nuke_artist import Artist
 from layert2v import stack as manifest
 
@@ -35,13 +38,13 @@ def artist(tmp_path: Path, server: LiveServer) -> Iterator[Artist]:
     one.controller.close()
 
 
-def shown_stack(artist: Artist, uuid: str) -> manifest.Stack:
+def shown_stack(artist: Artist, uuid: str, frame: int = 1001) -> manifest.Stack:
     """Return the stack that the node shows, after a look for its files."""
     folder = Path(artist.host.knob_values(uuid)["folder"])
     (group,) = (one for one in artist.nuke.dump().values() if one["class"] == "Group")
     for name in ("bg", "shadow_01", "fg_01"):
         path = group["nodes"][f"Read_{name}"]["knobs"]["file"]
-        assert Path(path % 1001).is_file()
+        assert Path(path % frame).is_file()
     return manifest.read(folder)
 
 
@@ -154,3 +157,89 @@ def test_a_server_that_is_not_there_is_shown_and_waited_for(tmp_path: Path) -> N
     artist.controller.on_button(uuid, "cancel")
     assert artist.status(uuid) == "cancelled"
     artist.controller.close()
+
+
+@pytest.fixture
+def footage_artist(tmp_path: Path, server: LiveServer) -> Iterator[Artist]:
+    """Return an artist whose Nuke renders, with a node of three frames of footage."""
+    one = Artist(tmp_path, server.ready["address"], add_renderer(FakeNuke(gui=False)))
+    folder = write_clip(tmp_path / "footage", disc_clip(frames=3).source, first=1011)
+    read_footage(one, folder)
+    yield one
+    one.controller.close()
+
+
+def read_footage(artist: Artist, folder: Path) -> None:
+    """Read footage, select it and choose Decompose in the menu."""
+    read = artist.nuke.nodes.Read()
+    read["file"].fromUserText(f"{folder}/shot.%04d.exr 1011-1013")
+    read["colorspace"].setValue("linear")
+    read.setSelected(True)
+    artist.controller.create(of_selection=True)
+
+
+def add_subject(artist: Artist, behaviour: Behaviour) -> str:
+    """Add a subject whose words control the engine of the server; return the node's uuid."""
+    (uuid,) = artist.host.node_names()
+    artist.controller.on_button(uuid, "subject_add")
+    artist.host.set_knobs(uuid, {"subject_1_words": behaviour.to_prompt()})
+    return uuid
+
+
+def test_footage_becomes_layers_with_its_numbers_and_is_refined(footage_artist: Artist) -> None:
+    artist = footage_artist
+    (uuid,) = artist.host.node_names()
+    artist.controller.on_button(uuid, "decompose")
+    artist.wait_until(artist.has_status(uuid, "done", "failed"))
+    assert artist.status(uuid) == "done", artist.host.status(uuid)
+    folder = Path(artist.host.knob_values(uuid)["folder"])
+    stack = manifest.read(folder)
+    assert (stack.start_frame, stack.frames, stack.name) == (1011, 3, "shot")
+    (group,) = (one for one in artist.nuke.dump().values() if one["class"] == "Group")
+    assert group["nodes"]["Read_bg"]["knobs"]["first"] == 1011
+    white = artist.nuke.nodes.Constant()
+    white["channels"].setValue("rgba")
+    white["color"].setValue((1.0, 1.0, 1.0, 1.0))
+    node = artist.nuke.toNode("LayerT2V1")
+    assert node is not None
+    node.setInput(3, white)
+    artist.controller.on_button(uuid, "refine fg_01")
+    artist.wait_until(artist.has_status(uuid, "done", "failed"))
+    assert artist.status(uuid) == "done", artist.host.status(uuid)
+    refined = manifest.read(folder).history[-1]
+    assert (refined.action, refined.note) == ("refine", "3 mattes")
+    assert artist.host.knob_values(uuid)["fg_01_version"] == 2
+    assert not any((folder.parents[1] / "renders").iterdir())
+
+
+def test_cancel_ends_a_decomposition(footage_artist: Artist) -> None:
+    uuid = add_subject(footage_artist, Behaviour(step_s=0.5))
+    footage_artist.controller.on_button(uuid, "decompose")
+    footage_artist.wait_until(footage_artist.has_status(uuid, "running"))
+    footage_artist.controller.on_button(uuid, "cancel")
+    footage_artist.wait_until(footage_artist.has_status(uuid, "cancelled"))
+
+
+def test_a_closed_nuke_finds_its_decomposition_again(
+    footage_artist: Artist, tmp_path: Path, server: LiveServer
+) -> None:
+    before = footage_artist
+    uuid = add_subject(before, Behaviour(step_s=0.2))
+    before.controller.on_button(uuid, "decompose")
+    before.wait_until(lambda: bool(before.host.knob_values(uuid)["l2v_job"]))
+    text = save(before.nuke)
+    before.controller.close()
+    after = Artist(tmp_path, server.ready["address"])
+    after.nuke.addOnScriptLoad(after.controller.schedule_scan)
+    reopen(after.nuke, text)
+    after.wait_until(after.has_status(uuid, "done", "failed"))
+    assert shown_stack(after, uuid, 1011).history[0].action == "decompose"
+    after.controller.close()
+
+
+def test_footage_that_is_not_there_is_one_sentence(footage_artist: Artist, tmp_path: Path) -> None:
+    (tmp_path / "footage" / "shot.1012.exr").unlink()
+    (uuid,) = footage_artist.host.node_names()
+    footage_artist.controller.on_button(uuid, "decompose")
+    footage_artist.wait_until(footage_artist.has_status(uuid, "failed"))
+    assert "is not complete" in footage_artist.host.status(uuid)

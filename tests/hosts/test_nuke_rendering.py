@@ -11,6 +11,7 @@ import pytest
 from fakes.fake_nuke.app import FakeNuke
 from fakes.fake_nuke.saved import save
 from fakes.live_server import live_server
+from fakes.moving_disc import disc_clip, write_clip
 from fakes.nk_evaluate import Evaluator
 from fakes.nk_reader import read
 from fakes.nk_render import add_renderer
@@ -87,3 +88,31 @@ def connect_plate(artist: Artist, uuid: str) -> None:
     assert node is not None
     node.setInput(0, plate)
     assert artist.host.exists(uuid)
+
+
+def test_footage_becomes_layers_that_render_the_footage(artist: Artist, tmp_path: Path) -> None:
+    clip = disc_clip(frames=3)
+    folder = write_clip(tmp_path / "footage", clip.source, first=1011)
+    for uuid in artist.host.node_names():
+        artist.nuke.delete(artist.nuke.toNode(artist.host.last_known_name(uuid)))
+    read_node = artist.nuke.nodes.Read()
+    read_node["file"].fromUserText(f"{folder}/shot.%04d.exr 1011-1013")
+    dimmed = artist.nuke.nodes.Multiply()  # so that it is rendered, and not sent as it is
+    dimmed["channels"].setValue("rgba")
+    dimmed["value"].setValue(0.5)
+    dimmed.setInput(0, read_node)
+    dimmed.setSelected(True)
+    uuid = artist.controller.create(of_selection=True)
+    artist.controller.on_button(uuid, "subject_add")
+    box = {"subject_1_has_box": True, "subject_1_box": (4.0, 22.0, 28.0, 46.0),
+           "subject_1_box_frame": 1011}  # fmt: skip
+    artist.host.set_knobs(uuid, box)
+    stack = press_and_wait(artist, "decompose")
+    assert (stack.start_frame, stack.frames) == (1011, 3)
+    (subject,) = stack.history[0].spec["subjects"]
+    assert subject["boxes"] == [{"frame": 1011, "x": 4.0, "y": 18.0, "width": 24.0, "height": 24.0}]
+    assert largest_difference(artist, stack) <= 1e-6
+    frame = read_frame(stack, Path(artist.host.knob_values(uuid)["folder"]), "comp", 1012)
+    np.testing.assert_allclose(frame[..., :3], 0.5 * clip.source[1], rtol=2e-3)
+    alpha = read_frame(stack, Path(artist.host.knob_values(uuid)["folder"]), "fg_01", 1012)[..., 3]
+    assert np.abs(alpha - clip.alpha[1]).mean() < 0.05  # the disc, and not its mirror image

@@ -57,7 +57,7 @@ def _create_node(nuke: Any, node: Node) -> Any:
         created["file"].fromUserText(f"{knobs['file']} {knobs['first']}-{knobs['last']}")
     for name, value in node.knobs.items():
         if node.cls != "Read" or name not in _FROM_FILE:
-            _set_value(created[name], value)
+            set_value(created[name], value)
     if node.cls == "Read":
         _verify_colorspace(created, str(node.knobs.get("colorspace", "")))
     add_knobs(nuke, created, node.user_knobs)
@@ -74,9 +74,13 @@ def _verify_colorspace(read: Any, wanted: str) -> None:
         read["label"].setValue(raw_fallback(wanted).note)
 
 
-def _set_value(knob: Any, value: Value) -> None:
+def set_value(knob: Any, value: Value) -> None:
+    """Set a knob to a value, number by number where it holds several, or to an expression."""
     if isinstance(value, Expression):
         knob.setExpression(value.text)
+    elif isinstance(value, tuple):
+        for index, number in enumerate(value):
+            knob.setValue(number, index)
     else:
         knob.setValue(value)
 
@@ -93,7 +97,7 @@ def _user_knob(nuke: Any, knob: UserKnob) -> Any:
     else:
         created = construct(knob.name, knob.label)
         if knob.kind != "Tab_Knob":
-            created.setValue(knob.value)
+            set_value(created, knob.value)
     for flag in knob.flags:
         created.setFlag(getattr(nuke, flag))
     if knob.tooltip:

@@ -25,7 +25,7 @@ class Expression:
     text: str
 
 
-Value = Union[str, int, float, bool, Expression]
+Value = Union[str, int, float, bool, Expression, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ class ReadColorspace:
     note: str = ""
 
 
+# Of a LayerT2V node, by number: plates for the background and for a foreground, footage, a matte.
+INPUTS = ("bg", "fg", "footage", "matte")
 CHANNELS = ("red", "green", "blue", "alpha")
 # Layer names that mean something to Nuke, or vanish in it.
 RESERVED = frozenset(
@@ -109,15 +111,16 @@ def read_name(layer: str) -> str:
 def inner_nodes(stack: Stack | None, folder: Path, colorspace: ReadColorspace) -> tuple[Node, ...]:
     """Return the nodes in a LayerT2V node: the comp in rgba and every layer as a Nuke layer.
 
-    Input 0 is a plate for the background, input 1 one for a foreground. Without a stack, the
-    first passes through. Raises ``BadPath``.
+    Its inputs are ``INPUTS``. Without a stack, the footage passes through, so that boxes and points
+    can be drawn over it. Raises ``BadPath``.
     """
-    plates = (
-        Node("Input", "bg", {"number": 0, "xpos": -2 * COLUMN, "ypos": 0}),
-        Node("Input", "fg", {"number": 1, "xpos": -COLUMN, "ypos": 0}),
+    inputs = tuple(
+        Node("Input", name, {"number": number, "xpos": (number - len(INPUTS)) * COLUMN, "ypos": 0})
+        for number, name in enumerate(INPUTS)
     )
     if stack is None:
-        return (*plates, Node("Output", "Output1", {"xpos": -2 * COLUMN, "ypos": ROW}, ("bg",)))
+        at = {"xpos": (INPUTS.index("footage") - len(INPUTS)) * COLUMN, "ypos": ROW}
+        return (*inputs, Node("Output", "Output1", at, ("footage",)))
     reads = [
         read_node(stack, layer, folder, colorspace, (column * COLUMN, 0))
         for column, layer in enumerate(stack.layers)
@@ -128,7 +131,7 @@ def inner_nodes(stack: Stack | None, folder: Path, colorspace: ReadColorspace) -
     copies = _copy_nodes(stack, merges[-1].name, level)
     level += len(copies) * ROW
     output = Node("Output", "Output1", {"xpos": 0, "ypos": level}, (copies[-1].name,))
-    return (*plates, *reads, *merges, *copies, output)
+    return (*inputs, *reads, *merges, *copies, output)
 
 
 def mute_knob(layer: str) -> str:

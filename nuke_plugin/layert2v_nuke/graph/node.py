@@ -17,7 +17,10 @@ from layert2v.spec import COMPRESSIONS
 from layert2v.stack import Layer, Role, Stack
 from layert2v_nuke.graph import tcl
 from layert2v_nuke.graph.colorspaces import TITLES
+from layert2v_nuke.graph.footage_knobs import CHANNELS, footage_tab
+from layert2v_nuke.graph.knobs import HIDDEN, KNOB_CHANGED, START_LINE, button, field_knob
 from layert2v_nuke.graph.model import (
+    INPUTS,
     Graph,
     Node,
     ReadColorspace,
@@ -45,25 +48,8 @@ IDLE, DONE, FAILED, CANCELLED, LOST = "idle", "done", "failed", "cancelled", "lo
 CONNECTING, RENDERING, SENDING = "looking", "rendering", "sending"
 PENDING = (SENDING, "waiting", "uploading", "queued", "running", "cancelling", "fetching")
 
-HIDDEN = ("INVISIBLE",)
-START_LINE = ("STARTLINE",)
-_VALUE_SUFFIXES = ("_version", "_prompt", "_seed", "_strength", "_freeze", "_mute")
-_LAYER_SUFFIXES = ("_tab", "_made", "_rerender", "_plate", *_VALUE_SUFFIXES)
-
-BUTTON = """try:
-    from layert2v_nuke import api
-except ImportError:
-    import nuke
-    nuke.message('This button needs the LayerT2V plug-in. The pictures do not.')
-else:
-    api.press({0!r})"""
-KNOB_CHANGED = """try:
-    from layert2v_nuke import api
-except ImportError:
-    pass
-else:
-    api.knob_changed()"""
-
+_VALUE_SUFFIXES = ("_version", "_prompt", "_seed", "_strength", "_freeze", "_mute", "_matte")
+_LAYER_SUFFIXES = ("_tab", "_made", "_rerender", "_plate", "_refine", *_VALUE_SUFFIXES)
 
 # The labels of the node's knobs, by the fields of the table that all hosts share.
 FIELDS = {
@@ -104,18 +90,19 @@ def node_knobs(uuid: str, models: Sequence[str] = (DEFAULT_MODEL,)) -> tuple[Use
         _knob("Double_Knob", "fps", 24.0),
         _knob("Text_Knob", "size_note"),
         _knob("String_Knob", "seed"),
-        _button("reroll", "Re-roll", "reroll"),
+        button("reroll", "Re-roll", "reroll"),
         _knob("Int_Knob", "steps", 0, note="0 for the model's default"),
         _knob("Double_Knob", "guidance", -1.0, note="-1 for the model's default"),
-        _button("generate", _label("generate"), "generate", flags=START_LINE),
-        _button("rerender", "Re-render what is not frozen", "rerender"),
-        _button("cancel", _label("cancel"), "cancel"),
+        button("generate", _label("generate"), "generate", flags=START_LINE),
+        button("rerender", "Re-render what is not frozen", "rerender"),
+        button("cancel", _label("cancel"), "cancel"),
         _knob("Text_Knob", "status", "Write a prompt and press Generate."),
         _knob("Text_Knob", "progress"),
         UserKnob("Text_Knob", "preview", "Preview"),
-        _button("explode", "Explode", "explode", flags=START_LINE),
+        button("explode", "Explode", "explode", flags=START_LINE),
         _knob("String_Knob", "folder", note="The folder of the layer stack"),
         *_hidden_knobs(uuid),
+        *footage_tab(),
     )
 
 
@@ -151,7 +138,12 @@ def _hidden_knobs(uuid: str) -> tuple[UserKnob, ...]:
 
 def layer_knobs(stack: Stack) -> tuple[UserKnob, ...]:
     """Return a tab for each layer, the topmost first, as layers are listed everywhere."""
-    return tuple(knob for layer in reversed(stack.layers) for knob in _layer_tab(layer))
+    has_ref = any(flat.name == "ref" for flat in stack.flats)
+    return tuple(
+        knob
+        for layer in reversed(stack.layers)
+        for knob in (*_layer_tab(layer), *(_refine_knobs(layer) if has_ref else ()))
+    )
 
 
 def layers_with_tab(knobs: Iterable[str]) -> list[str]:
@@ -197,7 +189,7 @@ def is_plate(layer: Layer) -> bool:
 def _layer_tab(layer: Layer) -> tuple[UserKnob, ...]:
     name = layer.name
     input_name = "bg" if layer.role is Role.background else "fg"
-    plate = _button(f"{name}_plate", f"Use input {input_name}", f"plate {name}")
+    plate = button(f"{name}_plate", f"Use input {input_name}", f"plate {name}")
     return (
         UserKnob("Tab_Knob", f"{name}_tab", name),
         _layer_knob("Int_Knob", name, "_version", layer.version),
@@ -207,13 +199,35 @@ def _layer_tab(layer: Layer) -> tuple[UserKnob, ...]:
         _layer_knob("Double_Knob", name, "_strength", 1.0),
         _layer_knob("Boolean_Knob", name, "_freeze", is_plate(layer), flags=START_LINE),
         UserKnob("Boolean_Knob", mute_knob(name), "Mute", False),
-        _button(
+        button(
             f"{name}_rerender",
             LABELS[LAYER_FIELDS["_rerender"]].text,
             f"rerender {name}",
             flags=START_LINE,
         ),
         *(() if layer.role is Role.shadow else (plate,)),
+    )
+
+
+def _refine_knobs(layer: Layer) -> tuple[UserKnob, ...]:
+    """Return the knobs that give a foreground another matte, for which its ``ref`` is needed."""
+    if layer.role is not Role.foreground:
+        return ()
+    return (
+        UserKnob(
+            "Enumeration_Knob",
+            f"{layer.name}_matte",
+            "Matte",
+            CHANNELS[0],
+            items=CHANNELS,
+            tooltip="The channel of input matte that is white where this foreground is",
+        ),
+        button(
+            f"{layer.name}_refine",
+            "Refine with input matte",
+            f"refine {layer.name}",
+            tooltip="Solve this foreground, its shadow and what is under them again",
+        ),
     )
 
 
@@ -224,22 +238,13 @@ def _label(knob: str) -> str:
 def _knob(
     kind: str, name: str, value: Value = "", *, note: str = "", items: tuple[str, ...] = ()
 ) -> UserKnob:
-    """Return a knob with the label that its field has in every host."""
-    label = LABELS[FIELDS[name]]
-    tooltip = "; ".join(text for text in (label.tooltip, note) if text)
-    return UserKnob(kind, name, label.text, value, items=items, tooltip=tooltip)
+    return field_knob(kind, name, FIELDS[name], value, note=note, items=items)
 
 
 def _layer_knob(
     kind: str, layer: str, suffix: str, value: Value = "", flags: tuple[str, ...] = ()
 ) -> UserKnob:
-    """Return a knob of a layer's tab with the label that its field has in every host."""
-    label = LABELS[LAYER_FIELDS[suffix]]
-    return UserKnob(kind, layer + suffix, label.text, value, tooltip=label.tooltip, flags=flags)
-
-
-def _button(name: str, label: str, action: str, flags: tuple[str, ...] = ()) -> UserKnob:
-    return UserKnob("PyScript_Knob", name, label, code=BUTTON.format(action), flags=flags)
+    return field_knob(kind, layer + suffix, LAYER_FIELDS[suffix], value, flags=flags)
 
 
 def group_node(
@@ -255,7 +260,8 @@ def group_node(
             for knob in user
         )
         user = (*user, *layer_knobs(stack))
-    return Node("Group", name, knobs, (None, None), user, inner_nodes(stack, folder, colorspace))
+    inputs = (None,) * len(INPUTS)
+    return Node("Group", name, knobs, inputs, user, inner_nodes(stack, folder, colorspace))
 
 
 def node_graph(stack: Stack, folder: Path, colorspace: ReadColorspace, uuid: str = "") -> Graph:

@@ -22,7 +22,8 @@ from layert2v_nuke.graph.model import (
 OLDEST_NUKE = "14.0 v1"  # a script that is newer than its reader makes Nuke warn
 KNOB_TYPE_IDS = {
     "String_Knob": 1, "File_Knob": 2, "Int_Knob": 3, "Enumeration_Knob": 4, "Boolean_Knob": 6,
-    "Double_Knob": 7, "Tab_Knob": 20, "PyScript_Knob": 22, "Text_Knob": 26,
+    "Double_Knob": 7, "XY_Knob": 12, "BBox_Knob": 15,
+    "Tab_Knob": 20, "PyScript_Knob": 22, "Text_Knob": 26,
 }  # fmt: skip
 
 
@@ -96,6 +97,8 @@ def _knob_definition(knob: UserKnob) -> str:
 def _value_text(value: Value) -> str:
     if isinstance(value, Expression):
         return f"{{{{{value.text}}}}}"
+    if isinstance(value, tuple):
+        return "{" + " ".join(f"{number:.10g}" for number in value) + "}"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):

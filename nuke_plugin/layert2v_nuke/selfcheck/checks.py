@@ -94,9 +94,26 @@ def _text_knob(nuke: Any) -> Any:
     return group["prompt"]
 
 
+def _position_knob(nuke: Any, kind: str, numbers: list[float]) -> list[float]:
+    """Return what a knob for a place holds after these numbers were set."""
+    group = nuke.nodes.Group()
+    group.addKnob(getattr(nuke, kind)("place", "Place"))
+    build.set_value(group["place"], tuple(numbers))
+    return list(group["place"].array())
+
+
 def _check_functions(nuke: Any, check: Check) -> None:
     for name in (*nuke_api.FUNCTIONS, *nuke_api.CONSTRUCTORS):
         check(f"nuke.{name}", lambda name=name: callable(getattr(nuke, name)))
+    constant = nuke.nodes.Constant()
+    for name in nuke_api.NODE_METHODS:
+        check(f"Node.{name}", lambda name=name: callable(getattr(constant, name)))
+    for kind, numbers in (("XY_Knob", [3.5, 4.0]), ("BBox_Knob", [1.0, 2.0, 3.0, 4.5])):
+        check(
+            f"{kind} keeps its numbers",
+            lambda kind=kind, numbers=numbers: _position_knob(nuke, kind, numbers),
+            numbers,
+        )
     for name, value in nuke_api.CONSTANTS.items():
         check(f"nuke.{name}", lambda name=name: int(getattr(nuke, name)), value)
 

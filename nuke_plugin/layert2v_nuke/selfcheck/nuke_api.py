@@ -21,7 +21,8 @@ KNOBS: dict[str, dict[str, tuple[Any, tuple[str, ...]]]] = {
         "last": (None, ()), "origfirst": (None, ()), "origlast": (None, ()),
         "origset": (None, ()), "before": ("hold", ()), "after": ("hold", ()),
         "frame_mode": ("expression", ()), "premultiplied": (False, ()), "raw": (False, ()),
-        "auto_alpha": (False, ()), "colorspace": (None, ()), "label": ("", ()),
+        "frame": ("", ()), "disable": (False, ()), "auto_alpha": (False, ()),
+        "colorspace": (None, ()), "label": ("", ()),
         "tile_color": (0, ()), "xpos": (None, ()), "ypos": (None, ()),
     },
     "Merge2": {
@@ -78,12 +79,16 @@ KNOBS: dict[str, dict[str, tuple[Any, tuple[str, ...]]]] = {
     "Write": {
         "file": ("", ()), "file_type": (None, ()), "channels": (None, ()), "raw": (False, ()),
     },
+    "Shuffle": {
+        "in": ("rgba", ()), "out": ("rgba", ()), "alpha": (None, ("white",)),
+        **{name: (None, ("red", "green", "blue", "alpha")) for name in ("red", "green", "blue")},
+    },
     "Constant": {"channels": (None, ()), "color": (None, ())},
 }  # fmt: skip
 
 CONSTRUCTORS = (
     "String_Knob", "Int_Knob", "Enumeration_Knob", "Boolean_Knob", "Double_Knob", "Tab_Knob",
-    "PyScript_Knob", "Text_Knob",
+    "PyScript_Knob", "Text_Knob", "XY_Knob", "BBox_Knob",
 )  # fmt: skip
 FUNCTIONS = (
     "addOnCreate", "addOnDestroy", "addOnScriptClose", "addOnScriptLoad", "allNodes", "delete",
@@ -91,4 +96,5 @@ FUNCTIONS = (
     "message", "Panel", "root", "selectedNodes", "thisKnob", "thisNode", "toNode", "toolbar",
     "tprint",
 )  # fmt: skip
+NODE_METHODS = ("firstFrame", "format", "input", "lastFrame")
 CONSTANTS = {"INVISIBLE": 1024, "STARTLINE": 4096}

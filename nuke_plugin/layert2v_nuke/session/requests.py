@@ -55,7 +55,7 @@ def generate_spec(values: Values, project: ProjectSettings, models: Models) -> G
         nearest=bool(values.get("nearest", False)),  # nodes of before do not have the knob
         compression=_compression(values),
     )
-    _raise_violations(validate(spec, model))
+    raise_violations(validate(spec, model))
     return spec
 
 
@@ -123,6 +123,12 @@ def plate_colorspace(values: Values, project: ProjectSettings) -> str:
     )
 
 
+def raise_violations(violations: Sequence[FieldViolation]) -> None:
+    """Raise ``BadRequest`` with all that is wrong with a request."""
+    if violations:
+        raise BadRequest("REQUEST_INVALID", " ".join(one.message for one in violations))
+
+
 def parse_seed(text: str) -> int | None:
     """Return the seed in a text knob, since Nuke's integers have 32 bits; None where empty."""
     stripped = text.strip()
@@ -165,10 +171,5 @@ def _freeze_and_validate(
     dependent = affected_layers(spec, stack).dependent  # only these need freezing
     spec = replace(spec, frozen=tuple(name for name in frozen if name in dependent))
     affected = affected_layers(spec, stack)
-    _raise_violations(validate_rerender(spec, stack, affected, models.get(stack.model)))
+    raise_violations(validate_rerender(spec, stack, affected, models.get(stack.model)))
     return spec
-
-
-def _raise_violations(violations: Sequence[FieldViolation]) -> None:
-    if violations:
-        raise BadRequest("REQUEST_INVALID", " ".join(one.message for one in violations))

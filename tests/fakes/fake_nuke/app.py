@@ -271,6 +271,12 @@ class FakeNuke:
         node[knob].setValue(value)
         self._run(node["knobChanged"].value(), node, knob)
 
+    def move_handle(self, node: Node, knob: str, numbers: tuple[float, ...]) -> None:
+        """Move a box or a point in the viewer as an artist does while the panel is open."""
+        for index, number in enumerate(numbers):
+            node[knob].setValue(number, index)
+        self._run(node["knobChanged"].value(), node, knob)
+
     def run_event_loop(self) -> None:
         """Run what other threads have dispatched."""
         waiting, self._dispatched = self._dispatched, []

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from fakes.fake_nuke.nodes import NodeState
 
 
+SEVERAL = {"xy": "xy", "bbox": "xyrt"}  # kinds that hold several numbers
+
+
 class KnobState:
     """What a knob is and holds."""
 
@@ -70,7 +73,17 @@ class Knob:
         state = self._live()
         if state.constructor == "String_Knob" and runs_code(state.value):
             state.app.executed.append(f"{state.where}: {state.value}")
+        if state.kind in SEVERAL:  # one number where all are the same, as documented
+            return state.value[0] if len(set(state.value)) == 1 else list(state.value)
         return state.app.root_format if state.kind == "format" else state.value
+
+    @property
+    def array(self) -> Callable[[], list[float]]:
+        """Only several numbers have it here: each of them, where ``value`` may give one."""
+        state = self._live()
+        if state.kind not in SEVERAL:
+            raise AttributeError("array")
+        return lambda: list(state.value)
 
     @property
     def getText(self) -> Callable[[], str]:
@@ -80,8 +93,16 @@ class Knob:
             raise AttributeError("getText")
         return lambda: str(state.value)
 
-    def setValue(self, value: Any) -> bool:
+    def setValue(self, value: Any, index: int | None = None) -> bool:
         state = self._live()
+        if (index is not None) != (state.kind in SEVERAL):
+            raise Forbidden(f"{state.where} holds {len(SEVERAL.get(state.kind, '1'))} numbers")
+        if index is not None:
+            numbers = list(state.value)
+            numbers[index] = check_value("float", value, None, state.where)
+            state.app.changed_knobs.add((state.owner.cls if state.owner else "", state.name))
+            state.put(tuple(numbers))
+            return True
         if state.owner is not None and state.owner.cls == "Root":
             raise Forbidden(f"the plug-in sets {state.where}")
         state.app.changed_knobs.add((state.owner.cls if state.owner else "", state.name))

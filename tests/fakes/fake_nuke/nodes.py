@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from fakes.fake_nuke.knobs import Knob, KnobState, class_knob, definition, exr_size
@@ -180,6 +182,31 @@ class Node:
         state = self._live()
         source = state.inputs[number] if number < len(state.inputs) else None
         return None if source is None or not source.alive else Node(source)
+
+    def format(self) -> Any:
+        """Return the format: a Read's own, the input's, or the project's."""
+        state = self._live()
+        if state.cls == "Read":
+            width, height = (int(part) for part in str(self["format"]._state.value).split()[:2])
+            return SimpleNamespace(width=lambda: width, height=lambda: height)
+        return self._of_source(lambda source: source.format(), state.app.root_format)
+
+    def firstFrame(self) -> int:
+        return int(self._frame("first"))
+
+    def lastFrame(self) -> int:
+        return int(self._frame("last"))
+
+    def _frame(self, end: str) -> Any:
+        state = self._live()
+        if state.cls == "Read":
+            return self[end]._state.value
+        of_project = state.app.root()[f"{end}_frame"].value()
+        return self._of_source(lambda source: source._frame(end), of_project)
+
+    def _of_source(self, ask: Callable[[Node], Any], otherwise: Any) -> Any:
+        source = self.input(0)
+        return otherwise if source is None else ask(source)
 
     def xpos(self) -> int:
         return self._position("xpos")

@@ -26,7 +26,8 @@ USER_TYPES = {
     "Int_Knob": ("Int", "int", 0), "Enumeration_Knob": ("Enumeration", "enum", ""),
     "Boolean_Knob": ("Boolean", "bool", False), "Double_Knob": ("Double", "float", 0.0),
     "Tab_Knob": ("Tab", "none", None), "PyScript_Knob": ("PyScript", "none", None),
-    "Text_Knob": ("Text", "string", ""),
+    "Text_Knob": ("Text", "string", ""), "XY_Knob": ("XY", "xy", (0.0, 0.0)),
+    "BBox_Knob": ("BBox", "bbox", (0.0, 0.0, 0.0, 0.0)),
 }  # fmt: skip
 CHANNEL_NAMES = ("red", "green", "blue", "alpha")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fakes import nk_reader
 from fakes.fake_nuke.app import FakeNuke
-from fakes.fake_nuke.knobs import definition, user_knob
+from fakes.fake_nuke.knobs import SEVERAL, definition, user_knob
 from fakes.fake_nuke.nodes import NodeState
 from fakes.fake_nuke.rules import FLAGS, TYPE_IDS, USER_TYPES, Forbidden
 
@@ -87,6 +87,9 @@ def _set(app: FakeNuke, state: NodeState, name: str, word: nk_reader.Word) -> No
         knob.put(knob.value, word.text.strip("{}"))
         return
     text: Any = word.text
+    if knob.kind in SEVERAL or (knob.kind == "color4" and word.kind == "braced"):
+        knob.put(tuple(map(float, word.text.split())))
+        return
     if knob.kind == "bool":
         text = {"true": True, "false": False}[text]
     elif knob.kind in ("int", "rgba32"):

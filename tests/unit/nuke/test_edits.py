@@ -5,7 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from fakes.fake_nuke import FakeNuke
+from fakes.fake_nuke.saved import load, save
 from fakes.nk_session import PluginSession
 from fakes.nk_stacks import rerender_layers
 
@@ -124,3 +127,87 @@ def test_a_stack_without_a_name_for_its_space_is_raw_with_a_note(
     read_bg = session.nuke.dump()["LayerT2V1"]["nodes"]["Read_bg"]["knobs"]
     assert read_bg["raw"] is True
     assert "Linear Rec.709" in read_bg["label"]
+
+
+def subject_session(session: PluginSession, *words: str) -> str:
+    """Create a node with subjects and return its uuid."""
+    uuid = session.controller.create()
+    for number, word in enumerate(words, 1):
+        session.controller.on_button(uuid, "subject_add")
+        session.host.set_knobs(uuid, {f"subject_{number}_words": word})
+    return uuid
+
+
+def subject_words(session: PluginSession) -> list[str]:
+    knobs = session.node().knobs()
+    return [session.value(name) for name in knobs if name.endswith("_words")]
+
+
+def test_subjects_are_added_with_handles_in_the_middle(session: PluginSession) -> None:
+    session.nuke.set_project(format=(96, 64, 1.0), frame=1007)
+    subject_session(session, "the dog")
+    assert session.node()["subject_1_box"].array() == [24.0, 16.0, 72.0, 48.0]
+    assert session.node()["subject_1_point_2"].array() == [48.0, 32.0]
+    assert session.value("subject_1_box_frame") == 1007
+    assert not session.value("subject_1_has_box")
+    session.nuke.undo()  # the name
+    assert session.nuke.undo() == "LayerT2V: add a subject"
+    assert subject_words(session) == []
+
+
+@pytest.mark.parametrize(
+    ("press", "order"),
+    [
+        ("subject_nearer 3", ["dog", "kite", "ball"]),
+        ("subject_farther 1", ["ball", "dog", "kite"]),
+        ("subject_nearer 1", ["dog", "ball", "kite"]),  # the nearest already
+        ("subject_farther 3", ["dog", "ball", "kite"]),
+        ("subject_remove 2", ["dog", "kite"]),
+        ("subject_remove 3", ["dog", "ball"]),
+    ],
+)
+def test_the_order_of_subjects(session: PluginSession, press: str, order: list[str]) -> None:
+    uuid = subject_session(session, "dog", "ball", "kite")
+    session.host.set_knobs(uuid, {"subject_3_box": (1.0, 2.0, 3.0, 4.0)})
+    session.controller.on_button(uuid, press)
+    assert subject_words(session) == order
+    if "kite" in order:
+        box = session.node()[f"subject_{order.index('kite') + 1}_box"].array()
+        assert box == [1.0, 2.0, 3.0, 4.0]
+    assert "subject_3_tab" in session.node().knobs() or len(order) == 2
+
+
+def test_subjects_are_saved_with_the_script(session: PluginSession) -> None:
+    uuid = subject_session(session, 'a "dog" [python 1]', "ball")
+    session.host.set_knobs(uuid, {"subject_2_point_1": (7.5, 3.0), "subject_2_matte": "red"})
+    again = FakeNuke()
+    load(again, save(session.nuke))
+    assert again.dump() == session.nuke.dump()
+    node = again.toNode("LayerT2V1")
+    assert node is not None
+    assert node["subject_2_point_1"].array() == [7.5, 3.0]
+    assert session.nuke.executed == []
+
+
+def test_a_handle_that_is_moved_counts_on_the_frame_that_is_shown(
+    plugin_api: PluginSession,
+) -> None:
+    subject_session(plugin_api, "dog")
+    plugin_api.nuke.set_project(frame=1012)
+    plugin_api.nuke.move_handle(plugin_api.node(), "subject_1_box", (1.0, 2.0, 30.0, 40.0))
+    assert plugin_api.value("subject_1_has_box")
+    assert plugin_api.value("subject_1_box_frame") == 1012
+    plugin_api.nuke.move_handle(plugin_api.node(), "subject_1_point_1", (9.0, 9.0))
+    assert plugin_api.value("subject_1_point_1_is") == "on the subject"
+    plugin_api.host.set_knobs(plugin_api.value("l2v_uuid"), {"subject_1_point_1_is": "beside it"})
+    plugin_api.nuke.move_handle(plugin_api.node(), "subject_1_point_1", (8.0, 9.0))
+    assert plugin_api.value("subject_1_point_1_is") == "beside it"
+    assert plugin_api.value("subject_1_point_1_frame") == 1012
+
+
+def test_the_menu_takes_the_selection_as_footage(plugin_api: PluginSession) -> None:
+    read = plugin_api.nuke.nodes.Read()
+    read.setSelected(True)
+    plugin_api.run_command("Decompose")
+    assert plugin_api.node().input(2) == read
+    assert plugin_api.nuke.dump()["LayerT2V1"]["nodes"]["Output1"]["inputs"] == ["footage"]

@@ -16,7 +16,8 @@ from fakes.nk_session import PluginSession
 from layert2v_nuke import preferences, ui
 
 COMMANDS = [
-    "Generate", "Import stack", "Explode", "Retry pending", "Preferences", "Self-check",
+    "Generate", "Decompose", "Import stack", "Explode", "Retry pending", "Preferences",
+    "Self-check",
 ]  # fmt: skip
 
 

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from layert2v_engine.decompose.arrays import ByteArray, FloatArray, Frames, dilate
-from layert2v_engine.decompose.motion import warp
+from layert2v_engine.decompose.arrays import ByteArray, FloatArray, Frames
 from layert2v_engine.decompose.protocols import ObjectDetector, SaliencyNetwork
 from layert2v_engine.decompose.shots import Window, split_windows
 from layert2v_engine.decompose.subjects.evidence import ClipMotion
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.decompose.subjects.proposals import Proposal, propose
 from layert2v_engine.decompose.subjects.regions import (
-    grow,
+    SeenMask,
+    average,
     keep_main_parts,
-    mask_box,
     overlap,
-    predict_in_box,
 )
-from layert2v_engine.decompose.subjects.seeds import apply_marks, limit_to_boxes, seed_mask
+from layert2v_engine.decompose.subjects.seeds import (
+    apply_marks,
+    is_obeyed,
+    limit_to_boxes,
+    seed_mask,
+)
+from layert2v_engine.decompose.subjects.tracking import SubjectTracker
 from layert2v_engine.decompose.subjects.words import WordMatcher
 from layert2v_engine.errors import FootageError
 
 WINDOW, OVERLAP = 12, 1
 _KEYS = 3
-_ZOOM_SHARE = 0.8  # a zoomed box that is hardly smaller shows nothing new
-_ZOOMED = 0.65  # weight of what the network sees close up
-_COLOR_MATCH = 20.0  # of 255: pixels of neighbors count less, the more their colors differ
-_NEIGHBOR = 0.5
 _SAME = 0.5  # intersection over union of two masks of one subject
+_AGREED = 0.6  # of two masks that are averaged
+_WORSE = 0.3  # scores of key frames that are as good as the best
 
 
 class SubjectFinder:
@@ -56,9 +58,13 @@ class SubjectFinder:
         """
         if hints.words and not hints.frames:
             hints = self._see(pictures, hints)
+        shown = {k: each for k, each in hints.frames.items() if each.is_outlined}
+        marks = {k: each for k, each in hints.frames.items() if not each.is_outlined}
+        if not shown:  # points alone have to do
+            shown, marks = {k: each for k, each in marks.items() if each.inside}, {}
         seeds = {
-            frame: seed_mask(np.asarray(pictures[frame]), shown, self._saliency)
-            for frame, shown in hints.frames.items()
+            frame: seed_mask(np.asarray(pictures[frame]), each, self._saliency)
+            for frame, each in shown.items()
         }
         for seed in list(seeds.values())[:1]:
             on_first(seed)
@@ -69,13 +75,17 @@ class SubjectFinder:
             if frame is not None:
                 known = seeds.get(frame, np.array(masks[frame]))
                 prior = (frame - window.start, known) if float(known.max()) > 0.5 else None
-            found = self._find_window(part, prior, on_first)
+            near = {k - window.start: each for k, each in marks.items()}
+            near = {k: each for k, each in near.items() if 0 <= k < len(part)}
+            found = self._find_window(part, prior, near, on_first)
             if found is not None:
                 _write(masks, window, found, None if frame in seeds else frame)
             done += window.end - window.start
             on_frames(min(done, len(pictures)))
         for frame, seed in seeds.items():
             masks[frame] = _combine(np.array(masks[frame]), seed, hints.frames[frame])
+        for frame, marked in marks.items():
+            masks[frame] = apply_marks(np.array(masks[frame]), marked)
         if float(np.max([mask.max() for mask in masks])) < 0.5:
             raise _not_found()
 
@@ -91,87 +101,71 @@ class SubjectFinder:
         self,
         pictures: ByteArray,
         prior: tuple[int, FloatArray] | None,
+        marks: Mapping[int, FrameHints],
         on_first: Callable[[FloatArray], None],
     ) -> FloatArray | None:
         """Return the masks of a window, None where nothing is found.
 
-        ``prior`` is a mask that is known at one of its frames. What does not agree with it is
-        something else; then it is carried on along the flow.
+        ``prior`` is a mask that is known at one of its frames. Proposals that agree with it there
+        help to follow it; ``marks`` are points that the masks of their frames must obey.
         """
         motion = ClipMotion(pictures)
+        tracker = SubjectTracker(pictures, motion, self._saliency)
         last = len(pictures) - 1
         keys = {round(k * last / (_KEYS - 1)) for k in range(_KEYS)}
         keys |= set() if prior is None else {prior[0]}
-        best = propose(pictures, motion, sorted(keys), self._saliency, self._detector, prior)
-        if best is not None:
-            on_first(best.masks[0])
-            masks = self._zoom(pictures, motion, best, sorted(keys))
-            found = np.stack([keep_main_parts(mask) for mask in smooth(masks, pictures, motion)])
-            if prior is None or overlap(found[prior[0]] > 0.5, prior[1] > 0.5) > _SAME:
-                return found
-        return None if prior is None else self._follow(pictures, *prior)
+        order = sorted(keys)
+        proposals = propose(pictures, motion, order, self._saliency, self._detector, prior)
+        anchors = _anchors(proposals, order, prior) if proposals else {}
+        if prior is None and anchors:
+            on_first(next(iter(anchors.values())).mask)
+        known = {key: tracker.look_closely(key, seen) for key, seen in anchors.items()}
+        known |= {} if prior is None else dict([prior])
+        if not known:
+            return None
+        candidates = {key: [each.seen[k] for each in proposals] for k, key in enumerate(order)}
+        masks = tracker.follow(known, candidates)
+        corrected = self._correct(pictures, masks, marks)
+        if corrected:
+            known = corrected if prior is None else dict([prior]) | corrected
+            masks = tracker.follow(known, candidates)
+        return np.stack([keep_main_parts(mask) for mask in tracker.smooth(masks)])
 
-    def _zoom(
-        self, pictures: ByteArray, motion: ClipMotion, best: Proposal, keys: list[int]
-    ) -> FloatArray:
-        """Return the masks of a proposal, each seen again close up in a box that follows it."""
-        height, width = pictures.shape[1:3]
-        known = dict(zip(keys, best.masks, strict=True))
-        masks: list[FloatArray] = []
-        for frame, picture in enumerate(pictures):
-            mask = known.get(frame)
-            if mask is None:
-                mask = predict_in_box(self._saliency, picture, best.box)
-            expected = mask
-            if masks:
-                expected = 0.5 * mask + 0.5 * warp(masks[-1], motion.flow(frame, frame - 1))
-            box = mask_box(keep_main_parts(expected))
-            close = None if box is None else grow(box, width, height, 0.22, 0.4)
-            if close is not None and close.area <= _ZOOM_SHARE * best.box.area:
-                zoomed = predict_in_box(self._saliency, picture, close)
-                mask = (1 - _ZOOMED) * mask + _ZOOMED * zoomed
-            masks.append(mask)
-        return np.stack(masks)
-
-    def _follow(self, pictures: ByteArray, frame: int, mask: FloatArray) -> FloatArray:
-        """Return the mask of one frame carried on to all others, both ways."""
-        masks = {frame: mask}
-        for k in range(frame + 1, len(pictures)):
-            masks[k] = self._step(pictures[[k - 1, k]], masks[k - 1])
-        for k in range(frame - 1, -1, -1):
-            masks[k] = self._step(pictures[[k + 1, k]], masks[k + 1])
-        return np.stack([masks[k] for k in range(len(pictures))])
-
-    def _step(self, pair: ByteArray, mask: FloatArray) -> FloatArray:
-        """Return the mask of the second picture from that of the first."""
-        height, width = mask.shape
-        moved = warp(mask, ClipMotion(pair).flow(1, 0))
-        box = mask_box(moved)
-        if box is None:
-            return moved
-        near = dilate(moved > 0.3, max(2, round(0.02 * width)))
-        close = grow(box, width, height, 0.22, 0.4)
-        seen = predict_in_box(self._saliency, pair[1], close) * near
-        if overlap(seen > 0.5, moved > 0.5) < 0.5:
-            return moved  # the network sees something else
-        return keep_main_parts((1 - _ZOOMED) * moved + _ZOOMED * seen)
+    def _correct(
+        self, pictures: ByteArray, masks: FloatArray, marks: Mapping[int, FrameHints]
+    ) -> dict[int, FloatArray]:
+        """Return other masks for the frames on which those found do not fit the points."""
+        corrected = {}
+        for frame, hints in marks.items():
+            if not is_obeyed(masks[frame], hints):
+                seed = seed_mask(pictures[frame], hints, self._saliency, masks[frame])
+                fits = is_obeyed(seed, hints)
+                corrected[frame] = seed if fits else apply_marks(masks[frame], hints)
+        return corrected
 
 
-def smooth(masks: FloatArray, pictures: ByteArray, motion: ClipMotion) -> FloatArray:
-    """Return masks averaged with those of their neighbors along the flow, where colors agree."""
-    smoothed = []
-    for frame, mask in enumerate(masks):
-        total, weight = mask.copy(), np.ones_like(mask)
-        for other in (frame - 1, frame + 1):
-            if 0 <= other < len(masks):
-                flow = motion.flow(frame, other)
-                color = warp(pictures[other].astype(np.float32), flow)
-                error = np.abs(color - pictures[frame]).max(-1) / _COLOR_MATCH
-                share = _NEIGHBOR * np.exp(-(error**2))
-                total += share * warp(masks[other], flow)
-                weight += share
-        smoothed.append((total / weight).astype(np.float32))
-    return np.stack(smoothed)
+def _anchors(
+    proposals: Sequence[Proposal], keys: Sequence[int], prior: tuple[int, FloatArray] | None
+) -> dict[int, SeenMask]:
+    """Return the masks of the key frames on which the best proposal is about as good as it gets.
+
+    Other proposals that agree are averaged into them. Nothing where the best one is something
+    else than ``prior``.
+    """
+    best = proposals[0]
+    if prior is not None:
+        at_prior = best.seen[list(keys).index(prior[0])].mask
+        if overlap(at_prior > 0.5, prior[1] > 0.5) < _SAME:
+            return {}
+    least = max(each for each in best.scores if each is not None) - _WORSE
+    found = {}
+    for k, (key, score) in enumerate(zip(keys, best.scores, strict=True)):
+        if score is not None and score >= least:
+            mask, box = best.seen[k]
+            others = [each.seen[k] for each in proposals[1:]]
+            agreeing = [each for each in others if overlap(each.mask > 0.5, mask > 0.5) > _AGREED]
+            found[key] = SeenMask(average(mask, agreeing), box)
+    return found
 
 
 def _plan_windows(count: int, hinted: list[int]) -> list[tuple[Window, int | None]]:

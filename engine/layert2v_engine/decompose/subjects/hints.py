@@ -24,6 +24,12 @@ class FrameHints:
     scribble: FloatArray | None = None
     mask: FloatArray | None = None
 
+    @property
+    def is_outlined(self) -> bool:
+        """Tell whether the hints show how large the subject is, and not a place of it alone."""
+        has_strokes = self.scribble is not None and bool((self.scribble > 0).any())
+        return bool(self.boxes) or has_strokes or self.mask is not None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubjectHints:

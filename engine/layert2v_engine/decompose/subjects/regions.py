@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
@@ -43,6 +46,31 @@ def predict_in_box(network: SaliencyNetwork, picture: ByteArray, box: Box) -> Fl
         part = np.ascontiguousarray(picture[top:bottom, left:right])
         mask[top:bottom, left:right] = network.predict(part)
     return mask
+
+
+def box_plane(box: Box, shape: tuple[int, ...]) -> BoolArray:
+    """Return a plane ``[h, w]`` that is True inside of a box."""
+    plane = np.zeros(shape[:2], bool)
+    left, top, right, bottom = (int(max(0, side)) for side in box)
+    plane[top:bottom, left:right] = True
+    return plane
+
+
+class SeenMask(NamedTuple):
+    """A mask ``[h, w]`` that was made inside of a box, and says nothing of what lies outside."""
+
+    mask: FloatArray
+    box: Box
+
+
+def average(mask: FloatArray, others: Sequence[SeenMask]) -> FloatArray:
+    """Return the mean of a mask and the mean of others, of each where it says something."""
+    total, weight = mask.copy(), np.ones_like(mask)
+    for other in others:
+        share = box_plane(other.box, mask.shape) / np.float32(len(others))
+        total += share * other.mask
+        weight += share
+    return np.asarray(total / weight, np.float32)
 
 
 def keep_main_parts(mask: FloatArray, share: float = 0.15) -> FloatArray:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from layert2v_engine.decompose.arrays import ByteArray, FloatArray
 from layert2v_engine.decompose.protocols import Box, SaliencyNetwork
+from layert2v_engine.decompose.subjects.colors import cut_by_colors
 from layert2v_engine.decompose.subjects.hints import FrameHints
 from layert2v_engine.decompose.subjects.regions import (
+    box_plane,
     grow,
     mask_box,
     overlap,
@@ -15,25 +19,75 @@ from layert2v_engine.decompose.subjects.regions import (
 )
 
 _MARGINS = (0.05, 0.15, 0.3)  # of boxes around a hint: which one the network likes differs
+_SAME, _WORSE = 0.7, 0.3  # overlap and score of what is averaged with the best one
+_CUT_WEIGHT = 0.4  # of the cut along the colors
 _POINT_RADIUS = 0.02  # of the longer side: what a click stands for
 
 
-def seed_mask(picture: ByteArray, hints: FrameHints, saliency: SaliencyNetwork) -> FloatArray:
-    """Return the subject ``[h, w]`` in 0..1 that hints show on a picture ``[h, w, 3]``."""
+def seed_mask(
+    picture: ByteArray,
+    hints: FrameHints,
+    saliency: SaliencyNetwork,
+    expected: FloatArray | None = None,
+) -> FloatArray:
+    """Return the subject ``[h, w]`` in 0..1 that hints show on a picture ``[h, w, 3]``.
+
+    ``expected`` is about how large it is and where, for hints that are points alone.
+    """
     if hints.mask is not None:
         return hints.mask
     height, width = picture.shape[:2]
-    shown = _shown_box(hints, width, height)
+    shown = _shown_box(hints, width, height, expected)
     candidates = []
     for margin in _MARGINS:
         close = grow(shown, width, height, margin, 0.1)
         candidates.append(limit_to_boxes(predict_in_box(saliency, picture, close), hints))
-    best = max(candidates, key=lambda mask: _agreement(mask, hints, shown))
-    return apply_marks(best, hints)
+    scores = [_agreement(mask, hints, shown) for mask in candidates]
+    best = candidates[int(np.argmax(scores))]
+    same = [
+        each
+        for each, score in zip(candidates, scores, strict=True)
+        if overlap(each > 0.5, best > 0.5) > _SAME and score > max(scores) - _WORSE
+    ]
+    seen = np.asarray(np.mean(same, 0), np.float32)
+    return apply_marks(_cut_in_box(picture, seen, hints) if hints.boxes else seen, hints)
 
 
-def _shown_box(hints: FrameHints, width: int, height: int) -> Box:
-    """Return the box of the hints; a lone point stands for a third of the picture around it."""
+def _cut_in_box(picture: ByteArray, mask: FloatArray, hints: FrameHints) -> FloatArray:
+    """Return a mask that also follows the colors, if it then fits the artist's boxes better.
+
+    Around the boxes is background for sure, which tells its colors well.
+    """
+    height, width = mask.shape
+    shown = _shown_box(hints, width, height)
+    around = ~box_plane(grow(shown, width, height, 0.02, 0.0), mask.shape)
+    points = np.zeros(mask.shape, np.float32)
+    inside = apply_marks(points, replace(hints, outside=())) > 0.5
+    cut = cut_by_colors(picture, mask, inside=inside, outside=around)
+    if overlap(cut > 0.5, mask > 0.5) < _SAME:
+        return cut if _agreement(cut, hints, shown) > _agreement(mask, hints, shown) else mask
+    return (1 - _CUT_WEIGHT) * mask + _CUT_WEIGHT * cut
+
+
+def is_obeyed(mask: FloatArray, hints: FrameHints) -> bool:
+    """Tell whether a mask is right at the points on its frame."""
+    height, width = mask.shape
+    for points, is_inside in ((hints.inside, True), (hints.outside, False)):
+        for x, y in points:
+            row, column = min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)
+            if (mask[row, column] > 0.5) != is_inside:
+                return False
+    return True
+
+
+def _shown_box(
+    hints: FrameHints, width: int, height: int, expected: FloatArray | None = None
+) -> Box:
+    """Return the box of the hints.
+
+    Points alone stand for a box as large as the ``expected`` mask's around their middle, or for a
+    third of the picture.
+    """
     if hints.boxes:
         lefts, tops, rights, bottoms = zip(*hints.boxes, strict=True)
         return Box(min(lefts), min(tops), max(rights), max(bottoms)).clip(width, height)
@@ -42,9 +96,13 @@ def _shown_box(hints: FrameHints, width: int, height: int) -> Box:
         if box is not None:
             return grow(box, width, height, 0.2, 0.2)
     columns, rows = zip(*(hints.inside or ((width / 2, height / 2),)), strict=True)
-    reach = max(width, height) / 6
+    known = None if expected is None else mask_box(expected)
+    if known is not None:
+        across, down = (known.right - known.left) / 2, (known.bottom - known.top) / 2
+    else:
+        across = down = max(width, height) / 6
     return Box(
-        min(columns) - reach, min(rows) - reach, max(columns) + reach, max(rows) + reach
+        min(columns) - across, min(rows) - down, max(columns) + across, max(rows) + down
     ).clip(width, height)
 
 
@@ -66,20 +124,13 @@ def _agreement(mask: FloatArray, hints: FrameHints, shown: Box) -> float:
         return -1.0
     score = float(np.abs(2 * mask - 1)[mask > 0.08].mean())
     if hints.boxes:
-        score += 2 * overlap(_box_plane(box, mask), _box_plane(shown, mask))
+        score += 2 * overlap(box_plane(box, mask.shape), box_plane(shown, mask.shape))
     for points, sign in ((hints.inside, 1.0), (hints.outside, -1.0)):
         for x, y in points:
             row = min(max(int(y), 0), mask.shape[0] - 1)
             column = min(max(int(x), 0), mask.shape[1] - 1)
             score += sign * float(mask[row, column])
     return score
-
-
-def _box_plane(box: Box, like: FloatArray) -> np.ndarray:
-    plane = np.zeros(like.shape, bool)
-    left, top, right, bottom = (int(side) for side in box)
-    plane[top:bottom, left:right] = True
-    return plane
 
 
 def apply_marks(mask: FloatArray, hints: FrameHints) -> FloatArray:

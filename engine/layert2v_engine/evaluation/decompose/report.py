@@ -14,6 +14,7 @@ from torch import Tensor
 from layert2v_engine.decompose.splitter.network import network_values
 from layert2v_engine.evaluation.decompose.cases import Case
 from layert2v_engine.evaluation.decompose.measures import Delivered, percentiles
+from layert2v_engine.evaluation.decompose.splitter import HARD_MASK, SOFT_MASK, TRAINED
 from layert2v_engine.metrics.contact_sheet import checkerboard, save_captioned
 
 logger = logging.getLogger(__name__)
@@ -99,7 +100,10 @@ def table(summary: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
 
 
 def splitter_table(measures: Mapping[str, Mapping[str, Values]]) -> str:
-    """Return what splitters do with corrupted plates and masks as Markdown, by group of clips."""
+    """Return what splitters do with corrupted plates and masks as Markdown, by group of clips.
+
+    The last line of a group has the shares that are left of the errors of the better mask.
+    """
     names = ("alpha_share", "MAD", "SAD", "MSE", "Grad", "Conn", "dtSSD", "shadow_error")
     lines = [
         f"| clips | from | {' | '.join(names)} | shadow p90 |",
@@ -112,7 +116,20 @@ def splitter_table(measures: Mapping[str, Mapping[str, Values]]) -> str:
             shadow = known.get("shadow_error")
             cells.append("-" if shadow is None else f"{shadow['p90']:.3g}")
             lines.append(f"| {group} | {splitter} | {' | '.join(cells)} |")
+        if {TRAINED, HARD_MASK, SOFT_MASK} <= by_splitter.keys():
+            shares = [_share_of_masks(by_splitter, name) for name in names]
+            lines.append(f"| {group} | {TRAINED}, of the better mask | {' | '.join(shares)} | - |")
     return "\n".join([*lines, ""])
+
+
+def _share_of_masks(by_splitter: Mapping[str, Values], metric: str) -> str:
+    """Return the trained splitter's median as a share of the smaller one of the two masks."""
+    medians = [
+        percentiles(by_splitter[name][metric])["median"]
+        for name in (TRAINED, SOFT_MASK, HARD_MASK)
+        if by_splitter[name].get(metric)
+    ]
+    return f"{medians[0] / max(min(medians[1:]), 1e-9):.2f}" if len(medians) == 3 else "-"
 
 
 def _cell(row: Row, metrics: Mapping[str, Mapping[str, float]]) -> str:

@@ -19,7 +19,7 @@ from layert2v_engine.errors import EngineError
 from layert2v_engine.evaluation.decompose import cases, report
 from layert2v_engine.evaluation.decompose.cases import Case
 from layert2v_engine.evaluation.decompose.measures import decompose_case, mean_iou, measure
-from layert2v_engine.evaluation.decompose.splitter import Measures, measure_splitters
+from layert2v_engine.evaluation.decompose.splitter import TRAINED, Measures, measure_splitters
 from layert2v_engine.training.splitter.frames import HeldOut, rendered_clips, world_clips
 from layert2v_engine.world.dataset import TEST_SEED
 
@@ -61,7 +61,7 @@ def evaluate(engine: Engine, out: Path, settings: EvaluationSettings) -> str:
 
 def _splitters(world: Path, settings: EvaluationSettings) -> dict[str, Measures]:
     trained = TrainedSplitter() if settings.weights is None else TrainedSplitter(settings.weights)
-    both: dict[str, Splitter] = {"closed form": ClosedFormSplitter(), "trained": trained}
+    both: dict[str, Splitter] = {"closed form": ClosedFormSplitter(), TRAINED: trained}
     held_out = world_clips(
         world, HeldOut(), first_seed=TEST_SEED, count=settings.count, frames=4, is_test=True
     )

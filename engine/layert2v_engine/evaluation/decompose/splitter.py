@@ -17,6 +17,8 @@ from layert2v_engine.training.splitter.corruption import Corruption, Split
 from layert2v_engine.training.splitter.phase import as_split, share
 
 Measures = dict[str, dict[str, list[float]]]
+SOFT_MASK, HARD_MASK = "mask", "mask, cut at a half"  # the two baselines
+TRAINED = "trained"
 
 
 def corrupt_clip(planes: Tensor, name: str) -> tuple[Split, Tensor]:
@@ -28,15 +30,16 @@ def corrupt_clip(planes: Tensor, name: str) -> tuple[Split, Tensor]:
 def measure_splitters(
     clips: Iterable[tuple[Tensor, str]], splitters: dict[str, Splitter]
 ) -> Measures:
-    """Return by splitter, and for the mask alone, lists of one error per clip."""
-    found: Measures = {name: {} for name in ("mask", *splitters)}
+    """Return by splitter, and for the mask as it is and cut at a half, one error per clip."""
+    found: Measures = {name: {} for name in (SOFT_MASK, HARD_MASK, *splitters)}
     for number, (planes, what) in enumerate(clips):
         split, mask = corrupt_clip(planes, f"{what} {number}")
         source, plate = (
             linear_values(x).movedim(1, -1).numpy().astype(np.float32)
             for x in (split.source, split.plate)
         )
-        _add(found["mask"], mask[:, 0], None, split)
+        _add(found[SOFT_MASK], mask[:, 0], None, split)
+        _add(found[HARD_MASK], (mask[:, 0] > 0.5).float(), None, split)
         for name, splitter in splitters.items():
             layers = splitter.split(source, plate, mask[:, 0].numpy())
             alpha, shadow = (torch.from_numpy(plane) for plane in layers)

@@ -15,8 +15,16 @@ from layert2v_nuke.graph.model import UserKnob
 NUKE_LABELS = {
     "layert2v": "LayerT2V", "follow_project": "Size and range of the project", "reroll": "Re-roll",
     "rerender": "Re-render what is not frozen", "preview": "Preview", "explode": "Explode",
+    "footage_tab": "Footage", "footage_plate": "Clean plate of input bg",
+    "subject_add": "Add subject",
 }  # fmt: skip
 NUKE_LAYER_LABELS = {"_made": "Source", "_mute": "Mute"}
+FOREGROUND_LABELS = {"_matte": "Matte", "_refine": "Refine with input matte"}
+# Knobs about footage that have the name of their field.
+FOOTAGE_FIELDS = (
+    "footage_range", "footage_first", "footage_last", "footage_handles", "footage_scale",
+    "decompose",
+)  # fmt: skip
 
 
 def visible(knobs: tuple[UserKnob, ...]) -> dict[str, str]:
@@ -28,7 +36,8 @@ def test_labels_of_the_node_are_those_of_every_host() -> None:
     shared = {name: LABELS[field].text for name, field in node.FIELDS.items()}
     foreground = shared.pop("foreground")
     numbered = {f"foreground_{number}": f"{foreground} {number}" for number in (1, 2, 3)}
-    assert labels == {**shared, **numbered, **NUKE_LABELS}
+    footage = {name: LABELS[name].text for name in FOOTAGE_FIELDS}
+    assert labels == {**shared, **numbered, **NUKE_LABELS, **footage}
 
 
 @pytest.mark.parametrize(("layer", "plate"), [("bg", "bg"), ("fg_01", "fg"), ("shadow_01", "")])
@@ -37,6 +46,8 @@ def test_labels_of_a_layer_are_those_of_every_host(foxes: Path, layer: str, plat
     own = {name: text for name, text in labels.items() if name.startswith(f"{layer}_")}
     shared = {suffix: LABELS[field].text for suffix, field in node.LAYER_FIELDS.items()}
     wanted = {f"{layer}{end}": text for end, text in {**shared, **NUKE_LAYER_LABELS}.items()}
+    if plate == "fg":
+        wanted |= {f"{layer}{end}": text for end, text in FOREGROUND_LABELS.items()}
     if plate:
         wanted[f"{layer}_plate"] = f"Use input {plate}"
     assert own == {**wanted, f"{layer}_tab": layer}

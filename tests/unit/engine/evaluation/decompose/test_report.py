@@ -21,3 +21,17 @@ def test_a_bar_that_is_missed_is_bold_and_percentiles_are_kept(tmp_path: Path) -
     found = json.loads((tmp_path / "decompose.json").read_text())
     assert found["summary"]["world"]["iou"]["clips"] == 3
     assert found["clips"]["world/clip 1"]["shadow_error"] == 0.5
+
+
+def test_the_splitter_is_compared_with_the_better_one_of_the_two_masks(tmp_path: Path) -> None:
+    splitters = {
+        "world": {
+            "mask": {"MAD": [4.0], "Grad": [2.0]},
+            "mask, cut at a half": {"MAD": [3.0], "Grad": [5.0]},
+            "trained": {"MAD": [1.5], "Grad": [1.0], "shadow_error": [0.3]},
+        }
+    }
+    text = write(tmp_path, Measurements(), splitters, [])
+    assert (
+        "| world | trained, of the better mask | - | 0.50 | - | - | 0.50 | - | - | - | - |" in text
+    )

@@ -1,4 +1,4 @@
-"""An upstream node rendered in the place of a layer."""
+"""Upstream nodes rendered in the place of a layer."""
 
 from __future__ import annotations
 

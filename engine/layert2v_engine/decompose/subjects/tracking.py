@@ -1,0 +1,113 @@
+"""A subject carried on from the frames where it is known to those between them and around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from layert2v_engine.decompose.arrays import ByteArray, FloatArray, dilate
+from layert2v_engine.decompose.motion import warp
+from layert2v_engine.decompose.protocols import SaliencyNetwork
+from layert2v_engine.decompose.subjects.evidence import ClipMotion
+from layert2v_engine.decompose.subjects.regions import (
+    SeenMask,
+    average,
+    grow,
+    keep_main_parts,
+    mask_box,
+    overlap,
+    predict_in_box,
+)
+
+CLOSE_MARGIN, CLOSE_LEAST = 0.22, 0.4  # of the box in which a known subject is seen close up
+CLOSE_WEIGHT = 0.65  # of what the network sees close up
+_CLOSER = 0.8
+_REACH, _REACH_OF_BOX = 0.02, 0.12  # how far an outline may leave the flow, of width and of box
+_SAME = 0.5  # intersection over union of two masks of one subject
+_COLOR_MATCH = 20.0  # of 255: pixels of neighbors count less, the more their colors differ
+_NEIGHBOR = 0.5
+
+
+class SubjectTracker:
+    """Follows one subject through a window of frames ``[T, h, w, 3]``."""
+
+    def __init__(self, pictures: ByteArray, motion: ClipMotion, saliency: SaliencyNetwork) -> None:
+        self._pictures, self._motion, self._saliency = pictures, motion, saliency
+
+    def follow(
+        self,
+        known: Mapping[int, FloatArray],
+        candidates: Mapping[int, Sequence[SeenMask]],
+    ) -> FloatArray:
+        """Return the masks ``[T, h, w]`` of all frames, given those of at least one.
+
+        Each frame is reached from the nearest known one. ``candidates`` are masks of frames that
+        may show the subject: those that agree with what is followed are averaged into it.
+        """
+        count = len(self._pictures)
+        start = {k: min(known, key=lambda each: abs(each - k)) for k in range(count)}
+        masks = dict(known)
+        for k in sorted(range(count), key=lambda each: abs(each - start[each])):
+            if k not in masks:
+                before = k - 1 if k > start[k] else k + 1
+                masks[k] = self._step(before, k, masks[before], candidates.get(k, ()))
+        return np.stack([masks[k] for k in range(count)])
+
+    def look_closely(self, frame: int, found: SeenMask) -> FloatArray:
+        """Return the mask of a frame averaged with what is seen in a box close around it.
+
+        A box that is hardly smaller than the one it was found in shows nothing new.
+        """
+        mask = found.mask
+        height, width = mask.shape
+        box = mask_box(keep_main_parts(mask))
+        if box is None:
+            return mask
+        close = grow(box, width, height, CLOSE_MARGIN, CLOSE_LEAST)
+        if close.area > _CLOSER * found.box.area:
+            return mask
+        seen = predict_in_box(self._saliency, self._pictures[frame], close)
+        if overlap(seen > 0.5, mask > 0.5) < _SAME:
+            return mask
+        return (1 - CLOSE_WEIGHT) * mask + CLOSE_WEIGHT * seen
+
+    def _step(
+        self, before: int, frame: int, mask: FloatArray, candidates: Sequence[SeenMask]
+    ) -> FloatArray:
+        """Return the mask of a frame from that of its neighbor ``before``."""
+        height, width = mask.shape
+        moved = warp(mask, self._motion.flow(frame, before))
+        box = mask_box(moved)
+        if box is None:
+            return moved
+        longest = max(box.right - box.left, box.bottom - box.top)
+        reach = max(2, round(_REACH * width), round(_REACH_OF_BOX * longest))
+        near = dilate(moved > 0.3, reach)
+        close = grow(box, width, height, CLOSE_MARGIN, CLOSE_LEAST)
+        seen = predict_in_box(self._saliency, self._pictures[frame], close) * near
+        agreeing = [
+            SeenMask(each.mask * near, each.box)
+            for each in candidates
+            if overlap(each.mask > 0.5, moved > 0.5) > _SAME
+        ]
+        expected = average(moved, agreeing)
+        if overlap(seen > 0.5, moved > 0.5) > _SAME:
+            return keep_main_parts((1 - CLOSE_WEIGHT) * expected + CLOSE_WEIGHT * seen)
+        return expected
+
+    def smooth(self, masks: FloatArray) -> FloatArray:
+        """Return masks averaged with those of their neighbors along the flow, by their colors."""
+        smoothed = []
+        for frame, mask in enumerate(masks):
+            total, weight = mask.copy(), np.ones_like(mask)
+            for other in (frame - 1, frame + 1):
+                if 0 <= other < len(masks):
+                    flow = self._motion.flow(frame, other)
+                    color = warp(self._pictures[other].astype(np.float32), flow)
+                    error = np.abs(color - self._pictures[frame]).max(-1) / _COLOR_MATCH
+                    share = _NEIGHBOR * np.exp(-(error**2))
+                    total += share * warp(masks[other], flow)
+                    weight += share
+            smoothed.append((total / weight).astype(np.float32))
+        return np.stack(smoothed)

@@ -1,0 +1,107 @@
+"""Requests about footage from the knobs of a LayerT2V node.
+
+Nuke counts pixels from the lower left corner, requests from the upper left. Knows no host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from layert2v.decompose import (
+    Box,
+    DecomposeSpec,
+    Footage,
+    Point,
+    RefineSpec,
+    SubjectSpec,
+    validate_decompose,
+    validate_refine,
+)
+from layert2v.rerender import Plate
+from layert2v.stack import Stack
+from layert2v_nuke.graph import footage_knobs
+from layert2v_nuke.graph.footage_knobs import INSIDE, NO_MATTE, OFF, POINTS
+from layert2v_nuke.inputs import InputImages
+from layert2v_nuke.session.requests import raise_violations
+
+PLATE, MATTE = "plate", "matte"  # keys of inputs
+
+Values = Mapping[str, Any]
+
+
+def decompose_spec(
+    values: Values, source: InputImages, colorspace: str, fps: float, plate_colorspace: str
+) -> DecomposeSpec:
+    """Return the request to take ``source`` apart, whose pixels are in ``colorspace``."""
+    is_part = values["footage_range"]
+    subjects = subjects_of(values)
+    plate = Plate(PLATE, plate_colorspace, alpha="opaque", fit="fit")
+    spec = DecomposeSpec(
+        subjects=tuple(_subject(subjects[number], number, source.height) for number in subjects),
+        footage=Footage(colorspace=colorspace, alpha="opaque", fps=fps),
+        plate=plate if values["footage_plate"] else None,
+        first=int(values["footage_first"]) if is_part else source.first,
+        last=int(values["footage_last"]) if is_part else source.last,
+        handles=int(values["footage_handles"]) if is_part else 0,
+        scale=float(values["footage_scale"]),
+        name=source.name,
+    )
+    raise_violations(validate_decompose(spec))
+    return spec
+
+
+def refine_spec(stack: Stack, layer: str) -> RefineSpec:
+    """Return the request to give a foreground of the state ``stack`` another matte."""
+    spec = RefineSpec(layer, MATTE, at=stack.state)
+    raise_violations(validate_refine(spec, stack))
+    return spec
+
+
+def subjects_of(values: Values) -> dict[int, dict[str, Any]]:
+    """Return what the knobs of each subject hold, by its number, the nearest first."""
+    numbers = footage_knobs.subject_numbers(values)
+    return {number: footage_knobs.subject_values(values, number) for number in numbers}
+
+
+def footage_frames(spec: DecomposeSpec, source: InputImages) -> range:
+    """Return the frames of ``source`` that the request reads, with their handles."""
+    first = source.first if spec.first is None else spec.first
+    last = source.last if spec.last is None else spec.last
+    low = max(first - spec.handles, min(first, source.first))
+    return range(low, min(last + spec.handles, max(last, source.last)) + 1)
+
+
+def matte_frames(subject: Values, frames: range) -> range:
+    """Return the frames on which a subject has a matte: all, or the one where it is a hint."""
+    if subject["matte_all"]:
+        return frames
+    return range(int(subject["matte_frame"]), int(subject["matte_frame"]) + 1)
+
+
+def matte_key(number: int) -> str:
+    """Return the key of the matte of a subject."""
+    return f"{MATTE}_{number}"
+
+
+def _subject(knobs: Values, number: int, height: int) -> SubjectSpec:
+    boxes: tuple[Box, ...] = ()
+    if knobs["has_box"]:
+        x, y, right, top = knobs["box"]
+        boxes = (Box(int(knobs["box_frame"]), x, height - top, right - x, top - y),)
+    points = (f"point_{k}" for k in range(1, POINTS + 1))
+    return SubjectSpec(
+        words=knobs["words"].strip(),
+        boxes=boxes,
+        points=tuple(
+            Point(
+                int(knobs[f"{name}_frame"]),
+                knobs[name][0],
+                height - knobs[name][1],
+                knobs[f"{name}_is"] == INSIDE,
+            )
+            for name in points
+            if knobs[f"{name}_is"] != OFF
+        ),
+        matte=matte_key(number) if knobs["matte"] != NO_MATTE else "",
+    )

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+
+from layert2v_engine.decompose.arrays import ByteArray, FloatArray
+from layert2v_engine.decompose.protocols import Box
+from layert2v_engine.decompose.subjects.evidence import ClipMotion
+from layert2v_engine.decompose.subjects.regions import SeenMask, average, overlap
+from layert2v_engine.decompose.subjects.tracking import SubjectTracker
+
+
+class _Blind:
+    """Sees nothing, so that flow and candidates are all there is."""
+
+    def predict(self, picture: ByteArray) -> FloatArray:
+        return np.zeros(picture.shape[:2], np.float32)
+
+
+def test_a_subject_is_followed_to_both_sides_of_where_it_is_known() -> None:
+    pictures, truth = _walk()
+    tracker = SubjectTracker(pictures, ClipMotion(pictures), _Blind())
+    masks = tracker.follow({2: truth[2].astype(np.float32)}, {})
+    assert min(overlap(mask > 0.5, true) for mask, true in zip(masks, truth, strict=True)) > 0.65
+
+
+def test_a_candidate_counts_where_it_agrees_alone() -> None:
+    pictures, truth = _walk()
+    tracker = SubjectTracker(pictures, ClipMotion(pictures), _Blind())
+    whole = Box(0, 0, truth.shape[2], truth.shape[1])
+    other = np.zeros(truth.shape[1:], np.float32)
+    other[:20, :20] = 1
+    known = {0: truth[0].astype(np.float32)}
+    alone = tracker.follow(known, {})
+    wrong = tracker.follow(known, {1: [SeenMask(other, whole)]})
+    right = tracker.follow(known, {1: [SeenMask(truth[1].astype(np.float32), whole)]})
+    assert (wrong == alone).all()
+    assert np.abs(right[1] - truth[1]).mean() < np.abs(alone[1] - truth[1]).mean()
+
+
+def test_a_mask_says_nothing_outside_of_its_box() -> None:
+    mask, other = np.ones((4, 6), np.float32), np.zeros((4, 6), np.float32)
+    mean = average(mask, [SeenMask(other, Box(0, 0, 3, 4))])
+    assert (mean[:, :3] == 0.5).all()
+    assert (mean[:, 3:] == 1).all()
+
+
+def _walk() -> tuple[np.ndarray, np.ndarray]:
+    """Return a textured square ``[5, 80, 120]`` that moves over a textured ground."""
+    draw = np.random.default_rng(1)
+    ground, square = (draw.integers(0, 255, shape) for shape in ((20, 30, 3), (6, 6, 3)))
+    frames, truth = [], []
+    for k in range(5):
+        picture = np.kron(ground, np.ones((4, 4, 1))).astype(np.uint8)
+        left = 30 + 5 * k
+        picture[30:54, left : left + 24] = np.kron(square, np.ones((4, 4, 1)))
+        frames.append(picture)
+        truth.append(np.zeros((80, 120), bool))
+        truth[-1][30:54, left : left + 24] = True
+    return np.stack(frames), np.stack(truth)
