@@ -118,6 +118,7 @@ def interrupt(footage: Path, root: Path, stage: str, number: int) -> int | None:
 
 def run_builder(args: list[str]) -> None:
     torch.set_num_threads(1)  # as in this process: sums depend on it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     sys.exit(main(args))
 
 
