@@ -2,15 +2,13 @@
 
 Clips are a textured wall and a disc that crosses it. Each stage is told as a ratio to writing the
 clip once, lossless, which is the least that a stage with pictures could do. Processor time is
-counted, so that other work on the machine does not count. ``--workers 1 2`` builds the same on Ray
-with so many workers, and tells how that grows.
+counted, so that other work on the machine does not count.
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
-import shutil
 import sys
 import tempfile
 import time
@@ -41,7 +39,6 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--frames", type=int, default=9)
     parser.add_argument("--scale", type=int, default=3, help="of 96 x 64 pixels; default: 3")
-    parser.add_argument("--workers", type=int, nargs="*", default=[], help="also on Ray")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         sources = make_sources(Path(folder) / "footage", args.clips, args.frames, args.scale)
@@ -53,8 +50,6 @@ def main() -> None:
             clip_format=ClipFormat(frames=args.frames),
         )
         measure_stages(plan, sources)
-        if args.workers:
-            measure_workers(plan, sources, args.workers)
 
 
 def make_sources(folder: Path, clips: int, frames: int, scale: int) -> list[Source]:
@@ -101,29 +96,6 @@ def measure_stages(plan: BuildPlan, sources: list[Source]) -> None:
           f"{memory[len(memory) // 2]}, {memory[-1]}")  # fmt: skip
     days = total / len(states) * MILLION / 86400
     print(f"computed: {days:.0f} days of one core for a million such clips")
-
-
-def measure_workers(plan: BuildPlan, sources: list[Source], workers: list[int]) -> None:
-    """Build on Ray with each number of workers and print how the time shrinks."""
-    import dataclasses
-
-    import ray
-
-    from layert2v_engine.vidlayer.ray_build import DEFAULT_NEEDS, StageNeeds, build_with_ray
-
-    first = 0.0
-    for count in workers:
-        root = plan.root.with_name(f"workers_{count}")
-        needs = {**DEFAULT_NEEDS, "cut": StageNeeds(most=count), "clip": StageNeeds(most=count)}
-        ray.init(num_cpus=count + 1, include_dashboard=False, log_to_driver=False)
-        started = time.monotonic()
-        again = dataclasses.replace(plan, root=root)
-        build_with_ray(again, sources, lambda _: None, needs=needs)
-        elapsed = time.monotonic() - started
-        ray.shutdown()
-        shutil.rmtree(root)
-        first = first or elapsed
-        print(f"ray, {count} workers: {elapsed:.1f} s, {first / elapsed:.2f} of {workers[0]}")
 
 
 if __name__ == "__main__":

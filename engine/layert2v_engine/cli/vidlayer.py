@@ -37,13 +37,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     build.add_argument(
         "--annotator", metavar="URL", help="OpenAI-compatible vision endpoint for captions"
     )
-    build.add_argument(
-        "--ray",
-        nargs="?",
-        const="",
-        metavar="ADDRESS",
-        help="work on a Ray cluster; without an address on one of its own on this machine",
-    )
     _add_inspector_options(build)
     build.set_defaults(run=_build)
     inspect = commands.add_parser(
@@ -84,7 +77,6 @@ def _build(args: argparse.Namespace) -> int:
     from layert2v_engine.vidlayer.build import build
     from layert2v_engine.vidlayer.clips import ClipFormat
     from layert2v_engine.vidlayer.plan import BuildPlan
-    from layert2v_engine.vidlayer.ray_build import build_with_ray
     from layert2v_engine.vidlayer.sources import find_sources
     from layert2v_engine.vidlayer.thresholds import Thresholds
 
@@ -99,11 +91,7 @@ def _build(args: argparse.Namespace) -> int:
         inspector=_endpoint(args.inspector, args),
         votes=args.votes,
     )
-    if args.ray is None:
-        counts = build(plan, sources, _print_progress)
-    else:
-        counts = build_with_ray(plan, sources, _print_progress, address=args.ray or None)
-    _print_counts(counts, args.out)
+    _print_counts(build(plan, sources, _print_progress), args.out)
     return 0
 
 
