@@ -35,7 +35,7 @@ from layert2v_engine.model.components import DECODER_LORA
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.training.config import load_config
 from layert2v_engine.training.export import export
-from layert2v_engine.training.joint_stage import JointStage, run_joint
+from layert2v_engine.training.joint_stage import JointRun, JointStage, run_joint
 from layert2v_engine.training.stages import (
     AutoencoderStage,
     ensure_folder,
@@ -218,7 +218,7 @@ def train(
     ensure_folder(folder / "matte")
     logging.info("ablation=%s", folder.name)
     start_s = time.process_time()
-    run_joint(folder, config, None, device)
+    run_joint(folder, config, JointRun(device=device))
     logging.info("ablation=%s processor_s=%.0f", folder.name, time.process_time() - start_s)
     export(folder, folder / "model", config, first.world, config.phases[-1].name)
 

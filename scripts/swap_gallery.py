@@ -1,6 +1,6 @@
 """Draw the pictures of docs/swap_footage.md from a decomposed stack whose background was swapped.
 
-    python scripts/swap_gallery.py STACK --frame 1005
+    python scripts/swap_gallery.py STACK --frame 1005 --later 1009
 
 The first state is the footage, the newest the swap. Also prints how well the light that the shadow
 leaves of the old background is what it leaves of the new one.
@@ -35,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stack", type=Path)
     parser.add_argument("--frame", type=int, required=True)
+    parser.add_argument("--later", type=int, required=True, help="another frame of the swap")
     parser.add_argument("--out", type=Path, default=Path("docs/images/swap_footage.jpg"))
     args = parser.parse_args()
     before, after = read_state(args.stack, 1), read(args.stack)
@@ -51,15 +52,22 @@ def main() -> None:
         ("another background", new["bg"]),
         ("the subject alone on it", without),
         ("with its shadow", composite(after, new)),
+        (f"frame {args.later}", delivered_comp(args.stack, after, args.later)),
     ]
     write_sheet(args.out, [(text, to_srgb_bytes(pixels, to_display)) for text, pixels in cells])
     print(args.out)
-    print(f"light under the shadow, old and new: {compare_shadow(before, after, old, new)}")
+    comps = [delivered_comp(args.stack, stack, args.frame) for stack in (before, after)]
+    print(f"light left by the shadow: {compare_shadow(after, old, new, comps)}")
 
 
 def load_layers(folder: Path, stack: Stack, frame: int) -> dict[str, Tensor]:
     """Return the layers of a frame, float ``[H, W, 4]``, premultiplied."""
     return {layer.name: load_frame(folder, layer, frame).float() for layer in stack.layers}
+
+
+def delivered_comp(folder: Path, stack: Stack, frame: int) -> Tensor:
+    comp = next(flat for flat in stack.flats if flat.name == "comp")
+    return load_frame(folder, comp, frame).float()
 
 
 def composite(stack: Stack, layers: dict[str, Tensor | None]) -> Tensor:
@@ -77,20 +85,24 @@ def shadow_names(stack: Stack) -> list[str]:
 
 
 def compare_shadow(
-    before: Stack, after: Stack, old: dict[str, Tensor], new: dict[str, Tensor]
+    stack: Stack, old: dict[str, Tensor], new: dict[str, Tensor], comps: list[Tensor]
 ) -> str:
-    """Return the largest difference of comp / background in the shadow, beside the subject."""
-    alpha = composite(after, {**new, "bg": None, **dict.fromkeys(shadow_names(after))})[..., 3]
-    shadow = sum((new[name][..., 3] for name in shadow_names(after)), torch.zeros(1))
+    """Return how comp / background differs between both comps, in the shadow beside the subject."""
+    alpha = composite(stack, {**new, "bg": None, **dict.fromkeys(shadow_names(stack))})[..., 3]
+    shadow = sum((new[name][..., 3] for name in shadow_names(stack)), torch.zeros(1))
     place = (alpha == 0) & (shadow > LEAST_SHADOW)
     place &= (old["bg"][..., :3].amin(-1) > DARKEST) & (new["bg"][..., :3].amin(-1) > DARKEST)
+    if not place.any():
+        return "there is none beside the subject"
     light = [
-        (composite(stack, layers)[..., :3] / layers["bg"][..., :3])[place]
-        for stack, layers in ((before, old), (after, new))
+        (comp[..., :3] / layers["bg"][..., :3])[place]
+        for comp, layers in zip(comps, (old, new), strict=True)
     ]
-    difference = (light[0] - light[1]).abs().max() if place.any() else torch.zeros(())
-    darkest = light[1].min() if place.any() else torch.ones(())
-    return f"{int(place.sum())} pixels, darkest {darkest:.2f}, largest difference {difference:.1e}"
+    difference = (light[0] - light[1]).abs()
+    return (
+        f"{int(place.sum())} pixels, down to {light[1].min():.2f}; old and new differ by "
+        f"{difference.median():.1e} in the median, {difference.max():.1e} at most"
+    )
 
 
 def write_sheet(path: Path, cells: list[tuple[str, object]]) -> None:

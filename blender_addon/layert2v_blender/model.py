@@ -88,6 +88,7 @@ class LAYERT2V_Foreground(bpy.types.PropertyGroup):
     prompt: StringProperty(
         name=LABELS["prompt"].text, description=LABELS["foreground_prompt"].tooltip
     )
+    place: StringProperty(**_label("placement"))
 
 
 class LAYERT2V_Version(bpy.types.PropertyGroup):

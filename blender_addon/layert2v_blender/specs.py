@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from layert2v.placement import parse_placement, placement_text
 from layert2v.plain_text import plain_text
 from layert2v.rerender import RerenderSpec, affected_layers
 from layert2v.spec import GenerateSpec, ModelInfo, fit_to_model
@@ -64,11 +65,11 @@ def generate_spec(scene: bpy.types.Scene, model: ModelInfo) -> GenerateSpec:
     """Return the request of the Generate button. Files are numbered as the scene's frames."""
     panel = scene.layert2v
     size = output_size(scene, model)
-    prompts = tuple(foreground.prompt.strip() for foreground in panel.foregrounds)
+    named = [each for each in panel.foregrounds if each.prompt.strip()]
     return GenerateSpec(
         prompt=panel.prompt.strip(),
         background_prompt=panel.background.strip(),
-        foreground_prompts=tuple(filter(None, prompts)),
+        foreground_prompts=tuple(each.prompt.strip() for each in named),
         negative_prompt=panel.negative.strip(),
         width=size.width,
         height=size.height,
@@ -82,6 +83,11 @@ def generate_spec(scene: bpy.types.Scene, model: ModelInfo) -> GenerateSpec:
         start_frame=max(scene.frame_start, 0),
         nearest=panel.nearest,
         compression=panel.compression,
+        placements=tuple(
+            parse_placement(each.place, number)
+            for number, each in enumerate(named, 1)
+            if each.place.strip()
+        ),
     )
 
 
@@ -101,6 +107,19 @@ def rerender_spec(scene: bpy.types.Scene, layer: LAYERT2V_Layer) -> RerenderSpec
     )
 
 
+def lighting_spec(scene: bpy.types.Scene) -> RerenderSpec:
+    """Return the request to draw the full video around all layers as they are."""
+    panel = scene.layert2v
+    return RerenderSpec(
+        action="regenerate",
+        layers=("ref",),
+        seed=parse_seed(panel.seed),
+        steps=_steps(panel),
+        guidance=_guidance(panel),
+        compression=panel.compression,
+    )
+
+
 def freeze_layers(spec: RerenderSpec, item: LAYERT2V_Stack, stack: Stack) -> RerenderSpec:
     """Return the request with those dependent layers frozen that are frozen in the list."""
     frozen = {layer.name for layer in item.layers if layer.frozen}
@@ -116,8 +135,10 @@ def fill_panel(spec: GenerateSpec, panel: LAYERT2V_Scene) -> None:
     panel.nearest = spec.nearest
     panel.compression = spec.compression
     panel.foregrounds.clear()
-    for prompt in spec.foreground_prompts:
-        panel.foregrounds.add().prompt = plain_text(prompt)
+    places = {each.foreground: placement_text(each) for each in spec.placements}
+    for number, prompt in enumerate(spec.foreground_prompts, 1):
+        foreground = panel.foregrounds.add()
+        foreground.prompt, foreground.place = plain_text(prompt), places.get(number, "")
     panel.size_from_scene = False
     panel.width, panel.height, panel.frames = spec.width, spec.height, spec.frames
     panel.seed = "" if spec.seed is None else str(spec.seed)

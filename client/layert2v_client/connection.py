@@ -23,10 +23,11 @@ from layert2v.plain_text import is_unicode
 from layert2v.v1 import artifacts_pb2, artifacts_pb2_grpc, jobs_pb2_grpc, server_pb2_grpc
 from layert2v.wire import MAX_MESSAGE_BYTES, TOKEN_METADATA
 from layert2v_client.convert import error_from_rpc
-from layert2v_client.errors import ClientError, InvalidRequest, NotPossible
+from layert2v_client.errors import ClientError, InvalidRequest, NotPossible, ServerBusy
 
 CALL_TIMEOUT_S = 20.0
 RETRY_TIMEOUT_S = 60.0
+TOO_FAST = "TOO_MANY_REQUESTS"  # the reason to make the same call again soon
 
 _IDEMPOTENT = {
     # CreateJob may be repeated because it carries a request_id.
@@ -113,15 +114,25 @@ class Connection:
     def call(
         self, method: Callable[..., R], request: object, timeout_s: float = CALL_TIMEOUT_S
     ) -> R:
-        """Call a method and return its response. Raises ``ClientError``."""
-        self._check_open()
-        try:
-            return method(request, timeout=timeout_s, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise self._explain(error) from error
-        except ValueError:  # grpc's, where another thread closed the connection just now
+        """Call a method and return its response. Raises ``ClientError``.
+
+        Where the server says that calls come too fast, a request is made again when it says.
+        """
+        until = time.monotonic() + timeout_s
+        while True:
             self._check_open()
-            raise
+            try:
+                return method(request, timeout=timeout_s, metadata=self._metadata)
+            except grpc.RpcError as error:
+                explained = self._explain(error)
+                wait_s = _retry_delay_s(explained)
+                is_stream = not hasattr(request, "SerializeToString")
+                if wait_s is None or is_stream or time.monotonic() + wait_s > until:
+                    raise explained from error
+            except ValueError:  # grpc's, where another thread closed the connection just now
+                self._check_open()
+                raise
+            time.sleep(wait_s)
 
     def stream(
         self, method: Callable[..., R], request: object, timeout_s: float | None = None
@@ -183,6 +194,13 @@ class RetryBudget:
             raise error
         self._stop.wait(self._pause_s)
         self._pause_s = min(2 * self._pause_s, 2.0)
+
+
+def _retry_delay_s(error: ClientError) -> float | None:
+    """Return after how long a call that came too fast may be made again; None for other errors."""
+    if isinstance(error, ServerBusy) and error.reason == TOO_FAST:
+        return max(error.retry_after_s or 0.0, 0.05)
+    return None
 
 
 def check_address(address: str) -> str:

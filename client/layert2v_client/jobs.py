@@ -15,7 +15,7 @@ from typing import Any
 from layert2v.stack import MANIFEST_NAME, Stack
 from layert2v.v1 import jobs_pb2
 from layert2v_client import stack_history
-from layert2v_client.connection import RETRY_TIMEOUT_S, Connection, RetryBudget
+from layert2v_client.connection import RETRY_TIMEOUT_S, TOO_FAST, Connection, RetryBudget
 from layert2v_client.convert import status_from_message, update_from_message
 from layert2v_client.errors import (
     ClientError,
@@ -157,6 +157,7 @@ class Watch(AbstractContextManager["Watch"]):
     def _follow(self) -> Iterator[Update]:
         self._budget.reset()
         while not self._stop.is_set():
+            failure: ClientError
             try:
                 for update in self._attach():
                     yield update
@@ -168,10 +169,12 @@ class Watch(AbstractContextManager["Watch"]):
                 failure = ServerUnavailable("WATCH_ENDED", "The server ends the watch early.")
             except ServerUnavailable as error:
                 failure = error
-            except ClientError:
+            except ClientError as error:
                 if self._stop.is_set():
                     return
-                raise
+                if error.reason != TOO_FAST:
+                    raise
+                failure = error
             self._budget.pause(failure)
 
     def _attach(self) -> Iterator[Update]:

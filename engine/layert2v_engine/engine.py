@@ -28,7 +28,7 @@ from layert2v.spec import GenerateSpec, ModelInfo
 from layert2v.stack import NetworkRecord, Role, Stack
 from layert2v_engine.decompose.pipeline import Decomposition
 from layert2v_engine.decompose.refine import Refinement
-from layert2v_engine.decompose.stages import DefaultStages
+from layert2v_engine.decompose.stages import DefaultStages, Stages
 from layert2v_engine.devices import device_memory
 from layert2v_engine.errors import (
     BadCheckpoint,
@@ -49,8 +49,12 @@ from layert2v_engine.generation import (
 from layert2v_engine.image.exr import ExrOptions
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.model.memory import MemoryOptions, exact_options
+from layert2v_engine.model.speed import SpeedOptions
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.progress import Progress, ProgressReporter, should_preview
+from layert2v_engine.recipes.catalog import DEFAULT_RECIPE, find_recipe
+from layert2v_engine.recipes.models import recipe_models
+from layert2v_engine.recipes.preflight import check_recipe, recipe_networks
 from layert2v_engine.rerender.execute import Rerender, apply_without_model
 from layert2v_engine.rerender.prepare import prepare_rerender
 from layert2v_engine.sampling.denoise import Step
@@ -70,9 +74,8 @@ _log = logging.getLogger(__name__)
 class Engine:
     """Models by name, and layer stacks from them. Keeps the last used model in memory.
 
-    ``exr`` is how layers of footage are written; a request for others says it itself. ``weights``
-    is the folder with networks of others, by default in the user's data. Where ``commercial_only``,
-    networks whose licence does not simply allow commercial use are refused.
+    ``weights`` is the folder with networks of others, by default in the user's data. Where
+    ``commercial_only``, networks whose licence does not simply allow commercial use are refused.
     """
 
     def __init__(
@@ -80,24 +83,25 @@ class Engine:
         models: Path | None = None,
         device: str = "cpu",
         *,
-        exr: ExrOptions | None = None,
         memory: MemoryOptions | None = None,
+        speed: SpeedOptions | None = None,
         weights: Path | None = None,
         commercial_only: bool = False,
     ) -> None:
         """Find the models. memory: None chooses for each request what makes it fit."""
-        self._exr, self._commercial_only = exr, commercial_only
-        self._memory = memory
+        self._commercial_only = commercial_only
+        self._memory, self._speed = memory, speed
         self._weights = WeightsFolder(weights)
         self._folders = find_models(models)
         self._device = device
         self._loaded: tuple[str, LayeredPipeline] | None = None
         self._decompose_stages = DefaultStages(self._weights)
+        self._recipe_models = recipe_models(self._weights)
         self._run: RunEstimate | None = None
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Return the models whose index can be read."""
-        infos = []
+        infos = [*self._recipe_models.values()]
         for folder in self._folders.values():
             with suppress(BadCheckpoint):  # logged when it was found, raised when asked for
                 infos.append(read_index(folder).info)
@@ -116,8 +120,11 @@ class Engine:
         Raises InvalidSpec, ModelNotFound, BadCheckpoint, Cancelled, DiskFull, OutOfMemory or
         StackError; then no manifest and no half-written file is left in the folder.
         """
+        progress = ProgressReporter(folder, report, cancelled)
         with self._raise_out_of_memory():
-            return self._generate(spec, ProgressReporter(folder, report, cancelled))
+            if spec.model in self._recipe_models:
+                return self._generate_by_recipe(spec, progress)
+            return self._generate(spec, progress)
 
     def rerender(
         self,
@@ -157,10 +164,7 @@ class Engine:
             raise InvalidSpec(violations)
         progress = ProgressReporter(folder, report, cancelled)
         with self._raise_out_of_memory():
-            stages = self._decompose_stages.stages
-            self._check_licences(stages.networks)
-            request = Decomposition(spec, inputs, stages, progress, self._exr)
-            return request.run()
+            return Decomposition(spec, inputs, self._stages(spec), progress).run()
 
     def refine(
         self,
@@ -177,7 +181,7 @@ class Engine:
         what ``decompose`` does; whatever was written is then removed.
         """
         progress = ProgressReporter(folder, report, cancelled)
-        options = WriterOptions(exr=self._exr)
+        options = WriterOptions(exr=ExrOptions(compression=spec.compression))
         with (
             self._raise_out_of_memory(),
             StackEditor(folder, at=spec.at, options=options) as editor,
@@ -190,6 +194,43 @@ class Engine:
             stages = self._decompose_stages.stages
             self._check_licences(stages.networks)
             return Refinement(spec, editor, inputs, stages, progress).run()
+
+    def _generate_by_recipe(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
+        """Carry out a request whose model is a recipe that begins with a sentence."""
+        # Pipelines of diffusers take seconds to import, and most requests need none.
+        from layert2v_engine.recipes.alpha import generate_alpha_stack
+        from layert2v_engine.recipes.from_prompt import RecipeRun, generate_flat_stack
+
+        generate = generate_alpha_stack if spec.model == "alpha" else generate_flat_stack
+        recipe, device = find_recipe(spec.model), torch.device(self._device)
+        spec = validate_and_resolve(spec, self._recipe_models[spec.model])
+        check_recipe(recipe, self._weights, device, with_words=False)
+        self._check_licences([self._weights.state(n).network.record() for n in recipe.networks])
+        run = RecipeRun(
+            recipe=recipe,
+            weights=self._weights,
+            device=device,
+            stages=self._decompose_stages.stages,
+            progress=progress,
+        )
+        with closing(progress):
+            return generate(spec, run)
+
+    def _stages(self, spec: DecomposeSpec) -> Stages:
+        """Return the networks of a request. Raises WeightsMissing, LicenceRefused, ..."""
+        recipe = find_recipe(spec.recipe)
+        if recipe.name != DEFAULT_RECIPE:
+            with_words = any(each.words and not each.has_hints for each in spec.subjects)
+            device = torch.device(self._device)
+            check_recipe(recipe, self._weights, device, with_words=with_words)
+            names = recipe_networks(recipe, with_words=with_words)
+            self._check_licences([self._weights.state(n).network.record() for n in names])
+            from layert2v_engine.recipes.stages import open_stages  # takes seconds to import
+
+            included = self._decompose_stages.stages
+            return open_stages(recipe, included, self._weights, device, with_words=with_words)
+        self._check_licences(self._decompose_stages.stages.networks)
+        return self._decompose_stages.stages
 
     def _generate(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
         config = self._config(spec.model)
@@ -321,7 +362,7 @@ class Engine:
         self._loaded = None  # two models at once may not fit
         _log.info("model=%s switched on to save memory: %s", name, options)
         pipeline = LayeredPipeline.from_pretrained(
-            self._folders[name], device=self._device, memory=options
+            self._folders[name], device=self._device, memory=options, speed=self._speed
         )
         self._loaded = (name, pipeline)
         return pipeline

@@ -164,9 +164,6 @@ def estimate_run(
     text = shape.text_tokens * sum(len(prompts) for prompts in layout.attended_prompts)
     linear = 2 * tokens * (6 * width**2 + 2 * width * hidden)
     attention = 4 * tokens**2 * width + 4 * tokens // len(layout) * text * width
-    # The residual stream and one normalized copy in float32; queries, keys, values and the result
-    # of attention, or the two sides of the feed-forward network's activation.
-    wide = max(4 * width, 2 * hidden)
     decoded = 1 if options.one_stream_decode else len(layout)
     memory = {
         **shape.weights,
@@ -174,7 +171,7 @@ def estimate_run(
         "text keys and values": (
             2 * layers * batch * len(layout.prompts) * shape.text_tokens * width * element
         ),
-        "transformer pass": batch * tokens * (2 * 4 * width + wide * element),
+        "transformer pass": batch * pass_bytes(tokens, width, hidden, element),
         "decoder caches": decoded * decoder_cache_bytes(shape.autoencoder, size),
     }
     if options.one_stream_decode and shape.on_cpu:  # else they wait in other memory than is planned
@@ -186,6 +183,15 @@ def estimate_run(
         flops=float(steps * batch * layers * (linear + attention)),
         options=options,
     )
+
+
+def pass_bytes(tokens: int, width: int, hidden: int, element: int) -> int:
+    """Return the bytes that a block of Wan takes beside its weights, of ``element`` bytes a number.
+
+    The residual stream and one normalized copy in float32; queries, keys, values and the result of
+    attention, or the two sides of the feed-forward network's activation.
+    """
+    return tokens * (2 * 4 * width + max(4 * width, 2 * hidden) * element)
 
 
 def fit_memory(

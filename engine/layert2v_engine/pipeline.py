@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from layert2v.placement import Placement
 from layert2v.spec import CLEAN_CONDITIONING, GenerateSpec, ModelInfo
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.layout import StreamLayout
@@ -32,11 +33,14 @@ from layert2v_engine.model.memory import (
     Offload,
     on_device,
 )
+from layert2v_engine.model.speed import SpeedOptions, apply_speed_options
 from layert2v_engine.model.text import TEXT_BLOCK
+from layert2v_engine.prompting.language_model import PromptSplitter, find_language_model
 from layert2v_engine.prompting.planner import PromptPlan, PromptPlanner
 from layert2v_engine.sampling.denoise import InitLatents, Step, denoise, ignore_step, stream_noise
 from layert2v_engine.sampling.guidance import Conditioning, Guidance
 from layert2v_engine.sampling.kv_cache import make_predictor
+from layert2v_engine.sampling.placement import placement_shift
 from layert2v_engine.sampling.solvers import make_sampler
 from layert2v_engine.stream_codec import (
     LayerFrames,
@@ -60,6 +64,7 @@ class SamplingRequest:
     keep_masks: how much of a stream stays as given, [F, h, w] in 0..1 by stream name.
     noise_names: the names that the noise of the streams is seeded with; those in the layout if
         empty.
+    placements: where foregrounds are to be.
     """
 
     layout: StreamLayout
@@ -75,6 +80,7 @@ class SamplingRequest:
     frozen: tuple[str, ...] = ()
     keep_masks: Mapping[str, Tensor] = field(default_factory=dict)
     noise_names: tuple[str, ...] = ()
+    placements: tuple[Placement, ...] = ()
 
     @classmethod
     def from_spec(
@@ -92,6 +98,7 @@ class SamplingRequest:
             seed=spec.seed,
             steps=spec.steps,
             guidance=spec.guidance,
+            placements=spec.placements,
         )
 
 
@@ -104,28 +111,36 @@ class LayeredPipeline:
         components: Components,
         device: torch.device,
         memory: MemoryOptions | None = None,
+        speed: SpeedOptions | None = None,
     ) -> None:
         self.config, self.components, self.device = config, components, device
         self.memory = memory or MemoryOptions()
+        apply_speed_options(components.transformer, device, speed or SpeedOptions())
         info, embed = config.info, components.text_encoder.sentence_embeddings
-        self._planner = PromptPlanner(info.vocabulary, embed, info.max_foregrounds)
+        splitter = PromptSplitter(find_language_model())
+        self._planner = PromptPlanner(info.vocabulary, embed, info.max_foregrounds, splitter)
         # A re-render conditions most layers on the prompts they had before.
         self._encode_text = lru_cache(maxsize=16)(components.text_encoder.encode)
 
     @classmethod
     def from_pretrained(
-        cls, model: str | Path, *, device: str = "cpu", memory: MemoryOptions | None = None
+        cls,
+        model: str | Path,
+        *,
+        device: str = "cpu",
+        memory: MemoryOptions | None = None,
+        speed: SpeedOptions | None = None,
     ) -> LayeredPipeline:
         """Load a checkpoint folder, or a model shipped with the engine by its name.
 
-        memory: what is switched on to save memory of the device. Raises ModelNotFound,
-        BadCheckpoint.
+        memory, speed: what is switched on to save memory of the device, and time. Raises
+        ModelNotFound, BadCheckpoint, and BadDevice for what the device does not do.
         """
         folder, memory = find_model(model), memory or MemoryOptions()
         config = read_index(folder)
         torch_device = torch.device(device)
         components = load_components(folder, config, torch_device, memory)
-        return cls(config, components, torch_device, memory)
+        return cls(config, components, torch_device, memory, speed)
 
     @property
     def info(self) -> ModelInfo:
@@ -188,7 +203,8 @@ class LayeredPipeline:
             autocast=_autocast_dtype(self.device),
         )
         names, shape = request.noise_names or layout.names, self.latent_shape(request)
-        noise = stream_noise(names, shape, request.seed)
+        shift = placement_shift(request, self.latent_shape(request), self.encode)
+        noise = stream_noise(names, shape, request.seed) + shift
         sampler = make_sampler(
             config.solver,
             request.steps,
@@ -196,7 +212,9 @@ class LayeredPipeline:
             levels=config.noise_levels,
             integer_timesteps=config.timesteps == "whole",
             strength=request.strength,
-            noise_source=lambda step: stream_noise(names, shape, request.seed, draw=step + 1),
+            noise_source=lambda step: (
+                stream_noise(names, shape, request.seed, draw=step + 1) + shift
+            ),
         )
         texts = [plan.global_prompt, *plan.foregrounds, plan.background][: len(layout.prompts)]
         prompts = self._encode_prompts(texts)

@@ -63,8 +63,7 @@ class ProgressReporter:
 
     def report(self, stage: str, done: int, total: int, message: str = "") -> None:
         """Report progress. Raises Cancelled when the caller wants to stop."""
-        if self._cancelled():
-            raise Cancelled("The job was cancelled.")
+        self.check()
         stages = list(self.stage_weights)
         before = sum(self.stage_weights[s] for s in stages[: stages.index(stage)])
         fraction = before + self.stage_weights[stage] * done / total
@@ -81,6 +80,11 @@ class ProgressReporter:
                 eta_s=eta_s,
             )
         )
+
+    def check(self) -> None:
+        """Raise Cancelled when the caller wants to stop, where there is nothing to report."""
+        if self._cancelled():
+            raise Cancelled("The job was cancelled.")
 
     def set_preview(self, image: Tensor) -> None:
         """Make an image [3, H, W] in 0..1 the preview of the reports to come."""

@@ -8,7 +8,7 @@ display-referred, as the model generates them; opacities are linear.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -91,6 +91,15 @@ class ForegroundFrames:
             shadow=None if self.shadow is None else self.shadow.cpu(),
         )
 
+    def select(self, row: int) -> ForegroundFrames:
+        """Return that of one clip of the batch, as a batch of one."""
+        one = slice(row, row + 1)
+        return ForegroundFrames(
+            color=self.color[one],
+            alpha=self.alpha[one],
+            shadow=None if self.shadow is None else self.shadow[one],
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerFrames:
@@ -110,6 +119,35 @@ class LayerFrames:
             background=self.background.cpu(),
             foregrounds=tuple(foreground.cpu() for foreground in self.foregrounds),
         )
+
+    def select(self, row: int) -> LayerFrames:
+        """Return one clip of the batch, as a batch of one."""
+        one = slice(row, row + 1)
+        return LayerFrames(
+            composite=self.composite[one],
+            background=self.background[one],
+            foregrounds=tuple(foreground.select(row) for foreground in self.foregrounds),
+        )
+
+
+def concatenate_groups(groups: Iterable[LayerFrames]) -> LayerFrames:
+    """Return all frame groups of a clip as one."""
+    parts = list(groups)
+
+    def foreground(number: int) -> ForegroundFrames:
+        own = [part.foregrounds[number] for part in parts]
+        shadows = [part.shadow for part in own if part.shadow is not None]
+        return ForegroundFrames(
+            color=torch.cat([part.color for part in own], 2),
+            alpha=torch.cat([part.alpha for part in own], 2),
+            shadow=torch.cat(shadows, 2) if shadows else None,
+        )
+
+    return LayerFrames(
+        composite=torch.cat([part.composite for part in parts], 2),
+        background=torch.cat([part.background for part in parts], 2),
+        foregrounds=tuple(foreground(k) for k in range(len(parts[0].foregrounds))),
+    )
 
 
 def ignore_group() -> None:

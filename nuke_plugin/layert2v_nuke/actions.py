@@ -60,6 +60,8 @@ def prepare(scope: Scope, verb: str, layer: str) -> Action:
         return _generate(scope)
     if verb == "decompose":
         return _decompose(scope)
+    if verb == "match_lighting":
+        return _match_lighting(scope)
     by_layer: dict[str, Callable[[Scope, str], Action]] = {
         "plate": _replace,
         "refine": _refine,
@@ -84,6 +86,12 @@ def _rerender(scope: Scope, layer: str) -> Action:
     values = scope.host.knob_values(scope.uuid)
     layers = [layer] if layer else []
     spec = requests.rerender_spec(values, edits.shown_state(values), layers, scope.models)
+    return _change(values, spec, {})
+
+
+def _match_lighting(scope: Scope) -> Action:
+    values = scope.host.knob_values(scope.uuid)
+    spec = requests.lighting_spec(values, edits.shown_state(values), scope.models)
     return _change(values, spec, {})
 
 

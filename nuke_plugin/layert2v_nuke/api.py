@@ -127,6 +127,11 @@ def rerender(node: str, layer: str = "") -> None:
     plugin_state().controller.on_button(node, f"rerender {layer}".strip())
 
 
+def match_lighting(node: str) -> None:
+    """Draw the full video around the layers as they are: ``ref``."""
+    plugin_state().controller.on_button(node, "match_lighting")
+
+
 def use_input(node: str, layer: str) -> None:
     """Replace a layer by what is connected to the input for it."""
     plugin_state().controller.on_button(node, f"plate {layer}")

@@ -15,6 +15,7 @@ from layert2v.stack import Stack
 from layert2v.status_text import progress_text, queue_text, state_text, transfer_text
 from layert2v_nuke.errors import BadPath, PluginError
 from layert2v_nuke.graph import node, tcl
+from layert2v_nuke.graph.open_nodes import is_footage
 from layert2v_nuke.project import ProjectSettings
 
 Values = dict[str, Any]
@@ -54,9 +55,8 @@ def waiting_for(reason: str) -> Values:
 
 def stack_summary(stack: Stack) -> Values:
     """Return what the node shows about its stack."""
-    sentence = (
-        f"{stack.name}: {len(stack.layers)} layers, {stack.frames} frames, seed {stack.seed}."
-    )
+    origin = "of footage" if is_footage(stack) else f"seed {stack.seed}"
+    sentence = f"{stack.name}: {len(stack.layers)} layers, {stack.frames} frames, {origin}."
     account = stack.prompt_interpretation
     interpretation = f" Understood: {account}." if account else ""
     warnings = "".join(f" {warning}." for warning in stack.warnings)

@@ -11,8 +11,10 @@ import re
 from types import MappingProxyType
 from typing import NoReturn
 
+from layert2v.errors import SpecError
 from layert2v.labels import LABELS
 from layert2v.limits import MAX_FRAME, MAX_SEED
+from layert2v.placement import EXAMPLE, Placement, parse_placement
 from layert2v.spec import COMPRESSIONS, GenerateSpec
 
 EXIT_USAGE = 2
@@ -27,6 +29,7 @@ GENERATE_OPTIONS = MappingProxyType(
         "width": "--size",
         "height": "--size",
         "start_frame": "--start-frame",
+        "placements": "--place",
     }
 )
 
@@ -50,6 +53,15 @@ def add_generate_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="TEXT",
         help="the prompt of one foreground layer; repeat it for more, from bottom to top",
+    )
+    add(
+        "--place",
+        action="append",
+        default=[],
+        type=region,
+        metavar="N:REGION",
+        help="where foreground N is to be, a hint: a shape, left, top, width and height in "
+        f"shares of the picture, as in '1:{EXAMPLE}'; '* 0.5' after it is weaker; may be repeated",
     )
     add("--background", default="", metavar="TEXT", help=_help("background_prompt"))
     add("--negative", default="", metavar="TEXT", help=_help("negative_prompt"))
@@ -114,12 +126,21 @@ def generate_spec(args: argparse.Namespace) -> GenerateSpec:
         start_frame=args.start_frame,
         nearest=args.nearest,
         compression=args.compression,
+        placements=tuple(args.place),
     )
+
+
+def region(text: str) -> Placement:
+    """Read a region and the number of its foreground, 1 where there is none."""
+    try:
+        return parse_placement(text)
+    except SpecError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def state_number(text: str) -> int:
     """Read the number of a state from 1, written ``v003`` or ``3``."""
-    match = re.fullmatch(r"v?0*([1-9]\d{0,5})", text)
+    match = re.fullmatch(r"v?0*([1-9][0-9]{0,5})", text)
     if match is None:
         raise argparse.ArgumentTypeError(f"write {text!r} as v003, as history shows it")
     return int(match[1])
@@ -127,7 +148,7 @@ def state_number(text: str) -> int:
 
 def frame_size(text: str) -> tuple[int, int]:
     """Read width and height in pixels, written ``WxH``."""
-    match = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", text)
+    match = re.fullmatch(r"([1-9][0-9]{0,5})[xX]([1-9][0-9]{0,5})", text)
     if match is None:
         raise argparse.ArgumentTypeError(f"write {text!r} as WIDTHxHEIGHT, such as 96x96")
     return int(match[1]), int(match[2])
@@ -145,21 +166,28 @@ def frame_number(text: str) -> int:
 
 def positive_int(text: str) -> int:
     """Read a whole number from 1."""
-    if not re.fullmatch(r"0*[1-9]\d{0,8}", text):
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 on")
+    return int(text)
+
+
+def non_negative_int(text: str) -> int:
+    """Read a whole number from 0."""
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 0 on")
     return int(text)
 
 
 def non_negative_float(text: str) -> float:
     """Read a number from 0 in plain decimals."""
-    if not re.fullmatch(r"\d{1,9}(\.\d*)?|\.\d+", text):
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?|\.[0-9]+", text):
         raise argparse.ArgumentTypeError(f"{text!r} must be a number from 0 on")
     return float(text)
 
 
 def positive_float(text: str) -> float:
     """Read a number above 0 in plain decimals."""
-    if not re.fullmatch(r"\d{1,9}(\.\d*)?|\.\d+", text) or float(text) == 0:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?|\.[0-9]+", text) or float(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
     return float(text)
 

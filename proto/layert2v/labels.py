@@ -23,6 +23,11 @@ LABELS = MappingProxyType(
             "Background", "The background alone; empty: taken out of the prompt"
         ),
         "foreground_prompt": Label("Foreground", "What this foreground layer shows"),
+        "placement": Label(
+            "Place",
+            "Where this foreground is to be, as a hint: box or ellipse, then left, top, width and "
+            "height in shares of the picture, such as ellipse 0.1 0.3 0.4 0.6; empty: anywhere",
+        ),
         "negative_prompt": Label("Negative Prompt", "What should not be seen"),
         "nearest": Label(
             "Nearest Subject",
@@ -67,6 +72,11 @@ LABELS = MappingProxyType(
             "Make layers of footage: a background without the subjects, and each subject",
         ),
         "rerender": Label("Re-render", "Generate this layer again, around the frozen ones"),
+        "match_lighting": Label(
+            "Match Lighting",
+            "Draw the full video again around the layers as they are, so that light and shadows "
+            "fall alike; no layer changes, the result is ref",
+        ),
         "cancel": Label("Cancel", "Stop this job"),
         "retry": Label("Retry", "Send the request again"),
     }

@@ -22,6 +22,7 @@ from layert2v.limits import (
     MAX_PROMPT_CHARS,
     MAX_SEED,
 )
+from layert2v.placement import Placement
 
 CLEAN_CONDITIONING = "clean_conditioning"  # ability: trained with some streams clean at time 0
 NO_SHADOWS = "no_shadows"  # a limit among the abilities: cast shadows are no layers of their own
@@ -51,7 +52,7 @@ class GenerateSpec:
     files are written in: one of ``ModelInfo.colorspaces``, or what artists call it, such as
     ``ACEScg``. ``guidance`` is the classifier-free scale. ``nearest`` lets a model with a closed
     vocabulary show the subject nearest in meaning where it knows none that is named; without, such
-    a request is refused.
+    a request is refused. ``placements`` hint where foregrounds are to be, at most one each.
     """
 
     prompt: str
@@ -70,6 +71,7 @@ class GenerateSpec:
     start_frame: int = 1001
     nearest: bool = False
     compression: str = COMPRESSIONS[0]
+    placements: tuple[Placement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def validate(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
     if _colorspace_id(spec.colorspace) not in model.colorspaces:
         offered = ", ".join(_with_title(name) for name in model.colorspaces)
         found.append(FieldViolation("colorspace", f"The color space must be one of: {offered}."))
-    return [*found, *check_compression(spec.compression)]
+    return [*found, *check_compression(spec.compression), *_check_placements(spec, model)]
 
 
 def check_compression(compression: str) -> list[FieldViolation]:
@@ -208,13 +210,18 @@ def check_range(
 
 def spec_to_json(spec: GenerateSpec) -> dict[str, Any]:
     """Return the request as JSON values."""
-    return {**asdict(spec), "foreground_prompts": list(spec.foreground_prompts)}
+    plain = asdict(spec)
+    return {
+        **plain,
+        "foreground_prompts": list(spec.foreground_prompts),
+        "placements": list(plain["placements"]),
+    }
 
 
 def spec_from_json(value: Any) -> GenerateSpec:
     """Read what ``spec_to_json`` wrote. Raises ``SpecError`` for any other shape."""
     if isinstance(value, dict):  # requests of before do not say it
-        value = {"nearest": False, "compression": COMPRESSIONS[0], **value}
+        value = {"nearest": False, "compression": COMPRESSIONS[0], "placements": [], **value}
     fields = JsonObject(value, "", SpecError)
     spec = GenerateSpec(
         prompt=fields.text("prompt"),
@@ -233,9 +240,22 @@ def spec_from_json(value: Any) -> GenerateSpec:
         start_frame=fields.integer("start_frame"),
         nearest=fields.boolean("nearest"),
         compression=fields.text("compression"),
+        placements=fields.objects("placements", _placement),
     )
     fields.refuse_unknown()
     return spec
+
+
+def _placement(fields: JsonObject) -> Placement:
+    return Placement(
+        foreground=fields.integer("foreground"),
+        shape=fields.text("shape"),
+        x=fields.number("x"),
+        y=fields.number("y"),
+        width=fields.number("width"),
+        height=fields.number("height"),
+        strength=fields.number("strength"),
+    )
 
 
 def model_to_json(model: ModelInfo) -> dict[str, Any]:
@@ -303,6 +323,21 @@ def _check_prompts(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]
             f"not {len(spec.foreground_prompts)}."
         )
         found.append(FieldViolation("foreground_prompts", message))
+    return found
+
+
+def _check_placements(spec: GenerateSpec, model: ModelInfo) -> list[FieldViolation]:
+    found = []
+    most = len(spec.foreground_prompts) or model.max_foregrounds
+    numbers = [each.foreground for each in spec.placements]
+    for k, placement in enumerate(spec.placements[: MAX_LAYERS + 1]):
+        message = placement.problem
+        if not 1 <= placement.foreground <= most:
+            message = f"There is no foreground {placement.foreground}, but {most} at most."
+        elif numbers.index(placement.foreground) < k:
+            message = f"Foreground {placement.foreground} has more than one region."
+        if message:
+            found.append(FieldViolation(f"placements[{k}]", message))
     return found
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from layert2v.decompose import (
     FOOTAGE,
+    RECIPES,
     Box,
     DecomposeSpec,
     Footage,
@@ -17,8 +18,9 @@ from layert2v.decompose import (
     RefineSpec,
     SubjectSpec,
 )
+from layert2v.placement import Placement
 from layert2v.rerender import AUTO, DonorLayer, Plate, RerenderSpec
-from layert2v.spec import GenerateSpec, ModelInfo
+from layert2v.spec import COMPRESSIONS, GenerateSpec, ModelInfo
 from layert2v.v1 import jobs_pb2, server_pb2
 
 ERROR_TRAILER = "layert2v-error-bin"  # a serialised ErrorDetail in the trailing metadata
@@ -49,6 +51,7 @@ def spec_to_message(spec: GenerateSpec) -> jobs_pb2.GenerateSpec:
         start_frame=spec.start_frame,
         nearest=spec.nearest,
         compression=spec.compression,
+        placements=[jobs_pb2.Placement(**asdict(each)) for each in spec.placements],
     )
 
 
@@ -74,6 +77,19 @@ def spec_from_message(message: jobs_pb2.GenerateSpec) -> GenerateSpec:
         else defaults.start_frame,
         nearest=message.nearest,
         compression=message.compression or defaults.compression,
+        placements=tuple(map(_placement, message.placements)),
+    )
+
+
+def _placement(message: jobs_pb2.Placement) -> Placement:
+    return Placement(
+        foreground=message.foreground,
+        shape=message.shape,
+        x=message.x,
+        y=message.y,
+        width=message.width,
+        height=message.height,
+        strength=message.strength if message.HasField("strength") else 1.0,
     )
 
 
@@ -132,6 +148,8 @@ def decompose_to_message(spec: DecomposeSpec) -> jobs_pb2.DecomposeSpec:
         scale=spec.scale,
         colorspace=spec.colorspace,
         name=spec.name,
+        compression=spec.compression,
+        recipe=spec.recipe,
     )
 
 
@@ -147,6 +165,8 @@ def decompose_from_message(message: jobs_pb2.DecomposeSpec) -> DecomposeSpec:
         scale=message.scale if message.HasField("scale") else 1.0,
         colorspace=message.colorspace or AUTO,
         name=message.name,
+        compression=message.compression or COMPRESSIONS[0],
+        recipe=message.recipe or RECIPES[0],
     )
 
 
@@ -157,6 +177,7 @@ def refine_to_message(spec: RefineSpec) -> jobs_pb2.RefineSpec:
         matte=spec.matte,
         plate=None if spec.plate is None else jobs_pb2.Plate(**asdict(spec.plate)),
         at=spec.at,
+        compression=spec.compression,
     )
 
 
@@ -167,6 +188,7 @@ def refine_from_message(message: jobs_pb2.RefineSpec) -> RefineSpec:
         matte=message.matte,
         plate=_plate(message.plate) if message.HasField("plate") else None,
         at=message.at,
+        compression=message.compression or COMPRESSIONS[0],
     )
 
 

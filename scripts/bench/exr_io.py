@@ -76,7 +76,7 @@ def compare(folder: Path, straight: Tensor, codec: str, rounds: int) -> str:
     to_linear = ColorConfig.load().transform("srgb_rec709_scene", "lin_ap1_scene")
 
     def convert() -> Tensor:
-        return to_half_rgba(to_linear(straight[:3]), straight[3])
+        return to_half_rgba(straight[:3], straight[3], to_linear)
 
     def layer(pixels: Tensor) -> None:
         exr.write(path, pixels, tags, options)

@@ -10,16 +10,18 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import layert2v
-from layert2v_server.auth import make_token
+from layert2v_server.auth import Role, add_entry, make_token, read_entries, revoke
 from layert2v_server.config import Config, load_config, show_config
-from layert2v_server.errors import ServerError
+from layert2v_server.errors import ConfigError, ServerError
 
 EXIT_ERROR = 2
 MAX_DESCRIPTORS = 65_536
+MAX_TOKEN_DAYS = 36_500
 # Settings that the command line has as well.
 _OVERRIDES = ("address", "data", "models", "weights", "commercial_only", "engine", "token_file")
 
@@ -71,18 +73,51 @@ def _print_event(event: dict[str, Any]) -> None:
     print(json.dumps(event), flush=True)
 
 
-def _print_token(args: argparse.Namespace) -> None:
-    token, line = make_token(args.name)
-    print(f"token for {args.name}:       {token}")
-    print(f"line for the token file: {line}")
+def _add_token(args: argparse.Namespace) -> None:
+    expires = None
+    if args.days is not None:
+        if not 0 < args.days <= MAX_TOKEN_DAYS:
+            raise ConfigError(f"--days must be between 1 and {MAX_TOKEN_DAYS}.")
+        expires = datetime.now(UTC).replace(microsecond=0) + timedelta(days=args.days)
+    token, entry = make_token(args.name, Role(args.role), expires)
+    add_entry(_token_path(args), entry)
+    print(f"Added {entry.id} for {entry.name}. This is shown once: {token}")
+
+
+def _list_tokens(args: argparse.Namespace) -> None:
+    for entry in read_entries(_token_path(args)):
+        until = "never expires" if entry.expires is None else f"expires {entry.expires:%Y-%m-%d}"
+        if entry.expires is not None and entry.expires <= datetime.now(UTC):
+            until = f"expired {entry.expires:%Y-%m-%d}"
+        print(f"{entry.id}  {entry.name:24} {entry.role:6}  {until}")
+
+
+def _revoke_token(args: argparse.Namespace) -> None:
+    count = revoke(_token_path(args), args.name, args.id)
+    if not count:
+        raise ConfigError(
+            f"The token file has no such token of {args.name!r}.",
+            "See those it has with: layert2v-server token list",
+        )
+    print(f"Revoked {count} token(s) of {args.name}.")
+
+
+def _token_path(args: argparse.Namespace) -> Path:
+    """Return the token file that the options or the settings name. Raises ``ConfigError``."""
+    path = args.token_file or _load_config(args).token_file
+    if path is None:
+        raise ConfigError(
+            "There is no token file.", "Name one with --token-file, or in the settings."
+        )
+    return Path(path)
 
 
 def _load_config(args: argparse.Namespace) -> Config:
     path = args.config or os.environ.get("LAYERT2V_CONFIG")
     overrides = {
-        name: getattr(args, name) for name in _OVERRIDES if getattr(args, name) is not None
+        name: getattr(args, name) for name in _OVERRIDES if getattr(args, name, None) is not None
     }
-    if args.device:
+    if getattr(args, "device", None):
         overrides["devices"] = tuple(args.device)
     return load_config(Path(path) if path else None, overrides)
 
@@ -121,10 +156,28 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     serve.add_argument("--show-config", action="store_true", help="print the settings and end")
 
-    token = commands.add_parser("token", help="make a token and its line for the token file")
-    token.set_defaults(run=_print_token)
-    token.add_argument("name", help="the user of the token")
+    _add_token_commands(commands.add_parser("token", help="who may call: add, list, revoke"))
     return parser
+
+
+def _add_token_commands(parser: argparse.ArgumentParser) -> None:
+    """Add the commands that change a token file, which a running server reads again."""
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add = commands.add_parser("add", help="make a token, show it once, and add its hash")
+    add.set_defaults(run=_add_token)
+    add.add_argument("name", help="the user of the token")
+    roles = [str(role) for role in Role]
+    add.add_argument("--role", default=roles[0], choices=roles, help="an admin sees all jobs")
+    add.add_argument("--days", type=int, help="after which it expires; never where left out")
+    list_ = commands.add_parser("list", help="names, roles and ends, without the tokens")
+    list_.set_defaults(run=_list_tokens)
+    remove = commands.add_parser("revoke", help="remove the tokens of a user")
+    remove.set_defaults(run=_revoke_token)
+    remove.add_argument("name", help="the user of the tokens")
+    remove.add_argument("--id", default="", help="only this one, as the list names it")
+    for command in (add, list_, remove):
+        command.add_argument("--token-file", type=Path, help="the file; else that of the settings")
+        command.add_argument("--config", type=Path, help="TOML file with a [server] table")
 
 
 if __name__ == "__main__":

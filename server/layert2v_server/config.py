@@ -57,6 +57,7 @@ class Config:
     lease_s: float = 30.0  # after so long without a message a worker is given up
     heartbeat_s: float = 1.0
     cancel_grace_s: float = 10.0  # then a worker that does not stop is killed
+    max_calls_per_s: float = 500.0  # of each user; ten seconds of them at once after a silence
     idle_timeout_s: float = 30.0  # a transfer of which nothing moves for so long is ended
     drain_s: float = 2.0  # open calls may take so long when the server stops
 
@@ -81,7 +82,7 @@ def check_config(config: Config) -> Config:
     """Return the settings if they fit together. Raises ``ConfigError``."""
     _check_names(config)
     positive = ("max_attempts", "lease_s", "heartbeat_s", "cancel_grace_s", "max_open_jobs")
-    for name in (*positive, "idle_timeout_s"):
+    for name in (*positive, "idle_timeout_s", "max_calls_per_s"):
         if getattr(config, name) <= 0:
             raise ConfigError(f"{name} must be greater than 0.", _HELP)
     if config.heartbeat_s * 3 > config.lease_s:

@@ -1,7 +1,7 @@
 """The errors of the server, as one tree.
 
 ServerError
-├── AccessDenied         the token is not known
+├── AccessDenied         the token is not known, or has expired
 ├── JobNotFound          no job of that name
 ├── ArtifactNotFound     the job has no artifact of that path
 ├── ArtifactDamaged      a stored file is not what it was
@@ -10,6 +10,7 @@ ServerError
 ├── RequestIdReused      the request id was used before for another request
 ├── TooManyJobs          one user has too many jobs open
 ├── TooManyCalls         one caller has too many calls of a kind open
+├── TooManyRequests      one user calls more often than is allowed (carries when to come back)
 ├── SpecRejected         a request outside the limits of its model (carries the field violations)
 ├── InvalidArgument      a malformed name, page token, offset or chunk
 ├── SourceNotFound       the stack that a re-render starts from is gone
@@ -52,14 +53,12 @@ class ServerError(Exception):
 
 
 class AccessDenied(ServerError):
-    """The token is not known."""
+    """The token is not known, or has expired."""
 
     reason = "ACCESS_DENIED"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The server does not know this token.", "Ask whoever runs the server for a token."
-        )
+    def __init__(self, message: str = "The server does not know this token.") -> None:
+        super().__init__(message, "Ask whoever runs the server for a token.")
 
 
 class JobNotFound(ServerError):
@@ -139,6 +138,19 @@ class TooManyCalls(ServerError):
         super().__init__(
             "Too many transfers or watches of yours are open at the same time.",
             "Wait until one of them has ended.",
+        )
+
+
+class TooManyRequests(ServerError):
+    """One user calls more often than is allowed."""
+
+    reason = "TOO_MANY_REQUESTS"
+
+    def __init__(self, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(
+            "These calls come faster than this server allows.",
+            f"Go on in {retry_after_s:.1f} s, and less often.",
         )
 
 

@@ -24,6 +24,7 @@ from grpc_health.v1.health import aio as health
 from layert2v.v1 import artifacts_pb2_grpc, jobs_pb2_grpc, server_pb2_grpc
 from layert2v.wire import MAX_MESSAGE_BYTES
 from layert2v_server.api.artifacts import ArtifactService
+from layert2v_server.api.certificates import Certificates
 from layert2v_server.api.interceptor import AuthInterceptor
 from layert2v_server.api.jobs import JobService
 from layert2v_server.api.server_info import ServerService
@@ -111,6 +112,8 @@ async def serve(
             scheduler.start()
             announce({"event": "ready", "address": address, "pid": os.getpid()})
             _log.info("serving address=%s", address)
+            if not config.is_local and config.tls_certificate is None:
+                _log.warning("tokens and footage travel unencrypted; set tls_certificate, tls_key")
             try:
                 await stop.wait()
             finally:
@@ -269,7 +272,11 @@ def _build_components(
 async def _listen(
     config: Config, components: Components, authenticator: TokenAuthenticator
 ) -> AsyncGenerator[str, None]:
-    interceptor = AuthInterceptor(authenticator, idle_timeout_s=config.idle_timeout_s)
+    interceptor = AuthInterceptor(
+        authenticator,
+        idle_timeout_s=config.idle_timeout_s,
+        max_calls_per_s=config.max_calls_per_s,
+    )
     server = grpc.aio.server(interceptors=[interceptor], options=_OPTIONS)
     health_servicer = _add_services(server, config, components)
     address = _bind(server, config)
@@ -311,11 +318,16 @@ def _add_services(server: Any, config: Config, components: Components) -> health
 
 def _bind(server: Any, config: Config) -> str:
     """Bind the address, and return it with the port that was taken. Raises ``ConfigError``."""
+    certificates = None
+    if config.tls_certificate is not None and config.tls_key is not None:
+        certificates = Certificates(
+            config.tls_certificate, config.tls_key, config.tls_client_authority
+        )
     try:
-        if config.tls_certificate is None:
+        if certificates is None:
             port = server.add_insecure_port(config.address)
         else:
-            port = server.add_secure_port(config.address, _tls_credentials(config))
+            port = server.add_secure_port(config.address, certificates.server_credentials())
     except RuntimeError as error:
         raise ConfigError(
             f"The address {config.address} cannot be used.",
@@ -325,19 +337,3 @@ def _bind(server: Any, config: Config) -> str:
         Path(config.address.removeprefix("unix:")).chmod(0o600)
         return config.address
     return f"{config.address.rpartition(':')[0]}:{port}"
-
-
-def _tls_credentials(config: Config) -> Any:
-    files = (config.tls_key, config.tls_certificate, config.tls_client_authority)
-    try:
-        key, certificate, authority = (file and file.read_bytes() for file in files)
-    except OSError as error:
-        raise ConfigError(
-            f"The TLS file {error.filename} cannot be read: {error.strerror}.",
-            "Correct tls_certificate, tls_key and tls_client_authority.",
-        ) from error
-    return grpc.ssl_server_credentials(
-        [(key, certificate)],
-        root_certificates=authority,
-        require_client_auth=authority is not None,
-    )

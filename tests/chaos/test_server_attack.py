@@ -44,7 +44,8 @@ BIG = Behaviour(frame_bytes=3 * MIB)
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("attack") / "data"
-    with live_server(folder, max_open_jobs=1_000_000, idle_timeout_s=3.0) as server:
+    limits = {"max_open_jobs": 1_000_000, "max_calls_per_s": 1_000_000.0}
+    with live_server(folder, idle_timeout_s=3.0, **limits) as server:
         yield server
 
 

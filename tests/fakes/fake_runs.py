@@ -15,7 +15,7 @@ from fakes.tiny_run import AUTOENCODER, JOINT, MATTE, write_clips
 from layert2v.spec import GenerateSpec
 from layert2v_engine.devices import TrainingRng
 from layert2v_engine.engine import Engine
-from layert2v_engine.training.joint_stage import run_joint
+from layert2v_engine.training.joint_stage import JointRun, run_joint
 from layert2v_engine.training.stages import run_autoencoder, run_matte
 
 
@@ -37,7 +37,7 @@ def train(run: Path) -> None:
         write_clips(run)
         run_autoencoder(run, AUTOENCODER, None, gpu)
         run_matte(run, MATTE, None, gpu)
-        run_joint(run, JOINT, None, gpu)
+        run_joint(run, JOINT, JointRun(device=gpu))
 
 
 def generate(folder: Path) -> list[str]:

@@ -105,6 +105,7 @@ decompositions = st.builds(
     scale=numbers,
     colorspace=texts.filter(bool),
     name=texts,
+    recipe=texts.filter(bool),
 )
 refinements = st.builds(RefineSpec, layer=texts, matte=texts, plate=st.none() | plates, at=int32s)
 

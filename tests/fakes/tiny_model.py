@@ -16,7 +16,8 @@ from layert2v_engine.model.checkpoint import (
     save_transformer,
     write_index,
 )
-from layert2v_engine.model.matte_adapter import MatteProjection, add_lora, lora_state
+from layert2v_engine.model.lora import add_lora, lora_state
+from layert2v_engine.model.matte_adapter import MatteProjection
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 
 CHANNELS = 4

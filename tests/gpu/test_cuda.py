@@ -12,7 +12,7 @@ from fakes.tiny_run import AUTOENCODER, JOINT, MATTE, write_clips
 from layert2v.spec import GenerateSpec, resolve
 from layert2v_engine.devices import mixed_precision
 from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.training.joint_stage import run_joint
+from layert2v_engine.training.joint_stage import JointRun, run_joint
 from layert2v_engine.training.stages import run_autoencoder, run_matte
 
 SPEC = GenerateSpec(prompt="a fox in a forest at night", model="mini", seed=1)
@@ -56,9 +56,9 @@ def test_every_stage_takes_a_step_and_goes_on(cuda: torch.device, tmp_path: Path
     write_clips(tmp_path)
     run_autoencoder(tmp_path, AUTOENCODER, None, cuda)
     run_matte(tmp_path, MATTE, None, cuda)
-    run_joint(tmp_path, JOINT, None, cuda)
+    run_joint(tmp_path, JOINT, JointRun(device=cuda))
     (tmp_path / "joint_clips" / "average.safetensors").unlink()
-    run_joint(tmp_path, JOINT, 0.5, cuda)  # from the state that is left
+    run_joint(tmp_path, JOINT, JointRun(budget_s=0.5, device=cuda))  # from the state that is left
     assert (tmp_path / "joint_clips" / "average.safetensors").exists()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import blender_helpers
 import bpy
+from blender_decompose import load_sequence
 
 SLOW = '{"step_s": 0.5}'  # how the fake engine is told to take its time
 
@@ -27,10 +28,10 @@ def prepare(server: str, folder: Path) -> bpy.types.Scene:
     return bpy.context.scene
 
 
-def start() -> object:
-    """Press Generate and wait until the server works on it."""
+def start(button: str = "generate") -> object:
+    """Press a button and wait until the server works on it."""
     manager = blender_helpers.request_manager()
-    assert bpy.ops.layert2v.generate("EXEC_DEFAULT") == {"FINISHED"}
+    assert getattr(bpy.ops.layert2v, button)("EXEC_DEFAULT") == {"FINISHED"}
     [request] = manager.requests.values()
     blender_helpers.pump_until(lambda: getattr(request.last_update, "state", "") == "running")
     print("RUNNING", flush=True)
@@ -73,6 +74,17 @@ def close_blender(server: str, folder: Path) -> None:
     """Save and end while the job runs."""
     prepare(server, folder)
     request = start()
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
+    blender_helpers.write_result(job=request.job)
+
+
+def close_while_decomposing(server: str, folder: Path) -> None:
+    """Save and end while the footage in FOLDER/footage is taken apart."""
+    panel = prepare(server, folder).layert2v
+    panel.footage_image = load_sequence(folder / "footage")
+    bpy.ops.layert2v.subject_add("EXEC_DEFAULT")
+    panel.subjects[0].name = SLOW
+    request = start("decompose")
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
     blender_helpers.write_result(job=request.job)
 

@@ -22,7 +22,7 @@ LAYER = {
 SUBJECT = {"subject_box": "has_box", "matte_all": "mask_all"}
 BUTTONS = {
     "generate": "generate", "decompose": "decompose", "rerender": "rerender", "cancel": "cancel",
-    "retry": "ask_again",
+    "retry": "ask_again", "match_lighting": "match_lighting",
 }  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def main() -> None:
         labels=[
             *labels(panel, PANEL),
             *labels(model.LAYERT2V_Layer, LAYER),
-            *labels(model.LAYERT2V_Foreground, {"prompt": "prompt"}),
+            *labels(model.LAYERT2V_Foreground, {"prompt": "prompt", "placement": "place"}),
             *labels(model.LAYERT2V_Subject, SUBJECT),
             *labels(stack, {"start_frame": "first_frame"}),
             *(

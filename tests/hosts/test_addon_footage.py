@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fakes.live_server import LiveServer
-from fakes.moving_disc import disc_clip, write_clip
+from fakes.live_server import LiveServer, live_server
+from fakes.moving_disc import HEIGHT, RADIUS, WIDTH, disc_clip, write_clip
 from hosts.blenders import REPOSITORY, Blender
 from hosts.display import display
 from hosts.images import Image, over, read_rgba
@@ -61,6 +61,20 @@ def test_an_image_sequence_becomes_layers(
     assert (seen["undone"], seen["stacks"]) == (["decompose"], 0)
 
 
+@pytest.mark.parametrize("bare_blender", ["4.2", "5.2"], indirect=True)
+def test_a_decomposition_goes_on_in_another_blender(blender: Blender, tmp_path: Path) -> None:
+    write_clip(tmp_path / "footage", disc_clip(frames=3).source, first=1011)
+    with live_server(tmp_path / "server" / "data", lease_s=60.0) as server:
+        address = server.ready["address"]
+        left, seen = (
+            blender.run("blender_interrupt.py", step, address, tmp_path, timeout_s=300)
+            for step in ("close_while_decomposing", "reopen")
+        )
+    assert seen["job"] == left["job"] != ""
+    assert (seen["outcome"], seen["saved"]) == ("RequestSucceeded", 0)
+    assert seen["layers"] == ["fg_01", "shadow_01", "bg"]
+
+
 def comp(folder: Path, frame: int) -> Image:
     stack = read(folder)
     layers = (read_rgba(folder / frame_path(one.pattern, frame)) for one in stack.layers)
@@ -99,3 +113,34 @@ def test_renders_become_layers_in_strips_and_planes_that_outlive_the_file(
             )
             np.testing.assert_allclose(pictures["strips"], pictures["first"], atol=1e-5)
             np.testing.assert_allclose(pictures["planes"], pictures["second"], atol=0.02)
+
+
+@pytest.mark.parametrize("bare_blender", ["4.2", "5.2"], indirect=True)
+def test_a_mask_is_a_hint_on_its_frame_and_a_matte_on_all(
+    blender: Blender, mini_server: LiveServer, tmp_path: Path
+) -> None:
+    clip = disc_clip(frames=5)
+    footage = write_clip(tmp_path / "footage", clip.source)
+    circle = ("16", "30", str(RADIUS), str(WIDTH), str(HEIGHT))  # the disc on its first frame
+    seen = blender.run(
+        "blender_decompose_mask.py",
+        mini_server.ready["address"],
+        tmp_path,
+        footage,
+        *circle,
+        timeout_s=400,
+    )
+    hinted, matted = read(Path(seen["hinted"])), read(Path(seen["matted"]))
+    assert [stack.frames for stack in (hinted, matted)] == [5, 2]
+    (said,) = hinted.history[0].spec["subjects"]
+    assert said["matte"] == "matte_1"
+    for index in range(5):  # followed to where the mask never was
+        path = Path(seen["hinted"]) / hinted.layer("fg_01").files[index].path
+        assert np.abs(read_rgba(path)[..., 3] - clip.alpha[index]).mean() < 0.02
+    beside = clip.alpha[0] == 0
+    for index in range(2):  # the mask stands still: where the disc has gone there is no matte
+        path = Path(seen["matted"]) / matted.layer("fg_01").files[index].path
+        alpha = read_rgba(path)[..., 3]
+        assert alpha[beside].mean() < 0.01 < 0.03 < clip.alpha[1][beside].mean()
+        assert index or np.abs(alpha - clip.alpha[0]).mean() < 0.02
+    assert (len(seen["after_undo"]), seen["left"]) == (1, 0)

@@ -84,10 +84,10 @@ def connect_plate(artist: Artist, uuid: str) -> None:
     plate = artist.nuke.nodes.Constant()
     plate["channels"].setValue("rgba")
     plate["color"].setValue((0.5, 0.25, 2.0, 1.0))
-    node = artist.nuke.toNode("LayerT2V1")
+    assert artist.host.exists(uuid)
+    node = artist.nuke.toNode(artist.host.last_known_name(uuid))
     assert node is not None
     node.setInput(0, plate)
-    assert artist.host.exists(uuid)
 
 
 def test_footage_becomes_layers_that_render_the_footage(artist: Artist, tmp_path: Path) -> None:
@@ -116,3 +116,8 @@ def test_footage_becomes_layers_that_render_the_footage(artist: Artist, tmp_path
     np.testing.assert_allclose(frame[..., :3], 0.5 * clip.source[1], rtol=2e-3)
     alpha = read_frame(stack, Path(artist.host.knob_values(uuid)["folder"]), "fg_01", 1012)[..., 3]
     assert np.abs(alpha - clip.alpha[1]).mean() < 0.05  # the disc, and not its mirror image
+    connect_plate(artist, uuid)
+    swapped = press_and_wait(artist, "plate bg")
+    for name in ("fg_01", "shadow_01"):
+        assert swapped.layer(name) == stack.layer(name)  # the subject and its shadow stay
+    assert largest_difference(artist, swapped) <= 1e-6

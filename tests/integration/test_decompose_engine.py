@@ -11,30 +11,42 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fakes.live_server import live_server
-from fakes.moving_disc import disc_clip, write_clip
+from fakes.live_server import LiveServer, live_server
+from fakes.moving_disc import GLINT, disc_clip, write_clip
+from fakes.nk_stacks import write_two_foregrounds
 from fakes.tiny_model import write_tiny_model
 from layert2v import stack
 from layert2v.decompose import Box, DecomposeSpec, RefineSpec, SubjectSpec
 from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.stack import Stack
-from layert2v_client import Client, InvalidRequest, JobFailed, connect, stack_history
+from layert2v_client import (
+    Client,
+    InvalidRequest,
+    JobCancelled,
+    JobFailed,
+    connect,
+    stack_history,
+)
 from layert2v_engine.cli import main as engine_command
 from layert2v_engine.image import exr
 from layert2v_engine.stack.inspect import inspect
 
-BOX = DecomposeSpec((SubjectSpec(boxes=(Box(1001, 4, 18, 24, 24),)),), first=1001, last=1005)
+SUBJECT = SubjectSpec(boxes=(Box(1001, 4, 18, 24, 24),))
+BOX = DecomposeSpec((SUBJECT,), first=1001, last=1005, compression="zip")
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("server")
     models = write_tiny_model(folder / "models")
     settings = {"engine": "", "models": str(models), "lease_s": 60.0, "cancel_grace_s": 30.0}
-    with (
-        live_server(folder / "data", **settings) as server,
-        connect(server.ready["address"]) as connected,
-    ):
+    with live_server(folder / "data", **settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server: LiveServer) -> Iterator[Client]:
+    with connect(server.ready["address"]) as connected:
         yield connected
 
 
@@ -57,6 +69,23 @@ def pixels(folder: Path, name: str, frame: int) -> np.ndarray:
     return exr.read(folder / sequence.files[frame].path).float().numpy()
 
 
+def glints(folder: Path) -> set[float]:
+    """Return the brightest value of each frame of the comp."""
+    return {float(pixels(folder, "comp", frame)[..., :3].max()) for frame in range(5)}
+
+
+def compressions(folder: Path) -> dict[str, str]:
+    return {each.name: each.compression for each in inspect(folder, stack.read(folder)).sequences}
+
+
+def test_files_are_compressed_as_the_request_says(disc: Path) -> None:
+    assert {name: compressions(disc)[name] for name in ("bg", "fg_01", "ref")} == {
+        "bg": "zip",
+        "fg_01": "zip",
+        "ref": "zip",
+    }
+
+
 def test_the_layers_add_up_to_the_footage(disc: Path) -> None:
     made = stack.read(disc)
     assert (made.start_frame, made.frames, made.width, made.height) == (1001, 5, 96, 64)
@@ -65,6 +94,7 @@ def test_the_layers_add_up_to_the_footage(disc: Path) -> None:
     source = disc_clip(frames=5).source
     for frame in range(5):
         np.testing.assert_allclose(pixels(disc, "comp", frame)[..., :3], source[frame], rtol=2e-3)
+    assert glints(disc) == {GLINT}
 
 
 def change(client: Client, disc: Path, spec: RerenderSpec, **inputs: Path) -> Stack:
@@ -87,8 +117,26 @@ def test_another_background_keeps_the_subject_and_its_shadow(
     darker = wall[2] * (1 - shadow[..., 3:])
     expected = front[..., :3] + darker * (1 - front[..., 3:])
     np.testing.assert_allclose(pixels(disc, "comp", 2)[..., :3], expected, rtol=4e-3, atol=1e-3)
+    assert glints(disc) == {GLINT}
     restored = stack_history.restore(disc, before.state)
     assert restored.layer("bg") == before.layer("bg")
+
+
+def test_the_background_of_a_generated_stack_is_lit_by_the_shadow(
+    client: Client, disc: Path, tmp_path: Path
+) -> None:
+    write_two_foregrounds(tmp_path / "place", frames=5)
+    before = stack.read(disc)
+    spec = RerenderSpec("replace", ("bg",), plate=Plate("plate", fit="fit"))
+    after = change(client, disc, spec, plate=tmp_path / "place" / "bg" / "v001")
+    for name in ("shadow_01", "fg_01"):
+        assert after.layer(name) == before.layer(name)
+    shadow, plate, comp = (pixels(disc, name, 2) for name in ("shadow_01", "bg", "comp"))
+    place = (shadow[..., 3] > 0.05) & (pixels(disc, "fg_01", 2)[..., 3] == 0)
+    assert place.sum() > 20
+    light = comp[place, :3] / plate[place, :3]
+    np.testing.assert_allclose(light, 1 - shadow[place, 3:].repeat(3, -1), atol=2e-3)
+    stack_history.restore(disc, before.state)
 
 
 def test_a_matte_of_the_artists_own_is_solved_again(
@@ -97,12 +145,14 @@ def test_a_matte_of_the_artists_own_is_solved_again(
     truth = disc_clip(frames=5)
     roto = write_clip(tmp_path / "roto", truth.alpha, name="roto")
     before = stack.read(disc)
-    job = client.refine(disc, RefineSpec("fg_01", "roto", at=1), {"roto": roto})
+    spec = RefineSpec("fg_01", "roto", at=1, compression="piz")
+    job = client.refine(disc, spec, {"roto": roto})
     job.wait()
     after = job.merge_into(disc)
     assert (after.history[-1].action, after.history[-1].parent) == ("refine", 1)
     assert after.layer("fg_01") != before.layer("fg_01")
     assert not inspect(disc, after).problems
+    assert (compressions(disc)["fg_01"], glints(disc)) == ("piz", {GLINT})
     alpha = pixels(disc, "fg_01", 2)[..., 3]
     assert np.abs(alpha - truth.alpha[2]).mean() < 0.01
     np.testing.assert_allclose(pixels(disc, "comp", 2)[..., :3], truth.source[2], rtol=2e-3)
@@ -114,6 +164,7 @@ def test_its_subject_goes_into_another_stack(client: Client, disc: Path, tmp_pat
     spec = RerenderSpec("add", ("fg_02",), donor=DonorLayer("donor", "fg_01", with_shadow=True))
     mixed = change(client, other, spec, donor=disc)
     assert [layer.name for layer in mixed.layers][-2:] == ["shadow_02", "fg_02"]
+    assert glints(other) == {GLINT}
     assert not inspect(other, mixed).problems
 
 
@@ -147,3 +198,49 @@ def test_footage_that_cannot_be_used_is_refused_in_a_sentence(
     for words, job in jobs.items():
         with pytest.raises(JobFailed, match=words):
             job.wait()
+
+
+def test_a_killed_worker_leaves_what_it_had_finished(
+    server: LiveServer, client: Client, tmp_path: Path
+) -> None:
+    truth = disc_clip(frames=16, seed=3)
+    footage = write_clip(tmp_path / "footage", truth.source)
+    roto = {"roto": write_clip(tmp_path / "roto", truth.alpha)}
+    matted = DecomposeSpec((SubjectSpec(matte="roto"),))
+    calm = client.decompose(footage, matted, roto)
+    calm.wait()
+    shaken = client.decompose(footage, matted, roto)
+    stages: list[str] = []
+    first = None
+    with shaken.watch() as updates:
+        for update in updates:
+            progress = update.status.progress
+            if first is not None and progress is not None:
+                stages.append(progress.stage)
+            elif progress is not None and progress.stage in ("plate", "solve"):
+                first = server.worker()
+                first.kill()  # SIGKILL
+    assert first is not None
+    status = shaken.wait()
+    assert status.attempt == 2
+    assert not {"read", "find"} & set(stages)
+    folders = [job.download(tmp_path / name) for job, name in ((calm, "a"), (shaken, "b"))]
+    for name in ("bg", "shadow_01", "fg_01", "comp"):
+        for frame in range(16):
+            one, two = (pixels(folder, name, frame) for folder in folders)
+            assert (one == two).all()
+    assert server.unpublished_files() == []
+
+
+def test_cancel_ends_it_while_a_subject_is_looked_for(
+    server: LiveServer, client: Client, tmp_path: Path
+) -> None:
+    job = client.decompose(write_clip(tmp_path / "footage", disc_clip(frames=30, seed=5).source))
+    with job.watch() as updates:
+        for update in updates:
+            if update.status.progress is not None and update.status.progress.stage == "find":
+                job.cancel()
+                break
+    with pytest.raises(JobCancelled):
+        job.wait()
+    assert server.unpublished_files() == []

@@ -11,18 +11,20 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from fakes.live_server import LiveServer, error_detail, live_server
+from fakes.live_server import LiveServer, error_detail, live_server, wait_until
 from layert2v.v1 import artifacts_pb2, jobs_pb2, jobs_pb2_grpc, server_pb2
-from layert2v_server.auth import make_token
+from layert2v_server.auth import Role, add_entry, make_token, revoke
 
-ANNA, ANNA_LINE = make_token("anna")
-BERT, BERT_LINE = make_token("bert")
+ANNA, ANNA_ENTRY = make_token("anna")
+BERT, BERT_ENTRY = make_token("bert")
+ADMIN, ADMIN_ENTRY = make_token("eve", Role.ADMIN)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("auth")
-    (folder / "tokens").write_text(f"{ANNA_LINE}\n{BERT_LINE}\n")
+    for entry in (ANNA_ENTRY, BERT_ENTRY, ADMIN_ENTRY):
+        add_entry(folder / "tokens", entry)
     with live_server(folder / "data", token_file=str(folder / "tokens")) as server:
         yield server
 
@@ -70,6 +72,39 @@ def test_jobs_of_other_users_are_not_found(server: LiveServer) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             call()
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_an_admin_sees_and_ends_the_jobs_of_everybody(server: LiveServer) -> None:
+    server.connect(ANNA)
+    job = server.wait_for_end(server.submit().name)
+    server.connect(ADMIN)
+    listed = server.call(server.jobs.ListJobs, jobs_pb2.ListJobsRequest()).jobs
+    assert job.name in [each.name for each in listed]
+    assert server.get(job.name).owner == "anna"
+    assert server.read(server.artifacts(job.name)[0].name)
+    server.call(server.jobs.DeleteJob, jobs_pb2.DeleteJobRequest(name=job.name))
+    server.connect(ANNA)
+    with pytest.raises(grpc.RpcError) as caught:
+        server.get(job.name)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_a_revoked_token_is_refused_without_a_restart(server: LiveServer) -> None:
+    file = server.data.parent / "tokens"
+    token, entry = make_token("carl")
+    add_entry(file, entry)
+
+    def is_refused() -> bool:
+        server.connect(token)
+        try:
+            server.call(server.jobs.ListJobs, jobs_pb2.ListJobsRequest())
+        except grpc.RpcError:
+            return True
+        return False
+
+    wait_until(lambda: not is_refused())
+    assert revoke(file, "carl") == 1
+    wait_until(is_refused)
 
 
 def test_tokens_stay_out_of_the_log(server: LiveServer) -> None:

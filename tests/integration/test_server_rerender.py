@@ -44,8 +44,8 @@ from layert2v_server.auth import make_token
 
 SUCCEEDED, FAILED = jobs_pb2.JOB_STATE_SUCCEEDED, jobs_pb2.JOB_STATE_FAILED
 CANCELLED = jobs_pb2.JOB_STATE_CANCELLED
-ANNA, ANNA_LINE = make_token("anna")
-BERT, BERT_LINE = make_token("bert")
+ANNA, ANNA_ENTRY = make_token("anna")
+BERT, BERT_ENTRY = make_token("bert")
 PLATE = RerenderSpec("replace", ("bg",), plate=Plate("mine", "ACEScg"))
 SLOW = Behaviour(step_s=0.05, frame_s=0.02)
 
@@ -57,7 +57,7 @@ def files_for(spec: RerenderSpec, stack: manifest.Stack) -> tuple[FileRecord, ..
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("rerender")
-    (folder / "tokens").write_text(f"{ANNA_LINE}\n{BERT_LINE}\n")
+    (folder / "tokens").write_text(f"{ANNA_ENTRY.line()}\n{BERT_ENTRY.line()}\n")
     with live_server(folder / "data", token_file=str(folder / "tokens")) as server:
         yield server
 

@@ -50,6 +50,24 @@ def find_footage(panel: LAYERT2V_Scene, strip: Any) -> FootageFiles:
     raise FootageMissing("A render has no files before it is made.")
 
 
+def measure_size(found: FootageFiles) -> tuple[int, int]:
+    """Return the size in pixels; of a sequence that was never shown, that of its first file.
+
+    Raises ``FootageMissing``.
+    """
+    if 0 not in found.size:
+        return found.size
+    path = Path(found.paths[0])
+    files = sorted(path.parent.glob(path.name.replace("#", "[0-9]")))
+    image = bpy.data.images.load(str(files[0])) if files else None
+    size = (0, 0) if image is None else tuple(image.size)
+    if image is not None:
+        bpy.data.images.remove(image)
+    if 0 in size:
+        raise FootageMissing("The size of this footage is not known, so no mask fits it")
+    return size[0], size[1]
+
+
 def footage_title(name: str) -> str:
     """Return the name of footage without the ending of its files and their numbers."""
     stem = name.partition(".")[0] or name

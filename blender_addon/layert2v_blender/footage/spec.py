@@ -26,6 +26,7 @@ def decompose_spec(
         handles=panel.footage_handles if panel.footage_range else 0,
         scale=panel.footage_scale,
         name=name,
+        compression=panel.compression,
     )
 
 

@@ -30,6 +30,7 @@ from ..footage.sources import (
     FootageMissing,
     find_footage,
     footage_title,
+    measure_size,
 )
 from ..requests import Request
 from ..settings import preferences
@@ -153,14 +154,13 @@ class LAYERT2V_OT_decompose(PollReasonMixin, bpy.types.Operator):
         for index, item in enumerate(scene.layert2v.subjects):
             if item.mask is None:
                 continue
-            if 0 in found.size:
-                raise FootageMissing("The size of this footage is not known, so no mask fits it")
             frames = {item.frame: scene.frame_current}
             if item.mask_all:
                 frames = _all_frames(scene, spec)
             key = footage_specs.matte_key(index)
             folder = render_plate.plate_folder(self._request_id) / key
-            written[key] = mask_files.write_mask(item.mask, folder, frames, found.size)
+            size = measure_size(found)
+            written[key] = mask_files.write_mask(item.mask, folder, frames, size)
         return written
 
 
@@ -200,7 +200,8 @@ class _RefineMixin(PollReasonMixin):
         folder = stack_list.stack_folder(item)
         # What the artist sees: after an undo that is not the newest state in the folder.
         at = item.history[0].number if item.history else 0
-        spec = RefineSpec(layer.name, MATTE, at=at)
+        compression = scene.layert2v.compression
+        spec = RefineSpec(layer.name, MATTE, at=at, compression=compression)
         try:
             violations = validate_refine(spec, manifest.read_start(folder, at))
         except ContractError as error:

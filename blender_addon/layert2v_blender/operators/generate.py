@@ -46,7 +46,11 @@ class LAYERT2V_OT_generate(PollReasonMixin, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = context.scene
         model = model_cache.selected_model(scene) or model_cache.models()[0]
-        spec = specs.generate_spec(scene, model)
+        try:
+            spec = specs.generate_spec(scene, model)
+        except ContractError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
         violations = validate(spec, model)
         if violations:
             self.report({"ERROR"}, violations_text(violations))

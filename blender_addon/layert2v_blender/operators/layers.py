@@ -99,6 +99,16 @@ class LAYERT2V_OT_rerender(PollReasonMixin, bpy.types.Operator):
         return change_stack(self, context.scene, specs.rerender_spec(context.scene, layer))
 
 
+class LAYERT2V_OT_match_lighting(PollReasonMixin, bpy.types.Operator):
+    bl_idname = "layert2v.match_lighting"
+    bl_label = LABELS["match_lighting"].text
+    bl_description = LABELS["match_lighting"].tooltip
+    poll_checks = CAN_CHANGE_STACK
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return change_stack(self, context.scene, specs.lighting_spec(context.scene))
+
+
 class LAYERT2V_OT_layer_add(PollReasonMixin, bpy.types.Operator):
     bl_idname = "layert2v.layer_add"
     bl_label = "Add Foreground"
@@ -201,6 +211,7 @@ class LAYERT2V_OT_open_state(PollReasonMixin, bpy.types.Operator):
 
 CLASSES = (
     LAYERT2V_OT_rerender,
+    LAYERT2V_OT_match_lighting,
     LAYERT2V_OT_layer_add,
     LAYERT2V_OT_layer_remove,
     LAYERT2V_OT_layer_move,

@@ -84,7 +84,8 @@ def _draw_subjects(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     column.prop(subject, "frame")
     column.prop(subject, "has_box")
     if subject.has_box:
-        column.prop(subject, "box", text="")
+        for index, text in enumerate(("X", "Y", "Width", "Height")):
+            column.prop(subject, "box", index=index, text=text)
     column.prop(subject, "mask", text="")
     if subject.mask is not None:
         column.prop(subject, "mask_all")

@@ -67,6 +67,7 @@ def _draw_prompts(layout: bpy.types.UILayout, panel: Any) -> None:
         label = f"{LABELS['foreground_prompt'].text} {index + 1}"
         _draw_prompt(row, foreground, "prompt", label, "IMAGE_RGB_ALPHA")
         row.operator("layert2v.foreground_remove", text="", icon="X").index = index
+        _draw_prompt(column, foreground, "place", LABELS["placement"].text, "PIVOT_BOUNDBOX")
     column.operator("layert2v.foreground_add", icon="ADD")
 
 
@@ -161,6 +162,7 @@ class Layers(_Sidebar):
         layer = active_layer(scene)
         if layer is not None:
             _draw_layer(layout, layer)
+        layout.operator("layert2v.match_lighting", icon="LIGHT_SUN")
         layout.prop(stack, "first_frame")
         _draw_open_in(layout, context)
 

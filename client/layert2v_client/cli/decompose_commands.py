@@ -14,8 +14,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from layert2v.command_options import frame_number, non_negative_float, positive_float, state_number
-from layert2v.decompose import Box, DecomposeSpec, Footage, Point, RefineSpec, SubjectSpec
+from layert2v.command_options import (
+    add_compression_option,
+    frame_number,
+    non_negative_float,
+    positive_float,
+    state_number,
+)
+from layert2v.decompose import (
+    RECIPES,
+    Box,
+    DecomposeSpec,
+    Footage,
+    Point,
+    RefineSpec,
+    SubjectSpec,
+)
 from layert2v.limits import MAX_FRAME
 from layert2v.rerender import ALPHAS, AUTO, FITS, Plate
 from layert2v.stack import Stack
@@ -60,9 +74,16 @@ def add_decompose_command(add_command: AddCommand) -> None:
     sub.add_argument(
         "--out", type=Path, metavar="DIR", help="a new or empty folder; default: after the footage"
     )
+    sub.add_argument(
+        "--recipe",
+        default=RECIPES[0],
+        choices=RECIPES,
+        help="which networks take part, of those that the server has; default: %(default)s",
+    )
     _add_subject_options(sub)
     _add_range_options(sub)
     _add_color_options(sub)
+    add_compression_option(sub)
 
 
 def add_refine_command(add_command: AddCommand) -> None:
@@ -85,6 +106,7 @@ def add_refine_command(add_command: AddCommand) -> None:
     sub.add_argument(
         "--at", type=state_number, default=0, metavar="v003", help="default: the newest state"
     )
+    add_compression_option(sub)
 
 
 def decompose(
@@ -126,7 +148,7 @@ class _Refinement(StackChange):
         if args.plate is not None:
             keys[PLATE] = args.plate
             plate = Plate(PLATE, args.plate_colorspace, AUTO, args.fit)
-        self._spec = RefineSpec(args.layer, _MATTE, plate, args.at)
+        self._spec = RefineSpec(args.layer, _MATTE, plate, args.at, args.compression)
         self._inputs: dict[str, Input] = {**keys}
         check_refine(self._spec, start)
         return True
@@ -163,6 +185,8 @@ def decompose_request(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str
         handles=args.handles,
         scale=args.scale,
         colorspace=args.colorspace,
+        compression=args.compression,
+        recipe=args.recipe,
     )
     return spec, inputs
 

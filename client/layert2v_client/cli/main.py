@@ -89,6 +89,7 @@ OPTIONS_OF_FIELD = {
     "width": {"size": "--size"},
     "height": {"size": "--size"},
     "start_frame": {"start_frame": "--start-frame"},
+    "placements": {"place": "--place"},
     "layers": {"layer": "--layer", "order": "L"},
     "prompts": {"background": "--background", "prompt": "--prompt"},
     "masks": {"mask": "--mask"},

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from layert2v import stack as manifests
-from layert2v.command_options import state_number
+from layert2v.command_options import positive_float, state_number
 from layert2v.errors import ManifestError
 from layert2v.stack import HistoryEntry, Stack
 from layert2v.v1 import jobs_pb2
@@ -81,7 +81,11 @@ def _add_generating_commands(add: AddSpecCommand) -> None:
             name, action="append", default=[], metavar="X", help=f"{words}; one for each --layer"
         )
     sub.add_argument(
-        "--strength", type=float, default=1.0, metavar="X", help="above 0 to 1; 1 forgets the old"
+        "--strength",
+        type=positive_float,
+        default=1.0,
+        metavar="X",
+        help="above 0 to 1; 1 forgets the old",
     )
     add_rerender_options(sub)
     sub = add(

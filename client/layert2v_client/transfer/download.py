@@ -1,7 +1,8 @@
 """Downloads of a job's files: resumed, checked, and each visible only when it is complete.
 
-Every chunk carries a CRC-32, every file a SHA-256. The manifest comes last, so a folder with a
-``stack.json`` is a complete stack. Where client and server see the same files, they are copied.
+Every file has a SHA-256; where that is wrong, the CRC-32 of each chunk tells where. The manifest
+comes last, so a folder with a ``stack.json`` is a complete stack. Where client and server see the
+same files, they are copied.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from layert2v_client.errors import (
     ServerUnavailable,
     TransferFailed,
 )
-from layert2v_client.transfer.file_hash import has_content, read_blocks
+from layert2v_client.transfer.file_hash import has_content, read_blocks, write_all
 from layert2v_client.transfer.options import ProgressCallback, TransferOptions
 from layert2v_client.transfer.ordered_worker import OrderedWorker
 from layert2v_client.types import Artifact, JobState, JobStatus
@@ -186,8 +187,10 @@ class _Download:
                 advance(artifact.size_bytes)
                 partial.replace(self._target)
                 return
-            for _ in range(2):  # a partial file from an earlier call may be damaged: once more
-                if self._receive(partial, advance) == artifact.sha256:
+            # The hash of the whole tells of any damage, in a partial file from an earlier call,
+            # too; then once more, and each chunk is checked as it arrives.
+            for check_chunks in (False, True):
+                if self._receive(partial, advance, check_chunks) == artifact.sha256:
                     partial.replace(self._target)
                     return
                 partial.unlink()
@@ -240,15 +243,17 @@ class _Download:
         if self._stop.is_set():
             raise Cancelled
 
-    def _receive(self, partial: Path, advance: Callable[[int], object]) -> str:
+    def _receive(self, partial: Path, advance: Callable[[int], object], check_chunks: bool) -> str:
         """Download what is missing of the partial file; return the hash of the whole."""
         digest = hashlib.sha256()
-        # Hashed and written in a thread each, while the next chunk arrives.
-        with (
-            partial.open("a+b", buffering=0) as file,
-            OrderedWorker(digest.update) as hasher,
-            OrderedWorker(file.write) as writer,
-        ):
+
+        def keep(data: memoryview) -> None:
+            digest.update(data)
+            write_all(file, data)
+
+        # Hashed and written in one thread, while the next chunk arrives: two of them would only
+        # pass it on from one core's cache to another's.
+        with partial.open("a+b", buffering=0) as file, OrderedWorker(keep) as keeper:
             file.seek(0)
             for block in read_blocks(file):
                 digest.update(block)
@@ -257,10 +262,9 @@ class _Download:
                 self._raise_if_cancelled()
                 failure: ClientError
                 try:
-                    for data in self._read_segment(size):
+                    for data in self._read_segment(size, check_chunks):
                         self._raise_if_cancelled()
-                        writer.put(data)
-                        hasher.put(data)
+                        keeper.put(data)
                         size += len(data)
                         advance(size)
                         if data:  # a server that sends nothing must not be asked for ever
@@ -273,15 +277,15 @@ class _Download:
                 self._budget.pause(failure)
         return digest.hexdigest()
 
-    def _read_segment(self, offset: int) -> Iterator[memoryview]:
-        """Yield the checked bytes of one read."""
+    def _read_segment(self, offset: int, check_chunks: bool) -> Iterator[memoryview]:
+        """Yield the bytes of one read."""
         request = artifacts_pb2.ReadArtifactRequest(
             name=self._artifact.name, offset=offset, limit=SEGMENT_BYTES
         )
         stream = self._connection.stream(self._connection.read_chunks, request, SEGMENT_TIMEOUT_S)
         start = offset
         for chunk in self._connection.read(stream):
-            if chunk.offset != offset or not chunk.is_whole:
+            if chunk.offset != offset or (check_chunks and not chunk.is_whole):
                 raise TransferFailed(
                     "CHUNK_DAMAGED",
                     f"A part of {self._artifact.path} arrives damaged again and again.",

@@ -32,6 +32,12 @@ def sha256_of(path: Path, stop: threading.Event | None = None) -> str:
     return digest.hexdigest()
 
 
+def write_all(file: IO[bytes], data: memoryview) -> None:
+    """Write all bytes to an unbuffered file, which may take them in parts. Raises ``OSError``."""
+    while len(data):
+        data = data[file.write(data) :]
+
+
 def read_blocks(file: IO[bytes]) -> Iterator[bytes]:
     """Yield the content of an open file in blocks of a chunk's size."""
     while block := file.read(CHUNK_BYTES):

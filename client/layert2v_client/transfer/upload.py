@@ -19,7 +19,7 @@ from typing import IO, Any
 from layert2v.chunk_codec import encode_write_request
 from layert2v.v1 import artifacts_pb2
 from layert2v.wire import CHUNK_BYTES, MAX_FIND_FILES
-from layert2v_client.connection import Connection, RetryBudget
+from layert2v_client.connection import TOO_FAST, Connection, RetryBudget
 from layert2v_client.errors import Cancelled, ClientError, InvalidRequest, ServerUnavailable
 from layert2v_client.transfer.file_hash import sha256_of
 from layert2v_client.transfer.options import TransferOptions
@@ -121,7 +121,7 @@ class _Upload:
             except ClientError as error:
                 if error.reason == "CHECKSUM_WRONG":
                     self._check_content()
-                elif error.reason != "TOO_MANY_CALLS":
+                elif error.reason not in ("TOO_MANY_CALLS", TOO_FAST):
                     raise
                 failure = error
             self._budget.pause(failure)

@@ -7,9 +7,11 @@ from types import ModuleType
 from layert2v_engine.cli import (
     convert,
     decompose,
+    encode_data,
     evaluate,
     generate,
     plan,
+    recipes,
     rerender,
     stack,
     train,
@@ -23,9 +25,11 @@ COMMAND_FAMILIES: tuple[ModuleType, ...] = (
     decompose,
     stack,
     train,
+    encode_data,
     evaluate,
     convert,
     plan,
     vidlayer,
+    recipes,
     weights,
 )

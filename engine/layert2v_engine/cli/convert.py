@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from layert2v.command_options import positive_int
 from layert2v_engine.errors import EngineError
 
 _DTYPES = ("float32", "bfloat16")
@@ -46,7 +47,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="positions that the adapter was trained with, where the base does not say so",
     )
     parser.add_argument(
-        "--foregrounds", type=int, metavar="N", help="foregrounds it makes at most (default: 1)"
+        "--foregrounds",
+        type=positive_int,
+        metavar="N",
+        help="foregrounds it makes at most (default: 1)",
     )
     parser.add_argument("--no-shadows", action="store_true", help="make no layers of cast shadows")
     parser.add_argument("--name", help="name to ask for it by (default: that of DIR)")

@@ -8,9 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 
-from layert2v.command_options import add_compression_option, state_number
+from layert2v.command_options import (
+    add_compression_option,
+    frame_number,
+    non_negative_float,
+    positive_float,
+    state_number,
+)
 from layert2v.decompose import (
     FOOTAGE,
+    RECIPES,
     Box,
     DecomposeSpec,
     Footage,
@@ -18,7 +25,7 @@ from layert2v.decompose import (
     RefineSpec,
     SubjectSpec,
 )
-from layert2v.rerender import ALPHAS, AUTO, Plate
+from layert2v.rerender import ALPHAS, AUTO, FITS, Plate
 from layert2v.stack import Stack
 from layert2v_engine.cli.options import (
     ProgressPrinter,
@@ -30,7 +37,15 @@ from layert2v_engine.errors import EngineError, InvalidSpec
 
 PLATE = "plate"  # the key of a clean plate
 OPTIONS = MappingProxyType(  # those that are not called like their field
-    {"subjects": "--subject", "first": "--frames", "last": "--frames", "footage": "--colorspace"}
+    {
+        "subjects": "--subject",
+        "first": "--frames",
+        "last": "--frames",
+        "footage.fps": "--fps",
+        "footage.start_frame": "--start-frame",
+        "footage.colorspace": "--source-colorspace",
+        "plate.colorspace": "--plate-colorspace",
+    }
 )
 
 
@@ -68,12 +83,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="white inside, for all frames or for some; once for each subject",
     )
     subject.add_argument("--scribble", type=Path, metavar="CLIP", help="white inside, black beside")
-    parser.add_argument("--plate", type=Path, metavar="CLIP", help="your own clean plate")
+    parser.add_argument(
+        "--recipe",
+        default=RECIPES[0],
+        metavar="NAME",
+        help="which networks take part, see layert2v-engine recipes; default: %(default)s",
+    )
+    parser.add_argument("--device", default="cpu", help="of those networks: auto, cpu, cuda, ...")
+    _add_plate_options(parser)
     parser.add_argument("--frames", metavar="A-B", type=_frame_range, default=(None, None))
-    parser.add_argument("--handles", type=int, default=0, metavar="N", help="more at both ends")
-    parser.add_argument("--scale", type=float, default=1.0, metavar="X", help="0.5 for a look")
-    parser.add_argument("--fps", type=float, default=0.0, help="default: what the footage says")
-    parser.add_argument("--start-frame", type=int, help="number of the first frame")
+    parser.add_argument(
+        "--handles", type=frame_number, default=0, metavar="N", help="more at both ends"
+    )
+    parser.add_argument(
+        "--scale", type=positive_float, default=1.0, metavar="X", help="0.5 for a look"
+    )
+    parser.add_argument(
+        "--fps", type=non_negative_float, default=0.0, help="default: what the footage says"
+    )
+    parser.add_argument("--start-frame", type=frame_number, help="number of the first frame")
     parser.add_argument("--source-colorspace", default=AUTO, help="default: what the files say")
     parser.add_argument("--alpha", choices=ALPHAS, default=AUTO, help="of the footage; likewise")
     parser.add_argument("--colorspace", default=AUTO, help="linear, of the layers")
@@ -89,7 +117,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     refine.add_argument("stack", type=Path, metavar="STACK", help="folder of the stack")
     refine.add_argument("--layer", required=True, metavar="NAME")
     refine.add_argument("--matte", required=True, type=Path, metavar="CLIP", help="white inside")
-    refine.add_argument("--plate", type=Path, metavar="CLIP", help="your own clean plate")
+    _add_plate_options(refine)
     refine.add_argument(
         "--at", type=state_number, default=0, metavar="vNNN", help="an earlier state"
     )
@@ -98,12 +126,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     refine.set_defaults(run=_refine)
 
 
+def _add_plate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--plate", type=Path, metavar="CLIP", help="your own clean plate")
+    parser.add_argument("--plate-colorspace", default=AUTO, help="default: what its files say")
+    parser.add_argument("--fit", choices=FITS, default=FITS[0], help="exact refuses other sizes")
+
+
 def _decompose(args: argparse.Namespace) -> int:
-    from layert2v_engine.engine import Engine  # heavy, and not needed for a help text
-    from layert2v_engine.image.exr import ExrOptions
+    from layert2v_engine.devices import pick_device  # heavy, and not needed for a help text
+    from layert2v_engine.engine import Engine
 
     spec, inputs = _spec(args)
-    engine = Engine(exr=ExrOptions(compression=args.compression), **weights_options(args))
+    engine = Engine(device=str(pick_device(args.device)), **weights_options(args))
     return _run(
         lambda: engine.decompose(
             spec, args.out, inputs=inputs, report=ProgressPrinter(), cancelled=lambda: False
@@ -114,14 +148,15 @@ def _decompose(args: argparse.Namespace) -> int:
 
 def _refine(args: argparse.Namespace) -> int:
     from layert2v_engine.engine import Engine
-    from layert2v_engine.image.exr import ExrOptions
 
     inputs = {"matte": args.matte}
     if args.plate is not None:
         inputs[PLATE] = args.plate
-    plate = Plate(input=PLATE) if args.plate is not None else None
-    spec = RefineSpec(layer=args.layer, matte="matte", plate=plate, at=args.at)
-    engine = Engine(exr=ExrOptions(compression=args.compression), **weights_options(args))
+    plate = _plate(args)
+    spec = RefineSpec(
+        layer=args.layer, matte="matte", plate=plate, at=args.at, compression=args.compression
+    )
+    engine = Engine(**weights_options(args))
     return _run(
         lambda: engine.refine(
             spec, args.stack, inputs=inputs, report=ProgressPrinter(), cancelled=lambda: False
@@ -161,13 +196,21 @@ def _spec(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str, Path]]:
             fps=args.fps,
             start_frame=args.start_frame,
         ),
-        plate=Plate(input=PLATE) if args.plate is not None else None,
+        plate=_plate(args),
         first=first,
         last=last,
         handles=args.handles,
         scale=args.scale,
         colorspace=args.colorspace,
+        compression=args.compression,
+        recipe=args.recipe,
     ), inputs
+
+
+def _plate(args: argparse.Namespace) -> Plate | None:
+    if args.plate is None:
+        return None
+    return Plate(input=PLATE, colorspace=args.plate_colorspace, fit=args.fit)
 
 
 def _subjects(args: argparse.Namespace) -> tuple[SubjectSpec, ...]:
@@ -194,7 +237,7 @@ def _subjects(args: argparse.Namespace) -> tuple[SubjectSpec, ...]:
 
 def _frame_range(text: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
-    if not (dash and first.isdigit() and last.isdigit()):
+    if not (dash and text.isascii() and first.isdigit() and last.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is no range of frames such as 1001-1024")
     return int(first), int(last)
 

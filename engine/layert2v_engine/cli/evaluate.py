@@ -7,6 +7,7 @@ import json
 import logging
 from pathlib import Path
 
+from layert2v.command_options import positive_int, seed_number
 from layert2v_engine.cli import evaluate_decompose
 from layert2v_engine.cli.train import DEVICE_HELP, duration
 
@@ -40,12 +41,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--run", dest="run_folder", metavar="DIR", type=Path,
         help="folder of a training run, for its world and classifiers",
     )  # fmt: skip
-    evaluate.add_argument("--count", type=int, help="prompts; default: 64, or 32 with --rerender")
-    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument(
+        "--count", type=positive_int, help="prompts; default: 64, or 32 with --rerender"
+    )
+    evaluate.add_argument("--seed", type=seed_number, default=0)
     evaluate.add_argument(
         "--classifier-clips",
         "--judge-clips",
-        type=int,
+        type=positive_int,
         default=1400,
         help="clips that new classifiers are trained on; default: 1400",
     )

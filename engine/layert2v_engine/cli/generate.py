@@ -12,9 +12,11 @@ from layert2v_engine.cli.options import (
     add_memory_options,
     add_model_run_options,
     add_models_option,
+    add_speed_options,
     add_weights_options,
     memory_options,
     options_error,
+    speed_options,
     weights_options,
 )
 from layert2v_engine.errors import InvalidSpec
@@ -29,9 +31,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_generate_options(generate)
     generate.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
+    generate.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="preview, standard or final: the size, length and steps of the model's preset, where "
+        "the request does not say its own",
+    )
+    generate.add_argument(
+        "--presets", type=Path, metavar="FILE", help="a presets.toml in place of the shipped one"
+    )
     add_model_run_options(generate)
     add_weights_options(generate)
     add_memory_options(generate)
+    add_speed_options(generate)
     generate.set_defaults(run=_generate)
     models = subparsers.add_parser("models", help="list the models and their limits")
     add_models_option(models)
@@ -41,13 +53,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _generate(args: argparse.Namespace) -> int:
     from layert2v_engine.devices import pick_device  # heavy, and not needed for a help text
     from layert2v_engine.engine import Engine
+    from layert2v_engine.presets import apply_preset, load_presets
 
+    spec = generate_spec(args)
+    if args.preset:
+        spec = apply_preset(spec, args.preset, load_presets(args.presets))
     device, memory = str(pick_device(args.device)), memory_options(args)
-    engine = Engine(args.models, device, memory=memory, **weights_options(args))
+    engine = Engine(
+        args.models, device, memory=memory, speed=speed_options(args), **weights_options(args)
+    )
     try:
-        stack = engine.generate(
-            generate_spec(args), args.out, report=ProgressPrinter(), cancelled=lambda: False
-        )
+        stack = engine.generate(spec, args.out, report=ProgressPrinter(), cancelled=lambda: False)
     except InvalidSpec as error:
         raise options_error(error, GENERATE_OPTIONS) from error
     finally:

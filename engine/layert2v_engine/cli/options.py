@@ -15,6 +15,7 @@ from layert2v_engine.errors import EngineError, InvalidSpec
 if TYPE_CHECKING:
     from layert2v_engine.engine import Progress
     from layert2v_engine.model.memory import MemoryOptions
+    from layert2v_engine.model.speed import SpeedOptions
 
 BAR_WIDTH = 30
 
@@ -46,6 +47,35 @@ def add_memory_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="hold the transformer's matrices in 8 bits; not quite the same pixels",
     )
+
+
+def add_speed_options(parser: argparse.ArgumentParser) -> None:
+    """Add what saves time."""
+    group = parser.add_argument_group("speed")
+    group.add_argument(
+        "--attention",
+        default="",
+        metavar="NAME",
+        help="a backend of diffusers, such as flash or _native_cudnn, which is checked first",
+    )
+    group.add_argument(
+        "--compile", action="store_true", help="compile the transformer's blocks: for many requests"
+    )
+    group.add_argument(
+        "--skip-blocks",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="leave blocks out in steps at which the first one changes less than this share, such "
+        "as 0.1; not the same pixels",
+    )
+
+
+def speed_options(args: argparse.Namespace) -> SpeedOptions:
+    """Return what was asked for."""
+    from layert2v_engine.model.speed import SpeedOptions  # torch: not for a help text
+
+    return SpeedOptions(attention=args.attention, compile=args.compile, skip=args.skip_blocks)
 
 
 def memory_options(args: argparse.Namespace) -> MemoryOptions | None:

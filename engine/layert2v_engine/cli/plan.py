@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import re
 from functools import partial
 from typing import TYPE_CHECKING
 
+from layert2v.command_options import (
+    frame_size,
+    non_negative_float,
+    non_negative_int,
+    positive_float,
+    positive_int,
+)
+from layert2v.limits import MAX_FRAMES
 from layert2v_engine.cli.options import (
     add_memory_options,
     add_model_run_options,
@@ -15,9 +22,8 @@ from layert2v_engine.cli.options import (
 from layert2v_engine.errors import EngineError
 
 if TYPE_CHECKING:
-    from layert2v_engine.estimate import RunEstimate
+    from layert2v_engine.estimate import ModelShape, RunEstimate
 
-_SIZE = re.compile(r"(\d+)x(\d+)")
 GIB = 1 << 30
 
 
@@ -35,21 +41,53 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--model", required=True, help="a model's name, or wan-1.3b or wan-14b without its weights"
     )
-    parser.add_argument("--size", required=True, metavar="WxH", help="in pixels, such as 832x480")
-    parser.add_argument("--frames", type=int, required=True, metavar="N", help="such as 81")
-    parser.add_argument("--foregrounds", type=int, default=1, metavar="N", help="default: 1")
-    parser.add_argument("--steps", type=int, default=50, metavar="N", help="default: 50")
     parser.add_argument(
-        "--guidance", type=float, default=5.0, metavar="G", help="1: none, half the cost"
+        "--size", type=frame_size, required=True, metavar="WxH", help="in pixels, such as 832x480"
     )
     parser.add_argument(
-        "--memory", type=float, metavar="GIB", help="of a GPU that is not in this machine"
+        "--frames", type=positive_int, required=True, metavar="N", help="such as 81"
+    )
+    parser.add_argument(
+        "--foregrounds", type=non_negative_int, default=1, metavar="N", help="default: 1"
+    )
+    parser.add_argument("--steps", type=positive_int, default=50, metavar="N", help="default: 50")
+    parser.add_argument(
+        "--guidance",
+        type=non_negative_float,
+        default=5.0,
+        metavar="G",
+        help="1: none, half the cost",
+    )
+    parser.add_argument(
+        "--memory",
+        type=positive_float,
+        metavar="GIB",
+        help="of a GPU that is not in this machine",
     )
     parser.add_argument(
         "--fit", action="store_true", help="plan with what makes it fit, as generate runs it"
     )
     add_model_run_options(parser)
     add_memory_options(parser)
+    training = parser.add_argument_group("training", "A step of `train joint` instead of a request")
+    training.add_argument("--train", choices=("full", "lora"), help="all weights, or updates")
+    training.add_argument(
+        "--lora-rank", type=positive_int, default=128, metavar="N", help="default: 128"
+    )
+    training.add_argument(
+        "--gpus", type=positive_int, default=1, metavar="N", help="that share the batch"
+    )
+    training.add_argument("--sharded", action="store_true", help="they share the weights as well")
+    training.add_argument(
+        "--keep-activations", action="store_true", help="without gradient checkpointing"
+    )
+    training.add_argument(
+        "--tflops",
+        type=positive_float,
+        default=400.0,
+        metavar="N",
+        help="a GPU's rate; default: 400",
+    )
     parser.set_defaults(run=_plan)
 
 
@@ -70,20 +108,22 @@ def _plan(args: argparse.Namespace) -> int:
     # Memory that is not this machine's is that of a GPU.
     target = torch.device("cuda") if args.memory else device
     shape = read_shape(args.model, target, find_models(args.models).get(args.model))
-    size = _read_size(args, shape.steps)
+    _check_size(args, shape.steps)
 
     def estimate(frames: int, options: MemoryOptions) -> RunEstimate:
         return estimate_run(
             shape,
-            size=size,
+            size=args.size,
             frames=frames,
             foregrounds=args.foregrounds,
-            steps=args.steps,
-            guided=args.guidance != 1,
+            steps=1 if args.train else args.steps,
+            guided=args.guidance != 1 and not args.train,
             options=options,
         )
 
     total = args.memory * GIB if args.memory else float(device_memory(device))
+    if args.train:
+        return _plan_training(args, shape, estimate(args.frames, MemoryOptions()), total)
     asked = memory_options(args) or MemoryOptions()
     fitting = fit_memory(partial(estimate, args.frames), exact_options(target), total)
     run = fitting if args.fit else estimate(args.frames, asked)
@@ -107,25 +147,42 @@ def _plan(args: argparse.Namespace) -> int:
     return 1
 
 
-def _read_size(args: argparse.Namespace, steps: tuple[int, int]) -> tuple[int, int]:
-    """Return the size in pixels. Raises EngineError for what the model cannot make."""
-    found = _SIZE.fullmatch(args.size)
-    if found is None or args.frames < 1 or args.foregrounds < 0 or args.steps < 1:
-        raise EngineError(
-            f"{args.size}, {args.frames} frames, {args.foregrounds} foregrounds and {args.steps} "
-            "steps cannot be planned.",
-            "Name a size such as 832x480 and whole numbers.",
-        )
-    size, (frames, pixels) = (int(found[1]), int(found[2])), steps
-    width, height = (max(1, round(side / pixels)) * pixels for side in size)
+def _plan_training(
+    args: argparse.Namespace, shape: ModelShape, sample: RunEstimate, total: float
+) -> int:
+    """Print what a step of training takes; return 0 where it fits, else 1."""
+    from layert2v_engine.estimate_training import TrainingOptions, estimate_training
+
+    options = TrainingOptions(
+        lora_rank=args.lora_rank if args.train == "lora" else 0,
+        gpus=args.gpus,
+        sharded=args.sharded,
+        gradient_checkpointing=not args.keep_activations,
+    )
+    step = estimate_training(shape, sample, options)
+    print(f"{sample.streams} streams, {sample.tokens:,} tokens, a clip on each of {args.gpus}")
+    for part, size in sorted(step.memory.items(), key=lambda item: -item[1]):
+        print(f"  {part:<22}{size / GIB:8.2f} GiB")
+    print(f"  {'on each GPU':<22}{step.peak / GIB:8.2f} GiB of {total / GIB:.1f}")
+    seconds = step.flops / (args.tflops * 1e12)
+    print(f"{seconds:,.1f} s a step at {args.tflops:g} TFLOP/s, which is assumed")
+    return 0 if step.peak <= total else 1
+
+
+def _check_size(args: argparse.Namespace, steps: tuple[int, int]) -> None:
+    """Raise ``EngineError`` for a size that the model cannot make."""
+    if args.frames > MAX_FRAMES:
+        raise EngineError(f"{args.frames} frames are more than any clip has.", "Plan for fewer.")
+    frames, pixels = steps
+    width, height = (max(1, round(side / pixels)) * pixels for side in args.size)
     count = 1 + round((args.frames - 1) / frames) * frames
-    if (width, height, count) != (*size, args.frames):
+    if (width, height, count) != (*args.size, args.frames):
+        asked = "x".join(map(str, args.size))
         raise EngineError(
             f"Sides must be multiples of {pixels} pixels, and frames {frames} times a number, "
-            f"and one: not {args.size} and {args.frames}.",
+            f"and one: not {asked} and {args.frames}.",
             f"The nearest are --size {width}x{height} --frames {count}.",
         )
-    return size
 
 
 def _print_run(run: RunEstimate, total: float) -> None:

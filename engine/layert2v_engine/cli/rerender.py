@@ -19,9 +19,11 @@ from layert2v_engine.cli.options import (
     ProgressPrinter,
     add_memory_options,
     add_model_run_options,
+    add_speed_options,
     add_weights_options,
     memory_options,
     options_error,
+    speed_options,
     weights_options,
 )
 from layert2v_engine.errors import EngineError, InvalidSpec
@@ -75,6 +77,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_model_run_options(parser)
     add_weights_options(parser)
     add_memory_options(parser)
+    add_speed_options(parser)
     parser.set_defaults(run=_rerender)
 
 
@@ -85,7 +88,9 @@ def _rerender(args: argparse.Namespace) -> int:
 
     spec, inputs = _spec(args, manifest.read_base(args.stack, args.at))
     device, memory = str(pick_device(args.device)), memory_options(args)
-    engine = Engine(args.models, device, memory=memory, **weights_options(args))
+    engine = Engine(
+        args.models, device, memory=memory, speed=speed_options(args), **weights_options(args)
+    )
     try:
         stack = engine.rerender(
             spec, args.stack, inputs=inputs, report=ProgressPrinter(), cancelled=lambda: False

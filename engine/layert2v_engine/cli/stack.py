@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layert2v.command_options import add_compression_option, positive_float
+from layert2v.command_options import add_compression_option, frame_number, positive_float
 from layert2v.rerender import AUTO
 from layert2v_engine.errors import EngineError
 
@@ -82,7 +82,7 @@ def _add_import(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to make")
     parser.add_argument("--name", help="name of the stack; default: that of the folder")
     parser.add_argument("--fps", type=positive_float, help="default: what the clips say")
-    parser.add_argument("--start-frame", type=int, default=1001)
+    parser.add_argument("--start-frame", type=frame_number, default=1001)
     color = parser.add_argument_group("color")
     color.add_argument("--colorspace", default="lin_rec709_scene", help="of the layers")
     color.add_argument(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layert2v_engine.errors import EngineError
+from layert2v.command_options import non_negative_int, positive_int
+from layert2v_engine.errors import EngineError, OutOfMemory
 
 if TYPE_CHECKING:
     import torch
@@ -60,18 +62,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=Path,
         action="append",
         default=[],
-        help="a layered data set to mix with the world in `joint`, `multi` and `distill`: one of "
-        "`vidlayer build`, a folder of clip folders or JSON lines as the authors have; may be "
-        "repeated. Give it again to go on",
+        help="a layered data set to mix with the world in `joint`, `multi` and `distill`: what "
+        "`encode-data` wrote, one of `vidlayer build`, a folder of clip folders or JSON lines as "
+        "the authors have; may be repeated. Give it again to go on",
+    )
+    train.add_argument(
+        "--sharded",
+        action="store_true",
+        help="in `joint` and `multi` share weights, gradients and moments out over all processes "
+        "(FSDP), for models that do not fit on one GPU",
     )
     train.add_argument("--device", default="auto", help=DEVICE_HELP)
     train.add_argument(
         "--processes",
-        type=int,
+        type=positive_int,
         default=1,
-        help="processes of one CPU thread each that share every batch; default: 1 of all threads",
+        help="processes of one CPU thread each that share every batch; default: 1 of all threads. "
+        "For GPUs, start the command by torchrun instead",
     )
-    train.add_argument("--threads", type=int, default=0, help="CPU threads; default: all")
+    train.add_argument(
+        "--threads", type=non_negative_int, default=0, help="CPU threads; default: all"
+    )
     train.set_defaults(run=_train)
     export = subparsers.add_parser(
         "export",
@@ -118,23 +129,32 @@ def _optional(configs: Path | None, stage: str) -> MultiStage:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from layert2v_engine.training.data_parallel import run_in_processes
+    from layert2v_engine.training.data_parallel import join_launched_group, run_in_processes
 
+    if args.sharded and args.processes < 2 and "WORLD_SIZE" not in os.environ:
+        raise EngineError(
+            "--sharded shares a model out over several processes, and there is one.",
+            "Start the command by torchrun, or with --processes 2 on a CPU.",
+            reason="ONE_PROCESS",
+        )
+    if (local := join_launched_group()) is not None:
+        return _train_stages(args, local)
     if args.processes > 1 and args.device not in ("auto", "cpu"):
         raise EngineError(
             "Several processes train on the CPU only.",
             "Leave out --processes.",
             reason="BAD_DEVICE",
         )
-    return run_in_processes(partial(_train_stages, args), max(1, args.processes))
+    return run_in_processes(partial(_train_stages, args), args.processes)
 
 
-def _train_stages(args: argparse.Namespace) -> int:
-    """Run the stages, in each of the processes."""
+def _train_stages(args: argparse.Namespace, local: int | None = None) -> int:
+    """Run the stages, in each of the processes; ``local`` is the number of one on its machine."""
     import torch  # heavy, and not needed to print a help text
 
-    from layert2v_engine.devices import pick_device
+    from layert2v_engine.devices import device_memory, pick_device
     from layert2v_engine.training import data_parallel
+    from layert2v_engine.training.encoded.reader import is_encoded
     from layert2v_engine.training.layered_data import check_data_sets
     from layert2v_engine.training.trainer import TrainingInterrupted
 
@@ -143,19 +163,28 @@ def _train_stages(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     budget_s = duration(args.budget) if args.budget else None
-    device = pick_device("cpu" if args.processes > 1 else args.device)
+    wanted = args.device if local is None else data_parallel.launched_device(local)
+    device = pick_device("cpu" if args.processes > 1 else wanted)
     logging.info("device=%s processes=%d", device, data_parallel.world_size())
     run, configs = args.run_folder, args.configs
     run.mkdir(parents=True, exist_ok=True)
     if set(args.stages) != {"splitter"}:  # which needs no model to start from
         _prepare_start(run, configs, args.start_from)
-    check_data_sets(args.data_sets)
+    check_data_sets([path for path in args.data_sets if not is_encoded(path)])
     for name in args.stages:
         try:
             _run_stage(name, args, budget_s, device)
         except TrainingInterrupted as error:
             logging.info("%s; call the same command again to go on", error)
             return 130
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            total = device_memory(device) / 2**30
+            raise OutOfMemory(
+                f"The stage {name} did not fit into the {total:.0f} GiB of {device}.",
+                "The last saved state is kept. Set gradient_checkpointing, a smaller batch or "
+                "lora.rank, or share the weights out with --sharded; `plan --train` computes what "
+                "a step takes.",
+            ) from error
     return 0
 
 
@@ -179,7 +208,7 @@ def _run_stage(
     from layert2v_engine.training import data_parallel, joint_stage, stages
     from layert2v_engine.training.config import load_config
 
-    run, configs, data_sets = args.run_folder, args.configs, args.data_sets
+    run, configs = args.run_folder, args.configs
     if name == "matte":
         matte = load_config(stages.MatteStage, name, configs)
         stages.run_matte(run, matte, budget_s, device)
@@ -194,16 +223,19 @@ def _run_stage(
         run_splitter(run, load_config(SplitterStage, name, configs), budget_s, device)
         return
     joint = load_config(joint_stage.JointStage, "joint", configs)
+    call = joint_stage.JointRun(
+        budget_s=budget_s, device=device, data_sets=tuple(args.data_sets), sharded=args.sharded
+    )
     if name == "prepare":
         world = load_config(stages.AutoencoderStage, "autoencoder", configs)
         with data_parallel.first_process_first():
             joint_stage.run_prepare(run, world, joint)
     elif name == "joint":
-        joint_stage.run_joint(run, joint, budget_s, device, data_sets)
+        joint_stage.run_joint(run, joint, call)
     else:
         stage = load_config(joint_stage.MultiStage, name, configs)
         before = _optional(configs, "multi").phases if name == "distill" else ()
-        joint_stage.run_multi(run, joint, stage, budget_s, device, before, data_sets)
+        joint_stage.run_multi(run, joint, stage, call, before)
 
 
 def _export(args: argparse.Namespace) -> int:

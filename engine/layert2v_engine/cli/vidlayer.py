@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from layert2v.command_options import non_negative_float, non_negative_int, positive_int
+
 if TYPE_CHECKING:
     from layert2v_engine.vidlayer.build import BuildProgress
     from layert2v_engine.vidlayer.vision import VisionConfig
@@ -30,10 +32,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="take videos for which sources.toml has no licence",
     )
-    build.add_argument("--frames", type=int, default=17, help="frames of a clip; default: 17")
-    build.add_argument("--fps", type=float, default=0.0, help="frame rate; default: as it is")
-    build.add_argument("--height", type=int, default=480, help="largest height; default: 480")
-    build.add_argument("--per-shot", type=int, default=2, help="most clips of a shot; default: 2")
+    build.add_argument(
+        "--frames", type=positive_int, default=17, help="frames of a clip; default: 17"
+    )
+    build.add_argument(
+        "--fps", type=non_negative_float, default=0.0, help="frame rate; default: as it is"
+    )
+    build.add_argument(
+        "--height", type=positive_int, default=480, help="largest height; default: 480"
+    )
+    build.add_argument(
+        "--per-shot", type=positive_int, default=2, help="most clips of a shot; default: 2"
+    )
     build.add_argument(
         "--annotator", metavar="URL", help="OpenAI-compatible vision endpoint for captions"
     )
@@ -64,9 +74,14 @@ def _add_inspector_options(parser: argparse.ArgumentParser) -> None:
         "--inspector", metavar="URL", help="OpenAI-compatible vision endpoint that judges"
     )
     parser.add_argument("--model", default="default", help="name of the model at the endpoints")
-    parser.add_argument("--votes", type=int, default=3, help="questions per clip; default: 3")
     parser.add_argument(
-        "--max-requests", type=int, default=10_000, help="most requests of this run; default: 10000"
+        "--votes", type=positive_int, default=3, help="questions per clip; default: 3"
+    )
+    parser.add_argument(
+        "--max-requests",
+        type=non_negative_int,
+        default=10_000,
+        help="most requests of this run; default: 10000",
     )
     parser.add_argument(
         "--thresholds", type=Path, metavar="TOML", help="numbers in place of the defaults"

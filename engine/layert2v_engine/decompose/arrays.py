@@ -33,6 +33,10 @@ class Frames(Protocol):
 
     def __getitem__(self, key: Any, /) -> Any: ...
 
+
+class WritableFrames(Frames, Protocol):
+    """Frames that can be written one at a time."""
+
     def __setitem__(self, key: Any, value: Any, /) -> None: ...
 
 

@@ -21,7 +21,8 @@ from layert2v_engine.errors import FootageError
 from layert2v_engine.image.color import UNKNOWN_ID, ColorConfig
 from layert2v_engine.image.footage.clip import Clip, open_clip
 from layert2v_engine.image.footage.color_tags import find_colorspace
-from layert2v_engine.stack.clip_reader import ClipReader, first_file
+from layert2v_engine.image.footage.timing import add_frames
+from layert2v_engine.stack.clip_reader import ClipReader, first_file, notes_of
 
 FIRST_FRAME, FPS = 1001, 24.0  # of footage that does not say
 _MIN_FRAMES, _MIN_SIDE = 2, 32
@@ -40,7 +41,7 @@ _DEFAULT_SPACE = "lin_rec709_scene"
 class FrameRange:
     """Frames by number, from ``first`` on; the footage begins ``start`` frames earlier.
 
-    ``size`` is that of the layers, ``full`` that of the footage.
+    ``size`` is that of the layers, ``full`` that of the footage, ``pixel_aspect`` of both.
     """
 
     first: int
@@ -48,6 +49,7 @@ class FrameRange:
     start: int
     size: Size
     full: Size
+    pixel_aspect: float = 1.0
 
     @property
     def last(self) -> int:
@@ -65,14 +67,25 @@ class FootageRange:
 
     reader: ClipReader
     range: FrameRange
+    alpha: str
     fps: float
     colorspace: str
-    notes: tuple[str, ...]
+    rate_notes: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what was guessed, followed or repaired so far."""
+        return (*notes_of([self.reader]), *self.rate_notes)
+
+    @property
+    def timecode(self) -> str:
+        """The SMPTE timecode of the first frame of the range, "" where there is none."""
+        return add_frames(self.reader.info.timecode, self.range.start, self.fps)
 
     def pictures(self) -> Iterator[HalfArray]:
         """Yield the frames ``[H, W, 3]``, scene-linear half. Raises ``FootageError``."""
         start, count = self.range.start, self.range.frames
-        for frame in islice(self.reader.opaque_frames(), start, start + count):
+        for frame in islice(self.reader.opaque_frames(self.alpha), start, start + count):
             yield _scale(frame[..., :3].numpy(), self.range.size)
 
 
@@ -86,12 +99,18 @@ def open_footage(spec: DecomposeSpec, path: Path, config: ColorConfig) -> Footag
     number = spec.footage.start_frame
     if number is None:
         number = info.first_frame if info.first_frame is not None else FIRST_FRAME
+    if number < 0:
+        raise FootageError(
+            f"The frames of {path.name} are numbered from {number} on, and those of layers from 0.",
+            "Number them anew: --start-frame 1001.",
+            reason="FRAMES_NEGATIVE",
+        )
     start, frames = _choose_range(spec, number, info.frames)
     name = first_file(clip).name
     _check(name, info.width, info.height, frames)
-    notes = [*clip.notes, *reader.notes]
+    notes: tuple[str, ...] = ()
     if not (fps or info.fps):
-        notes.append(f"{name} does not say how fast it runs; {FPS:g} frames a second.")
+        notes = (f"{name} does not say how fast it runs; {FPS:g} frames a second.",)
     size = Size(info.width, info.height)
     scaled = Size(*(max(_MIN_SIDE, round(side * spec.scale)) for side in size))
     return FootageRange(
@@ -102,10 +121,12 @@ def open_footage(spec: DecomposeSpec, path: Path, config: ColorConfig) -> Footag
             start=start,
             size=size if spec.scale == 1.0 else scaled,
             full=size,
+            pixel_aspect=info.pixel_aspect or 1.0,
         ),
+        alpha=spec.footage.alpha,
         fps=fps or info.fps or FPS,
         colorspace=linear,
-        notes=tuple(dict.fromkeys(notes)),
+        rate_notes=notes,
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from layert2v.decompose import DecomposeSpec, SubjectSpec
 from layert2v.rerender import AUTO, Plate
+from layert2v.stack import Role
 from layert2v_engine.decompose.arrays import FloatArray, HalfArray, Size, resize
 from layert2v_engine.decompose.footage import FrameRange
 from layert2v_engine.decompose.protocols import Box
@@ -23,7 +24,8 @@ from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.footage.clip import Clip, open_clip
 from layert2v_engine.image.footage.info import ImageFrame
 from layert2v_engine.image.footage.stills import StillSequence, find_images
-from layert2v_engine.stack.clip_reader import ClipReader, MatteReader
+from layert2v_engine.stack.clip_reader import ClipReader, MatteReader, first_file, notes_of
+from layert2v_engine.stack.pixel_sources import Fit, check_aspect
 
 
 def find_clip(path: Path) -> Path:
@@ -43,7 +45,8 @@ class MatteInput:
     ) -> None:
         clip = open_clip(find_clip(path), colorspace="data")
         _check_size(clip, frames.full, label)
-        self._reader = MatteReader(_plain_reader(clip, label), with_levels=True)
+        self._clip = _plain_reader(clip, label)
+        self._reader = MatteReader(self._clip, with_levels=True)
         self._frames, self._is_held = frames, can_hold and clip.info.frames == 1
         self._places = _places(clip, frames) if not self._is_held else {}
         if self._is_held:
@@ -55,6 +58,11 @@ class MatteInput:
                 "Number its files like the frames they are for.",
                 reason="FRAMES_MISSING",
             )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what was guessed, followed or repaired so far."""
+        return (*notes_of([self._clip]), *self._reader.notes)
 
     @property
     def is_complete(self) -> bool:
@@ -72,6 +80,8 @@ class MatteInput:
             index = self._places.get(place)
             if index is not None:
                 yield index, resized
+            if place == max(self._places):
+                return  # the reader holds a single picture, and so would never end
 
 
 def read_hints(
@@ -110,16 +120,26 @@ def read_hints(
 
 
 class PlateInput:
-    """The artist's own clean plate as linear frames of the footage's size. Held if a still."""
+    """The artist's own clean plate as linear frames of the footage's size. Held if a still.
+
+    Of another size or shape it is fitted like the plate of a background, if that is asked for.
+    """
 
     def __init__(
         self, plate: Plate, path: Path, numbers: FrameRange, colorspace: str, config: ColorConfig
     ) -> None:
         clip = open_clip(find_clip(path), colorspace=plate.colorspace)
+        self._fit: Fit | None = None
         if plate.fit == "exact":
             _check_size(clip, numbers.full, "plate")
+            check_aspect(path.name, clip.info, numbers.pixel_aspect, "footage")
+        else:
+            full = numbers.full
+            self._fit = Fit.compute(
+                clip.info, (full.width, full.height), numbers.pixel_aspect, Role.background
+            )
         self._reader = ClipReader("plate", clip, plate.colorspace or AUTO, colorspace, config)
-        self._frames, self.notes = numbers, self._reader.notes
+        self._frames, self._alpha = numbers, plate.alpha
         self._places = None if self._reader.is_held else _places(clip, numbers)
         if self._places is not None and len(self._places) < numbers.frames:
             raise FootageError(
@@ -128,16 +148,25 @@ class PlateInput:
                 reason="FRAMES_MISSING",
             )
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what was guessed, followed or repaired so far."""
+        fitted = self._fit.note if self._fit else ""
+        name = first_file(self._reader.clip).name
+        return (*notes_of([self._reader]), *([f"{name} is {fitted}."] if fitted else []))
+
     def pictures(self) -> Iterator[tuple[int, HalfArray]]:
         """Yield frames (from 0) and their plates ``[H, W, 3]``, scene-linear half."""
         size = self._frames.size
-        for place, pixels in enumerate(self._reader.opaque_frames()):
+        for place, pixels in enumerate(self._reader.opaque_frames(self._alpha)):
             index = place if self._places is None else self._places.get(place)
             if index is None:
                 continue
             if index >= self._frames.frames:
                 return
-            picture = resize(pixels[..., :3].float().numpy(), size)
+            whole = pixels.float()
+            fitted = self._fit.apply(whole) if self._fit else whole
+            picture = resize(fitted[..., :3].numpy(), size)
             yield index, picture.astype(np.float16)
 
 
@@ -148,9 +177,10 @@ def footage_path(spec: DecomposeSpec, inputs: Mapping[str, Path]) -> Path:
 
 def _plain_reader(clip: Clip, label: str) -> ClipReader:
     """Return a reader whose colors are not looked at."""
-    config = ColorConfig.load()
     space = "lin_rec709_scene"
-    return ClipReader(label, clip, space, space, config)
+    reader = ClipReader(label, clip, space, space, ColorConfig.load())
+    reader.notes = ()
+    return reader
 
 
 def _places(clip: Clip, frames: FrameRange) -> dict[int, int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from layert2v_engine.decompose.arrays import FloatArray
+from layert2v_engine.decompose.flicker import FlickerMeter
 from layert2v_engine.decompose.matting import FrameProposal
 from layert2v_engine.decompose.solve import FrameLayers, compose
 
@@ -28,9 +29,11 @@ class SubjectMeasures:
     covered: float = 0.0
     shadowed: float = 0.0
     mismatch: float = 0.0  # the largest, in rounding errors of half
+    flicker: FlickerMeter = field(default_factory=FlickerMeter)
 
     def add(self, found: FrameProposal, layers: FrameLayers) -> None:
-        """Take a frame into account."""
+        """Take the next frame into account."""
+        self.flicker.add(found.source, layers.background, layers.foreground[..., 3])
         source, part = found.source, found.part
         self.frames += 1
         if found.plate_error is not None:
@@ -59,6 +62,7 @@ class SubjectMeasures:
             "covered_share": round(self.covered / count, 5),
             "shadow_share": round(self.shadowed / count, 5),
             "largest_mismatch_half_ulps": round(self.mismatch, 3),
+            **self.flicker.to_json(),
         }
 
 

@@ -17,6 +17,7 @@ Homography = NDArray[np.float64]
 _CORNERS, _MIN_MATCHES = 800, 12
 _MAX_ROUND_TRIP = 0.7  # pixels
 _RANSAC_PX = 1.5
+_BETTER = 0.98  # of an error: what a larger motion must achieve, or grain decides
 # DIS matches patches of a fixed size in pixels, which are large on small pictures.
 _UPSCALED_BELOW = 512
 
@@ -33,18 +34,64 @@ def find_homography(
 
     The identity where too few corners are found.
     """
+    corners, ends = match_corners(first, second, background)
+    if len(corners) < _MIN_MATCHES:
+        return np.eye(3)
+    found, _ = cv2.findHomography(corners, ends, cv2.RANSAC, _RANSAC_PX)
+    return np.eye(3) if found is None else np.asarray(found, np.float64)
+
+
+def find_camera_motion(first: ByteArray, second: ByteArray, background: BoolArray) -> Homography:
+    """Return the simplest motion that explains the background ``[H, W]``, as a homography.
+
+    None at all, a shift, an affine motion, or a homography: each must fit the pictures better than
+    the one before it. On a plain background a homography alone fits corners, and is wrong
+    everywhere else.
+    """
+    corners, ends = match_corners(first, second, background)
+    best, least = np.eye(3), alignment_error(first, second, background, np.eye(3))
+    if len(corners) < _MIN_MATCHES:
+        return best
+    shift = np.eye(3)
+    shift[:2, 2] = np.median(ends - corners, 0)
+    affine, _ = cv2.estimateAffine2D(corners, ends, ransacReprojThreshold=_RANSAC_PX)
+    full, _ = cv2.findHomography(corners, ends, cv2.RANSAC, _RANSAC_PX)
+    larger = None if affine is None else np.vstack([affine, [0, 0, 1.0]])
+    for found in (shift, larger, full):
+        if found is not None:
+            motion = np.asarray(found, np.float64)
+            error = alignment_error(first, second, background, motion)
+            if error < _BETTER * least:
+                best, least = motion, error
+    return best
+
+
+def alignment_error(
+    first: ByteArray, second: ByteArray, background: BoolArray, motion: Homography
+) -> float:
+    """Return the mean difference of the background of two pictures after a motion, of 255."""
+    size = (first.shape[1], first.shape[0])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpPerspective(second, motion, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return float(cv2.absdiff(first, np.asarray(moved, np.uint8))[background].mean(dtype=np.float64))
+
+
+def match_corners(
+    first: ByteArray, second: ByteArray, background: BoolArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Return corners ``[N, 2]`` of a picture, and where they are in the other one.
+
+    They are followed there and back; what does not come back is left out.
+    """
     mask = None if background is None else background.astype(np.uint8) * 255
     corners = cv2.goodFeaturesToTrack(first, _CORNERS, 0.005, 4, mask=mask)
     if corners is None or len(corners) < _MIN_MATCHES:
-        return np.eye(3)
+        return np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32)
     ends, there = _follow(first, second, np.asarray(corners, np.float32))
     starts, back = _follow(second, first, ends)
     round_trip = np.linalg.norm((starts - corners).reshape(-1, 2), axis=1)
     good = there & back & (round_trip < _MAX_ROUND_TRIP)
-    if good.sum() < _MIN_MATCHES:
-        return np.eye(3)
-    found, _ = cv2.findHomography(corners[good], ends[good], cv2.RANSAC, _RANSAC_PX)
-    return np.eye(3) if found is None else np.asarray(found, np.float64)
+    return corners[good].reshape(-1, 2), ends[good].reshape(-1, 2)
 
 
 def homography_flow(homography: Homography, height: int, width: int) -> FloatArray:

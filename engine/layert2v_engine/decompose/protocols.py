@@ -6,9 +6,20 @@ footage's own primaries, with values above 1 where it is bright.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from layert2v_engine.decompose.arrays import BoolArray, ByteArray, FloatArray
+from layert2v_engine.decompose.arrays import (
+    BoolArray,
+    ByteArray,
+    FloatArray,
+    Frames,
+    Size,
+    WritableFrames,
+)
+
+if TYPE_CHECKING:
+    from layert2v_engine.decompose.subjects.hints import SubjectHints
 
 
 class SplitLayers(NamedTuple):
@@ -85,6 +96,54 @@ class ObjectDetector(Protocol):
 
     def detect(self, picture: ByteArray) -> list[Detection]:
         """Return the objects in ``[H, W, 3]`` sRGB, the surest first."""
+
+
+class SubjectTracker(Protocol):
+    """Finds a subject and follows it through a shot."""
+
+    def find(
+        self,
+        pictures: Frames,
+        hints: SubjectHints,
+        masks: WritableFrames,
+        on_frames: Callable[[int], None],
+        on_first: Callable[[FloatArray], None],
+    ) -> None:
+        """Write the mask ``[T, h, w]`` in 0..1 of every frame into ``masks``.
+
+        ``pictures`` are ``[T, h, w, 3]`` sRGB; either may lie on disk. ``on_frames`` takes how many
+        are done, ``on_first`` the first mask. Raises ``FootageError`` where nothing is found.
+        """
+
+
+class RemovalFrames(NamedTuple):
+    """A shot whose subjects are to be taken out: ``length`` frames of ``size``, in ``colorspace``.
+
+    ``frame`` gives one by number ``[H, W, 3]``, scene-linear; ``hole`` where subjects are in it
+    ``[h, w]``, at a size of its own.
+    """
+
+    length: int
+    size: Size
+    colorspace: str
+    frame: Callable[[int], FloatArray]
+    hole: Callable[[int], BoolArray]
+
+
+class PlateRemover(Protocol):
+    """Makes a clean plate of a whole shot at once."""
+
+    @property
+    def note(self) -> str:
+        """What is to be said of the plates that it made last."""
+
+    def plates(
+        self, frames: RemovalFrames, on_progress: Callable[[float], None]
+    ) -> Iterator[tuple[int, FloatArray]]:
+        """Yield frames by number, in order, and their plates ``[H, W, 3]``, scene-linear.
+
+        ``on_progress`` takes the share of the work that is done, 0..1, and may raise.
+        """
 
 
 class PlateFiller(Protocol):

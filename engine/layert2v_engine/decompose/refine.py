@@ -67,7 +67,12 @@ class Refinement:
         self._lower = [name for name in self._upto if name not in self._own and name != "bg"]
         size = Size(base.width, base.height)
         numbers = FrameRange(
-            first=base.start_frame, frames=base.frames, start=0, size=size, full=size
+            first=base.start_frame,
+            frames=base.frames,
+            start=0,
+            size=size,
+            full=size,
+            pixel_aspect=base.pixel_aspect,
         )
         self._matte = MatteInput(inputs[spec.matte], numbers, "matte", can_hold=True)
         self._plate = None
@@ -163,9 +168,10 @@ class Refinement:
 
     def _provenance(self) -> Provenance:
         measures = self._measures.to_json()
+        notes = (*self._matte.notes, *(self._plate.notes if self._plate is not None else ()))
         return Provenance(
             action=REFINE_ACTION,
-            note=describe_measures(self._spec.layer, measures),
+            note=" ".join([*notes, describe_measures(self._spec.layer, measures)]),
             networks=self._stages.networks,
             spec=refine_to_json(self._spec),
             measures={self._spec.layer: measures},

@@ -48,19 +48,22 @@ def split_windows(frames: int, length: int, overlap: int) -> Iterator[Window]:
 
 
 class CutFinder:
-    """Finds cuts while frames come by, ``[H, W, 3]`` sRGB; knows a few frames at a time."""
+    """Finds cuts while frames come by, ``[H, W, 3]`` sRGB; keeps two of them."""
 
     def __init__(self) -> None:
-        self._previous: ByteArray | None = None
-        self._changes: list[float] = []
+        self._past: list[ByteArray] = []  # the last two
+        self._changes: list[float] = []  # from each frame to the next
+        self._returns: list[float] = []  # from each frame to the one after the next
 
     def add(self, picture: ByteArray) -> None:
         """Take the next frame."""
         small = cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
         current = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2HSV), np.uint8)
-        if self._previous is not None:
-            self._changes.append(_change(self._previous, current))
-        self._previous = current
+        if self._past:
+            self._changes.append(_change(self._past[-1], current))
+        if len(self._past) == 2:
+            self._returns.append(_change(self._past[0], current))
+        self._past = [*self._past[-1:], current]
 
     def cuts(self) -> list[int]:
         """Return the frames (from 0) that a new shot begins with."""
@@ -70,7 +73,15 @@ class CutFinder:
             others = (sum(around) - change) / max(len(around) - 1, 1)
             if change > _MIN_CHANGE and change > _MIN_RATIO * others:
                 found.append(place + 1)
-        return found
+        return [frame for frame in found if not self._is_flash(frame)]
+
+    def _is_flash(self, frame: int) -> bool:
+        """Tell whether a single frame differs, such as by lightning, and the shot goes on."""
+        # ``frame`` is the odd one, or the first after it.
+        return any(
+            0 <= before < len(self._returns) and self._returns[before] < _MIN_CHANGE
+            for before in (frame - 1, frame - 2)
+        )
 
 
 def _change(first: ByteArray, second: ByteArray) -> float:

@@ -12,8 +12,10 @@ from layert2v_engine.decompose.plate.fill import PatchFiller
 from layert2v_engine.decompose.protocols import (
     ObjectDetector,
     PlateFiller,
+    PlateRemover,
     SaliencyNetwork,
     Splitter,
+    SubjectTracker,
 )
 from layert2v_engine.decompose.splitter import TrainedSplitter
 from layert2v_engine.weights.folder import WeightsFolder
@@ -26,7 +28,8 @@ NETWORKS = ("u2netp", "nanodet", "splitter", "all-minilm-l6-v2")
 class Stages:
     """One network, or what stands in for it, for each stage that needs one.
 
-    ``networks`` are what the manifest says of them.
+    ``tracker`` and ``remover`` take the place of what the product does for subjects and plate.
+    ``networks`` are what the manifest says of all of them.
     """
 
     saliency: SaliencyNetwork
@@ -34,6 +37,8 @@ class Stages:
     filler: PlateFiller
     splitter: Splitter
     networks: tuple[NetworkRecord, ...] = ()
+    tracker: SubjectTracker | None = None
+    remover: PlateRemover | None = None
 
 
 class DefaultStages:

@@ -13,6 +13,7 @@ import torch
 from layert2v_engine.decompose.arrays import (
     BoolArray,
     ByteArray,
+    Frames,
     HalfArray,
     dilate,
     fit_within,
@@ -22,7 +23,9 @@ from layert2v_engine.decompose.footage import FrameRange
 from layert2v_engine.decompose.inputs import MatteInput, PlateInput
 from layert2v_engine.decompose.matting import FrameProposal, MattingShot, propose_layers
 from layert2v_engine.decompose.plate import temporal
+from layert2v_engine.decompose.protocols import PlateRemover, RemovalFrames
 from layert2v_engine.decompose.scratch import FrameFile, Scratch
+from layert2v_engine.decompose.several import RemainingPictures, check_distinct
 from layert2v_engine.decompose.shots import Window, split_windows
 from layert2v_engine.decompose.stages import Stages
 from layert2v_engine.errors import FootageError
@@ -34,14 +37,22 @@ WORKING_SIDE = 640  # of the pictures that subjects and motion are found on
 # The background is hidden around a mask, too: soft edges, and below it the contact shadow.
 _HOLE_MARGIN, _HOLE_BELOW = 0.015, 0.03  # of the longer side
 _MAX_COVER = 0.9
+_COVERED = 0.1  # of a rough mask: what a network is told to take out
 
 
 class Workspace:
     """Arrays of ``numbers.frames`` frames in ``scratch``."""
 
     def __init__(
-        self, numbers: FrameRange, scratch: Scratch, stages: Stages, progress: ProgressReporter
+        self,
+        numbers: FrameRange,
+        scratch: Scratch,
+        stages: Stages,
+        progress: ProgressReporter,
+        colorspace: str = "",
     ) -> None:
+        """Take the color space of the footage, which only a network that removes needs."""
+        self.colorspace = colorspace
         self.numbers, self.scratch = numbers, scratch
         self.frames, self.full = numbers.frames, numbers.size
         self.small = fit_within(self.full, WORKING_SIDE)
@@ -68,6 +79,12 @@ class Workspace:
         shape = (self.frames, self.small.height, self.small.width)
         return self.scratch.frames(f"mask_{number}", shape, np.float32)
 
+    def pictures_without(self, subjects: int) -> Frames:
+        """Return the footage at the working size without the first ``subjects``, painted over."""
+        if not subjects:
+            return self.pictures
+        return RemainingPictures(self.pictures, [self.mask(k) for k in range(subjects)])
+
     @property
     def invention(self) -> FrameFile:
         """Where the plate was never seen, ``[T, h, w]``."""
@@ -89,7 +106,7 @@ class Workspace:
             mattes[index], masks[index] = plane, resize(plane, self.small)
 
     def check_cover(self, number: int) -> None:
-        """Raise ``FootageError`` for a subject that is nowhere, or everywhere."""
+        """Raise ``FootageError`` for a subject that is nowhere, everywhere, or there already."""
         cover = [float((mask > 0.5).mean()) for mask in self.mask(number)]
         if max(cover) < 1e-4:
             raise FootageError(
@@ -103,6 +120,8 @@ class Workspace:
                 "Show a smaller subject with --box, or choose other frames.",
                 reason="SUBJECT_FILLS_FRAME",
             )
+        if number:
+            check_distinct([self.mask(k) for k in range(number + 1)])
 
     def make_plate(self, subjects: int, own: PlateInput | None) -> None:
         """Make the clean plate without any of the subjects, or take the artist's."""
@@ -110,13 +129,18 @@ class Workspace:
             return
         plate = self.half("plate", 3)
         self._progress.report("plate", 0, self.frames)
+        notes: tuple[str, ...] = ()
         if own is not None:
             for index, picture in own.pictures():
                 self._progress.report("plate", index, self.frames)
                 plate[index], self.invention[index] = picture, False
+            notes = tuple(own.notes)
+        elif self._stages.remover is not None:
+            self._remove(self._stages.remover, plate, subjects)
+            notes = (self._stages.remover.note,)
         else:
             self._fill_plate(plate, subjects)
-        self.scratch.finish("plate")
+        self.scratch.finish("plate", notes=notes)
 
     def _fill_plate(self, plate: FrameFile, subjects: int) -> None:
         """Make the plate window by window, blended where windows overlap."""
@@ -125,7 +149,8 @@ class Workspace:
             pictures, hole = self.pictures[window.start : window.end], self._hole(window, subjects)
             given = temporal.WindowFrames(self.source, window.start, pictures, hole)
             weights = window.weights(temporal.OVERLAP, self.frames)
-            for offset, made in enumerate(temporal.temporal_plates(given, self._stages.filler)):
+            plates = temporal.temporal_plates(given, self._stages.filler, self._progress.check)
+            for offset, made in enumerate(plates):
                 index, picture, invented = window.start + offset, made.picture, made.invented
                 if index < done:  # the window before has made it, too
                     before = plate[index].astype(np.float32)
@@ -147,6 +172,27 @@ class Workspace:
             matte=self.half(f"matte_{number}") if has_matte else None,
         )
         return propose_layers(shot, self._stages.splitter)
+
+    def _remove(self, remover: PlateRemover, plate: FrameFile, subjects: int) -> None:
+        """Make the plate by a network that takes all subjects out of the shot."""
+
+        def find_cover(index: int) -> BoolArray:
+            masks = [self.mask(number)[index] for number in range(subjects)]
+            return np.asarray(np.max(masks, 0) > _COVERED)
+
+        frames = RemovalFrames(
+            length=self.frames,
+            size=self.full,
+            colorspace=self.colorspace,
+            frame=lambda index: self.source[index].astype(np.float32),
+            hole=find_cover,
+        )
+
+        def on_progress(share: float) -> None:
+            self._progress.report("plate", round(share * self.frames), self.frames)
+
+        for index, picture in remover.plates(frames, on_progress):
+            plate[index], self.invention[index] = picture, find_cover(index)
 
     def _hole(self, window: Window, subjects: int) -> BoolArray:
         """Return where any subject hides the background, ``[T, h, w]``."""

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from layert2v.spec import GenerateSpec, ModelInfo, resolve
 from layert2v_engine.errors import EngineError
 from layert2v_engine.metrics.layers import recompose
 from layert2v_engine.pipeline import LayeredPipeline
-from layert2v_engine.stream_codec import ForegroundFrames, LayerFrames
+from layert2v_engine.stream_codec import (
+    ForegroundFrames,
+    LayerFrames,
+    concatenate_groups,
+)
 from layert2v_engine.world.text.descriptions import canonical_description
 from layert2v_engine.world.text.scenes import Scene, sample_scene
 from layert2v_engine.world.text.vocabulary import (
@@ -160,26 +163,6 @@ def generate(pipeline: LayeredPipeline, case: PromptCase, seed: int) -> Sample:
         [group.cpu() for group in pipeline.decode(latents, len(plan.foregrounds))]
     )
     return Sample(case=case, seed=seed, layers=layers, comp=recompose(layers))
-
-
-def concatenate_groups(groups: Iterable[LayerFrames]) -> LayerFrames:
-    """Return all frame groups of a clip as one."""
-    parts = list(groups)
-
-    def foreground(number: int) -> ForegroundFrames:
-        own = [part.foregrounds[number] for part in parts]
-        shadows = [part.shadow for part in own if part.shadow is not None]
-        return ForegroundFrames(
-            color=torch.cat([part.color for part in own], 2),
-            alpha=torch.cat([part.alpha for part in own], 2),
-            shadow=torch.cat(shadows, 2) if shadows else None,
-        )
-
-    return LayerFrames(
-        composite=torch.cat([part.composite for part in parts], 2),
-        background=torch.cat([part.background for part in parts], 2),
-        foregrounds=tuple(foreground(k) for k in range(len(parts[0].foregrounds))),
-    )
 
 
 def _case_of_scene(scene: Scene, selection: Selection) -> PromptCase:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from layert2v_engine.errors import ColorError
+from layert2v_engine.image.color_steps import compile_processor
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class ColorTransform:
         self._cpu = optimized.getOptimizedCPUProcessor(
             ocio.BIT_DEPTH_F32, ocio.BIT_DEPTH_F32, ocio.OPTIMIZATION_LOSSLESS
         )
-        self._steps = _compile(optimized)
+        self._steps = compile_processor(optimized)
         if self._steps is not None and not self._matches_ocio():
             logger.warning("color_compile_mismatch cache_id=%s", processor.getCacheID())
             self._steps = None
@@ -85,7 +86,7 @@ class ColorTransform:
         for piece, result in zip(
             pixels.split(_CHUNK_PIXELS, -1), converted.split(_CHUNK_PIXELS, -1), strict=True
         ):
-            result.copy_(self._apply_steps(piece.contiguous()))
+            result.copy_(self._apply_steps(piece))
         return converted.reshape(rgb.shape)
 
     def _apply_steps(self, pixels: Tensor) -> Tensor:
@@ -304,91 +305,3 @@ def _matrix_to_xyz(primaries: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
 
 def _names(space: ocio.ColorSpace) -> list[str]:
     return [space.getName(), *space.getAliases()]
-
-
-_Step = Callable[[Tensor], Tensor]
-
-
-def _compile(processor: ocio.Processor) -> tuple[_Step, ...] | None:
-    """Return the processor as torch steps on ``[..., 3, N]``; None where it holds more."""
-    steps = []
-    for op in processor.createGroupTransform():
-        step = _compile_step(op)
-        if step is None:
-            return None
-        steps.append(step)
-    return tuple(steps)
-
-
-def _compile_step(op: ocio.Transform) -> _Step | None:
-    inverse = op.getDirection() == ocio.TRANSFORM_DIR_INVERSE
-    if isinstance(op, ocio.MatrixTransform):
-        return _matrix_step(
-            np.array(op.getMatrix()).reshape(4, 4), np.array(op.getOffset()), inverse
-        )
-    if isinstance(op, ocio.ExponentWithLinearTransform):
-        gammas, offsets = set(op.getGamma()[:3]), set(op.getOffset()[:3])
-        if len(gammas) == 1 and len(offsets) == 1 and min(offsets) > 0.0 and min(gammas) > 1.0:
-            mirrored = op.getNegativeStyle() == ocio.NEGATIVE_MIRROR
-            return _curve_step(gammas.pop(), offsets.pop(), inverse, mirrored)
-    if isinstance(op, ocio.ExponentTransform) and len(set(op.getValue()[:3])) == 1:
-        gamma = op.getValue()[0]
-        return _power_step(1.0 / gamma if inverse else gamma, op.getNegativeStyle())
-    return None
-
-
-def _matrix_step(matrix: np.ndarray, offset: np.ndarray, inverse: bool) -> _Step | None:
-    if matrix[:3, 3].any() or matrix[3, :3].any():
-        return None  # alpha takes part in the color; a layer's alpha must not
-    linear, shift = matrix[:3, :3], offset[:3]
-    if inverse:
-        linear = np.linalg.inv(linear)
-        shift = -linear @ shift
-    rows = [[float(weight) for weight in row] for row in linear]
-    offsets = [float(value) for value in shift]
-
-    def step(pixels: Tensor) -> Tensor:
-        # Not a matmul: those may run in TF32 or bfloat16, as the model's owner has set them.
-        red, green, blue = pixels.unbind(-2)
-        mixed = torch.empty_like(pixels)
-        for target, row, offset in zip(mixed.unbind(-2), rows, offsets, strict=True):
-            torch.mul(red, row[0], out=target).add_(row[1] * green).add_(row[2] * blue)
-            if offset:
-                target.add_(offset)
-        return mixed
-
-    return step
-
-
-def _curve_step(gamma: float, offset: float, inverse: bool, mirrored: bool) -> _Step:
-    """Return the monitor curve of sRGB and its kin: a power with a straight toe, without a step.
-
-    OCIO breaks where value and slope meet (0.0393 for sRGB), not at the rounded 0.04045 of the
-    standard; the two differ by less than half's rounding.
-    """
-    toe = offset / (gamma - 1.0)
-    slope = ((toe + offset) / (1.0 + offset)) ** gamma / toe
-    knee = toe * slope
-
-    def decode(pixels: Tensor) -> Tensor:
-        power = pixels.clamp_min(0.0).add_(offset).div_(1.0 + offset).pow_(gamma)
-        return torch.where(pixels > toe, power, pixels * slope)
-
-    def encode(pixels: Tensor) -> Tensor:
-        power = pixels.clamp_min(0.0).pow_(1.0 / gamma).mul_(1.0 + offset).sub_(offset)
-        return torch.where(pixels > knee, power, pixels / slope)
-
-    curve = encode if inverse else decode
-    return (lambda pixels: curve(pixels.abs()).copysign(pixels)) if mirrored else curve
-
-
-def _power_step(gamma: float, negatives: ocio.NegativeStyle) -> _Step | None:
-    def power(pixels: Tensor) -> Tensor:
-        return pixels.clamp_min(0.0).pow(gamma)
-
-    steps: dict[ocio.NegativeStyle, _Step] = {
-        ocio.NEGATIVE_CLAMP: power,
-        ocio.NEGATIVE_MIRROR: lambda pixels: power(pixels.abs()).copysign(pixels),
-        ocio.NEGATIVE_PASS_THRU: lambda pixels: torch.where(pixels > 0.0, power(pixels), pixels),
-    }
-    return steps.get(negatives)

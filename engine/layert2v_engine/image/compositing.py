@@ -6,9 +6,10 @@ says otherwise. Nothing here knows a file or a color space.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
+import cv2
 import torch
 from torch import Tensor
 
@@ -23,6 +24,9 @@ DISPLAY_GAMMA = 2.2
 
 # Below this alpha a stored color is mostly rounding: half has 11 bits, 8-bit sources have fewer.
 UNPREMULTIPLY_FLOOR = 1.0 / 512.0
+
+# Of 2**13 to 2**17, the fastest at 832 x 480 and at 1080p.
+_BAND_PIXELS = 1 << 16
 
 
 def over(top: Tensor, bottom: Tensor) -> Tensor:
@@ -77,22 +81,31 @@ def linear_to_shadow(alpha: Tensor) -> Tensor:
     return 1.0 - (1.0 - alpha.clamp(0.0, 1.0)).pow(1.0 / DISPLAY_GAMMA)
 
 
-def to_half_rgba(rgb: Tensor, alpha: Tensor) -> Tensor:
+def to_half_rgba(
+    rgb: Tensor, alpha: Tensor, to_linear: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
     """Return straight ``rgb`` ``[3, H, W]`` and ``alpha`` ``[H, W]`` as half ``[H, W, 4]``.
 
-    That is ``to_half`` of ``premultiply``, to the bit, with fewer copies.
+    That is ``to_half`` of ``premultiply``, of color that ``to_linear`` has converted. On the CPU it
+    goes in bands of rows that stay in a core's cache.
     """
-    pixels = torch.empty(*alpha.shape, 4, dtype=torch.float16, device=alpha.device)
-    for channel, plane in enumerate(rgb):
-        pixels[..., channel] = _limit_to_half((plane * alpha).float())
-    pixels[..., 3] = _limit_to_half(alpha.clone().float())
+    height, width = alpha.shape
+    rows = max(1, _BAND_PIXELS // max(1, width)) if alpha.device.type == "cpu" else height
+    pixels = torch.empty(height, width, 4, dtype=torch.float16, device=alpha.device)
+    for start in range(0, height, rows):
+        band = slice(start, start + rows)
+        color, coverage = rgb[:, band], alpha[band].float()
+        linear = color.float() if to_linear is None else to_linear(color)
+        pixels[band] = _limit_to_half(interleave(linear * coverage, coverage))
     return pixels
 
 
-def _limit_to_half(values: Tensor) -> Tensor:
-    """Limit float values in place to what half holds."""
-    values.nan_to_num_(nan=0.0, posinf=HALF_MAX, neginf=-HALF_MAX)
-    return values.clamp_(-HALF_MAX, HALF_MAX)
+def interleave(rgb: Tensor, alpha: Tensor) -> Tensor:
+    """Return float ``rgb`` ``[3, H, W]`` and ``alpha`` ``[H, W]`` as a new ``[H, W, 4]``."""
+    if rgb.device.type != "cpu" or rgb.dtype != torch.float32:
+        return torch.cat((rgb, alpha[None])).movedim(0, -1).contiguous()
+    planes = (*rgb.detach(), alpha.detach())
+    return torch.from_numpy(cv2.merge([plane.numpy() for plane in planes]))
 
 
 def to_half(pixels: Tensor) -> Tensor:
@@ -100,5 +113,14 @@ def to_half(pixels: Tensor) -> Tensor:
 
     NaN becomes 0 and anything outside the half range its largest number.
     """
-    finite = torch.nan_to_num(pixels.float(), nan=0.0, posinf=HALF_MAX, neginf=-HALF_MAX)
-    return finite.clamp(-HALF_MAX, HALF_MAX).half()
+    return _limit_to_half(pixels.float()).half()
+
+
+def _limit_to_half(values: Tensor) -> Tensor:
+    """Return float values limited to what half holds; the same tensor where they already are."""
+    if values.numel() and values.device.type == "cpu":  # elsewhere, looking would wait for them
+        low, high = values.aminmax()
+        if float(low) >= -HALF_MAX and float(high) <= HALF_MAX:  # never so with a NaN
+            return values
+    finite = torch.nan_to_num(values, nan=0.0, posinf=HALF_MAX, neginf=-HALF_MAX)
+    return finite.clamp_(-HALF_MAX, HALF_MAX)

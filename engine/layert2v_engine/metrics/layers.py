@@ -57,7 +57,8 @@ def shadow_correlation(layers: LayerFrames, foreground: ForegroundFrames) -> flo
     """Return the correlation of a foreground's shadow with the darkening of the full video.
 
     Places under foregrounds do not count.
-    The darkening is measured in linear light against the background layer; 0 without a shadow.
+    The darkening is measured in linear light against the background layer; 0 without a shadow, or
+    where foregrounds cover all.
     """
     if foreground.shadow is None:
         return 0.0
@@ -65,6 +66,8 @@ def shadow_correlation(layers: LayerFrames, foreground: ForegroundFrames) -> flo
     darkening = (1 - full / plate.clamp_min(_DARK)).clamp(-1, 1)
     covered = torch.stack([each.alpha[0, 0] for each in layers.foregrounds]).amax(0)
     outside = covered < 0.05
+    if outside.sum() < 2:
+        return 0.0
     pair = torch.stack([darkening[outside], foreground.shadow[0, 0][outside]])
     correlation = torch.corrcoef(pair)[0, 1]
     return 0.0 if correlation.isnan() else float(correlation)

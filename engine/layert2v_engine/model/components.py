@@ -31,7 +31,8 @@ from layert2v_engine.model.checkpoint import (
     raise_bad_checkpoint,
 )
 from layert2v_engine.model.diffusers_classes import AutoencoderKLWan
-from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection, merge_lora
+from layert2v_engine.model.lora import merge_lora
+from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection
 from layert2v_engine.model.memory import MemoryOptions, place_text_encoder, place_transformer
 from layert2v_engine.model.text import MiniLMTextEncoder, TextEncoder, UMT5TextEncoder
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel

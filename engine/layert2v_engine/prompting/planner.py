@@ -16,7 +16,7 @@ from layert2v.labels import LABELS
 from layert2v.spec import FieldViolation, GenerateSpec
 from layert2v_engine.errors import InvalidSpec
 from layert2v_engine.prompting.clauses import SubjectClauses, split_subjects
-from layert2v_engine.prompting.free_text import split_sentence
+from layert2v_engine.prompting.language_model import PromptSplitter
 from layert2v_engine.prompting.lexicon import Lexicon
 from layert2v_engine.prompting.parser import PromptParser, SentenceEmbedder, UnknownSubject
 from layert2v_engine.world.text import vocabulary as world
@@ -46,6 +46,7 @@ class PromptPlanner:
     vocabulary: the words the model was trained on, by kind: subject, action, place, time and
         color, and spot, heading and distance of subjects.
     foregrounds: how many it shows at most.
+    splitter: of sentences for a model without a vocabulary; by grammar if there is none.
     """
 
     def __init__(
@@ -53,10 +54,12 @@ class PromptPlanner:
         vocabulary: Mapping[str, Sequence[str]],
         embed: SentenceEmbedder,
         foregrounds: int = 1,
+        splitter: PromptSplitter | None = None,
     ) -> None:
         self._embed = lru_cache(maxsize=32)(embed)  # the model's own names come every time
         self._lexicon = Lexicon(vocabulary)
         self._foregrounds = foregrounds
+        self._splitter = splitter or PromptSplitter()
 
     def plan(self, spec: GenerateSpec) -> PromptPlan:
         """Return the prompts for a request that already passed validation.
@@ -66,7 +69,7 @@ class PromptPlanner:
         asks for the nearest.
         """
         if not self._lexicon.words["subject"]:
-            return _plan_free_text(spec, self._foregrounds)
+            return _plan_free_text(spec, self._foregrounds, self._splitter)
         clauses = SubjectClauses(subjects=spec.foreground_prompts or (spec.prompt,))
         are_named = bool(spec.foreground_prompts)
         if not are_named and self._foregrounds > 1:
@@ -164,15 +167,18 @@ def _nearness(actor: Actor) -> int:
     return world.DISTANCES.index(actor.distance or "near")
 
 
-def _plan_free_text(spec: GenerateSpec, limit: int) -> PromptPlan:
+def _plan_free_text(spec: GenerateSpec, limit: int, splitter: PromptSplitter) -> PromptPlan:
     """Return a plan in the artist's own words, which are split where layers are not named."""
-    split = split_sentence(spec.prompt, limit)
-    foregrounds = spec.foreground_prompts or split.subjects
-    background = spec.background_prompt or split.background
+    foregrounds, background = spec.foreground_prompts, spec.background_prompt
     warnings: tuple[str, ...] = ()
+    if not foregrounds or not background:
+        split, warnings = splitter.split(spec.prompt, limit)
+        foregrounds = foregrounds or split.subjects
+        background = background or split.background
     if not background:
         background = spec.prompt
         warnings = (
+            *warnings,
             "The prompt does not say where this is, so that the background is told all of it; "
             "write a background prompt.",
         )

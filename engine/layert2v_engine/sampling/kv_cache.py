@@ -96,6 +96,8 @@ class CachedPredictor:
         self._rows = layout.modulation_rows(model.config.roles)
         self._positions, self._autocast = positions, autocast
         self._entries: list[_CacheEntry] = []
+        if model.is_cache_enabled:  # what blocks of an earlier run gave says nothing of this one
+            model._reset_stateful_cache()
 
     def __call__(self, latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
         """Return the network's output [B, S, C, F, h, w]; zeros for frozen streams."""
@@ -134,8 +136,10 @@ class CachedPredictor:
         kv_caches: list[KVCache],
     ) -> Tensor:
         model, (offset, stride) = self._model, self._positions
-        with torch.autocast(
-            latents.device.type, self._autocast, enabled=self._autocast is not None
+        passes = f"{len(latents)} of streams {streams}"  # that blocks may be skipped in, if asked
+        with (
+            torch.autocast(latents.device.type, self._autocast, enabled=self._autocast is not None),
+            model.cache_context(passes),
         ):
             out: Tensor = model(
                 latents.to(model.dtype),

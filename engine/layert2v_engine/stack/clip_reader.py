@@ -5,7 +5,7 @@ Knows one clip at a time, no stack.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice, repeat
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from layert2v_engine.image.footage.stills import StillSequence
 
 # The weights of luma add up to 1 but for float32.
 _ROUNDING = 1e-5
+_ALPHA_NOISE = 2.5 / 255.0
 
 
 class ClipReader:
@@ -73,14 +74,45 @@ class ClipReader:
         """Return the first frames, which are measured."""
         return list(islice(self.clip, MEASURED_FRAMES))
 
-    def opaque_frames(self) -> Iterator[Tensor]:
-        """Yield frames as a background is delivered: half ``[H, W, 4]``, over black."""
-        kind, notes = choose_alpha(self.info, first_file(self.clip).name, AUTO)
-        self.notes += notes if self.info.alpha else ()
+    def opaque_frames(self, alpha: str = AUTO) -> Iterator[Tensor]:
+        """Yield frames as a background is delivered: half ``[H, W, 4]``, over black.
+
+        ``alpha`` is one of ``layert2v.rerender.ALPHAS``.
+        """
+        kind = self._choose_alpha(alpha)
         for index, frame in enumerate(self.frames()):
+            name = self.frame_name(index)
             pixels = to_linear_rgba(frame, self.to_linear, kind, self.is_linear)
-            note_limits(self.happened, self.frame_name(index), frame.alpha, pixels)
+            note_limits(self.happened, name, frame.alpha, pixels)
+            if kind != "opaque" and _is_transparent(frame):
+                self.happened.add("What is transparent is shown over black", name)
             yield to_half(make_opaque(pixels))
+
+    def _choose_alpha(self, asked: str) -> str:
+        is_silent = asked == AUTO and self.info.has_alpha and self.info.alpha is None
+        sample = self.sample() if is_silent else []
+        kind, notes = choose_alpha(self.info, first_file(self.clip).name, asked, sample)
+        if not is_silent or any(map(_is_transparent, sample)):
+            self.notes += notes
+        return kind
+
+
+def notes_of(readers: Sequence[ClipReader]) -> tuple[str, ...]:
+    """Return what was assumed, followed, guessed or repaired so far, each sentence once."""
+    files: dict[tuple[str, ...], list[str]] = {}
+    for reader in readers:
+        if reader.info.assumed:
+            files.setdefault(reader.info.assumed, []).append(first_file(reader.clip).name)
+    assumed = [
+        f"Colors taken as {' and '.join(what)}, which no tag says: {', '.join(names)}."
+        for what, names in files.items()
+    ]
+    said = [
+        note
+        for reader in readers
+        for note in (*reader.clip.notes, *reader.notes, *reader.happened.sentences())
+    ]
+    return tuple(dict.fromkeys([*assumed, *said]))
 
 
 class MatteReader:
@@ -110,6 +142,11 @@ class MatteReader:
 def first_file(clip: Clip) -> Path:
     """Return the file that notes about a clip name: a folder's own name may say nothing."""
     return clip.files[0] if isinstance(clip, StillSequence) else clip.path
+
+
+def _is_transparent(frame: ImageFrame) -> bool:
+    """Tell whether a frame has alpha below 1, by more than a codec's noise."""
+    return frame.alpha is not None and float(frame.alpha.amin()) < 1.0 - _ALPHA_NOISE
 
 
 def next_frame(frames: Iterator[Tensor], label: str, index: int) -> Tensor:

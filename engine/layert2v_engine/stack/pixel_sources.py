@@ -66,14 +66,20 @@ class Fit:
     scaled: tuple[int, int]
 
     @classmethod
-    def compute(cls, source: FootageInfo | StackFormat, format: StackFormat, role: Role) -> Fit:
-        """Return the fit from the size and pixel aspect of ``source`` to those of the stack."""
-        wide = source.width * (source.pixel_aspect or 1.0) / format.pixel_aspect
-        ratios = (format.width / wide, format.height / source.height)
+    def compute(
+        cls,
+        source: FootageInfo | StackFormat,
+        target: tuple[int, int],
+        pixel_aspect: float,
+        role: Role,
+    ) -> Fit:
+        """Return the fit from the size and pixel aspect of ``source`` to those given."""
+        wide = source.width * (source.pixel_aspect or 1.0) / pixel_aspect
+        ratios = (target[0] / wide, target[1] / source.height)
         scale = max(ratios) if role is Role.background else min(ratios)
         return cls(
             source=(source.width, source.height),
-            target=(format.width, format.height),
+            target=target,
             scaled=(max(1, round(wide * scale)), max(1, round(source.height * scale))),
         )
 
@@ -146,10 +152,10 @@ class PlateSource:
         first = self._images.files[0]
         if not fit:
             _check_size(first, (info.width, info.height), format, "plate")
-            _check_aspect(first, info, format)
+            check_aspect(f"{first.name} of the plate", info, format.pixel_aspect, "stack")
         name, color_notes = find_colorspace(info, first, colorspace, config, format.colorspace)
         source = config.find(name)
-        self._fit = Fit.compute(info, format, role) if fit else None
+        self._fit = Fit.compute(info, _size(format), format.pixel_aspect, role) if fit else None
         self._to_linear = config.transform(source.name, format.colorspace)
         self._linear, self._role = source.linear, role
         self._alpha, alpha_notes = choose_alpha(info, first.name, alpha)
@@ -198,7 +204,7 @@ class DonorSource:
         self._frame_number, length_note = _match_count(
             stack.frames, format.frames, "layer of the other stack"
         )
-        self._fit = Fit.compute(stack, format, layer.role)
+        self._fit = Fit.compute(stack, _size(format), format.pixel_aspect, layer.role)
         self._to_linear = config.transform(stack.colorspace, format.colorspace)
         self._role = layer.role
         color_note = ""
@@ -256,8 +262,8 @@ def _has_light_without_alpha(pixels: Tensor) -> bool:
     return bool(((pixels[..., 3] == 0) & (pixels[..., :3] != 0).any(-1)).any())
 
 
-def _to_rgba(rgb: Tensor, alpha: Tensor) -> Tensor:
-    return torch.cat((rgb, alpha[None])).movedim(0, -1)
+def _size(format: StackFormat) -> tuple[int, int]:
+    return format.width, format.height
 
 
 def _match_length(
@@ -293,11 +299,11 @@ def _mask_plane(frame: ImageFrame, place: str) -> Tensor:
     return frame.rgb.amin(0).clamp(0.0, 1.0)
 
 
-def _check_aspect(path: Path, info: FootageInfo, format: StackFormat) -> None:
-    if info.pixel_aspect and abs(info.pixel_aspect / format.pixel_aspect - 1.0) > 0.01:
+def check_aspect(name: str, info: FootageInfo, pixel_aspect: float, whole: str) -> None:
+    """Raise ``FootageError`` where pixels have not the shape of those of the ``whole``."""
+    if info.pixel_aspect and abs(info.pixel_aspect / pixel_aspect - 1.0) > 0.01:
         raise FootageError(
-            f"{path.name} of the plate has pixels of shape {info.pixel_aspect:g}, but the stack "
-            f"{format.pixel_aspect:g}.",
+            f"{name} has pixels of shape {info.pixel_aspect:g}, but the {whole} {pixel_aspect:g}.",
             "Desqueeze it, or ask for a plate to be fitted.",
             reason="ASPECTS_DIFFER",
         )

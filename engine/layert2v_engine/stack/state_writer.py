@@ -219,8 +219,8 @@ class StateWriter:
         declared = self._layers.get(layer)
         if declared and declared.role is Role.shadow and self._shadow_domain == "display":
             coverage = shadow_to_linear(coverage)
-        linear = color if rgb is None else self._to_linear(color)
-        return to_half_rgba(linear, coverage.clamp(0.0, 1.0)).cpu()
+        to_linear = None if rgb is None else self._to_linear
+        return to_half_rgba(color, coverage.clamp(0.0, 1.0), to_linear).cpu()
 
     def finish(
         self,

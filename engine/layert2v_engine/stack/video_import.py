@@ -18,7 +18,7 @@ from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import ShadowDomain
 from layert2v_engine.image.exr import ExrOptions
 from layert2v_engine.image.footage.clip import open_clip
-from layert2v_engine.stack.clip_reader import ClipReader, next_frame
+from layert2v_engine.stack.clip_reader import ClipReader, next_frame, notes_of
 from layert2v_engine.stack.foreground_reader import ForegroundClips, ForegroundReader
 from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.writer import StackWriter
@@ -246,18 +246,5 @@ def _common_fps(clips: _Clips) -> float:
 
 
 def _notes(clips: _Clips, foregrounds: list[ForegroundReader]) -> tuple[str, ...]:
-    """Return what was assumed, followed, guessed or repaired, each sentence once."""
-    files: dict[tuple[str, ...], list[str]] = {}
-    for reader in clips.all:
-        if reader.info.assumed:
-            files.setdefault(reader.info.assumed, []).append(reader.clip.path.name)
-    assumed = [
-        f"Colors taken as {' and '.join(what)}, which no tag says: {', '.join(names)}."
-        for what, names in files.items()
-    ]
-    said = [
-        note
-        for reader in clips.all
-        for note in (*reader.clip.notes, *reader.notes, *reader.happened.sentences())
-    ]
-    return tuple(dict.fromkeys([*assumed, *said, *(n for each in foregrounds for n in each.notes)]))
+    said = notes_of(clips.all)
+    return tuple(dict.fromkeys([*said, *(n for each in foregrounds for n in each.notes)]))

@@ -17,7 +17,8 @@ from layert2v_engine.metrics.contact_sheet import save_grid
 from layert2v_engine.metrics.layers import psnr
 from layert2v_engine.metrics.matting import matte_errors
 from layert2v_engine.model.autoencoder import PatchAutoencoder, decode_video
-from layert2v_engine.model.matte_adapter import MatteProjection, add_lora
+from layert2v_engine.model.lora import add_lora
+from layert2v_engine.model.matte_adapter import MatteProjection
 from layert2v_engine.training.chunks import ChunkConfig, ChunkSampler
 from layert2v_engine.training.discriminator import (
     FRAMES,

@@ -1,7 +1,7 @@
 """Training one model in several processes, each on its own rows of every batch.
 
 All processes draw the whole batch of a step, which is a function of seed and step, keep every
-n-th row, and add up their gradients (gloo): the step is that of one process with the whole batch.
+n-th row, and add up their gradients: the step is that of one process with the whole batch.
 Two processes of one thread each take a fifth more steps an hour than one process of two threads,
 and do not collapse beside other work. Without a group of processes all functions do nothing.
 """
@@ -93,8 +93,41 @@ def call_on_first(work: Callable[[], None]) -> None:
     """Call ``work`` in the first process, while the others wait."""
     if rank() == 0:
         work()
+    wait_for_all()
+
+
+def wait_for_all() -> None:
+    """Wait until all processes are here."""
     if world_size() > 1:
         dist.barrier()
+
+
+def join_launched_group() -> int | None:
+    """Join the group that torchrun, SLURM's script or Ray started this process in.
+
+    Returns the number of this process on its machine, which is that of its GPU; None where nothing
+    of the kind did. Raises EngineError where the launcher did not say all.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return None
+    if not dist.is_initialized():
+        try:
+            backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+            dist.init_process_group(backend, timeout=WAIT)
+        except (ValueError, RuntimeError) as error:
+            raise EngineError(
+                f"The processes of this training cannot find each other: {error}",
+                "Start it with torchrun, scripts/train_slurm.sh or scripts/train_ray.py.",
+            ) from error
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def launched_device(local: int) -> str:
+    """Return the name of the device of the process of that number on its machine."""
+    if not torch.cuda.is_available():
+        return "cpu"
+    torch.cuda.set_device(local)
+    return f"cuda:{local}"
 
 
 def run_in_processes(work: Callable[[], int], count: int) -> int:

@@ -33,9 +33,10 @@ from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProject
 from layert2v_engine.tensor_file import load_tensors
 from layert2v_engine.training.init_from_checkpoint import START, network_settings, read_init_config
 from layert2v_engine.training.joint_phase import JointConfig
-from layert2v_engine.training.joint_stage import JointStage, MultiStage, load_ema, text_tokens
+from layert2v_engine.training.joint_stage import JointStage, MultiStage, text_tokens
 from layert2v_engine.training.network import foregrounds_of, new_transformer, role_names
 from layert2v_engine.training.objective import ObjectiveConfig
+from layert2v_engine.training.phase_weights import load_ema
 from layert2v_engine.training.sample_sheet import (
     GUIDANCE,
     GUIDANCE_INTERVAL,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from random import Random
 from typing import NamedTuple, Protocol, cast
@@ -59,11 +60,32 @@ class JointConfig:
         0.0  # learn the guided predictions of the model before this phase; 0: the data
     )
     compile: bool = True
+    # Keep what enters each block and compute the rest again for the gradients: a third more time.
+    gradient_checkpointing: bool = False
     seed: int = 0
 
 
+class Clips(Protocol):
+    """Latents of clips of one layout, size and length, wherever they lie."""
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Latent frames, rows and columns of each clip."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: Tensor, frame: int | None, device: torch.device) -> LatentBatch:
+        """Return rows [B] as float32 on ``device``; with ``frame``, that latent frame (a still)."""
+
+    def captions_of(self, row: int, rng: Random | None = None) -> tuple[str, ...]:
+        """Return captions of the whole, of each foreground, and of the background of a clip."""
+
+
 class SheetWriter(Protocol):
-    """Writes a contact sheet with the weights in training; knows decoder and sampling."""
+    """Writes a contact sheet with the weights in training; knows decoder and sampling.
+
+    Returns how well the layers on it fit each other.
+    """
 
     def __call__(
         self,
@@ -71,28 +93,27 @@ class SheetWriter(Protocol):
         path: Path,
         frame: int | None,
         config: JointConfig,
-    ) -> None: ...
+    ) -> Mapping[str, float] | None: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SceneGroup:
-    """Latents of clips with the same number of foregrounds."""
+    """Latents of clips with the same number of foregrounds.
+
+    ``encoded`` are clips of data sets, each entry of a size and length of its own.
+    """
 
     layout: StreamLayout
     train: LatentSet
     held_out: LatentSet
-
-    @property
-    def frames(self) -> int:
-        """The number of latent frames of a clip."""
-        return self.train.latents.shape[3]
+    encoded: tuple[Clips, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingData:
     """What a phase learns from, the same for all phases.
 
-    stride: latent frames between the rotary positions of two streams.
+    stride: latent frames between the rotary positions of two streams; 0 is those of a clip.
     """
 
     groups: Mapping[int, SceneGroup]  # by number of foregrounds
@@ -105,7 +126,7 @@ class ModelInputs(NamedTuple):
     """Latents [B, S, C, F, h, w] to be noised to ``levels`` [B, S] in 0..1.
 
     ``times`` [B, S] are the levels that the network is told. ``frame`` is the latent frame of a
-    still, None for a clip; ``frozen`` [B, S] is as the transformer takes it.
+    still, None for a clip; ``frozen`` [B, S] and ``stride`` are as the transformer takes them.
     """
 
     layout: StreamLayout
@@ -115,6 +136,7 @@ class ModelInputs(NamedTuple):
     levels: Tensor
     frame: int | None
     frozen: Tensor | None
+    stride: int
 
 
 class JointPhase:
@@ -139,6 +161,8 @@ class JointPhase:
         self.device = model.device
         self._start_step(0)
         self.teacher = copy.deepcopy(model).requires_grad_(False) if config.guidance else None
+        if config.gradient_checkpointing:
+            model.enable_gradient_checkpointing()
         if config.compile:
             torch._dynamo.config.recompile_limit = SHAPES
             for block in model.blocks:
@@ -151,15 +175,23 @@ class JointPhase:
         """
         del progress
         self._start_step(step)
-        group, batch, frame, rows = self._sample_batch()
+        group, clips, frame, rows = self._sample_batch()
+        batch = clips.batch(torch.tensor(rows), frame, self.device)
         noise = self.rng.noise(batch.latents.shape)
         sampled = sample_times(len(rows), group.layout, self.objective, self.rng.choices)
         times, levels, active = (each.to(self.device) for each in sampled)
-        prompts = [self._captions(group.train, row) for row in rows]
+        prompts = [self._captions(clips, row) for row in rows]
         own = data_parallel.own_rows()
         frozen = active[own] == 0 if self.objective.one_way else None
         inputs = ModelInputs(
-            group.layout, batch.latents[own], noise[own], times[own], levels[own], frame, frozen
+            group.layout,
+            batch.latents[own],
+            noise[own],
+            times[own],
+            levels[own],
+            frame,
+            frozen,
+            self.stride or clips.grid[0],
         )
         velocity = self._predict(self.transformer, inputs, prompts[own])
         error = velocity.float() - self._target(inputs, prompts[own])
@@ -179,15 +211,22 @@ class JointPhase:
         self.rng = TrainingRng(seed, self.device)
         self.caption_rng = Random(seed)  # noqa: S311 - captions, not secrets
 
-    def _sample_batch(self) -> tuple[SceneGroup, LatentBatch, int | None, list[int]]:
-        """Return a group of scenes, a batch of it, its frame if it is of stills, and its rows."""
+    def _sample_batch(self) -> tuple[SceneGroup, Clips, int | None, list[int]]:
+        """Return a group of scenes, clips of it, the frame if it is of stills, and the rows.
+
+        Clips of all sizes are equally likely. Of larger ones there are fewer in a batch.
+        """
         group = self.groups[self.rng.choice(self.shares)]
         still = self.rng.bernoulli(self.config.still_share)
-        size = self.config.still_batch if still else self.config.batch
+        sets: list[Clips] = [group.train, *group.encoded]
+        counts = torch.tensor([float(len(each)) for each in sets])
+        clips = sets[self.rng.choice(counts)] if len(sets) > 1 else sets[0]
+        tokens = [prod(each.grid[1:] if still else each.grid) for each in (group.train, clips)]
+        size = (self.config.still_batch if still else self.config.batch) * tokens[0] / tokens[1]
         size = max(data_parallel.world_size(), round(size * BATCH_STREAMS / len(group.layout)))
-        rows = self.rng.indices(len(group.train), size)
-        frame = self.rng.index(group.frames) if still else None
-        return group, group.train.batch(rows, frame, self.device), frame, rows.tolist()
+        rows = self.rng.indices(len(clips), size)
+        frame = self.rng.index(clips.grid[0]) if still else None
+        return group, clips, frame, rows.tolist()
 
     def validate(self) -> dict[str, float]:
         """Return the unweighted velocity error on held-out seeds.
@@ -211,7 +250,8 @@ class JointPhase:
         layout = group.layout
         still = self.config.still_share == 1
         rows = torch.arange(len(group.held_out.scenes))
-        frame = group.frames // 2 if still else None
+        frames = group.held_out.grid[0]
+        frame = frames // 2 if still else None
         latents = group.held_out.batch(rows, frame, self.device).latents
         noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(7)).to(latents)
         prompts = [group.held_out.captions_of(row) for row in rows.tolist()]
@@ -220,7 +260,8 @@ class JointPhase:
             times = torch.full((len(rows), len(layout)), time, device=self.device)
             times[:, list(frozen)] = 0
             frozen_mask = times == 0 if self.objective.one_way and frozen else None
-            inputs = ModelInputs(layout, latents, noise, times, times, frame, frozen_mask)
+            stride = self.stride or frames
+            inputs = ModelInputs(layout, latents, noise, times, times, frame, frozen_mask, stride)
             velocity = self._predict(self.transformer, inputs, prompts).float()
             error = velocity - self._target(inputs, prompts)
             return error.square().mean(dim=(0, 2, 3, 4, 5))
@@ -236,13 +277,13 @@ class JointPhase:
             metrics[f"loss_given_{layer}"] = float(errors(RERENDER_TIME, frozen)[generated].mean())
         return metrics
 
-    def sample(self, path: Path) -> None:
+    def sample(self, path: Path) -> Mapping[str, float] | None:
         """Write samples of fixed prompts; stills while only stills are trained.
 
         A model of stills smears when asked for clips.
         """
         frame = 1 if self.config.still_share == 1 else None
-        self.sampler(self.transformer, path, frame, self.config)
+        return self.sampler(self.transformer, path, frame, self.config)
 
     @torch.no_grad()
     def _target(self, inputs: ModelInputs, prompts: Sequence[tuple[str, ...]]) -> Tensor:
@@ -260,7 +301,7 @@ class JointPhase:
         inputs: ModelInputs,
         prompts: Sequence[tuple[str, ...]],
     ) -> Tensor:
-        layout, latents, noise, times, levels, frame, frozen = inputs
+        layout, latents, noise, times, levels, frame, frozen, stride = inputs
         mix = levels[:, :, None, None, None, None]
         states, mask = self.captions.batch(prompts)
         with mixed_precision(self.device):
@@ -272,13 +313,13 @@ class JointPhase:
                 attended_prompts=layout.routed_prompts(self.config.routing),
                 prompt_mask=mask,
                 frame_offset=frame or 0,
-                frames_per_stream=self.stride,
+                frames_per_stream=stride,
                 frozen=frozen,
                 return_dict=False,
             )
         return cast(Tensor, velocity)
 
-    def _captions(self, clips: LatentSet, row: int) -> tuple[str, ...]:
+    def _captions(self, clips: Clips, row: int) -> tuple[str, ...]:
         """Return captions of whole, foregrounds and background, some of them dropped.
 
         Guidance needs predictions without prompts to guide away from.

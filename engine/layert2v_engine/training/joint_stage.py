@@ -5,60 +5,45 @@ Scenes of one foreground come first, of several then.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from layert2v_engine.devices import CPU
-from layert2v_engine.image.atomic import atomic_write
-from layert2v_engine.layout import StreamLayout
-from layert2v_engine.model.autoencoder import VideoAutoencoder
-from layert2v_engine.model.checkpoint import load_transformer
-from layert2v_engine.model.components import load_autoencoder, load_matte_projection
+from layert2v_engine.errors import BadConfig
 from layert2v_engine.model.text import MiniLMTextEncoder, UMT5TextEncoder, save_for_captions
-from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
-from layert2v_engine.tensor_file import load_tensors
-from layert2v_engine.training import data_parallel
+from layert2v_engine.training import data_parallel, sharding
 from layert2v_engine.training.caption_embeddings import CaptionEmbeddings, CaptionEncoder
-from layert2v_engine.training.init_from_checkpoint import START, network_settings, read_init_config
-from layert2v_engine.training.joint_phase import JointConfig, JointPhase, SceneGroup, TrainingData
-from layert2v_engine.training.latents import (
-    LatentSet,
-    StreamNormalization,
-    encode_clips,
-    encode_streams,
-    fit_normalization,
-)
-from layert2v_engine.training.layered_data import ClipFormat, read_blocks
-from layert2v_engine.training.network import (
-    expand_roles,
-    foregrounds_of,
-    new_transformer,
-    role_names,
-)
+from layert2v_engine.training.encoded.reader import EncodedCaptions, EncodedData, is_encoded
+from layert2v_engine.training.encoded.writer import Encoders
+from layert2v_engine.training.init_from_checkpoint import START, read_init_config
+from layert2v_engine.training.joint_phase import JointConfig, JointPhase, TrainingData
+from layert2v_engine.training.latent_builder import LatentBuilder, latents_digest
 from layert2v_engine.training.objective import ObjectiveConfig
+from layert2v_engine.training.phase_weights import (
+    LoRAConfig,
+    ema_path,
+    load_network,
+    prepare_network,
+    save_weights,
+)
 from layert2v_engine.training.sample_sheet import SampleSheetWriter
 from layert2v_engine.training.stages import (
     AutoencoderStage,
     build_world,
-    report,
     require_stage,
     train_phase,
 )
 from layert2v_engine.training.trainer_config import TrainerConfig
 from layert2v_engine.training.training_state import has_state
-from layert2v_engine.world.dataset import HELD_OUT_SEED, ClipSet, Renderer
+from layert2v_engine.world.dataset import ClipSet
 from layert2v_engine.world.text.captions import sample_captions
 
-NORMALIZATION_CLIPS = 400  # latent statistics settle long before
-BLOCK_CLIPS = 200  # 5 GB as pixels, of three foregrounds at 320 x 192 x 17
 TEXT_ENCODER = "text_encoder"
 
 
@@ -82,6 +67,7 @@ class JointStage:
     offered: tuple[int, ...] = ()  # least and most pixels of a side; empty: the world's size
     layer_adaln: bool = True  # false: no modulation by role, an ablation
     transformer: dict[str, Any] = field(default_factory=dict)
+    lora: LoRAConfig = field(default_factory=LoRAConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     phases: tuple[JointPhaseConfig, ...] = ()
 
@@ -96,77 +82,77 @@ class MultiStage:
     clips: tuple[int, ...] = (500, 6000, 4000, 3000)  # with 0, 1, 2, ... foregrounds
     frames: tuple[int, ...] = ()  # of each of these; empty: the world's
     processes: int = 2
+    lora: LoRAConfig = field(default_factory=LoRAConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     phases: tuple[JointPhaseConfig, ...] = ()
 
 
-def run_joint(
-    run: Path,
-    config: JointStage,
-    budget_s: float | None,
-    device: torch.device = CPU,
-    data_sets: Sequence[Path] = (),
-) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JointRun:
+    """What a call of the trainer says beside the configurations.
+
+    budget_s: seconds of training a phase, in place of those of the files.
+    data_sets: layered data sets, or folders of encoded ones, whose clips are mixed with the
+        world's.
+    sharded: share weights, gradients and moments out over all processes.
+    """
+
+    budget_s: float | None = None
+    device: torch.device = CPU
+    data_sets: tuple[Path, ...] = ()
+    sharded: bool = False
+
+
+def run_joint(run: Path, config: JointStage, call: JointRun | None = None) -> None:
     """Train the transformer on one foreground, phase by phase.
 
-    Each phase starts from the averaged weights of the one before. ``budget_s`` seconds of training
-    a phase replace those of ``config``. The clips of ``data_sets`` are mixed with the world's.
+    Each phase starts from the averaged weights of the one before.
     """
     pending = _pending_phases(run, config.phases)
-    if not pending:
-        return
-    model = _network(run, config, 1, config.phases[: -len(pending)]).to(device)
-    clips = {1: (config.clips, _world_frames(run))}
-    _train(
-        run,
-        config,
-        clips,
-        model,
-        pending,
-        objective=config.objective,
-        processes=config.processes,
-        budget_s=budget_s,
-        data_sets=data_sets,
-    )
+    if pending:
+        clips = {1: (config.clips, _world_frames(run))}
+        done = config.phases[: -len(pending)]
+        _train(run, config, config, call or JointRun(), clips, done, pending)
 
 
 def run_multi(
     run: Path,
     joint: JointStage,
     config: MultiStage,
-    budget_s: float | None,
-    device: torch.device = CPU,
+    call: JointRun | None = None,
     before: Sequence[JointPhaseConfig] = (),
-    data_sets: Sequence[Path] = (),
 ) -> None:
     """Train the transformer on several foregrounds.
 
     New rows of LayerAdaLN start from those of the first foreground.
 
     before: phases of other stages that come between those of the joint stage and these.
-    data_sets: layered data sets whose clips are mixed with the world's.
     """
     pending = _pending_phases(run, config.phases)
     if not pending:
         return
     done = (*joint.phases, *before, *config.phases[: -len(pending)])
-    model = _network(run, joint, len(config.clips) - 1, done).to(device)
     own = _world_frames(run)
     used = {count for entry in pending for count in entry.joint.foregrounds}
     clips = {
         count: (config.clips[count], config.frames[count] if config.frames else own)
         for count in sorted(used)
     }
-    _train(
-        run,
-        joint,
-        clips,
-        model,
-        pending,
-        objective=config.objective,
-        processes=config.processes,
-        budget_s=budget_s,
-        data_sets=data_sets,
+    _train(run, joint, config, call or JointRun(), clips, done, pending)
+
+
+def make_encoders(run: Path, config: JointStage, device: torch.device) -> Encoders:
+    """Return what encodes clips and captions for a run that has its autoencoder and mattes.
+
+    Raises MissingStage where it has not.
+    """
+    builder = LatentBuilder(run, device, processes=1, data_sets=())
+    return Encoders(
+        autoencoder=builder.autoencoder,
+        projection=builder.projection,
+        normalization=builder.normalization,
+        captions=_text_encoder(run, config, device),
+        digest=latents_digest(run),
     )
 
 
@@ -182,38 +168,82 @@ def run_prepare(run: Path, first: AutoencoderStage, config: JointStage) -> None:
 
 def _train(
     run: Path,
-    config: JointStage,
+    joint: JointStage,
+    stage: JointStage | MultiStage,
+    call: JointRun,
     clips: Mapping[int, tuple[int, int]],
-    model: LayeredWanTransformer3DModel,
+    done: Sequence[JointPhaseConfig],
     phases: Sequence[JointPhaseConfig],
-    *,
-    objective: ObjectiveConfig,
-    processes: int,
-    budget_s: float | None,
-    data_sets: Sequence[Path],
 ) -> None:
-    """Train phases on clips: by number of foregrounds, how many and of how many frames."""
-    device = model.device
-    with data_parallel.first_process_first():
-        builder = _LatentBuilder(run, device, processes=processes, data_sets=data_sets)
-        groups = {n: builder.group(n, count, frames) for n, (count, frames) in clips.items()}
-    captions = CaptionEmbeddings(_text_encoder(run, config, device))
-    stride = 1 + (_world_frames(run) - 1) // builder.autoencoder.temporal_factor
-    data = TrainingData(
-        groups=groups, captions=captions, normalization=builder.normalization, stride=stride
-    )
+    """Train phases on clips: by number of foregrounds, how many and of how many frames.
+
+    done: the phases before them.
+    """
+    data = _training_data(run, joint, stage, call, clips)
     sampler = SampleSheetWriter(run, data)
-    for entry in phases:
-        phase = JointPhase(entry.name, model, data, sampler, entry.joint, objective)
+    foregrounds = len(stage.clips) - 1 if isinstance(stage, MultiStage) else 1
+    for number, entry in enumerate(phases):
+        before = [each.name for each in (*done, *phases[:number])]
+        finished = [name for name in before if ema_path(run, name).exists()]
+        model = load_network(run, joint.transformer, foregrounds, finished)
+        if not joint.layer_adaln:
+            nn.init.zeros_(model.layer_modulation.requires_grad_(False))
+        prepare_network(run, entry.name, model, stage.lora, finished)
+        model.to(call.device)
+        if call.sharded:
+            _check_sharded(entry)
+            sharding.shard(model, model.blocks, call.device)
+        phase = JointPhase(entry.name, model, data, sampler, entry.joint, stage.objective)
         path = ema_path(run, entry.name)
-        train_phase(phase, entry.trainer, path.parent, budget_s)
-        data_parallel.call_on_first(partial(_save_weights, model, path))
+        train_phase(phase, entry.trainer, path.parent, call.budget_s)
+        save_weights(model, path, stage.lora)
 
 
-def _save_weights(model: nn.Module, path: Path) -> None:
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    with atomic_write(path) as temporary:
-        save_file(weights, temporary)
+def _training_data(
+    run: Path,
+    joint: JointStage,
+    stage: JointStage | MultiStage,
+    call: JointRun,
+    clips: Mapping[int, tuple[int, int]],
+) -> TrainingData:
+    encoded = [path for path in call.data_sets if is_encoded(path)]
+    raw = [path for path in call.data_sets if path not in encoded]
+    with data_parallel.first_process_first():
+        builder = LatentBuilder(run, call.device, processes=stage.processes, data_sets=raw)
+        groups = {n: builder.group(n, count, frames) for n, (count, frames) in clips.items()}
+    sets = [EncodedData(path, latents_digest(run)) for path in encoded]
+    for count, group in groups.items():
+        found = tuple(each for data in sets for each in data.buckets(count))
+        groups[count] = replace(group, encoded=found)
+    encoder: CaptionEncoder = EncodedCaptions(
+        sets, partial(_text_encoder, run, joint, call.device), text_tokens(run, joint)
+    )
+    return TrainingData(
+        groups=groups,
+        captions=CaptionEmbeddings(encoder if sets else _text_encoder(run, joint, call.device)),
+        normalization=builder.normalization,
+        stride=_stride(run, builder.autoencoder.temporal_factor),
+    )
+
+
+def _stride(run: Path, temporal_factor: int) -> int:
+    """Return the latent frames between two streams; 0 for those of a clip, as Wan's models have.
+
+    A model that grew up on the world has the positions of its longest clips.
+    """
+    start = read_init_config(run)
+    if start is not None and not start.info.vocabulary:
+        return start.frames_per_stream
+    return 1 + (_world_frames(run) - 1) // temporal_factor
+
+
+def _check_sharded(entry: JointPhaseConfig) -> None:
+    """Raise BadConfig for what needs whole matrices on one device."""
+    if entry.trainer.muon_lr or entry.joint.guidance:
+        raise BadConfig(
+            f"The phase {entry.name} uses Muon or a teacher, which need whole matrices.",
+            "Leave out --sharded, or set muon_lr and guidance to 0.",
+        )
 
 
 def _text_encoder(run: Path, config: JointStage, device: torch.device) -> CaptionEncoder:
@@ -242,24 +272,6 @@ def _world_frames(run: Path) -> int:
     return ClipSet.load(path).pixels.shape[2]
 
 
-def ema_path(run: Path, phase: str) -> Path:
-    """Return where a finished phase leaves its averaged weights."""
-    return run / f"joint_{phase}" / "average.safetensors"
-
-
-def load_ema(run: Path, phase: str) -> dict[str, Tensor]:
-    """Return the averaged weights of a phase, finished or not."""
-    path = ema_path(run, phase)
-    if path.exists():
-        return load_tensors(path)
-    state = load_tensors(require_stage(path.with_name("state.safetensors"), "joint"))
-    return {
-        name.removeprefix("average."): tensor
-        for name, tensor in state.items()
-        if name.startswith("average.")
-    }
-
-
 def _pending_phases(run: Path, phases: Sequence[JointPhaseConfig]) -> list[JointPhaseConfig]:
     """Return the phases still to be trained; where one was begun, those before it are done."""
     pending: list[JointPhaseConfig] = []
@@ -271,128 +283,3 @@ def _pending_phases(run: Path, phases: Sequence[JointPhaseConfig]) -> list[Joint
         if has_state(path.parent):
             break
     return pending
-
-
-def _network(
-    run: Path, config: JointStage, foregrounds: int, done: Sequence[JointPhaseConfig]
-) -> LayeredWanTransformer3DModel:
-    """Return the transformer with the weights of the newest finished phase, the start, or none."""
-    autoencoder = load_autoencoder(require_stage(run / "autoencoder" / "model", "autoencoder"), CPU)
-    finished = [p for p in (ema_path(run, entry.name) for entry in done) if p.exists()]
-    if finished:
-        weights = load_tensors(finished[-1])
-    elif (run / START).exists():
-        weights = load_transformer(run / START / "transformer").state_dict()
-    else:
-        weights = {}
-    settings = network_settings(run, config.transformer)
-    rows = len(weights["layer_modulation"]) if weights else 0
-    names = role_names(max(foregrounds, foregrounds_of(rows)))
-    model = new_transformer(settings, autoencoder.latent_channels, names)
-    if weights:
-        model.load_state_dict(weights | {"layer_modulation": expand_roles(weights, names)})
-    if not config.layer_adaln:
-        nn.init.zeros_(model.layer_modulation.requires_grad_(False))
-    return model
-
-
-class _LatentBuilder:
-    """Render and encode clips, in blocks so that pixels never pile up."""
-
-    def __init__(
-        self, run: Path, device: torch.device, *, processes: int, data_sets: Sequence[Path]
-    ) -> None:
-        self.run, self.processes, self.data_sets = run, processes, data_sets
-        self.autoencoder: VideoAutoencoder = load_autoencoder(run / "autoencoder" / "model", device)
-        matte = run / "matte" if (run / START).exists() else require_stage(run / "matte", "matte")
-        self.projection = load_matte_projection(matte / "projection", device)
-        self.device = device
-        self.normalization = self._load_normalization()
-
-    def group(self, foregrounds: int, count: int, frames: int) -> SceneGroup:
-        """Return latents of ``count`` clips and of the held-out ones."""
-        suffix = "" if foregrounds == 1 else f"_{foregrounds:02d}"
-        held_out = self._held_out(foregrounds, frames, suffix)
-        path = self.run / f"latents{suffix}.safetensors"
-        if path.exists():
-            latents = LatentSet.load(path)
-        else:
-            blocks = [self._encode(b) for b in self._blocks(foregrounds, count, frames)]
-            latents = LatentSet(
-                latents=torch.cat([b.latents for b in blocks]),
-                coverage=torch.cat([b.coverage for b in blocks]),
-                scenes=tuple(scene for b in blocks for scene in b.scenes),
-            )
-            latents.save(path)
-        return SceneGroup(
-            layout=StreamLayout.for_foregrounds(foregrounds),
-            train=self._add_data_sets(latents, held_out).to(self.device),
-            held_out=self._encode(held_out).to(self.device),
-        )
-
-    def _add_data_sets(self, latents: LatentSet, like: ClipSet) -> LatentSet:
-        """Return the clips of the world, and after them those of data sets that are alike."""
-        wanted = ClipFormat(like.foregrounds, like.pixels.shape[2], *like.size)
-        for block in read_blocks(self.data_sets, wanted):
-            latents = latents.extend(self._encode(block.clips), block.captions)
-        if self.data_sets:
-            counts = len(latents.captions), len(latents)
-            logging.getLogger(__name__).info("data sets give %d of %d clips", *counts)
-        return latents
-
-    def _load_normalization(self) -> StreamNormalization:
-        """Return the run's latent statistics; fit them once, where no start brought them."""
-        path = self.run / "whitening.safetensors"
-        if path.exists():
-            return StreamNormalization(**load_tensors(path)).to(self.device)
-        clips = ClipSet.load(self.run / "clips.safetensors")
-        rows = torch.arange(min(NORMALIZATION_CLIPS, len(clips.scenes)))
-        streams = clips.streams(rows, self.device)
-        sample = encode_streams(self.autoencoder, self.projection, streams)
-        components_path = self.run / "autoencoder" / "components.safetensors"
-        if components_path.exists():
-            components = load_tensors(components_path)["component_std"].to(self.device)
-        else:  # an autoencoder that was not fitted here
-            components = sample.std(dim=(0, 1, 3, 4, 5))
-        normalization = fit_normalization(sample, components)
-        save_file({"mean": normalization.mean, "std": normalization.std}, path)
-        return normalization
-
-    def _encode(self, clips: ClipSet) -> LatentSet:
-        return encode_clips(clips, self.autoencoder, self.projection, self.normalization, report)
-
-    def _held_out(self, foregrounds: int, frames: int, suffix: str) -> ClipSet:
-        path = self.run / f"held_out{suffix}.safetensors"
-        if not path.exists():
-            count = len(ClipSet.load(self.run / "held_out.safetensors").scenes)
-            with Renderer(self.run / "world", self.processes) as renderer:
-                renderer.clips(
-                    count,
-                    first_seed=HELD_OUT_SEED,
-                    frames=frames,
-                    report=report,
-                    foregrounds=foregrounds,
-                    unseen=True,
-                ).save(path)
-        return ClipSet.load(path)
-
-    def _blocks(self, foregrounds: int, count: int, frames: int) -> Iterator[ClipSet]:
-        """Yield the clips the autoencoder was trained on, if their foregrounds fit, then more."""
-        first = 0
-        if foregrounds == 1:
-            kept = ClipSet.load(self.run / "clips.safetensors")
-            first = len(kept.scenes)
-            yield kept
-        starts = range(first, count, BLOCK_CLIPS)
-        if not starts:
-            return
-        with Renderer(self.run / "world", self.processes) as renderer:
-            for start in starts:
-                size = min(BLOCK_CLIPS, count - start)
-                yield renderer.clips(
-                    size,
-                    first_seed=start,
-                    frames=frames,
-                    report=report,
-                    foregrounds=foregrounds,
-                )

@@ -46,6 +46,12 @@ class LatentSet:
     def __len__(self) -> int:
         return len(self.latents)
 
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Latent frames, rows and columns of each clip."""
+        frames, rows, columns = self.latents.shape[3:]
+        return frames, rows, columns
+
     def captions_of(self, row: int, rng: Random | None = None) -> tuple[str, ...]:
         """Return captions of the whole, of each foreground, and of the background of a clip.
 
@@ -182,12 +188,12 @@ def encode_clips(
         videos = clips.streams(rows, device)
         encoded = normalization.apply(encode_streams(autoencoder, projection, videos))
         latents.append(encoded.half().cpu())
-        coverage.append(_pool_to_latents(clips.opacities(rows), autoencoder).half())
+        coverage.append(pool_to_latents(clips.opacities(rows), autoencoder).half())
         report("latents", int(rows[-1]) + 1, count)
     return LatentSet(latents=torch.cat(latents), coverage=torch.cat(coverage), scenes=clips.scenes)
 
 
-def _pool_to_latents(opacities: Tensor, autoencoder: VideoAutoencoder) -> Tensor:
+def pool_to_latents(opacities: Tensor, autoencoder: VideoAutoencoder) -> Tensor:
     """Return opacities [B, c, T, H, W] averaged to the grid of their latents [B, c, F, h, w]."""
     t, side = autoencoder.temporal_factor, autoencoder.spatial_factor
     frames, height, width = opacities.shape[2:]

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from layert2v_engine.errors import BadConfig
 from layert2v_engine.layout import StreamLayout, StreamRole
 
 
@@ -33,11 +34,22 @@ class ObjectiveConfig:
     nearly_clean: float = 0.03
     coverage_weight: float = 3.0  # extra weight where a layer is not empty
     empty_weight: float = 0.4  # weight of empty parts of foreground, matte and shadow
+    # Weights of streams by role, such as {matte = 2.0}; those not named weigh 1.
+    stream_weights: dict[str, float] = field(default_factory=dict)
     # Weight of ``consistency_loss``.
     consistency_weight: float = field(default=0.0, metadata={"stored": "agreement_weight"})
     one_way: bool = (
         False  # clean streams see one another only: ``frozen_attention`` of a checkpoint
     )
+
+    def __post_init__(self) -> None:
+        roles = [role.value for role in StreamRole]
+        for name, weight in self.stream_weights.items():
+            if name not in roles or not weight >= 0:
+                raise BadConfig(
+                    f"objective.stream_weights has {name} = {weight!r}.",
+                    f"Give weights of 0 or more to {', '.join(roles)}.",
+                )
 
 
 _OPAQUE = 0.995  # a matte's mean over a token from here on counts as opaque
@@ -108,7 +120,7 @@ def sample_times(
 
 
 def coverage_weights(layout: StreamLayout, coverage: Tensor, config: ObjectiveConfig) -> Tensor:
-    """Return loss weights [B, S, 1, F, h, w] of mean 1 per stream.
+    """Return loss weights [B, S, 1, F, h, w], of mean 1 or the role's weight per stream.
 
     ``coverage`` [B, 2 K, F, h, w] is that of each matte and shadow.
 
@@ -129,7 +141,9 @@ def coverage_weights(layout: StreamLayout, coverage: Tensor, config: ObjectiveCo
             weight = config.empty_weight + config.coverage_weight * layer_coverage
         per_stream.append(weight)
     weights = torch.stack(per_stream, dim=1)[:, :, None]
-    return weights / weights.mean(dim=(0, 2, 3, 4, 5), keepdim=True)
+    by_role = [config.stream_weights.get(stream.role, 1.0) for stream in layout.streams]
+    own = weights.new_tensor(by_role)[:, None, None, None, None]
+    return own * weights / weights.mean(dim=(0, 2, 3, 4, 5), keepdim=True)
 
 
 def flow_loss(error: Tensor, weights: Tensor, active: Tensor, rows: slice = slice(None)) -> Tensor:

@@ -82,3 +82,15 @@ def load_optimizer_state(
             row: dict(state[names[p]]) for row, p in enumerate(members) if names[p] in state
         }
         optimizer.load_state_dict(own)
+
+
+def fill_optimizer_state(optimizer: torch.optim.Optimizer) -> None:
+    """Give parameters that AdamW has not moved yet the state it begins with."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if not optimizer.state[parameter]:
+                optimizer.state[parameter] = {
+                    "step": torch.zeros((), device=parameter.device if group["fused"] else "cpu"),
+                    "exp_avg": torch.zeros_like(parameter.detach()),
+                    "exp_avg_sq": torch.zeros_like(parameter.detach()),
+                }

@@ -10,13 +10,24 @@ from torch import Tensor
 
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.metrics.contact_sheet import foreground_tiles, save_captioned
+from layert2v_engine.metrics.layers import (
+    matte_statistics,
+    psnr,
+    recompose,
+    shadow_correlation,
+)
 from layert2v_engine.model.components import load_autoencoder, load_matte_vae
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.sampling.denoise import denoise
 from layert2v_engine.sampling.guidance import Conditioning, Guidance
 from layert2v_engine.sampling.kv_cache import make_predictor
 from layert2v_engine.sampling.solvers import make_sampler
-from layert2v_engine.stream_codec import LayerFrames, StreamDecoder, decode_layers
+from layert2v_engine.stream_codec import (
+    LayerFrames,
+    StreamDecoder,
+    concatenate_groups,
+    decode_layers,
+)
 from layert2v_engine.training.init_from_checkpoint import read_init_config
 from layert2v_engine.training.joint_phase import JointConfig, TrainingData
 from layert2v_engine.training.latents import StreamNormalization
@@ -70,6 +81,28 @@ def column_titles(foregrounds: int) -> tuple[str, ...]:
     return ("composite", "last frame", "background", *layers, "over")
 
 
+def sheet_metrics(groups: list[LayerFrames]) -> dict[str, float]:
+    """Return how well the layers of the sampled clips fit each other, on average.
+
+    ``recomposition`` is the PSNR of the layers over one another against the composite, in dB;
+    ``matte_*`` are shares of the first foreground's matte in 0..1, ``shadow_correlation`` is that
+    of its shadow with the darkening of the composite.
+    """
+    clips = concatenate_groups(groups)
+    rows = [measure_layers(clips.select(row)) for row in range(len(clips.composite))]
+    return {name: sum(each[name] for each in rows) / len(rows) for name in rows[0]}
+
+
+def measure_layers(clip: LayerFrames) -> dict[str, float]:
+    """Return the same for one clip."""
+    metrics = {"recomposition": psnr(recompose(clip), clip.composite[0])}
+    for first in clip.foregrounds[:1]:
+        metrics |= {f"matte_{k}": v for k, v in matte_statistics(first.alpha).items()}
+        if first.shadow is not None:
+            metrics["shadow_correlation"] = shadow_correlation(clip, first)
+    return metrics
+
+
 class SampleSheetWriter:
     """Writes samples of the first held-out scenes' prompts; a ``joint_phase.SheetWriter``."""
 
@@ -89,8 +122,9 @@ class SampleSheetWriter:
         path: Path,
         frame: int | None,
         config: JointConfig,
-    ) -> None:
+    ) -> dict[str, float]:
         foregrounds = config.foregrounds
+        metrics: dict[str, float] = {}
         for count in foregrounds:
             group = self.data.groups[count]
             prompts = [captions_for(scene) for scene in group.held_out.scenes[:ROWS]]
@@ -101,6 +135,9 @@ class SampleSheetWriter:
             rows = [layer_tiles(groups, row) for row in range(len(prompts))]
             own = path if len(foregrounds) == 1 else path.with_stem(f"{path.stem}_{count}fg")
             save_captioned(rows, [words[0] for words in prompts], column_titles(count), own)
+            end = "" if len(foregrounds) == 1 else f"_{count}fg"
+            metrics |= {f"{k}{end}": v for k, v in sheet_metrics(groups).items()}
+        return metrics
 
     def _sample(
         self,
@@ -122,7 +159,7 @@ class SampleSheetWriter:
             attention="full",
             routing=config.routing,
             frame_offset=frame or 0,
-            frames_per_stream=self.data.stride,
+            frames_per_stream=self.data.stride or frames,
             autocast=torch.bfloat16,
         )
         return denoise(

@@ -23,11 +23,8 @@ from layert2v_engine.errors import MissingStage
 from layert2v_engine.model.autoencoder import PatchAutoencoder, WanAutoencoder
 from layert2v_engine.model.components import DECODER_LORA as LORA
 from layert2v_engine.model.components import load_autoencoder, load_matte_projection
-from layert2v_engine.model.matte_adapter import (
-    MatteProjection,
-    WanMatteProjection,
-    lora_state,
-)
+from layert2v_engine.model.lora import lora_state
+from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection
 from layert2v_engine.training import data_parallel
 from layert2v_engine.training.autoencoder_phase import DecoderPhase, MattePhase
 from layert2v_engine.training.chunks import ChunkConfig, fit_encoder

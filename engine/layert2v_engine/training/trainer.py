@@ -12,27 +12,33 @@ import json
 import logging
 import math
 import signal
+import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from layert2v_engine.errors import EngineError
-from layert2v_engine.training import data_parallel
+from layert2v_engine.errors import BadConfig, EngineError
+from layert2v_engine.training import data_parallel, sharding
 from layert2v_engine.training.optimizers import (
+    fill_optimizer_state,
     load_optimizer_state,
     make_optimizers,
     optimizer_state,
     split_parameters,
 )
+from layert2v_engine.training.sharding import Counters, gather
 from layert2v_engine.training.trainer_config import TrainerConfig
-from layert2v_engine.training.training_state import TrainingState
+from layert2v_engine.training.training_state import STATE, TrainingState
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +59,11 @@ class Phase(Protocol):
     def validate(self) -> dict[str, float]:
         """Return metrics on held-out data; called with the averaged weights in place."""
 
-    def sample(self, path: Path) -> None:
-        """Write a picture of what the averaged weights can do to ``path`` (PNG)."""
+    def sample(self, path: Path) -> Mapping[str, float] | None:
+        """Write a picture of what the averaged weights can do to ``path`` (PNG).
+
+        Several pictures begin with its name. Returns metrics of what it shows, if there are any.
+        """
 
 
 class NonFiniteLoss(EngineError):
@@ -74,7 +83,9 @@ class Trainer:
         self.phase, self.config, self.folder = phase, config, folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.parameters = {n: p for n, p in phase.model.named_parameters() if p.requires_grad}
-        data_parallel.copy_from_first(list(self.parameters.values()))
+        self.is_sharded = sharding.is_sharded(phase.model)
+        if not self.is_sharded:
+            data_parallel.copy_from_first(list(self.parameters.values()))
         self.ema = {n: p.detach().clone() for n, p in self.parameters.items()}
         self.optimizers = make_optimizers(self.parameters, config)
         self._base_lrs = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
@@ -118,8 +129,11 @@ class Trainer:
                 parameter.copy_(self.ema[name])
 
     def save(self) -> None:
-        """Write weights, averages, optimizer state and counters as one file."""
-        if self.is_first:
+        """Write weights, averages, optimizer state and counters: one file, or one a process."""
+        if self.is_sharded:
+            counters = Counters(self.step, self.spent_s)
+            sharding.save_shards(self.folder, self._shards(), counters)
+        elif self.is_first:
             TrainingState(
                 step=self.step,
                 spent_s=self.spent_s,
@@ -132,8 +146,12 @@ class Trainer:
         """Go on from what ``save`` wrote; return False where there is nothing.
 
         A run that was packed for another machine has only the averages: they are the weights, and
-        the optimizers start anew.
+        the optimizers start anew. One of several processes that share the weights out goes on from
+        one of any number of such processes.
         """
+        _require_kind(self.folder, is_sharded=self.is_sharded)
+        if self.is_sharded:
+            return self._resume_shards()
         state = TrainingState.load(self.folder)
         if state is None:
             return False
@@ -148,6 +166,38 @@ class Trainer:
         old = {named[i][row]: entries for (i, row), entries in state.old_rows.items()}
         load_optimizer_state({**state.optimizer, **old}, self.parameters, self.optimizers)
         return True
+
+    def _resume_shards(self) -> bool:
+        if sharding.find_shards(self.folder) is None:
+            return False
+        for optimizer in self.optimizers:
+            fill_optimizer_state(optimizer)
+        tensors = self._shards()
+        counters = sharding.load_shards(self.folder, tensors)
+        self.step, self.spent_s = counters or (0, 0.0)
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(tensors[f"model.{name}"])
+                self.ema[name].copy_(tensors[f"average.{name}"])
+        entries: dict[str, dict[str, Tensor]] = {name: {} for name in self.parameters}
+        for key, tensor in tensors.items():
+            kind, _, others = key.partition(".")
+            entry, _, name = others.partition(".")
+            if kind == "optimizer":
+                entries[name][entry] = tensor
+        load_optimizer_state(entries, self.parameters, self.optimizers)
+        return True
+
+    def _shards(self) -> dict[str, Tensor]:
+        """Return the parts of this process by name."""
+        for optimizer in self.optimizers:
+            fill_optimizer_state(optimizer)
+        states = optimizer_state(self.parameters, self.optimizers)
+        return {
+            **{f"model.{n}": p.detach() for n, p in self.parameters.items()},
+            **{f"average.{n}": p for n, p in self.ema.items()},
+            **{f"optimizer.{k}.{n}": v for n, state in states.items() for k, v in state.items()},
+        }
 
     def _progress(self) -> float:
         """Return how much of the phase is done, in 0..1."""
@@ -166,11 +216,12 @@ class Trainer:
                 group["lr"] = base * factor
             optimizer.zero_grad(set_to_none=True)
         loss = self.phase.loss(self.step, progress)
-        loss.backward()
+        # Gradients of shared-out weights come as the mean over the processes.
+        (loss * data_parallel.world_size() if self.is_sharded else loss).backward()
         total = loss.detach().clone()
-        data_parallel.sum_in_place([total, *self._gradients()])
+        data_parallel.sum_in_place([total, *(() if self.is_sharded else self._gradients())])
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip_norm)
-        if not math.isfinite(float(total) + float(norm)):
+        if not math.isfinite(float(total) + float(gather(norm))):
             raise NonFiniteLoss(
                 f"The loss of {self.phase.name} is no longer a number, at step {self.step}.",
                 "The last saved state is kept: lower lr and muon_lr, then call the same command.",
@@ -204,13 +255,32 @@ class Trainer:
         )  # fmt: skip
 
     def _validate(self, tag: str) -> None:
-        if self.writer is None:  # the others wait for the next step of the first process
+        if not (self.is_first or self.is_sharded):  # they wait for the next step of the first
             return
-        with self._ema_weights(), torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            metrics = self.phase.validate()
-            self.phase.sample(self.folder / f"sample_{tag}.png")
+        with (
+            tempfile.TemporaryDirectory() as unseen,
+            self._ema_weights(),
+            torch.no_grad(),
+            torch.compiler.set_stance("force_eager"),
+        ):
+            # With shared-out weights all processes are needed; the first one keeps the result.
+            folder = self.folder if self.is_first else Path(unseen)
+            metrics = dict(self.phase.validate())
+            metrics |= self.phase.sample(folder / f"sample_{tag}.png") or {}
+        if self.writer is not None:
+            self._write_validation(tag, metrics)
+
+    def _write_validation(self, tag: str, metrics: Mapping[str, float]) -> None:
+        """Write metrics and pictures to TensorBoard, and the metrics to the log."""
+        if self.writer is None:
+            return
         for name, value in metrics.items():
             self.writer.add_scalar(f"{self.phase.name}/{name}", value, self.step)
+        for path in sorted(self.folder.glob(f"sample_{tag}*.png")):
+            kind = path.stem.removeprefix(f"sample_{tag}").strip("_") or "sample"
+            with Image.open(path) as picture:
+                pixels = np.asarray(picture.convert("RGB"))
+            self.writer.add_image(f"{self.phase.name}/{kind}", pixels, self.step, dataformats="HWC")
         self.writer.flush()
         with (self.folder / "validation.jsonl").open("a") as log:
             log.write(
@@ -233,6 +303,15 @@ class Trainer:
             self.phase.model.train()
 
 
+def _require_kind(folder: Path, *, is_sharded: bool) -> None:
+    """Raise BadConfig where a state was written by the other kind of training."""
+    whole, parts = (folder / STATE).exists(), sharding.find_shards(folder) is not None
+    if whole and is_sharded:
+        raise BadConfig(f"{folder} was begun without --sharded.", "Leave the option out.")
+    if parts and not is_sharded:
+        raise BadConfig(f"{folder} was begun with --sharded.", "Give the option again.")
+
+
 def _lr_factor(step: int, progress: float, config: TrainerConfig) -> float:
     warmup = min(1.0, (step + 1) / max(config.warmup_steps, 1))
     if progress < config.flat_share:
@@ -242,14 +321,19 @@ def _lr_factor(step: int, progress: float, config: TrainerConfig) -> float:
 
 @contextmanager
 def _watch_termination() -> Iterator[Callable[[], bool]]:
-    """Turn SIGINT and SIGTERM into a flag for as long as the block runs."""
+    """Turn SIGINT and SIGTERM into a flag for as long as the block runs.
+
+    Only a main thread hears signals; Ray's workers train in another.
+    """
     requested = False
 
     def request_stop(_signal: int, _frame: FrameType | None) -> None:
         nonlocal requested
         requested = True
 
-    previous = {s: signal.signal(s, request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    is_main = threading.current_thread() is threading.main_thread()
+    signals = (signal.SIGINT, signal.SIGTERM) if is_main else ()
+    previous = {each: signal.signal(each, request_stop) for each in signals}
     try:
         yield lambda: requested
     finally:

@@ -17,6 +17,7 @@ from torch import Tensor
 from layert2v_engine.errors import EngineError
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.tensor_file import open_tensors
+from layert2v_engine.training.sharding import find_shards
 
 STATE = "state.safetensors"
 _OLD_COUNTERS = "state.json"
@@ -57,7 +58,7 @@ class TrainingState:
 
         Raises EngineError for a file that cannot be gone on from.
         """
-        if not has_state(folder):
+        if not (folder / STATE).exists():
             return None
         with open_tensors(folder / STATE) as file:
             counters = file.metadata() or {}
@@ -85,7 +86,7 @@ class TrainingState:
 
 def has_state(folder: Path) -> bool:
     """Return whether a training in ``folder`` can be gone on with."""
-    return (folder / STATE).exists()
+    return (folder / STATE).exists() or find_shards(folder) is not None
 
 
 def _old_counters(folder: Path) -> dict[str, float]:

@@ -14,7 +14,8 @@ from layert2v_engine.devices import TrainingRng, mixed_precision, seed_for
 from layert2v_engine.metrics.contact_sheet import save_grid
 from layert2v_engine.metrics.matting import matte_errors
 from layert2v_engine.model.autoencoder import WanAutoencoder
-from layert2v_engine.model.matte_adapter import WanMatteProjection, add_wan_lora
+from layert2v_engine.model.lora import add_wan_lora
+from layert2v_engine.model.matte_adapter import WanMatteProjection
 from layert2v_engine.training import data_parallel
 from layert2v_engine.training.autoencoder_phase import (
     OPACITY_SHARES,

@@ -54,11 +54,13 @@ _LAYER_SUFFIXES = ("_tab", "_made", "_rerender", "_plate", "_refine", *_VALUE_SU
 # The labels of the node's knobs, by the fields of the table that all hosts share.
 FIELDS = {
     "prompt": "prompt", "background": "background_prompt", "foreground": "foreground_prompt",
+    "place": "placement",
     "negative": "negative_prompt", "nearest": "nearest", "model": "model",
     "colorspace": "colorspace", "compression": "compression",
     "width": "width", "height": "height", "frames": "frames", "start": "start_frame", "fps": "fps",
     "size_note": "output_size", "seed": "seed", "steps": "steps", "guidance": "guidance",
-    "generate": "generate", "cancel": "cancel", "status": "status", "progress": "progress",
+    "generate": "generate", "match_lighting": "match_lighting",
+    "cancel": "cancel", "status": "status", "progress": "progress",
     "folder": "folder",
 }  # fmt: skip
 # The same for the tab of a layer, by the end of the knob's name.
@@ -95,6 +97,7 @@ def node_knobs(uuid: str, models: Sequence[str] = (DEFAULT_MODEL,)) -> tuple[Use
         _knob("Double_Knob", "guidance", -1.0, note="-1 for the model's default"),
         button("generate", _label("generate"), "generate", flags=START_LINE),
         button("rerender", "Re-render what is not frozen", "rerender"),
+        button("match_lighting", _label("match_lighting"), "match_lighting"),
         button("cancel", _label("cancel"), "cancel"),
         _knob("Text_Knob", "status", "Write a prompt and press Generate."),
         _knob("Text_Knob", "progress"),
@@ -107,18 +110,27 @@ def node_knobs(uuid: str, models: Sequence[str] = (DEFAULT_MODEL,)) -> tuple[Use
 
 
 def _prompt_knobs() -> tuple[UserKnob, ...]:
-    foreground = LABELS[FIELDS["foreground"]]
+    foreground, place = LABELS[FIELDS["foreground"]], LABELS[FIELDS["place"]]
     return (
         _knob("String_Knob", "prompt"),
         _knob("String_Knob", "background"),
         *(
-            UserKnob(
-                "String_Knob",
-                f"foreground_{number}",
-                f"{foreground.text} {number}",
-                tooltip=f"{foreground.tooltip}; may be empty",
-            )
+            knob
             for number in range(1, FOREGROUNDS + 1)
+            for knob in (
+                UserKnob(
+                    "String_Knob",
+                    f"foreground_{number}",
+                    f"{foreground.text} {number}",
+                    tooltip=f"{foreground.tooltip}; may be empty",
+                ),
+                UserKnob(
+                    "String_Knob",
+                    f"place_{number}",
+                    f"{place.text} {number}",
+                    tooltip=place.tooltip,
+                ),
+            )
         ),
         _knob("String_Knob", "negative"),
         replace(_knob("Boolean_Knob", "nearest", False), flags=START_LINE),

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from layert2v.errors import SpecError
+from layert2v.placement import Placement, parse_placement
 from layert2v.rerender import Plate, RerenderSpec, affected_layers, validate_rerender
 from layert2v.spec import (
     COMPRESSIONS,
@@ -36,11 +38,11 @@ def generate_spec(values: Values, project: ProjectSettings, models: Models) -> G
     model = _model(values, models)
     wanted = project if values["follow_project"] else _settings_of_knobs(values)
     width, height, frames = fit_to_model(model, wanted.width, wanted.height, max(wanted.frames, 0))
-    prompts = [values[f"foreground_{n}"].strip() for n in range(1, FOREGROUNDS + 1)]
+    named = [n for n in range(1, FOREGROUNDS + 1) if values[f"foreground_{n}"].strip()]
     spec = GenerateSpec(
         prompt=values["prompt"],
         background_prompt=values["background"],
-        foreground_prompts=tuple(prompt for prompt in prompts if prompt),
+        foreground_prompts=tuple(values[f"foreground_{n}"].strip() for n in named),
         negative_prompt=values["negative"],
         width=width,
         height=height,
@@ -54,6 +56,7 @@ def generate_spec(values: Values, project: ProjectSettings, models: Models) -> G
         start_frame=wanted.first,
         nearest=bool(values.get("nearest", False)),  # nodes of before do not have the knob
         compression=_compression(values),
+        placements=_placements(values, named),
     )
     raise_violations(validate(spec, model))
     return spec
@@ -86,9 +89,24 @@ def rerender_spec(
         strength=float(values[f"{prefix}strength"]) if prefix else 1.0,
         steps=int(values["steps"]),
         guidance=float(values["guidance"]),
+        model="" if stack.model else values["model"],  # footage has none of its own
         compression=_compression(values),
     )
     return _freeze_and_validate(spec, stack, frozen, models)
+
+
+def lighting_spec(values: Values, stack: Stack, models: Models) -> RerenderSpec:
+    """Return the request to draw the full video around all layers as they are."""
+    spec = RerenderSpec(
+        action="regenerate",
+        layers=("ref",),
+        at=stack.state,
+        seed=parse_seed(values["seed"]),
+        steps=int(values["steps"]),
+        guidance=float(values["guidance"]),
+        compression=_compression(values),
+    )
+    return _freeze_and_validate(spec, stack, (), models)
 
 
 def plate_spec(
@@ -106,6 +124,15 @@ def plate_spec(
         compression=_compression(values),
     )
     return _freeze_and_validate(spec, stack, _frozen_layers(values, stack), models)
+
+
+def _placements(values: Values, named: Sequence[int]) -> tuple[Placement, ...]:
+    """Return the regions of the foregrounds that have a prompt; nodes of before have no knobs."""
+    texts = [str(values.get(f"place_{number}", "")).strip() for number in named]
+    try:
+        return tuple(parse_placement(text, k) for k, text in enumerate(texts, 1) if text)
+    except SpecError as error:
+        raise BadRequest("PLACE_WRONG", error.message) from error
 
 
 def _compression(values: Values) -> str:
@@ -171,5 +198,7 @@ def _freeze_and_validate(
     dependent = affected_layers(spec, stack).dependent  # only these need freezing
     spec = replace(spec, frozen=tuple(name for name in frozen if name in dependent))
     affected = affected_layers(spec, stack)
-    raise_violations(validate_rerender(spec, stack, affected, models.get(stack.model)))
+    raise_violations(
+        validate_rerender(spec, stack, affected, models.get(spec.model or stack.model))
+    )
     return spec

@@ -8,6 +8,7 @@ from layert2v.decompose.json_form import (
 )
 from layert2v.decompose.spec import (
     FOOTAGE,
+    RECIPES,
     SCRATCH_FOLDER,
     Box,
     DecomposeSpec,
@@ -26,6 +27,7 @@ from layert2v.decompose.validation import (
 
 __all__ = [
     "FOOTAGE",
+    "RECIPES",
     "REFINE_ACTION",
     "SCRATCH_FOLDER",
     "Box",

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from layert2v.decompose.spec import (
+    RECIPES,
     Box,
     DecomposeSpec,
     Footage,
@@ -16,6 +17,7 @@ from layert2v.decompose.spec import (
 from layert2v.errors import SpecError
 from layert2v.json_reader import JsonObject
 from layert2v.rerender import Plate, read_plate
+from layert2v.spec import COMPRESSIONS
 
 
 def decompose_to_json(spec: DecomposeSpec) -> dict[str, Any]:
@@ -25,7 +27,7 @@ def decompose_to_json(spec: DecomposeSpec) -> dict[str, Any]:
 
 def decompose_from_json(value: Any) -> DecomposeSpec:
     """Read what ``decompose_to_json`` wrote. Raises ``SpecError`` for any other shape."""
-    fields = JsonObject(value, "", SpecError)
+    fields = JsonObject(_with_later_fields(value), "", SpecError)
     spec = DecomposeSpec(
         subjects=fields.objects("subjects", _read_subject),
         footage=fields.object("footage", _read_footage),
@@ -36,6 +38,8 @@ def decompose_from_json(value: Any) -> DecomposeSpec:
         scale=fields.number("scale"),
         colorspace=fields.text("colorspace"),
         name=fields.text("name"),
+        compression=fields.text("compression"),
+        recipe=fields.text("recipe") if fields.has("recipe") else RECIPES[0],
     )
     fields.refuse_unknown()
     return spec
@@ -48,16 +52,22 @@ def refine_to_json(spec: RefineSpec) -> dict[str, Any]:
 
 def refine_from_json(value: Any) -> RefineSpec:
     """Read what ``refine_to_json`` wrote. Raises ``SpecError`` for any other shape."""
-    fields = JsonObject(value, "", SpecError)
+    fields = JsonObject(_with_later_fields(value), "", SpecError)
     plate: Plate | None = fields.optional_object("plate", read_plate)
     spec = RefineSpec(
         layer=fields.text("layer"),
         matte=fields.text("matte"),
         plate=plate,
         at=fields.integer("at"),
+        compression=fields.text("compression"),
     )
     fields.refuse_unknown()
     return spec
+
+
+def _with_later_fields(value: Any) -> Any:
+    """Return a request with what those of before do not say."""
+    return {"compression": COMPRESSIONS[0], **value} if isinstance(value, dict) else value
 
 
 def _subject_to_json(subject: SubjectSpec) -> dict[str, Any]:

@@ -11,8 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from layert2v.rerender import AUTO, Plate
+from layert2v.spec import COMPRESSIONS
 
 FOOTAGE = "footage"  # the key of the footage
+# Ways to a stack that begin with footage; the first one needs nothing but the product.
+RECIPES = ("decompose", "decompose+", "decompose+omnimatte", "decompose+rose")
 # In the folder of a stack that is being made: what an attempt that was killed had finished.
 SCRATCH_FOLDER = ".decompose"
 
@@ -87,7 +90,9 @@ class DecomposeSpec:
     None for the end of the footage; ``handles`` more frames are taken at both ends as far as there
     are any. ``scale`` above 0 to 1 makes smaller layers, for a look. ``colorspace`` is what the EXR
     files are written in: a linear space of OCIO, ``AUTO`` for the linear one with the primaries of
-    the footage. ``name`` is the stack's; "" for that of the footage.
+    the footage. ``name`` is the stack's; "" for that of the footage. ``compression`` is that of the
+    files, one of ``layert2v.spec.COMPRESSIONS``. ``recipe`` is one of ``RECIPES``: which networks
+    take part.
     """
 
     subjects: tuple[SubjectSpec, ...] = ()
@@ -99,6 +104,8 @@ class DecomposeSpec:
     scale: float = 1.0
     colorspace: str = AUTO
     name: str = ""
+    compression: str = COMPRESSIONS[0]
+    recipe: str = RECIPES[0]
 
     @property
     def input_keys(self) -> tuple[str, ...]:
@@ -115,13 +122,15 @@ class RefineSpec:
     ``layer`` is the foreground. ``matte`` is the key of images that are white where it is: one for
     each frame, or one that is held. ``plate`` is a clean plate of the artist's own in place of what
     the stack's background shows. ``at`` is the state to start from, 0 the newest. The layer and its
-    shadow change, and the background under them; everything else stays.
+    shadow change, and the background under them; everything else stays. ``compression`` is that of
+    new files.
     """
 
     layer: str
     matte: str
     plate: Plate | None = None
     at: int = 0
+    compression: str = COMPRESSIONS[0]
 
     @property
     def input_keys(self) -> tuple[str, ...]:

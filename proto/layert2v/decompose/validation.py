@@ -11,7 +11,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from layert2v.decompose.spec import Box, DecomposeSpec, Point, RefineSpec, SubjectSpec
+from layert2v.decompose.spec import (
+    RECIPES,
+    Box,
+    DecomposeSpec,
+    Point,
+    RefineSpec,
+    SubjectSpec,
+)
 from layert2v.limits import (
     MAX_FPS,
     MAX_FRAME,
@@ -23,7 +30,7 @@ from layert2v.limits import (
     MAX_SUBJECTS,
 )
 from layert2v.rerender import ALPHAS, Plate, check_input_key, check_plate, check_state
-from layert2v.spec import FieldViolation
+from layert2v.spec import FieldViolation, check_compression
 from layert2v.stack import FileRecord, Role, Stack
 
 REFINE_ACTION = "refine"  # in the history of a stack; the one that made it is called "decompose"
@@ -36,11 +43,13 @@ def validate_decompose(spec: DecomposeSpec) -> list[FieldViolation]:
         return too_large  # what follows quotes names and looks at each hint
     return [
         *_check_footage(spec),
+        *_check_recipe(spec),
         *_check_range(spec),
         *(found for k, each in enumerate(spec.subjects) for found in _check_subject(each, k)),
         *(check_plate(spec.plate) if spec.plate is not None else ()),
         *(found for key in spec.input_keys for found in check_input_key(key)),
         *_check_shared_keys(spec),
+        *check_compression(spec.compression),
     ]
 
 
@@ -68,6 +77,7 @@ def validate_refine(spec: RefineSpec, stack: Stack) -> list[FieldViolation]:
         *(check_plate(plate) if plate is not None else ()),
         *(violation for key in spec.input_keys for violation in check_input_key(key)),
         *_check_own_key("matte", plate, [spec.matte]),
+        *check_compression(spec.compression),
     ]
 
 
@@ -103,6 +113,7 @@ def _check_amounts(spec: DecomposeSpec) -> Iterator[FieldViolation]:
         "subjects": [key for each in spec.subjects for key in (each.matte, each.scribble)],
         "colorspace": [spec.colorspace],
         "name": [spec.name],
+        "recipe": [spec.recipe],
     }
     for field, values in names.items():
         if any(len(value) > MAX_NAME_CHARS for value in values):
@@ -125,6 +136,12 @@ def _check_footage(spec: DecomposeSpec) -> Iterator[FieldViolation]:
     if not spec.colorspace:
         message = "Say which linear color space the layers should have."
         yield FieldViolation("colorspace", message)
+
+
+def _check_recipe(spec: DecomposeSpec) -> Iterator[FieldViolation]:
+    if spec.recipe not in RECIPES:
+        message = f"There is no recipe {spec.recipe!r}; there are: {', '.join(RECIPES)}."
+        yield FieldViolation("recipe", message)
 
 
 def _check_range(spec: DecomposeSpec) -> Iterator[FieldViolation]:

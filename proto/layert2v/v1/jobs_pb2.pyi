@@ -39,7 +39,7 @@ JOB_KIND_DECOMPOSE: JobKind
 JOB_KIND_REFINE: JobKind
 
 class GenerateSpec(_message.Message):
-    __slots__ = ("prompt", "background_prompt", "foreground_prompts", "negative_prompt", "width", "height", "frames", "fps", "seed", "steps", "guidance", "model", "colorspace", "start_frame", "nearest", "compression")
+    __slots__ = ("prompt", "background_prompt", "foreground_prompts", "negative_prompt", "width", "height", "frames", "fps", "seed", "steps", "guidance", "model", "colorspace", "start_frame", "nearest", "compression", "placements")
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     BACKGROUND_PROMPT_FIELD_NUMBER: _ClassVar[int]
     FOREGROUND_PROMPTS_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +56,7 @@ class GenerateSpec(_message.Message):
     START_FRAME_FIELD_NUMBER: _ClassVar[int]
     NEAREST_FIELD_NUMBER: _ClassVar[int]
     COMPRESSION_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENTS_FIELD_NUMBER: _ClassVar[int]
     prompt: str
     background_prompt: str
     foreground_prompts: _containers.RepeatedScalarFieldContainer[str]
@@ -72,7 +73,26 @@ class GenerateSpec(_message.Message):
     start_frame: int
     nearest: bool
     compression: str
-    def __init__(self, prompt: _Optional[str] = ..., background_prompt: _Optional[str] = ..., foreground_prompts: _Optional[_Iterable[str]] = ..., negative_prompt: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frames: _Optional[int] = ..., fps: _Optional[float] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., guidance: _Optional[float] = ..., model: _Optional[str] = ..., colorspace: _Optional[str] = ..., start_frame: _Optional[int] = ..., nearest: bool = ..., compression: _Optional[str] = ...) -> None: ...
+    placements: _containers.RepeatedCompositeFieldContainer[Placement]
+    def __init__(self, prompt: _Optional[str] = ..., background_prompt: _Optional[str] = ..., foreground_prompts: _Optional[_Iterable[str]] = ..., negative_prompt: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frames: _Optional[int] = ..., fps: _Optional[float] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., guidance: _Optional[float] = ..., model: _Optional[str] = ..., colorspace: _Optional[str] = ..., start_frame: _Optional[int] = ..., nearest: bool = ..., compression: _Optional[str] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ...) -> None: ...
+
+class Placement(_message.Message):
+    __slots__ = ("foreground", "shape", "x", "y", "width", "height", "strength")
+    FOREGROUND_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    STRENGTH_FIELD_NUMBER: _ClassVar[int]
+    foreground: int
+    shape: str
+    x: float
+    y: float
+    width: float
+    height: float
+    strength: float
+    def __init__(self, foreground: _Optional[int] = ..., shape: _Optional[str] = ..., x: _Optional[float] = ..., y: _Optional[float] = ..., width: _Optional[float] = ..., height: _Optional[float] = ..., strength: _Optional[float] = ...) -> None: ...
 
 class RerenderSpec(_message.Message):
     __slots__ = ("action", "layers", "frozen", "prompts", "above", "plate", "donor", "masks", "at", "seed", "strength", "steps", "guidance", "model", "compression")
@@ -194,7 +214,7 @@ class InputFile(_message.Message):
     def __init__(self, path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class DecomposeSpec(_message.Message):
-    __slots__ = ("subjects", "footage", "plate", "first", "last", "handles", "scale", "colorspace", "name")
+    __slots__ = ("subjects", "footage", "plate", "first", "last", "handles", "scale", "colorspace", "name", "compression", "recipe")
     SUBJECTS_FIELD_NUMBER: _ClassVar[int]
     FOOTAGE_FIELD_NUMBER: _ClassVar[int]
     PLATE_FIELD_NUMBER: _ClassVar[int]
@@ -204,6 +224,8 @@ class DecomposeSpec(_message.Message):
     SCALE_FIELD_NUMBER: _ClassVar[int]
     COLORSPACE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    COMPRESSION_FIELD_NUMBER: _ClassVar[int]
+    RECIPE_FIELD_NUMBER: _ClassVar[int]
     subjects: _containers.RepeatedCompositeFieldContainer[Subject]
     footage: Footage
     plate: Plate
@@ -213,7 +235,9 @@ class DecomposeSpec(_message.Message):
     scale: float
     colorspace: str
     name: str
-    def __init__(self, subjects: _Optional[_Iterable[_Union[Subject, _Mapping]]] = ..., footage: _Optional[_Union[Footage, _Mapping]] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., handles: _Optional[int] = ..., scale: _Optional[float] = ..., colorspace: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+    compression: str
+    recipe: str
+    def __init__(self, subjects: _Optional[_Iterable[_Union[Subject, _Mapping]]] = ..., footage: _Optional[_Union[Footage, _Mapping]] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., handles: _Optional[int] = ..., scale: _Optional[float] = ..., colorspace: _Optional[str] = ..., name: _Optional[str] = ..., compression: _Optional[str] = ..., recipe: _Optional[str] = ...) -> None: ...
 
 class Footage(_message.Message):
     __slots__ = ("input", "colorspace", "alpha", "fps", "start_frame")
@@ -285,16 +309,18 @@ class DecomposeRequest(_message.Message):
     def __init__(self, spec: _Optional[_Union[DecomposeSpec, _Mapping]] = ..., inputs: _Optional[_Mapping[str, InputFiles]] = ...) -> None: ...
 
 class RefineSpec(_message.Message):
-    __slots__ = ("layer", "matte", "plate", "at")
+    __slots__ = ("layer", "matte", "plate", "at", "compression")
     LAYER_FIELD_NUMBER: _ClassVar[int]
     MATTE_FIELD_NUMBER: _ClassVar[int]
     PLATE_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
+    COMPRESSION_FIELD_NUMBER: _ClassVar[int]
     layer: str
     matte: str
     plate: Plate
     at: int
-    def __init__(self, layer: _Optional[str] = ..., matte: _Optional[str] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., at: _Optional[int] = ...) -> None: ...
+    compression: str
+    def __init__(self, layer: _Optional[str] = ..., matte: _Optional[str] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., at: _Optional[int] = ..., compression: _Optional[str] = ...) -> None: ...
 
 class RefineRequest(_message.Message):
     __slots__ = ("spec", "job", "manifest", "state", "inputs", "kept")

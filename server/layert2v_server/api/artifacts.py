@@ -20,7 +20,7 @@ from layert2v_server.api.convert import (
     parse_job_name,
     parse_page_token,
 )
-from layert2v_server.api.interceptor import current_user
+from layert2v_server.api.interceptor import current_principal, current_user
 from layert2v_server.errors import (
     ChecksumMismatch,
     InvalidArgument,
@@ -199,7 +199,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
 
     async def _own_job(self, identity: str) -> str:
         job = await self._monitor.run(self._store.get, identity)
-        if job.owner != current_user():
+        if not current_principal().may_use(job.owner):
             raise JobNotFound(f"jobs/{identity}")  # as for a job that there is not
         return job.id
 

@@ -28,6 +28,7 @@ CODES: dict[type[ServerError], grpc.StatusCode] = {
     errors.ChecksumMismatch: grpc.StatusCode.DATA_LOSS,
     errors.TooManyJobs: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.TooManyCalls: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.TooManyRequests: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StorageFailed: grpc.StatusCode.UNAVAILABLE,
     errors.DiskFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.TooSlow: grpc.StatusCode.UNAVAILABLE,
@@ -62,7 +63,7 @@ async def abort(context: grpc.aio.ServicerContext, error: ServerError) -> NoRetu
             )
             for violation in getattr(error, "violations", ())[:MAX_VIOLATIONS]
         ],
-        retry_after_s=RETRY_AFTER_S.get(type(error)),
+        retry_after_s=getattr(error, "retry_after_s", RETRY_AFTER_S.get(type(error))),
     )
     trailer = ((ERROR_TRAILER, detail.SerializeToString()),)
     await context.abort(code, message, trailing_metadata=trailer)

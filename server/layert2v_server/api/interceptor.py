@@ -17,31 +17,43 @@ import grpc
 
 from layert2v.chunk_codec import decode_write_request, serialize
 from layert2v.wire import TOKEN_METADATA
+from layert2v_server.api.certificates import common_name
 from layert2v_server.api.errors import abort
-from layert2v_server.auth import LOCAL_USER, TokenAuthenticator
+from layert2v_server.auth import LOCAL_USER, Principal, TokenAuthenticator
 from layert2v_server.errors import InvalidArgument, ServerError, TooSlow
-from layert2v_server.service.callers import Caller, CallerLimit, current_caller
+from layert2v_server.service.callers import Caller, CallerLimit, RateLimit, current_caller
 
 _HEALTH = "/grpc.health."
 _DESERIALIZERS = {"WriteArtifact": decode_write_request}  # without copies of the data
 
-_user: contextvars.ContextVar[str] = contextvars.ContextVar("user", default=LOCAL_USER)
+_LOCAL = Principal(user=LOCAL_USER)
+
+_principal: contextvars.ContextVar[Principal] = contextvars.ContextVar("principal", default=_LOCAL)
 _log = logging.getLogger(__name__)
 
 
 def current_user() -> str:
     """Return the user of the present call."""
-    return _user.get()
+    return _principal.get().user
+
+
+def current_principal() -> Principal:
+    """Return who makes the present call."""
+    return _principal.get()
 
 
 class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc comes without types
     """Authenticates calls and turns errors into answers. Health checks need no token.
 
-    A stream of which nothing is read or sent for ``idle_timeout_s`` is ended.
+    A stream of which nothing is read or sent for ``idle_timeout_s`` is ended. A user makes at most
+    ``max_calls_per_s``, more only after a silence.
     """
 
-    def __init__(self, authenticator: TokenAuthenticator, *, idle_timeout_s: float) -> None:
+    def __init__(
+        self, authenticator: TokenAuthenticator, *, idle_timeout_s: float, max_calls_per_s: float
+    ) -> None:
         self._authenticator = authenticator
+        self._rate_limit = RateLimit(max_calls_per_s)
         self._idle_timeout_s = idle_timeout_s
         self._streams = {
             "ReadArtifact": CallerLimit(per_connection=16, per_user=64),
@@ -111,9 +123,10 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         self, context: grpc.aio.ServicerContext, authorization: str, limit: CallerLimit | None
     ) -> AsyncIterator[None]:
         try:
-            user = self._authenticator.authenticate(authorization)
-            _user.set(user)
-            current_caller.set(Caller(user=user, connection=context.peer()))
+            principal = self._authenticator.authenticate(authorization, common_name(context))
+            self._rate_limit.take(principal.user)
+            _principal.set(principal)
+            current_caller.set(Caller(user=principal.user, connection=context.peer()))
             release = None if limit is None else await limit.acquire_now()
             try:
                 yield

@@ -19,7 +19,8 @@ from layert2v_server.api.convert import (
     request_from_message,
     states_from_message,
 )
-from layert2v_server.api.interceptor import current_user
+from layert2v_server.api.interceptor import current_principal, current_user
+from layert2v_server.auth import Role
 from layert2v_server.domain.job import Job
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import InvalidArgument, JobBusy, JobNotFound
@@ -71,7 +72,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         size = clamp_page_size(request.page_size, default=50, maximum=500)
         found = await self._monitor.run(
             self._store.list_page,
-            current_user(),
+            None if current_principal().role is Role.ADMIN else current_user(),
             size=size + 1,
             before=parse_page_token(request.page_token),
             states=states_from_message(request),
@@ -144,7 +145,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     async def _get_own_job(self, name: str) -> Job:
         """Return the caller's job of that name. Raises ``JobNotFound``, also for another user's."""
         job = await self._monitor.run(self._store.get, parse_job_name(name))
-        if job.owner != current_user():
+        if not current_principal().may_use(job.owner):
             raise JobNotFound(name)
         return job
 

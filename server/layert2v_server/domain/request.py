@@ -143,7 +143,11 @@ def job_spec_from_json(kind: JobKind, value: Any) -> JobSpec:
 
 
 # Fields that requests of 0.1 did not have.
-_LATER_DEFAULTS = {"nearest": False, "compression": COMPRESSIONS[0]}
+_LATER_DEFAULTS: dict[str, Any] = {
+    "nearest": False,
+    "compression": COMPRESSIONS[0],
+    "placements": [],
+}
 
 
 def _drop_later_defaults(plain: dict[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from layert2v_server.errors import TooManyCalls
+from layert2v_server.errors import TooManyCalls, TooManyRequests
+
+BURST_S = 10.0  # a user who was silent may make the calls of so many seconds at once
+MAX_IDLE_USERS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,3 +90,25 @@ class _Share:
         self.key = key
         self.semaphore = asyncio.Semaphore(slots)
         self.users = 0
+
+
+class RateLimit:
+    """How many calls a second each user may make: a token bucket for each."""
+
+    def __init__(self, per_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_s = per_s
+        self._capacity = max(1.0, per_s * BURST_S)
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float]] = {}  # calls that are left, and since when
+
+    def take(self, user: str) -> None:
+        """Count one call. Raises ``TooManyRequests`` where the user has none left."""
+        now = self._clock()
+        left, since = self._buckets.pop(user, (self._capacity, now))
+        left = min(self._capacity, left + (now - since) * self._per_s)
+        is_allowed = left >= 1.0
+        self._buckets[user] = (left - is_allowed, now)  # the last one called is the last one here
+        while len(self._buckets) > MAX_IDLE_USERS:
+            self._buckets.pop(next(iter(self._buckets)))
+        if not is_allowed:
+            raise TooManyRequests((1.0 - left) / self._per_s)

@@ -134,14 +134,19 @@ class JobStore:
 
     def list_page(
         self,
-        owner: str,
+        owner: str | None,
         *,
         size: int,
         before: int | None = None,
         states: Collection[JobState] = (),
     ) -> list[tuple[int, Job]]:
-        """Return up to ``size`` jobs of ``owner``, newest first, each with its ``before``."""
-        query = SELECT_JOB.where(jobs.c.owner == owner).order_by(jobs.c.sequence.desc()).limit(size)
+        """Return up to ``size`` jobs of ``owner``, newest first, each with its ``before``.
+
+        None stands for everybody.
+        """
+        query = SELECT_JOB.order_by(jobs.c.sequence.desc()).limit(size)
+        if owner is not None:
+            query = query.where(jobs.c.owner == owner)
         if before is not None:
             query = query.where(jobs.c.sequence < before)
         if states:

@@ -111,3 +111,10 @@ def test_a_refinement_needs_the_footage() -> None:
 
 def test_the_newest_state_is_the_default() -> None:
     assert resolve_refine(RefineSpec("fg_01", "roto"), STACK).at == STACK.state
+
+
+def test_recipes_are_known_by_name() -> None:
+    assert not validate_decompose(replace(FULL, recipe="decompose+"))
+    (wrong,) = validate_decompose(replace(FULL, recipe="magic"))
+    assert wrong.field == "recipe"
+    assert wrong.message.startswith("There is no recipe 'magic'; there are: decompose, decompose+,")

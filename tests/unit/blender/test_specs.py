@@ -7,7 +7,9 @@ import pytest
 
 from fakes.example_stack import example_stack
 from fakes.fake_engine import MODEL
-from layert2v.rerender import RerenderSpec
+from layert2v.errors import SpecError
+from layert2v.placement import Placement
+from layert2v.rerender import RerenderSpec, affected_layers
 from layert2v.spec import GenerateSpec, validate
 from layert2v_blender import specs
 
@@ -87,6 +89,31 @@ def test_the_panel_is_a_request_that_the_model_takes() -> None:
 def test_steps_and_guidance_are_the_models_unless_they_are_set() -> None:
     spec = specs.generate_spec(scene(), MODEL)
     assert (spec.steps, spec.guidance) == (0, -1.0)
+
+
+def test_places_belong_to_the_foregrounds_that_have_a_prompt() -> None:
+    rows = [
+        SimpleNamespace(prompt="", place="box 0 0 1 1"),
+        SimpleNamespace(prompt="an owl", place=""),
+        SimpleNamespace(prompt="a fox", place=" ellipse 0.5 0 0.5 1 * 2 "),
+    ]
+    foregrounds = Collection({str(number): row for number, row in enumerate(rows)})
+    spec = specs.generate_spec(scene(foregrounds=foregrounds), MODEL)
+    assert spec.foreground_prompts == ("an owl", "a fox")
+    assert spec.placements == (Placement(2, "ellipse", 0.5, 0, 0.5, 1, 2.0),)
+    panel = scene().layert2v
+    specs.fill_panel(spec, panel)
+    assert [row.place for row in panel.foregrounds] == ["", "ellipse 0.5 0 0.5 1 * 2"]
+    rows[1].place = "left"
+    with pytest.raises(SpecError, match="'left' is no region"):
+        specs.generate_spec(scene(foregrounds=foregrounds), MODEL)
+
+
+def test_lighting_is_matched_by_generating_ref_alone() -> None:
+    spec = specs.lighting_spec(scene(seed="7"))
+    assert (spec.action, spec.layers, spec.seed) == ("regenerate", ("ref",), 7)
+    affected = affected_layers(spec, example_stack())
+    assert affected.updates_ref
 
 
 def test_a_prompt_is_sent_with_a_rerender_only_if_it_is_new() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from fakes.example_stack import example_stack
 from layert2v.spec import GenerateSpec
 from layert2v_nuke import status_text
 from layert2v_nuke.project import ProjectSettings
@@ -47,3 +49,12 @@ def test_the_output_size_names_the_project_s_where_it_differs() -> None:
 @pytest.mark.parametrize(("path", "shown"), [("/cache/p.png", True), ("/cache/[exec].png", False)])
 def test_a_preview_whose_path_nuke_would_run_is_left_out(path: str, shown: bool) -> None:
     assert bool(status_text.preview_image(path)) == shown
+
+
+@pytest.mark.parametrize(
+    ("action", "origin"), [("generate", "seed 7"), ("decompose", "of footage")]
+)
+def test_a_stack_says_where_it_comes_from(action: str, origin: str) -> None:
+    stack = example_stack()
+    made = replace(stack, seed=7, history=(replace(stack.history[0], action=action),))
+    assert f"3 layers, 2 frames, {origin}." in str(status_text.stack_summary(made)["status"])

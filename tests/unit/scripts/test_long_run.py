@@ -8,7 +8,8 @@ import torch
 
 from fakes.scripts import load_script
 from fakes.tiny_run import AUTOENCODER, JOINT, MATTE, write_clips
-from layert2v_engine.training.joint_stage import ema_path, load_ema, run_joint
+from layert2v_engine.training.joint_stage import JointRun, run_joint
+from layert2v_engine.training.phase_weights import ema_path, load_ema
 from layert2v_engine.training.stages import run_autoencoder, run_matte
 
 
@@ -37,7 +38,7 @@ def test_a_run_goes_on_from_its_pieces(run: Path, tmp_path: Path, long_run: Modu
     assert torch.equal(before.half(), after)
     run_autoencoder(tmp_path / "again", AUTOENCODER, 1.0)
     run_matte(tmp_path / "again", MATTE, 1.0)
-    run_joint(tmp_path / "again", JOINT, 0.1)
+    run_joint(tmp_path / "again", JOINT, JointRun(budget_s=0.1))
     assert ema_path(tmp_path / "again", "clips").exists()
     assert not ema_path(tmp_path / "again", "stills").exists()
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from layert2v_engine.decompose.arrays import ByteArray, FloatArray, Frames
+from layert2v_engine.decompose.arrays import ByteArray, FloatArray, Frames, WritableFrames
 from layert2v_engine.decompose.protocols import ObjectDetector, SaliencyNetwork
 from layert2v_engine.decompose.shots import Window, split_windows
 from layert2v_engine.decompose.subjects.evidence import ClipMotion
@@ -46,7 +46,7 @@ class SubjectFinder:
         self,
         pictures: Frames,
         hints: SubjectHints,
-        masks: Frames,
+        masks: WritableFrames,
         on_frames: Callable[[int], None] = lambda count: None,
         on_first: Callable[[FloatArray], None] = lambda mask: None,
     ) -> None:
@@ -188,7 +188,7 @@ def _plan_windows(count: int, hinted: list[int]) -> list[tuple[Window, int | Non
     return plan
 
 
-def _write(masks: Frames, window: Window, found: FloatArray, shared: int | None) -> None:
+def _write(masks: WritableFrames, window: Window, found: FloatArray, shared: int | None) -> None:
     """Put the masks of a window in place, but not that of the frame it has from its neighbor."""
     for k, mask in enumerate(found):
         if window.start + k != shared:

@@ -26,10 +26,13 @@ from layert2v_engine.decompose.subjects.regions import (
 )
 
 _MIN_SIDE = 24
+_MOVING = "moving"
 _DETECTIONS, _MIN_SCORE = 4, 0.35
 _MOVED, _LEAST_MOVED = 0.5, 0.004  # independence of what moves; its least share of the picture
 # Weights beside those of the evidence.
 _AGREEMENT, _WHOLE, _PRIOR, _KNOWN = 0.4, 0.1, 1.5, 0.5
+_CUT = -0.15  # a cut is sharp of itself
+_ALIKE = 0.8  # overlap of boxes that show the same
 
 
 class Proposal(NamedTuple):
@@ -70,7 +73,7 @@ def propose(
     whole = Box(0, 0, pictures.shape[2], pictures.shape[1])
     moving = tuple(_cut_moving(pictures[key], motion.at(key)) for key in keys)
     if any(mask.any() for mask in moving):
-        looks.append(_Look("moving", (whole,) * len(keys), moving))
+        looks.append(_Look(_MOVING, (whole,) * len(keys), moving))
     ranked: list[tuple[float, Proposal]] = []
     for look in looks:
         others = [other for other in looks if other is not look]
@@ -109,7 +112,7 @@ def _scores(
                 (overlap(mask > 0.5, other.masks[k] > 0.5) for other in others), default=0.0
             )
             total += _AGREEMENT * agreement + _WHOLE * (look.name == "whole")
-            total += _KNOWN * _recognition(mask, detections[k])
+            total += _KNOWN * _recognition(mask, detections[k]) + _CUT * (look.name == _MOVING)
         scores.append(total)
     return tuple(scores)
 
@@ -156,12 +159,22 @@ def _boxes(
             boxes.append((f"part {k}", (part,) * len(keys)))
     for label, found in _follow_detections(detections, whole):
         boxes.append((label, tuple(grow(box, width, height, 0.3, 0.4) for box in found)))
-    return [
-        (name, found)
-        for name, found in boxes
-        if min(min(box.right - box.left, box.bottom - box.top) for box in found) >= _MIN_SIDE
-        and (name == "whole" or any(box != whole for box in found))
-    ]
+    kept: list[tuple[str, tuple[Box, ...]]] = []
+    for name, found in boxes:
+        sides = min(min(box.right - box.left, box.bottom - box.top) for box in found)
+        is_new = not any(_are_alike(found, other) for _, other in kept)
+        if sides >= _MIN_SIDE and is_new:
+            kept.append((name, found))
+    return kept
+
+
+def _are_alike(first: Sequence[Box], second: Sequence[Box]) -> bool:
+    """Tell whether boxes show the same on every key frame."""
+    for a, b in zip(first, second, strict=True):
+        shared = Box(*map(max, a[:2], b[:2]), *map(min, a[2:], b[2:]))
+        if shared.area < _ALIKE * (a.area + b.area - shared.area):
+            return False
+    return True
 
 
 def _follow_detections(

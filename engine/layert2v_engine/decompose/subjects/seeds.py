@@ -19,7 +19,7 @@ from layert2v_engine.decompose.subjects.regions import (
 )
 
 _MARGINS = (0.05, 0.15, 0.3)  # of boxes around a hint: which one the network likes differs
-_SAME, _WORSE = 0.7, 0.3  # overlap and score of what is averaged with the best one
+_SAME, _WORSE = 0.7, 0.1  # overlap and score of what is averaged with the best one
 _CUT_WEIGHT = 0.4  # of the cut along the colors
 _POINT_RADIUS = 0.02  # of the longer side: what a click stands for
 

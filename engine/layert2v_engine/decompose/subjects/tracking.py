@@ -21,8 +21,11 @@ from layert2v_engine.decompose.subjects.regions import (
 )
 
 CLOSE_MARGIN, CLOSE_LEAST = 0.22, 0.4  # of the box in which a known subject is seen close up
-CLOSE_WEIGHT = 0.65  # of what the network sees close up
-_CLOSER = 0.8
+# How much the close view counts: much where it is far closer than before, since then it shows more;
+# else a little, and only if it all but agrees, since a subject that fills its view stands out less.
+_CLOSER, _MUCH_CLOSER = 0.8, 0.35  # areas of the views
+_CLOSE_WEIGHT, _LIKE_WEIGHT = 0.65, 0.5
+_ALIKE, _ALIKE_MOVED = 0.9, 0.75  # overlap with what was seen on the frame, or moved from another
 _REACH, _REACH_OF_BOX = 0.02, 0.12  # how far an outline may leave the flow, of width and of box
 _SAME = 0.5  # intersection over union of two masks of one subject
 _COLOR_MATCH = 20.0  # of 255: pixels of neighbors count less, the more their colors differ
@@ -68,9 +71,8 @@ class SubjectTracker:
         if close.area > _CLOSER * found.box.area:
             return mask
         seen = predict_in_box(self._saliency, self._pictures[frame], close)
-        if overlap(seen > 0.5, mask > 0.5) < _SAME:
-            return mask
-        return (1 - CLOSE_WEIGHT) * mask + CLOSE_WEIGHT * seen
+        is_closer = close.area < _MUCH_CLOSER * found.box.area
+        return _blend(mask, seen, mask, is_closer, _ALIKE)
 
     def _step(
         self, before: int, frame: int, mask: FloatArray, candidates: Sequence[SeenMask]
@@ -92,9 +94,8 @@ class SubjectTracker:
             if overlap(each.mask > 0.5, moved > 0.5) > _SAME
         ]
         expected = average(moved, agreeing)
-        if overlap(seen > 0.5, moved > 0.5) > _SAME:
-            return keep_main_parts((1 - CLOSE_WEIGHT) * expected + CLOSE_WEIGHT * seen)
-        return expected
+        is_closer = close.area < _MUCH_CLOSER * width * height
+        return keep_main_parts(_blend(expected, seen, moved, is_closer, _ALIKE_MOVED))
 
     def smooth(self, masks: FloatArray) -> FloatArray:
         """Return masks averaged with those of their neighbors along the flow, by their colors."""
@@ -111,3 +112,13 @@ class SubjectTracker:
                     weight += share
             smoothed.append((total / weight).astype(np.float32))
         return np.stack(smoothed)
+
+
+def _blend(
+    mask: FloatArray, seen: FloatArray, before: FloatArray, is_closer: bool, alike: float
+) -> FloatArray:
+    """Return a mask with what is seen close up, or by itself if that is not like ``before``."""
+    if overlap(seen > 0.5, before > 0.5) < (_SAME if is_closer else alike):
+        return mask
+    weight = _CLOSE_WEIGHT if is_closer else _LIKE_WEIGHT
+    return (1 - weight) * mask + weight * seen

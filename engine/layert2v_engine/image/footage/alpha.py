@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from layert2v.rerender import AUTO
-from layert2v_engine.image.compositing import HALF_MAX, premultiply
+from layert2v_engine.image.compositing import HALF_MAX, interleave
 from layert2v_engine.image.footage.info import AlphaKind, FootageInfo, FrameNotes, ImageFrame
 
 _LUMA = (0.2126, 0.7152, 0.0722)
@@ -68,14 +68,14 @@ def to_linear_rgba(
     """
     rgb, alpha = frame
     if alpha is None or kind == "opaque":
-        return _to_rgba(to_linear(rgb), torch.ones_like(rgb[0]))
+        return interleave(to_linear(rgb), torch.ones_like(rgb[0]))
     alpha = alpha.clamp(0.0, 1.0)
     if kind == "straight":
-        return premultiply(_to_rgba(to_linear(rgb), alpha))
+        return interleave(to_linear(rgb) * alpha, alpha)
     if is_linear:  # a matrix does the same to premultiplied color, and loses nothing
-        return _to_rgba(to_linear(rgb), alpha)
+        return interleave(to_linear(rgb), alpha)
     divisor = torch.where(alpha > 0, alpha, 1.0)  # light without coverage stays as it is
-    return _to_rgba(to_linear(rgb / divisor) * divisor, alpha)
+    return interleave(to_linear(rgb / divisor) * divisor, alpha)
 
 
 def note_limits(notes: FrameNotes, name: str, alpha: Tensor | None, pixels: Tensor) -> None:
@@ -96,7 +96,9 @@ def note_limits(notes: FrameNotes, name: str, alpha: Tensor | None, pixels: Tens
 
 def make_opaque(pixels: Tensor) -> Tensor:
     """Return premultiplied ``[H, W, 4]`` over black, as a background is delivered."""
-    return torch.cat((pixels[..., :3], torch.ones_like(pixels[..., 3:])), dim=-1)
+    opaque = pixels.clone()
+    opaque[..., 3] = 1.0
+    return opaque
 
 
 MattePlace = Literal["alpha", "gray"]
@@ -127,7 +129,3 @@ def read_matte(frame: ImageFrame, place: MattePlace) -> Tensor:
         return torch.ones_like(frame.rgb[0]) if frame.alpha is None else frame.alpha
     red, green, blue = _LUMA
     return red * frame.rgb[0] + green * frame.rgb[1] + blue * frame.rgb[2]
-
-
-def _to_rgba(rgb: Tensor, alpha: Tensor) -> Tensor:
-    return torch.cat((rgb, alpha[None])).movedim(0, -1)

@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from fakes.example_stack import example_stack
+from fakes.number_options import accept_hostile, are_sane, number_options
 from fakes.scripted_server import Script, ScriptedServer, update
 from layert2v import stack
 from layert2v.v1 import errors_pb2, jobs_pb2, server_pb2
@@ -280,3 +281,10 @@ def test_main_puts_signals_in_order(ready: ScriptedServer, capsys: Any) -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
     assert "The job is cancelled." in capsys.readouterr().err
+
+
+def test_no_option_takes_a_number_that_is_none() -> None:
+    options = dict(number_options(main.parser()))
+    assert len(options) > 20
+    wrong = {name: accept_hostile(read) for name, read in options.items()}
+    assert {name: values for name, values in wrong.items() if not are_sane(values)} == {}

@@ -3,10 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from layert2v_engine.cli.main import main
 from layert2v_engine.cli.train import duration
 from layert2v_engine.errors import EngineError
+from layert2v_engine.training import stages
 
 
 @pytest.mark.parametrize(
@@ -50,3 +52,24 @@ def test_a_stage_out_of_turn_names_the_one_before(
 ) -> None:
     said = refusal(capsys, "--run", str(tmp_path), "--device", "cpu")
     assert "Train the stage `autoencoder`" in said
+
+
+def test_a_model_that_does_not_fit_is_answered_with_what_makes_it_smaller(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhaust(*_args: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(stages, "run_matte", exhaust)
+    said = refusal(capsys, "--run", str(tmp_path), "--device", "cpu")
+    assert "The stage matte did not fit into the" in said
+    assert "gradient_checkpointing" in said
+    assert "Traceback" not in said
+
+
+def test_sharing_a_model_out_needs_several_processes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(capsys, "--run", str(tmp_path), "--device", "cpu", "--sharded")
+    assert "there is one" in said
+    assert "torchrun" in said

@@ -27,6 +27,13 @@ def test_a_pan_is_no_cut() -> None:
     assert _cuts(disc_clip(pan=3, frames=12).source) == []
 
 
+def test_a_flash_is_no_cut() -> None:
+    pictures = disc_clip(frames=9).source.copy()
+    pictures[4] = 1.0
+
+    assert _cuts(pictures) == []
+
+
 def _cuts(pictures: np.ndarray) -> list[int]:
     finder = CutFinder()
     for picture in pictures:

@@ -8,7 +8,13 @@ from hypothesis.extra.numpy import arrays
 
 from fakes.moving_disc import GLINT, disc_clip
 from layert2v_engine.decompose.measures import mismatch
-from layert2v_engine.decompose.solve import FrameLayers, Proposal, compose, solve_frame
+from layert2v_engine.decompose.solve import (
+    FrameLayers,
+    Proposal,
+    compose,
+    expand_proposal,
+    solve_frame,
+)
 
 SHAPE = (4, 5)
 HALF_PRECISION = 2.01  # rounding errors: that of the layers and that of their over
@@ -44,6 +50,23 @@ def test_nothing_is_negative(source: np.ndarray, proposal: Proposal) -> None:
         assert layer.min() >= 0
         assert np.isfinite(layer).all()
     assert layers.foreground[..., 3].max() <= 1
+
+
+@given(_planes((*SHAPE, 3), 0, 60000), PROPOSALS)
+def test_a_part_is_solved_like_the_whole(source: np.ndarray, proposal: Proposal) -> None:
+    half, part = source.astype(np.float16), (slice(1, 3), slice(0, 4))
+    inner = Proposal(*(each[part] for each in proposal))
+
+    layers = solve_frame(half, inner, part)
+    whole = solve_frame(half, expand_proposal(inner, part, *SHAPE))
+
+    for made, expected in zip(layers, whole, strict=True):
+        assert (made[part] == expected[part]).all()
+    outside = np.ones(SHAPE, bool)
+    outside[part] = False
+    assert layers.background[outside].tobytes() == half[outside].tobytes()
+    assert (layers.shadow[outside] == 0).all()
+    assert (layers.foreground[outside] == 0).all()
 
 
 @given(_planes((*SHAPE, 3), -2, 60000), PROPOSALS)

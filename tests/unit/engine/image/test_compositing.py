@@ -15,6 +15,7 @@ from layert2v_engine.image.compositing import (
     premultiply,
     shadow_to_linear,
     to_half,
+    to_half_rgba,
     unpremultiply,
 )
 
@@ -105,3 +106,17 @@ def test_premultiplying_before_linearising_is_wrong_at_soft_edges() -> None:
     alpha, code = torch.full((4,), 0.5), torch.tensor([0.2, 0.5, 0.8, 1.0])
     right, wrong = code.pow(2.2) * alpha, (code * alpha).pow(2.2)
     assert float(((right - wrong) / right).min()) > 0.5
+
+
+@pytest.mark.parametrize(("height", "width"), [(3, 5), (700, 211), (2, 70000)])
+def test_half_rgba_is_premultiplied_light_in_bands(height: int, width: int) -> None:
+    rgb, alpha = torch.rand(3, height, width), torch.rand(height, width)
+    expected = to_half(rgba(rgb**2, alpha))
+    assert torch.equal(to_half_rgba(rgb, alpha, lambda band: band**2), expected)
+    assert torch.equal(to_half_rgba(rgb**2, alpha), expected)
+
+
+def test_half_rgba_has_no_infinity_and_no_nan() -> None:
+    rgb = torch.tensor([[[7e4, float("nan")]], [[-7e4, float("inf")]], [[12.0, 0.5]]])
+    pixels = to_half_rgba(rgb, torch.ones(1, 2))
+    assert pixels.tolist() == [[[HALF_MAX, -HALF_MAX, 12.0, 1.0], [0.0, HALF_MAX, 0.5, 1.0]]]

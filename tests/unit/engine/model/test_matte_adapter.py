@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from layert2v_engine.model.autoencoder import PatchDecoder
-from layert2v_engine.model.matte_adapter import MatteProjection, add_lora, lora_state, merge_lora
+from layert2v_engine.model.lora import add_lora, lora_state, merge_lora
+from layert2v_engine.model.matte_adapter import MatteProjection
 
 LATENTS = torch.randn(2, 6, 4, 6, generator=torch.Generator().manual_seed(1))
 

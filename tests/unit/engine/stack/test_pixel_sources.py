@@ -158,9 +158,8 @@ def test_an_unknown_space_and_a_broken_file_are_reported(tmp_path: Path) -> None
 def test_a_fit_keeps_shapes(
     role: Role, size: tuple[int, int, float], scaled: tuple[int, int]
 ) -> None:
-    fit = Fit.compute(
-        replace(FORMAT, width=size[0], height=size[1], pixel_aspect=size[2]), FORMAT, role
-    )
+    source = replace(FORMAT, width=size[0], height=size[1], pixel_aspect=size[2])
+    fit = Fit.compute(source, (12, 8), 1.0, role)
     assert fit.scaled == scaled
     result = fit.apply(torch.ones(size[1], size[0], 4))
     assert result.shape == (8, 12, 4)
@@ -170,7 +169,7 @@ def test_a_fit_keeps_shapes(
 
 def test_the_filter_is_the_one_that_is_stated() -> None:
     pixels = torch.from_numpy(picture(3, 16, 24))
-    fit = Fit.compute(LARGE, FORMAT, Role.foreground)
+    fit = Fit.compute(LARGE, (12, 8), 1.0, Role.foreground)
     assert fit.note == "scaled from 24 x 16 to 12 x 8 with lanczos3 and centred"
     source = oiio.ImageBuf(pixels.numpy())
     region = oiio.ROI(0, 12, 0, 8, 0, 1, 0, 4)
@@ -181,7 +180,7 @@ def test_the_filter_is_the_one_that_is_stated() -> None:
 def test_a_scaled_edge_does_not_ring() -> None:
     pixels = torch.zeros(16, 24, 4)
     pixels[:, 12:] = 1
-    result = Fit.compute(LARGE, FORMAT, Role.foreground).apply(pixels)
+    result = Fit.compute(LARGE, (12, 8), 1.0, Role.foreground).apply(pixels)
     assert (result.min(), result.max()) == (0, 1)
 
 
@@ -189,7 +188,7 @@ def test_a_scaled_layer_shines_only_where_it_covers() -> None:
     pixels = torch.from_numpy(picture(4, 16, 24))
     pixels[:, :12, 3] /= 1000
     pixels[:, 12:] = 0
-    fit = Fit.compute(LARGE, FORMAT, Role.foreground)
+    fit = Fit.compute(LARGE, (12, 8), 1.0, Role.foreground)
     result = fit.apply(pixels)
     assert (result[..., :3].half()[result[..., 3].half() == 0] == 0).all()
     pixels[3, 20] = torch.tensor([5.0, 5.0, 5.0, 0.0])  # a spark has no coverage

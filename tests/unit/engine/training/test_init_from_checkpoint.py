@@ -29,9 +29,10 @@ from layert2v_engine.training.joint_phase import (
     SceneGroup,
     TrainingData,
 )
-from layert2v_engine.training.joint_stage import load_ema, run_joint, run_multi
+from layert2v_engine.training.joint_stage import run_joint, run_multi
 from layert2v_engine.training.latents import StreamNormalization
 from layert2v_engine.training.network import expand_roles, foregrounds_of, role_names
+from layert2v_engine.training.phase_weights import load_ema
 from layert2v_engine.training.sample_sheet import SampleSheetWriter
 from layert2v_engine.training.stages import WorldConfig, run_autoencoder, run_matte
 from layert2v_engine.world.dataset import Renderer
@@ -160,9 +161,10 @@ def test_guided_predictions_are_learned_for_one_pass(run: Path, tmp_path: Path) 
 def test_the_target_of_a_student_is_the_guided_prediction_of_its_teacher(run: Path) -> None:
     phase = joint_phase(run, guidance=2.0)
     with torch.no_grad():
-        scenes, batch, frame, _ = phase._sample_batch()
+        scenes, clips, frame, rows = phase._sample_batch()
+        batch = clips.batch(torch.tensor(rows), frame, phase.device)
         noise, times = torch.randn_like(batch.latents), torch.full(batch.latents.shape[:2], 0.5)
-        inputs = ModelInputs(scenes.layout, batch.latents, noise, times, times, frame, None)
+        inputs = ModelInputs(scenes.layout, batch.latents, noise, times, times, frame, None, 2)
         prompts = [("a fox", *("",) * scenes.layout.foregrounds, "a forest")] * len(noise)
         cond, uncond = (
             phase._predict(phase.transformer, inputs, words).float()

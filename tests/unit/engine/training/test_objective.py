@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from layert2v_engine.errors import BadConfig
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.training.objective import (
     ObjectiveConfig,
@@ -186,3 +187,19 @@ def test_consistency_is_measured_in_latents_before_normalization() -> None:
         twice, empty, torch.zeros(1, 0, 1, 1, 1), deviations[:2], torch.ones(1, 2)
     )
     assert float(alone) > 0
+
+
+def test_streams_weigh_as_configured_by_role() -> None:
+    coverage = torch.rand(2, 2, 1, 4, 4, generator=torch.Generator().manual_seed(2))
+    config = ObjectiveConfig(stream_weights={"matte": 2.0, "shadow": 0.0})
+    weights = coverage_weights(LAYOUT, coverage, config)
+    torch.testing.assert_close(
+        weights.mean(dim=(0, 2, 3, 4, 5)), torch.tensor([1.0, 1.0, 1.0, 2.0, 0.0])
+    )
+    plain = coverage_weights(LAYOUT, coverage, ObjectiveConfig())
+    torch.testing.assert_close(weights[:, 3], 2 * plain[:, 3])
+
+
+def test_a_weight_for_no_role_is_refused() -> None:
+    with pytest.raises(BadConfig, match="mattes"):
+        ObjectiveConfig(stream_weights={"mattes": 2.0})

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
 from layert2v_engine.training.trainer import NonFiniteLoss, Trainer
@@ -37,8 +39,9 @@ class Line:
     def validate(self) -> dict[str, float]:
         return {"error": float(self.loss(10_000, 1.0).detach())}
 
-    def sample(self, path: Path) -> None:
-        path.write_bytes(b"")
+    def sample(self, path: Path) -> dict[str, float]:
+        Image.new("RGB", (4, 3), "red").save(path)
+        return {"redness": 1.0}
 
 
 def train(folder: Path, steps: int, phase: Line | None = None) -> Trainer:
@@ -56,6 +59,16 @@ def test_a_run_learns_logs_and_leaves_its_state(tmp_path: Path) -> None:
     trainer.apply_ema()
     assert trainer.phase.validate()["error"] < 1.0
     assert {"state.safetensors", "validation.jsonl"} <= {p.name for p in tmp_path.iterdir()}
+
+
+def test_tensorboard_has_pictures_and_the_metrics_of_what_they_show(tmp_path: Path) -> None:
+    train(tmp_path, 2)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    (picture,) = events.Images("line/sample")
+    assert (picture.step, picture.width, picture.height) == (2, 4, 3)
+    assert [each.value for each in events.Scalars("line/redness")] == [1.0]
+    assert '"redness": 1.0' in (tmp_path / "validation.jsonl").read_text()
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e9])

@@ -22,7 +22,7 @@ from layert2v_engine.model.components import (
     load_matte_vae,
     stored_dtype,
 )
-from layert2v_engine.model.matte_adapter import lora_state
+from layert2v_engine.model.lora import lora_state
 from layert2v_engine.model.wan_model import WanModelOptions, convert_model
 from layert2v_engine.stack.inspect import inspect
 from layert2v_engine.training.export import export

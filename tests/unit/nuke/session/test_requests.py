@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from fakes.fake_nuke import FakeNuke
 from fakes.fake_nuke.app import OCIO_SPACES
 from fakes.nk_session import PluginSession
+from layert2v import stack as manifest
 
 
 def test_generate_sends_what_the_knobs_say(session: PluginSession) -> None:
@@ -39,6 +41,20 @@ def test_text_with_brackets_is_read_as_it_is_written(session: PluginSession, sta
     assert session.nuke.executed == [f"Group.prompt: {code}"]  # what ``value`` might have run
 
 
+def test_a_layer_of_footage_is_generated_by_the_model_of_the_node(
+    session: PluginSession, stack: Path
+) -> None:
+    of_footage = stack.parent / "shot"
+    of_footage.mkdir()
+    manifest.write(replace(manifest.read(stack), model="", model_digest=""), of_footage)
+    uuid = session.generate_stack(of_footage)
+    session.controller.on_button(uuid, "rerender bg")
+    assert session.bridge.last("rerender")["spec"]["model"] == "mini"
+    session.send_result(stack)
+    session.controller.on_button(uuid, "rerender bg")
+    assert session.bridge.last("rerender")["spec"]["model"] == ""  # that of the stack
+
+
 def test_frozen_layers_are_left_out_and_refused(session: PluginSession, stack: Path) -> None:
     uuid = session.generate_stack(stack)
     session.host.set_knobs(uuid, {"bg_freeze": True, "shadow_01_freeze": True})
@@ -55,6 +71,7 @@ def test_frozen_layers_are_left_out_and_refused(session: PluginSession, stack: P
         ({"prompt": "  "}, "There is no prompt."),
         ({"seed": "x"}, "The seed is not a whole number."),
         ({"steps": 5000}, "The number of steps"),
+        ({"foreground_1": "a fox", "place_1": "left"}, "'left' is no region."),
     ],
 )
 def test_a_wrong_request_is_shown_on_the_node(
@@ -73,3 +90,18 @@ def test_the_project_s_color_space_goes_with_the_request(tmp_path: Path) -> None
     )
     session.generate()
     assert session.bridge.last("generate")["spec"]["colorspace"] == "lin_ap1_scene"
+
+
+def test_places_belong_to_the_foregrounds_that_have_a_prompt(session: PluginSession) -> None:
+    session.generate(foreground_2="a fox", place_1="box 0 0 1 1", place_2="ellipse 0.5 0 0.5 1")
+    spec = session.bridge.last("generate")["spec"]
+    assert spec["foreground_prompts"] == ["a fox"]
+    (place,) = spec["placements"]
+    assert (place["foreground"], place["shape"], place["x"]) == (1, "ellipse", 0.5)
+
+
+def test_lighting_is_matched_by_generating_ref_alone(session: PluginSession, stack: Path) -> None:
+    uuid = session.generate_stack(stack)
+    session.controller.on_button(uuid, "match_lighting")
+    spec = session.bridge.last("rerender")["spec"]
+    assert (spec["action"], spec["layers"], spec["frozen"]) == ("regenerate", ["ref"], [])

@@ -37,6 +37,14 @@ def test_a_candidate_counts_where_it_agrees_alone() -> None:
     assert np.abs(right[1] - truth[1]).mean() < np.abs(alone[1] - truth[1]).mean()
 
 
+def test_a_close_view_that_shows_something_else_does_not_count() -> None:
+    pictures, truth = _walk()
+    tracker = SubjectTracker(pictures, ClipMotion(pictures), _Blind())
+    mask = truth[0].astype(np.float32)
+    whole = Box(0, 0, truth.shape[2], truth.shape[1])
+    assert (tracker.look_closely(0, SeenMask(mask, whole)) == mask).all()
+
+
 def test_a_mask_says_nothing_outside_of_its_box() -> None:
     mask, other = np.ones((4, 6), np.float32), np.zeros((4, 6), np.float32)
     mean = average(mask, [SeenMask(other, Box(0, 0, 3, 4))])

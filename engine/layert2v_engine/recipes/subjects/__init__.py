@@ -1,0 +1,1 @@
+"""Subjects by networks of others: boxes from words, masks through a shot."""

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from layert2v import spec, wire
+from layert2v.errors import SpecError
+from layert2v.placement import Placement, parse_placement, placement_text
+from layert2v.spec import GenerateSpec, ModelInfo, validate
+
+MINI = ModelInfo(
+    name="mini",
+    title="Mini",
+    digest="0" * 64,
+    width_range=(64, 256),
+    height_range=(64, 128),
+    size_step=16,
+    frames_range=(5, 33),
+    frames_step=4,
+    max_foregrounds=2,
+    default_width=96,
+    default_height=96,
+    default_frames=9,
+    default_fps=12.0,
+    default_steps=30,
+    default_guidance=4.0,
+    steps_range=(1, 100),
+    guidance_range=(0.0, 20.0),
+)
+LEFT = Placement(foreground=1, shape="ellipse", x=0.1, y=0.3, width=0.4, height=0.6)
+
+
+@pytest.mark.parametrize(
+    ("text", "placement"),
+    [
+        ("ellipse 0.1 0.3 0.4 0.6", LEFT),
+        (" 2:box 0, 0, 1, 1 * 0.5 ", Placement(2, "box", 0, 0, 1, 1, 0.5)),
+        ("1:ellipse 0.1,0.3,0.4,0.6", LEFT),
+    ],
+)
+def test_regions_are_read_as_people_write_them(text: str, placement: Placement) -> None:
+    assert parse_placement(text) == placement
+    assert parse_placement(placement_text(placement), placement.foreground) == placement
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("left", "Write for example"),
+        ("circle 0 0 1 1", "Write for example"),
+        ("box 0 0 1", "Write for example"),
+        ("box 0 0 1 ...", "Write for example"),
+        ("box 0.5 0 0.6 1", "must lie in the picture"),
+        ("box 0 0 0 1", "above 0"),
+        ("box 0 0 1 1 * 9", "between 0 and 4"),
+    ],
+)
+def test_what_is_no_region_is_answered_with_a_sentence(text: str, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        parse_placement(text)
+
+
+def test_regions_travel_as_json_and_as_messages() -> None:
+    request = GenerateSpec("a fox", placements=(LEFT, replace(LEFT, foreground=2, strength=0.5)))
+    assert spec.spec_from_json(spec.spec_to_json(request)) == request
+    assert wire.spec_from_message(wire.spec_to_message(request)) == request
+    plain = spec.spec_to_json(GenerateSpec("a fox"))
+    del plain["placements"]  # as requests of before
+    assert spec.spec_from_json(plain).placements == ()
+
+
+def test_a_region_for_a_foreground_that_is_not_there_or_for_one_twice_is_refused() -> None:
+    request = GenerateSpec("a fox", foreground_prompts=("a fox",))
+    other = replace(request, placements=(replace(LEFT, foreground=2),))
+    assert [each.field for each in validate(other, MINI)] == ["placements[0]"]
+    (found,) = validate(replace(request, placements=(LEFT, LEFT)), MINI)
+    assert "more than one region" in found.message
+    assert not validate(replace(request, placements=(LEFT,)), MINI)

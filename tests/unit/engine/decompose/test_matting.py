@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fakes.moving_disc import disc_clip
+from layert2v_engine.decompose.matting import MattingShot, propose_layers
+from layert2v_engine.decompose.protocols import SplitLayers
+from layert2v_engine.decompose.solve import solve_frame
+from layert2v_engine.decompose.split import ClosedFormSplitter
+
+FRAMES = 14
+
+
+class WindowSplitter:
+    """Says 0 of every other window, and 1 of the rest: the worst that a seam can be."""
+
+    is_temporal = True
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def split(self, source: np.ndarray, plate: np.ndarray, mask: np.ndarray) -> SplitLayers:
+        self.calls += 1
+        alpha = np.full(mask.shape, self.calls % 2, np.float32)
+        return SplitLayers(alpha, np.zeros_like(alpha))
+
+
+@pytest.fixture(scope="module")
+def shot() -> MattingShot:
+    clip = disc_clip(frames=FRAMES)
+    source, plate = (each.astype(np.float16) for each in (clip.source, clip.background))
+    return MattingShot(source, plate, clip.alpha, np.zeros(clip.alpha.shape, bool), None)
+
+
+def test_windows_are_blended_without_a_seam(shot: MattingShot) -> None:
+    splitter = WindowSplitter()
+
+    found = list(propose_layers(shot, splitter))
+
+    levels = [float(each.proposal.alpha.sum()) / (96 * 64) for each in found]
+    assert [each.frame for each in found] == list(range(FRAMES))
+    assert splitter.calls == 2
+    assert (levels[0], levels[-1]) == (1, 0)
+    assert np.abs(np.diff(levels)).max() < 0.34  # over two frames from one window to the next
+
+
+def test_only_what_changes_is_proposed(shot: MattingShot) -> None:
+    for found in propose_layers(shot, ClosedFormSplitter()):
+        layers = solve_frame(found.source, found.proposal, found.part)
+        is_outside = np.ones(found.source.shape[:2], bool)
+        is_outside[found.part] = False
+        assert is_outside.mean() > 0.5
+        assert (layers.foreground[is_outside] == 0).all()
+        assert (layers.background[is_outside] == found.source[is_outside]).all()
+        assert layers.foreground[..., 3].max() == 1
