@@ -28,8 +28,8 @@ class RedDetector:
 
 def scores(sample: LayeredSample, caption: str, *, by_template: bool = False) -> dict[str, float]:
     layer = LayerFiles(matte=FILES.foregrounds[0].matte, caption=caption)
-    told = replace(sample, files=replace(FILES, foregrounds=(layer,)))
-    return recognize(told, RedDetector(), by_template=by_template)
+    captioned = replace(sample, files=replace(FILES, foregrounds=(layer,)))
+    return recognize(captioned, RedDetector(), by_template=by_template)
 
 
 def test_a_subject_in_the_background_is_seen_again() -> None:
@@ -68,8 +68,8 @@ def test_a_template_says_what_is_seen_and_is_held_to_it() -> None:
     assert captions["subject"] == "sports ball"
     assert captions["foreground_caption"] == "a sports ball moving to the right"
     for caption, conflicts in (("a sports ball moving to the right", 0), ("a subject at rest", 1)):
-        told = scores(good_sample(), caption, by_template=True)
-        assert told["caption_conflicts"] == conflicts
+        captioned = scores(good_sample(), caption, by_template=True)
+        assert captioned["caption_conflicts"] == conflicts
 
 
 def test_a_kind_that_is_seen_once_is_not_said() -> None:
