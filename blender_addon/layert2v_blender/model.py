@@ -160,6 +160,12 @@ class LAYERT2V_Stack(bpy.types.PropertyGroup):
     frames: IntProperty()
     first_file: IntProperty()
     colorspace: StringProperty()
+    nearest_colorspace: BoolProperty(
+        name="Nearest Color Space",
+        description="Show the stack in the nearest space that Blender's color configuration "
+        "offers. Colors are off by what is said here",
+        update=_on_stack_changed,
+    )
     model: StringProperty()
     understood: StringProperty()
     warning: StringProperty()

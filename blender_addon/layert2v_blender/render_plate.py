@@ -31,7 +31,7 @@ def plate_colorspace() -> tuple[str, str]:
 
     Raises ``ColorspaceNotFound``.
     """
-    return colorspaces.find_linear(colorspaces.offered_names())
+    return colorspaces.find_linear(colorspaces.current_offer())
 
 
 def plate_files(request_id: str, frames: int) -> list[str]:

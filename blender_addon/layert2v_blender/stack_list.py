@@ -59,6 +59,7 @@ def stack_view(item: LAYERT2V_Stack) -> StackView:
         first_file=item.first_file,
         first_frame=item.first_frame,
         colorspace=item.colorspace,
+        nearest_colorspace=item.nearest_colorspace,
         layers=tuple(
             LayerView(name=layer.name, pattern=_shown_pattern(layer), visible=layer.visible)
             for layer in reversed(item.layers)

@@ -24,7 +24,8 @@ class LayerView:
 class StackView:
     """A stack at its place in a scene; ``layers`` run from bottom to top.
 
-    The file numbered ``first_file`` is shown at the scene's frame ``first_frame``.
+    The file numbered ``first_file`` is shown at the scene's frame ``first_frame``. Where Blender
+    does not offer ``colorspace``, ``nearest_colorspace`` takes the nearest.
     """
 
     uid: str
@@ -37,6 +38,7 @@ class StackView:
     first_file: int
     first_frame: int
     colorspace: str
+    nearest_colorspace: bool = False
     layers: tuple[LayerView, ...]
 
     @property

@@ -100,12 +100,12 @@ class Engine:
         self._run: RunEstimate | None = None
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """Return the models whose index can be read."""
-        infos = [*self._recipe_models.values()]
+        """Return the models whose index can be read, and then recipes that are like models."""
+        infos = []
         for folder in self._folders.values():
             with suppress(BadCheckpoint):  # logged when it was found, raised when asked for
                 infos.append(read_index(folder).info)
-        return tuple(infos)
+        return (*infos, *self._recipe_models.values())
 
     def generate(
         self,

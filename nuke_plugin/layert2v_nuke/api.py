@@ -65,6 +65,7 @@ def plugin_state() -> PluginState:
 
 def start(host: Host, loaded: Preferences) -> PluginState:
     """Return a new plug-in state; the bridge is started when it is needed."""
+    host.takes_nearest_colorspace = loaded.nearest_colorspace
     log = preferences.nuke_folder() / "layert2v_bridge.log"
 
     def start_bridge() -> BridgeProcess:
@@ -294,6 +295,7 @@ def _edit_preferences() -> None:
     if chosen is not None:
         preferences.save(chosen, preferences.nuke_folder() / preferences.FILE_NAME)
         plugin_state().preferences = chosen
+        plugin_state().host.takes_nearest_colorspace = chosen.nearest_colorspace
         plugin_state().controller.close()
         plugin_state().controller.refresh()
 

@@ -38,6 +38,7 @@ class Host:
 
     def __init__(self, nuke: Any) -> None:
         self.nuke = nuke
+        self.takes_nearest_colorspace = False  # where a project lacks that of a stack
         self._names: dict[str, str] = {}
 
     @classmethod
@@ -180,7 +181,12 @@ class Host:
             probe = self.nuke.nodes.Read()
             offered = self.nuke.getColorspaceList(probe["colorspace"])
             self.nuke.delete(probe)
-        return choose_colorspace(space, offered)
+        return choose_colorspace(
+            space,
+            offered,
+            working=self.project().working_space,
+            nearest=self.takes_nearest_colorspace,
+        )
 
     def show_stack(self, uuid: str, stack: Stack, folder: Path, colorspace: ReadColorspace) -> None:
         """Make the node show these versions: by new paths, or by new inner nodes."""

@@ -27,7 +27,8 @@ class Preferences:
 
     ``python`` runs the bridge; "" is Nuke's own with the bundled packages. ``stacks`` is where
     results go; "" is beside the script. ``path_map`` pairs prefixes of the server's paths with
-    this machine's, for storage that both reach.
+    this machine's, for storage that both reach. ``nearest_colorspace`` shows a stack whose color
+    space the project lacks in the nearest one, and not raw.
     """
 
     server: str = ""
@@ -39,6 +40,7 @@ class Preferences:
     cache: str = ""
     cache_limit_gb: float = 20.0
     path_map: tuple[tuple[str, str], ...] = ()
+    nearest_colorspace: bool = False
 
     def bridge_settings(self) -> dict[str, Any]:
         """Return the settings that the bridge connects with."""
@@ -100,8 +102,9 @@ def _read(path: Path) -> Preferences:
         for key, value in values.items():
             if key not in known:
                 raise ValueError(f"it knows no {key!r}")
-            if isinstance(known[key], str) and not isinstance(value, str):
-                raise ValueError(f"{key} must be text")
+            for kind, words in ((str, "text"), (bool, "true or false")):
+                if isinstance(known[key], kind) and not isinstance(value, kind):
+                    raise ValueError(f"{key} must be {words}")
         pairs = tuple((str(theirs), str(ours)) for theirs, ours in values.pop("path_map", []))
         limit = float(values.pop("cache_limit_gb", Preferences.cache_limit_gb))
         return Preferences(**values, path_map=pairs, cache_limit_gb=limit)

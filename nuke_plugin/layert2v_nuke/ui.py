@@ -26,6 +26,7 @@ _FIELD_LABELS = {
     "Folder for stacks": "stacks",
     "Folder for the cache": "cache",
 }
+_NEAREST_LABEL = "Nearest color space where the project lacks a stack's (else raw)"
 _LIMIT_LABEL, _PATHS_LABEL = "Cache limit in GB", "Server paths (theirs=ours; ...)"
 
 
@@ -89,6 +90,7 @@ def ask_preferences(nuke: Any, current: Preferences) -> Preferences | None:
         panel.addSingleLineInput(label, getattr(current, name))
     panel.addSingleLineInput(_LIMIT_LABEL, f"{current.cache_limit_gb:g}")
     panel.addSingleLineInput(_PATHS_LABEL, "; ".join("=".join(pair) for pair in current.path_map))
+    panel.addBooleanCheckBox(_NEAREST_LABEL, current.nearest_colorspace)
     if not panel.show():
         return None
     texts = {name: str(panel.value(label) or "").strip() for label, name in _FIELD_LABELS.items()}
@@ -97,6 +99,7 @@ def ask_preferences(nuke: Any, current: Preferences) -> Preferences | None:
         **texts,
         cache_limit_gb=preferences.parse_cache_limit(str(panel.value(_LIMIT_LABEL))),
         path_map=preferences.parse_path_map(str(panel.value(_PATHS_LABEL) or "")),
+        nearest_colorspace=bool(panel.value(_NEAREST_LABEL)),
     )
 
 

@@ -70,7 +70,7 @@ class Evaluator:
             output = next(one for one in node.nodes if one.cls == "Output")
             return Evaluator(self.frame, node, tuple(inputs), self.project).render(output)
         if node.cls == "Input":
-            number = int(node.knobs["number"].text)
+            number = int(text(node, "number", "0"))
             return self.inputs_of_group[number] if number < len(self.inputs_of_group) else None
         off = "disable" in node.knobs and bool(self.number(node.knobs["disable"]))
         if node.cls == "Read":

@@ -94,7 +94,7 @@ def image(
     picture.alpha_mode = "PREMUL"
     # Explicitly: 4 does not look at the file's tags, 5 looks at one of them.
     picture.colorspace_settings.name = colorspaces.find_name(
-        stack.colorspace, colorspaces.offered_names()
+        stack.colorspace, colorspaces.current_offer()
     )
     node = tree.nodes.new("CompositorNodeImage")
     node.image = picture

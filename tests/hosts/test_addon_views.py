@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +88,27 @@ def test_an_import_is_one_step_and_outlives_the_session(blender: Blender, tmp_pa
         assert [step["undone"], step["redone"]] == [True, True]
     assert seen["again"] == {"problem": "", "overs": 1, "plane": True, "muted": ["fg_01"]}
     assert "There is no stack.json" in seen["complaint"]
+
+
+def test_a_space_that_is_not_offered_is_shown_in_the_nearest_only_where_that_is_chosen(
+    blender: Blender, tmp_path: Path
+) -> None:
+    """The working space has a name of the studio's own, and P3 is not there at all."""
+    config = ocio.Config.CreateFromBuiltinConfig("studio-config-v2.1.0_aces-v1.3_ocio-v2.3")
+    config.removeColorSpace("Linear P3-D65")
+    text = re.sub(r"name: ACEScg\n +aliases: .*\n", "name: Studio Linear\n", config.serialize())
+    text = text.replace(": ACEScg\n", ": Studio Linear\n")
+    (tmp_path / "studio.ocio").write_text(text, encoding="utf-8")
+    folders = [tmp_path / space for space in ("lin_p3d65_scene", "lin_ap1_scene")]
+    for folder in folders:
+        write_small_stack(folder, colorspace=folder.name, start_frame=1)
+    seen = blender.run("blender_nearest.py", *folders, OCIO=str(tmp_path / "studio.ocio"))
+    lacking, working = seen["stacks"]
+    assert "Linear DCI-P3 D65, which Blender's color configuration does not" in lacking["refused"]
+    assert lacking["names"] == [lacking["offered"].partition(",")[0]] == ["Linear Rec.709 (sRGB)"]
+    assert "off by up to 33" in lacking["offered"]
+    assert [lacking["problem"], working["problem"]] == ["", ""]
+    if blender.version.startswith("4."):  # which do not tell the name of the working space
+        assert "ACEScg, which Blender's color configuration does not" in working["refused"]
+    else:
+        assert (working["refused"], working["names"]) == ("", ["Studio Linear"])

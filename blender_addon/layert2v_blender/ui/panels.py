@@ -8,7 +8,7 @@ import bpy
 
 from layert2v.labels import LABELS
 
-from .. import model_cache, preview_icons, specs, status_text, versions
+from .. import colorspaces, model_cache, preview_icons, specs, status_text, versions
 from ..model import active_layer, active_stack
 from ..requests import Request, request_manager
 from ..settings import ADDON, offline_reason
@@ -158,6 +158,7 @@ class Layers(_Sidebar):
             draw_paragraph(layout, stack.problem, "ERROR")
         if stack.warning:
             draw_paragraph(layout, stack.warning, "INFO")
+        _draw_nearest_colorspace(layout, stack)
         _draw_layer_list(layout, stack)
         layer = active_layer(scene)
         if layer is not None:
@@ -165,6 +166,14 @@ class Layers(_Sidebar):
         layout.operator("layert2v.match_lighting", icon="LIGHT_SUN")
         layout.prop(stack, "first_frame")
         _draw_open_in(layout, context)
+
+
+def _draw_nearest_colorspace(layout: Any, stack: Any) -> None:
+    """Offer the nearest space where Blender lacks that of the stack, with its error."""
+    nearest = colorspaces.describe_nearest(stack.colorspace, colorspaces.current_offer())
+    if nearest:
+        draw_paragraph(layout, f"{stack.colorspace} is not offered; nearest: {nearest}", "COLOR")
+        layout.prop(stack, "nearest_colorspace")
 
 
 def _draw_layer_list(layout: bpy.types.UILayout, stack: Any) -> None:

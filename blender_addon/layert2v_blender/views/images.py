@@ -38,7 +38,9 @@ def load_image(view: StackView, layer: LayerView) -> bpy.types.Image:
     Raises ``ImageNotFound`` or ``ColorspaceNotFound``.
     """
     first = check_first_file(view, layer)
-    colorspace = colorspaces.find_name(view.colorspace, colorspaces.offered_names())
+    colorspace = colorspaces.find_name(
+        view.colorspace, colorspaces.current_offer(), nearest=view.nearest_colorspace
+    )
     tag = layer_tag(view, layer)
     image = next((image for image in bpy.data.images if image.get(TAG) == tag), None)
     if image is None:

@@ -46,7 +46,7 @@ def blend_linear(scene: bpy.types.Scene) -> None:
 
     Raises ``ColorspaceNotFound``.
     """
-    _, name = colorspaces.find_linear(colorspaces.offered_names())
+    _, name = colorspaces.find_linear(colorspaces.current_offer())
     scene.sequencer_colorspace_settings.name = name
 
 
@@ -65,7 +65,9 @@ def _add_strip(
     scene: bpy.types.Scene, view: StackView, layer: LayerView, channel: int
 ) -> bpy.types.Strip:
     first = check_first_file(view, layer)
-    colorspace = colorspaces.find_name(view.colorspace, colorspaces.offered_names())
+    colorspace = colorspaces.find_name(
+        view.colorspace, colorspaces.current_offer(), nearest=view.nearest_colorspace
+    )
     strip = versions.strips(scene.sequence_editor).new_image(
         name=f"{view.name} {layer.name}",
         filepath=str(first),

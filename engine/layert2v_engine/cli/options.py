@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from layert2v.command_options import non_negative_float
 from layert2v.status_text import stage_text
 from layert2v_engine.cli.train import DEVICE_HELP
 from layert2v_engine.errors import EngineError, InvalidSpec
@@ -63,7 +64,7 @@ def add_speed_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--skip-blocks",
-        type=float,
+        type=non_negative_float,
         default=0.0,
         metavar="SHARE",
         help="leave blocks out in steps at which the first one changes less than this share, such "

@@ -301,6 +301,10 @@ def _format_text(report: Report) -> str:
     if report.comp_error or report.comp_alpha_error:
         lines.append(f"  worst color {report.comp_error:.4g}, alpha {report.comp_alpha_error:.4g}")
     lines.append(f"{report.matching_hashes} of {len(stack.files())} files match their hashes")
+    lines += [
+        f"made with {each.name}, {each.licence}, commercial use: {each.commercial}"
+        for each in stack.networks
+    ]
     if report.packed is not None:
         lines.append(f"{report.packed} of {stack.frames} frames are packed")
     if not report.problems:

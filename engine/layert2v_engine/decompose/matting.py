@@ -108,11 +108,9 @@ def propose_layers(shot: MattingShot, splitter: Splitter) -> Iterator[FramePropo
 
 
 def _prepare(shot: MattingShot, index: int) -> _SmallFrame:
-    full = Size(*shot.source[index].shape[1::-1])
-    small = fit_within(full, SIDE)
-    source, plate = (
-        resize(each[index].astype(np.float32), small) for each in (shot.source, shot.plate)
-    )
+    frames = shot.source[index], shot.plate[index]
+    small = fit_within(Size(*frames[0].shape[1::-1]), SIDE)
+    source, plate = (resize(each.astype(np.float32), small) for each in frames)
     drift = find_drift(source, plate, resize(_hole(shot, index).astype(np.float32), small) > 0)
     mask = shot.mask[index] if shot.matte is None else shot.matte[index].astype(np.float32)
     return _SmallFrame(source, align_plate(plate, drift, small), resize(mask, small), drift)

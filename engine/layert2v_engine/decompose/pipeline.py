@@ -28,11 +28,12 @@ from layert2v_engine.decompose.inputs import MatteInput, PlateInput, footage_pat
 from layert2v_engine.decompose.measures import SubjectMeasures
 from layert2v_engine.decompose.protocols import SaliencyNetwork
 from layert2v_engine.decompose.scratch import Scratch
-from layert2v_engine.decompose.shots import CutFinder
+from layert2v_engine.decompose.shots import CutFinder, refuse_cuts
 from layert2v_engine.decompose.solve import solve_frame
 from layert2v_engine.decompose.stages import Stages
 from layert2v_engine.decompose.subjects.finder import SubjectFinder
 from layert2v_engine.decompose.subjects.hints import SubjectHints
+from layert2v_engine.decompose.subjects.seeds import seed_mask
 from layert2v_engine.decompose.workspace import Workspace
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.color import ColorConfig
@@ -47,7 +48,6 @@ from layert2v_engine.stack.writer import StackWriter
 STAGE_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {"read": 0.08, "find": 0.4, "plate": 0.1, "solve": 0.27, "write": 0.15}
 )
-_MAX_SHOTS = 6  # that a sentence names
 
 
 class Decomposition:
@@ -95,7 +95,7 @@ class Decomposition:
             if self._spec.plate is not None:
                 path, space = self._inputs[self._spec.plate.input], self._footage.colorspace
                 own = PlateInput(self._spec.plate, path, self._footage.range, space, self._config)
-            self._read()
+            self._read(hints[0])
             for number in range(len(self._subjects)):
                 self._find(number, hints[number])
             self._space.make_plate(len(self._subjects), own)
@@ -125,8 +125,8 @@ class Decomposition:
             timecode=footage.timecode,
         )
 
-    def _read(self) -> None:
-        """Read all frames; refuse cuts."""
+    def _read(self, hints: SubjectHints) -> None:
+        """Read all frames; refuse cuts. ``hints`` are those of the subject that is seen first."""
         if self._space.scratch.is_finished("read"):
             return
         cuts, frames = CutFinder(), self._space.frames
@@ -135,8 +135,7 @@ class Decomposition:
         for index, frame in enumerate(self._footage.pictures()):
             self._progress.report("read", index, frames)
             picture = self._space.put(index, frame, to_picture)
-            if index == 0 and self._subjects == (SubjectSpec(),):  # seen at once, if not yet right
-                self._show_matte(self._stages.saliency.predict(picture))
+            self._glance(index, picture, hints)
             cuts.add(picture)
             count += 1
         if count < frames:
@@ -145,29 +144,15 @@ class Decomposition:
                 "The file may be damaged; play it to its end.",
                 reason="FOOTAGE_SHORT",
             )
-        self._refuse_cuts(cuts.cuts())
+        refuse_cuts(cuts.cuts(), self._footage.range, (self._spec.first, self._spec.last))
         self._space.scratch.finish("read", notes=self._footage.notes)
-
-    def _refuse_cuts(self, cuts: list[int]) -> None:
-        if cuts:
-            first, last = self._footage.range.first, self._footage.range.last
-            starts = [first, *(first + cut for cut in cuts)]
-            ends = [*(start - 1 for start in starts[1:]), last]
-            shots = [f"{start}-{end}" for start, end in zip(starts, ends, strict=True)]
-            raise FootageError(
-                f"There is a cut between frames {ends[0]} and {starts[1]}.",
-                f"Decompose each shot by itself: frames {', '.join(shots[:_MAX_SHOTS])}"
-                f"{' and so on' if len(shots) > _MAX_SHOTS else ''}.",
-                reason="CUT_INSIDE",
-            )
 
     def _find(self, number: int, hints: SubjectHints) -> None:
         """Find the masks of a subject at the working size, or take the artist's."""
         stage, space = f"find {number}", self._space
         if space.scratch.is_finished(stage):
             return
-        past, total = number * space.frames, space.frames * len(self._subjects)
-        self._progress.report("find", past, total)
+        self._progress.report("find", number * space.frames, space.frames * len(self._subjects))
         matte = None
         if self._subjects[number].matte:
             path = self._inputs[self._subjects[number].matte]
@@ -177,34 +162,46 @@ class Decomposition:
         else:
             for index, plane in matte.planes() if matte is not None else ():
                 hints = hints.with_mask(index, resize(plane, space.small))
-
-            def on_frames(done: int) -> None:
-                self._progress.report("find", past + done, total)
-
-            def on_first(mask: np.ndarray) -> None:
-                if number == 0 and not first_masks:
-                    first_masks.append(mask)
-                    self._show_matte(mask)
-                on_frames(0)
-
-            first_masks: list[np.ndarray] = []
-
-            saliency = _StoppingSaliency(self._stages.saliency, self._progress.check)
-            default = SubjectFinder(saliency, self._stages.detector)
-            finder = self._stages.tracker or default
-            is_described = self._subjects[number] != SubjectSpec()
-            pictures = space.pictures if is_described else space.pictures_without(number)
-            finder.find(pictures, hints, space.mask(number), on_frames, on_first)
+            self._follow(number, hints)
         space.check_cover(number)
-        self._show_matte(space.mask(number)[0])
+        self._show_matte(space.mask(number)[0], space.pictures[0])
         has_matte = matte is not None and matte.is_complete
         notes = matte.notes if matte is not None else ()
         space.scratch.finish(stage, has_matte=has_matte, notes=notes)
 
-    def _show_matte(self, mask: np.ndarray) -> None:
-        picture = torch.from_numpy(np.array(self._space.pictures[0])).movedim(-1, 0) / 255
-        matte = torch.from_numpy(np.array(mask))[None].expand(3, -1, -1)
-        self._progress.set_preview(torch.cat((picture, matte), -1))
+    def _follow(self, number: int, hints: SubjectHints) -> None:
+        """Find a subject on every frame."""
+        space, is_seen = self._space, False
+        past, total = number * space.frames, space.frames * len(self._subjects)
+
+        def on_frames(done: int) -> None:
+            self._progress.report("find", past + done, total)
+
+        def on_first(mask: np.ndarray) -> None:
+            nonlocal is_seen
+            if number == 0 and not (is_seen or hints.frames):  # a hint's frame was shown
+                self._show_matte(mask, space.pictures[0])
+            is_seen = True
+            on_frames(0)
+
+        saliency = _StoppingSaliency(self._stages.saliency, self._progress.check)
+        finder = self._stages.tracker or SubjectFinder(saliency, self._stages.detector)
+        is_described = self._subjects[number] != SubjectSpec()
+        pictures = space.pictures if is_described else space.pictures_without(number)
+        finder.find(pictures, hints, space.mask(number), on_frames, on_first)
+
+    def _glance(self, index: int, picture: ByteArray, hints: SubjectHints) -> None:
+        """Show what the first subject may be while frames are read: long before it is followed."""
+        shown = hints.frames.get(index)
+        if shown is not None and index == next(iter(hints.frames)):
+            self._show_matte(seed_mask(picture, shown, self._stages.saliency), picture)
+        elif index == 0 and not hints.frames and not self._subjects[0].matte:
+            self._show_matte(self._stages.saliency.predict(picture), picture)
+
+    def _show_matte(self, mask: FloatArray, picture: ByteArray) -> None:
+        left = torch.from_numpy(np.array(picture)).movedim(-1, 0) / 255
+        right = torch.from_numpy(np.array(mask))[None].expand(3, -1, -1)
+        self._progress.set_preview(torch.cat((left, right), -1))
 
     def _declare(self, writer: StackWriter) -> None:
         tags = self._footage.reader.tags

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from layert2v_engine.decompose.arrays import ByteArray, FloatArray
+from layert2v_engine.decompose.footage import FrameRange
+from layert2v_engine.errors import FootageError
 
 # A cut changes hue, saturation and value of a picture by this much (of 255) on the mean, and this
 # many times as much as the changes around it, so that a whip pan is none.
 _MIN_CHANGE, _MIN_RATIO = 18.0, 3.0
 _AROUND = 4  # frames
 _SIDE = 96
+_MAX_SHOTS = 6  # that a sentence names
 
 
 class Window(NamedTuple):
@@ -82,6 +85,43 @@ class CutFinder:
             0 <= before < len(self._returns) and self._returns[before] < _MIN_CHANGE
             for before in (frame - 1, frame - 2)
         )
+
+
+def refuse_cuts(
+    cuts: Sequence[int], numbers: FrameRange, wanted: tuple[int | None, int | None]
+) -> None:
+    """Raise ``FootageError`` where there are ``cuts`` (from 0) among frames.
+
+    ``wanted`` are the first and the last frame without handles, None for the ends of the range.
+    """
+    if not cuts:
+        return
+    starts = [numbers.first + cut for cut in cuts]
+    raise FootageError(
+        f"There is a cut between frames {starts[0] - 1} and {starts[0]}.",
+        _handles_hint(starts, numbers, wanted) or _shots_hint(starts, numbers),
+        reason="CUT_INSIDE",
+    )
+
+
+def _handles_hint(
+    starts: Sequence[int], numbers: FrameRange, wanted: tuple[int | None, int | None]
+) -> str:
+    """Return how many handles there can be, "" where a cut is between the frames wanted."""
+    first = numbers.first if wanted[0] is None else wanted[0]
+    last = numbers.last if wanted[1] is None else wanted[1]
+    if any(first < start <= last for start in starts):
+        return ""
+    possible = min(first - start if start <= first else start - 1 - last for start in starts)
+    return f"It is in the handles: ask for {possible} at most."
+
+
+def _shots_hint(starts: Sequence[int], numbers: FrameRange) -> str:
+    firsts = [numbers.first, *starts]
+    lasts = [*(start - 1 for start in starts), numbers.last]
+    shots = [f"{first}-{last}" for first, last in zip(firsts, lasts, strict=True)]
+    rest = " and so on" if len(shots) > _MAX_SHOTS else ""
+    return f"Decompose each shot by itself: frames {', '.join(shots[:_MAX_SHOTS])}{rest}."
 
 
 def _change(first: ByteArray, second: ByteArray) -> float:

@@ -6,9 +6,11 @@ Reads configurations, no weights.
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 from layert2v.spec import NO_SHADOWS, ModelInfo
+from layert2v_engine.errors import EngineError
 from layert2v_engine.model.checkpoint import COLORSPACES, raise_bad_checkpoint
 from layert2v_engine.recipes.catalog import PROMPT, RECIPES, Recipe
 from layert2v_engine.weights.folder import WeightsFolder
@@ -17,6 +19,8 @@ NETWORK = "wan-t2v"
 DEFAULT_STEPS = 50  # of flat video, a plate included
 _TOKEN_SIDE = 2  # latent pixels of a token
 
+_log = logging.getLogger(__name__)
+
 
 def recipe_models(weights: WeightsFolder) -> dict[str, ModelInfo]:
     """Return the recipes that begin with a sentence and whose networks are all here, as models."""
@@ -24,9 +28,12 @@ def recipe_models(weights: WeightsFolder) -> dict[str, ModelInfo]:
     for recipe in RECIPES.values():
         if recipe.starts_from != PROMPT:
             continue
-        states = [weights.state(name) for name in recipe.networks]
-        if all(state.is_usable for state in states):
-            found[recipe.name] = _info(recipe, size_step(weights.require(NETWORK)))
+        try:
+            states = [weights.state(name) for name in recipe.networks]
+            if all(state.is_usable for state in states):
+                found[recipe.name] = _info(recipe, size_step(weights.require(NETWORK)))
+        except EngineError as error:  # what is wrong there must not keep other models from working
+            _log.warning("recipe=%s skipped: %s", recipe.name, error)
     return found
 
 

@@ -67,6 +67,13 @@ class WeightsFolder:
         network = self.ledger.find(name)
         if network.is_included:
             return _included_state(network)
+        try:
+            return self._find(network)
+        except OSError as error:
+            problem = f"{error.filename} cannot be read: {error.strerror}."
+            return NetworkState(network=network, folder=None, files=(), problem=problem)
+
+    def _find(self, network: Network) -> NetworkState:
         place = next((self.root / each for each in network.folders if self._has(each)), None)
         if place is None:
             where = self.root / network.folders[0]

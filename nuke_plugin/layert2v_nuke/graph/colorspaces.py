@@ -30,6 +30,7 @@ _NAMES = {
         "lin_p3d65_scene", "Linear P3-D65", "lin_p3d65", "Utility - Linear - P3-D65",
     ),
 }  # fmt: skip
+_WORKING_ROLES = ("scene_linear", "rendering")
 TITLES = {
     "lin_rec709_scene": "Linear Rec.709 (sRGB)",
     "lin_ap1_scene": "ACEScg",
@@ -43,11 +44,30 @@ def item_value(item: str) -> str:
     return item.split("\t", 1)[0]
 
 
-def choose_colorspace(space: str, offered: Sequence[str]) -> ReadColorspace:
-    """Return the offered name for ``space``; raw with a note where none is offered."""
+def choose_colorspace(
+    space: str, offered: Sequence[str], *, working: str = "", nearest: bool = False
+) -> ReadColorspace:
+    """Return the offered name for ``space``; raw with a note where none is offered.
+
+    ``working`` is the id of the project's working space, which its role names where nothing else
+    does. With ``nearest`` the nearest space is taken instead of raw, and the note says its error.
+    """
     names = {item_value(item).lower(): item_value(item) for item in offered}
     name = _match_name(space, names)
-    return ReadColorspace(name) if name else raw_fallback(space, names)
+    if not name and working == space:
+        name = next((names[role] for role in _WORKING_ROLES if role in names), "")
+    if name:
+        return ReadColorspace(name)
+    return (nearest and _take_nearest(space, names)) or raw_fallback(space, names)
+
+
+def _take_nearest(space: str, names: Mapping[str, str]) -> ReadColorspace | None:
+    found = _find_nearest(space, names)
+    if found is None:
+        return None
+    name, error = found
+    title = TITLES.get(space, space)
+    return ReadColorspace(name, f"{title} is not offered by this project; taken as {name}, {error}")
 
 
 def raw_fallback(space: str, names: Mapping[str, str] = MappingProxyType({})) -> ReadColorspace:
@@ -56,12 +76,19 @@ def raw_fallback(space: str, names: Mapping[str, str] = MappingProxyType({})) ->
     ``names`` are those that it offers, by their lower case: the note has the nearest of them.
     """
     note = f"raw: {TITLES.get(space, space)} is not offered by this project"
+    nearest = _find_nearest(space, names)
+    if nearest is not None:
+        note += f"; nearest: {', '.join(nearest)}"
+    return ReadColorspace("", note)
+
+
+def _find_nearest(space: str, names: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the name of the nearest space that is offered, and its error in words."""
     matched = {each: _match_name(each, names) for each in _NAMES}
     nearest = find_nearest(space, [each for each, name in matched.items() if name])
-    if nearest is not None:
-        name = matched[nearest.space]
-        note += f"; nearest: {name}, off by up to {nearest.delta_e:.0f} (CIE 1976)"
-    return ReadColorspace("", note)
+    if nearest is None:
+        return None
+    return matched[nearest.space], f"off by up to {nearest.delta_e:.0f} (CIE 1976)"
 
 
 def _match_name(space: str, names: Mapping[str, str]) -> str:

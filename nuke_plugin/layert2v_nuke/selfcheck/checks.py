@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from layert2v.stack import (
 )
 from layert2v_nuke.graph import build, node
 from layert2v_nuke.graph.colorspaces import item_value
+from layert2v_nuke.graph.matte import matte_name
 from layert2v_nuke.graph.model import ReadColorspace
 from layert2v_nuke.graph.open_nodes import open_comp
 from layert2v_nuke.selfcheck import nuke_api
@@ -146,26 +148,38 @@ def _items(knob: Any) -> list[str]:
     return [item_value(item) for item in knob.values()]
 
 
+def _is_close(rendered: Any, layer: str, pixel: Any) -> bool:
+    """Return whether a layer of what a node shows has this value, in a pixel of all."""
+    channels = ("red", "green", "blue", "alpha")
+    found = [rendered.sample(f"{layer}.{channel}", 4.5, 4.5) for channel in channels]
+    return all(abs(one - other) <= TOLERANCE for one, other in zip(found, pixel))
+
+
+def _matte_group(nuke: Any, folder: Path, blackpoint: float) -> Any:
+    """Build the stack as if it were of footage and return the matte group of its foreground."""
+    stack = manifest.read(folder)
+    entry = replace(stack.history[0], action="decompose")
+    graph = open_comp(replace(stack, history=(entry,)), folder, ReadColorspace())
+    group = build.build(nuke, graph)[matte_name("fg_01")]
+    group["blackpoint"].setValue(blackpoint)
+    return group
+
+
 def _check_rendering(nuke: Any, folder: Path, check: Check) -> None:
     wanted = [0.0, 0.0, 0.0, 0.0]
     for pixel in PIXELS.values():
         wanted = [above + below * (1 - pixel[3]) for above, below in zip(pixel, wanted)]
 
-    def is_close(rendered: Any, layer: str, pixel: Any) -> bool:
-        channels = ("red", "green", "blue", "alpha")
-        found = [rendered.sample(f"{layer}.{channel}", 4.5, 4.5) for channel in channels]
-        return all(abs(one - other) <= TOLERANCE for one, other in zip(found, pixel))
-
     def open_nodes() -> bool:
         stack = _write_stack(nuke, folder)
         created = build.build(nuke, open_comp(stack, folder, ReadColorspace()))
-        return is_close(created["Merge_fg_01"], "rgba", wanted)
+        return _is_close(created["Merge_fg_01"], "rgba", wanted)
 
     def one_node(layer: str) -> Callable[[], bool]:
         def matches() -> bool:
             graph = node.node_graph(manifest.read(folder), folder, ReadColorspace(), "selfcheck")
             group = build.build(nuke, graph)["LayerT2V1"]
-            right = is_close(group, layer, wanted if layer == "rgba" else PIXELS[layer])
+            right = _is_close(group, layer, wanted if layer == "rgba" else PIXELS[layer])
             nuke.delete(group)
             return right
 
@@ -175,9 +189,14 @@ def _check_rendering(nuke: Any, folder: Path, check: Check) -> None:
         graph = node.node_graph(manifest.read(folder), folder, ReadColorspace(), "selfcheck")
         group = build.build(nuke, graph)["LayerT2V1"]
         group["fg_01_mute"].setValue(True)
-        return is_close(group, "rgba", PIXELS["bg"])
+        return _is_close(group, "rgba", PIXELS["bg"])
+
+    def matte(blackpoint: float, pixel: Any) -> Callable[[], bool]:
+        return lambda: _is_close(_matte_group(nuke, folder, blackpoint), "rgba", pixel)
 
     check("open nodes render the comp", open_nodes)
+    check("a matte group changes nothing", matte(0.0, PIXELS["fg_01"]))
+    check("its blackpoint takes alpha away", matte(0.25, (0.0, 0.0, 0.0, 0.0)))
     for layer in ("rgba", *PIXELS):
         check(f"the node's {layer}", one_node(layer))
     check("mute takes a layer and its shadow out", mute_works)

@@ -7,8 +7,11 @@ import pytest
 
 from layert2v_blender.colorspaces import (
     ColorspaceNotFound,
+    Offer,
+    describe_nearest,
     find_linear,
     find_name,
+    identify_working_space,
     is_linear_name,
 )
 
@@ -19,6 +22,7 @@ CONFIGS = (
     "studio-config-v4.0.0_aces-v2.0_ocio-v2.5",
 )
 SPACES = ("lin_rec709_scene", "lin_ap1_scene", "lin_ap0_scene", "lin_rec2020_scene")
+LACKING = Offer(["Linear Rec.709", "ACEScg", "Raw"])
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -26,7 +30,7 @@ SPACES = ("lin_rec709_scene", "lin_ap1_scene", "lin_ap0_scene", "lin_rec2020_sce
 def test_the_found_name_means_the_space(name: str, space: str) -> None:
     """OpenColorIO's own processor between both is no change at all."""
     config = ocio.Config.CreateFromBuiltinConfig(name)
-    found = find_name(space, list(config.getColorSpaceNames()))
+    found = find_name(space, Offer(list(config.getColorSpaceNames())))
     pinned = ocio.Config.CreateFromBuiltinConfig(CONFIGS[-1])
     processor = ocio.Config.GetProcessorFromConfigs(pinned, space, config, found)
     seen = processor.getDefaultCPUProcessor().applyRGB([0.2, 0.5, 4.0])
@@ -35,19 +39,42 @@ def test_the_found_name_means_the_space(name: str, space: str) -> None:
 
 def test_a_space_that_is_not_offered_is_never_another() -> None:
     with pytest.raises(ColorspaceNotFound, match="Linear DCI-P3 D65, which Blender's") as caught:
-        find_name("lin_p3d65_scene", ["Linear Rec.709", "ACEScg", "Raw"])
+        find_name("lin_p3d65_scene", LACKING)
     assert "The nearest that it offers is Linear Rec.709, in which colors" in str(caught.value)
     with pytest.raises(ColorspaceNotFound, match="unknown"):
-        find_name("unknown", ["Linear Rec.709"])
+        find_name("unknown", Offer(["Linear Rec.709"]), nearest=True)
 
 
 def test_a_render_takes_the_first_linear_space_that_is_offered() -> None:
-    assert find_linear(["Raw", "ACEScg"]) == ("lin_ap1_scene", "ACEScg")
-    assert find_linear(["ACEScg", "Linear Rec.709 (sRGB)"])[0] == "lin_rec709_scene"
+    assert find_linear(Offer(["Raw", "ACEScg"])) == ("lin_ap1_scene", "ACEScg")
+    assert find_linear(Offer(["ACEScg", "Linear Rec.709 (sRGB)"]))[0] == "lin_rec709_scene"
     with pytest.raises(ColorspaceNotFound):
-        find_linear(["Raw", "sRGB"])
+        find_linear(Offer(["Raw", "sRGB"]))
 
 
 def test_linear_names_are_known() -> None:
     assert is_linear_name("Linear Rec.709 (sRGB)")
     assert not is_linear_name("sRGB")
+
+
+def test_the_nearest_space_is_taken_where_that_is_chosen_with_its_error_in_words() -> None:
+    assert find_name("lin_p3d65_scene", LACKING, nearest=True) == "Linear Rec.709"
+    words = "Linear Rec.709, in which colors are off by up to 33 (CIE 1976 difference)"
+    assert describe_nearest("lin_p3d65_scene", LACKING) == words
+    assert find_name("lin_ap1_scene", LACKING, nearest=True) == "ACEScg"
+    assert describe_nearest("lin_ap1_scene", LACKING) == ""
+
+
+def test_a_working_space_of_another_name_is_known_by_its_colors() -> None:
+    offer = Offer(["Studio Linear", "Linear Rec.709"], ("Studio Linear", "lin_ap1_scene"))
+    assert find_name("lin_ap1_scene", offer) == "Studio Linear"
+    with pytest.raises(ColorspaceNotFound):
+        find_name("lin_ap0_scene", offer)
+
+
+@pytest.mark.parametrize("space", [*SPACES, "lin_p3d65_scene", "lin_ciexyzd65_scene"])
+def test_the_colors_of_a_working_space_are_those_that_ocio_computes(space: str) -> None:
+    config = ocio.Config.CreateFromBuiltinConfig(CONFIGS[-1])
+    convert = config.getProcessor(space, "lin_rec709_scene").getDefaultCPUProcessor()
+    primaries = [convert.applyRGB([float(k == axis) for k in range(3)]) for axis in range(3)]
+    assert identify_working_space(primaries) == ("" if "xyz" in space else space)

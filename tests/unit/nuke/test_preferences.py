@@ -14,7 +14,10 @@ from layert2v_nuke.preferences import Preferences
 
 @pytest.mark.parametrize(
     "text",
-    ["{", '{"serve": ""}', '{"server": 7}', '{"path_map": [1]}', "[]", '{"cache_limit_gb": "x"}'],
+    [
+        *("{", '{"serve": ""}', '{"server": 7}', '{"path_map": [1]}', "[]"),
+        *('{"cache_limit_gb": "x"}', '{"nearest_colorspace": 1}'),
+    ],
 )
 def test_preferences_that_are_not_right_are_reported(tmp_path: Path, text: str) -> None:
     (tmp_path / "p.json").write_text(text)

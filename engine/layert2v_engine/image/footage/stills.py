@@ -61,6 +61,7 @@ _ALPHA_KINDS: dict[str, AlphaKind] = {
     "tiff": "premultiplied",
     "openexr": "premultiplied",
 }
+_FLOATS = ("half", "float", "double")
 _LARGEST = {"uint8": 255, "uint16": 65535}
 _MAX_VALUES = 2**32  # of one file: 16 GiB as float32
 
@@ -205,7 +206,7 @@ def _parse_header(path: Path, file: oiio.ImageInput) -> _Header:
         pixel_aspect=(1 / aspect if turn.transpose else aspect) if aspect else None,
         sample_format=f"{spec.nchannels} x {spec.format}",
         color=color,
-        is_linear=file.format_name() == "openexr",
+        is_linear=file.format_name() == "openexr" or str(spec.format) in _FLOATS,
         has_alpha=picture.alpha is not None,
         alpha=_alpha_kind(file, spec),
         is_lossless=file.format_name() != "jpeg",
@@ -232,7 +233,7 @@ def _read_pixels(path: Path) -> tuple[ImageFrame, int]:
         raise _read_error(path, error or "its pixels cannot be read")
     planes = _to_planes(_display_window(np.asarray(stored), spec))
     repaired = 0
-    if str(spec.format) in ("half", "float", "double"):
+    if str(spec.format) in _FLOATS:
         planes, repaired = repair_non_finite(planes)
     alpha = None if picture.alpha is None else planes[picture.alpha - low]
     rgb = _take_color(planes, [index - low for index in picture.color])

@@ -45,3 +45,6 @@ def test_a_model_without_terms_is_refused_where_commercial_use_must_be_allowed(
         ("all-minilm-l6-v2", "Apache-2.0"),
     ]
     assert all(len(each.sha256) == 64 for each in networks)
+    capsys.readouterr()
+    assert main(["inspect", str(out)]) == 0
+    assert "made with mini, MIT, commercial use: yes" in capsys.readouterr().out

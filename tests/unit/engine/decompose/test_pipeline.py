@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from fakes.moving_disc import FRAMES, DiscClip, disc_clip, write_clip
-from layert2v.decompose import DecomposeSpec, SubjectSpec, decompose_from_json
+from layert2v.decompose import Box, DecomposeSpec, SubjectSpec, decompose_from_json
 from layert2v.stack import Stack, frame_path
 from layert2v_engine.decompose.measures import mismatch
-from layert2v_engine.engine import Engine
+from layert2v_engine.engine import Engine, Progress
 from layert2v_engine.errors import Cancelled, FootageError
 from layert2v_engine.image import exr
 from layert2v_engine.stack.inspect import inspect
@@ -81,6 +81,25 @@ def test_what_the_subject_hid_is_seen(result: tuple[Path, Stack], clip: DiscClip
         background = read(result, "bg", index)[..., :3]
         error = np.square(background - clip.background[index])[is_hidden].mean()
         assert -10 * np.log10(error) > 32
+
+
+@pytest.mark.parametrize("boxes", [(), (Box(1003, 22, 18, 24, 24),)])
+def test_a_first_matte_is_seen_while_frames_are_read(
+    boxes: tuple[Box, ...], shot: dict[str, Path], tmp_path: Path
+) -> None:
+    seen: list[Progress] = []
+
+    with pytest.raises(Cancelled):
+        Engine().decompose(
+            DecomposeSpec((SubjectSpec(boxes=boxes),)),
+            tmp_path / "out",
+            inputs=shot,
+            report=seen.append,
+            cancelled=lambda: bool(seen) and seen[-1].preview is not None,
+        )
+
+    assert seen[-1].stage == "read"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_cancelled_request_leaves_nothing(shot: dict[str, Path], tmp_path: Path) -> None:

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from fakes.moving_disc import disc_clip
-from layert2v_engine.decompose.shots import CutFinder, split_windows
+from layert2v_engine.decompose.arrays import Size
+from layert2v_engine.decompose.footage import FrameRange
+from layert2v_engine.decompose.shots import CutFinder, refuse_cuts, split_windows
+from layert2v_engine.errors import FootageError
 
 
 @pytest.mark.parametrize(("frames", "length", "overlap"), [(3, 8, 2), (8, 8, 2), (50, 12, 4)])
@@ -32,6 +35,28 @@ def test_a_flash_is_no_cut() -> None:
     pictures[4] = 1.0
 
     assert _cuts(pictures) == []
+
+
+@pytest.mark.parametrize(
+    ("cuts", "wanted", "hint"),
+    [
+        ([7], (None, None), "frames 1001-1007, 1008-1020."),
+        ([7, 12], (1003, 1018), "frames 1001-1007, 1008-1012, 1013-1020."),
+        ([7], (1010, 1015), "It is in the handles: ask for 2 at most."),
+        ([2, 17], (1004, 1015), "It is in the handles: ask for 1 at most."),
+    ],
+)
+def test_a_cut_is_refused_with_what_can_be_done(
+    cuts: list[int], wanted: tuple[int | None, int | None], hint: str
+) -> None:
+    size = Size(96, 64)
+    numbers = FrameRange(first=1001, frames=20, start=0, size=size, full=size)
+
+    with pytest.raises(FootageError, match="a cut between frames") as refused:
+        refuse_cuts(cuts, numbers, wanted)
+
+    assert refused.value.hint.endswith(hint)
+    refuse_cuts([], numbers, wanted)
 
 
 def _cuts(pictures: np.ndarray) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ from fakes.sample_stacks import disc, read_exr
 from fakes.tiny_model import write_tiny_model
 from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.spec import GenerateSpec
-from layert2v.stack import Stack, read_start
+from layert2v.stack import NetworkRecord, Stack, read_start
 from layert2v_engine.engine import Engine
 from layert2v_engine.errors import FootageError, InvalidSpec, StackError
 from layert2v_engine.image import exr
 from layert2v_engine.image.exr import ExrOptions, Tags
+from layert2v_engine.stack import manifest
 from layert2v_engine.stack.inspect import inspect
 
 GENERATE = GenerateSpec(prompt="a red car driving through a forest at night", seed=3)
@@ -142,6 +144,21 @@ def test_a_layer_of_a_stack_of_another_size_is_fitted_and_encoded(
     assert not frames(stack, after, "fg_02")[:, :8].any()
     assert after.layer("fg_02").prompt == "a fox running"
     assert inspect(stack, after).problems == []
+
+
+def test_networks_that_made_a_donor_are_named_where_its_layer_is(
+    engine: Engine, stack: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(stack, other)
+    found = manifest.read(other)
+    theirs = NetworkRecord("theirs", "CC-BY-NC-4.0", "no", "by its authors")
+    entry = replace(found.history[-1], networks=(theirs,))
+    manifest.write(replace(found, history=(*found.history[:-1], entry)), other)
+    spec = RerenderSpec(action="replace", layers=("fg_01",), donor=DonorLayer("other", "fg_01"))
+    after = run(engine, spec, stack, other=other)
+    assert theirs in after.history[-1].networks
+    assert after.networks.count(theirs) == 1
 
 
 def test_a_donor_with_its_shadow_is_delivered_as_it_is_and_ref_changes(

@@ -89,3 +89,11 @@ def test_a_wrong_folder_and_unsafe_formats_are_said(root: Path) -> None:
 def test_a_name_that_is_not_in_the_ledger_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="has no network 'sam9'"):
         WeightsFolder(tmp_path).state("sam9")
+
+
+def test_a_folder_that_may_not_be_read_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert "cannot be read: Permission denied" in problem(root)

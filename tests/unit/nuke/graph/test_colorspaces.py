@@ -48,3 +48,22 @@ def test_a_space_that_is_not_offered_is_raw_and_the_nearest_is_named_with_its_er
     assert chosen.name == ""
     assert chosen.note.startswith("raw: lin_p3d65_scene is not offered by this project; nearest: ")
     assert chosen.note.endswith("linear, off by up to 33 (CIE 1976)")
+
+
+def test_the_nearest_space_is_taken_where_that_is_chosen_with_its_error_in_words() -> None:
+    chosen = choose_colorspace("lin_p3d65_scene", ("linear", "ACEScg", "sRGB"), nearest=True)
+    assert chosen.name == "linear"
+    assert chosen.note == (
+        "lin_p3d65_scene is not offered by this project; taken as linear, "
+        "off by up to 33 (CIE 1976)"
+    )
+    assert choose_colorspace("lin_ap1_scene", ("ACEScg",), nearest=True).note == ""
+    assert choose_colorspace("unknown", ("linear",), nearest=True).name == ""
+
+
+def test_the_role_of_the_working_space_names_it() -> None:
+    offered = ("scene_linear\tRoles/scene_linear (Studio Linear)", "Studio Linear")
+    assert (
+        choose_colorspace("lin_ap1_scene", offered, working="lin_ap1_scene").name == "scene_linear"
+    )
+    assert choose_colorspace("lin_ap1_scene", offered, working="lin_rec709_scene").name == ""

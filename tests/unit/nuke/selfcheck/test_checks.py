@@ -50,7 +50,7 @@ def test_the_self_check_sees_a_wrong_picture(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(checks, "TOLERANCE", -1.0)
     found = failed_checks(checks.run(rendering_nuke()))
     assert found[0] == "open nodes render the comp"
-    assert len(found) == 6
+    assert len(found) == 8
 
 
 def test_the_list_agrees_with_the_facts() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from fakes.footage import flat, save_oiio, save_png, save_video, sequence, soft_disc
+from fakes.footage import flat, save_exr, save_oiio, save_png, save_video, sequence, soft_disc
 from layert2v_engine.image.footage.alpha import (
     choose_alpha,
     find_matte,
@@ -150,3 +151,58 @@ def test_a_frame_saved_without_alpha_is_opaque_and_named(tmp_path: Path) -> None
     assert (first.alpha == 1).all()
     assert float(second.alpha[0, 0]) == pytest.approx(100 / 255)
     assert "f.0001.png" in " ".join(clip.notes)
+
+
+def gray_with_alpha() -> np.ndarray:
+    return np.stack([np.full((24, 32), 150, np.uint8), np.full((24, 32), 100, np.uint8)], -1)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".exr"])
+def test_gray_images_with_alpha(tmp_path: Path, suffix: str) -> None:
+    """PNG and Pillow's TIFF store gray straight, EXR premultiplied."""
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".exr":
+        gray, alpha = np.full((24, 32), 150 / 255), np.full((24, 32), 100 / 255)
+        save_exr({"Y": gray, "A": alpha}, np.float32)(path)
+    else:
+        Image.fromarray(gray_with_alpha(), "LA").save(path)
+    clip = open_clip(path)
+    pixels = next(iter(clip))
+    assert clip.info.alpha == ("premultiplied" if suffix == ".exr" else "straight")
+    assert pixels.alpha is not None
+    for plane in pixels.rgb:
+        assert (plane * 255).round().unique().tolist() == [150]
+    assert (pixels.alpha * 255).round().unique().tolist() == [100]
+
+
+@pytest.mark.parametrize(
+    ("codec", "layout", "suffix"),
+    [("png", "ya8", ".mov"), ("png", "ya16be", ".mov"), ("png", "gray16be", ".mov")],
+)
+def test_gray_video_with_and_without_alpha_in_either_order_of_bytes(
+    tmp_path: Path, codec: str, layout: str, suffix: str
+) -> None:
+    ramp = np.tile(np.linspace(0, 255, 32).astype(np.uint8), (24, 1))
+    path = save_video(
+        tmp_path / f"a{suffix}", [np.repeat(ramp[..., None], 3, 2)] * 2, codec, layout
+    )
+    clip = open_clip(path)
+    pixels = next(iter(clip))
+    assert clip.info.full_range
+    assert (pixels.alpha is not None) == layout.startswith("ya")
+    np.testing.assert_allclose(pixels.rgb[1].numpy() * 255, ramp, atol=1.1)
+    if pixels.alpha is not None:
+        assert pixels.alpha.unique().tolist() == [1.0]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".exr"])
+def test_one_frame_that_lacks_alpha_is_opaque(tmp_path: Path, suffix: str) -> None:
+    for number in (1, 2, 3):
+        pixels = half_alpha() if number != 1 else flat(150)
+        save_oiio(tmp_path / f"f.{number:04d}{suffix}", pixels / 255, "half")
+    clip = open_clip(tmp_path)
+    alphas = [each.alpha for each in clip]
+    assert [float(each.mean()) for each in alphas if each is not None] == pytest.approx(
+        [1.0, 100 / 255, 100 / 255], abs=3e-3
+    )
+    assert any("without alpha" in note and f"f.0001{suffix}" in note for note in clip.notes)

@@ -226,3 +226,24 @@ def test_numbers_and_chromaticities_meet_in_the_same_names() -> None:
     linear = tag_from_numbers(9, 8)
     assert linear is not None
     assert tag_from_chromaticities(REC2020).name == linear.name == "lin_rec2020_scene"
+
+
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [("sRGB", None), ("Adobe RGB (1998)", "g22_adobergb_scene"), ("ProPhoto RGB", None)],
+)
+def test_icc_profiles_of_other_spaces(
+    tmp_path: Path, description: str, expected: str | None
+) -> None:
+    """Of one that is not followed there is a note: its colors are taken as sRGB."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    name = "sRGB built-in"
+    padded = description[: len(name)].ljust(len(name)).encode("utf-16-be")
+    save_png(flat(90), icc_profile=profile.replace(name.encode("utf-16-be"), padded))(
+        tmp_path / "a.tif"
+    )
+    clip = open_clip(tmp_path / "a.tif")
+    name, notes = find_colorspace(clip.info, clip.path, "auto", ColorConfig.load(), WORKING)
+    assert name == (expected or "srgb_rec709_scene")
+    said = " ".join((*clip.notes, *notes))
+    assert ("ICC profile ProPhoto" in said) == (description == "ProPhoto RGB")

@@ -32,6 +32,12 @@ SAVERS: dict[str, Callable[[Path], object]] = {
     "a.mkv": lambda path: save_video(path, [NOISE] * 3, "ffv1", "bgr0"),
     "a.webm": lambda path: save_video(path, [flat(9)] * 3, "libvpx-vp9"),
     "a.avi": lambda path: save_video(path, [NOISE] * 3, "mpeg4"),
+    "a.mxf": lambda path: save_video(path, [NOISE] * 3, "mpeg2video", "yuv422p"),
+    "a.ts": lambda path: save_video(path, [NOISE] * 3),
+    "a.mpg": lambda path: save_video(path, [NOISE] * 3, "mpeg2video"),
+    "float.tif": lambda path: save_oiio(path, NOISE / 255, "float"),
+    "piz.exr": lambda path: save_oiio(path, NOISE / 255, "half", compression="piz"),
+    "tiled.exr": lambda path: save_oiio(path, NOISE / 255, "half", tile_width=32, tile_height=32),
 }
 
 
@@ -59,7 +65,7 @@ def read_all(data: bytes, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", SAVERS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=4))
 def test_mutated_headers_end_in_frames_or_a_sentence(
     name: str, changes: list[tuple[float, int]]
@@ -67,6 +73,18 @@ def test_mutated_headers_end_in_frames_or_a_sentence(
     changed = bytearray(originals()[name])
     for place, value in changes:
         changed[int(place * min(len(changed) - 1, 600))] = value
+    read_all(bytes(changed), name)
+
+
+@pytest.mark.parametrize("name", SAVERS)
+@settings(max_examples=6, deadline=None)
+@given(flips=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 7)), min_size=1, max_size=8))
+def test_flipped_bits_anywhere_end_in_frames_or_a_sentence(
+    name: str, flips: list[tuple[float, int]]
+) -> None:
+    changed = bytearray(originals()[name])
+    for place, bit in flips:
+        changed[int(place * (len(changed) - 1))] ^= 1 << bit
     read_all(bytes(changed), name)
 
 

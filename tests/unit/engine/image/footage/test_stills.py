@@ -227,6 +227,15 @@ def test_timecode_of_a_frame_is_read(tmp_path: Path) -> None:
     code = OpenEXR.TimeCode(1, 2, 3, 4, *[0] * 14)
     save_exr(rgba_planes((0.5, 0.4, 0.3)), timeCode=code)(tmp_path / "a.exr")
     assert read_info(tmp_path / "a.exr").timecode == "01:02:03:04"
+    spec = oiio.ImageSpec(8, 8, 3, "uint16")
+    spec.attribute("smpte:TimeCode", oiio.TypeDesc("timecode"), (0x01020304, 0))
+    out = oiio.ImageOutput.create("dpx")
+    assert out.open(str(tmp_path / "a.dpx"), spec)
+    out.write_image(np.full((8, 8, 3), 0.5, np.float32))
+    out.close()
+    assert read_info(tmp_path / "a.dpx").timecode == "01:02:03:04"
+    save_png(flat(9))(tmp_path / "a.png")
+    assert read_info(tmp_path / "a.png").timecode == ""
 
 
 def test_pixels_of_another_shape_within_a_sequence_are_refused(tmp_path: Path) -> None:
@@ -236,3 +245,72 @@ def test_pixels_of_another_shape_within_a_sequence_are_refused(tmp_path: Path) -
     with pytest.raises(FootageError, match=r"a\.0003\.exr has pixels of shape 1, and") as caught:
         StillSequence(tmp_path)
     assert caught.value.reason == "ASPECTS_DIFFER"
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif", ".png"])
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_exif_orientation_of_every_format_is_turned(
+    tmp_path: Path, suffix: str, orientation: int
+) -> None:
+    """The stored upper left is white; EXIF says which corner it is shown in."""
+    stored = flat(0, 16, 32)
+    stored[:8, :8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(stored)
+    image.save(tmp_path / f"a{suffix}", exif=exif)
+    clip = open_clip(tmp_path / f"a{suffix}")
+    rgb = next(iter(clip)).rgb[0]
+    assert tuple(rgb.shape) == ((16, 32) if orientation == 3 else (32, 16))
+    row, column = {3: (-1, -1), 6: (0, -1), 8: (-1, 0)}[orientation]
+    assert float(rgb[row, column]) > 0.9
+    assert float(rgb.mean()) == pytest.approx(64 / 512, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind"), [(".exr", "half"), (".exr", "float"), (".tif", "float")]
+)
+def test_light_past_one_stays_and_what_is_no_number_is_repaired(
+    tmp_path: Path, suffix: str, kind: str
+) -> None:
+    for number, broken in enumerate((np.nan, np.inf, -np.inf), start=1):
+        light = np.full((24, 32, 3), 12.0, np.float32)
+        light[5, 5] = broken
+        save_oiio(tmp_path / f"f.{number:04d}{suffix}", light, kind)
+    clip = open_clip(tmp_path)
+    assert clip.info.is_linear
+    assert [each.rgb.unique().tolist() for each in clip] == [[12.0]] * 3
+    assert "and 2 more" in clip.notes[-1]
+
+
+@pytest.mark.parametrize("window", [(-9, -7, 24, 12), (6, 5, 4, 4), (30, 20, 8, 8)])
+def test_data_windows_anywhere(tmp_path: Path, window: tuple[int, int, int, int]) -> None:
+    """Larger than the display window, inside it, partly outside."""
+    left, top, width, height = window
+    spec = oiio.ImageSpec(width, height, 3, "half")
+    spec.x, spec.y = left, top
+    spec.full_x, spec.full_y, spec.full_width, spec.full_height = 0, 0, 32, 24
+    out = oiio.ImageOutput.create("exr")
+    assert out.open(str(tmp_path / "a.exr"), spec)
+    assert out.write_image(np.full((height, width, 3), 0.5, np.float32))
+    out.close()
+    rgb = next(iter(open_clip(tmp_path / "a.exr"))).rgb[0].numpy()
+    expected = np.zeros((24, 32), np.float32)
+    expected[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)] = 0.5
+    np.testing.assert_array_equal(rgb, expected)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".exr"])
+def test_sizes_that_change_in_mid_sequence_are_named(tmp_path: Path, suffix: str) -> None:
+    for number, width in ((1, 32), (2, 32), (3, 30)):
+        save_oiio(tmp_path / f"f.{number:04d}{suffix}", flat(90, 24, width) / 255, "half")
+    with pytest.raises(FootageError, match=f"f.0003{suffix} has another size") as caught:
+        open_clip(tmp_path)
+    assert caught.value.reason == "SIZES_DIFFER"
+
+
+@pytest.mark.parametrize("name", ["a.cin", "a.psd", "a.cr2", "a.hdr", "a.webp", "a.txt", "a"])
+def test_kinds_of_files_that_are_not_read_get_a_sentence(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(bytes(range(256)) * 8)
+    with pytest.raises(FootageError, match=f"{name} cannot be read"):
+        open_clip(tmp_path / name)

@@ -330,11 +330,11 @@ def test_a_picture_at_an_angle_is_refused(tmp_path: Path) -> None:
         open_clip(path)
 
 
-@pytest.mark.parametrize("b_frames", ["0", "2"])
-def test_what_an_edit_list_hides_is_no_frame(tmp_path: Path, b_frames: str) -> None:
+@pytest.mark.parametrize(("suffix", "b_frames"), [("mp4", "0"), ("mp4", "2"), ("mov", "2")])
+def test_what_an_edit_list_hides_is_no_frame(tmp_path: Path, suffix: str, b_frames: str) -> None:
     frames = [flat(value) for value in range(20, 220, 5)]
     options = {"crf": "1", "g": "20", "bf": b_frames}
-    path = save_video(tmp_path / "a.mp4", frames, options=options)
+    path = save_video(tmp_path / f"a.{suffix}", frames, options=options)
     data = path.read_bytes()
     (scale,) = struct.unpack(">I", data[data.find(b"mdhd") + 16 :][:4])
     (start,) = struct.unpack(">i", data[data.find(b"elst") + 16 :][:4])
@@ -345,10 +345,11 @@ def test_what_an_edit_list_hides_is_no_frame(tmp_path: Path, b_frames: str) -> N
     assert values[0] * 255 == pytest.approx(20 + 5 * 10, abs=3)
 
 
-def test_variable_rates_are_resampled_to_a_stated_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+def test_variable_rates_are_resampled_to_a_stated_one(tmp_path: Path, suffix: str) -> None:
     values = (20, 60, 100, 140, 180, 220)
     path = save_video(
-        tmp_path / "a.mp4", [flat(value) for value in values], times=[0, 1, 2, 10, 11, 12]
+        tmp_path / f"a.{suffix}", [flat(value) for value in values], times=[0, 1, 2, 10, 11, 12]
     )
     clip = open_clip(path)
     seen = [round(float(frame.rgb.mean()) * 255) for frame in clip]
@@ -420,14 +421,17 @@ def test_untagged_gray_is_full_range(tmp_path: Path, pixel_format: str) -> None:
     assert np.abs(next(iter(clip)).rgb[0].numpy() - matte / 255).max() < 0.002
 
 
-def test_timecode_of_a_movie_is_read(tmp_path: Path) -> None:
-    path = save_video(
-        tmp_path / "a.mov",
-        [STRIP] * 2,
-        "prores_ks",
-        "yuv422p10le",
-        metadata={"timecode": "01:02:03:04"},
-    )
+@pytest.mark.parametrize(
+    ("suffix", "codec", "layout"),
+    [
+        ("mov", "prores_ks", "yuv422p10le"),
+        ("mov", "libx264", "yuv420p"),
+        ("mp4", "libx264", "yuv420p"),
+    ],
+)
+def test_timecode_of_a_movie_is_read(tmp_path: Path, suffix: str, codec: str, layout: str) -> None:
+    said = {"timecode": "01:02:03:04"}
+    path = save_video(tmp_path / f"a.{suffix}", [STRIP] * 2, codec, layout, metadata=said)
     assert open_clip(path).info.timecode == "01:02:03:04"
     assert open_clip(save_video(tmp_path / "b.mp4", [STRIP])).info.timecode == ""
 
