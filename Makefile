@@ -34,7 +34,7 @@ test-gpu: setup  ## what needs a CUDA device
 	@$(BIN)/python -m pytest -m gpu $(ARGS)
 
 chaos: setup ## attacks on a real server, for twenty minutes; as root also full disks
-	@$(BIN)/python -m pytest tests/chaos --attack-seconds=480 $(ARGS)
+	@$(BIN)/python -m pytest tests/chaos --attack-seconds=480 --timeout=1200 $(ARGS)
 
 fuzz: setup  ## coverage-guided fuzzing of manifests, specs and EXR headers; ARGS="-max_total_time=60"
 	@[[ -d build/fuzz ]] || $(BIN)/python -m pip install -q --target build/fuzz atheris

@@ -23,7 +23,7 @@ first=localhost
 launch=(
     torchrun --nnodes "$nodes" --nproc-per-node "$gpus"
     --rdzv-id "${SLURM_JOB_ID:-0}" --rdzv-backend c10d --rdzv-endpoint "$first:${PORT:-29500}"
-    --no-python layert2v-engine "$command" "$@"
+    --no-python -- layert2v-engine "$command" "$@"
 )
 [[ -n ${SLURM_JOB_ID:-} ]] && launch=(srun --kill-on-bad-exit=1 "${launch[@]}")
 

@@ -88,12 +88,17 @@ def other_caller(server: LiveServer) -> Iterator[None]:
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
     ) as asker:
+        assert asker.stdout is not None
+        calm_ms = float(asker.stdout.readline())
         yield
         answer, _ = asker.communicate("")
     count, slow_ms = answer.split()
-    assert int(count) > 20
     share = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # of processes to each core
-    assert float(slow_ms) < MOST_MS * share
+    sys.stdout.write(
+        f"99 of 100 of {count} lists took {float(slow_ms):.0f} ms at most, {calm_ms:.0f} in calm\n"
+    )
+    assert int(count) > 20 / share
+    assert float(slow_ms) < max(MOST_MS * share, 10 * calm_ms)
 
 
 def stack_text(job: Any) -> str:

@@ -89,7 +89,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="NAME",
         help="which networks take part, see layert2v-engine recipes; default: %(default)s",
     )
-    parser.add_argument("--device", default="cpu", help="of those networks: auto, cpu, cuda, ...")
+    parser.add_argument("--device", default="auto", help="of those networks: auto, cpu, cuda, ...")
     _add_plate_options(parser)
     parser.add_argument("--frames", metavar="A-B", type=_frame_range, default=(None, None))
     parser.add_argument(

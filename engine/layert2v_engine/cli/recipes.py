@@ -59,10 +59,13 @@ def _row(state: RecipeState, *, commercial_only: bool) -> dict[str, Any]:
             "commercial": each.network.commercial,
             "problem": each.problem,
             "origin": each.network.origin,
+            "only_for_words": each.network.name in recipe.for_words,
         }
         for each in state.networks
     ]
-    refused = [each["problem"] for each in networks if each["problem"]]
+    refused = [
+        each["problem"] for each in networks if each["problem"] and not each["only_for_words"]
+    ]
     if commercial_only:
         refused += [
             f"{each['name']} may not simply be used commercially."
@@ -88,7 +91,8 @@ def _print_row(row: dict[str, Any]) -> None:
     for network in row["networks"]:
         mark = "missing" if network["problem"] else "here"
         line = f"{network['name']:<20}{mark:<9}{network['licence']}, commercial: "
-        print(f"    {line}{network['commercial']}")
+        needed = ", only for subjects in words" if network["only_for_words"] else ""
+        print(f"    {line}{network['commercial']}{needed}")
         if network["problem"]:
             words = f"{network['problem']} Where: {network['origin']}."
             print(textwrap.fill(words, 100, initial_indent=" " * 8, subsequent_indent=" " * 8))

@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from layert2v_engine.decompose.arrays import BoolArray, ByteArray, FloatArray
+from layert2v_engine.decompose.arrays import BoolArray, ByteArray, FloatArray, blur
 
 Homography = NDArray[np.float64]
 
 _CORNERS, _MIN_MATCHES = 800, 12
 _MAX_ROUND_TRIP = 0.7  # pixels
 _RANSAC_PX = 1.5
-_BETTER = 0.98  # of an error: what a larger motion must achieve, or grain decides
+_BETTER, _GRAIN_PX = 0.98, 1.5  # of an error: what a larger motion must achieve
 # DIS matches patches of a fixed size in pixels, which are large on small pictures.
 _UPSCALED_BELOW = 512
 
@@ -69,11 +69,17 @@ def find_camera_motion(first: ByteArray, second: ByteArray, background: BoolArra
 def alignment_error(
     first: ByteArray, second: ByteArray, background: BoolArray, motion: Homography
 ) -> float:
-    """Return the mean difference of the background of two pictures after a motion, of 255."""
+    """Return the mean difference of the background of two pictures after a motion, of 255.
+
+    Without grain: resampling blurs it, so that a wrong motion would seem to fit better than none.
+    """
+    if not background.any():
+        return 0.0
     size = (first.shape[1], first.shape[0])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     moved = cv2.warpPerspective(second, motion, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return float(cv2.absdiff(first, np.asarray(moved, np.uint8))[background].mean(dtype=np.float64))
+    difference = np.where(background, first.astype(np.float32) - moved, np.float32(0))
+    return float(np.abs(blur(difference, _GRAIN_PX))[background].mean())
 
 
 def match_corners(

@@ -7,7 +7,7 @@ which shifts the mean of the noise around it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from diffusers import UniPCMultistepScheduler, WanPipeline, WanTransformer3DMode
 from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 from torch import Tensor, nn
 
+from layert2v.placement import Placement
 from layert2v.spec import GenerateSpec, spec_to_json
 from layert2v.stack import Role, Stack, slug
 from layert2v_engine.errors import BadCheckpoint
@@ -28,7 +29,7 @@ from layert2v_engine.model.lora import merge_lora
 from layert2v_engine.recipes.from_prompt import RecipeRun
 from layert2v_engine.recipes.lora import fold_updates, read_update
 from layert2v_engine.recipes.models import NETWORK
-from layert2v_engine.recipes.text import encode_text
+from layert2v_engine.recipes.text import encode_text, encoder_record
 from layert2v_engine.recipes.text_to_video import TextToVideo, load_text_to_video
 from layert2v_engine.recipes.wan import NEGATIVE_PROMPT, SHIFT, load_network, load_vae
 from layert2v_engine.stack.manifest import Provenance
@@ -44,12 +45,16 @@ _UP = (".lora_up.weight", ".lora_B.weight", ".lora_B.default.weight")
 
 
 class Ellipse(NamedTuple):
-    """Where a subject is to be: center and full lengths, as shares of width and height."""
+    """Where a subject is to be: center and full lengths, as shares of width and height.
+
+    ``strength`` multiplies the shift of the noise around it.
+    """
 
     x: float
     y: float
     width: float
     height: float
+    strength: float = 1.0
 
 
 class AlphaVideo(NamedTuple):
@@ -137,12 +142,21 @@ def place_noise(noise: Tensor, place: Ellipse) -> Tensor:
     inside = torch.exp(-0.5 * squares)
     low, high = inside.min(), inside.max()
     inside = (inside - low) / (high - low).clamp_min(1e-9)
-    return noise + (1.0 - inside) * MEAN_SHIFT
+    return noise + (1.0 - inside) * MEAN_SHIFT * place.strength
 
 
-def default_places(count: int) -> tuple[Ellipse, ...]:
-    """Return an ellipse for each foreground, side by side, taller than wide."""
-    return tuple(Ellipse((k + 1) / (count + 1), 0.55, 0.8 / count, 0.8) for k in range(count))
+def find_places(count: int, placements: Sequence[Placement]) -> tuple[Ellipse, ...]:
+    """Return an ellipse for each foreground: that of the request, a box as the ellipse in it.
+
+    Those that the request does not place stand side by side, taller than wide.
+    """
+    places = [Ellipse((k + 1) / (count + 1), 0.55, 0.8 / count, 0.8) for k in range(count)]
+    for each in placements:
+        if each.foreground > count:  # a request without foreground prompts has one
+            continue
+        center = (each.x + each.width / 2, each.y + each.height / 2)
+        places[each.foreground - 1] = Ellipse(*center, each.width, each.height, each.strength)
+    return tuple(places)
 
 
 def alpha_prompt(words: str) -> str:
@@ -241,7 +255,7 @@ def generate_alpha_stack(spec: GenerateSpec, run: RecipeRun) -> Stack:
         network = load_alpha(run)
         done = spec.steps
         for number, (words, place) in enumerate(
-            zip(prompts, default_places(len(prompts)), strict=True), 1
+            zip(prompts, find_places(len(prompts), spec.placements), strict=True), 1
         ):
             found = network.sample(states[number], spec, place, seed + number, on_step)
             name = f"fg_{number:02d}"
@@ -275,5 +289,8 @@ def _provenance(spec: GenerateSpec, run: RecipeRun) -> Provenance:
         prompt_interpretation="; ".join(spec.foreground_prompts or (spec.prompt,)),
         warnings=("Wan-Alpha makes no shadows.",),
         spec=spec_to_json(spec),
-        networks=tuple(run.weights.record(name) for name in run.recipe.networks),
+        networks=(
+            *(run.weights.record(name) for name in run.recipe.networks),
+            encoder_record(run.weights),
+        ),
     )

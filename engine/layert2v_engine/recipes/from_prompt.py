@@ -28,7 +28,7 @@ from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.progress import ProgressReporter
 from layert2v_engine.recipes.catalog import Recipe
 from layert2v_engine.recipes.models import NETWORK
-from layert2v_engine.recipes.text import encode_text
+from layert2v_engine.recipes.text import encode_text, encoder_record
 from layert2v_engine.recipes.text_to_video import load_text_to_video
 from layert2v_engine.recipes.wan import NEGATIVE_PROMPT
 from layert2v_engine.stack.files import remove_empty_folders
@@ -38,6 +38,7 @@ from layert2v_engine.weights.folder import WeightsFolder
 
 _FRAMES_FOLDER, _DONE = "flat", "done.json"
 _LINEAR = "lin_rec709_scene"
+_NO_PLACES = "Flat video is made without placements; foregrounds are where Wan put them."
 _SHARE = 0.6  # of the time, that making the footage takes
 FLAT_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
@@ -74,7 +75,8 @@ def generate_flat_stack(spec: GenerateSpec, run: RecipeRun) -> Stack:
             _write_flat(spec, run, frames)
             (frames / _DONE).write_text(json.dumps(_key(spec)))
         request = decompose_request(spec)
-        networks = (run.weights.record(NETWORK), *run.stages.networks)
+        made = (run.weights.record(NETWORK), encoder_record(run.weights))
+        networks = (*made, *run.stages.networks)
         decomposition = Decomposition(
             request,
             {FOOTAGE: frames},
@@ -159,6 +161,7 @@ def _origin(
         seed=spec.seed or 0,
         model=spec.model,
         prompt_interpretation=whole_prompt(spec),
+        warnings=(*found.warnings, *([_NO_PLACES] if spec.placements else [])),
         spec=spec_to_json(spec),
         networks=networks,
     )

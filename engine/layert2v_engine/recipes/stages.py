@@ -14,6 +14,7 @@ from layert2v_engine.recipes.plate.svor import load_svor
 from layert2v_engine.recipes.preflight import recipe_networks
 from layert2v_engine.recipes.subjects.boxes import GroundingDino
 from layert2v_engine.recipes.subjects.tracking import Sam2Tracker
+from layert2v_engine.recipes.text import encoder_record
 from layert2v_engine.weights.folder import WeightsFolder
 
 
@@ -30,7 +31,7 @@ def open_stages(
     Raises WeightsMissing and BadCheckpoint, before anything runs.
     """
     names = recipe_networks(recipe, with_words=with_words)
-    records = tuple(weights.record(name) for name in names)
+    records = (*(weights.record(name) for name in names), encoder_record(weights))
     detector = None
     if with_words:
         detector = GroundingDino(weights.require("grounding-dino"), device)

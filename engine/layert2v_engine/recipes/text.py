@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from layert2v.stack import NetworkRecord
 from layert2v_engine.errors import BadCheckpoint
 from layert2v_engine.model.components import working_dtype
 from layert2v_engine.model.text import UMT5TextEncoder
@@ -21,6 +22,12 @@ ENCODER = "umt5-xxl"
 TOKENS = 512  # Wan was trained on exactly so many; diffusers counts on it where images take part
 _FOLDER = "text"  # of the folder of weights
 _KEY = "states"
+
+
+def encoder_record(weights: WeightsFolder) -> NetworkRecord:
+    """Return what a manifest says of the encoder, also where only what it said was kept."""
+    state = weights.state(ENCODER)
+    return state.network.record(weights.sha256(state) if state.is_usable else "")
 
 
 def stored_text(prompts: Sequence[str], weights: WeightsFolder) -> Path:

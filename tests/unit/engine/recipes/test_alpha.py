@@ -9,6 +9,7 @@ from diffusers import AutoencoderKLWan
 from safetensors.torch import load_file, save_file
 
 from fakes.tiny_wan import stock_pipeline, write_stock_folder
+from layert2v.placement import Placement
 from layert2v.spec import GenerateSpec
 from layert2v_engine.engine import Engine
 from layert2v_engine.errors import BadCheckpoint
@@ -18,7 +19,7 @@ from layert2v_engine.recipes.alpha import (
     Ellipse,
     alpha_prompt,
     decoder_with,
-    default_places,
+    find_places,
     place_noise,
 )
 from layert2v_engine.recipes.networks import linear_layers
@@ -110,9 +111,19 @@ def test_an_ellipse_shifts_the_noise_outside_of_it() -> None:
 
 
 def test_several_lie_side_by_side() -> None:
-    places = default_places(3)
+    places = find_places(3, ())
     assert [round(each.x, 2) for each in places] == [0.25, 0.5, 0.75]
     assert all(each.x - each.width / 2 > 0 and each.x + each.width / 2 < 1 for each in places)
+
+
+def test_a_request_places_foregrounds() -> None:
+    placement = Placement(2, "box", 0.5, 0.2, 0.4, 0.6, strength=2.0)
+    first, second = find_places(2, [placement])
+    assert second == pytest.approx((0.7, 0.5, 0.4, 0.6, 2.0))
+    assert first == find_places(2, ())[0]
+    assert find_places(1, [placement]) == find_places(1, ())
+    shifted = place_noise(torch.zeros(1, 1, 1, 20, 40), second)
+    assert float(shifted.max()) == pytest.approx(2 * MEAN_SHIFT)
 
 
 def test_a_sentence_names_background_shot_and_style() -> None:

@@ -76,3 +76,4 @@ def test_the_list_says_what_each_recipe_needs(
         each for each in row["networks"] if each["name"] == "rose"
     ).items()
     assert main(["recipes", "decompose", "--weights", str(tmp_path)]) == 0
+    assert "grounding-dino      missing  Apache-2.0, commercial: yes, only for subjects" in said
