@@ -1,4 +1,4 @@
-"""``layert2v-engine vidlayer``: build, inspect and report data sets of layered video."""
+"""``layert2v-engine vidlayer``: build, inspect, report and pack data sets of layered video."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from layert2v.command_options import non_negative_float, non_negative_int, posit
 
 if TYPE_CHECKING:
     from layert2v_engine.vidlayer.build import BuildProgress
-    from layert2v_engine.vidlayer.vision import VisionClient
+    from layert2v_engine.vidlayer.vision import VisionConfig
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -58,6 +58,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     report = commands.add_parser("report", help="write an HTML page: kept, rejected, why")
     report.add_argument("data_set", type=Path, metavar="DATASET")
     report.set_defaults(run=_report)
+    pack = commands.add_parser(
+        "pack",
+        help="write the kept clips as WebDataset shards; a stopped run goes on where it was",
+        epilog="example: layert2v-engine vidlayer pack data/vidlayer --shards data/shards",
+    )
+    pack.add_argument("data_set", type=Path, metavar="DATASET")
+    pack.add_argument("--shards", type=Path, required=True, metavar="FOLDER", help="folder to fill")
+    pack.add_argument(
+        "--per-shard", type=positive_int, default=500, help="clips of a shard; default: 500"
+    )
+    pack.set_defaults(run=_pack)
 
 
 def _add_inspector_options(parser: argparse.ArgumentParser) -> None:
@@ -80,44 +91,40 @@ def _add_inspector_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from layert2v_engine.decompose.stages import DefaultStages
-    from layert2v_engine.vidlayer.annotate import AnnotateStage
     from layert2v_engine.vidlayer.build import build
-    from layert2v_engine.vidlayer.clips import ClipFormat, ClipStage
-    from layert2v_engine.vidlayer.cut import CutStage
-    from layert2v_engine.vidlayer.inspect import InspectStage
+    from layert2v_engine.vidlayer.clips import ClipFormat
+    from layert2v_engine.vidlayer.plan import BuildPlan
     from layert2v_engine.vidlayer.sources import find_sources
     from layert2v_engine.vidlayer.thresholds import Thresholds
-    from layert2v_engine.vidlayer.write import WriteStage
 
     sources = find_sources(args.sources, allow_unlicensed=args.allow_unlicensed)
-    thresholds, root = Thresholds.load(args.thresholds), args.out
-    wanted = ClipFormat(
-        frames=args.frames, fps=args.fps, height=args.height, per_shot=args.per_shot
+    plan = BuildPlan(
+        root=args.out.resolve(),
+        thresholds=Thresholds.load(args.thresholds),
+        clip_format=ClipFormat(
+            frames=args.frames, fps=args.fps, height=args.height, per_shot=args.per_shot
+        ),
+        annotator=_endpoint(args.annotator, args),
+        inspector=_endpoint(args.inspector, args),
+        votes=args.votes,
     )
-    detector = None if args.annotator else DefaultStages().stages.detector
-    stages = [
-        AnnotateStage(root, _client(args.annotator, root, args), detector),
-        CutStage(root),
-        InspectStage(root, thresholds, _client(args.inspector, root, args), args.votes),
-        WriteStage(root),
-    ]
-    counts = build(
-        root, sources, ClipStage(root, wanted, thresholds), stages, thresholds, _print_progress
-    )
-    _print_counts(counts, root)
+    _print_counts(build(plan, sources, _print_progress), args.out)
     return 0
 
 
 def _inspect(args: argparse.Namespace) -> int:
     from layert2v_engine.vidlayer.build import inspect_again
-    from layert2v_engine.vidlayer.inspect import InspectStage
+    from layert2v_engine.vidlayer.plan import BuildPlan
     from layert2v_engine.vidlayer.thresholds import Thresholds
 
     root = _data_set(args.data_set)
-    inspector = _client(args.inspector, root, args)
-    stage = InspectStage(root, Thresholds.load(args.thresholds), inspector, args.votes)
-    _print_counts(inspect_again(root, stage, _print_progress), root)
+    plan = BuildPlan(
+        root=root,
+        thresholds=Thresholds.load(args.thresholds),
+        inspector=_endpoint(args.inspector, args),
+        votes=args.votes,
+    )
+    _print_counts(inspect_again(root, plan.make_stage("inspect"), _print_progress), root)
     return 0
 
 
@@ -125,6 +132,22 @@ def _report(args: argparse.Namespace) -> int:
     from layert2v_engine.vidlayer.report import write_report
 
     print(write_report(_data_set(args.data_set)))
+    return 0
+
+
+def _pack(args: argparse.Namespace) -> int:
+    from layert2v_engine.errors import EngineError
+    from layert2v_engine.vidlayer.pack import pack
+
+    if args.per_shard < 1:
+        raise EngineError("--per-shard is at least 1.", "Leave it out for 500.", reason="BAD_VALUE")
+    counts = pack(
+        _data_set(args.data_set),
+        args.shards,
+        lambda progress: print(f"pack: {progress.done} of {progress.total}", file=sys.stderr),
+        clips_per_shard=args.per_shard,
+    )
+    print(", ".join(f"{count} clips of {split}" for split, count in counts.items()))
     return 0
 
 
@@ -141,13 +164,12 @@ def _data_set(root: Path) -> Path:
     return root
 
 
-def _client(url: str | None, root: Path, args: argparse.Namespace) -> VisionClient | None:
-    from layert2v_engine.vidlayer.vision import VisionClient, VisionConfig
+def _endpoint(url: str | None, args: argparse.Namespace) -> VisionConfig | None:
+    from layert2v_engine.vidlayer.vision import VisionConfig
 
     if not url:
         return None
-    config = VisionConfig(url=url, model=args.model, max_requests=args.max_requests)
-    return VisionClient(config, root / "work" / ".answers")
+    return VisionConfig(url=url, model=args.model, max_requests=args.max_requests)
 
 
 def _print_progress(progress: BuildProgress) -> None:

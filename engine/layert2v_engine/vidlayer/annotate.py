@@ -1,27 +1,26 @@
-"""Stage 2: what a clip shows, in words: by a vision model if there is one, else by a template.
+"""Stage 2: what a clip shows, in words of a vision model, if there is one.
 
 The structure is the one that VOID made public: what belongs to the subject, what it affects, and
-the scene without it. Captions by template are marked as such, and say no more than is known.
+the scene without it. Without a model a template says what is seen of the subject once it is cut.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from layert2v_engine.decompose.motion import optical_flow, to_gray
-from layert2v_engine.decompose.protocols import ObjectDetector
 from layert2v_engine.vidlayer.clip_stage import PerClipStage
 from layert2v_engine.vidlayer.clips import FOOTAGE
 from layert2v_engine.vidlayer.movies import read_bytes
 from layert2v_engine.vidlayer.state import ClipState
+from layert2v_engine.vidlayer.template import BY_TEMPLATE
 from layert2v_engine.vidlayer.vision import VisionClient, VisionRefused
 
 _PICTURES, _GRID, _SIDE = 10, 8, 512
-_MIN_SCORE = 0.4
 QUESTION = (
     "These are pictures of one video, from its first to its last frame, under a grid of yellow "
     "lines whose cells are counted from 0 at the upper left. Answer with one JSON object and "
@@ -43,23 +42,26 @@ class AnnotateStage(PerClipStage):
     name = "annotate"
     after = "clip"
 
-    def __init__(
-        self, root: Any, client: VisionClient | None = None, detector: ObjectDetector | None = None
-    ) -> None:
+    def __init__(self, root: Path, client: VisionClient | None = None) -> None:
         super().__init__(root)
-        self._client, self._detector = client, detector
+        self._client = client
 
     def work_on(self, state: ClipState) -> dict[str, Any]:
         """Return the annotation of one clip."""
+        if self._client is None:
+            return {"captions_by": BY_TEMPLATE}
         pictures = read_bytes(state.folder / FOOTAGE)
-        if self._client is not None:
-            try:
-                shown = [draw_grid(each) for each in sample_pictures(pictures, _PICTURES)]
-                answer = self._client.ask(QUESTION, shown, find_problem)
-                return answer | {"captions_by": "model", "model": self._client.config.model}
-            except VisionRefused as error:
-                return describe_by_template(pictures, self._detector) | {"refused": str(error)}
-        return describe_by_template(pictures, self._detector)
+        shown = [draw_grid(each) for each in sample_pictures(pictures, _PICTURES)]
+        try:
+            answer = self._client.ask(QUESTION, shown, find_problem)
+        except VisionRefused as error:
+            return {"captions_by": BY_TEMPLATE, "refused": str(error)}
+        return answer | {"captions_by": "model", "model": self._client.config.model}
+
+
+def notes_of(state: ClipState) -> dict[str, Any]:
+    """Return the annotation of a clip; one by template is complete when the clip is cut."""
+    return state.read("annotate") | state.read("cut").get("captions", {})
 
 
 def find_problem(answer: dict[str, Any]) -> str:
@@ -74,26 +76,6 @@ def find_problem(answer: dict[str, Any]) -> str:
         if not isinstance(each, dict) or each.get("kind") not in ("visual_artifact", "physical"):
             return "an affected object has no kind"
     return ""
-
-
-def describe_by_template(
-    pictures: NDArray[np.uint8], detector: ObjectDetector | None
-) -> dict[str, Any]:
-    """Return an annotation from a detection and from motion."""
-    middle = pictures[len(pictures) // 2]
-    found = detector.detect(middle) if detector is not None else []
-    label = next((each.label for each in found if each.score >= _MIN_SCORE), "")
-    subject = f"a {label}" if label else "a subject"
-    motion = _motion_words(pictures)
-    return {
-        "subject": label,
-        "full_caption": f"{subject} {motion}",
-        "foreground_caption": f"{subject} {motion}",
-        "background_caption": "the scene without the subject",
-        "integral_belongings": [],
-        "affected_objects": [],
-        "captions_by": "template",
-    }
 
 
 def sample_pictures(pictures: NDArray[np.uint8], count: int) -> list[NDArray[np.uint8]]:
@@ -114,18 +96,3 @@ def draw_grid(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         cv2.putText(drawn, str(k), (x + 2, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.3, (255, 220, 0))
         cv2.putText(drawn, str(k), (2, y + 10), cv2.FONT_HERSHEY_SIMPLEX, 0.3, (255, 220, 0))
     return np.asarray(drawn, np.uint8)
-
-
-def _motion_words(pictures: NDArray[np.uint8]) -> str:
-    """Return where what moves most goes, as seen from what moves least."""
-    if len(pictures) < 2:
-        return "at rest"
-    flow = optical_flow(to_gray(pictures[0]), to_gray(pictures[1]))
-    strength = np.hypot(flow[..., 0], flow[..., 1])
-    fast = strength >= np.quantile(strength, 0.95)
-    x, y = (float(flow[fast][:, k].mean() - np.median(flow[..., k])) for k in (0, 1))
-    if max(abs(x), abs(y)) < 0.5:
-        return "at rest"
-    if abs(x) >= abs(y):
-        return "moving to the right" if x > 0 else "moving to the left"
-    return "moving down" if y > 0 else "moving up"

@@ -16,11 +16,11 @@ from pathlib import Path
 from layert2v_engine.errors import EngineError, StackError
 from layert2v_engine.stack.files import exclusive_lock
 from layert2v_engine.vidlayer.clip_stage import PerClipStage
-from layert2v_engine.vidlayer.clips import ClipStage, mark_duplicates, source_record
+from layert2v_engine.vidlayer.clips import mark_duplicates, source_record
+from layert2v_engine.vidlayer.plan import STAGES, BuildPlan
 from layert2v_engine.vidlayer.readers.own import CLIPS
 from layert2v_engine.vidlayer.sources import Source
 from layert2v_engine.vidlayer.state import ClipState, clip_states
-from layert2v_engine.vidlayer.thresholds import Thresholds
 from layert2v_engine.vidlayer.write import WriteStage, write_catalogue
 
 
@@ -37,39 +37,27 @@ class BuildProgress:
 Report = Callable[[BuildProgress], None]
 
 
-def build(
-    root: Path,
-    sources: Sequence[Source],
-    clip_stage: ClipStage,
-    stages: Sequence[PerClipStage],
-    thresholds: Thresholds,
-    report: Report,
-) -> dict[str, int]:
-    """Build a data set in ``root``; return the counts of clips, kept ones and quarantined ones.
+def build(plan: BuildPlan, sources: Sequence[Source], report: Report) -> dict[str, int]:
+    """Build a data set in one process; return the counts of clips, kept and quarantined ones.
 
     Raises ``EngineError`` for what is nobody's clip, such as a full disk or a folder that another
     process works on; all finished stages stay.
     """
-    with lock_data_set(root):
-        remove_partial_files(root)
-        _run_stages(root, sources, clip_stage, stages, thresholds, _Meter(report))
-        return write_catalogue(root)
+    with lock_data_set(plan.root):
+        remove_partial_files(plan.root)
+        _run_stages(plan, sources, _Meter(report))
+        return write_catalogue(plan.root)
 
 
-def _run_stages(
-    root: Path,
-    sources: Sequence[Source],
-    clip_stage: ClipStage,
-    stages: Sequence[PerClipStage],
-    thresholds: Thresholds,
-    meter: _Meter,
-) -> None:
+def _run_stages(plan: BuildPlan, sources: Sequence[Source], meter: _Meter) -> None:
+    clip_stage = plan.make_clip_stage()
     for index, source in enumerate(sources):
         meter.show("clip", index, len(sources))
         clip_stage({"source": [source_record(source)]})
-    mark_duplicates(root, thresholds)
+    mark_duplicates(plan.root, plan.thresholds)
     # Clip by clip through all stages: the first are complete early, and disk use stays low.
-    states = [state for state in clip_states(root) if not state.is_out]
+    states = [state for state in clip_states(plan.root) if not state.is_out]
+    stages = [plan.make_stage(name) for name in STAGES]
     for index, state in enumerate(states):
         meter.show("layers", index, len(states))
         for stage in stages:

@@ -11,17 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from layert2v_engine.decompose.protocols import ObjectDetector
 from layert2v_engine.vidlayer.annotate import sample_pictures
 from layert2v_engine.vidlayer.clip_stage import PerClipStage
+from layert2v_engine.vidlayer.cut import layer_files
 from layert2v_engine.vidlayer.measures import measure_sample
-from layert2v_engine.vidlayer.readers.own import LAYERS
-from layert2v_engine.vidlayer.readers.sample import (
-    LayeredSample,
-    LayerFiles,
-    SampleFiles,
-    read_sample,
-)
+from layert2v_engine.vidlayer.readers.sample import LayeredSample, SampleFiles, read_sample
+from layert2v_engine.vidlayer.recognition import recognize
 from layert2v_engine.vidlayer.state import ClipState
+from layert2v_engine.vidlayer.template import BY_TEMPLATE
 from layert2v_engine.vidlayer.thresholds import Thresholds
 from layert2v_engine.vidlayer.vision import VisionClient, VisionRefused
 
@@ -41,15 +39,21 @@ class InspectStage(PerClipStage):
         thresholds: Thresholds,
         inspector: VisionClient | None = None,
         votes: int = 3,
+        detector: ObjectDetector | None = None,
     ) -> None:
         super().__init__(root)
         self._thresholds, self._inspector, self._votes = thresholds, inspector, votes
+        self._detector = detector
 
     def work_on(self, state: ClipState) -> dict[str, Any]:
         """Judge one clip."""
-        sample = read_sample(layer_files(state))
-        scores: dict[str, float] = dict(_worst(state.read("cut")["measures"]))
+        cut = state.read("cut")
+        sample = read_sample(layer_files(state, cut["foregrounds"]))
+        scores: dict[str, float] = dict(_worst(cut["measures"]))
         scores |= measure_sample(sample)
+        if self._detector is not None:
+            by_template = state.read("annotate").get("captions_by") == BY_TEMPLATE
+            scores |= recognize(sample, self._detector, by_template=by_template)
         reasons = self._thresholds.reasons(self.name, scores)
         result: dict[str, Any] = {"scores": scores, "reasons": reasons}
         if not reasons and self._inspector is not None:
@@ -76,28 +80,6 @@ class InspectStage(PerClipStage):
             if 2 * count > len(answers)
         ]
         return {"judge": self._inspector.config.model, "votes_against": against, "reasons": reasons}
-
-
-def layer_files(state: ClipState) -> SampleFiles:
-    """Return the layers of a clip while it is in work."""
-    layers, notes = state.folder / LAYERS, state.read("annotate")
-    foregrounds = tuple(
-        LayerFiles(
-            matte=layers / f"matte_{number:02d}.mkv",
-            color=layers / f"foreground_{number:02d}.mkv",
-            shadow=layers / f"shadow_{number:02d}.mkv",
-            caption=notes["foreground_caption"],
-        )
-        for number in range(1, state.read("cut")["foregrounds"] + 1)
-    )
-    return SampleFiles(
-        name=state.clip,
-        full=layers / "full_video.mkv",
-        background=layers / "background.mkv",
-        foregrounds=foregrounds,
-        caption=notes["full_caption"],
-        background_caption=notes["background_caption"],
-    )
 
 
 def _worst(measures: dict[str, dict[str, float]]) -> dict[str, float]:

@@ -14,6 +14,14 @@ from numpy.typing import NDArray
 
 from layert2v_engine.decompose.shots import CutFinder
 from layert2v_engine.image.srgb import decode_srgb, encode_srgb
+from layert2v_engine.vidlayer.patches import (
+    enclosed_holes,
+    ghost_correlation,
+    lost_texture,
+    open_hole_share,
+    worst_patch_psnr,
+    worst_patch_shift,
+)
 from layert2v_engine.vidlayer.readers.sample import LayeredSample
 
 Plane = NDArray[np.float32]
@@ -31,13 +39,21 @@ def measure_sample(sample: LayeredSample) -> dict[str, float]:
     cover = np.max(mattes, 0)
     free = ~_dilate(np.maximum(cover, np.max(shadows, 0)) > _TRACE, 3)
     area = cover.mean(axis=(1, 2))
+    comp_error = _compose(sample) - full
+    everywhere = np.ones(cover.shape, bool)
     scores = {
         "covered_share": float(cover.mean()),
         "largest_gap_share": float((area < 1e-4).mean()),
         "plate_psnr_db": _psnr(full - background, free),
-        "recomposition_psnr_db": _psnr(_compose(sample) - full, np.ones(cover.shape, bool)),
+        "plate_patch_psnr_db": worst_patch_psnr(full - background, free),
+        "plate_patch_shift": worst_patch_shift(background - full, free),
+        "lost_texture": lost_texture(background, cover),
+        "recomposition_psnr_db": _psnr(comp_error, everywhere),
+        "recomposition_patch_psnr_db": worst_patch_psnr(comp_error, everywhere),
         "subject_left_share": _left_share(full, background, cover),
+        "ghost_correlation": ghost_correlation(full, background, cover),
         "hole_share": float(np.mean([_hole_share(matte) for each in mattes for matte in each])),
+        "open_hole_share": open_hole_share(mattes, np.abs(comp_error).max(-1)),
         "matte_flicker": _area_flicker(area),
         "background_flicker": _background_flicker(full, background, free),
         "softness": _softness(cover),
@@ -78,14 +94,8 @@ def _left_share(full: Plane, background: Plane, cover: Plane) -> float:
 
 
 def _hole_share(matte: Plane) -> float:
-    body = (matte > 0.5).astype(np.uint8)
-    if not body.any():
-        return 0.0
-    padded = np.pad(body, 1)
-    flood = padded.copy()
-    cv2.floodFill(flood, None, (0, 0), 2)
-    holes = (flood == 0).sum()
-    return float(holes) / float(body.sum() + holes)
+    body, holes = enclosed_holes(matte)
+    return float(holes.sum()) / max(1.0, float(body.sum() + holes.sum()))
 
 
 def _area_flicker(area: Plane) -> float:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from layert2v_engine.image.atomic import atomic_write
+from layert2v_engine.vidlayer.annotate import notes_of
 from layert2v_engine.vidlayer.clip_stage import PerClipStage
 from layert2v_engine.vidlayer.movies import read_bytes, write_h264
+from layert2v_engine.vidlayer.parquet import PARQUET, has_parquet, write_parquet
 from layert2v_engine.vidlayer.readers.own import CATALOGUE, CLIPS, LAYERS
 from layert2v_engine.vidlayer.state import QUARANTINE, ClipState, clip_states
 
@@ -40,7 +42,7 @@ class WriteStage(PerClipStage):
         for name, layer in names.items():
             pictures = read_bytes(partial / LAYERS / f"{layer}.mkv")
             write_h264(partial / f"{name}.mp4", pictures, fps)
-        notes = state.read("annotate")
+        notes = notes_of(state)
         metadata = {
             "paths": {"full_video": "full_video.mp4", "background_video": "background.mp4",
                       "mask_video": "mask.mp4"},
@@ -64,9 +66,14 @@ def split_of(group: str) -> str:
 
 
 def write_catalogue(root: Path) -> dict[str, int]:
-    """Write ``catalogue.jsonl`` with all clips, and JSON lines per split; return the counts."""
+    """Write ``catalogue.jsonl`` with all clips, and JSON lines per split; return the counts.
+
+    Where pyarrow is installed, there is ``catalogue.parquet`` too.
+    """
     records = [_record(state) for state in clip_states(root)]
     _write_lines(root / CATALOGUE, records)
+    if has_parquet():
+        write_parquet(root / PARQUET, records)
     kept = [each for each in records if each["kept"]]
     for split in SPLITS:
         lines = [_authors_line(each) for each in kept if each["split"] == split]
@@ -79,7 +86,8 @@ def write_catalogue(root: Path) -> dict[str, int]:
 
 
 def _record(state: ClipState) -> dict[str, Any]:
-    clip, notes, inspection = (state.read(each) for each in ("clip", "annotate", "inspect"))
+    clip, inspection = (state.read(each) for each in ("clip", "inspect"))
+    notes = notes_of(state)
     written = state.is_done("write") and not state.is_out
     shared = ("source", "source_sha256", "group", "licence", "provenance", "first_frame", "frames",
               "fps", "size")  # fmt: skip

@@ -2,7 +2,7 @@
 
 Frames are laid over one another by the motion of the camera; where the hole of one is open in
 others, their median is what lies behind. One picture for the whole window cannot flicker. Each
-frame looks at it through its own homography and a small, smooth correction by optical flow.
+frame looks at it from its place on the canvas, with a small, smooth correction by optical flow.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Readers of layered video data sets: the authors' two forms, our own, and Vera's."""
+"""Readers of layered video data sets: the authors' two forms, our own, and any by patterns."""
 
 from layert2v_engine.vidlayer.readers.open import open_data_set
 from layert2v_engine.vidlayer.readers.sample import DataSet, LayeredSample, LayerFiles, read_sample

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from layert2v_engine.vidlayer.readers.authors import AuthorsFolder, AuthorsLines, is_clip_folder
+from layert2v_engine.vidlayer.readers.layout import LAYOUT, LayoutDataSet
 from layert2v_engine.vidlayer.readers.own import CATALOGUE, OwnDataSet
 from layert2v_engine.vidlayer.readers.sample import DataSet, DataSetError
 
@@ -16,13 +17,15 @@ def open_data_set(path: Path) -> DataSet:
         data_set = AuthorsLines(path)
     elif (path / CATALOGUE).is_file():
         data_set = OwnDataSet(path)
+    elif (path / LAYOUT).is_file():
+        data_set = LayoutDataSet(path)
     elif path.is_dir() and any(is_clip_folder(each) for each in path.iterdir()):
         data_set = AuthorsFolder(path)
     if data_set is None:
         raise DataSetError(
             f"There is no data set of a known form at {path}.",
-            f"Give a folder with {CATALOGUE}, a folder of clip folders with full_video.mp4, or a "
-            ".jsonl file.",
+            f"Give a folder with {CATALOGUE} or {LAYOUT}, a folder of clip folders with "
+            "full_video.mp4, or a .jsonl file.",
             reason="DATA_SET_UNKNOWN",
         )
     if not data_set.samples:

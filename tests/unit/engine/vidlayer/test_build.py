@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fakes.moving_disc import disc_clip
 from layert2v.command_options import EXIT_USAGE
 from layert2v_engine.cli.main import EXIT_INTERRUPTED, main
 from layert2v_engine.decompose.arrays import encode
 from layert2v_engine.vidlayer.build import inspect_again, lock_data_set
-from layert2v_engine.vidlayer.inspect import InspectStage
 from layert2v_engine.vidlayer.movies import write_h264
+from layert2v_engine.vidlayer.plan import BuildPlan
 from layert2v_engine.vidlayer.readers import open_data_set, read_sample
 from layert2v_engine.vidlayer.readers.authors import AuthorsFolder
 from layert2v_engine.vidlayer.readers.own import OwnDataSet
@@ -116,6 +117,8 @@ def interrupt(footage: Path, root: Path, stage: str, number: int) -> int | None:
 
 
 def run_builder(args: list[str]) -> None:
+    torch.set_num_threads(1)  # as in this process: sums depend on it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     sys.exit(main(args))
 
 
@@ -150,11 +153,14 @@ def test_other_thresholds_drop_and_take_back_a_clip(data_set: Path, tmp_path: Pa
     lenient.write_text(LENIENT)
     before = contents(data_set)
 
-    dropped = inspect_again(
-        data_set, InspectStage(data_set, Thresholds.load(strict)), lambda _: None
-    )
+    plans = [
+        BuildPlan(root=data_set, thresholds=Thresholds.load(path)) for path in (strict, lenient)
+    ]
+    stages = [plan.make_stage("inspect") for plan in plans]
+
+    dropped = inspect_again(data_set, stages[0], lambda _: None)
     assert dropped["kept"] == 0
     assert "subject_size" in write_report(data_set).read_text()
     assert not list((data_set / "clips").glob("disc*"))
-    inspect_again(data_set, InspectStage(data_set, Thresholds.load(lenient)), lambda _: None)
+    inspect_again(data_set, stages[1], lambda _: None)
     assert contents(data_set) == before
