@@ -26,6 +26,12 @@ def truncate(path: Path) -> Path:
     return path
 
 
+def with_unreadable_name(path: Path) -> Path:
+    """Write an EXR file with a name in its header that is no text, which its error quotes."""
+    path.write_bytes(valid(path).read_bytes().replace(b"\0chan", b"\0\xff\xff\xff\xff", 1))
+    return path
+
+
 def with_header_size(path: Path, width: int, height: int) -> Path:
     """Write a small EXR file whose header has another size."""
     data = bytearray(valid(path).read_bytes())

@@ -65,7 +65,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     pack.add_argument("data_set", type=Path, metavar="DATASET")
     pack.add_argument("--shards", type=Path, required=True, metavar="FOLDER", help="folder to fill")
-    pack.add_argument("--per-shard", type=int, default=500, help="clips of a shard; default: 500")
+    pack.add_argument(
+        "--per-shard", type=positive_int, default=500, help="clips of a shard; default: 500"
+    )
     pack.set_defaults(run=_pack)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from layert2v.limits import MAX_FRAMES
 
@@ -63,7 +64,7 @@ def float_bytes(path: str) -> int:
 
     file = oiio.ImageInput.open(path)
     if file is None:
-        oiio.geterror()
+        _take_error(oiio)
         return 0
     try:
         spec = file.spec()
@@ -83,7 +84,7 @@ def find_problem(path: str) -> tuple[str, int]:
     oiio.attribute("threads", 1)
     file = oiio.ImageInput.open(path)
     if file is None:
-        return _open_error(oiio.geterror()), 0
+        return _open_error(_take_error(oiio)), 0
     try:
         spec = file.spec()
         if spec.deep:
@@ -144,6 +145,14 @@ def _is_container(path: Path) -> bool:
     if head[4:8] in _MOV_ATOMS or head.startswith(_MAGIC):
         return True
     return head[:1] == b"G" and head[_SYNC_BYTES:] == b"G"  # a transport stream
+
+
+def _take_error(oiio: Any) -> str:
+    """Return why the library refused a file, which it must be asked for."""
+    try:
+        return str(oiio.geterror())
+    except UnicodeDecodeError:  # it quotes the file
+        return "damaged"
 
 
 def _open_error(reason: str) -> str:

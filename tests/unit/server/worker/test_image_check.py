@@ -77,6 +77,7 @@ def test_plates_must_fit_into_memory_together(
         (malformed_images.deep, "it is a deep picture"),
         (malformed_images.truncate, "its pixels cannot be read"),
         (malformed_images.not_an_image, "it is no picture"),
+        (malformed_images.with_unreadable_name, "it is no picture"),
         (
             lambda path: malformed_images.with_header_size(path, 60_000, 60_000),
             "more pixels than may be read",
