@@ -12,6 +12,7 @@ import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel, WanVACETransformer3DModel
 from safetensors.torch import save_file
 
+from fakes.tiny_wan import stock_pipeline, write_stock_folder
 from layert2v_engine.recipes.catalog import find_recipe
 from layert2v_engine.recipes.networks import linear_layers, wan_name
 from layert2v_engine.recipes.plate.prompts import fixed_prompts
@@ -48,7 +49,7 @@ def write_tiny_weights(root: Path) -> Path:
 
 def write_vae(root: Path) -> None:
     vae = AutoencoderKLWan(
-        base_dim=3,
+        base_dim=4,  # as in tiny_wan, so that the same updates fit
         z_dim=16,
         dim_mult=[1, 1, 1, 1],
         num_res_blocks=1,
@@ -188,3 +189,42 @@ def write_grounding_dino(root: Path, words: str) -> None:
         max_text_len=32,
     )
     GroundingDinoForObjectDetection(config).save_pretrained(folder)
+
+
+def write_alpha(root: Path) -> Path:
+    """Write everything that Wan-Alpha takes, over a stock Wan; return the folder."""
+    write_stock_folder(root / "wan-t2v")
+    write_stock_folder(root / "wan2.1-t2v-14b")
+    torch.manual_seed(1)
+    pipeline = stock_pipeline()
+    dora, steps = {}, {}
+    for name, layer in linear_layers(pipeline.transformer).items():
+        if not name.startswith("blocks."):
+            continue
+        rows, columns = layer.weight.shape
+        dora[f"{name}.lora_A.weight"] = torch.randn(2, columns) / 10
+        dora[f"{name}.lora_B.weight"] = torch.randn(rows, 2) / 10
+        dora[f"{name}.lora_magnitude_vector"] = torch.rand(rows)
+        steps[f"diffusion_model.{name}.lora_down.weight"] = torch.randn(2, columns) / 10
+        steps[f"diffusion_model.{name}.lora_up.weight"] = torch.randn(rows, 2) / 10
+        steps[f"diffusion_model.{name}.diff_b"] = torch.randn(rows) / 10
+    for name in ("wan-alpha-v2", "lightx2v"):
+        (root / name).mkdir()
+    save_file(dora, root / "wan-alpha-v2" / "dora.safetensors")
+    updates = decoder_updates(pipeline.vae)
+    save_file(updates, root / "wan-alpha-v2" / "decoder.safetensors")
+    save_file(steps, root / "lightx2v" / "steps.safetensors")
+    return root
+
+
+def decoder_updates(vae: AutoencoderKLWan, rank: int = 2) -> dict[str, torch.Tensor]:
+    """Return updates of two convolutions of each decoder, under the names of Wan's own code."""
+    convs = {"decoder.conv1": vae.decoder.conv_in, "conv2": vae.post_quant_conv}
+    state = {}
+    for part in ("vae_fgr", "vae_pha"):
+        for name, conv in convs.items():
+            rows, columns, *kernel = conv.weight.shape
+            key = f"{part}.{name}.conv3D"
+            state[f"{key}.lora_A.default.weight"] = torch.randn(rank, columns, *kernel)
+            state[f"{key}.lora_B.default.weight"] = torch.randn(rows, rank, 1, 1, 1)
+    return state

@@ -12,9 +12,10 @@ import pytest
 from fakes.live_server import live_server
 from fakes.moving_disc import disc_clip, write_clip
 from fakes.tiny_model import write_tiny_model
-from fakes.tiny_weights import write_tiny_weights
+from fakes.tiny_weights import write_alpha, write_tiny_weights
 from layert2v import stack
 from layert2v.decompose import Box, DecomposeSpec, SubjectSpec
+from layert2v.spec import GenerateSpec
 from layert2v_client import Client, InvalidRequest, JobFailed, connect
 from layert2v_engine.image import exr
 from layert2v_engine.stack.inspect import inspect
@@ -29,7 +30,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     settings = {
         "engine": "",
         "models": str(write_tiny_model(folder / "models")),
-        "weights": str(write_tiny_weights(folder / "weights")),
+        "weights": str(write_alpha(write_tiny_weights(folder / "weights"))),
         "commercial_only": True,
         "lease_s": 120.0,
         "cancel_grace_s": 60.0,
@@ -60,8 +61,7 @@ def test_a_recipe_ends_in_a_stack_that_closes(
         comp = exr.read(folder / made.flat("comp").files[frame].path).float().numpy()
         np.testing.assert_allclose(comp[..., :3], source, rtol=2e-3)
     networks = {each.name: each for each in made.networks}
-    assert networks.pop("umt5-xxl").sha256 == ""  # only what it said was kept
-    assert {"sam2.1", "wan2.1-vae", "splitter"} <= {*networks}
+    assert {"sam2.1", "wan2.1-vae", "splitter", "umt5-xxl"} <= {*networks}
     assert all(len(each.sha256) == 64 for each in networks.values())
     assert "96 x 64 pixels from" in made.history[0].note
 
@@ -81,3 +81,19 @@ def test_words_need_a_network_that_is_not_here(client: Client, footage: Path) ->
 def test_a_recipe_that_is_not_known_costs_no_upload(client: Client, footage: Path) -> None:
     with pytest.raises(InvalidRequest, match="There is no recipe 'decompose9'; there are:"):
         client.decompose(footage, replace(BOX, recipe="decompose9"))
+
+
+def test_a_sentence_is_asked_for_like_a_model(client: Client, tmp_path: Path) -> None:
+    spec = GenerateSpec("a red fox", model="alpha", width=64, height=48, frames=5, steps=2, seed=1)
+    job = client.submit(spec)
+    job.wait()
+    made = stack.read(job.download(tmp_path / "fox"))
+    assert [layer.name for layer in made.layers] == ["bg", "fg_01"]
+    assert not inspect(tmp_path / "fox", made).problems
+    assert "wan-alpha-v2" in {each.name for each in made.networks}
+
+
+def test_a_model_whose_terms_nobody_stated_is_refused(client: Client) -> None:
+    spec = GenerateSpec("a fox", model="mini", steps=2)
+    with pytest.raises(JobFailed, match=r"mini \(not stated\) is not used here"):
+        client.submit(spec).wait()

@@ -160,7 +160,8 @@ def save_weights(model: nn.Module, path: Path, config: LoRAConfig) -> None:
                 save_file(adapter, temporary, about)
         merged = merge_weights(plain_names(state), trained, config.scale)
         with atomic_write(path) as temporary:
-            save_file({n: p.detach().cpu().contiguous() for n, p in merged.items()}, temporary)
+            whole = {n: p.detach().cpu().float().contiguous() for n, p in merged.items()}
+            save_file(whole, temporary)
     data_parallel.wait_for_all()
 
 

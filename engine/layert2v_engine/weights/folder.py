@@ -74,14 +74,19 @@ class WeightsFolder:
             return NetworkState(network=network, folder=None, files=(), problem=problem)
 
     def _find(self, network: Network) -> NetworkState:
-        place = next((self.root / each for each in network.folders if self._has(each)), None)
-        if place is None:
-            where = self.root / network.folders[0]
-            problem = f"There is no folder {where}."
-            return NetworkState(network=network, folder=None, files=(), problem=problem)
-        network = with_own_terms(network, place)
-        files, problem = _check_files(network, place)
-        return NetworkState(network=network, folder=place, files=files, problem=problem)
+        """Return the first of a network's folders that can be used, else what keeps the first."""
+        places = [self.root / each for each in network.folders if self._has(each)]
+        states = []
+        for place in places:
+            known = with_own_terms(network, place)
+            files, problem = _check_files(known, place)
+            states.append(NetworkState(network=known, folder=place, files=files, problem=problem))
+            if not problem:
+                return states[-1]
+        if states:
+            return states[0]
+        problem = f"There is no folder {self.root / network.folders[0]}."
+        return NetworkState(network=network, folder=None, files=(), problem=problem)
 
     def require(self, name: str) -> Path:
         """Return the folder of a network. Raises ``WeightsMissing`` where it cannot be used."""

@@ -12,10 +12,9 @@ from layert2v_engine.decompose.protocols import ObjectDetector, SaliencyNetwork
 from layert2v_engine.decompose.shots import Window, split_windows
 from layert2v_engine.decompose.subjects.evidence import ClipMotion
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
-from layert2v_engine.decompose.subjects.proposals import Proposal, propose
+from layert2v_engine.decompose.subjects.proposals import MOVING, Proposal, propose
 from layert2v_engine.decompose.subjects.regions import (
     SeenMask,
-    average,
     keep_main_parts,
     overlap,
 )
@@ -32,8 +31,8 @@ from layert2v_engine.errors import FootageError
 WINDOW, OVERLAP = 12, 1
 _KEYS = 3
 _SAME = 0.5  # intersection over union of two masks of one subject
-_AGREED = 0.6  # of two masks that are averaged
 _WORSE = 0.3  # scores of key frames that are as good as the best
+_STEADY = 0.8  # the same, where all of them show the subject
 
 
 class SubjectFinder:
@@ -116,15 +115,19 @@ class SubjectFinder:
         keys |= set() if prior is None else {prior[0]}
         order = sorted(keys)
         proposals = propose(pictures, motion, order, self._saliency, self._detector, prior)
-        anchors = _anchors(proposals, order, prior) if proposals else {}
-        if prior is None and anchors:
-            on_first(next(iter(anchors.values())).mask)
-        known = {key: tracker.look_closely(key, seen) for key, seen in anchors.items()}
-        known |= {} if prior is None else dict([prior])
-        if not known:
-            return None
+        steady = _steady_views(proposals, order, prior)
         candidates = {key: [each.seen[k] for each in proposals] for k, key in enumerate(order)}
-        masks = tracker.follow(known, candidates)
+        if steady:
+            if prior is None:
+                on_first(next(iter(steady.values())).mask)
+            masks = tracker.look_everywhere(steady)
+        else:
+            known = _known_masks(proposals, order, prior, tracker)
+            if not known:
+                return None
+            if prior is None:
+                on_first(next(iter(known.values())))
+            masks = tracker.follow(known, candidates)
         corrected = self._correct(pictures, masks, marks)
         if corrected:
             known = corrected if prior is None else dict([prior]) | corrected
@@ -144,28 +147,66 @@ class SubjectFinder:
         return corrected
 
 
-def _anchors(
+def _steady_views(
     proposals: Sequence[Proposal], keys: Sequence[int], prior: tuple[int, FloatArray] | None
 ) -> dict[int, SeenMask]:
-    """Return the masks of the key frames on which the best proposal is about as good as it gets.
+    """Return the best proposal's masks if it is about as good on all key frames, else nothing.
 
-    Other proposals that agree are averaged into them. Nothing where the best one is something
-    else than ``prior``.
+    Nothing either where it is something else than ``prior``, or was cut out because it moves:
+    saliency would not find that again.
     """
+    if not proposals or proposals[0].name == MOVING or not _agrees(proposals[0], keys, prior):
+        return {}
     best = proposals[0]
-    if prior is not None:
-        at_prior = best.seen[list(keys).index(prior[0])].mask
-        if overlap(at_prior > 0.5, prior[1] > 0.5) < _SAME:
-            return {}
+    scores = [each for each in best.scores if each is not None]
+    if len(scores) < len(keys) or max(scores) - min(scores) > _STEADY:
+        return {}
+    return dict(zip(keys, best.seen, strict=True))
+
+
+def _known_masks(
+    proposals: Sequence[Proposal],
+    keys: Sequence[int],
+    prior: tuple[int, FloatArray] | None,
+    tracker: SubjectTracker,
+) -> dict[int, FloatArray]:
+    """Return ``prior`` and the best proposal's masks where they are sure enough to follow.
+
+    These are the key frames on which it is about as good as it gets, and those to which the flow
+    from them leads to the same. Nothing of it where it is something else than ``prior``.
+    """
+    known = {} if prior is None else dict([prior])
+    if not proposals or not _agrees(proposals[0], keys, prior):
+        return known
+    best = proposals[0]
     least = max(each for each in best.scores if each is not None) - _WORSE
-    found = {}
-    for k, (key, score) in enumerate(zip(keys, best.scores, strict=True)):
-        if score is not None and score >= least:
-            mask, box = best.seen[k]
-            others = [each.seen[k] for each in proposals[1:]]
-            agreeing = [each for each in others if overlap(each.mask > 0.5, mask > 0.5) > _AGREED]
-            found[key] = SeenMask(average(mask, agreeing), box)
-    return found
+    rated = list(zip(keys, best.seen, best.scores, strict=True))
+    surest = {key: seen for key, seen, score in rated if score is not None and score >= least}
+    sure = {key: seen.mask for key, seen in surest.items()} | known
+    for key, seen, score in rated:
+        if score is not None and key not in surest and _is_same(key, seen, sure, tracker):
+            surest[key] = seen
+    is_cut = best.name == MOVING  # what was cut out seldom stands out
+    for key, seen in surest.items():
+        found = seen.mask if is_cut else tracker.look_closely(key, seen)
+        known.setdefault(key, found)
+    return known
+
+
+def _agrees(proposal: Proposal, keys: Sequence[int], prior: tuple[int, FloatArray] | None) -> bool:
+    if prior is None:
+        return True
+    mask = proposal.seen[list(keys).index(prior[0])].mask
+    return overlap(mask > 0.5, prior[1] > 0.5) > _SAME
+
+
+def _is_same(
+    key: int, seen: SeenMask, sure: Mapping[int, FloatArray], tracker: SubjectTracker
+) -> bool:
+    """Tell whether a mask shows what is known on other frames, by the flow from the nearest."""
+    nearest = min(sure, key=lambda each: abs(each - key))
+    carried = tracker.carry(sure[nearest], nearest, key)
+    return overlap(carried > 0.5, seen.mask > 0.5) > _SAME
 
 
 def _plan_windows(count: int, hinted: list[int]) -> list[tuple[Window, int | None]]:

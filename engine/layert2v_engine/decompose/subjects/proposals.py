@@ -25,14 +25,15 @@ from layert2v_engine.decompose.subjects.regions import (
     predict_in_box,
 )
 
+MOVING = "moving"  # name of the proposal that is cut out by its colors
 _MIN_SIDE = 24
-_MOVING = "moving"
 _DETECTIONS, _MIN_SCORE = 4, 0.35
 _MOVED, _LEAST_MOVED = 0.5, 0.004  # independence of what moves; its least share of the picture
 # Weights beside those of the evidence.
 _AGREEMENT, _WHOLE, _PRIOR, _KNOWN = 0.4, 0.1, 1.5, 0.5
 _CUT = -0.15  # a cut is sharp of itself
-_ALIKE = 0.8  # overlap of boxes that show the same
+_ALIKE = 0.95  # overlap of boxes that show the same
+_FITS = 0.4  # overlap of boxes of a subject that has hardly moved
 
 
 class Proposal(NamedTuple):
@@ -73,7 +74,7 @@ def propose(
     whole = Box(0, 0, pictures.shape[2], pictures.shape[1])
     moving = tuple(_cut_moving(pictures[key], motion.at(key)) for key in keys)
     if any(mask.any() for mask in moving):
-        looks.append(_Look(_MOVING, (whole,) * len(keys), moving))
+        looks.append(_Look(MOVING, (whole,) * len(keys), moving))
     ranked: list[tuple[float, Proposal]] = []
     for look in looks:
         others = [other for other in looks if other is not look]
@@ -112,7 +113,7 @@ def _scores(
                 (overlap(mask > 0.5, other.masks[k] > 0.5) for other in others), default=0.0
             )
             total += _AGREEMENT * agreement + _WHOLE * (look.name == "whole")
-            total += _KNOWN * _recognition(mask, detections[k]) + _CUT * (look.name == _MOVING)
+            total += _KNOWN * _recognition(mask, detections[k]) + _CUT * (look.name == MOVING)
         scores.append(total)
     return tuple(scores)
 
@@ -170,17 +171,22 @@ def _boxes(
 
 def _are_alike(first: Sequence[Box], second: Sequence[Box]) -> bool:
     """Tell whether boxes show the same on every key frame."""
-    for a, b in zip(first, second, strict=True):
-        shared = Box(*map(max, a[:2], b[:2]), *map(min, a[2:], b[2:]))
-        if shared.area < _ALIKE * (a.area + b.area - shared.area):
-            return False
-    return True
+    return all(_box_overlap(a, b) > _ALIKE for a, b in zip(first, second, strict=True))
+
+
+def _box_overlap(first: Box, second: Box) -> float:
+    """Return intersection over union of two boxes."""
+    both = Box(*map(max, first[:2], second[:2]), *map(min, first[2:], second[2:]))
+    return both.area / max(first.area + second.area - both.area, 1e-6)
 
 
 def _follow_detections(
     detections: Sequence[list[Detection]], whole: Box
 ) -> list[tuple[str, tuple[Box, ...]]]:
-    """Return what is recognized on the middle key frame, with its boxes on the others."""
+    """Return what is recognized on the middle key frame, with its boxes on the others.
+
+    A box that still fits is kept, since the middle one of a subject that stays is as good.
+    """
     middle = len(detections) // 2
     sized = [
         each
@@ -198,7 +204,7 @@ def _follow_detections(
                 nearest = min(same, key=lambda other: _distance(other.box, last), default=None)
                 if nearest is not None and _distance(nearest.box, last) < _reach(last):
                     last = nearest.box
-                boxes[k] = last
+                boxes[k] = each.box if _box_overlap(each.box, last) > _FITS else last
         found.append((each.label, tuple(boxes)))
     return found
 

@@ -22,10 +22,12 @@ from layert2v_engine.decompose.subjects.regions import (
 
 CLOSE_MARGIN, CLOSE_LEAST = 0.22, 0.4  # of the box in which a known subject is seen close up
 # How much the close view counts: much where it is far closer than before, since then it shows more;
-# else a little, and only if it all but agrees, since a subject that fills its view stands out less.
-_CLOSER, _MUCH_CLOSER = 0.8, 0.35  # areas of the views
+# else as much as the rest, and only if it agrees, since a subject that fills its view stands out
+# less.
+_CLOSER, _MUCH_CLOSER = 0.9, 0.35  # areas of the views
+_CLOSER_VIEW = 0.8  # the same where every frame is looked at
 _CLOSE_WEIGHT, _LIKE_WEIGHT = 0.65, 0.5
-_ALIKE, _ALIKE_MOVED = 0.9, 0.75  # overlap with what was seen on the frame, or moved from another
+_ALIKE = 0.7  # overlap with what was seen on the frame, or moved from another
 _REACH, _REACH_OF_BOX = 0.02, 0.12  # how far an outline may leave the flow, of width and of box
 _SAME = 0.5  # intersection over union of two masks of one subject
 _COLOR_MATCH = 20.0  # of 255: pixels of neighbors count less, the more their colors differ
@@ -57,6 +59,36 @@ class SubjectTracker:
                 masks[k] = self._step(before, k, masks[before], candidates.get(k, ()))
         return np.stack([masks[k] for k in range(count)])
 
+    def look_everywhere(self, known: Mapping[int, SeenMask]) -> FloatArray:
+        """Return the masks ``[T, h, w]`` of a subject that stays in a box on the frames around.
+
+        Every frame is seen in the box of the nearest known one, and close up.
+        """
+        height, width = self._pictures.shape[1:3]
+        masks: list[FloatArray] = []
+        for frame, picture in enumerate(self._pictures):
+            nearest = min(known, key=lambda each: abs(each - frame))
+            mask, view = known[nearest]
+            if nearest != frame:
+                mask = predict_in_box(self._saliency, picture, view)
+            expected = mask
+            if masks:
+                expected = 0.5 * mask + 0.5 * warp(masks[-1], self._motion.flow(frame, frame - 1))
+            box = mask_box(keep_main_parts(expected))
+            close = None if box is None else grow(box, width, height, CLOSE_MARGIN, CLOSE_LEAST)
+            if close is not None and close.area <= _CLOSER_VIEW * view.area:
+                seen = predict_in_box(self._saliency, picture, close)
+                mask = (1 - _CLOSE_WEIGHT) * mask + _CLOSE_WEIGHT * seen
+            masks.append(mask)
+        return np.stack(masks)
+
+    def carry(self, mask: FloatArray, frame: int, to: int) -> FloatArray:
+        """Return the mask of a frame moved to another by the flow alone."""
+        step = 1 if to > frame else -1
+        for before in range(frame, to, step):
+            mask = warp(mask, self._motion.flow(before + step, before))
+        return mask
+
     def look_closely(self, frame: int, found: SeenMask) -> FloatArray:
         """Return the mask of a frame averaged with what is seen in a box close around it.
 
@@ -72,7 +104,7 @@ class SubjectTracker:
             return mask
         seen = predict_in_box(self._saliency, self._pictures[frame], close)
         is_closer = close.area < _MUCH_CLOSER * found.box.area
-        return _blend(mask, seen, mask, is_closer, _ALIKE)
+        return _blend(mask, seen, mask, is_closer)
 
     def _step(
         self, before: int, frame: int, mask: FloatArray, candidates: Sequence[SeenMask]
@@ -95,7 +127,7 @@ class SubjectTracker:
         ]
         expected = average(moved, agreeing)
         is_closer = close.area < _MUCH_CLOSER * width * height
-        return keep_main_parts(_blend(expected, seen, moved, is_closer, _ALIKE_MOVED))
+        return keep_main_parts(_blend(expected, seen, moved, is_closer))
 
     def smooth(self, masks: FloatArray) -> FloatArray:
         """Return masks averaged with those of their neighbors along the flow, by their colors."""
@@ -114,11 +146,9 @@ class SubjectTracker:
         return np.stack(smoothed)
 
 
-def _blend(
-    mask: FloatArray, seen: FloatArray, before: FloatArray, is_closer: bool, alike: float
-) -> FloatArray:
+def _blend(mask: FloatArray, seen: FloatArray, before: FloatArray, is_closer: bool) -> FloatArray:
     """Return a mask with what is seen close up, or by itself if that is not like ``before``."""
-    if overlap(seen > 0.5, before > 0.5) < (_SAME if is_closer else alike):
+    if overlap(seen > 0.5, before > 0.5) < (_SAME if is_closer else _ALIKE):
         return mask
     weight = _CLOSE_WEIGHT if is_closer else _LIKE_WEIGHT
     return (1 - weight) * mask + weight * seen

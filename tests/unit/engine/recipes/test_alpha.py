@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKLWan
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from fakes.tiny_wan import stock_pipeline, write_stock_folder
+from fakes.tiny_wan import stock_pipeline
+from fakes.tiny_weights import decoder_updates, write_alpha
 from layert2v.placement import Placement
 from layert2v.spec import GenerateSpec
 from layert2v_engine.engine import Engine
@@ -22,7 +22,6 @@ from layert2v_engine.recipes.alpha import (
     find_places,
     place_noise,
 )
-from layert2v_engine.recipes.networks import linear_layers
 from layert2v_engine.stack.inspect import inspect
 
 SPEC = GenerateSpec(
@@ -38,43 +37,9 @@ SPEC = GenerateSpec(
 )
 
 
-def decoder_updates(vae: AutoencoderKLWan, rank: int = 2) -> dict[str, torch.Tensor]:
-    """Return updates of two convolutions of each decoder, under the names of Wan's own code."""
-    convs = {"decoder.conv1": vae.decoder.conv_in, "conv2": vae.post_quant_conv}
-    state = {}
-    for part in ("vae_fgr", "vae_pha"):
-        for name, conv in convs.items():
-            rows, columns, *kernel = conv.weight.shape
-            key = f"{part}.{name}.conv3D"
-            state[f"{key}.lora_A.default.weight"] = torch.randn(rank, columns, *kernel)
-            state[f"{key}.lora_B.default.weight"] = torch.randn(rows, rank, 1, 1, 1)
-    return state
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("weights")
-    write_stock_folder(root / "wan-t2v")
-    write_stock_folder(root / "wan2.1-t2v-14b")
-    torch.manual_seed(1)
-    network, vae = stock_pipeline().transformer, stock_pipeline().vae
-    dora, steps = {}, {}
-    for name, layer in linear_layers(network).items():
-        if not name.startswith("blocks."):
-            continue
-        rows, columns = layer.weight.shape
-        dora[f"{name}.lora_A.weight"] = torch.randn(2, columns) / 10
-        dora[f"{name}.lora_B.weight"] = torch.randn(rows, 2) / 10
-        dora[f"{name}.lora_magnitude_vector"] = torch.rand(rows)
-        steps[f"diffusion_model.{name}.lora_down.weight"] = torch.randn(2, columns) / 10
-        steps[f"diffusion_model.{name}.lora_up.weight"] = torch.randn(rows, 2) / 10
-        steps[f"diffusion_model.{name}.diff_b"] = torch.randn(rows) / 10
-    for name in ("wan-alpha-v2", "lightx2v"):
-        (root / name).mkdir()
-    save_file(dora, root / "wan-alpha-v2" / "dora.safetensors")
-    save_file(decoder_updates(vae), root / "wan-alpha-v2" / "decoder.safetensors")
-    save_file(steps, root / "lightx2v" / "steps.safetensors")
-    return root
+    return write_alpha(tmp_path_factory.mktemp("weights"))
 
 
 def test_foregrounds_with_alpha_lie_over_a_plate(weights: Path, tmp_path: Path) -> None:

@@ -21,18 +21,18 @@ CONFIG = TrainerConfig(steps=8, lr=0.02, ema=0.5, warmup_steps=0, flat_share=1.0
 
 
 class Net(nn.Module):
-    """Two blocks of an uneven width, one of its matrices frozen in half precision."""
+    """Two blocks of an uneven width, the first one frozen in half precision."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.blocks = nn.ModuleList(nn.Linear(5, 5) for _ in range(2))
         self.out = nn.Linear(5, 3)
-        self.blocks[0].requires_grad_(False)
+        self.blocks[0].bfloat16().requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self.blocks:
-            x = torch.tanh(block(x))
+            x = torch.tanh(block(x.to(block.weight.dtype))).float()
         out: Tensor = self.out(x)
         return out
 

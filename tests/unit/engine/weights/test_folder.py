@@ -54,6 +54,16 @@ def test_a_second_folder_is_looked_into(root: Path) -> None:
     assert WeightsFolder(root).require("wan2.1-vae") == target
 
 
+def test_the_first_folder_that_is_whole_is_taken(root: Path) -> None:
+    (root / "wan2.1-vace-1.3b").mkdir()
+    (root / "wan2.1-vae").rename(root / "kept")
+    (root / "wan2.1-vae").mkdir()
+    (root / "wan2.1-vae" / "config.json").write_text("{}")
+    assert "wan2.1-vae has no *.safetensors" in problem(root)
+    (root / "kept").rename(root / "wan2.1-vace-1.3b" / "vae")
+    assert WeightsFolder(root).require("wan2.1-vae") == root / "wan2.1-vace-1.3b" / "vae"
+
+
 def test_a_missing_folder_is_said_with_where_its_owner_publishes_it(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match=r"There is no folder .*sam2.1") as caught:
         WeightsFolder(tmp_path / "nowhere").require("sam2.1")

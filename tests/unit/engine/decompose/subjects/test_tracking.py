@@ -16,6 +16,13 @@ class _Blind:
         return np.zeros(picture.shape[:2], np.float32)
 
 
+class _Bright:
+    """Takes all that it is shown for the subject."""
+
+    def predict(self, picture: ByteArray) -> FloatArray:
+        return np.ones(picture.shape[:2], np.float32)
+
+
 def test_a_subject_is_followed_to_both_sides_of_where_it_is_known() -> None:
     pictures, truth = _walk()
     tracker = SubjectTracker(pictures, ClipMotion(pictures), _Blind())
@@ -43,6 +50,25 @@ def test_a_close_view_that_shows_something_else_does_not_count() -> None:
     mask = truth[0].astype(np.float32)
     whole = Box(0, 0, truth.shape[2], truth.shape[1])
     assert (tracker.look_closely(0, SeenMask(mask, whole)) == mask).all()
+
+
+def test_every_frame_is_looked_at_in_the_view_of_the_nearest_known_one() -> None:
+    pictures, truth = _walk()
+    tracker = SubjectTracker(pictures, ClipMotion(pictures), _Bright())
+    left, right = Box(20, 20, 70, 70), Box(40, 20, 90, 70)
+    known = {0: SeenMask(truth[0].astype(np.float32), left)}
+    known[4] = SeenMask(truth[4].astype(np.float32), right)
+    masks = tracker.look_everywhere(known)
+    assert masks[1][:, 70:].max() == 0
+    assert masks[3][:, 70:90].max() > 0
+    assert masks[3][:, :36].max() == 0
+
+
+def test_a_mask_is_carried_over_several_frames() -> None:
+    pictures, truth = _walk()
+    tracker = SubjectTracker(pictures, ClipMotion(pictures), _Blind())
+    carried = tracker.carry(truth[4].astype(np.float32), 4, 2)
+    assert overlap(carried > 0.5, truth[2]) > 0.65
 
 
 def test_a_mask_says_nothing_outside_of_its_box() -> None:
