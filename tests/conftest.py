@@ -9,6 +9,15 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+try:
+    import hypothesis
+except ModuleNotFoundError:  # the contract's and the client's tests run without it
+    pass
+else:
+    # A busy machine is no fault: an example may take as long as it takes.
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
+
 
 def _folder(variable: str, default: Path) -> Path:
     folder = Path(os.environ.get(variable, default))

@@ -120,7 +120,7 @@ def _change(
 def _refine(scope: Scope, layer: str) -> Action:
     values = scope.host.knob_values(scope.uuid)
     stack = edits.shown_state(values)
-    spec = footage.refine_spec(stack, layer)
+    spec = footage.refine_spec(values, stack, layer)
     scope.host.describe_input(scope.uuid, MATTE_INPUT)
     numbers = range(stack.start_frame, stack.start_frame + stack.frames)
     channel = values[f"{layer}_matte"]

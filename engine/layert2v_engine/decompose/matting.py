@@ -35,6 +35,7 @@ from layert2v_engine.decompose.split import follow_edges
 SIDE = 960
 WINDOW, OVERLAP = 8, 2  # of a splitter that looks at several frames at once
 _MASK_REACH = 0.02  # of the longer side: how far an effect of the mask is from being the plate
+_ALPHA_REACH = 0.04  # of the longer side: how far alpha reaches beyond the rough mask
 _LEAST = 1e-3  # less coverage than this is none
 _STEP = 4  # of pixels that the plate is compared with the footage on
 
@@ -126,6 +127,8 @@ def _finish(shot: MattingShot, index: int, small: _SmallFrame, planes: FloatArra
     alpha, shadow = planes
     source, plate = shot.source[index], shot.plate[index]
     full, size = Size(*source.shape[1::-1]), Size(*alpha.shape[::-1])
+    near = dilate(small.mask > 0.1, max(2, round(_ALPHA_REACH * max(size))))
+    alpha = np.where(near, alpha, np.float32(0))  # what moves far from the mask is not the subject
     subject = dilate(np.maximum(alpha, small.mask) > 0.1, 2)
     invented = shot.invented[index]
     unseen = resize(invented.astype(np.float32), size) > 0.5

@@ -23,7 +23,7 @@ from layert2v.stack import Stack
 from layert2v_nuke.graph import footage_knobs
 from layert2v_nuke.graph.footage_knobs import INSIDE, NO_MATTE, OFF, POINTS
 from layert2v_nuke.inputs import InputImages
-from layert2v_nuke.session.requests import raise_violations
+from layert2v_nuke.session.requests import chosen_compression, raise_violations
 
 PLATE, MATTE = "plate", "matte"  # keys of inputs
 
@@ -46,14 +46,15 @@ def decompose_spec(
         handles=int(values["footage_handles"]) if is_part else 0,
         scale=float(values["footage_scale"]),
         name=source.name,
+        compression=chosen_compression(values),
     )
     raise_violations(validate_decompose(spec))
     return spec
 
 
-def refine_spec(stack: Stack, layer: str) -> RefineSpec:
+def refine_spec(values: Values, stack: Stack, layer: str) -> RefineSpec:
     """Return the request to give a foreground of the state ``stack`` another matte."""
-    spec = RefineSpec(layer, MATTE, at=stack.state)
+    spec = RefineSpec(layer, MATTE, at=stack.state, compression=chosen_compression(values))
     raise_violations(validate_refine(spec, stack))
     return spec
 

@@ -55,7 +55,7 @@ def generate_spec(values: Values, project: ProjectSettings, models: Models) -> G
         colorspace=_colorspace(values, project, model),
         start_frame=wanted.first,
         nearest=bool(values.get("nearest", False)),  # nodes of before do not have the knob
-        compression=_compression(values),
+        compression=chosen_compression(values),
         placements=_placements(values, named),
     )
     raise_violations(validate(spec, model))
@@ -90,7 +90,7 @@ def rerender_spec(
         steps=int(values["steps"]),
         guidance=float(values["guidance"]),
         model="" if stack.model else values["model"],  # footage has none of its own
-        compression=_compression(values),
+        compression=chosen_compression(values),
     )
     return _freeze_and_validate(spec, stack, frozen, models)
 
@@ -104,7 +104,7 @@ def lighting_spec(values: Values, stack: Stack, models: Models) -> RerenderSpec:
         seed=parse_seed(values["seed"]),
         steps=int(values["steps"]),
         guidance=float(values["guidance"]),
-        compression=_compression(values),
+        compression=chosen_compression(values),
     )
     return _freeze_and_validate(spec, stack, (), models)
 
@@ -121,7 +121,7 @@ def plate_spec(
         at=stack.state,
         steps=int(values["steps"]),
         guidance=float(values["guidance"]),
-        compression=_compression(values),
+        compression=chosen_compression(values),
     )
     return _freeze_and_validate(spec, stack, _frozen_layers(values, stack), models)
 
@@ -135,7 +135,8 @@ def _placements(values: Values, named: Sequence[int]) -> tuple[Placement, ...]:
         raise BadRequest("PLACE_WRONG", error.message) from error
 
 
-def _compression(values: Values) -> str:
+def chosen_compression(values: Values) -> str:
+    """Return the compression of new files that the node's knob names."""
     return str(values.get("compression", COMPRESSIONS[0]))  # nodes of before do not have the knob
 
 

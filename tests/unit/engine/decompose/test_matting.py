@@ -38,11 +38,20 @@ def test_windows_are_blended_without_a_seam(shot: MattingShot) -> None:
 
     found = list(propose_layers(shot, splitter))
 
-    levels = [float(each.proposal.alpha.sum()) / (96 * 64) for each in found]
+    levels = [float(each.proposal.alpha.max(initial=0)) for each in found]
     assert [each.frame for each in found] == list(range(FRAMES))
     assert splitter.calls == 2
     assert (levels[0], levels[-1]) == (1, 0)
     assert np.abs(np.diff(levels)).max() < 0.34  # over two frames from one window to the next
+
+
+def test_alpha_far_from_the_mask_is_not_the_subject(shot: MattingShot) -> None:
+    found = next(propose_layers(shot, WindowSplitter()))  # says that everything is the subject
+
+    rows, columns = np.nonzero(shot.mask[0] > 0)
+    part = found.part
+    assert part[0].start >= rows.min() - 10
+    assert part[1].stop <= columns.max() + 10
 
 
 def test_only_what_changes_is_proposed(shot: MattingShot) -> None:

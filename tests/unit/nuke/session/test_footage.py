@@ -110,6 +110,10 @@ def test_what_cannot_be_is_one_sentence(changed: dict[str, Any], sentence: str) 
         request(**changed)
 
 
+def test_files_are_compressed_as_the_knob_says() -> None:
+    assert request(compression="dwaa").compression == "dwaa"
+
+
 def test_a_box_without_a_size_is_refused() -> None:
     with pytest.raises(BadRequest, match="The sides of a box must be above 0"):
         request({"has_box": True, "box": (0.0, 0.0, 0.0, 0.0)})
@@ -117,9 +121,10 @@ def test_a_box_without_a_size_is_refused() -> None:
 
 def test_a_matte_refines_a_foreground_and_nothing_else(foxes: Path) -> None:
     stack = manifest.read(foxes)
-    spec = footage.refine_spec(stack, "fg_02")
+    spec = footage.refine_spec({"compression": "dwaa"}, stack, "fg_02")
     assert (spec.layer, spec.matte, spec.at) == ("fg_02", "matte", 1)
+    assert spec.compression == "dwaa"
     with pytest.raises(BadRequest, match="There is no foreground 'bg'"):
-        footage.refine_spec(stack, "bg")
+        footage.refine_spec({}, stack, "bg")
     with pytest.raises(BadRequest, match="lacks its ref"):
-        footage.refine_spec(replace(stack, flats=()), "fg_02")
+        footage.refine_spec({}, replace(stack, flats=()), "fg_02")

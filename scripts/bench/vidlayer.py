@@ -1,0 +1,102 @@
+"""How fast data sets of layered video are built: clips per minute and core, stage by stage.
+
+Clips are a textured wall and a disc that crosses it. Each stage is told as a ratio to writing the
+clip once, lossless, which is the least that a stage with pictures could do. Processor time is
+counted, so that other work on the machine does not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+
+from fakes.moving_disc import disc_clip
+from layert2v_engine.decompose.arrays import encode
+from layert2v_engine.vidlayer.clips import ClipFormat, mark_duplicates, source_record
+from layert2v_engine.vidlayer.movies import read_bytes, write_h264, write_lossless
+from layert2v_engine.vidlayer.plan import STAGES, BuildPlan
+from layert2v_engine.vidlayer.sources import Source, find_sources
+from layert2v_engine.vidlayer.state import clip_states
+from layert2v_engine.vidlayer.thresholds import Thresholds
+
+FOR_ALL = "[clip.motion_score_global_mean]\nmax = 1.0\n[clip.hash_distance]\nvalue = 0\n"
+MILLION = 1_000_000
+
+
+def main() -> None:
+    """Build, and print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--clips", type=int, default=12)
+    parser.add_argument("--frames", type=int, default=9)
+    parser.add_argument("--scale", type=int, default=3, help="of 96 x 64 pixels; default: 3")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        sources = make_sources(Path(folder) / "footage", args.clips, args.frames, args.scale)
+        limits = Path(folder) / "limits.toml"
+        limits.write_text(FOR_ALL)
+        plan = BuildPlan(
+            root=Path(folder) / "set",
+            thresholds=Thresholds.load(limits),
+            clip_format=ClipFormat(frames=args.frames),
+        )
+        measure_stages(plan, sources)
+
+
+def make_sources(folder: Path, clips: int, frames: int, scale: int) -> list[Source]:
+    """Write so many movies."""
+    folder.mkdir()
+    for seed in range(clips):
+        small = encode(disc_clip(frames=frames, seed=seed).source).clip(0, 1) * 255
+        large = [cv2.resize(each, None, fx=scale, fy=scale) for each in small]
+        write_h264(folder / f"disc_{seed:04d}.mp4", np.stack(large).round().astype(np.uint8), 24)
+    return find_sources([folder], allow_unlicensed=True)
+
+
+def measure_stages(plan: BuildPlan, sources: list[Source]) -> None:
+    """Build in this process and print the processor time of each stage."""
+    seconds: dict[str, float] = defaultdict(float)
+    stages = {name: plan.make_stage(name) for name in STAGES}
+    clip_stage = plan.make_clip_stage()
+    memory = []
+    for source in sources:
+        started = time.process_time()
+        clip_stage({"source": [source_record(source)]})
+        seconds["clip"] += time.process_time() - started
+    mark_duplicates(plan.root, plan.thresholds)
+    states = [each for each in clip_states(plan.root) if not each.is_out]
+    for state in states:
+        for name, stage in stages.items():
+            started = time.process_time()
+            stage({"clip": [state.clip]})
+            seconds[name] += time.process_time() - started
+        memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+    pictures = read_bytes(states[0].folder / "footage.mkv")
+    started = time.process_time()
+    write_lossless(plan.root / "baseline.mkv", pictures, 24)
+    baseline = time.process_time() - started
+    total = sum(seconds.values())
+    print(
+        f"{len(states)} clips of {len(pictures)} frames, {pictures.shape[2]} x {pictures.shape[1]}"
+    )
+    print("stage     s/clip  clips/min/core  ratio to writing the clip once")
+    for name, value in [*seconds.items(), ("all", total)]:
+        each = value / len(states)
+        print(f"{name:8} {each:7.2f} {60 / each:15.1f} {each / baseline:10.1f}")
+    print(f"memory in MiB after the first, a half, all: {memory[0]}, "
+          f"{memory[len(memory) // 2]}, {memory[-1]}")  # fmt: skip
+    days = total / len(states) * MILLION / 86400
+    print(f"computed: {days:.0f} days of one core for a million such clips")
+
+
+if __name__ == "__main__":
+    main()
