@@ -123,6 +123,9 @@ def test_a_stack_without_a_name_for_its_space_is_raw_with_a_note(
     foxes: Path, tmp_path: Path
 ) -> None:
     session = PluginSession(tmp_path, FakeNuke(spaces=("scene_linear", "ACES - ACEScg")))
+    session.nuke.set_project(
+        colorManagement="OCIO", OCIO_config="aces_1.2", workingSpaceLUT="scene_linear"
+    )
     session.controller.import_stack(foxes)
     read_bg = session.nuke.dump()["LayerT2V1"]["nodes"]["Read_bg"]["knobs"]
     assert read_bg["raw"] is True

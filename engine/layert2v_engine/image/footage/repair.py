@@ -21,7 +21,7 @@ def repair_non_finite(planes: Tensor) -> tuple[Tensor, int]:
     if bool(good.all()):
         return planes, 0
     count = int((~good).any(0).sum())
-    values = torch.where(good, planes, 0.0)
+    values = torch.where(good, planes, 0.0).double()  # nine of the largest floats have a sum
     weights = good.to(values.dtype)
     while not bool((weights > 0).all()):
         total = 9.0 * F.avg_pool2d(values * weights, 3, 1, 1)
@@ -31,4 +31,4 @@ def repair_non_finite(planes: Tensor) -> tuple[Tensor, int]:
             break  # a plane without a single number
         values = torch.where(grown, total / around.clamp_min(1.0), values)
         weights = torch.where(grown, 1.0, weights)
-    return values, count
+    return values.to(planes.dtype), count

@@ -28,6 +28,15 @@ def test_a_hole_is_filled_from_its_border() -> None:
     assert torch.equal(repaired, torch.full((1, 9, 9), 2.0))
 
 
+def test_the_largest_numbers_have_a_mean() -> None:
+    planes = torch.full((1, 3, 3), torch.finfo(torch.float32).max)
+    planes[0, 1, 1] = torch.nan
+    repaired, count = repair_non_finite(planes)
+    assert count == 1
+    assert repaired.dtype == torch.float32
+    assert torch.equal(repaired, torch.full((1, 3, 3), torch.finfo(torch.float32).max))
+
+
 def test_a_plane_without_a_number_becomes_black() -> None:
     repaired, count = repair_non_finite(torch.full((1, 3, 3), torch.nan))
     assert (count, float(repaired.abs().max())) == (9, 0.0)
