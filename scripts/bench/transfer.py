@@ -1,7 +1,8 @@
 """How fast files travel, as a ratio to a bare synchronous gRPC stream in the same run.
 
 The bare stream sends the same messages with a CRC-32 of each chunk, from one process to another,
-and does nothing else: no file, no hash, no caller. Three rounds of each, by turns; the best counts.
+and does nothing else: no file, no hash, no caller. Each round measures all of them by turns; what
+is printed are medians, of rates and of the ratios within a round.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import grpc
 
@@ -33,7 +35,7 @@ from layert2v_client.transfer import LocalFile, TransferOptions, local_file, upl
 
 MIB = 1 << 20
 MEMORY = Path("/dev/shm")  # noqa: S108  the speed of a disk is not what is measured
-ROUNDS = 3
+ROUNDS = 7
 
 
 class BareServicer(artifacts_pb2_grpc.ArtifactServiceServicer):
@@ -91,18 +93,24 @@ def upload(client: Any, file: LocalFile) -> None:
     upload_files(client._connection, {file.sha256: file}, uuid.uuid4(), TransferOptions())
 
 
-def rates(size: int, rounds: dict[str, Callable[[], None]]) -> dict[str, float]:
-    """Return the best rate of each in MiB/s."""
-    best = dict.fromkeys(rounds, 0.0)
-    for _ in range(ROUNDS):
-        for name, run in rounds.items():
-            began = time.monotonic()
-            run()
-            best[name] = max(best[name], size / MIB / (time.monotonic() - began))
-    return best
+class Round(NamedTuple):
+    """Rates in MiB/s of one round, in which each was measured right after its baseline."""
+
+    bare_read: float
+    read: float
+    fetch: float
+    bare_write: float
+    upload: float
 
 
-def measure(server: LiveServer, port: int, folder: Path, size: int) -> dict[str, float]:
+def rate(size: int, run: Callable[[], object]) -> float:
+    """Return how fast ``run`` moves ``size`` bytes, in MiB/s."""
+    began = time.monotonic()
+    run()
+    return size / MIB / (time.monotonic() - began)
+
+
+def measure(server: LiveServer, port: int, folder: Path, size: int) -> list[Round]:
     """Return rates of the bare stream and of ours."""
     job = server.wait_for_end(
         server.submit(behaviour=Behaviour(frame_bytes=size // 5 // MIB * MIB), frames=1).name
@@ -117,29 +125,28 @@ def measure(server: LiveServer, port: int, folder: Path, size: int) -> dict[str,
     ):
         bare = artifacts_pb2_grpc.ArtifactServiceStub(channel)
 
-        def write_file() -> None:
+        def fetch() -> float:
+            found = rate(
+                job.artifact_bytes, lambda: client.job(job.name).download(folder / "fetched")
+            )
+            shutil.rmtree(folder / "fetched")
+            return found
+
+        def upload_new_file() -> float:
             plain.write_bytes(os.urandom(1024) + bytes(part - 1024))
-
-        def fetch() -> None:
-            shutil.rmtree(client.job(job.name).download(folder / "fetched"))
-
-        read = rates(
-            part,
-            {
-                "bare read": lambda: read_all(bare, "", part),
-                "read": lambda: read_all(server.files, biggest.name, part),
-                "bare write": lambda: bare.WriteArtifact(chunks(part)),
-            },
-        )
-        whole = rates(job.artifact_bytes, {"fetch": fetch})
-        best = 0.0
-        for _ in range(ROUNDS):
-            write_file()
             file = local_file(plain)
-            began = time.monotonic()
-            upload(client, file)
-            best = max(best, part / MIB / (time.monotonic() - began))
-    return {**read, **whole, "upload": best}
+            return rate(part, lambda: upload(client, file))
+
+        return [
+            Round(
+                bare_read=rate(part, lambda: read_all(bare, "", part)),
+                read=rate(part, lambda: read_all(server.files, biggest.name, part)),
+                fetch=fetch(),
+                bare_write=rate(part, lambda: bare.WriteArtifact(chunks(part))),
+                upload=upload_new_file(),
+            )
+            for _ in range(ROUNDS)
+        ]
 
 
 def main() -> None:
@@ -160,10 +167,15 @@ def main() -> None:
         port = int(bare.stdout.readline()) if bare.stdout else 0
         found = measure(server, port, Path(name), args.mib * MIB)
         bare.communicate("")
-    for what, base in (("read", "bare read"), ("fetch", "bare read"), ("upload", "bare write")):
-        ratio = found[what] / found[base]
-        sys.stdout.write(f"{what:7} {found[what]:6.0f} MiB/s  {ratio:.2f} of the {base}'s ")
-        sys.stdout.write(f"{found[base]:.0f}\n")
+    pairs = (("read", "bare_read"), ("fetch", "bare_read"), ("upload", "bare_write"))
+    for what, base in pairs:
+        ours, bare_rates = ([getattr(each, name) for each in found] for name in (what, base))
+        ratios = sorted(mine / theirs for mine, theirs in zip(ours, bare_rates, strict=True))
+        sys.stdout.write(
+            f"{what:7} {median(ours):5.0f} MiB/s  {median(ratios):.2f} of "
+            f"{base.replace('_', ' ')}'s {median(bare_rates):.0f}, "
+            f"from {ratios[0]:.2f} to {ratios[-1]:.2f}\n"
+        )
 
 
 if __name__ == "__main__":
