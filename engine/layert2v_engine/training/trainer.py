@@ -99,7 +99,9 @@ class Trainer:
         Raises TrainingInterrupted after a termination signal, with the state saved, and
         NonFiniteLoss, with the last saved state left as it is.
         """
-        last_validated = last_saved = self.spent_s
+        # Counted from the start of the phase, however often it stopped in between.
+        every_s = max(self.config.validate_every_s, 1e-9)
+        validations, last_saved, first_step = self.spent_s // every_s, self.spent_s, self.step
         losses: list[Tensor] = []
         with _watch_termination() as terminated:
             while self._progress() < 1:
@@ -116,11 +118,12 @@ class Trainer:
                 if self.spent_s - last_saved > self.config.save_every_s:
                     last_saved = self.spent_s
                     self.save()
-                if self.spent_s - last_validated > self.config.validate_every_s:
-                    last_validated = self.spent_s
+                if self.spent_s // every_s > validations:
+                    validations = self.spent_s // every_s
                     self._validate(f"{self.step:06d}")
-        self.save()
-        self._validate("final")
+        if self.step > first_step or not (self.folder / "sample_final.png").exists():
+            self.save()
+            self._validate("final")
 
     def apply_ema(self) -> None:
         """Leave the averaged weights in the model, to be exported or trained on."""

@@ -100,6 +100,23 @@ def test_resume_goes_on_with_the_same_weights_and_optimiser(tmp_path: Path) -> N
     assert [len(o.state_dict()["state"]) for o in again.optimizers] == [1, 1]
 
 
+def test_a_phase_that_has_ended_is_not_validated_again(tmp_path: Path) -> None:
+    train(tmp_path, 3)
+    log = (tmp_path / "validation.jsonl").read_text()
+    assert train(tmp_path, 3).step == 3
+    assert (tmp_path / "validation.jsonl").read_text() == log
+    train(tmp_path, 4)
+    assert len((tmp_path / "validation.jsonl").read_text().splitlines()) == 2
+
+
+def test_stops_do_not_put_off_a_validation(tmp_path: Path) -> None:
+    trainer = Trainer(Line(), TrainerConfig(steps=2, validate_every_s=1e6), tmp_path)
+    trainer.spent_s = 1e6 - 1e-9  # of an earlier start
+    trainer.run()
+    assert (tmp_path / "sample_000001.png").exists()
+    assert not (tmp_path / "sample_000002.png").exists()
+
+
 def test_a_stopped_run_loses_what_one_without_a_stop_loses(tmp_path: Path) -> None:
     whole, first, second = Line(), Line(), Line()
     train(tmp_path / "whole", 20, whole)
