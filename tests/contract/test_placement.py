@@ -1,33 +1,17 @@
+"""Regions of foregrounds: how people write them, how they travel, and what is refused."""
+
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
 
+from fakes.rerender_examples import MINI
 from layert2v import spec, wire
 from layert2v.errors import SpecError
 from layert2v.placement import Placement, parse_placement, placement_text
-from layert2v.spec import GenerateSpec, ModelInfo, validate
+from layert2v.spec import GenerateSpec, validate
 
-MINI = ModelInfo(
-    name="mini",
-    title="Mini",
-    digest="0" * 64,
-    width_range=(64, 256),
-    height_range=(64, 128),
-    size_step=16,
-    frames_range=(5, 33),
-    frames_step=4,
-    max_foregrounds=2,
-    default_width=96,
-    default_height=96,
-    default_frames=9,
-    default_fps=12.0,
-    default_steps=30,
-    default_guidance=4.0,
-    steps_range=(1, 100),
-    guidance_range=(0.0, 20.0),
-)
 LEFT = Placement(foreground=1, shape="ellipse", x=0.1, y=0.3, width=0.4, height=0.6)
 
 
