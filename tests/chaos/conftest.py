@@ -1,8 +1,13 @@
-"""How long the attacks go on: two minutes in all by default, longer with ``make chaos``."""
+"""How long the attacks go on, two minutes in all by default, and a cluster to lose nodes of."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+
+from fakes.ray_cluster import ray_cluster
 
 SHORT_S = 15.0
 
@@ -15,3 +20,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def attack_s(request: pytest.FixtureRequest) -> float:
     """Seconds for each attack that has no end of its own."""
     return float(request.config.getoption("--attack-seconds", default=None) or SHORT_S)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """Return a Ray cluster, to which a test adds the node that it kills."""
+    pytest.importorskip("ray", reason="Ray (the extra ray) is not installed")
+    with ray_cluster() as cluster:
+        yield cluster
