@@ -17,6 +17,9 @@ from fakes.live_server import LiveServer, live_server, wait_until
 from fakes.ray_cluster import add_node
 from layert2v.stack import read
 from layert2v.v1 import jobs_pb2
+from layert2v_server.config import Config
+from layert2v_server.errors import ConfigError
+from layert2v_server.executors.ray import create_ray_executors
 from layert2v_server.worker.cluster.actor import WorkerActor
 from layert2v_server.worker.cluster.copies import JobCopies
 from layert2v_server.worker.messages import Finished, RunJob
@@ -87,6 +90,15 @@ def test_jobs_survive_the_loss_of_a_node(cluster: Any, node: Any, server: LiveSe
         assert len(server.artifacts(job.name)) == len(read(Path(job.local_path)).files()) + 2
     assert server.unpublished_files() == []
     assert len(workers()) == 1  # the other one waits for a node
+
+
+def test_a_cluster_refuses_who_does_not_have_its_token(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    with pytest.raises(ConfigError, match="cannot be used") as caught:
+        create_ray_executors(Config(executor=f"ray:{cluster.address}"))
+    assert "token" in caught.value.hint
 
 
 def test_files_go_over_ray_where_a_node_does_not_see_them(cluster: Any, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,8 @@ OBJECT_STORE_BYTES = 80 << 20  # Ray's smallest
 START_TRIES = 4  # Ray gives a node 30 s to start, which a busy machine may not have for it
 # A node that is gone refuses connections and is missed after 3 s; a slow one has a minute.
 SETTINGS = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_timeout_ms": "10000",
@@ -27,7 +30,8 @@ SETTINGS = {
 def ray_cluster() -> Iterator[Any]:
     """Run a cluster: a head without CPUs, and a node with one and a GPU.
 
-    They are numbers here. The fakes can be imported in all processes of the cluster.
+    They are numbers here. Callers need its token, which is in the environment. The fakes can be
+    imported in all processes of the cluster.
     """
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("default")  # Ray's own

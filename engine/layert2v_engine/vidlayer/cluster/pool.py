@@ -58,6 +58,7 @@ class ActorPool:
         self._ray, self._plan, self._token, self._budget = ray, plan, token, budget
         self._actors: list[_Actor] = []
         self._wanted = 0
+        self._failed_loads = 0  # in a row
         self._idle_since = time.monotonic()  # since when no actor was loaded
 
     @property
@@ -117,7 +118,7 @@ class ActorPool:
             facts = answer["error"]
             raise EngineError(facts["message"], facts["hint"], reason=facts["reason"])
         if item is None:
-            actor.node = answer["node"]
+            actor.node, self._failed_loads = answer["node"], 0
         elif len(self._actors) > self._wanted:
             self._remove(actor)
         return item
@@ -162,6 +163,9 @@ class ActorPool:
         is_crash = actor.node in alive_nodes(self._ray)
         self._remove(actor)
         if item is None:
+            self._failed_loads += 1
+            if self._failed_loads == MOST_CRASHES:
+                raise _no_start(self.group, str(error))
             return None
         self._budget.settle(actor.loans, None)
         item.crashes += is_crash
@@ -175,6 +179,16 @@ class ActorPool:
 def alive_nodes(ray: Any) -> dict[str, dict[str, float]]:
     """Return the resources of the nodes that are there, by their ids."""
     return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+
+
+def _no_start(group: StageGroup, error: str) -> EngineError:
+    """Return the error for actors that end while they load; what Ray says of it ends with why."""
+    what = error.strip().rpartition("\n")[2]
+    return EngineError(
+        f"The actors of the stages {', '.join(group.stages)} end while they load: {what}",
+        "Install the same LayerT2V, with its extras engine and ray, on all nodes.",
+        reason="WORKER_CRASHED",
+    )
 
 
 def no_room(group: StageGroup) -> EngineError:

@@ -196,6 +196,18 @@ def test_a_cluster_without_room_is_refused(
         build_on_cluster(plan, sources, lambda _: None, needs=needs)
 
 
+def test_nodes_that_cannot_run_the_stages_are_refused(
+    ray: FakeRay, plan: QuickPlan, sources: list[Source]
+) -> None:
+    def fail(reply: Reply) -> None:
+        raise RayError("The actor died.\nNo module named 'layert2v_engine'")
+
+    ray.before = fail
+    with pytest.raises(EngineError, match="end while they load: No module named") as caught:
+        build_on_cluster(plan, sources, lambda _: None)
+    assert "on all nodes" in caught.value.hint
+
+
 def test_nodes_that_do_not_see_the_data_set_are_refused(
     ray: FakeRay, plan: QuickPlan, sources: list[Source]
 ) -> None:
