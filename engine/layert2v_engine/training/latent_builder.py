@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.model.components import load_autoencoder, load_matte_projection
-from layert2v_engine.tensor_file import load_tensors
+from layert2v_engine.tensor_file import load_tensors, open_tensors
 from layert2v_engine.training.init_from_checkpoint import START
 from layert2v_engine.training.joint_phase import SceneGroup
 from layert2v_engine.training.latents import (
@@ -97,9 +97,10 @@ class LatentBuilder:
         """Yield the clips the autoencoder was trained on, if their foregrounds fit, then more."""
         first = 0
         if foregrounds == 1:
-            kept = ClipSet.load(self.run / "clips.safetensors")
-            first = len(kept.scenes)
-            yield self._encode_once(folder / f"0_{first}.safetensors", lambda: kept)
+            kept = self.run / "clips.safetensors"
+            with open_tensors(kept) as file:
+                first = file.get_slice("pixels").get_shape()[0]
+            yield self._encode_once(folder / f"0_{first}.safetensors", partial(ClipSet.load, kept))
         starts = range(first, count, BLOCK_CLIPS)
         if not starts:
             return
