@@ -84,7 +84,7 @@ class CommandReader:
 
 
 async def _work(ray: Any, args: argparse.Namespace, output: Output, commands: CommandReader) -> int:
-    group = await asyncio.to_thread(_reserve, ray, args.cpus, args.gpus)
+    group = await asyncio.to_thread(_reserve, args.cpus, args.gpus)
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
     actor = (
@@ -112,13 +112,15 @@ async def _work(ray: Any, args: argparse.Namespace, output: Output, commands: Co
     return 0
 
 
-def _reserve(ray: Any, cpus: int, gpus: int) -> Any:
+def _reserve(cpus: int, gpus: int) -> Any:
     """Return a placement group for all that a worker takes, on one node.
 
     Raises ``EngineNotReady`` where no node has it free in time.
     """
+    from ray.util.placement_group import placement_group
+
     bundle = {name: count for name, count in (("CPU", cpus), ("GPU", gpus)) if count}
-    group = ray.util.placement_group([bundle], strategy="STRICT_PACK")
+    group = placement_group([bundle], strategy="STRICT_PACK")
     if not group.wait(timeout_seconds=PLACE_TIMEOUT_S):
         raise EngineNotReady(
             f"No node of the Ray cluster has {cpus} CPUs and {gpus} GPUs free for this worker.",
