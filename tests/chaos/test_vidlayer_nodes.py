@@ -65,7 +65,7 @@ def test_a_cluster_that_loses_a_node_builds_the_same(
     assert main([*arguments(footage, together), "--ray", cluster.address]) == 0
 
     killer.join()
-    assert not lost.all_processes_alive()
+    assert not lost.any_processes_alive()
     assert contents(together) == contents(alone)
     records = [json.loads(each) for each in (alone / "catalogue.jsonl").read_text().splitlines()]
     assert sum(not each["quarantine"] for each in records) == CLIPS
