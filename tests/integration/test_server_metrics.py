@@ -66,14 +66,15 @@ def test_a_job_shows_in_the_figures_and_its_words_do_not(server: LiveServer) -> 
         server.read(file.name)
     with pytest.raises(grpc.RpcError):
         server.get("jobs/" + "0" * 32)
+    refused = frozenset({("reason", "JOB_NOT_FOUND")})
+    # A call is counted just after its answer.
+    wait_until(lambda: ("layert2v_refusals_total", refused) in samples(get_metrics(server)[1]))
     status, text = get_metrics(server)
     assert status == 200
     found = samples(text)
     labels = frozenset({("state", "SUCCEEDED"), ("kind", "GENERATE")})
     assert found["layert2v_jobs", labels] >= 1
     assert found["layert2v_download_bytes_total", frozenset()] >= job.artifact_bytes
-    refused = frozenset({("reason", "JOB_NOT_FOUND")})
-    assert found["layert2v_refusals_total", refused] >= 1
     call = frozenset({("method", "GetJob"), ("code", "NOT_FOUND")})
     assert found["layert2v_call_seconds_count", call] >= 1
     idle = frozenset({("worker", "cpu"), ("state", "idle")})
@@ -119,8 +120,8 @@ def test_an_error_brings_the_id_of_its_call(server: LiveServer) -> None:
     assert dict(caught.value.trailing_metadata())["x-request-id"] == "my-call-1"
     assert error_detail(caught.value).reason == "JOB_NOT_FOUND"
 
-    def logged() -> list[str]:  # the line follows the answer
+    def read_lines() -> list[str]:  # the line follows the answer
         return [line for line in server.log.read_text().splitlines() if "my-call-1" in line]
 
-    wait_until(lambda: bool(logged()))
-    assert [json.loads(line)["reason"] for line in logged()] == ["JOB_NOT_FOUND"]
+    wait_until(lambda: bool(read_lines()))
+    assert [json.loads(line)["reason"] for line in read_lines()] == ["JOB_NOT_FOUND"]

@@ -109,7 +109,7 @@ class CallObserver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc co
 
 def _code_name(context: grpc.aio.ServicerContext) -> str:
     code = context.code()
-    return code.name if isinstance(code, grpc.StatusCode) else _CODES.get(code or 0, "UNKNOWN")
+    return str(code.name if isinstance(code, grpc.StatusCode) else _CODES.get(code or 0, "UNKNOWN"))
 
 
 def _reason(context: grpc.aio.ServicerContext) -> str:

@@ -77,4 +77,4 @@ def _hint(error: ServerError) -> str:
     """Return the hint of an error; where it is the server's fault, with the id that its log has."""
     if type(error) not in LOGGED or not current_request():
         return error.hint
-    return f"{error.hint} (request {current_request()})"
+    return f"{error.hint.rstrip('.')} (request {current_request()})."
