@@ -169,9 +169,13 @@ class ProgressPrinter:
             print(f"openjd_status: {stage_text(progress.stage)}", flush=True)
         if percent > self._percent:
             self._percent = percent
-            # The second is what Deadline's CommandLine plug-in looks for, and people can read.
-            line = f"openjd_progress: {percent}" if is_openjd else f"Progress: {percent}%"
-            print(line, flush=True)
+            print(progress_line(self._form, percent), flush=True)
+
+
+def progress_line(form: str, percent: int) -> str:
+    """Return the line in which a farm manager reads progress."""
+    # The second is what Deadline's CommandLine plug-in looks for, and people can read.
+    return f"openjd_progress: {percent}" if form == "openjd" else f"Progress: {percent}%"
 
 
 def _draw_bar(progress: Progress) -> None:

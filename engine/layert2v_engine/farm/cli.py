@@ -13,7 +13,7 @@ from pathlib import Path
 
 import layert2v
 from layert2v.command_options import EXIT_USAGE, CommandParser
-from layert2v_engine.cli.options import PROGRESS_FORMS
+from layert2v_engine.cli.options import PROGRESS_FORMS, progress_line
 from layert2v_engine.errors import EngineError
 from layert2v_engine.farm.bundle import SHOTS_FILE, Bundle, Job, farm_program
 from layert2v_engine.farm.deadline import write_deadline
@@ -108,7 +108,9 @@ def _run(args: argparse.Namespace) -> int:
 
     shot = shots.find(args.shot, args.index)
     code = run_shot(shots, shot, progress=args.progress, again=args.again, report=report)
-    if code and is_openjd:
+    if code == 0:
+        print(progress_line(args.progress, 100), flush=True)
+    elif is_openjd:
         print(f"openjd_fail: {shot.name} failed with exit code {code}", flush=True)
     return code
 
@@ -139,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     which = run.add_mutually_exclusive_group(required=True)
     which.add_argument("--shot", default="", metavar="NAME")
     which.add_argument("--index", type=int, default=0, metavar="N", help="number, from 1 on")
-    run.add_argument("--progress", choices=PROGRESS_FORMS, default="percent")
+    run.add_argument("--progress", choices=PROGRESS_FORMS[1:], default="percent")
     run.add_argument("--again", action="store_true", help="also where the stack is complete")
     return parser
 
