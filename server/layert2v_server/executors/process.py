@@ -52,6 +52,8 @@ def worker_arguments(config: Config, device: str) -> list[str]:
         arguments += ["--weights", str(config.weights)]
     if config.commercial_only:
         arguments += ["--commercial-only"]
+    if config.log_format:
+        arguments += ["--log-format", config.log_format]
     return arguments
 
 

@@ -34,7 +34,8 @@ class WorkerPlan:
 def create_ray_executors(config: Config) -> tuple[Executor, ...]:
     """Return the executors of a cluster. Raises ``ConfigError`` where it cannot be used."""
     address = config.executor.partition(":")[2] or ANY
-    command = [sys.executable, "-P", "-m", "layert2v_server.worker.cluster.main", "--ray", address]
+    command = [sys.executable, "-P", "-m", "layert2v_server.worker.cluster.main"]
+    command += ["--ray", address, "--log-format", config.log_format]
     if config.ray_workers:  # they wait for nodes, so none need be there
         gpus = 0 if config.devices == ("cpu",) else config.ray_gpus
         plan = WorkerPlan(count=config.ray_workers, cpus=config.ray_cpus or 1, gpus=gpus)

@@ -25,6 +25,7 @@ from typing import Any
 
 import layert2v
 from layert2v_server.errors import EngineNotReady, WorkerLost
+from layert2v_server.logs import FORMATS, configure_logging
 from layert2v_server.worker.cluster.actor import WorkerActor
 from layert2v_server.worker.cluster.connection import connect, list_nodes
 from layert2v_server.worker.cluster.relay import Output, Relay
@@ -40,7 +41,7 @@ _log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """Connect, start the worker on a node, and pass messages until one side ends."""
     args = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    configure_logging(args.log_format)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends its workers
     output = Output()
     commands = CommandReader() if not args.list_nodes else None
@@ -174,6 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cpus", type=int, default=1)
     parser.add_argument("--gpus", type=int, default=0)
     parser.add_argument("--heartbeat", type=float, default=1.0, help="seconds, while files move")
+    parser.add_argument("--log-format", choices=FORMATS, default=FORMATS[0])
     parser.add_argument("worker", nargs="*", help="after --: arguments of worker.main")
     return parser
 
