@@ -12,7 +12,7 @@ import grpc
 from layert2v.chunk_codec import FileChunk
 from layert2v.v1 import artifacts_pb2, artifacts_pb2_grpc
 from layert2v.wire import CHUNK_BYTES, MAX_CHUNK_BYTES, MAX_FIND_FILES
-from layert2v_server.api.chunks import read_chunk
+from layert2v_server.api.chunks import ChunkReader
 from layert2v_server.api.convert import (
     artifact_to_message,
     clamp_page_size,
@@ -83,21 +83,19 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         # EXR is compressed already.
         context.set_compression(grpc.Compression.NoCompression)
         first = artifacts_pb2.ReadArtifactResponse(size_bytes=size_bytes, sha256=sha256)
-        prefix = first.SerializeToString()
-        pending = self._start_reading(path, offset, end, prefix)
+        reader = ChunkReader(path, end, first.SerializeToString())
+        pending = self._start_reading(reader, offset)
         try:
             for following in range(offset + CHUNK_BYTES, end, CHUNK_BYTES):
                 # The next chunk is read while this one is sent.
-                message, pending = await pending, self._start_reading(path, following, end)
+                message, pending = await pending, self._start_reading(reader, following)
                 yield message
             yield await pending
         finally:
             pending.cancel()
 
-    def _start_reading(
-        self, path: Path, offset: int, end: int, prefix: bytes = b""
-    ) -> asyncio.Future[bytes]:
-        return _start(self._pools.chunks.run(read_chunk, path, offset, end, prefix))
+    def _start_reading(self, reader: ChunkReader, offset: int) -> asyncio.Future[bytes]:
+        return _start(self._pools.chunks.run(reader.read, offset))
 
     async def WriteArtifact(
         self,
