@@ -158,10 +158,10 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
     ) -> artifacts_pb2.WriteArtifactResponse:
         run = self._pools.chunks.run
         committed = await run(self._uploads.begin, upload)
-        pending: list[asyncio.Future[Any]] = []  # what is still done with the last chunk
+        pending: asyncio.Future[int] | None = None  # what is still done with the last chunk
         async for step in steps:
-            for work in pending:
-                await work
+            if pending is not None:
+                await pending
             if not isinstance(step, FileChunk) and step.WhichOneof("step") == "finish":
                 await self._pools.heavy.run(self._uploads.finish, upload)
                 return artifacts_pb2.WriteArtifactResponse(
@@ -169,20 +169,17 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
                 )
             if not isinstance(step, FileChunk) or len(step.data) > MAX_CHUNK_BYTES:
                 raise InvalidArgument(f"A step is a chunk of at most {MAX_CHUNK_BYTES} bytes.")
-            # Written and hashed at the same time, and while the next chunk arrives.
-            pending = [
-                _start(run(self._store_chunk, upload, step)),
-                _start(run(self._uploads.hash, upload, step.offset, step.data)),
-            ]
+            # Written and hashed while the next chunk arrives.
+            pending = _start(run(self._store_chunk, upload, step))
             committed = step.offset + len(step.data)
-        for work in pending:
-            await work
+        if pending is not None:
+            await pending
         return artifacts_pb2.WriteArtifactResponse(committed_bytes=committed)
 
-    def _store_chunk(self, upload: Upload, chunk: FileChunk) -> None:
+    def _store_chunk(self, upload: Upload, chunk: FileChunk) -> int:
         if not chunk.is_whole:
             raise ChecksumMismatch("A chunk arrived damaged.", "Go on from the committed size.")
-        self._uploads.append(upload, chunk.offset, chunk.data)
+        return self._uploads.append(upload, chunk.offset, chunk.data)
 
     async def _find(self, name: str) -> tuple[Path, int, str]:
         """Return path, size and SHA-256 of a file of the caller. Raises ``ArtifactNotFound``."""
