@@ -149,7 +149,6 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
                 context, ServerError("The server made a mistake.", "Its log has the details.")
             )
 
-
     @contextlib.asynccontextmanager
     async def _while_authenticated(
         self, principal: Principal, identity: tuple[str, str | None]
@@ -157,6 +156,7 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         """End a block with ``AccessDenied`` when its caller is not ``principal`` any more."""
         loop = asyncio.get_running_loop()
         denied = AccessDenied("This token has other rights now.")
+        timer: asyncio.TimerHandle
 
         def check() -> None:
             nonlocal timer, denied
