@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,11 +35,12 @@ SETTINGS = {"devices": ["cpu"], "ray_workers": 2, "lease_s": 30.0, "heartbeat_s"
 
 
 def workers() -> list[psutil.Process]:
-    """Return the worker processes on all nodes, which are this machine."""
+    """Return the worker processes on all nodes of the cluster, which are this machine."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        command = process.info["cmdline"] or []
-        if "layert2v_server.worker.main" in command:
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        command, environment = process.info["cmdline"] or [], process.info["environ"] or {}
+        is_ours = environment.get("RAY_AUTH_TOKEN") == os.environ["RAY_AUTH_TOKEN"]
+        if is_ours and "layert2v_server.worker.main" in command:
             found.append(process)
     return found
 
