@@ -62,7 +62,12 @@ class SubjectFinder:
         if not shown:  # points alone have to do
             shown, marks = {k: each for k, each in marks.items() if each.inside}, {}
         seeds = {
-            frame: seed_mask(np.asarray(pictures[frame]), each, self._saliency)
+            frame: seed_mask(
+                np.asarray(pictures[frame]),
+                each,
+                self._saliency,
+                moving=_find_moving(pictures, frame) if each.boxes else None,
+            )
             for frame, each in shown.items()
         }
         for seed in list(seeds.values())[:1]:
@@ -234,6 +239,12 @@ def _write(masks: WritableFrames, window: Window, found: FloatArray, shared: int
     for k, mask in enumerate(found):
         if window.start + k != shared:
             masks[window.start + k] = mask
+
+
+def _find_moving(pictures: Frames, frame: int) -> FloatArray:
+    """Return what moves unlike the camera on a frame, by its neighbors, ``[h, w]`` in 0..1."""
+    first = max(0, frame - 1)
+    return ClipMotion(np.asarray(pictures[first : frame + 2])).at(frame - first).independent
 
 
 def _combine(found: FloatArray, seed: FloatArray, hints: FrameHints) -> FloatArray:
