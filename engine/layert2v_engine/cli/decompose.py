@@ -149,7 +149,6 @@ def _decompose(args: argparse.Namespace) -> int:
     spec, inputs = _spec(args)
     engine = Engine(device=str(pick_device(args.device)), **weights_options(args))
 
-
     def make(part: DecomposeSpec, folder: Path) -> int:
         return _run(
             lambda: engine.decompose(
