@@ -31,8 +31,8 @@ _CLOSE_WEIGHT, _LIKE_WEIGHT = 0.65, 0.5
 _ALIKE = 0.7  # overlap with what was seen on the frame, or moved from another
 _REACH, _REACH_OF_BOX = 0.02, 0.12  # how far an outline may leave the flow, of width and of box
 _SAME = 0.5  # intersection over union of two masks of one subject
-_WIDER_MARGINS = (0.6, 1.5)  # of further views of a subject that is followed
-_SURE = 0.75  # overlap with what was moved from another frame: no further view is needed
+_WIDER_MARGIN = 0.6  # of a second view of a subject that is followed
+_SURE = 0.65  # overlap with what was moved from another frame: no second view is needed
 _COLOR_MATCH = 20.0  # of 255: pixels of neighbors count less, the more their colors differ
 _NEIGHBOR = 0.5
 
@@ -168,7 +168,7 @@ class SubjectTracker:
         """
         height, width = moved.shape
         best, best_overlap, is_closer = moved, -1.0, False
-        for margin in (CLOSE_MARGIN, *_WIDER_MARGINS):
+        for margin in (CLOSE_MARGIN, _WIDER_MARGIN):
             view = grow(box, width, height, margin, CLOSE_LEAST)
             seen = predict_in_box(self._saliency, self._pictures[frame], view) * near
             agreement = overlap(seen > 0.5, moved > 0.5)
