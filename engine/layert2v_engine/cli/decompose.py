@@ -34,6 +34,7 @@ from layert2v.rerender import ALPHAS, AUTO, FITS, Plate
 from layert2v.stack import Stack
 from layert2v_engine.cli.options import (
     ProgressPrinter,
+    add_progress_option,
     add_weights_options,
     options_error,
     weights_options,
@@ -117,6 +118,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--colorspace", default=AUTO, help="linear, of the layers")
     add_compression_option(parser)
     add_weights_options(parser)
+    add_progress_option(parser)
     parser.set_defaults(run=_decompose)
     refine = subparsers.add_parser(
         "refine",
@@ -152,7 +154,11 @@ def _decompose(args: argparse.Namespace) -> int:
     def make(part: DecomposeSpec, folder: Path) -> int:
         return _run(
             lambda: engine.decompose(
-                part, folder, inputs=inputs, report=ProgressPrinter(), cancelled=lambda: False
+                part,
+                folder,
+                inputs=inputs,
+                report=ProgressPrinter(args.progress),
+                cancelled=lambda: False,
             ),
             folder,
         )
