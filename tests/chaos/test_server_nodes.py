@@ -98,7 +98,7 @@ def test_a_cluster_refuses_who_does_not_have_its_token(
     cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
-    with pytest.raises(ConfigError, match="cannot be used") as caught:
+    with pytest.raises(ConfigError, match="does not take this token") as caught:
         create_ray_executors(Config(executor=f"ray:{cluster.address}"))
     assert "token" in caught.value.hint
 

@@ -13,6 +13,7 @@ from layert2v_engine.errors import EngineError
 # Ray's smallest: pictures go over the disk that nodes share, and its memory holds names alone.
 OBJECT_STORE_BYTES = 80 << 20
 CONNECT_TIMEOUT_S = 10.0
+TRIES = "4"  # a second each: whoever listens there takes the token, or never does
 _START = "Start one with `ray start --head`, or leave the address out."
 
 
@@ -23,6 +24,8 @@ def connect(address: str | None) -> Iterator[Any]:
     Nothing is reported to anybody, and there is no dashboard. Raises ``EngineError``.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before Ray is imported
+    if address is not None:
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", TRIES)
     ray = _import_ray()
     if ray.is_initialized():  # by the program that this is a part of
         yield ray
@@ -59,14 +62,21 @@ def _init(ray: Any, address: str | None) -> None:
             **({} if address else own),
         )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        what = str(error).strip().partition("\n")[0]
         where = f"The Ray cluster at {address}" if address else "A Ray cluster on this machine"
         raise EngineError(
-            f"{where} cannot be used: {what}",
+            f"{where} cannot be used: {_cause_of(error)}",
             "It needs the same Ray and Python as here, a node of it on this machine, and its token "
             "where it has one; see docs/ray.md.",
             reason="CLUSTER_UNUSABLE",
         ) from error
+
+
+def _cause_of(error: Exception) -> str:
+    """Return what Ray says in a line; it is a traceback where the token is wrong."""
+    text = str(error).strip()
+    if "AuthToken" in text or "AuthenticationError" in text:
+        return "it does not take this token."
+    return text.partition("\n")[0]
 
 
 def _check_address(address: str) -> None:

@@ -11,6 +11,7 @@ from layert2v_server.errors import EngineNotReady
 
 ANY = "auto"  # the cluster that this machine is a node of
 CONNECT_TIMEOUT_S = 10.0
+TRIES = "4"  # a second each: whoever listens there takes the token, or never does
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +28,7 @@ def connect(address: str) -> Any:
     Raises ``EngineNotReady``.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before Ray is imported
+    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", TRIES)
     try:
         import ray
         import ray.exceptions
@@ -39,10 +41,9 @@ def connect(address: str) -> Any:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="WARNING")
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        what = str(error).strip().partition("\n")[0]
         where = "on this machine" if address == ANY else f"at {address}"
         raise EngineNotReady(
-            f"The Ray cluster {where} cannot be used: {what}",
+            f"The Ray cluster {where} cannot be used: {_cause_of(error)}",
             "This machine must be a node of it, with the same Ray and Python, and with its token "
             "where it has one; see docs/ray.md.",
         ) from error
@@ -53,6 +54,14 @@ def list_nodes(ray: Any) -> list[NodeSize]:
     """Return the nodes that are there."""
     resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [NodeSize(cpus=each.get("CPU", 0), gpus=each.get("GPU", 0)) for each in resources]
+
+
+def _cause_of(error: Exception) -> str:
+    """Return what Ray says in a line; it is a traceback where the token is wrong."""
+    text = str(error).strip()
+    if "AuthToken" in text or "AuthenticationError" in text:
+        return "it does not take this token."
+    return text.partition("\n")[0]
 
 
 def _check_address(address: str) -> None:
