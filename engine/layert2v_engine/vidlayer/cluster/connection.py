@@ -72,11 +72,10 @@ def _init(ray: Any, address: str | None) -> None:
 
 
 def _cause_of(error: Exception) -> str:
-    """Return what Ray says in a line; it is a traceback where the token is wrong."""
-    text = str(error).strip()
-    if "AuthToken" in text or "AuthenticationError" in text:
+    """Return what Ray says in a line; that the token is wrong is only in what caused it."""
+    if "AuthenticationError" in f"{error!r} {error.__cause__!r}":
         return "it does not take this token."
-    return text.partition("\n")[0]
+    return str(error).strip().partition("\n")[0]
 
 
 def _check_address(address: str) -> None:
