@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -39,12 +39,18 @@ from layert2v_server.service.sources import SourceResolver
 from layert2v_server.service.submission import JobSubmission
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.content_index import ContentIndex
-from layert2v_server.store.database import exclusive_lock, open_database
+from layert2v_server.store.database import open_database
+from layert2v_server.store.folder_claim import claim_folder
 from layert2v_server.store.jobs import JobStore
+from layert2v_server.store.postgresql import missing_driver
 from layert2v_server.store.rebuild import rebuild
 from layert2v_server.store.reserve import RESERVE_BYTES, DiskReserve
+from layert2v_server.store.sqlite import exclusive_lock
 from layert2v_server.store.tidy import Retention, note_use, tidy
 from layert2v_server.store.uploads import UploadStore
+
+if TYPE_CHECKING:  # needs psycopg, which only servers on PostgreSQL have
+    from layert2v_server.store.change_feed import ChangeFeed
 
 MIB = 1 << 20
 # The thread that serves all calls competes with threads that read manifests for the interpreter;
@@ -81,6 +87,7 @@ class Components:
     content_index: ContentIndex
     executors: tuple[Executor, ...]
     reserve: DiskReserve
+    feed: ChangeFeed | None  # of the other servers; none on SQLite
 
 
 async def serve(
@@ -177,14 +184,42 @@ async def _open_components(
     config: Config, executors: tuple[Executor, ...], register_stacks: bool
 ) -> AsyncGenerator[Components, None]:
     data = _make_data_folder(config)
-    with exclusive_lock(data / "server.lock"):
-        components = _build_components(config, data, executors, register_stacks)
+    with contextlib.ExitStack() as stack:
+        feed = None
+        if config.database:  # several servers may use it, and the data folder
+            feed = _open_feed(config.database)
+            stack.callback(feed.close)
+        else:
+            stack.enter_context(exclusive_lock(data / "server.lock"))
+        components = _build_components(config, data, executors, feed, register_stacks)
         try:
+            if feed is not None:
+                _follow_changes(feed, components.monitor)
             yield components
         finally:
             components.monitor.pools.close()
             components.monitor.store.close()
             note_use(data, time.time())
+
+
+def _open_feed(url: str) -> ChangeFeed:
+    try:
+        from layert2v_server.store.change_feed import ChangeFeed
+    except ModuleNotFoundError as error:
+        raise missing_driver() from error
+    return ChangeFeed(url, secrets.token_hex(4))
+
+
+def _follow_changes(feed: ChangeFeed, monitor: JobMonitor) -> None:
+    """Wake those who wait for what other servers change."""
+    loop = asyncio.get_running_loop()
+
+    def notice(topic: str | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has just ended
+            asyncio.run_coroutine_threadsafe(monitor.notice(topic), loop)
+
+    feed.share()
+    feed.start(notice)
 
 
 def _make_data_folder(config: Config) -> Path:
@@ -219,14 +254,28 @@ def _keep_others_out(data: Path) -> None:
 
 
 def _build_components(
-    config: Config, data: Path, executors: tuple[Executor, ...], register_stacks: bool
+    config: Config,
+    data: Path,
+    executors: tuple[Executor, ...],
+    feed: ChangeFeed | None,
+    register_stacks: bool,
 ) -> Components:
     """Open everything in the data folder, and tidy it. Raises ``ConfigError``."""
-    database, reserve = data / "jobs.sqlite3", DiskReserve(data / "reserve")
+    is_alone = feed is None or feed.is_alone
+    if register_stacks and not is_alone:
+        raise ConfigError(
+            "Other servers are using this database.", "Stop them before a start with --rebuild."
+        )
+    reserve = DiskReserve(data / "reserve")
     if shutil.disk_usage(data).free < RESERVE_BYTES:
         reserve.release()
+    engine = (
+        open_database(data / "jobs.sqlite3")
+        if feed is None
+        else open_database(config.database, sender=feed.name, is_alone=is_alone)
+    )
     store = JobStore(
-        open_database(database),
+        engine,
         max_attempts=config.max_attempts,
         max_open_jobs=config.max_open_jobs,
     )
@@ -238,16 +287,18 @@ def _build_components(
             max_bytes=config.max_upload_mib * MIB,
             min_free_bytes=min_free_bytes,
         )
-        with contextlib.suppress(DiskFull):  # the leases then end by themselves
-            # This server holds the lock: the one that granted them is gone, with its workers.
-            store.expire_all_leases()
-            store.save_models(())  # the checkpoints may have changed: the workers report them
-            if register_stacks:
-                _log.warning("registered %d stacks again", rebuild(store, artifacts))
-        retention = Retention(
-            uploads_days=config.keep_uploads_days, trash_days=config.keep_trash_days
-        )
-        tidy(data, retention, store, artifacts, uploads, time.time())
+        if feed is not None:
+            claim_folder(engine, data, may_replace=register_stacks, is_alone=is_alone)
+        if is_alone:  # those who granted the leases are gone, with their workers
+            with contextlib.suppress(DiskFull):  # the leases then end by themselves
+                store.expire_all_leases()
+                store.save_models(())  # the checkpoints may have changed: the workers report them
+                if register_stacks:
+                    _log.warning("registered %d stacks again", rebuild(store, artifacts))
+            retention = Retention(
+                uploads_days=config.keep_uploads_days, trash_days=config.keep_trash_days
+            )
+            tidy(data, retention, store, artifacts, uploads, time.time())
         reserve.fill()
     except OSError as error:
         store.close()
@@ -262,9 +313,10 @@ def _build_components(
         monitor=JobMonitor(store, make_room=reserve.release),
         artifacts=artifacts,
         uploads=uploads,
-        content_index=ContentIndex(store, artifacts, uploads),
+        content_index=ContentIndex(store, artifacts, uploads, are_shared=feed is not None),
         executors=executors,
         reserve=reserve,
+        feed=feed,
     )
 
 

@@ -20,7 +20,7 @@ from layert2v.spec import ModelInfo
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
 from layert2v_server.domain.request import JobRequest, JobSpec, request_digest
-from layert2v_server.domain.state import TERMINAL_STATES, JobEvent, JobState, next_state
+from layert2v_server.domain.state import TERMINAL_STATES, JobEvent, JobState
 from layert2v_server.errors import (
     ArtifactNotFound,
     InvalidTransition,
@@ -28,12 +28,19 @@ from layert2v_server.errors import (
     RequestIdReused,
     TooManyJobs,
 )
-from layert2v_server.store.database import read_transaction, write_transaction
+from layert2v_server.store.database import (
+    announce,
+    lease_time,
+    lock_user,
+    read_transaction,
+    write_transaction,
+)
 from layert2v_server.store.files_table import (
     StoredArtifact,
     add_to_total,
     find_artifacts,
     insert_artifacts,
+    lock_total,
     read_artifacts,
     read_total,
     unshared_bytes,
@@ -49,14 +56,14 @@ from layert2v_server.store.rows import (
     settle_damaged,
 )
 from layert2v_server.store.tables import jobs
+from layert2v_server.store.transitions import apply_event, count_queue_change
 
 
 class JobStore:
     """Jobs, their artifacts and the known models.
 
-    ``clock`` gives seconds since 1970. Leases are measured with ``lease_clock``, whose seconds
-    count from anywhere and are never set: neither a clock that is corrected nor a machine that
-    slept makes a worker lose its job.
+    ``clock`` gives seconds since 1970. Leases are measured with the clock of ``lease_time``, which
+    ``lease_clock`` replaces: no clock of a server that is corrected makes a worker lose its job.
     """
 
     def __init__(
@@ -66,7 +73,7 @@ class JobStore:
         max_attempts: int = 3,
         max_open_jobs: int = 100,
         clock: Callable[[], float] = time.time,
-        lease_clock: Callable[[], float] = time.monotonic,
+        lease_clock: Callable[[], float] | None = None,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         self._engine = engine
@@ -107,6 +114,7 @@ class JobStore:
         Raises ``RequestIdReused`` and ``TooManyJobs``.
         """
         with write_transaction(self._engine) as connection:
+            lock_user(connection, owner)
             known = self._get_by_request_id(connection, owner, request_id, request)
             if known is not None:
                 return known
@@ -122,6 +130,7 @@ class JobStore:
                     owner=owner,
                     request_id=request_id,
                     request_digest=request_digest(request),
+                    queue_base=count_queue_change(connection),
                     **row,
                 )
             )
@@ -158,7 +167,7 @@ class JobStore:
     def cancel(self, job_id: str) -> Job:
         """Cancel the job, or ask its worker to. Raises ``JobNotFound``."""
         with write_transaction(self._engine) as connection:
-            job = get_job(connection, job_id)
+            job = get_job(connection, job_id, for_update=True)
             if job.is_terminal or job.state is JobState.CANCELLING:
                 return job
             return self._transition(connection, job, JobEvent.CANCEL)
@@ -166,9 +175,10 @@ class JobStore:
     def delete(self, job_id: str) -> Job:
         """Delete an ended job. Raises ``JobNotFound`` and ``JobBusy``."""
         with write_transaction(self._engine) as connection:
-            job = get_job(connection, job_id)
+            job = get_job(connection, job_id, for_update=True)
             if not job.is_terminal:
                 raise JobBusy(job_id)
+            lock_total(connection)
             add_to_total(connection, -unshared_bytes(connection, job))
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
             return job
@@ -185,9 +195,9 @@ class JobStore:
     def claim(self, worker: str, lease_s: float) -> Job | None:
         """Assign the job at the head of the queue to ``worker``; None where the queue is empty."""
         with write_transaction(self._engine) as connection:
-            head = (
-                SELECT_JOB.where(jobs.c.state == JobState.QUEUED).order_by(jobs.c.sequence).limit(1)
-            )
+            queued = SELECT_JOB.where(jobs.c.state == JobState.QUEUED).order_by(jobs.c.sequence)
+            # A job that another server is about to take, or to cancel, is left to it.
+            head = queued.limit(1).with_for_update(of=jobs, skip_locked=True)
             while True:
                 row = connection.execute(head).first()
                 if row is None:
@@ -202,7 +212,7 @@ class JobStore:
                 JobEvent.START,
                 attempt=job.attempt + 1,
                 worker=worker,
-                lease_until=self._lease_clock() + lease_s,
+                lease_until=self._lease_time(connection) + lease_s,
                 started=self._clock(),
                 progress=asdict(Progress()),
             )
@@ -211,10 +221,8 @@ class JobStore:
         """Extend the lease of an attempt to ``lease_s`` seconds from now."""
         with write_transaction(self._engine) as connection:
             self._get_leased(connection, job_id, attempt)
-            lease_until = self._lease_clock() + lease_s
-            connection.execute(
-                update(jobs).where(jobs.c.id == job_id).values(lease_until=lease_until)
-            )
+            until = self._lease_time(connection) + lease_s
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(lease_until=until))
 
     def record_progress(
         self, job_id: str, attempt: int, progress: Progress, *, new_preview: bool = False
@@ -227,6 +235,7 @@ class JobStore:
             if new_preview:
                 values["preview_revision"] = revision
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+            announce(connection, job_id)
             return get_job(connection, job_id)
 
     def mark_succeeded(
@@ -237,13 +246,16 @@ class JobStore:
         *,
         untrusted: Collection[str] = (),
         new_preview: bool = False,
+        publish: Callable[[], None] = lambda: None,
     ) -> Job:
-        """End the job with the published files of an attempt, in manifest order.
+        """End the job with the files of an attempt, in manifest order.
 
-        ``untrusted`` are the SHA-256 of those that a caller brought and nobody checked.
+        ``untrusted`` are the SHA-256 of those that a caller brought and nobody checked. ``publish``
+        puts the files in their place while nobody else can take the job; it may be called again.
         """
         with write_transaction(self._engine) as connection:
             job = self._get_leased(connection, job_id, attempt)
+            publish()
             insert_artifacts(connection, job, files, untrusted)
             progress = Progress(stage="write", done=len(files), total=len(files), fraction=1.0)
             values: dict[str, Any] = {
@@ -307,9 +319,12 @@ class JobStore:
         until = jobs.c.lease_until
         running = jobs.c.state.in_((JobState.RUNNING, JobState.CANCELLING))
         with write_transaction(self._engine) as connection:
-            now = self._lease_clock()  # not before: a lease may be granted while this one waits
+            now = self._lease_time(
+                connection
+            )  # not before: a lease may be granted while this one waits
             query = SELECT_JOB.where(running, or_(until <= now, until > now + max_lease_s))
-            expired = [job_from_row(row) for row in connection.execute(query)]
+            locked = query.with_for_update(of=jobs, skip_locked=True)
+            expired = [job_from_row(row) for row in connection.execute(locked)]
             for job in filter(is_damaged, expired):
                 settle_damaged(connection, job)
             whole = [job for job in expired if not is_damaged(job)]
@@ -367,7 +382,7 @@ class JobStore:
         return None if row is None else job_from_row(row)
 
     def _get_leased(self, connection: Connection, job_id: str, attempt: int) -> Job:
-        job = get_job(connection, job_id)
+        job = get_job(connection, job_id, for_update=True)
         if job.is_terminal or job.state is JobState.QUEUED or job.attempt != attempt:
             raise InvalidTransition(f"Attempt {attempt} does not hold the job any more.")
         return job
@@ -378,23 +393,7 @@ class JobStore:
         return self._transition(connection, job, JobEvent.REQUEUE)
 
     def _transition(self, connection: Connection, job: Job, event: JobEvent, **values: Any) -> Job:
-        state = next_state(job.state, event)
-        if state in TERMINAL_STATES:
-            # A clock that was set back must not end a job before it began.
-            values["finished"] = max(self._clock(), job.started or job.created)
-        elif state is JobState.QUEUED:
-            values["progress"] = asdict(Progress())
-        connection.execute(
-            update(jobs)
-            .where(jobs.c.id == job.id)
-            .values(state=state, revision=job.revision + 1, **values)
-        )
-        if JobState.QUEUED in (job.state, state):
-            self._bump_queued_revisions(connection)
-        return get_job(connection, job.id)
+        return apply_event(connection, job, event, self._clock(), **values)
 
-    def _bump_queued_revisions(self, connection: Connection) -> None:
-        # Every queued job has a new position, and a watcher only sees new revisions.
-        connection.execute(
-            update(jobs).where(jobs.c.state == JobState.QUEUED).values(revision=jobs.c.revision + 1)
-        )
+    def _lease_time(self, connection: Connection) -> float:
+        return lease_time(connection) if self._lease_clock is None else self._lease_clock()
