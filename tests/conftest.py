@@ -46,10 +46,11 @@ def parity_dir() -> Path:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresServer]:
     """Return a PostgreSQL server of the tests' own; skips where none is installed."""
-    fake = pytest.importorskip("fakes.postgresql", reason="psycopg is not installed")
-    if fake.absence():
-        pytest.skip(fake.absence())
-    with fake.postgres_server() as server:
+    from fakes.postgresql import absence, postgres_server
+
+    if absence():
+        pytest.skip(absence())
+    with postgres_server() as server:
         yield server
 
 

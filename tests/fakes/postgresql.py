@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import itertools
 import os
 import shutil
@@ -13,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
+with contextlib.suppress(ModuleNotFoundError):  # `absence` says so
+    import psycopg
 
 PACKAGE = "postgresql"  # of Debian; versions 13 and newer serve
 USER = "layert2v"
@@ -120,6 +122,8 @@ def postgres_server() -> Iterator[PostgresServer]:
 @functools.cache
 def absence() -> str:
     """Return why no PostgreSQL can be started here; empty where one can."""
+    if importlib.util.find_spec("psycopg") is None:
+        return "psycopg is not installed; make setup installs it"
     if find_programs() is None:
         return f"PostgreSQL is not installed; on Debian: apt-get install {PACKAGE}"
     return ""

@@ -7,17 +7,18 @@ import queue
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from fakes.postgresql import PostgresServer
 from layert2v.spec import GenerateSpec
 from layert2v_server.domain.job import Progress
 from layert2v_server.errors import ConfigError
-from layert2v_server.store.change_feed import ChangeFeed
 from layert2v_server.store.database import open_database
 from layert2v_server.store.folder_claim import claim_folder
 from layert2v_server.store.jobs import JobStore
+
+psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
+from layert2v_server.store.change_feed import ChangeFeed  # noqa: E402
 
 SPEC = GenerateSpec(prompt="a fox", seed=7)
 TIMEOUT_S = 20.0
