@@ -11,13 +11,12 @@ import threading
 from collections.abc import Callable
 
 import psycopg
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from layert2v_server.errors import ConfigError
 from layert2v_server.store.postgresql import (
     CHANNEL,
     CONNECT_DEFAULTS,
-    parse_url,
+    create_postgresql_engine,
     postgresql_refusal,
 )
 
@@ -76,8 +75,8 @@ class ChangeFeed:
         self._connection.close()
 
     def _connect(self) -> psycopg.Connection:
-        # As the pool connects.
-        args, options = PGDialect_psycopg().create_connect_args(parse_url(self._url))
+        engine = create_postgresql_engine(self._url)  # only for what it would connect with
+        args, options = engine.dialect.create_connect_args(engine.url)
         return psycopg.connect(*args, **{**CONNECT_DEFAULTS, **options}, autocommit=True)
 
     def _join(self) -> bool:
