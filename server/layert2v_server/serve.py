@@ -7,13 +7,9 @@ import contextlib
 import logging
 import os
 import secrets
-import shutil
 import signal
-import stat
 import sys
-import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,40 +20,27 @@ from grpc_health.v1.health import aio as health
 from layert2v.v1 import artifacts_pb2_grpc, jobs_pb2_grpc, server_pb2_grpc
 from layert2v.wire import MAX_MESSAGE_BYTES
 from layert2v_server.api.artifacts import ArtifactService
+from layert2v_server.api.call_observer import CallObserver
 from layert2v_server.api.certificates import Certificates
 from layert2v_server.api.interceptor import AuthInterceptor
 from layert2v_server.api.jobs import JobService
 from layert2v_server.api.server_info import ServerService
 from layert2v_server.auth import TokenAuthenticator, read_token_file
+from layert2v_server.components import Components, open_components
 from layert2v_server.config import Config
-from layert2v_server.errors import ConfigError, DiskFull
+from layert2v_server.errors import ConfigError
 from layert2v_server.executors.base import Executor
 from layert2v_server.executors.process import ProcessExecutor, worker_command
-from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.scheduler import Scheduler
 from layert2v_server.service.sources import SourceResolver
 from layert2v_server.service.submission import JobSubmission
-from layert2v_server.store.artifacts import ArtifactStore
-from layert2v_server.store.content_index import ContentIndex
-from layert2v_server.store.database import open_database
-from layert2v_server.store.folder_claim import claim_folder
-from layert2v_server.store.jobs import JobStore
-from layert2v_server.store.postgresql import missing_driver
-from layert2v_server.store.rebuild import rebuild
-from layert2v_server.store.reserve import RESERVE_BYTES, DiskReserve
-from layert2v_server.store.sqlite import exclusive_lock
-from layert2v_server.store.tidy import Retention, note_use, tidy
-from layert2v_server.store.uploads import UploadStore
 
-if TYPE_CHECKING:  # needs psycopg, which only servers on PostgreSQL have
-    from layert2v_server.store.change_feed import ChangeFeed
+if TYPE_CHECKING:
+    from layert2v_server.service.metrics import ServerMetrics
 
-MIB = 1 << 20
 # The thread that serves all calls competes with threads that read manifests for the interpreter;
 # with Python's 5 ms it waits ten times as long for its turn.
 SWITCH_INTERVAL_S = 0.0005
-# The system takes 4096 bytes for a path; below the data folder come a job, an attempt and a file.
-MAX_DATA_PATH_BYTES = 3000
 MAX_SEED = 2**31  # of the random seeds: short enough to be typed again
 
 _OPTIONS = (
@@ -75,19 +58,6 @@ _OPTIONS = (
 )
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Components:
-    """The components of the running server."""
-
-    monitor: JobMonitor
-    artifacts: ArtifactStore
-    uploads: UploadStore
-    content_index: ContentIndex
-    executors: tuple[Executor, ...]
-    reserve: DiskReserve
-    feed: ChangeFeed | None  # of the other servers; none on SQLite
 
 
 async def serve(
@@ -110,15 +80,20 @@ async def serve(
         _stop_at_end_of_input(parent_pipe_fd, stop)
     authenticator = read_token_file(config.token_file)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    opening = _open_components(config, create_executors(config), register_stacks)
+    opening = open_components(config, create_executors(config), register_stacks)
     async with opening as components:
+        metrics = None if config.metrics_address is None else _attach_metrics(config, components)
         scheduler = Scheduler(
             components.monitor, components.artifacts, components.executors, lease_s=config.lease_s
         )
-        async with _listen(config, components, authenticator) as address:
+        async with (
+            _listen(config, components, authenticator, metrics) as address,
+            _open_pages(config, components, authenticator, metrics) as pages,
+        ):
             scheduler.start()
-            announce({"event": "ready", "address": address, "pid": os.getpid()})
-            _log.info("serving address=%s", address)
+            announce({"event": "ready", "address": address, "pid": os.getpid(), **pages})
+            for name, each in {"calls": address, **pages}.items():
+                _log.info("serving %s address=%s", name, each)
             if not config.is_local and config.tls_certificate is None:
                 _log.warning("tokens and footage travel unencrypted; set tls_certificate, tls_key")
             try:
@@ -171,6 +146,7 @@ def create_executors(config: Config) -> tuple[Executor, ...]:
                 heartbeat_s=config.heartbeat_s,
                 weights="" if config.weights is None else str(config.weights),
                 commercial_only=config.commercial_only,
+                log_format=config.log_format,
             ),
             heartbeat_timeout_s=config.lease_s,
             cancel_grace_s=config.cancel_grace_s,
@@ -180,156 +156,18 @@ def create_executors(config: Config) -> tuple[Executor, ...]:
 
 
 @contextlib.asynccontextmanager
-async def _open_components(
-    config: Config, executors: tuple[Executor, ...], register_stacks: bool
-) -> AsyncGenerator[Components, None]:
-    data = _make_data_folder(config)
-    with contextlib.ExitStack() as stack:
-        feed = None
-        if config.database:  # several servers may use it, and the data folder
-            feed = _open_feed(config.database)
-            stack.callback(feed.close)
-        else:
-            stack.enter_context(exclusive_lock(data / "server.lock"))
-        components = _build_components(config, data, executors, feed, register_stacks)
-        try:
-            if feed is not None:
-                _follow_changes(feed, components.monitor)
-            yield components
-        finally:
-            components.monitor.pools.close()
-            components.monitor.store.close()
-            note_use(data, time.time())
-
-
-def _open_feed(url: str) -> ChangeFeed:
-    try:
-        from layert2v_server.store.change_feed import ChangeFeed
-    except ModuleNotFoundError as error:
-        raise missing_driver() from error
-    return ChangeFeed(url, secrets.token_hex(4))
-
-
-def _follow_changes(feed: ChangeFeed, monitor: JobMonitor) -> None:
-    """Wake those who wait for what other servers change."""
-    loop = asyncio.get_running_loop()
-
-    def notice(topic: str | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has just ended
-            asyncio.run_coroutine_threadsafe(monitor.notice(topic), loop)
-
-    feed.share()
-    feed.start(notice)
-
-
-def _make_data_folder(config: Config) -> Path:
-    data = config.data.expanduser().resolve()
-    if len(os.fsencode(data)) > MAX_DATA_PATH_BYTES:
-        raise ConfigError(
-            "The path of the data folder is too long for the files that go below it.",
-            f"Use one of at most {MAX_DATA_PATH_BYTES} bytes.",
-        )
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not config.expose_local_paths:  # those who see the files too may be other users
-            _keep_others_out(data)
-    except OSError as error:
-        raise ConfigError(
-            f"The data folder {data} cannot be made: {error.strerror}.",
-            "Name a folder on a local disk with --data.",
-        ) from error
-    return data
-
-
-def _keep_others_out(data: Path) -> None:
-    """Take the rights of everybody else from a data folder that was made with them."""
-    mode = stat.S_IMODE(data.stat().st_mode)
-    if not mode & 0o077:
-        return
-    try:
-        data.chmod(mode & ~0o077)
-        _log.warning("%s was open to other users (mode %o) and is closed to them now", data, mode)
-    except OSError:  # somebody else's folder, or a disk without modes
-        _log.warning("%s is open to other users (mode %o) and cannot be closed", data, mode)
-
-
-def _build_components(
-    config: Config,
-    data: Path,
-    executors: tuple[Executor, ...],
-    feed: ChangeFeed | None,
-    register_stacks: bool,
-) -> Components:
-    """Open everything in the data folder, and tidy it. Raises ``ConfigError``."""
-    is_alone = feed is None or feed.is_alone
-    if register_stacks and not is_alone:
-        raise ConfigError(
-            "Other servers are using this database.", "Stop them before a start with --rebuild."
-        )
-    reserve = DiskReserve(data / "reserve")
-    if shutil.disk_usage(data).free < RESERVE_BYTES:
-        reserve.release()
-    engine = (
-        open_database(data / "jobs.sqlite3")
-        if feed is None
-        else open_database(config.database, sender=feed.name, is_alone=is_alone)
-    )
-    store = JobStore(
-        engine,
-        max_attempts=config.max_attempts,
-        max_open_jobs=config.max_open_jobs,
-    )
-    min_free_bytes = config.min_free_mib * MIB
-    try:
-        artifacts = ArtifactStore(data / "jobs", min_free_bytes=min_free_bytes)
-        uploads = UploadStore(
-            data / "uploads",
-            max_bytes=config.max_upload_mib * MIB,
-            min_free_bytes=min_free_bytes,
-        )
-        if feed is not None:
-            claim_folder(engine, data, may_replace=register_stacks, is_alone=is_alone)
-        if is_alone:  # those who granted the leases are gone, with their workers
-            with contextlib.suppress(DiskFull):  # the leases then end by themselves
-                store.expire_all_leases()
-                store.save_models(())  # the checkpoints may have changed: the workers report them
-                if register_stacks:
-                    _log.warning("registered %d stacks again", rebuild(store, artifacts))
-            retention = Retention(
-                uploads_days=config.keep_uploads_days, trash_days=config.keep_trash_days
-            )
-            tidy(data, retention, store, artifacts, uploads, time.time())
-        reserve.fill()
-    except OSError as error:
-        store.close()
-        raise ConfigError(
-            f"The data folder cannot be used: {error.strerror} ({error.filename}).",
-            "Check what lies there and who may write to it.",
-        ) from error
-    except BaseException:
-        store.close()
-        raise
-    return Components(
-        monitor=JobMonitor(store, make_room=reserve.release),
-        artifacts=artifacts,
-        uploads=uploads,
-        content_index=ContentIndex(store, artifacts, uploads, are_shared=feed is not None),
-        executors=executors,
-        reserve=reserve,
-        feed=feed,
-    )
-
-
-@contextlib.asynccontextmanager
 async def _listen(
-    config: Config, components: Components, authenticator: TokenAuthenticator
+    config: Config,
+    components: Components,
+    authenticator: TokenAuthenticator,
+    metrics: ServerMetrics | None,
 ) -> AsyncGenerator[str, None]:
     interceptor = AuthInterceptor(
         authenticator,
         idle_timeout_s=config.idle_timeout_s,
         max_calls_per_s=config.max_calls_per_s,
     )
-    server = grpc.aio.server(interceptors=[interceptor], options=_OPTIONS)
+    server = grpc.aio.server(interceptors=[CallObserver(metrics), interceptor], options=_OPTIONS)
     health_servicer = _add_services(server, config, components)
     address = _bind(server, config)
     await server.start()
@@ -340,6 +178,35 @@ async def _listen(
         await health_servicer.enter_graceful_shutdown()
         await components.monitor.close()  # watchers reconnect with their revision
         await server.stop(config.drain_s)
+
+
+def _attach_metrics(config: Config, components: Components) -> ServerMetrics:
+    # Imported late, like the pages: half of the servers serve one command and end.
+    from layert2v_server.service.metrics import ServerMetrics, StateCollector
+
+    metrics = ServerMetrics()
+    store, artifacts = components.monitor.store, components.artifacts
+    state = StateCollector(store, artifacts, components.executors, with_users=config.metrics_users)
+    metrics.registry.register(state)
+    components.monitor.observe = metrics.observe_job
+    return metrics
+
+
+@contextlib.asynccontextmanager
+async def _open_pages(
+    config: Config,
+    components: Components,
+    authenticator: TokenAuthenticator,
+    metrics: ServerMetrics | None,
+) -> AsyncGenerator[dict[str, str], None]:
+    """Serve what the settings ask for over HTTP; the block gets the addresses by name."""
+    if config.metrics_address is None:
+        yield {}
+        return
+    from layert2v_server.web.endpoints import open_endpoints
+
+    async with open_endpoints(config, components.monitor, authenticator, metrics) as addresses:
+        yield addresses
 
 
 def _add_services(server: Any, config: Config, components: Components) -> health.HealthServicer:

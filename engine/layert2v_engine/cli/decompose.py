@@ -29,6 +29,7 @@ from layert2v.rerender import ALPHAS, AUTO, FITS, Plate
 from layert2v.stack import Stack
 from layert2v_engine.cli.options import (
     ProgressPrinter,
+    add_progress_option,
     add_weights_options,
     options_error,
     weights_options,
@@ -107,6 +108,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--colorspace", default=AUTO, help="linear, of the layers")
     add_compression_option(parser)
     add_weights_options(parser)
+    add_progress_option(parser)
     parser.set_defaults(run=_decompose)
     refine = subparsers.add_parser(
         "refine",
@@ -140,7 +142,11 @@ def _decompose(args: argparse.Namespace) -> int:
     engine = Engine(device=str(pick_device(args.device)), **weights_options(args))
     return _run(
         lambda: engine.decompose(
-            spec, args.out, inputs=inputs, report=ProgressPrinter(), cancelled=lambda: False
+            spec,
+            args.out,
+            inputs=inputs,
+            report=ProgressPrinter(args.progress),
+            cancelled=lambda: False,
         ),
         args.out,
     )

@@ -12,6 +12,7 @@ from layert2v_engine.cli.options import (
     add_memory_options,
     add_model_run_options,
     add_models_option,
+    add_progress_option,
     add_speed_options,
     add_weights_options,
     memory_options,
@@ -41,6 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--presets", type=Path, metavar="FILE", help="a presets.toml in place of the shipped one"
     )
     add_model_run_options(generate)
+    add_progress_option(generate)
     add_weights_options(generate)
     add_memory_options(generate)
     add_speed_options(generate)
@@ -63,7 +65,9 @@ def _generate(args: argparse.Namespace) -> int:
         args.models, device, memory=memory, speed=speed_options(args), **weights_options(args)
     )
     try:
-        stack = engine.generate(spec, args.out, report=ProgressPrinter(), cancelled=lambda: False)
+        stack = engine.generate(
+            spec, args.out, report=ProgressPrinter(args.progress), cancelled=lambda: False
+        )
     except InvalidSpec as error:
         raise options_error(error, GENERATE_OPTIONS) from error
     finally:

@@ -19,12 +19,23 @@ if TYPE_CHECKING:
     from layert2v_engine.model.speed import SpeedOptions
 
 BAR_WIDTH = 30
+PROGRESS_FORMS = ("auto", "percent", "openjd")
 
 
 def add_model_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of every command that runs a model, besides those of the request."""
     parser.add_argument("--device", default="auto", help=DEVICE_HELP)
     add_models_option(parser)
+
+
+def add_progress_option(parser: argparse.ArgumentParser) -> None:
+    """Add how progress is printed."""
+    parser.add_argument(
+        "--progress",
+        choices=PROGRESS_FORMS,
+        default=PROGRESS_FORMS[0],
+        help="auto: for people, on stderr; percent and openjd: lines for a farm, on stdout",
+    )
 
 
 def add_memory_options(parser: argparse.ArgumentParser) -> None:
@@ -130,19 +141,41 @@ def options_error(error: InvalidSpec, options: Mapping[str, str]) -> EngineError
 
 
 class ProgressPrinter:
-    """Draws a bar on a terminal; elsewhere prints each message, or the stage where it changes."""
+    """Draws a bar on a terminal; elsewhere prints each message, or the stage where it changes.
 
-    def __init__(self) -> None:
+    For a farm it prints each new percent on stdout, in one of ``PROGRESS_FORMS``.
+    """
+
+    def __init__(self, form: str = PROGRESS_FORMS[0]) -> None:
+        self._form = form
         self._stage = ""
+        self._percent = -1
 
     def __call__(self, progress: Progress) -> None:
-        """Show progress on stderr."""
+        """Show progress."""
         is_new, self._stage = progress.stage != self._stage, progress.stage
-        if sys.stderr.isatty():
+        if self._form != PROGRESS_FORMS[0]:
+            self._print_percent(progress, is_new)
+        elif sys.stderr.isatty():
             _draw_bar(progress)
         elif progress.message or is_new:
             text = progress.message or stage_text(progress.stage)
             print(f"{progress.fraction:4.0%} {text}", file=sys.stderr)
+
+    def _print_percent(self, progress: Progress, is_new: bool) -> None:
+        percent = int(100 * progress.fraction)
+        is_openjd = self._form == "openjd"
+        if is_new and is_openjd:
+            print(f"openjd_status: {stage_text(progress.stage)}", flush=True)
+        if percent > self._percent:
+            self._percent = percent
+            print(progress_line(self._form, percent), flush=True)
+
+
+def progress_line(form: str, percent: int) -> str:
+    """Return the line in which a farm manager reads progress."""
+    # The second is what Deadline's CommandLine plug-in looks for, and people can read.
+    return f"openjd_progress: {percent}" if form == "openjd" else f"Progress: {percent}%"
 
 
 def _draw_bar(progress: Progress) -> None:

@@ -16,18 +16,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
 
-from layert2v.spec import ModelInfo
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
 from layert2v_server.domain.request import JobRequest, JobSpec, request_digest
 from layert2v_server.domain.state import TERMINAL_STATES, JobEvent, JobState
 from layert2v_server.errors import (
-    ArtifactNotFound,
     InvalidTransition,
     JobBusy,
     RequestIdReused,
     TooManyJobs,
 )
+from layert2v_server.store.catalog import Catalog
 from layert2v_server.store.database import (
     announce,
     lease_time,
@@ -36,16 +35,11 @@ from layert2v_server.store.database import (
     write_transaction,
 )
 from layert2v_server.store.files_table import (
-    StoredArtifact,
     add_to_total,
-    find_artifacts,
     insert_artifacts,
     lock_total,
-    read_artifacts,
-    read_total,
     unshared_bytes,
 )
-from layert2v_server.store.models_table import read_models, replace_models
 from layert2v_server.store.rows import (
     SELECT_JOB,
     finished_row,
@@ -59,7 +53,7 @@ from layert2v_server.store.tables import jobs
 from layert2v_server.store.transitions import apply_event, count_queue_change
 
 
-class JobStore:
+class JobStore(Catalog):
     """Jobs, their artifacts and the known models.
 
     ``clock`` gives seconds since 1970. Leases are measured with the clock of ``lease_time``, which
@@ -76,7 +70,7 @@ class JobStore:
         lease_clock: Callable[[], float] | None = None,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self.max_attempts = max_attempts
         self.max_open_jobs = max_open_jobs
         self._clock = clock
@@ -329,46 +323,6 @@ class JobStore:
                 settle_damaged(connection, job)
             whole = [job for job in expired if not is_damaged(job)]
             return [self._requeue_or_fail(connection, job, failure) for job in whole]
-
-    # --- artifacts and models -------------------------------------------------------------------
-
-    def get_artifact(self, job_id: str, position: int) -> FileRecord:
-        """Return one file of a job. Raises ``ArtifactNotFound``."""
-        with read_transaction(self._engine) as connection:
-            found = read_artifacts(connection, job_id, start=position, size=1)
-        if position not in found:
-            raise ArtifactNotFound(f"{job_id}/{position}")
-        return found[position]
-
-    def list_artifacts(self, job_id: str, *, start: int, size: int) -> list[FileRecord]:
-        """Return up to ``size`` files of a job from position ``start`` on."""
-        with read_transaction(self._engine) as connection:
-            return list(read_artifacts(connection, job_id, start=start, size=size).values())
-
-    def find_by_hash(self, owner: str, hashes: Collection[str]) -> list[StoredArtifact]:
-        """Return a file of ``owner`` for each of ``hashes`` that a job has.
-
-        Of several jobs that share a file, one that does not take it for untrusted is named, and of
-        those the newest.
-        """
-        with read_transaction(self._engine) as connection:
-            return find_artifacts(connection, owner, hashes)
-
-    def used_bytes(self) -> int:
-        """Return the size of all published files; what several jobs of a user share counts once."""
-        with read_transaction(self._engine) as connection:
-            return read_total(connection)
-
-    def list_models(self) -> tuple[ModelInfo, ...]:
-        """Return the models that a worker reported last; empty before the first is ready."""
-        with read_transaction(self._engine) as connection:
-            return read_models(connection)
-
-    def save_models(self, reported: Sequence[ModelInfo]) -> Sequence[ModelInfo]:
-        """Replace the known models by those that a worker reported."""
-        with write_transaction(self._engine) as connection:
-            replace_models(connection, reported)
-        return reported
 
     # --- inside a transaction -------------------------------------------------------------------
 
