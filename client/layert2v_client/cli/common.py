@@ -84,6 +84,7 @@ def open_client(
     if address:
         tls = config.tls if args.tls is None else args.tls
         with connect(address, args.token or config.token or None, tls) as client:
+            client.priority = getattr(args, "priority", client.priority)
             yield client
     elif args.may_embed:
         show_start(line)
