@@ -7,7 +7,9 @@ from layert2v.decompose.json_form import (
     refine_to_json,
 )
 from layert2v.decompose.spec import (
+    COLOR_RANGES,
     FOOTAGE,
+    MATRICES,
     RECIPES,
     SCRATCH_FOLDER,
     Box,
@@ -26,7 +28,9 @@ from layert2v.decompose.validation import (
 )
 
 __all__ = [
+    "COLOR_RANGES",
     "FOOTAGE",
+    "MATRICES",
     "RECIPES",
     "REFINE_ACTION",
     "SCRATCH_FOLDER",
