@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from layert2v.decompose import (
+    SCRATCH_FOLDER,
     DecomposeSpec,
     RefineSpec,
     resolve_refine,
@@ -32,6 +33,7 @@ from layert2v_engine.decompose.stages import DefaultStages, Stages
 from layert2v_engine.devices import device_memory
 from layert2v_engine.errors import (
     BadCheckpoint,
+    BadConfig,
     InvalidSpec,
     ModelNotFound,
     OutOfMemory,
@@ -58,6 +60,7 @@ from layert2v_engine.recipes.preflight import check_recipe, recipe_networks
 from layert2v_engine.rerender.execute import Rerender, apply_without_model
 from layert2v_engine.rerender.prepare import prepare_rerender
 from layert2v_engine.sampling.denoise import Step
+from layert2v_engine.sampling.run_state import RunState
 from layert2v_engine.stack.editor import StackEditor
 from layert2v_engine.stack.state_writer import ColorOptions, WriterOptions
 from layert2v_engine.weights.folder import WeightsFolder
@@ -125,6 +128,17 @@ class Engine:
             if spec.model in self._recipe_models:
                 return self._generate_by_recipe(spec, progress)
             return self._generate(spec, progress)
+
+    def assist(self, spec: GenerateSpec) -> None:
+        """Take part in a run that another process of the group writes, and write nothing.
+
+        Raises what ``generate`` does.
+        """
+        with self._raise_out_of_memory():
+            config = self._config(spec.model)
+            spec = validate_and_resolve(spec, config.info)
+            pipeline = self._pipeline_for(spec, config)
+            pipeline.sample(spec, pipeline.plan(spec))
 
     def rerender(
         self,
@@ -197,6 +211,8 @@ class Engine:
 
     def _generate_by_recipe(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
         """Carry out a request whose model is a recipe that begins with a sentence."""
+        if self._speed is not None and self._speed.parallel is not None:
+            raise BadConfig(f"The recipe {spec.model} runs on one device.", "Omit --parallel.")
         # Pipelines of diffusers take seconds to import, and most requests need none.
         from layert2v_engine.recipes.alpha import generate_alpha_stack
         from layert2v_engine.recipes.from_prompt import RecipeRun, generate_flat_stack
@@ -237,14 +253,11 @@ class Engine:
         spec = validate_and_resolve(spec, config.info)
         networks = self._model_networks(spec.model, config)
         # The folder is claimed first: one that cannot be used must not cost the time of a model.
-        with open_writer(progress.folder, spec, config) as writer, closing(progress):
+        # Removed before the writer ends: a folder that this run has made is taken back as a whole.
+        state = RunState(progress.folder / SCRATCH_FOLDER)
+        with open_writer(progress.folder, spec, config) as writer, closing(progress), state:
             progress.report("load", 0, 1, f"loading {spec.model}")
-            pipeline = self._pipeline(
-                spec.model,
-                size=(spec.width, spec.height),
-                frames=spec.frames,
-                foregrounds=len(spec.foreground_prompts) or config.info.max_foregrounds,
-            )
+            pipeline = self._pipeline_for(spec, config)
             progress.report("load", 1, 1)
             progress.report("text", 0, 1, "reading the prompt")
             plan = pipeline.plan(spec)
@@ -256,7 +269,7 @@ class Engine:
                 progress.report("denoise", step.done, step.total)
 
             progress.report("denoise", 0, spec.steps)
-            latents = pipeline.sample(spec, plan, on_step)
+            latents = pipeline.sample(spec, plan, on_step, state)
             layout = pipeline.layout(len(plan.foregrounds))
             declare_layers(writer, plan, layout, spec.seed or 0)
             on_group = partial(progress.report, "decode", 0, spec.frames)
@@ -270,7 +283,9 @@ class Engine:
         self, spec: RerenderSpec, inputs: Mapping[str, Path], progress: ProgressReporter
     ) -> Stack:
         options = WriterOptions(exr=ExrOptions(compression=spec.compression))
-        with StackEditor(progress.folder, at=spec.at, options=options) as editor, closing(progress):
+        state = RunState(progress.folder / SCRATCH_FOLDER)
+        editing = StackEditor(progress.folder, at=spec.at, options=options)
+        with editing as editor, closing(progress), state:
             affected = affected_layers(spec, editor.base)
             name = spec.model or editor.base.model
             config = self._config_for(name, affected)
@@ -296,7 +311,7 @@ class Engine:
                 foregrounds=sum(layer.role is Role.foreground for layer in plan.layers),
             )
             progress.report("load", 1, 1)
-            return Rerender(plan, editor, pipeline, progress).run()
+            return Rerender(plan, editor, pipeline, progress, state).run()
 
     def _config_for(self, name: str, affected: AffectedLayers) -> CheckpointConfig | None:
         """Return the declarations of the model that may take part in a re-render.
@@ -331,6 +346,14 @@ class Engine:
                 f"There is no model called {name!r} here.", f"Models here: {known}."
             )
         return read_index(self._folders[name])
+
+    def _pipeline_for(self, spec: GenerateSpec, config: CheckpointConfig) -> LayeredPipeline:
+        return self._pipeline(
+            spec.model,
+            size=(spec.width, spec.height),
+            frames=spec.frames,
+            foregrounds=len(spec.foreground_prompts) or config.info.max_foregrounds,
+        )
 
     def _pipeline(
         self, name: str, *, size: tuple[int, int], frames: int, foregrounds: int

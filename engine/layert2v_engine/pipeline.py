@@ -9,15 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from layert2v.placement import Placement
 from layert2v.spec import CLEAN_CONDITIONING, GenerateSpec, ModelInfo
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.layout import StreamLayout
@@ -33,6 +33,7 @@ from layert2v_engine.model.memory import (
     Offload,
     on_device,
 )
+from layert2v_engine.model.parallel import Parallelism, value_of_first
 from layert2v_engine.model.speed import SpeedOptions, apply_speed_options
 from layert2v_engine.model.text import TEXT_BLOCK
 from layert2v_engine.prompting.language_model import PromptSplitter, find_language_model
@@ -41,7 +42,9 @@ from layert2v_engine.sampling.denoise import InitLatents, Step, denoise, ignore_
 from layert2v_engine.sampling.guidance import Conditioning, Guidance
 from layert2v_engine.sampling.kv_cache import make_predictor
 from layert2v_engine.sampling.placement import placement_shift
+from layert2v_engine.sampling.run_state import RunState
 from layert2v_engine.sampling.solvers import make_sampler
+from layert2v_engine.sampling_request import SamplingRequest
 from layert2v_engine.stream_codec import (
     LayerFrames,
     StreamDecoder,
@@ -51,55 +54,6 @@ from layert2v_engine.stream_codec import (
 )
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SamplingRequest:
-    """One run of a model: its prompts, the latents it starts from, and how far to change them.
-
-    frames, height, width: of the clip, in frames and pixels.
-    guidance: scale, 1 for none.
-    init_latents: normalized latents [C, F, h, w] by stream name; ``frozen`` names those that stay,
-        the others are where a run with ``strength`` below 1 (0..1, noise level) starts.
-    keep_masks: how much of a stream stays as given, [F, h, w] in 0..1 by stream name.
-    noise_names: the names that the noise of the streams is seeded with; those in the layout if
-        empty.
-    placements: where foregrounds are to be.
-    """
-
-    layout: StreamLayout
-    plan: PromptPlan
-    frames: int
-    height: int
-    width: int
-    seed: int
-    steps: int
-    guidance: float
-    strength: float = 1.0
-    init_latents: Mapping[str, Tensor] = field(default_factory=dict)
-    frozen: tuple[str, ...] = ()
-    keep_masks: Mapping[str, Tensor] = field(default_factory=dict)
-    noise_names: tuple[str, ...] = ()
-    placements: tuple[Placement, ...] = ()
-
-    @classmethod
-    def from_spec(
-        cls, spec: GenerateSpec, plan: PromptPlan, layout: StreamLayout
-    ) -> SamplingRequest:
-        """Return the run of a resolved request. Raises ValueError for one without a seed."""
-        if spec.seed is None:
-            raise ValueError("the request has no seed; resolve it first")
-        return cls(
-            layout=layout,
-            plan=plan,
-            frames=spec.frames,
-            height=spec.height,
-            width=spec.width,
-            seed=spec.seed,
-            steps=spec.steps,
-            guidance=spec.guidance,
-            placements=spec.placements,
-        )
 
 
 class LayeredPipeline:
@@ -115,7 +69,8 @@ class LayeredPipeline:
     ) -> None:
         self.config, self.components, self.device = config, components, device
         self.memory = memory or MemoryOptions()
-        apply_speed_options(components.transformer, device, speed or SpeedOptions())
+        self.speed = speed or SpeedOptions()
+        apply_speed_options(components.transformer, device, self.speed)
         info, embed = config.info, components.text_encoder.sentence_embeddings
         splitter = PromptSplitter(find_language_model())
         self._planner = PromptPlanner(info.vocabulary, embed, info.max_foregrounds, splitter)
@@ -152,8 +107,16 @@ class LayeredPipeline:
         return StreamLayout.for_foregrounds(foregrounds, shadows=self.info.makes_shadows)
 
     def plan(self, spec: GenerateSpec) -> PromptPlan:
-        """Return the prompt of each layer for a request that passed validation."""
-        return self._with_warnings(self._planner.plan(spec))
+        """Return the prompt of each layer for a request that passed validation.
+
+        Of several processes that share a run, the first decides.
+        """
+        plan = self._with_warnings(self._planner.plan(spec))
+        if self.speed.parallel is None:
+            return plan
+        values: dict[str, Any] = value_of_first(asdict(plan))
+        lists = {name: tuple(values[name]) for name in ("foregrounds", "warnings")}
+        return replace(plan, **values | lists)
 
     def plan_layers(
         self,
@@ -178,20 +141,31 @@ class LayeredPipeline:
         return replace(plan, warnings=(*plan.warnings, warning))
 
     def sample(
-        self, spec: GenerateSpec, plan: PromptPlan, on_step: Callable[[Step], None] = ignore_step
+        self,
+        spec: GenerateSpec,
+        plan: PromptPlan,
+        on_step: Callable[[Step], None] = ignore_step,
+        state: RunState | None = None,
     ) -> Tensor:
         """Return normalized latents [1, S, C, F, h, w] of a resolved request.
 
-        The same for the same seed.
+        The same for the same seed. state: where the run is kept in case that it is killed.
         """
         layout = self.layout(len(plan.foregrounds))
-        return self.sample_request(SamplingRequest.from_spec(spec, plan, layout), on_step)
+        return self.sample_request(SamplingRequest.from_spec(spec, plan, layout), on_step, state)
 
     def sample_request(
-        self, request: SamplingRequest, on_step: Callable[[Step], None] = ignore_step
+        self,
+        request: SamplingRequest,
+        on_step: Callable[[Step], None] = ignore_step,
+        state: RunState | None = None,
     ) -> Tensor:
         """Return normalized latents [1, S, C, F, h, w] of a run; frozen ones stay to the bit."""
         config, layout, plan = self.config, request.layout, request.plan
+        if self.speed.parallel is not None:
+            state = None  # the other processes of this run would begin anew
+        if state is not None:
+            state.identify(*request.facts(self.info.digest))
         init = self._prepare_init(request)
         predict = make_predictor(
             self.components.transformer,
@@ -230,6 +204,7 @@ class LayeredPipeline:
                 self._make_guidance(request.guidance),
                 predicts_clean=config.prediction == "x",
                 init=init,
+                state=state,
                 on_step=on_step,
             )
 
@@ -243,7 +218,11 @@ class LayeredPipeline:
         """Return no guidance for a network that was taught to give guided output by itself."""
         if self.config.distilled_guidance:
             return Guidance()
-        return Guidance(scale=scale, interval=self.config.guidance_interval)
+        return Guidance(
+            scale=scale,
+            interval=self.config.guidance_interval,
+            is_shared=self.speed.parallel is Parallelism.guidance,
+        )
 
     def latent_shape(self, request: SamplingRequest) -> tuple[int, int, int, int]:
         """Return channels, frames, rows and columns of the latents of one stream."""
