@@ -31,6 +31,7 @@ from layert2v_server.config import Config
 from layert2v_server.errors import ConfigError
 from layert2v_server.executors.base import Executor
 from layert2v_server.executors.process import ProcessExecutor, worker_command
+from layert2v_server.executors.ray import create_ray_executors
 from layert2v_server.service.scheduler import Scheduler
 from layert2v_server.service.sources import SourceResolver
 from layert2v_server.service.submission import JobSubmission
@@ -80,7 +81,8 @@ async def serve(
         _stop_at_end_of_input(parent_pipe_fd, stop)
     authenticator = read_token_file(config.token_file)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    opening = open_components(config, create_executors(config), register_stacks)
+    executors = await asyncio.to_thread(create_executors, config)
+    opening = open_components(config, executors, register_stacks)
     async with opening as components:
         metrics = None if config.metrics_address is None else _attach_metrics(config, components)
         scheduler = Scheduler(
@@ -139,19 +141,16 @@ def _release_pipe(parent_pipe_fd: int) -> None:
 
 
 def create_executors(config: Config) -> tuple[Executor, ...]:
-    """Return an executor with a worker process for each device."""
+    """Return an executor with a worker process for each device, or for each part of a cluster.
+
+    Raises ``ConfigError`` where there is no such cluster.
+    """
+    if config.executor != "process":
+        return create_ray_executors(config)
     return tuple(
         ProcessExecutor(
             device,
-            worker_command(
-                engine=config.engine,
-                models="" if config.models is None else str(config.models),
-                device=device,
-                heartbeat_s=config.heartbeat_s,
-                weights="" if config.weights is None else str(config.weights),
-                commercial_only=config.commercial_only,
-                log_format=config.log_format,
-            ),
+            worker_command(config, device),
             heartbeat_timeout_s=config.lease_s,
             cancel_grace_s=config.cancel_grace_s,
         )
