@@ -31,10 +31,11 @@ from layert2v.command_options import (
 )
 from layert2v.errors import ContractError
 from layert2v.plain_text import is_unicode, plain_text
-from layert2v.status_text import duration, file_size, queue_text
+from layert2v.status_text import file_size
 from layert2v_client.cli.common import (
     download_stack,
     follow,
+    job_state,
     job_title,
     open_client,
     output_folder,
@@ -62,7 +63,6 @@ from layert2v_client.errors import (
     ServerUnavailable,
 )
 from layert2v_client.jobs import Job, require_success
-from layert2v_client.types import JobState, JobStatus
 
 EXIT_FAILED = 1
 EXIT_UNREACHABLE = 3
@@ -217,22 +217,12 @@ def jobs(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Prog
         rows = list(islice(client.jobs(), args.limit))
     line.clear()
     width = max((len(row.name) for row in rows), default=0)
-    states = [_state_column(row) for row in rows]
-    state_width = max((len(text) for text in states), default=0)
+    states = [job_state(row) for row in rows]
+    state_width = max(map(len, states), default=0)
     for row, state in zip(rows, states):
         created = "" if row.created is None else f"{row.created.astimezone():%Y-%m-%d %H:%M}"
         prompt = re.sub(r"\s+", " ", job_title(row))[:60]
         out.write(f"{row.name:<{width}}  {state:<{state_width}}  {created}  {prompt}\n")
-
-
-def _state_column(status: JobStatus) -> str:
-    """Return the state of a job, of a queued one with its place, of a running one with its end."""
-    if status.state is JobState.queued:
-        return queue_text(status.queue_position, status.start_eta_s)
-    progress = status.progress
-    if status.state is JobState.running and progress is not None and progress.eta_s is not None:
-        return f"{status.state.value}, {duration(progress.eta_s)} left"
-    return str(status.state.value)
 
 
 def watch(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
