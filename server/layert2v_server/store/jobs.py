@@ -33,6 +33,7 @@ from layert2v_server.store.files_table import (
     StoredArtifact,
     add_to_total,
     find_artifacts,
+    has_untrusted_files,
     insert_artifacts,
     read_artifacts,
     read_total,
@@ -344,6 +345,11 @@ class JobStore:
         """
         with read_transaction(self._engine) as connection:
             return find_artifacts(connection, owner, hashes)
+
+    def has_untrusted(self, job_id: str) -> bool:
+        """Tell if the job has files that a caller brought and nobody checked."""
+        with read_transaction(self._engine) as connection:
+            return has_untrusted_files(connection, job_id)
 
     def used_bytes(self) -> int:
         """Return the size of all published files; what several jobs of a user share counts once."""
