@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layert2v.command_options import non_negative_float
+from layert2v.command_options import non_negative_float, non_negative_int
 from layert2v.status_text import stage_text
 from layert2v_engine.cli.train import DEVICE_HELP
 from layert2v_engine.errors import EngineError, InvalidSpec
@@ -74,6 +74,12 @@ def add_speed_options(parser: argparse.ArgumentParser) -> None:
         "--compile", action="store_true", help="compile the transformer's blocks: for many requests"
     )
     group.add_argument(
+        "--parallel",
+        choices=("guidance", "ulysses", "ring"),
+        help="share one run among the processes of torchrun: both passes of guidance, or the "
+        "tokens; the same pixels up to rounding",
+    )
+    group.add_argument(
         "--skip-blocks",
         type=non_negative_float,
         default=0.0,
@@ -81,13 +87,29 @@ def add_speed_options(parser: argparse.ArgumentParser) -> None:
         help="leave blocks out in steps at which the first one changes less than this share, such "
         "as 0.1; not the same pixels",
     )
+    group.add_argument(
+        "--predict-steps",
+        type=non_negative_int,
+        default=0,
+        metavar="N",
+        help="run the transformer at every N-th step and predict its output in between, such as 2; "
+        "not the same pixels",
+    )
 
 
 def speed_options(args: argparse.Namespace) -> SpeedOptions:
     """Return what was asked for."""
-    from layert2v_engine.model.speed import SpeedOptions  # torch: not for a help text
+    from layert2v_engine.model.parallel import Parallelism  # torch: not for a help text
+    from layert2v_engine.model.speed import SpeedOptions
 
-    return SpeedOptions(attention=args.attention, compile=args.compile, skip=args.skip_blocks)
+    parallel = Parallelism(args.parallel) if args.parallel else None
+    return SpeedOptions(
+        attention=args.attention,
+        compile=args.compile,
+        skip=args.skip_blocks,
+        predict=args.predict_steps,
+        parallel=parallel,
+    )
 
 
 def memory_options(args: argparse.Namespace) -> MemoryOptions | None:

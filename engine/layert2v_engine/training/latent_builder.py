@@ -19,7 +19,7 @@ from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.model.components import load_autoencoder, load_matte_projection
 from layert2v_engine.tensor_file import load_tensors, open_tensors
-from layert2v_engine.training.init_from_checkpoint import START
+from layert2v_engine.training.init_from_checkpoint import START, trains_shadows
 from layert2v_engine.training.joint_phase import SceneGroup
 from layert2v_engine.training.latents import (
     LatentSet,
@@ -69,10 +69,13 @@ class LatentBuilder:
         suffix = "" if foregrounds == 1 else f"_{foregrounds:02d}"
         held_out = self._held_out(foregrounds, frames, suffix)
         latents = self._train_latents(foregrounds, count, frames, suffix)
+        # Clips are encoded with their shadows, whatever the transformer learns of them.
+        layout = StreamLayout.for_foregrounds(foregrounds, shadows=trains_shadows(self.run))
+        train, test = self._add_data_sets(latents, held_out), self._encode(held_out)
         return SceneGroup(
-            layout=StreamLayout.for_foregrounds(foregrounds),
-            train=self._add_data_sets(latents, held_out).to(self.device),
-            held_out=self._encode(held_out).to(self.device),
+            layout=layout,
+            train=train.select_streams(layout).to(self.device),
+            held_out=test.select_streams(layout).to(self.device),
         )
 
     def _train_latents(self, foregrounds: int, count: int, frames: int, suffix: str) -> LatentSet:
