@@ -25,8 +25,8 @@ MAX_DESCRIPTORS = 65_536
 MAX_TOKEN_DAYS = 36_500
 # Settings that the command line has as well.
 _OVERRIDES = (
-    *("address", "data", "models", "weights", "commercial_only", "engine", "token_file"),
-    *("log_format", "metrics_address", "web_address"),
+    *("address", "data", "database", "models", "weights", "commercial_only", "engine"),
+    *("token_file", "log_format", "metrics_address", "web_address"),
 )
 
 
@@ -142,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--config", type=Path, help="TOML file with a [server] table")
     serve.add_argument("--address", help="HOST:PORT or unix:PATH; port 0 takes a free one")
     serve.add_argument("--data", type=Path, help="folder of jobs and results, on a local disk")
+    serve.add_argument("--database", help="URL of a PostgreSQL database for the jobs")
     serve.add_argument("--models", type=Path, help="folder of checkpoints")
     serve.add_argument("--weights", type=Path, help="folder with networks of others")
     serve.add_argument(

@@ -28,6 +28,7 @@ DEPRECATED_NAMES = {"tell_paths": "expose_local_paths"}  # of settings in a file
 _TCP_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
 _ADDRESS = re.compile(r"unix:.+|" + _TCP_ADDRESS.pattern)
 _DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu)(:\d{1,3})?")
+_PASSWORD = re.compile(r"(?<=://)([^/?]*?:).*(?=@)|(?<=password=)[^&]*", re.IGNORECASE)
 _HELP = "Correct it; layert2v-server serve --show-config lists every setting."
 
 _log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Config:
 
     address: str = f"127.0.0.1:{DEFAULT_PORT}"  # HOST:PORT or unix:PATH; port 0 takes a free one
     data: Path = dataclasses.field(default_factory=data_folder)  # jobs and results, on a local disk
+    database: str = ""  # postgresql://USER@HOST/DATABASE; empty: an SQLite file in the data folder
     models: Path | None = None  # checkpoints; none: those that come with the engine
     weights: Path | None = None  # networks of others; none: weights in the user's data folder
     commercial_only: bool = False  # refuse networks whose licence does not allow commercial use
@@ -165,10 +167,12 @@ def _check_tcp_address(name: str, address: str) -> None:
 
 
 def show_config(config: Config) -> str:
-    """Return the settings as TOML; those that are not set are comments."""
+    """Return the settings as TOML; those that are not set are comments, a password is hidden."""
     lines = ["[server]"]
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
+        if field.name == "database":
+            value = _PASSWORD.sub(r"\1***", value)
         if value is None:
             lines.append(f"# {field.name} is not set")
         else:

@@ -143,14 +143,14 @@ def lines(now: Look, before: Look | None = None) -> list[str]:
         f"{file_size(storage.used_bytes)} of results, {file_size(storage.free_bytes)} free"
     ]
     if memory is not None and workers_memory is not None:
-        head.append(f"memory: server {file_size(memory)}, workers {file_size(workers_memory)}")
+        head.append(f"memory: server {_size(memory)}, workers {_size(workers_memory)}")
     head += [
         f"worker: {plain_line(device.name)}, "
         + (f"{file_size(device.memory_bytes)}" if device.ready else "not ready")
         for device in now.info.devices
     ]
     speeds = _steps(before)
-    table = [_COLUMNS.format("JOB", "USER", "KIND", "STATE", "S/STEP", "TIME", "")]
+    table = [_COLUMNS.format("JOB", "USER", "KIND", "STATE", "S/STEP", "TIME", "").rstrip()]
     for job in now.jobs:
         table.append(_row(job, now.time, speeds, 0.0 if before is None else now.time - before.time))
     return [*head, "", *(table if now.jobs else ["no open jobs"])]
@@ -176,6 +176,10 @@ def _row(job: Any, now: float, steps: Mapping[tuple[str, str], int], passed_s: f
         duration(max(0.0, now - since.seconds)),
         plain_line(job.spec.prompt),
     ).rstrip()
+
+
+def _size(value: float) -> str:
+    return file_size(int(value))
 
 
 def _steps(look: Look | None) -> dict[tuple[str, str], int]:

@@ -107,9 +107,10 @@ def _linked_template() -> str:
     start, _, rest = _resource(VIEWER).partition("<meta http-equiv=")  # the server says the policy
     page = start + rest[rest.index("<title>") :]
     page = page.replace("<header>", '<header><a href="..">Back to the job</a>')
-    return page.replace(
-        "<style>\n{{STYLE}}</style>", f'<link rel="stylesheet" href="{STYLE}">'
-    ).replace("<script>\n{{SCRIPT}}</script>", f'<script src="{SCRIPT}"></script>')
+    links = f'<link rel="icon" href="data:,">\n<link rel="stylesheet" href="{STYLE}">'
+    return page.replace("<style>\n{{STYLE}}</style>", links).replace(
+        "<script>\n{{SCRIPT}}</script>", f'<script src="{SCRIPT}"></script>'
+    )
 
 
 def _resource(name: str) -> str:
