@@ -26,7 +26,7 @@ MAX_TOKEN_DAYS = 36_500
 # Settings that the command line has as well.
 _OVERRIDES = (
     *("address", "data", "database", "models", "weights", "commercial_only", "engine"),
-    *("token_file", "log_format", "metrics_address", "web_address"),
+    *("token_file", "log_format", "metrics_address", "web_address", "executor"),
 )
 
 
@@ -152,6 +152,11 @@ def _parser() -> argparse.ArgumentParser:
         help="refuse networks whose licence does not simply allow commercial use",
     )
     serve.add_argument("--device", action="append", help="auto, cpu, cuda:0, ...; repeat for more")
+    serve.add_argument(
+        "--executor",
+        metavar="process|ray[:HOST:PORT]",
+        help="where workers run: on this machine, or on the nodes of a Ray cluster",
+    )
     serve.add_argument("--engine", help="module:Class that the workers load instead of LayerT2V's")
     serve.add_argument("--token-file", type=Path, help="who may call; see the command token")
     serve.add_argument(

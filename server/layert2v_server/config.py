@@ -27,6 +27,8 @@ DEPRECATED_NAMES = {"tell_paths": "expose_local_paths"}  # of settings in a file
 
 _TCP_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
 _ADDRESS = re.compile(r"unix:.+|" + _TCP_ADDRESS.pattern)
+_EXECUTOR = re.compile(r"process|ray(:" + _TCP_ADDRESS.pattern + ")?")
+_RAY_DEVICES = (("auto",), ("cpu",), ("cuda",))
 _DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu)(:\d{1,3})?")
 _PASSWORD = re.compile(r"(?<=://)([^/?]*?:).*(?=@)|(?<=password=)[^&]*", re.IGNORECASE)
 _HELP = "Correct it; layert2v-server serve --show-config lists every setting."
@@ -46,6 +48,12 @@ class Config:
     commercial_only: bool = False  # refuse networks whose licence does not allow commercial use
     engine: str = ""  # module:Class that the workers load; empty: LayerT2V's own
     devices: tuple[str, ...] = ("auto",)  # one worker each: auto, cpu, cuda:0, ...
+    # Where workers run: process (on this machine), ray (the cluster that this machine is a node of)
+    # or ray:HOST:PORT.
+    executor: str = "process"
+    ray_workers: int = 0  # 0: as many as the nodes have room for at the start
+    ray_gpus: int = 1  # of a worker, all on one node; none where the cluster has none
+    ray_cpus: int = 0  # of a worker; 0: its share of the smallest node
     token_file: Path | None = None  # lines "NAME SHA256"; none: no token is needed
     tls_certificate: Path | None = None
     tls_key: Path | None = None
@@ -60,6 +68,7 @@ class Config:
     max_attempts: int = 3
     max_open_jobs: int = 100  # waiting or running, for each user
     max_upload_mib: int = 4096  # one file
+    max_user_mib: int = 0  # results and uploads of each user together; 0: no limit
     keep_uploads_days: float = 7.0  # after the last write; deleted when the server starts
     keep_trash_days: float = 7.0  # what the server removed by itself stays in the folder trash
     min_free_mib: int = 256  # a job starts only above this
@@ -96,6 +105,10 @@ def check_config(config: Config) -> Config:
     for name in (*positive, "idle_timeout_s", "max_calls_per_s"):
         if getattr(config, name) <= 0:
             raise ConfigError(f"{name} must be greater than 0.", _HELP)
+    if config.max_user_mib < 0:
+        raise ConfigError("max_user_mib must not be below 0.", _HELP)
+    if min(config.ray_workers, config.ray_cpus) < 0 or config.ray_gpus < 1:
+        raise ConfigError("ray_workers and ray_cpus are at least 0, ray_gpus is at least 1.", _HELP)
     if config.heartbeat_s * 3 > config.lease_s:
         raise ConfigError("lease_s must be at least three times heartbeat_s.", _HELP)
     if (config.tls_certificate is None) != (config.tls_key is None):
@@ -122,6 +135,15 @@ def _check_names(config: Config) -> None:
     if config.log_format not in FORMATS:
         raise ConfigError(
             f"There is no log format {config.log_format!r}.", f"Use {' or '.join(FORMATS)}."
+        )
+    if not _EXECUTOR.fullmatch(config.executor) or port_of(config.executor) > MAX_PORT:
+        raise ConfigError(
+            f"There is no executor {config.executor!r}.",
+            "Use process, ray, or ray:HOST:PORT with the address of the cluster's head.",
+        )
+    if config.executor != "process" and config.devices not in _RAY_DEVICES:
+        raise ConfigError(
+            "Ray gives each worker its GPU, so it takes one device.", "Use auto, cpu or cuda."
         )
     unknown = [device for device in config.devices if not _DEVICE.fullmatch(device)]
     if unknown or not config.devices:

@@ -31,6 +31,7 @@ from layert2v_server.config import Config
 from layert2v_server.errors import ConfigError
 from layert2v_server.executors.base import Executor
 from layert2v_server.executors.process import ProcessExecutor, worker_command
+from layert2v_server.executors.ray import create_ray_executors
 from layert2v_server.service.scheduler import Scheduler
 from layert2v_server.service.sources import SourceResolver
 from layert2v_server.service.submission import JobSubmission
@@ -80,11 +81,16 @@ async def serve(
         _stop_at_end_of_input(parent_pipe_fd, stop)
     authenticator = read_token_file(config.token_file)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    opening = open_components(config, create_executors(config), register_stacks)
+    executors = await asyncio.to_thread(create_executors, config)
+    opening = open_components(config, executors, register_stacks)
     async with opening as components:
         metrics = None if config.metrics_address is None else _attach_metrics(config, components)
         scheduler = Scheduler(
-            components.monitor, components.artifacts, components.executors, lease_s=config.lease_s
+            components.monitor,
+            components.artifacts,
+            components.executors,
+            components.quota,
+            lease_s=config.lease_s,
         )
         async with (
             _listen(config, components, authenticator, metrics) as address,
@@ -135,19 +141,16 @@ def _release_pipe(parent_pipe_fd: int) -> None:
 
 
 def create_executors(config: Config) -> tuple[Executor, ...]:
-    """Return an executor with a worker process for each device."""
+    """Return an executor with a worker process for each device, or for each part of a cluster.
+
+    Raises ``ConfigError`` where there is no such cluster.
+    """
+    if config.executor != "process":
+        return create_ray_executors(config)
     return tuple(
         ProcessExecutor(
             device,
-            worker_command(
-                engine=config.engine,
-                models="" if config.models is None else str(config.models),
-                device=device,
-                heartbeat_s=config.heartbeat_s,
-                weights="" if config.weights is None else str(config.weights),
-                commercial_only=config.commercial_only,
-                log_format=config.log_format,
-            ),
+            worker_command(config, device),
             heartbeat_timeout_s=config.lease_s,
             cancel_grace_s=config.cancel_grace_s,
         )
@@ -214,7 +217,12 @@ def _add_services(server: Any, config: Config, components: Components) -> health
     monitor, artifacts, uploads = components.monitor, components.artifacts, components.uploads
     sources = SourceResolver(monitor.store, artifacts, components.content_index)
     submission = JobSubmission(
-        monitor, artifacts, sources, components.executors, lambda: secrets.randbelow(MAX_SEED)
+        monitor,
+        artifacts,
+        sources,
+        components.executors,
+        components.quota,
+        lambda: secrets.randbelow(MAX_SEED),
     )
     expose_local_paths = (
         config.is_local if config.expose_local_paths is None else config.expose_local_paths
@@ -227,7 +235,7 @@ def _add_services(server: Any, config: Config, components: Components) -> health
         expose_local_paths=expose_local_paths,
     )
     jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)  # type: ignore[no-untyped-call]
-    files = ArtifactService(monitor, artifacts, uploads, components.content_index)
+    files = ArtifactService(monitor, artifacts, uploads, components.content_index, components.quota)
     artifacts_pb2_grpc.add_ArtifactServiceServicer_to_server(files, server)  # type: ignore[no-untyped-call]
     info = ServerService(monitor, artifacts, uploads, components.executors)
     server_pb2_grpc.add_ServerServiceServicer_to_server(info, server)  # type: ignore[no-untyped-call]

@@ -19,6 +19,7 @@ from layert2v_server.store.files_table import (
 )
 from layert2v_server.store.job_counts import JobCount, count_jobs, running_workers
 from layert2v_server.store.models_table import read_models, replace_models
+from layert2v_server.store.usage import Usage, read_usage
 
 
 class Catalog:
@@ -58,6 +59,11 @@ class Catalog:
         """Return the size of all published files; what several jobs of a user share counts once."""
         with read_transaction(self._engine) as connection:
             return read_total(connection)
+
+    def usage(self, owner: str, enough_bytes: int) -> Usage:
+        """Return what the jobs of a user take; counted exactly from ``enough_bytes`` on."""
+        with read_transaction(self._engine) as connection:
+            return read_usage(connection, owner, enough_bytes)
 
     def list_models(self) -> tuple[ModelInfo, ...]:
         """Return the models that a worker reported last; empty before the first is ready."""
