@@ -34,7 +34,7 @@ def _call(
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}
 
 
-def _shown(address: str) -> str:
+def _shown_certificate(address: str) -> str:
     return ssl.get_server_certificate(("127.0.0.1", int(address.rpartition(":")[2])))
 
 
@@ -60,7 +60,7 @@ def test_page_and_metrics_off_loopback_are_encrypted(tmp_path: Path) -> None:
                 _call(address, None, "GET", "/login")
         shutil.copy(second.certificate, used.certificate)  # half of a change is no change
         shutil.copy(second.key, used.key)
-        wait_until(lambda: _shown(web) == second.certificate.read_text())
+        wait_until(lambda: _shown_certificate(web) == second.certificate.read_text())
         assert _call(web, tls, "GET", "/login")[0] == 200
 
 
