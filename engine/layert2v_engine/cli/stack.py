@@ -47,6 +47,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     preview.add_argument("stack", type=Path, metavar="STACK", help="folder of the stack")
     _add_config(preview)
     preview.add_argument("--colorspace", default="", help="where stack.json says `unknown`")
+    preview.add_argument(
+        "--web", type=Path, metavar="DIR", help="write only the viewer, as files for a web server"
+    )
     preview.set_defaults(run=_preview)
     pack = subparsers.add_parser(
         "pack",
@@ -162,10 +165,14 @@ def _preview(args: argparse.Namespace) -> int:
 
     from layert2v_engine.stack import manifest, preview
     from layert2v_engine.stack.files import file_record
-    from layert2v_engine.stack.viewer import write_viewer
+    from layert2v_engine.stack.viewer import INDEX, write_viewer, write_web_viewer
 
     stack = manifest.read(args.stack)
     to_display = preview.display_transform(stack, _config(args), args.colorspace)
+    if args.web is not None:
+        write_web_viewer(args.stack, stack, to_display, args.web)
+        print(args.web / INDEX)
+        return 0
     paths = preview.write_previews(args.stack, stack, to_display)
     paths.append(write_viewer(args.stack, stack, to_display))
     records = tuple(file_record(path, args.stack) for path in paths)
