@@ -62,7 +62,7 @@ def find_clip(path: Path) -> Path:
     """Return the movie where a folder holds that alone, else ``path`` itself."""
     if path.is_dir() and not stills.find_images(path):
         files = [each for each in path.iterdir() if not each.name.startswith(".")]
-        if len(files) == 1:
+        if len(files) == 1 and image_sequence.is_movie(files[0]):
             return files[0]
     return path
 
