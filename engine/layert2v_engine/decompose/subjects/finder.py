@@ -127,10 +127,11 @@ class SubjectFinder:
             if prior is None:
                 on_first(next(iter(steady.values())).mask)
             masks = tracker.look_everywhere(steady)
+            masks = masks if prior is None else tracker.keep_near(masks, *prior)
         elif len(priors) > 1:
             masks = tracker.follow_between(priors, candidates)
         else:
-            known = _known_masks(proposals, order, prior, tracker)
+            known = _known_masks(proposals, order, prior, tracker, motion)
             if not known:
                 return None
             if prior is None:
@@ -176,6 +177,7 @@ def _known_masks(
     keys: Sequence[int],
     prior: tuple[int, FloatArray] | None,
     tracker: SubjectTracker,
+    motion: ClipMotion,
 ) -> dict[int, FloatArray]:
     """Return ``prior`` and the best proposal's masks where they are sure enough to follow.
 
@@ -191,7 +193,7 @@ def _known_masks(
     surest = {key: seen for key, seen, score in rated if score is not None and score >= least}
     sure = {key: seen.mask for key, seen in surest.items()} | known
     for key, seen, score in rated:
-        if score is not None and key not in surest and _is_same(key, seen, sure, tracker):
+        if score is not None and key not in surest and _is_same(key, seen, sure, motion):
             surest[key] = seen
     is_cut = best.name == MOVING  # what was cut out seldom stands out
     for key, seen in surest.items():
@@ -207,12 +209,10 @@ def _agrees(proposal: Proposal, keys: Sequence[int], prior: tuple[int, FloatArra
     return overlap(mask > 0.5, prior[1] > 0.5) > _SAME
 
 
-def _is_same(
-    key: int, seen: SeenMask, sure: Mapping[int, FloatArray], tracker: SubjectTracker
-) -> bool:
+def _is_same(key: int, seen: SeenMask, sure: Mapping[int, FloatArray], motion: ClipMotion) -> bool:
     """Tell whether a mask shows what is known on other frames, by the flow from the nearest."""
     nearest = min(sure, key=lambda each: abs(each - key))
-    carried = tracker.carry(sure[nearest], nearest, key)
+    carried = motion.carry(sure[nearest], nearest, key)
     return overlap(carried > 0.5, seen.mask > 0.5) > _SAME
 
 
