@@ -25,8 +25,8 @@ MAX_DESCRIPTORS = 65_536
 MAX_TOKEN_DAYS = 36_500
 # Settings that the command line has as well.
 _OVERRIDES = (
-    *("address", "data", "models", "weights", "commercial_only", "engine", "token_file"),
-    *("log_format", "metrics_address"),
+    *("address", "data", "database", "models", "weights", "commercial_only", "engine"),
+    *("token_file", "log_format", "metrics_address", "executor"),
 )
 
 
@@ -132,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--config", type=Path, help="TOML file with a [server] table")
     serve.add_argument("--address", help="HOST:PORT or unix:PATH; port 0 takes a free one")
     serve.add_argument("--data", type=Path, help="folder of jobs and results, on a local disk")
+    serve.add_argument("--database", help="URL of a PostgreSQL database for the jobs")
     serve.add_argument("--models", type=Path, help="folder of checkpoints")
     serve.add_argument("--weights", type=Path, help="folder with networks of others")
     serve.add_argument(
@@ -141,6 +142,11 @@ def _parser() -> argparse.ArgumentParser:
         help="refuse networks whose licence does not simply allow commercial use",
     )
     serve.add_argument("--device", action="append", help="auto, cpu, cuda:0, ...; repeat for more")
+    serve.add_argument(
+        "--executor",
+        metavar="process|ray[:HOST:PORT]",
+        help="where workers run: on this machine, or on the nodes of a Ray cluster",
+    )
     serve.add_argument("--engine", help="module:Class that the workers load instead of LayerT2V's")
     serve.add_argument("--token-file", type=Path, help="who may call; see the command token")
     serve.add_argument(

@@ -1,8 +1,14 @@
-"""How long the attacks go on: two minutes in all by default, longer with ``make chaos``."""
+"""How long the attacks go on, two minutes in all by default, and a cluster to lose nodes of."""
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+
+from fakes.ray_cluster import ray_cluster
 
 SHORT_S = 15.0
 
@@ -15,3 +21,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def attack_s(request: pytest.FixtureRequest) -> float:
     """Seconds for each attack that has no end of its own."""
     return float(request.config.getoption("--attack-seconds", default=None) or SHORT_S)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """Return a Ray cluster, to which a test adds the node that it kills."""
+    if importlib.util.find_spec("ray") is None:  # not imported: it reads its settings when it is
+        pytest.skip("Ray (the extra ray) is not installed")
+    with ray_cluster() as cluster:
+        yield cluster

@@ -115,7 +115,7 @@ def attention_error(backend: str, device: torch.device, dtype: torch.dtype) -> f
         found: Tensor = dispatch_attention_fn(*tensors, backend=AttentionBackendName(backend))
     except (RuntimeError, ImportError, ValueError, TypeError) as error:
         raise BadDevice(
-            f"The attention backend {backend} does not run on {device}: {error}",
+            f"The attention backend {backend} does not run on {device}: {str(error).rstrip('.')}.",
             "Leave the option out, or install its package.",
         ) from error
     query, key, value = (each.float().transpose(1, 2) for each in tensors)

@@ -127,6 +127,7 @@ class LayeredWanBlock(WanTransformerBlock):
         super().__init__(dim, ffn_dim, heads, qk_norm, cross_attn_norm, eps)
         self.attn1.set_processor(StreamAttnProcessor())
         self.attn2.set_processor(RoutedTextAttnProcessor())
+        self._widest = ffn_dim
 
     def forward(
         self,
@@ -158,7 +159,7 @@ class LayeredWanBlock(WanTransformerBlock):
 
     def _count_chunks(self, x: Tensor, dtype: torch.dtype) -> int:
         """Return in how many parts the tokens [B, S, n, D] take turns."""
-        widest = max(x.shape[3] * 4, self.ffn.net[2].in_features * dtype.itemsize)
+        widest = max(x.shape[3] * 4, self._widest * dtype.itemsize)
         return chunk_count(x[..., 0].numel(), widest, x.device) if self.is_chunked else 1
 
     def _read_text_and_feed(

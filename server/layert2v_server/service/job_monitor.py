@@ -72,11 +72,27 @@ class JobMonitor:
                 if isinstance(job, Job):
                     self.observe(job)
                     self._wake(job.id)
-            self._wake(_QUEUE)
-            async with self._changed:
-                self._version += 1
-                self._changed.notify_all()
+            await self._wake_queue()
         return result
+
+    async def notice(self, topic: str | None) -> None:
+        """Wake who waits for a change that another server has made: of a job, or of the queue.
+
+        ``topic`` is the id of the job, empty for the queue, None where anything may have changed.
+        """
+        if topic is None:
+            for known in list(self._watchers):
+                self._wake(known)
+        else:
+            self._wake(topic)
+        if not topic:
+            await self._wake_queue()
+
+    async def _wake_queue(self) -> None:
+        self._wake(_QUEUE)
+        async with self._changed:
+            self._version += 1
+            self._changed.notify_all()
 
     @property
     def version(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -129,6 +130,8 @@ class Scheduler:
             raise
         except (InvalidTransition, JobNotFound):
             _log.warning("job=%s attempt=%d belongs to another attempt", job.id, job.attempt)
+            with contextlib.suppress(ServerError):
+                await self._on_disk(self._artifacts.discard_attempt, job.id, job.attempt)
         except Exception as error:
             _log_error(f"job={job.id} attempt={job.attempt}", error)
             await self._delete_attempt(job)
@@ -159,7 +162,7 @@ class Scheduler:
         files = [FileRecord(**file) for file in outcome.files]
         note = note_text(job, outcome.untrusted)
         await self._on_disk(self._artifacts.write_note, job.id, note)
-        await self._on_disk(self._artifacts.publish, job.id, job.attempt, files)
+        await self._on_disk(self._artifacts.check_attempt, job.id, job.attempt, files)
         await self._persist(
             self._store.mark_succeeded,
             job.id,
@@ -167,6 +170,7 @@ class Scheduler:
             files,
             untrusted=outcome.untrusted,
             new_preview=outcome.preview,
+            publish=functools.partial(self._artifacts.publish, job.id, job.attempt),
         )
 
     async def _follow(self, executor: Executor, job: Job) -> Outcome:
@@ -228,7 +232,7 @@ class Scheduler:
 
     async def _delete_attempt(self, job: Job) -> None:
         with contextlib.suppress(ServerError):  # what stays is deleted by the next attempt or start
-            await self._on_disk(self._artifacts.clear_attempts, job.id)
+            await self._on_disk(self._artifacts.clear_attempt, job.id, job.attempt)
 
     async def _on_disk(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.monitor.pools.folders.run(action, *args, **kwargs)

@@ -21,7 +21,7 @@ from layert2v_server.domain.request import (
 )
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import JobNotFound
-from layert2v_server.store.tables import jobs
+from layert2v_server.store.tables import QUEUE_CHANGES, jobs, totals
 
 MAX_TIME = 253_402_300_800.0  # the year 10000: a message holds no later one
 
@@ -34,7 +34,13 @@ _QUEUE_POSITION = (
     .scalar_subquery()
     .label("ahead")
 )
-SELECT_JOB: Select[Any] = select(jobs, _QUEUE_POSITION)
+_QUEUE_CHANGES = (
+    select(totals.c.value)
+    .where(totals.c.name == QUEUE_CHANGES)
+    .scalar_subquery()
+    .label(QUEUE_CHANGES)
+)
+SELECT_JOB: Select[Any] = select(jobs, _QUEUE_POSITION, _QUEUE_CHANGES)
 
 
 DAMAGED_FAILURE = Failure(
@@ -44,9 +50,13 @@ DAMAGED_FAILURE = Failure(
 )
 
 
-def get_job(connection: Connection, job_id: str) -> Job:
-    """Return a job as it is in this transaction. Raises ``JobNotFound``."""
-    row = connection.execute(SELECT_JOB.where(jobs.c.id == job_id)).first()
+def get_job(connection: Connection, job_id: str, *, for_update: bool = False) -> Job:
+    """Return a job as it is in this transaction. Raises ``JobNotFound``.
+
+    ``for_update`` locks its row to the end of the transaction, where the database has such locks.
+    """
+    query = SELECT_JOB.where(jobs.c.id == job_id)
+    row = connection.execute(query.with_for_update(of=jobs) if for_update else query).first()
     if row is None:
         raise JobNotFound(f"jobs/{job_id}")
     return job_from_row(row)
@@ -102,8 +112,9 @@ def _number(value: Any) -> int:
 
 def _read_job(row: Any) -> Job:
     state = JobState(row.state)
+    is_queued = state is JobState.QUEUED
     counts = (row.artifact_count, row.artifact_bytes)
-    numbers = (row.revision, row.attempt, row.preview_revision, *counts)
+    numbers = (row.revision, row.attempt, row.preview_revision, row.queue_base, *counts)
     times = (row.created, row.started or 0.0, row.finished or 0.0, row.lease_until)
     if not all(isinstance(value, int) and 0 <= value < 2**63 for value in numbers):
         raise ValueError("a number that is none")
@@ -118,9 +129,9 @@ def _read_job(row: Any) -> Job:
         spec=job_spec_from_json(JobKind(row.kind), row.spec),
         source=row.source,
         state=state,
-        revision=row.revision,
+        revision=row.revision + (row.queue_changes - row.queue_base) * is_queued,
         attempt=row.attempt,
-        queue_position=row.ahead if state is JobState.QUEUED else None,
+        queue_position=row.ahead if is_queued else None,
         created=row.created,
         started=row.started,
         finished=row.finished,

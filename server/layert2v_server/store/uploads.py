@@ -73,8 +73,14 @@ class UploadStore:
         self._by_hash: dict[tuple[str, str], Upload] = {}  # by owner and SHA-256
         # The hash of what has arrived, so that the end need not read it all again.
         self._hashes: OrderedDict[Path, tuple[int, Any]] = OrderedDict()
+        self._loaded: set[str] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Index the uploads that are new here, as those that another server has taken."""
         for metadata in self.root.glob("*.json"):
-            self._load(metadata)
+            if metadata.name not in self._loaded:
+                self._load(metadata)
 
     def begin(self, upload: Upload) -> int:
         """Begin or resume an upload, and return the number of bytes that are already here.
@@ -213,6 +219,7 @@ class UploadStore:
                 old.rename(new)
         if self.path(upload.id, upload.owner).exists():
             self._by_hash[upload.owner, upload.sha256] = upload
+            self._loaded.add(metadata.name)
 
     def _hash(self, part: Path, offset: int, data: bytes | memoryview) -> None:
         """Add bytes to the hash of an upload, so that its end need not read them again."""

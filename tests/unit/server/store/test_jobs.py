@@ -51,8 +51,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[JobStore]:
-    engine = open_database(tmp_path / "jobs.sqlite3")
+def store(database: Path | str, clock: Clock) -> Iterator[JobStore]:
+    engine = open_database(database)
     yield JobStore(engine, max_attempts=3, max_open_jobs=5, clock=clock, lease_clock=clock)
     engine.dispose()
 
@@ -198,9 +198,9 @@ def test_expired_leases_requeue_their_jobs(store: JobStore, clock: Clock) -> Non
     assert [job.id for job in store.requeue_expired(GONE)] == [name]
 
 
-def test_a_clock_that_jumps_takes_no_job_away(tmp_path: Path) -> None:
+def test_a_clock_that_jumps_takes_no_job_away(database: Path | str) -> None:
     clock, lease_clock = Clock(), Clock()
-    engine = open_database(tmp_path / "other.sqlite3")
+    engine = open_database(database)
     store = JobStore(engine, clock=clock, lease_clock=lease_clock)
     create(store)
     name, attempt = start(store)
@@ -320,6 +320,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_one_damaged_row_hides_nothing_else(store: JobStore, tmp_path: Path, damage: str) -> None:
     jobs = [create(store, f"r{k}") for k in range(3)]
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite3")) as connection, connection:

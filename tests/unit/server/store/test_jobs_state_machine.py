@@ -16,8 +16,10 @@ from hypothesis.stateful import (
     invariant,
     multiple,
     rule,
+    run_state_machine_as_test,
 )
 
+from fakes.postgresql import PostgresServer
 from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
@@ -39,11 +41,15 @@ class Queue(RuleBasedStateMachine):
     jobs = Bundle("jobs")
     runs = Bundle("runs")  # (job, attempt) as a worker holds it, also after it lost it
 
+    def database(self) -> Path | str:
+        """Return an empty database."""
+        return Path(self.folder.name) / "jobs.sqlite3"
+
     @initialize()
     def open(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.now = 0.0
-        self.engine = open_database(Path(self.folder.name) / "jobs.sqlite3")
+        self.engine = open_database(self.database())
         self.store = JobStore(
             self.engine,
             max_attempts=MAX_ATTEMPTS,
@@ -127,10 +133,26 @@ class Queue(RuleBasedStateMachine):
         self.seen = now
 
 
-Queue.TestCase.settings = settings(
-    max_examples=15,
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-test_queue = Queue.TestCase
+def play(machine: type[Queue], examples: int) -> None:
+    """Play so many games of 30 steps."""
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
+
+
+def test_any_order_on_sqlite() -> None:
+    play(Queue, 15)
+
+
+def test_any_order_on_postgresql(postgresql: PostgresServer) -> None:
+    class OnPostgresql(Queue):
+        def database(self) -> str:
+            return postgresql.empty_database()
+
+    play(OnPostgresql, 5)
