@@ -28,6 +28,7 @@ CODES: dict[type[ServerError], grpc.StatusCode] = {
     errors.OffsetOutOfRange: grpc.StatusCode.OUT_OF_RANGE,
     errors.ChecksumMismatch: grpc.StatusCode.DATA_LOSS,
     errors.TooManyJobs: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.QuotaExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.TooManyCalls: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.TooManyRequests: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StorageFailed: grpc.StatusCode.UNAVAILABLE,

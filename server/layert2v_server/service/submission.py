@@ -22,6 +22,7 @@ from layert2v_server.service.footage_sources import (
     resolve_refine_request,
 )
 from layert2v_server.service.job_monitor import JobMonitor
+from layert2v_server.service.quota import DiskQuota
 from layert2v_server.service.sources import SourceResolver, StageableFiles
 from layert2v_server.store.artifacts import ArtifactStore
 
@@ -37,25 +38,28 @@ class JobSubmission:
         artifacts: ArtifactStore,
         sources: SourceResolver,
         executors: Sequence[Executor],
+        quota: DiskQuota,
         random_seed: Callable[[], int],
     ) -> None:
         self._monitor = monitor
         self._artifacts = artifacts
         self._sources = sources
         self._executors = executors
+        self._quota = quota
         self._random_seed = random_seed
 
     async def submit(self, owner: str, request_id: str, request: JobRequest) -> Job:
         """Queue a request, once per request id.
 
         Raises ``SpecRejected``, ``EngineNotReady``, ``DiskFull``, ``RequestIdReused`` and
-        ``TooManyJobs``; where files come along also ``SourceNotFound``, ``InvalidSource`` and
-        ``FilesMissing``.
+        ``TooManyJobs``, ``QuotaExceeded``; where files come along also ``SourceNotFound``,
+        ``InvalidSource`` and ``FilesMissing``.
         """
         store = self._monitor.store
         known = await self._monitor.run(store.find_by_request_id, owner, request_id, request)
         if known is not None:
             return known
+        await self._monitor.pools.heavy.run(self._quota.require, owner)
         match request:
             case RerenderRequest():
                 return await self._rerender(owner, request_id, request)
