@@ -278,7 +278,12 @@ def _add_token_commands(parser: argparse.ArgumentParser) -> None:
     add.set_defaults(run=_add_token)
     add.add_argument("name", help="the user of the token")
     roles = [str(role) for role in Role]
-    add.add_argument("--role", default=roles[0], choices=roles, help="an admin sees all jobs")
+    add.add_argument(
+        "--role",
+        default=roles[0],
+        choices=roles,
+        help="a supervisor may make jobs urgent, an admin also sees those of all",
+    )
     add.add_argument("--days", type=int, help="after which it expires; never where left out")
     list_ = commands.add_parser("list", help="names, roles and ends, without the tokens")
     list_.set_defaults(run=_list_tokens)
