@@ -19,6 +19,7 @@ from layert2v_server.config import Config
 from layert2v_server.errors import ConfigError, DiskFull
 from layert2v_server.executors.base import Executor
 from layert2v_server.service.job_monitor import JobMonitor
+from layert2v_server.service.quota import DiskQuota
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.database import open_database
@@ -51,6 +52,7 @@ class Components:
     content_index: ContentIndex
     executors: tuple[Executor, ...]
     reserve: DiskReserve
+    quota: DiskQuota
     feed: ChangeFeed | None  # of the other servers; none on SQLite
 
 
@@ -192,5 +194,6 @@ def _build_components(
         content_index=ContentIndex(store, artifacts, uploads, are_shared=feed is not None),
         executors=executors,
         reserve=reserve,
+        quota=DiskQuota(store, uploads, config.max_user_mib * MIB),
         feed=feed,
     )

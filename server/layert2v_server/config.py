@@ -62,11 +62,13 @@ class Config:
     metrics_address: str | None = None  # HOST:PORT of figures for Prometheus; none: not served
     metrics_public: bool = False  # on other addresses than loopback they then need no token
     metrics_users: bool = False  # tell open jobs by user, too
+    web_address: str | None = None  # HOST:PORT of the page of the queue; none: not served
     # Tell callers the folders of stacks; none: only where the address is local.
     expose_local_paths: bool | None = None
     max_attempts: int = 3
     max_open_jobs: int = 100  # waiting or running, for each user
     max_upload_mib: int = 4096  # one file
+    max_user_mib: int = 0  # results and uploads of each user together; 0: no limit
     keep_uploads_days: float = 7.0  # after the last write; deleted when the server starts
     keep_trash_days: float = 7.0  # what the server removed by itself stays in the folder trash
     min_free_mib: int = 256  # a job starts only above this
@@ -98,10 +100,13 @@ def check_config(config: Config) -> Config:
     """Return the settings if they fit together. Raises ``ConfigError``."""
     _check_names(config)
     _check_metrics(config)
+    _check_web(config)
     positive = ("max_attempts", "lease_s", "heartbeat_s", "cancel_grace_s", "max_open_jobs")
     for name in (*positive, "idle_timeout_s", "max_calls_per_s"):
         if getattr(config, name) <= 0:
             raise ConfigError(f"{name} must be greater than 0.", _HELP)
+    if config.max_user_mib < 0:
+        raise ConfigError("max_user_mib must not be below 0.", _HELP)
     if min(config.ray_workers, config.ray_cpus) < 0 or config.ray_gpus < 1:
         raise ConfigError("ray_workers and ray_cpus are at least 0, ray_gpus is at least 1.", _HELP)
     if config.heartbeat_s * 3 > config.lease_s:
@@ -156,6 +161,22 @@ def _check_metrics(config: Config) -> None:
         raise ConfigError(
             f"The metrics on {config.metrics_address} can be read from other machines.",
             "Give the server a token file, or state with metrics_public = true that all may.",
+        )
+
+
+def _check_web(config: Config) -> None:
+    if config.web_address is None:
+        return
+    _check_tcp_address("web_address", config.web_address)
+    if config.token_file is None:
+        raise ConfigError(
+            "The page of the queue is only for users with a token.",
+            "Give the server a token file; layert2v-server token add NAME makes one.",
+        )
+    if not is_local(config.web_address) and config.tls_certificate is None:
+        raise ConfigError(
+            f"On {config.web_address} tokens would travel unencrypted from browsers.",
+            "Set tls_certificate and tls_key, or serve the page on 127.0.0.1 behind a proxy.",
         )
 
 

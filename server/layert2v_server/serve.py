@@ -86,7 +86,11 @@ async def serve(
     async with opening as components:
         metrics = None if config.metrics_address is None else _attach_metrics(config, components)
         scheduler = Scheduler(
-            components.monitor, components.artifacts, components.executors, lease_s=config.lease_s
+            components.monitor,
+            components.artifacts,
+            components.executors,
+            components.quota,
+            lease_s=config.lease_s,
         )
         async with (
             _listen(config, components, authenticator, metrics) as address,
@@ -199,12 +203,13 @@ async def _open_pages(
     metrics: ServerMetrics | None,
 ) -> AsyncGenerator[dict[str, str], None]:
     """Serve what the settings ask for over HTTP; the block gets the addresses by name."""
-    if config.metrics_address is None:
+    if config.metrics_address is None and config.web_address is None:
         yield {}
         return
     from layert2v_server.web.endpoints import open_endpoints
 
-    async with open_endpoints(config, components.monitor, authenticator, metrics) as addresses:
+    monitor, artifacts = components.monitor, components.artifacts
+    async with open_endpoints(config, monitor, artifacts, authenticator, metrics) as addresses:
         yield addresses
 
 
@@ -212,7 +217,12 @@ def _add_services(server: Any, config: Config, components: Components) -> health
     monitor, artifacts, uploads = components.monitor, components.artifacts, components.uploads
     sources = SourceResolver(monitor.store, artifacts, components.content_index)
     submission = JobSubmission(
-        monitor, artifacts, sources, components.executors, lambda: secrets.randbelow(MAX_SEED)
+        monitor,
+        artifacts,
+        sources,
+        components.executors,
+        components.quota,
+        lambda: secrets.randbelow(MAX_SEED),
     )
     expose_local_paths = (
         config.is_local if config.expose_local_paths is None else config.expose_local_paths
@@ -225,7 +235,7 @@ def _add_services(server: Any, config: Config, components: Components) -> health
         expose_local_paths=expose_local_paths,
     )
     jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)  # type: ignore[no-untyped-call]
-    files = ArtifactService(monitor, artifacts, uploads, components.content_index)
+    files = ArtifactService(monitor, artifacts, uploads, components.content_index, components.quota)
     artifacts_pb2_grpc.add_ArtifactServiceServicer_to_server(files, server)  # type: ignore[no-untyped-call]
     info = ServerService(monitor, artifacts, uploads, components.executors)
     server_pb2_grpc.add_ServerServiceServicer_to_server(info, server)  # type: ignore[no-untyped-call]

@@ -118,7 +118,7 @@ class JobMonitor:
 
         Raises ``JobNotFound`` and ``ServerStopping``.
         """
-        changed = asyncio.Event()
+        changed, seen = asyncio.Event(), None
         with self._listening(job_id, changed), contextlib.ExitStack() as queue:
             queue.enter_context(self._listening(_QUEUE, changed))
             while not self._closed:
@@ -126,8 +126,8 @@ class JobMonitor:
                 job = await self.run(self.store.get, job_id)
                 if job.state is not JobState.QUEUED:
                     queue.close()
-                if job.revision != revision:
-                    revision = job.revision
+                if job.revision != revision and (seen is None or _differ(seen, job)):
+                    seen, revision = job, job.revision
                     yield job
                 if job.is_terminal:
                     return
@@ -157,3 +157,12 @@ class JobMonitor:
     def _wake(self, topic: str) -> None:
         for changed in self._watchers.get(topic, ()):
             changed.set()
+
+
+def _differ(before: Job, now: Job) -> bool:
+    """Tell if a person would see a difference: not every change of the queue moves every job."""
+    place, place_before = (
+        (job.state, job.queue_position, None if job.start_eta_s is None else round(job.start_eta_s))
+        for job in (now, before)
+    )
+    return now.state is not JobState.QUEUED or place != place_before

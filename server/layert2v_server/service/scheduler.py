@@ -21,6 +21,7 @@ from layert2v_server.errors import (
     FilesMissing,
     InvalidTransition,
     JobNotFound,
+    QuotaExceeded,
     ServerError,
     ServerStopping,
     SourceNotFound,
@@ -30,6 +31,7 @@ from layert2v_server.errors import (
 from layert2v_server.executors.base import Executor
 from layert2v_server.logs import log_request
 from layert2v_server.service.job_monitor import JobMonitor
+from layert2v_server.service.quota import DiskQuota
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.rebuild import note_text
 from layert2v_server.worker.messages import (
@@ -61,6 +63,7 @@ class Scheduler:
         monitor: JobMonitor,
         artifacts: ArtifactStore,
         executors: Sequence[Executor],
+        quota: DiskQuota,
         *,
         lease_s: float,
     ) -> None:
@@ -68,6 +71,7 @@ class Scheduler:
         self._store = monitor.store
         self._artifacts = artifacts
         self._executors = executors
+        self._quota = quota
         self.lease_s = lease_s
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -135,13 +139,14 @@ class Scheduler:
         except Exception as error:
             _log_error(f"job={job.id} attempt={job.attempt}", error)
             await self._delete_attempt(job)
-            is_final = isinstance(error, DiskFull | FilesMissing | SourceNotFound)
+            is_final = isinstance(error, DiskFull | QuotaExceeded | FilesMissing | SourceNotFound)
             record = self._store.mark_failed if is_final else self._store.mark_lost
             failure = name_request(failure_of(error), job.request_id)
             await self._store_outcome(record, job.id, job.attempt, failure)
         await self._release_source(job.id)
 
     async def _run_attempt(self, executor: Executor, job: Job) -> None:
+        await self._on_disk(self._quota.require, job.owner)
         await self._on_disk(self._artifacts.prepare_attempt, job.id, job.attempt)
         if job_kind(job.spec).changes_stack:
             await self._on_disk(self._artifacts.copy_source, job.id, job.attempt)

@@ -13,11 +13,13 @@ from layert2v_server.store.database import read_transaction, write_transaction
 from layert2v_server.store.files_table import (
     StoredArtifact,
     find_artifacts,
+    has_untrusted_files,
     read_artifacts,
     read_total,
 )
 from layert2v_server.store.job_counts import JobCount, count_jobs, running_workers
 from layert2v_server.store.models_table import read_models, replace_models
+from layert2v_server.store.usage import Usage, read_usage
 
 
 class Catalog:
@@ -48,10 +50,20 @@ class Catalog:
         with read_transaction(self._engine) as connection:
             return find_artifacts(connection, owner, hashes)
 
+    def has_untrusted(self, job_id: str) -> bool:
+        """Tell if the job has files that a caller brought and nobody checked."""
+        with read_transaction(self._engine) as connection:
+            return has_untrusted_files(connection, job_id)
+
     def used_bytes(self) -> int:
         """Return the size of all published files; what several jobs of a user share counts once."""
         with read_transaction(self._engine) as connection:
             return read_total(connection)
+
+    def usage(self, owner: str, enough_bytes: int) -> Usage:
+        """Return what the jobs of a user take; counted exactly from ``enough_bytes`` on."""
+        with read_transaction(self._engine) as connection:
+            return read_usage(connection, owner, enough_bytes)
 
     def list_models(self) -> tuple[ModelInfo, ...]:
         """Return the models that a worker reported last; empty before the first is ready."""

@@ -123,6 +123,21 @@ class UploadStore:
                 return self._path(owner, upload_id, suffix).stat().st_size
         return 0
 
+    def is_announced(self, upload_id: str, owner: str) -> bool:
+        """Tell if this upload has begun."""
+        return self._path(owner, upload_id, "json").exists()
+
+    def announced_bytes(self, owner: str) -> int:
+        """Return the size of the uploads of ``owner``, with all that they will have in the end."""
+        total = 0
+        for metadata in self.root.glob(f"{_owner_key(owner)}-*.json"):
+            try:
+                total += metadata.with_suffix(".bin").stat().st_size
+            except OSError:  # it is still arriving
+                upload = _read(metadata)
+                total += 0 if upload is None else upload.size_bytes
+        return total
+
     def append(self, upload: Upload, offset: int, data: bytes | memoryview) -> int:
         """Append the next bytes, and return the new size.
 
