@@ -29,6 +29,7 @@ _TCP_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
 _ADDRESS = re.compile(r"unix:.+|" + _TCP_ADDRESS.pattern)
 _EXECUTOR = re.compile(r"process|ray(:" + _TCP_ADDRESS.pattern + ")?")
 _RAY_DEVICES = (("auto",), ("cpu",), ("cuda",))
+_ENDPOINT = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 _DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu)(:\d{1,3})?")
 _PASSWORD = re.compile(r"(?<=://)([^/?]*?:).*(?=@)|(?<=password=)[^&]*", re.IGNORECASE)
 _HELP = "Correct it; layert2v-server serve --show-config lists every setting."
@@ -62,6 +63,7 @@ class Config:
     metrics_address: str | None = None  # HOST:PORT of figures for Prometheus; none: not served
     metrics_public: bool = False  # on other addresses than loopback they then need no token
     metrics_users: bool = False  # tell open jobs by user, too
+    trace_endpoint: str | None = None  # of a collector of OpenTelemetry, http://HOST:PORT
     web_address: str | None = None  # HOST:PORT of the page of the queue; none: not served
     # Tell callers the folders of stacks; none: only where the address is local.
     expose_local_paths: bool | None = None
@@ -101,6 +103,11 @@ def check_config(config: Config) -> Config:
     _check_names(config)
     _check_metrics(config)
     _check_web(config)
+    if config.trace_endpoint and not _ENDPOINT.fullmatch(config.trace_endpoint):
+        raise ConfigError(
+            f"trace_endpoint {config.trace_endpoint!r} is no address of a collector.",
+            "Write it as http://HOST:PORT or https://HOST:PORT.",
+        )
     positive = ("max_attempts", "lease_s", "heartbeat_s", "cancel_grace_s", "max_open_jobs")
     for name in (*positive, "idle_timeout_s", "max_calls_per_s"):
         if getattr(config, name) <= 0:
