@@ -7,7 +7,6 @@ import http.client
 import json
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import pytest
