@@ -71,7 +71,8 @@ class Config:
     max_open_jobs: int = 100  # waiting or running, for each user
     max_upload_mib: int = 4096  # one file
     max_user_mib: int = 0  # results and uploads of each user together; 0: no limit
-    keep_uploads_days: float = 7.0  # after the last write; deleted when the server starts
+    keep_jobs_days: float = 0.0  # after their end jobs are deleted with all files; 0: never
+    keep_uploads_days: float = 7.0  # after the last write
     keep_trash_days: float = 7.0  # what the server removed by itself stays in the folder trash
     min_free_mib: int = 256  # a job starts only above this
     lease_s: float = 30.0  # after so long without a message a worker is given up
@@ -112,8 +113,9 @@ def check_config(config: Config) -> Config:
     for name in (*positive, "idle_timeout_s", "max_calls_per_s"):
         if getattr(config, name) <= 0:
             raise ConfigError(f"{name} must be greater than 0.", _HELP)
-    if config.max_user_mib < 0:
-        raise ConfigError("max_user_mib must not be below 0.", _HELP)
+    for name in ("max_user_mib", "keep_jobs_days", "keep_uploads_days", "keep_trash_days"):
+        if getattr(config, name) < 0:
+            raise ConfigError(f"{name} must not be below 0.", _HELP)
     if min(config.ray_workers, config.ray_cpus) < 0 or config.ray_gpus < 1:
         raise ConfigError("ray_workers and ray_cpus are at least 0, ray_gpus is at least 1.", _HELP)
     if config.heartbeat_s * 3 > config.lease_s:

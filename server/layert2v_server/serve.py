@@ -100,6 +100,7 @@ async def serve(
             _open_pages(config, components, authenticator, metrics) as pages,
         ):
             scheduler.start()
+            components.housekeeping.start()
             announce({"event": "ready", "address": address, "pid": os.getpid(), **pages})
             for name, each in {"calls": address, **pages}.items():
                 _log.info("serving %s address=%s", name, each)
@@ -109,6 +110,7 @@ async def serve(
                 await stop.wait()
             finally:
                 _log.info("stopping")
+                await components.housekeeping.close()
                 await scheduler.close()
     if tracer is not None:
         tracer.close()
