@@ -1,5 +1,7 @@
 """Footage in the image editor of the real interface: a box is drawn, and it becomes layers.
 
+The place of a foreground is drawn there, too.
+
 python blender_footage_panel.py SERVER OUT FOOTAGE PICTURES
 
 Photographs the editor with the box, and the result, as PICTURES/footage_{box,done}.png.
@@ -68,6 +70,11 @@ def main(server: str, out: Path, footage: Path, pictures: Path) -> None:
     bpy.ops.layert2v.subject_add("EXEC_DEFAULT", True)
     panel.subjects[0].name = "the disc"
     window.spin(10)
+    panel.foregrounds.add().prompt = "a ball"
+    window.spin(10)
+    window.click(area, sidebar, "layert2v.draw_place")
+    drag(window, area, (4, 18), (28, 42))
+    window.spin(10)
     window.click(area, sidebar, "layert2v.draw_box")
     drag(window, area, (4, 18), (28, 42))
     window.spin(10)
@@ -82,6 +89,8 @@ def main(server: str, out: Path, footage: Path, pictures: Path) -> None:
     blender_helpers.write_result(
         frame=panel.subjects[0].frame,
         box=box,
+        place=panel.foregrounds[0].place,
+        size=list(panel.footage_image.size),
         layers=[layer.name for layer in panel.stacks[0].layers],
     )
 

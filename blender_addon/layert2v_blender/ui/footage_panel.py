@@ -48,6 +48,7 @@ class _FootagePanel:
         row.operator("layert2v.decompose", icon="RENDERLAYERS")
         row.prop(panel, "target", text="", icon_only=True)
         if context.area.type == "IMAGE_EDITOR":
+            _draw_places(layout, panel)
             for request in request_manager.scene_requests(context.scene):
                 draw_request(layout.box(), request)
         elif active_layer(context.scene) is not None:
@@ -57,6 +58,20 @@ class _FootagePanel:
             row = box.row(align=True)
             row.prop(panel, "refine_mask", text="")
             row.operator("layert2v.refine_mask", text="Mask", icon="MOD_MASK")
+
+
+def _draw_places(layout: bpy.types.UILayout, panel: Any) -> None:
+    """Draw buttons that draw where the foregrounds of the prompt are to be."""
+    if not panel.foregrounds:
+        return
+    column = layout.column(align=True)
+    column.label(text="Places of Foregrounds")
+    for index, foreground in enumerate(panel.foregrounds):
+        row = column.row(align=True)
+        row.prop(foreground, "place", text=foreground.prompt or str(index + 1))
+        for shape, icon in (("box", "SELECT_SET"), ("ellipse", "MESH_CIRCLE")):
+            button = row.operator("layert2v.draw_place", text="", icon=icon)
+            button.index, button.shape = index, shape
 
 
 def _draw_subjects(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
