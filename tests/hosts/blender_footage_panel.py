@@ -63,14 +63,13 @@ def main(server: str, out: Path, footage: Path, pictures: Path) -> None:
     panel, manager = scene.layert2v, blender_helpers.request_manager()
     panel.folder, panel.target = str(out / "stacks"), "COMPOSITOR"
     panel.footage_image = load_sequence(footage)
+    panel.foregrounds.add().prompt = "a ball"
     area = open_image_editor(window, panel.footage_image)
     sidebar = window.show_tab(area, "LayerT2V")
     manager.connect()
     window.wait(blender_helpers.is_connected, 120)
     bpy.ops.layert2v.subject_add("EXEC_DEFAULT", True)
     panel.subjects[0].name = "the disc"
-    window.spin(10)
-    panel.foregrounds.add().prompt = "a ball"
     window.spin(10)
     window.click(area, sidebar, "layert2v.draw_place")
     drag(window, area, (4, 18), (28, 42))

@@ -48,7 +48,6 @@ class _FootagePanel:
         row.operator("layert2v.decompose", icon="RENDERLAYERS")
         row.prop(panel, "target", text="", icon_only=True)
         if context.area.type == "IMAGE_EDITOR":
-            _draw_places(layout, panel)
             for request in request_manager.scene_requests(context.scene):
                 draw_request(layout.box(), request)
         elif active_layer(context.scene) is not None:
@@ -60,18 +59,26 @@ class _FootagePanel:
             row.operator("layert2v.refine_mask", text="Mask", icon="MOD_MASK")
 
 
-def _draw_places(layout: bpy.types.UILayout, panel: Any) -> None:
-    """Draw buttons that draw where the foregrounds of the prompt are to be."""
-    if not panel.foregrounds:
-        return
-    column = layout.column(align=True)
-    column.label(text="Places of Foregrounds")
-    for index, foreground in enumerate(panel.foregrounds):
-        row = column.row(align=True)
-        row.prop(foreground, "place", text=foreground.prompt or str(index + 1))
-        for shape, icon in (("box", "SELECT_SET"), ("ellipse", "MESH_CIRCLE")):
-            button = row.operator("layert2v.draw_place", text="", icon=icon)
-            button.index, button.shape = index, shape
+class LAYERT2V_PT_places(bpy.types.Panel):
+    """Where the foregrounds of the prompt are to be, drawn over any picture."""
+
+    bl_label = "Places of Foregrounds"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "LayerT2V"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return len(context.scene.layert2v.foregrounds) > 0
+
+    def draw(self, context: bpy.types.Context) -> None:
+        column = self.layout.column(align=True)
+        for index, foreground in enumerate(context.scene.layert2v.foregrounds):
+            row = column.row(align=True)
+            row.prop(foreground, "place", text=foreground.prompt or str(index + 1))
+            for shape, icon in (("box", "SELECT_SET"), ("ellipse", "MESH_CIRCLE")):
+                button = row.operator("layert2v.draw_place", text="", icon=icon)
+                button.index, button.shape = index, shape
 
 
 def _draw_subjects(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -119,7 +126,7 @@ def _draw_range(layout: bpy.types.UILayout, panel: Any) -> None:
 
 
 def _make_classes() -> list[type]:
-    classes: list[type] = [LAYERT2V_UL_subjects]
+    classes: list[type] = [LAYERT2V_UL_subjects, LAYERT2V_PT_places]
     for space, suffix in (*SPACES, ("IMAGE_EDITOR", "image")):
         body: dict[str, Any] = {
             "bl_space_type": space,
