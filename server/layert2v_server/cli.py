@@ -26,7 +26,7 @@ MAX_TOKEN_DAYS = 36_500
 # Settings that the command line has as well.
 _OVERRIDES = (
     *("address", "data", "database", "models", "weights", "commercial_only", "engine"),
-    *("token_file", "log_format", "metrics_address", "executor"),
+    *("token_file", "log_format", "metrics_address", "web_address", "executor"),
 )
 
 
@@ -102,6 +102,16 @@ def _revoke_token(args: argparse.Namespace) -> None:
     print(f"Revoked {count} token(s) of {args.name}.")
 
 
+def _top(args: argparse.Namespace) -> None:
+    from layert2v_server.top import ServerLook, run_top  # gRPC: not for a help text
+
+    if not 0.2 <= args.interval <= 3600:
+        raise ConfigError("--interval must be between 0.2 and 3600 seconds.")
+    config = _load_config(args)
+    look = ServerLook(config.address, args.authority, config.metrics_address)
+    run_top(look, sys.stdout, interval_s=args.interval, once=args.once)
+
+
 def _token_path(args: argparse.Namespace) -> Path:
     """Return the token file that the options or the settings name. Raises ``ConfigError``."""
     path = args.token_file or _load_config(args).token_file
@@ -162,7 +172,17 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     serve.add_argument("--log-format", choices=FORMATS, help="json: one object a line")
     serve.add_argument("--metrics-address", help="HOST:PORT of figures for Prometheus")
+    serve.add_argument("--web-address", help="HOST:PORT of the page of the queue and results")
     serve.add_argument("--show-config", action="store_true", help="print the settings and end")
+
+    top = commands.add_parser("top", help="queue, workers, speeds and memory of a running server")
+    top.set_defaults(run=_top)
+    top.add_argument("--config", type=Path, help="TOML file with a [server] table")
+    top.add_argument("--address", help="of the server, HOST:PORT or unix:PATH")
+    top.add_argument("--authority", type=Path, metavar="PEM", help="with TLS: who signed for it")
+    top.add_argument("--metrics-address", help="HOST:PORT, for memory")
+    top.add_argument("--interval", type=float, default=2.0, metavar="S", help="between two looks")
+    top.add_argument("--once", action="store_true", help="print it once and end")
 
     _add_token_commands(commands.add_parser("token", help="who may call: add, list, revoke"))
     return parser

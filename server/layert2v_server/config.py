@@ -62,6 +62,7 @@ class Config:
     metrics_address: str | None = None  # HOST:PORT of figures for Prometheus; none: not served
     metrics_public: bool = False  # on other addresses than loopback they then need no token
     metrics_users: bool = False  # tell open jobs by user, too
+    web_address: str | None = None  # HOST:PORT of the page of the queue; none: not served
     # Tell callers the folders of stacks; none: only where the address is local.
     expose_local_paths: bool | None = None
     max_attempts: int = 3
@@ -99,6 +100,7 @@ def check_config(config: Config) -> Config:
     """Return the settings if they fit together. Raises ``ConfigError``."""
     _check_names(config)
     _check_metrics(config)
+    _check_web(config)
     positive = ("max_attempts", "lease_s", "heartbeat_s", "cancel_grace_s", "max_open_jobs")
     for name in (*positive, "idle_timeout_s", "max_calls_per_s"):
         if getattr(config, name) <= 0:
@@ -159,6 +161,22 @@ def _check_metrics(config: Config) -> None:
         raise ConfigError(
             f"The metrics on {config.metrics_address} can be read from other machines.",
             "Give the server a token file, or state with metrics_public = true that all may.",
+        )
+
+
+def _check_web(config: Config) -> None:
+    if config.web_address is None:
+        return
+    _check_tcp_address("web_address", config.web_address)
+    if config.token_file is None:
+        raise ConfigError(
+            "The page of the queue is only for users with a token.",
+            "Give the server a token file; layert2v-server token add NAME makes one.",
+        )
+    if not is_local(config.web_address) and config.tls_certificate is None:
+        raise ConfigError(
+            f"On {config.web_address} tokens would travel unencrypted from browsers.",
+            "Set tls_certificate and tls_key, or serve the page on 127.0.0.1 behind a proxy.",
         )
 
 

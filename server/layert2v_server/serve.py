@@ -203,12 +203,13 @@ async def _open_pages(
     metrics: ServerMetrics | None,
 ) -> AsyncGenerator[dict[str, str], None]:
     """Serve what the settings ask for over HTTP; the block gets the addresses by name."""
-    if config.metrics_address is None:
+    if config.metrics_address is None and config.web_address is None:
         yield {}
         return
     from layert2v_server.web.endpoints import open_endpoints
 
-    async with open_endpoints(config, components.monitor, authenticator, metrics) as addresses:
+    monitor, artifacts = components.monitor, components.artifacts
+    async with open_endpoints(config, monitor, artifacts, authenticator, metrics) as addresses:
         yield addresses
 
 

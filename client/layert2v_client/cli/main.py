@@ -106,6 +106,8 @@ OPTIONS_OF_FIELD = {
     "footage.colorspace": {"source_colorspace": "--source-colorspace"},
     "footage.alpha": {"alpha": "--alpha"},
     "footage.fps": {"fps": "--fps"},
+    "footage.matrix": {"matrix": "--matrix"},
+    "footage.color_range": {"range": "--range"},
     "footage.start_frame": {"start_frame": "--start-frame"},
     "donor.layer": {"donor": "A:LAYER"},
     "donor.with_shadow": {"with_shadow": "--with-shadow"},

@@ -16,7 +16,7 @@ from layert2v.decompose import DecomposeSpec, SubjectSpec
 from layert2v.rerender import AUTO, Plate
 from layert2v.stack import Role
 from layert2v_engine.decompose.arrays import FloatArray, HalfArray, Size, resize
-from layert2v_engine.decompose.footage import FrameRange
+from layert2v_engine.decompose.footage import FrameRange, ReadingOptions
 from layert2v_engine.decompose.protocols import Box
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.errors import FootageError
@@ -41,9 +41,15 @@ class MatteInput:
     """A subject's matte: one for every frame of the range, or for some as hints."""
 
     def __init__(
-        self, path: Path, frames: FrameRange, label: str, *, can_hold: bool = False
+        self,
+        path: Path,
+        frames: FrameRange,
+        label: str,
+        *,
+        can_hold: bool = False,
+        reading: ReadingOptions | None = None,
     ) -> None:
-        clip = open_clip(find_clip(path), colorspace="data")
+        clip = open_clip(find_clip(path), colorspace="data", **(reading or {}))
         _check_size(clip, frames.full, label)
         self._clip = _plain_reader(clip, label)
         self._reader = MatteReader(self._clip, with_levels=True)
@@ -126,9 +132,15 @@ class PlateInput:
     """
 
     def __init__(
-        self, plate: Plate, path: Path, numbers: FrameRange, colorspace: str, config: ColorConfig
+        self,
+        plate: Plate,
+        path: Path,
+        numbers: FrameRange,
+        colorspace: str,
+        config: ColorConfig,
+        reading: ReadingOptions | None = None,
     ) -> None:
-        clip = open_clip(find_clip(path), colorspace=plate.colorspace)
+        clip = open_clip(find_clip(path), colorspace=plate.colorspace, **(reading or {}))
         self._fit: Fit | None = None
         if plate.fit == "exact":
             _check_size(clip, numbers.full, "plate")

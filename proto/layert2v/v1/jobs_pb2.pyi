@@ -240,18 +240,24 @@ class DecomposeSpec(_message.Message):
     def __init__(self, subjects: _Optional[_Iterable[_Union[Subject, _Mapping]]] = ..., footage: _Optional[_Union[Footage, _Mapping]] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., handles: _Optional[int] = ..., scale: _Optional[float] = ..., colorspace: _Optional[str] = ..., name: _Optional[str] = ..., compression: _Optional[str] = ..., recipe: _Optional[str] = ...) -> None: ...
 
 class Footage(_message.Message):
-    __slots__ = ("input", "colorspace", "alpha", "fps", "start_frame")
+    __slots__ = ("input", "colorspace", "alpha", "fps", "start_frame", "matrix", "color_range", "deinterlace")
     INPUT_FIELD_NUMBER: _ClassVar[int]
     COLORSPACE_FIELD_NUMBER: _ClassVar[int]
     ALPHA_FIELD_NUMBER: _ClassVar[int]
     FPS_FIELD_NUMBER: _ClassVar[int]
     START_FRAME_FIELD_NUMBER: _ClassVar[int]
+    MATRIX_FIELD_NUMBER: _ClassVar[int]
+    COLOR_RANGE_FIELD_NUMBER: _ClassVar[int]
+    DEINTERLACE_FIELD_NUMBER: _ClassVar[int]
     input: str
     colorspace: str
     alpha: str
     fps: float
     start_frame: int
-    def __init__(self, input: _Optional[str] = ..., colorspace: _Optional[str] = ..., alpha: _Optional[str] = ..., fps: _Optional[float] = ..., start_frame: _Optional[int] = ...) -> None: ...
+    matrix: str
+    color_range: str
+    deinterlace: bool
+    def __init__(self, input: _Optional[str] = ..., colorspace: _Optional[str] = ..., alpha: _Optional[str] = ..., fps: _Optional[float] = ..., start_frame: _Optional[int] = ..., matrix: _Optional[str] = ..., color_range: _Optional[str] = ..., deinterlace: bool = ...) -> None: ...
 
 class Subject(_message.Message):
     __slots__ = ("words", "boxes", "points", "matte", "scribble")

@@ -75,8 +75,8 @@ class CallObserver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc co
             recorder.record_received(len(data))
             return read(data)
 
-        def send(message: Any) -> bytes:
-            data = bytes(write(message))
+        def send(message: Any) -> Any:
+            data = write(message)
             recorder.record_sent(len(data))
             return data
 

@@ -4,6 +4,7 @@
     <root>/<job id>/attempt_1/stack/   the stack that a worker is writing; nobody else reads it
     <root>/<job id>/stack/             the published stack
     <root>/<job id>/preview.png        the newest preview of unfinished work
+    <root>/<job id>/viewer/            the layers as a web page, once somebody has looked at them
     <root>/<job id>/job.json           what only the database knows else; see ``rebuild``
     <root>/deleted_<job id>/           a job that its owner is deleting
 
@@ -45,6 +46,7 @@ from layert2v_server.worker.messages import UNTRUSTED_LIST
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 _STACK, _PREVIEW, _SOURCE, _NOTE = "stack", "preview.png", "source", "job.json"
+_VIEWER = "viewer"
 _KEPT = "kept"  # the scratch folder on its way from one attempt to the next
 _DELETED = "deleted_"  # before the id of a job whose row is about to go
 
@@ -77,6 +79,10 @@ class ArtifactStore:
     def stack_folder(self, job_id: str) -> Path:
         """Return the folder of the published stack."""
         return self._job_folder(job_id) / _STACK
+
+    def viewer_folder(self, job_id: str) -> Path:
+        """Return the folder of the viewer that is made when somebody first looks at the stack."""
+        return self._job_folder(job_id) / _VIEWER
 
     def preview_path(self, job_id: str) -> Path:
         """Return the path of the newest preview, which the worker writes."""

@@ -13,6 +13,7 @@ from layert2v_server.store.database import read_transaction, write_transaction
 from layert2v_server.store.files_table import (
     StoredArtifact,
     find_artifacts,
+    has_untrusted_files,
     read_artifacts,
     read_total,
 )
@@ -48,6 +49,11 @@ class Catalog:
         """
         with read_transaction(self._engine) as connection:
             return find_artifacts(connection, owner, hashes)
+
+    def has_untrusted(self, job_id: str) -> bool:
+        """Tell if the job has files that a caller brought and nobody checked."""
+        with read_transaction(self._engine) as connection:
+            return has_untrusted_files(connection, job_id)
 
     def used_bytes(self) -> int:
         """Return the size of all published files; what several jobs of a user share counts once."""

@@ -44,6 +44,14 @@ def insert_artifacts(
     add_to_total(connection, unshared_bytes(connection, job))
 
 
+def has_untrusted_files(connection: Connection, job_id: str) -> bool:
+    """Tell if the job has files that a caller brought and nobody checked."""
+    query = select(artifacts.c.job_id).where(
+        artifacts.c.job_id == job_id, artifacts.c.untrusted != 0
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def unshared_bytes(connection: Connection, job: Job) -> int:
     """Return the size of the files that no other job of the same user has."""
     other, other_job = artifacts.alias("other"), jobs.alias("other_job")
