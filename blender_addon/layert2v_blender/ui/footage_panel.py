@@ -72,12 +72,13 @@ class LAYERT2V_PT_places(bpy.types.Panel):
         return len(context.scene.layert2v.foregrounds) > 0
 
     def draw(self, context: bpy.types.Context) -> None:
-        column = self.layout.column(align=True)
         for index, foreground in enumerate(context.scene.layert2v.foregrounds):
+            column = self.layout.column(align=True)
+            column.label(text=foreground.prompt or f"Foreground {index + 1}")
+            column.prop(foreground, "place", text="")
             row = column.row(align=True)
-            row.prop(foreground, "place", text=foreground.prompt or str(index + 1))
             for shape, icon in (("box", "SELECT_SET"), ("ellipse", "MESH_CIRCLE")):
-                button = row.operator("layert2v.draw_place", text="", icon=icon)
+                button = row.operator("layert2v.draw_place", text=shape.capitalize(), icon=icon)
                 button.index, button.shape = index, shape
 
 
