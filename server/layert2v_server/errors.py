@@ -12,6 +12,7 @@ ServerError
 ├── QuotaExceeded        the files of one user take all that they may
 ├── TooManyCalls         one caller has too many calls of a kind open
 ├── TooManyRequests      one user calls more often than is allowed (carries when to come back)
+├── PriorityRefused      a priority that the caller may not give
 ├── SpecRejected         a request outside the limits of its model (carries the field violations)
 ├── InvalidArgument      a malformed name, page token, offset or chunk
 ├── SourceNotFound       the stack that a re-render starts from is gone
@@ -174,6 +175,18 @@ class TooManyRequests(ServerError):
         super().__init__(
             "These calls come faster than this server allows.",
             f"Go on in {retry_after_s:.1f} s, and less often.",
+        )
+
+
+class PriorityRefused(ServerError):
+    """A priority that the caller may not give."""
+
+    reason = "PRIORITY_REFUSED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Only supervisors and admins may make a job urgent.",
+            "Give it the priority high: it goes before your other jobs.",
         )
 
 

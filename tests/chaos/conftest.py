@@ -1,4 +1,4 @@
-"""How long the attacks go on, two minutes in all by default, and a cluster to lose nodes of."""
+"""How long the attacks go on, a few minutes in all by default, and a cluster to lose nodes of."""
 
 from __future__ import annotations
 
@@ -11,16 +11,32 @@ import pytest
 from fakes.ray_cluster import ray_cluster
 
 SHORT_S = 15.0
+SHORT_STORM_JOBS = 24
+SHORT_SOAK_S = 6.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--attack-seconds", type=float, help="for each attack that can go on")
+    parser.addoption("--storm-jobs", type=int, help="jobs while processes are killed and frozen")
+    parser.addoption("--soak-seconds", type=float, help="for the server that must not grow")
 
 
 @pytest.fixture(scope="session")
 def attack_s(request: pytest.FixtureRequest) -> float:
     """Seconds for each attack that has no end of its own."""
     return float(request.config.getoption("--attack-seconds", default=None) or SHORT_S)
+
+
+@pytest.fixture(scope="session")
+def storm_jobs(request: pytest.FixtureRequest) -> int:
+    """Return the number of jobs in a storm."""
+    return int(request.config.getoption("--storm-jobs", default=None) or SHORT_STORM_JOBS)
+
+
+@pytest.fixture(scope="session")
+def soak_s(request: pytest.FixtureRequest) -> float:
+    """Seconds of a soak."""
+    return float(request.config.getoption("--soak-seconds", default=None) or SHORT_SOAK_S)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ CODES: dict[type[ServerError], grpc.StatusCode] = {
     errors.ArtifactNotFound: grpc.StatusCode.NOT_FOUND,
     errors.ArtifactDamaged: grpc.StatusCode.DATA_LOSS,
     errors.JobBusy: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.PriorityRefused: grpc.StatusCode.PERMISSION_DENIED,
     errors.InvalidTransition: grpc.StatusCode.FAILED_PRECONDITION,
     errors.RequestIdReused: grpc.StatusCode.INVALID_ARGUMENT,
     errors.SpecRejected: grpc.StatusCode.INVALID_ARGUMENT,

@@ -33,6 +33,11 @@ class Principal:
     user: str
     role: Role = Role.ARTIST
 
+    @property
+    def may_be_urgent(self) -> bool:
+        """Tell if the caller's jobs may go before everybody's."""
+        return self.role is not Role.ARTIST
+
     def may_use(self, owner: str) -> bool:
         """Tell if the jobs of ``owner`` are the caller's business."""
         return self.user == owner or self.role is Role.ADMIN

@@ -11,15 +11,17 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
 
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
+from layert2v_server.domain.queue_order import Priority
 from layert2v_server.domain.request import JobRequest, JobSpec, request_digest
 from layert2v_server.domain.state import TERMINAL_STATES, JobEvent, JobState
+from layert2v_server.domain.work import work_of
 from layert2v_server.errors import (
     InvalidTransition,
     JobBusy,
@@ -40,6 +42,7 @@ from layert2v_server.store.files_table import (
     lock_total,
     unshared_bytes,
 )
+from layert2v_server.store.queue_view import EMPTY_QUEUE, read_queue
 from layert2v_server.store.rows import (
     SELECT_JOB,
     finished_row,
@@ -49,6 +52,7 @@ from layert2v_server.store.rows import (
     new_row,
     settle_damaged,
 )
+from layert2v_server.store.speeds import record_speed
 from layert2v_server.store.tables import jobs
 from layert2v_server.store.transitions import apply_event, count_queue_change
 
@@ -76,6 +80,7 @@ class JobStore(Catalog):
         self._clock = clock
         self._lease_clock = lease_clock
         self.new_id = new_id
+        self._queue = EMPTY_QUEUE
 
     def close(self) -> None:
         """Close the database."""
@@ -89,7 +94,8 @@ class JobStore(Catalog):
         Raises ``RequestIdReused`` where that job came from a different request.
         """
         with read_transaction(self._engine) as connection:
-            return self._get_by_request_id(connection, owner, request_id, request)
+            job = self._get_by_request_id(connection, owner, request_id, request)
+            return None if job is None else self._add_places(connection, [job])[0]
 
     def create(
         self,
@@ -100,6 +106,7 @@ class JobStore(Catalog):
         *,
         source: str = "",
         job_id: str = "",
+        priority: Priority = Priority.NORMAL,
     ) -> Job:
         """Add a job; the same request id again returns the first job in its present state.
 
@@ -110,30 +117,16 @@ class JobStore(Catalog):
         with write_transaction(self._engine) as connection:
             lock_user(connection, owner)
             known = self._get_by_request_id(connection, owner, request_id, request)
-            if known is not None:
-                return known
-            open_jobs = select(func.count()).where(
-                jobs.c.owner == owner, jobs.c.state.not_in(TERMINAL_STATES)
-            )
-            if connection.execute(open_jobs).scalar_one() >= self.max_open_jobs:
-                raise TooManyJobs(self.max_open_jobs)
-            job_id = job_id or self.new_id()
-            row = new_row(job_id, spec, source, self._clock())
-            connection.execute(
-                insert(jobs).values(
-                    owner=owner,
-                    request_id=request_id,
-                    request_digest=request_digest(request),
-                    queue_base=count_queue_change(connection),
-                    **row,
-                )
-            )
-            return get_job(connection, job_id)
+            if known is None:
+                job_id = job_id or self.new_id()
+                row = new_row(job_id, spec, source, self._clock(), priority)
+                self._insert(connection, owner, request_id, request, row)
+        return self.get(job_id if known is None else known.id)
 
     def get(self, job_id: str) -> Job:
         """Return the present snapshot. Raises ``JobNotFound``."""
         with read_transaction(self._engine) as connection:
-            return get_job(connection, job_id)
+            return self._add_places(connection, [get_job(connection, job_id)])[0]
 
     def list_page(
         self,
@@ -156,7 +149,8 @@ class JobStore(Catalog):
             query = query.where(jobs.c.state.in_(states))
         with read_transaction(self._engine) as connection:
             rows = connection.execute(query).all()
-        return [(row.sequence, job_from_row(row)) for row in rows]
+            found = self._add_places(connection, [job_from_row(row) for row in rows])
+        return [(row.sequence, job) for row, job in zip(rows, found, strict=True)]
 
     def cancel(self, job_id: str) -> Job:
         """Cancel the job, or ask its worker to. Raises ``JobNotFound``."""
@@ -189,17 +183,9 @@ class JobStore(Catalog):
     def claim(self, worker: str, lease_s: float) -> Job | None:
         """Assign the job at the head of the queue to ``worker``; None where the queue is empty."""
         with write_transaction(self._engine) as connection:
-            queued = SELECT_JOB.where(jobs.c.state == JobState.QUEUED).order_by(jobs.c.sequence)
-            # A job that another server is about to take, or to cancel, is left to it.
-            head = queued.limit(1).with_for_update(of=jobs, skip_locked=True)
-            while True:
-                row = connection.execute(head).first()
-                if row is None:
-                    return None
-                job = job_from_row(row)
-                if not is_damaged(job):
-                    break
-                settle_damaged(connection, job)
+            job = self._lock_first(connection)
+            if job is None:
+                return None
             return self._transition(
                 connection,
                 job,
@@ -251,6 +237,7 @@ class JobStore(Catalog):
             job = self._get_leased(connection, job_id, attempt)
             publish()
             insert_artifacts(connection, job, files, untrusted)
+            self._measure(connection, job)
             progress = Progress(stage="write", done=len(files), total=len(files), fraction=1.0)
             values: dict[str, Any] = {
                 "artifact_count": len(files),
@@ -325,6 +312,58 @@ class JobStore(Catalog):
             return [self._requeue_or_fail(connection, job, failure) for job in whole]
 
     # --- inside a transaction -------------------------------------------------------------------
+
+    def _insert(
+        self,
+        connection: Connection,
+        owner: str,
+        request_id: str,
+        request: JobRequest,
+        row: dict[str, Any],
+    ) -> None:
+        is_open = jobs.c.state.not_in(TERMINAL_STATES)
+        count = select(func.count()).where(jobs.c.owner == owner, is_open)
+        if connection.execute(count).scalar_one() >= self.max_open_jobs:
+            raise TooManyJobs(self.max_open_jobs)
+        whose = {"owner": owner, "request_id": request_id}
+        base = count_queue_change(connection)
+        digest = request_digest(request)
+        connection.execute(
+            insert(jobs).values(**whose, request_digest=digest, queue_base=base, **row)
+        )
+
+    def _lock_first(self, connection: Connection) -> Job | None:
+        """Lock the first job of the queue that no other server is about to take or to cancel."""
+        for job_id in read_queue(connection, self._queue, self._clock()).places:
+            is_first = (jobs.c.id == job_id) & (jobs.c.state == JobState.QUEUED)
+            query = SELECT_JOB.where(is_first).with_for_update(of=jobs, skip_locked=True)
+            row = connection.execute(query).first()
+            if row is None:
+                continue
+            job = job_from_row(row)
+            if not is_damaged(job):
+                return job
+            settle_damaged(connection, job)
+        return None
+
+    def _add_places(self, connection: Connection, found: Sequence[Job]) -> list[Job]:
+        """Return jobs with their places in the queue, as a read transaction sees it."""
+        if any(job.state is JobState.QUEUED for job in found):
+            self._queue = read_queue(connection, self._queue, self._clock())
+        places = [self._queue.place(job.id) for job in found]
+        return [
+            replace(job, queue_position=place.position, start_eta_s=place.start_s)
+            if place is not None and job.state is JobState.QUEUED
+            else job
+            for job, place in zip(found, places, strict=True)
+        ]
+
+    def _measure(self, connection: Connection, job: Job) -> None:
+        """Note how fast the worker of a job was that is about to succeed."""
+        work = work_of(job.spec)
+        if job.started is not None:
+            seconds = max(0.0, self._clock() - job.started) / work.amount
+            record_speed(connection, work.kind, job.worker, seconds)
 
     def _get_by_request_id(
         self, connection: Connection, owner: str, request_id: str, request: JobRequest

@@ -31,8 +31,8 @@ CONNECT_DEFAULTS: dict[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
-    # A server that is stopped in the middle of a transaction gives its locks back after a minute.
-    "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
+    # A server that is frozen in the middle of a transaction loses its locks after half a minute.
+    "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=30s",
 }
 _EXAMPLE = "Write it as postgresql://USER@HOST/DATABASE; the password can stay in ~/.pgpass."
 _HOST = re.compile(r"[A-Za-z0-9_.:%/-]*")

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from layert2v.errors import ContractError
 from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
+from layert2v_server.domain.queue_order import Priority
 from layert2v_server.domain.request import (
     JobKind,
     JobSpec,
@@ -20,27 +21,19 @@ from layert2v_server.domain.request import (
     job_spec_to_json,
 )
 from layert2v_server.domain.state import JobState
+from layert2v_server.domain.work import work_of
 from layert2v_server.errors import JobNotFound
 from layert2v_server.store.tables import QUEUE_CHANGES, jobs, totals
 
 MAX_TIME = 253_402_300_800.0  # the year 10000: a message holds no later one
 
-_ahead = jobs.alias("ahead")
-_QUEUE_POSITION = (
-    select(func.count())
-    .select_from(_ahead)
-    .where(_ahead.c.state == JobState.QUEUED, _ahead.c.sequence < jobs.c.sequence)
-    .correlate(jobs)
-    .scalar_subquery()
-    .label("ahead")
-)
 _QUEUE_CHANGES = (
     select(totals.c.value)
     .where(totals.c.name == QUEUE_CHANGES)
     .scalar_subquery()
     .label(QUEUE_CHANGES)
 )
-SELECT_JOB: Select[Any] = select(jobs, _QUEUE_POSITION, _QUEUE_CHANGES)
+SELECT_JOB: Select[Any] = select(jobs, _QUEUE_CHANGES)
 
 
 DAMAGED_FAILURE = Failure(
@@ -72,7 +65,10 @@ def settle_damaged(connection: Connection, job: Job) -> None:
 
 
 def job_from_row(row: Any) -> Job:
-    """Return the job in a row of ``SELECT_JOB``; one that cannot be read is a failed job."""
+    """Return the job in a row of ``SELECT_JOB``, without its place in the queue.
+
+    One that cannot be read is a failed job.
+    """
     try:
         return _read_job(row)
     except (ContractError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -131,7 +127,7 @@ def _read_job(row: Any) -> Job:
         state=state,
         revision=row.revision + (row.queue_changes - row.queue_base) * is_queued,
         attempt=row.attempt,
-        queue_position=row.ahead if is_queued else None,
+        queue_position=None,
         created=row.created,
         started=row.started,
         finished=row.finished,
@@ -143,11 +139,19 @@ def _read_job(row: Any) -> Job:
         artifact_count=row.artifact_count,
         artifact_bytes=row.artifact_bytes,
         request_id=row.request_id,
+        priority=Priority(row.priority),
     )
 
 
-def new_row(job_id: str, spec: JobSpec, source: str, created: float) -> dict[str, Any]:
+def new_row(
+    job_id: str,
+    spec: JobSpec,
+    source: str,
+    created: float,
+    priority: Priority = Priority.NORMAL,
+) -> dict[str, Any]:
     """Return the values of a new queued job, without its owner and request id."""
+    work = work_of(spec)
     return {
         "id": job_id,
         "kind": job_kind(spec),
@@ -163,6 +167,9 @@ def new_row(job_id: str, spec: JobSpec, source: str, created: float) -> dict[str
         "preview_revision": 0,
         "artifact_count": 0,
         "artifact_bytes": 0,
+        "priority": priority,
+        "work_kind": work.kind,
+        "work_amount": work.amount,
     }
 
 

@@ -75,9 +75,14 @@ jobs = Table(
     Column("artifact_bytes", Size, nullable=False),
     # Of a queued job: the changes of the queue before it joined; see ``transitions``.
     Column("queue_base", Integer, nullable=False, server_default="0"),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    # See ``domain.work``.
+    Column("work_kind", Text, nullable=False, server_default=""),
+    Column("work_amount", Float, nullable=False, server_default="0"),
     # One user's ids say nothing about another's jobs.
     UniqueConstraint("owner", "request_id", name="one_job_per_request"),
     Index("jobs_by_state", "state", "sequence"),
+    Index("jobs_by_owner", "owner", "started"),
     sqlite_autoincrement=True,  # a deleted job's number never comes back: page tokens stay true
 )
 
@@ -101,6 +106,15 @@ models = Table(
     metadata,
     Column("position", Integer, primary_key=True),
     Column("info", LenientJson(), nullable=False),
+)
+
+# Seconds that a unit of work takes on a worker.
+speeds = Table(
+    "speeds",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("worker", Text, primary_key=True),
+    Column("seconds", Float, nullable=False),
 )
 
 # Sums and counts that would take too long at every question. On PostgreSQL a row of it is locked

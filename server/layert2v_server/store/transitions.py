@@ -1,8 +1,8 @@
 """Change the state of a job inside a transaction, and count the changes of the queue.
 
-Every queued job has a new position when another one leaves or joins the queue, and a watcher only
-sees new revisions. So the revision of a queued job is what its row says plus the changes of the
-queue since it joined: one counter rises, and no other row is written.
+Every queued job may have a new place when another one joins the queue, starts or ends, and a
+watcher only sees new revisions. So the revision of a queued job is what its row says plus the
+changes of the queue since it joined: one counter rises, and no other row is written.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def apply_event(
     elif state is JobState.QUEUED:
         values["progress"] = asdict(Progress())
     revision = jobs.c.revision + 1
-    if JobState.QUEUED in (job.state, state):
+    if state is not JobState.CANCELLING:
         changes = count_queue_change(connection)
         if job.state is JobState.QUEUED:
             revision = jobs.c.revision + (changes - jobs.c.queue_base)
-        else:
+        elif state is JobState.QUEUED:
             values["queue_base"] = changes
     changed = update(jobs).where(jobs.c.id == job.id)
     connection.execute(changed.values(state=state, revision=revision, **values))
