@@ -398,7 +398,9 @@ class Engine:
         try:
             yield
         except (MemoryError, torch.OutOfMemoryError) as error:
-            need = f" It takes about {self._run.peak / GIB:.1f} GiB." if self._run else ""
+            total = device_memory(torch.device(self._device)) / GIB
+            need = f" {self._device} has {total:.1f} GiB"
+            need += f", and it takes about {self._run.peak / GIB:.1f}." if self._run else "."
             raise OutOfMemory(
                 f"There was not enough memory for this request.{need}",
                 "Ask for fewer frames, a smaller size or fewer foregrounds.",
