@@ -36,6 +36,11 @@ class DiskQuota:
 
     def require(self, owner: str, more_bytes: int = 1) -> None:
         """Raise ``QuotaExceeded`` where ``owner`` may not keep so many bytes more."""
+        if self._max_bytes:
+            self._count(owner, more_bytes)
+
+    def require_for_upload(self, owner: str, more_bytes: int) -> None:
+        """Do the same for an upload that is announced now; what allows it may be a bit older."""
         if not self._max_bytes:
             return
         counted, used = self._recent.pop(owner, (0.0, self._max_bytes))

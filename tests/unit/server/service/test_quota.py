@@ -57,15 +57,17 @@ def test_what_jobs_share_counts_once_and_others_do_not_count(server: InlineServe
 def test_sums_are_counted_again_after_a_while_and_before_a_refusal(server: InlineServer) -> None:
     now = [100.0]
     quota = DiskQuota(server.store, server.uploads, 1000, clock=lambda: now[0])
-    quota.require("anna", 100)
+    quota.require_for_upload("anna", 100)
     job = add_job(server, "b", 250)
-    quota.require("anna", 100)  # what it remembers is 100, and allows that
-    now[0] += RECENT_S
+    quota.require_for_upload("anna", 100)  # what it remembers is 100, and allows that
     with pytest.raises(QuotaExceeded):
         quota.require("anna", 151)
-    quota.require("anna", 150)
+    now[0] += RECENT_S
+    with pytest.raises(QuotaExceeded):
+        quota.require_for_upload("anna", 151)
+    quota.require_for_upload("anna", 150)
     server.store.delete(job)
-    quota.require("anna", 1000)  # it remembers 1000, and counts before it refuses
+    quota.require_for_upload("anna", 1000)  # it remembers 1000, and counts before it refuses
 
 
 def test_uploads_count_with_what_they_will_have(server: InlineServer) -> None:
