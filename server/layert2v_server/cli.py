@@ -153,6 +153,23 @@ def _print_report(report: CopyReport, what: str) -> int:
     return EXIT_DAMAGED if report.damaged else 0
 
 
+def _remove_expired(args: argparse.Namespace) -> None:
+    config = _load_config(args)
+    if config.database:
+        raise ConfigError(
+            "The jobs of this server are in PostgreSQL.",
+            "Its servers remove every hour what is older than the settings say.",
+        )
+    from layert2v_server.collect import list_expired, remove_all_expired
+
+    expired = list_expired(config) if args.dry_run else remove_all_expired(config)
+    for each in expired:
+        size = file_size(each.size_bytes)
+        print(f"{each.kind:6}  {each.name}  {size}  {each.age_days:.0f} days")
+    verb = "would be removed" if args.dry_run else "were removed"
+    print(f"{len(expired)} things with {file_size(sum(e.size_bytes for e in expired))} {verb}.")
+
+
 def _top(args: argparse.Namespace) -> None:
     from layert2v_server.top import ServerLook, run_top  # gRPC: not for a help text
 
@@ -235,6 +252,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("folder", type=Path, help="the folder of the backup")
         command.add_argument("--data", type=Path, help="the data folder; else that of the settings")
         command.add_argument("--config", type=Path, help="TOML file with a [server] table")
+    collect = commands.add_parser("gc", help="remove what is older than the settings say")
+    collect.set_defaults(run=_remove_expired)
+    collect.add_argument("--dry-run", action="store_true", help="list it, and remove nothing")
+    collect.add_argument("--data", type=Path, help="the data folder; else that of the settings")
+    collect.add_argument("--config", type=Path, help="TOML file with a [server] table")
+
     top = commands.add_parser("top", help="queue, workers, speeds and memory of a running server")
     top.set_defaults(run=_top)
     top.add_argument("--config", type=Path, help="TOML file with a [server] table")

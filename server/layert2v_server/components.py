@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from layert2v_server.config import Config
 from layert2v_server.errors import ConfigError, DiskFull
 from layert2v_server.executors.base import Executor
+from layert2v_server.service.housekeeping import Housekeeping
 from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.quota import DiskQuota
 from layert2v_server.store.artifacts import ArtifactStore
@@ -28,8 +29,9 @@ from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.postgresql import missing_driver
 from layert2v_server.store.rebuild import rebuild
 from layert2v_server.store.reserve import RESERVE_BYTES, DiskReserve
+from layert2v_server.store.retention import DataStores, Retention, note_use
 from layert2v_server.store.sqlite import exclusive_lock
-from layert2v_server.store.tidy import Retention, note_use, tidy
+from layert2v_server.store.tidy import tidy
 from layert2v_server.store.uploads import UploadStore
 
 if TYPE_CHECKING:  # needs psycopg, which only servers on PostgreSQL have
@@ -53,6 +55,7 @@ class Components:
     executors: tuple[Executor, ...]
     reserve: DiskReserve
     quota: DiskQuota
+    housekeeping: Housekeeping
     feed: ChangeFeed | None  # of the other servers; none on SQLite
 
 
@@ -78,6 +81,15 @@ async def open_components(
             components.monitor.pools.close()
             components.monitor.store.close()
             note_use(data, time.time())
+
+
+def retention_of(config: Config) -> Retention:
+    """Return how long the settings say that things are kept."""
+    return Retention(
+        jobs_days=config.keep_jobs_days,
+        uploads_days=config.keep_uploads_days,
+        trash_days=config.keep_trash_days,
+    )
 
 
 def _open_feed(url: str) -> ChangeFeed:
@@ -165,6 +177,7 @@ def _build_components(
             max_bytes=config.max_upload_mib * MIB,
             min_free_bytes=min_free_bytes,
         )
+        stores = DataStores(data=data, jobs=store, artifacts=artifacts, uploads=uploads)
         if feed is not None:
             claim_folder(engine, data, may_replace=register_stacks, is_alone=is_alone)
         if is_alone:  # those who granted the leases are gone, with their workers
@@ -173,10 +186,7 @@ def _build_components(
                 store.save_models(())  # the checkpoints may have changed: the workers report them
                 if register_stacks:
                     _log.warning("registered %d stacks again", rebuild(store, artifacts))
-            retention = Retention(
-                uploads_days=config.keep_uploads_days, trash_days=config.keep_trash_days
-            )
-            tidy(data, retention, store, artifacts, uploads, time.time())
+            tidy(stores, retention_of(config), time.time())
         reserve.fill()
     except OSError as error:
         store.close()
@@ -187,13 +197,15 @@ def _build_components(
     except BaseException:
         store.close()
         raise
+    monitor = JobMonitor(store, make_room=reserve.release)
     return Components(
-        monitor=JobMonitor(store, make_room=reserve.release),
+        monitor=monitor,
         artifacts=artifacts,
         uploads=uploads,
         content_index=ContentIndex(store, artifacts, uploads, are_shared=feed is not None),
         executors=executors,
         reserve=reserve,
+        housekeeping=Housekeeping(stores, monitor.pools, retention_of(config)),
         quota=DiskQuota(store, uploads, config.max_user_mib * MIB),
         feed=feed,
     )

@@ -29,6 +29,7 @@ _TCP_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
 _ADDRESS = re.compile(r"unix:.+|" + _TCP_ADDRESS.pattern)
 _EXECUTOR = re.compile(r"process|ray(:" + _TCP_ADDRESS.pattern + ")?")
 _RAY_DEVICES = (("auto",), ("cpu",), ("cuda",))
+_ENDPOINT = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 _DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu)(:\d{1,3})?")
 _PASSWORD = re.compile(r"(?<=://)([^/?]*?:).*(?=@)|(?<=password=)[^&]*", re.IGNORECASE)
 _HELP = "Correct it; layert2v-server serve --show-config lists every setting."
@@ -62,6 +63,7 @@ class Config:
     metrics_address: str | None = None  # HOST:PORT of figures for Prometheus; none: not served
     metrics_public: bool = False  # on other addresses than loopback they then need no token
     metrics_users: bool = False  # tell open jobs by user, too
+    trace_endpoint: str | None = None  # of a collector of OpenTelemetry, http://HOST:PORT
     web_address: str | None = None  # HOST:PORT of the page of the queue; none: not served
     # Tell callers the folders of stacks; none: only where the address is local.
     expose_local_paths: bool | None = None
@@ -69,7 +71,8 @@ class Config:
     max_open_jobs: int = 100  # waiting or running, for each user
     max_upload_mib: int = 4096  # one file
     max_user_mib: int = 0  # results and uploads of each user together; 0: no limit
-    keep_uploads_days: float = 7.0  # after the last write; deleted when the server starts
+    keep_jobs_days: float = 0.0  # after their end jobs are deleted with all files; 0: never
+    keep_uploads_days: float = 7.0  # after the last write
     keep_trash_days: float = 7.0  # what the server removed by itself stays in the folder trash
     min_free_mib: int = 256  # a job starts only above this
     lease_s: float = 30.0  # after so long without a message a worker is given up
@@ -101,12 +104,18 @@ def check_config(config: Config) -> Config:
     _check_names(config)
     _check_metrics(config)
     _check_web(config)
+    if config.trace_endpoint and not _ENDPOINT.fullmatch(config.trace_endpoint):
+        raise ConfigError(
+            f"trace_endpoint {config.trace_endpoint!r} is no address of a collector.",
+            "Write it as http://HOST:PORT or https://HOST:PORT.",
+        )
     positive = ("max_attempts", "lease_s", "heartbeat_s", "cancel_grace_s", "max_open_jobs")
     for name in (*positive, "idle_timeout_s", "max_calls_per_s"):
         if getattr(config, name) <= 0:
             raise ConfigError(f"{name} must be greater than 0.", _HELP)
-    if config.max_user_mib < 0:
-        raise ConfigError("max_user_mib must not be below 0.", _HELP)
+    for name in ("max_user_mib", "keep_jobs_days", "keep_uploads_days", "keep_trash_days"):
+        if getattr(config, name) < 0:
+            raise ConfigError(f"{name} must not be below 0.", _HELP)
     if min(config.ray_workers, config.ray_cpus) < 0 or config.ray_gpus < 1:
         raise ConfigError("ray_workers and ray_cpus are at least 0, ray_gpus is at least 1.", _HELP)
     if config.heartbeat_s * 3 > config.lease_s:

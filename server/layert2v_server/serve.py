@@ -35,6 +35,7 @@ from layert2v_server.executors.ray import create_ray_executors
 from layert2v_server.service.scheduler import Scheduler
 from layert2v_server.service.sources import SourceResolver
 from layert2v_server.service.submission import JobSubmission
+from layert2v_server.tracing import OtlpTracer
 
 if TYPE_CHECKING:
     from layert2v_server.service.metrics import ServerMetrics
@@ -81,6 +82,7 @@ async def serve(
         _stop_at_end_of_input(parent_pipe_fd, stop)
     authenticator = read_token_file(config.token_file)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    tracer = None if config.trace_endpoint is None else OtlpTracer(config.trace_endpoint)
     executors = await asyncio.to_thread(create_executors, config)
     opening = open_components(config, executors, register_stacks)
     async with opening as components:
@@ -92,11 +94,13 @@ async def serve(
             components.quota,
             lease_s=config.lease_s,
         )
+        scheduler.tracer = tracer or scheduler.tracer
         async with (
-            _listen(config, components, authenticator, metrics) as address,
+            _listen(config, components, authenticator, CallObserver(metrics, tracer)) as address,
             _open_pages(config, components, authenticator, metrics) as pages,
         ):
             scheduler.start()
+            components.housekeeping.start()
             announce({"event": "ready", "address": address, "pid": os.getpid(), **pages})
             for name, each in {"calls": address, **pages}.items():
                 _log.info("serving %s address=%s", name, each)
@@ -106,7 +110,10 @@ async def serve(
                 await stop.wait()
             finally:
                 _log.info("stopping")
+                await components.housekeeping.close()
                 await scheduler.close()
+    if tracer is not None:
+        tracer.close()
     _log.info("stopped")
 
 
@@ -163,14 +170,14 @@ async def _listen(
     config: Config,
     components: Components,
     authenticator: TokenAuthenticator,
-    metrics: ServerMetrics | None,
+    observer: CallObserver,
 ) -> AsyncGenerator[str, None]:
     interceptor = AuthInterceptor(
         authenticator,
         idle_timeout_s=config.idle_timeout_s,
         max_calls_per_s=config.max_calls_per_s,
     )
-    server = grpc.aio.server(interceptors=[CallObserver(metrics), interceptor], options=_OPTIONS)
+    server = grpc.aio.server(interceptors=[observer, interceptor], options=_OPTIONS)
     health_servicer = _add_services(server, config, components)
     address = _bind(server, config)
     await server.start()

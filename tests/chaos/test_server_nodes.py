@@ -113,9 +113,10 @@ def test_files_go_over_ray_where_a_node_does_not_see_them(cluster: Any, tmp_path
     )  # fmt: skip
 
     async def there_and_back() -> None:
-        actor = ray.remote(WorkerActor).options(num_cpus=0).remote()
+        actor = ray.remote(WorkerActor).options(num_cpus=0, num_gpus=1).remote()
         facts = await actor.start.remote(WORKER, str(tmp_path / "no probe"), "")
         assert not facts["shared"]
+        assert "0" in [worker.environ().get("CUDA_VISIBLE_DEVICES") for worker in workers()]
         await JobCopies(actor, command).send()
         digest = hashlib.sha256((tmp_path / "plate.exr").read_bytes()).hexdigest()
         file = {"path": "plate.exr", "sha256": digest, "size_bytes": 0}

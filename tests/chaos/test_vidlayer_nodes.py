@@ -18,7 +18,11 @@ from layert2v_engine.cli.main import main
 from layert2v_engine.decompose.arrays import encode
 from layert2v_engine.vidlayer.movies import write_h264
 
-pytestmark = [pytest.mark.chaos, pytest.mark.filterwarnings("default")]  # Ray's own
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.timeout(900),  # a cluster, networks in each of its processes, a loss
+    pytest.mark.filterwarnings("default"),  # Ray's own
+]
 
 CLIPS, FRAMES = 2, 2
 LENIENT = """[clip.motion_score_global_mean]

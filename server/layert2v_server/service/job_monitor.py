@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import ParamSpec, TypeVar
 
@@ -37,6 +38,7 @@ class JobMonitor:
         self._version = 0
         self._changed = asyncio.Condition()
         self._watchers: dict[str, set[asyncio.Event]] = {}
+        self._reads: dict[str, asyncio.Task[Job]] = {}  # since the last change, by job
         self._closed = False
 
     async def run(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -123,7 +125,7 @@ class JobMonitor:
             queue.enter_context(self._listening(_QUEUE, changed))
             while not self._closed:
                 changed.clear()
-                job = await self.run(self.store.get, job_id)
+                job = await self._read_shared(job_id)
                 if job.state is not JobState.QUEUED:
                     queue.close()
                 if job.revision != revision and (seen is None or _differ(seen, job)):
@@ -133,6 +135,16 @@ class JobMonitor:
                     return
                 await changed.wait()
         raise ServerStopping
+
+    async def _read_shared(self, job_id: str) -> Job:
+        """Return the present snapshot of a job: one query for all its watchers after a change."""
+        read = self._reads.get(job_id)
+        if read is None or (read.done() and (read.cancelled() or read.exception() is not None)):
+            # In a context of its own: it is nobody's call, so that nobody's limit holds it up.
+            work = self.run(self.store.get, job_id)
+            read = asyncio.create_task(work, context=contextvars.Context())
+            self._reads[job_id] = read
+        return await asyncio.shield(read)
 
     async def close(self) -> None:
         """End every wait with ``ServerStopping``."""
@@ -153,8 +165,12 @@ class JobMonitor:
             events.discard(changed)
             if not events:
                 self._watchers.pop(topic, None)
+                self._reads.pop(topic, None)
 
     def _wake(self, topic: str) -> None:
+        if topic == _QUEUE:
+            self._reads.clear()
+        self._reads.pop(topic, None)
         for changed in self._watchers.get(topic, ()):
             changed.set()
 

@@ -34,6 +34,7 @@ from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.quota import DiskQuota
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.rebuild import note_text
+from layert2v_server.tracing import NoTracer, Tracer
 from layert2v_server.worker.messages import (
     Failed,
     Finished,
@@ -73,6 +74,7 @@ class Scheduler:
         self._executors = executors
         self._quota = quota
         self.lease_s = lease_s
+        self.tracer: Tracer = NoTracer()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -119,7 +121,9 @@ class Scheduler:
 
         This is the one place that turns what an attempt raises into a failed attempt.
         """
-        with log_request(job.request_id):
+        names = {"job": job.id, "kind": str(job_kind(job.spec)), "request": job.request_id}
+        attributes = {f"layert2v__{name}": value for name, value in names.items()}
+        with log_request(job.request_id), self.tracer.span("job", **attributes):
             _log.info("job=%s attempt=%d executor=%s", job.id, job.attempt, executor.name)
             await self._run_job(executor, job)
 

@@ -65,7 +65,7 @@ def back_up(data: Path, target: Path, progress: Progress) -> CopyReport:
         snapshot = target / f"{DATABASE}.new"
         for leftover in target.glob(f"{DATABASE}.new*"):  # of a backup that was interrupted
             leftover.unlink()
-        _copy_database(data / DATABASE, snapshot)
+        copy_database(data / DATABASE, snapshot)
         with _open_store(snapshot) as store:
             report = _Copy(store, data, target, progress, may_be_deleted=True).run()
             known = store.list_ids()
@@ -95,7 +95,7 @@ def restore(backup: Path, data: Path, progress: Progress) -> CopyReport:
         growing = data.with_name(f".{data.name}.restoring")
         shutil.rmtree(growing, ignore_errors=True)  # of a call that was interrupted
         growing.mkdir(mode=0o700, parents=True)
-        _copy_database(backup / DATABASE, growing / DATABASE)
+        copy_database(backup / DATABASE, growing / DATABASE)
         with _open_store(growing / DATABASE) as store:
             report = _Copy(store, backup, growing, progress, may_be_deleted=False).run()
         if data.exists():
@@ -228,7 +228,7 @@ def _check_target(data: Path, target: Path) -> None:
             )
 
 
-def _copy_database(source: Path, target: Path) -> None:
+def copy_database(source: Path, target: Path) -> None:
     """Copy a database as it is at one moment, though others write to it."""
     address = f"file:{urllib.parse.quote(str(source))}?mode=rw"
     try:

@@ -19,7 +19,7 @@ from layert2v_server.store.files_table import (
 )
 from layert2v_server.store.job_counts import JobCount, count_jobs, running_workers
 from layert2v_server.store.models_table import read_models, replace_models
-from layert2v_server.store.usage import Usage, read_usage
+from layert2v_server.store.usage import EndedJob, Usage, read_ended, read_usage
 
 
 class Catalog:
@@ -59,6 +59,11 @@ class Catalog:
         """Return the size of all published files; what several jobs of a user share counts once."""
         with read_transaction(self._engine) as connection:
             return read_total(connection)
+
+    def ended_before(self, than: float) -> list[EndedJob]:
+        """Return the jobs that ended before ``than``, in seconds since 1970, oldest first."""
+        with read_transaction(self._engine) as connection:
+            return read_ended(connection, than)
 
     def usage(self, owner: str, enough_bytes: int) -> Usage:
         """Return what the jobs of a user take; counted exactly from ``enough_bytes`` on."""

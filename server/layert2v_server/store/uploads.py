@@ -17,7 +17,7 @@ import logging
 import re
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -204,16 +204,20 @@ class UploadStore:
             count += bool(there)
         return count
 
-    def delete_older(self, than: float, put_away: Callable[[Path], None] = Path.unlink) -> None:
-        """Put away uploads that were not modified since ``than``, in seconds since 1970."""
+    def older(self, than: float) -> list[list[Path]]:
+        """Return the files of each upload that was not modified since ``than``, seconds since 1970.
+
+        ``than`` is compared with the newest of its files.
+        """
         stems: dict[str, list[Path]] = {}
         for path in self.root.iterdir():
             stems.setdefault(path.stem, []).append(path)
+        found = []
         for files in stems.values():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # it has just been deleted, or finished
                 if max(file.stat().st_mtime for file in files) < than:
-                    for file in files:
-                        put_away(file)
+                    found.append(files)
+        return found
 
     def path(self, upload_id: str, owner: str) -> Path:
         """Return the path of the complete file; it exists once the upload is finished."""

@@ -20,6 +20,29 @@ class Usage:
     largest_bytes: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndedJob:
+    """A job that has ended at ``finished``, in seconds since 1970."""
+
+    id: str
+    owner: str
+    size_bytes: int
+    finished: float
+
+
+def read_ended(connection: Connection, than: float) -> list[EndedJob]:
+    """Return the jobs that ended before ``than``, oldest first."""
+    query = (
+        select(jobs.c.id, jobs.c.owner, jobs.c.artifact_bytes, jobs.c.finished)
+        .where(jobs.c.state.in_(TERMINAL_STATES), jobs.c.finished < than)
+        .order_by(jobs.c.finished)
+    )
+    return [
+        EndedJob(id=row.id, owner=row.owner, size_bytes=row.artifact_bytes, finished=row.finished)
+        for row in connection.execute(query)
+    ]
+
+
 def read_usage(connection: Connection, owner: str, enough_bytes: int) -> Usage:
     """Return what the jobs of ``owner`` take; what several of them share counts once.
 

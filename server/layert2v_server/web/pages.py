@@ -83,7 +83,11 @@ def queue_app(parts: PageParts) -> Starlette:
         Route("/jobs/{job}/layers/", pages.guard(pages.viewer)),
         Route("/jobs/{job}/layers/{name}", pages.guard(pages.viewer)),
     ]
-    handlers: Any = {HTTPException: pages.show_http_error, ServerError: pages.show_error}
+    handlers: Any = {
+        HTTPException: pages.show_http_error,
+        ServerError: pages.show_error,
+        Exception: pages.show_fault,
+    }
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
@@ -145,7 +149,8 @@ class _Pages:
             max_age=int(SESSION_S),
             httponly=True,
             samesite="lax",
-            secure=self._is_secure,
+            # Also behind a proxy that ends TLS: there the form came from a page over TLS.
+            secure=self._is_secure or request.headers.get("origin", "").startswith("https:"),
         )
         return response
 
@@ -219,6 +224,10 @@ class _Pages:
         if isinstance(error, TooManyRequests):
             status = 429
         return self._message(f"{error.message} {error.hint}".strip(), status)
+
+    async def show_fault(self, request: Request, error: Exception) -> Response:
+        # Starlette raises it again after this, and uvicorn logs it.
+        return self._message("The server made a mistake. Its log has the details.", 500)
 
     async def _rows(self, request: Request, session: Session) -> dict[str, Any]:
         before = request.query_params.get("before", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from fakes.fake_nuke import FakeNuke
 from fakes.fake_nuke.saved import load, save
 from fakes.nk_session import PluginSession
 from fakes.nk_stacks import rerender_layers
+from layert2v import stack as manifest
 
 
 def test_another_version_takes_its_shadow_along(session: PluginSession, stack: Path) -> None:
@@ -22,6 +24,21 @@ def test_another_version_takes_its_shadow_along(session: PluginSession, stack: P
     inside = session.nuke.dump()["LayerT2V1"]["nodes"]
     assert "shadow_01_v001" in inside["Read_shadow_01"]["knobs"]["file"]
     assert session.value("shadow_01_version") == 1
+
+
+def test_a_stack_in_a_space_that_is_not_offered_is_converted(
+    session: PluginSession, stack: Path
+) -> None:
+    state = manifest.read(stack)
+    manifest.write(replace(state, colorspace="lin_p3d65_scene"), stack)
+    uuid = session.generate_stack(stack)
+    inside = session.nuke.dump()["LayerT2V1"]["nodes"]
+    converted = {f"Convert_{layer.name}" for layer in state.layers}
+    assert {name for name in inside if name.startswith("Convert_")} == converted
+    assert inside["Read_bg"]["knobs"]["raw"] is True
+    assert "converted to Linear Rec.709 (sRGB) by a matrix" in inside["Read_bg"]["knobs"]["label"]
+    session.controller.on_button(uuid, "explode")
+    assert converted <= session.nuke.dump().keys()
 
 
 def change_knob(session: PluginSession, knob: str, value: object) -> None:
@@ -190,6 +207,21 @@ def test_subjects_are_saved_with_the_script(session: PluginSession) -> None:
     assert node is not None
     assert node["subject_2_point_1"].array() == [7.5, 3.0]
     assert session.nuke.executed == []
+
+
+def test_a_place_is_drawn_in_the_viewer(plugin_api: PluginSession) -> None:
+    plugin_api.nuke.set_project(format=(200, 100, 1.0))
+    uuid = plugin_api.controller.create()
+    plugin_api.host.set_knobs(uuid, {"place_2": "ellipse 0.5 0 0.5 0.4 * 2"})
+    for number in (1, 2, 2):
+        plugin_api.controller.on_button(uuid, f"draw_place {number}")
+    assert plugin_api.node()["place_1_box"].array() == [50.0, 25.0, 150.0, 75.0]
+    assert plugin_api.value("place_1") == "box 0.25 0.25 0.5 0.5"
+    assert plugin_api.node()["place_2_box"].array() == [100.0, 60.0, 200.0, 100.0]
+    plugin_api.nuke.move_handle(plugin_api.node(), "place_2_box", (20.0, -30.0, 60.0, 50.0))
+    assert plugin_api.value("place_2") == "ellipse 0.1 0.5 0.2 0.5 * 2"
+    plugin_api.nuke.move_handle(plugin_api.node(), "place_2_box", (300.0, 0.0, 400.0, 50.0))
+    assert plugin_api.value("place_2") == "ellipse 0.1 0.5 0.2 0.5 * 2"  # none of it is seen
 
 
 def test_a_handle_that_is_moved_counts_on_the_frame_that_is_shown(

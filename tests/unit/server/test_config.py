@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,3 +106,52 @@ def test_remote_addresses_need_tokens_or_certificates() -> None:
     check_config(
         Config(address="0.0.0.0:7433", tls_certificate=pem, tls_key=pem, tls_client_authority=pem)
     )
+
+
+def test_pages_that_others_can_reach_need_tokens_and_tls() -> None:
+    tokens, pem = Path("tokens"), Path("x.pem")
+    with pytest.raises(ConfigError, match="can be read from other machines"):
+        check_config(Config(metrics_address="0.0.0.0:9464"))
+    check_config(Config(metrics_address="0.0.0.0:9464", metrics_public=True))
+    check_config(Config(metrics_address="0.0.0.0:9464", token_file=tokens))
+    with pytest.raises(ConfigError, match="only for users with a token"):
+        check_config(Config(web_address="127.0.0.1:7480"))
+    check_config(Config(web_address="127.0.0.1:7480", token_file=tokens))
+    with pytest.raises(ConfigError, match="unencrypted"):
+        check_config(Config(web_address="0.0.0.0:7480", token_file=tokens))
+    check_config(
+        Config(web_address="0.0.0.0:7480", token_file=tokens, tls_certificate=pem, tls_key=pem)
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"metrics_address": "9464"},
+        {"metrics_address": "unix:/tmp/x"},
+        {"metrics_address": "127.0.0.1:99999"},
+        {"web_address": "http://127.0.0.1:1", "token_file": Path("tokens")},
+        {"trace_endpoint": "collector:4318"},
+        {"log_format": "xml"},
+    ],
+)
+def test_wrong_addresses_of_pages_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_config(Config(**settings))
+    assert caught.value.hint.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "database",
+    [
+        "postgresql://anna:s3cret@db/jobs",
+        "postgresql://anna:s3@cret/x@db:5432/jobs?sslmode=require",
+        "postgresql://anna@db/jobs?password=s3cret&sslmode=require",
+    ],
+)
+def test_a_shown_database_has_no_password(database: str) -> None:
+    shown = show_config(Config(database=database))
+    assert "postgresql://anna" in shown
+    assert "***" in shown
+    assert "s3" not in shown
+    assert "cret" not in shown

@@ -6,17 +6,21 @@ Answers are plain data, errors too: an exception of ours would have to be known 
 from __future__ import annotations
 
 import os
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import layert2v
 from layert2v_engine.errors import EngineError
 from layert2v_engine.vidlayer.clip_stage import PerClipStage
 from layert2v_engine.vidlayer.plan import BuildPlan
+from layert2v_engine.vidlayer.state import ClipState
 from layert2v_engine.vidlayer.vision import VisionClient
 from layert2v_engine.vidlayer.worker_lock import hold_worker_lock
 
 Answer = dict[str, Any]
+SEEN_TIMEOUT_S = 90.0  # NFS keeps for a minute that a file was not there
 SHARED_DISK = "Build in a folder, from sources, that all nodes see by the same path."
 
 
@@ -40,7 +44,7 @@ class StageActor:
             self._load(token)
         except EngineError as error:
             return _error_answer(error)
-        return {"node": self._find_node()}
+        return {"node": self._find_node(), "version": layert2v.__version__}
 
     def work(self, item: dict[str, str], allowed: dict[str, int]) -> Answer:
         """Carry a clip through the stages, or cut a source to clips.
@@ -80,6 +84,7 @@ class StageActor:
 
     def _run(self, item: dict[str, str]) -> None:
         if "clip" in item:
+            self._wait_for_files(ClipState(self._plan.root, item["clip"]))
             for stage in self._stages.values():
                 stage({"clip": [item["clip"]]})
             return
@@ -87,6 +92,19 @@ class StageActor:
         if not path.exists():
             raise EngineError(f"A node does not see {path}.", SHARED_DISK, reason="NOT_SHARED")
         self._plan.make_clip_stage()({"source": [{**item, "path": path}]})
+
+    def _wait_for_files(self, state: ClipState) -> None:
+        """Wait until this node sees what another one wrote of a clip, which network disks delay."""
+        after = next(iter(self._stages.values())).after
+        end = time.monotonic() + SEEN_TIMEOUT_S
+        while not (state.is_done(after) or state.is_out):
+            if time.monotonic() > end:
+                raise EngineError(
+                    f"A node does not see what another one wrote of {state.clip}.",
+                    SHARED_DISK,
+                    reason="NOT_SHARED",
+                )
+            time.sleep(0.2)
 
 
 def _error_answer(error: EngineError) -> Answer:

@@ -24,7 +24,9 @@ def connect(address: str | None) -> Iterator[Any]:
     Nothing is reported to anybody, and there is no dashboard. Raises ``EngineError``.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before Ray is imported
-    if address is not None:
+    if address is None:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # as Ray does it here, with a warning
+    else:
         os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", TRIES)
     ray = _import_ray()
     if ray.is_initialized():  # by the program that this is a part of

@@ -19,6 +19,7 @@ from layert2v_engine.errors import EngineError
 from layert2v_engine.vidlayer.build import build
 from layert2v_engine.vidlayer.clip_stage import PerClipStage
 from layert2v_engine.vidlayer.clips import ClipFormat
+from layert2v_engine.vidlayer.cluster import actor
 from layert2v_engine.vidlayer.cluster.build import build_on_cluster
 from layert2v_engine.vidlayer.cluster.needs import StageNeeds, default_needs
 from layert2v_engine.vidlayer.movies import write_h264
@@ -206,6 +207,32 @@ def test_nodes_that_cannot_run_the_stages_are_refused(
     with pytest.raises(EngineError, match="end while they load: No module named") as caught:
         build_on_cluster(plan, sources, lambda _: None)
     assert "on all nodes" in caught.value.hint
+
+
+def test_nodes_with_another_version_are_refused(
+    ray: FakeRay, plan: QuickPlan, sources: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OtherActor(actor.StageActor):
+        def load(self, token: str, folder: str) -> actor.Answer:
+            return {**super().load(token, folder), "version": "9.9"}
+
+    monkeypatch.setattr("layert2v_engine.vidlayer.cluster.pool.StageActor", OtherActor)
+    with pytest.raises(EngineError, match=r"has LayerT2V 9\.9, this machine"):
+        build_on_cluster(plan, sources, lambda _: None)
+
+
+def test_files_of_another_node_that_stay_away_end_the_build(
+    ray: FakeRay, plan: QuickPlan, sources: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actor, "SEEN_TIMEOUT_S", 0.0)
+
+    def hide(reply: Reply) -> None:
+        for path in plan.root.glob("work/disc_3*/cut.json"):
+            path.unlink()
+
+    ray.before = hide
+    with pytest.raises(EngineError, match="does not see what another one wrote of disc_3"):
+        build_on_cluster(plan, sources, lambda _: None, needs=with_gpu(plan))
 
 
 def test_nodes_that_do_not_see_the_data_set_are_refused(
