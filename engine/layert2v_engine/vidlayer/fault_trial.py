@@ -64,7 +64,8 @@ def plant_faults(
     """Return ``each`` samples as they are, and each of them with every fault, ``frames`` long.
 
     scores: JSON lines that trials are added to, sample by sample; those that are in it already are
-    not made again, so that a stopped call goes on. The same samples give the same trials. Captions are by template, since those of free words can
+        not made again, so that a stopped call goes on.
+    The same samples give the same trials. Captions are by template, since those of free words can
     be judged by a model alone. Raises ``EngineError`` where there are fewer than two clips, or too
     few variants of them.
     """

@@ -137,8 +137,10 @@ def take_background_along(
         motion = find_camera_motion(grays[0], grays[t], anywhere)
         taken.append(cv2.warpPerspective(piece, motion, piece.shape[::-1]) * (1 - cover[t]))
     added = torch.from_numpy(np.stack(taken))[:, None]
-    matte = (layer.matte + added).clamp(0, 1)
-    return _with_top(sample, matte=matte, color=layer.color.lerp(sample.full, (added > 0).float()))
+    matte, is_taken = (layer.matte + added).clamp(0, 1), (added > 0).float()
+    planted = _with_top(sample, matte=matte, color=layer.color.lerp(sample.full, is_taken))
+    invented = sample.background.roll(2 * round(radius) + 1, -1)  # what is behind is never seen
+    return replace(planted, background=sample.background.lerp(invented, is_taken))
 
 
 def smear_background(

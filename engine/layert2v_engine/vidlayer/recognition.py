@@ -20,7 +20,7 @@ from layert2v_engine.vidlayer.template import SLOW, captions_by_template
 
 _LOOKS = 3  # pictures that the detector sees
 _SAME_PLACE = 0.3  # overlap of a detection with the subject, intersection over union
-_SAME_BOX, _KNOWN = 0.7, 0.5  # overlap and score of a detection that is all of the matte
+_SAME_BOX, _KNOWN = 0.85, 0.5  # overlap and score of a detection that is all of the matte
 _SURE = 0.6  # score from which another kind speaks against a caption
 _FLOW_HEIGHT = 128
 _HEADINGS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}

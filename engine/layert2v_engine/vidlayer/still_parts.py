@@ -2,8 +2,9 @@
 
 Between two frames, each textured point of the matte votes: does the second picture look the same
 where the camera's motion takes the point (it is part of the scene), or where the subject's motion
-takes it? Points without texture, and those that do neither, such as turning limbs, do not vote. A
-subject that does not move against the scene cannot be judged this way.
+takes it? Points without texture, and those that do neither, such as turning limbs, do not vote;
+they go with the votes around them. A subject that does not move against the scene cannot be judged
+this way.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from layert2v_engine.decompose.motion import (
 )
 
 _HEIGHT = 192
-_LEAST_MOTION = 0.012  # of the height: less is within the error of flow
+_LEAST_MOTION = 0.015  # of the height: less is within the error of flow
 _SAME = 0.02  # difference of two pictures of one thing, 0..1
 _CLEARER = 0.02  # by how much one guess must fit better than the other
-_LEAST_VOTES = 0.02  # of the matte; fewer say nothing
-_LEAST_MOVING = 0.1  # of the votes: without it nothing is known to move
+_LEAST_VOTES = 0.02  # of the matte, or of a patch; fewer say nothing
+_LEAST_MOVING = 0.1  # of what is decided: without it nothing is known to move
+_PATCHES = 12  # in the height
 _BLUR_PX = 1.0
 _EVERY, _LEAST_POINTS = 17, 50  # of the scene's pixels, for a motion by dense flow
 
@@ -43,7 +45,7 @@ class _Votes(NamedTuple):
 
 
 def still_share(full: FloatArray, cover: FloatArray) -> float:
-    """Return the largest share of votes, 0..1, that call a part of the matte still; 0 if unknown.
+    """Return the share of the matte that stands still, 0..1, of what can be told; 0 if nothing can.
 
     ``full`` is ``[T, H, W, 3]``, display-referred; ``cover`` the matte ``[T, H, W]``.
     """
@@ -80,7 +82,16 @@ def _vote(first: tuple[ByteArray, BoolArray], second: tuple[ByteArray, BoolArray
     as_moving = np.minimum(as_subject, np.where(moving, by_flow, np.inf))
     still = inside & (as_scene < _SAME) & (as_subject > as_scene + _CLEARER)
     gone = inside & (as_moving < as_scene - _CLEARER)
-    return _Votes(int((still & ~gone).sum()), int(gone.sum()), int(inside.sum()))
+    for_still, for_moving = (_around(votes) for votes in (still & ~gone, gone))
+    is_decided = inside & (for_still + for_moving >= _LEAST_VOTES)
+    is_still = is_decided & (for_still > for_moving)
+    return _Votes(int(is_still.sum()), int((is_decided & ~is_still).sum()), int(inside.sum()))
+
+
+def _around(votes: BoolArray) -> FloatArray:
+    """Return the share of votes in the patch around each point."""
+    side = len(votes) // _PATCHES
+    return np.asarray(cv2.blur(votes.astype(np.float32), (side, side)), np.float32)
 
 
 def _camera_motion(

@@ -2,7 +2,8 @@
 
 What training takes: straight display-referred color, linear matte and shadow, and display-referred
 light, which adds to what lies below. A foreground's color is solved against what the files below it
-hold, so that the rounding of matte, shadow and background does not show where layers meet.
+hold, so that the rounding of matte, shadow and background does not show where layers meet. A
+subject that adds more than its matte can show in white, such as a glow, leaves the rest to light.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from layert2v_engine.stack.preview import load_frame
 from layert2v_engine.vidlayer.movies import Pictures, write_lossless
 
 _LEAST = 1 / 255
+_SEEN = 2 / 255  # what is missing from full video, display-referred; less is rounding
 
 
 def write_layers(folder: Path, stack: Stack, out: Path, fps: float) -> None:
@@ -50,15 +52,27 @@ def _stored_frame(folder: Path, stack: Stack, frame: int) -> dict[str, Tensor]:
             kept = 1 - stored[f"shadow_{number}"][..., None] / 255
             below = _linear(stored[f"light_{number}"]) + below * kept
         else:
-            matte = _opacity_bytes(alpha[..., 0])
-            cover = matte[..., None] / 255
-            color = (exact.clamp(0, 1) - below * (1 - cover)) / cover.clamp_min(_LEAST)
+            stored[f"matte_{number}"] = _opacity_bytes(alpha[..., 0])
+            cover = stored[f"matte_{number}"][..., None] / 255
+            wanted = exact.clamp(0, 1)
+            color = (wanted - below * (1 - cover)) / cover.clamp_min(_LEAST)
             stored[f"foreground_{number}"] = _color_bytes(color * (cover > 0))
-            stored[f"matte_{number}"] = matte
-            below = below + (_linear(stored[f"foreground_{number}"]) - below) * cover
+            color = _linear(stored[f"foreground_{number}"])
+            missing = _missing_light(wanted, below + (color - below) * cover, cover)
+            old = stored[f"light_{number}"]
+            stored[f"light_{number}"] = _color_bytes(_linear(old) + missing)
+            below = below + _linear(stored[f"light_{number}"]) - _linear(old)
+            below = below + (color - below) * cover
             if layer is not stack.layers[-1]:
                 stored[f"background_over_{number}"] = _color_bytes(exact)
     return stored
+
+
+def _missing_light(wanted: Tensor, comp: Tensor, cover: Tensor) -> Tensor:
+    """Return the light below a foreground that makes a comp, linear, as bright as it should be."""
+    is_seen = encode_srgb(wanted) - encode_srgb(comp.clamp(0, 1)) > _SEEN
+    missing = (wanted - comp).clamp_min(0) / (1 - cover).clamp_min(_LEAST)
+    return missing * is_seen * (cover < 1)
 
 
 def _color_bytes(linear: Tensor) -> Tensor:
