@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from layert2v.address import port_of
 from layert2v.chunk_codec import decode_read_response, serialize
 from layert2v.plain_text import is_unicode
 from layert2v.v1 import artifacts_pb2, artifacts_pb2_grpc, jobs_pb2_grpc, server_pb2_grpc
-from layert2v.wire import MAX_MESSAGE_BYTES, TOKEN_METADATA
+from layert2v.wire import MAX_MESSAGE_BYTES, REQUEST_METADATA, TOKEN_METADATA
 from layert2v_client.convert import error_from_rpc
 from layert2v_client.errors import ClientError, InvalidRequest, NotPossible, ServerBusy
 
@@ -122,7 +123,7 @@ class Connection:
         while True:
             self._check_open()
             try:
-                return method(request, timeout=timeout_s, metadata=self._metadata)
+                return method(request, timeout=timeout_s, metadata=self._call_metadata(request))
             except grpc.RpcError as error:
                 explained = self._explain(error)
                 wait_s = _retry_delay_s(explained)
@@ -140,7 +141,7 @@ class Connection:
         """Start a stream; ``read`` yields its messages, its ``cancel`` ends it from any thread."""
         self._check_open()
         try:
-            return method(request, timeout=timeout_s, metadata=self._metadata)
+            return method(request, timeout=timeout_s, metadata=self._call_metadata(request))
         except ValueError:
             self._check_open()
             raise
@@ -158,6 +159,14 @@ class Connection:
         """Close the connection; open streams break."""
         self._closed = True
         self._channel.close()
+
+    def _call_metadata(self, request: object) -> tuple[tuple[str, str], ...]:
+        """Return the token, and an id of this call for the log: that of the request if it has one.
+
+        A job keeps that of the call which made it.
+        """
+        request_id = getattr(request, "request_id", "") or uuid.uuid4().hex
+        return (*self._metadata, (REQUEST_METADATA, request_id))
 
     def _check_open(self) -> None:
         if self._closed:

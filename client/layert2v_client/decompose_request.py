@@ -36,8 +36,6 @@ from layert2v_client.request_files import (
 )
 from layert2v_client.transfer import TransferOptions
 
-_FRAME_PATTERN = re.compile(r"#+|%0?[0-9]*d")
-
 
 def prepare_decompose(
     connection: Connection,
@@ -123,13 +121,14 @@ def find_footage(given: Input) -> list[Path]:
     ``shot.####.exr``. Raises ``InvalidRequest``.
     """
     if isinstance(given, Path):
+        given = image_sequence.find_existing(given)
         if given.is_dir():
             movies = [path for path in given.iterdir() if image_sequence.is_movie(path)]
             if len(movies) == 1 and not any(map(image_sequence.is_image, given.iterdir())):
                 return movies
         elif image_sequence.is_movie(given):
             return [_existing(given)]
-        elif _FRAME_PATTERN.search(given.name) and not given.exists():
+        elif image_sequence.is_pattern(given) and not given.exists():
             return _find_pattern(given)
         else:
             _existing(given)
@@ -163,13 +162,10 @@ def _frames_of_range(paths: list[Path], spec: DecomposeSpec) -> list[Path]:
 
 
 def _find_pattern(pattern: Path) -> list[Path]:
-    before, after = _FRAME_PATTERN.split(pattern.name, maxsplit=1)
-    names = re.compile(re.escape(before) + "-?[0-9]+" + re.escape(after))
-    folder = pattern.parent
     try:
-        found = [path for path in folder.iterdir() if names.fullmatch(path.name)]
+        found = image_sequence.find_pattern(pattern)
     except OSError as error:
-        message = f"{folder} cannot be read: {error.strerror}."
+        message = f"{pattern.parent} cannot be read: {error.strerror}."
         raise InvalidRequest("INPUT_UNREADABLE", message) from error
     if not found:
         message = f"No file is called like {pattern}."

@@ -40,6 +40,7 @@ def find_images(given: Input) -> list[Path]:
         raise _no_images_error(given)
     if not isinstance(given, Path):
         return list(given) if len(given) > 1 else find_images(given[0])
+    given = image_sequence.find_existing(given)
     try:
         paths = [given] if given.is_file() else given.iterdir()
         found = image_sequence.sort_naturally(filter(image_sequence.is_image, paths))

@@ -32,6 +32,7 @@ from layert2v_engine.decompose.stages import DefaultStages, Stages
 from layert2v_engine.devices import device_memory
 from layert2v_engine.errors import (
     BadCheckpoint,
+    BadConfig,
     InvalidSpec,
     ModelNotFound,
     OutOfMemory,
@@ -126,6 +127,17 @@ class Engine:
                 return self._generate_by_recipe(spec, progress)
             return self._generate(spec, progress)
 
+    def assist(self, spec: GenerateSpec) -> None:
+        """Take part in a run that another process of the group writes, and write nothing.
+
+        Raises what ``generate`` does.
+        """
+        with self._raise_out_of_memory():
+            config = self._config(spec.model)
+            spec = validate_and_resolve(spec, config.info)
+            pipeline = self._pipeline_for(spec, config)
+            pipeline.sample(spec, pipeline.plan(spec))
+
     def rerender(
         self,
         spec: RerenderSpec,
@@ -197,6 +209,8 @@ class Engine:
 
     def _generate_by_recipe(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
         """Carry out a request whose model is a recipe that begins with a sentence."""
+        if self._speed is not None and self._speed.parallel is not None:
+            raise BadConfig(f"The recipe {spec.model} runs on one device.", "Omit --parallel.")
         # Pipelines of diffusers take seconds to import, and most requests need none.
         from layert2v_engine.recipes.alpha import generate_alpha_stack
         from layert2v_engine.recipes.from_prompt import RecipeRun, generate_flat_stack
@@ -239,12 +253,7 @@ class Engine:
         # The folder is claimed first: one that cannot be used must not cost the time of a model.
         with open_writer(progress.folder, spec, config) as writer, closing(progress):
             progress.report("load", 0, 1, f"loading {spec.model}")
-            pipeline = self._pipeline(
-                spec.model,
-                size=(spec.width, spec.height),
-                frames=spec.frames,
-                foregrounds=len(spec.foreground_prompts) or config.info.max_foregrounds,
-            )
+            pipeline = self._pipeline_for(spec, config)
             progress.report("load", 1, 1)
             progress.report("text", 0, 1, "reading the prompt")
             plan = pipeline.plan(spec)
@@ -331,6 +340,14 @@ class Engine:
                 f"There is no model called {name!r} here.", f"Models here: {known}."
             )
         return read_index(self._folders[name])
+
+    def _pipeline_for(self, spec: GenerateSpec, config: CheckpointConfig) -> LayeredPipeline:
+        return self._pipeline(
+            spec.model,
+            size=(spec.width, spec.height),
+            frames=spec.frames,
+            foregrounds=len(spec.foreground_prompts) or config.info.max_foregrounds,
+        )
 
     def _pipeline(
         self, name: str, *, size: tuple[int, int], frames: int, foregrounds: int

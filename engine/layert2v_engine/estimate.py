@@ -7,6 +7,7 @@ an estimate; weights and the caches of the decoder are exact.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import torch
 from layert2v_engine.errors import ModelNotFound
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.checkpoint import read_index
+from layert2v_engine.model.chunked import BATCHED_NUMBERS, CHUNK_BYTES, CHUNK_BYTES_DEVICE
 from layert2v_engine.model.components import stored_dtype, working_dtype
 from layert2v_engine.model.diffusers_classes import AutoencoderKLWan
 from layert2v_engine.model.memory import MemoryOptions, Offload
@@ -159,6 +161,7 @@ def estimate_run(
     tokens = len(layout)
     for side, length in zip(grid, patch, strict=True):
         tokens *= side // length
+    channels = int(settings.get("in_channels", 16))
     width, layers = shape.width, int(settings.get("num_layers", 40))
     hidden, element = int(settings.get("ffn_dim", 13824)), BYTES[shape.dtype]
     text = shape.text_tokens * sum(len(prompts) for prompts in layout.attended_prompts)
@@ -171,7 +174,8 @@ def estimate_run(
         "text keys and values": (
             2 * layers * batch * len(layout.prompts) * shape.text_tokens * width * element
         ),
-        "transformer pass": batch * pass_bytes(tokens, width, hidden, element),
+        "transformer pass": _layered_pass_bytes(tokens, width, element, shape.on_cpu)
+        * (batch if len(layout) * math.prod(grid) * channels <= BATCHED_NUMBERS else 1),
         "decoder caches": decoded * decoder_cache_bytes(shape.autoencoder, size),
     }
     if options.one_stream_decode and shape.on_cpu:  # else they wait in other memory than is planned
@@ -186,12 +190,24 @@ def estimate_run(
 
 
 def pass_bytes(tokens: int, width: int, hidden: int, element: int) -> int:
-    """Return the bytes that a block of Wan takes beside its weights, of ``element`` bytes a number.
+    """Return the bytes that diffusers' block of Wan takes beside its weights.
+
+    element: bytes a number.
 
     The residual stream and one normalized copy in float32; queries, keys, values and the result of
     attention, or the two sides of the feed-forward network's activation.
     """
     return tokens * (2 * 4 * width + max(4 * width, 2 * hidden) * element)
+
+
+def _layered_pass_bytes(tokens: int, width: int, element: int, on_cpu: bool) -> int:
+    """Return the bytes that a block of ours takes beside its weights; element: bytes a number.
+
+    In attention the residual stream in float32, what it reads, and queries, keys, values and their
+    result; or two more of the stream's size while that is added to it. All else goes by chunks.
+    """
+    chunk = CHUNK_BYTES["cpu"] if on_cpu else CHUNK_BYTES_DEVICE
+    return tokens * width * max(4 + 5 * element, 12 + element) + 3 * chunk
 
 
 def fit_memory(

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,6 +34,7 @@ from layert2v_engine.model.memory import (
     Offload,
     on_device,
 )
+from layert2v_engine.model.parallel import Parallelism, value_of_first
 from layert2v_engine.model.speed import SpeedOptions, apply_speed_options
 from layert2v_engine.model.text import TEXT_BLOCK
 from layert2v_engine.prompting.language_model import PromptSplitter, find_language_model
@@ -115,7 +117,8 @@ class LayeredPipeline:
     ) -> None:
         self.config, self.components, self.device = config, components, device
         self.memory = memory or MemoryOptions()
-        apply_speed_options(components.transformer, device, speed or SpeedOptions())
+        self.speed = speed or SpeedOptions()
+        apply_speed_options(components.transformer, device, self.speed)
         info, embed = config.info, components.text_encoder.sentence_embeddings
         splitter = PromptSplitter(find_language_model())
         self._planner = PromptPlanner(info.vocabulary, embed, info.max_foregrounds, splitter)
@@ -152,8 +155,16 @@ class LayeredPipeline:
         return StreamLayout.for_foregrounds(foregrounds, shadows=self.info.makes_shadows)
 
     def plan(self, spec: GenerateSpec) -> PromptPlan:
-        """Return the prompt of each layer for a request that passed validation."""
-        return self._with_warnings(self._planner.plan(spec))
+        """Return the prompt of each layer for a request that passed validation.
+
+        Of several processes that share a run, the first decides.
+        """
+        plan = self._with_warnings(self._planner.plan(spec))
+        if self.speed.parallel is None:
+            return plan
+        values: dict[str, Any] = value_of_first(asdict(plan))
+        lists = {name: tuple(values[name]) for name in ("foregrounds", "warnings")}
+        return replace(plan, **values | lists)
 
     def plan_layers(
         self,
@@ -243,7 +254,11 @@ class LayeredPipeline:
         """Return no guidance for a network that was taught to give guided output by itself."""
         if self.config.distilled_guidance:
             return Guidance()
-        return Guidance(scale=scale, interval=self.config.guidance_interval)
+        return Guidance(
+            scale=scale,
+            interval=self.config.guidance_interval,
+            is_shared=self.speed.parallel is Parallelism.guidance,
+        )
 
     def latent_shape(self, request: SamplingRequest) -> tuple[int, int, int, int]:
         """Return channels, frames, rows and columns of the latents of one stream."""

@@ -1,4 +1,4 @@
-"""How far two linear color spaces are apart, for a host that has one and not the other.
+"""How two linear color spaces are converted, and how far apart they are, for hosts without one.
 
 Knows the primaries of the spaces that stacks are made in, by interop id; no configuration and no
 host.
@@ -22,10 +22,12 @@ PRIMARIES = MappingProxyType(
         "lin_p3d65_scene": ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
     }
 )
+# Cones of the eye, sharpened, to which whites are adapted (Bradford), as OpenColorIO does it.
+_BRADFORD = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
 # The colors that two spaces are compared on: dark, middle and bright, in all combinations.
 _LEVELS = (0.02, 0.18, 0.9)
 
-_Matrix = tuple[tuple[float, ...], ...]
+Matrix = tuple[tuple[float, ...], ...]
 
 
 class NearestSpace(NamedTuple):
@@ -57,27 +59,58 @@ def color_difference(space: str, taken_as: str) -> float:
     return largest
 
 
-def _to_relative_xyz(space: str) -> _Matrix:
+def conversion_matrix(space: str, target: str) -> Matrix:
+    """Return the rows of the 3 x 3 matrix from linear light of ``space`` to that of ``target``.
+
+    Whites are adapted. Both must be in ``PRIMARIES``.
+    """
+    to_cones = _product(_BRADFORD, _to_xyz(space))
+    white = tuple(map(sum, to_cones))
+    target_to_cones = _product(_BRADFORD, _to_xyz(target))
+    target_white = tuple(map(sum, target_to_cones))
+    adapted = tuple(
+        tuple(value * target_white[row] / white[row] for value in to_cones[row]) for row in range(3)
+    )
+    columns = [_solve(target_to_cones, tuple(row[k] for row in adapted)) for k in range(3)]
+    return tuple(tuple(column[row] for column in columns) for row in range(3))
+
+
+def _to_xyz(space: str) -> Matrix:
+    """Return the matrix to CIE XYZ, in which white has Y 1."""
+    *_, (white_x, white_y) = PRIMARIES[space]
+    white = (white_x / white_y, 1.0, (1.0 - white_x - white_y) / white_y)
+    relative = _to_relative_xyz(space)
+    return tuple(tuple(value * white[row] for value in relative[row]) for row in range(3))
+
+
+def _product(first: Matrix, second: Matrix) -> Matrix:
+    return tuple(
+        tuple(sum(row[k] * second[k][column] for k in range(3)) for column in range(3))
+        for row in first
+    )
+
+
+def _to_relative_xyz(space: str) -> Matrix:
     """Return the matrix to CIE XYZ, each divided by that of the space's white."""
     *colors, (white_x, white_y) = PRIMARIES[space]
     xyz = [(x, y, 1.0 - x - y) for x, y in colors]
     white = (white_x / white_y, 1.0, (1.0 - white_x - white_y) / white_y)
-    columns: _Matrix = tuple(tuple(each[row] for each in xyz) for row in range(3))
+    columns: Matrix = tuple(tuple(each[row] for each in xyz) for row in range(3))
     scale = _solve(columns, white)
     return tuple(
         tuple(columns[row][k] * scale[k] / white[row] for k in range(3)) for row in range(3)
     )
 
 
-def _apply(matrix: _Matrix, color: tuple[float, ...]) -> tuple[float, ...]:
+def _apply(matrix: Matrix, color: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(sum(row[k] * color[k] for k in range(3)) for row in matrix)
 
 
-def _solve(matrix: _Matrix, target: tuple[float, ...]) -> tuple[float, ...]:
+def _solve(matrix: Matrix, target: tuple[float, ...]) -> tuple[float, ...]:
     """Return the solution of three linear equations, by Cramer's rule."""
     whole = _determinant(matrix)
 
-    def replace_column(column: int) -> _Matrix:
+    def replace_column(column: int) -> Matrix:
         return tuple(
             tuple(target[row] if k == column else matrix[row][k] for k in range(3))
             for row in range(3)
@@ -86,7 +119,7 @@ def _solve(matrix: _Matrix, target: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(_determinant(replace_column(column)) / whole for column in range(3))
 
 
-def _determinant(matrix: _Matrix) -> float:
+def _determinant(matrix: Matrix) -> float:
     (a, b, c), (d, e, f), (g, h, i) = matrix
     return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
 

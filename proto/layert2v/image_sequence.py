@@ -6,13 +6,16 @@ Client and engine follow the same rules. Knows names, not what is in the files.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
 IMAGE_SUFFIXES = frozenset((".exr", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dpx"))
 MOVIE_SUFFIXES = frozenset(
     (".mov", ".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg", ".ts", ".ogv")
-)
+) | frozenset((".gif", ".apng", ".dv", ".m2v", ".mts", ".m2ts", ".3gp", ".wmv"))
+# The place of the number in a pattern: shot.####.exr, shot.%04d.exr.
+_NUMBER_PLACE = re.compile(r"%0?\d*d|#+")
 
 # A minus belongs to a number after a dot or an underscore; elsewhere it is a hyphen.
 _NUMBER = re.compile(r"((?:(?<![^._])-)?[0-9]+)")
@@ -26,6 +29,39 @@ def is_image(path: PurePath) -> bool:
 def is_movie(path: PurePath) -> bool:
     """Return whether a name is that of a movie; hidden files are none."""
     return path.suffix.lower() in MOVIE_SUFFIXES and not path.name.startswith(".")
+
+
+def is_pattern(path: PurePath) -> bool:
+    """Return whether a name has a place for a number, as ``shot.####.exr`` has."""
+    return _NUMBER_PLACE.search(path.name) is not None
+
+
+def find_pattern(pattern: Path) -> list[Path]:
+    """Return the visible files that a pattern names, in any order; none where there is no folder.
+
+    Its ending may be in upper or lower case, and letters with accents may be composed (Unicode NFC)
+    or not (NFD, as macOS writes them). Raises ``OSError`` for a folder that cannot be read.
+    """
+    literals = [re.escape(_compose(text)) for text in _NUMBER_PLACE.split(pattern.name)]
+    literals[-1] = f"(?i:{literals[-1]})"
+    names = re.compile(r"-?[0-9]+".join(literals))
+    siblings = pattern.parent.iterdir() if pattern.parent.is_dir() else ()
+    return [
+        path
+        for path in siblings
+        if names.fullmatch(_compose(path.name)) and not path.name.startswith(".")
+    ]
+
+
+def find_existing(path: Path) -> Path:
+    """Return the file or folder of this name, whichever way its letters are composed.
+
+    ``path`` itself where there is none.
+    """
+    if path.exists() or path.name.isascii() or not path.parent.is_dir():
+        return path
+    wanted = _compose(path.name)
+    return next((each for each in path.parent.iterdir() if _compose(each.name) == wanted), path)
 
 
 def sort_naturally(paths: Iterable[Path]) -> tuple[Path, ...]:
@@ -70,5 +106,10 @@ def frame_number(paths: Sequence[Path]) -> int | None:
 
 def _split_numbers(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the words between the numbers of a name, in lower case, and the numbers."""
-    parts = _NUMBER.split(path.name.lower())
+    parts = _NUMBER.split(_compose(path.name).lower())
     return tuple(parts[0::2]), tuple(int(part) for part in parts[1::2])
+
+
+def _compose(name: str) -> str:
+    """Return a name with letters and their accents as one character, Unicode's form C."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)

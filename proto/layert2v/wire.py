@@ -25,6 +25,7 @@ from layert2v.v1 import jobs_pb2, server_pb2
 
 ERROR_TRAILER = "layert2v-error-bin"  # a serialised ErrorDetail in the trailing metadata
 TOKEN_METADATA = "authorization"  # noqa: S105  "Bearer <token>"
+REQUEST_METADATA = "x-request-id"  # of each call, for the log; comes back with an error
 CHUNK_BYTES = 1024 * 1024  # best or within noise of the best on TCP and unix sockets
 MAX_CHUNK_BYTES = 2 * CHUNK_BYTES
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024 + 64 * 1024  # gRPC's default and some slack for its headers

@@ -1,8 +1,9 @@
-"""What skipped blocks cost and save: seconds against none skipped, and the error of each stream.
+"""What skipped blocks and predicted steps save, and what they cost: the error of each stream.
 
 The error is the root mean square of the difference of the latents, relative to that of the latents
 themselves; a stream that errs more than the others no longer fits them. Also how well the layers
-fit each other (recomposition in dB). Example: python scripts/bench/skip_blocks.py --shares 0.05 0.1
+fit each other (recomposition in dB).
+Example: python scripts/bench/skip_blocks.py --shares 0.05 0.1 --intervals 2 3
 """
 
 from __future__ import annotations
@@ -25,29 +26,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--prompt", default="a fox running in a snowy forest at sunset")
-    parser.add_argument("--shares", type=float, nargs="+", default=[0.02, 0.05, 0.1, 0.2])
+    parser.add_argument("--shares", type=float, nargs="*", default=[0.02, 0.05, 0.1, 0.2])
+    parser.add_argument("--intervals", type=int, nargs="*", default=[2, 3])
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--frames", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    plain, first, fit, names = sample(args, 0.0)
+    plain, first, fit, names = sample(args, SpeedOptions())
     print(f"none       {first:6.2f} s of processor time, layers {fit:.1f} dB")
-    for share in args.shares:
-        latents, seconds, fit, _ = sample(args, share)
+    cases = {f"skip {share:5.2f}": SpeedOptions(skip=share) for share in args.shares}
+    cases |= {f"predict {n}": SpeedOptions(predict=n) for n in args.intervals}
+    for case, options in cases.items():
+        latents, seconds, fit, _ = sample(args, options)
         error = (latents - plain).square().mean((0, 2, 3, 4, 5)).sqrt()
         error = error / plain.square().mean((0, 2, 3, 4, 5)).sqrt()
         by_stream = ", ".join(f"{n} {e:.1%}" for n, e in zip(names, error.tolist(), strict=True))
         print(
-            f"skip {share:5.2f} {seconds:6.2f} s (ratio {seconds / first:.2f}), "
+            f"{case:10} {seconds:6.2f} s (ratio {seconds / first:.2f}), "
             f"layers {fit:.1f} dB; {by_stream}",
             flush=True,
         )
 
 
-def sample(args: argparse.Namespace, share: float) -> tuple[Tensor, float, float, tuple[str, ...]]:
+def sample(
+    args: argparse.Namespace, options: SpeedOptions
+) -> tuple[Tensor, float, float, tuple[str, ...]]:
     """Return latents, processor seconds, recomposition, and the names of the streams."""
-    pipeline = LayeredPipeline.from_pretrained(args.model, speed=SpeedOptions(skip=share))
+    pipeline = LayeredPipeline.from_pretrained(args.model, speed=options)
     request = GenerateSpec(
         prompt=args.prompt, model=pipeline.info.name, steps=args.steps, frames=args.frames
     )

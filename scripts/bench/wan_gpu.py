@@ -122,7 +122,8 @@ def report_sampling(
         with torch.no_grad():
             seconds, peak = measure([lambda: step(0.9), *([lambda: step(0.88)] * 2)], device)
         first = first or seconds
-        planned = (run.peak - run.memory["text_encoder"] - run.memory["autoencoder"]) / GIB
+        parts = ("transformer", "text keys and values", "transformer pass")
+        planned = sum(run.memory[part] for part in parts) / GIB
         print(
             f"{name:10} {seconds:8.2f} s a step, ratio {seconds / first:.2f}, "
             f"{run.flops / seconds / rate:4.0%} of the rate, {peak:.1f} GiB (plan {planned:.1f})",

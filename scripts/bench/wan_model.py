@@ -3,7 +3,8 @@
 Baseline: diffusers' whole transformer on the serialized clip, with one time and one modulation per
 token, one dense [queries x keys] text mask, two passes a step for guidance, and text projected in
 each. Both sample the same streams from the same noise in float32, in a process each; the outputs
-are compared. Memory is what sampling adds at most (on Linux).
+are compared. Seconds are of processor time, which other programs hardly change. Memory is what
+sampling adds at most to the weights (on Linux).
 Example: python scripts/bench/wan_model.py --steps 2
 """
 
@@ -61,10 +62,19 @@ def inputs(grid: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
     return noise, prompts, negative
 
 
-def ours(grid: tuple[int, int, int], steps: int) -> Tensor:
-    """Return latents sampled as the engine does it."""
-    model = LayeredWanTransformer3DModel(**SETTINGS, roles=ROLES).eval()
+def build(name: str) -> torch.nn.Module:
+    """Return the network of an implementation."""
+    model: torch.nn.Module
+    if name == "ours":
+        model = LayeredWanTransformer3DModel(**SETTINGS, roles=ROLES)
+    else:
+        model = WanTransformer3DModel(**SETTINGS)
     weights(model)
+    return model.eval()
+
+
+def ours(model: torch.nn.Module, grid: tuple[int, int, int], steps: int) -> Tensor:
+    """Return latents sampled as the engine does it."""
     noise, prompts, negative = inputs(grid)
     predict = make_predictor(model, LAYOUT, (), attention="full")
     sampler = make_sampler("euler", steps, shift=3.0, noise_source=lambda _: noise)
@@ -72,10 +82,8 @@ def ours(grid: tuple[int, int, int], steps: int) -> Tensor:
     return denoise(predict, noise, sampler, *texts, Guidance(scale=GUIDANCE))
 
 
-def authors(grid: tuple[int, int, int], steps: int) -> Tensor:
+def authors(model: torch.nn.Module, grid: tuple[int, int, int], steps: int) -> Tensor:
     """Return latents sampled with per-token times, a dense mask and two passes a step."""
-    model = WanTransformer3DModel(**SETTINGS).eval()
-    weights(model)
     noise, prompts, negative = inputs(grid)
     each = grid[0] * (grid[1] // 2) * (grid[2] // 2)
     attended = torch.zeros(len(LAYOUT), len(LAYOUT.prompts), dtype=torch.bool)
@@ -104,12 +112,12 @@ def authors(grid: tuple[int, int, int], steps: int) -> Tensor:
 @torch.no_grad()
 def measure(name: str, args: argparse.Namespace) -> dict[str, float]:
     """Sample once, write the latents, and return seconds and memory."""
-    run = {"ours": ours, "authors": authors}[name]
-    run((1, 2, 2), 1)  # what is set up once
+    run, model = {"ours": ours, "authors": authors}[name], build(name)
+    run(model, (1, 2, 2), 1)  # what is set up once
     forget_peak("cpu")
-    before, start = peak_bytes("cpu"), time.perf_counter()
-    latents = run(tuple(args.grid), args.steps)
-    seconds = time.perf_counter() - start
+    before, start = peak_bytes("cpu"), time.process_time()
+    latents = run(model, tuple(args.grid), args.steps)
+    seconds = time.process_time() - start
     torch.save(latents, args.out)
     return {"seconds": seconds, "mib": (peak_bytes("cpu") - before) / 2**20}
 

@@ -18,12 +18,16 @@ import layert2v
 from layert2v_server.auth import Role, add_entry, make_token, read_entries, revoke
 from layert2v_server.config import Config, load_config, show_config
 from layert2v_server.errors import ConfigError, ServerError
+from layert2v_server.logs import FORMATS, configure_logging
 
 EXIT_ERROR = 2
 MAX_DESCRIPTORS = 65_536
 MAX_TOKEN_DAYS = 36_500
 # Settings that the command line has as well.
-_OVERRIDES = ("address", "data", "models", "weights", "commercial_only", "engine", "token_file")
+_OVERRIDES = (
+    *("address", "data", "models", "weights", "commercial_only", "engine", "token_file"),
+    *("log_format", "metrics_address"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,11 +45,7 @@ def _serve(args: argparse.Namespace) -> None:
     if args.show_config:
         print(show_config(config))
         return
-    logging.basicConfig(
-        level=args.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        stream=sys.stderr,
-    )
+    configure_logging(config.log_format, args.log_level.upper())
     # Alembic logs its set-up at every start.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # Imported late: gRPC and SQLAlchemy take half a second, which --help and token do not need.
@@ -154,6 +154,8 @@ def _parser() -> argparse.ArgumentParser:
         help="register stacks on disk that the database does not know, as after its loss",
     )
     serve.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    serve.add_argument("--log-format", choices=FORMATS, help="json: one object a line")
+    serve.add_argument("--metrics-address", help="HOST:PORT of figures for Prometheus")
     serve.add_argument("--show-config", action="store_true", help="print the settings and end")
 
     _add_token_commands(commands.add_parser("token", help="who may call: add, list, revoke"))

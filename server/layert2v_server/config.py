@@ -19,12 +19,14 @@ from typing import Any
 from layert2v.address import is_local, port_of
 from layert2v.home import data_folder
 from layert2v_server.errors import ConfigError
+from layert2v_server.logs import FORMATS
 
 DEFAULT_PORT = 7433
 MAX_PORT = 65_535
 DEPRECATED_NAMES = {"tell_paths": "expose_local_paths"}  # of settings in a file
 
-_ADDRESS = re.compile(r"unix:.+|(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
+_TCP_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
+_ADDRESS = re.compile(r"unix:.+|" + _TCP_ADDRESS.pattern)
 _DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu)(:\d{1,3})?")
 _HELP = "Correct it; layert2v-server serve --show-config lists every setting."
 
@@ -46,6 +48,10 @@ class Config:
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     tls_client_authority: Path | None = None  # callers must show a certificate signed by it
+    log_format: str = FORMATS[0]  # text, or json: one object a line
+    metrics_address: str | None = None  # HOST:PORT of figures for Prometheus; none: not served
+    metrics_public: bool = False  # on other addresses than loopback they then need no token
+    metrics_users: bool = False  # tell open jobs by user, too
     # Tell callers the folders of stacks; none: only where the address is local.
     expose_local_paths: bool | None = None
     max_attempts: int = 3
@@ -81,6 +87,7 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
 def check_config(config: Config) -> Config:
     """Return the settings if they fit together. Raises ``ConfigError``."""
     _check_names(config)
+    _check_metrics(config)
     positive = ("max_attempts", "lease_s", "heartbeat_s", "cancel_grace_s", "max_open_jobs")
     for name in (*positive, "idle_timeout_s", "max_calls_per_s"):
         if getattr(config, name) <= 0:
@@ -108,11 +115,34 @@ def _check_names(config: Config) -> None:
             f"{config.address!r} is no address to serve on.",
             f"Write it as HOST:PORT, such as 127.0.0.1:{DEFAULT_PORT}, or as unix:PATH.",
         )
+    if config.log_format not in FORMATS:
+        raise ConfigError(
+            f"There is no log format {config.log_format!r}.", f"Use {' or '.join(FORMATS)}."
+        )
     unknown = [device for device in config.devices if not _DEVICE.fullmatch(device)]
     if unknown or not config.devices:
         raise ConfigError(
             f"There is no device {unknown[0]!r}." if unknown else "There must be a device.",
             "Use auto, cpu, cuda or, for the second GPU, cuda:1.",
+        )
+
+
+def _check_metrics(config: Config) -> None:
+    if config.metrics_address is None:
+        return
+    _check_tcp_address("metrics_address", config.metrics_address)
+    if not (is_local(config.metrics_address) or config.token_file or config.metrics_public):
+        raise ConfigError(
+            f"The metrics on {config.metrics_address} can be read from other machines.",
+            "Give the server a token file, or state with metrics_public = true that all may.",
+        )
+
+
+def _check_tcp_address(name: str, address: str) -> None:
+    if not _TCP_ADDRESS.fullmatch(address) or port_of(address) > MAX_PORT:
+        raise ConfigError(
+            f"{name} {address!r} is no address to serve on.",
+            "Write it as HOST:PORT, such as 127.0.0.1:9464.",
         )
 
 

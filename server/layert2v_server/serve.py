@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -24,6 +24,7 @@ from grpc_health.v1.health import aio as health
 from layert2v.v1 import artifacts_pb2_grpc, jobs_pb2_grpc, server_pb2_grpc
 from layert2v.wire import MAX_MESSAGE_BYTES
 from layert2v_server.api.artifacts import ArtifactService
+from layert2v_server.api.call_observer import CallObserver
 from layert2v_server.api.certificates import Certificates
 from layert2v_server.api.interceptor import AuthInterceptor
 from layert2v_server.api.jobs import JobService
@@ -45,6 +46,9 @@ from layert2v_server.store.rebuild import rebuild
 from layert2v_server.store.reserve import RESERVE_BYTES, DiskReserve
 from layert2v_server.store.tidy import Retention, note_use, tidy
 from layert2v_server.store.uploads import UploadStore
+
+if TYPE_CHECKING:
+    from layert2v_server.service.metrics import ServerMetrics
 
 MIB = 1 << 20
 # The thread that serves all calls competes with threads that read manifests for the interpreter;
@@ -105,13 +109,18 @@ async def serve(
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     opening = _open_components(config, create_executors(config), register_stacks)
     async with opening as components:
+        metrics = None if config.metrics_address is None else _attach_metrics(config, components)
         scheduler = Scheduler(
             components.monitor, components.artifacts, components.executors, lease_s=config.lease_s
         )
-        async with _listen(config, components, authenticator) as address:
+        async with (
+            _listen(config, components, authenticator, metrics) as address,
+            _open_pages(config, components, authenticator, metrics) as pages,
+        ):
             scheduler.start()
-            announce({"event": "ready", "address": address, "pid": os.getpid()})
-            _log.info("serving address=%s", address)
+            announce({"event": "ready", "address": address, "pid": os.getpid(), **pages})
+            for name, each in {"calls": address, **pages}.items():
+                _log.info("serving %s address=%s", name, each)
             if not config.is_local and config.tls_certificate is None:
                 _log.warning("tokens and footage travel unencrypted; set tls_certificate, tls_key")
             try:
@@ -164,6 +173,7 @@ def create_executors(config: Config) -> tuple[Executor, ...]:
                 heartbeat_s=config.heartbeat_s,
                 weights="" if config.weights is None else str(config.weights),
                 commercial_only=config.commercial_only,
+                log_format=config.log_format,
             ),
             heartbeat_timeout_s=config.lease_s,
             cancel_grace_s=config.cancel_grace_s,
@@ -270,14 +280,17 @@ def _build_components(
 
 @contextlib.asynccontextmanager
 async def _listen(
-    config: Config, components: Components, authenticator: TokenAuthenticator
+    config: Config,
+    components: Components,
+    authenticator: TokenAuthenticator,
+    metrics: ServerMetrics | None,
 ) -> AsyncGenerator[str, None]:
     interceptor = AuthInterceptor(
         authenticator,
         idle_timeout_s=config.idle_timeout_s,
         max_calls_per_s=config.max_calls_per_s,
     )
-    server = grpc.aio.server(interceptors=[interceptor], options=_OPTIONS)
+    server = grpc.aio.server(interceptors=[CallObserver(metrics), interceptor], options=_OPTIONS)
     health_servicer = _add_services(server, config, components)
     address = _bind(server, config)
     await server.start()
@@ -288,6 +301,35 @@ async def _listen(
         await health_servicer.enter_graceful_shutdown()
         await components.monitor.close()  # watchers reconnect with their revision
         await server.stop(config.drain_s)
+
+
+def _attach_metrics(config: Config, components: Components) -> ServerMetrics:
+    # Imported late, like the pages: half of the servers serve one command and end.
+    from layert2v_server.service.metrics import ServerMetrics, StateCollector
+
+    metrics = ServerMetrics()
+    store, artifacts = components.monitor.store, components.artifacts
+    state = StateCollector(store, artifacts, components.executors, with_users=config.metrics_users)
+    metrics.registry.register(state)
+    components.monitor.observe = metrics.observe_job
+    return metrics
+
+
+@contextlib.asynccontextmanager
+async def _open_pages(
+    config: Config,
+    components: Components,
+    authenticator: TokenAuthenticator,
+    metrics: ServerMetrics | None,
+) -> AsyncGenerator[dict[str, str], None]:
+    """Serve what the settings ask for over HTTP; the block gets the addresses by name."""
+    if config.metrics_address is None:
+        yield {}
+        return
+    from layert2v_server.web.endpoints import open_endpoints
+
+    async with open_endpoints(config, components.monitor, authenticator, metrics) as addresses:
+        yield addresses
 
 
 def _add_services(server: Any, config: Config, components: Components) -> health.HealthServicer:

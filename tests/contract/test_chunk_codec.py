@@ -9,12 +9,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layert2v.chunk_codec import (
-    decode_read_response,
-    decode_write_request,
-    encode_read_response,
-    encode_write_request,
-)
+from layert2v.chunk_codec import ChunkEncoder, decode_read_response, decode_write_request
 from layert2v.v1 import artifacts_pb2
 
 OFFSETS = st.integers(0, 2**63 - 1)
@@ -25,18 +20,45 @@ def chunk_of(offset: int, data: bytes) -> artifacts_pb2.Chunk:
     return artifacts_pb2.Chunk(offset=offset, data=data, crc32=zlib.crc32(data))
 
 
-@given(OFFSETS, st.binary(max_size=300), st.booleans())
-def test_encoded_by_hand_and_by_protobuf(offset: int, data: bytes, is_first: bool) -> None:
-    first = artifacts_pb2.ReadArtifactResponse()
-    if is_first:
-        first = artifacts_pb2.ReadArtifactResponse(size_bytes=5, sha256="ab")
-    parsed = artifacts_pb2.ReadArtifactResponse.FromString(
-        encode_read_response(offset, data, first.SerializeToString())
-    )
-    first.chunk.CopyFrom(chunk_of(offset, data))
-    assert parsed == first
-    step = artifacts_pb2.WriteArtifactRequest.FromString(encode_write_request(offset, data))
-    assert step.chunk == chunk_of(offset, data)
+def encode_write_request(offset: int, data: bytes) -> bytes:
+    return ChunkEncoder().encode_write_request(offset, len(data), lambda to: put(to, data))
+
+
+def put(to: memoryview, data: bytes) -> None:
+    to[:] = data
+
+
+@given(st.lists(st.tuples(OFFSETS, st.binary(max_size=300), st.booleans()), max_size=4))
+def test_encoded_by_hand_and_by_protobuf(chunks: list[tuple[int, bytes, bool]]) -> None:
+    encoder = ChunkEncoder()
+    for offset, data, is_first in chunks:
+        first = artifacts_pb2.ReadArtifactResponse()
+        if is_first:
+            first = artifacts_pb2.ReadArtifactResponse(size_bytes=5, sha256="ab")
+        prefix = first.SerializeToString()
+        message = encoder.encode_read_response(
+            offset, len(data), lambda to, data=data: put(to, data), prefix
+        )
+        first.chunk.CopyFrom(chunk_of(offset, data))
+        assert artifacts_pb2.ReadArtifactResponse.FromString(message) == first
+        step = artifacts_pb2.WriteArtifactRequest.FromString(encode_write_request(offset, data))
+        assert step.chunk == chunk_of(offset, data)
+
+
+def test_memory_is_used_again_when_nobody_has_the_message_any_more() -> None:
+    encoder = ChunkEncoder()
+
+    def encode(data: bytes) -> bytes:
+        return encoder.encode_write_request(0, len(data), lambda to: put(to, data))
+
+    first = encode(b"first chunk")
+    second = encode(b"other chunk")
+    assert decode_write_request(first).data == b"first chunk"
+    address = id(second)
+    del second
+    third = encode(b"third chunk")
+    assert id(third) == address
+    assert decode_write_request(third).data == b"third chunk"
 
 
 @given(ANY_OFFSETS, st.binary(max_size=300), st.integers(0, 2**32 - 1), st.booleans())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import permutations, product
 
 import numpy as np
 import PyOpenColorIO as ocio
 import pytest
 
-from layert2v.colorspaces import PRIMARIES, color_difference, find_nearest
+from layert2v.colorspaces import PRIMARIES, color_difference, conversion_matrix, find_nearest
 
 XYZ = "CIE XYZ-D65 - Scene-referred"
 COLORS = np.array(list(product((0.02, 0.18, 0.9), repeat=3)), np.float32)
@@ -39,3 +39,13 @@ def test_the_nearest_space_is_another_one_that_is_offered() -> None:
     assert nearest.delta_e > 10  # P3 shown as Rec.709 is plainly visible
     assert find_nearest("lin_p3d65_scene", ["lin_p3d65_scene", "sRGB"]) is None
     assert find_nearest("my space", PRIMARIES) is None
+
+
+@pytest.mark.parametrize(("space", "target"), [*permutations(PRIMARIES, 2)])
+def test_the_matrix_is_that_of_opencolorio(space: str, target: str) -> None:
+    config = ocio.Config.CreateFromBuiltinConfig("studio-config-v4.0.0_aces-v2.0_ocio-v2.5")
+    convert = config.getProcessor(space, target).getDefaultCPUProcessor()
+    columns = [convert.applyRGB([float(k == axis) for k in range(3)]) for axis in range(3)]
+    np.testing.assert_allclose(
+        conversion_matrix(space, target), np.transpose(columns), rtol=0, atol=2e-5
+    )

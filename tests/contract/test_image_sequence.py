@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,28 @@ def test_what_is_no_sequence_is_said(names: tuple[str, ...], sentence: str) -> N
 def test_hidden_and_other_files_are_no_pictures() -> None:
     assert image_sequence.is_image(Path("a.EXR"))
     assert not any(map(image_sequence.is_image, (Path(".a.exr"), Path("a.tga"), Path("a"))))
+
+
+@pytest.mark.parametrize("pattern", ["Käfer.####.png", "Käfer.%04d.png", "Käfer.#.png"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_pattern_finds_every_form_of_its_name(tmp_path: Path, pattern: str, form: str) -> None:
+    for number, own in enumerate(("NFC", "NFD", "NFC"), start=8):
+        suffix = "PNG" if number == 9 else "png"
+        (tmp_path / unicodedata.normalize(own, f"Käfer.{number}.{suffix}")).touch()
+    (tmp_path / "Käfer.12.exr").touch()
+    (tmp_path / "Kafer.11.png").touch()
+    asked = tmp_path / unicodedata.normalize(form, pattern)
+    assert image_sequence.is_pattern(asked)
+    found = image_sequence.sort_naturally(image_sequence.find_pattern(asked))
+    assert len(found) == 3
+    assert image_sequence.sequence_error(found) == ""
+    assert image_sequence.frame_number(found) == 8
+
+
+def test_a_name_is_found_whichever_way_its_letters_are_composed(tmp_path: Path) -> None:
+    stored = tmp_path / unicodedata.normalize("NFD", "Säge.mov")
+    stored.touch()
+    asked = tmp_path / unicodedata.normalize("NFC", "Säge.mov")
+    assert image_sequence.find_existing(asked).samefile(stored)
+    assert image_sequence.find_existing(tmp_path / "gone é.mov") == tmp_path / "gone é.mov"
+    assert image_sequence.find_pattern(tmp_path / "none" / "a.#.png") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -48,6 +49,22 @@ def sequence(
 def save_png(pixels: np.ndarray, **options: Any) -> Callable[[Path], object]:
     """Return a writer of 8-bit PNG, JPEG or TIFF by Pillow."""
     return lambda path: Image.fromarray(pixels).save(path, **options)
+
+
+def save_png_chunks(
+    path: Path, head: tuple[int, int, int, int], row: bytes, chunks: Sequence[bytes] = ()
+) -> Path:
+    """Write a PNG of equal rows: width, height, bits and color type, and ``png_chunk`` before."""
+    pixels = zlib.compress((b"\0" + row) * head[1])
+    parts = [png_chunk(b"IHDR", struct.pack(">IIBBBBB", *head, 0, 0, 0)), *chunks]
+    parts += [png_chunk(b"IDAT", pixels), png_chunk(b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    """Return a chunk of a PNG with its length and checksum."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def save_exr(

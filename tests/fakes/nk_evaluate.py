@@ -154,6 +154,19 @@ class Evaluator:
         }
         return replace(inputs[0], channels=scaled)
 
+    def colormatrix(self, node: Node, inputs: list[Image | None]) -> Image | None:
+        """Evaluate rows of a matrix times red, green and blue; alpha stays."""
+        check_knobs(node, {"matrix", "disable"})
+        if inputs[0] is None:
+            return None
+        numbers = node.knobs["matrix"].text.replace("{", " ").replace("}", " ").split()
+        color = [inputs[0].plane(f"rgba.{channel}") for channel in CHANNELS[:3]]
+        channels = dict(inputs[0].channels)
+        for channel, row in zip(CHANNELS, np.reshape(numbers, (3, 3)).astype(float), strict=False):
+            mixed = sum(weight * plane for weight, plane in zip(row, color, strict=True))
+            channels[f"rgba.{channel}"] = np.asarray(mixed, np.float32)
+        return replace(inputs[0], channels=channels)
+
     def unpremult(self, node: Node, inputs: list[Image | None]) -> Image | None:
         check_knobs(node, {"disable"})
         return scale_color(inputs[0], divide=True)

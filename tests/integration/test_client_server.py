@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from dataclasses import replace
@@ -23,7 +24,15 @@ from layert2v_client import (
     NotPossible,
     connect,
 )
-from layert2v_client.transfer import download
+from layert2v_client.transfer import (
+    TransferOptions,
+    download,
+    find_missing,
+    local_file,
+    upload_files,
+)
+
+MIB = 1 << 20
 
 
 def spec(behaviour: Behaviour | None = None, **more: object) -> GenerateSpec:
@@ -54,6 +63,19 @@ def test_downloads_and_copies_have_the_same_bytes(client: Client, tmp_path: Path
     files = [path.relative_to(near) for path in near.rglob("*") if path.is_file()]
     assert len(files) == status.artifact_count
     assert all((near / path).read_bytes() == (far / path).read_bytes() for path in files)
+
+
+def test_an_upload_of_several_chunks(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "plate"
+    path.write_bytes(os.urandom(2 * MIB + 5))
+    whole = local_file(path)
+    upload_files(client._connection, {whole.sha256: whole}, uuid.uuid4(), TransferOptions())
+    assert not find_missing(client._connection, [whole.sha256])
+    path.write_bytes(os.urandom(3 * MIB))
+    changed = local_file(path)
+    os.truncate(path, MIB + 7)
+    with pytest.raises(InvalidRequest, match="is not the file any more that it was"):
+        upload_files(client._connection, {changed.sha256: changed}, uuid.uuid4(), TransferOptions())
 
 
 def _elsewhere(status: download.JobStatus) -> download.JobStatus:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, error_detail, live_server, wait_until
 from layert2v.v1 import artifacts_pb2, jobs_pb2, jobs_pb2_grpc, server_pb2
 from layert2v_server.auth import Role, add_entry, make_token, revoke
+from layert2v_server.auth.authenticator import RELOAD_INTERVAL_S
 
 ANNA, ANNA_ENTRY = make_token("anna")
 BERT, BERT_ENTRY = make_token("bert")
@@ -105,6 +108,24 @@ def test_a_revoked_token_is_refused_without_a_restart(server: LiveServer) -> Non
     wait_until(lambda: not is_refused())
     assert revoke(file, "carl") == 1
     wait_until(is_refused)
+
+
+def test_an_open_stream_ends_when_its_token_is_revoked(server: LiveServer) -> None:
+    file = server.data.parent / "tokens"
+    token, entry = make_token("dora")
+    add_entry(file, entry)
+    time.sleep(RELOAD_INTERVAL_S)
+    server.connect(token)
+    job = server.submit(behaviour=Behaviour(step_s=0.5), steps=1000)
+    updates = server.watch(job.name)
+    assert next(updates).job.name == job.name
+    revoke(file, "dora")
+    with pytest.raises(grpc.RpcError) as caught:
+        list(updates)
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert error_detail(caught.value).reason == "ACCESS_DENIED"
+    server.connect(ADMIN)
+    server.cancel(job.name)
 
 
 def test_tokens_stay_out_of_the_log(server: LiveServer) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,15 +9,22 @@ import torch
 
 from layert2v.spec import GenerateSpec, resolve
 from layert2v_engine.cli.main import main
+from layert2v_engine.devices import CPU
 from layert2v_engine.errors import EngineError, MissingStage
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte_adapter import MatteProjection
 from layert2v_engine.pipeline import LayeredPipeline
+from layert2v_engine.training import latent_builder
 from layert2v_engine.training.chunks import ChunkConfig
 from layert2v_engine.training.export import export
 from layert2v_engine.training.joint_phase import JointConfig
 from layert2v_engine.training.joint_stage import JointPhaseConfig, JointStage, run_joint
-from layert2v_engine.training.latents import encode_clips, encode_streams, fit_normalization
+from layert2v_engine.training.latents import (
+    LatentSet,
+    encode_clips,
+    encode_streams,
+    fit_normalization,
+)
 from layert2v_engine.training.stages import (
     AutoencoderStage,
     ClipCounts,
@@ -98,6 +106,36 @@ def test_finished_phases_are_not_trained_again(run: Path) -> None:
     before = weights.stat().st_mtime_ns
     run_joint(run, JOINT, None)
     assert weights.stat().st_mtime_ns == before
+
+
+def test_latents_are_the_same_after_a_stop(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Path(shutil.copytree(run, tmp_path / "run"))
+    whole = run / "latents.safetensors"
+    whole.unlink()
+    monkeypatch.setattr(latent_builder, "BLOCK_CLIPS", 4)
+    builder = latent_builder.LatentBuilder(run, CPU, processes=1, data_sets=())
+    expected = builder.group(1, 34, 5).train.latents
+    whole.unlink()
+
+    encode, encoded = builder._encode, 0
+
+    def encode_two_blocks(clips: ClipSet) -> LatentSet:
+        nonlocal encoded
+        encoded += 1
+        if encoded == 3:
+            raise KeyboardInterrupt
+        return encode(clips)
+
+    monkeypatch.setattr(builder, "_encode", encode_two_blocks)
+    with pytest.raises(KeyboardInterrupt):
+        builder._train_latents(1, 34, 5, "")
+    assert not whole.exists()
+    encoded = -10
+    assert torch.equal(builder._train_latents(1, 34, 5, "").latents, expected)
+    assert encoded == -8  # of four blocks, two were kept
+    assert not (run / "latents").exists()
 
 
 def test_a_stage_names_the_one_it_needs(tmp_path: Path) -> None:

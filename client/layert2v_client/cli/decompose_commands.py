@@ -22,6 +22,7 @@ from layert2v.command_options import (
     state_number,
 )
 from layert2v.decompose import (
+    CUT_INSIDE,
     RECIPES,
     Box,
     DecomposeSpec,
@@ -29,6 +30,10 @@ from layert2v.decompose import (
     Point,
     RefineSpec,
     SubjectSpec,
+    shot_name,
+    shots_from_text,
+    shots_to_text,
+    split_at_cuts,
 )
 from layert2v.limits import MAX_FRAME
 from layert2v.rerender import ALPHAS, AUTO, FITS, Plate
@@ -48,6 +53,7 @@ from layert2v_client.cli.stack_commands import StackChange, run_stack_change
 from layert2v_client.cli.terminal import ProgressLine
 from layert2v_client.client import SUBMIT_TIMEOUT_S, Client
 from layert2v_client.decompose_request import check_decompose, check_refine, footage_name
+from layert2v_client.errors import JobFailed
 from layert2v_client.jobs import Job
 from layert2v_client.request_files import Input, Source
 from layert2v_client.transfer import TransferOptions
@@ -118,16 +124,39 @@ def decompose(
     spec = replace(spec, name=footage_name(args.footage, paths))
     folder = args.out or unused_folder(spec.name)
     with output_folder(folder), open_client(args, config, line) as client:
-        options = transfer_options(line, "uploading")
-        request = client.prepare_decompose(spec, inputs, uuid.uuid4(), options)
+        try:
+            _decompose_shot(client, spec, inputs, folder, line)
+        except JobFailed as error:
+            shots = shots_from_text(error.hint) if error.reason == CUT_INSIDE else ()
+            if not (args.split_at_cuts and shots):
+                raise
+        else:
+            print_summary(folder, out, line)
+            return
+        parts, note = split_at_cuts(spec, shots)
+        line.say(note or f"{len(parts)} shots: {shots_to_text(shots)}")
+        for number, part in enumerate(parts, 1):
+            _decompose_shot(client, part, inputs, folder / shot_name(number), line)
+            print_summary(folder / shot_name(number), out, line)
 
-        def submit(timeout_s: float) -> Job:
-            return client.create(request, timeout_s=timeout_s)
 
-        job, status = run_to_completion(submit, SUBMIT_TIMEOUT_S, line)
-        with report_result_path(status, line):
-            download_stack(job, folder, line)
-    print_summary(folder, out, line)
+def _decompose_shot(
+    client: Client,
+    spec: DecomposeSpec,
+    inputs: dict[str, Input],
+    folder: Path,
+    line: ProgressLine,
+) -> None:
+    """Turn footage without cuts into a stack in ``folder``."""
+    options = transfer_options(line, "uploading")
+    request = client.prepare_decompose(spec, inputs, uuid.uuid4(), options)
+
+    def submit(timeout_s: float) -> Job:
+        return client.create(request, timeout_s=timeout_s)
+
+    job, status = run_to_completion(submit, SUBMIT_TIMEOUT_S, line)
+    with report_result_path(status, line):
+        download_stack(job, folder, line)
 
 
 def refine(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
@@ -268,6 +297,11 @@ def _add_range_options(sub: argparse.ArgumentParser) -> None:
         default=(None, None),
         metavar="A-B",
         help="by the footage's numbers; default: all",
+    )
+    sub.add_argument(
+        "--split-at-cuts",
+        action="store_true",
+        help="a stack for each shot, in folders shot_01, shot_02, ... of --out",
     )
     sub.add_argument(
         "--handles", type=frame_number, default=0, metavar="N", help="frames more at both ends"

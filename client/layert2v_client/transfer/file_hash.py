@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import IO
 
@@ -36,6 +37,16 @@ def write_all(file: IO[bytes], data: memoryview) -> None:
     """Write all bytes to an unbuffered file, which may take them in parts. Raises ``OSError``."""
     while len(data):
         data = data[file.write(data) :]
+
+
+def read_all(file: FileIO, data: memoryview) -> bool:
+    """Fill memory from an unbuffered file; return whether there were that many bytes."""
+    while len(data):
+        size = file.readinto(data)
+        if not size:
+            return False
+        data = data[size:]
+    return True
 
 
 def read_blocks(file: IO[bytes]) -> Iterator[bytes]:

@@ -13,15 +13,16 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from layert2v.chunk_codec import encode_write_request
+from layert2v.chunk_codec import ChunkEncoder
 from layert2v.v1 import artifacts_pb2
 from layert2v.wire import CHUNK_BYTES, MAX_FIND_FILES
 from layert2v_client.connection import TOO_FAST, Connection, RetryBudget
 from layert2v_client.errors import Cancelled, ClientError, InvalidRequest, ServerUnavailable
-from layert2v_client.transfer.file_hash import sha256_of
+from layert2v_client.transfer.file_hash import read_all, sha256_of
 from layert2v_client.transfer.options import TransferOptions
 
 SEGMENT_CHUNKS = 64  # a stream of its own, so that it can have a deadline
@@ -153,34 +154,44 @@ class _Upload:
         yield artifacts_pb2.WriteArtifactRequest(begin=self._begin)
         try:
             with self._file.path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as reader:
-                file.seek(offset)
-                coming = reader.submit(self._read_step, file)
-                for _ in range(SEGMENT_CHUNKS):
-                    step = coming.result()
+                # By turns: one step is read and summed while the one before is sent.
+                encoders = ChunkEncoder(), ChunkEncoder()
+                coming = reader.submit(self._read_step, file, offset, encoders[0])
+                for number in range(1, SEGMENT_CHUNKS + 1):
+                    step, offset = coming.result()
                     if self._stop.is_set():
                         failures.append(Cancelled())
                         return
                     if step is None:
                         break
-                    # The next one is read and summed while this one is sent.
-                    coming = reader.submit(self._read_step, file)
-                    chunk, offset = step
-                    yield chunk
+                    coming = reader.submit(self._read_step, file, offset, encoders[number % 2])
+                    yield step
         except OSError as error:
             failures.append(_unreadable_error(self._file.path, error))
             return
+        except ClientError as error:
+            failures.append(error)
+            return
         if offset >= self._file.size_bytes:
             yield artifacts_pb2.WriteArtifactRequest(finish=artifacts_pb2.FinishWrite())
-        elif step is None:
-            failures.append(_changed_error(self._file.path))
 
-    def _read_step(self, file: IO[bytes]) -> tuple[bytes, int] | None:
-        """Return the next step of an open file and where that ends; None at the file's end."""
-        offset = file.tell()
-        data = file.read(min(CHUNK_BYTES, self._file.size_bytes - offset))
-        if not data:
-            return None
-        return encode_write_request(offset, data), offset + len(data)
+    def _read_step(
+        self, file: FileIO, offset: int, encoder: ChunkEncoder
+    ) -> tuple[bytes | None, int]:
+        """Return the step at ``offset`` of an open file, None at its end, and where that ends.
+
+        Raises ``InvalidRequest`` where the file is shorter than it was.
+        """
+        size = min(CHUNK_BYTES, self._file.size_bytes - offset)
+        if not size:
+            return None, offset
+
+        def read(data: memoryview) -> None:
+            file.seek(offset)
+            if not read_all(file, data):
+                raise _changed_error(self._file.path)
+
+        return encoder.encode_write_request(offset, size, read), offset + size
 
     def _check_content(self) -> None:
         """Raise ``InvalidRequest`` if the file has changed on this side."""

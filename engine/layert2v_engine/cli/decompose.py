@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,6 +17,7 @@ from layert2v.command_options import (
     state_number,
 )
 from layert2v.decompose import (
+    CUT_INSIDE,
     FOOTAGE,
     RECIPES,
     Box,
@@ -24,16 +26,20 @@ from layert2v.decompose import (
     Point,
     RefineSpec,
     SubjectSpec,
+    shot_name,
+    shots_from_text,
+    split_at_cuts,
 )
 from layert2v.rerender import ALPHAS, AUTO, FITS, Plate
 from layert2v.stack import Stack
 from layert2v_engine.cli.options import (
     ProgressPrinter,
+    add_progress_option,
     add_weights_options,
     options_error,
     weights_options,
 )
-from layert2v_engine.errors import EngineError, InvalidSpec
+from layert2v_engine.errors import EngineError, FootageError, InvalidSpec
 
 PLATE = "plate"  # the key of a clean plate
 OPTIONS = MappingProxyType(  # those that are not called like their field
@@ -96,6 +102,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--handles", type=frame_number, default=0, metavar="N", help="more at both ends"
     )
     parser.add_argument(
+        "--split-at-cuts",
+        action="store_true",
+        help="a stack for each shot, in folders shot_01, shot_02, ... of --out",
+    )
+    parser.add_argument(
         "--scale", type=positive_float, default=1.0, metavar="X", help="0.5 for a look"
     )
     parser.add_argument(
@@ -107,6 +118,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--colorspace", default=AUTO, help="linear, of the layers")
     add_compression_option(parser)
     add_weights_options(parser)
+    add_progress_option(parser)
     parser.set_defaults(run=_decompose)
     refine = subparsers.add_parser(
         "refine",
@@ -138,12 +150,31 @@ def _decompose(args: argparse.Namespace) -> int:
 
     spec, inputs = _spec(args)
     engine = Engine(device=str(pick_device(args.device)), **weights_options(args))
-    return _run(
-        lambda: engine.decompose(
-            spec, args.out, inputs=inputs, report=ProgressPrinter(), cancelled=lambda: False
-        ),
-        args.out,
-    )
+
+    def make(part: DecomposeSpec, folder: Path) -> int:
+        return _run(
+            lambda: engine.decompose(
+                part,
+                folder,
+                inputs=inputs,
+                report=ProgressPrinter(args.progress),
+                cancelled=lambda: False,
+            ),
+            folder,
+        )
+
+    try:
+        return make(spec, args.out)
+    except FootageError as error:
+        shots = shots_from_text(error.hint) if error.reason == CUT_INSIDE else ()
+        if not (args.split_at_cuts and shots):
+            raise
+    parts, note = split_at_cuts(replace(spec, name=args.footage.name.split(".")[0]), shots)
+    if note:
+        print(f"note: {note}", file=sys.stderr)
+    for number, part in enumerate(parts, 1):
+        make(part, args.out / shot_name(number))
+    return 0
 
 
 def _refine(args: argparse.Namespace) -> int:

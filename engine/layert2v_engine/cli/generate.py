@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from layert2v.command_options import GENERATE_OPTIONS, add_generate_options, generate_spec
+from layert2v.spec import GenerateSpec
 from layert2v_engine.cli.options import (
     ProgressPrinter,
     add_memory_options,
     add_model_run_options,
     add_models_option,
+    add_progress_option,
     add_speed_options,
     add_weights_options,
     memory_options,
@@ -19,7 +23,7 @@ from layert2v_engine.cli.options import (
     speed_options,
     weights_options,
 )
-from layert2v_engine.errors import InvalidSpec
+from layert2v_engine.errors import EngineError, InvalidSpec
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -41,6 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--presets", type=Path, metavar="FILE", help="a presets.toml in place of the shipped one"
     )
     add_model_run_options(generate)
+    add_progress_option(generate)
     add_weights_options(generate)
     add_memory_options(generate)
     add_speed_options(generate)
@@ -59,11 +64,20 @@ def _generate(args: argparse.Namespace) -> int:
     if args.preset:
         spec = apply_preset(spec, args.preset, load_presets(args.presets))
     device, memory = str(pick_device(args.device)), memory_options(args)
+    number = 0
+    if args.parallel:
+        device, number = _join_group(args.parallel, device)
+        spec = _with_shared_seed(spec)
     engine = Engine(
         args.models, device, memory=memory, speed=speed_options(args), **weights_options(args)
     )
+    if number:
+        engine.assist(spec)
+        return 0
     try:
-        stack = engine.generate(spec, args.out, report=ProgressPrinter(), cancelled=lambda: False)
+        stack = engine.generate(
+            spec, args.out, report=ProgressPrinter(args.progress), cancelled=lambda: False
+        )
     except InvalidSpec as error:
         raise options_error(error, GENERATE_OPTIONS) from error
     finally:
@@ -74,6 +88,28 @@ def _generate(args: argparse.Namespace) -> int:
         print(f"note: {warning}", file=sys.stderr)
     print(args.out)
     return 0
+
+
+def _join_group(kind: str, device: str) -> tuple[str, int]:
+    """Return the device and the number of this process among those that torchrun started."""
+    from layert2v_engine.training.data_parallel import join_launched_group, launched_device, rank
+
+    local = join_launched_group()
+    if local is None:
+        raise EngineError(
+            f"--parallel {kind} shares a run among processes, and there is one.",
+            "Begin the command with: torchrun --nproc-per-node 2 --no-python -- layert2v-engine",
+        )
+    return (device if device == "cpu" else launched_device(local)), rank()
+
+
+def _with_shared_seed(spec: GenerateSpec) -> GenerateSpec:
+    """Return the request with a seed, which is the same in all processes."""
+    from layert2v_engine.generation import MAX_NEW_SEED
+    from layert2v_engine.model.parallel import value_of_first
+
+    seed = secrets.randbelow(MAX_NEW_SEED) if spec.seed is None else spec.seed
+    return replace(spec, seed=value_of_first(seed))
 
 
 def _models(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layert2v.command_options import non_negative_float
+from layert2v.command_options import non_negative_float, non_negative_int
 from layert2v.status_text import stage_text
 from layert2v_engine.cli.train import DEVICE_HELP
 from layert2v_engine.errors import EngineError, InvalidSpec
@@ -19,12 +19,23 @@ if TYPE_CHECKING:
     from layert2v_engine.model.speed import SpeedOptions
 
 BAR_WIDTH = 30
+PROGRESS_FORMS = ("auto", "percent", "openjd")
 
 
 def add_model_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of every command that runs a model, besides those of the request."""
     parser.add_argument("--device", default="auto", help=DEVICE_HELP)
     add_models_option(parser)
+
+
+def add_progress_option(parser: argparse.ArgumentParser) -> None:
+    """Add how progress is printed."""
+    parser.add_argument(
+        "--progress",
+        choices=PROGRESS_FORMS,
+        default=PROGRESS_FORMS[0],
+        help="auto: for people, on stderr; percent and openjd: lines for a farm, on stdout",
+    )
 
 
 def add_memory_options(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +74,12 @@ def add_speed_options(parser: argparse.ArgumentParser) -> None:
         "--compile", action="store_true", help="compile the transformer's blocks: for many requests"
     )
     group.add_argument(
+        "--parallel",
+        choices=("guidance", "ulysses", "ring"),
+        help="share one run among the processes of torchrun: both passes of guidance, or the "
+        "tokens; the same pixels up to rounding",
+    )
+    group.add_argument(
         "--skip-blocks",
         type=non_negative_float,
         default=0.0,
@@ -70,13 +87,29 @@ def add_speed_options(parser: argparse.ArgumentParser) -> None:
         help="leave blocks out in steps at which the first one changes less than this share, such "
         "as 0.1; not the same pixels",
     )
+    group.add_argument(
+        "--predict-steps",
+        type=non_negative_int,
+        default=0,
+        metavar="N",
+        help="run the transformer at every N-th step and predict its output in between, such as 2; "
+        "not the same pixels",
+    )
 
 
 def speed_options(args: argparse.Namespace) -> SpeedOptions:
     """Return what was asked for."""
-    from layert2v_engine.model.speed import SpeedOptions  # torch: not for a help text
+    from layert2v_engine.model.parallel import Parallelism  # torch: not for a help text
+    from layert2v_engine.model.speed import SpeedOptions
 
-    return SpeedOptions(attention=args.attention, compile=args.compile, skip=args.skip_blocks)
+    parallel = Parallelism(args.parallel) if args.parallel else None
+    return SpeedOptions(
+        attention=args.attention,
+        compile=args.compile,
+        skip=args.skip_blocks,
+        predict=args.predict_steps,
+        parallel=parallel,
+    )
 
 
 def memory_options(args: argparse.Namespace) -> MemoryOptions | None:
@@ -130,19 +163,41 @@ def options_error(error: InvalidSpec, options: Mapping[str, str]) -> EngineError
 
 
 class ProgressPrinter:
-    """Draws a bar on a terminal; elsewhere prints each message, or the stage where it changes."""
+    """Draws a bar on a terminal; elsewhere prints each message, or the stage where it changes.
 
-    def __init__(self) -> None:
+    For a farm it prints each new percent on stdout, in one of ``PROGRESS_FORMS``.
+    """
+
+    def __init__(self, form: str = PROGRESS_FORMS[0]) -> None:
+        self._form = form
         self._stage = ""
+        self._percent = -1
 
     def __call__(self, progress: Progress) -> None:
-        """Show progress on stderr."""
+        """Show progress."""
         is_new, self._stage = progress.stage != self._stage, progress.stage
-        if sys.stderr.isatty():
+        if self._form != PROGRESS_FORMS[0]:
+            self._print_percent(progress, is_new)
+        elif sys.stderr.isatty():
             _draw_bar(progress)
         elif progress.message or is_new:
             text = progress.message or stage_text(progress.stage)
             print(f"{progress.fraction:4.0%} {text}", file=sys.stderr)
+
+    def _print_percent(self, progress: Progress, is_new: bool) -> None:
+        percent = int(100 * progress.fraction)
+        is_openjd = self._form == "openjd"
+        if is_new and is_openjd:
+            print(f"openjd_status: {stage_text(progress.stage)}", flush=True)
+        if percent > self._percent:
+            self._percent = percent
+            print(progress_line(self._form, percent), flush=True)
+
+
+def progress_line(form: str, percent: int) -> str:
+    """Return the line in which a farm manager reads progress."""
+    # The second is what Deadline's CommandLine plug-in looks for, and people can read.
+    return f"openjd_progress: {percent}" if form == "openjd" else f"Progress: {percent}%"
 
 
 def _draw_bar(progress: Progress) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from layert2v.decompose import CUT_INSIDE, Shot, shots_to_text
 from layert2v_engine.decompose.arrays import ByteArray, FloatArray
 from layert2v_engine.decompose.footage import FrameRange
 from layert2v_engine.errors import FootageError
@@ -17,7 +18,6 @@ from layert2v_engine.errors import FootageError
 _MIN_CHANGE, _MIN_RATIO = 18.0, 3.0
 _AROUND = 4  # frames
 _SIDE = 96
-_MAX_SHOTS = 6  # that a sentence names
 
 
 class Window(NamedTuple):
@@ -100,7 +100,7 @@ def refuse_cuts(
     raise FootageError(
         f"There is a cut between frames {starts[0] - 1} and {starts[0]}.",
         _handles_hint(starts, numbers, wanted) or _shots_hint(starts, numbers),
-        reason="CUT_INSIDE",
+        reason=CUT_INSIDE,
     )
 
 
@@ -119,9 +119,11 @@ def _handles_hint(
 def _shots_hint(starts: Sequence[int], numbers: FrameRange) -> str:
     firsts = [numbers.first, *starts]
     lasts = [*(start - 1 for start in starts), numbers.last]
-    shots = [f"{first}-{last}" for first, last in zip(firsts, lasts, strict=True)]
-    rest = " and so on" if len(shots) > _MAX_SHOTS else ""
-    return f"Decompose each shot by itself: frames {', '.join(shots[:_MAX_SHOTS])}{rest}."
+    shots = [Shot(first, last) for first, last in zip(firsts, lasts, strict=True)]
+    return (
+        "Decompose each shot by itself, or all of them with --split-at-cuts: frames "
+        f"{shots_to_text(shots)}."
+    )
 
 
 def _change(first: ByteArray, second: ByteArray) -> float:

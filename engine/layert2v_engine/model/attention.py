@@ -9,13 +9,16 @@ and the keys and values of streams that see only each other can be cached from p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from layert2v_engine.model.chunked import chunk_count, map_rows
 from layert2v_engine.model.diffusers_classes import AttentionBackendName, dispatch_attention_fn
+from layert2v_engine.model.parallel import TokenShare
 
 # Up to here plain matrix products beat the CPU flash kernel with its slow bf16 backward (a training
 # step of the Mini on 16 stills: 0.70 s against 1.03 s); beyond it the scores cost too much memory.
@@ -232,9 +235,9 @@ def split_heads(x: Tensor, norm: torch.nn.RMSNorm | None, heads: int) -> Tensor:
 class StreamAttnProcessor:
     """Self-attention over the tokens of all streams."""
 
-    # Names that diffusers sets through ``set_attention_backend`` and ``enable_parallelism``.
+    # diffusers sets this through ``set_attention_backend``.
     _attention_backend: AttentionBackendName | None = None
-    _parallel_config: Any = None
+    share: TokenShare | None = None
 
     def __call__(
         self,
@@ -245,27 +248,48 @@ class StreamAttnProcessor:
         rotary_emb: Rotary | None = None,
         kv_cache: KVCache | None = None,
     ) -> Tensor:
-        if attn.fused_projections:
-            query, key, value = attn.to_qkv(hidden_states).chunk(3, dim=-1)
-        else:
-            query, key, value = (p(hidden_states) for p in (attn.to_q, attn.to_k, attn.to_v))
-        query = split_heads(query, attn.norm_q, attn.heads)
-        key = split_heads(key, attn.norm_k, attn.heads)
-        value = split_heads(value, None, attn.heads)
-        if rotary_emb is not None:
-            query, key = apply_rotary_emb(query, rotary_emb), apply_rotary_emb(key, rotary_emb)
+        query, key, value = _project_tokens(attn, hidden_states, rotary_emb)
         if kv_cache is not None:
             key, value = kv_cache.update(key, value)
-        out = attend(query, key, value, attention_mask, self._attention_backend)
+        if self.share is None:
+            out = attend(query, key, value, attention_mask, self._attention_backend)
+        else:  # without a mask: frozen streams are cached, not hidden
+            backend = self._attention_backend
+            out = self.share.attend(query, key, value, partial(attend, mask=None, backend=backend))
+        del query, key, value
         projected: Tensor = attn.to_out[0](out.flatten(2))
         return projected
+
+
+def _project_tokens(
+    attn: Any, hidden_states: Tensor, rotary: Rotary | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return queries, keys and values [B, N, H, d] of tokens [B, N, D], rotated."""
+    if attn.fused_projections:
+        query, key, value = attn.to_qkv(hidden_states).chunk(3, dim=-1)
+        query = _rotate(split_heads(query, attn.norm_q, attn.heads), rotary)
+        key = _rotate(split_heads(key, attn.norm_k, attn.heads), rotary)
+        return query, key, split_heads(value, None, attn.heads)
+    batch, count, width = hidden_states.shape
+    chunks = chunk_count(batch * count, 4 * width, hidden_states.device)  # float32 in between
+
+    def project(linear: Any, norm: torch.nn.RMSNorm, rows: slice) -> Tensor:
+        part = split_heads(linear(hidden_states[:, rows]), norm, attn.heads)
+        return _rotate(part, rotary and (rotary[0][:, rows], rotary[1][:, rows]))
+
+    query = map_rows(partial(project, attn.to_q, attn.norm_q), count, chunks)
+    key = map_rows(partial(project, attn.to_k, attn.norm_k), count, chunks)
+    return query, key, split_heads(attn.to_v(hidden_states), None, attn.heads)
+
+
+def _rotate(x: Tensor, rotary: Rotary | None) -> Tensor:
+    return x if rotary is None else apply_rotary_emb(x, rotary)
 
 
 class RoutedTextAttnProcessor:
     """Text attention in which each stream reads only the prompts it attends to."""
 
     _attention_backend: AttentionBackendName | None = None
-    _parallel_config: Any = None
 
     def __call__(
         self,

@@ -25,12 +25,14 @@ from layert2v_engine.model.attention import (
     one_way_mask,
     plan_routes,
 )
+from layert2v_engine.model.chunked import chunk_count
 from layert2v_engine.model.diffusers_classes import (
     Transformer2DModelOutput,
     WanTransformer3DModel,
     WanTransformerBlock,
     register_to_config,
 )
+from layert2v_engine.model.parallel import Parallelism, TokenShare
 
 ROTARY_THETA = 10000.0
 
@@ -106,7 +108,12 @@ def _matmul_dtype(x: Tensor) -> torch.dtype:
 
 
 class LayeredWanBlock(WanTransformerBlock):
-    """Wan's block with one modulation per stream, broadcast over its tokens, and routed text."""
+    """Wan's block with one modulation per stream, broadcast over its tokens, and routed text.
+
+    is_chunked: whether tokens may take turns, so that its layers are called several times a pass.
+    """
+
+    is_chunked = True
 
     def __init__(
         self,
@@ -120,6 +127,7 @@ class LayeredWanBlock(WanTransformerBlock):
         super().__init__(dim, ffn_dim, heads, qk_norm, cross_attn_norm, eps)
         self.attn1.set_processor(StreamAttnProcessor())
         self.attn2.set_processor(RoutedTextAttnProcessor())
+        self._widest = ffn_dim
 
     def forward(
         self,
@@ -133,21 +141,44 @@ class LayeredWanBlock(WanTransformerBlock):
         """Return tokens [B, S * n, D] of S streams after attention and feed-forward."""
         streams, dtype = temb.shape[1], _matmul_dtype(hidden_states)
         modulation = (self.scale_shift_table.unsqueeze(0) + temb).unsqueeze(3).unbind(2)
-        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation  # each [B, S, 1, D]
+        shift, scale, gate, *ffn = modulation  # each [B, S, 1, D]
 
         x = hidden_states.unflatten(1, (streams, -1))  # [B, S, n, D]
-        h = (self.norm1(x.float()) * (1 + scale) + shift).to(dtype)
+        h = _modulate(self.norm1(x.float()), shift, scale).to(dtype)
         h = self.attn1(h.flatten(1, 2), None, stream_mask, rotary_emb, kv_cache=kv_cache)
-        h = h.unflatten(1, (streams, -1))
-        x = (x.float() + h * gate).type_as(x)
+        x = (x.float() + h.unflatten(1, (streams, -1)) * gate).type_as(x)
+        del h
 
-        h = self.norm2(x.float()).to(dtype)
-        h = self.attn2(h.flatten(1, 2), encoder_hidden_states, kv_cache=kv_cache)
-        x = x + h.unflatten(1, (streams, -1))
-
-        h = (self.norm3(x.float()) * (1 + ffn_scale) + ffn_shift).to(dtype)
-        x = (x.float() + self.ffn(h).float() * ffn_gate).type_as(x)
+        count = self._count_chunks(x, dtype)
+        if count == 1:
+            return self._read_text_and_feed(x, encoder_hidden_states, ffn, kv_cache).flatten(1, 2)
+        kv_cache = kv_cache or KVCache(stores_frozen=False)  # text is projected once
+        for part in x.chunk(count, 2):
+            part.copy_(self._read_text_and_feed(part, encoder_hidden_states, ffn, kv_cache))
         return x.flatten(1, 2)
+
+    def _count_chunks(self, x: Tensor, dtype: torch.dtype) -> int:
+        """Return in how many parts the tokens [B, S, n, D] take turns."""
+        widest = max(x.shape[3] * 4, self._widest * dtype.itemsize)
+        return chunk_count(x[..., 0].numel(), widest, x.device) if self.is_chunked else 1
+
+    def _read_text_and_feed(
+        self, x: Tensor, text: TextContext, modulation: Sequence[Tensor], kv_cache: KVCache | None
+    ) -> Tensor:
+        """Return tokens [B, S, n, D] after what needs no others: text and feed-forward."""
+        dtype = _matmul_dtype(x)
+        shift, scale, gate = modulation
+        h = self.norm2(x.float()).to(dtype)
+        h = self.attn2(h.flatten(1, 2), text, kv_cache=kv_cache)
+        x = x + h.unflatten(1, (x.shape[1], -1))
+
+        h = _modulate(self.norm3(x.float()), shift, scale).to(dtype)
+        return (x.float() + self.ffn(h).float() * gate).type_as(x)
+
+
+def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Return x * (1 + scale) + shift, in one piece of memory."""
+    return torch.addcmul(shift, x, 1 + scale)
 
 
 class LayeredWanTransformer3DModel(WanTransformer3DModel):
@@ -216,6 +247,13 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
         self.position_table = (
             nn.Parameter(torch.zeros(*position_grid, dim)) if position_grid else None
         )
+        self._share: TokenShare | None = None
+
+    def share_tokens(self, kind: Parallelism) -> None:
+        """Compute from now on the tokens of this process' share, and tell all outputs to all."""
+        self._share = TokenShare(kind)
+        for block in self.blocks:
+            block.get_submodule("attn1").processor.share = self._share  # type: ignore[union-attr]
 
     def enable_cache(self, config: Any) -> None:
         """Let diffusers skip blocks as ``config``, one of its cache configurations, says.
@@ -286,6 +324,11 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
         text = TextContext(states, prompt_mask, plan_routes(attended_prompts))
         indices = range(streams) if stream_indices is None else stream_indices
         rotary = self.rope(indices, grid, frame_offset, frames_per_stream or grid[0])
+        if self._share is not None:
+            own = self._share.split
+            x = own(x.unflatten(1, (streams, -1))).flatten(1, 2)
+            cos, sin = (own(each.unflatten(1, (streams, -1))).flatten(1, 2) for each in rotary)
+            rotary = cos, sin
         stream_mask = None if frozen is None else one_way_mask(frozen)
 
         for i, block in enumerate(self.blocks):
@@ -298,8 +341,10 @@ class LayeredWanTransformer3DModel(WanTransformer3DModel):
                 x = block(x, text, modulation, rotary, stream_mask, kv_cache)
 
         shift, scale = (self.scale_shift_table.unsqueeze(0) + time.unsqueeze(2)).chunk(2, dim=2)
-        y = self.norm_out(x.float()).unflatten(1, (streams, -1)) * (1 + scale) + shift
+        y = _modulate(self.norm_out(x.float()).unflatten(1, (streams, -1)), shift, scale)
         y = self.proj_out(y.to(_matmul_dtype(x)))  # [B, S, n, patch * C]
+        if self._share is not None:
+            y = self._share.join(y)
         y = y.view(batch, streams, *grid, *patch, -1).permute(0, 1, 8, 2, 5, 3, 6, 4, 7)
         sample = y.flatten(7, 8).flatten(5, 6).flatten(3, 4)
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)

@@ -94,10 +94,11 @@ def convert_model(source: Path, out: Path, options: WanModelOptions) -> Checkpoi
             for theirs, ours in _PARTS.items():
                 link_folder(_require(source / theirs), partial / ours)
         transformer = _load_transformer(source, options, is_original)
+        autoencoder = load_autoencoder(partial / "autoencoder", CPU)
+        _check_versions(source, transformer, autoencoder.latent_channels, partial / "text_encoder")
         save_transformer(transformer, partial / "transformer", dtype=options.dtype)
         if options.adapter is not None:
             _write_matte(options.adapter, partial / "matte")
-        autoencoder = load_autoencoder(partial / "autoencoder", CPU)
         size_step = autoencoder.spatial_factor * transformer.config.patch_size[-1]
         shift = ORIGINAL_SHIFT if is_original else _read_shift(source)
         is_layered = options.adapter is not None
@@ -139,6 +140,24 @@ def _require(path: Path) -> Path:
             f"There is no {path}.", "Name a folder of Wan2.1 T2V as it was downloaded, whole."
         )
     return path
+
+
+def _check_versions(
+    source: Path, transformer: LayeredWanTransformer3DModel, channels: int, text: Path
+) -> None:
+    """Raise BadCheckpoint where the parts of a folder are not of one version of Wan."""
+    with raise_bad_checkpoint(f"The text encoder of {source}"):
+        width = json.loads((text / "config.json").read_text())["d_model"]
+    wanted = transformer.config
+    for what, expected, found in (
+        ("latents of {} channels, and its autoencoder makes {}", wanted.in_channels, channels),
+        ("text of width {}, and its text encoder makes {}", wanted.text_dim, width),
+    ):
+        if expected != found:
+            raise BadCheckpoint(
+                f"{source} mixes versions: its transformer takes {what.format(expected, found)}.",
+                "Use all parts of one download.",
+            )
 
 
 def _check_pipeline(source: Path) -> None:

@@ -85,7 +85,9 @@ def denoise(
     for i, sigma in enumerate(schedule.sigmas[:-1]):
         times = (active * schedule.timestep(i)).expand(len(x), -1)  # [B, S]
         scale = guidance.scale_at(sigma)
-        out = classifier_free_guidance(predict, x, times, scale, prompts, negative).to(x.dtype)
+        out = classifier_free_guidance(
+            predict, x, times, scale, prompts, negative, is_shared=guidance.is_shared
+        ).to(x.dtype)
         estimate = torch.where(is_active, out if predicts_clean else x - sigma * out, x)
         if init.keep_mask is not None:  # a solver that knows where to arrive walks straight there
             estimate = torch.lerp(estimate, init.latents, init.keep_mask)

@@ -45,9 +45,11 @@ def make_predictor(
 class _CacheEntry(NamedTuple):
     """Keys and values of each block, and what they were computed from.
 
-    latents: of frozen streams [B, S, C, F, h, w]. times: [B, S] in 0..1000.
+    name: of the conditioning among those of the run. latents: of frozen streams
+    [B, S, C, F, h, w]. times: [B, S] in 0..1000.
     """
 
+    name: int
     latents: Tensor
     times: Tensor
     text: Conditioning
@@ -59,6 +61,7 @@ class _CacheEntry(NamedTuple):
             return self
         states, mask = self.text
         return _CacheEntry(
+            self.name,
             self.latents[:count],
             self.times[:count],
             Conditioning(states[:count], None if mask is None else mask[:count]),
@@ -96,36 +99,38 @@ class CachedPredictor:
         self._rows = layout.modulation_rows(model.config.roles)
         self._positions, self._autocast = positions, autocast
         self._entries: list[_CacheEntry] = []
+        self._met = 0  # conditionings
         if model.is_cache_enabled:  # what blocks of an earlier run gave says nothing of this one
             model._reset_stateful_cache()
 
     def __call__(self, latents: Tensor, times: Tensor, text: Conditioning) -> Tensor:
         """Return the network's output [B, S, C, F, h, w]; zeros for frozen streams."""
-        kv_caches = self._find_caches(latents[:, self._frozen], times[:, self._frozen], text)
+        entry = self._find_entry(latents[:, self._frozen], times[:, self._frozen], text)
         if not self._frozen:
-            return self._run(latents, times, text, self._active, kv_caches)
+            return self._run(latents, times, text, self._active, entry)
         active = self._run(
-            latents[:, self._active], times[:, self._active], text, self._active, kv_caches
+            latents[:, self._active], times[:, self._active], text, self._active, entry
         )
         out = torch.zeros_like(latents, dtype=active.dtype)
         out[:, self._active] = active
         return out
 
-    def _find_caches(self, latents: Tensor, times: Tensor, text: Conditioning) -> list[KVCache]:
+    def _find_entry(self, latents: Tensor, times: Tensor, text: Conditioning) -> _CacheEntry:
         for entry in self._entries:
             if entry.matches(latents, times, text):
-                return entry.kv_caches
+                return entry
         # Passes without guidance are the first half of those with it.
         halves = (entry.slice_batch(len(latents)) for entry in reversed(self._entries))
         found = next((half for half in halves if half.matches(latents, times, text)), None)
         if found is None:
             kv_caches = [KVCache(stores_frozen=bool(self._frozen)) for _ in self._model.blocks]
-            found = _CacheEntry(latents, times, text, kv_caches)
+            self._met += 1
+            found = _CacheEntry(self._met, latents, times, text, kv_caches)
             if self._frozen:
-                self._run(latents, times, text, self._frozen, kv_caches)
+                self._run(latents, times, text, self._frozen, found)
         # With and without guidance are two conditionings of one run; of an earlier run none is met.
         self._entries = [*self._entries[-1:], found]
-        return found.kv_caches
+        return found
 
     def _run(
         self,
@@ -133,10 +138,11 @@ class CachedPredictor:
         times: Tensor,
         text: Conditioning,
         streams: Sequence[int],
-        kv_caches: list[KVCache],
+        entry: _CacheEntry,
     ) -> Tensor:
         model, (offset, stride) = self._model, self._positions
-        passes = f"{len(latents)} of streams {streams}"  # that blocks may be skipped in, if asked
+        # Passes that are alike: what blocks gave in one may be used in the next, if asked.
+        passes = f"{len(latents)} of streams {streams} on text {entry.name}"
         with (
             torch.autocast(latents.device.type, self._autocast, enabled=self._autocast is not None),
             model.cache_context(passes),
@@ -151,7 +157,7 @@ class CachedPredictor:
                 frame_offset=offset,
                 frames_per_stream=stride,
                 stream_indices=streams,
-                kv_caches=kv_caches,
+                kv_caches=entry.kv_caches,
                 return_dict=False,
             )[0]
         return out

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from layert2v.spec import CLEAN_CONDITIONING, ModelInfo
+from layert2v.spec import CLEAN_CONDITIONING, NO_SHADOWS, ModelInfo
 from layert2v_engine.devices import CPU
 from layert2v_engine.errors import BadConfig, EngineError
 from layert2v_engine.layout import StreamRole
@@ -31,7 +31,12 @@ from layert2v_engine.model.components import (
 )
 from layert2v_engine.model.matte_adapter import MatteProjection, WanMatteProjection
 from layert2v_engine.tensor_file import load_tensors
-from layert2v_engine.training.init_from_checkpoint import START, network_settings, read_init_config
+from layert2v_engine.training.init_from_checkpoint import (
+    START,
+    network_settings,
+    read_init_config,
+    trains_shadows,
+)
 from layert2v_engine.training.joint_phase import JointConfig
 from layert2v_engine.training.joint_stage import JointStage, MultiStage, text_tokens
 from layert2v_engine.training.network import foregrounds_of, new_transformer, role_names
@@ -136,7 +141,8 @@ def export(
     codec = load_autoencoder(out / "autoencoder", CPU)
     patch = network_settings(run, config.transformer).get("patch_size", (1, 2, 2))[-1]
     sizes = (*(config.offered or (0, 0)), codec.spatial_factor * patch)
-    foregrounds, start = foregrounds_of(len(names)), read_init_config(run)
+    foregrounds = foregrounds_of(len(names), shadows=trains_shadows(run))
+    start = read_init_config(run)
     info = mini_info(world, codec.temporal_factor, foregrounds, title, trained.guidance, sizes)
     if start is not None and start.info.vocabulary:
         info = _sampled_as(start.info, info)
@@ -171,6 +177,7 @@ def _checkpoint_config(
                 latents_std=tuple(statistics["std"][row].tolist()),
             )
             for row, role in enumerate(StreamRole)
+            if info.makes_shadows or role is not StreamRole.shadow
         },
         text_encoder="minilm" if start is None else start.text_encoder,
         text_tokens=text_tokens(run, config),
@@ -195,7 +202,13 @@ def _sampled_as(start: ModelInfo, trained: ModelInfo) -> ModelInfo:
     """
     low, high = trained.guidance_range
     guidance = low if low == high else start.default_guidance
-    return replace(trained, default_steps=start.default_steps, default_guidance=guidance)
+    abilities = (*trained.abilities, *({NO_SHADOWS} & set(start.abilities)))
+    return replace(
+        trained,
+        default_steps=start.default_steps,
+        default_guidance=guidance,
+        abilities=abilities,
+    )
 
 
 def _free_language_info(start: ModelInfo, foregrounds: int, title: str) -> ModelInfo:
@@ -231,7 +244,9 @@ def _write_components(run: Path, out: Path, config: JointStage, phase: str) -> t
     """
     weights = load_ema(run, phase)
     autoencoder = load_autoencoder(run / "autoencoder" / "model", CPU)
-    names = role_names(foregrounds_of(len(weights["layer_modulation"])))
+    shadows = trains_shadows(run)
+    count = foregrounds_of(len(weights["layer_modulation"]), shadows=shadows)
+    names = role_names(count, shadows=shadows)
     settings = network_settings(run, config.transformer)
     model = new_transformer(settings, autoencoder.latent_channels, names)
     model.load_state_dict(weights)

@@ -63,6 +63,12 @@ def read_init_config(run: Path) -> CheckpointConfig | None:
     return read_index(run / START) if (run / START).exists() else None
 
 
+def trains_shadows(run: Path) -> bool:
+    """Return whether a run's transformer has streams of cast shadows: as its start has them."""
+    start = read_init_config(run)
+    return start is None or start.info.makes_shadows
+
+
 def network_settings(run: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of the transformer to train: those of the start, or ``wanted``.
 
@@ -82,12 +88,16 @@ def network_settings(run: Path, wanted: dict[str, Any]) -> dict[str, Any]:
 
 
 def _latent_statistics(config: CheckpointConfig, folder: Path) -> dict[str, torch.Tensor]:
-    """Return mean and deviation of latents by role, [5, C] each."""
-    if missing := [
-        role.value for role in StreamRole if role.value not in config.latent_normalization
-    ]:
+    """Return mean and deviation of latents by role, [5, C] each.
+
+    A model without shadows has those of mattes there.
+    """
+    found = dict(config.latent_normalization)
+    if not config.info.makes_shadows and StreamRole.matte in found:
+        found.setdefault(StreamRole.shadow, found[StreamRole.matte])
+    if missing := [role.value for role in StreamRole if role.value not in found]:
         raise BadCheckpoint(f"{folder} has no latent statistics of {', '.join(missing)}.")
-    chosen = [config.latent_normalization[role.value] for role in StreamRole]
+    chosen = [found[role.value] for role in StreamRole]
     return {
         "mean": torch.tensor([w.latents_mean for w in chosen]),
         "std": torch.tensor([w.latents_std for w in chosen]),

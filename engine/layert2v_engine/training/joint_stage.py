@@ -213,7 +213,7 @@ def _training_data(
         groups = {n: builder.group(n, count, frames) for n, (count, frames) in clips.items()}
     sets = [EncodedData(path, latents_digest(run)) for path in encoded]
     for count, group in groups.items():
-        found = tuple(each for data in sets for each in data.buckets(count))
+        found = tuple(each for data in sets for each in data.buckets(group.layout))
         groups[count] = replace(group, encoded=found)
     encoder: CaptionEncoder = EncodedCaptions(
         sets, partial(_text_encoder, run, joint, call.device), text_tokens(run, joint)

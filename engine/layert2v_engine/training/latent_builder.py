@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,8 +18,8 @@ from safetensors.torch import save_file
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.autoencoder import VideoAutoencoder
 from layert2v_engine.model.components import load_autoencoder, load_matte_projection
-from layert2v_engine.tensor_file import load_tensors
-from layert2v_engine.training.init_from_checkpoint import START
+from layert2v_engine.tensor_file import load_tensors, open_tensors
+from layert2v_engine.training.init_from_checkpoint import START, trains_shadows
 from layert2v_engine.training.joint_phase import SceneGroup
 from layert2v_engine.training.latents import (
     LatentSet,
@@ -27,11 +29,11 @@ from layert2v_engine.training.latents import (
     fit_normalization,
 )
 from layert2v_engine.training.layered_data import ClipFormat, read_blocks
-from layert2v_engine.training.stages import report, require_stage
+from layert2v_engine.training.stages import ensure_folder, report, require_stage
 from layert2v_engine.world.dataset import HELD_OUT_SEED, ClipSet, Renderer
 
 NORMALIZATION_CLIPS = 400  # latent statistics settle long before
-BLOCK_CLIPS = 200  # 5 GB as pixels, of three foregrounds at 320 x 192 x 17
+BLOCK_CLIPS = 100  # 2.5 GB as pixels, of three foregrounds at 320 x 192 x 17
 
 
 def latents_digest(run: Path) -> str:
@@ -66,22 +68,63 @@ class LatentBuilder:
         """Return latents of ``count`` clips and of the held-out ones."""
         suffix = "" if foregrounds == 1 else f"_{foregrounds:02d}"
         held_out = self._held_out(foregrounds, frames, suffix)
+        latents = self._train_latents(foregrounds, count, frames, suffix)
+        # Clips are encoded with their shadows, whatever the transformer learns of them.
+        layout = StreamLayout.for_foregrounds(foregrounds, shadows=trains_shadows(self.run))
+        train, test = self._add_data_sets(latents, held_out), self._encode(held_out)
+        return SceneGroup(
+            layout=layout,
+            train=train.select_streams(layout).to(self.device),
+            held_out=test.select_streams(layout).to(self.device),
+        )
+
+    def _train_latents(self, foregrounds: int, count: int, frames: int, suffix: str) -> LatentSet:
+        """Return latents of clips to learn from; a stop loses one block of them at most."""
         path = self.run / f"latents{suffix}.safetensors"
         if path.exists():
-            latents = LatentSet.load(path)
-        else:
-            blocks = [self._encode(b) for b in self._blocks(foregrounds, count, frames)]
-            latents = LatentSet(
-                latents=torch.cat([b.latents for b in blocks]),
-                coverage=torch.cat([b.coverage for b in blocks]),
-                scenes=tuple(scene for b in blocks for scene in b.scenes),
-            )
-            latents.save(path)
-        return SceneGroup(
-            layout=StreamLayout.for_foregrounds(foregrounds),
-            train=self._add_data_sets(latents, held_out).to(self.device),
-            held_out=self._encode(held_out).to(self.device),
+            return LatentSet.load(path)
+        folder = ensure_folder(path.with_suffix(""))
+        blocks = list(self._blocks(folder, foregrounds, count, frames))
+        latents = LatentSet(
+            latents=torch.cat([b.latents for b in blocks]),
+            coverage=torch.cat([b.coverage for b in blocks]),
+            scenes=tuple(scene for b in blocks for scene in b.scenes),
         )
+        latents.save(path)
+        shutil.rmtree(folder)
+        return latents
+
+    def _blocks(
+        self, folder: Path, foregrounds: int, count: int, frames: int
+    ) -> Iterator[LatentSet]:
+        """Yield the clips the autoencoder was trained on, if their foregrounds fit, then more."""
+        first = 0
+        if foregrounds == 1:
+            kept = self.run / "clips.safetensors"
+            with open_tensors(kept) as file:
+                first = file.get_slice("pixels").get_shape()[0]
+            yield self._encode_once(folder / f"0_{first}.safetensors", partial(ClipSet.load, kept))
+        starts = range(first, count, BLOCK_CLIPS)
+        if not starts:
+            return
+        with Renderer(self.run / "world", self.processes) as renderer:
+            for start in starts:
+                size = min(BLOCK_CLIPS, count - start)
+                render = partial(
+                    renderer.clips,
+                    size,
+                    first_seed=start,
+                    frames=frames,
+                    report=report,
+                    foregrounds=foregrounds,
+                )
+                yield self._encode_once(folder / f"{start}_{size}.safetensors", render)
+
+    def _encode_once(self, path: Path, clips: Callable[[], ClipSet]) -> LatentSet:
+        """Return the latents in ``path``; encode and write them first where it is missing."""
+        if not path.exists():
+            self._encode(clips()).save(path)
+        return LatentSet.load(path)
 
     def _add_data_sets(self, latents: LatentSet, like: ClipSet) -> LatentSet:
         """Return the clips of the world, and after them those of data sets that are alike."""
@@ -100,8 +143,11 @@ class LatentBuilder:
             return StreamNormalization(**load_tensors(path)).to(self.device)
         clips = ClipSet.load(self.run / "clips.safetensors")
         rows = torch.arange(min(NORMALIZATION_CLIPS, len(clips.scenes)))
-        streams = clips.streams(rows, self.device)
-        sample = encode_streams(self.autoencoder, self.projection, streams)
+        # Few at a time: 240 clips of 320 x 192 x 17 are 15 GB as floats.
+        parts = (clips.streams(part, self.device) for part in rows.split(16))
+        sample = torch.cat(
+            [encode_streams(self.autoencoder, self.projection, part) for part in parts]
+        )
         components_path = self.run / "autoencoder" / "components.safetensors"
         if components_path.exists():
             components = load_tensors(components_path)["component_std"].to(self.device)
@@ -128,24 +174,3 @@ class LatentBuilder:
                     unseen=True,
                 ).save(path)
         return ClipSet.load(path)
-
-    def _blocks(self, foregrounds: int, count: int, frames: int) -> Iterator[ClipSet]:
-        """Yield the clips the autoencoder was trained on, if their foregrounds fit, then more."""
-        first = 0
-        if foregrounds == 1:
-            kept = ClipSet.load(self.run / "clips.safetensors")
-            first = len(kept.scenes)
-            yield kept
-        starts = range(first, count, BLOCK_CLIPS)
-        if not starts:
-            return
-        with Renderer(self.run / "world", self.processes) as renderer:
-            for start in starts:
-                size = min(BLOCK_CLIPS, count - start)
-                yield renderer.clips(
-                    size,
-                    first_seed=start,
-                    frames=frames,
-                    report=report,
-                    foregrounds=foregrounds,
-                )

@@ -69,6 +69,13 @@ class LatentSet:
             captions=self.captions + captions,
         )
 
+    def select_streams(self, layout: StreamLayout) -> LatentSet:
+        """Return the set with the streams of a layout alone, of those that clips have."""
+        whole = layout_of(self.latents.shape[1])
+        if whole == layout:
+            return self
+        return replace(self, latents=self.latents[:, [whole.index(n) for n in layout.names]])
+
     def save(self, path: Path) -> None:
         """Write as one safetensors file, complete or not at all."""
         tensors = {
@@ -131,7 +138,7 @@ class StreamNormalization:
 
 
 def layout_of(streams: int) -> StreamLayout:
-    """Return the layout of a clip with so many streams."""
+    """Return the layout of an encoded clip with so many streams, which has its shadows."""
     return StreamLayout.for_foregrounds((streams - 2) // len(FOREGROUND_ROLES))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,21 +12,32 @@ from layert2v_engine.layout import FOREGROUND_ROLES, StreamRole
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 
 
-def role_names(foregrounds: int) -> tuple[str, ...]:
-    """Return the names of LayerAdaLN rows: one a role, and own ones for later foregrounds."""
-    later = (f"{role}_{k:02d}" for k in range(2, foregrounds + 1) for role in FOREGROUND_ROLES)
-    return (*(role.value for role in StreamRole), *later)
+def role_names(foregrounds: int, *, shadows: bool = True) -> tuple[str, ...]:
+    """Return the names of LayerAdaLN rows: one a role, and own ones for later foregrounds.
+
+    shadows: whether there are streams of them.
+    """
+    numbers = range(2, foregrounds + 1)
+    later = (f"{role}_{k:02d}" for k in numbers for role in _roles(FOREGROUND_ROLES, shadows))
+    return (*(role.value for role in _roles(StreamRole, shadows)), *later)
 
 
-def foregrounds_of(rows: int) -> int:
+def foregrounds_of(rows: int, *, shadows: bool = True) -> int:
     """Return how many foregrounds a transformer with so many LayerAdaLN rows was trained for."""
-    return max(1, 1 + (rows - len(StreamRole)) // len(FOREGROUND_ROLES))
+    once, each = (len(_roles(roles, shadows)) for roles in (StreamRole, FOREGROUND_ROLES))
+    return max(1, 1 + (rows - once) // each)
 
 
-def expand_roles(weights: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
+def _roles(roles: Iterable[StreamRole], shadows: bool) -> tuple[StreamRole, ...]:
+    return tuple(role for role in roles if shadows or role is not StreamRole.shadow)
+
+
+def expand_roles(
+    weights: Mapping[str, Tensor], names: Sequence[str], *, shadows: bool = True
+) -> Tensor:
     """Return LayerAdaLN rows [R, 6, D] for ``names``; new foregrounds get those of the first."""
     table = weights["layer_modulation"]
-    known = role_names(foregrounds_of(len(table)))
+    known = role_names(foregrounds_of(len(table), shadows=shadows), shadows=shadows)
     rows = [known.index(name if name in known else name.rpartition("_")[0]) for name in names]
     return table[rows].clone()
 

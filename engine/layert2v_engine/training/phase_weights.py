@@ -32,7 +32,11 @@ from layert2v_engine.model.lora import (
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.tensor_file import load_tensors
 from layert2v_engine.training import data_parallel, sharding
-from layert2v_engine.training.init_from_checkpoint import START, network_settings
+from layert2v_engine.training.init_from_checkpoint import (
+    START,
+    network_settings,
+    trains_shadows,
+)
 from layert2v_engine.training.network import (
     expand_roles,
     foregrounds_of,
@@ -89,7 +93,9 @@ def load_ema(run: Path, phase: str) -> dict[str, Tensor]:
     if not base.exists():
         return averages
     record = json.loads(base.read_text())
-    names = role_names(foregrounds_of(len(averages["layer_modulation"])))
+    shadows = trains_shadows(run)
+    count = foregrounds_of(len(averages["layer_modulation"]), shadows=shadows)
+    names = role_names(count, shadows=shadows)
     return merge_weights(_load_weights(run, record["phase"], names), averages, record["scale"])
 
 
@@ -104,10 +110,12 @@ def load_network(
     weights = _load_weights(run, finished[-1] if finished else "")
     arguments = network_settings(run, dict(settings))
     rows = len(weights["layer_modulation"]) if weights else 0
-    names = role_names(max(foregrounds, foregrounds_of(rows)))
+    shadows = trains_shadows(run)
+    names = role_names(max(foregrounds, foregrounds_of(rows, shadows=shadows)), shadows=shadows)
     model = new_transformer(arguments, autoencoder.latent_channels, names)
     if weights:
-        model.load_state_dict(weights | {"layer_modulation": expand_roles(weights, names)})
+        table = expand_roles(weights, names, shadows=shadows)
+        model.load_state_dict(weights | {"layer_modulation": table})
     return model
 
 
@@ -177,7 +185,7 @@ def _load_weights(run: Path, phase: str, names: Sequence[str] = ()) -> dict[str,
     else:
         return {}
     if names:
-        weights["layer_modulation"] = expand_roles(weights, names)
+        weights["layer_modulation"] = expand_roles(weights, names, shadows=trains_shadows(run))
     return weights
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from layert2v_nuke.graph.colorspaces import item_value, raw_fallback
-from layert2v_nuke.graph.model import CHANNELS, Expression, Graph, Node, UserKnob, Value
+from layert2v_nuke.graph.model import CHANNELS, Expression, Graph, Matrix, Node, UserKnob, Value
 
 # A Read takes these from its first file when its path is typed, as an artist does it.
 _FROM_FILE = ("file_type", "file", "format", "first", "last", "origfirst", "origlast", "origset")
@@ -78,6 +78,8 @@ def set_value(knob: Any, value: Value) -> None:
     """Set a knob to a value, number by number where it holds several, or to an expression."""
     if isinstance(value, Expression):
         knob.setExpression(value.text)
+    elif isinstance(value, Matrix):
+        knob.setValue([number for row in value.rows for number in row])
     elif isinstance(value, tuple):
         for index, number in enumerate(value):
             knob.setValue(number, index)

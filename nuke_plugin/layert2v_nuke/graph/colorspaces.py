@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from layert2v.colorspaces import find_nearest
+from layert2v.colorspaces import PRIMARIES, conversion_matrix, find_nearest
 from layert2v_nuke.graph.model import ReadColorspace
 
 # The most particular name first. A role such as scene_linear says nothing about primaries, so it is
@@ -36,6 +36,7 @@ TITLES = {
     "lin_ap1_scene": "ACEScg",
     "lin_ap0_scene": "ACES2065-1",
     "lin_rec2020_scene": "Linear Rec.2020",
+    "lin_p3d65_scene": "Linear P3-D65",
 }
 
 
@@ -50,7 +51,8 @@ def choose_colorspace(
     """Return the offered name for ``space``; raw with a note where none is offered.
 
     ``working`` is the id of the project's working space, which its role names where nothing else
-    does. With ``nearest`` the nearest space is taken instead of raw, and the note says its error.
+    does, and to which a known space that is not offered is converted by a matrix. Where the working
+    space is not known either, ``nearest`` takes the nearest space, and the note says its error.
     """
     names = {item_value(item).lower(): item_value(item) for item in offered}
     name = _match_name(space, names)
@@ -58,7 +60,22 @@ def choose_colorspace(
         name = next((names[role] for role in _WORKING_ROLES if role in names), "")
     if name:
         return ReadColorspace(name)
+    if working in PRIMARIES and space in PRIMARIES:
+        return _convert(space, working)
     return (nearest and _take_nearest(space, names)) or raw_fallback(space, names)
+
+
+def _convert(space: str, working: str) -> ReadColorspace:
+    """Return raw, with the matrix to the project's working space and a note about it."""
+    title, target = TITLES[space], TITLES[working]
+    if space == working:
+        return ReadColorspace("", f"raw: {title} is the working space of this project")
+    rows = conversion_matrix(space, working)
+    return ReadColorspace(
+        "",
+        f"{title} is not offered by this project; converted to {target} by a matrix",
+        tuple(tuple(round(value, 8) for value in row) for row in rows),  # as scripts hold them
+    )
 
 
 def _take_nearest(space: str, names: Mapping[str, str]) -> ReadColorspace | None:

@@ -25,7 +25,14 @@ class Expression:
     text: str
 
 
-Value = Union[str, int, float, bool, Expression, tuple[float, ...]]
+@dataclass(frozen=True)
+class Matrix:
+    """A knob value of 3 x 3 numbers, by rows."""
+
+    rows: tuple[tuple[float, ...], ...]
+
+
+Value = Union[str, int, float, bool, Expression, Matrix, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,14 @@ class Graph:
 
 @dataclass(frozen=True)
 class ReadColorspace:
-    """The color space of a Read: a name that the host offers, or "" for raw; and a note why."""
+    """The color space of a Read: a name that the host offers, or "" for raw; and a note why.
+
+    ``matrix`` converts what a raw Read gives to the project's working space, in a node below it.
+    """
 
     name: str = ""
     note: str = ""
+    matrix: tuple[tuple[float, ...], ...] = ()
 
 
 # Of a LayerT2V node, by number: plates for the background and for a foreground, footage, a matte.
@@ -126,12 +137,18 @@ def inner_nodes(stack: Stack | None, folder: Path, colorspace: ReadColorspace) -
         for column, layer in enumerate(stack.layers)
     ]
     level = READ_HEIGHT + ROW
-    merges = _merge_nodes(stack, level)
+    converted = [
+        convert_node(layer, colorspace, (column * COLUMN, level))
+        for column, layer in enumerate(stack.layers)
+        if colorspace.matrix
+    ]
+    level += ROW if converted else 0
+    merges = _merge_nodes(stack, colorspace, level)
     level += len(merges) * ROW
-    copies = _copy_nodes(stack, merges[-1].name, level)
+    copies = _copy_nodes(stack, colorspace, merges[-1].name, level)
     level += len(copies) * ROW
     output = Node("Output", "Output1", {"xpos": 0, "ypos": level}, (copies[-1].name,))
-    return (*inputs, *reads, *merges, *copies, output)
+    return (*inputs, *reads, *converted, *merges, *copies, output)
 
 
 def mute_knob(layer: str) -> str:
@@ -139,21 +156,37 @@ def mute_knob(layer: str) -> str:
     return f"{layer}_mute"
 
 
-def black_node(layer: Layer, knobs: Mapping[str, Value]) -> Node:
+def source_name(layer: Layer, colorspace: ReadColorspace) -> str:
+    """Return the name of the node that gives a layer in the working space."""
+    return f"Convert_{layer.name}" if colorspace.matrix else read_name(layer.name)
+
+
+def convert_node(layer: Layer, colorspace: ReadColorspace, position: tuple[int, int]) -> Node:
+    """Return the node that converts a raw Read: a matrix, right on premultiplied color too."""
+    knobs: dict[str, Value] = {
+        "matrix": Matrix(colorspace.matrix),
+        "label": tcl.safe_label(colorspace.note),
+        "xpos": position[0],
+        "ypos": position[1],
+    }
+    return Node("ColorMatrix", f"Convert_{layer.name}", knobs, (read_name(layer.name),))
+
+
+def black_node(layer: Layer, colorspace: ReadColorspace, knobs: Mapping[str, Value]) -> Node:
     """Return the node that blackens the lowest layer: nothing is below it to show instead."""
     values: dict[str, Value] = {"channels": "rgba", "value": 0.0, **knobs}
-    return Node("Multiply", f"Mute_{layer.name}", values, (read_name(layer.name),))
+    return Node("Multiply", f"Mute_{layer.name}", values, (source_name(layer, colorspace),))
 
 
-def _merge_nodes(stack: Stack, level: int) -> list[Node]:
+def _merge_nodes(stack: Stack, colorspace: ReadColorspace, level: int) -> list[Node]:
     bottom = stack.layers[0]
     unless = Expression(f"1-({_mute_expression(bottom)})")
-    merges = [black_node(bottom, {"disable": unless, "xpos": 0, "ypos": level})]
+    merges = [black_node(bottom, colorspace, {"disable": unless, "xpos": 0, "ypos": level})]
     for layer in stack.layers[1:]:
         level += ROW
         disable = Expression(_mute_expression(layer))
         knobs: dict[str, Value] = {"bbox": "B", "disable": disable, "xpos": 0, "ypos": level}
-        inputs = (merges[-1].name, read_name(layer.name))
+        inputs = (merges[-1].name, source_name(layer, colorspace))
         merges.append(Node("Merge2", f"Merge_{layer.name}", knobs, inputs))
     return merges
 
@@ -164,7 +197,7 @@ def _mute_expression(layer: Layer) -> str:
     return f"{own}||parent.{mute_knob(layer.caster)}" if layer.caster else own
 
 
-def _copy_nodes(stack: Stack, comp: str, level: int) -> list[Node]:
+def _copy_nodes(stack: Stack, colorspace: ReadColorspace, comp: str, level: int) -> list[Node]:
     copies: list[Node] = []
     for row, layer in enumerate(stack.layers):
         knobs: dict[str, Value] = {}
@@ -172,7 +205,7 @@ def _copy_nodes(stack: Stack, comp: str, level: int) -> list[Node]:
             knobs[f"from{index}"] = f"rgba.{channel}"
             knobs[f"to{index}"] = f"{nuke_layer(layer.name)}.{channel}"
         knobs.update({"xpos": 0, "ypos": level + row * ROW})
-        inputs = (copies[-1].name if copies else comp, read_name(layer.name))
+        inputs = (copies[-1].name if copies else comp, source_name(layer, colorspace))
         copies.append(Node("Copy", f"Copy_{layer.name}", knobs, inputs))
     return copies
 

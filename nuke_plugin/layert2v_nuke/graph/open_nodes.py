@@ -23,6 +23,7 @@ from layert2v_nuke.graph.model import (
     ReadColorspace,
     Value,
     black_node,
+    convert_node,
     read_node,
 )
 
@@ -44,23 +45,25 @@ def open_comp(
     ``owner`` is the uuid of the LayerT2V node that the Reads follow. Raises ``BadPath``.
     """
     x, y = origin
+    top = y + READ_HEIGHT + (ROW if colorspace.matrix else 0)
     nodes = [_backdrop_node(stack, origin)]
     below = ""
     for column, layer in enumerate(stack.layers):
-        left, level = x + column * COLUMN, y + READ_HEIGHT + column * ROW
-        read = read_node(stack, layer, folder, colorspace, (left, y), owner=owner)
-        nodes.append(read)
+        left, level = x + column * COLUMN, top + column * ROW
+        nodes.append(read_node(stack, layer, folder, colorspace, (left, y), owner=owner))
+        if colorspace.matrix:
+            nodes.append(convert_node(layer, colorspace, (left, y + READ_HEIGHT)))
         is_muted = layer.name in muted or layer.caster in muted
         if column == 0:
-            below = read.name
+            below = nodes[-1].name
             if is_muted:
-                nodes.append(black_node(layer, {"xpos": x, "ypos": level}))
+                nodes.append(black_node(layer, colorspace, {"xpos": x, "ypos": level}))
                 below = nodes[-1].name
             continue
         middle = level + (MERGE_HEIGHT - DOT_WIDTH) // 2
         at_dot = {"xpos": left + (TILE_WIDTH - DOT_WIDTH) // 2, "ypos": middle}
         if _has_matte_group(stack, layer):
-            nodes.append(matte_group(layer, read.name, (left, y + READ_HEIGHT + ROW // 2)))
+            nodes.append(matte_group(layer, nodes[-1].name, (left, top + ROW // 2)))
         dot = Node("Dot", f"Dot_{layer.name}", at_dot, (nodes[-1].name,))
         knobs: dict[str, Value] = {"bbox": "B", "xpos": x, "ypos": level}
         if is_muted:

@@ -14,6 +14,7 @@ from layert2v_nuke.graph.model import (
     CHANNELS,
     Expression,
     Graph,
+    Matrix,
     Node,
     UserKnob,
     Value,
@@ -97,6 +98,8 @@ def _knob_definition(knob: UserKnob) -> str:
 def _value_text(value: Value) -> str:
     if isinstance(value, Expression):
         return f"{{{{{value.text}}}}}"
+    if isinstance(value, Matrix):
+        return "{" + " ".join(_value_text(row) for row in value.rows) + "}"
     if isinstance(value, tuple):
         return "{" + " ".join(f"{number:.10g}" for number in value) + "}"
     if isinstance(value, bool):

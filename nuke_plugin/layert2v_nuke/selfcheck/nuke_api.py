@@ -41,6 +41,10 @@ KNOBS: dict[str, dict[str, tuple[Any, tuple[str, ...]]]] = {
         "channels": ("all", ()), "value": (1.0, ()), "mix": (1.0, ()), "disable": (False, ()),
         "unpremult": ("none", ()), "xpos": (None, ()), "ypos": (None, ()),
     },
+    "ColorMatrix": {
+        "matrix": (None, ()), "invert": (False, ()), "label": ("", ()), "disable": (False, ()),
+        "xpos": (None, ()), "ypos": (None, ()),
+    },
     "Premult": {
         "channels": ("rgb", ()), "alpha": ("rgba.alpha", ()), "disable": (False, ()),
         "xpos": (None, ()), "ypos": (None, ()),

@@ -6,6 +6,14 @@ from layert2v.decompose.json_form import (
     refine_from_json,
     refine_to_json,
 )
+from layert2v.decompose.shots import (
+    CUT_INSIDE,
+    Shot,
+    shot_name,
+    shots_from_text,
+    shots_to_text,
+    split_at_cuts,
+)
 from layert2v.decompose.spec import (
     FOOTAGE,
     RECIPES,
@@ -26,6 +34,7 @@ from layert2v.decompose.validation import (
 )
 
 __all__ = [
+    "CUT_INSIDE",
     "FOOTAGE",
     "RECIPES",
     "REFINE_ACTION",
@@ -35,6 +44,7 @@ __all__ = [
     "Footage",
     "Point",
     "RefineSpec",
+    "Shot",
     "SubjectSpec",
     "decompose_from_json",
     "decompose_to_json",
@@ -42,6 +52,10 @@ __all__ = [
     "refine_from_json",
     "refine_to_json",
     "resolve_refine",
+    "shot_name",
+    "shots_from_text",
+    "shots_to_text",
+    "split_at_cuts",
     "validate_decompose",
     "validate_refine",
 ]

@@ -12,7 +12,7 @@ import grpc
 from layert2v.chunk_codec import FileChunk
 from layert2v.v1 import artifacts_pb2, artifacts_pb2_grpc
 from layert2v.wire import CHUNK_BYTES, MAX_CHUNK_BYTES, MAX_FIND_FILES
-from layert2v_server.api.chunks import read_chunk
+from layert2v_server.api.chunks import ChunkReader
 from layert2v_server.api.convert import (
     artifact_to_message,
     clamp_page_size,
@@ -83,21 +83,19 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         # EXR is compressed already.
         context.set_compression(grpc.Compression.NoCompression)
         first = artifacts_pb2.ReadArtifactResponse(size_bytes=size_bytes, sha256=sha256)
-        prefix = first.SerializeToString()
-        pending = self._start_reading(path, offset, end, prefix)
+        reader = ChunkReader(path, end, first.SerializeToString())
+        pending = self._start_reading(reader, offset)
         try:
             for following in range(offset + CHUNK_BYTES, end, CHUNK_BYTES):
                 # The next chunk is read while this one is sent.
-                message, pending = await pending, self._start_reading(path, following, end)
+                message, pending = await pending, self._start_reading(reader, following)
                 yield message
             yield await pending
         finally:
             pending.cancel()
 
-    def _start_reading(
-        self, path: Path, offset: int, end: int, prefix: bytes = b""
-    ) -> asyncio.Future[bytes]:
-        return _start(self._pools.chunks.run(read_chunk, path, offset, end, prefix))
+    def _start_reading(self, reader: ChunkReader, offset: int) -> asyncio.Future[bytes]:
+        return _start(self._pools.chunks.run(reader.read, offset))
 
     async def WriteArtifact(
         self,
@@ -160,10 +158,10 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
     ) -> artifacts_pb2.WriteArtifactResponse:
         run = self._pools.chunks.run
         committed = await run(self._uploads.begin, upload)
-        pending: list[asyncio.Future[Any]] = []  # what is still done with the last chunk
+        pending: asyncio.Future[int] | None = None  # what is still done with the last chunk
         async for step in steps:
-            for work in pending:
-                await work
+            if pending is not None:
+                await pending
             if not isinstance(step, FileChunk) and step.WhichOneof("step") == "finish":
                 await self._pools.heavy.run(self._uploads.finish, upload)
                 return artifacts_pb2.WriteArtifactResponse(
@@ -171,20 +169,17 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
                 )
             if not isinstance(step, FileChunk) or len(step.data) > MAX_CHUNK_BYTES:
                 raise InvalidArgument(f"A step is a chunk of at most {MAX_CHUNK_BYTES} bytes.")
-            # Written and hashed at the same time, and while the next chunk arrives.
-            pending = [
-                _start(run(self._store_chunk, upload, step)),
-                _start(run(self._uploads.hash, upload, step.offset, step.data)),
-            ]
+            # Written and hashed while the next chunk arrives.
+            pending = _start(run(self._store_chunk, upload, step))
             committed = step.offset + len(step.data)
-        for work in pending:
-            await work
+        if pending is not None:
+            await pending
         return artifacts_pb2.WriteArtifactResponse(committed_bytes=committed)
 
-    def _store_chunk(self, upload: Upload, chunk: FileChunk) -> None:
+    def _store_chunk(self, upload: Upload, chunk: FileChunk) -> int:
         if not chunk.is_whole:
             raise ChecksumMismatch("A chunk arrived damaged.", "Go on from the committed size.")
-        self._uploads.append(upload, chunk.offset, chunk.data)
+        return self._uploads.append(upload, chunk.offset, chunk.data)
 
     async def _find(self, name: str) -> tuple[Path, int, str]:
         """Return path, size and SHA-256 of a file of the caller. Raises ``ArtifactNotFound``."""

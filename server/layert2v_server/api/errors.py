@@ -7,9 +7,10 @@ from typing import NoReturn
 import grpc
 
 from layert2v.v1 import errors_pb2
-from layert2v.wire import ERROR_TRAILER
+from layert2v.wire import ERROR_TRAILER, REQUEST_METADATA
 from layert2v_server import errors
 from layert2v_server.errors import ServerError
+from layert2v_server.logs import current_request
 
 CODES: dict[type[ServerError], grpc.StatusCode] = {
     errors.AccessDenied: grpc.StatusCode.UNAUTHENTICATED,
@@ -44,6 +45,8 @@ RETRY_AFTER_S: dict[type[ServerError], float] = {
     errors.ServerStopping: 2.0,
     errors.StorageFailed: 2.0,
 }
+# Errors of which a caller must be able to tell those who read the log.
+LOGGED = frozenset({ServerError, errors.StorageFailed, errors.ArtifactDamaged})
 # A message may quote what the caller sent, and headers are limited in size.
 MAX_TEXT_CHARS = 400
 MAX_VIOLATIONS = 8
@@ -56,7 +59,7 @@ async def abort(context: grpc.aio.ServicerContext, error: ServerError) -> NoRetu
     detail = errors_pb2.ErrorDetail(
         reason=error.reason,
         message=message,
-        hint=error.hint,
+        hint=_hint(error),
         violations=[
             errors_pb2.FieldViolation(
                 field=violation.field, message=violation.message[:MAX_TEXT_CHARS]
@@ -65,6 +68,13 @@ async def abort(context: grpc.aio.ServicerContext, error: ServerError) -> NoRetu
         ],
         retry_after_s=getattr(error, "retry_after_s", RETRY_AFTER_S.get(type(error))),
     )
-    trailer = ((ERROR_TRAILER, detail.SerializeToString()),)
-    await context.abort(code, message, trailing_metadata=trailer)
+    trailers = ((ERROR_TRAILER, detail.SerializeToString()), (REQUEST_METADATA, current_request()))
+    await context.abort(code, message, trailing_metadata=trailers)
     raise AssertionError("abort always raises")
+
+
+def _hint(error: ServerError) -> str:
+    """Return the hint of an error; where it is the server's fault, with the id that its log has."""
+    if type(error) not in LOGGED or not current_request():
+        return error.hint
+    return f"{error.hint.rstrip('.')} (request {current_request()})."

@@ -1,7 +1,7 @@
 """Interceptor of all calls: authentication, limits of open streams, errors as status codes.
 
 A stream of which nothing moves for a while is ended, since it holds memory: a chunk that nobody
-reads, or the place of an upload that nobody sends.
+reads, or the place of an upload that nobody sends. So is one whose token is revoked or expires.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from layert2v.wire import TOKEN_METADATA
 from layert2v_server.api.certificates import common_name
 from layert2v_server.api.errors import abort
 from layert2v_server.auth import LOCAL_USER, Principal, TokenAuthenticator
-from layert2v_server.errors import InvalidArgument, ServerError, TooSlow
+from layert2v_server.errors import AccessDenied, InvalidArgument, ServerError, TooSlow
 from layert2v_server.service.callers import Caller, CallerLimit, RateLimit, current_caller
+
+RECHECK_S = 2.0  # how often the token of an open stream is looked at again
 
 _HEALTH = "/grpc.health."
 _DESERIALIZERS = {"WriteArtifact": decode_write_request}  # without copies of the data
@@ -123,16 +125,20 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         self, context: grpc.aio.ServicerContext, authorization: str, limit: CallerLimit | None
     ) -> AsyncIterator[None]:
         try:
-            principal = self._authenticator.authenticate(authorization, common_name(context))
+            identity = (authorization, common_name(context))
+            principal = self._authenticator.authenticate(*identity)
             self._rate_limit.take(principal.user)
             _principal.set(principal)
             current_caller.set(Caller(user=principal.user, connection=context.peer()))
-            release = None if limit is None else await limit.acquire_now()
-            try:
+            if limit is None:
                 yield
+                return
+            release = await limit.acquire_now()
+            try:
+                async with self._while_authenticated(principal, identity):
+                    yield
             finally:
-                if release is not None:
-                    release()
+                release()
         except ServerError as error:
             await abort(context, error)
         except grpc.aio.AbortError:
@@ -142,6 +148,37 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             await abort(
                 context, ServerError("The server made a mistake.", "Its log has the details.")
             )
+
+    @contextlib.asynccontextmanager
+    async def _while_authenticated(
+        self, principal: Principal, identity: tuple[str, str | None]
+    ) -> AsyncIterator[None]:
+        """End a block with ``AccessDenied`` when its caller is not ``principal`` any more."""
+        loop = asyncio.get_running_loop()
+        denied = AccessDenied("This token has other rights now.")
+        timer: asyncio.TimerHandle
+
+        def check() -> None:
+            nonlocal timer, denied
+            try:
+                if self._authenticator.authenticate(*identity) == principal:
+                    timer = loop.call_later(RECHECK_S, check)
+                    return
+            except AccessDenied as error:
+                denied = error
+            end.reschedule(loop.time())
+
+        timer = loop.call_later(RECHECK_S, check)
+        end = asyncio.timeout(None)
+        try:
+            async with end:
+                yield
+        except TimeoutError:
+            if end.expired():
+                raise denied from None
+            raise
+        finally:
+            timer.cancel()
 
 
 class _Malformed:

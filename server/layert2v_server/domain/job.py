@@ -38,7 +38,8 @@ class Job:
     the times a worker took the job. ``queue_position`` counts the jobs ahead, None outside the
     queue. ``preview_revision`` is the revision at which the preview image last changed, 0 for none.
     ``artifact_bytes`` is the size of all results together. ``source`` names what a re-render
-    started from: a job, or the stack that was uploaded.
+    started from: a job, or the stack that was uploaded. ``request_id`` is the client's id of the
+    request that made the job.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Job:
     artifact_count: int
     artifact_bytes: int
     source: str = ""
+    request_id: str = ""
 
     @property
     def is_terminal(self) -> bool:

@@ -41,6 +41,7 @@ def worker_command(
     heartbeat_s: float,
     weights: str = "",
     commercial_only: bool = False,
+    log_format: str = "",
 ) -> list[str]:
     """Return the command line of a worker; what is empty takes its default."""
     # -P: a file in the current folder that is called like a package must not be imported.
@@ -54,6 +55,8 @@ def worker_command(
         command += ["--weights", weights]
     if commercial_only:
         command += ["--commercial-only"]
+    if log_format:
+        command += ["--log-format", log_format]
     return command
 
 

@@ -26,10 +26,12 @@ class JobMonitor:
     """The jobs of ``store``, for coroutines of one event loop.
 
     Where the disk is full, an update calls ``make_room``, and is repeated if that frees anything.
+    ``observe`` is called with each job that an update returns.
     """
 
     def __init__(self, store: JobStore, make_room: Callable[[], bool] = lambda: False) -> None:
         self.store = store
+        self.observe: Callable[[Job], None] = lambda _: None
         self._make_room = make_room
         self.pools = WorkPools()
         self._version = 0
@@ -54,6 +56,7 @@ class JobMonitor:
     ) -> Job:
         """Run a method that changes nothing but one running job, and wake that job's watchers."""
         job = await self.pools.writes.run(action, *args, **kwargs)
+        self.observe(job)
         self._wake(job.id)
         return job
 
@@ -67,6 +70,7 @@ class JobMonitor:
         if result:
             for job in result if isinstance(result, list) else [result]:
                 if isinstance(job, Job):
+                    self.observe(job)
                     self._wake(job.id)
             self._wake(_QUEUE)
             async with self._changed:

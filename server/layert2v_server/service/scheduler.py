@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,6 +27,7 @@ from layert2v_server.errors import (
     WorkerLost,
 )
 from layert2v_server.executors.base import Executor
+from layert2v_server.logs import log_request
 from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.rebuild import note_text
@@ -41,6 +43,7 @@ from layert2v_server.worker.messages import (
 
 POLL_INTERVAL_S = 1.0
 MIN_RETRY_S, MAX_RETRY_S = 0.5, 30.0
+LOG_HINT = "The server's log has the details"
 MAX_IDLE_STARTS = 2  # of workers in a row without a pause: one may be ended by somebody
 
 P = ParamSpec("P")
@@ -111,7 +114,11 @@ class Scheduler:
 
         This is the one place that turns what an attempt raises into a failed attempt.
         """
-        _log.info("job=%s attempt=%d executor=%s", job.id, job.attempt, executor.name)
+        with log_request(job.request_id):
+            _log.info("job=%s attempt=%d executor=%s", job.id, job.attempt, executor.name)
+            await self._run_job(executor, job)
+
+    async def _run_job(self, executor: Executor, job: Job) -> None:
         try:
             await self._run_attempt(executor, job)
         except asyncio.CancelledError:
@@ -127,7 +134,8 @@ class Scheduler:
             await self._delete_attempt(job)
             is_final = isinstance(error, DiskFull | FilesMissing | SourceNotFound)
             record = self._store.mark_failed if is_final else self._store.mark_lost
-            await self._store_outcome(record, job.id, job.attempt, failure_of(error))
+            failure = name_request(failure_of(error), job.request_id)
+            await self._store_outcome(record, job.id, job.attempt, failure)
         await self._release_source(job.id)
 
     async def _run_attempt(self, executor: Executor, job: Job) -> None:
@@ -140,6 +148,7 @@ class Scheduler:
         elif isinstance(outcome, Failed):
             await self._delete_attempt(job)
             failure = Failure(reason=outcome.reason, message=outcome.message, hint=outcome.hint)
+            failure = name_request(failure, job.request_id)
             await self._store_outcome(self._store.mark_failed, job.id, job.attempt, failure)
         else:
             await self._delete_attempt(job)
@@ -169,6 +178,7 @@ class Scheduler:
             folder=str(self._artifacts.attempt_folder(job.id, job.attempt)),
             source=str(self._artifacts.source_folder(job.id)),
             preview=str(self._artifacts.preview_path(job.id)),
+            request=job.request_id,
         )
         canceller = asyncio.create_task(self._forward_cancel(executor, job.id))
         renewed = time.monotonic()
@@ -299,6 +309,14 @@ def failure_of(error: Exception) -> Failure:
         message=f"The server could not carry out this job{what}.",
         hint="The server's log has the details.",
     )
+
+
+def name_request(failure: Failure, request: str) -> Failure:
+    """Name the request in a hint that sends somebody to the log."""
+    if not request or LOG_HINT not in failure.hint:
+        return failure
+    hint = failure.hint.replace(LOG_HINT, f"{LOG_HINT}, under request {request}")
+    return dataclasses.replace(failure, hint=hint)
 
 
 def _log_error(what: str, error: Exception) -> None:

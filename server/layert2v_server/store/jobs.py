@@ -38,6 +38,7 @@ from layert2v_server.store.files_table import (
     read_total,
     unshared_bytes,
 )
+from layert2v_server.store.job_counts import JobCount, count_jobs, running_workers
 from layert2v_server.store.models_table import read_models, replace_models
 from layert2v_server.store.rows import (
     SELECT_JOB,
@@ -179,6 +180,11 @@ class JobStore:
             return set(
                 connection.execute(select(jobs.c.id).where(jobs.c.state.in_(states))).scalars()
             )
+
+    def count(self) -> tuple[list[JobCount], set[str]]:
+        """Return how many jobs there are of each kind, and the workers that have one."""
+        with read_transaction(self._engine) as connection:
+            return count_jobs(connection), running_workers(connection)
 
     # --- work ---------------------------------------------------------------------------------
 

@@ -131,6 +131,7 @@ def _read_job(row: Any) -> Job:
         failure=None if row.failure is None else Failure(**row.failure),
         artifact_count=row.artifact_count,
         artifact_bytes=row.artifact_bytes,
+        request_id=row.request_id,
     )
 
 

@@ -137,22 +137,8 @@ class UploadStore:
             except BaseException:
                 file.truncate(size)  # half a chunk must not count as one
                 raise
+        self._hash(part, offset, data)
         return size + len(data)
-
-    def hash(self, upload: Upload, offset: int, data: bytes | memoryview) -> None:
-        """Add bytes to the hash of an upload, in order, so that its end need not read them again.
-
-        May go on beside ``append`` of the same bytes: what was hashed and not stored is noticed.
-        """
-        part = self._path(upload.owner, upload.id, "part")
-        hashed, digest = self._hashes.pop(part, (0, None))
-        if offset == 0:
-            hashed, digest = 0, hashlib.sha256()
-        if digest is not None and hashed == offset:
-            digest.update(data)
-            self._hashes[part] = (hashed + len(data), digest)
-            while len(self._hashes) > MAX_OPEN_HASHES:
-                self._hashes.popitem(last=False)
 
     def finish(self, upload: Upload) -> None:
         """Check the complete file and make it an artifact. Raises ``ChecksumMismatch``.
@@ -227,6 +213,17 @@ class UploadStore:
                 old.rename(new)
         if self.path(upload.id, upload.owner).exists():
             self._by_hash[upload.owner, upload.sha256] = upload
+
+    def _hash(self, part: Path, offset: int, data: bytes | memoryview) -> None:
+        """Add bytes to the hash of an upload, so that its end need not read them again."""
+        hashed, digest = self._hashes.pop(part, (0, None))
+        if offset == 0:
+            hashed, digest = 0, hashlib.sha256()
+        if digest is not None and hashed == offset:
+            digest.update(data)
+            self._hashes[part] = (hashed + len(data), digest)
+            while len(self._hashes) > MAX_OPEN_HASHES:
+                self._hashes.popitem(last=False)
 
     def _digest(self, part: Path, size: int) -> str:
         hashed, digest = self._hashes.pop(part, (0, None))

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, cast
 import psutil
 
 from layert2v.spec import model_to_json
+from layert2v_server.logs import FORMATS, configure_logging, log_request
 from layert2v_server.worker.messages import (
     CancelJob,
     Failed,
@@ -80,7 +81,7 @@ class ServerChannel:
 def main(argv: Sequence[str] | None = None) -> int:
     """Load the engine, then run jobs until the input ends."""
     args = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    configure_logging(args.log_format)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends its workers
     # Before torch is loaded: on a busy machine, threads that wait by spinning cost a third of the
     # speed.
@@ -109,9 +110,11 @@ def run_jobs(engine: Engine, channel: ServerChannel, *, heartbeat_s: float) -> N
             target=_send_heartbeats, args=(channel, command.job, done, heartbeat_s), daemon=True
         )
         heartbeats.start()
-        outcome = run_job(
-            engine, command, channel.send, functools.partial(channel.is_cancelled, command.job)
-        )
+        with log_request(command.request):
+            _log.info("job=%s kind=%s", command.job, command.job_kind)
+            outcome = run_job(
+                engine, command, channel.send, functools.partial(channel.is_cancelled, command.job)
+            )
         done.set()
         heartbeats.join()  # nothing may follow the outcome of a job
         channel.send(outcome)
@@ -188,6 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", type=Path, help="folder with networks of others")
     parser.add_argument("--commercial-only", action="store_true", help="refuse by licence")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:0, ...")
+    parser.add_argument("--log-format", choices=FORMATS, default=FORMATS[0], help="text or json")
     parser.add_argument("--heartbeat", type=float, default=1.0, help="seconds between heartbeats")
     return parser
 

@@ -22,7 +22,7 @@ class RunJob:
     """Run the job of ``spec``, the JSON of a spec of ``job_kind``; ``preview`` is a file name.
 
     A new stack is written to ``folder``. A change of a stack finds that there and changes it in
-    place. ``source`` is the folder of other inputs.
+    place. ``source`` is the folder of other inputs. ``request`` is the id that the worker logs.
     """
 
     job: str
@@ -31,6 +31,7 @@ class RunJob:
     folder: str
     source: str
     preview: str
+    request: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

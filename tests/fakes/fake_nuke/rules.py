@@ -1,8 +1,8 @@
 """What is known about Nuke's nodes and knobs, and the error of breaking a rule.
 
 ``facts.json`` is a part of the collected facts: names, types, defaults and enums of knobs, each
-with how it is known (D documented, O seen in public scripts, R recalled). Erode (filter) and Blur
-are not in the collection; theirs are from their pages in Foundry's reference guide.
+with how it is known (D documented, O seen in public scripts, R recalled). Erode (filter), Blur and
+ColorMatrix are not in the collection; theirs are from their pages in Foundry's reference guide.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ TYPE_IDS: dict[str, int] = FACTS["knob_type_ids"]
 WRITTEN_FLAGS = ("INVISIBLE", "STARTLINE")  # those that a script keeps
 INPUTS = {"Read": 0, "BackdropNode": 0, "Input": 0, "StickyNote": 0, "Constant": 0, "Root": 0,
           "Merge2": 100, "Copy": 3, "Multiply": 2, "Shuffle": 2, "Shuffle2": 2, "Grade": 2,
-          "Premult": 1, "Unpremult": 1, "FilterErode": 2, "Blur": 2, "Crop": 1, "Dot": 1,
-          "Output": 1, "NoOp": 1, "Write": 1, "Viewer": 10}  # fmt: skip
+          "Premult": 1, "Unpremult": 1, "FilterErode": 2, "Blur": 2, "ColorMatrix": 2, "Crop": 1,
+          "Dot": 1, "Output": 1, "NoOp": 1, "Write": 1, "Viewer": 10}  # fmt: skip
 USER_TYPES = {
     "String_Knob": ("String", "string", ""), "File_Knob": ("File", "file", ""),
     "Int_Knob": ("Int", "int", 0), "Enumeration_Knob": ("Enumeration", "enum", ""),
@@ -58,6 +58,7 @@ def check_value(kind: str, value: Any, enum: list[str] | None, where: str) -> An
         "color4": (int, float, list, tuple),
         "bool": (bool,), "string": (str,), "file": (str,), "python": (str,), "enum": (str,),
         "channelset": (str,), "channel": (str,), "box4": (tuple, list), "layer": (str,),
+        "matrix3": (list,),
     }  # fmt: skip
     if kind not in wanted:
         raise Forbidden(f"{where} has the type {kind}, which the plug-in has no business with")
@@ -69,6 +70,12 @@ def check_value(kind: str, value: Any, enum: list[str] | None, where: str) -> An
         raise TypeError(f"{where} cannot hold {value}")
     if kind == "enum" and enum is not None and value not in enum:
         raise ValueError(f"{where}: {value!r} is none of {enum}")
+    if kind == "matrix3" and (
+        len(value) != 9 or not all(isinstance(each, float) for each in value)
+    ):
+        raise TypeError(f"{where} takes nine numbers, not {value!r}")
+    if kind == "matrix3":
+        return tuple(value)
     if kind == "color4" and isinstance(value, (list, tuple)):
         return tuple(map(float, value))
     return float(value) if kind in ("float", "wh", "color4") else value

@@ -83,6 +83,9 @@ def _set(app: FakeNuke, state: NodeState, name: str, word: nk_reader.Word) -> No
     knob = state.knob(name)
     if knob is None:
         raise RuntimeError(f"{state.cls}: no such knob {name}")
+    if knob.kind == "matrix3":
+        knob.put(tuple(map(float, word.text.replace("{", " ").replace("}", " ").split())))
+        return
     if word.kind == "braced" and word.text.startswith("{"):
         knob.put(knob.value, word.text.strip("{}"))
         return
@@ -151,6 +154,9 @@ def _depth(state: NodeState, seen: set[int]) -> int:
 def _text(kind: str, value: Any) -> str:
     if kind == "bool":
         return "true" if value else "false"
+    if kind == "matrix3":
+        rows = (" ".join(map(repr, value[k : k + 3])) for k in (0, 3, 6))
+        return "{{" + "} {".join(rows) + "}}"
     if isinstance(value, tuple):
         return "{" + " ".join(map(repr, value)) + "}"
     if kind in NUMBERS:

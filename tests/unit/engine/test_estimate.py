@@ -86,12 +86,20 @@ def test_a_request_is_planned_without_weights(capsys: pytest.CaptureFixture[str]
     out = capsys.readouterr().out
     assert "8 streams, 262,080 tokens" in out
     command[2] = "wan-14b"
-    assert main([*command, "--frames", "81", "--memory", "80"]) == 1
+    assert main([*command, "--frames", "81", "--memory", "62"]) == 1
     assert "fits with --one-stream-decode" in capsys.readouterr().out
-    assert main([*command, "--frames", "81", "--memory", "80", "--fit"]) == 0
+    assert main([*command, "--frames", "81", "--memory", "62", "--fit"]) == 0
     assert "switched on: --one-stream-decode" in capsys.readouterr().out
-    assert main([*command, "--frames", "81", "--memory", "40", "--fit"]) == 1
+    assert main([*command, "--frames", "81", "--memory", "20", "--fit"]) == 1
     assert "frames fit, or fewer foregrounds" in capsys.readouterr().out
+
+
+def test_long_clips_are_guided_in_turn_and_take_no_more() -> None:
+    shape = read_shape("wan-1.3b", torch.device("cuda"), None)
+    size = {"size": (832, 480), "frames": 81, "foregrounds": 1, "steps": 1}
+    plain, guided = (estimate_run(shape, **size, guided=each) for each in (False, True))
+    assert guided.memory["transformer pass"] == plain.memory["transformer pass"]
+    assert guided.flops == 2 * plain.flops
 
 
 def test_no_option_takes_more() -> None:

@@ -38,6 +38,7 @@ class SplitterConfig:
 
     widths: tuple[int, ...] = (16, 32, 64, 112, 160)
     groups: int = 8  # of a normalization
+    context: int = 0  # channels of the wide view at the coarsest level, 0 for none
 
 
 def network_values(linear: Tensor) -> Tensor:
@@ -76,6 +77,25 @@ class _Block(nn.Sequential):
         )
 
 
+class _Context(nn.Module):
+    """What is far away, added: two convolutions with gaps, which reach over most of a picture.
+
+    A shadow may lie farther from its subject than the blocks of a level see. Nothing is added
+    until that is learned.
+    """
+
+    def __init__(self, width: int, inner: int, groups: int) -> None:
+        super().__init__()
+        self.near = nn.Conv2d(width, inner, 3, padding=2, dilation=2)
+        self.norm = nn.GroupNorm(groups, inner)
+        self.far = nn.Conv2d(inner, width, 3, padding=4, dilation=4)
+        nn.init.zeros_(self.far.weight)
+        nn.init.zeros_(cast(Tensor, self.far.bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.far(functional.silu(self.norm(self.near(x))))
+
+
 class SplitterNetwork(nn.Module):
     """Inputs of ``network_input`` to alpha and shadow, each [B, 1, H, W] in 0..1."""
 
@@ -85,6 +105,8 @@ class SplitterNetwork(nn.Module):
         widths, groups = self.config.widths, self.config.groups
         inputs = (INPUT_CHANNELS, *widths[:-1])
         self.down = nn.ModuleList(_Block(i, o, groups) for i, o in zip(inputs, widths, strict=True))
+        context = self.config.context
+        self.context = _Context(widths[-1], context, groups) if context else nn.Identity()
         self.up = nn.ModuleList(
             _Block(deep + shallow, shallow, groups) for shallow, deep in pairwise(widths)
         )
@@ -105,6 +127,7 @@ class SplitterNetwork(nn.Module):
         for block in self.down:
             x = block(functional.avg_pool2d(x, 2) if levels else x)
             levels.append(x)
+        x = self.context(x)
         for level, block in reversed(list(zip(levels[:-1], self.up, strict=True))):
             x = block(torch.cat([functional.interpolate(x, scale_factor=2.0), level], 1))
         logits = self.head(x)[..., :height, :width].float()
@@ -130,7 +153,8 @@ def load_network(folder: Path) -> SplitterNetwork:
     try:
         values = json.loads((folder / CONFIG).read_text())
         weights = {name: tensor.float() for name, tensor in load_tensors(folder / WEIGHTS).items()}
-        config = SplitterConfig(widths=tuple(values["widths"]), groups=values["groups"])
+        sizes = {name: values[name] for name in ("groups", "context") if name in values}
+        config = SplitterConfig(widths=tuple(values["widths"]), **sizes)
         if len(config.widths) > len(weights):
             raise ValueError(f"{len(config.widths)} widths are too many")
         with torch.device("meta"):  # a config may ask for any size: compared before it is built

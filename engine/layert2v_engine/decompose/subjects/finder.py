@@ -62,23 +62,27 @@ class SubjectFinder:
         if not shown:  # points alone have to do
             shown, marks = {k: each for k, each in marks.items() if each.inside}, {}
         seeds = {
-            frame: seed_mask(np.asarray(pictures[frame]), each, self._saliency)
+            frame: seed_mask(
+                np.asarray(pictures[frame]),
+                each,
+                self._saliency,
+                moving=_find_moving(pictures, frame) if each.boxes else None,
+            )
             for frame, each in shown.items()
         }
         for seed in list(seeds.values())[:1]:
             on_first(seed)
+        exact = [frame for frame, each in shown.items() if each.mask is not None]
         done = 0
-        for window, frame in _plan_windows(len(pictures), sorted(seeds)):
+        for window, frames in _plan_windows(len(pictures), sorted(seeds), exact):
             part = np.asarray(pictures[window.start : window.end])
-            prior = None
-            if frame is not None:
-                known = seeds.get(frame, np.array(masks[frame]))
-                prior = (frame - window.start, known) if float(known.max()) > 0.5 else None
+            known = {k: seeds.get(k, np.array(masks[k])) for k in frames}
+            priors = {k - window.start: m for k, m in known.items() if float(m.max()) > 0.5}
             near = {k - window.start: each for k, each in marks.items()}
             near = {k: each for k, each in near.items() if 0 <= k < len(part)}
-            found = self._find_window(part, prior, near, on_first)
+            found = self._find_window(part, priors, near, on_first)
             if found is not None:
-                _write(masks, window, found, None if frame in seeds else frame)
+                _write(masks, window, found, [k for k in frames if k not in seeds])
             done += window.end - window.start
             on_frames(min(done, len(pictures)))
         for frame, seed in seeds.items():
@@ -99,28 +103,32 @@ class SubjectFinder:
     def _find_window(
         self,
         pictures: ByteArray,
-        prior: tuple[int, FloatArray] | None,
+        priors: Mapping[int, FloatArray],
         marks: Mapping[int, FrameHints],
         on_first: Callable[[FloatArray], None],
     ) -> FloatArray | None:
         """Return the masks of a window, None where nothing is found.
 
-        ``prior`` is a mask that is known at one of its frames. Proposals that agree with it there
-        help to follow it; ``marks`` are points that the masks of their frames must obey.
+        ``priors`` are masks that are known on some of its frames, the surest first. Proposals that
+        agree with that one help to follow it; between two of them it is followed from both.
+        ``marks`` are points that the masks of their frames must obey.
         """
         motion = ClipMotion(pictures)
         tracker = SubjectTracker(pictures, motion, self._saliency)
         last = len(pictures) - 1
+        prior = next(iter(priors.items()), None)
         keys = {round(k * last / (_KEYS - 1)) for k in range(_KEYS)}
         keys |= set() if prior is None else {prior[0]}
         order = sorted(keys)
         proposals = propose(pictures, motion, order, self._saliency, self._detector, prior)
-        steady = _steady_views(proposals, order, prior)
+        steady = {} if len(priors) > 1 else _steady_views(proposals, order, prior)
         candidates = {key: [each.seen[k] for each in proposals] for k, key in enumerate(order)}
         if steady:
             if prior is None:
                 on_first(next(iter(steady.values())).mask)
             masks = tracker.look_everywhere(steady)
+        elif len(priors) > 1:
+            masks = tracker.follow_between(priors, candidates)
         else:
             known = _known_masks(proposals, order, prior, tracker)
             if not known:
@@ -130,8 +138,7 @@ class SubjectFinder:
             masks = tracker.follow(known, candidates)
         corrected = self._correct(pictures, masks, marks)
         if corrected:
-            known = corrected if prior is None else dict([prior]) | corrected
-            masks = tracker.follow(known, candidates)
+            masks = tracker.follow({**priors, **corrected}, candidates)
         return np.stack([keep_main_parts(mask) for mask in tracker.smooth(masks)])
 
     def _correct(
@@ -209,31 +216,44 @@ def _is_same(
     return overlap(carried > 0.5, seen.mask > 0.5) > _SAME
 
 
-def _plan_windows(count: int, hinted: list[int]) -> list[tuple[Window, int | None]]:
-    """Return windows in the order of work, each with a frame whose mask is known by then.
+def _plan_windows(
+    count: int, hinted: Sequence[int], exact: Sequence[int] = ()
+) -> list[tuple[Window, list[int]]]:
+    """Return windows in the order of work, each with frames whose masks are known by then.
 
     Windows with hints come first, then their neighbors, which share a frame with them. Without
-    hints nothing is known in the first.
+    hints nothing is known in the first. All ``exact`` frames of a window are known, and where
+    there are any, what its neighbors have found by then; else one frame alone.
     """
     windows = list(split_windows(count, WINDOW, OVERLAP))
-    shown = [next((h for h in hinted if w.start <= h < w.end), None) for w in windows]
-    known = [k for k, frame in enumerate(shown) if frame is not None] or [0]
+    shown = [[h for h in hinted if w.start <= h < w.end] for w in windows]
+    known = [k for k, frames in enumerate(shown) if frames] or [0]
     order = sorted(range(len(windows)), key=lambda k: (min(abs(k - each) for each in known), k))
-    plan: list[tuple[Window, int | None]] = []
+    done: set[int] = set()
+    plan: list[tuple[Window, list[int]]] = []
     for k in order:
-        nearest = min(known, key=lambda each: abs(each - k))
-        frame = shown[k]
-        if frame is None and k != nearest:
-            frame = windows[k].start if k > nearest else windows[k].end - 1
-        plan.append((windows[k], frame))
+        window, before, after = windows[k], k - 1 in done, k + 1 in done
+        frames = [h for h in shown[k] if h in exact] or shown[k][:1]
+        if exact or not frames:  # what the neighbors share with it
+            sides = [window.start] * before + [window.end - 1] * after
+            nearest = min(known, key=lambda each: abs(each - k))
+            frames += sides if nearest < k else sides[::-1]
+        plan.append((window, list(dict.fromkeys(frames if exact else frames[:1]))))
+        done.add(k)
     return plan
 
 
-def _write(masks: WritableFrames, window: Window, found: FloatArray, shared: int | None) -> None:
-    """Put the masks of a window in place, but not that of the frame it has from its neighbor."""
+def _write(masks: WritableFrames, window: Window, found: FloatArray, shared: Sequence[int]) -> None:
+    """Put the masks of a window in place, but not those of frames it has from its neighbors."""
     for k, mask in enumerate(found):
-        if window.start + k != shared:
+        if window.start + k not in shared:
             masks[window.start + k] = mask
+
+
+def _find_moving(pictures: Frames, frame: int) -> FloatArray:
+    """Return what moves unlike the camera on a frame, by its neighbors, ``[h, w]`` in 0..1."""
+    first = max(0, frame - 1)
+    return ClipMotion(np.asarray(pictures[first : frame + 2])).at(frame - first).independent
 
 
 def _combine(found: FloatArray, seed: FloatArray, hints: FrameHints) -> FloatArray:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from layert2v_engine.decompose.arrays import ByteArray, FloatArray
+from layert2v_engine.decompose.arrays import ByteArray, FloatArray, blur
 from layert2v_engine.decompose.protocols import Box, SaliencyNetwork
-from layert2v_engine.decompose.subjects.colors import cut_by_colors
+from layert2v_engine.decompose.subjects.colors import cut_in_box
 from layert2v_engine.decompose.subjects.hints import FrameHints
 from layert2v_engine.decompose.subjects.regions import (
     box_plane,
@@ -19,8 +20,11 @@ from layert2v_engine.decompose.subjects.regions import (
 )
 
 _MARGINS = (0.05, 0.15, 0.3)  # of boxes around a hint: which one the network likes differs
-_SAME, _WORSE = 0.7, 0.1  # overlap and score of what is averaged with the best one
-_CUT_WEIGHT = 0.4  # of the cut along the colors
+_WIDE_MARGIN = 0.5  # of a box of the artist's, beside the whole picture
+_SAME, _WORSE = 0.7, 0.15  # overlap and score of what is averaged with the best one
+_AGREEMENT, _LIKE = 0.6, 4  # weight of how well a candidate agrees with so many others
+_CUT, _MOVED = -0.1, -0.3  # a cut fits its box of itself; what moves is only a part
+_LEAST_FILL = 0.08  # of its box that a subject takes
 _POINT_RADIUS = 0.02  # of the longer side: what a click stands for
 
 
@@ -29,44 +33,64 @@ def seed_mask(
     hints: FrameHints,
     saliency: SaliencyNetwork,
     expected: FloatArray | None = None,
+    moving: FloatArray | None = None,
 ) -> FloatArray:
     """Return the subject ``[h, w]`` in 0..1 that hints show on a picture ``[h, w, 3]``.
 
-    ``expected`` is about how large it is and where, for hints that are points alone.
+    ``expected`` is about how large it is and where, for hints that are points alone. ``moving``
+    is 1 where the picture does not move as the camera does.
     """
     if hints.mask is not None:
         return hints.mask
     height, width = picture.shape[:2]
     shown = _shown_box(hints, width, height, expected)
-    candidates = []
-    for margin in _MARGINS:
-        close = grow(shown, width, height, margin, 0.1)
-        candidates.append(limit_to_boxes(predict_in_box(saliency, picture, close), hints))
-    scores = [_agreement(mask, hints, shown) for mask in candidates]
-    best = candidates[int(np.argmax(scores))]
-    same = [
-        each
-        for each, score in zip(candidates, scores, strict=True)
-        if overlap(each > 0.5, best > 0.5) > _SAME and score > max(scores) - _WORSE
-    ]
-    seen = np.asarray(np.mean(same, 0), np.float32)
-    return apply_marks(_cut_in_box(picture, seen, hints) if hints.boxes else seen, hints)
+    margins = (*_MARGINS, _WIDE_MARGIN) if hints.boxes else _MARGINS
+    boxes = [grow(shown, width, height, margin, 0.1) for margin in margins]
+    boxes += [Box(0, 0, width, height)] if hints.boxes else []
+    seen = [limit_to_boxes(predict_in_box(saliency, picture, box), hints) for box in boxes]
+    candidates = [_Candidate(mask, 0.0) for mask in seen]
+    if hints.boxes:
+        candidates += _cuts(picture, shown, moving)
+    return apply_marks(_choose(candidates, hints, shown), hints)
 
 
-def _cut_in_box(picture: ByteArray, mask: FloatArray, hints: FrameHints) -> FloatArray:
-    """Return a mask that also follows the colors, if it then fits the artist's boxes better.
+class _Candidate(NamedTuple):
+    """A mask that may be the subject; ``prior`` is how much more one of its kind is trusted."""
 
-    Around the boxes is background for sure, which tells its colors well.
+    mask: FloatArray
+    prior: float
+
+
+def _cuts(picture: ByteArray, shown: Box, moving: FloatArray | None) -> list[_Candidate]:
+    """Return what a box shows by its colors and by what moves in it."""
+    cuts = [_Candidate(cut_in_box(picture, shown), _CUT)]
+    if moving is not None:
+        moved = 2 * blur(moving, 1.5).clip(0.0, 0.5) * box_plane(shown, moving.shape)
+        cuts.append(_Candidate(moved.astype(np.float32), _MOVED))
+        cuts.append(_Candidate(cut_in_box(picture, shown, cuts[-1].mask), _CUT))
+    return cuts
+
+
+def _choose(candidates: Sequence[_Candidate], hints: FrameHints, shown: Box) -> FloatArray:
+    """Return the best candidate, averaged with those that are about as good and alike.
+
+    Of those that hang together with others, since what is found in several ways is there.
     """
-    height, width = mask.shape
-    shown = _shown_box(hints, width, height)
-    around = ~box_plane(grow(shown, width, height, 0.02, 0.0), mask.shape)
-    points = np.zeros(mask.shape, np.float32)
-    inside = apply_marks(points, replace(hints, outside=())) > 0.5
-    cut = cut_by_colors(picture, mask, inside=inside, outside=around)
-    if overlap(cut > 0.5, mask > 0.5) < _SAME:
-        return cut if _agreement(cut, hints, shown) > _agreement(mask, hints, shown) else mask
-    return (1 - _CUT_WEIGHT) * mask + _CUT_WEIGHT * cut
+    scores = []
+    for candidate in candidates:
+        inside = candidate.mask > 0.5
+        others = (overlap(inside, each.mask > 0.5) for each in candidates if each is not candidate)
+        agreement = float(np.mean(sorted(others, reverse=True)[:_LIKE]))
+        score = _agreement(candidate.mask, hints, shown) + _AGREEMENT * agreement
+        is_speck = bool(hints.boxes) and float(inside.sum()) < _LEAST_FILL * shown.area
+        scores.append(score + candidate.prior - 2.0 * is_speck)
+    best = candidates[int(np.argmax(scores))].mask
+    same = [
+        each.mask
+        for each, score in zip(candidates, scores, strict=True)
+        if overlap(each.mask > 0.5, best > 0.5) > _SAME and score > max(scores) - _WORSE
+    ]
+    return np.asarray(np.mean(same or [best], 0), np.float32)
 
 
 def is_obeyed(mask: FloatArray, hints: FrameHints) -> bool:
@@ -119,12 +143,14 @@ def limit_to_boxes(mask: FloatArray, hints: FrameHints) -> FloatArray:
 
 
 def _agreement(mask: FloatArray, hints: FrameHints, shown: Box) -> float:
+    """Return how well a mask fits the hints: boxes, or how sharp it is where none are drawn."""
     box = mask_box(mask)
     if box is None:
         return -1.0
-    score = float(np.abs(2 * mask - 1)[mask > 0.08].mean())
     if hints.boxes:
-        score += 2 * overlap(box_plane(box, mask.shape), box_plane(shown, mask.shape))
+        score = overlap(box_plane(box, mask.shape), box_plane(shown, mask.shape))
+    else:
+        score = float(np.abs(2 * mask - 1)[mask > 0.08].mean())
     for points, sign in ((hints.inside, 1.0), (hints.outside, -1.0)):
         for x, y in points:
             row = min(max(int(y), 0), mask.shape[0] - 1)

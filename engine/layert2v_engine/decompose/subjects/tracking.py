@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
-from layert2v_engine.decompose.arrays import ByteArray, FloatArray, dilate
+from layert2v_engine.decompose.arrays import BoolArray, ByteArray, FloatArray, dilate
 from layert2v_engine.decompose.motion import warp
-from layert2v_engine.decompose.protocols import SaliencyNetwork
+from layert2v_engine.decompose.protocols import Box, SaliencyNetwork
 from layert2v_engine.decompose.subjects.evidence import ClipMotion
 from layert2v_engine.decompose.subjects.regions import (
     SeenMask,
@@ -30,6 +31,8 @@ _CLOSE_WEIGHT, _LIKE_WEIGHT = 0.65, 0.5
 _ALIKE = 0.7  # overlap with what was seen on the frame, or moved from another
 _REACH, _REACH_OF_BOX = 0.02, 0.12  # how far an outline may leave the flow, of width and of box
 _SAME = 0.5  # intersection over union of two masks of one subject
+_WIDER_MARGIN = 0.6  # of a second view of a subject that is followed
+_SURE = 0.65  # overlap with what was moved from another frame: no second view is needed
 _COLOR_MATCH = 20.0  # of 255: pixels of neighbors count less, the more their colors differ
 _NEIGHBOR = 0.5
 
@@ -58,6 +61,36 @@ class SubjectTracker:
                 before = k - 1 if k > start[k] else k + 1
                 masks[k] = self._step(before, k, masks[before], candidates.get(k, ()))
         return np.stack([masks[k] for k in range(count)])
+
+    def follow_between(
+        self,
+        known: Mapping[int, FloatArray],
+        candidates: Mapping[int, Sequence[SeenMask]],
+    ) -> FloatArray:
+        """Return the masks ``[T, h, w]`` of all frames; ``known`` ones stay as they are.
+
+        A frame between two of them is reached from both, and the nearer one counts more.
+        """
+        frames = sorted(known)
+        masks = self._chain(known[frames[0]], range(frames[0], -1, -1), candidates)
+        after = range(frames[-1], len(self._pictures))
+        masks |= self._chain(known[frames[-1]], after, candidates) | dict(known)
+        for first, last in pairwise(frames):
+            there = self._chain(known[first], range(first, last), candidates)
+            back = self._chain(known[last], range(last, first, -1), candidates)
+            for k in range(first + 1, last):
+                share = np.float32((k - first) / (last - first))
+                masks[k] = (1 - share) * there[k] + share * back[k]
+        return np.stack([masks[k] for k in range(len(self._pictures))])
+
+    def _chain(
+        self, mask: FloatArray, frames: range, candidates: Mapping[int, Sequence[SeenMask]]
+    ) -> dict[int, FloatArray]:
+        """Return the masks that one leads to, frame by frame; ``frames`` begin with its own."""
+        found = {frames[0]: mask}
+        for before, frame in pairwise(frames):
+            found[frame] = self._step(before, frame, found[before], candidates.get(frame, ()))
+        return found
 
     def look_everywhere(self, known: Mapping[int, SeenMask]) -> FloatArray:
         """Return the masks ``[T, h, w]`` of a subject that stays in a box on the frames around.
@@ -110,24 +143,41 @@ class SubjectTracker:
         self, before: int, frame: int, mask: FloatArray, candidates: Sequence[SeenMask]
     ) -> FloatArray:
         """Return the mask of a frame from that of its neighbor ``before``."""
-        height, width = mask.shape
         moved = warp(mask, self._motion.flow(frame, before))
         box = mask_box(moved)
         if box is None:
             return moved
         longest = max(box.right - box.left, box.bottom - box.top)
-        reach = max(2, round(_REACH * width), round(_REACH_OF_BOX * longest))
+        reach = max(2, round(_REACH * mask.shape[1]), round(_REACH_OF_BOX * longest))
         near = dilate(moved > 0.3, reach)
-        close = grow(box, width, height, CLOSE_MARGIN, CLOSE_LEAST)
-        seen = predict_in_box(self._saliency, self._pictures[frame], close) * near
+        seen, is_closer = self._look_around(frame, moved, box, near)
         agreeing = [
             SeenMask(each.mask * near, each.box)
             for each in candidates
             if overlap(each.mask > 0.5, moved > 0.5) > _SAME
         ]
         expected = average(moved, agreeing)
-        is_closer = close.area < _MUCH_CLOSER * width * height
         return keep_main_parts(_blend(expected, seen, moved, is_closer))
+
+    def _look_around(
+        self, frame: int, moved: FloatArray, box: Box, near: BoolArray
+    ) -> tuple[FloatArray, bool]:
+        """Return what is seen of a subject ``moved`` to a frame, and whether from much closer.
+
+        From close up first, and from farther away where that shows something else.
+        """
+        height, width = moved.shape
+        best, best_overlap, is_closer = moved, -1.0, False
+        for margin in (CLOSE_MARGIN, _WIDER_MARGIN):
+            view = grow(box, width, height, margin, CLOSE_LEAST)
+            seen = predict_in_box(self._saliency, self._pictures[frame], view) * near
+            agreement = overlap(seen > 0.5, moved > 0.5)
+            if agreement > best_overlap:
+                best, best_overlap = seen, agreement
+                is_closer = view.area < _MUCH_CLOSER * width * height
+            if best_overlap > _SURE:
+                break
+        return best, is_closer
 
     def smooth(self, masks: FloatArray) -> FloatArray:
         """Return masks averaged with those of their neighbors along the flow, by their colors."""

@@ -12,6 +12,7 @@ from layert2v_engine.errors import FootageError
 from layert2v_engine.image.footage import stills
 from layert2v_engine.image.footage.color_tags import refuse_tag
 from layert2v_engine.image.footage.info import FootageInfo, ImageFrame
+from layert2v_engine.image.footage.png_header import is_animation
 from layert2v_engine.image.footage.video import VideoOptions, open_video
 
 
@@ -58,8 +59,12 @@ def open_clip(
 
 
 def _open(path: Path, options: VideoOptions) -> Clip:
-    if stills.find_images(path):
+    images = stills.find_images(path)
+    if len(images) == 1 and is_animation(images[0]):
+        return open_video(images[0], options)
+    if images:
         return stills.StillSequence(path)
+    path = image_sequence.find_existing(path)
     if not path.is_file():
         raise FootageError(
             f"There is no video or image sequence at {path}.",

@@ -58,7 +58,7 @@ def tag_from_numbers(primaries: int, transfer: int) -> ColorTag | None:
     """Return what the numbers of H.273 say; None where they say nothing beyond sRGB."""
     if transfer in _HDR:
         short, name = _HDR[transfer]
-        return ColorTag(name, f"{short} video", refusal=f"is {short} video")
+        return ColorTag(name, f"{short} (HDR)", refusal=f"is {short}, which is HDR")
     if primaries in UNSPECIFIED and transfer in UNSPECIFIED:
         return None
     known = _PRIMARIES.get(1 if primaries in UNSPECIFIED else primaries)
@@ -68,19 +68,22 @@ def tag_from_numbers(primaries: int, transfer: int) -> ColorTag | None:
         return ColorTag(
             "unknown", label, refusal=f"has {label} of ITU-T H.273, which are not known"
         )
-    place, label, chromaticities = known
-    curve = {1.0: "lin", 0.0: "srgb"}.get(gamma, f"g{gamma * 10:.0f}")
-    words = {1.0: f"linear {label}", 0.0: label}.get(gamma, f"{label} with gamma {gamma:g}")
-    return ColorTag(f"{curve}_{place}_scene", words, chromaticities, gamma)
+    return _tag_display(*known, gamma)
 
 
-def tag_from_chromaticities(values: Sequence[float]) -> ColorTag:
-    """Return linear light with the primaries x, y of red, green, blue and white."""
+def tag_from_chromaticities(values: Sequence[float], gamma: float = 1.0) -> ColorTag:
+    """Return light with the primaries x, y of red, green, blue and white, encoded with ``gamma``.
+
+    A ``gamma`` of 0 is the sRGB curve, 1 is linear light.
+    """
     for name, known in _KNOWN_CHROMATICITIES.items():
-        if all(abs(a - b) < 1e-3 for a, b in zip(values, known, strict=True)):
+        if gamma == 1.0 and _are_close(values, known):
             return ColorTag(name, name, known)
-    name = "lin_" + "_".join(f"{value:.5g}" for value in values)
-    return ColorTag(name, "linear light with primaries of its own", tuple(map(float, values)))
+    for place, label, known in _PRIMARIES.values():
+        if gamma != 1.0 and _are_close(values, known):
+            return _tag_display(place, label, known, gamma)
+    place = "_".join(f"{value:.5g}" for value in values)
+    return _tag_display(place, "primaries of its own", tuple(map(float, values)), gamma)
 
 
 def tag_from_profile(description: str) -> ColorTag | None:
@@ -132,8 +135,18 @@ def refuse_tag(tag: ColorTag | None, path: object) -> None:
         raise FootageError(
             f"{path} {tag.refusal}.",
             "Convert it to SDR or to linear EXR first, or name the color space to read it in.",
-            reason="FOOTAGE_HDR" if "video" in tag.refusal else "FOOTAGE_COLORSPACE",
+            reason="FOOTAGE_HDR" if "HDR" in tag.refusal else "FOOTAGE_COLORSPACE",
         )
+
+
+def _tag_display(place: str, label: str, primaries: tuple[float, ...], gamma: float) -> ColorTag:
+    curve = {1.0: "lin", 0.0: "srgb"}.get(gamma, f"g{gamma * 10:.4g}".replace(".", "p"))
+    words = {1.0: f"linear {label}", 0.0: label}.get(gamma, f"{label} with gamma {gamma:.4g}")
+    return ColorTag(f"{curve}_{place}_scene", words, primaries, gamma)
+
+
+def _are_close(values: Sequence[float], known: Sequence[float]) -> bool:
+    return all(abs(a - b) < 1e-3 for a, b in zip(values, known, strict=True))
 
 
 def _is_same(tag: ColorTag, *names: str) -> bool:

@@ -14,11 +14,16 @@ _BROADCAST = tuple(rate * 1000 / 1001 for rate in map(Fraction, (24, 30, 48, 60,
 _TIMECODE = re.compile(r"(\d\d):(\d\d):(\d\d)([:;.])(\d\d)")
 
 
-def is_variable(times: Sequence[Fraction], rate: Fraction) -> bool:
+def is_variable(
+    times: Sequence[Fraction], rate: Fraction, duration: Fraction = Fraction(0)
+) -> bool:
     """Tell whether frames shown at ``times`` (seconds, ascending) leave a constant ``rate``.
 
-    That is by half a frame or more; containers round times, some to milliseconds.
+    That is by half a frame or more; containers round times, some to milliseconds. ``duration`` is
+    that of the whole clip, where the last frame may be held for longer; 0 where it is not known.
     """
+    if duration * rate - len(times) >= 1:
+        return True
     return any(
         abs((time - times[0]) * rate - index) >= Fraction(1, 2) for index, time in enumerate(times)
     )

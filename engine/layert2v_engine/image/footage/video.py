@@ -29,21 +29,24 @@ from layert2v_engine.image.footage.info import (
     Turn,
     read_error,
 )
-from layert2v_engine.image.footage.yuv import is_gray, to_image_frame
+from layert2v_engine.image.footage.video_tags import (
+    FULL_RANGE,
+    LIMITED_RANGE,
+    MATRIX_TAGS,
+    ColorTags,
+    check_matrix,
+    choose_matrix,
+    is_full_range,
+    read_tags,
+)
+from layert2v_engine.image.footage.yuv import has_alpha, to_image_frame
 
-# FFmpeg's AVColorSpace and AVColorRange numbers.
-_MATRIX_TAGS = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
-# Those that are no matrix of light and two differences, or not with these weights.
-_OTHER_MATRICES = {4: "FCC", 8: "YCgCo", 10: "BT.2020 constant luminance", 11: "Y'D'zD'x"} | {
-    12: "chromaticity-derived",
-    13: "chromaticity-derived constant luminance",
-    14: "ICtCp",
-}
-_UNSPECIFIED, _LIMITED_RANGE, _FULL_RANGE = 2, 1, 2
 # FFmpeg's own decoders of these drop alpha.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # Lossy color, but alpha is stored to the bit.
 _LOSSLESS_ALPHA_CODECS = ("prores",)
+# Their standards define alpha as straight; that of PNG in MOV is what the editor made of it.
+_STRAIGHT_ALPHA_CODECS = ("apng", "gif", "webp")
 # Every failure that PyAV has for a file whose bytes are wrong.
 _BROKEN = (av.FFmpegError, OSError, ValueError, EOFError, struct.error)
 
@@ -110,17 +113,21 @@ def open_video(path: Path, options: VideoOptions) -> VideoClip:
     name = path.name
     with _open_container(path) as container:
         stream = _main_stream(path, container)
-        tags = _color_tags(stream.codec_context)
+        tags = read_tags(stream.codec_context)
         facts = _StreamFacts.read(container, stream)
         packets = _read_packets(path, container, stream)
+        tracks = [each.index for each in _picture_streams(container)]
     first = packets.first
     if first is None:
         raise read_error(path, "there are no frames in it")
     times = packets.times or _decoded_times(path)
     # A ProRes frame often says nothing where the file around it does.
-    tags = _ColorTags(*(a or b for a, b in zip(_color_tags(first), tags, strict=True)))
-    _check_matrix(path, first, tags.matrix, options.matrix)
+    tags = ColorTags(*(a or b for a, b in zip(read_tags(first), tags, strict=True)))
+    check_matrix(path, first, tags.matrix, options.matrix)
     notes: list[str] = []
+    if len(tracks) > 1:
+        number = tracks.index(stream.index) + 1
+        notes.append(f"{name} holds {len(tracks)} video tracks; number {number} is read.")
     if options.deinterlace:
         check_fields(path, first)
         notes.append(fields_note(name, first))
@@ -135,11 +142,10 @@ def open_video(path: Path, options: VideoOptions) -> VideoClip:
     assumed: list[str] = []
     tagged_range = tags.range
     if options.full_range is not None:
-        tagged_range = _FULL_RANGE if options.full_range else _LIMITED_RANGE
+        tagged_range = FULL_RANGE if options.full_range else LIMITED_RANGE
     turn = _read_turn(path, first)
     size = (first.height, first.width) if turn.transpose else (first.width, first.height)
     aspect = facts.aspect
-    has_alpha = any(component.is_alpha for component in first.format.components)
     info = FootageInfo(
         width=size[0],
         height=size[1],
@@ -148,26 +154,18 @@ def open_video(path: Path, options: VideoOptions) -> VideoClip:
         pixel_aspect=1 / aspect if aspect and turn.transpose else aspect,
         sample_format=first.format.name,
         color=tag_from_numbers(tags.primaries, tags.transfer),
-        has_alpha=has_alpha,
+        has_alpha=has_alpha(first),
+        alpha="straight" if facts.codec in _STRAIGHT_ALPHA_CODECS else None,
         is_lossless=facts.is_lossless,
         is_alpha_lossless=facts.is_lossless or facts.codec in _LOSSLESS_ALPHA_CODECS,
-        matrix=_matrix(first, options.matrix or _MATRIX_TAGS.get(tags.matrix), assumed),
-        full_range=_is_full_range(first, tagged_range, assumed),
+        matrix=choose_matrix(first, options.matrix or MATRIX_TAGS.get(tags.matrix), assumed),
+        full_range=is_full_range(first, tagged_range, assumed),
         turn=turn,
         timecode=facts.timecode,
         assumed=tuple(assumed),
         notes=tuple(notes),
     )
     return VideoClip(path, info, repeats, deinterlace=options.deinterlace)
-
-
-class _ColorTags(NamedTuple):
-    """FFmpeg's numbers, 0 where nothing is said."""
-
-    matrix: int
-    primaries: int
-    transfer: int
-    range: int
 
 
 class _Packets(NamedTuple):
@@ -211,17 +209,23 @@ def _open_container(path: Path) -> av.container.InputContainer:
 
 
 def _main_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
-    """Return the first video stream that is no cover picture."""
-    streams = [
+    """Return the video stream that players show: the first one marked so, else the first."""
+    streams = _picture_streams(container)
+    if not streams:
+        raise read_error(path, "there is no picture in it")
+    chosen = next((each for each in streams if each.disposition & Disposition.default), streams[0])
+    if chosen.codec_context is None:
+        raise read_error(path, "its video codec is not known here")
+    return chosen
+
+
+def _picture_streams(container: av.container.InputContainer) -> list[av.VideoStream]:
+    """Return the video streams that are no cover pictures."""
+    return [
         stream
         for stream in container.streams.video
         if not stream.disposition & Disposition.attached_pic
     ]
-    if not streams:
-        raise read_error(path, "there is no picture in it")
-    if streams[0].codec_context is None:
-        raise read_error(path, "its video codec is not known here")
-    return streams[0]
 
 
 def _read_packets(
@@ -295,60 +299,13 @@ def _constant_rate(
     rate = facts.rates[0] if facts.rates else None
     if len(times) < 2 or rate is None or not duration:
         return rate, ()
-    if not any(timing.is_variable(times, each) for each in facts.rates[:1]):
+    if not timing.is_variable(times, rate, duration):
         return rate, ()
     likely = timing.likely_rate(times, facts.rates)
-    if not timing.is_variable(times, likely):
+    if not timing.is_variable(times, likely, duration):
         return likely, ()
     target = Fraction(asked).limit_denominator(1001) if asked else likely
     return target, tuple(timing.schedule(times, duration, target))
-
-
-def _color_tags(source: av.VideoFrame | av.VideoCodecContext) -> _ColorTags:
-    def stated_number(number: int) -> int:
-        return 0 if number == _UNSPECIFIED else number
-
-    return _ColorTags(
-        matrix=stated_number(int(source.colorspace)),
-        primaries=stated_number(int(source.color_primaries)),
-        transfer=stated_number(int(source.color_trc)),
-        range=int(source.color_range),
-    )
-
-
-def _check_matrix(path: Path, frame: av.VideoFrame, tagged: int, asked: str | None) -> None:
-    """Raise ``FootageError`` for a tag of the matrix that is not followed."""
-    if tagged and tagged not in _MATRIX_TAGS and asked is None and not frame.format.is_rgb:
-        label = _OTHER_MATRICES.get(tagged, f"number {tagged} of ITU-T H.273")
-        raise FootageError(
-            f"{path} says that its colors are made with the matrix {label}, which is not followed.",
-            "Convert it to BT.709 first; `layert2v-engine import` takes it by --matrix.",
-            reason="FOOTAGE_MATRIX",
-        )
-
-
-def _matrix(frame: av.VideoFrame, tagged: str | None, assumed: list[str]) -> str:
-    """Return the matrix; players take untagged video as BT.709 from HD widths or heights on."""
-    if frame.format.is_rgb:
-        return "rgb"
-    if tagged is not None:
-        return tagged
-    default = "bt709" if frame.width >= 1280 or frame.height > 576 else "bt601"
-    if not is_gray(frame.format.name):
-        assumed.append(f"{default} matrix")
-    return default
-
-
-def _is_full_range(frame: av.VideoFrame, tagged: int, assumed: list[str]) -> bool:
-    name = frame.format.name
-    if frame.format.is_rgb or name.startswith("yuvj"):
-        return True
-    if tagged in (_LIMITED_RANGE, _FULL_RANGE):
-        return tagged == _FULL_RANGE
-    if is_gray(name):
-        return True
-    assumed.append("limited range")
-    return False
 
 
 def _read_turn(path: Path, frame: av.VideoFrame) -> Turn:

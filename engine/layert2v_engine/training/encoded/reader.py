@@ -16,6 +16,7 @@ from torch import Tensor
 
 from layert2v_engine.devices import CPU
 from layert2v_engine.errors import BadConfig
+from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.checkpoint import raise_bad_checkpoint
 from layert2v_engine.model.text import TextStates
 from layert2v_engine.tensor_file import open_tensors
@@ -62,10 +63,11 @@ class EncodedData:
         if not self._places:
             raise BadConfig(f"{folder} holds no clips.", "Encode the data set first.")
 
-    def buckets(self, foregrounds: int) -> tuple[EncodedClips, ...]:
-        """Return the clips with so many foregrounds, by size and length."""
-        found = {key: places for key, places in self._places.items() if key[0] == foregrounds}
-        return tuple(EncodedClips(found[key]) for key in sorted(found))
+    def buckets(self, layout: StreamLayout) -> tuple[EncodedClips, ...]:
+        """Return the clips with the foregrounds of a layout, by size and length."""
+        count = layout.foregrounds
+        found = {key: places for key, places in self._places.items() if key[0] == count}
+        return tuple(EncodedClips(found[key], layout) for key in sorted(found))
 
     def _read_shard(self, shard: Path) -> None:
         with open_tensors(shard) as file:
@@ -83,8 +85,10 @@ class EncodedData:
 class EncodedClips:
     """Clips of one layout, size and length; a ``joint_phase.Clips``."""
 
-    def __init__(self, places: Sequence[_Place]) -> None:
+    def __init__(self, places: Sequence[_Place], layout: StreamLayout) -> None:
         self._places = places
+        whole = StreamLayout.for_foregrounds(layout.foregrounds)
+        self._streams = [whole.index(name) for name in layout.names]
         shape = _open(places[0].shard).get_slice(f"latents.{places[0].number}").get_shape()
         self.grid: tuple[int, int, int] = (shape[2], shape[3], shape[4])
 
@@ -100,7 +104,8 @@ class EncodedClips:
         for row in rows.tolist():
             place = self._places[row]
             file = _open(place.shard)
-            latents.append(file.get_slice(f"latents.{place.number}")[:, :, frames])
+            whole = file.get_slice(f"latents.{place.number}")[:, :, frames]
+            latents.append(whole[self._streams])
             coverage.append(file.get_slice(f"coverage.{place.number}")[:, frames])
         return LatentBatch(
             torch.stack(latents).to(device).float(), torch.stack(coverage).to(device).float()

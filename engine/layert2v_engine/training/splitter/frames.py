@@ -122,9 +122,17 @@ def _rendered_frame(folder: Path, frame: int) -> Tensor:
 def collect(
     clips: Iterator[tuple[Tensor, str]], every: int, report: Report, total: int
 ) -> FrameSet:
-    """Return every so many frames of the clips as one set."""
-    chosen = []
+    """Return every so many frames of the clips as one set.
+
+    Raises MissingStage where clips are not all of one size.
+    """
+    chosen: list[Tensor] = []
     for done, (planes, _) in enumerate(clips, 1):
+        if chosen and chosen[0].shape[1:] != planes.shape[1:]:
+            sizes = " and ".join(f"{x.shape[-1]} x {x.shape[-2]}" for x in (chosen[0], planes))
+            raise MissingStage(
+                f"Rendered clips are of different sizes: {sizes}.", "Render all of them at one."
+            )
         chosen.append(planes[::every].half())
         report("frames", done, total)
     return FrameSet(planes=torch.cat(chosen))

@@ -10,9 +10,12 @@ import torch
 from layert2v_engine.decompose.splitter.network import (
     SplitterConfig,
     SplitterNetwork,
+    load_network,
     save_network,
 )
+from layert2v_engine.decompose.splitter.trained import WEIGHTS
 from layert2v_engine.devices import CPU
+from layert2v_engine.errors import BadCheckpoint
 from layert2v_engine.training import data_parallel
 from layert2v_engine.training.splitter.frames import (
     FrameSet,
@@ -48,6 +51,7 @@ class SplitterStage:
     network: SplitterConfig = field(default_factory=SplitterConfig)
     batch: SplitterBatch = field(default_factory=SplitterBatch)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    goes_on_from_shipped: bool = False  # from the product's weights, not from nothing
 
 
 def run_splitter(
@@ -60,11 +64,29 @@ def run_splitter(
     with data_parallel.first_process_first():
         world, rendered, held_out = _prepare_frames(run, config)
     torch.manual_seed(config.batch.seed)
-    network = SplitterNetwork(config.network)
+    network = _init_network(config)
     phase = SplitterPhase(network, (world, rendered), held_out, config.batch, device)
     folder = run / "splitter"
     train_phase(phase, config.trainer, folder, budget_s)
     data_parallel.call_on_first(lambda: save_network(network, folder / "model"))
+
+
+def _init_network(config: SplitterStage) -> SplitterNetwork:
+    """Return a network that has learned nothing, or what the one that ships has learned.
+
+    Raises BadCheckpoint where the shipped weights are of other sizes; a context may be new.
+    """
+    network = SplitterNetwork(config.network)
+    if config.goes_on_from_shipped:
+        known = load_network(WEIGHTS)
+        if known.config.widths != config.network.widths:
+            raise BadCheckpoint(
+                f"The splitter that ships has the widths {list(known.config.widths)}, not "
+                f"{list(config.network.widths)}.",
+                "Set those in splitter.toml, or goes_on_from_shipped = false.",
+            )
+        network.load_state_dict(known.state_dict(), strict=False)
+    return network
 
 
 def _prepare_frames(run: Path, config: SplitterStage) -> tuple[FrameSet, FrameSet | None, FrameSet]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fakes.moving_disc import disc_clip, write_clip
@@ -33,6 +34,24 @@ def test_a_pattern_names_footage(tmp_path: Path) -> None:
 
     assert main(["decompose", str(footage / "shot.####.exr"), *options]) == 0
     assert read_stack(tmp_path / "s").start_frame == 1002
+
+
+def test_each_shot_of_an_edit_becomes_a_stack(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = disc_clip(frames=3)
+    pictures = np.concatenate((clip.source, 3 - 2 * clip.source[::-1]))
+    footage = write_clip(tmp_path / "a", pictures)
+    matte = write_clip(tmp_path / "m", np.concatenate((clip.alpha, clip.alpha[::-1])))
+    options = ["--matte", str(matte), "--out", str(tmp_path / "s")]
+
+    assert main(["decompose", str(footage), *options]) == 2
+    assert "all of them with --split-at-cuts: frames 1001-1003, 1004" in capsys.readouterr().err
+    assert main(["decompose", str(footage), *options, "--split-at-cuts"]) == 0
+
+    stacks = [read_stack(tmp_path / "s" / name) for name in ("shot_01", "shot_02")]
+    assert [(each.start_frame, each.frames) for each in stacks] == [(1001, 3), (1004, 3)]
+    assert [each.name for each in stacks] == ["a_shot_01", "a_shot_02"]
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,36 @@ def test_skipping_nothing_is_exact_and_skipping_all_is_not(folder: Path) -> None
     assert skipped.isfinite().all()
 
 
+def test_passes_that_take_turns_skip_apart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layert2v_engine.sampling.guidance.BATCHED_NUMBERS", 0)
+    plain = latents(folder)
+    assert torch.equal(latents(folder, SpeedOptions(skip=1e-9)), plain)
+    assert not torch.equal(latents(folder, SpeedOptions(skip=0.99)), plain)
+
+
+def test_predicted_steps_follow_a_line(folder: Path) -> None:
+    """The third of six steps is the first to be predicted; until then nothing differs."""
+    plain, steps = {}, {}
+    for found, options in ((plain, None), (steps, SpeedOptions(predict=2))):
+        pipeline = LayeredPipeline.from_pretrained(folder, speed=options)
+        spec = resolve(GenerateSpec("a fox in a forest", steps=6), pipeline.info, 1)
+        pipeline.sample(
+            spec, pipeline.plan(spec), lambda s, found=found: found.update({s.done: s.estimate})
+        )
+    same = [torch.equal(plain[step], steps[step]) for step in range(1, 7)]
+    assert same == [True, True, True, False, False, False]
+    error = (steps[6] - plain[6]).square().mean().sqrt() / plain[6].square().mean().sqrt()
+    assert error < 0.3
+    assert torch.equal(latents(folder, SpeedOptions(predict=2), times=2), steps[6])
+
+
+def test_predictions_are_every_second_step_or_rarer() -> None:
+    with pytest.raises(BadConfig, match="One step in 1 cannot be computed"):
+        SpeedOptions(predict=1)
+    with pytest.raises(BadConfig, match="nor blocks be skipped beside it"):
+        SpeedOptions(predict=2, skip=0.1)
+
+
 def test_a_run_knows_nothing_of_the_one_before(folder: Path) -> None:
     options = SpeedOptions(skip=0.99)
     assert torch.equal(latents(folder, options, times=2), latents(folder, options))

@@ -13,7 +13,7 @@ import torch
 from diffusers import WanPipeline
 from torch import Tensor
 
-from fakes.tiny_wan import SHIFT, write_stock_folder
+from fakes.tiny_wan import SHIFT, stock_pipeline, write_stock_folder
 from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v_engine.cli.main import main
@@ -228,6 +228,25 @@ def test_a_missing_part_is_named_and_nothing_is_left(
     with pytest.raises(ModelNotFound, match=f"torn/{part}"):
         convert_model(source, tmp_path / "out", OPTIONS)
     assert {each.name for each in tmp_path.iterdir()} == {"torn"}
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [("vae", "16 channels.* makes 12"), ("text_encoder", "text of width 32.* makes 48")],
+)
+def test_parts_of_two_versions_are_refused_and_nothing_is_left(
+    stock: Path, tmp_path: Path, part: str, message: str
+) -> None:
+    source = Path(shutil.copytree(stock, tmp_path / "mixed"))
+    if part == "vae":
+        shutil.rmtree(source / part)
+        stock_pipeline("2.2").vae.save_pretrained(source / part)
+    else:
+        path = source / part / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"d_model": 48}))
+    with pytest.raises(BadCheckpoint, match=f"mixes versions.*{message}"):
+        convert_model(source, tmp_path / "out", OPTIONS)
+    assert {each.name for each in tmp_path.iterdir()} == {"mixed"}
 
 
 def test_truncated_weights_are_named_and_nothing_is_left(stock: Path, tmp_path: Path) -> None:

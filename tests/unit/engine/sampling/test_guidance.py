@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from fakes.uncached_predictor import uncached_predictor
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
+from layert2v_engine.sampling import guidance
 from layert2v_engine.sampling.denoise import stream_noise
 from layert2v_engine.sampling.guidance import Conditioning, classifier_free_guidance, concat
 
@@ -27,7 +29,11 @@ def test_prompts_of_two_lengths_are_concatenated_under_a_mask() -> None:
 
 
 @torch.no_grad()
-def test_guidance_in_one_batch_equals_two_forwards() -> None:
+@pytest.mark.parametrize("batched", [0, 1 << 18])
+def test_guidance_in_one_batch_equals_two_forwards(
+    batched: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guidance, "BATCHED_NUMBERS", batched)
     torch.manual_seed(0)
     network = LayeredWanTransformer3DModel(
         num_attention_heads=2,
@@ -45,5 +51,8 @@ def test_guidance_in_one_batch_equals_two_forwards() -> None:
     negative = Conditioning(torch.randn(1, 3, 3, 8), None)
     times = torch.full((1, len(LAYOUT)), 600.0)
     cond, uncond = (predict(NOISE, times, text) for text in (prompts, negative))
+    sizes: list[int] = []
+    network.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
     together = classifier_free_guidance(predict, NOISE, times, 2.5, prompts, negative)
     torch.testing.assert_close(together, uncond + 2.5 * (cond - uncond), atol=1e-5, rtol=0)
+    assert sizes == ([2] if batched else [1, 1])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PyOpenColorIO as ocio
 import pytest
 
 from fakes.fake_nuke import FakeNuke, Forbidden
@@ -17,6 +18,7 @@ from fakes.nk_stacks import numpy_over
 from layert2v import stack as manifest
 from layert2v_nuke.graph import node
 from layert2v_nuke.graph.build import build
+from layert2v_nuke.graph.colorspaces import choose_colorspace
 from layert2v_nuke.graph.model import Graph, Node, ReadColorspace
 from layert2v_nuke.graph.open_nodes import open_comp
 from layert2v_nuke.graph.script import to_script
@@ -30,10 +32,24 @@ def node_graph(folder: Path) -> Graph:
     return node.node_graph(manifest.read(folder), folder, ReadColorspace("linear"), "a-uuid")
 
 
+P3 = choose_colorspace("lin_p3d65_scene", (), working="lin_ap1_scene")
+
+
+def open_converted_graph(folder: Path) -> Graph:
+    return open_comp(manifest.read(folder), folder, P3)
+
+
+def converted_node_graph(folder: Path) -> Graph:
+    return node.node_graph(manifest.read(folder), folder, P3, "a-uuid")
+
+
 def build_graph(graph: Graph) -> FakeNuke:
     nuke = FakeNuke()
     build(nuke, graph)
     return nuke
+
+
+GRAPHS = [open_graph, node_graph, open_converted_graph, converted_node_graph]
 
 
 def load_script(text: str) -> FakeNuke:
@@ -42,12 +58,12 @@ def load_script(text: str) -> FakeNuke:
     return nuke
 
 
-@pytest.mark.parametrize("graph", [open_graph, node_graph])
+@pytest.mark.parametrize("graph", GRAPHS)
 def test_calls_and_script_make_the_same_graph(foxes: Path, graph: Any) -> None:
     assert build_graph(graph(foxes)).dump() == load_script(to_script(graph(foxes))).dump()
 
 
-@pytest.mark.parametrize("graph", [open_graph, node_graph])
+@pytest.mark.parametrize("graph", GRAPHS)
 def test_both_save_and_open_again_unchanged(foxes: Path, graph: Any) -> None:
     by_calls = build_graph(graph(foxes))
     for created in (by_calls, load_script(to_script(graph(foxes)))):
@@ -139,3 +155,20 @@ def test_the_fake_s_facts_are_the_collected_ones(shared_dir: Path) -> None:
             theirs = collected["classes"][cls]["knobs"][name]
             assert {key: theirs.get(key) for key in fact} == fact
     assert collected["flags"] == FACTS["flags"]
+
+
+@pytest.mark.parametrize("graph", [open_converted_graph, converted_node_graph])
+def test_a_space_that_is_not_offered_is_converted_in_the_graph(foxes: Path, graph: Any) -> None:
+    """The comp in ACEScg is the matrix of the comp in P3, since both over and matrix are linear."""
+    nodes = read(save(build_graph(graph(foxes)))).nodes
+    last = next(one for one in reversed(nodes) if one.cls in ("Group", "Merge2"))
+    image = Evaluator(1003).render(next((n for n in nodes if n.name == "Merge_fg_02"), last))
+    assert image is not None
+    comp = numpy_over(manifest.read(foxes), foxes, 1003)
+    config = ocio.Config.CreateFromBuiltinConfig("studio-config-v4.0.0_aces-v2.0_ocio-v2.5")
+    convert = config.getProcessor("lin_p3d65_scene", "lin_ap1_scene")
+    wanted = np.ascontiguousarray(comp[..., :3], np.float32)
+    convert.getDefaultCPUProcessor().apply(ocio.PackedImageDesc(wanted, *wanted.shape[1::-1], 3))
+    assert np.abs(image.rgba()[..., :3] - wanted).max() <= 2e-5
+    assert np.abs(image.rgba()[..., 3] - comp[..., 3]).max() <= 1e-6
+    assert np.abs(wanted - comp[..., :3]).max() > 0.01

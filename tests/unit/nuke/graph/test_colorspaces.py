@@ -46,7 +46,7 @@ def test_a_space_that_is_not_offered_is_raw_and_the_nearest_is_named_with_its_er
     offered = ("linear", "ACEScg", "sRGB")
     chosen = choose_colorspace("lin_p3d65_scene", offered)
     assert chosen.name == ""
-    assert chosen.note.startswith("raw: lin_p3d65_scene is not offered by this project; nearest: ")
+    assert chosen.note.startswith("raw: Linear P3-D65 is not offered by this project; nearest: ")
     assert chosen.note.endswith("linear, off by up to 33 (CIE 1976)")
 
 
@@ -54,8 +54,7 @@ def test_the_nearest_space_is_taken_where_that_is_chosen_with_its_error_in_words
     chosen = choose_colorspace("lin_p3d65_scene", ("linear", "ACEScg", "sRGB"), nearest=True)
     assert chosen.name == "linear"
     assert chosen.note == (
-        "lin_p3d65_scene is not offered by this project; taken as linear, "
-        "off by up to 33 (CIE 1976)"
+        "Linear P3-D65 is not offered by this project; taken as linear, off by up to 33 (CIE 1976)"
     )
     assert choose_colorspace("lin_ap1_scene", ("ACEScg",), nearest=True).note == ""
     assert choose_colorspace("unknown", ("linear",), nearest=True).name == ""
@@ -67,3 +66,25 @@ def test_the_role_of_the_working_space_names_it() -> None:
         choose_colorspace("lin_ap1_scene", offered, working="lin_ap1_scene").name == "scene_linear"
     )
     assert choose_colorspace("lin_ap1_scene", offered, working="lin_rec709_scene").name == ""
+
+
+@pytest.mark.parametrize("nearest", [True, False])
+def test_what_is_not_offered_is_converted_to_a_working_space_that_is_known(nearest: bool) -> None:
+    offered = ("linear", "sRGB")
+    chosen = choose_colorspace(
+        "lin_p3d65_scene", offered, working="lin_rec709_scene", nearest=nearest
+    )
+    assert chosen.name == ""
+    assert chosen.note == (
+        "Linear P3-D65 is not offered by this project; converted to Linear Rec.709 (sRGB) by a "
+        "matrix"
+    )
+    assert chosen.matrix[0] == pytest.approx((1.2249, -0.2249, 0.0), abs=1e-4)
+    for unknown in ("unknown", "my_camera"):
+        assert choose_colorspace(unknown, offered, working="lin_rec709_scene").matrix == ()
+
+
+def test_raw_pixels_of_the_working_space_need_no_matrix() -> None:
+    chosen = choose_colorspace("lin_ap1_scene", ("mine",), working="lin_ap1_scene")
+    assert (chosen.name, chosen.matrix) == ("", ())
+    assert chosen.note == "raw: ACEScg is the working space of this project"

@@ -72,6 +72,7 @@ def test_no_graph_uses_more_than_the_list(foxes: Path) -> None:
     for graph in (
         open_comp(stack, foxes, ReadColorspace("linear", "why")),
         node.node_graph(stack, foxes, ReadColorspace()),
+        open_comp(stack, foxes, ReadColorspace("", "why", ((1.0, 0.0, 0.0),) * 3)),
     ):
         named = set().union(*(knobs_of(one) for one in graph.nodes))
         assert named <= {(cls, name) for cls, knobs in nuke_api.KNOBS.items() for name in knobs}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import zlib
 from pathlib import Path
 
 import pytest
 
 from fakes.special_files import SPECIAL_FILES, make_special
 from layert2v.v1 import artifacts_pb2
-from layert2v_server.api.chunks import read_chunk
+from layert2v_server.api.chunks import ChunkReader
 from layert2v_server.errors import ArtifactDamaged, ArtifactNotFound, StorageFailed
 
 MIB = 1 << 20
@@ -21,25 +22,39 @@ def test_chunks_of_a_file(tmp_path: Path) -> None:
     path.write_bytes(bytes(3 * MIB) + b"end")
     sizes = []
     for offset, end in ((MIB // 2, 3 * MIB), (3 * MIB, 3 * MIB + 3), (5, 5)):
-        chunk = artifacts_pb2.ReadArtifactResponse.FromString(read_chunk(path, offset, end, b""))
-        sizes.append(len(chunk.chunk.data))
+        message = artifacts_pb2.ReadArtifactResponse.FromString(ChunkReader(path, end).read(offset))
+        sizes.append(len(message.chunk.data))
     assert sizes == [MIB, 3, 0]
+
+
+def test_chunks_in_turn_with_other_fields_before_the_first(tmp_path: Path) -> None:
+    path, content = tmp_path / "big", os.urandom(3 * MIB + 7)
+    path.write_bytes(content)
+    prefix = artifacts_pb2.ReadArtifactResponse(size_bytes=len(content)).SerializeToString()
+    reader, found, sizes = ChunkReader(path, len(content), prefix), bytearray(), []
+    for offset in range(0, len(content), MIB):
+        answer = artifacts_pb2.ReadArtifactResponse.FromString(reader.read(offset))
+        found += answer.chunk.data
+        sizes.append(answer.size_bytes)
+        assert answer.chunk.crc32 == zlib.crc32(answer.chunk.data)
+    assert found == content
+    assert sizes == [len(content), 0, 0, 0]
 
 
 def test_damaged_files(tmp_path: Path) -> None:
     path = tmp_path / "short"
     path.write_bytes(b"12345")
     with pytest.raises(ArtifactDamaged):
-        read_chunk(path, 0, 6, b"")
+        ChunkReader(path, 6).read(0)
     with pytest.raises(ArtifactNotFound):
-        read_chunk(tmp_path / "none", 0, 6, b"")
+        ChunkReader(tmp_path / "none", 6).read(0)
 
 
 @pytest.mark.parametrize("kind", SPECIAL_FILES)
 def test_only_regular_files_are_sent(tmp_path: Path, kind: str) -> None:
     make_special(tmp_path / "file", kind)
     with pytest.raises(ArtifactNotFound):
-        read_chunk(tmp_path / "file", 0, 5, b"")
+        ChunkReader(tmp_path / "file", 5).read(0)
 
 
 def test_a_file_that_cannot_be_opened_now_is_not_lost(
@@ -52,4 +67,4 @@ def test_a_file_that_cannot_be_opened_now_is_not_lost(
 
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(StorageFailed, match="too many open files"):
-        read_chunk(tmp_path / "file", 0, 5, b"")
+        ChunkReader(tmp_path / "file", 5).read(0)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,9 @@ def test_nothing_learned_says_the_mask_and_hardly_any_shadow() -> None:
     assert float(shadow.max()) < 0.05
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    network = SplitterNetwork(SMALL)
+@pytest.mark.parametrize("context", [0, 4])
+def test_what_is_saved_is_loaded(tmp_path: Path, context: int) -> None:
+    network = SplitterNetwork(replace(SMALL, context=context))
     torch.nn.init.normal_(network.head.weight)
     save_network(network, tmp_path)
     inputs = torch.randn(1, 11, 16, 16)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from layert2v_engine.decompose.subjects.colors import cut_by_colors
+from layert2v_engine.decompose.protocols import Box
+from layert2v_engine.decompose.subjects.colors import cut_by_colors, cut_in_box
 from layert2v_engine.decompose.subjects.regions import overlap
 
 
@@ -30,6 +31,19 @@ def test_what_is_sure_stays() -> None:
 def test_an_empty_mask_stays_empty() -> None:
     picture, truth = _red_on_green()
     assert not cut_by_colors(picture, np.zeros(truth.shape, np.float32)).any()
+
+
+def test_a_box_alone_is_cut_along_the_colors() -> None:
+    picture, truth = _red_on_green()
+    truth[25:40, 40:60] = False  # not all of the box
+    picture[25:40, 40:60] = picture[:15, :20]
+
+    assert overlap(cut_in_box(picture, Box(40, 25, 80, 65)) > 0.5, truth) > 0.9
+
+
+def test_a_box_around_everything_tells_nothing() -> None:
+    picture, _ = _red_on_green()
+    assert not cut_in_box(picture, Box(0, 0, 120, 90)).any()
 
 
 def _red_on_green() -> tuple[np.ndarray, np.ndarray]:

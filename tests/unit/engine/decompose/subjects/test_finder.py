@@ -6,7 +6,7 @@ import pytest
 from fakes.moving_disc import disc_clip
 from layert2v_engine.decompose.networks.u2netp import U2NetP
 from layert2v_engine.decompose.protocols import Box
-from layert2v_engine.decompose.subjects.finder import SubjectFinder
+from layert2v_engine.decompose.subjects.finder import SubjectFinder, _plan_windows
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.decompose.subjects.regions import overlap
 
@@ -40,6 +40,37 @@ def test_hints_go_before_the_network(finder: SubjectFinder) -> None:
     assert masks[0][int(inside[1]), int(inside[0])] == 1
     assert masks[0][int(outside[1]), int(outside[0])] == 0
     assert masks[0][:, : int(box.left) - 6].max() == 0
+
+
+def test_mattes_on_some_frames_stay_and_lead_to_those_between() -> None:
+    clip = disc_clip(frames=16)
+    pictures = (np.clip(clip.source, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
+    finder = SubjectFinder(_Blind(), None)
+
+    def follow(*frames: int) -> np.ndarray:
+        masks, hints = np.zeros_like(clip.alpha), SubjectHints()
+        for frame in frames:
+            hints = hints.with_mask(frame, clip.alpha[frame])
+        finder.find(pictures, hints, masks)
+        assert all((masks[k] == clip.alpha[k]).all() for k in frames)
+        return np.array([overlap(masks[k] > 0.5, clip.alpha[k] > 0.5) for k in range(16)])
+
+    one, three = follow(0), follow(0, 8, 15)
+    assert three.mean() > one.mean() + 0.1
+    assert three.min() > 0.4
+
+
+def test_all_mattes_of_a_window_are_known_and_what_its_neighbors_found() -> None:
+    assert [frames for _, frames in _plan_windows(34, [4], [])] == [[4], [11], [22]]
+    plan = _plan_windows(34, [2, 9, 30], [2, 9, 30])
+    assert [frames for _, frames in plan] == [[2, 9], [30], [11, 22]]
+
+
+class _Blind:
+    """A network to which nothing stands out."""
+
+    def predict(self, picture: np.ndarray) -> np.ndarray:
+        return np.zeros(picture.shape[:2], np.float32)
 
 
 def _pictures() -> np.ndarray:

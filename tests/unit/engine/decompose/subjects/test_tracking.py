@@ -30,6 +30,22 @@ def test_a_subject_is_followed_to_both_sides_of_where_it_is_known() -> None:
     assert min(overlap(mask > 0.5, true) for mask, true in zip(masks, truth, strict=True)) > 0.65
 
 
+def test_a_subject_between_two_known_frames_is_followed_from_both() -> None:
+    pictures, truth = _walk()
+    tracker = SubjectTracker(pictures, ClipMotion(pictures), _Blind())
+    last = len(pictures) - 1
+    both = {k: truth[k].astype(np.float32) for k in (0, last)}
+
+    masks = tracker.follow_between(both, {})
+    alone = tracker.follow({0: both[0]}, {})
+
+    assert all((masks[k] == both[k]).all() for k in both)
+    assert overlap(masks[last - 1] > 0.5, truth[last - 1]) > 0.7
+    assert overlap(masks[last - 1] > 0.5, truth[last - 1]) >= overlap(
+        alone[last - 1] > 0.5, truth[last - 1]
+    )
+
+
 def test_a_candidate_counts_where_it_agrees_alone() -> None:
     pictures, truth = _walk()
     tracker = SubjectTracker(pictures, ClipMotion(pictures), _Blind())

@@ -6,6 +6,7 @@ import pytest
 
 from layert2v_engine.image.footage.channels import find_picture
 
+STEREO = ["left.R", "left.G", "left.B", "right.R", "right.G", "right.B"]
 FOUND = [
     ([("", "RGBA")], (0, (0, 1, 2), 3, "")),
     ([("", ["A", "B", "G", "R"])], (0, (3, 2, 1), 0, "")),
@@ -21,6 +22,12 @@ FOUND = [
     ),
     ([("", ["R", "G", "B", "spec.R", "spec.G", "spec.B"])], (0, (0, 1, 2), None, "")),
     ([("", ["only.R", "only.G", "only.B", "Z"])], (0, (0, 1, 2), None, "only")),
+    ([("", STEREO)], (0, (0, 1, 2), None, "left")),
+    (
+        [("VL.Combined.right", "RGB"), ("VL.Combined.left", "RGB")],
+        (1, (0, 1, 2), None, "VL.Combined.left"),
+    ),
+    ([("left.spec", "RGB"), ("left.rgba", "RGB")], (1, (0, 1, 2), None, "left.rgba")),
 ]
 
 

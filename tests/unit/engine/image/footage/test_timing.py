@@ -19,6 +19,13 @@ def test_millisecond_rounding_is_no_variable_rate() -> None:
     assert is_variable(times(Fraction(24), 0, 1, 2, 10), Fraction(24))
 
 
+def test_a_last_frame_that_is_held_is_a_variable_rate() -> None:
+    stamps = times(Fraction(25), 0, 1)
+    assert not is_variable(stamps, Fraction(25), Fraction(2, 25))
+    assert is_variable(stamps, Fraction(25), Fraction(4, 25))
+    assert schedule(stamps, Fraction(4, 25), Fraction(25)) == [1, 3]
+
+
 @pytest.mark.parametrize("rate", [Fraction(24), Fraction(24000, 1001), Fraction(30), Fraction(16)])
 def test_the_rate_is_that_of_most_frames(rate: Fraction) -> None:
     stamps = times(rate, 0, 1, 2, 3, 9, 10, 11)

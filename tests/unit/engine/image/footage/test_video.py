@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from av.stream import Disposition
 from PIL import Image
 
 from fakes.footage import flat, patch_box, save_video, soft_disc
@@ -501,3 +502,33 @@ def test_a_folder_of_other_images_says_which_are_read(tmp_path: Path) -> None:
     with pytest.raises(FootageError, match="no video or image sequence") as caught:
         open_clip(tmp_path)
     assert ".exr" in str(caught.value.hint)
+
+
+def test_gif_is_straight_and_its_held_frames_count(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 6, 4), np.uint8)
+    pixels[:, :3] = (200, 100, 50, 255)
+    frames = [Image.fromarray(pixels), Image.fromarray(pixels[:, ::-1].copy())]
+    options = {"save_all": True, "append_images": frames[1:], "disposal": 2}
+    frames[0].save(tmp_path / "a.gif", duration=[40, 120], **options)
+    clip = open_clip(tmp_path / "a.gif")
+    alphas = [frame.alpha for frame in clip]
+    assert all(alpha is not None for alpha in alphas)
+    assert [float(alpha[0, 0]) for alpha in alphas if alpha is not None] == [1.0, 0.0, 0.0, 0.0]
+    assert clip.info.alpha == "straight"
+    assert "2 frames to 4" in clip.notes[0]
+
+
+def test_of_several_tracks_the_one_that_players_show_is_read(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as out:
+        streams = [out.add_stream("ffv1", rate=24) for _ in range(2)]
+        streams[1].disposition = Disposition.default
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 8, 4, "bgr0"
+        for number, stream in enumerate(streams):
+            frame = av.VideoFrame.from_ndarray(flat(100 * number, 4, 8), format="rgb24")
+            out.mux(stream.encode(frame.reformat(format="bgr0")))
+        for stream in streams:
+            out.mux(stream.encode())
+    clip = open_clip(tmp_path / "a.mkv")
+    assert float(next(iter(clip)).rgb[0, 0, 0]) == pytest.approx(100 / 255)
+    assert clip.notes == ("a.mkv holds 2 video tracks; number 2 is read.",)

@@ -15,6 +15,7 @@ from fakes.tiny_run import AUTOENCODER, JOINT, MATTE, write_clips
 from layert2v_engine.cli.main import main
 from layert2v_engine.devices import CPU
 from layert2v_engine.errors import BadCheckpoint, BadConfig, EngineError
+from layert2v_engine.layout import StreamLayout
 from layert2v_engine.training.caption_embeddings import CaptionEncoder
 from layert2v_engine.training.encoded.buckets import Bucket
 from layert2v_engine.training.encoded.reader import EncodedCaptions, EncodedData, is_encoded
@@ -25,6 +26,7 @@ from layert2v_engine.training.stages import run_autoencoder, run_matte
 from layert2v_engine.vidlayer.movies import write_lossless
 from layert2v_engine.vidlayer.readers import open_data_set
 
+ONE, TWO = (StreamLayout.for_foregrounds(count) for count in (1, 2))
 SIZES = (Bucket(64, 48, 5), Bucket(48, 64, 9))
 STREAMS = {"full_video": 200, "background": 50, "mask": 255}
 
@@ -86,7 +88,7 @@ def encoded(
 def test_clips_are_read_by_size(encoded: Path, encoders: Encoders) -> None:
     assert is_encoded(encoded)
     data = EncodedData(encoded, encoders.digest)
-    tall, wide = data.buckets(1)
+    tall, wide = data.buckets(ONE)
     assert (tall.grid, len(tall)) == ((3, 8, 6), 1)
     assert (wide.grid, len(wide)) == ((2, 6, 8), 3)
     latents, coverage = wide.batch(torch.tensor([0, 2]))
@@ -97,7 +99,9 @@ def test_clips_are_read_by_size(encoded: Path, encoders: Encoders) -> None:
     assert wide.captions_of(1) == ("whole 2", "a dog", "a lawn")
     still = wide.batch(torch.tensor([0]), 1)
     assert torch.equal(still.latents, latents[:1, :, :, 1:])
-    assert data.buckets(2) == ()
+    assert data.buckets(TWO) == ()
+    bare = data.buckets(StreamLayout.for_foregrounds(1, shadows=False))[1]
+    assert torch.equal(bare.batch(torch.tensor([0, 2])).latents, latents[:, :4])
 
 
 def test_latents_are_those_of_a_clip_that_is_encoded_in_training(
@@ -105,7 +109,7 @@ def test_latents_are_those_of_a_clip_that_is_encoded_in_training(
 ) -> None:
     builder = LatentBuilder(run, CPU, processes=1, data_sets=[plan.samples[0].full.parents[1]])
     group = builder.group(1, 8, 5)
-    (_, wide) = EncodedData(encoded, encoders.digest).buckets(1)
+    (_, wide) = EncodedData(encoded, encoders.digest).buckets(ONE)
     mine, theirs = wide.batch(torch.arange(3)), group.train.batch(torch.arange(8, 11))
     torch.testing.assert_close(mine.latents, theirs.latents, atol=2e-2, rtol=0)
     torch.testing.assert_close(mine.coverage, theirs.coverage, atol=1e-3, rtol=0)
@@ -186,7 +190,7 @@ def test_one_bad_clip_is_named_and_nothing_of_its_shard_is_written(
     encode_data(replace(broken, leave_out=True), encoders, out)
     (entry,) = map(json.loads, (out / "left_out.jsonl").read_text().splitlines())
     assert entry["clip"] == "clip_1"
-    assert [len(each) for each in EncodedData(out, encoders.digest).buckets(1)] == [3]
+    assert [len(each) for each in EncodedData(out, encoders.digest).buckets(ONE)] == [3]
 
 
 def test_latents_of_another_run_and_damaged_shards_are_refused(

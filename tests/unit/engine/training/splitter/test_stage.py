@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import torch
 
 from fakes.footage import save_exr
 from layert2v_engine.decompose.splitter.network import SplitterConfig, load_network
-from layert2v_engine.errors import MissingStage
-from layert2v_engine.training.splitter.frames import FrameSet, rendered_clips
+from layert2v_engine.decompose.splitter.trained import WEIGHTS
+from layert2v_engine.errors import BadCheckpoint, MissingStage
+from layert2v_engine.training.splitter.frames import FrameSet, collect, rendered_clips
 from layert2v_engine.training.splitter.phase import SplitterBatch
 from layert2v_engine.training.splitter.stage import SplitterStage, run_splitter
 from layert2v_engine.training.trainer_config import TrainerConfig
@@ -56,6 +58,29 @@ def test_a_run_validates_and_draws_a_sheet(run: Path) -> None:
     metrics = json.loads((run / "splitter" / "validation.jsonl").read_text().splitlines()[-1])
     assert {"mask_error", "alpha_error", "shadow_error", "shadow_error_p90"} <= set(metrics)
     assert (run / "splitter" / "sample_final.png").is_file()
+
+
+def test_a_run_goes_on_from_the_shipped_weights_with_a_wider_view(run: Path) -> None:
+    shipped = load_network(WEIGHTS)
+    sizes = {"widths": shipped.config.widths, "groups": shipped.config.groups}
+    config = replace(stage(1), network=SplitterConfig(**sizes, context=16))
+
+    run_splitter(run, replace(config, goes_on_from_shipped=True), None)
+
+    trained = load_network(run / "splitter" / "model")
+    assert trained.config.context == 16
+    assert float((trained.head.weight - shipped.head.weight).abs().max()) < 0.05
+
+
+def test_the_shipped_weights_fit_no_other_widths(run: Path) -> None:
+    with pytest.raises(BadCheckpoint, match=r"not \[8, 16\]"):
+        run_splitter(run, replace(stage(1), goes_on_from_shipped=True), None)
+
+
+def test_rendered_clips_of_two_sizes_are_refused() -> None:
+    clips = iter([(torch.zeros(1, 8, 40, 60), "head"), (torch.zeros(1, 8, 20, 60), "head")])
+    with pytest.raises(MissingStage, match="60 x 40 and 60 x 20"):
+        collect(clips, 1, lambda *_: None, 2)
 
 
 def test_rendered_clips_that_are_missing_are_asked_for(run: Path) -> None:

@@ -1,0 +1,37 @@
+"""How many jobs there are of which kind and state, for those who watch a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from layert2v_server.domain.state import JobState
+from layert2v_server.store.tables import jobs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobCount:
+    """Number of jobs of one state, kind and user; ``oldest`` is when the first was made."""
+
+    state: str
+    kind: str
+    owner: str
+    count: int
+    oldest: float
+
+
+def count_jobs(connection: Connection) -> list[JobCount]:
+    """Return the counts of all jobs; what is damaged in a row does not matter here."""
+    groups = (jobs.c.state, jobs.c.kind, jobs.c.owner)
+    query = select(*groups, func.count(), func.min(jobs.c.created)).group_by(*groups)
+    return [
+        JobCount(state=state, kind=kind, owner=owner, count=count, oldest=oldest)
+        for state, kind, owner, count, oldest in connection.execute(query)
+    ]
+
+
+def running_workers(connection: Connection) -> set[str]:
+    """Return the names of the workers that have a job."""
+    busy = select(jobs.c.worker).where(jobs.c.state.in_((JobState.RUNNING, JobState.CANCELLING)))
+    return set(connection.execute(busy).scalars())

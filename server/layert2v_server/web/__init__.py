@@ -1,0 +1,1 @@
+"""What the server shows over HTTP: metrics, and the page of the queue and results."""
