@@ -214,13 +214,21 @@ def _pack(args: argparse.Namespace) -> int:
 
 def _faults(args: argparse.Namespace) -> int:
     from layert2v_engine.decompose.networks.nanodet import NanoDet
+    from layert2v_engine.errors import EngineError
     from layert2v_engine.vidlayer.fault_trial import confusion_table, plant_faults
     from layert2v_engine.vidlayer.readers import open_data_set
     from layert2v_engine.vidlayer.thresholds import Thresholds
 
     thresholds, detector = Thresholds.load(args.thresholds), NanoDet()
     opened = {str(path): open_data_set(path).samples for path in args.data_sets}
+    files = {name: f"{Path(name).resolve().name}.jsonl" for name in opened}
     if args.scores:
+        if len(set(files.values())) < len(files):
+            raise EngineError(
+                "Two data sets have the same name, and their scores would be mixed.",
+                "Give one of them at a time, or leave out --scores.",
+                reason="BAD_OPTIONS",
+            )
         args.scores.mkdir(parents=True, exist_ok=True)
     groups = {}
     for name, samples in opened.items():
@@ -228,7 +236,7 @@ def _faults(args: argparse.Namespace) -> int:
         def report(done: int, total: int, name: str = name) -> None:
             print(f"{name}: {done} of {total}", file=sys.stderr)
 
-        scores = args.scores / f"{Path(name).resolve().name}.jsonl" if args.scores else None
+        scores = args.scores / files[name] if args.scores else None
         groups[name] = plant_faults(
             samples, detector, report, each=args.each, frames=args.frames, scores=scores
         )

@@ -10,7 +10,7 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -75,6 +75,12 @@ def plant_faults(
             "Name a data set with more clips.",
             reason="TOO_FEW_CLIPS",
         )
+    if each > _LOOKS * len(files):
+        raise EngineError(
+            f"{len(files)} clips give {_LOOKS * len(files)} variants at most.",
+            "Ask for fewer, or name a data set with more clips.",
+            reason="TOO_FEW_CLIPS",
+        )
     known = read_trials(scores) if scores else {}
     found: list[Trial] = []
     for number in range(each):
@@ -111,7 +117,7 @@ def add_trials(path: Path, trials: Sequence[Trial]) -> None:
 
 
 def confusion_table(
-    groups: dict[str, Sequence[Trial]], thresholds: Thresholds, *, shown_reasons: int = 3
+    groups: Mapping[str, Sequence[Trial]], thresholds: Thresholds, *, shown_reasons: int = 3
 ) -> str:
     """Return a Markdown table: a row per fault, a column per group, all, and what found it."""
     lines = [
@@ -154,12 +160,6 @@ def _variant(
     subject, and are taken from the end of the clip.
     """
     look, index = divmod(number, len(files))
-    if look >= _LOOKS:
-        raise EngineError(
-            f"{len(files)} clips give {_LOOKS * len(files)} variants at most.",
-            "Ask for fewer, or name a data set with more clips.",
-            reason="TOO_FEW_CLIPS",
-        )
     sample = read_sample(files[index])
     cropped = look // 2
     length = len(sample.full)
@@ -218,7 +218,7 @@ class _RememberingDetector:
 
     def detect(self, picture: NDArray[np.uint8]) -> list[Detection]:
         """Return the objects in ``[H, W, 3]`` sRGB."""
-        key = hashlib.sha256(picture).digest()
+        key = hashlib.sha256(picture.tobytes()).digest()
         if key not in self._known:
             self._known[key] = self._detector.detect(picture)
         return self._known[key]

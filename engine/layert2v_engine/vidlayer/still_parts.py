@@ -74,7 +74,7 @@ def _vote(first: tuple[ByteArray, BoolArray], second: tuple[ByteArray, BoolArray
     if moving.sum() < _LEAST_VOTES * inside.sum() or not moving.any():
         return _Votes(0, 0, int(inside.sum()))
     shift = np.median((flow - camera)[moving], 0).astype(np.float32)
-    if np.hypot(*shift) < _LEAST_MOTION * height:  # it moves to and fro: no way of its own
+    if np.hypot(*shift) < _LEAST_MOTION * height:  # it moves back and forth, with no way of its own
         return _Votes(0, 0, int(inside.sum()))
     as_scene, as_subject, by_flow = (
         _difference(gray, after, guess) for guess in (camera, camera + shift, flow)

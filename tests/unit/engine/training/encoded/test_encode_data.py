@@ -133,7 +133,7 @@ def test_a_built_set_is_packed_by_split_for_training(
 
     assert main([*command, "--size", "64x48x5", "--per-shard", "1"]) == 0
 
-    (clips,) = EncodedData(shards / "train", encoders.digest).buckets(1)
+    (clips,) = EncodedData(shards / "train", encoders.digest).buckets(ONE)
     assert [clips.captions_of(row)[0] for row in range(len(clips))] == ["whole a", "whole c"]
     assert len(list((shards / "held_out").glob("shard_*"))) == 1
     assert [each.name for each in open_data_set(built, "train").samples] == ["a", "c"]
