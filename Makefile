@@ -9,7 +9,7 @@ export PROMPT OUT
 BIN := .venv/bin
 CODE := proto client engine server nuke_plugin blender_addon tests scripts
 
-.PHONY: help setup demo test test-hosts test-gpu chaos fuzz check fmt proto lock blender nuke bench clean
+.PHONY: help setup demo test test-hosts test-gpu chaos soak fuzz check fmt proto lock blender nuke bench clean
 
 help:        ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -33,8 +33,11 @@ test-hosts: setup  ## the Blender extension and layer stacks in every Blender th
 test-gpu: setup  ## what needs a CUDA device
 	@$(BIN)/python -m pytest -m gpu $(ARGS)
 
-chaos: setup ## attacks on a real server, for twenty minutes; as root also full disks
-	@$(BIN)/python -m pytest tests/chaos --attack-seconds=480 --timeout=1200 $(ARGS)
+chaos: setup ## attacks on real servers, for an hour; as root also full disks
+	@$(BIN)/python -m pytest tests/chaos --attack-seconds=480 --storm-jobs=500 --timeout=3600 $(ARGS)
+
+soak: setup  ## half an hour on each database with a third of the jobs cancelled: nothing may grow
+	@$(BIN)/python -m pytest -s tests/chaos/test_server_soak.py --soak-seconds=1800 --timeout=7200 $(ARGS)
 
 fuzz: setup  ## coverage-guided fuzzing of manifests, specs and EXR headers; ARGS="-max_total_time=60"
 	@[[ -d build/fuzz ]] || $(BIN)/python -m pip install -q --target build/fuzz atheris

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from fakes.postgresql import PostgresServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -36,6 +41,17 @@ def shared_dir() -> Path:
 def parity_dir() -> Path:
     """Return reference dumps of the authors' network; skips where they are absent."""
     return _folder("LAYERT2V_PARITY", REPOSITORY.parent / "shared" / "parity")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresServer]:
+    """Return a PostgreSQL server of the tests' own; skips where none is installed."""
+    from fakes.postgresql import absence, postgres_server
+
+    if absence():
+        pytest.skip(absence())
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,15 +2,17 @@
 
 A studio's ``$OCIO`` has other names than Blender's own configuration, and Blender takes no aliases.
 Spaces are matched by meaning: by name, else the working space by the colors that Blender computes.
-One that is not offered is an error; the nearest is taken only where the artist chooses it.
+One that is not offered is converted to the working space by a matrix where nodes can do it; where
+they cannot it is an error, and the nearest is taken only where the artist chooses it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-from layert2v.colorspaces import find_nearest
+from layert2v.colorspaces import PRIMARIES, Matrix, conversion_matrix, find_nearest
 
 # By OCIO interop id: the names of Blender's own and of the ACES configurations, newest first.
 _NAMES = {
@@ -58,6 +60,40 @@ class Offer(NamedTuple):
 
     names: Sequence[str]
     working: tuple[str, str] = ("", "")
+
+
+class ImageColors(NamedTuple):
+    """The color space of images, and the matrix by which nodes convert what they give, if any."""
+
+    name: str
+    matrix: Matrix = ()
+
+
+def find_image_colors(space: str, offer: Offer, *, nearest: bool = False) -> ImageColors:
+    """Return how images in an interop id's space are shown by nodes.
+
+    Where the space is not offered, they are read as the working space, which changes nothing, and a
+    matrix converts them to it. Raises ``ColorspaceNotFound`` where that is not known either.
+    """
+    try:
+        return ImageColors(find_name(space, offer))
+    except ColorspaceNotFound:
+        name, working = offer.working
+        if name in offer.names and {space, working} <= PRIMARIES.keys():
+            return ImageColors(name, conversion_matrix(space, working))
+        return ImageColors(find_name(space, offer, nearest=nearest))
+
+
+def describe_conversion(space: str, offer: Offer) -> str:
+    """Return a sentence about the matrix that nodes convert ``space`` by, "" where none does."""
+    try:
+        colors = find_image_colors(space, offer)
+    except ColorspaceNotFound:
+        return ""
+    if not colors.matrix:
+        return ""
+    title = TITLES.get(space, space)
+    return f"{title} is not offered; compositor and planes convert it to {colors.name} by a matrix"
 
 
 def find_name(space: str, offer: Offer, *, nearest: bool = False) -> str:
@@ -139,8 +175,23 @@ def identify_working_space(primaries: Sequence[Sequence[float]]) -> str:
     return ""
 
 
-def current_offer() -> Offer:
-    """Return what the running configuration offers; before Blender 5 no working space."""
+@lru_cache(maxsize=1)  # a configuration is read once, when Blender starts
+def _working_name() -> str:
+    """Return the name of the working space by the image of floats that gets it."""
+    import bpy
+
+    image = bpy.data.images.new("LayerT2V", 1, 1, float_buffer=True)
+    name = str(image.colorspace_settings.name)
+    bpy.data.images.remove(image)
+    return name
+
+
+def current_offer(*, is_drawing: bool = False) -> Offer:
+    """Return what the running configuration offers.
+
+    Blender 5 says its working space. Before, an image tells; none can be made while something is
+    drawn, so nothing is said then until an import has asked.
+    """
     import bpy  # the functions above need no Blender
     from mathutils import Color
 
@@ -149,5 +200,9 @@ def current_offer() -> Offer:
     blend = getattr(bpy.data, "colorspace", None)
     axes = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
     primaries = [tuple(Color(axis).from_scene_linear_to_rec709_linear()) for axis in axes]
-    working = "" if blend is None else str(blend.working_space)
+    if blend is not None:
+        working = str(blend.working_space)
+    else:
+        is_known = not is_drawing or _working_name.cache_info().currsize > 0
+        working = _working_name() if is_known else ""
     return Offer(names, (working, identify_working_space(primaries)))

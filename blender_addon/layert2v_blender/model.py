@@ -20,8 +20,10 @@ from bpy.props import (
     StringProperty,
 )
 
+from layert2v.decompose import COLOR_RANGES, MATRICES
 from layert2v.labels import LABELS
 from layert2v.limits import MAX_FRAME, MAX_HANDLES
+from layert2v.rerender import AUTO
 from layert2v.spec import COMPRESSIONS
 
 from . import model_cache
@@ -47,6 +49,13 @@ stack_listeners: list[Callable[["LAYERT2V_Stack"], None]] = []
 def _label(field: str) -> dict[str, str]:
     """Return name and tooltip of a field as every host has them."""
     return {"name": LABELS[field].text, "description": LABELS[field].tooltip}
+
+
+def _reading_items(values: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    """Return the items of a choice of how movies are read; the first follows the file."""
+    names = {"bt601": "BT.601", "bt709": "BT.709", "smpte240m": "SMPTE 240M", "bt2020": "BT.2020"}
+    own = [(value, names.get(value, value.capitalize()), "") for value in values]
+    return [(AUTO, "As the File Says", ""), *own]
 
 
 def _on_seed_changed(self: Any, _context: bpy.types.Context) -> None:
@@ -279,6 +288,11 @@ class LAYERT2V_Scene(bpy.types.PropertyGroup):
         default=1.0,
         subtype="FACTOR",
     )
+    footage_matrix: EnumProperty(**_label("footage_matrix"), items=_reading_items(MATRICES))
+    footage_color_range: EnumProperty(
+        **_label("footage_color_range"), items=_reading_items(COLOR_RANGES)
+    )
+    footage_deinterlace: BoolProperty(**_label("footage_deinterlace"))
     refine_mask: PointerProperty(
         name="Mask", description="The matte of the chosen foreground", type=bpy.types.Mask
     )

@@ -17,7 +17,7 @@ def progress_text(update: RequestUpdated | None) -> str:
     if update is None:
         return "sending"
     if update.state == "queued":
-        return status_text.queue_text(update.queue_position)
+        return status_text.queue_text(update.queue_position, update.eta_s)
     if update.state in TRANSFERS:
         return status_text.transfer_text(update.state, update.done, update.total)
     if update.state == "running":

@@ -48,6 +48,12 @@ def output_socket(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
     return node.inputs[0]
 
 
+def new_math_node(tree: bpy.types.NodeTree) -> bpy.types.Node:
+    """Add a Math node to a graph of the compositor, which has none of its own from 5.0 on."""
+    own = "CompositorNodeMath"
+    return tree.nodes.new(own if hasattr(bpy.types, own) else "ShaderNodeMath")
+
+
 def alpha_over_inputs(node: bpy.types.Node) -> tuple[bpy.types.NodeSocket, bpy.types.NodeSocket]:
     """Return the background and the foreground input of an Alpha Over node."""
     if "Background" in node.inputs:

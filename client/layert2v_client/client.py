@@ -16,6 +16,7 @@ from layert2v_client.connection import Connection, Tls, check_address
 from layert2v_client.convert import (
     create_request,
     info_from_message,
+    priority_to_number,
     state_to_number,
     status_from_message,
 )
@@ -48,10 +49,15 @@ def connect(address: str, token: str | None = None, tls: Tls | bool | None = Non
 
 
 class Client(AbstractContextManager["Client"]):
-    """The calls of a server. May be used from several threads, and in a ``with`` block."""
+    """The calls of a server. May be used from several threads, and in a ``with`` block.
 
-    def __init__(self, connection: Connection) -> None:
+    ``priority`` is that of the jobs that this client submits: ``low``, ``normal`` and ``high``
+    order the jobs of one user, ``urgent`` goes before everybody's and is for supervisors.
+    """
+
+    def __init__(self, connection: Connection, priority: str = "normal") -> None:
         self._connection = connection
+        self.priority = priority
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
@@ -197,7 +203,12 @@ class Client(AbstractContextManager["Client"]):
     def create(
         self, request: jobs_pb2.CreateJobRequest, *, timeout_s: float = SUBMIT_TIMEOUT_S
     ) -> Job:
-        """Submit ``request`` and return its job; the same request again returns the same job."""
+        """Submit ``request`` and return its job; the same request again returns the same job.
+
+        Without a priority of its own it gets that of the client. Raises ``ClientError``.
+        """
+        if not request.priority:
+            request.priority = priority_to_number(self.priority)
         answer = self._connection.call(self._connection.jobs.CreateJob, request, timeout_s)
         return Job(self._connection, answer.name)
 

@@ -58,6 +58,13 @@ _STATES = {
     jobs_pb2.JOB_STATE_FAILED: JobState.failed,
     jobs_pb2.JOB_STATE_CANCELLED: JobState.cancelled,
 }
+_PRIORITIES = {
+    jobs_pb2.JOB_PRIORITY_LOW: "low",
+    jobs_pb2.JOB_PRIORITY_NORMAL: "normal",
+    jobs_pb2.JOB_PRIORITY_HIGH: "high",
+    jobs_pb2.JOB_PRIORITY_URGENT: "urgent",
+}
+PRIORITIES = tuple(_PRIORITIES.values())
 _NUMBERS = {state: number for number, state in _STATES.items()}
 
 _ERRORS: dict[Any, type[ClientError]] = {
@@ -105,6 +112,18 @@ def create_request(spec: GenerateSpec, request_id: uuid.UUID) -> jobs_pb2.Create
     return jobs_pb2.CreateJobRequest(request_id=str(request_id), spec=message)
 
 
+def priority_to_number(priority: str) -> jobs_pb2.JobPriority:
+    """Return the number of a priority in messages. Raises ``InvalidRequest``."""
+    for number, name in _PRIORITIES.items():
+        if name == priority:
+            return number
+    raise InvalidRequest(
+        "PRIORITY_UNKNOWN",
+        f"{priority!r} is no priority.",
+        f"Use one of {', '.join(PRIORITIES)}.",
+    )
+
+
 def state_to_number(state: JobState) -> jobs_pb2.JobState:
     """Return the number of a state in messages."""
     return _NUMBERS[state]
@@ -135,6 +154,8 @@ def status_from_message(message: jobs_pb2.Job) -> JobStatus:
         artifact_bytes=message.artifact_bytes,
         local_path=message.local_path,
         owner=plain_line(message.owner),
+        priority=_PRIORITIES.get(message.priority, "normal"),
+        start_eta_s=message.start_eta_s if message.HasField("start_eta_s") else None,
     )
 
 

@@ -58,6 +58,8 @@ class ErrorInfo:
 class JobStatus:
     """A job as it was at one revision. Times are UTC; ``queue_position`` counts jobs ahead.
 
+    ``start_eta_s`` is in how many seconds a queued job may start, None where nobody knows.
+
     One of ``rerender``, ``decompose`` and ``refine`` is set where the job is of that kind; ``spec``
     is then without meaning, and ``source`` says which stack or footage the job started from.
     """
@@ -82,6 +84,8 @@ class JobStatus:
     source: str = ""
     decompose: DecomposeSpec | None = None
     refine: RefineSpec | None = None
+    priority: str = "normal"
+    start_eta_s: float | None = None
 
     @property
     def changes_stack(self) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from layert2v.decompose import (
+    SCRATCH_FOLDER,
     DecomposeSpec,
     RefineSpec,
     resolve_refine,
@@ -59,6 +60,7 @@ from layert2v_engine.recipes.preflight import check_recipe, recipe_networks
 from layert2v_engine.rerender.execute import Rerender, apply_without_model
 from layert2v_engine.rerender.prepare import prepare_rerender
 from layert2v_engine.sampling.denoise import Step
+from layert2v_engine.sampling.run_state import RunState
 from layert2v_engine.stack.editor import StackEditor
 from layert2v_engine.stack.state_writer import ColorOptions, WriterOptions
 from layert2v_engine.weights.folder import WeightsFolder
@@ -251,7 +253,9 @@ class Engine:
         spec = validate_and_resolve(spec, config.info)
         networks = self._model_networks(spec.model, config)
         # The folder is claimed first: one that cannot be used must not cost the time of a model.
-        with open_writer(progress.folder, spec, config) as writer, closing(progress):
+        # Removed before the writer ends: a folder that this run has made is taken back as a whole.
+        state = RunState(progress.folder / SCRATCH_FOLDER)
+        with open_writer(progress.folder, spec, config) as writer, closing(progress), state:
             progress.report("load", 0, 1, f"loading {spec.model}")
             pipeline = self._pipeline_for(spec, config)
             progress.report("load", 1, 1)
@@ -265,7 +269,7 @@ class Engine:
                 progress.report("denoise", step.done, step.total)
 
             progress.report("denoise", 0, spec.steps)
-            latents = pipeline.sample(spec, plan, on_step)
+            latents = pipeline.sample(spec, plan, on_step, state)
             layout = pipeline.layout(len(plan.foregrounds))
             declare_layers(writer, plan, layout, spec.seed or 0)
             on_group = partial(progress.report, "decode", 0, spec.frames)
@@ -279,7 +283,9 @@ class Engine:
         self, spec: RerenderSpec, inputs: Mapping[str, Path], progress: ProgressReporter
     ) -> Stack:
         options = WriterOptions(exr=ExrOptions(compression=spec.compression))
-        with StackEditor(progress.folder, at=spec.at, options=options) as editor, closing(progress):
+        state = RunState(progress.folder / SCRATCH_FOLDER)
+        editing = StackEditor(progress.folder, at=spec.at, options=options)
+        with editing as editor, closing(progress), state:
             affected = affected_layers(spec, editor.base)
             name = spec.model or editor.base.model
             config = self._config_for(name, affected)
@@ -305,7 +311,7 @@ class Engine:
                 foregrounds=sum(layer.role is Role.foreground for layer in plan.layers),
             )
             progress.report("load", 1, 1)
-            return Rerender(plan, editor, pipeline, progress).run()
+            return Rerender(plan, editor, pipeline, progress, state).run()
 
     def _config_for(self, name: str, affected: AffectedLayers) -> CheckpointConfig | None:
         """Return the declarations of the model that may take part in a re-render.
@@ -390,7 +396,9 @@ class Engine:
         try:
             yield
         except (MemoryError, torch.OutOfMemoryError) as error:
-            need = f" It takes about {self._run.peak / GIB:.1f} GiB." if self._run else ""
+            total = device_memory(torch.device(self._device)) / GIB
+            need = f" {self._device} has {total:.1f} GiB"
+            need += f", and it takes about {self._run.peak / GIB:.1f}." if self._run else "."
             raise OutOfMemory(
                 f"There was not enough memory for this request.{need}",
                 "Ask for fewer frames, a smaller size or fewer foregrounds.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from layert2v.placement import Placement
 from layert2v.spec import CLEAN_CONDITIONING, GenerateSpec, ModelInfo
 from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.layout import StreamLayout
@@ -43,7 +42,9 @@ from layert2v_engine.sampling.denoise import InitLatents, Step, denoise, ignore_
 from layert2v_engine.sampling.guidance import Conditioning, Guidance
 from layert2v_engine.sampling.kv_cache import make_predictor
 from layert2v_engine.sampling.placement import placement_shift
+from layert2v_engine.sampling.run_state import RunState
 from layert2v_engine.sampling.solvers import make_sampler
+from layert2v_engine.sampling_request import SamplingRequest
 from layert2v_engine.stream_codec import (
     LayerFrames,
     StreamDecoder,
@@ -53,55 +54,6 @@ from layert2v_engine.stream_codec import (
 )
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SamplingRequest:
-    """One run of a model: its prompts, the latents it starts from, and how far to change them.
-
-    frames, height, width: of the clip, in frames and pixels.
-    guidance: scale, 1 for none.
-    init_latents: normalized latents [C, F, h, w] by stream name; ``frozen`` names those that stay,
-        the others are where a run with ``strength`` below 1 (0..1, noise level) starts.
-    keep_masks: how much of a stream stays as given, [F, h, w] in 0..1 by stream name.
-    noise_names: the names that the noise of the streams is seeded with; those in the layout if
-        empty.
-    placements: where foregrounds are to be.
-    """
-
-    layout: StreamLayout
-    plan: PromptPlan
-    frames: int
-    height: int
-    width: int
-    seed: int
-    steps: int
-    guidance: float
-    strength: float = 1.0
-    init_latents: Mapping[str, Tensor] = field(default_factory=dict)
-    frozen: tuple[str, ...] = ()
-    keep_masks: Mapping[str, Tensor] = field(default_factory=dict)
-    noise_names: tuple[str, ...] = ()
-    placements: tuple[Placement, ...] = ()
-
-    @classmethod
-    def from_spec(
-        cls, spec: GenerateSpec, plan: PromptPlan, layout: StreamLayout
-    ) -> SamplingRequest:
-        """Return the run of a resolved request. Raises ValueError for one without a seed."""
-        if spec.seed is None:
-            raise ValueError("the request has no seed; resolve it first")
-        return cls(
-            layout=layout,
-            plan=plan,
-            frames=spec.frames,
-            height=spec.height,
-            width=spec.width,
-            seed=spec.seed,
-            steps=spec.steps,
-            guidance=spec.guidance,
-            placements=spec.placements,
-        )
 
 
 class LayeredPipeline:
@@ -189,20 +141,31 @@ class LayeredPipeline:
         return replace(plan, warnings=(*plan.warnings, warning))
 
     def sample(
-        self, spec: GenerateSpec, plan: PromptPlan, on_step: Callable[[Step], None] = ignore_step
+        self,
+        spec: GenerateSpec,
+        plan: PromptPlan,
+        on_step: Callable[[Step], None] = ignore_step,
+        state: RunState | None = None,
     ) -> Tensor:
         """Return normalized latents [1, S, C, F, h, w] of a resolved request.
 
-        The same for the same seed.
+        The same for the same seed. state: where the run is kept in case that it is killed.
         """
         layout = self.layout(len(plan.foregrounds))
-        return self.sample_request(SamplingRequest.from_spec(spec, plan, layout), on_step)
+        return self.sample_request(SamplingRequest.from_spec(spec, plan, layout), on_step, state)
 
     def sample_request(
-        self, request: SamplingRequest, on_step: Callable[[Step], None] = ignore_step
+        self,
+        request: SamplingRequest,
+        on_step: Callable[[Step], None] = ignore_step,
+        state: RunState | None = None,
     ) -> Tensor:
         """Return normalized latents [1, S, C, F, h, w] of a run; frozen ones stay to the bit."""
         config, layout, plan = self.config, request.layout, request.plan
+        if self.speed.parallel is not None:
+            state = None  # the other processes of this run would begin anew
+        if state is not None:
+            state.identify(*request.facts(self.info.digest))
         init = self._prepare_init(request)
         predict = make_predictor(
             self.components.transformer,
@@ -241,6 +204,7 @@ class LayeredPipeline:
                 self._make_guidance(request.guidance),
                 predicts_clean=config.prediction == "x",
                 init=init,
+                state=state,
                 on_step=on_step,
             )
 

@@ -36,7 +36,7 @@ def job_progress(event: Mapping[str, Any]) -> Values:
         work = progress_text(event["stage"], done, total, event["eta_s"])
         progress = f"{detail}, {work}"
     elif state == "queued":
-        detail = progress = queue_text(event["queue_position"]).partition(", ")[2]
+        detail = progress = queue_text(event["queue_position"], event["eta_s"]).partition(", ")[2]
     elif total:
         progress = transfer_text(state, done, total)
     values = {"progress": tcl.safe_label(progress), "tile_color": node.TILE_COLOR}

@@ -11,10 +11,12 @@ import re
 from types import MappingProxyType
 from typing import NoReturn
 
+from layert2v.decompose import COLOR_RANGES, MATRICES
 from layert2v.errors import SpecError
 from layert2v.labels import LABELS
 from layert2v.limits import MAX_FRAME, MAX_SEED
 from layert2v.placement import EXAMPLE, Placement, parse_placement
+from layert2v.rerender import AUTO
 from layert2v.spec import COMPRESSIONS, GenerateSpec
 
 EXIT_USAGE = 2
@@ -95,6 +97,41 @@ def add_compression_option(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"{', '.join(COMPRESSIONS)}; zips scrubs fast in Nuke, dwaa and dwab lose precision, "
         "for review; default: %(default)s",
+    )
+
+
+def add_reading_options(parser: argparse._ActionsContainer) -> None:
+    """Add how clips are read where what they say of themselves is not to be followed."""
+    add = parser.add_argument
+    add(
+        "--source-colorspace",
+        default=AUTO,
+        metavar="NAME",
+        help="of the clips; default: what each file says",
+    )
+    add(
+        "--matrix",
+        default=AUTO,
+        choices=(AUTO, *MATRICES),
+        help="of movies; default: what each file says",
+    )
+    add(
+        "--range",
+        default=AUTO,
+        choices=(AUTO, *COLOR_RANGES),
+        help="of movies; default: what each file says",
+    )
+    add(
+        "--deinterlace",
+        action="store_true",
+        help="make whole frames of interlaced movies with FFmpeg's bwdif; default: fields stay",
+    )
+    add(
+        "--fps",
+        type=non_negative_float,
+        default=0.0,
+        metavar="N",
+        help="frames a second; default: what each file says",
     )
 
 

@@ -58,7 +58,7 @@ def find_existing(path: Path) -> Path:
 
     ``path`` itself where there is none.
     """
-    if path.exists() or path.name.isascii() or not path.parent.is_dir():
+    if path.name.isascii() or path.exists() or not path.parent.is_dir():
         return path
     wanted = _compose(path.name)
     return next((each for each in path.parent.iterdir() if _compose(each.name) == wanted), path)

@@ -59,6 +59,11 @@ LABELS = MappingProxyType(
         "footage_last": Label("Last"),
         "footage_handles": Label("Handles", "Frames more at both ends"),
         "footage_scale": Label("Scale", "Smaller layers, for a look"),
+        "footage_matrix": Label("Matrix", "Of movies: how YCbCr becomes color"),
+        "footage_color_range": Label("Range", "Of movies: which codes are black and white"),
+        "footage_deinterlace": Label(
+            "Deinterlace", "Make whole frames of interlaced movies; otherwise fields stay woven"
+        ),
         "subject_box": Label("Box", "A rectangle around the subject"),
         "matte_all": Label(
             "On All Frames", "Use the matte as it is on every frame; otherwise as a hint on one"

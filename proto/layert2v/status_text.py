@@ -53,9 +53,11 @@ def state_text(state: str) -> str:
     return STATES.get(state, state)
 
 
-def queue_text(queue_position: int | None) -> str:
-    """Return the place in the queue: ``queued`` or ``queued, 2 ahead``."""
-    return f"{STATES['queued']}, {queue_position} ahead" if queue_position else STATES["queued"]
+def queue_text(queue_position: int | None, start_eta_s: float | None = None) -> str:
+    """Return the place in the queue: ``queued`` or ``queued, 2 ahead, starts in 1:10``."""
+    ahead = f", {queue_position} ahead" if queue_position else ""
+    starts = "" if start_eta_s is None else f", starts in {duration(start_eta_s)}"
+    return f"{STATES['queued']}{ahead}{starts}"
 
 
 def progress_text(stage: str, done: int = 0, total: int = 0, eta_s: float | None = None) -> str:

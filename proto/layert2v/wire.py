@@ -223,6 +223,9 @@ def _footage(message: jobs_pb2.Footage) -> Footage:
         alpha=message.alpha or AUTO,
         fps=message.fps,
         start_frame=message.start_frame if message.HasField("start_frame") else None,
+        matrix=message.matrix or AUTO,
+        color_range=message.color_range or AUTO,
+        deinterlace=message.deinterlace,
     )
 
 

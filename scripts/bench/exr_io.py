@@ -26,7 +26,6 @@ from layert2v_engine.image import exr
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.image.compositing import to_half_rgba
 from layert2v_engine.image.exr import COMPRESSIONS, ExrOptions, Tags
-from layert2v_engine.stack.files import file_record
 from layert2v_engine.stack.frame_writer import FrameWriter
 from layert2v_engine.stack.manifest import PendingSequence
 
@@ -80,8 +79,7 @@ def compare(folder: Path, straight: Tensor, codec: str, rounds: int) -> str:
         return to_half_rgba(straight[:3], straight[3], to_linear)
 
     def layer(pixels: Tensor) -> None:
-        exr.write(path, pixels, tags, options)
-        file_record(path, folder)
+        exr.write(path, pixels, tags, options)  # with its check and its SHA-256
 
     half = convert().contiguous()
     array = half.numpy()

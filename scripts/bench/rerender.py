@@ -18,7 +18,8 @@ from statistics import median
 import torch
 
 from layert2v_engine.layout import StreamLayout
-from layert2v_engine.pipeline import LayeredPipeline, SamplingRequest
+from layert2v_engine.pipeline import LayeredPipeline
+from layert2v_engine.sampling_request import SamplingRequest
 
 MARGIN = 0.1
 SUBJECTS = ("a fox running", "a bear walking")

@@ -3,12 +3,20 @@
 Clips are a textured wall and a disc that crosses it. Each stage is told as a ratio to writing the
 clip once, lossless, which is the least that a stage with pictures could do. Processor time is
 counted, so that other work on the machine does not count.
+
+``--workers 1 2`` also builds on Ray, in turns with so many actors. The time from the first clips to
+the last one says how it grows, on a machine that has nothing else to do; the processor time of each
+clip says how much of that is lost to the cluster, on any.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import os
 import resource
+import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -17,12 +25,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 from fakes.moving_disc import disc_clip
 from layert2v_engine.decompose.arrays import encode
+from layert2v_engine.vidlayer.build import BuildProgress
 from layert2v_engine.vidlayer.clips import ClipFormat, mark_duplicates, source_record
+from layert2v_engine.vidlayer.cluster.build import build_on_cluster
+from layert2v_engine.vidlayer.cluster.connection import OBJECT_STORE_BYTES
+from layert2v_engine.vidlayer.cluster.needs import StageNeeds
 from layert2v_engine.vidlayer.movies import read_bytes, write_h264, write_lossless
 from layert2v_engine.vidlayer.plan import STAGES, BuildPlan
 from layert2v_engine.vidlayer.sources import Source, find_sources
@@ -39,6 +52,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--frames", type=int, default=9)
     parser.add_argument("--scale", type=int, default=3, help="of 96 x 64 pixels; default: 3")
+    parser.add_argument("--workers", type=int, nargs="*", default=[], help="also on Ray")
+    parser.add_argument("--rounds", type=int, default=3, help="of those; default: 3")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         sources = make_sources(Path(folder) / "footage", args.clips, args.frames, args.scale)
@@ -50,6 +65,8 @@ def main() -> None:
             clip_format=ClipFormat(frames=args.frames),
         )
         measure_stages(plan, sources)
+        if args.workers:
+            measure_workers(plan, sources, args.workers, args.rounds)
 
 
 def make_sources(folder: Path, clips: int, frames: int, scale: int) -> list[Source]:
@@ -96,6 +113,67 @@ def measure_stages(plan: BuildPlan, sources: list[Source]) -> None:
           f"{memory[len(memory) // 2]}, {memory[-1]}")  # fmt: skip
     days = total / len(states) * MILLION / 86400
     print(f"computed: {days:.0f} days of one core for a million such clips")
+
+
+def measure_workers(
+    plan: BuildPlan, sources: list[Source], workers: list[int], rounds: int
+) -> None:
+    """Build on Ray with each number of actors in turns, and print how the speed grows."""
+    import ray
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init(
+        address="local", num_cpus=max(workers), include_dashboard=False, log_to_driver=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+    )  # fmt: skip
+    speeds: dict[int, list[BuildSpeed]] = defaultdict(list)
+    for number in range(rounds):
+        for count in workers:
+            root = plan.root.with_name(f"ray_{number}_{count}")
+            speed = measure_build(dataclasses.replace(plan, root=root), sources, count)
+            speeds[count].append(speed)
+            shutil.rmtree(root)
+    ray.shutdown()
+    print(f"actors  clips/min  growth  CPU s/clip  (medians of {rounds} rounds in turns)")
+    first = speeds[workers[0]]
+    for count, measured in speeds.items():
+        rate = statistics.median(60 / each.wall_s for each in measured)
+        growth = statistics.median(
+            a.wall_s / b.wall_s for a, b in zip(first, measured, strict=True)
+        )
+        cpu_s = statistics.median(each.cpu_s for each in measured)
+        print(f"{count:6} {rate:10.2f} {growth:7.2f} {cpu_s:11.2f}")
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildSpeed:
+    """Seconds of a clip, by the clock and of processors."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def measure_build(plan: BuildPlan, sources: list[Source], workers: int) -> BuildSpeed:
+    """Build on so many actors; the first clips of each, with its start, do not count."""
+    samples: list[tuple[int, float, float]] = []
+
+    def sample(progress: BuildProgress) -> None:
+        if progress.stage == "layers" and progress.done >= workers:
+            samples.append((progress.done, time.monotonic(), actors_cpu_s()))
+
+    needs = dict.fromkeys(("clip", *STAGES), StageNeeds(most=workers))
+    build_on_cluster(plan, sources, sample, needs=needs)
+    (begun, started, cpu_before), (done, ended, cpu_after) = samples[0], samples[-1]
+    return BuildSpeed((ended - started) / (done - begun), (cpu_after - cpu_before) / (done - begun))
+
+
+def actors_cpu_s() -> float:
+    """Return the processor time of all actors so far."""
+    total = 0.0
+    for process in psutil.process_iter(["cmdline", "cpu_times"]):
+        if "StageActor" in " ".join(process.info["cmdline"] or []):
+            total += process.info["cpu_times"].user + process.info["cpu_times"].system
+    return total
 
 
 if __name__ == "__main__":

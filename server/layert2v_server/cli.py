@@ -1,4 +1,4 @@
-"""``layert2v-server``: serve, show the settings, make tokens."""
+"""``layert2v-server``: serve, show the settings, make tokens, back up and restore."""
 
 from __future__ import annotations
 
@@ -12,26 +12,34 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import layert2v
+from layert2v.status_text import file_size
 from layert2v_server.auth import Role, add_entry, make_token, read_entries, revoke
 from layert2v_server.config import Config, load_config, show_config
 from layert2v_server.errors import ConfigError, ServerError
 from layert2v_server.logs import FORMATS, configure_logging
 
+if TYPE_CHECKING:
+    from layert2v_server.store.backup import CopyReport
+
+EXIT_DAMAGED = 1
 EXIT_ERROR = 2
 MAX_DESCRIPTORS = 65_536
 MAX_TOKEN_DAYS = 36_500
 # Settings that the command line has as well.
 _OVERRIDES = (
-    *("address", "data", "models", "weights", "commercial_only", "engine", "token_file"),
-    *("log_format", "metrics_address"),
+    *("address", "data", "database", "models", "weights", "commercial_only", "engine"),
+    *("token_file", "log_format", "metrics_address", "web_address", "executor"),
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return 0 after a clean stop, 2 where the server refuses to start."""
+    """Run one command; return 0 after a clean stop, 2 where the server refuses to start.
+
+    1 after a backup with damaged files.
+    """
     args = _parser().parse_args(argv)
     try:
         return int(args.run(args) or 0)
@@ -102,6 +110,76 @@ def _revoke_token(args: argparse.Namespace) -> None:
     print(f"Revoked {count} token(s) of {args.name}.")
 
 
+def _back_up(args: argparse.Namespace) -> int:
+    data = _sqlite_folder(args)
+    from layert2v_server.store.backup import back_up
+
+    report = back_up(data, args.folder.expanduser().resolve(), _print_progress)
+    return _print_report(report, f"are backed up in {args.folder}")
+
+
+def _restore(args: argparse.Namespace) -> int:
+    data = _sqlite_folder(args)
+    from layert2v_server.store.backup import restore
+
+    report = restore(args.folder.expanduser().resolve(), data, _print_progress)
+    return _print_report(report, f"are restored in {data}")
+
+
+def _sqlite_folder(args: argparse.Namespace) -> Path:
+    """Return the data folder of a server without PostgreSQL. Raises ``ConfigError``."""
+    config = _load_config(args)
+    if config.database:
+        raise ConfigError(
+            "The jobs of this server are in PostgreSQL.",
+            "Back them up with pg_dump and then copy the data folder (docs/server.md).",
+        )
+    return config.data.expanduser().resolve()
+
+
+def _print_progress(done: int, total: int, copied_bytes: int) -> None:
+    if done == total or done % 20 == 0:
+        print(f"{done} of {total} jobs, {file_size(copied_bytes)} copied", file=sys.stderr)
+
+
+def _print_report(report: CopyReport, what: str) -> int:
+    """Print what was copied; return 1 where files were damaged."""
+    for line in report.damaged:
+        print(f"layert2v-server: {line}", file=sys.stderr)
+    print(
+        f"{report.jobs} jobs with {report.files} files {what}; "
+        f"{file_size(report.copied_bytes)} were copied, {len(report.damaged)} files are damaged."
+    )
+    return EXIT_DAMAGED if report.damaged else 0
+
+
+def _remove_expired(args: argparse.Namespace) -> None:
+    config = _load_config(args)
+    if config.database:
+        raise ConfigError(
+            "The jobs of this server are in PostgreSQL.",
+            "Its servers remove every hour what is older than the settings say.",
+        )
+    from layert2v_server.collect import list_expired, remove_all_expired
+
+    expired = list_expired(config) if args.dry_run else remove_all_expired(config)
+    for each in expired:
+        size = file_size(each.size_bytes)
+        print(f"{each.kind:6}  {each.name}  {size}  {each.age_days:.0f} days")
+    verb = "would be removed" if args.dry_run else "were removed"
+    print(f"{len(expired)} things with {file_size(sum(e.size_bytes for e in expired))} {verb}.")
+
+
+def _top(args: argparse.Namespace) -> None:
+    from layert2v_server.top import ServerLook, run_top  # gRPC: not for a help text
+
+    if not 0.2 <= args.interval <= 3600:
+        raise ConfigError("--interval must be between 0.2 and 3600 seconds.")
+    config = _load_config(args)
+    look = ServerLook(config.address, args.authority, config.metrics_address)
+    run_top(look, sys.stdout, interval_s=args.interval, once=args.once)
+
+
 def _token_path(args: argparse.Namespace) -> Path:
     """Return the token file that the options or the settings name. Raises ``ConfigError``."""
     path = args.token_file or _load_config(args).token_file
@@ -132,6 +210,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--config", type=Path, help="TOML file with a [server] table")
     serve.add_argument("--address", help="HOST:PORT or unix:PATH; port 0 takes a free one")
     serve.add_argument("--data", type=Path, help="folder of jobs and results, on a local disk")
+    serve.add_argument("--database", help="URL of a PostgreSQL database for the jobs")
     serve.add_argument("--models", type=Path, help="folder of checkpoints")
     serve.add_argument("--weights", type=Path, help="folder with networks of others")
     serve.add_argument(
@@ -141,6 +220,11 @@ def _parser() -> argparse.ArgumentParser:
         help="refuse networks whose licence does not simply allow commercial use",
     )
     serve.add_argument("--device", action="append", help="auto, cpu, cuda:0, ...; repeat for more")
+    serve.add_argument(
+        "--executor",
+        metavar="process|ray[:HOST:PORT]",
+        help="where workers run: on this machine, or on the nodes of a Ray cluster",
+    )
     serve.add_argument("--engine", help="module:Class that the workers load instead of LayerT2V's")
     serve.add_argument("--token-file", type=Path, help="who may call; see the command token")
     serve.add_argument(
@@ -156,7 +240,32 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     serve.add_argument("--log-format", choices=FORMATS, help="json: one object a line")
     serve.add_argument("--metrics-address", help="HOST:PORT of figures for Prometheus")
+    serve.add_argument("--web-address", help="HOST:PORT of the page of the queue and results")
     serve.add_argument("--show-config", action="store_true", help="print the settings and end")
+
+    for name, run, text in (
+        ("backup", _back_up, "copy jobs, results and uploads, also while the server runs"),
+        ("restore", _restore, "make a new data folder of a backup"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(run=run)
+        command.add_argument("folder", type=Path, help="the folder of the backup")
+        command.add_argument("--data", type=Path, help="the data folder; else that of the settings")
+        command.add_argument("--config", type=Path, help="TOML file with a [server] table")
+    collect = commands.add_parser("gc", help="remove what is older than the settings say")
+    collect.set_defaults(run=_remove_expired)
+    collect.add_argument("--dry-run", action="store_true", help="list it, and remove nothing")
+    collect.add_argument("--data", type=Path, help="the data folder; else that of the settings")
+    collect.add_argument("--config", type=Path, help="TOML file with a [server] table")
+
+    top = commands.add_parser("top", help="queue, workers, speeds and memory of a running server")
+    top.set_defaults(run=_top)
+    top.add_argument("--config", type=Path, help="TOML file with a [server] table")
+    top.add_argument("--address", help="of the server, HOST:PORT or unix:PATH")
+    top.add_argument("--authority", type=Path, metavar="PEM", help="with TLS: who signed for it")
+    top.add_argument("--metrics-address", help="HOST:PORT, for memory")
+    top.add_argument("--interval", type=float, default=2.0, metavar="S", help="between two looks")
+    top.add_argument("--once", action="store_true", help="print it once and end")
 
     _add_token_commands(commands.add_parser("token", help="who may call: add, list, revoke"))
     return parser
@@ -169,7 +278,12 @@ def _add_token_commands(parser: argparse.ArgumentParser) -> None:
     add.set_defaults(run=_add_token)
     add.add_argument("name", help="the user of the token")
     roles = [str(role) for role in Role]
-    add.add_argument("--role", default=roles[0], choices=roles, help="an admin sees all jobs")
+    add.add_argument(
+        "--role",
+        default=roles[0],
+        choices=roles,
+        help="a supervisor may make jobs urgent, an admin also sees those of all",
+    )
     add.add_argument("--days", type=int, help="after which it expires; never where left out")
     list_ = commands.add_parser("list", help="names, roles and ends, without the tokens")
     list_.set_defaults(run=_list_tokens)

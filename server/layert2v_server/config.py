@@ -27,7 +27,11 @@ DEPRECATED_NAMES = {"tell_paths": "expose_local_paths"}  # of settings in a file
 
 _TCP_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
 _ADDRESS = re.compile(r"unix:.+|" + _TCP_ADDRESS.pattern)
+_EXECUTOR = re.compile(r"process|ray(:" + _TCP_ADDRESS.pattern + ")?")
+_RAY_DEVICES = (("auto",), ("cpu",), ("cuda",))
+_ENDPOINT = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 _DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu)(:\d{1,3})?")
+_PASSWORD = re.compile(r"(?<=://)([^/?]*?:).*(?=@)|(?<=password=)[^&]*", re.IGNORECASE)
 _HELP = "Correct it; layert2v-server serve --show-config lists every setting."
 
 _log = logging.getLogger(__name__)
@@ -39,11 +43,18 @@ class Config:
 
     address: str = f"127.0.0.1:{DEFAULT_PORT}"  # HOST:PORT or unix:PATH; port 0 takes a free one
     data: Path = dataclasses.field(default_factory=data_folder)  # jobs and results, on a local disk
+    database: str = ""  # postgresql://USER@HOST/DATABASE; empty: an SQLite file in the data folder
     models: Path | None = None  # checkpoints; none: those that come with the engine
     weights: Path | None = None  # networks of others; none: weights in the user's data folder
     commercial_only: bool = False  # refuse networks whose licence does not allow commercial use
     engine: str = ""  # module:Class that the workers load; empty: LayerT2V's own
     devices: tuple[str, ...] = ("auto",)  # one worker each: auto, cpu, cuda:0, ...
+    # Where workers run: process (on this machine), ray (the cluster that this machine is a node of)
+    # or ray:HOST:PORT.
+    executor: str = "process"
+    ray_workers: int = 0  # 0: as many as the nodes have room for at the start
+    ray_gpus: int = 1  # of a worker, all on one node; none where the cluster has none
+    ray_cpus: int = 0  # of a worker; 0: its share of the smallest node
     token_file: Path | None = None  # lines "NAME SHA256"; none: no token is needed
     tls_certificate: Path | None = None
     tls_key: Path | None = None
@@ -52,12 +63,16 @@ class Config:
     metrics_address: str | None = None  # HOST:PORT of figures for Prometheus; none: not served
     metrics_public: bool = False  # on other addresses than loopback they then need no token
     metrics_users: bool = False  # tell open jobs by user, too
+    trace_endpoint: str | None = None  # of a collector of OpenTelemetry, http://HOST:PORT
+    web_address: str | None = None  # HOST:PORT of the page of the queue; none: not served
     # Tell callers the folders of stacks; none: only where the address is local.
     expose_local_paths: bool | None = None
     max_attempts: int = 3
     max_open_jobs: int = 100  # waiting or running, for each user
     max_upload_mib: int = 4096  # one file
-    keep_uploads_days: float = 7.0  # after the last write; deleted when the server starts
+    max_user_mib: int = 0  # results and uploads of each user together; 0: no limit
+    keep_jobs_days: float = 0.0  # after their end jobs are deleted with all files; 0: never
+    keep_uploads_days: float = 7.0  # after the last write
     keep_trash_days: float = 7.0  # what the server removed by itself stays in the folder trash
     min_free_mib: int = 256  # a job starts only above this
     lease_s: float = 30.0  # after so long without a message a worker is given up
@@ -88,10 +103,21 @@ def check_config(config: Config) -> Config:
     """Return the settings if they fit together. Raises ``ConfigError``."""
     _check_names(config)
     _check_metrics(config)
+    _check_web(config)
+    if config.trace_endpoint and not _ENDPOINT.fullmatch(config.trace_endpoint):
+        raise ConfigError(
+            f"trace_endpoint {config.trace_endpoint!r} is no address of a collector.",
+            "Write it as http://HOST:PORT or https://HOST:PORT.",
+        )
     positive = ("max_attempts", "lease_s", "heartbeat_s", "cancel_grace_s", "max_open_jobs")
     for name in (*positive, "idle_timeout_s", "max_calls_per_s"):
         if getattr(config, name) <= 0:
             raise ConfigError(f"{name} must be greater than 0.", _HELP)
+    for name in ("max_user_mib", "keep_jobs_days", "keep_uploads_days", "keep_trash_days"):
+        if getattr(config, name) < 0:
+            raise ConfigError(f"{name} must not be below 0.", _HELP)
+    if min(config.ray_workers, config.ray_cpus) < 0 or config.ray_gpus < 1:
+        raise ConfigError("ray_workers and ray_cpus are at least 0, ray_gpus is at least 1.", _HELP)
     if config.heartbeat_s * 3 > config.lease_s:
         raise ConfigError("lease_s must be at least three times heartbeat_s.", _HELP)
     if (config.tls_certificate is None) != (config.tls_key is None):
@@ -119,6 +145,15 @@ def _check_names(config: Config) -> None:
         raise ConfigError(
             f"There is no log format {config.log_format!r}.", f"Use {' or '.join(FORMATS)}."
         )
+    if not _EXECUTOR.fullmatch(config.executor) or port_of(config.executor) > MAX_PORT:
+        raise ConfigError(
+            f"There is no executor {config.executor!r}.",
+            "Use process, ray, or ray:HOST:PORT with the address of the cluster's head.",
+        )
+    if config.executor != "process" and config.devices not in _RAY_DEVICES:
+        raise ConfigError(
+            "Ray gives each worker its GPU, so it takes one device.", "Use auto, cpu or cuda."
+        )
     unknown = [device for device in config.devices if not _DEVICE.fullmatch(device)]
     if unknown or not config.devices:
         raise ConfigError(
@@ -138,6 +173,22 @@ def _check_metrics(config: Config) -> None:
         )
 
 
+def _check_web(config: Config) -> None:
+    if config.web_address is None:
+        return
+    _check_tcp_address("web_address", config.web_address)
+    if config.token_file is None:
+        raise ConfigError(
+            "The page of the queue is only for users with a token.",
+            "Give the server a token file; layert2v-server token add NAME makes one.",
+        )
+    if not is_local(config.web_address) and config.tls_certificate is None:
+        raise ConfigError(
+            f"On {config.web_address} tokens would travel unencrypted from browsers.",
+            "Set tls_certificate and tls_key, or serve the page on 127.0.0.1 behind a proxy.",
+        )
+
+
 def _check_tcp_address(name: str, address: str) -> None:
     if not _TCP_ADDRESS.fullmatch(address) or port_of(address) > MAX_PORT:
         raise ConfigError(
@@ -147,10 +198,12 @@ def _check_tcp_address(name: str, address: str) -> None:
 
 
 def show_config(config: Config) -> str:
-    """Return the settings as TOML; those that are not set are comments."""
+    """Return the settings as TOML; those that are not set are comments, a password is hidden."""
     lines = ["[server]"]
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
+        if field.name == "database":
+            value = _PASSWORD.sub(r"\1***", value)
         if value is None:
             lines.append(f"# {field.name} is not set")
         else:

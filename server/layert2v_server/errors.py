@@ -9,8 +9,10 @@ ServerError
 ├── InvalidTransition    a job in this state does not allow that event
 ├── RequestIdReused      the request id was used before for another request
 ├── TooManyJobs          one user has too many jobs open
+├── QuotaExceeded        the files of one user take all that they may
 ├── TooManyCalls         one caller has too many calls of a kind open
 ├── TooManyRequests      one user calls more often than is allowed (carries when to come back)
+├── PriorityRefused      a priority that the caller may not give
 ├── SpecRejected         a request outside the limits of its model (carries the field violations)
 ├── InvalidArgument      a malformed name, page token, offset or chunk
 ├── SourceNotFound       the stack that a re-render starts from is gone
@@ -37,6 +39,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from layert2v.spec import FieldViolation
+from layert2v.status_text import file_size
 
 _MAX_NAMES_SHOWN = 3
 
@@ -129,6 +132,27 @@ class TooManyJobs(ServerError):
         )
 
 
+class QuotaExceeded(ServerError):
+    """The files of one user take all that they may."""
+
+    reason = "QUOTA_EXCEEDED"
+
+    def __init__(
+        self, *, used_bytes: int, max_bytes: int, uploaded_bytes: int, largest: tuple[str, int]
+    ) -> None:
+        job, job_bytes = largest
+        freed = []
+        if job_bytes:
+            freed.append(f"jobs with: layert2v delete JOB (jobs/{job} has {file_size(job_bytes)})")
+        if uploaded_bytes:
+            freed.append(f"uploads ({file_size(uploaded_bytes)}) with: layert2v delete --uploads")
+        super().__init__(
+            f"Your files take {file_size(used_bytes)} of the {file_size(max_bytes)} that each user "
+            "may keep on this server, and there is no space for this.",
+            f"Delete {', or '.join(freed)}." if freed else "Ask for less.",
+        )
+
+
 class TooManyCalls(ServerError):
     """One caller has too many calls of a kind open."""
 
@@ -151,6 +175,18 @@ class TooManyRequests(ServerError):
         super().__init__(
             "These calls come faster than this server allows.",
             f"Go on in {retry_after_s:.1f} s, and less often.",
+        )
+
+
+class PriorityRefused(ServerError):
+    """A priority that the caller may not give."""
+
+    reason = "PRIORITY_REFUSED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Only supervisors and admins may make a job urgent.",
+            "Give it the priority high: it goes before your other jobs.",
         )
 
 

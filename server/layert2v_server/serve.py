@@ -7,13 +7,9 @@ import contextlib
 import logging
 import os
 import secrets
-import shutil
 import signal
-import stat
 import sys
-import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,32 +26,23 @@ from layert2v_server.api.interceptor import AuthInterceptor
 from layert2v_server.api.jobs import JobService
 from layert2v_server.api.server_info import ServerService
 from layert2v_server.auth import TokenAuthenticator, read_token_file
+from layert2v_server.components import Components, open_components
 from layert2v_server.config import Config
-from layert2v_server.errors import ConfigError, DiskFull
+from layert2v_server.errors import ConfigError
 from layert2v_server.executors.base import Executor
 from layert2v_server.executors.process import ProcessExecutor, worker_command
-from layert2v_server.service.job_monitor import JobMonitor
+from layert2v_server.executors.ray import create_ray_executors
 from layert2v_server.service.scheduler import Scheduler
 from layert2v_server.service.sources import SourceResolver
 from layert2v_server.service.submission import JobSubmission
-from layert2v_server.store.artifacts import ArtifactStore
-from layert2v_server.store.content_index import ContentIndex
-from layert2v_server.store.database import exclusive_lock, open_database
-from layert2v_server.store.jobs import JobStore
-from layert2v_server.store.rebuild import rebuild
-from layert2v_server.store.reserve import RESERVE_BYTES, DiskReserve
-from layert2v_server.store.tidy import Retention, note_use, tidy
-from layert2v_server.store.uploads import UploadStore
+from layert2v_server.tracing import OtlpTracer
 
 if TYPE_CHECKING:
     from layert2v_server.service.metrics import ServerMetrics
 
-MIB = 1 << 20
 # The thread that serves all calls competes with threads that read manifests for the interpreter;
 # with Python's 5 ms it waits ten times as long for its turn.
 SWITCH_INTERVAL_S = 0.0005
-# The system takes 4096 bytes for a path; below the data folder come a job, an attempt and a file.
-MAX_DATA_PATH_BYTES = 3000
 MAX_SEED = 2**31  # of the random seeds: short enough to be typed again
 
 _OPTIONS = (
@@ -73,18 +60,6 @@ _OPTIONS = (
 )
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Components:
-    """The components of the running server."""
-
-    monitor: JobMonitor
-    artifacts: ArtifactStore
-    uploads: UploadStore
-    content_index: ContentIndex
-    executors: tuple[Executor, ...]
-    reserve: DiskReserve
 
 
 async def serve(
@@ -107,17 +82,25 @@ async def serve(
         _stop_at_end_of_input(parent_pipe_fd, stop)
     authenticator = read_token_file(config.token_file)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    opening = _open_components(config, create_executors(config), register_stacks)
+    tracer = None if config.trace_endpoint is None else OtlpTracer(config.trace_endpoint)
+    executors = await asyncio.to_thread(create_executors, config)
+    opening = open_components(config, executors, register_stacks)
     async with opening as components:
         metrics = None if config.metrics_address is None else _attach_metrics(config, components)
         scheduler = Scheduler(
-            components.monitor, components.artifacts, components.executors, lease_s=config.lease_s
+            components.monitor,
+            components.artifacts,
+            components.executors,
+            components.quota,
+            lease_s=config.lease_s,
         )
+        scheduler.tracer = tracer or scheduler.tracer
         async with (
-            _listen(config, components, authenticator, metrics) as address,
+            _listen(config, components, authenticator, CallObserver(metrics, tracer)) as address,
             _open_pages(config, components, authenticator, metrics) as pages,
         ):
             scheduler.start()
+            components.housekeeping.start()
             announce({"event": "ready", "address": address, "pid": os.getpid(), **pages})
             for name, each in {"calls": address, **pages}.items():
                 _log.info("serving %s address=%s", name, each)
@@ -127,7 +110,10 @@ async def serve(
                 await stop.wait()
             finally:
                 _log.info("stopping")
+                await components.housekeeping.close()
                 await scheduler.close()
+    if tracer is not None:
+        tracer.close()
     _log.info("stopped")
 
 
@@ -162,19 +148,16 @@ def _release_pipe(parent_pipe_fd: int) -> None:
 
 
 def create_executors(config: Config) -> tuple[Executor, ...]:
-    """Return an executor with a worker process for each device."""
+    """Return an executor with a worker process for each device, or for each part of a cluster.
+
+    Raises ``ConfigError`` where there is no such cluster.
+    """
+    if config.executor != "process":
+        return create_ray_executors(config)
     return tuple(
         ProcessExecutor(
             device,
-            worker_command(
-                engine=config.engine,
-                models="" if config.models is None else str(config.models),
-                device=device,
-                heartbeat_s=config.heartbeat_s,
-                weights="" if config.weights is None else str(config.weights),
-                commercial_only=config.commercial_only,
-                log_format=config.log_format,
-            ),
+            worker_command(config, device),
             heartbeat_timeout_s=config.lease_s,
             cancel_grace_s=config.cancel_grace_s,
         )
@@ -183,114 +166,18 @@ def create_executors(config: Config) -> tuple[Executor, ...]:
 
 
 @contextlib.asynccontextmanager
-async def _open_components(
-    config: Config, executors: tuple[Executor, ...], register_stacks: bool
-) -> AsyncGenerator[Components, None]:
-    data = _make_data_folder(config)
-    with exclusive_lock(data / "server.lock"):
-        components = _build_components(config, data, executors, register_stacks)
-        try:
-            yield components
-        finally:
-            components.monitor.pools.close()
-            components.monitor.store.close()
-            note_use(data, time.time())
-
-
-def _make_data_folder(config: Config) -> Path:
-    data = config.data.expanduser().resolve()
-    if len(os.fsencode(data)) > MAX_DATA_PATH_BYTES:
-        raise ConfigError(
-            "The path of the data folder is too long for the files that go below it.",
-            f"Use one of at most {MAX_DATA_PATH_BYTES} bytes.",
-        )
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not config.expose_local_paths:  # those who see the files too may be other users
-            _keep_others_out(data)
-    except OSError as error:
-        raise ConfigError(
-            f"The data folder {data} cannot be made: {error.strerror}.",
-            "Name a folder on a local disk with --data.",
-        ) from error
-    return data
-
-
-def _keep_others_out(data: Path) -> None:
-    """Take the rights of everybody else from a data folder that was made with them."""
-    mode = stat.S_IMODE(data.stat().st_mode)
-    if not mode & 0o077:
-        return
-    try:
-        data.chmod(mode & ~0o077)
-        _log.warning("%s was open to other users (mode %o) and is closed to them now", data, mode)
-    except OSError:  # somebody else's folder, or a disk without modes
-        _log.warning("%s is open to other users (mode %o) and cannot be closed", data, mode)
-
-
-def _build_components(
-    config: Config, data: Path, executors: tuple[Executor, ...], register_stacks: bool
-) -> Components:
-    """Open everything in the data folder, and tidy it. Raises ``ConfigError``."""
-    database, reserve = data / "jobs.sqlite3", DiskReserve(data / "reserve")
-    if shutil.disk_usage(data).free < RESERVE_BYTES:
-        reserve.release()
-    store = JobStore(
-        open_database(database),
-        max_attempts=config.max_attempts,
-        max_open_jobs=config.max_open_jobs,
-    )
-    min_free_bytes = config.min_free_mib * MIB
-    try:
-        artifacts = ArtifactStore(data / "jobs", min_free_bytes=min_free_bytes)
-        uploads = UploadStore(
-            data / "uploads",
-            max_bytes=config.max_upload_mib * MIB,
-            min_free_bytes=min_free_bytes,
-        )
-        with contextlib.suppress(DiskFull):  # the leases then end by themselves
-            # This server holds the lock: the one that granted them is gone, with its workers.
-            store.expire_all_leases()
-            store.save_models(())  # the checkpoints may have changed: the workers report them
-            if register_stacks:
-                _log.warning("registered %d stacks again", rebuild(store, artifacts))
-        retention = Retention(
-            uploads_days=config.keep_uploads_days, trash_days=config.keep_trash_days
-        )
-        tidy(data, retention, store, artifacts, uploads, time.time())
-        reserve.fill()
-    except OSError as error:
-        store.close()
-        raise ConfigError(
-            f"The data folder cannot be used: {error.strerror} ({error.filename}).",
-            "Check what lies there and who may write to it.",
-        ) from error
-    except BaseException:
-        store.close()
-        raise
-    return Components(
-        monitor=JobMonitor(store, make_room=reserve.release),
-        artifacts=artifacts,
-        uploads=uploads,
-        content_index=ContentIndex(store, artifacts, uploads),
-        executors=executors,
-        reserve=reserve,
-    )
-
-
-@contextlib.asynccontextmanager
 async def _listen(
     config: Config,
     components: Components,
     authenticator: TokenAuthenticator,
-    metrics: ServerMetrics | None,
+    observer: CallObserver,
 ) -> AsyncGenerator[str, None]:
     interceptor = AuthInterceptor(
         authenticator,
         idle_timeout_s=config.idle_timeout_s,
         max_calls_per_s=config.max_calls_per_s,
     )
-    server = grpc.aio.server(interceptors=[CallObserver(metrics), interceptor], options=_OPTIONS)
+    server = grpc.aio.server(interceptors=[observer, interceptor], options=_OPTIONS)
     health_servicer = _add_services(server, config, components)
     address = _bind(server, config)
     await server.start()
@@ -323,12 +210,13 @@ async def _open_pages(
     metrics: ServerMetrics | None,
 ) -> AsyncGenerator[dict[str, str], None]:
     """Serve what the settings ask for over HTTP; the block gets the addresses by name."""
-    if config.metrics_address is None:
+    if config.metrics_address is None and config.web_address is None:
         yield {}
         return
     from layert2v_server.web.endpoints import open_endpoints
 
-    async with open_endpoints(config, components.monitor, authenticator, metrics) as addresses:
+    monitor, artifacts = components.monitor, components.artifacts
+    async with open_endpoints(config, monitor, artifacts, authenticator, metrics) as addresses:
         yield addresses
 
 
@@ -336,7 +224,12 @@ def _add_services(server: Any, config: Config, components: Components) -> health
     monitor, artifacts, uploads = components.monitor, components.artifacts, components.uploads
     sources = SourceResolver(monitor.store, artifacts, components.content_index)
     submission = JobSubmission(
-        monitor, artifacts, sources, components.executors, lambda: secrets.randbelow(MAX_SEED)
+        monitor,
+        artifacts,
+        sources,
+        components.executors,
+        components.quota,
+        lambda: secrets.randbelow(MAX_SEED),
     )
     expose_local_paths = (
         config.is_local if config.expose_local_paths is None else config.expose_local_paths
@@ -349,7 +242,7 @@ def _add_services(server: Any, config: Config, components: Components) -> health
         expose_local_paths=expose_local_paths,
     )
     jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)  # type: ignore[no-untyped-call]
-    files = ArtifactService(monitor, artifacts, uploads, components.content_index)
+    files = ArtifactService(monitor, artifacts, uploads, components.content_index, components.quota)
     artifacts_pb2_grpc.add_ArtifactServiceServicer_to_server(files, server)  # type: ignore[no-untyped-call]
     info = ServerService(monitor, artifacts, uploads, components.executors)
     server_pb2_grpc.add_ServerServiceServicer_to_server(info, server)  # type: ignore[no-untyped-call]

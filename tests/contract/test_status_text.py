@@ -35,4 +35,6 @@ def test_states() -> None:
     assert status_text.state_text("paused") == "paused"
     assert status_text.queue_text(2) == "queued, 2 ahead"
     assert status_text.queue_text(0) == status_text.queue_text(None) == "queued"
+    assert status_text.queue_text(2, 70.4) == "queued, 2 ahead, starts in 1:10"
+    assert status_text.queue_text(0, 9.0) == "queued, starts in 9 s"
     assert status_text.transfer_text("fetching", 0, 2_000_000) == "downloading 0 B of 2.0 MB"

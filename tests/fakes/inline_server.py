@@ -17,6 +17,7 @@ from layert2v_server.errors import (
 from layert2v_server.executors.base import Executor
 from layert2v_server.executors.inline import InlineExecutor
 from layert2v_server.service.job_monitor import JobMonitor
+from layert2v_server.service.quota import DiskQuota
 from layert2v_server.service.scheduler import Scheduler
 from layert2v_server.service.sources import SourceResolver
 from layert2v_server.service.submission import JobSubmission
@@ -71,17 +72,20 @@ class FlakyExecutor(InlineExecutor):
 class InlineServer:
     """A job store, a job monitor, a scheduler and a submission on one folder."""
 
-    def __init__(self, folder: Path, executor: Executor, min_free_bytes: int = 0) -> None:
+    def __init__(
+        self, folder: Path, executor: Executor, min_free_bytes: int = 0, max_user_bytes: int = 0
+    ) -> None:
         self.engine = open_database(folder / "jobs.sqlite3")
         self.store = JobStore(self.engine)
         self.monitor = JobMonitor(self.store)
         self.artifacts = ArtifactStore(folder / "jobs", min_free_bytes=min_free_bytes)
-        self.scheduler = Scheduler(self.monitor, self.artifacts, [executor], lease_s=30.0)
         self.uploads = UploadStore(folder / "uploads", max_bytes=64 << 20)
+        quota = DiskQuota(self.store, self.uploads, max_user_bytes)
+        self.scheduler = Scheduler(self.monitor, self.artifacts, [executor], quota, lease_s=30.0)
         content_index = ContentIndex(self.store, self.artifacts, self.uploads)
         self.sources = SourceResolver(self.store, self.artifacts, content_index)
         self.submission = JobSubmission(
-            self.monitor, self.artifacts, self.sources, [executor], lambda: 42
+            self.monitor, self.artifacts, self.sources, [executor], quota, lambda: 42
         )
 
     def enqueue(self, behaviour: Behaviour | None = None, **spec: int) -> str:

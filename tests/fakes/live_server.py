@@ -150,6 +150,17 @@ class LiveServer:
         """Return the files of attempts that did not become a stack."""
         return [path for path in self.data.glob("jobs/*/attempt_*/**/*") if path.is_file()]
 
+    def freeze(self) -> None:
+        """Stop the server and its workers without ending them."""
+        self.frozen = [psutil.Process(self.process.pid), *self.workers()]
+        for process in self.frozen:
+            process.suspend()
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        for process in self.frozen:
+            process.resume()
+
     def kill(self) -> None:
         """Kill the server with SIGKILL."""
         self.process.kill()

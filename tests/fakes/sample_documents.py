@@ -97,6 +97,9 @@ decompositions = st.builds(
         alpha=texts.filter(bool),
         fps=numbers,
         start_frame=st.none() | int32s,
+        matrix=texts.filter(bool),
+        color_range=texts.filter(bool),
+        deinterlace=st.booleans(),
     ),
     plate=st.none() | plates,
     first=st.none() | int32s,
@@ -157,6 +160,8 @@ statuses = st.builds(
     artifact_bytes=sizes,
     local_path=texts,
     owner=lines,
+    priority=st.sampled_from(["low", "normal", "high", "urgent"]),
+    start_eta_s=st.none() | numbers,
 )
 
 _paths = st.from_regex(r"[a-z0-9_]{1,8}(/v[0-9]{3}_x\.[a-z]{3})?", fullmatch=True)

@@ -50,6 +50,7 @@ class Script:
     read_from: list[tuple[str, int]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     submitted: list[jobs_pb2.GenerateSpec] = field(default_factory=list)
+    priorities: list[int] = field(default_factory=list)
 
 
 class ScriptedServer(
@@ -88,6 +89,7 @@ class ScriptedServer(
             self.script.jobs[name] = jobs_pb2.Job(
                 name=name, state=jobs_pb2.JOB_STATE_QUEUED, revision=1, spec=request.spec
             )
+            self.script.priorities.append(request.priority)
         return self.script.jobs[name]
 
     def GetJob(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.Job:

@@ -14,6 +14,8 @@ PANEL = {
     "guidance": "guidance", "folder": "folder", "footage_range": "footage_range",
     "footage_first": "footage_first", "footage_last": "footage_last",
     "footage_handles": "footage_handles", "footage_scale": "footage_scale",
+    "footage_matrix": "footage_matrix", "footage_color_range": "footage_color_range",
+    "footage_deinterlace": "footage_deinterlace",
 }  # fmt: skip
 LAYER = {
     "layer_prompt": "prompt", "seed": "seed", "strength": "strength", "frozen": "frozen",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import blender_helpers
@@ -14,7 +15,8 @@ def set_format(scene: bpy.types.Scene, width: int, height: int) -> None:
     render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
     render.compositor_device = "CPU"
     render.compositor_precision = "FULL"
-    scene.view_settings.view_transform = "Standard"
+    with contextlib.suppress(TypeError):  # a studio's configuration has no such view
+        scene.view_settings.view_transform = "Standard"
     settings = render.image_settings
     if hasattr(settings, "media_type"):
         settings.media_type = "IMAGE"

@@ -90,25 +90,40 @@ def test_an_import_is_one_step_and_outlives_the_session(blender: Blender, tmp_pa
     assert "There is no stack.json" in seen["complaint"]
 
 
-def test_a_space_that_is_not_offered_is_shown_in_the_nearest_only_where_that_is_chosen(
-    blender: Blender, tmp_path: Path
-) -> None:
-    """The working space has a name of the studio's own, and P3 is not there at all."""
+def studio_config() -> str:
+    """Return a studio's configuration without P3, whose working space has a name of its own."""
     config = ocio.Config.CreateFromBuiltinConfig("studio-config-v2.1.0_aces-v1.3_ocio-v2.3")
     config.removeColorSpace("Linear P3-D65")
     text = re.sub(r"name: ACEScg\n +aliases: .*\n", "name: Studio Linear\n", config.serialize())
-    text = text.replace(": ACEScg\n", ": Studio Linear\n")
-    (tmp_path / "studio.ocio").write_text(text, encoding="utf-8")
+    return text.replace(": ACEScg\n", ": Studio Linear\n")
+
+
+def test_a_space_that_is_not_offered_is_converted_by_nodes_and_never_shown_as_another(
+    blender: Blender, tmp_path: Path
+) -> None:
+    """Strips have no nodes: they are refused until the nearest space is chosen."""
+    (tmp_path / "studio.ocio").write_text(studio_config(), encoding="utf-8")
+    out = tmp_path / "out"
     folders = [tmp_path / space for space in ("lin_p3d65_scene", "lin_ap1_scene")]
-    for folder in folders:
-        write_small_stack(folder, colorspace=folder.name, start_frame=1)
-    seen = blender.run("blender_nearest.py", *folders, OCIO=str(tmp_path / "studio.ocio"))
-    lacking, working = seen["stacks"]
+    stacks = [write_small_stack(each, colorspace=each.name, start_frame=1) for each in folders]
+    extra = {"OCIO": str(tmp_path / "studio.ocio")}
+    lacking, working = blender.run("blender_nearest.py", out, *folders, **extra)["stacks"]
+    pinned = ocio.Config.CreateFromBuiltinConfig("studio-config-v4.0.0_aces-v2.0_ocio-v2.5")
+    for stack, folder in zip(stacks, folders, strict=True):
+        expected = expected_images(stack, folder, 1)
+        convert = pinned.getProcessor(folder.name, "lin_ap1_scene").getDefaultCPUProcessor()
+        for pixels in expected.values():
+            convert.apply(ocio.PackedImageDesc(pixels, stack.width, stack.height, 4))
+        for name in ("comp", "fg_01"):
+            seen = read_rgba(out / folder.name / f"{name}.0002.exr")
+            assert np.abs(seen - expected[name]).max() < 1e-4
+        planes = read_rgba(out / folder.name / "planes.0002.exr")
+        assert np.abs(planes - expected["comp"]).max() < 2 * FILTERED
+    assert [lacking["names"], working["names"]] == [["Studio Linear"], ["Studio Linear"]]
+    assert "convert it to Studio Linear by a matrix" in lacking["converted"]
     assert "Linear DCI-P3 D65, which Blender's color configuration does not" in lacking["refused"]
-    assert lacking["names"] == [lacking["offered"].partition(",")[0]] == ["Linear Rec.709 (sRGB)"]
-    assert "off by up to 33" in lacking["offered"]
+    assert lacking["strips"] == [lacking["nearest"].partition(",")[0]] == ["Linear Rec.709 (sRGB)"]
+    assert "off by up to 33" in lacking["nearest"]
     assert [lacking["problem"], working["problem"]] == ["", ""]
-    if blender.version.startswith("4."):  # which do not tell the name of the working space
-        assert "ACEScg, which Blender's color configuration does not" in working["refused"]
-    else:
-        assert (working["refused"], working["names"]) == ("", ["Studio Linear"])
+    assert [working[name] for name in ("refused", "converted", "nearest")] == ["", "", ""]
+    assert working["strips"] == ["Studio Linear"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes import malformed_images
+from layert2v_server.config import Config
 from layert2v_server.executors.process import worker_command
 
 MARK = "open({mark!r}, 'a').write(__name__)\nraise ImportError('from the current folder')\n"
@@ -46,5 +47,5 @@ def test_children_do_not_import_from_the_current_folder(
 
 
 def test_workers_are_started_without_the_current_folder() -> None:
-    command = worker_command(engine="", models="", device="cpu", heartbeat_s=1.0)
+    command = worker_command(Config(), "cpu")
     assert command[1] == "-P"

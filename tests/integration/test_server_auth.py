@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,13 +21,14 @@ from layert2v_server.auth.authenticator import RELOAD_INTERVAL_S
 
 ANNA, ANNA_ENTRY = make_token("anna")
 BERT, BERT_ENTRY = make_token("bert")
+LEAD, LEAD_ENTRY = make_token("lena", Role.SUPERVISOR)
 ADMIN, ADMIN_ENTRY = make_token("eve", Role.ADMIN)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("auth")
-    for entry in (ANNA_ENTRY, BERT_ENTRY, ADMIN_ENTRY):
+    for entry in (ANNA_ENTRY, BERT_ENTRY, LEAD_ENTRY, ADMIN_ENTRY):
         add_entry(folder / "tokens", entry)
     with live_server(folder / "data", token_file=str(folder / "tokens")) as server:
         yield server
@@ -48,6 +50,22 @@ def test_unknown_callers_are_refused(server: LiveServer, token: str) -> None:
             call()
         assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
         assert error_detail(caught.value).reason == "ACCESS_DENIED"
+
+
+def test_only_supervisors_make_jobs_urgent(server: LiveServer) -> None:
+    urgent = jobs_pb2.CreateJobRequest(
+        spec=jobs_pb2.GenerateSpec(prompt="a fox"), priority=jobs_pb2.JOB_PRIORITY_URGENT
+    )
+    for token, is_allowed in ((ANNA, False), (LEAD, True), (ADMIN, True)):
+        server.connect(token)
+        urgent.request_id = str(uuid.uuid4())
+        if is_allowed:
+            assert server.call(server.jobs.CreateJob, urgent).priority == urgent.priority
+            continue
+        with pytest.raises(grpc.RpcError) as caught:
+            server.call(server.jobs.CreateJob, urgent)
+        assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+        assert "high" in error_detail(caught.value).hint
 
 
 def test_health_needs_no_token(server: LiveServer) -> None:

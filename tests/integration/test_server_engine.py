@@ -15,9 +15,11 @@ from fakes.sample_stacks import write_stack
 from fakes.small_disk import small_disk
 from fakes.stack_requests import file_records, image_input, rerender, upload_missing
 from fakes.tiny_model import INFO, write_tiny_model
+from layert2v.decompose import SCRATCH_FOLDER
 from layert2v.rerender import Plate, RerenderSpec, affected_layers, source_files
 from layert2v.stack import read
 from layert2v.v1 import jobs_pb2, server_pb2
+from layert2v_engine.sampling.run_state import SAVE_STEPS
 from layert2v_engine.stack.inspect import inspect
 
 SMALL_DISK_MIB = 20
@@ -134,6 +136,21 @@ def test_the_same_seed_gives_the_same_images_in_a_new_worker(
     first, second = (read(Path(j.local_path)) for j in (done[-1].job, again))
     for name in ("bg", "fg_01", "shadow_01"):
         assert first.layer(name).files == second.layer(name).files
+
+
+def test_a_new_worker_goes_on_after_the_steps_that_were_kept(server: LiveServer) -> None:
+    whole = server.wait_for_end(submit(server, seed=3, steps=60).name)
+    job = submit(server, seed=3, steps=60)
+    server.wait(job.name, lambda job: job.progress.stage == "denoise" and job.progress.done >= 15)
+    server.worker().kill()
+    second = server.wait(job.name, lambda job: job.attempt == 2 and at("denoise")(job))
+    assert second.progress.done > SAVE_STEPS
+    again = server.wait_for_end(job.name)
+    assert again.state == jobs_pb2.JOB_STATE_SUCCEEDED
+    first, after = (read(Path(j.local_path)) for j in (whole, again))
+    assert [layer.files for layer in first.layers] == [layer.files for layer in after.layers]
+    present = {file.name for file in Path(again.local_path).iterdir()}
+    assert SCRATCH_FOLDER not in present
 
 
 @pytest.mark.parametrize("stage", ["denoise", "decode"])

@@ -30,6 +30,15 @@ def decompose_spec(
     )
 
 
+def files_as_footage(panel: LAYERT2V_Scene) -> Footage:
+    """Return how files are read; what is rendered in Blender needs no such choice."""
+    return Footage(
+        matrix=panel.footage_matrix,
+        color_range=panel.footage_color_range,
+        deinterlace=panel.footage_deinterlace,
+    )
+
+
 def matte_key(index: int) -> str:
     """Return the key of the matte of a subject."""
     return f"matte_{index + 1}"

@@ -77,7 +77,8 @@ class LAYERT2V_OT_decompose(PollReasonMixin, bpy.types.Operator):
         scene, panel = context.scene, context.scene.layert2v
         self._request_id = str(uuid.uuid4())
         if panel.footage_kind not in {"RENDER", "COMPOSITOR"}:
-            return self._send(scene, find_footage(panel, _active_strip(context)), Footage())
+            found = find_footage(panel, _active_strip(context))
+            return self._send(scene, found, footage_specs.files_as_footage(panel))
         settings = render_plate.RenderSettings()
         settings.apply_to_scene(scene, self._request_id, composited=_is_composited(panel))
         try:

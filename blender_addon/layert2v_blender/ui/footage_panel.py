@@ -101,6 +101,9 @@ def _draw_range(layout: bpy.types.UILayout, panel: Any) -> None:
         column.prop(panel, "footage_last")
         column.prop(panel, "footage_handles")
     column.prop(panel, "footage_scale")
+    if panel.footage_kind not in {"RENDER", "COMPOSITOR"}:
+        for name in ("footage_matrix", "footage_color_range", "footage_deinterlace"):
+            column.prop(panel, name)
 
 
 def _make_classes() -> list[type]:

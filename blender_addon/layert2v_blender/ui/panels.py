@@ -170,9 +170,14 @@ class Layers(_Sidebar):
 
 def _draw_nearest_colorspace(layout: Any, stack: Any) -> None:
     """Offer the nearest space where Blender lacks that of the stack, with its error."""
-    nearest = colorspaces.describe_nearest(stack.colorspace, colorspaces.current_offer())
+    offer = colorspaces.current_offer(is_drawing=True)
+    converted = colorspaces.describe_conversion(stack.colorspace, offer)
+    if converted:
+        draw_paragraph(layout, converted, "COLOR")
+    nearest = colorspaces.describe_nearest(stack.colorspace, offer)
     if nearest:
-        draw_paragraph(layout, f"{stack.colorspace} is not offered; nearest: {nearest}", "COLOR")
+        start = "Strips are not converted" if converted else f"{stack.colorspace} is not offered"
+        draw_paragraph(layout, f"{start}; nearest: {nearest}", "COLOR")
         layout.prop(stack, "nearest_colorspace")
 
 

@@ -10,13 +10,17 @@ from itertools import pairwise
 
 import bpy
 
+from layert2v.colorspaces import Matrix
+
 from .. import versions
 from ..stack_view import StackView
-from .images import TAG, load_image, set_frame_range
+from .color_matrix import compositor_group, matrix_text
+from .images import TAG, image_colors, load_image, set_frame_range
 
 COMP = "comp"
 _STEP = 220  # between nodes, in the editor's units
 _CHAIN = "layert2v_over"  # a custom property of the group, saved in .blend files
+_CONVERTED = " converted"  # ends the names of the nodes that convert a layer's colors
 
 
 def find_group(uid: str) -> bpy.types.NodeTree | None:
@@ -110,22 +114,42 @@ def _update_image_nodes(tree: bpy.types.NodeTree, view: StackView) -> None:
 def _update_over_chain(tree: bpy.types.NodeTree, view: StackView) -> None:
     """Composite the visible layers over one another, unless the nodes do so already."""
     visible = [layer.name for layer in view.layers if layer.visible]
-    signature = "|".join([*view.layer_names, ">", *visible])
+    matrix = image_colors(view).matrix
+    signature = "|".join([*view.layer_names, ">", *visible, *filter(None, [matrix_text(matrix)])])
     if tree.get(_CHAIN) == signature:
         return
+    _update_conversions(tree, view, matrix)
     for node in list(tree.nodes):
         if node.bl_idname in {"CompositorNodeAlphaOver", "NodeGroupOutput"}:
             tree.nodes.remove(node)
     output = tree.nodes.new("NodeGroupOutput")
     output.location = (_STEP * (len(visible) + 1), 0)
     for name in view.layer_names:
-        tree.links.new(tree.nodes[name].outputs["Image"], output.inputs[name])
-    below = tree.nodes[visible[0]].outputs["Image"] if visible else None
+        tree.links.new(_layer_output(tree, name), output.inputs[name])
+    below = _layer_output(tree, visible[0]) if visible else None
     for column, (_, name) in enumerate(pairwise(visible), 1):
         below = _add_alpha_over(tree, below, name, column)
     if below is not None:
         tree.links.new(below, output.inputs[COMP])
     tree[_CHAIN] = signature
+
+
+def _update_conversions(tree: bpy.types.NodeTree, view: StackView, matrix: Matrix) -> None:
+    """Put a node that converts its colors after each layer's image, or take them away."""
+    for node in [node for node in tree.nodes if node.name.endswith(_CONVERTED)]:
+        tree.nodes.remove(node)
+    for layer in view.layers if matrix else ():
+        image = tree.nodes[layer.name]
+        node = tree.nodes.new("CompositorNodeGroup")
+        node.node_tree = compositor_group(matrix)
+        node.name = node.label = layer.name + _CONVERTED
+        node.location = (image.location.x + 0.5 * _STEP, image.location.y - 0.5 * _STEP)
+        tree.links.new(image.outputs["Image"], node.inputs[0])
+
+
+def _layer_output(tree: bpy.types.NodeTree, name: str) -> bpy.types.NodeSocket:
+    """Return the socket that gives a layer in the working space."""
+    return (tree.nodes.get(name + _CONVERTED) or tree.nodes[name]).outputs[0]
 
 
 def _add_alpha_over(
@@ -136,5 +160,5 @@ def _add_alpha_over(
     node.location = (_STEP * column, -_STEP * column)
     background, foreground = versions.alpha_over_inputs(node)
     tree.links.new(below, background)
-    tree.links.new(tree.nodes[name].outputs["Image"], foreground)
+    tree.links.new(_layer_output(tree, name), foreground)
     return node.outputs[0]

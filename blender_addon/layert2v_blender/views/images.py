@@ -38,9 +38,7 @@ def load_image(view: StackView, layer: LayerView) -> bpy.types.Image:
     Raises ``ImageNotFound`` or ``ColorspaceNotFound``.
     """
     first = check_first_file(view, layer)
-    colorspace = colorspaces.find_name(
-        view.colorspace, colorspaces.current_offer(), nearest=view.nearest_colorspace
-    )
+    colorspace = image_colors(view).name
     tag = layer_tag(view, layer)
     image = next((image for image in bpy.data.images if image.get(TAG) == tag), None)
     if image is None:
@@ -56,6 +54,13 @@ def load_image(view: StackView, layer: LayerView) -> bpy.types.Image:
     if image.colorspace_settings.name != colorspace:
         image.colorspace_settings.name = colorspace
     return image
+
+
+def image_colors(view: StackView) -> colorspaces.ImageColors:
+    """Return how nodes show the colors of a stack. Raises ``ColorspaceNotFound``."""
+    return colorspaces.find_image_colors(
+        view.colorspace, colorspaces.current_offer(), nearest=view.nearest_colorspace
+    )
 
 
 def set_frame_range(

@@ -9,7 +9,9 @@ from __future__ import annotations
 import bpy
 
 from ..stack_view import LayerView, StackView
-from .images import TAG, layer_tag, load_image, set_frame_range
+from .color_matrix import TAG as MATRIX_TAG
+from .color_matrix import add_to_material, matrix_text
+from .images import TAG, image_colors, layer_tag, load_image, set_frame_range
 
 _CAMERA_FRAME = "layert2v_frame"  # custom properties of the empty, saved in .blend files
 _ORDER = "layert2v_order"
@@ -113,7 +115,13 @@ def _make_material(name: str, view: StackView, layer: LayerView) -> bpy.types.Ma
     if material.node_tree is None:  # 5.0 gives every material one, and warns of this
         material.use_nodes = True
     material.surface_render_method = "BLENDED"
-    tree = material.node_tree
+    _fill_material(material, view, layer)
+    return material
+
+
+def _fill_material(material: bpy.types.Material, view: StackView, layer: LayerView) -> None:
+    tree, matrix = material.node_tree, image_colors(view).matrix
+    material[MATRIX_TAG] = matrix_text(matrix)
     tree.nodes.clear()
     kinds = ("TexImage", "Emission", "BsdfTransparent", "MixShader", "OutputMaterial")
     nodes = [tree.nodes.new(f"ShaderNode{kind}") for kind in kinds]
@@ -123,20 +131,22 @@ def _make_material(name: str, view: StackView, layer: LayerView) -> bpy.types.Ma
     texture.image = load_image(view, layer)
     texture.extension = "CLIP"
     for source, target in (
-        (texture.outputs["Color"], emission.inputs["Color"]),
+        (add_to_material(tree, texture.outputs["Color"], matrix), emission.inputs["Color"]),
         (texture.outputs["Alpha"], mix.inputs[0]),
         (transparent.outputs[0], mix.inputs[1]),
         (emission.outputs[0], mix.inputs[2]),
         (mix.outputs[0], output.inputs["Surface"]),
     ):
         tree.links.new(source, target)
-    return material
 
 
 def _update_plane(plane: bpy.types.Object, view: StackView, layer: LayerView) -> None:
     image = load_image(view, layer)
     plane.hide_render = plane.hide_viewport = not layer.visible
+    converted = matrix_text(image_colors(view).matrix)
     for slot in plane.material_slots:
+        if slot.material.get(MATRIX_TAG, "") != converted:
+            _fill_material(slot.material, view, layer)
         for node in slot.material.node_tree.nodes:
             if getattr(node, "image", None) == image:
                 set_frame_range(node.image_user, view)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from layert2v import stack as manifests
-from layert2v.status_text import duration, transfer_text
+from layert2v.status_text import duration, queue_text, transfer_text
 from layert2v_client import stack_history
 from layert2v_client.cli.config import ClientConfig
 from layert2v_client.cli.terminal import ProgressLine, show_start, show_status
@@ -28,7 +28,7 @@ from layert2v_client.errors import (
 from layert2v_client.jobs import Job, require_success
 from layert2v_client.local_server import temporary_server
 from layert2v_client.transfer import TransferOptions
-from layert2v_client.types import JobStatus, ServerInfo
+from layert2v_client.types import JobState, JobStatus, ServerInfo
 
 RESUBMIT_S = 3.0
 STATES_SHOWN = 5
@@ -84,6 +84,7 @@ def open_client(
     if address:
         tls = config.tls if args.tls is None else args.tls
         with connect(address, args.token or config.token or None, tls) as client:
+            client.priority = getattr(args, "priority", client.priority)
             yield client
     elif args.may_embed:
         show_start(line)
@@ -199,3 +200,13 @@ def job_title(status: JobStatus) -> str:
     if change is None:
         return status.spec.prompt
     return " ".join((change.action, *change.layers, *change.prompts.values()))
+
+
+def job_state(status: JobStatus) -> str:
+    """Return the state of a job, of a queued one with its place, of a running one with its end."""
+    if status.state is JobState.queued:
+        return queue_text(status.queue_position, status.start_eta_s)
+    left = None if status.progress is None else status.progress.eta_s
+    if status.state is JobState.running and left is not None:
+        return f"{status.state.value}, {duration(left)} left"
+    return str(status.state.value)

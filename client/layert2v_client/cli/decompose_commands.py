@@ -16,8 +16,8 @@ from typing import Any, TextIO
 
 from layert2v.command_options import (
     add_compression_option,
+    add_reading_options,
     frame_number,
-    non_negative_float,
     positive_float,
     state_number,
 )
@@ -207,6 +207,9 @@ def decompose_request(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str
             alpha=args.alpha,
             fps=args.fps,
             start_frame=args.start_frame,
+            matrix=args.matrix,
+            color_range=args.range,
+            deinterlace=args.deinterlace,
         ),
         plate=plate,
         first=first,
@@ -315,9 +318,6 @@ def _add_range_options(sub: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of the first frame; default: that of its name, 1001 for a movie",
     )
-    sub.add_argument(
-        "--fps", type=non_negative_float, default=0.0, metavar="N", help="default: what it says"
-    )
 
 
 def _add_color_options(sub: argparse.ArgumentParser) -> None:
@@ -327,12 +327,7 @@ def _add_color_options(sub: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="of the layers; default: linear with the footage's primaries",
     )
-    sub.add_argument(
-        "--source-colorspace",
-        default=AUTO,
-        metavar="NAME",
-        help="of the footage; default: what it says",
-    )
+    add_reading_options(sub)
     sub.add_argument(
         "--alpha", default=AUTO, choices=ALPHAS, help="of the footage; default: what it says"
     )

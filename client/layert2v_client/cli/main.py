@@ -35,6 +35,7 @@ from layert2v.status_text import file_size
 from layert2v_client.cli.common import (
     download_stack,
     follow,
+    job_state,
     job_title,
     open_client,
     output_folder,
@@ -51,6 +52,7 @@ from layert2v_client.cli.decompose_commands import add_decompose_command, add_re
 from layert2v_client.cli.stack_commands import add_stack_commands
 from layert2v_client.cli.terminal import ProgressLine
 from layert2v_client.client import SUBMIT_TIMEOUT_S
+from layert2v_client.convert import PRIORITIES
 from layert2v_client.errors import (
     AccessDenied,
     ClientError,
@@ -66,6 +68,7 @@ EXIT_FAILED = 1
 EXIT_UNREACHABLE = 3
 EXIT_INTERRUPTED = 130
 ENGINE_START_S = 90.0
+PRIORITY_HELP = "among your own jobs; urgent goes before everybody's and is for supervisors"
 
 EPILOG = f"""\
 exit codes:
@@ -103,6 +106,8 @@ OPTIONS_OF_FIELD = {
     "footage.colorspace": {"source_colorspace": "--source-colorspace"},
     "footage.alpha": {"alpha": "--alpha"},
     "footage.fps": {"fps": "--fps"},
+    "footage.matrix": {"matrix": "--matrix"},
+    "footage.color_range": {"range": "--range"},
     "footage.start_frame": {"start_frame": "--start-frame"},
     "donor.layer": {"donor": "A:LAYER"},
     "donor.with_shadow": {"with_shadow": "--with-shadow"},
@@ -212,10 +217,12 @@ def jobs(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Prog
         rows = list(islice(client.jobs(), args.limit))
     line.clear()
     width = max((len(row.name) for row in rows), default=0)
-    for row in rows:
+    states = [job_state(row) for row in rows]
+    state_width = max(map(len, states), default=0)
+    for row, state in zip(rows, states):
         created = "" if row.created is None else f"{row.created.astimezone():%Y-%m-%d %H:%M}"
         prompt = re.sub(r"\s+", " ", job_title(row))[:60]
-        out.write(f"{row.name:<{width}}  {row.state.value:<10}  {created}  {prompt}\n")
+        out.write(f"{row.name:<{width}}  {state:<{state_width}}  {created}  {prompt}\n")
 
 
 def watch(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
@@ -328,6 +335,8 @@ def parser() -> argparse.ArgumentParser:
         )
         sub.formatter_class = argparse.RawDescriptionHelpFormatter
         sub.set_defaults(command=command, may_embed=may_embed)
+        if may_embed and command is not info:
+            sub.add_argument("--priority", choices=PRIORITIES, default="normal", help=PRIORITY_HELP)
         return sub
 
     _add_generate_command(add)

@@ -94,7 +94,7 @@ def show_status(line: ProgressLine, status: JobStatus) -> None:
     """Show one job's state on the progress line."""
     progress = status.progress
     if status.state is JobState.queued:
-        line.show("queued", queue_text(status.queue_position), 0.0)
+        line.show("queued", queue_text(status.queue_position, status.start_eta_s), 0.0)
     elif status.state is JobState.cancelling:
         line.show("cancelling", state_text("cancelling"))
     elif status.state is JobState.running and progress is not None and progress.stage:

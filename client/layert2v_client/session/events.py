@@ -41,8 +41,8 @@ class RequestUpdated:
     ``state`` is one of ``STATES``. ``job`` is empty until the server has given it a name; keep it
     to attach again later. ``done`` of ``total`` counts what ``stage`` counts: steps or frames, and
     bytes in ``uploading`` and ``fetching``. ``fraction`` runs from 0 to 1 over ``running``;
-    ``eta_s`` is seconds to the end; ``queue_position`` counts the jobs ahead, None where there is
-    no queue.
+    ``eta_s`` is seconds to the end, of a queued request to its start; ``queue_position`` counts the
+    jobs ahead, None where there is no queue.
     """
 
     request_id: str

@@ -260,7 +260,9 @@ class RequestThread:
         state = status.state.value if status.state is not JobState.unknown else "running"
         progress = status.progress
         if progress is None or status.state is JobState.queued:
-            self._emit_progress(state, queue_position=status.queue_position)
+            self._emit_progress(
+                state, queue_position=status.queue_position, eta_s=status.start_eta_s
+            )
             return
         self._emit_progress(
             state,

@@ -11,8 +11,8 @@ from types import MappingProxyType
 
 from layert2v.command_options import (
     add_compression_option,
+    add_reading_options,
     frame_number,
-    non_negative_float,
     positive_float,
     state_number,
 )
@@ -50,6 +50,8 @@ OPTIONS = MappingProxyType(  # those that are not called like their field
         "footage.fps": "--fps",
         "footage.start_frame": "--start-frame",
         "footage.colorspace": "--source-colorspace",
+        "footage.matrix": "--matrix",
+        "footage.color_range": "--range",
         "plate.colorspace": "--plate-colorspace",
     }
 )
@@ -109,11 +111,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--scale", type=positive_float, default=1.0, metavar="X", help="0.5 for a look"
     )
-    parser.add_argument(
-        "--fps", type=non_negative_float, default=0.0, help="default: what the footage says"
-    )
     parser.add_argument("--start-frame", type=frame_number, help="number of the first frame")
-    parser.add_argument("--source-colorspace", default=AUTO, help="default: what the files say")
+    add_reading_options(parser)
     parser.add_argument("--alpha", choices=ALPHAS, default=AUTO, help="of the footage; likewise")
     parser.add_argument("--colorspace", default=AUTO, help="linear, of the layers")
     add_compression_option(parser)
@@ -226,6 +225,9 @@ def _spec(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str, Path]]:
             alpha=args.alpha,
             fps=args.fps,
             start_frame=args.start_frame,
+            matrix=args.matrix,
+            color_range=args.range,
+            deinterlace=args.deinterlace,
         ),
         plate=_plate(args),
         first=first,

@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layert2v.command_options import add_compression_option, frame_number, positive_float
+from layert2v.command_options import (
+    add_compression_option,
+    add_reading_options,
+    frame_number,
+)
 from layert2v.rerender import AUTO
 from layert2v_engine.errors import EngineError
 
@@ -43,6 +47,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     preview.add_argument("stack", type=Path, metavar="STACK", help="folder of the stack")
     _add_config(preview)
     preview.add_argument("--colorspace", default="", help="where stack.json says `unknown`")
+    preview.add_argument(
+        "--web", type=Path, metavar="DIR", help="write only the viewer, as files for a web server"
+    )
     preview.set_defaults(run=_preview)
     pack = subparsers.add_parser(
         "pack",
@@ -81,22 +88,11 @@ def _add_import(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     clips.add_argument("--full", type=Path, metavar="CLIP", help="kept as ref")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to make")
     parser.add_argument("--name", help="name of the stack; default: that of the folder")
-    parser.add_argument("--fps", type=positive_float, help="default: what the clips say")
     parser.add_argument("--start-frame", type=frame_number, default=1001)
     color = parser.add_argument_group("color")
     color.add_argument("--colorspace", default="lin_rec709_scene", help="of the layers")
-    color.add_argument(
-        "--source-colorspace", default=AUTO, help="of the clips; default: what each file says"
-    )
     _add_config(color)
-    matrices = ("bt601", "bt709", "smpte240m", "bt2020")
-    color.add_argument("--matrix", choices=matrices, help="default: what each file says")
-    color.add_argument("--range", choices=("limited", "full"), help="default: what each file says")
-    color.add_argument(
-        "--deinterlace",
-        action="store_true",
-        help="make whole frames of interlaced video with FFmpeg's bwdif; default: fields stay",
-    )
+    add_reading_options(parser.add_argument_group("reading"))
     edges = parser.add_argument_group("edges")
     edges.add_argument(
         "--edges",
@@ -135,12 +131,12 @@ def _import(args: argparse.Namespace) -> int:
     )
     options = ImportOptions(
         name=args.name or args.out.resolve().name,
-        fps=args.fps,
+        fps=args.fps or None,
         start_frame=args.start_frame,
         colorspace=args.colorspace,
         source_colorspace=args.source_colorspace,
-        matrix=args.matrix,
-        full_range=None if args.range is None else args.range == "full",
+        matrix=None if args.matrix == AUTO else args.matrix,
+        full_range=None if args.range == AUTO else args.range == "full",
         deinterlace=args.deinterlace,
         edges=args.edges,
         levels=not args.no_levels,
@@ -169,10 +165,14 @@ def _preview(args: argparse.Namespace) -> int:
 
     from layert2v_engine.stack import manifest, preview
     from layert2v_engine.stack.files import file_record
-    from layert2v_engine.stack.viewer import write_viewer
+    from layert2v_engine.stack.viewer import INDEX, write_viewer, write_web_viewer
 
     stack = manifest.read(args.stack)
     to_display = preview.display_transform(stack, _config(args), args.colorspace)
+    if args.web is not None:
+        write_web_viewer(args.stack, stack, to_display, args.web)
+        print(args.web / INDEX)
+        return 0
     paths = preview.write_previews(args.stack, stack, to_display)
     paths.append(write_viewer(args.stack, stack, to_display))
     records = tuple(file_record(path, args.stack) for path in paths)

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 from layert2v.command_options import non_negative_float, non_negative_int, positive_int
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from layert2v_engine.vidlayer.build import BuildProgress
+    from layert2v_engine.vidlayer.plan import BuildPlan
+    from layert2v_engine.vidlayer.sources import Source
     from layert2v_engine.vidlayer.vision import VisionConfig
 
 
@@ -46,6 +50,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     build.add_argument(
         "--annotator", metavar="URL", help="OpenAI-compatible vision endpoint for captions"
+    )
+    build.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="HOST:PORT",
+        help="work on a Ray cluster; without an address on one of its own on this machine",
+    )
+    build.add_argument(
+        "--ray-needs", type=Path, metavar="TOML", help="CPUs and GPUs of each stage's actors"
     )
     _add_inspector_options(build)
     build.set_defaults(run=_build)
@@ -136,12 +150,19 @@ def _add_inspector_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(args: argparse.Namespace) -> int:
+    from layert2v_engine.errors import EngineError
     from layert2v_engine.vidlayer.build import build
     from layert2v_engine.vidlayer.clips import ClipFormat
     from layert2v_engine.vidlayer.plan import BuildPlan
     from layert2v_engine.vidlayer.sources import find_sources
     from layert2v_engine.vidlayer.thresholds import Thresholds
 
+    if args.ray_needs is not None and args.ray is None:
+        raise EngineError(
+            "--ray-needs is for a build on a cluster.",
+            "Add --ray, or leave it out.",
+            reason="BAD_VALUE",
+        )
     sources = find_sources(args.sources, allow_unlicensed=args.allow_unlicensed)
     plan = BuildPlan(
         root=args.out.resolve(),
@@ -153,8 +174,25 @@ def _build(args: argparse.Namespace) -> int:
         inspector=_endpoint(args.inspector, args),
         votes=args.votes,
     )
-    _print_counts(build(plan, sources, _print_progress), args.out)
+    counts = (
+        build(plan, sources, _print_progress)
+        if args.ray is None
+        else _build_on_cluster(plan, sources, args)
+    )
+    _print_counts(counts, args.out)
     return 0
+
+
+def _build_on_cluster(
+    plan: BuildPlan, sources: Sequence[Source], args: argparse.Namespace
+) -> dict[str, int]:
+    from layert2v_engine.vidlayer.cluster.build import build_on_cluster
+    from layert2v_engine.vidlayer.cluster.needs import default_needs, read_needs
+
+    needs = default_needs(plan)
+    if args.ray_needs is not None:
+        needs = read_needs(args.ray_needs, needs)
+    return build_on_cluster(plan, sources, _print_progress, address=args.ray or None, needs=needs)
 
 
 def _inspect(args: argparse.Namespace) -> int:

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypedDict
 
 import cv2
 import numpy as np
 
-from layert2v.decompose import DecomposeSpec
+from layert2v.decompose import DecomposeSpec, Footage
 from layert2v.rerender import AUTO
 from layert2v_engine.decompose.arrays import HalfArray, Size
 from layert2v_engine.errors import FootageError
@@ -89,10 +90,28 @@ class FootageRange:
             yield _scale(frame[..., :3].numpy(), self.range.size)
 
 
+class ReadingOptions(TypedDict, total=False):
+    """How the movies of a request are read where their tags are not to be followed."""
+
+    matrix: str | None
+    full_range: bool | None
+    deinterlace: bool
+
+
+def reading_options(footage: Footage) -> ReadingOptions:
+    """Return what ``open_clip`` is told of the footage, its mattes and its clean plate."""
+    return ReadingOptions(
+        matrix=None if footage.matrix == AUTO else footage.matrix,
+        full_range=None if footage.color_range == AUTO else footage.color_range == "full",
+        deinterlace=footage.deinterlace,
+    )
+
+
 def open_footage(spec: DecomposeSpec, path: Path, config: ColorConfig) -> FootageRange:
     """Return the frames that ``spec`` asks for. Raises ``FootageError`` and ``ColorError``."""
     fps = spec.footage.fps or None
-    clip = open_clip(path, fps=fps, colorspace=spec.footage.colorspace)
+    options = reading_options(spec.footage)
+    clip = open_clip(path, fps=fps, colorspace=spec.footage.colorspace, **options)
     info = clip.info
     linear = _linear_space(spec, clip, config)
     reader = ClipReader("footage", clip, spec.footage.colorspace, linear, config)

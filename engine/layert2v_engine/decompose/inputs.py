@@ -16,34 +16,31 @@ from layert2v.decompose import DecomposeSpec, SubjectSpec
 from layert2v.rerender import AUTO, Plate
 from layert2v.stack import Role
 from layert2v_engine.decompose.arrays import FloatArray, HalfArray, Size, resize
-from layert2v_engine.decompose.footage import FrameRange
+from layert2v_engine.decompose.footage import FrameRange, ReadingOptions
 from layert2v_engine.decompose.protocols import Box
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.errors import FootageError
 from layert2v_engine.image.color import ColorConfig
-from layert2v_engine.image.footage.clip import Clip, open_clip
+from layert2v_engine.image.footage.clip import Clip, find_clip, open_clip
 from layert2v_engine.image.footage.info import ImageFrame
-from layert2v_engine.image.footage.stills import StillSequence, find_images
+from layert2v_engine.image.footage.stills import StillSequence
 from layert2v_engine.stack.clip_reader import ClipReader, MatteReader, first_file, notes_of
 from layert2v_engine.stack.pixel_sources import Fit, check_aspect
-
-
-def find_clip(path: Path) -> Path:
-    """Return the movie where a folder holds that alone, else ``path`` itself."""
-    if path.is_dir() and not find_images(path):
-        files = [each for each in path.iterdir() if not each.name.startswith(".")]
-        if len(files) == 1:
-            return files[0]
-    return path
 
 
 class MatteInput:
     """A subject's matte: one for every frame of the range, or for some as hints."""
 
     def __init__(
-        self, path: Path, frames: FrameRange, label: str, *, can_hold: bool = False
+        self,
+        path: Path,
+        frames: FrameRange,
+        label: str,
+        *,
+        can_hold: bool = False,
+        reading: ReadingOptions | None = None,
     ) -> None:
-        clip = open_clip(find_clip(path), colorspace="data")
+        clip = open_clip(path, colorspace="data", **(reading or {}))
         _check_size(clip, frames.full, label)
         self._clip = _plain_reader(clip, label)
         self._reader = MatteReader(self._clip, with_levels=True)
@@ -126,9 +123,15 @@ class PlateInput:
     """
 
     def __init__(
-        self, plate: Plate, path: Path, numbers: FrameRange, colorspace: str, config: ColorConfig
+        self,
+        plate: Plate,
+        path: Path,
+        numbers: FrameRange,
+        colorspace: str,
+        config: ColorConfig,
+        reading: ReadingOptions | None = None,
     ) -> None:
-        clip = open_clip(find_clip(path), colorspace=plate.colorspace)
+        clip = open_clip(path, colorspace=plate.colorspace, **(reading or {}))
         self._fit: Fit | None = None
         if plate.fit == "exact":
             _check_size(clip, numbers.full, "plate")
@@ -199,7 +202,7 @@ def _places(clip: Clip, frames: FrameRange) -> dict[int, int]:
 
 
 def _scribbles(path: Path, frames: FrameRange, small: Size) -> Iterator[tuple[int, FloatArray]]:
-    clip = open_clip(find_clip(path), colorspace="data")
+    clip = open_clip(path, colorspace="data")
     _check_size(clip, frames.full, "scribble")
     places = _places(clip, frames)
     for place, frame in enumerate(clip):

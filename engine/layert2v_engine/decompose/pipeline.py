@@ -23,7 +23,7 @@ from layert2v.decompose import (
 )
 from layert2v.stack import Role, Stack
 from layert2v_engine.decompose.arrays import ByteArray, FloatArray, HalfArray, resize
-from layert2v_engine.decompose.footage import open_footage
+from layert2v_engine.decompose.footage import open_footage, reading_options
 from layert2v_engine.decompose.inputs import MatteInput, PlateInput, footage_path, read_hints
 from layert2v_engine.decompose.measures import SubjectMeasures
 from layert2v_engine.decompose.protocols import SaliencyNetwork
@@ -94,7 +94,10 @@ class Decomposition:
             own = None
             if self._spec.plate is not None:
                 path, space = self._inputs[self._spec.plate.input], self._footage.colorspace
-                own = PlateInput(self._spec.plate, path, self._footage.range, space, self._config)
+                own = PlateInput(
+                    *(self._spec.plate, path, self._footage.range, space, self._config),
+                    reading_options(self._spec.footage),
+                )
             self._read(hints[0])
             for number in range(len(self._subjects)):
                 self._find(number, hints[number])
@@ -156,7 +159,8 @@ class Decomposition:
         matte = None
         if self._subjects[number].matte:
             path = self._inputs[self._subjects[number].matte]
-            matte = MatteInput(path, self._footage.range, "matte")
+            reading = reading_options(self._spec.footage)
+            matte = MatteInput(path, self._footage.range, "matte", reading=reading)
         if matte is not None and matte.is_complete:
             space.take_matte(number, matte)
         else:

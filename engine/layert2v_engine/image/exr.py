@@ -6,13 +6,17 @@ on a full disk it reports a good write of an empty file. Knows one picture at a 
 
 from __future__ import annotations
 
+import hashlib
 import mmap
+import os
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import OpenImageIO as oiio
@@ -94,9 +98,16 @@ class Tags:
     custom: Mapping[str, str] = field(default_factory=dict)
 
 
+class Written(NamedTuple):
+    """What was written: the size of the file, and its SHA-256 in hexadecimal digits."""
+
+    size_bytes: int
+    sha256: str
+
+
 def write(
     path: Path, pixels: Tensor, tags: Tags, options: ExrOptions, channels: Sequence[str] = RGBA
-) -> None:
+) -> Written:
     """Write half ``[H, W, C]`` on the CPU as one scanline part, data window = display window.
 
     Color is premultiplied and scene-linear, as ``tags.colorspace`` says; nothing is converted. The
@@ -111,12 +122,13 @@ def write(
     _set_attributes(spec, tags)
     with atomic_write(path) as temporary:
         detail = _encode(temporary, spec, array)
-        if detail is None and not is_complete(temporary):
-            detail = "the end of the file is missing"
-        if detail is not None:
+        written = None if detail is not None else _digest_if_complete(temporary)
+        if written is None:
+            detail = detail or "the end of the file is missing"
             probe_disk_space(temporary, array.nbytes)
             message = f"{path} could not be written: {detail.rstrip('.')}."
             raise StackError(message, reason="WRITE_FAILED")
+    return written
 
 
 def read(path: Path, channels: Sequence[str] = RGBA) -> Tensor:
@@ -164,20 +176,41 @@ def is_complete(path: Path) -> bool:
 
     The last flush of a writer may fail unseen when the disk is full.
     """
-    if path.stat().st_size == 0:
+    with _map_file(path) as data:
+        return _has_its_end(data)
+
+
+def _digest_if_complete(path: Path) -> Written | None:
+    """Return size and SHA-256 of a file that is complete, by opening it once."""
+    with _map_file(path) as data:
+        if not _has_its_end(data):
+            return None
+        return Written(len(data), hashlib.sha256(data).hexdigest())
+
+
+@contextmanager
+def _map_file(path: Path) -> Iterator[mmap.mmap | bytes]:
+    """Give the bytes of a file; those of an empty one cannot be mapped."""
+    with path.open("rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            yield b""
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            yield data
+
+
+def _has_its_end(data: mmap.mmap | bytes) -> bool:
+    try:
+        table = _end_of_header(data)
+        (first,) = struct.unpack_from("<Q", data, table)
+        (last,) = struct.unpack_from("<Q", data, first - 8)
+        _, size = _CHUNK_HEADER.unpack_from(data, last)
+        return bool(table < first <= last and last + _CHUNK_HEADER.size + size == len(data))
+    except (struct.error, ValueError, IndexError, OverflowError):
         return False
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        try:
-            table = _end_of_header(data)
-            (first,) = struct.unpack_from("<Q", data, table)
-            (last,) = struct.unpack_from("<Q", data, first - 8)
-            _, size = _CHUNK_HEADER.unpack_from(data, last)
-            return bool(table < first <= last and last + _CHUNK_HEADER.size + size == len(data))
-        except (struct.error, ValueError, IndexError, OverflowError):
-            return False
 
 
-def _end_of_header(data: mmap.mmap) -> int:
+def _end_of_header(data: mmap.mmap | bytes) -> int:
     magic, _ = struct.unpack_from("<ii", data, 0)
     if magic != _MAGIC:
         raise ValueError("not an EXR file")

@@ -17,7 +17,7 @@ from layert2v.spec import CLEAN_CONDITIONING, ModelInfo
 from layert2v.stack import Role, Stack
 from layert2v_engine.image.compositing import flatten
 from layert2v_engine.layout import StreamRole
-from layert2v_engine.pipeline import LayeredPipeline, SamplingRequest
+from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.progress import WRITE_STAGE_WEIGHTS, ProgressReporter, should_preview
 from layert2v_engine.prompting.free_text import revise_sentence
 from layert2v_engine.prompting.planner import PromptPlan
@@ -25,6 +25,8 @@ from layert2v_engine.rerender.latents import InitLatents, latent_mask, save_late
 from layert2v_engine.rerender.plan import LayerAction, LayerPlan, StreamMapping
 from layert2v_engine.rerender.prepare import RerenderPlan
 from layert2v_engine.sampling.denoise import Step
+from layert2v_engine.sampling.run_state import RunState
+from layert2v_engine.sampling_request import SamplingRequest
 from layert2v_engine.stack.editor import StackEditor
 from layert2v_engine.stack.manifest import Provenance
 from layert2v_engine.stack.pixel_sources import blend_masked
@@ -42,7 +44,7 @@ class DecodedLayer(NamedTuple):
 
 
 class Rerender:
-    """One re-render that a model takes part in."""
+    """One re-render that a model takes part in; ``state`` is where a killed one is kept."""
 
     def __init__(
         self,
@@ -50,8 +52,10 @@ class Rerender:
         editor: StackEditor,
         pipeline: LayeredPipeline,
         progress: ProgressReporter,
+        state: RunState | None = None,
     ) -> None:
         self._plan = plan
+        self._state = state
         self._editor = editor
         self._pipeline = pipeline
         self._progress = progress
@@ -70,7 +74,7 @@ class Rerender:
         request = self._sampling_request(prompts)
         progress.report("text", 1, 1, f"understood as: {prompts.interpretation}")
         progress.report("denoise", 0, request.steps)
-        latents = self._pipeline.sample_request(request, self._on_step)
+        latents = self._pipeline.sample_request(request, self._on_step, self._state)
         for layer in self._plan.layers:
             is_generated = layer.action is LayerAction.generate
             seed = request.seed if is_generated else layer.seed

@@ -21,6 +21,7 @@ from layert2v_engine.sampling.guidance import (
     Predictor,
     classifier_free_guidance,
 )
+from layert2v_engine.sampling.run_state import RunState
 from layert2v_engine.sampling.schedule import SIGMA_MAX, Schedule
 from layert2v_engine.sampling.solvers import Solver
 
@@ -65,12 +66,14 @@ def denoise(
     *,
     predicts_clean: bool = False,
     init: InitLatents | None = None,
+    state: RunState | None = None,
     on_step: Callable[[Step], None] = ignore_step,
 ) -> Tensor:
     """Return clean latents [B, S, C, F, h, w] in the type of ``noise``.
 
     predicts_clean: the network's output is the clean latents (x) rather than noise - clean (v).
     init: what a run that starts below pure noise mixes its noise into.
+    state: where the run is kept, and taken up again where it was killed.
     on_step: called after each step; what it raises ends the run.
     """
     schedule, solver = sampler
@@ -80,9 +83,9 @@ def denoise(
     is_active = active.bool()[:, None, None, None, None]  # [S, 1, 1, 1, 1]
     level = schedule.sigmas[0]
     start = noise if level >= SIGMA_MAX else torch.lerp(init.latents, noise, level)
-    x = torch.where(is_active, start, init.latents)
+    done, x = _resume(state, torch.where(is_active, start, init.latents), solver)
 
-    for i, sigma in enumerate(schedule.sigmas[:-1]):
+    for i, sigma in list(enumerate(schedule.sigmas[:-1]))[done:]:
         times = (active * schedule.timestep(i)).expand(len(x), -1)  # [B, S]
         scale = guidance.scale_at(sigma)
         out = classifier_free_guidance(
@@ -92,8 +95,21 @@ def denoise(
         if init.keep_mask is not None:  # a solver that knows where to arrive walks straight there
             estimate = torch.lerp(estimate, init.latents, init.keep_mask)
         x = torch.where(is_active, solver.step(i, x, estimate), x)
+        if state is not None:
+            state.save(i + 1, schedule.steps, {**solver.memory, "latents": x})
         on_step(Step(i + 1, schedule.steps, estimate))
     return x
+
+
+def _resume(state: RunState | None, start: Tensor, solver: Solver) -> tuple[int, Tensor]:
+    """Return how many steps of a run are done, and the latents after them."""
+    done, tensors = (0, {}) if state is None else state.load()
+    if "latents" not in tensors or any(each.shape != start.shape for each in tensors.values()):
+        return 0, start
+    restored = {name: each.to(start) for name, each in tensors.items()}
+    latents = restored.pop("latents")
+    solver.memory.update(restored)
+    return done, latents
 
 
 def stream_noise(names: Sequence[str], shape: Sequence[int], seed: int, draw: int = 0) -> Tensor:

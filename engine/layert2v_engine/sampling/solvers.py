@@ -21,7 +21,12 @@ NoiseSource = Callable[[int], Tensor]
 
 
 class Solver(Protocol):
-    """Steps one run down a schedule; keeps what it has seen, so a new run needs a new one."""
+    """Steps one run down a schedule; keeps what it has seen, so a new run needs a new one.
+
+    ``memory`` is all that it keeps, each of the shape of a sample: with it another one goes on.
+    """
+
+    memory: dict[str, Tensor]
 
     def step(self, index: int, sample: Tensor, clean: Tensor) -> Tensor:
         """Return the sample at level ``index + 1``, the shape of both arguments.
@@ -35,6 +40,7 @@ class Euler:
 
     def __init__(self, schedule: Schedule) -> None:
         self._sigmas = schedule.sigmas
+        self.memory: dict[str, Tensor] = {}
 
     def step(self, index: int, sample: Tensor, clean: Tensor) -> Tensor:
         """Return the sample at level ``index + 1``."""
@@ -50,6 +56,7 @@ class Stochastic:
 
     def __init__(self, schedule: Schedule, noise_source: NoiseSource) -> None:
         self._sigmas, self._noise_source = schedule.sigmas, noise_source
+        self.memory: dict[str, Tensor] = {}
 
     def step(self, index: int, sample: Tensor, clean: Tensor) -> Tensor:
         """Return the sample at level ``index + 1``."""
@@ -63,7 +70,7 @@ class DpmPlusPlus:
 
     def __init__(self, schedule: Schedule) -> None:
         self._sigmas = schedule.sigmas
-        self._previous: Tensor | None = None
+        self.memory: dict[str, Tensor] = {}  # the previous estimate of clean
 
     def step(self, index: int, sample: Tensor, clean: Tensor) -> Tensor:
         """Return the sample at level ``index + 1``."""
@@ -71,10 +78,11 @@ class DpmPlusPlus:
         step_size = _log_snr(next_sigma) - _log_snr(sigma)
         weight = (1 - next_sigma) * -math.expm1(-step_size)
         out = sample * (next_sigma / sigma) + clean * weight
-        if self._previous is not None and next_sigma > 0:
+        previous = self.memory.get("previous")
+        if previous is not None and next_sigma > 0:
             last_size = _log_snr(sigma) - _log_snr(self._sigmas[index - 1])
-            out = out + (clean - self._previous) * (0.5 * weight * step_size / last_size)
-        self._previous = clean
+            out = out + (clean - previous) * (0.5 * weight * step_size / last_size)
+        self.memory["previous"] = clean
         return out
 
 
@@ -83,20 +91,21 @@ class UniPC:
 
     def __init__(self, schedule: Schedule) -> None:
         self._sigmas = schedule.sigmas
-        self._last: tuple[Tensor, Tensor] | None = None  # corrected sample and estimate of clean
-        self._older: Tensor | None = None  # the estimate before that
+        # The corrected sample and the estimate of clean of the last step, and that before it.
+        self.memory: dict[str, Tensor] = {}
 
     def step(self, index: int, sample: Tensor, clean: Tensor) -> Tensor:
         """Return the sample at level ``index + 1``."""
-        if self._last is None:
+        if not self.memory:
             out, _ = self._first_order_step(index, sample, clean)
         else:
-            sample = self._correct(index - 1, *self._last, clean)
+            last = self.memory["clean"]
+            sample = self._correct(index - 1, self.memory["sample"], last, clean)
             out, weight = self._first_order_step(index, sample, clean)
             if self._sigmas[index + 1] > 0:
-                out = out + (clean - self._last[1]) * (0.5 * weight / self._step_ratio(index))
-            self._older = self._last[1]
-        self._last = sample, clean
+                out = out + (clean - last) * (0.5 * weight / self._step_ratio(index))
+            self.memory["older"] = last
+        self.memory.update(sample=sample, clean=clean)
         return out
 
     def _first_order_step(self, index: int, sample: Tensor, clean: Tensor) -> tuple[Tensor, float]:
@@ -113,7 +122,7 @@ class UniPC:
     def _correct(self, index: int, start: Tensor, last: Tensor, clean: Tensor) -> Tensor:
         """Repeat the step from level ``index``, now that the estimate at its end is known."""
         out, weight = self._first_order_step(index, start, last)
-        if self._older is None:
+        if "older" not in self.memory:
             return out + (clean - last) * (0.5 * weight)
         # Weights of the two differences: UniPC's 2 x 2 system for order two.
         step_size = _log_snr(self._sigmas[index + 1]) - _log_snr(self._sigmas[index])
@@ -122,7 +131,7 @@ class UniPC:
         quadratic = (1 - 2 * (1 - unit / step_size) / step_size) / unit
         ratio = self._step_ratio(index)
         older = (linear - quadratic) / (1 + ratio)
-        slope = (last - self._older) / ratio
+        slope = (last - self.memory["older"]) / ratio
         return out + (slope * older + (clean - last) * (linear - older)) * weight
 
 

@@ -21,7 +21,6 @@ from layert2v_engine.image import exr
 from layert2v_engine.image.atomic import PARTIAL_SUFFIX
 from layert2v_engine.image.exr import ExrOptions, Tags
 from layert2v_engine.image.footage.timing import add_frames
-from layert2v_engine.stack.files import file_record
 from layert2v_engine.stack.manifest import PendingSequence
 
 # Encoding and hashing leave Python's lock alone, so that a second core can take them while the
@@ -139,5 +138,5 @@ class FrameWriter:
         )
         # A lossy comp would no longer be the over of its layers.
         lossy_comp = sequence.name == "comp" and not self._options.lossless
-        exr.write(path, pixels, tags, ExrOptions() if lossy_comp else self._options)
-        return file_record(path, self._folder)
+        written = exr.write(path, pixels, tags, ExrOptions() if lossy_comp else self._options)
+        return FileRecord(path=path.relative_to(self._folder).as_posix(), **written._asdict())

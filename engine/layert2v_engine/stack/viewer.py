@@ -34,6 +34,8 @@ from layert2v_engine.stack.preview import (
     to_srgb_bytes,
 )
 
+INDEX, STYLE, SCRIPT = "index.html", "viewer.css", "viewer.js"  # of a web server's viewer
+
 _LONGEST_SIDE = 512
 # Small stacks are embedded without loss; bigger ones would make the page heavy.
 _LOSSLESS_PIXELS = 2_000_000
@@ -42,6 +44,28 @@ _WEBP_QUALITY = 88
 
 def write_viewer(folder: Path, stack: Stack, to_display: ColorTransform) -> Path:
     """Write the viewer beside the other previews; returns its path. Raises ``DiskFull``."""
+    path = folder / preview_folder(stack.state) / VIEWER
+    with atomic_write(path) as temporary:
+        temporary.write_text(_page(folder, stack, to_display), encoding="utf-8")
+    return path
+
+
+def write_web_viewer(folder: Path, stack: Stack, to_display: ColorTransform, out: Path) -> None:
+    """Write the viewer into the folder ``out`` for a web server that allows no inline script.
+
+    ``index.html`` holds the frames and loads ``viewer.css`` and ``viewer.js`` from beside it.
+    """
+    page = _page(folder, stack, to_display, is_linked=True)
+    out.mkdir(parents=True, exist_ok=True)
+    files = {name: _resource(name) for name in (STYLE, SCRIPT)}
+    for name, text in {**files, INDEX: page}.items():  # the page last: it shows that all is here
+        with atomic_write(out / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _page(
+    folder: Path, stack: Stack, to_display: ColorTransform, *, is_linked: bool = False
+) -> str:
     size = _embedded_size(stack)
     refs = [flat for flat in stack.flats if flat.name == "ref"]
     pixels = size[0] * size[1] * stack.frames * (len(stack.layers) + len(refs))
@@ -69,13 +93,28 @@ def write_viewer(folder: Path, stack: Stack, to_display: ColorTransform) -> Path
         "layers": [embed(layer) for layer in stack.layers],
         "ref": embed(refs[0]) if refs else None,
     }
-    template = resources.files(__package__).joinpath("viewer.html").read_text(encoding="utf-8")
+    template = _linked_template() if is_linked else _inline_template()
     safe = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
-    page = template.replace("{{TITLE}}", html.escape(stack.name)).replace("{{DATA}}", safe)
-    path = folder / preview_folder(stack.state) / VIEWER
-    with atomic_write(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return path
+    return template.replace("{{TITLE}}", html.escape(stack.name)).replace("{{DATA}}", safe)
+
+
+def _inline_template() -> str:
+    page = _resource(VIEWER)
+    return page.replace("{{STYLE}}", _resource(STYLE)).replace("{{SCRIPT}}", _resource(SCRIPT))
+
+
+def _linked_template() -> str:
+    start, _, rest = _resource(VIEWER).partition("<meta http-equiv=")  # the server says the policy
+    page = start + rest[rest.index("<title>") :]
+    page = page.replace("<header>", '<header><a href="..">Back to the job</a>')
+    links = f'<link rel="icon" href="data:,">\n<link rel="stylesheet" href="{STYLE}">'
+    return page.replace("<style>\n{{STYLE}}</style>", links).replace(
+        "<script>\n{{SCRIPT}}</script>", f'<script src="{SCRIPT}"></script>'
+    )
+
+
+def _resource(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _embedded_size(stack: Stack) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from layert2v_engine.vidlayer.plan import STAGES, BuildPlan
 from layert2v_engine.vidlayer.readers.own import CLIPS
 from layert2v_engine.vidlayer.sources import Source
 from layert2v_engine.vidlayer.state import ClipState, clip_states
+from layert2v_engine.vidlayer.worker_lock import wait_for_workers
 from layert2v_engine.vidlayer.write import WriteStage, write_catalogue
 
 
@@ -45,11 +46,11 @@ def build(plan: BuildPlan, sources: Sequence[Source], report: Report) -> dict[st
     """
     with lock_data_set(plan.root):
         remove_partial_files(plan.root)
-        _run_stages(plan, sources, _Meter(report))
+        _run_stages(plan, sources, ProgressMeter(report))
         return write_catalogue(plan.root)
 
 
-def _run_stages(plan: BuildPlan, sources: Sequence[Source], meter: _Meter) -> None:
+def _run_stages(plan: BuildPlan, sources: Sequence[Source], meter: ProgressMeter) -> None:
     clip_stage = plan.make_clip_stage()
     for index, source in enumerate(sources):
         meter.show("clip", index, len(sources))
@@ -69,7 +70,7 @@ def inspect_again(root: Path, inspect: PerClipStage, report: Report) -> dict[str
     """Judge all cut clips anew, keep and drop accordingly; return the counts."""
     with lock_data_set(root):
         states = [each for each in clip_states(root) if each.is_done("cut")]
-        meter = _Meter(report)
+        meter = ProgressMeter(report)
         write = WriteStage(root)
         for index, state in enumerate(states):
             meter.show("inspect", index, len(states))
@@ -97,6 +98,7 @@ def lock_data_set(root: Path) -> Iterator[None]:
                 "Wait for it to end, or build in another folder.",
                 reason="DATA_SET_IN_USE",
             ) from error
+        wait_for_workers(root)
         yield
 
 
@@ -114,11 +116,14 @@ def _drop(root: Path, state: ClipState) -> None:
     shutil.rmtree(root / CLIPS / state.clip, ignore_errors=True)
 
 
-class _Meter:
+class ProgressMeter:
+    """Reports how far a stage is, with the time that is left at its speed so far."""
+
     def __init__(self, report: Report) -> None:
         self._report, self._stage, self._started = report, "", 0.0
 
     def show(self, stage: str, done: int, total: int) -> None:
+        """Report that ``done`` of ``total`` items have passed the stage."""
         if stage != self._stage:
             self._stage, self._started = stage, time.monotonic()
         elapsed = time.monotonic() - self._started

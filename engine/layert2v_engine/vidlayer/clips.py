@@ -22,7 +22,7 @@ from layert2v_engine.decompose.shots import CutFinder
 from layert2v_engine.image.footage.clip import open_clip
 from layert2v_engine.vidlayer.movies import write_lossless
 from layert2v_engine.vidlayer.sources import Source
-from layert2v_engine.vidlayer.state import ClipState, clip_states
+from layert2v_engine.vidlayer.state import QUARANTINE, ClipState, clip_states
 from layert2v_engine.vidlayer.thresholds import Thresholds
 
 Pictures = NDArray[np.uint8]
@@ -66,12 +66,18 @@ class ClipStage:
                 clips = list(self._write_clips(source, name, digest))
             except Exception as error:
                 reason = getattr(error, "reason", type(error).__name__)
-                state = ClipState(self._root, name)
-                facts = {"stage": self.name, "reason": reason, "message": str(error)}
-                state.finish("quarantine", facts | {"source": str(source.path)})
-                clips = []
+                self.quarantine(source, reason, str(error))
+                return []
             done.finish("source", {"clips": clips})
         return list(done.read("source")["clips"])
+
+    def quarantine(self, source: Source, reason: str, message: str) -> None:
+        """Keep the reason why a source gives no clips, so that it is not tried again."""
+        name = f"{source.path.stem}_{_digest(source.path)[:8]}"
+        facts = {"stage": self.name, "reason": reason, "message": message}
+        state = ClipState(self._root, name)
+        state.finish(QUARANTINE, facts | {"source": str(source.path)})
+        ClipState(self._root, f".{name}").finish("source", {"clips": []})
 
     def _write_clips(self, source: Source, name: str, digest: str) -> Iterator[str]:
         clip = open_clip(source.path)

@@ -33,21 +33,26 @@ class BuildPlan:
         """Return the stage that makes clips of sources."""
         return ClipStage(self.root, self.clip_format, self.thresholds)
 
-    def make_stage(self, name: str) -> PerClipStage:
-        """Return one of ``STAGES`` with its networks loaded. Raises ``BadCheckpoint``."""
+    def make_client(self, name: str) -> VisionClient | None:
+        """Return a client of the endpoint that a stage asks, None where it asks nobody."""
+        config = {"annotate": self.annotator, "inspect": self.inspector}.get(name)
+        return VisionClient(config, self.root / WORK / ".answers") if config else None
+
+    def make_stage(self, name: str, client: VisionClient | None = None) -> PerClipStage:
+        """Return one of ``STAGES`` with its networks loaded. Raises ``BadCheckpoint``.
+
+        It asks by ``client``, or by one of its own.
+        """
         from layert2v_engine.decompose.networks.nanodet import NanoDet
         from layert2v_engine.vidlayer.annotate import AnnotateStage
         from layert2v_engine.vidlayer.cut import CutStage
         from layert2v_engine.vidlayer.inspect import InspectStage
 
+        client = client or self.make_client(name)
         if name == "annotate":
-            return AnnotateStage(self.root, self._client(self.annotator))
+            return AnnotateStage(self.root, client)
         if name == "cut":
             return CutStage(self.root, NanoDet())
         if name == "inspect":
-            client = self._client(self.inspector)
             return InspectStage(self.root, self.thresholds, client, self.votes, NanoDet())
         return WriteStage(self.root)
-
-    def _client(self, config: VisionConfig | None) -> VisionClient | None:
-        return VisionClient(config, self.root / WORK / ".answers") if config else None

@@ -15,7 +15,9 @@ from layert2v.decompose.shots import (
     split_at_cuts,
 )
 from layert2v.decompose.spec import (
+    COLOR_RANGES,
     FOOTAGE,
+    MATRICES,
     RECIPES,
     SCRATCH_FOLDER,
     Box,
@@ -34,8 +36,10 @@ from layert2v.decompose.validation import (
 )
 
 __all__ = [
+    "COLOR_RANGES",
     "CUT_INSIDE",
     "FOOTAGE",
+    "MATRICES",
     "RECIPES",
     "REFINE_ACTION",
     "SCRATCH_FOLDER",

@@ -16,7 +16,7 @@ from layert2v.decompose.spec import (
 )
 from layert2v.errors import SpecError
 from layert2v.json_reader import JsonObject
-from layert2v.rerender import Plate, read_plate
+from layert2v.rerender import AUTO, Plate, read_plate
 from layert2v.spec import COMPRESSIONS
 
 
@@ -114,4 +114,8 @@ def _read_footage(fields: JsonObject) -> Footage:
         alpha=fields.text("alpha"),
         fps=fields.number("fps"),
         start_frame=fields.optional_integer("start_frame"),
+        # Requests of before do not say these.
+        matrix=fields.text("matrix") if fields.has("matrix") else AUTO,
+        color_range=fields.text("color_range") if fields.has("color_range") else AUTO,
+        deinterlace=fields.boolean("deinterlace") if fields.has("deinterlace") else False,
     )

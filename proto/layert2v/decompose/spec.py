@@ -16,6 +16,9 @@ from layert2v.spec import COMPRESSIONS
 FOOTAGE = "footage"  # the key of the footage
 # Ways to a stack that begin with footage; the first one needs nothing but the product.
 RECIPES = ("decompose", "decompose+", "decompose+omnimatte", "decompose+rose")
+# How video is read where its tags are not to be followed.
+MATRICES = ("bt601", "bt709", "smpte240m", "bt2020")
+COLOR_RANGES = ("limited", "full")
 # In the folder of a stack that is being made: what an attempt that was killed had finished.
 SCRATCH_FOLDER = ".decompose"
 
@@ -71,7 +74,9 @@ class Footage:
 
     ``colorspace`` is any OCIO space, ``alpha`` one of ``layert2v.rerender.ALPHAS``; both are as the
     files say where they are ``AUTO``. ``fps`` 0 is what they say. ``start_frame`` is the number of
-    the first frame, None for that of its name, which is 1001 for a movie.
+    the first frame, None for that of its name, which is 1001 for a movie. ``matrix`` is one of
+    ``MATRICES`` and ``color_range`` one of ``COLOR_RANGES``, or ``AUTO``; ``deinterlace`` makes
+    whole frames of fields. These three are for movies, also for mattes and the clean plate.
     """
 
     input: str = FOOTAGE
@@ -79,6 +84,9 @@ class Footage:
     alpha: str = AUTO
     fps: float = 0.0
     start_frame: int | None = None
+    matrix: str = AUTO
+    color_range: str = AUTO
+    deinterlace: bool = False
 
 
 @dataclass(frozen=True)

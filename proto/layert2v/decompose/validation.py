@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from layert2v.decompose.spec import (
+    COLOR_RANGES,
+    MATRICES,
     RECIPES,
     Box,
     DecomposeSpec,
@@ -29,7 +31,7 @@ from layert2v.limits import (
     MAX_SIDE,
     MAX_SUBJECTS,
 )
-from layert2v.rerender import ALPHAS, Plate, check_input_key, check_plate, check_state
+from layert2v.rerender import ALPHAS, AUTO, Plate, check_input_key, check_plate, check_state
 from layert2v.spec import FieldViolation, check_compression
 from layert2v.stack import FileRecord, Role, Stack
 
@@ -108,7 +110,10 @@ def _check_amounts(spec: DecomposeSpec) -> Iterator[FieldViolation]:
             yield FieldViolation(f"subjects[{k}].words", message)
     plate = spec.plate
     names = {
-        "footage": [spec.footage.input, spec.footage.colorspace, spec.footage.alpha],
+        "footage": [
+            *(spec.footage.input, spec.footage.colorspace, spec.footage.alpha),
+            *(spec.footage.matrix, spec.footage.color_range),
+        ],
         "plate": [] if plate is None else [plate.input, plate.colorspace, plate.alpha, plate.fit],
         "subjects": [key for each in spec.subjects for key in (each.matte, each.scribble)],
         "colorspace": [spec.colorspace],
@@ -124,6 +129,13 @@ def _check_footage(spec: DecomposeSpec) -> Iterator[FieldViolation]:
     footage = spec.footage
     if footage.alpha not in ALPHAS:
         yield FieldViolation("footage.alpha", f"The alpha must be one of: {', '.join(ALPHAS)}.")
+    for field, value, known in (
+        ("matrix", footage.matrix, MATRICES),
+        ("color_range", footage.color_range, COLOR_RANGES),
+    ):
+        if value not in (AUTO, *known):
+            message = f"The {field.replace('_', ' ')} must be one of: {', '.join((AUTO, *known))}."
+            yield FieldViolation(f"footage.{field}", message)
     if not footage.colorspace:
         message = "Say which color space the footage is in."
         yield FieldViolation("footage.colorspace", message)

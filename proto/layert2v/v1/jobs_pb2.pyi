@@ -25,6 +25,14 @@ class JobKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     JOB_KIND_RERENDER: _ClassVar[JobKind]
     JOB_KIND_DECOMPOSE: _ClassVar[JobKind]
     JOB_KIND_REFINE: _ClassVar[JobKind]
+
+class JobPriority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    JOB_PRIORITY_UNSPECIFIED: _ClassVar[JobPriority]
+    JOB_PRIORITY_LOW: _ClassVar[JobPriority]
+    JOB_PRIORITY_NORMAL: _ClassVar[JobPriority]
+    JOB_PRIORITY_HIGH: _ClassVar[JobPriority]
+    JOB_PRIORITY_URGENT: _ClassVar[JobPriority]
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_QUEUED: JobState
 JOB_STATE_RUNNING: JobState
@@ -37,6 +45,11 @@ JOB_KIND_GENERATE: JobKind
 JOB_KIND_RERENDER: JobKind
 JOB_KIND_DECOMPOSE: JobKind
 JOB_KIND_REFINE: JobKind
+JOB_PRIORITY_UNSPECIFIED: JobPriority
+JOB_PRIORITY_LOW: JobPriority
+JOB_PRIORITY_NORMAL: JobPriority
+JOB_PRIORITY_HIGH: JobPriority
+JOB_PRIORITY_URGENT: JobPriority
 
 class GenerateSpec(_message.Message):
     __slots__ = ("prompt", "background_prompt", "foreground_prompts", "negative_prompt", "width", "height", "frames", "fps", "seed", "steps", "guidance", "model", "colorspace", "start_frame", "nearest", "compression", "placements")
@@ -240,18 +253,24 @@ class DecomposeSpec(_message.Message):
     def __init__(self, subjects: _Optional[_Iterable[_Union[Subject, _Mapping]]] = ..., footage: _Optional[_Union[Footage, _Mapping]] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., handles: _Optional[int] = ..., scale: _Optional[float] = ..., colorspace: _Optional[str] = ..., name: _Optional[str] = ..., compression: _Optional[str] = ..., recipe: _Optional[str] = ...) -> None: ...
 
 class Footage(_message.Message):
-    __slots__ = ("input", "colorspace", "alpha", "fps", "start_frame")
+    __slots__ = ("input", "colorspace", "alpha", "fps", "start_frame", "matrix", "color_range", "deinterlace")
     INPUT_FIELD_NUMBER: _ClassVar[int]
     COLORSPACE_FIELD_NUMBER: _ClassVar[int]
     ALPHA_FIELD_NUMBER: _ClassVar[int]
     FPS_FIELD_NUMBER: _ClassVar[int]
     START_FRAME_FIELD_NUMBER: _ClassVar[int]
+    MATRIX_FIELD_NUMBER: _ClassVar[int]
+    COLOR_RANGE_FIELD_NUMBER: _ClassVar[int]
+    DEINTERLACE_FIELD_NUMBER: _ClassVar[int]
     input: str
     colorspace: str
     alpha: str
     fps: float
     start_frame: int
-    def __init__(self, input: _Optional[str] = ..., colorspace: _Optional[str] = ..., alpha: _Optional[str] = ..., fps: _Optional[float] = ..., start_frame: _Optional[int] = ...) -> None: ...
+    matrix: str
+    color_range: str
+    deinterlace: bool
+    def __init__(self, input: _Optional[str] = ..., colorspace: _Optional[str] = ..., alpha: _Optional[str] = ..., fps: _Optional[float] = ..., start_frame: _Optional[int] = ..., matrix: _Optional[str] = ..., color_range: _Optional[str] = ..., deinterlace: bool = ...) -> None: ...
 
 class Subject(_message.Message):
     __slots__ = ("words", "boxes", "points", "matte", "scribble")
@@ -362,7 +381,7 @@ class Progress(_message.Message):
     def __init__(self, stage: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., fraction: _Optional[float] = ..., eta_s: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("name", "state", "revision", "spec", "progress", "queue_position", "error", "attempt", "max_attempts", "create_time", "start_time", "end_time", "artifact_count", "artifact_bytes", "local_path", "owner", "kind", "rerender", "source", "decompose", "refine")
+    __slots__ = ("name", "state", "revision", "spec", "progress", "queue_position", "error", "attempt", "max_attempts", "create_time", "start_time", "end_time", "artifact_count", "artifact_bytes", "local_path", "owner", "kind", "rerender", "source", "decompose", "refine", "priority", "start_eta_s")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -384,6 +403,8 @@ class Job(_message.Message):
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DECOMPOSE_FIELD_NUMBER: _ClassVar[int]
     REFINE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    START_ETA_S_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: JobState
     revision: int
@@ -405,7 +426,9 @@ class Job(_message.Message):
     source: str
     decompose: DecomposeSpec
     refine: RefineSpec
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., revision: _Optional[int] = ..., spec: _Optional[_Union[GenerateSpec, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., queue_position: _Optional[int] = ..., error: _Optional[_Union[_errors_pb2.ErrorDetail, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., artifact_count: _Optional[int] = ..., artifact_bytes: _Optional[int] = ..., local_path: _Optional[str] = ..., owner: _Optional[str] = ..., kind: _Optional[_Union[JobKind, str]] = ..., rerender: _Optional[_Union[RerenderSpec, _Mapping]] = ..., source: _Optional[str] = ..., decompose: _Optional[_Union[DecomposeSpec, _Mapping]] = ..., refine: _Optional[_Union[RefineSpec, _Mapping]] = ...) -> None: ...
+    priority: JobPriority
+    start_eta_s: float
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., revision: _Optional[int] = ..., spec: _Optional[_Union[GenerateSpec, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., queue_position: _Optional[int] = ..., error: _Optional[_Union[_errors_pb2.ErrorDetail, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., artifact_count: _Optional[int] = ..., artifact_bytes: _Optional[int] = ..., local_path: _Optional[str] = ..., owner: _Optional[str] = ..., kind: _Optional[_Union[JobKind, str]] = ..., rerender: _Optional[_Union[RerenderSpec, _Mapping]] = ..., source: _Optional[str] = ..., decompose: _Optional[_Union[DecomposeSpec, _Mapping]] = ..., refine: _Optional[_Union[RefineSpec, _Mapping]] = ..., priority: _Optional[_Union[JobPriority, str]] = ..., start_eta_s: _Optional[float] = ...) -> None: ...
 
 class Preview(_message.Message):
     __slots__ = ("media_type", "data")
@@ -416,18 +439,20 @@ class Preview(_message.Message):
     def __init__(self, media_type: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class CreateJobRequest(_message.Message):
-    __slots__ = ("request_id", "spec", "rerender", "decompose", "refine")
+    __slots__ = ("request_id", "spec", "rerender", "decompose", "refine", "priority")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     RERENDER_FIELD_NUMBER: _ClassVar[int]
     DECOMPOSE_FIELD_NUMBER: _ClassVar[int]
     REFINE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     spec: GenerateSpec
     rerender: RerenderRequest
     decompose: DecomposeRequest
     refine: RefineRequest
-    def __init__(self, request_id: _Optional[str] = ..., spec: _Optional[_Union[GenerateSpec, _Mapping]] = ..., rerender: _Optional[_Union[RerenderRequest, _Mapping]] = ..., decompose: _Optional[_Union[DecomposeRequest, _Mapping]] = ..., refine: _Optional[_Union[RefineRequest, _Mapping]] = ...) -> None: ...
+    priority: JobPriority
+    def __init__(self, request_id: _Optional[str] = ..., spec: _Optional[_Union[GenerateSpec, _Mapping]] = ..., rerender: _Optional[_Union[RerenderRequest, _Mapping]] = ..., decompose: _Optional[_Union[DecomposeRequest, _Mapping]] = ..., refine: _Optional[_Union[RefineRequest, _Mapping]] = ..., priority: _Optional[_Union[JobPriority, str]] = ...) -> None: ...
 
 class GetJobRequest(_message.Message):
     __slots__ = ("name",)

@@ -29,6 +29,7 @@ from layert2v_server.errors import (
     UploadBusy,
 )
 from layert2v_server.service.job_monitor import JobMonitor
+from layert2v_server.service.quota import DiskQuota
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.uploads import Upload, UploadStore
@@ -48,12 +49,14 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         artifacts: ArtifactStore,
         uploads: UploadStore,
         content_index: ContentIndex,
+        quota: DiskQuota,
     ) -> None:
         self._monitor = monitor
         self._content_index = content_index
         self._store = monitor.store
         self._artifacts = artifacts
         self._uploads = uploads
+        self._quota = quota
         self._open_uploads: set[tuple[str, str]] = set()  # user and id
         self._pools = monitor.pools
 
@@ -157,7 +160,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         self, upload: Upload, steps: AsyncIterator[artifacts_pb2.WriteArtifactRequest | FileChunk]
     ) -> artifacts_pb2.WriteArtifactResponse:
         run = self._pools.chunks.run
-        committed = await run(self._uploads.begin, upload)
+        committed = await run(self._begin, upload)
         pending: asyncio.Future[int] | None = None  # what is still done with the last chunk
         async for step in steps:
             if pending is not None:
@@ -175,6 +178,11 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         if pending is not None:
             await pending
         return artifacts_pb2.WriteArtifactResponse(committed_bytes=committed)
+
+    def _begin(self, upload: Upload) -> int:
+        if not self._uploads.is_announced(upload.id, upload.owner):
+            self._quota.require(upload.owner, upload.size_bytes)
+        return self._uploads.begin(upload)
 
     def _store_chunk(self, upload: Upload, chunk: FileChunk) -> int:
         if not chunk.is_whole:

@@ -14,7 +14,10 @@ import grpc
 from layert2v.v1 import errors_pb2
 from layert2v.wire import ERROR_TRAILER, REQUEST_METADATA
 from layert2v_server.logs import checked_request_id, log_request
+from layert2v_server.tracing import NoTracer, Tracer
 
+_PARENT_METADATA = "traceparent"  # of a W3C trace that the caller has begun
+_FAULTS = frozenset({"INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNKNOWN"})  # of the server
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 _log = logging.getLogger(__name__)
@@ -31,10 +34,11 @@ class CallRecorder(Protocol):
 
 
 class CallObserver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc comes without types
-    """Logs calls that failed, and tells ``recorder`` about all, and about the bytes of files."""
+    """Logs where the server failed; tells ``recorder`` of all calls, and of the bytes of files."""
 
-    def __init__(self, recorder: CallRecorder | None = None) -> None:
+    def __init__(self, recorder: CallRecorder | None = None, tracer: Tracer | None = None) -> None:
         self._recorder = recorder
+        self._tracer = tracer or NoTracer()
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
@@ -43,18 +47,19 @@ class CallObserver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc co
         if handler is None:
             return None
         metadata = dict(handler_call_details.invocation_metadata or ())
-        request_id = str(metadata.get(REQUEST_METADATA, ""))
+        request_id = checked_request_id(str(metadata.get(REQUEST_METADATA, "")))
+        parent = str(metadata.get(_PARENT_METADATA, ""))
         method = handler_call_details.method.rpartition("/")[2]
         inner = handler.unary_unary or handler.stream_unary or handler.unary_stream
         if inner is None:  # no call of ours streams both ways
             return handler
 
         async def respond(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            async with self._observe(method, request_id, context):
+            async with self._observe(method, request_id, parent, context):
                 return await inner(request, context)
 
         async def write(request: Any, context: grpc.aio.ServicerContext) -> None:
-            async with self._observe(method, request_id, context):
+            async with self._observe(method, request_id, parent, context):
                 await inner(request, context)
 
         codec = self._counted_codec(method, handler)
@@ -75,8 +80,8 @@ class CallObserver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc co
             recorder.record_received(len(data))
             return read(data)
 
-        def send(message: Any) -> bytes:
-            data = bytes(write(message))
+        def send(message: Any) -> Any:
+            data = write(message)
             recorder.record_sent(len(data))
             return data
 
@@ -87,11 +92,15 @@ class CallObserver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc co
 
     @contextlib.asynccontextmanager
     async def _observe(
-        self, method: str, request_id: str, context: grpc.aio.ServicerContext
+        self, method: str, request_id: str, parent: str, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[None]:
         started = time.perf_counter()
         code = ""
-        with log_request(checked_request_id(request_id)):
+        names = {"rpc__method": method, "layert2v__request": request_id}
+        with (
+            log_request(request_id),
+            self._tracer.span(method, parent, rpc__system="grpc", **names) as span,
+        ):
             try:
                 yield
             except asyncio.CancelledError:
@@ -101,7 +110,10 @@ class CallObserver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc co
                 code = code or _code_name(context)
                 reason = "" if code == "OK" else _reason(context)
                 if reason:
-                    _log.info("call=%s code=%s reason=%s", method, code, reason)
+                    # What a caller did wrong must not fill the log: it is counted.
+                    level = logging.WARNING if code in _FAULTS else logging.DEBUG
+                    _log.log(level, "call=%s code=%s reason=%s", method, code, reason)
+                span.set_attribute("rpc.response.status_code", code)
                 if self._recorder is not None:
                     seconds = time.perf_counter() - started
                     self._recorder.record_call(method, code, reason, seconds)

@@ -24,6 +24,7 @@ from layert2v.wire import (
     spec_to_message,
 )
 from layert2v_server.domain.job import Job, Progress
+from layert2v_server.domain.queue_order import Priority
 from layert2v_server.domain.request import (
     DecomposeRequest,
     ImageSequence,
@@ -48,6 +49,13 @@ STATE_NUMBERS = {
     JobState.FAILED: jobs_pb2.JOB_STATE_FAILED,
     JobState.CANCELLED: jobs_pb2.JOB_STATE_CANCELLED,
 }
+PRIORITY_NUMBERS = {
+    Priority.LOW: jobs_pb2.JOB_PRIORITY_LOW,
+    Priority.NORMAL: jobs_pb2.JOB_PRIORITY_NORMAL,
+    Priority.HIGH: jobs_pb2.JOB_PRIORITY_HIGH,
+    Priority.URGENT: jobs_pb2.JOB_PRIORITY_URGENT,
+}
+_PRIORITIES_BY_NUMBER = {number: priority for priority, number in PRIORITY_NUMBERS.items()}
 _STATES_BY_NUMBER = {number: state for state, number in STATE_NUMBERS.items()}
 
 MEDIA_TYPES = {
@@ -77,6 +85,8 @@ def job_to_message(job: Job, *, max_attempts: int, local_path: str = "") -> jobs
         local_path=local_path,
         owner=job.owner,
         source=job.source,
+        priority=PRIORITY_NUMBERS[job.priority],
+        start_eta_s=job.start_eta_s,
     )
     _set_spec(message, job.spec)
     if message.ByteSize() > MAX_JOB_BYTES:  # many hints, or no limits then: the list must go on
@@ -174,6 +184,17 @@ def states_from_message(request: jobs_pb2.ListJobsRequest) -> tuple[JobState, ..
         return tuple(_STATES_BY_NUMBER[number] for number in request.states)
     except KeyError as error:
         raise InvalidArgument(f"There is no job state with the number {error.args[0]}.") from None
+
+
+def priority_from_message(request: jobs_pb2.CreateJobRequest) -> Priority:
+    """Return the priority of a request. Raises ``InvalidArgument``."""
+    if request.priority == jobs_pb2.JOB_PRIORITY_UNSPECIFIED:
+        return Priority.NORMAL
+    try:
+        return _PRIORITIES_BY_NUMBER[request.priority]
+    except KeyError:
+        message = f"There is no priority with the number {request.priority}."
+        raise InvalidArgument(message) from None
 
 
 def parse_job_name(name: str) -> str:

@@ -16,14 +16,16 @@ from layert2v_server.api.convert import (
     job_to_message,
     parse_job_name,
     parse_page_token,
+    priority_from_message,
     request_from_message,
     states_from_message,
 )
 from layert2v_server.api.interceptor import current_principal, current_user
 from layert2v_server.auth import Role
 from layert2v_server.domain.job import Job
+from layert2v_server.domain.queue_order import Priority
 from layert2v_server.domain.state import JobState
-from layert2v_server.errors import InvalidArgument, JobBusy, JobNotFound
+from layert2v_server.errors import InvalidArgument, JobBusy, JobNotFound, PriorityRefused
 from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.submission import JobSubmission
 from layert2v_server.store.artifacts import ArtifactStore
@@ -58,8 +60,11 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             request_id = str(uuid.UUID(request.request_id))
         except ValueError:
             raise InvalidArgument("The request id must be a UUID.") from None
+        priority = priority_from_message(request)
+        if priority is Priority.URGENT and not current_principal().may_be_urgent:
+            raise PriorityRefused
         job = await self._submission.submit(
-            current_user(), request_id, request_from_message(request)
+            current_user(), request_id, request_from_message(request), priority
         )
         return self._to_message(job)
 

@@ -1,6 +1,6 @@
 """The token file: one token a line, of which it holds the hash.
 
-    NAME SHA256 [role=admin] [expires=2026-12-31T00:00:00Z]
+    NAME SHA256 [role=supervisor|admin] [expires=2026-12-31T00:00:00Z]
 
 Several lines may have one name, so that a token can be replaced while the old one still works.
 Empty lines and those that start with # are left alone.
@@ -27,9 +27,13 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Role(StrEnum):
-    """What a caller may do: an admin sees, cancels and deletes the jobs of everybody."""
+    """What a caller may do.
+
+    A supervisor may make a job urgent; an admin also sees, cancels and deletes everybody's jobs.
+    """
 
     ARTIST = "artist"
+    SUPERVISOR = "supervisor"
     ADMIN = "admin"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from layert2v_server.domain.queue_order import Priority
 from layert2v_server.domain.request import JobSpec
 from layert2v_server.domain.state import TERMINAL_STATES, JobState
 
@@ -36,7 +37,8 @@ class Job:
     ``spec`` is complete: every default is filled in and the seed is chosen, so each attempt makes
     the same images. ``revision`` grows with every change that a watcher may see. ``attempt`` counts
     the times a worker took the job. ``queue_position`` counts the jobs ahead, None outside the
-    queue. ``preview_revision`` is the revision at which the preview image last changed, 0 for none.
+    queue; ``start_eta_s`` is when it may start, in seconds from now, where that can be told.
+    ``preview_revision`` is the revision at which the preview image last changed, 0 for none.
     ``artifact_bytes`` is the size of all results together. ``source`` names what a re-render
     started from: a job, or the stack that was uploaded. ``request_id`` is the client's id of the
     request that made the job.
@@ -61,6 +63,8 @@ class Job:
     artifact_bytes: int
     source: str = ""
     request_id: str = ""
+    priority: Priority = Priority.NORMAL
+    start_eta_s: float | None = None
 
     @property
     def is_terminal(self) -> bool:

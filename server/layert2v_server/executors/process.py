@@ -9,6 +9,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Sequence
 
+from layert2v_server.config import Config
 from layert2v_server.errors import EngineNotReady, ServerError, WorkerLost
 from layert2v_server.executors.base import Executor
 from layert2v_server.worker.messages import (
@@ -33,31 +34,27 @@ KILL_GRACE_S = 10.0
 _log = logging.getLogger(__name__)
 
 
-def worker_command(
-    *,
-    engine: str,
-    models: str,
-    device: str,
-    heartbeat_s: float,
-    weights: str = "",
-    commercial_only: bool = False,
-    log_format: str = "",
-) -> list[str]:
-    """Return the command line of a worker; what is empty takes its default."""
+def worker_command(config: Config, device: str) -> list[str]:
+    """Return the command line of a worker on this machine."""
     # -P: a file in the current folder that is called like a package must not be imported.
     command = [sys.executable, "-P", "-m", "layert2v_server.worker.main"]
-    command += ["--device", device, "--heartbeat", str(heartbeat_s)]
-    if engine:
-        command += ["--engine", engine]
-    if models:
-        command += ["--models", models]
-    if weights:
-        command += ["--weights", weights]
-    if commercial_only:
-        command += ["--commercial-only"]
-    if log_format:
-        command += ["--log-format", log_format]
-    return command
+    return [*command, *worker_arguments(config, device)]
+
+
+def worker_arguments(config: Config, device: str) -> list[str]:
+    """Return the arguments of a worker; what is empty takes its default."""
+    arguments = ["--device", device, "--heartbeat", str(config.heartbeat_s)]
+    if config.engine:
+        arguments += ["--engine", config.engine]
+    if config.models is not None:
+        arguments += ["--models", str(config.models)]
+    if config.weights is not None:
+        arguments += ["--weights", str(config.weights)]
+    if config.commercial_only:
+        arguments += ["--commercial-only"]
+    if config.log_format:
+        arguments += ["--log-format", config.log_format]
+    return arguments
 
 
 class ProcessExecutor(Executor):

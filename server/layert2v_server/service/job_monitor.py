@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import ParamSpec, TypeVar
 
@@ -37,6 +38,7 @@ class JobMonitor:
         self._version = 0
         self._changed = asyncio.Condition()
         self._watchers: dict[str, set[asyncio.Event]] = {}
+        self._reads: dict[str, asyncio.Task[Job]] = {}  # since the last change, by job
         self._closed = False
 
     async def run(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -72,11 +74,27 @@ class JobMonitor:
                 if isinstance(job, Job):
                     self.observe(job)
                     self._wake(job.id)
-            self._wake(_QUEUE)
-            async with self._changed:
-                self._version += 1
-                self._changed.notify_all()
+            await self._wake_queue()
         return result
+
+    async def notice(self, topic: str | None) -> None:
+        """Wake who waits for a change that another server has made: of a job, or of the queue.
+
+        ``topic`` is the id of the job, empty for the queue, None where anything may have changed.
+        """
+        if topic is None:
+            for known in list(self._watchers):
+                self._wake(known)
+        else:
+            self._wake(topic)
+        if not topic:
+            await self._wake_queue()
+
+    async def _wake_queue(self) -> None:
+        self._wake(_QUEUE)
+        async with self._changed:
+            self._version += 1
+            self._changed.notify_all()
 
     @property
     def version(self) -> int:
@@ -102,21 +120,31 @@ class JobMonitor:
 
         Raises ``JobNotFound`` and ``ServerStopping``.
         """
-        changed = asyncio.Event()
+        changed, seen = asyncio.Event(), None
         with self._listening(job_id, changed), contextlib.ExitStack() as queue:
             queue.enter_context(self._listening(_QUEUE, changed))
             while not self._closed:
                 changed.clear()
-                job = await self.run(self.store.get, job_id)
+                job = await self._read_shared(job_id)
                 if job.state is not JobState.QUEUED:
                     queue.close()
-                if job.revision != revision:
-                    revision = job.revision
+                if job.revision != revision and (seen is None or _differ(seen, job)):
+                    seen, revision = job, job.revision
                     yield job
                 if job.is_terminal:
                     return
                 await changed.wait()
         raise ServerStopping
+
+    async def _read_shared(self, job_id: str) -> Job:
+        """Return the present snapshot of a job: one query for all its watchers after a change."""
+        read = self._reads.get(job_id)
+        if read is None or (read.done() and (read.cancelled() or read.exception() is not None)):
+            # In a context of its own: it is nobody's call, so that nobody's limit holds it up.
+            work = self.run(self.store.get, job_id)
+            read = asyncio.create_task(work, context=contextvars.Context())
+            self._reads[job_id] = read
+        return await asyncio.shield(read)
 
     async def close(self) -> None:
         """End every wait with ``ServerStopping``."""
@@ -137,7 +165,20 @@ class JobMonitor:
             events.discard(changed)
             if not events:
                 self._watchers.pop(topic, None)
+                self._reads.pop(topic, None)
 
     def _wake(self, topic: str) -> None:
+        if topic == _QUEUE:
+            self._reads.clear()
+        self._reads.pop(topic, None)
         for changed in self._watchers.get(topic, ()):
             changed.set()
+
+
+def _differ(before: Job, now: Job) -> bool:
+    """Tell if a person would see a difference: not every change of the queue moves every job."""
+    place, place_before = (
+        (job.state, job.queue_position, None if job.start_eta_s is None else round(job.start_eta_s))
+        for job in (now, before)
+    )
+    return now.state is not JobState.QUEUED or place != place_before

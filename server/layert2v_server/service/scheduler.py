@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +21,7 @@ from layert2v_server.errors import (
     FilesMissing,
     InvalidTransition,
     JobNotFound,
+    QuotaExceeded,
     ServerError,
     ServerStopping,
     SourceNotFound,
@@ -29,8 +31,10 @@ from layert2v_server.errors import (
 from layert2v_server.executors.base import Executor
 from layert2v_server.logs import log_request
 from layert2v_server.service.job_monitor import JobMonitor
+from layert2v_server.service.quota import DiskQuota
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.rebuild import note_text
+from layert2v_server.tracing import NoTracer, Tracer
 from layert2v_server.worker.messages import (
     Failed,
     Finished,
@@ -60,6 +64,7 @@ class Scheduler:
         monitor: JobMonitor,
         artifacts: ArtifactStore,
         executors: Sequence[Executor],
+        quota: DiskQuota,
         *,
         lease_s: float,
     ) -> None:
@@ -67,7 +72,9 @@ class Scheduler:
         self._store = monitor.store
         self._artifacts = artifacts
         self._executors = executors
+        self._quota = quota
         self.lease_s = lease_s
+        self.tracer: Tracer = NoTracer()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -114,7 +121,9 @@ class Scheduler:
 
         This is the one place that turns what an attempt raises into a failed attempt.
         """
-        with log_request(job.request_id):
+        names = {"job": job.id, "kind": str(job_kind(job.spec)), "request": job.request_id}
+        attributes = {f"layert2v__{name}": value for name, value in names.items()}
+        with log_request(job.request_id), self.tracer.span("job", **attributes):
             _log.info("job=%s attempt=%d executor=%s", job.id, job.attempt, executor.name)
             await self._run_job(executor, job)
 
@@ -129,16 +138,19 @@ class Scheduler:
             raise
         except (InvalidTransition, JobNotFound):
             _log.warning("job=%s attempt=%d belongs to another attempt", job.id, job.attempt)
+            with contextlib.suppress(ServerError):
+                await self._on_disk(self._artifacts.discard_attempt, job.id, job.attempt)
         except Exception as error:
             _log_error(f"job={job.id} attempt={job.attempt}", error)
             await self._delete_attempt(job)
-            is_final = isinstance(error, DiskFull | FilesMissing | SourceNotFound)
+            is_final = isinstance(error, DiskFull | QuotaExceeded | FilesMissing | SourceNotFound)
             record = self._store.mark_failed if is_final else self._store.mark_lost
             failure = name_request(failure_of(error), job.request_id)
             await self._store_outcome(record, job.id, job.attempt, failure)
         await self._release_source(job.id)
 
     async def _run_attempt(self, executor: Executor, job: Job) -> None:
+        await self._on_disk(self._quota.require, job.owner)
         await self._on_disk(self._artifacts.prepare_attempt, job.id, job.attempt)
         if job_kind(job.spec).changes_stack:
             await self._on_disk(self._artifacts.copy_source, job.id, job.attempt)
@@ -159,7 +171,7 @@ class Scheduler:
         files = [FileRecord(**file) for file in outcome.files]
         note = note_text(job, outcome.untrusted)
         await self._on_disk(self._artifacts.write_note, job.id, note)
-        await self._on_disk(self._artifacts.publish, job.id, job.attempt, files)
+        await self._on_disk(self._artifacts.check_attempt, job.id, job.attempt, files)
         await self._persist(
             self._store.mark_succeeded,
             job.id,
@@ -167,6 +179,7 @@ class Scheduler:
             files,
             untrusted=outcome.untrusted,
             new_preview=outcome.preview,
+            publish=functools.partial(self._artifacts.publish, job.id, job.attempt),
         )
 
     async def _follow(self, executor: Executor, job: Job) -> Outcome:
@@ -228,7 +241,7 @@ class Scheduler:
 
     async def _delete_attempt(self, job: Job) -> None:
         with contextlib.suppress(ServerError):  # what stays is deleted by the next attempt or start
-            await self._on_disk(self._artifacts.clear_attempts, job.id)
+            await self._on_disk(self._artifacts.clear_attempt, job.id, job.attempt)
 
     async def _on_disk(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.monitor.pools.folders.run(action, *args, **kwargs)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo, resolve, validate
 from layert2v_server.domain.job import Job
+from layert2v_server.domain.queue_order import Priority
 from layert2v_server.domain.request import (
     DecomposeRequest,
     JobRequest,
@@ -22,8 +23,11 @@ from layert2v_server.service.footage_sources import (
     resolve_refine_request,
 )
 from layert2v_server.service.job_monitor import JobMonitor
+from layert2v_server.service.quota import DiskQuota
 from layert2v_server.service.sources import SourceResolver, StageableFiles
 from layert2v_server.store.artifacts import ArtifactStore
+
+CreateJob = Callable[..., Job]  # ``JobStore.create`` of one request; takes the complete spec
 
 MODELS_TIMEOUT_S = 15.0  # below the 20 s after which a client gives up a call
 
@@ -37,74 +41,75 @@ class JobSubmission:
         artifacts: ArtifactStore,
         sources: SourceResolver,
         executors: Sequence[Executor],
+        quota: DiskQuota,
         random_seed: Callable[[], int],
     ) -> None:
         self._monitor = monitor
         self._artifacts = artifacts
         self._sources = sources
         self._executors = executors
+        self._quota = quota
         self._random_seed = random_seed
 
-    async def submit(self, owner: str, request_id: str, request: JobRequest) -> Job:
+    async def submit(
+        self,
+        owner: str,
+        request_id: str,
+        request: JobRequest,
+        priority: Priority = Priority.NORMAL,
+    ) -> Job:
         """Queue a request, once per request id.
 
         Raises ``SpecRejected``, ``EngineNotReady``, ``DiskFull``, ``RequestIdReused`` and
-        ``TooManyJobs``; where files come along also ``SourceNotFound``, ``InvalidSource`` and
-        ``FilesMissing``.
+        ``TooManyJobs``, ``QuotaExceeded``; where files come along also ``SourceNotFound``,
+        ``InvalidSource`` and ``FilesMissing``.
         """
         store = self._monitor.store
         known = await self._monitor.run(store.find_by_request_id, owner, request_id, request)
         if known is not None:
             return known
+        await self._monitor.pools.heavy.run(self._quota.require, owner)
+        create = functools.partial(store.create, owner, request_id, request, priority=priority)
         match request:
             case RerenderRequest():
-                return await self._rerender(owner, request_id, request)
+                return await self._rerender(owner, request, create)
             case DecomposeRequest():
-                return await self._decompose(owner, request_id, request)
+                return await self._decompose(owner, request, create)
             case RefineRequest():
-                return await self._refine(owner, request_id, request)
-        return await self._generate(owner, request_id, request)
+                return await self._refine(owner, request, create)
+        return await self._generate(request, create)
 
-    async def _generate(self, owner: str, request_id: str, request: GenerateSpec) -> Job:
+    async def _generate(self, request: GenerateSpec, create: CreateJob) -> Job:
         model = _find_model(await self._wait_for_models(), request.model)
         self._check(validate(request, model))
         spec = resolve(request, model, self._random_seed())
-        return await self._monitor.update(
-            self._monitor.store.create, owner, request_id, request, spec
-        )
+        return await self._monitor.update(create, spec)
 
-    async def _decompose(self, owner: str, request_id: str, request: DecomposeRequest) -> Job:
+    async def _decompose(self, owner: str, request: DecomposeRequest, create: CreateJob) -> Job:
         decompose = resolve_decompose_request(request)
         self._check(decompose.violations())
-        return await self._stage_and_queue(
-            owner, request_id, request, request.spec, decompose, decompose.name
-        )
+        return await self._stage_and_queue(owner, create, request.spec, decompose, decompose.name)
 
-    async def _refine(self, owner: str, request_id: str, request: RefineRequest) -> Job:
+    async def _refine(self, owner: str, request: RefineRequest, create: CreateJob) -> Job:
         refine = await self._monitor.pools.heavy.run(
             resolve_refine_request, self._sources, owner, request
         )
         self._check(refine.violations())
         spec = refine.complete_spec()
-        return await self._stage_and_queue(
-            owner, request_id, request, spec, refine, refine.source.name
-        )
+        return await self._stage_and_queue(owner, create, spec, refine, refine.source.name)
 
-    async def _rerender(self, owner: str, request_id: str, request: RerenderRequest) -> Job:
+    async def _rerender(self, owner: str, request: RerenderRequest, create: CreateJob) -> Job:
         rerender = await self._monitor.pools.heavy.run(self._sources.resolve, owner, request)
         name = request.spec.model or rerender.start.model
         model = next((model for model in await self._wait_for_models() if model.name == name), None)
         self._check(rerender.violations(model))
         spec = rerender.complete_spec(model, self._random_seed())
-        return await self._stage_and_queue(
-            owner, request_id, request, spec, rerender, rerender.name
-        )
+        return await self._stage_and_queue(owner, create, spec, rerender, rerender.name)
 
     async def _stage_and_queue(
         self,
         owner: str,
-        request_id: str,
-        request: JobRequest,
+        create: CreateJob,
         spec: JobSpec,
         source: StageableFiles,
         name: str,
@@ -114,8 +119,7 @@ class JobSubmission:
         job_id, queued = store.new_id(), None
         try:
             await self._monitor.pools.heavy.run(self._sources.stage, owner, source, job_id)
-            create = functools.partial(store.create, source=name, job_id=job_id)
-            queued = await self._monitor.update(create, owner, request_id, request, spec)
+            queued = await self._monitor.update(create, spec, source=name, job_id=job_id)
         finally:
             if (
                 queued is None or queued.id != job_id

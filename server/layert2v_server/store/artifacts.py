@@ -4,6 +4,7 @@
     <root>/<job id>/attempt_1/stack/   the stack that a worker is writing; nobody else reads it
     <root>/<job id>/stack/             the published stack
     <root>/<job id>/preview.png        the newest preview of unfinished work
+    <root>/<job id>/viewer/            the layers as a web page, once somebody has looked at them
     <root>/<job id>/job.json           what only the database knows else; see ``rebuild``
     <root>/deleted_<job id>/           a job that its owner is deleting
 
@@ -22,7 +23,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,7 @@ from layert2v_server.worker.messages import UNTRUSTED_LIST
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 _STACK, _PREVIEW, _SOURCE, _NOTE = "stack", "preview.png", "source", "job.json"
+_VIEWER = "viewer"
 _KEPT = "kept"  # the scratch folder on its way from one attempt to the next
 _DELETED = "deleted_"  # before the id of a job whose row is about to go
 
@@ -77,6 +79,10 @@ class ArtifactStore:
     def stack_folder(self, job_id: str) -> Path:
         """Return the folder of the published stack."""
         return self._job_folder(job_id) / _STACK
+
+    def viewer_folder(self, job_id: str) -> Path:
+        """Return the folder of the viewer that is made when somebody first looks at the stack."""
+        return self._job_folder(job_id) / _VIEWER
 
     def preview_path(self, job_id: str) -> Path:
         """Return the path of the newest preview, which the worker writes."""
@@ -138,11 +144,10 @@ class ArtifactStore:
                 target.mkdir(parents=True)
                 kept.rename(target / SCRATCH_FOLDER)
 
-    def publish(self, job_id: str, attempt: int, files: Sequence[FileRecord]) -> None:
-        """Move a finished attempt to the job's stack folder, after a check of every reported file.
+    def check_attempt(self, job_id: str, attempt: int, files: Sequence[FileRecord]) -> None:
+        """Check every file that was reported of a finished attempt, and delete all others.
 
-        Files that were not reported are deleted. Raises ``WorkerLost`` where a file is missing, has
-        another size or lies outside the folder.
+        Raises ``WorkerLost`` where a file is missing, has another size or lies outside the folder.
         """
         folder = self.attempt_folder(job_id, attempt)
         for file in files:
@@ -151,12 +156,35 @@ class ArtifactStore:
                 raise WorkerLost("The worker reported a file that is not there.")
             if path.stat().st_size != file.size_bytes:
                 raise WorkerLost("The worker reported a file of another size.")
-        try:
+        with _convert_publishing_errors():
             _delete_all_but(folder, {file.path for file in files})
-            folder.rename(self.stack_folder(job_id))
-            folder.parent.rmdir()
-        except OSError as error:
-            raise WorkerLost("The finished stack could not be put in its place.") from error
+
+    def publish(self, job_id: str, attempt: int) -> None:
+        """Move a checked attempt to the job's stack folder; once more, it changes nothing.
+
+        Only for whoever holds the job at this moment: a stack of somebody who held it before is
+        replaced. Raises ``WorkerLost``.
+        """
+        folder, target = self.attempt_folder(job_id, attempt), self.stack_folder(job_id)
+        with _convert_publishing_errors():
+            if folder.is_dir():
+                if target.is_dir():
+                    shutil.rmtree(target)
+                folder.rename(target)
+                folder.parent.rmdir()
+            elif not target.is_dir():
+                raise WorkerLost("The finished stack is gone.")
+
+    def clear_attempt(self, job_id: str, attempt: int) -> None:
+        """Delete one attempt, except what its engine had finished for the next one."""
+        folder = self.attempt_folder(job_id, attempt)
+        with contextlib.suppress(OSError):  # without it, the next attempt begins anew
+            (folder / SCRATCH_FOLDER).rename(self._job_folder(job_id) / _KEPT)
+        shutil.rmtree(folder.parent, ignore_errors=True)
+
+    def discard_attempt(self, job_id: str, attempt: int) -> None:
+        """Delete everything of an attempt that lost its job to another one."""
+        shutil.rmtree(self.attempt_folder(job_id, attempt).parent, ignore_errors=True)
 
     def clear_attempts(self, job_id: str) -> None:
         """Delete every attempt and any stack of the job; preview and source stay.
@@ -270,6 +298,14 @@ class ArtifactStore:
         if not _JOB_ID.fullmatch(job_id):
             raise JobNotFound(f"jobs/{job_id}")
         return self.root / job_id
+
+
+@contextlib.contextmanager
+def _convert_publishing_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WorkerLost("The finished stack could not be put in its place.") from error
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

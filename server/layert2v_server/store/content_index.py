@@ -28,9 +28,20 @@ class StoredFile:
 
 
 class ContentIndex:
-    """The contents of ``jobs``, ``artifacts`` and ``uploads``, for each owner."""
+    """The contents of ``jobs``, ``artifacts`` and ``uploads``, for each owner.
 
-    def __init__(self, jobs: JobStore, artifacts: ArtifactStore, uploads: UploadStore) -> None:
+    Where they ``are_shared``, other servers take uploads too.
+    """
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        artifacts: ArtifactStore,
+        uploads: UploadStore,
+        *,
+        are_shared: bool = False,
+    ) -> None:
+        self._are_shared = are_shared
         self._jobs = jobs
         self._artifacts = artifacts
         self._uploads = uploads
@@ -45,7 +56,10 @@ class ContentIndex:
             path = self._artifacts.stack_folder(file.job_id) / file.path
             if is_regular(path):
                 found[file.sha256] = StoredFile(path=path, untrusted=file.untrusted)
-        for sha256 in set(hashes) - found.keys():
+        missing = set(hashes) - found.keys()
+        if missing and self._are_shared:
+            self._uploads.refresh()
+        for sha256 in missing:
             upload = self._uploads.find_by_hash(owner, sha256)
             if upload is not None:
                 found[sha256] = StoredFile(path=upload, untrusted=True)

@@ -1,109 +1,116 @@
-"""The SQLite file under the job store: how it is opened, migrated and locked for one server.
+"""The database under the job store: an SQLite file, or PostgreSQL by URL.
 
-The file must lie on a local disk, and only the server process opens it: workers talk to the server.
+What differs between the two is in this module, and in ``sqlite`` and ``postgresql`` below it. On
+SQLite a write transaction holds the only write lock. On PostgreSQL transactions run beside each
+other: each locks the row of its job first, then what several jobs share (see ``totals``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import sqlite3
-import urllib.parse
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from layert2v_server.errors import ConfigError, DiskFull, StorageFailed
+from layert2v_server.store.postgresql import (
+    CHANNEL,
+    create_postgresql_engine,
+    hide_password,
+    postgresql_error,
+    postgresql_refusal,
+)
+from layert2v_server.store.sqlite import create_sqlite_engine, sqlite_error, sqlite_refusal
 
-BUSY_TIMEOUT_S = 10
+MIGRATION_LOCK = 7433  # an arbitrary number that all servers agree on
 
 
-def open_database(path: Path) -> Engine:
-    """Open the database at ``path``, created and migrated to the newest schema where needed."""
-    file = _DatabaseFile(path)
-    engine = create_engine("sqlite://", creator=file.connect, poolclass=QueuePool)
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", file.check)
-    event.listen(engine, "begin", _begin)
+def open_database(target: Path | str, *, sender: str = "", is_alone: bool = True) -> Engine:
+    """Open a database, created and migrated to the newest schema where needed.
+
+    ``target`` is the path of an SQLite file, or the URL of a PostgreSQL database. There, ``sender``
+    marks what this engine announces; where the server ``is_alone`` with the database, it may change
+    the schema. Raises ``ConfigError``.
+    """
+    pin: Callable[[], None] = _nothing
+    if isinstance(target, Path):
+        engine, pin = create_sqlite_engine(target)
+    else:
+        engine = create_postgresql_engine(target).execution_options(sender=sender)
     try:
         with write_transaction(engine) as connection:
-            migrate(connection)
-        file.pin()
-    except (CommandError, StorageFailed) as error:
+            if is_alone:
+                migrate(connection)
+            elif not _is_current(connection):
+                raise ConfigError(
+                    "The servers that use this database are of another version of LayerT2V.",
+                    "Stop them, start this one, then the others with the same version.",
+                )
+        pin()
+    except (CommandError, StorageFailed, DiskFull) as error:
         engine.dispose()
-        raise _refusal(path, error) from error
+        raise _refusal(target, error) from error
+    except ConfigError:
+        engine.dispose()
+        raise
     return engine
 
 
-class _DatabaseFile:
-    """The file ``path``: once it is pinned, no other file is taken for it, and none is made.
-
-    A file that is moved or deleted while it is open goes on taking rows, which the next start of
-    the server would not find: they must not be accepted.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._identity: tuple[int, int] | None = None
-
-    def connect(self) -> sqlite3.Connection:
-        """Open a connection; only before the file is pinned, this makes it."""
-        mode = "rwc" if self._identity is None else "rw"
-        address = f"file:{urllib.parse.quote(str(self._path))}?mode={mode}"
-        return sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
-
-    def pin(self) -> None:
-        """Remember the present file. Raises ``StorageFailed``."""
-        self._identity = self._read_identity()
-        if self._identity is None:
-            raise StorageFailed("its database is gone")
-
-    def check(self, connection: Connection) -> None:
-        """Raise ``StorageFailed`` where a transaction would write into another file, or none."""
-        if self._identity is None or _is_read_only(connection):
-            return
-        if self._read_identity() != self._identity:
-            raise StorageFailed("its database was moved away or replaced")
-
-    def _read_identity(self) -> tuple[int, int] | None:
-        try:
-            info = self._path.stat()
-        except OSError:
-            return None
-        return info.st_dev, info.st_ino
+def _nothing() -> None:
+    pass
 
 
-def _refusal(path: Path, error: Exception) -> ConfigError:
+def _refusal(target: Path | str, error: Exception) -> ConfigError:
     if isinstance(error, CommandError):  # Alembic does not know the version that it finds
+        name = target if isinstance(target, Path) else hide_password(target)
+        kept = "move the file away" if isinstance(target, Path) else "name another database"
         return ConfigError(
-            f"The database {path} was written by a newer version of LayerT2V, or is damaged.",
-            "Update LayerT2V, or move the file away and start with --rebuild.",
+            f"The database {name} was written by a newer version of LayerT2V, or is damaged.",
+            f"Update LayerT2V, or {kept} and start with --rebuild.",
         )
-    cause = getattr(error.__cause__, "orig", None) or error
-    return ConfigError(
-        f"The database {path} cannot be used: {cause}.",
-        "Move it away and start with --rebuild, which finds finished stacks again.",
-    )
+    if isinstance(target, Path):
+        return sqlite_refusal(target, error)
+    return postgresql_refusal(target, error)
 
 
 def migrate(connection: Connection) -> None:
     """Migrate the schema of an open connection to the newest version."""
-    config = Config()
-    config.set_main_option("script_location", "layert2v_server.store:migrations")
+    if _is_postgresql(connection):  # two servers that start at the same time
+        connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+    config = _alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _is_current(connection: Connection) -> bool:
+    head = ScriptDirectory.from_config(_alembic_config()).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision() == head
+
+
+def _alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "layert2v_server.store:migrations")
+    return config
 
 
 @contextlib.contextmanager
 def read_transaction(engine: Engine) -> Iterator[Connection]:
     """Open a consistent view that never waits for a writer. Raises ``StorageFailed``."""
-    with _convert_errors(), engine.execution_options(read_only=True).begin() as connection:
+    options: dict[str, Any] = {"read_only": True}
+    if _is_postgresql(engine):
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with _convert_errors(engine), engine.execution_options(**options).begin() as connection:
         yield connection
 
 
@@ -114,24 +121,48 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
     Raises ``DiskFull`` where the disk cannot take it, and ``StorageFailed`` where the database
     cannot be written for another reason, such as somebody else's lock.
     """
-    with _convert_errors(), engine.begin() as connection:
+    with _convert_errors(engine), engine.begin() as connection:
         yield connection
 
 
+def lock_user(connection: Connection, owner: str) -> None:
+    """Let no other transaction add a job of ``owner`` before this one ends."""
+    if _is_postgresql(connection):
+        key = func.hashtextextended(owner, 0)
+        connection.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+def announce(connection: Connection, topic: str) -> None:
+    """Tell other servers of a change, once this transaction is durable.
+
+    ``topic`` is the id of a job, or empty for the queue.
+    """
+    if _is_postgresql(connection):
+        sender = connection.get_execution_options().get("sender", "")
+        connection.execute(select(func.pg_notify(CHANNEL, f"{sender} {topic}")))
+
+
+def lease_time(connection: Connection) -> float:
+    """Return the clock of leases, in seconds from anywhere.
+
+    On SQLite that is a clock of this machine which is never set. On PostgreSQL it is the
+    database's, since that is the one that all servers share.
+    """
+    if not _is_postgresql(connection):
+        return time.monotonic()
+    now = select(func.extract("epoch", func.clock_timestamp()))
+    return float(connection.execute(now).scalar_one())
+
+
 @contextlib.contextmanager
-def _convert_errors() -> Iterator[None]:
+def _convert_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if _code(error) == sqlite3.SQLITE_FULL:
-            raise DiskFull from error
-        raise StorageFailed(f"its database answers {str(error.orig)!r}") from error
-
-
-def _code(error: DBAPIError) -> int | None:
-    """Return the primary result code of SQLite."""
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
+        convert = postgresql_error if _is_postgresql(engine) else sqlite_error
+        raise convert(error) from error
+    except PoolTimeout as error:  # all connections hang in their transactions
+        raise StorageFailed("its database does not answer") from error
 
 
 @contextlib.contextmanager
@@ -145,54 +176,5 @@ def convert_os_errors() -> Iterator[None]:
         raise StorageFailed((error.strerror or type(error).__name__).lower()) from error
 
 
-@contextlib.contextmanager
-def exclusive_lock(path: Path) -> Iterator[None]:
-    """Lock ``path`` until the block ends.
-
-    The system releases the lock when this process ends, however it ends. Raises ``ConfigError``
-    while another server holds it.
-    """
-    try:
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None)
-    except sqlite3.Error as error:
-        raise ConfigError(
-            f"The lock {path} cannot be opened: {error}.", "Check who may write to the folder."
-        ) from error
-    try:
-        try:
-            connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.DatabaseError as error:
-            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-            if busy:
-                raise ConfigError(
-                    "Another server is using this data folder.",
-                    "Stop it, or give this one a folder of its own with --data.",
-                ) from error
-            raise ConfigError(
-                f"The lock {path} cannot be used: {error}.",
-                "Remove the file if no server is running; nothing is in it.",
-            ) from error
-        yield
-    finally:
-        connection.close()
-
-
-def _configure(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # transactions begin in `_begin`
-    connection.text_factory = _decode
-    # FULL: an accepted job survives a power cut; about 300 commits a second are plenty here.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _decode(data: bytes) -> str:
-    return data.decode(errors="replace")  # a damaged text must not hide the other rows
-
-
-def _begin(connection: Connection) -> None:
-    # IMMEDIATE takes the write lock first: what reads and then writes cannot be overtaken.
-    connection.exec_driver_sql("BEGIN" if _is_read_only(connection) else "BEGIN IMMEDIATE")
-
-
-def _is_read_only(connection: Connection) -> bool:
-    return bool(connection.get_execution_options().get("read_only", False))
+def _is_postgresql(database: Engine | Connection) -> bool:
+    return database.dialect.name == "postgresql"

@@ -9,10 +9,8 @@ from sqlalchemy import Connection, exists, func, insert, select, update
 
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Job
-from layert2v_server.store.tables import artifacts, jobs, totals
+from layert2v_server.store.tables import USED_BYTES, artifacts, jobs, totals
 
-_USED_BYTES = "used_bytes"
-_UNTRUSTED_RANK = 1 << 40  # above every sequence number
 _MAX_HASHES_PER_QUERY = 500  # SQLite takes a few thousand parameters
 
 
@@ -30,6 +28,7 @@ def insert_artifacts(
     connection: Connection, job: Job, files: Sequence[FileRecord], untrusted: Collection[str]
 ) -> None:
     """Insert the files of a job, in order, and add what is new of them to the sum."""
+    lock_total(connection)  # two jobs that end at the same time may share files
     unchecked = set(untrusted)
     rows = [
         {
@@ -43,6 +42,14 @@ def insert_artifacts(
     if rows:
         connection.execute(insert(artifacts), rows)
     add_to_total(connection, unshared_bytes(connection, job))
+
+
+def has_untrusted_files(connection: Connection, job_id: str) -> bool:
+    """Tell if the job has files that a caller brought and nobody checked."""
+    query = select(artifacts.c.job_id).where(
+        artifacts.c.job_id == job_id, artifacts.c.untrusted != 0
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def unshared_bytes(connection: Connection, job: Job) -> int:
@@ -68,17 +75,23 @@ def unshared_bytes(connection: Connection, job: Job) -> int:
 
 def add_to_total(connection: Connection, size_bytes: int) -> None:
     """Add to the sum of all files."""
-    known = totals.c.name == _USED_BYTES
+    known = totals.c.name == USED_BYTES
     changed = connection.execute(
         update(totals).where(known).values(value=totals.c.value + size_bytes)
     )
     if not changed.rowcount:
-        connection.execute(insert(totals).values(name=_USED_BYTES, value=size_bytes))
+        connection.execute(insert(totals).values(name=USED_BYTES, value=size_bytes))
+
+
+def lock_total(connection: Connection) -> None:
+    """Let no other transaction change the files before this one ends."""
+    known = totals.c.name == USED_BYTES
+    connection.execute(select(totals.c.value).where(known).with_for_update())
 
 
 def read_total(connection: Connection) -> int:
     """Return the sum of all files."""
-    query = select(totals.c.value).where(totals.c.name == _USED_BYTES)
+    query = select(totals.c.value).where(totals.c.name == USED_BYTES)
     return max(0, int(connection.execute(query).scalar() or 0))
 
 
@@ -103,17 +116,16 @@ def find_artifacts(
 ) -> list[StoredArtifact]:
     """Return a file of ``owner`` for each of ``hashes`` that there is; see ``JobStore``."""
     wanted = list(hashes)
-    rank = jobs.c.sequence - artifacts.c.untrusted * _UNTRUSTED_RANK
     columns = (artifacts.c.sha256, artifacts.c.job_id, artifacts.c.path, artifacts.c.untrusted)
-    query = (
-        select(*columns, func.max(rank))  # SQLite takes the others from the row with the maximum
-        .join(jobs, jobs.c.id == artifacts.c.job_id)
-        .group_by(artifacts.c.sha256)
-        .where(jobs.c.owner == owner)
+    rank = func.row_number().over(
+        partition_by=artifacts.c.sha256,
+        order_by=(artifacts.c.untrusted, jobs.c.sequence.desc(), artifacts.c.position),
     )
+    ranked = select(*columns, rank.label("rank")).join(jobs, jobs.c.id == artifacts.c.job_id)
     found: list[StoredArtifact] = []
     for start in range(0, len(wanted), _MAX_HASHES_PER_QUERY):
         batch = wanted[start : start + _MAX_HASHES_PER_QUERY]
+        owned = ranked.where(jobs.c.owner == owner, artifacts.c.sha256.in_(batch)).subquery()
         found += [
             StoredArtifact(
                 sha256=row.sha256,
@@ -121,6 +133,6 @@ def find_artifacts(
                 path=row.path,
                 untrusted=bool(row.untrusted),
             )
-            for row in connection.execute(query.where(artifacts.c.sha256.in_(batch)))
+            for row in connection.execute(select(owned).where(owned.c.rank == 1))
         ]
     return found

@@ -11,35 +11,38 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
 
-from layert2v.spec import ModelInfo
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
+from layert2v_server.domain.queue_order import Priority
 from layert2v_server.domain.request import JobRequest, JobSpec, request_digest
-from layert2v_server.domain.state import TERMINAL_STATES, JobEvent, JobState, next_state
+from layert2v_server.domain.state import TERMINAL_STATES, JobEvent, JobState
+from layert2v_server.domain.work import work_of
 from layert2v_server.errors import (
-    ArtifactNotFound,
     InvalidTransition,
     JobBusy,
     RequestIdReused,
     TooManyJobs,
 )
-from layert2v_server.store.database import read_transaction, write_transaction
+from layert2v_server.store.catalog import Catalog
+from layert2v_server.store.database import (
+    announce,
+    lease_time,
+    lock_user,
+    read_transaction,
+    write_transaction,
+)
 from layert2v_server.store.files_table import (
-    StoredArtifact,
     add_to_total,
-    find_artifacts,
     insert_artifacts,
-    read_artifacts,
-    read_total,
+    lock_total,
     unshared_bytes,
 )
-from layert2v_server.store.job_counts import JobCount, count_jobs, running_workers
-from layert2v_server.store.models_table import read_models, replace_models
+from layert2v_server.store.queue_view import EMPTY_QUEUE, read_queue
 from layert2v_server.store.rows import (
     SELECT_JOB,
     finished_row,
@@ -49,15 +52,16 @@ from layert2v_server.store.rows import (
     new_row,
     settle_damaged,
 )
+from layert2v_server.store.speeds import record_speed
 from layert2v_server.store.tables import jobs
+from layert2v_server.store.transitions import apply_event, count_queue_change
 
 
-class JobStore:
+class JobStore(Catalog):
     """Jobs, their artifacts and the known models.
 
-    ``clock`` gives seconds since 1970. Leases are measured with ``lease_clock``, whose seconds
-    count from anywhere and are never set: neither a clock that is corrected nor a machine that
-    slept makes a worker lose its job.
+    ``clock`` gives seconds since 1970. Leases are measured with the clock of ``lease_time``, which
+    ``lease_clock`` replaces: no clock of a server that is corrected makes a worker lose its job.
     """
 
     def __init__(
@@ -67,15 +71,16 @@ class JobStore:
         max_attempts: int = 3,
         max_open_jobs: int = 100,
         clock: Callable[[], float] = time.time,
-        lease_clock: Callable[[], float] = time.monotonic,
+        lease_clock: Callable[[], float] | None = None,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self.max_attempts = max_attempts
         self.max_open_jobs = max_open_jobs
         self._clock = clock
         self._lease_clock = lease_clock
         self.new_id = new_id
+        self._queue = EMPTY_QUEUE
 
     def close(self) -> None:
         """Close the database."""
@@ -89,7 +94,8 @@ class JobStore:
         Raises ``RequestIdReused`` where that job came from a different request.
         """
         with read_transaction(self._engine) as connection:
-            return self._get_by_request_id(connection, owner, request_id, request)
+            job = self._get_by_request_id(connection, owner, request_id, request)
+            return None if job is None else self._add_places(connection, [job])[0]
 
     def create(
         self,
@@ -100,6 +106,7 @@ class JobStore:
         *,
         source: str = "",
         job_id: str = "",
+        priority: Priority = Priority.NORMAL,
     ) -> Job:
         """Add a job; the same request id again returns the first job in its present state.
 
@@ -108,30 +115,18 @@ class JobStore:
         Raises ``RequestIdReused`` and ``TooManyJobs``.
         """
         with write_transaction(self._engine) as connection:
+            lock_user(connection, owner)
             known = self._get_by_request_id(connection, owner, request_id, request)
-            if known is not None:
-                return known
-            open_jobs = select(func.count()).where(
-                jobs.c.owner == owner, jobs.c.state.not_in(TERMINAL_STATES)
-            )
-            if connection.execute(open_jobs).scalar_one() >= self.max_open_jobs:
-                raise TooManyJobs(self.max_open_jobs)
-            job_id = job_id or self.new_id()
-            row = new_row(job_id, spec, source, self._clock())
-            connection.execute(
-                insert(jobs).values(
-                    owner=owner,
-                    request_id=request_id,
-                    request_digest=request_digest(request),
-                    **row,
-                )
-            )
-            return get_job(connection, job_id)
+            if known is None:
+                job_id = job_id or self.new_id()
+                row = new_row(job_id, spec, source, self._clock(), priority)
+                self._insert(connection, owner, request_id, request, row)
+        return self.get(job_id if known is None else known.id)
 
     def get(self, job_id: str) -> Job:
         """Return the present snapshot. Raises ``JobNotFound``."""
         with read_transaction(self._engine) as connection:
-            return get_job(connection, job_id)
+            return self._add_places(connection, [get_job(connection, job_id)])[0]
 
     def list_page(
         self,
@@ -154,12 +149,13 @@ class JobStore:
             query = query.where(jobs.c.state.in_(states))
         with read_transaction(self._engine) as connection:
             rows = connection.execute(query).all()
-        return [(row.sequence, job_from_row(row)) for row in rows]
+            found = self._add_places(connection, [job_from_row(row) for row in rows])
+        return [(row.sequence, job) for row, job in zip(rows, found, strict=True)]
 
     def cancel(self, job_id: str) -> Job:
         """Cancel the job, or ask its worker to. Raises ``JobNotFound``."""
         with write_transaction(self._engine) as connection:
-            job = get_job(connection, job_id)
+            job = get_job(connection, job_id, for_update=True)
             if job.is_terminal or job.state is JobState.CANCELLING:
                 return job
             return self._transition(connection, job, JobEvent.CANCEL)
@@ -167,9 +163,10 @@ class JobStore:
     def delete(self, job_id: str) -> Job:
         """Delete an ended job. Raises ``JobNotFound`` and ``JobBusy``."""
         with write_transaction(self._engine) as connection:
-            job = get_job(connection, job_id)
+            job = get_job(connection, job_id, for_update=True)
             if not job.is_terminal:
                 raise JobBusy(job_id)
+            lock_total(connection)
             add_to_total(connection, -unshared_bytes(connection, job))
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
             return job
@@ -181,34 +178,21 @@ class JobStore:
                 connection.execute(select(jobs.c.id).where(jobs.c.state.in_(states))).scalars()
             )
 
-    def count(self) -> tuple[list[JobCount], set[str]]:
-        """Return how many jobs there are of each kind, and the workers that have one."""
-        with read_transaction(self._engine) as connection:
-            return count_jobs(connection), running_workers(connection)
-
     # --- work ---------------------------------------------------------------------------------
 
     def claim(self, worker: str, lease_s: float) -> Job | None:
         """Assign the job at the head of the queue to ``worker``; None where the queue is empty."""
         with write_transaction(self._engine) as connection:
-            head = (
-                SELECT_JOB.where(jobs.c.state == JobState.QUEUED).order_by(jobs.c.sequence).limit(1)
-            )
-            while True:
-                row = connection.execute(head).first()
-                if row is None:
-                    return None
-                job = job_from_row(row)
-                if not is_damaged(job):
-                    break
-                settle_damaged(connection, job)
+            job = self._lock_first(connection)
+            if job is None:
+                return None
             return self._transition(
                 connection,
                 job,
                 JobEvent.START,
                 attempt=job.attempt + 1,
                 worker=worker,
-                lease_until=self._lease_clock() + lease_s,
+                lease_until=self._lease_time(connection) + lease_s,
                 started=self._clock(),
                 progress=asdict(Progress()),
             )
@@ -217,10 +201,8 @@ class JobStore:
         """Extend the lease of an attempt to ``lease_s`` seconds from now."""
         with write_transaction(self._engine) as connection:
             self._get_leased(connection, job_id, attempt)
-            lease_until = self._lease_clock() + lease_s
-            connection.execute(
-                update(jobs).where(jobs.c.id == job_id).values(lease_until=lease_until)
-            )
+            until = self._lease_time(connection) + lease_s
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(lease_until=until))
 
     def record_progress(
         self, job_id: str, attempt: int, progress: Progress, *, new_preview: bool = False
@@ -233,6 +215,7 @@ class JobStore:
             if new_preview:
                 values["preview_revision"] = revision
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+            announce(connection, job_id)
             return get_job(connection, job_id)
 
     def mark_succeeded(
@@ -243,14 +226,18 @@ class JobStore:
         *,
         untrusted: Collection[str] = (),
         new_preview: bool = False,
+        publish: Callable[[], None] = lambda: None,
     ) -> Job:
-        """End the job with the published files of an attempt, in manifest order.
+        """End the job with the files of an attempt, in manifest order.
 
-        ``untrusted`` are the SHA-256 of those that a caller brought and nobody checked.
+        ``untrusted`` are the SHA-256 of those that a caller brought and nobody checked. ``publish``
+        puts the files in their place while nobody else can take the job; it may be called again.
         """
         with write_transaction(self._engine) as connection:
             job = self._get_leased(connection, job_id, attempt)
+            publish()
             insert_artifacts(connection, job, files, untrusted)
+            self._measure(connection, job)
             progress = Progress(stage="write", done=len(files), total=len(files), fraction=1.0)
             values: dict[str, Any] = {
                 "artifact_count": len(files),
@@ -313,55 +300,70 @@ class JobStore:
         until = jobs.c.lease_until
         running = jobs.c.state.in_((JobState.RUNNING, JobState.CANCELLING))
         with write_transaction(self._engine) as connection:
-            now = self._lease_clock()  # not before: a lease may be granted while this one waits
+            now = self._lease_time(
+                connection
+            )  # not before: a lease may be granted while this one waits
             query = SELECT_JOB.where(running, or_(until <= now, until > now + max_lease_s))
-            expired = [job_from_row(row) for row in connection.execute(query)]
+            locked = query.with_for_update(of=jobs, skip_locked=True)
+            expired = [job_from_row(row) for row in connection.execute(locked)]
             for job in filter(is_damaged, expired):
                 settle_damaged(connection, job)
             whole = [job for job in expired if not is_damaged(job)]
             return [self._requeue_or_fail(connection, job, failure) for job in whole]
 
-    # --- artifacts and models -------------------------------------------------------------------
-
-    def get_artifact(self, job_id: str, position: int) -> FileRecord:
-        """Return one file of a job. Raises ``ArtifactNotFound``."""
-        with read_transaction(self._engine) as connection:
-            found = read_artifacts(connection, job_id, start=position, size=1)
-        if position not in found:
-            raise ArtifactNotFound(f"{job_id}/{position}")
-        return found[position]
-
-    def list_artifacts(self, job_id: str, *, start: int, size: int) -> list[FileRecord]:
-        """Return up to ``size`` files of a job from position ``start`` on."""
-        with read_transaction(self._engine) as connection:
-            return list(read_artifacts(connection, job_id, start=start, size=size).values())
-
-    def find_by_hash(self, owner: str, hashes: Collection[str]) -> list[StoredArtifact]:
-        """Return a file of ``owner`` for each of ``hashes`` that a job has.
-
-        Of several jobs that share a file, one that does not take it for untrusted is named, and of
-        those the newest.
-        """
-        with read_transaction(self._engine) as connection:
-            return find_artifacts(connection, owner, hashes)
-
-    def used_bytes(self) -> int:
-        """Return the size of all published files; what several jobs of a user share counts once."""
-        with read_transaction(self._engine) as connection:
-            return read_total(connection)
-
-    def list_models(self) -> tuple[ModelInfo, ...]:
-        """Return the models that a worker reported last; empty before the first is ready."""
-        with read_transaction(self._engine) as connection:
-            return read_models(connection)
-
-    def save_models(self, reported: Sequence[ModelInfo]) -> Sequence[ModelInfo]:
-        """Replace the known models by those that a worker reported."""
-        with write_transaction(self._engine) as connection:
-            replace_models(connection, reported)
-        return reported
-
     # --- inside a transaction -------------------------------------------------------------------
+
+    def _insert(
+        self,
+        connection: Connection,
+        owner: str,
+        request_id: str,
+        request: JobRequest,
+        row: dict[str, Any],
+    ) -> None:
+        is_open = jobs.c.state.not_in(TERMINAL_STATES)
+        count = select(func.count()).where(jobs.c.owner == owner, is_open)
+        if connection.execute(count).scalar_one() >= self.max_open_jobs:
+            raise TooManyJobs(self.max_open_jobs)
+        whose = {"owner": owner, "request_id": request_id}
+        base = count_queue_change(connection)
+        digest = request_digest(request)
+        connection.execute(
+            insert(jobs).values(**whose, request_digest=digest, queue_base=base, **row)
+        )
+
+    def _lock_first(self, connection: Connection) -> Job | None:
+        """Lock the first job of the queue that no other server is about to take or to cancel."""
+        for job_id in read_queue(connection, self._queue, self._clock()).places:
+            is_first = (jobs.c.id == job_id) & (jobs.c.state == JobState.QUEUED)
+            query = SELECT_JOB.where(is_first).with_for_update(of=jobs, skip_locked=True)
+            row = connection.execute(query).first()
+            if row is None:
+                continue
+            job = job_from_row(row)
+            if not is_damaged(job):
+                return job
+            settle_damaged(connection, job)
+        return None
+
+    def _add_places(self, connection: Connection, found: Sequence[Job]) -> list[Job]:
+        """Return jobs with their places in the queue, as a read transaction sees it."""
+        if any(job.state is JobState.QUEUED for job in found):
+            self._queue = read_queue(connection, self._queue, self._clock())
+        places = [self._queue.place(job.id) for job in found]
+        return [
+            replace(job, queue_position=place.position, start_eta_s=place.start_s)
+            if place is not None and job.state is JobState.QUEUED
+            else job
+            for job, place in zip(found, places, strict=True)
+        ]
+
+    def _measure(self, connection: Connection, job: Job) -> None:
+        """Note how fast the worker of a job was that is about to succeed."""
+        work = work_of(job.spec)
+        if job.started is not None:
+            seconds = max(0.0, self._clock() - job.started) / work.amount
+            record_speed(connection, work.kind, job.worker, seconds)
 
     def _get_by_request_id(
         self, connection: Connection, owner: str, request_id: str, request: JobRequest
@@ -373,7 +375,7 @@ class JobStore:
         return None if row is None else job_from_row(row)
 
     def _get_leased(self, connection: Connection, job_id: str, attempt: int) -> Job:
-        job = get_job(connection, job_id)
+        job = get_job(connection, job_id, for_update=True)
         if job.is_terminal or job.state is JobState.QUEUED or job.attempt != attempt:
             raise InvalidTransition(f"Attempt {attempt} does not hold the job any more.")
         return job
@@ -384,23 +386,7 @@ class JobStore:
         return self._transition(connection, job, JobEvent.REQUEUE)
 
     def _transition(self, connection: Connection, job: Job, event: JobEvent, **values: Any) -> Job:
-        state = next_state(job.state, event)
-        if state in TERMINAL_STATES:
-            # A clock that was set back must not end a job before it began.
-            values["finished"] = max(self._clock(), job.started or job.created)
-        elif state is JobState.QUEUED:
-            values["progress"] = asdict(Progress())
-        connection.execute(
-            update(jobs)
-            .where(jobs.c.id == job.id)
-            .values(state=state, revision=job.revision + 1, **values)
-        )
-        if JobState.QUEUED in (job.state, state):
-            self._bump_queued_revisions(connection)
-        return get_job(connection, job.id)
+        return apply_event(connection, job, event, self._clock(), **values)
 
-    def _bump_queued_revisions(self, connection: Connection) -> None:
-        # Every queued job has a new position, and a watcher only sees new revisions.
-        connection.execute(
-            update(jobs).where(jobs.c.state == JobState.QUEUED).values(revision=jobs.c.revision + 1)
-        )
+    def _lease_time(self, connection: Connection) -> float:
+        return lease_time(connection) if self._lease_clock is None else self._lease_clock()

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from layert2v.errors import ContractError
 from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
+from layert2v_server.domain.queue_order import Priority
 from layert2v_server.domain.request import (
     JobKind,
     JobSpec,
@@ -20,21 +21,19 @@ from layert2v_server.domain.request import (
     job_spec_to_json,
 )
 from layert2v_server.domain.state import JobState
+from layert2v_server.domain.work import work_of
 from layert2v_server.errors import JobNotFound
-from layert2v_server.store.tables import jobs
+from layert2v_server.store.tables import QUEUE_CHANGES, jobs, totals
 
 MAX_TIME = 253_402_300_800.0  # the year 10000: a message holds no later one
 
-_ahead = jobs.alias("ahead")
-_QUEUE_POSITION = (
-    select(func.count())
-    .select_from(_ahead)
-    .where(_ahead.c.state == JobState.QUEUED, _ahead.c.sequence < jobs.c.sequence)
-    .correlate(jobs)
+_QUEUE_CHANGES = (
+    select(totals.c.value)
+    .where(totals.c.name == QUEUE_CHANGES)
     .scalar_subquery()
-    .label("ahead")
+    .label(QUEUE_CHANGES)
 )
-SELECT_JOB: Select[Any] = select(jobs, _QUEUE_POSITION)
+SELECT_JOB: Select[Any] = select(jobs, _QUEUE_CHANGES)
 
 
 DAMAGED_FAILURE = Failure(
@@ -44,9 +43,13 @@ DAMAGED_FAILURE = Failure(
 )
 
 
-def get_job(connection: Connection, job_id: str) -> Job:
-    """Return a job as it is in this transaction. Raises ``JobNotFound``."""
-    row = connection.execute(SELECT_JOB.where(jobs.c.id == job_id)).first()
+def get_job(connection: Connection, job_id: str, *, for_update: bool = False) -> Job:
+    """Return a job as it is in this transaction. Raises ``JobNotFound``.
+
+    ``for_update`` locks its row to the end of the transaction, where the database has such locks.
+    """
+    query = SELECT_JOB.where(jobs.c.id == job_id)
+    row = connection.execute(query.with_for_update(of=jobs) if for_update else query).first()
     if row is None:
         raise JobNotFound(f"jobs/{job_id}")
     return job_from_row(row)
@@ -62,7 +65,10 @@ def settle_damaged(connection: Connection, job: Job) -> None:
 
 
 def job_from_row(row: Any) -> Job:
-    """Return the job in a row of ``SELECT_JOB``; one that cannot be read is a failed job."""
+    """Return the job in a row of ``SELECT_JOB``, without its place in the queue.
+
+    One that cannot be read is a failed job.
+    """
     try:
         return _read_job(row)
     except (ContractError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -102,8 +108,9 @@ def _number(value: Any) -> int:
 
 def _read_job(row: Any) -> Job:
     state = JobState(row.state)
+    is_queued = state is JobState.QUEUED
     counts = (row.artifact_count, row.artifact_bytes)
-    numbers = (row.revision, row.attempt, row.preview_revision, *counts)
+    numbers = (row.revision, row.attempt, row.preview_revision, row.queue_base, *counts)
     times = (row.created, row.started or 0.0, row.finished or 0.0, row.lease_until)
     if not all(isinstance(value, int) and 0 <= value < 2**63 for value in numbers):
         raise ValueError("a number that is none")
@@ -118,9 +125,9 @@ def _read_job(row: Any) -> Job:
         spec=job_spec_from_json(JobKind(row.kind), row.spec),
         source=row.source,
         state=state,
-        revision=row.revision,
+        revision=row.revision + (row.queue_changes - row.queue_base) * is_queued,
         attempt=row.attempt,
-        queue_position=row.ahead if state is JobState.QUEUED else None,
+        queue_position=None,
         created=row.created,
         started=row.started,
         finished=row.finished,
@@ -132,11 +139,19 @@ def _read_job(row: Any) -> Job:
         artifact_count=row.artifact_count,
         artifact_bytes=row.artifact_bytes,
         request_id=row.request_id,
+        priority=Priority(row.priority),
     )
 
 
-def new_row(job_id: str, spec: JobSpec, source: str, created: float) -> dict[str, Any]:
+def new_row(
+    job_id: str,
+    spec: JobSpec,
+    source: str,
+    created: float,
+    priority: Priority = Priority.NORMAL,
+) -> dict[str, Any]:
     """Return the values of a new queued job, without its owner and request id."""
+    work = work_of(spec)
     return {
         "id": job_id,
         "kind": job_kind(spec),
@@ -152,6 +167,9 @@ def new_row(job_id: str, spec: JobSpec, source: str, created: float) -> dict[str
         "preview_revision": 0,
         "artifact_count": 0,
         "artifact_bytes": 0,
+        "priority": priority,
+        "work_kind": work.kind,
+        "work_amount": work.amount,
     }
 
 

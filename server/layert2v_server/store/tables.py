@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
     Dialect,
     Float,
@@ -20,6 +21,9 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+
+# SQLite's integers are large enough for sizes in bytes, PostgreSQL's are not.
+Size = Integer().with_variant(BigInteger(), "postgresql")
 
 DAMAGED: Any = object()  # in place of JSON that cannot be read
 
@@ -68,10 +72,17 @@ jobs = Table(
     Column("preview_revision", Integer, nullable=False),
     Column("failure", LenientJson()),
     Column("artifact_count", Integer, nullable=False),
-    Column("artifact_bytes", Integer, nullable=False),
+    Column("artifact_bytes", Size, nullable=False),
+    # Of a queued job: the changes of the queue before it joined; see ``transitions``.
+    Column("queue_base", Integer, nullable=False, server_default="0"),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    # See ``domain.work``.
+    Column("work_kind", Text, nullable=False, server_default=""),
+    Column("work_amount", Float, nullable=False, server_default="0"),
     # One user's ids say nothing about another's jobs.
     UniqueConstraint("owner", "request_id", name="one_job_per_request"),
     Index("jobs_by_state", "state", "sequence"),
+    Index("jobs_by_owner", "owner", "started"),
     sqlite_autoincrement=True,  # a deleted job's number never comes back: page tokens stay true
 )
 
@@ -81,7 +92,7 @@ artifacts = Table(
     Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("path", Text, nullable=False),
-    Column("size_bytes", Integer, nullable=False),
+    Column("size_bytes", Size, nullable=False),
     Column("sha256", Text, nullable=False),
     # Of a caller, and not decoded yet: 1; of an engine, or decoded: 0.
     Column("untrusted", Integer, nullable=False, server_default="0"),
@@ -97,10 +108,21 @@ models = Table(
     Column("info", LenientJson(), nullable=False),
 )
 
-# Sums that would take too long to count at every question.
+# Seconds that a unit of work takes on a worker.
+speeds = Table(
+    "speeds",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("worker", Text, primary_key=True),
+    Column("seconds", Float, nullable=False),
+)
+
+# Sums and counts that would take too long at every question. On PostgreSQL a row of it is locked
+# after the rows of jobs that a transaction changes, never before.
+USED_BYTES, QUEUE_CHANGES, FOLDER_ID = "used_bytes", "queue_changes", "folder_id"
 totals = Table(
     "totals",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("value", Integer, nullable=False),
+    Column("value", Size, nullable=False),
 )

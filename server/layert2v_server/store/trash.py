@@ -35,13 +35,19 @@ class Trash:
         except OSError as error:
             _log.warning("%s cannot be put into the trash: %s", path.name, error.strerror)
 
-    def delete_older(self, than: float) -> None:
-        """Delete what was put here before ``than``, in seconds since 1970."""
+    def older(self, than: float) -> list[Path]:
+        """Return what was put here before ``than``, in seconds since 1970."""
+        found = []
         for path in self.root.glob("*_*") if self.root.is_dir() else ():
             put_at = path.name.partition("_")[0]
-            if not (put_at.isascii() and put_at.isdecimal()) or int(put_at) >= than:
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            if put_at.isascii() and put_at.isdecimal() and int(put_at) < than:
+                found.append(path)
+        return found
+
+    @staticmethod
+    def remove(path: Path) -> None:
+        """Delete a file or a folder for good."""
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

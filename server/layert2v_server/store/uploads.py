@@ -17,7 +17,7 @@ import logging
 import re
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,14 @@ class UploadStore:
         self._by_hash: dict[tuple[str, str], Upload] = {}  # by owner and SHA-256
         # The hash of what has arrived, so that the end need not read it all again.
         self._hashes: OrderedDict[Path, tuple[int, Any]] = OrderedDict()
+        self._loaded: set[str] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Index the uploads that are new here, as those that another server has taken."""
         for metadata in self.root.glob("*.json"):
-            self._load(metadata)
+            if metadata.name not in self._loaded:
+                self._load(metadata)
 
     def begin(self, upload: Upload) -> int:
         """Begin or resume an upload, and return the number of bytes that are already here.
@@ -116,6 +122,21 @@ class UploadStore:
             with contextlib.suppress(FileNotFoundError):
                 return self._path(owner, upload_id, suffix).stat().st_size
         return 0
+
+    def is_announced(self, upload_id: str, owner: str) -> bool:
+        """Tell if this upload has begun."""
+        return self._path(owner, upload_id, "json").exists()
+
+    def announced_bytes(self, owner: str) -> int:
+        """Return the size of the uploads of ``owner``, with all that they will have in the end."""
+        total = 0
+        for metadata in self.root.glob(f"{_owner_key(owner)}-*.json"):
+            try:
+                total += metadata.with_suffix(".bin").stat().st_size
+            except OSError:  # it is still arriving
+                upload = _read(metadata)
+                total += 0 if upload is None else upload.size_bytes
+        return total
 
     def append(self, upload: Upload, offset: int, data: bytes | memoryview) -> int:
         """Append the next bytes, and return the new size.
@@ -183,16 +204,20 @@ class UploadStore:
             count += bool(there)
         return count
 
-    def delete_older(self, than: float, put_away: Callable[[Path], None] = Path.unlink) -> None:
-        """Put away uploads that were not modified since ``than``, in seconds since 1970."""
+    def older(self, than: float) -> list[list[Path]]:
+        """Return the files of each upload that was not modified since ``than``, seconds since 1970.
+
+        ``than`` is compared with the newest of its files.
+        """
         stems: dict[str, list[Path]] = {}
         for path in self.root.iterdir():
             stems.setdefault(path.stem, []).append(path)
+        found = []
         for files in stems.values():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # it has just been deleted, or finished
                 if max(file.stat().st_mtime for file in files) < than:
-                    for file in files:
-                        put_away(file)
+                    found.append(files)
+        return found
 
     def path(self, upload_id: str, owner: str) -> Path:
         """Return the path of the complete file; it exists once the upload is finished."""
@@ -213,6 +238,7 @@ class UploadStore:
                 old.rename(new)
         if self.path(upload.id, upload.owner).exists():
             self._by_hash[upload.owner, upload.sha256] = upload
+            self._loaded.add(metadata.name)
 
     def _hash(self, part: Path, offset: int, data: bytes | memoryview) -> None:
         """Add bytes to the hash of an upload, so that its end need not read them again."""

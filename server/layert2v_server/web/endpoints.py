@@ -10,14 +10,19 @@ from layert2v_server.auth import TokenAuthenticator
 from layert2v_server.config import Config
 from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.metrics import ServerMetrics
+from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.web.http_server import TlsFiles, serve_http
 from layert2v_server.web.metrics_app import metrics_app
+from layert2v_server.web.pages import PageParts, queue_app
+from layert2v_server.web.sessions import Sessions
+from layert2v_server.web.viewer import ViewerMaker
 
 
 @contextlib.asynccontextmanager
 async def open_endpoints(
     config: Config,
     monitor: JobMonitor,
+    artifacts: ArtifactStore,
     authenticator: TokenAuthenticator,
     metrics: ServerMetrics | None,
 ) -> AsyncIterator[dict[str, str]]:
@@ -36,6 +41,19 @@ async def open_endpoints(
             tls = None if local else _tls_files(config)
             server = serve_http(app, config.metrics_address, tls, "metrics_address")
             addresses["metrics"] = await stack.enter_async_context(server)
+        if config.web_address is not None:
+            tls = None if is_local(config.web_address) else _tls_files(config)
+            pages = queue_app(
+                PageParts(
+                    monitor=monitor,
+                    artifacts=artifacts,
+                    sessions=Sessions(authenticator),
+                    viewers=ViewerMaker(),
+                    is_secure=tls is not None,
+                )
+            )
+            server = serve_http(pages, config.web_address, tls, "web_address")
+            addresses["web"] = await stack.enter_async_context(server)
         yield addresses
 
 

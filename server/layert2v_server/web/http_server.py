@@ -60,7 +60,7 @@ async def serve_http(
     config = uvicorn.Config(
         app,
         log_config=None,
-        log_level="warning",
+        log_level="error",  # a stranger's malformed requests must not fill the log
         access_log=False,
         lifespan="off",
         http="h11",

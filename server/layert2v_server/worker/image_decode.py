@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from layert2v.limits import MAX_FRAMES
+from layert2v_engine.image.footage.png_header import is_animation
 
 MAX_MEMORY_BYTES = 4 << 30
 MAX_CPU_S, MAX_CPU_S_PER_IMAGE, MAX_CPU_S_PER_MOVIE = 30, 10, 3600
@@ -21,14 +22,21 @@ MAX_CHANNELS = 256
 MAX_FRAME_BYTES = 1 << 30  # decoded
 
 _MOV_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-_MAGIC = (b"\x1aE\xdf\xa3", b"RIFF", b"\x06\x0e+4", b"OggS", b"\0\0\1\xba", b"\0\0\1\xb3")
-_SYNC_BYTES = 188  # of a packet of a transport stream
+# Matroska, AVI, MXF, Ogg, MPEG, GIF, PNG, ASF (of WMV), DV of 525 and of 625 lines.
+_MAGIC = (
+    *(b"\x1aE\xdf\xa3", b"RIFF", b"\x06\x0e+4", b"OggS", b"\0\0\1\xba", b"\0\0\1\xb3", b"GIF8"),
+    *(b"\x89PNG\r\n\x1a\n", b"0&\xb2u\x8ef\xcf\x11", b"\x1f\x07\0\x3f", b"\x1f\x07\0\xbf"),
+)
+# Bytes between the packets of a transport stream, and where the first begins: TS, and M2TS.
+_PACKETS = ((188, 0), (192, 4))
 
 
 def main() -> int:
     """Decode every image, up to the first with a problem; first of all measure the plates."""
     task = json.load(sys.stdin)
     movies = {*task["movies"]}
+    stills = {*task["plates"]}  # whose first picture is read alone
+    movies |= {each for each in task["images"] if each not in stills and is_animation(Path(each))}
     _limit_resources(
         MAX_CPU_S + MAX_CPU_S_PER_IMAGE * len(task["images"]) + MAX_CPU_S_PER_MOVIE * len(movies)
     )
@@ -139,12 +147,15 @@ def find_movie_problem(path: str, pixels_left: int) -> tuple[str, int]:
 
 
 def _is_container(path: Path) -> bool:
-    """Tell whether a file begins like MOV and MP4, Matroska, AVI, MXF, Ogg, MPEG."""
+    """Tell whether a file begins like a movie of ``image_sequence.MOVIE_SUFFIXES``."""
     with path.open("rb") as file:
-        head = file.read(_SYNC_BYTES + 1)
+        head = file.read(256)
     if head[4:8] in _MOV_ATOMS or head.startswith(_MAGIC):
         return True
-    return head[:1] == b"G" and head[_SYNC_BYTES:] == b"G"  # a transport stream
+    return any(
+        head[start : start + 1] == head[start + step : start + step + 1] == b"G"
+        for step, start in _PACKETS
+    )
 
 
 def _take_error(oiio: Any) -> str:

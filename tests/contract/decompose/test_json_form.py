@@ -50,6 +50,13 @@ def test_other_json_is_refused(change: dict[str, Any], words: str) -> None:
         decompose_from_json({**decompose_to_json(BOXED), **change})
 
 
+def test_requests_of_before_do_not_say_how_movies_are_read() -> None:
+    plain = decompose_to_json(BOXED)
+    for name in ("matrix", "color_range", "deinterlace"):
+        del plain["footage"][name]
+    assert decompose_from_json(plain) == BOXED
+
+
 def test_a_box_says_where_it_is_wrong() -> None:
     plain = decompose_to_json(BOXED)
     plain["subjects"][0]["boxes"][0]["frame"] = "1001"

@@ -68,6 +68,8 @@ WRONG: list[tuple[DecomposeSpec, str, str]] = [
     (replace(FULL, plate=Plate("roto")), "plate.input", "different pictures"),
     (replace(FULL, plate=Plate("clean", fit="no")), "plate.fit", "one of: exact, fit"),
     (DecomposeSpec(footage=Footage(alpha="no")), "footage.alpha", "one of: auto"),
+    (DecomposeSpec(footage=Footage(matrix="ycgco")), "footage.matrix", "one of: auto, bt601"),
+    (DecomposeSpec(footage=Footage(color_range="tv")), "footage.color_range", "auto, limited"),
     (DecomposeSpec(footage=Footage(colorspace="")), "footage.colorspace", "which color space"),
     (DecomposeSpec(footage=Footage(fps=nan)), "footage.fps", "between 1 and 240"),
     (DecomposeSpec(footage=Footage(start_frame=-1)), "footage.start_frame", "between 0 and"),

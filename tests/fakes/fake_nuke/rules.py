@@ -1,8 +1,9 @@
 """What is known about Nuke's nodes and knobs, and the error of breaking a rule.
 
 ``facts.json`` is a part of the collected facts: names, types, defaults and enums of knobs, each
-with how it is known (D documented, O seen in public scripts, R recalled). Erode (filter), Blur and
-ColorMatrix are not in the collection; theirs are from their pages in Foundry's reference guide.
+with how it is known (D documented, O seen in public scripts, R recalled). Erode (filter) and Blur
+are not in the collection; theirs are from their pages in Foundry's reference guide. ColorMatrix is
+not either: its nine numbers are as public scripts set them, the rest is recalled.
 """
 
 from __future__ import annotations

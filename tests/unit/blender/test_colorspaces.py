@@ -8,7 +8,9 @@ import pytest
 from layert2v_blender.colorspaces import (
     ColorspaceNotFound,
     Offer,
+    describe_conversion,
     describe_nearest,
+    find_image_colors,
     find_linear,
     find_name,
     identify_working_space,
@@ -70,6 +72,32 @@ def test_a_working_space_of_another_name_is_known_by_its_colors() -> None:
     assert find_name("lin_ap1_scene", offer) == "Studio Linear"
     with pytest.raises(ColorspaceNotFound):
         find_name("lin_ap0_scene", offer)
+
+
+@pytest.mark.parametrize("nearest", [True, False])
+def test_nodes_convert_to_a_working_space_that_is_known(nearest: bool) -> None:
+    offer = Offer(["Studio Linear", "Linear Rec.709"], ("Studio Linear", "lin_ap1_scene"))
+    colors = find_image_colors("lin_p3d65_scene", offer, nearest=nearest)
+    assert colors.name == "Studio Linear"
+    red = [row[0] for row in colors.matrix]
+    assert red == pytest.approx([0.7358, 0.0471, 0.0036], abs=2e-4)
+    assert "convert it to Studio Linear by a matrix" in describe_conversion(
+        "lin_p3d65_scene", offer
+    )
+    for space in ("lin_ap1_scene", "lin_rec709_scene", "unknown"):
+        assert describe_conversion(space, offer) == ""
+    assert find_image_colors("lin_ap1_scene", offer) == ("Studio Linear", ())
+
+
+def test_without_a_known_working_space_the_nearest_has_to_be_chosen() -> None:
+    for offer in (
+        LACKING,
+        Offer(LACKING.names, ("Raw", "")),
+        Offer(LACKING.names, ("gone", SPACES[0])),
+    ):
+        with pytest.raises(ColorspaceNotFound):
+            find_image_colors("lin_p3d65_scene", offer)
+        assert find_image_colors("lin_p3d65_scene", offer, nearest=True) == ("Linear Rec.709", ())
 
 
 @pytest.mark.parametrize("space", [*SPACES, "lin_p3d65_scene", "lin_ciexyzd65_scene"])

@@ -26,6 +26,7 @@ FAILED = RequestFailed("r", "jobs/1", "OUT_OF_MEMORY", "No memory.", "Ask for le
     [
         (None, "sending"),
         (update("queued", queue_position=2), "queued, 2 ahead"),
+        (update("queued", queue_position=2, eta_s=70), "queued, 2 ahead, starts in 1:10"),
         (update("uploading", done=1_400_000, total=3_000_000), "uploading 1.4 MB of 3.0 MB"),
         (RUNNING, "denoising 3/20, 1:10 left"),
         (update("waiting", message="No server at render01:7433."), "No server at render01:7433."),

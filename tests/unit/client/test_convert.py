@@ -47,6 +47,8 @@ def message_of(status: JobStatus) -> jobs_pb2.Job:
         artifact_bytes=status.artifact_bytes,
         local_path=status.local_path,
         owner=status.owner,
+        priority=f"JOB_PRIORITY_{status.priority.upper()}",
+        start_eta_s=status.start_eta_s,
     )
 
 

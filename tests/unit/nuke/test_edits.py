@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from fakes.fake_nuke import FakeNuke
 from fakes.fake_nuke.saved import load, save
 from fakes.nk_session import PluginSession
 from fakes.nk_stacks import rerender_layers
+from layert2v import stack as manifest
 
 
 def test_another_version_takes_its_shadow_along(session: PluginSession, stack: Path) -> None:
@@ -22,6 +24,21 @@ def test_another_version_takes_its_shadow_along(session: PluginSession, stack: P
     inside = session.nuke.dump()["LayerT2V1"]["nodes"]
     assert "shadow_01_v001" in inside["Read_shadow_01"]["knobs"]["file"]
     assert session.value("shadow_01_version") == 1
+
+
+def test_a_stack_in_a_space_that_is_not_offered_is_converted(
+    session: PluginSession, stack: Path
+) -> None:
+    state = manifest.read(stack)
+    manifest.write(replace(state, colorspace="lin_p3d65_scene"), stack)
+    uuid = session.generate_stack(stack)
+    inside = session.nuke.dump()["LayerT2V1"]["nodes"]
+    converted = {f"Convert_{layer.name}" for layer in state.layers}
+    assert {name for name in inside if name.startswith("Convert_")} == converted
+    assert inside["Read_bg"]["knobs"]["raw"] is True
+    assert "converted to Linear Rec.709 (sRGB) by a matrix" in inside["Read_bg"]["knobs"]["label"]
+    session.controller.on_button(uuid, "explode")
+    assert converted <= session.nuke.dump().keys()
 
 
 def change_knob(session: PluginSession, knob: str, value: object) -> None:

@@ -23,8 +23,11 @@ EVENT = {
     [
         ({}, "Running", "Running 25 %", "25 %, denoising 1/4, 1:30 left"),
         ({"stage": "[new]"}, "Running", "Running 25 %", "25 %, (new) 1/4, 1:30 left"),
-        ({"state": "queued", "queue_position": 2}, "Queued", "Queued 2 ahead", "2 ahead"),
-        ({"state": "queued", "queue_position": 0}, "Queued", "Queued", ""),
+        ({"state": "queued", "queue_position": 2, "eta_s": None}, "Queued", "Queued 2 ahead",
+         "2 ahead"),
+        ({"state": "queued", "queue_position": 2}, "Queued", "Queued 2 ahead, starts in 1:30",
+         "2 ahead, starts in 1:30"),
+        ({"state": "queued", "queue_position": 0, "eta_s": None}, "Queued", "Queued", ""),
         ({"state": "uploading", "done": 500, "total": 2000}, "Uploading", "Uploading",
          "uploading 500 B of 2.0 kB"),
         ({"state": "waiting", "total": 0}, "Waiting for the server", "Waiting for the server", ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,13 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
         "[server]\nlease_s = 1",
         "[server]\ndevices = []",
         '[server]\ndevices = ["tpu"]',
+        '[server]\nexecutor = "thread"',
+        '[server]\nexecutor = "ray://head:10001"',
+        '[server]\nexecutor = "ray:head"',
+        '[server]\nexecutor = "ray:head:99999"',
+        '[server]\nexecutor = "ray"\ndevices = ["cuda:1"]',
+        "[server]\nray_gpus = 0",
+        "[server]\nray_workers = -1",
         '[server]\naddress = "foo"',
         '[server]\naddress = "unix:"',
         '[server]\ntls_key = "k"',
@@ -98,3 +106,36 @@ def test_remote_addresses_need_tokens_or_certificates() -> None:
     check_config(
         Config(address="0.0.0.0:7433", tls_certificate=pem, tls_key=pem, tls_client_authority=pem)
     )
+
+
+def test_pages_that_others_can_reach_need_tokens_and_tls() -> None:
+    tokens, pem = Path("tokens"), Path("x.pem")
+    with pytest.raises(ConfigError, match="can be read from other machines"):
+        check_config(Config(metrics_address="0.0.0.0:9464"))
+    check_config(Config(metrics_address="0.0.0.0:9464", metrics_public=True))
+    check_config(Config(metrics_address="0.0.0.0:9464", token_file=tokens))
+    with pytest.raises(ConfigError, match="only for users with a token"):
+        check_config(Config(web_address="127.0.0.1:7480"))
+    check_config(Config(web_address="127.0.0.1:7480", token_file=tokens))
+    with pytest.raises(ConfigError, match="unencrypted"):
+        check_config(Config(web_address="0.0.0.0:7480", token_file=tokens))
+    check_config(
+        Config(web_address="0.0.0.0:7480", token_file=tokens, tls_certificate=pem, tls_key=pem)
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"metrics_address": "9464"},
+        {"metrics_address": "unix:/tmp/x"},
+        {"metrics_address": "127.0.0.1:99999"},
+        {"web_address": "http://127.0.0.1:1", "token_file": Path("tokens")},
+        {"trace_endpoint": "collector:4318"},
+        {"log_format": "xml"},
+    ],
+)
+def test_wrong_addresses_of_pages_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_config(Config(**settings))
+    assert caught.value.hint.endswith(".")

@@ -20,6 +20,7 @@ from layert2v_engine.decompose.subjects.regions import (
 )
 from layert2v_engine.decompose.subjects.seeds import (
     apply_marks,
+    box_fit,
     is_obeyed,
     limit_to_boxes,
     seed_mask,
@@ -33,6 +34,9 @@ _KEYS = 3
 _SAME = 0.5  # intersection over union of two masks of one subject
 _WORSE = 0.3  # scores of key frames that are as good as the best
 _STEADY = 0.8  # the same, where all of them show the subject
+
+
+_FITS = 0.7  # overlap with the box of a mask that an artist's box has led to
 
 
 class SubjectFinder:
@@ -80,7 +84,8 @@ class SubjectFinder:
             priors = {k - window.start: m for k, m in known.items() if float(m.max()) > 0.5}
             near = {k - window.start: each for k, each in marks.items()}
             near = {k: each for k, each in near.items() if 0 <= k < len(part)}
-            found = self._find_window(part, priors, near, on_first)
+            boxed = [(k - window.start, shown[k]) for k in frames if k in shown]
+            found = self._find_shown(part, priors, near, on_first, boxed)
             if found is not None:
                 _write(masks, window, found, [k for k in frames if k not in seeds])
             done += window.end - window.start
@@ -91,6 +96,28 @@ class SubjectFinder:
             masks[frame] = apply_marks(np.array(masks[frame]), marked)
         if float(np.max([mask.max() for mask in masks])) < 0.5:
             raise _not_found()
+
+    def _find_shown(
+        self,
+        pictures: ByteArray,
+        priors: Mapping[int, FloatArray],
+        marks: Mapping[int, FrameHints],
+        on_first: Callable[[FloatArray], None],
+        shown: Sequence[tuple[int, FrameHints]],
+    ) -> FloatArray | None:
+        """Return what ``_find_window`` does, or finds without boxes if that fills them more.
+
+        A box whose content no view, color or motion tells must not lead to less than none at all.
+        """
+        found = self._find_window(pictures, priors, marks, on_first)
+        for place, hints in shown[:1]:
+            seed = priors.get(place)
+            if found is None or seed is None or box_fit(seed, hints) >= _FITS:
+                continue
+            alone = self._find_window(pictures, {}, marks, on_first)
+            if alone is not None and box_fit(alone[place], hints) > box_fit(found[place], hints):
+                return alone
+        return found
 
     def _see(self, pictures: Frames, hints: SubjectHints) -> SubjectHints:
         """Return hints with boxes where the words of an artist were recognized."""
@@ -127,10 +154,11 @@ class SubjectFinder:
             if prior is None:
                 on_first(next(iter(steady.values())).mask)
             masks = tracker.look_everywhere(steady)
+            masks = masks if prior is None else tracker.keep_near(masks, *prior)
         elif len(priors) > 1:
             masks = tracker.follow_between(priors, candidates)
         else:
-            known = _known_masks(proposals, order, prior, tracker)
+            known = _known_masks(proposals, order, prior, tracker, motion)
             if not known:
                 return None
             if prior is None:
@@ -176,6 +204,7 @@ def _known_masks(
     keys: Sequence[int],
     prior: tuple[int, FloatArray] | None,
     tracker: SubjectTracker,
+    motion: ClipMotion,
 ) -> dict[int, FloatArray]:
     """Return ``prior`` and the best proposal's masks where they are sure enough to follow.
 
@@ -191,7 +220,7 @@ def _known_masks(
     surest = {key: seen for key, seen, score in rated if score is not None and score >= least}
     sure = {key: seen.mask for key, seen in surest.items()} | known
     for key, seen, score in rated:
-        if score is not None and key not in surest and _is_same(key, seen, sure, tracker):
+        if score is not None and key not in surest and _is_same(key, seen, sure, motion):
             surest[key] = seen
     is_cut = best.name == MOVING  # what was cut out seldom stands out
     for key, seen in surest.items():
@@ -207,12 +236,10 @@ def _agrees(proposal: Proposal, keys: Sequence[int], prior: tuple[int, FloatArra
     return overlap(mask > 0.5, prior[1] > 0.5) > _SAME
 
 
-def _is_same(
-    key: int, seen: SeenMask, sure: Mapping[int, FloatArray], tracker: SubjectTracker
-) -> bool:
+def _is_same(key: int, seen: SeenMask, sure: Mapping[int, FloatArray], motion: ClipMotion) -> bool:
     """Tell whether a mask shows what is known on other frames, by the flow from the nearest."""
     nearest = min(sure, key=lambda each: abs(each - key))
-    carried = tracker.carry(sure[nearest], nearest, key)
+    carried = motion.carry(sure[nearest], nearest, key)
     return overlap(carried > 0.5, seen.mask > 0.5) > _SAME
 
 
@@ -262,7 +289,11 @@ def _combine(found: FloatArray, seed: FloatArray, hints: FrameHints) -> FloatArr
         return hints.mask
     found = limit_to_boxes(found, hints)
     is_same = overlap(found > 0.5, seed > 0.5) > _SAME
-    return apply_marks(np.asarray((found + seed) / 2, np.float32) if is_same else seed, hints)
+    if is_same:
+        seed = np.asarray((found + seed) / 2, np.float32)
+    elif box_fit(found, hints) > box_fit(seed, hints):
+        seed = found
+    return apply_marks(seed, hints)
 
 
 def _not_found() -> FootageError:

@@ -31,6 +31,7 @@ _DETECTIONS, _MIN_SCORE = 4, 0.35
 _MOVED, _LEAST_MOVED = 0.5, 0.004  # independence of what moves; its least share of the picture
 # Weights beside those of the evidence.
 _AGREEMENT, _WHOLE, _PRIOR, _KNOWN = 0.4, 0.1, 1.5, 0.5
+_FOLLOWS = 1.0  # of masks that follow from one another
 _CUT = -0.15  # a cut is sharp of itself
 _ALIKE = 0.95  # overlap of boxes that show the same
 _FITS = 0.4  # overlap of boxes of a subject that has hardly moved
@@ -80,6 +81,7 @@ def propose(
         others = [other for other in looks if other is not look]
         scores = _scores(look, others, motion, keys, detections)
         total = sum(-1.0 if each is None else each for each in scores) / len(keys)
+        total += _FOLLOWS * _consistency(look.masks, keys, motion)
         if prior is not None and prior[0] in keys:
             same = look.masks[list(keys).index(prior[0])] > 0.5
             total += _PRIOR * overlap(same, prior[1] > 0.5)
@@ -116,6 +118,15 @@ def _scores(
             total += _KNOWN * _recognition(mask, detections[k]) + _CUT * (look.name == MOVING)
         scores.append(total)
     return tuple(scores)
+
+
+def _consistency(masks: Sequence[FloatArray], keys: Sequence[int], motion: ClipMotion) -> float:
+    """Return in 0..1 how well the mask of each key frame leads to the next along the flow."""
+    shared = [
+        overlap(motion.carry(masks[k], keys[k], keys[k + 1]) > 0.5, masks[k + 1] > 0.5)
+        for k in range(len(keys) - 1)
+    ]
+    return float(np.mean(shared)) if shared else 0.0
 
 
 def _recognition(mask: FloatArray, detections: Sequence[Detection]) -> float:

@@ -93,6 +93,18 @@ def _choose(candidates: Sequence[_Candidate], hints: FrameHints, shown: Box) -> 
     return np.asarray(np.mean(same or [best], 0), np.float32)
 
 
+def box_fit(mask: FloatArray, hints: FrameHints) -> float:
+    """Return in 0..1 how well a mask fills the artist's boxes, 1 where there are none."""
+    if not hints.boxes:
+        return 1.0
+    box = mask_box(limit_to_boxes(mask, hints))
+    if box is None:
+        return 0.0
+    height, width = mask.shape
+    shown = _shown_box(hints, width, height)
+    return overlap(box_plane(box, mask.shape), box_plane(shown, mask.shape))
+
+
 def is_obeyed(mask: FloatArray, hints: FrameHints) -> bool:
     """Tell whether a mask is right at the points on its frame."""
     height, width = mask.shape

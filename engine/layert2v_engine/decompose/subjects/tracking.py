@@ -33,6 +33,7 @@ _REACH, _REACH_OF_BOX = 0.02, 0.12  # how far an outline may leave the flow, of 
 _SAME = 0.5  # intersection over union of two masks of one subject
 _WIDER_MARGIN = 0.6  # of a second view of a subject that is followed
 _SURE = 0.65  # overlap with what was moved from another frame: no second view is needed
+_DRIFT, _LEAST_KEPT = 0.15, 0.5  # of the reach with each frame; share of a mask
 _COLOR_MATCH = 20.0  # of 255: pixels of neighbors count less, the more their colors differ
 _NEIGHBOR = 0.5
 
@@ -115,12 +116,26 @@ class SubjectTracker:
             masks.append(mask)
         return np.stack(masks)
 
-    def carry(self, mask: FloatArray, frame: int, to: int) -> FloatArray:
-        """Return the mask of a frame moved to another by the flow alone."""
-        step = 1 if to > frame else -1
-        for before in range(frame, to, step):
-            mask = warp(mask, self._motion.flow(before + step, before))
-        return mask
+    def keep_near(self, masks: FloatArray, frame: int, shown: FloatArray) -> FloatArray:
+        """Return masks without what lies far from a mask ``shown`` on a frame, along the flow.
+
+        A view of the whole picture also sees what an artist did not mean. A mask that would lose
+        most of itself stays: there the flow has lost the subject.
+        """
+        kept = masks.copy()
+        for order in (range(frame, len(masks)), range(frame, -1, -1)):
+            moved = shown
+            for before, k in pairwise(order):
+                moved = warp(moved, self._motion.flow(k, before))
+                box = mask_box(moved)
+                if box is None:
+                    break
+                longest = max(box.right - box.left, box.bottom - box.top)
+                drift = 1 + _DRIFT * abs(k - frame)
+                near = dilate(moved > 0.3, max(2, round(_REACH_OF_BOX * longest * drift)))
+                if float((masks[k] * near).sum()) > _LEAST_KEPT * float(masks[k].sum()):
+                    kept[k] = masks[k] * near
+        return kept
 
     def look_closely(self, frame: int, found: SeenMask) -> FloatArray:
         """Return the mask of a frame averaged with what is seen in a box close around it.

@@ -58,13 +58,22 @@ def open_clip(
     return clip
 
 
+def find_clip(path: Path) -> Path:
+    """Return the movie where a folder holds that alone, else ``path`` itself."""
+    if path.is_dir() and not stills.find_images(path):
+        files = [each for each in path.iterdir() if not each.name.startswith(".")]
+        if len(files) == 1 and image_sequence.is_movie(files[0]):
+            return files[0]
+    return path
+
+
 def _open(path: Path, options: VideoOptions) -> Clip:
     images = stills.find_images(path)
     if len(images) == 1 and is_animation(images[0]):
         return open_video(images[0], options)
     if images:
         return stills.StillSequence(path)
-    path = image_sequence.find_existing(path)
+    path = find_clip(image_sequence.find_existing(path))
     if not path.is_file():
         raise FootageError(
             f"There is no video or image sequence at {path}.",

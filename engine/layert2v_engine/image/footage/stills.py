@@ -17,7 +17,7 @@ from torch import Tensor
 
 from layert2v import image_sequence
 from layert2v_engine.errors import FootageError
-from layert2v_engine.image.footage.info import FootageInfo, FrameNotes, ImageFrame
+from layert2v_engine.image.footage.info import FootageInfo, FrameNotes, ImageFrame, read_error
 from layert2v_engine.image.footage.repair import repair_non_finite
 from layert2v_engine.image.footage.still_color import expand_limited_range
 from layert2v_engine.image.footage.still_header import (
@@ -37,8 +37,16 @@ def find_images(
     """Return the images that ``source`` names, in order: none where it names none.
 
     ``source`` is a folder, a pattern such as ``shot.####.png`` or ``shot.%04d.png``, or one file.
-    Names are ordered with their numbers counted as such; hidden files are left out.
+    Names are ordered with their numbers counted as such; hidden files are left out. Raises
+    ``FootageError`` where that cannot be looked up.
     """
+    try:
+        return _list_images(source, suffixes)
+    except OSError as error:  # a folder that may not be read, a name that is too long
+        raise read_error(source, error.strerror or str(error)) from error
+
+
+def _list_images(source: Path, suffixes: frozenset[str]) -> tuple[Path, ...]:
     source = image_sequence.find_existing(source)
     if source.is_dir():
         candidates = [path for path in source.iterdir() if path.suffix.lower() in suffixes]

@@ -116,7 +116,8 @@ def open_video(path: Path, options: VideoOptions) -> VideoClip:
         tags = read_tags(stream.codec_context)
         facts = _StreamFacts.read(container, stream)
         packets = _read_packets(path, container, stream)
-        tracks = [each.index for each in _picture_streams(container)]
+        # A stream must not be looked at once its container is closed.
+        track, tracks = stream.index, [each.index for each in _picture_streams(container)]
     first = packets.first
     if first is None:
         raise read_error(path, "there are no frames in it")
@@ -126,7 +127,7 @@ def open_video(path: Path, options: VideoOptions) -> VideoClip:
     check_matrix(path, first, tags.matrix, options.matrix)
     notes: list[str] = []
     if len(tracks) > 1:
-        number = tracks.index(stream.index) + 1
+        number = tracks.index(track) + 1
         notes.append(f"{name} holds {len(tracks)} video tracks; number {number} is read.")
     if options.deinterlace:
         check_fields(path, first)
@@ -205,7 +206,12 @@ def _open_container(path: Path) -> av.container.InputContainer:
     try:
         return av.open(str(path))
     except _BROKEN as error:
-        raise read_error(path, str(error)) from error
+        raise read_error(path, _cause(error)) from error
+
+
+def _cause(error: Exception) -> str:
+    """Return what went wrong in words, without FFmpeg's number and function."""
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _main_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
@@ -252,7 +258,7 @@ def _read_packets(
                 shown.append(packet.pts)
                 length = packet.duration or length
     except _BROKEN as error:
-        raise read_error(path, str(error)) from error
+        raise read_error(path, _cause(error)) from error
     end = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
     if end > path.stat().st_size:
         raise read_error(
@@ -340,7 +346,7 @@ def _decode(path: Path) -> Generator[av.VideoFrame]:
                         raise _damage_error(path, number)
                     yield frame
         except _BROKEN as error:
-            raise read_error(path, str(error)) from error
+            raise read_error(path, _cause(error)) from error
 
 
 def _open_decoder(stream: av.VideoStream, threads: str) -> av.VideoCodecContext:

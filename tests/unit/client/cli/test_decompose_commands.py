@@ -59,9 +59,10 @@ def test_ranges_and_colors() -> None:
         *("--frames", "1001-1048", "--handles", "8", "--scale", "0.5", "--start-frame", "1001"),
         *("--fps", "23.976", "--colorspace", "ACEScg", "--source-colorspace", "sRGB"),
         *("--alpha", "opaque", "--plate", "clean", "--plate-colorspace", "ACEScg"),
+        *("--matrix", "bt601", "--range", "full", "--deinterlace"),
     )
     assert spec == DecomposeSpec(
-        footage=Footage("footage", "sRGB", "opaque", 23.976, 1001),
+        footage=Footage("footage", "sRGB", "opaque", 23.976, 1001, "bt601", "full", True),
         plate=Plate("plate", "ACEScg"),
         first=1001,
         last=1048,

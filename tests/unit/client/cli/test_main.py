@@ -220,6 +220,24 @@ def test_jobs(ready: ScriptedServer) -> None:
     assert rows[0].endswith("a fox in snow")
 
 
+def test_jobs_tell_their_place_and_their_end(ready: ScriptedServer) -> None:
+    queued = jobs_pb2.Job(name="jobs/1", state=jobs_pb2.JOB_STATE_QUEUED)
+    queued.queue_position, queued.start_eta_s = 2, 70.0
+    running = jobs_pb2.Job(name="jobs/2", state=jobs_pb2.JOB_STATE_RUNNING)
+    running.progress.eta_s = 9.0
+    ready.script.jobs = {job.name: job for job in (queued, running)}
+    _, out, _ = call("jobs", "--server", ready.address)
+    assert "jobs/1  queued, 2 ahead, starts in 1:10  " in out
+    assert "jobs/2  running, 9 s left " in out
+
+
+def test_a_priority_reaches_the_server(ready: ScriptedServer) -> None:
+    words = ("generate", "a fox", "--server", ready.address)
+    assert call(*words, "--priority", "high", "--out", "a")[0] == 0
+    assert call(*words, "--out", "b")[0] == 0
+    assert ready.script.priorities == [jobs_pb2.JOB_PRIORITY_HIGH, jobs_pb2.JOB_PRIORITY_NORMAL]
+
+
 def test_info(ready: ScriptedServer) -> None:
     model = server_pb2.Model(name="mini", title="Mini", default_width=96, default_fps=12.5)
     model.vocabulary["subject"].words.extend(["fox", "owl"])

@@ -9,6 +9,7 @@ import OpenEXR
 import pytest
 
 from fakes.footage import flat, save_exr, save_png, save_video, sequence, srgb_to_linear
+from fakes.sample_stacks import flat_frame, write_video
 from layert2v.decompose import DecomposeSpec, Footage
 from layert2v_engine.decompose.footage import FootageRange, open_footage
 from layert2v_engine.errors import FootageError
@@ -42,6 +43,32 @@ def test_notes_of_the_file_and_of_single_frames_are_in_the_notes(tmp_path: Path)
 def test_what_no_tag_says_of_a_movie_is_in_the_notes(tmp_path: Path) -> None:
     save_video(tmp_path / "a.mp4", [flat(90, **SIZE)] * 3)
     assert "Colors taken as bt601 matrix" in " ".join(open_range(tmp_path / "a.mp4").notes)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (Footage(matrix="bt709"), (1.0, 0.0, 0.0)),
+        # Y + 1.402 Cr, Y - 0.344 Cb - 0.714 Cr, Y + 1.772 Cb of codes 63, -26, 112.
+        (Footage(matrix="bt601", color_range="full"), (220 / 255, 0.0, 16.9 / 255)),
+    ],
+)
+def test_matrix_and_range_go_before_what_a_movie_says(
+    tmp_path: Path, asked: Footage, expected: tuple[float, ...]
+) -> None:
+    """Codes of BT.709's red in limited range, in a file that says BT.601."""
+    frames = [flat_frame((63, 102, 240), "yuv444p", (48, 40))] * 3
+    path = write_video(tmp_path / "a.mkv", frames, codec="ffv1", colorspace=6, color_range=1)
+    footage = open_range(path, DecomposeSpec(footage=asked))
+    seen = next(footage.pictures())[5, 6].astype(np.float32)
+    np.testing.assert_allclose(seen, srgb_to_linear(expected), atol=0.01)
+
+
+def test_fields_are_made_whole_where_that_is_asked_for(tmp_path: Path) -> None:
+    save_video(tmp_path / "a.mp4", [flat(90, **SIZE)] * 4)
+    footage = open_range(tmp_path / "a.mp4", DecomposeSpec(footage=Footage(deinterlace=True)))
+    assert len(list(footage.pictures())) == 4
+    assert "bwdif" in " ".join(footage.notes)
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,10 @@ from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 from layert2v_engine.model.autoencoder import decode_video
 from layert2v_engine.model.checkpoint import read_index
 from layert2v_engine.model.wan_model import WanModelOptions, convert_model
-from layert2v_engine.pipeline import LayeredPipeline, SamplingRequest
+from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.prompting.planner import PromptPlan
 from layert2v_engine.sampling.denoise import stream_noise
+from layert2v_engine.sampling_request import SamplingRequest
 from layert2v_engine.stack.inspect import inspect
 
 ONE_STREAM = StreamLayout((Stream(role=StreamRole.composite),))

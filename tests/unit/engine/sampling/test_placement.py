@@ -10,8 +10,9 @@ import torch
 from fakes.tiny_model import write_tiny_model
 from layert2v.placement import Placement
 from layert2v.spec import GenerateSpec, resolve
-from layert2v_engine.pipeline import LayeredPipeline, SamplingRequest
+from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.sampling.placement import draw_region, placement_shift
+from layert2v_engine.sampling_request import SamplingRequest
 
 BOX = Placement(1, "box", 0.25, 0.5, 0.5, 0.25)
 

@@ -21,7 +21,7 @@ from layert2v.stack import Stack
 from layert2v_engine.image.color import ColorConfig
 from layert2v_engine.stack import preview
 from layert2v_engine.stack.manifest import Provenance
-from layert2v_engine.stack.viewer import write_viewer
+from layert2v_engine.stack.viewer import write_viewer, write_web_viewer
 from layert2v_engine.stack.writer import StackWriter
 
 # Runs in the page: every view's pixels, as JSON, in the document's title.
@@ -54,6 +54,22 @@ def transform(stack: Stack) -> preview.ColorTransform:
 def page(folder: Path, **changes: str) -> tuple[Stack, str]:
     result = replace(write_stack(folder), **changes)
     return result, write_viewer(folder, result, transform(result)).read_text(encoding="utf-8")
+
+
+def test_the_viewer_of_a_web_server_has_no_inline_script(tmp_path: Path) -> None:
+    result = replace(write_stack(tmp_path / "stack"), prompt="</script><b>{{SCRIPT}}")
+    write_web_viewer(tmp_path / "stack", result, transform(result), tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["index.html", "viewer.css", "viewer.js"]
+    text = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r"<script[^>]*>", text) == [
+        '<script type="application/json" id="data">',
+        '<script src="viewer.js">',
+    ]
+    assert "<style" not in text
+    assert "unsafe-inline" not in text
+    data = text.partition('id="data">')[2].partition("</script>")[0]
+    assert json.loads(data)["prompt"] == "</script><b>{{SCRIPT}}"
 
 
 def test_the_viewer_needs_nothing_but_itself(tmp_path: Path) -> None:

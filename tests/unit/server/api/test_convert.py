@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from layert2v.spec import GenerateSpec
@@ -9,6 +11,7 @@ from layert2v.stack import FileRecord
 from layert2v.v1 import jobs_pb2
 from layert2v.wire import spec_from_message
 from layert2v_server.api.convert import (
+    PRIORITY_NUMBERS,
     STATE_NUMBERS,
     artifact_to_message,
     clamp_page_size,
@@ -16,9 +19,11 @@ from layert2v_server.api.convert import (
     parse_artifact_name,
     parse_job_name,
     parse_page_token,
+    priority_from_message,
     states_from_message,
 )
 from layert2v_server.domain.job import Failure, Job, Progress
+from layert2v_server.domain.queue_order import Priority
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import ArtifactNotFound, InvalidArgument, JobNotFound
 
@@ -60,6 +65,16 @@ def test_a_job_as_message() -> None:
 
 def test_every_state_has_a_number() -> None:
     assert set(STATE_NUMBERS) == set(JobState)
+
+
+def test_priorities_and_their_numbers() -> None:
+    for priority, number in PRIORITY_NUMBERS.items():
+        assert job_to_message(replace(JOB, priority=priority), max_attempts=3).priority == number
+        assert priority_from_message(jobs_pb2.CreateJobRequest(priority=number)) is priority
+    assert set(PRIORITY_NUMBERS) == set(Priority)
+    assert priority_from_message(jobs_pb2.CreateJobRequest()) is Priority.NORMAL
+    with pytest.raises(InvalidArgument):
+        priority_from_message(jobs_pb2.CreateJobRequest(priority=99))
     assert set(STATE_NUMBERS.values()) == set(jobs_pb2.JobState.values()) - {0}
 
 

@@ -41,8 +41,13 @@ def store(tmp_path: Path) -> ArtifactStore:
     return store
 
 
+def publish(store: ArtifactStore, files: list[FileRecord]) -> None:
+    store.check_attempt(JOB, 1, files)
+    store.publish(JOB, 1)
+
+
 def test_a_finished_attempt_becomes_the_stack(store: ArtifactStore) -> None:
-    store.publish(JOB, 1, [record("bg/bg.1001.exr")])
+    publish(store, [record("bg/bg.1001.exr")])
     assert (store.stack_folder(JOB) / "bg" / "bg.1001.exr").read_bytes() == DATA
     assert not store.attempt_folder(JOB, 1).parent.exists()
 
@@ -59,7 +64,7 @@ def test_a_finished_attempt_becomes_the_stack(store: ArtifactStore) -> None:
 )
 def test_reported_files_are_checked(store: ArtifactStore, file: FileRecord) -> None:
     with pytest.raises(WorkerLost):
-        store.publish(JOB, 1, [file])
+        publish(store, [file])
     assert not store.stack_folder(JOB).exists()
 
 
@@ -68,14 +73,14 @@ def test_symbolic_links_are_refused(store: ArtifactStore, tmp_path: Path) -> Non
     link = store.attempt_folder(JOB, 1) / "link.exr"
     link.symlink_to(tmp_path / "secret")
     with pytest.raises(WorkerLost):
-        store.publish(JOB, 1, [record("link.exr")])
+        publish(store, [record("link.exr")])
 
 
 @pytest.mark.parametrize("kind", SPECIAL_FILES)
 def test_only_regular_files_are_published(store: ArtifactStore, kind: str) -> None:
     make_special(store.attempt_folder(JOB, 1) / "odd.exr", kind)
     with pytest.raises(WorkerLost):
-        store.publish(JOB, 1, [record("odd.exr", 0)])
+        publish(store, [record("odd.exr", 0)])
 
 
 def test_a_link_on_the_way_to_a_file_is_refused(store: ArtifactStore, tmp_path: Path) -> None:
@@ -83,7 +88,7 @@ def test_a_link_on_the_way_to_a_file_is_refused(store: ArtifactStore, tmp_path: 
     (tmp_path / "elsewhere" / "secret").write_bytes(DATA)
     (store.attempt_folder(JOB, 1) / "layer").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(WorkerLost):
-        store.publish(JOB, 1, [record("layer/secret")])
+        publish(store, [record("layer/secret")])
 
 
 @pytest.mark.parametrize("kind", SPECIAL_FILES)
@@ -93,7 +98,7 @@ def test_a_preview_that_is_no_file_is_none(store: ArtifactStore, kind: str) -> N
 
 
 def test_a_deletion_is_undone_or_completed(store: ArtifactStore, tmp_path: Path) -> None:
-    store.publish(JOB, 1, [record("bg/bg.1001.exr")])
+    publish(store, [record("bg/bg.1001.exr")])
     trash = Trash(tmp_path / "trash")
     assert store.begin_deletion(JOB)
     assert not store.begin_deletion(JOB)
@@ -114,7 +119,7 @@ def test_a_deletion_takes_the_folder(store: ArtifactStore) -> None:
 
 
 def test_a_new_attempt_deletes_earlier_ones(store: ArtifactStore) -> None:
-    store.publish(JOB, 1, [record("bg/bg.1001.exr")])
+    publish(store, [record("bg/bg.1001.exr")])
     store.attempt_folder(JOB, 2).mkdir(parents=True)
     store.preview_path(JOB).write_bytes(b"png")
     store.prepare_attempt(JOB, 1)
@@ -213,7 +218,7 @@ def test_unreported_files_are_not_published(store: ArtifactStore) -> None:
     older = store.attempt_folder(JOB, 1) / "fg_01" / "v001" / "fg.exr"
     older.parent.mkdir(parents=True)
     older.write_bytes(DATA)
-    store.publish(JOB, 1, [record("bg/bg.1001.exr")])
+    publish(store, [record("bg/bg.1001.exr")])
     assert sorted(p.name for p in store.stack_folder(JOB).rglob("*")) == ["bg", "bg.1001.exr"]
 
 
@@ -221,7 +226,7 @@ def test_what_a_lost_attempt_had_finished_is_kept_for_the_next(store: ArtifactSt
     scratch = store.attempt_folder(JOB, 1) / SCRATCH_FOLDER
     scratch.mkdir()
     (scratch / "found").touch()
-    store.clear_attempts(JOB)
+    store.clear_attempt(JOB, 1)
     store.prepare_attempt(JOB, 2)
     assert [*store.attempt_folder(JOB, 2).rglob("*")] == [
         store.attempt_folder(JOB, 2) / SCRATCH_FOLDER,
@@ -230,3 +235,22 @@ def test_what_a_lost_attempt_had_finished_is_kept_for_the_next(store: ArtifactSt
     store.clear_attempts(JOB)
     store.release_sources([JOB])
     assert list((store.root / JOB).iterdir()) == []
+
+
+def test_publishing_again_changes_nothing(store: ArtifactStore) -> None:
+    publish(store, [record("bg/bg.1001.exr")])
+    store.publish(JOB, 1)
+    assert (store.stack_folder(JOB) / "bg" / "bg.1001.exr").read_bytes() == DATA
+
+
+def test_a_stack_of_an_attempt_that_lost_its_job_is_replaced(store: ArtifactStore) -> None:
+    (store.stack_folder(JOB) / "late").mkdir(parents=True)
+    publish(store, [record("bg/bg.1001.exr")])
+    assert [path.name for path in store.stack_folder(JOB).iterdir()] == ["bg"]
+
+
+def test_an_attempt_that_lost_its_job_leaves_the_others_alone(store: ArtifactStore) -> None:
+    store.attempt_folder(JOB, 2).mkdir(parents=True)
+    store.discard_attempt(JOB, 1)
+    store.clear_attempt(JOB, 1)
+    assert [path.name for path in (store.root / JOB).iterdir()] == ["attempt_2"]

@@ -16,16 +16,17 @@ from layert2v_server.errors import (
     ConfigError,
     StorageFailed,
 )
-from layert2v_server.store.database import exclusive_lock, open_database, read_transaction
+from layert2v_server.store.database import open_database, read_transaction
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.rows import new_row
+from layert2v_server.store.sqlite import exclusive_lock
 from layert2v_server.store.tables import jobs, metadata
 
 SPEC = GenerateSpec(prompt="a fox", seed=7)
 
 
-def test_migrations_create_the_tables(tmp_path: Path) -> None:
-    engine = open_database(tmp_path / "jobs.sqlite3")
+def test_migrations_create_the_tables(database: Path | str) -> None:
+    engine = open_database(database)
     with read_transaction(engine) as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()

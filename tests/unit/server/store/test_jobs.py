@@ -15,6 +15,7 @@ from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Progress
+from layert2v_server.domain.queue_order import Priority
 from layert2v_server.domain.request import JobStack, RerenderRequest
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import (
@@ -51,8 +52,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[JobStore]:
-    engine = open_database(tmp_path / "jobs.sqlite3")
+def store(database: Path | str, clock: Clock) -> Iterator[JobStore]:
+    engine = open_database(database)
     yield JobStore(engine, max_attempts=3, max_open_jobs=5, clock=clock, lease_clock=clock)
     engine.dispose()
 
@@ -129,6 +130,50 @@ def test_jobs_are_claimed_in_order(store: JobStore) -> None:
     assert store.claim("gpu", 30.0) is None
 
 
+def test_users_take_turns(store: JobStore) -> None:
+    first = [create(store, f"r{k}") for k in range(3)]
+    other = create(store, "r9", owner="bert")
+    assert [store.get(name).queue_position for name in [*first, other]] == [0, 2, 3, 1]
+    assert [start(store)[0] for _ in range(4)] == [first[0], other, *first[1:]]
+
+
+def test_priorities_order_the_jobs_of_a_user(store: JobStore) -> None:
+    normal = create(store, "r1")
+    low, high, urgent = (
+        store.create("anna", f"p{priority}", SPEC, SPEC, priority=priority).id
+        for priority in (Priority.LOW, Priority.HIGH, Priority.URGENT)
+    )
+    assert store.get(high).priority is Priority.HIGH
+    assert [start(store)[0] for _ in range(4)] == [urgent, high, normal, low]
+
+
+def test_when_a_job_starts_follows_from_measured_speeds(store: JobStore, clock: Clock) -> None:
+    create(store, "r1")
+    job, attempt = start(store)
+    waiting = create(store, "r2")
+    assert store.get(waiting).start_eta_s is None  # nothing was measured yet
+    clock.now += 40
+    store.mark_succeeded(job, attempt, FILES)
+    start(store)
+    last = create(store, "r3")
+    starts = store.get(last).start_eta_s
+    assert starts is not None
+    assert 39 < starts <= 40
+    later = create(store, "r4")
+    starts = store.get(later).start_eta_s
+    assert starts is not None
+    assert 79 < starts <= 80
+
+
+def test_the_account_of_a_running_job_comes_before_its_speed(store: JobStore) -> None:
+    create(store, "r1")
+    job, attempt = start(store)
+    store.record_progress(job, attempt, Progress(fraction=0.5, eta_s=7.0))
+    starts = store.get(create(store, "r2")).start_eta_s
+    assert starts is not None
+    assert 6 < starts <= 7
+
+
 def test_queued_jobs_get_a_revision_when_the_queue_moves(store: JobStore) -> None:
     create(store, "r1")
     second = create(store, "r2")
@@ -198,9 +243,9 @@ def test_expired_leases_requeue_their_jobs(store: JobStore, clock: Clock) -> Non
     assert [job.id for job in store.requeue_expired(GONE)] == [name]
 
 
-def test_a_clock_that_jumps_takes_no_job_away(tmp_path: Path) -> None:
+def test_a_clock_that_jumps_takes_no_job_away(database: Path | str) -> None:
     clock, lease_clock = Clock(), Clock()
-    engine = open_database(tmp_path / "other.sqlite3")
+    engine = open_database(database)
     store = JobStore(engine, clock=clock, lease_clock=lease_clock)
     create(store)
     name, attempt = start(store)
@@ -315,11 +360,14 @@ DAMAGE = {
     "a text for a number": "revision = 'many'",
     "a negative number": "attempt = -5",
     "a time after all times": "created = 1e300",
+    "a priority that there is not": "priority = 'first'",
+    "work that cannot be counted": "work_amount = 'much', spec = '['",
     "text that is not UTF-8": "source = CAST(x'ff' AS TEXT), spec = CAST(x'ff' AS TEXT)",
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_one_damaged_row_hides_nothing_else(store: JobStore, tmp_path: Path, damage: str) -> None:
     jobs = [create(store, f"r{k}") for k in range(3)]
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite3")) as connection, connection:

@@ -16,11 +16,14 @@ from hypothesis.stateful import (
     invariant,
     multiple,
     rule,
+    run_state_machine_as_test,
 )
 
+from fakes.postgresql import PostgresServer
 from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
+from layert2v_server.domain.queue_order import Priority
 from layert2v_server.domain.state import TERMINAL_STATES, JobState
 from layert2v_server.errors import InvalidTransition
 from layert2v_server.store.database import open_database
@@ -39,15 +42,19 @@ class Queue(RuleBasedStateMachine):
     jobs = Bundle("jobs")
     runs = Bundle("runs")  # (job, attempt) as a worker holds it, also after it lost it
 
+    def database(self) -> Path | str:
+        """Return an empty database."""
+        return Path(self.folder.name) / "jobs.sqlite3"
+
     @initialize()
     def open(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.now = 0.0
-        self.engine = open_database(Path(self.folder.name) / "jobs.sqlite3")
+        self.now, self.clock = 0.0, 1e9
+        self.engine = open_database(self.database())
         self.store = JobStore(
             self.engine,
             max_attempts=MAX_ATTEMPTS,
-            clock=lambda: self.now,
+            clock=lambda: self.clock,
             lease_clock=lambda: self.now,
         )
         self.requests = 0
@@ -58,10 +65,10 @@ class Queue(RuleBasedStateMachine):
             self.engine.dispose()
             self.folder.cleanup()
 
-    @rule(target=jobs)
-    def create(self) -> str:
+    @rule(target=jobs, priority=st.sampled_from(list(Priority)))
+    def create(self, priority: Priority) -> str:
         self.requests += 1
-        return self.store.create("anna", str(self.requests), SPEC, SPEC).id
+        return self.store.create("anna", str(self.requests), SPEC, SPEC, priority=priority).id
 
     @rule(number=st.integers(1, 9))
     def create_again(self, number: int) -> None:
@@ -84,6 +91,11 @@ class Queue(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.now += seconds
         self.store.requeue_expired(GONE)
+
+    @rule(seconds=st.sampled_from([-1e8, 1e8]))
+    def set_clock(self, seconds: float) -> None:
+        """Set the clock of the machine, which leases do not follow."""
+        self.clock = max(0.0, self.clock + seconds)
 
     @rule(run=runs)
     def progress(self, run: tuple[str, int]) -> None:
@@ -124,13 +136,31 @@ class Queue(RuleBasedStateMachine):
             assert job.revision > before.revision or job.state is before.state
             assert before.state not in TERMINAL_STATES or job.state is before.state
             assert job.attempt <= MAX_ATTEMPTS
+        places = sorted(job.queue_position for job in found if job.queue_position is not None)
+        assert places == list(range(sum(job.state is JobState.QUEUED for job in found)))
         self.seen = now
 
 
-Queue.TestCase.settings = settings(
-    max_examples=15,
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-test_queue = Queue.TestCase
+def play(machine: type[Queue], examples: int) -> None:
+    """Play so many games of 30 steps."""
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
+
+
+def test_any_order_on_sqlite() -> None:
+    play(Queue, 15)
+
+
+def test_any_order_on_postgresql(postgresql: PostgresServer) -> None:
+    class OnPostgresql(Queue):
+        def database(self) -> str:
+            return postgresql.empty_database()
+
+    play(OnPostgresql, 5)

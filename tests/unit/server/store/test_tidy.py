@@ -8,11 +8,22 @@ from pathlib import Path
 import pytest
 
 from layert2v.spec import GenerateSpec
+from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.database import open_database
 from layert2v_server.store.jobs import JobStore
-from layert2v_server.store.tidy import DAY_S, MAX_REST_DAYS, Retention, note_use, tidy
+from layert2v_server.store.retention import (
+    DAY_S,
+    MAX_REST_DAYS,
+    DataStores,
+    Retention,
+    find_expired,
+    note_use,
+    remove_expired,
+)
+from layert2v_server.store.rows import new_row
+from layert2v_server.store.tidy import tidy
 from layert2v_server.store.uploads import UploadStore
 
 SPEC = GenerateSpec(prompt="a fox", seed=7)
@@ -31,9 +42,24 @@ class Folder:
         self.old = data / "trash" / f"{int(NOW - 8 * DAY_S)}_old"
         self.old.mkdir(parents=True)
 
+    @property
+    def stores(self) -> DataStores:
+        return DataStores(
+            data=self.data, jobs=self.store, artifacts=self.artifacts, uploads=self.uploads
+        )
+
+    def finish_job(self, job_id: str, finished: float) -> Path:
+        """Register a job that ended then, with one file; return the folder of its stack."""
+        stack = self.artifacts.stack_folder(job_id)
+        stack.mkdir(parents=True)
+        (stack / "a.exr").write_bytes(b"12345")
+        file = FileRecord(path="a.exr", size_bytes=5, sha256=job_id * 2)
+        self.store.register("anna", new_row(job_id, SPEC, "", finished), [file], ())
+        return stack
+
     def tidy(self, now: float) -> None:
         retention = Retention(uploads_days=7, trash_days=7)
-        tidy(self.data, retention, self.store, self.artifacts, self.uploads, now)
+        tidy(self.stores, retention, now)
 
 
 @pytest.fixture
@@ -57,6 +83,27 @@ def test_a_clock_that_jumps_deletes_nothing(folder: Folder, rest_days: float | N
     assert folder.old.exists()
     folder.tidy(NOW + 60)  # it has not jumped again
     assert not folder.old.exists()
+
+
+def test_jobs_are_removed_after_their_time_with_their_files(folder: Folder) -> None:
+    stack = folder.finish_job("a" * 32, NOW - 11 * DAY_S)
+    younger = folder.finish_job("b" * 32, NOW - 9 * DAY_S)
+    waiting = folder.store.create("anna", "r1", SPEC, SPEC)
+    note_use(folder.data, NOW - DAY_S)
+    retention = Retention(jobs_days=10, uploads_days=7, trash_days=7)
+    found = {each.kind: each for each in find_expired(folder.stores, retention, NOW)}
+    assert found.keys() == {"job", "trash"}
+    assert (found["job"].name, found["job"].size_bytes) == (f"jobs/{'a' * 32} of anna", 5)
+    assert found["job"].age_days == pytest.approx(11)
+    assert stack.exists()  # only found
+    folder.tidy(NOW)  # without a limit for jobs
+    assert stack.exists()
+    assert len(remove_expired(folder.stores, retention, NOW)) == 1
+    assert not stack.parent.exists()
+    assert younger.exists()
+    assert folder.store.list_ids() == {"b" * 32, waiting.id}
+    assert folder.store.used_bytes() == 5
+    assert remove_expired(folder.stores, retention, NOW) == []
 
 
 def test_a_note_that_is_none_deletes_nothing(folder: Folder) -> None:

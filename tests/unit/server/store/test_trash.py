@@ -18,16 +18,20 @@ def test_what_is_put_there_stays_for_a_while(tmp_path: Path) -> None:
     trash.put(tmp_path / "note.txt")
     trash.put(tmp_path / "nothing")
     assert (trash.root / "100_folder" / "file").read_text() == "x"
-    trash.delete_older(than=150.0)
+    for path in trash.older(than=150.0):
+        trash.remove(path)
     assert [path.name for path in trash.root.iterdir()] == ["200_note.txt"]
-    trash.delete_older(than=250.0)
+    for path in trash.older(than=250.0):
+        trash.remove(path)
     assert list(trash.root.iterdir()) == []
 
 
 def test_what_somebody_else_keeps_there_is_left_alone(tmp_path: Path) -> None:
     trash = Trash(tmp_path / "trash")
-    trash.delete_older(than=1e12)
+    for path in trash.older(than=1e12):
+        trash.remove(path)
     trash.root.mkdir()
     (trash.root / "my_notes").write_text("z")
-    trash.delete_older(than=1e12)
+    for path in trash.older(than=1e12):
+        trash.remove(path)
     assert (trash.root / "my_notes").exists()

@@ -53,13 +53,12 @@ def test_an_upload_is_resumed(uploads: UploadStore, upload: Upload) -> None:
     assert again.committed_bytes(upload.id, "anna") == len(DATA)
 
 
-def test_old_uploads_are_deleted(uploads: UploadStore, upload: Upload) -> None:
+def test_old_uploads_are_found_with_all_their_files(uploads: UploadStore, upload: Upload) -> None:
     uploads.begin(upload)
     uploads.append(upload, 0, DATA[:4])
-    uploads.delete_older(time.time() - 60)
-    assert uploads.committed_bytes(upload.id, "anna") == 4
-    uploads.delete_older(time.time() + 60)
-    assert list(uploads.root.iterdir()) == []
+    assert uploads.older(time.time() - 60) == []
+    (files,) = uploads.older(time.time() + 60)
+    assert {file.suffix for file in files} == {".json", ".part"}
 
 
 @pytest.mark.parametrize(("offset", "data"), [(1, b"x"), (0, DATA + b"x"), (-1, b"x")])
@@ -128,7 +127,7 @@ def test_a_complete_upload_is_found_by_hash(uploads: UploadStore, upload: Upload
     for store in (uploads, again):
         assert store.find_by_hash("anna", upload.sha256) == store.path(upload.id, "anna")
         assert store.find_by_hash("bert", upload.sha256) is None
-    again.delete_older(time.time() + 60)
+    again.path(upload.id, "anna").unlink()
     assert again.find_by_hash("anna", upload.sha256) is None
 
 
@@ -170,8 +169,8 @@ def test_damaged_notes_and_files_without_owner_in_their_names(
     (uploads.root / f"{upload.id}.bin").write_bytes(DATA)
     again = UploadStore(uploads.root, max_bytes=100)
     assert again.find_by_hash("anna", upload.sha256) == again.path(upload.id, "anna")
-    again.delete_older(time.time() + 60)
-    assert list(again.root.iterdir()) == []
+    found = {file for files in again.older(time.time() + 60) for file in files}
+    assert found == set(again.root.iterdir())
 
 
 @pytest.mark.parametrize("kind", SPECIAL_FILES)

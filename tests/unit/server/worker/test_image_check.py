@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import psutil
 import pytest
+from PIL import Image
 
 from fakes import malformed_images
 from layert2v_server.errors import ImageRefused
@@ -118,6 +120,41 @@ def test_size_is_checked_before_decoding(
     assert image_decode.find_problem(path)[0] == ""
     monkeypatch.setattr(image_decode, limit, value)
     assert image_decode.find_problem(path)[0] == words
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.m2ts", "a.wmv"])
+def test_animations_and_camera_streams_are_decoded_as_movies(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    codecs = {"a.m2ts": ("mpeg2video", {"mpegts_m2ts_mode": "1"}), "a.wmv": ("wmv2", {})}
+    if name in codecs:
+        codec, options = codecs[name]
+        container = {"a.m2ts": "mpegts", "a.wmv": "asf"}[name]
+        with av.open(str(path), "w", format=container, options=options) as out:
+            stream = out.add_stream(codec, rate=24)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for number in range(2):
+                frame = av.VideoFrame(64, 48, "yuv420p")
+                frame.pts = number
+                out.mux(stream.encode(frame))
+            out.mux(stream.encode())
+    else:
+        pictures = [Image.new("RGB", (64, 48), (k, 0, 0)) for k in (0, 99)]
+        pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=40)
+    size = 64 * 48 * 2
+    assert image_decode.find_movie_problem(str(path), size) == ("", size)
+    check_images([path], never, movies=[] if name == "a.png" else [path])
+    if name == "a.png":  # of which a request reads all frames
+        cut = tmp_path / "cut.png"
+        cut.write_bytes(path.read_bytes()[:-60])
+        problem, pixels = image_decode.find_movie_problem(str(cut), size)
+        assert problem or pixels < size
+
+
+def test_a_list_of_other_files_is_no_movie(tmp_path: Path) -> None:
+    for text in ("#EXTM3U\nfile:///etc/passwd\n", "ffconcat version 1.0\nfile b.mp4\n"):
+        (tmp_path / "a.mp4").write_text(text)
+        problem, _ = image_decode.find_movie_problem(str(tmp_path / "a.mp4"), 10**6)
+        assert problem == "it is no movie that can be read"
 
 
 def test_memory_and_time_are_limited() -> None:

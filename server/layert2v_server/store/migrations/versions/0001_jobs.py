@@ -8,6 +8,9 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+# The same as the first SQLite files have; PostgreSQL was never at this schema alone.
+Size = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -30,7 +33,7 @@ def upgrade() -> None:
         sa.Column("preview_revision", sa.Integer, nullable=False),
         sa.Column("failure", sa.JSON),
         sa.Column("artifact_count", sa.Integer, nullable=False),
-        sa.Column("artifact_bytes", sa.Integer, nullable=False),
+        sa.Column("artifact_bytes", Size, nullable=False),
         sa.UniqueConstraint("owner", "request_id", name="one_job_per_request"),
         sqlite_autoincrement=True,
     )
@@ -42,7 +45,7 @@ def upgrade() -> None:
         ),
         sa.Column("position", sa.Integer, primary_key=True),
         sa.Column("path", sa.Text, nullable=False),
-        sa.Column("size_bytes", sa.Integer, nullable=False),
+        sa.Column("size_bytes", Size, nullable=False),
         sa.Column("sha256", sa.Text, nullable=False),
     )
     op.create_table(

@@ -18,7 +18,7 @@ INSERT INTO totals (name, value)
 SELECT 'used_bytes', coalesce(sum(size_bytes), 0) FROM (
     SELECT DISTINCT jobs.owner, artifacts.sha256, artifacts.size_bytes
     FROM artifacts JOIN jobs ON jobs.id = artifacts.job_id
-)
+) AS files
 """
 
 
@@ -29,6 +29,8 @@ def upgrade() -> None:
     op.create_table(
         "totals",
         sa.Column("name", sa.Text, primary_key=True),
-        sa.Column("value", sa.Integer, nullable=False),
+        sa.Column(
+            "value", sa.Integer().with_variant(sa.BigInteger(), "postgresql"), nullable=False
+        ),
     )
     op.execute(_SUM)

@@ -7,7 +7,7 @@ from layert2v_engine.decompose.arrays import ByteArray, FloatArray
 from layert2v_engine.decompose.protocols import Box
 from layert2v_engine.decompose.subjects.hints import FrameHints
 from layert2v_engine.decompose.subjects.regions import overlap
-from layert2v_engine.decompose.subjects.seeds import is_obeyed, seed_mask
+from layert2v_engine.decompose.subjects.seeds import box_fit, is_obeyed, seed_mask
 
 BOX = Box(40, 25, 80, 65)
 
@@ -58,3 +58,15 @@ def _red_on_green() -> tuple[np.ndarray, np.ndarray]:
     truth[25:35, 40:50] = False
     color = np.where(truth[..., None], (180, 40, 40), (40, 150, 60))
     return (color + noise).astype(np.uint8), truth
+
+
+def test_a_mask_is_measured_by_the_box_around_it() -> None:
+    _, truth = _red_on_green()
+    hints = FrameHints(boxes=(BOX,))
+    half = np.float32(truth)
+    half[45:] = 0
+
+    assert box_fit(np.float32(truth), hints) > 0.95
+    assert box_fit(half.astype(np.float32), hints) == pytest.approx(0.5, abs=0.05)
+    assert box_fit(np.zeros((90, 120), np.float32), hints) == 0
+    assert box_fit(half.astype(np.float32), FrameHints()) == 1

@@ -46,6 +46,22 @@ def test_a_subject_between_two_known_frames_is_followed_from_both() -> None:
     )
 
 
+def test_what_is_far_from_what_was_shown_is_left_out() -> None:
+    pictures, truth = _walk()
+    tracker = SubjectTracker(pictures, ClipMotion(pictures), _Blind())
+    seen = truth.astype(np.float32)
+    seen[:, :6, :6] = 1
+    wrong = np.zeros_like(seen)
+    wrong[:, :6, :6] = 1
+
+    kept = tracker.keep_near(seen, 2, truth[2].astype(np.float32))
+    lost = tracker.keep_near(wrong, 2, truth[2].astype(np.float32))
+
+    assert not kept[[0, 1, 3], :6, :6].any()
+    assert min(overlap(a > 0.5, b) for a, b in zip(kept[1:4], truth[1:4], strict=True)) > 0.9
+    assert (lost == wrong).all()
+
+
 def test_a_candidate_counts_where_it_agrees_alone() -> None:
     pictures, truth = _walk()
     tracker = SubjectTracker(pictures, ClipMotion(pictures), _Blind())
@@ -82,8 +98,7 @@ def test_every_frame_is_looked_at_in_the_view_of_the_nearest_known_one() -> None
 
 def test_a_mask_is_carried_over_several_frames() -> None:
     pictures, truth = _walk()
-    tracker = SubjectTracker(pictures, ClipMotion(pictures), _Blind())
-    carried = tracker.carry(truth[4].astype(np.float32), 4, 2)
+    carried = ClipMotion(pictures).carry(truth[4].astype(np.float32), 4, 2)
     assert overlap(carried > 0.5, truth[2]) > 0.65
 
 

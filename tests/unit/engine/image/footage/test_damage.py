@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from fakes.footage import flat, rgba_planes, save_exr, save_oiio, save_png, save_video
 from layert2v_engine.errors import FootageError
@@ -39,6 +40,11 @@ SAVERS: dict[str, Callable[[Path], object]] = {
     "piz.exr": lambda path: save_oiio(path, NOISE / 255, "half", compression="piz"),
     "tiled.exr": lambda path: save_oiio(path, NOISE / 255, "half", tile_width=32, tile_height=32),
 }
+
+
+ANIMATION = {"save_all": True, "append_images": [Image.fromarray(flat(9, 96, 128))]}
+SAVERS["a.gif"] = save_png(NOISE, **ANIMATION)
+SAVERS["anim.png"] = save_png(NOISE, **ANIMATION)
 
 
 @cache

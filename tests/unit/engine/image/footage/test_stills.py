@@ -18,6 +18,7 @@ from fakes.footage import (
     save_exr,
     save_oiio,
     save_png,
+    save_video,
     sequence,
 )
 from layert2v_engine.errors import FootageError
@@ -307,6 +308,20 @@ def test_sizes_that_change_in_mid_sequence_are_named(tmp_path: Path, suffix: str
     with pytest.raises(FootageError, match=f"f.0003{suffix} has another size") as caught:
         open_clip(tmp_path)
     assert caught.value.reason == "SIZES_DIFFER"
+
+
+def test_a_folder_with_one_movie_is_that_movie(tmp_path: Path) -> None:
+    save_video(tmp_path / "a.mp4", [flat(90)] * 2)
+    assert len(list(open_clip(tmp_path))) == 2
+    (tmp_path / "b.mp4").touch()
+    with pytest.raises(FootageError, match="There is no video or image sequence"):
+        open_clip(tmp_path)
+
+
+def test_a_name_that_no_disk_can_hold_is_a_sentence(tmp_path: Path) -> None:
+    for name in ("x" * 300 + ".mp4", "x" * 300 + ".####.exr", "ä" * 200, "a\0b.mp4"):
+        with pytest.raises(FootageError, match=r"cannot be read|There is no video"):
+            open_clip(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a.cin", "a.psd", "a.cr2", "a.hdr", "a.webp", "a.txt", "a"])

@@ -346,6 +346,24 @@ def test_what_an_edit_list_hides_is_no_frame(tmp_path: Path, suffix: str, b_fram
     assert values[0] * 255 == pytest.approx(20 + 5 * 10, abs=3)
 
 
+def test_a_phone_s_movie_is_turned_trimmed_and_keeps_its_timecode(tmp_path: Path) -> None:
+    """All three at once: display matrix, edit list and a track of timecode."""
+    frames = [np.clip(STRIP.astype(int) + 4 * k, 0, 255).astype(np.uint8) for k in range(20)]
+    said = {"timecode": "01:02:03:04"}
+    options = {"crf": "1", "g": "5", "bf": "0"}
+    path = save_video(tmp_path / "a.mov", frames, options=options, metadata=said)
+    data = path.read_bytes()
+    (scale,) = struct.unpack(">I", data[data.find(b"mdhd") + 16 :][:4])
+    patch_box(path, b"elst", 8, ">Ii", 500, round(scale * 8 / 24))
+    patch_box(path, b"tkhd", 40, ">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    clip = open_clip(path)
+    rgb = next(iter(clip)).rgb
+    assert tuple(rgb.shape) == (3, 32, 24) == (3, clip.info.height, clip.info.width)
+    assert float(rgb.min()) * 255 == pytest.approx(int(STRIP.min()) + 4 * 8, abs=4)
+    assert clip.info.frames == 12
+    assert clip.info.timecode == "01:02:03:04"
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
 def test_variable_rates_are_resampled_to_a_stated_one(tmp_path: Path, suffix: str) -> None:
     values = (20, 60, 100, 140, 180, 220)

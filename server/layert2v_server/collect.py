@@ -1,0 +1,73 @@
+"""The command ``gc``: what is older than the settings say, listed or removed."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from layert2v_server.components import MIB, retention_of
+from layert2v_server.config import Config
+from layert2v_server.errors import ConfigError
+from layert2v_server.store.artifacts import ArtifactStore
+from layert2v_server.store.backup import DATABASE, copy_database
+from layert2v_server.store.database import open_database
+from layert2v_server.store.jobs import JobStore
+from layert2v_server.store.retention import (
+    DataStores,
+    Expired,
+    find_expired,
+    remove_expired,
+)
+from layert2v_server.store.sqlite import exclusive_lock
+from layert2v_server.store.uploads import UploadStore
+
+
+def list_expired(config: Config) -> list[Expired]:
+    """Return what would be removed now; also while a server runs, and changing nothing.
+
+    Raises ``ConfigError``.
+    """
+    data = _data_folder(config)
+    with tempfile.TemporaryDirectory() as folder:
+        copy_database(data / DATABASE, Path(folder, DATABASE))
+        with _open_stores(config, data, Path(folder, DATABASE)) as stores:
+            return list(find_expired(stores, retention_of(config), time.time()))
+
+
+def remove_all_expired(config: Config) -> list[Expired]:
+    """Remove what is older than it is kept, and return it. Raises ``ConfigError``.
+
+    A server that runs has the folder for itself, and removes such things every hour.
+    """
+    data = _data_folder(config)
+    with (
+        exclusive_lock(data / "server.lock"),
+        _open_stores(config, data, data / DATABASE) as stores,
+    ):
+        return remove_expired(stores, retention_of(config), time.time())
+
+
+def _data_folder(config: Config) -> Path:
+    data = config.data.expanduser().resolve()
+    if not (data / DATABASE).is_file():
+        raise ConfigError(
+            f"There is no database of a server in {data}.", "Name its data folder with --data."
+        )
+    return data
+
+
+@contextlib.contextmanager
+def _open_stores(config: Config, data: Path, database: Path) -> Iterator[DataStores]:
+    jobs = JobStore(open_database(database))
+    try:
+        yield DataStores(
+            data=data,
+            jobs=jobs,
+            artifacts=ArtifactStore(data / "jobs", min_free_bytes=0),
+            uploads=UploadStore(data / "uploads", max_bytes=config.max_upload_mib * MIB),
+        )
+    finally:
+        jobs.close()
