@@ -107,9 +107,7 @@ def _camera_motion(
         return found
     ends = starts + flow[outside][::_EVERY]
     affine, _ = cv2.estimateAffine2D(starts, ends, ransacReprojThreshold=1.0)
-    if affine is None:
-        return found
-    dense = np.vstack([affine, [0, 0, 1.0]])
+    dense = found if affine is None else np.vstack([affine, [0, 0, 1.0]])
     errors = [alignment_error(gray, after, outside, each) for each in (found, dense)]
     return dense if errors[1] < errors[0] else found
 
