@@ -314,6 +314,15 @@ def test_an_engine_error_fails_the_job_once(server: LiveServer, fault: str, reas
     assert server.unpublished_files() == []
 
 
+def test_a_worker_that_ran_out_of_memory_is_replaced(server: LiveServer) -> None:
+    before = server.worker().pid
+    failed = server.wait_for_end(server.submit(behaviour=Behaviour(fault="out_of_memory")).name)
+    assert failed.error.reason == "OUT_OF_MEMORY"
+    job = server.wait_for_end(server.submit().name)
+    assert job.state == jobs_pb2.JOB_STATE_SUCCEEDED
+    assert server.worker().pid != before
+
+
 def test_an_oversized_request_shows_no_traceback(server: LiveServer) -> None:
     spec = jobs_pb2.GenerateSpec(prompt="a" * 5_000_000)
     request = jobs_pb2.CreateJobRequest(request_id=str(uuid.uuid4()), spec=spec)

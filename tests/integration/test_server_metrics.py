@@ -7,7 +7,6 @@ import http.client
 import json
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import pytest
@@ -40,14 +39,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         yield server
 
 
-def get_metrics(server: LiveServer, token: str = TOKEN, host: str = "") -> tuple[int, str]:
+def get_metrics(server: LiveServer, token: str = TOKEN) -> tuple[int, str]:
     port = int(server.ready["metrics"].rpartition(":")[2])
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_TIMEOUT_S)
     with contextlib.closing(connection):
-        connection.request(
-            "GET", "/metrics", headers={**headers, **({"Host": host} if host else {})}
-        )
+        connection.request("GET", "/metrics", headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
 
@@ -91,12 +88,6 @@ def test_off_loopback_the_figures_want_a_token(server: LiveServer) -> None:
         assert "token" in text
 
 
-def test_on_loopback_a_foreign_name_of_the_host_is_refused(tmp_path: Path) -> None:
-    with live_server(tmp_path / "data", metrics_address="127.0.0.1:0") as server:
-        assert "layert2v_queue_length 0.0" in get_metrics(server, "")[1]
-        assert get_metrics(server, "", "evil.example")[0] == 400
-
-
 def test_a_request_id_goes_from_the_client_to_the_worker_and_back(server: LiveServer) -> None:
     request_id = uuid.uuid4()
     with connect(server.ready["address"], token=TOKEN) as client:
@@ -119,9 +110,4 @@ def test_an_error_brings_the_id_of_its_call(server: LiveServer) -> None:
         )
     assert dict(caught.value.trailing_metadata())["x-request-id"] == "my-call-1"
     assert error_detail(caught.value).reason == "JOB_NOT_FOUND"
-
-    def read_lines() -> list[str]:  # the line follows the answer
-        return [line for line in server.log.read_text().splitlines() if "my-call-1" in line]
-
-    wait_until(lambda: bool(read_lines()))
-    assert [json.loads(line)["reason"] for line in read_lines()] == ["JOB_NOT_FOUND"]
+    assert "my-call-1" not in server.log.read_text()  # what callers do wrong does not fill the log

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import re
 from pathlib import Path
 
@@ -45,6 +47,12 @@ def test_top_shows_jobs_workers_speeds_and_memory(
         assert main(command) == 0
         assert "1 running, 1 queued" in capsys.readouterr().out
         server.cancel(running.name)
+        # On loopback the metrics want no token, but the name of this machine.
+        for host, status in ((metrics, 200), ("localhost", 200), ("evil.example", 400)):
+            port = int(metrics.rpartition(":")[2])
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+                connection.request("GET", "/metrics", headers={"Host": host})
+                assert connection.getresponse().status == status
 
 
 def test_a_server_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

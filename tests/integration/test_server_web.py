@@ -103,6 +103,8 @@ def test_without_a_session_there_is_only_the_log_in(visitor: Visitor, done: str)
         assert "fox" not in answer.text
     assert visitor.call("POST", f"/jobs/{done}/cancel", {}).status == 303
     assert visitor.call("GET", "/login").status == 200
+    https = visitor.call("POST", "/login", {"token": ANNA}, Origin=f"https://{visitor.address}")
+    assert "secure" in https.headers["set-cookie"].lower()  # as behind a proxy that ends TLS
     for token in ("", "wrong", ANNA[:-1]):
         assert visitor.log_in(token).status == 401
         assert not visitor.cookie
@@ -213,3 +215,10 @@ def test_a_browser_shows_progress_cancels_and_toggles_layers(
         assert seen[0] != seen[1]
         assert seen[0] == seen[2]
         assert not browser.complaints()
+    (server.data / "jobs" / done / "viewer" / "viewer.css").unlink()  # a mistake of the server
+    visitor = Visitor(server.ready["web"])
+    visitor.log_in(ANNA)
+    answer = visitor.call("GET", f"/jobs/{done}/layers/viewer.css")
+    assert answer.status == 500
+    assert "The server made a mistake" in answer.text
+    assert "Traceback" not in answer.text

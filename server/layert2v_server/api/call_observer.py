@@ -17,6 +17,7 @@ from layert2v_server.logs import checked_request_id, log_request
 from layert2v_server.tracing import NoTracer, Tracer
 
 _PARENT_METADATA = "traceparent"  # of a W3C trace that the caller has begun
+_FAULTS = frozenset({"INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNKNOWN"})  # of the server
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 _log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class CallRecorder(Protocol):
 
 
 class CallObserver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc comes without types
-    """Logs calls that failed, and tells ``recorder`` about all, and about the bytes of files."""
+    """Logs where the server failed; tells ``recorder`` of all calls, and of the bytes of files."""
 
     def __init__(self, recorder: CallRecorder | None = None, tracer: Tracer | None = None) -> None:
         self._recorder = recorder
@@ -109,7 +110,9 @@ class CallObserver(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc co
                 code = code or _code_name(context)
                 reason = "" if code == "OK" else _reason(context)
                 if reason:
-                    _log.info("call=%s code=%s reason=%s", method, code, reason)
+                    # What a caller did wrong must not fill the log: it is counted.
+                    level = logging.WARNING if code in _FAULTS else logging.DEBUG
+                    _log.log(level, "call=%s code=%s reason=%s", method, code, reason)
                 span.set_attribute("rpc.response.status_code", code)
                 if self._recorder is not None:
                     seconds = time.perf_counter() - started

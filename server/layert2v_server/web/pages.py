@@ -6,6 +6,7 @@ changes something is a form with the key of its session.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from layert2v_server.web.viewer import FILES, INDEX, ViewerMaker
 
 PAGE_SIZE = 50
 MAX_FORM_BYTES = 8192
+FORM_TIMEOUT_S = 10.0
 MAX_CALLS_PER_S = 20.0  # of one user; a page asks once a second
 MAX_LOGINS_PER_S = 2.0  # of one address
 STATIC = {
@@ -83,7 +85,11 @@ def queue_app(parts: PageParts) -> Starlette:
         Route("/jobs/{job}/layers/", pages.guard(pages.viewer)),
         Route("/jobs/{job}/layers/{name}", pages.guard(pages.viewer)),
     ]
-    handlers: Any = {HTTPException: pages.show_http_error, ServerError: pages.show_error}
+    handlers: Any = {
+        HTTPException: pages.show_http_error,
+        ServerError: pages.show_error,
+        Exception: pages.show_fault,
+    }
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
@@ -145,7 +151,8 @@ class _Pages:
             max_age=int(SESSION_S),
             httponly=True,
             samesite="lax",
-            secure=self._is_secure,
+            # Also behind a proxy that ends TLS: there the form came from a page over TLS.
+            secure=self._is_secure or request.headers.get("origin", "").startswith("https:"),
         )
         return response
 
@@ -220,6 +227,10 @@ class _Pages:
             status = 429
         return self._message(f"{error.message} {error.hint}".strip(), status)
 
+    async def show_fault(self, request: Request, error: Exception) -> Response:
+        # Starlette raises it again after this, and uvicorn logs it.
+        return self._message("The server made a mistake. Its log has the details.", 500)
+
     async def _rows(self, request: Request, session: Session) -> dict[str, Any]:
         before = request.query_params.get("before", "")
         if before and not (before.isascii() and before.isdigit() and len(before) <= 18):
@@ -265,12 +276,16 @@ class _Pages:
 
 
 async def _read_form(request: Request) -> dict[str, str]:
-    """Return the fields of a form. Raises ``HTTPException`` where it is too large."""
+    """Return the fields of a form. Raises ``HTTPException`` where it is too large or too slow."""
     data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_FORM_BYTES:
-            raise HTTPException(413, "This form is too large.")
+    try:
+        async with asyncio.timeout(FORM_TIMEOUT_S):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > MAX_FORM_BYTES:
+                    raise HTTPException(413, "This form is too large.")
+    except TimeoutError:
+        raise HTTPException(408, "This form came too slowly.") from None
     return dict(parse_qsl(data.decode(errors="replace")))
 
 
