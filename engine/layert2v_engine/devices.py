@@ -40,6 +40,14 @@ def device_memory(device: torch.device) -> int:
     return int(psutil.virtual_memory().total)
 
 
+def free_memory(device: torch.device) -> int:
+    """Return the bytes of memory of a device that a run can have."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # what torch holds for later is free for others, too
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
 def mixed_precision(device: torch.device) -> torch.autocast:
     """Return an autocast to bfloat16 for matrix products and convolutions; weights stay as is."""
     return torch.autocast(device.type, torch.bfloat16)

@@ -30,7 +30,7 @@ from layert2v.stack import NetworkRecord, Role, Stack
 from layert2v_engine.decompose.pipeline import Decomposition
 from layert2v_engine.decompose.refine import Refinement
 from layert2v_engine.decompose.stages import DefaultStages, Stages
-from layert2v_engine.devices import device_memory
+from layert2v_engine.devices import device_memory, free_memory
 from layert2v_engine.errors import (
     BadCheckpoint,
     BadConfig,
@@ -49,10 +49,12 @@ from layert2v_engine.generation import (
     write_layers,
 )
 from layert2v_engine.image.exr import ExrOptions
+from layert2v_engine.loaded_models import LoadedModels
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
-from layert2v_engine.model.memory import MemoryOptions, exact_options
+from layert2v_engine.model.memory import MemoryOptions, Offload, exact_options
 from layert2v_engine.model.speed import SpeedOptions
 from layert2v_engine.pipeline import LayeredPipeline, find_models
+from layert2v_engine.presets import find_presets, presets_of
 from layert2v_engine.progress import Progress, ProgressReporter, should_preview
 from layert2v_engine.recipes.catalog import DEFAULT_RECIPE, find_recipe
 from layert2v_engine.recipes.models import recipe_models
@@ -75,7 +77,7 @@ _log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Models by name, and layer stacks from them. Keeps the last used model in memory.
+    """Models by name, and layer stacks from them. Keeps the models in memory that fit there.
 
     ``weights`` is the folder with networks of others, by default in the user's data. Where
     ``commercial_only``, networks whose licence does not simply allow commercial use are refused.
@@ -95,9 +97,9 @@ class Engine:
         self._commercial_only = commercial_only
         self._memory, self._speed = memory, speed
         self._weights = WeightsFolder(weights)
-        self._folders = find_models(models)
+        self._folders, self._presets = find_models(models), find_presets(models)
         self._device = device
-        self._loaded: tuple[str, LayeredPipeline] | None = None
+        self._loaded = LoadedModels[LayeredPipeline](lambda: free_memory(torch.device(device)))
         self._decompose_stages = DefaultStages(self._weights)
         self._recipe_models = recipe_models(self._weights)
         self._run: RunEstimate | None = None
@@ -107,7 +109,8 @@ class Engine:
         infos = []
         for folder in self._folders.values():
             with suppress(BadCheckpoint):  # logged when it was found, raised when asked for
-                infos.append(read_index(folder).info)
+                info = read_index(folder).info
+                infos.append(replace(info, presets=presets_of(info.name, self._presets)))
         return (*infos, *self._recipe_models.values())
 
     def generate(
@@ -178,6 +181,7 @@ class Engine:
             raise InvalidSpec(violations)
         progress = ProgressReporter(folder, report, cancelled)
         with self._raise_out_of_memory():
+            self._loaded.keep(1)  # nobody estimates what these networks take
             return Decomposition(spec, inputs, self._stages(spec), progress).run()
 
     def refine(
@@ -219,6 +223,7 @@ class Engine:
 
         generate = generate_alpha_stack if spec.model == "alpha" else generate_flat_stack
         recipe, device = find_recipe(spec.model), torch.device(self._device)
+        self._loaded.keep(1)  # nobody estimates what these networks take
         spec = validate_and_resolve(spec, self._recipe_models[spec.model])
         check_recipe(recipe, self._weights, device, with_words=False)
         self._check_licences([self._weights.state(n).network.record() for n in recipe.networks])
@@ -338,8 +343,9 @@ class Engine:
 
     def _config(self, name: str) -> CheckpointConfig:
         """Return what a model declares: that of the weights in memory, if it is there."""
-        if self._loaded is not None and self._loaded[0] == name:
-            return self._loaded[1].config
+        loaded = self._loaded.find(name)
+        if loaded is not None:
+            return loaded.config
         if name not in self._folders:
             known = ", ".join(self._folders) or "none"
             raise ModelNotFound(
@@ -379,15 +385,21 @@ class Engine:
 
         self._run = fit_memory(estimate, choices, device_memory(device))
         options = self._run.options
-        loaded = self._loaded
-        if loaded and loaded[0] == name and loaded[1].memory in choices[choices.index(options) :]:
-            return loaded[1]
-        self._loaded = None  # two models at once may not fit
+        pipeline = self._loaded.find(name)
+        if pipeline is not None and pipeline.memory in choices[choices.index(options) :]:
+            self._loaded.make_room(self._run.working_bytes, spare=name)
+            self._loaded.add(name, pipeline)
+            return pipeline
+        self._loaded.remove(name)
+        if options.offload is Offload.none:
+            self._loaded.make_room(self._run.peak)
+        else:  # the memory of the machine holds what is not at work, of one model
+            self._loaded.keep(0)
         _log.info("model=%s switched on to save memory: %s", name, options)
         pipeline = LayeredPipeline.from_pretrained(
             self._folders[name], device=self._device, memory=options, speed=self._speed
         )
-        self._loaded = (name, pipeline)
+        self._loaded.add(name, pipeline)
         return pipeline
 
     @contextmanager

@@ -91,6 +91,12 @@ class RunEstimate:
             decoding += network if self.options.offload is Offload.group else 0
         return take("autoencoder", 0) + kept + max(text, sampling, decoding)
 
+    @property
+    def working_bytes(self) -> int:
+        """Return what a run takes beside a model that is in memory already."""
+        weights = sum(self.memory.get(name, 0) for name in ("text_encoder", "transformer"))
+        return max(0, self.peak - weights - self.memory.get("autoencoder", 0))
+
 
 def read_shape(model: str | Path, device: torch.device, folder: Path | None) -> ModelShape:
     """Return the shape of a model by name: one of KNOWN, or a folder with an index.

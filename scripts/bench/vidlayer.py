@@ -119,9 +119,9 @@ def measure_workers(
     plan: BuildPlan, sources: list[Source], workers: list[int], rounds: int
 ) -> None:
     """Build on Ray with each number of actors in turns, and print how the speed grows."""
+    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="token")  # before the import
     import ray
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(
         address="local", num_cpus=max(workers), include_dashboard=False, log_to_driver=False,
         object_store_memory=OBJECT_STORE_BYTES,

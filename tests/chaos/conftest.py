@@ -11,8 +11,8 @@ import pytest
 from fakes.ray_cluster import ray_cluster
 
 SHORT_S = 15.0
-SHORT_STORM_JOBS = 24
-SHORT_SOAK_S = 6.0
+SHORT_STORM_JOBS = 16
+SHORT_SOAK_S = 4.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -96,7 +96,7 @@ def test_every_job_ends_once(storm: Storm, storm_jobs: int) -> None:
     names = []
     for number in range(storm_jobs):
         names.append(storm.submit())
-        if number % 8 == 7:
+        if number % 6 == 5:
             storm.strike()
     ended = [storm.wait_for_end(name) for name in names]
     assert {job.state for job in ended} <= END_STATES

@@ -26,19 +26,30 @@ LONG = Behaviour(step_s=0.05)
 SETTINGS = {"lease_s": 3.0, "max_attempts": 5}
 
 
-@pytest.fixture
-def pair(postgresql: PostgresServer, tmp_path: Path) -> Iterator[tuple[LiveServer, LiveServer]]:
-    url, data = postgresql.empty_database(), tmp_path / "data"
+@pytest.fixture(scope="module")
+def url(postgresql: PostgresServer) -> str:
+    return postgresql.create_database()
+
+
+@pytest.fixture(scope="module")
+def pair(
+    url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[LiveServer, LiveServer]]:
+    data = tmp_path_factory.mktemp("pair") / "data"
     start = functools.partial(live_server, data, database=url, **SETTINGS)
     with start() as one, start() as two:
         yield one, two
 
 
-def test_a_server_that_is_killed_loses_no_job(pair: tuple[LiveServer, LiveServer]) -> None:
-    one, two = pair
+def test_a_server_that_is_killed_loses_no_job(
+    pair: tuple[LiveServer, LiveServer], url: str
+) -> None:
+    one, other = pair
+    two = LiveServer(other.data, database=url, **SETTINGS)
+    pair = (one, two)
     names = [pair[k % 2].submit(frames=1, seed=k).name for k in range(JOBS)]
     two.wait(names[-1], lambda job: job.queue_position is None or job.queue_position < JOBS // 2)
-    two.process.kill()
+    two.kill()
     ended = [one.wait_for_end(name) for name in names]
     assert {job.state for job in ended} == {SUCCEEDED}
     for job in ended:

@@ -139,3 +139,19 @@ def test_wrong_addresses_of_pages_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
         check_config(Config(**settings))
     assert caught.value.hint.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "database",
+    [
+        "postgresql://anna:s3cret@db/jobs",
+        "postgresql://anna:s3@cret/x@db:5432/jobs?sslmode=require",
+        "postgresql://anna@db/jobs?password=s3cret&sslmode=require",
+    ],
+)
+def test_a_shown_database_has_no_password(database: str) -> None:
+    shown = show_config(Config(database=database))
+    assert "postgresql://anna" in shown
+    assert "***" in shown
+    assert "s3" not in shown
+    assert "cret" not in shown

@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import layert2v
 from layert2v_engine.errors import EngineError
 from layert2v_engine.vidlayer.clip_stage import PerClipStage
 from layert2v_engine.vidlayer.plan import BuildPlan
@@ -43,7 +44,7 @@ class StageActor:
             self._load(token)
         except EngineError as error:
             return _error_answer(error)
-        return {"node": self._find_node()}
+        return {"node": self._find_node(), "version": layert2v.__version__}
 
     def work(self, item: dict[str, str], allowed: dict[str, int]) -> Answer:
         """Carry a clip through the stages, or cut a source to clips.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import layert2v
 from layert2v_engine.errors import EngineError
 from layert2v_engine.vidlayer.cluster.actor import Answer, StageActor
 from layert2v_engine.vidlayer.cluster.budget import RequestBudget
@@ -118,6 +119,7 @@ class ActorPool:
             facts = answer["error"]
             raise EngineError(facts["message"], facts["hint"], reason=facts["reason"])
         if item is None:
+            _check_version(answer["version"])
             actor.node, self._failed_loads = answer["node"], 0
         elif len(self._actors) > self._wanted:
             self._remove(actor)
@@ -179,6 +181,15 @@ class ActorPool:
 def alive_nodes(ray: Any) -> dict[str, dict[str, float]]:
     """Return the resources of the nodes that are there, by their ids."""
     return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+
+
+def _check_version(version: str) -> None:
+    if version != layert2v.__version__:
+        raise EngineError(
+            f"A node of the cluster has LayerT2V {version}, this machine {layert2v.__version__}.",
+            "Install the same version on all nodes.",
+            reason="OTHER_VERSION",
+        )
 
 
 def _no_start(group: StageGroup, error: str) -> EngineError:

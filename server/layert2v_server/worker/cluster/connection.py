@@ -41,6 +41,11 @@ def connect(address: str) -> Any:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="WARNING")
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        if "any running Ray instance" in str(error):
+            raise EngineNotReady(
+                "This machine is no node of a running Ray cluster.",
+                "Join one with `ray start --address=HOST:PORT`; see docs/ray.md.",
+            ) from error
         where = "on this machine" if address == ANY else f"at {address}"
         raise EngineNotReady(
             f"The Ray cluster {where} cannot be used: {_cause_of(error)}",

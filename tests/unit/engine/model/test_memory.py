@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,8 +115,9 @@ def test_the_engine_switches_on_what_a_device_needs(
 ) -> None:
     def generate(engine: Engine, name: str) -> MemoryOptions:
         engine.generate(SPEC, tmp_path / name, report=lambda _: None, cancelled=lambda: False)
-        assert engine._loaded
-        return engine._loaded[1].memory
+        pipeline = engine._loaded.find(SPEC.model)
+        assert pipeline is not None
+        return pipeline.memory
 
     engine = Engine(models)
     assert generate(engine, "roomy") == MemoryOptions()
@@ -123,6 +126,31 @@ def test_the_engine_switches_on_what_a_device_needs(
     monkeypatch.undo()
     assert generate(engine, "again") == MemoryOptions(one_stream_decode=True)  # kept
     assert generate(Engine(models, memory=MemoryOptions(float8=True)), "asked").float8
+
+
+def test_models_stay_in_memory_while_they_fit(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = tmp_path / "models"
+    for name in ("wan", "other"):
+        shutil.copytree(models / "wan", two / name)
+        index = two / name / "model_index.json"
+        index.write_text(index.read_text().replace('"wan"', f'"{name}"'))
+    engine = Engine(two)
+
+    def run(name: str, folder: str) -> list[str]:
+        spec = replace(SPEC, model=name)
+        engine.generate(spec, tmp_path / folder, report=lambda _: None, cancelled=lambda: False)
+        return [each for each in ("wan", "other") if engine._loaded.find(each)]
+
+    assert run("wan", "1") == ["wan"]
+    first = engine._loaded.find("wan")
+    assert run("other", "2") == ["wan", "other"]
+    assert run("wan", "3") == ["wan", "other"]
+    assert engine._loaded.find("wan") is first
+    monkeypatch.setattr("layert2v_engine.engine.free_memory", lambda _device: 0)
+    assert run("other", "4") == ["other"]
+    assert run("wan", "5") == ["wan"]
 
 
 def test_out_of_memory_tells_the_need(

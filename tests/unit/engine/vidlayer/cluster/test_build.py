@@ -209,6 +209,18 @@ def test_nodes_that_cannot_run_the_stages_are_refused(
     assert "on all nodes" in caught.value.hint
 
 
+def test_nodes_with_another_version_are_refused(
+    ray: FakeRay, plan: QuickPlan, sources: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OtherActor(actor.StageActor):
+        def load(self, token: str, folder: str) -> actor.Answer:
+            return {**super().load(token, folder), "version": "9.9"}
+
+    monkeypatch.setattr("layert2v_engine.vidlayer.cluster.pool.StageActor", OtherActor)
+    with pytest.raises(EngineError, match=r"has LayerT2V 9\.9, this machine"):
+        build_on_cluster(plan, sources, lambda _: None)
+
+
 def test_files_of_another_node_that_stay_away_end_the_build(
     ray: FakeRay, plan: QuickPlan, sources: list[Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
