@@ -28,7 +28,7 @@ SPEC = GenerateSpec(prompt="a fox", seed=1)
 
 def main() -> None:
     """Measure, and print medians and what 19 of 20 did not exceed."""
-    postgresql.SETTINGS.update(fsync="on", synchronous_commit="on")
+    postgresql.SETTINGS.update(fsync="on")
     with postgresql.postgres_server() as server:
         url = server.create_database()
         feed = ChangeFeed(url, "listener")

@@ -19,10 +19,9 @@ with contextlib.suppress(ModuleNotFoundError):  # `absence` says so
 
 PACKAGE = "postgresql"  # of Debian; versions 13 and newer serve
 USER = "layert2v"
-# Nothing has to survive a power cut here.
+# Nothing has to survive a power cut here, but what was committed the end of the database's process.
 SETTINGS = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "listen_addresses": "",
     "shared_buffers": "16MB",
