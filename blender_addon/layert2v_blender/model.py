@@ -232,6 +232,7 @@ class LAYERT2V_Scene(bpy.types.PropertyGroup):
     prompt: StringProperty(**_label("prompt"))
     background: StringProperty(**_label("background_prompt"))
     foregrounds: CollectionProperty(type=LAYERT2V_Foreground)
+    place_image: PointerProperty(type=bpy.types.Image)  # that places were drawn over
     negative: StringProperty(**_label("negative_prompt"))
     nearest: BoolProperty(**_label("nearest"))
     compression: EnumProperty(

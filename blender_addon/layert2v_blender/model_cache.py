@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import bpy
 
 from layert2v.atomic_write import atomic_write
 from layert2v.errors import ContractError
+from layert2v.presets import Preset
 from layert2v.spec import ModelInfo, model_from_json, model_to_json
 
 from . import settings
@@ -61,6 +63,20 @@ def colorspace_items(self: Any, _context: Any) -> list[EnumItem]:
     model = selected_model(self.id_data)
     offered = TITLES if model is None else model.colorspaces
     return _items(tuple((name, TITLES[name]) for name in offered if name in TITLES))
+
+
+def preset_items(_self: Any, context: Any) -> list[EnumItem]:
+    """Return the presets of the selected model as an enum's items."""
+    model = selected_model(context.scene) if context is not None else None
+    return _preset_items(() if model is None else model.presets)
+
+
+@lru_cache(maxsize=32)  # Blender needs these texts to stay alive
+def _preset_items(presets: tuple[Preset, ...]) -> list[EnumItem]:
+    return [
+        (preset.name, preset.name.capitalize(), preset.text, index)
+        for index, preset in enumerate(presets)
+    ]
 
 
 def _items(pairs: tuple[tuple[str, str], ...]) -> list[EnumItem]:

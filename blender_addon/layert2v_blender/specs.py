@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from layert2v.placement import parse_placement, placement_text
 from layert2v.plain_text import plain_text
+from layert2v.presets import Preset
 from layert2v.rerender import RerenderSpec, affected_layers
 from layert2v.spec import GenerateSpec, ModelInfo, fit_to_model
 from layert2v.stack import Stack
@@ -143,6 +144,19 @@ def fill_panel(spec: GenerateSpec, panel: LAYERT2V_Scene) -> None:
     panel.width, panel.height, panel.frames = spec.width, spec.height, spec.frames
     panel.seed = "" if spec.seed is None else str(spec.seed)
     _fill_sampling(spec, panel)
+
+
+def fill_preset(preset: Preset, panel: LAYERT2V_Scene) -> None:
+    """Fill the panel with what a preset says; for steps it does not say, with the model's own."""
+    if preset.width and preset.height:
+        panel.size_from_scene = False
+        panel.width, panel.height = preset.width, preset.height
+    panel.frames = preset.frames or panel.frames
+    panel.own_sampling = bool(preset.steps) or preset.guidance >= 0  # fills in the model's
+    if preset.steps:
+        panel.steps = preset.steps
+    if preset.guidance >= 0:
+        panel.guidance = preset.guidance
 
 
 def fill_layers(spec: RerenderSpec, item: LAYERT2V_Stack, panel: LAYERT2V_Scene) -> None:

@@ -54,6 +54,7 @@ from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.model.memory import MemoryOptions, Offload, exact_options
 from layert2v_engine.model.speed import SpeedOptions
 from layert2v_engine.pipeline import LayeredPipeline, find_models
+from layert2v_engine.presets import find_presets, presets_of
 from layert2v_engine.progress import Progress, ProgressReporter, should_preview
 from layert2v_engine.recipes.catalog import DEFAULT_RECIPE, find_recipe
 from layert2v_engine.recipes.models import recipe_models
@@ -96,7 +97,7 @@ class Engine:
         self._commercial_only = commercial_only
         self._memory, self._speed = memory, speed
         self._weights = WeightsFolder(weights)
-        self._folders = find_models(models)
+        self._folders, self._presets = find_models(models), find_presets(models)
         self._device = device
         self._loaded = LoadedModels[LayeredPipeline](lambda: free_memory(torch.device(device)))
         self._decompose_stages = DefaultStages(self._weights)
@@ -108,7 +109,8 @@ class Engine:
         infos = []
         for folder in self._folders.values():
             with suppress(BadCheckpoint):  # logged when it was found, raised when asked for
-                infos.append(read_index(folder).info)
+                info = read_index(folder).info
+                infos.append(replace(info, presets=presets_of(info.name, self._presets)))
         return (*infos, *self._recipe_models.values())
 
     def generate(

@@ -1,30 +1,30 @@
-"""Named sets of sizes and steps for a model, from a configuration file."""
+"""The presets of models, from a configuration file."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from layert2v.spec import GenerateSpec
+from layert2v.presets import Preset
 from layert2v_engine.errors import BadConfig
 
 ANY = "any"  # the table of models without their own
-# What a preset may say, and the value by which a request says nothing of it.
-_FIELDS: Mapping[str, float] = {"width": 0, "height": 0, "frames": 0, "steps": 0, "guidance": -1.0}
+FILE = "presets.toml"  # in the package, or in a folder of models
+_NUMBERS = tuple(field.name for field in fields(Preset) if field.name != "name")
 
-Presets = Mapping[str, Mapping[str, Mapping[str, float]]]  # by model, then by name
+Presets = Mapping[str, tuple[Preset, ...]]  # by model
 
 
 def load_presets(path: Path | None = None) -> Presets:
     """Return the presets in a file, or the shipped ones. Raises BadConfig for a wrong file."""
-    name = str(path or "presets.toml")
+    name = str(path or FILE)
     try:
         text = (
-            resources.files("layert2v_engine").joinpath("presets.toml").read_text()
+            resources.files("layert2v_engine").joinpath(FILE).read_text()
             if path is None
             else path.read_text(encoding="utf-8")
         )
@@ -33,33 +33,37 @@ def load_presets(path: Path | None = None) -> Presets:
         raise BadConfig(
             f"{name} cannot be read: {error}.", "Correct it, or name another."
         ) from error
-    for model, presets in tables.items():
-        for preset, values in presets.items() if isinstance(presets, dict) else ():
-            for field, value in values.items() if isinstance(values, dict) else ():
-                is_number = isinstance(value, int | float) and not isinstance(value, bool)
-                if field not in _FIELDS or not is_number:
-                    raise BadConfig(
-                        f"{name} says {field} = {value!r} in {model}.{preset}.",
-                        f"A preset has numbers for {', '.join(_FIELDS)}.",
-                    )
-    return tables
+    return {model: _read_table(name, model, presets) for model, presets in tables.items()}
 
 
-def apply_preset(spec: GenerateSpec, name: str, presets: Presets) -> GenerateSpec:
-    """Return a request with what a preset says where the request says nothing itself.
+def find_presets(models: Path | None) -> Presets:
+    """Return the presets in a folder of models where it has a file of them, else the shipped ones.
 
-    A size is one thing: with a width or a height of its own, a request keeps its size. Raises
-    BadConfig for a name that its model's table does not have.
+    Raises BadConfig for a wrong file.
     """
-    table = presets.get(spec.model, presets.get(ANY, {}))
-    if name not in table:
-        known = ", ".join(table) or "none"
-        raise BadConfig(f"{spec.model} has no preset {name!r}.", f"It has: {known}.")
-    own_size = bool(spec.width or spec.height)
-    values: dict[str, Any] = {
-        field: value
-        for field, value in table[name].items()
-        if getattr(spec, field) == _FIELDS[field]
-        and not (own_size and field in ("width", "height"))
-    }
-    return replace(spec, **values)
+    own = None if models is None else models / FILE
+    return load_presets(own if own is not None and own.is_file() else None)
+
+
+def presets_of(model: str, presets: Presets) -> tuple[Preset, ...]:
+    """Return the presets of a model: its own, else those of any."""
+    return presets.get(model, presets.get(ANY, ()))
+
+
+def _read_table(name: str, model: str, presets: Any) -> tuple[Preset, ...]:
+    found = []
+    for preset, values in presets.items() if isinstance(presets, dict) else ():
+        for field, value in values.items() if isinstance(values, dict) else ():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            is_whole = field == "guidance" or isinstance(value, int)
+            if field not in _NUMBERS or not is_number or not is_whole:
+                raise BadConfig(
+                    f"{name} says {field} = {value!r} in {model}.{preset}.",
+                    f"A preset has numbers for {', '.join(_NUMBERS)}.",
+                )
+        if not isinstance(values, dict):
+            raise BadConfig(
+                f"{name} says {preset} = {values!r} in {model}.", "A preset is a table of numbers."
+            )
+        found.append(Preset(name=preset, **values))
+    return tuple(found)

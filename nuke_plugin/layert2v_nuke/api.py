@@ -27,7 +27,7 @@ from layert2v.labels import LABELS
 from layert2v_nuke import edits, preferences, ui
 from layert2v_nuke.controller import Controller
 from layert2v_nuke.errors import PluginError
-from layert2v_nuke.graph import footage_knobs
+from layert2v_nuke.graph import footage_knobs, place_knobs
 from layert2v_nuke.graph import node as nodes
 from layert2v_nuke.graph.colorspaces import raw_default
 from layert2v_nuke.graph.open_nodes import open_comp
@@ -232,6 +232,8 @@ def _knob_changed() -> None:
     host, name = plugin_state().host, plugin_state().host.this_knob()
     if name.endswith("_version"):
         plugin_state().controller.set_version(host.this_node(), name[: -len("_version")])
+    elif number := place_knobs.place_number(name):
+        edits.move_place(host, host.this_node(), number)
     elif footage_knobs.is_position(name):
         edits.move_hint(host, host.this_node(), name)
 

@@ -60,6 +60,8 @@ class Controller:
             elif verb == "reroll":
                 with self.host.undo("LayerT2V: re-roll"):
                     self.host.set_knobs(uuid, {"seed": str(int(self._new_id()[:7], 16))})
+            elif verb == "draw_place":
+                edits.draw_place(self.host, uuid, int(subject))
             elif verb == "explode":
                 edits.explode(self.host, uuid)
             elif verb == "cancel":

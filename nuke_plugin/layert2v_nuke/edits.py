@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from layert2v import stack as manifest
+from layert2v.errors import SpecError
 from layert2v.stack import Stack
 from layert2v_nuke import status_text
 from layert2v_nuke.errors import BadRequest
-from layert2v_nuke.graph import footage_knobs, node, tcl
+from layert2v_nuke.graph import footage_knobs, node, place_knobs, tcl
 from layert2v_nuke.graph.model import INPUTS, ReadColorspace, mute_knob
 from layert2v_nuke.graph.open_nodes import open_comp
 from layert2v_nuke.host import Host
@@ -53,6 +55,27 @@ def change_subjects(host: Host, uuid: str, verb: str, subject: str) -> None:
             other = int(subject) + (-1 if verb == "subject_nearer" else 1)
             if other in numbers:
                 _swap_subjects(host, uuid, int(subject), other)
+
+
+def draw_place(host: Host, uuid: str, number: int) -> None:
+    """Give a foreground's place a handle in the viewer, which begins where the place is."""
+    values, project = host.knob_values(uuid), host.project()
+    size = project.width, project.height
+    text = str(values[f"place_{number}"])
+    with host.undo(f"LayerT2V: place {number}"):
+        host.add_knobs(uuid, place_knobs.place_handle(number, text, size, values))
+        box = place_knobs.place_box(text, size)
+        words = place_knobs.place_words(box, size, text)
+        host.set_knobs(uuid, {f"place_{number}_box": box, f"place_{number}": words})
+
+
+def move_place(host: Host, uuid: str, number: int) -> None:
+    """Write in words where the handle of a foreground's place was moved."""
+    values, project = host.knob_values(uuid), host.project()
+    size, before = (project.width, project.height), str(values[f"place_{number}"])
+    with suppress(SpecError):  # no picture in it: the handle will move on
+        words = place_knobs.place_words(values[f"place_{number}_box"], size, before)
+        host.set_knobs_without_undo(uuid, {f"place_{number}": words}, mark_modified=True)
 
 
 def move_hint(host: Host, uuid: str, knob: str) -> None:

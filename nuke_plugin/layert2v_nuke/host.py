@@ -14,7 +14,7 @@ from typing import Any
 from layert2v.stack import Stack
 from layert2v_nuke import inputs
 from layert2v_nuke.errors import BadRequest, HostRefused
-from layert2v_nuke.graph import build, footage_knobs, node, tcl
+from layert2v_nuke.graph import build, footage_knobs, node, place_knobs, tcl
 from layert2v_nuke.graph.colorspaces import choose_colorspace, working_space
 from layert2v_nuke.graph.model import (
     INPUTS,
@@ -129,6 +129,7 @@ class Host:
         for layer in node.layers_with_tab(knobs):
             wanted.update(node.layer_knob_names(layer, values=True))
         wanted.update(filter(footage_knobs.holds_subject_value, knobs))
+        wanted.update(filter(place_knobs.place_number, knobs))
         return {name: _knob_value(knob) for name, knob in knobs.items() if name in wanted}
 
     def frame(self) -> int:

@@ -70,6 +70,7 @@ def add_generate_options(parser: argparse.ArgumentParser) -> None:
     add("--nearest", action="store_true", help=_help("nearest"))
     add("--size", type=frame_size, default=(0, 0), metavar="WxH", help="pixels, such as 96x96")
     add("--frames", type=positive_int, default=0, metavar="N", help="number of frames")
+    add("--preset", metavar="NAME", help=f"{_help('preset')}, such as preview")
     add("--fps", type=non_negative_float, default=0.0, metavar="N", help=_help("fps"))
     add("--model", default=defaults.model, metavar="NAME", help="default: %(default)s")
     add(

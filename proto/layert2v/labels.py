@@ -28,6 +28,9 @@ LABELS = MappingProxyType(
             "Where this foreground is to be, as a hint: box or ellipse, then left, top, width and "
             "height in shares of the picture, such as ellipse 0.1 0.3 0.4 0.6; empty: anywhere",
         ),
+        "preset": Label(
+            "Preset", "Size, length and steps of the model for a look, for work, or at its best"
+        ),
         "negative_prompt": Label("Negative Prompt", "What should not be seen"),
         "nearest": Label(
             "Nearest Subject",

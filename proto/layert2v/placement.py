@@ -72,6 +72,43 @@ def parse_placement(text: str, foreground: int = 1) -> Placement:
     return placement
 
 
+def drawn_placement(
+    shape: str,
+    corners: tuple[tuple[float, float], tuple[float, float]],
+    size: tuple[float, float],
+    before: str = "",
+) -> Placement:
+    """Return the region that was drawn from one corner to another over a picture.
+
+    corners: of the region, x from the left and y from the top, in any order. size: width and height
+    of the picture in the same units. before: the region that it replaces, which gives its strength.
+    Raises ``SpecError`` where nothing of the picture is in it.
+    """
+    (left, right), (top, bottom) = (
+        sorted(min(max(corner[axis] / size[axis], 0.0), 1.0) for corner in corners)
+        for axis in (0, 1)
+    )
+    try:
+        strength = parse_placement(before).strength
+    except SpecError:
+        strength = 1.0
+    x, y, width, height = (round(each, 3) for each in (left, top, right - left, bottom - top))
+    placement = Placement(1, shape, x, y, width, height, strength)
+    if placement.problem:
+        raise SpecError("FIELD_VALUE", placement.problem)
+    return placement
+
+
+def placement_outline(placement: Placement) -> list[tuple[float, float]]:
+    """Return the corners of a box or 32 places on an ellipse, x and y in shares of the picture."""
+    half_w, half_h = placement.width / 2, placement.height / 2
+    x, y = placement.x + half_w, placement.y + half_h
+    if placement.shape == "box":
+        return [(x + a * half_w, y + b * half_h) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    turns = (2 * math.pi * k / 32 for k in range(32))
+    return [(x + half_w * math.cos(turn), y + half_h * math.sin(turn)) for turn in turns]
+
+
 def placement_text(placement: Placement) -> str:
     """Return a placement as ``parse_placement`` reads it, without its foreground."""
     numbers = (placement.x, placement.y, placement.width, placement.height)

@@ -23,6 +23,7 @@ from layert2v.limits import (
     MAX_SEED,
 )
 from layert2v.placement import Placement
+from layert2v.presets import Preset, preset_from_json, preset_to_json
 
 CLEAN_CONDITIONING = "clean_conditioning"  # ability: trained with some streams clean at time 0
 NO_SHADOWS = "no_shadows"  # a limit among the abilities: cast shadows are no layers of their own
@@ -81,7 +82,8 @@ class ModelInfo:
     Sizes are pixels and multiples of ``size_step``; frame counts are ``1 + k * frames_step``.
     ``vocabulary`` maps a kind (subject, action, place, time, colour; spot, heading, distance of a
     figure) to the words the model has seen.
-    ``colorspaces`` are the names a request may use for its output.
+    ``colorspaces`` are the names a request may use for its output. ``presets`` are settings that an
+    artist may choose at once.
     """
 
     name: str
@@ -105,6 +107,7 @@ class ModelInfo:
     abilities: tuple[str, ...] = ("generate",)
     vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     colorspaces: tuple[str, ...] = ("lin_rec709_scene",)
+    presets: tuple[Preset, ...] = ()
 
     @property
     def makes_shadows(self) -> bool:
@@ -265,11 +268,14 @@ def model_to_json(model: ModelInfo) -> dict[str, Any]:
         for key, value in vars(model).items()
     }
     plain["vocabulary"] = {kind: list(words) for kind, words in model.vocabulary.items()}
+    plain["presets"] = [preset_to_json(preset) for preset in model.presets]
     return plain
 
 
 def model_from_json(value: Any) -> ModelInfo:
     """Read what ``model_to_json`` wrote. Raises ``SpecError`` for any other shape."""
+    if isinstance(value, dict):  # descriptions of before have none
+        value = {"presets": [], **value}
     fields = JsonObject(value, "", SpecError)
     model = ModelInfo(
         name=fields.text("name"),
@@ -293,6 +299,7 @@ def model_from_json(value: Any) -> ModelInfo:
         abilities=fields.texts("abilities"),
         vocabulary=fields.text_list_map("vocabulary"),
         colorspaces=fields.texts("colorspaces"),
+        presets=fields.objects("presets", preset_from_json),
     )
     fields.refuse_unknown()
     return model

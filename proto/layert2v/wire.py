@@ -19,6 +19,7 @@ from layert2v.decompose import (
     SubjectSpec,
 )
 from layert2v.placement import Placement
+from layert2v.presets import Preset
 from layert2v.rerender import AUTO, DonorLayer, Plate, RerenderSpec
 from layert2v.spec import COMPRESSIONS, GenerateSpec, ModelInfo
 from layert2v.v1 import jobs_pb2, server_pb2
@@ -269,7 +270,14 @@ def model_to_message(model: ModelInfo) -> server_pb2.Model:
         abilities=model.abilities,
         vocabulary={k: server_pb2.Words(words=v) for k, v in model.vocabulary.items()},
         colorspaces=model.colorspaces,
+        presets=map(_preset_to_message, model.presets),
     )
+
+
+def _preset_to_message(preset: Preset) -> server_pb2.Preset:
+    plain = asdict(preset)
+    guidance = plain.pop("guidance")
+    return server_pb2.Preset(**plain, guidance=guidance if guidance >= 0 else None)
 
 
 def model_from_message(message: server_pb2.Model) -> ModelInfo:
@@ -296,6 +304,18 @@ def model_from_message(message: server_pb2.Model) -> ModelInfo:
         abilities=tuple(message.abilities),
         vocabulary={k: tuple(v.words) for k, v in message.vocabulary.items()},
         colorspaces=tuple(message.colorspaces),
+        presets=tuple(map(_preset, message.presets)),
+    )
+
+
+def _preset(message: server_pb2.Preset) -> Preset:
+    return Preset(
+        name=message.name,
+        width=message.width,
+        height=message.height,
+        frames=message.frames,
+        steps=message.steps,
+        guidance=message.guidance if message.HasField("guidance") else Preset("").guidance,
     )
 
 

@@ -69,7 +69,7 @@ def main() -> None:
         guided=True,
     )
     rate = measure_rate(device, torch.bfloat16)
-    print(f"{run.streams} streams, {run.tokens:,} tokens, {rate / 1e12:.0f} TFLOP/s of {device}")
+    print(f"{run.streams} streams, {run.tokens:,} tokens, {rate / 1e12:.3g} TFLOP/s of {device}")
     latents = torch.randn(1, len(layout), 16, *grid, device=device)
     if not args.train:
         report_sampling(args, device, layout, latents, run, rate)

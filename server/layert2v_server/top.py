@@ -160,7 +160,8 @@ def _row(job: Any, now: float, steps: Mapping[tuple[str, str], int], passed_s: f
     progress = job.progress
     since = job.start_time if job.HasField("start_time") else job.create_time
     if job.state == jobs_pb2.JOB_STATE_QUEUED:
-        words = queue_text(job.queue_position)
+        start_s = job.start_eta_s if job.HasField("start_eta_s") else None
+        words = queue_text(job.queue_position, start_s)
     elif job.state == jobs_pb2.JOB_STATE_CANCELLING:
         words = state_text("cancelling")
     else:

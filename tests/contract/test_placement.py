@@ -9,7 +9,13 @@ import pytest
 from fakes.rerender_examples import MINI
 from layert2v import spec, wire
 from layert2v.errors import SpecError
-from layert2v.placement import Placement, parse_placement, placement_text
+from layert2v.placement import (
+    Placement,
+    drawn_placement,
+    parse_placement,
+    placement_outline,
+    placement_text,
+)
 from layert2v.spec import GenerateSpec, validate
 
 LEFT = Placement(foreground=1, shape="ellipse", x=0.1, y=0.3, width=0.4, height=0.6)
@@ -61,3 +67,20 @@ def test_a_region_for_a_foreground_that_is_not_there_or_for_one_twice_is_refused
     (found,) = validate(replace(request, placements=(LEFT, LEFT)), MINI)
     assert "more than one region" in found.message
     assert not validate(replace(request, placements=(LEFT,)), MINI)
+
+
+def test_what_was_drawn_is_a_region_of_the_picture() -> None:
+    drawn = drawn_placement("ellipse", ((90, 10), (30, -5)), (100, 50), "box 0 0 1 1 * 2")
+    assert placement_text(drawn) == "ellipse 0.3 0 0.6 0.2 * 2"
+    assert drawn_placement("box", ((0, 0), (200, 60)), (100, 50), "left") == Placement(
+        1, "box", 0, 0, 1, 1
+    )
+    with pytest.raises(SpecError, match="width and height above 0"):
+        drawn_placement("box", ((110, 10), (130, 20)), (100, 50))
+
+
+def test_an_outline_goes_round_the_region() -> None:
+    for shape in ("box", "ellipse"):
+        outline = placement_outline(replace(LEFT, shape=shape))
+        assert min(x for x, _ in outline) == pytest.approx(LEFT.x)
+        assert max(y for _, y in outline) == pytest.approx(LEFT.y + LEFT.height)

@@ -22,6 +22,7 @@ from fakes import fake_decompose
 from fakes.fake_rerender import FakeRerender, count_steps
 from layert2v import stack as manifest
 from layert2v.decompose import DecomposeSpec, RefineSpec
+from layert2v.presets import Preset
 from layert2v.rerender import RerenderSpec
 from layert2v.spec import GenerateSpec, ModelInfo, spec_to_json
 from layert2v.stack import FileRecord, FlattenedSequence, HistoryEntry, Layer, Role, Stack
@@ -47,6 +48,7 @@ MODEL = ModelInfo(
     steps_range=(1, 1000),
     guidance_range=(0.0, 20.0),
     vocabulary={"subject": ("fox", "owl"), "place": ("forest",)},
+    presets=(Preset("preview", frames=1, steps=2), Preset("final", 128, 96, 9, 8, 5.0)),
 )
 
 

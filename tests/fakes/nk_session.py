@@ -8,6 +8,7 @@ from typing import Any
 
 from fakes.fake_nuke import FakeNuke
 from fakes.fake_nuke.nodes import Node
+from layert2v.presets import Preset
 from layert2v.spec import ModelInfo, model_to_json
 from layert2v_nuke import api, ui
 from layert2v_nuke.controller import Controller
@@ -22,6 +23,7 @@ MODEL = ModelInfo(
     default_height=64, default_frames=5, default_fps=12.0, default_steps=4, default_guidance=3.0,
     steps_range=(1, 1000), guidance_range=(0.0, 20.0), abilities=("generate", "clean_conditioning"),
     colorspaces=("lin_rec709_scene", "lin_ap1_scene"),
+    presets=(Preset("preview", frames=1, steps=2), Preset("final", 128, 96, 9, 8, 5.0)),
 )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Footage in the image editor of the real interface: a box is drawn, and it becomes layers.
 
+The place of a foreground is drawn there, too.
+
 python blender_footage_panel.py SERVER OUT FOOTAGE PICTURES
 
 Photographs the editor with the box, and the result, as PICTURES/footage_{box,done}.png.
@@ -61,12 +63,16 @@ def main(server: str, out: Path, footage: Path, pictures: Path) -> None:
     panel, manager = scene.layert2v, blender_helpers.request_manager()
     panel.folder, panel.target = str(out / "stacks"), "COMPOSITOR"
     panel.footage_image = load_sequence(footage)
+    panel.foregrounds.add().prompt = "a ball"
     area = open_image_editor(window, panel.footage_image)
     sidebar = window.show_tab(area, "LayerT2V")
     manager.connect()
     window.wait(blender_helpers.is_connected, 120)
     bpy.ops.layert2v.subject_add("EXEC_DEFAULT", True)
     panel.subjects[0].name = "the disc"
+    window.spin(10)
+    window.click(area, sidebar, "layert2v.draw_place")
+    drag(window, area, (4, 18), (28, 42))
     window.spin(10)
     window.click(area, sidebar, "layert2v.draw_box")
     drag(window, area, (4, 18), (28, 42))
@@ -82,6 +88,8 @@ def main(server: str, out: Path, footage: Path, pictures: Path) -> None:
     blender_helpers.write_result(
         frame=panel.subjects[0].frame,
         box=box,
+        place=panel.foregrounds[0].place,
+        size=list(panel.footage_image.size),
         layers=[layer.name for layer in panel.stacks[0].layers],
     )
 

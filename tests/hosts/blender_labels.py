@@ -1,6 +1,13 @@
-"""Reports what the panel's fields, the layers' and the buttons are called."""
+"""Reports what the panel's fields, the layers' and the buttons are called, and uses a preset.
+
+python blender_labels.py MODEL.json
+"""
 
 from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
 
 import blender_helpers
 import bpy
@@ -24,7 +31,7 @@ LAYER = {
 SUBJECT = {"subject_box": "has_box", "matte_all": "mask_all"}
 BUTTONS = {
     "generate": "generate", "decompose": "decompose", "rerender": "rerender", "cancel": "cancel",
-    "retry": "ask_again", "match_lighting": "match_lighting",
+    "retry": "ask_again", "match_lighting": "match_lighting", "preset": "use_preset",
 }  # fmt: skip
 
 
@@ -33,7 +40,21 @@ def labels(group: object, fields: dict[str, str]) -> list[list[str]]:
     return [[field, properties[name].name] for field, name in fields.items()]
 
 
-def main() -> None:
+def use_preset(model: str, name: str) -> list[object]:
+    """Choose a preset of a model that a server has reported; return what the panel then has."""
+    from layert2v.spec import model_from_json  # the extension brings it
+
+    cache, preferences = (blender_helpers.addon_module(n) for n in ("model_cache", "settings"))
+    reported = model_from_json(json.loads(model))
+    cache.save_models(preferences.preferences().server, (reported,))
+    panel = bpy.context.scene.layert2v
+    panel.model = reported.name
+    assert bpy.ops.layert2v.use_preset(preset=name) == {"FINISHED"}
+    fields = ("size_from_scene", "width", "height", "frames", "own_sampling", "steps", "guidance")
+    return [getattr(panel, field) for field in fields]
+
+
+def main(model_path: Path) -> None:
     blender_helpers.enable()
     panel = bpy.context.scene.layert2v
     model = blender_helpers.addon_module("model")
@@ -51,8 +72,9 @@ def main() -> None:
                 for field, name in BUTTONS.items()
             ),
         ],
+        preset=use_preset(model_path.read_text(), "final"),
     )
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

@@ -12,6 +12,7 @@ from fakes.moving_disc import HEIGHT, RADIUS, WIDTH, disc_clip, write_clip
 from hosts.blenders import REPOSITORY, Blender
 from hosts.display import display
 from hosts.images import Image, over, read_rgba
+from layert2v.placement import parse_placement
 from layert2v.stack import frame_path, read
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
@@ -29,6 +30,9 @@ def test_a_box_is_drawn_in_the_image_editor(
         seen = blender.run("blender_footage_panel.py", *arguments, timeout_s=400, **screen)
     assert seen["frame"] == 1001
     np.testing.assert_allclose(seen["box"], (4, 18, 24, 24), atol=0.5)
+    place, (width, height) = parse_placement(seen["place"]), seen["size"]
+    np.testing.assert_allclose((place.x * width, place.width * width), (4, 24), atol=0.5)
+    np.testing.assert_allclose((place.y * height, place.height * height), (18, 24), atol=0.5)
     assert seen["layers"] == ["fg_01", "shadow_01", "bg"]
 
 

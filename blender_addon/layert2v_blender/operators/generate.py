@@ -5,7 +5,7 @@ from itertools import count
 from pathlib import Path
 
 import bpy
-from bpy.props import IntProperty, StringProperty
+from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from layert2v.errors import ContractError
 from layert2v.labels import LABELS
@@ -65,6 +65,23 @@ class LAYERT2V_OT_generate(PollReasonMixin, bpy.types.Operator):
             target=scene.layert2v.target,
         )
         return submit(self, scene, request)
+
+
+class LAYERT2V_OT_use_preset(bpy.types.Operator):
+    bl_idname = "layert2v.use_preset"
+    bl_label = LABELS["preset"].text
+    bl_description = LABELS["preset"].tooltip
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
+
+    preset: EnumProperty(items=model_cache.preset_items)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        model = model_cache.selected_model(context.scene)
+        chosen = [each for each in model.presets if each.name == self.preset] if model else []
+        if not chosen:
+            return {"CANCELLED"}
+        specs.fill_preset(chosen[0], context.scene.layert2v)
+        return {"FINISHED"}
 
 
 class LAYERT2V_OT_cancel(bpy.types.Operator):
@@ -170,6 +187,7 @@ class LAYERT2V_OT_use_settings(PollReasonMixin, bpy.types.Operator):
 
 CLASSES = (
     LAYERT2V_OT_generate,
+    LAYERT2V_OT_use_preset,
     LAYERT2V_OT_cancel,
     LAYERT2V_OT_dismiss,
     LAYERT2V_OT_ask_again,

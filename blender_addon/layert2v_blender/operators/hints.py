@@ -1,11 +1,16 @@
-"""Subjects of footage: their list, and boxes and points that are drawn in the image editor."""
+"""Subjects of footage and regions of foregrounds, drawn in the image editor."""
+
+from contextlib import suppress
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty
+
+from layert2v.errors import SpecError
+from layert2v.placement import SHAPES, drawn_placement, placement_text
 
 from ..footage.image_editor import shown_frame
 from ..model import active_subject
-from .base import PollReasonMixin
+from .base import PollCheck, PollReasonMixin
 
 _DIRECTIONS = (("UP", "Nearer", ""), ("DOWN", "Farther", ""))
 
@@ -84,7 +89,7 @@ def check_image(context: bpy.types.Context) -> str:
 class _DrawMixin(PollReasonMixin):
     """Follows the mouse in the image editor, in pixels of the image, y down."""
 
-    poll_checks = (check_subject, check_image)
+    poll_checks: tuple[PollCheck, ...] = (check_subject, check_image)
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         context.window.cursor_modal_set("CROSSHAIR")
@@ -103,11 +108,8 @@ def _place(context: bpy.types.Context, event: bpy.types.Event) -> tuple[float, f
     return x * width, (1 - y) * height
 
 
-class LAYERT2V_OT_draw_box(_DrawMixin, bpy.types.Operator):
-    bl_idname = "layert2v.draw_box"
-    bl_label = "Draw Box"
-    bl_description = "Drag a rectangle around the subject on the frame that is shown"
-    bl_options = {"REGISTER", "UNDO"}
+class _RectangleMixin(_DrawMixin):
+    """Follows a drag from one corner of a rectangle to the other."""
 
     _start: tuple[float, float] | None = None
 
@@ -124,15 +126,55 @@ class LAYERT2V_OT_draw_box(_DrawMixin, bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def _set(self, context: bpy.types.Context, event: bpy.types.Event) -> None:
-        subject, start = active_subject(context.scene), self._start
-        if subject is None or start is None:
+        if self._start is not None:
+            self._set_corners(context, self._start, _place(context, event))
+            context.area.tag_redraw()
+
+    def _set_corners(
+        self, context: bpy.types.Context, start: tuple[float, float], end: tuple[float, float]
+    ) -> None:
+        raise NotImplementedError
+
+
+class LAYERT2V_OT_draw_box(_RectangleMixin, bpy.types.Operator):
+    bl_idname = "layert2v.draw_box"
+    bl_label = "Draw Box"
+    bl_description = "Drag a rectangle around the subject on the frame that is shown"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def _set_corners(
+        self, context: bpy.types.Context, start: tuple[float, float], end: tuple[float, float]
+    ) -> None:
+        subject = active_subject(context.scene)
+        if subject is None:
             return
-        ends = [sorted(pair) for pair in zip(start, _place(context, event), strict=True)]
-        (left, right), (top, bottom) = ends
+        (left, right), (top, bottom) = (sorted(pair) for pair in zip(start, end, strict=True))
         subject.frame = shown_frame(context)
         subject.box = (left, top, max(right - left, 1), max(bottom - top, 1))
         subject.has_box = True
-        context.area.tag_redraw()
+
+
+class LAYERT2V_OT_draw_place(_RectangleMixin, bpy.types.Operator):
+    bl_idname = "layert2v.draw_place"
+    bl_label = "Draw Place"
+    bl_description = "Drag where this foreground is to be; the picture stands for the clip's"
+    bl_options = {"REGISTER", "UNDO"}
+    poll_checks = (check_image,)
+
+    index: IntProperty(min=0)
+    shape: EnumProperty(items=[(name, name.capitalize(), "") for name in SHAPES])
+
+    def _set_corners(
+        self, context: bpy.types.Context, start: tuple[float, float], end: tuple[float, float]
+    ) -> None:
+        panel, image = context.scene.layert2v, context.space_data.image
+        if self.index >= len(panel.foregrounds):
+            return
+        foreground = panel.foregrounds[self.index]
+        with suppress(SpecError):  # no picture in it: the mouse will move on
+            drawn = drawn_placement(self.shape, (start, end), tuple(image.size), foreground.place)
+            foreground.place = placement_text(drawn)
+            panel.place_image = image
 
 
 class LAYERT2V_OT_add_point(_DrawMixin, bpy.types.Operator):
@@ -161,5 +203,6 @@ CLASSES = (
     LAYERT2V_OT_subject_move,
     LAYERT2V_OT_clear_points,
     LAYERT2V_OT_draw_box,
+    LAYERT2V_OT_draw_place,
     LAYERT2V_OT_add_point,
 )

@@ -59,6 +59,29 @@ class _FootagePanel:
             row.operator("layert2v.refine_mask", text="Mask", icon="MOD_MASK")
 
 
+class LAYERT2V_PT_places(bpy.types.Panel):
+    """Where the foregrounds of the prompt are to be, drawn over any picture."""
+
+    bl_label = "Places of Foregrounds"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "LayerT2V"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return len(context.scene.layert2v.foregrounds) > 0
+
+    def draw(self, context: bpy.types.Context) -> None:
+        for index, foreground in enumerate(context.scene.layert2v.foregrounds):
+            column = self.layout.column(align=True)
+            column.label(text=foreground.prompt or f"Foreground {index + 1}")
+            column.prop(foreground, "place", text="")
+            row = column.row(align=True)
+            for shape, icon in (("box", "SELECT_SET"), ("ellipse", "MESH_CIRCLE")):
+                button = row.operator("layert2v.draw_place", text=shape.capitalize(), icon=icon)
+                button.index, button.shape = index, shape
+
+
 def _draw_subjects(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     panel = context.scene.layert2v
     layout.label(text="Subjects, the nearest first")
@@ -107,7 +130,7 @@ def _draw_range(layout: bpy.types.UILayout, panel: Any) -> None:
 
 
 def _make_classes() -> list[type]:
-    classes: list[type] = [LAYERT2V_UL_subjects]
+    classes: list[type] = [LAYERT2V_UL_subjects, LAYERT2V_PT_places]
     for space, suffix in (*SPACES, ("IMAGE_EDITOR", "image")):
         body: dict[str, Any] = {
             "bl_space_type": space,

@@ -1,17 +1,22 @@
-"""Boxes and points of footage, drawn over it in the image editor."""
+"""Boxes and points of footage, and places of foregrounds, drawn in the image editor."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import bpy
 import gpu
 from gpu_extras.batch import batch_for_shader
 
+from layert2v.errors import SpecError
+from layert2v.placement import parse_placement, placement_outline
+
 from ..footage.image_editor import shown_frame
 from ..model import LAYERT2V_Subject
 
 _COLOR = (1.0, 0.6, 0.1, 1.0)
+_PLACE_COLOR = (0.2, 0.8, 1.0, 1.0)
 
 
 def draw_hints() -> None:
@@ -19,7 +24,11 @@ def draw_hints() -> None:
     context = bpy.context
     image = getattr(context.space_data, "image", None)
     panel = getattr(context.scene, "layert2v", None)
-    if image is None or panel is None or image != panel.footage_image or not image.size[0]:
+    if image is None or panel is None or not image.size[0]:
+        return
+    if image == panel.place_image:
+        _draw_places(panel, context.region.view2d)
+    if image != panel.footage_image:
         return
     shader = gpu.shader.from_builtin("UNIFORM_COLOR")
     shader.bind()
@@ -28,6 +37,17 @@ def draw_hints() -> None:
         for lines in _hint_lines(subject, frame, context.region.view2d, image.size):
             shader.uniform_float("color", _COLOR)
             batch_for_shader(shader, "LINES", {"pos": lines}).draw(shader)
+
+
+def _draw_places(panel: Any, view: Any) -> None:
+    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
+    shader.bind()
+    shader.uniform_float("color", _PLACE_COLOR)
+    for foreground in panel.foregrounds:
+        with suppress(SpecError):  # empty, or half written
+            outline = placement_outline(parse_placement(foreground.place))
+            ends = [view.view_to_region(x, 1 - y, clip=False) for x, y in outline]
+            batch_for_shader(shader, "LINE_LOOP", {"pos": ends}).draw(shader)
 
 
 def _hint_lines(

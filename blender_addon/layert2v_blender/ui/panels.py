@@ -81,13 +81,15 @@ def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     column.use_property_split = True
     column.use_property_decorate = False
     column.prop(panel, "model")
+    model = model_cache.selected_model(scene)
+    if model is not None and model.presets:
+        column.operator_menu_enum("layert2v.use_preset", "preset", icon="PRESET")
     column.prop(panel, "size_from_scene")
     if not panel.size_from_scene:
         row = column.row(align=True)
         row.prop(panel, "width", text="Size")
         row.prop(panel, "height", text="")
     column.prop(panel, "frames")
-    model = model_cache.selected_model(scene)
     if model is not None:
         size = specs.output_size(scene, model).text
         draw_paragraph(column, f"{LABELS['output_size'].text}: {size}", "INFO")

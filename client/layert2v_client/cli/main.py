@@ -31,6 +31,8 @@ from layert2v.command_options import (
 )
 from layert2v.errors import ContractError
 from layert2v.plain_text import is_unicode, plain_text
+from layert2v.presets import apply_preset, find_preset
+from layert2v.spec import GenerateSpec
 from layert2v.status_text import file_size
 from layert2v_client.cli.common import (
     download_stack,
@@ -63,6 +65,7 @@ from layert2v_client.errors import (
     ServerUnavailable,
 )
 from layert2v_client.jobs import Job, require_success
+from layert2v_client.types import ServerInfo
 
 EXIT_FAILED = 1
 EXIT_UNREACHABLE = 3
@@ -201,6 +204,9 @@ def generate(
     folder = args.out or unused_folder(args.prompt)
     with output_folder(folder), open_client(args, config, line) as client:
         spec, request_id = generate_spec(args), uuid.uuid4()
+        if args.preset:
+            wait_s = 0.0 if server_address(args, config) else ENGINE_START_S
+            spec = _with_preset(spec, args.preset, wait_for_models(client, line, wait_s))
 
         def submit(timeout_s: float) -> Job:
             return client.submit(spec, request_id, timeout_s=timeout_s)
@@ -209,6 +215,17 @@ def generate(
         with report_result_path(status, line):
             download_stack(job, folder, line)
     print_summary(folder, out, line)
+
+
+def _with_preset(spec: GenerateSpec, name: str, server: ServerInfo) -> GenerateSpec:
+    """Return the request with what a preset of its model says where it says nothing itself.
+
+    A model that the server does not have is refused by it, with those it has.
+    """
+    model = next((each for each in server.models if each.name == spec.model), None)
+    return (
+        spec if model is None else apply_preset(spec, find_preset(name, model.name, model.presets))
+    )
 
 
 def jobs(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
@@ -302,6 +319,8 @@ def info(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Prog
             f"  foregrounds up to {model.max_foregrounds}\n"
             f"  colorspaces {', '.join(model.colorspaces)}\n"
         )
+        for preset in model.presets:
+            out.write(f"  preset      {preset.name}: {preset.text}\n")
         for kind, words in model.vocabulary.items():
             out.write(f"  {kind:<11} {', '.join(words)}\n")
 

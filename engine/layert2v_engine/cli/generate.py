@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from layert2v.command_options import GENERATE_OPTIONS, add_generate_options, generate_spec
+from layert2v.errors import SpecError
+from layert2v.presets import apply_preset, find_preset
 from layert2v.spec import GenerateSpec
 from layert2v_engine.cli.options import (
     ProgressPrinter,
@@ -23,7 +25,7 @@ from layert2v_engine.cli.options import (
     speed_options,
     weights_options,
 )
-from layert2v_engine.errors import EngineError, InvalidSpec
+from layert2v_engine.errors import BadConfig, EngineError, InvalidSpec
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,13 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_generate_options(generate)
     generate.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
     generate.add_argument(
-        "--preset",
-        metavar="NAME",
-        help="preview, standard or final: the size, length and steps of the model's preset, where "
-        "the request does not say its own",
-    )
-    generate.add_argument(
-        "--presets", type=Path, metavar="FILE", help="a presets.toml in place of the shipped one"
+        "--presets", type=Path, metavar="FILE", help="a presets.toml in place of that of the models"
     )
     add_model_run_options(generate)
     add_progress_option(generate)
@@ -58,11 +54,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _generate(args: argparse.Namespace) -> int:
     from layert2v_engine.devices import pick_device  # heavy, and not needed for a help text
     from layert2v_engine.engine import Engine
-    from layert2v_engine.presets import apply_preset, load_presets
 
     spec = generate_spec(args)
     if args.preset:
-        spec = apply_preset(spec, args.preset, load_presets(args.presets))
+        spec = _with_preset(spec, args)
     device, memory = str(pick_device(args.device)), memory_options(args)
     number = 0
     if args.parallel:
@@ -88,6 +83,18 @@ def _generate(args: argparse.Namespace) -> int:
         print(f"note: {warning}", file=sys.stderr)
     print(args.out)
     return 0
+
+
+def _with_preset(spec: GenerateSpec, args: argparse.Namespace) -> GenerateSpec:
+    """Return the request with what the preset says where the request says nothing itself."""
+    from layert2v_engine.presets import find_presets, load_presets, presets_of
+
+    presets = load_presets(args.presets) if args.presets else find_presets(args.models)
+    try:
+        preset = find_preset(args.preset, spec.model, presets_of(spec.model, presets))
+    except SpecError as error:
+        raise BadConfig(error.message, error.hint) from error
+    return apply_preset(spec, preset)
 
 
 def _join_group(kind: str, device: str) -> tuple[str, int]:

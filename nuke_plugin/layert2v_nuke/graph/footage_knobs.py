@@ -20,7 +20,7 @@ NO_MATTE = "none"
 OFF, INSIDE, OUTSIDE = "off", "on the subject", "beside it"
 
 _SUBJECT = re.compile(r"subject_([0-9]+)_(.+)")
-_POSITION = re.compile(r"subject_[0-9]+_(box|point_[0-9]+)")
+_POSITION = re.compile(r"subject_[0-9]+_(box|point_[0-9]+)|place_[0-9]_box")
 Box = tuple[float, float, float, float]  # x, y, right, top
 
 

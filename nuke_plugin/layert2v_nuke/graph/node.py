@@ -36,6 +36,8 @@ FOREGROUNDS = 3
 DEFAULT_MODEL = "mini"
 PROJECT_COLORSPACE = "the project's"
 COLORSPACES = (PROJECT_COLORSPACE, *TITLES)
+OWN_VALUES = "the values below"
+PRESETS = (OWN_VALUES, "preview", "standard", "final")
 TILE_COLOR, FAILED_COLOR = 0x3A5F5FFF, 0x7A2E2EFF
 
 # Names of the hidden knobs, as saved scripts have them.
@@ -56,6 +58,7 @@ FIELDS = {
     "prompt": "prompt", "background": "background_prompt", "foreground": "foreground_prompt",
     "place": "placement",
     "negative": "negative_prompt", "nearest": "nearest", "model": "model",
+    "preset": "preset",
     "colorspace": "colorspace", "compression": "compression",
     "width": "width", "height": "height", "frames": "frames", "start": "start_frame", "fps": "fps",
     "size_note": "output_size", "seed": "seed", "steps": "steps", "guidance": "guidance",
@@ -78,6 +81,13 @@ def node_knobs(uuid: str, models: Sequence[str] = (DEFAULT_MODEL,)) -> tuple[Use
         _knob("Enumeration_Knob", "model", models[0], items=tuple(models)),
         _knob("Enumeration_Knob", "colorspace", COLORSPACES[0], items=COLORSPACES),
         _knob("Enumeration_Knob", "compression", COMPRESSIONS[0], items=COMPRESSIONS),
+        _knob(
+            "Enumeration_Knob",
+            "preset",
+            OWN_VALUES,
+            note="values that are not 0 or -1 count before it",
+            items=PRESETS,
+        ),
         UserKnob(
             "Boolean_Knob",
             "follow_project",
@@ -129,6 +139,12 @@ def _prompt_knobs() -> tuple[UserKnob, ...]:
                     f"place_{number}",
                     f"{place.text} {number}",
                     tooltip=place.tooltip,
+                ),
+                button(
+                    f"draw_place_{number}",
+                    "Draw",
+                    f"draw_place {number}",
+                    tooltip="A handle in the viewer, on the tab Places",
                 ),
             )
         ),

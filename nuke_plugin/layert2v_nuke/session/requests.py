@@ -11,6 +11,7 @@ from typing import Any
 
 from layert2v.errors import SpecError
 from layert2v.placement import Placement, parse_placement
+from layert2v.presets import Preset, apply_preset, find_preset
 from layert2v.rerender import Plate, RerenderSpec, affected_layers, validate_rerender
 from layert2v.spec import (
     COMPRESSIONS,
@@ -22,7 +23,7 @@ from layert2v.spec import (
 )
 from layert2v.stack import Role, Stack
 from layert2v_nuke.errors import BadRequest
-from layert2v_nuke.graph.node import FOREGROUNDS, PROJECT_COLORSPACE, shown_prompt
+from layert2v_nuke.graph.node import FOREGROUNDS, OWN_VALUES, PROJECT_COLORSPACE, shown_prompt
 from layert2v_nuke.project import ProjectSettings
 
 PLATE_INPUT = "plate"  # the key of the plate's folder among the uploads
@@ -37,7 +38,11 @@ def generate_spec(values: Values, project: ProjectSettings, models: Models) -> G
         raise BadRequest("NO_PROMPT", "There is no prompt.", "Write in Prompt what should be seen.")
     model = _model(values, models)
     wanted = project if values["follow_project"] else _settings_of_knobs(values)
-    width, height, frames = fit_to_model(model, wanted.width, wanted.height, max(wanted.frames, 0))
+    preset = _preset(values, model)
+    width, height, frames = wanted.width, wanted.height, max(wanted.frames, 0)
+    if not (width or height):
+        width, height = preset.width, preset.height
+    width, height, frames = fit_to_model(model, width, height, frames or preset.frames)
     named = [n for n in range(1, FOREGROUNDS + 1) if values[f"foreground_{n}"].strip()]
     spec = GenerateSpec(
         prompt=values["prompt"],
@@ -58,6 +63,7 @@ def generate_spec(values: Values, project: ProjectSettings, models: Models) -> G
         compression=chosen_compression(values),
         placements=_placements(values, named),
     )
+    spec = apply_preset(spec, preset)
     raise_violations(validate(spec, model))
     return spec
 
@@ -124,6 +130,17 @@ def plate_spec(
         compression=chosen_compression(values),
     )
     return _freeze_and_validate(spec, stack, _frozen_layers(values, stack), models)
+
+
+def _preset(values: Values, model: ModelInfo) -> Preset:
+    """Return the chosen preset of a model, or one that says nothing."""
+    name = str(values.get("preset", OWN_VALUES))  # nodes of before do not have the knob
+    if name == OWN_VALUES:
+        return Preset("")
+    try:
+        return find_preset(name, model.title, model.presets)
+    except SpecError as error:
+        raise BadRequest("NO_PRESET", error.message, error.hint) from error
 
 
 def _placements(values: Values, named: Sequence[int]) -> tuple[Placement, ...]:

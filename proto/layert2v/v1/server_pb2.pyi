@@ -26,7 +26,7 @@ class ServerInfo(_message.Message):
     def __init__(self, version: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., capabilities: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., storage: _Optional[_Union[Storage, _Mapping]] = ..., devices: _Optional[_Iterable[_Union[Device, _Mapping]]] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "title", "digest", "width_range", "height_range", "size_step", "frames_range", "frames_step", "max_foregrounds", "default_width", "default_height", "default_frames", "default_fps", "default_steps", "default_guidance", "steps_range", "guidance_range", "source_colorspace", "abilities", "vocabulary", "colorspaces")
+    __slots__ = ("name", "title", "digest", "width_range", "height_range", "size_step", "frames_range", "frames_step", "max_foregrounds", "default_width", "default_height", "default_frames", "default_fps", "default_steps", "default_guidance", "steps_range", "guidance_range", "source_colorspace", "abilities", "vocabulary", "colorspaces", "presets")
     class VocabularyEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,7 @@ class Model(_message.Message):
     ABILITIES_FIELD_NUMBER: _ClassVar[int]
     VOCABULARY_FIELD_NUMBER: _ClassVar[int]
     COLORSPACES_FIELD_NUMBER: _ClassVar[int]
+    PRESETS_FIELD_NUMBER: _ClassVar[int]
     name: str
     title: str
     digest: str
@@ -76,7 +77,24 @@ class Model(_message.Message):
     abilities: _containers.RepeatedScalarFieldContainer[str]
     vocabulary: _containers.MessageMap[str, Words]
     colorspaces: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., digest: _Optional[str] = ..., width_range: _Optional[_Union[IntRange, _Mapping]] = ..., height_range: _Optional[_Union[IntRange, _Mapping]] = ..., size_step: _Optional[int] = ..., frames_range: _Optional[_Union[IntRange, _Mapping]] = ..., frames_step: _Optional[int] = ..., max_foregrounds: _Optional[int] = ..., default_width: _Optional[int] = ..., default_height: _Optional[int] = ..., default_frames: _Optional[int] = ..., default_fps: _Optional[float] = ..., default_steps: _Optional[int] = ..., default_guidance: _Optional[float] = ..., steps_range: _Optional[_Union[IntRange, _Mapping]] = ..., guidance_range: _Optional[_Union[DoubleRange, _Mapping]] = ..., source_colorspace: _Optional[str] = ..., abilities: _Optional[_Iterable[str]] = ..., vocabulary: _Optional[_Mapping[str, Words]] = ..., colorspaces: _Optional[_Iterable[str]] = ...) -> None: ...
+    presets: _containers.RepeatedCompositeFieldContainer[Preset]
+    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., digest: _Optional[str] = ..., width_range: _Optional[_Union[IntRange, _Mapping]] = ..., height_range: _Optional[_Union[IntRange, _Mapping]] = ..., size_step: _Optional[int] = ..., frames_range: _Optional[_Union[IntRange, _Mapping]] = ..., frames_step: _Optional[int] = ..., max_foregrounds: _Optional[int] = ..., default_width: _Optional[int] = ..., default_height: _Optional[int] = ..., default_frames: _Optional[int] = ..., default_fps: _Optional[float] = ..., default_steps: _Optional[int] = ..., default_guidance: _Optional[float] = ..., steps_range: _Optional[_Union[IntRange, _Mapping]] = ..., guidance_range: _Optional[_Union[DoubleRange, _Mapping]] = ..., source_colorspace: _Optional[str] = ..., abilities: _Optional[_Iterable[str]] = ..., vocabulary: _Optional[_Mapping[str, Words]] = ..., colorspaces: _Optional[_Iterable[str]] = ..., presets: _Optional[_Iterable[_Union[Preset, _Mapping]]] = ...) -> None: ...
+
+class Preset(_message.Message):
+    __slots__ = ("name", "width", "height", "frames", "steps", "guidance")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    GUIDANCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    width: int
+    height: int
+    frames: int
+    steps: int
+    guidance: float
+    def __init__(self, name: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frames: _Optional[int] = ..., steps: _Optional[int] = ..., guidance: _Optional[float] = ...) -> None: ...
 
 class IntRange(_message.Message):
     __slots__ = ("min", "max")

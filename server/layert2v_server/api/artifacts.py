@@ -181,7 +181,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
 
     def _begin(self, upload: Upload) -> int:
         if not self._uploads.is_announced(upload.id, upload.owner):
-            self._quota.require(upload.owner, upload.size_bytes)
+            self._quota.require_for_upload(upload.owner, upload.size_bytes)
         return self._uploads.begin(upload)
 
     def _store_chunk(self, upload: Upload, chunk: FileChunk) -> int:

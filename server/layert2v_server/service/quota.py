@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from layert2v_server.errors import QuotaExceeded
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.uploads import UploadStore
+
+RECENT_S = 5.0  # so old may sums be while they allow something: clients begin uploads in thousands
+MAX_RECENT_USERS = 10_000
 
 
 class DiskQuota:
@@ -14,15 +20,39 @@ class DiskQuota:
     nobody knows what it will write: a user may end above the limit by what is running.
     """
 
-    def __init__(self, store: JobStore, uploads: UploadStore, max_bytes: int) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        uploads: UploadStore,
+        max_bytes: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._uploads = uploads
         self._max_bytes = max_bytes
+        self._clock = clock
+        self._recent: dict[str, tuple[float, int]] = {}  # by user: when, and all that they had then
 
     def require(self, owner: str, more_bytes: int = 1) -> None:
         """Raise ``QuotaExceeded`` where ``owner`` may not keep so many bytes more."""
+        if self._max_bytes:
+            self._count(owner, more_bytes)
+
+    def require_for_upload(self, owner: str, more_bytes: int) -> None:
+        """Do the same for an upload that is announced now; what allows it may be a bit older."""
         if not self._max_bytes:
             return
+        counted, used = self._recent.pop(owner, (0.0, self._max_bytes))
+        now = self._clock()
+        if now - counted >= RECENT_S or used + more_bytes > self._max_bytes:
+            counted, used = now, self._count(owner, more_bytes)
+        self._recent[owner] = counted, used + more_bytes
+        while len(self._recent) > MAX_RECENT_USERS:
+            self._recent.pop(next(iter(self._recent)), None)
+
+    def _count(self, owner: str, more_bytes: int) -> int:
+        """Return what a user has. Raises ``QuotaExceeded`` where so much more is too much."""
         uploaded = self._uploads.announced_bytes(owner)
         usage = self._store.usage(owner, self._max_bytes - uploaded - more_bytes)
         used = usage.total_bytes + uploaded
@@ -33,3 +63,4 @@ class DiskQuota:
                 uploaded_bytes=uploaded,
                 largest=(usage.largest_job, usage.largest_bytes),
             )
+        return used

@@ -118,4 +118,4 @@ class ChangeFeed:
             self._connection = self._connect()
             self._connection.execute("SELECT pg_advisory_lock_shared(%s)", [SERVER_LOCK])
         except psycopg.Error:
-            return
+            self._connection.close()  # without the lock it must not go on

@@ -33,6 +33,7 @@ from layert2v_server.store.postgresql import (
 )
 from layert2v_server.store.sqlite import create_sqlite_engine, sqlite_error, sqlite_refusal
 
+MAX_LEASE_S = 3600.0  # of any server; a database whose clock was set back frees its jobs after it
 MIGRATION_LOCK = 7433  # an arbitrary number that all servers agree on
 
 
@@ -152,6 +153,15 @@ def lease_time(connection: Connection) -> float:
         return time.monotonic()
     now = select(func.extract("epoch", func.clock_timestamp()))
     return float(connection.execute(now).scalar_one())
+
+
+def longest_lease(connection: Connection, own_s: float) -> float:
+    """Return the seconds after which no lease can end that was granted by the present clock.
+
+    A machine's clock of leases starts anew with it. That of a database does not, and other servers
+    may grant longer leases than this one does, ``own_s``.
+    """
+    return max(own_s, MAX_LEASE_S) if _is_postgresql(connection) else own_s
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ from layert2v_server.store.database import (
     announce,
     lease_time,
     lock_user,
+    longest_lease,
     read_transaction,
     write_transaction,
 )
@@ -295,15 +296,16 @@ class JobStore(Catalog):
     def requeue_expired(self, failure: Failure, max_lease_s: float = math.inf) -> list[Job]:
         """Treat the worker of every expired lease as lost, and return the jobs concerned.
 
-        A lease that ends after ``max_lease_s`` from now was granted before the machine started.
+        A lease that ends after ``max_lease_s`` from now was granted before the machine started; see
+        ``longest_lease``.
         """
         until = jobs.c.lease_until
         running = jobs.c.state.in_((JobState.RUNNING, JobState.CANCELLING))
         with write_transaction(self._engine) as connection:
-            now = self._lease_time(
-                connection
-            )  # not before: a lease may be granted while this one waits
-            query = SELECT_JOB.where(running, or_(until <= now, until > now + max_lease_s))
+            longest_s = longest_lease(connection, max_lease_s)
+            # Not before: a lease may be granted while this one waits.
+            now = self._lease_time(connection)
+            query = SELECT_JOB.where(running, or_(until <= now, until > now + longest_s))
             locked = query.with_for_update(of=jobs, skip_locked=True)
             expired = [job_from_row(row) for row in connection.execute(locked)]
             for job in filter(is_damaged, expired):

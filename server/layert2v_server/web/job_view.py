@@ -80,7 +80,10 @@ def _title(job: Job) -> str:
 def _detail(job: Job) -> str:
     progress = job.progress
     if job.state is JobState.QUEUED:
-        return queue_text(job.queue_position) if job.queue_position else ""  # the state says it
+        text = queue_text(job.queue_position, job.start_eta_s)
+        return (
+            text if job.queue_position or job.start_eta_s is not None else ""
+        )  # the state says it
     if job.state is JobState.RUNNING:
         return progress_text(progress.stage, progress.done, progress.total, progress.eta_s)
     return "" if job.failure is None else plain_line(job.failure.message)

@@ -6,6 +6,7 @@ changes something is a form with the key of its session.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from layert2v_server.web.viewer import FILES, INDEX, ViewerMaker
 
 PAGE_SIZE = 50
 MAX_FORM_BYTES = 8192
+FORM_TIMEOUT_S = 10.0
 MAX_CALLS_PER_S = 20.0  # of one user; a page asks once a second
 MAX_LOGINS_PER_S = 2.0  # of one address
 STATIC = {
@@ -274,12 +276,16 @@ class _Pages:
 
 
 async def _read_form(request: Request) -> dict[str, str]:
-    """Return the fields of a form. Raises ``HTTPException`` where it is too large."""
+    """Return the fields of a form. Raises ``HTTPException`` where it is too large or too slow."""
     data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_FORM_BYTES:
-            raise HTTPException(413, "This form is too large.")
+    try:
+        async with asyncio.timeout(FORM_TIMEOUT_S):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > MAX_FORM_BYTES:
+                    raise HTTPException(413, "This form is too large.")
+    except TimeoutError:
+        raise HTTPException(408, "This form came too slowly.") from None
     return dict(parse_qsl(data.decode(errors="replace")))
 
 

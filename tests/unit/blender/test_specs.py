@@ -91,6 +91,17 @@ def test_steps_and_guidance_are_the_models_unless_they_are_set() -> None:
     assert (spec.steps, spec.guidance) == (0, -1.0)
 
 
+def test_a_preset_fills_the_panel() -> None:
+    filled = scene(seed="7")
+    specs.fill_preset(MODEL.presets[1], filled.layert2v)
+    spec = specs.generate_spec(filled, MODEL)
+    assert (spec.width, spec.height, spec.frames, spec.steps) == (128, 96, 9, 8)
+    assert spec.guidance == 5.0
+    specs.fill_preset(MODEL.presets[0], filled.layert2v)  # which says nothing of the size
+    spec = specs.generate_spec(filled, MODEL)
+    assert (spec.width, spec.frames, spec.steps, spec.guidance) == (128, 1, 2, 5.0)
+
+
 def test_places_belong_to_the_foregrounds_that_have_a_prompt() -> None:
     rows = [
         SimpleNamespace(prompt="", place="box 0 0 1 1"),

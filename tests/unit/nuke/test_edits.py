@@ -209,6 +209,21 @@ def test_subjects_are_saved_with_the_script(session: PluginSession) -> None:
     assert session.nuke.executed == []
 
 
+def test_a_place_is_drawn_in_the_viewer(plugin_api: PluginSession) -> None:
+    plugin_api.nuke.set_project(format=(200, 100, 1.0))
+    uuid = plugin_api.controller.create()
+    plugin_api.host.set_knobs(uuid, {"place_2": "ellipse 0.5 0 0.5 0.4 * 2"})
+    for number in (1, 2, 2):
+        plugin_api.controller.on_button(uuid, f"draw_place {number}")
+    assert plugin_api.node()["place_1_box"].array() == [50.0, 25.0, 150.0, 75.0]
+    assert plugin_api.value("place_1") == "box 0.25 0.25 0.5 0.5"
+    assert plugin_api.node()["place_2_box"].array() == [100.0, 60.0, 200.0, 100.0]
+    plugin_api.nuke.move_handle(plugin_api.node(), "place_2_box", (20.0, -30.0, 60.0, 50.0))
+    assert plugin_api.value("place_2") == "ellipse 0.1 0.5 0.2 0.5 * 2"
+    plugin_api.nuke.move_handle(plugin_api.node(), "place_2_box", (300.0, 0.0, 400.0, 50.0))
+    assert plugin_api.value("place_2") == "ellipse 0.1 0.5 0.2 0.5 * 2"  # none of it is seen
+
+
 def test_a_handle_that_is_moved_counts_on_the_frame_that_is_shown(
     plugin_api: PluginSession,
 ) -> None:

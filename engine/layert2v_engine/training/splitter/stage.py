@@ -74,7 +74,8 @@ def run_splitter(
 def _init_network(config: SplitterStage) -> SplitterNetwork:
     """Return a network that has learned nothing, or what the one that ships has learned.
 
-    Raises BadCheckpoint where the shipped weights are of other sizes; a context may be new.
+    Raises BadCheckpoint where the shipped weights are of other sizes; a context of another size
+    begins anew.
     """
     network = SplitterNetwork(config.network)
     if config.goes_on_from_shipped:
@@ -85,7 +86,10 @@ def _init_network(config: SplitterStage) -> SplitterNetwork:
                 f"{list(config.network.widths)}.",
                 "Set those in splitter.toml, or goes_on_from_shipped = false.",
             )
-        network.load_state_dict(known.state_dict(), strict=False)
+        is_same = known.config.context == config.network.context
+        weights = known.state_dict().items()
+        shared = {k: v for k, v in weights if is_same or not k.startswith("context.")}
+        network.load_state_dict(shared, strict=False)
     return network
 
 

@@ -24,6 +24,8 @@ from layert2v_engine.training.network import expand_roles, foregrounds_of, role_
 from layert2v_engine.training.stages import WorldConfig, run_matte
 
 ON = replace(JOINT, transformer={}, phases=JOINT.phases[1:])
+(ENTRY,) = MULTI.phases
+TWO = replace(MULTI, phases=(replace(ENTRY, joint=replace(ENTRY.joint, foregrounds=(2,))),))
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +42,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     init_from_checkpoint(run, str(folder / "start"))
     run_matte(run, MATTE, None)
     run_joint(run, ON, None)
-    run_multi(run, ON, MULTI, None)
+    run_multi(run, ON, TWO, None)
     world = WorldConfig(width=64, height=48, frames=5)
-    export(run, folder / "models" / "wan", ON, world, "multi", [MULTI])
+    export(run, folder / "models" / "wan", ON, world, "multi", [TWO])
     assert "loss_shadow_01" not in (run / "joint_clips" / "validation.jsonl").read_text()
     return folder / "models"
 

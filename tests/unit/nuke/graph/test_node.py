@@ -38,6 +38,7 @@ def test_labels_of_the_node_are_those_of_every_host() -> None:
     place = shared.pop("place")
     numbered = {f"foreground_{number}": f"{foreground} {number}" for number in (1, 2, 3)}
     numbered |= {f"place_{number}": f"{place} {number}" for number in (1, 2, 3)}
+    numbered |= {f"draw_place_{number}": "Draw" for number in (1, 2, 3)}
     footage = {name: LABELS[name].text for name in FOOTAGE_FIELDS}
     assert labels == {**shared, **numbered, **NUKE_LABELS, **footage}
 

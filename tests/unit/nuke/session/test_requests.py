@@ -26,6 +26,16 @@ def test_generate_sends_what_the_knobs_say(session: PluginSession) -> None:
     assert "1920 x 1080" in session.value("size_note")
 
 
+def test_a_preset_stands_in_for_knobs_that_say_nothing(session: PluginSession) -> None:
+    session.nuke.set_project(format=(1920, 1080, 1.0), first_frame=1001, last_frame=1010, fps=25.0)
+    session.generate(preset="final")
+    spec = session.bridge.last("generate")["spec"]
+    assert (spec["width"], spec["frames"], spec["steps"], spec["guidance"]) == (320, 10, 8, 5.0)
+    session.generate(preset="final", follow_project=False, steps=3)
+    spec = session.bridge.last("generate")["spec"]
+    assert (spec["width"], spec["height"], spec["frames"], spec["steps"]) == (128, 96, 9, 3)
+
+
 def test_text_with_brackets_is_read_as_it_is_written(session: PluginSession, stack: Path) -> None:
     code = "a [python {nuke.scriptClear()}] $env(HOME)"
     session.generate(code, background=code, foreground_1=code, negative=code)
@@ -68,6 +78,7 @@ def test_frozen_layers_are_left_out_and_refused(session: PluginSession, stack: P
 @pytest.mark.parametrize(
     ("knobs", "sentence"),
     [
+        ({"preset": "standard"}, "Mini has no preset 'standard'. It has: preview, final."),
         ({"prompt": "  "}, "There is no prompt."),
         ({"seed": "x"}, "The seed is not a whole number."),
         ({"steps": 5000}, "The number of steps"),

@@ -13,7 +13,7 @@ from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import QuotaExceeded
-from layert2v_server.service.quota import DiskQuota
+from layert2v_server.service.quota import RECENT_S, DiskQuota
 from layert2v_server.store.rows import new_row
 from layert2v_server.store.uploads import Upload
 
@@ -52,6 +52,22 @@ def test_what_jobs_share_counts_once_and_others_do_not_count(server: InlineServe
     assert f"layert2v delete JOB (jobs/{largest} has 800 B)" in refusal.value.hint
     assert "--uploads" not in refusal.value.hint
     DiskQuota(server.store, server.uploads, 0).require("anna", 1 << 40)
+
+
+def test_sums_are_counted_again_after_a_while_and_before_a_refusal(server: InlineServer) -> None:
+    now = [100.0]
+    quota = DiskQuota(server.store, server.uploads, 1000, clock=lambda: now[0])
+    quota.require_for_upload("anna", 100)
+    job = add_job(server, "b", 250)
+    quota.require_for_upload("anna", 100)  # what it remembers is 100, and allows that
+    with pytest.raises(QuotaExceeded):
+        quota.require("anna", 151)
+    now[0] += RECENT_S
+    with pytest.raises(QuotaExceeded):
+        quota.require_for_upload("anna", 151)
+    quota.require_for_upload("anna", 150)
+    server.store.delete(job)
+    quota.require_for_upload("anna", 1000)  # it remembers 1000, and counts before it refuses
 
 
 def test_uploads_count_with_what_they_will_have(server: InlineServer) -> None:

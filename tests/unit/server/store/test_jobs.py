@@ -262,8 +262,17 @@ def test_a_lease_of_before_the_machine_started_has_expired(store: JobStore, cloc
     create(store)
     name, _ = start(store)
     assert store.requeue_expired(GONE, 30.0) == []
-    clock.now = 1.0
+    clock.now = -3700.0
     assert [job.id for job in store.requeue_expired(GONE, 30.0)] == [name]
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_servers_may_grant_leases_of_different_lengths(database: str) -> None:
+    store = JobStore(open_database(database))
+    create(store)
+    assert store.claim("one", 600.0) is not None
+    assert store.requeue_expired(GONE, 30.0) == []
+    store.close()
 
 
 def test_cancel_of_queued_and_running_jobs(store: JobStore) -> None:

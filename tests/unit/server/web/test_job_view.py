@@ -39,6 +39,14 @@ def test_a_queued_job_says_its_place_and_waits() -> None:
     assert "\n" not in view.title
 
 
+def test_a_queued_job_says_when_it_may_start() -> None:
+    next_one = dataclasses.replace(JOB, queue_position=0)
+    assert view_job(next_one).detail == ""
+    assert (
+        view_job(dataclasses.replace(next_one, start_eta_s=9.0)).detail == "queued, starts in 9 s"
+    )
+
+
 def test_a_running_job_says_its_progress() -> None:
     progress = Progress(stage="denoise", done=3, total=20, fraction=0.256, eta_s=70.0)
     job = dataclasses.replace(JOB, state=JobState.RUNNING, started=1010.0, progress=progress)
