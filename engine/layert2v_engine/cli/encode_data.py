@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 import logging
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from layert2v.command_options import positive_int
 from layert2v_engine.cli.train import DEVICE_HELP
 from layert2v_engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from layert2v_engine.vidlayer.readers.sample import SampleFiles
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -58,35 +64,60 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _encode_data(args: argparse.Namespace) -> int:
-    from layert2v_engine.devices import pick_device  # torch: not for a help text
-    from layert2v_engine.training import data_parallel
+    from layert2v_engine.training import data_parallel  # torch: not for a help text
+    from layert2v_engine.training.layered_data import TRAIN
+    from layert2v_engine.vidlayer.readers import open_data_set
+
+    part, device = _part(args.part), args.device
+    local = data_parallel.join_launched_group()
+    if local is not None:
+        part = data_parallel.rank(), data_parallel.world_size()
+        device = data_parallel.launched_device(local)
+    samples = [each for path in args.data_sets for each in open_data_set(path, TRAIN).samples]
+    plan = EncodingOptions(
+        run=args.run_folder, configs=args.configs, sizes=tuple(args.sizes), device=device,
+        shard_clips=args.shard_clips, part=part, leave_out=args.leave_out_unreadable,
+    )  # fmt: skip
+    encode_samples({args.out: samples}, plan)
+    print(args.out)
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodingOptions:
+    """How samples are encoded, in the words of the command line."""
+
+    run: Path
+    sizes: tuple[str, ...]
+    configs: Path | None = None
+    device: str = "auto"
+    shard_clips: int = 32
+    part: tuple[int, int] = (0, 1)
+    leave_out: bool = False
+
+
+def encode_samples(
+    samples_by_folder: Mapping[Path, Sequence[SampleFiles]], options: EncodingOptions
+) -> None:
+    """Write shards of latents and text states into each folder, for ``train --data``."""
+    from layert2v_engine.devices import pick_device
     from layert2v_engine.training.config import load_config
     from layert2v_engine.training.encoded.buckets import parse_bucket
     from layert2v_engine.training.encoded.writer import EncodingPlan, encode_data
     from layert2v_engine.training.joint_stage import JointStage, make_encoders
-    from layert2v_engine.vidlayer.readers import open_data_set
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    part = _part(args.part)
-    local = data_parallel.join_launched_group()
-    if local is not None:
-        part = data_parallel.rank(), data_parallel.world_size()
-    device = pick_device(args.device if local is None else data_parallel.launched_device(local))
-    samples = [each for path in args.data_sets for each in open_data_set(path).samples]
-    joint = load_config(JointStage, "joint", args.configs)
-    encoders = make_encoders(args.run_folder, joint, device)
+    joint = load_config(JointStage, "joint", options.configs)
+    encoders = make_encoders(options.run, joint, pick_device(options.device))
     vae = encoders.autoencoder
     steps = vae.temporal_factor, 2 * vae.spatial_factor
-    plan = EncodingPlan(
-        samples=tuple(samples),
-        buckets=tuple(parse_bucket(text, steps) for text in args.sizes),
-        shard_clips=args.shard_clips,
-        part=part,
-        leave_out=args.leave_out_unreadable,
-    )
-    encode_data(plan, encoders, args.out)
-    print(args.out)
-    return 0
+    buckets = tuple(parse_bucket(text, steps) for text in options.sizes)
+    for folder, samples in samples_by_folder.items():
+        plan = EncodingPlan(
+            samples=tuple(samples), buckets=buckets, shard_clips=options.shard_clips,
+            part=options.part, leave_out=options.leave_out,
+        )  # fmt: skip
+        encode_data(plan, encoders, folder)
 
 
 def _part(text: str | None) -> tuple[int, int]:

@@ -74,15 +74,60 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     report.set_defaults(run=_report)
     pack = commands.add_parser(
         "pack",
-        help="write the kept clips as WebDataset shards; a stopped run goes on where it was",
+        help="write the kept clips as shards; a stopped run goes on where it was",
+        description="WebDataset shards of lossless layers; with --run, latents and text states for "
+        "`train --data SHARDS/train`.",
         epilog="example: layert2v-engine vidlayer pack data/vidlayer --shards data/shards",
     )
     pack.add_argument("data_set", type=Path, metavar="DATASET")
     pack.add_argument("--shards", type=Path, required=True, metavar="FOLDER", help="folder to fill")
     pack.add_argument(
-        "--per-shard", type=positive_int, default=500, help="clips of a shard; default: 500"
+        "--per-shard",
+        type=positive_int,
+        help="clips of a shard; default: 500, and 32 with --run",
     )
+    pack.add_argument(
+        "--run",
+        dest="run_folder",
+        type=Path,
+        metavar="DIR",
+        help="latents and text states of this run's autoencoder, mattes and text encoder",
+    )
+    pack.add_argument(
+        "--size",
+        dest="sizes",
+        action="append",
+        metavar="WxHxF",
+        help="with --run: width, height and frames, such as 832x480x81; may be repeated",
+    )
+    pack.add_argument("--configs", type=Path, help="with --run: folder of <stage>.toml files")
     pack.set_defaults(run=_pack)
+    _add_fault_parser(commands)
+
+
+def _add_fault_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    faults = commands.add_parser(
+        "faults",
+        help="plant faults in good layers, and print what the gates find of them",
+        epilog="example: layert2v-engine vidlayer faults data/vidlayer --each 40",
+    )
+    faults.add_argument(
+        "data_sets", nargs="+", type=Path, metavar="DATASET", help="as `train --data` takes them"
+    )
+    faults.add_argument(
+        "--each", type=positive_int, default=40, help="samples of a data set; default: 40"
+    )
+    faults.add_argument("--frames", type=positive_int, default=6, help="of a sample; default: 6")
+    faults.add_argument(
+        "--thresholds", type=Path, metavar="TOML", help="numbers in place of the defaults"
+    )
+    faults.add_argument(
+        "--scores",
+        type=Path,
+        metavar="FOLDER",
+        help="keep all scores there, to choose numbers by, and to go on after a stop",
+    )
+    faults.set_defaults(run=_faults)
 
 
 def _add_inspector_options(parser: argparse.ArgumentParser) -> None:
@@ -175,17 +220,65 @@ def _report(args: argparse.Namespace) -> int:
 
 def _pack(args: argparse.Namespace) -> int:
     from layert2v_engine.errors import EngineError
-    from layert2v_engine.vidlayer.pack import pack
+    from layert2v_engine.vidlayer.pack import kept_by_split, pack
 
-    if args.per_shard < 1:
-        raise EngineError("--per-shard is at least 1.", "Leave it out for 500.", reason="BAD_VALUE")
-    counts = pack(
-        _data_set(args.data_set),
-        args.shards,
-        lambda progress: print(f"pack: {progress.done} of {progress.total}", file=sys.stderr),
-        clips_per_shard=args.per_shard,
-    )
+    root = _data_set(args.data_set)
+    if bool(args.run_folder) != bool(args.sizes):
+        raise EngineError(
+            "Latents need both --run and --size.",
+            "Give both, or none for WebDataset shards.",
+            reason="BAD_OPTIONS",
+        )
+    if args.run_folder:
+        from layert2v_engine.cli.encode_data import EncodingOptions, encode_samples
+
+        by_split = {split: each for split, each in kept_by_split(root).items() if each}
+        options = EncodingOptions(
+            run=args.run_folder, configs=args.configs, sizes=tuple(args.sizes),
+            shard_clips=args.per_shard or 32,
+        )  # fmt: skip
+        encode_samples({args.shards / split: each for split, each in by_split.items()}, options)
+        counts = {split: len(each) for split, each in by_split.items()}
+    else:
+        counts = pack(
+            root,
+            args.shards,
+            lambda progress: print(f"pack: {progress.done} of {progress.total}", file=sys.stderr),
+            clips_per_shard=args.per_shard or 500,
+        )
     print(", ".join(f"{count} clips of {split}" for split, count in counts.items()))
+    return 0
+
+
+def _faults(args: argparse.Namespace) -> int:
+    from layert2v_engine.decompose.networks.nanodet import NanoDet
+    from layert2v_engine.errors import EngineError
+    from layert2v_engine.vidlayer.fault_trial import confusion_table, plant_faults
+    from layert2v_engine.vidlayer.readers import open_data_set
+    from layert2v_engine.vidlayer.thresholds import Thresholds
+
+    thresholds, detector = Thresholds.load(args.thresholds), NanoDet()
+    opened = {str(path): open_data_set(path).samples for path in args.data_sets}
+    files = {name: f"{Path(name).resolve().name}.jsonl" for name in opened}
+    if args.scores:
+        if len(set(files.values())) < len(files):
+            raise EngineError(
+                "Two data sets have the same name, and their scores would be mixed.",
+                "Give one of them at a time, or leave out --scores.",
+                reason="BAD_OPTIONS",
+            )
+        args.scores.mkdir(parents=True, exist_ok=True)
+    groups = {}
+    for name, samples in opened.items():
+
+        def report(done: int, total: int, name: str = name) -> None:
+            print(f"{name}: {done} of {total}", file=sys.stderr)
+
+        scores = args.scores / files[name] if args.scores else None
+        groups[name] = plant_faults(
+            samples, detector, report, each=args.each, frames=args.frames, scores=scores
+        )
+    print(confusion_table(groups, thresholds))
     return 0
 
 

@@ -19,6 +19,7 @@ from layert2v_engine.vidlayer.readers import LayeredSample, open_data_set, read_
 from layert2v_engine.vidlayer.readers.sample import SampleFiles
 from layert2v_engine.world.dataset import ClipSet
 
+TRAIN = "train"  # the split of our own data sets that is learned from
 _AROUND = 0.5  # what a foreground stands on, as in the clips of the world
 _BLOCK = 64  # clips in memory at once
 
@@ -103,7 +104,7 @@ def to_pixels(sample: LayeredSample, wanted: ClipFormat) -> Tensor:
 
 def _samples(data_sets: Sequence[Path]) -> Iterator[SampleFiles]:
     for path in data_sets:
-        yield from open_data_set(path).samples
+        yield from open_data_set(path, TRAIN).samples
 
 
 def _to_block(pixels: list[Tensor], captions: list[tuple[str, ...]]) -> LayeredBlock:

@@ -1,8 +1,4 @@
-"""Stage 3: a clip to layers by ``Engine.decompose``, kept as lossless movies.
-
-The stack's scene-linear layers become what training takes: straight display-referred color, linear
-matte and shadow.
-"""
+"""Stage 3: a clip to layers by ``Engine.decompose``, kept as lossless movies."""
 
 from __future__ import annotations
 
@@ -10,27 +6,21 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from layert2v.decompose import DecomposeSpec, SubjectSpec
-from layert2v.stack import Role, Stack
+from layert2v.stack import Role
 from layert2v_engine.decompose.protocols import ObjectDetector
 from layert2v_engine.engine import Engine
-from layert2v_engine.image.srgb import encode_srgb
-from layert2v_engine.stack.preview import load_frame
 from layert2v_engine.vidlayer.annotate import notes_of
 from layert2v_engine.vidlayer.clip_stage import PerClipStage
 from layert2v_engine.vidlayer.clips import FOOTAGE
-from layert2v_engine.vidlayer.movies import Pictures, write_lossless
 from layert2v_engine.vidlayer.readers.own import LAYERS
 from layert2v_engine.vidlayer.readers.sample import LayerFiles, SampleFiles, read_sample
 from layert2v_engine.vidlayer.recognition import describe
 from layert2v_engine.vidlayer.state import ClipState
+from layert2v_engine.vidlayer.stored_layers import write_layers
 from layert2v_engine.vidlayer.template import BY_TEMPLATE
 
 COLORSPACE = "lin_rec709_scene"
-_SURE = 1 / 255
 
 
 class CutStage(PerClipStage):
@@ -78,9 +68,11 @@ def layer_files(state: ClipState, foregrounds: int) -> SampleFiles:
             matte=layers / f"matte_{number:02d}.mkv",
             color=layers / f"foreground_{number:02d}.mkv",
             shadow=layers / f"shadow_{number:02d}.mkv",
+            light=light if light.exists() else None,
             caption=notes.get("foreground_caption", ""),
         )
         for number in range(1, foregrounds + 1)
+        for light in (layers / f"light_{number:02d}.mkv",)
     )
     return SampleFiles(
         name=state.clip,
@@ -90,41 +82,3 @@ def layer_files(state: ClipState, foregrounds: int) -> SampleFiles:
         caption=notes.get("full_caption", ""),
         background_caption=notes.get("background_caption", ""),
     )
-
-
-def write_layers(folder: Path, stack: Stack, out: Path, fps: float) -> None:
-    """Write the layers of a stack as lossless movies, and the background after each peel."""
-    frames = range(stack.start_frame, stack.start_frame + stack.frames)
-    streams: dict[str, list[Pictures]] = {}
-    for frame in frames:
-        below = None
-        for layer in stack.layers:
-            pixels = load_frame(folder, layer, frame).float()
-            number = layer.name.rpartition("_")[2]
-            if layer.role is Role.background:
-                below = pixels[..., :3]
-                streams.setdefault("background", []).append(_color(below))
-            elif layer.role is Role.shadow:
-                streams.setdefault(f"shadow_{number}", []).append(_opacity(pixels[..., 3]))
-            else:
-                alpha = pixels[..., 3:]
-                straight = pixels[..., :3] / alpha.clamp_min(_SURE)
-                streams.setdefault(f"foreground_{number}", []).append(_color(straight))
-                streams.setdefault(f"matte_{number}", []).append(_opacity(pixels[..., 3]))
-            if below is not None and layer.role is not Role.background:
-                below = pixels[..., :3] + below * (1 - pixels[..., 3:])
-                if layer.role is Role.foreground and layer is not stack.layers[-1]:
-                    streams.setdefault(f"background_over_{number}", []).append(_color(below))
-        ref = load_frame(folder, stack.flat("ref"), frame).float()
-        streams.setdefault("full_video", []).append(_color(ref[..., :3]))
-    for name, pictures in streams.items():
-        write_lossless(out / f"{name}.mkv", np.stack(pictures), fps)
-
-
-def _color(linear: torch.Tensor) -> Pictures:
-    display = encode_srgb(linear.clamp(0, 1))
-    return np.asarray((display * 255).round().byte().numpy(), np.uint8)
-
-
-def _opacity(plane: torch.Tensor) -> Pictures:
-    return np.asarray((plane.clamp(0, 1) * 255).round().byte().numpy(), np.uint8)

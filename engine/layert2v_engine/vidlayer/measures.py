@@ -37,7 +37,11 @@ def measure_sample(sample: LayeredSample) -> dict[str, float]:
         for layer, matte in zip(sample.foregrounds, mattes, strict=True)
     ]
     cover = np.max(mattes, 0)
-    free = ~_dilate(np.maximum(cover, np.max(shadows, 0)) > _TRACE, 3)
+    effects = [
+        *shadows,
+        *(_numpy(f.light).max(-1) for f in sample.foregrounds if f.light is not None),
+    ]
+    free = ~_dilate(np.maximum(cover, np.max(effects, 0)) > _TRACE, 3)
     area = cover.mean(axis=(1, 2))
     comp_error = _compose(sample) - full
     everywhere = np.ones(cover.shape, bool)
@@ -69,6 +73,8 @@ def _compose(sample: LayeredSample) -> Plane:
     for layer in sample.foregrounds:
         shadow = torch.zeros_like(layer.matte) if layer.shadow is None else layer.shadow
         comp = comp * (1 - shadow)
+        if layer.light is not None:
+            comp = comp + decode_srgb(layer.light)
         comp = comp + (decode_srgb(layer.color) - comp) * layer.matte
     return _numpy(encode_srgb(comp.clamp(0, 1)))
 

@@ -41,12 +41,8 @@ def pack(
     goes on after the last one. ``index.json`` lists shards, clips and hashes, and is written last.
     Raises ``EngineError`` where no clip was kept.
     """
-    by_split = {split: OwnDataSet(root, split).samples for split in SPLITS}
+    by_split = kept_by_split(root)
     total, done = sum(map(len, by_split.values())), 0
-    if not total:
-        raise EngineError(
-            f"No clip of {root} was kept.", "See its report for the reasons.", reason="NO_CLIPS"
-        )
     shards = []
     for split, samples in by_split.items():
         for number, first in enumerate(range(0, len(samples), clips_per_shard)):
@@ -58,6 +54,16 @@ def pack(
     with atomic_write(out / INDEX) as temporary:
         temporary.write_text(json.dumps({"shards": shards}, indent=1), encoding="utf-8")
     return {split: len(samples) for split, samples in by_split.items()}
+
+
+def kept_by_split(root: Path) -> dict[str, Sequence[SampleFiles]]:
+    """Return the kept clips of a data set by split. Raises ``EngineError`` where there are none."""
+    by_split = {split: OwnDataSet(root, split).samples for split in SPLITS}
+    if not any(by_split.values()):
+        raise EngineError(
+            f"No clip of {root} was kept.", "See its report for the reasons.", reason="NO_CLIPS"
+        )
+    return dict(by_split)
 
 
 def _finish_shard(path: Path, split: str, samples: Sequence[SampleFiles]) -> dict[str, Any]:
@@ -111,6 +117,7 @@ def _layers(sample: SampleFiles) -> list[tuple[str, Path]]:
             ("foreground", layer.color),
             ("matte", layer.matte),
             ("shadow", layer.shadow),
+            ("light", layer.light),
         ):
             if path is not None:
                 files.append((f"{name}_{number:02d}", path))

@@ -16,6 +16,7 @@ Mask = NDArray[np.bool_]
 _PATCHES = 12  # in the height
 _FILLED = 0.5  # of a patch has to count
 _GHOST_COVER = 0.3  # less of a subject hides too little of what is behind it
+_TRACE = 0.02  # less coverage is none
 _FLAT = 0.01  # gradient of the noise of a codec; what is flatter has no texture to lose
 
 
@@ -94,14 +95,26 @@ def open_hole_share(mattes: list[Plane], error: Plane) -> float:
     """Return the largest share of a matte that is a hole in which the layers do not add up.
 
     ``error`` is ``[T, H, W]``: how far the layers' comp is from the footage, 0..1. A hole between
-    an arm and a body shows the background, and there they add up.
+    an arm and a body shows the background, and there they add up. A notch of the outline no wider
+    than a patch counts as a hole: a thin subject has no inside that could enclose one.
     """
     shares = []
     for matte in mattes:
         for plane, wrong in zip(matte, error > 0.05, strict=True):
             body, holes = enclosed_holes(plane)
-            shares.append(float((holes & wrong).sum()) / max(1.0, float(body.sum() + holes.sum())))
+            missing = (holes | _notches(plane)) & wrong
+            shares.append(float(missing.sum()) / max(1.0, float(body.sum() + missing.sum())))
     return max(shares, default=0.0)
+
+
+def _notches(matte: Plane) -> Mask:
+    """Return what a closing by a disk as wide as a patch adds to a matte ``[H, W]``."""
+    side = max(4, len(matte) // _PATCHES) | 1
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    body = (matte > 0.5).astype(np.uint8)
+    wide = cv2.copyMakeBorder(body, side, side, side, side, cv2.BORDER_REPLICATE)
+    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, disk)[side:-side, side:-side]
+    return np.asarray((closed > 0) & (matte < _TRACE))
 
 
 def enclosed_holes(matte: Plane) -> tuple[Mask, Mask]:

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from layert2v_engine.decompose.motion import optical_flow, to_gray
 from layert2v_engine.decompose.protocols import Box, Detection, ObjectDetector
 from layert2v_engine.vidlayer.readers.sample import LayeredSample
+from layert2v_engine.vidlayer.still_parts import still_share
 from layert2v_engine.vidlayer.template import SLOW, captions_by_template
 
 _LOOKS = 3  # pictures that the detector sees
 _SAME_PLACE = 0.3  # overlap of a detection with the subject, intersection over union
+_SAME_BOX, _KNOWN = 0.85, 0.5  # overlap and score of a detection that is all of the matte
 _SURE = 0.6  # score from which another kind speaks against a caption
 _FLOW_HEIGHT = 128
 _HEADINGS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
@@ -31,8 +33,9 @@ def recognize(
     """Return what is seen of a subject that should be gone, and what speaks against its caption.
 
     Of the topmost foreground. ``subject_seen_again`` is a score of the detector, 0..1;
-    ``caption_conflicts`` a number of statements. by_template: the caption is a template's, so it
-    has to be what the template says of these layers.
+    ``caption_conflicts`` a number of statements; ``background_inside_share`` as ``still_share``, 0
+    where the detector sees one thing in just the matte's box. by_template: the caption is a
+    template's, so it has to be what the template says of these layers.
     """
     before, after = look_at(sample, detector), look_at(sample, detector, is_full=False)
     seen = [each for look in before for each in look]
@@ -50,6 +53,7 @@ def recognize(
             (each.score for each in again if each.label in kinds), default=0.0
         ),
         "caption_conflicts": float(conflicts),
+        "background_inside_share": 0.0 if _has_same_box(sample, seen) else _still_share(sample),
     }
 
 
@@ -73,6 +77,21 @@ def look_at(
             found = detector.detect(_picture(sample, t, is_full=is_full))
             looks.append([each for each in found if _overlap(each.box, box) >= _SAME_PLACE])
     return looks
+
+
+def _has_same_box(sample: LayeredSample, seen: Sequence[Detection]) -> bool:
+    boxes = [_box_of(each.numpy()) for each in sample.foregrounds[-1].matte[:, 0]]
+    return any(
+        each.score >= _KNOWN and _overlap(each.box, box) >= _SAME_BOX
+        for each in seen
+        for box in boxes
+        if box is not None
+    )
+
+
+def _still_share(sample: LayeredSample) -> float:
+    full = np.asarray(sample.full.movedim(1, -1).numpy(), np.float32)
+    return still_share(full, np.asarray(sample.foregrounds[-1].matte[:, 0].numpy(), np.float32))
 
 
 def _names_another_kind(caption: str, seen: Sequence[Detection], labels: Sequence[str]) -> bool:

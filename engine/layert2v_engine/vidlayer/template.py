@@ -12,6 +12,7 @@ from layert2v_engine.decompose.protocols import Detection
 
 BY_TEMPLATE = "template"
 SLOW = 0.004  # share of the height per frame; twice as much is a motion
+HEADINGS = ("at rest", "moving to the right", "moving to the left", "moving down", "moving up")
 _MIN_SCORE, _MIN_LOOKS = 0.4, 2
 
 
@@ -38,10 +39,11 @@ def captions_by_template(
 
 
 def heading(motion: tuple[float, float]) -> str:
-    """Return a motion in words."""
+    """Return a motion in words, one of ``HEADINGS``."""
     x, y = motion
+    rest, right, left, down, up = HEADINGS
     if max(abs(x), abs(y)) < 2 * SLOW:
-        return "at rest"
+        return rest
     if abs(x) >= abs(y):
-        return "moving to the right" if x > 0 else "moving to the left"
-    return "moving down" if y > 0 else "moving up"
+        return right if x > 0 else left
+    return down if y > 0 else up

@@ -8,6 +8,7 @@ of a clip, which may have slashes::
     matte = "alpha/{clip}.mp4"
     color = "edit/{clip}.mp4"                # optional; straight color
     shadow = "shadow/{clip}.mp4"             # optional
+    light = "light/{clip}.mp4"               # optional; what it adds to the background
     caption = "prompt/{clip}.txt"            # optional, and so are the two others
     foreground_caption = "prompt/{clip}.fg.txt"
     background_caption = "prompt/{clip}.bg.txt"
@@ -26,7 +27,7 @@ from layert2v_engine.vidlayer.readers.sample import DataSetError, LayerFiles, Sa
 LAYOUT = "layout.toml"
 _CLIP = "{clip}"
 _NEEDED = ("full", "background", "matte")
-_OPTIONAL = ("color", "shadow", "caption", "foreground_caption", "background_caption")
+_OPTIONAL = ("color", "shadow", "light", "caption", "foreground_caption", "background_caption")
 
 
 class LayoutDataSet:
@@ -51,6 +52,7 @@ class LayoutDataSet:
             caption=self._text("foreground_caption", clip),
             color=self._path("color", clip),
             shadow=self._path("shadow", clip),
+            light=self._path("light", clip),
         )
         return SampleFiles(
             name=clip,

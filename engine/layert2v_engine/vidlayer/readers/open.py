@@ -10,13 +10,16 @@ from layert2v_engine.vidlayer.readers.own import CATALOGUE, OwnDataSet
 from layert2v_engine.vidlayer.readers.sample import DataSet, DataSetError
 
 
-def open_data_set(path: Path) -> DataSet:
-    """Open a data set; its form is told by what lies there. Raises ``DataSetError``."""
+def open_data_set(path: Path, split: str = "") -> DataSet:
+    """Open a data set; its form is told by what lies there. Raises ``DataSetError``.
+
+    split: of our own form, ``train`` or ``held_out``; other forms have none and are read whole.
+    """
     data_set: DataSet | None = None
     if path.suffix == ".jsonl" and path.is_file():
         data_set = AuthorsLines(path)
     elif (path / CATALOGUE).is_file():
-        data_set = OwnDataSet(path)
+        data_set = OwnDataSet(path, split)
     elif (path / LAYOUT).is_file():
         data_set = LayoutDataSet(path)
     elif path.is_dir() and any(is_clip_folder(each) for each in path.iterdir()):
@@ -29,5 +32,8 @@ def open_data_set(path: Path) -> DataSet:
             reason="DATA_SET_UNKNOWN",
         )
     if not data_set.samples:
-        raise DataSetError(f"The data set at {path} holds no clips.", "Choose another one.")
+        of_split = f" of the split {split}" if split and isinstance(data_set, OwnDataSet) else ""
+        raise DataSetError(
+            f"The data set at {path} holds no clips{of_split}.", "Choose another one."
+        )
     return data_set

@@ -2,7 +2,8 @@
 
 ``DATA_SET/catalogue.jsonl`` names the clips that were kept, with captions, scores and provenance.
 A clip's ``layers/`` holds, for each foreground from the bottom, lossless ``foreground_01.mkv``
-(straight color), ``matte_01.mkv`` and ``shadow_01.mkv``, and a lossless ``background.mkv``.
+(straight color), ``matte_01.mkv``, ``shadow_01.mkv`` and ``light_01.mkv`` (what it adds to the
+background; sets built by earlier versions have none), and a lossless ``background.mkv``.
 """
 
 from __future__ import annotations
@@ -34,14 +35,17 @@ class OwnDataSet:
 def _read_record(root: Path, record: Any) -> SampleFiles:
     folder = root / CLIPS / record["clip"]
     layers, captions = folder / LAYERS, record["captions"]
+    hashes = record.get("sha256", {})
     foregrounds = tuple(
         LayerFiles(
             matte=layers / f"matte_{number:02d}.mkv",
             color=layers / f"foreground_{number:02d}.mkv",
             shadow=layers / f"shadow_{number:02d}.mkv",
+            light=layers / light if f"{LAYERS}/{light}" in hashes else None,
             caption=caption,
         )
         for number, caption in enumerate(captions["foregrounds"], 1)
+        for light in (f"light_{number:02d}.mkv",)
     )
     return SampleFiles(
         name=record["clip"],

@@ -26,7 +26,7 @@ class DataSetError(EngineError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerFiles:
-    """The files of one foreground; ``shadow`` and ``color`` are None where there are none.
+    """The files of one foreground; ``color``, ``shadow``, ``light`` are None where there are none.
 
     Without ``color`` the foreground is the full video times the matte, as the authors have it.
     """
@@ -35,6 +35,7 @@ class LayerFiles:
     caption: str = ""
     color: Path | None = None
     shadow: Path | None = None
+    light: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,11 +66,16 @@ class DataSet(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleLayer:
-    """One foreground: ``color`` [T, 3, H, W] straight, ``matte`` and ``shadow`` [T, 1, H, W]."""
+    """One foreground: ``color`` [T, 3, H, W] straight, ``matte`` and ``shadow`` [T, 1, H, W].
+
+    ``light`` [T, 3, H, W], display-referred, is what it adds to the background: a reflection,
+    bounced light.
+    """
 
     color: Tensor
     matte: Tensor
     shadow: Tensor | None
+    light: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,11 +103,14 @@ def read_sample(files: SampleFiles) -> LayeredSample:
         shadow = None
         if each.shadow is not None:
             shadow = _read_plane(files, each.shadow, f"shadow {number}", full)
-        color = full
+        color, light = full, None
         if each.color is not None:
             color = _read_video(files, each.color, f"foreground {number}")
             _require_same(files, f"foreground {number}", color, full)
-        layers.append(SampleLayer(color=color, matte=matte, shadow=shadow))
+        if each.light is not None:
+            light = _read_video(files, each.light, f"light {number}")
+            _require_same(files, f"light {number}", light, full)
+        layers.append(SampleLayer(color=color, matte=matte, shadow=shadow, light=light))
     return LayeredSample(files=files, full=full, background=background, foregrounds=tuple(layers))
 
 

@@ -12,7 +12,7 @@ from layert2v_engine.vidlayer.movies import write_lossless
 from layert2v_engine.vidlayer.pack import INDEX, pack
 from layert2v_engine.vidlayer.parquet import write_parquet
 
-LAYERS = ("full_video", "background", "foreground_01", "matte_01", "shadow_01")
+LAYERS = ("full_video", "background", "foreground_01", "matte_01", "shadow_01", "light_01")
 
 
 def record(clip: str, split: str, *, kept: bool = True) -> dict[str, object]:
@@ -22,7 +22,7 @@ def record(clip: str, split: str, *, kept: bool = True) -> dict[str, object]:
         "frames": 2, "fps": 24.0, "size": [16, 8], "judge": "", "quarantine": {},
         "captions": {"full": "a dog", "foregrounds": ["a dog"], "background": "", "by": "model"},
         "scores": {"softness": 0.2} if kept else {}, "reasons": [] if kept else ["static"],
-        "sha256": {"layers/matte_01.mkv": "cd"} if kept else {},
+        "sha256": {"layers/light_01.mkv": "cd"} if kept else {},
     }  # fmt: skip
 
 

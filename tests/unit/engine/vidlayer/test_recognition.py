@@ -36,7 +36,7 @@ def test_a_subject_in_the_background_is_seen_again() -> None:
     sample = good_sample()
     caption = "a sports ball moving to the right"
 
-    assert scores(sample, caption) == {"subject_seen_again": 0.0, "caption_conflicts": 0.0}
+    assert set(scores(sample, caption).values()) == {0.0}
     left = replace(sample, background=sample.full)
     assert scores(left, caption)["subject_seen_again"] == 0.9
 

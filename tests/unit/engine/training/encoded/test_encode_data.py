@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from fakes.tiny_run import AUTOENCODER, JOINT, MATTE, write_clips
+from layert2v_engine.cli.main import main
 from layert2v_engine.devices import CPU
 from layert2v_engine.errors import BadCheckpoint, BadConfig, EngineError
 from layert2v_engine.layout import StreamLayout
@@ -22,6 +23,7 @@ from layert2v_engine.training.encoded.writer import Encoders, EncodingPlan, enco
 from layert2v_engine.training.joint_stage import JointRun, make_encoders, run_joint
 from layert2v_engine.training.latent_builder import LatentBuilder
 from layert2v_engine.training.stages import run_autoencoder, run_matte
+from layert2v_engine.vidlayer.movies import write_lossless
 from layert2v_engine.vidlayer.readers import open_data_set
 
 ONE, TWO = (StreamLayout.for_foregrounds(count) for count in (1, 2))
@@ -111,6 +113,31 @@ def test_latents_are_those_of_a_clip_that_is_encoded_in_training(
     mine, theirs = wide.batch(torch.arange(3)), group.train.batch(torch.arange(8, 11))
     torch.testing.assert_close(mine.latents, theirs.latents, atol=2e-2, rtol=0)
     torch.testing.assert_close(mine.coverage, theirs.coverage, atol=1e-3, rtol=0)
+
+
+def test_a_built_set_is_packed_by_split_for_training(
+    run: Path, encoders: Encoders, tmp_path: Path
+) -> None:
+    built, shards = tmp_path / "built", tmp_path / "shards"
+    lines = []
+    for clip, split in (("a", "train"), ("b", "held_out"), ("c", "train")):
+        record = {"clip": clip, "kept": True, "split": split, "sha256": {}}
+        captions = {"full": f"whole {clip}", "foregrounds": ["a dog"], "background": "a lawn"}
+        lines.append(json.dumps(record | {"captions": captions}) + "\n")
+        for layer in ("full_video", "background", "foreground_01", "matte_01", "shadow_01"):
+            shape = (5, 48, 64) if layer.startswith(("matte", "shadow")) else (5, 48, 64, 3)
+            path = built / "clips" / clip / "layers" / f"{layer}.mkv"
+            write_lossless(path, np.full(shape, 90, np.uint8), 24)
+    (built / "catalogue.jsonl").write_text("".join(lines))
+    command = ["vidlayer", "pack", str(built), "--shards", str(shards), "--run", str(run)]
+
+    assert main([*command, "--size", "64x48x5", "--per-shard", "1"]) == 0
+
+    (clips,) = EncodedData(shards / "train", encoders.digest).buckets(ONE)
+    assert [clips.captions_of(row)[0] for row in range(len(clips))] == ["whole a", "whole c"]
+    assert len(list((shards / "held_out").glob("shard_*"))) == 1
+    assert [each.name for each in open_data_set(built, "train").samples] == ["a", "c"]
+    assert main(command) == 2
 
 
 def test_a_stopped_encoding_goes_on_and_parts_share_it(
