@@ -154,12 +154,14 @@ class LiveServer:
         """Stop the server and its workers without ending them."""
         self.frozen = [psutil.Process(self.process.pid), *self.workers()]
         for process in self.frozen:
-            process.suspend()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
 
     def thaw(self) -> None:
         """Let them go on."""
-        for process in self.frozen:
-            process.resume()
+        for process in self.frozen:  # the server may have ended its worker meanwhile
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def kill(self) -> None:
         """Kill the server with SIGKILL."""

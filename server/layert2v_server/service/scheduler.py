@@ -114,6 +114,10 @@ class Scheduler:
         failure = Failure(reason=WorkerLost.reason, message="The worker of this job fell silent.")
         for job in await self.monitor.update(self._store.requeue_expired, failure, self.lease_s):
             _log.warning("job=%s attempt=%d lease expired", job.id, job.attempt)
+            if job.is_terminal:  # cancelled, or lost too often: no other attempt tidies up
+                with contextlib.suppress(ServerError):
+                    await self._on_disk(self._artifacts.clear_attempts, job.id)
+                    await self._on_disk(self._artifacts.release_sources, [job.id])
         await asyncio.sleep(self.lease_s / 2)
 
     async def run_job(self, executor: Executor, job: Job) -> None:

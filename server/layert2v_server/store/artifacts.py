@@ -187,7 +187,7 @@ class ArtifactStore:
         shutil.rmtree(self.attempt_folder(job_id, attempt).parent, ignore_errors=True)
 
     def clear_attempts(self, job_id: str) -> None:
-        """Delete every attempt and any stack of the job; preview and source stay.
+        """Delete every attempt and any stack of a job without a result; preview and source stay.
 
         So does what the engine of a lost attempt had finished, for the next one.
         """
@@ -198,6 +198,9 @@ class ArtifactStore:
         for child in folder.iterdir() if folder.is_dir() else ():
             if child.is_dir() and child.name not in (_SOURCE, _KEPT):
                 shutil.rmtree(child, ignore_errors=True)  # an orphan may still be writing into it
+            elif child.name.startswith("."):  # half a note, of a server that was killed
+                with contextlib.suppress(OSError):
+                    child.unlink()
 
     def delete(self, job_id: str) -> None:
         """Delete the folder of a job that is in no database."""

@@ -51,7 +51,7 @@ def check_matrix(path: Path, frame: av.VideoFrame, tagged: int, asked: str | Non
         label = _OTHER_MATRICES.get(tagged, f"number {tagged} of ITU-T H.273")
         raise FootageError(
             f"{path} says that its colors are made with the matrix {label}, which is not followed.",
-            "Convert it to BT.709 first; `layert2v-engine import` takes it by --matrix.",
+            "Convert it to BT.709 first, or name the matrix with --matrix.",
             reason="FOOTAGE_MATRIX",
         )
 

@@ -110,6 +110,22 @@ def test_too_little_space_fails_the_job(tmp_path: Path, executor: FlakyExecutor)
     run_scenario(server, scenario)
 
 
+def test_a_cancelled_job_of_a_server_that_is_gone_leaves_nothing(server: InlineServer) -> None:
+    job = server.enqueue()
+    assert server.store.claim("gone", 30.0) is not None
+    server.store.cancel(job)
+    server.artifacts.prepare_attempt(job, 1)
+    server.artifacts.attempt_folder(job, 1).mkdir(parents=True)
+    server.store.expire_all_leases()
+
+    async def scenario() -> None:
+        assert (await server.wait(job)).state is JobState.CANCELLED
+        while list((server.artifacts.root / job).iterdir()):
+            await asyncio.sleep(0.02)
+
+    run_scenario(server, scenario)
+
+
 def test_an_attempt_that_lost_its_lease_is_dropped(server: InlineServer) -> None:
     job = server.enqueue(Behaviour(step_s=0.3), steps=1000)
 

@@ -127,6 +127,12 @@ def test_a_new_attempt_deletes_earlier_ones(store: ArtifactStore) -> None:
     assert store.read_preview(JOB) == b"png"
 
 
+def test_half_a_note_is_deleted(store: ArtifactStore) -> None:
+    (store.root / JOB / ".job.json-abc.tmp").touch()
+    store.clear_attempts(JOB)
+    assert list((store.root / JOB).iterdir()) == []
+
+
 def test_deleting_removes_all_files(store: ArtifactStore) -> None:
     store.delete(JOB)
     store.delete(JOB)
