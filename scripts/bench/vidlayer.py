@@ -156,10 +156,12 @@ class BuildSpeed:
 def measure_build(plan: BuildPlan, sources: list[Source], workers: int) -> BuildSpeed:
     """Build on so many actors; the first clips of each, with its start, do not count."""
     samples: list[tuple[int, float, float]] = []
+    cpu_s: dict[int, float] = {}  # an actor with nothing left to do ends before the last clip does
 
     def sample(progress: BuildProgress) -> None:
         if progress.stage == "layers" and progress.done >= workers:
-            samples.append((progress.done, time.monotonic(), actors_cpu_s()))
+            cpu_s.update(actors_cpu_s())
+            samples.append((progress.done, time.monotonic(), sum(cpu_s.values())))
 
     needs = dict.fromkeys(("clip", *STAGES), StageNeeds(most=workers))
     build_on_cluster(plan, sources, sample, needs=needs)
@@ -167,13 +169,13 @@ def measure_build(plan: BuildPlan, sources: list[Source], workers: int) -> Build
     return BuildSpeed((ended - started) / (done - begun), (cpu_after - cpu_before) / (done - begun))
 
 
-def actors_cpu_s() -> float:
-    """Return the processor time of all actors so far."""
-    total = 0.0
-    for process in psutil.process_iter(["cmdline", "cpu_times"]):
-        if "StageActor" in " ".join(process.info["cmdline"] or []):
-            total += process.info["cpu_times"].user + process.info["cpu_times"].system
-    return total
+def actors_cpu_s() -> dict[int, float]:
+    """Return the processor time of the actors there are, by process."""
+    return {
+        process.pid: process.info["cpu_times"].user + process.info["cpu_times"].system
+        for process in psutil.process_iter(["cmdline", "cpu_times"])
+        if "StageActor" in " ".join(process.info["cmdline"] or [])
+    }
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ A disc crosses a wall, so that what is behind it is seen in other frames.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from layert2v_client import (
     connect,
     stack_history,
 )
+from layert2v_client.cli import main as client_command
 from layert2v_engine.cli import main as engine_command
 from layert2v_engine.image import exr
 from layert2v_engine.stack.inspect import inspect
@@ -198,6 +200,27 @@ def test_footage_that_cannot_be_used_is_refused_in_a_sentence(
     for words, job in jobs.items():
         with pytest.raises(JobFailed, match=words):
             job.wait()
+
+
+def test_an_edit_becomes_a_stack_for_each_shot(server: LiveServer, tmp_path: Path) -> None:
+    clip = disc_clip(frames=3)
+    cut = np.concatenate((clip.source, 3 - 2 * clip.source[::-1]))
+    footage = write_clip(tmp_path / "edit", cut)
+    roto = write_clip(tmp_path / "roto", np.concatenate((clip.alpha, clip.alpha[::-1])))
+    words = ["decompose", str(footage), "--matte", str(roto), "--out", str(tmp_path / "out")]
+    out, err = io.StringIO(), io.StringIO()
+
+    def call(*more: str) -> int:
+        address = server.ready["address"]
+        args = client_command.parser().parse_args([*words, *more, "--server", address])
+        return client_command.run(args, {}, out, err)
+
+    assert call() != 0
+    assert "--split-at-cuts: frames 1001-1003, 1004-1006." in err.getvalue()
+    assert call("--split-at-cuts") == 0, err.getvalue()
+    folders = [Path(line) for line in out.getvalue().splitlines()]
+    assert [folder.name for folder in folders] == ["shot_01", "shot_02"]
+    assert [stack.read(folder).start_frame for folder in folders] == [1001, 1004]
 
 
 def test_a_killed_worker_leaves_what_it_had_finished(

@@ -25,6 +25,7 @@ from layert2v_engine.vidlayer.template import HEADINGS
 
 Fault = Callable[[LayeredSample, random.Random, LayeredSample], LayeredSample]
 _TRACE = 0.02
+_FEWEST = 2  # frames in which something can change
 _LEAST_DEPTH_PX = 3.0  # a thinner subject has no inside for a hole
 
 
@@ -74,8 +75,15 @@ def shift_color(sample: LayeredSample, rng: random.Random, other: LayeredSample)
     return replace(sample, background=background.clamp(0, 1))
 
 
-def flicker(sample: LayeredSample, rng: random.Random, other: LayeredSample) -> LayeredSample:
-    """Make every second frame of the background lighter or darker by 2.5 to 6 % of white."""
+def flicker(
+    sample: LayeredSample, rng: random.Random, other: LayeredSample
+) -> LayeredSample | None:
+    """Make every second frame of the background lighter or darker by 2.5 to 6 % of white.
+
+    None for a single frame.
+    """
+    if len(sample.full) < _FEWEST:
+        return None
     background = sample.background.clone()
     background[rng.randrange(2) :: 2] += rng.choice((-1, 1)) * rng.uniform(0.025, 0.06)
     return replace(sample, background=background.clamp(0, 1))
@@ -87,8 +95,12 @@ def swap_layers(sample: LayeredSample, rng: random.Random, other: LayeredSample)
     return replace(_with_top(sample, color=sample.background), background=color)
 
 
-def cut_inside(sample: LayeredSample, rng: random.Random, other: LayeredSample) -> LayeredSample:
-    """Go on with another clip's footage from some frame on."""
+def cut_inside(
+    sample: LayeredSample, rng: random.Random, other: LayeredSample
+) -> LayeredSample | None:
+    """Go on with another clip's footage from some frame on. None for a single frame."""
+    if len(sample.full) < _FEWEST:
+        return None
     start, full = rng.randrange(1, len(sample.full)), sample.full.clone()
     full[start:] = _like(other.full, sample.full)[: len(full) - start]
     return replace(sample, full=full)

@@ -88,7 +88,7 @@ def _bad_needs(path: Path, what: str) -> EngineError:
 def group_stages(names: Sequence[str], needs: Mapping[str, StageNeeds]) -> list[StageGroup]:
     """Return the stages in their order, neighbors with the same needs as one group.
 
-    An actor holds networks and libraries of half a gigabyte, so there are no more than must be.
+    An actor holds networks and libraries of 0.9 GB, so there are no more than must be.
     """
     groups: list[StageGroup] = []
     for name in names:

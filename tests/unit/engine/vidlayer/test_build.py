@@ -20,6 +20,7 @@ from layert2v.command_options import EXIT_USAGE
 from layert2v_engine.cli.main import EXIT_INTERRUPTED, main
 from layert2v_engine.decompose.arrays import encode
 from layert2v_engine.vidlayer.build import inspect_again, lock_data_set
+from layert2v_engine.vidlayer.measures import measure_sample
 from layert2v_engine.vidlayer.movies import write_h264
 from layert2v_engine.vidlayer.plan import BuildPlan
 from layert2v_engine.vidlayer.readers import open_data_set, read_sample
@@ -85,6 +86,8 @@ def test_a_kept_clip_reads_as_our_form_and_as_the_authors(data_set: Path) -> Non
     assert records[1]["licence"] == "CC0-1.0"
     assert records[1]["captions"]["by"] == "template"
     assert ours.foregrounds[0].shadow is not None
+    assert ours.foregrounds[0].light is not None
+    assert measure_sample(ours)["recomposition_psnr_db"] > 50
     assert folder.captions == own.captions
     assert theirs.full.shape == ours.full.shape == (FRAMES, 3, 64, 96)
     assert float((theirs.full - ours.full).abs().mean()) < 0.02

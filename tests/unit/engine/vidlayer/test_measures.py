@@ -13,7 +13,7 @@ from fakes.disc_sample import good_sample
 from layert2v_engine.image.srgb import decode_srgb, encode_srgb
 from layert2v_engine.vidlayer import faults
 from layert2v_engine.vidlayer.measures import measure_sample
-from layert2v_engine.vidlayer.readers.sample import LayeredSample
+from layert2v_engine.vidlayer.readers.sample import LayeredSample, SampleLayer
 from layert2v_engine.vidlayer.thresholds import Thresholds
 
 Plant = Callable[[LayeredSample, random.Random, LayeredSample], LayeredSample | None]
@@ -61,6 +61,18 @@ def test_a_fault_is_rejected_for_its_reason(plant: Plant, reason: str) -> None:
 
     assert planted is not None
     assert reason in reasons_of(planted)
+
+
+def test_nothing_changes_in_a_single_frame() -> None:
+    good = good_sample()
+    layer = good.foregrounds[0]
+    assert layer.shadow is not None
+    still = SampleLayer(color=layer.color[:1], matte=layer.matte[:1], shadow=layer.shadow[:1])
+    one = replace(good, full=good.full[:1], background=good.background[:1], foregrounds=(still,))
+
+    assert faults.cut_inside(one, random.Random(0), good) is None
+    assert faults.flicker(one, random.Random(0), good) is None
+    assert measure_sample(one)["background_flicker"] == 0
 
 
 def test_light_belongs_to_the_layers() -> None:

@@ -40,6 +40,19 @@ def test_patterns_tell_the_layers(folder: Path) -> None:
     assert float(sample.background.mean()) == pytest.approx(60 / 255, abs=2e-3)
 
 
+def test_an_edit_layer_and_light_are_read_where_patterns_name_them(folder: Path) -> None:
+    more = 'color = "edit/{clip}.mkv"\nlight = "light/{clip}.mkv"\n'
+    (folder / "layout.toml").write_text(LAYOUT + more)
+    for name, level in (("edit", 120), ("light", 10)):
+        pictures = np.full((2, 8, 16, 3), level, np.uint8)
+        write_lossless(folder / name / "real/0001.mkv", pictures, 24)
+    (layer,) = read_sample(open_data_set(folder).samples[0]).foregrounds
+
+    assert layer.light is not None
+    assert float(layer.color.mean()) == pytest.approx(120 / 255, abs=2e-3)
+    assert float(layer.light.mean()) == pytest.approx(10 / 255, abs=2e-3)
+
+
 def test_a_missing_layer_names_the_clip(folder: Path) -> None:
     (folder / "alpha/real/0002.mkv").unlink()
 
