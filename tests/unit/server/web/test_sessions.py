@@ -40,7 +40,10 @@ def test_a_session_ends_with_its_token(tmp_path: Path) -> None:
     assert sessions.find(identity) is None
 
 
-@pytest.mark.parametrize("token", ["", "wrong", ENTRY.digest, TOKEN + " "])
+TOKEN_IDS = ["none", "wrong", "digest", "space"]  # its tokens are new in each process
+
+
+@pytest.mark.parametrize("token", ["", "wrong", ENTRY.digest, TOKEN + " "], ids=TOKEN_IDS)
 def test_what_is_no_token_opens_nothing(token: str) -> None:
     sessions = Sessions(TokenAuthenticator([ENTRY]))
     with pytest.raises(AccessDenied):
