@@ -80,7 +80,7 @@ def test_folders_that_the_database_does_not_know_go_into_the_trash(tmp_path: Pat
         assert len(list_jobs(server)) == 1
     (kept,) = (data / "trash").iterdir()
     assert (kept / "picture.exr").read_text() == "x"
-    with live_server(data, keep_trash_days=-1.0):
+    with live_server(data, keep_trash_days=0.0):
         assert list((data / "trash").iterdir()) == []
 
 

@@ -176,9 +176,9 @@ def test_a_layer_that_is_generated_again_follows_the_artists_sentence(
     seen: list[PromptPlan] = []
     sample = LayeredPipeline.sample_request
 
-    def record(pipeline: LayeredPipeline, request: SamplingRequest, on_step: Any) -> Tensor:
+    def record(pipeline: LayeredPipeline, request: SamplingRequest, *options: Any) -> Tensor:
         seen.append(request.plan)
-        return sample(pipeline, request, on_step)
+        return sample(pipeline, request, *options)
 
     monkeypatch.setattr(LayeredPipeline, "sample_request", record)
     spec = GenerateSpec(

@@ -90,5 +90,5 @@ def test_parquet_has_a_row_per_clip_and_a_column_per_score(tmp_path: Path) -> No
     kept, out = parquet.read_table(path).to_pylist()
     assert kept["path"] == "clips/a"
     assert (kept["width"], kept["height"], kept["score_softness"]) == (16, 8, 0.2)
-    assert kept["sha256"] == [("layers/matte_01.mkv", "cd")]
+    assert kept["sha256"] == [("layers/light_01.mkv", "cd")]
     assert (out["path"], out["score_softness"], out["reasons"]) == (None, None, ["static"])
