@@ -1,6 +1,6 @@
 """Train in the workers of a Ray cluster, by Ray Train: the same command, started there.
 
-    pip install 'ray[train]'
+    pip install '.[engine,ray]'
     python scripts/train_ray.py --workers 8 --gpu -- joint multi --run /shared/runs/wan --sharded
 
 What follows ``--`` is what ``layert2v-engine train`` takes. The run folder must lie where all

@@ -1,4 +1,4 @@
-"""The trainer in two workers of Ray; skips without `ray[train]`, which is not in the locks."""
+"""The trainer in two workers of Ray."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fakes.tiny_run import AUTOENCODER, MATTE, write_clips
 from layert2v_engine.cli.main import main
 from layert2v_engine.training.stages import run_autoencoder, run_matte
 
-pytest.importorskip("ray.train", exc_type=ImportError)  # of ray without its extra train
+pytest.importorskip("ray.train", exc_type=ImportError)
 ROOT = Path(__file__).parents[2]
 JOINT = """
 clips = 8
