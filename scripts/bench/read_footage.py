@@ -1,9 +1,9 @@
 """Footage reading against the bare library, for each format, in the same run.
 
 Rates are frames per second of CPU, so that a busy machine does not decide; the two sides take
-turns. The baseline decodes with PyAV to float R'G'B', or reads with OpenImageIO to float pixels,
-and nothing else. Ours adds the checks, and converts video itself. ``memory`` is how much the
-process grows over the last half of many frames.
+turns, and medians of the rounds are printed. The baseline decodes with PyAV to float R'G'B', or
+reads with OpenImageIO to float pixels, and nothing else. Ours adds the checks, and converts video
+itself. ``memory`` is how much the process grows over the last half of many frames.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from statistics import median
 
 import av
 import numpy as np
@@ -28,8 +29,8 @@ def main() -> None:
     """Print one row per format."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--size", default="1920x1080", help="width x height")
-    parser.add_argument("--frames", type=int, default=48)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--memory-frames", type=int, default=500)
     args = parser.parse_args()
     width, height = (int(side) for side in args.size.split("x"))
@@ -128,15 +129,19 @@ def read_clip(path: Path) -> None:
 
 
 def compare(label: str, path: Path, bare: Callable[[Path], None], frames: int, rounds: int) -> str:
-    """Return one row of the table."""
-    best = [np.inf, np.inf]
-    for _ in range(rounds + 1):  # the first round warms up and may win nothing
-        for number, work in enumerate((bare, read_clip)):
+    """Return one row of the table: medians of rates, and of the ratio within a round."""
+    times = []
+    for _ in range(rounds + 1):
+        turn = []
+        for work in (bare, read_clip):
             start = time.process_time()
             work(path)
-            best[number] = min(best[number], time.process_time() - start)
-    cells = (f"{frames / best[0]:.1f}", f"{frames / best[1]:.1f}", f"{best[0] / best[1]:.2f}")
-    return " ".join(cell.rjust(14) for cell in (label, *cells))
+            turn.append(time.process_time() - start)
+        times.append(turn)
+    del times[0]  # warms up
+    rates = [f"{frames / median(column):.1f}" for column in zip(*times, strict=True)]
+    cells = (label, *rates, f"{median(theirs / ours for theirs, ours in times):.2f}")
+    return " ".join(cell.rjust(14) for cell in cells)
 
 
 def memory_growth(folder: Path, frames: int) -> str:
