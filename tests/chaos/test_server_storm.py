@@ -38,6 +38,7 @@ class Storm:
         self._start = lambda: LiveServer(data, **SETTINGS, **settings)
         self.servers = [self._start() for _ in range(count)]
         self.cancelled: set[str] = set()
+        self.frozen: list[psutil.Process] = []  # workers, whose servers may be gone
 
     def strike(self) -> None:
         """Hit one server or its worker."""
@@ -54,7 +55,11 @@ class Storm:
         else:
             for worker in server.workers():
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    worker.kill() if blow == "kill worker" else worker.suspend()
+                    if blow == "kill worker":
+                        worker.kill()
+                    else:
+                        worker.suspend()
+                        self.frozen.append(worker)
 
     def submit(self) -> str:
         """Submit a job to one of the servers, and cancel some."""
@@ -76,9 +81,14 @@ class Storm:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """Stop all servers."""
+        """Stop all servers, and let workers go on, which then end without one."""
         for server in self.servers:
             server.stop()
+        for worker in self.frozen:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.resume()
+        _, left = psutil.wait_procs(self.frozen, timeout=20)
+        assert not left
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fakes.tiny_transformer import tiny_transformer
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model import chunked
 from layert2v_engine.model.attention import KVCache
@@ -17,21 +18,10 @@ PROMPTS = len(LAYOUT.prompts)
 
 @pytest.fixture(scope="module")
 def network() -> LayeredWanTransformer3DModel:
-    torch.manual_seed(0)
-    model = LayeredWanTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=16,
-        in_channels=4,
-        out_channels=4,
-        text_dim=8,
-        freq_dim=32,
-        ffn_dim=64,
-        num_layers=2,
-        rope_max_seq_len=64,
-    )
+    model = tiny_transformer()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    return model.eval()
+    return model
 
 
 def run(network: LayeredWanTransformer3DModel, *, cached: bool) -> Tensor:

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from fakes.tiny_model import write_tiny_model
+from fakes.tiny_transformer import tiny_transformer
 from layert2v.stack import loads
 from layert2v_engine.cli.main import main
 from layert2v_engine.errors import BadConfig
@@ -36,21 +37,10 @@ SHAPE = (1, len(LAYOUT), 4, 3, 8, 8)
 
 
 def network() -> LayeredWanTransformer3DModel:
-    torch.manual_seed(0)
-    model = LayeredWanTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=16,
-        in_channels=4,
-        out_channels=4,
-        text_dim=8,
-        freq_dim=32,
-        ffn_dim=64,
-        num_layers=2,
-        rope_max_seq_len=64,
-    )
+    model = tiny_transformer()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    return model.eval()
+    return model
 
 
 def sample(kind: Parallelism | None, frozen: tuple[int, ...]) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fakes.tiny_transformer import tiny_transformer
 from fakes.uncached_predictor import uncached_predictor
 from layert2v_engine.layout import StreamLayout
-from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.sampling import guidance
 from layert2v_engine.sampling.denoise import stream_noise
 from layert2v_engine.sampling.guidance import Conditioning, classifier_free_guidance, concat
@@ -34,18 +34,7 @@ def test_guidance_in_one_batch_equals_two_forwards(
     batched: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guidance, "BATCHED_NUMBERS", batched)
-    torch.manual_seed(0)
-    network = LayeredWanTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=16,
-        in_channels=4,
-        out_channels=4,
-        text_dim=8,
-        freq_dim=32,
-        ffn_dim=64,
-        num_layers=2,
-        rope_max_seq_len=64,
-    ).eval()
+    network = tiny_transformer()
     predict = uncached_predictor(network, LAYOUT)
     prompts = Conditioning(torch.randn(1, 3, 5, 8), torch.arange(5).expand(1, 3, 5) < 4)
     negative = Conditioning(torch.randn(1, 3, 3, 8), None)

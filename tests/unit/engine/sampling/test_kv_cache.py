@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fakes.tiny_transformer import tiny_transformer
 from fakes.uncached_predictor import uncached_predictor
 from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
@@ -21,21 +22,9 @@ FROZEN = (1, 5, 6, 7)
 
 @pytest.fixture(scope="module")
 def network() -> LayeredWanTransformer3DModel:
-    torch.manual_seed(0)
-    model = LayeredWanTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=16,
-        in_channels=4,
-        out_channels=4,
-        text_dim=8,
-        freq_dim=32,
-        ffn_dim=64,
-        num_layers=3,
-        rope_max_seq_len=64,
-        position_grid=(4, 4),
-    )
+    model = tiny_transformer(num_layers=3, position_grid=(4, 4))
     torch.nn.init.normal_(model.layer_modulation, std=0.3)
-    return model.eval()
+    return model
 
 
 def conditioning(seed: int, length: int, mask: Tensor | None = None) -> Conditioning:
