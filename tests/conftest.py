@@ -1,4 +1,7 @@
-"""What every test may ask for: the folders of shared material, and a quiet, repeatable torch."""
+"""What every test may ask for: the folders of shared material, and a quiet, repeatable torch.
+
+Also how tests are grouped where several processes run them with ``--dist loadgroup``.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,18 @@ else:
     # A busy machine is no fault: an example may take as long as it takes.
     hypothesis.settings.register_profile("untimed", deadline=None)
     hypothesis.settings.load_profile("untimed")
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks at the same moment
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of a Blender in one process, those of the Ray cluster, and those of a file."""
+    if not config.getoption("loadgroup", default=False):
+        return
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        blender = callspec.params.get("bare_blender") if callspec else None
+        cluster = "cluster" if "cluster" in getattr(item, "fixturenames", ()) else None
+        item.add_marker(pytest.mark.xdist_group(blender or cluster or item.path.stem))
 
 
 def _folder(variable: str, default: Path) -> Path:

@@ -14,9 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(__file__).parent
 PYTHONS = {"4.2": "3.11", "4.5": "3.11", "5.0": "3.11", "5.2": "3.13"}  # what each Blender brings
+# For tests of what lies between the client and a server, and asks nothing new of Blender.
+oldest_and_newest = pytest.mark.parametrize("bare_blender", ["4.2", "5.2"], indirect=True)
 PLATFORMS = {
     ("Linux", "x86_64"): "linux-x64",
     ("Windows", "AMD64"): "windows-x64",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import PyOpenColorIO as ocio
 import pytest
 
+from fakes.live_server import LiveServer
 from hosts.blenders import REPOSITORY, Blender
 from hosts.images import Image, over, read_rgba, write_small_stack
 from layert2v.stack import Stack, frame_path, read
@@ -22,10 +22,8 @@ SAMPLE = "0hy8oo_w57g_0042"
 PROMPT = "a red fox running through a snowy forest at sunset"
 
 
-def run(*command: str | Path, **extra: str) -> None:
-    done = subprocess.run(
-        command, env={**os.environ, **extra}, capture_output=True, text=True, check=False
-    )
+def run(*command: str | Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -48,12 +46,11 @@ def imported(shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def generated(mini_server: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generate the stack of ``make demo``."""
-    place = tmp_path_factory.mktemp("generated")
-    config, folder = place / "layert2v.toml", place / "stack"
-    config.write_text(f"[client]\ndata = '{place / 'data'}'\n", encoding="utf-8")
-    run(program("layert2v"), "generate", PROMPT, "--out", folder, LAYERT2V_CONFIG=str(config))
+    folder = tmp_path_factory.mktemp("generated") / "stack"
+    address = mini_server.ready["address"]
+    run(program("layert2v"), "generate", PROMPT, "--out", folder, "--server", address)
     return folder
 
 
@@ -122,13 +119,12 @@ def test_the_stack_s_color_space_is_set_and_not_guessed(
     assert np.abs(seen - expected).max() < 5e-3 < np.abs(unconverted - expected).max()
 
 
-STUDIOS = ("cg-config-v2.1.0_aces-v1.3_ocio-v2.3", "studio-config-v2.1.0_aces-v1.3_ocio-v2.3")
-
-
-@pytest.mark.parametrize("name", STUDIOS)
 @pytest.mark.parametrize(
-    ("colorspace", "local"),
-    [("lin_rec709_scene", "Linear Rec.709 (sRGB)"), ("lin_ap1_scene", "ACEScg")],
+    ("name", "colorspace", "local"),
+    [
+        ("cg-config-v2.1.0_aces-v1.3_ocio-v2.3", "lin_rec709_scene", "Linear Rec.709 (sRGB)"),
+        ("studio-config-v2.1.0_aces-v1.3_ocio-v2.3", "lin_ap1_scene", "ACEScg"),
+    ],
 )
 def test_a_studio_s_configuration_composites_in_its_own_working_space(
     bare_blender: Blender, tmp_path: Path, name: str, colorspace: str, local: str
