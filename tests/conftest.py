@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+# One thread for torch, here and in all processes of the tests: the same sums everywhere, and no
+# fight for cores. Said before it is imported, which tests that do without it need not wait for.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 try:
     import hypothesis
 except ModuleNotFoundError:  # the contract's and the client's tests run without it
@@ -67,13 +71,3 @@ def postgresql() -> Iterator[PostgresServer]:
         pytest.skip(absence())
     with postgres_server() as server:
         yield server
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_torch_thread() -> None:
-    """Set torch to one thread: the same sums everywhere, and no fight for cores."""
-    try:
-        import torch
-    except ModuleNotFoundError:  # the contract's and the client's tests run without torch
-        return
-    torch.set_num_threads(1)
