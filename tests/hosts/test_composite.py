@@ -11,7 +11,7 @@ import PyOpenColorIO as ocio
 import pytest
 
 from fakes.live_server import LiveServer
-from hosts.blenders import REPOSITORY, Blender
+from hosts.blenders import REPOSITORY, Blender, build_once
 from hosts.images import Image, over, read_rgba, write_small_stack
 from layert2v.stack import Stack, frame_path, read
 
@@ -35,23 +35,22 @@ def program(name: str) -> Path:
 @pytest.fixture(scope="module")
 def imported(shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Import ordinary 8-bit films as a stack."""
-    clip, folder = shared_dir / "samples" / SAMPLE, tmp_path_factory.mktemp("imported") / "stack"
+    clip = shared_dir / "samples" / SAMPLE
     films = {
         "--full": "full_video", "--background": "background",
         "--foreground": "foreground", "--matte": "mask",
     }  # fmt: skip
     arguments = [part for option, film in films.items() for part in (option, clip / f"{film}.mp4")]
-    run(program("layert2v-engine"), "import", *arguments, "--out", folder)
-    return folder
+    command = (program("layert2v-engine"), "import", *arguments, "--out")
+    return build_once(tmp_path_factory.getbasetemp(), "imported", lambda out: run(*command, out))
 
 
 @pytest.fixture(scope="module")
 def generated(mini_server: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generate the stack of ``make demo``."""
-    folder = tmp_path_factory.mktemp("generated") / "stack"
     address = mini_server.ready["address"]
-    run(program("layert2v"), "generate", PROMPT, "--out", folder, "--server", address)
-    return folder
+    command = (program("layert2v"), "generate", PROMPT, "--server", address, "--out")
+    return build_once(tmp_path_factory.getbasetemp(), "generated", lambda out: run(*command, out))
 
 
 def render(blender: Blender, folder: Path, out: Path, **extra: str) -> Stack:
