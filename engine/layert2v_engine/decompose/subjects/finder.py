@@ -10,6 +10,7 @@ import numpy as np
 from layert2v_engine.decompose.arrays import ByteArray, FloatArray, Frames, WritableFrames
 from layert2v_engine.decompose.protocols import ObjectDetector, SaliencyNetwork
 from layert2v_engine.decompose.shots import Window, split_windows
+from layert2v_engine.decompose.subjects.difference import draw_to_difference
 from layert2v_engine.decompose.subjects.evidence import ClipMotion
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.decompose.subjects.proposals import MOVING, Proposal, propose
@@ -167,7 +168,8 @@ class SubjectFinder:
         corrected = self._correct(pictures, masks, marks)
         if corrected:
             masks = tracker.follow({**priors, **corrected}, candidates)
-        return np.stack([keep_main_parts(mask) for mask in tracker.smooth(masks)])
+        masks = np.stack([keep_main_parts(mask) for mask in tracker.smooth(masks)])
+        return draw_to_difference(pictures, masks)
 
     def _correct(
         self, pictures: ByteArray, masks: FloatArray, marks: Mapping[int, FrameHints]
