@@ -10,6 +10,7 @@ all frames keeps its mask.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import cv2
@@ -37,11 +38,11 @@ _OFF, _EDGE, _SPECK, _SOFT = 1.0, 4.0, 2.0, 0.8  # misalignment; motion blur; sp
 _MARGIN = 0.35  # of the mask's box: what is looked at
 _USUAL, _TIMES, _LEAST = 75, 2.5, 6.0  # percentile of the difference around, what is more, of 255
 _SURE_SUBJECT, _SURE_BACKGROUND = 1.0, -0.4  # evidence, in -1..3
-_HALF_COVERED = 0.35  # of the largest difference near by: what is blurred covers less
+_HALF_COVERED = 0.4  # of the largest difference near by: what is blurred covers less
 _SHADOW = (0.2, 0.98, 0.08)  # light that is left in a shadow, and how much colors may differ in it
 _MOVES = 0.25  # of a mask that must be told from its background: else it stays
 _LEAST_KEPT = 0.35  # of a mask: else the difference is something else
-_ROUNDS = 2
+_ROUNDS, _LOOKS = 2, 2
 
 
 class _Behind(NamedTuple):
@@ -59,22 +60,32 @@ def draw_to_difference(pictures: ByteArray, masks: FloatArray) -> FloatArray:
     if len(pictures) < 2:
         return masks
     scale = max(1.0, max(pictures.shape[1:3]) / _SIDE)
-    holes = np.stack([dilate(mask > 0.3, max(2, round(_HOLE * scale))) for mask in masks])
+    holes = _holes(masks, scale)
     size = Size(pictures.shape[2], pictures.shape[1])
     canvas = Canvas([to_gray(picture) for picture in pictures], holes, size)
-    drawn = masks.copy()
-    for frame, mask in enumerate(masks):
-        box = mask_box(mask, 0.3)
-        if box is not None:
+    for _ in range(_LOOKS):  # a mask that was too large has hidden what others need to see
+        drawn, differs = masks.copy(), np.zeros_like(holes)
+        for frame, mask in enumerate(masks):
+            box = mask_box(mask, 0.3)
+            if box is None:
+                continue
             left, top, right, bottom = (int(side) for side in grow(box, *size, _MARGIN, 0.0))
             part = (slice(top, bottom), slice(left, right))
             behind = _look_behind(pictures, holes, canvas, frame, part)
             found = _Difference(pictures[frame][part], behind, holes[frame][part], scale)
+            differs[frame][part] = found.differs()
             cut = found.cut(mask[part])
             if cut is not None:
                 drawn[frame] = 0.0
                 drawn[frame][part] = cut
-    return np.stack([keep_main_parts(mask) for mask in drawn])
+        masks = np.stack([keep_main_parts(mask) for mask in drawn])
+        holes = _holes(masks, scale) | differs
+    return masks
+
+
+def _holes(masks: FloatArray, scale: float) -> BoolArray:
+    radius = max(2, round(_HOLE * scale))
+    return np.stack([dilate(mask > 0.3, radius) for mask in masks])
 
 
 def _look_behind(
@@ -113,7 +124,7 @@ class _Difference:
 
     def cut(self, mask: FloatArray) -> FloatArray | None:
         """Return the mask ``[h, w]`` as the difference tells it; None where it does not."""
-        evidence = self._evidence()
+        evidence = self.evidence
         if evidence is None:
             return None
         inside, seen = mask > 0.5, self._behind.is_seen
@@ -133,6 +144,13 @@ class _Difference:
             return None
         return cut
 
+    def differs(self) -> BoolArray:
+        """Tell where other frames may not take this one for their background."""
+        if self.evidence is None:
+            return np.zeros_like(self._hole)
+        near = dilate(self._hole, self._pixels(_NEAR))
+        return dilate((self.evidence > 0) & near, self._pixels(1))
+
     def _pixels(self, length: float) -> int:
         return max(1, round(length * self._scale))
 
@@ -145,8 +163,9 @@ class _Difference:
         above, below = picture - cv2.dilate(behind, around), cv2.erode(behind, around) - picture
         return np.asarray(np.maximum(np.maximum(above, below), 0.0).max(-1), np.float32)
 
-    def _evidence(self) -> FloatArray | None:
-        """Return from -1, the same, to 3 how much differs more than around; None if unknown."""
+    @cached_property
+    def evidence(self) -> FloatArray | None:
+        """From -1, the same, to 3: how much differs more than around; None if unknown."""
         distance = self._distance(self._pixels(_OFF))
         compared = ~self._hole & self._behind.is_seen
         near = compared & dilate(self._hole, self._pixels(_AROUND))

@@ -169,7 +169,7 @@ class SubjectFinder:
         if corrected:
             masks = tracker.follow({**priors, **corrected}, candidates)
         masks = np.stack([keep_main_parts(mask) for mask in tracker.smooth(masks)])
-        return draw_to_difference(pictures, masks)
+        return tracker.smooth(draw_to_difference(pictures, masks))
 
     def _correct(
         self, pictures: ByteArray, masks: FloatArray, marks: Mapping[int, FrameHints]
