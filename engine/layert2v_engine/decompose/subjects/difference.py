@@ -32,7 +32,7 @@ from layert2v_engine.decompose.subjects.colors import cut_labels
 from layert2v_engine.decompose.subjects.regions import grow, keep_main_parts, mask_box
 
 _SIDE = 320  # of a picture on which the lengths below are what they say, in pixels
-_HOLE, _NEAR = 2.5, 16.0  # around a mask: what is not taken for background; how far it may grow
+_HOLE, _NEAR = 2.5, 12.0  # around a mask: what is not taken for background; how far it may grow
 _AROUND = 32.0  # how far from a mask the usual difference is measured
 _OFF, _EDGE, _SPECK, _SOFT = 1.0, 4.0, 2.0, 0.8  # misalignment; motion blur; specks; softness
 _MARGIN = 0.35  # of the mask's box: what is looked at
@@ -40,8 +40,9 @@ _USUAL, _TIMES, _LEAST = 75, 2.5, 6.0  # percentile of the difference around, wh
 _SURE_SUBJECT, _SURE_BACKGROUND = 1.0, -0.4  # evidence, in -1..3
 _HALF_COVERED = 0.4  # of the largest difference near by: what is blurred covers less
 _SHADOW = (0.2, 0.98, 0.08)  # light that is left in a shadow, and how much colors may differ in it
-_MOVES = 0.25  # of a mask that must be told from its background: else it stays
+_MOVES = 0.18  # of a mask that must be told from its background: else it stays
 _LEAST_KEPT = 0.35  # of a mask: else the difference is something else
+_BAND = 2.0  # how far an outline may move where no other frame shows what is there
 _ROUNDS, _LOOKS = 2, 2
 
 
@@ -136,7 +137,8 @@ class _Difference:
             return None
         labels = np.where(inside & ~(shadow & ~same), cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
         labels[other] = cv2.GC_FGD
-        labels[~near | (shadow & ~inside) | (same & ~inside) | _open(same, 1)] = cv2.GC_BGD
+        free = dilate(inside, self._pixels(_BAND)) | other
+        labels[~free | ~near | (shadow & ~inside) | (same & ~inside) | _open(same, 1)] = cv2.GC_BGD
         if not ((labels == cv2.GC_FGD).any() and (labels == cv2.GC_BGD).any()):
             return None
         cut = cut_labels(self._picture, labels, _ROUNDS)
