@@ -118,9 +118,7 @@ def _median(shown: Sequence[np.ndarray], opened: Sequence[np.ndarray]) -> _Behin
 class _Difference:
     """A part of a frame ``[h, w, 3]`` against what lies behind it."""
 
-    def __init__(
-        self, picture: ByteArray, behind: _Behind, hole: BoolArray, scale: float
-    ) -> None:
+    def __init__(self, picture: ByteArray, behind: _Behind, hole: BoolArray, scale: float) -> None:
         self._picture, self._behind, self._hole, self._scale = picture, behind, hole, scale
 
     def cut(self, mask: FloatArray) -> FloatArray | None:

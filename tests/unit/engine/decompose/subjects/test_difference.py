@@ -46,7 +46,7 @@ def test_nothing_stays_nothing() -> None:
 
 
 def _shot(step: int, pan: int = 0, shadow: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Return a disc that moves by ``step`` pixels a frame before a textured wall, and where it is."""
+    """Return a disc that moves by ``step`` pixels a frame before a wall, and where it is."""
     noise = np.random.default_rng(0)
     coarse = noise.integers(40, 200, (_HEIGHT // 8, _WIDTH // 4, 3)).astype(np.uint8)
     wall = cv2.resize(coarse, (2 * _WIDTH, _HEIGHT), interpolation=cv2.INTER_CUBIC)
