@@ -1,4 +1,4 @@
-"""``layert2v-server``: serve, show the settings, make tokens, back up and restore."""
+"""``layert2v-server``: serve, make tokens, back up, restore, collect, release from quarantine."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import layert2v
+from layert2v.plain_text import plain_line
 from layert2v.status_text import file_size
 from layert2v_server.auth import Role, add_entry, make_token, read_entries, revoke
 from layert2v_server.config import Config, load_config, show_config
@@ -170,6 +171,30 @@ def _remove_expired(args: argparse.Namespace) -> None:
     print(f"{len(expired)} things with {file_size(sum(e.size_bytes for e in expired))} {verb}.")
 
 
+def _list_quarantined(args: argparse.Namespace) -> None:
+    from layert2v_server.quarantine import list_quarantined
+
+    jobs = list_quarantined(_load_config(args))
+    for job in jobs:
+        since = datetime.fromtimestamp(job.finished or job.created, UTC)
+        print(f"{job.id}  {plain_line(job.owner)}  since {since:%Y-%m-%d %H:%M} UTC")
+        if job.failure is not None:
+            request = f" (request {job.request_id})" if job.request_id else ""
+            print(f"    {plain_line(job.failure.message)}{request}")
+    print(f"{len(jobs)} jobs are in quarantine.")
+
+
+def _release(args: argparse.Namespace) -> None:
+    from layert2v_server.quarantine import release
+
+    if bool(args.jobs) == args.all:
+        raise ConfigError("Name jobs, or say --all.", "See them with: quarantine list")
+    jobs = release(_load_config(args), args.jobs)
+    for job in jobs:
+        print(f"{job.id} of {plain_line(job.owner)} waits in the queue again.")
+    print(f"{len(jobs)} jobs were released.")
+
+
 def _top(args: argparse.Namespace) -> None:
     from layert2v_server.top import ServerLook, run_top  # gRPC: not for a help text
 
@@ -267,8 +292,26 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--interval", type=float, default=2.0, metavar="S", help="between two looks")
     top.add_argument("--once", action="store_true", help="print it once and end")
 
+    _add_quarantine_commands(
+        commands.add_parser("quarantine", help="jobs of which workers died: list, release")
+    )
     _add_token_commands(commands.add_parser("token", help="who may call: add, list, revoke"))
     return parser
+
+
+def _add_quarantine_commands(parser: argparse.ArgumentParser) -> None:
+    """Add the commands for jobs in quarantine, which work beside a running server."""
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    list_ = commands.add_parser("list", help="the jobs, and what happened to their workers")
+    list_.set_defaults(run=_list_quarantined)
+    release = commands.add_parser("release", help="put jobs back into the queue")
+    release.set_defaults(run=_release)
+    release.add_argument("jobs", nargs="*", metavar="JOB", help="as the list names it")
+    release.add_argument("--all", action="store_true", help="all that are in quarantine")
+    for command in (list_, release):
+        command.add_argument("--data", type=Path, help="the data folder; else that of the settings")
+        command.add_argument("--database", help="URL of a PostgreSQL database for the jobs")
+        command.add_argument("--config", type=Path, help="TOML file with a [server] table")
 
 
 def _add_token_commands(parser: argparse.ArgumentParser) -> None:

@@ -167,6 +167,7 @@ def _build_components(
     store = JobStore(
         engine,
         max_attempts=config.max_attempts,
+        max_worker_deaths=config.max_worker_deaths,
         max_open_jobs=config.max_open_jobs,
     )
     min_free_bytes = config.min_free_mib * MIB

@@ -68,6 +68,7 @@ class Config:
     # Tell callers the folders of stacks; none: only where the address is local.
     expose_local_paths: bool | None = None
     max_attempts: int = 3
+    max_worker_deaths: int = 2  # then a job is in quarantine until an operator releases it
     max_open_jobs: int = 100  # waiting or running, for each user
     max_upload_mib: int = 4096  # one file
     max_user_mib: int = 0  # results and uploads of each user together; 0: no limit
@@ -109,8 +110,9 @@ def check_config(config: Config) -> Config:
             f"trace_endpoint {config.trace_endpoint!r} is no address of a collector.",
             "Write it as http://HOST:PORT or https://HOST:PORT.",
         )
-    positive = ("max_attempts", "lease_s", "heartbeat_s", "cancel_grace_s", "max_open_jobs")
-    for name in (*positive, "idle_timeout_s", "max_calls_per_s"):
+    counts = ("max_attempts", "max_worker_deaths", "max_open_jobs")
+    seconds = ("lease_s", "heartbeat_s", "cancel_grace_s", "idle_timeout_s")
+    for name in (*counts, *seconds, "max_calls_per_s"):
         if getattr(config, name) <= 0:
             raise ConfigError(f"{name} must be greater than 0.", _HELP)
     for name in ("max_user_mib", "keep_jobs_days", "keep_uploads_days", "keep_trash_days"):

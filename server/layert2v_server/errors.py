@@ -27,6 +27,8 @@ ServerError
 ├── DiskFull             the disk of the data folder is full
 ├── StorageFailed        the data folder or the database cannot be used at the moment
 ├── WorkerLost           a worker process ended or fell silent in the middle of a job
+│   └── WorkerDied       and by the job's doing, as far as anybody can tell
+├── NotQuarantined       the job is not in quarantine, so that it cannot be released
 ├── ServerStopping       the server is shutting down
 └── ConfigError          a setting that the server refuses to start with
 
@@ -310,6 +312,29 @@ class WorkerLost(ServerError):
     """A worker process ended or fell silent in the middle of a job."""
 
     reason = "WORKER_CRASHED"
+
+
+class WorkerDied(WorkerLost):
+    """A worker died of the job that it ran, as far as anybody can tell; such deaths are counted.
+
+    ``what`` continues a sentence about the worker: "was ended by signal 11 (SIGSEGV)".
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"The worker process {what}.")
+        self.what = what
+
+
+class NotQuarantined(ServerError):
+    """The job is not in quarantine."""
+
+    reason = "NOT_QUARANTINED"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The job {name!r} is not in quarantine.",
+            "See those that are with: layert2v-server quarantine list",
+        )
 
 
 class ServerStopping(ServerError):

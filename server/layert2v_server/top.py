@@ -50,6 +50,7 @@ class Look:
     info: Any
     jobs: Sequence[Any]
     has_more: bool
+    quarantined: Sequence[Any] = ()
     metrics: Mapping[tuple[str, frozenset[tuple[str, str]]], float] = field(default_factory=dict)
 
 
@@ -79,6 +80,8 @@ class ServerLook:
         info = self._call(server.GetServerInfo, server_pb2.GetServerInfoRequest())
         request = jobs_pb2.ListJobsRequest(states=_OPEN, page_size=PAGE_SIZE)
         page = self._call(jobs.ListJobs, request)
+        request = jobs_pb2.ListJobsRequest(quarantined=True, page_size=PAGE_SIZE)
+        quarantined = self._call(jobs.ListJobs, request).jobs
         return Look(
             time=time.time(),
             info=info,
@@ -86,6 +89,8 @@ class ServerLook:
                 page.jobs, key=lambda job: (_OPEN.index(job.state), job.create_time.seconds)
             ),
             has_more=bool(page.next_page_token),
+            # A server of 0.1 knows no quarantine, and answers with all.
+            quarantined=[job for job in quarantined if job.quarantined],
             metrics={} if self._metrics_address is None else _read_metrics(self._metrics_address),
         )
 
@@ -149,11 +154,16 @@ def lines(now: Look, before: Look | None = None) -> list[str]:
         + (f"{file_size(device.memory_bytes)}" if device.ready else "not ready")
         for device in now.info.devices
     ]
+    if now.quarantined:
+        head.append(f"in quarantine: {len(now.quarantined)}, see layert2v-server quarantine list")
     speeds = _steps(before)
     table = [_COLUMNS.format("JOB", "USER", "KIND", "STATE", "S/STEP", "TIME", "").rstrip()]
     for job in now.jobs:
         table.append(_row(job, now.time, speeds, 0.0 if before is None else now.time - before.time))
-    return [*head, "", *(table if now.jobs else ["no open jobs"])]
+    for job in now.quarantined:
+        table.append(_row(job, now.time, {}, 0.0))
+    has_any = bool(now.jobs or now.quarantined)
+    return [*head, "", *(table if has_any else ["no open jobs"])]
 
 
 def _row(job: Any, now: float, steps: Mapping[tuple[str, str], int], passed_s: float) -> str:
@@ -162,6 +172,8 @@ def _row(job: Any, now: float, steps: Mapping[tuple[str, str], int], passed_s: f
     if job.state == jobs_pb2.JOB_STATE_QUEUED:
         start_s = job.start_eta_s if job.HasField("start_eta_s") else None
         words = queue_text(job.queue_position, start_s)
+    elif job.quarantined:
+        words = "in quarantine"
     elif job.state == jobs_pb2.JOB_STATE_CANCELLING:
         words = state_text("cancelling")
     else:

@@ -17,6 +17,7 @@ from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, live_server, wait_until
 from layert2v.stack import read
 from layert2v.v1 import jobs_pb2
+from layert2v_server.cli import main
 
 pytestmark = pytest.mark.chaos
 
@@ -63,13 +64,24 @@ def test_both_attempts_make_the_same_files(server: LiveServer) -> None:
     assert frames[0] == frames[1]
 
 
-def test_a_job_that_kills_its_workers_does_not_loop(server: LiveServer) -> None:
+def test_a_job_that_kills_its_workers_is_put_into_quarantine(
+    server: LiveServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     poison = server.submit(behaviour=Behaviour(fault="crash"))
     honest = server.submit()
     job = server.wait_for_end(poison.name)
-    assert (job.state, job.error.reason, job.attempt) == (FAILED, "WORKER_CRASHED", 3)
-    assert job.error.hint
+    assert (job.state, job.error.reason, job.attempt) == (FAILED, "QUARANTINED", 2)
+    assert job.quarantined
+    assert "the last one was ended by signal 9 (SIGKILL)" in job.error.message
     assert server.wait_for_end(honest.name).state == SUCCEEDED
+    request = jobs_pb2.ListJobsRequest(quarantined=True)
+    assert [each.name for each in server.call(server.jobs.ListJobs, request).jobs] == [job.name]
+    command = ["quarantine", "release", "--data", str(server.data), job.name]
+    assert main(command) == 0  # while the server runs
+    again = server.wait(job.name, lambda now: now.quarantined and now.attempt == 4)
+    assert (again.state, again.max_attempts) == (FAILED, 5)
+    assert main([*command[:1], "list", *command[2:4]]) == 0
+    assert f"{job.name.removeprefix('jobs/')}  local  since" in capsys.readouterr().out
     assert server.unpublished_files() == []
 
 
@@ -148,7 +160,7 @@ def test_a_job_cancelled_before_the_kill_does_not_come_back(tmp_path: Path) -> N
 
 
 def test_server_and_worker_are_killed_over_and_over(tmp_path: Path) -> None:
-    server = LiveServer(tmp_path / "data", max_attempts=20)
+    server = LiveServer(tmp_path / "data", max_attempts=20, max_worker_deaths=20)
     jobs = [server.submit(behaviour=SLOW, frames=1).name for _ in range(4)]
     for kill in range(4):
         time.sleep(0.15 * kill)
@@ -156,7 +168,7 @@ def test_server_and_worker_are_killed_over_and_over(tmp_path: Path) -> None:
         os.kill(victim, signal.SIGKILL)
         if victim == server.process.pid:
             server.kill()
-            server = LiveServer(tmp_path / "data", max_attempts=20)
+            server = LiveServer(tmp_path / "data", max_attempts=20, max_worker_deaths=20)
     ended = [server.wait_for_end(name) for name in jobs]
     assert [job.state for job in ended] == [SUCCEEDED] * 4
     for job in ended:

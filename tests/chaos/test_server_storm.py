@@ -25,7 +25,13 @@ from layert2v.v1 import jobs_pb2
 pytestmark = pytest.mark.chaos
 
 CANCEL_SHARE = 0.3
-SETTINGS = {"lease_s": 2.0, "max_attempts": 1000, "max_open_jobs": 10_000, "heartbeat_s": 0.2}
+SETTINGS = {
+    "lease_s": 2.0,
+    "max_attempts": 1000,
+    "max_worker_deaths": 1000,
+    "max_open_jobs": 10_000,
+    "heartbeat_s": 0.2,
+}
 QUICK = Behaviour(step_s=0.01, frame_s=0.01)
 END_STATES = {jobs_pb2.JOB_STATE_SUCCEEDED, jobs_pb2.JOB_STATE_CANCELLED}
 

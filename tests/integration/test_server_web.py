@@ -144,6 +144,21 @@ def test_a_form_needs_its_key_and_its_origin(visitor: Visitor, server: LiveServe
     assert server.wait_for_end(job).state == jobs_pb2.JOB_STATE_CANCELLED
 
 
+def test_only_an_admin_releases_a_job_from_quarantine(visitor: Visitor, server: LiveServer) -> None:
+    server.connect(ANNA)
+    job = server.wait_for_end(server.submit(behaviour=Behaviour(fault="crash")).name).name
+    visitor.log_in(ANNA)
+    page = visitor.call("GET", f"/{job}").text
+    assert "In quarantine" in page
+    assert f"layert2v-server quarantine release {job.partition('/')[2]}" in page
+    assert "Run again" not in page
+    assert visitor.call("POST", f"/{job}/release", {"key": visitor.key}).status == 403
+    visitor.log_in(ADMIN)
+    assert "Run again" in visitor.call("GET", "/jobs").text
+    assert visitor.call("POST", f"/{job}/release", {"key": visitor.key}).status == 303
+    assert server.wait(job, lambda now: now.quarantined and now.attempt == 4).max_attempts == 5
+
+
 def test_the_jobs_of_others_are_not_there(visitor: Visitor, done: str) -> None:
     visitor.log_in(BERT)
     assert done not in visitor.call("GET", "/jobs").text

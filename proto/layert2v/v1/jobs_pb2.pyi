@@ -381,7 +381,7 @@ class Progress(_message.Message):
     def __init__(self, stage: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., fraction: _Optional[float] = ..., eta_s: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("name", "state", "revision", "spec", "progress", "queue_position", "error", "attempt", "max_attempts", "create_time", "start_time", "end_time", "artifact_count", "artifact_bytes", "local_path", "owner", "kind", "rerender", "source", "decompose", "refine", "priority", "start_eta_s")
+    __slots__ = ("name", "state", "revision", "spec", "progress", "queue_position", "error", "attempt", "max_attempts", "create_time", "start_time", "end_time", "artifact_count", "artifact_bytes", "local_path", "owner", "kind", "rerender", "source", "decompose", "refine", "priority", "start_eta_s", "quarantined")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -405,6 +405,7 @@ class Job(_message.Message):
     REFINE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     START_ETA_S_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINED_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: JobState
     revision: int
@@ -428,7 +429,8 @@ class Job(_message.Message):
     refine: RefineSpec
     priority: JobPriority
     start_eta_s: float
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., revision: _Optional[int] = ..., spec: _Optional[_Union[GenerateSpec, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., queue_position: _Optional[int] = ..., error: _Optional[_Union[_errors_pb2.ErrorDetail, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., artifact_count: _Optional[int] = ..., artifact_bytes: _Optional[int] = ..., local_path: _Optional[str] = ..., owner: _Optional[str] = ..., kind: _Optional[_Union[JobKind, str]] = ..., rerender: _Optional[_Union[RerenderSpec, _Mapping]] = ..., source: _Optional[str] = ..., decompose: _Optional[_Union[DecomposeSpec, _Mapping]] = ..., refine: _Optional[_Union[RefineSpec, _Mapping]] = ..., priority: _Optional[_Union[JobPriority, str]] = ..., start_eta_s: _Optional[float] = ...) -> None: ...
+    quarantined: bool
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., revision: _Optional[int] = ..., spec: _Optional[_Union[GenerateSpec, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., queue_position: _Optional[int] = ..., error: _Optional[_Union[_errors_pb2.ErrorDetail, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., artifact_count: _Optional[int] = ..., artifact_bytes: _Optional[int] = ..., local_path: _Optional[str] = ..., owner: _Optional[str] = ..., kind: _Optional[_Union[JobKind, str]] = ..., rerender: _Optional[_Union[RerenderSpec, _Mapping]] = ..., source: _Optional[str] = ..., decompose: _Optional[_Union[DecomposeSpec, _Mapping]] = ..., refine: _Optional[_Union[RefineSpec, _Mapping]] = ..., priority: _Optional[_Union[JobPriority, str]] = ..., start_eta_s: _Optional[float] = ..., quarantined: bool = ...) -> None: ...
 
 class Preview(_message.Message):
     __slots__ = ("media_type", "data")
@@ -461,14 +463,16 @@ class GetJobRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "states")
+    __slots__ = ("page_size", "page_token", "states", "quarantined")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINED_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     states: _containers.RepeatedScalarFieldContainer[JobState]
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[JobState, str]]] = ...) -> None: ...
+    quarantined: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[JobState, str]]] = ..., quarantined: bool = ...) -> None: ...
 
 class ListJobsResponse(_message.Message):
     __slots__ = ("jobs", "next_page_token")

@@ -12,9 +12,10 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from layert2v.v1 import jobs_pb2 as layert2v_dot_v1_dot_jobs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18layert2v/v1/server.proto\x12\x0blayert2v.v1\"\x16\n\x14GetServerInfoRequest\"\xc9\x01\n\nServerInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\"\n\x06models\x18\x02 \x03(\x0b\x32\x12.layert2v.v1.Model\x12\x14\n\x0c\x63\x61pabilities\x18\x03 \x03(\t\x12#\n\x06limits\x18\x04 \x01(\x0b\x32\x13.layert2v.v1.Limits\x12%\n\x07storage\x18\x05 \x01(\x0b\x32\x14.layert2v.v1.Storage\x12$\n\x07\x64\x65vices\x18\x06 \x03(\x0b\x32\x13.layert2v.v1.Device\"\xce\x05\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12*\n\x0bwidth_range\x18\x04 \x01(\x0b\x32\x15.layert2v.v1.IntRange\x12+\n\x0cheight_range\x18\x05 \x01(\x0b\x32\x15.layert2v.v1.IntRange\x12\x11\n\tsize_step\x18\x06 \x01(\x05\x12+\n\x0c\x66rames_range\x18\x07 \x01(\x0b\x32\x15.layert2v.v1.IntRange\x12\x13\n\x0b\x66rames_step\x18\x08 \x01(\x05\x12\x17\n\x0fmax_foregrounds\x18\t \x01(\x05\x12\x15\n\rdefault_width\x18\n \x01(\x05\x12\x16\n\x0e\x64\x65\x66\x61ult_height\x18\x0b \x01(\x05\x12\x16\n\x0e\x64\x65\x66\x61ult_frames\x18\x0c \x01(\x05\x12\x13\n\x0b\x64\x65\x66\x61ult_fps\x18\r \x01(\x01\x12\x15\n\rdefault_steps\x18\x0e \x01(\x05\x12\x18\n\x10\x64\x65\x66\x61ult_guidance\x18\x0f \x01(\x01\x12*\n\x0bsteps_range\x18\x10 \x01(\x0b\x32\x15.layert2v.v1.IntRange\x12\x30\n\x0eguidance_range\x18\x11 \x01(\x0b\x32\x18.layert2v.v1.DoubleRange\x12\x19\n\x11source_colorspace\x18\x12 \x01(\t\x12\x11\n\tabilities\x18\x13 \x03(\t\x12\x36\n\nvocabulary\x18\x14 \x03(\x0b\x32\".layert2v.v1.Model.VocabularyEntry\x12\x13\n\x0b\x63olorspaces\x18\x15 \x03(\t\x12$\n\x07presets\x18\x16 \x03(\x0b\x32\x13.layert2v.v1.Preset\x1a\x45\n\x0fVocabularyEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.layert2v.v1.Words:\x02\x38\x01\"x\n\x06Preset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\x05\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12\x0e\n\x06\x66rames\x18\x04 \x01(\x05\x12\r\n\x05steps\x18\x05 \x01(\x05\x12\x15\n\x08guidance\x18\x06 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_guidance\"$\n\x08IntRange\x12\x0b\n\x03min\x18\x01 \x01(\x05\x12\x0b\n\x03max\x18\x02 \x01(\x05\"\'\n\x0b\x44oubleRange\x12\x0b\n\x03min\x18\x01 \x01(\x01\x12\x0b\n\x03max\x18\x02 \x01(\x01\"\x16\n\x05Words\x12\r\n\x05words\x18\x01 \x03(\t\"T\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x05\x12\x15\n\rmax_open_jobs\x18\x02 \x01(\x05\x12\x18\n\x10max_upload_bytes\x18\x03 \x01(\x03\"1\n\x07Storage\x12\x12\n\nused_bytes\x18\x01 \x01(\x03\x12\x12\n\nfree_bytes\x18\x02 \x01(\x03\";\n\x06\x44\x65vice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\x12\r\n\x05ready\x18\x03 \x01(\x08\x32\\\n\rServerService\x12K\n\rGetServerInfo\x12!.layert2v.v1.GetServerInfoRequest\x1a\x17.layert2v.v1.ServerInfob\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18layert2v/v1/server.proto\x12\x0blayert2v.v1\x1a\x16layert2v/v1/jobs.proto\"\x16\n\x14GetServerInfoRequest\"\xf0\x01\n\nServerInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\"\n\x06models\x18\x02 \x03(\x0b\x32\x12.layert2v.v1.Model\x12\x14\n\x0c\x63\x61pabilities\x18\x03 \x03(\t\x12#\n\x06limits\x18\x04 \x01(\x0b\x32\x13.layert2v.v1.Limits\x12%\n\x07storage\x18\x05 \x01(\x0b\x32\x14.layert2v.v1.Storage\x12$\n\x07\x64\x65vices\x18\x06 \x03(\x0b\x32\x13.layert2v.v1.Device\x12%\n\x07\x61\x63\x63ount\x18\x07 \x01(\x0b\x32\x14.layert2v.v1.Account\"\xce\x05\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12*\n\x0bwidth_range\x18\x04 \x01(\x0b\x32\x15.layert2v.v1.IntRange\x12+\n\x0cheight_range\x18\x05 \x01(\x0b\x32\x15.layert2v.v1.IntRange\x12\x11\n\tsize_step\x18\x06 \x01(\x05\x12+\n\x0c\x66rames_range\x18\x07 \x01(\x0b\x32\x15.layert2v.v1.IntRange\x12\x13\n\x0b\x66rames_step\x18\x08 \x01(\x05\x12\x17\n\x0fmax_foregrounds\x18\t \x01(\x05\x12\x15\n\rdefault_width\x18\n \x01(\x05\x12\x16\n\x0e\x64\x65\x66\x61ult_height\x18\x0b \x01(\x05\x12\x16\n\x0e\x64\x65\x66\x61ult_frames\x18\x0c \x01(\x05\x12\x13\n\x0b\x64\x65\x66\x61ult_fps\x18\r \x01(\x01\x12\x15\n\rdefault_steps\x18\x0e \x01(\x05\x12\x18\n\x10\x64\x65\x66\x61ult_guidance\x18\x0f \x01(\x01\x12*\n\x0bsteps_range\x18\x10 \x01(\x0b\x32\x15.layert2v.v1.IntRange\x12\x30\n\x0eguidance_range\x18\x11 \x01(\x0b\x32\x18.layert2v.v1.DoubleRange\x12\x19\n\x11source_colorspace\x18\x12 \x01(\t\x12\x11\n\tabilities\x18\x13 \x03(\t\x12\x36\n\nvocabulary\x18\x14 \x03(\x0b\x32\".layert2v.v1.Model.VocabularyEntry\x12\x13\n\x0b\x63olorspaces\x18\x15 \x03(\t\x12$\n\x07presets\x18\x16 \x03(\x0b\x32\x13.layert2v.v1.Preset\x1a\x45\n\x0fVocabularyEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.layert2v.v1.Words:\x02\x38\x01\"x\n\x06Preset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\x05\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12\x0e\n\x06\x66rames\x18\x04 \x01(\x05\x12\r\n\x05steps\x18\x05 \x01(\x05\x12\x15\n\x08guidance\x18\x06 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_guidance\"$\n\x08IntRange\x12\x0b\n\x03min\x18\x01 \x01(\x05\x12\x0b\n\x03max\x18\x02 \x01(\x05\"\'\n\x0b\x44oubleRange\x12\x0b\n\x03min\x18\x01 \x01(\x01\x12\x0b\n\x03max\x18\x02 \x01(\x01\"\x16\n\x05Words\x12\r\n\x05words\x18\x01 \x03(\t\"T\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x05\x12\x15\n\rmax_open_jobs\x18\x02 \x01(\x05\x12\x18\n\x10max_upload_bytes\x18\x03 \x01(\x03\"1\n\x07Storage\x12\x12\n\nused_bytes\x18\x01 \x01(\x03\x12\x12\n\nfree_bytes\x18\x02 \x01(\x03\"\xab\x01\n\x07\x41\x63\x63ount\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x12\n\nused_bytes\x18\x02 \x01(\x03\x12\x11\n\tmax_bytes\x18\x03 \x01(\x03\x12\x11\n\topen_jobs\x18\x04 \x01(\x05\x12\x15\n\rmax_open_jobs\x18\x05 \x01(\x05\x12\x13\n\x0bqueued_jobs\x18\x06 \x01(\x05\x12,\n\npriorities\x18\x07 \x03(\x0e\x32\x18.layert2v.v1.JobPriority\";\n\x06\x44\x65vice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\x12\r\n\x05ready\x18\x03 \x01(\x08\x32\\\n\rServerService\x12K\n\rGetServerInfo\x12!.layert2v.v1.GetServerInfoRequest\x1a\x17.layert2v.v1.ServerInfob\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -23,28 +24,30 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_MODEL_VOCABULARYENTRY']._options = None
   _globals['_MODEL_VOCABULARYENTRY']._serialized_options = b'8\001'
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=41
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=63
-  _globals['_SERVERINFO']._serialized_start=66
-  _globals['_SERVERINFO']._serialized_end=267
-  _globals['_MODEL']._serialized_start=270
-  _globals['_MODEL']._serialized_end=988
-  _globals['_MODEL_VOCABULARYENTRY']._serialized_start=919
-  _globals['_MODEL_VOCABULARYENTRY']._serialized_end=988
-  _globals['_PRESET']._serialized_start=990
-  _globals['_PRESET']._serialized_end=1110
-  _globals['_INTRANGE']._serialized_start=1112
-  _globals['_INTRANGE']._serialized_end=1148
-  _globals['_DOUBLERANGE']._serialized_start=1150
-  _globals['_DOUBLERANGE']._serialized_end=1189
-  _globals['_WORDS']._serialized_start=1191
-  _globals['_WORDS']._serialized_end=1213
-  _globals['_LIMITS']._serialized_start=1215
-  _globals['_LIMITS']._serialized_end=1299
-  _globals['_STORAGE']._serialized_start=1301
-  _globals['_STORAGE']._serialized_end=1350
-  _globals['_DEVICE']._serialized_start=1352
-  _globals['_DEVICE']._serialized_end=1411
-  _globals['_SERVERSERVICE']._serialized_start=1413
-  _globals['_SERVERSERVICE']._serialized_end=1505
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=65
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=87
+  _globals['_SERVERINFO']._serialized_start=90
+  _globals['_SERVERINFO']._serialized_end=330
+  _globals['_MODEL']._serialized_start=333
+  _globals['_MODEL']._serialized_end=1051
+  _globals['_MODEL_VOCABULARYENTRY']._serialized_start=982
+  _globals['_MODEL_VOCABULARYENTRY']._serialized_end=1051
+  _globals['_PRESET']._serialized_start=1053
+  _globals['_PRESET']._serialized_end=1173
+  _globals['_INTRANGE']._serialized_start=1175
+  _globals['_INTRANGE']._serialized_end=1211
+  _globals['_DOUBLERANGE']._serialized_start=1213
+  _globals['_DOUBLERANGE']._serialized_end=1252
+  _globals['_WORDS']._serialized_start=1254
+  _globals['_WORDS']._serialized_end=1276
+  _globals['_LIMITS']._serialized_start=1278
+  _globals['_LIMITS']._serialized_end=1362
+  _globals['_STORAGE']._serialized_start=1364
+  _globals['_STORAGE']._serialized_end=1413
+  _globals['_ACCOUNT']._serialized_start=1416
+  _globals['_ACCOUNT']._serialized_end=1587
+  _globals['_DEVICE']._serialized_start=1589
+  _globals['_DEVICE']._serialized_end=1648
+  _globals['_SERVERSERVICE']._serialized_start=1650
+  _globals['_SERVERSERVICE']._serialized_end=1742
 # @@protoc_insertion_point(module_scope)

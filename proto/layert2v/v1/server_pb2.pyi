@@ -1,3 +1,4 @@
+from layert2v.v1 import jobs_pb2 as _jobs_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -10,20 +11,22 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerInfo(_message.Message):
-    __slots__ = ("version", "models", "capabilities", "limits", "storage", "devices")
+    __slots__ = ("version", "models", "capabilities", "limits", "storage", "devices", "account")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     STORAGE_FIELD_NUMBER: _ClassVar[int]
     DEVICES_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     version: str
     models: _containers.RepeatedCompositeFieldContainer[Model]
     capabilities: _containers.RepeatedScalarFieldContainer[str]
     limits: Limits
     storage: Storage
     devices: _containers.RepeatedCompositeFieldContainer[Device]
-    def __init__(self, version: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., capabilities: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., storage: _Optional[_Union[Storage, _Mapping]] = ..., devices: _Optional[_Iterable[_Union[Device, _Mapping]]] = ...) -> None: ...
+    account: Account
+    def __init__(self, version: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., capabilities: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., storage: _Optional[_Union[Storage, _Mapping]] = ..., devices: _Optional[_Iterable[_Union[Device, _Mapping]]] = ..., account: _Optional[_Union[Account, _Mapping]] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("name", "title", "digest", "width_range", "height_range", "size_step", "frames_range", "frames_step", "max_foregrounds", "default_width", "default_height", "default_frames", "default_fps", "default_steps", "default_guidance", "steps_range", "guidance_range", "source_colorspace", "abilities", "vocabulary", "colorspaces", "presets")
@@ -135,6 +138,24 @@ class Storage(_message.Message):
     used_bytes: int
     free_bytes: int
     def __init__(self, used_bytes: _Optional[int] = ..., free_bytes: _Optional[int] = ...) -> None: ...
+
+class Account(_message.Message):
+    __slots__ = ("user", "used_bytes", "max_bytes", "open_jobs", "max_open_jobs", "queued_jobs", "priorities")
+    USER_FIELD_NUMBER: _ClassVar[int]
+    USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OPEN_JOBS_FIELD_NUMBER: _ClassVar[int]
+    MAX_OPEN_JOBS_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_JOBS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITIES_FIELD_NUMBER: _ClassVar[int]
+    user: str
+    used_bytes: int
+    max_bytes: int
+    open_jobs: int
+    max_open_jobs: int
+    queued_jobs: int
+    priorities: _containers.RepeatedScalarFieldContainer[_jobs_pb2.JobPriority]
+    def __init__(self, user: _Optional[str] = ..., used_bytes: _Optional[int] = ..., max_bytes: _Optional[int] = ..., open_jobs: _Optional[int] = ..., max_open_jobs: _Optional[int] = ..., queued_jobs: _Optional[int] = ..., priorities: _Optional[_Iterable[_Union[_jobs_pb2.JobPriority, str]]] = ...) -> None: ...
 
 class Device(_message.Message):
     __slots__ = ("name", "memory_bytes", "ready")

@@ -76,7 +76,7 @@ def job_to_message(job: Job, *, max_attempts: int, local_path: str = "") -> jobs
         progress=_progress(job.progress),
         queue_position=job.queue_position,
         attempt=job.attempt,
-        max_attempts=max_attempts,
+        max_attempts=max_attempts + job.attempt_base,
         create_time=_time(job.created),
         start_time=_time(job.started),
         end_time=_time(job.finished),
@@ -87,6 +87,7 @@ def job_to_message(job: Job, *, max_attempts: int, local_path: str = "") -> jobs
         source=job.source,
         priority=PRIORITY_NUMBERS[job.priority],
         start_eta_s=job.start_eta_s,
+        quarantined=job.is_quarantined,
     )
     _set_spec(message, job.spec)
     if message.ByteSize() > MAX_JOB_BYTES:  # many hints, or no limits then: the list must go on

@@ -81,6 +81,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             size=size + 1,
             before=parse_page_token(request.page_token),
             states=states_from_message(request),
+            quarantined_only=request.quarantined,
         )
         page = jobs_pb2.ListJobsResponse()
         weight = 0
@@ -98,7 +99,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     async def CancelJob(self, request: jobs_pb2.CancelJobRequest, context: Context) -> jobs_pb2.Job:
         job = await self._get_own_job(request.name)
         job = await self._monitor.update(self._store.cancel, job.id)
-        if job.is_terminal:  # otherwise its worker is still running
+        if not job.can_run_again:  # otherwise its worker is still running
             await self._monitor.pools.folders.run(self._artifacts.release_sources, [job.id])
         return self._to_message(job)
 

@@ -36,10 +36,11 @@ class Job:
 
     ``spec`` is complete: every default is filled in and the seed is chosen, so each attempt makes
     the same images. ``revision`` grows with every change that a watcher may see. ``attempt`` counts
-    the times a worker took the job. ``queue_position`` counts the jobs ahead, None outside the
-    queue; ``start_eta_s`` is when it may start, in seconds from now, where that can be told.
-    ``preview_revision`` is the revision at which the preview image last changed, 0 for none.
-    ``artifact_bytes`` is the size of all results together. ``source`` names what a re-render
+    the times a worker took the job, ``attempt_base`` those before its last release from quarantine,
+    ``deaths`` the workers that died with it since then. ``queue_position`` counts the jobs ahead,
+    None outside the queue; ``start_eta_s`` is when it may start, in seconds from now, where it can
+    be told. ``preview_revision`` is the revision at which the preview image last changed, 0 for
+    none. ``artifact_bytes`` is the size of all results together. ``source`` names what a re-render
     started from: a job, or the stack that was uploaded. ``request_id`` is the client's id of the
     request that made the job.
     """
@@ -65,8 +66,16 @@ class Job:
     request_id: str = ""
     priority: Priority = Priority.NORMAL
     start_eta_s: float | None = None
+    attempt_base: int = 0
+    deaths: int = 0
+    is_quarantined: bool = False
 
     @property
     def is_terminal(self) -> bool:
         """Tell if the job has ended and will not change any more."""
         return self.state in TERMINAL_STATES
+
+    @property
+    def can_run_again(self) -> bool:
+        """Tell if the job may start once more, so that what it starts from must stay."""
+        return self.is_quarantined or not self.is_terminal

@@ -2,7 +2,7 @@
 
 QUEUED --start--> RUNNING --succeed--> SUCCEEDED
   ^                | | |
-  +----requeue-----+ | +--fail-------> FAILED
+  +----requeue-----+ | +--fail-------> FAILED   (from quarantine: --release--> QUEUED)
                    cancel
                      v
                  CANCELLING --stop---> CANCELLED
@@ -37,6 +37,7 @@ class JobEvent(StrEnum):
     FAIL = "FAIL"
     CANCEL = "CANCEL"  # somebody asks for it to stop
     STOP = "STOP"  # the worker did stop
+    RELEASE = "RELEASE"  # an operator sends it again from quarantine
 
 
 TERMINAL_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
@@ -45,11 +46,14 @@ TRANSITIONS: Mapping[tuple[JobState, JobEvent], JobState] = MappingProxyType(
     {
         (JobState.QUEUED, JobEvent.START): JobState.RUNNING,
         (JobState.QUEUED, JobEvent.CANCEL): JobState.CANCELLED,
+        # The death of its worker may be noticed after its lease has ended.
+        (JobState.QUEUED, JobEvent.FAIL): JobState.FAILED,
         (JobState.RUNNING, JobEvent.REQUEUE): JobState.QUEUED,
         (JobState.RUNNING, JobEvent.SUCCEED): JobState.SUCCEEDED,
         (JobState.RUNNING, JobEvent.FAIL): JobState.FAILED,
         (JobState.RUNNING, JobEvent.CANCEL): JobState.CANCELLING,
         (JobState.CANCELLING, JobEvent.STOP): JobState.CANCELLED,
+        (JobState.FAILED, JobEvent.RELEASE): JobState.QUEUED,
         # A cancelled job is not run again.
         (JobState.CANCELLING, JobEvent.REQUEUE): JobState.CANCELLED,
         # The worker may end before it reads the cancel; the result it reports is what counts.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Sequence
 
 from layert2v_server.config import Config
-from layert2v_server.errors import EngineNotReady, ServerError, WorkerLost
+from layert2v_server.errors import EngineNotReady, ServerError, WorkerDied, WorkerLost
 from layert2v_server.executors.base import Executor
 from layert2v_server.worker.messages import (
     CancelJob,
@@ -22,6 +24,7 @@ from layert2v_server.worker.messages import (
     Report,
     RunJob,
     Stopped,
+    WorkerEnded,
     decode,
     encode,
 )
@@ -30,6 +33,9 @@ MAX_LINE_BYTES = 16 << 20  # the outcome of a job lists every file: 200 bytes ea
 START_TIMEOUT_S = 300.0
 CLOSE_GRACE_S = 2.0
 KILL_GRACE_S = 10.0
+MAX_LATE = 1.5  # times a timeout: where more has passed, this process was frozen itself
+# Somebody sends these, as a machine that shuts down does; a job that breaks its worker does not.
+_STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM)}
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +67,8 @@ class ProcessExecutor(Executor):
     """Runs ``command`` and exchanges ``worker.messages`` with it over pipes.
 
     A worker that sends nothing for ``heartbeat_timeout_s``, or goes on for ``cancel_grace_s`` after
-    a cancel, is killed.
+    a cancel, is killed. Where it ``runs_elsewhere``, the command only speaks for it: its own end
+    says nothing of the job.
     """
 
     def __init__(
@@ -71,8 +78,10 @@ class ProcessExecutor(Executor):
         *,
         heartbeat_timeout_s: float,
         cancel_grace_s: float,
+        runs_elsewhere: bool = False,
     ) -> None:
         super().__init__(name)
+        self._runs_elsewhere = runs_elsewhere
         self._command = tuple(command)
         self._heartbeat_timeout_s = heartbeat_timeout_s
         self._cancel_grace_s = cancel_grace_s
@@ -184,20 +193,48 @@ class ProcessExecutor(Executor):
         process = self._process
         if process is None or process.stdout is None:
             raise WorkerLost("The worker is not running.")
+        began = time.monotonic()
         try:
             async with asyncio.timeout(timeout_s):
                 line = await process.stdout.readline()
         except TimeoutError as error:
             _kill(process)
-            raise WorkerLost(f"The worker sent nothing for {timeout_s:g} s.") from error
+            if self._runs_elsewhere or time.monotonic() - began > MAX_LATE * timeout_s:
+                raise WorkerLost(f"The worker sent nothing for {timeout_s:g} s.") from error
+            raise WorkerDied(f"sent nothing for {timeout_s:g} s and was killed") from error
         except ValueError as error:  # a line without an end
             raise WorkerLost("The worker sent an unexpected message.") from error
         if not line.endswith(b"\n"):
-            raise WorkerLost("The worker process ended unexpectedly.")
+            raise await self._end_error(process)
         try:
-            return decode(line)
+            message = decode(line)
         except ValueError as error:
             raise WorkerLost("The worker sent an unexpected message.") from error
+        if isinstance(message, WorkerEnded):
+            raise _error_of_exit(message.exit_code)
+        return message
+
+    async def _end_error(self, process: Process) -> WorkerLost:
+        """Return the error of a worker whose output has ended."""
+        if self._runs_elsewhere:
+            return WorkerLost("The connection to the worker's node was lost.")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_GRACE_S):
+                return _error_of_exit(await process.wait())
+        return WorkerLost("The worker process closed its output.")
+
+
+def _error_of_exit(code: int) -> WorkerLost:
+    """Return the error of a worker that ended; ``code`` as ``Popen.returncode``."""
+    if code >= 0:
+        return WorkerDied(f"ended with exit code {code}")
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else "unknown"
+    if -code in _STOP_SIGNALS:
+        return WorkerLost(f"The worker process was told to end by {name}.")
+    cause = f"was ended by signal {-code} ({name})"
+    if name == "SIGKILL":
+        cause += ", as by a system that is out of memory"
+    return WorkerDied(cause)
 
 
 def _start_error(error: Exception) -> EngineNotReady:

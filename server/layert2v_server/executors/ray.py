@@ -51,6 +51,7 @@ def create_ray_executors(config: Config) -> tuple[Executor, ...]:
             [*command, *worker_arguments(config, device)],
             heartbeat_timeout_s=config.lease_s,
             cancel_grace_s=config.cancel_grace_s,
+            runs_elsewhere=True,
         )
         for number in range(1, plan.count + 1)
     )

@@ -38,6 +38,8 @@ class _Observed:
     """What is known of one job; ``progress_time`` is when its last step was seen."""
 
     attempt: int = 0
+    attempt_base: int = 0
+    deaths: int = 0
     has_ended: bool = False
     progress: Progress | None = None
     progress_time: float = 0.0
@@ -76,6 +78,9 @@ class ServerMetrics:
         )
         self._attempts = Counter(
             "layert2v_job_attempts", "Times a worker took a job", job_labels, registry=registry
+        )
+        self._deaths = Counter(
+            "layert2v_worker_deaths", "Workers that died with a job", job_labels, registry=registry
         )
         self._failures = Counter(
             "layert2v_job_failures", "Failed jobs by reason", ("reason", "kind"), registry=registry
@@ -121,6 +126,11 @@ class ServerMetrics:
         while len(self._observed) > MAX_KNOWN_JOBS:
             self._observed.popitem(last=False)
         kind, model = str(job_kind(job.spec)), model_of(job)
+        if job.attempt_base > known.attempt_base:  # it was released from quarantine
+            known.attempt_base, known.deaths, known.has_ended = job.attempt_base, 0, False
+        if job.deaths > known.deaths:
+            self._deaths.labels(kind, model).inc(job.deaths - known.deaths)
+            known.deaths = job.deaths
         if job.state is JobState.RUNNING and job.attempt > known.attempt:
             known.attempt, known.progress = job.attempt, None
             self._attempts.labels(kind, model).inc()
@@ -179,10 +189,14 @@ class StateCollector(Collector):
         """Yield the figures; those that cannot be read at the moment are left out."""
         try:
             counts, busy = self._store.count()
+            quarantined = self._store.count_quarantined()
         except ServerError:
             counts, busy = [], set()
         else:
             yield from self._jobs(counts)
+            yield GaugeMetricFamily(
+                "layert2v_quarantined_jobs", "Jobs in quarantine", value=quarantined
+            )
         yield from self._workers(busy)
         yield from self._disk()
 

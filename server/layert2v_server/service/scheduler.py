@@ -26,6 +26,7 @@ from layert2v_server.errors import (
     ServerStopping,
     SourceNotFound,
     StorageFailed,
+    WorkerDied,
     WorkerLost,
 )
 from layert2v_server.executors.base import Executor
@@ -48,6 +49,7 @@ from layert2v_server.worker.messages import (
 POLL_INTERVAL_S = 1.0
 MIN_RETRY_S, MAX_RETRY_S = 0.5, 30.0
 LOG_HINT = "The server's log has the details"
+QUARANTINED = "QUARANTINED"  # the reason of such a failure
 MAX_IDLE_STARTS = 2  # of workers in a row without a pause: one may be ended by somebody
 
 P = ParamSpec("P")
@@ -147,11 +149,21 @@ class Scheduler:
         except Exception as error:
             _log_error(f"job={job.id} attempt={job.attempt}", error)
             await self._delete_attempt(job)
-            is_final = isinstance(error, DiskFull | QuotaExceeded | FilesMissing | SourceNotFound)
-            record = self._store.mark_failed if is_final else self._store.mark_lost
-            failure = name_request(failure_of(error), job.request_id)
-            await self._store_outcome(record, job.id, job.attempt, failure)
+            await self._store_error(job, error)
         await self._release_source(job.id)
+
+    async def _store_error(self, job: Job, error: Exception) -> None:
+        failure = name_request(failure_of(error), job.request_id)
+        if isinstance(error, WorkerDied):
+            deaths = self._store.max_worker_deaths
+            quarantined = name_request(quarantine_failure(job, error, deaths), job.request_id)
+            await self._store_outcome(
+                self._store.record_death, job.id, job.attempt, failure, quarantined
+            )
+            return
+        is_final = isinstance(error, DiskFull | QuotaExceeded | FilesMissing | SourceNotFound)
+        record = self._store.mark_failed if is_final else self._store.mark_lost
+        await self._store_outcome(record, job.id, job.attempt, failure)
 
     async def _run_attempt(self, executor: Executor, job: Job) -> None:
         await self._on_disk(self._quota.require, job.owner)
@@ -240,7 +252,7 @@ class Scheduler:
     async def _release_source(self, job_id: str) -> None:
         """Delete the source of a job that will not start again."""
         with contextlib.suppress(ServerError):
-            if (await self.monitor.run(self._store.get, job_id)).is_terminal:
+            if not (await self.monitor.run(self._store.get, job_id)).can_run_again:
                 await self._on_disk(self._artifacts.release_sources, [job_id])
 
     async def _delete_attempt(self, job: Job) -> None:
@@ -325,6 +337,18 @@ def failure_of(error: Exception) -> Failure:
         reason=ServerError.reason,
         message=f"The server could not carry out this job{what}.",
         hint="The server's log has the details.",
+    )
+
+
+def quarantine_failure(job: Job, error: WorkerDied, deaths: int) -> Failure:
+    """Return what the caller learns of a job of which so many workers died."""
+    times = "its worker died" if deaths == 1 else f"{deaths} workers died with it"
+    which = "it" if deaths == 1 else "the last one"
+    return Failure(
+        reason=QUARANTINED,
+        message=f"This job is in quarantine: {times}; {which} {error.what}.",
+        hint=f"{LOG_HINT}. Whoever runs the server sends it again, when the cause is gone, with: "
+        f"layert2v-server quarantine release {job.id}",
     )
 
 

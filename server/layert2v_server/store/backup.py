@@ -126,9 +126,9 @@ class _Copy:
 
     def run(self) -> CopyReport:
         """Copy everything."""
-        ended = self._store.list_ids(TERMINAL_STATES)
+        ended = self._store.list_ids(TERMINAL_STATES) - self._store.quarantined_ids()
         finished = self._store.list_ids((JobState.SUCCEEDED,))
-        # First those that have not ended: what they start from is deleted when they end.
+        # First those that may still start: what they start from is deleted when they end.
         everyone = sorted(self._store.list_ids(), key=lambda job_id: (job_id in ended, job_id))
         for number, job_id in enumerate(everyone, 1):
             if job_id in finished:

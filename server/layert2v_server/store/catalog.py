@@ -17,7 +17,12 @@ from layert2v_server.store.files_table import (
     read_artifacts,
     read_total,
 )
-from layert2v_server.store.job_counts import JobCount, count_jobs, running_workers
+from layert2v_server.store.job_counts import (
+    JobCount,
+    count_jobs,
+    count_quarantined,
+    running_workers,
+)
 from layert2v_server.store.models_table import read_models, replace_models
 from layert2v_server.store.usage import EndedJob, Usage, read_ended, read_usage
 
@@ -85,3 +90,8 @@ class Catalog:
         """Return how many jobs there are of each kind, and the workers that have one."""
         with read_transaction(self._engine) as connection:
             return count_jobs(connection), running_workers(connection)
+
+    def count_quarantined(self) -> int:
+        """Return the number of jobs in quarantine."""
+        with read_transaction(self._engine) as connection:
+            return count_quarantined(connection)

@@ -31,6 +31,12 @@ def count_jobs(connection: Connection) -> list[JobCount]:
     ]
 
 
+def count_quarantined(connection: Connection) -> int:
+    """Return the number of jobs in quarantine."""
+    is_quarantined = (jobs.c.state == JobState.FAILED) & (jobs.c.quarantined == 1)
+    return int(connection.execute(select(func.count()).where(is_quarantined)).scalar_one())
+
+
 def running_workers(connection: Connection) -> set[str]:
     """Return the names of the workers that have a job."""
     busy = select(jobs.c.worker).where(jobs.c.state.in_((JobState.RUNNING, JobState.CANCELLING)))

@@ -28,7 +28,6 @@ from layert2v_server.errors import (
     RequestIdReused,
     TooManyJobs,
 )
-from layert2v_server.store.catalog import Catalog
 from layert2v_server.store.database import (
     announce,
     lease_time,
@@ -43,6 +42,7 @@ from layert2v_server.store.files_table import (
     lock_total,
     unshared_bytes,
 )
+from layert2v_server.store.quarantine import IS_QUARANTINED, Quarantine
 from layert2v_server.store.queue_view import EMPTY_QUEUE, read_queue
 from layert2v_server.store.rows import (
     SELECT_JOB,
@@ -55,10 +55,14 @@ from layert2v_server.store.rows import (
 )
 from layert2v_server.store.speeds import record_speed
 from layert2v_server.store.tables import jobs
-from layert2v_server.store.transitions import apply_event, count_queue_change
+from layert2v_server.store.transitions import (
+    apply_event,
+    count_queue_change,
+    requeue_or_fail,
+)
 
 
-class JobStore(Catalog):
+class JobStore(Quarantine):
     """Jobs, their artifacts and the known models.
 
     ``clock`` gives seconds since 1970. Leases are measured with the clock of ``lease_time``, which
@@ -70,15 +74,16 @@ class JobStore(Catalog):
         engine: Engine,
         *,
         max_attempts: int = 3,
+        max_worker_deaths: int = 2,
         max_open_jobs: int = 100,
         clock: Callable[[], float] = time.time,
         lease_clock: Callable[[], float] | None = None,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
-        super().__init__(engine)
-        self.max_attempts = max_attempts
+        super().__init__(
+            engine, max_attempts=max_attempts, max_worker_deaths=max_worker_deaths, clock=clock
+        )
         self.max_open_jobs = max_open_jobs
-        self._clock = clock
         self._lease_clock = lease_clock
         self.new_id = new_id
         self._queue = EMPTY_QUEUE
@@ -136,6 +141,7 @@ class JobStore(Catalog):
         size: int,
         before: int | None = None,
         states: Collection[JobState] = (),
+        quarantined_only: bool = False,
     ) -> list[tuple[int, Job]]:
         """Return up to ``size`` jobs of ``owner``, newest first, each with its ``before``.
 
@@ -148,6 +154,8 @@ class JobStore(Catalog):
             query = query.where(jobs.c.sequence < before)
         if states:
             query = query.where(jobs.c.state.in_(states))
+        if quarantined_only:
+            query = query.where(IS_QUARANTINED)
         with read_transaction(self._engine) as connection:
             rows = connection.execute(query).all()
             found = self._add_places(connection, [job_from_row(row) for row in rows])
@@ -284,9 +292,8 @@ class JobStore(Catalog):
     def mark_lost(self, job_id: str, attempt: int, failure: Failure) -> Job:
         """Requeue the job of a lost worker; after the last attempt fail it with ``failure``."""
         with write_transaction(self._engine) as connection:
-            return self._requeue_or_fail(
-                connection, self._get_leased(connection, job_id, attempt), failure
-            )
+            job = self._get_leased(connection, job_id, attempt)
+            return requeue_or_fail(connection, job, failure, self.max_attempts, self._clock())
 
     def expire_all_leases(self) -> None:
         """End every lease now: the server that granted them is known to be gone."""
@@ -311,7 +318,8 @@ class JobStore(Catalog):
             for job in filter(is_damaged, expired):
                 settle_damaged(connection, job)
             whole = [job for job in expired if not is_damaged(job)]
-            return [self._requeue_or_fail(connection, job, failure) for job in whole]
+            limit, moment = self.max_attempts, self._clock()
+            return [requeue_or_fail(connection, job, failure, limit, moment) for job in whole]
 
     # --- inside a transaction -------------------------------------------------------------------
 
@@ -381,11 +389,6 @@ class JobStore(Catalog):
         if job.is_terminal or job.state is JobState.QUEUED or job.attempt != attempt:
             raise InvalidTransition(f"Attempt {attempt} does not hold the job any more.")
         return job
-
-    def _requeue_or_fail(self, connection: Connection, job: Job, failure: Failure) -> Job:
-        if job.state is JobState.RUNNING and job.attempt >= self.max_attempts:
-            return self._transition(connection, job, JobEvent.FAIL, failure=asdict(failure))
-        return self._transition(connection, job, JobEvent.REQUEUE)
 
     def _transition(self, connection: Connection, job: Job, event: JobEvent, **values: Any) -> Job:
         return apply_event(connection, job, event, self._clock(), **values)

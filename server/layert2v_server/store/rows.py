@@ -110,7 +110,8 @@ def _read_job(row: Any) -> Job:
     state = JobState(row.state)
     is_queued = state is JobState.QUEUED
     counts = (row.artifact_count, row.artifact_bytes)
-    numbers = (row.revision, row.attempt, row.preview_revision, row.queue_base, *counts)
+    deaths = (row.deaths, row.attempt_base)
+    numbers = (row.revision, row.attempt, row.preview_revision, row.queue_base, *counts, *deaths)
     times = (row.created, row.started or 0.0, row.finished or 0.0, row.lease_until)
     if not all(isinstance(value, int) and 0 <= value < 2**63 for value in numbers):
         raise ValueError("a number that is none")
@@ -140,6 +141,9 @@ def _read_job(row: Any) -> Job:
         artifact_bytes=row.artifact_bytes,
         request_id=row.request_id,
         priority=Priority(row.priority),
+        attempt_base=row.attempt_base,
+        deaths=row.deaths,
+        is_quarantined=bool(row.quarantined),
     )
 
 

@@ -79,6 +79,10 @@ jobs = Table(
     # See ``domain.work``.
     Column("work_kind", Text, nullable=False, server_default=""),
     Column("work_amount", Float, nullable=False, server_default="0"),
+    # See ``quarantine``: workers that died, whether it is in quarantine, attempts before a release.
+    Column("deaths", Integer, nullable=False, server_default="0"),
+    Column("quarantined", Integer, nullable=False, server_default="0"),
+    Column("attempt_base", Integer, nullable=False, server_default="0"),
     # One user's ids say nothing about another's jobs.
     UniqueConstraint("owner", "request_id", name="one_job_per_request"),
     Index("jobs_by_state", "state", "sequence"),

@@ -29,5 +29,5 @@ def tidy(stores: DataStores, retention: Retention, now: float) -> None:
     if discarded:
         _log.warning("%d folders of unknown jobs were moved to %s", discarded, trash.root)
     artifacts.discard_unpublished(store.list_ids((JobState.FAILED, JobState.CANCELLED)), trash)
-    artifacts.release_sources(store.list_ids(TERMINAL_STATES))
+    artifacts.release_sources(store.list_ids(TERMINAL_STATES) - store.quarantined_ids())
     remove_expired(stores, retention, now)

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from layert2v_server.domain.job import Job, Progress
+from layert2v_server.domain.job import Failure, Job, Progress
 from layert2v_server.domain.state import TERMINAL_STATES, JobEvent, JobState, next_state
 from layert2v_server.store.database import announce
 from layert2v_server.store.rows import get_job
@@ -43,6 +43,22 @@ def apply_event(
     connection.execute(changed.values(state=state, revision=revision, **values))
     announce(connection, job.id)
     return get_job(connection, job.id)
+
+
+def requeue_or_fail(
+    connection: Connection,
+    job: Job,
+    failure: Failure,
+    max_attempts: int,
+    now: float,
+    **values: Any,
+) -> Job:
+    """Return a job that has lost its worker to the queue; after the last attempt let it fail."""
+    attempts = job.attempt - job.attempt_base
+    if job.state is JobState.RUNNING and attempts >= max_attempts:
+        values["failure"] = asdict(failure)
+        return apply_event(connection, job, JobEvent.FAIL, now, **values)
+    return apply_event(connection, job, JobEvent.REQUEUE, now, **values)
 
 
 def count_queue_change(connection: Connection) -> int:

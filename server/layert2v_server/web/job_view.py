@@ -40,6 +40,7 @@ class JobView:
     preview: int
     size: str
     can_cancel: bool
+    is_quarantined: bool
     is_done: bool
 
 
@@ -53,7 +54,9 @@ def view_job(job: Job, now: float | None = None) -> JobView:
         kind=KINDS[job_kind(job.spec)],
         owner=job.owner,
         state=job.state.lower(),
-        state_words=state_text(job.state.lower()).capitalize(),
+        state_words="In quarantine"
+        if job.is_quarantined
+        else state_text(job.state.lower()).capitalize(),
         detail=_detail(job),
         hint="" if job.failure is None else plain_line(job.failure.hint),
         percent=round(100 * min(max(job.progress.fraction, 0.0), 1.0)) if running else None,
@@ -62,6 +65,7 @@ def view_job(job: Job, now: float | None = None) -> JobView:
         preview=job.preview_revision,
         size=file_size(job.artifact_bytes) if job.artifact_bytes else "",
         can_cancel=job.state in (JobState.QUEUED, JobState.RUNNING),
+        is_quarantined=job.is_quarantined,
         is_done=job.state is JobState.SUCCEEDED,
     )
 

@@ -7,6 +7,7 @@ changes something is a form with the key of its session.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -23,7 +24,13 @@ from starlette.routing import Route
 
 from layert2v_server.auth import Role
 from layert2v_server.domain.job import Job
-from layert2v_server.errors import AccessDenied, JobNotFound, ServerError, TooManyRequests
+from layert2v_server.errors import (
+    AccessDenied,
+    JobNotFound,
+    NotQuarantined,
+    ServerError,
+    TooManyRequests,
+)
 from layert2v_server.service.callers import Caller, RateLimit, current_caller
 from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.store.artifacts import ArtifactStore
@@ -81,6 +88,7 @@ def queue_app(parts: PageParts) -> Starlette:
         Route("/jobs/{job}", pages.guard(pages.show_job)),
         Route("/jobs/{job}/status", pages.guard(pages.show_status)),
         Route("/jobs/{job}/cancel", pages.guard(pages.cancel), methods=["POST"]),
+        Route("/jobs/{job}/release", pages.guard(pages.release), methods=["POST"]),
         Route("/jobs/{job}/preview.png", pages.guard(pages.preview)),
         Route("/jobs/{job}/layers/", pages.guard(pages.viewer)),
         Route("/jobs/{job}/layers/{name}", pages.guard(pages.viewer)),
@@ -188,8 +196,16 @@ class _Pages:
     async def cancel(self, request: Request, session: Session) -> Response:
         job = await self._job(request, session)
         job = await self._monitor.update(self._monitor.store.cancel, job.id)
-        if job.is_terminal:  # otherwise its worker is still running
+        if not job.can_run_again:  # otherwise its worker is still running
             await self._monitor.pools.folders.run(self._artifacts.release_sources, [job.id])
+        return _redirect(f"/jobs/{job.id}")
+
+    async def release(self, request: Request, session: Session) -> Response:
+        job = await self._job(request, session)
+        if session.principal.role is not Role.ADMIN:
+            return self._message("Only an admin may send a job again from quarantine.", 403)
+        with contextlib.suppress(NotQuarantined):  # somebody has just released it
+            await self._monitor.update(self._monitor.store.release, job.id)
         return _redirect(f"/jobs/{job.id}")
 
     async def preview(self, request: Request, session: Session) -> Response:

@@ -3,7 +3,8 @@
 To the worker, on its standard input: ``RunJob``, ``CancelJob``; the end of the input ends the
 worker. From the worker: ``Ready`` once (or ``LoadFailed`` and the end), then for each job any
 number of ``Heartbeat`` and ``ProgressReport``, then exactly one of ``Finished``, ``Failed``,
-``Stopped``.
+``Stopped``. A process that speaks for a worker elsewhere sends ``WorkerEnded`` before it ends where
+that worker has ended.
 """
 
 from __future__ import annotations
@@ -111,10 +112,17 @@ class Stopped:
     job: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerEnded:
+    """The worker that this process speaks for has ended by itself; see ``Popen.returncode``."""
+
+    exit_code: int
+
+
 Command = RunJob | CancelJob
 Outcome = Finished | Failed | Stopped
 Report = Heartbeat | ProgressReport | Outcome
-Message = Command | Ready | LoadFailed | Report
+Message = Command | Ready | LoadFailed | Report | WorkerEnded
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
@@ -128,6 +136,7 @@ _KINDS: dict[str, type[Message]] = {
         Finished,
         Failed,
         Stopped,
+        WorkerEnded,
     )
 }
 

@@ -80,6 +80,15 @@ class WorkerActor:
             waiting.cancel()
         return self._take_lines()
 
+    async def exit_code(self) -> int | None:
+        """Return the exit code of a worker whose lines have ended; None where it goes on."""
+        if self._process is None:
+            return None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_GRACE_S):
+                return await self._process.wait()
+        return None
+
     async def close(self) -> None:
         """End the worker, whatever it does, and delete what was copied here."""
         process = self._process

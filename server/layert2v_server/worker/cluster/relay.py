@@ -20,6 +20,7 @@ from layert2v_server.worker.messages import (
     ProgressReport,
     RunJob,
     Stopped,
+    WorkerEnded,
     decode,
     encode,
 )
@@ -54,7 +55,10 @@ class Relay:
         self._copies: JobCopies | None = None  # of the running job, where files are copied
 
     async def run(self, lines: asyncio.Queue[bytes]) -> None:
-        """Return when the server has closed its end or the worker has ended."""
+        """Return when the server has closed its end or the worker has ended.
+
+        Of a worker that ended by itself the server gets the exit code.
+        """
         tasks = [
             asyncio.create_task(self._pass_commands(lines)),
             asyncio.create_task(self._pass_messages()),
@@ -63,6 +67,10 @@ class Relay:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+            if tasks[1] in done and tasks[0] not in done:
+                code = await self._actor.exit_code.remote()
+                if code is not None:
+                    self._output.send(WorkerEnded(exit_code=code))
         finally:
             for task in tasks:
                 task.cancel()

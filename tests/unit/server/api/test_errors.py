@@ -10,4 +10,5 @@ from layert2v_server.top import TopFailed
 
 def test_every_error_of_a_call_has_a_status_code() -> None:
     never_in_a_call = {errors.WorkerLost, errors.ConfigError, errors.ImageRefused, TopFailed}
+    never_in_a_call.add(errors.NotQuarantined)  # of commands and of the page
     assert set(ServerError.__subclasses__()) == set(CODES) | never_in_a_call

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from layert2v_server.errors import EngineNotReady, ServerError, WorkerLost
+from layert2v_server.errors import EngineNotReady, ServerError, WorkerDied, WorkerLost
 from layert2v_server.executors import process
 from layert2v_server.executors.process import ProcessExecutor
-from layert2v_server.worker.messages import Ready, RunJob, encode
+from layert2v_server.worker.messages import Ready, RunJob, WorkerEnded, encode
 
 READY = encode(Ready(models=[], device="cpu", memory_bytes=0)).decode().strip()
 JOB = RunJob(job="j", job_kind="GENERATE", spec={}, folder="", source="", preview="")
@@ -23,6 +23,28 @@ def python(code: str) -> list[str]:
 
 def executor(command: list[str]) -> ProcessExecutor:
     return ProcessExecutor("cpu", command, heartbeat_timeout_s=2.0, cancel_grace_s=1.0)
+
+
+def run_error(code: str, **options: bool) -> WorkerLost:
+    """Return the error of a worker that runs ``code`` where it has got a job."""
+    ready = f"import os, signal, sys, time; print({READY!r}, flush=True); input()"
+
+    async def run() -> WorkerLost:
+        worker = ProcessExecutor(
+            "cpu",
+            python(f"{ready}\n{code}"),
+            heartbeat_timeout_s=1.0,
+            cancel_grace_s=1.0,
+            **options,
+        )
+        await worker.ensure_ready()
+        with pytest.raises(WorkerLost) as caught:
+            async for _ in worker.run(JOB):
+                pass
+        await worker.close()
+        return caught.value
+
+    return asyncio.run(run())
 
 
 def start_error(command: list[str]) -> ServerError:
@@ -104,3 +126,33 @@ def test_a_worker_whose_child_holds_its_output_is_given_up(
         assert "does not end" not in caplog.text
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        ("os._exit(3)", "ended with exit code 3"),
+        ("os.abort()", "was ended by signal 6 (SIGABRT)"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "was ended by signal 9 (SIGKILL), as by"),
+        ("time.sleep(9)", "sent nothing for 1 s and was killed"),
+    ],
+)
+def test_a_worker_that_dies_with_its_job_says_how(code: str, what: str) -> None:
+    error = run_error(code)
+    assert isinstance(error, WorkerDied)
+    assert error.what.startswith(what)
+
+
+@pytest.mark.parametrize(
+    "code", ["os.kill(os.getpid(), signal.SIGTERM)", "print('hello', flush=True)"]
+)
+def test_a_worker_that_gets_sigterm_has_not_died(code: str) -> None:
+    assert type(run_error(code)) is WorkerLost
+
+
+def test_the_end_of_a_process_that_speaks_for_a_worker_is_no_death() -> None:
+    assert type(run_error("os._exit(1)", runs_elsewhere=True)) is WorkerLost
+    line = encode(WorkerEnded(exit_code=-11)).decode().strip()
+    error = run_error(f"print({line!r}, flush=True)", runs_elsewhere=True)
+    assert isinstance(error, WorkerDied)
+    assert error.what == "was ended by signal 11 (SIGSEGV)"

@@ -59,6 +59,13 @@ def test_an_end_is_counted_once_with_its_reason() -> None:
     assert value("layert2v_job_failures_total", failed) == 1
 
 
+def test_deaths_are_counted_once_and_again_after_a_release() -> None:
+    metrics = ServerMetrics()
+    for deaths, base in ((0, 0), (1, 0), (1, 0), (2, 0), (0, 2), (1, 2)):
+        metrics.observe_job(dataclasses.replace(JOB, deaths=deaths, attempt_base=base))
+    assert metrics.registry.get_sample_value("layert2v_worker_deaths_total", LABELS) == 3
+
+
 def test_the_state_is_read_from_the_store(server: InlineServer) -> None:
     metrics = ServerMetrics()
     names = {False: set(), True: set()}
@@ -72,6 +79,7 @@ def test_the_state_is_read_from_the_store(server: InlineServer) -> None:
     metrics.registry.register(collector)
     value = metrics.registry.get_sample_value
     assert value("layert2v_queue_length") == 2
+    assert value("layert2v_quarantined_jobs") == 0
     assert value("layert2v_jobs", {"state": "QUEUED", "kind": "GENERATE"}) == 2
     assert (value("layert2v_queue_oldest_seconds") or 0.0) > 1e9
     assert names[True] - names[False] == {"layert2v_open_jobs_of_user"}

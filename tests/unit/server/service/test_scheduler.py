@@ -13,6 +13,7 @@ from fakes.fake_engine import MODEL, Behaviour
 from fakes.inline_server import FlakyExecutor, InlineServer, run_scenario
 from layert2v.stack import read
 from layert2v_server.domain.state import JobState
+from layert2v_server.errors import WorkerDied
 from layert2v_server.service.scheduler import MAX_IDLE_STARTS
 
 
@@ -58,6 +59,32 @@ def test_a_job_that_kills_every_worker_fails(server: InlineServer, executor: Fla
 
     run_scenario(server, scenario)
     assert attempts(server) == []
+
+
+def test_a_job_of_which_workers_die_is_in_quarantine(
+    server: InlineServer, executor: FlakyExecutor
+) -> None:
+    executor.errors = [WorkerDied("ended with exit code 3"), WorkerDied("ended with exit code 4")]
+    job = server.enqueue()
+    source = server.artifacts.source_folder(job)
+    source.mkdir(parents=True)
+
+    async def scenario() -> None:
+        ended = await server.wait(job)
+        assert (ended.state, ended.attempt, ended.is_quarantined) == (JobState.FAILED, 2, True)
+        assert ended.failure is not None
+        assert ended.failure.reason == "QUARANTINED"
+        assert "2 workers died with it; the last one ended with exit code 3." in (
+            ended.failure.message
+        )
+        assert f"layert2v-server quarantine release {job}" in ended.failure.hint
+        assert "log has the details, under request 0" in ended.failure.hint
+        assert source.is_dir()
+        await server.monitor.update(server.store.release, job)
+        assert (await server.wait(job)).state is JobState.SUCCEEDED
+
+    run_scenario(server, scenario)
+    assert not source.exists()
 
 
 def test_an_engine_error_is_final(server: InlineServer) -> None:

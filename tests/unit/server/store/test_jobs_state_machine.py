@@ -25,14 +25,15 @@ from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
 from layert2v_server.domain.queue_order import Priority
 from layert2v_server.domain.state import TERMINAL_STATES, JobState
-from layert2v_server.errors import InvalidTransition
+from layert2v_server.errors import InvalidTransition, NotQuarantined
 from layert2v_server.store.database import open_database
 from layert2v_server.store.jobs import JobStore
 
 SPEC = GenerateSpec(prompt="a fox", seed=7)
 GONE = Failure(reason="WORKER_CRASHED", message="The worker is gone.")
+POISON = Failure(reason="QUARANTINED", message="Its workers died.")
 FILE = FileRecord(path="stack.json", size_bytes=1, sha256="0" * 64)
-MAX_ATTEMPTS = 2
+MAX_ATTEMPTS = 3
 ENDINGS = ("mark_succeeded", "mark_failed", "mark_lost", "requeue", "mark_stopped")
 
 
@@ -59,6 +60,7 @@ class Queue(RuleBasedStateMachine):
         )
         self.requests = 0
         self.seen: dict[str, Job] = {}
+        self.released: set[str] = set()  # since the last look
 
     def teardown(self) -> None:
         if hasattr(self, "engine"):
@@ -112,6 +114,24 @@ class Queue(RuleBasedStateMachine):
         arguments = {"mark_succeeded": [[FILE]], "mark_failed": [GONE], "mark_lost": [GONE]}
         self._report(run, lambda: getattr(self.store, how)(*run, *arguments.get(how, [])))
 
+    @rule(run=consumes(runs))
+    def die(self, run: tuple[str, int]) -> None:
+        before = self.store.get(run[0])
+        job = self.store.record_death(*run, GONE, POISON)
+        assert job.deaths == before.deaths + (not before.is_terminal)
+        assert not job.is_quarantined or job.deaths >= self.store.max_worker_deaths
+
+    @rule(job=jobs)
+    def release(self, job: str) -> None:
+        is_quarantined = self.store.get(job).is_quarantined
+        try:
+            assert self.store.release(job).state is JobState.QUEUED
+            self.released.add(job)
+        except NotQuarantined:
+            assert not is_quarantined
+        else:
+            assert is_quarantined
+
     def _report(self, run: tuple[str, int], change: Callable[[], object]) -> None:
         """Check that a worker's report is accepted exactly while it holds the job."""
         job = self.store.get(run[0])
@@ -134,11 +154,14 @@ class Queue(RuleBasedStateMachine):
             before = self.seen.get(name, job)
             assert job.revision >= before.revision
             assert job.revision > before.revision or job.state is before.state
-            assert before.state not in TERMINAL_STATES or job.state is before.state
-            assert job.attempt <= MAX_ATTEMPTS
+            is_over = before.state in TERMINAL_STATES and name not in self.released
+            assert not is_over or job.state is before.state
+            assert job.attempt - job.attempt_base <= MAX_ATTEMPTS
+            assert not job.is_quarantined or job.failure == POISON
         places = sorted(job.queue_position for job in found if job.queue_position is not None)
         assert places == list(range(sum(job.state is JobState.QUEUED for job in found)))
         self.seen = now
+        self.released.clear()
 
 
 def play(machine: type[Queue], examples: int) -> None:

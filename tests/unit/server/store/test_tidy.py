@@ -85,6 +85,22 @@ def test_a_clock_that_jumps_deletes_nothing(folder: Folder, rest_days: float | N
     assert not folder.old.exists()
 
 
+def test_what_a_job_in_quarantine_starts_from_stays(folder: Folder) -> None:
+    gone = Failure(reason="QUARANTINED", message="Its workers died.")
+    sources = []
+    for request, outcome in (("r1", "record_death"), ("r2", "mark_failed")):
+        folder.store.create("anna", request, SPEC, SPEC)
+        for _ in range(2 if outcome == "record_death" else 1):
+            job = folder.store.claim("cpu", 30.0)
+            assert job is not None
+            arguments = [gone, gone] if outcome == "record_death" else [gone]
+            getattr(folder.store, outcome)(job.id, job.attempt, *arguments)
+        sources.append(folder.artifacts.source_folder(job.id))
+        sources[-1].mkdir(parents=True)
+    folder.tidy(NOW)
+    assert [source.exists() for source in sources] == [True, False]
+
+
 def test_jobs_are_removed_after_their_time_with_their_files(folder: Folder) -> None:
     stack = folder.finish_job("a" * 32, NOW - 11 * DAY_S)
     younger = folder.finish_job("b" * 32, NOW - 9 * DAY_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from layert2v_server.worker.messages import (
     Ready,
     RunJob,
     Stopped,
+    WorkerEnded,
     decode,
     encode,
 )
@@ -136,4 +138,4 @@ def test_a_worker_that_ends_ends_the_relay(tmp_path: Path) -> None:
     data = tmp_path / "data"
     job = replace(job_in(data, Behaviour(fault="crash")))
     received = run(data, job, is_shared=True)
-    assert not isinstance(received[-1], Finished | Stopped)
+    assert received[-1] == WorkerEnded(exit_code=-signal.SIGKILL)
