@@ -71,6 +71,7 @@ def test_a_cluster_that_loses_a_node_builds_the_same(
     killer.join()
     assert not lost.any_processes_alive()
     assert contents(together) == contents(alone)
+    assert {"catalogue.jsonl", "catalogue.parquet"} <= set(contents(alone))
     records = [json.loads(each) for each in (alone / "catalogue.jsonl").read_text().splitlines()]
     assert sum(not each["quarantine"] for each in records) == CLIPS
     assert f"layers: {CLIPS} of {CLIPS}" in capfd.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="example: layert2v-engine vidlayer build footage/ --out data/vidlayer",
     )
     build.add_argument(
-        "sources", nargs="+", type=Path, metavar="SOURCE", help="videos, or folders of them"
+        "sources",
+        nargs="+",
+        type=Path,
+        metavar="SOURCE",
+        help="videos, folders of them or of numbered images, patterns such as shot.####.png",
     )
     build.add_argument("--out", type=Path, required=True, metavar="DATASET", help="folder to fill")
     build.add_argument(
@@ -163,7 +168,7 @@ def _build(args: argparse.Namespace) -> int:
             "Add --ray, or leave it out.",
             reason="BAD_VALUE",
         )
-    sources = find_sources(args.sources, allow_unlicensed=args.allow_unlicensed)
+    sources = find_sources(args.sources, allow_unlicensed=args.allow_unlicensed, without=args.out)
     plan = BuildPlan(
         root=args.out.resolve(),
         thresholds=Thresholds.load(args.thresholds),
@@ -309,7 +314,14 @@ def _print_progress(progress: BuildProgress) -> None:
 
 
 def _print_counts(counts: dict[str, int], root: Path) -> None:
+    from layert2v_engine.vidlayer.report import count_reasons, read_catalogue
+
+    records = read_catalogue(root)
+    train = sum(each["kept"] and each["split"] == "train" for each in records)
     print(
-        f"{counts['kept']} of {counts['clips']} clips kept, {counts['quarantine']} in quarantine: "
-        f"{root}"
+        f"{counts['kept']} of {counts['clips']} clips kept, {train} of them to train on, "
+        f"{counts['quarantine']} in quarantine: {root}"
     )
+    if reasons := count_reasons(records):
+        print("out for " + ", ".join(f"{name} {count}" for name, count in reasons.items()))
+        print(f"see which: layert2v-engine vidlayer report {shlex.quote(str(root))}")

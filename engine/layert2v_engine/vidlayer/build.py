@@ -6,23 +6,27 @@ with the same data set.
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from layert2v_engine.errors import EngineError, StackError
+from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.stack.files import exclusive_lock
 from layert2v_engine.vidlayer.clip_stage import PerClipStage
 from layert2v_engine.vidlayer.clips import mark_duplicates, source_record
 from layert2v_engine.vidlayer.plan import STAGES, BuildPlan
 from layert2v_engine.vidlayer.readers.own import CLIPS
 from layert2v_engine.vidlayer.sources import Source
-from layert2v_engine.vidlayer.state import ClipState, clip_states
+from layert2v_engine.vidlayer.state import WORK, ClipState, clip_states
 from layert2v_engine.vidlayer.worker_lock import wait_for_workers
 from layert2v_engine.vidlayer.write import WriteStage, write_catalogue
+
+FORMAT = ".format.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +49,7 @@ def build(plan: BuildPlan, sources: Sequence[Source], report: Report) -> dict[st
     process works on; all finished stages stay.
     """
     with lock_data_set(plan.root):
-        remove_partial_files(plan.root)
+        prepare_folder(plan)
         _run_stages(plan, sources, ProgressMeter(report))
         return write_catalogue(plan.root)
 
@@ -102,8 +106,32 @@ def lock_data_set(root: Path) -> Iterator[None]:
         yield
 
 
-def remove_partial_files(root: Path) -> None:
-    """Remove what a killed process was writing."""
+def prepare_folder(plan: BuildPlan) -> None:
+    """Remove what a killed process was writing, and keep what clips are cut to.
+
+    Raises ``EngineError`` where the data set has clips of another format.
+    """
+    _remove_partial_files(plan.root)
+    path, wanted = plan.root / WORK / FORMAT, asdict(plan.clip_format)
+    if not path.exists():
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(wanted), encoding="utf-8")
+        return
+    known = json.loads(path.read_text(encoding="utf-8"))
+    other = [key for key in wanted if known.get(key) != wanted[key]]
+    if other:
+        kept, asked = (
+            ", ".join(f"{key.replace('_', '-')} {each.get(key)}" for key in other)
+            for each in (known, wanted)
+        )
+        raise EngineError(
+            f"The clips of {plan.root} were cut with {kept}, and now {asked} is asked for.",
+            "Give the same options as before, or build in another folder.",
+            reason="OTHER_FORMAT",
+        )
+
+
+def _remove_partial_files(root: Path) -> None:
     for path in sorted(root.rglob(".*.part"), reverse=True):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -10,7 +10,7 @@ from layert2v_engine.errors import Cancelled, EngineError
 from layert2v_engine.vidlayer.state import QUARANTINE, ClipState
 from layert2v_engine.vidlayer.vision import VisionBudget
 
-_STOPPING = ("DISK_FULL", "WRITE_FAILED", "VISION_UNUSABLE", VisionBudget.reason)
+STOPPING = ("DISK_FULL", "WRITE_FAILED", "VISION_UNUSABLE", VisionBudget.reason)
 
 
 class PerClipStage:
@@ -46,7 +46,7 @@ class PerClipStage:
             raise
         except Exception as error:
             reason = getattr(error, "reason", type(error).__name__)
-            if reason in _STOPPING:  # it is not the clip's fault
+            if reason in STOPPING:  # it is not the clip's fault
                 raise
             if not isinstance(error, EngineError):
                 logging.getLogger(__name__).exception("clip=%s stage=%s", state.clip, self.name)

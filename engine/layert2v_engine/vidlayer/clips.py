@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 from layert2v_engine.decompose.motion import optical_flow, to_gray
 from layert2v_engine.decompose.shots import CutFinder
 from layert2v_engine.image.footage.clip import open_clip
+from layert2v_engine.image.footage.stills import find_images
+from layert2v_engine.vidlayer.clip_stage import STOPPING
 from layert2v_engine.vidlayer.movies import write_lossless
 from layert2v_engine.vidlayer.sources import Source
 from layert2v_engine.vidlayer.state import QUARANTINE, ClipState, clip_states
@@ -58,26 +61,53 @@ class ClipStage:
         return {"clip": names}
 
     def _cut(self, source: Source) -> list[str]:
-        digest = _digest(source.path)
-        name = f"{source.path.stem}_{digest[:8]}"
-        done = ClipState(self._root, f".{name}")
-        if not done.is_done("source"):
-            try:
+        try:
+            name, digest = _name(source.path)
+            done = ClipState(self._root, f".{name}")
+            if not done.is_done("source"):
                 clips = list(self._write_clips(source, name, digest))
-            except Exception as error:
-                reason = getattr(error, "reason", type(error).__name__)
-                self.quarantine(source, reason, str(error))
-                return []
-            done.finish("source", {"clips": clips})
-        return list(done.read("source")["clips"])
+                done.finish("source", {"clips": clips or self._reject_short(source, name, digest)})
+        except Exception as error:
+            reason = getattr(error, "reason", type(error).__name__)
+            if reason in STOPPING:  # it is not the source's fault
+                raise
+            self.quarantine(source, reason, str(error))
+            return []
+        clips = list(done.read("source")["clips"])
+        for clip in clips:
+            self._update_licence(source, clip)
+        return clips
 
     def quarantine(self, source: Source, reason: str, message: str) -> None:
         """Keep the reason why a source gives no clips, so that it is not tried again."""
-        name = f"{source.path.stem}_{_digest(source.path)[:8]}"
+        try:
+            name, _ = _name(source.path)
+        except OSError:
+            name = f"{_stem(source.path)}_unreadable"
         facts = {"stage": self.name, "reason": reason, "message": message}
         state = ClipState(self._root, name)
         state.finish(QUARANTINE, facts | {"source": str(source.path)})
         ClipState(self._root, f".{name}").finish("source", {"clips": []})
+
+    def _reject_short(self, source: Source, name: str, digest: str) -> list[str]:
+        """Keep as a rejected clip that no shot of a source is long enough."""
+        step = _frame_step(open_clip(source.path).info.fps, self._wanted.fps)
+        frames = sum(1 for _ in open_clip(source.path))
+        starts = [0, *find_cuts(source.path), frames]
+        longest = max(b - a for a, b in itertools.pairwise(starts))
+        needed = self._wanted.frames * step
+        reason = f"too_short: the longest shot has {longest} frames, a clip takes {needed}"
+        facts = _facts(source, digest) | {"clip": name, "frames": frames, "reasons": [reason]}
+        ClipState(self._root, name).finish(self.name, facts)
+        return [name]
+
+    def _update_licence(self, source: Source, clip: str) -> None:
+        """Say of a clip that was cut before what ``sources.toml`` says by now."""
+        state = ClipState(self._root, clip)
+        known = state.read(self.name)
+        now = {key: getattr(source, key) for key in ("group", "licence", "provenance")}
+        if known | now != known:
+            state.finish(self.name, known | now)
 
     def _write_clips(self, source: Source, name: str, digest: str) -> Iterator[str]:
         clip = open_clip(source.path)
@@ -90,10 +120,8 @@ class ClipStage:
                 kept = _fit(pictures[:, bars[0], bars[1]], self._wanted.height)
                 scores = measure(kept)
                 write_lossless(state.folder / FOOTAGE, kept, (clip.info.fps or 24.0) / step)
-                facts = {
-                    "clip": clip_name, "source": str(source.path), "source_sha256": digest,
-                    "group": source.group, "licence": source.licence,
-                    "provenance": source.provenance, "first_frame": first, "frames": len(kept),
+                facts = _facts(source, digest) | {
+                    "clip": clip_name, "first_frame": first, "frames": len(kept),
                     "fps": (clip.info.fps or 24.0) / step, "scores": scores,
                     "hashes": perceptual_hashes(kept), "size": list(kept.shape[2:0:-1]),
                     "reasons": self._thresholds.reasons("clip", scores),
@@ -217,6 +245,34 @@ def _frame_step(own: float | None, wanted: float) -> int:
 def _to_bytes(rgb: NDArray[np.float32]) -> Pictures:
     pixels = np.moveaxis(np.clip(rgb, 0, 1), 0, -1) * 255
     return np.ascontiguousarray(pixels.round().astype(np.uint8))
+
+
+def _facts(source: Source, digest: str) -> dict[str, Any]:
+    return {
+        "source": str(source.path), "source_sha256": digest, "group": source.group,
+        "licence": source.licence, "provenance": source.provenance,
+    }  # fmt: skip
+
+
+def _name(path: Path) -> tuple[str, str]:
+    """Return what clips of a source are called, and its SHA-256; raises ``OSError``.
+
+    Of images it is that of their names and contents, in order.
+    """
+    images = find_images(path)
+    if images and not path.is_file():
+        whole = hashlib.sha256()
+        for image in images:
+            whole.update(f"{image.name} {_digest(image)}\n".encode())
+        digest = whole.hexdigest()
+    else:
+        digest = _digest(path)
+    return f"{_stem(path)}_{digest[:8]}", digest
+
+
+def _stem(path: Path) -> str:
+    name = path.name if path.is_dir() else path.stem
+    return re.sub(r"[#%/\\]+", "", name).strip(". ") or "video"
 
 
 def _digest(path: Path) -> str:

@@ -7,6 +7,7 @@ import html
 import io
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from layert2v_engine.image.atomic import atomic_write
+from layert2v_engine.vidlayer.clips import FOOTAGE
 from layert2v_engine.vidlayer.movies import read_bytes
 from layert2v_engine.vidlayer.readers.own import CATALOGUE, LAYERS
 from layert2v_engine.vidlayer.state import WORK
@@ -29,25 +31,37 @@ _STYLE = (
 )
 
 
+def read_catalogue(root: Path) -> list[dict[str, Any]]:
+    """Return what the catalogue of a data set says of each clip."""
+    lines = (root / CATALOGUE).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def count_reasons(records: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Return how many clips are out for each reason, the most frequent first."""
+    reasons = Counter(_short(reason) for each in records for reason in _reasons(each))
+    return dict(reasons.most_common())
+
+
 def write_report(root: Path) -> Path:
     """Write ``report.html`` about the data set in ``root``; return its path."""
-    lines = (root / CATALOGUE).read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line) for line in lines]
-    reasons = Counter(_short(reason) for each in records for reason in _reasons(each))
-    kept = sum(each["kept"] for each in records)
+    records = read_catalogue(root)
+    kept = [each for each in records if each["kept"]]
+    out = [each for each in records if not each["kept"]]
+    splits = Counter(each["split"] for each in kept)
     counts = "".join(
         f"<tr><td>{html.escape(name)}</td><td>{count}</td></tr>"
-        for name, count in reasons.most_common()
+        for name, count in count_reasons(records).items()
     )
-    chosen = [each for each in records if each["kept"]][:_SHOWN]
-    chosen += [each for each in records if not each["kept"]][:_SHOWN]
-    rows = "".join(_row(root, each) for each in chosen)
     heads = "".join(f"<th>{name}</th>" for name in _COLUMNS)
+    rows = "".join(_row(root, each) for each in [*kept[:_SHOWN], *out[:_SHOWN]])
     page = (
         f"<!doctype html><meta charset=utf-8><title>{html.escape(root.name)}</title>"
         f"<style>{_STYLE}</style><h1>{html.escape(root.name)}</h1>"
-        f"<p>{len(records)} clips, {kept} kept, {len(records) - kept} not. Up to {_SHOWN} of each "
-        f"are shown.</p><table><tr><th>reason</th><th>clips</th></tr>{counts}</table>"
+        f"<p>{len(records)} clips: {len(kept)} kept ({splits['train']} to train on, "
+        f"{splits['held_out']} held out), {len(out)} out. Up to {_SHOWN} of each are shown, with "
+        "the frame in the middle.</p>"
+        f"<table><tr><th>out for</th><th>clips</th></tr>{counts}</table>"
         f"<h2>Clips</h2><table><tr><th>clip</th>{heads}</tr>{rows}</table>"
     )
     path = root / REPORT
@@ -57,12 +71,21 @@ def write_report(root: Path) -> Path:
 
 
 def _row(root: Path, record: dict[str, Any]) -> str:
+    folder = root / WORK / record["clip"]
+    source = record["source"] or record["quarantine"].get("source", "")
+    origin = ", ".join(each for each in (Path(source).name, record["licence"] or "") if each)
+    words = [origin, record["captions"]["full"]]
+    text = "".join(f"<br>{html.escape(each)}" for each in words if each)
+    why = "".join(f"<br>{html.escape(each)}" for each in _reasons(record))
     state = "kept" if record["kept"] else "out"
-    words = [record["captions"]["full"], *_reasons(record)]
-    text = "<br>".join(html.escape(each) for each in words if each)
-    folder = root / WORK / record["clip"] / LAYERS
-    cells = "".join(f"<td>{_picture(folder / f'{name}.mkv')}</td>" for name in _COLUMNS)
-    return f"<tr><td class={state}><b>{html.escape(record['clip'])}</b><br>{text}</td>{cells}</tr>"
+    files = {name: folder / LAYERS / f"{name}.mkv" for name in _COLUMNS}
+    if not files[_COLUMNS[0]].exists():  # it was out before it was cut
+        files[_COLUMNS[0]] = folder / FOOTAGE
+    cells = "".join(f"<td>{_picture(path)}</td>" for path in files.values())
+    return (
+        f"<tr><td><b class={state}>{html.escape(record['clip'])}</b>{text}"
+        f"<span class=out>{why}</span></td>{cells}</tr>"
+    )
 
 
 def _reasons(record: dict[str, Any]) -> list[str]:

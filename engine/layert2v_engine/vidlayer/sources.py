@@ -6,15 +6,17 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from layert2v import image_sequence
 from layert2v_engine.errors import EngineError
+from layert2v_engine.image.footage.stills import find_images
 
 SOURCES_FILE = "sources.toml"
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+_FEWEST = 2  # images that are a sequence; one alone is a poster or a thumbnail
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A video file, with what ``sources.toml`` says of the folder that it is in."""
+    """A video, with what ``sources.toml`` says of it: a file, or a folder of numbered images."""
 
     path: Path
     group: str  # clips of one group are never in two splits
@@ -22,18 +24,22 @@ class Source:
     provenance: str = ""
 
 
-def find_sources(places: list[Path], *, allow_unlicensed: bool) -> list[Source]:
-    """Return all videos at ``places``, files or folders, in a fixed order.
+def find_sources(
+    places: list[Path], *, allow_unlicensed: bool, without: Path | None = None
+) -> list[Source]:
+    """Return all videos at ``places``, in a fixed order, but for those in the folder ``without``.
 
-    A folder's ``sources.toml`` has a table per file or sub-folder with ``licence`` and
-    ``provenance``; ``["."]`` is for all that has no table of its own. Raises ``EngineError`` where
-    there is no video, and where one has no licence unless ``allow_unlicensed``.
+    A place is a file, a folder, or a pattern of images such as ``shot.####.png``. A folder with
+    several images is one video. A folder's ``sources.toml`` has a table per file or sub-folder with
+    ``licence`` and ``provenance``; ``["."]`` is for all that has no table of its own. Raises
+    ``EngineError`` where a place does not exist or there is no video, and where one has no licence
+    unless ``allow_unlicensed``.
     """
     found: dict[Path, Source] = {}
     for place in places:
         root = place if place.is_dir() else place.parent
         tables = _read_tables(root)
-        for path in _videos(place):
+        for path in _videos(place, without):
             name = path.relative_to(root)
             group, table = _find_table(tables, name)
             found[path] = Source(
@@ -45,7 +51,8 @@ def find_sources(places: list[Path], *, allow_unlicensed: bool) -> list[Source]:
     if not found:
         raise EngineError(
             "There is no video in " + ", ".join(map(str, places)) + ".",
-            f"Give files or folders with {', '.join(VIDEO_SUFFIXES)}.",
+            "Give movies, folders of movies or of numbered images, or a pattern such as "
+            "shot.####.png.",
             reason="NO_SOURCES",
         )
     unlicensed = [source.path for source in found.values() if not source.licence]
@@ -58,10 +65,23 @@ def find_sources(places: list[Path], *, allow_unlicensed: bool) -> list[Source]:
     return [found[path] for path in sorted(found)]
 
 
-def _videos(place: Path) -> list[Path]:
-    if place.is_file():
+def _videos(place: Path, without: Path | None) -> list[Path]:
+    if place.is_file() or (image_sequence.is_pattern(place) and find_images(place)):
         return [place]
-    return sorted(each for each in place.rglob("*") if each.suffix.lower() in VIDEO_SUFFIXES)
+    if not place.is_dir():
+        raise EngineError(
+            f"There is no {place}.", "Correct the name of the video or folder.", reason="NO_SOURCES"
+        )
+    within = [place, *place.rglob("*")]
+    if without is not None:
+        within = [each for each in within if not each.resolve().is_relative_to(without.resolve())]
+    return sorted(each for each in within if _is_video(each))
+
+
+def _is_video(path: Path) -> bool:
+    if path.is_dir():
+        return len(find_images(path)) >= _FEWEST
+    return image_sequence.is_movie(path)
 
 
 def _read_tables(root: Path) -> dict[str, dict[str, object]]:

@@ -16,7 +16,7 @@ from layert2v_engine.vidlayer.build import (
     ProgressMeter,
     Report,
     lock_data_set,
-    remove_partial_files,
+    prepare_folder,
 )
 from layert2v_engine.vidlayer.clips import mark_duplicates, source_record
 from layert2v_engine.vidlayer.cluster.budget import RequestBudget
@@ -56,7 +56,7 @@ def build_on_cluster(
     groups = group_stages(("clip", *STAGES), needs or default_needs(plan))
     token, meter = uuid.uuid4().hex, ProgressMeter(report)
     with lock_data_set(plan.root), connect(address) as ray:
-        remove_partial_files(plan.root)
+        prepare_folder(plan)
         write_worker_lock(plan.root, token)
         with _Crew(ray, plan, groups, token) as crew:
             records = [{**source_record(each), "path": str(each.path)} for each in sources]

@@ -149,6 +149,14 @@ def test_a_folder_in_use_is_refused(
     assert "Another process is at work on" in capsys.readouterr().err
 
 
+def test_other_frames_than_those_of_the_data_set_are_refused(
+    footage: Path, data_set: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments(footage, data_set), "--frames", "2", "--height", "480"]) == EXIT_USAGE
+
+    assert f"were cut with frames {FRAMES}, and now frames 2 is asked" in capsys.readouterr().err
+
+
 def test_other_thresholds_drop_and_take_back_a_clip(data_set: Path, tmp_path: Path) -> None:
     strict = tmp_path / "strict.toml"
     strict.write_text("[inspect.covered_share]\nmin = 0.9\n")

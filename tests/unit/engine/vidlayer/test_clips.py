@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from layert2v_engine.errors import DiskFull
 from layert2v_engine.vidlayer.clips import (
     FOOTAGE,
     ClipFormat,
@@ -33,10 +34,10 @@ def pan(seed: int, frames: int, step: int = 2) -> np.ndarray:
     return np.stack([wide[:, step * t : step * t + 96] for t in range(frames)])
 
 
-def cut_to_clips(root: Path, *movies: Path) -> None:
+def cut_to_clips(root: Path, *movies: Path, licence: str = "CC0-1.0") -> list[str]:
     stage = ClipStage(root, WANTED, Thresholds.load())
-    for path in movies:
-        stage({"source": [asdict(Source(path=path, group=path.stem, licence="CC0-1.0"))]})
+    sources = [Source(path=path, group=path.stem, licence=licence) for path in movies]
+    return [name for each in sources for name in stage({"source": [asdict(each)]})["clip"]]
 
 
 def test_lossless_movies_keep_their_bytes_and_are_the_same_file_twice(tmp_path: Path) -> None:
@@ -115,3 +116,77 @@ def test_a_broken_file_goes_to_quarantine_and_the_next_one_is_cut(tmp_path: Path
     first, second = clip_states(tmp_path / "set")
     assert first.read(QUARANTINE)["source"].endswith("broken.mp4")
     assert (second.folder / FOOTAGE).exists()
+
+
+def test_numbered_images_are_cut_as_a_movie_is(tmp_path: Path) -> None:
+    shot = tmp_path / "take.01"
+    shot.mkdir()
+    for number, picture in enumerate(pan(8, 5)):
+        cv2.imwrite(str(shot / f"s.{number:04d}.png"), picture[..., ::-1])
+
+    (by_folder,) = cut_to_clips(tmp_path / "set", shot)
+    (by_pattern,) = cut_to_clips(tmp_path / "set", shot / "s.####.png")
+
+    assert by_folder.startswith("take.01_")
+    assert by_pattern.startswith("s_")
+    for state in clip_states(tmp_path / "set"):
+        assert np.array_equal(read_bytes(state.folder / FOOTAGE), pan(8, 5))
+
+
+def test_images_that_are_no_sequence_go_to_quarantine(tmp_path: Path) -> None:
+    for name in ("a.0001.png", "a.0003.png"):
+        cv2.imwrite(str(tmp_path / name), texture(0))
+
+    assert cut_to_clips(tmp_path / "set", tmp_path) == []
+
+    (state,) = clip_states(tmp_path / "set")
+    assert (
+        "A frame is missing between a.0001.png and a.0003.png" in state.read(QUARANTINE)["message"]
+    )
+
+
+def test_a_source_without_a_shot_of_that_length_says_so(tmp_path: Path) -> None:
+    movie = write_h264(tmp_path / "short.mp4", pan(9, 4), 24)
+
+    for _ in range(2):
+        (name,) = cut_to_clips(tmp_path / "set", movie)
+
+    (state,) = clip_states(tmp_path / "set")
+    assert state.clip == name
+    assert state.is_out
+    reason = "too_short: the longest shot has 4 frames, a clip takes 5"
+    assert state.read("clip")["reasons"] == [reason]
+
+
+def test_a_later_licence_is_that_of_clips_that_are_there(tmp_path: Path) -> None:
+    movie = write_h264(tmp_path / "a.mp4", pan(10, 5), 24)
+
+    for licence in ("", "CC-BY-4.0"):
+        cut_to_clips(tmp_path / "set", movie, licence=licence)
+
+    (state,) = clip_states(tmp_path / "set")
+    assert state.read("clip")["licence"] == "CC-BY-4.0"
+
+
+def test_a_source_that_is_gone_does_not_stop_the_next(tmp_path: Path) -> None:
+    good = write_h264(tmp_path / "good.mp4", pan(11, 5), 24)
+
+    assert len(cut_to_clips(tmp_path / "set", tmp_path / "gone.mp4", good)) == 1
+
+    assert clip_states(tmp_path / "set")[0].read(QUARANTINE)["reason"] == "FileNotFoundError"
+
+
+def test_a_full_disk_ends_the_build_and_is_no_fault_of_a_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    movie = write_h264(tmp_path / "a.mp4", pan(12, 5), 24)
+
+    def fill(path: Path, *_: object) -> None:
+        raise DiskFull("The disk is full.", "Free some space.")
+
+    monkeypatch.setattr("layert2v_engine.vidlayer.clips.write_lossless", fill)
+    with pytest.raises(DiskFull):
+        cut_to_clips(tmp_path / "set", movie)
+    monkeypatch.undo()
+
+    assert len(cut_to_clips(tmp_path / "set", movie)) == 1

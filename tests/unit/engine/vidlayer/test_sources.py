@@ -35,3 +35,30 @@ def test_no_licence_is_refused_unless_allowed(tmp_path: Path) -> None:
 def test_no_video_is_said(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="no video"):
         find_sources([tmp_path], allow_unlicensed=True)
+    with pytest.raises(EngineError, match=r"There is no .*nowhere\."):
+        find_sources([tmp_path / "nowhere"], allow_unlicensed=True)
+
+
+def test_a_folder_of_images_is_a_video_and_a_poster_is_none(tmp_path: Path) -> None:
+    names = ("a.mov", "._a.mov", "poster.jpg", "shot/s.0001.png", "shot/s.0002.png")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    pattern = tmp_path / "shot" / "s.####.png"
+
+    found = find_sources([tmp_path], allow_unlicensed=True)
+    by_pattern = find_sources([pattern], allow_unlicensed=True)
+
+    assert [each.path for each in found] == [tmp_path / "a.mov", tmp_path / "shot"]
+    assert [each.path for each in by_pattern] == [pattern]
+
+
+def test_a_data_set_in_the_folder_of_its_sources_is_no_source(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    movie = tmp_path / "set" / "work" / "a_000000" / "footage.mkv"
+    movie.parent.mkdir(parents=True)
+    movie.touch()
+
+    found = find_sources([tmp_path], allow_unlicensed=True, without=tmp_path / "set")
+
+    assert [each.path.name for each in found] == ["a.mp4"]

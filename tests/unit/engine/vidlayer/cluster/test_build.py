@@ -111,6 +111,7 @@ def test_a_cluster_builds_what_one_process_builds(
     assert build_on_cluster(plan, sources, shown.append) == counts
 
     assert contents(plan.root) == contents(alone.root)
+    assert {"catalogue.jsonl", "catalogue.parquet"} <= set(contents(plan.root))
     assert counts == {"clips": CLIPS + 1, "kept": CLIPS, "quarantine": 1}
     assert [(each.stage, each.done, each.total) for each in shown[-2:]] == [
         ("layers", CLIPS - 1, CLIPS),
