@@ -1,14 +1,15 @@
 """What every test may ask for: the folders of shared material, and a quiet, repeatable torch.
 
-Also how tests are grouped where several processes run them with ``--dist loadgroup``.
+Also which tests stay together where several processes run them with ``--dist loadfile``.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -31,16 +32,19 @@ else:
     hypothesis.settings.load_profile("untimed")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks at the same moment
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of a Blender in one process, those of the Ray cluster, and those of a file."""
-    if not config.getoption("loadgroup", default=False):
-        return
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        blender = callspec.params.get("bare_blender") if callspec else None
-        cluster = "cluster" if "cluster" in getattr(item, "fixturenames", ()) else None
-        item.add_marker(pytest.mark.xdist_group(blender or cluster or item.path.stem))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file in one process; all of a Blender too, and all of the Ray cluster."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            if blender := re.search(r"\[(4\.2|4\.5|5\.0|5\.2)\b", test):
+                return blender[1] if file.startswith("tests/hosts/") else file
+            return "cluster" if re.search(r"chaos/\w+_nodes\.py$", file) else file
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def _folder(variable: str, default: Path) -> Path:
