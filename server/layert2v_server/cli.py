@@ -133,7 +133,7 @@ def _sqlite_folder(args: argparse.Namespace) -> Path:
     if config.database:
         raise ConfigError(
             "The jobs of this server are in PostgreSQL.",
-            "Back them up with pg_dump and then copy the data folder (docs/server.md).",
+            "Back them up with pg_dump and then copy the data folder (docs/database.md).",
         )
     return config.data.expanduser().resolve()
 
@@ -156,11 +156,6 @@ def _print_report(report: CopyReport, what: str) -> int:
 
 def _remove_expired(args: argparse.Namespace) -> None:
     config = _load_config(args)
-    if config.database:
-        raise ConfigError(
-            "The jobs of this server are in PostgreSQL.",
-            "Its servers remove every hour what is older than the settings say.",
-        )
     from layert2v_server.collect import list_expired, remove_all_expired
 
     expired = list_expired(config) if args.dry_run else remove_all_expired(config)
@@ -276,11 +271,13 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         command.add_argument("folder", type=Path, help="the folder of the backup")
         command.add_argument("--data", type=Path, help="the data folder; else that of the settings")
+        command.add_argument("--database", help="refused: see docs/database.md for PostgreSQL")
         command.add_argument("--config", type=Path, help="TOML file with a [server] table")
     collect = commands.add_parser("gc", help="remove what is older than the settings say")
     collect.set_defaults(run=_remove_expired)
     collect.add_argument("--dry-run", action="store_true", help="list it, and remove nothing")
     collect.add_argument("--data", type=Path, help="the data folder; else that of the settings")
+    collect.add_argument("--database", help="URL of a PostgreSQL database for the jobs")
     collect.add_argument("--config", type=Path, help="TOML file with a [server] table")
 
     top = commands.add_parser("top", help="queue, workers, speeds and memory of a running server")
