@@ -18,7 +18,7 @@ import layert2v
 from layert2v.plain_text import plain_line
 from layert2v.status_text import file_size
 from layert2v_server.auth import Role, add_entry, make_token, read_entries, revoke
-from layert2v_server.config import Config, load_config, show_config
+from layert2v_server.config import PARALLEL, Config, load_config, show_config
 from layert2v_server.errors import ConfigError, ServerError
 from layert2v_server.logs import FORMATS, configure_logging
 
@@ -33,6 +33,7 @@ MAX_TOKEN_DAYS = 36_500
 _OVERRIDES = (
     *("address", "data", "database", "models", "weights", "commercial_only", "engine"),
     *("token_file", "log_format", "metrics_address", "web_address", "executor"),
+    *("devices_per_job", "parallel"),
 )
 
 
@@ -240,6 +241,10 @@ def _parser() -> argparse.ArgumentParser:
         help="refuse networks whose licence does not simply allow commercial use",
     )
     serve.add_argument("--device", action="append", help="auto, cpu, cuda:0, ...; repeat for more")
+    serve.add_argument(
+        "--devices-per-job", type=int, help="so many devices in a row share each job of a prompt"
+    )
+    serve.add_argument("--parallel", choices=PARALLEL, help="how they do, with --devices-per-job")
     serve.add_argument(
         "--executor",
         metavar="process|ray[:HOST:PORT]",
