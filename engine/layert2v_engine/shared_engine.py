@@ -129,7 +129,11 @@ class SharedEngine:
 
     def _open_group(self) -> tuple[ProcessGroup, Engine]:
         if self._group is None or self._shared is None:
-            setup = {"models": self._models, "parallel": self._kind.value, "options": self._options}
+            setup: dict[str, Any] = {
+                "models": self._models,
+                "parallel": self._kind.value,
+                "options": self._options,
+            }
             self._group = ProcessGroup(self._devices, assist, setup)
             self._shared = _make_engine(self._devices[0], **setup)
         return self._group, self._shared

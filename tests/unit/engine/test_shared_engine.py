@@ -15,7 +15,7 @@ from fakes.tiny_model import write_tiny_model
 from layert2v.spec import GenerateSpec
 from layert2v_engine import engine, pipeline, shared_engine
 from layert2v_engine.engine import Engine
-from layert2v_engine.errors import Cancelled, InvalidSpec, StackError
+from layert2v_engine.errors import Cancelled, InvalidSpec
 from layert2v_engine.shared_engine import SharedEngine
 
 SPEC = GenerateSpec(prompt="a fox in a forest", seed=7, steps=2)
@@ -56,29 +56,19 @@ def generate(maker: Engine | SharedEngine, folder: Path, spec: GenerateSpec = SP
     maker.generate(spec, folder, report=lambda _: None, cancelled=lambda: False)
 
 
-def test_two_processes_make_what_one_makes_and_then_end(
+def test_two_processes_make_what_one_makes_and_a_cancel_ends_the_other(
     shared: SharedEngine, models: Path, latents: list[Tensor], tmp_path: Path
 ) -> None:
+    with pytest.raises(InvalidSpec):
+        generate(shared, tmp_path / "wrong", GenerateSpec(prompt="a fox", width=33))
+    assert multiprocessing.active_children() == []  # it was refused before any is started
     generate(Engine(models), tmp_path / "alone")
     for name in ("first", "again"):  # the other process is started once
         generate(shared, tmp_path / name)
         torch.testing.assert_close(latents[-1], latents[0], atol=1e-5, rtol=0)
     assert len(multiprocessing.active_children()) == 1
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "taken" / "stack.json").write_text("{}")
-    with pytest.raises(StackError):  # of the first process alone, while the other one waits
-        generate(shared, tmp_path / "taken")
-    assert multiprocessing.active_children() == []
-
-
-def test_a_wrong_request_starts_nothing_and_a_cancel_ends_the_other_process(
-    shared: SharedEngine, tmp_path: Path
-) -> None:
-    with pytest.raises(InvalidSpec):
-        generate(shared, tmp_path / "wrong", GenerateSpec(prompt="a fox", width=33))
-    assert multiprocessing.active_children() == []
     reports: list[str] = []
-    with pytest.raises(Cancelled):
+    with pytest.raises(Cancelled):  # while the other process computes, and would wait
         shared.generate(
             SPEC,
             tmp_path / "cancelled",
