@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from layert2v_engine.errors import BadDevice
+from layert2v_engine.memory_limits import memory_limit
 
 CPU = torch.device("cpu")
 
@@ -34,10 +35,10 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def device_memory(device: torch.device) -> int:
-    """Return the bytes of memory of a device, in use or not."""
+    """Return the bytes of memory of a device, in use or not; of a CPU, what a process may have."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    return int(psutil.virtual_memory().total)
+    return min(int(psutil.virtual_memory().total), memory_limit())
 
 
 def free_memory(device: torch.device) -> int:
@@ -45,7 +46,8 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         torch.cuda.empty_cache()  # what torch holds for later is free for others, too
         return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+    left = memory_limit() - int(psutil.Process().memory_info().rss)
+    return max(min(int(psutil.virtual_memory().available), left), 0)
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:

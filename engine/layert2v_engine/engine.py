@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,6 @@ from layert2v_engine.errors import (
     BadConfig,
     InvalidSpec,
     ModelNotFound,
-    OutOfMemory,
 )
 from layert2v_engine.estimate import RunEstimate, estimate_run, fit_memory, read_shape
 from layert2v_engine.generation import (
@@ -53,6 +52,7 @@ from layert2v_engine.loaded_models import LoadedModels
 from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
 from layert2v_engine.model.memory import MemoryOptions, Offload, exact_options
 from layert2v_engine.model.speed import SpeedOptions
+from layert2v_engine.out_of_memory import raise_out_of_memory
 from layert2v_engine.pipeline import LayeredPipeline, find_models
 from layert2v_engine.presets import find_presets, presets_of
 from layert2v_engine.progress import Progress, ProgressReporter, should_preview
@@ -70,8 +70,6 @@ from layert2v_engine.weights.ledger import require_commercial_use
 from layert2v_engine.weights.models import model_records
 
 __all__ = ["Engine", "Progress"]
-
-GIB = 1 << 30
 
 _log = logging.getLogger(__name__)
 
@@ -402,16 +400,6 @@ class Engine:
         self._loaded.add(name, pipeline)
         return pipeline
 
-    @contextmanager
-    def _raise_out_of_memory(self) -> Iterator[None]:
+    def _raise_out_of_memory(self) -> AbstractContextManager[None]:
         self._run = None
-        try:
-            yield
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            total = device_memory(torch.device(self._device)) / GIB
-            need = f" {self._device} has {total:.1f} GiB"
-            need += f", and it takes about {self._run.peak / GIB:.1f}." if self._run else "."
-            raise OutOfMemory(
-                f"There was not enough memory for this request.{need}",
-                "Ask for fewer frames, a smaller size or fewer foregrounds.",
-            ) from error
+        return raise_out_of_memory(self._device, lambda: self._run.peak if self._run else None)

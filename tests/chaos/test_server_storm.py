@@ -44,7 +44,7 @@ class Storm:
         self._start = lambda: LiveServer(data, **SETTINGS, **settings)
         self.servers = [self._start() for _ in range(count)]
         self.cancelled: set[str] = set()
-        self.frozen: list[psutil.Process] = []  # workers, whose servers may be gone
+        self.frozen: list[psutil.Process] = []  # workers, which end with their servers
 
     def strike(self) -> None:
         """Hit one server or its worker."""
@@ -87,12 +87,9 @@ class Storm:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """Stop all servers, and let workers go on, which then end without one."""
+        """Stop all servers; what they have started, also what was frozen, ends with them."""
         for server in self.servers:
             server.stop()
-        for worker in self.frozen:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                worker.resume()
         _, left = psutil.wait_procs(self.frozen, timeout=20)
         assert not left
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from fakes import malformed_images
@@ -23,6 +26,8 @@ from layert2v_engine.sampling.run_state import SAVE_STEPS
 from layert2v_engine.stack.inspect import inspect
 
 SMALL_DISK_MIB = 20
+MIB = 1 << 20
+SPARE_MIB = 24  # for a worker that has already made a small stack
 PROMPT = "a red fox running through a forest at night"
 
 
@@ -125,17 +130,31 @@ def test_server_info_names_the_model(server: LiveServer, done: list[Any]) -> Non
     assert len(model.digest) == 64
 
 
-def test_the_same_seed_gives_the_same_images_in_a_new_worker(
+def test_a_job_without_memory_fails_with_the_numbers_and_its_worker_is_replaced(
     server: LiveServer, done: list[Any]
 ) -> None:
-    job = submit(server, seed=3, steps=INFO.default_steps)
-    server.wait(job.name, at("denoise"))
-    server.worker().kill()
-    again = server.wait_for_end(job.name)
-    assert (again.state, again.attempt) == (jobs_pb2.JOB_STATE_SUCCEEDED, 2)
-    first, second = (read(Path(j.local_path)) for j in (done[-1].job, again))
-    for name in ("bg", "fg_01", "shadow_01"):
+    worker = server.worker()
+    limit = _data_bytes(worker) + SPARE_MIB * MIB
+    worker.rlimit(resource.RLIMIT_DATA, (limit, limit))
+    job = server.wait_for_end(submit(server, width=256, height=256, frames=17).name)
+    assert (job.state, job.error.reason) == (jobs_pb2.JOB_STATE_FAILED, "OUT_OF_MEMORY")
+    gib = limit / 2**30
+    assert re.search(rf"cpu has {gib:.1f} GiB, of which 0\.\d were free", job.error.message)
+    assert re.search(r"It takes about \d+\.\d GiB\.$", job.error.message)
+    assert "--fit" in job.error.hint
+    assert job.attempt == 1
+    assert server.unpublished_files() == []
+    again = server.wait_for_end(submit(server, seed=3).name)
+    assert server.worker().pid != worker.pid
+    first, second = (read(Path(each.local_path)) for each in (done[-1].job, again))
+    for name in ("bg", "fg_01", "shadow_01"):  # the same seed, in another process
         assert first.layer(name).files == second.layer(name).files
+
+
+def _data_bytes(process: psutil.Process) -> int:
+    """Return what the system counts for ``RLIMIT_DATA``."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return 1024 * int(re.findall(r"VmData:\s*(\d+) kB", status)[0])
 
 
 def test_a_new_worker_goes_on_after_the_steps_that_were_kept(server: LiveServer) -> None:

@@ -153,6 +153,7 @@ def _train_stages(args: argparse.Namespace, local: int | None = None) -> int:
     import torch  # heavy, and not needed to print a help text
 
     from layert2v_engine.devices import device_memory, pick_device
+    from layert2v_engine.out_of_memory import is_out_of_memory
     from layert2v_engine.training import data_parallel
     from layert2v_engine.training.encoded.reader import is_encoded
     from layert2v_engine.training.layered_data import check_data_sets
@@ -177,7 +178,9 @@ def _train_stages(args: argparse.Namespace, local: int | None = None) -> int:
         except TrainingInterrupted as error:
             logging.info("%s; call the same command again to go on", error)
             return 130
-        except (MemoryError, torch.OutOfMemoryError) as error:
+        except Exception as error:
+            if isinstance(error, EngineError) or not is_out_of_memory(error):
+                raise
             total = device_memory(device) / 2**30
             raise OutOfMemory(
                 f"The stage {name} did not fit into the {total:.0f} GiB of {device}.",

@@ -15,8 +15,10 @@ from pathlib import Path
 from layert2v_engine.errors import DiskFull, StackError
 
 PARTIAL_SUFFIX = ".part"
+MAX_NEW_FOLDERS = 3  # a stack's own, such as bg/v001, and the stack's
 
 _DISK_FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT}
+
 _PROBE_BYTES = 1 << 20
 _CONCURRENT_FILES = 4
 
@@ -26,14 +28,14 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path`` to write to; it becomes ``path`` after the block.
 
     Hosts poll folders, so a half-written picture must never carry the final name. The name starts
-    with a dot and ends in ``.part``: no host takes it for a frame. Raises ``DiskFull`` or
-    ``StackError`` for an ``OSError`` inside the block; whatever goes wrong, the temporary file is
-    gone.
+    with a dot and ends in ``.part``: no host takes it for a frame. Missing folders are made, but
+    no more than ``MAX_NEW_FOLDERS``. Raises ``DiskFull`` or ``StackError`` for an ``OSError``
+    inside the block; whatever goes wrong, the temporary file is gone.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
     try:
         if not path.parent.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent)
         yield temporary
         temporary.replace(path)
     except BaseException as error:
@@ -42,6 +44,19 @@ def atomic_write(path: Path) -> Iterator[Path]:
         if isinstance(error, OSError):
             raise write_error(path, error) from error
         raise
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those around it that are missing.
+
+    Raises ``FileNotFoundError`` where many are: a disk that was unmounted takes all folders of a
+    run with it, and what is then written in their place is lost under the disk that comes back.
+    """
+    if not any(each.is_dir() for each in list(folder.parents)[:MAX_NEW_FOLDERS]):
+        raise FileNotFoundError(
+            errno.ENOENT, "the folders around it are gone, as those of an unmounted disk"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def write_error(path: Path, error: OSError) -> DiskFull | StackError:

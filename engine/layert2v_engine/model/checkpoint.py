@@ -36,6 +36,7 @@ from layert2v_engine.layout import StreamLayout
 from layert2v_engine.model.diffusers_classes import WanTransformer3DModel
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.model.weights_check import check_weights
+from layert2v_engine.out_of_memory import is_out_of_memory
 
 INDEX = "model_index.json"
 FORMAT = 1
@@ -192,12 +193,12 @@ def raise_bad_checkpoint(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError:  # a RuntimeError too, and no fault of the files
-        raise
     except (
         *(OSError, ValueError, LookupError, AttributeError, TypeError, RuntimeError),
         SafetensorError,
     ) as error:
+        if is_out_of_memory(error):  # no fault of the files
+            raise
         detail = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadCheckpoint(
             f"{what} cannot be loaded: {detail}",

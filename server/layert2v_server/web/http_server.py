@@ -13,14 +13,13 @@ from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from layert2v.address import port_of
 from layert2v_server.errors import ConfigError
+from layert2v_server.web.http_connection import HttpConnection
 
-MAX_CONNECTIONS = 256  # beyond, the answer is 503
 MAX_HEADER_BYTES = 32 << 10
-HEAD_TIMEOUT_S = 10.0
+HANDSHAKE_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 8
 STOP_TIMEOUT_S = 2
 CERTIFICATE_INTERVAL_S = 5.0  # between looks whether the files have changed
@@ -42,46 +41,26 @@ class TlsFiles:
         return tuple((info.st_ino, info.st_size, info.st_mtime_ns) for info in infos)
 
 
-class _Protocol(H11Protocol):
-    """Ends a connection on which no whole head of a request arrives in time.
-
-    uvicorn limits only the silence after an answer; whoever sends a letter a minute could stay.
-    """
-
-    _timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._wait_for_head()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._is_answering():
-            self._stop_waiting()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if not self._is_answering():
-            self._wait_for_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def _is_answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
-
-    def _wait_for_head(self) -> None:
-        self._stop_waiting()
-        self._timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.close)
-
-    def _stop_waiting(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-
 class _Server(uvicorn.Server):
-    """Leaves the signals to the process around it."""
+    """Leaves the signals to the process around it, and its listener to ``serve_http``."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take calls from the sockets, whose TLS handshakes get less than asyncio's minute."""
+        await super().startup(sockets=[])
+
+        def connect() -> HttpConnection:
+            return HttpConnection(self.config, self.server_state, self.lifespan.state)
+
+        for each in sockets or []:
+            timeout_s = None if self.config.ssl is None else HANDSHAKE_TIMEOUT_S
+            server = await asyncio.get_running_loop().create_server(
+                connect,
+                sock=each,
+                ssl=self.config.ssl,
+                ssl_handshake_timeout=timeout_s,
+                backlog=self.config.backlog,
+            )
+            self.servers.append(server)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -103,13 +82,11 @@ async def serve_http(
         log_level="error",  # a stranger's malformed requests must not fill the log
         access_log=False,
         lifespan="off",
-        http=_Protocol,
         ws="none",
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=IDLE_TIMEOUT_S,
         timeout_graceful_shutdown=STOP_TIMEOUT_S,
-        limit_concurrency=MAX_CONNECTIONS,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
     config.load()

@@ -14,6 +14,7 @@ from typing import Any
 
 from layert2v.limits import MAX_FRAMES
 from layert2v_engine.image.footage.png_header import is_animation
+from layert2v_server.worker.parent_death import end_with_parent
 
 MAX_MEMORY_BYTES = 4 << 30
 MAX_CPU_S, MAX_CPU_S_PER_IMAGE, MAX_CPU_S_PER_MOVIE = 30, 10, 3600
@@ -33,6 +34,7 @@ _PACKETS = ((188, 0), (192, 4))
 
 def main() -> int:
     """Decode every image, up to the first with a problem; first of all measure the plates."""
+    end_with_parent()
     task = json.load(sys.stdin)
     movies = {*task["movies"]}
     stills = {*task["plates"]}  # whose first picture is read alone

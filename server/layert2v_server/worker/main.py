@@ -1,7 +1,8 @@
 """The worker process, ``python -m layert2v_server.worker.main``: runs jobs on an engine.
 
 Exchanges ``worker.messages`` on standard input and output. It exits at once when its input ends,
-which the system does when the server dies, however it dies: no orphan goes on.
+which the system does when the server dies, however it dies; on Linux the system also kills it then,
+should it be stopped. No orphan goes on.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from layert2v_server.worker.messages import (
     decode,
     encode,
 )
+from layert2v_server.worker.parent_death import end_with_parent
 from layert2v_server.worker.runner import Engine, run_job, strip_paths
 
 DEFAULT_ENGINE = "layert2v_engine.engine:Engine"
@@ -80,6 +82,7 @@ class ServerChannel:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Load the engine, then run jobs until the input ends."""
+    end_with_parent()
     args = _parser().parse_args(argv)
     configure_logging(args.log_format)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends its workers

@@ -16,6 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
+import psutil
+
 from layert2v.decompose import (
     DecomposeSpec,
     RefineSpec,
@@ -39,6 +41,7 @@ from layert2v_server.worker.messages import (
 from layert2v_server.worker.preview import write_preview
 from layert2v_server.worker.stack_files import list_stack_files
 
+GIB = 1 << 30
 MIN_REPORT_INTERVAL_S = 0.25  # four updates a second are enough for a person
 
 _ABSOLUTE_PATH = re.compile(r"(?<![\w.])(?:/[^\s/'\"]+)*/([^\s/'\"]+)")
@@ -187,7 +190,14 @@ def outcome_of_error(job: str, error: Exception) -> Failed | Stopped:
         return Failed(job=job, reason=reason, message=message, hint=hint, worker_exits=worker_exits)
     _log.error("job=%s unexpected engine error", job, exc_info=error)
     if isinstance(error, MemoryError):
-        reason, message = "OUT_OF_MEMORY", "The request did not fit into the worker's memory."
+        used, total = psutil.Process().memory_info().rss, psutil.virtual_memory().total
+        reason, message = (
+            "OUT_OF_MEMORY",
+            (
+                "The request did not fit into memory: its worker had "
+                f"{used / GIB:.1f} of the machine's {total / GIB:.1f} GiB."
+            ),
+        )
         hint = "Ask for fewer frames or a smaller size."
     else:
         reason, message = "ENGINE_CRASHED", "The engine stopped with an unexpected error."

@@ -73,6 +73,18 @@ def cut_in_box(picture: ByteArray, box: Box, guess: FloatArray | None = None) ->
     return crop.cut(labels, _ROUNDS_IN_BOX)
 
 
+def cut_labels(picture: ByteArray, labels: ByteArray, rounds: int = _ROUNDS) -> FloatArray:
+    """Return the foreground ``[h, w]`` that GrabCut makes of its labels on ``[h, w, 3]``.
+
+    Large pictures are cut at a smaller size.
+    """
+    whole = Size(picture.shape[1], picture.shape[0])
+    size = fit_within(whole, _SIDE)
+    crop = _Crop(picture, (slice(0, whole.height), slice(0, whole.width)), size)
+    small = cv2.resize(labels, tuple(size), interpolation=cv2.INTER_NEAREST)
+    return crop.cut(np.asarray(small, np.uint8), rounds)
+
+
 class _Crop(NamedTuple):
     """The part of a picture around a box, at a bounded size."""
 

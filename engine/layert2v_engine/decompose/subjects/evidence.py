@@ -47,7 +47,7 @@ class ClipMotion:
     """Motion between the frames of a short clip ``[T, H, W, 3]``, computed when asked for."""
 
     def __init__(self, pictures: ByteArray) -> None:
-        self._pictures = pictures
+        self.pictures = pictures
         self._gray = [to_gray(picture) for picture in pictures]
         self._flows: dict[tuple[int, int], FloatArray] = {}
         self._frames: dict[int, FrameMotion] = {}
@@ -82,8 +82,8 @@ class ClipMotion:
             )
             flow = self.flow(frame, other)
             residuals.append(np.linalg.norm(flow - camera, axis=-1))
-            moved = warp(self._pictures[other].astype(np.float32), camera)
-            error = np.abs(moved - self._pictures[frame]).max(-1)
+            moved = warp(self.pictures[other].astype(np.float32), camera)
+            error = np.abs(moved - self.pictures[frame]).max(-1)
             end = pixel_grid(height, width) + camera
             inside = ((end >= 0) & (end < (width, height))).all(-1)
             unexplained.append(np.clip(blur(error, 1.5) / 18.0, 0, 1) * inside)

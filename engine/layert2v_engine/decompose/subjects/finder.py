@@ -10,6 +10,7 @@ import numpy as np
 from layert2v_engine.decompose.arrays import ByteArray, FloatArray, Frames, WritableFrames
 from layert2v_engine.decompose.protocols import ObjectDetector, SaliencyNetwork
 from layert2v_engine.decompose.shots import Window, split_windows
+from layert2v_engine.decompose.subjects.difference import draw_to_difference
 from layert2v_engine.decompose.subjects.evidence import ClipMotion
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.decompose.subjects.proposals import MOVING, Proposal, propose
@@ -85,21 +86,32 @@ class SubjectFinder:
             near = {k - window.start: each for k, each in marks.items()}
             near = {k: each for k, each in near.items() if 0 <= k < len(part)}
             boxed = [(k - window.start, shown[k]) for k in frames if k in shown]
-            found = self._find_shown(part, priors, near, on_first, boxed)
+            motion = ClipMotion(part)
+            found = self._find_shown(motion, priors, near, on_first, boxed)
             if found is not None:
+                for frame in range(window.start, window.end):
+                    if frame in seeds:
+                        place = frame - window.start
+                        found[place] = _combine(found[place], seeds[frame], shown[frame])
+                found = self._draw(motion, found)
                 _write(masks, window, found, [k for k in frames if k not in seeds])
             done += window.end - window.start
             on_frames(min(done, len(pictures)))
         for frame, seed in seeds.items():
-            masks[frame] = _combine(np.array(masks[frame]), seed, hints.frames[frame])
+            masks[frame] = _obey(np.array(masks[frame]), seed, shown[frame])
         for frame, marked in marks.items():
             masks[frame] = apply_marks(np.array(masks[frame]), marked)
         if float(np.max([mask.max() for mask in masks])) < 0.5:
             raise _not_found()
 
+    def _draw(self, motion: ClipMotion, masks: FloatArray) -> FloatArray:
+        """Return the masks of a window drawn to what differs from the background."""
+        tracker = SubjectTracker(motion.pictures, motion, self._saliency)
+        return tracker.smooth(draw_to_difference(motion.pictures, masks))
+
     def _find_shown(
         self,
-        pictures: ByteArray,
+        motion: ClipMotion,
         priors: Mapping[int, FloatArray],
         marks: Mapping[int, FrameHints],
         on_first: Callable[[FloatArray], None],
@@ -109,12 +121,12 @@ class SubjectFinder:
 
         A box whose content no view, color or motion tells must not lead to less than none at all.
         """
-        found = self._find_window(pictures, priors, marks, on_first)
+        found = self._find_window(motion, priors, marks, on_first)
         for place, hints in shown[:1]:
             seed = priors.get(place)
             if found is None or seed is None or box_fit(seed, hints) >= _FITS:
                 continue
-            alone = self._find_window(pictures, {}, marks, on_first)
+            alone = self._find_window(motion, {}, marks, on_first)
             if alone is not None and box_fit(alone[place], hints) > box_fit(found[place], hints):
                 return alone
         return found
@@ -129,7 +141,7 @@ class SubjectFinder:
 
     def _find_window(
         self,
-        pictures: ByteArray,
+        motion: ClipMotion,
         priors: Mapping[int, FloatArray],
         marks: Mapping[int, FrameHints],
         on_first: Callable[[FloatArray], None],
@@ -140,7 +152,7 @@ class SubjectFinder:
         agree with that one help to follow it; between two of them it is followed from both.
         ``marks`` are points that the masks of their frames must obey.
         """
-        motion = ClipMotion(pictures)
+        pictures = motion.pictures
         tracker = SubjectTracker(pictures, motion, self._saliency)
         last = len(pictures) - 1
         prior = next(iter(priors.items()), None)
@@ -284,7 +296,7 @@ def _find_moving(pictures: Frames, frame: int) -> FloatArray:
 
 
 def _combine(found: FloatArray, seed: FloatArray, hints: FrameHints) -> FloatArray:
-    """Return the mask of a hinted frame: what was shown has the last word."""
+    """Return what was found on a hinted frame together with what was shown."""
     if hints.mask is not None:
         return hints.mask
     found = limit_to_boxes(found, hints)
@@ -294,6 +306,14 @@ def _combine(found: FloatArray, seed: FloatArray, hints: FrameHints) -> FloatArr
     elif box_fit(found, hints) > box_fit(seed, hints):
         seed = found
     return apply_marks(seed, hints)
+
+
+def _obey(found: FloatArray, seed: FloatArray, hints: FrameHints) -> FloatArray:
+    """Return the mask of a hinted frame as it is delivered: what was shown has the last word."""
+    if hints.mask is not None:
+        return hints.mask
+    found = limit_to_boxes(found, hints)
+    return apply_marks(found if float(found.max()) > 0.5 else seed, hints)
 
 
 def _not_found() -> FootageError:

@@ -19,6 +19,16 @@ def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["a.txt"]
 
 
+def test_folders_are_made_but_not_those_of_a_disk_that_is_gone(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "stack" / "bg" / "v001" / "a.exr") as temporary:
+        temporary.write_text("new")
+    lost = tmp_path / "jobs" / "1" / "stack" / "bg" / "v001" / "a.exr"
+    refused = pytest.raises(StackError, match=r"a\.exr could not be written: the folders around it")
+    with refused, atomic_write(lost) as temporary:
+        temporary.write_text("new")
+    assert not (tmp_path / "jobs").exists()
+
+
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("old")
 

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from layert2v_server.errors import ConfigError
-from layert2v_server.web import http_server
+from layert2v_server.web import http_connection
 from layert2v_server.web.http_server import serve_http
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
@@ -40,7 +40,7 @@ async def _send(address: str, data: bytes) -> bytes:
 
 
 def test_a_slow_sender_is_ended_and_a_slow_answer_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_server, "HEAD_TIMEOUT_S", TIMEOUT_S)
+    monkeypatch.setattr(http_connection, "HEAD_TIMEOUT_S", TIMEOUT_S)
 
     async def scenario() -> None:
         async with serve_http(APP, "127.0.0.1:0", None, "web_address") as address:

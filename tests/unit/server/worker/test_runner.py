@@ -14,6 +14,7 @@ from layert2v import stack as manifest
 from layert2v.spec import GenerateSpec, spec_to_json
 from layert2v.stack import FileRecord
 from layert2v_server.domain.request import JobKind
+from layert2v_server.worker import runner
 from layert2v_server.worker.messages import (
     Failed,
     Finished,
@@ -59,8 +60,9 @@ def test_a_job_ends_with_its_files(tmp_path: Path, engine: FakeEngine) -> None:
 
 
 def test_progress_is_throttled_but_every_stage_is_reported(
-    tmp_path: Path, engine: FakeEngine
+    tmp_path: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(runner, "MIN_REPORT_INTERVAL_S", 60.0)
     sent: list[ProgressReport] = []
     run_job(engine, run_command(tmp_path, steps=500), sent.append, lambda: False)
     assert [(p.stage, p.done, p.preview) for p in sent] == [
