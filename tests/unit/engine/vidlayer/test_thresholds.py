@@ -46,7 +46,7 @@ def test_what_is_no_limit_is_refused(tmp_path: Path, text: str) -> None:
         Thresholds.load(path)
 
 
-def test_every_reason_is_told_in_words() -> None:
+def test_every_reason_has_words() -> None:
     tables = tomllib.loads(DEFAULTS.read_text())
     reasons = {
         each["reason"] for limits in tables.values() for each in limits.values() if "reason" in each
