@@ -23,6 +23,7 @@ from bpy.props import (
 from layert2v.decompose import COLOR_RANGES, MATRICES
 from layert2v.labels import LABELS
 from layert2v.limits import MAX_FRAME, MAX_HANDLES
+from layert2v.priorities import DEFAULT_PRIORITY, PRIORITIES
 from layert2v.rerender import AUTO
 from layert2v.spec import COMPRESSIONS
 
@@ -235,6 +236,11 @@ class LAYERT2V_Scene(bpy.types.PropertyGroup):
     place_image: PointerProperty(type=bpy.types.Image)  # that places were drawn over
     negative: StringProperty(**_label("negative_prompt"))
     nearest: BoolProperty(**_label("nearest"))
+    priority: EnumProperty(
+        **_label("priority"),
+        items=[(name, name.capitalize(), "") for name in PRIORITIES],
+        default=DEFAULT_PRIORITY,
+    )
     compression: EnumProperty(
         **_label("compression"), items=[(name, name, "") for name in COMPRESSIONS]
     )

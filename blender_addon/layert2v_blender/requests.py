@@ -29,6 +29,7 @@ from .settings import offline_reason, preferences, session_settings
 
 if TYPE_CHECKING:
     from layert2v_client.session import (
+        AccountUpdated,
         Connected,
         Disconnected,
         Event,
@@ -105,10 +106,11 @@ class Request:
 
 @dataclass
 class ServerSession:
-    """A session with one server, and the last event about the connection."""
+    """A session with one server, the last event about the connection, and about the user."""
 
     session: Session
     status: Connected | Disconnected | None = None
+    account: AccountUpdated | None = None
 
 
 class RequestManager:
@@ -135,6 +137,12 @@ class RequestManager:
         return None if current is None else current.status
 
     @property
+    def account(self) -> AccountUpdated | None:
+        """What the user has on the server of the preferences; None while it is unknown."""
+        current = self._sessions.get(session_settings()) if self._sessions else None
+        return None if current is None else current.account
+
+    @property
     def has_session(self) -> bool:
         """Whether there is a session with the server of the preferences."""
         return bool(self._sessions) and session_settings() in self._sessions
@@ -143,21 +151,22 @@ class RequestManager:
         """Send a request. Raises ``ContractError`` if its spec is not one."""
         session = self._current_session().session
         folder = Path(request.folder)
+        sending = {"request_id": request.id, "priority": scene.layert2v.priority}
         if request.kind == "generate":
-            session.generate(spec_from_json(request.spec), folder=folder, request_id=request.id)
+            session.generate(spec_from_json(request.spec), folder=folder, **sending)
         elif request.kind == "decompose":
             session.decompose(
                 decompose_from_json(request.spec),
                 request.inputs,
                 folder=folder,
-                request_id=request.id,
+                **sending,
             )
         elif request.kind == "refine":
             refinement = refine_from_json(request.spec)
-            session.refine(folder, refinement, request.inputs, request_id=request.id)
+            session.refine(folder, refinement, request.inputs, **sending)
         else:
             spec = rerender_from_json(request.spec)
-            session.rerender(folder, spec, request.inputs, request_id=request.id)
+            session.rerender(folder, spec, request.inputs, **sending)
         request.scene = scene.session_uid
         self.requests[request.id] = request
         self.save_records()
@@ -263,6 +272,9 @@ class RequestManager:
     ) -> None:
         from layert2v_client import session  # only here: it loads gRPC
 
+        if isinstance(event, session.AccountUpdated):
+            current.account = event
+            return
         if isinstance(event, (session.Connected, session.Disconnected)):
             current.status = event
             if isinstance(event, session.Connected):

@@ -47,6 +47,7 @@ from layert2v_client.jobs import Job, Watch
 from layert2v_client.local_server import EmbeddedServer
 from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import (
+    Account,
     Artifact,
     Device,
     ErrorInfo,
@@ -60,6 +61,7 @@ from layert2v_client.types import (
 
 __all__ = [
     "AccessDenied",
+    "Account",
     "Artifact",
     "Box",
     "Cancelled",

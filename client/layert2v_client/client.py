@@ -83,13 +83,16 @@ class Client(AbstractContextManager["Client"]):
         request_id: uuid.UUID | None = None,
         *,
         timeout_s: float = SUBMIT_TIMEOUT_S,
+        priority: str = "",
     ) -> Job:
         """Submit a job; it is queued when this returns.
 
-        The same ``request_id`` again returns the same job, so a caller that may be restarted in
-        between keeps its own. Raises ``InvalidRequest`` with the wrong fields, or ``ClientError``.
+        Without a ``priority`` of its own it gets that of the client. The same ``request_id`` again
+        returns the same job, so a caller that may be restarted in between keeps its own. Raises
+        ``InvalidRequest`` with the wrong fields, or ``ClientError``.
         """
-        return self.create(create_request(spec, request_id or uuid.uuid4()), timeout_s=timeout_s)
+        request = create_request(spec, request_id or uuid.uuid4())
+        return self.create(request, timeout_s=timeout_s, priority=priority)
 
     def rerender(
         self,
@@ -201,14 +204,18 @@ class Client(AbstractContextManager["Client"]):
         )
 
     def create(
-        self, request: jobs_pb2.CreateJobRequest, *, timeout_s: float = SUBMIT_TIMEOUT_S
+        self,
+        request: jobs_pb2.CreateJobRequest,
+        *,
+        timeout_s: float = SUBMIT_TIMEOUT_S,
+        priority: str = "",
     ) -> Job:
         """Submit ``request`` and return its job; the same request again returns the same job.
 
-        Without a priority of its own it gets that of the client. Raises ``ClientError``.
+        Without a ``priority`` of its own it gets that of the client. Raises ``ClientError``.
         """
         if not request.priority:
-            request.priority = priority_to_number(self.priority)
+            request.priority = priority_to_number(priority or self.priority)
         answer = self._connection.call(self._connection.jobs.CreateJob, request, timeout_s)
         return Job(self._connection, answer.name)
 

@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 
 from layert2v.plain_text import plain_line, plain_text
+from layert2v.priorities import PRIORITIES
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
 from layert2v.v1 import artifacts_pb2, errors_pb2, jobs_pb2, server_pb2
 from layert2v.wire import (
@@ -39,6 +40,7 @@ from layert2v_client.errors import (
     TransferFailed,
 )
 from layert2v_client.types import (
+    Account,
     Artifact,
     Device,
     ErrorInfo,
@@ -58,13 +60,17 @@ _STATES = {
     jobs_pb2.JOB_STATE_FAILED: JobState.failed,
     jobs_pb2.JOB_STATE_CANCELLED: JobState.cancelled,
 }
-_PRIORITIES = {
-    jobs_pb2.JOB_PRIORITY_LOW: "low",
-    jobs_pb2.JOB_PRIORITY_NORMAL: "normal",
-    jobs_pb2.JOB_PRIORITY_HIGH: "high",
-    jobs_pb2.JOB_PRIORITY_URGENT: "urgent",
-}
-PRIORITIES = tuple(_PRIORITIES.values())
+_PRIORITIES = dict(
+    zip(
+        (
+            jobs_pb2.JOB_PRIORITY_LOW,
+            jobs_pb2.JOB_PRIORITY_NORMAL,
+            jobs_pb2.JOB_PRIORITY_HIGH,
+            jobs_pb2.JOB_PRIORITY_URGENT,
+        ),
+        PRIORITIES,
+    )
+)
 _NUMBERS = {state: number for number, state in _STATES.items()}
 
 _ERRORS: dict[Any, type[ClientError]] = {
@@ -156,6 +162,7 @@ def status_from_message(message: jobs_pb2.Job) -> JobStatus:
         owner=plain_line(message.owner),
         priority=_PRIORITIES.get(message.priority, "normal"),
         start_eta_s=message.start_eta_s if message.HasField("start_eta_s") else None,
+        is_quarantined=message.quarantined,
     )
 
 
@@ -192,6 +199,20 @@ def info_from_message(message: server_pb2.ServerInfo) -> ServerInfo:
             Device(plain_line(device.name), device.memory_bytes, device.ready)
             for device in message.devices
         ),
+        account=_account(message.account) if message.HasField("account") else None,
+    )
+
+
+def _account(message: server_pb2.Account) -> Account:
+    known = [number for number in message.priorities if number in _PRIORITIES]
+    return Account(
+        user=plain_line(message.user),
+        used_bytes=message.used_bytes,
+        max_bytes=message.max_bytes,
+        open_jobs=message.open_jobs,
+        queued_jobs=message.queued_jobs,
+        max_open_jobs=message.max_open_jobs,
+        priorities=tuple(_PRIORITIES[number] for number in known),
     )
 
 

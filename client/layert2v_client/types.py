@@ -59,6 +59,7 @@ class JobStatus:
     """A job as it was at one revision. Times are UTC; ``queue_position`` counts jobs ahead.
 
     ``start_eta_s`` is in how many seconds a queued job may start, None where nobody knows.
+    ``is_quarantined`` says that workers died with it; whoever runs the server may send it again.
 
     One of ``rerender``, ``decompose`` and ``refine`` is set where the job is of that kind; ``spec``
     is then without meaning, and ``source`` says which stack or footage the job started from.
@@ -86,6 +87,7 @@ class JobStatus:
     refine: RefineSpec | None = None
     priority: str = "normal"
     start_eta_s: float | None = None
+    is_quarantined: bool = False
 
     @property
     def changes_stack(self) -> bool:
@@ -130,8 +132,28 @@ class Device:
 
 
 @dataclass(frozen=True)
+class Account:
+    """What the caller has on a server, and may have.
+
+    ``used_bytes`` of ``max_bytes`` are results and uploads, 0 for no limit. ``queued_jobs`` are
+    those of ``open_jobs`` that wait. ``priorities`` are what a job may have, lowest first.
+    """
+
+    user: str
+    used_bytes: int
+    max_bytes: int
+    open_jobs: int
+    queued_jobs: int
+    max_open_jobs: int
+    priorities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ServerInfo:
-    """A server: version, models, limits, storage, devices; the first model is its default."""
+    """A server: version, models, limits, storage, devices; the first model is its default.
+
+    ``account`` is None of a server of 0.1, which does not tell it.
+    """
 
     version: str
     models: tuple[ModelInfo, ...]
@@ -141,3 +163,4 @@ class ServerInfo:
     used_bytes: int
     free_bytes: int
     devices: tuple[Device, ...]
+    account: Account | None = None

@@ -5,16 +5,18 @@ An action is complete before anything is rendered or sent: what is wrong with it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from layert2v.decompose import FOOTAGE, decompose_to_json, refine_to_json
+from layert2v.priorities import DEFAULT_PRIORITY, describe_refusal
 from layert2v.rerender import RerenderSpec, rerender_to_json
 from layert2v.spec import ModelInfo, spec_to_json
 from layert2v.stack import Role
 from layert2v_nuke import edits, status_text
+from layert2v_nuke.errors import BadRequest
 from layert2v_nuke.graph import tcl
 from layert2v_nuke.graph.model import INPUTS
 from layert2v_nuke.host import Host
@@ -51,11 +53,31 @@ class Scope:
     renders: Path
 
 
-def prepare(scope: Scope, verb: str, layer: str) -> Action:
+def prepare(scope: Scope, verb: str, layer: str, priority: str = DEFAULT_PRIORITY) -> Action:
     """Return the action of a button such as ``rerender fg_01``.
 
     Raises ``PluginError`` and ``ContractError``.
     """
+    action = _prepare(scope, verb, layer)
+    if priority == DEFAULT_PRIORITY:
+        return action
+    return replace(action, params={**action.params, "priority": priority})
+
+
+def chosen_priority(scope: Scope, allowed: Sequence[str]) -> str:
+    """Return the priority that the node's knob names.
+
+    Raises ``BadRequest`` where the server does not let this user give it.
+    """
+    values = scope.host.knob_values(scope.uuid)
+    priority = str(values.get("priority", DEFAULT_PRIORITY))  # nodes of before have no knob
+    refusal = describe_refusal(priority, allowed)
+    if refusal:
+        raise BadRequest("PRIORITY_REFUSED", refusal)
+    return priority
+
+
+def _prepare(scope: Scope, verb: str, layer: str) -> Action:
     if verb == "generate":
         return _generate(scope)
     if verb == "decompose":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from layert2v.errors import ContractError
+from layert2v.priorities import PRIORITIES
 from layert2v.spec import ModelInfo, model_from_json
 from layert2v_nuke import actions, edits, status_text
 from layert2v_nuke.actions import Action
@@ -43,6 +44,7 @@ class Controller:
         self.host, self._connection = host, connection
         self._stacks_folder, self._new_id, self._start_timer = stacks_folder, new_id, start_timer
         self._models: dict[str, ModelInfo] = {}
+        self._priorities: tuple[str, ...] = PRIORITIES  # that the server lets this user give
         self._uuid_by_message: dict[int, str] = {}  # id of a message to the bridge: node
         self._pending_actions: dict[str, str] = {}  # node: action that needs the server's models
         self._active_requests: dict[str, str] = {}  # request id: node
@@ -171,7 +173,8 @@ class Controller:
             scope = actions.Scope(self.host, uuid, self._models, stacks, folder)
             verb, _, layer = pressed.partition(" ")
             try:
-                action = actions.prepare(scope, verb, layer)
+                priority = actions.chosen_priority(scope, self._priorities)
+                action = actions.prepare(scope, verb, layer, priority)
                 self._update(uuid, action.shown)
                 if action.frames:
                     self._renders[uuid] = (action, renders.start(action.frames))
@@ -275,6 +278,8 @@ class Controller:
         name = message["event"]
         if name == "Connected":
             self._on_connected(message)
+        elif name == "AccountUpdated":
+            self._on_account(message)
         elif name == "Disconnected":
             self._on_disconnected(message)
         elif message.get("request_id") in self._active_requests:
@@ -302,6 +307,12 @@ class Controller:
                 if self.host.exists(uuid):
                     self.host.set_model_items(uuid, list(self._models))
         self._run_pending_actions()
+
+    def _on_account(self, message: Mapping[str, Any]) -> None:
+        self._priorities = tuple(message["priorities"])
+        for uuid in self.host.node_names():
+            if self.host.exists(uuid):
+                self.host.show_account(uuid, status_text.account(message))
 
     def _on_disconnected(self, message: Mapping[str, Any]) -> None:
         final = message["retry_in_s"] is None

@@ -163,6 +163,12 @@ class Host:
         with self._without_undo(mark_modified=False):
             self._get(uuid)["model"].setValues(list(names))
 
+    def show_account(self, uuid: str, values: Mapping[str, Any]) -> None:
+        """Show what the user has on the server; nodes of before have no knob for that."""
+        knobs = self._get(uuid).knobs()
+        known = {name: value for name, value in values.items() if name in knobs}
+        self.set_knobs_without_undo(uuid, known)
+
     def create(self, wanted: Node, connected: int | None = None) -> str:
         """Create a LayerT2V node below the selection and return its uuid.
 

@@ -12,7 +12,7 @@ from typing import Any
 from layert2v.errors import ContractError
 from layert2v.spec import GenerateSpec
 from layert2v.stack import Stack
-from layert2v.status_text import progress_text, queue_text, state_text, transfer_text
+from layert2v.status_text import account_text, progress_text, queue_text, state_text, transfer_text
 from layert2v_nuke.errors import BadPath, PluginError
 from layert2v_nuke.graph import node, tcl
 from layert2v_nuke.graph.open_nodes import is_footage
@@ -92,6 +92,12 @@ def output_size(spec: GenerateSpec, project: ProjectSettings) -> Values:
     output = f"{spec.width} x {spec.height}, {spec.frames} frames"
     wanted = f"{project.width} x {project.height}, {project.frames} frames"
     return {"size_note": output if output == wanted else f"{output} (project: {wanted})"}
+
+
+def account(event: Mapping[str, Any]) -> Values:
+    """Return what an ``AccountUpdated`` event tells about the user."""
+    names = ("used_bytes", "max_bytes", "open_jobs", "queued_jobs", "max_open_jobs")
+    return {"account": tcl.safe_label(account_text(*(event[name] for name in names)))}
 
 
 def preview_image(path: str) -> Values:

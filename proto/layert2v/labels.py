@@ -71,6 +71,11 @@ LABELS = MappingProxyType(
         "matte_all": Label(
             "On All Frames", "Use the matte as it is on every frame; otherwise as a hint on one"
         ),
+        "priority": Label(
+            "Priority",
+            "In the queue, among your own jobs; urgent goes before everybody's, for supervisors",
+        ),
+        "account": Label("Yours", "What you have on the server, of what you may have"),
         "folder": Label("Folder"),
         "status": Label("Status"),
         "progress": Label("Progress"),

@@ -70,6 +70,18 @@ def progress_text(stage: str, done: int = 0, total: int = 0, eta_s: float | None
     return f"{stage_text(stage)}{count}{left}"
 
 
+def account_text(
+    used_bytes: int, max_bytes: int, open_jobs: int, queued_jobs: int, max_open_jobs: int
+) -> str:
+    """Return what a user has of what they may have, such as ``1.4 MB of 3.0 GB, 2 of 100 jobs``.
+
+    ``max_bytes`` 0 is no limit; ``queued_jobs`` are those of ``open_jobs`` that wait.
+    """
+    disk = f" of {file_size(max_bytes)}" if max_bytes else ""
+    waiting = f" ({queued_jobs} queued)" if queued_jobs else ""
+    return f"{file_size(used_bytes)}{disk}, {open_jobs} of {max_open_jobs} jobs{waiting}"
+
+
 def transfer_text(state: str, done_bytes: int, total_bytes: int) -> str:
     """Return how far a transfer is, such as ``uploading 1.4 MB of 3.0 MB``."""
     return f"{state_text(state)} {file_size(done_bytes)} of {file_size(total_bytes)}"

@@ -127,9 +127,10 @@ class TooManyJobs(ServerError):
 
     reason = "TOO_MANY_JOBS"
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, present: int, limit: int) -> None:
         super().__init__(
-            f"There are already {limit} jobs of yours waiting or running.",
+            f"{present} of the {limit} jobs that each user may have waiting or running here are "
+            "yours already.",
             "Wait for one to end, or cancel one.",
         )
 

@@ -244,7 +244,7 @@ def _add_services(server: Any, config: Config, components: Components) -> health
     jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)  # type: ignore[no-untyped-call]
     files = ArtifactService(monitor, artifacts, uploads, components.content_index, components.quota)
     artifacts_pb2_grpc.add_ArtifactServiceServicer_to_server(files, server)  # type: ignore[no-untyped-call]
-    info = ServerService(monitor, artifacts, uploads, components.executors)
+    info = ServerService(monitor, artifacts, uploads, components.executors, components.quota)
     server_pb2_grpc.add_ServerServiceServicer_to_server(info, server)  # type: ignore[no-untyped-call]
     health_servicer = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)

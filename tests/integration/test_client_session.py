@@ -16,7 +16,9 @@ from fakes.live_server import LiveServer, environment, live_server, wait_until
 from fakes.recorded_session import RecordedSession, fake_server_config
 from layert2v import stack
 from layert2v.spec import GenerateSpec
+from layert2v.v1 import jobs_pb2
 from layert2v_client.session import (
+    AccountUpdated,
     Connected,
     Disconnected,
     PreviewUpdated,
@@ -59,6 +61,19 @@ def test_a_request_becomes_a_stack(recorded: RecordedSession, tmp_path: Path) ->
     assert Path(done.stack) == tmp_path / "fox" / "stack.json"
     assert any(isinstance(event, Connected) for event in recorded.events)
     assert {e.state for e in recorded.events if isinstance(e, RequestUpdated)} >= {"running"}
+
+
+def test_a_priority_reaches_the_job_and_the_account_follows(
+    recorded: RecordedSession, live: LiveServer
+) -> None:
+    recorded.session.generate(spec(SLOW, steps=1000), priority="high")
+    running = recorded.wait(RequestUpdated, lambda event: event.state == "running")
+    assert live.get(running.job).priority == jobs_pb2.JOB_PRIORITY_HIGH
+    account = recorded.wait(AccountUpdated)
+    assert (account.user, account.max_open_jobs, account.max_bytes) == ("local", 100, 0)
+    assert account.priorities == ("low", "normal", "high")
+    recorded.session.cancel(running.request_id)
+    recorded.wait(RequestCancelled)
 
 
 def test_a_result_without_a_folder_goes_into_the_cache(

@@ -10,7 +10,8 @@ import pytest
 
 from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, error_detail, live_server
-from layert2v.v1 import artifacts_pb2, jobs_pb2
+from layert2v.status_text import file_size
+from layert2v.v1 import artifacts_pb2, jobs_pb2, server_pb2
 
 MIB = 1 << 20
 
@@ -37,6 +38,9 @@ def test_a_user_at_the_limit_learns_what_to_delete(tmp_path: Path) -> None:
             server.submit()
         detail = error_detail(caught.value)
         assert detail.reason == "QUOTA_EXCEEDED"
+        account = server.call(server.info.GetServerInfo, server_pb2.GetServerInfoRequest()).account
+        assert (account.user, account.max_bytes, account.open_jobs) == ("local", 3 * MIB, 0)
+        assert f"take {file_size(account.used_bytes)} of the 3.1 MB" in detail.message
         assert f"({job.name} has " in detail.hint
         assert "uploads (1.0 MB) with: layert2v delete --uploads" in detail.hint
         server.call(server.jobs.DeleteJob, jobs_pb2.DeleteJobRequest(name=job.name))

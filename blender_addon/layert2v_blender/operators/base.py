@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from layert2v.errors import ContractError
+from layert2v.priorities import describe_refusal
 from layert2v.spec import FieldViolation
 
 from .. import model, model_cache
@@ -103,6 +104,11 @@ def violations_text(violations: list[FieldViolation]) -> str:
 
 def submit(operator: bpy.types.Operator, scene: bpy.types.Scene, request: Request) -> set[str]:
     """Submit a request, report what keeps it from leaving; return the operator's result."""
+    account = request_manager.account
+    refusal = describe_refusal(scene.layert2v.priority, account.priorities) if account else ""
+    if refusal:
+        operator.report({"ERROR"}, refusal)
+        return {"CANCELLED"}
     try:
         request_manager.submit(request, scene)
     except ContractError as error:

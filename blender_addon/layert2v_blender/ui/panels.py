@@ -13,7 +13,7 @@ from ..model import active_layer, active_stack
 from ..requests import Request, request_manager
 from ..settings import ADDON, offline_reason
 from ..views import strips
-from .widgets import draw_connection, draw_paragraph
+from .widgets import draw_account, draw_connection, draw_paragraph
 
 SPACES = (("NODE_EDITOR", "node"), ("SEQUENCE_EDITOR", "sequence"), ("VIEW_3D", "view"))
 ROLE_ICONS = {
@@ -137,6 +137,8 @@ class More(_Sidebar):
         column.prop(panel, "compression")
         column.prop(panel, "folder")
         column.prop(panel, "target")
+        column.prop(panel, "priority")
+        draw_account(column)
 
 
 class Layers(_Sidebar):

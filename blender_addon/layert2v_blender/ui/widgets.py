@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import bpy
 
 from layert2v.labels import LABELS
+from layert2v.priorities import describe_refusal
+from layert2v.status_text import account_text
 
 from ..requests import request_manager
 from ..settings import offline_reason, preferences
@@ -41,6 +43,24 @@ def draw_connection(layout: bpy.types.UILayout) -> None:
     elif request_manager.has_session:
         draw_paragraph(layout, "Connecting ...", "SORTTIME")
     layout.operator("layert2v.connect", text=label, icon="PLUGIN" if server else "PLAY")
+
+
+def draw_account(layout: bpy.types.UILayout) -> None:
+    """Draw what the user has on the server, and a priority that it would refuse."""
+    account = request_manager.account
+    if account is None:
+        return
+    text = account_text(
+        account.used_bytes,
+        account.max_bytes,
+        account.open_jobs,
+        account.queued_jobs,
+        account.max_open_jobs,
+    )
+    draw_paragraph(layout, f"{LABELS['account'].text}: {text}", "INFO")
+    refusal = describe_refusal(bpy.context.scene.layert2v.priority, account.priorities)
+    if refusal:
+        draw_paragraph(layout, refusal, "ERROR")
 
 
 def _draw_status(layout: bpy.types.UILayout, server: str, status: Connected | Disconnected) -> None:

@@ -30,6 +30,7 @@ from layert2v_client.local_server import temporary_server
 from layert2v_client.transfer import TransferOptions
 from layert2v_client.types import JobState, JobStatus, ServerInfo
 
+ENGINE_START_S = 90.0
 RESUBMIT_S = 3.0
 STATES_SHOWN = 5
 

@@ -32,9 +32,10 @@ from layert2v.command_options import (
 from layert2v.errors import ContractError
 from layert2v.plain_text import is_unicode, plain_text
 from layert2v.presets import apply_preset, find_preset
+from layert2v.priorities import PRIORITIES
 from layert2v.spec import GenerateSpec
-from layert2v.status_text import file_size
 from layert2v_client.cli.common import (
+    ENGINE_START_S,
     download_stack,
     follow,
     job_state,
@@ -51,10 +52,10 @@ from layert2v_client.cli.common import (
 )
 from layert2v_client.cli.config import ClientConfig, load_config
 from layert2v_client.cli.decompose_commands import add_decompose_command, add_refine_command
+from layert2v_client.cli.info_command import info
 from layert2v_client.cli.stack_commands import add_stack_commands
 from layert2v_client.cli.terminal import ProgressLine
 from layert2v_client.client import SUBMIT_TIMEOUT_S
-from layert2v_client.convert import PRIORITIES
 from layert2v_client.errors import (
     AccessDenied,
     ClientError,
@@ -70,7 +71,6 @@ from layert2v_client.types import ServerInfo
 EXIT_FAILED = 1
 EXIT_UNREACHABLE = 3
 EXIT_INTERRUPTED = 130
-ENGINE_START_S = 90.0
 PRIORITY_HELP = "among your own jobs; urgent goes before everybody's and is for supervisors"
 
 EPILOG = f"""\
@@ -290,39 +290,6 @@ def fetch(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Pro
             raise
     warn_missing_states(folder, line)
     print_summary(folder, out, line)
-
-
-def info(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
-    """Print the server's devices and disk, and what its models offer."""
-    with open_client(args, config, line) as client:
-        server = wait_for_models(
-            client, line, 0.0 if server_address(args, config) else ENGINE_START_S
-        )
-    line.clear()
-    out.write(f"LayerT2V server {server.version}\n")
-    out.write(
-        f"disk     {file_size(server.used_bytes)} used, {file_size(server.free_bytes)} free\n"
-    )
-    for device in server.devices:
-        memory = f", {file_size(device.memory_bytes)}" if device.memory_bytes else ""
-        out.write(f"device   {device.name}{memory}, {'ready' if device.ready else 'not ready'}\n")
-    for model in server.models:
-        (low_w, high_w), (low_h, high_h) = model.width_range, model.height_range
-        low, high = model.frames_range
-        out.write(
-            f"model    {model.name}: {model.title}\n"
-            f"  size        {model.default_width}x{model.default_height}, from {low_w}x{low_h} "
-            f"to {high_w}x{high_h} in steps of {model.size_step}\n"
-            f"  frames      {model.default_frames}, from {low} to {high} in steps of "
-            f"{model.frames_step}, {model.default_fps:g} fps\n"
-            f"  steps       {model.default_steps}, guidance {model.default_guidance:g}\n"
-            f"  foregrounds up to {model.max_foregrounds}\n"
-            f"  colorspaces {', '.join(model.colorspaces)}\n"
-        )
-        for preset in model.presets:
-            out.write(f"  preset      {preset.name}: {preset.text}\n")
-        for kind, words in model.vocabulary.items():
-            out.write(f"  {kind:<11} {', '.join(words)}\n")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,6 +1,7 @@
 """Requests in the background and events on the host's own thread: what Blender and Nuke use."""
 
 from layert2v_client.session.events import (
+    AccountUpdated,
     Connected,
     Disconnected,
     Event,
@@ -14,6 +15,7 @@ from layert2v_client.session.events import (
 from layert2v_client.session.session import Session, SessionSettings
 
 __all__ = [
+    "AccountUpdated",
     "Connected",
     "Disconnected",
     "Event",

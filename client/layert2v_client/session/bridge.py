@@ -53,6 +53,7 @@ from layert2v.decompose import (
 )
 from layert2v.errors import ContractError, SpecError
 from layert2v.json_reader import JsonObject
+from layert2v.priorities import PRIORITIES
 from layert2v.rerender import RerenderSpec, rerender_from_json, rerender_to_json
 from layert2v.spec import GenerateSpec, spec_from_json, spec_to_json
 from layert2v_client import stack_history
@@ -198,9 +199,14 @@ class Bridge:
         defaults = spec_to_json(GenerateSpec(prompt=""))
         spec = spec_from_json({**defaults, **params.mapping("spec")})
         folder, request_id = params.text("folder"), _read_request_id(params)
+        priority = _read_priority(params)
         params.refuse_unknown()
         path = Path(folder) if folder else None
-        return {"request_id": session.generate(spec, folder=path, request_id=request_id)}
+        return {
+            "request_id": session.generate(
+                spec, folder=path, request_id=request_id, priority=priority
+            )
+        }
 
     def rerender(self, params: JsonObject) -> dict[str, Any]:
         """Ask for a new state of a stack."""
@@ -210,8 +216,10 @@ class Bridge:
         folder = Path(params.text("folder"))
         inputs = params.text_list_map("inputs")
         request_id = _read_request_id(params)
+        priority = _read_priority(params)
         params.refuse_unknown()
-        return {"request_id": session.rerender(folder, spec, inputs, request_id=request_id)}
+        name = session.rerender(folder, spec, inputs, request_id=request_id, priority=priority)
+        return {"request_id": name}
 
     def decompose(self, params: JsonObject) -> dict[str, Any]:
         """Ask for a stack of footage."""
@@ -219,9 +227,12 @@ class Bridge:
         spec = decompose_from_json({**decompose_to_json(DecomposeSpec()), **params.mapping("spec")})
         folder, request_id = params.text("folder"), _read_request_id(params)
         inputs = params.text_list_map("inputs")
+        priority = _read_priority(params)
         params.refuse_unknown()
         path = Path(folder) if folder else None
-        name = session.decompose(spec, inputs, folder=path, request_id=request_id)
+        name = session.decompose(
+            spec, inputs, folder=path, request_id=request_id, priority=priority
+        )
         return {"request_id": name}
 
     def refine(self, params: JsonObject) -> dict[str, Any]:
@@ -232,8 +243,10 @@ class Bridge:
         folder = Path(params.text("folder"))
         inputs = params.text_list_map("inputs")
         request_id = _read_request_id(params)
+        priority = _read_priority(params)
         params.refuse_unknown()
-        return {"request_id": session.refine(folder, spec, inputs, request_id=request_id)}
+        name = session.refine(folder, spec, inputs, request_id=request_id, priority=priority)
+        return {"request_id": name}
 
     def attach(self, params: JsonObject) -> dict[str, Any]:
         """Follow a job from an earlier session."""
@@ -317,10 +330,10 @@ Method = Callable[[Bridge, JsonObject], "dict[str, Any]"]
 _METHODS: dict[str, tuple[Method, dict[str, Any]]] = {
     "initialize": (Bridge.initialize, {}),
     "connect": (Bridge.connect, {"settings": {}}),
-    "generate": (Bridge.generate, {"folder": "", "request_id": ""}),
-    "rerender": (Bridge.rerender, {"inputs": {}, "request_id": ""}),
-    "decompose": (Bridge.decompose, {"folder": "", "request_id": ""}),
-    "refine": (Bridge.refine, {"request_id": ""}),
+    "generate": (Bridge.generate, {"folder": "", "request_id": "", "priority": ""}),
+    "rerender": (Bridge.rerender, {"inputs": {}, "request_id": "", "priority": ""}),
+    "decompose": (Bridge.decompose, {"folder": "", "request_id": "", "priority": ""}),
+    "refine": (Bridge.refine, {"request_id": "", "priority": ""}),
     "attach": (Bridge.attach, {}),
     "cancel": (Bridge.cancel, {}),
     "history": (Bridge.history, {}),
@@ -353,6 +366,14 @@ def _read_request_id(params: JsonObject) -> str:
         return str(uuid.UUID(text)) if text else ""
     except ValueError as error:
         raise params.value_error("request_id", "a UUID") from error
+
+
+def _read_priority(params: JsonObject) -> str:
+    """Return the name of a priority, or an empty text. Raises ``SpecError``."""
+    text = params.text("priority")
+    if text and text not in PRIORITIES:
+        raise params.value_error("priority", f"one of {', '.join(PRIORITIES)}")
+    return text
 
 
 if __name__ == "__main__":

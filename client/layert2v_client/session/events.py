@@ -21,6 +21,22 @@ class Connected:
 
 
 @dataclass(frozen=True)
+class AccountUpdated:
+    """What this user has on the server, and may have, where that has changed.
+
+    See ``layert2v_client.types.Account``.
+    """
+
+    user: str
+    used_bytes: int
+    max_bytes: int
+    open_jobs: int
+    queued_jobs: int
+    max_open_jobs: int
+    priorities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Disconnected:
     """The server does not answer.
 
@@ -109,6 +125,7 @@ class RequestLost:
 
 Event = Union[
     Connected,
+    AccountUpdated,
     Disconnected,
     RequestUpdated,
     PreviewUpdated,

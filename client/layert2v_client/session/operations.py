@@ -23,8 +23,9 @@ from layert2v_client.types import JobStatus
 class NewStack:
     """A new stack in ``folder``, which must be new or empty unless the request ``is_retry``."""
 
-    def __init__(self, folder: Path, *, is_retry: bool) -> None:
+    def __init__(self, folder: Path, *, is_retry: bool, priority: str) -> None:
         self.folder = folder
+        self._priority = priority
         self._is_retry = is_retry
 
     def prepare(self, client: Client, request_id: str, options: TransferOptions) -> None:
@@ -52,13 +53,15 @@ class NewStack:
 class Generate(NewStack):
     """A new stack of prompts."""
 
-    def __init__(self, spec: GenerateSpec, folder: Path, *, is_retry: bool) -> None:
-        super().__init__(folder, is_retry=is_retry)
+    def __init__(
+        self, spec: GenerateSpec, folder: Path, *, is_retry: bool, priority: str = ""
+    ) -> None:
+        super().__init__(folder, is_retry=is_retry, priority=priority)
         self._spec = spec
 
     def submit(self, client: Client, request_id: str) -> str:
         """Submit the job and return its name."""
-        return client.submit(self._spec, uuid.UUID(request_id)).name
+        return client.submit(self._spec, uuid.UUID(request_id), priority=self._priority).name
 
 
 class Decompose(NewStack):
@@ -71,8 +74,9 @@ class Decompose(NewStack):
         folder: Path,
         *,
         is_retry: bool,
+        priority: str = "",
     ) -> None:
-        super().__init__(folder, is_retry=is_retry)
+        super().__init__(folder, is_retry=is_retry, priority=priority)
         self._spec = spec
         self._inputs = inputs
 
@@ -85,16 +89,22 @@ class Decompose(NewStack):
 
     def submit(self, client: Client, request_id: str) -> str:
         """Submit the job and return its name."""
-        return client.create(self._request).name
+        return client.create(self._request, priority=self._priority).name
 
 
 class Change:
     """A new state of the stack in ``folder``: a re-render, or a refinement."""
 
     def __init__(
-        self, folder: Path, spec: RerenderSpec | RefineSpec, inputs: Mapping[str, Sequence[Path]]
+        self,
+        folder: Path,
+        spec: RerenderSpec | RefineSpec,
+        inputs: Mapping[str, Sequence[Path]],
+        *,
+        priority: str = "",
     ) -> None:
         self.folder = folder
+        self._priority = priority
         self._spec = spec
         self._inputs = inputs
 
@@ -111,7 +121,7 @@ class Change:
 
     def submit(self, client: Client, request_id: str) -> str:
         """Submit the job and return its name."""
-        return client.create(self._request).name
+        return client.create(self._request, priority=self._priority).name
 
     def fetch(self, job: Job, status: JobStatus, options: TransferOptions) -> int:
         """Download the new state and return its number."""

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from layert2v_client.client import Client
 from layert2v_client.errors import AccessDenied, ClientError, EmbeddedServerFailed, InvalidRequest
 from layert2v_client.local_server import SharedServer
-from layert2v_client.session.events import Connected, Disconnected, Event
-from layert2v_client.types import ServerInfo
+from layert2v_client.session.events import AccountUpdated, Connected, Disconnected, Event
+from layert2v_client.types import Account, ServerInfo
 
 FIRST_PAUSE_S = 0.5
 LAST_PAUSE_S = 15.0
@@ -27,7 +27,8 @@ class ReconnectingClient:
 
     ``start_server`` starts the local server where one is wanted, and stops waiting for it when the
     event it is given is set. ``make_client`` makes a client, for the address of the local server
-    where there is one. ``emit`` is called with ``Connected`` and ``Disconnected``.
+    where there is one. ``emit`` is called with ``Connected``, ``AccountUpdated`` and
+    ``Disconnected``.
     """
 
     def __init__(
@@ -141,6 +142,7 @@ class ReconnectingClient:
     def _poll_health(self, client: Client, info: ServerInfo) -> None:
         """Ask the server for its information now and then. Raises ``ClientError`` when it fails."""
         announced: ServerInfo | None = None
+        account: Account | None = None
         while not self._stop.is_set():
             if announced is None or (info.version, info.models) != (
                 announced.version,
@@ -148,6 +150,9 @@ class ReconnectingClient:
             ):
                 self._emit(Connected(client.address, info.version, info.models))
                 announced = info
+            if info.account is not None and info.account != account:
+                account = info.account
+                self._emit(AccountUpdated(**vars(account)))
             with self._changed:
                 self._healthy = client
                 self._changed.notify_all()

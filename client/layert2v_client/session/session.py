@@ -110,16 +110,24 @@ class Session:
         self._connection.start()
 
     def generate(
-        self, spec: GenerateSpec, *, folder: Path | None = None, request_id: str = ""
+        self,
+        spec: GenerateSpec,
+        *,
+        folder: Path | None = None,
+        request_id: str = "",
+        priority: str = "",
     ) -> str:
         """Make a stack in ``folder``, new or empty; None means a folder of the cache.
 
-        Returns the request's id. The same ``request_id`` (a UUID) again is the same job, so a host
-        that was closed before it knew the job's name can ask again.
+        ``priority`` is one of ``layert2v.priorities``, "" for the normal one. Returns the request's
+        id. The same ``request_id`` (a UUID) again is the same job, so a host that was closed before
+        it knew the job's name can ask again.
         """
         name = request_id or str(uuid.uuid4())
         folder = folder or self._cache.stack_folder(spec.prompt, name)
-        self._start_request(name, Generate(spec, folder, is_retry=bool(request_id)))
+        self._start_request(
+            name, Generate(spec, folder, is_retry=bool(request_id), priority=priority)
+        )
         return name
 
     def rerender(
@@ -129,6 +137,7 @@ class Session:
         inputs: Mapping[str, Sequence[str]],
         *,
         request_id: str = "",
+        priority: str = "",
     ) -> str:
         """Make a new state of the stack in ``stack_folder``, which gets it when it is done.
 
@@ -137,7 +146,7 @@ class Session:
         """
         name = request_id or str(uuid.uuid4())
         paths = {key: tuple(Path(path) for path in given) for key, given in inputs.items()}
-        self._start_request(name, Change(stack_folder, spec, paths))
+        self._start_request(name, Change(stack_folder, spec, paths, priority=priority))
         return name
 
     def decompose(
@@ -147,6 +156,7 @@ class Session:
         *,
         folder: Path | None = None,
         request_id: str = "",
+        priority: str = "",
     ) -> str:
         """Make a stack of footage in ``folder``, new or empty; None means a folder of the cache.
 
@@ -158,7 +168,7 @@ class Session:
         footage = paths.get(spec.footage.input, ())
         title = spec.name or (footage[0].stem if footage else "footage")
         folder = folder or self._cache.stack_folder(title, name)
-        operation = Decompose(spec, paths, folder, is_retry=bool(request_id))
+        operation = Decompose(spec, paths, folder, is_retry=bool(request_id), priority=priority)
         self._start_request(name, operation)
         return name
 
@@ -169,11 +179,12 @@ class Session:
         inputs: Mapping[str, Sequence[str]],
         *,
         request_id: str = "",
+        priority: str = "",
     ) -> str:
         """Make a new state of a decomposed stack with another matte; see ``rerender``."""
         name = request_id or str(uuid.uuid4())
         paths = {key: tuple(Path(path) for path in given) for key, given in inputs.items()}
-        self._start_request(name, Change(stack_folder, spec, paths))
+        self._start_request(name, Change(stack_folder, spec, paths, priority=priority))
         return name
 
     def attach(self, request_id: str, job: str, folder: Path) -> None:

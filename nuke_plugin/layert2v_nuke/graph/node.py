@@ -13,6 +13,7 @@ from typing import Any
 
 from layert2v.labels import LABELS
 from layert2v.plain_text import plain_text
+from layert2v.priorities import DEFAULT_PRIORITY, PRIORITIES
 from layert2v.spec import COMPRESSIONS
 from layert2v.stack import Layer, Role, Stack
 from layert2v_nuke.graph import tcl
@@ -58,7 +59,7 @@ FIELDS = {
     "prompt": "prompt", "background": "background_prompt", "foreground": "foreground_prompt",
     "place": "placement",
     "negative": "negative_prompt", "nearest": "nearest", "model": "model",
-    "preset": "preset",
+    "preset": "preset", "priority": "priority", "account": "account",
     "colorspace": "colorspace", "compression": "compression",
     "width": "width", "height": "height", "frames": "frames", "start": "start_frame", "fps": "fps",
     "size_note": "output_size", "seed": "seed", "steps": "steps", "guidance": "guidance",
@@ -105,12 +106,14 @@ def node_knobs(uuid: str, models: Sequence[str] = (DEFAULT_MODEL,)) -> tuple[Use
         button("reroll", "Re-roll", "reroll"),
         _knob("Int_Knob", "steps", 0, note="0 for the model's default"),
         _knob("Double_Knob", "guidance", -1.0, note="-1 for the model's default"),
+        _knob("Enumeration_Knob", "priority", DEFAULT_PRIORITY, items=PRIORITIES),
         button("generate", _label("generate"), "generate", flags=START_LINE),
         button("rerender", "Re-render what is not frozen", "rerender"),
         button("match_lighting", _label("match_lighting"), "match_lighting"),
         button("cancel", _label("cancel"), "cancel"),
         _knob("Text_Knob", "status", "Write a prompt and press Generate."),
         _knob("Text_Knob", "progress"),
+        _knob("Text_Knob", "account"),
         UserKnob("Text_Knob", "preview", "Preview"),
         button("explode", "Explode", "explode", flags=START_LINE),
         _knob("String_Knob", "folder", note="The folder of the layer stack"),

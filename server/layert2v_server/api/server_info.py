@@ -9,8 +9,12 @@ import grpc
 import layert2v
 from layert2v.v1 import server_pb2, server_pb2_grpc
 from layert2v.wire import MAX_MESSAGE_BYTES, model_to_message
+from layert2v_server.api.convert import PRIORITY_NUMBERS
+from layert2v_server.api.interceptor import current_principal
+from layert2v_server.domain.queue_order import Priority
 from layert2v_server.executors.base import Executor
 from layert2v_server.service.job_monitor import JobMonitor
+from layert2v_server.service.quota import DiskQuota
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.uploads import UploadStore
 
@@ -26,11 +30,13 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
         artifacts: ArtifactStore,
         uploads: UploadStore,
         executors: Sequence[Executor],
+        quota: DiskQuota,
     ) -> None:
         self._monitor = monitor
         self._artifacts = artifacts
         self._uploads = uploads
         self._executors = executors
+        self._quota = quota
 
     async def GetServerInfo(
         self, request: server_pb2.GetServerInfoRequest, context: grpc.aio.ServicerContext
@@ -51,6 +57,23 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
                 used_bytes=await self._monitor.run(store.used_bytes), free_bytes=free_bytes
             ),
             devices=[_device_to_message(executor) for executor in self._executors],
+            account=await self._account(),
+        )
+
+    async def _account(self) -> server_pb2.Account:
+        """Return what the caller has and may have."""
+        principal, store = current_principal(), self._monitor.store
+        disk = await self._monitor.pools.heavy.run(self._quota.measure, principal.user)
+        present = await self._monitor.run(store.count_open, principal.user)
+        allowed = [each for each in Priority if each < Priority.URGENT or principal.may_be_urgent]
+        return server_pb2.Account(
+            user=principal.user,
+            used_bytes=disk.used_bytes,
+            max_bytes=disk.max_bytes,
+            open_jobs=present.total,
+            max_open_jobs=store.max_open_jobs,
+            queued_jobs=present.queued,
+            priorities=[PRIORITY_NUMBERS[each] for each in allowed],
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from layert2v_server.errors import QuotaExceeded
 from layert2v_server.store.jobs import JobStore
@@ -11,6 +12,15 @@ from layert2v_server.store.uploads import UploadStore
 
 RECENT_S = 5.0  # so old may sums be while they allow something: clients begin uploads in thousands
 MAX_RECENT_USERS = 10_000
+MAX_BYTES = 1 << 62  # more than any disk has
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiskUse:
+    """What one user has on the disk, and may have; 0 for no limit."""
+
+    used_bytes: int
+    max_bytes: int
 
 
 class DiskQuota:
@@ -33,6 +43,19 @@ class DiskQuota:
         self._max_bytes = max_bytes
         self._clock = clock
         self._recent: dict[str, tuple[float, int]] = {}  # by user: when, and all that they had then
+        self._shared: dict[str, tuple[int, int]] = {}  # by user: sum over jobs, the same shared
+
+    def measure(self, owner: str) -> DiskUse:
+        """Return what a user has, counted as for an error. Cheap where nothing has changed."""
+        rough = self._store.usage(owner, MAX_BYTES).total_bytes
+        known, used = self._shared.pop(owner, (-1, 0))
+        if rough != known:
+            used = self._store.usage(owner, 0).total_bytes
+        self._shared[owner] = rough, used
+        while len(self._shared) > MAX_RECENT_USERS:
+            self._shared.pop(next(iter(self._shared)), None)
+        total = used + self._uploads.announced_bytes(owner)
+        return DiskUse(used_bytes=total, max_bytes=self._max_bytes)
 
     def require(self, owner: str, more_bytes: int = 1) -> None:
         """Raise ``QuotaExceeded`` where ``owner`` may not keep so many bytes more."""

@@ -19,7 +19,9 @@ from layert2v_server.store.files_table import (
 )
 from layert2v_server.store.job_counts import (
     JobCount,
+    OpenJobs,
     count_jobs,
+    count_open,
     count_quarantined,
     running_workers,
 )
@@ -90,6 +92,11 @@ class Catalog:
         """Return how many jobs there are of each kind, and the workers that have one."""
         with read_transaction(self._engine) as connection:
             return count_jobs(connection), running_workers(connection)
+
+    def count_open(self, owner: str) -> OpenJobs:
+        """Return how many jobs of a user have not ended."""
+        with read_transaction(self._engine) as connection:
+            return count_open(connection, owner)
 
     def count_quarantined(self) -> int:
         """Return the number of jobs in quarantine."""

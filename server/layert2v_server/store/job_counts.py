@@ -21,6 +21,30 @@ class JobCount:
     oldest: float
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenJobs:
+    """How many jobs of a user wait, and how many are with a worker."""
+
+    queued: int
+    running: int
+
+    @property
+    def total(self) -> int:
+        """The number of both."""
+        return self.queued + self.running
+
+
+def count_open(connection: Connection, owner: str) -> OpenJobs:
+    """Return how many jobs of a user have not ended."""
+    query = select(jobs.c.state, func.count()).where(
+        jobs.c.state.in_((JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING)),
+        jobs.c.owner == owner,
+    )
+    counts = {str(row[0]): int(row[1]) for row in connection.execute(query.group_by(jobs.c.state))}
+    queued = counts.pop(JobState.QUEUED, 0)
+    return OpenJobs(queued=queued, running=sum(counts.values()))
+
+
 def count_jobs(connection: Connection) -> list[JobCount]:
     """Return the counts of all jobs; what is damaged in a row does not matter here."""
     groups = (jobs.c.state, jobs.c.kind, jobs.c.owner)

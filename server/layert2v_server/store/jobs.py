@@ -14,13 +14,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, delete, insert, or_, select, update
 
 from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
 from layert2v_server.domain.queue_order import Priority
 from layert2v_server.domain.request import JobRequest, JobSpec, request_digest
-from layert2v_server.domain.state import TERMINAL_STATES, JobEvent, JobState
+from layert2v_server.domain.state import JobEvent, JobState
 from layert2v_server.domain.work import work_of
 from layert2v_server.errors import (
     InvalidTransition,
@@ -42,6 +42,7 @@ from layert2v_server.store.files_table import (
     lock_total,
     unshared_bytes,
 )
+from layert2v_server.store.job_counts import count_open
 from layert2v_server.store.quarantine import IS_QUARANTINED, Quarantine
 from layert2v_server.store.queue_view import EMPTY_QUEUE, read_queue
 from layert2v_server.store.rows import (
@@ -331,10 +332,9 @@ class JobStore(Quarantine):
         request: JobRequest,
         row: dict[str, Any],
     ) -> None:
-        is_open = jobs.c.state.not_in(TERMINAL_STATES)
-        count = select(func.count()).where(jobs.c.owner == owner, is_open)
-        if connection.execute(count).scalar_one() >= self.max_open_jobs:
-            raise TooManyJobs(self.max_open_jobs)
+        present = count_open(connection, owner).total
+        if present >= self.max_open_jobs:
+            raise TooManyJobs(present, self.max_open_jobs)
         whose = {"owner": owner, "request_id": request_id}
         base = count_queue_change(connection)
         digest = request_digest(request)

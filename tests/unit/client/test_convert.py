@@ -16,7 +16,7 @@ from layert2v.spec import FieldViolation, GenerateSpec
 from layert2v.v1 import artifacts_pb2, errors_pb2, jobs_pb2, server_pb2
 from layert2v.wire import ERROR_TRAILER, spec_to_message
 from layert2v_client import convert, errors
-from layert2v_client.types import Artifact, Device, JobState, JobStatus
+from layert2v_client.types import Account, Artifact, Device, JobState, JobStatus
 
 
 def moment(value: datetime | None) -> Timestamp | None:
@@ -83,8 +83,19 @@ def test_an_artifact_and_a_server() -> None:
             models=[server_pb2.Model(name="mini"), server_pb2.Model(name="wan")],
             storage=server_pb2.Storage(used_bytes=1, free_bytes=2),
             devices=[server_pb2.Device(name="cpu", ready=True)],
+            account=server_pb2.Account(
+                user="anna",
+                used_bytes=3,
+                max_bytes=9,
+                open_jobs=2,
+                queued_jobs=1,
+                max_open_jobs=5,
+                priorities=[jobs_pb2.JOB_PRIORITY_LOW, jobs_pb2.JOB_PRIORITY_NORMAL],
+            ),
         )
     )
+    assert info.account == Account("anna", 3, 9, 2, 1, 5, ("low", "normal"))
+    assert convert.info_from_message(server_pb2.ServerInfo()).account is None  # of 0.1
     assert [model.name for model in info.models] == ["mini", "wan"]
     assert (info.used_bytes, info.free_bytes) == (1, 2)
     assert info.devices == (Device("cpu", 0, True),)

@@ -24,6 +24,42 @@ def test_the_node_shows_its_progress(session: PluginSession) -> None:
     assert session.value("preview") == "<img src='/cache/p.png'>"
 
 
+ACCOUNT = {
+    "user": "anna", "used_bytes": 1_400_000, "max_bytes": 3_000_000_000, "open_jobs": 3,
+    "queued_jobs": 2, "max_open_jobs": 100, "priorities": ["low", "normal", "high"],
+}  # fmt: skip
+
+
+def test_the_node_shows_what_the_user_has_on_the_server(session: PluginSession) -> None:
+    session.generate()
+    session.nuke.modified = False
+    session.send_event("AccountUpdated", **ACCOUNT)
+    assert session.value("account") == "1.4 MB of 3.0 GB, 3 of 100 jobs (2 queued)"
+    assert not session.nuke.modified
+
+
+def test_a_priority_goes_with_the_request(session: PluginSession) -> None:
+    uuid = session.generate()
+    assert "priority" not in session.bridge.last("generate")
+    session.controller.cancel(uuid)
+    session.send_event("RequestCancelled", request_id=session.value("l2v_request"), job="jobs/1")
+    session.host.set_knobs(uuid, {"priority": "high"})
+    session.controller.on_button(uuid, "generate")
+    assert session.bridge.last("generate")["priority"] == "high"
+
+
+def test_a_priority_that_the_server_refuses_is_one_sentence(session: PluginSession) -> None:
+    uuid = session.generate()
+    session.send_event("RequestCancelled", request_id=session.value("l2v_request"), job="jobs/1")
+    session.send_event("AccountUpdated", **ACCOUNT)
+    session.host.set_knobs(uuid, {"priority": "urgent"})
+    before = len(session.bridge.sent)
+    session.controller.on_button(uuid, "generate")
+    assert len(session.bridge.sent) == before
+    assert "does not let you give jobs the priority urgent" in session.value("status")
+    assert "low, normal, high" in session.value("status")
+
+
 def test_progress_is_no_undo_step_and_leaves_the_project_saved(session: PluginSession) -> None:
     session.generate()
     session.send_progress()

@@ -10,6 +10,7 @@ from fakes.fake_engine import MODEL
 from layert2v.spec import FieldViolation, model_from_json
 from layert2v_client.session.events import (
     TERMINAL,
+    AccountUpdated,
     Connected,
     Disconnected,
     Event,
@@ -24,6 +25,7 @@ from layert2v_client.session.events import (
 
 EVENTS: list[Event] = [
     Connected("render01:7433", "0.1.0", (MODEL,)),
+    AccountUpdated("anna", 5, 10, 2, 1, 100, ("low", "normal")),
     Disconnected("AWAY", "It is away.", "Wait.", None),
     Disconnected("AWAY", "It is away.", "Wait.", 0.5),
     RequestUpdated("r", "jobs/1", "running", "denoise", 1, 4, 0.25, 3.5, None, "words"),
@@ -43,10 +45,10 @@ def test_every_field_is_in_the_json(event: Event) -> None:
 
 
 def test_models_and_violations_are_objects() -> None:
-    connected, failed = event_to_json(EVENTS[0]), event_to_json(EVENTS[7])
+    connected, failed = event_to_json(EVENTS[0]), event_to_json(EVENTS[8])
     assert model_from_json(json.loads(json.dumps(connected))["models"][0]) == MODEL
     assert failed["violations"] == ({"field": "width", "message": "Even."},)
 
 
 def test_only_the_end_of_a_request_is_terminal() -> None:
-    assert [isinstance(event, TERMINAL) for event in EVENTS] == [False] * 6 + [True] * 4
+    assert [isinstance(event, TERMINAL) for event in EVENTS] == [False] * 7 + [True] * 4

@@ -13,7 +13,7 @@ from layert2v.spec import GenerateSpec
 from layert2v.stack import FileRecord
 from layert2v_server.domain.state import JobState
 from layert2v_server.errors import QuotaExceeded
-from layert2v_server.service.quota import RECENT_S, DiskQuota
+from layert2v_server.service.quota import RECENT_S, DiskQuota, DiskUse
 from layert2v_server.store.rows import new_row
 from layert2v_server.store.uploads import Upload
 
@@ -52,6 +52,17 @@ def test_what_jobs_share_counts_once_and_others_do_not_count(server: InlineServe
     assert f"layert2v delete JOB (jobs/{largest} has 800 B)" in refusal.value.hint
     assert "--uploads" not in refusal.value.hint
     DiskQuota(server.store, server.uploads, 0).require("anna", 1 << 40)
+
+
+def test_what_a_user_has_is_what_an_error_would_say(server: InlineServer) -> None:
+    quota = DiskQuota(server.store, server.uploads, 1000)
+    assert quota.measure("anna") == DiskUse(used_bytes=0, max_bytes=1000)
+    for number, letter in enumerate("bcd", 1):
+        add_job(server, letter, 100)
+        assert quota.measure("anna").used_bytes == 600 + number * 100
+    server.store.delete("d" * 32)
+    assert quota.measure("anna").used_bytes == quota.measure("anna").used_bytes == 800
+    assert DiskQuota(server.store, server.uploads, 0).measure("anna").max_bytes == 0
 
 
 def test_sums_are_counted_again_after_a_while_and_before_a_refusal(server: InlineServer) -> None:
