@@ -42,17 +42,18 @@ FOOTAGE_KINDS = (
     ("RENDER", "Render", "The 3D scene, rendered for this", "RENDER_ANIMATION", 3),
     ("COMPOSITOR", "Compositor", "The compositor's output", "NODE_COMPOSITING", 4),
 )
+RENDERED_FOOTAGE = ("RENDER", "COMPOSITOR")  # the kinds that are rendered for the request
 
 # Called with a stack after what is shown of it has changed; ``stack_list`` adds its own.
 stack_listeners: list[Callable[["LAYERT2V_Stack"], None]] = []
 
 
-def _label(field: str) -> dict[str, str]:
+def field_label(field: str) -> dict[str, str]:
     """Return name and tooltip of a field as every host has them."""
     return {"name": LABELS[field].text, "description": LABELS[field].tooltip}
 
 
-def _reading_items(values: tuple[str, ...]) -> list[tuple[str, str, str]]:
+def reading_items(values: tuple[str, ...]) -> list[tuple[str, str, str]]:
     """Return the items of a choice of how movies are read; the first follows the file."""
     names = {"bt601": "BT.601", "bt709": "BT.709", "smpte240m": "SMPTE 240M", "bt2020": "BT.2020"}
     own = [(value, names.get(value, value.capitalize()), "") for value in values]
@@ -98,7 +99,7 @@ class LAYERT2V_Foreground(bpy.types.PropertyGroup):
     prompt: StringProperty(
         name=LABELS["prompt"].text, description=LABELS["foreground_prompt"].tooltip
     )
-    place: StringProperty(**_label("placement"))
+    place: StringProperty(**field_label("placement"))
 
 
 class LAYERT2V_Version(bpy.types.PropertyGroup):
@@ -133,14 +134,14 @@ class LAYERT2V_Layer(bpy.types.PropertyGroup):
         name=LABELS["frozen"].text,
         description="Keep this layer as it is, even if a layer it depends on is generated again",
     )
-    prompt: StringProperty(**_label("layer_prompt"))
+    prompt: StringProperty(**field_label("layer_prompt"))
     seed: StringProperty(
         name=LABELS["seed"].text,
         description="The same seed and prompt give the same layer; empty for a new one",
         update=_on_seed_changed,
     )
     strength: FloatProperty(
-        **_label("strength"),
+        **field_label("strength"),
         min=0.05,
         max=1.0,
         default=1.0,
@@ -230,19 +231,19 @@ class LAYERT2V_Subject(bpy.types.PropertyGroup):
 class LAYERT2V_Scene(bpy.types.PropertyGroup):
     """The panel's fields, the stacks and the open requests of a scene."""
 
-    prompt: StringProperty(**_label("prompt"))
-    background: StringProperty(**_label("background_prompt"))
+    prompt: StringProperty(**field_label("prompt"))
+    background: StringProperty(**field_label("background_prompt"))
     foregrounds: CollectionProperty(type=LAYERT2V_Foreground)
     place_image: PointerProperty(type=bpy.types.Image)  # that places were drawn over
-    negative: StringProperty(**_label("negative_prompt"))
-    nearest: BoolProperty(**_label("nearest"))
+    negative: StringProperty(**field_label("negative_prompt"))
+    nearest: BoolProperty(**field_label("nearest"))
     priority: EnumProperty(
-        **_label("priority"),
+        **field_label("priority"),
         items=[(name, name.capitalize(), "") for name in PRIORITIES],
         default=DEFAULT_PRIORITY,
     )
     compression: EnumProperty(
-        **_label("compression"), items=[(name, name, "") for name in COMPRESSIONS]
+        **field_label("compression"), items=[(name, name, "") for name in COMPRESSIONS]
     )
     size_from_scene: BoolProperty(
         name="Size from Scene",
@@ -251,17 +252,17 @@ class LAYERT2V_Scene(bpy.types.PropertyGroup):
     )
     width: IntProperty(name=LABELS["width"].text, subtype="PIXEL", min=16, max=8192, default=128)
     height: IntProperty(name=LABELS["height"].text, subtype="PIXEL", min=16, max=8192, default=128)
-    frames: IntProperty(**_label("frames"), min=0, max=10000)
-    seed: StringProperty(**_label("seed"), update=_on_seed_changed)
+    frames: IntProperty(**field_label("frames"), min=0, max=10000)
+    seed: StringProperty(**field_label("seed"), update=_on_seed_changed)
     own_sampling: BoolProperty(
         name="Own Steps and Guidance",
         description="Otherwise those the model was made for",
         update=_on_own_sampling_changed,
     )
-    steps: IntProperty(**_label("steps"), min=1, max=1000, default=20)
-    guidance: FloatProperty(**_label("guidance"), min=0.0, max=100.0, default=4.0)
-    model: EnumProperty(**_label("model"), items=model_cache.model_items)
-    colorspace: EnumProperty(**_label("colorspace"), items=model_cache.colorspace_items)
+    steps: IntProperty(**field_label("steps"), min=1, max=1000, default=20)
+    guidance: FloatProperty(**field_label("guidance"), min=0.0, max=100.0, default=4.0)
+    model: EnumProperty(**field_label("model"), items=model_cache.model_items)
+    colorspace: EnumProperty(**field_label("colorspace"), items=model_cache.colorspace_items)
     folder: StringProperty(
         name=LABELS["folder"].text,
         description="Where new stacks go, each in a folder of its own",
@@ -287,6 +288,7 @@ class LAYERT2V_Scene(bpy.types.PropertyGroup):
     footage_handles: IntProperty(
         name="Handles", description="Frames more at both ends", min=0, max=MAX_HANDLES
     )
+    footage_split: BoolProperty(**field_label("footage_split"))
     footage_scale: FloatProperty(
         name="Scale",
         description="Smaller layers, for a look",
@@ -295,11 +297,11 @@ class LAYERT2V_Scene(bpy.types.PropertyGroup):
         default=1.0,
         subtype="FACTOR",
     )
-    footage_matrix: EnumProperty(**_label("footage_matrix"), items=_reading_items(MATRICES))
+    footage_matrix: EnumProperty(**field_label("footage_matrix"), items=reading_items(MATRICES))
     footage_color_range: EnumProperty(
-        **_label("footage_color_range"), items=_reading_items(COLOR_RANGES)
+        **field_label("footage_color_range"), items=reading_items(COLOR_RANGES)
     )
-    footage_deinterlace: BoolProperty(**_label("footage_deinterlace"))
+    footage_deinterlace: BoolProperty(**field_label("footage_deinterlace"))
     refine_mask: PointerProperty(
         name="Mask", description="The matte of the chosen foreground", type=bpy.types.Mask
     )

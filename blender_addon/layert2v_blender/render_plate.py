@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,13 @@ _FILE_PREFIX = "plate."
 def plate_folder(request_id: str) -> Path:
     """Return where the plate of a request is kept until the request has ended."""
     return user_folder(create=True) / "plates" / request_id
+
+
+def plates_of(inputs: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return the ids of the requests whose plates are among these files."""
+    root = user_folder() / "plates"
+    paths = (Path(path) for given in inputs.values() for path in given)
+    return {path.relative_to(root).parts[0] for path in paths if root in path.parents}
 
 
 def delete_plate(request_id: str) -> None:

@@ -9,12 +9,10 @@ only gets a record of its open requests, to follow them again when it is opened 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import time
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +23,7 @@ from layert2v.rerender import rerender_from_json
 from layert2v.spec import spec_from_json
 
 from . import model_cache, preview_icons, render_plate
+from .job_request import Request
 from .settings import offline_reason, preferences, session_settings
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
         Connected,
         Disconnected,
         Event,
-        RequestUpdated,
         Session,
         SessionSettings,
     )
@@ -41,67 +39,7 @@ if TYPE_CHECKING:
 BUSY_INTERVAL_S, IDLE_INTERVAL_S = 0.1, 0.5
 PUMP_BUDGET_S = 0.02  # of the interface's time for one pump, after its first import
 
-# Fields of ``Request`` -> keys of its record, which is saved in .blend files.
-_RECORD_KEYS = {
-    "kind": "kind", "title": "title", "folder": "folder", "server": "server", "spec": "wish",
-    "inputs": "inputs", "stack": "stack", "target": "target", "id": "id", "job": "job",
-}  # fmt: skip
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(kw_only=True)
-class Request:
-    """A request of a scene. ``spec`` and ``inputs`` are JSON values of the contract.
-
-    ``stack`` is the uid of the stack that a change belongs to, ``target`` where to open a new
-    one. ``scene`` is the session_uid of its scene; it and what follows are not saved.
-    """
-
-    kind: str  # generate, decompose, rerender or refine
-    title: str
-    folder: str
-    server: str
-    spec: dict[str, Any]
-    inputs: dict[str, list[str]] = field(default_factory=dict)
-    stack: str = ""
-    target: str = ""
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    job: str = ""
-    scene: int = 0
-    last_update: RequestUpdated | None = None
-    end: Event | None = None  # the event that ended it
-    disconnected_reason: str = ""  # why no session follows it
-    import_error: str = ""  # why its stack cannot be opened
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it has not ended."""
-        return self.end is None
-
-    @property
-    def outcome(self) -> str:
-        """The name of the event that ended it; empty before."""
-        return "" if self.end is None else type(self.end).__name__
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether it ended without a stack, and not because the artist cancelled it."""
-        return self.outcome in ("RequestFailed", "RequestLost") or bool(self.import_error)
-
-    def to_record(self) -> str:
-        """Return what is saved with the scene."""
-        return json.dumps({key: getattr(self, name) for name, key in _RECORD_KEYS.items()})
-
-    @classmethod
-    def from_record(cls, record: str) -> Request | None:
-        """Return the request that was saved; None if the record cannot be read."""
-        try:
-            values = json.loads(record)
-            return cls(**{name: values[key] for name, key in _RECORD_KEYS.items()})
-        except (ValueError, KeyError, TypeError):
-            _log.warning("a saved request cannot be read and is left out")
-            return None
 
 
 @dataclass
@@ -149,9 +87,13 @@ class RequestManager:
 
     def submit(self, request: Request, scene: bpy.types.Scene) -> None:
         """Send a request. Raises ``ContractError`` if its spec is not one."""
-        session = self._current_session().session
+        request.scene, request.priority = scene.session_uid, scene.layert2v.priority
+        self._send(request, self._current_session().session)
+        self.save_records()
+
+    def _send(self, request: Request, session: Session) -> None:
         folder = Path(request.folder)
-        sending = {"request_id": request.id, "priority": scene.layert2v.priority}
+        sending = {"request_id": request.id, "priority": request.priority}
         if request.kind == "generate":
             session.generate(spec_from_json(request.spec), folder=folder, **sending)
         elif request.kind == "decompose":
@@ -167,9 +109,7 @@ class RequestManager:
         else:
             spec = rerender_from_json(request.spec)
             session.rerender(folder, spec, request.inputs, **sending)
-        request.scene = scene.session_uid
         self.requests[request.id] = request
-        self.save_records()
 
     def resume(self, scene: bpy.types.Scene) -> None:
         """Follow the requests again that were open when the scene was saved."""
@@ -291,11 +231,32 @@ class RequestManager:
             if request.job != known_job:
                 self.save_records()
         else:
-            request.end = event
-            render_plate.delete_plate(request.id)
-            if isinstance(event, session.RequestSucceeded):
-                self._finished.append(request.id)
-            self.save_records()
+            self._end_request(request, event, current)
+
+    def _end_request(self, request: Request, event: Event, current: ServerSession) -> None:
+        """Note how a request ended; footage with cuts goes on as a request for each shot."""
+        request.end = event
+        if request.outcome == "RequestSucceeded":
+            self._finished.append(request.id)
+        parts, note = request.shot_requests()
+        if parts and all(scene.session_uid != request.scene for scene in bpy.data.scenes):
+            del self.requests[request.id]  # its file was closed, and takes it up again later
+            return
+        for part in parts:
+            self._send(part, current.session)
+        if parts and note:
+            request.note = note
+        elif parts:
+            del self.requests[request.id]
+        self._delete_plates(request)
+        self.save_records()
+
+    def _delete_plates(self, ended: Request) -> None:
+        """Delete what was rendered for a request that has ended, unless others still need it."""
+        others = [each for each in self.requests.values() if each.is_open]
+        in_use = {plate for each in others for plate in render_plate.plates_of(each.inputs)}
+        for plate in {ended.id, *render_plate.plates_of(ended.inputs)} - in_use:
+            render_plate.delete_plate(plate)
 
     def _import_result(self, request: Request) -> None:
         """Bring a stack into its scene, as one step that can be undone."""

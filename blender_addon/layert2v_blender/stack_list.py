@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from .model import LAYERT2V_Layer, LAYERT2V_Stack
 
 
-def add(scene: bpy.types.Scene, folder: Path) -> LAYERT2V_Stack:
+def add(scene: bpy.types.Scene, folder: Path, edit_start: int | None = None) -> LAYERT2V_Stack:
     """Add the stack of a folder to the scene's list, or read it again if it is there.
 
+    ``edit_start`` is the first frame of an edit that it is a shot of: shots follow one another.
     Raises ``ManifestError``.
     """
     stack = manifest.read(folder)
@@ -35,7 +36,8 @@ def add(scene: bpy.types.Scene, folder: Path) -> LAYERT2V_Stack:
         item.uid = uuid.uuid4().hex
         item.name = stack.name
         item.folder = _stored_path(folder)
-        item.first_frame = _first_frame(scene, stack)
+        start = stack.start_frame if edit_start is None else edit_start
+        item.first_frame = _first_frame(scene, start) + stack.start_frame - start
     _update_item(item, stack)
     panel.active_stack = [each.uid for each in panel.stacks].index(item.uid)
     return item
@@ -172,10 +174,10 @@ def _shown_pattern(layer: LAYERT2V_Layer) -> str:
     return next(each.pattern for each in layer.versions if str(each.number) == layer.shown)
 
 
-def _first_frame(scene: bpy.types.Scene, stack: manifest.Stack) -> int:
+def _first_frame(scene: bpy.types.Scene, start: int) -> int:
     """Return the first file's number if the scene has that frame, otherwise the scene's start."""
-    inside = scene.frame_start <= stack.start_frame <= scene.frame_end
-    return stack.start_frame if inside else scene.frame_start
+    inside = scene.frame_start <= start <= scene.frame_end
+    return start if inside else scene.frame_start
 
 
 def _stored_path(folder: Path) -> str:

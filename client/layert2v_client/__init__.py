@@ -23,6 +23,8 @@ from layert2v.decompose import (
     Point,
     RefineSpec,
     SubjectSpec,
+    shots_of_error,
+    split_at_cuts,
 )
 from layert2v.rerender import DonorLayer, Plate, RerenderSpec
 from layert2v.spec import FieldViolation, GenerateSpec, ModelInfo
@@ -102,6 +104,8 @@ __all__ = [
     "Update",
     "Watch",
     "connect",
+    "shots_of_error",
+    "split_at_cuts",
 ]
 _RENAMED = {
     "Donor": "DonorLayer",

@@ -22,6 +22,7 @@ from layert2v_nuke.graph.model import INPUTS
 from layert2v_nuke.host import Host
 from layert2v_nuke.inputs import InputFrame
 from layert2v_nuke.session import footage, renders, requests
+from layert2v_nuke.session.saved_request import SavedRequest
 
 BG, FG, FOOTAGE_INPUT, MATTE_INPUT = (INPUTS.index(n) for n in ("bg", "fg", "footage", "matte"))
 
@@ -30,13 +31,20 @@ BG, FG, FOOTAGE_INPUT, MATTE_INPUT = (INPUTS.index(n) for n in ("bg", "fg", "foo
 class Action:
     """A method of the bridge with its parameters, and the frames to render before it is called.
 
-    ``shown`` are values of knobs that tell the artist about it.
+    ``shown`` are values of knobs that tell the artist about it. With ``split_at_cuts``, footage
+    with cuts becomes a stack for each shot.
     """
 
     method: str
     params: Mapping[str, Any]
     frames: tuple[InputFrame, ...] = ()
     shown: Mapping[str, Any] = field(default_factory=dict)
+    split_at_cuts: bool = False
+
+    @property
+    def request(self) -> SavedRequest:
+        """The request as its node keeps it."""
+        return SavedRequest(self.method, self.params, self.split_at_cuts)
 
 
 @dataclass(frozen=True)
@@ -179,7 +187,8 @@ def _decompose(scope: Scope) -> Action:
             wanted = footage.matte_frames(knobs, numbers)
             render(subject.matte, MATTE_INPUT, wanted, knobs["matte"])
     params = {"folder": str(_take_folder(scope)), "spec": decompose_to_json(spec), "inputs": inputs}
-    return Action("decompose", params, tuple(frames))
+    is_split = bool(values.get("footage_split", False))  # nodes of before do not have the knob
+    return Action("decompose", params, tuple(frames), split_at_cuts=is_split)
 
 
 def _take_folder(scope: Scope) -> Path:

@@ -7,9 +7,7 @@ sent again is the same job, and a node that was closed with its script goes on w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from layert2v_nuke.host import Host
 from layert2v_nuke.session import renders
 from layert2v_nuke.session.connection import Connection, is_final
 from layert2v_nuke.session.renders import Rendering
+from layert2v_nuke.session.saved_request import SavedRequest
 
 
 class Controller:
@@ -179,22 +178,22 @@ class Controller:
                 if action.frames:
                     self._renders[uuid] = (action, renders.start(action.frames))
                 else:
-                    self._submit(uuid, action)
+                    self._submit(uuid, action.request)
             except (PluginError, ContractError) as error:
                 self._show_error(uuid, error)
 
-    def _submit(self, uuid: str, action: Action) -> None:
-        """Save a new request in the node, its method as ``do``, and send it."""
+    def _submit(self, uuid: str, saved: SavedRequest) -> None:
+        """Save a new request in the node and send it."""
         request = self._new_id()
         values = {
             node.REQUEST_KNOB: request,
             node.JOB_KNOB: "",
-            node.REQUEST_JSON_KNOB: json.dumps({"do": action.method, **action.params}),
+            node.REQUEST_JSON_KNOB: saved.to_json(),
             **status_text.status(node.SENDING, "Sending"),
         }
         self._update(uuid, values, save=True)
         self._active_requests[request] = uuid
-        self._send(uuid, action.method, **action.params, request_id=request)
+        self._send(uuid, saved.method, **saved.params, request_id=request)
 
     def _send(self, uuid: str, method: str, **params: Any) -> None:
         self._uuid_by_message[self._connection.send(method, **params)] = uuid
@@ -208,16 +207,21 @@ class Controller:
                 self._update(uuid, status_text.render_progress(done, rendering.total))
                 return
             del self._renders[uuid]
-            self._submit(uuid, action)
+            self._submit(uuid, action.request)
         except (PluginError, ContractError) as error:
             self._renders.pop(uuid, None)
             self._show_error(uuid, error)
 
     def _remove_renders(self, uuid: str) -> None:
         """Remove what was rendered for the node's request, which is in its stack now."""
-        with suppress(ValueError, AttributeError):  # somebody has changed a hidden knob
-            params = json.loads(self.host.knob_values(uuid)[node.REQUEST_JSON_KNOB])
-            renders.remove(params.get("inputs", {}), self._stacks_folder())
+        open_nodes = filter(self.host.exists, set(self._active_requests.values()))
+        others = [saved.inputs for saved in map(self._saved_request, open_nodes) if saved]
+        saved = self._saved_request(uuid)
+        if saved is not None:
+            renders.remove(saved.inputs, self._stacks_folder(), others)
+
+    def _saved_request(self, uuid: str) -> SavedRequest | None:
+        return SavedRequest.from_json(self.host.knob_values(uuid)[node.REQUEST_JSON_KNOB])
 
     # The bridge
 
@@ -255,17 +259,15 @@ class Controller:
         if not self.host.exists(uuid):
             return
         values = self.host.knob_values(uuid)
-        try:
-            params = json.loads(values[node.REQUEST_JSON_KNOB])
-            method = params.pop("do")
-        except (ValueError, AttributeError, KeyError):  # somebody has changed a hidden knob
+        saved = self._saved_request(uuid)
+        if saved is None:
             self._finish(uuid, status_text.lost_job())
             return
         request, job = values[node.REQUEST_KNOB], values[node.JOB_KNOB]
         if job:
-            self._send(uuid, "attach", request_id=request, job=job, folder=params["folder"])
+            self._send(uuid, "attach", request_id=request, job=job, folder=saved.params["folder"])
         else:
-            self._send(uuid, method, **params, request_id=request)
+            self._send(uuid, saved.method, **saved.params, request_id=request)
         if values[node.STATUS_KNOB] == "cancelling":  # pressed while no bridge was running
             self._send(uuid, "cancel", request_id=request)
 
@@ -339,6 +341,7 @@ class Controller:
             self._show_result(uuid, Path(message["folder"]))
         elif name == "RequestFailed":
             self._finish(uuid, status_text.failure(message))
+            self._submit_shots(uuid, message)
         elif name == "RequestCancelled":
             self._finish(uuid, status_text.cancellation())
         elif name == "RequestLost":
@@ -346,8 +349,19 @@ class Controller:
 
     def _show_result(self, uuid: str, folder: Path) -> None:
         stack = edits.show_newest_state(self.host, uuid, folder)
-        self._finish(uuid, status_text.stack_summary(stack))
+        saved = self._saved_request(uuid)
+        self._finish(uuid, status_text.stack_summary(stack, "" if saved is None else saved.note))
         self._remove_renders(uuid)
+
+    def _submit_shots(self, uuid: str, message: Mapping[str, Any]) -> None:
+        """Ask for each shot of footage with cuts, where that is wanted: the first in this node."""
+        saved = self._saved_request(uuid)
+        shots = saved.shot_requests(message["reason"], message["hint"]) if saved else ()
+        new = [self._new_id() for _ in shots[1:]]
+        nodes = edits.create_shot_nodes(self.host, uuid, new, tuple(self._models))
+        for owner, shot in zip((uuid, *nodes), shots):
+            edits.set_range(self.host, owner, shot.params["spec"])
+            self._submit(owner, shot)
 
     def _finish(self, uuid: str, values: Mapping[str, Any]) -> None:
         for request in [one for one, owner in self._active_requests.items() if owner == uuid]:

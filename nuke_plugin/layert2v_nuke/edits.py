@@ -39,6 +39,38 @@ def create_node(
         return host.create(wanted, INPUTS.index("footage") if of_selection else None)
 
 
+def create_shot_nodes(
+    host: Host, uuid: str, new: Sequence[str], models: Sequence[str]
+) -> list[str]:
+    """Create a node like that of ``uuid`` for each new uuid, beside it; return their uuids.
+
+    They have its inputs, and what the artist said about the footage and its subjects.
+    """
+    if not new:
+        return []
+    values = host.knob_values(uuid)
+    offered = tuple(models) or (values["model"],)
+    own = node.footage_values(values)
+    numbers = footage_knobs.subject_numbers(values)
+    created = []
+    with host.undo("LayerT2V: a node for each shot"):
+        for place, one in enumerate(new, 1):
+            wanted = node.group_node(one, None, Path(), ReadColorspace(), models=offered)
+            created.append(host.create_beside(uuid, wanted, place))
+            for number in numbers:
+                tab = footage_knobs.subject_tab(number, (0.0, 0.0, 0.0, 0.0), 0)
+                host.add_knobs(created[-1], tab)
+            host.set_knobs(created[-1], own)
+    return created
+
+
+def set_range(host: Host, uuid: str, spec: Mapping[str, Any]) -> None:
+    """Let a node of one shot say which frames of the footage it shows."""
+    values = {"footage_range": True, "footage_handles": spec["handles"]}
+    frames = {"footage_first": spec["first"], "footage_last": spec["last"]}
+    host.set_knobs_without_undo(uuid, {**values, **frames}, mark_modified=True)
+
+
 def change_subjects(host: Host, uuid: str, verb: str, subject: str) -> None:
     """Add a subject, move one in their order, or remove one: a verb of ``SUBJECT_EDITS``."""
     numbers = footage_knobs.subject_numbers(host.knob_values(uuid))

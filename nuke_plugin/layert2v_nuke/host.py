@@ -182,6 +182,15 @@ class Host:
                 created.setInput(connected, selected[-1])
         return str(created[node.UUID_KNOB].value())
 
+    def create_beside(self, uuid: str, wanted: Node, place: int) -> str:
+        """Create a LayerT2V node with the inputs of another one, ``place`` columns beside it."""
+        group = self._get(uuid)
+        created = build.build(self.nuke, Graph((wanted,)))[wanted.name]
+        created.setXYpos(int(group.xpos()) + 110 * place, int(group.ypos()))
+        for number in range(len(INPUTS)):
+            created.setInput(number, group.input(number))
+        return str(created[node.UUID_KNOB].value())
+
     def read_colorspace(self, space: str) -> ReadColorspace:
         """Return how a Read of this project names a color space. Not within ``undo``."""
         with self._without_undo(mark_modified=False):

@@ -53,14 +53,14 @@ def waiting_for(reason: str) -> Values:
     return {**_status_and_label(f"Waiting: {reason}"), "progress": ""}
 
 
-def stack_summary(stack: Stack) -> Values:
-    """Return what the node shows about its stack."""
+def stack_summary(stack: Stack, note: str = "") -> Values:
+    """Return what the node shows about its stack, and a note on how it came about."""
     origin = "of footage" if is_footage(stack) else f"seed {stack.seed}"
     sentence = f"{stack.name}: {len(stack.layers)} layers, {stack.frames} frames, {origin}."
     account = stack.prompt_interpretation
     interpretation = f" Understood: {account}." if account else ""
     warnings = "".join(f" {warning}." for warning in stack.warnings)
-    done = status(node.DONE, f"{sentence}{interpretation}{warnings}")
+    done = status(node.DONE, f"{sentence}{interpretation}{warnings} {note}".strip())
     return {**done, "label": tcl.safe_label(f"{stack.name} v{stack.state:03d}")}
 
 

@@ -110,6 +110,19 @@ def add_reading_options(parser: argparse._ActionsContainer) -> None:
         metavar="NAME",
         help="of the clips; default: what each file says",
     )
+    add_movie_options(parser)
+    add(
+        "--fps",
+        type=non_negative_float,
+        default=0.0,
+        metavar="N",
+        help="frames a second; default: what each file says",
+    )
+
+
+def add_movie_options(parser: argparse._ActionsContainer) -> None:
+    """Add how movies are read where their tags are not to be followed."""
+    add = parser.add_argument
     add(
         "--matrix",
         default=AUTO,
@@ -126,13 +139,6 @@ def add_reading_options(parser: argparse._ActionsContainer) -> None:
         "--deinterlace",
         action="store_true",
         help="make whole frames of interlaced movies with FFmpeg's bwdif; default: fields stay",
-    )
-    add(
-        "--fps",
-        type=non_negative_float,
-        default=0.0,
-        metavar="N",
-        help="frames a second; default: what each file says",
     )
 
 

@@ -61,6 +61,9 @@ LABELS = MappingProxyType(
         "footage_first": Label("First"),
         "footage_last": Label("Last"),
         "footage_handles": Label("Handles", "Frames more at both ends"),
+        "footage_split": Label(
+            "Split at Cuts", "A stack for each shot; otherwise footage with cuts is refused"
+        ),
         "footage_scale": Label("Scale", "Smaller layers, for a look"),
         "footage_matrix": Label("Matrix", "Of movies: how YCbCr becomes color"),
         "footage_color_range": Label("Range", "Of movies: which codes are black and white"),

@@ -180,6 +180,9 @@ def refine_to_message(spec: RefineSpec) -> jobs_pb2.RefineSpec:
         plate=None if spec.plate is None else jobs_pb2.Plate(**asdict(spec.plate)),
         at=spec.at,
         compression=spec.compression,
+        matrix=spec.matrix,
+        color_range=spec.color_range,
+        deinterlace=spec.deinterlace,
     )
 
 
@@ -191,6 +194,9 @@ def refine_from_message(message: jobs_pb2.RefineSpec) -> RefineSpec:
         plate=_plate(message.plate) if message.HasField("plate") else None,
         at=message.at,
         compression=message.compression or COMPRESSIONS[0],
+        matrix=message.matrix or AUTO,
+        color_range=message.color_range or AUTO,
+        deinterlace=message.deinterlace,
     )
 
 

@@ -110,7 +110,16 @@ decompositions = st.builds(
     name=texts,
     recipe=texts.filter(bool),
 )
-refinements = st.builds(RefineSpec, layer=texts, matte=texts, plate=st.none() | plates, at=int32s)
+refinements = st.builds(
+    RefineSpec,
+    layer=texts,
+    matte=texts,
+    plate=st.none() | plates,
+    at=int32s,
+    matrix=texts.filter(bool),
+    color_range=texts.filter(bool),
+    deinterlace=st.booleans(),
+)
 
 _ranges = st.tuples(int32s, int32s)
 models = st.builds(

@@ -66,6 +66,23 @@ def test_an_image_sequence_becomes_layers(
 
 
 @pytest.mark.parametrize("bare_blender", ["4.2", "5.2"], indirect=True)
+def test_each_shot_of_an_edit_becomes_a_stack(
+    blender: Blender, mini_server: LiveServer, tmp_path: Path
+) -> None:
+    shot = disc_clip(frames=3).source
+    edit = write_clip(tmp_path / "edit", np.concatenate((shot, 0.15 * shot)))
+    address = mini_server.ready["address"]
+    seen = blender.run("blender_decompose_edit.py", address, tmp_path, edit, timeout_s=400)
+    assert (seen["refused"], seen["left"], seen["saved"]) == (["CUT_INSIDE"], ["CUT_INSIDE"], 0)
+    assert sorted(seen["stacks"]) == [["shot_shot_01", 1001, 1], ["shot_shot_02", 1004, 4]]
+    folders = sorted(Path(folder) for folder in seen["folders"])
+    assert [folder.name for folder in folders] == ["shot_01", "shot_02"]
+    assert seen["strips"] == [1, 4]
+    said = [read(folder).history[0].spec["subjects"][0] for folder in folders]
+    assert [[box["frame"] for box in subject["boxes"]] for subject in said] == [[], [1004]]
+
+
+@pytest.mark.parametrize("bare_blender", ["4.2", "5.2"], indirect=True)
 def test_a_decomposition_goes_on_in_another_blender(blender: Blender, tmp_path: Path) -> None:
     write_clip(tmp_path / "footage", disc_clip(frames=3).source, first=1011)
     with live_server(tmp_path / "server" / "data", lease_s=60.0) as server:

@@ -216,7 +216,7 @@ def test_an_edit_becomes_a_stack_for_each_shot(server: LiveServer, tmp_path: Pat
         return client_command.run(args, {}, out, err)
 
     assert call() != 0
-    assert "--split-at-cuts: frames 1001-1003, 1004-1006." in err.getvalue()
+    assert "(--split-at-cuts): frames 1001-1003, 1004-1006." in err.getvalue()
     assert call("--split-at-cuts") == 0, err.getvalue()
     folders = [Path(line) for line in out.getvalue().splitlines()]
     assert [folder.name for folder in folders] == ["shot_01", "shot_02"]

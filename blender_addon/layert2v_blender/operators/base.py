@@ -12,7 +12,8 @@ from layert2v.priorities import describe_refusal
 from layert2v.spec import FieldViolation
 
 from .. import model, model_cache
-from ..requests import Request, request_manager
+from ..job_request import Request
+from ..requests import request_manager
 from ..settings import offline_reason
 
 PollCheck = Callable[[bpy.types.Context], str]

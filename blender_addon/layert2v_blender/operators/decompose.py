@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import CollectionProperty, StringProperty
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
 from layert2v import stack as manifest
 from layert2v.decompose import (
+    COLOR_RANGES,
     FOOTAGE,
+    MATRICES,
     DecomposeSpec,
     Footage,
     RefineSpec,
@@ -32,7 +34,8 @@ from ..footage.sources import (
     footage_title,
     measure_size,
 )
-from ..requests import Request
+from ..job_request import Request
+from ..model import RENDERED_FOOTAGE, field_label, reading_items
 from ..settings import preferences
 from .base import (
     CAN_CHANGE_LAYER,
@@ -46,6 +49,7 @@ from .base import (
 )
 from .generate import new_stack_folder
 from .plates import check_camera
+from .scene_render import SceneRenderMixin
 
 MATTE = "matte"
 
@@ -64,7 +68,7 @@ def check_footage(context: bpy.types.Context) -> str:
     return ""
 
 
-class LAYERT2V_OT_decompose(PollReasonMixin, bpy.types.Operator):
+class LAYERT2V_OT_decompose(SceneRenderMixin, bpy.types.Operator):
     bl_idname = "layert2v.decompose"
     bl_label = "Decompose"
     bl_description = (
@@ -75,43 +79,25 @@ class LAYERT2V_OT_decompose(PollReasonMixin, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene, panel = context.scene, context.scene.layert2v
+        if panel.footage_kind in RENDERED_FOOTAGE:
+            return self.render_and_submit(scene)
         self._request_id = str(uuid.uuid4())
-        if panel.footage_kind not in {"RENDER", "COMPOSITOR"}:
-            found = find_footage(panel, _active_strip(context))
-            return self._send(scene, found, footage_specs.files_as_footage(panel))
-        settings = render_plate.RenderSettings()
-        settings.apply_to_scene(scene, self._request_id, composited=_is_composited(panel))
-        try:
-            bpy.ops.render.render(animation=True, scene=scene.name)
-        finally:
-            settings.restore()
-        return self._send_render(scene)
+        found = find_footage(panel, _active_strip(context))
+        return self._send(scene, found, footage_specs.files_as_footage(panel))
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        scene, panel = context.scene, context.scene.layert2v
-        if panel.footage_kind not in {"RENDER", "COMPOSITOR"}:
-            return self.execute(context)
-        self._request_id = str(uuid.uuid4())
-        self._settings = render_plate.RenderSettings()
-        self._settings.apply_to_scene(scene, self._request_id, composited=_is_composited(panel))
-        bpy.ops.render.render("INVOKE_DEFAULT", animation=True, scene=scene.name)
-        self._timer = context.window_manager.event_timer_add(0.2, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
+        is_rendered = context.scene.layert2v.footage_kind in RENDERED_FOOTAGE
+        return self.start_render(context) if is_rendered else self.execute(context)
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if event.type != "TIMER" or bpy.app.is_job_running("RENDER"):
-            return {"PASS_THROUGH"}
-        context.window_manager.event_timer_remove(self._timer)
-        self._settings.restore()
-        return self._send_render(context.scene)
+    def apply_settings(self, scene: bpy.types.Scene, settings: render_plate.RenderSettings) -> None:
+        is_composited = scene.layert2v.footage_kind == "COMPOSITOR"
+        settings.apply_to_scene(scene, self._request_id, composited=is_composited)
 
-    def _send_render(self, scene: bpy.types.Scene) -> set[str]:
+    def submit_render(self, scene: bpy.types.Scene) -> set[str]:
         frames = scene.frame_end - scene.frame_start + 1
         files = render_plate.plate_files(self._request_id, frames)
         if not files:
             self.report({"WARNING"}, "The render did not come to its end, so nothing is sent")
-            render_plate.delete_plate(self._request_id)
             return {"CANCELLED"}
         colorspace, _ = render_plate.plate_colorspace()
         found = FootageFiles(name=scene.name, paths=files, size=render_plate.render_size(scene))
@@ -140,6 +126,7 @@ class LAYERT2V_OT_decompose(PollReasonMixin, bpy.types.Operator):
             spec=decompose_to_json(spec),
             inputs={FOOTAGE: found.paths, **mattes},
             target=panel.target,
+            split_at_cuts=panel.footage_split,
             id=self._request_id,
         )
         result = submit(self, scene, request)
@@ -173,10 +160,6 @@ def _all_frames(scene: bpy.types.Scene, spec: DecomposeSpec) -> dict[int, int]:
     return {number: scene.frame_start + number - spec.first for number in numbers}
 
 
-def _is_composited(panel: Any) -> bool:
-    return bool(panel.footage_kind == "COMPOSITOR")
-
-
 def _active_strip(context: bpy.types.Context) -> Any:
     editor = versions.sequencer_scene(context).sequence_editor
     return None if editor is None else editor.active_strip
@@ -196,13 +179,20 @@ def check_mask(context: bpy.types.Context) -> str:
 class _RefineMixin(PollReasonMixin):
     report: Any  # of the operator
 
-    def _refine(self, scene: bpy.types.Scene, paths: list[str], request_id: str = "") -> set[str]:
+    def _refine(
+        self,
+        scene: bpy.types.Scene,
+        paths: list[str],
+        request_id: str = "",
+        **reading: Any,
+    ) -> set[str]:
+        """Send the refinement; ``reading`` says how a movie of the matte is read."""
         item, layer = require_stack(scene), require_layer(scene)
         folder = stack_list.stack_folder(item)
         # What the artist sees: after an undo that is not the newest state in the folder.
         at = item.history[0].number if item.history else 0
         compression = scene.layert2v.compression
-        spec = RefineSpec(layer.name, MATTE, at=at, compression=compression)
+        spec = RefineSpec(layer.name, MATTE, at=at, compression=compression, **reading)
         try:
             violations = validate_refine(spec, manifest.read_start(folder, at))
         except ContractError as error:
@@ -232,6 +222,11 @@ class LAYERT2V_OT_refine_files(_RefineMixin, bpy.types.Operator):
 
     directory: StringProperty(subtype="DIR_PATH")
     files: CollectionProperty(type=bpy.types.OperatorFileListElement)
+    matrix: EnumProperty(**field_label("footage_matrix"), items=reading_items(MATRICES))
+    color_range: EnumProperty(
+        **field_label("footage_color_range"), items=reading_items(COLOR_RANGES)
+    )
+    deinterlace: BoolProperty(**field_label("footage_deinterlace"))
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         context.window_manager.fileselect_add(self)
@@ -243,7 +238,14 @@ class LAYERT2V_OT_refine_files(_RefineMixin, bpy.types.Operator):
             self.report({"ERROR"}, "Choose the images of the matte")
             return {"CANCELLED"}
         folder = Path(bpy.path.abspath(self.directory))
-        return self._refine(context.scene, [str(folder / name) for name in names])
+        paths = [str(folder / name) for name in names]
+        return self._refine(
+            context.scene,
+            paths,
+            matrix=self.matrix,
+            color_range=self.color_range,
+            deinterlace=self.deinterlace,
+        )
 
 
 class LAYERT2V_OT_refine_mask(_RefineMixin, bpy.types.Operator):

@@ -14,7 +14,8 @@ from layert2v.spec import spec_from_json, spec_to_json, validate
 from layert2v.stack import slug
 
 from .. import model_cache, specs
-from ..requests import Request, request_manager
+from ..job_request import Request
+from ..requests import request_manager
 from ..settings import preferences, user_folder
 from .base import CAN_GENERATE, PollReasonMixin, check_stack, require_stack, submit, violations_text
 
@@ -27,7 +28,8 @@ def new_stack_folder(scene: bpy.types.Scene, title: str) -> Path:
         parent = user_folder(create=True) / "stacks"
     else:
         parent = Path(bpy.path.abspath(panel.folder))
-    taken = {Path(request.folder) for request in request_manager.requests.values()}
+    folders = [Path(request.folder) for request in request_manager.requests.values()]
+    taken = {*folders, *(folder.parent for folder in folders)}  # shots are in a folder of theirs
     candidates = (parent / f"{slug(title)}_{number:03d}" for number in count(1))
     return next(path for path in candidates if not path.exists() and path not in taken)
 
@@ -126,6 +128,8 @@ class LAYERT2V_OT_ask_again(bpy.types.Operator):
             inputs=failed.inputs,
             stack=failed.stack,
             target=failed.target,
+            split_at_cuts=failed.split_at_cuts,
+            edit_start=failed.edit_start,
         )
         result = submit(self, context.scene, request)
         if result == {"FINISHED"}:

@@ -23,14 +23,21 @@ LINEAR_HINT = (
 
 
 def open_stack(
-    operator: bpy.types.Operator, scene: bpy.types.Scene, folder: Path, target: str
+    operator: bpy.types.Operator,
+    scene: bpy.types.Scene,
+    folder: Path,
+    target: str,
+    edit_start: int | None = None,
 ) -> set[str]:
-    """Add a stack to the list and open it; return the operator's result."""
+    """Add a stack to the list and open it; return the operator's result.
+
+    ``edit_start`` is that of ``stack_list.add``.
+    """
     if target == "PLANES" and scene.camera is None:
         operator.report({"ERROR"}, NO_CAMERA)
         return {"CANCELLED"}
     try:
-        item = stack_list.add(scene, folder)
+        item = stack_list.add(scene, folder, edit_start)
         stack_list.refresh(item)
         if target:
             stack_list.place(scene, item, target)
@@ -81,7 +88,7 @@ class LAYERT2V_OT_import_result(bpy.types.Operator):
         target = request.target
         if target == "PLANES" and scene.camera is None:
             target = ""  # it is in the list, and the panel says what is missing
-        return open_stack(self, scene, Path(request.folder), target)
+        return open_stack(self, scene, Path(request.folder), target, request.edit_start)
 
 
 class _OpenMixin(PollReasonMixin):

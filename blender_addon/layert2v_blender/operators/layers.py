@@ -18,8 +18,8 @@ from layert2v.rerender import (
 from layert2v.spec import ModelInfo
 
 from .. import model_cache, specs, stack_list
+from ..job_request import Request
 from ..model import LAYERT2V_Stack, active_layer
-from ..requests import Request
 from ..settings import preferences
 from .base import (
     CAN_CHANGE_LAYER,

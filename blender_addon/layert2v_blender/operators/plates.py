@@ -1,9 +1,7 @@
 """The artist's own pictures as a layer: files, a render, the compositor's output."""
 
-import uuid
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
@@ -14,6 +12,7 @@ from layert2v.rerender import AUTO, Plate, RerenderSpec
 from .. import render_plate, stack_list
 from .base import CAN_CHANGE_LAYER, PollCheck, PollReasonMixin, require_layer, require_stack
 from .layers import add_spec, change_stack
+from .scene_render import SceneRenderMixin
 
 INPUT_KEY = "plate"
 USES = (
@@ -80,40 +79,21 @@ class LAYERT2V_OT_plate_files(PollReasonMixin, bpy.types.Operator):
         return change_stack(self, context.scene, spec, inputs={INPUT_KEY: paths})
 
 
-class _PlateRenderMixin(PollReasonMixin):
-    """Renders the stack's frames in the background of the interface, then submits them."""
+class _PlateRenderMixin(SceneRenderMixin):
+    """Renders the stack's frames at its size, and submits them as a layer."""
 
     poll_checks: tuple[PollCheck, ...] = CAN_CHANGE_LAYER
-    report: Any  # of the operator
     composited: bool
     use: EnumProperty(name="As", items=USES)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        self._apply_settings(context.scene)
-        try:
-            bpy.ops.render.render(animation=True, scene=context.scene.name)
-        finally:
-            self._settings.restore()
-        return self._submit(context.scene)
+        return self.render_and_submit(context.scene)
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        self._apply_settings(context.scene)
-        bpy.ops.render.render("INVOKE_DEFAULT", animation=True, scene=context.scene.name)
-        self._timer = context.window_manager.event_timer_add(0.2, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
+        return self.start_render(context)
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if event.type != "TIMER" or bpy.app.is_job_running("RENDER"):
-            return {"PASS_THROUGH"}
-        context.window_manager.event_timer_remove(self._timer)
-        self._settings.restore()
-        return self._submit(context.scene)
-
-    def _apply_settings(self, scene: bpy.types.Scene) -> None:
-        self._request_id = str(uuid.uuid4())
-        self._settings = render_plate.RenderSettings()
-        self._settings.apply(
+    def apply_settings(self, scene: bpy.types.Scene, settings: render_plate.RenderSettings) -> None:
+        settings.apply(
             scene,
             stack_list.stack_view(require_stack(scene)),
             self._request_id,
@@ -121,22 +101,17 @@ class _PlateRenderMixin(PollReasonMixin):
             transparent=self.use != "BACKGROUND",
         )
 
-    def _submit(self, scene: bpy.types.Scene) -> set[str]:
+    def submit_render(self, scene: bpy.types.Scene) -> set[str]:
         files = render_plate.plate_files(self._request_id, require_stack(scene).frames)
-        result = {"CANCELLED"}
-        if files:
-            alpha = "opaque" if self.use == "BACKGROUND" else "premultiplied"
-            colorspace, _ = render_plate.plate_colorspace()
-            plate = Plate(input=INPUT_KEY, colorspace=colorspace, alpha=alpha)
-            spec = plate_spec(scene, self.use, plate)
-            result = change_stack(
-                self, scene, spec, inputs={INPUT_KEY: files}, request_id=self._request_id
-            )
-        else:
+        if not files:
             self.report({"WARNING"}, "The render did not come to its end, so nothing is changed")
-        if result == {"CANCELLED"}:
-            render_plate.delete_plate(self._request_id)
-        return result
+            return {"CANCELLED"}
+        alpha = "opaque" if self.use == "BACKGROUND" else "premultiplied"
+        colorspace, _ = render_plate.plate_colorspace()
+        plate = Plate(input=INPUT_KEY, colorspace=colorspace, alpha=alpha)
+        spec = plate_spec(scene, self.use, plate)
+        inputs = {INPUT_KEY: files}
+        return change_stack(self, scene, spec, inputs=inputs, request_id=self._request_id)
 
 
 def check_camera(context: bpy.types.Context) -> str:

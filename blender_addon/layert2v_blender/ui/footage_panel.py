@@ -4,7 +4,7 @@ from typing import Any
 
 import bpy
 
-from ..model import active_layer, active_subject
+from ..model import RENDERED_FOOTAGE, active_layer, active_subject
 from ..requests import request_manager
 from .hint_drawing import draw_hints
 from .panels import SPACES, draw_request, is_compositor
@@ -123,8 +123,9 @@ def _draw_range(layout: bpy.types.UILayout, panel: Any) -> None:
         column.prop(panel, "footage_first")
         column.prop(panel, "footage_last")
         column.prop(panel, "footage_handles")
+    column.prop(panel, "footage_split")
     column.prop(panel, "footage_scale")
-    if panel.footage_kind not in {"RENDER", "COMPOSITOR"}:
+    if panel.footage_kind not in RENDERED_FOOTAGE:
         for name in ("footage_matrix", "footage_color_range", "footage_deinterlace"):
             column.prop(panel, name)
 

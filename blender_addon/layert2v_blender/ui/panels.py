@@ -9,8 +9,9 @@ import bpy
 from layert2v.labels import LABELS
 
 from .. import colorspaces, model_cache, preview_icons, specs, status_text, versions
+from ..job_request import Request
 from ..model import active_layer, active_stack
-from ..requests import Request, request_manager
+from ..requests import request_manager
 from ..settings import ADDON, offline_reason
 from ..views import strips
 from .widgets import draw_account, draw_connection, draw_paragraph
@@ -114,7 +115,7 @@ def draw_request(box: bpy.types.UILayout, request: Request) -> None:
             box.template_icon(icon, scale=6.0)
         return
     row.operator("layert2v.dismiss", text="", icon="X").request_id = request.id
-    reason = request.disconnected_reason or request.import_error
+    reason = request.disconnected_reason or request.import_error or request.note
     text = reason or status_text.end_text(request.end)
     draw_paragraph(box, text, "ERROR" if request.has_failed else "INFO")
     if request.has_failed and not request.import_error:

@@ -16,13 +16,13 @@ from typing import Any, TextIO
 
 from layert2v.command_options import (
     add_compression_option,
+    add_movie_options,
     add_reading_options,
     frame_number,
     positive_float,
     state_number,
 )
 from layert2v.decompose import (
-    CUT_INSIDE,
     RECIPES,
     Box,
     DecomposeSpec,
@@ -31,7 +31,7 @@ from layert2v.decompose import (
     RefineSpec,
     SubjectSpec,
     shot_name,
-    shots_from_text,
+    shots_of_error,
     shots_to_text,
     split_at_cuts,
 )
@@ -106,6 +106,7 @@ def add_refine_command(add_command: AddCommand) -> None:
         "--matte", required=True, type=Path, metavar="CLIP", help="white where the foreground is"
     )
     _add_plate_options(sub)
+    add_movie_options(sub)
     sub.add_argument(
         "--out", type=Path, metavar="DIR", help="a copy with the change; default: in place"
     )
@@ -127,13 +128,13 @@ def decompose(
         try:
             _decompose_shot(client, spec, inputs, folder, line)
         except JobFailed as error:
-            shots = shots_from_text(error.hint) if error.reason == CUT_INSIDE else ()
-            if not (args.split_at_cuts and shots):
+            shots = shots_of_error(error.reason, error.hint) if args.split_at_cuts else ()
+            parts, note = split_at_cuts(spec, shots)
+            if not parts:
                 raise
         else:
             print_summary(folder, out, line)
             return
-        parts, note = split_at_cuts(spec, shots)
         line.say(note or f"{len(parts)} shots: {shots_to_text(shots)}")
         for number, part in enumerate(parts, 1):
             _decompose_shot(client, part, inputs, folder / shot_name(number), line)
@@ -172,13 +173,7 @@ class _Refinement(StackChange):
 
     def check(self, start: Stack) -> bool:
         """Check the request against the state it starts from; it needs no other job."""
-        args, keys = self._args, {_MATTE: self._args.matte}
-        plate = None
-        if args.plate is not None:
-            keys[PLATE] = args.plate
-            plate = Plate(PLATE, args.plate_colorspace, AUTO, args.fit)
-        self._spec = RefineSpec(args.layer, _MATTE, plate, args.at, args.compression)
-        self._inputs: dict[str, Input] = {**keys}
+        self._spec, self._inputs = refine_request(self._args)
         check_refine(self._spec, start)
         return True
 
@@ -219,6 +214,26 @@ def decompose_request(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str
         colorspace=args.colorspace,
         compression=args.compression,
         recipe=args.recipe,
+    )
+    return spec, inputs
+
+
+def refine_request(args: argparse.Namespace) -> tuple[RefineSpec, dict[str, Input]]:
+    """Return the request that the options describe, with its inputs by key."""
+    inputs: dict[str, Input] = {_MATTE: args.matte}
+    plate = None
+    if args.plate is not None:
+        inputs[PLATE] = args.plate
+        plate = Plate(PLATE, args.plate_colorspace, AUTO, args.fit)
+    spec = RefineSpec(
+        layer=args.layer,
+        matte=_MATTE,
+        plate=plate,
+        at=args.at,
+        compression=args.compression,
+        matrix=args.matrix,
+        color_range=args.range,
+        deinterlace=args.deinterlace,
     )
     return spec, inputs
 

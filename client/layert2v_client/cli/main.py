@@ -1,9 +1,9 @@
-"""The command line ``layert2v``: generate, jobs, watch, cancel, fetch, delete, info.
+"""The command line ``layert2v``: generate, info, and how every command is parsed and run.
 
-The commands that change stacks are in ``stack_commands``, those about footage in
-``decompose_commands``. Results go to stdout, progress and errors
-to stderr. Where no server is named, ``generate`` and ``info`` start one for the call and speak to
-it in the same way.
+The commands for jobs are in ``job_commands``, those that change stacks in ``stack_commands``, those
+about footage in ``decompose_commands``. Results go to stdout, progress and errors to stderr.
+Where no server is named, ``generate`` and ``info`` start one for the call and speak to it in the
+same way.
 """
 
 from __future__ import annotations
@@ -11,13 +11,10 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import re
 import signal
 import sys
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -27,7 +24,6 @@ from layert2v.command_options import (
     CommandParser,
     add_generate_options,
     generate_spec,
-    positive_int,
 )
 from layert2v.errors import ContractError
 from layert2v.plain_text import is_unicode, plain_text
@@ -37,9 +33,6 @@ from layert2v.spec import GenerateSpec
 from layert2v_client.cli.common import (
     ENGINE_START_S,
     download_stack,
-    follow,
-    job_state,
-    job_title,
     open_client,
     output_folder,
     print_summary,
@@ -48,11 +41,11 @@ from layert2v_client.cli.common import (
     server_address,
     unused_folder,
     wait_for_models,
-    warn_missing_states,
 )
 from layert2v_client.cli.config import ClientConfig, load_config
 from layert2v_client.cli.decompose_commands import add_decompose_command, add_refine_command
 from layert2v_client.cli.info_command import info
+from layert2v_client.cli.job_commands import add_job_commands
 from layert2v_client.cli.stack_commands import add_stack_commands
 from layert2v_client.cli.terminal import ProgressLine
 from layert2v_client.client import SUBMIT_TIMEOUT_S
@@ -65,7 +58,7 @@ from layert2v_client.errors import (
     NotFound,
     ServerUnavailable,
 )
-from layert2v_client.jobs import Job, require_success
+from layert2v_client.jobs import Job
 from layert2v_client.types import ServerInfo
 
 EXIT_FAILED = 1
@@ -96,6 +89,7 @@ OPTIONS_OF_FIELD = {
     "height": {"size": "--size"},
     "start_frame": {"start_frame": "--start-frame"},
     "placements": {"place": "--place"},
+    "color_range": {"range": "--range"},
     "layers": {"layer": "--layer", "order": "L"},
     "prompts": {"background": "--background", "prompt": "--prompt"},
     "masks": {"mask": "--mask"},
@@ -228,70 +222,6 @@ def _with_preset(spec: GenerateSpec, name: str, server: ServerInfo) -> GenerateS
     )
 
 
-def jobs(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
-    """Print a table of the newest jobs."""
-    with open_client(args, config, line) as client:
-        rows = list(islice(client.jobs(), args.limit))
-    line.clear()
-    width = max((len(row.name) for row in rows), default=0)
-    states = [job_state(row) for row in rows]
-    state_width = max(map(len, states), default=0)
-    for row, state in zip(rows, states):
-        created = "" if row.created is None else f"{row.created.astimezone():%Y-%m-%d %H:%M}"
-        prompt = re.sub(r"\s+", " ", job_title(row))[:60]
-        out.write(f"{row.name:<{width}}  {state:<{state_width}}  {created}  {prompt}\n")
-
-
-def watch(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
-    """Follow a job to its end; Ctrl-C leaves it alone."""
-    with open_client(args, config, line) as client:
-        job = client.job(args.job)
-        try:
-            status = follow(job, line)
-        except KeyboardInterrupt:
-            line.say("Stopped watching; the job is left alone.")
-            raise
-        require_success(status)
-    out.write(f"{status.state.value}\n")
-
-
-def cancel(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
-    """Cancel a job and wait until it has ended."""
-    with open_client(args, config, line) as client:
-        job = client.job(args.job)
-        job.cancel()
-        status = follow(job, line)
-    out.write(f"{status.state.value}\n")
-
-
-def delete(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
-    """Delete jobs that have ended, with their files on the server."""
-    with open_client(args, config, line) as client:
-        for name in args.job:
-            client.job(name).delete()
-            out.write(f"{name}\n")
-        if args.uploads:
-            out.write(f"{client.delete_uploads()} uploads\n")
-
-
-def fetch(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: ProgressLine) -> None:
-    """Download the stack of a finished job; continue where an earlier call stopped.
-
-    Ctrl-C leaves nothing.
-    """
-    with open_client(args, config, line) as client:
-        job = client.job(args.job)
-        folder = args.out or unused_folder(job_title(job.status()))
-        try:
-            download_stack(job, folder, line)
-        except KeyboardInterrupt:
-            with suppress(ClientError):  # a server that is gone cannot name the files
-                job.discard_partial_download(folder)
-            raise
-    warn_missing_states(folder, line)
-    print_summary(folder, out, line)
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     root = CommandParser(
@@ -329,7 +259,7 @@ def parser() -> argparse.ArgumentParser:
     add_decompose_command(add)
     add_refine_command(add)
     add_stack_commands(add)
-    _add_job_commands(add)
+    add_job_commands(add)
     add(info, "what the server and its models can do", may_embed=True)
     return root
 
@@ -360,18 +290,3 @@ def _connection_options() -> CommandParser:
         help="default: TLS to every machine but this one",
     )
     return options
-
-
-def _add_job_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the commands for jobs that were submitted earlier."""
-    jobs_parser = add(jobs, "list the newest jobs")
-    jobs_parser.add_argument("--limit", type=positive_int, default=20, metavar="N")
-    fetch_parser = add(fetch, "download the stack of a finished job")
-    fetch_parser.add_argument("--out", type=Path, metavar="DIR", help="default: after the prompt")
-    delete_parser = add(delete, "delete jobs that have ended, with their files on the server")
-    delete_parser.add_argument("job", metavar="JOB", nargs="*", help="names, as jobs shows them")
-    delete_parser.add_argument(
-        "--uploads", action="store_true", help="also what was uploaded for jobs; those keep theirs"
-    )
-    for sub in (add(watch, "follow a job to its end"), add(cancel, "cancel a job"), fetch_parser):
-        sub.add_argument("job", metavar="JOB", help="its name, as generate and jobs show it")

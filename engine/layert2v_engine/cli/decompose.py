@@ -11,13 +11,13 @@ from types import MappingProxyType
 
 from layert2v.command_options import (
     add_compression_option,
+    add_movie_options,
     add_reading_options,
     frame_number,
     positive_float,
     state_number,
 )
 from layert2v.decompose import (
-    CUT_INSIDE,
     FOOTAGE,
     RECIPES,
     Box,
@@ -27,7 +27,7 @@ from layert2v.decompose import (
     RefineSpec,
     SubjectSpec,
     shot_name,
-    shots_from_text,
+    shots_of_error,
     split_at_cuts,
 )
 from layert2v.rerender import ALPHAS, AUTO, FITS, Plate
@@ -129,6 +129,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     refine.add_argument("--layer", required=True, metavar="NAME")
     refine.add_argument("--matte", required=True, type=Path, metavar="CLIP", help="white inside")
     _add_plate_options(refine)
+    add_movie_options(refine)
     refine.add_argument(
         "--at", type=state_number, default=0, metavar="vNNN", help="an earlier state"
     )
@@ -165,10 +166,11 @@ def _decompose(args: argparse.Namespace) -> int:
     try:
         return make(spec, args.out)
     except FootageError as error:
-        shots = shots_from_text(error.hint) if error.reason == CUT_INSIDE else ()
-        if not (args.split_at_cuts and shots):
+        shots = shots_of_error(error.reason, error.hint) if args.split_at_cuts else ()
+        spec = replace(spec, name=args.footage.name.split(".")[0])
+        parts, note = split_at_cuts(spec, shots)
+        if not parts:
             raise
-    parts, note = split_at_cuts(replace(spec, name=args.footage.name.split(".")[0]), shots)
     if note:
         print(f"note: {note}", file=sys.stderr)
     for number, part in enumerate(parts, 1):
@@ -179,13 +181,7 @@ def _decompose(args: argparse.Namespace) -> int:
 def _refine(args: argparse.Namespace) -> int:
     from layert2v_engine.engine import Engine
 
-    inputs = {"matte": args.matte}
-    if args.plate is not None:
-        inputs[PLATE] = args.plate
-    plate = _plate(args)
-    spec = RefineSpec(
-        layer=args.layer, matte="matte", plate=plate, at=args.at, compression=args.compression
-    )
+    spec, inputs = _refine_spec(args)
     engine = Engine(**weights_options(args))
     return _run(
         lambda: engine.refine(
@@ -237,6 +233,22 @@ def _spec(args: argparse.Namespace) -> tuple[DecomposeSpec, dict[str, Path]]:
         colorspace=args.colorspace,
         compression=args.compression,
         recipe=args.recipe,
+    ), inputs
+
+
+def _refine_spec(args: argparse.Namespace) -> tuple[RefineSpec, dict[str, Path]]:
+    inputs = {"matte": args.matte}
+    if args.plate is not None:
+        inputs[PLATE] = args.plate
+    return RefineSpec(
+        layer=args.layer,
+        matte="matte",
+        plate=_plate(args),
+        at=args.at,
+        compression=args.compression,
+        matrix=args.matrix,
+        color_range=args.range,
+        deinterlace=args.deinterlace,
     ), inputs
 
 

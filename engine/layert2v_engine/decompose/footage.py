@@ -15,7 +15,7 @@ from typing import TypedDict
 import cv2
 import numpy as np
 
-from layert2v.decompose import DecomposeSpec, Footage
+from layert2v.decompose import DecomposeSpec, Footage, RefineSpec
 from layert2v.rerender import AUTO
 from layert2v_engine.decompose.arrays import HalfArray, Size
 from layert2v_engine.errors import FootageError
@@ -98,12 +98,12 @@ class ReadingOptions(TypedDict, total=False):
     deinterlace: bool
 
 
-def reading_options(footage: Footage) -> ReadingOptions:
-    """Return what ``open_clip`` is told of the footage, its mattes and its clean plate."""
+def reading_options(said: Footage | RefineSpec) -> ReadingOptions:
+    """Return what ``open_clip`` is told of the movies of a request."""
     return ReadingOptions(
-        matrix=None if footage.matrix == AUTO else footage.matrix,
-        full_range=None if footage.color_range == AUTO else footage.color_range == "full",
-        deinterlace=footage.deinterlace,
+        matrix=None if said.matrix == AUTO else said.matrix,
+        full_range=None if said.color_range == AUTO else said.color_range == "full",
+        deinterlace=said.deinterlace,
     )
 
 

@@ -16,7 +16,7 @@ import torch
 from layert2v.decompose import REFINE_ACTION, SCRATCH_FOLDER, RefineSpec, refine_to_json
 from layert2v.stack import Role, Stack
 from layert2v_engine.decompose.arrays import FloatArray, HalfArray, Size
-from layert2v_engine.decompose.footage import FrameRange
+from layert2v_engine.decompose.footage import FrameRange, reading_options
 from layert2v_engine.decompose.inputs import MatteInput, PlateInput
 from layert2v_engine.decompose.matting import FrameProposal
 from layert2v_engine.decompose.measures import SubjectMeasures
@@ -74,11 +74,19 @@ class Refinement:
             full=size,
             pixel_aspect=base.pixel_aspect,
         )
-        self._matte = MatteInput(inputs[spec.matte], numbers, "matte", can_hold=True)
+        reading = reading_options(spec)
+        matte = inputs[spec.matte]
+        self._matte = MatteInput(matte, numbers, "matte", can_hold=True, reading=reading)
         self._plate = None
         if spec.plate is not None:
-            path = inputs[spec.plate.input]
-            self._plate = PlateInput(spec.plate, path, numbers, base.colorspace, self._config)
+            self._plate = PlateInput(
+                spec.plate,
+                inputs[spec.plate.input],
+                numbers,
+                base.colorspace,
+                self._config,
+                reading=reading,
+            )
         scratch = Scratch(progress.folder / SCRATCH_FOLDER, repr(spec))
         self._space = Workspace(numbers, scratch, stages, progress)
         self._measures = SubjectMeasures()

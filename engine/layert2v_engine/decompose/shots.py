@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from layert2v.decompose import CUT_INSIDE, Shot, shots_to_text
+from layert2v.labels import LABELS
 from layert2v_engine.decompose.arrays import ByteArray, FloatArray
 from layert2v_engine.decompose.footage import FrameRange
 from layert2v_engine.errors import FootageError
@@ -121,7 +122,8 @@ def _shots_hint(starts: Sequence[int], numbers: FrameRange) -> str:
     lasts = [*(start - 1 for start in starts), numbers.last]
     shots = [Shot(first, last) for first, last in zip(firsts, lasts, strict=True)]
     return (
-        "Decompose each shot by itself, or all of them with --split-at-cuts: frames "
+        f"Decompose each shot by itself, or all of them with {LABELS['footage_split'].text} "
+        "(--split-at-cuts): frames "
         f"{shots_to_text(shots)}."
     )
 

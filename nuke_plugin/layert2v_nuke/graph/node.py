@@ -18,7 +18,7 @@ from layert2v.spec import COMPRESSIONS
 from layert2v.stack import Layer, Role, Stack
 from layert2v_nuke.graph import tcl
 from layert2v_nuke.graph.colorspaces import TITLES
-from layert2v_nuke.graph.footage_knobs import CHANNELS, footage_tab
+from layert2v_nuke.graph.footage_knobs import CHANNELS, footage_tab, holds_subject_value
 from layert2v_nuke.graph.knobs import HIDDEN, KNOB_CHANGED, START_LINE, button, field_knob
 from layert2v_nuke.graph.model import (
     INPUTS,
@@ -192,6 +192,17 @@ def layer_knob_names(layer: str, *, values: bool = False) -> tuple[str, ...]:
 def holds_value(knob: UserKnob) -> bool:
     """Return whether a knob holds a value that a request may need."""
     return knob.kind not in ("Tab_Knob", "PyScript_Knob", "Text_Knob")
+
+
+def footage_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those values of a node that a node for other frames of its footage has, too."""
+    names = {knob.name for knob in footage_tab() if holds_value(knob)}
+    shared = ("model", "compression", "colorspace", "priority")
+    return {
+        name: value
+        for name, value in values.items()
+        if name in names or name in shared or holds_subject_value(name)
+    }
 
 
 def shown_versions(values: Mapping[str, Any]) -> dict[str, int]:

@@ -50,9 +50,18 @@ def render_next_frame(host: Host, uuid: str, rendering: Rendering) -> bool:
     return True
 
 
-def remove(inputs: Mapping[str, Sequence[str]], stacks: Path) -> None:
-    """Remove what was rendered for a request; the artist's own files stay."""
-    for given in inputs.values():
-        for folder in {Path(path).parent for path in given}:
-            if folder.parent == stacks / FOLDER:
-                shutil.rmtree(folder, ignore_errors=True)
+def remove(
+    inputs: Mapping[str, Sequence[str]], stacks: Path, others: Iterable[Mapping[str, Sequence[str]]]
+) -> None:
+    """Remove what was rendered for a request; the artist's own files stay, and ``others``' inputs.
+
+    The shots of one edit share their inputs.
+    """
+    in_use = {folder for each in others for folder in _folders(each)}
+    for folder in _folders(inputs) - in_use:
+        if folder.parent == stacks / FOLDER:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folders(inputs: Mapping[str, Sequence[str]]) -> set[Path]:
+    return {Path(path).parent for given in inputs.values() for path in given}

@@ -11,6 +11,7 @@ from layert2v.decompose.shots import (
     Shot,
     shot_name,
     shots_from_text,
+    shots_of_error,
     shots_to_text,
     split_at_cuts,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "resolve_refine",
     "shot_name",
     "shots_from_text",
+    "shots_of_error",
     "shots_to_text",
     "split_at_cuts",
     "validate_decompose",

@@ -60,6 +60,7 @@ def refine_from_json(value: Any) -> RefineSpec:
         plate=plate,
         at=fields.integer("at"),
         compression=fields.text("compression"),
+        **_read_movie_options(fields),
     )
     fields.refuse_unknown()
     return spec
@@ -114,8 +115,14 @@ def _read_footage(fields: JsonObject) -> Footage:
         alpha=fields.text("alpha"),
         fps=fields.number("fps"),
         start_frame=fields.optional_integer("start_frame"),
-        # Requests of before do not say these.
-        matrix=fields.text("matrix") if fields.has("matrix") else AUTO,
-        color_range=fields.text("color_range") if fields.has("color_range") else AUTO,
-        deinterlace=fields.boolean("deinterlace") if fields.has("deinterlace") else False,
+        **_read_movie_options(fields),
     )
+
+
+def _read_movie_options(fields: JsonObject) -> dict[str, Any]:
+    """Return how movies are read; requests of before do not say it."""
+    return {
+        "matrix": fields.text("matrix") if fields.has("matrix") else AUTO,
+        "color_range": fields.text("color_range") if fields.has("color_range") else AUTO,
+        "deinterlace": fields.boolean("deinterlace") if fields.has("deinterlace") else False,
+    }

@@ -39,6 +39,11 @@ def shots_from_text(text: str) -> tuple[Shot, ...]:
     return tuple(Shot(int(first), int(last)) for first, last in _SHOT.findall(text))
 
 
+def shots_of_error(reason: str, hint: str) -> tuple[Shot, ...]:
+    """Return the shots that the error of a request names; none where it is about something else."""
+    return shots_from_text(hint) if reason == CUT_INSIDE else ()
+
+
 def split_at_cuts(
     spec: DecomposeSpec, shots: Sequence[Shot]
 ) -> tuple[tuple[DecomposeSpec, ...], str]:

@@ -131,7 +131,8 @@ class RefineSpec:
     each frame, or one that is held. ``plate`` is a clean plate of the artist's own in place of what
     the stack's background shows. ``at`` is the state to start from, 0 the newest. The layer and its
     shadow change, and the background under them; everything else stays. ``compression`` is that of
-    new files.
+    new files. ``matrix``, ``color_range`` and ``deinterlace`` say how movies of the matte and the
+    plate are read, as in ``Footage``.
     """
 
     layer: str
@@ -139,6 +140,9 @@ class RefineSpec:
     plate: Plate | None = None
     at: int = 0
     compression: str = COMPRESSIONS[0]
+    matrix: str = AUTO
+    color_range: str = AUTO
+    deinterlace: bool = False
 
     @property
     def input_keys(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from layert2v.decompose.spec import (
     RECIPES,
     Box,
     DecomposeSpec,
+    Footage,
     Point,
     RefineSpec,
     SubjectSpec,
@@ -65,6 +66,8 @@ def validate_refine(spec: RefineSpec, stack: Stack) -> list[FieldViolation]:
         "layer": [spec.layer],
         "matte": [spec.matte],
         "plate": [] if plate is None else [plate.input, plate.colorspace, plate.alpha, plate.fit],
+        "matrix": [spec.matrix],
+        "color_range": [spec.color_range],
     }
     found = [
         FieldViolation(field, f"A name must be at most {MAX_NAME_CHARS} characters.")
@@ -79,6 +82,7 @@ def validate_refine(spec: RefineSpec, stack: Stack) -> list[FieldViolation]:
         *(check_plate(plate) if plate is not None else ()),
         *(violation for key in spec.input_keys for violation in check_input_key(key)),
         *_check_own_key("matte", plate, [spec.matte]),
+        *_check_movie_options(spec, ""),
         *check_compression(spec.compression),
     ]
 
@@ -129,13 +133,7 @@ def _check_footage(spec: DecomposeSpec) -> Iterator[FieldViolation]:
     footage = spec.footage
     if footage.alpha not in ALPHAS:
         yield FieldViolation("footage.alpha", f"The alpha must be one of: {', '.join(ALPHAS)}.")
-    for field, value, known in (
-        ("matrix", footage.matrix, MATRICES),
-        ("color_range", footage.color_range, COLOR_RANGES),
-    ):
-        if value not in (AUTO, *known):
-            message = f"The {field.replace('_', ' ')} must be one of: {', '.join((AUTO, *known))}."
-            yield FieldViolation(f"footage.{field}", message)
+    yield from _check_movie_options(footage, "footage.")
     if not footage.colorspace:
         message = "Say which color space the footage is in."
         yield FieldViolation("footage.colorspace", message)
@@ -148,6 +146,16 @@ def _check_footage(spec: DecomposeSpec) -> Iterator[FieldViolation]:
     if not spec.colorspace:
         message = "Say which linear color space the layers should have."
         yield FieldViolation("colorspace", message)
+
+
+def _check_movie_options(said: Footage | RefineSpec, prefix: str) -> Iterator[FieldViolation]:
+    for field, value, known in (
+        ("matrix", said.matrix, MATRICES),
+        ("color_range", said.color_range, COLOR_RANGES),
+    ):
+        if value not in (AUTO, *known):
+            message = f"The {field.replace('_', ' ')} must be one of: {', '.join((AUTO, *known))}."
+            yield FieldViolation(f"{prefix}{field}", message)
 
 
 def _check_recipe(spec: DecomposeSpec) -> Iterator[FieldViolation]:

@@ -328,18 +328,24 @@ class DecomposeRequest(_message.Message):
     def __init__(self, spec: _Optional[_Union[DecomposeSpec, _Mapping]] = ..., inputs: _Optional[_Mapping[str, InputFiles]] = ...) -> None: ...
 
 class RefineSpec(_message.Message):
-    __slots__ = ("layer", "matte", "plate", "at", "compression")
+    __slots__ = ("layer", "matte", "plate", "at", "compression", "matrix", "color_range", "deinterlace")
     LAYER_FIELD_NUMBER: _ClassVar[int]
     MATTE_FIELD_NUMBER: _ClassVar[int]
     PLATE_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     COMPRESSION_FIELD_NUMBER: _ClassVar[int]
+    MATRIX_FIELD_NUMBER: _ClassVar[int]
+    COLOR_RANGE_FIELD_NUMBER: _ClassVar[int]
+    DEINTERLACE_FIELD_NUMBER: _ClassVar[int]
     layer: str
     matte: str
     plate: Plate
     at: int
     compression: str
-    def __init__(self, layer: _Optional[str] = ..., matte: _Optional[str] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., at: _Optional[int] = ..., compression: _Optional[str] = ...) -> None: ...
+    matrix: str
+    color_range: str
+    deinterlace: bool
+    def __init__(self, layer: _Optional[str] = ..., matte: _Optional[str] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., at: _Optional[int] = ..., compression: _Optional[str] = ..., matrix: _Optional[str] = ..., color_range: _Optional[str] = ..., deinterlace: bool = ...) -> None: ...
 
 class RefineRequest(_message.Message):
     __slots__ = ("spec", "job", "manifest", "state", "inputs", "kept")

@@ -200,3 +200,62 @@ def test_a_matte_for_a_refinement_has_to_be_connected(session: PluginSession, fo
     session.node().setInput(3, None)
     press(session, "refine fg_01")
     assert "Nothing is connected to the input matte." in session.value("status")
+
+
+def send_cut(session: PluginSession) -> None:
+    """Let the node's request fail since there are three shots, the second of one frame."""
+    hint = "Decompose each shot by itself: frames 1001-1002, 1003-1003, 1004-1006."
+    session.send_event(
+        "RequestFailed",
+        request_id=session.value("l2v_request"),
+        job="jobs/1",
+        reason="CUT_INSIDE",
+        message="There is a cut between frames 1002 and 1003.",
+        hint=hint,
+    )
+
+
+def test_each_shot_of_an_edit_gets_a_node_with_its_layers(
+    session: PluginSession, foxes: Path
+) -> None:
+    session.nuke.set_project(format=(28, 18, 1.0), first_frame=1001, last_frame=1006, fps=12.0)
+    session.host.set_knobs(uuid(session), {"footage_split": True})
+    add_subject(session, words="the dog", has_box=True, box=(1.0, 2.0, 9.0, 9.0), box_frame=1005)
+    press(session, "decompose", frames=6)
+    (folder,) = session.bridge.last("decompose")["inputs"]["footage"]
+    send_cut(session)
+    first, second = [one for one in session.bridge.sent if one["method"] == "decompose"][1:]
+    assert [one["spec"]["first"] for one in (first, second)] == [1001, 1004]
+    assert [Path(one["folder"]).name for one in (first, second)] == ["shot_01", "shot_02"]
+    assert [len(one["spec"]["subjects"][0]["boxes"]) for one in (first, second)] == [0, 1]
+    session.send_result(foxes, request=first["request_id"])
+    assert Path(folder).exists()  # the other shot is not there yet
+    session.send_result(foxes, request=second["request_id"])
+    assert not Path(folder).exists()
+    names = ("LayerT2V1", "LayerT2V2")
+    assert [session.value("footage_first", name) for name in names] == [1001, 1004]
+    assert session.value("subject_1_words", "LayerT2V2") == "the dog"
+    sources = [session.node(name).input(2) for name in names]
+    assert len({source.name() for source in sources if source is not None}) == 1
+    assert all("Read_fg_02" in session.nuke.dump()[name]["nodes"] for name in names)
+    assert str(session.value("status")).endswith("shows nothing behind it: 1003.")
+
+
+def test_an_edit_is_split_after_nuke_was_closed(session: PluginSession, tmp_path: Path) -> None:
+    session.host.set_knobs(uuid(session), {"footage_split": True})
+    press(session, "decompose", frames=3)
+    later = PluginSession(tmp_path, FakeNuke())
+    reopen(later.nuke, save(session.nuke))
+    later.controller.refresh()
+    later.controller.pump()
+    later.connect()
+    send_cut(later)
+    starts = [one["spec"]["first"] for one in later.bridge.sent if one["method"] == "decompose"]
+    assert starts == [1001, 1001]  # what was asked for ends before the last shot
+
+
+def test_an_edit_that_is_not_to_be_split_is_refused(session: PluginSession) -> None:
+    press(session, "decompose", frames=3)
+    send_cut(session)
+    assert (session.value("l2v_life"), session.nuke.toNode("LayerT2V2")) == ("failed", None)
+    assert str(session.value("status")).startswith("There is a cut between")

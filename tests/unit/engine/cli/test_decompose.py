@@ -46,7 +46,7 @@ def test_each_shot_of_an_edit_becomes_a_stack(
     options = ["--matte", str(matte), "--out", str(tmp_path / "s")]
 
     assert main(["decompose", str(footage), *options]) == 2
-    assert "all of them with --split-at-cuts: frames 1001-1003, 1004" in capsys.readouterr().err
+    assert "with Split at Cuts (--split-at-cuts): frames 1001-1003, 1004" in capsys.readouterr().err
     assert main(["decompose", str(footage), *options, "--split-at-cuts"]) == 0
 
     stacks = [read_stack(tmp_path / "s" / name) for name in ("shot_01", "shot_02")]

@@ -13,7 +13,7 @@ import pytest
 from layert2v.command_options import add_reading_options
 from layert2v.decompose import Footage
 from layert2v.rerender import AUTO
-from layert2v_client.cli.decompose_commands import decompose_request
+from layert2v_client.cli.decompose_commands import decompose_request, refine_request
 from layert2v_client.cli.main import parser as client_parser
 from layert2v_engine.cli import decompose
 from layert2v_engine.cli.main import build_parser as engine_parser
@@ -76,6 +76,20 @@ def test_plates_are_read_alike(program: str, command: str) -> None:
     assert options.keys().isdisjoint({"--matrix", "--range", "--deinterlace"})
 
 
+@pytest.mark.parametrize("program", ["engine", "client"])
+def test_mattes_of_a_refinement_are_read_alike(program: str) -> None:
+    """Its movies have no rate of their own, and their colors are those of a matte."""
+    options, wanted = options_of(program, "refine"), reading_options()
+    movies = ("--matrix", "--range", "--deinterlace")
+    assert {name: options[name] for name in movies} == {name: wanted[name] for name in movies}
+    assert options.keys().isdisjoint(wanted.keys() - set(movies))
+
+
+def test_shots_are_split_alike() -> None:
+    engine, client = (options_of(program, "decompose") for program in ("engine", "client"))
+    assert engine["--split-at-cuts"] == client["--split-at-cuts"]
+
+
 def test_both_programs_make_the_same_request() -> None:
     words = ["--matrix", "bt2020", "--range", "full", "--deinterlace", "--fps", "25"]
     expected = Footage(
@@ -86,3 +100,12 @@ def test_both_programs_make_the_same_request() -> None:
     assert decompose_request(client)[0].footage == expected
     assert decompose._spec(engine)[0].footage == expected
     assert decompose._spec(engine)[1]["footage"] == Path("a.mov")
+
+
+def test_both_programs_make_the_same_refinement() -> None:
+    words = ["refine", "s", "--layer", "fg_01", "--matte", "m.mov", "--plate", "p/"]
+    reading = ["--matrix", "bt2020", "--range", "full", "--deinterlace", "--at", "v002"]
+    client = refine_request(client_parser().parse_args([*words, *reading]))
+    assert client == decompose._refine_spec(engine_parser().parse_args([*words, *reading]))
+    spec = client[0]
+    assert (spec.matrix, spec.color_range, spec.deinterlace) == ("bt2020", "full", True)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fakes.footage import save_video
 from fakes.moving_disc import FRAMES, DiscClip, disc_clip, write_clip
 from layert2v.decompose import DecomposeSpec, RefineSpec, SubjectSpec
 from layert2v.stack import Stack, frame_path
@@ -85,6 +87,15 @@ def test_one_picture_is_held(folder: Path, clip: DiscClip) -> None:
     _check_comp(folder, stack)
 
 
+def test_a_movie_of_mattes_is_read_as_the_request_says(folder: Path, clip: DiscClip) -> None:
+    gray = (clip.alpha * 255).astype(np.uint8)
+    movie = save_video(folder.parent / "roto.mp4", [np.dstack([one] * 3) for one in gray])
+    spec = replace(REFINE, matrix="bt709", color_range="full", deinterlace=True)
+    said = run(folder, spec, movie).history[-1]
+    assert "roto.mp4 is deinterlaced" in said.note or "bwdif" in said.note
+    assert (said.spec["matrix"], said.spec["deinterlace"]) == ("bt709", True)
+
+
 def test_a_matte_of_some_frames_is_refused(folder: Path, clip: DiscClip) -> None:
     with pytest.raises(FootageError, match="does not have all of the 7 frames"):
         refine(folder, REFINE, clip.alpha[:3])
@@ -99,9 +110,12 @@ def test_an_unknown_layer_is_refused(folder: Path, clip: DiscClip) -> None:
 
 
 def refine(folder: Path, spec: RefineSpec, matte: np.ndarray) -> Stack:
-    inputs = {"roto": write_clip(folder.parent / "roto", matte)}
+    return run(folder, spec, write_clip(folder.parent / "roto", matte))
+
+
+def run(folder: Path, spec: RefineSpec, matte: Path) -> Stack:
     return Engine().refine(
-        spec, folder, inputs=inputs, report=lambda _: None, cancelled=lambda: False
+        spec, folder, inputs={"roto": matte}, report=lambda _: None, cancelled=lambda: False
     )
 
 

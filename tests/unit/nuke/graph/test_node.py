@@ -22,8 +22,8 @@ NUKE_LAYER_LABELS = {"_made": "Source", "_mute": "Mute"}
 FOREGROUND_LABELS = {"_matte": "Matte", "_refine": "Refine with input matte"}
 # Knobs about footage that have the name of their field.
 FOOTAGE_FIELDS = (
-    "footage_range", "footage_first", "footage_last", "footage_handles", "footage_scale",
-    "decompose",
+    "footage_range", "footage_first", "footage_last", "footage_handles", "footage_split",
+    "footage_scale", "decompose",
 )  # fmt: skip
 
 
