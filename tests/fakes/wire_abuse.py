@@ -52,18 +52,20 @@ class Abuse:
         ``drip`` is sent one byte at a time on each of them.
         """
         letters = itertools.cycle(drip) if drip else None
-        with ExitStack() as stack:
-            held: list[socket.socket] = []
-            while not self.ended.wait(0.05):
-                held = [each for each in held if _is_open(each)]
-                while len(held) < CONNECTIONS and (again or self.count < CONNECTIONS):
-                    try:
-                        held.append(stack.enter_context(self.connect(first)))
-                    except OSError:
-                        break
-                    self.count += 1
-                if letters is not None:
-                    _send_each(held, bytes([next(letters)]))
+        held: list[socket.socket] = []
+        while not self.ended.wait(0.05):
+            held = [each for each in held if _is_open(each)]
+            while len(held) < CONNECTIONS and (again or self.count < CONNECTIONS):
+                try:
+                    held.append(self.connect(first))
+                except OSError:
+                    break
+                held[-1].setblocking(False)
+                self.count += 1
+            if letters is not None:
+                _send_each(held, bytes([next(letters)]))
+        for each in held:
+            each.close()
 
     def flood(self, first: bytes, next_bytes: Callable[[int], bytes]) -> None:
         """Send over a few connections without reading an answer; open them again when they end."""
@@ -92,12 +94,16 @@ class Abuse:
 
 
 def _is_open(connection: socket.socket) -> bool:
+    """Tell if the server still holds a connection; close it where it does not."""
     try:
-        return bool(connection.recv(65536, socket.MSG_DONTWAIT))
+        if connection.recv(65536):
+            return True
     except BlockingIOError:
         return True
     except OSError:
-        return False
+        pass
+    connection.close()
+    return False
 
 
 def _drop_input(connection: socket.socket) -> None:
@@ -112,7 +118,7 @@ def _drop_input(connection: socket.socket) -> None:
 def _send_each(connections: list[socket.socket], data: bytes) -> None:
     for each in connections:
         try:
-            each.send(data, socket.MSG_DONTWAIT)
+            each.send(data)
         except OSError:
             continue
 

@@ -70,7 +70,7 @@ def processes(server: LiveServer) -> list[psutil.Process]:
     return [first, *first.children(recursive=True)]
 
 
-def refused(server: LiveServer, token: str, request: jobs_pb2.CreateJobRequest) -> str:
+def refusal(server: LiveServer, token: str, request: jobs_pb2.CreateJobRequest) -> str:
     metadata = (("authorization", f"Bearer {token}"),)
     with pytest.raises(grpc.RpcError) as caught:
         server.jobs.CreateJob(request, metadata=metadata, timeout=WAIT_TIMEOUT_S)
@@ -101,10 +101,10 @@ def test_errors_do_not_repeat_what_was_asked(server: LiveServer, jobs: list[str]
     spec = jobs_pb2.GenerateSpec(prompt=WORDS * 1000, model=WORDS, colorspace=WORDS)
     request = jobs_pb2.CreateJobRequest(request_id=str(uuid.uuid4()), spec=spec)
     for token in (ANNA, WRONG):
-        found = leaks(refused(server, token, request))
+        found = leaks(refusal(server, token, request))
         assert found in ([], [WORDS])  # of the caller's own words
         assert ANNA not in found
-    assert leaks(refused(server, WRONG, request)) == []
+    assert leaks(refusal(server, WRONG, request)) == []
 
 
 def test_another_user_sees_nothing(server: LiveServer, jobs: list[str]) -> None:
@@ -138,7 +138,7 @@ def test_pages_and_metrics_show_nothing_to_others(server: LiveServer, jobs: list
 def test_logs_of_every_level_and_files_hold_nothing(
     server: LiveServer, jobs: list[str], folder: Path
 ) -> None:
-    refused(server, WRONG, jobs_pb2.CreateJobRequest())
+    refusal(server, WRONG, jobs_pb2.CreateJobRequest())
     get(server.ready["web"], "POST", "/login", urlencode({"token": WRONG}))
     log = server.log.read_text()
     assert " DEBUG " in log
