@@ -27,7 +27,7 @@ test: setup  ## every test that needs neither Blender nor a GPU
 	@scripts/test $(ARGS)
 
 test-hosts: setup  ## the Blender extension and layer stacks in every Blender there is
-	@for version in 4.2 4.5 5.0 5.2; do scripts/setup bpy-$$version || (($$? == 3)); done
+	@printf '%s\n' 4.2 4.5 5.0 5.2 | xargs -P 2 -I @ bash -c 'scripts/setup bpy-@ || (($$? == 3))'
 	@scripts/test_hosts $(ARGS)
 
 test-gpu: setup  ## what needs a CUDA device

@@ -1,11 +1,15 @@
-"""What every test may ask for: the folders of shared material, and a quiet, repeatable torch."""
+"""What every test may ask for: the folders of shared material, and a quiet, repeatable torch.
+
+Also which tests stay together where several processes run them with ``--dist loadfile``.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +17,10 @@ if TYPE_CHECKING:
     from fakes.postgresql import PostgresServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# One thread for torch, here and in all processes of the tests: the same sums everywhere, and no
+# fight for cores. Said before it is imported, which tests that do without it need not wait for.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 try:
     import hypothesis
@@ -22,6 +30,21 @@ else:
     # A busy machine is no fault: an example may take as long as it takes.
     hypothesis.settings.register_profile("untimed", deadline=None)
     hypothesis.settings.load_profile("untimed")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file in one process; all of a Blender too, and all of the Ray cluster."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            if blender := re.search(r"\[(4\.2|4\.5|5\.0|5\.2)\b", test):
+                return blender[1] if file.startswith("tests/hosts/") else file
+            return "cluster" if re.search(r"chaos/\w+_nodes\.py$", file) else file
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def _folder(variable: str, default: Path) -> Path:
@@ -52,13 +75,3 @@ def postgresql() -> Iterator[PostgresServer]:
         pytest.skip(absence())
     with postgres_server() as server:
         yield server
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_torch_thread() -> None:
-    """Set torch to one thread: the same sums everywhere, and no fight for cores."""
-    try:
-        import torch
-    except ModuleNotFoundError:  # the contract's and the client's tests run without torch
-        return
-    torch.set_num_threads(1)

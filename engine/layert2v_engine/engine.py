@@ -130,6 +130,20 @@ class Engine:
                 return self._generate_by_recipe(spec, progress)
             return self._generate(spec, progress)
 
+    def complete(self, spec: GenerateSpec) -> GenerateSpec:
+        """Return a request with its defaults and a seed. Raises InvalidSpec, ModelNotFound."""
+        recipe = self._recipe_models.get(spec.model)
+        info = self._config(spec.model).info if recipe is None else recipe
+        return validate_and_resolve(spec, info)
+
+    def is_recipe(self, model: str) -> bool:
+        """Return whether a model is a recipe of networks of others."""
+        return model in self._recipe_models
+
+    def release_models(self) -> None:
+        """Let all models in memory go."""
+        self._loaded.keep(0)
+
     def assist(self, spec: GenerateSpec) -> None:
         """Take part in a run that another process of the group writes, and write nothing.
 

@@ -18,7 +18,7 @@ import layert2v
 from layert2v.plain_text import plain_line
 from layert2v.status_text import file_size
 from layert2v_server.auth import Role, add_entry, make_token, read_entries, revoke
-from layert2v_server.config import Config, load_config, show_config
+from layert2v_server.config import PARALLEL, Config, load_config, show_config
 from layert2v_server.errors import ConfigError, ServerError
 from layert2v_server.logs import FORMATS, configure_logging
 
@@ -33,6 +33,7 @@ MAX_TOKEN_DAYS = 36_500
 _OVERRIDES = (
     *("address", "data", "database", "models", "weights", "commercial_only", "engine"),
     *("token_file", "log_format", "metrics_address", "web_address", "executor"),
+    *("devices_per_job", "parallel"),
 )
 
 
@@ -133,7 +134,7 @@ def _sqlite_folder(args: argparse.Namespace) -> Path:
     if config.database:
         raise ConfigError(
             "The jobs of this server are in PostgreSQL.",
-            "Back them up with pg_dump and then copy the data folder (docs/server.md).",
+            "Back them up with pg_dump and then copy the data folder (docs/database.md).",
         )
     return config.data.expanduser().resolve()
 
@@ -156,11 +157,6 @@ def _print_report(report: CopyReport, what: str) -> int:
 
 def _remove_expired(args: argparse.Namespace) -> None:
     config = _load_config(args)
-    if config.database:
-        raise ConfigError(
-            "The jobs of this server are in PostgreSQL.",
-            "Its servers remove every hour what is older than the settings say.",
-        )
     from layert2v_server.collect import list_expired, remove_all_expired
 
     expired = list_expired(config) if args.dry_run else remove_all_expired(config)
@@ -246,6 +242,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--device", action="append", help="auto, cpu, cuda:0, ...; repeat for more")
     serve.add_argument(
+        "--devices-per-job", type=int, help="so many devices in a row share each job of a prompt"
+    )
+    serve.add_argument("--parallel", choices=PARALLEL, help="how they do, with --devices-per-job")
+    serve.add_argument(
         "--executor",
         metavar="process|ray[:HOST:PORT]",
         help="where workers run: on this machine, or on the nodes of a Ray cluster",
@@ -276,11 +276,13 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         command.add_argument("folder", type=Path, help="the folder of the backup")
         command.add_argument("--data", type=Path, help="the data folder; else that of the settings")
+        command.add_argument("--database", help="refused: see docs/database.md for PostgreSQL")
         command.add_argument("--config", type=Path, help="TOML file with a [server] table")
     collect = commands.add_parser("gc", help="remove what is older than the settings say")
     collect.set_defaults(run=_remove_expired)
     collect.add_argument("--dry-run", action="store_true", help="list it, and remove nothing")
     collect.add_argument("--data", type=Path, help="the data folder; else that of the settings")
+    collect.add_argument("--database", help="URL of a PostgreSQL database for the jobs")
     collect.add_argument("--config", type=Path, help="TOML file with a [server] table")
 
     top = commands.add_parser("top", help="queue, workers, speeds and memory of a running server")

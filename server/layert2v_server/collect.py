@@ -14,6 +14,7 @@ from layert2v_server.errors import ConfigError
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.backup import DATABASE, copy_database
 from layert2v_server.store.database import open_database
+from layert2v_server.store.folder_claim import claim_folder
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.retention import (
     DataStores,
@@ -31,6 +32,9 @@ def list_expired(config: Config) -> list[Expired]:
     Raises ``ConfigError``.
     """
     data = _data_folder(config)
+    if config.database:
+        with _open_stores(config, data, config.database) as stores:
+            return list(find_expired(stores, retention_of(config), time.time()))
     with tempfile.TemporaryDirectory() as folder:
         copy_database(data / DATABASE, Path(folder, DATABASE))
         with _open_stores(config, data, Path(folder, DATABASE)) as stores:
@@ -40,9 +44,13 @@ def list_expired(config: Config) -> list[Expired]:
 def remove_all_expired(config: Config) -> list[Expired]:
     """Remove what is older than it is kept, and return it. Raises ``ConfigError``.
 
-    A server that runs has the folder for itself, and removes such things every hour.
+    With SQLite a server that runs has the folder for itself, and removes such things every hour.
+    With PostgreSQL servers may run: they do the same beside each other.
     """
     data = _data_folder(config)
+    if config.database:
+        with _open_stores(config, data, config.database) as stores:
+            return remove_expired(stores, retention_of(config), time.time())
     with (
         exclusive_lock(data / "server.lock"),
         _open_stores(config, data, data / DATABASE) as stores,
@@ -52,6 +60,8 @@ def remove_all_expired(config: Config) -> list[Expired]:
 
 def _data_folder(config: Config) -> Path:
     data = config.data.expanduser().resolve()
+    if config.database:
+        return data  # whether it belongs to the database is told when that is open
     if not (data / DATABASE).is_file():
         raise ConfigError(
             f"There is no database of a server in {data}.", "Name its data folder with --data."
@@ -60,9 +70,12 @@ def _data_folder(config: Config) -> Path:
 
 
 @contextlib.contextmanager
-def _open_stores(config: Config, data: Path, database: Path) -> Iterator[DataStores]:
-    jobs = JobStore(open_database(database))
+def _open_stores(config: Config, data: Path, database: Path | str) -> Iterator[DataStores]:
+    engine = open_database(database, is_alone=not config.database)
+    jobs = JobStore(engine)
     try:
+        if config.database:
+            claim_folder(engine, data, may_replace=False, is_alone=False)
         yield DataStores(
             data=data,
             jobs=jobs,

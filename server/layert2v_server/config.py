@@ -22,6 +22,7 @@ from layert2v_server.errors import ConfigError
 from layert2v_server.logs import FORMATS
 
 DEFAULT_PORT = 7433
+PARALLEL = ("ulysses", "ring", "guidance")
 MAX_PORT = 65_535
 DEPRECATED_NAMES = {"tell_paths": "expose_local_paths"}  # of settings in a file
 
@@ -49,6 +50,8 @@ class Config:
     commercial_only: bool = False  # refuse networks whose licence does not allow commercial use
     engine: str = ""  # module:Class that the workers load; empty: LayerT2V's own
     devices: tuple[str, ...] = ("auto",)  # one worker each: auto, cpu, cuda:0, ...
+    devices_per_job: int = 1  # so many of them in a row are one worker, and share each job
+    parallel: str = PARALLEL[0]  # how: ulysses, ring (shares of the tokens), or guidance (two)
     # Where workers run: process (on this machine), ray (the cluster that this machine is a node of)
     # or ray:HOST:PORT.
     executor: str = "process"
@@ -120,6 +123,7 @@ def check_config(config: Config) -> Config:
             raise ConfigError(f"{name} must not be below 0.", _HELP)
     if min(config.ray_workers, config.ray_cpus) < 0 or config.ray_gpus < 1:
         raise ConfigError("ray_workers and ray_cpus are at least 0, ray_gpus is at least 1.", _HELP)
+    _check_devices_per_job(config)
     if config.heartbeat_s * 3 > config.lease_s:
         raise ConfigError("lease_s must be at least three times heartbeat_s.", _HELP)
     if (config.tls_certificate is None) != (config.tls_key is None):
@@ -161,6 +165,40 @@ def _check_names(config: Config) -> None:
         raise ConfigError(
             f"There is no device {unknown[0]!r}." if unknown else "There must be a device.",
             "Use auto, cpu, cuda or, for the second GPU, cuda:1.",
+        )
+
+
+def _check_devices_per_job(config: Config) -> None:
+    size, count = config.devices_per_job, len(config.devices)
+    if config.parallel not in PARALLEL:
+        raise ConfigError(
+            f"Devices cannot share a job by {config.parallel!r}.", f"Use {', '.join(PARALLEL)}."
+        )
+    if size < 1:
+        raise ConfigError("devices_per_job must be at least 1.", _HELP)
+    if size == 1:
+        return
+    if config.engine:
+        raise ConfigError(
+            "devices_per_job is for LayerT2V's own engine.",
+            "Leave it out: an engine of your own takes the devices that it wants.",
+        )
+    if config.parallel == "guidance" and size != 2:
+        raise ConfigError(
+            f"Guidance has two passes, which {size} devices cannot share.",
+            "Set devices_per_job = 2, or parallel to ulysses or ring.",
+        )
+    if config.executor != "process":
+        if config.devices != ("cpu",) and config.ray_gpus != size:
+            raise ConfigError(
+                f"A worker on Ray has {config.ray_gpus} GPUs, and a job would have {size}.",
+                "Give ray_gpus and devices_per_job the same number.",
+            )
+    elif count % size or "auto" in config.devices:
+        raise ConfigError(
+            f"{size} devices a job are to be named, and there are {count}: "
+            f"{', '.join(config.devices)}.",
+            "Repeat --device for each of them, such as cuda:0 and cuda:1.",
         )
 
 

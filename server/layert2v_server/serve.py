@@ -30,7 +30,7 @@ from layert2v_server.components import Components, open_components
 from layert2v_server.config import Config
 from layert2v_server.errors import ConfigError
 from layert2v_server.executors.base import Executor
-from layert2v_server.executors.process import ProcessExecutor, worker_command
+from layert2v_server.executors.process import ProcessExecutor, device_groups, worker_command
 from layert2v_server.executors.ray import create_ray_executors
 from layert2v_server.service.scheduler import Scheduler
 from layert2v_server.service.sources import SourceResolver
@@ -156,12 +156,12 @@ def create_executors(config: Config) -> tuple[Executor, ...]:
         return create_ray_executors(config)
     return tuple(
         ProcessExecutor(
-            device,
-            worker_command(config, device),
+            "+".join(devices),
+            worker_command(config, devices),
             heartbeat_timeout_s=config.lease_s,
             cancel_grace_s=config.cancel_grace_s,
         )
-        for device in config.devices
+        for devices in device_groups(config)
     )
 
 

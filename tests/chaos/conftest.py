@@ -1,4 +1,4 @@
-"""How long the attacks go on, a few minutes in all by default, and a cluster to lose nodes of."""
+"""How long the attacks go on, a minute or two by default, and a cluster to lose nodes of."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from fakes.ray_cluster import ray_cluster
 
-SHORT_S = 15.0
+SHORT_S = 6.0
 SHORT_STORM_JOBS = 16
 SHORT_SOAK_S = 4.0
 

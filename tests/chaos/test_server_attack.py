@@ -28,6 +28,7 @@ from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, environment, live_server, wait_until
 from layert2v.stack import MANIFEST_NAME
 from layert2v.v1 import artifacts_pb2, jobs_pb2
+from layert2v_server.store.sqlite import BUSY_TIMEOUT_S
 
 pytestmark = pytest.mark.chaos
 
@@ -280,11 +281,11 @@ def test_one_busy_caller_does_not_keep_others_waiting(
 
 
 def test_a_lock_on_the_database_ends_nothing(server: LiveServer) -> None:
-    job = server.submit(behaviour=Behaviour(step_s=0.2), steps=100)
+    job = server.submit(behaviour=Behaviour(step_s=0.2), steps=65)
     server.wait(job.name, lambda job: job.progress.done > 0)
     connection = sqlite3.connect(server.data / "jobs.sqlite3", isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
-    time.sleep(15)
+    time.sleep(BUSY_TIMEOUT_S + 2)  # so that a write of the server's has been given up
     connection.close()
     assert server.wait_for_end(job.name).state == jobs_pb2.JOB_STATE_SUCCEEDED
 

@@ -5,18 +5,24 @@ Knows processes and folders; what runs inside Blender are the ``blender_*.py`` s
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(__file__).parent
 PYTHONS = {"4.2": "3.11", "4.5": "3.11", "5.0": "3.11", "5.2": "3.13"}  # what each Blender brings
+# For tests of what lies between the client and a server, and asks nothing new of Blender.
+oldest_and_newest = pytest.mark.parametrize("bare_blender", ["4.2", "5.2"], indirect=True)
 PLATFORMS = {
     ("Linux", "x86_64"): "linux-x64",
     ("Windows", "AMD64"): "windows-x64",
@@ -30,14 +36,26 @@ def blender_python(version: str) -> Path:
     return REPOSITORY / f".venv-bpy-{version}" / "bin" / "python"
 
 
-def build_extension(folder: Path) -> Path:
-    """Build the zip for this machine from the tree as it is; return its path."""
+def build_extension(folder: Path) -> None:
+    """Build the zip for this machine from the tree as it is."""
     name = PLATFORMS[platform.system(), platform.machine()]
     script = str(REPOSITORY / "scripts/build_blender.py")
     command = [sys.executable, script, "--into", str(folder), name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return next(folder.glob("*.zip"))
+
+
+def build_once(base: Path, name: str, build: Callable[[Path], object]) -> Path:
+    """Return a folder that ``build`` makes for all processes of this run; ``base`` is pytest's."""
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / name
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            partial = shared / f"{name}.part"
+            build(partial)
+            partial.rename(folder)
+    return folder
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes.live_server import LiveServer, live_server
-from hosts.blenders import PYTHONS, Blender, blender_python, build_extension
+from hosts.blenders import PYTHONS, Blender, blender_python, build_extension, build_once
 
 # The real engine next to a Blender that draws in software: a worker may be silent for a while.
 LONG_LEASES = {"heartbeat_s": 1.0, "lease_s": 120.0}
@@ -18,7 +18,8 @@ LONG_LEASES = {"heartbeat_s": 1.0, "lease_s": 120.0}
 @pytest.fixture(scope="session")
 def extension_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the extension for this machine."""
-    return build_extension(tmp_path_factory.mktemp("extension"))
+    folder = build_once(tmp_path_factory.getbasetemp(), "extension", build_extension)
+    return next(folder.glob("*.zip"))
 
 
 @pytest.fixture(scope="session", params=list(PYTHONS))

@@ -9,7 +9,7 @@ import pytest
 
 from fakes.live_server import LiveServer, live_server
 from fakes.moving_disc import HEIGHT, RADIUS, WIDTH, disc_clip, write_clip
-from hosts.blenders import REPOSITORY, Blender
+from hosts.blenders import REPOSITORY, Blender, oldest_and_newest
 from hosts.display import display
 from hosts.images import Image, over, read_rgba
 from layert2v.placement import parse_placement
@@ -65,7 +65,7 @@ def test_an_image_sequence_becomes_layers(
     assert (seen["undone"], seen["stacks"]) == (["decompose"], 0)
 
 
-@pytest.mark.parametrize("bare_blender", ["4.2", "5.2"], indirect=True)
+@oldest_and_newest
 def test_each_shot_of_an_edit_becomes_a_stack(
     blender: Blender, mini_server: LiveServer, tmp_path: Path
 ) -> None:
@@ -82,7 +82,7 @@ def test_each_shot_of_an_edit_becomes_a_stack(
     assert [[box["frame"] for box in subject["boxes"]] for subject in said] == [[], [1004]]
 
 
-@pytest.mark.parametrize("bare_blender", ["4.2", "5.2"], indirect=True)
+@oldest_and_newest
 def test_a_decomposition_goes_on_in_another_blender(blender: Blender, tmp_path: Path) -> None:
     write_clip(tmp_path / "footage", disc_clip(frames=3).source, first=1011)
     with live_server(tmp_path / "server" / "data", lease_s=60.0) as server:
@@ -102,7 +102,7 @@ def comp(folder: Path, frame: int) -> Image:
     return over(list(layers))
 
 
-@pytest.mark.parametrize("bare_blender", ["4.2", "5.2"], indirect=True)
+@oldest_and_newest
 def test_renders_become_layers_in_strips_and_planes_that_outlive_the_file(
     blender: Blender, mini_server: LiveServer, tmp_path: Path
 ) -> None:
@@ -136,7 +136,7 @@ def test_renders_become_layers_in_strips_and_planes_that_outlive_the_file(
             np.testing.assert_allclose(pictures["planes"], pictures["second"], atol=0.02)
 
 
-@pytest.mark.parametrize("bare_blender", ["4.2", "5.2"], indirect=True)
+@oldest_and_newest
 def test_a_mask_is_a_hint_on_its_frame_and_a_matte_on_all(
     blender: Blender, mini_server: LiveServer, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fakes.live_server import LiveServer, live_server
-from hosts.blenders import Blender
+from hosts.blenders import Blender, oldest_and_newest
 from hosts.display import display
 from hosts.images import Image, over, read_rgba, write_rgba, write_small_stack
 from layert2v.stack import Stack, frame_path, read_state
@@ -23,14 +23,6 @@ pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
 EXACT = 1e-6
 RED = (0.5, 0.25, 0.125, 1.0)  # exact in half floats
 LONG_LEASES = {"lease_s": 60.0}  # four Blenders and a worker on a small machine
-
-
-@pytest.fixture(scope="module")
-def mini(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield the address of a server with the Mini."""
-    data = tmp_path_factory.mktemp("mini") / "data"
-    with live_server(data, engine="", **LONG_LEASES) as server:
-        yield server.ready["address"]
 
 
 @pytest.fixture
@@ -60,11 +52,11 @@ def first_image(folder: Path, name: str) -> Image:
 
 
 def test_a_layer_is_generated_again_and_a_background_swapped(
-    blender: Blender, mini: str, tmp_path: Path
+    blender: Blender, mini_server: LiveServer, tmp_path: Path
 ) -> None:
-    plate = tmp_path / "plate" / "red.exr"
+    address, plate = mini_server.ready["address"], tmp_path / "plate" / "red.exr"
     write_rgba(plate, np.broadcast_to(np.float32(RED), (160, 224, 4)).copy())
-    seen = blender.run("blender_rerender.py", mini, tmp_path, plate, timeout_s=500)
+    seen = blender.run("blender_rerender.py", address, tmp_path, plate, timeout_s=500)
     folder, everything = Path(seen["folder"]), ["comp", "fg_01", "shadow_01", "bg"]
     assert seen["states"] == ["replace", "regenerate", "generate"]
     assert seen["rerendered"] == {"fg_01": "2", "shadow_01": "1", "bg": "1"}
@@ -91,6 +83,7 @@ def run_step(blender: Blender, step: str, server: LiveServer, folder: Path) -> d
     return blender.run("blender_interrupt.py", *arguments, timeout_s=300)
 
 
+@oldest_and_newest
 def test_cancelling_leaves_nothing(blender: Blender, server: LiveServer, tmp_path: Path) -> None:
     seen = run_step(blender, "cancel", server, tmp_path)
     assert seen["outcome"] == "RequestCancelled"
@@ -99,6 +92,7 @@ def test_cancelling_leaves_nothing(blender: Blender, server: LiveServer, tmp_pat
     assert seen["left"] == []
 
 
+@oldest_and_newest
 def test_a_job_goes_on_in_another_blender(
     blender: Blender, server: LiveServer, tmp_path: Path
 ) -> None:
@@ -110,6 +104,7 @@ def test_a_job_goes_on_in_another_blender(
     assert seen["saved"] == 0
 
 
+@oldest_and_newest
 def test_a_job_of_another_server_waits_for_it(
     blender: Blender, server: LiveServer, tmp_path: Path
 ) -> None:
@@ -122,6 +117,7 @@ def test_a_job_of_another_server_waits_for_it(
     assert seen["stacks"] == 1
 
 
+@oldest_and_newest
 def test_a_deleted_job_is_reported(blender: Blender, server: LiveServer, tmp_path: Path) -> None:
     run_step(blender, "close_blender", server, tmp_path)
     with live_server(tmp_path / "other" / "data", **LONG_LEASES) as other:
@@ -134,6 +130,7 @@ def test_a_deleted_job_is_reported(blender: Blender, server: LiveServer, tmp_pat
     assert "does not know" in seen["text"]
 
 
+@oldest_and_newest
 def test_a_server_that_is_restarted_finishes_the_job(
     blender: Blender, server: LiveServer, tmp_path: Path
 ) -> None:
@@ -163,6 +160,7 @@ def read_until(process: subprocess.Popen[str], word: str) -> str:
     raise AssertionError(f"the script ended without {word}:\n{said}")
 
 
+@oldest_and_newest
 def test_a_grey_button_has_a_reason(blender: Blender, server: LiveServer, tmp_path: Path) -> None:
     seen = run_step(blender, "check_polls", server, tmp_path)
     assert "Online Access" in seen["elsewhere"]
@@ -172,9 +170,10 @@ def test_a_grey_button_has_a_reason(blender: Blender, server: LiveServer, tmp_pa
 
 
 def test_renders_become_layers_and_every_view_follows(
-    blender: Blender, mini: str, tmp_path: Path
+    blender: Blender, mini_server: LiveServer, tmp_path: Path
 ) -> None:
-    seen = blender.run("blender_plates.py", mini, tmp_path, timeout_s=500)
+    address = mini_server.ready["address"]
+    seen = blender.run("blender_plates.py", address, tmp_path, timeout_s=500)
     folder = Path(seen["folder"])
     assert seen["actions"] == ["open", "remove", "reorder", "add", "replace", "generate"]
     assert seen["same"]  # the artist's render settings
@@ -204,11 +203,12 @@ def test_renders_become_layers_and_every_view_follows(
 
 @pytest.mark.parametrize("bare_blender", ["4.5", "5.2"], indirect=True)
 def test_a_render_as_a_layer_leaves_the_interface_free(
-    blender: Blender, mini: str, tmp_path: Path
+    blender: Blender, mini_server: LiveServer, tmp_path: Path
 ) -> None:
+    address = mini_server.ready["address"]
     write_small_stack(tmp_path, colorspace="lin_rec709_scene", start_frame=1001)
     with display() as screen:
-        seen = blender.run("blender_plate_window.py", mini, tmp_path, timeout_s=300, **screen)
+        seen = blender.run("blender_plate_window.py", address, tmp_path, timeout_s=300, **screen)
     assert seen["began"] == ["RUNNING_MODAL"]
     assert seen["changed"]
     assert seen["same"]

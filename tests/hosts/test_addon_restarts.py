@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fakes.live_server import LiveServer, wait_until
-from hosts.blenders import Blender
+from hosts.blenders import Blender, oldest_and_newest
 from hosts.images import read_rgba
 from layert2v.stack import frame_path, read
 
@@ -51,6 +51,7 @@ def test_a_job_outlives_the_blender_that_started_it(
         assert largest_difference(Path(reopened["folder"]), tmp_path / seen) <= 1e-6
 
 
+@oldest_and_newest
 def test_a_server_may_start_late_and_die_in_mid_job(blender: Blender, tmp_path: Path) -> None:
     address, data = free_address(), tmp_path / "data"
     process = blender.start("blender_server_restart.py", address, tmp_path)

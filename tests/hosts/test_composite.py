@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,8 @@ import numpy as np
 import PyOpenColorIO as ocio
 import pytest
 
-from hosts.blenders import REPOSITORY, Blender
+from fakes.live_server import LiveServer
+from hosts.blenders import REPOSITORY, Blender, build_once
 from hosts.images import Image, over, read_rgba, write_small_stack
 from layert2v.stack import Stack, frame_path, read
 
@@ -22,10 +22,8 @@ SAMPLE = "0hy8oo_w57g_0042"
 PROMPT = "a red fox running through a snowy forest at sunset"
 
 
-def run(*command: str | Path, **extra: str) -> None:
-    done = subprocess.run(
-        command, env={**os.environ, **extra}, capture_output=True, text=True, check=False
-    )
+def run(*command: str | Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -37,24 +35,22 @@ def program(name: str) -> Path:
 @pytest.fixture(scope="module")
 def imported(shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Import ordinary 8-bit films as a stack."""
-    clip, folder = shared_dir / "samples" / SAMPLE, tmp_path_factory.mktemp("imported") / "stack"
+    clip = shared_dir / "samples" / SAMPLE
     films = {
         "--full": "full_video", "--background": "background",
         "--foreground": "foreground", "--matte": "mask",
     }  # fmt: skip
     arguments = [part for option, film in films.items() for part in (option, clip / f"{film}.mp4")]
-    run(program("layert2v-engine"), "import", *arguments, "--out", folder)
-    return folder
+    command = (program("layert2v-engine"), "import", *arguments, "--out")
+    return build_once(tmp_path_factory.getbasetemp(), "imported", lambda out: run(*command, out))
 
 
 @pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def generated(mini_server: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generate the stack of ``make demo``."""
-    place = tmp_path_factory.mktemp("generated")
-    config, folder = place / "layert2v.toml", place / "stack"
-    config.write_text(f"[client]\ndata = '{place / 'data'}'\n", encoding="utf-8")
-    run(program("layert2v"), "generate", PROMPT, "--out", folder, LAYERT2V_CONFIG=str(config))
-    return folder
+    address = mini_server.ready["address"]
+    command = (program("layert2v"), "generate", PROMPT, "--server", address, "--out")
+    return build_once(tmp_path_factory.getbasetemp(), "generated", lambda out: run(*command, out))
 
 
 def render(blender: Blender, folder: Path, out: Path, **extra: str) -> Stack:
@@ -122,13 +118,12 @@ def test_the_stack_s_color_space_is_set_and_not_guessed(
     assert np.abs(seen - expected).max() < 5e-3 < np.abs(unconverted - expected).max()
 
 
-STUDIOS = ("cg-config-v2.1.0_aces-v1.3_ocio-v2.3", "studio-config-v2.1.0_aces-v1.3_ocio-v2.3")
-
-
-@pytest.mark.parametrize("name", STUDIOS)
 @pytest.mark.parametrize(
-    ("colorspace", "local"),
-    [("lin_rec709_scene", "Linear Rec.709 (sRGB)"), ("lin_ap1_scene", "ACEScg")],
+    ("name", "colorspace", "local"),
+    [
+        ("cg-config-v2.1.0_aces-v1.3_ocio-v2.3", "lin_rec709_scene", "Linear Rec.709 (sRGB)"),
+        ("studio-config-v2.1.0_aces-v1.3_ocio-v2.3", "lin_ap1_scene", "ACEScg"),
+    ],
 )
 def test_a_studio_s_configuration_composites_in_its_own_working_space(
     bare_blender: Blender, tmp_path: Path, name: str, colorspace: str, local: str

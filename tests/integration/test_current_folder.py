@@ -47,5 +47,5 @@ def test_children_do_not_import_from_the_current_folder(
 
 
 def test_workers_are_started_without_the_current_folder() -> None:
-    command = worker_command(Config(), "cpu")
+    command = worker_command(Config(), ["cpu"])
     assert command[1] == "-P"

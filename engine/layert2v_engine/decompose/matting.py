@@ -19,8 +19,10 @@ from layert2v_engine.decompose.arrays import (
     HalfArray,
     Part,
     Size,
+    blur,
     dilate,
     encode,
+    erode,
     fit_within,
     part_around,
     resize,
@@ -36,6 +38,9 @@ SIDE = 960
 WINDOW, OVERLAP = 8, 2  # of a splitter that looks at several frames at once
 _MASK_REACH = 0.02  # of the longer side: how far an effect of the mask is from being the plate
 _ALPHA_REACH = 0.04  # of the longer side: how far alpha reaches beyond the rough mask
+# Of the longer side: how far alpha may fall and reach beside an outline where a plate was invented.
+_UNSEEN_INNER, _UNSEEN_OUTER = 0.008, 0.004
+_UNSEEN_MARGIN = 0.006  # of the longer side: over which that fades out
 _LEAST = 1e-3  # less coverage than this is none
 _STEP = 4  # of pixels that the plate is compared with the footage on
 
@@ -129,9 +134,10 @@ def _finish(shot: MattingShot, index: int, small: _SmallFrame, planes: FloatArra
     full, size = Size(*source.shape[1::-1]), Size(*alpha.shape[::-1])
     near = dilate(small.mask > 0.1, max(2, round(_ALPHA_REACH * max(size))))
     alpha = np.where(near, alpha, np.float32(0))  # what moves far from the mask is not the subject
-    subject = dilate(np.maximum(alpha, small.mask) > 0.1, 2)
     invented = shot.invented[index]
     unseen = resize(invented.astype(np.float32), size) > 0.5
+    alpha = keep_to_mask(alpha, small.mask, unseen)
+    subject = dilate(np.maximum(alpha, small.mask) > 0.1, 2)
     shadow = keep_attached_shadow(shadow, subject)
     light = find_light(small.source, small.plate, subject, unseen | (shadow > 0))
     if shot.matte is not None:
@@ -148,6 +154,24 @@ def _finish(shot: MattingShot, index: int, small: _SmallFrame, planes: FloatArra
     proposal = Proposal(clean, opacity, resize(shadow, full)[part], resize(light, full)[part])
     error = _plate_error(source, plate, small.drift, changed)
     return FrameProposal(index, source, part, proposal, invented, error)
+
+
+def keep_to_mask(alpha: FloatArray, mask: FloatArray, unseen: BoolArray) -> FloatArray:
+    """Return alpha ``[h, w]`` that stays near the outline of ``mask`` where a plate is ``unseen``.
+
+    There it was invented, and what differs from it tells nothing of the subject.
+    """
+    if not unseen.any():
+        return alpha
+    longest = max(alpha.shape)
+    inner, outer, margin = (
+        max(1, round(each * longest)) for each in (_UNSEEN_INNER, _UNSEEN_OUTER, _UNSEEN_MARGIN)
+    )
+    inside = mask > 0.5
+    least = blur(erode(inside, inner).astype(np.float32), inner / 3)
+    most = blur(dilate(inside, outer).astype(np.float32), outer / 3)
+    share = blur(dilate(unseen, margin).astype(np.float32), margin)
+    return np.asarray(alpha + share * (np.clip(alpha, least, most) - alpha), np.float32)
 
 
 def _plate_error(

@@ -32,10 +32,8 @@ def compile_processor(processor: ocio.Processor) -> tuple[Step, ...] | None:
 
 def _compile_step(op: ocio.Transform) -> Step | None:
     inverse = op.getDirection() == ocio.TRANSFORM_DIR_INVERSE
-    if isinstance(op, ocio.MatrixTransform):
-        return _matrix_step(
-            np.array(op.getMatrix()).reshape(4, 4), np.array(op.getOffset()), inverse
-        )
+    if isinstance(op, ocio.MatrixTransform) and not inverse:  # OCIO has inverted it already
+        return _matrix_step(np.array(op.getMatrix()).reshape(4, 4), np.array(op.getOffset()))
     if isinstance(op, ocio.ExponentWithLinearTransform):
         gammas, offsets = set(op.getGamma()[:3]), set(op.getOffset()[:3])
         if len(gammas) == 1 and len(offsets) == 1 and min(offsets) > 0.0 and min(gammas) > 1.0:
@@ -47,15 +45,11 @@ def _compile_step(op: ocio.Transform) -> Step | None:
     return None
 
 
-def _matrix_step(matrix: np.ndarray, offset: np.ndarray, inverse: bool) -> Step | None:
+def _matrix_step(matrix: np.ndarray, offset: np.ndarray) -> Step | None:
     if matrix[:3, 3].any() or matrix[3, :3].any():
         return None  # alpha takes part in the color; a layer's alpha must not
-    linear, shift = matrix[:3, :3], offset[:3]
-    if inverse:
-        linear = np.linalg.inv(linear)
-        shift = -linear @ shift
-    rows = [[float(weight) for weight in row] for row in linear]
-    offsets = [float(value) for value in shift]
+    rows = [[float(weight) for weight in row] for row in matrix[:3, :3]]
+    offsets = [float(value) for value in offset[:3]]
 
     def step(pixels: Tensor) -> Tensor:
         # Not a matmul: those may run in TF32 or bfloat16, as the model's owner has set them.

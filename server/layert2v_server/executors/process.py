@@ -40,16 +40,27 @@ _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal
 _log = logging.getLogger(__name__)
 
 
-def worker_command(config: Config, device: str) -> list[str]:
+def device_groups(config: Config) -> list[tuple[str, ...]]:
+    """Return the devices of each worker on this machine, in the order of the settings."""
+    size = config.devices_per_job
+    return [config.devices[at : at + size] for at in range(0, len(config.devices), size)]
+
+
+def worker_command(config: Config, devices: Sequence[str]) -> list[str]:
     """Return the command line of a worker on this machine."""
     # -P: a file in the current folder that is called like a package must not be imported.
     command = [sys.executable, "-P", "-m", "layert2v_server.worker.main"]
-    return [*command, *worker_arguments(config, device)]
+    return [*command, *worker_arguments(config, devices)]
 
 
-def worker_arguments(config: Config, device: str) -> list[str]:
-    """Return the arguments of a worker; what is empty takes its default."""
+def worker_arguments(config: Config, devices: Sequence[str]) -> list[str]:
+    """Return the arguments of a worker on ``devices``; what is empty takes its default."""
+    device, *others = devices
     arguments = ["--device", device, "--heartbeat", str(config.heartbeat_s)]
+    for other in others:
+        arguments += ["--share-with", other]
+    if others:
+        arguments += ["--parallel", config.parallel]
     if config.engine:
         arguments += ["--engine", config.engine]
     if config.models is not None:

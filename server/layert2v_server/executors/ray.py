@@ -44,11 +44,16 @@ def create_ray_executors(config: Config) -> tuple[Executor, ...]:
     data = str(config.data.expanduser().resolve())
     command += ["--data", data, "--cpus", str(plan.cpus), "--gpus", str(plan.gpus)]
     command += ["--heartbeat", str(config.heartbeat_s), "--"]
-    device = "auto" if plan.gpus and config.devices != ("cpu",) else "cpu"
+    if not plan.gpus or config.devices == ("cpu",):
+        devices = ["cpu"] * config.devices_per_job
+    elif config.devices_per_job > 1:  # Ray shows a worker its own GPUs alone
+        devices = [f"cuda:{number}" for number in range(config.devices_per_job)]
+    else:
+        devices = ["auto"]
     return tuple(
         ProcessExecutor(
             f"ray{number}",
-            [*command, *worker_arguments(config, device)],
+            [*command, *worker_arguments(config, devices)],
             heartbeat_timeout_s=config.lease_s,
             cancel_grace_s=config.cancel_grace_s,
             runs_elsewhere=True,

@@ -159,7 +159,8 @@ class JobStore(Quarantine):
             query = query.where(IS_QUARANTINED)
         with read_transaction(self._engine) as connection:
             rows = connection.execute(query).all()
-            found = self._add_places(connection, [job_from_row(row) for row in rows])
+            changes = rows[0].queue_changes if rows else None
+            found = self._add_places(connection, [job_from_row(row) for row in rows], changes)
         return [(row.sequence, job) for row, job in zip(rows, found, strict=True)]
 
     def cancel(self, job_id: str) -> Job:
@@ -356,10 +357,12 @@ class JobStore(Quarantine):
             settle_damaged(connection, job)
         return None
 
-    def _add_places(self, connection: Connection, found: Sequence[Job]) -> list[Job]:
+    def _add_places(
+        self, connection: Connection, found: Sequence[Job], changes: int | None = None
+    ) -> list[Job]:
         """Return jobs with their places in the queue, as a read transaction sees it."""
         if any(job.state is JobState.QUEUED for job in found):
-            self._queue = read_queue(connection, self._queue, self._clock())
+            self._queue = read_queue(connection, self._queue, self._clock(), changes)
         places = [self._queue.place(job.id) for job in found]
         return [
             replace(job, queue_position=place.position, start_eta_s=place.start_s)

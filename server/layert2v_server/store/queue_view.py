@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, select
 
 from layert2v_server.domain.queue_order import Place, Priority, QueuedJob, find_places, order_queue
 from layert2v_server.domain.state import JobState
@@ -21,6 +21,7 @@ from layert2v_server.store.speeds import read_speeds
 from layert2v_server.store.tables import QUEUE_CHANGES, jobs, totals
 
 MAX_PRIORITY = max(Priority)
+OPEN_STATES = (JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,47 +47,50 @@ class QueueView:
 EMPTY_QUEUE = QueueView(-1, MappingProxyType({}), 0.0)
 
 
-def read_queue(connection: Connection, known: QueueView, now: float) -> QueueView:
+def read_queue(
+    connection: Connection, known: QueueView, now: float, changes: int | None = None
+) -> QueueView:
     """Return the queue, which is ``known`` where it has not changed since.
 
-    ``now`` is in seconds since 1970. In a transaction that has changed the queue, the result must
-    not be kept: it may be undone.
+    ``now`` is in seconds since 1970; ``changes`` counts the changes of the queue where a row of
+    this transaction has told it already. In a transaction that has changed the queue, the result
+    must not be kept: it may be undone.
     """
-    counter = select(totals.c.value).where(totals.c.name == QUEUE_CHANGES)
-    changes = int(connection.execute(counter).scalar_one())
+    if changes is None:
+        counter = select(totals.c.value).where(totals.c.name == QUEUE_CHANGES)
+        changes = int(connection.execute(counter).scalar_one())
     if changes == known.changes:
         return known
     speeds = read_speeds(connection)
     mean = {kind: sum(found.values()) / len(found) for kind, found in speeds.items()}
-    queued = _read_queued(connection, mean)
-    running = _read_running(connection)
+    rows = _read_open(connection)
+    queued = [_queued_job(row, mean) for row in rows if row.state == JobState.QUEUED]
+    running = [row for row in rows if row.state != JobState.QUEUED]
     remaining_s = [_remaining_s(row, speeds, now) for row in running]
     owners = Counter(str(row.owner) for row in running)
     ordered = order_queue(queued, owners, _read_last_starts(connection))
     return QueueView(changes, find_places(ordered, remaining_s), time.monotonic())
 
 
-def _read_queued(connection: Connection, mean: Mapping[str, float]) -> list[QueuedJob]:
-    columns = (jobs.c.id, jobs.c.owner, jobs.c.priority, jobs.c.sequence)
-    work = (jobs.c.work_kind, jobs.c.work_amount)
-    query = select(*columns, *work).where(jobs.c.state == JobState.QUEUED)
-    return [
-        QueuedJob(
-            id=str(row.id),
-            owner=str(row.owner),
-            priority=min(row.priority, MAX_PRIORITY) if isinstance(row.priority, int) else 0,
-            sequence=row.sequence,
-            duration_s=_duration_s(row, mean.get(str(row.work_kind))),
-        )
-        for row in connection.execute(query)
-    ]
+def _read_open(connection: Connection) -> list[Any]:
+    """Return what is needed of all jobs that wait or run, in one question to the database."""
+    columns = (jobs.c.id, jobs.c.owner, jobs.c.state, jobs.c.priority, jobs.c.sequence)
+    running = (jobs.c.worker, jobs.c.started, jobs.c.work_kind, jobs.c.work_amount)
+    # The text of a queued job's progress says nothing, and to read it as JSON costs as much as all.
+    is_running = jobs.c.state != JobState.QUEUED
+    progress = case((is_running, jobs.c.progress)).label("progress")
+    query = select(*columns, *running, progress)
+    return list(connection.execute(query.where(jobs.c.state.in_(OPEN_STATES))))
 
 
-def _read_running(connection: Connection) -> list[Any]:
-    columns = (jobs.c.owner, jobs.c.worker, jobs.c.started, jobs.c.progress)
-    states = jobs.c.state.in_((JobState.RUNNING, JobState.CANCELLING))
-    query = select(*columns, jobs.c.work_kind, jobs.c.work_amount).where(states)
-    return list(connection.execute(query))
+def _queued_job(row: Any, mean: Mapping[str, float]) -> QueuedJob:
+    return QueuedJob(
+        id=str(row.id),
+        owner=str(row.owner),
+        priority=min(row.priority, MAX_PRIORITY) if isinstance(row.priority, int) else 0,
+        sequence=row.sequence,
+        duration_s=_duration_s(row, mean.get(str(row.work_kind))),
+    )
 
 
 def _read_last_starts(connection: Connection) -> dict[str, float]:

@@ -87,6 +87,7 @@ jobs = Table(
     UniqueConstraint("owner", "request_id", name="one_job_per_request"),
     Index("jobs_by_state", "state", "sequence"),
     Index("jobs_by_owner", "owner", "started"),
+    Index("jobs_of_owner", "owner", "sequence"),  # pages of one user
     sqlite_autoincrement=True,  # a deleted job's number never comes back: page tokens stay true
 )
 

@@ -39,6 +39,7 @@ from layert2v_server.worker.parent_death import end_with_parent
 from layert2v_server.worker.runner import Engine, run_job, strip_paths
 
 DEFAULT_ENGINE = "layert2v_engine.engine:Engine"
+SHARED_ENGINE = "layert2v_engine.shared_engine:SharedEngine"  # of several devices
 
 _log = logging.getLogger(__name__)
 
@@ -92,13 +93,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     channel = ServerChannel(sys.stdin.buffer, _redirect_stdout())
     try:
         device = choose_device(args.device)
-        engine = load_engine(args.engine, args.models, device, **_engine_options(args))
+        engine = load_engine(_engine_name(args), args.models, device, **_engine_options(args))
         models = [model_to_json(model) for model in engine.models()]
     except Exception as error:  # whatever the engine raises is reported to the server
         _log.exception("the engine cannot be loaded")
         channel.send(_load_failure(error))
         return 1
     name, memory_bytes = describe_device(device)
+    if args.share_with:
+        name = f"{1 + len(args.share_with)} x {name}"
     channel.send(Ready(models=models, device=name, memory_bytes=memory_bytes))
     run_jobs(engine, channel, heartbeat_s=args.heartbeat)
     return 0
@@ -135,9 +138,15 @@ def load_engine(name: str, models: Path | None, device: str, **options: Any) -> 
     return cast(Engine, factory(models, device, **options))
 
 
+def _engine_name(args: argparse.Namespace) -> str:
+    return str(args.engine or (SHARED_ENGINE if args.share_with else DEFAULT_ENGINE))
+
+
 def _engine_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return what is set; another engine need not know it."""
     options: dict[str, Any] = {} if args.weights is None else {"weights": args.weights}
+    if args.share_with:
+        options |= {"devices": args.share_with, "parallel": args.parallel}
     return {**options, "commercial_only": True} if args.commercial_only else options
 
 
@@ -189,11 +198,13 @@ def _load_failure(error: Exception) -> LoadFailed:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m layert2v_server.worker.main")
-    parser.add_argument("--engine", default=DEFAULT_ENGINE, help="module:Class of the engine")
+    parser.add_argument("--engine", default="", help="module:Class; empty for LayerT2V's own")
     parser.add_argument("--models", type=Path, help="folder of checkpoints")
     parser.add_argument("--weights", type=Path, help="folder with networks of others")
     parser.add_argument("--commercial-only", action="store_true", help="refuse by licence")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:0, ...")
+    parser.add_argument("--share-with", action="append", default=[], help="a further device")
+    parser.add_argument("--parallel", default="ulysses", help="how devices share a job")
     parser.add_argument("--log-format", choices=FORMATS, default=FORMATS[0], help="text or json")
     parser.add_argument("--heartbeat", type=float, default=1.0, help="seconds between heartbeats")
     return parser

@@ -76,7 +76,10 @@ def test_small_pieces_replace_the_old_ones(
     assert [p.name for p in tmp_path.iterdir()] == ["run.tar.00"]
 
 
-def test_a_trainer_runs_on_its_own(tmp_path: Path, long_run: ModuleType) -> None:
+def test_a_trainer_runs_on_its_own(
+    tmp_path: Path, long_run: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(long_run, "PACK_EVERY_S", 0.5)
     run, out = tmp_path / "run", tmp_path / "out"
     code = long_run.train_for(run, out, 120, None, ["matte", "--device", "cpu"])
     assert code == 2  # there is no autoencoder to train on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,9 +36,15 @@ _KEYS = 3
 _SAME = 0.5  # intersection over union of two masks of one subject
 _WORSE = 0.3  # scores of key frames that are as good as the best
 _STEADY = 0.8  # the same, where all of them show the subject
-
-
+_DRAWN = 0.96  # overlap with a mask that was not drawn anew
 _FITS = 0.7  # overlap with the box of a mask that an artist's box has led to
+
+
+class _Shown(NamedTuple):
+    """What an artist has shown of a subject on a frame, and the mask ``[h, w]`` it led to."""
+
+    seed: FloatArray
+    hints: FrameHints
 
 
 class SubjectFinder:
@@ -85,15 +92,10 @@ class SubjectFinder:
             priors = {k - window.start: m for k, m in known.items() if float(m.max()) > 0.5}
             near = {k - window.start: each for k, each in marks.items()}
             near = {k: each for k, each in near.items() if 0 <= k < len(part)}
-            boxed = [(k - window.start, shown[k]) for k in frames if k in shown]
-            motion = ClipMotion(part)
-            found = self._find_shown(motion, priors, near, on_first, boxed)
+            seen = {k - window.start: _Shown(seeds[k], shown[k]) for k in sorted(seeds)}
+            seen = {k: each for k, each in seen.items() if 0 <= k < len(part)}
+            found = self._find_shown(ClipMotion(part), priors, near, on_first, seen)
             if found is not None:
-                for frame in range(window.start, window.end):
-                    if frame in seeds:
-                        place = frame - window.start
-                        found[place] = _combine(found[place], seeds[frame], shown[frame])
-                found = self._draw(motion, found)
                 _write(masks, window, found, [k for k in frames if k not in seeds])
             done += window.end - window.start
             on_frames(min(done, len(pictures)))
@@ -104,32 +106,41 @@ class SubjectFinder:
         if float(np.max([mask.max() for mask in masks])) < 0.5:
             raise _not_found()
 
-    def _draw(self, motion: ClipMotion, masks: FloatArray) -> FloatArray:
-        """Return the masks of a window drawn to what differs from the background."""
-        tracker = SubjectTracker(motion.pictures, motion, self._saliency)
-        return tracker.smooth(draw_to_difference(motion.pictures, masks))
-
     def _find_shown(
         self,
         motion: ClipMotion,
         priors: Mapping[int, FloatArray],
         marks: Mapping[int, FrameHints],
         on_first: Callable[[FloatArray], None],
-        shown: Sequence[tuple[int, FrameHints]],
+        shown: Mapping[int, _Shown],
     ) -> FloatArray | None:
-        """Return what ``_find_window`` does, or finds without boxes if that fills them more.
+        """Return what ``_find_window`` does, drawn to the difference from the background.
 
-        A box whose content no view, color or motion tells must not lead to less than none at all.
+        A box whose content no view, color or motion tells must not lead to less than none at all:
+        what is found without it counts if it fills it more, and as much as what is found
+        with it where the difference tells how either is wrong.
         """
         found = self._find_window(motion, priors, marks, on_first)
-        for place, hints in shown[:1]:
-            seed = priors.get(place)
-            if found is None or seed is None or box_fit(seed, hints) >= _FITS:
-                continue
-            alone = self._find_window(motion, {}, marks, on_first)
+        if found is None:
+            return None
+        boxed = [k for k, each in shown.items() if each.hints.boxes and k in priors][:1]
+        alone = None
+        for place in boxed:
+            seed, hints = shown[place]
+            if box_fit(seed, hints) < _FITS:
+                alone = self._find_window(motion, {}, marks, on_first)
             if alone is not None and box_fit(alone[place], hints) > box_fit(found[place], hints):
-                return alone
-        return found
+                found = alone
+        found = _combine_all(found, shown)
+        drawn = draw_to_difference(motion.pictures, found)
+        if boxed and alone is None and _overlap_of_all(found, drawn) < _DRAWN:
+            alone = self._find_window(motion, {}, marks, on_first)
+            if alone is not None and _overlap_of_all(found, alone) > _SAME:
+                for place in boxed:
+                    alone[place] = limit_to_boxes(alone[place], shown[place].hints)
+                both = np.asarray((found + alone) / 2, np.float32)
+                drawn = draw_to_difference(motion.pictures, both)
+        return SubjectTracker(motion.pictures, motion, self._saliency).smooth(drawn)
 
     def _see(self, pictures: Frames, hints: SubjectHints) -> SubjectHints:
         """Return hints with boxes where the words of an artist were recognized."""
@@ -306,6 +317,19 @@ def _combine(found: FloatArray, seed: FloatArray, hints: FrameHints) -> FloatArr
     elif box_fit(found, hints) > box_fit(seed, hints):
         seed = found
     return apply_marks(seed, hints)
+
+
+def _combine_all(masks: FloatArray, shown: Mapping[int, _Shown]) -> FloatArray:
+    """Return the masks of a window, those of hinted frames together with what was shown."""
+    combined = masks.copy()
+    for place, (seed, hints) in shown.items():
+        combined[place] = _combine(combined[place], seed, hints)
+    return combined
+
+
+def _overlap_of_all(first: FloatArray, second: FloatArray) -> float:
+    """Return the mean overlap of the masks of two windows ``[T, h, w]``."""
+    return float(np.mean([overlap(a > 0.5, b > 0.5) for a, b in zip(first, second, strict=True)]))
 
 
 def _obey(found: FloatArray, seed: FloatArray, hints: FrameHints) -> FloatArray:

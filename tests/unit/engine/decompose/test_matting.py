@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fakes.moving_disc import disc_clip
-from layert2v_engine.decompose.matting import MattingShot, propose_layers
+from layert2v_engine.decompose.matting import MattingShot, keep_to_mask, propose_layers
 from layert2v_engine.decompose.protocols import SplitLayers
 from layert2v_engine.decompose.solve import solve_frame
 from layert2v_engine.decompose.split import ClosedFormSplitter
@@ -52,6 +52,20 @@ def test_alpha_far_from_the_mask_is_not_the_subject(shot: MattingShot) -> None:
     part = found.part
     assert part[0].start >= rows.min() - 10
     assert part[1].stop <= columns.max() + 10
+
+
+def test_alpha_keeps_to_the_mask_where_the_plate_was_invented() -> None:
+    mask, unseen = np.zeros((100, 200), np.float32), np.zeros((100, 200), bool)
+    mask[30:70, 40:160] = 1
+    unseen[:, :100] = True
+    nothing, all_of_it = np.zeros_like(mask), np.ones_like(mask)
+
+    least, most = (keep_to_mask(each, mask, unseen) for each in (nothing, all_of_it))
+
+    assert least[40:60, 50:90].min() > 0.99
+    assert most[:, :35].max() < 0.01
+    assert least[:, 110:].max() == 0
+    assert most[:, 110:].min() == 1
 
 
 def test_only_what_changes_is_proposed(shot: MattingShot) -> None:

@@ -1,4 +1,4 @@
-"""Curves and powers as steps on tensors, where they meet their limits."""
+"""Matrices, curves and powers as steps on tensors, where they meet their limits."""
 
 from __future__ import annotations
 
@@ -89,3 +89,14 @@ def test_the_input_stays(inverse: bool) -> None:
     before = values.clone()
     curve(inverse=inverse)(values)
     assert torch.equal(values, before)
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_a_matrix_with_an_offset_is_that_of_ocio(inverse: bool) -> None:
+    rows = [0.9, 0.2, 0.0, 0.0, 0.1, 0.7, 0.1, 0.0, 0.0, 0.3, 0.8, 0.0, 0.0, 0.0, 0.0, 1.0]
+    transform = ocio.MatrixTransform(matrix=rows, offset=[0.1, -0.2, 0.05, 0.0])
+    pixels = torch.linspace(-0.5, 4, 60).reshape(3, 20)
+    step = only_step(transform, inverse)
+    processor = ocio.Config.CreateRaw().getProcessor(transform).getDefaultCPUProcessor()
+    expected = [processor.applyRGB(pixels[:, k].tolist()) for k in range(20)]
+    torch.testing.assert_close(step(pixels).T, torch.tensor(expected), rtol=1e-5, atol=1e-5)

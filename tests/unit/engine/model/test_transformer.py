@@ -252,6 +252,24 @@ def test_two_foregrounds_share_a_row_until_one_has_its_own(scene) -> None:
 
 
 @torch.no_grad()
+def test_a_stream_is_modulated_by_the_row_of_its_role(scene) -> None:
+    latents, text = scene
+    model = LayeredWanTransformer3DModel(**TINY).eval()
+    rows = model.layer_modulation.normal_()
+
+    def run(roles: list[int]) -> Tensor:
+        out: Tensor = model(
+            latents[:, :2], torch.zeros(2), text[:, :1], roles=roles, attended_prompts=((0,),) * 2
+        ).sample
+        return out
+
+    before, reverse = run([1, 0]), run([0, 1])
+    rows[[0, 1, 2]] = rows[[2, 0, 1]].clone()  # what was in row 1 is in row 2 now, 0 in row 1
+    torch.testing.assert_close(run([2, 1]), before)
+    assert (before - reverse).abs().mean(dim=(0, 2, 3, 4, 5)).min() > 0.01  # of either stream
+
+
+@torch.no_grad()
 def test_diffusers_caches_find_the_blocks(pair, scene) -> None:
     layered = pair[1]
     plain = forward(layered, scene)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from fakes.sample_stacks import disc
+from layert2v_engine.image.compositing import ShadowDomain, shadow_to_linear
 from layert2v_engine.layout import Stream, StreamLayout, StreamRole
 from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.rerender.latents import (
@@ -74,3 +77,29 @@ def test_what_is_encoded_is_decoded_again(mini: LayeredPipeline, role: str) -> N
         stream.role, pixels.float()
     )
     assert float((first - wanted).square().mean().sqrt()) < 0.03
+
+
+@pytest.mark.parametrize("domain", ["linear", "display"])
+def test_a_delivered_shadow_is_seen_as_the_model_made_it(
+    mini: LayeredPipeline, domain: ShadowDomain
+) -> None:
+    pipeline = copy(mini)
+    pipeline.config = replace(mini.config, shadow_domain=domain)
+    made = torch.linspace(0, 1, 12).reshape(3, 4)
+    delivered = torch.zeros(3, 4, 4)
+    delivered[..., 3] = shadow_to_linear(made) if domain == "display" else made
+    encoder = StreamEncoder(pipeline, StreamLayout.for_foregrounds(1), "lin_rec709_scene")
+    seen = encoder.model_input(StreamRole.shadow, delivered)
+    torch.testing.assert_close(seen, made[None], atol=1e-5, rtol=0)
+
+
+def test_a_model_sees_display_color_over_its_matte_color(mini: LayeredPipeline) -> None:
+    pixels = torch.tensor([0.1, 0.1, 0.1, 0.5]).expand(2, 2, 4)  # premultiplied: 0.2 in light
+    encoder = StreamEncoder(mini, StreamLayout.for_foregrounds(1), "lin_rec709_scene")
+    display = 1.055 * 0.2 ** (1 / 2.4) - 0.055
+    plain = encoder.model_input(StreamRole.background, pixels)
+    over_gray = encoder.model_input(StreamRole.foreground, pixels)
+    assert plain.unique().tolist() == pytest.approx([display], abs=1e-4)
+    assert over_gray[0].unique().tolist() == pytest.approx(
+        [0.5 * display + 0.5 * mini.config.matte_color], abs=1e-4
+    )

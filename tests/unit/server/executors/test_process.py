@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
+from layert2v_server.config import Config
 from layert2v_server.errors import EngineNotReady, ServerError, WorkerDied, WorkerLost
 from layert2v_server.executors import process
-from layert2v_server.executors.process import ProcessExecutor
+from layert2v_server.executors.process import ProcessExecutor, device_groups, worker_command
 from layert2v_server.worker.messages import Ready, RunJob, WorkerEnded, encode
 
 READY = encode(Ready(models=[], device="cpu", memory_bytes=0)).decode().strip()
@@ -57,6 +58,16 @@ def start_error(command: list[str]) -> ServerError:
         return caught.value
 
     return asyncio.run(start())
+
+
+def test_devices_in_a_row_are_one_worker() -> None:
+    config = Config(devices=("cuda:0", "cuda:1", "cuda:2", "cuda:3"), devices_per_job=2)
+    groups = device_groups(config)
+    assert groups == [("cuda:0", "cuda:1"), ("cuda:2", "cuda:3")]
+    command = " ".join(worker_command(config, groups[1]))
+    assert "--device cuda:2 " in command
+    assert "--share-with cuda:3 --parallel ulysses" in command
+    assert "--share-with" not in worker_command(Config(), device_groups(Config())[0])
 
 
 def test_a_program_that_is_missing() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from layert2v_server.config import Config
+from layert2v_server.config import Config, check_config
 from layert2v_server.errors import ConfigError
+from layert2v_server.executors import ray
 from layert2v_server.executors.ray import WorkerPlan, create_ray_executors, plan_workers
 from layert2v_server.worker.cluster.connection import NodeSize
 
@@ -45,6 +48,27 @@ def test_a_fixed_number_of_workers_needs_no_nodes_yet() -> None:
     config = Config(executor="ray:head:6379", ray_workers=2, ray_gpus=2)
     executors = create_ray_executors(config)
     assert [executor.name for executor in executors] == ["ray1", "ray2"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "--device auto"),
+        ({"ray_gpus": 2, "devices_per_job": 2}, "--device cuda:0 --share-with cuda:1"),
+        ({"devices": ("cpu",), "devices_per_job": 2}, "--device cpu --share-with cpu"),
+    ],
+)
+def test_a_job_may_be_shared_by_the_gpus_of_a_worker(
+    settings: dict[str, Any], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[str] = []
+
+    def note(name: str, command: list[str], **_: object) -> None:
+        commands.append(" ".join(command).replace(" --heartbeat 1.0", ""))
+
+    monkeypatch.setattr(ray, "ProcessExecutor", note)
+    create_ray_executors(check_config(Config(executor="ray", ray_workers=1, **settings)))
+    assert expected in commands[0]
 
 
 def test_a_cluster_that_is_not_there_is_reported_by_the_process_that_asks() -> None:
