@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import re
 import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -20,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import psutil
 import pytest
 
-from fakes.attack import Call, StalledReader, calls, fractions, methods, mutate, outcome
+from fakes.attack import Call, calls, fractions, methods, mutate, outcome
 from fakes.fake_engine import Behaviour
-from fakes.live_server import LiveServer, environment, live_server, wait_until
+from fakes.list_latency import latency
+from fakes.live_server import LiveServer, live_server, wait_until
+from fakes.server_bounds import assert_bounded_memory, assert_fast
+from fakes.wire_abuse import slow_readers
 from layert2v.stack import MANIFEST_NAME
 from layert2v.v1 import artifacts_pb2, jobs_pb2
 from layert2v_server.store.sqlite import BUSY_TIMEOUT_S
@@ -33,9 +32,6 @@ from layert2v_server.store.sqlite import BUSY_TIMEOUT_S
 pytestmark = pytest.mark.chaos
 
 MIB = 1 << 20
-MAX_GROWTH_MIB = 200
-MAX_NEW_DESCRIPTORS = 64
-MOST_MS = 100  # where every process has a core of its own
 CALL_TIMEOUT_S = 10.0
 # The server's own fault, or an answer that came too late.
 FORBIDDEN = {"INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED"}
@@ -56,50 +52,11 @@ def done(server: LiveServer) -> Any:
 
 
 @contextmanager
-def assert_bounded_memory(server: LiveServer) -> Iterator[None]:
-    """Check that what happens in the block takes bounded memory, and leaves a server that works."""
-    process = psutil.Process(server.process.pid)
-    before, peak, ended = process.memory_info().rss, [0], threading.Event()
-
-    def measure() -> None:
-        while not ended.wait(0.02):
-            peak[0] = max(peak[0], process.memory_info().rss)
-
-    descriptors, log_bytes = process.num_fds(), server.log.stat().st_size
-    watcher = threading.Thread(target=measure)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()
-    assert server.process.poll() is None
-    assert (peak[0] - before) / MIB < MAX_GROWTH_MIB
-    assert process.num_fds() - descriptors < MAX_NEW_DESCRIPTORS
-    log = server.log.read_bytes()[log_bytes:].decode(errors="replace")
-    assert "a call failed unexpectedly" not in log, log[-5000:]
-    assert "Exception serializing" not in log
-    assert "Exception deserializing" not in log
-
-
-@contextmanager
 def other_caller(server: LiveServer) -> Iterator[None]:
     """List jobs from another process meanwhile; check how long 99 of 100 answers took."""
-    command = [sys.executable, "-m", "fakes.list_latency", server.ready["address"]]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
-    ) as asker:
-        assert asker.stdout is not None
-        calm_ms = float(asker.stdout.readline())
+    with latency(server.ready["address"]) as found:
         yield
-        answer, _ = asker.communicate("")
-    count, slow_ms = answer.split()
-    share = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # of processes to each core
-    sys.stdout.write(
-        f"99 of 100 of {count} lists took {float(slow_ms):.0f} ms at most, {calm_ms:.0f} in calm\n"
-    )
-    assert int(count) > 20 / share
-    assert float(slow_ms) < max(MOST_MS * share, 10 * calm_ms)
+    assert_fast(found)
 
 
 def stack_text(job: Any) -> str:
@@ -178,15 +135,8 @@ def test_raw_bytes_on_the_port(server: LiveServer, attack_s: float) -> None:
 
 
 def test_readers_that_do_not_read(server: LiveServer, done: Any) -> None:
-    host, _, port = server.ready["address"].rpartition(":")
-    name = server.artifacts(done.name)[0].name
-    request = artifacts_pb2.ReadArtifactRequest(name=name).SerializeToString()
-    with ExitStack() as stack, assert_bounded_memory(server), other_caller(server):
-        for _ in range(3):
-            connection = stack.enter_context(socket.create_connection((host, int(port))))
-            reader = StalledReader(connection)
-            for _ in range(300):
-                reader.start("/layert2v.v1.ArtifactService/ReadArtifact", request)
+    name, address = server.artifacts(done.name)[0].name, server.ready["address"]
+    with assert_bounded_memory(server), other_caller(server), slow_readers(address, name):
         time.sleep(2)
         assert len(server.read(name)) == 3  # of another connection, while those are open
         time.sleep(4)  # by now they have been ended

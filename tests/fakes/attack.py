@@ -261,6 +261,9 @@ def outcome(channel: grpc.Channel, path: str, requests: list[bytes], timeout_s: 
     return "OK"
 
 
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5)  # and no settings
+
+
 class StalledReader:
     """A connection that starts calls and then allows the server to send nothing: window 0."""
 
@@ -268,30 +271,37 @@ class StalledReader:
         self._connection = connection
         self._next_stream = 1
         settings = struct.pack(">HI", 4, 0)  # SETTINGS_INITIAL_WINDOW_SIZE
-        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, settings))
+        connection.sendall(PREFACE[: -len(frame(4, 0, 0, b""))] + frame(4, 0, 0, settings))
 
-    def start(self, path: str, request: bytes) -> None:
+    def start(self, path: str, request: bytes, token: str = "") -> None:
         """Start one call whose answer is never read."""
         stream, self._next_stream = self._next_stream, self._next_stream + 2
-        names = {
-            ":method": "POST",
-            ":scheme": "http",
-            ":path": path,
-            ":authority": "x",
-            "content-type": "application/grpc",
-            "te": "trailers",
-        }
-        headers = b"".join(_header(name, value) for name, value in names.items())
+        headers = call_headers(path)
+        headers += header("authorization", f"Bearer {token}") if token else b""
         body = b"\0" + struct.pack(">I", len(request)) + request
-        self._connection.sendall(_frame(1, 4, stream, headers) + _frame(0, 1, stream, body))
+        self._connection.sendall(frame(1, 4, stream, headers) + frame(0, 1, stream, body))
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+def call_headers(path: str) -> bytes:
+    """Return the headers of a gRPC call, encoded."""
+    names = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": path,
+        ":authority": "x",
+        "content-type": "application/grpc",
+        "te": "trailers",
+    }
+    return b"".join(header(name, value) for name, value in names.items())
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """Return a frame of HTTP/2."""
     head = struct.pack(">I", len(payload))[1:] + bytes([kind, flags])
     return head + struct.pack(">I", stream) + payload
 
 
-def _header(name: str, value: str) -> bytes:
+def header(name: str, value: str) -> bytes:
     """Return a literal header without indexing and without Huffman codes; both below 127 bytes."""
     parts = (name.encode(), value.encode())
     return b"\0" + b"".join(bytes([len(part)]) + part for part in parts)

@@ -110,6 +110,8 @@ class FakeEngine:
             _stop_if(cancelled)
             time.sleep(behaviour.step_s)
             report(_progress("denoise", step + 1, spec.steps, 0.0))
+        if behaviour.fault == "quote_prompt":
+            raise RuntimeError(f"no tokens for {spec.prompt!r}")
         _inject_fault(behaviour.fault)
         writer = _FrameWriter(spec, folder, behaviour, report, cancelled)
         stack = _stack(spec, writer)

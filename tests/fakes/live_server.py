@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,10 @@ QUICK_SETTINGS = {"heartbeat_s": 0.2, "lease_s": 5.0, "cancel_grace_s": 1.0, "mi
 
 
 class LiveServer:
-    """One server process on ``data``; ``settings`` fill the ``[server]`` table of its TOML file."""
+    """One server process on ``data``; ``settings`` fill the ``[server]`` table of its TOML file.
+
+    ``variables`` are more of its environment.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class LiveServer:
         *,
         address: str = "127.0.0.1:0",
         rebuild: bool = False,
+        variables: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> None:
         self.data = data
@@ -64,9 +68,10 @@ class LiveServer:
         command += ["--address", address, "--data", str(data)]
         command += ["--rebuild"] if rebuild else []
         self.log = data.parent / f"{data.name}.log"
+        variables = {**environment(), **(variables or {})}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, env=environment(), text=True
+                command, stdout=subprocess.PIPE, stderr=log, env=variables, text=True
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

@@ -16,7 +16,8 @@ import bpy
 PANEL = {
     "prompt": "prompt", "background_prompt": "background", "negative_prompt": "negative",
     "nearest": "nearest", "model": "model", "colorspace": "colorspace",
-    "compression": "compression", "width": "width", "height": "height", "frames": "frames",
+    "compression": "compression", "priority": "priority",
+    "width": "width", "height": "height", "frames": "frames",
     "seed": "seed", "steps": "steps",
     "guidance": "guidance", "folder": "folder", "footage_range": "footage_range",
     "footage_first": "footage_first", "footage_last": "footage_last",

@@ -25,5 +25,5 @@ def test_labels_are_those_of_the_one_table_and_presets_fill_fields(
     assert seen["preset"] == [False, 128, 96, 9, True, 8, 5.0]
     assert labels == [[field, LABELS[field].text] for field, _ in labels]
     # What Blender has no field of its own for: the scene's rate, or a line of text.
-    absent = {"foreground_prompt", "fps", "output_size", "status", "progress"}
+    absent = {"foreground_prompt", "fps", "output_size", "status", "progress", "account"}
     assert {field for field, _ in labels} == set(LABELS) - absent

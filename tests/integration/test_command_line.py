@@ -109,6 +109,8 @@ def test_what_a_call_leaves_after_a_failure_is_cleared_away_a_week_later(
     os.utime(left, (week_ago, week_ago))
     code, out, err = run(environment, tmp_path, "info")
     assert (code, "model    mini: Fake Mini" in out) == (0, True), err
+    assert "you      local: " in out
+    assert " of 100 jobs; priorities low, normal, high\n" in out
     assert remaining_call_folders(tmp_path) == []
 
 

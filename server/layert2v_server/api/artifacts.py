@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -12,6 +13,7 @@ import grpc
 from layert2v.chunk_codec import FileChunk
 from layert2v.v1 import artifacts_pb2, artifacts_pb2_grpc
 from layert2v.wire import CHUNK_BYTES, MAX_CHUNK_BYTES, MAX_FIND_FILES
+from layert2v_server.api.chunk_sink import ChunkSink
 from layert2v_server.api.chunks import ChunkReader
 from layert2v_server.api.convert import (
     artifact_to_message,
@@ -32,6 +34,7 @@ from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.quota import DiskQuota
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.content_index import ContentIndex
+from layert2v_server.store.upload_writer import UploadWriter
 from layert2v_server.store.uploads import Upload, UploadStore
 
 Context: TypeAlias = grpc.aio.ServicerContext
@@ -116,13 +119,24 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
             media_type=first.begin.media_type,
         )
         key = (upload.owner, upload.id)
+        writer = self._uploads.writer(upload)
         if key in self._open_uploads:
             raise UploadBusy
         self._open_uploads.add(key)
-        try:
-            return await self._receive(upload, request_iterator)
-        finally:
+        sink = ChunkSink(self._pools.chunks, functools.partial(_store_chunk, writer))
+
+        def end() -> None:
+            _start(self._pools.chunks.run(writer.close))
             self._open_uploads.discard(key)
+
+        try:
+            answer = await self._receive(upload, sink, request_iterator)
+            await self._pools.chunks.run(writer.close)
+            if answer is None:
+                answer = await self._pools.heavy.run(self._finish, upload)
+            return answer
+        finally:
+            sink.stop(end)  # not before: what is written last must not meet the next attempt
 
     async def QueryWrite(
         self, request: artifacts_pb2.QueryWriteRequest, context: Context
@@ -157,37 +171,34 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         )
 
     async def _receive(
-        self, upload: Upload, steps: AsyncIterator[artifacts_pb2.WriteArtifactRequest | FileChunk]
-    ) -> artifacts_pb2.WriteArtifactResponse:
-        run = self._pools.chunks.run
-        committed = await run(self._begin, upload)
-        pending: asyncio.Future[int] | None = None  # what is still done with the last chunk
+        self,
+        upload: Upload,
+        sink: ChunkSink,
+        steps: AsyncIterator[artifacts_pb2.WriteArtifactRequest | FileChunk],
+    ) -> artifacts_pb2.WriteArtifactResponse | None:
+        """Store what comes; return None where it ends with ``finish``."""
+        committed = await self._pools.chunks.run(self._begin, upload)
         async for step in steps:
-            if pending is not None:
-                await pending
             if not isinstance(step, FileChunk) and step.WhichOneof("step") == "finish":
-                await self._pools.heavy.run(self._uploads.finish, upload)
-                return artifacts_pb2.WriteArtifactResponse(
-                    committed_bytes=upload.size_bytes, artifact=_upload_to_message(upload)
-                )
+                await sink.drain()
+                return None
             if not isinstance(step, FileChunk) or len(step.data) > MAX_CHUNK_BYTES:
                 raise InvalidArgument(f"A step is a chunk of at most {MAX_CHUNK_BYTES} bytes.")
-            # Written and hashed while the next chunk arrives.
-            pending = _start(run(self._store_chunk, upload, step))
+            await sink.put(step)  # written and hashed while the next ones arrive
             committed = step.offset + len(step.data)
-        if pending is not None:
-            await pending
+        await sink.drain()
         return artifacts_pb2.WriteArtifactResponse(committed_bytes=committed)
+
+    def _finish(self, upload: Upload) -> artifacts_pb2.WriteArtifactResponse:
+        self._uploads.finish(upload)
+        return artifacts_pb2.WriteArtifactResponse(
+            committed_bytes=upload.size_bytes, artifact=_upload_to_message(upload)
+        )
 
     def _begin(self, upload: Upload) -> int:
         if not self._uploads.is_announced(upload.id, upload.owner):
             self._quota.require_for_upload(upload.owner, upload.size_bytes)
         return self._uploads.begin(upload)
-
-    def _store_chunk(self, upload: Upload, chunk: FileChunk) -> int:
-        if not chunk.is_whole:
-            raise ChecksumMismatch("A chunk arrived damaged.", "Go on from the committed size.")
-        return self._uploads.append(upload, chunk.offset, chunk.data)
 
     async def _find(self, name: str) -> tuple[Path, int, str]:
         """Return path, size and SHA-256 of a file of the caller. Raises ``ArtifactNotFound``."""
@@ -205,6 +216,12 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         if not current_principal().may_use(job.owner):
             raise JobNotFound(f"jobs/{identity}")  # as for a job that there is not
         return job.id
+
+
+def _store_chunk(writer: UploadWriter, chunk: FileChunk) -> None:
+    if not chunk.is_whole:
+        raise ChecksumMismatch("A chunk arrived damaged.", "Go on from the committed size.")
+    writer.append(chunk.offset, chunk.data)
 
 
 def _start(work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:

@@ -244,7 +244,7 @@ def _error_of_exit(code: int) -> WorkerLost:
         return WorkerLost(f"The worker process was told to end by {name}.")
     cause = f"was ended by signal {-code} ({name})"
     if name == "SIGKILL":
-        cause += ", as by a system that is out of memory"
+        cause += ", which the system sends where its memory has run out"
     return WorkerDied(cause)
 
 

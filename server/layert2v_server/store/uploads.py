@@ -30,12 +30,8 @@ from layert2v_server.errors import (
     OffsetOutOfRange,
 )
 from layert2v_server.store.database import convert_os_errors
-from layert2v_server.store.regular_file import (
-    SHORTAGES,
-    append_regular,
-    is_regular,
-    read_regular,
-)
+from layert2v_server.store.regular_file import SHORTAGES, is_regular, read_regular
+from layert2v_server.store.upload_writer import UploadWriter
 
 MAX_OPEN_HASHES = 256  # of uploads that are arriving: 200 bytes each
 MAX_NOTE_BYTES = 64 << 10
@@ -139,27 +135,19 @@ class UploadStore:
         return total
 
     def append(self, upload: Upload, offset: int, data: bytes | memoryview) -> int:
-        """Append the next bytes, and return the new size.
+        """Append the next bytes, and return the new size. Raises what ``UploadWriter`` does."""
+        with contextlib.closing(self.writer(upload)) as writer:
+            return writer.append(offset, data)
 
-        Raises ``OffsetOutOfRange`` and ``DiskFull``.
-        """
-        size = self.committed_bytes(upload.id, upload.owner)
-        if offset != size or size + len(data) > upload.size_bytes:
-            raise OffsetOutOfRange(
-                f"The next byte of this upload is {size} of {upload.size_bytes}, not {offset}.",
-                "Ask with QueryWrite where to go on.",
-            )
-        self._require_space(len(data))
-        part = self._path(upload.owner, upload.id, "part")
-        with convert_os_errors(), append_regular(part) as file:
-            try:
-                if file.write(data) != len(data):
-                    raise DiskFull
-            except BaseException:
-                file.truncate(size)  # half a chunk must not count as one
-                raise
-        self._hash(part, offset, data)
-        return size + len(data)
+    def writer(self, upload: Upload) -> UploadWriter:
+        """Return what appends many pieces to an announced upload, in one thread after another."""
+        return UploadWriter(
+            self._path(upload.owner, upload.id, "part"),
+            self.path(upload.id, upload.owner),
+            upload.size_bytes,
+            require_space=self._require_space,
+            add_to_hash=self._hash,
+        )
 
     def finish(self, upload: Upload) -> None:
         """Check the complete file and make it an artifact. Raises ``ChecksumMismatch``.
@@ -258,11 +246,13 @@ class UploadStore:
         with part.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def _require_space(self, size_bytes: int) -> None:
+    def _require_space(self, size_bytes: int) -> int:
+        """Return how many bytes may be written now. Raises ``DiskFull`` where it is fewer."""
         with convert_os_errors():
-            free = shutil.disk_usage(self.root).free
-        if free - size_bytes < self._min_free_bytes:
+            left = shutil.disk_usage(self.root).free - self._min_free_bytes
+        if left < size_bytes:
             raise DiskFull
+        return left
 
     def _path(self, owner: str, upload_id: str, suffix: str) -> Path:
         if not _UUID.fullmatch(upload_id):

@@ -40,6 +40,10 @@ class HttpConnection(H11Protocol):
         super().data_received(data)
         if self._is_answering():
             _cancel(self._head_timer)
+            # Another request before the answer: no browser does that. Hundreds of them in a packet
+            # would each take the time of the event loop, so the connection ends after this one.
+            if not self.cycle.more_body and self.conn.trailing_data[0]:
+                self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

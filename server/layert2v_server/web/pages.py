@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -302,6 +302,8 @@ async def _read_form(request: Request) -> dict[str, str]:
                     raise HTTPException(413, "This form is too large.")
     except TimeoutError:
         raise HTTPException(408, "This form came too slowly.") from None
+    except ClientDisconnect:  # who sends no more reads no answer, and fills no log
+        raise HTTPException(400, "This form has no end.") from None
     return dict(parse_qsl(data.decode(errors="replace")))
 
 

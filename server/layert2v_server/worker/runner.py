@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import psutil
 
@@ -28,6 +29,7 @@ from layert2v.rerender import RerenderSpec, rerender_from_json
 from layert2v.spec import GenerateSpec, ModelInfo, spec_from_json
 from layert2v.stack import Stack
 from layert2v_server.domain.request import JobKind
+from layert2v_server.worker.error_report import describe_error
 from layert2v_server.worker.image_check import check_source
 from layert2v_server.worker.inputs import footage_paths, input_folders
 from layert2v_server.worker.messages import (
@@ -140,7 +142,7 @@ def run_job(
         return Finished(job=command.job, files=files, untrusted=unchecked, preview=preview)
     except Exception as error:  # whatever the engine raises becomes an outcome
         shutil.rmtree(folder, ignore_errors=True)
-        return outcome_of_error(command.job, error)
+        return outcome_of_error(command.job, error, command.spec)
 
 
 def _produce_stack(
@@ -169,8 +171,10 @@ def _produce_stack(
     )
 
 
-def outcome_of_error(job: str, error: Exception) -> Failed | Stopped:
-    """Return the outcome of a job that ``error`` ended."""
+def outcome_of_error(
+    job: str, error: Exception, spec: Mapping[str, Any] = MappingProxyType({})
+) -> Failed | Stopped:
+    """Return the outcome of a job of ``spec`` that ``error`` ended."""
     reason = str(getattr(error, "reason", ""))
     if reason == "CANCELLED":
         return Stopped(job=job)
@@ -188,7 +192,7 @@ def outcome_of_error(job: str, error: Exception) -> Failed | Stopped:
         # A process that ran out of memory is not used for another job.
         worker_exits = reason == "OUT_OF_MEMORY"
         return Failed(job=job, reason=reason, message=message, hint=hint, worker_exits=worker_exits)
-    _log.error("job=%s unexpected engine error", job, exc_info=error)
+    _log.error("job=%s unexpected engine error\n%s", job, describe_error(error, spec))
     if isinstance(error, MemoryError):
         used, total = psutil.Process().memory_info().rss, psutil.virtual_memory().total
         reason, message = (

@@ -144,7 +144,7 @@ def test_a_worker_whose_child_holds_its_output_is_given_up(
     [
         ("os._exit(3)", "ended with exit code 3"),
         ("os.abort()", "was ended by signal 6 (SIGABRT)"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "was ended by signal 9 (SIGKILL), as by"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "was ended by signal 9 (SIGKILL), which"),
         ("time.sleep(9)", "sent nothing for 1 s and was killed"),
     ],
 )

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 import uuid
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from layert2v_server.errors import (
     OffsetOutOfRange,
     StorageFailed,
 )
+from layert2v_server.store import upload_writer
 from layert2v_server.store.uploads import Upload, UploadStore
 
 DATA = b"0123456789"
@@ -191,3 +193,36 @@ def test_bytes_go_into_a_regular_file_only(uploads: UploadStore, upload: Upload,
     offset = uploads.committed_bytes(upload.id, "anna")
     with pytest.raises((StorageFailed, OffsetOutOfRange)):
         uploads.append(upload, min(offset, len(DATA)), DATA[offset:] or b"x")
+
+
+def test_a_writer_notices_what_others_do_with_its_file(
+    uploads: UploadStore, upload: Upload
+) -> None:
+    uploads.begin(upload)
+    with closing(uploads.writer(upload)) as writer:
+        assert writer.append(0, DATA[:2]) == 2
+        assert uploads.append(upload, 2, DATA[2:4]) == 4  # by another server on the same folder
+        with pytest.raises(OffsetOutOfRange, match="next byte of this upload is 4 of 10, not 2"):
+            writer.append(2, DATA[2:4])
+        assert writer.append(4, DATA[4:6]) == 6
+        uploads.delete("anna", [upload.id])
+        with pytest.raises(OffsetOutOfRange, match="is 0 of 10"):
+            writer.append(6, DATA[6:])
+        uploads.begin(upload)
+        assert writer.append(0, DATA) == 10
+    uploads.finish(upload)
+    assert uploads.path(upload.id, "anna").read_bytes() == DATA
+
+
+def test_a_writer_looks_for_space_again_and_again(
+    uploads: UploadStore, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload_writer, "SPACE_INTERVAL_BYTES", 4)
+    uploads.begin(upload)
+    with closing(uploads.writer(upload)) as writer:
+        assert writer.append(0, DATA[:3]) == 3
+        uploads._min_free_bytes = 1 << 62  # others have filled the disk
+        assert writer.append(3, DATA[3:4]) == 4
+        with pytest.raises(DiskFull):
+            writer.append(4, DATA[4:])
+    assert uploads.committed_bytes(upload.id, "anna") == 4

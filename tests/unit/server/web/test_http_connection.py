@@ -109,6 +109,15 @@ def test_where_all_are_at_work_one_more_is_refused(run: Run) -> None:
     run(scenario)
 
 
+def test_requests_before_the_answer_are_not_answered(run: Run) -> None:
+    async def scenario(port: int, _: asyncio.Event) -> None:
+        head = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        async with _connect(port, "127.0.0.1", 5 * head) as (reader, _writer):
+            assert (await reader.read()).count(b"here") == 1
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("is_read", [True, False])
 def test_an_answer_that_nobody_reads_is_given_up_and_a_slow_reader_is_not(
     run: Run, monkeypatch: pytest.MonkeyPatch, is_read: bool
