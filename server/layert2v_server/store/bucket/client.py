@@ -173,8 +173,8 @@ def _open(settings: BucketSettings, timeout_s: int) -> S3Store:
         return S3Store(
             settings.bucket,
             prefix=settings.prefix or None,
-            client_options=client,  # type: ignore[arg-type]
-            retry_config=RETRIES,  # type: ignore[arg-type]
+            client_options=client,
+            retry_config=RETRIES,
             **config,
         )
     except Exception:  # whatever the library says of settings and credentials
