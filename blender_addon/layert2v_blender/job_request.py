@@ -16,6 +16,7 @@ from layert2v.decompose import (
     shots_of_error,
     split_at_cuts,
 )
+from layert2v.labels import LABELS
 from layert2v.priorities import DEFAULT_PRIORITY
 
 if TYPE_CHECKING:
@@ -79,6 +80,13 @@ class Request:
         """Whether it ended without a stack, and not because the artist cancelled it."""
         is_failure = self.outcome in ("RequestFailed", "RequestLost") and not self.note
         return is_failure or bool(self.import_error)
+
+    @property
+    def may_show_nearest(self) -> bool:
+        """Whether it was refused for a subject that is not known, and the nearest can be shown."""
+        if self.kind not in ("generate", "rerender") or self.spec.get("nearest"):
+            return False
+        return LABELS["nearest"].text in getattr(self.end, "message", "")
 
     def to_record(self) -> str:
         """Return what is saved with the scene."""

@@ -105,6 +105,7 @@ def rerender_spec(scene: bpy.types.Scene, layer: LAYERT2V_Layer) -> RerenderSpec
         steps=_steps(scene.layert2v),
         guidance=_guidance(scene.layert2v),
         compression=scene.layert2v.compression,
+        nearest=scene.layert2v.nearest,
     )
 
 

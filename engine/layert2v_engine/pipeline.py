@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -125,13 +126,17 @@ class LayeredPipeline:
         negative: str,
         *,
         sentence: str = "",
+        strict: Mapping[int, str] = MappingProxyType({}),
     ) -> PromptPlan:
         """Return the same for layers that each have their own text, or none.
 
-        sentence: the artist's own of the whole, if it still holds.
+        sentence: the artist's own of the whole, if it still holds. strict: as in
+        ``PromptPlanner.plan_layers``.
         """
         return self._with_warnings(
-            self._planner.plan_layers(foregrounds, background, negative, sentence=sentence)
+            self._planner.plan_layers(
+                foregrounds, background, negative, sentence=sentence, strict=strict
+            )
         )
 
     def _with_warnings(self, plan: PromptPlan) -> PromptPlan:

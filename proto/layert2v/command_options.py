@@ -67,7 +67,7 @@ def add_generate_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--background", default="", metavar="TEXT", help=_help("background_prompt"))
     add("--negative", default="", metavar="TEXT", help=_help("negative_prompt"))
-    add("--nearest", action="store_true", help=_help("nearest"))
+    add_nearest_option(parser)
     add("--size", type=frame_size, default=(0, 0), metavar="WxH", help="pixels, such as 96x96")
     add("--frames", type=positive_int, default=0, metavar="N", help="number of frames")
     add("--preset", metavar="NAME", help=f"{_help('preset')}, such as preview")
@@ -140,6 +140,11 @@ def add_movie_options(parser: argparse._ActionsContainer) -> None:
         action="store_true",
         help="make whole frames of interlaced movies with FFmpeg's bwdif; default: fields stay",
     )
+
+
+def add_nearest_option(parser: argparse.ArgumentParser) -> None:
+    """Add whether a model may show the subject nearest in meaning to one it does not know."""
+    parser.add_argument("--nearest", action="store_true", help=_help("nearest"))
 
 
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:

@@ -113,6 +113,7 @@ def rerender_to_message(spec: RerenderSpec) -> jobs_pb2.RerenderSpec:
         guidance=spec.guidance if spec.guidance >= 0 else None,
         model=spec.model,
         compression=spec.compression,
+        nearest=spec.nearest,
     )
 
 
@@ -135,6 +136,7 @@ def rerender_from_message(message: jobs_pb2.RerenderSpec) -> RerenderSpec:
         guidance=message.guidance if message.HasField("guidance") else defaults.guidance,
         model=message.model,
         compression=message.compression or defaults.compression,
+        nearest=message.nearest,
     )
 
 

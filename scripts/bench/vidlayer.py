@@ -6,7 +6,8 @@ counted, so that other work on the machine does not count.
 
 ``--workers 1 2`` also builds on Ray, in turns with so many actors. The time from the first clips to
 the last one says how it grows, on a machine that has nothing else to do; the processor time of each
-clip says how much of that is lost to the cluster, on any.
+clip says how much of that is lost to the cluster, on any. Memory is what all processes of the
+build hold together (RSS), after the first clip, half of them and all.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import resource
 import shutil
 import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--frames", type=int, default=9)
     parser.add_argument("--scale", type=int, default=3, help="of 96 x 64 pixels; default: 3")
+    parser.add_argument("--cluster-only", action="store_true", help="leave out this process")
     parser.add_argument("--workers", type=int, nargs="*", default=[], help="also on Ray")
     parser.add_argument("--rounds", type=int, default=3, help="of those; default: 3")
     args = parser.parse_args()
@@ -64,7 +66,8 @@ def main() -> None:
             thresholds=Thresholds.load(limits),
             clip_format=ClipFormat(frames=args.frames),
         )
-        measure_stages(plan, sources)
+        if not args.cluster_only:
+            measure_stages(plan, sources)
         if args.workers:
             measure_workers(plan, sources, args.workers, args.rounds)
 
@@ -96,7 +99,8 @@ def measure_stages(plan: BuildPlan, sources: list[Source]) -> None:
             started = time.process_time()
             stage({"clip": [state.clip]})
             seconds[name] += time.process_time() - started
-        memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+        memory.append(memory_mib())
+        print(f"{len(memory)} of {len(states)}", file=sys.stderr)
     pictures = read_bytes(states[0].folder / "footage.mkv")
     started = time.process_time()
     write_lossless(plan.root / "baseline.mkv", pictures, 24)
@@ -109,8 +113,7 @@ def measure_stages(plan: BuildPlan, sources: list[Source]) -> None:
     for name, value in [*seconds.items(), ("all", total)]:
         each = value / len(states)
         print(f"{name:8} {each:7.2f} {60 / each:15.1f} {each / baseline:10.1f}")
-    print(f"memory in MiB after the first, a half, all: {memory[0]}, "
-          f"{memory[len(memory) // 2]}, {memory[-1]}")  # fmt: skip
+    print_memory(memory)
     days = total / len(states) * MILLION / 86400
     print(f"computed: {days:.0f} days of one core for a million such clips")
 
@@ -143,30 +146,51 @@ def measure_workers(
         )
         cpu_s = statistics.median(each.cpu_s for each in measured)
         print(f"{count:6} {rate:10.2f} {growth:7.2f} {cpu_s:11.2f}")
+        print_memory(measured[-1].memory)
 
 
 @dataclasses.dataclass(frozen=True)
 class BuildSpeed:
-    """Seconds of a clip, by the clock and of processors."""
+    """Seconds of a clip, by the clock and of processors; MiB held after each clip."""
 
     wall_s: float
     cpu_s: float
+    memory: list[int]
 
 
 def measure_build(plan: BuildPlan, sources: list[Source], workers: int) -> BuildSpeed:
     """Build on so many actors; the first clips of each, with its start, do not count."""
     samples: list[tuple[int, float, float]] = []
+    memory: list[int] = []
     cpu_s: dict[int, float] = {}  # an actor with nothing left to do ends before the last clip does
 
     def sample(progress: BuildProgress) -> None:
         if progress.stage == "layers" and progress.done >= workers:
             cpu_s.update(actors_cpu_s())
             samples.append((progress.done, time.monotonic(), sum(cpu_s.values())))
+            memory.append(memory_mib())
 
     needs = dict.fromkeys(("clip", *STAGES), StageNeeds(most=workers))
     build_on_cluster(plan, sources, sample, needs=needs)
     (begun, started, cpu_before), (done, ended, cpu_after) = samples[0], samples[-1]
-    return BuildSpeed((ended - started) / (done - begun), (cpu_after - cpu_before) / (done - begun))
+    clips = done - begun
+    return BuildSpeed((ended - started) / clips, (cpu_after - cpu_before) / clips, memory)
+
+
+def print_memory(memory: list[int]) -> None:
+    """Print what was held after the first clip, half of them, and all."""
+    print(f"memory in MiB after the first, a half, all: {memory[0]}, "
+          f"{memory[len(memory) // 2]}, {memory[-1]}")  # fmt: skip
+
+
+def memory_mib() -> int:
+    """Return what this process and those that it started hold in memory, pages of both twice."""
+    total = 0
+    own = psutil.Process()
+    for process in [own, *own.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            total += process.memory_info().rss
+    return total >> 20
 
 
 def actors_cpu_s() -> dict[int, float]:

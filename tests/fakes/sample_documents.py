@@ -73,6 +73,7 @@ rerenders = st.builds(
     steps=int32s,
     guidance=st.just(-1.0) | st.floats(min_value=0, allow_infinity=False),
     model=texts,
+    nearest=st.booleans(),
 )
 
 _subjects = st.builds(

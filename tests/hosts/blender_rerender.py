@@ -90,7 +90,7 @@ def main(server: str, out: Path, plate: Path) -> None:
     blender_render.render_sockets(scene, out / "generated")
 
     item.active_layer = item.layers.find("fg_01")
-    item.layers["fg_01"].prompt = "a brown owl"
+    item.layers["fg_01"].prompt = "a brown bear"
     item.layers["fg_01"].seed = "11"
     item.layers["shadow_01"].frozen = True
     run_operator(bpy.ops.layert2v.rerender)

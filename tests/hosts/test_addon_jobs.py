@@ -64,7 +64,7 @@ def test_a_layer_is_generated_again_and_a_background_swapped(
     assert seen["undone"] == seen["rerendered"]
     assert seen["reused"] == {
         "prompt": "a red fox running through a snowy forest at sunset", "seed": "7", "steps": 4,
-        "size": [False, 224, 160, 5], "layer": ["a brown owl", "11"],
+        "size": [False, 224, 160, 5], "layer": ["a brown bear", "11"],
     }  # fmt: skip
     assert len({tuple(link) for link in seen["grades"]}) == 1
     for number, name in enumerate(["generated", "rerendered", "swapped"], 1):

@@ -5,7 +5,7 @@ from itertools import count
 from pathlib import Path
 
 import bpy
-from bpy.props import EnumProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from layert2v.errors import ContractError
 from layert2v.labels import LABELS
@@ -116,15 +116,17 @@ class LAYERT2V_OT_ask_again(bpy.types.Operator):
     bl_description = LABELS["retry"].tooltip
 
     request_id: StringProperty()
+    nearest: BoolProperty(name=LABELS["nearest"].text, description=LABELS["nearest"].tooltip)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         failed = request_manager.requests[self.request_id]
+        spec = {**failed.spec, "nearest": True} if self.nearest else failed.spec
         request = Request(
             kind=failed.kind,
             title=failed.title,
             folder=failed.folder,
             server=preferences().server,
-            spec=failed.spec,
+            spec=spec,
             inputs=failed.inputs,
             stack=failed.stack,
             target=failed.target,

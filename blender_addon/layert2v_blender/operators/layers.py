@@ -135,7 +135,13 @@ def add_spec(scene: bpy.types.Scene, *, prompt: str = "") -> RerenderSpec:
     name = next_foreground(manifest.read(stack_list.stack_folder(item)))
     above = layer.name if layer is not None and layer.role != "shadow" else ""
     prompts = {name: prompt.strip()} if prompt.strip() else {}
-    return RerenderSpec(action="add", layers=(name,), above=above, prompts=prompts)
+    return RerenderSpec(
+        action="add",
+        layers=(name,),
+        above=above,
+        prompts=prompts,
+        nearest=scene.layert2v.nearest,
+    )
 
 
 class LAYERT2V_OT_layer_remove(PollReasonMixin, bpy.types.Operator):

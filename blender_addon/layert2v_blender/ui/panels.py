@@ -120,6 +120,10 @@ def draw_request(box: bpy.types.UILayout, request: Request) -> None:
     draw_paragraph(box, text, "ERROR" if request.has_failed else "INFO")
     if request.has_failed and not request.import_error:
         box.operator("layert2v.ask_again", icon="FILE_REFRESH").request_id = request.id
+        if request.may_show_nearest:
+            text = LABELS["nearest"].text
+            button = box.operator("layert2v.ask_again", text=text, icon="VIEWZOOM")
+            button.request_id, button.nearest = request.id, True
 
 
 class More(_Sidebar):

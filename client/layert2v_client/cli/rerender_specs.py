@@ -38,6 +38,7 @@ def build_spec(
             guidance=args.guidance,
             model=args.model,
             compression=args.compression,
+            nearest=getattr(args, "nearest", False),  # of commands that take a prompt
         )
     spec = replace(spec, **common)
     check_request(spec, stack)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from layert2v import stack as manifests
-from layert2v.command_options import positive_float, state_number
+from layert2v.command_options import add_nearest_option, positive_float, state_number
 from layert2v.errors import ManifestError
 from layert2v.stack import HistoryEntry, Stack
 from layert2v.v1 import jobs_pb2
@@ -73,9 +73,10 @@ def _add_generating_commands(add: AddSpecCommand) -> None:
     sub = add(
         rerender_specs.rerender,
         "generate layers again and leave the others as they are",
-        "layert2v rerender fox_001 --layer fg_01 --prompt 'a red fox, sitting' --strength 0.6",
+        "layert2v rerender fox_001 --layer fg_01 --prompt 'a rabbit hopping' --strength 0.6",
     )
     sub.add_argument("--layer", action="append", required=True, metavar="L", help="repeatable")
+    add_nearest_option(sub)
     for name, words in (("--prompt", "a new prompt"), ("--mask", "images, white keeps the old")):
         sub.add_argument(
             name, action="append", default=[], metavar="X", help=f"{words}; one for each --layer"
@@ -98,9 +99,10 @@ def _add_generating_commands(add: AddSpecCommand) -> None:
     sub = add(
         rerender_specs.add,
         "add a foreground",
-        "layert2v add fox_001 --prompt 'a grey owl' --below fg_01",
+        "layert2v add fox_001 --prompt 'a bear walking' --below fg_01",
     )
     _add_prompt_or_plate(sub, "--prompt")
+    add_nearest_option(sub)
     _add_position(sub)
     add_rerender_options(sub)
     sub = add(

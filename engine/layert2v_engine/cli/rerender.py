@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from layert2v.command_options import (
     add_compression_option,
+    add_nearest_option,
     add_sampling_options,
     non_negative_float,
     state_number,
@@ -55,6 +56,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     change.add_argument("--remove", action="append", metavar="NAME", help="with its shadow")
     change.add_argument("--order", nargs="+", metavar="NAME", help="from bottom to top")
     parser.add_argument("--prompt", default="", help="what the layer is to show now")
+    add_nearest_option(parser)
     parser.add_argument(
         "--strength", type=non_negative_float, default=1.0, metavar="X", help="0 to 1 (new)"
     )
@@ -139,6 +141,7 @@ def _spec(args: argparse.Namespace, base: Stack) -> tuple[RerenderSpec, dict[str
         guidance=args.guidance,
         model=args.model,
         compression=args.compression,
+        nearest=args.nearest,
     ), inputs
 
 

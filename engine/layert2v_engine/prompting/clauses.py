@@ -22,6 +22,7 @@ _CONNECTOR = re.compile(_CONNECTORS, re.IGNORECASE)
 _CONNECTOR_BEFORE_DETERMINER = re.compile(rf"{_CONNECTORS}(?=\s*\b{_DETERMINERS}\b)", re.IGNORECASE)
 _DETERMINER = re.compile(rf"\b{_DETERMINERS}\b", re.IGNORECASE)
 _COUNT_BEFORE_SUBJECT = re.compile(rf"\b(?:{_COUNTS})\b(?=(?:\s+[\w-]+){{0,2}}\s*$)", re.IGNORECASE)
+_COUNT = re.compile(r"\b(?:two|2|(?:a\s+)?(?:pair|couple)\s+of)\b", re.IGNORECASE)
 _NUMBERS = {1: "one", 2: "two"}
 _TWO = re.compile(r"(?:two|2|pair|couple|another|second|other)\b", re.IGNORECASE)
 _BACK_REFERENCE = re.compile(
@@ -104,6 +105,15 @@ def split_subjects(sentence: str, lexicon: Lexicon, limit: int) -> SubjectClause
         warnings=tuple(warnings),
         is_one_sentence=True,
     )
+
+
+def split_unknown_subjects(sentence: str) -> SubjectClauses:
+    """Return a sentence that names no known subject, twice where it says that there are two."""
+    count = _COUNT.search(sentence)
+    if count is None:
+        return SubjectClauses(subjects=(sentence,))
+    one = f"{sentence[: count.start()]}{sentence[count.end() :]}".strip()
+    return SubjectClauses(subjects=(one, one), is_one_sentence=True)
 
 
 def _split_at_mentions(sentence: str, mentions: Sequence[Mention]) -> list[_Clause]:

@@ -140,12 +140,13 @@ class PromptParser:
         possible, color = _abilities(subject), self._words["colour"][index]
         if action is not None and action.name not in possible:
             self._warnings.append(
-                f"A {subject.name} of this model is not {action.name}; it is {possible[0]}."
+                f"{_with_article(subject)} of this model is not {action.name}; it is {possible[0]}."
             )
         is_painted = world.is_painted(number)
         if color is not None and not is_painted:
             self._warnings.append(
-                f"A {subject.name} has one color in this model, so {color.name!r} is left out."
+                f"{_with_article(subject)} has one color in this model, so {color.name!r} is left "
+                "out."
             )
         paint = color or next(iter(self._lexicon.words["colour"]), world.COLORS[0])
         return Actor(
@@ -224,6 +225,10 @@ class PromptParser:
             details[kind], text = self._lexicon.extract_detail(kind, text)
         self._texts[subject] = text
         return details
+
+
+def _with_article(subject: Word) -> str:
+    return f"{'An' if subject.name[0] in 'aeiou' else 'A'} {subject.name}"
 
 
 def _abilities(subject: Word) -> tuple[str, ...]:

@@ -11,11 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from types import MappingProxyType
 
 from layert2v.labels import LABELS
 from layert2v.spec import FieldViolation, GenerateSpec
 from layert2v_engine.errors import InvalidSpec
-from layert2v_engine.prompting.clauses import SubjectClauses, split_subjects
+from layert2v_engine.prompting.clauses import (
+    SubjectClauses,
+    split_subjects,
+    split_unknown_subjects,
+)
 from layert2v_engine.prompting.language_model import PromptSplitter
 from layert2v_engine.prompting.lexicon import Lexicon
 from layert2v_engine.prompting.parser import PromptParser, SentenceEmbedder, UnknownSubject
@@ -74,6 +79,8 @@ class PromptPlanner:
         are_named = bool(spec.foreground_prompts)
         if not are_named and self._foregrounds > 1:
             clauses = split_subjects(spec.prompt, self._lexicon, self._foregrounds)
+            if spec.nearest and not clauses.is_one_sentence:  # it names none that is known
+                clauses = split_unknown_subjects(spec.prompt)
         have_spots = are_named or len(clauses.subjects) > 1
         background = spec.background_prompt or (spec.prompt if are_named else "")
         fallback = spec.prompt if background else ""
@@ -100,17 +107,23 @@ class PromptPlanner:
         negative: str = "",
         *,
         sentence: str = "",
+        strict: Mapping[int, str] = MappingProxyType({}),
     ) -> PromptPlan:
         """Return the prompts of layers that each have their own text.
 
         One without a text, such as a plate nobody described, gets an empty prompt, and then the
         global prompt is empty, too. sentence: the artist's own of the whole, if it still holds; a
-        model without a vocabulary takes it as the global prompt.
+        model without a vocabulary takes it as the global prompt. strict: the foregrounds (from 0)
+        whose subject must be known, with the field of the request that an InvalidSpec names;
+        others take the subject nearest in meaning.
         """
         if not self._lexicon.words["subject"]:
             plan = _plan_texts(foregrounds, background, negative, "; ", ())
             return replace(plan, global_prompt=sentence) if sentence else plan
-        parsed = [self._parse_layer(text, background) for text in foregrounds or ("",)]
+        parsed = [
+            self._parse_layer(text, background, strict.get(index, ""))
+            for index, text in enumerate(foregrounds or ("",))
+        ]
         warnings = _unique(each for _, each in parsed)
         scene = replace(parsed[0][0], actors=tuple(each.actors[0] for each, _ in parsed))
         plan = _plan_scene(scene, negative, warnings)
@@ -120,13 +133,24 @@ class PromptPlanner:
         prompts = [prompt if text else "" for text, prompt in pairs]
         return _plan_texts(prompts, plan.background if background else "", negative, ", ", warnings)
 
-    def _parse_layer(self, subject: str, background: str) -> tuple[Scene, list[str]]:
-        """Return the scene of one foreground, and warnings; defaults stand in for empty texts."""
+    def _parse_layer(
+        self, subject: str, background: str, strict_field: str
+    ) -> tuple[Scene, list[str]]:
+        """Return the scene of one foreground, and warnings; defaults stand in for empty texts.
+
+        Raises InvalidSpec about ``strict_field``, if there is one, where no subject is known.
+        """
         defaults = {kind: words[0].name for kind, words in self._lexicon.words.items() if words}
         clauses = SubjectClauses(subjects=(subject or defaults["subject"],))
         background = background or f"{defaults['place']}, {defaults['time']}"
-        parser = PromptParser(clauses, background, "", self._lexicon, self._embed, nearest=True)
-        return parser.parse()
+        parser = PromptParser(
+            clauses, background, "", self._lexicon, self._embed, nearest=not strict_field
+        )
+        try:
+            return parser.parse()
+        except UnknownSubject as error:
+            refusal = self._refusal(subject, error)
+            raise InvalidSpec([FieldViolation(strict_field, refusal)]) from error
 
     def _refusal(self, text: str, error: UnknownSubject) -> str:
         """Return a sentence about a text without a known subject: what there is, what is near."""

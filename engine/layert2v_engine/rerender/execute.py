@@ -91,8 +91,26 @@ class Rerender:
         background = mapping.layers[mapping.below[0]].prompt
         negative_prompt = self._plan.base.negative_prompt
         return self._pipeline.plan_layers(
-            foregrounds, background, negative_prompt, sentence=self._revised_sentence()
+            foregrounds,
+            background,
+            negative_prompt,
+            sentence=self._revised_sentence(),
+            strict=self._strict_prompts(),
         )
+
+    def _strict_prompts(self) -> dict[int, str]:
+        """Return the foregrounds (from 0) whose prompts are new, each with its field.
+
+        Their subjects must be known, unless the request allows the nearest.
+        """
+        spec = self._plan.spec
+        if spec.nearest:
+            return {}
+        return {
+            index: f"prompts[{name}]"
+            for index, name in enumerate(self._mapping.foregrounds)
+            if spec.prompts.get(name) and spec.action in ("regenerate", "add")
+        }
 
     def _revised_sentence(self) -> str:
         """Return the artist's sentence for the layers as they are now; empty if it cannot be."""

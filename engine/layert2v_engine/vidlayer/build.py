@@ -83,6 +83,7 @@ def inspect_again(root: Path, inspect: PerClipStage, report: Report) -> dict[str
             if state.is_out:
                 _drop(root, state)
             write({"clip": [state.clip]})
+        meter.show("inspect", len(states), len(states))
         return write_catalogue(root)
 
 

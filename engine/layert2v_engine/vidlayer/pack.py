@@ -42,6 +42,7 @@ def pack(
     Raises ``EngineError`` where no clip was kept.
     """
     by_split = kept_by_split(root)
+    out.mkdir(parents=True, exist_ok=True)
     total, done = sum(map(len, by_split.values())), 0
     shards = []
     for split, samples in by_split.items():

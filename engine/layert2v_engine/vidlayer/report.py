@@ -19,14 +19,25 @@ from layert2v_engine.vidlayer.clips import FOOTAGE
 from layert2v_engine.vidlayer.movies import read_bytes
 from layert2v_engine.vidlayer.readers.own import CATALOGUE, LAYERS
 from layert2v_engine.vidlayer.state import WORK
+from layert2v_engine.vidlayer.thresholds import Thresholds
 
 REPORT = "report.html"
 _SHOWN, _WIDTH = 60, 200
 _COLUMNS = ("full_video", "background", "foreground_01", "matte_01", "shadow_01")
+_MEANINGS = {
+    "near_duplicate": "it looks like another clip",
+    "too_short": "no shot of the source is long enough",
+    "quarantine": "it could not be worked on",
+    "caption_fits": "the judge says that the caption is not of this subject",
+    "subject_whole": "the judge sees holes in the subject, or pieces of the scene",
+    "subject_gone": "the judge still sees the subject in the background",
+    "background_real": "the judge sees smears or ghosts in the background",
+}
 _STYLE = (
     "body{font:14px sans-serif;margin:2em;background:#222;color:#ddd}"
     "table{border-collapse:collapse}"
-    "td,th{padding:4px 8px;text-align:left;vertical-align:top;border-bottom:1px solid #444}"
+    "td,th{padding:4px 8px;max-width:24em;overflow-wrap:anywhere}"
+    "td,th{text-align:left;vertical-align:top;border-bottom:1px solid #444}"
     ".out{color:#f99}.kept{color:#9d9}img{display:block}"
 )
 
@@ -49,8 +60,10 @@ def write_report(root: Path) -> Path:
     kept = [each for each in records if each["kept"]]
     out = [each for each in records if not each["kept"]]
     splits = Counter(each["split"] for each in kept)
+    meanings = Thresholds.load().meanings() | _MEANINGS
     counts = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{count}</td></tr>"
+        f"<tr><td>{html.escape(name)}</td><td>{count}</td>"
+        f"<td>{html.escape(meanings.get(name, ''))}</td></tr>"
         for name, count in count_reasons(records).items()
     )
     heads = "".join(f"<th>{name}</th>" for name in _COLUMNS)
@@ -61,7 +74,7 @@ def write_report(root: Path) -> Path:
         f"<p>{len(records)} clips: {len(kept)} kept ({splits['train']} to train on, "
         f"{splits['held_out']} held out), {len(out)} out. Up to {_SHOWN} of each are shown, with "
         "the frame in the middle.</p>"
-        f"<table><tr><th>out for</th><th>clips</th></tr>{counts}</table>"
+        f"<table><tr><th>out for</th><th>clips</th><th></th></tr>{counts}</table>"
         f"<h2>Clips</h2><table><tr><th>clip</th>{heads}</tr>{rows}</table>"
     )
     path = root / REPORT
@@ -73,8 +86,7 @@ def write_report(root: Path) -> Path:
 def _row(root: Path, record: dict[str, Any]) -> str:
     folder = root / WORK / record["clip"]
     source = record["source"] or record["quarantine"].get("source", "")
-    origin = ", ".join(each for each in (Path(source).name, record["licence"] or "") if each)
-    words = [origin, record["captions"]["full"]]
+    words = [Path(source).name, _licence(record["licence"]), record["captions"]["full"]]
     text = "".join(f"<br>{html.escape(each)}" for each in words if each)
     why = "".join(f"<br>{html.escape(each)}" for each in _reasons(record))
     state = "kept" if record["kept"] else "out"
@@ -86,6 +98,11 @@ def _row(root: Path, record: dict[str, Any]) -> str:
         f"<tr><td><b class={state}>{html.escape(record['clip'])}</b>{text}"
         f"<span class=out>{why}</span></td>{cells}</tr>"
     )
+
+
+def _licence(licence: str | None) -> str:
+    """Return what a page says; of what could not be read, None, nothing is known."""
+    return "" if licence is None else licence or "no licence"
 
 
 def _reasons(record: dict[str, Any]) -> list[str]:

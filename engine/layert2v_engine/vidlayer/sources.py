@@ -89,9 +89,23 @@ def _read_tables(root: Path) -> dict[str, dict[str, object]]:
     if not path.exists():
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise EngineError(f"{path} cannot be read: {error}.", "Correct the file.") from error
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise EngineError(
+                f"{path}: {name} stands in no table.",
+                'Write ["."] above it for all videos, or the name of a file or folder.',
+                reason="BAD_SOURCES",
+            )
+        if not (root / name).exists() and not image_sequence.is_pattern(Path(name)):
+            raise EngineError(
+                f"{path} has a table for {name}, which is not beside it.",
+                "Correct the name, or remove the table.",
+                reason="BAD_SOURCES",
+            )
+    return tables
 
 
 def _find_table(tables: dict[str, dict[str, object]], name: Path) -> tuple[str, dict[str, object]]:

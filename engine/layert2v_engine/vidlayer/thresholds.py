@@ -30,12 +30,13 @@ class Thresholds:
         except (OSError, ValueError) as error:
             raise BadConfig(f"{path} cannot be read: {error}.", "Correct the file.") from error
         for stage, limits in own.items():
-            for score, limit in limits.items():
+            for score, limit in limits.items() if isinstance(limits, dict) else ((stage, limits),):
                 if score not in tables.get(stage, {}):
                     raise BadConfig(
                         f"{path}: there is no score {stage}.{score}.",
                         f"Scores are listed in {DEFAULTS.name} of the package.",
                     )
+                _check_limit(path, f"{stage}.{score}", limit)
                 tables[stage][score] |= limit
         return cls(tables)
 
@@ -52,5 +53,22 @@ class Thresholds:
                 continue
             low, high = limit.get("min", -math.inf), limit.get("max", math.inf)
             if not low <= value <= high:
-                found.append(f"{limit['reason']}: {score} is {value:.4g}")
+                bound = f"at least {low:.4g}" if value < low else f"at most {high:.4g}"
+                found.append(f"{limit['reason']}: {score} is {value:.4g}, {bound} is let through")
         return found
+
+    def meanings(self) -> dict[str, str]:
+        """Return what each reason says of a clip, in words."""
+        limits = [limit for stage in self._tables.values() for limit in stage.values()]
+        return {each["reason"]: each["meaning"] for each in limits if "meaning" in each}
+
+
+def _check_limit(path: Path, name: str, limit: Any) -> None:
+    """Raise ``BadConfig`` for what is no table of numbers."""
+    is_table = isinstance(limit, dict) and limit.keys() <= {"min", "max", "value"}
+    if is_table and all(type(each) in (int, float) for each in limit.values()):
+        return
+    raise BadConfig(
+        f"{path}: {name} has to be a table with the numbers min, max or value.",
+        f"Write for example [{name}] and below it max = 0.5.",
+    )

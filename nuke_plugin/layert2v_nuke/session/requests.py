@@ -59,7 +59,7 @@ def generate_spec(values: Values, project: ProjectSettings, models: Models) -> G
         model=model.name,
         colorspace=_colorspace(values, project, model),
         start_frame=wanted.first,
-        nearest=bool(values.get("nearest", False)),  # nodes of before do not have the knob
+        nearest=takes_nearest(values),
         compression=chosen_compression(values),
         placements=_placements(values, named),
     )
@@ -97,6 +97,7 @@ def rerender_spec(
         guidance=float(values["guidance"]),
         model="" if stack.model else values["model"],  # footage has none of its own
         compression=chosen_compression(values),
+        nearest=takes_nearest(values),
     )
     return _freeze_and_validate(spec, stack, frozen, models)
 
@@ -155,6 +156,11 @@ def _placements(values: Values, named: Sequence[int]) -> tuple[Placement, ...]:
 def chosen_compression(values: Values) -> str:
     """Return the compression of new files that the node's knob names."""
     return str(values.get("compression", COMPRESSIONS[0]))  # nodes of before do not have the knob
+
+
+def takes_nearest(values: Values) -> bool:
+    """Return whether the subject nearest in meaning may stand for one that is not known."""
+    return bool(values.get("nearest", False))  # nodes of before do not have the knob
 
 
 def plate_colorspace(values: Values, project: ProjectSettings) -> str:

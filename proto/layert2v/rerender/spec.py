@@ -56,7 +56,8 @@ class RerenderSpec:
     the state to start from, 0 the newest. ``strength`` in 0..1 is how far from the old layer
     the new one may go; 1 forgets it. ``seed`` None, ``steps`` 0, a negative ``guidance`` and
     ``model`` "" mean: chosen, the model's default, the model of the stack.
-    ``compression`` is that of new files, one of ``layert2v.spec.COMPRESSIONS``.
+    ``compression`` is that of new files, one of ``layert2v.spec.COMPRESSIONS``. ``nearest`` is that
+    of ``GenerateSpec``, for new prompts of foregrounds.
     """
 
     action: str
@@ -74,6 +75,7 @@ class RerenderSpec:
     guidance: float = -1.0
     model: str = ""
     compression: str = COMPRESSIONS[0]
+    nearest: bool = False
 
     @property
     def input_keys(self) -> tuple[str, ...]:
@@ -90,7 +92,7 @@ def rerender_to_json(spec: RerenderSpec) -> dict[str, Any]:
 def rerender_from_json(value: Any) -> RerenderSpec:
     """Read what ``rerender_to_json`` wrote. Raises ``SpecError`` for any other shape."""
     if isinstance(value, dict):  # requests of before do not say it
-        value = {"compression": COMPRESSIONS[0], **value}
+        value = {"compression": COMPRESSIONS[0], "nearest": False, **value}
     fields = JsonObject(value, "", SpecError)
     spec = RerenderSpec(
         action=fields.text("action"),
@@ -108,6 +110,7 @@ def rerender_from_json(value: Any) -> RerenderSpec:
         guidance=fields.number("guidance"),
         model=fields.text("model"),
         compression=fields.text("compression"),
+        nearest=fields.boolean("nearest"),
     )
     fields.refuse_unknown()
     return spec

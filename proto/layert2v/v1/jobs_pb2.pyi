@@ -108,7 +108,7 @@ class Placement(_message.Message):
     def __init__(self, foreground: _Optional[int] = ..., shape: _Optional[str] = ..., x: _Optional[float] = ..., y: _Optional[float] = ..., width: _Optional[float] = ..., height: _Optional[float] = ..., strength: _Optional[float] = ...) -> None: ...
 
 class RerenderSpec(_message.Message):
-    __slots__ = ("action", "layers", "frozen", "prompts", "above", "plate", "donor", "masks", "at", "seed", "strength", "steps", "guidance", "model", "compression")
+    __slots__ = ("action", "layers", "frozen", "prompts", "above", "plate", "donor", "masks", "at", "seed", "strength", "steps", "guidance", "model", "compression", "nearest")
     class PromptsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -138,6 +138,7 @@ class RerenderSpec(_message.Message):
     GUIDANCE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     COMPRESSION_FIELD_NUMBER: _ClassVar[int]
+    NEAREST_FIELD_NUMBER: _ClassVar[int]
     action: str
     layers: _containers.RepeatedScalarFieldContainer[str]
     frozen: _containers.RepeatedScalarFieldContainer[str]
@@ -153,7 +154,8 @@ class RerenderSpec(_message.Message):
     guidance: float
     model: str
     compression: str
-    def __init__(self, action: _Optional[str] = ..., layers: _Optional[_Iterable[str]] = ..., frozen: _Optional[_Iterable[str]] = ..., prompts: _Optional[_Mapping[str, str]] = ..., above: _Optional[str] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., donor: _Optional[_Union[Donor, _Mapping]] = ..., masks: _Optional[_Mapping[str, str]] = ..., at: _Optional[int] = ..., seed: _Optional[int] = ..., strength: _Optional[float] = ..., steps: _Optional[int] = ..., guidance: _Optional[float] = ..., model: _Optional[str] = ..., compression: _Optional[str] = ...) -> None: ...
+    nearest: bool
+    def __init__(self, action: _Optional[str] = ..., layers: _Optional[_Iterable[str]] = ..., frozen: _Optional[_Iterable[str]] = ..., prompts: _Optional[_Mapping[str, str]] = ..., above: _Optional[str] = ..., plate: _Optional[_Union[Plate, _Mapping]] = ..., donor: _Optional[_Union[Donor, _Mapping]] = ..., masks: _Optional[_Mapping[str, str]] = ..., at: _Optional[int] = ..., seed: _Optional[int] = ..., strength: _Optional[float] = ..., steps: _Optional[int] = ..., guidance: _Optional[float] = ..., model: _Optional[str] = ..., compression: _Optional[str] = ..., nearest: bool = ...) -> None: ...
 
 class Plate(_message.Message):
     __slots__ = ("input", "colorspace", "alpha", "fit")

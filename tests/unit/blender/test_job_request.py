@@ -51,3 +51,14 @@ def test_nothing_is_split_that_was_not_to_be_or_failed_otherwise() -> None:
     kept, failed = request(), request(split_at_cuts=True)
     kept.end, failed.end = failure(), failure("OUT_OF_MEMORY")
     assert kept.shot_requests() == failed.shot_requests() == ([], "")
+
+
+def test_the_nearest_is_offered_where_a_subject_is_not_known() -> None:
+    sentence = "This model knows no subject in it (Nearest Subject, --nearest)."
+    refused, other = (request(kind="generate", spec={"nearest": False}) for _ in range(2))
+    refused.end = RequestFailed("id", "jobs/1", "INVALID_SPEC", sentence, "")
+    other.end = failure("OUT_OF_MEMORY")
+    taken = request(kind="generate", spec={"nearest": True})
+    taken.end = refused.end
+    offers = [each.may_show_nearest for each in (refused, other, taken, request())]
+    assert offers == [True, False, False, False]

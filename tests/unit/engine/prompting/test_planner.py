@@ -198,3 +198,19 @@ def test_every_foreground_that_is_named_is_a_subject(planner: PromptPlanner) -> 
     assert planned.background == "a forest at night"
     assert planned.interpretation == "fox, running, bear, walking, forest, night"
     assert planned.warnings == ()
+
+
+def test_a_new_prompt_of_a_layer_must_name_a_known_subject(planner: PromptPlanner) -> None:
+    texts, place = ("a fox", "a woman in a red dress"), "a desert at sunset"
+    with pytest.raises(InvalidSpec, match="knows no subject in") as caught:
+        planner.plan_layers(texts, place, strict={1: "prompts[fg_02]"})
+    assert [each.field for each in caught.value.violations] == ["prompts[fg_02]"]
+    assert planner.plan_layers(texts, place, strict={0: "prompts[fg_01]"}).warnings
+
+
+def test_two_of_what_is_not_known_are_two_of_the_nearest() -> None:
+    two = PromptPlanner(WORDS, MiniLMTextEncoder().sentence_embeddings, foregrounds=2)
+    planned = plan(two, "two dogs running on a beach at night")
+    assert planned.foregrounds == ("a fox running", "a fox running")
+    assert len(plan(two, "a dog running past two trees").foregrounds) == 2
+    assert plan(two, "an elephant walking past two trees").foregrounds == ("an elephant walking",)

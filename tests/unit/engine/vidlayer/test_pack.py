@@ -32,6 +32,7 @@ def data_set(tmp_path: Path) -> Path:
     records = [record("a", "train"), record("b", "train"), record("c", "held_out")]
     for number, each in enumerate(records):
         folder = root / "clips" / str(each["clip"]) / "layers"
+        folder.mkdir(parents=True)
         for name in LAYERS:
             shape = (2, 8, 16) if name.startswith(("matte", "shadow")) else (2, 8, 16, 3)
             write_lossless(folder / f"{name}.mkv", np.full(shape, 40 * number, np.uint8), 24)

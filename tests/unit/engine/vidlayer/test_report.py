@@ -33,8 +33,10 @@ def test_a_page_tells_what_is_kept_and_why_the_rest_is_not(tmp_path: Path) -> No
     page = write_report(tmp_path).read_text()
 
     assert "3 clips: 1 kept (1 to train on, 0 held out), 2 out." in page
-    assert "still.mp4, CC0-1.0<br>a &lt;dog&gt;" in page
+    assert "still.mp4<br>CC0-1.0<br>a &lt;dog&gt;" in page
     assert "static: 0 is below 0.1" in page
+    assert "<td>static</td><td>1</td><td>nothing moves</td>" in page
     assert "quarantine: broken.mp4 is no video." in page
+    assert "broken.mp4<span class=out><br>quarantine" in page  # its licence was never looked up
     assert page.count("<img") == 1  # of the one that was never cut
     assert count_reasons(read_catalogue(tmp_path)) == {"static": 1, "quarantine": 1}

@@ -62,3 +62,19 @@ def test_a_data_set_in_the_folder_of_its_sources_is_no_source(tmp_path: Path) ->
     found = find_sources([tmp_path], allow_unlicensed=True, without=tmp_path / "set")
 
     assert [each.path.name for each in found] == ["a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('licence = "CC0-1.0"\n', "licence stands in no table"),
+        ('[prak]\nlicence = "CC0-1.0"\n', "has a table for prak, which is not beside it"),
+        ("[park\n", "cannot be read"),
+    ],
+)
+def test_a_mistake_in_the_licences_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "sources.toml").write_text(text)
+
+    with pytest.raises(EngineError, match=message):
+        find_sources([tmp_path], allow_unlicensed=True)
