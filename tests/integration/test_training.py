@@ -12,6 +12,7 @@ from layert2v.spec import GenerateSpec, resolve
 from layert2v_engine.cli.main import main
 from layert2v_engine.devices import CPU
 from layert2v_engine.errors import EngineError, MissingStage
+from layert2v_engine.evaluation import reference_data
 from layert2v_engine.model.autoencoder import PatchAutoencoder
 from layert2v_engine.model.matte_adapter import MatteProjection
 from layert2v_engine.pipeline import LayeredPipeline
@@ -179,8 +180,12 @@ def test_normalized_latents_keep_coarse_channels_larger(run: Path) -> None:
 
 @pytest.mark.slow
 def test_evaluate_measures_generated_and_redrawn_layers(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(reference_data, "TEST_CLIPS", 8)
     model, out = tmp_path / "models" / "fresh", tmp_path / "evaluation"
     export(run, model, JOINT, WORLD, "clips")
     few = ["evaluate", str(model), "--run", str(run), "--out", str(out), "--count", "1"]

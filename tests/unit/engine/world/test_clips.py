@@ -92,6 +92,19 @@ def test_the_linear_over_of_the_layers_is_the_composite(world: clips.World, coun
         assert (over - decode_srgb(clip.composite)).abs().max() <= 2e-5
 
 
+def test_cast_and_contact_shadows_darken_one_after_the_other(world: clips.World) -> None:
+    scene = world.clip(1, frames=1, foregrounds=1).scene
+    light = LIGHTS[scene.time]
+    layer = torch.zeros(1, 6, HEIGHT, WIDTH)
+    layer[:, 4], layer[:, 5] = 0.5, 0.8  # the subject itself is elsewhere
+    clip = world._compose(torch.full((1, 3, HEIGHT, WIDTH), 0.5), [layer], scene)
+    left = (1 - 0.5 * light.shadow) * (1 - 0.8 * light.contact)
+    assert clip.shadow.unique().tolist() == pytest.approx([1 - left], abs=1e-6)
+    darkened = decode_srgb(clip.composite) / decode_srgb(clip.background)
+    assert darkened.min() == pytest.approx(left, abs=1e-4)
+    assert darkened.max() == pytest.approx(left, abs=1e-4)
+
+
 def test_a_nearer_figure_covers_one_behind_it_which_stays_whole(world: clips.World) -> None:
     """Two subjects at one spot: the composite shows the upper, the layers keep both."""
     far, near = (
