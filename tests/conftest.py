@@ -15,6 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from fakes.postgresql import PostgresServer
+    from fakes.s3_server import S3Server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -74,4 +75,15 @@ def postgresql() -> Iterator[PostgresServer]:
     if absence():
         pytest.skip(absence())
     with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """Return an S3-compatible server of the tests' own; skips where none is installed."""
+    from fakes.s3_server import absence, s3_server
+
+    if absence():
+        pytest.skip(absence())
+    with s3_server() as server:
         yield server

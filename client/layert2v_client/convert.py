@@ -199,6 +199,7 @@ def info_from_message(message: server_pb2.ServerInfo) -> ServerInfo:
             Device(plain_line(device.name), device.memory_bytes, device.ready)
             for device in message.devices
         ),
+        storage_problem=plain_line(message.storage.problem),
         account=_account(message.account) if message.HasField("account") else None,
     )
 

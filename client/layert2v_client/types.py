@@ -164,3 +164,4 @@ class ServerInfo:
     free_bytes: int
     devices: tuple[Device, ...]
     account: Account | None = None
+    storage_problem: str = ""  # why results cannot be read or stored at the moment

@@ -6,10 +6,9 @@ folders; how layers are generated is the business of ``pipeline``.
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, closing, suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,14 +29,12 @@ from layert2v.stack import NetworkRecord, Role, Stack
 from layert2v_engine.decompose.pipeline import Decomposition
 from layert2v_engine.decompose.refine import Refinement
 from layert2v_engine.decompose.stages import DefaultStages, Stages
-from layert2v_engine.devices import device_memory, free_memory
 from layert2v_engine.errors import (
     BadCheckpoint,
     BadConfig,
     InvalidSpec,
     ModelNotFound,
 )
-from layert2v_engine.estimate import RunEstimate, estimate_run, fit_memory, read_shape
 from layert2v_engine.generation import (
     MAX_NEW_SEED,
     declare_layers,
@@ -48,13 +45,11 @@ from layert2v_engine.generation import (
     write_layers,
 )
 from layert2v_engine.image.exr import ExrOptions
-from layert2v_engine.loaded_models import LoadedModels
-from layert2v_engine.model.checkpoint import CheckpointConfig, read_index
-from layert2v_engine.model.memory import MemoryOptions, Offload, exact_options
+from layert2v_engine.model.checkpoint import CheckpointConfig
+from layert2v_engine.model.memory import MemoryOptions
 from layert2v_engine.model.speed import SpeedOptions
-from layert2v_engine.out_of_memory import raise_out_of_memory
-from layert2v_engine.pipeline import LayeredPipeline, find_models
-from layert2v_engine.presets import find_presets, presets_of
+from layert2v_engine.model_pool import ModelPool
+from layert2v_engine.pipeline import LayeredPipeline
 from layert2v_engine.progress import Progress, ProgressReporter, should_preview
 from layert2v_engine.recipes.catalog import DEFAULT_RECIPE, find_recipe
 from layert2v_engine.recipes.models import recipe_models
@@ -70,8 +65,6 @@ from layert2v_engine.weights.ledger import require_commercial_use
 from layert2v_engine.weights.models import model_records
 
 __all__ = ["Engine", "Progress"]
-
-_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -93,23 +86,15 @@ class Engine:
     ) -> None:
         """Find the models. memory: None chooses for each request what makes it fit."""
         self._commercial_only = commercial_only
-        self._memory, self._speed = memory, speed
+        self._speed, self._device = speed, device
         self._weights = WeightsFolder(weights)
-        self._folders, self._presets = find_models(models), find_presets(models)
-        self._device = device
-        self._loaded = LoadedModels[LayeredPipeline](lambda: free_memory(torch.device(device)))
+        self._pool = ModelPool(models, device, memory, speed)
         self._decompose_stages = DefaultStages(self._weights)
         self._recipe_models = recipe_models(self._weights)
-        self._run: RunEstimate | None = None
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Return the models whose index can be read, and then recipes that are like models."""
-        infos = []
-        for folder in self._folders.values():
-            with suppress(BadCheckpoint):  # logged when it was found, raised when asked for
-                info = read_index(folder).info
-                infos.append(replace(info, presets=presets_of(info.name, self._presets)))
-        return (*infos, *self._recipe_models.values())
+        return (*self._pool.infos(), *self._recipe_models.values())
 
     def generate(
         self,
@@ -125,7 +110,7 @@ class Engine:
         StackError; then no manifest and no half-written file is left in the folder.
         """
         progress = ProgressReporter(folder, report, cancelled)
-        with self._raise_out_of_memory():
+        with self._pool.raise_out_of_memory():
             if spec.model in self._recipe_models:
                 return self._generate_by_recipe(spec, progress)
             return self._generate(spec, progress)
@@ -133,7 +118,7 @@ class Engine:
     def complete(self, spec: GenerateSpec) -> GenerateSpec:
         """Return a request with its defaults and a seed. Raises InvalidSpec, ModelNotFound."""
         recipe = self._recipe_models.get(spec.model)
-        info = self._config(spec.model).info if recipe is None else recipe
+        info = self._pool.config(spec.model).info if recipe is None else recipe
         return validate_and_resolve(spec, info)
 
     def is_recipe(self, model: str) -> bool:
@@ -142,15 +127,15 @@ class Engine:
 
     def release_models(self) -> None:
         """Let all models in memory go."""
-        self._loaded.keep(0)
+        self._pool.keep(0)
 
     def assist(self, spec: GenerateSpec) -> None:
         """Take part in a run that another process of the group writes, and write nothing.
 
         Raises what ``generate`` does.
         """
-        with self._raise_out_of_memory():
-            config = self._config(spec.model)
+        with self._pool.raise_out_of_memory():
+            config = self._pool.config(spec.model)
             spec = validate_and_resolve(spec, config.info)
             pipeline = self._pipeline_for(spec, config)
             pipeline.sample(spec, pipeline.plan(spec))
@@ -170,7 +155,7 @@ class Engine:
         a mask's images. Raises what ``generate`` does, FootageError and ColorError; whatever was
         written is then removed.
         """
-        with self._raise_out_of_memory():
+        with self._pool.raise_out_of_memory():
             return self._rerender(spec, inputs, ProgressReporter(folder, report, cancelled))
 
     def decompose(
@@ -192,8 +177,8 @@ class Engine:
         if violations:
             raise InvalidSpec(violations)
         progress = ProgressReporter(folder, report, cancelled)
-        with self._raise_out_of_memory():
-            self._loaded.keep(1)  # nobody estimates what these networks take
+        with self._pool.raise_out_of_memory():
+            self._pool.keep(1)  # nobody estimates what these networks take
             return Decomposition(spec, inputs, self._stages(spec), progress).run()
 
     def refine(
@@ -213,7 +198,7 @@ class Engine:
         progress = ProgressReporter(folder, report, cancelled)
         options = WriterOptions(exr=ExrOptions(compression=spec.compression))
         with (
-            self._raise_out_of_memory(),
+            self._pool.raise_out_of_memory(),
             StackEditor(folder, at=spec.at, options=options) as editor,
         ):
             violations = validate_refine(spec, editor.base)
@@ -235,7 +220,7 @@ class Engine:
 
         generate = generate_alpha_stack if spec.model == "alpha" else generate_flat_stack
         recipe, device = find_recipe(spec.model), torch.device(self._device)
-        self._loaded.keep(1)  # nobody estimates what these networks take
+        self._pool.keep(1)  # nobody estimates what these networks take
         spec = validate_and_resolve(spec, self._recipe_models[spec.model])
         check_recipe(recipe, self._weights, device, with_words=False)
         self._check_licences([self._weights.state(n).network.record() for n in recipe.networks])
@@ -266,7 +251,7 @@ class Engine:
         return self._decompose_stages.stages
 
     def _generate(self, spec: GenerateSpec, progress: ProgressReporter) -> Stack:
-        config = self._config(spec.model)
+        config = self._pool.config(spec.model)
         spec = validate_and_resolve(spec, config.info)
         networks = self._model_networks(spec.model, config)
         # The folder is claimed first: one that cannot be used must not cost the time of a model.
@@ -321,7 +306,7 @@ class Engine:
                 return apply_without_model(plan, editor, progress)
             progress.report("load", 0, 1, f"loading {name}")
             canvas = editor.format
-            pipeline = self._pipeline(
+            pipeline = self._pool.pipeline(
                 name,
                 size=(canvas.width, canvas.height),
                 frames=canvas.frames,
@@ -340,12 +325,12 @@ class Engine:
             return None
         absent = [ModelNotFound] if affected.needs_model else [ModelNotFound, BadCheckpoint]
         with suppress(*absent):
-            return self._config(name)
+            return self._pool.config(name)
         return None
 
     def _model_networks(self, name: str, config: CheckpointConfig) -> tuple[NetworkRecord, ...]:
         """Return the networks of a model. Raises LicenceRefused."""
-        records = model_records(self._folders[name], config, self._weights)
+        records = model_records(self._pool.folder(name), config, self._weights)
         self._check_licences(records)
         return records
 
@@ -353,67 +338,10 @@ class Engine:
         if self._commercial_only:
             require_commercial_use(networks)
 
-    def _config(self, name: str) -> CheckpointConfig:
-        """Return what a model declares: that of the weights in memory, if it is there."""
-        loaded = self._loaded.find(name)
-        if loaded is not None:
-            return loaded.config
-        if name not in self._folders:
-            known = ", ".join(self._folders) or "none"
-            raise ModelNotFound(
-                f"There is no model called {name!r} here.", f"Models here: {known}."
-            )
-        return read_index(self._folders[name])
-
     def _pipeline_for(self, spec: GenerateSpec, config: CheckpointConfig) -> LayeredPipeline:
-        return self._pipeline(
+        return self._pool.pipeline(
             spec.model,
             size=(spec.width, spec.height),
             frames=spec.frames,
             foregrounds=len(spec.foreground_prompts) or config.info.max_foregrounds,
         )
-
-    def _pipeline(
-        self, name: str, *, size: tuple[int, int], frames: int, foregrounds: int
-    ) -> LayeredPipeline:
-        """Return a model, loaded so that a guided run of a size (pixels) fits into memory.
-
-        One in memory that saves more than is needed stays as it is.
-        """
-        device = torch.device(self._device)
-        shape = read_shape(name, device, self._folders[name])
-        choices = exact_options(device) if self._memory is None else (self._memory,)
-
-        def estimate(options: MemoryOptions) -> RunEstimate:
-            return estimate_run(
-                shape,
-                size=size,
-                frames=frames,
-                foregrounds=foregrounds,
-                steps=1,
-                guided=True,
-                options=options,
-            )
-
-        self._run = fit_memory(estimate, choices, device_memory(device))
-        options = self._run.options
-        pipeline = self._loaded.find(name)
-        if pipeline is not None and pipeline.memory in choices[choices.index(options) :]:
-            self._loaded.make_room(self._run.working_bytes, spare=name)
-            self._loaded.add(name, pipeline)
-            return pipeline
-        self._loaded.remove(name)
-        if options.offload is Offload.none:
-            self._loaded.make_room(self._run.peak)
-        else:  # the memory of the machine holds what is not at work, of one model
-            self._loaded.keep(0)
-        _log.info("model=%s switched on to save memory: %s", name, options)
-        pipeline = LayeredPipeline.from_pretrained(
-            self._folders[name], device=self._device, memory=options, speed=self._speed
-        )
-        self._loaded.add(name, pipeline)
-        return pipeline
-
-    def _raise_out_of_memory(self) -> AbstractContextManager[None]:
-        self._run = None
-        return raise_out_of_memory(self._device, lambda: self._run.peak if self._run else None)

@@ -12,6 +12,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -143,7 +144,8 @@ def _run_other(
 
 def _join(devices: Sequence[str], rank: int, folder: Path) -> None:
     """Join the group of ``folder`` as the process of that number."""
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    if sys.platform == "linux":  # elsewhere it has another name, and gloo asks for the host's
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     is_on_gpus = devices[rank].startswith("cuda")
     if is_on_gpus:
         torch.cuda.set_device(devices[rank])

@@ -10,7 +10,7 @@ from layert2v.errors import SpecError
 from layert2v.json_reader import JsonObject
 
 if TYPE_CHECKING:
-    from layert2v.spec import GenerateSpec
+    from layert2v.spec.generate import GenerateSpec
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ is printed are medians, of rates and of the ratios within a round.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import tempfile
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from pathlib import Path
 from statistics import median
@@ -149,6 +150,68 @@ def measure(server: LiveServer, port: int, folder: Path, size: int) -> list[Roun
         ]
 
 
+class SharedRound(NamedTuple):
+    """Rates in MiB/s of one round on a shared disk."""
+
+    copy: float
+    copy_and_hash: float
+    shared: float
+
+
+def measure_shared(server: LiveServer, folder: Path, size: int) -> list[SharedRound]:
+    """Return rates of copies by a program that sees the server's folder.
+
+    The baselines copy the same files: ``shutil.copyfile`` alone, which checks nothing, and followed
+    by a SHA-256 of each copy.
+    """
+    job = server.wait_for_end(
+        server.submit(behaviour=Behaviour(frame_bytes=size // 5 // MIB * MIB), frames=1).name
+    )
+    source, total = Path(job.local_path), job.artifact_bytes
+    paths = [file.path for file in server.artifacts(job.name)]
+
+    def copy(target: Path, *, is_hashed: bool) -> float:
+        def run() -> None:
+            for path in paths:
+                (target / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source / path, target / path)
+                if is_hashed:
+                    with (target / path).open("rb") as file:
+                        hashlib.file_digest(file, "sha256")
+
+        found = rate(total, run)
+        shutil.rmtree(target)
+        return found
+
+    with connect(server.ready["address"]) as client:
+
+        def fetch() -> float:
+            found = rate(total, lambda: client.job(job.name).download(folder / "shared"))
+            shutil.rmtree(folder / "shared")
+            return found
+
+        return [
+            SharedRound(
+                copy=copy(folder / "plain", is_hashed=False),
+                copy_and_hash=copy(folder / "plain", is_hashed=True),
+                shared=fetch(),
+            )
+            for _ in range(ROUNDS)
+        ]
+
+
+def report(rounds: Sequence[Any], pairs: Sequence[tuple[str, str]]) -> None:
+    """Print what each pair of rates and its ratio is, as medians over the rounds."""
+    for what, base in pairs:
+        ours, bare_rates = ([getattr(each, name) for each in rounds] for name in (what, base))
+        ratios = sorted(mine / theirs for mine, theirs in zip(ours, bare_rates, strict=True))
+        sys.stdout.write(
+            f"{what:7} {median(ours):5.0f} MiB/s  {median(ratios):.2f} of "
+            f"{base.replace('_', ' ')}'s {median(bare_rates):.0f}, "
+            f"from {ratios[0]:.2f} to {ratios[-1]:.2f}\n"
+        )
+
+
 def main() -> None:
     """Print the rates and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -167,15 +230,13 @@ def main() -> None:
         port = int(bare.stdout.readline()) if bare.stdout else 0
         found = measure(server, port, Path(name), args.mib * MIB)
         bare.communicate("")
-    pairs = (("read", "bare_read"), ("fetch", "bare_read"), ("upload", "bare_write"))
-    for what, base in pairs:
-        ours, bare_rates = ([getattr(each, name) for each in found] for name in (what, base))
-        ratios = sorted(mine / theirs for mine, theirs in zip(ours, bare_rates, strict=True))
-        sys.stdout.write(
-            f"{what:7} {median(ours):5.0f} MiB/s  {median(ratios):.2f} of "
-            f"{base.replace('_', ' ')}'s {median(bare_rates):.0f}, "
-            f"from {ratios[0]:.2f} to {ratios[-1]:.2f}\n"
-        )
+    report(found, (("read", "bare_read"), ("fetch", "bare_read"), ("upload", "bare_write")))
+    with (
+        tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as name,
+        live_server(Path(name) / "data", expose_local_paths=True) as server,
+    ):
+        shared = measure_shared(server, Path(name), args.mib * MIB)
+    report(shared, (("shared", "copy"), ("shared", "copy_and_hash")))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ MAX_TOKEN_DAYS = 36_500
 _OVERRIDES = (
     *("address", "data", "database", "models", "weights", "commercial_only", "engine"),
     *("token_file", "log_format", "metrics_address", "web_address", "executor"),
-    *("devices_per_job", "parallel"),
+    *("devices_per_job", "parallel", "artifacts"),
 )
 
 
@@ -232,6 +232,11 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--address", help="HOST:PORT or unix:PATH; port 0 takes a free one")
     serve.add_argument("--data", type=Path, help="folder of jobs and results, on a local disk")
     serve.add_argument("--database", help="URL of a PostgreSQL database for the jobs")
+    serve.add_argument(
+        "--artifacts",
+        metavar="s3://BUCKET/PREFIX",
+        help="results and uploads, for several servers; reached as AWS' environment says",
+    )
     serve.add_argument("--models", type=Path, help="folder of checkpoints")
     serve.add_argument("--weights", type=Path, help="folder with networks of others")
     serve.add_argument(

@@ -8,13 +8,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from layert2v_server.components import MIB, retention_of
+from layert2v_server.components import open_stores, retention_of
 from layert2v_server.config import Config
 from layert2v_server.errors import ConfigError
-from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.backup import DATABASE, copy_database
+from layert2v_server.store.claims import claim_bucket, claim_folder, require_no_bucket
 from layert2v_server.store.database import open_database
-from layert2v_server.store.folder_claim import claim_folder
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.retention import (
     DataStores,
@@ -23,7 +22,6 @@ from layert2v_server.store.retention import (
     remove_expired,
 )
 from layert2v_server.store.sqlite import exclusive_lock
-from layert2v_server.store.uploads import UploadStore
 
 
 def list_expired(config: Config) -> list[Expired]:
@@ -74,13 +72,13 @@ def _open_stores(config: Config, data: Path, database: Path | str) -> Iterator[D
     engine = open_database(database, is_alone=not config.database)
     jobs = JobStore(engine)
     try:
-        if config.database:
-            claim_folder(engine, data, may_replace=False, is_alone=False)
-        yield DataStores(
-            data=data,
-            jobs=jobs,
-            artifacts=ArtifactStore(data / "jobs", min_free_bytes=0),
-            uploads=UploadStore(data / "uploads", max_bytes=config.max_upload_mib * MIB),
-        )
+        stores = open_stores(config, data, jobs, engine, min_free_mib=0)
+        if stores.bucket is not None:
+            claim_bucket(engine, stores.bucket, may_replace=False, is_alone=False)
+        else:
+            require_no_bucket(engine)
+            if config.database:
+                claim_folder(engine, data, may_replace=False, is_alone=False)
+        yield stores
     finally:
         jobs.close()

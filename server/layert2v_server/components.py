@@ -15,16 +15,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Engine
+
 from layert2v_server.config import Config
+from layert2v_server.domain.state import TERMINAL_STATES
 from layert2v_server.errors import ConfigError, DiskFull
 from layert2v_server.executors.base import Executor
 from layert2v_server.service.housekeeping import Housekeeping
 from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.quota import DiskQuota
 from layert2v_server.store.artifacts import ArtifactStore
+from layert2v_server.store.bucket.client import Bucket
+from layert2v_server.store.bucket.index import ObjectIndex
+from layert2v_server.store.bucket.settings import read_settings
+from layert2v_server.store.bucket.transfer import Transfers
+from layert2v_server.store.bucket_artifacts import BucketArtifacts
+from layert2v_server.store.bucket_uploads import BucketUploads
+from layert2v_server.store.claims import claim_bucket, claim_folder, require_no_bucket
 from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.database import open_database
-from layert2v_server.store.folder_claim import claim_folder
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.postgresql import missing_driver
 from layert2v_server.store.rebuild import rebuild
@@ -67,10 +76,10 @@ async def open_components(
     data = _make_data_folder(config)
     with contextlib.ExitStack() as stack:
         feed = None
-        if config.database:  # several servers may use it, and the data folder
+        if config.database:  # several servers may use it
             feed = _open_feed(config.database)
             stack.callback(feed.close)
-        else:
+        if config.artifacts or not config.database:  # then the data folder is this server's alone
             stack.enter_context(exclusive_lock(data / "server.lock"))
         components = _build_components(config, data, executors, feed, register_stacks)
         try:
@@ -79,6 +88,7 @@ async def open_components(
             yield components
         finally:
             components.monitor.pools.close()
+            components.artifacts.close()
             components.monitor.store.close()
             note_use(data, time.time())
 
@@ -89,6 +99,44 @@ def retention_of(config: Config) -> Retention:
         jobs_days=config.keep_jobs_days,
         uploads_days=config.keep_uploads_days,
         trash_days=config.keep_trash_days,
+    )
+
+
+def open_stores(
+    config: Config, data: Path, jobs: JobStore, engine: Engine, *, min_free_mib: int | None = None
+) -> DataStores:
+    """Open the stores of files of a data folder, and of a bucket where there is one.
+
+    Raises ``ConfigError``.
+    """
+    free_mib = config.min_free_mib if min_free_mib is None else min_free_mib
+    max_bytes, min_free_bytes = config.max_upload_mib * MIB, free_mib * MIB
+    if not config.artifacts:
+        return DataStores(
+            data=data,
+            jobs=jobs,
+            artifacts=ArtifactStore(data / "jobs", min_free_bytes=min_free_bytes),
+            uploads=UploadStore(
+                data / "uploads", max_bytes=max_bytes, min_free_bytes=min_free_bytes
+            ),
+        )
+    settings = read_settings(config.artifacts, os.environ, may_be_plain=config.artifacts_allow_http)
+    index, transfers = ObjectIndex(engine), Transfers(Bucket(settings))
+    return DataStores(
+        data=data,
+        jobs=jobs,
+        artifacts=BucketArtifacts(
+            data / "jobs", min_free_bytes=min_free_bytes, transfers=transfers, index=index
+        ),
+        uploads=BucketUploads(
+            data / "uploads",
+            max_bytes=max_bytes,
+            min_free_bytes=min_free_bytes,
+            transfers=transfers,
+            index=index,
+        ),
+        index=index,
+        bucket=transfers.bucket,
     )
 
 
@@ -170,17 +218,15 @@ def _build_components(
         max_worker_deaths=config.max_worker_deaths,
         max_open_jobs=config.max_open_jobs,
     )
-    min_free_bytes = config.min_free_mib * MIB
     try:
-        artifacts = ArtifactStore(data / "jobs", min_free_bytes=min_free_bytes)
-        uploads = UploadStore(
-            data / "uploads",
-            max_bytes=config.max_upload_mib * MIB,
-            min_free_bytes=min_free_bytes,
-        )
-        stores = DataStores(data=data, jobs=store, artifacts=artifacts, uploads=uploads)
-        if feed is not None:
-            claim_folder(engine, data, may_replace=register_stacks, is_alone=is_alone)
+        stores = open_stores(config, data, store, engine)
+        artifacts, uploads, index = stores.artifacts, stores.uploads, stores.index
+        if stores.bucket is not None:
+            claim_bucket(engine, stores.bucket, may_replace=register_stacks, is_alone=is_alone)
+        else:
+            require_no_bucket(engine)
+            if feed is not None:
+                claim_folder(engine, data, may_replace=register_stacks, is_alone=is_alone)
         if is_alone:  # those who granted the leases are gone, with their workers
             with contextlib.suppress(DiskFull):  # the leases then end by themselves
                 store.expire_all_leases()
@@ -188,6 +234,7 @@ def _build_components(
                 if register_stacks:
                     _log.warning("registered %d stacks again", rebuild(store, artifacts))
             tidy(stores, retention_of(config), time.time())
+        artifacts.discard_leftovers(store.list_ids() - store.list_ids(TERMINAL_STATES))
         reserve.fill()
     except OSError as error:
         store.close()
@@ -203,7 +250,9 @@ def _build_components(
         monitor=monitor,
         artifacts=artifacts,
         uploads=uploads,
-        content_index=ContentIndex(store, artifacts, uploads, are_shared=feed is not None),
+        content_index=ContentIndex(
+            store, artifacts, uploads, are_shared=feed is not None, index=index
+        ),
         executors=executors,
         reserve=reserve,
         housekeeping=Housekeeping(stores, monitor.pools, retention_of(config)),

@@ -24,6 +24,7 @@ from layert2v_server.logs import FORMATS
 DEFAULT_PORT = 7433
 PARALLEL = ("ulysses", "ring", "guidance")
 MAX_PORT = 65_535
+BUCKET_SCHEME = "s3://"
 DEPRECATED_NAMES = {"tell_paths": "expose_local_paths"}  # of settings in a file
 
 _TCP_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
@@ -33,6 +34,9 @@ _RAY_DEVICES = (("auto",), ("cpu",), ("cuda",))
 _ENDPOINT = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 _DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu)(:\d{1,3})?")
 _PASSWORD = re.compile(r"(?<=://)([^/?]*?:).*(?=@)|(?<=password=)[^&]*", re.IGNORECASE)
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX = re.compile(r"[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*")
+_MAX_PREFIX_CHARS = 200
 _HELP = "Correct it; layert2v-server serve --show-config lists every setting."
 
 _log = logging.getLogger(__name__)
@@ -45,6 +49,10 @@ class Config:
     address: str = f"127.0.0.1:{DEFAULT_PORT}"  # HOST:PORT or unix:PATH; port 0 takes a free one
     data: Path = dataclasses.field(default_factory=data_folder)  # jobs and results, on a local disk
     database: str = ""  # postgresql://USER@HOST/DATABASE; empty: an SQLite file in the data folder
+    # Results and uploads: s3://BUCKET/PREFIX, reached as AWS' environment variables say; empty: in
+    # the data folder.
+    artifacts: str = ""
+    artifacts_allow_http: bool = False  # reach the bucket unencrypted, off loopback as well
     models: Path | None = None  # checkpoints; none: those that come with the engine
     weights: Path | None = None  # networks of others; none: weights in the user's data folder
     commercial_only: bool = False  # refuse networks whose licence does not allow commercial use
@@ -108,6 +116,8 @@ def check_config(config: Config) -> Config:
     _check_names(config)
     _check_metrics(config)
     _check_web(config)
+    if config.artifacts:
+        parse_bucket_url(config.artifacts)
     if config.trace_endpoint and not _ENDPOINT.fullmatch(config.trace_endpoint):
         raise ConfigError(
             f"trace_endpoint {config.trace_endpoint!r} is no address of a collector.",
@@ -235,6 +245,25 @@ def _check_tcp_address(name: str, address: str) -> None:
             f"{name} {address!r} is no address to serve on.",
             "Write it as HOST:PORT, such as 127.0.0.1:9464.",
         )
+
+
+def parse_bucket_url(url: str) -> tuple[str, str]:
+    """Return bucket and prefix of ``s3://BUCKET/PREFIX``. Raises ``ConfigError``."""
+    bucket, _, prefix = url.removeprefix(BUCKET_SCHEME).partition("/")
+    prefix = prefix.rstrip("/")
+    has_dots = ".." in bucket or any(part.strip(".") == "" for part in prefix.split("/") if prefix)
+    is_whole = url.startswith(BUCKET_SCHEME) and _BUCKET.fullmatch(bucket) and not has_dots
+    if (
+        not is_whole
+        or (prefix and not _PREFIX.fullmatch(prefix))
+        or len(prefix) > _MAX_PREFIX_CHARS
+    ):
+        raise ConfigError(
+            f"artifacts {url!r} is no place for results.",
+            "Write it as s3://BUCKET/PREFIX with letters, digits and . _ - = in the prefix; the "
+            "endpoint belongs into AWS_ENDPOINT_URL.",
+        )
+    return bucket, prefix
 
 
 def show_config(config: Config) -> str:

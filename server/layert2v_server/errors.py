@@ -5,6 +5,7 @@ ServerError
 ├── JobNotFound          no job of that name
 ├── ArtifactNotFound     the job has no artifact of that path
 ├── ArtifactDamaged      a stored file is not what it was
+│   └── ObjectMissing    it is not in the bucket any more
 ├── JobBusy              the job must end before it can be deleted
 ├── InvalidTransition    a job in this state does not allow that event
 ├── RequestIdReused      the request id was used before for another request
@@ -26,6 +27,7 @@ ServerError
 ├── EngineNotReady       no worker has reported its models yet
 ├── DiskFull             the disk of the data folder is full
 ├── StorageFailed        the data folder or the database cannot be used at the moment
+│   └── BucketFailed     the bucket of results and uploads cannot
 ├── WorkerLost           a worker process ended or fell silent in the middle of a job
 │   └── WorkerDied       and by the job's doing, as far as anybody can tell
 ├── NotQuarantined       the job is not in quarantine, so that it cannot be released
@@ -92,6 +94,17 @@ class ArtifactDamaged(ServerError):
     def __init__(self) -> None:
         super().__init__(
             "This file is damaged on the server.", "Run the job again, and check the server's disk."
+        )
+
+
+class ObjectMissing(ArtifactDamaged):
+    """A stored file is not in the bucket any more, or is not whole there."""
+
+    def __init__(self) -> None:
+        ServerError.__init__(
+            self,
+            "This file is not in the server's bucket any more.",
+            "Run the job again; whoever runs the server must see who deletes objects there.",
         )
 
 
@@ -306,6 +319,18 @@ class StorageFailed(ServerError):
         super().__init__(
             f"The server cannot use its data folder: {what}.",
             "Try again; if it stays like this, whoever runs the server must look at its log.",
+        )
+
+
+class BucketFailed(StorageFailed):
+    """The bucket of results and uploads cannot be used at the moment."""
+
+    def __init__(self, what: str) -> None:
+        ServerError.__init__(
+            self,
+            f"The server cannot use its bucket: {what}.",
+            "Try again; whoever runs the server must look at the bucket, its endpoint and the "
+            "server's credentials.",
         )
 
 

@@ -149,6 +149,8 @@ def lines(now: Look, before: Look | None = None) -> list[str]:
     ]
     if memory is not None and workers_memory is not None:
         head.append(f"memory: server {_size(memory)}, workers {_size(workers_memory)}")
+    if storage.problem:
+        head.append(plain_line(storage.problem))
     head += [
         f"worker: {plain_line(device.name)}, "
         + (f"{file_size(device.memory_bytes)}" if device.ready else "not ready")

@@ -23,6 +23,8 @@ def info(args: argparse.Namespace, config: ClientConfig, out: TextIO, line: Prog
     out.write(
         f"disk     {file_size(server.used_bytes)} used, {file_size(server.free_bytes)} free\n"
     )
+    if server.storage_problem:
+        out.write(f"problem  {server.storage_problem}\n")
     if server.account is not None:
         out.write(f"you      {_account_line(server.account)}\n")
     for device in server.devices:

@@ -222,11 +222,13 @@ class _Download:
                 if digest.hexdigest() != self._artifact.sha256:
                     self._partial.unlink()  # or the server's own file would be written on
                 return digest.hexdigest()
-            with self._partial.open("wb") as file:
+            # Hashed while the next blocks are copied: on a disk, each takes about as long.
+            partial = self._partial
+            with partial.open("wb", buffering=0) as file, OrderedWorker(digest.update) as hasher:
                 for block in read_blocks(reading):
                     self._raise_if_cancelled()
-                    digest.update(block)
-                    file.write(block)
+                    hasher.put(memoryview(block))
+                    write_all(file, memoryview(block))
         return digest.hexdigest()
 
     def _try_link(self, source: Path) -> bool:

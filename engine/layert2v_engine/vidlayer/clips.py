@@ -64,7 +64,10 @@ class ClipStage:
         try:
             name, digest = _name(source.path)
             done = ClipState(self._root, f".{name}")
-            if not done.is_done("source"):
+            if ClipState(self._root, name).is_done(QUARANTINE):
+                if not done.is_done("source"):  # killed between the two
+                    done.finish("source", {"clips": []})
+            elif not done.read("source").get("clips"):  # new, or let in again
                 clips = list(self._write_clips(source, name, digest))
                 done.finish("source", {"clips": clips or self._reject_short(source, name, digest)})
         except Exception as error:
@@ -79,7 +82,7 @@ class ClipStage:
         return clips
 
     def quarantine(self, source: Source, reason: str, message: str) -> None:
-        """Keep the reason why a source gives no clips, so that it is not tried again."""
+        """Keep why a source gives no clips; while that is there, it is not tried again."""
         try:
             name, _ = _name(source.path)
         except OSError:

@@ -132,12 +132,14 @@ class Limits(_message.Message):
     def __init__(self, max_message_bytes: _Optional[int] = ..., max_open_jobs: _Optional[int] = ..., max_upload_bytes: _Optional[int] = ...) -> None: ...
 
 class Storage(_message.Message):
-    __slots__ = ("used_bytes", "free_bytes")
+    __slots__ = ("used_bytes", "free_bytes", "problem")
     USED_BYTES_FIELD_NUMBER: _ClassVar[int]
     FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
     used_bytes: int
     free_bytes: int
-    def __init__(self, used_bytes: _Optional[int] = ..., free_bytes: _Optional[int] = ...) -> None: ...
+    problem: str
+    def __init__(self, used_bytes: _Optional[int] = ..., free_bytes: _Optional[int] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class Account(_message.Message):
     __slots__ = ("user", "used_bytes", "max_bytes", "open_jobs", "max_open_jobs", "queued_jobs", "priorities")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -34,6 +33,7 @@ from layert2v_server.service.job_monitor import JobMonitor
 from layert2v_server.service.quota import DiskQuota
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.content_index import ContentIndex
+from layert2v_server.store.stored_file import Readable
 from layert2v_server.store.upload_writer import UploadWriter
 from layert2v_server.store.uploads import Upload, UploadStore
 
@@ -81,7 +81,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
     async def ReadArtifact(
         self, request: artifacts_pb2.ReadArtifactRequest, context: Context
     ) -> AsyncGenerator[bytes, None]:
-        path, size_bytes, sha256 = await self._find(request.name)
+        file, size_bytes, sha256 = await self._find(request.name)
         offset = request.offset
         if not 0 <= offset <= size_bytes or request.limit < 0:
             raise OffsetOutOfRange(f"The file has {size_bytes} bytes; there is none at {offset}.")
@@ -89,19 +89,18 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         # EXR is compressed already.
         context.set_compression(grpc.Compression.NoCompression)
         first = artifacts_pb2.ReadArtifactResponse(size_bytes=size_bytes, sha256=sha256)
-        reader = ChunkReader(path, end, first.SerializeToString())
-        pending = self._start_reading(reader, offset)
+        reader = ChunkReader(file, end, first.SerializeToString())
+        pool = self._pools.transfers if file.is_remote else self._pools.chunks
+        pending = _start(pool.run(reader.read, offset))
         try:
             for following in range(offset + CHUNK_BYTES, end, CHUNK_BYTES):
                 # The next chunk is read while this one is sent.
-                message, pending = await pending, self._start_reading(reader, following)
+                message, pending = await pending, _start(pool.run(reader.read, following))
                 yield message
             yield await pending
         finally:
             pending.cancel()
-
-    def _start_reading(self, reader: ChunkReader, offset: int) -> asyncio.Future[bytes]:
-        return _start(self._pools.chunks.run(reader.read, offset))
+            file.close()
 
     async def WriteArtifact(
         self,
@@ -133,7 +132,8 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
             answer = await self._receive(upload, sink, request_iterator)
             await self._pools.chunks.run(writer.close)
             if answer is None:
-                answer = await self._pools.heavy.run(self._finish, upload)
+                pool = self._pools.transfers if self._uploads.is_remote else self._pools.heavy
+                answer = await pool.run(self._finish, upload)
             return answer
         finally:
             sink.stop(end)  # not before: what is written last must not meet the next attempt
@@ -146,7 +146,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
     def _query_upload(self, upload_id: str, owner: str) -> artifacts_pb2.QueryWriteResponse:
         committed = self._uploads.committed_bytes(upload_id, owner)
         answer = artifacts_pb2.QueryWriteResponse(committed_bytes=committed)
-        if self._uploads.path(upload_id, owner).exists():
+        if self._uploads.is_complete(upload_id, owner):
             answer.artifact.CopyFrom(_upload_to_message(self._uploads.get(upload_id, owner)))
         return answer
 
@@ -200,16 +200,18 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
             self._quota.require_for_upload(upload.owner, upload.size_bytes)
         return self._uploads.begin(upload)
 
-    async def _find(self, name: str) -> tuple[Path, int, str]:
-        """Return path, size and SHA-256 of a file of the caller. Raises ``ArtifactNotFound``."""
+    async def _find(self, name: str) -> tuple[Readable, int, str]:
+        """Return reader, size and SHA-256 of a file of the caller. Raises ``ArtifactNotFound``."""
         if name.startswith(_UPLOADS):
             identity, user = name.removeprefix(_UPLOADS), current_user()
             upload = await self._pools.chunks.run(self._uploads.get, identity, user)
-            return self._uploads.path(identity, user), upload.size_bytes, upload.sha256
+            reader = await self._pools.chunks.run(self._uploads.open, identity, user)
+            return reader, upload.size_bytes, upload.sha256
         job, position = parse_artifact_name(name)
         await self._own_job(job)
         file = await self._monitor.run(self._store.get_artifact, job, position)
-        return self._artifacts.stack_folder(job) / file.path, file.size_bytes, file.sha256
+        reader = await self._monitor.run(self._artifacts.open_result, job, file.path)
+        return reader, file.size_bytes, file.sha256
 
     async def _own_job(self, identity: str) -> str:
         job = await self._monitor.run(self._store.get, identity)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import NoReturn, TypeVar
 
 import grpc
 
@@ -11,6 +12,8 @@ from layert2v.wire import ERROR_TRAILER, REQUEST_METADATA
 from layert2v_server import errors
 from layert2v_server.errors import ServerError
 from layert2v_server.logs import current_request
+
+T = TypeVar("T")
 
 CODES: dict[type[ServerError], grpc.StatusCode] = {
     errors.AccessDenied: grpc.StatusCode.UNAUTHENTICATED,
@@ -48,7 +51,7 @@ RETRY_AFTER_S: dict[type[ServerError], float] = {
     errors.StorageFailed: 2.0,
 }
 # Errors of which a caller must be able to tell those who read the log.
-LOGGED = frozenset({ServerError, errors.StorageFailed, errors.ArtifactDamaged})
+LOGGED = (errors.StorageFailed, errors.ArtifactDamaged)
 # A message may quote what the caller sent, and headers are limited in size.
 MAX_TEXT_CHARS = 400
 MAX_VIOLATIONS = 8
@@ -56,7 +59,7 @@ MAX_VIOLATIONS = 8
 
 async def abort(context: grpc.aio.ServicerContext, error: ServerError) -> NoReturn:
     """Abort the call with ``error``."""
-    code = CODES.get(type(error), grpc.StatusCode.INTERNAL)
+    code = _find(CODES, error) or grpc.StatusCode.INTERNAL
     message = error.message[:MAX_TEXT_CHARS]
     detail = errors_pb2.ErrorDetail(
         reason=error.reason,
@@ -68,15 +71,21 @@ async def abort(context: grpc.aio.ServicerContext, error: ServerError) -> NoRetu
             )
             for violation in getattr(error, "violations", ())[:MAX_VIOLATIONS]
         ],
-        retry_after_s=getattr(error, "retry_after_s", RETRY_AFTER_S.get(type(error))),
+        retry_after_s=getattr(error, "retry_after_s", _find(RETRY_AFTER_S, error)),
     )
     trailers = ((ERROR_TRAILER, detail.SerializeToString()), (REQUEST_METADATA, current_request()))
     await context.abort(code, message, trailing_metadata=trailers)
     raise AssertionError("abort always raises")
 
 
+def _find(table: Mapping[type[ServerError], T], error: ServerError) -> T | None:
+    """Return what a table holds for the class of an error, or for the nearest one above it."""
+    return next((table[kind] for kind in type(error).__mro__ if kind in table), None)
+
+
 def _hint(error: ServerError) -> str:
     """Return the hint of an error; where it is the server's fault, with the id that its log has."""
-    if type(error) not in LOGGED or not current_request():
+    is_logged = type(error) is ServerError or isinstance(error, LOGGED)
+    if not is_logged or not current_request():
         return error.hint
     return f"{error.hint.rstrip('.')} (request {current_request()})."

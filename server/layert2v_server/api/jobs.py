@@ -143,7 +143,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
                 yield update
 
     async def _add_preview(self, update: jobs_pb2.JobUpdate, job: Job) -> None:
-        image = await self._monitor.pools.chunks.run(self._artifacts.read_preview, job.id)
+        image = await self._monitor.pools.transfers.run(self._artifacts.read_preview, job.id)
         if image is not None:
             preview = jobs_pb2.Preview(media_type="image/png", data=image)
             update.preview.CopyFrom(preview)
@@ -160,5 +160,5 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         return job_to_message(
             job,
             max_attempts=self._store.max_attempts,
-            local_path=str(self._artifacts.stack_folder(job.id)) if expose else "",
+            local_path=self._artifacts.local_path(job.id) if expose else "",
         )

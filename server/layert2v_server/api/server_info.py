@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import grpc
@@ -18,6 +19,7 @@ from layert2v_server.service.quota import DiskQuota
 from layert2v_server.store.artifacts import ArtifactStore
 from layert2v_server.store.uploads import UploadStore
 
+PROBLEM_TIMEOUT_S = 1.0
 CAPABILITIES = ("previews", "upload", "rerender", "decompose")
 
 
@@ -54,7 +56,9 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
                 max_upload_bytes=self._uploads.max_bytes,
             ),
             storage=server_pb2.Storage(
-                used_bytes=await self._monitor.run(store.used_bytes), free_bytes=free_bytes
+                used_bytes=await self._monitor.run(store.used_bytes),
+                free_bytes=free_bytes,
+                problem=await self._find_problem(),
             ),
             devices=[_device_to_message(executor) for executor in self._executors],
             account=await self._account(),
@@ -63,7 +67,8 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
     async def _account(self) -> server_pb2.Account:
         """Return what the caller has and may have."""
         principal, store = current_principal(), self._monitor.store
-        disk = await self._monitor.pools.heavy.run(self._quota.measure, principal.user)
+        # Not among heavy work, where it would wait for the hash of this caller's upload.
+        disk = await self._monitor.run(self._quota.measure, principal.user)
         present = await self._monitor.run(store.count_open, principal.user)
         allowed = [each for each in Priority if each < Priority.URGENT or principal.may_be_urgent]
         return server_pb2.Account(
@@ -75,6 +80,14 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
             queued_jobs=present.queued,
             priorities=[PRIORITY_NUMBERS[each] for each in allowed],
         )
+
+    async def _find_problem(self) -> str:
+        """Return why results cannot be used, as far as that is known within a second."""
+        try:
+            async with asyncio.timeout(PROBLEM_TIMEOUT_S):
+                return await self._monitor.pools.transfers.run(self._artifacts.problem)
+        except TimeoutError:
+            return "The server waits for its bucket."
 
 
 def _device_to_message(executor: Executor) -> server_pb2.Device:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 import time
@@ -37,6 +38,9 @@ MAX_LATE = 1.5  # times a timeout: where more has passed, this process was froze
 # Somebody sends these, as a machine that shuts down does; a job that breaks its worker does not.
 _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM)}
 
+# What a worker does not need, and its engine must not find.
+SECRETS = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
+
 _log = logging.getLogger(__name__)
 
 
@@ -51,6 +55,11 @@ def worker_command(config: Config, devices: Sequence[str]) -> list[str]:
     # -P: a file in the current folder that is called like a package must not be imported.
     command = [sys.executable, "-P", "-m", "layert2v_server.worker.main"]
     return [*command, *worker_arguments(config, devices)]
+
+
+def worker_environment() -> dict[str, str]:
+    """Return the environment of this process without its credentials."""
+    return {name: value for name, value in os.environ.items() if name not in SECRETS}
 
 
 def worker_arguments(config: Config, devices: Sequence[str]) -> list[str]:
@@ -175,6 +184,7 @@ class ProcessExecutor(Executor):
             stdin=PIPE,
             stdout=PIPE,
             limit=MAX_LINE_BYTES,
+            env=worker_environment(),
             start_new_session=True,  # a terminal's Ctrl-C reaches the server alone
         )
         message = await self._receive(START_TIMEOUT_S)

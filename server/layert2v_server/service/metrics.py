@@ -262,6 +262,11 @@ class StateCollector(Collector):
             return
         yield GaugeMetricFamily("layert2v_disk_free_bytes", "Free on the data disk", value=free)
         yield GaugeMetricFamily("layert2v_results_bytes", "Size of all results", value=used)
+        yield GaugeMetricFamily(
+            "layert2v_results_reachable",
+            "1 where results can be read and stored, 0 where their bucket cannot be used",
+            value=float(not self._artifacts.problem()),
+        )
 
 
 def _children_bytes() -> int:

@@ -57,9 +57,14 @@ class WorkPools:
         self.writes = Pool("writes", 2, per_connection=1, per_user=1)  # SQLite has one writer
         self.chunks = Pool("chunks", 4, per_connection=2, per_user=3)  # pieces of files
         self.folders = Pool("folders", 2, per_connection=1, per_user=1)  # of jobs, deleted or moved
+        # What waits for a bucket, and uses no processor meanwhile.
+        self.transfers = Pool("transfers", 16, per_connection=3, per_user=6)
         self.heavy = Pool("heavy", 2, per_connection=1, per_user=1)  # hashes, manifests, staging
 
     def close(self) -> None:
         """Close every pool."""
-        for pool in (self.reads, self.writes, self.chunks, self.folders, self.heavy):
+        for pool in (
+            *(self.reads, self.writes, self.chunks),
+            *(self.transfers, self.folders, self.heavy),
+        ):
             pool.close()

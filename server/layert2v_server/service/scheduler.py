@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 from layert2v.spec import model_from_json
-from layert2v.stack import FileRecord
 from layert2v_server.domain.job import Failure, Job, Progress
 from layert2v_server.domain.request import job_kind, job_spec_to_json
 from layert2v_server.domain.state import JobState
@@ -21,6 +19,7 @@ from layert2v_server.errors import (
     FilesMissing,
     InvalidTransition,
     JobNotFound,
+    ObjectMissing,
     QuotaExceeded,
     ServerError,
     ServerStopping,
@@ -32,9 +31,9 @@ from layert2v_server.errors import (
 from layert2v_server.executors.base import Executor
 from layert2v_server.logs import log_request
 from layert2v_server.service.job_monitor import JobMonitor
+from layert2v_server.service.publication import JobStopped, Publication
 from layert2v_server.service.quota import DiskQuota
 from layert2v_server.store.artifacts import ArtifactStore
-from layert2v_server.store.rebuild import note_text
 from layert2v_server.tracing import NoTracer, Tracer
 from layert2v_server.worker.messages import (
     Failed,
@@ -51,6 +50,9 @@ MIN_RETRY_S, MAX_RETRY_S = 0.5, 30.0
 LOG_HINT = "The server's log has the details"
 QUARANTINED = "QUARANTINED"  # the reason of such a failure
 MAX_IDLE_STARTS = 2  # of workers in a row without a pause: one may be ended by somebody
+
+# What another attempt would meet, too.
+_FINAL = (DiskFull, QuotaExceeded, FilesMissing, SourceNotFound, ObjectMissing)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,6 +78,7 @@ class Scheduler:
         self._executors = executors
         self._quota = quota
         self.lease_s = lease_s
+        self.publication = Publication(monitor, artifacts, self._persist, lease_s=lease_s)
         self.tracer: Tracer = NoTracer()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -137,11 +140,15 @@ class Scheduler:
         try:
             await self._run_attempt(executor, job)
         except asyncio.CancelledError:
-            await self._delete_attempt(job)
+            with contextlib.suppress(ServerError):
+                await self._on_disk(self._artifacts.suspend_attempt, job.id, job.attempt)
             # Where this cannot be written, the next start of the server requeues the job.
             with contextlib.suppress(ServerError):
                 await self.monitor.update(self._store.requeue, job.id, job.attempt)
             raise
+        except JobStopped:
+            await self._delete_attempt(job)
+            await self._store_outcome(self._store.mark_stopped, job.id, job.attempt)
         except (InvalidTransition, JobNotFound):
             _log.warning("job=%s attempt=%d belongs to another attempt", job.id, job.attempt)
             with contextlib.suppress(ServerError):
@@ -161,18 +168,21 @@ class Scheduler:
                 self._store.record_death, job.id, job.attempt, failure, quarantined
             )
             return
-        is_final = isinstance(error, DiskFull | QuotaExceeded | FilesMissing | SourceNotFound)
+        is_final = isinstance(error, _FINAL)
         record = self._store.mark_failed if is_final else self._store.mark_lost
         await self._store_outcome(record, job.id, job.attempt, failure)
 
     async def _run_attempt(self, executor: Executor, job: Job) -> None:
         await self._on_disk(self._quota.require, job.owner)
         await self._on_disk(self._artifacts.prepare_attempt, job.id, job.attempt)
-        if job_kind(job.spec).changes_stack:
-            await self._on_disk(self._artifacts.copy_source, job.id, job.attempt)
-        outcome = await self._follow(executor, job)
+        outcome: Outcome | None = await self.publication.take_outcome(job)
+        if outcome is None:
+            await self.publication.fetch_source(job)
+            if job_kind(job.spec).changes_stack:
+                await self._on_disk(self._artifacts.copy_source, job.id, job.attempt)
+            outcome = await self._follow(executor, job)
         if isinstance(outcome, Finished):
-            await self._publish(job, outcome)
+            await self.publication.publish(job, outcome)
         elif isinstance(outcome, Failed):
             await self._delete_attempt(job)
             failure = Failure(reason=outcome.reason, message=outcome.message, hint=outcome.hint)
@@ -182,21 +192,6 @@ class Scheduler:
             await self._delete_attempt(job)
             await self._store_outcome(self._store.mark_stopped, job.id, job.attempt)
         _log.info("job=%s attempt=%d outcome=%s", job.id, job.attempt, type(outcome).__name__)
-
-    async def _publish(self, job: Job, outcome: Finished) -> None:
-        files = [FileRecord(**file) for file in outcome.files]
-        note = note_text(job, outcome.untrusted)
-        await self._on_disk(self._artifacts.write_note, job.id, note)
-        await self._on_disk(self._artifacts.check_attempt, job.id, job.attempt, files)
-        await self._persist(
-            self._store.mark_succeeded,
-            job.id,
-            job.attempt,
-            files,
-            untrusted=outcome.untrusted,
-            new_preview=outcome.preview,
-            publish=functools.partial(self._artifacts.publish, job.id, job.attempt),
-        )
 
     async def _follow(self, executor: Executor, job: Job) -> Outcome:
         """Run the job and return its outcome, with progress and lease kept up to date."""
@@ -238,8 +233,9 @@ class Scheduler:
             fraction=report.fraction,
             eta_s=report.eta_s,
         )
+        has_preview = report.preview and await self.publication.store_preview(job.id)
         await self.monitor.update_running(
-            self._store.record_progress, job.id, job.attempt, progress, new_preview=report.preview
+            self._store.record_progress, job.id, job.attempt, progress, new_preview=has_preview
         )
 
     async def _forward_cancel(self, executor: Executor, job_id: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Protocol
 
 from layert2v.errors import ManifestError
@@ -59,6 +59,7 @@ from layert2v_server.errors import (
 from layert2v_server.store.artifacts import ArtifactStore, StagedSource
 from layert2v_server.store.content_index import ContentIndex
 from layert2v_server.store.jobs import JobStore
+from layert2v_server.store.stored_file import StoredFile
 
 Manifests = dict[str, str]  # path in the stack's folder -> text
 
@@ -222,7 +223,7 @@ class SourceResolver:
         here = {
             path: held[file.sha256]
             for path, file in files.items()
-            if file.sha256 in held and held[file.sha256].path.stat().st_size == file.size_bytes
+            if file.sha256 in held and held[file.sha256].size_bytes == file.size_bytes
         }
         missing = [str(PurePosixPath(path)) for path in required if path not in here]
         if missing:
@@ -231,7 +232,8 @@ class SourceResolver:
         self._artifacts.stage_source(
             job_id,
             StagedSource(
-                files={path: found.path for path, found in here.items()},
+                owner=owner,
+                files=here,
                 texts=source.texts(),
                 untrusted={
                     path: path not in unopened for path, found in here.items() if found.untrusted
@@ -243,21 +245,23 @@ class SourceResolver:
         if isinstance(source, UploadedStack):
             older = {state_path(at): source.state} if source.state else {}
             return {**self._read_kept(owner, source), **older, MANIFEST_NAME: source.manifest}
-        folder = self._stack_folder(owner, source.id)
-        paths = (folder / MANIFEST_NAME, *sorted(folder.glob("history/v*.json")))
-        try:
-            return _read_manifests({p.relative_to(folder).as_posix(): p for p in paths})
-        except OSError as error:
-            raise SourceNotFound(f"jobs/{source.id}") from error
+        return self._stored_manifests(owner, source.id)
 
     def _newest_manifest(self, owner: str, source: Source) -> str:
         if isinstance(source, UploadedStack):
             return source.manifest
-        path = self._stack_folder(owner, source.id) / MANIFEST_NAME
+        return self._stored_manifests(owner, source.id, only=MANIFEST_NAME)[MANIFEST_NAME]
+
+    def _stored_manifests(self, owner: str, job_id: str, *, only: str = "") -> Manifests:
+        """Return the manifests of a finished job, or one of them."""
+        self._require_stack(owner, job_id)
         try:
-            return _read_manifests({MANIFEST_NAME: path})[MANIFEST_NAME]
+            files = self._artifacts.manifest_files(job_id)
+            if MANIFEST_NAME not in files:
+                raise FileNotFoundError
+            return self._read_manifests({only: files[only]} if only else files)
         except OSError as error:
-            raise SourceNotFound(f"jobs/{source.id}") from error
+            raise SourceNotFound(f"jobs/{job_id}") from error
 
     def _read_kept(self, owner: str, source: UploadedStack) -> Manifests:
         """Return the texts of manifests that were uploaded as files."""
@@ -265,9 +269,21 @@ class SourceResolver:
         missing = [file.path for file in source.kept if file.sha256 not in held]
         if missing:
             raise FilesMissing(missing)
-        return _read_manifests({file.path: held[file.sha256].path for file in source.kept})
+        return self._read_manifests({file.path: held[file.sha256] for file in source.kept})
 
-    def _stack_folder(self, owner: str, job_id: str) -> Path:
+    def _read_manifests(self, files: Mapping[str, StoredFile]) -> Manifests:
+        """Return the texts of manifests by their places. Raises ``InvalidSource`` and ``OSError``.
+
+        Their sizes are summed before the first is read: the same file may stand at many places.
+        """
+        sizes = [file.size_bytes for file in files.values()]
+        if max(sizes, default=0) > MAX_MANIFEST_BYTES or sum(sizes) > MAX_MANIFESTS_BYTES:
+            raise InvalidSource("NOT_A_STACK", "The manifests of the stack are too large.")
+        read = self._artifacts.read_stored
+        return {place: read(file).decode(errors="replace") for place, file in files.items()}
+
+    def _require_stack(self, owner: str, job_id: str) -> None:
+        """Raise ``SourceNotFound`` or ``InvalidSource`` where ``owner`` has no such stack."""
         try:
             job = self._jobs.get(job_id)
         except JobNotFound as error:
@@ -280,7 +296,6 @@ class SourceResolver:
                 f"There is no layer stack of 'jobs/{job_id}' yet: the job is {job.state.lower()}.",
                 "Start from a job that has succeeded.",
             )
-        return self._artifacts.stack_folder(job_id)
 
 
 def unopened_files(stacks: Iterable[tuple[str, Stack]]) -> set[str]:
@@ -324,17 +339,6 @@ def _check_places(places: Sequence[str]) -> None:
             raise InvalidSource(
                 "NOT_A_STACK", f"{taken.name!r} is a file and a folder in this stack."
             )
-
-
-def _read_manifests(paths: Mapping[str, Path]) -> Manifests:
-    """Return the texts of manifests by their places. Raises ``InvalidSource`` and ``OSError``.
-
-    Their sizes are summed before the first is read: the same file may stand at many places.
-    """
-    sizes = [path.stat().st_size for path in paths.values()]
-    if max(sizes, default=0) > MAX_MANIFEST_BYTES or sum(sizes) > MAX_MANIFESTS_BYTES:
-        raise InvalidSource("NOT_A_STACK", "The manifests of the stack are too large.")
-    return {place: path.read_text("utf-8", errors="replace") for place, path in paths.items()}
 
 
 def _read_states(manifests: Manifests) -> dict[int, Stack]:

@@ -21,34 +21,33 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from layert2v.atomic_write import atomic_write
+from sqlalchemy import Connection
+
 from layert2v.decompose import SCRATCH_FOLDER
-from layert2v.stack import FileRecord, is_safe_path
+from layert2v.stack import MANIFEST_NAME, FileRecord, is_safe_path
 from layert2v.wire import MAX_PREVIEW_BYTES
 from layert2v_server.errors import (
     DiskFull,
     FilesMissing,
-    JobNotFound,
     SourceNotFound,
-    StorageFailed,
     WorkerLost,
 )
+from layert2v_server.store.bucket.client import ObjectEntry
+from layert2v_server.store.bucket.index import StoredObject
 from layert2v_server.store.database import convert_os_errors
+from layert2v_server.store.job_folders import SOURCE, STACK, JobFolders
 from layert2v_server.store.regular_file import is_regular, read_regular
-from layert2v_server.store.trash import Trash
+from layert2v_server.store.stored_file import LocalFile, Readable, StoredFile
 from layert2v_server.worker.messages import UNTRUSTED_LIST
 
-_JOB_ID = re.compile(r"[0-9a-f]{32}")
-_STACK, _PREVIEW, _SOURCE, _NOTE = "stack", "preview.png", "source", "job.json"
-_VIEWER = "viewer"
+_HISTORY = "history"
 _KEPT = "kept"  # the scratch folder on its way from one attempt to the next
-_DELETED = "deleted_"  # before the id of a job whose row is about to go
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,38 +58,31 @@ class StagedSource:
     files that were uploaded and not decoded yet, and tells of each if it is opened as an image.
     """
 
-    files: Mapping[str, Path]
+    owner: str
+    files: Mapping[str, StoredFile]
     texts: Mapping[str, str]
     untrusted: Mapping[str, bool]
 
 
-class ArtifactStore:
-    """Results under ``root``; no job starts while less than ``min_free_bytes`` are free there."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """What a worker has finished; ``untrusted`` are SHA-256 of files that nobody checked.
 
-    def __init__(self, root: Path, *, min_free_bytes: int) -> None:
-        self.root = root.resolve()
-        self.root.mkdir(parents=True, exist_ok=True)
-        self._min_free_bytes = min_free_bytes
+    ``note`` is the text from which the job can be registered again.
+    """
 
-    def attempt_folder(self, job_id: str, attempt: int) -> Path:
-        """Return the folder in which one attempt writes its stack; the worker makes it."""
-        return self._job_folder(job_id) / f"attempt_{attempt}" / _STACK
+    job_id: str
+    attempt: int
+    owner: str
+    files: Sequence[FileRecord]
+    untrusted: Collection[str]
+    note: str
 
-    def stack_folder(self, job_id: str) -> Path:
-        """Return the folder of the published stack."""
-        return self._job_folder(job_id) / _STACK
 
-    def viewer_folder(self, job_id: str) -> Path:
-        """Return the folder of the viewer that is made when somebody first looks at the stack."""
-        return self._job_folder(job_id) / _VIEWER
+class ArtifactStore(JobFolders):
+    """Results under ``root``."""
 
-    def preview_path(self, job_id: str) -> Path:
-        """Return the path of the newest preview, which the worker writes."""
-        return self._job_folder(job_id) / _PREVIEW
-
-    def source_folder(self, job_id: str) -> Path:
-        """Return the folder in which ``stage_source`` puts the files of a re-render."""
-        return self._job_folder(job_id) / _SOURCE
+    is_remote = False  # whether results go from here to somewhere else
 
     def stage_source(self, job_id: str, staged: StagedSource) -> None:
         """Link or write the files that a re-render starts from into the job's source folder.
@@ -104,17 +96,23 @@ class ArtifactStore:
             texts = {**staged.texts, UNTRUSTED_LIST: json.dumps(dict(staged.untrusted))}
             # Texts are never linked: writing one must not change a shared file.
             for path in staged.files.keys() - texts.keys():
-                _link_or_copy(staged.files[path], folder / path)
+                existing = staged.files[path].path
+                if existing is None:
+                    raise FilesMissing([path])
+                _link_or_copy(existing, folder / path)
             for path, text in texts.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_text(text, encoding="utf-8")
+
+    def fetch_source(self, job_id: str, stop: threading.Event) -> None:
+        """Bring the files that a re-render starts from here; they are."""
 
     def copy_source(self, job_id: str, attempt: int) -> None:
         """Copy the stack that a re-render starts from into the folder of an attempt, as hard links.
 
         Raises ``SourceNotFound`` and ``DiskFull``.
         """
-        source, folder = self.source_folder(job_id) / _STACK, self.attempt_folder(job_id, attempt)
+        source, folder = self.source_folder(job_id) / STACK, self.attempt_folder(job_id, attempt)
         if not source.is_dir():
             raise SourceNotFound(f"jobs/{job_id}")
         with convert_os_errors():
@@ -126,7 +124,7 @@ class ArtifactStore:
         """Delete the source files of jobs that have ended, and what was kept for a next attempt."""
         for job_id in job_ids:
             shutil.rmtree(self.source_folder(job_id), ignore_errors=True)
-            shutil.rmtree(self._job_folder(job_id) / _KEPT, ignore_errors=True)
+            shutil.rmtree(self.job_folder(job_id) / _KEPT, ignore_errors=True)
 
     def prepare_attempt(self, job_id: str, attempt: int) -> None:
         """Delete earlier attempts and make the job's folder. Raises ``DiskFull``.
@@ -136,9 +134,9 @@ class ArtifactStore:
         if not self.has_space():
             raise DiskFull
         self.clear_attempts(job_id)
-        kept = self._job_folder(job_id) / _KEPT
+        kept = self.job_folder(job_id) / _KEPT
         with convert_os_errors():
-            self._job_folder(job_id).mkdir(exist_ok=True)
+            self.job_folder(job_id).mkdir(exist_ok=True)
             if kept.is_dir():
                 target = self.attempt_folder(job_id, attempt)
                 target.mkdir(parents=True)
@@ -159,11 +157,29 @@ class ArtifactStore:
         with _convert_publishing_errors():
             _delete_all_but(folder, {file.path for file in files})
 
-    def publish(self, job_id: str, attempt: int) -> None:
+    def take_outcome(self, job_id: str, attempt: int) -> str:
+        """Return the outcome that ``keep_outcome`` kept of an earlier attempt, now of this one.
+
+        A result that only waits for its place is not lost with its server; here none waits.
+        """
+        return ""
+
+    def keep_outcome(self, job_id: str, attempt: int, outcome: str) -> None:
+        """Keep the outcome of an attempt whose files may have to wait for their place."""
+
+    def store_result(self, result: Result, stop: threading.Event) -> None:
+        """Check a result, and bring all of it to where it can be published at once.
+
+        Raises ``WorkerLost``, ``DiskFull`` and ``StorageFailed``.
+        """
+        self.write_note(result.job_id, result.note)
+        self.check_attempt(result.job_id, result.attempt, result.files)
+
+    def publish(self, job_id: str, attempt: int, connection: Connection | None = None) -> None:
         """Move a checked attempt to the job's stack folder; once more, it changes nothing.
 
-        Only for whoever holds the job at this moment: a stack of somebody who held it before is
-        replaced. Raises ``WorkerLost``.
+        ``connection`` has the transaction that ends the job. Only for whoever holds the job at
+        this moment: a stack of somebody who held it before is replaced. Raises ``WorkerLost``.
         """
         folder, target = self.attempt_folder(job_id, attempt), self.stack_folder(job_id)
         with _convert_publishing_errors():
@@ -175,11 +191,18 @@ class ArtifactStore:
             elif not target.is_dir():
                 raise WorkerLost("The finished stack is gone.")
 
+    def end_publication(self, job_id: str, attempt: int) -> None:
+        """Remove what is here of a result that is published elsewhere; nothing is."""
+
+    def suspend_attempt(self, job_id: str, attempt: int) -> None:
+        """Delete an attempt that this server gives back, except what the next one can use."""
+        self.clear_attempt(job_id, attempt)
+
     def clear_attempt(self, job_id: str, attempt: int) -> None:
         """Delete one attempt, except what its engine had finished for the next one."""
         folder = self.attempt_folder(job_id, attempt)
         with contextlib.suppress(OSError):  # without it, the next attempt begins anew
-            (folder / SCRATCH_FOLDER).rename(self._job_folder(job_id) / _KEPT)
+            (folder / SCRATCH_FOLDER).rename(self.job_folder(job_id) / _KEPT)
         shutil.rmtree(folder.parent, ignore_errors=True)
 
     def discard_attempt(self, job_id: str, attempt: int) -> None:
@@ -191,92 +214,16 @@ class ArtifactStore:
 
         So does what the engine of a lost attempt had finished, for the next one.
         """
-        folder = self._job_folder(job_id)
-        for scratch in folder.glob(f"attempt_*/{_STACK}/{SCRATCH_FOLDER}"):
+        folder = self.job_folder(job_id)
+        for scratch in folder.glob(f"attempt_*/{STACK}/{SCRATCH_FOLDER}"):
             with contextlib.suppress(OSError):  # without it, the next attempt begins anew
                 scratch.rename(folder / _KEPT)
         for child in folder.iterdir() if folder.is_dir() else ():
-            if child.is_dir() and child.name not in (_SOURCE, _KEPT):
+            if child.is_dir() and child.name not in (SOURCE, _KEPT):
                 shutil.rmtree(child, ignore_errors=True)  # an orphan may still be writing into it
             elif child.name.startswith("."):  # half a note, of a server that was killed
                 with contextlib.suppress(OSError):
                     child.unlink()
-
-    def delete(self, job_id: str) -> None:
-        """Delete the folder of a job that is in no database."""
-        shutil.rmtree(self._job_folder(job_id), ignore_errors=True)
-
-    def begin_deletion(self, job_id: str) -> bool:
-        """Rename the folder of a job that is about to be deleted, so that nothing finds it.
-
-        Where the server ends before the deletion does, its next start completes or undoes it: no
-        rebuild brings back what its owner has deleted. Return whether there was a folder here.
-        Raises ``StorageFailed``.
-        """
-        with convert_os_errors(), contextlib.suppress(FileNotFoundError):
-            self._job_folder(job_id).rename(self._deleted_folder(job_id))
-            return True
-        return False
-
-    def undo_deletion(self, job_id: str) -> None:
-        """Bring back the folder of a job that stays after all."""
-        with convert_os_errors(), contextlib.suppress(FileNotFoundError):
-            self._deleted_folder(job_id).rename(self._job_folder(job_id))
-
-    def end_deletion(self, job_id: str) -> None:
-        """Delete what ``begin_deletion`` has renamed."""
-        shutil.rmtree(self._deleted_folder(job_id), ignore_errors=True)
-
-    def complete_deletions(self, known: Set[str], trash: Trash) -> None:
-        """Complete the deletions that a kill cut short; undo those of jobs that are ``known``."""
-        for folder in self.root.glob(f"{_DELETED}*"):
-            job_id = folder.name.removeprefix(_DELETED)
-            if job_id not in known:
-                trash.put(folder)
-            elif _JOB_ID.fullmatch(job_id):
-                with contextlib.suppress(StorageFailed):
-                    self.undo_deletion(job_id)
-
-    def unknown_jobs(self, known: Set[str]) -> set[str]:
-        """Return the ids of folders here that are not of ``known`` jobs."""
-        return {
-            child.name
-            for child in self.root.iterdir()
-            if _JOB_ID.fullmatch(child.name) and child.name not in known
-        }
-
-    def unknown_stacks(self, known: Set[str]) -> set[str]:
-        """Return the ids of jobs that are not ``known`` and have a published stack."""
-        unknown = self.unknown_jobs(known)
-        return {job_id for job_id in unknown if self.stack_folder(job_id).is_dir()}
-
-    def discard_orphans(self, known: Set[str], trash: Trash) -> int:
-        """Move the folders of jobs that are not ``known`` into the trash; return their number.
-
-        Those with a published stack stay where they are.
-        """
-        unknown = self.unknown_jobs(known) - self.unknown_stacks(known)
-        for job_id in unknown:
-            trash.put(self._job_folder(job_id))
-        return len(unknown)
-
-    def discard_unpublished(self, job_ids: Iterable[str], trash: Trash) -> None:
-        """Move stacks of jobs that failed or were cancelled into the trash.
-
-        There is one where the server ended between the end of the files and that of the job.
-        """
-        for job_id in job_ids:
-            if self.stack_folder(job_id).is_dir():
-                trash.put(self.stack_folder(job_id), f"{job_id}_{_STACK}")
-
-    def note_path(self, job_id: str) -> Path:
-        """Return the path of the note from which the job can be registered again."""
-        return self._job_folder(job_id) / _NOTE
-
-    def write_note(self, job_id: str, text: str) -> None:
-        """Write that note. Raises ``DiskFull`` and ``StorageFailed``."""
-        with convert_os_errors():
-            atomic_write(self.note_path(job_id), text)
 
     def read_preview(self, job_id: str) -> bytes | None:
         """Return the newest preview as PNG of at most 64 KiB, if there is one."""
@@ -285,22 +232,65 @@ class ArtifactStore:
         except OSError:  # a watch goes on without it
             return None
 
-    def free_bytes(self) -> int:
-        """Return the free bytes of the disk. Raises ``StorageFailed`` where the folder is gone."""
-        with convert_os_errors():
-            return shutil.disk_usage(self.root).free
+    def store_preview(self, job_id: str) -> None:
+        """Bring the preview that a worker has written to where every server reads it; it is."""
 
-    def has_space(self) -> bool:
-        """Tell if there is enough free space for a job to start."""
-        return self.free_bytes() >= self._min_free_bytes
+    def open_result(self, job_id: str, path: str) -> Readable:
+        """Return a reader of a published file."""
+        return LocalFile(self.stack_folder(job_id) / path)
 
-    def _deleted_folder(self, job_id: str) -> Path:
-        return self.root / f"{_DELETED}{self._job_folder(job_id).name}"
+    def manifest_files(self, job_id: str) -> dict[str, StoredFile]:
+        """Return the manifests of a published stack by their places there."""
+        folder = self.stack_folder(job_id)
+        paths = (folder / MANIFEST_NAME, *sorted(folder.glob(f"{_HISTORY}/v*.json")))
+        return {
+            path.relative_to(folder).as_posix(): StoredFile(
+                path=path, size_bytes=path.stat().st_size, untrusted=False
+            )
+            for path in paths
+            if path.is_file()
+        }
 
-    def _job_folder(self, job_id: str) -> Path:
-        if not _JOB_ID.fullmatch(job_id):
-            raise JobNotFound(f"jobs/{job_id}")
-        return self.root / job_id
+    def read_stored(self, file: StoredFile) -> bytes:
+        """Return a file that is small. Raises ``OSError``."""
+        if file.path is None:
+            raise FileNotFoundError
+        return file.path.read_bytes()
+
+    def bring_stack(self, job_id: str) -> Path:
+        """Return a folder with the whole published stack."""
+        return self.stack_folder(job_id)
+
+    def drop_stack(self, job_id: str) -> None:
+        """Delete that folder where it was only brought."""
+
+    def local_path(self, job_id: str) -> str:
+        """Return the folder of a published stack for those who see it too; empty for none."""
+        return str(self.stack_folder(job_id))
+
+    def discard_leftovers(self, open_jobs: Set[str]) -> None:
+        """Delete attempts of jobs that have ended elsewhere; all of them end here."""
+
+    def lost_results(self, known: Set[str]) -> Iterator[tuple[str, str, list[StoredObject]]]:
+        """Yield id, note and objects of results in a bucket whose jobs are not ``known``."""
+        return iter(())
+
+    def hold_again(self, job_id: str, objects: Sequence[StoredObject]) -> None:
+        """Hold the objects of a job that was registered again; there are none."""
+
+    def unheld_objects(self, than: float, jobs: Set[str], finished: Set[str]) -> list[ObjectEntry]:
+        """Return what lies in the bucket since before ``than`` and belongs to nothing."""
+        return []
+
+    def delete_objects(self, keys: Iterable[str]) -> None:
+        """Delete objects of the bucket; there is none."""
+
+    def close(self) -> None:
+        """Begin no new transfers; there are none."""
+
+    def problem(self) -> str:
+        """Return why results cannot be read or stored at the moment, empty where they can."""
+        return ""
 
 
 @contextlib.contextmanager

@@ -9,6 +9,8 @@ The database comes first. Files of a finished job are there before its row says 
 change: those of the rows at that moment are there afterwards, unless a job is deleted meanwhile,
 which then is not in the backup. Into the folder of an earlier backup, only what is new is copied;
 until the new database takes its place, the earlier backup stays usable.
+
+What is in a bucket is not copied: the database says which objects belong to what.
 """
 
 from __future__ import annotations
@@ -127,7 +129,7 @@ class _Copy:
     def run(self) -> CopyReport:
         """Copy everything."""
         ended = self._store.list_ids(TERMINAL_STATES) - self._store.quarantined_ids()
-        finished = self._store.list_ids((JobState.SUCCEEDED,))
+        finished = self._store.list_ids((JobState.SUCCEEDED,)) - self._store.list_stored()
         # First those that may still start: what they start from is deleted when they end.
         everyone = sorted(self._store.list_ids(), key=lambda job_id: (job_id in ended, job_id))
         for number, job_id in enumerate(everyone, 1):

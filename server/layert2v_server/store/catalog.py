@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from layert2v.spec import ModelInfo
 from layert2v.stack import FileRecord
@@ -26,6 +26,7 @@ from layert2v_server.store.job_counts import (
     running_workers,
 )
 from layert2v_server.store.models_table import read_models, replace_models
+from layert2v_server.store.tables import stored_objects
 from layert2v_server.store.usage import EndedJob, Usage, read_ended, read_usage
 
 
@@ -61,6 +62,12 @@ class Catalog:
         """Tell if the job has files that a caller brought and nobody checked."""
         with read_transaction(self._engine) as connection:
             return has_untrusted_files(connection, job_id)
+
+    def list_stored(self) -> set[str]:
+        """Return the ids of the jobs whose results are in a bucket."""
+        query = select(stored_objects.c.holder).distinct()
+        with read_transaction(self._engine) as connection:
+            return set(connection.execute(query).scalars())
 
     def used_bytes(self) -> int:
         """Return the size of all published files; what several jobs of a user share counts once."""

@@ -6,31 +6,21 @@ Blocking; the server calls it in threads.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from layert2v_server.store.artifacts import ArtifactStore
+from layert2v_server.store.bucket.index import ObjectIndex
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.regular_file import is_regular
+from layert2v_server.store.stored_file import StoredFile
 from layert2v_server.store.uploads import UploadStore
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredFile:
-    """A file that is here; ``untrusted`` where a client uploaded it and it was not decoded yet.
-
-    A job that published an upload without opening it does not make it trusted: as which kind of
-    file it comes next is for the next request to say.
-    """
-
-    path: Path
-    untrusted: bool
 
 
 class ContentIndex:
     """The contents of ``jobs``, ``artifacts`` and ``uploads``, for each owner.
 
-    Where they ``are_shared``, other servers take uploads too.
+    Where they ``are_shared``, other servers take uploads into the same folder. ``index`` knows what
+    is in a bucket.
     """
 
     def __init__(
@@ -40,7 +30,9 @@ class ContentIndex:
         uploads: UploadStore,
         *,
         are_shared: bool = False,
+        index: ObjectIndex | None = None,
     ) -> None:
+        self._index = index
         self._are_shared = are_shared
         self._jobs = jobs
         self._artifacts = artifacts
@@ -52,15 +44,25 @@ class ContentIndex:
         A result of a job comes before an upload of the same content.
         """
         found: dict[str, StoredFile] = {}
+        if self._index is not None:
+            for sha256, stored in self._index.find_by_hash(owner, hashes).items():
+                found[sha256] = StoredFile(
+                    size_bytes=stored.size_bytes, untrusted=stored.untrusted, stored=stored
+                )
+        hashes = set(hashes) - found.keys()
         for file in self._jobs.find_by_hash(owner, hashes):
             path = self._artifacts.stack_folder(file.job_id) / file.path
             if is_regular(path):
-                found[file.sha256] = StoredFile(path=path, untrusted=file.untrusted)
+                found[file.sha256] = _local_file(path, untrusted=file.untrusted)
         missing = set(hashes) - found.keys()
         if missing and self._are_shared:
             self._uploads.refresh()
         for sha256 in missing:
             upload = self._uploads.find_by_hash(owner, sha256)
             if upload is not None:
-                found[sha256] = StoredFile(path=upload, untrusted=True)
+                found[sha256] = _local_file(upload, untrusted=True)
         return found
+
+
+def _local_file(path: Path, *, untrusted: bool) -> StoredFile:
+    return StoredFile(path=path, size_bytes=path.stat().st_size, untrusted=untrusted)

@@ -237,16 +237,16 @@ class JobStore(Quarantine):
         *,
         untrusted: Collection[str] = (),
         new_preview: bool = False,
-        publish: Callable[[], None] = lambda: None,
+        publish: Callable[[Connection], None] = lambda _: None,
     ) -> Job:
         """End the job with the files of an attempt, in manifest order.
 
         ``untrusted`` are the SHA-256 of those that a caller brought and nobody checked. ``publish``
-        puts the files in their place while nobody else can take the job; it may be called again.
+        puts the files in their place, in this transaction: nobody else can take the job meanwhile.
         """
         with write_transaction(self._engine) as connection:
             job = self._get_leased(connection, job_id, attempt)
-            publish()
+            publish(connection)
             insert_artifacts(connection, job, files, untrusted)
             self._measure(connection, job)
             progress = Progress(stage="write", done=len(files), total=len(files), fraction=1.0)

@@ -75,6 +75,25 @@ def rebuild(store: JobStore, artifacts: ArtifactStore) -> int:
         row = new_row(job_id, note.spec, note.source, note.created)
         store.register(note.owner, row, files, note.untrusted)
         count += 1
+    return count + _rebuild_stored(store, artifacts)
+
+
+def _rebuild_stored(store: JobStore, artifacts: ArtifactStore) -> int:
+    """Register every result in the bucket that the job store does not know."""
+    count = 0
+    for job_id, text, objects in artifacts.lost_results(store.list_ids()):
+        note = _parse_note(text)
+        if note is None:
+            _log.warning("job=%s has a note that cannot be read", job_id)
+            continue
+        files = [
+            FileRecord(path=each.place, size_bytes=each.size_bytes, sha256=each.sha256)
+            for each in objects
+        ]
+        row = new_row(job_id, note.spec, note.source, note.created)
+        store.register(note.owner, row, files, note.untrusted)
+        artifacts.hold_again(job_id, objects)
+        count += 1
     return count
 
 
@@ -85,7 +104,14 @@ def _is_there(folder: Path, file: FileRecord) -> bool:
 
 def _read_note(path: Path) -> JobNote | None:
     try:
-        plain = json.loads(read_regular(path, MAX_NOTE_BYTES))
+        return _parse_note(read_regular(path, MAX_NOTE_BYTES))
+    except OSError:
+        return None
+
+
+def _parse_note(text: str | bytes) -> JobNote | None:
+    try:
+        plain = json.loads(text)
         return JobNote(
             owner=str(plain["owner"]),
             spec=job_spec_from_json(JobKind(plain["kind"]), plain["spec"]),
@@ -93,7 +119,7 @@ def _read_note(path: Path) -> JobNote | None:
             created=float(plain["created"]),
             untrusted=tuple(map(str, plain["untrusted"])),
         )
-    except (OSError, ValueError, KeyError, TypeError, ContractError):
+    except (ValueError, KeyError, TypeError, ContractError):
         return None
 
 

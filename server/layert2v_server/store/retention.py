@@ -16,14 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layert2v.atomic_write import atomic_write
-from layert2v_server.errors import JobNotFound, ServerError
+from layert2v_server.domain.state import JobState
+from layert2v_server.errors import BucketFailed, JobNotFound, ServerError
 from layert2v_server.store.artifacts import ArtifactStore
+from layert2v_server.store.bucket.client import Bucket
+from layert2v_server.store.bucket.index import ObjectIndex
 from layert2v_server.store.jobs import JobStore
 from layert2v_server.store.regular_file import read_regular
 from layert2v_server.store.trash import Trash
 from layert2v_server.store.uploads import UploadStore
 
 DAY_S = 86_400
+MIN_GRACE_DAYS = 1  # of what nobody holds in the bucket
 MAX_REST_DAYS = 30  # a server that rested for longer removes nothing for its age at its first start
 
 _log = logging.getLogger(__name__)
@@ -60,6 +64,8 @@ class DataStores:
     jobs: JobStore
     artifacts: ArtifactStore
     uploads: UploadStore
+    index: ObjectIndex | None = None  # of what is in the bucket, where there is one
+    bucket: Bucket | None = None
 
     @property
     def trash(self) -> Trash:
@@ -85,8 +91,20 @@ def find_expired(stores: DataStores, retention: Retention, now: float) -> Iterat
             )
     for files in stores.uploads.older(now - retention.uploads_days * DAY_S):
         yield _expired_files("upload", files[0].stem, files, now)
+    for upload in stores.uploads.older_stored(now - retention.uploads_days * DAY_S):
+        yield Expired(
+            kind="upload",
+            name=upload.name,
+            size_bytes=upload.size_bytes,
+            age_days=(now - upload.created) / DAY_S,
+            remove=functools.partial(stores.uploads.release_stored, [upload.holder]),
+        )
     for path in stores.trash.older(now - retention.trash_days * DAY_S):
         yield _expired_files("trash", path.name, [path], now)
+    try:
+        yield from _unheld_objects(stores, retention, now)
+    except BucketFailed as error:
+        _log.warning("what nobody holds in the bucket stays: %s", error.message)
 
 
 def remove_expired(stores: DataStores, retention: Retention, now: float) -> list[Expired]:
@@ -132,6 +150,23 @@ def _delete_job(stores: DataStores, job_id: str) -> None:
             stores.artifacts.undo_deletion(job_id)
         raise
     stores.artifacts.end_deletion(job_id)
+
+
+def _unheld_objects(stores: DataStores, retention: Retention, now: float) -> Iterator[Expired]:
+    """Yield what belongs to nothing in the bucket, as after a server that was killed.
+
+    It stays there as long as it would in the trash: writing a result may take hours.
+    """
+    grace_s = max(retention.trash_days, MIN_GRACE_DAYS) * DAY_S
+    jobs, finished = stores.jobs.list_ids(), stores.jobs.list_ids((JobState.SUCCEEDED,))
+    for found in stores.artifacts.unheld_objects(now - grace_s, jobs, finished):
+        yield Expired(
+            kind="object",
+            name=found.key,
+            size_bytes=found.size_bytes,
+            age_days=(now - found.modified) / DAY_S,
+            remove=functools.partial(stores.artifacts.delete_objects, [found.key]),
+        )
 
 
 def _expired_files(kind: str, name: str, paths: list[Path], now: float) -> Expired:

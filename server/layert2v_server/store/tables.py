@@ -104,6 +104,23 @@ artifacts = Table(
     Index("artifacts_by_content", "sha256"),
 )
 
+# Who holds which object of the bucket: a finished job, a waiting one, an upload. What nobody holds
+# may be removed from there; see ``store.bucket``.
+stored_objects = Table(
+    "stored_objects",
+    metadata,
+    Column("holder", Text, primary_key=True),
+    Column("place", Text, primary_key=True),  # its path for the holder; an upload's media type
+    Column("owner", Text, nullable=False),
+    Column("location", Text, nullable=False),
+    Column("size_bytes", Size, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("untrusted", Integer, nullable=False, server_default="0"),
+    Column("created", Float, nullable=False),
+    Index("stored_objects_by_location", "location"),
+    Index("stored_objects_by_content", "sha256", "owner"),
+)
+
 # The models that the running server's workers reported; kept so that a call need not wait for a
 # worker that is being restarted.
 models = Table(
@@ -125,6 +142,7 @@ speeds = Table(
 # Sums and counts that would take too long at every question. On PostgreSQL a row of it is locked
 # after the rows of jobs that a transaction changes, never before.
 USED_BYTES, QUEUE_CHANGES, FOLDER_ID = "used_bytes", "queue_changes", "folder_id"
+BUCKET_ID = "bucket_id"
 totals = Table(
     "totals",
     metadata,

@@ -31,6 +31,7 @@ from layert2v_server.errors import (
 )
 from layert2v_server.store.database import convert_os_errors
 from layert2v_server.store.regular_file import SHORTAGES, is_regular, read_regular
+from layert2v_server.store.stored_file import LocalFile, Readable
 from layert2v_server.store.upload_writer import UploadWriter
 
 MAX_OPEN_HASHES = 256  # of uploads that are arriving: 200 bytes each
@@ -55,11 +56,23 @@ class Upload:
     media_type: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredUpload:
+    """A complete upload in a bucket, held by ``holder`` since ``created``, seconds since 1970."""
+
+    name: str
+    holder: str
+    size_bytes: int
+    created: float
+
+
 class UploadStore:
     """Uploads under ``root``, each of at most ``max_bytes``.
 
     None is taken that would leave less than ``min_free_bytes`` of the disk.
     """
+
+    is_remote = False  # whether the end of an upload waits for a network
 
     def __init__(self, root: Path, *, max_bytes: int, min_free_bytes: int = 0) -> None:
         self.root = root.resolve()
@@ -123,10 +136,18 @@ class UploadStore:
         """Tell if this upload has begun."""
         return self._path(owner, upload_id, "json").exists()
 
+    def is_complete(self, upload_id: str, owner: str) -> bool:
+        """Tell if all of it is here."""
+        return self.path(upload_id, owner).exists()
+
+    def open(self, upload_id: str, owner: str) -> Readable:
+        """Return a reader of a complete upload."""
+        return LocalFile(self.path(upload_id, owner))
+
     def announced_bytes(self, owner: str) -> int:
         """Return the size of the uploads of ``owner``, with all that they will have in the end."""
         total = 0
-        for metadata in self.root.glob(f"{_owner_key(owner)}-*.json"):
+        for metadata in self.root.glob(f"{owner_key(owner)}-*.json"):
             try:
                 total += metadata.with_suffix(".bin").stat().st_size
             except OSError:  # it is still arriving
@@ -177,7 +198,7 @@ class UploadStore:
         Ids that there are not are no error. A job that took a file has a link of its own.
         """
         if upload_ids is None:
-            stems = {path.stem for path in self.root.glob(f"{_owner_key(owner)}-*")}
+            stems = {path.stem for path in self.root.glob(f"{owner_key(owner)}-*")}
             upload_ids = [stem.partition("-")[2] for stem in stems]
         count = 0
         for upload_id in upload_ids:
@@ -206,6 +227,13 @@ class UploadStore:
                 if max(file.stat().st_mtime for file in files) < than:
                     found.append(files)
         return found
+
+    def older_stored(self, than: float) -> list[StoredUpload]:
+        """Return the complete uploads in a bucket that came before ``than``; there are none."""
+        return []
+
+    def release_stored(self, holders: Collection[str]) -> None:
+        """Delete uploads from a bucket; there are none."""
 
     def path(self, upload_id: str, owner: str) -> Path:
         """Return the path of the complete file; it exists once the upload is finished."""
@@ -257,7 +285,7 @@ class UploadStore:
     def _path(self, owner: str, upload_id: str, suffix: str) -> Path:
         if not _UUID.fullmatch(upload_id):
             raise InvalidArgument("An upload id is a UUID in lower-case hexadecimal.")
-        return self.root / f"{_owner_key(owner)}-{upload_id}.{suffix}"
+        return self.root / f"{owner_key(owner)}-{upload_id}.{suffix}"
 
     def _check(self, upload: Upload) -> None:
         if not 0 <= upload.size_bytes <= self.max_bytes:
@@ -268,7 +296,8 @@ class UploadStore:
             raise InvalidArgument("The media type is two words such as image/x-exr.")
 
 
-def _owner_key(owner: str) -> str:
+def owner_key(owner: str) -> str:
+    """Return the hash that stands for an owner in names."""
     return hashlib.sha256(owner.encode()).hexdigest()[:16]
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -210,7 +212,7 @@ class _Pages:
 
     async def preview(self, request: Request, session: Session) -> Response:
         job = await self._job(request, session)
-        image = await self._monitor.pools.chunks.run(self._artifacts.read_preview, job.id)
+        image = await self._monitor.pools.transfers.run(self._artifacts.read_preview, job.id)
         if image is None:
             raise HTTPException(404)
         return Response(image, headers={**HEADERS, "Content-Type": "image/png"})
@@ -227,9 +229,17 @@ class _Pages:
                 403,
             )
         folder = self._artifacts.viewer_folder(job.id)
-        await self._viewers.make(self._artifacts.stack_folder(job.id), folder)
+        await self._viewers.make(functools.partial(self._open_stack, job.id), folder)
         data = await self._monitor.pools.chunks.run((folder / name).read_bytes)
         return Response(data, headers={**HEADERS, "Content-Type": FILES[name]})
+
+    @contextlib.asynccontextmanager
+    async def _open_stack(self, job_id: str) -> AsyncIterator[Path]:
+        pools = self._monitor.pools
+        try:
+            yield await pools.transfers.run(self._artifacts.bring_stack, job_id)
+        finally:
+            await pools.folders.run(self._artifacts.drop_stack, job_id)
 
     async def show_http_error(self, request: Request, error: HTTPException) -> Response:
         return self._message(

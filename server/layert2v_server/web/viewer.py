@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import shutil
 import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from layert2v_server.errors import ServerError
+from layert2v_server.executors.process import worker_environment
 
 FILES = {  # what the engine writes, and its type
     "index.html": "text/html; charset=utf-8",
@@ -36,12 +38,15 @@ class ViewerMaker:
         self._timeout_s = timeout_s
         self._turn = asyncio.Semaphore(1)
 
-    async def make(self, stack: Path, out: Path) -> None:
-        """Make the viewer of ``stack`` in ``out`` unless it is there. Raises ``ViewerFailed``."""
+    async def make(
+        self, open_stack: Callable[[], AbstractAsyncContextManager[Path]], out: Path
+    ) -> None:
+        """Make the viewer of a stack in ``out`` unless it is there. Raises ``ViewerFailed``."""
         async with self._turn:
             if (out / INDEX).is_file():
                 return
-            await self._run(stack, out)
+            async with open_stack() as stack:
+                await self._run(stack, out)
 
     async def _run(self, stack: Path, out: Path) -> None:
         # -P: a file in the current folder that is called like a package must not be imported.
@@ -52,7 +57,7 @@ class ViewerMaker:
             str(out),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**worker_environment(), "OMP_NUM_THREADS": "1"},
             start_new_session=True,
         )
         try:

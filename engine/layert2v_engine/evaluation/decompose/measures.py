@@ -17,6 +17,7 @@ from layert2v_engine.decompose.measures import mismatch
 from layert2v_engine.decompose.splitter.network import network_values
 from layert2v_engine.engine import Engine
 from layert2v_engine.evaluation.decompose.cases import Case
+from layert2v_engine.evaluation.decompose.visibility import find_seen
 from layert2v_engine.image import exr
 from layert2v_engine.metrics.flow import warping_error
 from layert2v_engine.metrics.layers import psnr
@@ -152,9 +153,11 @@ def _plate_quality(
     true, made = (network_values(x).clamp(0, 1) for x in (plate, layers.background[:, :3]))
     hidden = (case.alpha > _CLEAR) | (shadow > _CLEAR)
     if float((true - true[:1]).abs().mean()) > _STILL:  # what was seen cannot be told by place
-        return {"plate_db_moving_camera": _masked_psnr(made, true, hidden)}
-    seen = (~hidden).any(0, keepdim=True).expand_as(hidden)
-    parts = {"plate_db_seen": hidden & seen, "plate_db_never_seen": hidden & ~seen}
+        plates = (true.movedim(1, -1) * 255).round().byte().numpy()
+        seen, where = torch.from_numpy(find_seen(plates, hidden.numpy())), "_moving_camera"
+    else:
+        seen, where = (~hidden).any(0, keepdim=True).expand_as(hidden), ""
+    parts = {f"plate_db_seen{where}": hidden & seen, f"plate_db_never_seen{where}": hidden & ~seen}
     return {name: _masked_psnr(made, true, part) for name, part in parts.items() if part.any()}
 
 

@@ -118,6 +118,20 @@ def test_a_broken_file_goes_to_quarantine_and_the_next_one_is_cut(tmp_path: Path
     assert (second.folder / FOOTAGE).exists()
 
 
+def test_a_source_is_tried_again_when_its_quarantine_is_deleted(tmp_path: Path) -> None:
+    movie = write_h264(tmp_path / "a.mp4", pan(13, 5), 24)
+    source = Source(path=movie, group="a", licence="CC0-1.0")
+    ClipStage(tmp_path / "set", WANTED, Thresholds.load()).quarantine(source, "CRASH", "It ended.")
+
+    (state,) = clip_states(tmp_path / "set")
+    (state.folder.with_name(f".{state.clip}") / "source.json").unlink()  # killed before that
+    assert cut_to_clips(tmp_path / "set", movie) == []
+    assert cut_to_clips(tmp_path / "set", movie) == []
+    state.forget(QUARANTINE)
+
+    assert len(cut_to_clips(tmp_path / "set", movie)) == 1
+
+
 def test_numbered_images_are_cut_as_a_movie_is(tmp_path: Path) -> None:
     shot = tmp_path / "take.01"
     shot.mkdir()

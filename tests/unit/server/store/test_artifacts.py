@@ -21,6 +21,7 @@ from layert2v_server.errors import (
     WorkerLost,
 )
 from layert2v_server.store.artifacts import ArtifactStore, StagedSource
+from layert2v_server.store.stored_file import StoredFile
 from layert2v_server.store.trash import Trash
 
 JOB = "a" * 32
@@ -163,8 +164,11 @@ def test_an_attempt_needs_free_space(tmp_path: Path) -> None:
 def staged_source(folder: Path, untrusted: dict[str, bool] | None = None) -> StagedSource:
     path = folder / "bg.exr"
     path.write_bytes(DATA)
-    files = {"stack/bg/v001/bg.exr": path, "inputs/mine/0001.exr": path}
-    return StagedSource(files=files, texts={"stack/stack.json": "{}"}, untrusted=untrusted or {})
+    file = StoredFile(path=path, size_bytes=len(DATA), untrusted=False)
+    files = {"stack/bg/v001/bg.exr": file, "inputs/mine/0001.exr": file}
+    return StagedSource(
+        owner="anna", files=files, texts={"stack/stack.json": "{}"}, untrusted=untrusted or {}
+    )
 
 
 def test_attempts_link_the_files_of_the_source(store: ArtifactStore, tmp_path: Path) -> None:
@@ -207,7 +211,7 @@ def test_a_manifest_listed_as_a_frame_changes_no_shared_file(
     source = staged_source(tmp_path)
     mine = source.files["stack/bg/v001/bg.exr"]
     store.stage_source(JOB, replace(source, files={"stack/stack.json": mine}))
-    assert mine.read_bytes() == DATA
+    assert (tmp_path / "bg.exr").read_bytes() == DATA
     assert (store.source_folder(JOB) / "stack" / "stack.json").read_text() == "{}"
 
 

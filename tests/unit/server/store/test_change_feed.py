@@ -13,8 +13,8 @@ from fakes.postgresql import PostgresServer
 from layert2v.spec import GenerateSpec
 from layert2v_server.domain.job import Progress
 from layert2v_server.errors import ConfigError
+from layert2v_server.store.claims import claim_folder
 from layert2v_server.store.database import open_database
-from layert2v_server.store.folder_claim import claim_folder
 from layert2v_server.store.jobs import JobStore
 
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
