@@ -234,7 +234,8 @@ def _build_components(
                 if register_stacks:
                     _log.warning("registered %d stacks again", rebuild(store, artifacts))
             tidy(stores, retention_of(config), time.time())
-        artifacts.discard_leftovers(store.list_ids() - store.list_ids(TERMINAL_STATES))
+        known = store.list_ids()
+        artifacts.discard_leftovers(known, known - store.list_ids(TERMINAL_STATES))
         reserve.fill()
     except OSError as error:
         store.close()

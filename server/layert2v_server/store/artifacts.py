@@ -268,8 +268,8 @@ class ArtifactStore(JobFolders):
         """Return the folder of a published stack for those who see it too; empty for none."""
         return str(self.stack_folder(job_id))
 
-    def discard_leftovers(self, open_jobs: Set[str]) -> None:
-        """Delete attempts of jobs that have ended elsewhere; all of them end here."""
+    def discard_leftovers(self, known: Set[str], open_jobs: Set[str]) -> None:
+        """Delete what is here of jobs that have ended elsewhere; all of them end here."""
 
     def lost_results(self, known: Set[str]) -> Iterator[tuple[str, str, list[StoredObject]]]:
         """Yield id, note and objects of results in a bucket whose jobs are not ``known``."""

@@ -334,8 +334,13 @@ class BucketArtifacts(ArtifactStore):
             [*jobs, *(holder for holder in old if holder.removeprefix(SOURCE) not in known)]
         )
 
-    def discard_leftovers(self, open_jobs: Set[str]) -> None:
-        """Delete attempts here of jobs that have ended meanwhile, as on another server."""
+    def discard_leftovers(self, known: Set[str], open_jobs: Set[str]) -> None:
+        """Delete attempts of jobs that have ended on another server, and viewers of deleted ones.
+
+        ``known`` are all jobs. A stack that was published here before the bucket stays.
+        """
+        for job_id in self.unknown_jobs(known) - self.unknown_stacks(known) if known else ():
+            shutil.rmtree(self.job_folder(job_id), ignore_errors=True)
         for folder in self.root.glob("*/attempt_*"):
             if folder.parent.name not in open_jobs:
                 shutil.rmtree(folder, ignore_errors=True)

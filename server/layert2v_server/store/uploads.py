@@ -147,12 +147,13 @@ class UploadStore:
     def announced_bytes(self, owner: str) -> int:
         """Return the size of the uploads of ``owner``, with all that they will have in the end."""
         total = 0
-        for metadata in self.root.glob(f"{owner_key(owner)}-*.json"):
-            try:
-                total += metadata.with_suffix(".bin").stat().st_size
-            except OSError:  # it is still arriving
-                upload = _read(metadata)
-                total += 0 if upload is None else upload.size_bytes
+        with convert_os_errors():
+            for metadata in self.root.glob(f"{owner_key(owner)}-*.json"):
+                try:
+                    total += metadata.with_suffix(".bin").stat().st_size
+                except OSError:  # it is still arriving
+                    upload = _read(metadata)
+                    total += 0 if upload is None else upload.size_bytes
         return total
 
     def append(self, upload: Upload, offset: int, data: bytes | memoryview) -> int:

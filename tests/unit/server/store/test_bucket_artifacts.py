@@ -171,10 +171,25 @@ def test_a_finished_attempt_is_taken_over(server: Server) -> None:
     server.artifacts.prepare_attempt(JOB, 2)
     assert server.artifacts.take_outcome(JOB, 2) == "outcome"
     assert (server.artifacts.attempt_folder(JOB, 2) / "bg.exr").read_bytes() == b"one"
-    server.artifacts.discard_leftovers(set())
+    server.artifacts.discard_leftovers({JOB}, set())
     assert list((server.data / "jobs").rglob("*.exr")) == []
     with pytest.raises(WorkerLost):
         server.artifacts.store_result(result, NEVER)
+
+
+def test_a_whole_stack_is_brought_for_the_viewer_and_dropped(server: Server) -> None:
+    server.publish(server.finish(JOB, {"bg/1.exr": b"one", "stack.json": b"{}"}))
+    folder = server.artifacts.bring_stack(JOB)
+    assert (folder / "bg" / "1.exr").read_bytes() == b"one"
+    assert (folder / "stack.json").read_bytes() == b"{}"
+    server.artifacts.drop_stack(JOB)
+    assert not folder.exists()
+    viewer = server.artifacts.viewer_folder(JOB)
+    viewer.mkdir()
+    server.artifacts.discard_leftovers({JOB}, set())
+    assert viewer.is_dir()
+    server.artifacts.discard_leftovers({OTHER}, set())
+    assert not viewer.exists()
 
 
 def test_a_source_stays_until_its_job_ends(server: Server) -> None:
