@@ -145,7 +145,10 @@ class UploadStore:
         return LocalFile(self.path(upload_id, owner))
 
     def announced_bytes(self, owner: str) -> int:
-        """Return the size of the uploads of ``owner``, with all that they will have in the end."""
+        """Return the size of the uploads of ``owner``, with all that they will have in the end.
+
+        Raises ``StorageFailed``.
+        """
         total = 0
         with convert_os_errors():
             for metadata in self.root.glob(f"{owner_key(owner)}-*.json"):
@@ -199,7 +202,8 @@ class UploadStore:
         Ids that there are not are no error. A job that took a file has a link of its own.
         """
         if upload_ids is None:
-            stems = {path.stem for path in self.root.glob(f"{owner_key(owner)}-*")}
+            with convert_os_errors():
+                stems = {path.stem for path in self.root.glob(f"{owner_key(owner)}-*")}
             upload_ids = [stem.partition("-")[2] for stem in stems]
         count = 0
         for upload_id in upload_ids:
