@@ -202,7 +202,8 @@ class UploadStore:
         Ids that there are not are no error. A job that took a file has a link of its own.
         """
         if upload_ids is None:
-            stems = {path.stem for path in self.root.glob(f"{owner_key(owner)}-*")}
+            with convert_os_errors():
+                stems = {path.stem for path in self.root.glob(f"{owner_key(owner)}-*")}
             upload_ids = [stem.partition("-")[2] for stem in stems]
         count = 0
         for upload_id in upload_ids:
