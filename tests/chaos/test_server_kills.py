@@ -117,8 +117,8 @@ def test_a_worker_that_freezes_or_ignores_cancel_is_killed(tmp_path: Path) -> No
     with live_server(tmp_path / "data", **settings) as server:
         job = server.wait_for_end(server.submit(behaviour=Behaviour(fault="freeze")).name)
         assert (job.state, job.error.reason) == (FAILED, "WORKER_CRASHED")
-        job = server.submit(behaviour=Behaviour(fault="ignore_cancel"))
-        server.wait(job.name, lambda job: job.state == RUNNING)
+        job = server.submit(behaviour=Behaviour(fault="ignore_cancel"), steps=1)
+        server.wait(job.name, stage("denoise"))  # after its last step it hears nothing
         deaf = server.worker()
         server.cancel(job.name)
         assert server.wait_for_end(job.name).state == CANCELLED

@@ -6,6 +6,7 @@ real worker process, given as ``--engine fakes.fake_engine:FakeEngine``.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -106,6 +107,7 @@ class FakeEngine:
     ) -> Stack:
         text = spec.negative_prompt
         behaviour = Behaviour(**json.loads(text)) if text else Behaviour()
+        folder.mkdir(parents=True, exist_ok=True)  # first of all, as the engine does
         for step in range(spec.steps):
             _stop_if(cancelled)
             time.sleep(behaviour.step_s)
@@ -151,6 +153,7 @@ class FakeEngine:
         report: Callable[[FakeProgress], None],
         cancelled: Callable[[], bool],
     ) -> Stack:
+        folder.mkdir(parents=True, exist_ok=True)
         request = fake_decompose.generate_spec(spec, inputs[spec.footage.input])
         text = request.negative_prompt
         behaviour = Behaviour(**json.loads(text)) if text else Behaviour()
@@ -214,6 +217,8 @@ class _FrameWriter:
         time.sleep(self._behaviour.frame_s)
         path = manifest.frame_path(manifest.layer_pattern(name, 1), frame)
         target = self._folder / path
+        if not self._folder.is_dir():  # its disk is gone; what is made there now would be lost
+            raise FileNotFoundError(errno.ENOENT, "no such folder", str(self._folder))
         target.parent.mkdir(parents=True, exist_ok=True)
         seed = f"{self._spec.seed}/{path}".encode()
         target.write_bytes(hashlib.shake_128(seed).digest(self._behaviour.frame_bytes))

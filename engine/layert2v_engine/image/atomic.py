@@ -54,7 +54,7 @@ def _make_folder(folder: Path) -> None:
     """
     if not any(each.is_dir() for each in list(folder.parents)[:MAX_NEW_FOLDERS]):
         raise FileNotFoundError(
-            errno.ENOENT, "the folders around it are gone, as those of an unmounted disk"
+            errno.ENOENT, "the folders around it are not there; make them, or mount their disk"
         )
     folder.mkdir(parents=True, exist_ok=True)
 

@@ -145,14 +145,18 @@ class UploadStore:
         return LocalFile(self.path(upload_id, owner))
 
     def announced_bytes(self, owner: str) -> int:
-        """Return the size of the uploads of ``owner``, with all that they will have in the end."""
+        """Return the size of the uploads of ``owner``, with all that they will have in the end.
+
+        Raises ``StorageFailed``.
+        """
         total = 0
-        for metadata in self.root.glob(f"{owner_key(owner)}-*.json"):
-            try:
-                total += metadata.with_suffix(".bin").stat().st_size
-            except OSError:  # it is still arriving
-                upload = _read(metadata)
-                total += 0 if upload is None else upload.size_bytes
+        with convert_os_errors():
+            for metadata in self.root.glob(f"{owner_key(owner)}-*.json"):
+                try:
+                    total += metadata.with_suffix(".bin").stat().st_size
+                except OSError:  # it is still arriving
+                    upload = _read(metadata)
+                    total += 0 if upload is None else upload.size_bytes
         return total
 
     def append(self, upload: Upload, offset: int, data: bytes | memoryview) -> int:
@@ -198,7 +202,8 @@ class UploadStore:
         Ids that there are not are no error. A job that took a file has a link of its own.
         """
         if upload_ids is None:
-            stems = {path.stem for path in self.root.glob(f"{owner_key(owner)}-*")}
+            with convert_os_errors():
+                stems = {path.stem for path in self.root.glob(f"{owner_key(owner)}-*")}
             upload_ids = [stem.partition("-")[2] for stem in stems]
         count = 0
         for upload_id in upload_ids:

@@ -37,6 +37,7 @@ _SAME = 0.5  # intersection over union of two masks of one subject
 _WORSE = 0.3  # scores of key frames that are as good as the best
 _STEADY = 0.8  # the same, where all of them show the subject
 _DRAWN = 0.96  # overlap with a mask that was not drawn anew
+_SMOOTHED = 3  # times: masks as steady as what they are of
 _FITS = 0.7  # overlap with the box of a mask that an artist's box has led to
 
 
@@ -140,7 +141,10 @@ class SubjectFinder:
                     alone[place] = limit_to_boxes(alone[place], shown[place].hints)
                 both = np.asarray((found + alone) / 2, np.float32)
                 drawn = draw_to_difference(motion.pictures, both)
-        return SubjectTracker(motion.pictures, motion, self._saliency).smooth(drawn)
+        tracker = SubjectTracker(motion.pictures, motion, self._saliency)
+        for _ in range(_SMOOTHED):
+            drawn = tracker.smooth(drawn)
+        return drawn
 
     def _see(self, pictures: Frames, hints: SubjectHints) -> SubjectHints:
         """Return hints with boxes where the words of an artist were recognized."""
