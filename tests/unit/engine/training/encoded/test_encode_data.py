@@ -119,6 +119,7 @@ def test_a_built_set_is_packed_by_split_for_training(
     run: Path, encoders: Encoders, tmp_path: Path
 ) -> None:
     built, shards = tmp_path / "built", tmp_path / "shards"
+    built.mkdir()
     lines = []
     for clip, split in (("a", "train"), ("b", "held_out"), ("c", "train")):
         record = {"clip": clip, "kept": True, "split": split, "sha256": {}}
