@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from fakes.fake_engine import Behaviour
 from fakes.live_server import LiveServer, live_server
+from fakes.postgresql import PostgresServer, find_programs
 from fakes.stack_requests import upload
 from layert2v.v1 import artifacts_pb2, jobs_pb2
 from layert2v_server.cli import main
@@ -61,3 +64,26 @@ def test_a_restored_server_has_what_the_running_one_had(
         again = server.submit(prompt="owls", request_id=str(uuid.uuid4()))
         server.cancel(running.name)
         assert server.wait_for_end(again.name).artifact_count == len(files)
+
+
+def test_what_pg_dump_kept_of_a_running_server_is_served_again(
+    tmp_path: Path, postgresql: PostgresServer
+) -> None:
+    programs, url, dump = find_programs(), postgresql.create_database(), tmp_path / "jobs.dump"
+    assert programs is not None
+    with live_server(tmp_path / "data", database=url) as server:
+        kept = server.wait_for_end(server.submit().name)
+        files = contents(server, kept.name)
+        running = server.submit(behaviour=Behaviour(step_s=0.5), steps=1000)
+        server.wait(running.name, lambda job: job.attempt == 1)
+        subprocess.run([programs / "pg_dump", "--format=custom", f"--file={dump}", url], check=True)
+        shutil.copytree(server.data, tmp_path / "restored")
+        late = server.wait_for_end(server.cancel(running.name).name)
+    restored = postgresql.create_database()
+    subprocess.run([programs / "pg_restore", f"--dbname={restored}", dump], check=True)
+    with live_server(tmp_path / "restored", database=restored) as server:
+        jobs = list_jobs(server)
+        assert jobs.keys() == {kept.name, late.name}
+        assert contents(server, kept.name) == files
+        again = server.wait(late.name, lambda job: job.state == jobs_pb2.JOB_STATE_RUNNING)
+        assert again.attempt > 1
