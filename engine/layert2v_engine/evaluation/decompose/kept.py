@@ -31,7 +31,8 @@ class KeptClips:
                 notes = kept.metadata()
                 if notes["conditions"] != self._conditions:
                     return None
-                pictures = kept.get_tensor(_PICTURES) if _PICTURES in kept.keys() else None
+                names = kept.keys()  # the file itself is no mapping
+                pictures = kept.get_tensor(_PICTURES) if _PICTURES in names else None
                 return json.loads(notes["metrics"]), pictures
         except (OSError, SafetensorError, KeyError, ValueError):
             return None

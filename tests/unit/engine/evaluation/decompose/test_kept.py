@@ -15,7 +15,8 @@ def test_a_clip_is_found_again_under_the_same_conditions_only(tmp_path: Path) ->
     found = KeptClips(tmp_path / "clips", "frames=9").load("world_00")
     assert found is not None
     assert found[0] == {"iou": 0.5, "plate_db_seen": float("inf")}
-    assert found[1] is not None and torch.equal(found[1], pictures)
+    assert found[1] is not None
+    assert torch.equal(found[1], pictures)
     assert kept.load("world_01") == ({"iou": 0.0}, None)
     assert KeptClips(tmp_path / "clips", "frames=5").load("world_00") is None
 
