@@ -45,7 +45,7 @@ class MiniLM(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Return states [N, L, D] of token ids [N, L]; mask [N, L] is true at real tokens."""
         states: Tensor = self.embeddings(ids)
-        for layer in self.encoder["layer"]:  # type: ignore[union-attr]
+        for layer in self.encoder["layer"].children():
             states = layer(states, mask[:, None, None])
         return states
 
