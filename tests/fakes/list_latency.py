@@ -79,19 +79,10 @@ def list_jobs(address: str) -> Callable[[], object]:
 
 
 def ask_for_page(address: str) -> Callable[[], object]:
-    """Return what asks for the log-in until it is there, on connections of its own."""
+    """Return what asks for the log-in, each time on a connection of its own."""
     host, _, port = address.rpartition(":")
 
     def ask() -> None:
-        until = time.monotonic() + TIMEOUT_S
-        while True:
-            try:
-                return ask_once()
-            except ConnectionError:  # of an address that has too many it may close any
-                if time.monotonic() > until:
-                    raise
-
-    def ask_once() -> None:
         connection = http.client.HTTPConnection(host, int(port), timeout=TIMEOUT_S)
         connection.request("GET", "/login", headers={"Connection": "close"})
         answer = connection.getresponse()

@@ -20,6 +20,7 @@ from fakes.attack import PREFACE, StalledReader, call_headers, frame, header
 from fakes.live_server import environment
 from layert2v.v1 import artifacts_pb2
 
+STRANGER = "127.0.0.2"  # others come from another address
 CONNECTIONS = 300  # at a time
 PATH = "/layert2v.v1.JobService/ListJobs"
 HEADERS, RESET, SETTINGS, PING, WINDOW, CONTINUATION = 1, 3, 4, 6, 8, 9
@@ -42,7 +43,7 @@ class Abuse:
 
     def connect(self, first: bytes = b"") -> socket.socket:
         """Open a connection, and send something on it."""
-        connection = socket.create_connection(self._address, timeout=5)
+        connection = socket.create_connection(self._address, 5, (STRANGER, 0))
         connection.sendall(first)
         return connection
 

@@ -83,7 +83,7 @@ def test_only_what_is_missing_travels(client: Client, fox: Path, tmp_path: Path)
 @pytest.fixture
 def plate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder with one picture that travels in several parts."""
-    monkeypatch.setattr("layert2v_client.transfer.upload.SEGMENT_CHUNKS", 1)
+    monkeypatch.setattr("layert2v_client.transfer.upload.SEGMENT_S", 0.0)
     (tmp_path / "plate").mkdir()
     Image.effect_noise((2200, 2200), uuid.uuid4().int % 90 + 10).save(tmp_path / "plate/a.png")
     return tmp_path / "plate"

@@ -6,9 +6,11 @@ has it. Knows files, not what they are for.
 
 from __future__ import annotations
 
+import itertools
 import mimetypes
 import stat
 import threading
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +27,9 @@ from layert2v_client.errors import Cancelled, ClientError, InvalidRequest, Serve
 from layert2v_client.transfer.file_hash import read_all, sha256_of
 from layert2v_client.transfer.options import TransferOptions
 
-SEGMENT_CHUNKS = 64  # a stream of its own, so that it can have a deadline
+# A stream ends after so long, with the chunk that it is at: then progress is reported, and each has
+# a deadline. Not after so many chunks, since the pipeline runs empty in between.
+SEGMENT_S = 3.0
 SEGMENT_TIMEOUT_S = 480.0
 
 
@@ -134,7 +138,7 @@ class _Upload:
         return answer.committed_bytes, answer.HasField("artifact")
 
     def _send_segment(self, offset: int) -> Any:
-        """Send some chunks from ``offset`` on, and the end where they reach it."""
+        """Send chunks from ``offset`` on for a while, and the end where they reach it."""
         failures: list[ClientError] = []
         steps = self._steps(offset, failures)
         try:
@@ -156,8 +160,9 @@ class _Upload:
             with self._file.path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as reader:
                 # By turns: one step is read and summed while the one before is sent.
                 encoders = ChunkEncoder(), ChunkEncoder()
+                until = time.monotonic() + SEGMENT_S
                 coming = reader.submit(self._read_step, file, offset, encoders[0])
-                for number in range(1, SEGMENT_CHUNKS + 1):
+                for number in itertools.count(1):
                     step, offset = coming.result()
                     if self._stop.is_set():
                         failures.append(Cancelled())
@@ -166,6 +171,8 @@ class _Upload:
                         break
                     coming = reader.submit(self._read_step, file, offset, encoders[number % 2])
                     yield step
+                    if time.monotonic() >= until:
+                        break
         except OSError as error:
             failures.append(_unreadable_error(self._file.path, error))
             return

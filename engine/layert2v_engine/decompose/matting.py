@@ -33,6 +33,7 @@ from layert2v_engine.decompose.protocols import Splitter
 from layert2v_engine.decompose.shots import split_windows
 from layert2v_engine.decompose.solve import Proposal
 from layert2v_engine.decompose.split import follow_edges
+from layert2v_engine.decompose.steady import SplitFrame, as_picture, steady
 
 SIDE = 960
 WINDOW, OVERLAP = 8, 2  # of a splitter that looks at several frames at once
@@ -85,11 +86,39 @@ class _SmallFrame(NamedTuple):
     drift: FloatArray | None
 
 
+class _Split(NamedTuple):
+    """What a splitter says of ``frame``, from 0."""
+
+    frame: int
+    small: _SmallFrame
+    alpha: FloatArray
+    shadow: FloatArray
+
+
 def propose_layers(shot: MattingShot, splitter: Splitter) -> Iterator[FrameProposal]:
     """Yield what the solver needs of each frame.
 
     Where the windows of a splitter overlap, what it says is blended, so that there is no seam.
+    Alpha is as steady as the footage; an artist's matte stays as it is.
     """
+    found = _split_windows(shot, splitter)
+    for each in found if shot.matte is not None else _steady(found):
+        yield _finish(shot, each)
+
+
+def _steady(frames: Iterator[_Split]) -> Iterator[_Split]:
+    waiting: dict[int, _Split] = {}
+
+    def looked_at() -> Iterator[SplitFrame]:
+        for each in frames:
+            waiting[each.frame] = each
+            yield SplitFrame(each.frame, as_picture(each.small.source), each.alpha)
+
+    for each in steady(looked_at()):
+        yield waiting.pop(each.index)._replace(alpha=each.alpha)
+
+
+def _split_windows(shot: MattingShot, splitter: Splitter) -> Iterator[_Split]:
     count = len(shot.source)
     length, overlap = (WINDOW, OVERLAP) if splitter.is_temporal else (1, 0)
     small: dict[int, _SmallFrame] = {}
@@ -110,7 +139,7 @@ def propose_layers(shot: MattingShot, splitter: Splitter) -> Iterator[FramePropo
         last = window.end if window.end == count else window.end - overlap
         for index in sorted(small):
             if index < last:
-                yield _finish(shot, index, small.pop(index), planes.pop(index))
+                yield _Split(index, small.pop(index), *planes.pop(index))
 
 
 def _prepare(shot: MattingShot, index: int) -> _SmallFrame:
@@ -128,8 +157,8 @@ def _hole(shot: MattingShot, index: int) -> BoolArray:
     return dilate(mask > 0.1, max(2, round(_MASK_REACH * max(mask.shape))))
 
 
-def _finish(shot: MattingShot, index: int, small: _SmallFrame, planes: FloatArray) -> FrameProposal:
-    alpha, shadow = planes
+def _finish(shot: MattingShot, split: _Split) -> FrameProposal:
+    index, small, alpha, shadow = split
     source, plate = shot.source[index], shot.plate[index]
     full, size = Size(*source.shape[1::-1]), Size(*alpha.shape[::-1])
     near = dilate(small.mask > 0.1, max(2, round(_ALPHA_REACH * max(size))))

@@ -16,10 +16,10 @@ from starlette.types import ASGIApp
 
 from layert2v.address import port_of
 from layert2v_server.errors import ConfigError
+from layert2v_server.web.acceptor import Acceptor
 from layert2v_server.web.http_connection import HttpConnection
 
 MAX_HEADER_BYTES = 32 << 10
-HANDSHAKE_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 8
 STOP_TIMEOUT_S = 2
 CERTIFICATE_INTERVAL_S = 5.0  # between looks whether the files have changed
@@ -42,25 +42,22 @@ class TlsFiles:
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to the process around it, and its listener to ``serve_http``."""
+    """Leaves the signals to the process around it, and its listeners to ``Acceptor``."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take calls from the sockets, whose TLS handshakes get less than asyncio's minute."""
         await super().startup(sockets=[])
 
         def connect() -> HttpConnection:
             return HttpConnection(self.config, self.server_state, self.lifespan.state)
 
-        for each in sockets or []:
-            timeout_s = None if self.config.ssl is None else HANDSHAKE_TIMEOUT_S
-            server = await asyncio.get_running_loop().create_server(
-                connect,
-                sock=each,
-                ssl=self.config.ssl,
-                ssl_handshake_timeout=timeout_s,
-                backlog=self.config.backlog,
-            )
-            self.servers.append(server)
+        acceptors = [Acceptor(each, connect, self.config.ssl) for each in sockets or []]
+        self._accepting = [asyncio.create_task(each.run()) for each in acceptors]
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for task in self._accepting:
+            task.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

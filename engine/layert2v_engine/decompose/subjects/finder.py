@@ -39,6 +39,7 @@ _STEADY = 0.8  # the same, where all of them show the subject
 _DRAWN = 0.96  # overlap with a mask that was not drawn anew
 _SMOOTHED = 3  # times: masks as steady as what they are of
 _FITS = 0.7  # overlap with the box of a mask that an artist's box has led to
+_WITHIN, _FIT_LOSS = 0.97, 0.03  # of a mask found without a box, if it is to count instead
 
 
 class _Shown(NamedTuple):
@@ -119,32 +120,41 @@ class SubjectFinder:
 
         A box whose content no view, color or motion tells must not lead to less than none at all:
         what is found without it counts if it fills it more, and as much as what is found
-        with it where the difference tells how either is wrong.
+        with it where the difference tells how either is wrong. Where it obeys all that was shown,
+        it is taken.
         """
         found = self._find_window(motion, priors, marks, on_first)
         if found is None:
             return None
         boxed = [k for k, each in shown.items() if each.hints.boxes and k in priors][:1]
-        alone = None
-        for place in boxed:
-            seed, hints = shown[place]
-            if box_fit(seed, hints) < _FITS:
-                alone = self._find_window(motion, {}, marks, on_first)
-            if alone is not None and box_fit(alone[place], hints) > box_fit(found[place], hints):
-                found = alone
+        alone = self._find_window(motion, {}, marks, on_first) if boxed else None
+        if alone is None:
+            return self._draw(motion, _combine_all(found, shown))
+        place = boxed[0]
+        seed, hints = shown[place]
+        free = self._draw(motion, alone)
+        is_poor = box_fit(seed, hints) < _FITS
+        if is_poor and box_fit(alone[place], hints) > box_fit(found[place], hints):
+            found = alone
         found = _combine_all(found, shown)
         drawn = draw_to_difference(motion.pictures, found)
-        if boxed and alone is None and _overlap_of_all(found, drawn) < _DRAWN:
-            alone = self._find_window(motion, {}, marks, on_first)
-            if alone is not None and _overlap_of_all(found, alone) > _SAME:
-                for place in boxed:
-                    alone[place] = limit_to_boxes(alone[place], shown[place].hints)
-                both = np.asarray((found + alone) / 2, np.float32)
-                drawn = draw_to_difference(motion.pictures, both)
+        is_moved = not is_poor and _overlap_of_all(found, drawn) < _DRAWN
+        if is_moved and _overlap_of_all(found, alone) > _SAME:
+            alone[place] = limit_to_boxes(alone[place], hints)
+            both = np.asarray((found + alone) / 2, np.float32)
+            drawn = draw_to_difference(motion.pictures, both)
+        drawn = self._smooth(motion, drawn)
+        return free if _is_as_shown(free, drawn, shown, marks) else drawn
+
+    def _draw(self, motion: ClipMotion, masks: FloatArray) -> FloatArray:
+        """Return the masks of a window drawn to the difference, as steady as what they are of."""
+        return self._smooth(motion, draw_to_difference(motion.pictures, masks))
+
+    def _smooth(self, motion: ClipMotion, masks: FloatArray) -> FloatArray:
         tracker = SubjectTracker(motion.pictures, motion, self._saliency)
         for _ in range(_SMOOTHED):
-            drawn = tracker.smooth(drawn)
-        return drawn
+            masks = tracker.smooth(masks)
+        return masks
 
     def _see(self, pictures: Frames, hints: SubjectHints) -> SubjectHints:
         """Return hints with boxes where the words of an artist were recognized."""
@@ -321,6 +331,26 @@ def _combine(found: FloatArray, seed: FloatArray, hints: FrameHints) -> FloatArr
     elif box_fit(found, hints) > box_fit(seed, hints):
         seed = found
     return apply_marks(seed, hints)
+
+
+def _is_as_shown(
+    free: FloatArray,
+    drawn: FloatArray,
+    shown: Mapping[int, _Shown],
+    marks: Mapping[int, FrameHints],
+) -> bool:
+    """Tell whether the masks ``free`` of hints obey them about as well as ``drawn``."""
+    if not all(is_obeyed(free[k], each) for k, each in marks.items()):
+        return False
+    for place, (_, hints) in shown.items():
+        if hints.mask is not None or hints.scribble is not None:
+            return False
+        kept = limit_to_boxes(free[place], hints) > 0.5
+        within = float(kept.sum()) / max(float((free[place] > 0.5).sum()), 1.0)
+        fit = box_fit(free[place], hints) - box_fit(drawn[place], hints)
+        if within < _WITHIN or fit < -_FIT_LOSS or not is_obeyed(free[place], hints):
+            return False
+    return True
 
 
 def _combine_all(masks: FloatArray, shown: Mapping[int, _Shown]) -> FloatArray:

@@ -140,8 +140,10 @@ def _flicker(case: Case, layers: Delivered) -> dict[str, float]:
     plate = network_values(layers.background[:, :3]).clamp(0, 1).movedim(1, 0)
     own = warping_error(source, source)
     true = warping_error(case.alpha[None], source)
+    alpha = warping_error(layers.alpha[None], source)
     return {
-        "flicker_alpha": warping_error(layers.alpha[None], source) / max(true, 1e-4),
+        "flicker_alpha": alpha / max(true, 1e-4),
+        "flicker_alpha_of_source": alpha / max(own, 1e-4),
         "flicker_plate": warping_error(plate, plate) / max(own, 1e-4),
     }
 

@@ -84,6 +84,8 @@ ROWS = (
         part="p10", bar=1.0, digits=4),
     Row(title="flicker of alpha, of the true one's", metric="flicker_alpha", bar=1.3,
         is_ceiling=True),
+    Row(title="flicker of alpha, of the source's", metric="flicker_alpha_of_source", bar=1.3,
+        is_ceiling=True),
     Row(title="flicker of the background, of the source's", metric="flicker_plate", bar=1.3,
         is_ceiling=True),
     Row(title="seconds a frame", metric="seconds_per_frame"),

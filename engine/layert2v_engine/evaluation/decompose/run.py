@@ -1,4 +1,7 @@
-"""Decompose all clips, measure them, and write what ``report`` makes of it."""
+"""Decompose all clips, measure them, and write what ``report`` makes of it.
+
+Each clip is kept as soon as it is measured, so that an evaluation that was stopped goes on.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from layert2v_engine.engine import Engine
 from layert2v_engine.errors import EngineError
 from layert2v_engine.evaluation.decompose import cases, report
 from layert2v_engine.evaluation.decompose.cases import Case
+from layert2v_engine.evaluation.decompose.kept import KeptClips
 from layert2v_engine.evaluation.decompose.measures import decompose_case, mean_iou, measure
 from layert2v_engine.evaluation.decompose.splitter import TRAINED, Measures, measure_splitters
 from layert2v_engine.training.splitter.frames import HeldOut, rendered_clips, world_clips
@@ -26,6 +30,7 @@ from layert2v_engine.world.dataset import TEST_SEED
 logger = logging.getLogger(__name__)
 
 WORLD_CLIPS = 12
+_CLIPS = "clips"  # folder in ``out`` of those that are done
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +47,11 @@ class EvaluationSettings:
 
 
 def evaluate(engine: Engine, out: Path, settings: EvaluationSettings) -> str:
-    """Measure, and write ``decompose.json``, ``decompose.md`` and sheets; return the Markdown."""
+    """Measure, and write ``decompose.json``, ``decompose.md`` and sheets; return the Markdown.
+
+    A second call with the same ``out`` and settings goes on where the first was stopped; one after
+    the end measures anew.
+    """
     world = cases.find_world(settings.run, out)
     notes = [
         f"Not measured: {name}, since none were named."
@@ -51,12 +60,14 @@ def evaluate(engine: Engine, out: Path, settings: EvaluationSettings) -> str:
     ]
     for note in notes:
         logger.warning(note)
-    splitters = _splitters(world, settings)
     measurements = report.Measurements()
+    kept = KeptClips(out / _CLIPS, f"frames={settings.frames} weights={settings.weights}")
     if not settings.only_splitter:
-        rows = _decompose_all(engine, world, settings, measurements)
+        rows = _decompose_all(engine, world, settings, measurements, kept)
         report.save_sheets(rows, out)
-    return report.write(out, measurements, splitters, notes)
+    text = report.write(out, measurements, _splitters(world, settings), notes)
+    kept.clear()
+    return text
 
 
 def _splitters(world: Path, settings: EvaluationSettings) -> dict[str, Measures]:
@@ -72,7 +83,11 @@ def _splitters(world: Path, settings: EvaluationSettings) -> dict[str, Measures]
 
 
 def _decompose_all(
-    engine: Engine, world: Path, settings: EvaluationSettings, measurements: report.Measurements
+    engine: Engine,
+    world: Path,
+    settings: EvaluationSettings,
+    measurements: report.Measurements,
+    kept: KeptClips,
 ) -> list[tuple[str, Tensor]]:
     rows: list[tuple[str, Tensor]] = []
     with tempfile.TemporaryDirectory() as name:
@@ -83,7 +98,11 @@ def _decompose_all(
         if settings.samples is not None:
             clips.append(cases.sample_cases(settings.samples))
         for done, case in enumerate(chain.from_iterable(clips), 1):
-            metrics, row = _measure_case(engine, case, work)
+            found = kept.load(case.name)
+            if found is None:
+                found = _measure_case(engine, case, work)
+                kept.save(case.name, *found)
+            metrics, row = found
             measurements.add(case.group, case.name, metrics)
             if row is not None:
                 rows.append((_caption(case, metrics), row))

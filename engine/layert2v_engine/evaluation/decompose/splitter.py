@@ -10,6 +10,7 @@ from torch import Tensor
 
 from layert2v_engine.decompose.protocols import Splitter
 from layert2v_engine.decompose.splitter.network import linear_values
+from layert2v_engine.decompose.steady import steady_alpha
 from layert2v_engine.devices import seed_for
 from layert2v_engine.evaluation.decompose.measures import shadow_errors
 from layert2v_engine.metrics.video_matting import video_matting_errors
@@ -42,7 +43,8 @@ def measure_splitters(
         _add(found[HARD_MASK], (mask[:, 0] > 0.5).float(), None, split)
         for name, splitter in splitters.items():
             layers = splitter.split(source, plate, mask[:, 0].numpy())
-            alpha, shadow = (torch.from_numpy(plane) for plane in layers)
+            steady = steady_alpha(layers.alpha, source)  # as it is in a decomposition
+            alpha, shadow = (torch.from_numpy(plane) for plane in (steady, layers.shadow))
             _add(found[name], alpha, shadow, split)
     return found
 

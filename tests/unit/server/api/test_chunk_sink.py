@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from layert2v.chunk_codec import FileChunk
+from layert2v_server.api import chunk_sink
 from layert2v_server.api.chunk_sink import CHUNKS_PER_TURN, MAX_WAITING, ChunkSink
 from layert2v_server.errors import DiskFull
 from layert2v_server.service.pools import Pool
@@ -125,3 +126,40 @@ def test_a_stop_of_an_idle_one_is_at_once() -> None:
         assert ended == [True]
 
     run(lambda each: None, scenario)
+
+
+def test_a_thread_stays_for_chunks_that_are_on_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_sink, "PATIENCE_S", 60.0)
+    threads: list[int] = []
+    stored = threading.Semaphore(0)
+
+    def store(each: FileChunk) -> None:
+        threads.append(threading.get_ident())
+        stored.release()
+
+    async def scenario(sink: ChunkSink) -> None:
+        turns = set()
+        for number in range(CHUNKS_PER_TURN - 1):
+            await sink.put(chunk(number))
+            turns.add(sink._turn)
+            await asyncio.to_thread(stored.acquire)
+        await sink.drain()  # and does not wait for more
+        assert len(turns) == len(set(threads)) == 1
+
+    run(store, scenario)
+
+
+@pytest.mark.parametrize("count", range(2 * CHUNKS_PER_TURN - 1, 2 * CHUNKS_PER_TURN + 2))
+def test_it_comes_to_an_end_wherever_a_turn_ends(count: int) -> None:
+    stored: list[int] = []
+
+    async def scenario(sink: ChunkSink) -> None:
+        for number in range(count):
+            await sink.put(chunk(number))
+        await sink.drain()
+        ended = asyncio.Event()
+        sink.stop(ended.set)
+        await ended.wait()
+        assert stored == list(range(count))
+
+    run(lambda each: stored.append(each.offset), scenario)

@@ -6,7 +6,12 @@ import pytest
 from fakes.moving_disc import disc_clip
 from layert2v_engine.decompose.networks.u2netp import U2NetP
 from layert2v_engine.decompose.protocols import Box
-from layert2v_engine.decompose.subjects.finder import SubjectFinder, _plan_windows
+from layert2v_engine.decompose.subjects.finder import (
+    SubjectFinder,
+    _is_as_shown,
+    _plan_windows,
+    _Shown,
+)
 from layert2v_engine.decompose.subjects.hints import FrameHints, SubjectHints
 from layert2v_engine.decompose.subjects.regions import overlap
 
@@ -64,6 +69,27 @@ def test_all_mattes_of_a_window_are_known_and_what_its_neighbors_found() -> None
     assert [frames for _, frames in _plan_windows(34, [4], [])] == [[4], [11], [22]]
     plan = _plan_windows(34, [2, 9, 30], [2, 9, 30])
     assert [frames for _, frames in plan] == [[2, 9], [30], [11, 22]]
+
+
+def test_what_is_found_without_a_hint_counts_if_it_obeys_all_of_it() -> None:
+    alpha = disc_clip(frames=3).alpha
+    rows, columns = np.where(alpha[1] > 0.5)
+    box = Box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    shown = {1: _Shown(alpha[1], FrameHints(boxes=(box,)))}
+    click = {0: FrameHints(inside=_deepest(alpha[0]))}
+
+    assert _is_as_shown(alpha, alpha, shown, click)
+    assert not _is_as_shown(np.roll(alpha, 30, -1), alpha, shown, {})  # beside the box
+    larger = np.maximum(alpha, np.roll(alpha, 30, -1))
+    assert not _is_as_shown(larger, alpha, shown, {})  # the box and more
+    assert not _is_as_shown(alpha * (columns.mean() > np.arange(alpha.shape[-1])), alpha, shown, {})
+    beside = {0: FrameHints(outside=_deepest(alpha[0]))}
+    assert not _is_as_shown(alpha, alpha, shown, beside)
+
+
+def _deepest(mask: np.ndarray) -> tuple[tuple[float, float], ...]:
+    rows, columns = np.where(mask > 0.5)
+    return ((float(columns.mean()), float(rows.mean())),)
 
 
 class _Blind:
