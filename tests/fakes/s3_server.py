@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -37,6 +37,7 @@ class Gate:
         self._sockets: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.requests = 0  # connections that came while it was not open
+        self._delay_s, self._is_fast = 0.0, threading.Event()
         threading.Thread(target=self._serve, daemon=True).start()
 
     @property
@@ -48,6 +49,17 @@ class Gate:
         self._mode, self.requests = mode, 0
         for each in list(self._sockets):
             _end(each)
+
+    @contextlib.contextmanager
+    def slow(self, delay_s: float) -> Iterator[None]:
+        """Let what comes wait for so long, but not longer than the block."""
+        self._delay_s = delay_s
+        self._is_fast.clear()
+        try:
+            yield
+        finally:
+            self._delay_s = 0.0
+            self._is_fast.set()
 
     def close(self) -> None:
         self.set_mode("closed")
@@ -77,14 +89,17 @@ class Gate:
             self._sockets |= {client, server}
             back = threading.Thread(target=_pass_on, args=(server, client), daemon=True)
             back.start()
-            _pass_on(client, server)
+            _pass_on(client, server, lambda: self._is_fast.wait(self._delay_s))
             back.join()
             self._sockets -= {client, server}
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def _pass_on(
+    source: socket.socket, target: socket.socket, wait: Callable[[], object] = lambda: None
+) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
+            wait()
             target.sendall(data)
     for each in (source, target):
         _end(each)

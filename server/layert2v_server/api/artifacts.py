@@ -132,7 +132,7 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
             answer = await self._receive(upload, sink, request_iterator)
             await self._pools.chunks.run(writer.close)
             if answer is None:
-                pool = self._pools.transfers if self._uploads.is_remote else self._pools.heavy
+                pool = self._pools.staging(is_remote=self._uploads.is_remote)
                 answer = await pool.run(self._finish, upload)
             return answer
         finally:
@@ -156,7 +156,8 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
         if len(request.upload_ids) > MAX_FIND_FILES:
             raise InvalidArgument(f"At most {MAX_FIND_FILES} uploads can be deleted at once.")
         wanted = None if request.all else list(request.upload_ids)
-        count = await self._pools.heavy.run(self._uploads.delete, current_user(), wanted)
+        pool = self._pools.staging(is_remote=self._uploads.is_remote)
+        count = await pool.run(self._uploads.delete, current_user(), wanted)
         return artifacts_pb2.DeleteUploadsResponse(deleted=count)
 
     async def FindFiles(

@@ -54,6 +54,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         self._artifacts = artifacts
         self._reserve = reserve
         self._expose_local_paths = expose_local_paths
+        self._removal = monitor.pools.removal(is_remote=artifacts.is_remote)
 
     async def CreateJob(self, request: jobs_pb2.CreateJobRequest, context: Context) -> jobs_pb2.Job:
         try:
@@ -100,7 +101,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         job = await self._get_own_job(request.name)
         job = await self._monitor.update(self._store.cancel, job.id)
         if not job.can_run_again:  # otherwise its worker is still running
-            await self._monitor.pools.folders.run(self._artifacts.release_sources, [job.id])
+            await self._removal.run(self._artifacts.release_sources, [job.id])
         return self._to_message(job)
 
     async def DeleteJob(
@@ -114,7 +115,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         return jobs_pb2.DeleteJobResponse()
 
     async def _delete(self, job_id: str) -> None:
-        on_disk = self._monitor.pools.folders.run
+        on_disk = self._removal.run
         is_renamed = await on_disk(self._artifacts.begin_deletion, job_id)
         try:
             await self._monitor.update(self._store.delete, job_id)

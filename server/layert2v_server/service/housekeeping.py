@@ -50,8 +50,7 @@ class Housekeeping:
         while True:
             await asyncio.sleep(self._interval_s)
             try:
-                await self._pools.folders.run(
-                    remove_expired, self._stores, self._retention, self._clock()
-                )
+                pool = self._pools.removal(is_remote=self._stores.bucket is not None)
+                await pool.run(remove_expired, self._stores, self._retention, self._clock())
             except Exception:  # a disk or a database may refuse anything: the next hour tries again
                 _log.exception("what is old could not be removed")

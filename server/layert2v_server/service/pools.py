@@ -61,6 +61,18 @@ class WorkPools:
         self.transfers = Pool("transfers", 16, per_connection=3, per_user=6)
         self.heavy = Pool("heavy", 2, per_connection=1, per_user=1)  # hashes, manifests, staging
 
+    def staging(self, *, is_remote: bool) -> Pool:
+        """Return where files of a request are read and put in place, here or in a bucket.
+
+        A bucket may answer after seconds: its threads do nothing else, so that nobody waits for
+        them who has no business with it.
+        """
+        return self.transfers if is_remote else self.heavy
+
+    def removal(self, *, is_remote: bool) -> Pool:
+        """Return where files of jobs are deleted, here or in a bucket."""
+        return self.transfers if is_remote else self.folders
+
     def close(self) -> None:
         """Close every pool."""
         for pool in (

@@ -122,7 +122,7 @@ class Scheduler:
             if job.is_terminal:  # cancelled, or lost too often: no other attempt tidies up
                 with contextlib.suppress(ServerError):
                     await self._on_disk(self._artifacts.clear_attempts, job.id)
-                    await self._on_disk(self._artifacts.release_sources, [job.id])
+                    await self._release_files(job.id)
         await asyncio.sleep(self.lease_s / 2)
 
     async def run_job(self, executor: Executor, job: Job) -> None:
@@ -249,7 +249,11 @@ class Scheduler:
         """Delete the source of a job that will not start again."""
         with contextlib.suppress(ServerError):
             if not (await self.monitor.run(self._store.get, job_id)).can_run_again:
-                await self._on_disk(self._artifacts.release_sources, [job_id])
+                await self._release_files(job_id)
+
+    async def _release_files(self, job_id: str) -> None:
+        removal = self.monitor.pools.removal(is_remote=self._artifacts.is_remote)
+        await removal.run(self._artifacts.release_sources, [job_id])
 
     async def _delete_attempt(self, job: Job) -> None:
         with contextlib.suppress(ServerError):  # what stays is deleted by the next attempt or start

@@ -50,6 +50,8 @@ class JobSubmission:
         self._executors = executors
         self._quota = quota
         self._random_seed = random_seed
+        self._staging = monitor.pools.staging(is_remote=artifacts.is_remote)
+        self._removal = monitor.pools.removal(is_remote=artifacts.is_remote)
 
     async def submit(
         self,
@@ -91,15 +93,13 @@ class JobSubmission:
         return await self._stage_and_queue(owner, create, request.spec, decompose, decompose.name)
 
     async def _refine(self, owner: str, request: RefineRequest, create: CreateJob) -> Job:
-        refine = await self._monitor.pools.heavy.run(
-            resolve_refine_request, self._sources, owner, request
-        )
+        refine = await self._staging.run(resolve_refine_request, self._sources, owner, request)
         self._check(refine.violations())
         spec = refine.complete_spec()
         return await self._stage_and_queue(owner, create, spec, refine, refine.source.name)
 
     async def _rerender(self, owner: str, request: RerenderRequest, create: CreateJob) -> Job:
-        rerender = await self._monitor.pools.heavy.run(self._sources.resolve, owner, request)
+        rerender = await self._staging.run(self._sources.resolve, owner, request)
         name = request.spec.model or rerender.start.model
         model = next((model for model in await self._wait_for_models() if model.name == name), None)
         self._check(rerender.violations(model))
@@ -118,13 +118,13 @@ class JobSubmission:
         store = self._monitor.store
         job_id, queued = store.new_id(), None
         try:
-            await self._monitor.pools.heavy.run(self._sources.stage, owner, source, job_id)
+            await self._staging.run(self._sources.stage, owner, source, job_id)
             queued = await self._monitor.update(create, spec, source=name, job_id=job_id)
         finally:
             if (
                 queued is None or queued.id != job_id
             ):  # refused, or submitted twice at the same time
-                await self._monitor.pools.folders.run(self._artifacts.delete, job_id)
+                await self._removal.run(self._artifacts.delete, job_id)
         return queued
 
     def _check(self, violations: Sequence[FieldViolation]) -> None:

@@ -199,7 +199,8 @@ class _Pages:
         job = await self._job(request, session)
         job = await self._monitor.update(self._monitor.store.cancel, job.id)
         if not job.can_run_again:  # otherwise its worker is still running
-            await self._monitor.pools.folders.run(self._artifacts.release_sources, [job.id])
+            removal = self._monitor.pools.removal(is_remote=self._artifacts.is_remote)
+            await removal.run(self._artifacts.release_sources, [job.id])
         return _redirect(f"/jobs/{job.id}")
 
     async def release(self, request: Request, session: Session) -> Response:
