@@ -9,9 +9,7 @@ from layert2v_engine.model.checkpoint import read_index
 from layert2v_engine.pipeline import find_model
 
 ROOT = Path(__file__).resolve().parents[3]
-README, PAGE = (
-    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/mini.md")
-)
+README, PAGE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/mini.md"))
 FOLDER = find_model("mini")
 INFO = read_index(FOLDER).info
 SIZE = f"{INFO.default_width} x {INFO.default_height}"
