@@ -115,3 +115,16 @@ def test_a_server_that_tells_no_folders_takes_no_links(tmp_path: Path) -> None:
             send(client, file)
             assert not find_missing(client._connection, [file.sha256])
         assert not (server.data / "inbox").exists()
+
+
+@pytest.mark.usefixtures("no_chunks")
+def test_a_large_file_is_copied_in_several_calls(client: Client, tmp_path: Path) -> None:
+    size = 130 * MIB  # of which one call copies 128
+    with (tmp_path / "plate").open("wb") as file:
+        file.write(os.urandom(MIB))
+        file.truncate(size)
+    told: list[int] = []
+    send(
+        client, local_file(tmp_path / "plate"), TransferOptions(report=lambda n, _: told.append(n))
+    )
+    assert told == [128 * MIB, size, size]

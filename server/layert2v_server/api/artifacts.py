@@ -41,6 +41,8 @@ from layert2v_server.store.uploads import Upload, UploadStore
 Context: TypeAlias = grpc.aio.ServicerContext
 T = TypeVar("T")
 
+TURNS_PER_CALL = 16  # of an offered file: then progress is told, and a cancel heard
+
 _UPLOADS = "uploads/"
 
 
@@ -135,9 +137,9 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
             answer = await self._receive(upload, sink, request_iterator)
             await self._pools.chunks.run(writer.close)
             if answer is None:
-                # What another disk holds may come as slowly as what a bucket does.
-                is_remote = self._uploads.is_remote or self._inbox is not None
-                pool = self._pools.staging(is_remote=is_remote)
+                answer = await self._copy_offered(upload)
+            if answer is None:
+                pool = self._pools.staging(is_remote=self._uploads.is_remote)
                 answer = await pool.run(self._finish, upload)
             return answer
         finally:
@@ -195,13 +197,26 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
             await sink.put(step)  # written and hashed while the next ones arrive
             committed = step.offset + len(step.data)
         await sink.drain()
-        return artifacts_pb2.WriteArtifactResponse(committed_bytes=committed)
+        return _committed(committed)
+
+    async def _copy_offered(self, upload: Upload) -> artifacts_pb2.WriteArtifactResponse | None:
+        """Copy a file that the caller offers; return None where all of it is here, or none is."""
+        if self._inbox is None:
+            return None
+        copied: int | None = 0
+        for _ in range(TURNS_PER_CALL):
+            work = _start(self._pools.chunks.run(self._inbox.copy, upload))
+            try:
+                copied = await asyncio.shield(work)
+            finally:
+                if not work.done():  # the caller has left: this must not meet the next attempt
+                    await asyncio.wait({work})
+            if copied is None or copied >= upload.size_bytes:
+                return None
+        return _committed(copied)
 
     def _finish(self, upload: Upload) -> artifacts_pb2.WriteArtifactResponse:
         if self._inbox is not None:
-            copied = self._inbox.copy(upload)
-            if copied is not None and copied < upload.size_bytes:
-                return artifacts_pb2.WriteArtifactResponse(committed_bytes=copied)
             self._inbox.remove(upload)
         self._uploads.finish(upload)
         return artifacts_pb2.WriteArtifactResponse(
@@ -237,6 +252,10 @@ def _store_chunk(writer: UploadWriter, chunk: FileChunk) -> None:
     if not chunk.is_whole:
         raise ChecksumMismatch("A chunk arrived damaged.", "Go on from the committed size.")
     writer.append(chunk.offset, chunk.data)
+
+
+def _committed(size_bytes: int) -> artifacts_pb2.WriteArtifactResponse:
+    return artifacts_pb2.WriteArtifactResponse(committed_bytes=size_bytes)
 
 
 def _start(work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:

@@ -20,7 +20,7 @@ from layert2v_server.store.regular_file import open_regular
 from layert2v_server.store.uploads import Upload, UploadStore, owner_key
 
 INBOX = "inbox"  # the folder's name in the data folder
-TURN_BYTES = 128 << 20  # of one call: progress is told and a cancel heard after each
+TURN_BYTES = 8 << 20  # then it is somebody else's turn: 10 ms
 
 
 class Inbox:
