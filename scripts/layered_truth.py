@@ -3,7 +3,8 @@
 
 ``world`` and ``rendered`` write clips with true layers, read by ``layout.toml``; their footage
 alone is in ``OUT/full``. After ``layert2v-engine vidlayer build OUT/full --out BUILT``, ``compare
-BUILT OUT`` prints matte, background and shadow of kept and rejected clips against the truth.
+BUILT OUT`` prints matte, background and shadow of kept and rejected clips against the truth, their
+distributions, and which scores of the inspection go with these errors.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+from scipy.stats import spearmanr
 from torch import Tensor
+from torch.nn import functional
 
 from layert2v_engine.decompose.splitter.network import linear_values
 from layert2v_engine.evaluation.decompose.measures import mean_iou, shadow_errors
@@ -34,6 +39,9 @@ LAYOUT = "".join(
     for name in ("full", "background", "matte", "color", "shadow")
 )
 FPS = 24.0
+COLUMNS = ("iou", "MAD", "MSE", "dtSSD", "plate_db", "shadow_error", "adds_up_db")
+RANKED = ("iou", "MAD", "plate_db", "shadow_error")
+_FEWEST_RANKED = 10
 _COVERED = 0.02  # opacity from which the background counts as hidden
 
 
@@ -48,6 +56,7 @@ def main() -> None:
         command.add_argument("--clips", type=int, default=40)
         command.add_argument("--first", type=int, default=0, help="number of the first clip")
         command.add_argument("--frames", type=int, default=6)
+        command.add_argument("--height", type=int, help="of the pictures; default: as they are")
         command.add_argument(
             "--known", action="store_true", help="places and subjects that are not held out"
         )
@@ -62,7 +71,11 @@ def main() -> None:
     chosen = islice(clips, None if args.command == "world" else args.first, None)
     for number, (planes, _) in enumerate(islice(chosen, args.clips)):
         name = f"{args.command}_{args.first + number:04d}"
-        write_clip(args.out, name, planes[: args.frames].float(), args.command == "rendered")
+        planes = planes[: args.frames].float()
+        if args.height:
+            size = args.height, round(planes.shape[-1] * args.height / planes.shape[-2])
+            planes = functional.interpolate(planes, size, mode="area")
+        write_clip(args.out, name, planes, args.command == "rendered")
     (args.out / "layout.toml").write_text(LAYOUT)
     print(args.out)
 
@@ -96,30 +109,78 @@ def write_clip(out: Path, name: str, planes: Tensor, is_linear: bool) -> None:
         write_lossless(path, pixels[..., 0] if pixels.shape[-1] == 1 else pixels, FPS)
 
 
+@dataclass(frozen=True)
+class ComparedClip:
+    """One clip of a built data set: its errors against the truth, and what inspection said."""
+
+    name: str
+    group: str
+    errors: dict[str, float]
+    scores: dict[str, float]
+    reasons: list[str]
+
+
 def print_comparison(built: Path, truth: Path) -> None:
     """Print the clips of a built data set against the truth, kept beside rejected."""
-    known = {each.name: each for each in open_data_set(truth).samples}
-    rows: dict[str, list[dict[str, float]]] = defaultdict(list)
-    for state in clip_states(built):
-        name = Path(state.read("clip").get("source", "")).stem
-        if name not in known or not state.is_done("inspect"):
-            rows["no layers"].append({})
-            continue
-        group = "rejected" if state.is_out else "kept"
-        found = measure(sample_of(state), read_sample(known[name]))
-        found["adds_up_db"] = state.read("inspect")["scores"]["recomposition_psnr_db"]
-        rows[group].append(found)
-        reasons = [each.partition(":")[0] for each in state.read("inspect").get("reasons", [])]
-        values = ", ".join(f"{key} {value:.3g}" for key, value in found.items())
-        print(f"{name}: {values}; {', '.join(reasons) or 'kept'}")
+    clips = compare_clips(built, truth)
+    for clip in clips:
+        if clip.errors:
+            values = ", ".join(f"{key} {value:.3g}" for key, value in clip.errors.items())
+            print(f"{clip.name}: {values}; {', '.join(clip.reasons) or 'kept'}")
+    groups: dict[str, list[ComparedClip]] = defaultdict(list)
+    for clip in clips:
+        groups[clip.group].append(clip)
+    print_correlations([clip for clip in clips if clip.errors])
+    print_spread(groups)
     print(f"\n{'':9} clips " + " ".join(f"{key:>14}" for key in COLUMNS))
-    for group, each in rows.items():
-        cells = [[row[key] for row in each if key in row] for key in COLUMNS]
+    for group, each in groups.items():
+        cells = [[clip.errors[key] for clip in each if key in clip.errors] for key in COLUMNS]
         means = [f"{statistics.mean(cell):14.3f}" if cell else f"{'-':>14}" for cell in cells]
         print(f"{group:9} {len(each):5} " + " ".join(means))
 
 
-COLUMNS = ("iou", "MAD", "MSE", "dtSSD", "plate_db", "shadow_error", "adds_up_db")
+def compare_clips(built: Path, truth: Path) -> list[ComparedClip]:
+    """Return the clips of a built data set, those without layers too, with no errors."""
+    known = {each.name: each for each in open_data_set(truth).samples}
+    found = []
+    for state in clip_states(built):
+        name = Path(state.read("clip").get("source", "")).stem
+        if name not in known or not state.is_done("inspect"):
+            found.append(ComparedClip(name, "no layers", {}, {}, []))
+            continue
+        inspection = state.read("inspect")
+        errors = measure(sample_of(state), read_sample(known[name]))
+        errors["adds_up_db"] = inspection["scores"]["recomposition_psnr_db"]
+        reasons = [each.partition(":")[0] for each in inspection.get("reasons", [])]
+        group = "rejected" if state.is_out else "kept"
+        found.append(ComparedClip(name, group, errors, inspection["scores"], reasons))
+    return found
+
+
+def print_spread(groups: Mapping[str, list[ComparedClip]]) -> None:
+    """Print how the errors of kept and rejected clips are distributed: 10, 50 and 90 %."""
+    print(f"\n{'10, 50, 90 %':12} " + " ".join(f"{key:>20}" for key in COLUMNS))
+    for group, clips in groups.items():
+        cells = [[clip.errors[key] for clip in clips if key in clip.errors] for key in COLUMNS]
+        if all(cells):
+            tenths = [np.percentile(cell, (10, 50, 90)) for cell in cells]
+            print(f"{group:12} " + " ".join(f"{'{:.3g} {:.3g} {:.3g}'.format(*each):>20}"
+                                            for each in tenths))  # fmt: skip
+
+
+def print_correlations(clips: list[ComparedClip]) -> None:
+    """Print the rank correlation (Spearman) of each score with the errors it should tell of."""
+    if len(clips) < _FEWEST_RANKED:
+        return
+    print("\nrank correlation of each score with " + ", ".join(RANKED))
+    for score in sorted(set.intersection(*(set(clip.scores) for clip in clips))):
+        values = [clip.scores[score] for clip in clips]
+        if min(values) < max(values):
+            ranks = [
+                float(spearmanr(values, [clip.errors[key] for clip in clips]).statistic)
+                for key in RANKED
+            ]
+            print(f"{score:30} " + " ".join(f"{rank:7.2f}" for rank in ranks))
 
 
 def measure(sample: LayeredSample, truth: LayeredSample) -> dict[str, float]:

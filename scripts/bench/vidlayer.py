@@ -1,8 +1,9 @@
 """How fast data sets of layered video are built: clips per minute and core, stage by stage.
 
-Clips are a textured wall and a disc that crosses it. Each stage is told as a ratio to writing the
-clip once, lossless, which is the least that a stage with pictures could do. Processor time is
-counted, so that other work on the machine does not count.
+Clips are a textured wall and a disc that crosses it, or ``--footage``. Each stage is told as a
+ratio to writing a clip once, lossless, which is the least that a stage with pictures could do.
+Processor time is counted, so that other work on the machine does not count. With ``--out`` the data
+set stays, and a run that was stopped goes on; memory is then told of the last run.
 
 ``--workers 1 2`` also builds on Ray, in turns with so many actors. The time from the first clips to
 the last one says how it grows, on a machine that has nothing else to do; the processor time of each
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import os
 import shutil
 import statistics
@@ -21,7 +23,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import cv2
@@ -32,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 from fakes.moving_disc import disc_clip
 from layert2v_engine.decompose.arrays import encode
-from layert2v_engine.vidlayer.build import BuildProgress
+from layert2v_engine.vidlayer.build import BuildProgress, lock_data_set, prepare_folder
 from layert2v_engine.vidlayer.clips import ClipFormat, mark_duplicates, source_record
 from layert2v_engine.vidlayer.cluster.build import build_on_cluster
 from layert2v_engine.vidlayer.cluster.connection import OBJECT_STORE_BYTES
@@ -42,6 +45,7 @@ from layert2v_engine.vidlayer.plan import STAGES, BuildPlan
 from layert2v_engine.vidlayer.sources import Source, find_sources
 from layert2v_engine.vidlayer.state import clip_states
 from layert2v_engine.vidlayer.thresholds import Thresholds
+from layert2v_engine.vidlayer.write import write_catalogue
 
 FOR_ALL = "[clip.motion_score_global_mean]\nmax = 1.0\n[clip.hash_distance]\nvalue = 0\n"
 MILLION = 1_000_000
@@ -51,6 +55,9 @@ def main() -> None:
     """Build, and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--clips", type=int, default=12)
+    parser.add_argument("--footage", type=Path, help="movies to build, so many of them")
+    parser.add_argument("--out", type=Path, help="keep the data set of this process there")
+    parser.add_argument("--height", type=int, default=480, help="of clips at most; default: 480")
     parser.add_argument("--frames", type=int, default=9)
     parser.add_argument("--scale", type=int, default=3, help="of 96 x 64 pixels; default: 3")
     parser.add_argument("--cluster-only", action="store_true", help="leave out this process")
@@ -58,13 +65,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of those; default: 3")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sources = make_sources(Path(folder) / "footage", args.clips, args.frames, args.scale)
+        if args.footage:
+            sources = find_sources([args.footage], allow_unlicensed=True)[: args.clips]
+        else:
+            sources = make_sources(Path(folder) / "footage", args.clips, args.frames, args.scale)
         limits = Path(folder) / "limits.toml"
         limits.write_text(FOR_ALL)
         plan = BuildPlan(
-            root=Path(folder) / "set",
+            root=args.out or Path(folder) / "set",
             thresholds=Thresholds.load(limits),
-            clip_format=ClipFormat(frames=args.frames),
+            clip_format=ClipFormat(frames=args.frames, height=args.height),
         )
         if not args.cluster_only:
             measure_stages(plan, sources)
@@ -84,38 +94,69 @@ def make_sources(folder: Path, clips: int, frames: int, scale: int) -> list[Sour
 
 def measure_stages(plan: BuildPlan, sources: list[Source]) -> None:
     """Build in this process and print the processor time of each stage."""
-    seconds: dict[str, float] = defaultdict(float)
-    stages = {name: plan.make_stage(name) for name in STAGES}
-    clip_stage = plan.make_clip_stage()
-    memory = []
-    for source in sources:
-        started = time.process_time()
-        clip_stage({"source": [source_record(source)]})
-        seconds["clip"] += time.process_time() - started
-    mark_duplicates(plan.root, plan.thresholds)
-    states = [each for each in clip_states(plan.root) if not each.is_out]
-    for state in states:
-        for name, stage in stages.items():
-            started = time.process_time()
-            stage({"clip": [state.clip]})
-            seconds[name] += time.process_time() - started
-        memory.append(memory_mib())
-        print(f"{len(memory)} of {len(states)}", file=sys.stderr)
+    with lock_data_set(plan.root):
+        prepare_folder(plan)
+        seconds = StageSeconds(plan.root / "seconds.jsonl")
+        clip_stage = plan.make_clip_stage()
+        for source in sources:
+            with seconds.measure("clip", source.path.name):
+                clip_stage({"source": [source_record(source)]})
+        mark_duplicates(plan.root, plan.thresholds)
+        memory = measure_clips(plan, seconds)
+        counts = write_catalogue(plan.root)
+    states = [each for each in clip_states(plan.root) if each.is_done("cut")]
     pictures = read_bytes(states[0].folder / "footage.mkv")
     started = time.process_time()
     write_lossless(plan.root / "baseline.mkv", pictures, 24)
     baseline = time.process_time() - started
-    total = sum(seconds.values())
-    print(
-        f"{len(states)} clips of {len(pictures)} frames, {pictures.shape[2]} x {pictures.shape[1]}"
-    )
+    print(f"{len(states)} clips of {len(pictures)} frames, {pictures.shape[2]} x "
+          f"{pictures.shape[1]}; kept: {counts['kept']}")  # fmt: skip
     print("stage     s/clip  clips/min/core  ratio to writing the clip once")
-    for name, value in [*seconds.items(), ("all", total)]:
-        each = value / len(states)
-        print(f"{name:8} {each:7.2f} {60 / each:15.1f} {each / baseline:10.1f}")
+    means = seconds.means()
+    for name, each in [*means.items(), ("all", sum(means.values()))]:
+        print(f"{name:8} {each:7.2f} {60 / max(each, 1e-6):15.1f} {each / baseline:10.1f}")
     print_memory(memory)
-    days = total / len(states) * MILLION / 86400
+    days = sum(means.values()) * MILLION / 86400
     print(f"computed: {days:.0f} days of one core for a million such clips")
+
+
+def measure_clips(plan: BuildPlan, seconds: StageSeconds) -> list[int]:
+    """Take clip by clip through its stages; return the MiB held after each."""
+    states = [each for each in clip_states(plan.root) if not each.is_out]
+    stages = {name: plan.make_stage(name) for name in STAGES}
+    memory = []
+    for number, state in enumerate(states, 1):
+        for name, stage in stages.items():
+            if not state.is_done(name):
+                with seconds.measure(name, state.clip):
+                    stage({"clip": [state.clip]})
+        memory.append(memory_mib())
+        print(f"{number} of {len(states)}, {memory[-1]} MiB", file=sys.stderr, flush=True)
+    return memory
+
+
+class StageSeconds:
+    """Processor seconds of each stage and clip, kept as lines of JSON."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.touch()
+
+    @contextmanager
+    def measure(self, stage: str, clip: str) -> Iterator[None]:
+        """Keep what the block takes."""
+        started = time.process_time()
+        yield
+        line = {"stage": stage, "clip": clip, "seconds": time.process_time() - started}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def means(self) -> dict[str, float]:
+        """Return the mean seconds of each stage, by the first time that a clip went through it."""
+        first: dict[str, dict[str, float]] = defaultdict(dict)
+        for line in map(json.loads, self._path.read_text(encoding="utf-8").splitlines()):
+            first[line["stage"]].setdefault(line["clip"], line["seconds"])
+        return {stage: statistics.mean(clips.values()) for stage, clips in first.items()}
 
 
 def measure_workers(

@@ -54,6 +54,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--per-shot", type=positive_int, default=2, help="most clips of a shot; default: 2"
     )
     build.add_argument(
+        "--subjects", type=positive_int, default=1, help="most subjects of a clip; default: 1"
+    )
+    build.add_argument(
         "--annotator", metavar="URL", help="OpenAI-compatible vision endpoint for captions"
     )
     build.add_argument(
@@ -178,6 +181,7 @@ def _build(args: argparse.Namespace) -> int:
         annotator=_endpoint(args.annotator, args),
         inspector=_endpoint(args.inspector, args),
         votes=args.votes,
+        subjects=args.subjects,
     )
     counts = (
         build(plan, sources, _print_progress)

@@ -76,7 +76,12 @@ def check_data_sets(data_sets: Sequence[Path]) -> None:
     Raises ``EngineError``, which names what is missing.
     """
     for files in _samples(data_sets):
-        planes = [path for f in files.foregrounds for path in (f.matte, f.color, f.shadow) if path]
+        planes = [
+            path
+            for each in files.foregrounds
+            for path in (each.matte, each.color, each.shadow, each.light, each.over)
+            if path
+        ]
         for path in (files.full, files.background, *planes):
             if not path.exists():
                 raise EngineError(

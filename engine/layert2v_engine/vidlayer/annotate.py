@@ -6,6 +6,7 @@ the scene without it. Without a model a template says what is seen of the subjec
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +37,22 @@ QUESTION = (
 )
 
 
+FURTHER = (
+    ',\n "further_subjects": a list of 0 to {} others that move by themselves and are not in front '
+    'of the subject, the nearest first, each {{"subject", "foreground_caption"}} as above; '
+    "background_caption is then the scene without these too}}"
+)
+
+
 class AnnotateStage(PerClipStage):
     """Writes ``annotate.json``: subject, captions, belongings, affected objects, and by whom."""
 
     name = "annotate"
     after = "clip"
 
-    def __init__(self, root: Path, client: VisionClient | None = None) -> None:
+    def __init__(self, root: Path, client: VisionClient | None = None, subjects: int = 1) -> None:
         super().__init__(root)
-        self._client = client
+        self._client, self._question = client, question_of(subjects)
 
     def work_on(self, state: ClipState) -> dict[str, Any]:
         """Return the annotation of one clip."""
@@ -53,10 +61,24 @@ class AnnotateStage(PerClipStage):
         pictures = read_bytes(state.folder / FOOTAGE)
         shown = [draw_grid(each) for each in sample_pictures(pictures, _PICTURES)]
         try:
-            answer = self._client.ask(QUESTION, shown, find_problem)
+            answer = self._client.ask(self._question, shown, find_problem)
         except VisionRefused as error:
             return {"captions_by": BY_TEMPLATE, "refused": str(error)}
         return answer | {"captions_by": "model", "model": self._client.config.model}
+
+
+def question_of(subjects: int) -> str:
+    """Return what a model is asked of a clip with up to so many subjects."""
+    return QUESTION if subjects == 1 else QUESTION.removesuffix("}") + FURTHER.format(subjects - 1)
+
+
+def foreground_captions(notes: Mapping[str, Any], foregrounds: int) -> list[str]:
+    """Return the captions of so many foregrounds, bottom to top."""
+    top = notes.get("foreground_caption", "")
+    if "further_subjects" in notes:
+        further = [each["foreground_caption"] for each in notes["further_subjects"]]
+        return [top, *further][:foregrounds][::-1]
+    return list(notes.get("foreground_captions", [top] * foregrounds))
 
 
 def notes_of(state: ClipState) -> dict[str, Any]:
@@ -75,6 +97,13 @@ def find_problem(answer: dict[str, Any]) -> str:
     for each in answer["affected_objects"]:
         if not isinstance(each, dict) or each.get("kind") not in ("visual_artifact", "physical"):
             return "an affected object has no kind"
+    further = answer.get("further_subjects", [])
+    if not isinstance(further, list) or not all(isinstance(each, dict) for each in further):
+        return "further_subjects is not a list of objects"
+    for each in further:
+        for key in ("subject", "foreground_caption"):
+            if not isinstance(each.get(key), str) or not each[key].strip():
+                return f"a further subject has no {key}"
     return ""
 
 

@@ -113,12 +113,13 @@ def prepare_folder(plan: BuildPlan) -> None:
     Raises ``EngineError`` where the data set has clips of another format.
     """
     _remove_partial_files(plan.root)
-    path, wanted = plan.root / WORK / FORMAT, asdict(plan.clip_format)
+    path = plan.root / WORK / FORMAT
+    wanted = asdict(plan.clip_format) | {"subjects": plan.subjects}
     if not path.exists():
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(wanted), encoding="utf-8")
         return
-    known = json.loads(path.read_text(encoding="utf-8"))
+    known = {"subjects": 1} | json.loads(path.read_text(encoding="utf-8"))  # were not kept once
     other = [key for key in wanted if known.get(key) != wanted[key]]
     if other:
         kept, asked = (

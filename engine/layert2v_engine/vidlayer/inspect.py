@@ -1,10 +1,12 @@
 """Stage 4: is a cut clip good enough? Numbers first, since they cost nothing, then a judge.
 
-Every rejection has reasons. The judge is a vision model that is asked the same several times.
+Every rejection has reasons. The judge is a vision model that is asked the same several times. Of
+several foregrounds each peel is judged too, with the background that is left below it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from layert2v_engine.vidlayer.annotate import sample_pictures
 from layert2v_engine.vidlayer.clip_stage import PerClipStage
 from layert2v_engine.vidlayer.cut import layer_files
 from layert2v_engine.vidlayer.measures import measure_sample
+from layert2v_engine.vidlayer.peels import peels
 from layert2v_engine.vidlayer.readers.sample import LayeredSample, SampleFiles, read_sample
 from layert2v_engine.vidlayer.recognition import recognize
 from layert2v_engine.vidlayer.state import ClipState
@@ -49,16 +52,29 @@ class InspectStage(PerClipStage):
         """Judge one clip."""
         cut = state.read("cut")
         sample = read_sample(layer_files(state, cut["foregrounds"]))
-        scores: dict[str, float] = dict(_worst(cut["measures"]))
-        scores |= measure_sample(sample)
-        if self._detector is not None:
-            by_template = state.read("annotate").get("captions_by") == BY_TEMPLATE
-            scores |= recognize(sample, self._detector, by_template=by_template)
+        by_template = state.read("annotate").get("captions_by") == BY_TEMPLATE
+        scores = _worst(cut["measures"]) | self._measure(sample, by_template=by_template)
         reasons = self._thresholds.reasons(self.name, scores)
         result: dict[str, Any] = {"scores": scores, "reasons": reasons}
+        parts = peels(sample)
+        if len(parts) > 1:  # each is judged by itself: with one foreground, over what is below it
+            result["peels"] = [self._measure(each, by_template=by_template) for each in parts]
+            for number, found in enumerate(result["peels"], 1):
+                reasons += _of_peel(self._thresholds.reasons(self.name, found), number)
         if not reasons and self._inspector is not None:
-            result |= self._ask(sample)
+            for number, part in enumerate(parts, 1):
+                result |= self._ask(part)
+                if len(parts) > 1:
+                    result["reasons"] = _of_peel(result["reasons"], number)
+                if result["reasons"]:
+                    break
         return result
+
+    def _measure(self, sample: LayeredSample, *, by_template: bool) -> dict[str, float]:
+        scores = measure_sample(sample)
+        if self._detector is not None:
+            scores |= recognize(sample, self._detector, by_template=by_template)
+        return scores
 
     def _ask(self, sample: LayeredSample) -> dict[str, Any]:
         """Return the votes of the judge; a criterion falls where most votes are against it."""
@@ -80,6 +96,10 @@ class InspectStage(PerClipStage):
             if 2 * count > len(answers)
         ]
         return {"judge": self._inspector.config.model, "votes_against": against, "reasons": reasons}
+
+
+def _of_peel(reasons: Sequence[str], number: int) -> list[str]:
+    return [f"{each} (foreground {number})" for each in reasons]
 
 
 def _worst(measures: dict[str, dict[str, float]]) -> dict[str, float]:

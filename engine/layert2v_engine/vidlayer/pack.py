@@ -119,6 +119,7 @@ def _layers(sample: SampleFiles) -> list[tuple[str, Path]]:
             ("matte", layer.matte),
             ("shadow", layer.shadow),
             ("light", layer.light),
+            ("background_over", layer.over),
         ):
             if path is not None:
                 files.append((f"{name}_{number:02d}", path))

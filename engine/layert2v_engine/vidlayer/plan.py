@@ -28,6 +28,7 @@ class BuildPlan:
     annotator: VisionConfig | None = None
     inspector: VisionConfig | None = None
     votes: int = 3
+    subjects: int = 1  # of a clip, at most
 
     def make_clip_stage(self) -> ClipStage:
         """Return the stage that makes clips of sources."""
@@ -50,9 +51,9 @@ class BuildPlan:
 
         client = client or self.make_client(name)
         if name == "annotate":
-            return AnnotateStage(self.root, client)
+            return AnnotateStage(self.root, client, self.subjects)
         if name == "cut":
-            return CutStage(self.root, NanoDet())
+            return CutStage(self.root, NanoDet(), subjects=self.subjects)
         if name == "inspect":
             return InspectStage(self.root, self.thresholds, client, self.votes, NanoDet())
         return WriteStage(self.root)

@@ -23,7 +23,8 @@ from layert2v_engine.vidlayer.thresholds import Thresholds
 
 REPORT = "report.html"
 _SHOWN, _WIDTH = 60, 200
-_COLUMNS = ("full_video", "background", "foreground_01", "matte_01", "shadow_01")
+_WHOLE = ("full_video", "background")
+_OF_EACH = ("foreground", "matte", "shadow", "background_over")  # but the last of the topmost
 _MEANINGS = {
     "near_duplicate": "it looks like another clip",
     "too_short": "no shot of the source is long enough",
@@ -66,8 +67,9 @@ def write_report(root: Path) -> Path:
         f"<td>{html.escape(meanings.get(name, ''))}</td></tr>"
         for name, count in count_reasons(records).items()
     )
-    heads = "".join(f"<th>{name}</th>" for name in _COLUMNS)
-    rows = "".join(_row(root, each) for each in [*kept[:_SHOWN], *out[:_SHOWN]])
+    columns = _columns(records)
+    heads = "".join(f"<th>{name}</th>" for name in columns)
+    rows = "".join(_row(root, each, columns) for each in [*kept[:_SHOWN], *out[:_SHOWN]])
     page = (
         f"<!doctype html><meta charset=utf-8><title>{html.escape(root.name)}</title>"
         f"<style>{_STYLE}</style><h1>{html.escape(root.name)}</h1>"
@@ -83,16 +85,23 @@ def write_report(root: Path) -> Path:
     return path
 
 
-def _row(root: Path, record: dict[str, Any]) -> str:
+def _columns(records: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the names of the layers to show, of the clip with the most foregrounds."""
+    most = max((len(each["captions"].get("foregrounds", ())) for each in records), default=1)
+    layers = [f"{name}_{k:02d}" for k in range(1, max(1, most) + 1) for name in _OF_EACH]
+    return [*_WHOLE, *layers[:-1]]
+
+
+def _row(root: Path, record: dict[str, Any], columns: Sequence[str]) -> str:
     folder = root / WORK / record["clip"]
     source = record["source"] or record["quarantine"].get("source", "")
     words = [Path(source).name, _licence(record["licence"]), record["captions"]["full"]]
     text = "".join(f"<br>{html.escape(each)}" for each in words if each)
     why = "".join(f"<br>{html.escape(each)}" for each in _reasons(record))
     state = "kept" if record["kept"] else "out"
-    files = {name: folder / LAYERS / f"{name}.mkv" for name in _COLUMNS}
-    if not files[_COLUMNS[0]].exists():  # it was out before it was cut
-        files[_COLUMNS[0]] = folder / FOOTAGE
+    files = {name: folder / LAYERS / f"{name}.mkv" for name in columns}
+    if not files[_WHOLE[0]].exists():  # it was out before it was cut
+        files[_WHOLE[0]] = folder / FOOTAGE
     cells = "".join(f"<td>{_picture(path)}</td>" for path in files.values())
     return (
         f"<tr><td><b class={state}>{html.escape(record['clip'])}</b>{text}"

@@ -18,6 +18,7 @@ from layert2v.stack import Role, Stack
 from layert2v_engine.image.srgb import decode_srgb, encode_srgb
 from layert2v_engine.stack.preview import load_frame
 from layert2v_engine.vidlayer.movies import Pictures, write_lossless
+from layert2v_engine.vidlayer.readers.own import OVER
 
 _LEAST = 1 / 255
 _SEEN = 2 / 255  # what is missing from full video, display-referred; less is rounding
@@ -64,7 +65,7 @@ def _stored_frame(folder: Path, stack: Stack, frame: int) -> dict[str, Tensor]:
             below = below + _linear(stored[f"light_{number}"]) - _linear(old)
             below = below + (color - below) * cover
             if layer is not stack.layers[-1]:
-                stored[f"background_over_{number}"] = _color_bytes(exact)
+                stored[Path(OVER.format(int(number))).stem] = _color_bytes(exact)
     return stored
 
 

@@ -6,15 +6,16 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from layert2v_engine.image.atomic import atomic_write
-from layert2v_engine.vidlayer.annotate import notes_of
+from layert2v_engine.vidlayer.annotate import foreground_captions, notes_of
 from layert2v_engine.vidlayer.clip_stage import PerClipStage
 from layert2v_engine.vidlayer.movies import read_bytes, write_h264
 from layert2v_engine.vidlayer.parquet import PARQUET, has_parquet, write_parquet
-from layert2v_engine.vidlayer.readers.own import CATALOGUE, CLIPS, LAYERS
+from layert2v_engine.vidlayer.readers.own import CATALOGUE, CLIPS, LAYERS, OVER
 from layert2v_engine.vidlayer.state import QUARANTINE, ClipState, clip_states
 
 HELD_OUT_SHARE = 0.1
@@ -37,17 +38,18 @@ class WriteStage(PerClipStage):
         for path in sorted((state.folder / LAYERS).iterdir()):
             os.link(path, partial / LAYERS / path.name)
         fps = float(state.read("clip")["fps"])
-        top = f"{state.read('cut')['foregrounds']:02d}"
-        names = {"full_video": "full_video", "background": "background", "mask": f"matte_{top}"}
+        top = state.read("cut")["foregrounds"]
+        below = Path(OVER.format(top - 1)).stem if top > 1 else "background"
+        names = {"full_video": "full_video", "background": below, "mask": f"matte_{top:02d}"}
         for name, layer in names.items():
             pictures = read_bytes(partial / LAYERS / f"{layer}.mkv")
             write_h264(partial / f"{name}.mp4", pictures, fps)
-        notes = notes_of(state)
+        captions = _captions(state)
         metadata = {
             "paths": {"full_video": "full_video.mp4", "background_video": "background.mp4",
                       "mask_video": "mask.mp4"},
-            "captions": {"full": notes["full_caption"], "foreground": notes["foreground_caption"],
-                         "background": notes["background_caption"]},
+            "captions": {"full": captions["full"], "foreground": captions["foregrounds"][-1],
+                         "background": _caption_below(captions)},
         }  # fmt: skip
         (partial / "metadata.json").write_text(json.dumps(metadata, indent=1), encoding="utf-8")
         hashes = {
@@ -87,7 +89,6 @@ def write_catalogue(root: Path) -> dict[str, int]:
 
 def _record(state: ClipState) -> dict[str, Any]:
     clip, inspection = (state.read(each) for each in ("clip", "inspect"))
-    notes = notes_of(state)
     written = state.is_done("write") and not state.is_out
     shared = ("source", "source_sha256", "group", "licence", "provenance", "first_frame", "frames",
               "fps", "size")  # fmt: skip
@@ -96,13 +97,7 @@ def _record(state: ClipState) -> dict[str, Any]:
         "kept": written,
         "split": split_of(clip.get("group", "")),
         **{key: clip.get(key) for key in shared},
-        "captions": {
-            "full": notes.get("full_caption", ""),
-            "foregrounds": [notes.get("foreground_caption", "")]
-            * state.read("cut").get("foregrounds", 0),
-            "background": notes.get("background_caption", ""),
-            "by": notes.get("captions_by", ""),
-        },
+        "captions": _captions(state),
         "scores": clip.get("scores", {}) | inspection.get("scores", {}),
         "reasons": clip.get("reasons", []) + inspection.get("reasons", []),
         "judge": inspection.get("judge", ""),
@@ -118,8 +113,23 @@ def _authors_line(record: dict[str, Any]) -> dict[str, Any]:
         "entry": {"pha_video_path": f"{folder}/mask.mp4", "bg_path": f"{folder}/background.mp4"},
         "overall_description": record["captions"]["full"],
         "foreground_prompt": record["captions"]["foregrounds"][-1],
-        "background_prompt": record["captions"]["background"],
+        "background_prompt": _caption_below(record["captions"]),
     }
+
+
+def _captions(state: ClipState) -> dict[str, Any]:
+    notes = notes_of(state)
+    return {
+        "full": notes.get("full_caption", ""),
+        "foregrounds": foreground_captions(notes, state.read("cut").get("foregrounds", 0)),
+        "background": notes.get("background_caption", ""),
+        "by": notes.get("captions_by", ""),
+    }
+
+
+def _caption_below(captions: Mapping[str, Any]) -> str:
+    """Return the caption of what is below the topmost foreground, the authors' background."""
+    return ", ".join([*captions["foregrounds"][-2::-1], captions["background"]])
 
 
 def _write_lines(path: Path, records: list[dict[str, Any]]) -> None:

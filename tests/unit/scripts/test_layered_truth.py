@@ -69,3 +69,26 @@ def test_true_layers_add_up_and_are_read_by_their_layout(truth: Path) -> None:
     assert len(sample.full) == 3
     assert errors["iou"] == 1
     assert errors["shadow_error"] == errors["MAD"] == 0
+
+
+def test_scores_that_go_with_an_error_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    clips = [
+        layered_truth.ComparedClip(
+            name=f"clip {k}", group="kept", reasons=[],
+            errors=dict.fromkeys(layered_truth.COLUMNS, float(k)),
+            scores={"hole_share": -float(k), "softness": float(k % 2), "cuts": 0.0},
+        )
+        for k in range(12)
+    ]  # fmt: skip
+
+    layered_truth.print_correlations(clips)
+    layered_truth.print_spread({"kept": clips, "no layers": []})
+
+    shown = {
+        line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines() if line
+    }
+    assert shown["hole_share"] == ["-1.00"] * 4
+    assert abs(float(shown["softness"][0])) < 0.2
+    assert "cuts" not in shown  # the same of all
+    assert shown["kept"][:3] == ["1.1", "5.5", "9.9"]
+    assert "no" not in shown

@@ -3,7 +3,8 @@
 ``DATA_SET/catalogue.jsonl`` names the clips that were kept, with captions, scores and provenance.
 A clip's ``layers/`` holds, for each foreground from the bottom, lossless ``foreground_01.mkv``
 (straight color), ``matte_01.mkv``, ``shadow_01.mkv`` and ``light_01.mkv`` (what it adds to the
-background; sets built by earlier versions have none), and a lossless ``background.mkv``.
+background; sets built by earlier versions have none), and a lossless ``background.mkv``. Below the
+topmost foreground there is ``background_over_01.mkv`` too: what is left without those above it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from layert2v_engine.vidlayer.readers.sample import LayerFiles, SampleFiles
 CATALOGUE = "catalogue.jsonl"
 CLIPS = "clips"
 LAYERS = "layers"
+OVER = "background_over_{:02d}.mkv"
 
 
 class OwnDataSet:
@@ -42,10 +44,11 @@ def _read_record(root: Path, record: Any) -> SampleFiles:
             color=layers / f"foreground_{number:02d}.mkv",
             shadow=layers / f"shadow_{number:02d}.mkv",
             light=layers / light if f"{LAYERS}/{light}" in hashes else None,
+            over=layers / over if f"{LAYERS}/{over}" in hashes else None,
             caption=caption,
         )
         for number, caption in enumerate(captions["foregrounds"], 1)
-        for light in (f"light_{number:02d}.mkv",)
+        for light, over in ((f"light_{number:02d}.mkv", OVER.format(number)),)
     )
     return SampleFiles(
         name=record["clip"],

@@ -29,6 +29,8 @@ class LayerFiles:
     """The files of one foreground; ``color``, ``shadow``, ``light`` are None where there are none.
 
     Without ``color`` the foreground is the full video times the matte, as the authors have it.
+    ``over`` shows it over all that lies below it: what is left when the foregrounds above it are
+    peeled off. The topmost has none, since that is the full video.
     """
 
     matte: Path
@@ -36,6 +38,7 @@ class LayerFiles:
     color: Path | None = None
     shadow: Path | None = None
     light: Path | None = None
+    over: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,13 +72,14 @@ class SampleLayer:
     """One foreground: ``color`` [T, 3, H, W] straight, ``matte`` and ``shadow`` [T, 1, H, W].
 
     ``light`` [T, 3, H, W], display-referred, is what it adds to the background: a reflection,
-    bounced light.
+    bounced light; ``over`` is like the full video, as ``LayerFiles`` has it.
     """
 
     color: Tensor
     matte: Tensor
     shadow: Tensor | None
     light: Tensor | None = None
+    over: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,14 +107,18 @@ def read_sample(files: SampleFiles) -> LayeredSample:
         shadow = None
         if each.shadow is not None:
             shadow = _read_plane(files, each.shadow, f"shadow {number}", full)
-        color, light = full, None
+        color, light, over = full, None, None
         if each.color is not None:
             color = _read_video(files, each.color, f"foreground {number}")
             _require_same(files, f"foreground {number}", color, full)
         if each.light is not None:
             light = _read_video(files, each.light, f"light {number}")
             _require_same(files, f"light {number}", light, full)
-        layers.append(SampleLayer(color=color, matte=matte, shadow=shadow, light=light))
+        if each.over is not None:
+            over = _read_video(files, each.over, f"video over foreground {number}")
+            _require_same(files, f"video over foreground {number}", over, full)
+        layer = SampleLayer(color=color, matte=matte, shadow=shadow, light=light, over=over)
+        layers.append(layer)
     return LayeredSample(files=files, full=full, background=background, foregrounds=tuple(layers))
 
 
