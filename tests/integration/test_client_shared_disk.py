@@ -44,7 +44,7 @@ def send(client: Client, file: LocalFile, options: TransferOptions | None = None
     upload_files(client._connection, {file.sha256: file}, uuid.uuid4(), options)
 
 
-def offered(live: LiveServer) -> list[Path]:
+def offered_files(live: LiveServer) -> list[Path]:
     return list((live.data / "inbox").iterdir())
 
 
@@ -58,7 +58,7 @@ def test_plates_and_footage_are_copied_by_the_server(
     client.decompose(shot).wait()
     files = [local_file(path) for path in (*plate.iterdir(), *shot.iterdir())]
     assert not find_missing(client._connection, [file.sha256 for file in files])
-    assert offered(live) == []
+    assert offered_files(live) == []
     for file in files:
         assert file.path.stat().st_nlink == 1  # what was checked is a copy
 
@@ -82,7 +82,7 @@ def test_a_file_that_was_changed_is_refused(
         with pytest.raises(InvalidRequest, match="is not the file any more that it was"):
             send(client, file)
         assert find_missing(client._connection, [file.sha256]) == {file.sha256}
-        assert offered(live) == []
+        assert offered_files(live) == []
 
 
 def test_chunks_are_sent_where_the_server_does_not_look(

@@ -129,7 +129,8 @@ class _Upload:
                     failure = error
                 if offered is not None and not isinstance(failure, ServerUnavailable):
                     inbox.is_usable = False  # chunks are sent from now on
-                    offered = _unlink(offered)
+                    _unlink(offered)
+                    offered = None
                 else:
                     self._raise_unless_passing(failure)
                 self._budget.pause(failure)

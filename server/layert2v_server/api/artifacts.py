@@ -197,13 +197,13 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
             await sink.put(step)  # written and hashed while the next ones arrive
             committed = step.offset + len(step.data)
         await sink.drain()
-        return _committed(committed)
+        return _partial_answer(committed)
 
     async def _copy_offered(self, upload: Upload) -> artifacts_pb2.WriteArtifactResponse | None:
         """Copy a file that the caller offers; return None where all of it is here, or none is."""
         if self._inbox is None:
             return None
-        copied: int | None = 0
+        committed = 0
         for _ in range(TURNS_PER_CALL):
             work = _start(self._pools.chunks.run(self._inbox.copy, upload))
             try:
@@ -213,7 +213,8 @@ class ArtifactService(artifacts_pb2_grpc.ArtifactServiceServicer):
                     await asyncio.wait({work})
             if copied is None or copied >= upload.size_bytes:
                 return None
-        return _committed(copied)
+            committed = copied
+        return _partial_answer(committed)
 
     def _finish(self, upload: Upload) -> artifacts_pb2.WriteArtifactResponse:
         if self._inbox is not None:
@@ -254,7 +255,7 @@ def _store_chunk(writer: UploadWriter, chunk: FileChunk) -> None:
     writer.append(chunk.offset, chunk.data)
 
 
-def _committed(size_bytes: int) -> artifacts_pb2.WriteArtifactResponse:
+def _partial_answer(size_bytes: int) -> artifacts_pb2.WriteArtifactResponse:
     return artifacts_pb2.WriteArtifactResponse(committed_bytes=size_bytes)
 
 
