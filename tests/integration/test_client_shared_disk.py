@@ -64,12 +64,12 @@ def test_plates_and_footage_are_copied_by_the_server(
 
 
 @pytest.mark.usefixtures("no_chunks")
-def test_progress_is_told(client: Client, tmp_path: Path) -> None:
+def test_progress_is_reported(client: Client, tmp_path: Path) -> None:
     (tmp_path / "plate").write_bytes(os.urandom(3 * MIB))
-    told: list[tuple[int, int]] = []
-    options = TransferOptions(report=lambda done, total: told.append((done, total)))
+    reported: list[tuple[int, int]] = []
+    options = TransferOptions(report=lambda done, total: reported.append((done, total)))
     send(client, local_file(tmp_path / "plate"), options)
-    assert told[-1] == (3 * MIB, 3 * MIB)
+    assert reported[-1] == (3 * MIB, 3 * MIB)
 
 
 def test_a_file_that_was_changed_is_refused(
@@ -123,8 +123,10 @@ def test_a_large_file_is_copied_in_several_calls(client: Client, tmp_path: Path)
     with (tmp_path / "plate").open("wb") as file:
         file.write(os.urandom(MIB))
         file.truncate(size)
-    told: list[int] = []
+    reported: list[int] = []
     send(
-        client, local_file(tmp_path / "plate"), TransferOptions(report=lambda n, _: told.append(n))
+        client,
+        local_file(tmp_path / "plate"),
+        TransferOptions(report=lambda n, _: reported.append(n)),
     )
-    assert told == [128 * MIB, size, size]
+    assert reported == [128 * MIB, size, size]
