@@ -21,7 +21,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
-import diffusers
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -33,7 +32,7 @@ from layert2v_engine.errors import BadCheckpoint, ModelNotFound
 from layert2v_engine.image.atomic import atomic_write
 from layert2v_engine.image.compositing import ShadowDomain
 from layert2v_engine.layout import StreamLayout
-from layert2v_engine.model.diffusers_classes import WanTransformer3DModel
+from layert2v_engine.model.diffusers_classes import WanTransformer3DModel, diffusers
 from layert2v_engine.model.transformer import LayeredWanTransformer3DModel
 from layert2v_engine.model.weights_check import check_weights
 from layert2v_engine.out_of_memory import is_out_of_memory
