@@ -34,11 +34,11 @@ def test_what_is_measured_along_a_clip_shares_its_flow(monkeypatch: pytest.Monke
     clip, asked = textured_clip(3), list[int]()
     exact = flow.optical_flow
 
-    def counted(*frames: Any) -> Any:
+    def count_and_compute(*frames: Any) -> Any:
         asked.append(1)
         return exact(*frames)
 
-    monkeypatch.setattr(flow, "optical_flow", counted)
+    monkeypatch.setattr(flow, "optical_flow", count_and_compute)
     color, matte = warping_error(clip, clip), warping_error(clip[:1], clip)
     assert len(asked) == FRAMES - 1
     assert color != matte
