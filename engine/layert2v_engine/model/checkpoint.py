@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -157,7 +157,17 @@ def write_index(config: CheckpointConfig, folder: Path) -> CheckpointConfig:
     }
     with atomic_write(folder / INDEX) as temporary:
         temporary.write_text(json.dumps(index, indent=2) + "\n")
+    _share(folder)
     return config
+
+
+def _share(folder: Path) -> None:
+    """Let those read the weights who may read the index: safetensors writes for one user alone."""
+    allowed = (folder / INDEX).stat().st_mode & 0o444
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # a link to a file of somebody else
+            if path.is_file() and not path.is_symlink():
+                path.chmod(path.stat().st_mode | allowed)
 
 
 def read_index(folder: Path) -> CheckpointConfig:
